@@ -1,0 +1,312 @@
+//! The jute primitives: big-endian integers, booleans of one byte, and length-prefixed buffers, strings
+//! and vectors.
+//!
+//! Decoding is checked against what is left before anything is allocated, so that a hostile length costs
+//! nothing.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
+
+/// A value that can be written in jute's format. Writing cannot fail.
+pub trait Encode {
+    /// Appends the value to `out`.
+    fn encode(&self, out: &mut BytesMut);
+}
+
+/// A value that can be read in jute's format.
+pub trait Decode: Sized {
+    /// Takes the value off the front of `input`; `what` names it in an error.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the input is too short or holds a length or null that has no meaning here.
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError>;
+}
+
+/// Why bytes are not the record that they should be. The names are `Record.field`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The input ends inside the value.
+    #[error("{what} needs {needed} bytes and only {left} are left")]
+    Truncated {
+        /// The field being read.
+        what: &'static str,
+        /// Bytes that the field takes.
+        needed: usize,
+        /// Bytes that there were.
+        left: usize,
+    },
+    /// A length that is negative, or over a limit.
+    #[error("{what} has the impossible length {len}")]
+    BadLength {
+        /// The field being read.
+        what: &'static str,
+        /// The length as sent.
+        len: i32,
+    },
+    /// A null where a value is needed.
+    #[error("{what} is null")]
+    Null {
+        /// The field being read.
+        what: &'static str,
+    },
+    /// An operation that may not stand inside a multi, or a result that no operation has.
+    #[error("{what} has the unexpected type {op}")]
+    UnexpectedType {
+        /// The record being read.
+        what: &'static str,
+        /// The op code as sent.
+        op: i32,
+    },
+    /// Bytes are left after the end of the record.
+    #[error("{left} bytes are left after the record")]
+    TrailingBytes {
+        /// How many.
+        left: usize,
+    },
+}
+
+/// Decodes a whole record, and refuses bytes after it. (Apache's server ignores them in requests: a server
+/// calls [`Decode::decode`].)
+///
+/// # Errors
+/// [`DecodeError`] as [`Decode::decode`] gives it, or [`DecodeError::TrailingBytes`].
+pub fn decode_all<T: Decode>(mut input: Bytes) -> Result<T, DecodeError> {
+    let value = T::decode(&mut input, "record")?;
+    match input.len() {
+        0 => Ok(value),
+        left => Err(DecodeError::TrailingBytes { left }),
+    }
+}
+
+/// Fails unless `needed` bytes are left.
+pub(crate) fn need(input: &Bytes, needed: usize, what: &'static str) -> Result<(), DecodeError> {
+    match input.len() {
+        left if left < needed => Err(DecodeError::Truncated { what, needed, left }),
+        _ => Ok(()),
+    }
+}
+
+/// A buffer's bytes, sliced and not copied; -1 is `None`.
+fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, DecodeError> {
+    let len = i32::decode(input, what)?;
+    if len == -1 {
+        return Ok(None);
+    }
+    let needed = usize::try_from(len).map_err(|_| DecodeError::BadLength { what, len })?;
+    need(input, needed, what)?;
+    Ok(Some(input.split_to(needed)))
+}
+
+/// Lengths come from values that fit a frame, so they fit `i32`; a larger one saturates and is refused by
+/// the peer.
+fn put_len(len: usize, out: &mut BytesMut) {
+    out.put_i32(i32::try_from(len).unwrap_or(i32::MAX));
+}
+
+macro_rules! integers {
+    ($($int:ty, $put:ident, $get:ident;)*) => {$(
+        impl Encode for $int {
+            fn encode(&self, out: &mut BytesMut) {
+                out.$put(*self);
+            }
+        }
+        impl Decode for $int {
+            fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+                need(input, size_of::<Self>(), what)?;
+                Ok(input.$get())
+            }
+        }
+    )*};
+}
+
+integers! {
+    i32, put_i32, get_i32;
+    i64, put_i64, get_i64;
+}
+
+impl Encode for bool {
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(*self));
+    }
+}
+
+/// Any byte but zero is true, as in Java's `DataInput.readBoolean`.
+impl Decode for bool {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        need(input, 1, what)?;
+        Ok(input.get_u8() != 0)
+    }
+}
+
+impl Encode for Option<Bytes> {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            None => out.put_i32(-1),
+            Some(bytes) => bytes.encode(out),
+        }
+    }
+}
+
+impl Decode for Option<Bytes> {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        take_buffer(input, what)
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, out: &mut BytesMut) {
+        put_len(self.len(), out);
+        out.put_slice(self);
+    }
+}
+
+impl Encode for str {
+    fn encode(&self, out: &mut BytesMut) {
+        put_len(self.len(), out);
+        out.put_slice(self.as_bytes());
+    }
+}
+
+impl Encode for ByteString {
+    fn encode(&self, out: &mut BytesMut) {
+        str::encode(self, out);
+    }
+}
+
+impl Decode for ByteString {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        Option::decode(input, what)?.ok_or(DecodeError::Null { what })
+    }
+}
+
+impl Encode for Option<ByteString> {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            None => out.put_i32(-1),
+            Some(text) => text.encode(out),
+        }
+    }
+}
+
+/// Invalid UTF-8 becomes U+FFFD, as in Java's `new String(bytes, UTF_8)`.
+impl Decode for Option<ByteString> {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        let Some(bytes) = take_buffer(input, what)? else { return Ok(None) };
+        Ok(Some(match ByteString::try_from(bytes.clone()) {
+            Ok(text) => text,
+            Err(_) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        }))
+    }
+}
+
+impl<T: Encode> Encode for [T] {
+    fn encode(&self, out: &mut BytesMut) {
+        put_len(self.len(), out);
+        for item in self {
+            item.encode(out);
+        }
+    }
+}
+
+impl<T: Encode> Encode for Vec<T> {
+    fn encode(&self, out: &mut BytesMut) {
+        self.as_slice().encode(out);
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        Option::decode(input, what)?.ok_or(DecodeError::Null { what })
+    }
+}
+
+impl<T: Encode> Encode for Option<Vec<T>> {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            None => out.put_i32(-1),
+            Some(items) => items.encode(out),
+        }
+    }
+}
+
+/// -1 is `None`; other negative lengths read as empty, which is what jute's loop over them does.
+impl<T: Decode> Decode for Option<Vec<T>> {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        let len = i32::decode(input, what)?;
+        if len == -1 {
+            return Ok(None);
+        }
+        let count = usize::try_from(len).unwrap_or(0);
+        // Every element takes four bytes at least.
+        need(input, count.saturating_mul(4), what)?;
+        (0..count).map(|_| T::decode(input, what)).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+/// Declares records: the struct, and both directions of the codec, field by field in order.
+macro_rules! records {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
+        }
+        impl $crate::codec::Encode for $name {
+            fn encode(&self, out: &mut bytes::BytesMut) {
+                $(self.$field.encode(out);)*
+                let _ = out;
+            }
+        }
+        impl $crate::codec::Decode for $name {
+            fn decode(input: &mut bytes::Bytes, _: &'static str) -> Result<Self, $crate::codec::DecodeError> {
+                $(let $field = $crate::codec::Decode::decode(
+                    input,
+                    concat!(stringify!($name), ".", stringify!($field)),
+                )?;)*
+                let _ = input;
+                Ok(Self { $($field,)* })
+            }
+        }
+    )*};
+}
+pub(crate) use records;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode<T: Decode>(bytes: &'static [u8]) -> Result<T, DecodeError> {
+        decode_all(Bytes::from_static(bytes))
+    }
+
+    #[test]
+    fn lengths_follow_jute() {
+        const NULL: &[u8] = &[0xff; 4];
+        const MINUS_TWO: &[u8] = &[0xff, 0xff, 0xff, 0xfe];
+        assert_eq!(decode::<Option<Bytes>>(NULL), Ok(None));
+        assert_eq!(decode::<Option<Bytes>>(&[0; 4]), Ok(Some(Bytes::new())));
+        assert_eq!(
+            decode::<Option<Bytes>>(MINUS_TWO),
+            Err(DecodeError::BadLength { what: "record", len: -2 })
+        );
+        assert_eq!(decode::<ByteString>(NULL), Err(DecodeError::Null { what: "record" }));
+        assert_eq!(decode::<Option<Vec<i32>>>(NULL), Ok(None));
+        assert_eq!(decode::<Option<Vec<i32>>>(MINUS_TWO), Ok(Some(vec![])));
+        assert_eq!(decode::<Vec<i32>>(NULL), Err(DecodeError::Null { what: "record" }));
+        assert_eq!(decode::<Vec<i32>>(MINUS_TWO), Ok(vec![]));
+        assert_eq!(decode::<bool>(&[7]), Ok(true));
+    }
+
+    #[test]
+    fn a_length_beyond_the_input_is_refused_before_allocation() {
+        const HUGE: &[u8] = &[0x7f, 0xff, 0xff, 0xff, 0];
+        assert!(matches!(decode::<Option<Bytes>>(HUGE), Err(DecodeError::Truncated { left: 1, .. })));
+        assert!(matches!(decode::<Vec<i32>>(HUGE), Err(DecodeError::Truncated { left: 1, .. })));
+    }
+
+    #[test]
+    fn invalid_utf_8_becomes_the_replacement_character() {
+        assert_eq!(decode::<ByteString>(&[0, 0, 0, 2, b'/', 0xff]).unwrap(), "/\u{fffd}");
+    }
+}

@@ -1,0 +1,86 @@
+//! What kind of node a create makes.
+
+/// What kind of node a create makes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum CreateMode {
+    /// Stays until it is deleted.
+    Persistent,
+    /// Goes with the session that made it.
+    Ephemeral,
+    /// As [`Self::Persistent`], with the parent's counter appended to the name.
+    PersistentSequential,
+    /// As [`Self::Ephemeral`], with the parent's counter appended to the name.
+    EphemeralSequential,
+    /// Goes some time after its last child has gone.
+    Container,
+    /// Goes when it has had no change and no children for its time to live.
+    PersistentWithTtl,
+    /// As [`Self::PersistentWithTtl`], with the parent's counter appended to the name.
+    PersistentSequentialWithTtl,
+}
+
+impl CreateMode {
+    /// The mode of the wire's flags, if there is such a one.
+    #[must_use]
+    pub fn from_flags(flags: i32) -> Option<Self> {
+        Some(match flags {
+            0 => Self::Persistent,
+            1 => Self::Ephemeral,
+            2 => Self::PersistentSequential,
+            3 => Self::EphemeralSequential,
+            4 => Self::Container,
+            5 => Self::PersistentWithTtl,
+            6 => Self::PersistentSequentialWithTtl,
+            _ => return None,
+        })
+    }
+
+    /// The flags as on the wire.
+    #[must_use]
+    pub fn flags(self) -> i32 {
+        match self {
+            Self::Persistent => 0,
+            Self::Ephemeral => 1,
+            Self::PersistentSequential => 2,
+            Self::EphemeralSequential => 3,
+            Self::Container => 4,
+            Self::PersistentWithTtl => 5,
+            Self::PersistentSequentialWithTtl => 6,
+        }
+    }
+
+    /// Whether the node belongs to its session.
+    #[must_use]
+    pub fn is_ephemeral(self) -> bool {
+        matches!(self, Self::Ephemeral | Self::EphemeralSequential)
+    }
+
+    /// Whether the parent's counter is appended to the name.
+    #[must_use]
+    pub fn is_sequential(self) -> bool {
+        matches!(
+            self,
+            Self::PersistentSequential | Self::EphemeralSequential | Self::PersistentSequentialWithTtl
+        )
+    }
+
+    /// Whether the node has a time to live.
+    #[must_use]
+    pub fn has_ttl(self) -> bool {
+        matches!(self, Self::PersistentWithTtl | Self::PersistentSequentialWithTtl)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_and_modes_are_the_same_table() {
+        for flags in 0..=6 {
+            assert_eq!(CreateMode::from_flags(flags).map(CreateMode::flags), Some(flags));
+        }
+        assert_eq!(CreateMode::from_flags(7), None);
+        assert_eq!(CreateMode::from_flags(-1), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! Error codes: what the server answers when it does not do what was asked.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::codec::{Decode, DecodeError, Encode};
+
+/// The server's answer to a request that failed. Open: a code that this table does not name survives
+/// decoding and prints as a number. `OK` (0) is part of the wire format, not an error.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ErrorCode(
+    /// The code as on the wire.
+    pub i32,
+);
+
+macro_rules! error_codes {
+    ($($name:ident = $code:literal, $text:literal;)*) => {
+        impl ErrorCode {
+            $(#[doc = concat!($text, "; ", $code, " on the wire.")] pub const $name: Self = Self($code);)*
+
+            /// A few words on the meaning, if it is a known one.
+            #[must_use]
+            pub fn message(self) -> Option<&'static str> {
+                match self {
+                    $(Self::$name => Some($text),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+error_codes! {
+    OK = 0, "no error";
+    SYSTEM_ERROR = -1, "system error";
+    RUNTIME_INCONSISTENCY = -2, "runtime inconsistency: another operation of the multi failed";
+    DATA_INCONSISTENCY = -3, "data inconsistency";
+    CONNECTION_LOSS = -4, "connection to the server was lost";
+    MARSHALLING_ERROR = -5, "request could not be read by the server";
+    UNIMPLEMENTED = -6, "operation is not implemented by the server";
+    OPERATION_TIMEOUT = -7, "operation timed out";
+    BAD_ARGUMENTS = -8, "invalid arguments";
+    NEW_CONFIG_NO_QUORUM = -13, "no quorum of the new configuration is connected";
+    RECONFIG_IN_PROGRESS = -14, "another reconfiguration is in progress";
+    UNKNOWN_SESSION = -12, "unknown session";
+    API_ERROR = -100, "api error";
+    NO_NODE = -101, "node does not exist";
+    NO_AUTH = -102, "not authorised by the node's ACL";
+    BAD_VERSION = -103, "version does not match";
+    NO_CHILDREN_FOR_EPHEMERALS = -108, "ephemeral nodes may not have children";
+    NODE_EXISTS = -110, "node already exists";
+    NOT_EMPTY = -111, "node has children";
+    SESSION_EXPIRED = -112, "session has expired";
+    INVALID_CALLBACK = -113, "invalid callback";
+    INVALID_ACL = -114, "invalid ACL";
+    AUTH_FAILED = -115, "authentication failed";
+    SESSION_MOVED = -118, "session moved to another server";
+    NOT_READ_ONLY = -119, "server is read-only";
+    EPHEMERAL_ON_LOCAL_SESSION = -120, "local sessions cannot have ephemeral nodes";
+    NO_WATCHER = -121, "no such watch";
+    REQUEST_TIMEOUT = -122, "request timed out";
+    RECONFIG_DISABLED = -123, "reconfiguration is disabled";
+    SESSION_CLOSED_REQUIRE_SASL_AUTH = -124, "session closed: the server requires SASL authentication";
+    QUOTA_EXCEEDED = -125, "quota exceeded";
+    THROTTLED_OP = -127, "operation was throttled: the server is overloaded";
+}
+
+impl ErrorCode {
+    /// `Ok` for 0, the code itself otherwise.
+    ///
+    /// # Errors
+    /// Every code but 0.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self == Self::OK { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.message() {
+            Some(message) => write!(f, "{message} ({})", self.0),
+            None => write!(f, "error code {}", self.0),
+        }
+    }
+}
+
+impl std::error::Error for ErrorCode {}
+
+impl Encode for ErrorCode {
+    fn encode(&self, out: &mut BytesMut) {
+        self.0.encode(out);
+    }
+}
+
+impl Decode for ErrorCode {
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        i32::decode(input, what).map(Self)
+    }
+}

@@ -1,0 +1,91 @@
+//! Watch events: what the server tells without being asked.
+
+use std::fmt;
+
+use bytes::{Bytes, BytesMut};
+use bytestring::ByteString;
+
+use crate::codec::{Decode, DecodeError, Encode, records};
+
+macro_rules! open_enum {
+    ($(#[$meta:meta])* $type:ident { $($(#[$value_meta:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $type(
+            /// The value as on the wire.
+            pub i32,
+        );
+        impl $type {
+            $($(#[$value_meta])* pub const $name: Self = Self($code);)*
+        }
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(Self::$name => f.write_str($text),)*
+                    Self(other) => write!(f, "{} {other}", stringify!($type)),
+                }
+            }
+        }
+        impl Encode for $type {
+            fn encode(&self, out: &mut BytesMut) {
+                self.0.encode(out);
+            }
+        }
+        impl Decode for $type {
+            fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+                i32::decode(input, what).map(Self)
+            }
+        }
+    };
+}
+
+open_enum! {
+    /// What happened to a watched node.
+    EventType {
+        /// Nothing: the state of the connection changed.
+        NONE = -1, "None";
+        /// The node was created.
+        NODE_CREATED = 1, "NodeCreated";
+        /// The node was deleted.
+        NODE_DELETED = 2, "NodeDeleted";
+        /// The node's data was set, to whatever value.
+        NODE_DATA_CHANGED = 3, "NodeDataChanged";
+        /// A child was created or deleted.
+        NODE_CHILDREN_CHANGED = 4, "NodeChildrenChanged";
+        /// A data watch was removed by its client.
+        DATA_WATCH_REMOVED = 5, "DataWatchRemoved";
+        /// A child watch was removed by its client.
+        CHILD_WATCH_REMOVED = 6, "ChildWatchRemoved";
+        /// A persistent watch was removed by its client.
+        PERSISTENT_WATCH_REMOVED = 7, "PersistentWatchRemoved";
+    }
+}
+
+open_enum! {
+    /// The state of the connection that an event came over.
+    KeeperState {
+        /// No server is connected.
+        DISCONNECTED = 0, "Disconnected";
+        /// Connected to a server that serves writes; the state of every watch event.
+        SYNC_CONNECTED = 3, "SyncConnected";
+        /// Authentication failed.
+        AUTH_FAILED = 4, "AuthFailed";
+        /// Connected to a read-only server.
+        CONNECTED_READ_ONLY = 5, "ConnectedReadOnly";
+        /// The session has expired.
+        EXPIRED = -112, "Expired";
+    }
+}
+
+records! {
+    /// A watch event: `WatcherEvent` of ZooKeeper's protocol, behind a [`ReplyHeader`](crate::ReplyHeader)
+    /// with [`Xid::NOTIFICATION`](crate::Xid::NOTIFICATION).
+    WatchedEvent {
+        /// What happened.
+        event: EventType,
+        /// The state of the connection.
+        state: KeeperState,
+        /// The node that it happened to.
+        path: ByteString,
+    }
+}

@@ -1,0 +1,99 @@
+//! Frames: four bytes of length, big-endian, and then that many bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::codec::{DecodeError, Encode};
+
+/// The largest frame that a server reads unless configured otherwise: `jute.maxbuffer`, 1 MiB less one byte.
+pub const DEFAULT_MAX_FRAME: usize = 0xf_ffff;
+
+/// Takes the next whole frame off the front of `buffer` and returns its body; `None` as long as it has not
+/// arrived whole. A length is looked at as soon as its four bytes are there.
+///
+/// # Errors
+/// [`DecodeError::BadLength`] if the length is negative or over `max`. What follows cannot be read any more:
+/// the connection has to be closed.
+pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, DecodeError> {
+    let Some(head) = buffer.first_chunk::<4>() else { return Ok(None) };
+    let len = i32::from_be_bytes(*head);
+    let body = usize::try_from(len)
+        .ok()
+        .filter(|&body| body <= max)
+        .ok_or(DecodeError::BadLength { what: "frame", len })?;
+    if buffer.len() < 4 + body {
+        return Ok(None);
+    }
+    Ok(Some(buffer.split_to(4 + body).freeze().slice(4..)))
+}
+
+/// Appends one frame to a buffer; its length is filled in on drop.
+#[derive(Debug)]
+pub struct FrameWriter<'a> {
+    buffer: &'a mut BytesMut,
+    start: usize,
+}
+
+impl<'a> FrameWriter<'a> {
+    /// Begins a frame at the end of `buffer`.
+    #[must_use]
+    pub fn new(buffer: &'a mut BytesMut) -> Self {
+        let start = buffer.len();
+        buffer.put_i32(0);
+        Self { buffer, start }
+    }
+
+    /// Appends a value to the body.
+    pub fn put<T: Encode + ?Sized>(&mut self, value: &T) {
+        value.encode(self.buffer);
+    }
+}
+
+impl Drop for FrameWriter<'_> {
+    fn drop(&mut self) {
+        let body = self.buffer.len() - self.start - 4;
+        // A body over 2 GiB saturates, and the reader refuses the frame.
+        let len = i32::try_from(body).unwrap_or(i32::MAX);
+        self.buffer[self.start..self.start + 4].copy_from_slice(&len.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buffer(bytes: &[u8]) -> BytesMut {
+        BytesMut::from(bytes)
+    }
+
+    #[test]
+    fn a_frame_that_has_not_arrived_whole_stays_in_the_buffer() {
+        for cut in 0..7 {
+            let mut partial = buffer(&[0, 0, 0, 3, 1, 2, 3][..cut]);
+            assert_eq!(next_frame(&mut partial, 10), Ok(None));
+            assert_eq!(partial.len(), cut);
+        }
+    }
+
+    #[test]
+    fn frames_come_out_one_by_one() {
+        let mut two = buffer(&[0, 0, 0, 1, 7, 0, 0, 0, 0]);
+        assert_eq!(next_frame(&mut two, 10), Ok(Some(Bytes::from_static(&[7]))));
+        assert_eq!(next_frame(&mut two, 10), Ok(Some(Bytes::new())));
+        assert_eq!(next_frame(&mut two, 10), Ok(None));
+    }
+
+    #[test]
+    fn negative_and_oversize_lengths_are_refused_at_once() {
+        assert!(next_frame(&mut buffer(&[0xff; 4]), 10).is_err());
+        assert!(next_frame(&mut buffer(&[0, 0, 0, 11]), 10).is_err());
+        assert_eq!(next_frame(&mut buffer(&[0, 0, 0, 10]), 10), Ok(None));
+    }
+
+    #[test]
+    fn a_writer_patches_its_length_behind_other_frames() {
+        let mut out = BytesMut::new();
+        FrameWriter::new(&mut out).put(&1_i32);
+        FrameWriter::new(&mut out).put("ab");
+        assert_eq!(&out[..], [0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0, 2, b'a', b'b']);
+    }
+}

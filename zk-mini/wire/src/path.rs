@@ -1,0 +1,132 @@
+//! The rules for node paths, as `PathUtils.validatePath` of Apache ZooKeeper has them, and the few ways to
+//! take a path apart.
+
+/// Why a path cannot name a node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// It is empty.
+    #[error("path is empty; the root is \"/\"")]
+    Empty,
+    /// It does not begin with a slash.
+    #[error("path does not begin with \"/\"")]
+    Relative,
+    /// It ends with a slash and is not the root.
+    #[error("path ends with \"/\"")]
+    TrailingSlash,
+    /// Two slashes stand together.
+    #[error("path has an empty component (\"//\")")]
+    EmptyComponent,
+    /// A component is `.` or `..`.
+    #[error("path has \".\" or \"..\" as a component")]
+    RelativeComponent,
+    /// It has a character that ZooKeeper forbids.
+    #[error("path has the forbidden character U+{0:04X}")]
+    ForbiddenCharacter(u32),
+}
+
+/// Checks that `path` can name a node.
+///
+/// # Errors
+/// The first rule that it breaks, reading from the left.
+///
+/// ```
+/// use zk_wire::path::{PathError, validate};
+/// assert_eq!(validate("/services/echo"), Ok(()));
+/// assert_eq!(validate("/a/../b"), Err(PathError::RelativeComponent));
+/// ```
+pub fn validate(path: &str) -> Result<(), PathError> {
+    let Some(components) = path.strip_prefix('/') else {
+        return Err(if path.is_empty() { PathError::Empty } else { PathError::Relative });
+    };
+    if components.is_empty() {
+        return Ok(());
+    }
+    if path.ends_with('/') {
+        return Err(PathError::TrailingSlash);
+    }
+    for component in components.split('/') {
+        match component {
+            "" => return Err(PathError::EmptyComponent),
+            "." | ".." => return Err(PathError::RelativeComponent),
+            _ => {}
+        }
+        if let Some(c) = component.chars().find(|&c| is_forbidden(c)) {
+            return Err(PathError::ForbiddenCharacter(u32::from(c)));
+        }
+    }
+    Ok(())
+}
+
+/// The parent's path and the node's own name; `None` for the root and for what has no slash. The parent of a
+/// top-level node is `/`.
+///
+/// ```
+/// assert_eq!(zk_wire::path::split("/a/b"), Some(("/a", "b")));
+/// assert_eq!(zk_wire::path::split("/a"), Some(("/", "a")));
+/// assert_eq!(zk_wire::path::split("/"), None);
+/// ```
+#[must_use]
+pub fn split(path: &str) -> Option<(&str, &str)> {
+    match path.rsplit_once('/')? {
+        ("", "") => None,
+        ("", name) => Some(("/", name)),
+        halves => Some(halves),
+    }
+}
+
+/// The path of `name` below `parent`.
+#[must_use]
+pub fn join(parent: &str, name: &str) -> String {
+    match parent {
+        "/" => format!("/{name}"),
+        _ => format!("{parent}/{name}"),
+    }
+}
+
+/// Java looks at UTF-16 units, so every character beyond the basic plane (a pair of surrogates) is
+/// forbidden too.
+fn is_forbidden(c: char) -> bool {
+    matches!(u32::from(c), 0..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_and_odd_but_valid_paths_pass() {
+        for path in ["/", "/a", "/a b", "/...", "/.a", "/a.", "/..a", "/a/ü/漢"] {
+            assert_eq!(validate(path), Ok(()), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn each_rule_has_its_error() {
+        for (path, error) in [
+            ("", PathError::Empty),
+            ("a", PathError::Relative),
+            ("/a/", PathError::TrailingSlash),
+            ("//", PathError::TrailingSlash),
+            ("/a//b", PathError::EmptyComponent),
+            ("/a/./b", PathError::RelativeComponent),
+            ("/..", PathError::RelativeComponent),
+            ("/a\0", PathError::ForbiddenCharacter(0)),
+            ("/\u{1f}", PathError::ForbiddenCharacter(0x1f)),
+            ("/\u{9f}", PathError::ForbiddenCharacter(0x9f)),
+            ("/\u{f8ff}", PathError::ForbiddenCharacter(0xf8ff)),
+            ("/\u{fffd}", PathError::ForbiddenCharacter(0xfffd)),
+            ("/🦀", PathError::ForbiddenCharacter(0x1f980)),
+        ] {
+            assert_eq!(validate(path), Err(error), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn joining_undoes_splitting() {
+        for path in ["/a", "/a/b", "/a/b/c"] {
+            let (parent, name) = split(path).unwrap();
+            assert_eq!(join(parent, name), path);
+        }
+    }
+}
