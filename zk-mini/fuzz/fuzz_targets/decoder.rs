@@ -1,0 +1,7 @@
+//! Arbitrary bytes as every record of the protocol.
+#![no_main]
+
+#[path = "../../tests/fuzz_corpus/records.rs"]
+mod records;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| records::decode_each(bytes));

@@ -1,0 +1,204 @@
+//! How a server is to be, and starting it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use zk_wire::Millis;
+
+use crate::clock::Clock;
+use crate::core::{Compat, Config, Core};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::four_letter::{About, Words};
+use crate::limits::Limits;
+use crate::listener::Listener;
+use crate::server::ZkMini;
+
+/// How a server is to be. The defaults are Apache ZooKeeper's, on a free port of 127.0.0.1.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), zk_mini::Error> {
+/// use std::time::Duration;
+/// use zk_mini::ZkMini;
+///
+/// // No socket, and time that moves only when told to: a test of session expiry takes no time.
+/// let zk = ZkMini::builder().in_memory().seed(7).manual_clock().start().await?;
+/// let stream = zk.connect();
+/// zk.advance(Duration::from_secs(30)).await;
+/// # drop(stream);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    listen: Option<SocketAddr>,
+    manual_clock: bool,
+    seed: Option<u64>,
+    core: Config,
+    limits: Limits,
+    words: Words,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            manual_clock: false,
+            seed: None,
+            core: Config::default(),
+            limits: Limits::default(),
+            words: Words::default(),
+        }
+    }
+
+    /// Listens on this address. Port 0, the default, lets the system choose: see [`ZkMini::addr`].
+    pub fn listen(mut self, addr: impl Into<SocketAddr>) -> Self {
+        self.listen = Some(addr.into());
+        self
+    }
+
+    /// Listens nowhere: the only connections are those of [`ZkMini::connect`] and [`ZkMini::connector`].
+    pub fn in_memory(mut self) -> Self {
+        self.listen = None;
+        self
+    }
+
+    /// Chooses session ids and passwords by this number rather than by chance. With [`manual_clock`](Self::manual_clock)
+    /// the same requests then get the same replies, to the byte.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Time stands still until [`ZkMini::advance`] moves it. It begins at 2020-01-01, midnight UTC.
+    pub fn manual_clock(mut self) -> Self {
+        self.manual_clock = true;
+        self
+    }
+
+    /// `tickTime`, the unit of session expiry: 2 s unless set.
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.core.tick = tick.into();
+        self
+    }
+
+    /// `minSessionTimeout`, the shortest session timeout that a client can get: two ticks unless set.
+    pub fn min_session_timeout(mut self, timeout: Duration) -> Self {
+        self.core.min_session_timeout = Some(timeout.into());
+        self
+    }
+
+    /// `maxSessionTimeout`, the longest session timeout that a client can get: twenty ticks unless set.
+    pub fn max_session_timeout(mut self, timeout: Duration) -> Self {
+        self.core.max_session_timeout = Some(timeout.into());
+        self
+    }
+
+    /// `maxClientCnxns`, how many connections one address may have over TCP: 60 unless set; 0 is no limit. A
+    /// connection above it is closed without a word. In-memory connections are not counted.
+    pub fn max_client_connections(mut self, max: usize) -> Self {
+        self.limits.max_client_connections = NonZeroUsize::new(max);
+        self
+    }
+
+    /// Which release line of Apache ZooKeeper to be like, where they differ: 3.9 unless set.
+    pub fn compat(mut self, compat: Compat) -> Self {
+        self.core.compat = compat;
+        self
+    }
+
+    /// `extendedTypesEnabled`, whether nodes with a time to live may be created: not unless set, as in ZooKeeper.
+    pub fn extended_types(mut self, enabled: bool) -> Self {
+        self.core.extended_types = enabled;
+        self
+    }
+
+    /// `skipACL`: access control lists are kept but not checked.
+    pub fn skip_acl(mut self, skip: bool) -> Self {
+        self.core.skip_acl = skip;
+        self
+    }
+
+    /// `DigestAuthenticationProvider.superDigest`, the digest id that may do everything, such as
+    /// `super:D/InIHSb7yEEbrWz8b9l71RjZJU=` for the password `test`. Nobody unless set.
+    pub fn super_digest(mut self, id: impl Into<String>) -> Self {
+        self.core.super_digest = Some(id.into());
+        self
+    }
+
+    /// `enforceQuota`: a write over a quota is refused. Unless set, quotas only count.
+    pub fn enforce_quota(mut self, enforce: bool) -> Self {
+        self.core.enforce_quota = enforce;
+        self
+    }
+
+    /// `reconfigEnabled`: a `reconfig` is answered as a standalone server does that allows it, with "unimplemented";
+    /// unless set, with "reconfig is disabled".
+    pub fn reconfig_enabled(mut self, enabled: bool) -> Self {
+        self.core.reconfig_enabled = enabled;
+        self
+    }
+
+    /// `jute.maxbuffer`, the longest request in bytes: 1,048,575 unless set. A longer one closes its connection. Replies
+    /// may be longer.
+    pub fn jute_max_buffer(mut self, bytes: usize) -> Self {
+        self.limits.max_frame = bytes;
+        self
+    }
+
+    /// `4lw.commands.whitelist`, the four-letter words that are answered: a list with commas, or `*` for all, which is
+    /// the default. `srvr` is always answered.
+    pub fn four_letter_words(mut self, words: &str) -> Self {
+        self.words = Words::listed(words);
+        self
+    }
+
+    /// `znode.container.checkIntervalMs`, how often containers and nodes with a time to live are looked at: 60 s
+    /// unless set.
+    pub fn container_check_interval(mut self, interval: Duration) -> Self {
+        self.core.container_check_interval = interval.into();
+        self
+    }
+
+    /// How many bytes may wait for a peer that does not read: 64 MiB unless set. At a quarter of it the server reads no
+    /// more requests from that connection; above it, which takes watch events or one huge reply, it closes it. A
+    /// `multiRead` whose reply would take more than three quarters of it fails.
+    pub fn max_backlog(mut self, bytes: usize) -> Self {
+        self.limits.max_backlog = bytes;
+        self
+    }
+
+    /// Starts the server on the tokio runtime that this is called on, which needs its I/O and time drivers
+    /// (`enable_all`). When it returns, the server serves.
+    ///
+    /// # Errors
+    /// [`Error`] if the address cannot be listened on, or if the settings contradict each other.
+    pub async fn start(mut self) -> Result<ZkMini, Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        self.core.max_multi_read = self.limits.max_multi_read();
+        let (compat, tick) = (self.core.compat, self.core.tick);
+        if tick == Millis(0) {
+            return Err(Error::ZeroTick);
+        }
+        let core = Core::new(self.core);
+        let (min, max) = core.session_timeout_bounds();
+        if min > max {
+            return Err(Error::SessionTimeouts { min, max });
+        }
+        let listener = match self.listen {
+            Some(addr) => Some(Listener::bind(addr).await.map_err(|source| Error::Listen { addr, source })?),
+            None => None,
+        };
+        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
+        let listens = listener.as_ref().map(|listener| listener.addr);
+        let about = About { compat, tick, listens, words: self.words };
+        let engine = Arc::new(Engine::new(core, about, clock, self.limits, runtime));
+        Ok(ZkMini::run(engine, listener, self.manual_clock))
+    }
+}

@@ -1,0 +1,38 @@
+//! How a command can fail, and with what status.
+
+use std::io;
+use std::process::ExitCode;
+
+use super::zoo_cfg::ConfigError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Server(#[from] zk_mini::Error),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("cannot find the address {address:?}: {source}; give it as HOST:PORT, such as 127.0.0.1:2181")]
+    Resolve { address: String, source: io::Error },
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+    #[error("cannot handle signals: {0}")]
+    Signals(io::Error),
+    #[error("{command}: command not found")]
+    NotFound { command: String },
+    #[error("{command}: cannot be executed: {source}")]
+    NotExecutable { command: String, source: io::Error },
+    #[error("cannot start a process, or wait for its end: {0}")]
+    Child(io::Error),
+}
+
+impl CliError {
+    /// The status that the program ends with; for a command that cannot be started, as in a shell.
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::NotFound { .. } => ExitCode::from(127),
+            Self::NotExecutable { .. } => ExitCode::from(126),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What can be set about a server, in one table: by an option, by keys of `zoo.cfg`, and what it does.
+
+use std::time::Duration;
+
+use clap::Args;
+use zk_mini::Builder;
+use zk_mini::core::Compat;
+
+/// Each entry: the option's help, its name and type, how clap reads it; the keys of `zoo.cfg`, how they are read;
+/// what it does to a server.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty, ($($arg:tt)*), $keys:expr, $parse:expr, $apply:expr;)*) => {
+        /// What is set about a server; the rest is as ZooKeeper has it.
+        #[derive(Args, Clone, Debug, Default)]
+        #[command(next_help_heading = "Server options")]
+        pub(super) struct Settings {
+            $($(#[doc = $doc])* #[arg(long, $($arg)*)] $name: Option<$type>,)*
+        }
+
+        impl Settings {
+            /// These, and where one is missing, the other's.
+            pub(super) fn or(self, other: Self) -> Self {
+                Self { $($name: self.$name.or(other.$name),)* }
+            }
+
+            /// A server that is to be like this.
+            pub(super) fn apply(self, mut builder: Builder) -> Builder {
+                $(builder = with(builder, self.$name, $apply);)*
+                builder
+            }
+
+            /// Takes an entry of `zoo.cfg`. Whether it has a place here; the error is what the value has to be.
+            pub(super) fn set(&mut self, key: &str, value: &str) -> Result<bool, &'static str> {
+                $({
+                    let keys: &[&str] = &$keys;
+                    if keys.contains(&key) {
+                        self.$name = Some($parse(value)?);
+                        return Ok(true);
+                    }
+                })*
+                Ok(false)
+            }
+        }
+    };
+}
+
+settings! {
+    /// The release line of ZooKeeper to be like: 3.8 or 3.9 [default: 3.9]
+    compat: Compat, (value_name = "LINE", value_parser = compat),
+        [], compat, Builder::compat;
+
+    /// Milliseconds to a tick, the unit of session expiry [default: 2000]
+    tick_ms: u32, (value_name = "N", value_parser = positive_millis),
+        ["tickTime"], positive_millis, |builder, n| builder.tick(millis(n));
+
+    /// The shortest session timeout that a client gets [default: 2 ticks]
+    min_session_timeout_ms: Timeout, (value_name = "N", value_parser = timeout, allow_negative_numbers = true),
+        ["minSessionTimeout"], timeout, |builder, timeout| match timeout.0 {
+            Some(n) => builder.min_session_timeout(millis(n)),
+            None => builder,
+        };
+
+    /// The longest session timeout that a client gets [default: 20 ticks]
+    max_session_timeout_ms: Timeout, (value_name = "N", value_parser = timeout, allow_negative_numbers = true),
+        ["maxSessionTimeout"], timeout, |builder, timeout| match timeout.0 {
+            Some(n) => builder.max_session_timeout(millis(n)),
+            None => builder,
+        };
+
+    /// Connections that one address may have; 0 is no limit [default: 60]
+    max_client_cnxns: usize, (value_name = "N", value_parser = connections),
+        ["maxClientCnxns"], connections, Builder::max_client_connections;
+
+    /// The longest request in bytes; replies may be longer [default: 1048575]
+    jute_max_buffer: usize, (value_name = "BYTES", value_parser = bytes),
+        ["jute.maxbuffer"], bytes, Builder::jute_max_buffer;
+
+    /// Four-letter words that are answered, with commas; * is all [default: *]
+    four_letter_words: String, (value_name = "WORDS"),
+        ["4lw.commands.whitelist"], text, |builder, words| builder.four_letter_words(&words);
+
+    /// Allow nodes with a time to live
+    extended_types: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        ["extendedTypesEnabled"], is_true, Builder::extended_types;
+
+    /// How often containers and nodes with a time to live are looked at [default: 60000]
+    container_check_interval_ms: u32, (value_name = "N", value_parser = positive_millis),
+        ["znode.container.checkIntervalMs"], positive_millis, |builder, n| builder.container_check_interval(millis(n));
+
+    /// The digest id that may do everything, such as super:HASH
+    super_digest: String, (value_name = "ID"),
+        ["DigestAuthenticationProvider.superDigest"], text, Builder::super_digest;
+
+    /// Keep access control lists, but do not check them
+    skip_acl: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        ["skipACL"], is_yes, Builder::skip_acl;
+
+    /// Refuse writes over a quota rather than just count
+    enforce_quota: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        ["enforceQuota"], is_true, Builder::enforce_quota;
+
+    /// Answer a reconfig with "unimplemented", not "disabled"
+    reconfig_enabled: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        ["reconfigEnabled"], switch, Builder::reconfig_enabled;
+}
+
+/// A session timeout; none is the default, -1 in a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Timeout(Option<u32>);
+
+fn with<T>(builder: Builder, value: Option<T>, apply: impl FnOnce(Builder, T) -> Builder) -> Builder {
+    match value {
+        Some(value) => apply(builder, value),
+        None => builder,
+    }
+}
+
+fn millis(n: u32) -> Duration {
+    Duration::from_millis(n.into())
+}
+
+fn compat(value: &str) -> Result<Compat, &'static str> {
+    match value {
+        "3.8" => Ok(Compat::V3_8),
+        "3.9" => Ok(Compat::V3_9),
+        _ => Err("3.8 or 3.9"),
+    }
+}
+
+fn positive_millis(value: &str) -> Result<u32, &'static str> {
+    value.parse().ok().filter(|n| *n > 0).ok_or("a number of milliseconds, 1 or more")
+}
+
+fn timeout(value: &str) -> Result<Timeout, &'static str> {
+    if value == "-1" {
+        return Ok(Timeout(None));
+    }
+    let n = value.parse().map_err(|_| "a number of milliseconds, or -1 for the default")?;
+    Ok(Timeout(Some(n)))
+}
+
+fn connections(value: &str) -> Result<usize, &'static str> {
+    value.parse().map_err(|_| "a number of connections, or 0 for no limit")
+}
+
+/// As Java decodes an integer: decimal, or hexadecimal after `0x`. No frame can be longer than 31 bits say.
+fn bytes(value: &str) -> Result<usize, &'static str> {
+    let parsed = match value.strip_prefix("0x").or(value.strip_prefix("0X")) {
+        Some(digits) => i32::from_str_radix(digits, 16),
+        None => value.parse(),
+    };
+    parsed.ok().and_then(|n| usize::try_from(n).ok()).ok_or("a number of bytes, up to 2147483647")
+}
+
+fn text(value: &str) -> Result<String, &'static str> {
+    Ok(value.into())
+}
+
+fn switch(value: &str) -> Result<bool, &'static str> {
+    value.to_ascii_lowercase().parse().map_err(|_| "true or false")
+}
+
+/// As ZooKeeper reads a Java property: whatever is not `true` is false.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in a table with others that can fail")]
+fn is_true(value: &str) -> Result<bool, &'static str> {
+    Ok(value.eq_ignore_ascii_case("true"))
+}
+
+/// As ZooKeeper reads this one.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in a table with others that can fail")]
+fn is_yes(value: &str) -> Result<bool, &'static str> {
+    Ok(value == "yes")
+}

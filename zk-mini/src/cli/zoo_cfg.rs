@@ -1,0 +1,256 @@
+//! `zoo.cfg`: which of its keys mean something here.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::properties::{self, Property};
+use super::settings::Settings;
+
+/// What a `zoo.cfg` says.
+#[derive(Debug, Default)]
+pub(super) struct ZooCfg {
+    pub(super) client_port: Option<u16>,
+    pub(super) client_port_address: Option<String>,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) settings: Settings,
+    /// What the user should know of some keys, each once.
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// A key that means nothing here, or something else than to ZooKeeper.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Remark {
+    file: PathBuf,
+    line: usize,
+    key: String,
+    text: &'static str,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A file that is something else may have keys that a terminal obeys.
+        let key = self.key.escape_debug();
+        write!(f, "{}:{}: {key} {}", self.file.display(), self.line, self.text)
+    }
+}
+
+/// Why a `zoo.cfg` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfigError {
+    #[error("cannot read {}: {source}", file.display())]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{}:{line}: {key} is {value:?}; it has to be {expected}", file.display())]
+    Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
+}
+
+/// What becomes of keys that begin like this and set nothing; the first that fits.
+const IGNORED: &[(&str, &str)] = &[
+    ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
+    ("ssl.", "is ignored: there is no TLS"),
+    ("authProvider.", "is ignored: there are the providers world, auth, digest and ip"),
+    ("admin.", "is ignored: there is no admin server"),
+    ("server.", "is ignored: this server stands alone"),
+    ("dynamicConfigFile", "is ignored: it is not read: this server stands alone"),
+    (
+        "globalOutstandingLimit",
+        "is ignored: requests are answered as they are read, so that none is outstanding",
+    ),
+    ("localSessions", "is ignored: a server that stands alone has but one kind of session"),
+    ("", "is ignored: it means nothing to zk-mini"),
+];
+
+/// Settings that ZooKeeper does not take from the file but from `java -D…`, which there is none of here.
+const JAVA_ONLY: [&str; 2] = ["jute.maxbuffer", "znode.container.checkIntervalMs"];
+
+/// Entries that ask for what is so anyway.
+const FULFILLED: &[(&str, &str)] = &[
+    ("admin.enableServer", "false"),
+    ("localSessionsEnabled", "false"),
+    ("localSessionsUpgradingEnabled", "false"),
+    ("standaloneEnabled", "true"),
+];
+
+impl ZooCfg {
+    /// Reads a file.
+    pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read(file).map_err(|source| ConfigError::Read { file: file.into(), source })?;
+        Self::parse(&String::from_utf8_lossy(&text), file)
+    }
+
+    /// Reads the text of a file of that name. The last of several entries with one key holds.
+    fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+        let mut config = Self::default();
+        let properties = properties::parse(text);
+        for property in &properties {
+            config.take(property, file).map_err(|expected| {
+                let Property { line, key, value } = property.clone();
+                ConfigError::Value { file: file.into(), line, key, value, expected }
+            })?;
+        }
+        config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
+        Ok(config)
+    }
+
+    /// Takes one entry; the error is what its value has to be.
+    fn take(&mut self, property: &Property, file: &Path) -> Result<(), &'static str> {
+        let value = property.value.as_str();
+        // ZooKeeper makes system properties of keys that it does not know, which begin so; people write it, too.
+        let key = property.key.strip_prefix("zookeeper.").unwrap_or(&property.key);
+        match key {
+            "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
+            "clientPortAddress" => self.client_port_address = Some(value.into()),
+            "dataDir" => self.data_dir = Some(value.into()),
+            key if self.settings.set(key, value)? => {
+                if JAVA_ONLY.contains(&key) {
+                    self.remark(
+                        property,
+                        file,
+                        "holds here; ZooKeeper itself takes it from a Java property only",
+                    );
+                }
+            }
+            key if FULFILLED
+                .iter()
+                .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
+            key => {
+                let text =
+                    IGNORED.iter().find(|(begin, _)| key.starts_with(begin)).map_or("", |(_, text)| text);
+                self.remark(property, file, text);
+            }
+        }
+        Ok(())
+    }
+
+    fn remark(&mut self, property: &Property, file: &Path, text: &'static str) {
+        if self.remarks.iter().all(|remark| remark.key != property.key) {
+            let (file, key) = (file.into(), property.key.clone());
+            self.remarks.push(Remark { file, line: property.line, key, text });
+        }
+    }
+}
+
+/// The port behind the semicolon of `server.1=host:2888:3888;2181`, where the client port may be written, too.
+fn port_of_a_lone_server(properties: &[Property]) -> Option<u16> {
+    let mut servers = properties.iter().filter(|property| property.key.starts_with("server."));
+    let (server, None) = (servers.next()?, servers.next()) else { return None };
+    let (_, client) = server.value.split_once(';')?;
+    client.rsplit(':').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ZooCfg, String> {
+        ZooCfg::parse(text, Path::new("conf/zoo.cfg")).map_err(|error| error.to_string())
+    }
+
+    fn remarks(config: &ZooCfg) -> Vec<(usize, &str)> {
+        config.remarks.iter().map(|remark| (remark.line, remark.key.as_str())).collect()
+    }
+
+    #[test]
+    fn the_sample_of_zookeeper_is_understood() {
+        let text = "# The number of milliseconds of each tick\ntickTime=3000\ninitLimit=10\nsyncLimit=5\n\
+                    dataDir=/tmp/zookeeper\nclientPort=2182\n#maxClientCnxns=60\n";
+        let config = parse(text).unwrap();
+        assert_eq!(config.client_port, Some(2182));
+        assert_eq!(config.data_dir, Some("/tmp/zookeeper".into()));
+        assert_eq!(remarks(&config), [(3, "initLimit"), (4, "syncLimit")]);
+    }
+
+    #[test]
+    fn every_setting_is_read_and_the_last_entry_of_a_key_holds() {
+        let text = "clientPort=1\nclientPort=0\nclientPortAddress=::1\ntickTime=1\ntickTime=50\n\
+                    minSessionTimeout=100\nmaxSessionTimeout=-1\nmaxClientCnxns=0\njute.maxbuffer=0x3fffff\n\
+                    4lw.commands.whitelist=ruok, stat\nextendedTypesEnabled=TRUE\n\
+                    znode.container.checkIntervalMs=70\nzookeeper.DigestAuthenticationProvider.superDigest=super:x=\n\
+                    skipACL=yes\nzookeeper.enforceQuota=on\nreconfigEnabled=true\n";
+        let config = parse(text).unwrap();
+        assert_eq!((config.client_port, config.client_port_address.as_deref()), (Some(0), Some("::1")));
+        assert_eq!(remarks(&config), [(9, "jute.maxbuffer"), (12, "znode.container.checkIntervalMs")]);
+        let settings = format!("{:?}", config.settings);
+        assert_eq!(
+            settings,
+            "Settings { compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
+             max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), \
+             jute_max_buffer: Some(4194303), four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \
+             container_check_interval_ms: Some(70), super_digest: Some(\"super:x=\"), skip_acl: Some(true), \
+             enforce_quota: Some(false), reconfig_enabled: Some(true) }"
+        );
+    }
+
+    #[test]
+    fn a_switch_is_off_unless_it_says_what_zookeeper_wants_to_read() {
+        let config = parse("skipACL=true\nenforceQuota=yes\n").unwrap();
+        let settings = format!("{:?}", config.settings);
+        assert!(settings.contains("skip_acl: Some(false), enforce_quota: Some(false)"), "{settings}");
+    }
+
+    #[test]
+    fn a_key_that_means_nothing_or_something_else_is_told_once() {
+        let config = parse(
+            "initLimit=5\ninitLimit=6\nsecureClientPort=2281\njute.maxbuffer=9\nssl.keyStore.location=/k\n",
+        );
+        let told: Vec<_> = config.unwrap().remarks.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "conf/zoo.cfg:1: initLimit is ignored: it means nothing to zk-mini",
+                "conf/zoo.cfg:3: secureClientPort is ignored: there is no TLS, and nothing listens there",
+                "conf/zoo.cfg:4: jute.maxbuffer holds here; ZooKeeper itself takes it from a Java property only",
+                "conf/zoo.cfg:5: ssl.keyStore.location is ignored: there is no TLS",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_is_told_without_what_a_terminal_obeys() {
+        let config = parse("a\u{1b}[2J\u{7}=1\n").unwrap();
+        assert_eq!(
+            config.remarks[0].to_string(),
+            "conf/zoo.cfg:1: a\\u{1b}[2J\\u{7} is ignored: it means nothing to zk-mini"
+        );
+    }
+
+    #[test]
+    fn what_is_so_anyway_is_not_told() {
+        let config = parse("admin.enableServer=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n");
+        assert_eq!(remarks(&config.unwrap()), []);
+        let config = parse("admin.enableServer=true\nlocalSessionsEnabled=true\n");
+        assert_eq!(remarks(&config.unwrap()), [(1, "admin.enableServer"), (2, "localSessionsEnabled")]);
+    }
+
+    #[test]
+    fn a_lone_server_line_may_tell_the_client_port() {
+        for (text, port) in [
+            ("server.1=localhost:2888:3888;2182", Some(2182)),
+            ("server.1=localhost:2888:3888:participant;0.0.0.0:2183", Some(2183)),
+            ("clientPort=2181\nserver.1=localhost:2888:3888;2182", Some(2181)),
+            ("server.1=localhost:2888:3888", None),
+            ("server.1=a:2888:3888;2182\nserver.2=b:2888:3888;2183", None),
+        ] {
+            assert_eq!(parse(text).unwrap().client_port, port, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_file_line_and_key() {
+        let error = parse("\nclientPort=many\n").unwrap_err();
+        assert_eq!(error, "conf/zoo.cfg:2: clientPort is \"many\"; it has to be a port, 0 to 65535");
+        for text in [
+            "clientPort=65536",
+            "tickTime=0",
+            "minSessionTimeout=-2",
+            "maxClientCnxns=x",
+            "tickTime=",
+            "jute.maxbuffer=1M",
+            "jute.maxbuffer=-1",
+            "reconfigEnabled=yes",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

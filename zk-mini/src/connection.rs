@@ -1,0 +1,172 @@
+//! A connection's task: bytes in, bytes out, whether over TCP or in memory. The only rules here are those of
+//! framing; everything else is the core's.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::engine::{Handled, Seat};
+use crate::four_letter::Opening;
+use crate::outbox::{Close, KEPT_CAPACITY};
+
+/// How much is read at once: little at first, so that an idle connection costs little; twice as much each time
+/// that a read has filled it.
+const FIRST_READ: usize = 512;
+const LARGEST_READ: usize = 64 * 1024;
+
+/// How long a connection that is closing waits for its peer to take what is queued.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Serves a connection until either side ends it.
+pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Seat) {
+    let mut connection = Connection {
+        stream,
+        seat,
+        input: BytesMut::new(),
+        read_size: FIRST_READ,
+        handled: Handled::All,
+        greeted: false,
+        output: BytesMut::new(),
+        written: 0,
+    };
+    loop {
+        match poll_fn(|cx| connection.poll_progress(cx)).await {
+            Progress::Input => connection.handle_input(),
+            Progress::Closing(close) => return connection.finish(close).await,
+            Progress::Lost => return,
+        }
+    }
+}
+
+/// The stream comes before the seat: it is closed when the place is given up.
+struct Connection<S> {
+    stream: S,
+    seat: Seat,
+    /// What has been read and not handled.
+    input: BytesMut,
+    read_size: usize,
+    handled: Handled,
+    /// The first four bytes have been looked at.
+    greeted: bool,
+    /// What is being written, from `written` on.
+    output: BytesMut,
+    written: usize,
+}
+
+enum Progress {
+    /// There is input to handle.
+    Input,
+    /// The server ends the connection.
+    Closing(Close),
+    /// The peer has ended it, or half of it.
+    Lost,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    /// Writes what is queued, then reads: whoever sends requests and then closes gets what was answered before.
+    fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
+        loop {
+            let peer_takes_nothing = match self.poll_flush(cx) {
+                Poll::Ready(Ok(())) => false,
+                Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
+                Poll::Pending => true,
+            };
+            let (backlog, close) = self.seat.outbox.status();
+            if close != Close::No {
+                return Poll::Ready(Progress::Closing(close));
+            }
+            if backlog < self.seat.engine.limits.pause_reading() {
+                if self.handled == Handled::UntilBacklog {
+                    return Poll::Ready(Progress::Input);
+                }
+                match self.poll_read(cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Progress::Lost),
+                    Poll::Ready(Ok(_)) => return Poll::Ready(Progress::Input),
+                    Poll::Pending => {}
+                }
+            }
+            if self.seat.outbox.wait(cx.waker(), peer_takes_nothing, Close::No) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Writes until nothing is queued.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if self.written == self.output.len() {
+                self.written = 0;
+                self.seat.outbox.take(&mut self.output);
+                if self.output.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            match Pin::new(&mut self.stream).poll_write(cx, &self.output[self.written..]) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => self.written += n,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.seat.outbox.release_barriers();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(self.read_size);
+        let read = pin!(self.stream.read_buf(&mut self.input)).poll(cx);
+        if read.is_pending() && self.input.is_empty() && self.input.capacity() > KEPT_CAPACITY {
+            self.input = BytesMut::new();
+        } else if self.input.len() == self.input.capacity() {
+            self.read_size = LARGEST_READ.min(2 * self.read_size);
+        }
+        read
+    }
+
+    fn handle_input(&mut self) {
+        if !self.greeted {
+            match self.seat.engine.about.words.opening(&self.input) {
+                Opening::Incomplete => return,
+                Opening::Frame => self.greeted = true,
+                Opening::Word(question) => return self.seat.engine.answer(&self.seat, question),
+            }
+        }
+        match self.seat.engine.handle_frames(&self.seat, &mut self.input) {
+            Ok(handled) => self.handled = handled,
+            Err(error) => {
+                tracing::debug!(conn = self.seat.id.0, %error, "closed");
+                // Nobody waits for this task: it is the one that runs.
+                self.seat.outbox.close(Close::Flushed, &mut Vec::new());
+            }
+        }
+    }
+
+    /// Writes what is queued, as far as the way of closing says, and closes.
+    async fn finish(mut self, close: Close) {
+        if close == Close::Flushed {
+            let flush = poll_fn(|cx| {
+                let flushed = self.poll_flush(cx).is_ready();
+                let cut_off = !flushed && !self.seat.outbox.wait(cx.waker(), true, close);
+                if flushed || cut_off { Poll::Ready(()) } else { Poll::Pending }
+            });
+            // A peer that does not take it in time loses it.
+            let _ = tokio::time::timeout(LINGER, flush).await;
+        }
+        let _ = self.stream.shutdown().await;
+        // Closing a socket with unread input resets it, and the peer might lose what it has not read yet.
+        poll_fn(|cx| {
+            self.input.clear();
+            while let Poll::Ready(Ok(1..)) = self.poll_read(cx) {
+                self.input.clear();
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}

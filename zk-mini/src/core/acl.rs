@@ -1,0 +1,219 @@
+//! Access control: identities, which ACL allows them what, and which ACLs may be set.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use bytes::Bytes;
+use zk_wire::{Acl, ByteString, Decode, DecodeError, ErrorCode, Perms};
+
+use super::Peer;
+
+/// An identity that a connection has shown, beside its address.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Identity {
+    pub(super) scheme: ByteString,
+    pub(super) id: ByteString,
+}
+
+/// An entry of a list that a client sends: ZooKeeper refuses nulls only where it looks at them.
+#[derive(Clone, Debug)]
+pub(super) struct SentAcl {
+    perms: Perms,
+    scheme: Option<ByteString>,
+    id: Option<ByteString>,
+}
+
+impl SentAcl {
+    fn complete(&self) -> Option<Acl> {
+        Some(Acl { perms: self.perms, scheme: self.scheme.clone()?, id: self.id.clone()? })
+    }
+}
+
+impl Decode for SentAcl {
+    fn decode(input: &mut Bytes, _: &'static str) -> Result<Self, DecodeError> {
+        let perms = Perms::decode(input, "Acl.perms")?;
+        let scheme = Decode::decode(input, "Acl.scheme")?;
+        Ok(Self { perms, scheme, id: Decode::decode(input, "Acl.id")? })
+    }
+}
+
+/// Who asks, as far as access is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requester<'a> {
+    pub(super) peer: Peer,
+    pub(super) identities: &'a [Identity],
+    /// Whether everything is allowed (`skipACL`).
+    pub(super) unchecked: bool,
+    /// Whether ACLs of the `ip` scheme may name IPv6 addresses.
+    pub(super) ip_v6: bool,
+}
+
+impl Requester<'_> {
+    /// Whether `acl` gives any of `perms` to this requester.
+    pub(super) fn check(&self, acl: &[Acl], perms: Perms) -> Result<(), ErrorCode> {
+        let allowed = self.unchecked
+            || acl.is_empty()
+            || acl.iter().any(|entry| entry.perms.intersects(perms) && self.is(entry))
+            || self.identities.iter().any(|identity| identity.scheme == "super");
+        if allowed { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
+    }
+
+    /// Whether this requester is whom an entry names.
+    fn is(&self, entry: &Acl) -> bool {
+        match &*entry.scheme {
+            "world" => entry.id == "anyone",
+            "ip" => Network::parse(&entry.id, self.ip_v6).is_some_and(|network| network.holds(self.peer.ip)),
+            scheme => {
+                self.identities.iter().any(|identity| identity.scheme == scheme && identity.id == entry.id)
+            }
+        }
+    }
+
+    /// The list as it is to be kept: without duplicates, `auth` replaced by the requester's own identities.
+    /// Strings are copied, so that the list does not hold on to the request that it came in.
+    pub(super) fn fix(&self, acl: Option<&[SentAcl]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
+        let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
+        let complete: Option<Vec<Acl>> = acl.iter().map(SentAcl::complete).collect();
+        if let Some(known) = complete.and_then(|acl| known.find(&acl)) {
+            return Ok(known);
+        }
+        let acl = without_duplicates(acl)?;
+        let mut fixed: Vec<Acl> = Vec::with_capacity(acl.len());
+        for SentAcl { perms, scheme, id } in acl {
+            let scheme = scheme.as_deref().ok_or(ErrorCode::INVALID_ACL)?;
+            if scheme == "auth" {
+                fixed.extend(self.own_entries(*perms)?);
+            } else {
+                let id = self.valid_id(scheme, id.as_deref())?;
+                fixed.push(Acl { perms: *perms, scheme: scheme.into(), id: id.into() });
+            }
+        }
+        Ok(fixed.into())
+    }
+
+    /// What `auth` stands for: the identities that were proven. An address proves nothing.
+    fn own_entries(&self, perms: Perms) -> Result<Vec<Acl>, ErrorCode> {
+        let own: Vec<_> = self
+            .identities
+            .iter()
+            .filter(|identity| identity.scheme == "digest")
+            .map(|identity| Acl { perms, scheme: identity.scheme.clone(), id: identity.id.clone() })
+            .collect();
+        if own.is_empty() { Err(ErrorCode::INVALID_ACL) } else { Ok(own) }
+    }
+
+    /// The id, if it is one of this scheme. A null is looked at, and stumbled over, only where the scheme is known.
+    fn valid_id<'a>(&self, scheme: &str, id: Option<&'a str>) -> Result<&'a str, ErrorCode> {
+        if !matches!(scheme, "world" | "digest" | "ip") {
+            return Err(ErrorCode::INVALID_ACL);
+        }
+        let id = id.ok_or(ErrorCode::MARSHALLING_ERROR)?;
+        let is_valid = match scheme {
+            "world" => id == "anyone",
+            "digest" => is_digest_id(id),
+            _ => Network::parse(id, self.ip_v6).is_some(),
+        };
+        if is_valid { Ok(id) } else { Err(ErrorCode::INVALID_ACL) }
+    }
+}
+
+/// The first of each kind. ZooKeeper compares an entry with those before it part by part, and stumbles over a null
+/// that is its turn.
+fn without_duplicates(acl: &[SentAcl]) -> Result<Vec<&SentAcl>, ErrorCode> {
+    let mut seen = HashSet::new();
+    let mut kept = Vec::with_capacity(acl.len());
+    for entry in acl {
+        let (perms, scheme) = (entry.perms, entry.scheme.as_deref());
+        let id = scheme.and(entry.id.as_deref());
+        if !seen.contains(&(perms, scheme, id)) {
+            seen.extend([(perms, None, None), (perms, scheme, None), (perms, scheme, id)]);
+            kept.push(entry);
+        } else if id.is_none() {
+            return Err(ErrorCode::MARSHALLING_ERROR);
+        }
+    }
+    Ok(kept)
+}
+
+/// Exactly two parts by Java's `split(":")`, which drops empty parts at the end.
+fn is_digest_id(id: &str) -> bool {
+    id.trim_end_matches(':').split(':').count() == 2
+}
+
+/// An address with the number of leading bits that count.
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    /// Reads `address` or `address/bits`.
+    fn parse(text: &str, v6: bool) -> Option<Self> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(parse_java_int(bits)?)),
+            None => (text, None),
+        };
+        let address = match parse_v4(address) {
+            Some(address) => IpAddr::V4(address),
+            None if v6 => IpAddr::V6(address.parse::<Ipv6Addr>().ok()?),
+            None => return None,
+        };
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Some(all), |bits| u32::try_from(bits).ok().filter(|&bits| bits <= all))?;
+        Some(Self { address, bits })
+    }
+
+    fn holds(&self, peer: IpAddr) -> bool {
+        let same_prefix =
+            |a: u128, b: u128, width: u32| self.bits == 0 || (a ^ b) >> (width - self.bits) == 0;
+        match (self.address, peer) {
+            (IpAddr::V4(own), IpAddr::V4(peer)) => {
+                same_prefix(own.to_bits().into(), peer.to_bits().into(), 32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(peer)) => same_prefix(own.to_bits(), peer.to_bits(), 128),
+            _ => false,
+        }
+    }
+}
+
+/// Four numbers as Java's `Integer.parseInt` reads them: signs and leading zeros are fine.
+fn parse_v4(text: &str) -> Option<Ipv4Addr> {
+    let mut parts = text.split('.').map(|part| parse_java_int(part).and_then(|n| u8::try_from(n).ok()));
+    let address = Ipv4Addr::new(parts.next()??, parts.next()??, parts.next()??, parts.next()??);
+    if parts.next().is_none() { Some(address) } else { None }
+}
+
+/// Rust's and Java's ideas of an integer in ASCII are the same.
+fn parse_java_int(text: &str) -> Option<i32> {
+    text.parse().ok()
+}
+
+/// Each list in use, once, however many nodes have it.
+#[derive(Debug, Default)]
+pub(super) struct AclTable {
+    uses: HashMap<Arc<[Acl]>, usize>,
+}
+
+impl AclTable {
+    fn find(&self, acl: &[Acl]) -> Option<Arc<[Acl]>> {
+        self.uses.get_key_value(acl).map(|(known, _)| Arc::clone(known))
+    }
+
+    /// Counts one more use of a list, and gives the shared copy of it.
+    pub(super) fn acquire(&mut self, acl: &Arc<[Acl]>) -> Arc<[Acl]> {
+        let shared = self.find(acl).unwrap_or_else(|| Arc::clone(acl));
+        *self.uses.entry(Arc::clone(&shared)).or_insert(0) += 1;
+        shared
+    }
+
+    /// Counts one use less.
+    pub(super) fn release(&mut self, acl: &Arc<[Acl]>) {
+        if let Some(uses) = self.uses.get_mut(acl) {
+            *uses -= 1;
+            if *uses == 0 {
+                self.uses.remove(acl);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a server is told at its start.
+
+use zk_wire::Millis;
+
+/// Which release line of Apache ZooKeeper to be like, where the two in use differ:
+///
+/// | | 3.8 | 3.9 |
+/// | --- | --- | --- |
+/// | a write whose body cannot be read | takes a zxid | takes none |
+/// | a watch event's zxid | -1 | that of its cause |
+/// | `check` outside of a multi | an operation | unknown |
+/// | `create2` inside a multi is answered with | the path | path and stat |
+/// | bad flags or a null ACL inside a multi fail | that operation | the whole request |
+/// | a null path inside a multi | leaves a zxid out | takes one |
+/// | a multi-read that cannot be read to its end | answers what it has | just the error |
+/// | watches of several kinds on one path | the last one replaces the others | add up |
+/// | `checkWatches` and `removeWatches` go by | half of the registry, anybody's watches | the kind, own watches |
+/// | `exists` needs READ | no | yes |
+/// | an ACL of the scheme `ip` | IPv4 | IPv6, too |
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Compat {
+    /// As 3.8.
+    V3_8,
+    /// As 3.9.
+    #[default]
+    V3_9,
+}
+
+/// What a server is told at its start. The default is Apache ZooKeeper's, with the tick of its sample
+/// configuration.
+///
+/// ```
+/// use zk_mini::core::{Config, Core};
+/// use zk_wire::Millis;
+///
+/// let core = Core::new(Config { tick: Millis(100), ..Config::default() });
+/// assert_eq!(core.session_timeout_bounds(), (Millis(200), Millis(2_000)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The unit of session expiry: sessions end at multiples of it.
+    pub tick: Millis,
+    /// The shortest session timeout that a client can get; two ticks if not set.
+    pub min_session_timeout: Option<Millis>,
+    /// The longest session timeout that a client can get; twenty ticks if not set.
+    pub max_session_timeout: Option<Millis>,
+    /// Makes the session ids of this server differ from those of another that was started in the same
+    /// millisecond.
+    pub seed: u64,
+    /// Which release line to be like.
+    pub compat: Compat,
+    /// Whether nodes with a time to live may be created (`extendedTypesEnabled`).
+    pub extended_types: bool,
+    /// Whether access control lists are kept but not checked (`skipACL`).
+    pub skip_acl: bool,
+    /// The digest id (`super:hash`) that may do everything (`DigestAuthenticationProvider.superDigest`).
+    pub super_digest: Option<String>,
+    /// Whether writes over a quota are refused rather than just counted (`enforceQuota`).
+    pub enforce_quota: bool,
+    /// Whether `reconfig` exists (`reconfigEnabled`); a lone server cannot do it all the same, and says so.
+    pub reconfig_enabled: bool,
+    /// How often containers and nodes with a time to live are looked at (`znode.container.checkIntervalMs`).
+    pub container_check_interval: Millis,
+    /// The longest reply to a `multiRead`, in bytes with its length. It is the one request that can ask for the same
+    /// megabyte as often as it likes; a longer reply is not written, the request fails with `MARSHALLING_ERROR`.
+    pub max_multi_read: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tick: Millis(2_000),
+            min_session_timeout: None,
+            max_session_timeout: None,
+            seed: 0,
+            compat: Compat::default(),
+            extended_types: false,
+            skip_acl: false,
+            super_digest: None,
+            enforce_quota: false,
+            reconfig_enabled: false,
+            container_check_interval: Millis(60_000),
+            max_multi_read: 48 << 20,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What is known of a connection.
+
+use zk_wire::{ByteString, ClientInfo, SessionId};
+
+use super::Peer;
+use super::acl::{Identity, Requester};
+use super::compat::Rules;
+use super::config::Config;
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) peer: Peer,
+    /// `None` before the handshake.
+    pub(super) session: Option<SessionId>,
+    /// Whether the handshake had the read-only byte, so that its answer has it too.
+    pub(super) knows_read_only: bool,
+    /// What it has shown beside its address. Identities belong to the connection, not to the session.
+    identities: Vec<Identity>,
+}
+
+impl Connection {
+    pub(super) fn new(peer: Peer) -> Self {
+        Self { peer, session: None, knows_read_only: true, identities: Vec::new() }
+    }
+
+    /// Its rights.
+    pub(super) fn requester(&self, config: &Config, rules: &Rules) -> Requester<'_> {
+        Requester {
+            peer: self.peer,
+            identities: &self.identities,
+            unchecked: config.skip_acl,
+            ip_v6: rules.ip_acl_takes_v6,
+        }
+    }
+
+    /// Adds an identity to the ones that it has.
+    pub(super) fn add_identity(&mut self, identity: Identity) {
+        if !self.identities.contains(&identity) {
+            self.identities.push(identity);
+        }
+    }
+
+    /// Who it is, without secrets.
+    pub(super) fn client_info(&self) -> Vec<ClientInfo> {
+        let address = ClientInfo {
+            auth_scheme: ByteString::from_static("ip"),
+            user: ByteString::from(self.peer.ip.to_string()),
+        };
+        let named = self.identities.iter().filter(|identity| identity.scheme == "digest");
+        let others = named.map(|identity| ClientInfo {
+            auth_scheme: identity.scheme.clone(),
+            user: ByteString::from(identity.id.split(':').next().unwrap_or_default()),
+        });
+        std::iter::once(address).chain(others).collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! Looking at the state without a client.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
+
+use super::{ConnId, Core, Peer};
+
+/// A node as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeInfo {
+    /// Its data; null and empty are kept apart.
+    pub data: Option<Bytes>,
+    /// Who may do what.
+    pub acl: Arc<[Acl]>,
+    /// The rest.
+    pub stat: Stat,
+}
+
+/// A session as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionInfo {
+    /// Its identity.
+    pub id: SessionId,
+    /// Its negotiated timeout.
+    pub timeout: Millis,
+    /// The connection that it is used from, if there is one.
+    pub conn: Option<ConnId>,
+    /// When it ends if nothing more is heard of it.
+    pub expires: Millis,
+    /// Its ephemeral nodes, sorted.
+    pub ephemerals: Vec<ByteString>,
+}
+
+/// A connection as it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ConnectionInfo {
+    /// The connection.
+    pub conn: ConnId,
+    /// Its other end.
+    pub peer: Peer,
+    /// The session that it is used for; none before the handshake.
+    pub session: Option<SessionId>,
+}
+
+impl Core {
+    /// A node.
+    #[must_use]
+    pub fn node(&self, path: &str) -> Option<NodeInfo> {
+        self.tree.get(path).map(|node| NodeInfo {
+            data: node.data.clone(),
+            acl: Arc::clone(&node.acl),
+            stat: node.stat(),
+        })
+    }
+
+    /// The names of a node's children, sorted.
+    #[must_use]
+    pub fn children(&self, path: &str) -> Option<Vec<ByteString>> {
+        self.tree.get(path).map(|node| node.children.iter().cloned().collect())
+    }
+
+    /// The sessions, sorted by id.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        let info = |id: SessionId| {
+            let session = self.sessions.get(id)?;
+            Some(SessionInfo {
+                id,
+                timeout: session.current_timeout,
+                conn: session.conn,
+                expires: session.expires,
+                ephemerals: self.tree.ephemerals(id).cloned().collect(),
+            })
+        };
+        self.sessions.ids().into_iter().filter_map(info).collect()
+    }
+
+    /// The connections, sorted.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionInfo> {
+        let info = |(&conn, connection): (&ConnId, &super::Connection)| ConnectionInfo {
+            conn,
+            peer: connection.peer,
+            session: connection.session,
+        };
+        let mut connections: Vec<_> = self.conns.iter().map(info).collect();
+        connections.sort_unstable_by_key(|connection| connection.conn);
+        connections
+    }
+
+    /// The number of the last transaction.
+    #[must_use]
+    pub fn last_zxid(&self) -> Zxid {
+        self.last_zxid
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// How many nodes there are, the system's included.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.tree.len()
+    }
+
+    /// How many of the nodes are ephemeral.
+    #[must_use]
+    pub fn ephemeral_count(&self) -> usize {
+        self.tree.ephemeral_count()
+    }
+
+    /// How many watches are set: connection and path, for data and for children.
+    #[must_use]
+    pub fn watch_count(&self) -> usize {
+        self.watches.count()
+    }
+
+    /// Bytes of all paths and data.
+    #[must_use]
+    pub fn data_size(&self) -> usize {
+        self.tree.data_size()
+    }
+
+    /// Watches on nodes' data and being, by path: every watched path, sorted, with the connections that watch
+    /// it.
+    #[must_use]
+    pub fn data_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
+        self.watches.data.by_path()
+    }
+
+    /// Watches on nodes' children, likewise.
+    #[must_use]
+    pub fn child_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
+        self.watches.child.by_path()
+    }
+}

@@ -1,0 +1,81 @@
+//! What goes into the core, and what comes out.
+
+use ::core::net::{IpAddr, Ipv4Addr};
+use bytes::Bytes;
+use zk_wire::{Millis, UnixMillis};
+
+use super::txn::Txn;
+
+/// What a clock shows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Now {
+    /// Time that never jumps: sessions expire by it.
+    pub mono: Millis,
+    /// Time as people read it: `Stat` shows it.
+    pub wall: UnixMillis,
+}
+
+/// A connection, by the number that its owner gave it. Never given twice.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConnId(
+    /// The number.
+    pub u64,
+);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Peer {
+    /// The address that ACLs of the `ip` scheme are matched with.
+    pub ip: IpAddr,
+}
+
+impl Peer {
+    /// A peer in the same process.
+    pub const LOCAL: Self = Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection was accepted.
+    Accepted {
+        /// The connection.
+        conn: ConnId,
+        /// Its other end.
+        peer: Peer,
+    },
+    /// A frame arrived.
+    Frame {
+        /// On this connection.
+        conn: ConnId,
+        /// Its body, without the length.
+        frame: Bytes,
+    },
+    /// A connection is lost, or was closed by its other end.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Time has passed: due after [`Core::poll_deadline`](super::Core::poll_deadline), harmless at any time.
+    Timeout,
+}
+
+/// What has to be done, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Make the transaction durable before any later output is performed.
+    Persist(Txn),
+    /// Send a frame.
+    Send {
+        /// On this connection.
+        conn: ConnId,
+        /// The whole frame, with its length.
+        frame: Bytes,
+    },
+    /// Close the connection, when what was sent before has been written. Nothing of it is expected any more,
+    /// not even [`Input::Closed`].
+    Close {
+        /// The connection.
+        conn: ConnId,
+    },
+}

@@ -1,0 +1,239 @@
+//! The server without its surroundings: sessions, the tree, watches, and every rule of the protocol.
+//!
+//! Plain data and methods. Frames, connections and the time go in as [`Input`]s; replies, watch events,
+//! transactions and closes come out as [`Output`]s, in the order in which they must be performed. It knows
+//! no socket, file, clock, thread or randomness, so a list of inputs is a whole test.
+//!
+//! After each [`Core::handle`], drain [`Core::poll_output`] until it is `None`, then wait for input until
+//! [`Core::poll_deadline`] and hand in [`Input::Timeout`].
+//!
+//! A write goes through `prepare`, where every rule that can refuse it is, to a [`Txn`], which `apply`
+//! follows without asking; refusals are transactions too, since they take a zxid. Reads do not.
+
+mod acl;
+mod apply;
+mod auth;
+mod compat;
+mod config;
+mod connection;
+mod digest;
+mod handshake;
+mod inspect;
+mod io;
+mod multi_read;
+mod node;
+mod outbox;
+mod prepare;
+mod quota;
+mod read;
+mod reap;
+mod request;
+mod session;
+mod tree;
+mod txn;
+mod watch;
+mod watch_request;
+
+pub use config::{Compat, Config};
+pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
+pub use io::{ConnId, Input, Now, Output, Peer};
+pub use txn::{Change, CreateNode, NodeKind, Txn};
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
+
+use apply::{Effects, apply};
+use compat::Rules;
+use connection::Connection;
+use outbox::Outbox;
+use session::Sessions;
+use tree::{Event, Tree};
+use watch::Watches;
+
+/// The server's state machine.
+///
+/// ```
+/// use bytes::Bytes;
+/// use zk_mini::core::{ConnId, Config, Core, Input, Now, Output, Peer};
+/// use zk_wire::{ConnectRequest, Encode, SessionId, Zxid};
+///
+/// let mut core = Core::new(Config::default());
+/// let conn = ConnId(1);
+/// core.handle(Now::default(), Input::Accepted { conn, peer: Peer::LOCAL });
+/// let mut frame = bytes::BytesMut::new();
+/// ConnectRequest {
+///     protocol_version: 0,
+///     last_zxid_seen: Zxid(0),
+///     timeout: 10_000,
+///     session_id: SessionId::NONE,
+///     password: None,
+///     read_only: Some(false),
+/// }
+/// .encode(&mut frame);
+/// core.handle(Now::default(), Input::Frame { conn, frame: frame.freeze() });
+/// assert!(matches!(core.poll_output(), Some(Output::Persist(txn)) if txn.zxid == Zxid(1)));
+/// assert!(matches!(core.poll_output(), Some(Output::Send { .. })));
+/// assert_eq!(core.poll_output(), None);
+/// assert_eq!(core.sessions().len(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Core {
+    config: Config,
+    rules: &'static Rules,
+    tree: Tree,
+    sessions: Sessions,
+    watches: Watches,
+    conns: HashMap<ConnId, Connection>,
+    outbox: Outbox,
+    last_zxid: Zxid,
+    /// Numbers after the last zxid that no transaction will have.
+    skipped_zxids: i64,
+    /// When containers and nodes with a time to live are looked at next.
+    reap_at: Millis,
+    /// What the last transaction did; kept to use its room again.
+    effects: Effects,
+    /// Who is told of an event; likewise.
+    told: Vec<ConnId>,
+}
+
+impl Core {
+    /// A server with nothing but the system nodes.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let rules = config.compat.rules();
+        Self {
+            rules,
+            tree: Tree::new(),
+            sessions: Sessions::new(config.tick, config.seed),
+            watches: Watches::new(rules.watch_modes_add_up),
+            conns: HashMap::new(),
+            outbox: Outbox::default(),
+            last_zxid: Zxid(0),
+            skipped_zxids: 0,
+            reap_at: config.container_check_interval,
+            effects: Effects::default(),
+            told: Vec::new(),
+            config,
+        }
+    }
+
+    /// Takes in what happened at the time `now`, which never goes back. Frames of connections that are not
+    /// known, or no more, are ignored.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.expire(now);
+        self.reap(now);
+        match input {
+            Input::Accepted { conn, peer } => {
+                self.conns.insert(conn, Connection::new(peer));
+            }
+            Input::Frame { conn, frame } => self.frame(now, conn, frame),
+            Input::Closed { conn } => self.forget(conn),
+            Input::Timeout => {}
+        }
+    }
+
+    /// The next thing to do.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outbox.pop()
+    }
+
+    /// When to hand in [`Input::Timeout`] if nothing happens before.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Millis> {
+        self.sessions.next_expiry().into_iter().chain(self.next_reap()).min()
+    }
+
+    /// Does again what a persisted transaction did, without any output. Sessions get their full timeout from
+    /// `now` on. Transactions up to the last known one are skipped.
+    pub fn replay(&mut self, now: Now, txn: &Txn) {
+        if txn.zxid <= self.last_zxid {
+            return;
+        }
+        apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut self.effects);
+        self.effects.clear();
+        self.last_zxid = txn.zxid;
+    }
+
+    /// The shortest and the longest session timeout that a client can get.
+    #[must_use]
+    pub fn session_timeout_bounds(&self) -> (Millis, Millis) {
+        let ticks = |n| Millis(self.config.tick.0.saturating_mul(n));
+        (
+            self.config.min_session_timeout.unwrap_or(ticks(2)),
+            self.config.max_session_timeout.unwrap_or(ticks(20)),
+        )
+    }
+
+    fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {
+        match self.conns.get(&conn).map(|connection| connection.session) {
+            Some(Some(session)) => self.request(now, conn, session, frame),
+            Some(None) => self.handshake(now, conn, frame),
+            None => {}
+        }
+    }
+
+    /// Ends the sessions whose time is over, and closes their connections.
+    fn expire(&mut self, now: Now) {
+        while let Some(id) = self.sessions.expired(now.mono) {
+            let conn = self.sessions.get(id).and_then(|session| session.conn);
+            self.end_session(now, id, Xid(0));
+            if let Some(conn) = conn {
+                self.close(conn);
+            }
+        }
+    }
+
+    /// Gives a change the next number, applies it, and puts out the transaction and the events that it fires.
+    /// The results stay in `effects` for the reply.
+    fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
+        let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
+        self.skipped_zxids = 0;
+        let txn = Txn { zxid, time: now.wall, session, xid, change };
+        self.effects.clear();
+        apply(&mut self.tree, &mut self.sessions, &txn, now.mono, &mut self.effects);
+        self.last_zxid = zxid;
+        self.outbox.persist(txn);
+        let mut events = std::mem::take(&mut self.effects.events);
+        for event in events.drain(..) {
+            self.fire(&event);
+        }
+        self.effects.events = events;
+    }
+
+    /// Tells an event to those who watch and may know. A watch is used up even where it may not be told.
+    fn fire(&mut self, event: &Event) {
+        let mut told = std::mem::take(&mut self.told);
+        self.watches.fire(event.kind, &event.path, &mut told);
+        let zxid = if self.rules.events_carry_zxid { self.last_zxid } else { Zxid(-1) };
+        let may_know = |conn: &ConnId| {
+            let connection = self.conns.get(conn);
+            connection.is_some_and(|connection| {
+                connection.requester(&self.config, self.rules).check(&event.acl, Perms::READ).is_ok()
+            })
+        };
+        let allowed = told.iter().copied().filter(may_know);
+        self.outbox.event(allowed, zxid, event.kind, &event.path);
+        self.told = told;
+    }
+
+    /// Closes a connection, after what was sent to it. Its session lives on.
+    fn close(&mut self, conn: ConnId) {
+        if self.conns.contains_key(&conn) {
+            self.forget(conn);
+            self.outbox.close(conn);
+        }
+    }
+
+    /// Takes a connection and its watches out of the books.
+    fn forget(&mut self, conn: ConnId) {
+        let Some(connection) = self.conns.remove(&conn) else { return };
+        self.watches.remove_conn(conn);
+        let session = connection.session.and_then(|id| self.sessions.get_mut(id));
+        if let Some(session) = session.filter(|session| session.conn == Some(conn)) {
+            session.conn = None;
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! multiRead: several reads in one request, whose reply is measured before it is written.
+
+use bytes::{Bytes, BytesMut};
+use zk_wire::{Encode, ErrorCode, GetDataResponse, MultiHeader, OpCode, Perms, ReplyHeader};
+
+use super::Core;
+use super::acl::Requester;
+use super::node::Node;
+use super::prepare::Item;
+use super::read::Names;
+use super::request::Call;
+use super::tree::Tree;
+
+/// What each record takes in a frame.
+const LENGTH: usize = 4;
+const REPLY_HEADER: usize = 16;
+const MULTI_HEADER: usize = 9;
+const STAT: usize = 68;
+
+/// What stands behind the last result.
+const END: MultiHeader = MultiHeader { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
+
+/// The result of one read: what is to be written, and nothing of it copied.
+enum Found<'a> {
+    Data(&'a Node),
+    Children(&'a Node),
+    Refused(ErrorCode),
+}
+
+impl<'a> Found<'a> {
+    /// `None` where the server stumbles over a null path or a write.
+    fn find(item: &Item, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
+        let Item::Read { op, path: Some(path) } = item else { return None };
+        let readable = tree.get(path).ok_or(ErrorCode::NO_NODE).and_then(|node| {
+            requester.check(&node.acl, Perms::READ)?;
+            Ok(node)
+        });
+        Some(match readable {
+            Err(code) => Self::Refused(code),
+            Ok(node) if *op == OpCode::GET_DATA => Self::Data(node),
+            Ok(node) => Self::Children(node),
+        })
+    }
+
+    /// How many bytes it is written as.
+    fn size(&self) -> usize {
+        MULTI_HEADER
+            + match self {
+                Self::Data(node) => LENGTH + node.data_len() + STAT,
+                Self::Children(node) => {
+                    LENGTH + node.children.iter().map(|name| LENGTH + name.len()).sum::<usize>()
+                }
+                Self::Refused(_) => LENGTH,
+            }
+    }
+}
+
+impl Encode for Found<'_> {
+    fn encode(&self, out: &mut BytesMut) {
+        let header = |op, err| MultiHeader { op, done: false, err };
+        match self {
+            Self::Data(node) => {
+                header(OpCode::GET_DATA, ErrorCode::OK).encode(out);
+                GetDataResponse { data: node.data.clone(), stat: node.stat() }.encode(out);
+            }
+            Self::Children(node) => {
+                header(OpCode::GET_CHILDREN, ErrorCode::OK).encode(out);
+                Names(&node.children).encode(out);
+            }
+            Self::Refused(code) => {
+                header(OpCode::ERROR, *code).encode(out);
+                code.encode(out);
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Several reads, each with its own result; their watch flags mean nothing. What was read before one that cannot be
+    /// is sent behind the error, but nothing of what is too long.
+    pub(super) fn multi_read(&mut self, call: Call, mut body: Bytes) {
+        let Ok(items) = Item::decode_all(&mut body, self.rules) else {
+            return self.fail(call, ErrorCode::MARSHALLING_ERROR);
+        };
+        let Some(connection) = self.conns.get(&call.conn) else { return };
+        let requester = connection.requester(&self.config, self.rules);
+        let mut size = LENGTH + REPLY_HEADER + MULTI_HEADER;
+        let mut results = Vec::new();
+        for result in items.iter().map_while(|item| Found::find(item, &self.tree, &requester)) {
+            size += result.size();
+            if size > self.config.max_multi_read {
+                return self.fail(call, ErrorCode::MARSHALLING_ERROR);
+            }
+            results.push(result);
+        }
+        let err = if results.len() < items.len() { ErrorCode::MARSHALLING_ERROR } else { ErrorCode::OK };
+        let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err };
+        self.outbox.frame(call.conn, |frame| {
+            frame.put(&header);
+            results.iter().for_each(|result| frame.put(result));
+            frame.put(&END);
+        });
+    }
+}

@@ -1,0 +1,85 @@
+//! One node of the tree.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zk_wire::{Acl, ByteString, SessionId, Stat, UnixMillis, Version, Zxid};
+
+use super::txn::NodeKind;
+
+/// A node, all but its path.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    pub(super) data: Option<Bytes>,
+    pub(super) acl: Arc<[Acl]>,
+    pub(super) kind: NodeKind,
+    pub(super) czxid: Zxid,
+    pub(super) mzxid: Zxid,
+    pub(super) pzxid: Zxid,
+    pub(super) ctime: UnixMillis,
+    pub(super) mtime: UnixMillis,
+    pub(super) version: Version,
+    pub(super) aversion: Version,
+    /// Children ever created: what sequential names are made from. `Stat` shows another number.
+    pub(super) created_children: i32,
+    /// Names, each a slice of the child's path.
+    pub(super) children: BTreeSet<ByteString>,
+}
+
+impl Node {
+    /// A node at its creation.
+    pub(super) fn new(
+        data: Option<Bytes>,
+        acl: Arc<[Acl]>,
+        kind: NodeKind,
+        zxid: Zxid,
+        time: UnixMillis,
+    ) -> Self {
+        Self {
+            data,
+            acl,
+            kind,
+            czxid: zxid,
+            mzxid: zxid,
+            pzxid: zxid,
+            ctime: time,
+            mtime: time,
+            version: Version(0),
+            aversion: Version(0),
+            created_children: 0,
+            children: BTreeSet::new(),
+        }
+    }
+
+    /// The bytes of its data; 0 for null.
+    pub(super) fn data_len(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// What clients see of it. `cversion` counts creates and deletes of children, which follows from the
+    /// creates and what is there; only ephemeral nodes have an owner.
+    pub(super) fn stat(&self) -> Stat {
+        let num_children = saturate(self.children.len());
+        Stat {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            cversion: Version(self.created_children.wrapping_mul(2).wrapping_sub(num_children)),
+            aversion: self.aversion,
+            ephemeral_owner: match self.kind {
+                NodeKind::Ephemeral(session) => session,
+                NodeKind::Persistent | NodeKind::Container | NodeKind::Ttl(_) => SessionId::NONE,
+            },
+            data_length: saturate(self.data_len()),
+            num_children,
+            pzxid: self.pzxid,
+        }
+    }
+}
+
+fn saturate(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

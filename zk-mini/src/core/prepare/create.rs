@@ -1,0 +1,102 @@
+//! The rules of the creates.
+
+use bytes::Bytes;
+use zk_wire::{ByteString, CreateMode, Decode, DecodeError, ErrorCode, Millis, OpCode, Perms, Version, path};
+
+use super::{Prepare, Prepared, Record, parent_of};
+use crate::core::acl::SentAcl;
+use crate::core::quota::is_quota_of_root;
+use crate::core::txn::{Change, CreateNode, NodeKind};
+
+/// The longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
+const MAX_TTL: i64 = 0xff_ffff_ffff;
+
+/// Any of the creates, as sent: nulls are refused only where they are looked at.
+#[derive(Debug)]
+pub(in crate::core) struct CreateRequest {
+    /// Which of them.
+    pub(in crate::core) op: OpCode,
+    pub(in crate::core) path: Option<ByteString>,
+    pub(in crate::core) data: Option<Bytes>,
+    pub(in crate::core) acl: Option<Vec<SentAcl>>,
+    pub(in crate::core) flags: i32,
+    /// `None` where the record has no place for it.
+    pub(in crate::core) ttl: Option<i64>,
+}
+
+impl CreateRequest {
+    pub(in crate::core) fn decode(op: OpCode, body: &mut Bytes) -> Result<Self, DecodeError> {
+        Ok(Self {
+            op,
+            path: Decode::decode(body, "Create.path")?,
+            data: Decode::decode(body, "Create.data")?,
+            acl: Decode::decode(body, "Create.acl")?,
+            flags: Decode::decode(body, "Create.flags")?,
+            ttl: if op == OpCode::CREATE_TTL { Some(Decode::decode(body, "CreateTtl.ttl")?) } else { None },
+        })
+    }
+}
+
+impl Prepare<'_> {
+    /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen.
+    pub(in crate::core) fn create(&mut self, request: &CreateRequest) -> Prepared {
+        let mode = CreateMode::from_flags(request.flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
+        let kind = self.kind(mode, request)?;
+        let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
+        let parent_path = parent_of(sent_path)?;
+        let acl = self.requester.fix(request.acl.as_deref(), self.tree.acls())?;
+        let parent = self.record(parent_path)?;
+        self.requester.check(&parent.acl, Perms::CREATE)?;
+        let path = if mode.is_sequential() {
+            ByteString::from(format!("{sent_path}{:010}", parent.created_children))
+        } else {
+            ByteString::from(sent_path)
+        };
+        path::validate(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
+        if is_quota_of_root(&path) {
+            return Err(ErrorCode::BAD_ARGUMENTS);
+        }
+        if self.exists(&path) {
+            return Err(ErrorCode::NODE_EXISTS);
+        }
+        if matches!(parent.kind, NodeKind::Ephemeral(_)) {
+            return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
+        }
+        self.check_quota(&path, 0, request.data.as_deref(), 1)?;
+        let parent_cversion = parent.created_children.wrapping_add(1);
+        self.note(parent_path, || {
+            let num_children = parent.num_children + 1;
+            Some(Record { created_children: parent_cversion, num_children, ..parent })
+        });
+        self.note(&path, || {
+            Some(Record {
+                acl: acl.clone(),
+                kind,
+                version: Version(0),
+                aversion: Version(0),
+                created_children: 0,
+                num_children: 0,
+                data_len: request.data.as_ref().map_or(0, Bytes::len),
+            })
+        });
+        let data = request.data.as_deref().map(Bytes::copy_from_slice);
+        Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
+    }
+
+    /// What kind of node it will be. A container is one by its op code, not by its flags; a node with a time
+    /// to live needs both, and a combination that would bring ZooKeeper down is refused.
+    fn kind(&self, mode: CreateMode, request: &CreateRequest) -> Result<NodeKind, ErrorCode> {
+        if mode.has_ttl() && !self.config.extended_types {
+            return Err(ErrorCode::UNIMPLEMENTED);
+        }
+        let ttl = request.ttl.filter(|ttl| (1..=MAX_TTL).contains(ttl)).map(i64::unsigned_abs);
+        Ok(match (request.op, ttl) {
+            (OpCode::CREATE_TTL, Some(ttl)) if mode.has_ttl() => NodeKind::Ttl(Millis(ttl)),
+            (OpCode::CREATE_TTL, _) => return Err(ErrorCode::BAD_ARGUMENTS),
+            _ if mode.has_ttl() => return Err(ErrorCode::BAD_ARGUMENTS),
+            (OpCode::CREATE_CONTAINER, _) => NodeKind::Container,
+            _ if mode.is_ephemeral() => NodeKind::Ephemeral(self.session),
+            _ => NodeKind::Persistent,
+        })
+    }
+}

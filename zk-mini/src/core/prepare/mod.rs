@@ -1,0 +1,134 @@
+//! Deciding on writes: every rule that can refuse one. What comes out is a change that cannot fail.
+//!
+//! Each operation of a multi sees what the earlier ones did, so nodes are looked at through an overlay of
+//! what this request has changed so far.
+
+mod create;
+mod item;
+mod multi;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use zk_wire::{Acl, ByteString, ErrorCode, SessionId, Version};
+
+pub(super) use create::CreateRequest;
+pub(super) use item::{Item, Unreadable};
+pub(super) use multi::PreparedMulti;
+pub(super) use write::{DeleteRequest, SetAclRequest};
+
+use super::acl::Requester;
+use super::config::Config;
+use super::node::Node;
+use super::tree::Tree;
+use super::txn::{Change, NodeKind};
+
+/// What the rules look at.
+pub(super) struct Prepare<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) session: SessionId,
+    pub(super) requester: Requester<'a>,
+    pub(super) config: &'a Config,
+    /// What this request has changed; only a multi looks at it.
+    overlay: Option<HashMap<ByteString, Option<Record>>>,
+}
+
+/// What the rules ask of a node.
+#[derive(Clone, Debug)]
+struct Record {
+    acl: Arc<[Acl]>,
+    kind: NodeKind,
+    version: Version,
+    aversion: Version,
+    created_children: i32,
+    num_children: usize,
+    data_len: usize,
+}
+
+impl From<&Node> for Record {
+    fn from(node: &Node) -> Self {
+        Self {
+            acl: Arc::clone(&node.acl),
+            kind: node.kind,
+            version: node.version,
+            aversion: node.aversion,
+            created_children: node.created_children,
+            num_children: node.children.len(),
+            data_len: node.data_len(),
+        }
+    }
+}
+
+/// A change, or the code that the write is refused with.
+type Prepared = Result<Change, ErrorCode>;
+
+impl<'a> Prepare<'a> {
+    pub(super) fn new(
+        tree: &'a Tree,
+        session: SessionId,
+        requester: Requester<'a>,
+        config: &'a Config,
+    ) -> Self {
+        Self { tree, session, requester, config, overlay: None }
+    }
+
+    /// The node as it will be after what this request has done so far.
+    fn record(&self, path: &str) -> Result<Record, ErrorCode> {
+        let path = if path.is_empty() { "/" } else { path };
+        match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
+            Some(changed) => changed.clone(),
+            None => self.tree.get(path).map(Record::from),
+        }
+        .ok_or(ErrorCode::NO_NODE)
+    }
+
+    /// Whether a node will be there, without the cost of a look at it.
+    fn exists(&self, path: &str) -> bool {
+        match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
+            Some(changed) => changed.is_some(),
+            None => self.tree.get(path).is_some(),
+        }
+    }
+
+    /// Whether the quotas leave room, as far as they are enforced.
+    fn check_quota(&self, path: &str, old: usize, data: Option<&[u8]>, count: i64) -> Result<(), ErrorCode> {
+        let signed = |len| i64::try_from(len).unwrap_or(i64::MAX);
+        let bytes = signed(data.map_or(0, <[u8]>::len)) - signed(old);
+        if !self.config.enforce_quota || self.tree.quota_allows(path, bytes, count) {
+            Ok(())
+        } else {
+            Err(ErrorCode::QUOTA_EXCEEDED)
+        }
+    }
+
+    /// Notes what an operation does to a node, for the later ones of a multi.
+    fn note(&mut self, path: &str, record: impl FnOnce() -> Option<Record>) {
+        if let Some(overlay) = &mut self.overlay {
+            let path = if path.is_empty() { "/" } else { path };
+            overlay.insert(ByteString::from(path), record());
+        }
+    }
+
+    /// The path as the tree has it, so that a transaction need not hold on to the request.
+    fn own_path(&self, path: &str) -> ByteString {
+        self.tree.entry(path).map_or_else(|| ByteString::from(path), |(own, _)| own.clone())
+    }
+}
+
+/// The part of a path before its last slash; a path without a slash, or with a NUL, names nothing.
+fn parent_of(path: &str) -> Result<&str, ErrorCode> {
+    match path.rfind('/') {
+        Some(slash) if !path.contains('\0') => Ok(&path[..slash]),
+        _ => Err(ErrorCode::BAD_ARGUMENTS),
+    }
+}
+
+/// The version after the present one, if that is as expected.
+fn next_version(current: Version, expected: zk_wire::Expected) -> Result<Version, ErrorCode> {
+    if expected.matches(current) {
+        Ok(Version(current.0.wrapping_add(1)))
+    } else {
+        Err(ErrorCode::BAD_VERSION)
+    }
+}

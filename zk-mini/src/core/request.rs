@@ -1,0 +1,271 @@
+//! Requests: what each frame after the handshake asks for, and the replies to writes.
+
+use bytes::Bytes;
+use zk_wire::{
+    AddWatchResponse, Check, Create2Response, CreateResponse, Decode, DecodeError, DeleteContainer,
+    ErrorCode, Millis, MultiResponse, MultiResult, OpCode, ReplyHeader, RequestHeader, SessionId, SetData,
+    StatResponse, Xid, Zxid,
+};
+
+use super::apply::Applied;
+use super::compat::Rules;
+use super::prepare::{CreateRequest, DeleteRequest, Item, Prepare, PreparedMulti, SetAclRequest, Unreadable};
+use super::txn::Change;
+use super::{ConnId, Core, Now};
+
+/// A request that is being handled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    pub(super) now: Now,
+    pub(super) conn: ConnId,
+    pub(super) session: SessionId,
+    pub(super) xid: Xid,
+    pub(super) op: OpCode,
+}
+
+/// Bodies that cannot be read are answered with one code, whatever is wrong with them.
+pub(super) fn decode<T: Decode>(body: &mut Bytes) -> Result<T, ErrorCode> {
+    T::decode(body, "request").map_err(|_| ErrorCode::MARSHALLING_ERROR)
+}
+
+impl Core {
+    /// Answers a frame of a connection whose handshake is done.
+    pub(super) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, mut body: Bytes) {
+        let Ok(RequestHeader { xid, op }) = RequestHeader::decode(&mut body, "RequestHeader") else {
+            return self.close(conn);
+        };
+        let call = Call { now, conn, session, xid, op };
+        match op {
+            OpCode::AUTH => return self.auth(call, body),
+            OpCode::SASL => return self.sasl(call, body),
+            _ => {}
+        }
+        self.sessions.touch(session, now.mono);
+        match op {
+            OpCode::PING => self.outbox.header(conn, Xid::PING, self.last_zxid, ErrorCode::OK),
+            OpCode::MULTI_READ => self.multi_read(call, body),
+            OpCode::MULTI => self.multi(call, body),
+            OpCode::CREATE_SESSION => self.create_session(call, body),
+            OpCode::CLOSE_SESSION => self.close_session(call),
+            OpCode::CHECK if !self.rules.lone_check => self.unimplemented(call),
+            op if is_read(op) => {
+                if let Err(code) = self.read(call, body) {
+                    self.fail(call, code);
+                }
+            }
+            op if is_about_watches(op) => match self.watch_request(call, body) {
+                Ok(()) if op == OpCode::ADD_WATCH => {
+                    let response = AddWatchResponse { err: ErrorCode::OK };
+                    self.outbox.reply(conn, xid, self.last_zxid, &response);
+                }
+                Ok(()) => self.fail(call, ErrorCode::OK),
+                Err(code) => self.fail(call, code),
+            },
+            op if is_write(op) => self.write(call, body),
+            _ => self.unimplemented(call),
+        }
+    }
+
+    /// Replies with a header only.
+    pub(super) fn fail(&mut self, call: Call, code: ErrorCode) {
+        self.outbox.header(call.conn, call.xid, self.last_zxid, code);
+    }
+
+    /// The rules, from the point of view of a call.
+    fn prepare(&self, call: Call) -> Option<Prepare<'_>> {
+        let requester = self.conns.get(&call.conn)?.requester(&self.config, self.rules);
+        Some(Prepare::new(&self.tree, call.session, requester, &self.config))
+    }
+
+    /// Any write of one operation.
+    fn write(&mut self, call: Call, body: Bytes) {
+        let Some(mut prepare) = self.prepare(call) else { return };
+        let change = match prepare_one(&mut prepare, call.op, body, self.rules) {
+            Ok(change) => change,
+            Err(WriteError::Refused(code)) => Change::Error(code),
+            Err(WriteError::Unreadable) => {
+                if !self.rules.unreadable_write_takes_zxid || call.op == OpCode::RECONFIG {
+                    return self.fail(call, ErrorCode::MARSHALLING_ERROR);
+                }
+                Change::Error(ErrorCode::MARSHALLING_ERROR)
+            }
+        };
+        self.commit(call.now, call.session, call.xid, change);
+        let zxid = self.last_zxid;
+        let Some(result) = self.effects.results.pop() else { return };
+        match (result, call.op) {
+            (Applied::Created { path, .. }, OpCode::CREATE) => {
+                self.outbox.reply(call.conn, call.xid, zxid, &CreateResponse { path });
+            }
+            (Applied::Created { path, stat }, _) => {
+                self.outbox.reply(call.conn, call.xid, zxid, &Create2Response { path, stat });
+            }
+            (Applied::Set(stat), _) => {
+                self.outbox.reply(call.conn, call.xid, zxid, &StatResponse { stat });
+            }
+            (Applied::Done, _) => self.fail(call, ErrorCode::OK),
+            (Applied::Refused(code), _) => self.fail(call, code),
+        }
+    }
+
+    fn multi(&mut self, call: Call, mut body: Bytes) {
+        let Some(mut prepare) = self.prepare(call) else { return };
+        let items = Item::decode_all(&mut body, self.rules);
+        match items.and_then(|items| prepare.multi(&items)) {
+            Ok(PreparedMulti { changes, ops }) => {
+                self.commit(call.now, call.session, call.xid, Change::Multi(changes));
+                let results = self.effects.results.drain(..).zip(ops).map(multi_result).collect();
+                self.outbox.reply(call.conn, call.xid, self.last_zxid, &MultiResponse { results });
+            }
+            Err(Unreadable::NullPath) if self.rules.null_path_in_multi_skips_zxid => {
+                self.skipped_zxids += 1;
+                let (zxid, err) = (self.last_zxid, ErrorCode::MARSHALLING_ERROR);
+                self.outbox.frame(call.conn, |frame| {
+                    frame.put(&ReplyHeader { xid: call.xid, zxid, err });
+                    frame.put(&MultiResponse::default());
+                });
+            }
+            Err(Unreadable::TakesNoZxid) => self.fail(call, ErrorCode::MARSHALLING_ERROR),
+            Err(Unreadable::TakesZxid | Unreadable::NullPath) => {
+                let change = Change::Error(ErrorCode::MARSHALLING_ERROR);
+                self.commit(call.now, call.session, call.xid, change);
+                self.fail(call, ErrorCode::MARSHALLING_ERROR);
+            }
+        }
+    }
+
+    /// Sent again on an established connection: the session gets the timeout that the body asks for, and the
+    /// answer is that of a handshake.
+    fn create_session(&mut self, call: Call, mut body: Bytes) {
+        let Ok(timeout) = decode::<i32>(&mut body) else {
+            let change = Change::Error(ErrorCode::MARSHALLING_ERROR);
+            self.commit(call.now, call.session, call.xid, change);
+            return self.fail(call, ErrorCode::MARSHALLING_ERROR);
+        };
+        let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
+        let timeout = Millis(u64::try_from(timeout).unwrap_or(0));
+        self.commit(call.now, call.session, call.xid, Change::CreateSession { timeout });
+        if let Some(session) = self.sessions.get_mut(call.session) {
+            session.current_timeout = negotiated;
+        }
+        self.sessions.touch(call.session, call.now.mono);
+        self.welcome(call.conn, call.session, negotiated);
+    }
+
+    fn close_session(&mut self, call: Call) {
+        self.end_session(call.now, call.session, call.xid);
+        self.fail(call, ErrorCode::OK);
+        self.close(call.conn);
+    }
+
+    /// Ends a session, and its ephemeral nodes with it.
+    pub(super) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
+        let ephemerals = self.tree.ephemerals(session).cloned().collect();
+        self.commit(now, session, xid, Change::CloseSession { ephemerals });
+    }
+
+    fn unimplemented(&mut self, call: Call) {
+        self.outbox.header(call.conn, call.xid, Zxid(-1), ErrorCode::UNIMPLEMENTED);
+        self.close(call.conn);
+    }
+}
+
+fn is_read(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::EXISTS
+            | OpCode::GET_DATA
+            | OpCode::GET_CHILDREN
+            | OpCode::GET_CHILDREN2
+            | OpCode::GET_ACL
+            | OpCode::GET_ALL_CHILDREN_NUMBER
+            | OpCode::GET_EPHEMERALS
+            | OpCode::SYNC
+            | OpCode::WHO_AM_I
+    )
+}
+
+fn is_about_watches(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::SET_WATCHES
+            | OpCode::SET_WATCHES2
+            | OpCode::CHECK_WATCHES
+            | OpCode::REMOVE_WATCHES
+            | OpCode::ADD_WATCH
+    )
+}
+
+fn is_write(op: OpCode) -> bool {
+    matches!(
+        op,
+        OpCode::CREATE
+            | OpCode::CREATE2
+            | OpCode::CREATE_CONTAINER
+            | OpCode::CREATE_TTL
+            | OpCode::DELETE
+            | OpCode::DELETE_CONTAINER
+            | OpCode::SET_DATA
+            | OpCode::SET_ACL
+            | OpCode::CHECK
+            | OpCode::RECONFIG
+    )
+}
+
+/// Why a write is not done.
+enum WriteError {
+    Refused(ErrorCode),
+    Unreadable,
+}
+
+impl From<ErrorCode> for WriteError {
+    fn from(code: ErrorCode) -> Self {
+        Self::Refused(code)
+    }
+}
+
+impl From<DecodeError> for WriteError {
+    fn from(_: DecodeError) -> Self {
+        Self::Unreadable
+    }
+}
+
+fn prepare_one(
+    prepare: &mut Prepare<'_>,
+    op: OpCode,
+    mut body: Bytes,
+    rules: &Rules,
+) -> Result<Change, WriteError> {
+    let body = &mut body;
+    Ok(match op {
+        OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
+            prepare.create(&CreateRequest::decode(op, body)?)?
+        }
+        OpCode::DELETE => prepare.delete(&DeleteRequest::decode(body, "Delete")?)?,
+        OpCode::DELETE_CONTAINER if rules.clients_delete_containers => {
+            prepare.delete_container(&DeleteContainer::decode(body, "DeleteContainer")?.path)?
+        }
+        OpCode::SET_DATA => prepare.set_data(&SetData::decode(body, "SetData")?)?,
+        OpCode::SET_ACL => prepare.set_acl(&SetAclRequest::decode(body, "SetAcl")?)?,
+        OpCode::CHECK => prepare.check(&Check::decode(body, "Check")?)?,
+        OpCode::RECONFIG => {
+            zk_wire::Reconfig::decode(body, "Reconfig")?;
+            let enabled = prepare.config.reconfig_enabled;
+            let code = if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED };
+            return Err(code.into());
+        }
+        // Of what clients may ask for there is no other.
+        _ => return Err(ErrorCode::BAD_ARGUMENTS.into()),
+    })
+}
+
+fn multi_result((result, op): (Applied, OpCode)) -> MultiResult {
+    match result {
+        Applied::Created { path, .. } if op == OpCode::CREATE => MultiResult::Create(path),
+        Applied::Created { path, stat } => MultiResult::Create2 { path, stat },
+        Applied::Set(stat) => MultiResult::SetData(stat),
+        Applied::Done if op == OpCode::CHECK => MultiResult::Check,
+        Applied::Done => MultiResult::Delete,
+        Applied::Refused(code) => MultiResult::Error(code),
+    }
+}

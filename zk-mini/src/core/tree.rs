@@ -1,0 +1,246 @@
+//! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, UnixMillis, Version, Zxid, path};
+
+use super::acl::AclTable;
+use super::node::Node;
+use super::quota::{Quotas, signed};
+use super::txn::{CreateNode, NodeKind};
+
+/// Nodes that are always there, and that cannot be deleted.
+pub(super) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+
+/// Something that watchers are told of.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) kind: EventType,
+    pub(super) path: ByteString,
+    /// Who may know.
+    pub(super) acl: Arc<[Acl]>,
+}
+
+/// All nodes.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: HashMap<ByteString, Node>,
+    acls: AclTable,
+    ephemerals: BTreeMap<SessionId, BTreeSet<ByteString>>,
+    ephemeral_count: usize,
+    /// Containers and nodes with a time to live.
+    reapable: BTreeSet<ByteString>,
+    data_size: usize,
+    pub(super) quotas: Quotas,
+}
+
+impl Tree {
+    /// Just the system nodes, with the odd stats that they have in ZooKeeper.
+    pub(super) fn new() -> Self {
+        let mut tree = Self {
+            nodes: HashMap::new(),
+            acls: AclTable::default(),
+            ephemerals: BTreeMap::new(),
+            ephemeral_count: 0,
+            reapable: BTreeSet::new(),
+            data_size: 0,
+            quotas: Quotas::default(),
+        };
+        let everything: Arc<[Acl]> = [Acl::open()].into();
+        let reading: Arc<[Acl]> = [Acl { perms: Perms::READ, ..Acl::open() }].into();
+        for path in SYSTEM_NODES {
+            let is_config = path == "/zookeeper/config";
+            let acl = tree.acls.acquire(if is_config { &reading } else { &everything });
+            let mut node = Node::new(Some(Bytes::new()), acl, NodeKind::Persistent, Zxid(0), UnixMillis(0));
+            if is_config {
+                node.aversion = Version(-1);
+            }
+            tree.insert(ByteString::from_static(path), node);
+        }
+        tree
+    }
+
+    /// The node at a path; the empty path is another name of the root.
+    pub(super) fn get(&self, path: &str) -> Option<&Node> {
+        self.nodes.get(if path.is_empty() { "/" } else { path })
+    }
+
+    /// The node at a path, with the tree's own copy of the path.
+    pub(super) fn entry(&self, path: &str) -> Option<(&ByteString, &Node)> {
+        self.nodes.get_key_value(path)
+    }
+
+    pub(super) fn acls(&self) -> &AclTable {
+        &self.acls
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(super) fn ephemeral_count(&self) -> usize {
+        self.ephemeral_count
+    }
+
+    /// Bytes of all paths and data.
+    pub(super) fn data_size(&self) -> usize {
+        self.data_size
+    }
+
+    /// The ephemeral nodes of a session, sorted.
+    pub(super) fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = &ByteString> {
+        self.ephemerals.get(&session).into_iter().flatten()
+    }
+
+    /// Containers and nodes with a time to live, sorted.
+    pub(super) fn reapable(&self) -> impl Iterator<Item = &ByteString> {
+        self.reapable.iter()
+    }
+
+    /// How many nodes are below a node. Walks over them.
+    pub(super) fn count_below(&self, path: &str) -> usize {
+        let mut count: usize = 0;
+        self.walk(path, |_| count += 1);
+        count.saturating_sub(1)
+    }
+
+    /// Visits a node and all below it.
+    pub(super) fn walk(&self, path: &str, mut visit: impl FnMut(&Node)) {
+        let mut open = vec![ByteString::from(if path.is_empty() { "/" } else { path })];
+        while let Some(path) = open.pop() {
+            let Some(node) = self.get(&path) else { continue };
+            visit(node);
+            open.extend(node.children.iter().map(|name| ByteString::from(path::join(&path, name))));
+        }
+    }
+
+    /// Creates a node. A transaction of another's log may repeat one: the node that is there stays.
+    pub(super) fn create(&mut self, new: &CreateNode, zxid: Zxid, time: UnixMillis, events: &mut Vec<Event>) {
+        let Some((parent_path, _)) = path::split(&new.path) else { return };
+        if self.nodes.contains_key(&new.path) {
+            return;
+        }
+        let Some((_, parent)) = self.entry(parent_path) else { return };
+        let parent_acl = Arc::clone(&parent.acl);
+        let acl = self.acls.acquire(&new.acl);
+        let node = Node::new(new.data.clone(), Arc::clone(&acl), new.kind, zxid, time);
+        self.insert(new.path.clone(), node);
+        let Some(parent) = self.nodes.get_mut(parent_path) else { return };
+        // As in ZooKeeper the counter never goes back, not even when it overflows.
+        if new.parent_cversion > parent.created_children {
+            parent.created_children = new.parent_cversion;
+            parent.pzxid = zxid;
+        }
+        self.quota_created(&new.path, new.data.as_ref().map_or(0, Bytes::len));
+        events.push(Event { kind: EventType::NODE_CREATED, path: new.path.clone(), acl });
+        events.push(Event {
+            kind: EventType::NODE_CHILDREN_CHANGED,
+            path: parent_name(&new.path),
+            acl: parent_acl,
+        });
+    }
+
+    /// Deletes a node, if it is there.
+    pub(super) fn delete(&mut self, path: &str, zxid: Zxid, events: &mut Vec<Event>) {
+        let Some((path, node)) = self.nodes.remove_entry(path) else { return };
+        self.data_size -= path.len() + node.data_len();
+        self.acls.release(&node.acl);
+        match node.kind {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => self.forget_ephemeral(session, &path),
+            NodeKind::Container | NodeKind::Ttl(_) => {
+                self.reapable.remove(&path);
+            }
+        }
+        events.push(Event { kind: EventType::NODE_DELETED, path: path.clone(), acl: node.acl });
+        let Some((parent_path, name)) = path::split(&path) else { return };
+        let Some(parent) = self.nodes.get_mut(parent_path) else { return };
+        parent.children.remove(name);
+        parent.pzxid = parent.pzxid.max(zxid);
+        let acl = Arc::clone(&parent.acl);
+        self.quota_deleted(&path, node.data.as_ref().map_or(0, Bytes::len));
+        events.push(Event { kind: EventType::NODE_CHILDREN_CHANGED, path: parent_name(&path), acl });
+    }
+
+    /// Sets a node's data, if it is there.
+    pub(super) fn set_data(
+        &mut self,
+        path: &ByteString,
+        data: Option<Bytes>,
+        version: Version,
+        zxid: Zxid,
+        time: UnixMillis,
+        events: &mut Vec<Event>,
+    ) {
+        let Some(node) = self.nodes.get_mut(path) else { return };
+        let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
+        self.data_size = self.data_size - old + new;
+        node.data = data;
+        node.version = version;
+        node.mzxid = zxid;
+        node.mtime = time;
+        let acl = Arc::clone(&node.acl);
+        if old != new {
+            self.quota_changed(path, signed(new) - signed(old), 0);
+        }
+        events.push(Event { kind: EventType::NODE_DATA_CHANGED, path: path.clone(), acl });
+    }
+
+    /// Sets the data of a node that counts others: neither its version nor its times move, and nobody is told.
+    pub(super) fn set_quietly(&mut self, path: &str, data: Bytes) {
+        let Some(node) = self.nodes.get_mut(path) else { return };
+        self.data_size = self.data_size - node.data_len() + data.len();
+        node.data = Some(data);
+    }
+
+    /// Sets a node's ACL, if it is there. Nobody is told.
+    pub(super) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) {
+        let Some(node) = self.nodes.get_mut(path) else { return };
+        let old = std::mem::replace(&mut node.acl, self.acls.acquire(acl));
+        node.aversion = version;
+        self.acls.release(&old);
+    }
+
+    /// Puts a node in its place: into the map, its parent's children and the indexes.
+    fn insert(&mut self, path: ByteString, node: Node) {
+        self.data_size += path.len() + node.data_len();
+        match node.kind {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => {
+                self.ephemerals.entry(session).or_default().insert(path.clone());
+                self.ephemeral_count += 1;
+            }
+            NodeKind::Container | NodeKind::Ttl(_) => {
+                self.reapable.insert(path.clone());
+            }
+        }
+        if let Some((parent_path, name)) = path::split(&path)
+            && let Some(parent) = self.nodes.get_mut(parent_path)
+        {
+            parent.children.insert(path.slice_ref(name));
+        }
+        self.nodes.insert(path, node);
+    }
+
+    fn forget_ephemeral(&mut self, session: SessionId, path: &ByteString) {
+        if let Some(paths) = self.ephemerals.get_mut(&session) {
+            self.ephemeral_count -= usize::from(paths.remove(path));
+            if paths.is_empty() {
+                self.ephemerals.remove(&session);
+            }
+        }
+    }
+}
+
+/// The parent's path, as a slice of the child's where it can be one.
+fn parent_name(path: &ByteString) -> ByteString {
+    match path::split(path) {
+        Some((parent, _)) if parent.len() < path.len() && path.starts_with(parent) => {
+            // "/" of "/a" is the first byte of it, too.
+            path.slice_ref(&path[..parent.len()])
+        }
+        _ => ByteString::from_static("/"),
+    }
+}

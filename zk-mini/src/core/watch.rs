@@ -1,0 +1,261 @@
+//! Watches: which connection is to be told of what. Two tables, as in ZooKeeper: one for what happens to a
+//! node (exists and getData), one for what happens to its children.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use zk_wire::{ByteString, EventType, path};
+
+use super::ConnId;
+
+/// How long a watch lasts and how far it reaches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum WatchMode {
+    /// For one event.
+    Standard,
+    /// Until it is removed.
+    Persistent,
+    /// Until it is removed, for the node and all below it.
+    Recursive,
+}
+
+/// The modes of one connection's watches on one path.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+struct Modes(u8);
+
+impl Modes {
+    fn of(mode: WatchMode) -> Self {
+        Self(match mode {
+            WatchMode::Standard => 1,
+            WatchMode::Persistent => 2,
+            WatchMode::Recursive => 4,
+        })
+    }
+
+    fn has(self, mode: WatchMode) -> bool {
+        self.0 & Self::of(mode).0 != 0
+    }
+
+    fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// One of the two tables.
+#[derive(Debug, Default)]
+pub(super) struct WatchTable {
+    by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
+    by_conn: HashMap<ConnId, HashSet<ByteString>>,
+    /// How many (connection, path) pairs there are.
+    count: usize,
+    /// How many of them are recursive: with none, only the path itself is looked up.
+    recursive: usize,
+}
+
+impl WatchTable {
+    /// Adds a watch; `add_up` keeps those of other modes that are there already.
+    pub(super) fn add(&mut self, path: &ByteString, conn: ConnId, mode: WatchMode, add_up: bool) {
+        if !self.by_path.contains_key(path) {
+            // Copied: a watch may not hold on to the request that it came in.
+            self.by_path.insert(ByteString::from(&**path), BTreeMap::new());
+        }
+        let Some((known, _)) = self.by_path.get_key_value(path) else { return };
+        let known = known.clone();
+        let Some(watchers) = self.by_path.get_mut(path) else { return };
+        let old = watchers.get(&conn).copied();
+        let new = match old {
+            Some(old) if add_up => old.with(Modes::of(mode)),
+            _ => Modes::of(mode),
+        };
+        watchers.insert(conn, new);
+        self.count_recursive(old.unwrap_or_default(), new);
+        if old.is_none() {
+            self.count += 1;
+            self.by_conn.entry(conn).or_default().insert(known);
+        }
+    }
+
+    /// Removes a connection's watches of one mode, or of all, from a path. Whether there was something.
+    pub(super) fn remove(&mut self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
+        let Some(watchers) = self.by_path.get_mut(path) else { return false };
+        let Some(modes) = watchers.get_mut(&conn) else { return false };
+        let old = *modes;
+        let new = mode.map_or(Modes::default(), |mode| old.without(Modes::of(mode)));
+        *modes = new;
+        self.count_recursive(old, new);
+        if new.is_empty() {
+            self.forget(path, conn);
+        }
+        old != new
+    }
+
+    /// Removes all watches of a connection.
+    pub(super) fn remove_conn(&mut self, conn: ConnId) {
+        for path in self.by_conn.remove(&conn).unwrap_or_default() {
+            let Some(watchers) = self.by_path.get_mut(&path) else { continue };
+            let old = watchers.remove(&conn).unwrap_or_default();
+            if watchers.is_empty() {
+                self.by_path.remove(&path);
+            }
+            self.count -= 1;
+            self.count_recursive(old, Modes::default());
+        }
+    }
+
+    /// Whether a connection has a watch of this mode, or of any, on exactly this path.
+    pub(super) fn contains(&self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
+        self.by_path
+            .get(path)
+            .and_then(|watchers| watchers.get(&conn))
+            .is_some_and(|modes| mode.is_none_or(|mode| modes.has(mode)))
+    }
+
+    /// Whether any connection watches exactly this path.
+    pub(super) fn is_watched(&self, path: &str) -> bool {
+        self.by_path.contains_key(path)
+    }
+
+    /// Every watched path, sorted, with the connections that watch it.
+    pub(super) fn by_path(&self) -> Vec<(ByteString, Vec<ConnId>)> {
+        let mut paths: Vec<_> = self
+            .by_path
+            .iter()
+            .map(|(path, watchers)| (path.clone(), watchers.keys().copied().collect()))
+            .collect();
+        paths.sort_unstable();
+        paths
+    }
+
+    /// Adds those to `told` who are to hear of an event, and uses up what is for one event only.
+    fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
+        self.fire_at(kind, path, told);
+        if self.recursive == 0 || kind == EventType::NODE_CHILDREN_CHANGED {
+            return;
+        }
+        let mut below = path;
+        while let Some((parent, _)) = path::split(below) {
+            let watchers = self.by_path.get(parent).into_iter().flatten();
+            told.extend(watchers.filter(|(_, modes)| modes.has(WatchMode::Recursive)).map(|(&conn, _)| conn));
+            below = parent;
+        }
+    }
+
+    fn fire_at(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
+        let Some(watchers) = self.by_path.get_mut(path) else { return };
+        let first_new = told.len();
+        let mut used_up = 0;
+        watchers.retain(|&conn, modes| {
+            // A recursive watch hears of each child's own creation and deletion instead.
+            if kind != EventType::NODE_CHILDREN_CHANGED || *modes != Modes::of(WatchMode::Recursive) {
+                told.push(conn);
+            }
+            *modes = modes.without(Modes::of(WatchMode::Standard));
+            used_up += usize::from(modes.is_empty());
+            !modes.is_empty()
+        });
+        if watchers.is_empty() {
+            self.by_path.remove(path);
+        }
+        if used_up == 0 {
+            return;
+        }
+        self.count -= used_up;
+        for conn in &told[first_new..] {
+            let still_there = self.by_path.get(path).is_some_and(|watchers| watchers.contains_key(conn));
+            if !still_there {
+                self.forget_path_of(*conn, path);
+            }
+        }
+    }
+
+    /// Takes a pair without modes out of both maps.
+    fn forget(&mut self, path: &str, conn: ConnId) {
+        if let Some(watchers) = self.by_path.get_mut(path) {
+            watchers.remove(&conn);
+            if watchers.is_empty() {
+                self.by_path.remove(path);
+            }
+        }
+        self.count -= 1;
+        self.forget_path_of(conn, path);
+    }
+
+    fn forget_path_of(&mut self, conn: ConnId, path: &str) {
+        if let Some(paths) = self.by_conn.get_mut(&conn) {
+            paths.remove(path);
+            if paths.is_empty() {
+                self.by_conn.remove(&conn);
+            }
+        }
+    }
+
+    fn count_recursive(&mut self, old: Modes, new: Modes) {
+        self.recursive += usize::from(new.has(WatchMode::Recursive));
+        self.recursive -= usize::from(old.has(WatchMode::Recursive));
+    }
+}
+
+/// The two tables.
+#[derive(Debug)]
+pub(super) struct Watches {
+    pub(super) data: WatchTable,
+    pub(super) child: WatchTable,
+    /// Whether several modes can stand on one path; see `Rules::watch_modes_add_up`.
+    modes_add_up: bool,
+}
+
+impl Watches {
+    pub(super) fn new(modes_add_up: bool) -> Self {
+        Self { data: WatchTable::default(), child: WatchTable::default(), modes_add_up }
+    }
+
+    /// Watches a node's data, or its coming to be, for one event.
+    pub(super) fn watch_data(&mut self, path: &ByteString, conn: ConnId) {
+        self.data.add(path, conn, WatchMode::Standard, self.modes_add_up);
+    }
+
+    /// Watches a node's children for one event.
+    pub(super) fn watch_children(&mut self, path: &ByteString, conn: ConnId) {
+        self.child.add(path, conn, WatchMode::Standard, self.modes_add_up);
+    }
+
+    /// Adds a watch that stays. Where modes add up, a recursive one has no business in the table of
+    /// children.
+    pub(super) fn add(&mut self, path: &ByteString, conn: ConnId, mode: WatchMode) {
+        self.data.add(path, conn, mode, self.modes_add_up);
+        if mode != WatchMode::Recursive || !self.modes_add_up {
+            self.child.add(path, conn, mode, self.modes_add_up);
+        }
+    }
+
+    /// Removes all watches of a connection.
+    pub(super) fn remove_conn(&mut self, conn: ConnId) {
+        self.data.remove_conn(conn);
+        self.child.remove_conn(conn);
+    }
+
+    /// Fills `told` with those who are to hear of an event, each once, and uses up their one-shot watches.
+    pub(super) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
+        told.clear();
+        if kind != EventType::NODE_CHILDREN_CHANGED {
+            self.data.fire(kind, path, told);
+        }
+        if matches!(kind, EventType::NODE_CHILDREN_CHANGED | EventType::NODE_DELETED) {
+            self.child.fire(kind, path, told);
+        }
+        told.sort_unstable();
+        told.dedup();
+    }
+
+    /// How many watches there are in both tables: pairs of connection and path.
+    pub(super) fn count(&self) -> usize {
+        self.data.count + self.child.count
+    }
+}

@@ -1,0 +1,277 @@
+//! The core behind its mutex, and all that it needs around it: the clock, the connections, the limits.
+//!
+//! The mutex is held to hand in what has arrived and to move what comes out into the outboxes; never across
+//! an `await`, and never while somebody is woken.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use zk_wire::{DecodeError, Millis, Xid, next_frame};
+
+use crate::clock::{Clock, manual_now};
+use crate::connections::{Connections, peer};
+use crate::core::{Change, ConnId, Core, Input, Now, Output};
+use crate::four_letter::{self, About, Question};
+use crate::limits::Limits;
+use crate::outbox::{Close, Outbox};
+use crate::stats::Batch;
+
+/// One server, shared by its handle, its tasks and its connections.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    state: Mutex<State>,
+    pub(crate) limits: Limits,
+    pub(crate) about: About,
+    /// Where connections are served.
+    pub(crate) runtime: Handle,
+    /// The next deadline is nearer than what the timer sleeps for.
+    nearer: Notify,
+    /// The last connection of a stopped server has ended.
+    emptied: Notify,
+}
+
+/// What the mutex guards.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) connections: Connections,
+    /// What `stmk` sets and `gtmk` shows. It has no other effect.
+    pub(crate) trace_mask: i64,
+    /// What the timer sleeps for.
+    armed: Option<Millis>,
+    stopped: bool,
+}
+
+/// A place among the connections: given up when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) id: ConnId,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// Why a connection was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    Stopped,
+    TooMany,
+}
+
+impl Engine {
+    pub(crate) fn new(core: Core, about: About, clock: Clock, limits: Limits, runtime: Handle) -> Self {
+        let state = State {
+            core,
+            clock,
+            connections: Connections::default(),
+            trace_mask: four_letter::DEFAULT_TRACE_MASK,
+            armed: None,
+            stopped: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            limits,
+            about,
+            runtime,
+            nearer: Notify::new(),
+            emptied: Notify::new(),
+        }
+    }
+
+    /// Takes a connection from `remote`, or from this process.
+    pub(crate) fn admit(self: &Arc<Self>, remote: Option<SocketAddr>) -> Result<Seat, Refused> {
+        self.turn(|state, now, wake| {
+            if state.stopped {
+                return Err(Refused::Stopped);
+            }
+            let admitted = state.connections.admit(now, remote, &self.limits);
+            let (id, outbox) = admitted.ok_or(Refused::TooMany)?;
+            state.handle(now, Input::Accepted { conn: id, peer: peer(remote) }, &self.limits, wake);
+            Ok(Seat { engine: Arc::clone(self), id, outbox })
+        })
+    }
+
+    /// Handles every whole frame at the front of `input`, in one go; fewer if the peer has to read its replies
+    /// first, which the result says.
+    pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
+        let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
+        self.turn(|state, now, wake| {
+            let mut batch = Batch::default();
+            let mut is_handshake = state.connections.is_new(seat.id);
+            let handled = loop {
+                batch.add(&frame, std::mem::take(&mut is_handshake));
+                let before = state.core.last_zxid();
+                state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
+                batch.updates += u64::from(state.core.last_zxid() != before);
+                let (backlog, close) = seat.outbox.status();
+                if close != Close::No {
+                    break Ok(Handled::All);
+                }
+                if backlog >= self.limits.pause_reading() {
+                    break Ok(Handled::UntilBacklog);
+                }
+                match next_frame(input, self.limits.max_frame) {
+                    Ok(Some(next)) => frame = next,
+                    Ok(None) => break Ok(Handled::All),
+                    Err(error) => break Err(error),
+                }
+            };
+            let (then, zxid) = (state.clock.now().mono, state.core.last_zxid());
+            state.connections.handled(seat.id, &batch, then, then.0.saturating_sub(now.mono.0), zxid);
+            handled
+        })
+    }
+
+    /// Answers a four-letter word and closes its connection.
+    pub(crate) fn answer(&self, seat: &Seat, question: Question) {
+        self.turn(|state, now, wake| {
+            state.connections.asked(seat.id);
+            let answer = four_letter::answer(question, state, now, seat.id, &self.about, &self.limits);
+            seat.outbox.push(answer.as_bytes(), usize::MAX, wake);
+            state.connections.told(seat.id);
+            seat.outbox.close(Close::Flushed, wake);
+        });
+    }
+
+    /// Moves a manual clock, with a stop at each deadline on the way.
+    ///
+    /// Returns what to wait for until all of it has been performed; `None` if the clock cannot be moved.
+    pub(crate) fn advance(&self, by: Duration) -> Option<Vec<oneshot::Receiver<()>>> {
+        self.turn(|state, now, wake| {
+            let Clock::Manual { moved } = &mut state.clock else { return None };
+            *moved = moved.saturating_add(by);
+            let target = Millis::from(*moved);
+            while let Some(deadline) = state.poll_deadline().filter(|deadline| *deadline <= target) {
+                state.time_passes(manual_now(deadline.max(now.mono)), &self.limits, wake);
+            }
+            state.time_passes(manual_now(target), &self.limits, wake);
+            let outboxes = state.connections.iter().map(|(_, entry)| &entry.outbox);
+            Some(outboxes.filter_map(|outbox| outbox.barrier(wake)).collect())
+        })
+    }
+
+    /// Acts at each deadline as it comes. Never returns.
+    pub(crate) async fn keep_time(&self) {
+        loop {
+            let (clock, deadline) = self.turn(|state, now, wake| {
+                if state.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
+                    state.time_passes(now, &self.limits, wake);
+                }
+                state.armed = state.poll_deadline();
+                (state.clock, state.armed)
+            });
+            tokio::select! {
+                () = clock.sleep_until(deadline) => {}
+                () = self.nearer.notified() => {}
+            }
+        }
+    }
+
+    /// Takes no more connections and ends those that there are.
+    pub(crate) fn stop(&self) {
+        self.turn(|state, _, wake| {
+            state.stopped = true;
+            for (_, entry) in state.connections.iter() {
+                entry.outbox.close(Close::Now, wake);
+            }
+        });
+    }
+
+    /// Waits until the last connection of a stopped server has ended.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().connections.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Looks at the state.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
+    fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
+        let mut wake = Vec::new();
+        let mut state = self.lock();
+        let now = state.clock.now();
+        let result = work(&mut state, now, &mut wake);
+        let deadline = state.poll_deadline();
+        let nearer = deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
+        if nearer {
+            state.armed = deadline;
+        }
+        drop(state);
+        if nearer {
+            self.nearer.notify_one();
+        }
+        wake.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far a connection's input has been handled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Handled {
+    /// What is left is not a whole frame.
+    All,
+    /// There may be more: the replies that are queued have to be written first.
+    UntilBacklog,
+}
+
+impl State {
+    /// When time makes something happen.
+    fn poll_deadline(&self) -> Option<Millis> {
+        self.core.poll_deadline().into_iter().chain(self.connections.next_deadline()).min()
+    }
+
+    /// Does what is due.
+    fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
+        self.connections.close_sessionless(now.mono, wake);
+        self.handle(now, Input::Timeout, limits, wake);
+    }
+
+    /// Hands in one input and performs everything that comes of it.
+    fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
+        self.core.handle(now, input);
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                // Everything lives in memory: a transaction is as durable as the server.
+                Output::Persist(txn) => {
+                    let expired = txn.xid == Xid(0) && matches!(txn.change, Change::CloseSession { .. });
+                    self.connections.stats.sessions_expired += u64::from(expired);
+                }
+                Output::Send { conn, frame } => self.connections.send(conn, &frame, limits, wake),
+                Output::Close { conn } => self.connections.let_go(conn, wake),
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let engine = &self.engine;
+        let was_last = engine.turn(|state, now, wake| {
+            if state.connections.remove(self.id) {
+                state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
+            }
+            state.stopped && state.connections.len() == 0
+        });
+        self.outbox.release_barriers();
+        if was_last {
+            engine.emptied.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What can keep a server from starting.
+
+use std::io;
+use std::net::SocketAddr;
+
+use zk_wire::Millis;
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {}", bind_advice(.source))]
+    Listen {
+        /// The address that was asked for.
+        addr: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// There is no tokio runtime to serve on.
+    #[error("no tokio runtime: start the server from async code that runs on one")]
+    NoRuntime,
+    /// The tick is zero, or less than a millisecond.
+    #[error("the tick is zero: it has to be one millisecond or more")]
+    ZeroTick,
+    /// The bounds of the session timeout leave nothing between them.
+    #[error(
+        "the shortest session timeout ({min}) is longer than the longest ({max}): raise the longest, \
+         which is twenty ticks unless set, or lower the shortest"
+    )]
+    SessionTimeouts {
+        /// The shortest, as configured or two ticks.
+        min: Millis,
+        /// The longest, as configured or twenty ticks.
+        max: Millis,
+    },
+}
+
+fn bind_advice(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "the address is in use; stop the server that has it, or choose another port (0 lets the system choose)"
+                .into()
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine does not have the address".into(),
+        io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 are for root".into(),
+        _ => error.to_string(),
+    }
+}

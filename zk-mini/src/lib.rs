@@ -1,0 +1,79 @@
+//! A small ZooKeeper server: for tests, for development, for one machine.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), zk_mini::Error> {
+//! use zk_mini::ZkMini;
+//!
+//! let zk = ZkMini::start().await?; // on a free port; it serves when this returns
+//! let servers = zk.connect_string(); // what any ZooKeeper client connects to
+//! assert!(servers.starts_with("127.0.0.1:"));
+//!
+//! // Looking at it takes no client.
+//! assert!(zk.direct().get("/zookeeper").is_some());
+//! zk.stop().await; // or drop it
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tests get by without a socket ([`ZkMini::connect`], [`ZkMini::connector`]) and without waiting: with
+//! [`Builder::manual_clock`] time moves when [`ZkMini::advance`] says so, and sessions expire in no time.
+//! Everything lives in memory and goes with the server.
+//!
+//! # What it is like
+//! A standalone Apache ZooKeeper, as its clients see it: operations, errors, stats, zxids, watches and their order,
+//! access control, quotas, sessions, four-letter words and limits. Where the two release lines in use differ,
+//! [`Builder::compat`] chooses; see [`Compat`](core::Compat).
+//!
+//! Limits are ZooKeeper's, and so is what happens at them: a connection beyond
+//! [`max_client_connections`](Builder::max_client_connections) is closed without a word, and so are one whose request
+//! is longer than [`jute_max_buffer`](Builder::jute_max_buffer) and, after ten to twenty seconds, one that never asks
+//! for a session. There is no `globalOutstandingLimit`, because nothing is ever outstanding: requests are answered as
+//! they are read, and no more are read from a client that does not read its replies
+//! ([`max_backlog`](Builder::max_backlog)).
+//!
+//! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a log on disk, a quorum,
+//! TLS, figures by namespace) are zero or missing, `hash` has nothing to say, and `dirs` tells of no files.
+//!
+//! # What it deliberately does otherwise
+//! A few bugs of the real server can only hurt, so they are not copied:
+//!
+//! | what a client does | ZooKeeper | here |
+//! | --- | --- | --- |
+//! | a `check` outside of a multi, which succeeds (3.8) | never answers | answers with a header |
+//! | `createTTL` with flags of no time to live and a negative one | goes down | "bad arguments" |
+//! | creates `/zookeeper/quota/zookeeper_limits`, a quota of the root | goes down | "bad arguments" |
+//! | writes below a quota whose `zookeeper_stats` holds garbage | goes down | done; the garbage is let be |
+//! | deletes a `zookeeper_limits` under `/zookeeper`, but not under `/zookeeper/quota` | goes down | deleted |
+//! | adds a watch to a null path | takes it, and fails half-way at the disconnect | "cannot be read", code -5 |
+//! | is sent a character beyond U+FFFF, by `sync` or in an ACL | six bytes that are no UTF-8 | UTF-8 |
+//! | asks for more than 48 MiB in one `multiRead`, which a few kilobytes can do | goes out of memory | code -5 |
+//!
+//! The 48 MiB are three quarters of [`max_backlog`](Builder::max_backlog).
+//!
+//! # Inside
+//! [`core`] is the server as a state machine: bytes and the time go in, bytes come out. What is around it
+//! here moves the bytes, reads the clock, and has no rule of its own.
+#![forbid(unsafe_code)]
+
+mod builder;
+mod clock;
+mod connection;
+mod connections;
+mod connector;
+pub mod core;
+mod direct;
+mod engine;
+mod error;
+mod four_letter;
+mod limits;
+mod listener;
+mod outbox;
+mod server;
+mod stats;
+
+pub use builder::Builder;
+pub use connector::Connector;
+pub use direct::{ConnectionInfo, Direct};
+pub use error::Error;
+pub use server::ZkMini;

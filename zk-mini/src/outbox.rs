@@ -1,0 +1,194 @@
+//! What waits to be written to one connection. Whoever drains the core fills it; the connection's task
+//! empties it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::BytesMut;
+use tokio::sync::oneshot;
+
+/// Beyond this capacity an empty buffer is given back, so that one burst does not cost memory for ever.
+pub(crate) const KEPT_CAPACITY: usize = 16 * 1024;
+
+/// What waits to be written to one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    bytes: BytesMut,
+    /// Bytes that the connection's task has taken and not written yet.
+    in_flight: usize,
+    close: Close,
+    /// The connection's task, while it waits.
+    task: Option<Waker>,
+    /// Dropped when everything queued before has been written, or when the peer takes no more.
+    barriers: Vec<oneshot::Sender<()>>,
+}
+
+/// Whether a connection is to end, and how.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Close {
+    /// It goes on.
+    #[default]
+    No,
+    /// When what is queued has been written.
+    Flushed,
+    /// Without waiting for the peer to take what is queued.
+    Now,
+}
+
+impl Outbox {
+    /// Appends a frame; nothing once the connection is closing. A peer that lets more than `limit` bytes pile
+    /// up is cut off, `false` the first time. The task to wake, if it waits, goes to `wake`.
+    pub(crate) fn push(&self, frame: &[u8], limit: usize, wake: &mut Vec<Waker>) -> bool {
+        let mut queue = self.lock();
+        if queue.close != Close::No {
+            return true;
+        }
+        wake.extend(queue.task.take());
+        if queue.backlog() + frame.len() > limit {
+            queue.bytes = BytesMut::new();
+            queue.close = Close::Now;
+            return false;
+        }
+        queue.bytes.extend_from_slice(frame);
+        true
+    }
+
+    /// Asks for the end of the connection. A milder wish does not replace a stronger one.
+    pub(crate) fn close(&self, close: Close, wake: &mut Vec<Waker>) {
+        let mut queue = self.lock();
+        queue.close = queue.close.max(close);
+        wake.extend(queue.task.take());
+    }
+
+    /// How many bytes have been queued and not written, as far as is known, and whether the connection is to end.
+    pub(crate) fn status(&self) -> (usize, Close) {
+        let queue = self.lock();
+        (queue.backlog(), queue.close)
+    }
+
+    /// Exchanges `written`, whose content has been written, for what is queued.
+    pub(crate) fn take(&self, written: &mut BytesMut) {
+        if written.capacity() > KEPT_CAPACITY {
+            *written = BytesMut::new();
+        }
+        written.clear();
+        let mut queue = self.lock();
+        std::mem::swap(&mut queue.bytes, written);
+        queue.in_flight = written.len();
+        queue.task = None;
+        if written.is_empty() && queue.close == Close::No {
+            queue.barriers.clear();
+        }
+    }
+
+    /// The task is about to wait: wakes it at the next change. `false` if there was one already, so that it must
+    /// not wait: something to write, unless the peer is not taking any, or a stronger wish to close than the one
+    /// that it `knows` of.
+    pub(crate) fn wait(&self, task: &Waker, peer_takes_nothing: bool, knows: Close) -> bool {
+        let mut queue = self.lock();
+        if queue.close > knows || (!queue.bytes.is_empty() && !peer_takes_nothing) {
+            return false;
+        }
+        queue.task = Some(task.clone());
+        true
+    }
+
+    /// Lets go whoever waits at a barrier: the peer takes no more for now, or the connection has ended.
+    pub(crate) fn release_barriers(&self) {
+        self.lock().barriers.clear();
+    }
+
+    /// Something to wait for (its error is the signal) until what is queued now has been written and a close asked
+    /// for has happened, as far as the peer takes it. `None` if nothing is outstanding.
+    pub(crate) fn barrier(&self, wake: &mut Vec<Waker>) -> Option<oneshot::Receiver<()>> {
+        let mut queue = self.lock();
+        if queue.backlog() == 0 && queue.close == Close::No {
+            return None;
+        }
+        wake.extend(queue.task.take());
+        let (barrier, passed) = oneshot::channel();
+        queue.barriers.push(barrier);
+        Some(passed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn backlog(&self) -> usize {
+        self.bytes.len() + self.in_flight
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wakes<T>(act: impl FnOnce(&mut Vec<Waker>) -> T) -> usize {
+        let mut wake = Vec::new();
+        act(&mut wake);
+        wake.len()
+    }
+
+    #[test]
+    fn what_is_queued_is_taken_at_once_and_counts_until_it_is_written() {
+        let outbox = Outbox::default();
+        assert!(outbox.push(b"one", 10, &mut Vec::new()));
+        assert!(outbox.push(b"two", 10, &mut Vec::new()));
+        let mut taken = BytesMut::new();
+        outbox.take(&mut taken);
+        assert_eq!((&taken[..], outbox.status()), (&b"onetwo"[..], (6, Close::No)));
+        outbox.take(&mut taken);
+        assert_eq!((&taken[..], outbox.status()), (&b""[..], (0, Close::No)));
+    }
+
+    #[test]
+    fn whoever_exceeds_the_limit_is_cut_off_once() {
+        let outbox = Outbox::default();
+        assert!(outbox.push(b"one", 5, &mut Vec::new()));
+        assert!(!outbox.push(b"two", 5, &mut Vec::new()));
+        assert!(outbox.push(b"three", 5, &mut Vec::new()), "told already");
+        assert_eq!(outbox.status(), (0, Close::Now));
+    }
+
+    #[test]
+    fn a_milder_wish_to_close_does_not_replace_a_stronger_one() {
+        let outbox = Outbox::default();
+        outbox.close(Close::Now, &mut Vec::new());
+        outbox.close(Close::Flushed, &mut Vec::new());
+        assert_eq!(outbox.status().1, Close::Now);
+    }
+
+    #[test]
+    fn a_task_waits_only_if_there_is_nothing_to_do_and_is_woken_once() {
+        let (outbox, task) = (Outbox::default(), Waker::noop());
+        assert!(outbox.wait(task, false, Close::No));
+        assert_eq!(wakes(|wake| outbox.push(b"one", 10, wake)), 1);
+        assert_eq!(wakes(|wake| outbox.push(b"two", 10, wake)), 0, "it is awake");
+        assert!(!outbox.wait(task, false, Close::No), "there is something to write");
+        assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
+        assert_eq!(wakes(|wake| outbox.close(Close::Flushed, wake)), 1);
+        assert!(!outbox.wait(task, true, Close::No));
+        assert!(outbox.wait(task, true, Close::Flushed), "it knows of that");
+    }
+
+    #[test]
+    fn a_barrier_is_passed_when_everything_is_written() {
+        let outbox = Outbox::default();
+        assert!(outbox.barrier(&mut Vec::new()).is_none(), "nothing is outstanding");
+        outbox.push(b"one", 10, &mut Vec::new());
+        let mut barrier = outbox.barrier(&mut Vec::new()).unwrap();
+        let mut taken = BytesMut::new();
+        outbox.take(&mut taken);
+        assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is taken, not written");
+        outbox.take(&mut taken);
+        assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+}

@@ -1,0 +1,135 @@
+//! The handle of a running server.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::DuplexStream;
+use tokio::task::AbortHandle;
+
+use crate::builder::Builder;
+use crate::connector::{self, Connector};
+use crate::direct::Direct;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::listener::Listener;
+
+/// A running ZooKeeper server. It serves on the tokio runtime that it was started on, without a thread of its own,
+/// until it is stopped or dropped; thousands of them get along in one process.
+#[derive(Debug)]
+pub struct ZkMini {
+    engine: Arc<Engine>,
+    listener: Option<Arc<Listener>>,
+    tasks: Vec<AbortHandle>,
+}
+
+impl ZkMini {
+    /// Starts a server on a free port of 127.0.0.1. When it returns, the server serves.
+    ///
+    /// # Errors
+    /// [`Error`] if there is no free port, or no tokio runtime.
+    pub async fn start() -> Result<Self, Error> {
+        Self::builder().start().await
+    }
+
+    /// A server that is to be different.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn run(engine: Arc<Engine>, listener: Option<Listener>, manual_clock: bool) -> Self {
+        let listener = listener.map(Arc::new);
+        let mut tasks = Vec::new();
+        if let Some(listener) = &listener {
+            let accept = Arc::clone(listener).accept(Arc::clone(&engine));
+            tasks.push(engine.runtime.spawn(accept).abort_handle());
+        }
+        if !manual_clock {
+            let timer = Arc::clone(&engine);
+            tasks.push(engine.runtime.spawn(async move { timer.keep_time().await }).abort_handle());
+        }
+        Self { engine, listener, tasks }
+    }
+
+    /// Where it listens; `None` if it does so in memory only.
+    #[must_use]
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.listener.as_ref().map(|listener| listener.addr)
+    }
+
+    /// What to give to a client: `127.0.0.1:PORT`. If the server listens on every address, this is the loopback
+    /// one; if it listens in memory only, it is a name that resolves to nothing, for clients that want one beside
+    /// their [`Connector`].
+    #[must_use]
+    pub fn connect_string(&self) -> String {
+        let Some(mut addr) = self.addr() else { return "in-memory:2181".into() };
+        match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        addr.to_string()
+    }
+
+    /// A new connection without a socket; see [`Connector::connect`]. It works whether or not the server also listens.
+    #[must_use]
+    pub fn connect(&self) -> DuplexStream {
+        // It is refused only after a stop, which takes or drops `self`. A closed stream says the same.
+        connector::connect(&self.engine).unwrap_or_else(|| tokio::io::duplex(1).0)
+    }
+
+    /// A handle that opens connections without a socket, and that may outlive the server.
+    #[must_use]
+    pub fn connector(&self) -> Connector {
+        Connector::new(&self.engine)
+    }
+
+    /// Looks at the server's state without a client.
+    #[must_use]
+    pub fn direct(&self) -> Direct<'_> {
+        Direct::new(&self.engine)
+    }
+
+    /// Moves a manual clock.
+    ///
+    /// The server acts at each of its deadlines on the way, in order, with the clock at that deadline; requests that
+    /// arrive meanwhile are handled after the whole move, so a session that is to live through a long time has to
+    /// ping between short moves. When this returns, everything that the move caused has been performed: sessions have
+    /// expired, their nodes are gone, the watch events and replies are in the connections (as far as their peers take
+    /// them), and the connections that the server closes are closed. What the clients then do is up to them.
+    ///
+    /// # Panics
+    /// If the server was not built with [`Builder::manual_clock`].
+    pub async fn advance(&self, by: Duration) {
+        let moved = self.engine.advance(by);
+        for barrier in
+            moved.expect("this server has the real clock: build it with `manual_clock()` to move time")
+        {
+            // The other half is dropped when the barrier is passed.
+            let _ = barrier.await;
+        }
+    }
+
+    /// Stops the server. When this returns, the port is free and every connection is closed.
+    pub async fn stop(self) {
+        self.close();
+        self.engine.emptied().await;
+    }
+
+    fn close(&self) {
+        if let Some(listener) = &self.listener {
+            listener.close();
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+        self.engine.stop();
+    }
+}
+
+/// Stops the server: the port is free at once, and the connections are closed as soon as their runtime gets to it.
+impl Drop for ZkMini {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,213 @@
+//! What is counted for whoever watches over a server: the figures that four-letter words tell.
+
+use zk_wire::{Millis, OpCode, Zxid};
+
+/// Figures of one server, since its start or the last `srst`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ServerStats {
+    /// Requests received and frames sent by all connections, also by those that are gone.
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) reads: Latency,
+    pub(crate) updates: Latency,
+    pub(crate) bytes_received: u64,
+    /// Bytes of replies, and of watch events.
+    pub(crate) reply_bytes: u64,
+    pub(crate) event_bytes: u64,
+    /// The length of the last frame sent, the shortest and the longest.
+    pub(crate) frame_length: Option<(usize, usize, usize)>,
+    pub(crate) handshakes: u64,
+    pub(crate) rejected: u64,
+    /// Connections that were closed because they never asked for a session.
+    pub(crate) sessionless_expired: u64,
+    pub(crate) sessions_expired: u64,
+}
+
+impl ServerStats {
+    /// Counts a frame that is sent. Its first four bytes are a length, the next the number of the request that it
+    /// replies to, or -1.
+    pub(crate) fn frame_sent(&mut self, frame: &[u8]) {
+        let length = frame.len().saturating_sub(4);
+        let bytes = u64::try_from(length).unwrap_or(u64::MAX);
+        if frame.get(4..8) == Some(&[0xff; 4]) {
+            self.event_bytes += bytes;
+        } else {
+            self.reply_bytes += bytes;
+        }
+        let (_, min, max) = self.frame_length.unwrap_or((length, length, length));
+        self.frame_length = Some((length, min.min(length), max.max(length)));
+        self.sent += 1;
+    }
+
+    /// All requests together.
+    pub(crate) fn latency(&self) -> Latency {
+        self.reads.merged(&self.updates)
+    }
+}
+
+/// Figures of one connection, since it was accepted or the last `crst`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionStats {
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+    /// The last request: what it was, its number unless that is a special one, and where things stood after it.
+    pub(crate) op: Option<OpCode>,
+    pub(crate) xid: Option<i32>,
+    pub(crate) zxid: Option<Zxid>,
+    pub(crate) answered: Millis,
+    pub(crate) last_latency: u64,
+    pub(crate) latency: Totals,
+}
+
+/// Frames of one connection that were handled in one go.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) frames: u64,
+    /// Those that took a zxid.
+    pub(crate) updates: u64,
+    pub(crate) bytes: u64,
+    /// Those that asked for a session: the first of a connection.
+    pub(crate) handshakes: u64,
+    pub(crate) op: Option<OpCode>,
+    pub(crate) xid: Option<i32>,
+}
+
+impl Batch {
+    /// Adds a frame: a header that cannot be read is the core's business.
+    pub(crate) fn add(&mut self, frame: &[u8], is_handshake: bool) {
+        self.frames += 1;
+        self.bytes += 4 + u64::try_from(frame.len()).unwrap_or(u64::MAX);
+        if is_handshake {
+            self.handshakes += 1;
+            self.op = Some(OpCode::CREATE_SESSION);
+            return;
+        }
+        let Some((xid, rest)) = frame.split_first_chunk() else { return };
+        let Some(op) = rest.first_chunk() else { return };
+        match OpCode(i32::from_be_bytes(*op)) {
+            OpCode::AUTH | OpCode::SASL => {}
+            op => self.op = Some(op),
+        }
+        // Clients give their pings and the like negative numbers.
+        self.xid = Some(i32::from_be_bytes(*xid)).filter(|xid| *xid >= 0).or(self.xid);
+    }
+}
+
+/// How long requests took: number, sum, shortest and longest, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) count: u64,
+    pub(crate) sum: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl Totals {
+    /// Adds this many requests of the same length.
+    pub(crate) fn add(&mut self, millis: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.min = if self.count == 0 { millis } else { self.min.min(millis) };
+        self.max = self.max.max(millis);
+        self.sum += millis * count;
+        self.count += count;
+    }
+
+    /// The mean, to four digits.
+    pub(crate) fn mean(&self) -> f64 {
+        if self.count == 0 {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+        let mean = self.sum as f64 / self.count as f64;
+        (mean * 10_000.0).round() / 10_000.0
+    }
+}
+
+/// How long requests took, and how that is spread.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Latency {
+    pub(crate) totals: Totals,
+    /// How many took 0 ms, 1 ms, up to 3 ms, up to 7 ms, and so on; the last for everything longer.
+    spread: [u64; 20],
+}
+
+impl Latency {
+    /// Adds this many requests of the same length.
+    pub(crate) fn add(&mut self, millis: u64, count: u64) {
+        self.totals.add(millis, count);
+        let bits = usize::try_from(u64::BITS - millis.leading_zeros()).unwrap_or(usize::MAX);
+        self.spread[bits.min(self.spread.len() - 1)] += count;
+    }
+
+    /// A time that this share of the requests did not exceed, in thousandths. It is no less than the true one, and
+    /// less than twice of it.
+    pub(crate) fn percentile(&self, thousandths: u64) -> u64 {
+        let wanted = (self.totals.count * thousandths).div_ceil(1_000);
+        let mut seen = 0;
+        for (bits, count) in self.spread.iter().enumerate() {
+            seen += count;
+            if seen >= wanted {
+                return self.totals.max.min((1 << bits) - 1);
+            }
+        }
+        self.totals.max
+    }
+
+    fn merged(&self, other: &Self) -> Self {
+        let mut merged = self.clone();
+        let (a, b) = (self.totals, other.totals);
+        merged.totals = match (a.count, b.count) {
+            (_, 0) => a,
+            (0, _) => b,
+            _ => Totals {
+                count: a.count + b.count,
+                sum: a.sum + b.sum,
+                min: a.min.min(b.min),
+                max: a.max.max(b.max),
+            },
+        };
+        for (sum, count) in merged.spread.iter_mut().zip(other.spread) {
+            *sum += count;
+        }
+        merged
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latencies_have_a_mean_of_four_digits_and_percentiles_that_bound_them() {
+        let mut latency = Latency::default();
+        assert_eq!((latency.totals.mean(), latency.percentile(999)), (0.0, 0));
+        latency.add(1, 2);
+        latency.add(68, 1);
+        latency.add(5, 0);
+        assert_eq!(latency.totals, Totals { count: 3, sum: 70, min: 1, max: 68 });
+        assert_eq!(format!("{:?}", latency.totals.mean()), "23.3333");
+        assert_eq!((latency.percentile(500), latency.percentile(950)), (1, 68));
+    }
+
+    #[test]
+    fn reads_and_updates_together_are_all_requests() {
+        let mut stats = ServerStats::default();
+        stats.reads.add(2, 1);
+        assert_eq!(stats.latency().totals.min, 2, "no update is not an update of 0 ms");
+        stats.updates.add(9, 3);
+        assert_eq!(stats.latency().totals, Totals { count: 4, sum: 29, min: 2, max: 9 });
+        assert_eq!(stats.latency().percentile(500), 9);
+    }
+
+    #[test]
+    fn a_batch_knows_its_last_request_and_the_last_number_of_a_client() {
+        let mut batch = Batch::default();
+        batch.add(&[0, 0, 0, 7, 0, 0, 0, 4], false);
+        batch.add(&[0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11], false);
+        batch.add(&[0, 0, 0], false);
+        assert_eq!((batch.op, batch.xid), (Some(OpCode::PING), Some(7)));
+        assert_eq!((batch.frames, batch.bytes), (3, 12 + 12 + 7));
+    }
+}

@@ -1,0 +1,233 @@
+//! The core and the model agree in every reply, every event and the final tree; and what was persisted makes
+//! the same tree again.
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use zk_mini::core::{Config, ConnId, Core};
+use zk_wire::*;
+
+use crate::driver::*;
+use crate::invariants;
+use crate::model::*;
+
+const CLIENTS: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Run(usize, Op),
+    /// The connection is lost, and the session resumed on another.
+    Reconnect(usize),
+    Advance(u64),
+}
+
+fn path() -> impl Strategy<Value = String> {
+    let names = vec!["/a", "/b", "/a/x", "/a/y", "/a/x/z", "/b/x", "/none/x"];
+    proptest::sample::select(names).prop_map(str::to_owned)
+}
+
+fn write_op() -> impl Strategy<Value = Op> {
+    let modes = vec![
+        CreateMode::Persistent,
+        CreateMode::Persistent,
+        CreateMode::Ephemeral,
+        CreateMode::PersistentSequential,
+        CreateMode::EphemeralSequential,
+    ];
+    let mode = proptest::sample::select(modes);
+    let data = || proptest::collection::vec(any::<u8>(), 0..4);
+    let version = || prop_oneof![3 => Just(-1), 1 => -2..3];
+    prop_oneof![
+        5 => (path(), data(), mode).prop_map(|(path, data, mode)| Op::Create { path, data, mode }),
+        3 => (path(), version()).prop_map(|(path, version)| Op::Delete { path, version }),
+        3 => (path(), data(), version()).prop_map(|(path, data, version)| Op::SetData { path, data, version }),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let check = (path(), -2..3).prop_map(|(path, version)| Op::Check { path, version });
+    let item = prop_oneof![4 => write_op(), 1 => check];
+    let read = || (path(), any::<bool>());
+    prop_oneof![
+        6 => write_op(),
+        2 => proptest::collection::vec(item, 0..5).prop_map(Op::Multi),
+        2 => read().prop_map(|(path, watch)| Op::Exists { path, watch }),
+        2 => read().prop_map(|(path, watch)| Op::GetData { path, watch }),
+        2 => read().prop_map(|(path, watch)| Op::GetChildren { path, watch }),
+        1 => Just(Op::CloseSession),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => (0..CLIENTS, op()).prop_map(|(who, op)| Step::Run(who, op)),
+        1 => (0..CLIENTS).prop_map(Step::Reconnect),
+        2 => (0..500_u64).prop_map(Step::Advance),
+    ]
+}
+
+fn expected(version: i32) -> Expected {
+    Version(version).into()
+}
+
+fn multi_op(op: &Op) -> MultiOp {
+    match op {
+        Op::Create { path, data, mode } => MultiOp::Create(create_with(path, data, *mode)),
+        Op::Delete { path, version } => {
+            MultiOp::Delete(Delete { path: path.as_str().into(), version: expected(*version) })
+        }
+        Op::SetData { path, data, version } => MultiOp::SetData(set_data(path, data, *version)),
+        Op::Check { path, version } => {
+            MultiOp::Check(Check { path: Some(path.as_str().into()), version: expected(*version) })
+        }
+        other => panic!("{other:?} is not for multis"),
+    }
+}
+
+fn multi_outcome(result: MultiResult) -> Outcome {
+    match result {
+        MultiResult::Create(path) => Outcome::Path(path.to_string()),
+        MultiResult::Delete | MultiResult::Check => Outcome::Done,
+        MultiResult::SetData(stat) => Outcome::Stat(stat),
+        MultiResult::Error(code) => Outcome::Error(code),
+        other => panic!("{other:?} was not asked for"),
+    }
+}
+
+fn run(t: &mut Driver, conn: ConnId, op: &Op) -> Outcome {
+    let outcome = match op {
+        Op::Create { path, data, mode } => t
+            .call(conn, &create_with(path, data, *mode))
+            .map(|response| Outcome::Path(response.path.to_string())),
+        Op::Delete { path, version } => t
+            .call(conn, &Delete { path: path.as_str().into(), version: expected(*version) })
+            .map(|()| Outcome::Done),
+        Op::SetData { path, data, version } => {
+            t.call(conn, &set_data(path, data, *version)).map(|response| Outcome::Stat(response.stat))
+        }
+        Op::Exists { path, watch } => {
+            t.call(conn, &exists(path, *watch)).map(|response| Outcome::Stat(response.stat))
+        }
+        Op::GetData { path, watch } => t
+            .call(conn, &get_data(path, *watch))
+            .map(|GetDataResponse { data, stat }| Outcome::Data(data.unwrap_or_default(), stat)),
+        Op::GetChildren { path, watch } => t
+            .call(conn, &get_children(path, *watch))
+            .map(|response| Outcome::Children(response.children.iter().map(ToString::to_string).collect())),
+        Op::Multi(ops) => {
+            let ops = ops.iter().map(multi_op).collect();
+            t.call(conn, &Multi { ops })
+                .map(|response| Outcome::Multi(response.results.into_iter().map(multi_outcome).collect()))
+        }
+        Op::CloseSession => t.call(conn, &CloseSession {}).map(|()| Outcome::Done),
+        Op::Check { .. } => panic!("only in multis"),
+    };
+    outcome.unwrap_or_else(Outcome::Error)
+}
+
+struct Pair {
+    t: Driver,
+    model: Model,
+    conns: Vec<ConnId>,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mut pair = Self { t: Driver::new(), model: Model::new(), conns: Vec::new() };
+        for _ in 0..CLIENTS {
+            let conn = pair.connect();
+            pair.conns.push(conn);
+        }
+        pair
+    }
+
+    fn connect(&mut self) -> ConnId {
+        self.model.new_session();
+        self.t.connect(40_000)
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Run(who, op) => {
+                let conn = self.conns[*who];
+                self.model.now = self.t.now.wall;
+                let session = self.t.session(conn);
+                let outcome = self.model.run(*who, session, op);
+                assert_eq!(run(&mut self.t, conn, op), outcome, "{op:?}");
+                self.compare_events();
+                if matches!(op, Op::CloseSession) {
+                    self.conns[*who] = self.connect();
+                }
+            }
+            Step::Reconnect(who) => {
+                let credentials = self.t.credentials(self.conns[*who]);
+                self.t.lose(self.conns[*who]);
+                self.model.lose(*who);
+                let (conn, response) = self.t.resume(&credentials, 40_000);
+                assert_eq!(response.session_id, credentials.id);
+                self.conns[*who] = conn;
+            }
+            Step::Advance(span) => self.t.advance(*span),
+        }
+        assert_eq!(self.t.core.last_zxid(), Zxid(self.model.zxid));
+        invariants::check(&self.t.core);
+    }
+
+    fn compare_events(&mut self) {
+        for (who, &conn) in self.conns.iter().enumerate() {
+            let expected = self.model.events.remove(&who).unwrap_or_default();
+            assert_eq!(self.t.events(conn), expected, "client {who}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_core_agrees_with_the_model(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut pair = Pair::new();
+        for step in &steps {
+            pair.step(step);
+        }
+        let paths: Vec<_> = invariants::nodes(&pair.t.core).into_keys().collect();
+        prop_assert_eq!(paths, pair.model.paths());
+    }
+
+    #[test]
+    fn persisted_transactions_make_the_same_state_again(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut pair = Pair::new();
+        for step in &steps {
+            pair.step(step);
+        }
+        let mut again = Core::new(Config::default());
+        for txn in &pair.t.txns {
+            again.replay(pair.t.now, txn);
+        }
+        invariants::check(&again);
+        prop_assert_eq!(invariants::nodes(&again), invariants::nodes(&pair.t.core));
+        prop_assert_eq!(again.last_zxid(), pair.t.core.last_zxid());
+        let sessions = |core: &Core| -> Vec<_> {
+            core.sessions().into_iter().map(|info| (info.id, info.timeout, info.ephemerals)).collect()
+        };
+        prop_assert_eq!(sessions(&again), sessions(&pair.t.core));
+        // A transaction that is known already changes nothing.
+        again.replay(pair.t.now, &pair.t.txns[0]);
+        prop_assert_eq!(again.last_zxid(), pair.t.core.last_zxid());
+    }
+}
+
+#[test]
+fn a_replayed_core_gives_no_session_id_twice() {
+    let mut t = Driver::new();
+    let conns = [t.connect(10_000), t.connect(10_000)];
+    let ids = conns.map(|conn| t.session(conn));
+    let txns = std::mem::take(&mut t.txns);
+    let mut again = Driver::new();
+    for txn in &txns {
+        again.core.replay(again.now, txn);
+    }
+    let conn = again.connect(10_000);
+    assert!(!ids.contains(&again.session(conn)));
+    let credentials = t.credentials(conns[0]);
+    let (_, response) = again.resume(&credentials, 10_000);
+    assert_eq!(response.session_id, ids[0], "and takes the old passwords");
+    assert_eq!(response.password.as_ref().map(Bytes::len), Some(16));
+}

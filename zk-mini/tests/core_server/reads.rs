@@ -1,0 +1,136 @@
+//! Reading (rules 2, 5, 23, 29, 33, 62, 63).
+
+use bytes::Bytes;
+use zk_wire::*;
+
+use crate::driver::*;
+
+#[test]
+fn reads_validate_no_path() {
+    // 23
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    t.call(a, &create("/a", CreateMode::Persistent)).unwrap();
+    for path in ["/a/", "a", "/a\0", "//", "."] {
+        assert_eq!(t.call(a, &get_data(path, false)), Err(ErrorCode::NO_NODE), "{path:?}");
+        assert_eq!(t.call(a, &get_children(path, false)), Err(ErrorCode::NO_NODE), "{path:?}");
+    }
+    assert_eq!(t.call(a, &exists("/a\0", false)), Err(ErrorCode::BAD_ARGUMENTS));
+    assert_eq!(t.call(a, &exists("/a/", false)), Err(ErrorCode::NO_NODE));
+}
+
+#[test]
+fn the_empty_path_is_the_root_for_reads_only() {
+    // 23
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    assert_eq!(t.call(a, &get_data("", true)), t.call(a, &get_data("/", false)));
+    assert_eq!(t.call(a, &get_children("", true)).unwrap().children, ["zookeeper"]);
+    assert_eq!(t.call(a, &create("", CreateMode::Persistent)), Err(ErrorCode::BAD_ARGUMENTS));
+    assert_eq!(t.call(a, &delete("")), Err(ErrorCode::BAD_ARGUMENTS));
+    assert_eq!(t.call(a, &set_data("", b"", -1)), Err(ErrorCode::BAD_ARGUMENTS));
+    t.call(a, &set_data("/", b"x", -1)).unwrap();
+    t.call(a, &create("/b", CreateMode::Persistent)).unwrap();
+    assert_eq!(t.events(a), [], "a watch on the empty path never fires");
+}
+
+#[test]
+fn the_system_nodes_have_their_odd_stats() {
+    // 29, 32
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    let stat = |t: &mut Driver, path: &str| t.call(a, &exists(path, false)).unwrap().stat;
+    let empty = Stat::default();
+    assert_eq!(stat(&mut t, "/"), Stat { cversion: Version(-1), num_children: 1, ..empty });
+    assert_eq!(stat(&mut t, "/zookeeper"), Stat { cversion: Version(-2), num_children: 2, ..empty });
+    assert_eq!(stat(&mut t, "/zookeeper/quota"), empty);
+    assert_eq!(stat(&mut t, "/zookeeper/config"), Stat { aversion: Version(-1), ..empty });
+    let children = t.call(a, &get_children("/zookeeper", false)).unwrap().children;
+    assert_eq!(children, ["config", "quota"]);
+    assert_eq!(t.call(a, &get_data("/zookeeper/config", false)).unwrap().data, Some(Bytes::new()));
+}
+
+#[test]
+fn null_and_empty_data_are_kept_apart() {
+    // 33
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    for (path, data) in [("/null", None), ("/empty", Some(Bytes::new()))] {
+        let request = Create { data: data.clone(), ..create(path, CreateMode::Persistent) };
+        t.call(a, &request).unwrap();
+        let response = t.call(a, &get_data(path, false)).unwrap();
+        assert_eq!((response.data, response.stat.data_length), (data, 0));
+    }
+}
+
+#[test]
+fn a_read_shows_the_newest_zxid_of_anybody() {
+    // 2
+    let mut t = Driver::new();
+    let (a, b) = (t.connect(10_000), t.connect(10_000));
+    t.call(a, &create("/a", CreateMode::Persistent)).unwrap();
+    let (zxid, _, _) = t.reply(b, &get_data("/a", false));
+    assert_eq!(zxid, t.core.last_zxid().0);
+    t.ping(b);
+    assert!(matches!(t.heard(b).last(), Some(Heard::Reply { zxid: last, .. }) if *last == zxid));
+}
+
+#[test]
+fn sync_echoes_anything() {
+    // 62
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    for path in [None, Some("".into()), Some("no path".into())] {
+        assert_eq!(t.call(a, &Sync { path: path.clone() }), Ok(SyncResponse { path }));
+    }
+}
+
+#[test]
+fn children_come_with_and_without_the_stat() {
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    for path in ["/p", "/p/b", "/p/a", "/p/c"] {
+        t.call(a, &create(path, CreateMode::Persistent)).unwrap();
+    }
+    assert_eq!(t.call(a, &get_children("/p", false)).unwrap().children, ["a", "b", "c"]);
+    let response = t.call(a, &GetChildren2 { path: "/p".into(), watch: false }).unwrap();
+    assert_eq!(response.children, ["a", "b", "c"]);
+    assert_eq!(response.stat, t.core.node("/p").unwrap().stat);
+}
+
+#[test]
+fn ephemerals_are_matched_by_a_plain_prefix() {
+    // 62, 34
+    let mut t = Driver::new();
+    let (a, b) = (t.connect(10_000), t.connect(10_000));
+    t.call(a, &create("/a", CreateMode::Persistent)).unwrap();
+    for path in ["/a/e", "/a/ex", "/f"] {
+        t.call(a, &create(path, CreateMode::Ephemeral)).unwrap();
+    }
+    t.call(b, &create("/other", CreateMode::Ephemeral)).unwrap();
+    let ephemerals = |t: &mut Driver, prefix: Option<&str>| {
+        let request = GetEphemerals { prefix_path: prefix.map(ByteString::from) };
+        t.call(a, &request).unwrap().ephemerals
+    };
+    assert_eq!(ephemerals(&mut t, Some("/a/e")), ["/a/e", "/a/ex"]);
+    for all in [None, Some(""), Some("/"), Some("  "), Some(" / ")] {
+        assert_eq!(ephemerals(&mut t, all), ["/a/e", "/a/ex", "/f"]);
+    }
+}
+
+#[test]
+fn all_descendants_are_counted() {
+    // 63
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    for path in ["/p", "/p/a", "/p/a/b", "/pq"] {
+        t.call(a, &create(path, CreateMode::Persistent)).unwrap();
+    }
+    let count = |t: &mut Driver, path: &str| {
+        t.call(a, &GetAllChildrenNumber { path: path.into() }).map(|response| response.total_number)
+    };
+    assert_eq!(count(&mut t, "/p"), Ok(2));
+    assert_eq!(count(&mut t, "/"), Ok(7));
+    assert_eq!(count(&mut t, ""), Ok(8), "23: the root is below its other name");
+    assert_eq!(count(&mut t, "/none"), Err(ErrorCode::NO_NODE));
+}

@@ -1,0 +1,115 @@
+//! `zk-mini exec`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Program, is_ok};
+
+fn exec(script: &str) -> Program {
+    Program::start(&["exec", "--", "sh", "-c", script])
+}
+
+#[test]
+fn the_command_finds_its_server_in_the_environment_and_it_goes_with_the_command() {
+    let script = "trap 'exit 3' TERM; echo $ZK_HOSTS; echo $ZK_HOST:$ZK_PORT; echo $PORT_A $PORT_B; \
+                  while :; do sleep 0.01; done";
+    let exec =
+        Program::start(&["exec", "--port-env", "PORT_A", "--port-env=PORT_B", "--", "sh", "-c", script]);
+    let address = exec.line().unwrap();
+    assert_eq!(exec.line().unwrap(), address);
+    let port = address.strip_prefix("127.0.0.1:").unwrap();
+    assert_eq!(exec.line().unwrap(), format!("{port} {port}"));
+    assert!(is_ok(&address));
+    exec.signal(Signal::SIGTERM);
+    assert_eq!(exec.end().0.code(), Some(3));
+    assert!(!is_ok(&address));
+}
+
+#[test]
+fn its_status_is_the_commands() {
+    for status in [0, 1, 7, 255] {
+        assert_eq!(exec(&format!("exit {status}")).end().0.code(), Some(status));
+    }
+    assert_eq!(exec("kill -KILL $$").end().0.code(), Some(128 + 9));
+    assert_eq!(exec("kill -TERM $$").end().0.code(), Some(128 + 15));
+}
+
+#[test]
+fn signals_reach_the_command_which_decides_what_they_mean() {
+    for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] {
+        let script = format!("trap 'echo {name}; exit 5' {name}; echo ready; while :; do sleep 0.01; done");
+        let exec = exec(&script);
+        assert_eq!(exec.line().unwrap(), "ready");
+        exec.signal(format!("SIG{name}").parse().unwrap());
+        assert_eq!(exec.line().unwrap(), name);
+        assert_eq!(exec.end().0.code(), Some(5));
+    }
+}
+
+#[test]
+fn a_command_that_ignores_a_signal_goes_on() {
+    let exec = exec("trap '' INT; trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; echo on; done");
+    assert_eq!(exec.line().unwrap(), "ready");
+    exec.signal(Signal::SIGINT);
+    for _ in 0..10 {
+        assert_eq!(exec.line().unwrap(), "on");
+    }
+    exec.signal(Signal::SIGTERM);
+    assert_eq!(exec.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_key_of_the_terminal_reaches_the_command_once() {
+    // `script` gives it a terminal, and types what it reads: Ctrl-C, when the command is ready for it. What is passed
+    // on comes in order, so a second SIGINT would come before the SIGUSR1.
+    let dir = tempfile::tempdir().unwrap();
+    let inner = "trap 'echo interrupted >> log' INT; trap 'exit 0' USR1; echo $PPID > zk-mini; touch ready\n\
+                 while :; do sleep 0.01; done\n";
+    fs::write(dir.path().join("inner"), inner).unwrap();
+    let zk_mini = env!("CARGO_BIN_EXE_zk-mini");
+    let typed = "while [ ! -e ready ]; do sleep 0.01; done; printf '\\003'; while [ ! -e log ]; do sleep 0.01; done; \
+                 kill -USR1 $(cat zk-mini)";
+    let outer = format!("({typed}) | script -qec '{zk_mini} exec -- sh inner' /dev/null");
+    let output = std::process::Command::new("timeout")
+        .args(["20", "sh", "-c", &outer])
+        .current_dir(&dir)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(dir.path().join("log")).unwrap(), "interrupted\n");
+}
+
+#[test]
+fn the_command_is_killed_with_zk_mini() {
+    // Whoever holds standard output lives: it is at its end when the command is, too.
+    let exec = exec("trap '' TERM; echo ready; exec sleep 60");
+    assert_eq!(exec.line().unwrap(), "ready");
+    exec.signal(Signal::SIGKILL);
+    assert_eq!(exec.line(), None);
+}
+
+#[test]
+fn the_output_is_the_commands_alone() {
+    let exec = exec("echo out; echo err >&2");
+    assert_eq!((exec.line().as_deref(), exec.line()), (Some("out"), None));
+    assert_eq!(exec.end().1, "err\n");
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_named_with_the_status_of_a_shell() {
+    let (status, stderr) = Program::start(&["exec", "--", "no-such-command"]).end();
+    assert_eq!(
+        (status.code(), stderr.as_str()),
+        (Some(127), "zk-mini: no-such-command: command not found\n")
+    );
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plain");
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let (status, stderr) = Program::start(&["exec", "--", file.to_str().unwrap()]).end();
+    assert_eq!(status.code(), Some(126));
+    assert!(stderr.contains("plain: cannot be executed"), "{stderr}");
+}

@@ -1,0 +1,6 @@
+//! The program as its users start it: a real process, real signals, real ports.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+mod exec;
+mod process;
+mod serve;

@@ -1,0 +1,112 @@
+//! A process under test. It is killed, by its own id, when it is dropped.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long something that should take milliseconds may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Program {
+    child: Child,
+    /// Line by line, as they come.
+    stdout: Receiver<String>,
+}
+
+impl Program {
+    /// `zk-mini` with these arguments.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
+        command.args(args).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    /// The next line on standard output; `None` at its end.
+    pub(crate) fn line(&self) -> Option<String> {
+        use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
+        match self.stdout.recv_timeout(PATIENCE) {
+            Ok(line) => Some(line),
+            Err(Disconnected) => None,
+            Err(Timeout) => panic!("no line"),
+        }
+    }
+
+    /// Where it says that it listens.
+    pub(crate) fn address(&self) -> String {
+        let line = self.line().expect("a line");
+        line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).into()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Its status, and everything that it has written to standard error.
+    pub(crate) fn end(mut self) -> (ExitStatus, String) {
+        let mut stderr = self.child.stderr.take().unwrap();
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stderr.read_to_string(&mut text);
+            let _ = sender.send(text);
+        });
+        // Its end closes standard error; whoever waits for that waits no longer than is bearable.
+        let stderr = receiver.recv_timeout(PATIENCE).expect("it goes on");
+        (self.child.wait().unwrap(), stderr)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(stdout: ChildStdout) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    receiver
+}
+
+/// Whether a server at this address says that it is well.
+pub(crate) fn is_ok(address: &str) -> bool {
+    TcpStream::connect(address).is_ok() && ask(address, "ruok") == "imok"
+}
+
+/// What a server at this address says to a four-letter word.
+pub(crate) fn ask(address: &str, word: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(word.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// The session timeout that a server gives to a client that wishes for this one, in milliseconds.
+pub(crate) fn granted_timeout(address: &str, wish: i32) -> i32 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut request = vec![0, 0, 0, 44];
+    request.extend([0; 12]);
+    request.extend(wish.to_be_bytes());
+    request.extend([0; 8]);
+    request.extend([0, 0, 0, 16]);
+    request.extend([0; 16]);
+    stream.write_all(&request).unwrap();
+    let mut response = [0; 12];
+    stream.read_exact(&mut response).unwrap();
+    i32::from_be_bytes(*response.last_chunk().unwrap())
+}

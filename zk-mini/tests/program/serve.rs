@@ -1,0 +1,190 @@
+//! `zk-mini serve`.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Program, ask, granted_timeout, is_ok};
+
+#[test]
+fn it_says_where_it_listens_and_stops_cleanly_by_sigterm_and_sigint() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let zk = Program::start(&["serve", "--listen", "127.0.0.1:0"]);
+        let address = zk.address();
+        assert!(is_ok(&address));
+        let _connected = TcpStream::connect(&address).unwrap();
+        zk.signal(signal);
+        assert_eq!(zk.line(), None, "nothing else on standard output");
+        assert_eq!(zk.end().0.code(), Some(0));
+        assert!(TcpStream::connect(&address).is_err());
+    }
+}
+
+#[test]
+fn a_name_may_be_given_instead_of_an_address() {
+    let zk = Program::start(&["serve", "--listen", "localhost:0"]);
+    assert!(is_ok(&zk.address()));
+}
+
+#[test]
+fn a_port_in_use_is_named_and_ends_it_with_status_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (status, stderr) = Program::start(&["serve", "--listen", &address]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains(&format!("cannot listen on {address}: the address is in use")), "{stderr}");
+}
+
+#[test]
+fn an_address_that_is_none_is_told_with_the_form_that_it_should_have() {
+    let (status, stderr) = Program::start(&["serve", "--listen", "2181"]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains("\"2181\"") && stderr.contains("HOST:PORT"), "{stderr}");
+}
+
+#[test]
+fn options_go_before_the_file_and_the_file_before_the_defaults() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    let text =
+        "clientPort=0\nclientPortAddress=127.0.0.1\ntickTime=100\nmaxSessionTimeout=50000\ninitLimit=5\n";
+    fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+
+    let zk = Program::start(&["serve", "--config", file]);
+    let address = zk.address();
+    assert_eq!((granted_timeout(&address, 1), granted_timeout(&address, 90_000)), (200, 50_000));
+    zk.signal(Signal::SIGTERM);
+    let stderr = zk.end().1;
+    assert_eq!(stderr.matches("initLimit").count(), 1, "{stderr}");
+    assert!(!stderr.contains("tickTime"), "{stderr}");
+
+    let zk = Program::start(&["serve", "--config", file, "--tick-ms", "300", "--listen", "127.0.0.1:0"]);
+    let address = zk.address();
+    assert_eq!((granted_timeout(&address, 1), granted_timeout(&address, 90_000)), (600, 50_000));
+}
+
+/// What kazoo's own test harness writes (kazoo 2.11, `kazoo/testing/common.py`), with its default entries.
+const KAZOO: &str = "
+tickTime=2000
+dataDir=/tmp/kazoo/data
+clientPort=0
+secureClientPort=28001
+maxClientCnxns=0
+admin.serverPort=28002
+serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
+authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider
+ssl.keyStore.location=/tmp/kazoo/keystore.jks
+ssl.keyStore.password=apassword
+ssl.trustStore.location=/tmp/kazoo/truststore.jks
+ssl.trustStore.password=apassword
+4lw.commands.whitelist=*
+reconfigEnabled=true
+localSessionsEnabled=false
+localSessionsUpgradingEnabled=false
+DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=
+";
+
+#[test]
+fn the_file_of_kazoos_test_harness_is_served_with_warnings_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    fs::write(&file, KAZOO).unwrap();
+    let zk = Program::start(&["serve", "--config", file.to_str().unwrap()]);
+    let address = zk.address();
+    assert!(ask(&address, "conf").contains("\ntickTime=2000\nmaxClientCnxns=0\n"));
+    zk.signal(Signal::SIGTERM);
+    let (status, stderr) = zk.end();
+    assert_eq!(status.code(), Some(0));
+    let warned: Vec<_> = stderr.lines().filter(|line| line.contains(" is ignored: ")).collect();
+    assert_eq!(warned.len(), 8, "{stderr}");
+}
+
+#[test]
+fn every_setting_has_an_option() {
+    let zk = Program::start(&[
+        "serve",
+        "--listen=127.0.0.1:0",
+        "--compat=3.8",
+        "--tick-ms=100",
+        "--min-session-timeout-ms=300",
+        "--max-session-timeout-ms=-1",
+        "--max-client-cnxns=7",
+        "--jute-max-buffer=2000000",
+        "--four-letter-words=conf",
+        "--extended-types",
+        "--container-check-interval-ms=50",
+        "--super-digest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=",
+        "--skip-acl",
+        "--enforce-quota=true",
+        "--reconfig-enabled=false",
+    ]);
+    let address = zk.address();
+    assert!(ask(&address, "srvr").starts_with("Zookeeper version: 3.8."));
+    assert_eq!(ask(&address, "ruok"), "ruok is not executed because it is not in the whitelist.\n");
+    let conf = "\ntickTime=100\nmaxClientCnxns=7\nminSessionTimeout=300\nmaxSessionTimeout=2000\n";
+    assert!(ask(&address, "conf").contains(conf));
+}
+
+#[test]
+fn an_option_that_makes_no_sense_is_told_with_what_it_should_be() {
+    for (option, expected) in [
+        ("--tick-ms=0", "a number of milliseconds, 1 or more"),
+        ("--compat=3.4", "3.8 or 3.9"),
+        ("--jute-max-buffer=1M", "a number of bytes"),
+        ("--extended-types=maybe", "true, false"),
+    ] {
+        let (status, stderr) = Program::start(&["serve", option]).end();
+        assert_eq!(status.code(), Some(2));
+        assert!(stderr.contains(expected), "{stderr}");
+    }
+}
+
+#[test]
+fn it_listens_on_the_loopback_address_of_ipv6_too() {
+    let zk = Program::start(&["serve", "--listen", "[::1]:0"]);
+    let address = zk.address();
+    assert!(address.starts_with("[::1]:"), "{address}");
+    assert!(is_ok(&address));
+    assert!(ask(&address, "stat").contains(" /[0:0:0:0:0:0:0:1]:"));
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    fs::write(&file, "clientPort=0\nclientPortAddress=::1\nserver.1=localhost:2888:3888\n").unwrap();
+    let zk = Program::start(&["serve", "--config", file.to_str().unwrap()]);
+    assert!(is_ok(&zk.address()));
+}
+
+#[test]
+fn a_bad_file_is_told_with_its_name_and_the_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    let start = || Program::start(&["serve", "--config", file.to_str().unwrap()]).end();
+    let (status, stderr) = start();
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains(file.to_str().unwrap()), "{stderr}");
+    fs::write(&file, "\ntickTime=soon\n").unwrap();
+    let (status, stderr) = start();
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains(&format!("{}:2: tickTime is \"soon\"", file.display())), "{stderr}");
+}
+
+#[test]
+fn timeouts_that_contradict_each_other_are_told() {
+    let (status, stderr) =
+        Program::start(&["serve", "--listen", "127.0.0.1:0", "--min-session-timeout-ms", "50000"]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(stderr.contains("50000 ms") && stderr.contains("40000 ms"), "{stderr}");
+}
+
+#[test]
+fn help_tells_the_defaults_and_what_is_kept_for_later() {
+    let help = Program::start(&["serve", "--help"]);
+    let text: Vec<_> = std::iter::from_fn(|| help.line()).collect();
+    let text = text.join("\n");
+    for part in ["127.0.0.1:2181", "--config", "--data-dir", "kept for later", "2 ticks", "20 ticks", "2000"]
+    {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Limits, and what happens at them: as in ZooKeeper.
+
+use std::time::Duration;
+
+use zk_mini::ZkMini;
+
+use crate::raw::{Raw, create, eventually, frame, request, string, within};
+
+#[tokio::test]
+async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_seconds() {
+    let zk = ZkMini::builder().manual_clock().start().await.unwrap();
+    let (mut silent, mut late) = (Raw::tcp(&zk).await, Raw::tcp(&zk).await);
+    let mut client = Raw::with_session(&zk, 40_000).await;
+    eventually("all are there", || zk.direct().connections().len() == 3).await;
+    // Half a handshake is none.
+    silent.write(&[0, 0, 0, 44, 0]).await;
+    zk.advance(Duration::from_millis(19_999)).await;
+    assert_eq!(zk.direct().connections().len(), 3);
+    late.open_session(40_000).await;
+    zk.advance(Duration::from_millis(1)).await;
+    assert_eq!(within(silent.rest()).await, b"");
+    assert_eq!(client.create("/a", 0).await.err, 0);
+    assert_eq!(late.create("/b", 0).await.err, 0, "it has asked in time");
+
+    let mut next = Raw::tcp(&zk).await;
+    eventually("it is there", || zk.direct().connections().len() == 3).await;
+    zk.advance(Duration::from_secs(10)).await;
+    assert_eq!(zk.direct().connections().len(), 3, "the time is rounded up to ten seconds");
+    zk.advance(Duration::from_secs(10)).await;
+    assert_eq!(next.rest().await, b"");
+}
+
+#[tokio::test]
+async fn ten_thousand_children_with_long_names_come_in_one_answer() {
+    const CHILDREN: usize = 10_000;
+    let zk = ZkMini::start().await.unwrap();
+    let mut client = Raw::tcp(&zk).await;
+    client.open_session(30_000).await;
+    let name = |n: usize| format!("{}-{n:05}", "x".repeat(244));
+    client.create("/p", 0).await;
+    for chunk in (0..CHILDREN).collect::<Vec<_>>().chunks(100) {
+        let many = chunk.iter().map(|n| frame(&request(1, 1, &create(&format!("/p/{}", name(*n)), 0))));
+        client.write(&many.collect::<Vec<_>>().concat()).await;
+        for _ in chunk {
+            assert_eq!(client.reply().await.err, 0);
+        }
+    }
+    let reply = client.request(2, 8, &[string("/p"), vec![0]].concat()).await;
+    // More than jute.maxbuffer: that limits requests.
+    assert_eq!((reply.err, reply.body.len()), (0, 4 + CHILDREN * (4 + 250)));
+    assert_eq!(reply.body[..4], 10_000_u32.to_be_bytes());
+}
+
+#[tokio::test]
+async fn a_multi_of_ten_thousand_creates_is_done_as_one() {
+    const OPS: usize = 10_000;
+    let zk = ZkMini::start().await.unwrap();
+    let mut client = Raw::tcp(&zk).await;
+    client.open_session(30_000).await;
+    let header = |op: i32, done: u8| [&op.to_be_bytes()[..], &[done], &[0xff; 4]].concat();
+    let mut body: Vec<u8> =
+        (0..OPS).flat_map(|n| [header(1, 0), create(&format!("/{n:05}"), 0)].concat()).collect();
+    body.extend(header(-1, 1));
+    assert!(body.len() < 0xf_ffff, "{}", body.len());
+    let reply = client.request(1, 14, &body).await;
+    assert_eq!((reply.err, reply.zxid), (0, 2));
+    // Header, path; and the end.
+    assert_eq!(reply.body.len(), OPS * (9 + 4 + 6) + 9);
+    assert_eq!(zk.direct().children("/").unwrap().len(), OPS + 1);
+}
+
+#[tokio::test]
+async fn the_longest_request_can_be_set() {
+    let zk = ZkMini::builder().jute_max_buffer(2_000_000).start().await.unwrap();
+    let mut client = Raw::tcp(&zk).await;
+    client.open_session(30_000).await;
+    client.create("/a", 0).await;
+    let set = |length: usize| request(2, 5, &crate::raw::set_data("/a", &vec![7; length]));
+    let overhead = set(0).len();
+    client.send(&set(2_000_000 - overhead)).await;
+    assert_eq!(client.reply().await.err, 0);
+    client.write(&frame(&set(2_000_001 - overhead))[..100]).await;
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(zk.direct().get("/a").unwrap().1.version.0, 1);
+}
+
+#[tokio::test]
+async fn whoever_sends_thousands_of_requests_at_once_is_answered_each_in_order() {
+    let zk = ZkMini::start().await.unwrap();
+    let mut client = Raw::tcp(&zk).await;
+    client.open_session(30_000).await;
+    // More than ZooKeeper's globalOutstandingLimit.
+    let many: Vec<u8> =
+        (0..3_000).flat_map(|xid| frame(&request(xid, 3, &[string("/"), vec![0]].concat()))).collect();
+    client.write(&many).await;
+    for xid in 0..3_000 {
+        let reply = client.reply().await;
+        assert_eq!((reply.xid, reply.err), (xid, 0));
+    }
+}

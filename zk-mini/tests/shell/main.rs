@@ -1,0 +1,11 @@
+//! The server as its users meet it, spoken to in bytes: no client crate, and nothing of the codec, takes part.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+mod backlog;
+mod bad_input;
+mod four_letter;
+mod lifecycle;
+mod limits;
+mod literal_bytes;
+mod raw;
+mod time;
