@@ -1,0 +1,129 @@
+//! One call: encode, hand over to the driver, wait, decode.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::{mpsc, oneshot};
+use zk_wire::{ByteString, ErrorCode, Request, WatchedEvent, decode_all};
+
+use crate::chroot::Chroot;
+use crate::driver::{Command, Shared};
+use crate::error::Error;
+use crate::session::{CallId, Failure, Outgoing, WatchKind};
+use crate::watch::{Watch, WatchLost};
+
+/// A request's header is 8 bytes; a path in a setWatches stands behind up to 28 (header, zxid, three lengths
+/// of lists), where in its own request it stands behind 8.
+const HEADER: usize = 8;
+const HEADER_WITH_WATCH: usize = 28;
+
+/// What every handle of a client shares.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) servers: Vec<String>,
+    pub(crate) chroot: Chroot,
+    pub(crate) session_timeout: Duration,
+    pub(crate) call_timeout: Duration,
+    pub(crate) max_request: usize,
+    pub(crate) max_pending: usize,
+    pub(crate) next_call: AtomicU64,
+}
+
+pub(crate) type Reply = Result<Bytes, Failure>;
+pub(crate) type Outcome = Result<WatchedEvent, WatchLost>;
+
+/// ZooKeeper's name of a request's operation.
+pub(crate) fn op_name<R: Request>() -> &'static str {
+    R::OP.name().unwrap_or("request")
+}
+
+impl Inner {
+    /// Sends a request and reads its answer; `path` names the node in an error.
+    pub(crate) async fn call<R: Request>(&self, path: &str, request: &R) -> Result<R::Response, Error> {
+        let request = Outgoing { op: R::OP, body: self.encode(path, request, HEADER)?, watch: None };
+        self.start(request, None).wait::<R>(path).await
+    }
+
+    /// As [`Self::call`], with a watch. exists sets its watch also where the answer is "no node", so that
+    /// answer may stand beside a watch; wherever none is set, the error is the outer one.
+    pub(crate) async fn call_and_watch<R: Request>(
+        &self,
+        path: &str,
+        request: &R,
+        kind: WatchKind,
+        full: ByteString,
+    ) -> Result<(Result<R::Response, Error>, Watch), Error> {
+        let body = self.encode(path, request, HEADER_WITH_WATCH)?;
+        let (notify, outcome) = oneshot::channel();
+        let call = self.start(Outgoing { op: R::OP, body, watch: Some((kind, full)) }, Some(notify));
+        let watch = Watch::new(call.id, outcome, self.commands.downgrade());
+        match call.wait::<R>(path).await {
+            Err(error) if kind != WatchKind::Exist || error.code() != Some(ErrorCode::NO_NODE) => Err(error),
+            reply => Ok((reply, watch)),
+        }
+    }
+
+    fn encode<R: Request>(&self, path: &str, request: &R, header: usize) -> Result<Bytes, Error> {
+        let mut body = BytesMut::new();
+        request.encode(&mut body);
+        let (size, limit) = (body.len() + header, self.max_request);
+        if size > limit {
+            return Err(Error::TooLarge { op: op_name::<R>(), path: path.to_owned(), size, limit });
+        }
+        Ok(body.freeze())
+    }
+
+    fn start(&self, request: Outgoing, notify: Option<oneshot::Sender<Outcome>>) -> PendingCall<'_> {
+        // Relaxed: only the number itself matters.
+        let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
+        let (reply, receiver) = oneshot::channel();
+        // A closed channel drops `reply`, which the call sees as `Closed`.
+        let _ = self.commands.send(Command::Call { id, request, wait: self.call_timeout, reply, notify });
+        PendingCall { id, reply: receiver, done: false, inner: self }
+    }
+}
+
+/// A call that was handed over. Dropping it takes it back.
+struct PendingCall<'a> {
+    id: CallId,
+    reply: oneshot::Receiver<Reply>,
+    done: bool,
+    inner: &'a Inner,
+}
+
+impl PendingCall<'_> {
+    async fn wait<R: Request>(mut self, path: &str) -> Result<R::Response, Error> {
+        let reply = (&mut self.reply).await.unwrap_or(Err(Failure::Closed));
+        self.done = true;
+        let failure = match reply {
+            Ok(body) => match decode_all(body) {
+                Ok(response) => return Ok(response),
+                Err(source) => {
+                    return Err(Error::Protocol { op: op_name::<R>(), path: path.to_owned(), source });
+                }
+            },
+            Err(failure) => failure,
+        };
+        let (op, path) = (op_name::<R>(), path.to_owned());
+        Err(match failure {
+            Failure::Server(code) => Error::Server { op, path, code },
+            Failure::ConnectionLost { sent } => Error::ConnectionLost { op, path, sent },
+            Failure::SessionExpired => Error::SessionExpired { op, path },
+            Failure::Closed => Error::Closed { op, path },
+            Failure::Overloaded => Error::Overloaded { op, path, limit: self.inner.max_pending },
+        })
+    }
+}
+
+impl Drop for PendingCall<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            // A closed channel: the call is gone anyway.
+            let _ = self.inner.commands.send(Command::Forget(self.id));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The chroot: the caller's `/` is a node of the server's tree.
+
+use zk_wire::ByteString;
+use zk_wire::path::{self, PathError};
+
+/// A path of the server's tree that the caller sees as `/`. Empty, or without a slash at its end.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Chroot(String);
+
+impl Chroot {
+    /// Takes a chroot that `servers::parse_chroot` has checked.
+    pub(crate) fn new(checked: String) -> Self {
+        Self(checked)
+    }
+
+    /// The server's path of a caller's one.
+    pub(crate) fn apply(&self, path: &str) -> Result<ByteString, PathError> {
+        path::validate(path)?;
+        Ok(match (self.0.as_str(), path) {
+            ("", path) => path.into(),
+            (chroot, "/") => chroot.into(),
+            (chroot, path) => format!("{chroot}{path}").into(),
+        })
+    }
+
+    /// As [`Self::apply`], for the path of a sequential create, which may end with a slash: the counter
+    /// follows it.
+    pub(crate) fn apply_sequential(&self, path: &str) -> Result<ByteString, PathError> {
+        path::validate(&format!("{path}0"))?;
+        Ok(format!("{}{path}", self.0).into())
+    }
+
+    /// The caller's path of a server's one; what is not below the chroot stays as it is.
+    pub(crate) fn strip<'a>(&self, path: &'a str) -> &'a str {
+        match path.strip_prefix(self.0.as_str()) {
+            Some("") if !self.0.is_empty() => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            _ => path,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stripping_undoes_applying() {
+        for chroot in ["", "/a", "/a/b"] {
+            let chroot = Chroot::new(chroot.to_owned());
+            for path in ["/", "/a", "/x/y", "/a/b/c"] {
+                assert_eq!(chroot.strip(&chroot.apply(path).unwrap()), path, "{chroot:?}");
+            }
+        }
+        assert_eq!(Chroot::new("/a".to_owned()).apply("/").unwrap(), "/a");
+    }
+
+    #[test]
+    fn a_neighbour_of_the_chroot_is_not_below_it() {
+        assert_eq!(Chroot::new("/a".to_owned()).strip("/ab"), "/ab");
+    }
+
+    #[test]
+    fn only_a_sequential_path_may_end_with_a_slash() {
+        let chroot = Chroot::default();
+        assert_eq!(chroot.apply("/a/"), Err(PathError::TrailingSlash));
+        assert_eq!(chroot.apply_sequential("/a/").unwrap(), "/a/");
+        assert_eq!(chroot.apply_sequential("/a//"), Err(PathError::EmptyComponent));
+        assert_eq!(Chroot::new("/a".to_owned()).apply_sequential("/").unwrap(), "/a/");
+    }
+}

@@ -1,0 +1,310 @@
+//! The client's handle and its operations.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+use zk_wire::path::{self, PathError};
+use zk_wire::{
+    Acl, Auth, ByteString, Create2, Create2Response, CreateContainer, CreateMode, Delete, ErrorCode, Exists,
+    Expected, GetAcl, GetChildren2, GetData, Request, SetAcl, SetData, Stat, StatResponse, Sync,
+};
+
+use crate::builder::Builder;
+use crate::call::{Inner, op_name};
+use crate::driver::Command;
+use crate::error::Error;
+use crate::session::{CloseResult, WatchKind};
+use crate::state::{CloseReason, Credentials, State};
+use crate::watch::Watch;
+
+/// A client of a ZooKeeper ensemble. Clones are handles to the same session.
+///
+/// A call waits for a connection if there is none, for the call timeout at most; once it was sent it ends
+/// with the server's answer or with the loss of the connection. Dropping a call's future takes the call back
+/// if it was not sent yet. After the session expired the client opens a new one by itself.
+///
+/// Dropping the last handle closes the session in the background, as long as the runtime lives.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+/// A node that was created.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Created {
+    /// Its path as the caller sees it, with the counter of a sequential one.
+    pub path: String,
+    /// Its `Stat`.
+    pub stat: Stat,
+}
+
+impl Client {
+    /// Connects to one of `servers`, `host:port,host:port/chroot`, with the defaults of [`Client::builder`].
+    ///
+    /// # Errors
+    /// As [`Builder::connect`].
+    pub async fn connect(servers: &str) -> Result<Self, Error> {
+        Self::builder().servers(servers).connect().await
+    }
+
+    /// Begins to describe a client.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// How the client stands to the servers, now and from now on.
+    #[must_use]
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.inner.shared.state.subscribe()
+    }
+
+    /// What proves that the current session is ours; `None` while there is none.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.inner.shared.credentials()
+    }
+
+    /// The servers, each as `host:port`, in the order of the list.
+    #[must_use]
+    pub fn servers(&self) -> &[String] {
+        &self.inner.servers
+    }
+
+    /// Creates a node. A sequential one gets its parent's counter appended, ten digits.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NODE_EXISTS` and `NO_NODE` (no parent).
+    pub async fn create(
+        &self,
+        path: &str,
+        data: impl Into<Bytes>,
+        mode: CreateMode,
+        acl: &[Acl],
+    ) -> Result<Created, Error> {
+        let (data, acl, flags) = (Some(data.into()), Some(acl.to_vec()), mode.flags());
+        let full = if mode.is_sequential() {
+            self.inner.chroot.apply_sequential(path)
+        } else {
+            self.inner.chroot.apply(path)
+        };
+        let Create2Response { path, stat } = if mode == CreateMode::Container {
+            let full = full.map_err(|source| invalid::<CreateContainer>(path, source))?;
+            self.call(path, CreateContainer { path: full, data, acl, flags }).await?
+        } else {
+            let full = full.map_err(|source| invalid::<Create2>(path, source))?;
+            self.call(path, Create2 { path: full, data, acl, flags }).await?
+        };
+        Ok(Created { path: self.inner.chroot.strip(&path).to_owned(), stat })
+    }
+
+    /// Deletes a node without children.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_NODE`, `BAD_VERSION` and `NOT_EMPTY`.
+    pub async fn delete(&self, path: &str, version: Expected) -> Result<(), Error> {
+        let full = self.full::<Delete>(path)?;
+        self.call(path, Delete { path: full, version }).await
+    }
+
+    /// The node's `Stat`, or `None` if it does not exist.
+    ///
+    /// # Errors
+    /// [`Error`], but not for a node that does not exist.
+    pub async fn exists(&self, path: &str) -> Result<Option<Stat>, Error> {
+        let full = self.full::<Exists>(path)?;
+        existing(self.call(path, Exists { path: full, watch: false }).await)
+    }
+
+    /// As [`Self::exists`], with a watch for the node's creation, deletion or next change of data.
+    ///
+    /// # Errors
+    /// As [`Self::exists`].
+    pub async fn exists_and_watch(&self, path: &str) -> Result<(Option<Stat>, Watch), Error> {
+        let full = self.full::<Exists>(path)?;
+        let request = Exists { path: full.clone(), watch: true };
+        let (reply, watch) = self.inner.call_and_watch(path, &request, WatchKind::Exist, full).await?;
+        Ok((existing(reply)?, watch))
+    }
+
+    /// The node's data and `Stat`. Data that is null reads as empty.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_NODE`.
+    pub async fn get(&self, path: &str) -> Result<(Bytes, Stat), Error> {
+        let full = self.full::<GetData>(path)?;
+        let reply = self.call(path, GetData { path: full, watch: false }).await?;
+        Ok((reply.data.unwrap_or_default(), reply.stat))
+    }
+
+    /// As [`Self::get`], with a watch for the node's deletion or next change of data.
+    ///
+    /// # Errors
+    /// As [`Self::get`]; then no watch is set.
+    pub async fn get_and_watch(&self, path: &str) -> Result<(Bytes, Stat, Watch), Error> {
+        let full = self.full::<GetData>(path)?;
+        let request = GetData { path: full.clone(), watch: true };
+        let (reply, watch) = self.inner.call_and_watch(path, &request, WatchKind::Data, full).await?;
+        let reply = reply?;
+        Ok((reply.data.unwrap_or_default(), reply.stat, watch))
+    }
+
+    /// Sets the node's data.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_NODE` and `BAD_VERSION`.
+    pub async fn set(&self, path: &str, data: impl Into<Bytes>, version: Expected) -> Result<Stat, Error> {
+        let full = self.full::<SetData>(path)?;
+        let request = SetData { path: Some(full), data: Some(data.into()), version };
+        Ok(self.call(path, request).await?.stat)
+    }
+
+    /// The names of the node's children, in no order, and its `Stat`.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_NODE`.
+    pub async fn children(&self, path: &str) -> Result<(Vec<String>, Stat), Error> {
+        let full = self.full::<GetChildren2>(path)?;
+        let reply = self.call(path, GetChildren2 { path: full, watch: false }).await?;
+        Ok((names(reply.children), reply.stat))
+    }
+
+    /// As [`Self::children`], with a watch for the node's deletion or the next child that comes or goes.
+    ///
+    /// # Errors
+    /// As [`Self::children`]; then no watch is set.
+    pub async fn children_and_watch(&self, path: &str) -> Result<(Vec<String>, Stat, Watch), Error> {
+        let full = self.full::<GetChildren2>(path)?;
+        let request = GetChildren2 { path: full.clone(), watch: true };
+        let (reply, watch) = self.inner.call_and_watch(path, &request, WatchKind::Child, full).await?;
+        let reply = reply?;
+        Ok((names(reply.children), reply.stat, watch))
+    }
+
+    /// Waits until the connected server has caught up with its leader, so that a later read sees every write
+    /// that was answered before this call.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn sync(&self, path: &str) -> Result<(), Error> {
+        let full = self.full::<Sync>(path)?;
+        self.call(path, Sync { path: Some(full) }).await.map(|_| ())
+    }
+
+    /// The node's ACL and `Stat`.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_NODE` and `NO_AUTH`.
+    pub async fn acl(&self, path: &str) -> Result<(Vec<Acl>, Stat), Error> {
+        let full = self.full::<GetAcl>(path)?;
+        let reply = self.call(path, GetAcl { path: full }).await?;
+        Ok((reply.acl, reply.stat))
+    }
+
+    /// Sets the node's ACL; `version` is that of the ACL (`aversion`).
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_NODE`, `NO_AUTH`, `BAD_VERSION` and `INVALID_ACL`.
+    pub async fn set_acl(&self, path: &str, acl: &[Acl], version: Expected) -> Result<Stat, Error> {
+        let full = self.full::<SetAcl>(path)?;
+        let request = SetAcl { path: Some(full), acl: Some(acl.to_vec()), version };
+        Ok(self.call(path, request).await?.stat)
+    }
+
+    /// Adds an identity, as `digest` with `user:password`. The client adds it again on every later
+    /// connection.
+    ///
+    /// # Errors
+    /// [`Error`]; the server's code `AUTH_FAILED` if it does not accept the identity, after which it closes
+    /// the connection.
+    pub async fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Result<(), Error> {
+        let request = Auth { auth_type: 0, scheme: Some(scheme.into()), auth: Some(auth.into()) };
+        self.call(scheme, request).await
+    }
+
+    /// Creates the node and all its missing parents, the chroot included, persistent, empty and open to
+    /// everybody. One that exists is left as it is.
+    ///
+    /// # Errors
+    /// [`Error`]. The call may be made again whatever became of it.
+    pub async fn ensure_path(&self, path: &str) -> Result<(), Error> {
+        let full = self.full::<Create2>(path)?;
+        // From the leaf upwards until one exists or can be created, then down again.
+        let mut missing = vec![full.as_ref()];
+        while let Some(&node) = missing.last() {
+            if node == "/" {
+                return Ok(());
+            }
+            match self.create_plain_node(path, node).await {
+                Err(error) if error.code() == Some(ErrorCode::NO_NODE) => match path::split(node) {
+                    Some((parent, _)) => missing.push(parent),
+                    None => return Err(error),
+                },
+                Err(error) if error.code() != Some(ErrorCode::NODE_EXISTS) => return Err(error),
+                _ => {
+                    missing.pop();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the session: its ephemeral nodes go at once. Calls made before it get their answers, later ones
+    /// fail. Every handle is closed by it, and closing again is no error.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`] if no server confirmed it within the session timeout, and [`Error::Closed`]
+    /// if the client's runtime has ended before; the session then ends by its timeout.
+    pub async fn close(&self) -> Result<(), Error> {
+        let (op, path) = ("closeSession", "/".to_owned());
+        let (done, outcome) = oneshot::channel();
+        // A closed channel drops `done`.
+        let _ = self.inner.commands.send(Command::Close { within: self.inner.session_timeout, done });
+        match outcome.await {
+            Ok(CloseResult::Unknown { sent }) => Err(Error::ConnectionLost { op, path, sent }),
+            Ok(CloseResult::Closed | CloseResult::AlreadyGone) => Ok(()),
+            Err(_) => match *self.inner.shared.state.borrow() {
+                State::Closed(CloseReason::RuntimeEnded) => Err(Error::Closed { op, path }),
+                _ => Ok(()),
+            },
+        }
+    }
+
+    async fn create_plain_node(&self, path: &str, full: &str) -> Result<Create2Response, Error> {
+        let request =
+            Create2 { path: full.into(), data: Some(Bytes::new()), acl: Some(vec![Acl::open()]), flags: 0 };
+        self.call(path, request).await
+    }
+
+    fn full<R: Request>(&self, path: &str) -> Result<ByteString, Error> {
+        self.inner.chroot.apply(path).map_err(|source| invalid::<R>(path, source))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    async fn call<R: Request>(&self, path: &str, request: R) -> Result<R::Response, Error> {
+        self.inner.call(path, &request).await
+    }
+}
+
+fn invalid<R: Request>(path: &str, source: PathError) -> Error {
+    Error::InvalidPath { op: op_name::<R>(), path: path.to_owned(), source }
+}
+
+fn existing(reply: Result<StatResponse, Error>) -> Result<Option<Stat>, Error> {
+    match reply {
+        Ok(StatResponse { stat }) => Ok(Some(stat)),
+        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn names(children: Vec<ByteString>) -> Vec<String> {
+    children.into_iter().map(String::from).collect()
+}

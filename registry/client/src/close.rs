@@ -1,0 +1,86 @@
+//! Closing a session that somebody else had.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use zk_wire::Millis;
+
+use crate::chroot::Chroot;
+use crate::connect::{Connect, TcpConnect};
+use crate::driver::{Command, Driver};
+use crate::error::Error;
+use crate::servers::ConnectString;
+use crate::session::{self, CloseResult};
+use crate::state::Credentials;
+
+/// How [`close_session`] found the session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionEnd {
+    /// It was live and is closed now: its ephemeral nodes are gone.
+    Closed,
+    /// It was gone before, or the password was wrong: servers answer both the same way.
+    AlreadyGone,
+}
+
+/// Attaches to a session by its credentials and closes it, so that its ephemeral nodes go now and not after
+/// its timeout: for the session of a process that died. Its owner, if it lives, loses the session.
+///
+/// # Errors
+/// [`Error::Servers`] if `servers` cannot be read; [`Error::Unreachable`] if no server confirmed it within
+/// `timeout`.
+///
+/// ```
+/// # use std::time::Duration;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let zk = zk_mini::ZkMini::start().await?;
+/// # let servers = zk.connect_string();
+/// use zk_client::{Client, SessionEnd, close_session};
+///
+/// let worker = Client::connect(&servers).await?;
+/// let credentials = worker.credentials().expect("a connected client has a session");
+/// let end = close_session(&servers, credentials, Duration::from_secs(5)).await?;
+/// assert_eq!(end, SessionEnd::Closed);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn close_session(
+    servers: &str,
+    credentials: Credentials,
+    timeout: Duration,
+) -> Result<SessionEnd, Error> {
+    close_session_via(TcpConnect, servers, credentials, timeout).await
+}
+
+/// As [`close_session`], over connections of another kind.
+///
+/// # Errors
+/// As [`close_session`].
+pub async fn close_session_via(
+    connector: impl Connect,
+    servers: &str,
+    credentials: Credentials,
+    timeout: Duration,
+) -> Result<SessionEnd, Error> {
+    let servers = ConnectString::parse(servers)?.servers;
+    let config = session::Config {
+        servers: servers.len(),
+        session_timeout: Millis::from(timeout),
+        max_pending: 1,
+        seed: fastrand::u64(..),
+        attach: Some(credentials),
+    };
+    let (driver, commands, shared) = Driver::new(config, servers, Arc::new(connector), Chroot::default());
+    let (done, outcome) = oneshot::channel();
+    // The driver holds the other end.
+    let _ = commands.send(Command::Close { within: timeout, done });
+    driver.run().await;
+    match outcome.await {
+        Ok(CloseResult::Closed) => Ok(SessionEnd::Closed),
+        Ok(CloseResult::AlreadyGone) => Ok(SessionEnd::AlreadyGone),
+        Ok(CloseResult::Unknown { .. }) | Err(_) => {
+            Err(Error::Unreachable { within: timeout, tried: shared.attempts() })
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The driver: one task that owns the session core and its connection, and hands out what the core says.
+//!
+//! No rule of the protocol is here. The task ends when the core is closed.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use zk_wire::Millis;
+
+use crate::call::{Outcome, Reply};
+use crate::chroot::Chroot;
+use crate::clock::Clock;
+use crate::connect::{Connect, Connecting, Stream};
+use crate::connection::Connection;
+use crate::error::Attempt;
+use crate::session::{CallId, CloseResult, Config, Input, Outgoing, Output, Session};
+use crate::state::{CloseReason, Credentials, State};
+
+/// How many commands are taken at once: their requests leave in one write.
+const BATCH: usize = 256;
+
+/// Why a server may end a connection without an answer to the handshake: it says nothing itself.
+const TURNED_AWAY: &str = " during the handshake; it may have as many connections from this address as it allows, \
+                           see its maxClientCnxns";
+
+/// What a handle asks of the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Make a call; tell `reply`, and `notify` when its watch fires.
+    Call {
+        id: CallId,
+        request: Outgoing,
+        /// How long it may wait for a connection.
+        wait: Duration,
+        reply: oneshot::Sender<Reply>,
+        notify: Option<oneshot::Sender<Outcome>>,
+    },
+    /// Nobody waits for this call, or its watch, any more.
+    Forget(CallId),
+    /// End the session.
+    Close { within: Duration, done: oneshot::Sender<CloseResult> },
+}
+
+/// What the driver publishes.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) state: watch::Sender<State>,
+    credentials: Mutex<Option<Credentials>>,
+    attempts: Mutex<Vec<Attempt>>,
+}
+
+impl Shared {
+    fn new(servers: &[String]) -> Self {
+        let attempts = servers.iter().map(|server| Attempt { server: server.clone(), cause: None });
+        Self {
+            state: watch::Sender::new(State::Connecting),
+            credentials: Mutex::new(None),
+            attempts: Mutex::new(attempts.collect()),
+        }
+    }
+
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every server with what last went wrong there.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn publish(&self, state: State, credentials: Option<Credentials>) {
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
+        self.state.send_replace(state);
+    }
+
+    fn blame(&self, server: usize, cause: String) {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(attempt) = attempts.get_mut(server) {
+            attempt.cause = Some(cause);
+        }
+    }
+}
+
+/// The task's state.
+pub(crate) struct Driver {
+    session: Session,
+    clock: Clock,
+    link: Link,
+    commands: mpsc::UnboundedReceiver<Command>,
+    shared: Arc<Shared>,
+    session_timeout: Millis,
+    chroot: Chroot,
+    connector: Arc<dyn Connect>,
+    servers: Arc<[String]>,
+    /// The server that the link is with.
+    server: usize,
+    calls: HashMap<CallId, Caller>,
+    watches: HashMap<CallId, oneshot::Sender<Outcome>>,
+    closers: Vec<oneshot::Sender<CloseResult>>,
+    ended: bool,
+}
+
+/// Who waits for a call, and for its watch if it sets one.
+struct Caller {
+    reply: oneshot::Sender<Reply>,
+    notify: Option<oneshot::Sender<Outcome>>,
+}
+
+/// The connection, or what there is of it.
+enum Link {
+    None,
+    Opening(Connecting<'static>),
+    Open(Connection),
+}
+
+/// What the link does next.
+enum Event {
+    Opened(io::Result<Box<dyn Stream>>),
+    Arrived(io::Result<()>),
+}
+
+impl Driver {
+    /// A driver that is yet to run, and the ends that its handles hold.
+    pub(crate) fn new(
+        config: Config,
+        servers: Vec<String>,
+        connector: Arc<dyn Connect>,
+        chroot: Chroot,
+    ) -> (Self, mpsc::UnboundedSender<Command>, Arc<Shared>) {
+        let (sender, commands) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new(&servers));
+        let driver = Self {
+            session_timeout: config.session_timeout,
+            session: Session::new(config),
+            clock: Clock::start(),
+            link: Link::None,
+            commands,
+            shared: Arc::clone(&shared),
+            chroot,
+            connector,
+            servers: servers.into(),
+            server: 0,
+            calls: HashMap::new(),
+            watches: HashMap::new(),
+            closers: Vec::new(),
+            ended: false,
+        };
+        (driver, sender, shared)
+    }
+
+    /// Runs until the session is closed.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut handles_left = true;
+        self.handle(Input::Timeout);
+        while !self.ended {
+            let deadline = self.session.poll_deadline();
+            // What has arrived comes before the clock: a server is not silent whose words lie here.
+            tokio::select! {
+                biased;
+                event = self.link.event() => self.handle_event(event),
+                count = self.commands.recv_many(&mut batch, BATCH), if handles_left => {
+                    if count == 0 {
+                        handles_left = false;
+                        self.handle(Input::Close { deadline: self.clock.now() + self.session_timeout });
+                    }
+                    batch.drain(..).for_each(|command| self.handle_command(command));
+                }
+                () = self.clock.sleep_until(deadline) => self.handle(Input::Timeout),
+            }
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        match event {
+            Event::Opened(Ok(stream)) => {
+                self.link = Link::Open(Connection::new(stream));
+                self.handle(Input::Connected);
+            }
+            Event::Arrived(Ok(())) => self.handle_frames(),
+            Event::Opened(Err(error)) => self.lose_link(error.to_string()),
+            Event::Arrived(Err(error)) => {
+                let cause = match error.kind() {
+                    io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
+                    _ => error.to_string(),
+                };
+                let hint = if self.session.is_handshaking() { TURNED_AWAY } else { "" };
+                self.lose_link(cause + hint);
+            }
+        }
+    }
+
+    /// All frames that have arrived whole, as long as the core keeps the connection.
+    fn handle_frames(&mut self) {
+        while let Link::Open(connection) = &mut self.link {
+            match connection.next_frame() {
+                Ok(Some(body)) => self.handle(Input::Frame(body)),
+                Ok(None) => return,
+                Err(error) => self.lose_link(error.to_string()),
+            }
+        }
+    }
+
+    fn lose_link(&mut self, cause: String) {
+        self.link = Link::None;
+        self.blame(cause);
+        self.handle(Input::Lost);
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::Call { id, request, wait, reply, notify } => {
+                self.calls.insert(id, Caller { reply, notify });
+                let deadline = self.clock.now() + Millis::from(wait);
+                self.handle(Input::Call { id, request, deadline });
+            }
+            Command::Forget(id) => {
+                self.calls.remove(&id);
+                self.watches.remove(&id);
+                self.handle(Input::Forget(id));
+            }
+            Command::Close { within, done } => {
+                self.closers.push(done);
+                self.handle(Input::Close { deadline: self.clock.now() + Millis::from(within) });
+            }
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.session.handle(self.clock.now(), input);
+        while let Some(output) = self.session.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Connect { server } => self.open_link(server),
+            Output::Send(bytes) => {
+                if let Link::Open(connection) = &mut self.link {
+                    connection.send(&bytes);
+                }
+            }
+            Output::Disconnect(cause) => {
+                self.link = Link::None;
+                self.blame(cause.to_string());
+            }
+            Output::Complete { id, result, watching } => {
+                let Some(Caller { reply, notify }) = self.calls.remove(&id) else { return };
+                if let (true, Some(notify)) = (watching, notify) {
+                    self.watches.insert(id, notify);
+                }
+                // Nobody waits any more: the same as forgotten.
+                let _ = reply.send(result);
+            }
+            Output::Watch { id, outcome } => {
+                let Some(notify) = self.watches.remove(&id) else { return };
+                let _ = notify.send(outcome.map(|mut event| {
+                    event.path = self.chroot.strip(&event.path).into();
+                    event
+                }));
+            }
+            Output::State(state, credentials) => {
+                tracing::debug!(%state, server = %self.servers[self.server], "session state");
+                self.shared.publish(state, credentials);
+            }
+            Output::Closed(result) => {
+                self.ended = true;
+                for closer in self.closers.drain(..) {
+                    let _ = closer.send(result);
+                }
+            }
+        }
+    }
+
+    fn open_link(&mut self, server: usize) {
+        self.server = server;
+        let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
+        self.link = Link::Opening(Box::pin(async move { connector.connect(&servers[server]).await }));
+    }
+
+    fn blame(&self, cause: String) {
+        tracing::debug!(server = %self.servers[self.server], %cause, "connection lost");
+        self.shared.blame(self.server, cause);
+    }
+}
+
+impl Link {
+    /// Dropping the future loses nothing.
+    async fn event(&mut self) -> Event {
+        match self {
+            Self::None => std::future::pending().await,
+            Self::Opening(opening) => Event::Opened(opening.await),
+            Self::Open(connection) => Event::Arrived(connection.read().await),
+        }
+    }
+}
+
+/// The runtime may end before the session does.
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if !matches!(*self.shared.state.borrow(), State::Closed(_)) {
+            self.shared.publish(State::Closed(CloseReason::RuntimeEnded), None);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The error of every operation, and the questions that a caller has about it.
+
+use std::time::Duration;
+
+use zk_wire::path::PathError;
+use zk_wire::{DecodeError, ErrorCode};
+
+use crate::servers::ServersError;
+
+/// Why an operation did not succeed.
+///
+/// Three questions decide what to do next: [`code`](Self::code) is the server's answer, if it gave one;
+/// [`is_retryable`](Self::is_retryable) says whether the same call may succeed later, and
+/// [`may_have_been_applied`](Self::may_have_been_applied) whether a write must be checked before it is
+/// repeated.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server answered, and refused.
+    #[error("{op} {path}: {code}")]
+    Server {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+        /// The server's answer.
+        code: ErrorCode,
+    },
+    /// The connection broke before the answer came, or there was none for as long as the call may wait.
+    #[error("{op} {path}: {}", lost(*.sent))]
+    ConnectionLost {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+        /// Whether the request may have reached the server.
+        sent: bool,
+    },
+    /// The session ended on the server while the call waited for a connection. The client opens a new one by
+    /// itself; the old one's ephemeral nodes and watches are gone.
+    #[error("{op} {path}: the session has expired; the client opens a new one, so call again")]
+    SessionExpired {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+    },
+    /// The client is closed, or the tokio runtime that it was made in has ended.
+    #[error("{op} {path}: the client is closed; connect a new one")]
+    Closed {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+    },
+    /// As many calls as the client keeps are already waiting.
+    #[error("{op} {path}: {limit} calls are waiting already; wait for some of them first")]
+    Overloaded {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+        /// How many calls the client keeps.
+        limit: usize,
+    },
+    /// The request is larger than servers read (`jute.maxbuffer`): they would close the connection.
+    #[error(
+        "{op} {path}: the request takes {size} bytes and servers read at most {limit}; store less in the node"
+    )]
+    TooLarge {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+        /// The bytes of the request.
+        size: usize,
+        /// The most that servers read.
+        limit: usize,
+    },
+    /// The path cannot name a node. Nothing was sent.
+    #[error("{op} {path:?}: {source}")]
+    InvalidPath {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The path as given.
+        path: String,
+        /// The rule that it breaks.
+        source: PathError,
+    },
+    /// The server answered with success and with something that is not the answer to this request.
+    #[error("{op} {path}: the server's answer cannot be read: {source}")]
+    Protocol {
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+        /// What is wrong with it.
+        source: DecodeError,
+    },
+    /// The list of servers cannot be read.
+    #[error(transparent)]
+    Servers(#[from] ServersError),
+    /// No server of the list gave a session in time.
+    #[error(
+        "no ZooKeeper server could be reached within {within:?}; tried {}; check that one is running and that the \
+         list is right",
+        each(.tried)
+    )]
+    Unreachable {
+        /// How long it was tried.
+        within: Duration,
+        /// Every server of the list, with what last went wrong there.
+        tried: Vec<Attempt>,
+    },
+}
+
+/// What last went wrong with one server of the list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    /// The server, `host:port`.
+    pub server: String,
+    /// What went wrong; `None` if its turn never came.
+    pub cause: Option<String>,
+}
+
+impl Error {
+    /// The server's answer, if it gave one.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Server { code, .. } => Some(*code),
+            Self::SessionExpired { .. } => Some(ErrorCode::SESSION_EXPIRED),
+            _ => None,
+        }
+    }
+
+    /// Whether the same call may succeed when it is made again, with nothing changed but time. A write that
+    /// [`may_have_been_applied`](Self::may_have_been_applied) should be looked for first.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::ConnectionLost { .. } | Self::SessionExpired { .. } | Self::Overloaded { .. } => true,
+            Self::Unreachable { .. } => true,
+            Self::Server { code, .. } => matches!(
+                *code,
+                ErrorCode::CONNECTION_LOSS
+                    | ErrorCode::OPERATION_TIMEOUT
+                    | ErrorCode::REQUEST_TIMEOUT
+                    | ErrorCode::SESSION_EXPIRED
+                    | ErrorCode::SESSION_MOVED
+                    | ErrorCode::NOT_READ_ONLY
+                    | ErrorCode::THROTTLED_OP
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether a write may have been done although the call failed.
+    #[must_use]
+    pub fn may_have_been_applied(&self) -> bool {
+        match self {
+            Self::ConnectionLost { sent, .. } => *sent,
+            Self::Protocol { .. } => true,
+            Self::Server { code, .. } => matches!(
+                *code,
+                ErrorCode::CONNECTION_LOSS | ErrorCode::OPERATION_TIMEOUT | ErrorCode::REQUEST_TIMEOUT
+            ),
+            _ => false,
+        }
+    }
+}
+
+fn lost(sent: bool) -> &'static str {
+    if sent {
+        "the connection was lost before the answer; it may have been applied"
+    } else {
+        "no connection to a server in time; it was not sent"
+    }
+}
+
+fn each(attempts: &[Attempt]) -> String {
+    let each = attempts.iter().map(|Attempt { server, cause }| {
+        format!("{server} ({})", cause.as_deref().unwrap_or("its turn never came"))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_to_do_next() {
+        let op = "create";
+        let path = || "/a".to_owned();
+        let server = |code| Error::Server { op, path: path(), code };
+        for (error, retryable, applied) in [
+            (Error::ConnectionLost { op, path: path(), sent: true }, true, true),
+            (Error::ConnectionLost { op, path: path(), sent: false }, true, false),
+            (Error::SessionExpired { op, path: path() }, true, false),
+            (Error::Overloaded { op, path: path(), limit: 1 }, true, false),
+            (Error::Closed { op, path: path() }, false, false),
+            (server(ErrorCode::NODE_EXISTS), false, false),
+            (server(ErrorCode::SESSION_MOVED), true, false),
+            (server(ErrorCode::SESSION_EXPIRED), true, false),
+            (server(ErrorCode::OPERATION_TIMEOUT), true, true),
+            (server(ErrorCode(-9_999)), false, false),
+        ] {
+            assert_eq!(
+                (error.is_retryable(), error.may_have_been_applied()),
+                (retryable, applied),
+                "{error}"
+            );
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! A ZooKeeper client: one logical connection over successive sessions.
+//!
+//! The rules of a session - handshake, pings, which server next, which call gets which answer, which watches
+//! live - are a pure state machine in `session`: it sees no socket and no clock. The driver, one tokio task,
+//! moves bytes between it and a stream of any kind.
+//!
+//! ```
+//! use zk_client::{Acl, Client, CreateMode, EventType, Expected};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let zk = zk_mini::ZkMini::start().await?;
+//! # let servers = zk.connect_string();
+//! let client = Client::connect(&servers).await?; // "zk1:2181,zk2:2181,zk3:2181/chroot"
+//! client.ensure_path("/demo").await?;
+//! let node = client.create("/demo/n-", "up", CreateMode::EphemeralSequential, &[Acl::open()]).await?;
+//! assert_eq!(node.path, "/demo/n-0000000000");
+//!
+//! let (data, stat, mut watch) = client.get_and_watch(&node.path).await?;
+//! assert_eq!(data, "up");
+//! client.set(&node.path, "busy", Expected::Exactly(stat.version)).await?;
+//! assert_eq!(watch.changed().await?.event, EventType::NODE_DATA_CHANGED);
+//! client.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod builder;
+mod call;
+mod chroot;
+mod client;
+mod clock;
+mod close;
+mod connect;
+mod connection;
+mod driver;
+mod error;
+mod multi;
+mod servers;
+mod session;
+mod state;
+mod watch;
+
+pub use builder::Builder;
+pub use client::{Client, Created};
+pub use close::{SessionEnd, close_session, close_session_via};
+pub use connect::{Connect, Connecting, Stream, TcpConnect, connect_fn};
+pub use error::{Attempt, Error};
+pub use servers::{DEFAULT_PORT, ServersError};
+pub use state::{CloseReason, Credentials, State};
+pub use watch::{Watch, WatchLost};
+
+// What the operations take and give; re-exported so that users need not name the crate it comes from.
+pub use zk_wire::{
+    Acl, CreateMode, ErrorCode, EventType, Expected, KeeperState, MultiOp, MultiResult, Perms, SessionId,
+    Stat, Version, WatchedEvent, Zxid,
+};

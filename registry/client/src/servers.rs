@@ -1,0 +1,179 @@
+//! The connect string: `host:port,host:port/chroot`.
+
+use zk_wire::path::{self, PathError};
+
+/// The port of an entry that names none.
+pub const DEFAULT_PORT: u16 = 2181;
+
+/// Why a connect string cannot be read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServersError {
+    /// It names no server at all.
+    #[error("the list of servers {text:?} is empty; write host:port, or several with commas between them")]
+    Empty {
+        /// The connect string.
+        text: String,
+    },
+    /// An entry names no host.
+    #[error(
+        "an entry of the list of servers {text:?} names no host; write host:port, with one comma between two"
+    )]
+    NoHost {
+        /// The connect string.
+        text: String,
+    },
+    /// An entry's port is not one.
+    #[error(
+        "{entry:?} in the list of servers has no valid port; write host:port with a port from 1 to 65535"
+    )]
+    BadPort {
+        /// The entry.
+        entry: String,
+    },
+    /// An IPv6 address without brackets, or with only one.
+    #[error("{entry:?} in the list of servers is ambiguous; write an IPv6 address as [::1]:2181")]
+    BadAddress {
+        /// The entry.
+        entry: String,
+    },
+    /// An entry has blanks or other characters that no host has.
+    #[error("{entry:?} in the list of servers has a character that no host has")]
+    BadHost {
+        /// The entry.
+        entry: String,
+    },
+    /// The chroot cannot name a node.
+    #[error("the chroot {chroot:?} behind the list of servers: {source}")]
+    BadChroot {
+        /// The chroot as given.
+        chroot: String,
+        /// The rule that it breaks.
+        source: PathError,
+    },
+}
+
+/// A connect string, taken apart.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct ConnectString {
+    /// Each as `host:port`.
+    pub(crate) servers: Vec<String>,
+    /// Without a trailing slash: empty for the root.
+    pub(crate) chroot: String,
+}
+
+impl ConnectString {
+    /// Reads `host[:port][,host[:port]]…[/chroot]`. A chroot of `/` is none, as is a slash at its end.
+    pub(crate) fn parse(text: &str) -> Result<Self, ServersError> {
+        let (list, chroot) = text.find('/').map_or((text, ""), |at| text.split_at(at));
+        if list.trim().is_empty() {
+            return Err(ServersError::Empty { text: text.to_owned() });
+        }
+        let servers =
+            list.split(',').map(|entry| parse_server(entry.trim(), text)).collect::<Result<_, _>>()?;
+        Ok(Self { servers, chroot: parse_chroot(chroot)? })
+    }
+}
+
+/// Checks a chroot and takes the slash off its end; `/` and nothing are the empty chroot.
+pub(crate) fn parse_chroot(chroot: &str) -> Result<String, ServersError> {
+    let checked = match chroot.strip_suffix('/').unwrap_or(chroot) {
+        "" => return Ok(String::new()),
+        // It was "//": the path of the root, but not the root's name as a chroot.
+        "/" => Err(PathError::EmptyComponent),
+        path => path::validate(path).map(|()| path.to_owned()),
+    };
+    checked.map_err(|source| ServersError::BadChroot { chroot: chroot.to_owned(), source })
+}
+
+fn parse_server(entry: &str, text: &str) -> Result<String, ServersError> {
+    let (host, port) = match entry.strip_prefix('[') {
+        Some(rest) => {
+            let (address, rest) =
+                rest.split_once(']').ok_or_else(|| ServersError::BadAddress { entry: entry.to_owned() })?;
+            if address.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err(ServersError::BadAddress { entry: entry.to_owned() });
+            }
+            match rest.strip_prefix(':') {
+                Some(port) => (format!("[{address}]"), Some(port)),
+                None if rest.is_empty() => (format!("[{address}]"), None),
+                None => return Err(ServersError::BadAddress { entry: entry.to_owned() }),
+            }
+        }
+        None => match entry.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return Err(ServersError::BadAddress { entry: entry.to_owned() });
+            }
+            Some((host, port)) => (host.to_owned(), Some(port)),
+            None => (entry.to_owned(), None),
+        },
+    };
+    if host.is_empty() {
+        return Err(ServersError::NoHost { text: text.to_owned() });
+    }
+    if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(ServersError::BadHost { entry: entry.to_owned() });
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        // `parse` alone would take "+2181".
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => match digits.parse() {
+            Ok(0) | Err(_) => return Err(ServersError::BadPort { entry: entry.to_owned() }),
+            Ok(port) => port,
+        },
+        Some(_) => return Err(ServersError::BadPort { entry: entry.to_owned() }),
+    };
+    Ok(format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> (Vec<String>, String) {
+        let ConnectString { servers, chroot } = ConnectString::parse(text).unwrap();
+        (servers, chroot)
+    }
+
+    #[test]
+    fn servers_ports_and_chroot_are_taken_apart() {
+        assert_eq!(
+            parse("h1:3000,h2, [::1]:2182 ,[::1]/a/b"),
+            (
+                ["h1:3000", "h2:2181", "[::1]:2182", "[::1]:2181"].map(str::to_owned).to_vec(),
+                "/a/b".to_owned()
+            )
+        );
+        assert_eq!(parse("h"), (vec!["h:2181".to_owned()], String::new()));
+    }
+
+    #[test]
+    fn a_slash_at_the_end_is_no_chroot() {
+        assert_eq!(parse("h/").1, "");
+        assert_eq!(parse("h/a/").1, "/a");
+    }
+
+    #[test]
+    fn each_mistake_has_its_error() {
+        let err = |text: &str| ConnectString::parse(text).unwrap_err();
+        assert!(matches!(err(""), ServersError::Empty { .. }));
+        assert!(matches!(err("/a"), ServersError::Empty { .. }));
+        assert!(matches!(err("a,,b"), ServersError::NoHost { .. }));
+        assert!(matches!(err(":2181"), ServersError::NoHost { .. }));
+        for text in ["a:", "a:b", "a:0", "a:65536", "a:-1", "a:+1", "a: 1"] {
+            assert!(matches!(err(text), ServersError::BadPort { .. }), "{text}");
+        }
+        for text in ["::1", "::1:2181", "[::1", "[::1]2181", "[h]:1"] {
+            assert!(matches!(err(text), ServersError::BadAddress { .. }), "{text}");
+        }
+        assert!(matches!(err("a b:1"), ServersError::BadHost { .. }));
+        for text in ["a//b", "a//", "a///", "a/b//", "a/b/../c"] {
+            assert!(matches!(err(text), ServersError::BadChroot { .. }), "{text}");
+        }
+        assert_eq!(
+            err("a//").to_string(),
+            "the chroot \"//\" behind the list of servers: path has an empty component (\"//\")"
+        );
+        assert!(err("a:b").to_string().contains("a:b"));
+    }
+}

@@ -1,0 +1,125 @@
+//! The calls that have no answer yet: those that wait for a connection, and those on one.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use bytes::Bytes;
+use zk_wire::{Millis, Xid};
+
+use super::{CallId, Outgoing, Place};
+
+/// Every pending call is in exactly one of the lists.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// In the order in which they shall be sent, with their deadlines.
+    waiting: BTreeMap<CallId, (Outgoing, Millis)>,
+    deadlines: BTreeSet<(Millis, CallId)>,
+    sent: VecDeque<Sent>,
+    sent_auths: VecDeque<SentAuth>,
+    /// Of the sent calls with a watch, those that somebody still waits for.
+    wanted: BTreeSet<CallId>,
+    last_xid: i32,
+}
+
+/// A request on the connection. Answers come in the order of requests.
+#[derive(Debug)]
+struct Sent {
+    xid: Xid,
+    what: What,
+}
+
+/// Who sent it.
+#[derive(Debug)]
+pub(super) enum What {
+    /// A caller, and the watch that the answer sets.
+    Call(CallId, Option<Place>),
+    /// The session itself, to end.
+    Close,
+}
+
+/// An auth packet on the connection: all have the same xid, and answers of their own order.
+#[derive(Debug)]
+pub(super) struct SentAuth {
+    /// Nobody, where it repeats an earlier one on a new connection.
+    pub(super) id: Option<CallId>,
+    pub(super) body: Bytes,
+}
+
+impl Calls {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.sent.len() + self.sent_auths.len()
+    }
+
+    pub(super) fn wait(&mut self, id: CallId, request: Outgoing, deadline: Millis) {
+        self.waiting.insert(id, (request, deadline));
+        self.deadlines.insert((deadline, id));
+    }
+
+    /// Nobody waits for this call any more: it is not sent, or its answer sets no watch.
+    pub(super) fn forget(&mut self, id: CallId) {
+        self.take_back(id);
+        self.wanted.remove(&id);
+    }
+
+    fn take_back(&mut self, id: CallId) -> bool {
+        let Some((_, deadline)) = self.waiting.remove(&id) else { return false };
+        self.deadlines.remove(&(deadline, id))
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Millis> {
+        self.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// Takes a waiting call out whose time is over.
+    pub(super) fn pop_overdue(&mut self, now: Millis) -> Option<CallId> {
+        let &(_, id) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        self.take_back(id).then_some(id)
+    }
+
+    /// Takes all waiting calls out, in order.
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = (CallId, Outgoing)> + use<> {
+        self.deadlines.clear();
+        std::mem::take(&mut self.waiting).into_iter().map(|(id, (request, _))| (id, request))
+    }
+
+    /// Notes that a request goes out now, and gives it its number.
+    pub(super) fn push_sent(&mut self, what: What) -> Xid {
+        if let What::Call(id, Some(_)) = what {
+            self.wanted.insert(id);
+        }
+        // Positive for ever: the negative ones have meanings.
+        self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
+        let xid = Xid(self.last_xid);
+        self.sent.push_back(Sent { xid, what });
+        xid
+    }
+
+    pub(super) fn push_sent_auth(&mut self, auth: SentAuth) {
+        self.sent_auths.push_back(auth);
+    }
+
+    /// Whom an answer belongs to, with the watch only if it is still wanted; `None` if the answer is not that
+    /// of the next request.
+    pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<What> {
+        if self.sent.front()?.xid != xid {
+            return None;
+        }
+        Some(match self.sent.pop_front()?.what {
+            What::Call(id, Some(_)) if !self.wanted.remove(&id) => What::Call(id, None),
+            what => what,
+        })
+    }
+
+    pub(super) fn pop_answered_auth(&mut self) -> Option<SentAuth> {
+        self.sent_auths.pop_front()
+    }
+
+    /// Takes everybody out who waits for an answer on the connection.
+    pub(super) fn take_sent(&mut self) -> impl Iterator<Item = CallId> + use<> {
+        self.wanted.clear();
+        let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.what {
+            What::Call(id, _) => Some(id),
+            What::Close => None,
+        });
+        calls.chain(std::mem::take(&mut self.sent_auths).into_iter().filter_map(|auth| auth.id))
+    }
+}

@@ -1,0 +1,308 @@
+//! The session core: what a client says to which server and when, as a state machine without a socket or a
+//! clock.
+//!
+//! After every [`Session::handle`] drain [`Session::poll_output`], in order, before the next one; when
+//! [`Session::poll_deadline`] has come, handle [`Input::Timeout`]. There is at most one connection, so inputs
+//! and outputs do not name it.
+//!
+//! Time: a ping after a third of the session timeout without a request; the server counts as lost after two
+//! thirds without a word from it, which leaves the last third to find another one. Only a server can say
+//! that a session has expired.
+
+mod calls;
+mod incoming;
+mod outgoing;
+mod route;
+mod types;
+mod watches;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use zk_wire::{Millis, Zxid};
+
+use crate::state::{CloseReason, Credentials, State};
+use crate::watch::WatchLost;
+use calls::Calls;
+use route::Route;
+pub(crate) use types::*;
+use watches::Watches;
+
+/// One logical connection to an ensemble, over successive sessions.
+#[derive(Debug)]
+pub(crate) struct Session {
+    config: Config,
+    route: Route,
+    link: Link,
+    /// As last published.
+    state: State,
+    /// `None` until a server has given a session.
+    credentials: Option<Credentials>,
+    /// As negotiated; as asked for before that.
+    timeout: Millis,
+    /// The newest transaction that any answer has shown.
+    seen: Zxid,
+    /// The same, but of the time when all watches were last known to be set.
+    watched_since: Zxid,
+    /// setWatches requests on the connection without an answer.
+    sent_set_watches: usize,
+    calls: Calls,
+    watches: Watches,
+    /// Bodies of the auth packets that a server has accepted.
+    auths: Vec<Bytes>,
+    /// When the last live connection ended.
+    lost_at: Millis,
+    /// Servers that ended the connection instead of answering the handshake, since then.
+    refusals: usize,
+    closing: Option<Closing>,
+    outgoing: BytesMut,
+    outputs: VecDeque<Output>,
+}
+
+/// The connection, or what there is of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Link {
+    /// None; the next attempt is at this time.
+    Idle(Millis),
+    /// Being opened, until this time.
+    Opening(Millis),
+    /// Waiting for the answer to the handshake.
+    Handshaking { until: Millis, blind: bool },
+    /// Waiting to hear that the server is not behind us, after a blind handshake.
+    Checking { until: Millis },
+    /// Working. `heard` and `wrote` are when the last frame came and went.
+    Live { heard: Millis, wrote: Millis },
+    /// The session is closed.
+    Ended,
+}
+
+/// Somebody wants the session to end.
+#[derive(Clone, Copy, Debug)]
+struct Closing {
+    deadline: Millis,
+    sent: bool,
+}
+
+impl Session {
+    /// A session that begins to connect at the first [`Input::Timeout`], which is due at once.
+    pub(crate) fn new(config: Config) -> Self {
+        Self {
+            route: Route::new(config.servers, config.seed),
+            link: Link::Idle(Millis(0)),
+            state: State::Connecting,
+            credentials: config.attach.clone(),
+            timeout: config.session_timeout,
+            config,
+            seen: Zxid(0),
+            watched_since: Zxid(0),
+            sent_set_watches: 0,
+            calls: Calls::default(),
+            watches: Watches::default(),
+            auths: Vec::new(),
+            lost_at: Millis(0),
+            refusals: 0,
+            closing: None,
+            outgoing: BytesMut::new(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes note of what happened, and of what is due by now.
+    pub(crate) fn handle(&mut self, now: Millis, input: Input) {
+        match input {
+            Input::Call { id, request, deadline } => self.handle_call(now, id, request, deadline),
+            Input::Forget(id) => {
+                self.calls.forget(id);
+                self.watches.forget(id);
+            }
+            Input::Connected => self.handle_connected(now),
+            Input::Lost => self.handle_lost(now),
+            Input::Frame(body) => self.handle_frame(now, body),
+            Input::Close { deadline } => self.handle_close(now, deadline),
+            Input::Timeout => {}
+        }
+        self.handle_due(now);
+        if !self.outgoing.is_empty() {
+            self.outputs.push_back(Output::Send(self.outgoing.split().freeze()));
+        }
+    }
+
+    /// What to do next; `None` until the next input.
+    #[must_use]
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Whether the server owes the answer to the handshake.
+    #[must_use]
+    pub(crate) fn is_handshaking(&self) -> bool {
+        matches!(self.link, Link::Handshaking { .. })
+    }
+
+    /// When something is due.
+    #[must_use]
+    pub(crate) fn poll_deadline(&self) -> Option<Millis> {
+        let link = match self.link {
+            Link::Ended => return None,
+            Link::Idle(at) | Link::Opening(at) => at,
+            Link::Handshaking { until, .. } | Link::Checking { until } => until,
+            Link::Live { heard, wrote } => (heard + self.silence()).min(wrote + self.ping_interval()),
+        };
+        let closing = self.closing.map(|closing| closing.deadline);
+        [closing, self.calls.next_deadline()].into_iter().flatten().fold(link, Millis::min).into()
+    }
+
+    fn handle_call(&mut self, now: Millis, id: CallId, request: Outgoing, deadline: Millis) {
+        if self.closing.is_some() || self.link == Link::Ended {
+            self.fail(id, Failure::Closed);
+        } else if self.calls.len() >= self.config.max_pending {
+            self.fail(id, Failure::Overloaded);
+        } else if let Link::Live { .. } = self.link {
+            self.send_call(now, id, request);
+        } else {
+            self.calls.wait(id, request, deadline);
+        }
+    }
+
+    fn handle_lost(&mut self, now: Millis) {
+        match self.link {
+            Link::Idle(_) | Link::Ended => return,
+            Link::Handshaking { .. } => self.refusals += 1,
+            Link::Opening(_) | Link::Checking { .. } | Link::Live { .. } => {}
+        }
+        self.lose_link(now);
+    }
+
+    fn handle_close(&mut self, now: Millis, deadline: Millis) {
+        if self.closing.is_some() || self.link == Link::Ended {
+            return;
+        }
+        self.closing = Some(Closing { deadline, sent: false });
+        for (id, _) in self.calls.take_waiting() {
+            self.fail(id, Failure::Closed);
+        }
+        if self.credentials.is_none() {
+            self.finish(CloseResult::Closed);
+        } else if let Link::Live { .. } = self.link {
+            self.send_close(now);
+        }
+    }
+
+    fn handle_due(&mut self, now: Millis) {
+        while let Some(id) = self.calls.pop_overdue(now) {
+            self.fail(id, Failure::ConnectionLost { sent: false });
+        }
+        if let Some(Closing { deadline, sent }) = self.closing
+            && deadline <= now
+        {
+            self.finish(CloseResult::Unknown { sent });
+        }
+        match self.link {
+            Link::Opening(until) if until <= now => self.disconnect(now, Cause::NoConnection),
+            Link::Handshaking { until, .. } | Link::Checking { until } if until <= now => {
+                self.disconnect(now, Cause::NoHandshake);
+            }
+            Link::Live { heard, .. } if heard + self.silence() <= now => {
+                self.disconnect(now, Cause::Silence);
+            }
+            Link::Live { wrote, .. } if wrote + self.ping_interval() <= now => {
+                self.send_ping(now);
+            }
+            _ => {}
+        }
+        if let Link::Idle(at) = self.link
+            && at <= now
+        {
+            self.link = Link::Opening(now + self.route.attempt_time(self.timeout));
+            self.outputs.push_back(Output::Connect { server: self.route.take_next() });
+        }
+    }
+
+    /// Drops the connection by our own decision.
+    fn disconnect(&mut self, now: Millis, cause: Cause) {
+        self.outputs.push_back(Output::Disconnect(cause));
+        self.lose_link(now);
+    }
+
+    /// The connection is gone: whoever waits for an answer on it will not get one.
+    fn lose_link(&mut self, now: Millis) {
+        self.outgoing.clear();
+        self.sent_set_watches = 0;
+        if let (Link::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
+            self.lost_at = now;
+            self.refusals = 0;
+            self.publish(State::Disconnected(credentials.id));
+        }
+        self.link = Link::Idle(now + self.route.lost());
+        for id in self.calls.take_sent() {
+            self.fail(id, Failure::ConnectionLost { sent: true });
+        }
+    }
+
+    /// The server said that the session is gone. A new one is opened, and whatever belonged to the old one
+    /// ends.
+    fn expire(&mut self, now: Millis) {
+        if self.closing.is_some() {
+            self.finish(CloseResult::AlreadyGone);
+            return;
+        }
+        self.outputs.push_back(Output::Disconnect(Cause::Expired));
+        self.credentials = None;
+        self.timeout = self.config.session_timeout;
+        // Opening a session is a write: the server that answers it has seen all that we have.
+        self.seen = Zxid(0);
+        self.watched_since = Zxid(0);
+        self.link = Link::Idle(now + self.route.lost());
+        self.publish(State::Connecting);
+        for (id, _) in self.calls.take_waiting() {
+            self.fail(id, Failure::SessionExpired);
+        }
+        self.lose_watches(WatchLost::SessionExpired);
+    }
+
+    /// The end of everything.
+    fn finish(&mut self, result: CloseResult) {
+        if !matches!(self.link, Link::Idle(_) | Link::Ended) {
+            self.outputs.push_back(Output::Disconnect(Cause::Closed));
+        }
+        self.link = Link::Ended;
+        self.credentials = None;
+        self.outgoing.clear();
+        self.publish(State::Closed(CloseReason::Requested));
+        for id in self.calls.take_sent() {
+            self.fail(id, Failure::ConnectionLost { sent: true });
+        }
+        self.lose_watches(WatchLost::Closed);
+        self.outputs.push_back(Output::Closed(result));
+    }
+
+    fn publish(&mut self, state: State) {
+        if self.state != state {
+            self.state = state;
+            self.outputs.push_back(Output::State(state, self.credentials.clone()));
+        }
+    }
+
+    fn lose_watches(&mut self, lost: WatchLost) {
+        for id in self.watches.take_all() {
+            self.outputs.push_back(Output::Watch { id, outcome: Err(lost) });
+        }
+    }
+
+    /// A server that says nothing for this long counts as lost.
+    fn silence(&self) -> Millis {
+        Millis(self.timeout.0 * 2 / 3)
+    }
+
+    fn ping_interval(&self) -> Millis {
+        // Not even a server that grants no time at all makes us spin.
+        Millis(self.timeout.0 / 3).max(Millis(1))
+    }
+
+    fn fail(&mut self, id: CallId, failure: Failure) {
+        self.outputs.push_back(Output::Complete { id, result: Err(failure), watching: false });
+    }
+}

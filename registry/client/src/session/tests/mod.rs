@@ -1,0 +1,329 @@
+//! The rules of a session, each as a list of inputs.
+
+mod closing;
+mod properties;
+mod rig;
+
+use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
+
+use super::{CallId, Failure, Input, WatchKind};
+use crate::state::State;
+use crate::watch::WatchLost;
+use rig::{Link, Rig, SESSION, TIMEOUT, config};
+
+const LOST: Failure = Failure::ConnectionLost { sent: true };
+
+#[test]
+fn a_new_session_is_asked_for_with_nothing_and_again_with_what_was_seen() {
+    let mut rig = Rig::new(config(1));
+    rig.accept();
+    let first = rig.handshake.clone().unwrap();
+    assert_eq!((first.session_id, first.last_zxid_seen), (SessionId::NONE, Zxid(0)));
+    assert_eq!(first.timeout, 9_000);
+    rig.give_session(SESSION);
+    assert_eq!(rig.states, [State::Connected(SESSION)]);
+
+    rig.call(1, OpCode::GET_DATA);
+    rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
+    rig.lose();
+    rig.accept();
+    let again = rig.handshake.clone().unwrap();
+    assert_eq!((again.session_id, again.last_zxid_seen), (SESSION, Zxid(77)));
+    assert_eq!(again.password.as_deref(), Some(&b"password"[..]));
+}
+
+#[test]
+fn an_idle_session_pings_after_a_third_of_its_timeout() {
+    let mut rig = Rig::live();
+    rig.advance(TIMEOUT / 3 - 1);
+    assert_eq!(rig.ops(), []);
+    for _ in 0..5 {
+        rig.advance(1);
+        rig.answer(OpCode::PING, 5, ErrorCode::OK);
+        rig.advance(TIMEOUT / 3 - 1);
+    }
+    assert_eq!(rig.states, [State::Connected(SESSION)]);
+}
+
+#[test]
+fn a_server_that_is_silent_for_two_thirds_of_the_timeout_is_left() {
+    let mut rig = Rig::live();
+    rig.advance(TIMEOUT * 2 / 3 - 1);
+    assert_eq!(rig.link, Link::Live);
+    rig.advance(1);
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+}
+
+#[test]
+fn only_a_server_can_say_that_the_session_is_gone() {
+    let mut rig = Rig::live();
+    rig.lose();
+    for _ in 0..50 {
+        rig.advance_to_connect();
+        rig.lose();
+    }
+    rig.advance(10 * TIMEOUT);
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+}
+
+#[test]
+fn at_a_loss_sent_calls_fail_and_later_ones_wait_for_the_new_connection() {
+    let mut rig = Rig::live();
+    rig.call(1, OpCode::CREATE);
+    rig.lose();
+    rig.call(3, OpCode::DELETE);
+    rig.call(2, OpCode::CREATE);
+    assert_eq!(rig.completed.remove(&1), Some(Err(LOST)));
+    assert_eq!(rig.completed.len(), 0);
+    rig.attach_again();
+    assert_eq!(rig.ops(), [OpCode::CREATE, OpCode::DELETE], "in the order of their numbers");
+}
+
+#[test]
+fn a_waiting_call_fails_when_its_own_time_is_over() {
+    let mut rig = Rig::live();
+    rig.lose();
+    rig.call(1, OpCode::CREATE);
+    rig.advance(9_999);
+    assert_eq!(rig.completed.len(), 0);
+    rig.advance(1);
+    assert_eq!(rig.completed[&1], Err(Failure::ConnectionLost { sent: false }));
+}
+
+#[test]
+fn an_expired_session_takes_calls_and_watches_with_it_and_is_followed_by_a_new_one() {
+    let mut rig = Rig::live();
+    rig.watch(1, WatchKind::Data, "/a");
+    rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
+    rig.lose();
+    rig.call(2, OpCode::CREATE);
+    rig.accept();
+    rig.give_session(SessionId::NONE);
+    assert_eq!(rig.completed[&2], Err(Failure::SessionExpired));
+    assert_eq!(rig.fired[&1], Err(WatchLost::SessionExpired));
+
+    rig.call(3, OpCode::CREATE);
+    rig.advance_to_connect();
+    rig.accept();
+    let handshake = rig.handshake.clone().unwrap();
+    assert_eq!((handshake.session_id, handshake.last_zxid_seen), (SessionId::NONE, Zxid(0)));
+    rig.give_session(SessionId(0x52));
+    assert_eq!(rig.ops(), [OpCode::CREATE], "no watch of the old session is set again");
+    assert_eq!(
+        rig.states,
+        [
+            State::Connected(SESSION),
+            State::Disconnected(SESSION),
+            State::Connecting,
+            State::Connected(SessionId(0x52))
+        ]
+    );
+}
+
+#[test]
+fn answers_out_of_order_end_the_connection() {
+    let mut rig = Rig::live();
+    rig.call(1, OpCode::GET_DATA);
+    rig.call(2, OpCode::GET_DATA);
+    rig.frame(&ReplyHeader { xid: Xid(2), zxid: Zxid(1), err: ErrorCode::OK });
+    assert_eq!(rig.completed[&1], Err(LOST));
+    assert_eq!(rig.completed[&2], Err(LOST));
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+}
+
+#[test]
+fn answers_to_no_question_end_the_connection() {
+    for xid in [Xid(1), Xid(0), Xid::AUTH, Xid::SET_WATCHES, Xid(-77)] {
+        let mut rig = Rig::live();
+        rig.frame(&ReplyHeader { xid, zxid: Zxid(1), err: ErrorCode::OK });
+        assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)), "{xid}");
+    }
+    let mut rig = Rig::live();
+    rig.frame(&7_i32);
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+}
+
+#[test]
+fn exists_watches_what_its_answer_says() {
+    let mut rig = Rig::live();
+    for (id, code) in [(1, ErrorCode::OK), (2, ErrorCode::NO_NODE), (3, ErrorCode::NO_AUTH)] {
+        rig.watch(id, WatchKind::Exist, &format!("/{id}"));
+        rig.answer(OpCode::EXISTS, 5, code);
+    }
+    rig.lose();
+    rig.attach_again();
+    let request = &rig.set_watches()[0];
+    assert_eq!(request.data_watches, ["/1"]);
+    assert_eq!(request.exist_watches, ["/2"]);
+    assert_eq!(request.relative_zxid, Zxid(5));
+}
+
+#[test]
+fn watches_are_told_of_everything_since_they_were_last_known_to_be_set() {
+    let mut rig = Rig::live();
+    // Two long paths need two requests to be set again.
+    for (id, name) in [(1, "a"), (2, "b")] {
+        rig.watch(id, WatchKind::Child, &format!("/{}", name.repeat(100_000)));
+        rig.answer(OpCode::GET_CHILDREN2, 5, ErrorCode::OK);
+    }
+    rig.lose();
+    rig.attach_again();
+    assert_eq!(rig.ops(), [OpCode::SET_WATCHES, OpCode::SET_WATCHES]);
+    // The connection breaks between the answers, after the server has gone on.
+    rig.answer(OpCode::SET_WATCHES, 9, ErrorCode::OK);
+    rig.lose();
+    rig.attach_again();
+    assert!(rig.set_watches().iter().all(|request| request.relative_zxid == Zxid(5)));
+    rig.answer(OpCode::SET_WATCHES, 9, ErrorCode::OK);
+    rig.answer(OpCode::SET_WATCHES, 9, ErrorCode::OK);
+    rig.lose();
+    rig.attach_again();
+    assert!(rig.set_watches().iter().all(|request| request.relative_zxid == Zxid(9)));
+}
+
+#[test]
+fn an_event_during_the_setting_again_is_told_once() {
+    let mut rig = Rig::live();
+    rig.watch(1, WatchKind::Data, "/a");
+    rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
+    rig.watch(2, WatchKind::Child, "/a");
+    rig.answer(OpCode::GET_CHILDREN2, 5, ErrorCode::OK);
+    rig.lose();
+    rig.attach_again();
+    // A deleted node has one event for each list that it stands in.
+    rig.event(EventType::NODE_DELETED, "/a");
+    rig.event(EventType::NODE_DELETED, "/a");
+    assert_eq!(rig.fired.keys().collect::<Vec<_>>(), [&1, &2]);
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_sent_and_not_watched() {
+    let mut rig = Rig::live();
+    rig.watch(1, WatchKind::Data, "/in-flight");
+    rig.input(Input::Forget(CallId(1)));
+    rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
+    rig.lose();
+    rig.call(2, OpCode::CREATE);
+    rig.input(Input::Forget(CallId(2)));
+    rig.attach_again();
+    assert_eq!(rig.ops(), []);
+    assert_eq!(rig.watching.len(), 0);
+}
+
+#[test]
+fn identities_are_given_again_before_the_watches_are_set() {
+    let mut rig = Rig::live();
+    rig.call(1, OpCode::AUTH);
+    rig.answer(OpCode::AUTH, 0, ErrorCode::OK);
+    rig.watch(2, WatchKind::Data, "/a");
+    rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
+    rig.lose();
+    rig.attach_again();
+    assert_eq!(rig.ops(), [OpCode::AUTH, OpCode::SET_WATCHES]);
+}
+
+#[test]
+fn an_identity_that_was_refused_is_not_given_again() {
+    let mut rig = Rig::live();
+    rig.call(1, OpCode::AUTH);
+    rig.answer(OpCode::AUTH, 0, ErrorCode::AUTH_FAILED);
+    assert_eq!(rig.completed[&1], Err(Failure::Server(ErrorCode::AUTH_FAILED)));
+    rig.lose();
+    rig.attach_again();
+    assert_eq!(rig.ops(), []);
+}
+
+#[test]
+fn pending_calls_are_limited() {
+    let mut rig = Rig::live();
+    for id in 1..=101 {
+        rig.call(id, OpCode::GET_DATA);
+    }
+    assert_eq!(rig.completed.remove(&101), Some(Err(Failure::Overloaded)));
+    rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
+    rig.call(102, OpCode::GET_DATA);
+    assert!(!rig.completed.contains_key(&102));
+}
+
+#[test]
+fn a_server_that_hangs_up_at_once_is_not_pestered() {
+    let mut rig = Rig::live();
+    rig.lose();
+    rig.connects.clear();
+    while rig.now < 20_000 {
+        rig.advance_to_connect();
+        rig.accept();
+        rig.give_session(SESSION);
+        rig.lose();
+    }
+    assert!(rig.connects.len() < 50, "{}", rig.connects.len());
+}
+
+#[test]
+fn every_server_is_tried_while_the_session_lives() {
+    let mut rig = Rig::new(config(3));
+    rig.accept();
+    rig.give_session(SESSION);
+    rig.advance(TIMEOUT);
+    // Nobody answers: the last live server was left after two thirds.
+    let mut tried = rig.connects[1..4].to_vec();
+    tried.sort_unstable();
+    assert_eq!(tried, [0, 1, 2]);
+    assert_ne!(rig.connects[0], rig.connects[1], "another one first");
+}
+
+#[test]
+fn a_server_that_lost_its_data_can_still_say_that_the_session_is_gone() {
+    let mut rig = refused_for_long();
+    assert_eq!(rig.handshake.clone().unwrap().last_zxid_seen, Zxid(0), "what was seen is not told");
+    rig.give_session(SessionId::NONE);
+    assert_eq!(rig.states.last(), Some(&State::Connecting));
+}
+
+#[test]
+fn a_server_that_is_only_behind_does_not_get_the_session_nor_its_calls() {
+    let mut rig = refused_for_long();
+    rig.call(2, OpCode::GET_DATA);
+    rig.give_session(SESSION);
+    assert_eq!(rig.ops(), [OpCode::PING]);
+    rig.answer(OpCode::PING, 76, ErrorCode::OK);
+    assert_ne!(rig.link, Link::Live);
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+
+    rig.advance_to_connect();
+    rig.accept();
+    rig.give_session(SESSION);
+    rig.answer(OpCode::PING, 77, ErrorCode::OK);
+    assert_eq!(rig.states.last(), Some(&State::Connected(SESSION)), "it has caught up");
+    assert_eq!(rig.ops(), [OpCode::GET_DATA]);
+}
+
+/// A session that has seen 77 and was refused without a word for longer than its timeout; the next handshake
+/// is under way.
+fn refused_for_long() -> Rig {
+    let mut rig = Rig::live();
+    rig.call(1, OpCode::GET_DATA);
+    rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
+    rig.lose();
+    while rig.now <= TIMEOUT {
+        rig.advance_to_connect();
+        rig.accept();
+        assert_eq!(rig.handshake.clone().unwrap().last_zxid_seen, Zxid(77));
+        rig.lose();
+        rig.advance(500);
+    }
+    rig.advance_to_connect();
+    rig.accept();
+    rig
+}
+
+#[test]
+fn the_server_decides_on_the_timeout() {
+    let mut rig = Rig::new(super::Config { session_timeout: Millis(1), ..config(1) });
+    rig.accept();
+    rig.give_session(SESSION);
+    rig.advance(TIMEOUT / 3 - 1);
+    assert_eq!(rig.ops(), []);
+    rig.advance(1);
+    assert_eq!(rig.ops(), [OpCode::PING]);
+}

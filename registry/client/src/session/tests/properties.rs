@@ -1,0 +1,175 @@
+//! What holds for every list of inputs. The rig checks what holds at every step: one connection at most,
+//! every call completed and every watch told once, pings often enough.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
+
+use super::rig::{Link, Rig, SESSION, config};
+use crate::session::{CallId, Input, Place, WatchKind};
+use crate::state::State;
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Call(OpCode),
+    Watch(WatchKind, u8),
+    /// The nth call so far.
+    Forget(usize),
+    Advance(u64),
+    /// The server does what is next: accept, give the session, answer the oldest request.
+    Serve(ErrorCode),
+    Event(EventType, u8),
+    Lose,
+    Expire,
+    /// A frame that makes no sense at this moment.
+    Nonsense(Xid),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let kind = prop_oneof![Just(WatchKind::Data), Just(WatchKind::Exist), Just(WatchKind::Child)];
+    let op = prop_oneof![Just(OpCode::CREATE), Just(OpCode::DELETE), Just(OpCode::AUTH)];
+    let err =
+        prop_oneof![4 => Just(ErrorCode::OK), 1 => Just(ErrorCode::NO_NODE), 1 => Just(ErrorCode::NO_AUTH)];
+    let event = (1..=4_i32).prop_map(EventType);
+    let xid =
+        prop_oneof![Just(Xid(0)), Just(Xid(1)), Just(Xid::AUTH), Just(Xid::SET_WATCHES), Just(Xid::PING)];
+    prop_oneof![
+        4 => op.prop_map(Step::Call),
+        4 => (kind, 0..4_u8).prop_map(|(kind, node)| Step::Watch(kind, node)),
+        1 => any::<usize>().prop_map(Step::Forget),
+        3 => (0..7_000_u64).prop_map(Step::Advance),
+        12 => err.prop_map(Step::Serve),
+        3 => (event, 0..4_u8).prop_map(|(event, node)| Step::Event(event, node)),
+        2 => Just(Step::Lose),
+        1 => Just(Step::Expire),
+        1 => xid.prop_map(Step::Nonsense),
+    ]
+}
+
+/// A rig with a server that knows which watches a connection has.
+struct World {
+    rig: Rig,
+    calls: u64,
+    forgotten: BTreeSet<u64>,
+    zxid: i64,
+    session: i64,
+}
+
+impl World {
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Call(op) => {
+                self.calls += 1;
+                self.rig.call(self.calls, op);
+            }
+            Step::Watch(kind, node) => {
+                self.calls += 1;
+                self.rig.watch(self.calls, kind, &format!("/{node}"));
+            }
+            Step::Forget(nth) if self.calls > 0 => {
+                let id = nth as u64 % self.calls + 1;
+                if !self.rig.completed.contains_key(&id) || self.rig.watching.contains_key(&id) {
+                    self.forgotten.insert(id);
+                    self.rig.watching.remove(&id);
+                    self.rig.input(Input::Forget(CallId(id)));
+                }
+            }
+            Step::Forget(_) => {}
+            Step::Advance(millis) => self.rig.advance(millis),
+            Step::Serve(err) => self.serve(err),
+            Step::Event(event, node) if self.rig.link == Link::Live => {
+                self.zxid += 1;
+                self.rig.event(event, &format!("/{node}"));
+            }
+            Step::Lose if self.rig.link != Link::None => self.rig.lose(),
+            Step::Expire if self.rig.link == Link::Open => {
+                self.session += 1;
+                self.rig.give_session(SessionId::NONE);
+                if self.rig.states.last() == Some(&State::Connecting) {
+                    assert_eq!(self.set(), BTreeMap::new(), "no watch outlives its session");
+                }
+            }
+            Step::Nonsense(xid) if self.rig.link == Link::Live => {
+                self.rig.frame(&ReplyHeader { xid, zxid: Zxid(self.zxid), err: ErrorCode::OK });
+            }
+            Step::Event(..) | Step::Lose | Step::Expire | Step::Nonsense(_) => {}
+        }
+    }
+
+    fn serve(&mut self, err: ErrorCode) {
+        let before = self.rig.states.len();
+        self.serve_next(err);
+        if let [.., State::Connected(_)] = self.rig.states[before..] {
+            self.check_watches();
+        }
+    }
+
+    fn serve_next(&mut self, err: ErrorCode) {
+        match self.rig.link {
+            Link::None => {}
+            Link::Opening => self.rig.accept(),
+            Link::Open => {
+                let asked = self.rig.handshake.clone().unwrap().session_id;
+                let fresh = SessionId(SESSION.0 + self.session);
+                self.rig.give_session(if asked == SessionId::NONE { fresh } else { asked });
+            }
+            Link::Live => {
+                let Some((header, _)) = self.rig.received.front() else { return };
+                self.zxid += 1;
+                let kept = [OpCode::PING, OpCode::SET_WATCHES].contains(&header.op);
+                self.rig.answer(header.op, self.zxid, if kept { ErrorCode::OK } else { err });
+            }
+        }
+    }
+
+    /// A new connection has exactly the watches that somebody waits for.
+    fn check_watches(&self) {
+        let mut on_server = BTreeSet::new();
+        for request in self.rig.set_watches() {
+            on_server.extend(request.data_watches.into_iter().map(|path| (WatchKind::Data, path)));
+            on_server.extend(request.exist_watches.into_iter().map(|path| (WatchKind::Exist, path)));
+            on_server.extend(request.child_watches.into_iter().map(|path| (WatchKind::Child, path)));
+        }
+        let wanted: BTreeSet<Place> = self.set().into_values().collect();
+        let covered = |(kind, path): &Place| match kind {
+            // An exists on a node that is there sets a data watch.
+            WatchKind::Exist => {
+                on_server.contains(&(WatchKind::Exist, path.clone()))
+                    || on_server.contains(&(WatchKind::Data, path.clone()))
+            }
+            kind => on_server.contains(&(*kind, path.clone())),
+        };
+        assert!(wanted.iter().all(covered), "{wanted:?} are waited for, {on_server:?} are set");
+        assert!(on_server.len() <= wanted.len() + 4, "{on_server:?}");
+    }
+
+    /// The watches that were set and have not told.
+    fn set(&self) -> BTreeMap<u64, Place> {
+        let done = self.rig.watching.iter().filter(|(id, _)| self.rig.completed.contains_key(id));
+        done.map(|(&id, place)| (id, place.clone())).collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_call_ends_and_every_watch_is_told(
+        servers in 1..4_usize,
+        steps in vec(any_step(), 1..120),
+    ) {
+        let rig = Rig::new(config(servers));
+        let mut world = World { rig, calls: 0, forgotten: BTreeSet::new(), zxid: 1, session: 0 };
+        for step in steps {
+            world.step(step);
+        }
+        let World { mut rig, calls, forgotten, .. } = world;
+        rig.input(Input::Close { deadline: Millis(rig.now + 5_000) });
+        rig.advance(5_000);
+        prop_assert!(rig.closed.is_some());
+        prop_assert_eq!(&rig.watching, &BTreeMap::new(), "watches that nobody was told of");
+        for id in (1..=calls).filter(|id| !forgotten.contains(id)) {
+            prop_assert!(rig.completed.contains_key(&id), "call {} has no end", id);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! A session with a clock of its own, and the other end of its connection in the test's hands.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::{Buf, Bytes, BytesMut};
+use zk_wire::{
+    ConnectRequest, ConnectResponse, Decode, DecodeError, Encode, ErrorCode, EventType, Exists, GetChildren2,
+    GetData, KeeperState, Millis, OpCode, ReplyHeader, Request, RequestHeader, SessionId, SetWatches,
+    WatchedEvent, Xid, Zxid, decode_all,
+};
+
+use crate::session::{
+    CallId, CloseResult, Config, Failure, Input, Outgoing, Output, Place, Session, WatchKind,
+};
+use crate::state::State;
+use crate::watch::WatchLost;
+
+pub(super) const TIMEOUT: u64 = 9_000;
+pub(super) const SESSION: SessionId = SessionId(0x51);
+
+pub(super) fn config(servers: usize) -> Config {
+    Config { servers, session_timeout: Millis(TIMEOUT), max_pending: 100, seed: 1, attach: None }
+}
+
+/// What the session does is noted here, and checked against the rules that hold always.
+pub(super) struct Rig {
+    pub(super) session: Session,
+    pub(super) now: u64,
+    pub(super) link: Link,
+    /// Every server that a connection was asked for.
+    pub(super) connects: Vec<usize>,
+    /// What the server has received and not answered yet, on this connection.
+    pub(super) received: VecDeque<(RequestHeader, Bytes)>,
+    pub(super) handshake: Option<ConnectRequest>,
+    pub(super) completed: BTreeMap<u64, Result<Bytes, Failure>>,
+    pub(super) watching: BTreeMap<u64, Place>,
+    pub(super) fired: BTreeMap<u64, Result<WatchedEvent, WatchLost>>,
+    pub(super) states: Vec<State>,
+    pub(super) closed: Option<CloseResult>,
+    last_sent: u64,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Link {
+    None,
+    Opening,
+    Open,
+    /// The handshake was answered with a session.
+    Live,
+}
+
+impl Rig {
+    /// A session that has asked for its first connection.
+    pub(super) fn new(config: Config) -> Self {
+        let mut rig = Self {
+            session: Session::new(config),
+            now: 0,
+            link: Link::None,
+            connects: Vec::new(),
+            received: VecDeque::new(),
+            handshake: None,
+            completed: BTreeMap::new(),
+            watching: BTreeMap::new(),
+            fired: BTreeMap::new(),
+            states: Vec::new(),
+            closed: None,
+            last_sent: 0,
+        };
+        rig.input(Input::Timeout);
+        rig
+    }
+
+    /// As [`Self::new`], with a live session.
+    pub(super) fn live() -> Self {
+        let mut rig = Self::new(config(1));
+        rig.accept();
+        rig.give_session(SESSION);
+        rig
+    }
+
+    pub(super) fn input(&mut self, input: Input) {
+        self.session.handle(Millis(self.now), input);
+        while let Some(output) = self.session.poll_output() {
+            assert_eq!(self.closed, None, "nothing comes after the end: {output:?}");
+            self.note(output);
+        }
+    }
+
+    fn note(&mut self, output: Output) {
+        match output {
+            Output::Connect { server } => {
+                assert_eq!(self.link, Link::None, "never two connections at once");
+                self.link = Link::Opening;
+                self.connects.push(server);
+            }
+            Output::Send(bytes) => self.receive(bytes),
+            Output::Disconnect(_) => {
+                assert_ne!(self.link, Link::None, "there is something to drop");
+                self.drop_link();
+            }
+            Output::Complete { id: CallId(id), result, watching } => {
+                assert!(self.completed.insert(id, result).is_none(), "call {id} completes once");
+                assert!(!watching || self.watching.contains_key(&id));
+                if !watching {
+                    self.watching.remove(&id);
+                }
+            }
+            Output::Watch { id: CallId(id), outcome } => {
+                assert!(self.watching.remove(&id).is_some(), "watch {id} was set and is told once");
+                self.fired.insert(id, outcome);
+            }
+            Output::State(state, credentials) => {
+                let has_session = matches!(state, State::Connected(_) | State::Disconnected(_));
+                assert_eq!(credentials.is_some(), has_session, "{state:?}");
+                assert_ne!(self.states.last(), Some(&state));
+                self.states.push(state);
+            }
+            Output::Closed(result) => self.closed = Some(result),
+        }
+    }
+
+    fn receive(&mut self, bytes: Bytes) {
+        let mut bytes = BytesMut::from(bytes);
+        while let Some(mut body) = zk_wire::next_frame(&mut bytes, usize::MAX).unwrap() {
+            match self.link {
+                Link::Open if self.handshake.is_none() => self.handshake = Some(decode_all(body).unwrap()),
+                Link::Live => {
+                    let header = RequestHeader::decode(&mut body, "header").unwrap();
+                    self.received.push_back((header, body));
+                }
+                link => panic!("sent something at {link:?}"),
+            }
+        }
+        assert!(bytes.is_empty(), "whole frames only");
+        self.last_sent = self.now;
+    }
+
+    fn drop_link(&mut self) {
+        self.link = Link::None;
+        self.received.clear();
+        self.handshake = None;
+    }
+
+    /// Lets time pass, stopping wherever the session wants to be woken.
+    pub(super) fn advance(&mut self, millis: u64) {
+        let target = self.now + millis;
+        while let Some(Millis(due)) = self.session.poll_deadline()
+            && due <= target
+        {
+            self.now = self.now.max(due);
+            self.input(Input::Timeout);
+            let next = self.session.poll_deadline().map(|at| at.0);
+            assert!(next.is_none_or(|next| next > self.now), "what is due is done");
+            if self.link == Link::Live {
+                assert!(self.now - self.last_sent <= TIMEOUT / 3, "pings come often enough");
+            }
+        }
+        self.now = target;
+    }
+
+    /// Lets time pass until a connection is asked for.
+    pub(super) fn advance_to_connect(&mut self) {
+        for _ in 0..100 {
+            if self.link == Link::Opening {
+                return;
+            }
+            self.advance(100);
+        }
+        panic!("no connection was asked for");
+    }
+
+    /// The connection that was asked for is open.
+    pub(super) fn accept(&mut self) {
+        assert_eq!(self.link, Link::Opening);
+        self.link = Link::Open;
+        self.input(Input::Connected);
+    }
+
+    /// The connection breaks, or is refused.
+    pub(super) fn lose(&mut self) {
+        self.drop_link();
+        self.input(Input::Lost);
+    }
+
+    /// Answers the handshake.
+    pub(super) fn give_session(&mut self, session_id: SessionId) {
+        assert_eq!(self.link, Link::Open);
+        let gone = session_id == SessionId::NONE;
+        if !gone {
+            self.link = Link::Live;
+        }
+        self.frame(&ConnectResponse {
+            protocol_version: 0,
+            timeout: if gone { 0 } else { i32::try_from(TIMEOUT).unwrap() },
+            session_id,
+            password: Some(Bytes::from_static(b"password")),
+            read_only: Some(false),
+        });
+    }
+
+    /// Comes back to the same session after a loss.
+    pub(super) fn attach_again(&mut self) {
+        self.advance_to_connect();
+        self.accept();
+        self.give_session(SESSION);
+    }
+
+    pub(super) fn frame<T: Encode>(&mut self, body: &T) {
+        let mut bytes = BytesMut::new();
+        body.encode(&mut bytes);
+        self.input(Input::Frame(bytes.freeze()));
+    }
+
+    /// Answers the oldest request, which must be this operation.
+    pub(super) fn answer(&mut self, op: OpCode, zxid: i64, err: ErrorCode) {
+        let (header, _) = self.received.pop_front().expect("a request");
+        assert_eq!(header.op, op);
+        self.frame(&ReplyHeader { xid: header.xid, zxid: Zxid(zxid), err });
+    }
+
+    pub(super) fn event(&mut self, event: EventType, path: &str) {
+        let mut bytes = BytesMut::new();
+        ReplyHeader { xid: Xid::NOTIFICATION, zxid: Zxid(-1), err: ErrorCode::OK }.encode(&mut bytes);
+        WatchedEvent { event, state: KeeperState::SYNC_CONNECTED, path: path.into() }.encode(&mut bytes);
+        self.input(Input::Frame(bytes.freeze()));
+    }
+
+    /// A call that may wait for a connection for ten seconds.
+    pub(super) fn call(&mut self, id: u64, op: OpCode) {
+        self.call_with(id, op, Bytes::new(), None);
+    }
+
+    /// A call that sets a watch.
+    pub(super) fn watch(&mut self, id: u64, kind: WatchKind, path: &str) {
+        let mut body = BytesMut::new();
+        let (path, watch) = (path.into(), true);
+        let op = match kind {
+            WatchKind::Data => {
+                GetData { path, watch }.encode(&mut body);
+                GetData::OP
+            }
+            WatchKind::Exist => {
+                Exists { path, watch }.encode(&mut body);
+                Exists::OP
+            }
+            WatchKind::Child => {
+                GetChildren2 { path, watch }.encode(&mut body);
+                GetChildren2::OP
+            }
+        };
+        let mut place = body.freeze();
+        let bytes = place.clone();
+        place.advance(4);
+        let path = String::from_utf8(place[..place.len() - 1].to_vec()).unwrap();
+        self.call_with(id, op, bytes, Some((kind, path.into())));
+    }
+
+    fn call_with(&mut self, id: u64, op: OpCode, body: Bytes, watch: Option<Place>) {
+        if let Some(place) = &watch {
+            self.watching.insert(id, place.clone());
+        }
+        let deadline = Millis(self.now + 10_000);
+        self.input(Input::Call { id: CallId(id), request: Outgoing { op, body, watch }, deadline });
+    }
+
+    /// The operations that the server has received and not answered.
+    pub(super) fn ops(&self) -> Vec<OpCode> {
+        self.received.iter().map(|(header, _)| header.op).collect()
+    }
+
+    /// The setWatches among them.
+    pub(super) fn set_watches(&self) -> Vec<SetWatches> {
+        let requests = self.received.iter().filter(|(header, _)| header.op == OpCode::SET_WATCHES);
+        requests.map(|(_, body)| decode_all(body.clone())).collect::<Result<Vec<_>, DecodeError>>().unwrap()
+    }
+}

@@ -1,0 +1,8 @@
+//! The public API: against zk-mini in memory, and against scripted servers where zk-mini behaves too well.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may, too")]
+
+mod operations;
+mod scripted;
+mod sessions;
+mod support;

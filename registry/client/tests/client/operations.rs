@@ -1,0 +1,192 @@
+//! Every operation, against zk-mini in memory.
+
+use std::collections::BTreeSet;
+
+use crate::support::{client_of, server, soon};
+use zk_client::{
+    Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, MultiOp, MultiResult, Perms,
+    ServersError, Version,
+};
+use zk_wire::{Check, Create, Delete};
+
+fn open() -> [Acl; 1] {
+    [Acl::open()]
+}
+
+fn create(path: &str, flags: i32) -> MultiOp {
+    MultiOp::Create(Create { path: path.into(), data: None, acl: Some(open().to_vec()), flags })
+}
+
+async fn make(client: &Client, path: &str, data: &'static str) {
+    client.create(path, data, CreateMode::Persistent, &open()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_lives_from_create_to_delete() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    let created = client.create("/a", "one", CreateMode::Persistent, &open()).await.unwrap();
+    assert_eq!(created.path, "/a");
+    assert_eq!(client.exists("/a").await.unwrap(), Some(created.stat));
+    assert_eq!(client.get("/a").await.unwrap(), ("one".into(), created.stat));
+
+    let stat = client.set("/a", "two", Expected::Exactly(Version(0))).await.unwrap();
+    assert_eq!(stat.version, Version(1));
+    let error = client.set("/a", "x", Expected::Exactly(Version(0))).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::BAD_VERSION));
+    assert_eq!(error.to_string(), "setData /a: version does not match (-103)");
+    assert!(!error.is_retryable() && !error.may_have_been_applied());
+
+    client.sync("/a").await.unwrap();
+    client.delete("/a", Expected::Exactly(Version(1))).await.unwrap();
+    assert_eq!(client.exists("/a").await.unwrap(), None);
+    assert_eq!(client.get("/a").await.unwrap_err().code(), Some(ErrorCode::NO_NODE));
+}
+
+#[tokio::test]
+async fn sequential_names_are_those_that_the_server_chose() {
+    let zk = server().await;
+    let client = client_of(&zk).chroot("/app").connect().await.unwrap();
+    client.ensure_path("/").await.unwrap();
+    for (path, expected) in [("/n-", "/n-0000000000"), ("/", "/0000000001")] {
+        let created = client.create(path, "", CreateMode::EphemeralSequential, &open()).await.unwrap();
+        assert_eq!(created.path, expected);
+        assert_eq!(created.stat.ephemeral_owner, client.credentials().unwrap().id);
+    }
+    let (children, stat) = client.children("/").await.unwrap();
+    assert_eq!(children.len(), 2);
+    assert_eq!(stat.num_children, 2);
+}
+
+#[tokio::test]
+async fn a_chroot_that_names_no_node_is_refused_before_anything_is_sent() {
+    for chroot in ["//", "a", "/a//b", "/.."] {
+        let error = Client::builder().chroot(chroot).connect().await.unwrap_err();
+        assert!(matches!(error, Error::Servers(ServersError::BadChroot { .. })), "{chroot}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_chroot_is_invisible() {
+    let zk = server().await;
+    let client = client_of(&zk).servers("ignored:1/top/").chroot("/below").connect().await.unwrap();
+    let error = client.create("/a", "", CreateMode::Persistent, &open()).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::NO_NODE), "{error}");
+    client.ensure_path("/").await.unwrap();
+
+    let (none, mut watch) = client.exists_and_watch("/a").await.unwrap();
+    assert_eq!(none, None);
+    let created = client.create("/a", "x", CreateMode::Persistent, &open()).await.unwrap();
+    assert_eq!(created.path, "/a");
+    let event = soon(watch.changed()).await.unwrap();
+    assert_eq!((event.event, &*event.path), (EventType::NODE_CREATED, "/a"));
+    assert!(zk.direct().get("/top/below/a").is_some());
+
+    let (_, _, mut watch) = client.children_and_watch("/").await.unwrap();
+    client.delete("/a", Expected::Any).await.unwrap();
+    assert_eq!(soon(watch.changed()).await.unwrap().path, "/");
+}
+
+#[tokio::test]
+async fn missing_parents_are_created_and_existing_ones_left_alone() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    make(&client, "/a", "kept").await;
+    client.ensure_path("/a/b/c/d").await.unwrap();
+    client.ensure_path("/a/b/c/d").await.unwrap();
+    client.ensure_path("/").await.unwrap();
+    assert_eq!(client.get("/a").await.unwrap().0, "kept");
+    assert!(client.exists("/a/b/c/d").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_watch_tells_once_and_then_always_the_same() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    make(&client, "/a", "1").await;
+    let (data, _, mut watch) = client.get_and_watch("/a").await.unwrap();
+    assert_eq!(data, "1");
+    client.set("/a", "2", Expected::Any).await.unwrap();
+    client.delete("/a", Expected::Any).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DATA_CHANGED);
+    }
+}
+
+#[tokio::test]
+async fn watches_on_one_node_are_all_told() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    make(&client, "/a", "").await;
+    let (_, _, mut data) = client.get_and_watch("/a").await.unwrap();
+    let (_, mut exists) = client.exists_and_watch("/a").await.unwrap();
+    let (_, _, mut children) = client.children_and_watch("/a").await.unwrap();
+    drop(client.get_and_watch("/a").await.unwrap());
+    client.delete("/a", Expected::Any).await.unwrap();
+    for watch in [&mut data, &mut exists, &mut children] {
+        assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DELETED);
+    }
+}
+
+#[tokio::test]
+async fn a_multi_is_all_or_nothing() {
+    let zk = server().await;
+    let client = client_of(&zk).chroot("/app").connect().await.unwrap();
+    client.ensure_path("/").await.unwrap();
+    let check = |path: &str| MultiOp::Check(Check { path: Some(path.into()), version: Expected::Any });
+    let results = client.multi(vec![create("/m-", 2), create("/b", 0), check("/b")]).await.unwrap();
+    assert_eq!(
+        results,
+        [MultiResult::Create("/m-0000000000".into()), MultiResult::Create("/b".into()), MultiResult::Check]
+    );
+
+    let delete = MultiOp::Delete(Delete { path: "/none".into(), version: Expected::Any });
+    let error = client.multi(vec![create("/c", 0), delete, check("/b")]).await.unwrap_err();
+    assert_eq!(error.to_string(), "multi /none: node does not exist (-101)");
+    assert_eq!(client.exists("/c").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_private_node_is_for_who_has_its_identity() {
+    let zk = server().await;
+    let (owner, other) = (client_of(&zk).connect().await.unwrap(), client_of(&zk).connect().await.unwrap());
+    owner.add_auth("digest", "me:secret").await.unwrap();
+    let private = Acl { perms: Perms::ALL, scheme: "auth".into(), id: "".into() };
+    owner.create("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
+    assert_eq!(other.get("/p").await.unwrap_err().code(), Some(ErrorCode::NO_AUTH));
+    assert_eq!(owner.acl("/p").await.unwrap().0[0].scheme, "digest");
+    owner.set_acl("/p", &open(), Expected::Any).await.unwrap();
+    assert_eq!(other.get("/p").await.unwrap().0, "x");
+}
+
+#[tokio::test]
+async fn what_cannot_be_asked_is_not_sent() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    let error = client.get("a").await.unwrap_err();
+    assert!(matches!(error, Error::InvalidPath { op: "getData", .. }));
+    assert_eq!(error.to_string(), "getData \"a\": path does not begin with \"/\"");
+
+    let error = client.set("/a", vec![0; 1 << 20], Expected::Any).await.unwrap_err();
+    assert!(matches!(error, Error::TooLarge { limit: 1_048_575, .. }), "{error}");
+    // The largest that may be sent does arrive: a header, a path and a length of data, flags and an ACL.
+    make(&client, "/a", "").await;
+    let overhead = 8 + 4 + 2 + 4 + 4;
+    client.set("/a", vec![0; 1_048_575 - overhead], Expected::Any).await.unwrap();
+    assert!(client.set("/a", vec![0; 1_048_576 - overhead], Expected::Any).await.is_err());
+}
+
+#[tokio::test]
+async fn many_calls_run_at_once() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let client = client.clone();
+        calls.spawn(async move {
+            client.create("/n-", "", CreateMode::PersistentSequential, &open()).await.unwrap().path
+        });
+    }
+    let paths: BTreeSet<String> = soon(calls.join_all()).await.into_iter().collect();
+    assert_eq!(paths.len(), 500);
+}

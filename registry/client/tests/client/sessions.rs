@@ -1,0 +1,187 @@
+//! Sessions that lose their connection, expire and end, against zk-mini in memory.
+
+use std::time::Duration;
+
+use crate::support::{Cable, client_of, server, soon, until};
+use zk_client::{
+    Acl, Client, CloseReason, CreateMode, Credentials, Error, EventType, Expected, SessionEnd, State,
+    WatchLost, close_session_via,
+};
+
+async fn ephemeral(client: &Client, path: &str) {
+    client.create(path, "", CreateMode::Ephemeral, &[Acl::open()]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_survives_its_connection_with_nodes_and_watches() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    let client = Client::builder().via(cable.clone()).connect().await.unwrap();
+    let other = client_of(&zk).connect().await.unwrap();
+    ephemeral(&client, "/mine").await;
+    let (_, _, mut changed) = client.get_and_watch("/mine").await.unwrap();
+    let (_, mut created) = client.exists_and_watch("/later").await.unwrap();
+    let (_, _, mut untouched) = client.children_and_watch("/mine").await.unwrap();
+    let id = client.credentials().unwrap().id;
+
+    cable.unplug();
+    until(&client, |state| *state == State::Disconnected(id)).await;
+    other.set("/mine", "changed while away", Expected::Any).await.unwrap();
+    cable.plug();
+    until(&client, |state| *state == State::Connected(id)).await;
+    assert_eq!(soon(changed.changed()).await.unwrap().event, EventType::NODE_DATA_CHANGED);
+
+    ephemeral(&other, "/later").await;
+    assert_eq!(soon(created.changed()).await.unwrap().event, EventType::NODE_CREATED);
+    assert!(client.exists("/mine").await.unwrap().is_some());
+    client.delete("/mine", Expected::Any).await.unwrap();
+    assert_eq!(soon(untouched.changed()).await.unwrap().event, EventType::NODE_DELETED);
+}
+
+#[tokio::test]
+async fn an_expired_session_is_followed_by_a_new_one() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    let client = Client::builder().via(cable.clone()).connect().await.unwrap();
+    ephemeral(&client, "/mine").await;
+    let (_, _, mut watch) = client.get_and_watch("/mine").await.unwrap();
+    let old = client.credentials().unwrap();
+
+    cable.unplug();
+    until(&client, |state| matches!(state, State::Disconnected(_))).await;
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.get("/mine").await }
+    });
+    zk.advance(Duration::from_secs(60)).await;
+    assert!(zk.direct().get("/mine").is_none());
+    cable.plug();
+
+    let state = until(&client, |state| !matches!(state, State::Disconnected(_) | State::Connecting)).await;
+    let new = client.credentials().unwrap();
+    assert_eq!(state, State::Connected(new.id));
+    assert_ne!(new.id, old.id);
+    assert_eq!(soon(watch.changed()).await, Err(WatchLost::SessionExpired));
+    // Whether the call was made before or after the end of the old session, it has an end.
+    let error = soon(waiting).await.unwrap().unwrap_err();
+    assert!(error.is_retryable() || error.code().is_some(), "{error}");
+    ephemeral(&client, "/mine").await;
+}
+
+#[tokio::test]
+async fn a_call_without_a_connection_fails_in_its_own_time() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    let builder = Client::builder().via(cable.clone()).call_timeout(Duration::from_millis(50));
+    let client = builder.connect().await.unwrap();
+    cable.unplug();
+    until(&client, |state| matches!(state, State::Disconnected(_))).await;
+    let error = soon(client.get("/")).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectionLost { sent: false, .. }));
+    assert!(error.is_retryable() && !error.may_have_been_applied());
+    assert_eq!(error.to_string(), "getData /: no connection to a server in time; it was not sent");
+}
+
+#[tokio::test]
+async fn closing_ends_the_session_and_every_handle() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    ephemeral(&client, "/mine").await;
+    let (_, _, mut watch) = client.get_and_watch("/mine").await.unwrap();
+    let twin = client.clone();
+    client.close().await.unwrap();
+    assert!(zk.direct().get("/mine").is_none());
+    assert_eq!(*twin.state().borrow(), State::Closed(CloseReason::Requested));
+    assert_eq!(twin.credentials(), None);
+    // The node went with the session, and the server told before it answered.
+    assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DELETED);
+    assert!(matches!(twin.get("/").await, Err(Error::Closed { .. })));
+    twin.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn dropping_the_last_handle_closes_the_session() {
+    let zk = server().await;
+    let client = client_of(&zk).connect().await.unwrap();
+    ephemeral(&client, "/mine").await;
+    let mut state = client.state();
+    let (_, _, watch) = client.get_and_watch("/mine").await.unwrap();
+    let twin = client.clone();
+    drop(client);
+    assert!(twin.exists("/mine").await.unwrap().is_some());
+    drop(twin);
+    soon(state.wait_for(|state| matches!(state, State::Closed(_)))).await.unwrap();
+    assert!(zk.direct().get("/mine").is_none());
+    drop(watch);
+}
+
+#[tokio::test]
+async fn somebody_elses_session_can_be_closed() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    let client = Client::builder().via(cable.clone()).connect().await.unwrap();
+    ephemeral(&client, "/mine").await;
+    let credentials = client.credentials().unwrap();
+    cable.unplug();
+
+    let helper = Cable::new(&zk);
+    let timeout = Duration::from_secs(5);
+    let wrong = Credentials { password: vec![0; 16].into(), ..credentials.clone() };
+    let close = |credentials| close_session_via(helper.clone(), "any:1", credentials, timeout);
+    assert_eq!(close(wrong).await.unwrap(), SessionEnd::AlreadyGone);
+    assert!(zk.direct().get("/mine").is_some());
+    assert_eq!(close(credentials.clone()).await.unwrap(), SessionEnd::Closed);
+    assert!(zk.direct().get("/mine").is_none());
+    assert_eq!(close(credentials).await.unwrap(), SessionEnd::AlreadyGone);
+
+    // Its owner learns it when it comes back.
+    let old = client.credentials().map(|credentials| credentials.id);
+    cable.plug();
+    let state = until(&client, |state| matches!(state, State::Connected(id) if Some(*id) != old)).await;
+    assert!(matches!(state, State::Connected(_)));
+}
+
+#[tokio::test]
+async fn identities_survive_the_connection() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    let client = Client::builder().via(cable.clone()).connect().await.unwrap();
+    client.add_auth("digest", "me:secret").await.unwrap();
+    let private = Acl { scheme: "auth".into(), id: "".into(), ..Acl::open() };
+    client.create("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
+    cable.unplug();
+    until(&client, |state| matches!(state, State::Disconnected(_))).await;
+    cable.plug();
+    assert_eq!(client.get("/p").await.unwrap().0, "x");
+}
+
+#[tokio::test]
+async fn a_list_without_a_server_is_named_in_the_error() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    cable.unplug();
+    let builder =
+        Client::builder().servers("h1,h2:3000/x").via(cable).connect_timeout(Duration::from_millis(300));
+    let message = soon(builder.connect()).await.unwrap_err().to_string();
+    for part in ["h1:2181 (the cable is unplugged)", "h2:3000 (the cable is unplugged)", "300ms", "check"] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn a_client_whose_runtime_has_ended_is_closed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (client, zk) = runtime.block_on(async {
+        let zk = server().await;
+        (client_of(&zk).connect().await.unwrap(), zk)
+    });
+    drop(runtime);
+    assert_eq!(*client.state().borrow(), State::Closed(CloseReason::RuntimeEnded));
+    let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(matches!(other.block_on(client.get("/")), Err(Error::Closed { .. })));
+    assert!(
+        matches!(other.block_on(client.close()), Err(Error::Closed { .. })),
+        "nobody has closed the session"
+    );
+    drop(zk);
+}

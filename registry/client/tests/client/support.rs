@@ -1,0 +1,82 @@
+//! A cable between clients and an in-memory server, which a test can pull out.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::DuplexStream;
+use tokio::task::AbortHandle;
+use zk_client::{Builder, Client, Connect, Connecting, State, Stream};
+use zk_mini::{Connector, ZkMini};
+
+/// How long a test waits for what must come.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server in memory, whose time moves when the test says so.
+pub(crate) async fn server() -> ZkMini {
+    ZkMini::builder().in_memory().seed(7).manual_clock().start().await.unwrap()
+}
+
+/// Describes a client of `zk`.
+pub(crate) fn client_of(zk: &ZkMini) -> Builder {
+    let connector = zk.connector();
+    Client::builder().seed(7).via(zk_client::connect_fn(move || {
+        let stream = connector.connect();
+        async move { stream }
+    }))
+}
+
+/// Waits for what must come.
+pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, what).await.expect("it comes in time")
+}
+
+/// Waits until the client's state is one of those.
+pub(crate) async fn until(client: &Client, wanted: impl FnMut(&State) -> bool) -> State {
+    *soon(client.state().wait_for(wanted)).await.unwrap()
+}
+
+/// Connects to a server over pipes that can be cut.
+#[derive(Clone)]
+pub(crate) struct Cable {
+    connector: Connector,
+    plugged: Arc<AtomicBool>,
+    pipes: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl Cable {
+    pub(crate) fn new(zk: &ZkMini) -> Self {
+        let plugged = Arc::new(AtomicBool::new(true));
+        Self { connector: zk.connector(), plugged, pipes: Arc::default() }
+    }
+
+    /// Cuts what is connected and refuses new connections.
+    pub(crate) fn unplug(&self) {
+        self.plugged.store(false, Ordering::SeqCst);
+        for pipe in self.pipes.lock().unwrap().drain(..) {
+            pipe.abort();
+        }
+    }
+
+    pub(crate) fn plug(&self) {
+        self.plugged.store(true, Ordering::SeqCst);
+    }
+
+    fn open(&self) -> io::Result<DuplexStream> {
+        if !self.plugged.load(Ordering::SeqCst) {
+            return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the cable is unplugged"));
+        }
+        let mut server = self.connector.connect()?;
+        let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+        let pipe = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut theirs, &mut server).await });
+        self.pipes.lock().unwrap().push(pipe.abort_handle());
+        Ok(ours)
+    }
+}
+
+impl Connect for Cable {
+    fn connect<'a>(&'a self, _: &'a str) -> Connecting<'a> {
+        Box::pin(async move { Ok(Box::new(self.open()?) as Box<dyn Stream>) })
+    }
+}
