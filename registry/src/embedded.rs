@@ -1,0 +1,54 @@
+//! zk-mini inside the process: another place to connect to, and nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use zk_client::{Connect, Connecting, Stream};
+use zk_mini::{Connector, ZkMini};
+
+use crate::error::Error;
+use crate::registry::Registry;
+
+impl Registry {
+    /// Starts a server in this process, in memory, and connects to it. It stops when the last clone is dropped.
+    /// For tests, and for a program that is its own registry.
+    ///
+    /// # Errors
+    /// [`Error::Embedded`], [`Error::Connect`].
+    pub async fn embedded() -> Result<Self, Error> {
+        let started = ZkMini::builder().in_memory().start().await;
+        let server = started.map_err(|error| Error::Embedded(error.to_string()))?;
+        let registry = Self::builder().embedded(&server).connect().await?;
+        Ok(registry.with_server(server))
+    }
+
+    /// The server that [`Self::embedded`] started.
+    #[must_use]
+    pub fn server(&self) -> Option<&ZkMini> {
+        self.embedded_server()
+    }
+}
+
+/// Opens connections to a server in the same process.
+pub(crate) struct InMemory(Connector);
+
+impl InMemory {
+    pub(crate) fn new(server: &ZkMini) -> Self {
+        Self(server.connector())
+    }
+}
+
+impl Connect for InMemory {
+    fn connect<'a>(&'a self, _: &'a str) -> Connecting<'a> {
+        Box::pin(async { Ok(Box::new(self.0.connect()?) as Box<dyn Stream>) })
+    }
+}
+
+impl fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("InMemory")
+    }
+}
+
+/// Kept by every clone of a registry; the last one stops it.
+pub(crate) type Server = Arc<ZkMini>;

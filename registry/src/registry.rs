@@ -1,0 +1,155 @@
+//! The registry's handle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use zk_client::Client;
+
+use crate::builder::Builder;
+use crate::credentials::Credentials;
+use crate::discovery;
+use crate::error::Error;
+use crate::instance::Instance;
+use crate::members::Members;
+use crate::registration::{self, Registration};
+use crate::service::service_path;
+use crate::state::Connection;
+use crate::subscription::{self, SubscribeOptions, Subscription};
+
+/// Where services register and are found. Clones are handles to the same session; the crate's documentation has an
+/// example.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    client: Client,
+    root: Arc<str>,
+    /// Every registration and subscription takes the next one.
+    seed: Arc<AtomicU64>,
+    #[cfg(feature = "embedded")]
+    server: Option<crate::embedded::Server>,
+}
+
+impl Registry {
+    /// Connects to one of `servers`, `host:port,host:port/chroot`, with the defaults of [`Registry::builder`].
+    ///
+    /// # Errors
+    /// As [`Builder::connect`].
+    pub async fn connect(servers: &str) -> Result<Self, Error> {
+        Self::builder().servers(servers).connect().await
+    }
+
+    /// Begins to describe a registry.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// A registry over a client that exists already. Closing the one closes the other.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self::over(client, String::new(), fastrand::u64(..))
+    }
+
+    pub(crate) fn over(client: Client, root: String, seed: u64) -> Self {
+        Self {
+            client,
+            root: root.into(),
+            seed: Arc::new(AtomicU64::new(seed)),
+            #[cfg(feature = "embedded")]
+            server: None,
+        }
+    }
+
+    /// Registers an instance of a service. Returns when it can be found; it stays as long as the
+    /// [`Registration`] lives. While the registry cannot be reached it waits, so put a timeout around it where
+    /// that matters; dropping the future withdraws whatever it has done.
+    ///
+    /// # Errors
+    /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
+    pub async fn register(&self, service: &str, instance: Instance) -> Result<Registration, Error> {
+        let (client, path) = (self.client.clone(), self.path(service)?);
+        let data = instance.to_json()?;
+        let place = registration::Place { client, service: service.into(), path: path.into() };
+        Registration::start(place, data, self.next_seed()).await
+    }
+
+    /// The instances of a service now. A service that nobody has registered has none.
+    ///
+    /// # Errors
+    /// [`Error::Name`]; [`Error::Refused`] if the registry could not be asked within the session timeout or
+    /// refused; [`Error::Closed`].
+    pub async fn discover(&self, service: &str) -> Result<Members, Error> {
+        let path = self.path(service)?;
+        discovery::discover(&self.client, &path).await.map_err(|source| match source {
+            zk_client::Error::Closed { .. } => Error::Closed,
+            source => Error::Refused { action: "discover", service: service.to_owned(), source },
+        })
+    }
+
+    /// The instances of a service, now and from now on, with the default [`SubscribeOptions`]. Returns when the
+    /// first are known; while the registry cannot be reached it waits.
+    ///
+    /// # Errors
+    /// [`Error::Name`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
+    pub async fn subscribe(&self, service: &str) -> Result<Subscription, Error> {
+        self.subscribe_with(service, SubscribeOptions::default()).await
+    }
+
+    /// As [`Self::subscribe`], with options.
+    ///
+    /// # Errors
+    /// As [`Self::subscribe`].
+    pub async fn subscribe_with(
+        &self,
+        service: &str,
+        options: SubscribeOptions,
+    ) -> Result<Subscription, Error> {
+        let (client, path) = (self.client.clone(), self.path(service)?);
+        let place = subscription::Place { client, service: service.into(), path: path.into() };
+        Subscription::start(place, options, self.next_seed()).await
+    }
+
+    /// The session that owns our instances' nodes; `None` while there is none.
+    #[must_use]
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.client.credentials().map(Credentials::new)
+    }
+
+    /// How the registry stands to its servers, now and from now on.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        Connection::new(self.client.state())
+    }
+
+    /// The servers, each as `host:port`.
+    #[must_use]
+    pub fn servers(&self) -> &[String] {
+        self.client.servers()
+    }
+
+    /// Ends the session: our instances go at once, subscriptions end. Every clone is closed by it, and closing
+    /// again is no error.
+    ///
+    /// # Errors
+    /// [`Error::Close`] if no server confirmed it within the session timeout; the session then ends by that.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.client.close().await.map_err(Error::Close)
+    }
+
+    fn path(&self, service: &str) -> Result<String, Error> {
+        service_path(&self.root, service).map_err(|reason| Error::Name { name: service.to_owned(), reason })
+    }
+
+    fn next_seed(&self) -> u64 {
+        self.seed.fetch_add(1, Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "embedded")]
+    pub(crate) fn with_server(mut self, server: zk_mini::ZkMini) -> Self {
+        self.server = Some(Arc::new(server));
+        self
+    }
+
+    #[cfg(feature = "embedded")]
+    pub(crate) fn embedded_server(&self) -> Option<&zk_mini::ZkMini> {
+        self.server.as_deref()
+    }
+}

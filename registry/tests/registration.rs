@@ -1,0 +1,289 @@
+//! Registrations against a server in memory: what others see of them, and what they survive.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Wire, members, ports, registry, server, soon, stranger};
+use registry::{ConnectionState, Error, Instance, Members, Registration, RegistrationState, Registry};
+use zk_client::{Acl, CreateMode, Expected, Perms};
+use zk_mini::ZkMini;
+use zk_wire::{OpCode, SessionId};
+
+fn at(port: u16) -> Instance {
+    Instance::new("127.0.0.1", port)
+}
+
+/// The data of the service's nodes.
+fn nodes(zk: &ZkMini) -> Vec<String> {
+    let names = zk.direct().children("/demo").unwrap_or_default();
+    let data = |name: &String| zk.direct().get(&format!("/demo/{name}")).expect("listed").0;
+    names.iter().map(|name| String::from_utf8_lossy(&data(name)).into_owned()).collect()
+}
+
+async fn reached(registration: &mut Registration, wanted: impl Fn(&RegistrationState) -> bool) {
+    soon(async {
+        while !wanted(&registration.state()) {
+            registration.changed().await.expect("the registration has ended");
+        }
+    })
+    .await;
+}
+
+/// Waits until the node is another one than that at `path`.
+async fn moved_from(registration: &mut Registration, path: &str) {
+    reached(registration, |s| matches!(s, RegistrationState::Registered { path: new } if new != path)).await;
+}
+
+#[tokio::test]
+async fn an_instance_is_an_ephemeral_node_with_the_tutorials_json() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let registration = soon(registry.register("demo", at(8080).with("pid", 7))).await.unwrap();
+    assert_eq!(nodes(&zk), [r#"{"host":"127.0.0.1","pid":7,"port":8080}"#]);
+
+    let path = registration.path().unwrap();
+    let owner = zk.direct().get(&path).unwrap().1.ephemeral_owner;
+    assert_ne!(owner, SessionId::NONE);
+    assert_eq!(registration.session().unwrap().session(), owner.to_string());
+    assert!(path.starts_with(&format!("/demo/{:016x}", owner.0)), "{path} says whose it is");
+
+    soon(registration.withdraw()).await.unwrap();
+    assert_eq!(nodes(&zk), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_service_name_may_have_slashes_and_a_root() {
+    let zk = server().await;
+    let registry = soon(Registry::builder().embedded(&zk).root("services").connect()).await.unwrap();
+    let registration = soon(registry.register("team/demo", at(1))).await.unwrap();
+    assert!(registration.path().unwrap().starts_with("/services/team/demo/"));
+    assert_eq!(ports(&registry.discover("team/demo").await.unwrap()), [1]);
+    assert!(registry.discover("team").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn dropping_a_registration_withdraws_it() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
+    assert_eq!(ports(&subscription.current()), [1]);
+    drop(registration);
+    members(&mut subscription, Members::is_empty).await;
+}
+
+#[tokio::test]
+async fn giving_up_on_registering_withdraws_too() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    wire.cut();
+    let mut connection = registry.connection();
+    while connection.current() == ConnectionState::Connected {
+        soon(connection.changed()).await;
+    }
+    let given_up = tokio::time::timeout(Duration::from_millis(1), registry.register("demo", at(1))).await;
+    assert!(given_up.is_err());
+    wire.mend();
+    // What is registered later in the same session comes after whatever the first one did.
+    let _second = soon(registry.register("demo", at(2))).await.unwrap();
+    let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
+    members(&mut subscription, |members| ports(members) == [2]).await;
+}
+
+#[tokio::test]
+async fn after_the_session_expired_the_newest_data_is_registered_again() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
+    soon(registration.update(at(2))).await.unwrap();
+    let (path, session) = (registration.path().unwrap(), registration.session());
+
+    for round in 3..6 {
+        let path = registration.path().unwrap();
+        zk.advance(Duration::from_secs(13)).await;
+        moved_from(&mut registration, &path).await;
+        soon(registration.update(at(round))).await.unwrap();
+        let expected = format!(r#"{{"host":"127.0.0.1","port":{round}}}"#);
+        assert_eq!(nodes(&zk), [expected], "one node, and the newest data");
+    }
+    assert_ne!(registration.path().unwrap(), path);
+    assert_ne!(registration.session(), session);
+}
+
+#[tokio::test]
+async fn what_is_told_without_a_connection_is_told_by_the_next_session() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let path = registration.path().unwrap();
+
+    wire.cut();
+    let given_up = tokio::time::timeout(Duration::from_millis(1), registration.update(at(2))).await;
+    assert!(given_up.is_err(), "it waits");
+    zk.advance(Duration::from_secs(13)).await;
+    assert_eq!(nodes(&zk), [""; 0]);
+    wire.mend();
+    moved_from(&mut registration, &path).await;
+    assert_eq!(nodes(&zk), [r#"{"host":"127.0.0.1","port":2}"#]);
+}
+
+#[tokio::test]
+async fn a_reconnect_of_the_same_session_touches_nothing() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let (path, zxid) = (registration.path(), zk.direct().last_zxid());
+    let mut connection = registry.connection();
+    for _ in 0..3 {
+        wire.cut();
+        while soon(connection.changed()).await != ConnectionState::Disconnected {}
+        wire.mend();
+        while soon(connection.changed()).await != ConnectionState::Connected {}
+        // A round trip behind whatever the registration might have done.
+        assert_eq!(ports(&soon(registry.discover("demo")).await.unwrap()), [1]);
+    }
+    assert_eq!((registration.path(), zk.direct().last_zxid()), (path, zxid));
+}
+
+#[tokio::test]
+async fn a_node_that_somebody_deletes_is_created_again() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let path = registration.path().unwrap();
+    stranger(&zk).await.delete(&path, Expected::Any).await.unwrap();
+    moved_from(&mut registration, &path).await;
+    assert_eq!(nodes(&zk).len(), 1);
+}
+
+#[tokio::test]
+async fn a_service_that_somebody_deletes_is_created_again() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let path = registration.path().unwrap();
+    // Without a connection it cannot be back before all is deleted.
+    wire.cut();
+    let stranger = stranger(&zk).await;
+    stranger.delete(&path, Expected::Any).await.unwrap();
+    stranger.delete("/demo", Expected::Any).await.unwrap();
+    wire.mend();
+    moved_from(&mut registration, &path).await;
+    assert_eq!(nodes(&zk).len(), 1);
+}
+
+#[tokio::test]
+async fn a_create_whose_reply_is_lost_makes_one_node() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    stranger(&zk).await.ensure_path("/demo").await.unwrap();
+    wire.lose_reply_of(OpCode::CREATE2);
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    assert!(wire.has_lost());
+    assert_eq!(wire.requests(OpCode::CREATE2), 1, "it was found, not created again");
+    assert_eq!(nodes(&zk).len(), 1);
+    soon(registration.withdraw()).await.unwrap();
+    assert_eq!(nodes(&zk).len(), 0);
+}
+
+#[tokio::test]
+async fn a_withdrawal_whose_reply_is_lost_is_one() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    wire.lose_reply_of(OpCode::DELETE);
+    soon(registration.withdraw()).await.unwrap();
+    assert!(wire.has_lost());
+    assert_eq!(nodes(&zk).len(), 0);
+}
+
+#[tokio::test]
+async fn a_withdrawal_without_a_connection_waits_for_one() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    wire.cut();
+    let withdrawal = tokio::spawn(registration.withdraw());
+    assert_eq!(nodes(&zk).len(), 1);
+    wire.mend();
+    soon(withdrawal).await.unwrap().unwrap();
+    assert_eq!(nodes(&zk).len(), 0);
+}
+
+#[tokio::test]
+async fn what_the_registry_refuses_is_an_error_with_the_reason() {
+    let zk = server().await;
+    let stranger = stranger(&zk).await;
+    let read_only = Acl { perms: Perms::READ, ..Acl::open() };
+    stranger.create("/demo", "", CreateMode::Persistent, &[read_only]).await.unwrap();
+    let error = soon(registry(&zk).await.register("demo", at(1))).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }) && !error.is_retryable(), "{error:?}");
+    let message = error.to_string();
+    assert!(message.starts_with("cannot register an instance of service \"demo\": "), "{message}");
+    assert!(message.contains("not authorised"), "{message}");
+}
+
+#[tokio::test]
+async fn bad_names_and_instances_are_told_before_anything_is_sent() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let name = registry.register("/demo", at(1)).await.unwrap_err().to_string();
+    assert!(name.starts_with("\"/demo\" cannot name a service: it begins or ends with"), "{name}");
+    let port = registry.register("demo", at(0)).await.unwrap_err().to_string();
+    assert_eq!(port, "the instance cannot be registered: port 0 is not in 1..=65535");
+    assert!(matches!(registry.discover("").await, Err(Error::Name { .. })));
+    assert!(matches!(registry.subscribe("a//b").await, Err(Error::Name { .. })));
+    assert_eq!(zk.direct().children("/demo"), None);
+}
+
+#[tokio::test]
+async fn after_closing_everything_says_so() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
+    soon(registry.close()).await.unwrap();
+    assert_eq!(nodes(&zk).len(), 0);
+    reached(&mut registration, |state| *state == RegistrationState::Closed).await;
+    assert!(matches!(soon(registration.update(at(2))).await, Err(Error::Closed)));
+    assert!(matches!(soon(registry.register("demo", at(1))).await, Err(Error::Closed)));
+    assert!(matches!(soon(registry.discover("demo")).await, Err(Error::Closed)));
+    assert!(matches!(soon(registry.subscribe("demo")).await, Err(Error::Closed)));
+    soon(registration.withdraw()).await.unwrap();
+    soon(registry.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_unreachable_registry_is_named() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let builder = Registry::builder().servers(free.to_string()).connect_timeout(Duration::from_millis(50));
+    let error = soon(builder.connect()).await.unwrap_err();
+    assert!(matches!(error, Error::Connect(_)) && error.is_retryable());
+    assert!(error.to_string().contains(&free.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn closing_a_dead_workers_session_takes_its_node_at_once() {
+    let zk = ZkMini::start().await.unwrap();
+    let servers = zk.connect_string();
+    let worker = soon(Registry::connect(&servers)).await.unwrap();
+    let mut registration = soon(worker.register("demo", at(1))).await.unwrap();
+    let path = registration.path().unwrap();
+
+    let bytes = registration.session().unwrap().to_bytes();
+    let credentials = registry::Credentials::from_bytes(&bytes).unwrap();
+    registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
+    assert!(zk.direct().get(&path).is_none());
+
+    // Here the worker is not dead after all: it registers again.
+    moved_from(&mut registration, &path).await;
+    registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
+    assert_eq!(nodes(&zk).len(), 1);
+}

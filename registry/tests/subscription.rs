@@ -1,0 +1,269 @@
+//! Subscriptions against a server in memory: what they hear, what they cost, and what they survive.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{Wire, members, ports, registry, server, soon, stranger};
+use registry::{Instance, Members, Registry, SubscribeOptions};
+use zk_client::{Acl, Client, CreateMode, ErrorCode, Expected};
+use zk_wire::OpCode;
+
+fn at(port: u16) -> Instance {
+    Instance::new("127.0.0.1", port)
+}
+
+async fn put(client: &Client, name: &str, data: &str) {
+    let path = format!("/demo/{name}");
+    client.create(&path, data.to_owned(), CreateMode::Persistent, &[Acl::open()]).await.expect("a new node");
+}
+
+#[tokio::test]
+async fn a_subscriber_hears_who_comes_changes_and_goes() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let mut demo = soon(registry.subscribe("demo")).await.unwrap();
+    assert!(demo.current().is_empty() && !demo.current().stale, "nobody, and that is known");
+
+    let one = soon(registry.register("demo", at(1))).await.unwrap();
+    members(&mut demo, |members| ports(members) == [1]).await;
+    let two = soon(registry.register("demo", at(2))).await.unwrap();
+    members(&mut demo, |members| ports(members) == [1, 2]).await;
+    soon(one.update(at(3))).await.unwrap();
+    members(&mut demo, |members| ports(members) == [2, 3]).await;
+    soon(two.withdraw()).await.unwrap();
+    members(&mut demo, |members| ports(members) == [3]).await;
+    soon(one.withdraw()).await.unwrap();
+    members(&mut demo, Members::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_member_that_dies_is_heard_of_by_a_clone_too() {
+    let zk = server().await;
+    let (watcher, worker) = (registry(&zk).await, registry(&zk).await);
+    let _registration = soon(worker.register("demo", at(1))).await.unwrap();
+    let mut demo = soon(watcher.subscribe("demo")).await.unwrap();
+    let mut clone = demo.clone();
+    soon(worker.close()).await.unwrap();
+    members(&mut demo, Members::is_empty).await;
+    members(&mut clone, Members::is_empty).await;
+}
+
+#[tokio::test]
+async fn foreign_children_count_and_broken_ones_are_skipped_and_reported() {
+    let zk = server().await;
+    let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
+    stranger.ensure_path("/demo").await.unwrap();
+    put(&stranger, "kazoo", r#"{"host": "10.0.0.1", "port": 5000}"#).await;
+    put(&stranger, "empty", "").await;
+    put(&stranger, "text", "hello").await;
+    put(&stranger, "portless", r#"{"host": "10.0.0.1"}"#).await;
+    let found = soon(registry.discover("demo")).await.unwrap();
+    assert_eq!(ports(&found), [5000]);
+    let skipped: Vec<_> = found.skipped.iter().map(ToString::to_string).collect();
+    assert_eq!(skipped[0], "empty: no data");
+    assert_eq!(skipped[1], r#"portless: field "port" is missing"#);
+    assert!(skipped[2].starts_with("text: not JSON: "), "{skipped:?}");
+
+    let mut demo = soon(registry.subscribe("demo")).await.unwrap();
+    assert_eq!(*demo.current(), found);
+    // Broken ones are mended, good ones break.
+    stranger.set("/demo/empty", r#"{"host":"10.0.0.2","port":5001}"#, Expected::Any).await.unwrap();
+    members(&mut demo, |members| ports(members) == [5000, 5001] && members.skipped.len() == 2).await;
+    stranger.set("/demo/kazoo", "", Expected::Any).await.unwrap();
+    members(&mut demo, |members| ports(members) == [5001] && members.skipped.len() == 3).await;
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_be_read_is_skipped_and_reported() {
+    let zk = server().await;
+    let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
+    stranger.ensure_path("/demo").await.unwrap();
+    put(&stranger, "good", r#"{"host":"a","port":1}"#).await;
+    let secret = Acl { perms: zk_client::Perms::WRITE, ..Acl::open() };
+    stranger.create("/demo/secret", "x", CreateMode::Persistent, &[secret]).await.unwrap();
+    let demo = soon(registry.subscribe("demo")).await.unwrap();
+    for found in [soon(registry.discover("demo")).await.unwrap(), (*demo.current()).clone()] {
+        assert_eq!(ports(&found), [1]);
+        assert!(found.skipped[0].to_string().starts_with("secret: cannot be read: "), "{:?}", found.skipped);
+    }
+}
+
+#[tokio::test]
+async fn without_a_registry_the_last_members_stay_and_then_it_heals() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let (watcher, worker) = (wire.registry().await, registry(&zk).await);
+    let one = soon(worker.register("demo", at(1))).await.unwrap();
+    let mut demo = soon(watcher.subscribe("demo")).await.unwrap();
+
+    wire.cut();
+    let stale = members(&mut demo, |members| members.stale).await;
+    assert_eq!(ports(&stale), [1]);
+    let _two = soon(worker.register("demo", at(2))).await.unwrap();
+    soon(one.withdraw()).await.unwrap();
+    assert_eq!(ports(&demo.current()), [1]);
+    wire.mend();
+    let healed = members(&mut demo, |members| !members.stale).await;
+    assert_eq!(ports(&healed), [2], "nothing that was missed is missing");
+}
+
+#[tokio::test]
+async fn it_heals_after_the_session_expired_too() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let (watcher, stranger) = (wire.registry().await, stranger(&zk).await);
+    stranger.ensure_path("/demo").await.unwrap();
+    put(&stranger, "a", r#"{"host":"a","port":1}"#).await;
+    put(&stranger, "b", r#"{"host":"b","port":2}"#).await;
+    let mut demo = soon(watcher.subscribe("demo")).await.unwrap();
+
+    wire.cut();
+    members(&mut demo, |members| members.stale).await;
+    zk.advance(Duration::from_secs(13)).await;
+    let stranger = common::stranger(&zk).await;
+    stranger.set("/demo/a", r#"{"host":"a","port":3}"#, Expected::Any).await.unwrap();
+    stranger.delete("/demo/b", Expected::Any).await.unwrap();
+    wire.mend();
+    members(&mut demo, |members| !members.stale && ports(members) == [3]).await;
+    // And it watches again.
+    stranger.set("/demo/a", r#"{"host":"a","port":4}"#, Expected::Any).await.unwrap();
+    put(&stranger, "c", r#"{"host":"c","port":5}"#).await;
+    members(&mut demo, |members| ports(members) == [4, 5]).await;
+}
+
+#[tokio::test]
+async fn a_service_may_be_deleted_and_come_again() {
+    let zk = server().await;
+    let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
+    let mut demo = soon(registry.subscribe("demo")).await.unwrap();
+    for port in 1..4 {
+        stranger.ensure_path("/demo").await.unwrap();
+        put(&stranger, "same", &format!(r#"{{"host":"a","port":{port}}}"#)).await;
+        members(&mut demo, |members| ports(members) == [port]).await;
+        stranger.delete("/demo/same", Expected::Any).await.unwrap();
+        stranger.delete("/demo", Expected::Any).await.unwrap();
+        members(&mut demo, Members::is_empty).await;
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_want_updates_hears_of_members_only() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let one = soon(registry.register("demo", at(1))).await.unwrap();
+    let options = SubscribeOptions { updates: false, ..SubscribeOptions::default() };
+    let mut demo = soon(registry.subscribe_with("demo", options)).await.unwrap();
+    soon(one.update(at(3))).await.unwrap();
+    let _two = soon(registry.register("demo", at(2))).await.unwrap();
+    members(&mut demo, |members| ports(members) == [1, 2]).await;
+}
+
+#[tokio::test]
+async fn a_subscription_ends_with_the_registry() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let mut demo = soon(registry.subscribe("demo")).await.unwrap();
+    soon(registry.close()).await.unwrap();
+    while let Some(members) = soon(demo.changed()).await {
+        assert!(members.stale);
+    }
+    assert!(demo.current().stale, "nobody asks any more");
+}
+
+#[tokio::test]
+async fn a_service_that_may_not_be_listed_is_an_error() {
+    let zk = server().await;
+    let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
+    let secret = Acl { perms: zk_client::Perms::CREATE, ..Acl::open() };
+    stranger.create("/demo", "", CreateMode::Persistent, &[secret]).await.unwrap();
+    let error = soon(registry.subscribe("demo")).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot subscribe to service \"demo\": "), "{error}");
+    assert!(soon(registry.discover("demo")).await.is_err());
+}
+
+#[tokio::test]
+async fn thousands_of_instances_cost_each_subscriber_what_changed() {
+    const MANY: u16 = 3_000;
+    let zk = server().await;
+    let (wire, stranger) = (Wire::to(&zk), stranger(&zk).await);
+    let watcher = wire.registry().await;
+    stranger.ensure_path("/demo").await.unwrap();
+    for port in 1..=MANY {
+        put(&stranger, &port.to_string(), &format!(r#"{{"host":"a","port":{port}}}"#)).await;
+    }
+    let mut demo = soon(watcher.subscribe("demo")).await.unwrap();
+    assert_eq!(demo.current().len(), usize::from(MANY));
+    assert_eq!(soon(watcher.discover("demo")).await.unwrap(), *demo.current());
+
+    let lists = || wire.requests(OpCode::GET_CHILDREN2);
+    let reads = || wire.requests(OpCode::GET_DATA);
+    let (l, r) = (lists(), reads());
+    put(&stranger, "new", r#"{"host":"a","port":60000}"#).await;
+    members(&mut demo, |members| members.len() == usize::from(MANY) + 1).await;
+    assert_eq!((lists() - l, reads() - r), (1, 1), "one came");
+
+    let (l, r) = (lists(), reads());
+    stranger.set("/demo/new", r#"{"host":"a","port":60001}"#, Expected::Any).await.unwrap();
+    members(&mut demo, |members| members.instances[&"new".into()].port() == 60001).await;
+    assert_eq!((lists() - l, reads() - r), (0, 1), "one changed");
+
+    let r = reads();
+    stranger.delete("/demo/new", Expected::Any).await.unwrap();
+    members(&mut demo, |members| members.len() == usize::from(MANY)).await;
+    // A list that nobody waited for may still be under way; reads there are none.
+    assert_eq!(reads() - r, 0, "one went");
+}
+
+#[tokio::test]
+async fn an_embedded_registry_is_a_registry() {
+    let registry = soon(Registry::embedded()).await.unwrap();
+    let _registration = soon(registry.register("demo", at(1))).await.unwrap();
+    assert_eq!(registry.server().unwrap().direct().children("/demo").unwrap().len(), 1);
+    let error = stranger(registry.server().unwrap()).await.delete("/demo", Expected::Any).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::NOT_EMPTY));
+}
+
+/// Two watchers and three workers on wires of their own, which are cut and mended, and whose sessions expire, in an
+/// order that a seed decides: when all is well again everybody sees what is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_any_trouble_all_see_the_same() {
+    let mut chance = fastrand::Rng::with_seed(7);
+    for _ in 0..5 {
+        let zk = server().await;
+        let wires: Vec<_> = (0..5).map(|_| Wire::to(&zk)).collect();
+        let mut registries = Vec::new();
+        for wire in &wires {
+            registries.push(wire.registry().await);
+        }
+        let mut watchers = Vec::new();
+        for registry in &registries[..2] {
+            watchers.push(soon(registry.subscribe("demo")).await.unwrap());
+        }
+        let mut workers = Vec::new();
+        for (registry, port) in registries[2..].iter().zip(1..) {
+            workers.push(soon(registry.register("demo", at(port))).await.unwrap());
+        }
+        for round in 0..20 {
+            let wire = &wires[chance.usize(..5)];
+            match chance.u8(..6) {
+                0 | 1 => wire.cut(),
+                2 | 3 => wire.mend(),
+                4 => zk.advance(Duration::from_secs(chance.u64(1..15))).await,
+                _ => {
+                    let update = workers[chance.usize(..3)].update(at(100 + round));
+                    // It may have to wait for its wire, and need not be waited for.
+                    let _ = tokio::time::timeout(Duration::from_millis(1), update).await;
+                }
+            }
+        }
+        wires.iter().for_each(Wire::mend);
+        for (worker, port) in workers.iter().zip(201..) {
+            soon(worker.update(at(port))).await.unwrap();
+        }
+        for watcher in &mut watchers {
+            members(watcher, |members| !members.stale && ports(members) == [201, 202, 203]).await;
+        }
+        assert_eq!(zk.direct().children("/demo").unwrap().len(), 3, "one node each");
+    }
+}
