@@ -1,0 +1,119 @@
+//! How payloads are written: any serde type, JSON or postcard.
+
+use crate::PayloadError;
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+
+/// A payload format, agreed on in the handshake for the whole connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Format(pub u8);
+
+impl Format {
+    /// Readable, any language; the default.
+    pub const JSON: Self = Self(1);
+    /// Compact and fast; both sides must have the same types.
+    pub const POSTCARD: Self = Self(2);
+
+    /// Whether this version can read and write it.
+    pub fn is_known(self) -> bool {
+        matches!(self, Self::JSON | Self::POSTCARD)
+    }
+
+    /// Appends `value` to `out`; after an error `out` may hold a part of it.
+    pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), PayloadError> {
+        match self {
+            Self::JSON => Ok(serde_json::to_writer(out, value)?),
+            Self::POSTCARD => {
+                postcard::to_extend(value, Appender(out))?;
+                Ok(())
+            }
+            other => Err(PayloadError::UnknownFormat(other)),
+        }
+    }
+
+    /// Reads a value that takes up all of `payload`.
+    pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, PayloadError> {
+        match self {
+            Self::JSON => Ok(serde_json::from_slice(payload)?),
+            Self::POSTCARD => match postcard::take_from_bytes(payload)? {
+                (value, []) => Ok(value),
+                // postcard itself lets bytes be left over; they mean that the types differ.
+                _ => Err(postcard::Error::DeserializeBadEncoding.into()),
+            },
+            other => Err(PayloadError::UnknownFormat(other)),
+        }
+    }
+}
+
+impl Default for Format {
+    fn default() -> Self {
+        Self::JSON
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::JSON => f.write_str("json"),
+            Self::POSTCARD => f.write_str("postcard"),
+            Self(other) => write!(f, "{other}"),
+        }
+    }
+}
+
+/// `Extend` by reference, which postcard asks for by value.
+struct Appender<'a>(&'a mut Vec<u8>);
+
+impl Extend<u8> for Appender<'_> {
+    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
+        self.0.extend(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+    struct Sample {
+        id: u64,
+        name: Option<String>,
+        bytes: Vec<u8>,
+    }
+
+    proptest! {
+        #[test]
+        fn decode_undoes_encode(
+            id: u64,
+            name in proptest::option::of(".*"),
+            bytes in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let sample = Sample { id, name, bytes };
+            for format in [Format::JSON, Format::POSTCARD] {
+                let mut out = Vec::new();
+                format.encode(&sample, &mut out).unwrap();
+                prop_assert_eq!(&format.decode::<Sample>(&out).unwrap(), &sample);
+            }
+        }
+
+        #[test]
+        fn decode_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for format in [Format::JSON, Format::POSTCARD] {
+                let _ = format.decode::<Sample>(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn left_over_bytes_are_an_error() {
+        assert!(Format::JSON.decode::<u8>(b"7 8").is_err());
+        assert!(Format::POSTCARD.decode::<u8>(&[7, 8]).is_err());
+    }
+
+    #[test]
+    fn an_unknown_format_is_refused_by_name() {
+        let error = Format(9).decode::<u8>(b"7").unwrap_err();
+        assert_eq!(error.to_string(), "payload format 9 is unknown; use json or postcard");
+    }
+}

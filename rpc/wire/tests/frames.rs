@@ -1,0 +1,177 @@
+//! The codec from outside: round trips, hostile bytes, limits, and the example of `PROTOCOL.md`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::{collection::vec, prelude::*};
+use rpc_wire::{
+    CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message, Reply,
+    ReplyWriter, Request, split_frame,
+};
+use std::time::Duration;
+
+fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    frame.encode(&mut out, DEFAULT_MAX_FRAME).unwrap();
+    out
+}
+
+fn round_trip(frame: &Frame<'_>) {
+    let bytes = encoded(frame);
+    let (body, rest) = split_frame(&bytes, DEFAULT_MAX_FRAME).unwrap().unwrap();
+    assert!(rest.is_empty());
+    assert_eq!(&Frame::decode(body).unwrap(), frame);
+    for cut in 0..bytes.len() {
+        assert_eq!(split_frame(&bytes[..cut], DEFAULT_MAX_FRAME), Ok(None));
+    }
+}
+
+proptest! {
+    #[test]
+    fn decode_undoes_encode(
+        id in any::<u64>(),
+        (version, format, max_frame, flag) in any::<(u16, u8, u32, bool)>(),
+        (service, instance, message) in ("[a-z/]{0,60}", "\\PC{0,60}", ".{0,80}"),
+        millis in proptest::option::of(0..u32::MAX),
+        code in 1..=u8::MAX,
+        kind in 0x80..=u8::MAX,
+        payload in vec(any::<u8>(), 0..100),
+    ) {
+        let id = CallId(id);
+        let hello = Hello { version, format: Format(format), max_frame, service: &service, instance: &instance };
+        let time_left = millis.map(|millis| Duration::from_millis(millis.into()));
+        for frame in [
+            Frame::Hello(hello),
+            Frame::GoAway(GoAway { last: id, code: Code(code), message: &message }),
+            Frame::Ping(id.0),
+            Frame::Pong(id.0),
+            Frame::Request(Request { id, method: &service, time_left, more: flag, payload: &payload }),
+            Frame::Message(Message { id, more: flag, payload: &payload }),
+            Frame::Reply(Reply::Ok { id, payload: &payload }),
+            Frame::Reply(Reply::Failed { id, code: Code(code), message: &message, not_run: flag }),
+            Frame::Cancel(id),
+            Frame::Unknown(kind),
+        ] {
+            round_trip(&frame);
+        }
+    }
+
+    #[test]
+    fn decode_never_panics_and_what_it_accepts_encodes_again(
+        kind in prop_oneof![1..0x14_u8, any::<u8>()],
+        tail in vec(any::<u8>(), 0..64),
+    ) {
+        let mut body = vec![kind];
+        body.extend(tail);
+        if let Ok(frame) = Frame::decode(&body) {
+            let bytes = encoded(&frame);
+            prop_assert_eq!(Frame::decode(&bytes[4..]).unwrap(), frame);
+        }
+    }
+
+    #[test]
+    fn splitting_any_bytes_stays_within_them(bytes in vec(any::<u8>(), 0..64), max in 0..64_usize) {
+        if let Ok(Some((body, rest))) = split_frame(&bytes, max) {
+            prop_assert!(body.len() <= max);
+            prop_assert_eq!(4 + body.len() + rest.len(), bytes.len());
+        }
+    }
+}
+
+#[test]
+fn a_frame_over_the_limit_is_refused_by_its_prefix_alone() {
+    let prefix = 1001_u32.to_be_bytes();
+    assert_eq!(split_frame(&prefix, 1000), Err(DecodeError::TooLong { len: 1001, max: 1000 }));
+    assert_eq!(split_frame(&[0xff; 4], 1000), Err(DecodeError::TooLong { len: 0xffff_ffff, max: 1000 }));
+}
+
+#[test]
+fn a_frame_that_the_receiver_would_refuse_is_not_written() {
+    let mut out = vec![1, 2, 3];
+    let frame = Frame::Reply(Reply::Ok { id: CallId(1), payload: &[0; 100] });
+    assert_eq!(frame.encode(&mut out, 110), Err(EncodeError::TooLong { len: 111, max: 110 }));
+    assert_eq!(out, [1, 2, 3]);
+    assert!(frame.encode(&mut out, 111).is_ok());
+}
+
+#[test]
+fn a_reply_writer_that_is_dropped_leaves_nothing() {
+    let mut out = vec![9];
+    let mut writer = ReplyWriter::new(&mut out, CallId(1));
+    writer.payload().extend_from_slice(b"half");
+    drop(writer);
+    assert_eq!(out, [9]);
+}
+
+#[test]
+fn a_method_name_over_255_bytes_is_an_error() {
+    let method = "m".repeat(256);
+    let request = Request { id: CallId(1), method: &method, time_left: None, more: false, payload: b"" };
+    let error = Frame::Request(request).encode(&mut Vec::new(), DEFAULT_MAX_FRAME).unwrap_err();
+    assert_eq!(error, EncodeError::FieldTooLong { what: "method", len: 256 });
+}
+
+#[test]
+fn unknown_kinds_are_skippable_from_128_on() {
+    let body = |kind| [&[kind][..], &[0; 9], b"whatever"].concat();
+    assert_eq!(Frame::decode(&body(0x80)), Ok(Frame::Unknown(0x80)));
+    assert_eq!(Frame::decode(&body(0x7f)), Err(DecodeError::UnknownKind(0x7f)));
+}
+
+#[test]
+fn an_http_request_is_not_a_hello() {
+    assert!(matches!(
+        split_frame(b"GET / HTTP/1.1\r\n", DEFAULT_MAX_FRAME),
+        Err(DecodeError::TooLong { .. })
+    ));
+    let not_ours = [&[1, 0][..], &[0; 8], b"HTTP/1.1"].concat();
+    assert_eq!(Frame::decode(&not_ours), Err(DecodeError::BadMagic));
+}
+
+#[test]
+fn a_hello_of_a_newer_version_may_have_more_fields() {
+    let hello = Hello { version: 1, format: Format::JSON, max_frame: 1 << 20, service: "s", instance: "i" };
+    let mut bytes = encoded(&Frame::Hello(hello));
+    bytes.extend_from_slice(b"more");
+    assert_eq!(Frame::decode(&bytes[4..]), Ok(Frame::Hello(hello)));
+}
+
+#[test]
+fn the_example_in_the_protocol_document_is_what_we_send() {
+    let frames = [
+        Frame::Hello(Hello {
+            version: 1,
+            format: Format::JSON,
+            max_frame: 4 << 20,
+            service: "demo",
+            instance: "",
+        }),
+        Frame::Hello(Hello {
+            version: 1,
+            format: Format::JSON,
+            max_frame: 4 << 20,
+            service: "demo",
+            instance: "4711-a1",
+        }),
+        Frame::Request(Request {
+            id: CallId(1),
+            method: "ping",
+            time_left: Some(Duration::from_millis(1500)),
+            more: false,
+            payload: br#"{"n":7}"#,
+        }),
+        Frame::Reply(Reply::Ok { id: CallId(1), payload: br#"{"n":7}"# }),
+    ];
+    let ours: Vec<String> = frames
+        .iter()
+        .map(|frame| encoded(frame).iter().map(|byte| format!("{byte:02x}")).collect())
+        .collect();
+    assert_eq!(documented(), ours);
+}
+
+/// The frames of the document's `hex` block: one per blank-line separated paragraph, comments after `#`.
+fn documented() -> Vec<String> {
+    let document = include_str!("../PROTOCOL.md");
+    let (_, block) = document.split_once("```hex\n").expect("a block of hex");
+    let (block, _) = block.split_once("```").expect("its end");
+    let without_comments = |line: &str| line.split('#').next().unwrap_or_default().replace(' ', "");
+    block.split("\n\n").map(|frame| frame.lines().map(without_comments).collect()).collect()
+}
