@@ -1,0 +1,103 @@
+//! Listeners that a parent binds once and its workers share.
+
+use crate::error::describe;
+use crate::{Error, process};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::{env, io};
+
+/// Binds a TCP listener for workers to share: the address may be reused at once after a restart, and `accept` does
+/// not block, so it can be handed to an async runtime as it is (`tokio::net::TcpListener::from_std`).
+///
+/// Call it before [`Prefork::run`](crate::Prefork::run) and move the listener into the worker function: children
+/// inherit it, and a connection goes to whichever worker accepts first. Port 0 lets the system choose.
+///
+/// # Errors
+/// [`Error::Bind`] names the address and the reason, for example that another process has the port.
+///
+/// ```
+/// let first = rpc_prefork::bind("127.0.0.1:0").unwrap();
+/// let taken = rpc_prefork::bind(first.local_addr().unwrap()).unwrap_err();
+/// assert!(taken.to_string().contains("in use"));
+/// ```
+pub fn bind(addr: impl ToSocketAddrs + std::fmt::Debug) -> Result<TcpListener, Error> {
+    let failed = |source| Error::Bind { addr: format!("{addr:?}").replace('"', ""), source };
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name resolves to no address");
+    for candidate in addr.to_socket_addrs().map_err(failed)? {
+        match bind_one(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(e) => last = e,
+        }
+    }
+    Err(failed(last))
+}
+
+/// The TCP listeners that systemd has bound for this process (socket activation), or that the program before this one
+/// [has handed over](crate::Prefork::hand_over), ready to be shared as those of [`bind`] are; none if there are none. They are given once: a second call gives none.
+///
+/// # Errors
+/// [`Error::Passed`] if what was passed is not open or no TCP listener.
+pub fn passed_by_systemd() -> Result<Vec<TcpListener>, Error> {
+    let var = |key| env::var(key).ok().and_then(|value| value.parse::<i32>().ok());
+    // Meant for another process, whose environment we happen to have.
+    if var("LISTEN_PID") != i32::try_from(std::process::id()).ok() {
+        return Ok(Vec::new());
+    }
+    let count = var("LISTEN_FDS").unwrap_or(0).clamp(0, MAX_PASSED);
+    let passed = process::take_passed(count).map_err(|errno| Error::Passed { problem: describe(errno) })?;
+    passed.into_iter().map(check).collect()
+}
+
+fn check(fd: OwnedFd) -> Result<TcpListener, Error> {
+    let failed = |e: io::Error| Error::Passed { problem: e.to_string() };
+    let socket = Socket::from(fd);
+    let is_tcp = matches!(socket.domain().map_err(failed)?, Domain::IPV4 | Domain::IPV6)
+        && socket.r#type().map_err(failed)? == Type::STREAM;
+    if !is_tcp || !socket.is_listener().map_err(failed)? {
+        return Err(Error::Passed {
+            problem: "it is no TCP listener; see ListenStream= in systemd.socket(5)".into(),
+        });
+    }
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket.into())
+}
+
+fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Connections that may wait while workers start or are replaced; the system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// More than anybody passes, and less than could wrap.
+const MAX_PASSED: i32 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_an_error_that_names_the_address_and_the_remedy() {
+        let first = bind("127.0.0.1:0").unwrap();
+        let addr = first.local_addr().unwrap().to_string();
+        let message = bind(addr.as_str()).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("cannot listen on {addr}: the address is in use")), "{message}");
+    }
+
+    #[test]
+    fn a_name_without_a_port_is_an_error_and_not_a_panic() {
+        assert!(matches!(bind("localhost"), Err(Error::Bind { .. })));
+    }
+
+    #[test]
+    fn accept_does_not_block() {
+        let listener = bind("127.0.0.1:0").unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+}

@@ -1,0 +1,420 @@
+//! The parent's loop: waits, tells the core what happened, does what it says. No rule of its own.
+
+mod forks;
+
+use crate::channel::{Message, ParentEnd, Received, WorkerEnd};
+use crate::clock::Clock;
+use crate::control::Control;
+use crate::error::{describe, doing};
+use crate::memory::{self, Schedule};
+use crate::millis::Millis;
+use crate::notify::Notifier;
+use crate::prefork::{Hooks, Prefork};
+use crate::process::{self, ForkError};
+use crate::supervisor::{Action, ChildId, Config, Event, Exit, MAX_WORKERS, Report, Request, Supervisor};
+use crate::upgrade::{self, Program};
+use crate::{Error, Options, Worker};
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signalfd::SignalFd;
+use nix::unistd::{Pid, getpid};
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::AsFd;
+
+/// See [`Prefork::run`].
+pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
+    let Prefork { options, hooks, listeners } = prefork;
+    if options.workers == 0 {
+        return Err(Error::Option { name: "workers", problem: "is 0; at least one is needed" });
+    }
+    if options.workers > MAX_WORKERS {
+        return Err(Error::Option { name: "workers", problem: "is over 1024" });
+    }
+    match process::count_threads().map_err(doing("count the parent's threads in /proc"))? {
+        1 => {}
+        threads => return Err(Error::Threads(threads)),
+    }
+    let predecessor = upgrade::predecessor();
+    let control =
+        options.control.as_deref().filter(|_| predecessor.is_none()).map(Control::bind).transpose()?;
+    let program = Program::of_this_process(listeners);
+    let signals = process::take_signals().map_err(doing("take over the parent's signals"))?;
+    let clock = Clock::start();
+    let core = Supervisor::new(config(&options, &hooks), clock.now());
+    let memory = Schedule::new(options.max_memory.is_some(), clock.now());
+    let children = BTreeMap::new();
+    let mut shell = Shell {
+        options,
+        hooks,
+        worker,
+        core,
+        clock,
+        signals: Some(signals),
+        notify: Notifier::from_env(clock.now()),
+        control,
+        memory,
+        program,
+        predecessor,
+        children,
+        pid: getpid(),
+        fatal: None,
+        done: false,
+    };
+    let result = shell.supervise();
+    if result.is_err() {
+        shell.kill_everything();
+    }
+    if let Some(control) = shell.control {
+        control.remove();
+    }
+    result.and(shell.fatal.map_or(Ok(()), Err))
+}
+
+fn config(options: &Options, hooks: &Hooks) -> Config {
+    Config {
+        workers: options.workers,
+        grace: options.grace.into(),
+        quick_grace: options.quick_grace.into(),
+        backoff_min: options.backoff_min.into(),
+        backoff_max: options.backoff_max.into(),
+        healthy_after: options.healthy_after.into(),
+        boot_failures: options.boot_failures,
+        boot_timeout: options.boot_timeout.map(Millis::from),
+        heartbeat_timeout: options.heartbeat_timeout.map(Millis::from),
+        max_memory: options.max_memory,
+        max_age: options.max_age.map(Millis::from),
+        helper_timeout: options.helper_timeout.into(),
+        upgrade_timeout: options.upgrade_timeout.into(),
+        helpers: hooks.unclean_death.is_some(),
+        seed: fastrand::u64(..),
+    }
+}
+
+struct Shell<F> {
+    options: Options,
+    hooks: Hooks,
+    worker: F,
+    core: Supervisor,
+    clock: Clock,
+    /// `None` in a child.
+    signals: Option<SignalFd>,
+    notify: Notifier,
+    control: Option<Control>,
+    memory: Schedule,
+    program: Program,
+    /// Who has started this program anew; `None` when it knows that we are ready.
+    predecessor: Option<WorkerEnd>,
+    children: BTreeMap<ChildId, Child>,
+    pid: Pid,
+    /// Why the parent has to stop though nobody asked it to.
+    fatal: Option<Error>,
+    done: bool,
+}
+
+/// What the shell knows of a child.
+struct Child {
+    pid: Pid,
+    slot: u32,
+    channel: Option<ParentEnd>,
+    note: Vec<u8>,
+    last_words: Option<String>,
+    /// Set when it has been reaped: it stays until the core's reaction has been performed, and is never signalled.
+    exit: Option<Exit>,
+}
+
+impl Child {
+    fn new(pid: Pid, slot: u32, channel: Option<ParentEnd>) -> Self {
+        Self { pid, slot, channel, note: Vec::new(), last_words: None, exit: None }
+    }
+
+    /// Keeps what the core need not know, and gives what it must.
+    fn told(&mut self, id: ChildId, message: Message) -> Vec<Event> {
+        match message {
+            Message::Heartbeat => vec![],
+            Message::Tired => vec![Event::Tired(id)],
+            Message::LastWords(words) => {
+                self.last_words = Some(words);
+                vec![]
+            }
+            Message::Note(note) => {
+                self.note = note;
+                vec![Event::Noted(id, !self.note.is_empty())]
+            }
+            Message::Ready(note) => {
+                self.note = note;
+                vec![Event::Noted(id, !self.note.is_empty()), Event::Ready(id)]
+            }
+        }
+    }
+}
+
+impl<F: FnMut(Worker) -> i32> Shell<F> {
+    fn supervise(&mut self) -> Result<(), Error> {
+        self.tell(Event::Timeout);
+        while !self.done {
+            self.wait()?;
+            self.notify.tick(self.clock.now());
+            self.read_signals()?;
+            for id in self.children.keys().copied().collect::<Vec<_>>() {
+                self.read_channel(id, MESSAGES_AT_ONCE);
+            }
+            self.reap()?;
+            self.measure_memory();
+            self.tell(Event::Timeout);
+            if let Some(control) = &self.control {
+                control.answer(|| self.status());
+            }
+        }
+        Ok(())
+    }
+
+    fn measure_memory(&mut self) {
+        if self.memory.is_due(self.clock.now()) {
+            let workers: Vec<_> = self.children.iter().map(|(id, child)| (*id, child.pid)).collect();
+            for (id, pid) in workers {
+                if let Some(bytes) = memory::resident(pid) {
+                    self.tell(Event::Memory(id, bytes));
+                }
+            }
+        }
+    }
+
+    fn status(&self) -> String {
+        let now = self.clock.now();
+        let mut text = format!("parent (pid {}) {}, up {now}\n", self.pid, self.core.state());
+        for status in self.core.status(now) {
+            let pid = self.children.get(&status.id).map_or(0, |child| child.pid.as_raw());
+            text.push_str(&format!("{}\n", status.line(pid)));
+        }
+        text
+    }
+
+    /// Waits for a signal, a message or the core's deadline.
+    fn wait(&self) -> Result<(), Error> {
+        let now = self.clock.now();
+        let deadline = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        let timeout = deadline.map_or(PollTimeout::NONE, |at| {
+            // Rounded up by what the clock rounded down, so that it is never a moment too early.
+            let Millis(ms) = at.since(now).after(Millis(1));
+            PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
+        });
+        let channels = self.children.values().filter_map(|child| child.channel.as_ref());
+        let ours = self.signals.iter().map(AsFd::as_fd).chain(self.control.iter().map(AsFd::as_fd));
+        let mut fds: Vec<_> =
+            ours.chain(channels.map(AsFd::as_fd)).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        match poll(&mut fds, timeout) {
+            // Interrupted by a signal that is not ours: the caller looks at everything and comes back.
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(doing("wait for signals and workers")(errno)),
+        }
+    }
+
+    fn read_signals(&mut self) -> Result<(), Error> {
+        while let Some(signals) = &self.signals {
+            let info = match signals.read_signal() {
+                Ok(Some(info)) => info,
+                Ok(None) => return Ok(()),
+                Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(doing("read the parent's signals")(errno)),
+            };
+            let request = match libc::c_int::try_from(info.ssi_signo) {
+                Ok(libc::SIGTERM) => Request::Terminate,
+                Ok(libc::SIGINT) => Request::Interrupt,
+                Ok(libc::SIGQUIT) => Request::Quit,
+                Ok(libc::SIGHUP) => Request::Reload,
+                Ok(libc::SIGTTIN) => Request::More,
+                Ok(libc::SIGTTOU) => Request::Fewer,
+                Ok(libc::SIGUSR1) => Request::User,
+                Ok(libc::SIGUSR2) if self.program.has_listeners() => Request::Upgrade,
+                Ok(libc::SIGUSR2) => {
+                    tracing::warn!("SIGUSR2: no listener to hand over; going on");
+                    continue;
+                }
+                // CHLD has done its work by waking us: `reap` looks for itself.
+                _ => continue,
+            };
+            self.tell(Event::Signal(request));
+        }
+        Ok(())
+    }
+
+    fn read_channel(&mut self, id: ChildId, limit: usize) {
+        for _ in 0..limit {
+            let Some(child) = self.children.get_mut(&id) else { return };
+            let received = child.channel.as_ref().map_or(Received::Nothing, ParentEnd::receive);
+            let message = match received {
+                Received::Nothing => return,
+                Received::Closed => {
+                    child.channel = None;
+                    return;
+                }
+                Received::Message(message) => message,
+            };
+            let events = child.told(id, message);
+            for event in events.into_iter().chain([Event::Heard(id)]) {
+                self.tell(event);
+            }
+        }
+    }
+
+    /// Reaps until nothing is left: one `CHLD` may stand for many exits.
+    fn reap(&mut self) -> Result<(), Error> {
+        while let Some(pid) = process::next_dead().map_err(doing("look for dead children"))? {
+            let id = self.children.iter().find(|(_, c)| c.pid == pid && c.exit.is_none()).map(|(id, _)| *id);
+            if id.is_some() {
+                // What it leaves behind goes with it. Now, while its pid, and with it the group's, is still its own.
+                process::kill_group(pid);
+            }
+            let exit = process::reap(pid).map_err(doing("reap a dead child"))?;
+            let Some(id) = id else {
+                tracing::debug!("reaped a process that was not ours (pid {pid})");
+                continue;
+            };
+            self.read_channel(id, usize::MAX);
+            if let Some(child) = self.children.get_mut(&id) {
+                child.channel = None;
+                child.exit = Some(exit);
+            }
+            self.tell(Event::Exited(id, exit));
+            self.children.remove(&id);
+        }
+        Ok(())
+    }
+
+    /// Hands an event to the core and does what follows, failures of that included.
+    fn tell(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            self.core.handle(self.clock.now(), event);
+            while let Some(action) = self.core.poll_action() {
+                events.extend(self.perform(action));
+            }
+        }
+    }
+
+    /// Does one thing; what comes back are the events of its failure.
+    fn perform(&mut self, action: Action) -> Vec<Event> {
+        match action {
+            Action::Spawn { id, slot } => {
+                return self.spawn(id, slot).map_or_else(|e| self.failed(id, e), |()| vec![]);
+            }
+            Action::Help { id, dead } => {
+                return self.help(id, dead).map_or_else(|e| self.failed(id, e), |()| vec![]);
+            }
+            Action::Upgrade(id) => {
+                return self.upgrade(id).map_or_else(|why| vec![Event::ForkFailed(id, why)], |()| vec![]);
+            }
+            Action::HandOver(id) => {
+                self.children.remove(&id);
+                // The new one speaks from now on.
+                self.notify = Notifier::default();
+            }
+            Action::Stop(id, stop) => {
+                if let Some(pid) = self.living(id)
+                    && let Err(errno) = process::ask_to_leave(pid, stop)
+                {
+                    tracing::warn!("cannot ask pid {pid} to leave: {}", describe(errno));
+                }
+            }
+            Action::Abort(id) => {
+                if let Some(pid) = self.living(id)
+                    && let Err(errno) = process::abort(pid)
+                {
+                    tracing::warn!("cannot abort pid {pid}: {}", describe(errno));
+                }
+            }
+            Action::Kill(id) => {
+                if let Some(pid) = self.living(id) {
+                    process::kill_group(pid);
+                }
+            }
+            Action::AllReady => {
+                if let Some(hook) = self.hooks.ready.take() {
+                    hook();
+                }
+                self.relieve_the_predecessor();
+            }
+            Action::PassOn(id) => {
+                if let Some(pid) = self.living(id)
+                    && let Err(errno) = process::pass_on_usr1(pid)
+                {
+                    tracing::warn!("cannot pass USR1 on to pid {pid}: {}", describe(errno));
+                }
+            }
+            Action::UserHook => {
+                if let Some(hook) = &mut self.hooks.usr1 {
+                    hook();
+                }
+            }
+            Action::GiveUp(dead) => {
+                let dead = self.children.get_mut(&dead);
+                self.fatal = dead.and_then(|child| {
+                    let last_words = child.last_words.take();
+                    Some(Error::Boot { slot: child.slot, exit: child.exit?, last_words })
+                });
+            }
+            Action::Report(report) => self.log(&report),
+            Action::Exit => self.done = true,
+        }
+        vec![]
+    }
+
+    /// All workers serve: what the program before this one still has of the service becomes ours.
+    fn relieve_the_predecessor(&mut self) {
+        let Some(predecessor) = self.predecessor.take() else { return };
+        if let Some(path) = &self.options.control {
+            match Control::take_over(path) {
+                Ok(control) => self.control = Some(control),
+                Err(error) => tracing::warn!("nobody can ask for the status: {error}"),
+            }
+        }
+        if let Err(errno) = predecessor.ready(&[]) {
+            tracing::warn!("the program before this one does not listen: {}", describe(errno));
+        }
+    }
+
+    fn failed(&mut self, id: ChildId, error: ForkError) -> Vec<Event> {
+        match error {
+            ForkError::System(errno) => vec![Event::ForkFailed(id, describe(errno))],
+            ForkError::Threads(threads) => {
+                let error = Error::Threads(threads);
+                let events =
+                    vec![Event::ForkFailed(id, error.to_string()), Event::Signal(Request::CannotFork)];
+                self.fatal = Some(error);
+                events
+            }
+        }
+    }
+
+    /// The pid of a child that has not been reaped.
+    fn living(&self, id: ChildId) -> Option<Pid> {
+        self.children.get(&id).filter(|child| child.exit.is_none()).map(|child| child.pid)
+    }
+
+    fn log(&self, report: &Report) {
+        let pid = report.child().and_then(|id| self.children.get(&id)).map_or(0, |child| child.pid.as_raw());
+        let line = report.line(pid).to_string();
+        self.notify.report(report, pid, &line);
+        if report.is_warning() {
+            tracing::warn!("{line}");
+        } else {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// The way out when the loop itself has failed: no child may outlive it.
+    fn kill_everything(&mut self) {
+        for child in self.children.values().filter(|child| child.exit.is_none()) {
+            process::kill_group(child.pid);
+            let _ = process::reap(child.pid);
+        }
+        self.children.clear();
+    }
+}
+
+/// How many messages of one worker are read before others get their turn.
+const MESSAGES_AT_ONCE: usize = 64;

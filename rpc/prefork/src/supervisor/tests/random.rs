@@ -1,0 +1,124 @@
+//! Random histories.
+
+use super::world::{World, config};
+use crate::supervisor::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// One thing that may happen; numbers choose among whoever is alive.
+#[derive(Clone, Debug)]
+enum Op {
+    Signal(Request),
+    Exit(usize, Exit),
+    Ready(usize),
+    Heard(usize),
+    Tired(usize),
+    Noted(usize, bool),
+    /// Something is told of a child that is long gone.
+    Stale(usize),
+    FailForks(u32),
+    Advance(u64),
+    ToDeadline,
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let stop = prop_oneof![Just(Request::Terminate), Just(Request::Interrupt), Just(Request::Quit)];
+    let change = prop_oneof![Just(Request::Reload), Just(Request::More), Just(Request::Fewer)];
+    let exit = prop_oneof![(0..3).prop_map(Exit::Status), (1..64).prop_map(Exit::Signal)];
+    prop_oneof![
+        1 => stop.prop_map(Op::Signal),
+        4 => change.prop_map(Op::Signal),
+        1 => Just(Op::Signal(Request::Upgrade)),
+        8 => (any::<usize>(), exit).prop_map(|(who, exit)| Op::Exit(who, exit)),
+        8 => any::<usize>().prop_map(Op::Ready),
+        4 => any::<usize>().prop_map(Op::Heard),
+        2 => any::<usize>().prop_map(Op::Tired),
+        4 => any::<(usize, bool)>().prop_map(|(who, noted)| Op::Noted(who, noted)),
+        1 => any::<usize>().prop_map(Op::Stale),
+        2 => (0..4_u32).prop_map(Op::FailForks),
+        4 => (0..40_000_u64).prop_map(Op::Advance),
+        8 => Just(Op::ToDeadline),
+    ]
+}
+
+fn perform(world: &mut World, op: &Op) {
+    let alive: Vec<_> = world.alive().collect();
+    let pick = |who: &usize| (!alive.is_empty()).then(|| alive[who % alive.len()]);
+    match op {
+        Op::Signal(request) => world.signal(*request),
+        Op::Exit(who, exit) => pick(who).into_iter().for_each(|id| world.exit(id, *exit)),
+        Op::Ready(who) => pick(who).into_iter().for_each(|id| world.event(Event::Ready(id))),
+        Op::Heard(who) => pick(who).into_iter().for_each(|id| world.event(Event::Heard(id))),
+        Op::Tired(who) => pick(who).into_iter().for_each(|id| world.event(Event::Tired(id))),
+        Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.event(Event::Noted(id, *noted))),
+        Op::Stale(who) => {
+            if let Some(id) = world.reaped.get(who % world.reaped.len().max(1)).copied() {
+                world.event(Event::Ready(id));
+                world.event(Event::Noted(id, true));
+                world.event(Event::Exited(id, Exit::Signal(9)));
+                world.event(Event::ForkFailed(id, String::new()));
+            }
+        }
+        Op::FailForks(n) => world.failing_forks = *n,
+        Op::Advance(by) => world.advance(*by),
+        Op::ToDeadline => world.let_time_pass(),
+    }
+}
+
+fn any_config() -> impl Strategy<Value = Config> {
+    (1..5_u32, 1..6_u32, any::<[bool; 3]>()).prop_map(|(workers, boot_failures, [boot, heartbeat, age])| {
+        Config {
+            boot_failures,
+            boot_timeout: boot.then_some(Millis(8_000)),
+            heartbeat_timeout: heartbeat.then_some(Millis(3_000)),
+            max_age: age.then_some(Millis(60_000)),
+            ..config(workers)
+        }
+    })
+}
+
+/// What keeps the service running, and running here.
+fn harmless(op: &Op) -> bool {
+    !matches!(op, Op::Signal(Request::Terminate | Request::Interrupt | Request::Quit | Request::Upgrade))
+}
+
+proptest! {
+    /// The promises that [`World`] checks at every step hold in any history, and after a signal the end comes, even
+    /// if children listen to nothing but `KILL`.
+    #[test]
+    fn any_history_keeps_the_promises_and_ends_after_term(config in any_config(), ops in vec(any_op(), 0..80)) {
+        let mut world = World::new(config);
+        for op in &ops {
+            if world.exited { break; }
+            perform(&mut world, op);
+        }
+        if !world.exited {
+            world.signal(Request::Terminate);
+        }
+        for _ in 0..200 {
+            if world.exited { break; }
+            world.let_time_pass();
+        }
+        prop_assert!(world.exited, "does not end: {:?}", world.core);
+    }
+
+    /// Whatever happened before, once everybody does what is asked, every slot has one worker, each of them ready, and
+    /// a rolling restart comes to its end.
+    #[test]
+    fn any_history_heals_when_everybody_obeys(workers in 1..5_u32, ops in vec(any_op(), 0..60)) {
+        let mut world = World::new(config(workers));
+        ops.iter().filter(|op| harmless(op)).for_each(|op| perform(&mut world, op));
+        world.failing_forks = 0;
+        let before: Vec<_> = world.workers.keys().copied().collect();
+        world.signal(Request::Reload);
+        for _ in 0..200 {
+            if !world.core.reloading && world.workers.len() == world.wanted { break; }
+            world.everybody_obeys();
+        }
+        let mut slots = world.slots();
+        slots.sort_unstable();
+        prop_assert_eq!(slots, (0..u32::try_from(world.wanted).unwrap()).collect::<Vec<_>>());
+        prop_assert!(before.iter().all(|id| !world.workers.contains_key(id)), "somebody was not replaced");
+        prop_assert!(world.log.iter().any(|line| line.contains("have been replaced")), "{:#?}", world.log);
+    }
+}

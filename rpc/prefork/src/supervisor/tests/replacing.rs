@@ -1,0 +1,229 @@
+//! Rolling restarts, more and fewer workers, hung workers, and those that cannot boot.
+
+use super::world::{World, config, ready_world};
+use crate::supervisor::*;
+
+#[test]
+fn hup_replaces_one_worker_at_a_time_and_each_serves_until_its_successor_does() {
+    let mut world = ready_world(2);
+    let old = [world.worker(0), world.worker(1)];
+    world.signal(Request::Reload);
+    assert_eq!(world.slots(), [0, 1, 0]);
+    assert!(world.asked.is_empty(), "the successor is not ready yet");
+    let first = *world.workers.keys().last().unwrap();
+    world.becomes_ready(first);
+    assert_eq!(world.asked, BTreeMap::from([(old[0], Stop::Graceful)]));
+    assert_eq!(world.workers.len(), 3, "the next one waits until the old one is gone");
+    world.exit(old[0], Exit::Status(0));
+    assert_eq!(world.slots(), [1, 0, 1]);
+    world.all_become_ready();
+    world.exit(old[1], Exit::Status(0));
+    assert_eq!(world.slots(), [0, 1]);
+    assert_eq!(world.log.last().unwrap(), "all 2 workers have been replaced");
+}
+
+#[test]
+fn a_successor_that_does_not_become_ready_leaves_the_old_worker_in_its_place() {
+    let mut world = World::new(Config { boot_failures: 2, ..config(1) });
+    world.all_become_ready();
+    let old = world.worker(0);
+    world.signal(Request::Reload);
+    for _ in 0..5 {
+        world.exit(*world.workers.keys().last().unwrap(), Exit::Status(3));
+        assert!(world.log.last().unwrap().contains("before it was ready; restarting in "), "{:?}", world.log);
+        world.let_time_pass();
+        assert_eq!(world.workers.len(), 2);
+    }
+    assert!(world.asked.is_empty() && world.workers.contains_key(&old) && !world.gave_up);
+}
+
+#[test]
+fn a_worker_that_dies_while_its_successor_boots_is_replaced_by_it() {
+    let mut world = ready_world(1);
+    world.signal(Request::Reload);
+    world.exit(world.worker(0), Exit::Signal(9));
+    assert_eq!(world.workers.len(), 1);
+    world.all_become_ready();
+    assert_eq!(world.workers.len(), 1);
+    assert!(world.asked.is_empty());
+    assert_eq!(world.log.last().unwrap(), "all 1 workers have been replaced");
+}
+
+#[test]
+fn term_interrupts_a_rolling_restart() {
+    let mut world = ready_world(2);
+    world.signal(Request::Reload);
+    world.signal(Request::Terminate);
+    assert_eq!(world.asked.len(), 3);
+    for id in world.alive().collect::<Vec<_>>() {
+        world.exit(id, Exit::Status(0));
+    }
+    assert!(world.exited);
+}
+
+#[test]
+fn quit_hurries_those_that_are_leaving_already() {
+    let mut world = ready_world(1);
+    let old = world.worker(0);
+    world.signal(Request::Reload);
+    world.all_become_ready();
+    assert_eq!(world.asked[&old], Stop::Graceful);
+    world.signal(Request::Quit);
+    assert_eq!(world.asked[&old], Stop::Quick);
+    world.advance(2_000);
+    assert_eq!(world.killed.len(), 2);
+}
+
+#[test]
+fn ttin_and_ttou_change_the_number_down_to_one() {
+    let mut world = ready_world(1);
+    world.signal(Request::More);
+    world.signal(Request::More);
+    assert_eq!(world.slots(), [0, 1, 2]);
+    world.all_become_ready();
+    let last = world.worker(2);
+    for _ in 0..4 {
+        world.signal(Request::Fewer);
+    }
+    assert_eq!(world.asked.len(), 2);
+    assert!(world.asked.contains_key(&last));
+    for id in world.asked.keys().copied().collect::<Vec<_>>() {
+        world.exit(id, Exit::Status(0));
+    }
+    assert_eq!(world.slots(), [0]);
+    assert_eq!(world.core.poll_deadline(), None);
+    assert_eq!(world.log.iter().filter(|line| line.starts_with("SIGTTOU: keeping 1 workers")).count(), 3);
+}
+
+#[test]
+fn workers_on_their_way_out_count_when_new_ones_are_asked_for() {
+    let mut world = ready_world(3);
+    world.signal(Request::Fewer);
+    world.signal(Request::Fewer);
+    world.signal(Request::More);
+    assert_eq!(world.workers.len(), 3, "no fourth process while two are leaving");
+    world.exit(world.worker(2), Exit::Status(0));
+    assert_eq!(world.slots(), [0, 1, 1]);
+}
+
+#[test]
+fn a_silent_worker_is_aborted_then_killed_then_replaced() {
+    let mut world = World::new(Config { heartbeat_timeout: Some(Millis(3_000)), ..config(2) });
+    world.all_become_ready();
+    let silent = world.worker(0);
+    for _ in 0..3 {
+        world.advance(1_000);
+        world.event(Event::Heard(world.worker(1)));
+    }
+    assert_eq!(world.aborted.iter().collect::<Vec<_>>(), [&silent]);
+    assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) has been silent for 3.0 s; aborting it");
+    world.advance(1_999);
+    assert!(!world.killed.contains(&silent));
+    world.event(Event::Heard(world.worker(1)));
+    world.advance(1);
+    assert!(world.killed.contains(&silent));
+    world.exit(silent, Exit::Signal(9));
+    world.let_time_pass();
+    assert_eq!(world.slots(), [1, 0]);
+}
+
+#[test]
+fn a_worker_with_too_much_memory_is_replaced_once_it_is_healthy_and_only_then() {
+    let mut world = World::new(Config { max_memory: Some(100 << 20), ..config(1) });
+    let first = world.worker(0);
+    world.event(Event::Memory(first, 200 << 20));
+    world.all_become_ready();
+    world.advance(9_999);
+    world.event(Event::Memory(first, 200 << 20));
+    world.advance(1);
+    world.event(Event::Memory(first, 100 << 20));
+    assert_eq!(world.workers.len(), 1, "not ready, not healthy, not too much");
+    world.event(Event::Memory(first, 101 << 20));
+    assert_eq!(world.slots(), [0, 0]);
+    assert!(world.log.iter().any(|line| line == "worker 0 (pid 7) has 101 MiB of memory, which is too much"));
+    world.event(Event::Memory(first, 102 << 20));
+    assert!(world.asked.is_empty(), "its successor is not ready yet");
+    world.becomes_ready(*world.workers.keys().last().unwrap());
+    assert_eq!(world.asked, BTreeMap::from([(first, Stop::Graceful)]));
+    assert_eq!(world.log.iter().filter(|line| line.contains("too much")).count(), 1);
+}
+
+#[test]
+fn a_slow_starter_is_not_taken_for_hung() {
+    let mut world = World::new(Config { heartbeat_timeout: Some(Millis(3_000)), ..config(1) });
+    world.advance(3_600_000);
+    assert!(world.aborted.is_empty());
+    world.all_become_ready();
+    assert!(world.aborted.is_empty());
+
+    let mut world = World::new(Config { boot_timeout: Some(Millis(60_000)), ..config(1) });
+    world.advance(59_999);
+    assert!(world.aborted.is_empty());
+    world.advance(1);
+    assert_eq!(world.aborted.len(), 1);
+}
+
+#[test]
+fn a_worker_is_not_hung_before_all_that_it_said_has_been_read() {
+    let mut world = World::new(Config { heartbeat_timeout: Some(Millis(3_000)), ..config(2) });
+    world.all_become_ready();
+    // The parent itself was stopped for a while; the messages of both wait, and one is read before the other.
+    world.now = world.now.after(Millis(60_000));
+    world.event(Event::Heard(world.worker(0)));
+    world.event(Event::Heard(world.worker(1)));
+    world.event(Event::Timeout);
+    assert!(world.aborted.is_empty());
+}
+
+#[test]
+fn age_and_tiredness_replace_a_worker_as_hup_does() {
+    let mut world = World::new(Config { max_age: Some(Millis(60_000)), ..config(2) });
+    world.all_become_ready();
+    world.advance(53_999);
+    assert_eq!(world.workers.len(), 2);
+    world.advance(6_001);
+    assert_eq!(world.workers.len(), 3, "one at a time");
+
+    let mut world = ready_world(2);
+    world.event(Event::Tired(world.worker(1)));
+    assert_eq!(world.slots(), [0, 1, 1]);
+}
+
+#[test]
+fn when_nobody_can_boot_the_service_gives_up() {
+    let mut world = World::new(Config { boot_failures: 3, ..config(2) });
+    for round in 0..3 {
+        assert!(!world.gave_up, "after {round}");
+        world.exit(world.worker(1), Exit::Status(3));
+        if round < 2 {
+            world.let_time_pass();
+        }
+    }
+    assert!(world.gave_up);
+    assert!(world.log.iter().any(|line| line.starts_with("worker 1 could not boot 3 times in a row")));
+    world.exit(world.worker(0), Exit::Status(0));
+    assert!(world.exited);
+}
+
+#[test]
+fn a_short_ready_moment_does_not_end_a_streak_of_boot_failures() {
+    let mut world = World::new(Config { boot_failures: 2, ..config(1) });
+    world.exit(world.worker(0), Exit::Status(3));
+    world.let_time_pass();
+    world.all_become_ready();
+    world.exit(world.worker(0), Exit::Status(3));
+    world.let_time_pass();
+    world.exit(world.worker(0), Exit::Status(3));
+    assert!(world.gave_up);
+}
+
+#[test]
+fn as_long_as_one_worker_serves_the_service_does_not_give_up() {
+    let mut world = World::new(Config { boot_failures: 1, ..config(2) });
+    world.becomes_ready(world.worker(0));
+    for _ in 0..10 {
+        world.exit(world.worker(1), Exit::Status(3));
+        world.let_time_pass();
+    }
+    assert!(!world.gave_up);
+}

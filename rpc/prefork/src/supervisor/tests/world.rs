@@ -1,0 +1,249 @@
+//! Plays the operating system, and checks every promise of the core as it goes.
+
+use crate::millis::Millis;
+use crate::supervisor::*;
+use std::collections::BTreeSet;
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct World {
+    pub(super) core: Supervisor,
+    pub(super) config: Config,
+    pub(super) now: Millis,
+    pub(super) workers: BTreeMap<ChildId, u32>,
+    pub(super) helpers: BTreeSet<ChildId>,
+    pub(super) programs: BTreeSet<ChildId>,
+    /// Sent KILL: whoever is here dies without asking.
+    pub(super) killed: BTreeSet<ChildId>,
+    pub(super) aborted: BTreeSet<ChildId>,
+    pub(super) asked: BTreeMap<ChildId, Stop>,
+    pub(super) reaped: Vec<ChildId>,
+    pub(super) log: Vec<String>,
+    pub(super) all_ready: u32,
+    pub(super) gave_up: bool,
+    pub(super) handed_over: bool,
+    pub(super) exited: bool,
+    /// How many workers have been asked for.
+    pub(super) wanted: usize,
+    /// How many of the next forks fail.
+    pub(super) failing_forks: u32,
+    seen: BTreeSet<ChildId>,
+}
+
+impl World {
+    pub(super) fn new(config: Config) -> Self {
+        let now = Millis(1_000);
+        let mut world = Self {
+            core: Supervisor::new(config.clone(), now),
+            wanted: config.workers as usize,
+            config,
+            now,
+            workers: BTreeMap::new(),
+            helpers: BTreeSet::new(),
+            programs: BTreeSet::new(),
+            killed: BTreeSet::new(),
+            aborted: BTreeSet::new(),
+            asked: BTreeMap::new(),
+            reaped: Vec::new(),
+            log: Vec::new(),
+            all_ready: 0,
+            gave_up: false,
+            handed_over: false,
+            exited: false,
+            failing_forks: 0,
+            seen: BTreeSet::new(),
+        };
+        world.drain();
+        world
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.core.handle(self.now, event);
+        self.drain();
+    }
+
+    pub(super) fn signal(&mut self, request: Request) {
+        match request {
+            Request::More => self.wanted += 1,
+            Request::Fewer => self.wanted = self.wanted.saturating_sub(1).max(1),
+            _ => {}
+        }
+        self.event(Event::Signal(request));
+    }
+
+    fn drain(&mut self) {
+        let mut failed = Vec::new();
+        while let Some(action) = self.core.poll_action() {
+            assert!(!self.exited, "{action:?} after the end");
+            failed.extend(self.perform(&action));
+        }
+        for id in failed {
+            self.event(Event::ForkFailed(id, "no resources".into()));
+        }
+        assert!(self.all_ready <= 1);
+        assert!(
+            self.exited || self.core.poll_deadline().is_some() || self.alive().count() > 0,
+            "stuck: nothing to wait for\n{:?}",
+            self.core
+        );
+    }
+
+    /// Does it, and gives the child that could not be forked.
+    fn perform(&mut self, action: &Action) -> Option<ChildId> {
+        match action.clone() {
+            Action::Spawn { id, slot } => {
+                assert!((slot as usize) < self.wanted, "{slot}");
+                assert!(self.seen.insert(id), "{id:?} was given twice");
+                if self.fork_fails() {
+                    return Some(id);
+                }
+                self.workers.insert(id, slot);
+                assert!(self.workers.len() <= self.wanted + 1, "too many: {:?}", self.workers);
+            }
+            Action::Help { id, dead } => {
+                assert!(self.config.helpers);
+                assert!(self.seen.insert(id), "{id:?} was given twice");
+                assert_eq!(self.reaped.last(), Some(&dead), "help for one whose note is gone");
+                if self.fork_fails() {
+                    return Some(id);
+                }
+                self.helpers.insert(id);
+            }
+            Action::Upgrade(id) => {
+                assert!(self.seen.insert(id), "{id:?} was given twice");
+                assert!(self.programs.is_empty() && !self.handed_over, "one upgrade at a time");
+                if self.fork_fails() {
+                    return Some(id);
+                }
+                self.programs.insert(id);
+            }
+            Action::HandOver(id) => {
+                assert!(self.programs.remove(&id), "handed over to nobody");
+                assert!(!self.asked.contains_key(&id), "handed over to one that was told to leave");
+                self.handed_over = true;
+            }
+            Action::Stop(id, stop) => {
+                let asks = self.workers.contains_key(&id) || self.programs.contains(&id);
+                assert!(asks, "asked {id:?}, which is no living worker or program");
+                assert!(self.asked.insert(id, stop) < Some(stop), "asked {id:?} twice");
+            }
+            Action::Abort(id) => {
+                assert!(self.workers.contains_key(&id), "aborted {id:?}, which is no living worker");
+                assert!(self.aborted.insert(id), "aborted {id:?} twice");
+            }
+            Action::Kill(id) => {
+                assert!(self.alive().any(|alive| alive == id), "killed {id:?}, which is not alive");
+                self.killed.insert(id);
+            }
+            Action::GiveUp(dead) => {
+                assert_eq!(self.reaped.last(), Some(&dead), "gave up for one whose last words are gone");
+                self.gave_up = true;
+            }
+            Action::AllReady => self.all_ready += 1,
+            Action::PassOn(id) => {
+                assert!(self.workers.contains_key(&id), "signalled {id:?}, which is no living worker");
+            }
+            Action::UserHook => {}
+            Action::Report(report) => self.log.push(report.line(7).to_string()),
+            Action::Exit => {
+                assert_eq!(self.alive().count(), 0, "left children behind");
+                self.exited = true;
+            }
+        }
+        None
+    }
+
+    fn fork_fails(&mut self) -> bool {
+        let fails = self.failing_forks > 0;
+        self.failing_forks = self.failing_forks.saturating_sub(1);
+        fails
+    }
+
+    pub(super) fn alive(&self) -> impl Iterator<Item = ChildId> {
+        self.workers.keys().chain(&self.helpers).chain(&self.programs).copied()
+    }
+
+    /// The worker in a slot, the oldest if there are two.
+    pub(super) fn worker(&self, slot: u32) -> ChildId {
+        *self.workers.iter().find(|(_, s)| **s == slot).unwrap().0
+    }
+
+    pub(super) fn slots(&self) -> Vec<u32> {
+        self.workers.values().copied().collect()
+    }
+
+    pub(super) fn exit(&mut self, id: ChildId, exit: Exit) {
+        let known =
+            self.workers.remove(&id).is_some() || self.helpers.remove(&id) || self.programs.remove(&id);
+        assert!(known);
+        self.killed.remove(&id);
+        self.reaped.push(id);
+        self.event(Event::Exited(id, exit));
+    }
+
+    pub(super) fn advance(&mut self, by: u64) {
+        self.now = self.now.after(Millis(by));
+        self.event(Event::Timeout);
+    }
+
+    /// Only time passes and the killed die: what the most stubborn children cannot prevent.
+    pub(super) fn let_time_pass(&mut self) {
+        if let Some(id) = self.killed.first().copied() {
+            self.exit(id, Exit::Signal(9));
+        } else if let Some(at) = self.core.poll_deadline() {
+            self.now = self.now.max(at);
+            self.event(Event::Timeout);
+        }
+    }
+
+    pub(super) fn becomes_ready(&mut self, id: ChildId) {
+        self.event(Event::Noted(id, true));
+        self.event(Event::Ready(id));
+    }
+
+    pub(super) fn all_become_ready(&mut self) {
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            self.becomes_ready(id);
+        }
+    }
+
+    /// One round of a world in which everybody does what is asked.
+    pub(super) fn everybody_obeys(&mut self) {
+        for id in self.workers.keys().copied().collect::<Vec<_>>() {
+            if self.killed.contains(&id) || self.aborted.contains(&id) {
+                self.exit(id, Exit::Signal(9));
+            } else if self.asked.contains_key(&id) {
+                self.exit(id, Exit::Status(0));
+            } else {
+                self.event(Event::Ready(id));
+            }
+        }
+        self.let_time_pass();
+    }
+}
+
+pub(super) fn config(workers: u32) -> Config {
+    Config {
+        workers,
+        grace: Millis(30_000),
+        quick_grace: Millis(2_000),
+        backoff_min: Millis(100),
+        backoff_max: Millis(5_000),
+        healthy_after: Millis(10_000),
+        boot_failures: u32::MAX,
+        boot_timeout: None,
+        heartbeat_timeout: None,
+        max_age: None,
+        max_memory: None,
+        helper_timeout: Millis(5_000),
+        upgrade_timeout: Millis(60_000),
+        helpers: true,
+        seed: 7,
+    }
+}
+
+pub(super) fn ready_world(workers: u32) -> World {
+    let mut world = World::new(config(workers));
+    world.all_become_ready();
+    world
+}

@@ -1,0 +1,45 @@
+//! The hot upgrade: the program is started anew beside us, and we leave when it is ready, or stay if it is not.
+
+use super::child::{Child, Role};
+use super::{Action, ChildId, Phase, Report, Request, Stop, Supervisor};
+use crate::millis::Millis;
+
+impl Supervisor {
+    pub(super) fn start_upgrade(&mut self, now: Millis) {
+        if self.children.values().any(|child| matches!(child.role, Role::Upgrade { .. })) {
+            self.report(Report::UpgradeUnderWay);
+            return;
+        }
+        let kill_at = Some(now.after(self.config.upgrade_timeout));
+        let role = Role::Upgrade { leaving: false };
+        let id = self.add(Child { slot: 0, started: now, kill_at, role });
+        self.report(Report::Upgrading);
+        self.actions.push_back(Action::Upgrade(id));
+    }
+
+    /// The new program serves: from now on it is the service, and all that is left to do here is to leave.
+    pub(super) fn hand_over(&mut self, now: Millis, id: ChildId) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        let Some(child) = self.children.remove(&id) else { return };
+        self.report(Report::HandedOver { id, after: now.since(child.started) });
+        self.actions.push_back(Action::HandOver(id));
+        self.stop_more_urgently(now, Request::Upgrade);
+    }
+
+    /// The new program will not take over any more.
+    pub(super) fn dismiss(&mut self, id: ChildId, stop: Stop, kill_at: Millis) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        if let Role::Upgrade { leaving: leaving @ false } = &mut child.role {
+            *leaving = true;
+            child.kill_at = Some(kill_at);
+            self.actions.push_back(Action::Stop(id, stop));
+        }
+    }
+
+    pub(super) fn upgrade_overdue(&mut self, now: Millis, id: ChildId) {
+        self.report(Report::UpgradeOverdue { id, after: self.config.upgrade_timeout });
+        self.dismiss(id, Stop::Quick, now.after(self.config.grace));
+    }
+}
