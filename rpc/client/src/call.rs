@@ -1,0 +1,270 @@
+//! One call: attempts, until there is a result or no sense in another.
+
+use crate::{
+    Client, Error, clock,
+    connection::{Attempt, Connection},
+    manager::Shared,
+    pool::{ConnId, Outcome},
+    retry::{self, Ended},
+};
+use bytes::Bytes;
+use rpc_wire::{CallId, Code, PayloadError, Status};
+use serde::de::DeserializeOwned;
+use std::{
+    marker::PhantomData,
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+/// A call that is made by awaiting it; dropping it on the way cancels it.
+#[must_use = "await it"]
+#[derive(Debug)]
+pub struct Call<'a, R> {
+    client: &'a Client,
+    method: &'a str,
+    payload: Result<Vec<u8>, PayloadError>,
+    deadline: Duration,
+    idempotent: bool,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<'a, R> Call<'a, R> {
+    pub(crate) fn new(
+        client: &'a Client,
+        method: &'a str,
+        payload: Result<Vec<u8>, PayloadError>,
+        deadline: Duration,
+    ) -> Self {
+        Self { client, method, payload, deadline, idempotent: false, result: PhantomData }
+    }
+
+    /// How long to wait for the result, all attempts together; the server is told what is left of it.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Declares that to run the call twice does no harm: then it is also tried again when a connection breaks
+    /// before the answer.
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+}
+
+impl<'a, R: DeserializeOwned> IntoFuture for Call<'a, R> {
+    type Output = Result<R, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let Self { client, method, payload, deadline, idempotent, .. } = self;
+        Box::pin(async move {
+            let payload = payload
+                .map_err(|error| Error::Argument { method: method.into(), reason: error.to_string() })?;
+            let shared = client.shared();
+            let call = Attempts {
+                shared,
+                method,
+                payload: &payload,
+                // A time that no clock can say is far enough away.
+                deadline: clock::now().checked_add(deadline).unwrap_or_else(|| clock::now() + FOR_EVER),
+                patience: client.patience(),
+                idempotent,
+                may_have_run: None,
+            };
+            let result = call.run().await.and_then(|reply| {
+                let decoded = shared.options.format.decode(&reply);
+                decoded.map_err(|source| Error::Result { method: method.into(), source })
+            });
+            let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            result
+        })
+    }
+}
+
+/// A call on its way.
+struct Attempts<'a> {
+    shared: &'a Arc<Shared>,
+    method: &'a str,
+    payload: &'a [u8],
+    deadline: Instant,
+    /// How long to wait for a connection.
+    patience: Duration,
+    idempotent: bool,
+    /// The instance that may have run it, if one may.
+    may_have_run: Option<String>,
+}
+
+impl<'a> Attempts<'a> {
+    async fn run(mut self) -> Result<Bytes, Error> {
+        let mut avoid = None;
+        for attempt in 0..MAX_ATTEMPTS {
+            if attempt > 0 {
+                self.shared.counters.retried.fetch_add(1, Ordering::Relaxed);
+                let pause = retry::pause(attempt, fastrand::f64());
+                if !pause.is_zero() {
+                    sleep_until(self.deadline.min(clock::now() + pause)).await;
+                }
+            }
+            let Some(mut running) = self.start(avoid).await? else { continue };
+            avoid = Some(running.conn);
+            let Ok(reply) = timeout_at(self.deadline, &mut running.attempt).await else {
+                running.outcome = Outcome::Missed;
+                self.may_have_run(&running);
+                break;
+            };
+            // A connection completes its calls before it goes.
+            let reply = reply.unwrap_or(Err(Ended::Lost));
+            running.ended(&reply);
+            let ended = match reply {
+                Ok(reply) => return Ok(reply),
+                Err(ended) => ended,
+            };
+            if matches!(ended, Ended::Lost | Ended::Failed(_)) {
+                self.may_have_run(&running);
+            }
+            if attempt + 1 == MAX_ATTEMPTS || !ended.may_retry(self.idempotent) {
+                return Err(self.error(ended, &running.connection.instance));
+            }
+        }
+        Err(self.too_late())
+    }
+
+    fn may_have_run(&mut self, running: &Running<'_>) {
+        self.may_have_run = Some(running.connection.instance.clone());
+    }
+
+    /// Sends the call on the best connection; `None` if that connection has just gone.
+    async fn start(&self, avoid: Option<ConnId>) -> Result<Option<Running<'a>>, Error> {
+        let (conn, connection) = self.connection(avoid).await?;
+        let left = self.deadline.saturating_duration_since(clock::now());
+        let started = connection.start(self.method, self.payload, left);
+        let give_back = || {
+            let _ = self.shared.pool().finish(conn, Outcome::Neither);
+        };
+        match started {
+            Ok(Some((id, attempt))) => {
+                connection.counters.sent.fetch_add(1, Ordering::Relaxed);
+                let shared = self.shared;
+                Ok(Some(Running { shared, conn, connection, id, attempt, outcome: Outcome::Neither }))
+            }
+            Ok(None) => {
+                give_back();
+                Ok(None)
+            }
+            Err(error) => {
+                give_back();
+                Err(Error::Argument { method: self.method.into(), reason: error.to_string() })
+            }
+        }
+    }
+
+    /// Waits for a connection that takes a call.
+    async fn connection(&self, avoid: Option<ConnId>) -> Result<(ConnId, Arc<Connection>), Error> {
+        if let Some(picked) = self.shared.pool().pick(avoid) {
+            return Ok(picked);
+        }
+        let until = self.deadline.min(clock::now() + self.patience);
+        loop {
+            let mut changed = pin!(self.shared.changed());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            if let Some(picked) = self.shared.pool().pick(avoid) {
+                return Ok(picked);
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.shared.room() => {}
+                // A last look: a runtime that was held up may find the change and the end at once.
+                () = sleep_until(until) => {
+                    let picked = self.shared.pool().pick(avoid);
+                    return picked.ok_or_else(|| self.nobody());
+                }
+            }
+        }
+    }
+
+    /// Why no connection took the call.
+    fn nobody(&self) -> Error {
+        let (service, method) = (self.shared.service.clone(), self.method.to_owned());
+        if let Some(instance) = self.may_have_run.clone() {
+            return Error::ConnectionLost { service, method, instance };
+        }
+        let pool = self.shared.pool();
+        if !pool.has_targets() {
+            return Error::NoInstances { service };
+        }
+        let reason = pool.failure().unwrap_or("all connections are busy or being made").to_owned();
+        Error::Unreachable { service, reason }
+    }
+
+    fn too_late(&self) -> Error {
+        let (service, method) = (self.shared.service.clone(), self.method.to_owned());
+        Error::Deadline { service, method, sent: self.may_have_run.is_some() }
+    }
+
+    fn error(&self, ended: Ended, instance: &str) -> Error {
+        let (service, method) = (self.shared.service.clone(), self.method.to_owned());
+        match ended {
+            Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. }) => self.too_late(),
+            Ended::Failed(status) => Error::Status { service, method, status, not_run: false },
+            // An earlier attempt may have run all the same.
+            Ended::NotRun(status) => {
+                Error::Status { service, method, status, not_run: self.may_have_run.is_none() }
+            }
+            Ended::NotSent | Ended::Lost => match self.may_have_run.clone() {
+                Some(instance) => Error::ConnectionLost { service, method, instance },
+                None => Error::Unreachable { service, reason: format!("connection to {instance} lost") },
+            },
+        }
+    }
+}
+
+/// An attempt on its way; dropped early it is cancelled, in any case its connection is given back.
+struct Running<'a> {
+    shared: &'a Shared,
+    conn: ConnId,
+    connection: Arc<Connection>,
+    id: CallId,
+    attempt: oneshot::Receiver<Attempt>,
+    outcome: Outcome,
+}
+
+impl Running<'_> {
+    fn ended(&mut self, reply: &Attempt) {
+        self.outcome = match reply {
+            Ok(_) | Err(Ended::Failed(_) | Ended::NotRun(_)) => Outcome::Answered,
+            Err(Ended::NotSent | Ended::Lost) => Outcome::Neither,
+        };
+        if reply.is_ok() {
+            self.connection.counters.ok.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        if self.outcome != Outcome::Answered {
+            self.connection.cancel(self.id);
+        }
+        let mut pool = self.shared.pool();
+        let ask = pool.finish(self.conn, self.outcome);
+        drop(pool);
+        if ask {
+            self.connection.ping();
+        }
+        self.shared.give_room();
+    }
+}
+
+/// Attempts at one call, at most.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// What stands for a deadline beyond the clock.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);

@@ -1,0 +1,225 @@
+//! The client of one service.
+
+use crate::{
+    Call, Error, Stats,
+    connection::Options,
+    manager::{Shared, Source, manage},
+    pool::{Input, Pool, PoolConfig},
+    targets,
+};
+use registry::Registry;
+use rpc_wire::Format;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{sync::Arc, time::Duration};
+use tokio::task::AbortHandle;
+
+/// A client of one service: finds its instances, balances calls over them, retries what may be retried.
+///
+/// Cheap to clone; all clones share their connections, which close with the last of them.
+///
+/// ```
+/// use rpc_client::Client;
+/// # use rpc_server::{Context, Server, Service, Status};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let length = |text: String, _: Context| async move { Ok::<_, Status>(text.len()) };
+/// # let service = Service::builder("text").method("length", length).build();
+/// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// # let addr = listener.local_addr()?.to_string();
+/// # tokio::spawn(Server::new(service).serve(listener, std::future::pending()));
+/// // With a registry: `Client::builder(registry, "text").connect().await?`.
+/// let client = Client::direct("text", [addr]).connect().await?;
+/// let length: usize = client.call("length", "hello").idempotent().await?;
+/// assert_eq!(length, 5);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    deadline: Duration,
+    patience: Duration,
+    manager: AbortHandle,
+}
+
+impl Client {
+    /// A client that finds the instances of `service` in the registry.
+    pub fn builder(registry: Registry, service: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(service.into(), Where::Registry(registry))
+    }
+
+    /// A client of the given addresses (`host:port`), without a registry.
+    pub fn direct(
+        service: impl Into<String>,
+        addrs: impl IntoIterator<Item = impl Into<String>>,
+    ) -> ClientBuilder {
+        let addrs = addrs.into_iter().map(Into::into).collect();
+        ClientBuilder::new(service.into(), Where::Fixed(addrs))
+    }
+
+    /// Calls a method; the result is there when what this returns is awaited.
+    pub fn call<'a, A, R>(&'a self, method: &'a str, argument: &A) -> Call<'a, R>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let mut payload = Vec::new();
+        let encoded = self.shared().options.format.encode(argument, &mut payload);
+        Call::new(self, method, encoded.map(|()| payload), self.inner.deadline)
+    }
+
+    /// What became of the calls so far.
+    pub fn stats(&self) -> Stats {
+        self.shared().counters.stats()
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.inner.patience
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.manager.abort();
+    }
+}
+
+#[derive(Debug)]
+enum Where {
+    Registry(Registry),
+    Fixed(Vec<String>),
+}
+
+/// A client that is being put together.
+#[derive(Debug)]
+#[must_use = "call connect"]
+pub struct ClientBuilder {
+    service: String,
+    instances: Where,
+    options: Options,
+    deadline: Duration,
+    patience: Duration,
+    connect_timeout: Duration,
+    connections: Option<usize>,
+    pool: PoolConfig,
+}
+
+impl ClientBuilder {
+    fn new(service: String, instances: Where) -> Self {
+        Self {
+            service,
+            instances,
+            options: Options {
+                format: Format::JSON,
+                max_frame: rpc_wire::DEFAULT_MAX_FRAME,
+                keepalive: Duration::from_secs(3),
+            },
+            deadline: Duration::from_secs(10),
+            patience: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(2),
+            connections: None,
+            pool: PoolConfig {
+                max_in_flight: 1024,
+                backoff_min: Duration::from_millis(50),
+                backoff_max: Duration::from_secs(5),
+                seed: fastrand::u64(..),
+            },
+        }
+    }
+
+    /// The payload format. Default: JSON.
+    pub fn format(mut self, format: Format) -> Self {
+        self.options.format = format;
+        self
+    }
+
+    /// The deadline of calls that do not name their own. Default: 10 s.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long a call waits while no instance is known or reachable. Default: 3 s, and never longer than the
+    /// call's deadline.
+    pub fn wait_for_instance(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How long a connection may take, hello included. Default: 2 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// After so long without a word from a server it is asked whether it is alive, and its connection given up
+    /// after the same again (up to a quarter later in each case). Default: 3 s.
+    ///
+    /// An idempotent call that waits for a hung server is then tried elsewhere, if its deadline leaves time for
+    /// that: choose less than half of the deadline. A handler that blocks its thread for twice this time looks
+    /// like a server that hangs.
+    pub fn keepalive(mut self, keepalive: Duration) -> Self {
+        self.options.keepalive = keepalive.max(Duration::from_millis(4));
+        self
+    }
+
+    /// The largest frame that is accepted. Default: 4 MiB.
+    pub fn max_frame(mut self, bytes: usize) -> Self {
+        self.options.max_frame = bytes;
+        self
+    }
+
+    /// With a registry: the most connections to one address, which has one for each worker behind it;
+    /// default 16. Direct: the connections to each address; default 1.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = Some(connections.max(1));
+        self
+    }
+
+    /// Calls at a time on one connection; further ones wait. Default: 1,024, as many as a server takes.
+    pub fn max_in_flight(mut self, calls: usize) -> Self {
+        self.pool.max_in_flight = calls.max(1);
+        self
+    }
+
+    /// The seed of balancing and jitter, for repeatable runs. Default: random.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.pool.seed = seed;
+        self
+    }
+
+    /// Begins to follow the registry and to connect; does not wait for an instance, calls do.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] if the registry cannot be asked.
+    pub async fn connect(self) -> Result<Client, Error> {
+        let (source, targets) = match self.instances {
+            Where::Fixed(addrs) => (Source::Fixed, targets::fixed(&addrs, self.connections.unwrap_or(1))),
+            Where::Registry(registry) => {
+                let subscription = registry.subscribe(&self.service).await?;
+                let max_connections = self.connections.unwrap_or(MAX_CONNECTIONS);
+                let targets = targets::targets(&subscription.current(), max_connections);
+                (Source::Registry { subscription, max_connections }, targets)
+            }
+        };
+        let shared = Shared::new(self.service, self.options, self.connect_timeout, Pool::new(self.pool));
+        let shared = Arc::new(shared);
+        shared.feed(Input::Targets(targets));
+        let manager = tokio::spawn(manage(shared.clone(), source)).abort_handle();
+        let (deadline, patience) = (self.deadline, self.patience);
+        Ok(Client { inner: Arc::new(Inner { shared, deadline, patience, manager }) })
+    }
+}
+
+/// The most connections to one address of the registry.
+const MAX_CONNECTIONS: usize = 16;

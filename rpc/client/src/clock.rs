@@ -1,0 +1,7 @@
+//! The one place that reads a clock.
+
+use tokio::time::Instant;
+
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}

@@ -1,0 +1,174 @@
+//! The shell around the pool: connects, closes, follows the registry.
+
+use crate::{
+    clock,
+    connection::{Connection, News, Options},
+    hello,
+    pool::{ConnId, Input, Output, Pool},
+    stats::Counters,
+    targets::{self, Targets},
+};
+use registry::Subscription;
+use std::{
+    future::pending,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+
+/// What callers, connections and the manager share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) service: String,
+    pub(crate) options: Options,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) counters: Counters,
+    pool: Mutex<Pool<Arc<Connection>>>,
+    /// When the pool's time began.
+    epoch: Instant,
+    /// The pool has outputs, or another deadline.
+    work: Notify,
+    /// A call that waits for a connection should look again.
+    changed: Notify,
+    /// The same, for one of them: a connection has room for one more.
+    room: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        service: String,
+        options: Options,
+        connect_timeout: Duration,
+        pool: Pool<Arc<Connection>>,
+    ) -> Self {
+        Self {
+            service,
+            options,
+            connect_timeout,
+            counters: Counters::default(),
+            pool: Mutex::new(pool),
+            epoch: clock::now(),
+            work: Notify::new(),
+            changed: Notify::new(),
+            room: Notify::new(),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> MutexGuard<'_, Pool<Arc<Connection>>> {
+        // The pool does not panic; if it did, its connections would still be worth using.
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Completes at the next change of the connections, from when it is enabled.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Completes, for one who waits, when a call has ended.
+    pub(crate) async fn room(&self) {
+        self.room.notified().await;
+    }
+
+    pub(crate) fn give_room(&self) {
+        self.room.notify_one();
+    }
+
+    pub(crate) fn feed(&self, input: Input<Arc<Connection>>) {
+        self.pool().handle_input(self.now(), input);
+        self.work.notify_one();
+        self.changed.notify_waiters();
+    }
+
+    fn now(&self) -> Duration {
+        clock::now().duration_since(self.epoch)
+    }
+}
+
+/// Where the addresses come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    Fixed,
+    Registry { subscription: Subscription, max_connections: usize },
+}
+
+impl Source {
+    /// The next targets; never, if nothing will change any more.
+    async fn next(&mut self) -> Targets {
+        match self {
+            Self::Registry { subscription, max_connections } => match subscription.changed().await {
+                Some(members) => targets::targets(&members, *max_connections),
+                // The registry has been closed: what was known last is what there is.
+                None => {
+                    *self = Self::Fixed;
+                    pending().await
+                }
+            },
+            Self::Fixed => pending().await,
+        }
+    }
+}
+
+/// Runs until it is dropped, and its connections with it.
+pub(crate) async fn manage(shared: Arc<Shared>, mut source: Source) {
+    let mut connections = JoinSet::new();
+    loop {
+        let deadline = perform(&shared, &mut connections);
+        let due = async {
+            match deadline {
+                Some(at) => sleep_until(shared.epoch + at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = shared.work.notified() => {}
+            () = due => shared.feed(Input::Timeout),
+            targets = source.next() => shared.feed(Input::Targets(targets)),
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Does what the pool asks for; returns when it wants to be asked again.
+fn perform(shared: &Arc<Shared>, connections: &mut JoinSet<()>) -> Option<Duration> {
+    let mut pool = shared.pool();
+    while let Some(output) = pool.poll_output() {
+        match output {
+            Output::Connect { conn, addr } => {
+                connections.spawn(connect_and_run(shared.clone(), conn, addr));
+            }
+            Output::Close { handle } => handle.close(),
+        }
+    }
+    pool.poll_deadline()
+}
+
+async fn connect_and_run(shared: Arc<Shared>, conn: ConnId, addr: String) {
+    let attempt = hello::connect(&addr, &shared.service, &shared.options);
+    let greeted = match timeout(shared.connect_timeout, attempt).await {
+        Ok(Ok(greeted)) => greeted,
+        Ok(Err(error)) => return failed(&shared, conn, format!("{addr}: {error}")),
+        Err(_) => return failed(&shared, conn, format!("{addr}: no hello in time")),
+    };
+    let counters = shared.counters.instance(&greeted.instance, &addr);
+    let handle = Arc::new(Connection::new(greeted.instance.clone(), counters, greeted.server_max));
+    shared.feed(Input::Connected { conn, instance: greeted.instance, handle: handle.clone() });
+    let news = |news| match news {
+        News::GoingAway => shared.feed(Input::GoingAway { conn }),
+        News::Alive => shared.pool().heard(conn),
+    };
+    if let Err(error) = handle.run(greeted.stream, greeted.input, &shared.options, news).await {
+        tracing::debug!(addr, instance = handle.instance, %error, "connection lost");
+    }
+    // In this order: whoever tries again is not sent here again.
+    shared.feed(Input::Lost { conn });
+    handle.complete_all();
+}
+
+fn failed(shared: &Shared, conn: ConnId, reason: String) {
+    tracing::debug!(reason, "cannot connect");
+    shared.feed(Input::Failed { conn, reason });
+}

@@ -1,0 +1,92 @@
+//! What became of the calls.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// What became of a client's calls so far.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Calls that have ended, given up ones not counted.
+    pub calls: u64,
+    /// Those with a result.
+    pub ok: u64,
+    /// Those with an error.
+    pub failed: u64,
+    /// Attempts beyond the first.
+    pub retried: u64,
+    /// By the identity that a process says hello with; a Rust server's begins with its process id and `-`.
+    pub by_instance: BTreeMap<String, InstanceStats>,
+}
+
+/// What became of the calls to one instance.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct InstanceStats {
+    /// Its address.
+    pub addr: String,
+    /// Attempts that were sent to it.
+    pub sent: u64,
+    /// Those with a result.
+    pub ok: u64,
+}
+
+/// The counters behind [`Stats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) ok: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    by_instance: Mutex<BTreeMap<String, Arc<InstanceCounters>>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct InstanceCounters {
+    addr: String,
+    pub(crate) sent: AtomicU64,
+    pub(crate) ok: AtomicU64,
+}
+
+impl Counters {
+    /// The counters of an instance, for a connection to keep.
+    pub(crate) fn instance(&self, identity: &str, addr: &str) -> Arc<InstanceCounters> {
+        let mut map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= MAX_INSTANCES {
+            // Those that a connection still holds stay.
+            map.retain(|_, counters| Arc::strong_count(counters) > 1);
+        }
+        let new = || {
+            let (sent, ok) = (AtomicU64::new(0), AtomicU64::new(0));
+            Arc::new(InstanceCounters { addr: addr.to_owned(), sent, ok })
+        };
+        map.entry(identity.to_owned()).or_insert_with(new).clone()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
+        let instance = |counters: &InstanceCounters| InstanceStats {
+            addr: counters.addr.clone(),
+            sent: counters.sent.load(Ordering::Relaxed),
+            ok: counters.ok.load(Ordering::Relaxed),
+        };
+        let (ok, failed) = (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
+        Stats {
+            calls: ok + failed,
+            ok,
+            failed,
+            retried: self.retried.load(Ordering::Relaxed),
+            by_instance: map
+                .iter()
+                .map(|(identity, counters)| (identity.clone(), instance(counters)))
+                .collect(),
+        }
+    }
+}
+
+/// So many instances are remembered, though more if there are connections to more.
+const MAX_INSTANCES: usize = 1024;

@@ -1,0 +1,110 @@
+//! From the members of a service to the addresses worth connecting to. No I/O.
+
+use registry::Members;
+use rpc_wire::INSTANCE_FIELD;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is wanted, by address.
+pub(crate) type Targets = BTreeMap<String, Target>;
+
+/// What is wanted of one address.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Target {
+    /// How many connections: one for each worker behind it, so never more than there are `instances`.
+    pub(crate) connections: usize,
+    /// The identities of the processes that are expected there; empty if that is not known.
+    pub(crate) instances: BTreeSet<String>,
+}
+
+impl Target {
+    /// Whether it is known who is there.
+    pub(crate) fn is_known(&self) -> bool {
+        !self.instances.is_empty()
+    }
+
+    pub(crate) fn expects(&self, instance: &str) -> bool {
+        !self.is_known() || self.instances.contains(instance)
+    }
+}
+
+/// Groups nodes by address; a preforked service has several for one.
+pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
+    let mut targets = Targets::new();
+    let mut anonymous = BTreeSet::new();
+    for instance in members.instances.values() {
+        let addr = instance.addr();
+        let target = targets.entry(addr.clone()).or_default();
+        target.connections += 1;
+        match instance.get(INSTANCE_FIELD).and_then(|value| value.as_str()) {
+            Some(identity) => drop(target.instances.insert(identity.to_owned())),
+            None => drop(anonymous.insert(addr)),
+        }
+    }
+    // Where one node does not tell, nobody can be told from a stranger.
+    for addr in &anonymous {
+        if let Some(target) = targets.get_mut(addr) {
+            target.instances.clear();
+        }
+    }
+    for target in targets.values_mut() {
+        // A process may have two nodes for a while: one of this session and one of the session before.
+        let workers = if target.is_known() { target.instances.len() } else { target.connections };
+        target.connections = workers.min(max_connections);
+    }
+    targets
+}
+
+/// Addresses that the user gave.
+pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
+    let target = Target { connections, instances: BTreeSet::new() };
+    addrs.iter().map(|addr| (addr.clone(), target.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use registry::{Instance, InstanceId};
+    use std::sync::Arc;
+
+    fn members(instances: impl IntoIterator<Item = Instance>) -> Members {
+        let named = |(n, instance)| (InstanceId::from(format!("n{n}").as_str()), Arc::new(instance));
+        Members { instances: instances.into_iter().enumerate().map(named).collect(), ..Members::default() }
+    }
+
+    fn worker(port: u16, identity: &str) -> Instance {
+        Instance::new("a", port).with(INSTANCE_FIELD, identity)
+    }
+
+    #[test]
+    fn workers_behind_one_address_are_one_target() {
+        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8);
+        assert_eq!(targets.keys().collect::<Vec<_>>(), ["a:1", "a:2"]);
+        assert_eq!(targets["a:1"].connections, 2);
+        assert_eq!(targets["a:1"].instances, BTreeSet::from(["x".into(), "y".into()]));
+    }
+
+    #[test]
+    fn losing_one_worker_of_several_removes_no_address() {
+        let after = targets(&members([worker(1, "y")]), 8);
+        assert_eq!(after["a:1"].connections, 1);
+    }
+
+    #[test]
+    fn connections_are_bounded() {
+        let many = (0..100).map(|n| worker(1, &n.to_string()));
+        assert_eq!(targets(&members(many), 8)["a:1"].connections, 8);
+    }
+
+    #[test]
+    fn a_worker_with_two_nodes_is_wanted_once() {
+        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8);
+        assert_eq!(targets["a:1"].connections, 1);
+    }
+
+    #[test]
+    fn a_node_without_identity_makes_everybody_welcome_at_its_address() {
+        let targets = targets(&members([worker(1, "x"), Instance::new("a", 1), worker(2, "z")]), 8);
+        assert!(targets["a:1"].instances.is_empty());
+        assert_eq!(targets["a:2"].instances.len(), 1);
+    }
+}

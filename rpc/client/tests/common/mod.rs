@@ -1,0 +1,166 @@
+//! Servers to call: real ones, and ones that misbehave on purpose.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a test fails by panicking; each uses a part"
+)]
+
+use rpc_client::{Client, ClientBuilder};
+use rpc_server::{Context, Drained, Format, Server, Service, Status};
+use rpc_wire::{CallId, Frame, GoAway, Hello, split_frame};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A real server; ends at once when dropped.
+pub struct TestServer {
+    pub addr: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Drained>,
+    /// What happens to the handlers of `hang`: "started", then "dropped".
+    pub seen: mpsc::UnboundedReceiver<&'static str>,
+}
+
+impl TestServer {
+    pub async fn start(name: &'static str) -> Self {
+        Self::start_at(name, "127.0.0.1:0".parse().unwrap()).await
+    }
+
+    pub async fn start_at(name: &'static str, addr: SocketAddr) -> Self {
+        let listener = TcpListener::bind(addr).await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (tell, seen) = mpsc::unbounded_channel();
+        let server = Server::new(service(name, tell)).instance(name);
+        let task =
+            tokio::spawn(async { server.serve(listener, async { drop(stopped.await) }).await.unwrap() });
+        Self { addr, stop: Some(stop), task, seen }
+    }
+
+    /// Drains; returns when it has ended.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap();
+    }
+
+    pub async fn sees(&mut self, what: &str) {
+        assert_eq!(tokio::time::timeout(PATIENCE, self.seen.recv()).await.unwrap(), Some(what));
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Tell(mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = self.0.send("dropped");
+    }
+}
+
+fn service(name: &'static str, tell: mpsc::UnboundedSender<&'static str>) -> Service {
+    let hang = move |(): (), _: Context| {
+        let _ = tell.send("started");
+        let told = Tell(tell.clone());
+        async move {
+            std::future::pending::<()>().await;
+            drop(told);
+            Ok::<_, Status>(())
+        }
+    };
+    Service::builder("test")
+        .method("echo", |text: String, _: Context| async move { Ok::<_, Status>(text) })
+        .method("who", move |(): (), _: Context| async move { Ok::<_, Status>(name) })
+        .method("slow_who", move |millis: u64, _: Context| async move {
+            tokio::time::sleep(Duration::from_millis(millis)).await;
+            Ok::<_, Status>(name)
+        })
+        .method("missing", |(): (), _: Context| async { Err::<(), _>(Status::not_found("no such thing")) })
+        .method("hang", hang)
+        .build()
+}
+
+pub fn client(addrs: impl IntoIterator<Item = SocketAddr>) -> ClientBuilder {
+    Client::direct("test", addrs.into_iter().map(|addr| addr.to_string())).seed(1)
+}
+
+/// What a misbehaving server does with each connection after the hellos and the first request.
+#[derive(Clone, Copy, Debug)]
+pub enum Misbehaviour {
+    CloseAfterRequest,
+    GoAwayWithoutRunning,
+    NeverAnswer,
+    Babble,
+}
+
+/// A server that says hello as `name` and then misbehaves.
+pub async fn misbehaving(name: &'static str, how: Misbehaviour) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(misbehave(stream, name, how));
+        }
+    });
+    addr
+}
+
+async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Option<()> {
+    let mut input = Vec::new();
+    let mut out = Vec::new();
+    next_frame(&mut stream, &mut input).await?;
+    let hello =
+        Hello { version: 1, format: Format::JSON, max_frame: 1 << 20, service: "test", instance: name };
+    Frame::Hello(hello).encode(&mut out, 1 << 20).unwrap();
+    stream.write_all(&out).await.ok()?;
+    out.clear();
+    next_frame(&mut stream, &mut input).await?;
+    match how {
+        Misbehaviour::CloseAfterRequest => return None,
+        Misbehaviour::GoAwayWithoutRunning => {
+            let go_away = GoAway { last: CallId(0), code: rpc_wire::Code::UNAVAILABLE, message: "leaving" };
+            Frame::GoAway(go_away).encode(&mut out, 1 << 20).unwrap();
+        }
+        Misbehaviour::Babble => out.extend_from_slice(&[0xff; 32]),
+        Misbehaviour::NeverAnswer => {}
+    }
+    stream.write_all(&out).await.ok()?;
+    while next_frame(&mut stream, &mut input).await.is_some() {}
+    None
+}
+
+async fn next_frame(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<()> {
+    loop {
+        if let Some((_, rest)) = split_frame(input, 1 << 20).unwrap() {
+            *input = rest.to_vec();
+            return Some(());
+        }
+        if stream.read_buf(input).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+/// Runs `step` again and again until it gives true; fails after a while.
+pub async fn eventually(mut step: impl AsyncFnMut() -> bool) {
+    #[expect(clippy::disallowed_methods, reason = "a test's bound")]
+    let begin = Instant::now();
+    while !step().await {
+        assert!(begin.elapsed() < PATIENCE, "this does not come true");
+        tokio::task::yield_now().await;
+    }
+}

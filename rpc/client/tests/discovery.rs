@@ -1,0 +1,85 @@
+//! Calls to instances that the registry knows.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{TestServer, eventually};
+use registry::{Instance, Registration, Registry};
+use rpc_client::{Client, Error};
+use std::time::Duration;
+
+async fn announce(registry: &Registry, server: &TestServer, identity: Option<&str>) -> Registration {
+    let mut instance = Instance::new(server.addr.ip().to_string(), server.addr.port());
+    if let Some(identity) = identity {
+        instance = instance.with("instance", identity);
+    }
+    registry.register("test", instance).await.unwrap()
+}
+
+async fn who(client: &Client) -> Result<String, Error> {
+    client.call("who", &()).await
+}
+
+#[tokio::test]
+async fn instances_are_used_while_they_are_registered() {
+    let registry = Registry::embedded().await.unwrap();
+    let (a, b) = (TestServer::start("a").await, TestServer::start("b").await);
+    let at_a = announce(&registry, &a, Some("a")).await;
+    let client = Client::builder(registry.clone(), "test").connect().await.unwrap();
+    assert_eq!(who(&client).await.unwrap(), "a");
+
+    let _at_b = announce(&registry, &b, Some("b")).await;
+    eventually(async || who(&client).await.unwrap() == "b").await;
+    at_a.withdraw().await.unwrap();
+    // Whatever was withdrawn is out of use soon, and for good, though it would still answer.
+    let before = client.stats().by_instance["b"].ok;
+    eventually(async || {
+        let answer = who(&client).await.unwrap();
+        answer == "b" && client.stats().by_instance["b"].ok > before + 20
+    })
+    .await;
+    for _ in 0..20 {
+        assert_eq!(who(&client).await.unwrap(), "b");
+    }
+    assert_eq!(client.stats().failed, 0);
+}
+
+#[tokio::test]
+async fn a_withdrawn_instance_may_finish_what_it_runs() {
+    let registry = Registry::embedded().await.unwrap();
+    let server = TestServer::start("a").await;
+    let registration = announce(&registry, &server, Some("a")).await;
+    let client = Client::builder(registry.clone(), "test").connect().await.unwrap();
+    assert_eq!(who(&client).await.unwrap(), "a");
+    let slow = tokio::spawn({
+        let client = client.clone();
+        async move { client.call::<_, String>("slow_who", &200).await }
+    });
+    eventually(async || client.stats().by_instance["a"].sent == 2).await;
+    registration.withdraw().await.unwrap();
+    assert_eq!(slow.await.unwrap().unwrap(), "a");
+}
+
+#[tokio::test]
+async fn when_everyone_is_gone_the_error_says_so_and_calls_flow_again_when_one_comes() {
+    let registry = Registry::embedded().await.unwrap();
+    let patience = Duration::from_millis(50);
+    let builder = Client::builder(registry.clone(), "test");
+    let client = builder.wait_for_instance(patience).connect().await.unwrap();
+    let error = who(&client).await.unwrap_err();
+    assert!(matches!(error, Error::NoInstances { .. }), "{error}");
+    let server = TestServer::start("a").await;
+    let _registration = announce(&registry, &server, None).await;
+    eventually(async || who(&client).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn another_process_on_the_port_of_a_registered_one_gets_no_call() {
+    let registry = Registry::embedded().await.unwrap();
+    let stranger = TestServer::start("stranger").await;
+    let _registration = announce(&registry, &stranger, Some("the one that died")).await;
+    let builder = Client::builder(registry.clone(), "test");
+    let client = builder.wait_for_instance(Duration::from_millis(200)).connect().await.unwrap();
+    let error = who(&client).await.unwrap_err();
+    assert!(error.to_string().contains("another process (stranger)"), "{error}");
+}

@@ -1,0 +1,26 @@
+//! An RPC server: typed async handlers, deadlines, limits, and a drain that loses no call.
+//!
+//! [`Service`] says what is served, [`Server`] serves it on a listener, [`Prefork`] serves it by several
+//! processes that announce themselves in the registry. The protocol is `rpc-wire`'s, the
+//! hot path is: read once, handle every complete frame, encode all replies into one buffer, write once.
+#![forbid(unsafe_code)]
+
+mod acceptor;
+mod call;
+mod calls;
+mod clock;
+mod connection;
+mod context;
+mod limits;
+mod outbox;
+mod prefork;
+mod server;
+mod service;
+mod worker;
+
+pub use context::Context;
+pub use limits::Limits;
+pub use prefork::{Prefork, PreforkError};
+pub use rpc_wire::{Code, Format, Status};
+pub use server::{Drained, Server};
+pub use service::{Service, ServiceBuilder};

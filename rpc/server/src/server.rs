@@ -1,0 +1,189 @@
+//! Accepting connections, and leaving in good order.
+
+use crate::{
+    Limits, Service,
+    acceptor::Acceptor,
+    clock,
+    connection::{Connection, End, Shared},
+};
+use rpc_wire::{CallId, Code, Frame, GoAway};
+use socket2::{SockRef, TcpKeepalive};
+use std::{io, net::SocketAddr, pin::pin, process, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+/// Serves a [`Service`] on a listener.
+///
+/// ```
+/// use rpc_server::{Context, Server, Service, Status};
+/// use tokio::{net::TcpListener, sync::oneshot};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> std::io::Result<()> {
+/// let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
+/// let service = Service::builder("echo").method("echo", echo).build();
+///
+/// let (stop, stopped) = oneshot::channel::<()>();
+/// let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// let server = tokio::spawn(Server::new(service).serve(listener, async { drop(stopped.await) }));
+///
+/// drop(stop);
+/// assert_eq!(server.await??.cut, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "call serve"]
+pub struct Server {
+    service: Service,
+    instance: String,
+    limits: Limits,
+    shared_listener: bool,
+    open: watch::Sender<usize>,
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Connections that were cut because their calls did not end within [`Limits::drain_timeout`].
+    pub cut: usize,
+}
+
+impl Server {
+    /// A server with default limits and the identity of this process.
+    pub fn new(service: Service) -> Self {
+        Self {
+            service,
+            instance: process_identity(),
+            limits: Limits::default(),
+            shared_listener: false,
+            open: watch::Sender::new(0),
+        }
+    }
+
+    /// Sets the limits.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets the identity that clients are told, at most 255 bytes; by default process id and start time, so
+    /// that no two processes on one port have the same.
+    pub fn instance(mut self, instance: impl Into<String>) -> Self {
+        self.instance = instance.into();
+        self
+    }
+
+    /// Says whether other processes accept from the same listener. If so, this one lets those go first that
+    /// have no connection yet, which costs a client up to 2 ms once. Default: no.
+    pub fn shared_listener(mut self, shared: bool) -> Self {
+        self.shared_listener = shared;
+        self
+    }
+
+    /// The identity that clients are told.
+    pub fn identity(&self) -> &str {
+        &self.instance
+    }
+
+    /// How many connections are open, now and later.
+    pub fn open_connections(&self) -> watch::Receiver<usize> {
+        self.open.subscribe()
+    }
+
+    /// Serves until `shutdown` completes; then accepts no more, tells clients to go, lets what runs finish
+    /// within [`Limits::drain_timeout`], and returns.
+    ///
+    /// Dropping the future ends everything at once.
+    ///
+    /// # Errors
+    /// The runtime cannot wait for the listener.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<Drained> {
+        let Self { service, instance, limits, shared_listener, open } = self;
+        let shared = Arc::new(Shared { service, instance, limits, in_flight: Arc::default() });
+        let (drain, draining) = watch::channel(false);
+        let mut acceptor = Acceptor::new(listener)?;
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            open.send_replace(connections.len());
+            let reluctant = shared_listener && !connections.is_empty();
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                accepted = acceptor.accept(reluctant) => match accepted {
+                    Ok((stream, peer)) if connections.len() < shared.limits.connections => {
+                        connections.spawn(serve_one(shared.clone(), stream, peer, draining.clone()));
+                    }
+                    Ok((stream, peer)) => refuse(&stream, peer),
+                    Err(error) => pause_after(&error).await,
+                },
+            }
+        }
+        drop(acceptor);
+        drain.send_replace(true);
+        let all = async { while connections.join_next().await.is_some() {} };
+        if timeout(shared.limits.drain_timeout, all).await.is_err() {
+            tracing::warn!(connections = connections.len(), "calls did not end in time and were cut");
+        }
+        Ok(Drained { cut: connections.len() })
+    }
+}
+
+async fn serve_one(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    draining: watch::Receiver<bool>,
+) {
+    if let Err(error) = prepare(&stream) {
+        tracing::debug!(%peer, %error, "socket options");
+    }
+    match Connection::new(shared, stream, peer).run(draining).await {
+        Ok(()) => {}
+        Err(End::Io(error)) => tracing::debug!(%peer, %error, "connection ended"),
+        Err(End::Refused(status)) => tracing::warn!(%peer, %status, "connection refused"),
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // A host that vanished without a word does not keep its connection for ever; an idle one is left alone.
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
+}
+
+/// Says why, if the socket takes it at once, and closes.
+fn refuse(stream: &TcpStream, peer: SocketAddr) {
+    tracing::warn!(%peer, "connection refused: too many of them");
+    let mut out = Vec::new();
+    let message = "too many connections to this server";
+    let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message });
+    if go_away.encode(&mut out, rpc_wire::DEFAULT_MAX_FRAME).is_ok() {
+        let _ = SockRef::from(stream).send(&out);
+    }
+}
+
+/// Most failures of `accept` concern one connection; the others (no descriptors left) need a pause.
+async fn pause_after(error: &io::Error) {
+    if error.kind() != io::ErrorKind::ConnectionAborted {
+        tracing::warn!(%error, "cannot accept connections; trying again");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Process id and start time.
+pub(crate) fn process_identity() -> String {
+    format!("{}-{:x}", process::id(), clock::since_epoch().as_micros())
+}
+
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,138 @@
+//! A service: named methods, each a typed async handler behind one untyped face.
+
+use crate::Context;
+use rpc_wire::{Format, Status};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+};
+
+/// What a server serves.
+///
+/// ```
+/// use rpc_server::{Context, Service, Status};
+///
+/// let service = Service::builder("calculator")
+///     .method("divide", |(a, b): (i64, i64), _: Context| async move {
+///         a.checked_div(b).ok_or_else(|| Status::invalid_argument(format!("cannot divide {a} by {b}")))
+///     })
+///     .build();
+/// assert_eq!(service.name(), "calculator");
+/// ```
+pub struct Service {
+    name: String,
+    methods: HashMap<String, Handler>,
+}
+
+impl Service {
+    /// Begins a service; `name` is what clients ask for.
+    pub fn builder(name: impl Into<String>) -> ServiceBuilder {
+        ServiceBuilder(Self { name: name.into(), methods: HashMap::new() })
+    }
+
+    /// What clients ask for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The same methods under another name.
+    pub fn with_name(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
+    /// Starts a call, up to the handler's first `await` at most; an error is the reply.
+    pub(crate) fn start(
+        &self,
+        method: &str,
+        payload: &[u8],
+        format: Format,
+        context: Context,
+    ) -> Result<Running, Status> {
+        match self.methods.get(method) {
+            Some(handler) => handler(payload, format, context),
+            None => Err(Status::unimplemented(format!("service {} has no method {method}", self.name))),
+        }
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods: Vec<_> = self.methods.keys().collect();
+        f.debug_struct("Service").field("name", &self.name).field("methods", &methods).finish()
+    }
+}
+
+/// A service that is being put together.
+#[derive(Debug)]
+#[must_use = "call build"]
+pub struct ServiceBuilder(Service);
+
+impl ServiceBuilder {
+    /// Adds a method, or replaces the one of that name; a name longer than 255 bytes cannot be called.
+    ///
+    /// The handler runs on its connection's task until its first `await` that has to wait, and on a task of
+    /// its own from there. It is dropped when the deadline is over or the caller has given up. One that
+    /// computes for long should do so in `tokio::task::spawn_blocking`.
+    pub fn method<A, R, H, F>(mut self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        H: Fn(A, Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        let name = name.into();
+        let shown = name.clone();
+        let erased: Handler = Box::new(move |payload, format, context| {
+            let argument = format
+                .decode(payload)
+                .map_err(|error| Status::invalid_argument(format!("the argument of {shown} {error}")))?;
+            Ok(Box::pin(handler(argument, context)))
+        });
+        self.0.methods.insert(name, erased);
+        self
+    }
+
+    /// Ends the building.
+    pub fn build(self) -> Service {
+        self.0
+    }
+}
+
+type Handler = Box<dyn Fn(&[u8], Format, Context) -> Result<Running, Status> + Send + Sync>;
+
+/// A handler's future, its types forgotten.
+pub(crate) type Running = Pin<Box<dyn PollReply + Send>>;
+
+/// A future whose result is encoded where it is to go, so that no reply takes a buffer of its own.
+pub(crate) trait PollReply {
+    /// When ready with `Ok`, the result has been appended to `out`.
+    fn poll_reply(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        format: Format,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), Status>>;
+}
+
+impl<F, R> PollReply for F
+where
+    F: Future<Output = Result<R, Status>>,
+    R: Serialize,
+{
+    fn poll_reply(
+        self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        format: Format,
+        out: &mut Vec<u8>,
+    ) -> Poll<Result<(), Status>> {
+        self.poll(cx).map(|result| {
+            let reply = result?;
+            format
+                .encode(&reply, out)
+                .map_err(|error| Status::internal(format!("the reply cannot be written {error}")))
+        })
+    }
+}

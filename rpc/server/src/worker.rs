@@ -1,0 +1,254 @@
+//! A worker process from its first breath to its last: announce, serve, withdraw, drain, leave.
+
+use crate::{Limits, Server, Service};
+use registry::{Credentials, Instance, Registration, Registry};
+use rpc_prefork::{Dead, Stop, Worker};
+use rpc_wire::INSTANCE_FIELD;
+use std::{
+    convert::Infallible,
+    future::pending,
+    io,
+    net::{self, SocketAddr},
+    process,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, unix::pipe},
+    runtime, select,
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+/// What every worker of a service does alike.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The registry to announce in, if any.
+    pub(crate) zookeeper: Option<String>,
+    pub(crate) service_name: Option<String>,
+    /// What clients are told to connect to.
+    pub(crate) host: Option<String>,
+    pub(crate) session_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    /// How often to tell the parent that the runtime runs, if it wants to know.
+    pub(crate) heartbeat: Option<Duration>,
+    pub(crate) farewell: Duration,
+    pub(crate) limits: Limits,
+}
+
+/// What every worker finds when it starts.
+pub(crate) struct Site<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) listener: &'a net::TcpListener,
+    pub(crate) addr: SocketAddr,
+    pub(crate) on_usr1: Option<&'a dyn Fn()>,
+}
+
+/// Runs in the child; gives its exit status, 0 if nothing is left to be cleaned up.
+pub(crate) fn run(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Service) -> i32 {
+    let served = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::from);
+    let served = served.and_then(|runtime| runtime.block_on(serve(worker, site, service)));
+    match served {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed");
+            // A parent that is gone needs no reason any more.
+            let _ = worker.last_words(&error.to_string());
+            1
+        }
+    }
+}
+
+/// Closes the session of a worker that did not do so itself; runs in a process of its own.
+pub(crate) fn close_session_of(dead: &Dead<'_>, servers: &str) {
+    let Some(credentials) = Credentials::from_bytes(dead.note) else { return };
+    let closed = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::from).and_then(
+        |runtime| {
+            runtime.block_on(registry::close_session(servers, &credentials, GOODBYE)).map_err(Failure::from)
+        },
+    );
+    let (slot, pid) = (dead.slot, dead.pid);
+    match closed {
+        Ok(()) => tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed"),
+        Err(error) => {
+            tracing::warn!(slot, pid, %error, "the dead worker stays announced until its session expires");
+        }
+    }
+}
+
+/// Why a worker could not start, or left something behind.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    #[error(
+        "the registry did not answer the goodbye in time; what is announced goes when the session expires"
+    )]
+    NoGoodbye,
+}
+
+async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Service) -> Result<(), Failure> {
+    let Site { plan, listener, addr, on_usr1 } = *site;
+    let stop = pipe::Receiver::from_owned_fd(worker.stop_fd().try_clone_to_owned()?)?;
+    let usr1 = pipe::Receiver::from_owned_fd(worker.usr1_fd().try_clone_to_owned()?)?;
+    let mut service = service();
+    if let Some(name) = &plan.service_name {
+        service = service.with_name(name);
+    }
+    let name = service.name().to_owned();
+    let server = Server::new(service).limits(plan.limits.clone()).shared_listener(true);
+    let host = plan.host.clone().unwrap_or_else(|| addr.ip().to_string());
+    let instance = Instance::new(host, addr.port())
+        .with("pid", process::id())
+        .with("slot", worker.slot())
+        .with(INSTANCE_FIELD, server.identity());
+
+    // Announced before anything is accepted: whoever gets a hello can know us.
+    let registry = select! {
+        connected = connect(plan) => connected?,
+        () = asked(&stop) => return Ok(()),
+    };
+    let registration = match &registry {
+        Some(registry) => {
+            // From the first moment that there is something to clean up.
+            tell_session(worker, registry);
+            select! {
+                registered = registry.register(&name, instance) => Some(registered?),
+                () = asked(&stop) => return say_goodbye(registry).await,
+            }
+        }
+        None => None,
+    };
+    worker.ready(&registry.as_ref().and_then(note).unwrap_or_default())?;
+    let listener = TcpListener::from_std(listener.try_clone()?)?;
+    let open = server.open_connections();
+    let leave = async {
+        match registry.as_ref().zip(registration) {
+            Some((registry, registration)) => {
+                withdraw_when_asked(worker, &stop, registry, registration).await;
+            }
+            None => asked(&stop).await,
+        }
+        if worker.stop_requested() != Some(Stop::Quick) {
+            unheard(open, plan.farewell).await;
+        }
+    };
+    select! {
+        drained = server.serve(listener, leave) => drop(drained?),
+        () = hurried(worker, &stop) => tracing::warn!("asked to leave at once: calls that still run are cut"),
+        never = told(on_usr1, &usr1) => match never {},
+        never = beat(worker, plan.heartbeat) => match never {},
+    }
+    match &registry {
+        Some(registry) => say_goodbye(registry).await,
+        None => Ok(()),
+    }
+}
+
+async fn connect(plan: &Plan) -> Result<Option<Registry>, Failure> {
+    let Some(servers) = &plan.zookeeper else { return Ok(None) };
+    let registry = Registry::builder()
+        .servers(servers)
+        .session_timeout(plan.session_timeout)
+        .connect_timeout(plan.connect_timeout)
+        .connect()
+        .await?;
+    Ok(Some(registry))
+}
+
+/// Closes the session. If that fails, the parent's helper tries again.
+async fn say_goodbye(registry: &Registry) -> Result<(), Failure> {
+    Ok(timeout(GOODBYE, registry.close()).await.map_err(|_| Failure::NoGoodbye)??)
+}
+
+/// What the parent needs to say goodbye for us: the session, which is a new one after an expiry.
+fn note(registry: &Registry) -> Option<Vec<u8>> {
+    registry.credentials().map(|credentials| credentials.to_bytes().to_vec())
+}
+
+fn tell_session(worker: &Worker, registry: &Registry) {
+    if let Some(Err(error)) = note(registry).map(|note| worker.set_note(&note)) {
+        tracing::warn!(%error, "the parent does not know the session");
+    }
+}
+
+/// Stays announced until asked to leave, and returns when the announcement is gone, or cannot be taken back now.
+async fn withdraw_when_asked(
+    worker: &Worker,
+    stop: &pipe::Receiver,
+    registry: &Registry,
+    mut registration: Registration,
+) {
+    loop {
+        let changed = select! {
+            () = asked(stop) => break,
+            changed = registration.changed() => changed,
+        };
+        if changed.is_none() {
+            asked(stop).await;
+            break;
+        }
+        tell_session(worker, registry);
+    }
+    match timeout(GOODBYE, registration.withdraw()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cannot withdraw from the registry"),
+        Err(_) => tracing::warn!("cannot withdraw from the registry: it does not answer"),
+    }
+}
+
+/// Completes when the worker has been asked to leave; at once from then on.
+async fn asked(stop: &pipe::Receiver) {
+    // Nobody reads from it, so it stays readable. An error means that the runtime has ended.
+    let _ = stop.readable().await;
+}
+
+/// Completes a moment after the worker has been asked to leave quickly.
+async fn hurried(worker: &Worker, stop: &pipe::Receiver) {
+    asked(stop).await;
+    while worker.stop_requested() != Some(Stop::Quick) {
+        // It is leaving, with time; the descriptor stays readable and does not tell of a second request.
+        sleep(LOOK_AGAIN).await;
+    }
+    sleep(QUICK_DRAIN).await;
+}
+
+/// Runs the hook whenever `USR1` comes.
+async fn told(hook: Option<&dyn Fn()>, usr1: &pipe::Receiver) -> Infallible {
+    let Some(hook) = hook else { pending().await };
+    // An error means that the runtime has ended.
+    while usr1.readable().await.is_ok() {
+        let mut came = false;
+        while usr1.try_read(&mut [0; 64]).is_ok_and(|read| read > 0) {
+            came = true;
+        }
+        if came {
+            hook();
+        }
+    }
+    pending().await
+}
+
+/// Tells the parent at every turn that this runtime runs.
+async fn beat(worker: &Worker, every: Option<Duration>) -> Infallible {
+    let Some(every) = every else { pending().await };
+    loop {
+        // That the parent is gone is told by a signal.
+        let _ = worker.heartbeat();
+        sleep(every).await;
+    }
+}
+
+/// Waits until the clients have heard that we are not announced any more, and closed their connections.
+async fn unheard(mut open: watch::Receiver<usize>, bound: Duration) {
+    let _ = timeout(bound, open.wait_for(|open| *open == 0)).await;
+}
+
+/// How long the registry may take to hear each of our last words.
+pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How long running calls may take after a request to leave quickly.
+pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);

@@ -1,0 +1,145 @@
+//! Calls as a client sees them, byte by byte.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Answer, MAX, RawClient, Running, failed, ok, refused};
+use rpc_server::{Code, Format, Limits};
+use rpc_wire::{CallId, Frame, Request};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_call_is_answered_in_both_formats() {
+    let server = Running::start(Limits::default()).await;
+    let mut json = RawClient::greeted(server.addr, Format::JSON).await;
+    let mut compact = RawClient::greeted(server.addr, Format::POSTCARD).await;
+    assert_eq!(json.call(1, "echo", &"hello").await, ok(1, b"\"hello\""));
+    assert_eq!(compact.call(1, "echo", &"hello").await, ok(1, b"\x05hello"));
+}
+
+#[tokio::test]
+async fn requests_may_come_in_one_write_with_the_hello() {
+    let server = Running::start(Limits::default()).await;
+    let mut client = RawClient::connect(server.addr).await;
+    client.hello(1, Format::JSON, "");
+    for id in 1..=500 {
+        client.request(id, "echo", &id.to_string());
+    }
+    client.send().await;
+    assert_eq!(client.answer().await, Answer::Hello("me".into()));
+    for id in 1..=500 {
+        assert_eq!(client.answer().await, ok(id, format!("\"{id}\"").as_bytes()));
+    }
+}
+
+#[tokio::test]
+async fn a_slow_call_does_not_hold_up_a_later_one() {
+    let mut server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.request(1, "wait", &Some(50));
+    client.request(2, "echo", &"quick");
+    client.send().await;
+    assert_eq!(client.answer().await, ok(2, b"\"quick\""));
+    assert_eq!(client.answer().await, ok(1, b"\"waited\""));
+    server.sees("started").await;
+}
+
+#[tokio::test]
+async fn failures_have_their_codes() {
+    let server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    assert_eq!(client.call(1, "nothing", &()).await, failed(1, Code::UNIMPLEMENTED));
+    assert_eq!(client.call(2, "echo", &17).await, failed(2, Code::INVALID_ARGUMENT));
+    assert_eq!(client.call(3, "missing", &()).await, failed(3, Code::NOT_FOUND));
+    assert_eq!(client.call(4, "fill", &(MAX + 1)).await, failed(4, Code::RESOURCE_EXHAUSTED));
+    let stream = Request { id: CallId(5), method: "echo", time_left: None, more: true, payload: b"" };
+    client.push(&Frame::Request(stream));
+    client.send().await;
+    assert_eq!(client.answer().await, refused(5, Code::UNIMPLEMENTED));
+}
+
+#[tokio::test]
+async fn a_panic_is_an_internal_error_and_the_connection_lives_on() {
+    let server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    assert_eq!(client.call(1, "panic_at_once", &()).await, failed(1, Code::INTERNAL));
+    assert_eq!(client.call(2, "panic_later", &()).await, failed(2, Code::INTERNAL));
+    assert_eq!(client.call(3, "echo", &"alive").await, ok(3, b"\"alive\""));
+}
+
+#[tokio::test]
+async fn a_handler_is_dropped_when_the_time_is_over() {
+    let mut server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.request_within(1, "wait", &(), Some(Duration::from_millis(30)));
+    client.send().await;
+    assert_eq!(client.answer().await, failed(1, Code::DEADLINE_EXCEEDED));
+    server.sees("started").await;
+    server.sees("dropped").await;
+}
+
+#[tokio::test]
+async fn a_call_that_arrives_too_late_is_not_started() {
+    let server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.request_within(1, "panic_at_once", &(), Some(Duration::ZERO));
+    client.send().await;
+    assert_eq!(client.answer().await, failed(1, Code::DEADLINE_EXCEEDED));
+}
+
+#[tokio::test]
+async fn a_handler_knows_the_time_that_is_left() {
+    let server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    assert_eq!(client.call(1, "left", &()).await, ok(1, b"null"));
+    client.request_within(2, "left", &(), Some(Duration::from_secs(3600)));
+    client.send().await;
+    let Answer::Ok(_, payload) = client.answer().await else { panic!("a success") };
+    let left: u64 = serde_json::from_slice(&payload).unwrap();
+    assert!((3_500_000..=3_600_000).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn a_cancelled_call_is_dropped_without_a_reply() {
+    let mut server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.request(1, "wait", &());
+    client.push(&Frame::Cancel(CallId(1)));
+    client.push(&Frame::Cancel(CallId(99)));
+    client.send().await;
+    server.sees("started").await;
+    server.sees("dropped").await;
+    assert_eq!(client.call(2, "echo", &"next").await, ok(2, b"\"next\""));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_calls_with_it() {
+    let mut server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.request(1, "wait", &());
+    client.send().await;
+    server.sees("started").await;
+    drop(client);
+    server.sees("dropped").await;
+}
+
+#[tokio::test]
+async fn a_ping_is_answered() {
+    let server = Running::start(Limits::default()).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.push(&Frame::Ping(77));
+    client.push(&Frame::Unknown(0xc0));
+    client.send().await;
+    assert_eq!(client.answer().await, Answer::Pong(77));
+}
+
+#[tokio::test]
+async fn the_client_in_python_is_understood() {
+    let server = Running::start(Limits::default()).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/examples/client.py");
+    let mut python = tokio::process::Command::new("python3");
+    python.args([script, "127.0.0.1", &server.addr.port().to_string(), "echo", "\"grüezi\""]);
+    let output = python.kill_on_drop(true).output().await.expect("python3; install the package python3");
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(said(&output.stdout), "\"gr\\u00fcezi\"\n", "{}", said(&output.stderr));
+}

@@ -1,0 +1,207 @@
+//! A client that speaks the protocol byte by byte, and a server to speak it to.
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unreachable_pub,
+    reason = "a test fails by panicking; each uses a part"
+)]
+
+use rpc_server::{Code, Context, Drained, Format, Limits, Server, Service, Status};
+use rpc_wire::{CallId, Frame, Hello, Reply, Request, split_frame};
+use std::{net::SocketAddr, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server; stopped by `stop`, or by dropping it.
+pub struct Running {
+    pub addr: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<Drained>,
+    /// What happens to the handlers of `wait`: "started", then "dropped".
+    pub seen: mpsc::UnboundedReceiver<&'static str>,
+}
+
+impl Running {
+    pub async fn start(limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (tell, seen) = mpsc::unbounded_channel();
+        let server = Server::new(service(tell)).limits(limits).instance("me");
+        let server =
+            tokio::spawn(async { server.serve(listener, async { drop(stopped.await) }).await.unwrap() });
+        Self { addr, stop, server, seen }
+    }
+
+    /// The next thing that a handler of `wait` does.
+    pub async fn sees(&mut self, what: &str) {
+        assert_eq!(timeout(PATIENCE, self.seen.recv()).await.unwrap(), Some(what));
+    }
+
+    /// Begins the drain; what it gives completes with its end.
+    pub fn stop(self) -> JoinHandle<Drained> {
+        drop(self.stop);
+        self.server
+    }
+}
+
+struct Tell(mpsc::UnboundedSender<&'static str>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        let _ = self.0.send("dropped");
+    }
+}
+
+fn service(tell: mpsc::UnboundedSender<&'static str>) -> Service {
+    let wait = move |millis: Option<u64>, _: Context| {
+        let _ = tell.send("started");
+        let told = Tell(tell.clone());
+        async move {
+            match millis {
+                Some(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
+                None => std::future::pending().await,
+            }
+            drop(told);
+            Ok::<_, Status>("waited")
+        }
+    };
+    let soft = |(): (), _: Context| async {
+        tokio::task::yield_now().await;
+        if true {
+            panic!("on purpose, later");
+        }
+        Ok::<_, Status>(())
+    };
+    let hard =
+        |(): (), _: Context| -> std::future::Ready<Result<(), Status>> { panic!("on purpose, at once") };
+    Service::builder("test")
+        .method("echo", |text: String, _: Context| async move { Ok::<_, Status>(text) })
+        .method("fill", |len: usize, _: Context| async move { Ok::<_, Status>("x".repeat(len)) })
+        .method("left", |(): (), cx: Context| async move {
+            Ok::<_, Status>(cx.time_left().map(|left| left.as_millis() as u64))
+        })
+        .method(
+            "missing",
+            |(): (), _: Context| async move { Err::<(), _>(Status::not_found("no such thing")) },
+        )
+        .method("wait", wait)
+        .method("panic_later", soft)
+        .method("panic_at_once", hard)
+        .build()
+}
+
+/// An answer, its text owned.
+#[derive(Debug, PartialEq)]
+pub enum Answer {
+    Ok(CallId, Vec<u8>),
+    Failed(CallId, Code, bool),
+    GoAway(CallId, Code),
+    Hello(String),
+    Pong(u64),
+    Closed,
+}
+
+pub struct RawClient {
+    stream: TcpStream,
+    input: Vec<u8>,
+    pub out: Vec<u8>,
+    pub format: Format,
+}
+
+pub const MAX: usize = 1 << 20;
+
+impl RawClient {
+    pub async fn connect(addr: SocketAddr) -> Self {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        Self { stream, input: Vec::new(), out: Vec::new(), format: Format::JSON }
+    }
+
+    /// Connected, hellos exchanged.
+    pub async fn greeted(addr: SocketAddr, format: Format) -> Self {
+        let mut client = Self { format, ..Self::connect(addr).await };
+        client.hello(1, format, "test");
+        client.send().await;
+        assert_eq!(client.answer().await, Answer::Hello("me".into()));
+        client
+    }
+
+    pub fn hello(&mut self, version: u16, format: Format, service: &str) {
+        self.push(&Frame::Hello(Hello { version, format, max_frame: MAX as u32, service, instance: "" }));
+    }
+
+    pub fn push(&mut self, frame: &Frame<'_>) {
+        frame.encode(&mut self.out, 1 << 30).unwrap();
+    }
+
+    pub fn request<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) {
+        self.request_within(id, method, argument, None);
+    }
+
+    pub fn request_within<T: serde::Serialize>(
+        &mut self,
+        id: u64,
+        method: &str,
+        argument: &T,
+        time_left: Option<Duration>,
+    ) {
+        let mut payload = Vec::new();
+        self.format.encode(argument, &mut payload).unwrap();
+        let request = Request { id: CallId(id), method, time_left, more: false, payload: &payload };
+        self.push(&Frame::Request(request));
+    }
+
+    pub async fn send(&mut self) {
+        self.stream.write_all(&self.out).await.unwrap();
+        self.out.clear();
+    }
+
+    pub async fn answer(&mut self) -> Answer {
+        loop {
+            if let Some((body, rest)) = split_frame(&self.input, 1 << 30).unwrap() {
+                let answer = match Frame::decode(body).unwrap() {
+                    Frame::Hello(hello) => Answer::Hello(hello.instance.into()),
+                    Frame::GoAway(go) => Answer::GoAway(go.last, go.code),
+                    Frame::Reply(Reply::Ok { id, payload }) => Answer::Ok(id, payload.to_vec()),
+                    Frame::Reply(Reply::Failed { id, code, not_run, .. }) => {
+                        Answer::Failed(id, code, not_run)
+                    }
+                    Frame::Pong(number) => Answer::Pong(number),
+                    other => panic!("a server does not send {other:?}"),
+                };
+                self.input = rest.to_vec();
+                return answer;
+            }
+            match timeout(PATIENCE, self.stream.read_buf(&mut self.input)).await.expect("an answer") {
+                Ok(0) | Err(_) => return Answer::Closed,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Sends one call and takes the next answer.
+    pub async fn call<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) -> Answer {
+        self.request(id, method, argument);
+        self.send().await;
+        self.answer().await
+    }
+}
+
+pub fn ok(id: u64, payload: &[u8]) -> Answer {
+    Answer::Ok(CallId(id), payload.to_vec())
+}
+
+pub fn failed(id: u64, code: Code) -> Answer {
+    Answer::Failed(CallId(id), code, false)
+}
+
+pub fn refused(id: u64, code: Code) -> Answer {
+    Answer::Failed(CallId(id), code, true)
+}
