@@ -1,0 +1,99 @@
+//! Calls in a loop, several at once, and their count.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rpc_client::Client;
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::CALL_DEADLINE;
+use crate::services::{Pi, PiResult, Ping, Pong};
+
+/// What became of the calls.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Tally {
+    /// Calls that were made.
+    pub(crate) calls: u64,
+    /// Those that were answered.
+    pub(crate) ok: u64,
+    /// Those that were not.
+    pub(crate) failed: u64,
+    /// How often one was tried again.
+    pub(crate) retried: u64,
+    /// Which worker answered how many.
+    pub(crate) by_pid: BTreeMap<u32, u64>,
+    /// Why the first failed call failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) first_failure: Option<String>,
+}
+
+/// Callers at work.
+#[derive(Debug)]
+pub(crate) struct Load {
+    client: Client,
+    budget: Arc<AtomicU64>,
+    tally: Arc<Mutex<Tally>>,
+    callers: JoinSet<()>,
+}
+
+impl Load {
+    /// Starts `concurrency` callers that share `calls` calls among them.
+    pub(crate) fn start(client: &Client, calls: u64, concurrency: u32) -> Self {
+        let budget = Arc::new(AtomicU64::new(calls));
+        let tally = Arc::<Mutex<Tally>>::default();
+        let callers = (0..concurrency)
+            .map(|_| call_in_a_loop(client.clone(), Arc::clone(&budget), Arc::clone(&tally)))
+            .collect();
+        Self { client: client.clone(), budget, tally, callers }
+    }
+
+    /// What has become of the calls so far.
+    pub(crate) fn tally(&self) -> Tally {
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Tally { retried: self.client.stats().retried, ..tally }
+    }
+
+    /// Makes no further call and waits for those under way.
+    pub(crate) async fn stop(self) -> Tally {
+        self.budget.store(0, Ordering::Relaxed);
+        self.finish().await
+    }
+
+    /// Waits until all calls are made.
+    pub(crate) async fn finish(mut self) -> Tally {
+        while self.callers.join_next().await.is_some() {}
+        self.tally()
+    }
+}
+
+async fn call_in_a_loop(client: Client, budget: Arc<AtomicU64>, tally: Arc<Mutex<Tally>>) {
+    let take = |left: u64| left.checked_sub(1);
+    while let Ok(left) = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+        let answer = call(&client, left).await;
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        tally.calls += 1;
+        match answer {
+            Ok(pid) => {
+                tally.ok += 1;
+                *tally.by_pid.entry(pid).or_default() += 1;
+            }
+            Err(error) => {
+                tally.failed += 1;
+                tally.first_failure.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+}
+
+/// Every eighth call computes a little. Both methods may be repeated, so a lost worker costs no call.
+async fn call(client: &Client, number: u64) -> Result<u32, rpc_client::Error> {
+    if number.is_multiple_of(8) {
+        let pi = client.call::<_, PiResult>("pi", &Pi { terms: 1_000 });
+        Ok(pi.deadline(CALL_DEADLINE).idempotent().await?.pid)
+    } else {
+        let ping = client.call::<_, Pong>("ping", &Ping { text: number.to_string() });
+        Ok(ping.deadline(CALL_DEADLINE).idempotent().await?.pid)
+    }
+}

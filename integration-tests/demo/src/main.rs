@@ -1,0 +1,121 @@
+//! The whole path in one program: a registry, a preforked server, a client that calls through discovery,
+//! and what happens when a worker dies.
+#![forbid(unsafe_code)]
+
+mod client;
+mod load;
+mod server;
+mod services;
+mod show;
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Shows services that register themselves, clients that find and call them, and a death that nobody notices.
+///
+/// Without a command it runs the whole demonstration and ends with status 0 if everything that it shows is so.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    half: Option<Half>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Half {
+    /// Runs a preforked server; prints `ready HOST:PORT` when all its workers are in the registry.
+    Server(ServerArgs),
+    /// Calls a service; the last line of its output is a JSON object with the counts.
+    Client(ClientArgs),
+}
+
+#[derive(Args, Debug)]
+struct ShowArgs {
+    /// Use this ZooKeeper (`HOST:PORT,HOST:PORT.../CHROOT`) instead of a zk-mini of its own.
+    #[arg(long, value_name = "HOSTS")]
+    zookeeper: Option<String>,
+    /// The service's name in the registry; nobody else may serve it meanwhile.
+    #[arg(long, default_value = "demo", value_name = "NAME")]
+    service: String,
+}
+
+#[derive(Args, Debug)]
+struct ServerArgs {
+    /// Where to listen; port 0 lets the system choose.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: String,
+    /// How many worker processes.
+    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: u32,
+    /// Where ZooKeeper is: `HOST:PORT,HOST:PORT.../CHROOT`.
+    #[arg(long, value_name = "HOSTS")]
+    zookeeper: String,
+    /// The service's name in the registry.
+    #[arg(long, default_value = "demo", value_name = "NAME")]
+    service: String,
+    /// Stop when this process, which has started the server, ends.
+    #[arg(long, hide = true, value_name = "PID")]
+    with_parent: Option<u32>,
+    /// The session timeout that each worker asks for.
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    session_timeout_ms: u64,
+}
+
+#[derive(Args, Debug)]
+struct ClientArgs {
+    /// Where ZooKeeper is: `HOST:PORT,HOST:PORT.../CHROOT`.
+    #[arg(long, value_name = "HOSTS")]
+    zookeeper: String,
+    /// The service's name in the registry.
+    #[arg(long, default_value = "demo", value_name = "NAME")]
+    service: String,
+    /// How many calls to make.
+    #[arg(long, value_name = "N")]
+    calls: u64,
+    /// How many of them at once.
+    #[arg(long, default_value_t = 8, value_name = "C", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    concurrency: u32,
+}
+
+/// How long a call may take, with all that is tried again for it.
+const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).init();
+    let result = match cli.half {
+        // The server forks, and forks before any runtime exists.
+        Some(Half::Server(args)) => server::run(args),
+        Some(Half::Client(args)) => with_runtime(client::run(args)),
+        None => with_runtime(show::run(cli.show)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints a line on standard output; an error if nobody takes it, as with `demo | head -1`.
+fn print_line(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+fn with_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

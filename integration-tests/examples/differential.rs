@@ -1,0 +1,150 @@
+//! The differential test by hand; see `ci/differential`.
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use integration_tests::differential::servers::Settings;
+use integration_tests::differential::{Difference, Pair, Script, Subject, Transcript};
+use integration_tests::differential::{explore, golden, runner, servers};
+use zk_mini::core::Compat;
+
+/// Steps after which the servers are replaced by fresh ones: nothing of what scripts leave behind is ever removed.
+const STEPS_OF_A_SERVER: usize = 50_000;
+
+/// Runs the same scripts on Apache ZooKeeper and on zk-mini, and compares what they answer.
+#[derive(Parser)]
+struct Args {
+    /// How many steps random scripts have in all.
+    #[arg(long, default_value_t = 20_000)]
+    steps: usize,
+    /// What the random scripts are made from: the same seed, the same scripts.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The release line to compare with. For 3.9, `ZOOKEEPER_JAR` must name the class path of such a server.
+    #[arg(long, value_enum, default_value_t)]
+    compat: Line,
+    /// Let both servers create nodes with a time to live.
+    #[arg(long)]
+    extended_types: bool,
+    /// Run this script instead of random ones; may be given several times.
+    #[arg(long)]
+    replay: Vec<PathBuf>,
+    /// Print all that the servers answer to the scripts that are replayed.
+    #[arg(long)]
+    show: bool,
+    /// Compare with a second Apache ZooKeeper instead of zk-mini: that must agree.
+    #[arg(long)]
+    real: bool,
+    /// Record the golden frames of zk-wire instead.
+    #[arg(long)]
+    record: bool,
+}
+
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Line {
+    /// 3.8.
+    #[default]
+    #[value(name = "3.8")]
+    V3_8,
+    /// 3.9.
+    #[value(name = "3.9")]
+    V3_9,
+}
+
+impl From<Line> for Compat {
+    fn from(line: Line) -> Self {
+        match line {
+            Line::V3_8 => Self::V3_8,
+            Line::V3_9 => Self::V3_9,
+        }
+    }
+}
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome<()> {
+    let args = Args::parse();
+    if args.record {
+        return record();
+    }
+    let found = if args.replay.is_empty() { explore_all(&args)? } else { replay(&args)? };
+    match found {
+        None => Ok(()),
+        Some(difference) => {
+            print!("{difference}");
+            Err("the servers differ".into())
+        }
+    }
+}
+
+/// Does something with a pair of fresh servers.
+fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Outcome<T> {
+    let settings = Settings { compat: args.compat.into(), extended_types: args.extended_types };
+    let real = servers::real(settings)?;
+    if args.real {
+        let other = servers::real(settings)?;
+        return Ok(action(&mut Pair::connect([real.addr(0), other.addr(0)])?));
+    }
+    let mini = servers::mini(settings)?;
+    Ok(action(&mut Pair::connect([real.addr(0), mini.addr()])?))
+}
+
+fn explore_all(args: &Args) -> Outcome<Option<Difference>> {
+    let mut runner = runner(args.seed);
+    let mut left = args.steps;
+    while left > 0 {
+        let steps = left.min(STEPS_OF_A_SERVER);
+        left -= steps;
+        let found = with_pair(args, |pair| {
+            let found = explore(pair, &mut runner, steps);
+            eprint!("{}", pair.coverage());
+            found
+        })?;
+        if let Err(difference) = found {
+            return Ok(Some(*difference));
+        }
+    }
+    Ok(None)
+}
+
+fn replay(args: &Args) -> Outcome<Option<Difference>> {
+    for path in &args.replay {
+        let script: Script = fs::read_to_string(path)?.parse()?;
+        if args.show {
+            show(&with_pair(args, |pair| pair.run(&script))?);
+        } else if let Some(difference) = with_pair(args, |pair| pair.compare(&script))? {
+            return Ok(Some(difference));
+        }
+    }
+    Ok(None)
+}
+
+/// Each step with what the first server did and, where it is different, the other.
+fn show(transcripts: &[Result<Transcript, String>; 2]) {
+    match transcripts {
+        [Ok(left), Ok(right)] => {
+            for ((step, left), (_, right)) in left.steps.iter().zip(&right.steps) {
+                println!("{step}\n{left}");
+                if left != right {
+                    println!("  but the other server:\n{right}");
+                }
+            }
+        }
+        failed => println!("{failed:?}"),
+    }
+}
+
+fn record() -> Outcome<()> {
+    let real = servers::real(Settings::default())?;
+    let server: SocketAddr = real.addr(0);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = fs::read_to_string(root.join("tests/differential/golden.script"))?;
+    let dir = root.join("../zk-mini/wire/tests/golden");
+    let mut subject = Subject::connect(server)?;
+    print!("{}", golden::record(&mut subject, &servers::version(server)?, &script, &dir)?);
+    Ok(())
+}

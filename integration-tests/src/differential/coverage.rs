@@ -1,0 +1,56 @@
+//! What scripts have reached: how often each operation had each answer. It shows whether random scripts are any good.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::outcome::Received;
+use super::runner::Transcript;
+use super::script::Action;
+
+/// Counts of answers.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    answers: BTreeMap<String, BTreeMap<String, usize>>,
+}
+
+impl Coverage {
+    /// Counts what a transcript has.
+    pub fn add(&mut self, transcript: &Transcript) {
+        for (step, outcome) in &transcript.steps {
+            let action = match &step.action {
+                Action::Connect(_) => "connect".into(),
+                Action::Request { op, .. } => op.to_string(),
+                Action::Frame(_) => "frame".into(),
+                Action::Bytes(_) => "bytes".into(),
+                Action::Disconnect => "disconnect".into(),
+            };
+            let counts = self.answers.entry(action).or_default();
+            for (conn, received) in &outcome.received {
+                let what = match received {
+                    Received::Reply { err, .. } if *conn == step.conn => err.0.to_string(),
+                    Received::Event { event, .. } => event.to_string(),
+                    Received::Closed if *conn == step.conn => "closed".into(),
+                    Received::Closed => "another closed".into(),
+                    Received::Connected { .. } => "connected".into(),
+                    Received::Nothing => "no answer".into(),
+                    Received::NotConnected => continue,
+                    Received::Reply { .. } | Received::Garbage(_) => "odd".into(),
+                };
+                *counts.entry(what).or_default() += 1;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (action, counts) in &self.answers {
+            write!(f, "{action:22}")?;
+            for (what, count) in counts {
+                write!(f, " {what}: {count}")?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! Looks for a script that two servers answer differently, and makes it as small as it gets.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::coverage::Coverage;
+use super::generate;
+use super::runner::{Subject, Transcript};
+use super::script::Script;
+
+/// Steps of a script at most.
+const SCRIPT_STEPS: usize = 50;
+
+/// How often a failing script is made smaller, or tried to.
+const MAX_SHRINKS: u32 = 600;
+
+/// Two servers that have lived through the same.
+pub struct Pair {
+    subjects: [Subject; 2],
+    coverage: Coverage,
+}
+
+/// A script that two servers answer differently.
+#[derive(Clone, Debug)]
+pub struct Difference {
+    /// The script, as far as the first different step.
+    pub script: Script,
+    /// What each server did; or why there is no telling.
+    pub transcripts: [Result<Transcript, String>; 2],
+}
+
+impl Pair {
+    /// Connects to two servers that nobody else uses.
+    ///
+    /// # Errors
+    /// If one cannot be reached.
+    pub fn connect(servers: [SocketAddr; 2]) -> io::Result<Self> {
+        let [left, right] = servers;
+        let subjects = [Subject::connect(left)?, Subject::connect(right)?];
+        Ok(Self { subjects, coverage: Coverage::default() })
+    }
+
+    /// What the scripts have reached so far.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// Runs a script on both; each transcript, or why there is none.
+    pub fn run(&mut self, script: &Script) -> [Result<Transcript, String>; 2] {
+        let run = |subject: &mut Subject| subject.run(script).map_err(|error| error.to_string());
+        let transcripts = self.subjects.each_mut().map(run);
+        if let [Ok(left), Ok(_)] = &transcripts {
+            self.coverage.add(left);
+        }
+        transcripts
+    }
+
+    /// Runs a script on both and compares.
+    pub fn compare(&mut self, script: &Script) -> Option<Difference> {
+        let transcripts = self.run(script);
+        if let [Ok(left), Ok(right)] = &transcripts {
+            let first = left.steps.iter().zip(&right.steps).position(|(left, right)| left != right)?;
+            let cut = |transcript: &Transcript| Ok(Transcript { steps: transcript.steps[..=first].to_vec() });
+            let script = Script { steps: script.steps[..=first].to_vec() };
+            return Some(Difference { script, transcripts: [cut(left), cut(right)] });
+        }
+        Some(Difference { script: script.clone(), transcripts })
+    }
+}
+
+/// Runs random scripts with `steps` steps in all.
+///
+/// # Errors
+/// The first difference, made small.
+pub fn explore(pair: &mut Pair, runner: &mut TestRunner, steps: usize) -> Result<(), Box<Difference>> {
+    let scripts = generate::script(SCRIPT_STEPS);
+    let mut done = 0;
+    while done < steps {
+        // It rejects nothing, so there is always a next one.
+        let Ok(mut tree) = scripts.new_tree(runner) else { continue };
+        let script = tree.current();
+        done += script.steps.len();
+        if let Some(difference) = pair.compare(&script) {
+            return Err(Box::new(shrink(pair, &mut tree, difference)));
+        }
+    }
+    Ok(())
+}
+
+/// A source of random scripts that gives the same ones for the same seed.
+pub fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
+}
+
+fn shrink(
+    pair: &mut Pair,
+    tree: &mut impl ValueTree<Value = Script>,
+    mut smallest: Difference,
+) -> Difference {
+    for _ in 0..MAX_SHRINKS {
+        if !tree.simplify() {
+            break;
+        }
+        loop {
+            if let Some(difference) = pair.compare(&tree.current()) {
+                smallest = difference;
+                break;
+            }
+            if !tree.complicate() {
+                return smallest;
+            }
+        }
+    }
+    smallest
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.script)?;
+        for (side, transcript) in ["left", "right"].into_iter().zip(&self.transcripts) {
+            match transcript {
+                Ok(transcript) => {
+                    let Some((_, outcome)) = transcript.steps.last() else { continue };
+                    writeln!(f, "# {side} answers the last step with\n{}", commented(&outcome.to_string()))?;
+                }
+                Err(error) => writeln!(f, "# {side} fails: {error}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn commented(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(|line| format!("#{line}")).collect();
+    lines.join("\n")
+}

@@ -1,0 +1,27 @@
+//! The differential test: the same script on two servers must give the same transcript.
+//!
+//! A [`Script`] is plain data; [`Subject::run`] performs it on a server below a fresh parent node and returns a
+//! [`Transcript`] that is free of all that may differ: times, session ids, passwords, where zxids and paths begin. After
+//! each step every connection makes a round trip, so that all events which the step has caused have arrived: nothing
+//! waits for time to pass.
+
+mod coverage;
+mod explore;
+mod generate;
+pub mod golden;
+mod outcome;
+mod peer;
+mod runner;
+mod script;
+pub mod servers;
+mod shape;
+mod situations;
+mod text;
+
+pub use coverage::Coverage;
+pub use explore::{Difference, Pair, explore, runner};
+pub use outcome::{Number, Outcome, Received, Session, StatValue, Time, Value};
+pub use peer::{Arrival, Peer};
+pub use runner::{Subject, Transcript};
+pub use script::{Action, Bindings, Field, Script, Step};
+pub use text::ParseError;

@@ -1,0 +1,346 @@
+//! Runs a script on a server and writes down what came back.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use zk_wire::{
+    Acl, ConnectRequest, ConnectResponse, Create, Decode, Encode, ErrorCode, OpCode, ReplyHeader, Request,
+    SessionId, Xid, Zxid, decode_all,
+};
+
+use super::outcome::{Normaliser, Outcome, Received};
+use super::peer::{Arrival, Peer};
+use super::script::{Action, Bindings, Field, Script, Step, encode, encode_request};
+
+/// The session timeout of the harness's own connection.
+const TIMEOUT_MS: i32 = 40_000;
+
+/// All that a script brought about on one server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Transcript {
+    /// Each step with its outcome.
+    pub steps: Vec<(Step, Outcome)>,
+}
+
+impl fmt::Display for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|(step, outcome)| writeln!(f, "{step}\n{outcome}"))
+    }
+}
+
+/// A server and the harness's own session with it.
+pub struct Subject {
+    server: SocketAddr,
+    control: Peer,
+    cases: u32,
+}
+
+impl Subject {
+    /// Opens a session of the harness's own.
+    ///
+    /// # Errors
+    /// If the server cannot be reached, or gives no session.
+    pub fn connect(server: SocketAddr) -> io::Result<Self> {
+        Ok(Self { server, control: attach(server, SessionId::NONE, Bytes::new())?.0, cases: 0 })
+    }
+
+    /// Runs a script below a parent node of its own, and ends its sessions.
+    ///
+    /// # Errors
+    /// If the server cannot be reached any more, or answers the harness's own requests as it must not.
+    pub fn run(&mut self, script: &Script) -> io::Result<Transcript> {
+        self.run_observed(script, |_, _, _| {})
+    }
+
+    /// [`run`](Self::run), with a look at each frame of the script's connections: the step's index, whether the
+    /// server sent it, and its bytes.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_observed(
+        &mut self,
+        script: &Script,
+        observer: impl FnMut(usize, bool, &[u8]),
+    ) -> io::Result<Transcript> {
+        self.cases += 1;
+        let base = format!("/case-{:08}", self.cases);
+        let path = base.as_str().into();
+        let create = Create { path, data: Some(Bytes::new()), acl: Some(vec![Acl::open()]), flags: 0 };
+        let created = call(&mut self.control, &create)?;
+        if created.err != ErrorCode::OK {
+            return Err(io::Error::other(format!("create of {base}: {}", created.err)));
+        }
+        let bindings = Bindings { base, zxid: created.zxid, ..Bindings::default() };
+        let mut run =
+            Run { subject: self, bindings, conns: BTreeMap::new(), sessions: Vec::new(), step: 0, observer };
+        let mut steps = Vec::new();
+        for (index, step) in script.steps.iter().enumerate() {
+            run.step = index;
+            steps.push((step.clone(), run.perform(step)?));
+        }
+        run.end()?;
+        Ok(Transcript { steps })
+    }
+}
+
+/// A script on its way.
+struct Run<'a, F> {
+    subject: &'a mut Subject,
+    bindings: Bindings,
+    conns: BTreeMap<usize, Conn>,
+    /// In the order in which they were given.
+    sessions: Vec<(SessionId, Bytes)>,
+    /// The index of the step that is performed.
+    step: usize,
+    observer: F,
+}
+
+struct Conn {
+    peer: Peer,
+    next_xid: i32,
+}
+
+impl Conn {
+    /// For a check outside a multi: ZooKeeper 3.8 never answers that it succeeded. The answer to a ping tells.
+    fn receive_if_answered(&mut self) -> io::Result<Vec<Arrival>> {
+        self.peer.send(&ping());
+        let mut arrivals = self.peer.receive_reply()?;
+        if is_pong(arrivals.last()) {
+            arrivals.pop();
+            arrivals.push(Arrival::Silence);
+        } else if !self.peer.is_closed() {
+            arrivals.extend(self.peer.receive_reply()?.into_iter().filter(|arrival| !is_pong(Some(arrival))));
+        }
+        Ok(arrivals)
+    }
+}
+
+impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
+    fn perform(&mut self, step: &Step) -> io::Result<Outcome> {
+        let mut outcome = Outcome::default();
+        match &step.action {
+            Action::Connect(fields) => self.connect(step.conn, fields, &mut outcome)?,
+            Action::Disconnect => {
+                let arrivals = self.disconnect(step.conn)?;
+                self.note_all(&mut outcome, step.conn, OpCode::PING, &arrivals);
+            }
+            action => {
+                let op = if let Action::Request { op, .. } = action { *op } else { OpCode::PING };
+                match self.send(step, op)? {
+                    Some(arrivals) => self.note_all(&mut outcome, step.conn, op, &arrivals),
+                    None => outcome.received.push((step.conn, Received::NotConnected)),
+                }
+            }
+        }
+        self.settle(&mut outcome)?;
+        if matches!(step.action, Action::Request { op: OpCode::CLOSE_SESSION, .. }) {
+            sort_events(&mut outcome.received);
+        }
+        Ok(outcome)
+    }
+
+    /// Opens a connection and takes the answer to its first frame.
+    fn connect(&mut self, conn: usize, fields: &[Field], outcome: &mut Outcome) -> io::Result<()> {
+        self.disconnect(conn)?;
+        let frame = encode(fields, &self.bindings);
+        (self.observer)(self.step, false, &frame);
+        let mut peer = Peer::connect(self.subject.server)?;
+        peer.send(&frame);
+        let mut arrivals = peer.receive_reply()?;
+        match arrivals.last().and_then(granted) {
+            Some((SessionId::NONE, _)) => arrivals.extend(peer.receive_reply()?),
+            Some(session) => {
+                if !self.sessions.contains(&session) {
+                    self.sessions.push(session.clone());
+                }
+                self.bindings.sessions.insert(conn, session);
+            }
+            None => {}
+        }
+        self.conns.insert(conn, Conn { peer, next_xid: 1 });
+        self.note_all(outcome, conn, OpCode::CREATE_SESSION, &arrivals);
+        Ok(())
+    }
+
+    /// Sends what a step says and waits for the reply; `None` if there is no connection.
+    fn send(&mut self, step: &Step, op: OpCode) -> io::Result<Option<Vec<Arrival>>> {
+        let Some(conn) = self.conns.get_mut(&step.conn).filter(|conn| !conn.peer.is_closed()) else {
+            return Ok(None);
+        };
+        match &step.action {
+            Action::Request { xid, op, body } => {
+                // Which answer is the ping's must show.
+                let is_ambiguous = *op == OpCode::CHECK && *xid == Some(Xid::PING);
+                let xid = xid.filter(|_| !is_ambiguous).unwrap_or(Xid(conn.next_xid));
+                conn.next_xid += 1;
+                let frame = encode_request(xid, *op, body, &self.bindings);
+                (self.observer)(self.step, false, &frame);
+                conn.peer.send(&frame);
+                if *op == OpCode::CHECK {
+                    return conn.receive_if_answered().map(Some);
+                }
+            }
+            Action::Frame(fields) => conn.peer.send(&encode(fields, &self.bindings)),
+            Action::Bytes(fields) => conn.peer.send_bytes(&encode(fields, &self.bindings)),
+            Action::Connect(_) | Action::Disconnect => {}
+        }
+        let mut arrivals = conn.peer.receive_reply()?;
+        if ends_connection(op, arrivals.last()) {
+            arrivals.extend(conn.peer.receive_reply()?);
+        }
+        Ok(Some(arrivals))
+    }
+
+    /// A round trip on each connection: what a step has caused has arrived when its answer has.
+    fn settle(&mut self, outcome: &mut Outcome) -> io::Result<()> {
+        let mut arrived = Vec::new();
+        for (number, conn) in self.conns.iter_mut().filter(|(_, conn)| !conn.peer.is_closed()) {
+            conn.peer.send(&ping());
+            let mut arrivals = conn.peer.receive_reply()?;
+            if is_pong(arrivals.last()) {
+                arrivals.pop();
+            }
+            arrived.extend(arrivals.into_iter().map(|arrival| (*number, arrival)));
+        }
+        for (number, arrival) in arrived {
+            self.note(outcome, number, OpCode::PING, &arrival);
+        }
+        self.subject.control.send(&ping());
+        let zxid = reply_header(self.subject.control.receive_reply()?)?.zxid;
+        outcome.zxid = self.normaliser(&[]).number(zxid.0);
+        Ok(())
+    }
+
+    fn note_all(&mut self, outcome: &mut Outcome, conn: usize, op: OpCode, arrivals: &[Arrival]) {
+        for arrival in arrivals {
+            self.note(outcome, conn, op, arrival);
+        }
+    }
+
+    fn note(&mut self, outcome: &mut Outcome, conn: usize, op: OpCode, arrival: &Arrival) {
+        let received = match arrival {
+            Arrival::Frame(frame) => {
+                (self.observer)(self.step, true, frame);
+                let ids: Vec<_> = self.sessions.iter().map(|session| session.0).collect();
+                match self.normaliser(&ids).received(op, frame) {
+                    // The real server never answers a check outside a multi that succeeds; zk-mini does.
+                    Received::Reply { err: ErrorCode::OK, .. } if op == OpCode::CHECK => Received::Nothing,
+                    received => received,
+                }
+            }
+            Arrival::Closed => Received::Closed,
+            Arrival::Silence => Received::Nothing,
+        };
+        outcome.received.push((conn, received));
+    }
+
+    fn normaliser<'b>(&'b self, sessions: &'b [SessionId]) -> Normaliser<'b> {
+        Normaliser { base: &self.bindings.base, zxid: self.bindings.zxid.0, sessions }
+    }
+
+    fn disconnect(&mut self, conn: usize) -> io::Result<Vec<Arrival>> {
+        match self.conns.remove(&conn) {
+            Some(mut conn) if !conn.peer.is_closed() => conn.peer.finish(),
+            _ => Ok(vec![]),
+        }
+    }
+
+    /// Ends all sessions of the script, so that none of them expires later.
+    fn end(mut self) -> io::Result<()> {
+        for conn in self.conns.keys().copied().collect::<Vec<_>>() {
+            self.disconnect(conn)?;
+        }
+        for (id, password) in self.sessions {
+            let (mut peer, session) = attach(self.subject.server, id, password)?;
+            if session != SessionId::NONE {
+                peer.send(&encode_request(Xid(1), OpCode::CLOSE_SESSION, &[], &self.bindings));
+                peer.receive_reply()?;
+                peer.finish()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a server closes the connection after this reply. It does so a moment later: to send a ping in between and see
+/// what becomes of it would be a matter of luck.
+fn ends_connection(op: OpCode, reply: Option<&Arrival>) -> bool {
+    let Some(Arrival::Frame(frame)) = reply else { return false };
+    let header = ReplyHeader::decode(&mut frame.clone(), "header");
+    header.is_ok_and(|header| match header.err {
+        ErrorCode::OK => op == OpCode::CLOSE_SESSION,
+        // Of an unknown operation; that of a node with a time to live has a zxid.
+        ErrorCode::UNIMPLEMENTED => header.zxid == Zxid(-1),
+        code => code == ErrorCode::AUTH_FAILED,
+    })
+}
+
+/// The session that the answer to a first frame grants, with its password.
+fn granted(arrival: &Arrival) -> Option<(SessionId, Bytes)> {
+    let Arrival::Frame(frame) = arrival else { return None };
+    let response = ConnectResponse::decode(&mut frame.clone(), "response").ok()?;
+    Some((response.session_id, response.password.unwrap_or_default()))
+}
+
+/// The deletion of a session's nodes has no order, so neither have its events.
+fn sort_events(received: &mut [(usize, Received)]) {
+    let is_event = |entry: &(usize, Received)| matches!(entry.1, Received::Event { .. });
+    for run in received.chunk_by_mut(|a, b| a.0 == b.0 && is_event(a) && is_event(b)) {
+        run.sort_by_key(|entry| entry.1.to_string());
+    }
+}
+
+fn ping() -> Bytes {
+    encode_request(Xid::PING, OpCode::PING, &[], &Bindings::default()).freeze()
+}
+
+fn is_pong(arrival: Option<&Arrival>) -> bool {
+    let Some(Arrival::Frame(frame)) = arrival else { return false };
+    let header = decode_all::<ReplyHeader>(frame.clone());
+    header.is_ok_and(|header| header.xid == Xid::PING && header.err == ErrorCode::OK)
+}
+
+/// A connection of the harness's own; its session is `NONE` if there is no such session any more.
+fn attach(server: SocketAddr, session_id: SessionId, password: Bytes) -> io::Result<(Peer, SessionId)> {
+    let mut peer = Peer::connect(server)?;
+    let request = ConnectRequest {
+        protocol_version: 0,
+        last_zxid_seen: Zxid(0),
+        timeout: TIMEOUT_MS,
+        session_id,
+        password: Some(password),
+        read_only: Some(false),
+    };
+    let mut frame = bytes::BytesMut::new();
+    request.encode(&mut frame);
+    peer.send(&frame);
+    match peer.receive_reply()?.pop() {
+        Some(Arrival::Frame(frame)) => {
+            let response = decode_all::<ConnectResponse>(frame).map_err(io::Error::other)?;
+            Ok((peer, response.session_id))
+        }
+        other => Err(io::Error::other(format!("{server} answers a connect request with {other:?}"))),
+    }
+}
+
+fn call<R: Request>(peer: &mut Peer, request: &R) -> io::Result<ReplyHeader> {
+    let mut frame = encode_request(Xid(1), R::OP, &[], &Bindings::default());
+    request.encode(&mut frame);
+    peer.send(&frame);
+    reply_header(peer.receive_reply()?)
+}
+
+fn reply_header(mut arrivals: Vec<Arrival>) -> io::Result<ReplyHeader> {
+    match arrivals.pop() {
+        Some(Arrival::Frame(mut frame)) => {
+            ReplyHeader::decode(&mut frame, "header").map_err(io::Error::other)
+        }
+        other => {
+            let what = format!("the harness's own connection received {other:?} instead of a reply");
+            Err(io::Error::new(ErrorKind::UnexpectedEof, what))
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The servers that are compared, with the same settings.
+
+use std::fmt::Display;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::runtime::{self, Runtime};
+use zk_mini::ZkMini;
+use zk_mini::core::Compat;
+
+use crate::ensemble::{Error, RealZooKeeper};
+use crate::four_letter;
+
+/// Long, so that no session expires while a script runs.
+const TICK: Duration = Duration::from_secs(5);
+
+/// As the harness sets it for Apache ZooKeeper.
+const MAX_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Leftover containers of earlier scripts must not be reaped in the middle of a later one.
+const CONTAINER_CHECK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// zk-mini, in this process, with a runtime of its own.
+pub struct Mini {
+    addr: SocketAddr,
+    _zk: ZkMini,
+    _runtime: Runtime,
+}
+
+impl Mini {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+}
+
+/// What servers that are compared have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The release line of the real server, which zk-mini is to be like.
+    pub compat: Compat,
+    /// Whether nodes with a time to live may be created.
+    pub extended_types: bool,
+}
+
+impl Default for Settings {
+    /// As Debian's package, which CI has.
+    fn default() -> Self {
+        Self { compat: Compat::V3_8, extended_types: false }
+    }
+}
+
+/// zk-mini, in this process.
+///
+/// # Errors
+/// If it does not start.
+pub fn mini(settings: Settings) -> io::Result<Mini> {
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let builder = ZkMini::builder()
+        .compat(settings.compat)
+        .extended_types(settings.extended_types)
+        .tick(TICK)
+        .max_session_timeout(MAX_SESSION_TIMEOUT)
+        .max_client_connections(0)
+        .container_check_interval(CONTAINER_CHECK_INTERVAL);
+    let zk = runtime.block_on(builder.start()).map_err(io::Error::other)?;
+    let addr = zk.addr().ok_or_else(|| io::Error::other("zk-mini does not listen"))?;
+    Ok(Mini { addr, _zk: zk, _runtime: runtime })
+}
+
+/// Apache ZooKeeper, alone: Debian's, or the one that `ZOOKEEPER_JAR` names.
+///
+/// # Errors
+/// If it is not installed (the message names the package), does not start, or is of another release line.
+pub fn real(settings: Settings) -> Result<RealZooKeeper, Error> {
+    let property = |name: &str, value: &dyn Display| format!("-D{name}={value}");
+    let zk = RealZooKeeper::builder()
+        .tick(TICK)
+        .jvm_option(property("znode.container.checkIntervalMs", &CONTAINER_CHECK_INTERVAL.as_millis()))
+        .jvm_option(property("zookeeper.extendedTypesEnabled", &settings.extended_types))
+        .start()?;
+    let version = version(zk.addr(0))?;
+    let line = match settings.compat {
+        Compat::V3_8 => "3.8.",
+        Compat::V3_9 => "3.9.",
+    };
+    if version.starts_with(line) {
+        Ok(zk)
+    } else {
+        let what =
+            format!("a server of the line {line}x is needed, and this is {version}: set ZOOKEEPER_JAR");
+        Err(io::Error::other(what).into())
+    }
+}
+
+/// The version of a running server.
+///
+/// # Errors
+/// If it does not answer.
+pub fn version(server: SocketAddr) -> io::Result<String> {
+    let answer = four_letter::ask(server, "srvr")?;
+    let line = answer.lines().find_map(|line| line.strip_prefix("Zookeeper version: "));
+    let version = line.and_then(|line| line.split(['-', ',']).next());
+    version.map(String::from).ok_or_else(|| io::Error::other(format!("no version in {answer:?}")))
+}

@@ -1,0 +1,218 @@
+//! What a reply is made of, by operation. Read here once more, field by field and apart from the records of `zk-wire`,
+//! so that what those would overlook (a null, bytes after the end) shows.
+
+use bytes::{Buf, Bytes};
+use zk_wire::{Decode, ErrorCode, OpCode, ReplyHeader, SessionId, Stat, WatchedEvent, Xid};
+
+use super::outcome::{Normaliser, Received, Value};
+
+#[derive(Clone, Copy)]
+enum Shape {
+    Int,
+    Text,
+    Session,
+    Password,
+    Byte,
+    Stat,
+    /// Texts in no order.
+    Names,
+    Acl,
+    /// Scheme and user, in no order.
+    Identities,
+    Results,
+}
+
+const CONNECT: &[Shape] = &[Shape::Int, Shape::Int, Shape::Session, Shape::Password];
+
+fn reply_shape(op: OpCode) -> &'static [Shape] {
+    match op {
+        OpCode::CREATE | OpCode::SYNC => &[Shape::Text],
+        OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => &[Shape::Text, Shape::Stat],
+        OpCode::EXISTS | OpCode::SET_DATA | OpCode::SET_ACL => &[Shape::Stat],
+        OpCode::GET_DATA | OpCode::RECONFIG => &[Shape::Text, Shape::Stat],
+        OpCode::GET_ACL => &[Shape::Acl, Shape::Stat],
+        OpCode::GET_CHILDREN | OpCode::GET_EPHEMERALS => &[Shape::Names],
+        OpCode::GET_CHILDREN2 => &[Shape::Names, Shape::Stat],
+        OpCode::GET_ALL_CHILDREN_NUMBER | OpCode::ADD_WATCH => &[Shape::Int],
+        OpCode::MULTI | OpCode::MULTI_READ => &[Shape::Results],
+        OpCode::WHO_AM_I => &[Shape::Identities],
+        OpCode::SASL => &[Shape::Text],
+        _ => &[],
+    }
+}
+
+impl Normaliser<'_> {
+    /// The answer to a connection's first frame.
+    pub(crate) fn connected(&self, frame: Bytes) -> Received {
+        let mut body = self.fields(CONNECT, frame);
+        if let Some(Value::Rest(rest)) = body.last()
+            && let [read_only] = rest[..]
+        {
+            body.pop();
+            body.push(Value::Int(read_only.into()));
+        }
+        Received::Connected { body }
+    }
+
+    /// A reply to a request with this op code, or a watch event.
+    pub(crate) fn received(&self, op: OpCode, frame: &Bytes) -> Received {
+        let mut input = frame.clone();
+        if op == OpCode::CREATE_SESSION {
+            return self.connected(input);
+        }
+        let Ok(header) = ReplyHeader::decode(&mut input, "header") else {
+            return Received::Garbage(frame.to_vec());
+        };
+        let zxid = self.number(header.zxid.0);
+        if header.xid == Xid::NOTIFICATION {
+            let Ok(event) = WatchedEvent::decode(&mut input, "event") else {
+                return Received::Garbage(frame.to_vec());
+            };
+            let mut path = vec![self.text(Some(event.path.as_bytes()))];
+            path.extend(rest(&input));
+            return Received::Event { zxid, err: header.err, event: event.event, state: event.state, path };
+        }
+        // A failed multi may carry the results so far.
+        let has_body = header.err == ErrorCode::OK || matches!(op, OpCode::MULTI | OpCode::MULTI_READ);
+        let body = self.fields(if has_body { reply_shape(op) } else { &[] }, input);
+        Received::Reply { xid: header.xid, zxid, err: header.err, body }
+    }
+
+    /// Reads fields as far as they can be read; what is left stays bytes.
+    fn fields(&self, shape: &[Shape], mut input: Bytes) -> Vec<Value> {
+        let mut values = Vec::new();
+        for shape in shape {
+            let before = input.clone();
+            match self.field(*shape, &mut input) {
+                Some(value) => values.push(value),
+                None => {
+                    input = before;
+                    break;
+                }
+            }
+        }
+        values.extend(rest(&input));
+        values
+    }
+
+    fn field(&self, shape: Shape, input: &mut Bytes) -> Option<Value> {
+        Some(match shape {
+            Shape::Int => Value::Int(input.try_get_i32().ok()?),
+            Shape::Byte => Value::Int(input.try_get_u8().ok()?.into()),
+            Shape::Text => self.text(buffer(input)?.as_deref()),
+            Shape::Session => Value::Session(self.session(SessionId(input.try_get_i64().ok()?))),
+            Shape::Password => match buffer(input)? {
+                None => Value::Text(None),
+                Some(bytes) => {
+                    Value::Password { len: bytes.len(), is_zero: bytes.iter().all(|&byte| byte == 0) }
+                }
+            },
+            Shape::Stat => self.stat(&Stat::decode(input, "stat").ok()?),
+            Shape::Names => sorted(self.list(&[Shape::Text], input)?),
+            Shape::Identities => sorted(self.list(&[Shape::Text, Shape::Text], input)?),
+            Shape::Acl => by_identity(self.list(&[Shape::Int, Shape::Text, Shape::Text], input)?),
+            Shape::Results => self.results(input)?,
+        })
+    }
+
+    fn list(&self, item: &[Shape], input: &mut Bytes) -> Option<Vec<Value>> {
+        let len = input.try_get_i32().ok()?;
+        if len < 0 {
+            return Some(vec![Value::Text(None)]);
+        }
+        (0..len).map(|_| self.group(item, input)).collect()
+    }
+
+    fn group(&self, shape: &[Shape], input: &mut Bytes) -> Option<Value> {
+        let mut fields: Vec<Value> =
+            shape.iter().map(|shape| self.field(*shape, input)).collect::<Option<_>>()?;
+        if fields.len() == 1 { fields.pop() } else { Some(Value::Group(fields)) }
+    }
+
+    /// The results of a multi: a header and a body each, until the header that says that it is the last.
+    fn results(&self, input: &mut Bytes) -> Option<Value> {
+        let mut results = Vec::new();
+        loop {
+            let op = input.try_get_i32().ok()?;
+            let mut result = vec![Value::Op(op)];
+            let done = self.field(Shape::Byte, input)?;
+            let is_last = done != Value::Int(0);
+            result.extend([done, self.field(Shape::Int, input)?]);
+            let shape = if op == -1 { &[Shape::Int][..] } else { reply_shape(OpCode(op)) };
+            if !is_last {
+                for shape in shape {
+                    result.push(self.field(*shape, input)?);
+                }
+            }
+            results.push(Value::Group(result));
+            if is_last {
+                return Some(Value::List(results));
+            }
+        }
+    }
+}
+
+/// A string or buffer; the outer `None` is one that cannot be read.
+#[expect(clippy::option_option, reason = "unreadable and null are different")]
+fn buffer(input: &mut Bytes) -> Option<Option<Bytes>> {
+    let len = input.try_get_i32().ok()?;
+    if len == -1 {
+        return Some(None);
+    }
+    let len = usize::try_from(len).ok().filter(|len| *len <= input.len())?;
+    Some(Some(input.split_to(len)))
+}
+
+fn rest(input: &Bytes) -> Option<Value> {
+    (!input.is_empty()).then(|| Value::Rest(input.to_vec()))
+}
+
+fn sorted(mut values: Vec<Value>) -> Value {
+    values.sort();
+    Value::List(values)
+}
+
+/// The identities of a connection are a set, so what `auth` was expanded to has no order.
+fn by_identity(mut values: Vec<Value>) -> Value {
+    let is_digest = |value: &Value| matches!(value, Value::Group(fields) if fields.get(1) == Some(&Value::Text(Some("digest".into()))));
+    for run in values.chunk_by_mut(|a, b| is_digest(a) && is_digest(b)) {
+        run.sort();
+    }
+    Value::List(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NORMALISER: Normaliser<'_> = Normaliser { base: "/case", zxid: 100, sessions: &[SessionId(7)] };
+
+    fn shown(op: OpCode, err: i32, zxid: i64, body: &[u8]) -> String {
+        let header = [&5_i32.to_be_bytes()[..], &zxid.to_be_bytes(), &err.to_be_bytes()].concat();
+        NORMALISER.received(op, &[&header[..], body].concat().into()).to_string()
+    }
+
+    #[test]
+    fn nothing_that_differs_is_overlooked() {
+        let name = |name: &str| [&[0, 0, 0, 1][..], name.as_bytes()].concat();
+        let two = |first, second| [vec![0, 0, 0, 2], name(first), name(second)].concat();
+        let children = |body: &[u8]| shown(OpCode::GET_CHILDREN, 0, 103, body);
+        assert_eq!(children(&two("b", "a")), r#"reply 5 zxid +3 [ text:"a" text:"b" ]"#);
+        assert_eq!(children(&[0; 4]), "reply 5 zxid +3 [ ]");
+        assert_eq!(children(&[0xff; 4]), "reply 5 zxid +3 [ null ]");
+        assert_eq!(children(&[0, 0, 0, 0, 9]), "reply 5 zxid +3 [ ] unread:09");
+        assert_eq!(children(&[0, 0]), "reply 5 zxid +3 unread:0000");
+        assert_eq!(shown(OpCode::DELETE, -101, 100, &[]), "reply 5 zxid before error -101");
+        assert_eq!(shown(OpCode::DELETE, -101, -1, &[1]), "reply 5 zxid =-1 error -101 unread:01");
+    }
+
+    #[test]
+    fn what_may_differ_is_replaced() {
+        let stat =
+            [&101_i64.to_be_bytes()[..], &[0; 36], &7_i64.to_be_bytes(), &[0; 8], &100_i64.to_be_bytes()];
+        let shown = shown(OpCode::EXISTS, 0, 101, &stat.concat());
+        let expected =
+            "stat(c +1 m =0 p before, versions 0 0 0, owner #0, length 0, children 0, times Zero Zero)";
+        assert_eq!(shown, format!("reply 5 zxid +1 {expected}"));
+    }
+}

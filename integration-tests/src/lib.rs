@@ -1,0 +1,20 @@
+//! The harness of the tests that run everything together: real processes, real signals, real kazoo, real ZooKeeper.
+//!
+//! All of it blocks: tests that share a runtime with it use `#[tokio::test(flavor = "multi_thread")]`.
+
+#![forbid(unsafe_code)]
+
+pub mod differential;
+pub mod ensemble;
+pub mod four_letter;
+pub mod process;
+pub mod procfs;
+pub mod programs;
+pub mod raw;
+pub mod scenarios;
+pub mod wait;
+
+/// The example on the front page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,82 @@
+//! The same scripts on zk-mini and on Apache ZooKeeper 3.8. `ci/differential` runs longer ones by hand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use integration_tests::differential::servers::Settings;
+use integration_tests::differential::{Difference, Pair, Script, Subject, explore, runner, servers};
+
+/// Steps of a random run in CI.
+const STEPS: usize = 3_000;
+
+#[track_caller]
+fn assert_none(difference: Option<Difference>) {
+    if let Some(difference) = difference {
+        panic!(
+            "the servers differ; keep this in tests/differential/scripts when it is mended:\n{difference}"
+        );
+    }
+}
+
+fn scripts() -> Vec<(PathBuf, Script)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential");
+    let kept = fs::read_dir(root.join("scripts")).expect("the kept scripts").flatten();
+    let mut paths: Vec<_> = kept.map(|entry| entry.path()).collect();
+    paths.push(root.join("golden.script"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a script");
+        let script = text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (path, script)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_does() {
+    let settings = Settings::default();
+    let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
+    let mut pair = Pair::connect([real.addr(0), mini.addr()]).unwrap();
+    for (path, script) in scripts() {
+        eprintln!("{}", path.display());
+        assert_none(pair.compare(&script));
+    }
+}
+
+#[test]
+fn zk_mini_answers_random_scripts_as_apache_zookeeper_does() {
+    let settings = Settings::default();
+    let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
+    let mut pair = Pair::connect([real.addr(0), mini.addr()]).unwrap();
+    assert_none(explore(&mut pair, &mut runner(0), STEPS).err().map(|difference| *difference));
+}
+
+#[test]
+fn two_apache_zookeepers_agree() {
+    let settings = Settings::default();
+    let (one, other) = (servers::real(settings).unwrap(), servers::real(settings).unwrap());
+    let mut pair = Pair::connect([one.addr(0), other.addr(0)]).unwrap();
+    assert_none(explore(&mut pair, &mut runner(0), STEPS / 2).err().map(|difference| *difference));
+}
+
+#[test]
+fn a_server_with_another_setting_is_found_out_by_a_small_script() {
+    let plain = Settings::default();
+    let extended = Settings { extended_types: true, ..plain };
+    let (real, other) = (servers::real(plain).unwrap(), servers::real(extended).unwrap());
+    let mut pair = Pair::connect([real.addr(0), other.addr(0)]).unwrap();
+    let difference = explore(&mut pair, &mut runner(0), STEPS).expect_err("nodes with a time to live");
+    assert!(difference.script.steps.len() <= 4, "not small:\n{difference}");
+    let shown = difference.to_string();
+    assert!(shown.contains("error -6"), "another difference:\n{shown}");
+}
+
+#[test]
+fn a_replayed_script_gives_the_same_transcript_again() {
+    let mini = servers::mini(Settings::default()).unwrap();
+    let mut subject = Subject::connect(mini.addr()).unwrap();
+    let (path, golden) = &scripts()[0];
+    assert!(path.ends_with("golden.script"));
+    let first = subject.run(golden).unwrap();
+    assert_eq!(subject.run(golden).unwrap().to_string(), first.to_string());
+}

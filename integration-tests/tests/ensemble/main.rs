@@ -1,0 +1,6 @@
+//! Our side with a real Apache ZooKeeper: an ensemble whose servers are killed under a live registry.
+
+mod bad_input;
+mod harness;
+mod services;
+mod session;

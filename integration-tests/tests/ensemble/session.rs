@@ -1,0 +1,44 @@
+//! A session and all that it holds live through the death of the server that they were connected to.
+
+use integration_tests::ensemble::RealZooKeeper;
+use integration_tests::wait::{PATIENCE, eventually};
+use zk_client::{Acl, Client, CreateMode, Error, EventType, Expected, State};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server() {
+    let mut zk = RealZooKeeper::ensemble().unwrap();
+    let owner = Client::connect(&zk.connect_string()).await.unwrap();
+    let other = Client::connect(&zk.connect_string()).await.unwrap();
+    let session = owner.credentials().unwrap().id;
+    let node = owner.create("/node", "before", CreateMode::Ephemeral, &[Acl::open()]).await.unwrap();
+    let (_, _, mut watch) = owner.get_and_watch("/node").await.unwrap();
+
+    // The leader's death also interrupts all others, a follower's only its own clients.
+    let server = zk.serving(session.0).unwrap();
+    zk.kill(server);
+
+    let mut state = owner.state();
+    let again = |state: &State| *state == State::Connected(session);
+    tokio::time::timeout(PATIENCE, state.wait_for(again)).await.unwrap().unwrap();
+    eventually("another server serves the session", PATIENCE, || {
+        zk.serving(session.0).is_some_and(|now| now != server)
+    });
+    // A new leader interrupts the others' connections, too: these calls may be made again.
+    assert_eq!(again_if_lost(async || other.exists("/node").await).await, Some(node.stat));
+    again_if_lost(async || other.set("/node", "after", Expected::Any).await).await;
+    let event = tokio::time::timeout(PATIENCE, watch.changed()).await.unwrap().unwrap();
+    assert_eq!((event.event, event.path.as_ref()), (EventType::NODE_DATA_CHANGED, "/node"));
+    owner.close().await.unwrap();
+    // Each server answers reads by itself, and may be behind.
+    other.sync("/node").await.unwrap();
+    assert_eq!(other.exists("/node").await.unwrap(), None);
+}
+
+async fn again_if_lost<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
+    loop {
+        match call().await {
+            Err(error) if error.is_retryable() => {}
+            result => return result.expect("answered"),
+        }
+    }
+}

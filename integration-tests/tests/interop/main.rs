@@ -1,0 +1,6 @@
+//! Clients in other languages with our servers, and ours with theirs.
+
+mod operations;
+mod rpc;
+mod services;
+mod tutorial;

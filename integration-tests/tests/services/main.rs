@@ -1,0 +1,56 @@
+//! The registry and RPC over zk-mini, by TCP and in memory. Those on a real ensemble are in `tests/ensemble`.
+
+mod preforked;
+
+use integration_tests::scenarios;
+use registry::Registry;
+use zk_mini::ZkMini;
+
+#[tokio::test]
+async fn instances_are_seen_over_tcp() {
+    let zk = ZkMini::start().await.unwrap();
+    let servers = zk.connect_string();
+    scenarios::registry::an_instance_is_seen_to_come_change_and_go(async || by_tcp(&servers).await).await;
+}
+
+#[tokio::test]
+async fn instances_are_seen_in_memory() {
+    let zk = ZkMini::builder().in_memory().start().await.unwrap();
+    scenarios::registry::an_instance_is_seen_to_come_change_and_go(async || in_memory(&zk).await).await;
+}
+
+#[tokio::test]
+async fn instances_are_seen_below_a_chroot() {
+    let zk = ZkMini::start().await.unwrap();
+    let servers = format!("{}/deep/down", zk.connect_string());
+    scenarios::registry::an_instance_is_seen_to_come_change_and_go(async || by_tcp(&servers).await).await;
+    assert!(zk.direct().children("/deep/down/scenario").is_some());
+}
+
+#[tokio::test]
+async fn foreign_nodes_are_skipped() {
+    let zk = ZkMini::start().await.unwrap();
+    let client = zk_client::Client::connect(&zk.connect_string()).await.unwrap();
+    scenarios::registry::foreign_nodes_are_skipped_and_reported(client).await;
+}
+
+#[tokio::test]
+async fn calls_follow_the_servers_over_tcp() {
+    let zk = ZkMini::start().await.unwrap();
+    let servers = zk.connect_string();
+    scenarios::rpc::calls_follow_the_servers(async || by_tcp(&servers).await).await;
+}
+
+#[tokio::test]
+async fn calls_follow_the_servers_in_memory() {
+    let zk = ZkMini::builder().in_memory().start().await.unwrap();
+    scenarios::rpc::calls_follow_the_servers(async || in_memory(&zk).await).await;
+}
+
+async fn by_tcp(servers: &str) -> Registry {
+    Registry::connect(servers).await.expect("connected")
+}
+
+async fn in_memory(zk: &ZkMini) -> Registry {
+    Registry::builder().embedded(zk).connect().await.expect("connected")
+}

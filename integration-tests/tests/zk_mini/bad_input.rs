@@ -1,0 +1,31 @@
+//! Our server holds to the same scenario as the real one, and keeps its memory.
+
+use integration_tests::procfs;
+use integration_tests::programs::ServeProcess;
+use integration_tests::raw::RawClient;
+use integration_tests::scenarios::bad_input;
+
+#[test]
+fn bad_input_hurts_only_who_sends_it() {
+    let mut zk = ServeProcess::start();
+    bad_input::bad_input_hurts_only_who_sends_it(zk.addr());
+    assert!(zk.process.terminate().success(), "{}", zk.process);
+    assert!(!zk.process.stderr().contains("panicked"), "{}", zk.process);
+}
+
+#[test]
+fn announced_but_unsent_bytes_take_no_memory() {
+    let zk = ServeProcess::start();
+    let before = procfs::resident_bytes(zk.process.pid()).unwrap();
+    let connections: Vec<RawClient> = (0..50)
+        .map(|_| {
+            let mut client = RawClient::with_session(zk.addr());
+            client.send(&0xf_ffff_i32.to_be_bytes()); // a megabyte, of which nothing comes
+            client.send(&[0; 100]);
+            client
+        })
+        .collect();
+    RawClient::with_session(zk.addr()).assert_in_order();
+    let after = procfs::resident_bytes(zk.process.pid()).unwrap();
+    assert!(after < before + 10_000_000, "{} connections took {before} to {after} bytes", connections.len());
+}

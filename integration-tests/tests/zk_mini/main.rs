@@ -1,0 +1,5 @@
+//! The `zk-mini` program, as its users start it.
+
+mod bad_input;
+mod exec;
+mod serve;

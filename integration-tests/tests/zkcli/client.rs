@@ -1,0 +1,160 @@
+//! `zkCli.sh` with a script on its standard input, and what it prints, by command.
+
+use std::fmt;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use integration_tests::process::Process;
+
+const PROGRAM: &str = "/usr/share/zookeeper/bin/zkCli.sh";
+
+/// What a client for one script does not need; as for the server.
+const JVM_OPTIONS: &str = "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -XX:-UsePerfData";
+
+/// A hundred commands take a second; a busy machine may take its time.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the client says to the command that is put between two of the script, a read of a node that does not exist.
+const MARK: &str = "Node does not exist: /line/";
+
+/// The commands of a script, without its comments.
+pub(crate) fn commands(script: &str) -> Vec<String> {
+    let lines = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(String::from).collect()
+}
+
+/// What the client printed, with nothing in it that differs from run to run.
+pub(crate) struct Transcript {
+    /// What it was about to do, and its answer; the last is the end of the program.
+    steps: Vec<(String, Vec<String>)>,
+    /// The events of watches, in order. Another thread prints them: they may appear anywhere between the answers.
+    events: Vec<String>,
+}
+
+impl Transcript {
+    /// Runs the commands on a server by one client.
+    ///
+    /// # Panics
+    /// When the client is not installed, or does not end.
+    #[track_caller]
+    pub(crate) fn record(server: SocketAddr, commands: &[String]) -> Self {
+        assert!(
+            Path::new(PROGRAM).exists(),
+            "{PROGRAM} is needed and missing: run ci/setup, or as root: apt-get install zookeeper default-jre-headless"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let server = server.to_string();
+        let typed = commands.iter().enumerate().map(|(n, command)| {
+            let command = command.replace("@SERVER@", &server);
+            format!("{command}\nstat /line/{n}\n")
+        });
+        let input = dir.path().join("input");
+        fs::write(&input, typed.collect::<String>()).unwrap();
+
+        // Both outputs in one pipe: an answer may be on either, and their order is part of it.
+        let script = r#"exec "$0" -server "$1" 2>&1 <"$2""#;
+        let mut command = Command::new("bash");
+        command.args(["-c", script, PROGRAM, &server]).arg(&input).stdin(Stdio::null());
+        command.env("CLIENT_JVMFLAGS", JVM_OPTIONS).env("TZ", "UTC").current_dir(dir.path());
+        let mut client = Process::start(&mut command);
+        let status = client.wait_for(TIMEOUT);
+        let mut transcript = Self::parse(&client.stdout(), &server, commands);
+        transcript.steps.push((format!("the end: {status}"), Vec::new()));
+        transcript
+    }
+
+    fn parse(output: &str, server: &str, commands: &[String]) -> Self {
+        let mut transcript = Self { steps: Vec::new(), events: Vec::new() };
+        let mut answer = Vec::new();
+        for line in output.lines() {
+            if let Some(n) = line.strip_prefix(MARK).and_then(|n| n.parse::<usize>().ok()) {
+                let answer = in_order(&commands[n], std::mem::take(&mut answer));
+                transcript.steps.push((commands[n].clone(), answer));
+            } else if line.starts_with("WatchedEvent state:Closed ") {
+                // The thread of a session that ends; the next session does not wait for it.
+            } else if line.starts_with("WatchedEvent ") {
+                transcript.events.push(line.into());
+            } else if !line.is_empty() && line != "WATCHER::" && !line.starts_with("SLF4J: ") {
+                answer.push(normalized(line, server));
+            }
+        }
+        transcript.steps.push(("after the last answer".into(), answer));
+        transcript
+    }
+
+    /// Whether the client came to a command and answered it.
+    pub(crate) fn answers(&self, command: &str) -> bool {
+        self.steps.iter().any(|(answered, _)| answered == command)
+    }
+
+    /// The names of the commands in the list that the client prints.
+    pub(crate) fn usage(&self) -> impl Iterator<Item = &str> {
+        let lines = self.steps.iter().flat_map(|(_, answer)| answer);
+        lines.filter_map(|line| line.strip_prefix('\t')?.split(' ').next())
+    }
+
+    /// Where another transcript differs, as lines to read.
+    pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
+        let mut differences = Vec::new();
+        for (n, (command, answer)) in self.steps.iter().enumerate() {
+            match other.steps.get(n) {
+                Some(step) if *step == (command.clone(), answer.clone()) => {}
+                Some((_, theirs)) => differences.push(difference(command, answer, theirs)),
+                None => differences.push(difference(command, answer, &["(nothing)".into()])),
+            }
+        }
+        if self.events != other.events {
+            differences.push(difference("events", &self.events, &other.events));
+        }
+        differences
+    }
+}
+
+impl fmt::Display for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (command, answer) in &self.steps {
+            writeln!(f, "> {command}")?;
+            answer.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        }
+        writeln!(f, "events:")?;
+        self.events.iter().try_for_each(|event| writeln!(f, "{event}"))
+    }
+}
+
+fn difference(what: &str, ours: &[String], theirs: &[String]) -> String {
+    let signed = |sign: &str, lines: &[String]| -> String {
+        lines.iter().map(|line| format!("\n{sign} {line}")).collect()
+    };
+    format!("> {what}{}{}", signed("-", ours), signed("+", theirs))
+}
+
+/// Without addresses, times and session ids.
+fn normalized(line: &str, server: &str) -> String {
+    let line = line.replace(server, "SERVER");
+    match line.split_once(" = ") {
+        Some((name @ ("ctime" | "mtime"), time)) if !time.ends_with(" 1970") => format!("{name} = TIME"),
+        Some((name @ "ephemeralOwner", owner)) if owner != "0x0" => format!("{name} = SESSION"),
+        _ => line,
+    }
+}
+
+/// Two answers are sets that the real server gives in the order of their hashes.
+fn in_order(command: &str, mut answer: Vec<String>) -> Vec<String> {
+    match command.split(' ').next() {
+        Some("whoami") => answer.sort(),
+        Some("getEphemerals") => {
+            for line in &mut answer {
+                if let Some(paths) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                    let mut paths: Vec<&str> = paths.split(", ").collect();
+                    paths.sort_unstable();
+                    *line = format!("[{}]", paths.join(", "));
+                }
+            }
+        }
+        _ => {}
+    }
+    answer
+}

@@ -1,0 +1,56 @@
+//! Apache ZooKeeper's own command line client, `zkCli.sh` of Debian's package, types the same commands into zk-mini
+//! and into Apache ZooKeeper 3.8, and prints the same.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+mod client;
+
+use integration_tests::differential::servers::{self, Settings};
+
+use client::Transcript;
+
+const COMMANDS: &str = include_str!("commands.txt");
+const TIME_TO_LIVE: &str = include_str!("time-to-live.txt");
+
+#[track_caller]
+fn assert_same_output(settings: Settings, script: &str) {
+    let commands = client::commands(script);
+    // One after the other: this is a test of every command, not of a machine with four JVMs.
+    let real = {
+        let server = servers::real(settings).unwrap();
+        Transcript::record(server.addr(0), &commands)
+    };
+    let mini = {
+        let server = servers::mini(settings).unwrap();
+        Transcript::record(server.addr(), &commands)
+    };
+    // What the client makes of some arguments ends it; they have no place in the script.
+    let last = commands.last().expect("a script");
+    assert!(real.answers(last), "the client has not come to {last:?}\n{real}");
+    let differences = real.differences(&mini);
+    assert!(differences.is_empty(), "the servers differ (- real, + zk-mini)\n{}", differences.join("\n"));
+}
+
+#[test]
+fn the_java_client_prints_on_zk_mini_what_it_prints_on_apache_zookeeper() {
+    assert_same_output(Settings::default(), COMMANDS);
+}
+
+#[test]
+fn the_java_client_prints_the_same_of_nodes_with_a_time_to_live() {
+    assert_same_output(Settings { extended_types: true, ..Settings::default() }, TIME_TO_LIVE);
+}
+
+#[test]
+fn every_command_of_the_java_client_is_in_the_script() {
+    let commands = client::commands(COMMANDS);
+    let server = servers::mini(Settings::default()).unwrap();
+    // The client answers a command that it does not know with the list of those that it does.
+    let help = Transcript::record(server.addr(), &["help".into()]);
+    let known: Vec<&str> = help.usage().collect();
+    assert!(known.len() > 25, "not the list of commands: {known:?}\n{help}");
+    for name in known {
+        let is_typed = commands.iter().any(|command| command.split(' ').next() == Some(name));
+        // It would end the client.
+        assert!(is_typed || name == "quit", "{name} is not in tests/zkcli/commands.txt");
+    }
+}
