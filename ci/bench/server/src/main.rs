@@ -1,0 +1,109 @@
+//! Measures ZooKeeper servers against each other in one run: closed loops, storms, fan-out, expiry, memory.
+//!
+//! Servers are commands, started anew in each round and measured in turn, so that a machine that drifts
+//! drifts for all of them. Figures are medians of the rounds; CPU is the server's own.
+#![forbid(unsafe_code)]
+
+mod closed_loop;
+mod codec;
+mod report;
+mod scenario;
+mod server;
+mod session;
+mod workload;
+
+use std::io;
+use std::time::Duration;
+
+use clap::Parser;
+
+use closed_loop::Shape;
+use report::Report;
+use server::{Server, Spec};
+use workload::WORKLOADS;
+
+/// Measures ZooKeeper servers against each other. The first one is what the others are compared with.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// A server: NAME=COMMAND, where {port} in the command stands for the port to listen on.
+    #[arg(long = "server", required = true, value_name = "NAME=COMMAND")]
+    servers: Vec<Spec>,
+    /// Only these workloads and scenarios: every one whose name contains one of the words.
+    #[arg(long = "only", value_name = "WORD")]
+    only: Vec<String>,
+    /// Numbers of sessions of the closed loops.
+    #[arg(long, default_value = "1,16,256", value_delimiter = ',')]
+    sessions: Vec<usize>,
+    /// Numbers of requests in flight per session of the closed loops.
+    #[arg(long, default_value = "1,64", value_delimiter = ',')]
+    depths: Vec<usize>,
+    /// How long each closed loop is measured.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// How often everything is done.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let cli = Cli::parse();
+    let mut report = Report::default();
+    for round in 0..cli.rounds {
+        for spec in &cli.servers {
+            if let Err(error) = measure(&cli, spec, round, &mut report).await {
+                return Err(io::Error::other(format!("{}: {error}", spec.name)));
+            }
+        }
+    }
+    let names: Vec<_> = cli.servers.iter().map(|spec| spec.name.as_str()).collect();
+    println!("\n{}", report.table(&names));
+    Ok(())
+}
+
+impl Cli {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| name.contains(word.as_str()))
+    }
+}
+
+async fn measure(cli: &Cli, spec: &Spec, round: usize, report: &mut Report) -> io::Result<()> {
+    let server = Server::start(spec).await?;
+    report.add("cold start", "exec to first reply ms", &spec.name, server.start_up.as_secs_f64() * 1e3);
+    for workload in WORKLOADS.iter().filter(|workload| cli.wants(workload.name)) {
+        for (&sessions, &depth) in cli.sessions.iter().flat_map(|k| cli.depths.iter().map(move |d| (k, d))) {
+            let time = Duration::from_secs_f64(cli.seconds);
+            let shape = Shape { sessions, depth, warm_up: time / 2, time };
+            let what = format!("{} K={sessions} D={depth}", workload.name);
+            let run = format!("{round}-{}-{sessions}-{depth}", workload.name.replace([' ', '+'], "-"));
+            let measured = closed_loop::run(&server, *workload, shape, &run).await?;
+            report.add(&what, "operations per second", &spec.name, measured.per_second);
+            report.add(&what, "server CPU us per operation", &spec.name, measured.cpu_us_per_operation);
+            report.add(&what, "p50 us", &spec.name, measured.p50_us);
+            report.add(&what, "p99 us", &spec.name, measured.p99_us);
+            report.add(&what, "p99.9 us", &spec.name, measured.p999_us);
+        }
+    }
+    let run = round.to_string();
+    let mut add = |what: &str, figures: Vec<scenario::Figure>| {
+        for (figure, value) in figures {
+            report.add(what, figure, &spec.name, value);
+        }
+    };
+    if cli.wants("session storm") {
+        add("session storm", scenario::session_storm(&server, Duration::from_secs_f64(cli.seconds)).await?);
+    }
+    if cli.wants("watch fan-out") {
+        add("watch fan-out", scenario::watch_fan_out(&server, &run, 1000).await?);
+    }
+    if cli.wants("expiry burst") {
+        add("expiry burst", scenario::expiry_burst(&server, &run, 1000).await?);
+    }
+    for sessions in [1000, 10_000] {
+        if cli.wants("idle memory") {
+            let fresh = Server::start(spec).await?;
+            add("idle memory", scenario::idle_memory(&fresh, sessions).await?);
+        }
+    }
+    Ok(())
+}

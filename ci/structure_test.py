@@ -1,0 +1,82 @@
+"""Proves that each rule of ci/structure can fail: a sound miniature workspace passes, each change below does not."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+FORBID = "#![forbid(unsafe_code)]\n"
+SOUND = {
+    "Cargo.toml": '[workspace]\nresolver = "3"\nmembers = ["zk-mini", "zk-mini/wire", "registry", "rpc/client", "rpc/prefork"]\n',
+    "zk-mini/Cargo.toml": '[package]\nname = "zk-mini"\n[dependencies]\nzk-wire = { path = "wire" }\n',
+    "zk-mini/src/lib.rs": FORBID + "use tokio::net; // a shell may\n",
+    "zk-mini/src/clock.rs": '#[expect(clippy::disallowed_methods, reason = "the clock")]\n',
+    "zk-mini/src/core/mod.rs": '//! Not `tokio::spawn`.\nconst A: &str = "SystemTime"; const Q: char = \'"\';\nuse std::{fmt, io};\n',
+    "zk-mini/wire/Cargo.toml": '[package]\nname = "zk-wire"\n',
+    "zk-mini/wire/src/lib.rs": FORBID + "use std::collections::BTreeMap;\n",
+    "registry/Cargo.toml": '[package]\nname = "registry"\n[dependencies]\nzk-mini = { path = "../zk-mini", optional = true }\n',
+    "registry/src/lib.rs": FORBID,
+    "rpc/client/Cargo.toml": '[package]\nname = "rpc-client"\n[dependencies]\nregistry = { path = "../../registry" }\n',
+    "rpc/client/src/lib.rs": FORBID + "//! Not even zk_client.\n",
+    "rpc/prefork/Cargo.toml": '[package]\nname = "rpc-prefork"\n',
+    "rpc/prefork/src/lib.rs": "unsafe fn fork() {}\n",
+}
+
+CORE = "zk-mini/src/core/mod.rs"
+# (rule, file, what is added to it, what the complaint mentions)
+BREAKS = [
+    ("imports", "zk-mini/wire/Cargo.toml", '[dependencies]\nregistry = { path = "../../registry" }\n', "zk-wire may not"),
+    ("imports", "rpc/client/Cargo.toml", 'zk-mini = { path = "../../zk-mini" }\n', "rpc-client may not"),
+    ("imports", "zk-mini/Cargo.toml", '[dev-dependencies]\nrpc-client = { path = "../rpc/client" }\n', "(dev dependency)"),
+    ("imports", "registry/Cargo.toml", 'zk-mini = { path = "../zk-mini" }\n', "only by its feature"),
+    ("imports", "zk-mini/wire/Cargo.toml", 'name = "zk-extra"\n', "does not know"),
+    ("rpc_does_not_name_zookeeper", "rpc/client/src/lib.rs", "use registry::zk_client;\n", "never name"),
+    ("cores_are_pure", CORE, "use tokio::sync::mpsc;\n", "mod.rs:4: a core may not name a runtime"),
+    ("cores_are_pure", CORE, "fn f(a: std::net::IpAddr) {}\n", "outside world"),
+    ("cores_are_pure", CORE, "use std::{\n    fmt::Debug,\n    fs::{self, File},\n};\n", "outside world"),
+    ("cores_are_pure", CORE, "fn f(now: Instant) {}\n", "a clock"),
+    ("cores_are_pure", CORE, "fn f() { let now = SystemTime::now(); }\n", "a clock"),
+    ("cores_are_pure", CORE, "async fn f() {}\n", "async"),
+    ("cores_are_pure", CORE, "fn f() -> u8 { fastrand::u8(..) }\n", "randomness"),
+    ("cores_are_pure", CORE, "fn f() { fastrand::Rng::new(); }\n", "randomness"),
+    ("cores_are_pure", CORE, "fn f(hasher: RandomState) {}\n", "randomness"),
+    ("cores_are_pure", "zk-mini/wire/src/lib.rs", "use rand::Rng;\n", "randomness"),
+    ("unsafe_lives_in_prefork", "registry/src/lib.rs", "unsafe fn f() {}\n", "belongs to rpc/prefork"),
+    ("unsafe_lives_in_prefork", "zk-mini/src/main.rs", "fn main() {}\n", "lacks #![forbid"),
+    ("clocks_are_read_in_one_place", CORE, "#[allow(clippy::disallowed_methods)]\n", "clock.rs"),
+    ("files_are_short", "registry/src/long.rs", "\n" * 601, "601 lines"),
+    ("top_level_is_fixed", "utils/src/lib.rs", "\n", "utils/"),
+    ("nothing_is_left_open", "registry/src/lib.rs", "#[test]\n#[ignore]\nfn f() {}\n", "no ignored tests"),
+    ("nothing_is_left_open", "registry/src/lib.rs", 'fn f() { todo!("later") }\n', "no stubs"),
+    ("nothing_is_left_open", "registry/src/lib.rs", "// FIXME\n", "open an issue"),
+]
+
+
+def complaints(house, rules, change=None):
+    with tempfile.TemporaryDirectory() as root:
+        files = dict(SOUND)
+        if change is not None:
+            file, addition = change
+            files[file] = changed(files.get(file, ""), addition)
+        for name, text in files.items():
+            path = Path(root, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        subprocess.run(["git", "init", "--quiet"], cwd=root, check=True)
+        return {rule.__name__: list(rule(house(root))) for rule in rules}
+
+
+def changed(text, addition):
+    """Adds to a text; a TOML key that it has already is replaced, since it may stand there only once."""
+    key = addition.split("=")[0] + "="
+    lines = [line for line in text.splitlines(keepends=True) if "=" not in addition or not line.startswith(key)]
+    return "".join(lines) + addition
+
+
+def prove(house, rules):
+    found = complaints(house, rules)
+    assert not any(found.values()), f"the sound workspace is not: {found}"
+    for rule, file, addition, mention in BREAKS:
+        found = complaints(house, rules, (file, addition))[rule]
+        assert any(mention in complaint for complaint in found), f"{rule} accepts {addition!r} in {file}: {found}"
+    unproved = {rule.__name__ for rule in rules} - {rule for rule, *_ in BREAKS}
+    assert not unproved, f"rules without a proof that they can fail: {unproved}"
