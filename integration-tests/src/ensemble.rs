@@ -40,7 +40,7 @@ const JVM_OPTIONS: [&str; 5] =
 /// ```
 pub struct RealZooKeeper {
     members: Vec<Member>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 struct Member {
@@ -69,6 +69,7 @@ impl RealZooKeeper {
             java: "java".into(),
             jar: jar_path(),
             jvm_options: Vec::new(),
+            data: None,
         }
     }
 
@@ -81,6 +82,11 @@ impl RealZooKeeper {
     /// Where clients connect to one member.
     pub fn addr(&self, index: usize) -> SocketAddr {
         self.members[index].addr
+    }
+
+    /// Where one member keeps its data.
+    pub fn data_dir(&self, index: usize) -> PathBuf {
+        self.dir.path().join(index.to_string())
     }
 
     /// Which member leads; `None` while an ensemble has no majority.
@@ -144,6 +150,7 @@ pub struct Builder {
     java: PathBuf,
     jar: PathBuf,
     jvm_options: Vec<String>,
+    data: Option<PathBuf>,
 }
 
 impl Builder {
@@ -177,6 +184,12 @@ impl Builder {
         self
     }
 
+    /// A data directory that the servers go on from; it is copied. Default: none.
+    pub fn data(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data = Some(dir.into());
+        self
+    }
+
     /// Starts the servers. Returns when all of them serve.
     pub fn start(self) -> Result<RealZooKeeper, Error> {
         let missing = |what: &Path| Error::NotInstalled { what: what.into() };
@@ -199,7 +212,7 @@ impl Builder {
             let process = Some(Process::start(&mut command));
             members.push(Member { addr, command, process });
         }
-        let mut zk = RealZooKeeper { members, _dir: dir };
+        let mut zk = RealZooKeeper { members, dir };
         zk.wait_until_serving()?;
         Ok(zk)
     }
@@ -208,6 +221,14 @@ impl Builder {
     fn write_config(&self, dir: &Path, index: usize, ports: &[[u16; 3]]) -> io::Result<PathBuf> {
         let data_dir = dir.join(index.to_string());
         fs::create_dir(&data_dir)?;
+        if let Some(from) = &self.data {
+            let files = data_dir.join("version-2");
+            fs::create_dir(&files)?;
+            for file in fs::read_dir(from.join("version-2"))? {
+                let file = file?;
+                fs::copy(file.path(), files.join(file.file_name()))?;
+            }
+        }
         let mut config = format!(
             "tickTime={}\nmaxSessionTimeout=60000\ninitLimit=100\nsyncLimit=25\n\
              dataDir={}\nclientPortAddress=127.0.0.1\nclientPort={}\nmaxClientCnxns=0\n\

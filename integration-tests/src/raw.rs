@@ -64,17 +64,27 @@ impl RawClient {
     /// When the server does not grant a session.
     #[track_caller]
     pub fn open_session(&mut self, timeout: i32) -> i32 {
+        self.attach(0, &[0; 16], timeout).expect("the server gives a session id")
+    }
+
+    /// Takes over a session, 0 for a new one, and returns the timeout that the server grants; `None` if the session
+    /// is not there, or not the client's.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[track_caller]
+    pub fn attach(&mut self, session: i64, password: &[u8], timeout: i32) -> Option<i32> {
         let mut hello = Vec::new();
         hello.extend(0_i32.to_be_bytes()); // protocol version
         hello.extend(0_i64.to_be_bytes()); // last zxid seen
         hello.extend(timeout.to_be_bytes());
-        hello.extend(0_i64.to_be_bytes()); // session id: a new one
-        hello.extend(buffer(&[0; 16])); // password
+        hello.extend(session.to_be_bytes());
+        hello.extend(buffer(password));
         hello.push(0); // read only
         self.send(&frame(&hello));
         let answer = self.receive().expect("the server answers the handshake");
-        assert_ne!(answer[8..16], [0; 8], "the server gives a session id");
-        i32::from_be_bytes(answer[4..8].try_into().expect("four bytes"))
+        let granted = i32::from_be_bytes(answer[4..8].try_into().expect("four bytes"));
+        (answer[8..16] != [0; 8]).then_some(granted)
     }
 
     /// Sends bytes as they are. That the server has closed already is for `receive` to find.

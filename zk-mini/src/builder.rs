@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use crate::core::{Compat, Config, Core};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::four_letter::{About, Words};
+use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::server::ZkMini;
+use crate::storage::{Settings, Store, SyncMode};
 
 /// How a server is to be. The defaults are Apache ZooKeeper's, on a free port of 127.0.0.1.
 ///
@@ -42,6 +45,10 @@ pub struct Builder {
     core: Config,
     limits: Limits,
     words: Words,
+    data_dir: Option<PathBuf>,
+    data_log_dir: Option<PathBuf>,
+    sync: SyncMode,
+    retain: Option<usize>,
 }
 
 impl Builder {
@@ -53,6 +60,10 @@ impl Builder {
             core: Config::default(),
             limits: Limits::default(),
             words: Words::default(),
+            data_dir: None,
+            data_log_dir: None,
+            sync: SyncMode::default(),
+            retain: None,
         }
     }
 
@@ -173,11 +184,40 @@ impl Builder {
         self
     }
 
+    /// `dataDir`: keeps everything in this directory, which is made if it is not there, and goes on from what it has.
+    /// The format is Apache ZooKeeper's: such a server can take it over, and the other way round. Unless set, everything
+    /// lives in memory.
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
+    /// `dataLogDir`, where the transaction logs are, if not beside the snapshots in [`data_dir`](Self::data_dir).
+    pub fn data_log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_log_dir = Some(dir.into());
+        self
+    }
+
+    /// When a write counts as kept, and is answered: [`SyncMode::Group`] unless set. Without a
+    /// [`data_dir`](Self::data_dir) it has no effect.
+    pub fn sync(mut self, sync: SyncMode) -> Self {
+        self.sync = sync;
+        self
+    }
+
+    /// `autopurge.snapRetainCount`, how many snapshots are kept, with the logs behind them; the others are deleted when
+    /// a new one has been written. All unless set.
+    pub fn retain_snapshots(mut self, count: NonZeroUsize) -> Self {
+        self.retain = Some(count.get());
+        self
+    }
+
     /// Starts the server on the tokio runtime that this is called on, which needs its I/O and time drivers
     /// (`enable_all`). When it returns, the server serves.
     ///
     /// # Errors
-    /// [`Error`] if the address cannot be listened on, or if the settings contradict each other.
+    /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data directory
+    /// cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -186,8 +226,7 @@ impl Builder {
         if tick == Millis(0) {
             return Err(Error::ZeroTick);
         }
-        let core = Core::new(self.core);
-        let (min, max) = core.session_timeout_bounds();
+        let (min, max) = self.core.session_timeout_bounds();
         if min > max {
             return Err(Error::SessionTimeouts { min, max });
         }
@@ -195,10 +234,19 @@ impl Builder {
             Some(addr) => Some(Listener::bind(addr).await.map_err(|source| Error::Listen { addr, source })?),
             None => None,
         };
+        let (core, store) = match self.data_dir {
+            Some(dir) => {
+                let (log_dir, sync, retain) = (self.data_log_dir, self.sync, self.retain);
+                let (core, store) = Store::open(&Settings { dir, log_dir, sync, retain }, self.core)?;
+                (core, Some(store))
+            }
+            None => (Core::new(self.core), None),
+        };
         let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let listens = listener.as_ref().map(|listener| listener.addr);
         let about = About { compat, tick, listens, words: self.words };
-        let engine = Arc::new(Engine::new(core, about, clock, self.limits, runtime));
-        Ok(ZkMini::run(engine, listener, self.manual_clock))
+        let journal = store.as_ref().map(|_| Journal::default());
+        let engine = Arc::new(Engine::new(core, journal, about, clock, self.limits, runtime));
+        Ok(ZkMini::run(engine, listener, store, self.manual_clock))
     }
 }

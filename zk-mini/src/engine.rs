@@ -17,6 +17,7 @@ use crate::clock::{Clock, manual_now};
 use crate::connections::{Connections, peer};
 use crate::core::{Change, ConnId, Core, Input, Now, Output};
 use crate::four_letter::{self, About, Question};
+use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::outbox::{Close, Outbox};
 use crate::stats::Batch;
@@ -33,6 +34,10 @@ pub(crate) struct Engine {
     nearer: Notify,
     /// The last connection of a stopped server has ended.
     emptied: Notify,
+    /// Something waits for the disk, or the server has stopped.
+    pub(crate) to_keep: Notify,
+    /// Nothing waits for the disk any more.
+    settled: Notify,
 }
 
 /// What the mutex guards.
@@ -41,11 +46,13 @@ pub(crate) struct State {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
+    /// What waits for the disk, if there is one.
+    pub(crate) journal: Option<Journal>,
     /// What `stmk` sets and `gtmk` shows. It has no other effect.
     pub(crate) trace_mask: i64,
     /// What the timer sleeps for.
     armed: Option<Millis>,
-    stopped: bool,
+    pub(crate) stopped: bool,
 }
 
 /// A place among the connections: given up when it is dropped.
@@ -64,10 +71,18 @@ pub(crate) enum Refused {
 }
 
 impl Engine {
-    pub(crate) fn new(core: Core, about: About, clock: Clock, limits: Limits, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        core: Core,
+        journal: Option<Journal>,
+        about: About,
+        clock: Clock,
+        limits: Limits,
+        runtime: Handle,
+    ) -> Self {
         let state = State {
             core,
             clock,
+            journal,
             connections: Connections::default(),
             trace_mask: four_letter::DEFAULT_TRACE_MASK,
             armed: None,
@@ -80,6 +95,8 @@ impl Engine {
             runtime,
             nearer: Notify::new(),
             emptied: Notify::new(),
+            to_keep: Notify::new(),
+            settled: Notify::new(),
         }
     }
 
@@ -138,21 +155,48 @@ impl Engine {
         });
     }
 
-    /// Moves a manual clock, with a stop at each deadline on the way.
-    ///
-    /// Returns what to wait for until all of it has been performed; `None` if the clock cannot be moved.
-    pub(crate) fn advance(&self, by: Duration) -> Option<Vec<oneshot::Receiver<()>>> {
+    /// Moves a manual clock, with a stop at each deadline on the way. `false` if the clock cannot be moved.
+    pub(crate) fn advance(&self, by: Duration) -> bool {
         self.turn(|state, now, wake| {
-            let Clock::Manual { moved } = &mut state.clock else { return None };
+            let Clock::Manual { moved } = &mut state.clock else { return false };
             *moved = moved.saturating_add(by);
             let target = Millis::from(*moved);
             while let Some(deadline) = state.poll_deadline().filter(|deadline| *deadline <= target) {
                 state.time_passes(manual_now(deadline.max(now.mono)), &self.limits, wake);
             }
             state.time_passes(manual_now(target), &self.limits, wake);
-            let outboxes = state.connections.iter().map(|(_, entry)| &entry.outbox);
-            Some(outboxes.filter_map(|outbox| outbox.barrier(wake)).collect())
+            true
         })
+    }
+
+    /// What to wait for until all that is queued has been written.
+    pub(crate) fn barriers(&self) -> Vec<oneshot::Receiver<()>> {
+        self.turn(|state, _, wake| {
+            let outboxes = state.connections.iter().map(|(_, entry)| &entry.outbox);
+            outboxes.filter_map(|outbox| outbox.barrier(wake)).collect()
+        })
+    }
+
+    /// Waits until nothing waits for the disk.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.lock().journal.as_ref().is_none_or(Journal::is_idle) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Performs what waited until its transactions were durable.
+    pub(crate) fn kept(&self, outputs: Vec<Output>) {
+        self.turn(|state, _, wake| {
+            for output in outputs {
+                state.perform(output, &self.limits, wake);
+            }
+            state.journal.as_mut().map(Journal::written);
+        });
+        self.settled.notify_waiters();
     }
 
     /// Acts at each deadline as it comes. Never returns.
@@ -180,6 +224,7 @@ impl Engine {
                 entry.outbox.close(Close::Now, wake);
             }
         });
+        self.to_keep.notify_one();
     }
 
     /// Waits until the last connection of a stopped server has ended.
@@ -199,7 +244,7 @@ impl Engine {
     }
 
     /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
-    fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
+    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
         let mut wake = Vec::new();
         let mut state = self.lock();
         let now = state.clock.now();
@@ -209,7 +254,11 @@ impl Engine {
         if nearer {
             state.armed = deadline;
         }
+        let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
         drop(state);
+        if to_keep {
+            self.to_keep.notify_one();
+        }
         if nearer {
             self.nearer.notify_one();
         }
@@ -247,15 +296,26 @@ impl State {
     fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
         self.core.handle(now, input);
         while let Some(output) = self.core.poll_output() {
-            match output {
+            let now = match &mut self.journal {
+                Some(journal) => journal.hold(output),
                 // Everything lives in memory: a transaction is as durable as the server.
-                Output::Persist(txn) => {
-                    let expired = txn.xid == Xid(0) && matches!(txn.change, Change::CloseSession { .. });
-                    self.connections.stats.sessions_expired += u64::from(expired);
-                }
-                Output::Send { conn, frame } => self.connections.send(conn, &frame, limits, wake),
-                Output::Close { conn } => self.connections.let_go(conn, wake),
+                None => Some(output),
+            };
+            if let Some(output) = now {
+                self.perform(output, limits, wake);
             }
+        }
+    }
+
+    /// Performs one output; what it comes after has been performed.
+    fn perform(&mut self, output: Output, limits: &Limits, wake: &mut Vec<Waker>) {
+        match output {
+            Output::Persist(txn) => {
+                let expired = txn.xid == Xid(0) && matches!(txn.change, Change::CloseSession { .. });
+                self.connections.stats.sessions_expired += u64::from(expired);
+            }
+            Output::Send { conn, frame } => self.connections.send(conn, &frame, limits, wake),
+            Output::Close { conn } => self.connections.let_go(conn, wake),
         }
     }
 }

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use zk_wire::Millis;
 
+use crate::storage::StorageError;
+
 /// Why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,9 @@ pub enum Error {
     /// The tick is zero, or less than a millisecond.
     #[error("the tick is zero: it has to be one millisecond or more")]
     ZeroTick,
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The bounds of the session timeout leave nothing between them.
     #[error(
         "the shortest session timeout ({min}) is longer than the longest ({max}): raise the longest, \

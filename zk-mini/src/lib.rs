@@ -18,7 +18,7 @@
 //!
 //! Tests get by without a socket ([`ZkMini::connect`], [`ZkMini::connector`]) and without waiting: with
 //! [`Builder::manual_clock`] time moves when [`ZkMini::advance`] says so, and sessions expire in no time.
-//! Everything lives in memory and goes with the server.
+//! Everything lives in memory and goes with the server, unless it has a [`data_dir`](Builder::data_dir).
 //!
 //! # What it is like
 //! A standalone Apache ZooKeeper, as its clients see it: operations, errors, stats, zxids, watches and their order,
@@ -66,11 +66,13 @@ mod direct;
 mod engine;
 mod error;
 mod four_letter;
+mod journal;
 mod limits;
 mod listener;
 mod outbox;
 mod server;
 mod stats;
+pub mod storage;
 
 pub use builder::Builder;
 pub use connector::Connector;

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::DuplexStream;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::builder::Builder;
 use crate::connector::{self, Connector};
 use crate::direct::Direct;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::journal;
 use crate::listener::Listener;
+use crate::storage::Store;
 
 /// A running ZooKeeper server. It serves on the tokio runtime that it was started on, without a thread of its own,
 /// until it is stopped or dropped; thousands of them get along in one process.
@@ -21,6 +23,8 @@ pub struct ZkMini {
     engine: Arc<Engine>,
     listener: Option<Arc<Listener>>,
     tasks: Vec<AbortHandle>,
+    /// Writes what is to be kept; it ends by itself when that is written.
+    journal: Option<JoinHandle<()>>,
 }
 
 impl ZkMini {
@@ -37,7 +41,12 @@ impl ZkMini {
         Builder::new()
     }
 
-    pub(crate) fn run(engine: Arc<Engine>, listener: Option<Listener>, manual_clock: bool) -> Self {
+    pub(crate) fn run(
+        engine: Arc<Engine>,
+        listener: Option<Listener>,
+        store: Option<Store>,
+        manual_clock: bool,
+    ) -> Self {
         let listener = listener.map(Arc::new);
         let mut tasks = Vec::new();
         if let Some(listener) = &listener {
@@ -48,7 +57,8 @@ impl ZkMini {
             let timer = Arc::clone(&engine);
             tasks.push(engine.runtime.spawn(async move { timer.keep_time().await }).abort_handle());
         }
-        Self { engine, listener, tasks }
+        let journal = store.map(|store| engine.runtime.spawn(journal::keep(Arc::clone(&engine), store)));
+        Self { engine, listener, tasks, journal }
     }
 
     /// Where it listens; `None` if it does so in memory only.
@@ -102,18 +112,23 @@ impl ZkMini {
     /// If the server was not built with [`Builder::manual_clock`].
     pub async fn advance(&self, by: Duration) {
         let moved = self.engine.advance(by);
-        for barrier in
-            moved.expect("this server has the real clock: build it with `manual_clock()` to move time")
-        {
+        assert!(moved, "this server has the real clock: build it with `manual_clock()` to move time");
+        self.engine.settled().await;
+        for barrier in self.engine.barriers() {
             // The other half is dropped when the barrier is passed.
             let _ = barrier.await;
         }
     }
 
-    /// Stops the server. When this returns, the port is free and every connection is closed.
-    pub async fn stop(self) {
+    /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
+    /// opened again.
+    pub async fn stop(mut self) {
         self.close();
         self.engine.emptied().await;
+        if let Some(journal) = self.journal.take() {
+            // It does not panic; if its runtime ends first, so does this.
+            let _ = journal.await;
+        }
     }
 
     fn close(&self) {
@@ -127,7 +142,8 @@ impl ZkMini {
     }
 }
 
-/// Stops the server: the port is free at once, and the connections are closed as soon as their runtime gets to it.
+/// Stops the server: the port is free at once; the connections are closed, and the data directory is given up, as soon
+/// as their runtime gets to it.
 impl Drop for ZkMini {
     fn drop(&mut self) {
         self.close();

@@ -2,4 +2,5 @@
 
 mod bad_input;
 mod exec;
+mod killed;
 mod serve;

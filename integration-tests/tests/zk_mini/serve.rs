@@ -59,9 +59,10 @@ fn session_timeouts_follow_the_tick_or_their_own_options() {
 fn an_ordinary_zoo_cfg_is_read_and_what_means_nothing_here_is_named_once() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("zoo.cfg");
-    let text = "# a comment\n\ntickTime=150\nclientPortAddress=127.0.0.1\nclientPort=0\ndataDir=data\nsyncLimit=5\n\
+    let data = dir.path().join("data");
+    let text = "# a comment\n\ntickTime=150\nclientPortAddress=127.0.0.1\nclientPort=0\ndataDir=DIR\nsyncLimit=5\n\
                 initLimit=10\nmaxClientCnxns=0\nmaxSessionTimeout = 50000\nautopurge.purgeInterval=1\nserver.of.tea=1\n";
-    fs::write(&config, text).unwrap();
+    fs::write(&config, text.replace("DIR", data.to_str().unwrap())).unwrap();
     let zk = ServeProcess::with_args(&["serve", "--config", config.to_str().unwrap()]);
     assert_eq!(RawClient::connect(zk.addr()).open_session(1), 300);
     assert_eq!(RawClient::connect(zk.addr()).open_session(100_000), 50_000);

@@ -22,6 +22,8 @@ pub(super) enum CliError {
     NotFound { command: String },
     #[error("{command}: cannot be executed: {source}")]
     NotExecutable { command: String, source: io::Error },
+    #[error("cannot write to standard output: {0}")]
+    Output(io::Error),
     #[error("cannot start a process, or wait for its end: {0}")]
     Child(io::Error),
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod exec;
+mod offline;
 mod properties;
 mod serve;
 mod settings;
@@ -20,7 +21,7 @@ use error::CliError;
 ///
 /// It speaks ZooKeeper's client protocol: any ZooKeeper client connects to it.
 /// It is ready within milliseconds, needs no configuration, and keeps
-/// everything in memory.
+/// everything in memory unless it is given a data directory.
 #[derive(Debug, Parser)]
 #[command(name = "zk-mini", version, verbatim_doc_comment, after_help = EXAMPLES)]
 struct Cli {
@@ -41,6 +42,8 @@ Environment:
 enum Command {
     Serve(serve::ServeArgs),
     Exec(exec::ExecArgs),
+    Dump(offline::DumpArgs),
+    Fsck(offline::FsckArgs),
     #[command(name = exec::REPLACE, hide = true)]
     Replace(exec::ReplaceArgs),
 }
@@ -56,6 +59,15 @@ pub(crate) fn run() -> ExitCode {
             // The output is the command's.
             log("warn");
             exec::run(args)
+        }
+        Command::Dump(args) => {
+            log("error");
+            offline::dump(&args)
+        }
+        Command::Fsck(args) => {
+            // What is wrong is in the report.
+            log("error");
+            offline::fsck(&args)
         }
         Command::Replace(args) => exec::replace(&args),
     };

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use clap::Args;
 use tokio::net::lookup_host;
 use tokio::signal::unix::{SignalKind, signal};
 use zk_mini::ZkMini;
+use zk_mini::storage::SyncMode;
 
 use super::block_on;
 use super::error::CliError;
@@ -32,8 +34,8 @@ pub(super) struct ServeArgs {
 
     /// An ordinary zoo.cfg; an option of the command line goes before it
     ///
-    /// Read are clientPort, clientPortAddress and dataDir, and what the options
-    /// below set: tickTime, minSessionTimeout, maxSessionTimeout, maxClientCnxns,
+    /// Read are clientPort, clientPortAddress, and what the options below set:
+    /// dataDir, dataLogDir, autopurge.snapRetainCount (with a purgeInterval), tickTime, minSessionTimeout, maxSessionTimeout, maxClientCnxns,
     /// jute.maxbuffer, 4lw.commands.whitelist, extendedTypesEnabled,
     /// znode.container.checkIntervalMs, skipACL, enforceQuota, reconfigEnabled,
     /// DigestAuthenticationProvider.superDigest; also with `zookeeper.` before
@@ -43,9 +45,24 @@ pub(super) struct ServeArgs {
     #[arg(long, value_name = "ZOO.CFG", verbatim_doc_comment)]
     config: Option<PathBuf>,
 
-    /// Accepted and kept for later: for now everything lives in memory
+    /// Keep everything here, in Apache ZooKeeper's format [default: memory only]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Keep the transaction logs here [default: in the data directory]
+    #[arg(long, value_name = "DIR")]
+    data_log_dir: Option<PathBuf>,
+
+    /// When a write counts as kept [default: group]
+    ///
+    /// always: when the disk has it, one sync for each; group: one sync for all that
+    /// wait, which is as safe; none: when the system has it.
+    #[arg(long, value_name = "WHEN", value_parser = sync_mode, verbatim_doc_comment)]
+    sync: Option<SyncMode>,
+
+    /// Keep so many snapshots, with the logs behind them [default: all]
+    #[arg(long, value_name = "N")]
+    retain_snapshots: Option<NonZeroUsize>,
 
     #[command(flatten)]
     settings: Settings,
@@ -55,9 +72,6 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     let file = args.config.as_deref().map(ZooCfg::read).transpose()?.unwrap_or_default();
     for remark in &file.remarks {
         tracing::warn!("{remark}");
-    }
-    if let Some(dir) = args.data_dir.as_ref().or(file.data_dir.as_ref()) {
-        tracing::warn!(dir = %dir.display(), "nothing is stored there yet: everything lives in memory");
     }
     block_on(serve(args, file))
 }
@@ -79,7 +93,17 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
         }
     };
     let settings = args.settings.or(file.settings);
-    let zk = settings.apply(ZkMini::builder()).listen(addr).start().await?;
+    let mut builder = settings.apply(ZkMini::builder()).listen(addr).sync(args.sync.unwrap_or_default());
+    if let Some(dir) = args.data_dir.or(file.data_dir) {
+        builder = builder.data_dir(dir);
+    }
+    if let Some(dir) = args.data_log_dir.or(file.data_log_dir) {
+        builder = builder.data_log_dir(dir);
+    }
+    if let Some(count) = args.retain_snapshots.or(file.retain_snapshots) {
+        builder = builder.retain_snapshots(count);
+    }
+    let zk = builder.start().await?;
     announce(zk.addr().unwrap_or(addr));
 
     let signal = tokio::select! {
@@ -89,6 +113,15 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
     tracing::info!(signal, connections = zk.direct().connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {
+    match value {
+        "always" => Ok(SyncMode::Always),
+        "group" => Ok(SyncMode::Group),
+        "none" => Ok(SyncMode::None),
+        _ => Err("always, group or none"),
+    }
 }
 
 /// The address to listen on; an IPv4 one if the name has several.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::properties::{self, Property};
@@ -14,6 +15,10 @@ pub(super) struct ZooCfg {
     pub(super) client_port: Option<u16>,
     pub(super) client_port_address: Option<String>,
     pub(super) data_dir: Option<PathBuf>,
+    pub(super) data_log_dir: Option<PathBuf>,
+    pub(super) retain_snapshots: Option<NonZeroUsize>,
+    /// Whether snapshots are to be purged at all.
+    purges: bool,
     pub(super) settings: Settings,
     /// What the user should know of some keys, each once.
     pub(super) remarks: Vec<Remark>,
@@ -44,6 +49,9 @@ pub(super) enum ConfigError {
     #[error("{}:{line}: {key} is {value:?}; it has to be {expected}", file.display())]
     Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
 }
+
+/// How many snapshots ZooKeeper keeps if it purges them and is not told.
+const DEFAULT_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
 /// What becomes of keys that begin like this and set nothing; the first that fits.
 const IGNORED: &[(&str, &str)] = &[
@@ -89,6 +97,8 @@ impl ZooCfg {
                 ConfigError::Value { file: file.into(), line, key, value, expected }
             })?;
         }
+        let retained = config.retain_snapshots.or(DEFAULT_RETAINED);
+        config.retain_snapshots = retained.filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
         Ok(config)
     }
@@ -102,6 +112,12 @@ impl ZooCfg {
             "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
             "clientPortAddress" => self.client_port_address = Some(value.into()),
             "dataDir" => self.data_dir = Some(value.into()),
+            "dataLogDir" => self.data_log_dir = Some(value.into()),
+            "autopurge.snapRetainCount" => {
+                self.retain_snapshots = Some(value.parse().map_err(|_| "a number of snapshots, 1 or more")?);
+            }
+            // Hours; here it is done after each snapshot. Zero or nothing turns it off.
+            "autopurge.purgeInterval" => self.purges = value.parse::<u32>().is_ok_and(|hours| hours > 0),
             key if self.settings.set(key, value)? => {
                 if JAVA_ONLY.contains(&key) {
                     self.remark(
@@ -221,6 +237,17 @@ mod tests {
         assert_eq!(remarks(&config.unwrap()), []);
         let config = parse("admin.enableServer=true\nlocalSessionsEnabled=true\n");
         assert_eq!(remarks(&config.unwrap()), [(1, "admin.enableServer"), (2, "localSessionsEnabled")]);
+    }
+
+    #[test]
+    fn where_data_is_kept_and_for_how_long_is_read() {
+        let config = parse("dataDir=/d\ndataLogDir=/l\nautopurge.snapRetainCount=5\n").unwrap();
+        assert_eq!((config.data_dir, config.data_log_dir), (Some("/d".into()), Some("/l".into())));
+        assert_eq!(config.retain_snapshots, None, "nothing is purged unless there is an interval");
+        let config = parse("autopurge.snapRetainCount=5\nautopurge.purgeInterval=1\n").unwrap();
+        assert_eq!((config.retain_snapshots, remarks(&config)), (NonZeroUsize::new(5), vec![]));
+        let config = parse("autopurge.purgeInterval=24\n").unwrap();
+        assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
     }
 
     #[test]

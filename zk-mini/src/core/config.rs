@@ -30,11 +30,11 @@ pub enum Compat {
 /// configuration.
 ///
 /// ```
-/// use zk_mini::core::{Config, Core};
+/// use zk_mini::core::Config;
 /// use zk_wire::Millis;
 ///
-/// let core = Core::new(Config { tick: Millis(100), ..Config::default() });
-/// assert_eq!(core.session_timeout_bounds(), (Millis(200), Millis(2_000)));
+/// let config = Config { tick: Millis(100), ..Config::default() };
+/// assert_eq!(config.session_timeout_bounds(), (Millis(200), Millis(2_000)));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -64,6 +64,15 @@ pub struct Config {
     /// The longest reply to a `multiRead`, in bytes with its length. It is the one request that can ask for the same
     /// megabyte as often as it likes; a longer reply is not written, the request fails with `MARSHALLING_ERROR`.
     pub max_multi_read: usize,
+}
+
+impl Config {
+    /// The shortest and the longest session timeout that a client can get.
+    #[must_use]
+    pub fn session_timeout_bounds(&self) -> (Millis, Millis) {
+        let ticks = |n| Millis(self.tick.0.saturating_mul(n));
+        (self.min_session_timeout.unwrap_or(ticks(2)), self.max_session_timeout.unwrap_or(ticks(20)))
+    }
 }
 
 impl Default for Config {

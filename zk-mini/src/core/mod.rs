@@ -18,6 +18,7 @@ mod config;
 mod connection;
 mod digest;
 mod handshake;
+mod image;
 mod inspect;
 mod io;
 mod multi_read;
@@ -35,6 +36,7 @@ mod watch;
 mod watch_request;
 
 pub use config::{Compat, Config};
+pub use image::{Image, ImageNode};
 pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
 pub use io::{ConnId, Input, Now, Output, Peer};
 pub use txn::{Change, CreateNode, NodeKind, Txn};
@@ -160,11 +162,7 @@ impl Core {
     /// The shortest and the longest session timeout that a client can get.
     #[must_use]
     pub fn session_timeout_bounds(&self) -> (Millis, Millis) {
-        let ticks = |n| Millis(self.config.tick.0.saturating_mul(n));
-        (
-            self.config.min_session_timeout.unwrap_or(ticks(2)),
-            self.config.max_session_timeout.unwrap_or(ticks(20)),
-        )
+        self.config.session_timeout_bounds()
     }
 
     fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {

@@ -52,6 +52,13 @@ impl Tree {
         self.quota_changed(path, signed(bytes), 1);
     }
 
+    /// Follows the return of a node from a snapshot, where the counts are already as they were.
+    pub(super) fn quota_restored(&mut self, path: &str) {
+        if let Some((subject, LIMITS)) = quota_node(path) {
+            self.quotas.paths.insert(subject.to_owned());
+        }
+    }
+
     /// Follows the deletion of a node.
     pub(super) fn quota_deleted(&mut self, path: &str, bytes: usize) {
         if let Some((subject, LIMITS)) = quota_node(path) {

@@ -94,6 +94,13 @@ impl Sessions {
         self.by_id.get_mut(&id)
     }
 
+    /// Their ids and timeouts, sorted.
+    pub(super) fn timeouts(&self) -> Vec<(SessionId, Millis)> {
+        let mut timeouts: Vec<_> = self.by_id.iter().map(|(id, session)| (*id, session.timeout)).collect();
+        timeouts.sort_unstable();
+        timeouts
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -119,20 +119,19 @@ impl Tree {
     /// Creates a node. A transaction of another's log may repeat one: the node that is there stays.
     pub(super) fn create(&mut self, new: &CreateNode, zxid: Zxid, time: UnixMillis, events: &mut Vec<Event>) {
         let Some((parent_path, _)) = path::split(&new.path) else { return };
-        if self.nodes.contains_key(&new.path) {
-            return;
-        }
-        let Some((_, parent)) = self.entry(parent_path) else { return };
-        let parent_acl = Arc::clone(&parent.acl);
-        let acl = self.acls.acquire(&new.acl);
-        let node = Node::new(new.data.clone(), Arc::clone(&acl), new.kind, zxid, time);
-        self.insert(new.path.clone(), node);
         let Some(parent) = self.nodes.get_mut(parent_path) else { return };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
         if new.parent_cversion > parent.created_children {
             parent.created_children = new.parent_cversion;
             parent.pzxid = zxid;
         }
+        let parent_acl = Arc::clone(&parent.acl);
+        if self.nodes.contains_key(&new.path) {
+            return;
+        }
+        let acl = self.acls.acquire(&new.acl);
+        let node = Node::new(new.data.clone(), Arc::clone(&acl), new.kind, zxid, time);
+        self.insert(new.path.clone(), node);
         self.quota_created(&new.path, new.data.as_ref().map_or(0, Bytes::len));
         events.push(Event { kind: EventType::NODE_CREATED, path: new.path.clone(), acl });
         events.push(Event {
@@ -186,6 +185,36 @@ impl Tree {
             self.quota_changed(path, signed(new) - signed(old), 0);
         }
         events.push(Event { kind: EventType::NODE_DATA_CHANGED, path: path.clone(), acl });
+    }
+
+    /// Every node with its path, parents before their children, siblings sorted.
+    pub(super) fn each(&self, mut visit: impl FnMut(&ByteString, &Node)) {
+        let mut open = vec![ByteString::from_static("/")];
+        while let Some(path) = open.pop() {
+            let Some(node) = self.get(&path) else { continue };
+            visit(&path, node);
+            open.extend(node.children.iter().rev().map(|name| ByteString::from(path::join(&path, name))));
+        }
+    }
+
+    /// Puts back a node of a snapshot: in place of one that is there, with that one's children. A node without a
+    /// parent is left out.
+    pub(super) fn restore(&mut self, path: ByteString, mut node: Node) {
+        if let Some(present) = self.nodes.remove(&path) {
+            self.data_size -= path.len() + present.data_len();
+            self.acls.release(&present.acl);
+            node.children = present.children;
+        } else if path::split(&path).is_none_or(|(parent, _)| !self.nodes.contains_key(parent)) {
+            return;
+        }
+        node.acl = self.acls.acquire(&node.acl);
+        self.quota_restored(&path);
+        self.insert(path, node);
+    }
+
+    /// The sessions that have ephemeral nodes.
+    pub(super) fn owners(&self) -> impl Iterator<Item = SessionId> {
+        self.ephemerals.keys().copied()
     }
 
     /// Sets the data of a node that counts others: neither its version nor its times move, and nobody is told.

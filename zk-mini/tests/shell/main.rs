@@ -8,4 +8,5 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod raw;
+mod storage;
 mod time;

@@ -8,12 +8,14 @@ mod auth;
 mod connect;
 mod multi;
 mod node;
+mod txn;
 mod watch;
 
 pub use auth::*;
 pub use connect::*;
 pub use multi::*;
 pub use node::*;
+pub use txn::*;
 pub use watch::*;
 
 use bytes::{Bytes, BytesMut};

@@ -1,0 +1,108 @@
+//! A data directory goes from zk-mini to Apache ZooKeeper and back: nodes, stats, lists, counters, sessions.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+use std::path::Path;
+
+use integration_tests::ensemble::RealZooKeeper;
+use integration_tests::programs::ServeProcess;
+use integration_tests::raw::RawClient;
+use nix::sys::signal::Signal;
+use zk_client::{Acl, Client, CreateMode, Credentials, Expected, MultiOp, Stat};
+use zk_wire::{Check, Create, SetData};
+
+const SESSION_TIMEOUT: i32 = 30_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_goes_on_from_a_killed_zk_mini() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut zk = serve(dir.path());
+    let (owner, before) = fill(&zk.addr().to_string()).await;
+    zk.process.signal(Signal::SIGKILL);
+    zk.process.wait();
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    assert_goes_on(&real.connect_string(), &owner, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zk_mini_goes_on_from_a_killed_apache_zookeeper() {
+    let mut real = RealZooKeeper::standalone().unwrap();
+    let (owner, before) = fill(&real.connect_string()).await;
+    real.kill(0);
+
+    let zk = serve(&real.data_dir(0));
+    assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
+}
+
+fn serve(dir: &Path) -> ServeProcess {
+    let dir = dir.to_str().unwrap();
+    let args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--max-session-timeout-ms", "60000"];
+    ServeProcess::with_args(&args)
+}
+
+type Nodes = Vec<(String, Vec<u8>, Stat, Vec<Acl>)>;
+
+/// Every kind of change. The client is still connected at the end, as one is whose server is killed.
+async fn fill(servers: &str) -> (Client, Nodes) {
+    let client = Client::connect(servers).await.unwrap();
+    let open = [Acl::open()];
+    client.add_auth("digest", "user:secret").await.unwrap();
+    let own = client.create("/own", "mine", CreateMode::Persistent, &open).await.unwrap();
+    let list = [Acl { perms: zk_wire::Perms::ALL, scheme: "auth".into(), id: "".into() }];
+    client.set_acl(&own.path, &list, Expected::Any).await.unwrap();
+    client.create("/queue", "", CreateMode::Persistent, &open).await.unwrap();
+    for _ in 0..3 {
+        client.create("/queue/n-", "x", CreateMode::PersistentSequential, &open).await.unwrap();
+    }
+    client.delete("/queue/n-0000000001", Expected::Any).await.unwrap();
+    client.create("/queue/e-", "e", CreateMode::EphemeralSequential, &open).await.unwrap();
+    client.set("/queue", "changed", Expected::Any).await.unwrap();
+    let create = |path: &str| {
+        let acl = Some(open.to_vec());
+        MultiOp::Create(Create { path: path.into(), data: Some("1".into()), acl, flags: 0 })
+    };
+    let set = SetData { path: Some("/multi".into()), data: Some("2".into()), version: Expected::Any };
+    client.multi(vec![create("/multi"), MultiOp::SetData(set)]).await.unwrap();
+    let check = Check { path: Some("/multi".into()), version: Expected::Exactly(zk_wire::Version(7)) };
+    client.multi(vec![create("/refused"), MultiOp::Check(check)]).await.unwrap_err();
+    client.create("/own", "", CreateMode::Persistent, &open).await.unwrap_err();
+
+    // A session that ends, with a node of its own.
+    let other = Client::connect(servers).await.unwrap();
+    other.create("/gone", "", CreateMode::Ephemeral, &open).await.unwrap();
+    other.close().await.unwrap();
+
+    let nodes = nodes(&client).await;
+    (client, nodes)
+}
+
+async fn assert_goes_on(servers: &str, owner: &Client, before: &Nodes) {
+    let client = Client::connect(servers).await.unwrap();
+    client.add_auth("digest", "user:secret").await.unwrap();
+    assert_eq!(&nodes(&client).await, before);
+
+    let next =
+        client.create("/queue/n-", "", CreateMode::PersistentSequential, &[Acl::open()]).await.unwrap();
+    assert_eq!(next.path, "/queue/n-0000000004", "the counter goes on");
+
+    let Credentials { id, password } = owner.credentials().unwrap();
+    let mut stranger = RawClient::connect(servers.parse().unwrap());
+    assert_eq!(stranger.attach(id.0, &[1; 16], SESSION_TIMEOUT), None);
+    let mut attached = RawClient::connect(servers.parse().unwrap());
+    assert_eq!(attached.attach(id.0, &password, SESSION_TIMEOUT), Some(SESSION_TIMEOUT));
+}
+
+/// All nodes, the system's aside: the two servers keep theirs in their own ways.
+async fn nodes(client: &Client) -> Nodes {
+    let (mut nodes, mut open) = (Vec::new(), vec!["/".to_owned()]);
+    while let Some(path) = open.pop() {
+        let (data, stat) = client.get(&path).await.unwrap();
+        let (acl, _) = client.acl(&path).await.unwrap();
+        let (children, _) = client.children(&path).await.unwrap();
+        let join = |name: &String| format!("{}/{name}", path.trim_end_matches('/'));
+        open.extend(children.iter().map(join).filter(|path| path != "/zookeeper"));
+        nodes.push((path, data.to_vec(), stat, acl));
+    }
+    nodes.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    nodes
+}

@@ -1,0 +1,84 @@
+//! Writers, and a server that is killed under them again and again: what was acknowledged is there.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use integration_tests::programs::ServeProcess;
+use integration_tests::wait::{PATIENCE, eventually};
+use nix::sys::signal::Signal;
+use zk_client::{Acl, Client, CreateMode};
+use zk_mini::storage::recover;
+
+const WRITERS: usize = 4;
+
+/// So many rounds of it; more by hand, with `KILLED_ROUNDS=200`.
+fn rounds() -> usize {
+    std::env::var("KILLED_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_and_nothing_else_is_half_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged = BTreeMap::new();
+    for round in 0..rounds() {
+        let mut zk = serve(dir.path());
+        // Later in some rounds than in others.
+        let enough = 20 + round * 37 % 200;
+        let count = Arc::new(AtomicUsize::new(0));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (servers, count) = (zk.addr().to_string(), Arc::clone(&count));
+                tokio::spawn(async move { write(&servers, round, writer, &count).await })
+            })
+            .collect();
+        tokio::task::block_in_place(|| {
+            eventually("the writers write", PATIENCE, || count.load(Ordering::Relaxed) >= enough);
+        });
+        zk.process.signal(Signal::SIGKILL);
+        zk.process.wait();
+        for (writer, written) in writers.into_iter().enumerate() {
+            acknowledged.insert((round, writer), written.await.unwrap());
+        }
+        check(dir.path(), &acknowledged);
+    }
+}
+
+fn serve(dir: &Path) -> ServeProcess {
+    ServeProcess::with_args(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()])
+}
+
+/// Creates one node after the other until the server is gone; how many were acknowledged.
+async fn write(servers: &str, round: usize, writer: usize, count: &AtomicUsize) -> usize {
+    let Ok(client) = Client::connect(servers).await else { return 0 };
+    for n in 0.. {
+        let path = format!("/{round}-{writer}-{n}");
+        if client.create(&path, path.clone(), CreateMode::Persistent, &[Acl::open()]).await.is_err() {
+            return n;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+    unreachable!("the server is killed");
+}
+
+/// Each writer's nodes are all there, with their data; the one that was on its way may be, and no other.
+fn check(dir: &Path, acknowledged: &BTreeMap<(usize, usize), usize>) {
+    let core = recover(dir, None).unwrap().core;
+    for ((round, writer), written) in acknowledged {
+        let is_there = |n: &usize| {
+            let path = format!("/{round}-{writer}-{n}");
+            let node = core.node(&path);
+            if let Some(node) = &node {
+                assert_eq!(node.data.as_deref(), Some(path.as_bytes()));
+            }
+            node.is_some()
+        };
+        assert!(
+            (0..*written).all(|n| is_there(&n)),
+            "writer {writer} of round {round}: {written} were acknowledged"
+        );
+        assert!(!is_there(&(written + 1)), "writer {writer} of round {round} never wrote it");
+    }
+}

@@ -1,0 +1,68 @@
+//! What can be wrong with a data directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use zk_wire::Zxid;
+
+/// Why a data directory cannot be used. Nothing in it has been deleted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The system refuses something.
+    #[error("cannot {what} {}: {source}", file.display())]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The file or directory.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another server has it.
+    #[error("{} belongs to a running zk-mini: stop that, or choose another data directory", dir.display())]
+    Locked {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A log is damaged in its middle, where no crash can have damaged it.
+    #[error(
+        "{} is damaged at byte {offset}: {reason}; what comes behind cannot be trusted. To go on with what is \
+         before it, move this log and the later ones away and truncate a copy to {offset} bytes", file.display()
+    )]
+    Log {
+        /// The log.
+        file: PathBuf,
+        /// Where the first bad record begins.
+        offset: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A snapshot is not whole.
+    #[error("{} is damaged at byte {offset}: {reason}", file.display())]
+    Snapshot {
+        /// The snapshot.
+        file: PathBuf,
+        /// How far it could be read.
+        offset: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// What the logs go on from is missing.
+    #[error(
+        "{} has logs, the first from {first}, but no valid snapshot that they go on from: restore the snapshots \
+         beside them, or move the logs away to begin with nothing", dir.display()
+    )]
+    NoSnapshot {
+        /// The directory.
+        dir: PathBuf,
+        /// The first transaction that there is.
+        first: Zxid,
+    },
+}
+
+impl StorageError {
+    pub(super) fn io(what: &'static str, file: &Path, source: io::Error) -> Self {
+        Self::Io { what, file: file.into(), source }
+    }
+}

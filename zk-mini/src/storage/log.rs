@@ -1,0 +1,196 @@
+//! The transaction log: one file after another, each a header and records with a checksum, and zeros to its end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use zk_wire::{Decode, Encode, FileHeader};
+
+use super::error::StorageError;
+use super::txn;
+use crate::core::Txn;
+
+/// `ZKLG`.
+const MAGIC: i32 = 0x5A4B_4C47;
+const FORMAT: i32 = 2;
+const HEADER: u64 = 16;
+
+/// Checksum and length before a record, the mark behind it.
+const BEFORE: usize = 12;
+const MARK: u8 = 0x42;
+
+/// A file grows by this much at a time, so that a sync seldom has to write its size, too.
+const BLOCK: u64 = 64 << 20;
+
+/// A log that is being written.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    file: File,
+    path: PathBuf,
+    /// Where the next record goes; what lies behind is zeros, or the rest of a write that failed.
+    end: u64,
+    /// How far the file has been extended.
+    size: u64,
+}
+
+impl LogFile {
+    /// Begins a log, in place of one of that name, which has no record: it would be among those that were read.
+    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        let mut header = BytesMut::new();
+        FileHeader { magic: MAGIC, version: FORMAT, dbid: 0 }.encode(&mut header);
+        file.write_all(&header)?;
+        file.sync_all()?;
+        Ok(Self { file, path, end: HEADER, size: HEADER })
+    }
+
+    /// Appends records that were made by [`put`], and has the disk take them if `sync` is set. If that fails they are
+    /// not there, and may be appended again: written anew, since a sync that has failed says nothing of the next one.
+    pub(super) fn append(&mut self, records: &[u8], sync: bool) -> io::Result<()> {
+        let end = self.end + records.len() as u64;
+        if end > self.size {
+            let size = end.next_multiple_of(BLOCK);
+            self.file.set_len(size)?;
+            self.size = size;
+        }
+        self.file.seek(SeekFrom::Start(self.end))?;
+        self.file.write_all(records)?;
+        if sync {
+            self.file.sync_data()?;
+        }
+        self.end = end;
+        Ok(())
+    }
+
+    /// Takes the zeros off the end: nothing more will be written.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        self.file.set_len(self.end)?;
+        self.file.sync_all()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Appends the record of a transaction to `out`.
+pub(super) fn put(transaction: &Txn, out: &mut BytesMut) {
+    let start = out.len();
+    out.put_bytes(0, BEFORE);
+    txn::encode(transaction, out);
+    let sum = adler2::adler32_slice(&out[start + BEFORE..]);
+    let len = i32::try_from(out.len() - start - BEFORE).unwrap_or(i32::MAX);
+    let mut before = &mut out[start..start + BEFORE];
+    before.put_i64(sum.into());
+    before.put_i32(len);
+    out.put_u8(MARK);
+}
+
+/// How a log ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Tail {
+    /// With its last record, and perhaps zeros.
+    Whole,
+    /// With so many bytes that were meant to become a record, from this offset on.
+    Torn { offset: u64, bytes: u64 },
+}
+
+/// Reads a log, record by record.
+pub(super) fn read(file: &Path, mut each: impl FnMut(Txn)) -> Result<Tail, StorageError> {
+    let content = Bytes::from(fs::read(file).map_err(|source| StorageError::io("read", file, source))?);
+    let mut input = content.clone();
+    let offset = |input: &Bytes| (content.len() - input.len()) as u64;
+    let corrupt = |offset, reason: String| StorageError::Log { file: file.into(), offset, reason };
+    match FileHeader::decode(&mut input, "header") {
+        Ok(FileHeader { magic: MAGIC, version: FORMAT, .. }) => {}
+        // Half a header, which the server had no time to finish.
+        _ if is_half_a_header(&content) => {
+            return Ok(Tail::Torn { offset: 0, bytes: content.len() as u64 });
+        }
+        _ => return Err(corrupt(0, "not a transaction log".into())),
+    }
+    loop {
+        let at = offset(&input);
+        match next_record(&mut input) {
+            Record::None => return Ok(Tail::Whole),
+            Record::Some(record) => {
+                each(txn::decode(record).map_err(|error| corrupt(at, error.to_string()))?);
+            }
+            // What a crash leaves of the last write is followed by nothing.
+            Record::Bad { rest, .. } if is_zeros(&rest) => {
+                let bytes = content.len() - usize::try_from(at).unwrap_or(0);
+                return Ok(Tail::Torn { offset: at, bytes: bytes as u64 });
+            }
+            Record::Bad { reason, .. } => return Err(corrupt(at, reason.into())),
+        }
+    }
+}
+
+/// Cuts a log where it was torn.
+pub(super) fn cut(file: &Path, offset: u64) -> io::Result<()> {
+    if offset < HEADER {
+        return fs::remove_file(file);
+    }
+    let log = OpenOptions::new().write(true).open(file)?;
+    log.set_len(offset)?;
+    log.sync_all()
+}
+
+enum Record {
+    None,
+    Some(Bytes),
+    /// Not a record; the rest is what lies behind it, as far as can be told.
+    Bad {
+        reason: &'static str,
+        rest: Bytes,
+    },
+}
+
+fn next_record(input: &mut Bytes) -> Record {
+    if is_zeros(&input[..input.len().min(BEFORE)]) {
+        // A record has bytes, so its length is not zero.
+        return if is_zeros(input) {
+            Record::None
+        } else {
+            bad("zeros before further records", input.clone())
+        };
+    }
+    if input.len() < BEFORE {
+        return bad("it ends in a record", Bytes::new());
+    }
+    let (sum, len) = (input.get_i64(), input.get_i32());
+    let Some(len) = usize::try_from(len).ok().filter(|len| *len > 0) else {
+        return bad("a record of an impossible length", input.clone());
+    };
+    if len >= input.len() {
+        return bad("it ends in a record", Bytes::new());
+    }
+    // Copied: what a node keeps of it must not hold on to the whole file.
+    let record = Bytes::copy_from_slice(&input[..len]);
+    input.advance(len);
+    let mark = input.get_u8();
+    if sum != i64::from(adler2::adler32_slice(&record)) {
+        return bad("the checksum of a record does not fit", input.clone());
+    }
+    if mark != MARK {
+        return bad("a record without its mark", input.clone());
+    }
+    Record::Some(record)
+}
+
+fn bad(reason: &'static str, rest: Bytes) -> Record {
+    Record::Bad { reason, rest }
+}
+
+/// Whether a header has been begun and nothing else, zeros aside.
+fn is_half_a_header(content: &[u8]) -> bool {
+    let mut header = BytesMut::new();
+    FileHeader { magic: MAGIC, version: FORMAT, dbid: 0 }.encode(&mut header);
+    let same = content.iter().zip(header).take_while(|(byte, wanted)| **byte == *wanted).count();
+    is_zeros(&content[same..])
+}
+
+fn is_zeros(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}

@@ -1,0 +1,210 @@
+//! Snapshots: sessions, the table of ACLs, the nodes, and a seal over all of it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use adler2::Adler32;
+use bytes::{Bytes, BytesMut};
+use zk_wire::{
+    Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, Version, Zxid,
+};
+
+use super::error::StorageError;
+use crate::core::{Image, ImageNode, NodeKind};
+
+/// `ZKSN`.
+const MAGIC: i32 = 0x5A4B_534E;
+const FORMAT: i32 = 2;
+
+/// The number that stands for the open list without being in the table.
+const OPEN: i64 = -1;
+
+/// The owner of a container, and what the owner of a node with a time to live begins with.
+const CONTAINER: i64 = i64::MIN;
+const TTL: u64 = 0xFF00_0000_0000_0000;
+const MAX_TTL: u64 = 0x00FF_FFFF_FFFF;
+
+/// How much is encoded before it is written.
+const CHUNK: usize = 1 << 20;
+
+/// Writes a snapshot, under another name first: a file of this name is always a whole one.
+pub(super) fn write(file: &Path, image: &Image) -> io::Result<()> {
+    let unfinished = file.with_extension("unfinished");
+    let mut sealed =
+        Sealed { file: File::create(&unfinished)?, sum: Adler32::new(), buffer: BytesMut::new() };
+    let out = &mut sealed.buffer;
+    FileHeader { magic: MAGIC, version: FORMAT, dbid: -1 }.encode(out);
+    len(image.sessions.len()).encode(out);
+    for (id, timeout) in &image.sessions {
+        id.encode(out);
+        i32::try_from(timeout.0).unwrap_or(i32::MAX).encode(out);
+    }
+    let lists = Lists::of(image);
+    lists.encode(out);
+    for node in &image.nodes {
+        encode_node(node, lists.number(&node.acl), &mut sealed.buffer);
+        if sealed.buffer.len() >= CHUNK {
+            sealed.flush()?;
+        }
+    }
+    "/".encode(&mut sealed.buffer);
+    sealed.flush()?;
+    i64::from(sealed.sum.checksum()).encode(&mut sealed.buffer);
+    "/".encode(&mut sealed.buffer);
+    sealed.file.write_all(&sealed.buffer)?;
+    sealed.file.sync_all()?;
+    fs::rename(&unfinished, file)
+}
+
+/// Reads the snapshot of this number.
+pub(super) fn read(file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> {
+    let content = Bytes::from(fs::read(file).map_err(|source| StorageError::io("read", file, source))?);
+    let (mut input, whole) = (content.clone(), content.len());
+    let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
+    let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
+    let image = parsed.map_err(invalid)?;
+    let sealed = whole - input.len();
+    let seal = i64::decode(&mut input, "seal").map_err(|error| invalid((sealed, error.to_string())))?;
+    let mut sum = Adler32::new();
+    sum.write_slice(&content[..sealed]);
+    if seal != i64::from(sum.checksum()) {
+        return Err(invalid((sealed, "the seal does not fit".into())));
+    }
+    Ok(image)
+}
+
+fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {
+    let header = FileHeader::decode(input, "header")?;
+    if (header.magic, header.version) != (MAGIC, FORMAT) {
+        return Err(DecodeError::UnexpectedType { what: "the magic number", op: header.magic });
+    }
+    let mut image = Image { last_zxid, ..Image::default() };
+    for _ in 0..i32::decode(input, "sessions")? {
+        let id = SessionId::decode(input, "session")?;
+        let timeout = i32::decode(input, "session timeout")?;
+        image.sessions.push((id, Millis(u64::try_from(timeout).unwrap_or(0))));
+    }
+    let mut lists = HashMap::from([(OPEN, Arc::from([Acl::open()]))]);
+    for _ in 0..i32::decode(input, "lists")? {
+        let number = i64::decode(input, "list number")?;
+        lists.insert(number, Vec::<Acl>::decode(input, "list")?.into());
+    }
+    loop {
+        let path = ByteString::decode(input, "path")?;
+        if path == "/" {
+            return Ok(image);
+        }
+        image.nodes.push(decode_node(&path, &lists, input)?);
+    }
+}
+
+fn encode_node(node: &ImageNode, list: i64, out: &mut BytesMut) {
+    let path = if node.path == "/" { "" } else { &*node.path };
+    path.encode(out);
+    node.data.encode(out);
+    list.encode(out);
+    let ephemeral_owner = match node.kind {
+        NodeKind::Persistent => 0,
+        NodeKind::Ephemeral(session) => session.0,
+        NodeKind::Container => CONTAINER,
+        NodeKind::Ttl(ttl) => (TTL | ttl.0.min(MAX_TTL)).cast_signed(),
+    };
+    StatPersisted {
+        czxid: node.czxid,
+        mzxid: node.mzxid,
+        ctime: node.ctime,
+        mtime: node.mtime,
+        version: node.version,
+        cversion: Version(node.created_children),
+        aversion: node.aversion,
+        ephemeral_owner,
+        pzxid: node.pzxid,
+    }
+    .encode(out);
+}
+
+/// Path and data are copied: a node that lives long must not hold on to the whole file.
+fn decode_node(
+    path: &ByteString,
+    lists: &HashMap<i64, Arc<[Acl]>>,
+    input: &mut Bytes,
+) -> Result<ImageNode, DecodeError> {
+    let data: Option<Bytes> = Decode::decode(input, "data")?;
+    let list = i64::decode(input, "list of a node")?;
+    let stat = StatPersisted::decode(input, "stat")?;
+    let kind = match stat.ephemeral_owner {
+        0 => NodeKind::Persistent,
+        CONTAINER => NodeKind::Container,
+        owner if owner.cast_unsigned() & TTL == TTL => NodeKind::Ttl(Millis(owner.cast_unsigned() & MAX_TTL)),
+        owner => NodeKind::Ephemeral(SessionId(owner)),
+    };
+    Ok(ImageNode {
+        path: if path.is_empty() { ByteString::from_static("/") } else { ByteString::from(&**path) },
+        data: data.as_deref().map(Bytes::copy_from_slice),
+        acl: lists.get(&list).map_or_else(|| Arc::from([]), Arc::clone),
+        kind,
+        czxid: stat.czxid,
+        mzxid: stat.mzxid,
+        pzxid: stat.pzxid,
+        ctime: stat.ctime,
+        mtime: stat.mtime,
+        version: stat.version,
+        aversion: stat.aversion,
+        created_children: stat.cversion.0,
+    })
+}
+
+/// The lists that nodes share, numbered from 1.
+struct Lists<'a> {
+    by_number: Vec<&'a Arc<[Acl]>>,
+    numbers: HashMap<&'a [Acl], i64>,
+}
+
+impl<'a> Lists<'a> {
+    fn of(image: &'a Image) -> Self {
+        let mut lists = Self { by_number: Vec::new(), numbers: HashMap::new() };
+        for node in &image.nodes {
+            let next = i64::from(len(lists.by_number.len())) + 1;
+            lists.numbers.entry(&node.acl).or_insert_with(|| {
+                lists.by_number.push(&node.acl);
+                next
+            });
+        }
+        lists
+    }
+
+    fn number(&self, list: &[Acl]) -> i64 {
+        self.numbers.get(list).copied().unwrap_or(OPEN)
+    }
+
+    fn encode(&self, out: &mut BytesMut) {
+        len(self.by_number.len()).encode(out);
+        for (number, list) in (1_i64..).zip(&self.by_number) {
+            number.encode(out);
+            list.as_ref().encode(out);
+        }
+    }
+}
+
+/// A file, with the sum of what was written to it.
+struct Sealed {
+    file: File,
+    sum: Adler32,
+    buffer: BytesMut,
+}
+
+impl Sealed {
+    fn flush(&mut self) -> io::Result<()> {
+        self.sum.write_slice(&self.buffer);
+        self.file.write_all(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+fn len(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
