@@ -1,7 +1,7 @@
 //! How a server is to be, and starting it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub struct Builder {
     data_log_dir: Option<PathBuf>,
     sync: SyncMode,
     retain: Option<usize>,
+    snap_count: u64,
 }
 
 impl Builder {
@@ -64,6 +65,7 @@ impl Builder {
             data_log_dir: None,
             sync: SyncMode::default(),
             retain: None,
+            snap_count: 100_000,
         }
     }
 
@@ -212,6 +214,12 @@ impl Builder {
         self
     }
 
+    /// `snapCount`, after how many transactions the next snapshot is written and the next log begun: 100,000 unless set.
+    pub fn snap_count(mut self, transactions: NonZeroU64) -> Self {
+        self.snap_count = transactions.get();
+        self
+    }
+
     /// Starts the server on the tokio runtime that this is called on, which needs its I/O and time drivers
     /// (`enable_all`). When it returns, the server serves.
     ///
@@ -236,15 +244,17 @@ impl Builder {
         };
         let (core, store) = match self.data_dir {
             Some(dir) => {
-                let (log_dir, sync, retain) = (self.data_log_dir, self.sync, self.retain);
-                let (core, store) = Store::open(&Settings { dir, log_dir, sync, retain }, self.core)?;
+                let Self { data_log_dir: log_dir, sync, retain, snap_count, .. } = self;
+                let (core, store) =
+                    Store::open(&Settings { dir, log_dir, sync, retain, snap_count }, self.core)?;
                 (core, Some(store))
             }
             None => (Core::new(self.core), None),
         };
         let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let listens = listener.as_ref().map(|listener| listener.addr);
-        let about = About { compat, tick, listens, words: self.words };
+        let about =
+            About { compat, tick, listens, words: self.words, files: store.as_ref().map(Store::files) };
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, about, clock, self.limits, runtime));
         Ok(ZkMini::run(engine, listener, store, self.manual_clock))

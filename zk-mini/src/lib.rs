@@ -32,8 +32,8 @@
 //! they are read, and no more are read from a client that does not read its replies
 //! ([`max_backlog`](Builder::max_backlog)).
 //!
-//! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a log on disk, a quorum,
-//! TLS, figures by namespace) are zero or missing, `hash` has nothing to say, and `dirs` tells of no files.
+//! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS, figures by
+//! namespace) are zero or missing, and `hash` has nothing to say.
 //!
 //! # What it deliberately does otherwise
 //! A few bugs of the real server can only hurt, so they are not copied:

@@ -34,6 +34,25 @@ async fn zk_mini_goes_on_from_a_killed_apache_zookeeper() {
     assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn zk_mini_goes_on_from_a_compressed_snapshot() {
+    let gzip = "-Dzookeeper.snapshot.compression.method=gz";
+    let mut real = RealZooKeeper::builder().jvm_option(gzip).start().unwrap();
+    let (owner, before) = fill(&real.connect_string()).await;
+    // It writes a snapshot when it starts; then the logs can go.
+    real.kill(0);
+    real.restart(0).unwrap();
+    real.kill(0);
+    let dir = real.data_dir(0);
+    let files = std::fs::read_dir(dir.join("version-2")).unwrap().map(|file| file.unwrap().path());
+    for file in files.filter(|file| file.file_stem().is_some_and(|stem| stem == "log")) {
+        std::fs::remove_file(file).unwrap();
+    }
+
+    let zk = serve(&dir);
+    assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
+}
+
 fn serve(dir: &Path) -> ServeProcess {
     let dir = dir.to_str().unwrap();
     let args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--max-session-timeout-ms", "60000"];

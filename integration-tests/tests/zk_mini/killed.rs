@@ -24,7 +24,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_else_is_half_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeMap::new();
     for round in 0..rounds() {
-        let mut zk = serve(dir.path());
+        let mut zk = serve(dir.path(), round);
         // Later in some rounds than in others.
         let enough = 20 + round * 37 % 200;
         let count = Arc::new(AtomicUsize::new(0));
@@ -46,8 +46,13 @@ async fn nothing_acknowledged_is_lost_and_nothing_else_is_half_there() {
     }
 }
 
-fn serve(dir: &Path) -> ServeProcess {
-    ServeProcess::with_args(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()])
+/// Every other time with many snapshots, most of which are purged.
+fn serve(dir: &Path, round: usize) -> ServeProcess {
+    let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()];
+    if round % 2 == 1 {
+        args.extend(["--snap-count", "10", "--retain-snapshots", "2"]);
+    }
+    ServeProcess::with_args(&args)
 }
 
 /// Creates one node after the other until the server is gone; how many were acknowledged.

@@ -1,5 +1,6 @@
 //! What can be set about a server, in one table: by an option, by keys of `zoo.cfg`, and what it does.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::Args;
@@ -99,6 +100,10 @@ settings! {
     enforce_quota: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         ["enforceQuota"], is_true, Builder::enforce_quota;
 
+    /// Transactions until the next snapshot of a data directory [default: 100000]
+    snap_count: NonZeroU64, (value_name = "N", value_parser = transactions),
+        ["snapCount"], transactions, Builder::snap_count;
+
     /// Answer a reconfig with "unimplemented", not "disabled"
     reconfig_enabled: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         ["reconfigEnabled"], switch, Builder::reconfig_enabled;
@@ -141,6 +146,10 @@ fn timeout(value: &str) -> Result<Timeout, &'static str> {
 
 fn connections(value: &str) -> Result<usize, &'static str> {
     value.parse().map_err(|_| "a number of connections, or 0 for no limit")
+}
+
+fn transactions(value: &str) -> Result<NonZeroU64, &'static str> {
+    value.parse().map_err(|_| "a number of transactions, 1 or more")
 }
 
 /// As Java decodes an integer: decimal, or hexadecimal after `0x`. No frame can be longer than 31 bits say.

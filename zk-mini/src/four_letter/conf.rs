@@ -1,5 +1,7 @@
 //! `conf`: how the server is configured.
 
+use std::path::Path;
+
 use super::About;
 use crate::core::Core;
 use crate::limits::Limits;
@@ -9,11 +11,17 @@ pub(super) fn answer(core: &Core, about: &About, limits: &Limits) -> String {
     let (min, max) = core.session_timeout_bounds();
     let connections = limits.max_client_connections.map_or(0, std::num::NonZero::get);
     let tick = about.tick.0;
-    // There is no secure port and no directory, and the port's queue is as long as the system likes.
+    let nowhere = [(Path::new(""), 0); 2];
+    let [(data, data_size), (log, log_size)] = about.files.as_ref().map_or(nowhere, |files| files.usage());
+    // There is no secure port, and the port's queue is as long as the system likes.
     format!(
-        "clientPort={port}\nsecureClientPort=-1\ndataDir=\ndataDirSize=0\ndataLogDir=\ndataLogSize=0\n\
+        "clientPort={port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_size}\n\
+         dataLogDir={}\ndataLogSize={log_size}\n\
          tickTime={tick}\nmaxClientCnxns={connections}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
          clientPortListenBacklog=-1\nserverId=0\n",
-        min.0, max.0
+        data.display(),
+        log.display(),
+        min.0,
+        max.0
     )
 }

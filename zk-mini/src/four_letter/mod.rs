@@ -12,12 +12,14 @@ mod server;
 mod watches;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use zk_wire::Millis;
 
 use crate::core::{Compat, ConnId, Core, Now};
 use crate::engine::State;
 use crate::limits::Limits;
+use crate::storage::Files;
 
 macro_rules! words {
     ($($name:ident = $word:literal, $doc:literal;)*) => {
@@ -70,6 +72,8 @@ pub(crate) struct About {
     pub(crate) tick: Millis,
     pub(crate) listens: Option<SocketAddr>,
     pub(crate) words: Words,
+    /// What is on disk, if anything is.
+    pub(crate) files: Option<Arc<Files>>,
 }
 
 /// The words that are answered (`4lw.commands.whitelist`): all of them, unless it says otherwise.
@@ -163,8 +167,11 @@ pub(crate) fn answer(
             state.connections.reset_each();
             "Connection stats reset.\n".into()
         }
-        // Everything lives in memory.
-        Word::Dirs => "datadir_size: 0\nlogdir_size: 0\n".into(),
+        Word::Dirs => {
+            let [data, log] =
+                about.files.as_ref().map_or([0; 2], |files| files.usage().map(|(_, size)| size));
+            format!("datadir_size: {data}\nlogdir_size: {log}\n")
+        }
         Word::Dump => dump::answer(state, now),
         Word::Envi => envi::answer(about),
         Word::Gtmk | Word::Stmk => state.trace_mask.to_string(),

@@ -13,7 +13,7 @@ const FORMAT_DIR: &str = "version-2";
 
 /// The two directories, which may be one.
 #[derive(Debug)]
-pub(super) struct Files {
+pub(crate) struct Files {
     snapshots: PathBuf,
     logs: PathBuf,
 }
@@ -32,6 +32,14 @@ impl Files {
 
     pub(super) fn dir(&self) -> &Path {
         &self.snapshots
+    }
+
+    /// Where snapshots and logs are, and how many bytes of them.
+    pub(crate) fn usage(&self) -> [(&Path, u64); 2] {
+        [&self.snapshots, &self.logs].map(|dir| {
+            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+            (dir.as_path(), entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum())
+        })
     }
 
     pub(super) fn snapshot(&self, last: Zxid) -> PathBuf {

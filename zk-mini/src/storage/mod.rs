@@ -23,7 +23,7 @@ use bytes::BytesMut;
 use zk_wire::Zxid;
 
 use crate::core::{Config, Core, Image, Txn};
-use files::Files;
+pub(crate) use files::Files;
 use log::LogFile;
 
 /// When a transaction counts as kept.
@@ -47,10 +47,9 @@ pub(crate) struct Settings {
     pub(crate) sync: SyncMode,
     /// How many snapshots are kept, with the logs behind them; `None` is all.
     pub(crate) retain: Option<usize>,
+    /// Transactions until the next snapshot.
+    pub(crate) snap_count: u64,
 }
-
-/// Transactions until the next snapshot: ZooKeeper's `snapCount`.
-pub(crate) const SNAP_COUNT: u64 = 100_000;
 
 /// A data directory that is being written. One owner at a time.
 #[derive(Debug)]
@@ -62,6 +61,7 @@ pub(crate) struct Store {
     /// The last transaction that is durable.
     last: Zxid,
     since_snapshot: u64,
+    snap_count: u64,
     _lock: File,
 }
 
@@ -80,6 +80,7 @@ impl Store {
             buffer: BytesMut::new(),
             last: recovery.core.last_zxid(),
             since_snapshot: 0,
+            snap_count: settings.snap_count,
             _lock: lock,
         };
         // Apache ZooKeeper wants one to start from, and the next start has less to read.
@@ -129,7 +130,7 @@ impl Store {
 
     /// Whether it is time for a snapshot.
     pub(crate) fn wants_snapshot(&self) -> bool {
-        self.since_snapshot >= SNAP_COUNT
+        self.since_snapshot >= self.snap_count
     }
 
     /// Begins a new log with the next transaction; a snapshot of the state up to here is to follow.
@@ -144,6 +145,11 @@ impl Store {
     /// Who writes snapshots, beside this.
     pub(crate) fn snapshots(&self) -> Snapshots {
         self.snapshots.clone()
+    }
+
+    /// Its files, for whoever wants to know about them.
+    pub(crate) fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.snapshots.files)
     }
 
     /// Where it writes; for messages.
@@ -191,9 +197,13 @@ fn lock(dir: &Path) -> Result<File, StorageError> {
     }
 }
 
+/// What the name of a compressed snapshot ends in.
+const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
+
 /// The number in the name of a log or a snapshot.
 fn zxid_in(name: &str, kind: &str) -> Option<Zxid> {
-    let digits = name.strip_prefix(kind)?.strip_prefix('.')?;
+    let rest = name.strip_prefix(kind)?.strip_prefix('.')?;
+    let digits = COMPRESSED.iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
     u64::from_str_radix(digits, 16).ok().map(|n| Zxid(n.cast_signed()))
 }
 

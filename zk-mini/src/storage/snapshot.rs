@@ -1,13 +1,15 @@
 //! Snapshots: sessions, the table of ACLs, the nodes, and a seal over all of it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use adler2::Adler32;
 use bytes::{Bytes, BytesMut};
+use flate2::bufread::GzDecoder;
 use zk_wire::{
     Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, Version, Zxid,
 };
@@ -61,7 +63,7 @@ pub(super) fn write(file: &Path, image: &Image) -> io::Result<()> {
 
 /// Reads the snapshot of this number.
 pub(super) fn read(file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> {
-    let content = Bytes::from(fs::read(file).map_err(|source| StorageError::io("read", file, source))?);
+    let content = content(file).map_err(|source| StorageError::io("read", file, source))?;
     let (mut input, whole) = (content.clone(), content.len());
     let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
     let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
@@ -74,6 +76,22 @@ pub(super) fn read(file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> 
         return Err(invalid((sealed, "the seal does not fit".into())));
     }
     Ok(image)
+}
+
+/// What a file holds, compressed or not.
+fn content(file: &Path) -> io::Result<Bytes> {
+    let mut content = Vec::new();
+    let mut raw = File::open(file)?;
+    match file.extension().and_then(OsStr::to_str) {
+        Some("gz") => GzDecoder::new(BufReader::new(raw)).read_to_end(&mut content)?,
+        Some("snappy") => {
+            let advice =
+                "compressed with snappy, which is not read here: let ZooKeeper write it with gz or without";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
+        }
+        _ => raw.read_to_end(&mut content)?,
+    };
+    Ok(content.into())
 }
 
 fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {

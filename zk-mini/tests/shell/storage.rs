@@ -170,6 +170,25 @@ async fn a_directory_has_one_server_at_a_time() {
 }
 
 #[tokio::test]
+async fn four_letter_words_tell_what_is_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = with_nodes(dir.path(), 1).await;
+    let mut asking = Raw::in_memory(&zk);
+    asking.write(b"dirs").await;
+    let size = fs::read_dir(dir.path().join("version-2"))
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum::<u64>();
+    let answer = String::from_utf8(asking.rest().await).unwrap();
+    assert_eq!(answer, format!("datadir_size: {size}\nlogdir_size: {size}\n"));
+    let mut asking = Raw::in_memory(&zk);
+    asking.write(b"conf").await;
+    let answer = String::from_utf8(asking.rest().await).unwrap();
+    let line = format!("\ndataDir={}\n", dir.path().join("version-2").display());
+    assert!(answer.contains(&line), "{answer}");
+}
+
+#[tokio::test]
 async fn snapshots_that_are_too_many_go_with_their_logs() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..4 {
