@@ -38,9 +38,9 @@
 //! A worker that dies is replaced, with growing pauses if it keeps dying. When the parent itself is killed, the kernel
 //! sends each worker `TERM`. A worker that hangs is noticed if [`Options::heartbeat_timeout`] is set.
 //!
-//! How a service is, says [`status`] or the program `prefork-status`, if [`Options::control`] is set. Started by systemd with `Type=notify` (or `notify-reload`), the parent says when it is ready, reloading and stopping,
-//! and feeds the watchdog; [`passed_by_systemd`] takes
-//! listeners that systemd has bound.
+//! How a service is, says [`status`] or the program `prefork-status`, if [`Options::control`] is set. Started by systemd
+//! with `Type=notify` (or `notify-reload`), the parent says when it is ready, reloading and stopping, and feeds the
+//! watchdog; [`passed_by_systemd`] takes listeners that systemd has bound.
 //!
 //! Inside: `supervisor` is the pure core (events and the time in, actions out), the rest is a thin shell around it.
 //! All `unsafe` code is in `process`.
