@@ -116,8 +116,8 @@ impl Worker {
     }
 
     /// A descriptor that becomes readable when `USR1` comes, which the parent passes on to all workers, for example to
-    /// reopen logs; [`take_usr1`](Self::take_usr1), or reading from it (it is a pipe), makes it quiet again. A worker that does not look at it does not
-    /// notice the signal.
+    /// reopen logs; [`take_usr1`](Self::take_usr1), or reading from it (it is a pipe), makes it quiet again. A worker
+    /// that does not look at it does not notice the signal.
     #[must_use]
     pub fn usr1_fd(&self) -> BorrowedFd<'_> {
         self.usr1.as_fd()

@@ -102,6 +102,9 @@ impl Calls {
             call.fail(&too_late(), &mut self.out);
             return Ok(());
         }
+        if let Some(quota) = &self.shared.quota {
+            quota.spend();
+        }
         let context = Context { deadline, peer: self.peer };
         let started = catch_unwind(AssertUnwindSafe(|| {
             self.shared.service.start(request.method, request.payload, self.format, context)

@@ -1,6 +1,6 @@
 //! One connection: hello, then every complete frame of a read handled, all replies written at once.
 
-use crate::{Limits, Service, calls::Calls, clock};
+use crate::{Limits, Service, calls::Calls, clock, quota::Quota};
 use bytes::{Buf, BytesMut};
 use rpc_wire::{Code, DecodeError, Format, Frame, Hello, Status, VERSION, split_frame};
 use std::{
@@ -26,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) instance: String,
     pub(crate) limits: Limits,
     pub(crate) in_flight: Arc<AtomicUsize>,
+    pub(crate) quota: Option<Arc<Quota>>,
 }
 
 /// Why a connection ended.

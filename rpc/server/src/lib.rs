@@ -14,6 +14,7 @@ mod context;
 mod limits;
 mod outbox;
 mod prefork;
+mod quota;
 mod server;
 mod service;
 mod worker;

@@ -28,8 +28,8 @@ use std::{
 /// | `USR1` | runs the hook of [`Prefork::on_usr1`], in the parent and in every worker |
 /// | `USR2` | starts the program anew; when its workers serve and are announced, leaves the listener to it |
 ///
-/// Started by systemd, or by `USR2`, it takes the listener that was passed to it, if there is one, and with `Type=notify` says how
-/// it is; the crate `rpc-prefork` has the details.
+/// Started by systemd, or by `USR2`, it takes the listener that was passed to it, if there is one, and with
+/// `Type=notify` says how it is; the crate `rpc-prefork` has the details.
 ///
 /// ```no_run
 /// use rpc_server::{Context, Prefork, PreforkError, Service, Status};
@@ -80,6 +80,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             session_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             heartbeat: None,
+            max_calls: None,
             farewell: Duration::from_millis(250),
             limits: Limits::default(),
         };
@@ -87,8 +88,8 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         Self { service, listen, options, plan, on_ready: None, on_usr1: None }
     }
 
-    /// Where to listen, unless a listener was passed by systemd or by `USR2`: that one is served then. Default: a free port of
-    /// 127.0.0.1.
+    /// Where to listen, unless a listener was passed by systemd or by `USR2`: that one is served then. Default: a free
+    /// port of 127.0.0.1.
     pub fn listen(mut self, addr: impl Into<String>) -> Self {
         self.listen = addr.into();
         self
@@ -119,6 +120,13 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
     /// Replaces workers that are this old, one at a time. Default: none.
     pub fn max_age(mut self, age: Duration) -> Self {
         self.options.max_age = Some(age);
+        self
+    }
+
+    /// Replaces a worker that has taken this many calls, or up to a tenth fewer by chance, one at a time and each after
+    /// its successor is announced. Default: none.
+    pub fn max_calls(mut self, calls: u64) -> Self {
+        self.plan.max_calls = Some(calls);
         self
     }
 

@@ -5,6 +5,7 @@ use crate::{
     acceptor::Acceptor,
     clock,
     connection::{Connection, End, Shared},
+    quota::Quota,
 };
 use rpc_wire::{CallId, Code, Frame, GoAway};
 use socket2::{SockRef, TcpKeepalive};
@@ -43,6 +44,7 @@ pub struct Server {
     instance: String,
     limits: Limits,
     shared_listener: bool,
+    quota: Option<Arc<Quota>>,
     open: watch::Sender<usize>,
 }
 
@@ -62,6 +64,7 @@ impl Server {
             instance: process_identity(),
             limits: Limits::default(),
             shared_listener: false,
+            quota: None,
             open: watch::Sender::new(0),
         }
     }
@@ -83,6 +86,12 @@ impl Server {
     /// have no connection yet, which costs a client up to 2 ms once. Default: no.
     pub fn shared_listener(mut self, shared: bool) -> Self {
         self.shared_listener = shared;
+        self
+    }
+
+    /// Counts calls.
+    pub(crate) fn quota(mut self, quota: Option<Arc<Quota>>) -> Self {
+        self.quota = quota;
         self
     }
 
@@ -108,8 +117,8 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
-        let Self { service, instance, limits, shared_listener, open } = self;
-        let shared = Arc::new(Shared { service, instance, limits, in_flight: Arc::default() });
+        let Self { service, instance, limits, shared_listener, quota, open } = self;
+        let shared = Arc::new(Shared { service, instance, limits, in_flight: Arc::default(), quota });
         let (drain, draining) = watch::channel(false);
         let mut acceptor = Acceptor::new(listener)?;
         let mut connections = JoinSet::new();

@@ -1,6 +1,6 @@
 //! A worker process from its first breath to its last: announce, serve, withdraw, drain, leave.
 
-use crate::{Limits, Server, Service};
+use crate::{Limits, Server, Service, quota::Quota};
 use registry::{Credentials, Instance, Registration, Registry};
 use rpc_prefork::{Dead, Stop, Worker};
 use rpc_wire::INSTANCE_FIELD;
@@ -10,6 +10,7 @@ use std::{
     io,
     net::{self, SocketAddr},
     process,
+    sync::Arc,
     time::Duration,
 };
 use tokio::{
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) connect_timeout: Duration,
     /// How often to tell the parent that the runtime runs, if it wants to know.
     pub(crate) heartbeat: Option<Duration>,
+    /// After how many calls a worker asks to be replaced, if at all.
+    pub(crate) max_calls: Option<u64>,
     pub(crate) farewell: Duration,
     pub(crate) limits: Limits,
 }
@@ -98,6 +101,8 @@ async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Servi
     }
     let name = service.name().to_owned();
     let server = Server::new(service).limits(plan.limits.clone()).shared_listener(true);
+    let quota = plan.max_calls.map(|calls| Arc::new(Quota::new(calls, process::id().into())));
+    let server = server.quota(quota.clone());
     let host = plan.host.clone().unwrap_or_else(|| addr.ip().to_string());
     let instance = Instance::new(host, addr.port())
         .with("pid", process::id())
@@ -139,6 +144,7 @@ async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Servi
         () = hurried(worker, &stop) => tracing::warn!("asked to leave at once: calls that still run are cut"),
         never = told(on_usr1, &usr1) => match never {},
         never = beat(worker, plan.heartbeat) => match never {},
+        never = retire(worker, quota.as_deref()) => match never {},
     }
     match &registry {
         Some(registry) => say_goodbye(registry).await,
@@ -238,6 +244,16 @@ async fn beat(worker: &Worker, every: Option<Duration>) -> Infallible {
         let _ = worker.heartbeat();
         sleep(every).await;
     }
+}
+
+/// Asks to be replaced when enough calls have been started.
+async fn retire(worker: &Worker, quota: Option<&Quota>) -> Infallible {
+    let Some(quota) = quota else { pending().await };
+    quota.used_up().await;
+    if let Err(error) = worker.retire() {
+        tracing::warn!(%error, "the parent does not know that this worker wants to be replaced");
+    }
+    pending().await
 }
 
 /// Waits until the clients have heard that we are not announced any more, and closed their connections.

@@ -153,6 +153,21 @@ async fn a_worker_whose_runtime_stands_still_is_replaced_only_if_that_was_asked_
 }
 
 #[tokio::test]
+async fn a_worker_that_has_taken_its_calls_is_replaced_and_answers_them_all() {
+    let fixture = Fixture::start("1 max-calls=5").await;
+    let (mut client, (_, first)) = fixture.connect().await;
+    for id in 2..=5 {
+        client.request(id, "sleep", &1);
+        client.send().await;
+        assert_eq!(client.answer().await, ok(id, b"\"slept\""));
+    }
+    assert_eq!(client.answer().await, Answer::GoAway(CallId(5), Code::UNAVAILABLE));
+    drop(client);
+    let (_, (_, second)) = fixture.connect().await;
+    assert_ne!(first, second);
+}
+
+#[tokio::test]
 async fn the_control_socket_and_systemd_hear_how_the_service_is_and_usr1_runs_the_hook() {
     let dir = tempfile::tempdir().unwrap();
     let [control, notify] = ["control", "notify"].map(|name| dir.path().join(name));
