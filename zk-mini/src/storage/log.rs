@@ -92,7 +92,7 @@ pub(super) fn put(transaction: &Txn, out: &mut BytesMut) {
 pub(super) enum Tail {
     /// With its last record, and perhaps zeros.
     Whole,
-    /// With so many bytes that were meant to become a record, from this offset on.
+    /// With so many bytes, zeros behind them aside, that were meant to become a record, from this offset on.
     Torn { offset: u64, bytes: u64 },
 }
 
@@ -119,8 +119,8 @@ pub(super) fn read(file: &Path, mut each: impl FnMut(Txn)) -> Result<Tail, Stora
             }
             // What a crash leaves of the last write is followed by nothing.
             Record::Bad { rest, .. } if is_zeros(&rest) => {
-                let bytes = content.len() - usize::try_from(at).unwrap_or(0);
-                return Ok(Tail::Torn { offset: at, bytes: bytes as u64 });
+                let zeros = content.iter().rev().take_while(|byte| **byte == 0).count();
+                return Ok(Tail::Torn { offset: at, bytes: (content.len() - zeros) as u64 - at });
             }
             Record::Bad { reason, .. } => return Err(corrupt(at, reason.into())),
         }

@@ -212,6 +212,25 @@ proptest! {
         again.replay(pair.t.now, &pair.t.txns[0]);
         prop_assert_eq!(again.last_zxid(), pair.t.core.last_zxid());
     }
+
+    #[test]
+    fn an_image_of_any_moment_and_what_followed_make_the_same_state(
+        steps in proptest::collection::vec(step(), 1..60),
+        moment in any::<proptest::sample::Index>(),
+    ) {
+        let mut pair = Pair::new();
+        let (before, after) = steps.split_at(moment.index(steps.len()));
+        before.iter().for_each(|step| pair.step(step));
+        let image = pair.t.core.image();
+        after.iter().for_each(|step| pair.step(step));
+        let mut again = Core::restore(Config::default(), pair.t.now, image);
+        for txn in &pair.t.txns {
+            again.replay(pair.t.now, txn);
+        }
+        again.recovered();
+        invariants::check(&again);
+        prop_assert_eq!(again.image(), pair.t.core.image());
+    }
 }
 
 #[test]
