@@ -6,7 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use tokio::time::timeout;
+
 use crate::session::Session;
+
+/// How long a server that is starting may take to answer a handshake before it is asked again.
+const HANDSHAKE: Duration = Duration::from_millis(500);
 
 /// How to start a server: `NAME=COMMAND`, with `{port}` in the command.
 #[derive(Clone, Debug)]
@@ -50,7 +55,9 @@ impl Server {
             if let Some(status) = server.child.try_wait()? {
                 return Err(Error::other(format!("{} ended with {status}: {command}", spec.name)));
             }
-            if let Ok(session) = Session::connect(addr, Duration::from_secs(10)).await {
+            // Apache ZooKeeper can accept a connection before it is ready to serve, and never answer.
+            let connecting = timeout(HANDSHAKE, Session::connect(addr, Duration::from_secs(10)));
+            if let Ok(Ok(session)) = connecting.await {
                 server.start_up = begun.elapsed();
                 session.close().await?;
                 return Ok(server);
