@@ -72,6 +72,8 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
         let Some((kept, batch)) = write(&engine, store, batch).await else { return };
         store = kept;
         engine.kept(batch);
+        // Those who were answered may have more to write: it goes with the next batch.
+        tokio::task::yield_now().await;
         if store.wants_snapshot() && snapshot.as_ref().is_none_or(JoinHandle::is_finished) {
             snapshot = Some(take_snapshot(&engine, &mut store));
         }
