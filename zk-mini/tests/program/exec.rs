@@ -64,7 +64,8 @@ fn a_command_that_ignores_a_signal_goes_on() {
 fn a_key_of_the_terminal_reaches_the_command_once() {
     // `script` gives it a terminal, and types what it reads: Ctrl-C, when the command is ready for it. What is passed
     // on comes in order, so a second SIGINT would come before the SIGUSR1. That comes only when the loop has gone on:
-    // a trap inside a trap can cost a shell its status.
+    // a trap inside a trap can cost a shell its status. `exec`, since `$SHELL`, which `script` starts, would get the
+    // SIGINT too, and has no trap; not every shell replaces itself with its last command.
     let dir = tempfile::tempdir().unwrap();
     let inner = "trap 'echo interrupted >> log' INT; trap 'exit 0' USR1; echo $PPID > zk-mini; touch ready\n\
                  while :; do sleep 0.01; [ ! -e log ] || touch seen; done\n";
@@ -72,7 +73,7 @@ fn a_key_of_the_terminal_reaches_the_command_once() {
     let zk_mini = env!("CARGO_BIN_EXE_zk-mini");
     let typed = "while [ ! -e ready ]; do sleep 0.01; done; printf '\\003'; while [ ! -e seen ]; do sleep 0.01; done; \
                  kill -USR1 $(cat zk-mini)";
-    let outer = format!("({typed}) | script -qec '{zk_mini} exec -- sh inner' /dev/null");
+    let outer = format!("({typed}) | script -qec 'exec {zk_mini} exec -- sh inner' /dev/null");
     let output = std::process::Command::new("timeout")
         .args(["20", "sh", "-c", &outer])
         .current_dir(&dir)
