@@ -12,10 +12,12 @@ use rpc_server::{Code, Format, Prefork, PreforkError, Service};
 use rpc_wire::CallId;
 use std::{
     collections::BTreeMap,
+    fs,
     net::SocketAddr,
     os::{fd::OwnedFd, unix::net::UnixDatagram},
     process::{ExitStatus, Stdio},
 };
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -82,6 +84,27 @@ impl Drop for Fixture {
     }
 }
 
+/// A call with the id 2 that runs until it is told to end.
+struct Running {
+    dir: TempDir,
+}
+
+impl Running {
+    async fn start(client: &mut RawClient) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        client.request(2, "until", &dir.path().join("end"));
+        client.push(&rpc_wire::Frame::Ping(5));
+        client.send().await;
+        assert_eq!(client.answer().await, Answer::Pong(5), "the call is running");
+        Self { dir }
+    }
+
+    async fn end(self, client: &mut RawClient) -> Answer {
+        fs::write(self.dir.path().join("end"), "").unwrap();
+        client.answer().await
+    }
+}
+
 #[tokio::test]
 async fn the_workers_share_the_address_and_a_dead_one_is_replaced() {
     let fixture = Fixture::start("2").await;
@@ -106,14 +129,10 @@ async fn the_workers_share_the_address_and_a_dead_one_is_replaced() {
 async fn a_server_that_is_asked_to_stop_finishes_what_runs() {
     let mut fixture = Fixture::start("2").await;
     let (mut client, _) = fixture.connect().await;
-    client.request(2, "sleep", &600);
-    client.send().await;
-    client.push(&rpc_wire::Frame::Ping(5));
-    client.send().await;
-    assert_eq!(client.answer().await, Answer::Pong(5), "the call is running");
+    let call = Running::start(&mut client).await;
     fixture.signal(Signal::SIGTERM);
     assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
-    assert_eq!(client.answer().await, ok(2, b"\"slept\""));
+    assert_eq!(call.end(&mut client).await, ok(2, b"\"there\""));
     drop(client);
     let status = fixture.ends().await;
     assert!(status.success(), "{status}");
@@ -205,20 +224,16 @@ async fn a_listener_that_systemd_has_bound_is_served() {
 async fn usr2_leaves_the_listener_to_a_new_parent_and_calls_that_run_are_finished() {
     let mut fixture = Fixture::start("1").await;
     let (mut client, (_, old)) = fixture.connect().await;
-    client.request(2, "sleep", &300);
-    client.send().await;
-    client.push(&rpc_wire::Frame::Ping(5));
-    client.send().await;
-    assert_eq!(client.answer().await, Answer::Pong(5), "the call is running");
+    let call = Running::start(&mut client).await;
     fixture.signal(Signal::SIGUSR2);
     assert_eq!(fixture.line().await, format!("ready {}", fixture.addr));
     assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
-    assert_eq!(client.answer().await, ok(2, b"\"slept\""));
+    assert_eq!(call.end(&mut client).await, ok(2, b"\"there\""));
     drop(client);
     assert!(fixture.ends().await.success());
     let (_, (_, new)) = fixture.connect().await;
     assert_ne!(old, new);
-    let status = std::fs::read_to_string(format!("/proc/{new}/status")).unwrap();
+    let status = fs::read_to_string(format!("/proc/{new}/status")).unwrap();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
     kill(Pid::from_raw(parent.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
     // The new one is nobody's child here; its end is the end of its output.
