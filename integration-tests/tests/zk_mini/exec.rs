@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 
 #[test]
 fn the_command_finds_its_server_in_the_environment() {
-    let mut exec = exec("echo $ZK_HOSTS $ZK_HOST:$ZK_PORT; trap 'exit 0' TERM; while :; do sleep 0.01; done");
+    let mut exec = exec("trap 'exit 0' TERM; echo $ZK_HOSTS $ZK_HOST:$ZK_PORT; while :; do sleep 0.01; done");
     let line = exec.line_with(":");
     let (hosts, same) = line.split_once(' ').unwrap();
     assert_eq!(hosts, same);
