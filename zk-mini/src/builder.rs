@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::server::ZkMini;
-use crate::storage::{Settings, Store, SyncMode};
+use crate::storage::{Disk, Settings, SimulatedDisk, Store, SyncMode, SystemDisk};
 
 /// How a server is to be. The defaults are Apache ZooKeeper's, on a free port of 127.0.0.1.
 ///
@@ -50,6 +50,8 @@ pub struct Builder {
     sync: SyncMode,
     retain: Option<usize>,
     snap_count: u64,
+    pre_alloc_size: u64,
+    disk: Arc<dyn Disk>,
 }
 
 impl Builder {
@@ -66,6 +68,8 @@ impl Builder {
             sync: SyncMode::default(),
             retain: None,
             snap_count: 100_000,
+            pre_alloc_size: 64 << 20,
+            disk: Arc::new(SystemDisk),
         }
     }
 
@@ -220,6 +224,18 @@ impl Builder {
         self
     }
 
+    /// `preAllocSize`, how much a log grows at a time, in bytes: 64 MiB unless set. It is not written until it is used.
+    pub fn pre_alloc_size(mut self, bytes: NonZeroU64) -> Self {
+        self.pre_alloc_size = bytes.get();
+        self
+    }
+
+    /// Has the [`data_dir`](Self::data_dir) on this disk, which fails when a test says so.
+    pub fn disk(mut self, disk: &SimulatedDisk) -> Self {
+        self.disk = Arc::new(disk.clone());
+        self
+    }
+
     /// Starts the server on the tokio runtime that this is called on, which needs its I/O and time drivers
     /// (`enable_all`). When it returns, the server serves.
     ///
@@ -242,16 +258,16 @@ impl Builder {
             Some(addr) => Some(Listener::bind(addr).await.map_err(|source| Error::Listen { addr, source })?),
             None => None,
         };
+        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let (core, store) = match self.data_dir {
             Some(dir) => {
-                let Self { data_log_dir: log_dir, sync, retain, snap_count, .. } = self;
-                let (core, store) =
-                    Store::open(&Settings { dir, log_dir, sync, retain, snap_count }, self.core)?;
+                let Self { data_log_dir: log_dir, sync, retain, snap_count, pre_alloc_size, disk, .. } = self;
+                let settings = Settings { disk, dir, log_dir, sync, retain, snap_count, pre_alloc_size };
+                let (core, store) = Store::open(settings, self.core, clock.now())?;
                 (core, Some(store))
             }
             None => (Core::new(self.core), None),
         };
-        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let listens = listener.as_ref().map(|listener| listener.addr);
         let about =
             About { compat, tick, listens, words: self.words, files: store.as_ref().map(Store::files) };

@@ -129,6 +129,28 @@ impl Connections {
         }
     }
 
+    /// Ends all connections. The core knows none of them any longer.
+    pub(crate) fn let_go_of_all(&mut self, wake: &mut Vec<Waker>) {
+        for entry in self.by_id.values_mut() {
+            entry.let_go = true;
+            entry.outbox.close(Close::Flushed, wake);
+        }
+    }
+
+    /// Notes that something waits for the disk on account of a connection.
+    pub(crate) fn charge(&self, id: ConnId, bytes: usize) {
+        if let Some(entry) = self.by_id.get(&id) {
+            entry.outbox.hold(bytes);
+        }
+    }
+
+    /// It waits no longer.
+    pub(crate) fn release(&self, id: ConnId, bytes: usize, wake: &mut Vec<Waker>) {
+        if let Some(entry) = self.by_id.get(&id) {
+            entry.outbox.release(bytes, wake);
+        }
+    }
+
     /// Whether a connection's next frame is its first.
     pub(crate) fn is_new(&self, id: ConnId) -> bool {
         self.by_id.get(&id).is_some_and(|entry| !entry.answered)

@@ -17,10 +17,10 @@ use crate::clock::{Clock, manual_now};
 use crate::connections::{Connections, peer};
 use crate::core::{Change, ConnId, Core, Input, Now, Output};
 use crate::four_letter::{self, About, Question};
-use crate::journal::Journal;
+use crate::journal::{Batch, Journal};
 use crate::limits::Limits;
 use crate::outbox::{Close, Outbox};
-use crate::stats::Batch;
+use crate::stats;
 
 /// One server, shared by its handle, its tasks and its connections.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Engine {
     pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
         self.turn(|state, now, wake| {
-            let mut batch = Batch::default();
+            let mut batch = stats::Batch::default();
             let mut is_handshake = state.connections.is_new(seat.id);
             let handled = loop {
                 batch.add(&frame, std::mem::take(&mut is_handshake));
@@ -189,12 +189,29 @@ impl Engine {
     }
 
     /// Performs what waited until its transactions were durable.
-    pub(crate) fn kept(&self, outputs: Vec<Output>) {
+    pub(crate) fn kept(&self, batch: Batch) {
         self.turn(|state, _, wake| {
-            for output in outputs {
+            for output in batch.outputs {
+                if let Output::Send { conn, frame } = &output {
+                    state.connections.release(*conn, frame.len(), wake);
+                }
                 state.perform(output, &self.limits, wake);
             }
+            for (conn, bytes) in batch.charges {
+                state.connections.release(conn, bytes, wake);
+            }
             state.journal.as_mut().map(Journal::written);
+        });
+        self.settled.notify_waiters();
+    }
+
+    /// Goes on from an earlier state, the durable one, and takes no writes for now. What came after it was told to
+    /// nobody; who waits to hear of it is disconnected, as are all others: their watches are not in that state.
+    pub(crate) fn go_back(&self, durable: Core) {
+        self.turn(|state, _, wake| {
+            state.core.go_back(durable);
+            state.journal = Some(Journal::default());
+            state.connections.let_go_of_all(wake);
         });
         self.settled.notify_waiters();
     }
@@ -294,17 +311,43 @@ impl State {
 
     /// Hands in one input and performs everything that comes of it.
     fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
+        let request = match &input {
+            Input::Frame { conn, frame } => Some((*conn, frame.len())),
+            Input::Accepted { .. } | Input::Closed { .. } | Input::Timeout => None,
+        };
         self.core.handle(now, input);
+        let mut held = false;
         while let Some(output) = self.core.poll_output() {
-            let now = match &mut self.journal {
-                Some(journal) => journal.hold(output),
-                // Everything lives in memory: a transaction is as durable as the server.
-                None => Some(output),
+            // Without a journal everything lives in memory: a transaction is as durable as the server.
+            let Some(output) = self.hold(output) else {
+                held = true;
+                continue;
             };
-            if let Some(output) = now {
-                self.perform(output, limits, wake);
-            }
+            self.perform(output, limits, wake);
         }
+        if held
+            && let Some(journal) = &mut self.journal
+            && let Some((conn, bytes)) = request
+        {
+            journal.charge(conn, bytes);
+            self.connections.charge(conn, bytes);
+        }
+    }
+
+    /// Holds an output back if it has to wait for the disk; otherwise gives it back.
+    fn hold(&mut self, output: Output) -> Option<Output> {
+        let Some(journal) = &mut self.journal else { return Some(output) };
+        let waits = match &output {
+            Output::Send { conn, frame } => Some((*conn, frame.len())),
+            Output::Persist(_) | Output::Close { .. } => None,
+        };
+        let output = journal.hold(output);
+        if output.is_none()
+            && let Some((conn, bytes)) = waits
+        {
+            self.connections.charge(conn, bytes);
+        }
+        output
     }
 
     /// Performs one output; what it comes after has been performed.

@@ -1,6 +1,7 @@
 //! Between the core and the disk: nothing is told before what it tells of is durable.
 //!
-//! While one batch is being written the next one gathers, so that one sync serves all that wait for it.
+//! While one batch is being written the next one gathers, so that one sync serves all that wait for it. If the disk
+//! fails, the server goes back to what is durable, and serves that until the disk can be written again.
 
 use std::io;
 use std::sync::Arc;
@@ -8,19 +9,27 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::core::{Output, Txn};
+use crate::core::{ConnId, Image, Output, Txn};
 use crate::engine::Engine;
-use crate::storage::Store;
+use crate::storage::{Snapshots, Store};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Outputs that wait for the disk.
+/// What waits for the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    held: Vec<Output>,
+    held: Batch,
     /// A batch is being written.
     writing: bool,
+}
+
+/// Outputs that wait for the same sync.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) outputs: Vec<Output>,
+    /// How many bytes of requests are in it, and whose.
+    pub(crate) charges: Vec<(ConnId, usize)>,
 }
 
 impl Journal {
@@ -29,12 +38,17 @@ impl Journal {
         if self.is_idle() && !matches!(output, Output::Persist(_)) {
             return Some(output);
         }
-        self.held.push(output);
+        self.held.outputs.push(output);
         None
     }
 
+    /// Notes whose request it is that something waits for.
+    pub(crate) fn charge(&mut self, conn: ConnId, bytes: usize) {
+        self.held.charges.push((conn, bytes));
+    }
+
     /// What is to be written now, and performed then.
-    fn take(&mut self) -> Option<Vec<Output>> {
+    fn take(&mut self) -> Option<Batch> {
         if !self.has_work() {
             return None;
         }
@@ -48,17 +62,26 @@ impl Journal {
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        !self.writing && !self.held.is_empty()
+        !self.writing && !self.held.outputs.is_empty()
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        !self.writing && self.held.is_empty()
+        !self.writing && self.held.outputs.is_empty()
+    }
+}
+
+impl Batch {
+    fn transactions(&self) -> impl Iterator<Item = &Txn> {
+        self.outputs.iter().filter_map(|output| match output {
+            Output::Persist(txn) => Some(txn),
+            Output::Send { .. } | Output::Close { .. } => None,
+        })
     }
 }
 
 /// Writes what is to be kept, until the server has stopped and everything is written.
 pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
-    let mut snapshot: Option<JoinHandle<()>> = None;
+    let mut snapshot = Snapshot::default();
     loop {
         let (batch, stopped) =
             engine.turn(|state, _, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
@@ -69,74 +92,121 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             engine.to_keep.notified().await;
             continue;
         };
-        let Some((kept, batch)) = write(&engine, store, batch).await else { return };
+        let append = move |store: &mut Store| (store.append(batch.transactions()), batch);
+        let Some((kept, (written, batch))) = with(store, append).await else { return };
         store = kept;
+        if let Err(error) = written {
+            drop(batch);
+            snapshot.give_up().await;
+            let Some(kept) = survive(&engine, store, error).await else { return };
+            store = kept;
+            continue;
+        }
         engine.kept(batch);
         // Those who were answered may have more to write: it goes with the next batch.
         tokio::task::yield_now().await;
-        if store.wants_snapshot() && snapshot.as_ref().is_none_or(JoinHandle::is_finished) {
-            snapshot = Some(take_snapshot(&engine, &mut store));
-        }
+        snapshot.go_on(&engine, &mut store);
     }
-    if let Some(snapshot) = snapshot {
-        // Its failure has been logged.
-        let _ = snapshot.await;
-    }
+    snapshot.end().await;
 }
 
-/// Writes a batch, as often as it takes. `None` if the server has stopped before it could be written, or its runtime
-/// has.
-async fn write(engine: &Engine, mut store: Store, mut batch: Vec<Output>) -> Option<(Store, Vec<Output>)> {
-    let mut failed = false;
+/// Does something with the store where it may block. `None` if the runtime has ended.
+async fn with<T: Send + 'static>(
+    mut store: Store,
+    work: impl FnOnce(&mut Store) -> T + Send + 'static,
+) -> Option<(Store, T)> {
+    let worked = spawn_blocking(move || {
+        let result = work(&mut store);
+        (store, result)
+    });
+    worked.await.ok()
+}
+
+/// Goes back to what is durable, and serves only that until the disk can be written again. `None` if the server, or its
+/// runtime, has ended before.
+async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
+    tracing::error!(
+        %error, log = %store.place().display(),
+        "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
+         refused until the disk takes them; trying every second"
+    );
+    let mut wait = Duration::ZERO;
+    let mut served = false;
     loop {
-        let written;
-        (store, batch, written) = spawn_blocking(move || {
-            let written = store.append(batch.iter().filter_map(transaction));
-            (store, batch, written)
-        })
-        .await
-        .ok()?;
-        match written {
-            Ok(()) => {
-                if failed {
-                    tracing::info!(log = %store.place().display(), "written: the server goes on");
-                }
-                return Some((store, batch));
-            }
-            Err(error) if !failed => {
-                failed = true;
-                tracing::error!(
-                    %error, log = %store.place().display(),
-                    "cannot write: nothing is acknowledged until this succeeds; trying again every second"
-                );
-            }
-            Err(_) => {}
-        }
         if engine.look(|state| state.stopped) {
-            tracing::error!(log = %store.place().display(), "stopped before what was not acknowledged could be written");
             return None;
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(wait).await;
+        wait = RETRY;
+        if served {
+            let tried;
+            (store, tried) = with(store, Store::try_again).await?;
+            if tried.is_ok() {
+                break;
+            }
+            continue;
+        }
+        let now = engine.look(|state| state.clock.now());
+        let durable;
+        (store, durable) = with(store, move |store| store.go_back(now)).await?;
+        match durable {
+            Ok(core) => {
+                engine.go_back(core);
+                (served, wait) = (true, Duration::ZERO);
+            }
+            Err(error) => tracing::error!(%error, "cannot even tell what is on disk: nothing is served"),
+        }
     }
+    engine.turn(|state, now, _| state.core.accept_writes(now));
+    tracing::info!(log = %store.place().display(), "the disk takes writes again: the server goes on");
+    Some(store)
 }
 
-/// Takes a snapshot of the state as it is, and writes it beside everything else.
-fn take_snapshot(engine: &Engine, store: &mut Store) -> JoinHandle<()> {
-    let image = engine.look(|state| state.core.image());
-    let rolled = store.roll();
-    let snapshots = store.snapshots();
-    spawn_blocking(move || {
-        let written: io::Result<()> = rolled.and_then(|()| snapshots.write(&image));
-        match written {
+/// The snapshot that is being made, if one is.
+#[derive(Default)]
+struct Snapshot {
+    /// Some of what it shows may not be durable yet.
+    taken: Option<Image>,
+    writing: Option<JoinHandle<()>>,
+}
+
+impl Snapshot {
+    /// After a batch: takes the next step, or begins one if it is time.
+    fn go_on(&mut self, engine: &Engine, store: &mut Store) {
+        if let Some(image) = self.taken.take() {
+            // All that was waiting when it was taken has been written since.
+            self.write(image, store.snapshots());
+        } else if store.wants_snapshot() && self.writing.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (image, has_more) = engine
+                .look(|state| (state.core.image(), state.journal.as_ref().is_some_and(Journal::has_work)));
+            if let Err(error) = store.roll() {
+                tracing::error!(%error, zxid = %image.last_zxid, "no snapshot: the log cannot be ended");
+            } else if has_more {
+                self.taken = Some(image);
+            } else {
+                self.write(image, store.snapshots());
+            }
+        }
+    }
+
+    /// Writes it beside everything else.
+    fn write(&mut self, image: Image, snapshots: Snapshots) {
+        self.writing = Some(spawn_blocking(move || match snapshots.write(&image) {
             Ok(()) => tracing::info!(zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
             Err(error) => tracing::error!(%error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
-        }
-    })
-}
+        }));
+    }
 
-fn transaction(output: &Output) -> Option<&Txn> {
-    match output {
-        Output::Persist(txn) => Some(txn),
-        Output::Send { .. } | Output::Close { .. } => None,
+    /// One that shows what has not become durable must not be written.
+    async fn give_up(&mut self) {
+        self.taken = None;
+        self.end().await;
+    }
+
+    /// Waits until it is written. A failure has been logged.
+    async fn end(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            let _ = writing.await;
+        }
     }
 }

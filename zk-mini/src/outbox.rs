@@ -21,6 +21,8 @@ struct Queue {
     bytes: BytesMut,
     /// Bytes that the connection's task has taken and not written yet.
     in_flight: usize,
+    /// Bytes that will come, or that came in and are waiting, when the disk is ready.
+    held: usize,
     close: Close,
     /// The connection's task, while it waits.
     task: Option<Waker>,
@@ -65,10 +67,23 @@ impl Outbox {
         wake.extend(queue.task.take());
     }
 
-    /// How many bytes have been queued and not written, as far as is known, and whether the connection is to end.
+    /// How many bytes there are on account of this connection: queued and not written, as far as is known, or waiting
+    /// for the disk; and whether it is to end.
     pub(crate) fn status(&self) -> (usize, Close) {
         let queue = self.lock();
-        (queue.backlog(), queue.close)
+        (queue.backlog() + queue.held, queue.close)
+    }
+
+    /// So many bytes wait for the disk.
+    pub(crate) fn hold(&self, bytes: usize) {
+        self.lock().held += bytes;
+    }
+
+    /// So many bytes wait no longer.
+    pub(crate) fn release(&self, bytes: usize, wake: &mut Vec<Waker>) {
+        let mut queue = self.lock();
+        queue.held = queue.held.saturating_sub(bytes);
+        wake.extend(queue.task.take());
     }
 
     /// Exchanges `written`, whose content has been written, for what is queued.
@@ -147,6 +162,17 @@ mod tests {
         assert_eq!((&taken[..], outbox.status()), (&b"onetwo"[..], (6, Close::No)));
         outbox.take(&mut taken);
         assert_eq!((&taken[..], outbox.status()), (&b""[..], (0, Close::No)));
+    }
+
+    #[test]
+    fn what_waits_for_the_disk_counts_but_is_not_waited_for_by_a_barrier() {
+        let outbox = Outbox::default();
+        outbox.hold(7);
+        assert_eq!(outbox.status(), (7, Close::No));
+        assert!(outbox.barrier(&mut Vec::new()).is_none());
+        assert!(outbox.wait(Waker::noop(), false, Close::No));
+        assert_eq!(wakes(|wake| outbox.release(7, wake)), 1);
+        assert_eq!(outbox.status(), (0, Close::No));
     }
 
     #[test]

@@ -104,10 +104,16 @@ settings! {
     snap_count: NonZeroU64, (value_name = "N", value_parser = transactions),
         ["snapCount"], transactions, Builder::snap_count;
 
+    /// Bytes that the log of a data directory grows by at a time [default: 67108864]
+    pre_alloc_size: NonZeroU64, (value_name = "BYTES", value_parser = block),
+        ["preAllocSize"], kilobytes, Builder::pre_alloc_size;
+
     /// Answer a reconfig with "unimplemented", not "disabled"
     reconfig_enabled: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         ["reconfigEnabled"], switch, Builder::reconfig_enabled;
 }
+
+const KILO: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 
 /// A session timeout; none is the default, -1 in a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -150,6 +156,16 @@ fn connections(value: &str) -> Result<usize, &'static str> {
 
 fn transactions(value: &str) -> Result<NonZeroU64, &'static str> {
     value.parse().map_err(|_| "a number of transactions, 1 or more")
+}
+
+fn block(value: &str) -> Result<NonZeroU64, &'static str> {
+    value.parse().map_err(|_| "a number of bytes, 1 or more")
+}
+
+/// As ZooKeeper has it in this place.
+fn kilobytes(value: &str) -> Result<NonZeroU64, &'static str> {
+    let kilobytes: Option<NonZeroU64> = value.parse().ok();
+    kilobytes.and_then(|n| n.checked_mul(KILO)).ok_or("a number of kilobytes, 1 or more")
 }
 
 /// As Java decodes an integer: decimal, or hexadecimal after `0x`. No frame can be longer than 31 bits say.

@@ -17,6 +17,10 @@ impl Core {
         if request.last_zxid_seen > self.last_zxid {
             return self.close(conn);
         }
+        // A new session would be a change.
+        if self.read_only && request.session_id == SessionId::NONE {
+            return self.close(conn);
+        }
         let timeout = self.negotiate(request.timeout);
         if let Some(connection) = self.conns.get_mut(&conn) {
             connection.knows_read_only = request.read_only.is_some();

@@ -90,6 +90,8 @@ pub struct Core {
     conns: HashMap<ConnId, Connection>,
     outbox: Outbox,
     last_zxid: Zxid,
+    /// Nothing may change: no write is taken, and no time passes for what would end by itself.
+    read_only: bool,
     /// Numbers after the last zxid that no transaction will have.
     skipped_zxids: i64,
     /// When containers and nodes with a time to live are looked at next.
@@ -113,6 +115,7 @@ impl Core {
             conns: HashMap::new(),
             outbox: Outbox::default(),
             last_zxid: Zxid(0),
+            read_only: false,
             skipped_zxids: 0,
             reap_at: config.container_check_interval,
             effects: Effects::default(),
@@ -124,8 +127,10 @@ impl Core {
     /// Takes in what happened at the time `now`, which never goes back. Frames of connections that are not
     /// known, or no more, are ignored.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.expire(now);
-        self.reap(now);
+        if !self.read_only {
+            self.expire(now);
+            self.reap(now);
+        }
         match input {
             Input::Accepted { conn, peer } => {
                 self.conns.insert(conn, Connection::new(peer));
@@ -145,7 +150,25 @@ impl Core {
     /// When to hand in [`Input::Timeout`] if nothing happens before.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
-        self.sessions.next_expiry().into_iter().chain(self.next_reap()).min()
+        let deadline = self.sessions.next_expiry().into_iter().chain(self.next_reap()).min();
+        deadline.filter(|_| !self.read_only)
+    }
+
+    /// Goes back to an earlier state, without any output, and takes no writes from then on: they are answered with
+    /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), a client that wants to begin or to end a session is
+    /// disconnected, and no session expires. No connection is known any longer.
+    pub fn go_back(&mut self, mut earlier: Self) {
+        earlier.sessions.go_on_after(&self.sessions);
+        earlier.read_only = true;
+        *self = earlier;
+    }
+
+    /// Takes writes again. Every session has its full timeout left.
+    pub fn accept_writes(&mut self, now: Now) {
+        self.read_only = false;
+        for id in self.sessions.ids() {
+            self.sessions.touch(id, now.mono);
+        }
     }
 
     /// Does again what a persisted transaction did, without any output. Sessions get their full timeout from

@@ -41,6 +41,15 @@ impl Core {
             _ => {}
         }
         self.sessions.touch(session, now.mono);
+        if self.read_only {
+            match op {
+                OpCode::CREATE_SESSION | OpCode::CLOSE_SESSION => return self.close(conn),
+                op if op == OpCode::MULTI || is_write(op) => {
+                    return self.fail(call, ErrorCode::NOT_READ_ONLY);
+                }
+                _ => {}
+            }
+        }
         match op {
             OpCode::PING => self.outbox.header(conn, Xid::PING, self.last_zxid, ErrorCode::OK),
             OpCode::MULTI_READ => self.multi_read(call, body),

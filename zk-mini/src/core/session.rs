@@ -41,6 +41,11 @@ impl Sessions {
         self.next_id.unwrap_or_else(|| first_id(wall, self.seed))
     }
 
+    /// Gives no id that others have given.
+    pub(super) fn go_on_after(&mut self, others: &Self) {
+        self.next_id = self.next_id.max(others.next_id);
+    }
+
     /// Begins a session, or gives an existing one another timeout.
     pub(super) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
         let after = SessionId(id.0.wrapping_add(1));

@@ -48,6 +48,17 @@ pub enum StorageError {
         /// What is wrong.
         reason: String,
     },
+    /// A log does not go on from where what is before it ends.
+    #[error(
+        "{} begins after zxid {last}, where what is before it ends: a log or a snapshot is missing or cut off. Restore \
+         it, or move this log and the later ones away to go on from there", file.display()
+    )]
+    Gap {
+        /// The log.
+        file: PathBuf,
+        /// The last transaction before it.
+        last: Zxid,
+    },
     /// What the logs go on from is missing.
     #[error(
         "{} has logs, the first from {first}, but no valid snapshot that they go on from: restore the snapshots \

@@ -1,33 +1,39 @@
 //! Which files there are, and what they are called.
 
-use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zk_wire::Zxid;
 
+use super::disk::Disk;
 use super::error::StorageError;
-use super::list;
 
 const FORMAT_DIR: &str = "version-2";
+
+/// What the name of a compressed snapshot ends in.
+const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
+
+/// Enough for what is written before the next snapshot of a small tree.
+const ROOM: usize = 1 << 20;
 
 /// The two directories, which may be one.
 #[derive(Debug)]
 pub(crate) struct Files {
+    pub(super) disk: Arc<dyn Disk>,
     snapshots: PathBuf,
     logs: PathBuf,
 }
 
 impl Files {
-    pub(super) fn new(dir: &Path, log_dir: Option<&Path>) -> Self {
-        Self { snapshots: dir.join(FORMAT_DIR), logs: log_dir.unwrap_or(dir).join(FORMAT_DIR) }
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, log_dir: Option<&Path>) -> Self {
+        Self { disk, snapshots: dir.join(FORMAT_DIR), logs: log_dir.unwrap_or(dir).join(FORMAT_DIR) }
     }
 
     pub(super) fn create_dirs(&self) -> Result<(), StorageError> {
-        for dir in [&self.snapshots, &self.logs] {
-            fs::create_dir_all(dir).map_err(|source| StorageError::io("make the directory", dir, source))?;
-        }
-        Ok(())
+        [&self.snapshots, &self.logs].into_iter().try_for_each(|dir| {
+            self.disk.create_dirs(dir).map_err(|source| StorageError::io("make the directory", dir, source))
+        })
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -37,8 +43,8 @@ impl Files {
     /// Where snapshots and logs are, and how many bytes of them.
     pub(crate) fn usage(&self) -> [(&Path, u64); 2] {
         [&self.snapshots, &self.logs].map(|dir| {
-            let entries = fs::read_dir(dir).into_iter().flatten().flatten();
-            (dir.as_path(), entries.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum())
+            let files = self.disk.list(dir).unwrap_or_default();
+            (dir.as_path(), files.iter().map(|(_, len)| len).sum())
         })
     }
 
@@ -52,22 +58,38 @@ impl Files {
 
     /// The snapshots, oldest first.
     pub(super) fn snapshots(&self) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
-        list(&self.snapshots, "snapshot")
+        self.list(&self.snapshots, "snapshot")
     }
 
     /// The logs, oldest first.
     pub(super) fn logs(&self) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
-        list(&self.logs, "log")
+        self.list(&self.logs, "log")
+    }
+
+    fn list(&self, dir: &Path, kind: &str) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
+        let files = self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
+        let numbered = |(name, _): &(String, u64)| Some((zxid_in(name, kind)?, dir.join(name)));
+        let mut found: Vec<_> = files.iter().filter_map(numbered).collect();
+        found.sort_unstable();
+        Ok(found)
     }
 
     /// The names of new snapshots are kept, too.
     pub(super) fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.snapshots)?.sync_all()
+        self.disk.sync_dir(&self.snapshots)
     }
 
     /// The names of new logs are kept, too.
     pub(super) fn sync_log_dir(&self) -> io::Result<()> {
-        File::open(&self.logs)?.sync_all()
+        self.disk.sync_dir(&self.logs)
+    }
+
+    /// Whether the disk takes some more.
+    pub(super) fn try_room(&self) -> io::Result<()> {
+        let probe = self.logs.join("probe.unfinished");
+        let mut file = self.disk.create(&probe)?;
+        let tried = file.write_at(0, &vec![0; ROOM]).and_then(|()| file.sync());
+        self.disk.remove(&probe).and(tried)
     }
 
     /// Keeps the newest snapshots and what is behind the oldest of them.
@@ -78,9 +100,14 @@ impl Files {
         let logs = self.logs().map_err(other)?;
         // The log that the oldest snapshot was taken in is needed as well.
         let needed = logs.iter().rposition(|(first, _)| *first <= snapshots[oldest].0.next()).unwrap_or(0);
-        for (_, file) in snapshots[..oldest].iter().chain(&logs[..needed]) {
-            fs::remove_file(file)?;
-        }
-        Ok(())
+        let mut unneeded = snapshots[..oldest].iter().chain(&logs[..needed]);
+        unneeded.try_for_each(|(_, file)| self.disk.remove(file))
     }
+}
+
+/// The number in the name of a log or a snapshot.
+fn zxid_in(name: &str, kind: &str) -> Option<Zxid> {
+    let rest = name.strip_prefix(kind)?.strip_prefix('.')?;
+    let digits = COMPRESSED.iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
+    u64::from_str_radix(digits, 16).ok().map(|n| Zxid(n.cast_signed()))
 }

@@ -1,12 +1,12 @@
 //! The transaction log: one file after another, each a header and records with a checksum, and zeros to its end.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use zk_wire::{Decode, Encode, FileHeader};
 
+use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
 use super::txn;
 use crate::core::Txn;
@@ -20,58 +20,73 @@ const HEADER: u64 = 16;
 const BEFORE: usize = 12;
 const MARK: u8 = 0x42;
 
-/// A file grows by this much at a time, so that a sync seldom has to write its size, too.
-const BLOCK: u64 = 64 << 20;
+/// No more than this is written before a sync, but for a single record that is longer. So what a crash has left in
+/// pieces lies within so many bytes of the end.
+pub(super) const MAX_UNSYNCED: usize = 1 << 20;
+
+/// What a disk writes in one piece.
+const SECTOR: usize = 512;
 
 /// A log that is being written.
 #[derive(Debug)]
 pub(super) struct LogFile {
-    file: File,
+    file: Box<dyn DiskFile>,
     path: PathBuf,
     /// Where the next record goes; what lies behind is zeros, or the rest of a write that failed.
     end: u64,
     /// How far the file has been extended.
     size: u64,
+    /// How much it grows at a time, so that a sync seldom has to write its length, too.
+    block: u64,
 }
 
 impl LogFile {
     /// Begins a log, in place of one of that name, which has no record: it would be among those that were read.
-    pub(super) fn create(path: PathBuf) -> io::Result<Self> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-        let mut header = BytesMut::new();
-        FileHeader { magic: MAGIC, version: FORMAT, dbid: 0 }.encode(&mut header);
-        file.write_all(&header)?;
-        file.sync_all()?;
-        Ok(Self { file, path, end: HEADER, size: HEADER })
+    pub(super) fn create(disk: &dyn Disk, path: PathBuf, block: u64) -> io::Result<Self> {
+        let mut file = disk.create(&path)?;
+        file.write_at(0, &header())?;
+        file.sync()?;
+        Ok(Self { file, path, end: HEADER, size: HEADER, block })
     }
 
-    /// Appends records that were made by [`put`], and has the disk take them if `sync` is set. If that fails they are
-    /// not there, and may be appended again: written anew, since a sync that has failed says nothing of the next one.
+    /// Appends records that were made by [`put`], and has the disk take them if `sync` is set.
     pub(super) fn append(&mut self, records: &[u8], sync: bool) -> io::Result<()> {
         let end = self.end + records.len() as u64;
         if end > self.size {
-            let size = end.next_multiple_of(BLOCK);
+            let size = end.next_multiple_of(self.block);
             self.file.set_len(size)?;
             self.size = size;
         }
-        self.file.seek(SeekFrom::Start(self.end))?;
-        self.file.write_all(records)?;
+        self.file.write_at(self.end, records)?;
         if sync {
-            self.file.sync_data()?;
+            self.file.sync()?;
         }
         self.end = end;
         Ok(())
     }
 
-    /// Takes the zeros off the end: nothing more will be written.
-    pub(super) fn finish(&self) -> io::Result<()> {
+    /// Takes off what lies behind the last record that was appended: what a failed write has left there would be taken
+    /// for records one day, or zeros when nothing more will be written.
+    pub(super) fn trim(&mut self) -> io::Result<()> {
         self.file.set_len(self.end)?;
-        self.file.sync_all()
+        self.size = self.end;
+        self.file.sync()
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Its length without what lies behind the last record.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+}
+
+fn header() -> BytesMut {
+    let mut header = BytesMut::new();
+    FileHeader { magic: MAGIC, version: FORMAT, dbid: 0 }.encode(&mut header);
+    header
 }
 
 /// Appends the record of a transaction to `out`.
@@ -96,12 +111,21 @@ pub(super) enum Tail {
     Torn { offset: u64, bytes: u64 },
 }
 
-/// Reads a log, record by record.
-pub(super) fn read(file: &Path, mut each: impl FnMut(Txn)) -> Result<Tail, StorageError> {
-    let content = Bytes::from(fs::read(file).map_err(|source| StorageError::io("read", file, source))?);
+/// Reads a log, record by record, or so many bytes of it.
+pub(super) fn read(
+    disk: &dyn Disk,
+    file: &Path,
+    limit: Option<u64>,
+    mut each: impl FnMut(Txn),
+) -> Result<Tail, StorageError> {
+    let mut content = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
+    if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) {
+        content.truncate(limit);
+    }
+    let content = Bytes::from(content);
     let mut input = content.clone();
-    let offset = |input: &Bytes| (content.len() - input.len()) as u64;
-    let corrupt = |offset, reason: String| StorageError::Log { file: file.into(), offset, reason };
+    let offset = |input: &Bytes| content.len() - input.len();
+    let corrupt = |at, reason| StorageError::Log { file: file.into(), offset: at as u64, reason };
     match FileHeader::decode(&mut input, "header") {
         Ok(FileHeader { magic: MAGIC, version: FORMAT, .. }) => {}
         // Half a header, which the server had no time to finish.
@@ -117,10 +141,8 @@ pub(super) fn read(file: &Path, mut each: impl FnMut(Txn)) -> Result<Tail, Stora
             Record::Some(record) => {
                 each(txn::decode(record).map_err(|error| corrupt(at, error.to_string()))?);
             }
-            // What a crash leaves of the last write is followed by nothing.
-            Record::Bad { rest, .. } if is_zeros(&rest) => {
-                let zeros = content.iter().rev().take_while(|byte| **byte == 0).count();
-                return Ok(Tail::Torn { offset: at, bytes: (content.len() - zeros) as u64 - at });
+            Record::Bad { rest, .. } if is_zeros(&rest) || is_in_pieces(&content, at) => {
+                return Ok(Tail::Torn { offset: at as u64, bytes: (end_of(&content) - at) as u64 });
             }
             Record::Bad { reason, .. } => return Err(corrupt(at, reason.into())),
         }
@@ -128,13 +150,28 @@ pub(super) fn read(file: &Path, mut each: impl FnMut(Txn)) -> Result<Tail, Stora
 }
 
 /// Cuts a log where it was torn.
-pub(super) fn cut(file: &Path, offset: u64) -> io::Result<()> {
+pub(super) fn cut(disk: &dyn Disk, file: &Path, offset: u64) -> io::Result<()> {
     if offset < HEADER {
-        return fs::remove_file(file);
+        return disk.remove(file);
     }
-    let log = OpenOptions::new().write(true).open(file)?;
+    let mut log = disk.open(file)?;
     log.set_len(offset)?;
-    log.sync_all()
+    log.sync()
+}
+
+/// Whether what lies behind an offset can be what a power failure has left of the last write: no more than is written
+/// before a sync, and a sector of it is missing. Disks write sectors in any order.
+fn is_in_pieces(content: &[u8], at: usize) -> bool {
+    let end = end_of(content);
+    let next = |sector: &usize| Some((sector / SECTOR + 1) * SECTOR).filter(|next| *next < end);
+    let mut sectors = std::iter::successors(Some(at), next);
+    end - at <= MAX_UNSYNCED
+        && sectors.any(|from| is_zeros(&content[from..end.min((from / SECTOR + 1) * SECTOR)]))
+}
+
+/// Where the zeros at the end begin.
+fn end_of(content: &[u8]) -> usize {
+    content.len() - content.iter().rev().take_while(|byte| **byte == 0).count()
 }
 
 enum Record {
@@ -185,9 +222,7 @@ fn bad(reason: &'static str, rest: Bytes) -> Record {
 
 /// Whether a header has been begun and nothing else, zeros aside.
 fn is_half_a_header(content: &[u8]) -> bool {
-    let mut header = BytesMut::new();
-    FileHeader { magic: MAGIC, version: FORMAT, dbid: 0 }.encode(&mut header);
-    let same = content.iter().zip(header).take_while(|(byte, wanted)| **byte == *wanted).count();
+    let same = content.iter().zip(header()).take_while(|(byte, wanted)| **byte == *wanted).count();
     is_zeros(&content[same..])
 }
 

@@ -4,6 +4,7 @@
 //! one on. A start reads the newest valid snapshot and the logs behind it, writes a snapshot of its own, and begins a
 //! new log with its first transaction. Nothing here knows a rule of the protocol.
 
+mod disk;
 mod error;
 mod files;
 mod log;
@@ -11,20 +12,21 @@ mod recovery;
 mod snapshot;
 mod txn;
 
+pub use disk::SimulatedDisk;
 pub use error::StorageError;
 pub use recovery::{Recovery, recover};
 
-use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use zk_wire::Zxid;
 
-use crate::core::{Config, Core, Image, Txn};
+use crate::core::{Config, Core, Image, Now, Txn};
+use disk::Lock;
+pub(crate) use disk::{Disk, SystemDisk};
 pub(crate) use files::Files;
-use log::LogFile;
+use log::{LogFile, MAX_UNSYNCED};
 
 /// When a transaction counts as kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -41,6 +43,7 @@ pub enum SyncMode {
 /// How a server keeps its state.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
     /// Where the logs are, if not with the snapshots.
     pub(crate) log_dir: Option<PathBuf>,
@@ -49,83 +52,101 @@ pub(crate) struct Settings {
     pub(crate) retain: Option<usize>,
     /// Transactions until the next snapshot.
     pub(crate) snap_count: u64,
+    /// Bytes that a log grows by at a time.
+    pub(crate) pre_alloc_size: u64,
 }
 
 /// A data directory that is being written. One owner at a time.
 #[derive(Debug)]
 pub(crate) struct Store {
     snapshots: Snapshots,
+    config: Config,
     sync: SyncMode,
     log: Option<LogFile>,
     buffer: BytesMut,
-    /// The last transaction that is durable.
-    last: Zxid,
     since_snapshot: u64,
     snap_count: u64,
-    _lock: File,
+    pre_alloc_size: u64,
+    _lock: Box<dyn Lock>,
 }
 
 impl Store {
-    /// Opens a directory, or makes one, and brings back what it has.
-    pub(crate) fn open(settings: &Settings, config: Config) -> Result<(Core, Self), StorageError> {
-        let files = Files::new(&settings.dir, settings.log_dir.as_deref());
+    /// Opens a directory, or makes one, and brings back what it has; sessions begin their timeouts at `now`.
+    pub(crate) fn open(settings: Settings, config: Config, now: Now) -> Result<(Core, Self), StorageError> {
+        let Settings { disk, dir, log_dir, sync, retain, snap_count, pre_alloc_size } = settings;
+        let files = Files::new(disk, &dir, log_dir.as_deref());
         files.create_dirs()?;
-        let lock = lock(&settings.dir)?;
-        let recovery = recovery::recover_files(&files, config)?;
-        recovery.cut_tail()?;
+        let lock = lock(&*files.disk, &dir)?;
+        let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
+        recovery.cut_tail(&files)?;
         let store = Self {
-            snapshots: Snapshots { files: Arc::new(files), retain: settings.retain },
-            sync: settings.sync,
+            snapshots: Snapshots { files: Arc::new(files), retain },
+            config,
+            sync,
             log: None,
             buffer: BytesMut::new(),
-            last: recovery.core.last_zxid(),
             since_snapshot: 0,
-            snap_count: settings.snap_count,
+            snap_count,
+            pre_alloc_size,
             _lock: lock,
         };
+        let last = recovery.core.last_zxid();
         // Apache ZooKeeper wants one to start from, and the next start has less to read.
         if recovery.replayed > 0 || recovery.snapshot.is_none() {
-            let file = store.snapshots.files.snapshot(store.last);
             let written = store.snapshots.write(&recovery.core.image());
+            let file = store.snapshots.files.snapshot(last);
             written.map_err(|source| StorageError::io("write", &file, source))?;
         }
         tracing::info!(
-            dir = %settings.dir.display(), zxid = %recovery.core.last_zxid(), nodes = recovery.core.node_count(),
+            dir = %dir.display(), zxid = %last, nodes = recovery.core.node_count(),
             sessions = recovery.core.session_count(), replayed = recovery.replayed, "state restored"
         );
         Ok((recovery.core, store))
     }
 
-    /// Makes transactions durable, in order. If that fails all of them may be given again: what is durable already is
-    /// not written twice.
+    /// Makes transactions durable, in order. If that fails some of them may be durable: [`go_back`](Self::go_back)
+    /// tells which.
     pub(crate) fn append<'a>(&mut self, txns: impl IntoIterator<Item = &'a Txn>) -> io::Result<()> {
         self.buffer.clear();
-        let mut last = self.last;
         for txn in txns {
-            if txn.zxid <= last {
-                continue;
+            let before = self.buffer.len();
+            log::put(txn, &mut self.buffer);
+            if self.buffer.len() > MAX_UNSYNCED || self.sync == SyncMode::Always {
+                let record = self.buffer.split_off(before);
+                self.flush()?;
+                self.buffer = record;
             }
             if self.log.is_none() {
-                self.log = Some(LogFile::create(self.snapshots.files.log(txn.zxid))?);
-                self.snapshots.files.sync_log_dir()?;
+                let files = &self.snapshots.files;
+                let log = LogFile::create(&*files.disk, files.log(txn.zxid), self.pre_alloc_size)?;
+                self.log = Some(log);
+                files.sync_log_dir()?;
             }
-            log::put(txn, &mut self.buffer);
-            last = txn.zxid;
             self.since_snapshot += 1;
-            if self.sync == SyncMode::Always {
-                self.flush(last)?;
-            }
         }
-        self.flush(last)
+        self.flush()
     }
 
-    /// Writes what is in the buffer, up to this transaction.
-    fn flush(&mut self, last: Zxid) -> io::Result<()> {
+    /// Writes what is in the buffer.
+    fn flush(&mut self) -> io::Result<()> {
         let Some(log) = self.log.as_mut().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
         log.append(&self.buffer, self.sync != SyncMode::None)?;
         self.buffer.clear();
-        self.last = last;
         Ok(())
+    }
+
+    /// After a failure: the state that is durable. Reads only.
+    pub(crate) fn go_back(&self, now: Now) -> Result<Core, StorageError> {
+        let open = self.log.as_ref().map(|log| (log.path(), log.end()));
+        Ok(recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now)?.core)
+    }
+
+    /// After a failure: whether the disk can be written again. If so, what was appended in vain is out of the log.
+    pub(crate) fn try_again(&mut self) -> io::Result<()> {
+        if let Some(log) = &mut self.log {
+            log.trim()?;
+        }
+        self.snapshots.files.try_room()
     }
 
     /// Whether it is time for a snapshot.
@@ -137,7 +158,7 @@ impl Store {
     pub(crate) fn roll(&mut self) -> io::Result<()> {
         self.since_snapshot = 0;
         match self.log.take() {
-            Some(log) => log.finish(),
+            Some(mut log) => log.trim(),
             None => Ok(()),
         }
     }
@@ -168,7 +189,7 @@ pub(crate) struct Snapshots {
 impl Snapshots {
     /// Writes one, and deletes those that are too many.
     pub(crate) fn write(&self, image: &Image) -> io::Result<()> {
-        snapshot::write(&self.files.snapshot(image.last_zxid), image)?;
+        snapshot::write(&*self.files.disk, &self.files.snapshot(image.last_zxid), image)?;
         self.files.sync_dir()?;
         self.retain.map_or(Ok(()), |retain| self.files.purge(retain))
     }
@@ -177,45 +198,16 @@ impl Snapshots {
 /// A clean end: the log is as long as what is in it.
 impl Drop for Store {
     fn drop(&mut self) {
-        if let Some(log) = self.log.take()
-            && let Err(error) = log.finish()
+        if let Some(mut log) = self.log.take()
+            && let Err(error) = log.trim()
         {
             tracing::warn!(%error, log = %log.path().display(), "the log keeps the zeros at its end");
         }
     }
 }
 
-fn lock(dir: &Path) -> Result<File, StorageError> {
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {
     let path = dir.join("zk-mini.lock");
-    let failed = |what, source| StorageError::io(what, &path, source);
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(|source| failed("open", source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StorageError::Locked { dir: dir.into() }),
-        Err(TryLockError::Error(source)) => Err(failed("lock", source)),
-    }
-}
-
-/// What the name of a compressed snapshot ends in.
-const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
-
-/// The number in the name of a log or a snapshot.
-fn zxid_in(name: &str, kind: &str) -> Option<Zxid> {
-    let rest = name.strip_prefix(kind)?.strip_prefix('.')?;
-    let digits = COMPRESSED.iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
-    u64::from_str_radix(digits, 16).ok().map(|n| Zxid(n.cast_signed()))
-}
-
-fn list(dir: &Path, kind: &str) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
-    let failed = |source| StorageError::io("read", dir, source);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        if let Some(zxid) = entry.file_name().to_str().and_then(|name| zxid_in(name, kind)) {
-            found.push((zxid, entry.path()));
-        }
-    }
-    found.sort_unstable();
-    Ok(found)
+    let locked = disk.lock(&path).map_err(|source| StorageError::io("lock", &path, source))?;
+    locked.ok_or_else(|| StorageError::Locked { dir: dir.into() })
 }

@@ -1,9 +1,11 @@
 //! From the files of a directory to the state that they describe.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use zk_wire::Zxid;
 
+use super::disk::SystemDisk;
 use super::error::StorageError;
 use super::files::Files;
 use super::log::{self, Tail};
@@ -30,15 +32,21 @@ pub struct Recovery {
 /// # Errors
 /// [`StorageError`] if the state cannot be told from the files.
 pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
-    recover_files(&Files::new(dir, log_dir), Config::default())
+    let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
+    recover_files(&files, None, Config::default(), Now::default())
 }
 
-pub(super) fn recover_files(files: &Files, config: Config) -> Result<Recovery, StorageError> {
-    // Sessions begin their timeouts with the clock.
-    let now = Now::default();
+/// As [`recover`]. Of the log that is `open`, so many bytes are read; the sessions begin their timeouts at `now`.
+pub(super) fn recover_files(
+    files: &Files,
+    open: Option<(&Path, u64)>,
+    config: Config,
+    now: Now,
+) -> Result<Recovery, StorageError> {
+    let disk = &*files.disk;
     let (mut image, mut damaged) = (None, Vec::new());
     for (zxid, file) in files.snapshots()?.into_iter().rev() {
-        match snapshot::read(&file, zxid) {
+        match snapshot::read(disk, &file, zxid) {
             Ok(read) => {
                 image = Some((read, file));
                 break;
@@ -50,21 +58,32 @@ pub(super) fn recover_files(files: &Files, config: Config) -> Result<Recovery, S
         }
     }
     let logs = files.logs()?;
+    if image.is_none() && logs.is_empty() && !damaged.is_empty() {
+        return Err(damaged.swap_remove(0));
+    }
     // Without a snapshot the logs have to begin with the first transaction.
     if let (None, Some((first, _))) = (&image, logs.first().filter(|(first, _)| *first != Zxid(1))) {
         return Err(StorageError::NoSnapshot { dir: files.dir().into(), first: *first });
     }
     let (image, snapshot) = image.map_or((Image::default(), None), |(image, file)| (image, Some(file)));
-    let from = logs.iter().rposition(|(first, _)| *first <= image.last_zxid.next()).unwrap_or(0);
+    let from = logs.iter().rposition(|(first, _)| *first <= image.last_zxid.next());
     let mut recovery =
         Recovery { core: Core::restore(config, now, image), snapshot, replayed: 0, torn: None, damaged };
-    for (_, file) in &logs[from..] {
+    let mut rest = logs[from.unwrap_or(0)..].iter().peekable();
+    while let Some((first, file)) = rest.next() {
+        let last = recovery.core.last_zxid();
+        if *first > last && !follows(*first, last) {
+            return Err(StorageError::Gap { file: file.clone(), last });
+        }
         let (core, replayed) = (&mut recovery.core, &mut recovery.replayed);
-        let tail = log::read(file, |txn| {
+        let limit = open.filter(|(open, _)| open == file).map(|(_, limit)| limit);
+        let tail = log::read(disk, file, limit, |txn| {
             *replayed += u64::from(txn.zxid > core.last_zxid());
             core.replay(now, &txn);
         })?;
-        if let Tail::Torn { offset, bytes } = tail {
+        let Tail::Torn { offset, bytes } = tail else { continue };
+        // Apache ZooKeeper leaves such an end where it is, and goes on with the next number in the next log.
+        if rest.peek().is_none() {
             recovery.torn = Some((file.clone(), offset, bytes));
         }
     }
@@ -72,14 +91,19 @@ pub(super) fn recover_files(files: &Files, config: Config) -> Result<Recovery, S
     Ok(recovery)
 }
 
+/// Whether a number is the one after another; the first of an epoch, which an ensemble counts in, follows any.
+fn follows(next: Zxid, last: Zxid) -> bool {
+    next == last.next() || next.0 >> 32 > last.0 >> 32
+}
+
 impl Recovery {
     /// Takes off what a crash has left of the last write.
-    pub(super) fn cut_tail(&self) -> Result<(), StorageError> {
+    pub(super) fn cut_tail(&self, files: &Files) -> Result<(), StorageError> {
         let Some((file, offset, bytes)) = &self.torn else { return Ok(()) };
         tracing::warn!(
             log = %file.display(), bytes, zxid = %self.core.last_zxid(),
             "the end of the log was being written when the server died, and is cut off; the last transaction is zxid"
         );
-        log::cut(file, *offset).map_err(|source| StorageError::io("cut", file, source))
+        log::cut(&*files.disk, file, *offset).map_err(|source| StorageError::io("cut", file, source))
     }
 }

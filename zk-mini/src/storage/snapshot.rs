@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use zk_wire::{
     Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, Version, Zxid,
 };
 
+use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
 use crate::core::{Image, ImageNode, NodeKind};
 
@@ -33,10 +33,9 @@ const MAX_TTL: u64 = 0x00FF_FFFF_FFFF;
 const CHUNK: usize = 1 << 20;
 
 /// Writes a snapshot, under another name first: a file of this name is always a whole one.
-pub(super) fn write(file: &Path, image: &Image) -> io::Result<()> {
+pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<()> {
     let unfinished = file.with_extension("unfinished");
-    let mut sealed =
-        Sealed { file: File::create(&unfinished)?, sum: Adler32::new(), buffer: BytesMut::new() };
+    let mut sealed = Sealed::new(disk.create(&unfinished)?);
     let out = &mut sealed.buffer;
     FileHeader { magic: MAGIC, version: FORMAT, dbid: -1 }.encode(out);
     len(image.sessions.len()).encode(out);
@@ -56,14 +55,14 @@ pub(super) fn write(file: &Path, image: &Image) -> io::Result<()> {
     sealed.flush()?;
     i64::from(sealed.sum.checksum()).encode(&mut sealed.buffer);
     "/".encode(&mut sealed.buffer);
-    sealed.file.write_all(&sealed.buffer)?;
-    sealed.file.sync_all()?;
-    fs::rename(&unfinished, file)
+    sealed.flush()?;
+    sealed.file.sync()?;
+    disk.rename(&unfinished, file)
 }
 
 /// Reads the snapshot of this number.
-pub(super) fn read(file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> {
-    let content = content(file).map_err(|source| StorageError::io("read", file, source))?;
+pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> {
+    let content = content(disk, file).map_err(|source| StorageError::io("read", file, source))?;
     let (mut input, whole) = (content.clone(), content.len());
     let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
     let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
@@ -79,19 +78,21 @@ pub(super) fn read(file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> 
 }
 
 /// What a file holds, compressed or not.
-fn content(file: &Path) -> io::Result<Bytes> {
-    let mut content = Vec::new();
-    let mut raw = File::open(file)?;
+fn content(disk: &dyn Disk, file: &Path) -> io::Result<Bytes> {
+    let raw = disk.read(file)?;
     match file.extension().and_then(OsStr::to_str) {
-        Some("gz") => GzDecoder::new(BufReader::new(raw)).read_to_end(&mut content)?,
+        Some("gz") => {
+            let mut content = Vec::new();
+            GzDecoder::new(&raw[..]).read_to_end(&mut content)?;
+            Ok(content.into())
+        }
         Some("snappy") => {
             let advice =
                 "compressed with snappy, which is not read here: let ZooKeeper write it with gz or without";
-            return Err(io::Error::new(io::ErrorKind::Unsupported, advice));
+            Err(io::Error::new(io::ErrorKind::Unsupported, advice))
         }
-        _ => raw.read_to_end(&mut content)?,
-    };
-    Ok(content.into())
+        _ => Ok(raw.into()),
+    }
 }
 
 fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {
@@ -209,15 +210,21 @@ impl<'a> Lists<'a> {
 
 /// A file, with the sum of what was written to it.
 struct Sealed {
-    file: File,
+    file: Box<dyn DiskFile>,
+    written: u64,
     sum: Adler32,
     buffer: BytesMut,
 }
 
 impl Sealed {
+    fn new(file: Box<dyn DiskFile>) -> Self {
+        Self { file, written: 0, sum: Adler32::new(), buffer: BytesMut::new() }
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         self.sum.write_slice(&self.buffer);
-        self.file.write_all(&self.buffer)?;
+        self.file.write_at(self.written, &self.buffer)?;
+        self.written += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }

@@ -3,10 +3,12 @@
 
 mod backlog;
 mod bad_input;
+mod disk;
 mod four_letter;
 mod lifecycle;
 mod limits;
 mod literal_bytes;
+mod power;
 mod raw;
 mod storage;
 mod time;

@@ -11,9 +11,11 @@ use zk_mini::ZkMini;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const CREATE: i32 = 1;
+pub(crate) const DELETE: i32 = 2;
 pub(crate) const GET_DATA: i32 = 4;
 pub(crate) const SET_DATA: i32 = 5;
 pub(crate) const PING: i32 = 11;
+pub(crate) const MULTI: i32 = 14;
 pub(crate) const MULTI_READ: i32 = 22;
 
 pub(crate) const EPHEMERAL: i32 = 1;
@@ -54,6 +56,14 @@ impl Raw {
     pub(crate) async fn open_session(&mut self, timeout: i32) -> Vec<u8> {
         self.send(&connect_request(timeout)).await;
         self.receive().await.expect("an answer to the handshake")
+    }
+
+    /// In memory, with the session that a handshake has `answered`.
+    pub(crate) async fn resumed(zk: &ZkMini, answered: &[u8]) -> Self {
+        let mut raw = Self::in_memory(zk);
+        raw.send(&resume_request(answered)).await;
+        assert_eq!(raw.receive().await.expect("an answer to the handshake"), answered);
+        raw
     }
 
     /// Sends bytes as they are.
@@ -131,6 +141,15 @@ pub(crate) fn connect_request(timeout: i32) -> Vec<u8> {
     body
 }
 
+/// Asks for the session that a handshake has answered with.
+pub(crate) fn resume_request(answered: &[u8]) -> Vec<u8> {
+    let mut body = vec![0; 12];
+    body.extend(&answered[4..16]); // timeout, session id
+    body.extend(&answered[16..36]); // password
+    body.push(0);
+    body
+}
+
 pub(crate) fn request(xid: i32, op: i32, body: &[u8]) -> Vec<u8> {
     [&xid.to_be_bytes()[..], &op.to_be_bytes(), body].concat()
 }
@@ -151,6 +170,21 @@ pub(crate) fn get_data(path: &str, watch: bool) -> Vec<u8> {
 
 pub(crate) fn set_data(path: &str, data: &[u8]) -> Vec<u8> {
     [string(path), frame(data), vec![0xff; 4]].concat()
+}
+
+/// The body of a delete, whatever the version.
+pub(crate) fn delete(path: &str) -> Vec<u8> {
+    [string(path), vec![0xff; 4]].concat()
+}
+
+/// The body of a multi, of operations and their bodies.
+pub(crate) fn multi(ops: &[(i32, Vec<u8>)]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (op, op_body) in ops {
+        body.extend([&op.to_be_bytes()[..], &[0], &[0xff; 4], op_body].concat());
+    }
+    body.extend([0xff, 0xff, 0xff, 0xff, 1, 0xff, 0xff, 0xff, 0xff]);
+    body
 }
 
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {

@@ -163,6 +163,30 @@ async fn a_damaged_snapshot_is_passed_over_for_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_missing_log_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..3 {
+        with_nodes(dir.path(), 2).await.stop().await;
+    }
+    let format_dir = dir.path().join("version-2");
+    fs::remove_file(format_dir.join("snapshot.6")).unwrap();
+    assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(9));
+    fs::remove_file(format_dir.join("log.4")).unwrap();
+    let error = recover(dir.path(), None).unwrap_err();
+    assert!(error.to_string().contains("log.7 begins after zxid 0x3, "), "{error}");
+    assert!(matches!(error, StorageError::Gap { last: Zxid(3), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_with_nothing_but_a_damaged_snapshot_is_not_taken_for_a_new_one() {
+    let dir = tempfile::tempdir().unwrap();
+    start(dir.path()).await.stop().await;
+    fs::write(dir.path().join("version-2/snapshot.0"), "ZKSN").unwrap();
+    let error = ZkMini::builder().in_memory().data_dir(dir.path()).start().await.unwrap_err();
+    assert!(matches!(error, Error::Storage(StorageError::Snapshot { .. })), "{error}");
+}
+
+#[tokio::test]
 async fn a_directory_has_one_server_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let zk = start(dir.path()).await;

@@ -1,0 +1,53 @@
+//! What storage needs of a file system: a seam, so that a test can have a disk that is full, fails, or loses power.
+
+mod simulated;
+mod system;
+
+pub use simulated::SimulatedDisk;
+pub(crate) use system::SystemDisk;
+
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+/// A file system. What has been written, and the names of files, are durable only once they have been synced.
+pub(crate) trait Disk: Debug + Send + Sync {
+    /// Makes a directory and those above it, durably.
+    fn create_dirs(&self, dir: &Path) -> io::Result<()>;
+
+    /// The names and lengths of the files in a directory. Names that are no text are not ours.
+    fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>>;
+
+    fn read(&self, file: &Path) -> io::Result<Vec<u8>>;
+
+    /// Begins a file, in place of one that is there.
+    fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Opens a file that is there, to be written.
+    fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Gives a file another name, in place of one that has it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    fn remove(&self, file: &Path) -> io::Result<()>;
+
+    /// Makes durable which names there are in a directory.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// A lock that lasts until it is dropped; `None` if somebody else has it.
+    fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>>;
+}
+
+/// A file that is being written.
+pub(crate) trait DiskFile: Debug + Send {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts it off, or extends it with zeros.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+
+    /// Makes its content durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Held by whoever writes a directory.
+pub(crate) trait Lock: Debug + Send {}
