@@ -6,7 +6,6 @@
 
 mod closed_loop;
 mod codec;
-mod report;
 mod scenario;
 mod server;
 mod session;
@@ -16,9 +15,9 @@ use std::io;
 use std::time::Duration;
 
 use clap::Parser;
+use measure::Report;
 
 use closed_loop::Shape;
-use report::Report;
 use server::{Server, Spec};
 use workload::WORKLOADS;
 

@@ -71,23 +71,14 @@ impl Server {
         self.addr
     }
 
-    /// CPU time used so far, of all threads. The kernel keeps it to the nanosecond per thread; servers under
-    /// test end no threads while they are measured.
+    /// CPU time used so far.
     pub fn cpu(&self) -> io::Result<Duration> {
-        let mut nanos = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let line = std::fs::read_to_string(task?.path().join("schedstat"))?;
-            nanos += line.split(' ').next().and_then(|field| field.parse::<u64>().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(nanos))
+        measure::cpu(self.child.id())
     }
 
     /// Resident memory in KiB.
     pub fn memory_kib(&self) -> io::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let value = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-        value.ok_or_else(|| Error::other("no VmRSS"))
+        measure::memory_kib(self.child.id())
     }
 }
 

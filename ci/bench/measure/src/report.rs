@@ -10,6 +10,7 @@ pub struct Report {
 }
 
 impl Report {
+    /// Adds a value, and prints it as a line of JSON.
     pub fn add(&mut self, what: &str, figure: &'static str, server: &str, value: f64) {
         let row = (what.to_owned(), figure);
         if !self.rows.contains(&row) {

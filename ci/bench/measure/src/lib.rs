@@ -1,0 +1,8 @@
+//! What all benchmarks need: figures of other processes, and a table of medians and ratios.
+#![forbid(unsafe_code)]
+
+mod process;
+mod report;
+
+pub use process::{cpu, memory_kib};
+pub use report::Report;

@@ -1,0 +1,95 @@
+//! Closed loops: each task calls, waits for the reply, and calls again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use hdrhistogram::Histogram;
+use serde_json::json;
+
+use crate::{Echo, Load, Peer};
+
+const WARMING_UP: u8 = 0;
+const MEASURING: u8 = 1;
+const DONE: u8 = 2;
+
+/// What one loop has seen.
+struct Seen {
+    nanos: Histogram<u64>,
+    errors: u64,
+}
+
+pub(crate) async fn run<P: Peer>(load: &Load) -> anyhow::Result<()> {
+    ensure!(
+        load.conns > 0 && load.concurrency >= load.conns,
+        "at least one call in flight on each connection"
+    );
+    let mut clients = Vec::new();
+    for _ in 0..load.conns {
+        clients.push(P::connect(load.connect).await.context("connect")?);
+    }
+    let phase = Arc::new(AtomicU8::new(WARMING_UP));
+    let loops: Vec<_> = (0..load.concurrency)
+        .map(|number| {
+            let (client, phase) = (clients[number % load.conns].clone(), Arc::clone(&phase));
+            tokio::spawn(call_again::<P>(client, number as u64, "x".repeat(load.body), phase))
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_secs_f64(load.warmup)).await;
+    println!("MEASURING");
+    let begun = Instant::now();
+    phase.store(MEASURING, Relaxed);
+    tokio::time::sleep(Duration::from_secs_f64(load.seconds)).await;
+    phase.store(DONE, Relaxed);
+    let seconds = begun.elapsed().as_secs_f64();
+    let mut all = Seen::new()?;
+    for one in loops {
+        let seen = one.await?.context("call")?;
+        all.nanos.add(&seen.nanos)?;
+        all.errors += seen.errors;
+    }
+    let requests = all.nanos.len();
+    let percentile = |p| all.nanos.value_at_quantile(p) as f64 / 1e3;
+    let result = json!({
+        "requests": requests, "errors": all.errors, "seconds": seconds, "rps": requests as f64 / seconds,
+        "p50_us": percentile(0.5), "p99_us": percentile(0.99), "p999_us": percentile(0.999),
+    });
+    println!("{result}");
+    Ok(())
+}
+
+impl Seen {
+    /// Nanoseconds up to a minute, to three digits.
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { nanos: Histogram::new_with_bounds(1, 60_000_000_000, 3)?, errors: 0 })
+    }
+}
+
+async fn call_again<P: Peer>(
+    client: P::Client,
+    number: u64,
+    body: String,
+    phase: Arc<AtomicU8>,
+) -> anyhow::Result<Seen> {
+    let mut seen = Seen::new()?;
+    let mut id = number << 32;
+    while phase.load(Relaxed) != DONE {
+        id += 1;
+        let begun = Instant::now();
+        let replied = P::call(&client, Echo { id, body: body.clone() }).await;
+        let taken = begun.elapsed();
+        if phase.load(Relaxed) != MEASURING {
+            replied?;
+            continue;
+        }
+        match replied {
+            Ok(echo) => {
+                ensure!(echo.id == id && echo.body.len() == body.len(), "another's reply: {echo:?}");
+                seen.nanos.saturating_record(u64::try_from(taken.as_nanos())?);
+            }
+            Err(_) => seen.errors += 1,
+        }
+    }
+    Ok(seen)
+}

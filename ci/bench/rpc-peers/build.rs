@@ -1,0 +1,15 @@
+//! tonic's service, without a compiler for proto files.
+
+use tonic_build::manual::{Builder, Method, Service};
+
+fn main() {
+    let call = Method::builder()
+        .name("call")
+        .route_name("Call")
+        .input_type("crate::tonic_peer::Message")
+        .output_type("crate::tonic_peer::Message")
+        .codec_path("tonic_prost::ProstCodec")
+        .build();
+    let service = Service::builder().name("Echo").package("bench").method(call).build();
+    Builder::new().compile(&[service]);
+}

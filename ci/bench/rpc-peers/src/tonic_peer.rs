@@ -1,0 +1,57 @@
+//! tonic: gRPC, with prost's messages.
+
+use std::net::SocketAddr;
+
+use peer::{Echo, Peer};
+use tokio::net::TcpListener;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Response, Status, async_trait};
+
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/bench.Echo.rs"));
+}
+
+use generated::echo_client::EchoClient;
+use generated::echo_server::{Echo as EchoService, EchoServer};
+
+/// An echo as protobuf has it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Message {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(string, tag = "2")]
+    pub body: String,
+}
+
+struct Service;
+
+#[async_trait]
+impl EchoService for Service {
+    async fn call(&self, request: Request<Message>) -> Result<Response<Message>, Status> {
+        Ok(Response::new(request.into_inner()))
+    }
+}
+
+/// tonic.
+pub struct Tonic;
+
+impl Peer for Tonic {
+    type Client = EchoClient<Channel>;
+
+    async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        Ok(Server::builder().add_service(EchoServer::new(Service)).serve_with_incoming(incoming).await?)
+    }
+
+    async fn connect(addr: SocketAddr) -> anyhow::Result<EchoClient<Channel>> {
+        let channel = Endpoint::new(format!("http://{addr}"))?.tcp_nodelay(true).connect().await?;
+        Ok(EchoClient::new(channel))
+    }
+
+    async fn call(client: &EchoClient<Channel>, echo: Echo) -> anyhow::Result<Echo> {
+        let Echo { id, body } = echo;
+        let Message { id, body } = client.clone().call(Message { id, body }).await?.into_inner();
+        Ok(Echo { id, body })
+    }
+}

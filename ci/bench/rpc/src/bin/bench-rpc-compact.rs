@@ -1,0 +1,5 @@
+//! Ours with the payload format `compact`.
+
+fn main() -> std::process::ExitCode {
+    peer::main::<bench_rpc::Compact>()
+}

@@ -1,0 +1,5 @@
+//! Ours with the payload format `json`.
+
+fn main() -> std::process::ExitCode {
+    peer::main::<bench_rpc::Json>()
+}

@@ -1,0 +1,64 @@
+//! Ours, with either payload format.
+#![forbid(unsafe_code)]
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use peer::{Echo, Peer};
+use rpc_client::{Client, Format};
+use rpc_server::{Context, Limits, Server, Service, Status};
+use tokio::net::TcpListener;
+
+/// JSON.
+pub struct Json;
+
+/// postcard.
+pub struct Compact;
+
+impl Peer for Json {
+    type Client = Client;
+
+    async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+        serve(listener).await
+    }
+
+    async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
+        connect(addr, Format::JSON).await
+    }
+
+    async fn call(client: &Client, echo: Echo) -> anyhow::Result<Echo> {
+        Ok(client.call("echo", &echo).await?)
+    }
+}
+
+impl Peer for Compact {
+    type Client = Client;
+
+    async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+        serve(listener).await
+    }
+
+    async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
+        connect(addr, Format::POSTCARD).await
+    }
+
+    async fn call(client: &Client, echo: Echo) -> anyhow::Result<Echo> {
+        Ok(client.call("echo", &echo).await?)
+    }
+}
+
+async fn serve(listener: TcpListener) -> anyhow::Result<()> {
+    let echo = |echo: Echo, _: Context| async move { Ok::<_, Status>(echo) };
+    let service = Service::builder("echo").method("echo", echo).build();
+    let mut limits = Limits::default();
+    limits.connections = 20_000;
+    Server::new(service).limits(limits).serve(listener, pending()).await?;
+    Ok(())
+}
+
+async fn connect(addr: SocketAddr, format: Format) -> anyhow::Result<Client> {
+    // Nobody asks after ten thousand idle connections while their memory is measured.
+    let client = Client::direct("echo", [addr.to_string()]).format(format).keepalive(Duration::from_secs(60));
+    Ok(client.connect().await?)
+}
