@@ -66,13 +66,13 @@ impl<'a, R: DeserializeOwned> IntoFuture for Call<'a, R> {
         Box::pin(async move {
             let payload = payload
                 .map_err(|error| Error::Argument { method: method.into(), reason: error.to_string() })?;
-            let shared = client.shared();
+            let (shared, now) = (client.shared(), clock::now());
             let call = Attempts {
                 shared,
                 method,
                 payload: &payload,
                 // A time that no clock can say is far enough away.
-                deadline: clock::now().checked_add(deadline).unwrap_or_else(|| clock::now() + FOR_EVER),
+                deadline: now.checked_add(deadline).unwrap_or_else(|| now + FOR_EVER),
                 patience: client.patience(),
                 idempotent,
                 may_have_run: None,

@@ -69,7 +69,7 @@ impl Client {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        let mut payload = Vec::new();
+        let mut payload = Vec::with_capacity(USUAL_PAYLOAD);
         let encoded = self.shared().options.format.encode(argument, &mut payload);
         Call::new(self, method, encoded.map(|()| payload), self.inner.deadline)
     }
@@ -223,3 +223,6 @@ impl ClientBuilder {
 
 /// The most connections to one address of the registry.
 const MAX_CONNECTIONS: usize = 16;
+
+/// Room for most arguments, so that few are moved while they are written.
+const USUAL_PAYLOAD: usize = 128;

@@ -10,6 +10,7 @@ use rpc_wire::{
 };
 use std::{
     collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     io, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -42,9 +43,30 @@ struct State {
     last: CallId,
     /// The last call whose request may have left this process.
     written: CallId,
-    pending: HashMap<CallId, oneshot::Sender<Attempt>>,
+    pending: HashMap<CallId, oneshot::Sender<Attempt>, BuildHasherDefault<IdHasher>>,
     /// Takes no more calls; ends when none is pending.
     leaving: bool,
+}
+
+/// Our own ids need no defence against whoever chose them: each differs from the others in its low bits.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // The table takes the top bits, too.
+        self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// What the task tells about its connection.
@@ -152,7 +174,8 @@ impl Connection {
         self.handle_input(&mut input, options.max_frame, &news)?;
         loop {
             if at == out.len() {
-                (at, out) = (0, self.take_output());
+                at = 0;
+                self.exchange(&mut out);
             }
             if out.is_empty() && self.is_done() {
                 return Ok(());
@@ -225,11 +248,13 @@ impl Connection {
         }
     }
 
-    /// What there is to write; from here on it may have been sent.
-    fn take_output(&self) -> Vec<u8> {
+    /// Exchanges what has been written for what there is to write; from here on that may have been sent.
+    fn exchange(&self, out: &mut Vec<u8>) {
+        out.clear();
+        out.shrink_to(KEPT_CAPACITY);
         let mut state = self.lock();
         state.written = state.last;
-        mem::take(&mut state.out)
+        mem::swap(&mut state.out, out);
     }
 
     fn is_done(&self) -> bool {
@@ -258,6 +283,9 @@ const GIVE_UP: u32 = 2 * TICKS;
 
 /// What is asked of the socket at a time.
 const READ_CHUNK: usize = 16 << 10;
+
+/// A buffer that has become larger is given back.
+const KEPT_CAPACITY: usize = 64 << 10;
 
 /// The length prefix of a frame.
 const PREFIX: usize = 4;

@@ -136,6 +136,8 @@ impl Connection {
         let mut more = false;
         let max = self.shared.limits.max_frame;
         let arrived = clock::now();
+        // Replies are often as long as their requests.
+        self.calls.out.reserve(input.len());
         // The first poll of a handler wants a waker; this task's is as good as any.
         poll_fn(|cx| {
             while let Some((body, after)) = split_frame(rest, max)? {

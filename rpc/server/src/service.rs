@@ -4,7 +4,7 @@ use crate::Context;
 use rpc_wire::{Format, Status};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     pin::Pin,
     task::{Context as TaskContext, Poll},
@@ -24,13 +24,14 @@ use std::{
 /// ```
 pub struct Service {
     name: String,
-    methods: HashMap<String, Handler>,
+    /// By name. There are few, and a comparison or two is less than a hash.
+    methods: BTreeMap<String, Handler>,
 }
 
 impl Service {
     /// Begins a service; `name` is what clients ask for.
     pub fn builder(name: impl Into<String>) -> ServiceBuilder {
-        ServiceBuilder(Self { name: name.into(), methods: HashMap::new() })
+        ServiceBuilder(Self { name: name.into(), methods: BTreeMap::new() })
     }
 
     /// What clients ask for.
