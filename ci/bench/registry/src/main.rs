@@ -1,0 +1,149 @@
+//! Measures service discovery against other ways to do it, all on the same zk-mini: how long it takes to find all
+//! instances, when subscribers see a change, and how much they ask the server for it.
+#![forbid(unsafe_code)]
+
+mod kazoo;
+mod obvious;
+mod ours;
+mod row;
+mod server;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use anyhow::ensure;
+use clap::Parser;
+use measure::Report;
+use zk_client::{Acl, Client, CreateMode, Expected};
+
+use row::Row;
+use server::Server;
+
+/// Where the instances are.
+const SERVICE: &str = "/bench/service";
+
+/// Measures service discovery against other ways to do it.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// zk-mini.
+    #[arg(long)]
+    zk_mini: PathBuf,
+    /// A Python that has kazoo.
+    #[arg(long)]
+    python: PathBuf,
+    /// Numbers of instances to find.
+    #[arg(long, default_value = "10,1000,10000", value_delimiter = ',')]
+    instances: Vec<usize>,
+    /// Numbers of subscribers that see a change.
+    #[arg(long, default_value = "1,100,1000", value_delimiter = ',')]
+    subscribers: Vec<usize>,
+    /// kazoo has two threads for each: no more subscribers than this.
+    #[arg(long, default_value_t = 100)]
+    most_of_kazoo: usize,
+    /// Changes in one round.
+    #[arg(long, default_value_t = 10)]
+    changes: usize,
+    /// How often everything is done.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    let mut report = Report::default();
+    for _ in 0..cli.rounds {
+        for &count in &cli.instances {
+            for row in Row::ALL.into_iter().filter(|row| *row != Row::Bare) {
+                let millis = resolve(&cli, row, count).await?;
+                report.add(&format!("find {count} instances"), "ms", row.name(), millis);
+            }
+        }
+        for &count in &cli.subscribers {
+            for row in Row::ALL.into_iter().filter(|row| *row != Row::Kazoo || count <= cli.most_of_kazoo) {
+                changes(&cli, row, count, &mut report).await?;
+            }
+        }
+    }
+    println!("\n{}", report.table(&Row::ALL.map(Row::name)));
+    Ok(())
+}
+
+/// Milliseconds to find all instances of a service, over a connection that there is; the median of some times.
+async fn resolve(cli: &Cli, row: Row, count: usize) -> anyhow::Result<f64> {
+    let server = Server::start(&cli.zk_mini).await?;
+    let _instances = announce(&server, count).await?;
+    let times = (10_000 / count).clamp(3, 100);
+    let mut millis = match row {
+        Row::Ours => ours::resolve(&server, times, count).await?,
+        Row::Obvious => obvious::resolve(&server, times, count).await?,
+        Row::Kazoo => kazoo::resolve(&cli.python, &server, times, count).await?,
+        Row::Bare => Vec::new(),
+    };
+    Ok(middle(&mut millis))
+}
+
+/// When subscribers see that an instance has come, and that it tells something new.
+async fn changes(cli: &Cli, row: Row, count: usize, report: &mut Report) -> anyhow::Result<()> {
+    let server = Server::start(&cli.zk_mini).await?;
+    let instances = announce(&server, 1).await?;
+    let mut seen = match row {
+        Row::Ours => ours::subscribe(&server, count).await?,
+        Row::Obvious => obvious::subscribe(&server, count).await?,
+        Row::Bare => ours::watch(&server, count).await?,
+        Row::Kazoo => kazoo::subscribe(&cli.python, &server, count).await?,
+    };
+    for what in ["instance comes", "instance changes"] {
+        let (mut medians, mut p99s, mut lasts, mut reads) = (vec![], vec![], vec![], vec![]);
+        for number in 0..cli.changes {
+            let before = server.received().await?;
+            let begun = SystemTime::now();
+            if what == "instance comes" {
+                let path = format!("{SERVICE}/n-{number}");
+                instances.create(&path, instance(number), CreateMode::Ephemeral, &[Acl::open()]).await?;
+            } else {
+                instances.set(&format!("{SERVICE}/n-0"), instance(1_000 + number), Expected::Any).await?;
+            }
+            let mut micros = Vec::new();
+            for _ in 0..count {
+                let at = seen.next().await?;
+                micros.push(at.duration_since(begun).unwrap_or_default().as_secs_f64() * 1e6);
+            }
+            // The change, and the question.
+            reads.push((server.received().await?.saturating_sub(before + 2)) as f64 / count as f64);
+            micros.sort_by(f64::total_cmp);
+            medians.push(micros[count / 2]);
+            p99s.push(micros[(count * 99 / 100).min(count - 1)]);
+            lasts.push(micros[count - 1]);
+        }
+        let what = format!("{what}, {count} subscribers");
+        report.add(&what, "median us", row.name(), middle(&mut medians));
+        report.add(&what, "p99 us", row.name(), middle(&mut p99s));
+        report.add(&what, "last us", row.name(), middle(&mut lasts));
+        report.add(&what, "requests per subscriber", row.name(), middle(&mut reads));
+    }
+    Ok(())
+}
+
+/// So many instances, which last as long as what this returns.
+async fn announce(server: &Server, count: usize) -> anyhow::Result<Client> {
+    let client =
+        Client::builder().servers(&server.addr).session_timeout(Duration::from_secs(40)).connect().await?;
+    client.ensure_path(SERVICE).await?;
+    for number in 0..count {
+        let path = format!("{SERVICE}/i-{number:06}");
+        let path = if count == 1 { format!("{SERVICE}/first") } else { path };
+        client.create(&path, instance(number), CreateMode::Ephemeral, &[Acl::open()]).await?;
+    }
+    ensure!(client.children(SERVICE).await?.0.len() == count, "instances are missing");
+    Ok(client)
+}
+
+fn instance(number: usize) -> String {
+    format!(r#"{{"host":"127.0.0.1","port":{}}}"#, 1_024 + number % 60_000)
+}
+
+fn middle(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
