@@ -1,0 +1,74 @@
+//! The codec, and the core's operations without I/O.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bench_micro::{Server, create, handshake, multi, operations};
+use bytes::{Bytes, BytesMut};
+use criterion::{Criterion, criterion_group, criterion_main};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use zk_mini::ZkMini;
+use zk_wire::{
+    Create, CreateMode, Decode, ErrorCode, FrameWriter, GetDataResponse, Multi, ReplyHeader, RequestHeader,
+    Stat, Xid, Zxid,
+};
+
+fn codec(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("codec");
+    let frame = create("/a/node", CreateMode::Ephemeral);
+    group.bench_function("decode create", |bencher| bencher.iter(|| decode::<Create>(&frame)));
+    let frame = multi();
+    group.bench_function("decode multi of 10", |bencher| bencher.iter(|| decode::<Multi>(&frame)));
+    let response = GetDataResponse { data: Some(Bytes::from_static(&[7; 100])), stat: Stat::default() };
+    let mut out = BytesMut::with_capacity(1 << 10);
+    group.bench_function("encode reply to getData", |bencher| {
+        bencher.iter(|| {
+            out.clear();
+            let mut frame = FrameWriter::new(&mut out);
+            frame.put(&ReplyHeader { xid: Xid(1), zxid: Zxid(1), err: ErrorCode::OK });
+            frame.put(&response);
+            drop(frame);
+            black_box(&out[..]);
+        });
+    });
+}
+
+fn decode<T: Decode>(frame: &Bytes) {
+    let mut frame = frame.clone();
+    let header = RequestHeader::decode(&mut frame, "header");
+    let body = T::decode(&mut frame, "body");
+    assert!(black_box(header).is_ok() && black_box(body).is_ok());
+}
+
+fn core(criterion: &mut Criterion) {
+    for (size, mut server) in [("small", Server::small()), ("full", Server::full())] {
+        let mut group = criterion.benchmark_group(size);
+        for operation in operations() {
+            group.bench_function(operation.name, |bencher| bencher.iter(|| server.run(&operation)));
+        }
+    }
+}
+
+/// From nothing to the first reply, in memory: a server, a connection, a handshake, and the end of all of it.
+fn start(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let request = handshake();
+    criterion.bench_function("start in process", |bencher| {
+        bencher.iter(|| {
+            runtime.block_on(async {
+                let zk = ZkMini::builder().in_memory().start().await.expect("a server");
+                let mut stream = zk.connect();
+                stream.write_all(&request).await.expect("a request");
+                let length = stream.read_u32().await.expect("a reply");
+                assert_eq!(length, 37);
+            });
+        });
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().without_plots().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    targets = codec, core, start
+}
+criterion_main!(benches);

@@ -1,0 +1,151 @@
+//! The core's operations without I/O, on a server with next to nothing and on one with a great deal.
+#![forbid(unsafe_code)]
+
+use std::hint::black_box;
+
+use bytes::{Bytes, BytesMut};
+use zk_mini::core::{Config, ConnId, Core, Input, Now, Output, Peer};
+use zk_wire::{
+    Acl, ConnectRequest, Create, CreateMode, Delete, Encode, Expected, FrameWriter, GetChildren, GetData,
+    Multi, MultiOp, Request, RequestHeader, SessionId, SetData, Xid, Zxid,
+};
+
+/// How much there is on a full server.
+const NODES: usize = 1_000_000;
+const SESSIONS: usize = 10_000;
+const WATCHES_OF_EACH: usize = 10;
+
+/// A core with a session that asks.
+pub struct Server {
+    core: Core,
+    conn: ConnId,
+    conns: u64,
+}
+
+/// What is asked, again and again: some requests, after which everything is as before.
+pub struct Operation {
+    pub name: &'static str,
+    pub requests: Vec<Bytes>,
+}
+
+impl Server {
+    /// With two nodes, one of which has 1,000 children.
+    pub fn small() -> Self {
+        let mut server = Self { core: Core::new(Config::default()), conn: ConnId(0), conns: 0 };
+        server.conn = server.connect();
+        server.ask(&create("/node", CreateMode::Persistent));
+        server.ask(&create("/many", CreateMode::Persistent));
+        for number in 0..1_000 {
+            server.ask(&create(&format!("/many/child-{number}"), CreateMode::Persistent));
+        }
+        server
+    }
+
+    /// With a million nodes, ten thousand sessions and a hundred thousand watches more.
+    pub fn full() -> Self {
+        let mut server = Self::small();
+        for number in 0..NODES / 1_000 {
+            server.ask(&create(&format!("/{number}"), CreateMode::Persistent));
+            for below in 0..1_000 {
+                server.ask(&create(&format!("/{number}/{below}"), CreateMode::Persistent));
+            }
+        }
+        let asking = server.conn;
+        for session in 0..SESSIONS {
+            server.conn = server.connect();
+            for watch in 0..WATCHES_OF_EACH {
+                let path = format!("/{}/{}", session % 1_000, 10 * (session / 1_000) + watch);
+                server.ask(&request(&GetData { path: path.as_str().into(), watch: true }));
+            }
+        }
+        server.conn = asking;
+        server
+    }
+
+    /// Hands in the requests of an operation, and takes what comes out.
+    #[inline(never)]
+    pub fn run(&mut self, operation: &Operation) {
+        for request in &operation.requests {
+            self.ask(request);
+        }
+    }
+
+    fn ask(&mut self, frame: &Bytes) {
+        self.core.handle(Now::default(), Input::Frame { conn: self.conn, frame: frame.clone() });
+        while let Some(output) = self.core.poll_output() {
+            black_box::<Output>(output);
+        }
+    }
+
+    fn connect(&mut self) -> ConnId {
+        self.conns += 1;
+        let conn = ConnId(self.conns);
+        self.core.handle(Now::default(), Input::Accepted { conn, peer: Peer::LOCAL });
+        let before = std::mem::replace(&mut self.conn, conn);
+        self.ask(&handshake().slice(4..));
+        self.conn = before;
+        conn
+    }
+}
+
+/// All that is measured.
+pub fn operations() -> Vec<Operation> {
+    let set_data = SetData {
+        path: Some("/node".into()),
+        data: Some(Bytes::from_static(&[7; 100])),
+        version: Expected::Any,
+    };
+    let get_data = |watch| request(&GetData { path: "/node".into(), watch });
+    let delete = Delete { path: "/new".into(), version: Expected::Any };
+    vec![
+        Operation { name: "getData", requests: vec![get_data(false)] },
+        Operation { name: "setData 100 B", requests: vec![request(&set_data)] },
+        Operation {
+            name: "create, delete",
+            requests: vec![create("/new", CreateMode::Ephemeral), request(&delete)],
+        },
+        Operation {
+            name: "getChildren 1,000",
+            requests: vec![request(&GetChildren { path: "/many".into(), watch: false })],
+        },
+        Operation { name: "watch, setData", requests: vec![get_data(true), request(&set_data)] },
+        Operation { name: "multi of 10", requests: vec![multi()] },
+    ]
+}
+
+/// A multi that sets the data of a node ten times.
+pub fn multi() -> Bytes {
+    let set_data = SetData {
+        path: Some("/node".into()),
+        data: Some(Bytes::from_static(&[7; 100])),
+        version: Expected::Any,
+    };
+    request(&Multi { ops: vec![MultiOp::SetData(set_data); 10] })
+}
+
+/// A create, as it comes from the wire.
+pub fn create(path: &str, mode: CreateMode) -> Bytes {
+    let data = Some(Bytes::from_static(&[7; 100]));
+    request(&Create { path: path.into(), data, acl: Some(vec![Acl::open()]), flags: mode.flags() })
+}
+
+fn request<R: Request>(body: &R) -> Bytes {
+    let mut out = BytesMut::new();
+    RequestHeader { xid: Xid(1), op: R::OP }.encode(&mut out);
+    body.encode(&mut out);
+    out.freeze()
+}
+
+/// The first frame of a connection, its length in front.
+pub fn handshake() -> Bytes {
+    let mut out = BytesMut::new();
+    FrameWriter::new(&mut out).put(&ConnectRequest {
+        protocol_version: 0,
+        last_zxid_seen: Zxid(0),
+        timeout: 40_000,
+        session_id: SessionId::NONE,
+        password: None,
+        read_only: Some(false),
+    });
+    out.freeze()
+}
