@@ -261,9 +261,12 @@ impl Builder {
         let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let (core, store) = match self.data_dir {
             Some(dir) => {
-                let Self { data_log_dir: log_dir, sync, retain, snap_count, pre_alloc_size, disk, .. } = self;
+                let Self {
+                    data_log_dir: log_dir, sync, retain, snap_count, pre_alloc_size, disk, core, ..
+                } = self;
+                let config = Config { digests: true, ..core };
                 let settings = Settings { disk, dir, log_dir, sync, retain, snap_count, pre_alloc_size };
-                let (core, store) = Store::open(settings, self.core, clock.now())?;
+                let (core, store) = Store::open(settings, config, clock.now())?;
                 (core, Some(store))
             }
             None => (Core::new(self.core), None),

@@ -1,6 +1,7 @@
 //! A data directory goes from zk-mini to Apache ZooKeeper and back: nodes, stats, lists, counters, sessions.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use integration_tests::ensemble::RealZooKeeper;
@@ -21,6 +22,7 @@ async fn apache_zookeeper_goes_on_from_a_killed_zk_mini() {
     zk.process.wait();
 
     let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    assert_eq!(digest_mismatches(&real), 0, "it counts where its tree is not the one of our digests");
     assert_goes_on(&real.connect_string(), &owner, &before).await;
 }
 
@@ -30,14 +32,25 @@ async fn zk_mini_goes_on_from_a_killed_apache_zookeeper() {
     let (owner, before) = fill(&real.connect_string()).await;
     real.kill(0);
 
+    let recovery = zk_mini::storage::recover(&real.data_dir(0), None).unwrap();
+    assert_eq!(recovery.verified, Some(true), "our tree has the digest of its tree");
     let zk = serve(&real.data_dir(0));
     assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_a_compressed_snapshot() {
-    let gzip = "-Dzookeeper.snapshot.compression.method=gz";
-    let mut real = RealZooKeeper::builder().jvm_option(gzip).start().unwrap();
+async fn zk_mini_goes_on_from_a_snapshot_compressed_with_gzip() {
+    goes_on_from_a_compressed_snapshot("gz").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zk_mini_goes_on_from_a_snapshot_compressed_with_snappy() {
+    goes_on_from_a_compressed_snapshot("snappy").await;
+}
+
+async fn goes_on_from_a_compressed_snapshot(method: &str) {
+    let option = format!("-Dzookeeper.snapshot.compression.method={method}");
+    let mut real = RealZooKeeper::builder().jvm_option(&option).start().unwrap();
     let (owner, before) = fill(&real.connect_string()).await;
     // It writes a snapshot when it starts; then the logs can go.
     real.kill(0);
@@ -57,6 +70,15 @@ fn serve(dir: &Path) -> ServeProcess {
     let dir = dir.to_str().unwrap();
     let args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--max-session-timeout-ms", "60000"];
     ServeProcess::with_args(&args)
+}
+
+fn digest_mismatches(real: &RealZooKeeper) -> u64 {
+    let mut stream = std::net::TcpStream::connect(real.connect_string()).unwrap();
+    stream.write_all(b"mntr").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let count = answer.lines().find_map(|line| line.strip_prefix("zk_digest_mismatches_count\t"));
+    count.unwrap_or_else(|| panic!("no such count: {answer}")).parse().unwrap()
 }
 
 type Nodes = Vec<(String, Vec<u8>, Stat, Vec<Acl>)>;

@@ -26,7 +26,8 @@ pub(super) struct DumpArgs {
 /// Reads all that a start would read, and says what it would find. The
 /// directory may be of Apache ZooKeeper, and is left as it is. Status 0: a
 /// server starts on it with nothing lost; 1: it does not, and why; 2: it does,
-/// but passes over a damaged snapshot.
+/// but passes over a damaged snapshot, or comes to another state than the one
+/// whose digest is in the log.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct FsckArgs {
@@ -65,7 +66,8 @@ pub(super) fn dump(args: &DumpArgs) -> Result<ExitCode, CliError> {
 pub(super) fn fsck(args: &FsckArgs) -> Result<ExitCode, CliError> {
     let recovery = args.dirs.recover()?;
     print(|out| report(&recovery, &recovery.core, out))?;
-    Ok(if recovery.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) })
+    let sound = recovery.damaged.is_empty() && recovery.verified != Some(false);
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
 fn report(recovery: &Recovery, core: &Core, out: &mut dyn Write) -> io::Result<()> {
@@ -83,6 +85,9 @@ fn report(recovery: &Recovery, core: &Core, out: &mut dyn Write) -> io::Result<(
             "half-written end, which the next start cuts off: {} from byte {offset}, {bytes} bytes",
             file.display()
         )?;
+    }
+    if recovery.verified == Some(false) {
+        writeln!(out, "the digest in the log is not that of the state")?;
     }
     let (nodes, sessions) = (core.node_count(), core.session_count());
     writeln!(out, "state: zxid {}, {nodes} nodes, {sessions} sessions", core.last_zxid())

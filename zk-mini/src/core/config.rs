@@ -64,6 +64,8 @@ pub struct Config {
     /// The longest reply to a `multiRead`, in bytes with its length. It is the one request that can ask for the same
     /// megabyte as often as it likes; a longer reply is not written, the request fails with `MARSHALLING_ERROR`.
     pub max_multi_read: usize,
+    /// Whether the tree's digest is kept: a checksum over all nodes, which goes into logs and snapshots.
+    pub digests: bool,
 }
 
 impl Config {
@@ -90,6 +92,7 @@ impl Default for Config {
             reconfig_enabled: false,
             container_check_interval: Millis(60_000),
             max_multi_read: 48 << 20,
+            digests: false,
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Image {
     pub sessions: Vec<(SessionId, Millis)>,
     /// All nodes, parents before their children.
     pub nodes: Vec<ImageNode>,
+    /// The digest of the tree, if the server keeps one.
+    pub digest: Option<u64>,
 }
 
 /// A node of an [`Image`].
@@ -55,7 +57,8 @@ impl Core {
     pub fn image(&self) -> Image {
         let mut nodes = Vec::with_capacity(self.tree.len());
         self.tree.each(|path, node| nodes.push(ImageNode::of(path, node)));
-        Image { last_zxid: self.last_zxid, sessions: self.sessions.timeouts(), nodes }
+        let (last_zxid, sessions, digest) = (self.last_zxid, self.sessions.timeouts(), self.digest());
+        Image { last_zxid, sessions, nodes, digest }
     }
 
     /// A server that goes on from an image: hand in the transactions after it with [`replay`](Self::replay), then
@@ -72,6 +75,12 @@ impl Core {
             core.sessions.create(id, timeout, now.mono);
         }
         core
+    }
+
+    /// The digest of the tree, if the server keeps one: Apache ZooKeeper's, version 2.
+    #[must_use]
+    pub fn digest(&self) -> Option<u64> {
+        self.tree.digest()
     }
 
     /// Ends what a restored state has of sessions that are not in it. A snapshot of Apache ZooKeeper, taken while the

@@ -31,6 +31,7 @@ mod reap;
 mod request;
 mod session;
 mod tree;
+mod tree_digest;
 mod txn;
 mod watch;
 mod watch_request;
@@ -109,7 +110,7 @@ impl Core {
         let rules = config.compat.rules();
         Self {
             rules,
-            tree: Tree::new(),
+            tree: Tree::new(config.digests),
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up),
             conns: HashMap::new(),
@@ -212,9 +213,10 @@ impl Core {
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;
-        let txn = Txn { zxid, time: now.wall, session, xid, change };
+        let mut txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
         self.effects.clear();
         apply(&mut self.tree, &mut self.sessions, &txn, now.mono, &mut self.effects);
+        txn.digest = self.tree.digest();
         self.last_zxid = zxid;
         self.outbox.persist(txn);
         let mut events = std::mem::take(&mut self.effects.events);

@@ -9,6 +9,7 @@ use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, UnixMillis, Version,
 use super::acl::AclTable;
 use super::node::Node;
 use super::quota::{Quotas, signed};
+use super::tree_digest::TreeDigest;
 use super::txn::{CreateNode, NodeKind};
 
 /// Nodes that are always there, and that cannot be deleted.
@@ -33,12 +34,13 @@ pub(super) struct Tree {
     /// Containers and nodes with a time to live.
     reapable: BTreeSet<ByteString>,
     data_size: usize,
+    digest: TreeDigest,
     pub(super) quotas: Quotas,
 }
 
 impl Tree {
     /// Just the system nodes, with the odd stats that they have in ZooKeeper.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(digests: bool) -> Self {
         let mut tree = Self {
             nodes: HashMap::new(),
             acls: AclTable::default(),
@@ -46,6 +48,7 @@ impl Tree {
             ephemeral_count: 0,
             reapable: BTreeSet::new(),
             data_size: 0,
+            digest: TreeDigest::new(digests),
             quotas: Quotas::default(),
         };
         let everything: Arc<[Acl]> = [Acl::open()].into();
@@ -89,6 +92,11 @@ impl Tree {
         self.data_size
     }
 
+    /// The sum over all nodes, if it is kept.
+    pub(super) fn digest(&self) -> Option<u64> {
+        self.digest.get()
+    }
+
     /// The ephemeral nodes of a session, sorted.
     pub(super) fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = &ByteString> {
         self.ephemerals.get(&session).into_iter().flatten()
@@ -122,8 +130,10 @@ impl Tree {
         let Some(parent) = self.nodes.get_mut(parent_path) else { return };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
         if new.parent_cversion > parent.created_children {
+            self.digest.remove(parent_path, parent);
             parent.created_children = new.parent_cversion;
             parent.pzxid = zxid;
+            self.digest.add(parent_path, parent);
         }
         let parent_acl = Arc::clone(&parent.acl);
         if self.nodes.contains_key(&new.path) {
@@ -145,6 +155,7 @@ impl Tree {
     pub(super) fn delete(&mut self, path: &str, zxid: Zxid, events: &mut Vec<Event>) {
         let Some((path, node)) = self.nodes.remove_entry(path) else { return };
         self.data_size -= path.len() + node.data_len();
+        self.digest.remove(&path, &node);
         self.acls.release(&node.acl);
         match node.kind {
             NodeKind::Persistent => {}
@@ -157,7 +168,9 @@ impl Tree {
         let Some((parent_path, name)) = path::split(&path) else { return };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return };
         parent.children.remove(name);
+        self.digest.remove(parent_path, parent);
         parent.pzxid = parent.pzxid.max(zxid);
+        self.digest.add(parent_path, parent);
         let acl = Arc::clone(&parent.acl);
         self.quota_deleted(&path, node.data.as_ref().map_or(0, Bytes::len));
         events.push(Event { kind: EventType::NODE_CHILDREN_CHANGED, path: parent_name(&path), acl });
@@ -176,10 +189,12 @@ impl Tree {
         let Some(node) = self.nodes.get_mut(path) else { return };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_size = self.data_size - old + new;
+        self.digest.remove(path, node);
         node.data = data;
         node.version = version;
         node.mzxid = zxid;
         node.mtime = time;
+        self.digest.add(path, node);
         let acl = Arc::clone(&node.acl);
         if old != new {
             self.quota_changed(path, signed(new) - signed(old), 0);
@@ -202,6 +217,7 @@ impl Tree {
     pub(super) fn restore(&mut self, path: ByteString, mut node: Node) {
         if let Some(present) = self.nodes.remove(&path) {
             self.data_size -= path.len() + present.data_len();
+            self.digest.remove(&path, &present);
             self.acls.release(&present.acl);
             node.children = present.children;
         } else if path::split(&path).is_none_or(|(parent, _)| !self.nodes.contains_key(parent)) {
@@ -228,13 +244,16 @@ impl Tree {
     pub(super) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) {
         let Some(node) = self.nodes.get_mut(path) else { return };
         let old = std::mem::replace(&mut node.acl, self.acls.acquire(acl));
+        self.digest.remove(path, node);
         node.aversion = version;
+        self.digest.add(path, node);
         self.acls.release(&old);
     }
 
     /// Puts a node in its place: into the map, its parent's children and the indexes.
     fn insert(&mut self, path: ByteString, node: Node) {
         self.data_size += path.len() + node.data_len();
+        self.digest.add(&path, &node);
         match node.kind {
             NodeKind::Persistent => {}
             NodeKind::Ephemeral(session) => {

@@ -19,6 +19,8 @@ pub struct Txn {
     pub xid: Xid,
     /// What changes.
     pub change: Change,
+    /// The digest of the tree after it, if the server keeps one.
+    pub digest: Option<u64>,
 }
 
 /// What a transaction changes.
@@ -96,4 +98,33 @@ pub enum NodeKind {
     Container,
     /// It goes when it has not changed and had no children for so long.
     Ttl(Millis),
+}
+
+/// The owner of a container, and what the owner of a node with a time to live begins with.
+const CONTAINER: i64 = i64::MIN;
+const TTL: u64 = 0xFF00_0000_0000_0000;
+const MAX_TTL: u64 = 0x00FF_FFFF_FFFF;
+
+impl NodeKind {
+    /// The number that stands for it in what is stored: ZooKeeper's `ephemeralOwner`.
+    #[must_use]
+    pub fn owner(self) -> i64 {
+        match self {
+            Self::Persistent => 0,
+            Self::Ephemeral(session) => session.0,
+            Self::Container => CONTAINER,
+            Self::Ttl(ttl) => (TTL | ttl.0.min(MAX_TTL)).cast_signed(),
+        }
+    }
+
+    /// What a stored number stands for.
+    #[must_use]
+    pub fn of_owner(owner: i64) -> Self {
+        match owner {
+            0 => Self::Persistent,
+            CONTAINER => Self::Container,
+            owner if owner.cast_unsigned() & TTL == TTL => Self::Ttl(Millis(owner.cast_unsigned() & MAX_TTL)),
+            owner => Self::Ephemeral(SessionId(owner)),
+        }
+    }
 }

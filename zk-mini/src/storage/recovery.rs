@@ -25,6 +25,8 @@ pub struct Recovery {
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Snapshots that were passed over, with what is wrong with them.
     pub damaged: Vec<StorageError>,
+    /// Whether the state is the one that its writer had, by the digest that it left; `None` if it left none.
+    pub verified: Option<bool>,
 }
 
 /// Reads a data directory and changes nothing, whether or not a server runs on it.
@@ -33,7 +35,7 @@ pub struct Recovery {
 /// [`StorageError`] if the state cannot be told from the files.
 pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
-    recover_files(&files, None, Config::default(), Now::default())
+    recover_files(&files, None, Config { digests: true, ..Config::default() }, Now::default())
 }
 
 /// As [`recover`]. Of the log that is `open`, so many bytes are read; the sessions begin their timeouts at `now`.
@@ -67,8 +69,16 @@ pub(super) fn recover_files(
     }
     let (image, snapshot) = image.map_or((Image::default(), None), |(image, file)| (image, Some(file)));
     let from = logs.iter().rposition(|(first, _)| *first <= image.last_zxid.next());
-    let mut recovery =
-        Recovery { core: Core::restore(config, now, image), snapshot, replayed: 0, torn: None, damaged };
+    let mut recovery = Recovery {
+        core: Core::restore(config, now, image),
+        snapshot,
+        replayed: 0,
+        torn: None,
+        damaged,
+        verified: None,
+    };
+    // What a server writes while it serves has its digest for the end only.
+    let mut digest = None;
     let mut rest = logs[from.unwrap_or(0)..].iter().peekable();
     while let Some((first, file)) = rest.next() {
         let last = recovery.core.last_zxid();
@@ -80,12 +90,18 @@ pub(super) fn recover_files(
         let tail = log::read(disk, file, limit, |txn| {
             *replayed += u64::from(txn.zxid > core.last_zxid());
             core.replay(now, &txn);
+            digest = txn.digest;
         })?;
         let Tail::Torn { offset, bytes } = tail else { continue };
         // Apache ZooKeeper leaves such an end where it is, and goes on with the next number in the next log.
         if rest.peek().is_none() {
             recovery.torn = Some((file.clone(), offset, bytes));
         }
+    }
+    recovery.verified = digest.map(|digest| Some(digest) == recovery.core.digest());
+    if recovery.verified == Some(false) {
+        let zxid = recovery.core.last_zxid();
+        tracing::warn!(%zxid, "the digest in the log is not that of the state: something has been lost or changed");
     }
     recovery.core.recovered();
     Ok(recovery)

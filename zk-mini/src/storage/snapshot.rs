@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adler2::Adler32;
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use flate2::bufread::GzDecoder;
 use zk_wire::{
-    Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, Version, Zxid,
+    Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, TreeDigest,
+    Version, Zxid, ZxidDigest,
 };
 
 use super::disk::{Disk, DiskFile};
@@ -23,11 +24,6 @@ const FORMAT: i32 = 2;
 
 /// The number that stands for the open list without being in the table.
 const OPEN: i64 = -1;
-
-/// The owner of a container, and what the owner of a node with a time to live begins with.
-const CONTAINER: i64 = i64::MIN;
-const TTL: u64 = 0xFF00_0000_0000_0000;
-const MAX_TTL: u64 = 0x00FF_FFFF_FFFF;
 
 /// How much is encoded before it is written.
 const CHUNK: usize = 1 << 20;
@@ -52,10 +48,13 @@ pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<(
         }
     }
     "/".encode(&mut sealed.buffer);
-    sealed.flush()?;
-    i64::from(sealed.sum.checksum()).encode(&mut sealed.buffer);
-    "/".encode(&mut sealed.buffer);
-    sealed.flush()?;
+    sealed.seal()?;
+    // After the seal, and sealed again: releases before 3.6 do not read on.
+    if let Some(digest) = image.digest {
+        let zxid = image.last_zxid;
+        ZxidDigest { zxid, digest: TreeDigest::new(digest) }.encode(&mut sealed.buffer);
+        sealed.seal()?;
+    }
     sealed.file.sync()?;
     disk.rename(&unfinished, file)
 }
@@ -86,13 +85,30 @@ fn content(disk: &dyn Disk, file: &Path) -> io::Result<Bytes> {
             GzDecoder::new(&raw[..]).read_to_end(&mut content)?;
             Ok(content.into())
         }
-        Some("snappy") => {
-            let advice =
-                "compressed with snappy, which is not read here: let ZooKeeper write it with gz or without";
-            Err(io::Error::new(io::ErrorKind::Unsupported, advice))
-        }
+        Some("snappy") => unsnap(raw.into()),
         _ => Ok(raw.into()),
     }
+}
+
+/// What `SnappyOutputStream` of snappy-java has written: a header, then blocks, each with its length in front.
+fn unsnap(mut raw: Bytes) -> io::Result<Bytes> {
+    const MAGIC: &[u8] = b"\x82SNAPPY\0";
+    const VERSIONS: usize = 8;
+    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
+    if !raw.starts_with(MAGIC) || raw.len() < MAGIC.len() + VERSIONS {
+        return Err(invalid("not compressed with snappy".into()));
+    }
+    raw.advance(MAGIC.len() + VERSIONS);
+    let mut content = Vec::new();
+    while raw.has_remaining() {
+        let len = raw.try_get_u32().ok().and_then(|len| usize::try_from(len).ok());
+        let Some(len) = len.filter(|len| *len <= raw.len()) else {
+            return Err(invalid("it ends in a compressed block".into()));
+        };
+        let block = snap::raw::Decoder::new().decompress_vec(&raw.split_to(len));
+        content.extend(block.map_err(|error| invalid(error.to_string()))?);
+    }
+    Ok(content.into())
 }
 
 fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {
@@ -125,12 +141,6 @@ fn encode_node(node: &ImageNode, list: i64, out: &mut BytesMut) {
     path.encode(out);
     node.data.encode(out);
     list.encode(out);
-    let ephemeral_owner = match node.kind {
-        NodeKind::Persistent => 0,
-        NodeKind::Ephemeral(session) => session.0,
-        NodeKind::Container => CONTAINER,
-        NodeKind::Ttl(ttl) => (TTL | ttl.0.min(MAX_TTL)).cast_signed(),
-    };
     StatPersisted {
         czxid: node.czxid,
         mzxid: node.mzxid,
@@ -139,7 +149,7 @@ fn encode_node(node: &ImageNode, list: i64, out: &mut BytesMut) {
         version: node.version,
         cversion: Version(node.created_children),
         aversion: node.aversion,
-        ephemeral_owner,
+        ephemeral_owner: node.kind.owner(),
         pzxid: node.pzxid,
     }
     .encode(out);
@@ -154,17 +164,11 @@ fn decode_node(
     let data: Option<Bytes> = Decode::decode(input, "data")?;
     let list = i64::decode(input, "list of a node")?;
     let stat = StatPersisted::decode(input, "stat")?;
-    let kind = match stat.ephemeral_owner {
-        0 => NodeKind::Persistent,
-        CONTAINER => NodeKind::Container,
-        owner if owner.cast_unsigned() & TTL == TTL => NodeKind::Ttl(Millis(owner.cast_unsigned() & MAX_TTL)),
-        owner => NodeKind::Ephemeral(SessionId(owner)),
-    };
     Ok(ImageNode {
         path: if path.is_empty() { ByteString::from_static("/") } else { ByteString::from(&**path) },
         data: data.as_deref().map(Bytes::copy_from_slice),
         acl: lists.get(&list).map_or_else(|| Arc::from([]), Arc::clone),
-        kind,
+        kind: NodeKind::of_owner(stat.ephemeral_owner),
         czxid: stat.czxid,
         mzxid: stat.mzxid,
         pzxid: stat.pzxid,
@@ -219,6 +223,14 @@ struct Sealed {
 impl Sealed {
     fn new(file: Box<dyn DiskFile>) -> Self {
         Self { file, written: 0, sum: Adler32::new(), buffer: BytesMut::new() }
+    }
+
+    /// Writes the sum of all that is before.
+    fn seal(&mut self) -> io::Result<()> {
+        self.flush()?;
+        i64::from(self.sum.checksum()).encode(&mut self.buffer);
+        "/".encode(&mut self.buffer);
+        self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -6,24 +6,36 @@ use bytes::{Buf, Bytes, BytesMut};
 use zk_wire::{
     Acl, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTtlTxn, CreateTxn,
     Decode, DecodeError, DeleteTxn, Encode, ErrorCode, ErrorTxn, Millis, MultiTxn, OpCode, SessionId,
-    SetAclTxn, SetDataTxn, SubTxn, TxnHeader, Version,
+    SetAclTxn, SetDataTxn, SubTxn, TreeDigest, TxnHeader, Version,
 };
 
 use crate::core::{Change, CreateNode, NodeKind, Txn};
 
-/// Appends a transaction. The digest of the tree that a release from 3.6 on may put behind it is left out, as those
-/// before it do.
+/// Appends a transaction, and the digest of the tree after it, which releases from 3.6 on read.
 pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
     let op = op_of(&txn.change);
     TxnHeader { session: txn.session, xid: txn.xid, zxid: txn.zxid, time: txn.time, op }.encode(out);
     encode_change(&txn.change, out);
+    if let Some(digest) = txn.digest {
+        TreeDigest::new(digest).encode(out);
+    }
 }
 
-/// Reads a transaction. What follows it, such as a digest, is not looked at.
+/// Reads a transaction.
 pub(super) fn decode(mut input: Bytes) -> Result<Txn, DecodeError> {
     let header = TxnHeader::decode(&mut input, "TxnHeader")?;
-    let change = decode_change(header.op, header.session, &mut input)?;
-    Ok(Txn { zxid: header.zxid, time: header.time, session: header.session, xid: header.xid, change })
+    let change = match header.op {
+        // The record is missing in logs of releases before 3.6, or if that is configured; nobody needs it, since the
+        // nodes are known. A digest alone is no record: as one it would name two nodes, and end before the second.
+        OpCode::CLOSE_SESSION if [0, TreeDigest::LEN].contains(&input.remaining()) => {
+            Change::CloseSession { ephemerals: Vec::new() }
+        }
+        op => decode_change(op, header.session, &mut input)?,
+    };
+    // Releases before 3.6 write none.
+    let digest = TreeDigest::decode(&mut input, "digest").ok().and_then(TreeDigest::known);
+    let TxnHeader { zxid, time, session, xid, .. } = header;
+    Ok(Txn { zxid, time, session, xid, change, digest })
 }
 
 fn op_of(change: &Change) -> OpCode {
@@ -96,8 +108,6 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
             let CreateSessionTxn { timeout } = Decode::decode(input, WHAT)?;
             Change::CreateSession { timeout: millis(timeout.into()) }
         }
-        // The record is missing in logs of releases before 3.6; nobody needs it, since the nodes are known.
-        OpCode::CLOSE_SESSION if !input.has_remaining() => Change::CloseSession { ephemerals: Vec::new() },
         OpCode::CLOSE_SESSION => {
             let CloseSessionTxn { paths_to_delete } = Decode::decode(input, WHAT)?;
             Change::CloseSession { ephemerals: paths_to_delete }
@@ -177,8 +187,12 @@ mod tests {
         Change::Create(CreateNode { path: "/a".into(), data, acl, kind, parent_cversion: 3 })
     }
 
+    fn txn(change: Change, digest: Option<u64>) -> Txn {
+        Txn { zxid: Zxid(5), time: UnixMillis(6), session: SessionId(7), xid: Xid(8), change, digest }
+    }
+
     fn again(change: Change) -> Result<Txn, DecodeError> {
-        let txn = Txn { zxid: Zxid(5), time: UnixMillis(6), session: SessionId(7), xid: Xid(8), change };
+        let txn = txn(change, Some(0xFEDC_BA98_7654_3210));
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
         let decoded = decode(bytes.freeze())?;
@@ -214,8 +228,7 @@ mod tests {
     fn a_refused_multi_does_nothing_even_if_it_says_what_it_would_have_done() -> Result<(), DecodeError> {
         let refused =
             Change::Multi(vec![node(NodeKind::Persistent, None), Change::Error(ErrorCode::NO_NODE)]);
-        let txn =
-            Txn { zxid: Zxid(5), time: UnixMillis(6), session: SessionId(7), xid: Xid(8), change: refused };
+        let txn = txn(refused, None);
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
         let expected = Change::Multi(vec![Change::Error(ErrorCode::OK), Change::Error(ErrorCode::NO_NODE)]);
@@ -224,12 +237,26 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_transaction_is_not_looked_at() -> Result<(), DecodeError> {
-        let change = Change::Delete { path: "/a".into() };
-        let txn = Txn { zxid: Zxid(5), time: UnixMillis(6), session: SessionId(7), xid: Xid(8), change };
+    fn a_closed_session_is_known_with_or_without_its_record_and_a_digest() -> Result<(), DecodeError> {
+        for digest in [None, Some(7)] {
+            let txn = txn(Change::CloseSession { ephemerals: Vec::new() }, digest);
+            let mut bytes = BytesMut::new();
+            encode(&txn, &mut bytes);
+            let whole = bytes.freeze();
+            assert_eq!(decode(whole.clone())?, txn);
+            // The header has 32 bytes, the record of no node 4.
+            let without = [&whole[..32], &whole[36..]].concat();
+            assert_eq!(decode(without.into())?, txn);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_digest_of_another_version_is_not_looked_at() -> Result<(), DecodeError> {
+        let txn = txn(Change::Delete { path: "/a".into() }, None);
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
-        bytes.extend_from_slice(b"digest");
+        bytes.extend_from_slice(&[0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9]);
         assert_eq!(decode(bytes.freeze())?, txn);
         Ok(())
     }

@@ -135,12 +135,17 @@ impl Reference {
 
     /// The state after the transaction of this number.
     fn state_at(&self, zxid: i64) -> Image {
-        let mut core = Core::restore(Config::default(), Now::default(), self.start.clone());
+        let mut core = Core::restore(config(), Now::default(), self.start.clone());
         for txn in self.txns.iter().filter(|txn| txn.zxid.0 <= zxid) {
             core.replay(Now::default(), txn);
         }
         core.image()
     }
+}
+
+/// As the server's.
+fn config() -> Config {
+    Config { digests: true, ..Config::default() }
 }
 
 fn at(mono: u64) -> Now {
@@ -275,7 +280,7 @@ fn survives(seed: u64, sync: SyncMode, lives: &[Life]) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let disk = SimulatedDisk::new(seed);
-    let mut reference = Reference::new(Core::new(Config::default()));
+    let mut reference = Reference::new(Core::new(config()));
     let mut names = HashSet::new();
     let mut served = false;
     for life in lives {
@@ -293,6 +298,7 @@ fn survives(seed: u64, sync: SyncMode, lives: &[Life]) {
         let state = recovery.core.image();
         assert!(Some(zxid) >= acknowledged, "{zxid} of {acknowledged:?} is left");
         assert_eq!(state, reference.state_at(zxid));
+        assert_ne!(recovery.verified, Some(false), "the digest in the log is another");
         for node in &state.nodes {
             if let NodeKind::Ephemeral(owner) = node.kind {
                 assert!(state.sessions.iter().any(|(id, _)| *id == owner), "{} has no session", node.path);

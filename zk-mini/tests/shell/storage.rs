@@ -112,12 +112,13 @@ async fn a_torn_end_is_cut_off_and_the_log_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), 3).await.stop().await;
     let whole = fs::read(log(dir.path())).unwrap();
-    // In the middle of "anyone", and as a file that had been extended.
-    let mut torn = whole[..whole.len() - 7].to_vec();
+    // In the middle of "anyone", before flags, counter, digest and mark; and as a file that had been extended.
+    let behind = 3 + 1 + 4 + 12 + 1;
+    let mut torn = whole[..whole.len() - behind].to_vec();
     torn.resize(1_000, 0);
     fs::write(log(dir.path()), torn).unwrap();
     let (file, offset, bytes) = recover(dir.path(), None).unwrap().torn.unwrap();
-    assert_eq!((file, offset + bytes), (log(dir.path()), whole.len() as u64 - 7));
+    assert_eq!((file, offset + bytes), (log(dir.path()), (whole.len() - behind) as u64));
 
     let zk = with_nodes(dir.path(), 1).await;
     assert_eq!(fs::metadata(log(dir.path())).unwrap().len(), offset);

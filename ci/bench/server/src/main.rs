@@ -27,6 +27,9 @@ struct Cli {
     /// A server: NAME=COMMAND, where {port} in the command stands for the port to listen on.
     #[arg(long = "server", required = true, value_name = "NAME=COMMAND")]
     servers: Vec<Spec>,
+    /// A program that answers everything alike, and so sends no events and ends no sessions: the limit.
+    #[arg(long = "null", value_name = "NAME=COMMAND")]
+    null: Option<Spec>,
     /// Only these workloads and scenarios: every one whose name contains one of the words.
     #[arg(long = "only", value_name = "WORD")]
     only: Vec<String>,
@@ -49,13 +52,13 @@ async fn main() -> io::Result<()> {
     let cli = Cli::parse();
     let mut report = Report::default();
     for round in 0..cli.rounds {
-        for spec in &cli.servers {
+        for spec in cli.servers.iter().chain(&cli.null) {
             if let Err(error) = measure(&cli, spec, round, &mut report).await {
                 return Err(io::Error::other(format!("{}: {error}", spec.name)));
             }
         }
     }
-    let names: Vec<_> = cli.servers.iter().map(|spec| spec.name.as_str()).collect();
+    let names: Vec<_> = cli.servers.iter().chain(&cli.null).map(|spec| spec.name.as_str()).collect();
     println!("\n{}", report.table(&names));
     Ok(())
 }
@@ -92,10 +95,11 @@ async fn measure(cli: &Cli, spec: &Spec, round: usize, report: &mut Report) -> i
     if cli.wants("session storm") {
         add("session storm", scenario::session_storm(&server, Duration::from_secs_f64(cli.seconds)).await?);
     }
-    if cli.wants("watch fan-out") {
+    let is_null = cli.null.as_ref().is_some_and(|null| null.name == spec.name);
+    if cli.wants("watch fan-out") && !is_null {
         add("watch fan-out", scenario::watch_fan_out(&server, &run, 1000).await?);
     }
-    if cli.wants("expiry burst") {
+    if cli.wants("expiry burst") && !is_null {
         add("expiry burst", scenario::expiry_burst(&server, &run, 1000).await?);
     }
     for sessions in [1000, 10_000] {

@@ -136,7 +136,7 @@ impl SimulatedDisk {
     /// [`StorageError`] if the state cannot be told from the files.
     pub fn recover(&self, dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
         let files = Files::new(Arc::new(self.clone()), dir, log_dir);
-        recovery::recover_files(&files, None, Config::default(), Now::default())
+        recovery::recover_files(&files, None, Config { digests: true, ..Config::default() }, Now::default())
     }
 
     fn lock_state(&self) -> MutexGuard<'_, State> {

@@ -37,6 +37,24 @@ records! {
         op: OpCode,
     }
 
+    /// What may stand behind a transaction: the digest of the tree after it.
+    #[derive(Copy)]
+    TreeDigest {
+        /// How it is made: [`TreeDigest::VERSION`], or another way.
+        version: i32,
+        /// The digest.
+        digest: i64,
+    }
+
+    /// What may stand behind a snapshot.
+    #[derive(Copy)]
+    ZxidDigest {
+        /// The last transaction that is in the snapshot.
+        zxid: Zxid,
+        /// The digest of the tree after it.
+        digest: TreeDigest,
+    }
+
     /// A session begins.
     #[derive(Copy)]
     CreateSessionTxn {
@@ -166,5 +184,24 @@ records! {
         ephemeral_owner: i64,
         /// The transaction that created or deleted a child last.
         pzxid: Zxid,
+    }
+}
+impl TreeDigest {
+    /// The way of making it that is known here.
+    pub const VERSION: i32 = 2;
+
+    /// How many bytes it takes.
+    pub const LEN: usize = 12;
+
+    /// A digest that was made in the known way.
+    #[must_use]
+    pub fn new(digest: u64) -> Self {
+        Self { version: Self::VERSION, digest: digest.cast_signed() }
+    }
+
+    /// The digest, if it was made in the known way.
+    #[must_use]
+    pub fn known(self) -> Option<u64> {
+        (self.version == Self::VERSION).then_some(self.digest.cast_unsigned())
     }
 }
