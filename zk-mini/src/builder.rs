@@ -18,7 +18,7 @@ use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::server::ZkMini;
-use crate::storage::{Disk, Settings, SimulatedDisk, Store, SyncMode, SystemDisk};
+use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 
 /// How a server is to be. The defaults are Apache ZooKeeper's, on a free port of 127.0.0.1.
 ///
@@ -46,12 +46,7 @@ pub struct Builder {
     limits: Limits,
     words: Words,
     data_dir: Option<PathBuf>,
-    data_log_dir: Option<PathBuf>,
-    sync: SyncMode,
-    retain: Option<usize>,
-    snap_count: u64,
-    pre_alloc_size: u64,
-    disk: Arc<dyn Disk>,
+    storage: Settings,
 }
 
 impl Builder {
@@ -64,12 +59,7 @@ impl Builder {
             limits: Limits::default(),
             words: Words::default(),
             data_dir: None,
-            data_log_dir: None,
-            sync: SyncMode::default(),
-            retain: None,
-            snap_count: 100_000,
-            pre_alloc_size: 64 << 20,
-            disk: Arc::new(SystemDisk),
+            storage: Settings::default(),
         }
     }
 
@@ -200,39 +190,39 @@ impl Builder {
 
     /// `dataLogDir`, where the transaction logs are, if not beside the snapshots in [`data_dir`](Self::data_dir).
     pub fn data_log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
-        self.data_log_dir = Some(dir.into());
+        self.storage.log_dir = Some(dir.into());
         self
     }
 
     /// When a write counts as kept, and is answered: [`SyncMode::Group`] unless set. Without a
     /// [`data_dir`](Self::data_dir) it has no effect.
     pub fn sync(mut self, sync: SyncMode) -> Self {
-        self.sync = sync;
+        self.storage.sync = sync;
         self
     }
 
     /// `autopurge.snapRetainCount`, how many snapshots are kept, with the logs behind them; the others are deleted when
     /// a new one has been written. All unless set.
     pub fn retain_snapshots(mut self, count: NonZeroUsize) -> Self {
-        self.retain = Some(count.get());
+        self.storage.retain = Some(count.get());
         self
     }
 
     /// `snapCount`, after how many transactions the next snapshot is written and the next log begun: 100,000 unless set.
     pub fn snap_count(mut self, transactions: NonZeroU64) -> Self {
-        self.snap_count = transactions.get();
+        self.storage.snap_count = transactions.get();
         self
     }
 
     /// `preAllocSize`, how much a log grows at a time, in bytes: 64 MiB unless set. It is not written until it is used.
     pub fn pre_alloc_size(mut self, bytes: NonZeroU64) -> Self {
-        self.pre_alloc_size = bytes.get();
+        self.storage.pre_alloc_size = bytes.get();
         self
     }
 
     /// Has the [`data_dir`](Self::data_dir) on this disk, which fails when a test says so.
     pub fn disk(mut self, disk: &SimulatedDisk) -> Self {
-        self.disk = Arc::new(disk.clone());
+        self.storage.device = Device::Simulated(disk.clone());
         self
     }
 
@@ -261,12 +251,8 @@ impl Builder {
         let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let (core, store) = match self.data_dir {
             Some(dir) => {
-                let Self {
-                    data_log_dir: log_dir, sync, retain, snap_count, pre_alloc_size, disk, core, ..
-                } = self;
-                let config = Config { digests: true, ..core };
-                let settings = Settings { disk, dir, log_dir, sync, retain, snap_count, pre_alloc_size };
-                let (core, store) = Store::open(settings, config, clock.now())?;
+                let config = Config { digests: true, ..self.core };
+                let (core, store) = Store::open(&dir, self.storage, config, clock.now())?;
                 (core, Some(store))
             }
             None => (Core::new(self.core), None),

@@ -23,8 +23,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::core::{Config, Core, Image, Now, Txn};
-use disk::Lock;
-pub(crate) use disk::{Disk, SystemDisk};
+pub(crate) use disk::Device;
+use disk::{Disk, Lock};
 pub(crate) use files::Files;
 use log::{LogFile, MAX_UNSYNCED};
 
@@ -43,8 +43,7 @@ pub enum SyncMode {
 /// How a server keeps its state.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) dir: PathBuf,
+    pub(crate) device: Device,
     /// Where the logs are, if not with the snapshots.
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) sync: SyncMode,
@@ -54,6 +53,19 @@ pub(crate) struct Settings {
     pub(crate) snap_count: u64,
     /// Bytes that a log grows by at a time.
     pub(crate) pre_alloc_size: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            device: Device::System,
+            log_dir: None,
+            sync: SyncMode::default(),
+            retain: None,
+            snap_count: 100_000,
+            pre_alloc_size: 64 << 20,
+        }
+    }
 }
 
 /// A data directory that is being written. One owner at a time.
@@ -72,11 +84,16 @@ pub(crate) struct Store {
 
 impl Store {
     /// Opens a directory, or makes one, and brings back what it has; sessions begin their timeouts at `now`.
-    pub(crate) fn open(settings: Settings, config: Config, now: Now) -> Result<(Core, Self), StorageError> {
-        let Settings { disk, dir, log_dir, sync, retain, snap_count, pre_alloc_size } = settings;
-        let files = Files::new(disk, &dir, log_dir.as_deref());
+    pub(crate) fn open(
+        dir: &Path,
+        settings: Settings,
+        config: Config,
+        now: Now,
+    ) -> Result<(Core, Self), StorageError> {
+        let Settings { device, log_dir, sync, retain, snap_count, pre_alloc_size } = settings;
+        let files = Files::new(device.mount(), dir, log_dir.as_deref());
         files.create_dirs()?;
-        let lock = lock(&*files.disk, &dir)?;
+        let lock = lock(&*files.disk, dir)?;
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
         recovery.cut_tail(&files)?;
         let store = Self {

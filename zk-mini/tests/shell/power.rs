@@ -173,9 +173,12 @@ async fn live(disk: &SimulatedDisk, sync: SyncMode, life: &Life, reference: &mut
     disk.lose_power_after(life.changes);
     let builder =
         builder.sync(sync).pre_alloc_size(block).snap_count(count).retain_snapshots(2.try_into().unwrap());
-    let Ok(zk) = builder.start().await else {
-        assert!(disk.is_off());
-        return None;
+    let zk = match builder.start().await {
+        Ok(zk) => zk,
+        Err(error) => {
+            assert!(disk.is_off(), "{error}");
+            return None;
+        }
     };
     let mut clients = Vec::new();
     for _ in 0..CLIENTS {

@@ -4,11 +4,31 @@ mod simulated;
 mod system;
 
 pub use simulated::SimulatedDisk;
-pub(crate) use system::SystemDisk;
+pub(super) use system::SystemDisk;
 
 use std::fmt::Debug;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
+
+/// Where files are.
+#[derive(Clone, Debug)]
+pub(crate) enum Device {
+    /// On the machine's disks.
+    System,
+    /// In memory.
+    Simulated(SimulatedDisk),
+}
+
+impl Device {
+    /// As it is to be used from now on.
+    pub(crate) fn mount(&self) -> Arc<dyn Disk> {
+        match self {
+            Self::System => Arc::new(SystemDisk),
+            Self::Simulated(disk) => Arc::new(disk.mount()),
+        }
+    }
+}
 
 /// A file system. What has been written, and the names of files, are durable only once they have been synced.
 pub(crate) trait Disk: Debug + Send + Sync {

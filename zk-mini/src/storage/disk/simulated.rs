@@ -135,37 +135,21 @@ impl SimulatedDisk {
     /// # Errors
     /// [`StorageError`] if the state cannot be told from the files.
     pub fn recover(&self, dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
-        let files = Files::new(Arc::new(self.clone()), dir, log_dir);
+        let files = Files::new(Arc::new(self.mount()), dir, log_dir);
         recovery::recover_files(&files, None, Config { digests: true, ..Config::default() }, Now::default())
+    }
+
+    /// As those see it who use it until the power goes.
+    pub(crate) fn mount(&self) -> Mounted {
+        Mounted { disk: self.clone(), boot: self.lock_state().boots }
     }
 
     fn lock_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Makes a change, unless the power is gone.
-    fn change<T>(&self, make: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.lock_state();
-        state.live()?;
-        if state.read_only {
-            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
-        }
-        state.changes += 1;
-        let goes_off = state.power_left == Some(0);
-        state.power_left = state.power_left.and_then(|left| left.checked_sub(1));
-        state.off = goes_off;
-        // If it goes, a write may still leave its traces; a sync has not happened.
-        let made = make(&mut state);
-        drop(state);
-        made.and_then(|made| if goes_off { Err(no_power()) } else { Ok(made) })
-    }
 }
 
 impl State {
-    fn live(&self) -> io::Result<()> {
-        if self.off { Err(no_power()) } else { Ok(()) }
-    }
-
     fn find(&self, file: &Path) -> io::Result<usize> {
         self.names.get(file).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -248,11 +232,48 @@ fn apply(content: &mut Vec<u8>, change: &Change, mut kept: impl FnMut(usize) -> 
     }
 }
 
-impl Disk for SimulatedDisk {
+/// A disk since it last got its power.
+#[derive(Clone, Debug)]
+pub(crate) struct Mounted {
+    disk: SimulatedDisk,
+    boot: u64,
+}
+
+impl Mounted {
+    /// The disk, as long as it has had its power all the time.
+    fn live(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.disk.lock_state();
+        if state.off || state.boots != self.boot { Err(no_power()) } else { Ok(state) }
+    }
+
+    /// Makes a change, unless the power is gone.
+    fn change<T>(&self, make: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.live()?;
+        if state.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        state.changes += 1;
+        let goes_off = state.power_left == Some(0);
+        state.power_left = state.power_left.and_then(|left| left.checked_sub(1));
+        state.off = goes_off;
+        // If it goes, a write may still leave its traces; a sync has not happened.
+        let made = make(&mut state);
+        drop(state);
+        made.and_then(|made| if goes_off { Err(no_power()) } else { Ok(made) })
+    }
+
+    fn opened(&self, content: usize) -> Box<dyn DiskFile> {
+        Box::new(SimulatedFile { disk: self.clone(), content })
+    }
+}
+
+impl Disk for Mounted {
     fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        if dir.ancestors().all(|dir| self.lock_state().dirs.contains(dir)) {
+        let state = self.live()?;
+        if dir.ancestors().all(|dir| state.dirs.contains(dir)) {
             return Ok(());
         }
+        drop(state);
         self.change(|state| {
             state.dirs.extend(dir.ancestors().map(Path::to_path_buf));
             Ok(())
@@ -260,8 +281,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {
-        let state = self.lock_state();
-        state.live()?;
+        let state = self.live()?;
         if !state.dirs.contains(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -273,8 +293,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn read(&self, file: &Path) -> io::Result<Vec<u8>> {
-        let state = self.lock_state();
-        state.live()?;
+        let state = self.live()?;
         Ok(state.files[state.find(file)?].now.clone())
     }
 
@@ -296,14 +315,13 @@ impl Disk for SimulatedDisk {
                     content
                 }
             };
-            Ok(self.opened(content, state))
+            Ok(self.opened(content))
         })
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let state = self.lock_state();
-        state.live()?;
-        Ok(self.opened(state.find(file)?, &state))
+        let state = self.live()?;
+        Ok(self.opened(state.find(file)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -341,37 +359,34 @@ impl Disk for SimulatedDisk {
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         self.change(|state| {
             let is_free = state.locked.insert(file.into());
-            let lock = || SimulatedLock { disk: self.clone(), boot: state.boots, file: file.into() };
+            let lock = || SimulatedLock { disk: self.clone(), file: file.into() };
             Ok(is_free.then(|| Box::new(lock()) as _))
         })
-    }
-}
-
-impl SimulatedDisk {
-    fn opened(&self, content: usize, state: &State) -> Box<dyn DiskFile> {
-        Box::new(SimulatedFile { disk: self.clone(), boot: state.boots, content })
     }
 }
 
 impl State {
     /// Whether syncs work, and the power is on until their end.
     fn syncs(&self) -> io::Result<()> {
-        if self.failing_syncs { Err(io::Error::other("the disk does not sync")) } else { self.live() }
+        if self.failing_syncs {
+            Err(io::Error::other("the disk does not sync"))
+        } else if self.off {
+            Err(no_power())
+        } else {
+            Ok(())
+        }
     }
 }
 
 #[derive(Debug)]
 struct SimulatedFile {
-    disk: SimulatedDisk,
-    boot: u64,
+    disk: Mounted,
     content: usize,
 }
 
 impl SimulatedFile {
     fn change(&self, make: impl FnOnce(&mut State, usize) -> io::Result<()>) -> io::Result<()> {
-        self.disk.change(
-            |state| if state.boots == self.boot { make(state, self.content) } else { Err(no_power()) },
-        )
+        self.disk.change(|state| make(state, self.content))
     }
 }
 
@@ -404,8 +419,7 @@ impl DiskFile for SimulatedFile {
 
 #[derive(Debug)]
 struct SimulatedLock {
-    disk: SimulatedDisk,
-    boot: u64,
+    disk: Mounted,
     file: PathBuf,
 }
 
@@ -413,8 +427,8 @@ impl Lock for SimulatedLock {}
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {
-        let mut state = self.disk.lock_state();
-        if state.boots == self.boot {
+        // Without power there is nothing to unlock.
+        if let Ok(mut state) = self.disk.live() {
             state.locked.remove(&self.file);
         }
     }
