@@ -1,10 +1,10 @@
 //! Access control: identities, which ACL allows them what, and which ACLs may be set.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use bytes::Bytes;
+use foldhash::{HashMap, HashSet, HashSetExt};
 use zk_wire::{Acl, ByteString, Decode, DecodeError, ErrorCode, Perms};
 
 use super::Peer;

@@ -42,9 +42,8 @@ pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
 pub use io::{ConnId, Input, Now, Output, Peer};
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 
 use apply::{Effects, apply};

@@ -1,8 +1,9 @@
 //! Sessions, and when they end: in buckets at multiples of the tick, so that a ping costs nothing as long as
 //! the session stays in its bucket. Never early, at most one tick late, as ZooKeeper's `ExpiryQueue`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Millis, SessionId, UnixMillis};
 
 use super::ConnId;

@@ -1,9 +1,10 @@
 //! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, UnixMillis, Version, Zxid, path};
 
 use super::acl::AclTable;

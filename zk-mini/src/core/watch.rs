@@ -1,8 +1,9 @@
 //! Watches: which connection is to be told of what. Two tables, as in ZooKeeper: one for what happens to a
 //! node (exists and getData), one for what happens to its children.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
+use foldhash::{HashMap, HashSet};
 use zk_wire::{ByteString, EventType, path};
 
 use super::ConnId;

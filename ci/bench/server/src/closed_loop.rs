@@ -120,6 +120,7 @@ async fn closed_loop(
     }
 }
 
-fn new_histogram() -> Histogram<u64> {
+/// Nanoseconds up to a minute, to three digits.
+pub fn new_histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 60_000_000_000, 3).expect("constant bounds")
 }

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
+use crate::closed_loop::new_histogram;
 use crate::codec::{self, Frame};
 use crate::server::Server;
 use crate::session::Session;
@@ -67,7 +67,7 @@ pub async fn watch_fan_out(server: &Server, run: &str, watchers: usize) -> io::R
     tokio::task::yield_now().await;
     let begun = Instant::now();
     writer.call(|out| Frame::request(out, 0, codec::SET_DATA).set_data(&path, b"new").end()).await?;
-    let mut nanos = Histogram::<u64>::new(3).map_err(io::Error::other)?;
+    let mut nanos = new_histogram();
     let mut sessions = Vec::new();
     while let Some(event) = waiting.join_next().await {
         let (arrived, session) = event??;

@@ -8,9 +8,9 @@ mod item;
 mod multi;
 mod write;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use zk_wire::{Acl, ByteString, ErrorCode, SessionId, Version};
 
 pub(super) use create::CreateRequest;

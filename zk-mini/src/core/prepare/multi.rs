@@ -1,7 +1,6 @@
 //! The rules of multi: all or none, each operation on what the earlier ones made.
 
-use std::collections::HashMap;
-
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::{ErrorCode, OpCode};
 
 use super::{CreateRequest, Item, Prepare, Unreadable};
