@@ -173,7 +173,7 @@ impl Builder {
     }
 
     /// How many bytes may wait for a peer that does not read: 64 MiB unless set. At a quarter of it the server reads no
-    /// more requests from that connection; above it, which takes watch events or one huge reply, it closes it. A
+    /// more requests from that connection; above it, which takes watch events that go on coming, it closes it. A
     /// `multiRead` whose reply would take more than three quarters of it fails.
     pub fn max_backlog(mut self, bytes: usize) -> Self {
         self.limits.max_backlog = bytes;

@@ -113,7 +113,7 @@ impl Connections {
     /// Queues a frame. One for a connection that is gone is dropped.
     pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, limits: &Limits, wake: &mut Vec<Waker>) {
         let Some(entry) = self.by_id.get_mut(&id) else { return };
-        if !entry.outbox.push(frame, limits.max_backlog, wake) {
+        if !entry.outbox.push(frame, limits, wake) {
             tracing::warn!(conn = id.0, limit = limits.max_backlog, "closed: the peer does not read");
         }
         entry.answered = true;

@@ -9,13 +9,13 @@ pub(crate) struct Limits {
     pub(crate) max_frame: usize,
     /// `maxClientCnxns`: connections from one address over TCP; `None` is no limit.
     pub(crate) max_client_connections: Option<NonZeroUsize>,
-    /// With more unwritten bytes than this, a connection is cut off.
+    /// With more unwritten bytes than this, a connection is cut off; one reply alone may be longer.
     pub(crate) max_backlog: usize,
 }
 
 impl Limits {
     /// From this many unwritten bytes on, nothing more is read from a connection: its replies have to go first. So
-    /// only one huge reply, or watch events, which go on coming, can get it to the limit.
+    /// only watch events, which go on coming, can get it over the limit.
     pub(crate) fn pause_reading(&self) -> usize {
         self.max_backlog / 4
     }

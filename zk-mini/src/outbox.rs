@@ -7,6 +7,8 @@ use std::task::Waker;
 use bytes::BytesMut;
 use tokio::sync::oneshot;
 
+use crate::limits::Limits;
+
 /// Beyond this capacity an empty buffer is given back, so that one burst does not cost memory for ever.
 pub(crate) const KEPT_CAPACITY: usize = 16 * 1024;
 
@@ -43,15 +45,17 @@ pub(crate) enum Close {
 }
 
 impl Outbox {
-    /// Appends a frame; nothing once the connection is closing. A peer that lets more than `limit` bytes pile
-    /// up is cut off, `false` the first time. The task to wake, if it waits, goes to `wake`.
-    pub(crate) fn push(&self, frame: &[u8], limit: usize, wake: &mut Vec<Waker>) -> bool {
+    /// Appends a frame; nothing once the connection is closing. A peer that lets too much pile up is cut off, `false`
+    /// the first time; a single frame, however long, finds its place where little is queued. The task to wake, if it
+    /// waits, goes to `wake`.
+    pub(crate) fn push(&self, frame: &[u8], limits: &Limits, wake: &mut Vec<Waker>) -> bool {
         let mut queue = self.lock();
         if queue.close != Close::No {
             return true;
         }
         wake.extend(queue.task.take());
-        if queue.backlog() + frame.len() > limit {
+        let backlog = queue.backlog();
+        if backlog >= limits.pause_reading() && backlog + frame.len() > limits.max_backlog {
             queue.bytes = BytesMut::new();
             queue.close = Close::Now;
             return false;
@@ -146,6 +150,10 @@ impl Queue {
 mod tests {
     use super::*;
 
+    fn at_most(max_backlog: usize) -> Limits {
+        Limits { max_backlog, ..Limits::default() }
+    }
+
     fn wakes<T>(act: impl FnOnce(&mut Vec<Waker>) -> T) -> usize {
         let mut wake = Vec::new();
         act(&mut wake);
@@ -155,8 +163,8 @@ mod tests {
     #[test]
     fn what_is_queued_is_taken_at_once_and_counts_until_it_is_written() {
         let outbox = Outbox::default();
-        assert!(outbox.push(b"one", 10, &mut Vec::new()));
-        assert!(outbox.push(b"two", 10, &mut Vec::new()));
+        assert!(outbox.push(b"one", &at_most(10), &mut Vec::new()));
+        assert!(outbox.push(b"two", &at_most(10), &mut Vec::new()));
         let mut taken = BytesMut::new();
         outbox.take(&mut taken);
         assert_eq!((&taken[..], outbox.status()), (&b"onetwo"[..], (6, Close::No)));
@@ -178,10 +186,17 @@ mod tests {
     #[test]
     fn whoever_exceeds_the_limit_is_cut_off_once() {
         let outbox = Outbox::default();
-        assert!(outbox.push(b"one", 5, &mut Vec::new()));
-        assert!(!outbox.push(b"two", 5, &mut Vec::new()));
-        assert!(outbox.push(b"three", 5, &mut Vec::new()), "told already");
+        assert!(outbox.push(b"one", &at_most(5), &mut Vec::new()));
+        assert!(!outbox.push(b"two", &at_most(5), &mut Vec::new()));
+        assert!(outbox.push(b"three", &at_most(5), &mut Vec::new()), "told already");
         assert_eq!(outbox.status(), (0, Close::Now));
+    }
+
+    #[test]
+    fn a_reply_of_any_length_is_taken_where_nothing_is_queued() {
+        let outbox = Outbox::default();
+        assert!(outbox.push(b"much longer than the limit", &at_most(5), &mut Vec::new()));
+        assert!(!outbox.push(b"more", &at_most(5), &mut Vec::new()));
     }
 
     #[test]
@@ -196,8 +211,8 @@ mod tests {
     fn a_task_waits_only_if_there_is_nothing_to_do_and_is_woken_once() {
         let (outbox, task) = (Outbox::default(), Waker::noop());
         assert!(outbox.wait(task, false, Close::No));
-        assert_eq!(wakes(|wake| outbox.push(b"one", 10, wake)), 1);
-        assert_eq!(wakes(|wake| outbox.push(b"two", 10, wake)), 0, "it is awake");
+        assert_eq!(wakes(|wake| outbox.push(b"one", &at_most(10), wake)), 1);
+        assert_eq!(wakes(|wake| outbox.push(b"two", &at_most(10), wake)), 0, "it is awake");
         assert!(!outbox.wait(task, false, Close::No), "there is something to write");
         assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
         assert_eq!(wakes(|wake| outbox.close(Close::Flushed, wake)), 1);
@@ -209,7 +224,7 @@ mod tests {
     fn a_barrier_is_passed_when_everything_is_written() {
         let outbox = Outbox::default();
         assert!(outbox.barrier(&mut Vec::new()).is_none(), "nothing is outstanding");
-        outbox.push(b"one", 10, &mut Vec::new());
+        outbox.push(b"one", &at_most(10), &mut Vec::new());
         let mut barrier = outbox.barrier(&mut Vec::new()).unwrap();
         let mut taken = BytesMut::new();
         outbox.take(&mut taken);

@@ -140,8 +140,9 @@ impl Driver {
 
     fn publish(&mut self, views: &watch::Sender<View>) {
         if let Some(members) = self.core.poll_members(self.clock.now()) {
-            for skipped in &members.skipped {
-                tracing::debug!(service = %self.place.service, node = %skipped, "skipped");
+            let before = views.borrow().members.clone().unwrap_or_default();
+            for skipped in members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped)) {
+                tracing::warn!(service = %self.place.service, node = %skipped, "not an instance: skipped");
             }
             views.send_modify(|view| *view = View { members: Some(members), refused: None });
         } else if self.refused.is_some() && views.borrow().members.is_none() {

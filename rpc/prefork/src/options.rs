@@ -8,9 +8,9 @@ use std::time::Duration;
 pub struct Options {
     /// How many workers to keep running; 1 to 1024. Default: 1.
     pub workers: u32,
-    /// How long workers may take to leave after `TERM` or `INT` before they are killed. Default: 30 s.
+    /// How long workers may take to leave after `TERM` before they are killed. Default: 30 s.
     pub grace: Duration,
-    /// The same after `QUIT`. Default: 2 s.
+    /// The same after `INT` or `QUIT`. Default: 2 s.
     pub quick_grace: Duration,
     /// The pause before a worker that died is replaced; it doubles with each early death. Default: 100 ms.
     pub backoff_min: Duration,

@@ -84,7 +84,10 @@ impl Connection {
     /// Reads the client's hello and answers it.
     async fn greet(&mut self) -> Result<(), End> {
         let (hello_len, format, client_max) = loop {
-            if let Some((body, rest)) = split_frame(&self.input, MAX_HELLO)? {
+            let split = split_frame(&self.input, MAX_HELLO).map_err(|_| {
+                End::refused(Code::INVALID_ARGUMENT, "the first frame is too long for a hello")
+            })?;
+            if let Some((body, rest)) = split {
                 let Frame::Hello(hello) = Frame::decode(body)? else {
                     return Err(End::refused(Code::INVALID_ARGUMENT, "the first frame is not a hello"));
                 };

@@ -161,7 +161,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         self
     }
 
-    /// How long a worker that starts tries to reach the registry before it gives up. When none of the workers comes
+    /// How long a worker that starts tries to reach the registry, and then to be announced, before it gives up. When none of the workers comes
     /// to serve, the service ends with an error that says why. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.plan.connect_timeout = timeout;

@@ -160,6 +160,10 @@ async fn serve_one(
     match Connection::new(shared, stream, peer).run(draining).await {
         Ok(()) => {}
         Err(End::Io(error)) => tracing::debug!(%peer, %error, "connection ended"),
+        // Strangers who speak something else may be many, and are no concern of ours.
+        Err(End::Refused(status)) if status.code == Code::INVALID_ARGUMENT => {
+            tracing::debug!(%peer, %status, "connection refused");
+        }
         Err(End::Refused(status)) => tracing::warn!(%peer, %status, "connection refused"),
     }
 }

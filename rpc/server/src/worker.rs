@@ -89,6 +89,8 @@ enum Failure {
         "the registry did not answer the goodbye in time; what is announced goes when the session expires"
     )]
     NoGoodbye,
+    #[error("the registry took the session, but did not answer in time when the worker was to be announced")]
+    Unannounced,
 }
 
 async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Service) -> Result<(), Failure> {
@@ -119,7 +121,9 @@ async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Servi
             // From the first moment that there is something to clean up.
             tell_session(worker, registry);
             select! {
-                registered = registry.register(&name, instance) => Some(registered?),
+                registered = timeout(plan.connect_timeout, registry.register(&name, instance)) => {
+                    Some(registered.map_err(|_| Failure::Unannounced)??)
+                }
                 () = asked(&stop) => return say_goodbye(registry).await,
             }
         }

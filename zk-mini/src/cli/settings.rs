@@ -150,8 +150,10 @@ fn timeout(value: &str) -> Result<Timeout, &'static str> {
     Ok(Timeout(Some(n)))
 }
 
+/// As ZooKeeper reads it: less than nothing is no limit, too.
 fn connections(value: &str) -> Result<usize, &'static str> {
-    value.parse().map_err(|_| "a number of connections, or 0 for no limit")
+    let n: i32 = value.parse().map_err(|_| "a number of connections, or 0 for no limit")?;
+    Ok(usize::try_from(n).unwrap_or(0))
 }
 
 fn transactions(value: &str) -> Result<NonZeroU64, &'static str> {

@@ -50,8 +50,8 @@ pub(super) enum ConfigError {
     Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
 }
 
-/// How many snapshots ZooKeeper keeps if it purges them and is not told.
-const DEFAULT_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
+/// How many snapshots ZooKeeper keeps at least if it purges them, and if it is not told.
+const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
 /// What becomes of keys that begin like this and set nothing; the first that fits.
 const IGNORED: &[(&str, &str)] = &[
@@ -97,7 +97,7 @@ impl ZooCfg {
                 ConfigError::Value { file: file.into(), line, key, value, expected }
             })?;
         }
-        let retained = config.retain_snapshots.or(DEFAULT_RETAINED);
+        let retained = config.retain_snapshots.or(FEWEST_RETAINED);
         config.retain_snapshots = retained.filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
         Ok(config)
@@ -111,10 +111,16 @@ impl ZooCfg {
         match key {
             "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
             "clientPortAddress" => self.client_port_address = Some(value.into()),
+            "dataDir" | "dataLogDir" if value.is_empty() => return Err("a directory"),
             "dataDir" => self.data_dir = Some(value.into()),
             "dataLogDir" => self.data_log_dir = Some(value.into()),
             "autopurge.snapRetainCount" => {
-                self.retain_snapshots = Some(value.parse().map_err(|_| "a number of snapshots, 1 or more")?);
+                let count: i32 = value.parse().map_err(|_| "a number of snapshots")?;
+                let count = usize::try_from(count).ok().and_then(NonZeroUsize::new);
+                if count < FEWEST_RETAINED {
+                    self.remark(property, file, "is taken as 3, the least that ZooKeeper keeps");
+                }
+                self.retain_snapshots = count.max(FEWEST_RETAINED);
             }
             // Hours; here it is done after each snapshot. Zero or nothing turns it off.
             "autopurge.purgeInterval" => self.purges = value.parse::<u32>().is_ok_and(|hours| hours > 0),
@@ -247,6 +253,12 @@ mod tests {
         assert_eq!(config.retain_snapshots, None, "nothing is purged unless there is an interval");
         let config = parse("autopurge.snapRetainCount=5\nautopurge.purgeInterval=1\n").unwrap();
         assert_eq!((config.retain_snapshots, remarks(&config)), (NonZeroUsize::new(5), vec![]));
+        for few in ["-1", "0", "2"] {
+            let config =
+                parse(&format!("autopurge.snapRetainCount={few}\nautopurge.purgeInterval=1\n")).unwrap();
+            assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
+            assert_eq!(remarks(&config), [(1, "autopurge.snapRetainCount")]);
+        }
         let config = parse("autopurge.purgeInterval=24\n").unwrap();
         assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
     }

@@ -4,22 +4,15 @@
 //! drifts for all of them. Figures are medians of the rounds; CPU is the server's own.
 #![forbid(unsafe_code)]
 
-mod closed_loop;
-mod codec;
-mod scenario;
-mod server;
-mod session;
-mod workload;
-
 use std::io;
 use std::time::Duration;
 
+use bench_server::closed_loop::{self, Shape};
+use bench_server::scenario;
+use bench_server::server::{Server, Spec};
+use bench_server::workload::WORKLOADS;
 use clap::Parser;
 use measure::Report;
-
-use closed_loop::Shape;
-use server::{Server, Spec};
-use workload::WORKLOADS;
 
 /// Measures ZooKeeper servers against each other. The first one is what the others are compared with.
 #[derive(Debug, Parser)]

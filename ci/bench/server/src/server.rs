@@ -2,6 +2,7 @@
 
 use std::io::{self, Error};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -18,6 +19,13 @@ const HANDSHAKE: Duration = Duration::from_millis(500);
 pub struct Spec {
     pub name: String,
     command: String,
+}
+
+impl Spec {
+    /// The same on this data directory, for `{data}` in the command.
+    pub fn on(&self, dir: &Path) -> Self {
+        Self { name: self.name.clone(), command: self.command.replace("{data}", &dir.display().to_string()) }
+    }
 }
 
 impl FromStr for Spec {

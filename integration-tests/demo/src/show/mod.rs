@@ -4,6 +4,7 @@ mod process;
 mod registry_view;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -31,16 +32,6 @@ const CALLERS: u32 = 8;
 /// Runs it. An error says which of the things shown was not so.
 pub(crate) async fn run(args: ShowArgs) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    // Whichever comes first: what the demonstration started goes with its future.
-    tokio::select! {
-        result = demonstrate(args) => result,
-        _ = terminate.recv() => Err("stopped by SIGTERM".into()),
-        _ = interrupt.recv() => Err("stopped by SIGINT".into()),
-    }
-}
-
-async fn demonstrate(args: ShowArgs) -> Result<()> {
-    let tell = Narrator { start: Instant::now() };
     let (zk, hosts) = match args.zookeeper {
         Some(hosts) => (None, hosts),
         None => {
@@ -49,12 +40,40 @@ async fn demonstrate(args: ShowArgs) -> Result<()> {
             (Some(zk), hosts)
         }
     };
-    let registry = Registry::connect(&hosts).await?;
-    match &zk {
-        Some(_) => tell.line(&format!("zk-mini serves on {hosts}, in this process"))?,
-        None => tell.line(&format!("connected to ZooKeeper at {hosts}"))?,
+    let started = AtomicBool::new(false);
+    // Whichever comes first: the servers that the demonstration started are killed with its future.
+    let result = tokio::select! {
+        result = demonstrate(zk.is_some(), &hosts, &args.service, &started) => result,
+        _ = terminate.recv() => Err("stopped by SIGTERM".into()),
+        _ = interrupt.recv() => Err("stopped by SIGINT".into()),
+    };
+    if result.is_err() && started.load(Ordering::Relaxed) {
+        // Their workers leave by themselves, and soon if there still is a registry to take leave of.
+        let _ = timeout(PATIENCE, nobody_is_left(&hosts, &args.service)).await;
     }
-    let mut stage = Stage::set(tell, hosts, args.service, registry).await?;
+    if let Some(zk) = zk {
+        zk.stop().await;
+    }
+    result
+}
+
+/// Waits until the service has no instance.
+async fn nobody_is_left(hosts: &str, service: &str) -> Result<()> {
+    let registry = Registry::connect(hosts).await?;
+    let mut view = RegistryView::new(registry.subscribe(service).await?);
+    view.wait("the last node to go", |view| view.pids().is_empty().then_some(())).await
+}
+
+async fn demonstrate(own: bool, hosts: &str, service: &str, started: &AtomicBool) -> Result<()> {
+    let tell = Narrator { start: Instant::now() };
+    let registry = Registry::connect(hosts).await?;
+    if own {
+        tell.line(&format!("zk-mini serves on {hosts}, in this process"))?;
+    } else {
+        tell.line(&format!("connected to ZooKeeper at {hosts}"))?;
+    }
+    let mut stage = Stage::set(tell, hosts.into(), service.into(), registry).await?;
+    started.store(true, Ordering::Relaxed);
     let first = stage.start_server("first").await?;
     stage.call_once().await?;
     let load = stage.start_load(&first).await?;
@@ -64,9 +83,6 @@ async fn demonstrate(args: ShowArgs) -> Result<()> {
     stage.stop_server("first", first).await?;
     stage.check_that_nothing_is_left().await?;
     stage.registry.close().await?;
-    if let Some(zk) = zk {
-        zk.stop().await;
-    }
     stage.tell.line("everything is stopped; all of the above was checked and is so")?;
     Ok(())
 }

@@ -1,0 +1,90 @@
+//! Measures how long servers take to come back with the data that a killed one has left.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use bench_server::codec::{self, Frame};
+use bench_server::server::{Server, Spec};
+use bench_server::session::Session;
+use clap::Parser;
+use measure::Report;
+
+/// Children of one node.
+const SIBLINGS: usize = 1_000;
+
+/// Measures how long servers take to come back. The first one is what the others are compared with, the last one makes
+/// the data.
+#[derive(Debug, Parser)]
+struct Cli {
+    /// A server: NAME=COMMAND, where {port} and {data} in the command stand for its port and its data directory.
+    #[arg(long = "server", required = true, value_name = "NAME=COMMAND")]
+    servers: Vec<Spec>,
+    /// Where the data directories are made.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Numbers of nodes, of 100 B each.
+    #[arg(long, default_value = "1000,100000,1000000", value_delimiter = ',')]
+    nodes: Vec<usize>,
+    /// How often everything is done.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> io::Result<()> {
+    let cli = Cli::parse();
+    let Some(maker) = cli.servers.last() else { return Ok(()) };
+    let mut report = Report::default();
+    for &nodes in &cli.nodes {
+        let left = cli.dir.join(format!("left-{nodes}"));
+        make(maker, &left, nodes).await?;
+        for _ in 0..cli.rounds {
+            for spec in &cli.servers {
+                let copy = cli.dir.join("copy");
+                copy_dir(&left, &copy)?;
+                let server = Server::start(&spec.on(&copy)).await?;
+                let what = format!("{nodes} nodes");
+                report.add(&what, "exec to first reply ms", &spec.name, server.start_up.as_secs_f64() * 1e3);
+                report.add(&what, "resident MiB", &spec.name, server.memory_kib()? as f64 / 1024.0);
+                drop(server);
+                std::fs::remove_dir_all(&copy)?;
+            }
+        }
+        std::fs::remove_dir_all(&left)?;
+    }
+    let names: Vec<_> = cli.servers.iter().map(|spec| spec.name.as_str()).collect();
+    println!("\n{}", report.table(&names));
+    Ok(())
+}
+
+/// Creates nodes on a server, and kills it.
+async fn make(maker: &Spec, dir: &Path, nodes: usize) -> io::Result<()> {
+    let server = Server::start(&maker.on(dir)).await?;
+    let mut session = Session::connect(server.addr(), Duration::from_secs(30)).await?;
+    for first in (0..nodes).step_by(SIBLINGS) {
+        let parent = format!("/{first}");
+        let mut paths = vec![parent.clone()];
+        paths.extend((1..SIBLINGS.min(nodes - first)).map(|number| format!("{parent}/{number}")));
+        for path in &paths {
+            Frame::request(&mut session.output, 0, codec::CREATE)
+                .create(path, &[7; 100], codec::PERSISTENT)
+                .end();
+        }
+        session.send().await?;
+        for path in &paths {
+            let reply = session.next_reply().await?;
+            if reply.err != 0 {
+                return Err(io::Error::other(format!("{path}: the server answered {}", reply.err)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
+    let status = Command::new("cp").arg("--recursive").arg(from).arg(to).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other("cp failed")) }
+}

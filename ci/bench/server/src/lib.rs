@@ -1,0 +1,9 @@
+//! What the benches of ZooKeeper servers share: a load generator with a codec of its own, and servers that are commands.
+#![forbid(unsafe_code)]
+
+pub mod closed_loop;
+pub mod codec;
+pub mod scenario;
+pub mod server;
+pub mod session;
+pub mod workload;
