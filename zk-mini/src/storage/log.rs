@@ -226,6 +226,8 @@ fn is_half_a_header(content: &[u8]) -> bool {
     is_zeros(&content[same..])
 }
 
+/// In pieces without a way out in the middle, so that many bytes are looked at at once: the end of a log that was not
+/// ended in order is 64 MiB of zeros.
 fn is_zeros(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
+    bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
 }
