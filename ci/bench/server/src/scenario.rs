@@ -65,7 +65,7 @@ pub async fn watch_fan_out(server: &Server, run: &str, watchers: usize) -> io::R
     }
     // Let every task reach its read, so that their start is not measured.
     tokio::task::yield_now().await;
-    let begun = Instant::now();
+    let (begun, cpu_before) = (Instant::now(), server.cpu()?);
     writer.call(|out| Frame::request(out, 0, codec::SET_DATA).set_data(&path, b"new").end()).await?;
     let mut nanos = new_histogram();
     let mut sessions = Vec::new();
@@ -74,6 +74,7 @@ pub async fn watch_fan_out(server: &Server, run: &str, watchers: usize) -> io::R
         nanos.saturating_record(u64::try_from((arrived - begun).as_nanos()).unwrap_or(u64::MAX));
         sessions.push(session);
     }
+    let cpu = (server.cpu()? - cpu_before).as_secs_f64() * 1e3;
     for session in sessions {
         session.close().await?;
     }
@@ -82,6 +83,7 @@ pub async fn watch_fan_out(server: &Server, run: &str, watchers: usize) -> io::R
         ("first event ms", ms(nanos.min())),
         ("median event ms", ms(nanos.value_at_quantile(0.5))),
         ("last event ms", ms(nanos.max())),
+        ("server CPU ms", cpu),
     ])
 }
 
