@@ -141,7 +141,10 @@ pub(super) fn read(
             Record::Some(record) => {
                 each(txn::decode(record).map_err(|error| corrupt(at, error.to_string()))?);
             }
-            Record::Bad { rest, .. } if is_zeros(&rest) || is_in_pieces(&content, at) => {
+            Record::Bad { rest, .. }
+                if is_in_pieces(&content, at)
+                    || is_zeros(&rest) && !is_followed_by_a_record(&content, at) =>
+            {
                 return Ok(Tail::Torn { offset: at as u64, bytes: (end_of(&content) - at) as u64 });
             }
             Record::Bad { reason, .. } => return Err(corrupt(at, reason.into())),
@@ -164,9 +167,21 @@ pub(super) fn cut(disk: &dyn Disk, file: &Path, offset: u64) -> io::Result<()> {
 fn is_in_pieces(content: &[u8], at: usize) -> bool {
     let end = end_of(content);
     let next = |sector: &usize| Some((sector / SECTOR + 1) * SECTOR).filter(|next| *next < end);
-    let mut sectors = std::iter::successors(Some(at), next);
+    // The checksum of a record begins with four zeros, wherever that is.
+    let mut sectors = std::iter::successors(Some(at + 4).filter(|from| *from < end), next);
     end - at <= MAX_UNSYNCED
         && sectors.any(|from| is_zeros(&content[from..end.min((from / SECTOR + 1) * SECTOR)]))
+}
+
+/// Whether there is a whole record somewhere behind an offset: then what is there has been damaged, in its length
+/// perhaps, and is not the end.
+fn is_followed_by_a_record(content: &[u8], at: usize) -> bool {
+    let begins_one = |mut from: &[u8]| {
+        let (sum, len) = (from.try_get_i64().ok()?, from.try_get_i32().ok()?);
+        let len = usize::try_from(len).ok().filter(|len| *len > 0 && from.get(*len) == Some(&MARK))?;
+        (sum == i64::from(adler2::adler32_slice(&from[..len]))).then_some(())
+    };
+    (at + 1..end_of(content)).any(|offset| begins_one(&content[offset..]).is_some())
 }
 
 /// Where the zeros at the end begin.

@@ -144,6 +144,31 @@ async fn damage_in_the_middle_stops_the_start_and_is_told() {
 }
 
 #[tokio::test]
+async fn a_length_that_is_damaged_is_not_taken_for_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    with_nodes(dir.path(), 3).await.stop().await;
+    let mut content = fs::read(log(dir.path())).unwrap();
+    // Of the first record, behind the file's header and the checksum.
+    content[16 + 8] |= 0x40;
+    fs::write(log(dir.path()), &content).unwrap();
+    let error = ZkMini::builder().in_memory().data_dir(dir.path()).start().await.unwrap_err();
+    assert!(matches!(error, Error::Storage(StorageError::Log { offset: 16, .. })), "{error}");
+    assert_eq!(fs::read(log(dir.path())).unwrap(), content, "nothing is cut");
+}
+
+#[tokio::test]
+async fn a_few_stray_bytes_at_the_end_are_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    with_nodes(dir.path(), 1).await.stop().await;
+    let whole = fs::read(log(dir.path())).unwrap();
+    for stray in 1..=13 {
+        fs::write(log(dir.path()), [&whole[..], &vec![7; stray]].concat()).unwrap();
+        let torn = recover(dir.path(), None).unwrap().torn.unwrap();
+        assert_eq!((torn.1, torn.2), (whole.len() as u64, stray as u64));
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_snapshot_is_passed_over_for_the_one_before() {
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), 3).await.stop().await;
