@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::core::{ConnId, Image, Output, Txn};
+use crate::core::{ConnId, Image, ImageWalk, Output, Txn};
 use crate::engine::Engine;
 use crate::storage::{Snapshots, Store};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How many nodes of a snapshot are taken at a time: everybody waits meanwhile. Few enough in a debug build that the
+/// small trees of tests take several steps, too.
+const STEP: usize = if cfg!(debug_assertions) { 3 } else { 1_000 };
 
 /// What waits for the disk.
 #[derive(Debug, Default)]
@@ -81,7 +85,7 @@ impl Batch {
 
 /// Writes what is to be kept, until the server has stopped and everything is written.
 pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
-    let mut snapshot = Snapshot::default();
+    let mut snapshot = Snapshot::None;
     loop {
         let (batch, stopped) =
             engine.turn(|state, _, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
@@ -89,15 +93,22 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             if stopped {
                 break;
             }
-            engine.to_keep.notified().await;
+            if let Snapshot::Walking(_) = snapshot {
+                snapshot = snapshot.go_on(&engine, &store);
+                tokio::task::yield_now().await;
+            } else {
+                engine.to_keep.notified().await;
+            }
             continue;
         };
         let append = move |store: &mut Store| (store.append(batch.transactions()), batch);
-        let Some((kept, (written, batch))) = with(store, append).await else { return };
+        let Some((kept, (written, batch))) = with(&engine, store, append).await else { return };
         store = kept;
         if let Err(error) = written {
             drop(batch);
-            snapshot.give_up().await;
+            // One that shows what has not become durable must not be written.
+            snapshot.end().await;
+            snapshot = Snapshot::None;
             let Some(kept) = survive(&engine, store, error).await else { return };
             store = kept;
             continue;
@@ -105,13 +116,25 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
         engine.kept(batch);
         // Those who were answered may have more to write: it goes with the next batch.
         tokio::task::yield_now().await;
-        snapshot.go_on(&engine, &mut store);
+        snapshot = snapshot.go_on(&engine, &store);
+        if let Snapshot::None = snapshot
+            && store.wants_snapshot()
+        {
+            let Some((kept, ended)) = with(&engine, store, Store::roll).await else { return };
+            store = kept;
+            match ended {
+                Ok(()) => snapshot = Snapshot::Walking(engine.look(|state| ImageWalk::new(&state.core))),
+                Err(error) => tracing::error!(%error, "no snapshot: the log cannot be ended"),
+            }
+        }
     }
     snapshot.end().await;
 }
 
-/// Does something with the store where it may block. `None` if the runtime has ended.
+/// Does something with the store where it may block. `None` if the runtime has ended, or the store is lost: then nothing
+/// more can be kept, and nobody is served.
 async fn with<T: Send + 'static>(
+    engine: &Engine,
     mut store: Store,
     work: impl FnOnce(&mut Store) -> T + Send + 'static,
 ) -> Option<(Store, T)> {
@@ -119,7 +142,13 @@ async fn with<T: Send + 'static>(
         let result = work(&mut store);
         (store, result)
     });
-    worked.await.ok()
+    let worked = worked.await.inspect_err(|error| {
+        if error.is_panic() {
+            tracing::error!(%error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
+            engine.stop();
+        }
+    });
+    worked.ok()
 }
 
 /// Goes back to what is durable, and serves only that until the disk can be written again. `None` if the server, or its
@@ -140,7 +169,7 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
         wait = RETRY;
         if served {
             let tried;
-            (store, tried) = with(store, Store::try_again).await?;
+            (store, tried) = with(engine, store, Store::try_again).await?;
             if tried.is_ok() {
                 break;
             }
@@ -148,7 +177,7 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
         }
         let now = engine.look(|state| state.clock.now());
         let durable;
-        (store, durable) = with(store, move |store| store.go_back(now)).await?;
+        (store, durable) = with(engine, store, move |store| store.go_back(now)).await?;
         match durable {
             Ok(core) => {
                 engine.go_back(core);
@@ -163,49 +192,51 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
 }
 
 /// The snapshot that is being made, if one is.
-#[derive(Default)]
-struct Snapshot {
-    /// Some of what it shows may not be durable yet.
-    taken: Option<Image>,
-    writing: Option<JoinHandle<()>>,
+enum Snapshot {
+    None,
+    /// It is taken while the server goes on.
+    Walking(ImageWalk),
+    /// Some of what it shows is not durable yet.
+    Taken(Image),
+    /// It is written beside everything else.
+    Writing(JoinHandle<()>),
 }
 
 impl Snapshot {
-    /// After a batch: takes the next step, or begins one if it is time.
-    fn go_on(&mut self, engine: &Engine, store: &mut Store) {
-        if let Some(image) = self.taken.take() {
-            // All that was waiting when it was taken has been written since.
-            self.write(image, store.snapshots());
-        } else if store.wants_snapshot() && self.writing.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (image, has_more) = engine
-                .look(|state| (state.core.image(), state.journal.as_ref().is_some_and(Journal::has_work)));
-            if let Err(error) = store.roll() {
-                tracing::error!(%error, zxid = %image.last_zxid, "no snapshot: the log cannot be ended");
-            } else if has_more {
-                self.taken = Some(image);
-            } else {
-                self.write(image, store.snapshots());
+    /// The next step. All that was to be written at the one before is durable.
+    fn go_on(self, engine: &Engine, store: &Store) -> Self {
+        match self {
+            Self::Walking(mut walk) => {
+                let taken = engine.look(|state| {
+                    let has_more = state.journal.as_ref().is_some_and(Journal::has_work);
+                    if walk.visit(&state.core, STEP) {
+                        Ok((walk.end(&state.core), has_more))
+                    } else {
+                        Err(walk)
+                    }
+                });
+                match taken {
+                    Err(walk) => Self::Walking(walk),
+                    Ok((image, true)) => Self::Taken(image),
+                    Ok((image, false)) => Self::write(image, store.snapshots()),
+                }
             }
+            Self::Taken(image) => Self::write(image, store.snapshots()),
+            Self::Writing(writing) if writing.is_finished() => Self::None,
+            other => other,
         }
     }
 
-    /// Writes it beside everything else.
-    fn write(&mut self, image: Image, snapshots: Snapshots) {
-        self.writing = Some(spawn_blocking(move || match snapshots.write(&image) {
+    fn write(image: Image, snapshots: Snapshots) -> Self {
+        Self::Writing(spawn_blocking(move || match snapshots.write(&image) {
             Ok(()) => tracing::info!(zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
             Err(error) => tracing::error!(%error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
-        }));
+        }))
     }
 
-    /// One that shows what has not become durable must not be written.
-    async fn give_up(&mut self) {
-        self.taken = None;
-        self.end().await;
-    }
-
-    /// Waits until it is written. A failure has been logged.
-    async fn end(&mut self) {
-        if let Some(writing) = self.writing.take() {
+    /// Gives it up, or waits until it is written. A failure has been logged.
+    async fn end(self) {
+        if let Self::Writing(writing) = self {
             let _ = writing.await;
         }
     }

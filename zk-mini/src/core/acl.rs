@@ -196,7 +196,7 @@ pub(super) struct AclTable {
 }
 
 impl AclTable {
-    fn find(&self, acl: &[Acl]) -> Option<Arc<[Acl]>> {
+    pub(super) fn find(&self, acl: &[Acl]) -> Option<Arc<[Acl]>> {
         self.uses.get_key_value(acl).map(|(known, _)| Arc::clone(known))
     }
 

@@ -39,6 +39,8 @@ pub(super) fn apply(tree: &mut Tree, sessions: &mut Sessions, txn: &Txn, now: Mi
             for path in ephemerals {
                 tree.delete(path, txn.zxid, &mut effects.events);
             }
+            // Releases before 3.6 do not log which nodes those are.
+            tree.delete_ephemerals(txn.session, txn.zxid, &mut effects.events);
             sessions.remove(txn.session);
         }
         Change::Multi(changes) => {

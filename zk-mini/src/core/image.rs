@@ -1,25 +1,36 @@
 //! The whole state as a value, to be kept and taken up again. Connections and their watches are no part of it.
 
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid};
+use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid, path};
 
 use super::node::Node;
 use super::txn::NodeKind;
 use super::{Config, Core, Now};
 
-/// The state between two transactions.
+/// The state between two transactions; or a *fuzzy* one, as ZooKeeper says, which shows in part what came later. Either
+/// becomes the state that there was when the transactions after `last_zxid` are [replayed](Core::replay).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {
-    /// The last transaction that it shows.
+    /// The last transaction that it shows in full.
     pub last_zxid: Zxid,
     /// Sessions and the timeouts that they began with.
     pub sessions: Vec<(SessionId, Millis)>,
     /// All nodes, parents before their children.
     pub nodes: Vec<ImageNode>,
-    /// The digest of the tree, if the server keeps one.
-    pub digest: Option<u64>,
+    /// The digest of the tree after the last transaction of which anything is shown, if the server keeps one.
+    pub digest: Option<(Zxid, u64)>,
+}
+
+/// An [`Image`] that is being taken in steps, between which the server goes on.
+#[derive(Debug)]
+pub struct ImageWalk {
+    image: Image,
+    has_begun: bool,
+    /// The nodes whose children are being visited, each with the last one that was.
+    open: Vec<(ByteString, Option<ByteString>)>,
 }
 
 /// A node of an [`Image`].
@@ -29,7 +40,7 @@ pub struct ImageNode {
     pub path: ByteString,
     /// Its data; null and empty are kept apart.
     pub data: Option<Bytes>,
-    /// Who may do what.
+    /// Who may do what; empty if that is not known before what followed is replayed.
     pub acl: Arc<[Acl]>,
     /// What becomes of it by itself.
     pub kind: NodeKind,
@@ -55,10 +66,9 @@ impl Core {
     /// The state as it is. Data and lists are shared, not copied.
     #[must_use]
     pub fn image(&self) -> Image {
-        let mut nodes = Vec::with_capacity(self.tree.len());
-        self.tree.each(|path, node| nodes.push(ImageNode::of(path, node)));
-        let (last_zxid, sessions, digest) = (self.last_zxid, self.sessions.timeouts(), self.digest());
-        Image { last_zxid, sessions, nodes, digest }
+        let mut walk = ImageWalk::new(self);
+        walk.visit(self, usize::MAX);
+        walk.end(self)
     }
 
     /// A server that goes on from an image: hand in the transactions after it with [`replay`](Self::replay), then
@@ -83,17 +93,72 @@ impl Core {
         self.tree.digest()
     }
 
-    /// Ends what a restored state has of sessions that are not in it. A snapshot of Apache ZooKeeper, taken while the
-    /// server runs, can have such nodes; that server does the same when it starts.
-    pub fn recovered(&mut self) {
+    /// Ends a recovery: everything that followed the image has been replayed. Counts what has a quota, and deletes the
+    /// nodes of sessions that are not there, both as Apache ZooKeeper does when it starts. Whether there were any such
+    /// nodes: no transaction says that they have gone.
+    pub fn recovered(&mut self, now: Now) -> bool {
+        self.sessions.begin_anew(now.wall);
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
-        for session in orphaned {
-            let paths: Vec<_> = self.tree.ephemerals(session).cloned().collect();
-            for path in paths {
-                self.tree.delete(&path, self.last_zxid, &mut self.effects.events);
-            }
-            self.effects.clear();
+        for session in &orphaned {
+            self.tree.delete_ephemerals(*session, self.last_zxid, &mut self.effects.events);
         }
+        self.effects.clear();
+        self.tree.recount();
+        !orphaned.is_empty()
+    }
+
+    /// A node of which is not known who may do what, in spite of all that was replayed: it must not be served.
+    #[must_use]
+    pub fn without_acl(&self) -> Option<ByteString> {
+        self.tree.without_acl().cloned()
+    }
+}
+
+impl ImageWalk {
+    /// Begins with the state as it is: the image will be one from which to go on with the next transaction.
+    #[must_use]
+    pub fn new(core: &Core) -> Self {
+        let (last_zxid, sessions) = (core.last_zxid, core.sessions.timeouts());
+        let nodes = Vec::with_capacity(core.tree.len());
+        let image = Image { last_zxid, sessions, nodes, digest: None };
+        Self { image, has_begun: false, open: Vec::new() }
+    }
+
+    /// Takes up to `count` nodes more, as they are now, parents before their children, siblings in their order. Whether
+    /// that was all.
+    pub fn visit(&mut self, core: &Core, count: usize) -> bool {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.take(core, "/");
+        }
+        for _ in 0..count {
+            let Some((path, last)) = self.open.last_mut() else { return true };
+            // Who has come before `last` since, or has gone with its parent, is in the transactions that follow.
+            let parent = core.tree.get(path);
+            let after = (last.as_deref().map_or(Unbounded, Excluded), Unbounded);
+            let Some(name) = parent.and_then(|parent| parent.children.range::<str, _>(after).next()) else {
+                self.open.pop();
+                continue;
+            };
+            *last = Some(name.clone());
+            let child = path::join(path, name);
+            self.take(core, &child);
+        }
+        self.open.is_empty()
+    }
+
+    fn take(&mut self, core: &Core, path: &str) {
+        let Some((path, node)) = core.tree.entry(path) else { return };
+        self.image.nodes.push(ImageNode::of(path, node));
+        if !node.children.is_empty() {
+            self.open.push((path.clone(), None));
+        }
+    }
+
+    /// The image, once all has been visited.
+    #[must_use]
+    pub fn end(mut self, core: &Core) -> Image {
+        self.image.digest = core.digest().map(|digest| (core.last_zxid, digest));
+        self.image
     }
 }
 

@@ -37,7 +37,7 @@ mod watch;
 mod watch_request;
 
 pub use config::{Compat, Config};
-pub use image::{Image, ImageNode};
+pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
 pub use io::{ConnId, Input, Now, Output, Peer};
 pub use txn::{Change, CreateNode, NodeKind, Txn};

@@ -42,17 +42,13 @@ impl Tree {
             Some((subject, LIMITS)) => {
                 self.quotas.paths.insert(subject.to_owned());
             }
-            Some((subject, STATS)) => {
-                let (count, bytes) = self.measure(subject);
-                let stats = Track { values: BTreeMap::from([("count", count), ("bytes", bytes)]) };
-                self.set_quietly(&format!("{QUOTA}{subject}/{STATS}"), stats.to_bytes());
-            }
+            Some((subject, STATS)) => self.count_anew(subject),
             _ => {}
         }
         self.quota_changed(path, signed(bytes), 1);
     }
 
-    /// Follows the return of a node from a snapshot, where the counts are already as they were.
+    /// Follows the return of a node from a snapshot; the counts in a fuzzy one are not to be relied on.
     pub(super) fn quota_restored(&mut self, path: &str) {
         if let Some((subject, LIMITS)) = quota_node(path) {
             self.quotas.paths.insert(subject.to_owned());
@@ -76,6 +72,19 @@ impl Tree {
         stats.add("count", count);
         stats.add("bytes", bytes);
         self.set_quietly(&stats_path, stats.to_bytes());
+    }
+
+    /// Counts everything that has a quota, after a restart.
+    pub(super) fn recount(&mut self) {
+        let subjects: Vec<_> = self.quotas.paths.iter().cloned().collect();
+        subjects.iter().for_each(|subject| self.count_anew(subject));
+    }
+
+    /// Writes down what is there.
+    fn count_anew(&mut self, subject: &str) {
+        let (count, bytes) = self.measure(subject);
+        let stats = Track { values: BTreeMap::from([("count", count), ("bytes", bytes)]) };
+        self.set_quietly(&format!("{QUOTA}{subject}/{STATS}"), stats.to_bytes());
     }
 
     /// Whether a quota with a hard limit leaves room for a change.

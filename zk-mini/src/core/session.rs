@@ -42,6 +42,12 @@ impl Sessions {
         self.next_id.unwrap_or_else(|| first_id(wall, self.seed))
     }
 
+    /// Goes on, after a restart, from the time: sessions may have ended of which nothing is left, and their passwords
+    /// would fit again.
+    pub(super) fn begin_anew(&mut self, wall: UnixMillis) {
+        self.next_id = self.next_id.max(Some(first_id(wall, self.seed)));
+    }
+
     /// Gives no id that others have given.
     pub(super) fn go_on_after(&mut self, others: &Self) {
         self.next_id = self.next_id.max(others.next_id);
@@ -49,8 +55,10 @@ impl Sessions {
 
     /// Begins a session, or gives an existing one another timeout.
     pub(super) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
-        let after = SessionId(id.0.wrapping_add(1));
-        self.next_id = Some(self.next_id.map_or(after, |next| next.max(after)));
+        // The members of an ensemble give ids of their own.
+        if id.0 >> 56 == SERVER {
+            self.next_id = self.next_id.max(Some(SessionId(id.0.wrapping_add(1))));
+        }
         let session = self.by_id.entry(id).or_insert(Session {
             timeout,
             current_timeout: timeout,
@@ -128,12 +136,15 @@ fn leave_bucket(buckets: &mut BTreeMap<Millis, BTreeSet<SessionId>>, bucket: Mil
     }
 }
 
-/// ZooKeeper's way to unique ids: server 1 in the first byte, the time of the start below it, and room to
+/// The first byte of the ids that this server gives.
+const SERVER: i64 = 1;
+
+/// ZooKeeper's way to unique ids: the server in the first byte, the time of the start below it, and room to
 /// count. The seed goes where the counting begins.
 fn first_id(wall: UnixMillis, seed: u64) -> SessionId {
     let time = (wall.0 << 16) & 0x00ff_ffff_ffff_0000;
     let salt = if seed == 0 { 0 } else { fastrand::Rng::with_seed(seed).i64(0..0x8000) };
-    SessionId((1 << 56) | time | salt)
+    SessionId((SERVER << 56) | time | salt)
 }
 
 /// The password of a session: a function of its id, the one of Apache ZooKeeper (Java's `Random` seeded with

@@ -56,12 +56,12 @@ impl Tree {
         let reading: Arc<[Acl]> = [Acl { perms: Perms::READ, ..Acl::open() }].into();
         for path in SYSTEM_NODES {
             let is_config = path == "/zookeeper/config";
-            let acl = tree.acls.acquire(if is_config { &reading } else { &everything });
+            let acl = Arc::clone(if is_config { &reading } else { &everything });
             let mut node = Node::new(Some(Bytes::new()), acl, NodeKind::Persistent, Zxid(0), UnixMillis(0));
             if is_config {
                 node.aversion = Version(-1);
             }
-            tree.insert(ByteString::from_static(path), node);
+            tree.restore(ByteString::from_static(path), node);
         }
         tree
     }
@@ -125,9 +125,10 @@ impl Tree {
         }
     }
 
-    /// Creates a node. A transaction of another's log may repeat one: the node that is there stays.
+    /// Creates a node. After a fuzzy snapshot it may be there already, and stays; one that is there without being among
+    /// its parent's children is the leftover of a parent that has been deleted since, and goes.
     pub(super) fn create(&mut self, new: &CreateNode, zxid: Zxid, time: UnixMillis, events: &mut Vec<Event>) {
-        let Some((parent_path, _)) = path::split(&new.path) else { return };
+        let Some((parent_path, name)) = path::split(&new.path) else { return };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
         if new.parent_cversion > parent.created_children {
@@ -137,7 +138,8 @@ impl Tree {
             self.digest.add(parent_path, parent);
         }
         let parent_acl = Arc::clone(&parent.acl);
-        if self.nodes.contains_key(&new.path) {
+        if !parent.children.insert(new.path.slice_ref(name)) {
+            self.complete_acl(&new.path, &new.acl);
             return;
         }
         let acl = self.acls.acquire(&new.acl);
@@ -152,29 +154,41 @@ impl Tree {
         });
     }
 
-    /// Deletes a node, if it is there.
+    /// Deletes a node. After a fuzzy snapshot it may be gone already: that concerns the parent all the same.
     pub(super) fn delete(&mut self, path: &str, zxid: Zxid, events: &mut Vec<Event>) {
-        let Some((path, node)) = self.nodes.remove_entry(path) else { return };
-        self.data_size -= path.len() + node.data_len();
-        self.digest.remove(&path, &node);
-        self.acls.release(&node.acl);
-        match node.kind {
-            NodeKind::Persistent => {}
-            NodeKind::Ephemeral(session) => self.forget_ephemeral(session, &path),
-            NodeKind::Container | NodeKind::Ttl(_) => {
-                self.reapable.remove(&path);
-            }
+        let deleted = self.nodes.remove_entry(path);
+        if let Some((path, node)) = &deleted {
+            self.forget(path, node);
+            events.push(Event {
+                kind: EventType::NODE_DELETED,
+                path: path.clone(),
+                acl: Arc::clone(&node.acl),
+            });
         }
-        events.push(Event { kind: EventType::NODE_DELETED, path: path.clone(), acl: node.acl });
-        let Some((parent_path, name)) = path::split(&path) else { return };
+        let Some((parent_path, name)) = path::split(path) else { return };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return };
         parent.children.remove(name);
         self.digest.remove(parent_path, parent);
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
+        let Some((path, node)) = deleted else { return };
         let acl = Arc::clone(&parent.acl);
-        self.quota_deleted(&path, node.data.as_ref().map_or(0, Bytes::len));
+        self.quota_deleted(&path, node.data_len());
         events.push(Event { kind: EventType::NODE_CHILDREN_CHANGED, path: parent_name(&path), acl });
+    }
+
+    /// Deletes the ephemeral nodes that a session still has. Whether there were any.
+    pub(super) fn delete_ephemerals(
+        &mut self,
+        session: SessionId,
+        zxid: Zxid,
+        events: &mut Vec<Event>,
+    ) -> bool {
+        let Some(paths) = self.ephemerals.get(&session).cloned() else { return false };
+        for path in &paths {
+            self.delete(path, zxid, events);
+        }
+        true
     }
 
     /// Sets a node's data, if it is there.
@@ -203,26 +217,16 @@ impl Tree {
         events.push(Event { kind: EventType::NODE_DATA_CHANGED, path: path.clone(), acl });
     }
 
-    /// Every node with its path, parents before their children, siblings sorted.
-    pub(super) fn each(&self, mut visit: impl FnMut(&ByteString, &Node)) {
-        let mut open = vec![ByteString::from_static("/")];
-        while let Some(path) = open.pop() {
-            let Some(node) = self.get(&path) else { continue };
-            visit(&path, node);
-            open.extend(node.children.iter().rev().map(|name| ByteString::from(path::join(&path, name))));
-        }
-    }
-
     /// Puts back a node of a snapshot: in place of one that is there, with that one's children. A node without a
     /// parent is left out.
     pub(super) fn restore(&mut self, path: ByteString, mut node: Node) {
-        if let Some(present) = self.nodes.remove(&path) {
-            self.data_size -= path.len() + present.data_len();
-            self.digest.remove(&path, &present);
-            self.acls.release(&present.acl);
-            node.children = present.children;
-        } else if path::split(&path).is_none_or(|(parent, _)| !self.nodes.contains_key(parent)) {
-            return;
+        if path != "/" {
+            let Some((parent_path, name)) = path::split(&path) else { return };
+            let Some(parent) = self.nodes.get_mut(parent_path) else { return };
+            parent.children.insert(path.slice_ref(name));
+        }
+        if let Some(present) = self.nodes.get_mut(&path) {
+            node.children = std::mem::take(&mut present.children);
         }
         node.acl = self.acls.acquire(&node.acl);
         self.quota_restored(&path);
@@ -251,26 +255,52 @@ impl Tree {
         self.acls.release(&old);
     }
 
-    /// Puts a node in its place: into the map, its parent's children and the indexes.
+    /// A node whose list nobody knows; there is one only if a fuzzy snapshot is not followed by what it shows.
+    pub(super) fn without_acl(&self) -> Option<&ByteString> {
+        self.acls.find(&[])?;
+        self.nodes.iter().find(|(_, node)| node.acl.is_empty()).map(|(path, _)| path)
+    }
+
+    /// Gives a node of a fuzzy snapshot the list that it was created with, if that came too late to be in it.
+    fn complete_acl(&mut self, path: &str, acl: &Arc<[Acl]>) {
+        if let Some(node) = self.nodes.get_mut(path).filter(|node| node.acl.is_empty()) {
+            let none = std::mem::replace(&mut node.acl, self.acls.acquire(acl));
+            self.acls.release(&none);
+        }
+    }
+
+    /// Puts a node into the map and the indexes, in place of one that is there.
     fn insert(&mut self, path: ByteString, node: Node) {
+        let kind = node.kind;
         self.data_size += path.len() + node.data_len();
         self.digest.add(&path, &node);
-        match node.kind {
+        if let Some(present) = self.nodes.insert(path.clone(), node) {
+            self.forget(&path, &present);
+        }
+        match kind {
             NodeKind::Persistent => {}
             NodeKind::Ephemeral(session) => {
-                self.ephemerals.entry(session).or_default().insert(path.clone());
+                self.ephemerals.entry(session).or_default().insert(path);
                 self.ephemeral_count += 1;
             }
             NodeKind::Container | NodeKind::Ttl(_) => {
-                self.reapable.insert(path.clone());
+                self.reapable.insert(path);
             }
         }
-        if let Some((parent_path, name)) = path::split(&path)
-            && let Some(parent) = self.nodes.get_mut(parent_path)
-        {
-            parent.children.insert(path.slice_ref(name));
+    }
+
+    /// Takes a node that is no longer in the map out of the indexes.
+    fn forget(&mut self, path: &ByteString, node: &Node) {
+        self.data_size -= path.len() + node.data_len();
+        self.digest.remove(path, node);
+        self.acls.release(&node.acl);
+        match node.kind {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => self.forget_ephemeral(session, path),
+            NodeKind::Container | NodeKind::Ttl(_) => {
+                self.reapable.remove(path);
+            }
         }
-        self.nodes.insert(path, node);
     }
 
     fn forget_ephemeral(&mut self, session: SessionId, path: &ByteString) {

@@ -59,6 +59,28 @@ pub enum StorageError {
         /// The last transaction before it.
         last: Zxid,
     },
+    /// Transactions that a snapshot had are in nothing else.
+    #[error(
+        "{damage}; it held what no other file does: the valid ones end with zxid {last}. Restore it, or move it away to \
+         go on from there without the rest"
+    )]
+    Lost {
+        /// What is wrong with the snapshot.
+        damage: Box<Self>,
+        /// The last transaction of the other files.
+        last: Zxid,
+    },
+    /// Who may do what with a node is in none of the files.
+    #[error(
+        "the files in {} do not say who may do what with {node}: the log that follows the snapshot is missing or ends \
+         too early. Restore it, or move the newest snapshot away", dir.display()
+    )]
+    NoAcl {
+        /// The directory.
+        dir: PathBuf,
+        /// The node.
+        node: String,
+    },
     /// What the logs go on from is missing.
     #[error(
         "{} has logs, the first from {first}, but no valid snapshot that they go on from: restore the snapshots \

@@ -8,11 +8,15 @@ use zk_wire::Zxid;
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::snapshot;
 
 const FORMAT_DIR: &str = "version-2";
 
 /// What the name of a compressed snapshot ends in.
 const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
+
+/// What the name of a file ends in that is being written.
+const UNFINISHED: &str = ".unfinished";
 
 /// Enough for what is written before the next snapshot of a small tree.
 const ROOM: usize = 1 << 20;
@@ -34,6 +38,27 @@ impl Files {
         [&self.snapshots, &self.logs].into_iter().try_for_each(|dir| {
             self.disk.create_dirs(dir).map_err(|source| StorageError::io("make the directory", dir, source))
         })
+    }
+
+    /// Deletes what a crash has left half-written. It is in nobody's way but the disk's.
+    pub(super) fn remove_unfinished(&self) {
+        for dir in [&self.snapshots, &self.logs] {
+            let files = self.disk.list(dir).unwrap_or_default();
+            for (name, _) in files.iter().filter(|(name, _)| name.ends_with(UNFINISHED)) {
+                let _ = self.disk.remove(&dir.join(name));
+            }
+        }
+    }
+
+    /// The directories that nobody else may write to.
+    pub(super) fn to_lock(&self) -> Result<Vec<PathBuf>, StorageError> {
+        let canonical = |dir: &PathBuf| {
+            let parent = dir.parent().unwrap_or(dir);
+            self.disk.canonical(parent).map_err(|source| StorageError::io("find", parent, source))
+        };
+        let mut dirs = vec![canonical(&self.snapshots)?, canonical(&self.logs)?];
+        dirs.dedup();
+        Ok(dirs)
     }
 
     pub(super) fn dir(&self) -> &Path {
@@ -58,17 +83,17 @@ impl Files {
 
     /// The snapshots, oldest first.
     pub(super) fn snapshots(&self) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
-        self.list(&self.snapshots, "snapshot")
+        self.list(&self.snapshots, "snapshot", &COMPRESSED)
     }
 
     /// The logs, oldest first.
     pub(super) fn logs(&self) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
-        self.list(&self.logs, "log")
+        self.list(&self.logs, "log", &[])
     }
 
-    fn list(&self, dir: &Path, kind: &str) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
+    fn list(&self, dir: &Path, kind: &str, suffixes: &[&str]) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
         let files = self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
-        let numbered = |(name, _): &(String, u64)| Some((zxid_in(name, kind)?, dir.join(name)));
+        let numbered = |(name, _): &(String, u64)| Some((zxid_in(name, kind, suffixes)?, dir.join(name)));
         let mut found: Vec<_> = files.iter().filter_map(numbered).collect();
         found.sort_unstable();
         Ok(found)
@@ -86,28 +111,36 @@ impl Files {
 
     /// Whether the disk takes some more.
     pub(super) fn try_room(&self) -> io::Result<()> {
-        let probe = self.logs.join("probe.unfinished");
+        let probe = self.logs.join("probe").with_extension(&UNFINISHED[1..]);
         let mut file = self.disk.create(&probe)?;
         let tried = file.write_at(0, &vec![0; ROOM]).and_then(|()| file.sync());
         self.disk.remove(&probe).and(tried)
     }
 
-    /// Keeps the newest snapshots and what is behind the oldest of them.
-    pub(super) fn purge(&self, retain: usize) -> io::Result<()> {
-        let other = |error: StorageError| io::Error::other(error.to_string());
-        let snapshots = self.snapshots().map_err(other)?;
-        let Some(oldest) = snapshots.len().checked_sub(retain.max(1)) else { return Ok(()) };
-        let logs = self.logs().map_err(other)?;
+    /// Keeps so many whole snapshots, the newest up to the one that has just been `written`, and what is behind the
+    /// oldest of them.
+    pub(super) fn purge(&self, retain: usize, written: Zxid) -> Result<(), StorageError> {
+        let snapshots = self.snapshots()?;
+        let mut wanted = retain.max(1);
+        let oldest = snapshots.iter().rposition(|(zxid, file)| {
+            let counts = *zxid == written || *zxid < written && snapshot::is_whole(&*self.disk, file);
+            wanted -= usize::from(counts);
+            wanted == 0
+        });
+        let Some(oldest) = oldest else { return Ok(()) };
+        let logs = self.logs()?;
         // The log that the oldest snapshot was taken in is needed as well.
         let needed = logs.iter().rposition(|(first, _)| *first <= snapshots[oldest].0.next()).unwrap_or(0);
         let mut unneeded = snapshots[..oldest].iter().chain(&logs[..needed]);
-        unneeded.try_for_each(|(_, file)| self.disk.remove(file))
+        unneeded.try_for_each(|(_, file)| {
+            self.disk.remove(file).map_err(|source| StorageError::io("delete", file, source))
+        })
     }
 }
 
 /// The number in the name of a log or a snapshot.
-fn zxid_in(name: &str, kind: &str) -> Option<Zxid> {
+fn zxid_in(name: &str, kind: &str, suffixes: &[&str]) -> Option<Zxid> {
     let rest = name.strip_prefix(kind)?.strip_prefix('.')?;
-    let digits = COMPRESSED.iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
+    let digits = suffixes.iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);
     u64::from_str_radix(digits, 16).ok().map(|n| Zxid(n.cast_signed()))
 }

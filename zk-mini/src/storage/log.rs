@@ -162,14 +162,25 @@ pub(super) fn cut(disk: &dyn Disk, file: &Path, offset: u64) -> io::Result<()> {
     log.sync()
 }
 
-/// Whether what lies behind an offset can be what a power failure has left of the last write: no more than is written
-/// before a sync, and a sector of it is missing. Disks write sectors in any order.
+/// Whether a bad record and what lies behind it can be what a power failure has left of the last write: no more than is
+/// written before a sync, and a sector of the record is missing. Disks write sectors in any order.
 fn is_in_pieces(content: &[u8], at: usize) -> bool {
     let end = end_of(content);
-    let next = |sector: &usize| Some((sector / SECTOR + 1) * SECTOR).filter(|next| *next < end);
+    let header_end = at + BEFORE;
+    let record_end = content.get(at..header_end).and_then(|mut header| {
+        header.advance(8);
+        usize::try_from(header.get_i32())
+            .ok()?
+            .checked_add(header_end + 1)
+            .filter(|end| *end <= content.len())
+    });
+    // Of a record whose length is not to be believed, that is the sector to be missing.
+    let record_end = record_end.unwrap_or(header_end);
+    let next =
+        |sector: &usize| Some((sector / SECTOR + 1) * SECTOR).filter(|next| *next < end.min(record_end));
     // The checksum of a record begins with four zeros, wherever that is.
     let mut sectors = std::iter::successors(Some(at + 4).filter(|from| *from < end), next);
-    end - at <= MAX_UNSYNCED
+    (end - at <= MAX_UNSYNCED || record_end >= end)
         && sectors.any(|from| is_zeros(&content[from..end.min((from / SECTOR + 1) * SECTOR)]))
 }
 

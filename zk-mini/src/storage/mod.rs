@@ -22,6 +22,8 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use zk_wire::Zxid;
+
 use crate::core::{Config, Core, Image, Now, Txn};
 pub(crate) use disk::Device;
 use disk::{Disk, Lock};
@@ -36,7 +38,8 @@ pub enum SyncMode {
     /// When the disk has it: one sync for all that wait. They wait no longer for it.
     #[default]
     Group,
-    /// When the system has it. It survives the end of the process, not that of the machine.
+    /// When the system has it. It survives the end of the process; that of the machine may leave a log which has to be
+    /// mended by hand.
     None,
 }
 
@@ -75,11 +78,13 @@ pub(crate) struct Store {
     config: Config,
     sync: SyncMode,
     log: Option<LogFile>,
+    /// The last transaction that was appended.
+    last: Zxid,
     buffer: BytesMut,
     since_snapshot: u64,
     snap_count: u64,
     pre_alloc_size: u64,
-    _lock: Box<dyn Lock>,
+    _locks: Vec<Box<dyn Lock>>,
 }
 
 impl Store {
@@ -93,7 +98,9 @@ impl Store {
         let Settings { device, log_dir, sync, retain, snap_count, pre_alloc_size } = settings;
         let files = Files::new(device.mount(), dir, log_dir.as_deref());
         files.create_dirs()?;
-        let lock = lock(&*files.disk, dir)?;
+        let dirs = files.to_lock()?;
+        let locks = dirs.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
+        files.remove_unfinished();
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
         recovery.cut_tail(&files)?;
         let store = Self {
@@ -101,19 +108,22 @@ impl Store {
             config,
             sync,
             log: None,
+            last: recovery.core.last_zxid(),
             buffer: BytesMut::new(),
             since_snapshot: 0,
             snap_count,
             pre_alloc_size,
-            _lock: lock,
+            _locks: locks,
         };
-        let last = recovery.core.last_zxid();
-        // Apache ZooKeeper wants one to start from, and the next start has less to read.
-        if recovery.replayed > 0 || recovery.snapshot.is_none() {
-            let written = store.snapshots.write(&recovery.core.image());
-            let file = store.snapshots.files.snapshot(last);
-            written.map_err(|source| StorageError::io("write", &file, source))?;
+        if recovery.wants_snapshot()
+            && let Err(error) = store.snapshots.write(&recovery.core.image())
+        {
+            if recovery.snapshot.is_none() {
+                return Err(error);
+            }
+            tracing::error!(%error, "no snapshot: the logs are kept");
         }
+        let last = store.last;
         tracing::info!(
             dir = %dir.display(), zxid = %last, nodes = recovery.core.node_count(),
             sessions = recovery.core.session_count(), replayed = recovery.replayed, "state restored"
@@ -134,14 +144,23 @@ impl Store {
                 self.buffer = record;
             }
             if self.log.is_none() {
-                let files = &self.snapshots.files;
-                let log = LogFile::create(&*files.disk, files.log(txn.zxid), self.pre_alloc_size)?;
-                self.log = Some(log);
-                files.sync_log_dir()?;
+                self.begin_log()?;
             }
+            self.last = txn.zxid;
             self.since_snapshot += 1;
         }
         self.flush()
+    }
+
+    /// Begins a log. Its name is the number that is next, also if the transaction has skipped some: it tells by its name
+    /// that nothing is missing before it.
+    fn begin_log(&mut self) -> io::Result<()> {
+        let files = &self.snapshots.files;
+        let log = LogFile::create(&*files.disk, files.log(self.last.next()), self.pre_alloc_size)?;
+        // Nothing is written to one whose name may be lost.
+        files.sync_log_dir()?;
+        self.log = Some(log);
+        Ok(())
     }
 
     /// Writes what is in the buffer.
@@ -153,9 +172,11 @@ impl Store {
     }
 
     /// After a failure: the state that is durable. Reads only.
-    pub(crate) fn go_back(&self, now: Now) -> Result<Core, StorageError> {
+    pub(crate) fn go_back(&mut self, now: Now) -> Result<Core, StorageError> {
         let open = self.log.as_ref().map(|log| (log.path(), log.end()));
-        Ok(recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now)?.core)
+        let core = recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now)?.core;
+        self.last = core.last_zxid();
+        Ok(core)
     }
 
     /// After a failure: whether the disk can be written again. If so, what was appended in vain is out of the log.
@@ -205,10 +226,16 @@ pub(crate) struct Snapshots {
 
 impl Snapshots {
     /// Writes one, and deletes those that are too many.
-    pub(crate) fn write(&self, image: &Image) -> io::Result<()> {
-        snapshot::write(&*self.files.disk, &self.files.snapshot(image.last_zxid), image)?;
-        self.files.sync_dir()?;
-        self.retain.map_or(Ok(()), |retain| self.files.purge(retain))
+    pub(crate) fn write(&self, image: &Image) -> Result<(), StorageError> {
+        let file = self.files.snapshot(image.last_zxid);
+        let written = snapshot::write(&*self.files.disk, &file, image).and_then(|()| self.files.sync_dir());
+        written.map_err(|source| StorageError::io("write", &file, source))?;
+        if let Some(retain) = self.retain
+            && let Err(error) = self.files.purge(retain, image.last_zxid)
+        {
+            tracing::warn!(%error, "old snapshots and logs are kept");
+        }
+        Ok(())
     }
 }
 

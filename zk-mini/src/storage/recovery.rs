@@ -25,6 +25,8 @@ pub struct Recovery {
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Snapshots that were passed over, with what is wrong with them.
     pub damaged: Vec<StorageError>,
+    /// Whether nodes were deleted that belonged to no session.
+    pub ended_nodes: bool,
     /// Whether the state is the one that its writer had, by the digest that it left; `None` if it left none.
     pub verified: Option<bool>,
 }
@@ -53,16 +55,15 @@ pub(super) fn recover_files(
                 image = Some((read, file));
                 break;
             }
-            Err(error) => {
+            Err(error @ StorageError::Snapshot { .. }) => {
                 tracing::warn!(%error, "passed over");
-                damaged.push(error);
+                damaged.push((zxid, error));
             }
+            // It may be sound, and the logs behind it deleted.
+            Err(error) => return Err(error),
         }
     }
     let logs = files.logs()?;
-    if image.is_none() && logs.is_empty() && !damaged.is_empty() {
-        return Err(damaged.swap_remove(0));
-    }
     // Without a snapshot the logs have to begin with the first transaction.
     if let (None, Some((first, _))) = (&image, logs.first().filter(|(first, _)| *first != Zxid(1))) {
         return Err(StorageError::NoSnapshot { dir: files.dir().into(), first: *first });
@@ -74,8 +75,9 @@ pub(super) fn recover_files(
         snapshot,
         replayed: 0,
         torn: None,
-        damaged,
+        damaged: Vec::new(),
         verified: None,
+        ended_nodes: false,
     };
     // What a server writes while it serves has its digest for the end only.
     let mut digest = None;
@@ -103,8 +105,16 @@ pub(super) fn recover_files(
         let zxid = recovery.core.last_zxid();
         tracing::warn!(%zxid, "the digest in the log is not that of the state: something has been lost or changed");
     }
-    recovery.core.recovered();
-    Ok(recovery)
+    let last = recovery.core.last_zxid();
+    if let Some(lost) = damaged.iter().position(|(zxid, _)| *zxid > last || recovery.is_empty()) {
+        return Err(StorageError::Lost { damage: Box::new(damaged.swap_remove(lost).1), last });
+    }
+    recovery.damaged = damaged.into_iter().map(|(_, error)| error).collect();
+    recovery.ended_nodes = recovery.core.recovered(now);
+    match recovery.core.without_acl() {
+        Some(node) => Err(StorageError::NoAcl { dir: files.dir().into(), node: node.to_string() }),
+        None => Ok(recovery),
+    }
 }
 
 /// Whether a number is the one after another; the first of an epoch, which an ensemble counts in, follows any.
@@ -113,6 +123,17 @@ fn follows(next: Zxid, last: Zxid) -> bool {
 }
 
 impl Recovery {
+    /// Whether there is nothing in the directory yet.
+    fn is_empty(&self) -> bool {
+        self.snapshot.is_none() && self.replayed == 0
+    }
+
+    /// Whether a server that starts now should write a snapshot: Apache ZooKeeper wants one to start from, the next start
+    /// has less to read, and what was deleted is in no log.
+    pub(super) fn wants_snapshot(&self) -> bool {
+        self.replayed > 0 || self.snapshot.is_none() || self.ended_nodes
+    }
+
     /// Takes off what a crash has left of the last write.
     pub(super) fn cut_tail(&self, files: &Files) -> Result<(), StorageError> {
         let Some((file, offset, bytes)) = &self.torn else { return Ok(()) };

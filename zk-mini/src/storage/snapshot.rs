@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use adler2::Adler32;
@@ -28,10 +28,27 @@ const OPEN: i64 = -1;
 /// How much is encoded before it is written.
 const CHUNK: usize = 1 << 20;
 
+/// Length and text of the path that no node has, behind a seal.
+const END: &[u8] = b"\0\0\0\x01/";
+
 /// Writes a snapshot, under another name first: a file of this name is always a whole one.
 pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<()> {
-    let unfinished = file.with_extension("unfinished");
-    let mut sealed = Sealed::new(disk.create(&unfinished)?);
+    let unfinished = unfinished(file);
+    let written = write_to(disk.create(&unfinished)?, image).and_then(|()| disk.rename(&unfinished, file));
+    if written.is_err() {
+        // What there is of it may be what fills the disk.
+        let _ = disk.remove(&unfinished);
+    }
+    written
+}
+
+/// The name of a snapshot that is being written.
+pub(super) fn unfinished(file: &Path) -> PathBuf {
+    file.with_extension("unfinished")
+}
+
+fn write_to(file: Box<dyn DiskFile>, image: &Image) -> io::Result<()> {
+    let mut sealed = Sealed::new(file);
     let out = &mut sealed.buffer;
     FileHeader { magic: MAGIC, version: FORMAT, dbid: -1 }.encode(out);
     len(image.sessions.len()).encode(out);
@@ -50,21 +67,20 @@ pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<(
     "/".encode(&mut sealed.buffer);
     sealed.seal()?;
     // After the seal, and sealed again: releases before 3.6 do not read on.
-    if let Some(digest) = image.digest {
-        let zxid = image.last_zxid;
+    if let Some((zxid, digest)) = image.digest {
         ZxidDigest { zxid, digest: TreeDigest::new(digest) }.encode(&mut sealed.buffer);
         sealed.seal()?;
     }
-    sealed.file.sync()?;
-    disk.rename(&unfinished, file)
+    sealed.file.sync()
 }
 
 /// Reads the snapshot of this number.
 pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> {
-    let content = content(disk, file).map_err(|source| StorageError::io("read", file, source))?;
+    let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
+    let raw = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
+    let content = decompress(raw, file).map_err(|error| invalid((0, error.to_string())))?;
     let (mut input, whole) = (content.clone(), content.len());
     let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
-    let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
     let image = parsed.map_err(invalid)?;
     let sealed = whole - input.len();
     let seal = i64::decode(&mut input, "seal").map_err(|error| invalid((sealed, error.to_string())))?;
@@ -76,9 +92,15 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Imag
     Ok(image)
 }
 
+/// Whether a snapshot is whole, by the seal at its end, which is over all that is before it.
+pub(super) fn is_whole(disk: &dyn Disk, file: &Path) -> bool {
+    let content = disk.read(file).and_then(|raw| decompress(raw, file)).unwrap_or_default();
+    let sealed = content.strip_suffix(END).and_then(<[u8]>::split_last_chunk::<8>);
+    sealed.is_some_and(|(sealed, seal)| i64::from_be_bytes(*seal) == i64::from(adler2::adler32_slice(sealed)))
+}
+
 /// What a file holds, compressed or not.
-fn content(disk: &dyn Disk, file: &Path) -> io::Result<Bytes> {
-    let raw = disk.read(file)?;
+fn decompress(raw: Vec<u8>, file: &Path) -> io::Result<Bytes> {
     match file.extension().and_then(OsStr::to_str) {
         Some("gz") => {
             let mut content = Vec::new();
@@ -167,6 +189,7 @@ fn decode_node(
     Ok(ImageNode {
         path: if path.is_empty() { ByteString::from_static("/") } else { ByteString::from(&**path) },
         data: data.as_deref().map(Bytes::copy_from_slice),
+        // One that came later than the table: it is in the transaction that follows.
         acl: lists.get(&list).map_or_else(|| Arc::from([]), Arc::clone),
         kind: NodeKind::of_owner(stat.ephemeral_owner),
         czxid: stat.czxid,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use zk_wire::{
     Acl, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTtlTxn, CreateTxn,
     Decode, DecodeError, DeleteTxn, Encode, ErrorCode, ErrorTxn, Millis, MultiTxn, OpCode, SessionId,
@@ -26,8 +26,8 @@ pub(super) fn decode(mut input: Bytes) -> Result<Txn, DecodeError> {
     let header = TxnHeader::decode(&mut input, "TxnHeader")?;
     let change = match header.op {
         // The record is missing in logs of releases before 3.6, or if that is configured; nobody needs it, since the
-        // nodes are known. A digest alone is no record: as one it would name two nodes, and end before the second.
-        OpCode::CLOSE_SESSION if [0, TreeDigest::LEN].contains(&input.remaining()) => {
+        // nodes are known.
+        OpCode::CLOSE_SESSION if input.is_empty() || is_digest(&input) => {
             Change::CloseSession { ephemerals: Vec::new() }
         }
         op => decode_change(op, header.session, &mut input)?,
@@ -36,6 +36,13 @@ pub(super) fn decode(mut input: Bytes) -> Result<Txn, DecodeError> {
     let digest = TreeDigest::decode(&mut input, "digest").ok().and_then(TreeDigest::known);
     let TxnHeader { zxid, time, session, xid, .. } = header;
     Ok(Txn { zxid, time, session, xid, change, digest })
+}
+
+/// Whether there is a digest and no record before it. A record begins with the number of nodes; two, which is the version
+/// of a digest, do not fit into as many bytes.
+fn is_digest(input: &Bytes) -> bool {
+    input.len() == TreeDigest::LEN
+        && TreeDigest::decode(&mut input.clone(), "digest").is_ok_and(|it| it.known().is_some())
 }
 
 fn op_of(change: &Change) -> OpCode {
@@ -248,6 +255,15 @@ mod tests {
             let without = [&whole[..32], &whole[36..]].concat();
             assert_eq!(decode(without.into())?, txn);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn one_short_path_of_a_closed_session_is_no_digest() -> Result<(), DecodeError> {
+        let txn = txn(Change::CloseSession { ephemerals: vec!["/abc".into()] }, None);
+        let mut bytes = BytesMut::new();
+        encode(&txn, &mut bytes);
+        assert_eq!(decode(bytes.freeze())?, txn);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use zk_mini::core::{Config, ConnId, Core};
+use zk_mini::core::{Config, ConnId, Core, ImageWalk};
 use zk_wire::*;
 
 use crate::driver::*;
@@ -132,7 +132,11 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let mut pair = Self { t: Driver::new(), model: Model::new(), conns: Vec::new() };
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let mut pair = Self { t: Driver::with(config), model: Model::new(), conns: Vec::new() };
         for _ in 0..CLIENTS {
             let conn = pair.connect();
             pair.conns.push(conn);
@@ -227,7 +231,34 @@ proptest! {
         for txn in &pair.t.txns {
             again.replay(pair.t.now, txn);
         }
-        again.recovered();
+        again.recovered(pair.t.now);
+        invariants::check(&again);
+        prop_assert_eq!(again.image(), pair.t.core.image());
+    }
+
+    #[test]
+    fn an_image_taken_while_the_server_goes_on_and_what_followed_make_the_same_state(
+        before in proptest::collection::vec(step(), 0..60),
+        during in proptest::collection::vec((step(), 0_usize..3), 0..40),
+        after in proptest::collection::vec(step(), 0..10),
+    ) {
+        let config = Config { digests: true, ..Config::default() };
+        let mut pair = Pair::with(config.clone());
+        before.iter().for_each(|step| pair.step(step));
+        let mut walk = ImageWalk::new(&pair.t.core);
+        for (step, count) in &during {
+            walk.visit(&pair.t.core, *count);
+            pair.step(step);
+        }
+        while !walk.visit(&pair.t.core, 1) {}
+        let image = walk.end(&pair.t.core);
+        prop_assert_eq!(image.digest.map(|(zxid, _)| zxid), Some(pair.t.core.last_zxid()));
+        after.iter().for_each(|step| pair.step(step));
+        let mut again = Core::restore(config, pair.t.now, image);
+        for txn in &pair.t.txns {
+            again.replay(pair.t.now, txn);
+        }
+        prop_assert!(!again.recovered(pair.t.now), "no session is missing");
         invariants::check(&again);
         prop_assert_eq!(again.image(), pair.t.core.image());
     }

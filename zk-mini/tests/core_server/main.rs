@@ -13,6 +13,7 @@ mod model;
 mod multi;
 mod quota;
 mod reads;
+mod restore;
 mod sessions;
 mod watches;
 mod writes;

@@ -1,6 +1,7 @@
 //! What a server does whose disk is full, fails, or cannot be written.
 
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use zk_mini::ZkMini;
@@ -165,4 +166,84 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
     disk.restore_power();
     let zk = start(&disk).await;
     assert_eq!(zk.direct().children("/").unwrap(), before);
+}
+
+/// Creates nodes until so many were acknowledged, whatever happens in between.
+async fn create_all(zk: &ZkMini, disk: &SimulatedDisk, count: usize) -> Vec<String> {
+    let mut acknowledged = vec!["zookeeper".to_owned()];
+    let mut raw = None;
+    for n in 0.. {
+        if acknowledged.len() > count || disk.is_off() {
+            break;
+        }
+        let mut connected = match raw.take() {
+            Some(raw) => raw,
+            None => {
+                let mut raw = Raw::in_memory(zk);
+                raw.send(&crate::raw::connect_request(10_000)).await;
+                if raw.receive().await.is_none() {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+                raw
+            }
+        };
+        let name = format!("n-{n:03}");
+        connected.send(&request(1, CREATE, &create(&format!("/{name}"), 0))).await;
+        if connected.receive().await.is_some() {
+            acknowledged.push(name);
+            raw = Some(connected);
+        }
+    }
+    acknowledged.sort_unstable();
+    acknowledged
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_moment_of_a_disk_whenever_it_comes_loses_nothing_that_was_acknowledged() {
+    let count = NonZeroU64::new(5).unwrap();
+    let mut moment = 0;
+    loop {
+        let disk = SimulatedDisk::new(moment);
+        let block = NonZeroU64::new(1024).unwrap();
+        let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(&disk);
+        let builder = builder.snap_count(count).pre_alloc_size(block).retain_snapshots(2.try_into().unwrap());
+        let zk = builder.clone().start().await.unwrap();
+        let before = disk.changes();
+        disk.fail_after(moment);
+        let acknowledged = create_all(&zk, &disk, 20).await;
+        let was_in_time = disk.changes() - before > moment;
+        disk.lose_power();
+        drop(zk);
+        disk.restore_power();
+        let zk = builder.start().await.unwrap();
+        let there = zk.direct().children("/").unwrap();
+        let missing: Vec<_> = acknowledged.iter().filter(|name| !there.contains(name)).collect();
+        assert!(missing.is_empty(), "{missing:?} after a failure at change {moment}");
+        if !was_in_time {
+            break;
+        }
+        moment += 1;
+    }
+    assert!(moment > 50, "only {moment} changes were tried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_starts_and_serves_on_a_full_disk_and_leaves_nothing_on_it() {
+    let disk = SimulatedDisk::new(1);
+    let zk = start(&disk).await;
+    let mut raw = Raw::in_memory(&zk);
+    let session = raw.open_session(10_000).await;
+    assert_eq!(raw.create("/kept", 0).await.err, 0);
+    zk.stop().await;
+
+    let before = disk.changes();
+    disk.set_full(true);
+    let zk = start(&disk).await;
+    assert!(disk.changes() > before, "it has tried to write a snapshot");
+    let mut raw = Raw::resumed(&zk, &session).await;
+    assert_eq!(get(&mut raw, "/kept").await.err, 0);
+    let files = ["/data/version-2/log.1", "/data/version-2/snapshot.0"].map(PathBuf::from);
+    assert_eq!(disk.files(), files);
+    zk.stop().await;
 }

@@ -10,5 +10,6 @@ mod limits;
 mod literal_bytes;
 mod power;
 mod raw;
+mod recovery;
 mod storage;
 mod time;

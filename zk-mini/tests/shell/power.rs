@@ -95,7 +95,8 @@ struct Reference {
 }
 
 impl Reference {
-    fn new(core: Core) -> Self {
+    fn new(mut core: Core) -> Self {
+        core.recovered(at(0));
         Self { start: core.image(), core, now: 0, txns: Vec::new(), told: Vec::new() }
     }
 

@@ -209,7 +209,7 @@ async fn a_directory_with_nothing_but_a_damaged_snapshot_is_not_taken_for_a_new_
     start(dir.path()).await.stop().await;
     fs::write(dir.path().join("version-2/snapshot.0"), "ZKSN").unwrap();
     let error = ZkMini::builder().in_memory().data_dir(dir.path()).start().await.unwrap_err();
-    assert!(matches!(error, Error::Storage(StorageError::Snapshot { .. })), "{error}");
+    assert!(matches!(error, Error::Storage(StorageError::Lost { .. })), "{error}");
 }
 
 #[tokio::test]

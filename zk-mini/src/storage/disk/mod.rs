@@ -8,7 +8,7 @@ pub(super) use system::SystemDisk;
 
 use std::fmt::Debug;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where files are.
@@ -34,6 +34,9 @@ impl Device {
 pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes a directory and those above it, durably.
     fn create_dirs(&self, dir: &Path) -> io::Result<()>;
+
+    /// The one name of a directory that may have several.
+    fn canonical(&self, dir: &Path) -> io::Result<PathBuf>;
 
     /// The names and lengths of the files in a directory. Names that are no text are not ours.
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>>;

@@ -58,6 +58,8 @@ struct State {
     /// Changes until the power goes by itself.
     power_left: Option<u64>,
     changes: u64,
+    /// Changes until one fails.
+    failing_in: Option<u64>,
     full: bool,
     read_only: bool,
     failing_syncs: bool,
@@ -94,10 +96,21 @@ impl SimulatedDisk {
         self.lock_state().power_left = Some(changes);
     }
 
+    /// The `changes`-th change from now fails, and is not made; those after it are.
+    pub fn fail_after(&self, changes: u64) {
+        self.lock_state().failing_in = Some(changes);
+    }
+
     /// How many changes there have been: each write, sync, new length, new or other name.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.lock_state().changes
+    }
+
+    /// The files that there are, by name.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.lock_state().names.keys().cloned().collect()
     }
 
     /// Whether the power is gone.
@@ -253,6 +266,11 @@ impl Mounted {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         state.changes += 1;
+        let fails = state.failing_in == Some(0);
+        state.failing_in = state.failing_in.and_then(|left| left.checked_sub(1));
+        if fails {
+            return Err(io::Error::other("the disk has a bad moment"));
+        }
         let goes_off = state.power_left == Some(0);
         state.power_left = state.power_left.and_then(|left| left.checked_sub(1));
         state.off = goes_off;
@@ -278,6 +296,10 @@ impl Disk for Mounted {
             state.dirs.extend(dir.ancestors().map(Path::to_path_buf));
             Ok(())
         })
+    }
+
+    fn canonical(&self, dir: &Path) -> io::Result<PathBuf> {
+        Ok(dir.components().collect())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{Disk, DiskFile, Lock};
 
@@ -18,6 +18,10 @@ impl Disk for SystemDisk {
         // A relative path of one name has the empty one above it.
         let parents = missing.iter().filter_map(|dir| dir.parent()).filter(|dir| !dir.as_os_str().is_empty());
         parents.rev().try_for_each(|parent| self.sync_dir(parent))
+    }
+
+    fn canonical(&self, dir: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<(String, u64)>> {

@@ -1,0 +1,139 @@
+//! What becomes of an image that is not quite the state, as Apache ZooKeeper's snapshots are.
+
+use zk_mini::core::{Change, Config, Core, CreateNode, Image, ImageNode, NodeKind, Now, Txn};
+use zk_wire::*;
+
+use crate::driver::*;
+use crate::invariants;
+
+const OWNER: SessionId = SessionId(0x0100_0000_0000_0007);
+
+fn acl(perms: Perms) -> std::sync::Arc<[Acl]> {
+    [Acl { perms, ..Acl::open() }].into()
+}
+
+fn node(path: &str, kind: NodeKind) -> ImageNode {
+    ImageNode {
+        path: path.into(),
+        data: None,
+        acl: acl(Perms::ALL),
+        kind,
+        czxid: Zxid(1),
+        mzxid: Zxid(1),
+        pzxid: Zxid(1),
+        ctime: UnixMillis(0),
+        mtime: UnixMillis(0),
+        version: Version(0),
+        aversion: Version(0),
+        created_children: 0,
+    }
+}
+
+fn image(nodes: Vec<ImageNode>) -> Image {
+    Image { last_zxid: Zxid(10), sessions: vec![(OWNER, Millis(10_000))], nodes, digest: None }
+}
+
+fn restore(nodes: Vec<ImageNode>) -> Core {
+    Core::restore(Config::default(), Now::default(), image(nodes))
+}
+
+fn replay(core: &mut Core, changes: impl IntoIterator<Item = Change>) {
+    for change in changes {
+        let zxid = core.last_zxid().next();
+        let txn = Txn { zxid, time: UnixMillis(0), session: OWNER, xid: Xid(1), change, digest: None };
+        core.replay(Now::default(), &txn);
+    }
+}
+
+fn create(path: &str, perms: Perms, parent_cversion: i32) -> Change {
+    let kind = NodeKind::Persistent;
+    Change::Create(CreateNode { path: path.into(), data: None, acl: acl(perms), kind, parent_cversion })
+}
+
+fn delete(path: &str) -> Change {
+    Change::Delete { path: path.into() }
+}
+
+#[test]
+fn a_node_below_a_parent_that_was_made_anew_is_listed() {
+    // Seen after all of the transactions.
+    let mut core = restore(vec![node("/a", NodeKind::Persistent), node("/a/b", NodeKind::Ephemeral(OWNER))]);
+    replay(&mut core, [delete("/a"), create("/a", Perms::ALL, 2), create("/a/b", Perms::ALL, 1)]);
+    assert_eq!(core.children("/a").unwrap(), ["b"]);
+    assert!(!core.recovered(Now::default()));
+    invariants::check(&core);
+}
+
+#[test]
+fn a_list_that_came_too_late_for_the_table_is_the_one_of_the_transaction() {
+    let unknown = ImageNode { acl: [].into(), ..node("/a", NodeKind::Persistent) };
+    let mut core = restore(vec![unknown.clone()]);
+    assert_eq!(core.without_acl().as_deref(), Some("/a"));
+    replay(&mut core, [create("/a", Perms::READ, 1)]);
+    assert_eq!(core.without_acl(), None);
+    let nodes = core.image().nodes;
+    assert_eq!(nodes.iter().find(|node| node.path == "/a").unwrap().acl, acl(Perms::READ));
+
+    let mut core = restore(vec![unknown]);
+    replay(&mut core, [delete("/a")]);
+    assert_eq!(core.without_acl(), None);
+}
+
+#[test]
+fn a_deletion_concerns_the_parent_even_if_the_child_is_gone_already() {
+    let mut core = restore(vec![node("/a", NodeKind::Persistent)]);
+    replay(&mut core, [delete("/a/gone")]);
+    assert_eq!(core.node("/a").unwrap().stat.pzxid, Zxid(11));
+}
+
+#[test]
+fn a_session_that_is_closed_takes_all_its_nodes_with_it_whatever_the_log_names() {
+    let mut core = restore(vec![node("/a", NodeKind::Ephemeral(OWNER)), node("/b", NodeKind::Persistent)]);
+    replay(&mut core, [Change::CloseSession { ephemerals: Vec::new() }]);
+    assert_eq!(core.children("/").unwrap(), ["b", "zookeeper"]);
+    invariants::check(&core);
+}
+
+#[test]
+fn nodes_of_sessions_that_are_not_there_are_deleted_and_that_is_told() {
+    let stranger = SessionId(OWNER.0 + 1);
+    let mut core =
+        restore(vec![node("/a", NodeKind::Ephemeral(stranger)), node("/b", NodeKind::Ephemeral(OWNER))]);
+    assert!(core.recovered(Now::default()));
+    assert_eq!(core.children("/").unwrap(), ["b", "zookeeper"]);
+    assert!(!core.recovered(Now::default()));
+    invariants::check(&core);
+}
+
+#[test]
+fn what_has_a_quota_is_counted_anew() {
+    let text = |text: &'static str| Some(bytes::Bytes::from_static(text.as_bytes()));
+    let quota = "/zookeeper/quota/a";
+    let (limits, stats) = (format!("{quota}/zookeeper_limits"), format!("{quota}/zookeeper_stats"));
+    let mut core = restore(vec![
+        node("/a", NodeKind::Persistent),
+        ImageNode { data: text("12345"), ..node("/a/b", NodeKind::Persistent) },
+        node(quota, NodeKind::Persistent),
+        ImageNode { data: text("count=9,bytes=-1"), ..node(&limits, NodeKind::Persistent) },
+        ImageNode { data: text("count=7,bytes=70"), ..node(&stats, NodeKind::Persistent) },
+    ]);
+    core.recovered(Now::default());
+    assert_eq!(core.node(&stats).unwrap().data, text("count=2,bytes=5"));
+    invariants::check(&core);
+}
+
+#[test]
+fn a_session_that_begins_after_a_restart_has_the_id_of_none_before() {
+    let mut t = Driver::new();
+    let conns = [t.connect(10_000), t.connect(10_000)];
+    let credentials = conns.map(|conn| t.credentials(conn));
+    t.call(conns[1], &CloseSession {}).unwrap();
+    let mut again = Driver::new();
+    again.core = Core::restore(Config::default(), again.now, t.core.image());
+    again.now.wall.0 += 1;
+    again.core.recovered(again.now);
+    let conn = again.connect(10_000);
+    assert!(credentials.iter().all(|old| old.id < again.session(conn)));
+    let (_, response) = again.resume(&credentials[1], 10_000);
+    assert_eq!(response.session_id, SessionId::NONE, "its password is of no use");
+}

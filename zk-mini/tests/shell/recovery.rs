@@ -1,0 +1,199 @@
+//! Directories that have lost something, or that another has written: either nothing is missing, or it is told.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use zk_mini::core::{Compat, NodeKind};
+use zk_mini::storage::{StorageError, recover};
+use zk_mini::{Builder, Error, ZkMini};
+use zk_wire::Zxid;
+
+use crate::raw::{CREATE, DELETE, EPHEMERAL, MULTI, Raw, SET_DATA, create, multi, set_data};
+
+fn server(dir: &Path) -> Builder {
+    ZkMini::builder().in_memory().seed(7).manual_clock().data_dir(dir)
+}
+
+async fn refused(builder: Builder) -> StorageError {
+    match builder.start().await.unwrap_err() {
+        Error::Storage(error) => error,
+        other => panic!("{other}"),
+    }
+}
+
+fn file(dir: &Path, name: &str) -> PathBuf {
+    dir.join("version-2").join(name)
+}
+
+fn names(dir: &Path) -> Vec<String> {
+    let files = fs::read_dir(dir.join("version-2")).unwrap();
+    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Lives of a server, in each of which a session creates a node: two transactions.
+async fn lives(dir: &Path, count: usize) {
+    for _ in 0..count {
+        let zk = server(dir).start().await.unwrap();
+        assert_eq!(Raw::with_session(&zk, 10_000).await.create("/n-", 2).await.err, 0);
+        zk.stop().await;
+    }
+}
+
+fn damage(file: &Path) {
+    let mut content = fs::read(file).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(file, content).unwrap();
+}
+
+/// Changes what is in a snapshot, and puts a seal behind it that fits.
+fn change_snapshot(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+    const END: &[u8] = b"\0\0\0\x01/";
+    let mut content = fs::read(file).unwrap();
+    // Behind the nodes: the end, seal, end, digest, seal, end.
+    let nodes = content.windows(END.len()).position(|window| window == END).unwrap();
+    content.truncate(nodes + END.len());
+    change(&mut content);
+    let seal = i64::from(adler2::adler32_slice(&content));
+    content.extend(seal.to_be_bytes());
+    content.extend(END);
+    fs::write(file, content).unwrap();
+}
+
+#[tokio::test]
+async fn zeros_of_a_user_do_not_make_a_damaged_record_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = server(dir.path()).start().await.unwrap();
+    let mut raw = Raw::with_session(&zk, 10_000).await;
+    raw.create("/a", 0).await;
+    for _ in 0..3 {
+        raw.request(2, SET_DATA, &set_data("/a", &[0; 2_000])).await;
+    }
+    zk.stop().await;
+    let log = file(dir.path(), "log.1");
+    let mut content = fs::read(&log).unwrap();
+    // In the first record, behind the header of the file and its own.
+    content[16 + 12 + 40] ^= 1;
+    fs::write(&log, &content).unwrap();
+    let error = refused(server(dir.path())).await;
+    assert!(matches!(error, StorageError::Log { offset: 16, .. }), "{error}");
+    assert_eq!(fs::read(&log).unwrap(), content, "nothing is cut");
+}
+
+#[tokio::test]
+async fn only_whole_snapshots_that_there_can_be_count_as_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 3).await;
+    // 0, 2 and 4 are there; 6 is written by the start.
+    damage(&file(dir.path(), "snapshot.4"));
+    fs::copy(file(dir.path(), "snapshot.2"), file(dir.path(), "log.2.gz")).unwrap();
+    let two = std::num::NonZeroUsize::new(2).unwrap();
+    let zk = server(dir.path()).retain_snapshots(two).start().await.unwrap();
+    zk.stop().await;
+    let kept = ["log.2.gz", "log.3", "log.5", "snapshot.2", "snapshot.4", "snapshot.6"];
+    assert_eq!(names(dir.path()), kept);
+
+    // One that says it is of the future is not what the others are given up for.
+    fs::copy(file(dir.path(), "snapshot.2"), file(dir.path(), "snapshot.1")).unwrap();
+    fs::write(file(dir.path(), "snapshot.ff"), "ZKSN").unwrap();
+    let error = refused(server(dir.path())).await;
+    let expected = "it held what no other file does: the valid ones end with zxid 0x6.";
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(matches!(error, StorageError::Lost { last: Zxid(6), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_snapshot_that_cannot_be_read_is_not_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 1).await;
+    fs::create_dir(file(dir.path(), "snapshot.9")).unwrap();
+    let error = refused(server(dir.path())).await;
+    assert!(error.to_string().starts_with("cannot read "), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_no_loss_if_the_logs_have_what_it_had() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 2).await;
+    damage(&file(dir.path(), "snapshot.2"));
+    let recovery = recover(dir.path(), None).unwrap();
+    assert_eq!((recovery.core.last_zxid(), recovery.damaged.len()), (Zxid(4), 1));
+    fs::remove_file(file(dir.path(), "log.3")).unwrap();
+    fs::remove_file(file(dir.path(), "log.1")).unwrap();
+    let error = recover(dir.path(), None).unwrap_err();
+    assert!(matches!(error, StorageError::Lost { last: Zxid(0), .. }), "{error}");
+}
+
+#[tokio::test]
+async fn who_may_use_a_node_has_to_be_known() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 2).await;
+    let set_list = |content: &mut Vec<u8>| {
+        let name = b"/n-0000000000\0\0\0\x01x";
+        let node = content.windows(name.len()).position(|window| window == name).unwrap();
+        content[node + name.len() + 7] = 99;
+    };
+    // The log that it was created in is before the snapshot: its list is nowhere.
+    change_snapshot(&file(dir.path(), "snapshot.2"), set_list);
+    let error = refused(server(dir.path())).await;
+    let expected = "do not say who may do what with /n-0000000000: ";
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(matches!(error, StorageError::NoAcl { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_start_ends_without_a_transaction_is_ended_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = server(dir.path()).start().await.unwrap();
+    assert_eq!(Raw::with_session(&zk, 10_000).await.create("/e", EPHEMERAL).await.err, 0);
+    zk.stop().await;
+    server(dir.path()).start().await.unwrap().stop().await;
+    // The session is taken out, its node is not.
+    change_snapshot(&file(dir.path(), "snapshot.2"), |content| {
+        content[16 + 3] = 0;
+        content.drain(20..32);
+    });
+    let before = fs::read(file(dir.path(), "snapshot.2")).unwrap();
+    assert!(recover(dir.path(), None).unwrap().ended_nodes);
+    server(dir.path()).start().await.unwrap().stop().await;
+    assert_ne!(fs::read(file(dir.path(), "snapshot.2")).unwrap(), before);
+    let recovery = recover(dir.path(), None).unwrap();
+    assert!(!recovery.ended_nodes);
+    assert!(recovery.core.image().nodes.iter().all(|node| node.kind == NodeKind::Persistent));
+}
+
+#[tokio::test]
+async fn a_number_that_was_skipped_is_no_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 1).await;
+    let zk = server(dir.path()).compat(Compat::V3_8).start().await.unwrap();
+    let session = Raw::in_memory(&zk).open_session(10_000).await;
+    zk.stop().await;
+    let zk = server(dir.path()).compat(Compat::V3_8).start().await.unwrap();
+    let mut raw = Raw::resumed(&zk, &session).await;
+    let no_path = multi(&[(DELETE, [[0xff; 4], [0; 4]].concat())]);
+    raw.request(1, MULTI, &no_path).await;
+    assert_eq!(raw.request(2, CREATE, &create("/after", 0)).await.zxid, 5);
+    zk.stop().await;
+    // Without the snapshots that hide it.
+    fs::remove_file(file(dir.path(), "snapshot.3")).unwrap();
+    assert_eq!(names(dir.path()), ["log.1", "log.3", "log.4", "snapshot.0", "snapshot.2"]);
+    assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(5));
+}
+
+#[tokio::test]
+async fn a_log_directory_has_one_server_at_a_time_too() {
+    let [one, other, logs] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let zk = server(one.path()).data_log_dir(logs.path()).start().await.unwrap();
+    let error = refused(server(other.path()).data_log_dir(logs.path())).await;
+    assert!(
+        matches!(&error, StorageError::Locked { dir } if *dir == logs.path().canonicalize().unwrap()),
+        "{error}"
+    );
+    zk.stop().await;
+    // The same by another name is not somebody else.
+    let again = one.path().join("version-2/..");
+    server(one.path()).data_log_dir(again).start().await.unwrap().stop().await;
+}
