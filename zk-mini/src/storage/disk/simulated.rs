@@ -125,7 +125,7 @@ impl SimulatedDisk {
         state.lose_what_is_unsynced();
         state.boots += 1;
         state.locked.clear();
-        (state.off, state.power_left) = (false, None);
+        (state.off, state.power_left, state.failing_in) = (false, None, None);
     }
 
     /// Whether nothing more fits: writes end half-way, with "no space left".
