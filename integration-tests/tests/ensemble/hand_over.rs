@@ -3,10 +3,13 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::programs::ServeProcess;
 use integration_tests::raw::RawClient;
+use integration_tests::wait::{PATIENCE, eventually};
 use nix::sys::signal::Signal;
 use zk_client::{Acl, Client, CreateMode, Credentials, Expected, MultiOp, Stat};
 use zk_wire::{Check, Create, SetData};
@@ -38,6 +41,88 @@ async fn zk_mini_goes_on_from_a_killed_apache_zookeeper() {
     assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
 }
 
+/// Snapshots that are taken while the tree changes show it as it never was: each has to make something of the other's.
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_goes_on_from_snapshots_of_a_busy_zk_mini() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut zk = serve_with(dir.path(), &["--snap-count", "50"]);
+    churn(&zk.addr().to_string(), || {
+        zk.process.signal(Signal::SIGKILL);
+        zk.process.wait();
+    })
+    .await;
+    let left = zk_mini::storage::recover(dir.path(), None).unwrap();
+    assert_eq!(left.verified, Some(true));
+    assert!(
+        left.snapshot.is_some_and(|file| !file.ends_with("snapshot.0")),
+        "there is a snapshot of its own"
+    );
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let client = Client::connect(&real.connect_string()).await.unwrap();
+    for (path, data, stat, _) in nodes(&client).await {
+        let node = left.core.node(&path).unwrap_or_else(|| panic!("{path} is not in it"));
+        assert_eq!((node.data.unwrap_or_default().as_ref(), node.stat), (data.as_slice(), stat), "{path}");
+    }
+    assert_eq!(digest_mismatches(&real), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zk_mini_goes_on_from_snapshots_of_a_busy_apache_zookeeper() {
+    let mut real = RealZooKeeper::builder().jvm_option("-Dzookeeper.snapCount=50").start().unwrap();
+    let servers = real.connect_string();
+    churn(&servers, || real.kill(0)).await;
+    let left = zk_mini::storage::recover(&real.data_dir(0), None).unwrap();
+    assert!(left.snapshot.is_some_and(|file| !file.ends_with("snapshot.0")), "there is a snapshot");
+    assert_eq!(left.verified, Some(true), "our tree has the digest of its tree");
+}
+
+/// Creates, deletes and changes the same nodes over and over from several sessions, until the server is killed.
+async fn churn(servers: &str, kill: impl FnOnce()) {
+    const SESSIONS: usize = 4;
+    const ROUNDS: usize = 100;
+    let rounds = Arc::new(AtomicUsize::new(0));
+    let busy: Vec<_> = (0..SESSIONS)
+        .map(|session| {
+            let (servers, rounds) = (servers.to_owned(), Arc::clone(&rounds));
+            tokio::spawn(async move {
+                let client = Client::connect(&servers).await.unwrap();
+                for round in 0.. {
+                    change(&client, session, round).await?;
+                    rounds.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok::<_, zk_client::Error>(())
+            })
+        })
+        .collect();
+    tokio::task::block_in_place(|| {
+        eventually("the tree changes", PATIENCE, || rounds.load(Ordering::Relaxed) >= SESSIONS * ROUNDS);
+        kill();
+    });
+    for busy in busy {
+        busy.await.unwrap().unwrap_err();
+    }
+}
+
+/// A parent with children of all kinds, changed and, every other time, deleted again.
+async fn change(client: &Client, session: usize, round: usize) -> Result<(), zk_client::Error> {
+    let read_only = [Acl { perms: zk_wire::Perms::READ | zk_wire::Perms::ADMIN, ..Acl::open() }];
+    let parent = format!("/churn-{session}-{}", round % 5);
+    let children = [format!("{parent}/a"), format!("{parent}/b")];
+    if round % 10 < 5 {
+        client.create(&parent, "", CreateMode::Persistent, &[Acl::open()]).await?;
+        client.create(&children[0], round.to_string(), CreateMode::Ephemeral, &[Acl::open()]).await?;
+        client.create(&children[1], round.to_string(), CreateMode::Persistent, &[Acl::open()]).await?;
+        client.set_acl(&children[1], &read_only, Expected::Any).await?;
+        client.set(&parent, round.to_string(), Expected::Any).await?;
+    } else {
+        for path in children.iter().chain([&parent]) {
+            client.delete(path, Expected::Any).await?;
+        }
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn zk_mini_goes_on_from_a_snapshot_compressed_with_gzip() {
     goes_on_from_a_compressed_snapshot("gz").await;
@@ -67,9 +152,13 @@ async fn goes_on_from_a_compressed_snapshot(method: &str) {
 }
 
 fn serve(dir: &Path) -> ServeProcess {
+    serve_with(dir, &[])
+}
+
+fn serve_with(dir: &Path, options: &[&str]) -> ServeProcess {
     let dir = dir.to_str().unwrap();
     let args = ["serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--max-session-timeout-ms", "60000"];
-    ServeProcess::with_args(&args)
+    ServeProcess::with_args(&[&args, options].concat())
 }
 
 fn digest_mismatches(real: &RealZooKeeper) -> u64 {

@@ -117,13 +117,13 @@ impl Files {
         self.disk.remove(&probe).and(tried)
     }
 
-    /// Keeps so many whole snapshots, the newest up to the one that has just been `written`, and what is behind the
+    /// Keeps the newest whole snapshots, so many, among them the one that has just been `written`, and what is behind the
     /// oldest of them.
     pub(super) fn purge(&self, retain: usize, written: Zxid) -> Result<(), StorageError> {
         let snapshots = self.snapshots()?;
         let mut wanted = retain.max(1);
         let oldest = snapshots.iter().rposition(|(zxid, file)| {
-            let counts = *zxid == written || *zxid < written && snapshot::is_whole(&*self.disk, file);
+            let counts = *zxid == written || snapshot::is_whole(&*self.disk, file);
             wanted -= usize::from(counts);
             wanted == 0
         });

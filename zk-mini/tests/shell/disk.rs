@@ -1,10 +1,13 @@
 //! What a server does whose disk is full, fails, or cannot be written.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use zk_mini::ZkMini;
+use zk_mini::core::Core;
 use zk_mini::storage::SimulatedDisk;
 
 use crate::raw::{
@@ -168,64 +171,99 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
     assert_eq!(zk.direct().children("/").unwrap(), before);
 }
 
-/// Creates nodes until so many were acknowledged, whatever happens in between.
-async fn create_all(zk: &ZkMini, disk: &SimulatedDisk, count: usize) -> Vec<String> {
-    let mut acknowledged = vec!["zookeeper".to_owned()];
-    let mut raw = None;
-    for n in 0.. {
-        if acknowledged.len() > count || disk.is_off() {
-            break;
+/// What is left on a disk; nothing of it is of a transaction after its last.
+fn left_on(disk: &SimulatedDisk) -> Core {
+    let left = disk.recover(Path::new("/data"), Some(Path::new("/logs"))).unwrap().core;
+    let last = left.last_zxid();
+    let ahead: Vec<_> = left.image().nodes.into_iter().filter(|node| node.mzxid > last).collect();
+    assert!(ahead.is_empty(), "{ahead:?} after {last}");
+    left
+}
+
+/// Creates nodes, whatever happens in between, until so many have been acknowledged, or some after the `moment`-th change to
+/// the disk; returns those that were.
+async fn create_all(
+    zk: &ZkMini,
+    disk: &SimulatedDisk,
+    writer: char,
+    count: usize,
+    moment: u64,
+) -> Vec<String> {
+    const IN_FLIGHT: usize = 3;
+    const AFTERWARDS: usize = 2;
+    let (mut acknowledged, mut after) = (Vec::new(), None);
+    let mut next = 0;
+    'connections: loop {
+        let mut raw = Raw::in_memory(zk);
+        raw.send(&crate::raw::connect_request(10_000)).await;
+        if raw.receive().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         }
-        let mut connected = match raw.take() {
-            Some(raw) => raw,
-            None => {
-                let mut raw = Raw::in_memory(zk);
-                raw.send(&crate::raw::connect_request(10_000)).await;
-                if raw.receive().await.is_none() {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-                raw
+        left_on(disk);
+        let mut in_flight = VecDeque::new();
+        loop {
+            // At other times than the other writer, so that they are not always in one batch.
+            for _ in 0..next % 5 {
+                tokio::task::yield_now().await;
             }
-        };
-        let name = format!("n-{n:03}");
-        connected.send(&request(1, CREATE, &create(&format!("/{name}"), 0))).await;
-        if connected.receive().await.is_some() {
-            acknowledged.push(name);
-            raw = Some(connected);
+            while in_flight.len() < IN_FLIGHT {
+                let name = format!("{writer}-{next:03}");
+                let frame = frame(&request(1, CREATE, &create(&format!("/{name}"), 0)));
+                if raw.stream.write_all(&frame).await.is_err() {
+                    continue 'connections;
+                }
+                in_flight.push_back(name);
+                next += 1;
+            }
+            if raw.receive().await.is_none() {
+                continue 'connections;
+            }
+            acknowledged.extend(in_flight.pop_front());
+            if disk.changes() > moment {
+                after.get_or_insert(acknowledged.len());
+            }
+            if acknowledged.len() >= after.map_or(count, |after| after + AFTERWARDS) {
+                return acknowledged;
+            }
         }
     }
-    acknowledged.sort_unstable();
-    acknowledged
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_moment_of_a_disk_whenever_it_comes_loses_nothing_that_was_acknowledged() {
-    let count = NonZeroU64::new(5).unwrap();
-    let mut moment = 0;
-    loop {
-        let disk = SimulatedDisk::new(moment);
-        let block = NonZeroU64::new(1024).unwrap();
-        let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(&disk);
-        let builder = builder.snap_count(count).pre_alloc_size(block).retain_snapshots(2.try_into().unwrap());
-        let zk = builder.clone().start().await.unwrap();
-        let before = disk.changes();
-        disk.fail_after(moment);
-        let acknowledged = create_all(&zk, &disk, 20).await;
-        let was_in_time = disk.changes() - before > moment;
-        disk.lose_power();
-        drop(zk);
-        disk.restore_power();
-        let zk = builder.start().await.unwrap();
-        let there = zk.direct().children("/").unwrap();
-        let missing: Vec<_> = acknowledged.iter().filter(|name| !there.contains(name)).collect();
-        assert!(missing.is_empty(), "{missing:?} after a failure at change {moment}");
-        if !was_in_time {
-            break;
+    const SEEDS: u64 = 4;
+    let (mut moment, mut comes) = (0, true);
+    while comes {
+        comes = false;
+        for seed in 0..SEEDS {
+            comes |= survives_a_bad_moment(&SimulatedDisk::new(seed), moment).await;
         }
         moment += 1;
     }
     assert!(moment > 50, "only {moment} changes were tried");
+}
+
+/// Whether there were as many changes to the disk at all.
+async fn survives_a_bad_moment(disk: &SimulatedDisk, moment: u64) -> bool {
+    let [count, block] = [5, 1_024].map(|n| NonZeroU64::new(n).unwrap());
+    let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(disk);
+    let builder = builder.snap_count(count).pre_alloc_size(block).retain_snapshots(2.try_into().unwrap());
+    let zk = builder.start().await.unwrap();
+    disk.fail_after(moment);
+    let moment = disk.changes() + moment;
+    let writer = |name| create_all(&zk, disk, name, 30, moment);
+    let (one, other) = tokio::join!(writer('a'), writer('b'));
+    let acknowledged = [one, other].concat();
+    let has_come = disk.changes() > moment;
+    disk.lose_power();
+    drop(zk);
+    disk.restore_power();
+    let there = left_on(disk).children("/").unwrap();
+    let missing: Vec<_> =
+        acknowledged.iter().filter(|name| !there.iter().any(|there| *there == name.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?} after a failure at change {moment}");
+    has_come
 }
 
 #[tokio::test(start_paused = true)]
