@@ -28,6 +28,9 @@ const OPEN: i64 = -1;
 /// How much is encoded before it is written.
 const CHUNK: usize = 1 << 20;
 
+/// How much is written before a sync: those of the log wait as long as one takes.
+const SYNC: u64 = 4 << 20;
+
 /// Length and text of the path that no node has, behind a seal.
 const END: &[u8] = b"\0\0\0\x01/";
 
@@ -239,13 +242,14 @@ impl<'a> Lists<'a> {
 struct Sealed {
     file: Box<dyn DiskFile>,
     written: u64,
+    synced: u64,
     sum: Adler32,
     buffer: BytesMut,
 }
 
 impl Sealed {
     fn new(file: Box<dyn DiskFile>) -> Self {
-        Self { file, written: 0, sum: Adler32::new(), buffer: BytesMut::new() }
+        Self { file, written: 0, synced: 0, sum: Adler32::new(), buffer: BytesMut::new() }
     }
 
     /// Writes the sum of all that is before.
@@ -261,6 +265,10 @@ impl Sealed {
         self.file.write_at(self.written, &self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
+        if self.written - self.synced >= SYNC {
+            self.file.sync()?;
+            self.synced = self.written;
+        }
         Ok(())
     }
 }

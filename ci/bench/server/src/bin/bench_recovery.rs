@@ -1,16 +1,20 @@
-//! Measures how long servers take to come back with the data that a killed one has left.
+//! Measures how long servers take to come back with the data that a killed one has left, and how long they make others
+//! wait while they write it down.
 #![forbid(unsafe_code)]
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bench_server::codec::{self, Frame};
 use bench_server::server::{Server, Spec};
 use bench_server::session::Session;
 use clap::Parser;
 use measure::Report;
+
+/// How long there are writes, so that snapshots are taken.
+const WRITING: Duration = Duration::from_secs(5);
 
 /// Children of one node.
 const SIBLINGS: usize = 1_000;
@@ -49,6 +53,8 @@ async fn main() -> io::Result<()> {
                 let what = format!("{nodes} nodes");
                 report.add(&what, "exec to first reply ms", &spec.name, server.start_up.as_secs_f64() * 1e3);
                 report.add(&what, "resident MiB", &spec.name, server.memory_kib()? as f64 / 1024.0);
+                let wait = longest_wait(&server).await?;
+                report.add(&what, "longest wait ms", &spec.name, wait.as_secs_f64() * 1e3);
                 drop(server);
                 std::fs::remove_dir_all(&copy)?;
             }
@@ -82,6 +88,35 @@ async fn make(maker: &Spec, dir: &Path, nodes: usize) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The longest that a read takes while another session writes, which makes the server take snapshots if its command says
+/// that it should do so often.
+async fn longest_wait(server: &Server) -> io::Result<Duration> {
+    let timeout = Duration::from_secs(30);
+    let mut reader = Session::connect(server.addr(), timeout).await?;
+    let mut writer = Session::connect(server.addr(), timeout).await?;
+    let begun = Instant::now();
+    let write = async {
+        while begun.elapsed() < WRITING {
+            writer
+                .call(|out| Frame::request(out, 0, codec::SET_DATA).set_data("/0", &[8; 100]).end())
+                .await?;
+        }
+        io::Result::Ok(())
+    };
+    let read = async {
+        let mut longest = Duration::ZERO;
+        while begun.elapsed() < WRITING {
+            let asked = Instant::now();
+            reader.call(|out| Frame::request(out, 0, codec::GET_DATA).bytes(b"/0").bool(false).end()).await?;
+            longest = longest.max(asked.elapsed());
+        }
+        io::Result::Ok(longest)
+    };
+    let (written, longest) = tokio::join!(write, read);
+    written?;
+    longest
 }
 
 fn copy_dir(from: &Path, to: &Path) -> io::Result<()> {
