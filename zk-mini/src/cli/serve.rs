@@ -61,7 +61,7 @@ pub(super) struct ServeArgs {
     sync: Option<SyncMode>,
 
     /// Keep so many snapshots, with the logs behind them [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = snapshots)]
     retain_snapshots: Option<NonZeroUsize>,
 
     #[command(flatten)]
@@ -113,6 +113,10 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
     tracing::info!(signal, connections = zk.direct().connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn snapshots(value: &str) -> Result<NonZeroUsize, &'static str> {
+    value.parse().map_err(|_| "a number of snapshots, 1 or more")
 }
 
 fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {

@@ -89,7 +89,7 @@ settings! {
         ["znode.container.checkIntervalMs"], positive_millis, |builder, n| builder.container_check_interval(millis(n));
 
     /// The digest id that may do everything, such as super:HASH
-    super_digest: String, (value_name = "ID"),
+    super_digest: String, (value_name = "ID", value_parser = digest_id),
         ["DigestAuthenticationProvider.superDigest"], text, Builder::super_digest;
 
     /// Keep access control lists, but do not check them
@@ -128,6 +128,14 @@ fn with<T>(builder: Builder, value: Option<T>, apply: impl FnOnce(Builder, T) ->
 
 fn millis(n: u32) -> Duration {
     Duration::from_millis(n.into())
+}
+
+/// Another could never be shown by anybody.
+fn digest_id(value: &str) -> Result<String, &'static str> {
+    match value.split_once(':') {
+        Some((user, hash)) if !user.is_empty() && !hash.is_empty() => Ok(value.to_owned()),
+        _ => Err("USER:HASH, where HASH is the Base64 of the SHA-1 of USER:PASSWORD"),
+    }
 }
 
 fn compat(value: &str) -> Result<Compat, &'static str> {

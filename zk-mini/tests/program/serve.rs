@@ -134,6 +134,8 @@ fn an_option_that_makes_no_sense_is_told_with_what_it_should_be() {
         ("--compat=3.4", "3.8 or 3.9"),
         ("--jute-max-buffer=1M", "a number of bytes"),
         ("--extended-types=maybe", "true, false"),
+        ("--super-digest=secret", "USER:HASH"),
+        ("--retain-snapshots=0", "a number of snapshots, 1 or more"),
     ] {
         let (status, stderr) = Program::start(&["serve", option]).end();
         assert_eq!(status.code(), Some(2));
