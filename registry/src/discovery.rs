@@ -1,6 +1,5 @@
 //! Finding the instances of a service once.
 
-use tokio::task::JoinSet;
 use zk_client::{Client, Error, ErrorCode};
 
 use crate::instance::Instance;
@@ -13,17 +12,10 @@ pub(crate) async fn discover(client: &Client, path: &str) -> Result<Members, Err
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => return Ok(Members::default()),
         Err(error) => return Err(error),
     };
+    let paths: Vec<_> = names.iter().map(|name| zk_wire::path::join(path, name)).collect();
     let mut members = Members::default();
-    let mut names = names.into_iter();
-    let mut reads = JoinSet::new();
-    loop {
-        while reads.len() < READS {
-            let Some(name) = names.next() else { break };
-            let (client, node) = (client.clone(), zk_wire::path::join(path, &name));
-            reads.spawn(async move { (InstanceId::from(name.as_str()), client.get(&node).await) });
-        }
-        let Some(read) = reads.join_next().await else { break };
-        let Ok((id, read)) = read else { continue };
+    for (name, read) in names.iter().zip(client.get_all(&paths).await) {
+        let id = InstanceId::from(name.as_str());
         match read {
             Ok((data, _)) => match Instance::from_json(&data) {
                 Ok(instance) => drop(members.instances.insert(id, instance.into())),
@@ -39,6 +31,3 @@ pub(crate) async fn discover(client: &Client, path: &str) -> Result<Members, Err
     members.skipped.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(members)
 }
-
-/// How many nodes are read at the same time.
-const READS: usize = 128;

@@ -44,8 +44,13 @@ pub(crate) fn op_name<R: Request>() -> &'static str {
 impl Inner {
     /// Sends a request and reads its answer; `path` names the node in an error.
     pub(crate) async fn call<R: Request>(&self, path: &str, request: &R) -> Result<R::Response, Error> {
+        self.begin(path, request)?.wait::<R>(path).await
+    }
+
+    /// The first half of [`Self::call`].
+    pub(crate) fn begin<R: Request>(&self, path: &str, request: &R) -> Result<PendingCall<'_>, Error> {
         let request = Outgoing { op: R::OP, body: self.encode(path, request, HEADER)?, watch: None };
-        self.start(request, None).wait::<R>(path).await
+        Ok(self.start(request, None))
     }
 
     /// As [`Self::call`], with a watch. exists sets its watch also where the answer is "no node", so that
@@ -88,7 +93,7 @@ impl Inner {
 }
 
 /// A call that was handed over. Dropping it takes it back.
-struct PendingCall<'a> {
+pub(crate) struct PendingCall<'a> {
     id: CallId,
     reply: oneshot::Receiver<Reply>,
     done: bool,
@@ -96,7 +101,8 @@ struct PendingCall<'a> {
 }
 
 impl PendingCall<'_> {
-    async fn wait<R: Request>(mut self, path: &str) -> Result<R::Response, Error> {
+    /// The second half of [`Inner::call`].
+    pub(crate) async fn wait<R: Request>(mut self, path: &str) -> Result<R::Response, Error> {
         let reply = (&mut self.reply).await.unwrap_or(Err(Failure::Closed));
         self.done = true;
         let failure = match reply {

@@ -1,5 +1,6 @@
 //! The client's handle and its operations.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,8 @@ use tokio::sync::{oneshot, watch};
 use zk_wire::path::{self, PathError};
 use zk_wire::{
     Acl, Auth, ByteString, Create2, Create2Response, CreateContainer, CreateMode, Delete, ErrorCode, Exists,
-    Expected, GetAcl, GetChildren2, GetData, Request, SetAcl, SetData, Stat, StatResponse, Sync,
+    Expected, GetAcl, GetChildren2, GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse,
+    Sync,
 };
 
 use crate::builder::Builder;
@@ -137,8 +139,28 @@ impl Client {
     /// [`Error`]; of the server's codes mostly `NO_NODE`.
     pub async fn get(&self, path: &str) -> Result<(Bytes, Stat), Error> {
         let full = self.full::<GetData>(path)?;
-        let reply = self.call(path, GetData { path: full, watch: false }).await?;
-        Ok((reply.data.unwrap_or_default(), reply.stat))
+        self.call(path, GetData { path: full, watch: false }).await.map(data_and_stat)
+    }
+
+    /// As [`Self::get`] of many nodes, in their order. Up to 128 requests are under way at a time; each answer, or error, is
+    /// that of its node alone.
+    pub async fn get_all(&self, paths: &[String]) -> Vec<Result<(Bytes, Stat), Error>> {
+        const UNDER_WAY: usize = 128;
+        let mut paths = paths.iter();
+        let mut answers = Vec::with_capacity(paths.len());
+        let mut under_way = VecDeque::with_capacity(UNDER_WAY);
+        loop {
+            under_way.extend(paths.by_ref().take(UNDER_WAY - under_way.len()).map(|path| {
+                let begun = self.full::<GetData>(path);
+                let request = begun.map(|full| GetData { path: full, watch: false });
+                (path, request.and_then(|request| self.inner.begin(path, &request)))
+            }));
+            let Some((path, begun)) = under_way.pop_front() else { return answers };
+            answers.push(match begun {
+                Ok(call) => call.wait::<GetData>(path).await.map(data_and_stat),
+                Err(error) => Err(error),
+            });
+        }
     }
 
     /// As [`Self::get`], with a watch for the node's deletion or next change of data.
@@ -303,6 +325,10 @@ fn existing(reply: Result<StatResponse, Error>) -> Result<Option<Stat>, Error> {
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn data_and_stat(reply: GetDataResponse) -> (Bytes, Stat) {
+    (reply.data.unwrap_or_default(), reply.stat)
 }
 
 fn names(children: Vec<ByteString>) -> Vec<String> {

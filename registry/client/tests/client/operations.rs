@@ -190,3 +190,33 @@ async fn many_calls_run_at_once() {
     let paths: BTreeSet<String> = soon(calls.join_all()).await.into_iter().collect();
     assert_eq!(paths.len(), 500);
 }
+
+#[tokio::test]
+async fn many_nodes_are_read_in_their_order_each_with_its_own_answer() {
+    let zk = server().await;
+    let client = client_of(&zk).chroot("/app").connect().await.unwrap();
+    client.ensure_path("/").await.unwrap();
+    let paths: Vec<_> = (0..300).map(|n| format!("/{n}")).collect();
+    for path in paths.iter().step_by(2) {
+        client.create(path, path.clone(), CreateMode::Persistent, &open()).await.unwrap();
+    }
+    let answers = client.get_all(&paths).await;
+    assert_eq!(answers.len(), paths.len());
+    for (n, (path, answer)) in paths.iter().zip(answers).enumerate() {
+        match answer {
+            Ok((data, _)) => assert_eq!((n % 2, data.as_ref()), (0, path.as_bytes())),
+            Err(error) => {
+                assert_eq!(
+                    (n % 2, error.to_string()),
+                    (1, format!("getData {path}: node does not exist (-101)"))
+                );
+            }
+        }
+    }
+    let answers = client.get_all(&["/0".into(), "not a path".into(), "/2".into()]).await;
+    let kinds: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(Error::code)).collect();
+    assert!(matches!(kinds[..], [Ok(_), Err(None), Ok(_)]), "{answers:?}");
+    client.close().await.unwrap();
+    let answers = client.get_all(&paths).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Closed { .. }))));
+}
