@@ -18,7 +18,7 @@ use std::{
 };
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until},
 };
 
 /// A call that is made by awaiting it; dropping it on the way cancels it.
@@ -114,19 +114,14 @@ impl<'a> Attempts<'a> {
             }
             let Some(mut running) = self.start(avoid).await? else { continue };
             avoid = Some(running.conn);
-            let Ok(reply) = timeout_at(self.deadline, &mut running.attempt).await else {
-                running.outcome = Outcome::Missed;
-                self.may_have_run(&running);
-                break;
-            };
-            // A connection completes its calls before it goes.
-            let reply = reply.unwrap_or(Err(Ended::Lost));
+            // A connection completes its calls before it goes, and those whose time is over.
+            let reply = (&mut running.attempt).await.unwrap_or(Err(Ended::Lost));
             running.ended(&reply);
             let ended = match reply {
                 Ok(reply) => return Ok(reply),
                 Err(ended) => ended,
             };
-            if matches!(ended, Ended::Lost | Ended::Failed(_)) {
+            if matches!(ended, Ended::Lost | Ended::Failed(_) | Ended::Late) {
                 self.may_have_run(&running);
             }
             if attempt + 1 == MAX_ATTEMPTS || !ended.may_retry(self.idempotent) {
@@ -143,8 +138,7 @@ impl<'a> Attempts<'a> {
     /// Sends the call on the best connection; `None` if that connection has just gone.
     async fn start(&self, avoid: Option<ConnId>) -> Result<Option<Running<'a>>, Error> {
         let (conn, connection) = self.connection(avoid).await?;
-        let left = self.deadline.saturating_duration_since(clock::now());
-        let started = connection.start(self.method, self.payload, left);
+        let started = connection.start(self.method, self.payload, clock::now(), self.deadline);
         let give_back = || {
             let _ = self.shared.pool().finish(conn, Outcome::Neither);
         };
@@ -212,7 +206,7 @@ impl<'a> Attempts<'a> {
     fn error(&self, ended: Ended, instance: &str) -> Error {
         let (service, method) = (self.shared.service.clone(), self.method.to_owned());
         match ended {
-            Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. }) => self.too_late(),
+            Ended::Late | Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. }) => self.too_late(),
             Ended::Failed(status) => Error::Status { service, method, status, not_run: false },
             // An earlier attempt may have run all the same.
             Ended::NotRun(status) => {
@@ -240,6 +234,7 @@ impl Running<'_> {
     fn ended(&mut self, reply: &Attempt) {
         self.outcome = match reply {
             Ok(_) | Err(Ended::Failed(_) | Ended::NotRun(_)) => Outcome::Answered,
+            Err(Ended::Late) => Outcome::Missed,
             Err(Ended::NotSent | Ended::Lost) => Outcome::Neither,
         };
         if reply.is_ok() {

@@ -1,9 +1,9 @@
 //! One connection: requests in, replies completed by id.
 //!
 //! A caller encodes its request into the connection's buffer itself; the connection's task writes whatever
-//! has gathered there at once, and never stops reading while it writes.
+//! has gathered there at once, and never stops reading while it writes. It has one timer for all its calls.
 
-use crate::{retry::Ended, stats::InstanceCounters};
+use crate::{clock, retry::Ended, stats::InstanceCounters};
 use bytes::{Bytes, BytesMut};
 use rpc_wire::{
     CallId, DecodeError, EncodeError, Format, Frame, GoAway, Reply, Request, Status, split_frame,
@@ -12,6 +12,7 @@ use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     io, mem,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -19,7 +20,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::{Notify, oneshot},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 /// The result of an attempt: the payload of the reply, or how it ended without one.
@@ -43,9 +44,18 @@ struct State {
     last: CallId,
     /// The last call whose request may have left this process.
     written: CallId,
-    pending: HashMap<CallId, oneshot::Sender<Attempt>, BuildHasherDefault<IdHasher>>,
+    pending: HashMap<CallId, Pending, BuildHasherDefault<IdHasher>>,
+    /// No pending call has an earlier deadline.
+    earliest: Option<Instant>,
     /// Takes no more calls; ends when none is pending.
     leaving: bool,
+}
+
+/// A call without its reply.
+#[derive(Debug)]
+struct Pending {
+    complete: oneshot::Sender<Attempt>,
+    deadline: Instant,
 }
 
 /// Our own ids need no defence against whoever chose them: each differs from the others in its low bits.
@@ -105,12 +115,13 @@ impl Connection {
         Self { instance, counters, server_max, state: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Sends a call; the attempt comes through the receiver. `Ok(None)`: the connection takes no more calls.
+    /// Sends a call; the attempt comes through the receiver, by the deadline. `Ok(None)`: the connection takes no more calls.
     pub(crate) fn start(
         &self,
         method: &str,
         payload: &[u8],
-        time_left: Duration,
+        now: Instant,
+        deadline: Instant,
     ) -> Result<Option<(CallId, oneshot::Receiver<Attempt>)>, EncodeError> {
         let (complete, attempt) = oneshot::channel();
         let mut state = self.lock();
@@ -118,10 +129,12 @@ impl Connection {
             return Ok(None);
         }
         let id = CallId(state.last.0 + 1);
-        let request = Request { id, method, time_left: Some(time_left), more: false, payload };
+        let time_left = Some(deadline.saturating_duration_since(now));
+        let request = Request { id, method, time_left, more: false, payload };
         Frame::Request(request).encode(&mut state.out, self.server_max)?;
         state.last = id;
-        state.pending.insert(id, complete);
+        state.pending.insert(id, Pending { complete, deadline });
+        state.earliest = Some(state.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
         drop(state);
         self.wake.notify_one();
         Ok(Some((id, attempt)))
@@ -151,9 +164,9 @@ impl Connection {
         let mut state = self.lock();
         state.leaving = true;
         let written = state.written;
-        for (id, complete) in mem::take(&mut state.pending) {
+        for (id, call) in mem::take(&mut state.pending) {
             // A caller that has gone needs no answer.
-            let _ = complete.send(Err(if id > written { Ended::NotSent } else { Ended::Lost }));
+            let _ = call.complete.send(Err(if id > written { Ended::NotSent } else { Ended::Lost }));
         }
     }
 
@@ -171,14 +184,18 @@ impl Connection {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
         let mut silent_ticks = 0;
+        let mut due = pin!(sleep_until(clock::now()));
+        let mut armed = None;
         self.handle_input(&mut input, options.max_frame, &news)?;
         loop {
-            if at == out.len() {
-                at = 0;
-                self.exchange(&mut out);
-            }
-            if out.is_empty() && self.is_done() {
+            let (earliest, is_done) = self.look(&mut out, &mut at);
+            if is_done {
                 return Ok(());
+            }
+            // Most deadlines are later than those before: one timer, seldom set, does for all.
+            if let Some(earliest) = earliest.filter(|earliest| armed.is_none_or(|armed| *earliest < armed)) {
+                due.as_mut().reset(earliest);
+                armed = Some(earliest);
             }
             input.reserve(READ_CHUNK);
             tokio::select! {
@@ -190,7 +207,11 @@ impl Connection {
                     self.handle_input(&mut input, options.max_frame, &news)?;
                 }
                 written = writer.write(&out[at..]), if at < out.len() => at += written?,
-                () = self.wake.notified(), if at == out.len() => {}
+                () = self.wake.notified() => {}
+                () = &mut due, if armed.is_some() => {
+                    armed = None;
+                    self.end_late(clock::now());
+                }
                 _ = ticks.tick() => {
                     match silent_ticks {
                         TICKS => self.ping(),
@@ -234,8 +255,20 @@ impl Connection {
 
     fn complete(&self, id: CallId, attempt: Attempt) {
         // One that has been cancelled is not there any more; nor is its caller, perhaps, a moment later.
-        if let Some(complete) = self.lock().pending.remove(&id) {
-            let _ = complete.send(attempt);
+        let call = self.lock().pending.remove(&id);
+        if let Some(call) = call {
+            let _ = call.complete.send(attempt);
+        }
+    }
+
+    /// Ends the calls whose time is over, and tells the server.
+    fn end_late(&self, now: Instant) {
+        let mut state = self.lock();
+        let late: Vec<_> = state.pending.extract_if(|_, call| call.deadline <= now).collect();
+        state.earliest = state.pending.values().map(|call| call.deadline).min();
+        for (id, call) in late {
+            self.push(&mut state, &Frame::Cancel(id));
+            let _ = call.complete.send(Err(Ended::Late));
         }
     }
 
@@ -243,23 +276,23 @@ impl Connection {
         let mut state = self.lock();
         state.leaving = true;
         let status = Status::new(go_away.code, go_away.message);
-        for (_, complete) in state.pending.extract_if(|id, _| *id > go_away.last) {
-            let _ = complete.send(Err(Ended::NotRun(status.clone())));
+        for (_, call) in state.pending.extract_if(|id, _| *id > go_away.last) {
+            let _ = call.complete.send(Err(Ended::NotRun(status.clone())));
         }
     }
 
-    /// Exchanges what has been written for what there is to write; from here on that may have been sent.
-    fn exchange(&self, out: &mut Vec<u8>) {
-        out.clear();
-        out.shrink_to(KEPT_CAPACITY);
+    /// If all of `out` has been written, exchanges it for what there is to write: from here on that may have been sent.
+    /// Returns the earliest deadline, and whether there is nothing more to do.
+    fn look(&self, out: &mut Vec<u8>, at: &mut usize) -> (Option<Instant>, bool) {
         let mut state = self.lock();
-        state.written = state.last;
-        mem::swap(&mut state.out, out);
-    }
-
-    fn is_done(&self) -> bool {
-        let state = self.lock();
-        state.leaving && state.pending.is_empty() && state.out.is_empty()
+        if *at == out.len() {
+            *at = 0;
+            out.clear();
+            out.shrink_to(KEPT_CAPACITY);
+            state.written = state.last;
+            mem::swap(&mut state.out, out);
+        }
+        (state.earliest, state.leaving && state.pending.is_empty() && out.is_empty())
     }
 
     fn push(&self, state: &mut State, frame: &Frame<'_>) {

@@ -160,12 +160,26 @@ async fn connect_and_run(shared: Arc<Shared>, conn: ConnId, addr: String) {
         News::GoingAway => shared.feed(Input::GoingAway { conn }),
         News::Alive => shared.pool().heard(conn),
     };
+    let ending = Ending { shared: &shared, conn, connection: &handle };
     if let Err(error) = handle.run(greeted.stream, greeted.input, &shared.options, news).await {
         tracing::debug!(addr, instance = handle.instance, %error, "connection lost");
     }
-    // In this order: whoever tries again is not sent here again.
-    shared.feed(Input::Lost { conn });
-    handle.complete_all();
+    drop(ending);
+}
+
+/// Tells of the end of a connection, also if that is the end of its runtime: its callers may be on another one.
+struct Ending<'a> {
+    shared: &'a Shared,
+    conn: ConnId,
+    connection: &'a Connection,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        // In this order: whoever tries again is not sent here again.
+        self.shared.feed(Input::Lost { conn: self.conn });
+        self.connection.complete_all();
+    }
 }
 
 fn failed(shared: &Shared, conn: ConnId, reason: String) {

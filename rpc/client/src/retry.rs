@@ -14,6 +14,8 @@ pub(crate) enum Ended {
     Lost,
     /// The server answered with a failure.
     Failed(Status),
+    /// The time of the call was over; it may have run.
+    Late,
 }
 
 impl Ended {
@@ -23,6 +25,7 @@ impl Ended {
             Self::NotSent => true,
             Self::NotRun(status) => is_passing(status),
             Self::Lost => idempotent,
+            Self::Late => false,
             Self::Failed(status) => idempotent && status.code == rpc_wire::Code::UNAVAILABLE,
         }
     }

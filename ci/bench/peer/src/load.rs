@@ -1,7 +1,7 @@
 //! Closed loops: each task calls, waits for the reply, and calls again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -14,7 +14,7 @@ const WARMING_UP: u8 = 0;
 const MEASURING: u8 = 1;
 const DONE: u8 = 2;
 
-/// What one loop has seen.
+/// What all loops have seen. One for all: a histogram each would be more memory than there is cache.
 struct Seen {
     nanos: Histogram<u64>,
     errors: u64,
@@ -30,10 +30,12 @@ pub(crate) async fn run<P: Peer>(load: &Load) -> anyhow::Result<()> {
         clients.push(P::connect(load.connect).await.context("connect")?);
     }
     let phase = Arc::new(AtomicU8::new(WARMING_UP));
+    let all = Arc::new(Mutex::new(Seen::new()?));
     let loops: Vec<_> = (0..load.concurrency)
         .map(|number| {
-            let (client, phase) = (clients[number % load.conns].clone(), Arc::clone(&phase));
-            tokio::spawn(call_again::<P>(client, number as u64, "x".repeat(load.body), phase))
+            let client = clients[number % load.conns].clone();
+            let (phase, all) = (Arc::clone(&phase), Arc::clone(&all));
+            tokio::spawn(call_again::<P>(client, number as u64, "x".repeat(load.body), phase, all))
         })
         .collect();
     tokio::time::sleep(Duration::from_secs_f64(load.warmup)).await;
@@ -43,12 +45,10 @@ pub(crate) async fn run<P: Peer>(load: &Load) -> anyhow::Result<()> {
     tokio::time::sleep(Duration::from_secs_f64(load.seconds)).await;
     phase.store(DONE, Relaxed);
     let seconds = begun.elapsed().as_secs_f64();
-    let mut all = Seen::new()?;
     for one in loops {
-        let seen = one.await?.context("call")?;
-        all.nanos.add(&seen.nanos)?;
-        all.errors += seen.errors;
+        one.await?.context("call")?;
     }
+    let all = lock(&all);
     let requests = all.nanos.len();
     let percentile = |p| all.nanos.value_at_quantile(p) as f64 / 1e3;
     let result = json!({
@@ -71,25 +71,28 @@ async fn call_again<P: Peer>(
     number: u64,
     body: String,
     phase: Arc<AtomicU8>,
-) -> anyhow::Result<Seen> {
-    let mut seen = Seen::new()?;
+    all: Arc<Mutex<Seen>>,
+) -> anyhow::Result<()> {
     let mut id = number << 32;
-    while phase.load(Relaxed) != DONE {
+    let mut begun = Instant::now();
+    loop {
         id += 1;
-        let begun = Instant::now();
         let replied = P::call(&client, Echo { id, body: body.clone() }).await;
-        let taken = begun.elapsed();
-        if phase.load(Relaxed) != MEASURING {
-            replied?;
-            continue;
-        }
-        match replied {
-            Ok(echo) => {
+        // Where one ends the next begins.
+        let ended = Instant::now();
+        let taken = ended - std::mem::replace(&mut begun, ended);
+        match (phase.load(Relaxed), replied) {
+            (DONE, _) => return Ok(()),
+            (WARMING_UP, replied) => drop(replied?),
+            (_, Ok(echo)) => {
                 ensure!(echo.id == id && echo.body.len() == body.len(), "another's reply: {echo:?}");
-                seen.nanos.saturating_record(u64::try_from(taken.as_nanos())?);
+                lock(&all).nanos.saturating_record(u64::try_from(taken.as_nanos())?);
             }
-            Err(_) => seen.errors += 1,
+            (_, Err(_)) => lock(&all).errors += 1,
         }
     }
-    Ok(seen)
+}
+
+fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -104,6 +104,7 @@ pub enum Misbehaviour {
     CloseAfterRequest,
     GoAwayWithoutRunning,
     NeverAnswer,
+    NeverReadAgain,
     Babble,
 }
 
@@ -137,6 +138,7 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
         }
         Misbehaviour::Babble => out.extend_from_slice(&[0xff; 32]),
         Misbehaviour::NeverAnswer => {}
+        Misbehaviour::NeverReadAgain => std::future::pending().await,
     }
     stream.write_all(&out).await.ok()?;
     while next_frame(&mut stream, &mut input).await.is_some() {}
