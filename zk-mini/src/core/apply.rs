@@ -54,24 +54,19 @@ pub(super) fn apply(tree: &mut Tree, sessions: &mut Sessions, txn: &Txn, now: Mi
 
 fn apply_to_node(tree: &mut Tree, txn: &Txn, change: &Change, effects: &mut Effects) {
     let events = &mut effects.events;
-    let stat_of = |tree: &Tree, path: &str| tree.get(path).map(super::node::Node::stat).unwrap_or_default();
     effects.results.push(match change {
         Change::Create(new) => {
-            tree.create(new, txn.zxid, txn.time, events);
-            Applied::Created { path: new.path.clone(), stat: stat_of(tree, &new.path) }
+            let stat = tree.create(new, txn.zxid, txn.time, events);
+            Applied::Created { path: new.path.clone(), stat }
         }
         Change::Delete { path } => {
             tree.delete(path, txn.zxid, events);
             Applied::Done
         }
         Change::SetData { path, data, version } => {
-            tree.set_data(path, data.clone(), *version, txn.zxid, txn.time, events);
-            Applied::Set(stat_of(tree, path))
+            Applied::Set(tree.set_data(path, data.clone(), *version, txn.zxid, txn.time, events))
         }
-        Change::SetAcl { path, acl, version } => {
-            tree.set_acl(path, acl, *version);
-            Applied::Set(stat_of(tree, path))
-        }
+        Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(path, acl, *version)),
         Change::Error(code) => Applied::Refused(*code),
         // Sessions and multis do not nest.
         Change::Check { .. }

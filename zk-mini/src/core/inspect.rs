@@ -71,7 +71,7 @@ impl Core {
                 timeout: session.current_timeout,
                 conn: session.conn,
                 expires: session.expires,
-                ephemerals: self.tree.ephemerals(id).cloned().collect(),
+                ephemerals: self.tree.ephemerals(id),
             })
         };
         self.sessions.ids().into_iter().filter_map(info).collect()

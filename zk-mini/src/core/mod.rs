@@ -21,6 +21,7 @@ mod handshake;
 mod image;
 mod inspect;
 mod io;
+mod listing;
 mod multi_read;
 mod node;
 mod outbox;
@@ -49,6 +50,7 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 use apply::{Effects, apply};
 use compat::Rules;
 use connection::Connection;
+use listing::Listing;
 use outbox::Outbox;
 use session::Sessions;
 use tree::{Event, Tree};
@@ -100,6 +102,7 @@ pub struct Core {
     effects: Effects,
     /// Who is told of an event; likewise.
     told: Vec<ConnId>,
+    listing: Listing,
 }
 
 impl Core {
@@ -120,6 +123,7 @@ impl Core {
             reap_at: config.container_check_interval,
             effects: Effects::default(),
             told: Vec::new(),
+            listing: Listing::default(),
             config,
         }
     }

@@ -5,9 +5,9 @@ use zk_wire::{Encode, ErrorCode, GetDataResponse, MultiHeader, OpCode, Perms, Re
 
 use super::Core;
 use super::acl::Requester;
+use super::listing::Names;
 use super::node::Node;
 use super::prepare::Item;
-use super::read::Names;
 use super::request::Call;
 use super::tree::Tree;
 
@@ -65,7 +65,7 @@ impl Encode for Found<'_> {
             }
             Self::Children(node) => {
                 header(OpCode::GET_CHILDREN, ErrorCode::OK).encode(out);
-                Names(&node.children).encode(out);
+                Names::Each(&node.children).encode(out);
             }
             Self::Refused(code) => {
                 header(OpCode::ERROR, *code).encode(out);

@@ -1,8 +1,6 @@
 //! Requests that read: they change nothing but the watches of their connection.
 
-use std::collections::BTreeSet;
-
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use zk_wire::{
     Acl, ByteString, Encode, ErrorCode, Exists, GetAcl, GetAclResponse, GetAllChildrenNumber,
     GetAllChildrenNumberResponse, GetChildren, GetData, GetDataResponse, GetEphemerals,
@@ -13,18 +11,6 @@ use zk_wire::{
 use super::Core;
 use super::node::Node;
 use super::request::{Call, decode};
-
-/// The names of a node's children, written without being collected.
-pub(super) struct Names<'a>(pub(super) &'a BTreeSet<ByteString>);
-
-impl Encode for Names<'_> {
-    fn encode(&self, out: &mut BytesMut) {
-        out.put_i32(i32::try_from(self.0.len()).unwrap_or(i32::MAX));
-        for name in self.0 {
-            name.encode(out);
-        }
-    }
-}
 
 impl Core {
     /// Answers a request that reads.
@@ -107,7 +93,7 @@ impl Core {
         let node = self.tree.get(&request.path).ok_or(ErrorCode::NO_NODE)?;
         self.outbox.frame(call.conn, |frame| {
             frame.put(&ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK });
-            frame.put(&Names(&node.children));
+            frame.put(&self.listing.names(&request.path, node));
             if call.op == OpCode::GET_CHILDREN2 {
                 frame.put(&node.stat());
             }
@@ -150,8 +136,8 @@ impl Core {
         let prefix = request.prefix_path.as_deref().unwrap_or_default();
         let trimmed = prefix.trim_matches(|c| c <= ' ');
         let is_all = trimmed.is_empty() || trimmed == "/";
-        let own = self.tree.ephemerals(call.session);
-        let ephemerals = own.filter(|path| is_all || path.starts_with(prefix)).cloned().collect();
+        let mut ephemerals = self.tree.ephemerals(call.session);
+        ephemerals.retain(|path| is_all || path.starts_with(prefix));
         self.reply(call, &GetEphemeralsResponse { ephemerals });
         Ok(())
     }

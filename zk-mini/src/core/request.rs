@@ -169,7 +169,7 @@ impl Core {
 
     /// Ends a session, and its ephemeral nodes with it.
     pub(super) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
-        let ephemerals = self.tree.ephemerals(session).cloned().collect();
+        let ephemerals = self.tree.ephemerals(session);
         self.commit(now, session, xid, Change::CloseSession { ephemerals });
     }
 

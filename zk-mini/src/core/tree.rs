@@ -1,11 +1,12 @@
-//! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before.
+//! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before. A method that
+//! returns a `Stat` returns the one that the node has now, or the default of none if there is nothing to change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::{HashMap, HashMapExt};
-use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, UnixMillis, Version, Zxid, path};
+use foldhash::{HashMap, HashMapExt, HashSet};
+use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Version, Zxid, path};
 
 use super::acl::AclTable;
 use super::node::Node;
@@ -30,7 +31,7 @@ pub(super) struct Event {
 pub(super) struct Tree {
     nodes: HashMap<ByteString, Node>,
     acls: AclTable,
-    ephemerals: BTreeMap<SessionId, BTreeSet<ByteString>>,
+    ephemerals: HashMap<SessionId, HashSet<ByteString>>,
     ephemeral_count: usize,
     /// Containers and nodes with a time to live.
     reapable: BTreeSet<ByteString>,
@@ -45,7 +46,7 @@ impl Tree {
         let mut tree = Self {
             nodes: HashMap::new(),
             acls: AclTable::default(),
-            ephemerals: BTreeMap::new(),
+            ephemerals: HashMap::new(),
             ephemeral_count: 0,
             reapable: BTreeSet::new(),
             data_size: 0,
@@ -99,8 +100,10 @@ impl Tree {
     }
 
     /// The ephemeral nodes of a session, sorted.
-    pub(super) fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = &ByteString> {
-        self.ephemerals.get(&session).into_iter().flatten()
+    pub(super) fn ephemerals(&self, session: SessionId) -> Vec<ByteString> {
+        let mut paths: Vec<_> = self.ephemerals.get(&session).into_iter().flatten().cloned().collect();
+        paths.sort_unstable();
+        paths
     }
 
     /// Containers and nodes with a time to live, sorted.
@@ -127,9 +130,15 @@ impl Tree {
 
     /// Creates a node. After a fuzzy snapshot it may be there already, and stays; one that is there without being among
     /// its parent's children is the leftover of a parent that has been deleted since, and goes.
-    pub(super) fn create(&mut self, new: &CreateNode, zxid: Zxid, time: UnixMillis, events: &mut Vec<Event>) {
-        let Some((parent_path, name)) = path::split(&new.path) else { return };
-        let Some(parent) = self.nodes.get_mut(parent_path) else { return };
+    pub(super) fn create(
+        &mut self,
+        new: &CreateNode,
+        zxid: Zxid,
+        time: UnixMillis,
+        events: &mut Vec<Event>,
+    ) -> Stat {
+        let Some((parent_path, name)) = path::split(&new.path) else { return Stat::default() };
+        let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
         if new.parent_cversion > parent.created_children {
             self.digest.remove(parent_path, parent);
@@ -140,10 +149,11 @@ impl Tree {
         let parent_acl = Arc::clone(&parent.acl);
         if !parent.children.insert(new.path.slice_ref(name)) {
             self.complete_acl(&new.path, &new.acl);
-            return;
+            return Stat::default();
         }
         let acl = self.acls.acquire(&new.acl);
         let node = Node::new(new.data.clone(), Arc::clone(&acl), new.kind, zxid, time);
+        let stat = node.stat();
         self.insert(new.path.clone(), node);
         self.quota_created(&new.path, new.data.as_ref().map_or(0, Bytes::len));
         events.push(Event { kind: EventType::NODE_CREATED, path: new.path.clone(), acl });
@@ -152,6 +162,7 @@ impl Tree {
             path: parent_name(&new.path),
             acl: parent_acl,
         });
+        stat
     }
 
     /// Deletes a node. After a fuzzy snapshot it may be gone already: that concerns the parent all the same.
@@ -184,14 +195,14 @@ impl Tree {
         zxid: Zxid,
         events: &mut Vec<Event>,
     ) -> bool {
-        let Some(paths) = self.ephemerals.get(&session).cloned() else { return false };
+        let paths = self.ephemerals(session);
         for path in &paths {
             self.delete(path, zxid, events);
         }
-        true
+        !paths.is_empty()
     }
 
-    /// Sets a node's data, if it is there.
+    /// Sets a node's data.
     pub(super) fn set_data(
         &mut self,
         path: &ByteString,
@@ -200,8 +211,8 @@ impl Tree {
         zxid: Zxid,
         time: UnixMillis,
         events: &mut Vec<Event>,
-    ) {
-        let Some(node) = self.nodes.get_mut(path) else { return };
+    ) -> Stat {
+        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_size = self.data_size - old + new;
         self.digest.remove(path, node);
@@ -210,11 +221,12 @@ impl Tree {
         node.mzxid = zxid;
         node.mtime = time;
         self.digest.add(path, node);
-        let acl = Arc::clone(&node.acl);
+        let (acl, stat) = (Arc::clone(&node.acl), node.stat());
         if old != new {
             self.quota_changed(path, signed(new) - signed(old), 0);
         }
         events.push(Event { kind: EventType::NODE_DATA_CHANGED, path: path.clone(), acl });
+        stat
     }
 
     /// Puts back a node of a snapshot: in place of one that is there, with that one's children. A node without a
@@ -245,14 +257,15 @@ impl Tree {
         node.data = Some(data);
     }
 
-    /// Sets a node's ACL, if it is there. Nobody is told.
-    pub(super) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) {
-        let Some(node) = self.nodes.get_mut(path) else { return };
+    /// Sets a node's ACL. Nobody is told.
+    pub(super) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) -> Stat {
+        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         let old = std::mem::replace(&mut node.acl, self.acls.acquire(acl));
         self.digest.remove(path, node);
         node.aversion = version;
         self.digest.add(path, node);
         self.acls.release(&old);
+        node.stat()
     }
 
     /// A node whose list nobody knows; there is one only if a fuzzy snapshot is not followed by what it shows.
@@ -314,7 +327,7 @@ impl Tree {
 }
 
 /// The parent's path, as a slice of the child's where it can be one.
-fn parent_name(path: &ByteString) -> ByteString {
+pub(super) fn parent_name(path: &ByteString) -> ByteString {
     match path::split(path) {
         Some((parent, _)) if parent.len() < path.len() && path.starts_with(parent) => {
             // "/" of "/a" is the first byte of it, too.

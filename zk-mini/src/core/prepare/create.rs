@@ -6,6 +6,7 @@ use zk_wire::{ByteString, CreateMode, Decode, DecodeError, ErrorCode, Millis, Op
 use super::{Prepare, Prepared, Record, parent_of};
 use crate::core::acl::SentAcl;
 use crate::core::quota::is_quota_of_root;
+use crate::core::tree::parent_name;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
 /// The longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
@@ -64,21 +65,27 @@ impl Prepare<'_> {
         }
         self.check_quota(&path, 0, request.data.as_deref(), 1)?;
         let parent_cversion = parent.created_children.wrapping_add(1);
-        self.note(parent_path, || {
-            let num_children = parent.num_children + 1;
-            Some(Record { created_children: parent_cversion, num_children, ..parent })
-        });
-        self.note(&path, || {
-            Some(Record {
-                acl: acl.clone(),
-                kind,
-                version: Version(0),
-                aversion: Version(0),
-                created_children: 0,
-                num_children: 0,
-                data_len: request.data.as_ref().map_or(0, Bytes::len),
-            })
-        });
+        self.note(
+            || parent_name(&path),
+            || {
+                let num_children = parent.num_children + 1;
+                Some(Record { created_children: parent_cversion, num_children, ..parent })
+            },
+        );
+        self.note(
+            || path.clone(),
+            || {
+                Some(Record {
+                    acl: acl.clone(),
+                    kind,
+                    version: Version(0),
+                    aversion: Version(0),
+                    created_children: 0,
+                    num_children: 0,
+                    data_len: request.data.as_ref().map_or(0, Bytes::len),
+                })
+            },
+        );
         let data = request.data.as_deref().map(Bytes::copy_from_slice);
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
     }

@@ -83,6 +83,16 @@ impl<'a> Prepare<'a> {
         .ok_or(ErrorCode::NO_NODE)
     }
 
+    /// As [`record`](Self::record), with the path as the tree has it, so that a transaction need not hold on to the request.
+    fn look_up(&self, path: &str) -> Result<(ByteString, Record), ErrorCode> {
+        let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
+        match changed {
+            Some((path, changed)) => changed.clone().map(|record| (path.clone(), record)),
+            None => self.tree.entry(path).map(|(path, node)| (path.clone(), Record::from(node))),
+        }
+        .ok_or(ErrorCode::NO_NODE)
+    }
+
     /// Whether a node will be there, without the cost of a look at it.
     fn exists(&self, path: &str) -> bool {
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
@@ -103,16 +113,10 @@ impl<'a> Prepare<'a> {
     }
 
     /// Notes what an operation does to a node, for the later ones of a multi.
-    fn note(&mut self, path: &str, record: impl FnOnce() -> Option<Record>) {
+    fn note(&mut self, path: impl FnOnce() -> ByteString, record: impl FnOnce() -> Option<Record>) {
         if let Some(overlay) = &mut self.overlay {
-            let path = if path.is_empty() { "/" } else { path };
-            overlay.insert(ByteString::from(path), record());
+            overlay.insert(path(), record());
         }
-    }
-
-    /// The path as the tree has it, so that a transaction need not hold on to the request.
-    fn own_path(&self, path: &str) -> ByteString {
-        self.tree.entry(path).map_or_else(|| ByteString::from(path), |(own, _)| own.clone())
     }
 }
 

@@ -5,7 +5,7 @@ use zk_wire::{ByteString, Check, Decode, DecodeError, ErrorCode, Expected, Perms
 
 use super::{Prepare, Prepared, Record, next_version, parent_of};
 use crate::core::acl::SentAcl;
-use crate::core::tree::SYSTEM_NODES;
+use crate::core::tree::{SYSTEM_NODES, parent_name};
 use crate::core::txn::{Change, NodeKind};
 
 /// A delete as sent.
@@ -45,64 +45,64 @@ impl Prepare<'_> {
         let parent_path = deletable(path)?;
         let parent = self.record(parent_path)?;
         self.requester.check(&parent.acl, Perms::DELETE)?;
-        let node = self.record(path)?;
+        let (path, node) = self.look_up(path)?;
         next_version(node.version, request.version)?;
         if node.num_children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
-        let path = self.own_path(path);
-        self.note(parent_path, || {
-            let num_children = parent.num_children.saturating_sub(1);
-            Some(Record { num_children, ..parent })
-        });
-        self.note(&path, || None);
+        self.note(
+            || parent_name(&path),
+            || {
+                let num_children = parent.num_children.saturating_sub(1);
+                Some(Record { num_children, ..parent })
+            },
+        );
+        self.note(|| path.clone(), || None);
         Ok(Change::Delete { path })
     }
 
     /// Decides on a client's wish to delete a container. ZooKeeper 3.9 asks neither for the ACL nor whether it is one.
     pub(in crate::core) fn delete_container(&self, path: &str) -> Prepared {
         deletable(path)?;
-        let node = self.record(path)?;
+        let (path, node) = self.look_up(path)?;
         if node.num_children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
         if matches!(node.kind, NodeKind::Ephemeral(_)) {
             return Err(ErrorCode::BAD_VERSION);
         }
-        Ok(Change::Delete { path: self.own_path(path) })
+        Ok(Change::Delete { path })
     }
 
     /// Decides on new data.
     pub(in crate::core) fn set_data(&mut self, request: &SetData) -> Prepared {
-        let path = valid(request.path.as_deref())?;
-        let node = self.record(path)?;
+        let (path, node) = self.look_up(valid(request.path.as_deref())?)?;
         self.requester.check(&node.acl, Perms::WRITE)?;
-        self.check_quota(path, node.data_len, request.data.as_deref(), 0)?;
+        self.check_quota(&path, node.data_len, request.data.as_deref(), 0)?;
         let version = next_version(node.version, request.version)?;
         let data_len = request.data.as_ref().map_or(0, Bytes::len);
-        self.note(path, || Some(Record { version, data_len, ..node }));
+        self.note(|| path.clone(), || Some(Record { version, data_len, ..node }));
         // Copied, so that a node does not hold on to all that was read from its writer at once.
         let data = request.data.as_deref().map(Bytes::copy_from_slice);
-        Ok(Change::SetData { path: self.own_path(path), data, version })
+        Ok(Change::SetData { path, data, version })
     }
 
     /// Decides on a new ACL.
     pub(in crate::core) fn set_acl(&mut self, request: &SetAclRequest) -> Prepared {
         let path = valid(request.path.as_deref())?;
         let acl = self.requester.fix(request.acl.as_deref(), self.tree.acls())?;
-        let node = self.record(path)?;
+        let (path, node) = self.look_up(path)?;
         self.requester.check(&node.acl, Perms::ADMIN)?;
         let version = next_version(node.aversion, request.version)?;
-        Ok(Change::SetAcl { path: self.own_path(path), acl, version })
+        Ok(Change::SetAcl { path, acl, version })
     }
 
     /// Decides whether a node is as expected.
     pub(in crate::core) fn check(&self, request: &Check) -> Prepared {
-        let path = valid(request.path.as_deref())?;
-        let node = self.record(path)?;
+        let (path, node) = self.look_up(valid(request.path.as_deref())?)?;
         self.requester.check(&node.acl, Perms::READ)?;
         next_version(node.version, request.version)?;
-        Ok(Change::Check { path: self.own_path(path) })
+        Ok(Change::Check { path })
     }
 }
 

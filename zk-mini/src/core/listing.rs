@@ -1,0 +1,59 @@
+//! The names of children, as replies have them.
+
+use std::collections::BTreeSet;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use zk_wire::{ByteString, Encode, Zxid};
+
+use super::node::Node;
+
+/// A list shorter than this is written sooner than looked for.
+const LONG: usize = 64;
+
+/// The names of a node's children.
+pub(super) enum Names<'a> {
+    /// To be written without being collected.
+    Each(&'a BTreeSet<ByteString>),
+    /// Written before.
+    Written(&'a Bytes),
+}
+
+impl Encode for Names<'_> {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Each(names) => {
+                out.put_i32(i32::try_from(names.len()).unwrap_or(i32::MAX));
+                for name in *names {
+                    name.encode(out);
+                }
+            }
+            Self::Written(names) => out.extend_from_slice(names),
+        }
+    }
+}
+
+/// The long list that was asked for last: after a change everybody who watches a node asks for the same one.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    path: ByteString,
+    /// The node's when it was listed, with the number of its children: no change leaves both as they are.
+    pzxid: Zxid,
+    count: usize,
+    written: Bytes,
+}
+
+impl Listing {
+    /// The names of the children of a node.
+    pub(super) fn names<'a>(&'a mut self, path: &str, node: &'a Node) -> Names<'a> {
+        let (pzxid, count) = (node.pzxid, node.children.len());
+        if count < LONG {
+            return Names::Each(&node.children);
+        }
+        if (self.pzxid, self.count) != (pzxid, count) || self.path != path {
+            let mut written = BytesMut::new();
+            Names::Each(&node.children).encode(&mut written);
+            *self = Self { path: path.into(), pzxid, count, written: written.freeze() };
+        }
+        Names::Written(&self.written)
+    }
+}
