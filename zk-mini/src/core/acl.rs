@@ -192,27 +192,37 @@ fn parse_java_int(text: &str) -> Option<i32> {
 /// Each list in use, once, however many nodes have it.
 #[derive(Debug, Default)]
 pub(super) struct AclTable {
-    uses: HashMap<Arc<[Acl]>, usize>,
+    lists: HashMap<Arc<[Acl]>, InUse>,
+}
+
+#[derive(Debug)]
+struct InUse {
+    /// The copy that all nodes share.
+    list: Arc<[Acl]>,
+    nodes: usize,
 }
 
 impl AclTable {
     pub(super) fn find(&self, acl: &[Acl]) -> Option<Arc<[Acl]>> {
-        self.uses.get_key_value(acl).map(|(known, _)| Arc::clone(known))
+        self.lists.get(acl).map(|known| Arc::clone(&known.list))
     }
 
     /// Counts one more use of a list, and gives the shared copy of it.
     pub(super) fn acquire(&mut self, acl: &Arc<[Acl]>) -> Arc<[Acl]> {
-        let shared = self.find(acl).unwrap_or_else(|| Arc::clone(acl));
-        *self.uses.entry(Arc::clone(&shared)).or_insert(0) += 1;
-        shared
+        if let Some(known) = self.lists.get_mut(acl) {
+            known.nodes += 1;
+            return Arc::clone(&known.list);
+        }
+        self.lists.insert(Arc::clone(acl), InUse { list: Arc::clone(acl), nodes: 1 });
+        Arc::clone(acl)
     }
 
     /// Counts one use less.
     pub(super) fn release(&mut self, acl: &Arc<[Acl]>) {
-        if let Some(uses) = self.uses.get_mut(acl) {
-            *uses -= 1;
-            if *uses == 0 {
-                self.uses.remove(acl);
+        if let Some(known) = self.lists.get_mut(acl) {
+            known.nodes -= 1;
+            if known.nodes == 0 {
+                self.lists.remove(acl);
             }
         }
     }

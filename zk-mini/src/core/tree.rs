@@ -159,7 +159,7 @@ impl Tree {
         events.push(Event { kind: EventType::NODE_CREATED, path: new.path.clone(), acl });
         events.push(Event {
             kind: EventType::NODE_CHILDREN_CHANGED,
-            path: parent_name(&new.path),
+            path: slice_of(&new.path, parent_path),
             acl: parent_acl,
         });
         stat
@@ -185,7 +185,8 @@ impl Tree {
         let Some((path, node)) = deleted else { return };
         let acl = Arc::clone(&parent.acl);
         self.quota_deleted(&path, node.data_len());
-        events.push(Event { kind: EventType::NODE_CHILDREN_CHANGED, path: parent_name(&path), acl });
+        let path = slice_of(&path, parent_path);
+        events.push(Event { kind: EventType::NODE_CHILDREN_CHANGED, path, acl });
     }
 
     /// Deletes the ephemeral nodes that a session still has. Whether there were any.
@@ -326,13 +327,12 @@ impl Tree {
     }
 }
 
-/// The parent's path, as a slice of the child's where it can be one.
+/// The parent's path, as a slice of the child's.
 pub(super) fn parent_name(path: &ByteString) -> ByteString {
-    match path::split(path) {
-        Some((parent, _)) if parent.len() < path.len() && path.starts_with(parent) => {
-            // "/" of "/a" is the first byte of it, too.
-            path.slice_ref(&path[..parent.len()])
-        }
-        _ => ByteString::from_static("/"),
-    }
+    path::split(path).map_or_else(|| path.clone(), |(parent, _)| slice_of(path, parent))
+}
+
+/// The beginning of a path, as a slice of it; that of "/a" begins with "/", too.
+fn slice_of(path: &ByteString, parent: &str) -> ByteString {
+    path.slice_ref(&path[..parent.len()])
 }

@@ -36,6 +36,9 @@ pub enum PathError {
 /// assert_eq!(validate("/a/../b"), Err(PathError::RelativeComponent));
 /// ```
 pub fn validate(path: &str) -> Result<(), PathError> {
+    if is_plain(path) {
+        return Ok(());
+    }
     let Some(components) = path.strip_prefix('/') else {
         return Err(if path.is_empty() { PathError::Empty } else { PathError::Relative });
     };
@@ -58,6 +61,17 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// Whether a path is valid at first sight, as most are: ASCII, and no component that is empty or begins with a dot.
+fn is_plain(path: &str) -> bool {
+    let mut last = b' ';
+    let begins_well = |last, byte| last != b'/' || !matches!(byte, b'/' | b'.');
+    let all_well = path.bytes().all(|byte| {
+        let last = std::mem::replace(&mut last, byte);
+        matches!(byte, b' '..=b'~') && begins_well(last, byte)
+    });
+    all_well && path.starts_with('/') && last != b'/'
+}
+
 /// The parent's path and the node's own name; `None` for the root and for what has no slash. The parent of a
 /// top-level node is `/`.
 ///
@@ -68,7 +82,9 @@ pub fn validate(path: &str) -> Result<(), PathError> {
 /// ```
 #[must_use]
 pub fn split(path: &str) -> Option<(&str, &str)> {
-    match path.rsplit_once('/')? {
+    // Names are short: sooner found byte by byte.
+    let slash = path.bytes().rposition(|byte| byte == b'/')?;
+    match (&path[..slash], &path[slash + 1..]) {
         ("", "") => None,
         ("", name) => Some(("/", name)),
         halves => Some(halves),

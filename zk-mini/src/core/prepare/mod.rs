@@ -122,8 +122,8 @@ impl<'a> Prepare<'a> {
 
 /// The part of a path before its last slash; a path without a slash, or with a NUL, names nothing.
 fn parent_of(path: &str) -> Result<&str, ErrorCode> {
-    match path.rfind('/') {
-        Some(slash) if !path.contains('\0') => Ok(&path[..slash]),
+    match path.bytes().rposition(|byte| byte == b'/') {
+        Some(slash) if !path.bytes().any(|byte| byte == 0) => Ok(&path[..slash]),
         _ => Err(ErrorCode::BAD_ARGUMENTS),
     }
 }
