@@ -63,23 +63,26 @@ pub(super) struct WatchTable {
 impl WatchTable {
     /// Adds a watch; `add_up` keeps those of other modes that are there already.
     pub(super) fn add(&mut self, path: &ByteString, conn: ConnId, mode: WatchMode, add_up: bool) {
-        if !self.by_path.contains_key(path) {
-            // Copied: a watch may not hold on to the request that it came in.
-            self.by_path.insert(ByteString::from(&**path), BTreeMap::new());
-        }
-        let Some((known, _)) = self.by_path.get_key_value(path) else { return };
-        let known = known.clone();
-        let Some(watchers) = self.by_path.get_mut(path) else { return };
-        let old = watchers.get(&conn).copied();
-        let new = match old {
-            Some(old) if add_up => old.with(Modes::of(mode)),
-            _ => Modes::of(mode),
+        let mode = Modes::of(mode);
+        let (old, new) = match self.by_path.get_mut(path) {
+            Some(watchers) => {
+                let modes = watchers.entry(conn).or_default();
+                let old = *modes;
+                *modes = if add_up { old.with(mode) } else { mode };
+                (old, *modes)
+            }
+            None => {
+                // Copied: a watch may not hold on to the request that it came in.
+                self.by_path.insert(ByteString::from(&**path), BTreeMap::from([(conn, mode)]));
+                (Modes::default(), mode)
+            }
         };
-        watchers.insert(conn, new);
-        self.count_recursive(old.unwrap_or_default(), new);
-        if old.is_none() {
+        self.count_recursive(old, new);
+        if old.is_empty()
+            && let Some((own, _)) = self.by_path.get_key_value(path)
+        {
             self.count += 1;
-            self.by_conn.entry(conn).or_default().insert(known);
+            self.by_conn.entry(conn).or_default().insert(own.clone());
         }
     }
 
@@ -161,18 +164,15 @@ impl WatchTable {
             used_up += usize::from(modes.is_empty());
             !modes.is_empty()
         });
-        if watchers.is_empty() {
-            self.by_path.remove(path);
-        }
         if used_up == 0 {
             return;
         }
         self.count -= used_up;
-        for conn in &told[first_new..] {
-            let still_there = self.by_path.get(path).is_some_and(|watchers| watchers.contains_key(conn));
-            if !still_there {
-                self.forget_path_of(*conn, path);
-            }
+        let is_left = |conn: &ConnId| watchers.contains_key(conn);
+        let gone = told[first_new..].iter().filter(|conn| !is_left(conn));
+        gone.for_each(|conn| forget_path_of(&mut self.by_conn, *conn, path));
+        if watchers.is_empty() {
+            self.by_path.remove(path);
         }
     }
 
@@ -185,21 +185,21 @@ impl WatchTable {
             }
         }
         self.count -= 1;
-        self.forget_path_of(conn, path);
-    }
-
-    fn forget_path_of(&mut self, conn: ConnId, path: &str) {
-        if let Some(paths) = self.by_conn.get_mut(&conn) {
-            paths.remove(path);
-            if paths.is_empty() {
-                self.by_conn.remove(&conn);
-            }
-        }
+        forget_path_of(&mut self.by_conn, conn, path);
     }
 
     fn count_recursive(&mut self, old: Modes, new: Modes) {
         self.recursive += usize::from(new.has(WatchMode::Recursive));
         self.recursive -= usize::from(old.has(WatchMode::Recursive));
+    }
+}
+
+fn forget_path_of(by_conn: &mut HashMap<ConnId, HashSet<ByteString>>, conn: ConnId, path: &str) {
+    if let Some(paths) = by_conn.get_mut(&conn) {
+        paths.remove(path);
+        if paths.is_empty() {
+            by_conn.remove(&conn);
+        }
     }
 }
 
