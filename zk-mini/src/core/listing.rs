@@ -22,6 +22,8 @@ impl Encode for Names<'_> {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Each(names) => {
+                // Siblings are mostly of one length.
+                out.reserve(4 + names.len() * (4 + names.last().map_or(0, |name| name.len())));
                 out.put_i32(i32::try_from(names.len()).unwrap_or(i32::MAX));
                 for name in *names {
                     name.encode(out);
@@ -32,14 +34,15 @@ impl Encode for Names<'_> {
     }
 }
 
-/// The long list that was asked for last: after a change everybody who watches a node asks for the same one.
+/// The long list that was asked for last, kept when it is asked for again: after a change everybody who watches a node
+/// asks for the same one.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     path: ByteString,
     /// The node's when it was listed, with the number of its children: no change leaves both as they are.
     pzxid: Zxid,
     count: usize,
-    written: Bytes,
+    written: Option<Bytes>,
 }
 
 impl Listing {
@@ -50,10 +53,13 @@ impl Listing {
             return Names::Each(&node.children);
         }
         if (self.pzxid, self.count) != (pzxid, count) || self.path != path {
+            *self = Self { path: path.into(), pzxid, count, written: None };
+            return Names::Each(&node.children);
+        }
+        Names::Written(self.written.get_or_insert_with(|| {
             let mut written = BytesMut::new();
             Names::Each(&node.children).encode(&mut written);
-            *self = Self { path: path.into(), pzxid, count, written: written.freeze() };
-        }
-        Names::Written(&self.written)
+            written.freeze()
+        }))
     }
 }

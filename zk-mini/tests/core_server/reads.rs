@@ -99,6 +99,39 @@ fn children_come_with_and_without_the_stat() {
 }
 
 #[test]
+fn a_long_list_is_the_present_one_however_often_it_is_asked_for() {
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    let listed = |t: &mut Driver, parent: &str| {
+        let lists = [(); 3].map(|()| t.call(a, &get_children(parent, false)).unwrap().children);
+        let there = t.core.children(parent).unwrap();
+        assert!(lists.iter().all(|list| *list == there), "{lists:?} of {there:?}");
+        there.len()
+    };
+    // Two alike, made by the same transactions.
+    let both = |name: &str, op: fn(&str) -> MultiOp| Multi {
+        ops: vec![op(&format!("/p{name}")), op(&format!("/q{name}"))],
+    };
+    let made: fn(&str) -> MultiOp = |path| MultiOp::Create(create(path, CreateMode::Persistent));
+    let gone: fn(&str) -> MultiOp = |path| MultiOp::Delete(delete(path));
+    t.call(a, &both("", made)).unwrap();
+    for n in 0..100 {
+        t.call(a, &both(&format!("/{n}"), made)).unwrap();
+        assert_eq!([listed(&mut t, "/p"), listed(&mut t, "/q")], [n + 1; 2]);
+    }
+    t.call(a, &both("/7", gone)).unwrap();
+    t.call(a, &create("/p/new", CreateMode::Persistent)).unwrap();
+    t.call(a, &create("/q/another", CreateMode::Persistent)).unwrap();
+    assert_eq!([listed(&mut t, "/p"), listed(&mut t, "/q")], [100; 2]);
+    // One goes and another comes before anybody asks again.
+    for (old, new) in [("/p/new", "/p/newer"), ("/p/8", "/p/9a"), ("/p/9a", "/p/8")] {
+        t.call(a, &delete(old)).unwrap();
+        t.call(a, &create(new, CreateMode::Persistent)).unwrap();
+        assert_eq!(listed(&mut t, "/p"), 100);
+    }
+}
+
+#[test]
 fn ephemerals_are_matched_by_a_plain_prefix() {
     // 62, 34
     let mut t = Driver::new();
