@@ -70,6 +70,19 @@ pub enum StorageError {
         /// The last transaction of the other files.
         last: Zxid,
     },
+    /// A snapshot shows transactions that no log has: it was taken while they were done, and shows them in part.
+    #[error(
+        "{} shows transactions up to zxid {shown}, and the logs behind it end with {last}: restore the missing one, or \
+         move this snapshot away to go on from an older one", file.display()
+    )]
+    Ahead {
+        /// The snapshot.
+        file: PathBuf,
+        /// The last transaction of which it shows anything.
+        shown: Zxid,
+        /// The last transaction of the logs.
+        last: Zxid,
+    },
     /// Who may do what with a node is in none of the files.
     #[error(
         "the files in {} do not say who may do what with {node}: the log that follows the snapshot is missing or ends \

@@ -104,7 +104,7 @@ impl Store {
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
         recovery.cut_tail(&files)?;
         let store = Self {
-            snapshots: Snapshots { files: Arc::new(files), retain },
+            snapshots: Snapshots { files: Arc::new(files), retain, unsynced: None },
             config,
             sync,
             log: None,
@@ -203,7 +203,8 @@ impl Store {
 
     /// Who writes snapshots, beside this.
     pub(crate) fn snapshots(&self) -> Snapshots {
-        self.snapshots.clone()
+        let unsynced = self.log.as_ref().filter(|_| self.sync == SyncMode::None).map(|log| log.path().into());
+        Snapshots { unsynced, ..self.snapshots.clone() }
     }
 
     /// Its files, for whoever wants to know about them.
@@ -222,13 +223,20 @@ impl Store {
 pub(crate) struct Snapshots {
     files: Arc<Files>,
     retain: Option<usize>,
+    /// The log that has what the next one shows, if it has not been synced.
+    unsynced: Option<PathBuf>,
 }
 
 impl Snapshots {
     /// Writes one, and deletes those that are too many.
     pub(crate) fn write(&self, image: &Image) -> Result<(), StorageError> {
+        let disk = &*self.files.disk;
+        if let Some(log) = &self.unsynced {
+            let synced = disk.open(log).and_then(|mut log| log.sync());
+            synced.map_err(|source| StorageError::io("sync", log, source))?;
+        }
         let file = self.files.snapshot(image.last_zxid);
-        let written = snapshot::write(&*self.files.disk, &file, image).and_then(|()| self.files.sync_dir());
+        let written = snapshot::write(disk, &file, image).and_then(|()| self.files.sync_dir());
         written.map_err(|source| StorageError::io("write", &file, source))?;
         if let Some(retain) = self.retain
             && let Err(error) = self.files.purge(retain, image.last_zxid)

@@ -69,6 +69,7 @@ pub(super) fn recover_files(
         return Err(StorageError::NoSnapshot { dir: files.dir().into(), first: *first });
     }
     let (image, snapshot) = image.map_or((Image::default(), None), |(image, file)| (image, Some(file)));
+    let shown = image.digest.map(|(zxid, _)| zxid);
     let from = logs.iter().rposition(|(first, _)| *first <= image.last_zxid.next());
     let mut recovery = Recovery {
         core: Core::restore(config, now, image),
@@ -108,6 +109,11 @@ pub(super) fn recover_files(
     let last = recovery.core.last_zxid();
     if let Some(lost) = damaged.iter().position(|(zxid, _)| *zxid > last || recovery.is_empty()) {
         return Err(StorageError::Lost { damage: Box::new(damaged.swap_remove(lost).1), last });
+    }
+    if let Some(shown) = shown.filter(|shown| *shown > last)
+        && let Some(file) = recovery.snapshot.clone()
+    {
+        return Err(StorageError::Ahead { file, shown, last });
     }
     recovery.damaged = damaged.into_iter().map(|(_, error)| error).collect();
     recovery.ended_nodes = recovery.core.recovered(now);

@@ -84,7 +84,7 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Imag
     let content = decompress(raw, file).map_err(|error| invalid((0, error.to_string())))?;
     let (mut input, whole) = (content.clone(), content.len());
     let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
-    let image = parsed.map_err(invalid)?;
+    let mut image = parsed.map_err(invalid)?;
     let sealed = whole - input.len();
     let seal = i64::decode(&mut input, "seal").map_err(|error| invalid((sealed, error.to_string())))?;
     let mut sum = Adler32::new();
@@ -92,7 +92,18 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Imag
     if seal != i64::from(sum.checksum()) {
         return Err(invalid((sealed, "the seal does not fit".into())));
     }
+    image.digest = digest(&content, input);
     Ok(image)
+}
+
+/// What follows the seal, if that is a digest; it is sealed again.
+fn digest(content: &[u8], mut input: Bytes) -> Option<(Zxid, u64)> {
+    ByteString::decode(&mut input, "path").ok().filter(|path| path == "/")?;
+    let ZxidDigest { zxid, digest } = Decode::decode(&mut input, "digest").ok()?;
+    let sealed = content.len() - input.len();
+    let seal = i64::decode(&mut input, "seal").ok()?;
+    let fits = seal == i64::from(adler2::adler32_slice(&content[..sealed]));
+    digest.known().filter(|_| fits).map(|digest| (zxid, digest))
 }
 
 /// Whether a snapshot is whole, by the seal at its end, which is over all that is before it.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use zk_mini::ZkMini;
 use zk_mini::core::Core;
-use zk_mini::storage::SimulatedDisk;
+use zk_mini::storage::{SimulatedDisk, StorageError, SyncMode};
 
 use crate::raw::{
     CREATE, GET_DATA, PATIENCE, Raw, Reply, SET_DATA, create, frame, get_data, request, set_data,
@@ -285,5 +285,35 @@ async fn a_server_starts_and_serves_on_a_disk_that_takes_no_snapshot_and_leaves_
         let files = ["/data/version-2/log.1", "/data/version-2/snapshot.0"].map(PathBuf::from);
         assert_eq!(disk.files(), files);
         zk.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_snapshot_shows_is_in_the_log_even_if_that_is_not_synced() {
+    for seed in 0..40 {
+        let disk = SimulatedDisk::new(seed);
+        let [count, block] = [5, 1_024].map(|n| NonZeroU64::new(n).unwrap());
+        let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(&disk);
+        let zk = builder.snap_count(count).pre_alloc_size(block).sync(SyncMode::None).start().await.unwrap();
+        let mut raw = Raw::with_session(&zk, 10_000).await;
+        let is_new = |file: &PathBuf| {
+            let is_snapshot = file.file_stem().is_some_and(|stem| stem == "snapshot");
+            is_snapshot && file.extension().is_some_and(|zxid| zxid != "0" && zxid != "unfinished")
+        };
+        for n in 0.. {
+            raw.send(&request(n, CREATE, &create(&format!("/n-{n:03}"), 0))).await;
+            if disk.files().iter().any(is_new) {
+                break;
+            }
+            raw.receive().await.unwrap();
+        }
+        disk.lose_power();
+        drop(zk);
+        disk.restore_power();
+        // The log may be in pieces behind that.
+        match disk.recover(Path::new("/data"), Some(Path::new("/logs"))) {
+            Ok(_) | Err(StorageError::Log { .. }) => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 }

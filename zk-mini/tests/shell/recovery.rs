@@ -48,18 +48,24 @@ fn damage(file: &Path) {
     fs::write(file, content).unwrap();
 }
 
+/// The path that no node has, behind a seal.
+const END: &[u8] = b"\0\0\0\x01/";
+
 /// Changes what is in a snapshot, and puts a seal behind it that fits.
 fn change_snapshot(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    const END: &[u8] = b"\0\0\0\x01/";
     let mut content = fs::read(file).unwrap();
     // Behind the nodes: the end, seal, end, digest, seal, end.
     let nodes = content.windows(END.len()).position(|window| window == END).unwrap();
     content.truncate(nodes + END.len());
     change(&mut content);
-    let seal = i64::from(adler2::adler32_slice(&content));
+    seal(&mut content);
+    fs::write(file, content).unwrap();
+}
+
+fn seal(content: &mut Vec<u8>) {
+    let seal = i64::from(adler2::adler32_slice(content));
     content.extend(seal.to_be_bytes());
     content.extend(END);
-    fs::write(file, content).unwrap();
 }
 
 #[tokio::test]
@@ -141,6 +147,29 @@ async fn who_may_use_a_node_has_to_be_known() {
     let expected = "do not say who may do what with /n-0000000000: ";
     assert!(error.to_string().contains(expected), "{error}");
     assert!(matches!(error, StorageError::NoAcl { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn what_a_snapshot_shows_in_part_has_to_be_in_the_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 2).await;
+    let snapshot = file(dir.path(), "snapshot.2");
+    let ends_with = |zxid: i64| {
+        change_snapshot(&snapshot, |_| {});
+        let mut content = fs::read(&snapshot).unwrap();
+        content.extend([&zxid.to_be_bytes()[..], &2_i32.to_be_bytes(), &7_i64.to_be_bytes()].concat());
+        seal(&mut content);
+        fs::write(&snapshot, content).unwrap();
+    };
+    ends_with(4);
+    assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(4));
+    ends_with(5);
+    let error = refused(server(dir.path())).await;
+    let expected = "snapshot.2 shows transactions up to zxid 0x5, and the logs behind it end with 0x4: ";
+    assert!(error.to_string().contains(expected), "{error}");
+    assert!(matches!(error, StorageError::Ahead { .. }), "{error}");
+    fs::remove_file(&snapshot).unwrap();
+    assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(4));
 }
 
 #[tokio::test]
