@@ -96,13 +96,23 @@ pub fn operations() -> Vec<Operation> {
         version: Expected::Any,
     };
     let get_data = |watch| request(&GetData { path: "/node".into(), watch });
-    let delete = Delete { path: "/new".into(), version: Expected::Any };
+    let delete = |path: &str| request(&Delete { path: path.into(), version: Expected::Any });
     vec![
         Operation { name: "getData", requests: vec![get_data(false)] },
         Operation { name: "setData 100 B", requests: vec![request(&set_data)] },
         Operation {
             name: "create, delete",
-            requests: vec![create("/new", CreateMode::Ephemeral), request(&delete)],
+            requests: vec![create("/new", CreateMode::Ephemeral), delete("/new")],
+        },
+        // Twice a create and a delete: its numbers begin anew with its parent.
+        Operation {
+            name: "sequence node, delete, in a new node",
+            requests: vec![
+                create("/new", CreateMode::Persistent),
+                create("/new/s", CreateMode::EphemeralSequential),
+                delete("/new/s0000000000"),
+                delete("/new"),
+            ],
         },
         Operation {
             name: "getChildren 1,000",
