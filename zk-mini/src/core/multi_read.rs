@@ -17,9 +17,6 @@ const REPLY_HEADER: usize = 16;
 const MULTI_HEADER: usize = 9;
 const STAT: usize = 68;
 
-/// What stands behind the last result.
-const END: MultiHeader = MultiHeader { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
-
 /// The result of one read: what is to be written, and nothing of it copied.
 enum Found<'a> {
     Data(&'a Node),
@@ -98,7 +95,7 @@ impl Core {
         self.outbox.frame(call.conn, |frame| {
             frame.put(&header);
             results.iter().for_each(|result| frame.put(result));
-            frame.put(&END);
+            frame.put(&MultiHeader::END);
         });
     }
 }

@@ -247,16 +247,24 @@ impl<T: Decode> Decode for Option<Vec<T>> {
 /// Declares records: the struct, and both directions of the codec, field by field in order.
 macro_rules! records {
     ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
-        $(#[$meta])*
-        #[derive(Clone, Debug, Eq, PartialEq)]
-        pub struct $name {
-            $($(#[$field_meta])* pub $field: $type,)*
-        }
+        $crate::codec::decoded_records! { $(#[$meta])* $name { $($(#[$field_meta])* $field: $type,)* } }
         impl $crate::codec::Encode for $name {
             fn encode(&self, out: &mut bytes::BytesMut) {
                 $(self.$field.encode(out);)*
                 let _ = out;
             }
+        }
+    )*};
+}
+pub(crate) use records;
+
+/// Declares records that are written by an `Encode` of their own.
+macro_rules! decoded_records {
+    ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, Eq, PartialEq)]
+        pub struct $name {
+            $($(#[$field_meta])* pub $field: $type,)*
         }
         impl $crate::codec::Decode for $name {
             fn decode(input: &mut bytes::Bytes, _: &'static str) -> Result<Self, $crate::codec::DecodeError> {
@@ -270,7 +278,7 @@ macro_rules! records {
         }
     )*};
 }
-pub(crate) use records;
+pub(crate) use decoded_records;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,11 @@
 //! `Stat`: what the server keeps about a node beside its data.
 
-use crate::codec::records;
+use bytes::{BufMut, BytesMut};
+
+use crate::codec::{Encode, decoded_records};
 use crate::numbers::{SessionId, UnixMillis, Version, Zxid};
 
-records! {
+decoded_records! {
     /// What the server keeps about a node beside its data. 68 bytes on the wire.
     #[derive(Copy, Default, Hash)]
     Stat {
@@ -29,5 +31,24 @@ records! {
         num_children: i32,
         /// Transaction that last created or deleted a child.
         pzxid: Zxid,
+    }
+}
+
+impl Encode for Stat {
+    /// Put together first, so that the buffer is asked for room once and not for each number: most replies have one.
+    fn encode(&self, out: &mut BytesMut) {
+        let mut bytes = [0; 68];
+        let mut rest = &mut bytes[..];
+        for number in [self.czxid.0, self.mzxid.0, self.ctime.0, self.mtime.0] {
+            rest.put_i64(number);
+        }
+        for Version(number) in [self.version, self.cversion, self.aversion] {
+            rest.put_i32(number);
+        }
+        rest.put_i64(self.ephemeral_owner.0);
+        rest.put_i32(self.data_length);
+        rest.put_i32(self.num_children);
+        rest.put_i64(self.pzxid.0);
+        out.put_slice(&bytes);
     }
 }

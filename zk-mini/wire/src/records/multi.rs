@@ -111,7 +111,8 @@ records! {
 }
 
 impl MultiHeader {
-    const END: Self = Self { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
+    /// What stands behind the last operation or result.
+    pub const END: Self = Self { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
 }
 
 /// Reads items until the end marker.
@@ -180,20 +181,26 @@ impl Decode for Multi {
     }
 }
 
+impl Encode for MultiResult {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Create(path) => encode_result(OpCode::CREATE, path, out),
+            Self::Create2 { path, stat } => {
+                encode_result(OpCode::CREATE2, path, out);
+                stat.encode(out);
+            }
+            Self::Delete => encode_result(OpCode::DELETE, &(), out),
+            Self::SetData(stat) => encode_result(OpCode::SET_DATA, stat, out),
+            Self::Check => encode_result(OpCode::CHECK, &(), out),
+            Self::Error(code) => encode_error(*code, out),
+        }
+    }
+}
+
 impl Encode for MultiResponse {
     fn encode(&self, out: &mut BytesMut) {
         for result in &self.results {
-            match result {
-                MultiResult::Create(path) => encode_result(OpCode::CREATE, path, out),
-                MultiResult::Create2 { path, stat } => {
-                    encode_result(OpCode::CREATE2, path, out);
-                    stat.encode(out);
-                }
-                MultiResult::Delete => encode_result(OpCode::DELETE, &(), out),
-                MultiResult::SetData(stat) => encode_result(OpCode::SET_DATA, stat, out),
-                MultiResult::Check => encode_result(OpCode::CHECK, &(), out),
-                MultiResult::Error(code) => encode_error(*code, out),
-            }
+            result.encode(out);
         }
         MultiHeader::END.encode(out);
     }
