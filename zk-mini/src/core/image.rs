@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid, path};
 
+use super::events::Audience;
 use super::node::Node;
 use super::txn::NodeKind;
 use super::{Config, Core, Now};
@@ -100,9 +101,8 @@ impl Core {
         self.sessions.begin_anew(now.wall);
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
         for session in &orphaned {
-            self.tree.delete_ephemerals(*session, self.last_zxid, &mut self.effects.events);
+            self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::nobody());
         }
-        self.effects.clear();
         self.tree.recount();
         !orphaned.is_empty()
     }

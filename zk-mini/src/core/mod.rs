@@ -17,6 +17,7 @@ mod compat;
 mod config;
 mod connection;
 mod digest;
+mod events;
 mod handshake;
 mod image;
 mod inspect;
@@ -47,13 +48,14 @@ use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 
-use apply::{Effects, apply};
+use apply::{Applied, apply};
 use compat::Rules;
 use connection::Connection;
+use events::{Audience, Events};
 use listing::Listing;
 use outbox::Outbox;
 use session::Sessions;
-use tree::{Event, Tree};
+use tree::Tree;
 use watch::Watches;
 
 /// The server's state machine.
@@ -98,10 +100,9 @@ pub struct Core {
     skipped_zxids: i64,
     /// When containers and nodes with a time to live are looked at next.
     reap_at: Millis,
-    /// What the last transaction did; kept to use its room again.
-    effects: Effects,
-    /// Who is told of an event; likewise.
-    told: Vec<ConnId>,
+    /// What the last transaction did, and what is to be heard of it; kept to use their room again.
+    results: Vec<Applied>,
+    events: Events,
     listing: Listing,
 }
 
@@ -121,8 +122,8 @@ impl Core {
             read_only: false,
             skipped_zxids: 0,
             reap_at: config.container_check_interval,
-            effects: Effects::default(),
-            told: Vec::new(),
+            results: Vec::new(),
+            events: Events::default(),
             listing: Listing::default(),
             config,
         }
@@ -181,8 +182,9 @@ impl Core {
         if txn.zxid <= self.last_zxid {
             return;
         }
-        apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut self.effects);
-        self.effects.clear();
+        self.results.clear();
+        let (tree, sessions) = (&mut self.tree, &mut self.sessions);
+        apply(tree, sessions, txn, now.mono, &mut Audience::nobody(), &mut self.results);
         self.last_zxid = txn.zxid;
     }
 
@@ -211,38 +213,29 @@ impl Core {
         }
     }
 
-    /// Gives a change the next number, applies it, and puts out the transaction and the events that it fires.
-    /// The results stay in `effects` for the reply.
+    /// Gives a change the next number, applies it, and puts out the transaction and the events that it fires: to those who
+    /// may know. A watch is used up even where its event may not be told. The results stay in `results` for the reply.
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;
         let mut txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
-        self.effects.clear();
-        apply(&mut self.tree, &mut self.sessions, &txn, now.mono, &mut self.effects);
+        self.results.clear();
+        self.events.clear();
+        let mut audience = Audience::new(&mut self.watches, &mut self.events);
+        apply(&mut self.tree, &mut self.sessions, &txn, now.mono, &mut audience, &mut self.results);
         txn.digest = self.tree.digest();
         self.last_zxid = zxid;
         self.outbox.persist(txn);
-        let mut events = std::mem::take(&mut self.effects.events);
-        for event in events.drain(..) {
-            self.fire(&event);
+        let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
+        for (event, told) in self.events.iter() {
+            let may_know = |conn: &ConnId| {
+                let connection = self.conns.get(conn);
+                connection.is_some_and(|connection| {
+                    connection.requester(&self.config, self.rules).check(&event.acl, Perms::READ).is_ok()
+                })
+            };
+            self.outbox.event(told.iter().copied().filter(may_know), shown, event.kind, &event.path);
         }
-        self.effects.events = events;
-    }
-
-    /// Tells an event to those who watch and may know. A watch is used up even where it may not be told.
-    fn fire(&mut self, event: &Event) {
-        let mut told = std::mem::take(&mut self.told);
-        self.watches.fire(event.kind, &event.path, &mut told);
-        let zxid = if self.rules.events_carry_zxid { self.last_zxid } else { Zxid(-1) };
-        let may_know = |conn: &ConnId| {
-            let connection = self.conns.get(conn);
-            connection.is_some_and(|connection| {
-                connection.requester(&self.config, self.rules).check(&event.acl, Perms::READ).is_ok()
-            })
-        };
-        let allowed = told.iter().copied().filter(may_know);
-        self.outbox.event(allowed, zxid, event.kind, &event.path);
-        self.told = told;
     }
 
     /// Closes a connection, after what was sent to it. Its session lives on.

@@ -101,7 +101,7 @@ impl Core {
         };
         self.commit(call.now, call.session, call.xid, change);
         let zxid = self.last_zxid;
-        let Some(result) = self.effects.results.pop() else { return };
+        let Some(result) = self.results.pop() else { return };
         match (result, call.op) {
             (Applied::Created { path, .. }, OpCode::CREATE) => {
                 self.outbox.reply(call.conn, call.xid, zxid, &CreateResponse { path });
@@ -123,7 +123,7 @@ impl Core {
         match items.and_then(|items| prepare.multi(&items)) {
             Ok(PreparedMulti { changes, ops }) => {
                 self.commit(call.now, call.session, call.xid, Change::Multi(changes));
-                let results = self.effects.results.drain(..).zip(ops).map(multi_result).collect();
+                let results = self.results.drain(..).zip(ops).map(multi_result).collect();
                 self.outbox.reply(call.conn, call.xid, self.last_zxid, &MultiResponse { results });
             }
             Err(Unreadable::NullPath) if self.rules.null_path_in_multi_skips_zxid => {

@@ -9,6 +9,7 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Version, Zxid, path};
 
 use super::acl::AclTable;
+use super::events::Audience;
 use super::node::Node;
 use super::quota::{Quotas, signed};
 use super::tree_digest::TreeDigest;
@@ -16,15 +17,6 @@ use super::txn::{CreateNode, NodeKind};
 
 /// Nodes that are always there, and that cannot be deleted.
 pub(super) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
-
-/// Something that watchers are told of.
-#[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) kind: EventType,
-    pub(super) path: ByteString,
-    /// Who may know.
-    pub(super) acl: Arc<[Acl]>,
-}
 
 /// All nodes.
 #[derive(Debug)]
@@ -135,7 +127,7 @@ impl Tree {
         new: &CreateNode,
         zxid: Zxid,
         time: UnixMillis,
-        events: &mut Vec<Event>,
+        audience: &mut Audience<'_>,
     ) -> Stat {
         let Some((parent_path, name)) = path::split(&new.path) else { return Stat::default() };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
@@ -152,29 +144,22 @@ impl Tree {
             return Stat::default();
         }
         let acl = self.acls.acquire(&new.acl);
-        let node = Node::new(new.data.clone(), Arc::clone(&acl), new.kind, zxid, time);
+        audience.note(EventType::NODE_CREATED, &new.path, &new.path, &acl);
+        let parent_path = part_of(&new.path, parent_path);
+        audience.note(EventType::NODE_CHILDREN_CHANGED, &new.path, parent_path, &parent_acl);
+        let node = Node::new(new.data.clone(), acl, new.kind, zxid, time);
         let stat = node.stat();
         self.insert(new.path.clone(), node);
         self.quota_created(&new.path, new.data.as_ref().map_or(0, Bytes::len));
-        events.push(Event { kind: EventType::NODE_CREATED, path: new.path.clone(), acl });
-        events.push(Event {
-            kind: EventType::NODE_CHILDREN_CHANGED,
-            path: slice_of(&new.path, parent_path),
-            acl: parent_acl,
-        });
         stat
     }
 
     /// Deletes a node. After a fuzzy snapshot it may be gone already: that concerns the parent all the same.
-    pub(super) fn delete(&mut self, path: &str, zxid: Zxid, events: &mut Vec<Event>) {
+    pub(super) fn delete(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) {
         let deleted = self.nodes.remove_entry(path);
         if let Some((path, node)) = &deleted {
             self.forget(path, node);
-            events.push(Event {
-                kind: EventType::NODE_DELETED,
-                path: path.clone(),
-                acl: Arc::clone(&node.acl),
-            });
+            audience.note(EventType::NODE_DELETED, path, path, &node.acl);
         }
         let Some((parent_path, name)) = path::split(path) else { return };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return };
@@ -183,10 +168,9 @@ impl Tree {
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         let Some((path, node)) = deleted else { return };
-        let acl = Arc::clone(&parent.acl);
+        let parent_path = part_of(&path, parent_path);
+        audience.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
         self.quota_deleted(&path, node.data_len());
-        let path = slice_of(&path, parent_path);
-        events.push(Event { kind: EventType::NODE_CHILDREN_CHANGED, path, acl });
     }
 
     /// Deletes the ephemeral nodes that a session still has. Whether there were any.
@@ -194,11 +178,11 @@ impl Tree {
         &mut self,
         session: SessionId,
         zxid: Zxid,
-        events: &mut Vec<Event>,
+        audience: &mut Audience<'_>,
     ) -> bool {
         let paths = self.ephemerals(session);
         for path in &paths {
-            self.delete(path, zxid, events);
+            self.delete(path, zxid, audience);
         }
         !paths.is_empty()
     }
@@ -211,7 +195,7 @@ impl Tree {
         version: Version,
         zxid: Zxid,
         time: UnixMillis,
-        events: &mut Vec<Event>,
+        audience: &mut Audience<'_>,
     ) -> Stat {
         let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
@@ -222,11 +206,11 @@ impl Tree {
         node.mzxid = zxid;
         node.mtime = time;
         self.digest.add(path, node);
-        let (acl, stat) = (Arc::clone(&node.acl), node.stat());
+        audience.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
+        let stat = node.stat();
         if old != new {
             self.quota_changed(path, signed(new) - signed(old), 0);
         }
-        events.push(Event { kind: EventType::NODE_DATA_CHANGED, path: path.clone(), acl });
         stat
     }
 
@@ -329,10 +313,10 @@ impl Tree {
 
 /// The parent's path, as a slice of the child's.
 pub(super) fn parent_name(path: &ByteString) -> ByteString {
-    path::split(path).map_or_else(|| path.clone(), |(parent, _)| slice_of(path, parent))
+    path::split(path).map_or_else(|| path.clone(), |(parent, _)| path.slice_ref(part_of(path, parent)))
 }
 
-/// The beginning of a path, as a slice of it; that of "/a" begins with "/", too.
-fn slice_of(path: &ByteString, parent: &str) -> ByteString {
-    path.slice_ref(&path[..parent.len()])
+/// The parent's path, as the beginning of the child's; "/a" begins with "/", too.
+fn part_of<'a>(path: &'a str, parent: &str) -> &'a str {
+    &path[..parent.len()]
 }

@@ -203,6 +203,19 @@ fn forget_path_of(by_conn: &mut HashMap<ConnId, HashSet<ByteString>>, conn: Conn
     }
 }
 
+fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
+    told[first..].sort_unstable();
+    let second = told.len().min(first + 1);
+    let mut kept = second;
+    for next in second..told.len() {
+        if told[next] != told[kept - 1] {
+            told[kept] = told[next];
+            kept += 1;
+        }
+    }
+    told.truncate(kept);
+}
+
 /// The two tables.
 #[derive(Debug)]
 pub(super) struct Watches {
@@ -242,17 +255,16 @@ impl Watches {
         self.child.remove_conn(conn);
     }
 
-    /// Fills `told` with those who are to hear of an event, each once, and uses up their one-shot watches.
+    /// Adds those to `told` who are to hear of an event, each once, and uses up their one-shot watches.
     pub(super) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
-        told.clear();
+        let first_new = told.len();
         if kind != EventType::NODE_CHILDREN_CHANGED {
             self.data.fire(kind, path, told);
         }
         if matches!(kind, EventType::NODE_CHILDREN_CHANGED | EventType::NODE_DELETED) {
             self.child.fire(kind, path, told);
         }
-        told.sort_unstable();
-        told.dedup();
+        sort_and_dedup_from(told, first_new);
     }
 
     /// How many watches there are in both tables: pairs of connection and path.

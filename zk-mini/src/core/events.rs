@@ -1,0 +1,66 @@
+//! What watchers are to hear of a transaction, noted while it is applied.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use zk_wire::{Acl, ByteString, EventType};
+
+use super::ConnId;
+use super::watch::Watches;
+
+/// Something that watchers are told of.
+#[derive(Clone, Debug)]
+pub(super) struct Event {
+    pub(super) kind: EventType,
+    pub(super) path: ByteString,
+    /// Who may know.
+    pub(super) acl: Arc<[Acl]>,
+    /// Who watches: which of [`Events::told`].
+    told: Range<usize>,
+}
+
+/// The events of a transaction, in order.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    fired: Vec<Event>,
+    told: Vec<ConnId>,
+}
+
+impl Events {
+    pub(super) fn clear(&mut self) {
+        self.fired.clear();
+        self.told.clear();
+    }
+
+    /// Each event with the connections that watch for it.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Event, &[ConnId])> {
+        self.fired.iter().map(|event| (event, &self.told[event.told.clone()]))
+    }
+}
+
+/// Those who watch while a transaction is applied. Of what nobody watches, as most, nothing is kept.
+#[derive(Debug)]
+pub(super) struct Audience<'a>(Option<(&'a mut Watches, &'a mut Events)>);
+
+impl<'a> Audience<'a> {
+    /// Watches are used up, and what they were for is added to `events`.
+    pub(super) fn new(watches: &'a mut Watches, events: &'a mut Events) -> Self {
+        Self(Some((watches, events)))
+    }
+
+    /// For what has happened before.
+    pub(super) fn nobody() -> Self {
+        Self(None)
+    }
+
+    /// Notes what happened to the node at `path`, which is a part of `whole`.
+    pub(super) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &Arc<[Acl]>) {
+        let Some((watches, Events { fired, told })) = &mut self.0 else { return };
+        let first = told.len();
+        watches.fire(kind, path, told);
+        if told.len() > first {
+            let (path, acl) = (whole.slice_ref(path), Arc::clone(acl));
+            fired.push(Event { kind, path, acl, told: first..told.len() });
+        }
+    }
+}
