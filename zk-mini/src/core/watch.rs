@@ -49,6 +49,9 @@ impl Modes {
     }
 }
 
+/// More room than this is given back when a connection watches nothing any more.
+const KEPT_CAPACITY: usize = 16;
+
 /// One of the two tables.
 #[derive(Debug, Default)]
 pub(super) struct WatchTable {
@@ -62,27 +65,26 @@ pub(super) struct WatchTable {
 
 impl WatchTable {
     /// Adds a watch; `add_up` keeps those of other modes that are there already.
-    pub(super) fn add(&mut self, path: &ByteString, conn: ConnId, mode: WatchMode, add_up: bool) {
+    pub(super) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode, add_up: bool) {
         let mode = Modes::of(mode);
-        let (old, new) = match self.by_path.get_mut(path) {
+        let (own, old, new) = match self.by_path.get_mut(path) {
             Some(watchers) => {
                 let modes = watchers.entry(conn).or_default();
                 let old = *modes;
                 *modes = if add_up { old.with(mode) } else { mode };
-                (old, *modes)
+                (None, old, *modes)
             }
             None => {
-                // Copied: a watch may not hold on to the request that it came in.
-                self.by_path.insert(ByteString::from(&**path), BTreeMap::from([(conn, mode)]));
-                (Modes::default(), mode)
+                let own = ByteString::from(path);
+                self.by_path.insert(own.clone(), BTreeMap::from([(conn, mode)]));
+                (Some(own), Modes::default(), mode)
             }
         };
         self.count_recursive(old, new);
-        if old.is_empty()
-            && let Some((own, _)) = self.by_path.get_key_value(path)
-        {
+        if old.is_empty() {
             self.count += 1;
-            self.by_conn.entry(conn).or_default().insert(own.clone());
+            let own = own.or_else(|| self.by_path.get_key_value(path).map(|(own, _)| own.clone()));
+            self.by_conn.entry(conn).or_default().extend(own);
         }
     }
 
@@ -154,6 +156,13 @@ impl WatchTable {
     fn fire_at(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         let Some(watchers) = self.by_path.get_mut(path) else { return };
         let first_new = told.len();
+        if watchers.values().all(|modes| *modes == Modes::of(WatchMode::Standard)) {
+            let Some(watchers) = self.by_path.remove(path) else { return };
+            self.count -= watchers.len();
+            told.extend(watchers.into_keys());
+            told[first_new..].iter().for_each(|conn| forget_path_of(&mut self.by_conn, *conn, path));
+            return;
+        }
         let mut used_up = 0;
         watchers.retain(|&conn, modes| {
             // A recursive watch hears of each child's own creation and deletion instead.
@@ -171,9 +180,6 @@ impl WatchTable {
         let is_left = |conn: &ConnId| watchers.contains_key(conn);
         let gone = told[first_new..].iter().filter(|conn| !is_left(conn));
         gone.for_each(|conn| forget_path_of(&mut self.by_conn, *conn, path));
-        if watchers.is_empty() {
-            self.by_path.remove(path);
-        }
     }
 
     /// Takes a pair without modes out of both maps.
@@ -194,10 +200,11 @@ impl WatchTable {
     }
 }
 
+/// Who watches again after each event, as most do, finds a little room as it was.
 fn forget_path_of(by_conn: &mut HashMap<ConnId, HashSet<ByteString>>, conn: ConnId, path: &str) {
     if let Some(paths) = by_conn.get_mut(&conn) {
         paths.remove(path);
-        if paths.is_empty() {
+        if paths.is_empty() && paths.capacity() > KEPT_CAPACITY {
             by_conn.remove(&conn);
         }
     }
@@ -231,18 +238,18 @@ impl Watches {
     }
 
     /// Watches a node's data, or its coming to be, for one event.
-    pub(super) fn watch_data(&mut self, path: &ByteString, conn: ConnId) {
+    pub(super) fn watch_data(&mut self, path: &str, conn: ConnId) {
         self.data.add(path, conn, WatchMode::Standard, self.modes_add_up);
     }
 
     /// Watches a node's children for one event.
-    pub(super) fn watch_children(&mut self, path: &ByteString, conn: ConnId) {
+    pub(super) fn watch_children(&mut self, path: &str, conn: ConnId) {
         self.child.add(path, conn, WatchMode::Standard, self.modes_add_up);
     }
 
     /// Adds a watch that stays. Where modes add up, a recursive one has no business in the table of
     /// children.
-    pub(super) fn add(&mut self, path: &ByteString, conn: ConnId, mode: WatchMode) {
+    pub(super) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) {
         self.data.add(path, conn, mode, self.modes_add_up);
         if mode != WatchMode::Recursive || !self.modes_add_up {
             self.child.add(path, conn, mode, self.modes_add_up);
