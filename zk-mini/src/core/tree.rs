@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use foldhash::{HashMap, HashMapExt, HashSet};
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Version, Zxid, path};
 
 use super::acl::AclTable;
@@ -23,7 +23,7 @@ pub(super) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota
 pub(super) struct Tree {
     nodes: HashMap<ByteString, Node>,
     acls: AclTable,
-    ephemerals: HashMap<SessionId, HashSet<ByteString>>,
+    ephemerals: HashMap<SessionId, BTreeSet<ByteString>>,
     ephemeral_count: usize,
     /// Containers and nodes with a time to live.
     reapable: BTreeSet<ByteString>,
@@ -93,9 +93,7 @@ impl Tree {
 
     /// The ephemeral nodes of a session, sorted.
     pub(super) fn ephemerals(&self, session: SessionId) -> Vec<ByteString> {
-        let mut paths: Vec<_> = self.ephemerals.get(&session).into_iter().flatten().cloned().collect();
-        paths.sort_unstable();
-        paths
+        self.ephemerals.get(&session).into_iter().flatten().cloned().collect()
     }
 
     /// Containers and nodes with a time to live, sorted.
