@@ -1,11 +1,11 @@
 //! Access control: identities, which ACL allows them what, and which ACLs may be set.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use bytes::Bytes;
-use foldhash::{HashMap, HashSet, HashSetExt};
-use zk_wire::{Acl, ByteString, Decode, DecodeError, ErrorCode, Perms};
+use foldhash::{HashSet, HashSetExt};
+use zk_wire::{Acl, ByteString, DecodeError, ErrorCode, Fields, Perms};
 
 use super::Peer;
 
@@ -18,23 +18,23 @@ pub(super) struct Identity {
 
 /// An entry of a list that a client sends: ZooKeeper refuses nulls only where it looks at them.
 #[derive(Clone, Debug)]
-pub(super) struct SentAcl {
+pub(super) struct SentAcl<'a> {
     perms: Perms,
-    scheme: Option<ByteString>,
-    id: Option<ByteString>,
+    scheme: Option<Cow<'a, str>>,
+    id: Option<Cow<'a, str>>,
 }
 
-impl SentAcl {
-    fn complete(&self) -> Option<Acl> {
-        Some(Acl { perms: self.perms, scheme: self.scheme.clone()?, id: self.id.clone()? })
+impl<'a> SentAcl<'a> {
+    pub(super) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
+        let perms = Perms(body.int("Acl.perms")?);
+        Ok(Self { perms, scheme: body.text("Acl.scheme")?, id: body.text("Acl.id")? })
     }
-}
 
-impl Decode for SentAcl {
-    fn decode(input: &mut Bytes, _: &'static str) -> Result<Self, DecodeError> {
-        let perms = Perms::decode(input, "Acl.perms")?;
-        let scheme = Decode::decode(input, "Acl.scheme")?;
-        Ok(Self { perms, scheme, id: Decode::decode(input, "Acl.id")? })
+    /// Whether this is an entry of a list that is kept.
+    fn is(&self, entry: &Acl) -> bool {
+        self.perms == entry.perms
+            && self.scheme.as_deref() == Some(&*entry.scheme)
+            && self.id.as_deref() == Some(&*entry.id)
     }
 }
 
@@ -72,11 +72,10 @@ impl Requester<'_> {
 
     /// The list as it is to be kept: without duplicates, `auth` replaced by the requester's own identities.
     /// Strings are copied, so that the list does not hold on to the request that it came in.
-    pub(super) fn fix(&self, acl: Option<&[SentAcl]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
+    pub(super) fn fix(&self, acl: Option<&[SentAcl<'_>]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
         let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
-        let complete: Option<Vec<Acl>> = acl.iter().map(SentAcl::complete).collect();
-        if let Some(known) = complete.and_then(|acl| known.find(&acl)) {
-            return Ok(known);
+        if let Some(latest) = known.latest(acl) {
+            return Ok(latest);
         }
         let acl = without_duplicates(acl)?;
         let mut fixed: Vec<Acl> = Vec::with_capacity(acl.len());
@@ -120,7 +119,7 @@ impl Requester<'_> {
 
 /// The first of each kind. ZooKeeper compares an entry with those before it part by part, and stumbles over a null
 /// that is its turn.
-fn without_duplicates(acl: &[SentAcl]) -> Result<Vec<&SentAcl>, ErrorCode> {
+fn without_duplicates<'a>(acl: &'a [SentAcl<'_>]) -> Result<Vec<&'a SentAcl<'a>>, ErrorCode> {
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(acl.len());
     for entry in acl {
@@ -192,38 +191,69 @@ fn parse_java_int(text: &str) -> Option<i32> {
 /// Each list in use, once, however many nodes have it.
 #[derive(Debug, Default)]
 pub(super) struct AclTable {
-    lists: HashMap<Arc<[Acl]>, InUse>,
-}
-
-#[derive(Debug)]
-struct InUse {
-    /// The copy that all nodes share.
-    list: Arc<[Acl]>,
-    nodes: usize,
+    lists: HashSet<Arc<[Acl]>>,
+    /// The list that a node got last: the next one mostly gets the same.
+    latest: Option<Arc<[Acl]>>,
+    /// With so many lists those that no node has any more are looked for.
+    sweep_at: usize,
 }
 
 impl AclTable {
-    pub(super) fn find(&self, acl: &[Acl]) -> Option<Arc<[Acl]>> {
-        self.lists.get(acl).map(|known| Arc::clone(&known.list))
+    /// Whether some node may have this list.
+    pub(super) fn contains(&self, acl: &[Acl]) -> bool {
+        self.lists.contains(acl)
     }
 
-    /// Counts one more use of a list, and gives the shared copy of it.
-    pub(super) fn acquire(&mut self, acl: &Arc<[Acl]>) -> Arc<[Acl]> {
-        if let Some(known) = self.lists.get_mut(acl) {
-            known.nodes += 1;
-            return Arc::clone(&known.list);
+    /// The list that a node got last, if that is what was sent. It was valid, and has no duplicates.
+    fn latest(&self, sent: &[SentAcl<'_>]) -> Option<Arc<[Acl]>> {
+        let latest = self.latest.as_ref()?;
+        let same =
+            sent.len() == latest.len() && sent.iter().zip(&**latest).all(|(sent, entry)| sent.is(entry));
+        same.then(|| Arc::clone(latest))
+    }
+
+    /// The copy of a list that all nodes share.
+    pub(super) fn share(&mut self, acl: &Arc<[Acl]>) -> Arc<[Acl]> {
+        if let Some(latest) = self.latest.as_ref().filter(|latest| Arc::ptr_eq(latest, acl)) {
+            return Arc::clone(latest);
         }
-        self.lists.insert(Arc::clone(acl), InUse { list: Arc::clone(acl), nodes: 1 });
-        Arc::clone(acl)
+        let shared = match self.lists.get(acl) {
+            Some(known) => Arc::clone(known),
+            None => {
+                self.sweep();
+                self.lists.insert(Arc::clone(acl));
+                Arc::clone(acl)
+            }
+        };
+        self.latest = Some(Arc::clone(&shared));
+        shared
     }
 
-    /// Counts one use less.
-    pub(super) fn release(&mut self, acl: &Arc<[Acl]>) {
-        if let Some(known) = self.lists.get_mut(acl) {
-            known.nodes -= 1;
-            if known.nodes == 0 {
-                self.lists.remove(acl);
-            }
+    /// Forgets the lists that nobody else holds, when there are twice as many as were left the last time: so there is no
+    /// need to count, for each, how many nodes have it.
+    fn sweep(&mut self) {
+        if self.lists.len() >= self.sweep_at {
+            self.lists.retain(|list| Arc::strong_count(list) > 1);
+            self.sweep_at = 2 * self.lists.len() + 16;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_that_no_node_has_any_more_are_forgotten() {
+        let mut table = AclTable::default();
+        let list = |id: usize| -> Arc<[Acl]> {
+            [Acl { perms: Perms::ALL, scheme: "digest".into(), id: format!("{id}:hash").into() }].into()
+        };
+        let kept: Vec<_> = (0..100).map(|id| table.share(&list(id))).collect();
+        (100..10_000).for_each(|id| drop(table.share(&list(id))));
+        assert!(table.lists.len() < 300);
+        for (id, kept) in kept.iter().enumerate() {
+            assert!(Arc::ptr_eq(&table.share(&list(id)), kept), "one copy for all");
         }
     }
 }

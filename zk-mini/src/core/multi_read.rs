@@ -1,7 +1,7 @@
 //! multiRead: several reads in one request, whose reply is measured before it is written.
 
-use bytes::{Bytes, BytesMut};
-use zk_wire::{Encode, ErrorCode, GetDataResponse, MultiHeader, OpCode, Perms, ReplyHeader};
+use bytes::BytesMut;
+use zk_wire::{Encode, ErrorCode, Fields, GetDataResponse, MultiHeader, OpCode, Perms, ReplyHeader};
 
 use super::Core;
 use super::acl::Requester;
@@ -26,7 +26,7 @@ enum Found<'a> {
 
 impl<'a> Found<'a> {
     /// `None` where the server stumbles over a null path or a write.
-    fn find(item: &Item, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
+    fn find(item: &Item<'_>, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
         let Item::Read { op, path: Some(path) } = item else { return None };
         let readable = tree.get(path).ok_or(ErrorCode::NO_NODE).and_then(|node| {
             requester.check(&node.acl, Perms::READ)?;
@@ -75,8 +75,8 @@ impl Encode for Found<'_> {
 impl Core {
     /// Several reads, each with its own result; their watch flags mean nothing. What was read before one that cannot be
     /// is sent behind the error, but nothing of what is too long.
-    pub(super) fn multi_read(&mut self, call: Call, mut body: Bytes) {
-        let Ok(items) = Item::decode_all(&mut body, self.rules) else {
+    pub(super) fn multi_read(&mut self, call: Call, body: Fields<'_>) {
+        let Ok(items) = Item::read_all(body, self.rules) else {
             return self.fail(call, ErrorCode::MARSHALLING_ERROR);
         };
         let Some(connection) = self.conns.get(&call.conn) else { return };

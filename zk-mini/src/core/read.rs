@@ -1,33 +1,54 @@
 //! Requests that read: they change nothing but the watches of their connection.
 
-use bytes::Bytes;
+use std::borrow::Cow;
+
 use zk_wire::{
-    Acl, ByteString, Encode, ErrorCode, Exists, GetAcl, GetAclResponse, GetAllChildrenNumber,
-    GetAllChildrenNumberResponse, GetChildren, GetData, GetDataResponse, GetEphemerals,
-    GetEphemeralsResponse, OpCode, Perms, ReplyHeader, Stat, StatResponse, Sync, SyncResponse,
-    WhoAmIResponse,
+    ByteString, Encode, ErrorCode, Fields, GetAclResponse, GetAllChildrenNumberResponse, GetDataResponse,
+    GetEphemeralsResponse, OpCode, Perms, ReplyHeader, StatResponse, SyncResponse, WhoAmIResponse,
 };
 
 use super::Core;
+use super::acl::Requester;
 use super::node::Node;
-use super::request::{Call, decode};
+use super::request::{Call, readable_body};
+
+/// A path that may not be null.
+fn path<'a>(body: &mut Fields<'a>) -> Result<Cow<'a, str>, ErrorCode> {
+    readable_body(body.text("path"))?.ok_or(ErrorCode::MARSHALLING_ERROR)
+}
+
+/// What most reads are: a path, and whether to watch it.
+fn path_and_watch<'a>(body: &mut Fields<'a>) -> Result<(Cow<'a, str>, bool), ErrorCode> {
+    Ok((path(body)?, readable_body(body.boolean("watch"))?))
+}
 
 impl Core {
     /// Answers a request that reads.
-    pub(super) fn read(&mut self, call: Call, mut body: Bytes) -> Result<(), ErrorCode> {
+    pub(super) fn read(&mut self, call: Call, mut body: Fields<'_>) -> Result<(), ErrorCode> {
         let body = &mut body;
         match call.op {
-            OpCode::GET_DATA => self.get_data(call, &decode(body)?),
-            OpCode::EXISTS => self.exists(call, &decode(body)?),
-            // The two requests are the same record.
-            OpCode::GET_CHILDREN | OpCode::GET_CHILDREN2 => self.get_children(call, &decode(body)?),
-            OpCode::GET_ACL => self.get_acl(call, &decode(body)?),
-            OpCode::GET_ALL_CHILDREN_NUMBER => self.get_all_children_number(call, &decode(body)?),
-            OpCode::GET_EPHEMERALS => self.get_ephemerals(call, &decode(body)?),
+            OpCode::GET_DATA => {
+                let (path, watch) = path_and_watch(body)?;
+                self.get_data(call, &path, watch)
+            }
+            OpCode::EXISTS => {
+                let (path, watch) = path_and_watch(body)?;
+                self.exists(call, &path, watch)
+            }
+            OpCode::GET_CHILDREN | OpCode::GET_CHILDREN2 => {
+                let (path, watch) = path_and_watch(body)?;
+                self.get_children(call, &path, watch)
+            }
+            OpCode::GET_ACL => self.get_acl(call, &path(body)?),
+            OpCode::GET_ALL_CHILDREN_NUMBER => self.get_all_children_number(call, &path(body)?),
+            OpCode::GET_EPHEMERALS => {
+                let prefix = readable_body(body.text("GetEphemerals.prefix_path"))?;
+                self.get_ephemerals(call, prefix.as_deref())
+            }
             OpCode::SYNC => {
                 // There is one server: it has always caught up.
-                let Sync { path } = decode(body)?;
-                self.reply(call, &SyncResponse { path });
+                let path = readable_body(body.text("Sync.path"))?;
+                self.reply(call, &SyncResponse { path: path.map(|path| ByteString::from(&*path)) });
                 Ok(())
             }
             _ => {
@@ -42,58 +63,57 @@ impl Core {
         self.outbox.reply(call.conn, call.xid, self.last_zxid, body);
     }
 
-    /// Whether the requester has any of `perms` on a list.
-    fn allow(&self, call: Call, acl: &[Acl], perms: Perms) -> Result<(), ErrorCode> {
+    fn requester(&self, call: Call) -> Result<Requester<'_>, ErrorCode> {
         let connection = self.conns.get(&call.conn).ok_or(ErrorCode::NO_AUTH)?;
-        connection.requester(&self.config, self.rules).check(acl, perms)
+        Ok(connection.requester(&self.config, self.rules))
     }
 
     /// A node that the requester may read.
     fn readable(&self, call: Call, path: &str) -> Result<&Node, ErrorCode> {
         let node = self.tree.get(path).ok_or(ErrorCode::NO_NODE)?;
-        self.allow(call, &node.acl, Perms::READ)?;
+        self.requester(call)?.check(&node.acl, Perms::READ)?;
         Ok(node)
     }
 
-    fn get_data(&mut self, call: Call, request: &GetData) -> Result<(), ErrorCode> {
-        let node = self.readable(call, &request.path)?;
+    fn get_data(&mut self, call: Call, path: &str, watch: bool) -> Result<(), ErrorCode> {
+        let node = self.readable(call, path)?;
         let response = GetDataResponse { data: node.data.clone(), stat: node.stat() };
-        if request.watch {
-            self.watches.watch_data(&request.path, call.conn);
+        if watch {
+            self.watches.watch_data(path, call.conn);
         }
         self.reply(call, &response);
         Ok(())
     }
 
     /// The watch is set also where there is no node: it waits for one.
-    fn exists(&mut self, call: Call, request: &Exists) -> Result<(), ErrorCode> {
-        if request.path.contains('\0') {
+    fn exists(&mut self, call: Call, path: &str, watch: bool) -> Result<(), ErrorCode> {
+        if path.contains('\0') {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
-        let stat = match self.tree.get(&request.path) {
+        let stat = match self.tree.get(path) {
             Some(node) if self.rules.exists_needs_read => {
-                self.allow(call, &node.acl, Perms::READ)?;
+                self.requester(call)?.check(&node.acl, Perms::READ)?;
                 Some(node.stat())
             }
             node => node.map(Node::stat),
         };
-        if request.watch {
-            self.watches.watch_data(&request.path, call.conn);
+        if watch {
+            self.watches.watch_data(path, call.conn);
         }
         self.reply(call, &StatResponse { stat: stat.ok_or(ErrorCode::NO_NODE)? });
         Ok(())
     }
 
-    fn get_children(&mut self, call: Call, request: &GetChildren) -> Result<(), ErrorCode> {
-        self.readable(call, &request.path)?;
-        if request.watch {
-            self.watches.watch_children(&request.path, call.conn);
+    fn get_children(&mut self, call: Call, path: &str, watch: bool) -> Result<(), ErrorCode> {
+        self.readable(call, path)?;
+        if watch {
+            self.watches.watch_children(path, call.conn);
         }
         let zxid = self.last_zxid;
-        let node = self.tree.get(&request.path).ok_or(ErrorCode::NO_NODE)?;
+        let node = self.tree.get(path).ok_or(ErrorCode::NO_NODE)?;
         self.outbox.frame(call.conn, |frame| {
             frame.put(&ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK });
-            frame.put(&self.listing.names(&request.path, node));
+            frame.put(&self.listing.names(path, node));
             if call.op == OpCode::GET_CHILDREN2 {
                 frame.put(&node.stat());
             }
@@ -102,38 +122,35 @@ impl Core {
     }
 
     /// Without ADMIN the hashes of digest ids are not shown.
-    fn get_acl(&mut self, call: Call, request: &GetAcl) -> Result<(), ErrorCode> {
-        let node = self.tree.get(&request.path).ok_or(ErrorCode::NO_NODE)?;
-        self.allow(call, &node.acl, Perms::READ | Perms::ADMIN)?;
+    fn get_acl(&mut self, call: Call, path: &str) -> Result<(), ErrorCode> {
+        let node = self.tree.get(path).ok_or(ErrorCode::NO_NODE)?;
+        let requester = self.requester(call)?;
+        requester.check(&node.acl, Perms::READ | Perms::ADMIN)?;
         let mut acl = node.acl.to_vec();
-        if self.allow(call, &node.acl, Perms::ADMIN).is_err() {
+        if requester.check(&node.acl, Perms::ADMIN).is_err() {
             for entry in acl.iter_mut().filter(|entry| entry.scheme == "digest") {
                 if let Some((name, _)) = entry.id.split_once(':') {
                     entry.id = ByteString::from(format!("{name}:x"));
                 }
             }
         }
-        let stat: Stat = node.stat();
+        let stat = node.stat();
         self.reply(call, &GetAclResponse { acl, stat });
         Ok(())
     }
 
-    fn get_all_children_number(
-        &mut self,
-        call: Call,
-        request: &GetAllChildrenNumber,
-    ) -> Result<(), ErrorCode> {
-        self.readable(call, &request.path)?;
+    fn get_all_children_number(&mut self, call: Call, path: &str) -> Result<(), ErrorCode> {
+        self.readable(call, path)?;
         // The root's other name is below itself by ZooKeeper's count.
-        let total = self.tree.count_below(&request.path) + usize::from(request.path.is_empty());
+        let total = self.tree.count_below(path) + usize::from(path.is_empty());
         let total_number = i32::try_from(total).unwrap_or(i32::MAX);
         self.reply(call, &GetAllChildrenNumberResponse { total_number });
         Ok(())
     }
 
-    fn get_ephemerals(&mut self, call: Call, request: &GetEphemerals) -> Result<(), ErrorCode> {
+    fn get_ephemerals(&mut self, call: Call, prefix: Option<&str>) -> Result<(), ErrorCode> {
         // Java's trim takes every character up to the space.
-        let prefix = request.prefix_path.as_deref().unwrap_or_default();
+        let prefix = prefix.unwrap_or_default();
         let trimmed = prefix.trim_matches(|c| c <= ' ');
         let is_all = trimmed.is_empty() || trimmed == "/";
         let mut ephemerals = self.tree.ephemerals(call.session);

@@ -2,14 +2,16 @@
 
 use bytes::Bytes;
 use zk_wire::{
-    AddWatchResponse, Check, Create2Response, CreateResponse, Decode, DecodeError, DeleteContainer,
-    ErrorCode, Millis, MultiResponse, MultiResult, OpCode, ReplyHeader, RequestHeader, SessionId, SetData,
-    StatResponse, Xid, Zxid,
+    AddWatchResponse, Create2Response, CreateResponse, Decode, DecodeError, ErrorCode, Fields, Millis,
+    MultiHeader, MultiResponse, MultiResult, OpCode, ReplyHeader, RequestHeader, SessionId, StatResponse,
+    Xid, Zxid,
 };
 
 use super::apply::Applied;
 use super::compat::Rules;
-use super::prepare::{CreateRequest, DeleteRequest, Item, Prepare, PreparedMulti, SetAclRequest, Unreadable};
+use super::prepare::{
+    CreateRequest, Item, Prepare, SetAclRequest, SetDataRequest, Unreadable, VersionedRequest,
+};
 use super::txn::Change;
 use super::{ConnId, Core, Now};
 
@@ -23,9 +25,13 @@ pub(super) struct Call {
     pub(super) op: OpCode,
 }
 
-/// Bodies that cannot be read are answered with one code, whatever is wrong with them.
 pub(super) fn decode<T: Decode>(body: &mut Bytes) -> Result<T, ErrorCode> {
-    T::decode(body, "request").map_err(|_| ErrorCode::MARSHALLING_ERROR)
+    readable_body(T::decode(body, "request"))
+}
+
+/// Bodies that cannot be read are answered with one code, whatever is wrong with them.
+pub(super) fn readable_body<T>(read: Result<T, DecodeError>) -> Result<T, ErrorCode> {
+    read.map_err(|_| ErrorCode::MARSHALLING_ERROR)
 }
 
 impl Core {
@@ -52,13 +58,13 @@ impl Core {
         }
         match op {
             OpCode::PING => self.outbox.header(conn, Xid::PING, self.last_zxid, ErrorCode::OK),
-            OpCode::MULTI_READ => self.multi_read(call, body),
-            OpCode::MULTI => self.multi(call, body),
+            OpCode::MULTI_READ => self.multi_read(call, Fields::new(&body)),
+            OpCode::MULTI => self.multi(call, Fields::new(&body)),
             OpCode::CREATE_SESSION => self.create_session(call, body),
             OpCode::CLOSE_SESSION => self.close_session(call),
             OpCode::CHECK if !self.rules.lone_check => self.unimplemented(call),
             op if is_read(op) => {
-                if let Err(code) = self.read(call, body) {
+                if let Err(code) = self.read(call, Fields::new(&body)) {
                     self.fail(call, code);
                 }
             }
@@ -70,7 +76,7 @@ impl Core {
                 Ok(()) => self.fail(call, ErrorCode::OK),
                 Err(code) => self.fail(call, code),
             },
-            op if is_write(op) => self.write(call, body),
+            op if is_write(op) => self.write(call, Fields::new(&body)),
             _ => self.unimplemented(call),
         }
     }
@@ -87,9 +93,9 @@ impl Core {
     }
 
     /// Any write of one operation.
-    fn write(&mut self, call: Call, body: Bytes) {
+    fn write(&mut self, call: Call, mut body: Fields<'_>) {
         let Some(mut prepare) = self.prepare(call) else { return };
-        let change = match prepare_one(&mut prepare, call.op, body, self.rules) {
+        let change = match prepare_one(&mut prepare, call.op, &mut body, self.rules) {
             Ok(change) => change,
             Err(WriteError::Refused(code)) => Change::Error(code),
             Err(WriteError::Unreadable) => {
@@ -117,14 +123,20 @@ impl Core {
         }
     }
 
-    fn multi(&mut self, call: Call, mut body: Bytes) {
+    fn multi(&mut self, call: Call, body: Fields<'_>) {
         let Some(mut prepare) = self.prepare(call) else { return };
-        let items = Item::decode_all(&mut body, self.rules);
-        match items.and_then(|items| prepare.multi(&items)) {
-            Ok(PreparedMulti { changes, ops }) => {
+        let prepared = Item::read_all(body, self.rules).and_then(|items| Ok((prepare.multi(&items)?, items)));
+        match prepared {
+            Ok((changes, items)) => {
                 self.commit(call.now, call.session, call.xid, Change::Multi(changes));
-                let results = self.results.drain(..).zip(ops).map(multi_result).collect();
-                self.outbox.reply(call.conn, call.xid, self.last_zxid, &MultiResponse { results });
+                let zxid = self.last_zxid;
+                self.outbox.frame(call.conn, |frame| {
+                    frame.put(&ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK });
+                    for (result, item) in self.results.drain(..).zip(&items) {
+                        frame.put(&multi_result(result, item.op()));
+                    }
+                    frame.put(&MultiHeader::END);
+                });
             }
             Err(Unreadable::NullPath) if self.rules.null_path_in_multi_skips_zxid => {
                 self.skipped_zxids += 1;
@@ -242,23 +254,26 @@ impl From<DecodeError> for WriteError {
 fn prepare_one(
     prepare: &mut Prepare<'_>,
     op: OpCode,
-    mut body: Bytes,
+    body: &mut Fields<'_>,
     rules: &Rules,
 ) -> Result<Change, WriteError> {
-    let body = &mut body;
     Ok(match op {
         OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
-            prepare.create(&CreateRequest::decode(op, body)?)?
+            prepare.create(&CreateRequest::read(op, body)?)?
         }
-        OpCode::DELETE => prepare.delete(&DeleteRequest::decode(body, "Delete")?)?,
+        OpCode::DELETE => prepare.delete(&VersionedRequest::read(body)?)?,
         OpCode::DELETE_CONTAINER if rules.clients_delete_containers => {
-            prepare.delete_container(&DeleteContainer::decode(body, "DeleteContainer")?.path)?
+            let path = body.text("DeleteContainer.path")?.ok_or(WriteError::Unreadable)?;
+            prepare.delete_container(&path)?
         }
-        OpCode::SET_DATA => prepare.set_data(&SetData::decode(body, "SetData")?)?,
-        OpCode::SET_ACL => prepare.set_acl(&SetAclRequest::decode(body, "SetAcl")?)?,
-        OpCode::CHECK => prepare.check(&Check::decode(body, "Check")?)?,
+        OpCode::SET_DATA => prepare.set_data(&SetDataRequest::read(body)?)?,
+        OpCode::SET_ACL => prepare.set_acl(&SetAclRequest::read(body)?)?,
+        OpCode::CHECK => prepare.check(&VersionedRequest::read(body)?)?,
         OpCode::RECONFIG => {
-            zk_wire::Reconfig::decode(body, "Reconfig")?;
+            for members in ["Reconfig.joining_servers", "Reconfig.leaving_servers", "Reconfig.new_members"] {
+                body.text(members)?;
+            }
+            body.long("Reconfig.current_config_id")?;
             let enabled = prepare.config.reconfig_enabled;
             let code = if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED };
             return Err(code.into());
@@ -268,7 +283,7 @@ fn prepare_one(
     })
 }
 
-fn multi_result((result, op): (Applied, OpCode)) -> MultiResult {
+fn multi_result(result: Applied, op: OpCode) -> MultiResult {
     match result {
         Applied::Created { path, .. } if op == OpCode::CREATE => MultiResult::Create(path),
         Applied::Created { path, stat } => MultiResult::Create2 { path, stat },

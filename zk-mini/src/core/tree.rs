@@ -141,9 +141,9 @@ impl Tree {
             self.complete_acl(&new.path, &new.acl);
             return Stat::default();
         }
-        let acl = self.acls.acquire(&new.acl);
+        let acl = self.acls.share(&new.acl);
         audience.note(EventType::NODE_CREATED, &new.path, &new.path, &acl);
-        let parent_path = part_of(&new.path, parent_path);
+        let parent_path = &new.path[..parent_path.len()];
         audience.note(EventType::NODE_CHILDREN_CHANGED, &new.path, parent_path, &parent_acl);
         let node = Node::new(new.data.clone(), acl, new.kind, zxid, time);
         let stat = node.stat();
@@ -166,7 +166,7 @@ impl Tree {
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         let Some((path, node)) = deleted else { return };
-        let parent_path = part_of(&path, parent_path);
+        let parent_path = &path[..parent_path.len()];
         audience.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
         self.quota_deleted(&path, node.data_len());
     }
@@ -223,7 +223,7 @@ impl Tree {
         if let Some(present) = self.nodes.get_mut(&path) {
             node.children = std::mem::take(&mut present.children);
         }
-        node.acl = self.acls.acquire(&node.acl);
+        node.acl = self.acls.share(&node.acl);
         self.quota_restored(&path);
         self.insert(path, node);
     }
@@ -243,25 +243,25 @@ impl Tree {
     /// Sets a node's ACL. Nobody is told.
     pub(super) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) -> Stat {
         let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
-        let old = std::mem::replace(&mut node.acl, self.acls.acquire(acl));
         self.digest.remove(path, node);
+        node.acl = self.acls.share(acl);
         node.aversion = version;
         self.digest.add(path, node);
-        self.acls.release(&old);
         node.stat()
     }
 
     /// A node whose list nobody knows; there is one only if a fuzzy snapshot is not followed by what it shows.
     pub(super) fn without_acl(&self) -> Option<&ByteString> {
-        self.acls.find(&[])?;
+        if !self.acls.contains(&[]) {
+            return None;
+        }
         self.nodes.iter().find(|(_, node)| node.acl.is_empty()).map(|(path, _)| path)
     }
 
     /// Gives a node of a fuzzy snapshot the list that it was created with, if that came too late to be in it.
     fn complete_acl(&mut self, path: &str, acl: &Arc<[Acl]>) {
         if let Some(node) = self.nodes.get_mut(path).filter(|node| node.acl.is_empty()) {
-            let none = std::mem::replace(&mut node.acl, self.acls.acquire(acl));
-            self.acls.release(&none);
+            node.acl = self.acls.share(acl);
         }
     }
 
@@ -289,7 +289,6 @@ impl Tree {
     fn forget(&mut self, path: &ByteString, node: &Node) {
         self.data_size -= path.len() + node.data_len();
         self.digest.remove(path, node);
-        self.acls.release(&node.acl);
         match node.kind {
             NodeKind::Persistent => {}
             NodeKind::Ephemeral(session) => self.forget_ephemeral(session, path),
@@ -309,12 +308,7 @@ impl Tree {
     }
 }
 
-/// The parent's path, as a slice of the child's.
-pub(super) fn parent_name(path: &ByteString) -> ByteString {
-    path::split(path).map_or_else(|| path.clone(), |(parent, _)| path.slice_ref(part_of(path, parent)))
-}
-
 /// The parent's path, as the beginning of the child's; "/a" begins with "/", too.
-fn part_of<'a>(path: &'a str, parent: &str) -> &'a str {
-    &path[..parent.len()]
+pub(super) fn parent_name(path: &str) -> &str {
+    path::split(path).map_or(path, |(parent, _)| &path[..parent.len()])
 }

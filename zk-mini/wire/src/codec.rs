@@ -80,21 +80,28 @@ pub fn decode_all<T: Decode>(mut input: Bytes) -> Result<T, DecodeError> {
 }
 
 /// Fails unless `needed` bytes are left.
-pub(crate) fn need(input: &Bytes, needed: usize, what: &'static str) -> Result<(), DecodeError> {
-    match input.len() {
-        left if left < needed => Err(DecodeError::Truncated { what, needed, left }),
-        _ => Ok(()),
+pub(crate) fn need(left: usize, needed: usize, what: &'static str) -> Result<(), DecodeError> {
+    if left < needed { Err(DecodeError::Truncated { what, needed, left }) } else { Ok(()) }
+}
+
+/// What a buffer's length stands for; -1 is `None`.
+pub(crate) fn buffer_len(len: i32, what: &'static str) -> Result<Option<usize>, DecodeError> {
+    match len {
+        -1 => Ok(None),
+        _ => usize::try_from(len).map(Some).map_err(|_| DecodeError::BadLength { what, len }),
     }
+}
+
+/// What a vector's length stands for: -1 is `None`; other negative lengths read as empty, which is what jute's loop over
+/// them does. Every item takes four bytes at least.
+pub(crate) fn item_count(len: i32) -> Option<usize> {
+    if len == -1 { None } else { Some(usize::try_from(len).unwrap_or(0)) }
 }
 
 /// A buffer's bytes, sliced and not copied; -1 is `None`.
 fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, DecodeError> {
-    let len = i32::decode(input, what)?;
-    if len == -1 {
-        return Ok(None);
-    }
-    let needed = usize::try_from(len).map_err(|_| DecodeError::BadLength { what, len })?;
-    need(input, needed, what)?;
+    let Some(needed) = buffer_len(i32::decode(input, what)?, what)? else { return Ok(None) };
+    need(input.len(), needed, what)?;
     Ok(Some(input.split_to(needed)))
 }
 
@@ -113,7 +120,7 @@ macro_rules! integers {
         }
         impl Decode for $int {
             fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
-                need(input, size_of::<Self>(), what)?;
+                need(input.len(), size_of::<Self>(), what)?;
                 Ok(input.$get())
             }
         }
@@ -134,7 +141,7 @@ impl Encode for bool {
 /// Any byte but zero is true, as in Java's `DataInput.readBoolean`.
 impl Decode for bool {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
-        need(input, 1, what)?;
+        need(input.len(), 1, what)?;
         Ok(input.get_u8() != 0)
     }
 }
@@ -230,16 +237,10 @@ impl<T: Encode> Encode for Option<Vec<T>> {
     }
 }
 
-/// -1 is `None`; other negative lengths read as empty, which is what jute's loop over them does.
 impl<T: Decode> Decode for Option<Vec<T>> {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
-        let len = i32::decode(input, what)?;
-        if len == -1 {
-            return Ok(None);
-        }
-        let count = usize::try_from(len).unwrap_or(0);
-        // Every element takes four bytes at least.
-        need(input, count.saturating_mul(4), what)?;
+        let Some(count) = item_count(i32::decode(input, what)?) else { return Ok(None) };
+        need(input.len(), count.saturating_mul(4), what)?;
         (0..count).map(|_| T::decode(input, what)).collect::<Result<_, _>>().map(Some)
     }
 }

@@ -1,7 +1,10 @@
 //! The rules of the creates.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use zk_wire::{ByteString, CreateMode, Decode, DecodeError, ErrorCode, Millis, OpCode, Perms, Version, path};
+use zk_wire::{ByteString, CreateMode, DecodeError, ErrorCode, Fields, Millis, OpCode, Perms, Version, path};
 
 use super::{Prepare, Prepared, Record, parent_of};
 use crate::core::acl::SentAcl;
@@ -14,33 +17,33 @@ const MAX_TTL: i64 = 0xff_ffff_ffff;
 
 /// Any of the creates, as sent: nulls are refused only where they are looked at.
 #[derive(Debug)]
-pub(in crate::core) struct CreateRequest {
+pub(in crate::core) struct CreateRequest<'a> {
     /// Which of them.
     pub(in crate::core) op: OpCode,
-    pub(in crate::core) path: Option<ByteString>,
-    pub(in crate::core) data: Option<Bytes>,
-    pub(in crate::core) acl: Option<Vec<SentAcl>>,
+    pub(in crate::core) path: Option<Cow<'a, str>>,
+    pub(in crate::core) data: Option<&'a [u8]>,
+    pub(in crate::core) acl: Option<Vec<SentAcl<'a>>>,
     pub(in crate::core) flags: i32,
     /// `None` where the record has no place for it.
     pub(in crate::core) ttl: Option<i64>,
 }
 
-impl CreateRequest {
-    pub(in crate::core) fn decode(op: OpCode, body: &mut Bytes) -> Result<Self, DecodeError> {
+impl<'a> CreateRequest<'a> {
+    pub(in crate::core) fn read(op: OpCode, body: &mut Fields<'a>) -> Result<Self, DecodeError> {
         Ok(Self {
             op,
-            path: Decode::decode(body, "Create.path")?,
-            data: Decode::decode(body, "Create.data")?,
-            acl: Decode::decode(body, "Create.acl")?,
-            flags: Decode::decode(body, "Create.flags")?,
-            ttl: if op == OpCode::CREATE_TTL { Some(Decode::decode(body, "CreateTtl.ttl")?) } else { None },
+            path: body.text("Create.path")?,
+            data: body.buffer("Create.data")?,
+            acl: body.vector("Create.acl", SentAcl::read)?,
+            flags: body.int("Create.flags")?,
+            ttl: if op == OpCode::CREATE_TTL { Some(body.long("CreateTtl.ttl")?) } else { None },
         })
     }
 }
 
 impl Prepare<'_> {
     /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen.
-    pub(in crate::core) fn create(&mut self, request: &CreateRequest) -> Prepared {
+    pub(in crate::core) fn create(&mut self, request: &CreateRequest<'_>) -> Prepared {
         let mode = CreateMode::from_flags(request.flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let kind = self.kind(mode, request)?;
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
@@ -63,36 +66,30 @@ impl Prepare<'_> {
         if matches!(parent.kind, NodeKind::Ephemeral(_)) {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
-        self.check_quota(&path, 0, request.data.as_deref(), 1)?;
+        self.check_quota(&path, 0, request.data, 1)?;
         let parent_cversion = parent.created_children.wrapping_add(1);
-        self.note(
-            || parent_name(&path),
-            || {
-                let num_children = parent.num_children + 1;
-                Some(Record { created_children: parent_cversion, num_children, ..parent })
-            },
-        );
-        self.note(
-            || path.clone(),
-            || {
-                Some(Record {
-                    acl: acl.clone(),
-                    kind,
-                    version: Version(0),
-                    aversion: Version(0),
-                    created_children: 0,
-                    num_children: 0,
-                    data_len: request.data.as_ref().map_or(0, Bytes::len),
-                })
-            },
-        );
-        let data = request.data.as_deref().map(Bytes::copy_from_slice);
+        self.note(&path, parent_name(&path), || {
+            let num_children = parent.num_children + 1;
+            Some(Record { created_children: parent_cversion, num_children, ..parent })
+        });
+        self.note(&path, &path, || {
+            Some(Record {
+                acl: Cow::Owned(Arc::clone(&acl)),
+                kind,
+                version: Version(0),
+                aversion: Version(0),
+                created_children: 0,
+                num_children: 0,
+                data_len: request.data.map_or(0, <[u8]>::len),
+            })
+        });
+        let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
     }
 
     /// What kind of node it will be. A container is one by its op code, not by its flags; a node with a time
     /// to live needs both, and a combination that would bring ZooKeeper down is refused.
-    fn kind(&self, mode: CreateMode, request: &CreateRequest) -> Result<NodeKind, ErrorCode> {
+    fn kind(&self, mode: CreateMode, request: &CreateRequest<'_>) -> Result<NodeKind, ErrorCode> {
         if mode.has_ttl() && !self.config.extended_types {
             return Err(ErrorCode::UNIMPLEMENTED);
         }

@@ -1,23 +1,24 @@
 //! The operations of multi and multiRead as sent, which are one record: it may hold writes or reads, and nulls are refused
 //! only where they are looked at.
 
-use bytes::Bytes;
-use zk_wire::{ByteString, Check, CreateMode, Decode, DecodeError, MultiHeader, OpCode, SetData};
+use std::borrow::Cow;
 
-use super::{CreateRequest, DeleteRequest};
+use zk_wire::{CreateMode, DecodeError, Fields, OpCode};
+
+use super::{CreateRequest, SetDataRequest, VersionedRequest};
 use crate::core::compat::Rules;
 
 /// An operation of a multi or a multiRead.
 #[derive(Debug)]
-pub(in crate::core) enum Item {
-    Create(CreateRequest),
-    Delete(DeleteRequest),
-    SetData(SetData),
-    Check(Check),
+pub(in crate::core) enum Item<'a> {
+    Create(CreateRequest<'a>),
+    Delete(VersionedRequest<'a>),
+    SetData(SetDataRequest<'a>),
+    Check(VersionedRequest<'a>),
     /// Its watch flag means nothing.
     Read {
         op: OpCode,
-        path: Option<ByteString>,
+        path: Option<Cow<'a, str>>,
     },
 }
 
@@ -38,16 +39,18 @@ impl From<DecodeError> for Unreadable {
     }
 }
 
-impl Item {
+impl<'a> Item<'a> {
     /// Reads items until the end marker. The first that makes no sense decides how all are refused.
-    pub(in crate::core) fn decode_all(body: &mut Bytes, rules: &Rules) -> Result<Vec<Self>, Unreadable> {
+    pub(in crate::core) fn read_all(mut body: Fields<'a>, rules: &Rules) -> Result<Vec<Self>, Unreadable> {
         let mut items: Vec<Self> = Vec::new();
         loop {
-            let header = MultiHeader::decode(body, "MultiHeader")?;
-            if header.done {
+            let op = OpCode(body.int("MultiHeader.op")?);
+            let done = body.boolean("MultiHeader.done")?;
+            body.int("MultiHeader.err")?;
+            if done {
                 return Ok(items);
             }
-            let item = Self::decode(header.op, body, rules)?;
+            let item = Self::read(op, &mut body, rules)?;
             if items.first().is_some_and(|first| first.is_read() != item.is_read()) {
                 return Err(Unreadable::TakesZxid);
             }
@@ -55,22 +58,22 @@ impl Item {
         }
     }
 
-    fn decode(op: OpCode, body: &mut Bytes, rules: &Rules) -> Result<Self, Unreadable> {
+    fn read(op: OpCode, body: &mut Fields<'a>, rules: &Rules) -> Result<Self, Unreadable> {
         Ok(match op {
             OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
-                let mut request = CreateRequest::decode(op, body)?;
+                let mut request = CreateRequest::read(op, body)?;
                 if rules.strict_creates_in_multi {
                     request.check_strictly()?;
                 }
                 request.retype(rules);
                 Self::Create(request)
             }
-            OpCode::DELETE => Self::Delete(Decode::decode(body, "Delete")?),
-            OpCode::SET_DATA => Self::SetData(Decode::decode(body, "SetData")?),
-            OpCode::CHECK => Self::Check(Decode::decode(body, "Check")?),
+            OpCode::DELETE => Self::Delete(VersionedRequest::read(body)?),
+            OpCode::SET_DATA => Self::SetData(SetDataRequest::read(body)?),
+            OpCode::CHECK => Self::Check(VersionedRequest::read(body)?),
             OpCode::GET_DATA | OpCode::GET_CHILDREN => {
-                let path = Decode::decode(body, "Multi.path")?;
-                bool::decode(body, "Multi.watch")?;
+                let path = body.text("Multi.path")?;
+                body.boolean("Multi.watch")?;
                 Self::Read { op, path }
             }
             _ => return Err(Unreadable::TakesZxid),
@@ -84,15 +87,14 @@ impl Item {
     pub(super) fn has_null_path(&self) -> bool {
         match self {
             Self::Create(request) => request.path.is_none(),
-            Self::Delete(request) => request.path.is_none(),
+            Self::Delete(request) | Self::Check(request) => request.path.is_none(),
             Self::SetData(request) => request.path.is_none(),
-            Self::Check(request) => request.path.is_none(),
             Self::Read { path, .. } => path.is_none(),
         }
     }
 }
 
-impl CreateRequest {
+impl CreateRequest<'_> {
     /// Refuses what the newer line refuses while it reads.
     fn check_strictly(&self) -> Result<(), Unreadable> {
         if self.ttl.is_some() {

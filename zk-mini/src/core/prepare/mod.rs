@@ -8,6 +8,7 @@ mod item;
 mod multi;
 mod write;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use foldhash::HashMap;
@@ -15,8 +16,7 @@ use zk_wire::{Acl, ByteString, ErrorCode, SessionId, Version};
 
 pub(super) use create::CreateRequest;
 pub(super) use item::{Item, Unreadable};
-pub(super) use multi::PreparedMulti;
-pub(super) use write::{DeleteRequest, SetAclRequest};
+pub(super) use write::{SetAclRequest, SetDataRequest, VersionedRequest};
 
 use super::acl::Requester;
 use super::config::Config;
@@ -31,13 +31,13 @@ pub(super) struct Prepare<'a> {
     pub(super) requester: Requester<'a>,
     pub(super) config: &'a Config,
     /// What this request has changed; only a multi looks at it.
-    overlay: Option<HashMap<ByteString, Option<Record>>>,
+    overlay: Option<HashMap<ByteString, Option<Record<'a>>>>,
 }
 
 /// What the rules ask of a node.
 #[derive(Clone, Debug)]
-struct Record {
-    acl: Arc<[Acl]>,
+struct Record<'a> {
+    acl: Cow<'a, Arc<[Acl]>>,
     kind: NodeKind,
     version: Version,
     aversion: Version,
@@ -46,10 +46,10 @@ struct Record {
     data_len: usize,
 }
 
-impl From<&Node> for Record {
-    fn from(node: &Node) -> Self {
+impl<'a> From<&'a Node> for Record<'a> {
+    fn from(node: &'a Node) -> Self {
         Self {
-            acl: Arc::clone(&node.acl),
+            acl: Cow::Borrowed(&node.acl),
             kind: node.kind,
             version: node.version,
             aversion: node.aversion,
@@ -74,7 +74,7 @@ impl<'a> Prepare<'a> {
     }
 
     /// The node as it will be after what this request has done so far.
-    fn record(&self, path: &str) -> Result<Record, ErrorCode> {
+    fn record(&self, path: &str) -> Result<Record<'a>, ErrorCode> {
         let path = if path.is_empty() { "/" } else { path };
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.clone(),
@@ -84,7 +84,7 @@ impl<'a> Prepare<'a> {
     }
 
     /// As [`record`](Self::record), with the path as the tree has it, so that a transaction need not hold on to the request.
-    fn look_up(&self, path: &str) -> Result<(ByteString, Record), ErrorCode> {
+    fn look_up(&self, path: &str) -> Result<(ByteString, Record<'a>), ErrorCode> {
         let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
         match changed {
             Some((path, changed)) => changed.clone().map(|record| (path.clone(), record)),
@@ -113,9 +113,13 @@ impl<'a> Prepare<'a> {
     }
 
     /// Notes what an operation does to a node, for the later ones of a multi.
-    fn note(&mut self, path: impl FnOnce() -> ByteString, record: impl FnOnce() -> Option<Record>) {
-        if let Some(overlay) = &mut self.overlay {
-            overlay.insert(path(), record());
+    fn note(&mut self, whole: &ByteString, path: &str, record: impl FnOnce() -> Option<Record<'a>>) {
+        let Some(overlay) = &mut self.overlay else { return };
+        match overlay.get_mut(path) {
+            Some(noted) => *noted = record(),
+            None => {
+                overlay.insert(whole.slice_ref(path), record());
+            }
         }
     }
 }

@@ -6,25 +6,16 @@ use zk_wire::{ErrorCode, OpCode};
 use super::{CreateRequest, Item, Prepare, Unreadable};
 use crate::core::txn::Change;
 
-/// A decided multi.
-pub(in crate::core) struct PreparedMulti {
-    /// One change an operation; if one was refused all are errors.
-    pub(in crate::core) changes: Vec<Change>,
-    /// The operation that each result is written as.
-    pub(in crate::core) ops: Vec<OpCode>,
-}
-
 impl Prepare<'_> {
-    /// Decides on a multi.
+    /// Decides on a multi: one change an operation; if one was refused all are errors.
     ///
     /// # Errors
     /// The request as a whole has an operation that cannot be meant.
-    pub(in crate::core) fn multi(&mut self, items: &[Item]) -> Result<PreparedMulti, Unreadable> {
+    pub(in crate::core) fn multi(&mut self, items: &[Item<'_>]) -> Result<Vec<Change>, Unreadable> {
         if items.iter().any(Item::has_null_path) {
             return Err(Unreadable::NullPath);
         }
         self.overlay = Some(HashMap::new());
-        let ops = items.iter().map(Item::result_code).collect();
         let mut changes = Vec::with_capacity(items.len());
         let mut failed = false;
         for item in items {
@@ -42,11 +33,11 @@ impl Prepare<'_> {
                 }
             }
         }
-        Ok(PreparedMulti { changes, ops })
+        Ok(changes)
     }
 
     /// A null that is stumbled over is the fault of the whole request, as is a read.
-    fn multi_op(&mut self, item: &Item) -> Result<Change, Unreadable> {
+    fn multi_op(&mut self, item: &Item<'_>) -> Result<Change, Unreadable> {
         let prepared = match item {
             Item::Create(request) if request.lacks_ttl() => return Err(Unreadable::TakesZxid),
             Item::Create(request) => self.create(request),
@@ -63,8 +54,9 @@ impl Prepare<'_> {
     }
 }
 
-impl Item {
-    fn result_code(&self) -> OpCode {
+impl Item<'_> {
+    /// The operation that the result is written as.
+    pub(in crate::core) fn op(&self) -> OpCode {
         match self {
             Self::Create(request) => request.op,
             Self::Delete(_) => OpCode::DELETE,
@@ -75,7 +67,7 @@ impl Item {
     }
 }
 
-impl CreateRequest {
+impl CreateRequest<'_> {
     /// Whether the flags ask for a time to live that the record has no place for.
     fn lacks_ttl(&self) -> bool {
         self.op == OpCode::CREATE_TTL && self.ttl.is_none()

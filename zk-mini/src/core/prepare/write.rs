@@ -1,46 +1,65 @@
 //! The rules of the writes to nodes that exist.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use zk_wire::{ByteString, Check, Decode, DecodeError, ErrorCode, Expected, Perms, SetData, path};
+use zk_wire::{DecodeError, ErrorCode, Expected, Fields, Perms, Version, path};
 
 use super::{Prepare, Prepared, Record, next_version, parent_of};
 use crate::core::acl::SentAcl;
 use crate::core::tree::{SYSTEM_NODES, parent_name};
 use crate::core::txn::{Change, NodeKind};
 
-/// A delete as sent.
+/// A delete or a check as sent, which are one record: a null is refused only where it is looked at.
 #[derive(Debug)]
-pub(in crate::core) struct DeleteRequest {
-    pub(in crate::core) path: Option<ByteString>,
-    pub(in crate::core) version: Expected,
+pub(in crate::core) struct VersionedRequest<'a> {
+    pub(in crate::core) path: Option<Cow<'a, str>>,
+    version: Expected,
 }
 
-impl Decode for DeleteRequest {
-    fn decode(input: &mut Bytes, _: &'static str) -> Result<Self, DecodeError> {
-        let path = Decode::decode(input, "Delete.path")?;
-        Ok(Self { path, version: Decode::decode(input, "Delete.version")? })
+impl<'a> VersionedRequest<'a> {
+    pub(in crate::core) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
+        Ok(Self { path: body.text("path")?, version: read_version(body)? })
+    }
+}
+
+/// New data as sent.
+#[derive(Debug)]
+pub(in crate::core) struct SetDataRequest<'a> {
+    pub(in crate::core) path: Option<Cow<'a, str>>,
+    data: Option<&'a [u8]>,
+    version: Expected,
+}
+
+impl<'a> SetDataRequest<'a> {
+    pub(in crate::core) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
+        let (path, data) = (body.text("SetData.path")?, body.buffer("SetData.data")?);
+        Ok(Self { path, data, version: read_version(body)? })
     }
 }
 
 /// A new ACL as sent.
 #[derive(Debug)]
-pub(in crate::core) struct SetAclRequest {
-    path: Option<ByteString>,
-    acl: Option<Vec<SentAcl>>,
+pub(in crate::core) struct SetAclRequest<'a> {
+    path: Option<Cow<'a, str>>,
+    acl: Option<Vec<SentAcl<'a>>>,
     version: Expected,
 }
 
-impl Decode for SetAclRequest {
-    fn decode(input: &mut Bytes, _: &'static str) -> Result<Self, DecodeError> {
-        let path = Decode::decode(input, "SetAcl.path")?;
-        let acl = Decode::decode(input, "SetAcl.acl")?;
-        Ok(Self { path, acl, version: Decode::decode(input, "SetAcl.version")? })
+impl<'a> SetAclRequest<'a> {
+    pub(in crate::core) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
+        let (path, acl) = (body.text("SetAcl.path")?, body.vector("SetAcl.acl", SentAcl::read)?);
+        Ok(Self { path, acl, version: read_version(body)? })
     }
+}
+
+fn read_version(body: &mut Fields<'_>) -> Result<Expected, DecodeError> {
+    body.int("version").map(|version| Version(version).into())
 }
 
 impl Prepare<'_> {
     /// Decides on a delete: the parent's ACL counts, and the node's own is not asked.
-    pub(in crate::core) fn delete(&mut self, request: &DeleteRequest) -> Prepared {
+    pub(in crate::core) fn delete(&mut self, request: &VersionedRequest<'_>) -> Prepared {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = deletable(path)?;
         let parent = self.record(parent_path)?;
@@ -50,14 +69,11 @@ impl Prepare<'_> {
         if node.num_children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
-        self.note(
-            || parent_name(&path),
-            || {
-                let num_children = parent.num_children.saturating_sub(1);
-                Some(Record { num_children, ..parent })
-            },
-        );
-        self.note(|| path.clone(), || None);
+        self.note(&path, parent_name(&path), || {
+            let num_children = parent.num_children.saturating_sub(1);
+            Some(Record { num_children, ..parent })
+        });
+        self.note(&path, &path, || None);
         Ok(Change::Delete { path })
     }
 
@@ -75,20 +91,20 @@ impl Prepare<'_> {
     }
 
     /// Decides on new data.
-    pub(in crate::core) fn set_data(&mut self, request: &SetData) -> Prepared {
+    pub(in crate::core) fn set_data(&mut self, request: &SetDataRequest<'_>) -> Prepared {
         let (path, node) = self.look_up(valid(request.path.as_deref())?)?;
         self.requester.check(&node.acl, Perms::WRITE)?;
-        self.check_quota(&path, node.data_len, request.data.as_deref(), 0)?;
+        self.check_quota(&path, node.data_len, request.data, 0)?;
         let version = next_version(node.version, request.version)?;
-        let data_len = request.data.as_ref().map_or(0, Bytes::len);
-        self.note(|| path.clone(), || Some(Record { version, data_len, ..node }));
+        let data_len = request.data.map_or(0, <[u8]>::len);
+        self.note(&path, &path, || Some(Record { version, data_len, ..node }));
         // Copied, so that a node does not hold on to all that was read from its writer at once.
-        let data = request.data.as_deref().map(Bytes::copy_from_slice);
+        let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::SetData { path, data, version })
     }
 
     /// Decides on a new ACL.
-    pub(in crate::core) fn set_acl(&mut self, request: &SetAclRequest) -> Prepared {
+    pub(in crate::core) fn set_acl(&mut self, request: &SetAclRequest<'_>) -> Prepared {
         let path = valid(request.path.as_deref())?;
         let acl = self.requester.fix(request.acl.as_deref(), self.tree.acls())?;
         let (path, node) = self.look_up(path)?;
@@ -98,7 +114,7 @@ impl Prepare<'_> {
     }
 
     /// Decides whether a node is as expected.
-    pub(in crate::core) fn check(&self, request: &Check) -> Prepared {
+    pub(in crate::core) fn check(&self, request: &VersionedRequest<'_>) -> Prepared {
         let (path, node) = self.look_up(valid(request.path.as_deref())?)?;
         self.requester.check(&node.acl, Perms::READ)?;
         next_version(node.version, request.version)?;

@@ -1,0 +1,136 @@
+//! Reading a record's fields in place: nothing is copied, and nulls are the reader's business.
+
+use std::borrow::Cow;
+
+use crate::codec::{DecodeError, buffer_len, item_count, need};
+
+/// What is left of a record that is read in place. Lengths and nulls are those of [`Decode`](crate::Decode); `what` names
+/// a field in an error.
+///
+/// ```
+/// use zk_wire::Fields;
+///
+/// let mut fields = Fields::new(&[0, 0, 0, 2, b'/', b'a', 1]);
+/// assert_eq!(fields.text("path")?.as_deref(), Some("/a"));
+/// assert!(fields.boolean("watch")?);
+/// # Ok::<(), zk_wire::DecodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Fields<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// Begins at the front of `record`.
+    #[must_use]
+    pub fn new(record: &'a [u8]) -> Self {
+        Self { left: record }
+    }
+
+    fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
+        let left = self.left.len();
+        let (taken, rest) =
+            self.left.split_at_checked(count).ok_or(DecodeError::Truncated { what, needed: count, left })?;
+        self.left = rest;
+        Ok(taken)
+    }
+
+    fn chunk<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
+        let left = self.left.len();
+        let (taken, rest) =
+            self.left.split_first_chunk().ok_or(DecodeError::Truncated { what, needed: N, left })?;
+        self.left = rest;
+        Ok(*taken)
+    }
+
+    /// A number of 32 bits.
+    ///
+    /// # Errors
+    /// The record ends before.
+    pub fn int(&mut self, what: &'static str) -> Result<i32, DecodeError> {
+        self.chunk(what).map(i32::from_be_bytes)
+    }
+
+    /// A number of 64 bits.
+    ///
+    /// # Errors
+    /// The record ends before.
+    pub fn long(&mut self, what: &'static str) -> Result<i64, DecodeError> {
+        self.chunk(what).map(i64::from_be_bytes)
+    }
+
+    /// A boolean: any byte but zero is true.
+    ///
+    /// # Errors
+    /// The record ends before.
+    pub fn boolean(&mut self, what: &'static str) -> Result<bool, DecodeError> {
+        self.chunk(what).map(|[byte]| byte != 0)
+    }
+
+    /// A buffer, or null.
+    ///
+    /// # Errors
+    /// The record ends before, or the length is impossible.
+    pub fn buffer(&mut self, what: &'static str) -> Result<Option<&'a [u8]>, DecodeError> {
+        match buffer_len(self.int(what)?, what)? {
+            Some(len) => self.take(len, what).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A string, or null. Invalid UTF-8 becomes U+FFFD.
+    ///
+    /// # Errors
+    /// The record ends before, or the length is impossible.
+    pub fn text(&mut self, what: &'static str) -> Result<Option<Cow<'a, str>>, DecodeError> {
+        Ok(self.buffer(what)?.map(String::from_utf8_lossy))
+    }
+
+    /// A vector of what `item` reads, or null.
+    ///
+    /// # Errors
+    /// The record ends before, or an item cannot be read.
+    pub fn vector<T>(
+        &mut self,
+        what: &'static str,
+        mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<Vec<T>>, DecodeError> {
+        let Some(count) = item_count(self.int(what)?) else { return Ok(None) };
+        need(self.left.len(), count.saturating_mul(4), what)?;
+        (0..count).map(|_| item(self)).collect::<Result<_, _>>().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::codec::Decode;
+
+    #[test]
+    fn what_is_read_in_place_is_what_is_decoded() {
+        for record in [
+            &[0xff; 4][..],
+            &[0xff, 0xff, 0xff, 0xfe],
+            &[0; 4],
+            &[0; 3],
+            &[0, 0, 0, 2, b'/', b'a', 9],
+            &[0, 0, 0, 2, 0xff, b'a'],
+            &[0, 0, 0, 9, b'a'],
+            &[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+            &[0, 0, 0, 1, 0, 0, 0, 1, b'x'],
+        ] {
+            let owned = || Bytes::from_static(record);
+            let text = Fields::new(record).text("it").map(|text| text.map(|text| text.as_ref().into()));
+            assert_eq!(text, Option::<bytestring::ByteString>::decode(&mut owned(), "it"));
+            let buffer = Fields::new(record).buffer("it").map(|it| it.map(Bytes::from_static));
+            assert_eq!(buffer, Option::<Bytes>::decode(&mut owned(), "it"));
+            assert_eq!(Fields::new(record).int("it"), i32::decode(&mut owned(), "it"));
+            assert_eq!(Fields::new(record).long("it"), i64::decode(&mut owned(), "it"));
+            assert_eq!(Fields::new(record).boolean("it"), bool::decode(&mut owned(), "it"));
+            let vector = Fields::new(record).vector("it", |item| item.int("it"));
+            assert_eq!(vector, Option::<Vec<i32>>::decode(&mut owned(), "it"));
+        }
+    }
+}
