@@ -83,7 +83,10 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// The record ends before, or the length is impossible.
     pub fn text(&mut self, what: &'static str) -> Result<Option<Cow<'a, str>>, DecodeError> {
-        Ok(self.buffer(what)?.map(String::from_utf8_lossy))
+        Ok(self.buffer(what)?.map(|bytes| match str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => String::from_utf8_lossy(bytes),
+        }))
     }
 
     /// A vector of what `item` reads, or null.

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use zk_wire::{Acl, ByteString, ErrorCode, SessionId, Version};
+use zk_wire::{Acl, ByteString, ErrorCode, SessionId, Version, path};
 
 pub(super) use create::CreateRequest;
 pub(super) use item::{Item, Unreadable};
@@ -84,6 +84,15 @@ impl<'a> Prepare<'a> {
     }
 
     /// As [`record`](Self::record), with the path as the tree has it, so that a transaction need not hold on to the request.
+    /// A path that cannot name a node, or null, is refused as such; one that does name a node need not be looked at again.
+    fn named(&self, path: Option<&str>) -> Result<(ByteString, Record<'a>), ErrorCode> {
+        let path = path.ok_or(ErrorCode::BAD_ARGUMENTS)?;
+        self.look_up(path).map_err(|code| match path::validate(path) {
+            Ok(()) => code,
+            Err(_) => ErrorCode::BAD_ARGUMENTS,
+        })
+    }
+
     fn look_up(&self, path: &str) -> Result<(ByteString, Record<'a>), ErrorCode> {
         let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
         match changed {

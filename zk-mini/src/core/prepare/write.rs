@@ -92,7 +92,7 @@ impl Prepare<'_> {
 
     /// Decides on new data.
     pub(in crate::core) fn set_data(&mut self, request: &SetDataRequest<'_>) -> Prepared {
-        let (path, node) = self.look_up(valid(request.path.as_deref())?)?;
+        let (path, node) = self.named(request.path.as_deref())?;
         self.requester.check(&node.acl, Perms::WRITE)?;
         self.check_quota(&path, node.data_len, request.data, 0)?;
         let version = next_version(node.version, request.version)?;
@@ -115,7 +115,7 @@ impl Prepare<'_> {
 
     /// Decides whether a node is as expected.
     pub(in crate::core) fn check(&self, request: &VersionedRequest<'_>) -> Prepared {
-        let (path, node) = self.look_up(valid(request.path.as_deref())?)?;
+        let (path, node) = self.named(request.path.as_deref())?;
         self.requester.check(&node.acl, Perms::READ)?;
         next_version(node.version, request.version)?;
         Ok(Change::Check { path })
