@@ -3,16 +3,17 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::chunks::{Chunks, KEPT_CAPACITY};
 use crate::engine::{Handled, Seat};
 use crate::four_letter::Opening;
-use crate::outbox::{Close, KEPT_CAPACITY};
+use crate::outbox::Close;
 
 /// How much is read at once: little at first, so that an idle connection costs little; twice as much each time
 /// that a read has filled it.
@@ -31,8 +32,7 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Se
         read_size: FIRST_READ,
         handled: Handled::All,
         greeted: false,
-        output: BytesMut::new(),
-        written: 0,
+        output: Chunks::default(),
     };
     loop {
         match poll_fn(|cx| connection.poll_progress(cx)).await {
@@ -53,9 +53,8 @@ struct Connection<S> {
     handled: Handled,
     /// The first four bytes have been looked at.
     greeted: bool,
-    /// What is being written, from `written` on.
-    output: BytesMut,
-    written: usize,
+    /// What is being written.
+    output: Chunks,
 }
 
 enum Progress {
@@ -99,16 +98,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes until nothing is queued.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if self.written == self.output.len() {
-                self.written = 0;
+            if !self.output.has_remaining() {
                 self.seat.outbox.take(&mut self.output);
                 if self.output.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
             }
-            match Pin::new(&mut self.stream).poll_write(cx, &self.output[self.written..]) {
+            match pin!(self.stream.write_buf(&mut self.output)).poll(cx) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => self.written += n,
+                Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     self.seat.outbox.release_barriers();

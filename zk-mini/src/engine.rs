@@ -149,7 +149,7 @@ impl Engine {
         self.turn(|state, now, wake| {
             state.connections.asked(seat.id);
             let answer = four_letter::answer(question, state, now, seat.id, &self.about, &self.limits);
-            seat.outbox.push(answer.as_bytes(), &self.limits, wake);
+            seat.outbox.push(&answer.into(), &self.limits, wake);
             state.connections.told(seat.id);
             seat.outbox.close(Close::Flushed, wake);
         });

@@ -57,6 +57,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod chunks;
 mod clock;
 mod connection;
 mod connections;

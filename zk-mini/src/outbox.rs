@@ -4,13 +4,11 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::chunks::Chunks;
 use crate::limits::Limits;
-
-/// Beyond this capacity an empty buffer is given back, so that one burst does not cost memory for ever.
-pub(crate) const KEPT_CAPACITY: usize = 16 * 1024;
 
 /// What waits to be written to one connection.
 #[derive(Debug, Default)]
@@ -20,7 +18,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    bytes: BytesMut,
+    bytes: Chunks,
     /// Bytes that the connection's task has taken and not written yet.
     in_flight: usize,
     /// Bytes that will come, or that came in and are waiting, when the disk is ready.
@@ -48,7 +46,7 @@ impl Outbox {
     /// Appends a frame; nothing once the connection is closing. A peer that lets too much pile up is cut off, `false`
     /// the first time; a single frame, however long, finds its place where little is queued. The task to wake, if it
     /// waits, goes to `wake`.
-    pub(crate) fn push(&self, frame: &[u8], limits: &Limits, wake: &mut Vec<Waker>) -> bool {
+    pub(crate) fn push(&self, frame: &Bytes, limits: &Limits, wake: &mut Vec<Waker>) -> bool {
         let mut queue = self.lock();
         if queue.close != Close::No {
             return true;
@@ -56,11 +54,11 @@ impl Outbox {
         wake.extend(queue.task.take());
         let backlog = queue.backlog();
         if backlog >= limits.pause_reading() && backlog + frame.len() > limits.max_backlog {
-            queue.bytes = BytesMut::new();
+            queue.bytes = Chunks::default();
             queue.close = Close::Now;
             return false;
         }
-        queue.bytes.extend_from_slice(frame);
+        queue.bytes.push(frame);
         true
     }
 
@@ -91,10 +89,7 @@ impl Outbox {
     }
 
     /// Exchanges `written`, whose content has been written, for what is queued.
-    pub(crate) fn take(&self, written: &mut BytesMut) {
-        if written.capacity() > KEPT_CAPACITY {
-            *written = BytesMut::new();
-        }
+    pub(crate) fn take(&self, written: &mut Chunks) {
         written.clear();
         let mut queue = self.lock();
         std::mem::swap(&mut queue.bytes, written);
@@ -148,6 +143,8 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Buf;
+
     use super::*;
 
     fn at_most(max_backlog: usize) -> Limits {
@@ -163,13 +160,13 @@ mod tests {
     #[test]
     fn what_is_queued_is_taken_at_once_and_counts_until_it_is_written() {
         let outbox = Outbox::default();
-        assert!(outbox.push(b"one", &at_most(10), &mut Vec::new()));
-        assert!(outbox.push(b"two", &at_most(10), &mut Vec::new()));
-        let mut taken = BytesMut::new();
+        assert!(outbox.push(&Bytes::from_static(b"one"), &at_most(10), &mut Vec::new()));
+        assert!(outbox.push(&Bytes::from_static(b"two"), &at_most(10), &mut Vec::new()));
+        let mut taken = Chunks::default();
         outbox.take(&mut taken);
-        assert_eq!((&taken[..], outbox.status()), (&b"onetwo"[..], (6, Close::No)));
+        assert_eq!((taken.chunk(), outbox.status()), (&b"onetwo"[..], (6, Close::No)));
         outbox.take(&mut taken);
-        assert_eq!((&taken[..], outbox.status()), (&b""[..], (0, Close::No)));
+        assert_eq!((taken.chunk(), outbox.status()), (&b""[..], (0, Close::No)));
     }
 
     #[test]
@@ -186,17 +183,21 @@ mod tests {
     #[test]
     fn whoever_exceeds_the_limit_is_cut_off_once() {
         let outbox = Outbox::default();
-        assert!(outbox.push(b"one", &at_most(5), &mut Vec::new()));
-        assert!(!outbox.push(b"two", &at_most(5), &mut Vec::new()));
-        assert!(outbox.push(b"three", &at_most(5), &mut Vec::new()), "told already");
+        assert!(outbox.push(&Bytes::from_static(b"one"), &at_most(5), &mut Vec::new()));
+        assert!(!outbox.push(&Bytes::from_static(b"two"), &at_most(5), &mut Vec::new()));
+        assert!(outbox.push(&Bytes::from_static(b"three"), &at_most(5), &mut Vec::new()), "told already");
         assert_eq!(outbox.status(), (0, Close::Now));
     }
 
     #[test]
     fn a_reply_of_any_length_is_taken_where_nothing_is_queued() {
         let outbox = Outbox::default();
-        assert!(outbox.push(b"much longer than the limit", &at_most(5), &mut Vec::new()));
-        assert!(!outbox.push(b"more", &at_most(5), &mut Vec::new()));
+        assert!(outbox.push(
+            &Bytes::from_static(b"much longer than the limit"),
+            &at_most(5),
+            &mut Vec::new()
+        ));
+        assert!(!outbox.push(&Bytes::from_static(b"more"), &at_most(5), &mut Vec::new()));
     }
 
     #[test]
@@ -211,8 +212,12 @@ mod tests {
     fn a_task_waits_only_if_there_is_nothing_to_do_and_is_woken_once() {
         let (outbox, task) = (Outbox::default(), Waker::noop());
         assert!(outbox.wait(task, false, Close::No));
-        assert_eq!(wakes(|wake| outbox.push(b"one", &at_most(10), wake)), 1);
-        assert_eq!(wakes(|wake| outbox.push(b"two", &at_most(10), wake)), 0, "it is awake");
+        assert_eq!(wakes(|wake| outbox.push(&Bytes::from_static(b"one"), &at_most(10), wake)), 1);
+        assert_eq!(
+            wakes(|wake| outbox.push(&Bytes::from_static(b"two"), &at_most(10), wake)),
+            0,
+            "it is awake"
+        );
         assert!(!outbox.wait(task, false, Close::No), "there is something to write");
         assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
         assert_eq!(wakes(|wake| outbox.close(Close::Flushed, wake)), 1);
@@ -224,9 +229,9 @@ mod tests {
     fn a_barrier_is_passed_when_everything_is_written() {
         let outbox = Outbox::default();
         assert!(outbox.barrier(&mut Vec::new()).is_none(), "nothing is outstanding");
-        outbox.push(b"one", &at_most(10), &mut Vec::new());
+        outbox.push(&Bytes::from_static(b"one"), &at_most(10), &mut Vec::new());
         let mut barrier = outbox.barrier(&mut Vec::new()).unwrap();
-        let mut taken = BytesMut::new();
+        let mut taken = Chunks::default();
         outbox.take(&mut taken);
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is taken, not written");
         outbox.take(&mut taken);

@@ -1,0 +1,113 @@
+//! Bytes on their way out: short frames are gathered, so that one write takes many; long ones go as they are.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// A frame as long as this is not copied. Shorter ones would keep more memory than they are long: what else was written
+/// into the same buffer.
+const LONG: usize = 8 * 1024;
+
+/// Beyond this capacity an empty buffer is given back, so that one burst does not cost memory for ever.
+pub(crate) const KEPT_CAPACITY: usize = 16 * 1024;
+
+/// Bytes in order. Reading them, as a [`Buf`], takes them off the front.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    /// What comes before `last`.
+    first: VecDeque<Bytes>,
+    last: BytesMut,
+    /// How much of `last` has been taken: to advance it would hide how much room it has.
+    taken: usize,
+    len: usize,
+}
+
+impl Chunks {
+    pub(crate) fn push(&mut self, frame: &Bytes) {
+        self.len += frame.len();
+        if frame.len() < LONG {
+            return self.last.extend_from_slice(frame);
+        }
+        if !self.last.is_empty() {
+            let mut last = self.last.split().freeze();
+            last.advance(std::mem::take(&mut self.taken));
+            self.first.push_back(last);
+        }
+        self.first.push_back(frame.clone());
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Forgets everything, and keeps a little room.
+    pub(crate) fn clear(&mut self) {
+        self.first.clear();
+        self.last.clear();
+        (self.taken, self.len) = (0, 0);
+        if self.last.capacity() > KEPT_CAPACITY {
+            self.last = BytesMut::new();
+        }
+    }
+}
+
+impl Buf for Chunks {
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.first.front().map_or(&self.last[self.taken..], |first| first)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let chunks = self.first.iter().map(|chunk| &chunk[..]).chain([&self.last[self.taken..]]);
+        let filled = chunks.filter(|chunk| !chunk.is_empty()).zip(slices);
+        filled.map(|(chunk, slice)| *slice = IoSlice::new(chunk)).count()
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        self.len -= count;
+        while let Some(first) = self.first.front_mut() {
+            if count < first.len() {
+                return first.advance(count);
+            }
+            count -= first.len();
+            self.first.pop_front();
+        }
+        self.taken += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_out_as_they_went_in_however_many_are_taken_at_once() {
+        let frames: Vec<_> = [3, LONG, 5, 7, LONG + 1, LONG, 2].into_iter().zip(1..).collect();
+        let all: Vec<u8> = frames.iter().flat_map(|&(len, byte)| vec![byte; len]).collect();
+        for step in [1, 4, LONG - 1, LONG + 3, all.len()] {
+            let mut chunks = Chunks::default();
+            for &(len, byte) in &frames {
+                chunks.push(&Bytes::from(vec![byte; len]));
+            }
+            let mut out = Vec::new();
+            while chunks.has_remaining() {
+                let mut slices = [IoSlice::new(&[]); 3];
+                let count = chunks.chunks_vectored(&mut slices);
+                let offered: Vec<u8> = slices[..count].iter().flat_map(|slice| slice.to_vec()).collect();
+                assert!(offered.starts_with(chunks.chunk()) && !chunks.chunk().is_empty());
+                let taken = step.min(offered.len());
+                out.extend_from_slice(&offered[..taken]);
+                chunks.advance(taken);
+            }
+            assert!(out == all && chunks.is_empty());
+        }
+    }
+}
