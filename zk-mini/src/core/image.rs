@@ -148,6 +148,10 @@ impl ImageWalk {
 
     fn take(&mut self, core: &Core, path: &str) {
         let Some((path, node)) = core.tree.entry(path) else { return };
+        // One that has been created since follows, and Apache ZooKeeper does not count a child twice that is there already.
+        if node.czxid > self.image.last_zxid {
+            return;
+        }
         self.image.nodes.push(ImageNode::of(path, node));
         if !node.children.is_empty() {
             self.open.push((path.clone(), None));

@@ -127,7 +127,7 @@ impl Tree {
         time: UnixMillis,
         audience: &mut Audience<'_>,
     ) -> Stat {
-        let Some((parent_path, name)) = path::split(&new.path) else { return Stat::default() };
+        let Some((parent_path, name)) = place(&new.path) else { return Stat::default() };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
         if new.parent_cversion > parent.created_children {
@@ -216,7 +216,7 @@ impl Tree {
     /// parent is left out.
     pub(super) fn restore(&mut self, path: ByteString, mut node: Node) {
         if path != "/" {
-            let Some((parent_path, name)) = path::split(&path) else { return };
+            let Some((parent_path, name)) = place(&path) else { return };
             let Some(parent) = self.nodes.get_mut(parent_path) else { return };
             parent.children.insert(path.slice_ref(name));
         }
@@ -306,6 +306,14 @@ impl Tree {
             }
         }
     }
+}
+
+/// A node's parent and name; `None` for the root, and for what an odd file may call a node but is no path, as "//".
+fn place(path: &str) -> Option<(&str, &str)> {
+    let is_path = |(parent, name): &(&str, &str)| {
+        !name.is_empty() && (*parent != "/" || path.len() == parent.len() + name.len())
+    };
+    path::split(path).filter(is_path)
 }
 
 /// The parent's path, as the beginning of the child's; "/a" begins with "/", too.

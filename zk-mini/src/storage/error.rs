@@ -51,7 +51,7 @@ pub enum StorageError {
     /// A log does not go on from where what is before it ends.
     #[error(
         "{} begins after zxid {last}, where what is before it ends: a log or a snapshot is missing or cut off. Restore \
-         it, or move this log and the later ones away to go on from there", file.display()
+         it, or move this log and the later ones away to go on from there without what they hold", file.display()
     )]
     Gap {
         /// The log.

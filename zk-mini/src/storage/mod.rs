@@ -118,7 +118,8 @@ impl Store {
         if recovery.wants_snapshot()
             && let Err(error) = store.snapshots.write(&recovery.core.image())
         {
-            if recovery.snapshot.is_none() {
+            // What was deleted is in no log: it would be there again.
+            if recovery.snapshot.is_none() || recovery.ended_nodes {
                 return Err(error);
             }
             tracing::error!(%error, "no snapshot: the logs are kept");

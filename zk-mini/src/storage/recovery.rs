@@ -91,9 +91,11 @@ pub(super) fn recover_files(
         let (core, replayed) = (&mut recovery.core, &mut recovery.replayed);
         let limit = open.filter(|(open, _)| open == file).map(|(_, limit)| limit);
         let tail = log::read(disk, file, limit, |txn| {
-            *replayed += u64::from(txn.zxid > core.last_zxid());
-            core.replay(now, &txn);
-            digest = txn.digest;
+            if txn.zxid > core.last_zxid() {
+                *replayed += 1;
+                core.replay(now, &txn);
+                digest = txn.digest;
+            }
         })?;
         let Tail::Torn { offset, bytes } = tail else { continue };
         // Apache ZooKeeper leaves such an end where it is, and goes on with the next number in the next log.

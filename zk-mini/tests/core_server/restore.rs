@@ -1,6 +1,6 @@
 //! What becomes of an image that is not quite the state, as Apache ZooKeeper's snapshots are.
 
-use zk_mini::core::{Change, Config, Core, CreateNode, Image, ImageNode, NodeKind, Now, Txn};
+use zk_mini::core::{Change, Config, Core, CreateNode, Image, ImageNode, ImageWalk, NodeKind, Now, Txn};
 use zk_wire::*;
 
 use crate::driver::*;
@@ -136,4 +136,30 @@ fn a_session_that_begins_after_a_restart_has_the_id_of_none_before() {
     assert!(credentials.iter().all(|old| old.id < again.session(conn)));
     let (_, response) = again.resume(&credentials[1], 10_000);
     assert_eq!(response.session_id, SessionId::NONE, "its password is of no use");
+}
+
+#[test]
+fn what_an_odd_file_calls_a_node_is_none() {
+    for odd in ["//", "//x", "x", ""] {
+        let mut core = restore(vec![node(odd, NodeKind::Persistent), node("/a", NodeKind::Persistent)]);
+        replay(&mut core, [create(odd, Perms::ALL, 2), delete(odd)]);
+        assert_eq!(core.children("/").unwrap(), ["a", "zookeeper"], "{odd:?}");
+        assert_eq!(core.image().nodes.len(), 5);
+        invariants::check(&core);
+    }
+}
+
+#[test]
+fn what_is_created_while_an_image_is_taken_is_left_to_the_transactions() {
+    let mut core = restore(vec![node("/a", NodeKind::Persistent)]);
+    let mut walk = ImageWalk::new(&core);
+    walk.visit(&core, 0);
+    replay(
+        &mut core,
+        [create("/a/b", Perms::ALL, 1), create("/c", Perms::ALL, 2), create("/c/d", Perms::ALL, 1)],
+    );
+    while !walk.visit(&core, 1) {}
+    let image = walk.end(&core);
+    assert!(image.nodes.iter().all(|node| node.czxid <= image.last_zxid));
+    assert_eq!(image.digest, None);
 }

@@ -194,6 +194,22 @@ async fn what_a_start_ends_without_a_transaction_is_ended_for_good() {
 }
 
 #[tokio::test]
+async fn the_digest_of_what_is_before_the_snapshot_says_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 2).await;
+    fs::remove_file(file(dir.path(), "log.3")).unwrap();
+    server(dir.path()).start().await.unwrap().stop().await;
+    // The log that is left ends with another state than that of the snapshot.
+    change_snapshot(&file(dir.path(), "snapshot.2"), |content| {
+        let name = b"/n-0000000000\0\0\0\x01x";
+        let node = content.windows(name.len()).position(|window| window == name).unwrap();
+        content[node + name.len() - 1] = b'y';
+    });
+    let recovery = recover(dir.path(), None).unwrap();
+    assert_eq!((recovery.replayed, recovery.verified), (0, None));
+}
+
+#[tokio::test]
 async fn a_number_that_was_skipped_is_no_gap() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 1).await;
