@@ -226,6 +226,14 @@ async fn a_number_that_was_skipped_is_no_gap() {
     fs::remove_file(file(dir.path(), "snapshot.3")).unwrap();
     assert_eq!(names(dir.path()), ["log.1", "log.3", "log.4", "snapshot.0", "snapshot.2"]);
     assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(5));
+    // As Apache ZooKeeper names it.
+    fs::rename(file(dir.path(), "log.4"), file(dir.path(), "log.5")).unwrap();
+    assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(5));
+    // Then the name of a node is missing from the state that the digest is of.
+    fs::remove_file(file(dir.path(), "log.3")).unwrap();
+    fs::remove_file(file(dir.path(), "snapshot.2")).unwrap();
+    fs::remove_file(file(dir.path(), "log.1")).unwrap();
+    assert!(recover(dir.path(), None).is_err());
 }
 
 #[tokio::test]
