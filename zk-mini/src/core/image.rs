@@ -29,7 +29,6 @@ pub struct Image {
 #[derive(Debug)]
 pub struct ImageWalk {
     image: Image,
-    has_begun: bool,
     /// The nodes whose children are being visited, each with the last one that was.
     open: Vec<(ByteString, Option<ByteString>)>,
 }
@@ -121,13 +120,13 @@ impl ImageWalk {
         let (last_zxid, sessions) = (core.last_zxid, core.sessions.timeouts());
         let nodes = Vec::with_capacity(core.tree.len());
         let image = Image { last_zxid, sessions, nodes, digest: None };
-        Self { image, has_begun: false, open: Vec::new() }
+        Self { image, open: Vec::new() }
     }
 
     /// Takes up to `count` nodes more, as they are now, parents before their children, siblings in their order. Whether
     /// that was all.
     pub fn visit(&mut self, core: &Core, count: usize) -> bool {
-        if !std::mem::replace(&mut self.has_begun, true) {
+        if self.image.nodes.is_empty() {
             self.take(core, "/");
         }
         for _ in 0..count {

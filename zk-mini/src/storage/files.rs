@@ -16,7 +16,7 @@ const FORMAT_DIR: &str = "version-2";
 const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
 
 /// What the name of a file ends in that is being written.
-const UNFINISHED: &str = ".unfinished";
+pub(super) const UNFINISHED: &str = "unfinished";
 
 /// Enough for what is written before the next snapshot of a small tree.
 const ROOM: usize = 1 << 20;
@@ -44,8 +44,10 @@ impl Files {
     pub(super) fn remove_unfinished(&self) {
         for dir in [&self.snapshots, &self.logs] {
             let files = self.disk.list(dir).unwrap_or_default();
-            for (name, _) in files.iter().filter(|(name, _)| name.ends_with(UNFINISHED)) {
-                let _ = self.disk.remove(&dir.join(name));
+            let files = files.iter().map(|(name, _)| dir.join(name));
+            for file in files.filter(|file| file.extension().is_some_and(|extension| extension == UNFINISHED))
+            {
+                let _ = self.disk.remove(&file);
             }
         }
     }
@@ -111,7 +113,7 @@ impl Files {
 
     /// Whether the disk takes some more.
     pub(super) fn try_room(&self) -> io::Result<()> {
-        let probe = self.logs.join("probe").with_extension(&UNFINISHED[1..]);
+        let probe = self.logs.join("probe").with_extension(UNFINISHED);
         let mut file = self.disk.create(&probe)?;
         let tried = file.write_at(0, &vec![0; ROOM]).and_then(|()| file.sync());
         self.disk.remove(&probe).and(tried)

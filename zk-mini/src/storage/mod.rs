@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::BytesMut;
-
 use zk_wire::Zxid;
 
 use crate::core::{Config, Core, Image, Now, Txn};

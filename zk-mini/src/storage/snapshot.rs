@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use adler2::Adler32;
@@ -16,6 +16,7 @@ use zk_wire::{
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
+use super::files::UNFINISHED;
 use crate::core::{Image, ImageNode, NodeKind};
 
 /// `ZKSN`.
@@ -36,18 +37,13 @@ const END: &[u8] = b"\0\0\0\x01/";
 
 /// Writes a snapshot, under another name first: a file of this name is always a whole one.
 pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<()> {
-    let unfinished = unfinished(file);
+    let unfinished = file.with_extension(UNFINISHED);
     let written = write_to(disk.create(&unfinished)?, image).and_then(|()| disk.rename(&unfinished, file));
     if written.is_err() {
         // What there is of it may be what fills the disk.
         let _ = disk.remove(&unfinished);
     }
     written
-}
-
-/// The name of a snapshot that is being written.
-pub(super) fn unfinished(file: &Path) -> PathBuf {
-    file.with_extension("unfinished")
 }
 
 fn write_to(file: Box<dyn DiskFile>, image: &Image) -> io::Result<()> {

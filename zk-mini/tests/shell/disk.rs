@@ -40,6 +40,18 @@ async fn create_at_last(raw: &mut Raw, path: &str) -> u32 {
     unreachable!()
 }
 
+/// A session, as soon as the server takes one; the clock of the test goes by itself meanwhile.
+async fn session_at_last(zk: &ZkMini) -> Raw {
+    loop {
+        let mut raw = Raw::in_memory(zk);
+        raw.send(&crate::raw::connect_request(10_000)).await;
+        if raw.receive().await.is_some() {
+            return raw;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
 type Fault = fn(&SimulatedDisk, bool);
 const FAULTS: [Fault; 3] =
     [SimulatedDisk::set_full, SimulatedDisk::set_failing_syncs, SimulatedDisk::set_read_only];
@@ -152,14 +164,7 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
         if raw.receive().await.is_none() {
             lost += 1;
             disk.set_failing_syncs(false);
-            raw = loop {
-                let mut raw = Raw::in_memory(&zk);
-                raw.send(&crate::raw::connect_request(10_000)).await;
-                if raw.receive().await.is_some() {
-                    break raw;
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            };
+            raw = session_at_last(&zk).await;
         }
     }
     assert_eq!(lost, 5);
@@ -194,12 +199,7 @@ async fn create_all(
     let (mut acknowledged, mut after) = (Vec::new(), None);
     let mut next = 0;
     'connections: loop {
-        let mut raw = Raw::in_memory(zk);
-        raw.send(&crate::raw::connect_request(10_000)).await;
-        if raw.receive().await.is_none() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        }
+        let mut raw = session_at_last(zk).await;
         left_on(disk);
         let mut in_flight = VecDeque::new();
         loop {
