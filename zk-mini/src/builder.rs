@@ -255,7 +255,7 @@ impl Builder {
                 let (core, store) = Store::open(&dir, self.storage, config, clock.now())?;
                 (core, Some(store))
             }
-            None => (Core::new(self.core), None),
+            None => (Core::new(Config { transactions: false, ..self.core }), None),
         };
         let listens = listener.as_ref().map(|listener| listener.addr);
         let about =

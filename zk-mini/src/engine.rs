@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use zk_wire::{DecodeError, Millis, Xid, next_frame};
+use zk_wire::{DecodeError, Millis, next_frame};
 
 use crate::clock::{Clock, manual_now};
 use crate::connections::{Connections, peer};
-use crate::core::{Change, ConnId, Core, Input, Now, Output};
+use crate::core::{ConnId, Core, Input, Now, Output};
 use crate::four_letter::{self, About, Question};
 use crate::journal::{Batch, Journal};
 use crate::limits::Limits;
@@ -339,7 +339,7 @@ impl State {
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {
             Output::Send { conn, frame } => Some((*conn, frame.len())),
-            Output::Persist(_) | Output::Close { .. } => None,
+            Output::Persist(_) | Output::Expired { .. } | Output::Close { .. } => None,
         };
         let output = journal.hold(output);
         if output.is_none()
@@ -353,10 +353,9 @@ impl State {
     /// Performs one output; what it comes after has been performed.
     fn perform(&mut self, output: Output, limits: &Limits, wake: &mut Vec<Waker>) {
         match output {
-            Output::Persist(txn) => {
-                let expired = txn.xid == Xid(0) && matches!(txn.change, Change::CloseSession { .. });
-                self.connections.stats.sessions_expired += u64::from(expired);
-            }
+            // It is kept, or the server lives in memory.
+            Output::Persist(_) => {}
+            Output::Expired { .. } => self.connections.stats.sessions_expired += 1,
             Output::Send { conn, frame } => self.connections.send(conn, &frame, limits, wake),
             Output::Close { conn } => self.connections.let_go(conn, wake),
         }

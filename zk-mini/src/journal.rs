@@ -78,7 +78,7 @@ impl Batch {
     fn transactions(&self) -> impl Iterator<Item = &Txn> {
         self.outputs.iter().filter_map(|output| match output {
             Output::Persist(txn) => Some(txn),
-            Output::Send { .. } | Output::Close { .. } => None,
+            Output::Send { .. } | Output::Expired { .. } | Output::Close { .. } => None,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Doing what was decided. It cannot fail, and depends on nothing but the state and the transaction.
 
-use zk_wire::{ByteString, ErrorCode, Millis, Stat};
+use zk_wire::{ByteString, ErrorCode, Millis, Stat, UnixMillis, Zxid};
 
 use super::events::Audience;
 use super::session::Sessions;
@@ -21,43 +21,50 @@ pub(super) enum Applied {
 pub(super) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
-    txn: &Txn,
+    txn: Txn,
     now: Millis,
     audience: &mut Audience<'_>,
     results: &mut Vec<Applied>,
 ) {
-    match &txn.change {
-        Change::CreateSession { timeout } => sessions.create(txn.session, *timeout, now),
+    let Txn { zxid, time, session, change, .. } = txn;
+    let mut apply_to_node = |change| apply_to_node(tree, zxid, time, change, audience);
+    match change {
+        Change::CreateSession { timeout } => sessions.create(session, timeout, now),
         Change::CloseSession { ephemerals } => {
             for path in ephemerals {
-                tree.delete(path, txn.zxid, audience);
+                tree.delete(&path, zxid, audience);
             }
             // Releases before 3.6 do not log which nodes those are.
-            tree.delete_ephemerals(txn.session, txn.zxid, audience);
-            sessions.remove(txn.session);
+            tree.delete_ephemerals(session, zxid, audience);
+            sessions.remove(session);
         }
-        Change::Multi(changes) => {
-            results.extend(changes.iter().map(|change| apply_to_node(tree, txn, change, audience)));
-        }
-        change => results.push(apply_to_node(tree, txn, change, audience)),
+        Change::Multi(changes) => results.extend(changes.into_iter().map(apply_to_node)),
+        change => results.push(apply_to_node(change)),
     }
 }
 
-fn apply_to_node(tree: &mut Tree, txn: &Txn, change: &Change, audience: &mut Audience<'_>) -> Applied {
+fn apply_to_node(
+    tree: &mut Tree,
+    zxid: Zxid,
+    time: UnixMillis,
+    change: Change,
+    audience: &mut Audience<'_>,
+) -> Applied {
     match change {
         Change::Create(new) => {
-            let stat = tree.create(new, txn.zxid, txn.time, audience);
-            Applied::Created { path: new.path.clone(), stat }
+            let path = new.path.clone();
+            let stat = tree.create(new, zxid, time, audience);
+            Applied::Created { path, stat }
         }
         Change::Delete { path } => {
-            tree.delete(path, txn.zxid, audience);
+            tree.delete(&path, zxid, audience);
             Applied::Done
         }
         Change::SetData { path, data, version } => {
-            Applied::Set(tree.set_data(path, data.clone(), *version, txn.zxid, txn.time, audience))
+            Applied::Set(tree.set_data(&path, data, version, zxid, time, audience))
         }
-        Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(path, acl, *version)),
-        Change::Error(code) => Applied::Refused(*code),
+        Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version)),
+        Change::Error(code) => Applied::Refused(code),
         // Sessions and multis do not nest.
         Change::Check { .. }
         | Change::CreateSession { .. }

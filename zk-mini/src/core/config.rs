@@ -64,6 +64,8 @@ pub struct Config {
     /// The longest reply to a `multiRead`, in bytes with its length. It is the one request that can ask for the same
     /// megabyte as often as it likes; a longer reply is not written, the request fails with `MARSHALLING_ERROR`.
     pub max_multi_read: usize,
+    /// Whether transactions are put out, to be kept by somebody. A server that lives in memory saves the work.
+    pub transactions: bool,
     /// Whether the tree's digest is kept: a checksum over all nodes, which goes into logs and snapshots.
     pub digests: bool,
 }
@@ -92,6 +94,7 @@ impl Default for Config {
             reconfig_enabled: false,
             container_check_interval: Millis(60_000),
             max_multi_read: 48 << 20,
+            transactions: true,
             digests: false,
         }
     }

@@ -1,6 +1,5 @@
 //! The whole state as a value, to be kept and taken up again. Connections and their watches are no part of it.
 
-use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -133,8 +132,7 @@ impl ImageWalk {
             let Some((path, last)) = self.open.last_mut() else { return true };
             // Who has come before `last` since, or has gone with its parent, is in the transactions that follow.
             let parent = core.tree.get(path);
-            let after = (last.as_deref().map_or(Unbounded, Excluded), Unbounded);
-            let Some(name) = parent.and_then(|parent| parent.children.range::<str, _>(after).next()) else {
+            let Some(name) = parent.and_then(|parent| parent.children.after(last.as_deref())) else {
                 self.open.pop();
                 continue;
             };

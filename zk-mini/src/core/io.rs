@@ -2,7 +2,7 @@
 
 use ::core::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
-use zk_wire::{Millis, UnixMillis};
+use zk_wire::{Millis, SessionId, UnixMillis};
 
 use super::txn::Txn;
 
@@ -63,8 +63,14 @@ pub enum Input {
 /// What has to be done, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Make the transaction durable before any later output is performed.
+    /// Make the transaction durable before any later output is performed. Only if
+    /// [`Config::transactions`](super::Config::transactions) says so.
     Persist(Txn),
+    /// A session has ended because it was not heard of in time: nothing to do, but to be counted.
+    Expired {
+        /// The session.
+        session: SessionId,
+    },
     /// Send a frame.
     Send {
         /// On this connection.

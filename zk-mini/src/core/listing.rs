@@ -1,10 +1,9 @@
 //! The names of children, as replies have them.
 
-use std::collections::BTreeSet;
-
 use bytes::{BufMut, Bytes, BytesMut};
 use zk_wire::{ByteString, Encode, Zxid};
 
+use super::name_set::NameSet;
 use super::node::Node;
 
 /// A list shorter than this is written sooner than looked for.
@@ -13,7 +12,7 @@ const LONG: usize = 64;
 /// The names of a node's children.
 pub(super) enum Names<'a> {
     /// To be written without being collected.
-    Each(&'a BTreeSet<ByteString>),
+    Each(&'a NameSet),
     /// Written before.
     Written(&'a Bytes),
 }
@@ -23,9 +22,9 @@ impl Encode for Names<'_> {
         match self {
             Self::Each(names) => {
                 // Siblings are mostly of one length.
-                out.reserve(4 + names.len() * (4 + names.last().map_or(0, |name| name.len())));
+                out.reserve(4 + names.len() * (4 + names.iter().next_back().map_or(0, |name| name.len())));
                 out.put_i32(i32::try_from(names.len()).unwrap_or(i32::MAX));
-                for name in *names {
+                for name in names.iter() {
                     name.encode(out);
                 }
             }

@@ -24,7 +24,9 @@ mod inspect;
 mod io;
 mod listing;
 mod multi_read;
+mod name_set;
 mod node;
+mod nodes;
 mod outbox;
 mod prepare;
 mod quota;
@@ -178,14 +180,15 @@ impl Core {
 
     /// Does again what a persisted transaction did, without any output. Sessions get their full timeout from
     /// `now` on. Transactions up to the last known one are skipped.
-    pub fn replay(&mut self, now: Now, txn: &Txn) {
+    pub fn replay(&mut self, now: Now, txn: Txn) {
         if txn.zxid <= self.last_zxid {
             return;
         }
+        let zxid = txn.zxid;
         self.results.clear();
         let (tree, sessions) = (&mut self.tree, &mut self.sessions);
         apply(tree, sessions, txn, now.mono, &mut Audience::nobody(), &mut self.results);
-        self.last_zxid = txn.zxid;
+        self.last_zxid = zxid;
     }
 
     /// The shortest and the longest session timeout that a client can get.
@@ -207,6 +210,7 @@ impl Core {
         while let Some(id) = self.sessions.expired(now.mono) {
             let conn = self.sessions.get(id).and_then(|session| session.conn);
             self.end_session(now, id, Xid(0));
+            self.outbox.expired(id);
             if let Some(conn) = conn {
                 self.close(conn);
             }
@@ -218,14 +222,16 @@ impl Core {
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;
-        let mut txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
+        let txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
+        let kept = self.config.transactions.then(|| txn.clone());
         self.results.clear();
         self.events.clear();
         let mut audience = Audience::new(&mut self.watches, &mut self.events);
-        apply(&mut self.tree, &mut self.sessions, &txn, now.mono, &mut audience, &mut self.results);
-        txn.digest = self.tree.digest();
+        apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut audience, &mut self.results);
         self.last_zxid = zxid;
-        self.outbox.persist(txn);
+        if let Some(txn) = kept {
+            self.outbox.persist(Txn { digest: self.tree.digest(), ..txn });
+        }
         let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
         for (event, told) in self.events.iter() {
             let may_know = |conn: &ConnId| {

@@ -1,15 +1,15 @@
 //! One node of the tree.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{Acl, ByteString, SessionId, Stat, UnixMillis, Version, Zxid};
+use zk_wire::{Acl, SessionId, Stat, UnixMillis, Version, Zxid};
 
+use super::name_set::NameSet;
 use super::txn::NodeKind;
 
 /// A node, all but its path.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) data: Option<Bytes>,
     pub(super) acl: Arc<[Acl]>,
@@ -24,7 +24,7 @@ pub(super) struct Node {
     /// Children ever created: what sequential names are made from. `Stat` shows another number.
     pub(super) created_children: i32,
     /// Names, each a slice of the child's path.
-    pub(super) children: BTreeSet<ByteString>,
+    pub(super) children: NameSet,
 }
 
 impl Node {
@@ -48,7 +48,7 @@ impl Node {
             version: Version(0),
             aversion: Version(0),
             created_children: 0,
-            children: BTreeSet::new(),
+            children: NameSet::default(),
         }
     }
 

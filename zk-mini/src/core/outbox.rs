@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use zk_wire::{
-    ByteString, Encode, ErrorCode, EventType, FrameWriter, KeeperState, ReplyHeader, WatchedEvent, Xid, Zxid,
+    ByteString, Encode, ErrorCode, EventType, FrameWriter, KeeperState, ReplyHeader, SessionId, WatchedEvent,
+    Xid, Zxid,
 };
 
 use super::{ConnId, Output, Txn};
@@ -29,6 +30,10 @@ impl Outbox {
 
     pub(super) fn persist(&mut self, txn: Txn) {
         self.queue.push_back(Output::Persist(txn));
+    }
+
+    pub(super) fn expired(&mut self, session: SessionId) {
+        self.queue.push_back(Output::Expired { session });
     }
 
     pub(super) fn close(&mut self, conn: ConnId) {

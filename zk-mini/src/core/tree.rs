@@ -10,7 +10,9 @@ use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Ve
 
 use super::acl::AclTable;
 use super::events::Audience;
+use super::name_set::NameSet;
 use super::node::Node;
+use super::nodes::Nodes;
 use super::quota::{Quotas, signed};
 use super::tree_digest::TreeDigest;
 use super::txn::{CreateNode, NodeKind};
@@ -21,9 +23,9 @@ pub(super) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota
 /// All nodes.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: HashMap<ByteString, Node>,
+    nodes: Nodes,
     acls: AclTable,
-    ephemerals: HashMap<SessionId, BTreeSet<ByteString>>,
+    ephemerals: HashMap<SessionId, NameSet>,
     ephemeral_count: usize,
     /// Containers and nodes with a time to live.
     reapable: BTreeSet<ByteString>,
@@ -36,7 +38,7 @@ impl Tree {
     /// Just the system nodes, with the odd stats that they have in ZooKeeper.
     pub(super) fn new(digests: bool) -> Self {
         let mut tree = Self {
-            nodes: HashMap::new(),
+            nodes: Nodes::default(),
             acls: AclTable::default(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
@@ -61,12 +63,12 @@ impl Tree {
 
     /// The node at a path; the empty path is another name of the root.
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
-        self.nodes.get(if path.is_empty() { "/" } else { path })
+        self.entry(if path.is_empty() { "/" } else { path }).map(|(_, node)| node)
     }
 
     /// The node at a path, with the tree's own copy of the path.
     pub(super) fn entry(&self, path: &str) -> Option<(&ByteString, &Node)> {
-        self.nodes.get_key_value(path)
+        self.nodes.get(path).map(|(path, node)| (path, node))
     }
 
     pub(super) fn acls(&self) -> &AclTable {
@@ -93,7 +95,7 @@ impl Tree {
 
     /// The ephemeral nodes of a session, sorted.
     pub(super) fn ephemerals(&self, session: SessionId) -> Vec<ByteString> {
-        self.ephemerals.get(&session).into_iter().flatten().cloned().collect()
+        self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).cloned().collect()
     }
 
     /// Containers and nodes with a time to live, sorted.
@@ -122,39 +124,38 @@ impl Tree {
     /// its parent's children is the leftover of a parent that has been deleted since, and goes.
     pub(super) fn create(
         &mut self,
-        new: &CreateNode,
+        new: CreateNode,
         zxid: Zxid,
         time: UnixMillis,
         audience: &mut Audience<'_>,
     ) -> Stat {
-        let Some((parent_path, name)) = place(&new.path) else { return Stat::default() };
+        let CreateNode { path, data, acl, kind, parent_cversion } = new;
+        let Some((parent_path, name)) = place(&path) else { return Stat::default() };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
-        if new.parent_cversion > parent.created_children {
+        if parent_cversion > parent.created_children {
             self.digest.remove(parent_path, parent);
-            parent.created_children = new.parent_cversion;
+            parent.created_children = parent_cversion;
             parent.pzxid = zxid;
             self.digest.add(parent_path, parent);
         }
-        let parent_acl = Arc::clone(&parent.acl);
-        if !parent.children.insert(new.path.slice_ref(name)) {
-            self.complete_acl(&new.path, &new.acl);
+        if !parent.children.insert(path.slice_ref(name)) {
+            self.complete_acl(&path, &acl);
             return Stat::default();
         }
-        let acl = self.acls.share(&new.acl);
-        audience.note(EventType::NODE_CREATED, &new.path, &new.path, &acl);
-        let parent_path = &new.path[..parent_path.len()];
-        audience.note(EventType::NODE_CHILDREN_CHANGED, &new.path, parent_path, &parent_acl);
-        let node = Node::new(new.data.clone(), acl, new.kind, zxid, time);
-        let stat = node.stat();
-        self.insert(new.path.clone(), node);
-        self.quota_created(&new.path, new.data.as_ref().map_or(0, Bytes::len));
+        let acl = self.acls.share(&acl);
+        audience.note(EventType::NODE_CREATED, &path, &path, &acl);
+        audience.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
+        let node = Node::new(data, acl, kind, zxid, time);
+        let (stat, data_len) = (node.stat(), node.data_len());
+        self.insert(path.clone(), node);
+        self.quota_created(&path, data_len);
         stat
     }
 
     /// Deletes a node. After a fuzzy snapshot it may be gone already: that concerns the parent all the same.
     pub(super) fn delete(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) {
-        let deleted = self.nodes.remove_entry(path);
+        let deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
             self.forget(path, node);
             audience.note(EventType::NODE_DELETED, path, path, &node.acl);

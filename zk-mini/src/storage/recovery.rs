@@ -92,10 +92,10 @@ pub(super) fn recover_files(
         let tail = log::read(disk, file, limit, |txn| {
             if txn.zxid > core.last_zxid() {
                 *replayed += 1;
-                core.replay(now, &txn);
-                is_gap &= *replayed_here || txn.digest.is_none() || txn.digest != core.digest();
-                *replayed_here = true;
                 digest = txn.digest;
+                core.replay(now, txn);
+                is_gap &= *replayed_here || digest.is_none() || digest != core.digest();
+                *replayed_here = true;
             }
         })?;
         if is_gap {

@@ -203,7 +203,7 @@ proptest! {
         }
         let mut again = Core::new(Config::default());
         for txn in &pair.t.txns {
-            again.replay(pair.t.now, txn);
+            again.replay(pair.t.now, txn.clone());
         }
         invariants::check(&again);
         prop_assert_eq!(invariants::nodes(&again), invariants::nodes(&pair.t.core));
@@ -213,7 +213,7 @@ proptest! {
         };
         prop_assert_eq!(sessions(&again), sessions(&pair.t.core));
         // A transaction that is known already changes nothing.
-        again.replay(pair.t.now, &pair.t.txns[0]);
+        again.replay(pair.t.now, pair.t.txns[0].clone());
         prop_assert_eq!(again.last_zxid(), pair.t.core.last_zxid());
     }
 
@@ -229,7 +229,7 @@ proptest! {
         after.iter().for_each(|step| pair.step(step));
         let mut again = Core::restore(Config::default(), pair.t.now, image);
         for txn in &pair.t.txns {
-            again.replay(pair.t.now, txn);
+            again.replay(pair.t.now, txn.clone());
         }
         again.recovered(pair.t.now);
         invariants::check(&again);
@@ -256,7 +256,7 @@ proptest! {
         after.iter().for_each(|step| pair.step(step));
         let mut again = Core::restore(config, pair.t.now, image);
         for txn in &pair.t.txns {
-            again.replay(pair.t.now, txn);
+            again.replay(pair.t.now, txn.clone());
         }
         prop_assert!(!again.recovered(pair.t.now), "no session is missing");
         invariants::check(&again);
@@ -272,7 +272,7 @@ fn a_replayed_core_gives_no_session_id_twice() {
     let txns = std::mem::take(&mut t.txns);
     let mut again = Driver::new();
     for txn in &txns {
-        again.core.replay(again.now, txn);
+        again.core.replay(again.now, txn.clone());
     }
     let conn = again.connect(10_000);
     assert!(!ids.contains(&again.session(conn)));

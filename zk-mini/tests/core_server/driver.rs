@@ -195,6 +195,7 @@ impl Driver {
             match output {
                 Output::Persist(txn) => self.txns.push(txn),
                 Output::Send { conn, frame } => self.hear(conn, frame),
+                Output::Expired { .. } => {}
                 Output::Close { conn } => self.listen(conn).push(Heard::Closed),
             }
         }

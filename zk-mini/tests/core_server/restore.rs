@@ -41,7 +41,7 @@ fn replay(core: &mut Core, changes: impl IntoIterator<Item = Change>) {
     for change in changes {
         let zxid = core.last_zxid().next();
         let txn = Txn { zxid, time: UnixMillis(0), session: OWNER, xid: Xid(1), change, digest: None };
-        core.replay(Now::default(), &txn);
+        core.replay(Now::default(), txn);
     }
 }
 

@@ -242,7 +242,7 @@ fn the_counter_stops_where_it_would_overflow() {
         parent_cversion: i32::MAX,
     });
     let (zxid, session) = (t.core.last_zxid().next(), t.session(a));
-    t.core.replay(t.now, &Txn { zxid, time: t.now.wall, session, xid: Xid(0), change, digest: None });
+    t.core.replay(t.now, Txn { zxid, time: t.now.wall, session, xid: Xid(0), change, digest: None });
     let sequential = create("/p/n-", CreateMode::PersistentSequential);
     assert_eq!(t.call(a, &sequential).unwrap().path, "/p/n-2147483647");
     assert_eq!(t.call(a, &sequential), Err(ErrorCode::NODE_EXISTS));

@@ -108,7 +108,7 @@ impl Reference {
                 Output::Send { conn, frame } => {
                     self.told[usize::try_from(conn.0).unwrap()].extend_from_slice(&frame);
                 }
-                Output::Close { .. } => {}
+                Output::Expired { .. } | Output::Close { .. } => {}
             }
         }
     }
@@ -138,7 +138,7 @@ impl Reference {
     fn state_at(&self, zxid: i64) -> Image {
         let mut core = Core::restore(config(), Now::default(), self.start.clone());
         for txn in self.txns.iter().filter(|txn| txn.zxid.0 <= zxid) {
-            core.replay(Now::default(), txn);
+            core.replay(Now::default(), txn.clone());
         }
         core.image()
     }

@@ -1,0 +1,149 @@
+//! A sorted set of names or paths.
+
+use zk_wire::ByteString;
+
+/// How many names are kept together at most: few enough to make room between them quickly.
+const CHUNK: usize = 128;
+
+/// A sorted set, made for what names mostly are: numbered. One that comes after all others is put there after a single
+/// comparison, and leaves what was full full. A `BTreeSet` compares at every level, and stays half empty.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NameSet {
+    /// Each sorted and not empty, and all before the next.
+    chunks: Vec<Vec<ByteString>>,
+    len: usize,
+}
+
+impl NameSet {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &ByteString> {
+        self.chunks.iter().flatten()
+    }
+
+    /// The first name after `name`, or of all.
+    pub(super) fn after(&self, name: Option<&str>) -> Option<&ByteString> {
+        let Some(name) = name else { return self.iter().next() };
+        let (chunk, place) = self.place(name);
+        let rest = self.chunks.get(chunk)?.get(place.map_or_else(|at| at, |at| at + 1)..)?;
+        rest.first().or_else(|| self.chunks.get(chunk + 1)?.first())
+    }
+
+    /// Adds a name. `false` if it was there.
+    pub(super) fn insert(&mut self, name: ByteString) -> bool {
+        match self.chunks.last_mut() {
+            Some(last) if last.last().is_some_and(|last| *last >= name) => return self.insert_between(name),
+            Some(last) if last.len() < CHUNK => last.push(name),
+            _ => self.chunks.push(vec![name]),
+        }
+        self.len += 1;
+        true
+    }
+
+    fn insert_between(&mut self, name: ByteString) -> bool {
+        let (chunk, Err(at)) = self.place(&name) else { return false };
+        let names = &mut self.chunks[chunk];
+        names.insert(at, name);
+        if names.len() > CHUNK {
+            let upper = names.split_off(CHUNK / 2);
+            self.chunks.insert(chunk + 1, upper);
+        }
+        self.len += 1;
+        true
+    }
+
+    /// Takes a name out. `false` if it was not there.
+    pub(super) fn remove(&mut self, name: &str) -> bool {
+        let (chunk, Ok(at)) = self.place(name) else { return false };
+        let names = &mut self.chunks[chunk];
+        names.remove(at);
+        if names.is_empty() {
+            self.chunks.remove(chunk);
+        } else if names.len() < CHUNK / 4 {
+            self.merge(chunk);
+        }
+        self.len -= 1;
+        true
+    }
+
+    /// Puts a chunk and the one after it together, if there is room: of many names that go, no more room is kept than a
+    /// few times what those need that stay.
+    fn merge(&mut self, chunk: usize) {
+        let fits = |chunks: &[Vec<ByteString>]| chunks.iter().map(Vec::len).sum::<usize>() <= CHUNK / 2;
+        if self.chunks.get(chunk..chunk + 2).is_some_and(fits) {
+            let next = self.chunks.remove(chunk + 1);
+            self.chunks[chunk].extend(next);
+        }
+    }
+
+    /// The chunk that a name is in or belongs into, and where in it: `Err` if it is not there.
+    fn place(&self, name: &str) -> (usize, Result<usize, usize>) {
+        let after = self.chunks.partition_point(|names| names.first().is_some_and(|first| **first <= *name));
+        let chunk = after.saturating_sub(1);
+        let names = self.chunks.get(chunk).map_or(&[][..], Vec::as_slice);
+        (chunk, names.binary_search_by(|present| (**present).cmp(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Enough of them for a few chunks.
+    fn name() -> impl Strategy<Value = String> {
+        (0..1_500_u32).prop_map(|number| format!("name-{number}"))
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_set_that_the_standard_library_has(
+            numbered in 0..600_u32,
+            steps in prop::collection::vec((any::<bool>(), name()), 0..3_000),
+        ) {
+            let (mut set, mut model) = (NameSet::default(), BTreeSet::new());
+            let numbered = (0..numbered).map(|number| (true, format!("name-{number:010}")));
+            for (comes, name) in numbered.chain(steps) {
+                if comes {
+                    prop_assert_eq!(set.insert(name.as_str().into()), model.insert(name));
+                } else {
+                    prop_assert_eq!(set.remove(&name), model.remove(&name));
+                    let after = model.range::<str, _>((std::ops::Bound::Excluded(&*name), std::ops::Bound::Unbounded)).next();
+                    prop_assert_eq!(set.after(Some(&name)).map(|name| &**name), after.map(String::as_str));
+                }
+                prop_assert_eq!(set.len(), model.len());
+            }
+            prop_assert!(set.iter().map(|name| &**name).eq(model.iter().map(String::as_str)));
+            prop_assert_eq!(set.after(None), set.iter().next());
+            for name in &model {
+                prop_assert!(set.remove(name));
+                prop_assert!(set.chunks.iter().all(|names| !names.is_empty()));
+            }
+            prop_assert!(set.is_empty() && set.chunks.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_many_takes_little_room() {
+        let mut set = NameSet::default();
+        let name = |number: usize| ByteString::from(format!("{number:010}"));
+        (0..100_000).for_each(|number| assert!(set.insert(name(number))));
+        assert_eq!(set.chunks.len(), 100_000_usize.div_ceil(CHUNK));
+        // The odd multiples of 7 first, which are all over the place.
+        (0..100_000)
+            .map(|n| n * 7_919 % 100_000)
+            .filter(|n| n % 1_000 != 0)
+            .for_each(|n| assert!(set.remove(&name(n))));
+        assert_eq!(set.len(), 100);
+        assert!(set.chunks.len() < 10, "{} chunks", set.chunks.len());
+    }
+}

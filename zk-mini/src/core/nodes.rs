@@ -1,0 +1,66 @@
+//! The nodes by path.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use zk_wire::ByteString;
+
+use super::node::Node;
+
+/// A table that grows without reading paths, since each slot has the hash of its own, and whose slots are small, since what
+/// is in them is a pointer: with a million nodes, either would keep everybody waiting.
+#[derive(Debug, Default)]
+pub(super) struct Nodes {
+    slots: HashTable<Slot>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Slot {
+    hash: u64,
+    entry: Box<(ByteString, Node)>,
+}
+
+impl Slot {
+    fn is(&self, path: &str) -> bool {
+        self.entry.0 == path
+    }
+}
+
+impl Nodes {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(ByteString, Node)> {
+        self.slots.iter().map(|slot| &*slot.entry)
+    }
+
+    pub(super) fn get(&self, path: &str) -> Option<&(ByteString, Node)> {
+        self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &*slot.entry)
+    }
+
+    pub(super) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {
+        self.slots.find_mut(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &mut slot.entry.1)
+    }
+
+    /// Puts a node in the place of the one that is there, which it returns.
+    pub(super) fn insert(&mut self, path: ByteString, node: Node) -> Option<Node> {
+        let hash = self.hasher.hash_one(&*path);
+        match self.slots.entry(hash, |slot| slot.is(&path), |slot| slot.hash) {
+            hashbrown::hash_table::Entry::Occupied(mut slot) => {
+                Some(std::mem::replace(&mut slot.get_mut().entry.1, node))
+            }
+            hashbrown::hash_table::Entry::Vacant(slot) => {
+                slot.insert(Slot { hash, entry: Box::new((path, node)) });
+                None
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, path: &str) -> Option<(ByteString, Node)> {
+        let found = self.slots.find_entry(self.hasher.hash_one(path), |slot| slot.is(path));
+        found.ok().map(|found| *found.remove().0.entry)
+    }
+}
