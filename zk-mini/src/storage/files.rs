@@ -101,6 +101,13 @@ impl Files {
         Ok(found)
     }
 
+    /// The names of all files are kept.
+    pub(super) fn sync_dirs(&self) -> Result<(), StorageError> {
+        [&self.snapshots, &self.logs].into_iter().try_for_each(|dir| {
+            self.disk.sync_dir(dir).map_err(|source| StorageError::io("sync", dir, source))
+        })
+    }
+
     /// The names of new snapshots are kept, too.
     pub(super) fn sync_dir(&self) -> io::Result<()> {
         self.disk.sync_dir(&self.snapshots)

@@ -101,6 +101,7 @@ impl Store {
         let locks = dirs.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
         files.remove_unfinished();
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
+        recovery.make_durable(&files)?;
         recovery.cut_tail(&files)?;
         let store = Self {
             snapshots: Snapshots { files: Arc::new(files), retain, unsynced: None },
@@ -232,8 +233,7 @@ impl Snapshots {
     pub(crate) fn write(&self, image: &Image) -> Result<(), StorageError> {
         let disk = &*self.files.disk;
         if let Some(log) = &self.unsynced {
-            let synced = disk.open(log).and_then(|mut log| log.sync());
-            synced.map_err(|source| StorageError::io("sync", log, source))?;
+            disk.sync_file(log).map_err(|source| StorageError::io("sync", log, source))?;
         }
         let file = self.files.snapshot(image.last_zxid);
         let written = snapshot::write(disk, &file, image).and_then(|()| self.files.sync_dir());
@@ -262,4 +262,59 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {
     let path = dir.join("zk-mini.lock");
     let locked = disk.lock(&path).map_err(|source| StorageError::io("lock", &path, source))?;
     locked.ok_or_else(|| StorageError::Locked { dir: dir.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use zk_wire::{Millis, SessionId, UnixMillis, Xid};
+
+    use super::*;
+    use crate::core::Change;
+
+    const DIR: &str = "/data";
+    const LOG_DIR: &str = "/logs";
+
+    fn open(disk: &SimulatedDisk) -> Result<Store, StorageError> {
+        let settings = Settings {
+            device: Device::Simulated(disk.clone()),
+            log_dir: Some(LOG_DIR.into()),
+            retain: Some(1),
+            pre_alloc_size: 1_024,
+            ..Settings::default()
+        };
+        Ok(Store::open(Path::new(DIR), settings, Config::default(), Now::default())?.1)
+    }
+
+    /// A snapshot and the logs around it, from a program that has waited for nothing to be durable, and was killed.
+    fn left_by_another(seed: u64) -> io::Result<SimulatedDisk> {
+        let (ours, others) = (SimulatedDisk::new(0), SimulatedDisk::new(seed));
+        for n in 1..=3 {
+            let change = Change::CreateSession { timeout: Millis(4_000) };
+            let (zxid, time, session, xid) = (Zxid(n), UnixMillis(n), SessionId(n), Xid(0));
+            let txn = Txn { zxid, time, session, xid, change, digest: None };
+            open(&ours).map_err(io::Error::other)?.append([&txn])?;
+        }
+        for file in ours.files() {
+            others.mount().create(&file)?.write_at(0, &ours.mount().read(&file)?)?;
+        }
+        Ok(others)
+    }
+
+    #[test]
+    fn what_a_start_has_read_is_not_lost_with_the_power_when_it_can_write_no_snapshot() -> io::Result<()> {
+        for seed in 0..20 {
+            let disk = left_by_another(seed)?;
+            let files = ["/data/version-2/snapshot.2", "/logs/version-2/log.2", "/logs/version-2/log.3"];
+            assert_eq!(disk.files(), files.map(PathBuf::from));
+            disk.set_full(true);
+            let serving = open(&disk).map_err(io::Error::other)?;
+            disk.lose_power();
+            drop(serving);
+            disk.restore_power();
+            let left = disk.recover(Path::new(DIR), Some(Path::new(LOG_DIR))).map_err(io::Error::other)?;
+            assert_eq!(left.core.last_zxid(), Zxid(3), "with seed {seed}");
+            assert_eq!(left.core.sessions().len(), 3, "with seed {seed}");
+        }
+        Ok(())
+    }
 }

@@ -19,6 +19,8 @@ pub struct Recovery {
     pub core: Core,
     /// The snapshot that it begins with; none in a new directory.
     pub snapshot: Option<PathBuf>,
+    /// The logs that were read behind it.
+    pub logs: Vec<PathBuf>,
     /// Transactions that followed it.
     pub replayed: u64,
     /// A log that ends in a half-written record, where that begins, and how many bytes there are of it.
@@ -74,6 +76,7 @@ pub(super) fn recover_files(
     let mut recovery = Recovery {
         core: Core::restore(config, now, image),
         snapshot,
+        logs: Vec::new(),
         replayed: 0,
         torn: None,
         damaged: Vec::new(),
@@ -98,6 +101,7 @@ pub(super) fn recover_files(
                 *replayed_here = true;
             }
         })?;
+        recovery.logs.push(file.clone());
         if is_gap {
             return Err(StorageError::Gap { file: file.clone(), last });
         }
@@ -144,6 +148,15 @@ impl Recovery {
     /// has less to read, and what was deleted is in no log.
     pub(super) fn wants_snapshot(&self) -> bool {
         self.replayed > 0 || self.snapshot.is_none() || self.ended_nodes
+    }
+
+    /// Has the disk take what was read: whoever has written it may have died, or not waited for the disk, and what is served
+    /// must not be lost with the power even if no new snapshot can be written.
+    pub(super) fn make_durable(&self, files: &Files) -> Result<(), StorageError> {
+        for file in self.snapshot.iter().chain(&self.logs) {
+            files.disk.sync_file(file).map_err(|source| StorageError::io("sync", file, source))?;
+        }
+        files.sync_dirs()
     }
 
     /// Takes off what a crash has left of the last write.

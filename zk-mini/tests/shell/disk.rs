@@ -267,25 +267,32 @@ async fn survives_a_bad_moment(disk: &SimulatedDisk, moment: u64) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_starts_and_serves_on_a_disk_that_takes_no_snapshot_and_leaves_nothing_on_it() {
-    for fault in [SimulatedDisk::set_full, SimulatedDisk::set_failing_syncs] {
-        let disk = SimulatedDisk::new(1);
-        let zk = start(&disk).await;
-        let mut raw = Raw::in_memory(&zk);
-        let session = raw.open_session(10_000).await;
-        assert_eq!(raw.create("/kept", 0).await.err, 0);
-        zk.stop().await;
+async fn a_server_starts_and_serves_on_a_full_disk_and_leaves_nothing_on_it() {
+    let disk = SimulatedDisk::new(1);
+    let zk = start(&disk).await;
+    let mut raw = Raw::in_memory(&zk);
+    let session = raw.open_session(10_000).await;
+    assert_eq!(raw.create("/kept", 0).await.err, 0);
+    zk.stop().await;
 
-        let before = disk.changes();
-        fault(&disk, true);
-        let zk = start(&disk).await;
-        assert!(disk.changes() > before, "it has tried to write a snapshot");
-        let mut raw = Raw::resumed(&zk, &session).await;
-        assert_eq!(get(&mut raw, "/kept").await.err, 0);
-        let files = ["/data/version-2/log.1", "/data/version-2/snapshot.0"].map(PathBuf::from);
-        assert_eq!(disk.files(), files);
-        zk.stop().await;
-    }
+    disk.set_full(true);
+    let zk = start(&disk).await;
+    let mut raw = Raw::resumed(&zk, &session).await;
+    assert_eq!(get(&mut raw, "/kept").await.err, 0);
+    let files = ["/data/version-2/log.1", "/data/version-2/snapshot.0"].map(PathBuf::from);
+    assert_eq!(disk.files(), files, "no snapshot");
+    zk.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_lost_with_the_power_is_not_served() {
+    let disk = SimulatedDisk::new(1);
+    start(&disk).await.stop().await;
+    disk.set_failing_syncs(true);
+    let error = ZkMini::builder().in_memory().data_dir("/data").disk(&disk).start().await.unwrap_err();
+    assert_eq!(error.to_string(), "cannot sync /data/version-2/snapshot.0: the disk does not sync");
+    disk.set_failing_syncs(false);
+    start(&disk).await.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

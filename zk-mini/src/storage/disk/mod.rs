@@ -54,6 +54,9 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
     fn remove(&self, file: &Path) -> io::Result<()>;
 
+    /// Makes the content of a file durable, whoever has written it.
+    fn sync_file(&self, file: &Path) -> io::Result<()>;
+
     /// Makes durable which names there are in a directory.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 

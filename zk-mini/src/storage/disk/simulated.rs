@@ -363,6 +363,10 @@ impl Disk for Mounted {
         })
     }
 
+    fn sync_file(&self, file: &Path) -> io::Result<()> {
+        self.open(file)?.sync()
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.change(|state| {
             state.syncs()?;

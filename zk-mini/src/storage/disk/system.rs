@@ -56,6 +56,10 @@ impl Disk for SystemDisk {
         fs::remove_file(file)
     }
 
+    fn sync_file(&self, file: &Path) -> io::Result<()> {
+        File::open(file)?.sync_data()
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
     }
