@@ -1,8 +1,10 @@
 //! The transaction log: one file after another, each a header and records with a checksum, and zeros to its end.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use adler2::Adler32;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use zk_wire::{Decode, Encode, FileHeader};
 
@@ -185,14 +187,46 @@ fn is_in_pieces(content: &[u8], at: usize) -> bool {
 }
 
 /// Whether there is a whole record somewhere behind an offset: then what is there has been damaged, in its length
-/// perhaps, and is not the end.
+/// perhaps, and is not the end. In one pass: a client may have sent what looks like many long records, one in another.
 fn is_followed_by_a_record(content: &[u8], at: usize) -> bool {
-    let begins_one = |mut from: &[u8]| {
-        let (sum, len) = (from.try_get_i64().ok()?, from.try_get_i32().ok()?);
-        let len = usize::try_from(len).ok().filter(|len| *len > 0 && from.get(*len) == Some(&MARK))?;
-        (sum == i64::from(adler2::adler32_slice(&from[..len]))).then_some(())
-    };
-    (at + 1..end_of(content)).any(|offset| begins_one(&content[offset..]).is_some())
+    // By their ends: where they start, the sum of all before that, and their checksums.
+    let mut awaited: BTreeSet<(usize, usize, u32, u32)> = BTreeSet::new();
+    let (mut sum, mut summed) = (Adler32::new(), at);
+    for offset in at + 1 + BEFORE..end_of(content) {
+        let mut sum_here = || {
+            sum.write_slice(&content[summed..offset]);
+            summed = offset;
+            sum.checksum()
+        };
+        while let Some(&(end, start, before, checksum)) = awaited.first()
+            && end == offset
+        {
+            awaited.pop_first();
+            if sum_between(before, sum_here(), end - start) == checksum {
+                return true;
+            }
+        }
+        let mut header = &content[offset - BEFORE..offset];
+        let (checksum, len) = (u32::try_from(header.get_i64()), usize::try_from(header.get_i32()));
+        if let (Ok(checksum), Ok(len @ 1..)) = (checksum, len)
+            && content[offset..].get(len) == Some(&MARK)
+        {
+            awaited.insert((offset + len, offset, sum_here(), checksum));
+        }
+    }
+    false
+}
+
+/// The checksum of so many bytes, from the sums of all that is before them and of that with them.
+fn sum_between(before: u32, with: u32, len: usize) -> u32 {
+    const MODULUS: u64 = 65_521;
+    let halves = |sum: u32| (u64::from(sum & 0xffff), u64::from(sum >> 16));
+    let ((low, high), (low_with, high_with)) = (halves(before), halves(with));
+    // The low half is one more than the sum of the bytes, the high one the sum of the low ones after each.
+    let len = len as u64 % MODULUS;
+    let low_between = (1 + low_with + MODULUS - low) % MODULUS;
+    let high_between = (high_with + MODULUS - high + len * (1 + MODULUS - low)) % MODULUS;
+    u32::try_from(high_between << 16 | low_between).unwrap_or(u32::MAX)
 }
 
 /// Where the zeros at the end begin.
@@ -256,4 +290,58 @@ fn is_half_a_header(content: &[u8]) -> bool {
 /// ended in order is 64 MiB of zeros.
 fn is_zeros(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn record(body: &[u8]) -> Vec<u8> {
+        let sum = i64::from(adler2::adler32_slice(body)).to_be_bytes();
+        [&sum[..], &i32::try_from(body.len()).unwrap().to_be_bytes(), body, &[MARK]].concat()
+    }
+
+    /// As it is defined: every place is tried.
+    fn has_a_record_behind(content: &[u8], at: usize) -> bool {
+        (at + 1..content.len()).any(|offset| {
+            let rest = &content[offset..];
+            let ends = (BEFORE + 1..rest.len()).filter(|end| rest[*end] == MARK);
+            ends.map(|end| &rest[..=end]).any(|piece| record(&piece[BEFORE..piece.len() - 1]) == piece)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_found_wherever_it_is(
+            pieces in proptest::collection::vec(prop_oneof![
+                proptest::collection::vec(prop_oneof![Just(0), Just(0), Just(1), Just(MARK), any::<u8>()], 0..40),
+                proptest::collection::vec(any::<u8>(), 1..40).prop_map(|body| record(&body)),
+                // One that has another in it, and is none itself.
+                proptest::collection::vec(any::<u8>(), 1..9).prop_map(|body| {
+                    let mut outer = record(&record(&body));
+                    outer[7] ^= 1;
+                    outer
+                }),
+                Just(vec![0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 20]),
+            ], 0..5),
+            at in 0..60_usize,
+            flip in any::<proptest::sample::Index>(),
+        ) {
+            let mut content = pieces.concat();
+            if let Some(last) = content.len().checked_sub(1) {
+                content[flip.index(last + 1)] ^= 1;
+            }
+            prop_assert_eq!(is_followed_by_a_record(&content, at), has_a_record_behind(&content, at));
+        }
+
+        #[test]
+        fn sums_can_be_subtracted(before in ".*", between in "\\PC*", ones in 0..70_000_usize) {
+            let between = [between.as_bytes(), &vec![255; ones]].concat();
+            let with = [before.as_bytes(), &between].concat();
+            let [before, sum, with] = [before.as_bytes(), &between, &with].map(adler2::adler32_slice);
+            prop_assert_eq!(sum_between(before, with, between.len()), sum);
+        }
+    }
 }

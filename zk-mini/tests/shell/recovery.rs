@@ -8,7 +8,7 @@ use zk_mini::storage::{StorageError, recover};
 use zk_mini::{Builder, Error, ZkMini};
 use zk_wire::Zxid;
 
-use crate::raw::{CREATE, DELETE, EPHEMERAL, MULTI, Raw, SET_DATA, create, multi, set_data};
+use crate::raw::{CREATE, DELETE, EPHEMERAL, MULTI, Raw, SET_DATA, create, multi, set_data, within};
 
 fn server(dir: &Path) -> Builder {
     ZkMini::builder().in_memory().seed(7).manual_clock().data_dir(dir)
@@ -86,6 +86,22 @@ async fn zeros_of_a_user_do_not_make_a_damaged_record_the_end() {
     let error = refused(server(dir.path())).await;
     assert!(matches!(error, StorageError::Log { offset: 16, .. }), "{error}");
     assert_eq!(fs::read(&log).unwrap(), content, "nothing is cut");
+}
+
+#[tokio::test]
+async fn a_torn_end_that_looks_like_records_all_over_is_read_in_no_time() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 1).await;
+    let log = file(dir.path(), "log.1");
+    let whole = fs::read(&log).unwrap();
+    // Each line begins a record of 1 MiB, which ends in a mark, and is none; the first is longer than what is there.
+    let line = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0x10, 0, 0, 0x42, 1, 1, 1];
+    let mut torn = line.repeat((2 << 20) / line.len());
+    torn[8] = 0x40;
+    fs::write(&log, [&whole[..], &torn].concat()).unwrap();
+    let read = tokio::task::spawn_blocking(move || recover(dir.path(), None));
+    let (_, offset, bytes) = within(read).await.unwrap().unwrap().torn.unwrap();
+    assert_eq!((offset, bytes), (whole.len() as u64, torn.len() as u64));
 }
 
 #[tokio::test]
