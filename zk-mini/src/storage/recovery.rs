@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zk_wire::Zxid;
 
-use super::disk::SystemDisk;
+use super::disk::{Disk, SystemDisk};
 use super::error::StorageError;
 use super::files::Files;
 use super::log::{self, Tail};
@@ -83,34 +83,7 @@ pub(super) fn recover_files(
         verified: None,
         ended_nodes: false,
     };
-    // What a server writes while it serves has its digest for the end only.
-    let mut digest = None;
-    let mut rest = logs[from.unwrap_or(0)..].iter().peekable();
-    while let Some((first, file)) = rest.next() {
-        let last = recovery.core.last_zxid();
-        // Apache ZooKeeper skips a number now and then: nothing is missing if the digest after the next one is right.
-        let mut is_gap = *first > last && !follows(*first, last);
-        let (core, replayed, replayed_here) = (&mut recovery.core, &mut recovery.replayed, &mut false);
-        let limit = open.filter(|(open, _)| open == file).map(|(_, limit)| limit);
-        let tail = log::read(disk, file, limit, |txn| {
-            if txn.zxid > core.last_zxid() {
-                *replayed += 1;
-                digest = txn.digest;
-                core.replay(now, txn);
-                is_gap &= *replayed_here || digest.is_none() || digest != core.digest();
-                *replayed_here = true;
-            }
-        })?;
-        recovery.logs.push(file.clone());
-        if is_gap {
-            return Err(StorageError::Gap { file: file.clone(), last });
-        }
-        let Tail::Torn { offset, bytes } = tail else { continue };
-        // Apache ZooKeeper leaves such an end where it is, and goes on with the next number in the next log.
-        if rest.peek().is_none() {
-            recovery.torn = Some((file.clone(), offset, bytes));
-        }
-    }
+    let digest = recovery.replay(disk, &logs[from.unwrap_or(0)..], open, now)?;
     recovery.verified = digest.map(|digest| Some(digest) == recovery.core.digest());
     if recovery.verified == Some(false) {
         let zxid = recovery.core.last_zxid();
@@ -139,6 +112,44 @@ fn follows(next: Zxid, last: Zxid) -> bool {
 }
 
 impl Recovery {
+    /// Does again what logs hold that follow each other. Returns the digest that the last transaction has.
+    fn replay(
+        &mut self,
+        disk: &dyn Disk,
+        logs: &[(Zxid, PathBuf)],
+        open: Option<(&Path, u64)>,
+        now: Now,
+    ) -> Result<Option<u64>, StorageError> {
+        // What a server writes while it serves has its digest for the end only.
+        let mut digest = None;
+        for (first, file) in logs {
+            let last = self.core.last_zxid();
+            // Apache ZooKeeper skips a number now and then: nothing is missing if the digest after the next one is right.
+            let mut is_gap = *first > last && !follows(*first, last);
+            let (core, before) = (&mut self.core, self.replayed);
+            let limit = open.filter(|(open, _)| open == file).map(|(_, limit)| limit);
+            let tail = log::read(disk, file, limit, |txn| {
+                if txn.zxid > core.last_zxid() {
+                    digest = txn.digest;
+                    core.replay(now, txn);
+                    is_gap &= self.replayed > before || digest.is_none() || digest != core.digest();
+                    self.replayed += 1;
+                }
+            })?;
+            if is_gap {
+                return Err(StorageError::Gap { file: file.clone(), last });
+            }
+            self.logs.push(file.clone());
+            // Only that of the last: before others Apache ZooKeeper leaves such an end where it is, and goes on with the
+            // next number in the next log.
+            self.torn = match tail {
+                Tail::Whole => None,
+                Tail::Torn { offset, bytes } => Some((file.clone(), offset, bytes)),
+            };
+        }
+        Ok(digest)
+    }
+
     /// Whether there is nothing in the directory yet.
     fn is_empty(&self) -> bool {
         self.snapshot.is_none() && self.replayed == 0

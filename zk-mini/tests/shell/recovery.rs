@@ -253,6 +253,18 @@ async fn a_number_that_was_skipped_is_no_gap() {
 }
 
 #[tokio::test]
+async fn a_torn_end_that_another_log_follows_is_left_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 2).await;
+    fs::remove_file(file(dir.path(), "snapshot.2")).unwrap();
+    let logs = ["log.1", "log.3"].map(|name| file(dir.path(), name));
+    fs::write(&logs[0], [fs::read(&logs[0]).unwrap(), vec![7; 5]].concat()).unwrap();
+    let recovery = recover(dir.path(), None).unwrap();
+    assert_eq!((recovery.core.last_zxid(), recovery.replayed, recovery.torn), (Zxid(4), 4, None));
+    assert_eq!(recovery.logs, logs);
+}
+
+#[tokio::test]
 async fn a_log_directory_has_one_server_at_a_time_too() {
     let [one, other, logs] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     let zk = server(one.path()).data_log_dir(logs.path()).start().await.unwrap();
