@@ -214,6 +214,13 @@ impl Builder {
         self
     }
 
+    /// How many nodes of a snapshot are taken at a time, while everybody waits: 1,000 unless set. Between the steps the
+    /// server goes on.
+    pub fn snap_step(mut self, nodes: NonZeroUsize) -> Self {
+        self.storage.snap_step = nodes.get();
+        self
+    }
+
     /// `preAllocSize`, how much a log grows at a time, in bytes: 64 MiB unless set. It is not written until it is used.
     pub fn pre_alloc_size(mut self, bytes: NonZeroU64) -> Self {
         self.storage.pre_alloc_size = bytes.get();

@@ -16,10 +16,6 @@ use crate::storage::{Snapshots, Store};
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How many nodes of a snapshot are taken at a time: everybody waits meanwhile. Few enough in a debug build that the
-/// small trees of tests take several steps, too.
-const STEP: usize = if cfg!(debug_assertions) { 3 } else { 1_000 };
-
 /// What waits for the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
@@ -209,7 +205,7 @@ impl Snapshot {
             Self::Walking(mut walk) => {
                 let taken = engine.look(|state| {
                     let has_more = state.journal.as_ref().is_some_and(Journal::has_work);
-                    if walk.visit(&state.core, STEP) {
+                    if walk.visit(&state.core, store.snap_step) {
                         Ok((walk.end(&state.core), has_more))
                     } else {
                         Err(walk)
@@ -239,5 +235,40 @@ impl Snapshot {
         if let Self::Writing(writing) = self {
             let _ = writing.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::ZkMini;
+    use crate::core::{Config, Now};
+    use crate::storage::{Device, Settings, SimulatedDisk};
+
+    /// How many steps a snapshot takes, of a size that is set.
+    async fn steps(zk: &ZkMini, snap_step: usize) -> usize {
+        let device = Device::Simulated(SimulatedDisk::new(1));
+        let settings = Settings { device, snap_step, ..Settings::default() };
+        let opened = Store::open(Path::new("/data"), settings, Config::default(), Now::default());
+        let store = opened.unwrap().1;
+        let mut snapshot = Snapshot::Walking(zk.engine.look(|state| ImageWalk::new(&state.core)));
+        let mut taken = 0;
+        while let Snapshot::Walking(_) = snapshot {
+            snapshot = snapshot.go_on(&zk.engine, &store);
+            taken += 1;
+        }
+        snapshot.end().await;
+        taken
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_taken_in_steps_of_the_size_that_is_set() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let moves = steps(&zk, 1).await;
+        assert!(moves >= zk.engine.look(|state| state.core.node_count()), "{moves}");
+        assert_eq!(steps(&zk, 3).await, moves.div_ceil(3));
+        assert_eq!(steps(&zk, 1_000).await, 1);
     }
 }

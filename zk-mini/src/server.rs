@@ -20,7 +20,7 @@ use crate::storage::Store;
 /// until it is stopped or dropped; thousands of them get along in one process.
 #[derive(Debug)]
 pub struct ZkMini {
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
     listener: Option<Arc<Listener>>,
     tasks: Vec<AbortHandle>,
     /// Writes what is to be kept; it ends by itself when that is written.

@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) retain: Option<usize>,
     /// Transactions until the next snapshot.
     pub(crate) snap_count: u64,
+    /// Nodes of a snapshot that are taken at a time.
+    pub(crate) snap_step: usize,
     /// Bytes that a log grows by at a time.
     pub(crate) pre_alloc_size: u64,
 }
@@ -65,6 +67,7 @@ impl Default for Settings {
             sync: SyncMode::default(),
             retain: None,
             snap_count: 100_000,
+            snap_step: 1_000,
             pre_alloc_size: 64 << 20,
         }
     }
@@ -82,6 +85,8 @@ pub(crate) struct Store {
     buffer: BytesMut,
     since_snapshot: u64,
     snap_count: u64,
+    /// How many nodes of a snapshot are to be taken at a time.
+    pub(crate) snap_step: usize,
     pre_alloc_size: u64,
     _locks: Vec<Box<dyn Lock>>,
 }
@@ -94,7 +99,7 @@ impl Store {
         config: Config,
         now: Now,
     ) -> Result<(Core, Self), StorageError> {
-        let Settings { device, log_dir, sync, retain, snap_count, pre_alloc_size } = settings;
+        let Settings { device, log_dir, sync, retain, snap_count, snap_step, pre_alloc_size } = settings;
         let files = Files::new(device.mount(), dir, log_dir.as_deref());
         files.create_dirs()?;
         let dirs = files.to_lock()?;
@@ -112,6 +117,7 @@ impl Store {
             buffer: BytesMut::new(),
             since_snapshot: 0,
             snap_count,
+            snap_step,
             pre_alloc_size,
             _locks: locks,
         };

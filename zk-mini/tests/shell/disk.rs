@@ -1,7 +1,7 @@
 //! What a server does whose disk is full, fails, or cannot be written.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ use crate::raw::{
 
 const NOT_READ_ONLY: i32 = -119;
 const NO_NODE: i32 = -101;
+
+/// Few enough nodes that a snapshot of a small tree takes several steps, between which there is more to write.
+const STEP: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 async fn start(disk: &SimulatedDisk) -> ZkMini {
     let block = NonZeroU64::new(4096).unwrap();
@@ -153,7 +156,8 @@ async fn a_directory_that_cannot_be_written_is_a_clear_error() {
 async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
     let disk = SimulatedDisk::new(1);
     let count = NonZeroU64::new(5).unwrap();
-    let builder = ZkMini::builder().in_memory().data_dir("/data").snap_count(count).disk(&disk);
+    let builder = ZkMini::builder().in_memory().data_dir("/data").disk(&disk);
+    let builder = builder.snap_count(count).snap_step(STEP);
     let zk = builder.start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 10_000).await;
     let mut lost = 0;
@@ -248,7 +252,11 @@ async fn one_bad_moment_of_a_disk_whenever_it_comes_loses_nothing_that_was_ackno
 async fn survives_a_bad_moment(disk: &SimulatedDisk, moment: u64) -> bool {
     let [count, block] = [5, 1_024].map(|n| NonZeroU64::new(n).unwrap());
     let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(disk);
-    let builder = builder.snap_count(count).pre_alloc_size(block).retain_snapshots(2.try_into().unwrap());
+    let builder = builder
+        .snap_count(count)
+        .snap_step(STEP)
+        .pre_alloc_size(block)
+        .retain_snapshots(2.try_into().unwrap());
     let zk = builder.start().await.unwrap();
     disk.fail_after(moment);
     let moment = disk.changes() + moment;
@@ -301,7 +309,8 @@ async fn what_a_snapshot_shows_is_in_the_log_even_if_that_is_not_synced() {
         let disk = SimulatedDisk::new(seed);
         let [count, block] = [5, 1_024].map(|n| NonZeroU64::new(n).unwrap());
         let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(&disk);
-        let zk = builder.snap_count(count).pre_alloc_size(block).sync(SyncMode::None).start().await.unwrap();
+        let builder = builder.snap_count(count).snap_step(STEP).pre_alloc_size(block);
+        let zk = builder.sync(SyncMode::None).start().await.unwrap();
         let mut raw = Raw::with_session(&zk, 10_000).await;
         let is_new = |file: &PathBuf| {
             let is_snapshot = file.file_stem().is_some_and(|stem| stem == "snapshot");

@@ -2,7 +2,7 @@
 //! one that a client was told of.
 
 use std::collections::HashSet;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
@@ -169,11 +169,12 @@ struct Client {
 /// not get as far as to serve.
 async fn live(disk: &SimulatedDisk, sync: SyncMode, life: &Life, reference: &mut Reference) -> Option<i64> {
     let [block, count] = [1_024, 10].map(|n| NonZeroU64::new(n).unwrap());
+    let [step, retain] = [3, 2].map(|n| NonZeroUsize::new(n).unwrap());
     let builder =
         ZkMini::builder().in_memory().seed(0).manual_clock().data_dir(DIR).data_log_dir(LOG_DIR).disk(disk);
     disk.lose_power_after(life.changes);
     let builder =
-        builder.sync(sync).pre_alloc_size(block).snap_count(count).retain_snapshots(2.try_into().unwrap());
+        builder.sync(sync).pre_alloc_size(block).snap_count(count).snap_step(step).retain_snapshots(retain);
     let zk = match builder.start().await {
         Ok(zk) => zk,
         Err(error) => {
