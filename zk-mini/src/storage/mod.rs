@@ -317,7 +317,9 @@ mod tests {
             disk.lose_power();
             drop(serving);
             disk.restore_power();
-            let left = disk.recover(Path::new(DIR), Some(Path::new(LOG_DIR))).map_err(io::Error::other)?;
+            let left = disk
+                .recover(Path::new(DIR), Some(Path::new(LOG_DIR)), Config::default())
+                .map_err(io::Error::other)?;
             assert_eq!(left.core.last_zxid(), Zxid(3), "with seed {seed}");
             assert_eq!(left.core.sessions().len(), 3, "with seed {seed}");
         }

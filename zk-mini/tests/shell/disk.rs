@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use zk_mini::ZkMini;
-use zk_mini::core::Core;
+use zk_mini::core::{Config, Core};
 use zk_mini::storage::{SimulatedDisk, StorageError, SyncMode};
 
 use crate::raw::{
@@ -182,7 +182,7 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
 
 /// What is left on a disk; nothing of it is of a transaction after its last.
 fn left_on(disk: &SimulatedDisk) -> Core {
-    let left = disk.recover(Path::new("/data"), Some(Path::new("/logs"))).unwrap().core;
+    let left = disk.recover(Path::new("/data"), Some(Path::new("/logs")), Config::default()).unwrap().core;
     let last = left.last_zxid();
     let ahead: Vec<_> = left.image().nodes.into_iter().filter(|node| node.mzxid > last).collect();
     assert!(ahead.is_empty(), "{ahead:?} after {last}");
@@ -327,7 +327,7 @@ async fn what_a_snapshot_shows_is_in_the_log_even_if_that_is_not_synced() {
         drop(zk);
         disk.restore_power();
         // The log may be in pieces behind that.
-        match disk.recover(Path::new("/data"), Some(Path::new("/logs"))) {
+        match disk.recover(Path::new("/data"), Some(Path::new("/logs")), Config::default()) {
             Ok(_) | Err(StorageError::Log { .. }) => {}
             Err(error) => panic!("{error}"),
         }

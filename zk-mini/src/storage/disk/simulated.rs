@@ -143,13 +143,18 @@ impl SimulatedDisk {
         self.lock_state().failing_syncs = failing;
     }
 
-    /// As [`recover`](crate::storage::recover), from a directory on this disk.
+    /// As [`recover`](crate::storage::recover), from a directory on this disk, for a server that would be configured so.
     ///
     /// # Errors
     /// [`StorageError`] if the state cannot be told from the files.
-    pub fn recover(&self, dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
+    pub fn recover(
+        &self,
+        dir: &Path,
+        log_dir: Option<&Path>,
+        config: Config,
+    ) -> Result<Recovery, StorageError> {
         let files = Files::new(Arc::new(self.mount()), dir, log_dir);
-        recovery::recover_files(&files, None, Config { digests: true, ..Config::default() }, Now::default())
+        recovery::recover_files(&files, None, Config { digests: true, ..config }, Now::default())
     }
 
     /// As those see it who use it until the power goes.
