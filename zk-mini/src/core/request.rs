@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use zk_wire::{
     AddWatchResponse, Create2Response, CreateResponse, Decode, DecodeError, ErrorCode, Fields, Millis,
-    MultiHeader, MultiResponse, MultiResult, OpCode, ReplyHeader, RequestHeader, SessionId, StatResponse,
-    Xid, Zxid,
+    MultiHeader, MultiResponse, MultiResult, OpCode, Reconfig, ReplyHeader, RequestHeader, SessionId,
+    StatResponse, Xid, Zxid,
 };
 
 use super::apply::Applied;
@@ -76,6 +76,7 @@ impl Core {
                 Ok(()) => self.fail(call, ErrorCode::OK),
                 Err(code) => self.fail(call, code),
             },
+            OpCode::RECONFIG => self.reconfig(call, body),
             op if is_write(op) => self.write(call, Fields::new(&body)),
             _ => self.unimplemented(call),
         }
@@ -99,7 +100,7 @@ impl Core {
             Ok(change) => change,
             Err(WriteError::Refused(code)) => Change::Error(code),
             Err(WriteError::Unreadable) => {
-                if !self.rules.unreadable_write_takes_zxid || call.op == OpCode::RECONFIG {
+                if !self.rules.unreadable_write_takes_zxid {
                     return self.fail(call, ErrorCode::MARSHALLING_ERROR);
                 }
                 Change::Error(ErrorCode::MARSHALLING_ERROR)
@@ -153,6 +154,17 @@ impl Core {
                 self.fail(call, ErrorCode::MARSHALLING_ERROR);
             }
         }
+    }
+
+    /// Refused, as there is one server and no other; one that can be read takes a number, as all that is refused.
+    fn reconfig(&mut self, call: Call, mut body: Bytes) {
+        let code = match decode::<Reconfig>(&mut body) {
+            Ok(_) if self.config.reconfig_enabled => ErrorCode::UNIMPLEMENTED,
+            Ok(_) => ErrorCode::RECONFIG_DISABLED,
+            Err(code) => return self.fail(call, code),
+        };
+        self.commit(call.now, call.session, call.xid, Change::Error(code));
+        self.fail(call, code);
     }
 
     /// Sent again on an established connection: the session gets the timeout that the body asks for, and the
@@ -269,15 +281,6 @@ fn prepare_one(
         OpCode::SET_DATA => prepare.set_data(&SetDataRequest::read(body)?)?,
         OpCode::SET_ACL => prepare.set_acl(&SetAclRequest::read(body)?)?,
         OpCode::CHECK => prepare.check(&VersionedRequest::read(body)?)?,
-        OpCode::RECONFIG => {
-            for members in ["Reconfig.joining_servers", "Reconfig.leaving_servers", "Reconfig.new_members"] {
-                body.text(members)?;
-            }
-            body.long("Reconfig.current_config_id")?;
-            let enabled = prepare.config.reconfig_enabled;
-            let code = if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED };
-            return Err(code.into());
-        }
         // Of what clients may ask for there is no other.
         _ => return Err(ErrorCode::BAD_ARGUMENTS.into()),
     })

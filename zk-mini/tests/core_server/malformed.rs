@@ -45,6 +45,23 @@ fn a_body_that_cannot_be_read_is_a_marshalling_error() {
 }
 
 #[test]
+fn a_reconfig_that_cannot_be_read_takes_no_zxid_in_any_release() {
+    // 1, 16, 64
+    let whole = [&[0, 0, 0, 1, b'a'][..], &[0xff; 4], &[0; 4], &[0xff; 8]].concat();
+    for compat in [Compat::V3_8, Compat::V3_9] {
+        let mut t = Driver::compat(compat);
+        let a = t.connect(10_000);
+        let before = t.core.last_zxid().0;
+        for len in 0..whole.len() {
+            let reply = t.raw(a, OpCode::RECONFIG, &whole[..len]);
+            assert_eq!(reply, (before, ErrorCode::MARSHALLING_ERROR, Bytes::new()), "{len} bytes");
+        }
+        let reply = t.raw(a, OpCode::RECONFIG, &whole);
+        assert_eq!(reply, (before + 1, ErrorCode::RECONFIG_DISABLED, Bytes::new()));
+    }
+}
+
+#[test]
 fn auth_and_sasl_that_cannot_be_read_close() {
     // 16, 22
     for op in [OpCode::AUTH, OpCode::SASL] {
