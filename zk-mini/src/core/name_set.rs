@@ -67,6 +67,7 @@ impl NameSet {
             self.chunks.remove(chunk);
         } else if names.len() < CHUNK / 4 {
             self.merge(chunk);
+            self.merge(chunk.saturating_sub(1));
         }
         self.len -= 1;
         true
@@ -134,16 +135,20 @@ mod tests {
 
     #[test]
     fn what_is_left_of_many_takes_little_room() {
-        let mut set = NameSet::default();
+        const ALL: usize = 100_000;
         let name = |number: usize| ByteString::from(format!("{number:010}"));
-        (0..100_000).for_each(|number| assert!(set.insert(name(number))));
-        assert_eq!(set.chunks.len(), 100_000_usize.div_ceil(CHUNK));
-        // The odd multiples of 7 first, which are all over the place.
-        (0..100_000)
-            .map(|n| n * 7_919 % 100_000)
-            .filter(|n| n % 1_000 != 0)
-            .for_each(|n| assert!(set.remove(&name(n))));
-        assert_eq!(set.len(), 100);
-        assert!(set.chunks.len() < 10, "{} chunks", set.chunks.len());
+        let upwards: Vec<_> = (0..ALL).collect();
+        let downwards: Vec<_> = (0..ALL).rev().collect();
+        let anyhow: Vec<_> = (0..ALL).map(|number| number * 7_919 % ALL).collect();
+        for order in [upwards, downwards, anyhow] {
+            let mut set = NameSet::default();
+            (0..ALL).for_each(|number| assert!(set.insert(name(number))));
+            assert_eq!(set.chunks.len(), ALL.div_ceil(CHUNK), "full chunks");
+            let go = order.into_iter().filter(|number| number % CHUNK != 0);
+            go.for_each(|number| assert!(set.remove(&name(number))));
+            assert_eq!(set.len(), ALL.div_ceil(CHUNK));
+            let room: usize = set.chunks.iter().map(Vec::capacity).sum();
+            assert!(room < 8 * set.len(), "{room} places for {}", set.len());
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The power goes at any moment, again and again: what comes back is a state that there was, not older than the last
 //! one that a client was told of, unless nobody waits for the disk: then it may also be one that cannot be told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
@@ -288,10 +288,15 @@ fn told_zxid(mut told: &[u8]) -> i64 {
     highest
 }
 
-/// The names of sequence nodes that somebody was told of, or that a state has.
-fn sequence_names(image: &Image) -> impl Iterator<Item = (String, i64)> {
+/// The names of sequence nodes that a state has, each with its parent's czxid, as numbers begin anew with the parent, and
+/// its own.
+fn sequence_names(image: &Image) -> impl Iterator<Item = ((i64, String), i64)> {
+    let czxids: HashMap<_, _> = image.nodes.iter().map(|node| (&*node.path, node.czxid.0)).collect();
     let numbered = image.nodes.iter().filter(|node| node.path.len() > 10);
-    numbered.map(|node| (node.path.to_string(), node.czxid.0))
+    numbered.map(move |node| {
+        let (parent, _) = zk_wire::path::split(&node.path).expect("not the root");
+        ((czxids[parent], node.path.to_string()), node.czxid.0)
+    })
 }
 
 fn survives(seed: u64, sync: SyncMode, lives: &[Life]) {
@@ -324,11 +329,11 @@ fn survives(seed: u64, sync: SyncMode, lives: &[Life]) {
                 assert!(state.sessions.iter().any(|(id, _)| *id == owner), "{} has no session", node.path);
             }
         }
-        // One that was told of, or survived, is never given to another.
+        // One that survived is never given to another.
         for (name, czxid) in sequence_names(&state) {
             assert!(
                 names.contains(&(name.clone(), czxid)) || names.iter().all(|(other, _)| *other != name),
-                "{name}"
+                "{name:?}"
             );
             names.insert((name, czxid));
         }
