@@ -44,8 +44,8 @@ pub struct Config {
     pub min_session_timeout: Option<Millis>,
     /// The longest session timeout that a client can get; twenty ticks if not set.
     pub max_session_timeout: Option<Millis>,
-    /// Makes the session ids of this server differ from those of another that was started in the same
-    /// millisecond.
+    /// Makes the session ids of this server differ from those of another that was started in the same millisecond, and
+    /// its tables be in an order that nobody can foresee.
     pub seed: u64,
     /// Which release line to be like.
     pub compat: Compat,

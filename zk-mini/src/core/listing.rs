@@ -22,7 +22,7 @@ impl Encode for Names<'_> {
         match self {
             Self::Each(names) => {
                 // Siblings are mostly of one length.
-                out.reserve(4 + names.len() * (4 + names.iter().next_back().map_or(0, |name| name.len())));
+                out.reserve(4 + names.len() * (4 + names.last().map_or(0, |name| name.len())));
                 out.put_i32(i32::try_from(names.len()).unwrap_or(i32::MAX));
                 for name in names.iter() {
                     name.encode(out);

@@ -115,7 +115,7 @@ impl Core {
         let rules = config.compat.rules();
         Self {
             rules,
-            tree: Tree::new(config.digests),
+            tree: Tree::new(config.digests, config.seed),
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up),
             conns: HashMap::new(),
@@ -217,7 +217,7 @@ impl Core {
         }
     }
 
-    /// Gives a change the next number, applies it, and puts out the transaction and the events that it fires: to those who
+    /// Gives a change the next number, applies it, and puts out the transaction, if it is to be kept, and the events that it fires: to those who
     /// may know. A watch is used up even where its event may not be told. The results stay in `results` for the reply.
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));

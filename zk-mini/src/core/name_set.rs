@@ -23,7 +23,11 @@ impl NameSet {
         self.len == 0
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &ByteString> {
+    pub(super) fn last(&self) -> Option<&ByteString> {
+        self.chunks.last()?.last()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ByteString> {
         self.chunks.iter().flatten()
     }
 

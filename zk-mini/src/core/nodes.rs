@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use foldhash::fast::RandomState;
+use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use zk_wire::ByteString;
 
@@ -10,10 +10,10 @@ use super::node::Node;
 
 /// A table that grows without reading paths, since each slot has the hash of its own, and whose slots are small, since what
 /// is in them is a pointer: with a million nodes, either would keep everybody waiting.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Nodes {
     slots: HashTable<Slot>,
-    hasher: RandomState,
+    hasher: FixedState,
 }
 
 #[derive(Debug)]
@@ -29,6 +29,11 @@ impl Slot {
 }
 
 impl Nodes {
+    /// Where a path is depends on the seed, so that nobody can choose paths that are all in one place.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { slots: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -37,8 +42,10 @@ impl Nodes {
         self.slots.iter().map(|slot| &*slot.entry)
     }
 
-    pub(super) fn get(&self, path: &str) -> Option<&(ByteString, Node)> {
-        self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &*slot.entry)
+    /// The node at a path, with the path as it is kept.
+    pub(super) fn get(&self, path: &str) -> Option<(&ByteString, &Node)> {
+        let slot = self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path))?;
+        Some((&slot.entry.0, &slot.entry.1))
     }
 
     pub(super) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {

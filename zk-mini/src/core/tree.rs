@@ -36,9 +36,9 @@ pub(super) struct Tree {
 
 impl Tree {
     /// Just the system nodes, with the odd stats that they have in ZooKeeper.
-    pub(super) fn new(digests: bool) -> Self {
+    pub(super) fn new(digests: bool, seed: u64) -> Self {
         let mut tree = Self {
-            nodes: Nodes::default(),
+            nodes: Nodes::new(seed),
             acls: AclTable::default(),
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
@@ -68,7 +68,7 @@ impl Tree {
 
     /// The node at a path, with the tree's own copy of the path.
     pub(super) fn entry(&self, path: &str) -> Option<(&ByteString, &Node)> {
-        self.nodes.get(path).map(|(path, node)| (path, node))
+        self.nodes.get(path)
     }
 
     pub(super) fn acls(&self) -> &AclTable {
