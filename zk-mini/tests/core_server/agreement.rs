@@ -196,6 +196,17 @@ proptest! {
     }
 
     #[test]
+    fn a_server_that_puts_out_no_transactions_does_the_same(steps in proptest::collection::vec(step(), 1..60)) {
+        let (mut one, mut other) = (Pair::new(), Pair::with(Config { transactions: false, ..Config::default() }));
+        for step in &steps {
+            one.step(step);
+            other.step(step);
+        }
+        prop_assert!(other.t.txns.is_empty());
+        prop_assert_eq!(other.t.core.image(), one.t.core.image());
+    }
+
+    #[test]
     fn persisted_transactions_make_the_same_state_again(steps in proptest::collection::vec(step(), 1..60)) {
         let mut pair = Pair::new();
         for step in &steps {

@@ -27,6 +27,8 @@ pub(crate) struct Driver {
     pub(crate) now: Now,
     /// Everything that was persisted.
     pub(crate) txns: Vec<Txn>,
+    /// The sessions that expired.
+    pub(crate) expired: Vec<SessionId>,
     heard: BTreeMap<ConnId, Vec<Heard>>,
     next_conn: u64,
     next_xid: i32,
@@ -44,7 +46,15 @@ impl Driver {
     pub(crate) fn with(config: Config) -> Self {
         let now = Now { mono: Millis(0), wall: UnixMillis(1_700_000_000_000) };
         let core = Core::new(config);
-        Self { core, now, txns: Vec::new(), heard: BTreeMap::new(), next_conn: 1, next_xid: 1 }
+        Self {
+            core,
+            now,
+            txns: Vec::new(),
+            expired: Vec::new(),
+            heard: BTreeMap::new(),
+            next_conn: 1,
+            next_xid: 1,
+        }
     }
 
     /// A connection without a handshake.
@@ -195,7 +205,7 @@ impl Driver {
             match output {
                 Output::Persist(txn) => self.txns.push(txn),
                 Output::Send { conn, frame } => self.hear(conn, frame),
-                Output::Expired { .. } => {}
+                Output::Expired { session } => self.expired.push(session),
                 Output::Close { conn } => self.listen(conn).push(Heard::Closed),
             }
         }

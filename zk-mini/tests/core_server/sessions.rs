@@ -1,6 +1,6 @@
 //! Connecting, sessions and their end (rules 1, 6 to 14).
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use zk_mini::core::{Change, Compat, Config};
 use zk_wire::*;
 
@@ -28,6 +28,22 @@ fn bounds_can_be_configured() {
         let conn = t.accept();
         assert_eq!(t.handshake(conn, &connect_request(asked)).timeout, given);
     }
+}
+
+#[test]
+fn of_the_sessions_that_end_those_that_expired_are_counted() {
+    let mut t = Driver::new();
+    let (closes, expires) = (t.connect(4_000), t.connect(4_000));
+    let expiring = t.session(expires);
+    // With the number that the server uses when it acts by itself.
+    let mut close = BytesMut::new();
+    RequestHeader { xid: Xid(0), op: OpCode::CLOSE_SESSION }.encode(&mut close);
+    t.frame(closes, close.freeze());
+    assert!(t.is_closed(closes));
+    assert_eq!(t.expired, []);
+    t.advance(6_000);
+    assert!(t.is_closed(expires));
+    assert_eq!(t.expired, [expiring]);
 }
 
 #[test]
