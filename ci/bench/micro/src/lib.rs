@@ -31,7 +31,11 @@ pub struct Operation {
 impl Server {
     /// With two nodes, one of which has 1,000 children.
     pub fn small() -> Self {
-        let mut server = Self { core: Core::new(Config { transactions: false, ..Config::default() }), conn: ConnId(0), conns: 0 };
+        let mut server = Self {
+            core: Core::new(Config { transactions: false, ..Config::default() }),
+            conn: ConnId(0),
+            conns: 0,
+        };
         server.conn = server.connect();
         server.ask(&create("/node", CreateMode::Persistent));
         server.ask(&create("/many", CreateMode::Persistent));
