@@ -1,6 +1,6 @@
 //! Frames: four bytes of length, big-endian, and then that many bytes.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::codec::{DecodeError, Encode};
 
@@ -23,7 +23,8 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, De
     if buffer.len() < 4 + body {
         return Ok(None);
     }
-    Ok(Some(buffer.split_to(4 + body).freeze().slice(4..)))
+    buffer.advance(4);
+    Ok(Some(buffer.split_to(body).freeze()))
 }
 
 /// Appends one frame to a buffer; its length is filled in on drop.
