@@ -217,8 +217,9 @@ impl Core {
         }
     }
 
-    /// Gives a change the next number, applies it, and puts out the transaction, if it is to be kept, and the events that it fires: to those who
-    /// may know. A watch is used up even where its event may not be told. The results stay in `results` for the reply.
+    /// Gives a change the next number, applies it, and puts out the transaction, if it is to be kept, and the events that
+    /// it fires: to those who may know. A watch is used up even where its event may not be told. The results stay in
+    /// `results` for the reply.
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;

@@ -7,7 +7,7 @@ const CHUNK: usize = 128;
 
 /// A sorted set, made for what names mostly are: numbered. One that comes after all others is put there after a single
 /// comparison, and leaves what was full full. A `BTreeSet` compares at every level, and stays half empty.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct NameSet {
     /// Each sorted and not empty, and all before the next.
     chunks: Vec<Vec<ByteString>>,

@@ -9,7 +9,7 @@ use super::name_set::NameSet;
 use super::txn::NodeKind;
 
 /// A node, all but its path.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Node {
     pub(super) data: Option<Bytes>,
     pub(super) acl: Arc<[Acl]>,

@@ -3,7 +3,7 @@
 use std::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::hash_table::{Entry, HashTable};
 use zk_wire::ByteString;
 
 use super::node::Node;
@@ -56,10 +56,8 @@ impl Nodes {
     pub(super) fn insert(&mut self, path: ByteString, node: Node) -> Option<Node> {
         let hash = self.hasher.hash_one(&*path);
         match self.slots.entry(hash, |slot| slot.is(&path), |slot| slot.hash) {
-            hashbrown::hash_table::Entry::Occupied(mut slot) => {
-                Some(std::mem::replace(&mut slot.get_mut().entry.1, node))
-            }
-            hashbrown::hash_table::Entry::Vacant(slot) => {
+            Entry::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().entry.1, node)),
+            Entry::Vacant(slot) => {
                 slot.insert(Slot { hash, entry: Box::new((path, node)) });
                 None
             }

