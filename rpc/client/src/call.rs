@@ -2,10 +2,11 @@
 
 use crate::{
     Client, Error, clock,
-    connection::{Attempt, Connection},
+    connection::{Attempt, Connection, Started},
     manager::Shared,
     pool::{ConnId, Outcome},
-    retry::{self, Ended},
+    retry::{self, Ended, Retry},
+    text::shown,
 };
 use bytes::Bytes;
 use rpc_wire::{CallId, Code, PayloadError, Status};
@@ -76,7 +77,9 @@ impl<'a, R: DeserializeOwned> IntoFuture for Call<'a, R> {
                 patience: client.patience(),
                 idempotent,
                 may_have_run: None,
+                retries: 0,
             };
+            shared.budget.add_call();
             let result = call.run().await.and_then(|reply| {
                 let decoded = shared.options.format.decode(&reply);
                 decoded.map_err(|source| Error::Result { method: method.into(), source })
@@ -97,8 +100,17 @@ struct Attempts<'a> {
     /// How long to wait for a connection.
     patience: Duration,
     idempotent: bool,
-    /// The instance that may have run it, if one may.
-    may_have_run: Option<String>,
+    /// The last attempt that may have run it, if one may.
+    may_have_run: Option<MayHaveRun>,
+    /// Retries so far that put more load on the service.
+    retries: u32,
+}
+
+/// An attempt that may have run, without a result.
+#[derive(Clone)]
+struct MayHaveRun {
+    instance: String,
+    reason: Arc<str>,
 }
 
 impl<'a> Attempts<'a> {
@@ -115,47 +127,76 @@ impl<'a> Attempts<'a> {
             let Some(mut running) = self.start(avoid).await? else { continue };
             avoid = Some(running.conn);
             // A connection completes its calls before it goes, and those whose time is over.
-            let reply = (&mut running.attempt).await.unwrap_or(Err(Ended::Lost));
+            let reply = (&mut running.attempt)
+                .await
+                .unwrap_or_else(|_| Err(Ended::Lost("its task has ended".into())));
             running.ended(&reply);
             let ended = match reply {
                 Ok(reply) => return Ok(reply),
                 Err(ended) => ended,
             };
-            if matches!(ended, Ended::Lost | Ended::Failed(_) | Ended::Late) {
-                self.may_have_run(&running);
+            let reason = match &ended {
+                Ended::Lost(reason) => Some(Arc::clone(reason)),
+                Ended::Failed(status) => Some(format!("it answered {status}").into()),
+                Ended::Late => Some("no answer in time".into()),
+                Ended::NotSent | Ended::NotRun(_) => None,
+            };
+            if let Some(reason) = reason {
+                let instance = running.connection.instance.clone();
+                self.may_have_run = Some(MayHaveRun { instance, reason });
             }
-            if attempt + 1 == MAX_ATTEMPTS || !ended.may_retry(self.idempotent) {
+            if attempt + 1 == MAX_ATTEMPTS || !self.may_retry(&ended) {
                 return Err(self.error(ended, &running.connection.instance));
             }
         }
         Err(self.too_late())
     }
 
-    fn may_have_run(&mut self, running: &Running<'_>) {
-        self.may_have_run = Some(running.connection.instance.clone());
+    fn may_retry(&mut self, ended: &Ended) -> bool {
+        match ended.retry(self.idempotent) {
+            Retry::No => false,
+            Retry::Free => true,
+            Retry::Counted => {
+                self.retries += 1;
+                self.retries <= self.shared.max_retries && self.shared.budget.take_retry()
+            }
+        }
     }
 
-    /// Sends the call on the best connection; `None` if that connection has just gone.
-    async fn start(&self, avoid: Option<ConnId>) -> Result<Option<Running<'a>>, Error> {
-        let (conn, connection) = self.connection(avoid).await?;
-        let started = connection.start(self.method, self.payload, clock::now(), self.deadline);
-        let give_back = || {
-            let _ = self.shared.pool().finish(conn, Outcome::Neither);
-        };
-        match started {
-            Ok(Some((id, attempt))) => {
+    /// Sends the call on the best connection that has room; `None` if that connection has just gone.
+    async fn start(&self, mut avoid: Option<ConnId>) -> Result<Option<Running<'a>>, Error> {
+        let mut full = None;
+        loop {
+            let (conn, connection) = self.connection(avoid).await?;
+            let started = connection.start(self.method, self.payload, clock::now(), self.deadline);
+            if let Ok(Started::Sent(id, attempt)) = started {
                 connection.counters.sent.fetch_add(1, Ordering::Relaxed);
                 let shared = self.shared;
-                Ok(Some(Running { shared, conn, connection, id, attempt, outcome: Outcome::Neither }))
+                return Ok(Some(Running {
+                    shared,
+                    conn,
+                    connection,
+                    id,
+                    attempt,
+                    outcome: Outcome::Neither,
+                }));
             }
-            Ok(None) => {
-                give_back();
-                Ok(None)
+            let _ = self.shared.pool().finish(conn, Outcome::Neither);
+            let room = match started {
+                Ok(Started::Full(room)) => room,
+                Ok(_) => return Ok(None),
+                Err(error) => {
+                    return Err(Error::Argument { method: self.method.into(), reason: error.to_string() });
+                }
+            };
+            // Another connection may have room; this one is waited for only if there is no other.
+            if full == Some(conn) {
+                tokio::select! {
+                    _ = room => {}
+                    () = sleep_until(self.deadline) => return Err(self.too_late()),
+                }
             }
-            Err(error) => {
-                give_back();
-                Err(Error::Argument { method: self.method.into(), reason: error.to_string() })
-            }
+            (full, avoid) = (Some(conn), Some(conn));
         }
     }
 
@@ -187,8 +228,8 @@ impl<'a> Attempts<'a> {
     /// Why no connection took the call.
     fn nobody(&self) -> Error {
         let (service, method) = (self.shared.service.clone(), self.method.to_owned());
-        if let Some(instance) = self.may_have_run.clone() {
-            return Error::ConnectionLost { service, method, instance };
+        if let Some(MayHaveRun { instance, reason }) = self.may_have_run.clone() {
+            return Error::ConnectionLost { service, method, instance, reason: reason.to_string() };
         }
         let pool = self.shared.pool();
         if !pool.has_targets() {
@@ -212,9 +253,13 @@ impl<'a> Attempts<'a> {
             Ended::NotRun(status) => {
                 Error::Status { service, method, status, not_run: self.may_have_run.is_none() }
             }
-            Ended::NotSent | Ended::Lost => match self.may_have_run.clone() {
-                Some(instance) => Error::ConnectionLost { service, method, instance },
-                None => Error::Unreachable { service, reason: format!("connection to {instance} lost") },
+            Ended::NotSent | Ended::Lost(_) => match self.may_have_run.clone() {
+                Some(MayHaveRun { instance, reason }) => {
+                    Error::ConnectionLost { service, method, instance, reason: reason.to_string() }
+                }
+                None => {
+                    Error::Unreachable { service, reason: format!("connection to {} lost", shown(instance)) }
+                }
             },
         }
     }
@@ -235,7 +280,7 @@ impl Running<'_> {
         self.outcome = match reply {
             Ok(_) | Err(Ended::Failed(_) | Ended::NotRun(_)) => Outcome::Answered,
             Err(Ended::Late) => Outcome::Missed,
-            Err(Ended::NotSent | Ended::Lost) => Outcome::Neither,
+            Err(Ended::NotSent | Ended::Lost(_)) => Outcome::Neither,
         };
         if reply.is_ok() {
             self.connection.counters.ok.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@ use crate::{
     connection::Options,
     manager::{Shared, Source, manage},
     pool::{Input, Pool, PoolConfig},
+    retry::Budget,
     targets,
 };
 use registry::Registry;
@@ -111,6 +112,9 @@ pub struct ClientBuilder {
     patience: Duration,
     connect_timeout: Duration,
     connections: Option<usize>,
+    max_retries: u32,
+    retry_burst: u32,
+    retry_percent: u32,
     pool: PoolConfig,
 }
 
@@ -123,11 +127,15 @@ impl ClientBuilder {
                 format: Format::JSON,
                 max_frame: rpc_wire::DEFAULT_MAX_FRAME,
                 keepalive: Duration::from_secs(3),
+                max_queued: 16 << 20,
             },
             deadline: Duration::from_secs(10),
             patience: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(2),
             connections: None,
+            max_retries: 2,
+            retry_burst: 1_000,
+            retry_percent: 20,
             pool: PoolConfig {
                 max_in_flight: 1024,
                 backoff_min: Duration::from_millis(50),
@@ -192,6 +200,33 @@ impl ClientBuilder {
         self
     }
 
+    /// Retries of one call after attempts that may have run (lost connections, and the answer `UNAVAILABLE`; idempotent
+    /// calls only), or that an overloaded server refused. Default: 2; 0 for none.
+    ///
+    /// Low on purpose: a call that crashes its worker crashes one more with each retry. Attempts that certainly did not
+    /// run (not sent, or refused by a server that is leaving) do not count.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.max_retries = retries;
+        self
+    }
+
+    /// The retries that all calls together may make, of the kind that [`max_retries`](Self::max_retries) counts: a burst
+    /// of `burst` (default 1,000: a worker may die under as many calls), and after that `percent` for each hundred calls
+    /// (default 20). A call that may not be retried ends with the error of its last attempt.
+    ///
+    /// Without a bound a service under overload would get each call several times, just when it can do the least.
+    pub fn retry_budget(mut self, burst: u32, percent: u32) -> Self {
+        (self.retry_burst, self.retry_percent) = (burst, percent);
+        self
+    }
+
+    /// Bytes of requests that may wait on one connection for a server that does not read them: 16 MiB unless set. Further
+    /// calls wait for room, up to their deadlines; one request alone may be longer.
+    pub fn max_queued(mut self, bytes: usize) -> Self {
+        self.options.max_queued = bytes;
+        self
+    }
+
     /// The seed of balancing and jitter, for repeatable runs. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.pool.seed = seed;
@@ -212,8 +247,9 @@ impl ClientBuilder {
                 (Source::Registry { subscription, max_connections }, targets)
             }
         };
-        let shared = Shared::new(self.service, self.options, self.connect_timeout, Pool::new(self.pool));
-        let shared = Arc::new(shared);
+        let budget = Budget::new(self.retry_burst, self.retry_percent);
+        let (timeout, retries, pool) = (self.connect_timeout, self.max_retries, Pool::new(self.pool));
+        let shared = Arc::new(Shared::new(self.service, self.options, timeout, retries, budget, pool));
         shared.feed(Input::Targets(targets));
         let manager = tokio::spawn(manage(shared.clone(), source)).abort_handle();
         let (deadline, patience) = (self.deadline, self.patience);

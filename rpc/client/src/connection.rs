@@ -33,6 +33,7 @@ pub(crate) struct Connection {
     pub(crate) counters: Arc<InstanceCounters>,
     /// The largest frame body that the server takes.
     pub(crate) server_max: usize,
+    max_queued: usize,
     state: Mutex<State>,
     /// There is something for the task to do.
     wake: Notify,
@@ -47,6 +48,10 @@ struct State {
     pending: HashMap<CallId, Pending, BuildHasherDefault<IdHasher>>,
     /// No pending call has an earlier deadline.
     earliest: Option<Instant>,
+    /// The answer to the last ping. Only one is ever kept, so pings that come faster than pongs leave cost no memory.
+    pong: Option<u64>,
+    /// Callers that wait until the queue is written, to be woken by being dropped.
+    waiting: Vec<oneshot::Sender<()>>,
     /// Takes no more calls; ends when none is pending.
     leaving: bool,
 }
@@ -56,6 +61,17 @@ struct State {
 struct Pending {
     complete: oneshot::Sender<Attempt>,
     deadline: Instant,
+}
+
+/// The outcome of [`Connection::start`].
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// The call is on its way; its end comes through the receiver, by the deadline.
+    Sent(CallId, oneshot::Receiver<Attempt>),
+    /// The server does not read fast enough; the receiver completes when there may be room, or the connection has ended.
+    Full(oneshot::Receiver<()>),
+    /// The connection takes no more calls.
+    Leaving,
 }
 
 /// Our own ids need no defence against whoever chose them: each differs from the others in its low bits.
@@ -88,7 +104,7 @@ pub(crate) enum News {
     Alive,
 }
 
-/// Why a connection ended, for the log.
+/// Why a connection ended: for the log, and for callers that lost an answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
     #[error("{0}")]
@@ -97,6 +113,8 @@ pub(crate) enum End {
     Protocol(#[from] DecodeError),
     #[error("the server does not answer")]
     Silent,
+    #[error("the server does not read")]
+    Unread,
 }
 
 /// How a connection is to be run.
@@ -108,25 +126,37 @@ pub(crate) struct Options {
     /// After so long without a word the server is asked whether it is alive, and given up after the same again;
     /// each up to [`TICKS`]th later.
     pub(crate) keepalive: Duration,
+    /// Bytes that may wait for a server that does not read; one request alone may be longer.
+    pub(crate) max_queued: usize,
 }
 
 impl Connection {
-    pub(crate) fn new(instance: String, counters: Arc<InstanceCounters>, server_max: usize) -> Self {
-        Self { instance, counters, server_max, state: Mutex::default(), wake: Notify::new() }
+    pub(crate) fn new(
+        instance: String,
+        counters: Arc<InstanceCounters>,
+        server_max: usize,
+        max_queued: usize,
+    ) -> Self {
+        Self { instance, counters, server_max, max_queued, state: Mutex::default(), wake: Notify::new() }
     }
 
-    /// Sends a call; the attempt comes through the receiver, by the deadline. `Ok(None)`: the connection takes no more calls.
+    /// Sends a call, if there is room for it.
     pub(crate) fn start(
         &self,
         method: &str,
         payload: &[u8],
         now: Instant,
         deadline: Instant,
-    ) -> Result<Option<(CallId, oneshot::Receiver<Attempt>)>, EncodeError> {
+    ) -> Result<Started, EncodeError> {
         let (complete, attempt) = oneshot::channel();
         let mut state = self.lock();
         if state.leaving {
-            return Ok(None);
+            return Ok(Started::Leaving);
+        }
+        if !state.out.is_empty() && state.out.len().saturating_add(payload.len()) > self.max_queued {
+            let (waiting, room) = oneshot::channel();
+            state.waiting.push(waiting);
+            return Ok(Started::Full(room));
         }
         let id = CallId(state.last.0 + 1);
         let time_left = Some(deadline.saturating_duration_since(now));
@@ -137,7 +167,7 @@ impl Connection {
         state.earliest = Some(state.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
         drop(state);
         self.wake.notify_one();
-        Ok(Some((id, attempt)))
+        Ok(Started::Sent(id, attempt))
     }
 
     /// Tells the server that nobody waits for the call any more; nothing if it has ended.
@@ -159,14 +189,16 @@ impl Connection {
         self.wake.notify_one();
     }
 
-    /// Completes every call that is pending, once the connection has ended.
-    pub(crate) fn complete_all(&self) {
+    /// Completes every call that is pending, once the connection has ended for this reason.
+    pub(crate) fn complete_all(&self, reason: &Arc<str>) {
         let mut state = self.lock();
         state.leaving = true;
+        state.waiting.clear();
         let written = state.written;
         for (id, call) in mem::take(&mut state.pending) {
+            let ended = if id > written { Ended::NotSent } else { Ended::Lost(Arc::clone(reason)) };
             // A caller that has gone needs no answer.
-            let _ = call.complete.send(Err(if id > written { Ended::NotSent } else { Ended::Lost }));
+            let _ = call.complete.send(Err(ended));
         }
     }
 
@@ -183,7 +215,7 @@ impl Connection {
         let mut ticks = interval(options.keepalive / TICKS);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.reset();
-        let mut silent_ticks = 0;
+        let (mut silent_ticks, mut unread_ticks) = (0, 0);
         let mut due = pin!(sleep_until(clock::now()));
         let mut armed = None;
         self.handle_input(&mut input, options.max_frame, &news)?;
@@ -206,7 +238,10 @@ impl Connection {
                     silent_ticks = 0;
                     self.handle_input(&mut input, options.max_frame, &news)?;
                 }
-                written = writer.write(&out[at..]), if at < out.len() => at += written?,
+                written = writer.write(&out[at..]), if at < out.len() => {
+                    at += written?;
+                    unread_ticks = 0;
+                }
                 () = self.wake.notified() => {}
                 () = &mut due, if armed.is_some() => {
                     armed = None;
@@ -218,7 +253,11 @@ impl Connection {
                         GIVE_UP => return Err(End::Silent),
                         _ => {}
                     }
+                    if unread_ticks == GIVE_UP {
+                        return Err(End::Unread);
+                    }
                     silent_ticks += 1;
+                    unread_ticks = if at < out.len() { unread_ticks + 1 } else { 0 };
                 }
             }
         }
@@ -245,7 +284,8 @@ impl Connection {
                 news(News::GoingAway);
                 self.handle_go_away(&go_away);
             }
-            Frame::Ping(number) => self.push(&mut self.lock(), &Frame::Pong(number)),
+            // The task that runs this writes it: nobody need be woken.
+            Frame::Ping(number) => self.lock().pong = Some(number),
             Frame::Pong(_) => news(News::Alive),
             // What a later version may send is of no interest to this one.
             _ => {}
@@ -291,6 +331,11 @@ impl Connection {
             out.shrink_to(KEPT_CAPACITY);
             state.written = state.last;
             mem::swap(&mut state.out, out);
+            state.waiting.clear();
+            if let Some(number) = state.pong.take() {
+                // Control frames are shorter than any limit that a server may name.
+                let _ = Frame::Pong(number).encode(out, self.server_max);
+            }
         }
         (state.earliest, state.leaving && state.pending.is_empty() && out.is_empty())
     }
@@ -322,3 +367,53 @@ const KEPT_CAPACITY: usize = 64 << 10;
 
 /// The length prefix of a frame.
 const PREFIX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Counters;
+    use std::time::Duration;
+
+    const MAX_QUEUED: usize = 1_000;
+
+    fn connection() -> Connection {
+        Connection::new("a".into(), Counters::default().instance("a", "a:1"), 1 << 20, MAX_QUEUED)
+    }
+
+    fn start(connection: &Connection, payload: usize) -> Started {
+        let now = clock::now();
+        connection.start("m", &vec![0; payload], now, now + Duration::from_secs(9)).unwrap()
+    }
+
+    #[test]
+    fn pings_that_come_faster_than_pongs_leave_get_one_pong() {
+        let connection = connection();
+        let mut input = Vec::new();
+        (1..=10_000).for_each(|number| Frame::Ping(number).encode(&mut input, 1 << 20).unwrap());
+        connection.handle_input(&mut BytesMut::from(&*input), 1 << 20, &|_| ()).unwrap();
+        let (mut out, mut at) = (Vec::new(), 0);
+        connection.look(&mut out, &mut at);
+        let mut pong = Vec::new();
+        Frame::Pong(10_000).encode(&mut pong, 1 << 20).unwrap();
+        assert_eq!(out, pong);
+        connection.look(&mut out, &mut pong.len());
+        assert!(out.is_empty(), "told once");
+    }
+
+    #[tokio::test]
+    async fn requests_that_the_server_does_not_read_queue_up_to_a_limit() {
+        let connection = connection();
+        assert!(matches!(start(&connection, 10 * MAX_QUEUED), Started::Sent(..)), "one alone may be longer");
+        let Started::Full(room) = start(&connection, 1) else { panic!("no limit") };
+        let Started::Full(lost) = start(&connection, 1) else { panic!("no limit") };
+        let (mut out, mut at) = (Vec::new(), 0);
+        connection.look(&mut out, &mut at);
+        assert!(room.await.is_err() && lost.await.is_err(), "woken by being dropped");
+        let sent = (0..100).take_while(|_| matches!(start(&connection, 100), Started::Sent(..))).count();
+        assert!((5..10).contains(&sent), "{sent}");
+        let Started::Full(room) = start(&connection, 900) else { panic!("no limit") };
+        connection.complete_all(&"the end".into());
+        assert!(room.await.is_err(), "the end of the connection wakes, too");
+        assert!(matches!(start(&connection, 1), Started::Leaving));
+    }
+}

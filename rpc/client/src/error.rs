@@ -1,5 +1,6 @@
 //! Why a call gave no result, and what the caller can conclude from it.
 
+use crate::text::shown;
 use rpc_wire::{Code, PayloadError, Status};
 
 /// A call that gave no result.
@@ -42,9 +43,12 @@ pub enum Error {
         /// Whether it says that nothing of the call ran.
         not_run: bool,
     },
-    /// The connection broke after the call was sent and before the answer; a call that is declared
-    /// idempotent is tried again instead.
-    #[error("{service}.{method}: connection to {instance} lost before the answer; the call may have run")]
+    /// The connection broke after the call was sent and before the answer. A call that is declared idempotent is tried
+    /// again first, [`ClientBuilder::max_retries`](crate::ClientBuilder::max_retries) times.
+    #[error(
+        "{service}.{method}: connection to {} lost before the answer: {reason}; the call may have run",
+        shown(instance)
+    )]
     ConnectionLost {
         /// The service.
         service: String,
@@ -52,6 +56,8 @@ pub enum Error {
         method: String,
         /// Who was called.
         instance: String,
+        /// How the connection ended.
+        reason: String,
     },
     /// The argument cannot be written: it does not fit the payload format or a limit.
     #[error("{method}: the argument cannot be sent: {reason}")]

@@ -16,6 +16,7 @@ mod pool;
 mod retry;
 mod stats;
 mod targets;
+mod text;
 
 pub use call::Call;
 pub use client::{Client, ClientBuilder};

@@ -5,6 +5,7 @@ use crate::{
     connection::{Connection, News, Options},
     hello,
     pool::{ConnId, Input, Output, Pool},
+    retry::Budget,
     stats::Counters,
     targets::{self, Targets},
 };
@@ -26,6 +27,10 @@ pub(crate) struct Shared {
     pub(crate) service: String,
     pub(crate) options: Options,
     pub(crate) connect_timeout: Duration,
+    /// Counted retries of one call.
+    pub(crate) max_retries: u32,
+    /// Counted retries of all calls.
+    pub(crate) budget: Budget,
     pub(crate) counters: Counters,
     pool: Mutex<Pool<Arc<Connection>>>,
     /// When the pool's time began.
@@ -43,12 +48,16 @@ impl Shared {
         service: String,
         options: Options,
         connect_timeout: Duration,
+        max_retries: u32,
+        budget: Budget,
         pool: Pool<Arc<Connection>>,
     ) -> Self {
         Self {
             service,
             options,
             connect_timeout,
+            max_retries,
+            budget,
             counters: Counters::default(),
             pool: Mutex::new(pool),
             epoch: clock::now(),
@@ -154,17 +163,23 @@ async fn connect_and_run(shared: Arc<Shared>, conn: ConnId, addr: String) {
         Err(_) => return failed(&shared, conn, format!("{addr}: no hello in time")),
     };
     let counters = shared.counters.instance(&greeted.instance, &addr);
-    let handle = Arc::new(Connection::new(greeted.instance.clone(), counters, greeted.server_max));
+    let max_queued = shared.options.max_queued;
+    let handle = Connection::new(greeted.instance.clone(), counters, greeted.server_max, max_queued);
+    let handle = Arc::new(handle);
     shared.feed(Input::Connected { conn, instance: greeted.instance, handle: handle.clone() });
     let news = |news| match news {
         News::GoingAway => shared.feed(Input::GoingAway { conn }),
         News::Alive => shared.pool().heard(conn),
     };
-    let ending = Ending { shared: &shared, conn, connection: &handle };
-    if let Err(error) = handle.run(greeted.stream, greeted.input, &shared.options, news).await {
-        tracing::debug!(addr, instance = handle.instance, %error, "connection lost");
-    }
-    drop(ending);
+    let reason = Arc::from("its runtime has ended");
+    let mut ending = Ending { shared: &shared, conn, connection: &handle, reason };
+    ending.reason = match handle.run(greeted.stream, greeted.input, &shared.options, news).await {
+        Ok(()) => "it is closed".into(),
+        Err(error) => {
+            tracing::debug!(addr, instance = ?handle.instance, ?error, "connection lost");
+            error.to_string().into()
+        }
+    };
 }
 
 /// Tells of the end of a connection, also if that is the end of its runtime: its callers may be on another one.
@@ -172,13 +187,14 @@ struct Ending<'a> {
     shared: &'a Shared,
     conn: ConnId,
     connection: &'a Connection,
+    reason: Arc<str>,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         // In this order: whoever tries again is not sent here again.
-        self.shared.feed(Input::Lost { conn: self.conn });
-        self.connection.complete_all();
+        self.shared.feed(Input::Lost { conn: self.conn, reason: Arc::clone(&self.reason) });
+        self.connection.complete_all(&self.reason);
     }
 }
 

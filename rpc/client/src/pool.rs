@@ -1,9 +1,13 @@
 //! Which connections there are, should be, and which one takes the next call. No I/O: inputs and the time go
 //! in, outputs come out; `H` is whatever the shell holds a connection by.
 
-use crate::targets::{Target, Targets};
+use crate::{
+    targets::{Target, Targets},
+    text::shown,
+};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -24,7 +28,7 @@ pub(crate) enum Input<H> {
     /// There was no connection, or no hello.
     Failed { conn: ConnId, reason: String },
     /// A connection ended.
-    Lost { conn: ConnId },
+    Lost { conn: ConnId, reason: Arc<str> },
     /// The server takes no more calls on it.
     GoingAway { conn: ConnId },
     /// It is time: see [`Pool::poll_deadline`].
@@ -69,6 +73,8 @@ pub(crate) struct Pool<H> {
     config: PoolConfig,
     rng: fastrand::Rng,
     endpoints: BTreeMap<String, Endpoint>,
+    /// The registry cannot be asked whether the processes at the endpoints are still the same.
+    stale: bool,
     links: BTreeMap<ConnId, Link<H>>,
     /// The links that take calls.
     ready: Vec<ConnId>,
@@ -81,7 +87,7 @@ pub(crate) struct Pool<H> {
 #[derive(Debug)]
 struct Endpoint {
     target: Target,
-    /// Rounds of attempts that came to nothing since the last sign of a good connection.
+    /// Attempts in a row that failed, or gave a connection that ended young.
     failures: u32,
     /// Not to be connected to before.
     retry_at: Duration,
@@ -96,8 +102,6 @@ struct Link<H> {
     in_flight: usize,
     /// Calls without an answer in time since the last answer.
     misses: u32,
-    /// A call has been answered.
-    answered: bool,
 }
 
 #[derive(Debug)]
@@ -118,6 +122,7 @@ impl<H: Clone> Pool<H> {
             rng: fastrand::Rng::with_seed(config.seed),
             config,
             endpoints: BTreeMap::new(),
+            stale: false,
             links: BTreeMap::new(),
             ready: Vec::new(),
             next: 0,
@@ -136,11 +141,11 @@ impl<H: Clone> Pool<H> {
                     self.fail(now, &link.addr, reason);
                 }
             }
-            Input::Lost { conn } => {
-                self.handle_departure(now, conn);
+            Input::Lost { conn, reason } => {
+                self.handle_departure(now, conn, &reason);
                 self.links.remove(&conn);
             }
-            Input::GoingAway { conn } => self.handle_departure(now, conn),
+            Input::GoingAway { conn } => self.handle_departure(now, conn, "it is going away"),
             Input::Timeout => {}
         }
         self.connect_where_wanted(now);
@@ -189,15 +194,7 @@ impl<H: Clone> Pool<H> {
         let Some(link) = self.links.get_mut(&conn) else { return false };
         link.in_flight -= 1;
         match outcome {
-            Outcome::Answered => {
-                link.misses = 0;
-                if !std::mem::replace(&mut link.answered, true)
-                    && matches!(link.phase, Phase::Ready { .. })
-                    && let Some(endpoint) = self.endpoints.get_mut(&link.addr)
-                {
-                    endpoint.failures = 0;
-                }
-            }
+            Outcome::Answered => link.misses = 0,
             Outcome::Missed => link.misses += 1,
             Outcome::Neither => {}
         }
@@ -221,14 +218,15 @@ impl<H: Clone> Pool<H> {
         self.failure.as_deref()
     }
 
-    fn handle_targets(&mut self, now: Duration, targets: Targets) {
+    fn handle_targets(&mut self, now: Duration, Targets { by_addr: targets, stale }: Targets) {
+        self.stale = stale;
         let mut reached = BTreeSet::new();
         let mut unwanted = |link: &Link<H>| match (&link.phase, targets.get(&link.addr)) {
             (Phase::Leaving, _) => false,
             (_, None) => true,
             (Phase::Ready { instance, .. }, Some(target)) => {
                 let twice = !reached.insert((link.addr.clone(), instance.clone()));
-                !target.expects(instance) || twice && target.is_known()
+                !stale && !target.expects(instance) || twice && target.is_known()
             }
             (Phase::Connecting, Some(_)) => false,
         };
@@ -254,8 +252,8 @@ impl<H: Clone> Pool<H> {
         let Some(endpoint) = self.endpoints.get_mut(&addr) else {
             return self.give_back(conn, handle);
         };
-        if !endpoint.target.expects(&instance) {
-            let reason = format!("{addr} is another process ({instance}) than the registry says");
+        if !self.stale && !endpoint.target.expects(&instance) {
+            let reason = format!("{addr} is another process ({}) than the registry says", shown(&instance));
             self.give_back(conn, handle);
             return self.fail(now, &addr, reason);
         }
@@ -273,19 +271,19 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// The server takes no more calls on a link, or is gone.
-    fn handle_departure(&mut self, now: Duration, conn: ConnId) {
+    /// Stops using a link whose server takes no more calls, or is gone. The next attempt there waits, however the link
+    /// ended and whatever it answered before: a server that answers and then breaks off must not be called in a loop.
+    fn handle_departure(&mut self, now: Duration, conn: ConnId, reason: &str) {
         self.ready.retain(|ready| *ready != conn);
         let Some(link) = self.links.get_mut(&conn) else { return };
         let Phase::Ready { since, .. } = std::mem::replace(&mut link.phase, Phase::Leaving) else { return };
         let addr = link.addr.clone();
-        if !link.answered && now < since + PROBATION {
-            let reason = format!("{addr} ended the connection before it answered a call");
-            self.fail(now, &addr, reason);
-        } else if let Some(endpoint) = self.endpoints.get_mut(&addr) {
-            // It was good, so a new one is tried soon; not at once, that one may be lost as quickly.
-            *endpoint = Endpoint::new(endpoint.target.clone(), now + AFTER_LOSS);
+        if now >= since + PROBATION
+            && let Some(endpoint) = self.endpoints.get_mut(&addr)
+        {
+            *endpoint = Endpoint::new(endpoint.target.clone(), now);
         }
+        self.fail(now, &addr, format!("{addr} ended the connection: {reason}"));
     }
 
     /// Takes no more calls on a link; its handle, if it has not been left before.
@@ -329,13 +327,7 @@ impl<H: Clone> Pool<H> {
         for addr in wanted {
             let conn = ConnId(self.next);
             self.next += 1;
-            let link = Link {
-                addr: addr.clone(),
-                phase: Phase::Connecting,
-                in_flight: 0,
-                misses: 0,
-                answered: false,
-            };
+            let link = Link { addr: addr.clone(), phase: Phase::Connecting, in_flight: 0, misses: 0 };
             self.links.insert(conn, link);
             self.outputs.push_back(Output::Connect { conn, addr });
         }
@@ -386,10 +378,7 @@ fn spread(target: &Target) -> usize {
     SPREAD_PER_CONNECTION * target.connections
 }
 
-/// The pause after the end of a connection that had been good.
-const AFTER_LOSS: Duration = Duration::from_millis(10);
-
-/// A connection that ends before it has answered a call or lasted for this long was none.
+/// Age of a connection from which on its end counts as the first failure there, not as one more in a row.
 const PROBATION: Duration = Duration::from_secs(1);
 
 /// Attempts that may follow each other at once, for each connection that is wanted.

@@ -4,10 +4,16 @@ use registry::Members;
 use rpc_wire::INSTANCE_FIELD;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is wanted, by address.
-pub(crate) type Targets = BTreeMap<String, Target>;
+/// Addresses to connect to.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Targets {
+    pub(crate) by_addr: BTreeMap<String, Target>,
+    /// The registry cannot be asked, so processes may have been replaced since: any process of the service is
+    /// welcome at these addresses.
+    pub(crate) stale: bool,
+}
 
-/// What is wanted of one address.
+/// Connections and processes wanted at one address.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Target {
     /// How many connections: one for each worker behind it, so never more than there are `instances`.
@@ -29,7 +35,7 @@ impl Target {
 
 /// Groups nodes by address; a preforked service has several for one.
 pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
-    let mut targets = Targets::new();
+    let mut targets = BTreeMap::<String, Target>::new();
     let mut anonymous = BTreeSet::new();
     for instance in members.instances.values() {
         let addr = instance.addr();
@@ -51,13 +57,14 @@ pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
         let workers = if target.is_known() { target.instances.len() } else { target.connections };
         target.connections = workers.min(max_connections);
     }
-    targets
+    Targets { by_addr: targets, stale: members.stale }
 }
 
 /// Addresses that the user gave.
 pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
     let target = Target { connections, instances: BTreeSet::new() };
-    addrs.iter().map(|addr| (addr.clone(), target.clone())).collect()
+    let by_addr = addrs.iter().map(|addr| (addr.clone(), target.clone())).collect();
+    Targets { by_addr, stale: false }
 }
 
 #[cfg(test)]
@@ -77,7 +84,7 @@ mod tests {
 
     #[test]
     fn workers_behind_one_address_are_one_target() {
-        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8);
+        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8).by_addr;
         assert_eq!(targets.keys().collect::<Vec<_>>(), ["a:1", "a:2"]);
         assert_eq!(targets["a:1"].connections, 2);
         assert_eq!(targets["a:1"].instances, BTreeSet::from(["x".into(), "y".into()]));
@@ -85,25 +92,26 @@ mod tests {
 
     #[test]
     fn losing_one_worker_of_several_removes_no_address() {
-        let after = targets(&members([worker(1, "y")]), 8);
+        let after = targets(&members([worker(1, "y")]), 8).by_addr;
         assert_eq!(after["a:1"].connections, 1);
     }
 
     #[test]
     fn connections_are_bounded() {
         let many = (0..100).map(|n| worker(1, &n.to_string()));
-        assert_eq!(targets(&members(many), 8)["a:1"].connections, 8);
+        assert_eq!(targets(&members(many), 8).by_addr["a:1"].connections, 8);
     }
 
     #[test]
     fn a_worker_with_two_nodes_is_wanted_once() {
-        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8);
+        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8).by_addr;
         assert_eq!(targets["a:1"].connections, 1);
     }
 
     #[test]
     fn a_node_without_identity_makes_everybody_welcome_at_its_address() {
-        let targets = targets(&members([worker(1, "x"), Instance::new("a", 1), worker(2, "z")]), 8);
+        let members = members([worker(1, "x"), Instance::new("a", 1), worker(2, "z")]);
+        let targets = targets(&members, 8).by_addr;
         assert!(targets["a:1"].instances.is_empty());
         assert_eq!(targets["a:2"].instances.len(), 1);
     }

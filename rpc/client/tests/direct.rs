@@ -192,6 +192,59 @@ async fn a_server_that_breaks_the_protocol_is_given_up() {
     let client = client([mad]).connect().await.unwrap();
     let error = who(&client).await.unwrap_err();
     assert!(matches!(error, Error::ConnectionLost { .. }), "{error}");
+    assert!(error.to_string().contains("the server broke the protocol"), "{error}");
+}
+
+/// The runs of one idempotent call of `who`, which fails.
+async fn runs(builder: rpc_client::ClientBuilder) -> u64 {
+    let client = builder.connect().await.unwrap();
+    let error = client.call::<_, String>("who", &()).idempotent().await.unwrap_err();
+    assert!(error.may_have_been_applied() && error.code() == Code::UNAVAILABLE, "{error}");
+    client.stats().by_instance.values().map(|instance| instance.sent).sum()
+}
+
+#[tokio::test]
+async fn a_call_that_kills_its_workers_kills_three_at_most_unless_told_otherwise() {
+    let mut fragile = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        fragile.push(misbehaving(name, Misbehaviour::CloseAfterRequest).await);
+    }
+    let fragile = || client(fragile.iter().copied());
+    assert_eq!(runs(fragile()).await, 3);
+    assert_eq!(runs(fragile().max_retries(0)).await, 1);
+    assert_eq!(runs(fragile().max_retries(4)).await, 5);
+    assert_eq!(
+        runs(fragile().retry_budget(1, 0)).await,
+        2,
+        "the budget of the client ends before that of the call"
+    );
+}
+
+#[tokio::test]
+async fn a_call_whose_handlers_are_unavailable_runs_three_times_at_most() {
+    let busy = TestServer::start("busy").await;
+    let client = client([busy.addr]).connect().await.unwrap();
+    let error = client.call::<_, ()>("unavailable", &()).idempotent().await.unwrap_err();
+    assert_eq!((error.code(), client.stats().retried), (Code::UNAVAILABLE, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_never_reads_is_given_up_though_it_pings() {
+    let deaf = misbehaving("deaf", Misbehaviour::PingWithoutReading).await;
+    let client = client([deaf]).keepalive(Duration::from_millis(20)).connect().await.unwrap();
+    // More than the sockets hold, and more than one queue: the second call waits for room.
+    let long = "x".repeat(3 << 20);
+    let calls: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, long) = (client.clone(), long.clone());
+            tokio::spawn(async move { client.call::<_, String>("echo", &long).await })
+        })
+        .collect();
+    let mut reasons = Vec::new();
+    for call in calls {
+        reasons.push(call.await.unwrap().unwrap_err().to_string());
+    }
+    assert!(reasons.iter().any(|reason| reason.contains("the server does not read")), "{reasons:?}");
 }
 
 #[tokio::test]

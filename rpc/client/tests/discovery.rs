@@ -83,3 +83,19 @@ async fn another_process_on_the_port_of_a_registered_one_gets_no_call() {
     let error = who(&client).await.unwrap_err();
     assert!(error.to_string().contains("another process (stranger)"), "{error}");
 }
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_from_the_registry_calls_the_successors_at_known_addresses() {
+    let holder = Registry::embedded().await.unwrap();
+    let server = TestServer::start("before").await;
+    let addr = server.addr;
+    let _registration = announce(&holder, &server, Some("before")).await;
+    let registry = Registry::builder().embedded(holder.server().unwrap()).connect().await.unwrap();
+    let client = Client::builder(registry, "test").connect().await.unwrap();
+    assert_eq!(who(&client).await.unwrap(), "before");
+    // With its last handle the registry's server stops; nobody will tell the client of the restart.
+    drop(holder);
+    server.stop().await;
+    let _successor = TestServer::start_at("after", addr).await;
+    assert_eq!(who(&client).await.unwrap(), "after");
+}

@@ -90,6 +90,7 @@ fn service(name: &'static str, tell: mpsc::UnboundedSender<&'static str>) -> Ser
             Ok::<_, Status>(name)
         })
         .method("missing", |(): (), _: Context| async { Err::<(), _>(Status::not_found("no such thing")) })
+        .method("unavailable", |(): (), _: Context| async { Err::<(), _>(Status::unavailable("not now")) })
         .method("hang", hang)
         .build()
 }
@@ -105,6 +106,7 @@ pub enum Misbehaviour {
     GoAwayWithoutRunning,
     NeverAnswer,
     NeverReadAgain,
+    PingWithoutReading,
     Babble,
 }
 
@@ -125,11 +127,13 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
     let mut out = Vec::new();
     next_frame(&mut stream, &mut input).await?;
     let hello =
-        Hello { version: 1, format: Format::JSON, max_frame: 1 << 20, service: "test", instance: name };
+        Hello { version: 1, format: Format::JSON, max_frame: 4 << 20, service: "test", instance: name };
     Frame::Hello(hello).encode(&mut out, 1 << 20).unwrap();
     stream.write_all(&out).await.ok()?;
     out.clear();
-    next_frame(&mut stream, &mut input).await?;
+    if !matches!(how, Misbehaviour::PingWithoutReading) {
+        next_frame(&mut stream, &mut input).await?;
+    }
     match how {
         Misbehaviour::CloseAfterRequest => return None,
         Misbehaviour::GoAwayWithoutRunning => {
@@ -139,6 +143,14 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
         Misbehaviour::Babble => out.extend_from_slice(&[0xff; 32]),
         Misbehaviour::NeverAnswer => {}
         Misbehaviour::NeverReadAgain => std::future::pending().await,
+        Misbehaviour::PingWithoutReading => {
+            Frame::Ping(7).encode(&mut out, 1 << 20).unwrap();
+            let out = out.repeat(1_000);
+            loop {
+                stream.write_all(&out).await.ok()?;
+                tokio::task::yield_now().await;
+            }
+        }
     }
     stream.write_all(&out).await.ok()?;
     while next_frame(&mut stream, &mut input).await.is_some() {}

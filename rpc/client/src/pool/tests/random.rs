@@ -1,0 +1,126 @@
+//! Any order of inputs.
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Targets(Vec<(u8, BTreeSet<u8>)>, bool),
+    Reach(usize, u8),
+    Fail(usize),
+    Lose(usize),
+    GoAway(usize),
+    Pick,
+    Finish(usize, bool),
+    Wait(u16),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let target = (0..3_u8, proptest::collection::btree_set(0..4_u8, 0..4));
+    prop_oneof![
+        (proptest::collection::vec(target, 0..3), any::<bool>())
+            .prop_map(|(list, stale)| Step::Targets(list, stale)),
+        (any::<usize>(), 0..4_u8).prop_map(|(at, instance)| Step::Reach(at, instance)),
+        any::<usize>().prop_map(Step::Fail),
+        any::<usize>().prop_map(Step::Lose),
+        any::<usize>().prop_map(Step::GoAway),
+        Just(Step::Pick),
+        (any::<usize>(), any::<bool>()).prop_map(|(at, missed)| Step::Finish(at, missed)),
+        (0..2000_u16).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// Whatever happens: calls only go where the registry says, counts add up, and once all is well every
+    /// worker has a connection again.
+    #[test]
+    fn calls_go_only_where_they_should(steps in proptest::collection::vec(any_step(), 1..80), seed: u64) {
+        let mut t = Driver::new();
+        let mut running: Vec<ConnId> = Vec::new();
+        for step in steps {
+            let known: Vec<ConnId> = t.pool.links.keys().copied().collect();
+            let any_known = |at: usize| (!known.is_empty()).then(|| known[at % known.len()]);
+            match step {
+                Step::Targets(list, stale) => {
+                    let list = list.into_iter().map(|(addr, instances)| {
+                        let connections = instances.len().max(1);
+                        let instances = instances.iter().map(u8::to_string).collect();
+                        (addr.to_string(), Target { connections, instances })
+                    });
+                    t.input(Input::Targets(Targets { by_addr: list.collect(), stale }));
+                }
+                Step::Reach(at, instance) if !t.connecting.is_empty() => {
+                    let at = at % t.connecting.len();
+                    t.connecting.swap(0, at);
+                    t.reach(&instance.to_string());
+                }
+                Step::Fail(at) if !t.connecting.is_empty() => {
+                    let at = at % t.connecting.len();
+                    t.connecting.swap(0, at);
+                    t.fail();
+                }
+                Step::Lose(at) => {
+                    let ours = any_known(at).filter(|conn| t.connecting.iter().all(|(id, _)| id != conn));
+                    if let Some(conn) = ours {
+                        t.lose(conn);
+                        running.retain(|id| *id != conn);
+                    }
+                }
+                Step::GoAway(at) => {
+                    let ours = any_known(at).filter(|conn| t.connecting.iter().all(|(id, _)| id != conn));
+                    if let Some(conn) = ours {
+                        t.input(Input::GoingAway { conn });
+                    }
+                }
+                Step::Pick => {
+                    if let Some(conn) = t.pick() {
+                        let link = &t.pool.links[&conn];
+                        let Phase::Ready { instance, .. } = &link.phase else { panic!("not ready") };
+                        let target = &t.pool.endpoints[&link.addr].target;
+                        prop_assert!(t.pool.stale || target.expects(instance));
+                        prop_assert!(link.in_flight <= t.pool.config.max_in_flight);
+                        running.push(conn);
+                    }
+                }
+                Step::Finish(at, missed) if !running.is_empty() => {
+                    let conn = running.swap_remove(at % running.len());
+                    let outcome = if missed { Outcome::Missed } else { Outcome::Answered };
+                    prop_assert_eq!(t.pool.finish(conn, outcome), missed);
+                }
+                Step::Wait(millis) => {
+                    t.now += Duration::from_millis(millis.into());
+                    t.input(Input::Timeout);
+                }
+                Step::Reach(..) | Step::Fail(_) | Step::Finish(..) => {}
+            }
+            for (conn, link) in &t.pool.links {
+                prop_assert_eq!(link.in_flight, running.iter().filter(|id| *id == conn).count());
+                prop_assert_eq!(t.pool.ready.contains(conn), matches!(link.phase, Phase::Ready { .. }));
+            }
+            for (addr, endpoint) in t.pool.endpoints.iter().filter(|(_, endpoint)| endpoint.target.is_known()) {
+                for worker in &endpoint.target.instances {
+                    prop_assert!(t.links_to(addr, worker) <= 1);
+                }
+            }
+        }
+        // Every worker is reached in the end, whoever accepts; and there is no hot loop on the way.
+        let workers = ["0", "1", "2", "3"];
+        t.targets(&[("0", &workers)]);
+        let (mut rng, start) = (fastrand::Rng::with_seed(seed), t.now);
+        let mut attempts = 0;
+        while workers.iter().any(|worker| t.links_to("0", worker) == 0) {
+            if t.connecting.is_empty() {
+                t.wait();
+            }
+            prop_assert!(!t.connecting.is_empty());
+            attempts += 1;
+            // The last one is unlikely to be the one that accepts.
+            let worker = if rng.u8(..32) == 0 { 3 } else { rng.usize(..3) };
+            t.reach(workers[worker]);
+        }
+        let rounds = 10 + (t.now - start).as_millis() / 500;
+        prop_assert!(attempts <= rounds * 17, "{attempts} attempts in {:?}", t.now - start);
+        prop_assert!(t.pool.poll_deadline().is_none());
+        prop_assert!(t.pick().is_some());
+    }
+}
