@@ -33,6 +33,8 @@ async fn an_error_says_what_happened() {
     let missing = client.call::<_, ()>("missing", &()).await.unwrap_err();
     assert_eq!((missing.code(), missing.may_have_been_applied()), (Code::NOT_FOUND, true));
     assert_eq!(missing.to_string(), "test.missing: NOT_FOUND: no such thing");
+    let upstream = client.call::<_, ()>("upstream_late", &()).await.unwrap_err();
+    assert_eq!(upstream.to_string(), "test.upstream_late: DEADLINE_EXCEEDED: the database is slow");
     let unknown = client.call::<_, ()>("nothing", &()).await.unwrap_err();
     assert_eq!(unknown.code(), Code::UNIMPLEMENTED);
     let wrong = client.call::<_, u32>("echo", "text").await.unwrap_err();
@@ -43,7 +45,7 @@ async fn an_error_says_what_happened() {
     let name = client.call::<_, ()>(&name, &()).await.unwrap_err();
     assert_eq!(name.code(), Code::INVALID_ARGUMENT);
     let stats = client.stats();
-    assert_eq!((stats.calls, stats.ok, stats.failed, stats.retried), (5, 0, 5, 0));
+    assert_eq!((stats.calls, stats.ok, stats.failed, stats.retried), (6, 0, 6, 0));
 }
 
 #[tokio::test]

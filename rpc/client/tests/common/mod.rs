@@ -91,6 +91,9 @@ fn service(name: &'static str, tell: mpsc::UnboundedSender<&'static str>) -> Ser
         })
         .method("missing", |(): (), _: Context| async { Err::<(), _>(Status::not_found("no such thing")) })
         .method("unavailable", |(): (), _: Context| async { Err::<(), _>(Status::unavailable("not now")) })
+        .method("upstream_late", |(): (), _: Context| async {
+            Err::<(), _>(Status::deadline_exceeded("the database is slow"))
+        })
         .method("hang", hang)
         .build()
 }
