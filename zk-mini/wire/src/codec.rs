@@ -7,7 +7,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-/// A value that can be written in jute's format. Writing cannot fail.
+/// A value that can be written in jute's format. Writing cannot fail; [`length`] tells whether the whole of what was
+/// written can be used.
 pub trait Encode {
     /// Appends the value to `out`.
     fn encode(&self, out: &mut BytesMut);
@@ -105,10 +106,29 @@ fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, D
     Ok(Some(input.split_to(needed)))
 }
 
-/// Lengths come from values that fit a frame, so they fit `i32`; a larger one saturates and is refused by
-/// the peer.
-fn put_len(len: usize, out: &mut BytesMut) {
-    out.put_i32(i32::try_from(len).unwrap_or(i32::MAX));
+/// Appends the length of a buffer, or the number of a vector's items.
+///
+/// One over 31 bits cannot be written. It is never sent or kept: what it belongs to is longer still, so that
+/// [`length`] refuses the whole.
+pub fn put_len(len: usize, out: &mut BytesMut) {
+    out.put_i32(length(len).unwrap_or(i32::MAX));
+}
+
+/// Returns a length as it is written, in 31 bits. Whoever ends a frame, a record of a log or a part of a snapshot asks
+/// before it is sent or kept.
+///
+/// # Errors
+/// [`TooLong`] if it does not fit: then some length inside may be wrong, too, and nothing of it may be used.
+pub fn length(len: usize) -> Result<i32, TooLong> {
+    i32::try_from(len).map_err(|_| TooLong { len })
+}
+
+/// Bytes, or items, of which there are more than a length can say.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{len} is too long: lengths go up to {}", i32::MAX)]
+pub struct TooLong {
+    /// How many there are.
+    pub len: usize,
 }
 
 macro_rules! integers {

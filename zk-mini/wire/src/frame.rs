@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::codec::{DecodeError, Encode};
+use crate::codec::{DecodeError, Encode, TooLong, length};
 
 /// The largest frame that a server reads unless configured otherwise: `jute.maxbuffer`, 1 MiB less one byte.
 pub const DEFAULT_MAX_FRAME: usize = 0xf_ffff;
@@ -27,11 +27,14 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, De
     Ok(Some(buffer.split_to(body).freeze()))
 }
 
-/// Appends one frame to a buffer; its length is filled in on drop.
+/// Appends one frame to a buffer. Its length is filled in by [`finish`](Self::finish), or on drop.
+///
+/// A frame whose length does not fit 31 bits is taken back: the buffer is as it was.
 #[derive(Debug)]
 pub struct FrameWriter<'a> {
     buffer: &'a mut BytesMut,
     start: usize,
+    finished: bool,
 }
 
 impl<'a> FrameWriter<'a> {
@@ -40,21 +43,43 @@ impl<'a> FrameWriter<'a> {
     pub fn new(buffer: &'a mut BytesMut) -> Self {
         let start = buffer.len();
         buffer.put_i32(0);
-        Self { buffer, start }
+        Self { buffer, start, finished: false }
     }
 
     /// Appends a value to the body.
     pub fn put<T: Encode + ?Sized>(&mut self, value: &T) {
         value.encode(self.buffer);
     }
+
+    /// Ends the frame.
+    ///
+    /// # Errors
+    /// [`TooLong`]: there is no frame.
+    pub fn finish(mut self) -> Result<(), TooLong> {
+        self.end(self.body())
+    }
+
+    fn body(&self) -> usize {
+        self.buffer.len() - self.start - 4
+    }
+
+    fn end(&mut self, body: usize) -> Result<(), TooLong> {
+        self.finished = true;
+        let len = length(body);
+        match len {
+            Ok(len) => self.buffer[self.start..self.start + 4].copy_from_slice(&len.to_be_bytes()),
+            Err(_) => self.buffer.truncate(self.start),
+        }
+        len.map(|_| ())
+    }
 }
 
 impl Drop for FrameWriter<'_> {
+    /// Whoever does not ask knows that it fits.
     fn drop(&mut self) {
-        let body = self.buffer.len() - self.start - 4;
-        // A body over 2 GiB saturates, and the reader refuses the frame.
-        let len = i32::try_from(body).unwrap_or(i32::MAX);
-        self.buffer[self.start..self.start + 4].copy_from_slice(&len.to_be_bytes());
+        if !self.finished {
+            let _ = self.end(self.body());
+        }
     }
 }
 
@@ -88,6 +113,19 @@ mod tests {
         assert!(next_frame(&mut buffer(&[0xff; 4]), 10).is_err());
         assert!(next_frame(&mut buffer(&[0, 0, 0, 11]), 10).is_err());
         assert_eq!(next_frame(&mut buffer(&[0, 0, 0, 10]), 10), Ok(None));
+    }
+
+    #[test]
+    fn a_frame_that_no_length_fits_is_taken_back() {
+        const LONGEST: usize = 0x7fff_ffff;
+        let mut out = buffer(b"before");
+        let mut frame = FrameWriter::new(&mut out);
+        frame.put("much");
+        assert_eq!(frame.end(LONGEST + 1), Err(TooLong { len: LONGEST + 1 }));
+        drop(frame);
+        assert_eq!(&out[..], b"before");
+        assert_eq!(FrameWriter::new(&mut out).end(LONGEST), Ok(()));
+        assert_eq!(&out[..], b"before\x7f\xff\xff\xff");
     }
 
     #[test]

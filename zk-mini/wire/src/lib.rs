@@ -13,7 +13,7 @@
 //! let mut frame = FrameWriter::new(&mut buffer);
 //! frame.put(&RequestHeader { xid: Xid(1), op: GetData::OP });
 //! frame.put(&GetData { path: "/demo".into(), watch: false });
-//! drop(frame); // patches the length
+//! frame.finish().expect("it fits"); // patches the length
 //!
 //! let mut body = next_frame(&mut buffer, zk_wire::DEFAULT_MAX_FRAME)?.expect("a whole frame");
 //! let header = RequestHeader::decode(&mut body, "header")?;
@@ -38,7 +38,7 @@ mod records;
 mod stat;
 
 pub use acl::{Acl, Perms};
-pub use codec::{Decode, DecodeError, Encode, decode_all};
+pub use codec::{Decode, DecodeError, Encode, TooLong, decode_all, length, put_len};
 pub use create_mode::CreateMode;
 pub use error_code::ErrorCode;
 pub use event::{EventType, KeeperState, WatchedEvent};
