@@ -17,7 +17,7 @@ pub(super) struct Identity {
 }
 
 /// An entry of a list that a client sends: ZooKeeper refuses nulls only where it looks at them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct SentAcl<'a> {
     perms: Perms,
     scheme: Option<Cow<'a, str>>,
@@ -47,6 +47,8 @@ pub(super) struct Requester<'a> {
     pub(super) unchecked: bool,
     /// Whether ACLs of the `ip` scheme may name IPv6 addresses.
     pub(super) ip_v6: bool,
+    /// How many entries a list may have.
+    pub(super) max_entries: usize,
 }
 
 impl Requester<'_> {
@@ -78,17 +80,24 @@ impl Requester<'_> {
             return Ok(latest);
         }
         let acl = without_duplicates(acl)?;
+        if acl.len() > self.max_entries {
+            return Err(ErrorCode::INVALID_ACL);
+        }
         let mut fixed: Vec<Acl> = Vec::with_capacity(acl.len());
         for SentAcl { perms, scheme, id } in acl {
             let scheme = scheme.as_deref().ok_or(ErrorCode::INVALID_ACL)?;
             if scheme == "auth" {
                 fixed.extend(self.own_entries(*perms)?);
+                // A few of them may stand for very many.
+                if fixed.len() > self.max_entries {
+                    return Err(ErrorCode::INVALID_ACL);
+                }
             } else {
                 let id = self.valid_id(scheme, id.as_deref())?;
                 fixed.push(Acl { perms: *perms, scheme: scheme.into(), id: id.into() });
             }
         }
-        Ok(fixed.into())
+        if fixed.len() > self.max_entries { Err(ErrorCode::INVALID_ACL) } else { Ok(fixed.into()) }
     }
 
     /// What `auth` stands for: the identities that were proven. An address proves nothing.

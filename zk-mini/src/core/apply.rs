@@ -31,10 +31,10 @@ pub(super) fn apply(
     match change {
         Change::CreateSession { timeout } => sessions.create(session, timeout, now),
         Change::CloseSession { ephemerals } => {
-            for path in ephemerals {
+            for path in ephemerals.into_iter().flatten() {
                 tree.delete(&path, zxid, audience);
             }
-            // Releases before 3.6 do not log which nodes those are.
+            // They may not be listed.
             tree.delete_ephemerals(session, zxid, audience);
             sessions.remove(session);
         }

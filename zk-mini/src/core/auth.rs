@@ -23,11 +23,10 @@ impl Core {
                 let id = digest_id(&credentials);
                 if self.config.super_digest.as_deref() == Some(&*id) {
                     let scheme = ByteString::from_static("super");
-                    connection.add_identity(Identity { scheme, id: ByteString::new() });
+                    connection.add_identity(Identity { scheme, id: ByteString::new() }, &self.config);
                 }
                 let scheme = ByteString::from_static("digest");
-                connection.add_identity(Identity { scheme, id: ByteString::from(id) });
-                true
+                connection.add_identity(Identity { scheme, id: ByteString::from(id) }, &self.config)
             }
             _ => false,
         };

@@ -31,14 +31,22 @@ impl Connection {
             identities: &self.identities,
             unchecked: config.skip_acl,
             ip_v6: rules.ip_acl_takes_v6,
+            max_entries: config.max_acl_entries,
         }
     }
 
-    /// Adds an identity to the ones that it has.
-    pub(super) fn add_identity(&mut self, identity: Identity) {
-        if !self.identities.contains(&identity) {
+    /// Adds an identity to the ones that it has. `false` if there would be more than it may have.
+    pub(super) fn add_identity(&mut self, identity: Identity, config: &Config) -> bool {
+        if self.identities.contains(&identity) {
+            return true;
+        }
+        let bytes: usize = self.identities.iter().chain([&identity]).map(|identity| identity.id.len()).sum();
+        let has_room =
+            self.identities.len() < config.max_identities && bytes <= config.max_identity_bytes;
+        if has_room {
             self.identities.push(identity);
         }
+        has_room
     }
 
     /// Who it is, without secrets.

@@ -34,6 +34,7 @@ mod read;
 mod reap;
 mod request;
 mod session;
+pub(crate) mod size;
 mod tree;
 mod tree_digest;
 mod txn;

@@ -13,7 +13,7 @@ use super::prepare::{
     CreateRequest, Item, Prepare, SetAclRequest, SetDataRequest, Unreadable, VersionedRequest,
 };
 use super::txn::Change;
-use super::{ConnId, Core, Now};
+use super::{ConnId, Core, Now, size};
 
 /// A request that is being handled.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +97,8 @@ impl Core {
     fn write(&mut self, call: Call, mut body: Fields<'_>) {
         let Some(mut prepare) = self.prepare(call) else { return };
         let change = match prepare_one(&mut prepare, call.op, &mut body, self.rules) {
-            Ok(change) => change,
+            Ok(change) if size::fits(&change, &self.config) => change,
+            Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
             Err(WriteError::Refused(code)) => Change::Error(code),
             Err(WriteError::Unreadable) => {
                 if !self.rules.unreadable_write_takes_zxid {
@@ -193,8 +194,11 @@ impl Core {
 
     /// Ends a session, and its ephemeral nodes with it.
     pub(super) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
-        let ephemerals = self.tree.ephemerals(session);
-        self.commit(now, session, xid, Change::CloseSession { ephemerals });
+        let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
+        // It has to end, however many nodes there are.
+        let listed = size::fits(&change, &self.config);
+        let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
+        self.commit(now, session, xid, change);
     }
 
     fn unimplemented(&mut self, call: Call) {
@@ -271,7 +275,7 @@ fn prepare_one(
 ) -> Result<Change, WriteError> {
     Ok(match op {
         OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
-            prepare.create(&CreateRequest::read(op, body)?)?
+            prepare.create(&CreateRequest::read(op, body)?, None)?
         }
         OpCode::DELETE => prepare.delete(&VersionedRequest::read(body)?)?,
         OpCode::DELETE_CONTAINER if rules.clients_delete_containers => {

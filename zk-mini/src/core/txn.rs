@@ -33,8 +33,9 @@ pub enum Change {
     },
     /// A session ends, and its ephemeral nodes with it.
     CloseSession {
-        /// The nodes, in the order of their deletion.
-        ephemerals: Vec<ByteString>,
+        /// The nodes, in the order of their deletion. `None` if they are not listed, since there are too many, or since
+        /// whoever wrote the log does not: they are those that the session has.
+        ephemerals: Option<Vec<ByteString>>,
     },
     /// A node is created.
     Create(CreateNode),

@@ -16,7 +16,9 @@ pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
     let op = op_of(&txn.change);
     TxnHeader { session: txn.session, xid: txn.xid, zxid: txn.zxid, time: txn.time, op }.encode(out);
     encode_change(&txn.change, out);
-    if let Some(digest) = txn.digest {
+    // Where there is no record, Apache ZooKeeper would take the digest for one.
+    let is_listed = !matches!(txn.change, Change::CloseSession { ephemerals: None });
+    if let Some(digest) = txn.digest.filter(|_| is_listed) {
         TreeDigest::new(digest).encode(out);
     }
 }
@@ -25,10 +27,10 @@ pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
 pub(super) fn decode(mut input: Bytes) -> Result<Txn, DecodeError> {
     let header = TxnHeader::decode(&mut input, "TxnHeader")?;
     let change = match header.op {
-        // The record is missing in logs of releases before 3.6, or if that is configured; nobody needs it, since the
-        // nodes are known.
+        // The record is missing in logs of releases before 3.6, if that is configured, or if it would be too long;
+        // nobody needs it, since the nodes are known.
         OpCode::CLOSE_SESSION if input.is_empty() || is_digest(&input) => {
-            Change::CloseSession { ephemerals: Vec::new() }
+            Change::CloseSession { ephemerals: None }
         }
         op => decode_change(op, header.session, &mut input)?,
     };
@@ -69,8 +71,9 @@ fn encode_change(change: &Change, out: &mut BytesMut) {
         Change::CreateSession { timeout } => {
             CreateSessionTxn { timeout: i32::try_from(timeout.0).unwrap_or(i32::MAX) }.encode(out);
         }
-        Change::CloseSession { ephemerals } => {
-            CloseSessionTxn { paths_to_delete: ephemerals.clone() }.encode(out);
+        Change::CloseSession { ephemerals: None } => {}
+        Change::CloseSession { ephemerals: Some(paths) } => {
+            CloseSessionTxn { paths_to_delete: paths.clone() }.encode(out);
         }
         Change::Create(node) => encode_create(node, out),
         Change::Delete { path } => DeleteTxn { path: path.clone() }.encode(out),
@@ -117,7 +120,7 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         }
         OpCode::CLOSE_SESSION => {
             let CloseSessionTxn { paths_to_delete } = Decode::decode(input, WHAT)?;
-            Change::CloseSession { ephemerals: paths_to_delete }
+            Change::CloseSession { ephemerals: Some(paths_to_delete) }
         }
         OpCode::CREATE | OpCode::CREATE2 => {
             let CreateTxn { path, data, acl, ephemeral, parent_cversion } = Decode::decode(input, WHAT)?;
@@ -202,8 +205,10 @@ mod tests {
         let txn = txn(change, Some(0xFEDC_BA98_7654_3210));
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
+        let len = bytes.len();
         let decoded = decode(bytes.freeze())?;
         assert_eq!(decoded, txn);
+        assert_eq!(crate::core::size::of_txn(&txn.change), len, "{txn:?}");
         Ok(decoded)
     }
 
@@ -227,7 +232,7 @@ mod tests {
         again(Change::Multi(vec![Change::Error(ErrorCode::OK), Change::Error(ErrorCode::NO_NODE)]))?;
         again(Change::Error(ErrorCode::NO_NODE))?;
         again(Change::CreateSession { timeout: Millis(4_000) })?;
-        again(Change::CloseSession { ephemerals: vec![path()] })?;
+        again(Change::CloseSession { ephemerals: Some(vec![path()]) })?;
         Ok(())
     }
 
@@ -246,21 +251,26 @@ mod tests {
     #[test]
     fn a_closed_session_is_known_with_or_without_its_record_and_a_digest() -> Result<(), DecodeError> {
         for digest in [None, Some(7)] {
-            let txn = txn(Change::CloseSession { ephemerals: Vec::new() }, digest);
+            let listed = txn(Change::CloseSession { ephemerals: Some(Vec::new()) }, digest);
             let mut bytes = BytesMut::new();
-            encode(&txn, &mut bytes);
+            encode(&listed, &mut bytes);
             let whole = bytes.freeze();
-            assert_eq!(decode(whole.clone())?, txn);
+            assert_eq!(decode(whole.clone())?, listed);
             // The header has 32 bytes, the record of no node 4.
             let without = [&whole[..32], &whole[36..]].concat();
-            assert_eq!(decode(without.into())?, txn);
+            let not_listed = txn(Change::CloseSession { ephemerals: None }, digest);
+            assert_eq!(decode(without.into())?, not_listed);
+            // Apache ZooKeeper reads on behind the header for a record: there is nothing.
+            let mut bytes = BytesMut::new();
+            encode(&not_listed, &mut bytes);
+            assert_eq!(bytes, whole[..32]);
         }
         Ok(())
     }
 
     #[test]
     fn one_short_path_of_a_closed_session_is_no_digest() -> Result<(), DecodeError> {
-        let txn = txn(Change::CloseSession { ephemerals: vec!["/abc".into()] }, None);
+        let txn = txn(Change::CloseSession { ephemerals: Some(vec!["/abc".into()]) }, None);
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
         assert_eq!(decode(bytes.freeze())?, txn);

@@ -199,7 +199,7 @@ fn a_session_and_its_ephemerals_go_in_one_transaction() {
     t.advance(6_000);
     assert_eq!(t.core.last_zxid(), Zxid(before.0 + 1));
     let Change::CloseSession { ephemerals } = &t.txns.last().unwrap().change else { panic!("not a close") };
-    assert_eq!(ephemerals.len(), 2);
+    assert_eq!(ephemerals.as_ref().unwrap().len(), 2);
     let deleted = |path: &str| (EventType::NODE_DELETED, path.to_owned());
     assert_eq!(t.events(watcher), [deleted("/e1"), deleted("/e2")]);
     assert_eq!(t.core.ephemeral_count(), 0);

@@ -1,10 +1,12 @@
 //! The rules of the creates.
 
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{ByteString, CreateMode, DecodeError, ErrorCode, Fields, Millis, OpCode, Perms, Version, path};
+use foldhash::HashMap;
+use zk_wire::{Acl, ByteString, CreateMode, DecodeError, ErrorCode, Fields, Millis, OpCode, Perms, Version, path};
 
 use super::{Prepare, Prepared, Record, parent_of};
 use crate::core::acl::SentAcl;
@@ -41,14 +43,21 @@ impl<'a> CreateRequest<'a> {
     }
 }
 
+/// The lists of a multi as sent, each with the one that is to be kept: however many nodes it is for, there is one.
+pub(super) type SentLists<'i> = HashMap<&'i [SentAcl<'i>], Arc<[Acl]>>;
+
 impl Prepare<'_> {
-    /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen.
-    pub(in crate::core) fn create(&mut self, request: &CreateRequest<'_>) -> Prepared {
+    /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen. A multi has its `lists`.
+    pub(in crate::core) fn create<'i>(
+        &mut self,
+        request: &'i CreateRequest<'i>,
+        lists: Option<&mut SentLists<'i>>,
+    ) -> Prepared {
         let mode = CreateMode::from_flags(request.flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let kind = self.kind(mode, request)?;
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = parent_of(sent_path)?;
-        let acl = self.requester.fix(request.acl.as_deref(), self.tree.acls())?;
+        let acl = self.list(request.acl.as_deref(), lists)?;
         let parent = self.record(parent_path)?;
         self.requester.check(&parent.acl, Perms::CREATE)?;
         let path = if mode.is_sequential() {
@@ -85,6 +94,20 @@ impl Prepare<'_> {
         });
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
+    }
+
+    /// The list that a node is to have.
+    fn list<'i>(
+        &self,
+        sent: Option<&'i [SentAcl<'i>]>,
+        lists: Option<&mut SentLists<'i>>,
+    ) -> Result<Arc<[Acl]>, ErrorCode> {
+        let known = self.tree.acls();
+        let (Some(sent), Some(lists)) = (sent, lists) else { return self.requester.fix(sent, known) };
+        Ok(match lists.entry(sent) {
+            Entry::Occupied(list) => Arc::clone(list.get()),
+            Entry::Vacant(new) => Arc::clone(new.insert(self.requester.fix(Some(sent), known)?)),
+        })
     }
 
     /// What kind of node it will be. A container is one by its op code, not by its flags; a node with a time

@@ -3,24 +3,33 @@
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{ErrorCode, OpCode};
 
+use super::create::SentLists;
 use super::{CreateRequest, Item, Prepare, Unreadable};
+use crate::core::size::MultiSize;
 use crate::core::txn::Change;
 
 impl Prepare<'_> {
     /// Decides on a multi: one change an operation; if one was refused all are errors.
     ///
     /// # Errors
-    /// The request as a whole has an operation that cannot be meant.
+    /// The request as a whole has an operation that cannot be meant, or would be more than a transaction may be.
     pub(in crate::core) fn multi(&mut self, items: &[Item<'_>]) -> Result<Vec<Change>, Unreadable> {
         if items.iter().any(Item::has_null_path) {
             return Err(Unreadable::NullPath);
         }
         self.overlay = Some(HashMap::new());
         let mut changes = Vec::with_capacity(items.len());
+        let (mut size, mut lists) = (MultiSize::new(), SentLists::new());
         let mut failed = false;
         for item in items {
-            let change =
-                if failed { Change::Error(ErrorCode::RUNTIME_INCONSISTENCY) } else { self.multi_op(item)? };
+            let change = if failed {
+                Change::Error(ErrorCode::RUNTIME_INCONSISTENCY)
+            } else {
+                self.multi_op(item, &mut lists)?
+            };
+            if !size.add(&change, self.config) {
+                return Err(Unreadable::TakesZxid);
+            }
             failed |= matches!(change, Change::Error(_));
             changes.push(change);
         }
@@ -37,10 +46,10 @@ impl Prepare<'_> {
     }
 
     /// A null that is stumbled over is the fault of the whole request, as is a read.
-    fn multi_op(&mut self, item: &Item<'_>) -> Result<Change, Unreadable> {
+    fn multi_op<'i>(&mut self, item: &'i Item<'i>, lists: &mut SentLists<'i>) -> Result<Change, Unreadable> {
         let prepared = match item {
             Item::Create(request) if request.lacks_ttl() => return Err(Unreadable::TakesZxid),
-            Item::Create(request) => self.create(request),
+            Item::Create(request) => self.create(request, Some(lists)),
             Item::Delete(request) => self.delete(request),
             Item::SetData(request) => self.set_data(request),
             Item::Check(request) => self.check(request),
