@@ -57,7 +57,7 @@ impl Core {
             password: Some(Bytes::copy_from_slice(&password(id))),
             read_only: self.read_only_byte(conn),
         };
-        self.outbox.frame(conn, |frame| frame.put(&response));
+        self.outbox.greet(conn, &response);
     }
 
     /// Answers that the session is gone, or was not the client's.
@@ -69,7 +69,7 @@ impl Core {
             password: Some(Bytes::from_static(&[0; 16])),
             read_only: self.read_only_byte(conn),
         };
-        self.outbox.frame(conn, |frame| frame.put(&response));
+        self.outbox.greet(conn, &response);
         self.close(conn);
     }
 

@@ -1,7 +1,7 @@
 //! The names of children, as replies have them.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use zk_wire::{ByteString, Encode, Zxid};
+use bytes::{Bytes, BytesMut};
+use zk_wire::{ByteString, Encode, Zxid, put_len};
 
 use super::name_set::NameSet;
 use super::node::Node;
@@ -23,7 +23,7 @@ impl Encode for Names<'_> {
             Self::Each(names) => {
                 // Siblings are mostly of one length.
                 out.reserve(4 + names.len() * (4 + names.last().map_or(0, |name| name.len())));
-                out.put_i32(i32::try_from(names.len()).unwrap_or(i32::MAX));
+                put_len(names.len(), out);
                 for name in names.iter() {
                     name.encode(out);
                 }

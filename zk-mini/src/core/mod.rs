@@ -118,7 +118,7 @@ impl Core {
             rules,
             tree: Tree::new(config.digests, config.seed),
             sessions: Sessions::new(config.tick, config.seed),
-            watches: Watches::new(rules.watch_modes_add_up),
+            watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
             conns: HashMap::new(),
             outbox: Outbox::default(),
             last_zxid: Zxid(0),

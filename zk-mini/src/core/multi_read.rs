@@ -92,8 +92,7 @@ impl Core {
         }
         let err = if results.len() < items.len() { ErrorCode::MARSHALLING_ERROR } else { ErrorCode::OK };
         let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err };
-        self.outbox.frame(call.conn, |frame| {
-            frame.put(&header);
+        self.outbox.frame(call.conn, header, |frame| {
             results.iter().for_each(|result| frame.put(result));
             frame.put(&MultiHeader::END);
         });

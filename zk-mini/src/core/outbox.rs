@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use zk_wire::{
-    ByteString, Encode, ErrorCode, EventType, FrameWriter, KeeperState, ReplyHeader, SessionId, WatchedEvent,
-    Xid, Zxid,
+    ByteString, ConnectResponse, Encode, ErrorCode, EventType, FrameWriter, KeeperState, ReplyHeader,
+    SessionId, TooLong, WatchedEvent, Xid, Zxid,
 };
 
 use super::{ConnId, Output, Txn};
@@ -40,30 +40,49 @@ impl Outbox {
         self.queue.push_back(Output::Close { conn });
     }
 
-    /// Sends one frame, written by `write`.
-    pub(super) fn frame(&mut self, conn: ConnId, write: impl FnOnce(&mut FrameWriter<'_>)) {
-        let frame = self.encode(write);
-        self.queue.push_back(Output::Send { conn, frame });
+    /// Sends the answer to a handshake.
+    pub(super) fn greet(&mut self, conn: ConnId, response: &ConnectResponse) {
+        let frame = self.encode(|frame| frame.put(response));
+        self.queue.extend(frame.map(|frame| Output::Send { conn, frame }));
     }
 
-    fn encode(&mut self, write: impl FnOnce(&mut FrameWriter<'_>)) -> Bytes {
+    /// Sends a reply: the header, and what `write` adds to it. One that no frame can take is an error instead.
+    pub(super) fn frame(
+        &mut self,
+        conn: ConnId,
+        header: ReplyHeader,
+        write: impl FnOnce(&mut FrameWriter<'_>),
+    ) {
+        let written = self.encode(|frame| {
+            frame.put(&header);
+            write(frame);
+        });
+        let too_long = ReplyHeader { err: ErrorCode::MARSHALLING_ERROR, ..header };
+        let frame = written.or_else(|_| self.encode(|frame| frame.put(&too_long)));
+        self.queue.extend(frame.map(|frame| Output::Send { conn, frame }));
+    }
+
+    fn encode(&mut self, write: impl FnOnce(&mut FrameWriter<'_>)) -> Result<Bytes, TooLong> {
         if self.buffer.capacity() < 256 {
             self.buffer.reserve(CHUNK);
         }
-        write(&mut FrameWriter::new(&mut self.buffer));
+        let mut frame = FrameWriter::new(&mut self.buffer);
+        write(&mut frame);
+        let written = frame.finish();
         let frame = self.buffer.split().freeze();
-        if frame.len() > KEPT {
+        if self.buffer.capacity() > KEPT || frame.len() > KEPT {
             self.buffer = BytesMut::new();
         }
-        frame
+        written.map(|()| frame)
     }
 
     /// Sends a reply that is a header only.
     pub(super) fn header(&mut self, conn: ConnId, xid: Xid, zxid: Zxid, err: ErrorCode) {
-        self.frame(conn, |frame| frame.put(&ReplyHeader { xid, zxid, err }));
+        self.frame(conn, ReplyHeader { xid, zxid, err }, |_| {});
     }
 
-    /// Sends a watch event to all of `conns`; it is written once.
+    /// Sends a watch event to all of `conns`; it is written once. It fits a frame, as the request or the transaction did
+    /// that the path is from.
     pub(super) fn event(
         &mut self,
         conns: impl IntoIterator<Item = ConnId>,
@@ -81,15 +100,12 @@ impl Outbox {
                     frame.put(&event);
                 })
             });
-            self.queue.push_back(Output::Send { conn, frame: frame.clone() });
+            self.queue.extend(frame.clone().map(|frame| Output::Send { conn, frame }));
         }
     }
 
     /// Sends a reply to a request that succeeded.
     pub(super) fn reply(&mut self, conn: ConnId, xid: Xid, zxid: Zxid, body: &impl Encode) {
-        self.frame(conn, |frame| {
-            frame.put(&ReplyHeader { xid, zxid, err: ErrorCode::OK });
-            frame.put(body);
-        });
+        self.frame(conn, ReplyHeader { xid, zxid, err: ErrorCode::OK }, |frame| frame.put(body));
     }
 }

@@ -79,7 +79,7 @@ impl Core {
         let node = self.readable(call, path)?;
         let response = GetDataResponse { data: node.data.clone(), stat: node.stat() };
         if watch {
-            self.watches.watch_data(path, call.conn);
+            self.watches.watch_data(path, call.conn)?;
         }
         self.reply(call, &response);
         Ok(())
@@ -98,7 +98,7 @@ impl Core {
             node => node.map(Node::stat),
         };
         if watch {
-            self.watches.watch_data(path, call.conn);
+            self.watches.watch_data(path, call.conn)?;
         }
         self.reply(call, &StatResponse { stat: stat.ok_or(ErrorCode::NO_NODE)? });
         Ok(())
@@ -107,12 +107,11 @@ impl Core {
     fn get_children(&mut self, call: Call, path: &str, watch: bool) -> Result<(), ErrorCode> {
         self.readable(call, path)?;
         if watch {
-            self.watches.watch_children(path, call.conn);
+            self.watches.watch_children(path, call.conn)?;
         }
-        let zxid = self.last_zxid;
+        let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err: ErrorCode::OK };
         let node = self.tree.get(path).ok_or(ErrorCode::NO_NODE)?;
-        self.outbox.frame(call.conn, |frame| {
-            frame.put(&ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK });
+        self.outbox.frame(call.conn, header, |frame| {
             frame.put(&self.listing.names(path, node));
             if call.op == OpCode::GET_CHILDREN2 {
                 frame.put(&node.stat());

@@ -74,6 +74,8 @@ impl Core {
                     self.outbox.reply(conn, xid, self.last_zxid, &response);
                 }
                 Ok(()) => self.fail(call, ErrorCode::OK),
+                // Nobody looks at this answer: the client would wait for events that never come.
+                Err(ErrorCode::QUOTA_EXCEEDED) if op != OpCode::ADD_WATCH => self.close(conn),
                 Err(code) => self.fail(call, code),
             },
             OpCode::RECONFIG => self.reconfig(call, body),
@@ -132,8 +134,8 @@ impl Core {
             Ok((changes, items)) => {
                 self.commit(call.now, call.session, call.xid, Change::Multi(changes));
                 let zxid = self.last_zxid;
-                self.outbox.frame(call.conn, |frame| {
-                    frame.put(&ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK });
+                let header = ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK };
+                self.outbox.frame(call.conn, header, |frame| {
                     for (result, item) in self.results.drain(..).zip(&items) {
                         frame.put(&multi_result(result, item.op()));
                     }
@@ -143,10 +145,8 @@ impl Core {
             Err(Unreadable::NullPath) if self.rules.null_path_in_multi_skips_zxid => {
                 self.skipped_zxids += 1;
                 let (zxid, err) = (self.last_zxid, ErrorCode::MARSHALLING_ERROR);
-                self.outbox.frame(call.conn, |frame| {
-                    frame.put(&ReplyHeader { xid: call.xid, zxid, err });
-                    frame.put(&MultiResponse::default());
-                });
+                let header = ReplyHeader { xid: call.xid, zxid, err };
+                self.outbox.frame(call.conn, header, |frame| frame.put(&MultiResponse::default()));
             }
             Err(Unreadable::TakesNoZxid) => self.fail(call, ErrorCode::MARSHALLING_ERROR),
             Err(Unreadable::TakesZxid | Unreadable::NullPath) => {

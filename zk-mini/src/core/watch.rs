@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use foldhash::{HashMap, HashSet};
-use zk_wire::{ByteString, EventType, path};
+use zk_wire::{ByteString, ErrorCode, EventType, path};
 
 use super::ConnId;
 
@@ -52,11 +52,32 @@ impl Modes {
 /// More room than this is given back when a connection watches nothing any more.
 const KEPT_CAPACITY: usize = 16;
 
+/// What one connection watches.
+#[derive(Debug, Default)]
+struct Own {
+    paths: HashSet<ByteString>,
+    /// Of all of them together.
+    bytes: usize,
+}
+
+impl Own {
+    fn insert(&mut self, path: ByteString) {
+        self.bytes += path.len();
+        self.paths.insert(path);
+    }
+
+    fn remove(&mut self, path: &str) {
+        if self.paths.remove(path) {
+            self.bytes -= path.len();
+        }
+    }
+}
+
 /// One of the two tables.
 #[derive(Debug, Default)]
 pub(super) struct WatchTable {
     by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
-    by_conn: HashMap<ConnId, HashSet<ByteString>>,
+    by_conn: HashMap<ConnId, Own>,
     /// How many (connection, path) pairs there are.
     count: usize,
     /// How many of them are recursive: with none, only the path itself is looked up.
@@ -84,7 +105,9 @@ impl WatchTable {
         if old.is_empty() {
             self.count += 1;
             let own = own.or_else(|| self.by_path.get_key_value(path).map(|(own, _)| own.clone()));
-            self.by_conn.entry(conn).or_default().extend(own);
+            if let Some(own) = own {
+                self.by_conn.entry(conn).or_default().insert(own);
+            }
         }
     }
 
@@ -104,7 +127,7 @@ impl WatchTable {
 
     /// Removes all watches of a connection.
     pub(super) fn remove_conn(&mut self, conn: ConnId) {
-        for path in self.by_conn.remove(&conn).unwrap_or_default() {
+        for path in self.by_conn.remove(&conn).unwrap_or_default().paths {
             let Some(watchers) = self.by_path.get_mut(&path) else { continue };
             let old = watchers.remove(&conn).unwrap_or_default();
             if watchers.is_empty() {
@@ -201,10 +224,10 @@ impl WatchTable {
 }
 
 /// Who watches again after each event, as most do, finds a little room as it was.
-fn forget_path_of(by_conn: &mut HashMap<ConnId, HashSet<ByteString>>, conn: ConnId, path: &str) {
-    if let Some(paths) = by_conn.get_mut(&conn) {
-        paths.remove(path);
-        if paths.is_empty() && paths.capacity() > KEPT_CAPACITY {
+fn forget_path_of(by_conn: &mut HashMap<ConnId, Own>, conn: ConnId, path: &str) {
+    if let Some(own) = by_conn.get_mut(&conn) {
+        own.remove(path);
+        if own.paths.is_empty() && own.paths.capacity() > KEPT_CAPACITY {
             by_conn.remove(&conn);
         }
     }
@@ -230,30 +253,56 @@ pub(super) struct Watches {
     pub(super) child: WatchTable,
     /// Whether several modes can stand on one path; see `Rules::watch_modes_add_up`.
     modes_add_up: bool,
+    /// How many a connection may have in both, and with how many bytes.
+    max: usize,
+    max_bytes: usize,
 }
 
 impl Watches {
-    pub(super) fn new(modes_add_up: bool) -> Self {
-        Self { data: WatchTable::default(), child: WatchTable::default(), modes_add_up }
+    pub(super) fn new(modes_add_up: bool, max: usize, max_bytes: usize) -> Self {
+        Self { data: WatchTable::default(), child: WatchTable::default(), modes_add_up, max, max_bytes }
     }
 
     /// Watches a node's data, or its coming to be, for one event.
-    pub(super) fn watch_data(&mut self, path: &str, conn: ConnId) {
+    pub(super) fn watch_data(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
+        self.check_room(&[&self.data], path, conn)?;
         self.data.add(path, conn, WatchMode::Standard, self.modes_add_up);
+        Ok(())
     }
 
     /// Watches a node's children for one event.
-    pub(super) fn watch_children(&mut self, path: &str, conn: ConnId) {
+    pub(super) fn watch_children(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
+        self.check_room(&[&self.child], path, conn)?;
         self.child.add(path, conn, WatchMode::Standard, self.modes_add_up);
+        Ok(())
     }
 
     /// Adds a watch that stays. Where modes add up, a recursive one has no business in the table of
     /// children.
-    pub(super) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) {
+    pub(super) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) -> Result<(), ErrorCode> {
+        let for_children = mode != WatchMode::Recursive || !self.modes_add_up;
+        let tables = [&self.data, &self.child];
+        self.check_room(&tables[..1 + usize::from(for_children)], path, conn)?;
         self.data.add(path, conn, mode, self.modes_add_up);
-        if mode != WatchMode::Recursive || !self.modes_add_up {
+        if for_children {
             self.child.add(path, conn, mode, self.modes_add_up);
         }
+        Ok(())
+    }
+
+    /// Fails if a connection has as much as it may. What it has already takes no more.
+    fn check_room(&self, tables: &[&WatchTable], path: &str, conn: ConnId) -> Result<(), ErrorCode> {
+        let (mut count, mut bytes) = (0, 0);
+        for own in [&self.data, &self.child].iter().filter_map(|table| table.by_conn.get(&conn)) {
+            count += own.paths.len();
+            bytes += own.bytes;
+        }
+        let fits = |new: usize| count + new <= self.max && bytes + new * path.len() <= self.max_bytes;
+        if fits(tables.len()) {
+            return Ok(());
+        }
+        let new = tables.iter().filter(|table| !table.contains(path, conn, None)).count();
+        if new == 0 || fits(new) { Ok(()) } else { Err(ErrorCode::QUOTA_EXCEEDED) }
     }
 
     /// Removes all watches of a connection.

@@ -69,7 +69,7 @@ impl Core {
                     1 => WatchMode::Recursive,
                     _ => return Err(ErrorCode::MARSHALLING_ERROR),
                 };
-                self.watches.add(&request.path, call.conn, mode);
+                self.watches.add(&request.path, call.conn, mode)?;
             }
             _ => return self.check_or_remove(call, body),
         }
@@ -102,14 +102,14 @@ impl Core {
                 Some(node) if node.mzxid > request.relative_zxid => {
                     self.tell_missed(conn, EventType::NODE_DATA_CHANGED, path);
                 }
-                Some(_) => self.watches.watch_data(path, conn),
+                Some(_) => self.watches.watch_data(path, conn)?,
             }
         }
         for path in each(&request.exist) {
             let path = path?;
             match self.tree.get(path) {
                 Some(_) => self.tell_missed(conn, EventType::NODE_CREATED, path),
-                None => self.watches.watch_data(path, conn),
+                None => self.watches.watch_data(path, conn)?,
             }
         }
         for path in each(&request.child) {
@@ -119,14 +119,14 @@ impl Core {
                 Some(node) if node.pzxid > request.relative_zxid => {
                     self.tell_missed(conn, EventType::NODE_CHILDREN_CHANGED, path);
                 }
-                Some(_) => self.watches.watch_children(path, conn),
+                Some(_) => self.watches.watch_children(path, conn)?,
             }
         }
         for path in each(&request.persistent) {
-            self.watches.add(path?, conn, WatchMode::Persistent);
+            self.watches.add(path?, conn, WatchMode::Persistent)?;
         }
         for path in each(&request.recursive) {
-            self.watches.add(path?, conn, WatchMode::Recursive);
+            self.watches.add(path?, conn, WatchMode::Recursive)?;
         }
         Ok(())
     }

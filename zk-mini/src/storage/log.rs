@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use adler2::Adler32;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use zk_wire::{Decode, Encode, FileHeader};
+use zk_wire::{Decode, Encode, FileHeader, TooLong, length};
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
@@ -92,16 +92,20 @@ fn header() -> BytesMut {
 }
 
 /// Appends the record of a transaction to `out`.
-pub(super) fn put(transaction: &Txn, out: &mut BytesMut) {
+///
+/// # Errors
+/// It is longer than a record can be, which whoever has made it should have seen before; `out` is as it was.
+pub(super) fn put(transaction: &Txn, out: &mut BytesMut) -> Result<(), TooLong> {
     let start = out.len();
     out.put_bytes(0, BEFORE);
     txn::encode(transaction, out);
     let sum = adler2::adler32_slice(&out[start + BEFORE..]);
-    let len = i32::try_from(out.len() - start - BEFORE).unwrap_or(i32::MAX);
+    let len = length(out.len() - start - BEFORE).inspect_err(|_| out.truncate(start))?;
     let mut before = &mut out[start..start + BEFORE];
     before.put_i64(sum.into());
     before.put_i32(len);
     out.put_u8(MARK);
+    Ok(())
 }
 
 /// How a log ends.

@@ -144,7 +144,7 @@ impl Store {
         self.buffer.clear();
         for txn in txns {
             let before = self.buffer.len();
-            log::put(txn, &mut self.buffer);
+            log::put(txn, &mut self.buffer).map_err(io::Error::other)?;
             if self.buffer.len() > MAX_UNSYNCED || self.sync == SyncMode::Always {
                 let record = self.buffer.split_off(before);
                 self.flush()?;

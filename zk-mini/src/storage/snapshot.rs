@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use flate2::bufread::GzDecoder;
 use zk_wire::{
     Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, TreeDigest,
-    Version, Zxid, ZxidDigest,
+    Version, Zxid, ZxidDigest, length,
 };
 
 use super::disk::{Disk, DiskFile};
@@ -50,18 +50,15 @@ fn write_to(file: Box<dyn DiskFile>, image: &Image) -> io::Result<()> {
     let mut sealed = Sealed::new(file);
     let out = &mut sealed.buffer;
     FileHeader { magic: MAGIC, version: FORMAT, dbid: -1 }.encode(out);
-    len(image.sessions.len()).encode(out);
+    length(image.sessions.len()).map_err(io::Error::other)?.encode(out);
     for (id, timeout) in &image.sessions {
         id.encode(out);
         i32::try_from(timeout.0).unwrap_or(i32::MAX).encode(out);
     }
     let lists = Lists::of(image);
-    lists.encode(out);
+    lists.write(&mut sealed)?;
     for node in &image.nodes {
-        encode_node(node, lists.number(&node.acl), &mut sealed.buffer);
-        if sealed.buffer.len() >= CHUNK {
-            sealed.flush()?;
-        }
+        sealed.put(|out| encode_node(node, lists.number(&node.acl), out))?;
     }
     "/".encode(&mut sealed.buffer);
     sealed.seal()?;
@@ -222,11 +219,12 @@ struct Lists<'a> {
 impl<'a> Lists<'a> {
     fn of(image: &'a Image) -> Self {
         let mut lists = Self { by_number: Vec::new(), numbers: HashMap::new() };
+        let mut last = 0;
         for node in &image.nodes {
-            let next = i64::from(len(lists.by_number.len())) + 1;
             lists.numbers.entry(&node.acl).or_insert_with(|| {
                 lists.by_number.push(&node.acl);
-                next
+                last += 1;
+                last
             });
         }
         lists
@@ -236,12 +234,15 @@ impl<'a> Lists<'a> {
         self.numbers.get(list).copied().unwrap_or(OPEN)
     }
 
-    fn encode(&self, out: &mut BytesMut) {
-        len(self.by_number.len()).encode(out);
+    fn write(&self, sealed: &mut Sealed) -> io::Result<()> {
+        length(self.by_number.len()).map_err(io::Error::other)?.encode(&mut sealed.buffer);
         for (number, list) in (1_i64..).zip(&self.by_number) {
-            number.encode(out);
-            list.as_ref().encode(out);
+            sealed.put(|out| {
+                number.encode(out);
+                list.as_ref().encode(out);
+            })?;
         }
+        Ok(())
     }
 }
 
@@ -257,6 +258,14 @@ struct Sealed {
 impl Sealed {
     fn new(file: Box<dyn DiskFile>) -> Self {
         Self { file, written: 0, synced: 0, sum: Adler32::new(), buffer: BytesMut::new() }
+    }
+
+    /// Appends a part. Fails if it is so long that a length in it may not be right.
+    fn put(&mut self, encode: impl FnOnce(&mut BytesMut)) -> io::Result<()> {
+        let before = self.buffer.len();
+        encode(&mut self.buffer);
+        length(self.buffer.len() - before).map_err(io::Error::other)?;
+        if self.buffer.len() >= CHUNK { self.flush() } else { Ok(()) }
     }
 
     /// Writes the sum of all that is before.
@@ -278,8 +287,4 @@ impl Sealed {
         }
         Ok(())
     }
-}
-
-fn len(n: usize) -> i32 {
-    i32::try_from(n).unwrap_or(i32::MAX)
 }
