@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::four_letter::{About, Words};
 use crate::journal::Journal;
-use crate::limits::Limits;
+use crate::limits::{LONGEST_FRAME, Limits};
 use crate::listener::Listener;
 use crate::server::ZkMini;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
@@ -151,10 +151,62 @@ impl Builder {
         self
     }
 
-    /// `jute.maxbuffer`, the longest request in bytes: 1,048,575 unless set. A longer one closes its connection. Replies
-    /// may be longer.
+    /// `jute.maxbuffer`, the longest request in bytes: 1,048,575 unless set, and 512 MiB at most. A longer one closes its
+    /// connection. Replies may be longer.
     pub fn jute_max_buffer(mut self, bytes: usize) -> Self {
-        self.limits.max_frame = bytes;
+        self.limits.max_frame = bytes.min(LONGEST_FRAME);
+        self
+    }
+
+    /// `jute.maxbuffer.extrasize`, by how many bytes a transaction may be longer than
+    /// [`jute_max_buffer`](Self::jute_max_buffer): as much again unless set, 1,024 at least. A write whose transaction
+    /// would be longer, as a multi with many long ACLs, is refused with "cannot be read", code -5. Apache ZooKeeper starts
+    /// on no log with a longer record than these two allow, so one that is to take the data over needs the same settings.
+    pub fn jute_max_buffer_extra_size(mut self, bytes: usize) -> Self {
+        self.limits.extra_frame = Some(bytes);
+        self
+    }
+
+    /// The longest reply in bytes: 2 GiB unless set, which is what a length can say. What would be longer, as the names of
+    /// very many children, fails with "cannot be read", code -5.
+    pub fn max_reply(mut self, bytes: usize) -> Self {
+        self.core.max_reply = bytes;
+        self
+    }
+
+    /// How many identities a connection may add with `auth`: 256 unless set. One more is refused, and ends the connection,
+    /// as any that is not accepted: "authentication failed". The session lives on.
+    pub fn max_auth_ids(mut self, count: usize) -> Self {
+        self.core.max_auth_ids = count;
+        self
+    }
+
+    /// How many bytes the identities of a connection may have together, name and hash: 64 KiB unless set. What would be
+    /// more is refused as by [`max_auth_ids`](Self::max_auth_ids).
+    pub fn max_auth_id_bytes(mut self, bytes: usize) -> Self {
+        self.core.max_auth_id_bytes = bytes;
+        self
+    }
+
+    /// How many entries an access control list may have, `auth` replaced by the identities that it stands for: 32,768
+    /// unless set. A longer one is refused with "invalid ACL". Lists that are in a data directory may be longer.
+    pub fn max_acl_entries(mut self, count: usize) -> Self {
+        self.core.max_acl_entries = count;
+        self
+    }
+
+    /// How many watches a connection may have: 2,000,000 unless set. It is one for a path and what happens to its node, and
+    /// one for a path and its children; a persistent watch is both. A request that asks for one more fails with "quota
+    /// exceeded"; when it is to set watches again, after a reconnect, the connection is closed.
+    pub fn max_watches(mut self, count: usize) -> Self {
+        self.core.max_watches = count;
+        self
+    }
+
+    /// How many bytes the paths of a connection's watches may have together: 256 MiB unless set. What would be more is
+    /// refused as by [`max_watches`](Self::max_watches).
+    pub fn max_watch_bytes(mut self, bytes: usize) -> Self {
+        self.core.max_watch_bytes = bytes;
         self
     }
 
@@ -243,6 +295,7 @@ impl Builder {
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         self.core.max_multi_read = self.limits.max_multi_read();
+        self.core.max_transaction = self.limits.max_transaction();
         let (compat, tick) = (self.core.compat, self.core.tick);
         if tick == Millis(0) {
             return Err(Error::ZeroTick);

@@ -32,6 +32,22 @@
 //! they are read, and no more are read from a client that does not read its replies
 //! ([`max_backlog`](Builder::max_backlog)).
 //!
+//! What one connection can make the server hold has limits of its own, far above what systems do that are in use, each
+//! with a setting and an answer:
+//!
+//! | limit | setting | default | beyond it |
+//! | --- | --- | --- | --- |
+//! | a transaction, ACLs and all operations of a multi included | [`jute_max_buffer_extra_size`](Builder::jute_max_buffer_extra_size) | twice `jute.maxbuffer` | the write is refused as a whole, code -5 |
+//! | identities added by `auth` | [`max_auth_ids`](Builder::max_auth_ids), [`max_auth_id_bytes`](Builder::max_auth_id_bytes) | 256, 64 KiB | -115, and a close |
+//! | entries of an ACL, with what `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768 | -114 |
+//! | watches | [`max_watches`](Builder::max_watches), [`max_watch_bytes`](Builder::max_watch_bytes) | 2,000,000, 256 MiB of paths | -125; `setWatches`: a close |
+//! | a reply to a `multiRead` | [`max_backlog`](Builder::max_backlog) | 48 MiB | -5 |
+//! | any other reply | [`max_reply`](Builder::max_reply) | 2 GiB, which is what a length can say | -5 |
+//!
+//! They hold for what clients send. A data directory with longer lists or transactions, which Apache ZooKeeper has
+//! written, is read as it is. The end of a session cannot be refused: if its ephemeral nodes are too many for one
+//! transaction, the log does not list them, and whoever reads it deletes those that the session has.
+//!
 //! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS, figures by
 //! namespace) are zero or missing, and `hash` has nothing to say.
 //!
@@ -48,6 +64,8 @@
 //! | adds a watch to a null path | takes it, and fails half-way at the disconnect | "cannot be read", code -5 |
 //! | is sent a character beyond U+FFFF, by `sync` or in an ACL | six bytes that are no UTF-8 | UTF-8 |
 //! | asks for more than 48 MiB in one `multiRead`, which a few kilobytes can do | goes out of memory | code -5 |
+//! | writes more in one transaction than can be read back, as by a multi with long ACLs | acknowledges it, and never starts again | code -5, takes a zxid |
+//! | shows more identities, or sets more watches or longer ACLs, than the limits above | goes out of memory | -115, -125, -114 |
 //!
 //! The 48 MiB are three quarters of [`max_backlog`](Builder::max_backlog).
 //!

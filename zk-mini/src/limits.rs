@@ -2,11 +2,20 @@
 
 use std::num::NonZeroUsize;
 
+/// No frame may be longer, whatever is set: text in it may be three times as long when it is written again, with what is
+/// not UTF-8 replaced, and still has a length then.
+pub(crate) const LONGEST_FRAME: usize = 512 << 20;
+
+/// What ZooKeeper takes for a smaller `jute.maxbuffer.extrasize`.
+const LEAST_EXTRA: usize = 1024;
+
 /// What a server allows its peers.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     /// `jute.maxbuffer`: the longest frame that is read. Replies may be longer.
     pub(crate) max_frame: usize,
+    /// `jute.maxbuffer.extrasize`: by how much a transaction may be longer; `None` is as much again.
+    pub(crate) extra_frame: Option<usize>,
     /// `maxClientCnxns`: connections from one address over TCP; `None` is no limit.
     pub(crate) max_client_connections: Option<NonZeroUsize>,
     /// With more unwritten bytes than this, a connection is cut off; one reply alone may be longer.
@@ -20,6 +29,12 @@ impl Limits {
         self.max_backlog / 4
     }
 
+    /// The longest transaction: the longest record of a log that Apache ZooKeeper reads with the same two settings.
+    pub(crate) fn max_transaction(&self) -> usize {
+        let extra = self.extra_frame.unwrap_or(self.max_frame).max(LEAST_EXTRA);
+        self.max_frame.saturating_add(extra)
+    }
+
     /// The longest reply to a multiRead: beside what may be unwritten when one is asked for, it still fits.
     pub(crate) fn max_multi_read(&self) -> usize {
         self.max_backlog - self.pause_reading()
@@ -30,6 +45,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_frame: zk_wire::DEFAULT_MAX_FRAME,
+            extra_frame: None,
             max_client_connections: NonZeroUsize::new(60),
             max_backlog: 64 << 20,
         }

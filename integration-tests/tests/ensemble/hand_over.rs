@@ -124,6 +124,34 @@ async fn change(client: &Client, session: usize, round: usize) -> Result<(), zk_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_deletes_the_nodes_of_a_session_that_a_transaction_could_not_list() {
+    // Each takes 25 bytes, of 3,024 that there may be.
+    const NODES: usize = 200;
+    let dir = tempfile::tempdir().unwrap();
+    let limits = ["--jute-max-buffer", "2000", "--jute-max-buffer-extra-size", "1024"];
+    let mut zk = serve_with(dir.path(), &limits);
+    let client = Client::connect(&zk.addr().to_string()).await.unwrap();
+    for _ in 0..NODES {
+        client.create("/ephemeral-", "", CreateMode::EphemeralSequential, &[Acl::open()]).await.unwrap();
+    }
+    client.close().await.unwrap();
+    let other = Client::connect(&zk.addr().to_string()).await.unwrap();
+    other.create("/after", "", CreateMode::Persistent, &[Acl::open()]).await.unwrap();
+    zk.process.signal(Signal::SIGKILL);
+    zk.process.wait();
+    let left = zk_mini::storage::recover(dir.path(), None).unwrap();
+    assert_eq!((left.verified, left.core.ephemeral_count()), (Some(true), 0));
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let client = Client::connect(&real.connect_string()).await.unwrap();
+    let (mut children, stat) = client.children("/").await.unwrap();
+    children.sort_unstable();
+    assert_eq!(children, ["after", "zookeeper"]);
+    assert_eq!(stat, left.core.node("/").unwrap().stat);
+    assert_eq!(digest_mismatches(&real), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn zk_mini_goes_on_from_a_snapshot_compressed_with_gzip() {
     goes_on_from_a_compressed_snapshot("gz").await;
 }

@@ -72,9 +72,33 @@ settings! {
     max_client_cnxns: usize, (value_name = "N", value_parser = connections),
         ["maxClientCnxns"], connections, Builder::max_client_connections;
 
-    /// The longest request in bytes; replies may be longer [default: 1048575]
+    /// The longest request in bytes, up to 512 MiB; replies may be longer [default: 1048575]
     jute_max_buffer: usize, (value_name = "BYTES", value_parser = bytes),
         ["jute.maxbuffer"], bytes, Builder::jute_max_buffer;
+
+    /// Bytes that a transaction may be longer than a request [default: as many as the longest request]
+    jute_max_buffer_extra_size: usize, (value_name = "BYTES", value_parser = bytes),
+        ["jute.maxbuffer.extrasize"], bytes, Builder::jute_max_buffer_extra_size;
+
+    /// Identities that a connection may add [default: 256]
+    max_auth_ids: usize, (value_name = "N", value_parser = count),
+        [], count, Builder::max_auth_ids;
+
+    /// Bytes of all identities of a connection [default: 65536]
+    max_auth_id_bytes: usize, (value_name = "BYTES", value_parser = count),
+        [], count, Builder::max_auth_id_bytes;
+
+    /// Entries of an access control list [default: 32768]
+    max_acl_entries: usize, (value_name = "N", value_parser = count),
+        [], count, Builder::max_acl_entries;
+
+    /// Watches of a connection [default: 2000000]
+    max_watches: usize, (value_name = "N", value_parser = count),
+        [], count, Builder::max_watches;
+
+    /// Bytes of the paths of all watches of a connection [default: 268435456]
+    max_watch_bytes: usize, (value_name = "BYTES", value_parser = count),
+        [], count, Builder::max_watch_bytes;
 
     /// Four-letter words that are answered, with commas; * is all [default: *]
     four_letter_words: String, (value_name = "WORDS"),
@@ -162,6 +186,10 @@ fn timeout(value: &str) -> Result<Timeout, &'static str> {
 fn connections(value: &str) -> Result<usize, &'static str> {
     let n: i32 = value.parse().map_err(|_| "a number of connections, or 0 for no limit")?;
     Ok(usize::try_from(n).unwrap_or(0))
+}
+
+fn count(value: &str) -> Result<usize, &'static str> {
+    value.parse().map_err(|_| "a number, 0 or more")
 }
 
 fn transactions(value: &str) -> Result<NonZeroU64, &'static str> {

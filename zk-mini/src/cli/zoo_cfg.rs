@@ -189,7 +189,8 @@ mod tests {
                     minSessionTimeout=100\nmaxSessionTimeout=-1\nmaxClientCnxns=0\njute.maxbuffer=0x3fffff\n\
                     4lw.commands.whitelist=ruok, stat\nextendedTypesEnabled=TRUE\n\
                     znode.container.checkIntervalMs=70\nzookeeper.DigestAuthenticationProvider.superDigest=super:x=\n\
-                    skipACL=yes\nzookeeper.enforceQuota=on\nsnapCount=9\npreAllocSize=64\nreconfigEnabled=true\n";
+                    skipACL=yes\nzookeeper.enforceQuota=on\nsnapCount=9\npreAllocSize=64\nreconfigEnabled=true\n\
+                    jute.maxbuffer.extrasize=0x400\n";
         let config = parse(text).unwrap();
         assert_eq!((config.client_port, config.client_port_address.as_deref()), (Some(0), Some("::1")));
         assert_eq!(remarks(&config), [(9, "jute.maxbuffer"), (12, "znode.container.checkIntervalMs")]);
@@ -198,7 +199,9 @@ mod tests {
             settings,
             "Settings { compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
              max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), \
-             jute_max_buffer: Some(4194303), four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \
+             jute_max_buffer: Some(4194303), jute_max_buffer_extra_size: Some(1024), max_auth_ids: None, \
+             max_auth_id_bytes: None, max_acl_entries: None, max_watches: None, max_watch_bytes: None, \
+             four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \
              container_check_interval_ms: Some(70), super_digest: Some(\"super:x=\"), skip_acl: Some(true), \
              enforce_quota: Some(false), snap_count: Some(9), pre_alloc_size: Some(65536), \
              reconfig_enabled: Some(true) }"

@@ -64,14 +64,17 @@ pub struct Config {
     /// The longest reply to a `multiRead`, in bytes with its length. It is the one request that can ask for the same
     /// megabyte as often as it likes; a longer reply is not written, the request fails with `MARSHALLING_ERROR`.
     pub max_multi_read: usize,
+    /// The longest reply to any request, in bytes with its length; what would be longer fails with `MARSHALLING_ERROR`, a
+    /// write before it is done. A length says no more than the default.
+    pub max_reply: usize,
     /// The longest transaction, in bytes as a log has it: lists with what `auth` stands for, a multi whole. A longer one is
     /// refused with `MARSHALLING_ERROR`; the end of a session is then put out without the list of its nodes.
     pub max_transaction: usize,
     /// How many identities a connection may show, and how many bytes they may have together; one more is not taken, and
     /// ends the connection with `AUTH_FAILED`.
-    pub max_identities: usize,
-    /// See [`max_identities`](Self::max_identities).
-    pub max_identity_bytes: usize,
+    pub max_auth_ids: usize,
+    /// See [`max_auth_ids`](Self::max_auth_ids).
+    pub max_auth_id_bytes: usize,
     /// How many entries an access control list may have, `auth` replaced by what it stands for; a longer one is an
     /// `INVALID_ACL`.
     pub max_acl_entries: usize,
@@ -110,9 +113,10 @@ impl Default for Config {
             reconfig_enabled: false,
             container_check_interval: Millis(60_000),
             max_multi_read: 48 << 20,
+            max_reply: i32::MAX as usize,
             max_transaction: 2 * zk_wire::DEFAULT_MAX_FRAME,
-            max_identities: 256,
-            max_identity_bytes: 64 << 10,
+            max_auth_ids: 256,
+            max_auth_id_bytes: 64 << 10,
             max_acl_entries: 32_768,
             max_watches: 2_000_000,
             max_watch_bytes: 256 << 20,

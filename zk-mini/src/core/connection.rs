@@ -42,7 +42,7 @@ impl Connection {
         }
         let bytes: usize = self.identities.iter().chain([&identity]).map(|identity| identity.id.len()).sum();
         let has_room =
-            self.identities.len() < config.max_identities && bytes <= config.max_identity_bytes;
+            self.identities.len() < config.max_auth_ids && bytes <= config.max_auth_id_bytes;
         if has_room {
             self.identities.push(identity);
         }

@@ -120,7 +120,7 @@ impl Core {
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
             conns: HashMap::new(),
-            outbox: Outbox::default(),
+            outbox: Outbox::new(config.max_reply),
             last_zxid: Zxid(0),
             read_only: false,
             skipped_zxids: 0,

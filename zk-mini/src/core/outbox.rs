@@ -16,16 +16,28 @@ const CHUNK: usize = 16 * 1024;
 /// A frame longer than this takes its memory with it; otherwise the room of one huge reply would be kept for good.
 const KEPT: usize = 1 << 20;
 
+/// With more places than this a queue that is empty gives them back.
+const KEPT_PLACES: usize = 4_096;
+
 /// Outputs in order. All frames are written into one buffer and split off it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     queue: VecDeque<Output>,
     buffer: BytesMut,
+    max_reply: usize,
 }
 
 impl Outbox {
+    pub(super) fn new(max_reply: usize) -> Self {
+        Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply }
+    }
+
     pub(super) fn pop(&mut self) -> Option<Output> {
-        self.queue.pop_front()
+        let output = self.queue.pop_front();
+        if output.is_none() && self.queue.capacity() > KEPT_PLACES {
+            self.queue = VecDeque::new();
+        }
+        output
     }
 
     pub(super) fn persist(&mut self, txn: Txn) {
@@ -56,6 +68,11 @@ impl Outbox {
         let written = self.encode(|frame| {
             frame.put(&header);
             write(frame);
+        });
+        let max = self.max_reply;
+        let written = written.and_then(|frame| match frame.len() {
+            len if len > max => Err(TooLong { len }),
+            _ => Ok(frame),
         });
         let too_long = ReplyHeader { err: ErrorCode::MARSHALLING_ERROR, ..header };
         let frame = written.or_else(|_| self.encode(|frame| frame.put(&too_long)));

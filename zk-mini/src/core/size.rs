@@ -24,7 +24,7 @@ const BEFORE_RESULT: usize = 9;
 /// A reply's header and the end of a multi, with room to spare.
 const AROUND_RESULTS: usize = 64;
 
-/// The longest transaction whose reply, too, is sure to have a length.
+/// No transaction may be longer, whatever is set: it has a length, and so has all that is told of it.
 const LONGEST: usize = i32::MAX as usize - 1024;
 
 /// The size of a multi that is being prepared.
@@ -42,14 +42,14 @@ impl MultiSize {
     /// Adds a change. `false` if the multi is too long with it.
     pub(super) fn add(&mut self, change: &Change, config: &Config) -> bool {
         self.txn += BEFORE_CHANGE + size(change);
-        self.reply += BEFORE_RESULT + LENGTH + path_len(change) + STAT;
-        self.txn <= longest(config) && self.reply <= LONGEST
+        self.reply += BEFORE_RESULT + result(change);
+        self.txn <= longest(config) && self.reply <= config.max_reply
     }
 }
 
-/// Whether a transaction of one change is one that can be kept.
+/// Whether a transaction of one change can be kept, and answered.
 pub(super) fn fits(change: &Change, config: &Config) -> bool {
-    AROUND + size(change) <= longest(config)
+    AROUND + size(change) <= longest(config) && AROUND_RESULTS + result(change) <= config.max_reply
 }
 
 /// The bytes of a transaction of one change in a log, if it is that of a digest, too.
@@ -103,6 +103,11 @@ fn buffer(data: Option<&[u8]>) -> usize {
     LENGTH + data.map_or(0, <[u8]>::len)
 }
 
-fn path_len(change: &Change) -> usize {
-    if let Change::Create(node) = change { node.path.len() } else { 0 }
+/// The bytes of what is answered, or a few more.
+fn result(change: &Change) -> usize {
+    match change {
+        Change::Create(node) => text(&node.path) + STAT,
+        Change::SetData { .. } | Change::SetAcl { .. } => STAT,
+        _ => LENGTH,
+    }
 }

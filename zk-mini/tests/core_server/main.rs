@@ -8,6 +8,7 @@ mod chaos;
 mod driver;
 mod expiry;
 mod invariants;
+mod limits;
 mod malformed;
 mod model;
 mod multi;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use zk_mini::ZkMini;
+use zk_mini::storage::recover;
+use zk_mini::{Builder, ZkMini};
 
-use crate::raw::{Raw, create, eventually, frame, request, string, within};
+use crate::raw::{CREATE, MULTI, Raw, create, eventually, frame, multi, request, string, within};
 
 #[tokio::test]
 async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_seconds() {
@@ -97,4 +98,78 @@ async fn whoever_sends_thousands_of_requests_at_once_is_answered_each_in_order()
         let reply = client.reply().await;
         assert_eq!((reply.xid, reply.err), (xid, 0));
     }
+}
+
+/// The body of a create whose list is what `auth` stands for.
+fn create_own(path: &str) -> Vec<u8> {
+    let acl = [&[0, 0, 0, 1, 0, 0, 0, 31][..], &string("auth"), &string("")].concat();
+    [string(path), string("x"), acl, vec![0; 4]].concat()
+}
+
+/// Adds an identity; the answer's code.
+async fn auth(client: &mut Raw, credentials: &str) -> i32 {
+    const AUTH: i32 = 100;
+    let body = [&[0; 4][..], &string("digest"), &string(credentials)].concat();
+    client.request(-4, AUTH, &body).await.err
+}
+
+fn with_many_ids() -> Builder {
+    ZkMini::builder().in_memory().max_auth_ids(1_000).max_auth_id_bytes(10 << 20)
+}
+
+#[tokio::test]
+async fn a_multi_that_grows_beyond_what_a_log_can_have_is_refused_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = with_many_ids().data_dir(dir.path()).start().await.unwrap();
+    let mut client = Raw::with_session(&zk, 30_000).await;
+    for n in 0..250 {
+        assert_eq!(auth(&mut client, &format!("{n}{}:secret", "u".repeat(10_000))).await, 0);
+    }
+    let creates: Vec<_> = (0..900).map(|n| (CREATE, create_own(&format!("/{n}")))).collect();
+    let refused = client.request(1, MULTI, &multi(&creates)).await;
+    assert_eq!((refused.err, refused.zxid, refused.body.len()), (-5, 2, 0));
+    assert_eq!(client.create("/after", 0).await.err, 0);
+    zk.stop().await;
+    let left = recover(dir.path(), None).unwrap();
+    assert_eq!((left.core.last_zxid().0, left.torn, left.verified), (3, None, Some(true)));
+    assert_eq!(left.core.children("/").unwrap(), ["after", "zookeeper"]);
+}
+
+#[tokio::test]
+async fn transactions_and_lists_over_the_limits_that_are_in_a_directory_are_read() {
+    const IDS: usize = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let builder = with_many_ids().jute_max_buffer_extra_size(10 << 20).max_acl_entries(1_000);
+    let zk = builder.data_dir(dir.path()).start().await.unwrap();
+    let mut client = Raw::with_session(&zk, 30_000).await;
+    for n in 0..IDS {
+        assert_eq!(auth(&mut client, &format!("{n}{}:secret", "u".repeat(1_000))).await, 0);
+    }
+    let creates: Vec<_> = (0..20).map(|n| (CREATE, create_own(&format!("/{n}")))).collect();
+    assert_eq!(client.request(1, MULTI, &multi(&creates)).await.err, 0);
+    zk.stop().await;
+    // From the log, and then from a snapshot.
+    for _ in 0..2 {
+        let limited = ZkMini::builder().in_memory().max_acl_entries(10).data_dir(dir.path());
+        let zk = limited.start().await.unwrap();
+        assert_eq!(zk.direct().children("/").unwrap().len(), 20 + 1);
+        let mut client = Raw::with_session(&zk, 30_000).await;
+        let get_acl = client.request(1, 6, &string("/7")).await;
+        assert_eq!(get_acl.err, -102, "it is not ours");
+        zk.stop().await;
+        let left = recover(dir.path(), None).unwrap();
+        assert_eq!(left.core.node("/7").unwrap().acl.len(), IDS);
+    }
+}
+
+#[tokio::test]
+async fn one_identity_too_many_ends_the_connection() {
+    let zk = ZkMini::builder().in_memory().start().await.unwrap();
+    let mut client = Raw::with_session(&zk, 30_000).await;
+    for n in 0..256 {
+        assert_eq!(auth(&mut client, &format!("{n}:secret")).await, 0);
+    }
+    assert_eq!(auth(&mut client, "one:more").await, -115);
+    assert_eq!(within(client.rest()).await, b"");
+    assert_eq!(zk.direct().sessions().len(), 1);
 }
