@@ -174,7 +174,7 @@ impl Builder {
         self
     }
 
-    /// How many identities a connection may add with `auth`: 256 unless set. One more is refused, and ends the connection,
+    /// How many identities a connection may add with `auth`: 100 unless set. One more is refused, and ends the connection,
     /// as any that is not accepted: "authentication failed". The session lives on.
     pub fn max_auth_ids(mut self, count: usize) -> Self {
         self.core.max_auth_ids = count;
@@ -189,7 +189,8 @@ impl Builder {
     }
 
     /// How many entries an access control list may have, `auth` replaced by the identities that it stands for: 32,768
-    /// unless set. A longer one is refused with "invalid ACL". Lists that are in a data directory may be longer.
+    /// unless set. These may be four times [`max_auth_ids`](Self::max_auth_ids), if there are several `auth` with different
+    /// permissions. A longer list is refused with "invalid ACL". Lists that are in a data directory may be longer.
     pub fn max_acl_entries(mut self, count: usize) -> Self {
         self.core.max_acl_entries = count;
         self

@@ -106,9 +106,10 @@ impl Builder {
         self
     }
 
-    /// The largest request that the servers read, `jute.maxbuffer`: 1 MiB less one byte by default.
+    /// The largest request that the servers read, `jute.maxbuffer`: 1 MiB less one byte by default, 2 GiB less one byte at
+    /// most, which no frame can exceed.
     pub fn max_request(mut self, bytes: usize) -> Self {
-        self.max_request = bytes;
+        self.max_request = bytes.min(i32::MAX as usize);
         self
     }
 

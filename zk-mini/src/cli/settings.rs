@@ -80,7 +80,7 @@ settings! {
     jute_max_buffer_extra_size: usize, (value_name = "BYTES", value_parser = bytes),
         ["jute.maxbuffer.extrasize"], bytes, Builder::jute_max_buffer_extra_size;
 
-    /// Identities that a connection may add [default: 256]
+    /// Identities that a connection may add [default: 100]
     max_auth_ids: usize, (value_name = "N", value_parser = count),
         [], count, Builder::max_auth_ids;
 

@@ -47,8 +47,9 @@ pub(super) struct Requester<'a> {
     pub(super) unchecked: bool,
     /// Whether ACLs of the `ip` scheme may name IPv6 addresses.
     pub(super) ip_v6: bool,
-    /// How many entries a list may have.
+    /// How many entries a list may have, and how many of them may be what `auth` stands for.
     pub(super) max_entries: usize,
+    pub(super) max_own_entries: usize,
 }
 
 impl Requester<'_> {
@@ -83,13 +84,15 @@ impl Requester<'_> {
         if acl.len() > self.max_entries {
             return Err(ErrorCode::INVALID_ACL);
         }
-        let mut fixed: Vec<Acl> = Vec::with_capacity(acl.len());
+        let (mut fixed, mut own) = (Vec::with_capacity(acl.len()), 0);
         for SentAcl { perms, scheme, id } in acl {
             let scheme = scheme.as_deref().ok_or(ErrorCode::INVALID_ACL)?;
             if scheme == "auth" {
+                let before = fixed.len();
                 fixed.extend(self.own_entries(*perms)?);
+                own += fixed.len() - before;
                 // A few of them may stand for very many.
-                if fixed.len() > self.max_entries {
+                if own > self.max_own_entries {
                     return Err(ErrorCode::INVALID_ACL);
                 }
             } else {
@@ -203,9 +206,14 @@ pub(super) struct AclTable {
     lists: HashSet<Arc<[Acl]>>,
     /// The list that a node got last: the next one mostly gets the same.
     latest: Option<Arc<[Acl]>>,
-    /// With so many lists those that no node has any more are looked for.
+    /// Entries of all of them, and one more for each.
+    weight: usize,
+    /// From this weight on those that no node has any more are looked for.
     sweep_at: usize,
 }
+
+/// What may weigh this much in lists that are not used any more, whatever those weigh that are.
+const UNUSED: usize = 32;
 
 impl AclTable {
     /// Whether some node may have this list.
@@ -231,6 +239,7 @@ impl AclTable {
             None => {
                 self.sweep();
                 self.lists.insert(Arc::clone(acl));
+                self.weight += acl.len() + 1;
                 Arc::clone(acl)
             }
         };
@@ -238,12 +247,13 @@ impl AclTable {
         shared
     }
 
-    /// Forgets the lists that nobody else holds, when there are twice as many as were left the last time: so there is no
-    /// need to count, for each, how many nodes have it.
+    /// Forgets the lists that nobody else holds, when all together weigh twice as much as what was left the last time: so
+    /// there is no need to count, for each, how many nodes have it.
     fn sweep(&mut self) {
-        if self.lists.len() >= self.sweep_at {
+        if self.weight >= self.sweep_at {
             self.lists.retain(|list| Arc::strong_count(list) > 1);
-            self.sweep_at = 2 * self.lists.len() + 16;
+            self.weight = self.lists.iter().map(|list| list.len() + 1).sum();
+            self.sweep_at = 2 * self.weight + UNUSED;
         }
     }
 }
@@ -263,6 +273,20 @@ mod tests {
         assert!(table.lists.len() < 300);
         for (id, kept) in kept.iter().enumerate() {
             assert!(Arc::ptr_eq(&table.share(&list(id)), kept), "one copy for all");
+        }
+    }
+    #[test]
+    fn long_lists_that_no_node_has_any_more_are_forgotten_sooner() {
+        let mut table = AclTable::default();
+        let entry =
+            |id: usize| Acl { perms: Perms::ALL, scheme: "digest".into(), id: format!("{id}:x").into() };
+        let short = |id: usize| -> Arc<[Acl]> { [entry(id)].into() };
+        let kept: Vec<_> = (0..1_000).map(|id| table.share(&short(id))).collect();
+        for id in 0..1_000 {
+            drop(table.share(&(0..1_000).map(|n| entry(1_000 * id + n)).collect()));
+            let entries: usize = table.lists.iter().map(|list| list.len()).sum();
+            // Twice what is in use, the latest included, and the one that has just come.
+            assert!(entries < 2 * (2 * kept.len() + 1_001) + UNUSED + 1_000, "{entries}");
         }
     }
 }

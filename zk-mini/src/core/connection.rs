@@ -32,6 +32,7 @@ impl Connection {
             unchecked: config.skip_acl,
             ip_v6: rules.ip_acl_takes_v6,
             max_entries: config.max_acl_entries,
+            max_own_entries: config.max_auth_ids.saturating_mul(4),
         }
     }
 
@@ -41,8 +42,7 @@ impl Connection {
             return true;
         }
         let bytes: usize = self.identities.iter().chain([&identity]).map(|identity| identity.id.len()).sum();
-        let has_room =
-            self.identities.len() < config.max_auth_ids && bytes <= config.max_auth_id_bytes;
+        let has_room = self.identities.len() < config.max_auth_ids && bytes <= config.max_auth_id_bytes;
         if has_room {
             self.identities.push(identity);
         }

@@ -168,7 +168,11 @@ impl World {
             let due = session.last_heard + session.timeout;
             assert!(at > due, "never early: {at} {due}");
             assert!(at <= due + self.tick, "at most one tick late: {at} {due}");
-            assert_eq!(ephemerals.as_ref().unwrap().len(), session.ephemerals.len(), "all in one transaction");
+            assert_eq!(
+                ephemerals.as_ref().unwrap().len(),
+                session.ephemerals.len(),
+                "all in one transaction"
+            );
             for path in &session.ephemerals {
                 assert_eq!(heard.remove(path), Some(self.watchers.len()), "{path}");
             }

@@ -62,10 +62,7 @@ fn at_the_limit<R: Request>(exactly: usize, request: &R) {
 #[test]
 fn a_write_whose_transaction_would_be_too_long_is_refused_before_it_is_done() {
     let data = [7; 1_000];
-    at_the_limit(
-        AROUND + 6 + (4 + 1_000) + OPEN + 1 + 4,
-        &create_with("/b", &data, CreateMode::Persistent),
-    );
+    at_the_limit(AROUND + 6 + (4 + 1_000) + OPEN + 1 + 4, &create_with("/b", &data, CreateMode::Persistent));
     at_the_limit(AROUND + 6 + (4 + 1_000) + 4, &set_data("/a", &data, -1));
     let long = entry(31, "digest", &format!("{}:x", "u".repeat(998)));
     let acl = Some(vec![Acl::open(), long]);
@@ -115,9 +112,7 @@ fn nodes_of_one_multi_that_send_the_same_list_share_it() {
     const NODES: usize = 2_000;
     let mut t = with(|config| config.max_transaction = usize::MAX);
     let a = t.connect(10_000);
-    for n in 0..200 {
-        auth(&mut t, a, &format!("user-{n}:secret"));
-    }
+    (0..100).for_each(|n| assert_eq!(auth(&mut t, a, &format!("user-{n}:secret")), ErrorCode::OK));
     // By turns, so that it takes more than a look at the one before.
     let lists = [vec![entry(31, "auth", "")], vec![entry(1, "auth", "")], vec![Acl::open()]];
     let op = |n: usize| MultiOp::Create(listed(&format!("/{n}"), lists[n % 3].clone()));
@@ -210,6 +205,33 @@ fn a_list_has_no_more_entries_than_it_may_also_if_a_few_stand_for_many() {
 }
 
 #[test]
+fn auth_stands_for_no_more_than_four_times_the_identities_that_there_may_be() {
+    let mut t = with(|config| config.max_auth_ids = 10);
+    let a = t.connect(10_000);
+    (0..10).for_each(|n| assert_eq!(auth(&mut t, a, &format!("{n}:x")), ErrorCode::OK));
+    let auths = |count: i32| (0..count).map(|perms| entry(perms, "auth", "")).collect::<Vec<_>>();
+    assert_eq!(t.call(a, &listed("/a", auths(5))).map(|_| ()), Err(ErrorCode::INVALID_ACL));
+    t.call(a, &listed("/a", auths(4))).unwrap();
+    assert_eq!(acl_of(&t, "/a").len(), 40);
+}
+
+#[test]
+fn what_systems_in_use_do_is_far_from_the_limits() {
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    (0..99).for_each(|n| assert_eq!(auth(&mut t, a, &format!("user-{n}:secret")), ErrorCode::OK));
+    let mut acl: Vec<_> =
+        (0..20_000).map(|n| entry(31, "ip", &format!("10.0.{}.{}", n / 256, n % 256))).collect();
+    acl.push(entry(31, "auth", ""));
+    t.call(a, &listed("/a", acl)).unwrap();
+    assert_eq!(acl_of(&t, "/a").len(), 20_099);
+    for n in 0..10_000 {
+        t.call(a, &AddWatch { path: format!("/a/watched/{n}").into(), mode: 0 }).unwrap();
+    }
+    assert_eq!(t.core.watch_count(), 20_000);
+}
+
+#[test]
 fn lists_and_transactions_that_are_there_may_be_longer_than_new_ones() {
     let long: Arc<[Acl]> = (0..50).map(|n| entry(31, "ip", &format!("127.0.0.{n}"))).collect();
     let mut before = with(|_| ());
@@ -296,7 +318,8 @@ fn whoever_sets_too_many_watches_again_is_disconnected() {
         }
         let mut lists: [Vec<ByteString>; 5] = Default::default();
         lists[kind] = (0..4).map(path).collect();
-        let [data_watches, exist_watches, child_watches, persistent_watches, persistent_recursive_watches] = lists;
+        let [data_watches, exist_watches, child_watches, persistent_watches, persistent_recursive_watches] =
+            lists;
         let request = SetWatches2 {
             relative_zxid: t.core.last_zxid(),
             data_watches,
@@ -330,7 +353,10 @@ fn a_reply_that_is_too_long_is_an_error_and_a_write_with_one_is_not_done() {
     assert_eq!(t.call(a, &GetEphemerals { prefix_path: None }).map(|_| ()), refused);
     let ops = || (4..8).map(|n| MultiOp::Create(create(&child(n), CreateMode::Persistent))).collect();
     assert_eq!(t.call(a, &Multi { ops: ops() }).map(|_| ()), refused);
-    assert_eq!(t.call(a, &create(&format!("/{}", "x".repeat(999)), CreateMode::Persistent)).map(|_| ()), refused);
+    assert_eq!(
+        t.call(a, &create(&format!("/{}", "x".repeat(999)), CreateMode::Persistent)).map(|_| ()),
+        refused
+    );
     assert_eq!(t.core.children("/p").unwrap().len(), 4);
     assert_eq!(t.core.children("/").unwrap(), ["p", "zookeeper"]);
     t.call(a, &delete(&child(0))).unwrap();

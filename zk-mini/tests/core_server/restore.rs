@@ -89,7 +89,8 @@ fn a_deletion_concerns_the_parent_even_if_the_child_is_gone_already() {
 #[test]
 fn a_session_that_is_closed_takes_all_its_nodes_with_it_whatever_the_log_names() {
     for ephemerals in [None, Some(Vec::new())] {
-        let mut core = restore(vec![node("/a", NodeKind::Ephemeral(OWNER)), node("/b", NodeKind::Persistent)]);
+        let mut core =
+            restore(vec![node("/a", NodeKind::Ephemeral(OWNER)), node("/b", NodeKind::Persistent)]);
         replay(&mut core, [Change::CloseSession { ephemerals }]);
         assert_eq!(core.children("/").unwrap(), ["b", "zookeeper"]);
         invariants::check(&core);

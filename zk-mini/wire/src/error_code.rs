@@ -37,7 +37,7 @@ error_codes! {
     RUNTIME_INCONSISTENCY = -2, "runtime inconsistency: another operation of the multi failed";
     DATA_INCONSISTENCY = -3, "data inconsistency";
     CONNECTION_LOSS = -4, "connection to the server was lost";
-    MARSHALLING_ERROR = -5, "request could not be read by the server";
+    MARSHALLING_ERROR = -5, "request could not be read by the server, or its transaction or reply would be too long";
     UNIMPLEMENTED = -6, "operation is not implemented by the server";
     OPERATION_TIMEOUT = -7, "operation timed out";
     BAD_ARGUMENTS = -8, "invalid arguments";

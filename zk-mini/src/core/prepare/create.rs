@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::HashMap;
-use zk_wire::{Acl, ByteString, CreateMode, DecodeError, ErrorCode, Fields, Millis, OpCode, Perms, Version, path};
+use zk_wire::{
+    Acl, ByteString, CreateMode, DecodeError, ErrorCode, Fields, Millis, OpCode, Perms, Version, path,
+};
 
 use super::{Prepare, Prepared, Record, parent_of};
 use crate::core::acl::SentAcl;
