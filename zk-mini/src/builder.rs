@@ -181,7 +181,7 @@ impl Builder {
         self
     }
 
-    /// How many bytes the identities of a connection may have together, name and hash: 64 KiB unless set. What would be
+    /// How many bytes the identities of a connection may have together, name and hash: 16 KiB unless set. What would be
     /// more is refused as by [`max_auth_ids`](Self::max_auth_ids).
     pub fn max_auth_id_bytes(mut self, bytes: usize) -> Self {
         self.core.max_auth_id_bytes = bytes;
@@ -189,8 +189,8 @@ impl Builder {
     }
 
     /// How many entries an access control list may have, `auth` replaced by the identities that it stands for: 32,768
-    /// unless set. These may be four times [`max_auth_ids`](Self::max_auth_ids), if there are several `auth` with different
-    /// permissions. A longer list is refused with "invalid ACL". Lists that are in a data directory may be longer.
+    /// unless set. These may be no more than [`max_auth_ids`](Self::max_auth_ids), also if there are several `auth` with
+    /// different permissions. A longer list is refused with "invalid ACL". Lists that are in a data directory may be longer.
     pub fn max_acl_entries(mut self, count: usize) -> Self {
         self.core.max_acl_entries = count;
         self

@@ -38,8 +38,8 @@
 //! | limit | setting | default | beyond it |
 //! | --- | --- | --- | --- |
 //! | a transaction, ACLs and all operations of a multi included | [`jute_max_buffer_extra_size`](Builder::jute_max_buffer_extra_size) | twice `jute.maxbuffer` | the write is refused as a whole, code -5 |
-//! | identities added by `auth` | [`max_auth_ids`](Builder::max_auth_ids), [`max_auth_id_bytes`](Builder::max_auth_id_bytes) | 100, 64 KiB | -115, and a close |
-//! | entries of an ACL, with what `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768, of which `auth` may be 400 | -114 |
+//! | identities added by `auth` | [`max_auth_ids`](Builder::max_auth_ids), [`max_auth_id_bytes`](Builder::max_auth_id_bytes) | 100, 16 KiB | -115, and a close |
+//! | entries of an ACL, with what `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768, of which `auth` may be 100 | -114 |
 //! | watches | [`max_watches`](Builder::max_watches), [`max_watch_bytes`](Builder::max_watch_bytes) | 2,000,000, 256 MiB of paths | -125; `setWatches`: a close |
 //! | a reply to a `multiRead` | [`max_backlog`](Builder::max_backlog) | 48 MiB | -5 |
 //! | any other reply | [`max_reply`](Builder::max_reply) | 2 GiB, which is what a length can say | -5 |

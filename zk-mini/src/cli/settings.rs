@@ -84,7 +84,7 @@ settings! {
     max_auth_ids: usize, (value_name = "N", value_parser = count),
         [], count, Builder::max_auth_ids;
 
-    /// Bytes of all identities of a connection [default: 65536]
+    /// Bytes of all identities of a connection [default: 16384]
     max_auth_id_bytes: usize, (value_name = "BYTES", value_parser = count),
         [], count, Builder::max_auth_id_bytes;
 

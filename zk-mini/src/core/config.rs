@@ -75,8 +75,8 @@ pub struct Config {
     pub max_auth_ids: usize,
     /// See [`max_auth_ids`](Self::max_auth_ids).
     pub max_auth_id_bytes: usize,
-    /// How many entries an access control list may have, `auth` replaced by what it stands for, which may be four times
-    /// [`max_auth_ids`](Self::max_auth_ids); a longer one is an `INVALID_ACL`.
+    /// How many entries an access control list may have, `auth` replaced by what it stands for, which may be
+    /// [`max_auth_ids`](Self::max_auth_ids) of them; a longer one is an `INVALID_ACL`.
     pub max_acl_entries: usize,
     /// How many watches a connection may have, and how many bytes their paths may have together. A request for one more
     /// fails with `QUOTA_EXCEEDED`; if it is to set watches again, the connection is closed.
@@ -116,7 +116,7 @@ impl Default for Config {
             max_reply: i32::MAX as usize,
             max_transaction: 2 * zk_wire::DEFAULT_MAX_FRAME,
             max_auth_ids: 100,
-            max_auth_id_bytes: 64 << 10,
+            max_auth_id_bytes: 16 << 10,
             max_acl_entries: 32_768,
             max_watches: 2_000_000,
             max_watch_bytes: 256 << 20,

@@ -32,7 +32,7 @@ impl Connection {
             unchecked: config.skip_acl,
             ip_v6: rules.ip_acl_takes_v6,
             max_entries: config.max_acl_entries,
-            max_own_entries: config.max_auth_ids.saturating_mul(4),
+            max_own_entries: config.max_auth_ids,
         }
     }
 

@@ -123,8 +123,12 @@ impl ImageWalk {
     }
 
     /// Takes up to `count` nodes more, as they are now, parents before their children, siblings in their order. Whether
-    /// that was all.
+    /// that was all. Begins anew if a session has ended since whose nodes its transaction does not list: whoever replays
+    /// that cannot tell the parents of those that the walk has not met.
     pub fn visit(&mut self, core: &Core, count: usize) -> bool {
+        if core.unlisted > self.image.last_zxid {
+            *self = Self::new(core);
+        }
         if self.image.nodes.is_empty() {
             self.take(core, "/");
         }

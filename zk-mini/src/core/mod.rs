@@ -99,6 +99,8 @@ pub struct Core {
     last_zxid: Zxid,
     /// Nothing may change: no write is taken, and no time passes for what would end by itself.
     read_only: bool,
+    /// The last end of a session whose nodes were not listed.
+    unlisted: Zxid,
     /// Numbers after the last zxid that no transaction will have.
     skipped_zxids: i64,
     /// When containers and nodes with a time to live are looked at next.
@@ -123,6 +125,7 @@ impl Core {
             outbox: Outbox::new(config.max_reply),
             last_zxid: Zxid(0),
             read_only: false,
+            unlisted: Zxid(0),
             skipped_zxids: 0,
             reap_at: config.container_check_interval,
             results: Vec::new(),
@@ -224,6 +227,9 @@ impl Core {
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;
+        if matches!(change, Change::CloseSession { ephemerals: None }) {
+            self.unlisted = zxid;
+        }
         let txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
         let kept = self.config.transactions.then(|| txn.clone());
         self.results.clear();

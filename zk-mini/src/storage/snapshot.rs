@@ -154,7 +154,7 @@ fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {
     let mut lists = HashMap::from([(OPEN, Arc::from([Acl::open()]))]);
     for _ in 0..i32::decode(input, "lists")? {
         let number = i64::decode(input, "list number")?;
-        lists.insert(number, Vec::<Acl>::decode(input, "list")?.into());
+        lists.insert(number, Vec::<Acl>::decode(input, "list")?.iter().map(copied).collect());
     }
     loop {
         let path = ByteString::decode(input, "path")?;
@@ -208,6 +208,11 @@ fn decode_node(
         aversion: stat.aversion,
         created_children: stat.cversion.0,
     })
+}
+
+/// An entry that does not hold on to the file that it is from.
+fn copied(entry: &Acl) -> Acl {
+    Acl { perms: entry.perms, scheme: (&*entry.scheme).into(), id: (&*entry.id).into() }
 }
 
 /// The lists that nodes share, numbered from 1.
