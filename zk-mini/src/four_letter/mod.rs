@@ -141,8 +141,24 @@ fn bit(word: Word) -> u32 {
     1 << (word as u32)
 }
 
-/// What a question from a connection is answered with. It is counted, but its answer is not yet.
+/// What a question from a connection is answered with. It is counted, but its answer is not yet. Four bytes may ask for all
+/// watches of everybody, and do not get what is too much to wait for a client.
 pub(crate) fn answer(
+    question: Question,
+    state: &mut State,
+    now: Now,
+    from: ConnId,
+    about: &About,
+    limits: &Limits,
+) -> String {
+    let (text, max) = (text(question, state, now, from, about, limits), limits.max_backlog);
+    match text.len() {
+        len if len > max => format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n"),
+        _ => text,
+    }
+}
+
+fn text(
     question: Question,
     state: &mut State,
     now: Now,

@@ -231,3 +231,19 @@ async fn a_word_in_a_session_is_a_bad_length() {
     client.write(b"ruok").await;
     assert_eq!(client.rest().await, b"");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_too_long_to_wait_for_a_client_is_not_given() {
+    let zk = ZkMini::builder().max_backlog(1_000).start().await.unwrap();
+    let mut client = Raw::tcp(&zk).await;
+    client.open_session(30_000).await;
+    for n in 0..100 {
+        client.request(n, 3, &[string(&format!("/{n}")), vec![1]].concat()).await;
+    }
+    let expected = format!(
+        "The answer takes {} bytes, and at most 1000 may wait for a client.\n",
+        (10 * 3 + 90 * 4) + 100 * "\t0x1234567890abcde\n".len() + 1
+    );
+    assert_eq!(ask(&zk, b"wchp").await, expected);
+    assert_eq!(ask(&zk, b"wchs").await, "1 connections watching 100 paths\nTotal watches:100\n");
+}
