@@ -152,6 +152,49 @@ async fn apache_zookeeper_deletes_the_nodes_of_a_session_that_a_transaction_coul
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_goes_on_from_the_longest_transaction_that_there_may_be() {
+    const NODES: usize = 117;
+    let dir = tempfile::tempdir().unwrap();
+    let mut zk = serve(dir.path());
+    let client = Client::connect(&zk.addr().to_string()).await.unwrap();
+    for n in 0..100 {
+        client.add_auth("digest", format!("{n:0130}:secret")).await.unwrap();
+    }
+    let acl = [Acl { perms: zk_wire::Perms::ALL, scheme: "auth".into(), id: "".into() }];
+    let create = |path: String, data: usize| {
+        let (path, data) = (path.as_str().into(), Some(vec![7; data].into()));
+        MultiOp::Create(Create { path, data, acl: Some(acl.to_vec()), flags: 0 })
+    };
+    // How much the last node's data may be, to the byte.
+    let (mut fits, mut too_long, mut tries) = (0_usize, 100_000, 0);
+    while too_long - fits > 1 {
+        let data = fits.midpoint(too_long);
+        let last = NODES - 1;
+        let op = |n| create(format!("/{tries:02}-{n:03}"), if n == last { data } else { 0 });
+        let done = client.multi((0..NODES).map(op).collect()).await;
+        tries += 1;
+        match done {
+            Ok(_) => fits = data,
+            Err(error) => {
+                assert_eq!(error.code(), Some(zk_wire::ErrorCode::MARSHALLING_ERROR), "{error}");
+                too_long = data;
+            }
+        }
+    }
+    assert!(fits > 0);
+    zk.process.signal(Signal::SIGKILL);
+    zk.process.wait();
+    let left = zk_mini::storage::recover(dir.path(), None).unwrap();
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let client = Client::connect(&real.connect_string()).await.unwrap();
+    let (children, stat) = client.children("/").await.unwrap();
+    assert!(children.len() > NODES);
+    assert_eq!(stat, left.core.node("/").unwrap().stat);
+    assert_eq!(digest_mismatches(&real), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn zk_mini_goes_on_from_a_snapshot_compressed_with_gzip() {
     goes_on_from_a_compressed_snapshot("gz").await;
 }
