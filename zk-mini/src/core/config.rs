@@ -90,11 +90,15 @@ pub struct Config {
 }
 
 impl Config {
-    /// The shortest and the longest session timeout that a client can get.
+    /// The shortest and the longest session timeout that a client can get. Neither is longer than a client can be told,
+    /// which is 24 days.
     #[must_use]
     pub fn session_timeout_bounds(&self) -> (Millis, Millis) {
         let ticks = |n| Millis(self.tick.0.saturating_mul(n));
-        (self.min_session_timeout.unwrap_or(ticks(2)), self.max_session_timeout.unwrap_or(ticks(20)))
+        let longest = Millis(i32::MAX.unsigned_abs().into());
+        let (min, max) =
+            (self.min_session_timeout.unwrap_or(ticks(2)), self.max_session_timeout.unwrap_or(ticks(20)));
+        (min.min(longest), max.min(longest))
     }
 }
 

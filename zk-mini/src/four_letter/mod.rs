@@ -153,7 +153,9 @@ pub(crate) fn answer(
 ) -> String {
     let (text, max) = (text(question, state, now, from, about, limits), limits.max_backlog);
     match text.len() {
-        len if len > max => format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n"),
+        len if len > max => {
+            format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n")
+        }
         _ => text,
     }
 }

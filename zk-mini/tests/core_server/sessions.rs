@@ -31,6 +31,16 @@ fn bounds_can_be_configured() {
 }
 
 #[test]
+fn a_timeout_is_no_longer_than_a_client_can_be_told() {
+    let long = Some(Millis(1 << 40));
+    let config = Config { min_session_timeout: long, max_session_timeout: long, ..Config::default() };
+    let mut t = Driver::with(config);
+    let conn = t.accept();
+    assert_eq!(t.handshake(conn, &connect_request(10_000)).timeout, i32::MAX);
+    assert_eq!(t.core.sessions()[0].timeout, Millis(0x7fff_ffff));
+}
+
+#[test]
 fn of_the_sessions_that_end_those_that_expired_are_counted() {
     let mut t = Driver::new();
     let (closes, expires) = (t.connect(4_000), t.connect(4_000));
