@@ -174,21 +174,21 @@ impl Builder {
         self
     }
 
-    /// How many identities a connection may add with `auth`: 100 unless set. One more is refused, and ends the connection,
-    /// as any that is not accepted: "authentication failed". The session lives on.
+    /// Maximum number of identities that a connection may add with `auth`: 100 unless set. One more is refused, and ends the
+    /// connection, as any that is not accepted: "authentication failed". The session lives on.
     pub fn max_auth_ids(mut self, count: usize) -> Self {
         self.core.max_auth_ids = count;
         self
     }
 
-    /// How many bytes the identities of a connection may have together, name and hash: 16 KiB unless set. What would be
-    /// more is refused as by [`max_auth_ids`](Self::max_auth_ids).
+    /// Maximum bytes of all identities of a connection, name and hash: 16 KiB unless set. More is refused as by
+    /// [`max_auth_ids`](Self::max_auth_ids).
     pub fn max_auth_id_bytes(mut self, bytes: usize) -> Self {
         self.core.max_auth_id_bytes = bytes;
         self
     }
 
-    /// How many entries an access control list may have, `auth` replaced by the identities that it stands for: 32,768
+    /// Maximum number of entries of an access control list, `auth` replaced by the identities that it stands for: 32,768
     /// unless set. These may be no more than [`max_auth_ids`](Self::max_auth_ids), also if there are several `auth` with
     /// different permissions. A longer list is refused with "invalid ACL". Lists that are in a data directory may be longer.
     pub fn max_acl_entries(mut self, count: usize) -> Self {
@@ -196,16 +196,16 @@ impl Builder {
         self
     }
 
-    /// How many watches a connection may have: 2,000,000 unless set. It is one for a path and what happens to its node, and
-    /// one for a path and its children; a persistent watch is both. A request that asks for one more fails with "quota
+    /// Maximum number of watches of a connection: 2,000,000 unless set. A path counts once for what happens to its node, and
+    /// once for its children; a persistent watch is both. A request that asks for one more fails with "quota
     /// exceeded"; when it is to set watches again, after a reconnect, the connection is closed.
     pub fn max_watches(mut self, count: usize) -> Self {
         self.core.max_watches = count;
         self
     }
 
-    /// How many bytes the paths of a connection's watches may have together: 256 MiB unless set. What would be more is
-    /// refused as by [`max_watches`](Self::max_watches).
+    /// Maximum bytes of the paths of all watches of a connection: 256 MiB unless set. More is refused as by
+    /// [`max_watches`](Self::max_watches).
     pub fn max_watch_bytes(mut self, bytes: usize) -> Self {
         self.core.max_watch_bytes = bytes;
         self

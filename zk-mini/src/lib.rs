@@ -32,8 +32,8 @@
 //! they are read, and no more are read from a client that does not read its replies
 //! ([`max_backlog`](Builder::max_backlog)).
 //!
-//! What one connection can make the server hold has limits of its own, far above what systems do that are in use, each
-//! with a setting and an answer:
+//! The memory that one connection can make the server hold has limits of its own, far above what systems do that are in
+//! use, each with a setting and an answer:
 //!
 //! | limit | setting | default | beyond it |
 //! | --- | --- | --- | --- |
@@ -42,6 +42,7 @@
 //! | entries of an ACL, with what `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768, of which `auth` may be 100 | -114 |
 //! | watches | [`max_watches`](Builder::max_watches), [`max_watch_bytes`](Builder::max_watch_bytes) | 2,000,000, 256 MiB of paths | -125; `setWatches`: a close |
 //! | a reply to a `multiRead` | [`max_backlog`](Builder::max_backlog) | 48 MiB | -5 |
+//! | an answer to a four-letter word | [`max_backlog`](Builder::max_backlog) | 64 MiB | one line that says so |
 //! | any other reply | [`max_reply`](Builder::max_reply) | 2 GiB, which is what a length can say | -5 |
 //!
 //! They hold for what clients send. A data directory with longer lists or transactions, which Apache ZooKeeper has

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroUsize;
 
-/// No frame may be longer, whatever is set: text in it may be three times as long when it is written again, with what is
+/// Longest frame, whatever is set: text in it may be three times as long when it is written again, with what is
 /// not UTF-8 replaced, and still has a length then.
 pub(crate) const LONGEST_FRAME: usize = 512 << 20;
 
-/// What ZooKeeper takes for a smaller `jute.maxbuffer.extrasize`.
+/// The value that ZooKeeper takes for a smaller `jute.maxbuffer.extrasize`.
 const LEAST_EXTRA: usize = 1024;
 
 /// What a server allows its peers.

@@ -47,7 +47,7 @@ pub(super) struct Requester<'a> {
     pub(super) unchecked: bool,
     /// Whether ACLs of the `ip` scheme may name IPv6 addresses.
     pub(super) ip_v6: bool,
-    /// How many entries a list may have, and how many of them may be what `auth` stands for.
+    /// Maximum number of entries of a list, and of those among them that `auth` stands for.
     pub(super) max_entries: usize,
     pub(super) max_own_entries: usize,
 }
@@ -212,7 +212,7 @@ pub(super) struct AclTable {
     sweep_at: usize,
 }
 
-/// What may weigh this much in lists that are not used any more, whatever those weigh that are.
+/// Weight of lists that nobody uses any more, which is kept whatever those in use weigh.
 const UNUSED: usize = 32;
 
 impl AclTable {

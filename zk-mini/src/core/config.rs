@@ -70,18 +70,18 @@ pub struct Config {
     /// The longest transaction, in bytes as a log has it: lists with what `auth` stands for, a multi whole. A longer one is
     /// refused with `MARSHALLING_ERROR`; the end of a session is then put out without the list of its nodes.
     pub max_transaction: usize,
-    /// How many identities a connection may show, and how many bytes they may have together; one more is not taken, and
-    /// ends the connection with `AUTH_FAILED`.
+    /// Maximum number of identities that a connection may show; one more is not taken, and ends the connection with
+    /// `AUTH_FAILED`.
     pub max_auth_ids: usize,
-    /// See [`max_auth_ids`](Self::max_auth_ids).
+    /// Maximum bytes of all of them together, name and hash; more is refused likewise.
     pub max_auth_id_bytes: usize,
-    /// How many entries an access control list may have, `auth` replaced by what it stands for, which may be
+    /// Maximum number of entries of an access control list, `auth` replaced by what it stands for, which may be
     /// [`max_auth_ids`](Self::max_auth_ids) of them; a longer one is an `INVALID_ACL`.
     pub max_acl_entries: usize,
-    /// How many watches a connection may have, and how many bytes their paths may have together. A request for one more
-    /// fails with `QUOTA_EXCEEDED`; if it is to set watches again, the connection is closed.
+    /// Maximum number of watches of a connection. A request for one more fails with `QUOTA_EXCEEDED`; if it is to set
+    /// watches again, the connection is closed.
     pub max_watches: usize,
-    /// See [`max_watches`](Self::max_watches).
+    /// Maximum bytes of the paths of all of them together; more is refused likewise.
     pub max_watch_bytes: usize,
     /// Whether transactions are put out, to be kept by somebody. A server that lives in memory saves the work.
     pub transactions: bool,

@@ -15,10 +15,10 @@ const LENGTH: usize = 4;
 const VERSION: usize = 4;
 const STAT: usize = 68;
 
-/// What stands before each change of a multi: its type and its length.
+/// Type and length, which stand before each change of a multi.
 const BEFORE_CHANGE: usize = 4 + LENGTH;
 
-/// What stands before each result of a multi.
+/// Header of each result of a multi.
 const BEFORE_RESULT: usize = 9;
 
 /// A reply's header and the end of a multi, with room to spare.
@@ -47,7 +47,7 @@ impl MultiSize {
     }
 }
 
-/// Whether a transaction of one change can be kept, and answered.
+/// Tells whether a transaction of one change can be kept, and answered.
 pub(super) fn fits(change: &Change, config: &Config) -> bool {
     AROUND + size(change) <= longest(config) && AROUND_RESULTS + result(change) <= config.max_reply
 }

@@ -52,7 +52,7 @@ impl Modes {
 /// More room than this is given back when a connection watches nothing any more.
 const KEPT_CAPACITY: usize = 16;
 
-/// What one connection watches.
+/// Paths that one connection watches.
 #[derive(Debug, Default)]
 struct Own {
     paths: HashSet<ByteString>,
@@ -253,7 +253,7 @@ pub(super) struct Watches {
     pub(super) child: WatchTable,
     /// Whether several modes can stand on one path; see `Rules::watch_modes_add_up`.
     modes_add_up: bool,
-    /// How many a connection may have in both, and with how many bytes.
+    /// Maximum of what a connection may have in both: pairs, and bytes of their paths.
     max: usize,
     max_bytes: usize,
 }

@@ -141,8 +141,8 @@ fn bit(word: Word) -> u32 {
     1 << (word as u32)
 }
 
-/// What a question from a connection is answered with. It is counted, but its answer is not yet. Four bytes may ask for all
-/// watches of everybody, and do not get what is too much to wait for a client.
+/// Answers a question from a connection. It is counted, but its answer is not yet. Four bytes may ask for all watches of
+/// everybody, and do not get more than may wait for a client.
 pub(crate) fn answer(
     question: Question,
     state: &mut State,

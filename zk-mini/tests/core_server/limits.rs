@@ -1,4 +1,4 @@
-//! What one connection can make the server hold or write, and what is answered beyond it.
+//! Limits on what one connection can make the server hold or write, and the answers beyond them.
 
 use std::sync::Arc;
 

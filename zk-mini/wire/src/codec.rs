@@ -108,7 +108,7 @@ fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, D
 
 /// Appends the length of a buffer, or the number of a vector's items.
 ///
-/// One over 31 bits cannot be written. It is never sent or kept: what it belongs to is longer still, so that
+/// Lengths over 31 bits cannot be written, and are never sent or kept: what they belong to is longer still, so that
 /// [`length`] refuses the whole.
 pub fn put_len(len: usize, out: &mut BytesMut) {
     out.put_i32(length(len).unwrap_or(i32::MAX));
@@ -127,7 +127,7 @@ pub fn length(len: usize) -> Result<i32, TooLong> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{len} is too long: lengths go up to {}", i32::MAX)]
 pub struct TooLong {
-    /// How many there are.
+    /// Their number.
     pub len: usize,
 }
 

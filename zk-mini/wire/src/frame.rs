@@ -75,7 +75,7 @@ impl<'a> FrameWriter<'a> {
 }
 
 impl Drop for FrameWriter<'_> {
-    /// Whoever does not ask knows that it fits.
+    /// Ends the frame for those who know that it fits.
     fn drop(&mut self) {
         if !self.finished {
             let _ = self.end(self.body());
