@@ -36,7 +36,7 @@ pub(super) struct ServeArgs {
     ///
     /// Read are clientPort, clientPortAddress, and what the options below set:
     /// dataDir, dataLogDir, autopurge.snapRetainCount (with a purgeInterval), tickTime, minSessionTimeout, maxSessionTimeout, maxClientCnxns,
-    /// jute.maxbuffer, 4lw.commands.whitelist, extendedTypesEnabled,
+    /// jute.maxbuffer, jute.maxbuffer.extrasize, 4lw.commands.whitelist, extendedTypesEnabled,
     /// znode.container.checkIntervalMs, skipACL, enforceQuota, reconfigEnabled,
     /// DigestAuthenticationProvider.superDigest; also with `zookeeper.` before
     /// it. Other keys are accepted, with one warning each. Without a
