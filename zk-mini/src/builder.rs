@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use zk_wire::Millis;
+use zk_wire::{Millis, Zxid};
 
-use crate::clock::Clock;
-use crate::core::{Compat, Config, Core};
+use crate::clock::{Clock, zxid_of_this_start};
+use crate::core::{Compat, Config, Core, SessionSecret};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::four_letter::{About, Words};
@@ -46,6 +46,7 @@ pub struct Builder {
     limits: Limits,
     words: Words,
     data_dir: Option<PathBuf>,
+    private_sessions: bool,
     storage: Settings,
 }
 
@@ -59,6 +60,7 @@ impl Builder {
             limits: Limits::default(),
             words: Words::default(),
             data_dir: None,
+            private_sessions: false,
             storage: Settings::default(),
         }
     }
@@ -76,13 +78,17 @@ impl Builder {
     }
 
     /// Chooses session ids and passwords by this number rather than by chance. With [`manual_clock`](Self::manual_clock)
-    /// the same requests then get the same replies, to the byte.
+    /// the same requests then get the same replies, to the byte, if the [`data_dir`](Self::data_dir) holds the same.
+    /// What it holds has a say in the ids, so that no later life of a server gives the ids of an earlier one.
+    ///
+    /// For tests only: who knows the seed, or guesses it, knows every password. In memory such a server begins at zxid 0;
+    /// see the [crate's documentation](crate#where-zxids-begin).
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Time stands still until [`ZkMini::advance`] moves it. It begins at 2020-01-01, midnight UTC.
+    /// Time stands still until [`ZkMini::advance`] moves it. It begins at 2020-01-01, midnight UTC; zxids begin at 0.
     pub fn manual_clock(mut self) -> Self {
         self.manual_clock = true;
         self
@@ -241,6 +247,19 @@ impl Builder {
         self
     }
 
+    /// Makes session passwords with a secret that is kept in the [`data_dir`](Self::data_dir), for those who never hand
+    /// the directory over to Apache ZooKeeper; off unless set. Without it they are made as there, and everybody who can
+    /// guess a session's id can take the session over.
+    ///
+    /// The secret is the file `zk-mini.secret`, made at the first such start and readable by its owner only: who has it
+    /// has every session. To clients a start with this set otherwise than before ends all sessions, as does a
+    /// start without the file; their ephemeral nodes go after the session timeout. Without a `data_dir` it has no effect:
+    /// a server in memory always has a secret of its own.
+    pub fn private_sessions(mut self, private: bool) -> Self {
+        self.private_sessions = private;
+        self
+    }
+
     /// `dataLogDir`, where the transaction logs are, if not beside the snapshots in [`data_dir`](Self::data_dir).
     pub fn data_log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.storage.log_dir = Some(dir.into());
@@ -294,6 +313,8 @@ impl Builder {
     /// cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let secret = self.new_secret()?;
+        let repeats = self.seed.is_some() || self.manual_clock;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         self.core.max_multi_read = self.limits.max_multi_read();
         self.core.max_transaction = self.limits.max_transaction();
@@ -313,10 +334,15 @@ impl Builder {
         let (core, store) = match self.data_dir {
             Some(dir) => {
                 let config = Config { digests: true, ..self.core };
+                self.storage.new_secret = self.private_sessions.then_some(secret);
                 let (core, store) = Store::open(&dir, self.storage, config, clock.now())?;
                 (core, Some(store))
             }
-            None => (Core::new(Config { transactions: false, ..self.core }), None),
+            None => {
+                let begin_after = if repeats { Zxid(0) } else { zxid_of_this_start() };
+                let session_secret = Some(secret);
+                (Core::new(Config { transactions: false, begin_after, session_secret, ..self.core }), None)
+            }
         };
         let listens = listener.as_ref().map(|listener| listener.addr);
         let about =
@@ -324,5 +350,14 @@ impl Builder {
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, about, clock, self.limits, runtime));
         Ok(ZkMini::run(engine, listener, store, self.manual_clock))
+    }
+    /// A secret that only the seed can tell, or nobody.
+    fn new_secret(&self) -> Result<SessionSecret, Error> {
+        if let Some(seed) = self.seed {
+            return Ok(SessionSecret::from_seed(seed));
+        }
+        let mut bytes = [0; SessionSecret::LEN];
+        getrandom::fill(&mut bytes).map_err(|error| Error::NoRandomness(error.into()))?;
+        Ok(SessionSecret::new(bytes))
     }
 }

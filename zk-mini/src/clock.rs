@@ -1,9 +1,10 @@
 //! The only place that reads a clock.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
-use zk_wire::{Millis, UnixMillis};
+use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::Now;
 
@@ -58,8 +59,50 @@ pub(crate) fn manual_now(mono: Millis) -> Now {
     Now { mono, wall: UnixMillis(MANUAL_START.0.saturating_add(moved)) }
 }
 
+/// A zxid that no server in memory has reached that was started before this one: clients that know such a server's
+/// are served by its successor. The milliseconds since 1970 are its upper bits, and below them is room for a million
+/// transactions in every millisecond. Servers of one process never share one, even if the machine's clock is set back.
+pub(crate) fn zxid_of_this_start() -> Zxid {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    let now = wall().0;
+    let later = |last: i64| now.max(last.saturating_add(1));
+    let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(later(last)));
+    zxid_of(last.map_or(now, later))
+}
+
+/// Positive, with room for 2^43 transactions, whatever the clock shows.
+fn zxid_of(millis: i64) -> Zxid {
+    /// In the year 2248.
+    const LATEST: i64 = (1 << 43) - (1 << 23);
+    Zxid(millis.clamp(1, LATEST) << 20)
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn wall() -> UnixMillis {
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_start_has_a_zxid_that_no_earlier_one_can_have_reached() {
+        let starts: Vec<_> = (0..100).map(|_| zxid_of_this_start()).collect();
+        for pair in starts.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= 1 << 20, "{pair:?}");
+        }
+        // A client reads the upper half as an epoch, and some of them as a signed number of 32 bits.
+        let epoch = starts[0].0 >> 32;
+        assert!(epoch > 0 && i32::try_from(epoch).is_ok(), "{epoch:#x}");
+    }
+
+    #[test]
+    fn no_clock_makes_a_zxid_that_is_negative_or_has_no_room_left() {
+        for millis in [i64::MIN, -1, 0, 1, 1_800_000_000_000, 1 << 43, i64::MAX] {
+            let zxid = zxid_of(millis);
+            assert!(zxid.0 > 0 && zxid.0.checked_add(1 << 42).is_some(), "{millis}: {zxid}");
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub enum Error {
     /// The tick is zero, or less than a millisecond.
     #[error("the tick is zero: it has to be one millisecond or more")]
     ZeroTick,
+    /// The system gives no random bytes to make a secret of.
+    #[error("the system gives no random bytes for session passwords: {0}")]
+    NoRandomness(#[source] io::Error),
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),

@@ -52,6 +52,22 @@
 //! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS, figures by
 //! namespace) are zero or missing, and `hash` has nothing to say.
 //!
+//! # Where zxids begin
+//! A client that has seen a zxid is not served by a server that has not reached it: it is disconnected without a word,
+//! in ZooKeeper as here. So a server in memory begins at a number that no earlier one can have reached, the milliseconds
+//! since 1970 shifted by 20 bits: clients of the server before it are told that their sessions are gone, and go on. The
+//! upper half, an epoch to some clients, is then near 430 million. With [`Builder::seed`] or
+//! [`Builder::manual_clock`] it begins at 0, so that runs repeat; with a [`data_dir`](Builder::data_dir) it goes on
+//! from what is there, and in an empty one begins at 0, as ZooKeeper does. Clients of a server in memory that are to go on
+//! with a server of smaller numbers have to be started anew, and so have those of a machine whose clock was set back
+//! between two processes.
+//!
+//! # Session passwords
+//! Who has a session's id and password can take the session over. In memory the password is the id's HMAC with a secret
+//! of the server, which only [`Builder::seed`] makes foreseeable. With a data directory it is what ZooKeeper makes of the
+//! id, so that either server can go on with the sessions of the other: whoever can guess an id has the password, unless
+//! [`Builder::private_sessions`] is set. As in ZooKeeper a wrong password costs the owner the connection, not the session.
+//!
 //! # What it deliberately does otherwise
 //! A few bugs of the real server can only hurt, so they are not copied:
 //!

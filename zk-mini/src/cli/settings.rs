@@ -132,6 +132,10 @@ settings! {
     pre_alloc_size: NonZeroU64, (value_name = "BYTES", value_parser = block),
         ["preAllocSize"], kilobytes, Builder::pre_alloc_size;
 
+    /// Make session passwords with a secret in the data directory: Apache ZooKeeper cannot go on with the sessions
+    private_sessions: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
+        [], switch, Builder::private_sessions;
+
     /// Answer a reconfig with "unimplemented", not "disabled"
     reconfig_enabled: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         ["reconfigEnabled"], switch, Builder::reconfig_enabled;

@@ -1,6 +1,8 @@
 //! What a server is told at its start.
 
-use zk_wire::Millis;
+use zk_wire::{Millis, Zxid};
+
+use super::SessionSecret;
 
 /// Which release line of Apache ZooKeeper to be like, where the two in use differ:
 ///
@@ -47,6 +49,11 @@ pub struct Config {
     /// Makes the session ids of this server differ from those of another that was started in the same millisecond, and
     /// its tables be in an order that nobody can foresee.
     pub seed: u64,
+    /// The number before that of the first transaction, if the server begins with nothing.
+    pub begin_after: Zxid,
+    /// What session passwords are made with. `None`: in Apache ZooKeeper's way, so that such a server can go on with the
+    /// sessions, and everybody who knows an id has the password.
+    pub session_secret: Option<SessionSecret>,
     /// Which release line to be like.
     pub compat: Compat,
     /// Whether nodes with a time to live may be created (`extendedTypesEnabled`).
@@ -109,6 +116,8 @@ impl Default for Config {
             min_session_timeout: None,
             max_session_timeout: None,
             seed: 0,
+            begin_after: Zxid(0),
+            session_secret: None,
             compat: Compat::default(),
             extended_types: false,
             skip_acl: false,

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use zk_wire::{ConnectRequest, ConnectResponse, Decode, Millis, SessionId, Xid};
 
-use super::session::password;
+use super::password::{is_password, password};
 use super::txn::Change;
 use super::{ConnId, Core, Now};
 
@@ -38,7 +38,7 @@ impl Core {
             self.close(previous);
         }
         let id = request.session_id;
-        let proven = request.password.as_deref() == Some(&password(id)[..]);
+        let proven = request.password.is_some_and(|given| is_password(&self.password(id), &given));
         if proven && self.sessions.get(id).is_some() {
             self.attach(conn, id, timeout);
             self.sessions.touch(id, now.mono);
@@ -54,7 +54,7 @@ impl Core {
             protocol_version: 0,
             timeout: i32::try_from(timeout.0).unwrap_or(i32::MAX),
             session_id: id,
-            password: Some(Bytes::copy_from_slice(&password(id))),
+            password: Some(Bytes::copy_from_slice(&self.password(id))),
             read_only: self.read_only_byte(conn),
         };
         self.outbox.greet(conn, &response);
@@ -71,6 +71,10 @@ impl Core {
         };
         self.outbox.greet(conn, &response);
         self.close(conn);
+    }
+
+    fn password(&self, id: SessionId) -> [u8; 16] {
+        password(self.config.session_secret.as_ref(), id)
     }
 
     fn attach(&mut self, conn: ConnId, id: SessionId, timeout: Millis) {

@@ -96,7 +96,7 @@ impl Core {
     /// nodes of sessions that are not there, both as Apache ZooKeeper does when it starts. Whether there were any such
     /// nodes: no transaction says that they have gone.
     pub fn recovered(&mut self, now: Now) -> bool {
-        self.sessions.begin_anew(now.wall);
+        self.sessions.begin_anew(now.wall, self.last_zxid);
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
         for session in &orphaned {
             self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::nobody());

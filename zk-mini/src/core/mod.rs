@@ -28,6 +28,7 @@ mod name_set;
 mod node;
 mod nodes;
 mod outbox;
+mod password;
 mod prepare;
 mod quota;
 mod read;
@@ -45,6 +46,7 @@ pub use config::{Compat, Config};
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
 pub use io::{ConnId, Input, Now, Output, Peer};
+pub use password::SessionSecret;
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
 use bytes::Bytes;
@@ -123,7 +125,7 @@ impl Core {
             watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
             conns: HashMap::new(),
             outbox: Outbox::new(config.max_reply),
-            last_zxid: Zxid(0),
+            last_zxid: config.begin_after,
             read_only: false,
             unlisted: Zxid(0),
             skipped_zxids: 0,

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::{HashMap, HashMapExt};
-use zk_wire::{Millis, SessionId, UnixMillis};
+use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
 use super::ConnId;
 use super::reap::next_multiple;
@@ -39,13 +39,24 @@ impl Sessions {
 
     /// The id of the next session to be created.
     pub(super) fn next_id(&self, wall: UnixMillis) -> SessionId {
-        self.next_id.unwrap_or_else(|| first_id(wall, self.seed))
+        let mut id = self.next_id.unwrap_or_else(|| first_id(wall, self.seed));
+        while self.by_id.contains_key(&id) {
+            id = after(id);
+        }
+        id
     }
 
-    /// Goes on, after a restart, from the time: sessions may have ended of which nothing is left, and their passwords
-    /// would fit again.
-    pub(super) fn begin_anew(&mut self, wall: UnixMillis) {
-        self.next_id = self.next_id.max(Some(first_id(wall, self.seed)));
+    /// Begins a new life of a server, from what is left of the earlier ones: the last transaction and the highest id
+    /// that is known. Sessions may have ended of which nothing is left, and their passwords would fit again; so the ids
+    /// of every life have a beginning of their own, even where the clock shows each of them the same time. The same
+    /// seed, time and remains give the same ids.
+    pub(super) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
+        let highest = self.next_id.map_or(0, |id| id.0);
+        let mut chance = fastrand::Rng::with_seed(self.seed);
+        for part in [wall.0, last.0, highest] {
+            chance = fastrand::Rng::with_seed(chance.u64(..) ^ part.cast_unsigned());
+        }
+        self.next_id = Some(SessionId((SERVER << 56) | chance.i64(0..1 << 55)));
     }
 
     /// Gives no id that others have given.
@@ -57,7 +68,7 @@ impl Sessions {
     pub(super) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
         // The members of an ensemble give ids of their own.
         if id.0 >> 56 == SERVER {
-            self.next_id = self.next_id.max(Some(SessionId(id.0.wrapping_add(1))));
+            self.next_id = self.next_id.max(Some(after(id)));
         }
         let session = self.by_id.entry(id).or_insert(Session {
             timeout,
@@ -139,6 +150,12 @@ fn leave_bucket(buckets: &mut BTreeMap<Millis, BTreeSet<SessionId>>, bucket: Mil
 /// The first byte of the ids that this server gives.
 const SERVER: i64 = 1;
 
+/// The id after this one; of the same server.
+fn after(id: SessionId) -> SessionId {
+    const COUNT: i64 = 0x00ff_ffff_ffff_ffff;
+    SessionId((id.0 & !COUNT) | (id.0.wrapping_add(1) & COUNT))
+}
+
 /// ZooKeeper's way to unique ids: the server in the first byte, the time of the start below it, and room to
 /// count. The seed goes where the counting begins.
 fn first_id(wall: UnixMillis, seed: u64) -> SessionId {
@@ -147,36 +164,9 @@ fn first_id(wall: UnixMillis, seed: u64) -> SessionId {
     SessionId((SERVER << 56) | time | salt)
 }
 
-/// The password of a session: a function of its id, the one of Apache ZooKeeper (Java's `Random` seeded with
-/// id and constant), so that sessions can go on when a data directory moves from one server to the other.
-pub(super) fn password(id: SessionId) -> [u8; 16] {
-    const SECRET: i64 = 0xB341_5C00;
-    const MULTIPLIER: u64 = 0x5_DEEC_E66D;
-    const MASK: u64 = (1 << 48) - 1;
-    let mut state = ((id.0 ^ SECRET).cast_unsigned() ^ MULTIPLIER) & MASK;
-    let mut password = [0; 16];
-    for word in password.chunks_exact_mut(4) {
-        state = state.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
-        let [_, _, bytes @ .., _, _] = state.to_be_bytes();
-        word.copy_from_slice(&[bytes[3], bytes[2], bytes[1], bytes[0]]);
-    }
-    password
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_password_is_the_one_that_apache_zookeeper_makes() {
-        // What `java.util.Random` gives.
-        for (id, expected) in [
-            (0x0100_0000_0001_0000, 0x8544_e06b_2edc_3db9_6bdf_90f9_278b_afc1),
-            (-1, 0x20f6_2cb5_648d_c2d7_7147_1c8a_2486_a9ee_u128),
-        ] {
-            assert_eq!(password(SessionId(id)), expected.to_be_bytes());
-        }
-    }
 
     #[test]
     fn a_session_expires_at_the_tick_after_its_timeout() {
@@ -200,5 +190,40 @@ mod tests {
         assert_eq!(first, SessionId(0x0100_0000_0001_0000));
         sessions.create(first, Millis(1), Millis(0));
         assert_eq!(sessions.next_id(UnixMillis(1)), SessionId(first.0 + 1));
+    }
+    #[test]
+    fn every_life_of_a_server_gives_ids_of_its_own_and_the_same_remains_the_same_ones() {
+        let wall = UnixMillis(1_577_836_800_000);
+        let life = |seed, last, highest: Option<SessionId>| {
+            let mut sessions = Sessions { next_id: highest.map(after), ..Sessions::new(Millis(2_000), seed) };
+            sessions.begin_anew(wall, Zxid(last));
+            sessions.next_id(wall)
+        };
+        let lives: Vec<_> = (0..1_000).map(|last| life(7, last, None)).collect();
+        for (n, id) in lives.iter().enumerate() {
+            assert_eq!(*id, life(7, i64::try_from(n).unwrap(), None));
+            assert_eq!(id.0 >> 56, SERVER);
+        }
+        let mut sorted: Vec<_> = lives.iter().map(|id| id.0).collect();
+        sorted.sort_unstable();
+        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] > 1_000), "not even near to each other");
+        assert_ne!(life(7, 5, None), life(8, 5, None), "by the seed, too");
+        assert_ne!(
+            life(7, 5, None),
+            life(7, 5, Some(SessionId(0x0100_0000_0000_0001))),
+            "and by the highest id"
+        );
+    }
+
+    #[test]
+    fn an_id_that_is_in_use_is_passed_over() {
+        let mut sessions = Sessions::new(Millis(2_000), 0);
+        sessions.begin_anew(UnixMillis(1), Zxid(1));
+        let first = sessions.next_id(UnixMillis(1));
+        sessions.create(first, Millis(1), Millis(0));
+        sessions.begin_anew(UnixMillis(1), Zxid(1));
+        sessions.next_id = Some(first);
+        assert_eq!(sessions.next_id(UnixMillis(1)), after(first));
+        assert_eq!(after(SessionId(0x01ff_ffff_ffff_ffff)), SessionId(0x0100_0000_0000_0000));
     }
 }

@@ -25,6 +25,17 @@ pub enum StorageError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The secret that session passwords are made with is not one.
+    #[error(
+        "{} is no secret of zk-mini: it has to be {expected} bytes long. Restore it; or delete it, and every session ends \
+         for its client", file.display()
+    )]
+    Secret {
+        /// The file.
+        file: PathBuf,
+        /// How many bytes a secret has.
+        expected: usize,
+    },
     /// A log is damaged in its middle, where no crash can have damaged it.
     #[error(
         "{} is damaged at byte {offset}: {reason}; what comes behind cannot be trusted. To go on with what is \

@@ -67,6 +67,11 @@ impl Files {
         &self.snapshots
     }
 
+    /// What session passwords are made with, beside the directory of the snapshots: those may be copied by many.
+    pub(super) fn secret(&self) -> PathBuf {
+        self.snapshots.with_file_name("zk-mini.secret")
+    }
+
     /// Where snapshots and logs are, and how many bytes of them.
     pub(crate) fn usage(&self) -> [(&Path, u64); 2] {
         [&self.snapshots, &self.logs].map(|dir| {

@@ -9,6 +9,7 @@ mod error;
 mod files;
 mod log;
 mod recovery;
+mod secret;
 mod snapshot;
 mod txn;
 
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use zk_wire::Zxid;
 
-use crate::core::{Config, Core, Image, Now, Txn};
+use crate::core::{Config, Core, Image, Now, SessionSecret, Txn};
 pub(crate) use disk::Device;
 use disk::{Disk, Lock};
 pub(crate) use files::Files;
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) snap_step: usize,
     /// Bytes that a log grows by at a time.
     pub(crate) pre_alloc_size: u64,
+    /// Session passwords are made with a secret: with this one, if the directory has none.
+    pub(crate) new_secret: Option<SessionSecret>,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             snap_count: 100_000,
             snap_step: 1_000,
             pre_alloc_size: 64 << 20,
+            new_secret: None,
         }
     }
 }
@@ -99,12 +103,15 @@ impl Store {
         config: Config,
         now: Now,
     ) -> Result<(Core, Self), StorageError> {
-        let Settings { device, log_dir, sync, retain, snap_count, snap_step, pre_alloc_size } = settings;
+        let Settings { device, log_dir, sync, retain, snap_count, snap_step, pre_alloc_size, new_secret } =
+            settings;
         let files = Files::new(device.mount(), dir, log_dir.as_deref());
         files.create_dirs()?;
         let dirs = files.to_lock()?;
         let locks = dirs.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
         files.remove_unfinished();
+        let session_secret = new_secret.map(|new| secret::keep(&files, new)).transpose()?;
+        let config = Config { session_secret, ..config };
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
         recovery.make_durable(&files)?;
         recovery.cut_tail(&files)?;

@@ -1,7 +1,7 @@
 //! Connecting, sessions and their end (rules 1, 6 to 14).
 
 use bytes::{Bytes, BytesMut};
-use zk_mini::core::{Change, Compat, Config};
+use zk_mini::core::{Change, Compat, Config, Core, SessionSecret};
 use zk_wire::*;
 
 use crate::driver::*;
@@ -280,4 +280,44 @@ fn both_release_lines_have_sessions() {
         let conn = t.connect(10_000);
         assert_eq!(t.core.sessions()[0].id, t.session(conn));
     }
+}
+
+#[test]
+fn with_a_secret_passwords_cannot_be_worked_out_and_outlive_the_server() {
+    let keyed = |seed| Config { session_secret: Some(SessionSecret::from_seed(seed)), ..Config::default() };
+    let (mut open, mut t) = (Driver::new(), Driver::with(keyed(1)));
+    let (a, b) = (open.connect(10_000), t.connect(10_000));
+    let (public, private) = (open.credentials(a), t.credentials(b));
+    assert_eq!(public.id, private.id, "the same id");
+    assert_ne!(public.password, private.password);
+
+    // A server that goes on from the same state with the same secret knows its sessions, another does not.
+    let image = t.core.image();
+    for (config, credentials, is_known) in
+        [(keyed(1), &private, true), (keyed(1), &public, false), (keyed(2), &private, false)]
+    {
+        let mut next = Driver::new();
+        next.core = Core::restore(config, next.now, image.clone());
+        next.core.recovered(next.now);
+        let (_, answered) = next.resume(credentials, 10_000);
+        assert_eq!(answered.session_id == private.id, is_known);
+    }
+}
+
+#[test]
+fn a_server_begins_where_it_is_told_to_and_goes_on_over_the_edge_of_the_lower_half() {
+    let begin_after = Zxid((1 << 61) + 0xffff_fffe);
+    let mut t = Driver::with(Config { begin_after, ..Config::default() });
+    let a = t.accept();
+    let request = ConnectRequest { last_zxid_seen: begin_after, ..connect_request(10_000) };
+    assert_ne!(t.handshake(a, &request).session_id, SessionId::NONE, "who has seen less is served");
+    assert_eq!(t.core.last_zxid(), Zxid(begin_after.0 + 1));
+    let (zxid, err, _) = t.reply(a, &create("/a", CreateMode::Persistent));
+    assert_eq!((zxid, err), (begin_after.0 + 2, ErrorCode::OK));
+    assert_eq!(
+        zxid & 0xffff_ffff,
+        0,
+        "as a standalone ZooKeeper, which has no elections to begin another epoch"
+    );
+    assert_eq!(t.core.node("/a").unwrap().stat.czxid, Zxid(zxid));
 }

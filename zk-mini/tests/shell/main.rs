@@ -8,6 +8,7 @@ mod four_letter;
 mod lifecycle;
 mod limits;
 mod literal_bytes;
+mod lives;
 mod power;
 mod raw;
 mod recovery;

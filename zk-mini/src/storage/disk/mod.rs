@@ -46,6 +46,9 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Begins a file, in place of one that is there.
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
 
+    /// As [`create`](Self::create), for its owner's eyes only.
+    fn create_private(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
+
     /// Opens a file that is there, to be written.
     fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
 

@@ -346,6 +346,10 @@ impl Disk for Mounted {
         })
     }
 
+    fn create_private(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.create(file)
+    }
+
     fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
         let state = self.live()?;
         Ok(self.opened(state.find(file)?))

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Disk, DiskFile, Lock};
@@ -42,6 +42,15 @@ impl Disk for SystemDisk {
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(File::create(file)?))
+    }
+
+    fn create_private(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
+        // One that is there may be open to others already.
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        Ok(Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
