@@ -204,7 +204,7 @@ mod tests {
              four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \
              container_check_interval_ms: Some(70), super_digest: Some(\"super:x=\"), skip_acl: Some(true), \
              enforce_quota: Some(false), snap_count: Some(9), pre_alloc_size: Some(65536), \
-             reconfig_enabled: Some(true) }"
+             private_sessions: None, reconfig_enabled: Some(true) }"
         );
     }
 

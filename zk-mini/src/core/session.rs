@@ -29,12 +29,14 @@ pub(super) struct Sessions {
     buckets: BTreeMap<Millis, BTreeSet<SessionId>>,
     tick: Millis,
     seed: u64,
+    /// The highest id of this server that is known.
+    highest: Option<SessionId>,
     next_id: Option<SessionId>,
 }
 
 impl Sessions {
     pub(super) fn new(tick: Millis, seed: u64) -> Self {
-        Self { by_id: HashMap::new(), buckets: BTreeMap::new(), tick, seed, next_id: None }
+        Self { by_id: HashMap::new(), buckets: BTreeMap::new(), tick, seed, highest: None, next_id: None }
     }
 
     /// The id of the next session to be created.
@@ -51,7 +53,7 @@ impl Sessions {
     /// of every life have a beginning of their own, even where the clock shows each of them the same time. The same
     /// seed, time and remains give the same ids.
     pub(super) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
-        let highest = self.next_id.map_or(0, |id| id.0);
+        let highest = self.highest.map_or(0, |id| id.0);
         let mut chance = fastrand::Rng::with_seed(self.seed);
         for part in [wall.0, last.0, highest] {
             chance = fastrand::Rng::with_seed(chance.u64(..) ^ part.cast_unsigned());
@@ -68,6 +70,7 @@ impl Sessions {
     pub(super) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
         // The members of an ensemble give ids of their own.
         if id.0 >> 56 == SERVER {
+            self.highest = self.highest.max(Some(id));
             self.next_id = self.next_id.max(Some(after(id)));
         }
         let session = self.by_id.entry(id).or_insert(Session {
@@ -195,7 +198,7 @@ mod tests {
     fn every_life_of_a_server_gives_ids_of_its_own_and_the_same_remains_the_same_ones() {
         let wall = UnixMillis(1_577_836_800_000);
         let life = |seed, last, highest: Option<SessionId>| {
-            let mut sessions = Sessions { next_id: highest.map(after), ..Sessions::new(Millis(2_000), seed) };
+            let mut sessions = Sessions { highest, ..Sessions::new(Millis(2_000), seed) };
             sessions.begin_anew(wall, Zxid(last));
             sessions.next_id(wall)
         };

@@ -136,7 +136,7 @@ fn a_session_that_begins_after_a_restart_has_the_id_of_none_before() {
     again.now.wall.0 += 1;
     again.core.recovered(again.now);
     let conn = again.connect(10_000);
-    assert!(credentials.iter().all(|old| old.id < again.session(conn)));
+    assert!(credentials.iter().all(|old| old.id != again.session(conn)));
     let (_, response) = again.resume(&credentials[1], 10_000);
     assert_eq!(response.session_id, SessionId::NONE, "its password is of no use");
 }

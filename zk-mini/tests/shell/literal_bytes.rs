@@ -4,7 +4,7 @@ use zk_mini::ZkMini;
 
 use crate::raw::{Raw, connect_request, frame};
 
-/// A handshake, a create, a getData and a closeSession.
+/// A handshake, a create, a getData and a closeSession, with a server whose zxids begin at 0.
 async fn converse(mut raw: Raw) {
     raw.send(&connect_request(30_000)).await;
     let greeting = raw.receive().await.unwrap();
@@ -45,19 +45,19 @@ async fn converse(mut raw: Raw) {
 
 #[tokio::test]
 async fn a_conversation_over_tcp() {
-    let zk = ZkMini::start().await.unwrap();
+    let zk = ZkMini::builder().seed(7).start().await.unwrap();
     converse(Raw::tcp(&zk).await).await;
 }
 
 #[tokio::test]
 async fn the_same_in_memory() {
-    let zk = ZkMini::builder().in_memory().start().await.unwrap();
+    let zk = ZkMini::builder().in_memory().seed(7).start().await.unwrap();
     converse(Raw::in_memory(&zk)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_on_a_runtime_with_threads() {
-    let zk = ZkMini::start().await.unwrap();
+    let zk = ZkMini::builder().seed(7).start().await.unwrap();
     converse(Raw::tcp(&zk).await).await;
     assert!(zk.direct().get("/a").is_some());
 }
