@@ -74,4 +74,4 @@ pub use state::{Connection, ConnectionState};
 pub use subscription::{SubscribeOptions, Subscription};
 
 // How connections are opened; re-exported so that users need not name the crate it comes from.
-pub use zk_client::{Connect, Connecting, Stream, connect_fn};
+pub use zk_client::{Connect, Connecting, Resolving, Stream, connect_fn};

@@ -147,6 +147,7 @@ impl Builder {
         let config = session::Config {
             servers: list.servers.len(),
             session_timeout: Millis::from(self.session_timeout),
+            connect_timeout: Millis::from(self.connect_timeout),
             max_pending: MAX_PENDING,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
             attach: None,

@@ -67,6 +67,7 @@ pub async fn close_session_via(
     let config = session::Config {
         servers: servers.len(),
         session_timeout: Millis::from(timeout),
+        connect_timeout: Millis::from(timeout),
         max_pending: 1,
         seed: fastrand::u64(..),
         attach: Some(credentials),

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 
 /// A connection to a server: bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -15,21 +15,44 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// What [`Connect::connect`] returns.
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
+/// What [`Connect::resolve`] returns.
+pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<String>>> + Send + 'a>>;
+
 /// A way to open connections.
 pub trait Connect: Send + Sync + 'static {
-    /// Opens a connection to `server`, an entry of the list as `host:port`. The client gives up by dropping
-    /// the future.
-    fn connect<'a>(&'a self, server: &'a str) -> Connecting<'a>;
+    /// Finds the addresses behind `server`, an entry of the list as `host:port`: whatever [`connect`](Self::connect)
+    /// takes. The client asks anew in every round through its servers, and tries each address on its own, in an order
+    /// of chance, so that one that says nothing does not keep it from the others. By default the entry is its own only
+    /// address. The client gives up by dropping the future.
+    fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
+        Box::pin(std::future::ready(Ok(vec![server.to_owned()])))
+    }
+
+    /// Opens a connection to one of the addresses. The client gives up by dropping the future.
+    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a>;
 }
 
-/// Connects over TCP, resolving the host's name every time.
+/// Connects over TCP; a name stands for all addresses that the system's resolver has for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnect;
 
 impl Connect for TcpConnect {
-    fn connect<'a>(&'a self, server: &'a str) -> Connecting<'a> {
+    fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
         Box::pin(async move {
-            let stream = TcpStream::connect(server).await?;
+            let mut addresses = Vec::new();
+            for address in lookup_host(server).await? {
+                let address = address.to_string();
+                if !addresses.contains(&address) {
+                    addresses.push(address);
+                }
+            }
+            Ok(addresses)
+        })
+    }
+
+    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
             // Requests are written in one piece and each is waited for.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Box<dyn Stream>)
@@ -37,7 +60,7 @@ impl Connect for TcpConnect {
     }
 }
 
-/// Makes a [`Connect`] of a closure that opens a stream, whatever the server.
+/// Makes a [`Connect`] of a closure that opens a stream, whatever the address.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

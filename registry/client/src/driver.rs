@@ -13,7 +13,7 @@ use zk_wire::Millis;
 use crate::call::{Outcome, Reply};
 use crate::chroot::Chroot;
 use crate::clock::Clock;
-use crate::connect::{Connect, Connecting, Stream};
+use crate::connect::{Connect, Connecting, Resolving, Stream};
 use crate::connection::Connection;
 use crate::error::Attempt;
 use crate::session::{CallId, CloseResult, Config, Input, Outgoing, Output, Session};
@@ -49,16 +49,37 @@ pub(crate) enum Command {
 pub(crate) struct Shared {
     pub(crate) state: watch::Sender<State>,
     credentials: Mutex<Option<Credentials>>,
-    attempts: Mutex<Vec<Attempt>>,
+    tried: Mutex<Vec<Tried>>,
+}
+
+/// A server of the list, and what last went wrong at each of its addresses.
+#[derive(Debug)]
+struct Tried {
+    server: String,
+    causes: Vec<(String, String)>,
+}
+
+impl Tried {
+    fn attempt(&self) -> Attempt {
+        let cause = match &self.causes[..] {
+            [] => None,
+            [(address, cause)] if *address == self.server => Some(cause.clone()),
+            causes => {
+                let each = causes.iter().map(|(address, cause)| format!("{address}: {cause}"));
+                Some(each.collect::<Vec<_>>().join("; "))
+            }
+        };
+        Attempt { server: self.server.clone(), cause }
+    }
 }
 
 impl Shared {
     fn new(servers: &[String]) -> Self {
-        let attempts = servers.iter().map(|server| Attempt { server: server.clone(), cause: None });
+        let tried = servers.iter().map(|server| Tried { server: server.clone(), causes: Vec::new() });
         Self {
             state: watch::Sender::new(State::Connecting),
             credentials: Mutex::new(None),
-            attempts: Mutex::new(attempts.collect()),
+            tried: Mutex::new(tried.collect()),
         }
     }
 
@@ -68,7 +89,7 @@ impl Shared {
 
     /// Every server with what last went wrong there.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Tried::attempt).collect()
     }
 
     fn publish(&self, state: State, credentials: Option<Credentials>) {
@@ -76,10 +97,20 @@ impl Shared {
         self.state.send_replace(state);
     }
 
-    fn blame(&self, server: usize, cause: String) {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attempt) = attempts.get_mut(server) {
-            attempt.cause = Some(cause);
+    fn blame(&self, server: usize, address: &str, cause: String) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(Tried { causes, .. }) = tried.get_mut(server) else { return };
+        match causes.iter_mut().find(|(blamed, _)| blamed == address) {
+            Some((_, last)) => *last = cause,
+            None => causes.push((address.to_owned(), cause)),
+        }
+    }
+
+    /// What went wrong at an address that the server has no more is of no interest.
+    fn forget_others(&self, server: usize, addresses: &[String]) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tried) = tried.get_mut(server) {
+            tried.causes.retain(|(address, _)| addresses.contains(address));
         }
     }
 }
@@ -95,8 +126,11 @@ pub(crate) struct Driver {
     chroot: Chroot,
     connector: Arc<dyn Connect>,
     servers: Arc<[String]>,
-    /// The server that the link is with.
+    /// The addresses of each, as last looked up.
+    addresses: Vec<Vec<String>>,
+    /// The server that the link is with, and its address; its name, before there is one.
     server: usize,
+    address: String,
     calls: HashMap<CallId, Caller>,
     watches: HashMap<CallId, oneshot::Sender<Outcome>>,
     closers: Vec<oneshot::Sender<CloseResult>>,
@@ -112,12 +146,14 @@ struct Caller {
 /// The connection, or what there is of it.
 enum Link {
     None,
+    LookingUp(Resolving<'static>),
     Opening(Connecting<'static>),
     Open(Connection),
 }
 
 /// What the link does next.
 enum Event {
+    LookedUp(io::Result<Vec<String>>),
     Opened(io::Result<Box<dyn Stream>>),
     Arrived(io::Result<()>),
 }
@@ -141,8 +177,10 @@ impl Driver {
             shared: Arc::clone(&shared),
             chroot,
             connector,
+            addresses: vec![Vec::new(); servers.len()],
             servers: servers.into(),
             server: 0,
+            address: String::new(),
             calls: HashMap::new(),
             watches: HashMap::new(),
             closers: Vec::new(),
@@ -176,6 +214,21 @@ impl Driver {
 
     fn handle_event(&mut self, event: Event) {
         match event {
+            Event::LookedUp(Ok(addresses)) if !addresses.is_empty() => {
+                self.link = Link::None;
+                self.shared.forget_others(self.server, &addresses);
+                let count = addresses.len();
+                self.addresses[self.server] = addresses;
+                self.handle(Input::LookedUp(count));
+            }
+            Event::LookedUp(failed) => {
+                self.link = Link::None;
+                self.blame(match failed {
+                    Ok(_) => "the name has no address".to_owned(),
+                    Err(error) => error.to_string(),
+                });
+                self.handle(Input::LookedUp(0));
+            }
             Event::Opened(Ok(stream)) => {
                 self.link = Link::Open(Connection::new(stream));
                 self.handle(Input::Connected);
@@ -238,7 +291,8 @@ impl Driver {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Connect { server } => self.open_link(server),
+            Output::LookUp { server } => self.look_up(server),
+            Output::Connect { server, address } => self.open_link(server, address),
             Output::Send(bytes) => {
                 if let Link::Open(connection) = &mut self.link {
                     connection.send(&bytes);
@@ -264,7 +318,7 @@ impl Driver {
                 }));
             }
             Output::State(state, credentials) => {
-                tracing::debug!(%state, server = %self.servers[self.server], "session state");
+                tracing::debug!(%state, server = %self.address, "session state");
                 self.shared.publish(state, credentials);
             }
             Output::Closed(result) => {
@@ -276,15 +330,22 @@ impl Driver {
         }
     }
 
-    fn open_link(&mut self, server: usize) {
-        self.server = server;
+    fn look_up(&mut self, server: usize) {
+        (self.server, self.address) = (server, self.servers[server].clone());
         let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
-        self.link = Link::Opening(Box::pin(async move { connector.connect(&servers[server]).await }));
+        self.link = Link::LookingUp(Box::pin(async move { connector.resolve(&servers[server]).await }));
+    }
+
+    fn open_link(&mut self, server: usize, address: usize) {
+        let Some(address) = self.addresses[server].get(address).cloned() else { return };
+        (self.server, self.address) = (server, address.clone());
+        let connector = Arc::clone(&self.connector);
+        self.link = Link::Opening(Box::pin(async move { connector.connect(&address).await }));
     }
 
     fn blame(&self, cause: String) {
-        tracing::debug!(server = %self.servers[self.server], %cause, "connection lost");
-        self.shared.blame(self.server, cause);
+        tracing::debug!(server = %self.address, %cause, "connection lost");
+        self.shared.blame(self.server, &self.address, cause);
     }
 }
 
@@ -293,6 +354,7 @@ impl Link {
     async fn event(&mut self) -> Event {
         match self {
             Self::None => std::future::pending().await,
+            Self::LookingUp(looking_up) => Event::LookedUp(looking_up.await),
             Self::Opening(opening) => Event::Opened(opening.await),
             Self::Open(connection) => Event::Arrived(connection.read().await),
         }

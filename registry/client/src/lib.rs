@@ -45,7 +45,7 @@ mod watch;
 pub use builder::Builder;
 pub use client::{Client, Created};
 pub use close::{SessionEnd, close_session, close_session_via};
-pub use connect::{Connect, Connecting, Stream, TcpConnect, connect_fn};
+pub use connect::{Connect, Connecting, Resolving, Stream, TcpConnect, connect_fn};
 pub use error::{Attempt, Error};
 pub use servers::{DEFAULT_PORT, ServersError};
 pub use state::{CloseReason, Credentials, State};

@@ -4,63 +4,84 @@ use bytes::Bytes;
 use zk_wire::{ConnectResponse, Decode, ErrorCode, Millis, ReplyHeader, SessionId, WatchedEvent, Xid};
 
 use super::calls::What;
+use super::outgoing::{CHECK, LEAVE};
 use super::{Cause, CloseResult, Failure, Link, Output, Session, WatchKind};
 use crate::state::{Credentials, State};
 
 impl Session {
-    pub(super) fn handle_frame(&mut self, now: Millis, body: Bytes) {
+    pub(super) fn handle_frame(&mut self, now: Millis, mut body: Bytes) {
         let handled = match self.link {
-            Link::Handshaking { blind, .. } => self.handle_connect_response(now, blind, body),
+            Link::Handshaking { probing, .. } => self.handle_connect_response(now, probing, body),
             Link::Checking { .. } => self.handle_check(now, body),
+            Link::Leaving { .. } => match decode_header(&mut body) {
+                Ok(header) if header.xid == LEAVE => Err(Cause::CaughtUp),
+                Ok(_) => Err(UNASKED),
+                Err(cause) => Err(cause),
+            },
             Link::Live { wrote, .. } => {
                 self.link = Link::Live { heard: now, wrote };
                 self.handle_reply(body)
             }
             // Of a connection that is gone.
-            Link::Idle(_) | Link::Opening(_) | Link::Ended => Ok(()),
+            Link::Idle(_) | Link::LookingUp { .. } | Link::Opening(_) | Link::Ended => Ok(()),
         };
         if let Err(cause) = handled {
             self.disconnect(now, cause);
         }
     }
 
-    fn handle_connect_response(&mut self, now: Millis, blind: bool, mut body: Bytes) -> Result<(), Cause> {
+    fn handle_connect_response(&mut self, now: Millis, probing: bool, mut body: Bytes) -> Result<(), Cause> {
         let response = ConnectResponse::decode(&mut body, "ConnectResponse")
             .map_err(|_| Cause::Protocol("the answer to the handshake cannot be read"))?;
-        let timeout = u64::try_from(response.timeout).unwrap_or(0);
-        if response.session_id == SessionId::NONE || timeout == 0 {
-            if self.credentials.is_none() {
+        let timeout = Millis(u64::try_from(response.timeout).unwrap_or(0));
+        if response.session_id == SessionId::NONE || timeout == Millis(0) {
+            if self.credentials.is_none() || probing {
                 return Err(Cause::Protocol("no session was given"));
             }
             self.expire(now);
             return Ok(());
         }
-        if self.credentials.as_ref().is_some_and(|own| own.id != response.session_id) {
+        let password = response.password.unwrap_or_default();
+        let given = Credentials { id: response.session_id, password };
+        if probing {
+            self.probe = Some((given, timeout));
+            self.send_check(now);
+            self.link = Link::Checking { until: now + self.ping_interval() };
+            return Ok(());
+        }
+        if self.credentials.as_ref().is_some_and(|own| own.id != given.id) {
             return Err(Cause::Protocol("the handshake was answered with another session"));
         }
-        self.timeout = Millis(timeout);
-        let password = response.password.unwrap_or_default();
-        self.credentials = Some(Credentials { id: response.session_id, password });
-        if blind {
-            self.send_ping(now);
-            self.link = Link::Checking { until: now + self.ping_interval() };
-        } else {
-            self.go_live(now);
-        }
+        self.timeout = timeout;
+        self.credentials = Some(given);
+        self.go_live(now);
         Ok(())
     }
 
-    /// The answer to the ping after a blind handshake: its header shows how far the server is.
+    /// The answer in a session that is a probe: its header shows how far the servers are. It is a write of theirs that
+    /// we have seen the end of, so if they are behind all the same, they have lost what we have seen, and our session is
+    /// not what it was: it is over, whether it is still known there or not, and nobody renews it. If they are not
+    /// behind, they may have our session: it goes on, over another connection.
     fn handle_check(&mut self, now: Millis, mut body: Bytes) -> Result<(), Cause> {
         let header = decode_header(&mut body)?;
-        match header.xid {
-            Xid::PING if header.zxid < self.seen => Err(Cause::Behind),
-            Xid::PING => {
-                self.go_live(now);
-                Ok(())
-            }
-            _ => Err(Cause::Protocol("an answer without a question")),
+        if header.xid != CHECK {
+            return Err(UNASKED);
         }
+        let has_lost = header.err == ErrorCode::OK && header.zxid < self.seen && self.closing.is_none();
+        match self.probe.take() {
+            Some((credentials, timeout)) if has_lost => {
+                self.end_session();
+                (self.credentials, self.timeout, self.seen) = (Some(credentials), timeout, header.zxid);
+                self.watched_since = self.seen;
+                self.go_live(now);
+            }
+            _ => {
+                self.refused = false;
+                self.send_leave(now);
+                self.link = Link::Leaving { until: now + self.ping_interval() };
+            }
+        }
+        Ok(())
     }
 
     /// The session is ours, on this connection: say so, restore what belonged to the old connection, and send
@@ -68,7 +89,7 @@ impl Session {
     fn go_live(&mut self, now: Millis) {
         let Some(&Credentials { id, .. }) = self.credentials.as_ref() else { return };
         self.link = Link::Live { heard: now, wrote: now };
-        self.refusals = 0;
+        self.refused = false;
         if self.closing.is_some() {
             self.send_close(now);
             return;

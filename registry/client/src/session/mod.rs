@@ -7,7 +7,7 @@
 //!
 //! Time: a ping after a third of the session timeout without a request; the server counts as lost after two
 //! thirds without a word from it, which leaves the last third to find another one. Only a server can say
-//! that a session has expired.
+//! that a session has expired: by its answer, or by having lost what this client has seen.
 
 mod calls;
 mod incoming;
@@ -27,7 +27,7 @@ use zk_wire::{Millis, Zxid};
 use crate::state::{CloseReason, Credentials, State};
 use crate::watch::WatchLost;
 use calls::Calls;
-use route::Route;
+use route::{Next, Route};
 pub(crate) use types::*;
 use watches::Watches;
 
@@ -53,10 +53,10 @@ pub(crate) struct Session {
     watches: Watches,
     /// Bodies of the auth packets that a server has accepted.
     auths: Vec<Bytes>,
-    /// When the last live connection ended.
-    lost_at: Millis,
-    /// Servers that ended the connection instead of answering the handshake, since then.
-    refusals: usize,
+    /// A server has ended the connection instead of answering the handshake, since the last live one.
+    refused: bool,
+    /// A session that was opened to see how far the servers are, and its timeout.
+    probe: Option<(Credentials, Millis)>,
     closing: Option<Closing>,
     outgoing: BytesMut,
     outputs: VecDeque<Output>,
@@ -67,12 +67,16 @@ pub(crate) struct Session {
 enum Link {
     /// None; the next attempt is at this time.
     Idle(Millis),
+    /// The addresses of the server are looked up, until this time.
+    LookingUp { server: usize, until: Millis },
     /// Being opened, until this time.
     Opening(Millis),
-    /// Waiting for the answer to the handshake.
-    Handshaking { until: Millis, blind: bool },
-    /// Waiting to hear that the server is not behind us, after a blind handshake.
+    /// Waiting for the answer to the handshake: of our session, or of another one, to see how far the servers are.
+    Handshaking { until: Millis, probing: bool },
+    /// Waiting to hear how far they are.
     Checking { until: Millis },
+    /// They are not behind: waiting for the end of the session that has shown it.
+    Leaving { until: Millis },
     /// Working. `heard` and `wrote` are when the last frame came and went.
     Live { heard: Millis, wrote: Millis },
     /// The session is closed.
@@ -102,8 +106,8 @@ impl Session {
             calls: Calls::default(),
             watches: Watches::default(),
             auths: Vec::new(),
-            lost_at: Millis(0),
-            refusals: 0,
+            refused: false,
+            probe: None,
             closing: None,
             outgoing: BytesMut::new(),
             outputs: VecDeque::new(),
@@ -118,7 +122,8 @@ impl Session {
                 self.calls.forget(id);
                 self.watches.forget(id);
             }
-            Input::Connected => self.handle_connected(now),
+            Input::LookedUp(addresses) => self.handle_looked_up(now, addresses),
+            Input::Connected => self.handle_connected(),
             Input::Lost => self.handle_lost(now),
             Input::Frame(body) => self.handle_frame(now, body),
             Input::Close { deadline } => self.handle_close(now, deadline),
@@ -148,7 +153,10 @@ impl Session {
         let link = match self.link {
             Link::Ended => return None,
             Link::Idle(at) | Link::Opening(at) => at,
-            Link::Handshaking { until, .. } | Link::Checking { until } => until,
+            Link::LookingUp { until, .. }
+            | Link::Handshaking { until, .. }
+            | Link::Checking { until }
+            | Link::Leaving { until } => until,
             Link::Live { heard, wrote } => (heard + self.silence()).min(wrote + self.ping_interval()),
         };
         let closing = self.closing.map(|closing| closing.deadline);
@@ -167,11 +175,25 @@ impl Session {
         }
     }
 
+    fn handle_looked_up(&mut self, now: Millis, addresses: usize) {
+        let Link::LookingUp { server, .. } = self.link else { return };
+        if addresses == 0 {
+            self.lose_link(now);
+        } else {
+            let address = self.route.looked_up(server, addresses);
+            self.connect(now, server, address);
+        }
+    }
+
     fn handle_lost(&mut self, now: Millis) {
         match self.link {
             Link::Idle(_) | Link::Ended => return,
-            Link::Handshaking { .. } => self.refusals += 1,
-            Link::Opening(_) | Link::Checking { .. } | Link::Live { .. } => {}
+            Link::Handshaking { .. } => self.refused = true,
+            Link::LookingUp { .. }
+            | Link::Opening(_)
+            | Link::Checking { .. }
+            | Link::Leaving { .. }
+            | Link::Live { .. } => {}
         }
         self.lose_link(now);
     }
@@ -201,8 +223,11 @@ impl Session {
             self.finish(CloseResult::Unknown { sent });
         }
         match self.link {
+            Link::LookingUp { until, .. } if until <= now => self.disconnect(now, Cause::NoAddress),
             Link::Opening(until) if until <= now => self.disconnect(now, Cause::NoConnection),
-            Link::Handshaking { until, .. } | Link::Checking { until } if until <= now => {
+            Link::Handshaking { until, .. } | Link::Checking { until } | Link::Leaving { until }
+                if until <= now =>
+            {
                 self.disconnect(now, Cause::NoHandshake);
             }
             Link::Live { heard, .. } if heard + self.silence() <= now => {
@@ -216,9 +241,19 @@ impl Session {
         if let Link::Idle(at) = self.link
             && at <= now
         {
-            self.link = Link::Opening(now + self.route.attempt_time(self.timeout));
-            self.outputs.push_back(Output::Connect { server: self.route.take_next() });
+            match self.route.take_next() {
+                Next::Server(server) => {
+                    self.link = Link::LookingUp { server, until: now + self.attempt_time() };
+                    self.outputs.push_back(Output::LookUp { server });
+                }
+                Next::Address { server, address } => self.connect(now, server, address),
+            }
         }
+    }
+
+    fn connect(&mut self, now: Millis, server: usize, address: usize) {
+        self.link = Link::Opening(now + self.attempt_time());
+        self.outputs.push_back(Output::Connect { server, address });
     }
 
     /// Drops the connection by our own decision.
@@ -231,9 +266,8 @@ impl Session {
     fn lose_link(&mut self, now: Millis) {
         self.outgoing.clear();
         self.sent_set_watches = 0;
+        self.probe = None;
         if let (Link::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
-            self.lost_at = now;
-            self.refusals = 0;
             self.publish(State::Disconnected(credentials.id));
         }
         self.link = Link::Idle(now + self.route.lost());
@@ -250,12 +284,17 @@ impl Session {
             return;
         }
         self.outputs.push_back(Output::Disconnect(Cause::Expired));
+        self.link = Link::Idle(now + self.route.lost());
+        self.end_session();
+    }
+
+    /// The session is no more; another one may begin.
+    fn end_session(&mut self) {
         self.credentials = None;
         self.timeout = self.config.session_timeout;
         // Opening a session is a write: the server that answers it has seen all that we have.
         self.seen = Zxid(0);
         self.watched_since = Zxid(0);
-        self.link = Link::Idle(now + self.route.lost());
         self.publish(State::Connecting);
         for (id, _) in self.calls.take_waiting() {
             self.fail(id, Failure::SessionExpired);
@@ -290,6 +329,15 @@ impl Session {
         for id in self.watches.take_all() {
             self.outputs.push_back(Output::Watch { id, outcome: Err(lost) });
         }
+    }
+
+    /// How long the next step to a connection may take.
+    fn attempt_time(&self) -> Millis {
+        let whole = match self.credentials {
+            Some(_) => self.timeout,
+            None => self.timeout.min(self.config.connect_timeout),
+        };
+        self.route.attempt_time(whole)
     }
 
     /// A server that says nothing for this long counts as lost.

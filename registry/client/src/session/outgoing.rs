@@ -3,38 +3,58 @@
 use bytes::Bytes;
 use zk_wire::{
     CloseSession, ConnectRequest, Encode, FrameWriter, Millis, OpCode, Ping, Request, RequestHeader,
-    SessionId, SetWatches, Xid, Zxid,
+    SessionId, SetWatches, Sync, Xid, Zxid,
 };
 
 use super::calls::{SentAuth, What};
 use super::{CallId, Link, Outgoing, Session};
 
+/// The numbers of the two requests in a session that is a probe.
+pub(super) const CHECK: Xid = Xid(1);
+pub(super) const LEAVE: Xid = Xid(2);
+
 impl Session {
-    pub(super) fn handle_connected(&mut self, now: Millis) {
+    pub(super) fn handle_connected(&mut self) {
         let Link::Opening(until) = self.link else { return };
+        let probing = self.must_probe();
         let (session_id, password) = match &self.credentials {
-            Some(credentials) => (credentials.id, credentials.password.clone()),
-            None => (SessionId::NONE, Bytes::from_static(&[0; 16])),
+            Some(credentials) if !probing => (credentials.id, credentials.password.clone()),
+            _ => (SessionId::NONE, Bytes::from_static(&[0; 16])),
         };
-        let blind = self.must_ask_blindly(now);
+        // Whoever wants the session closed wants nothing else of the server: it may be behind.
+        let last_zxid_seen = if probing || self.closing.is_some() { Zxid(0) } else { self.seen };
         FrameWriter::new(&mut self.outgoing).put(&ConnectRequest {
             protocol_version: 0,
-            last_zxid_seen: if blind { Zxid(0) } else { self.seen },
+            last_zxid_seen,
             timeout: i32::try_from(self.config.session_timeout.0).unwrap_or(i32::MAX),
             session_id,
             password: Some(password),
             read_only: Some(false),
         });
-        self.link = Link::Handshaking { until, blind };
+        self.link = Link::Handshaking { until, probing };
     }
 
-    /// A server that is behind what we have seen ends the connection without a word, before it looks at the
-    /// session. A server that lost its data does so for ever, and would never say that the session is gone.
-    /// So when all servers have refused for longer than the session timeout we ask without telling what we
-    /// have seen, and go on with the session only if the server turns out not to be behind.
-    fn must_ask_blindly(&self, now: Millis) -> bool {
-        let refused_by_all = self.refusals >= self.config.servers;
-        self.credentials.is_some() && refused_by_all && now.since(self.lost_at) > self.timeout
+    /// A server that is behind what we have seen ends the connection without a word, before it looks at the session. One
+    /// that lost its data, or went back to older data, does so for ever, and would never say that the session is gone. To
+    /// ask for the session without telling what we have seen would renew it, where it is still known, though we could
+    /// not use it. So when servers go on hanging up we ask every other round for another session, which shows how far
+    /// they are: see `handle_check`.
+    fn must_probe(&self) -> bool {
+        const FIRST_PROBE: usize = 2;
+        let rounds = self.route.rounds();
+        let is_its_turn = rounds >= FIRST_PROBE && rounds.is_multiple_of(2);
+        is_its_turn && self.refused && self.credentials.is_some() && self.closing.is_none()
+    }
+
+    /// Asks how far the servers are. A sync goes by way of the leader: a server that is merely behind has caught up
+    /// when it answers.
+    pub(super) fn send_check(&mut self, now: Millis) {
+        self.put(now, CHECK, Sync::OP, &Sync { path: Some("/".into()) });
+    }
+
+    /// Closes a session that has served its purpose.
+    pub(super) fn send_leave(&mut self, now: Millis) {
+        self.put(now, LEAVE, OpCode::CLOSE_SESSION, &CloseSession {});
     }
 
     /// A call goes out. An auth packet has its own number and its own queue of answers.

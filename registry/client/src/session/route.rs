@@ -1,4 +1,6 @@
-//! Which server comes next, and when.
+//! Which server comes next, at which of its addresses, and when.
+
+use std::collections::VecDeque;
 
 use zk_wire::Millis;
 
@@ -10,14 +12,32 @@ const LONGEST_PAUSE: Millis = Millis(1_000);
 const SHORTEST_ATTEMPT: Millis = Millis(250);
 
 /// The servers in an order of its own, gone through in turn, and how often that has failed.
+///
+/// A name may stand for several addresses, each a candidate of its own: it is looked up when its turn comes in a
+/// round, one address is tried then, and the others when all names have had their turn.
 #[derive(Debug)]
 pub(super) struct Route {
     order: Vec<usize>,
     next: usize,
-    /// Attempts since a connection last proved itself.
-    failures: usize,
+    /// Names whose turn is yet to come in this round.
+    left: usize,
+    /// The addresses that come after them.
+    further: VecDeque<Next>,
+    /// How many addresses each server had when it was looked up last.
+    addresses: Vec<usize>,
+    /// Rounds that have failed since a connection last proved itself.
+    rounds: usize,
     proven: bool,
     random: fastrand::Rng,
+}
+
+/// What to try.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Next {
+    /// The server is to be looked up first.
+    Server(usize),
+    /// One of the addresses that were found.
+    Address { server: usize, address: usize },
 }
 
 impl Route {
@@ -25,46 +45,72 @@ impl Route {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut order: Vec<usize> = (0..servers).collect();
         random.shuffle(&mut order);
-        Self { order, next: 0, failures: 0, proven: false, random }
+        Self {
+            order,
+            next: 0,
+            left: servers,
+            further: VecDeque::new(),
+            addresses: vec![1; servers],
+            rounds: 0,
+            proven: false,
+            random,
+        }
     }
 
-    /// The server to try now; the one after it comes next.
-    pub(super) fn take_next(&mut self) -> usize {
+    /// What to try now; what comes after it is next.
+    pub(super) fn take_next(&mut self) -> Next {
+        if self.left == 0 {
+            if let Some(next) = self.further.pop_front() {
+                return next;
+            }
+            self.left = self.order.len();
+        }
+        self.left -= 1;
         let server = self.order[self.next];
         self.next = (self.next + 1) % self.order.len();
-        server
+        Next::Server(server)
     }
 
-    /// How long an attempt may take: a third of the session timeout for all servers together, so that a
+    /// A server has so many addresses, one at least: which of them to try now.
+    pub(super) fn looked_up(&mut self, server: usize, addresses: usize) -> usize {
+        self.addresses[server] = addresses;
+        let mut order: Vec<usize> = (0..addresses).collect();
+        self.random.shuffle(&mut order);
+        self.further.extend(order[1..].iter().map(|&address| Next::Address { server, address }));
+        order[0]
+    }
+
+    /// How long an attempt may take: a third of the session timeout for all addresses together, so that a
     /// session outlives the loss of its server. More in every round, for networks that are that slow.
     pub(super) fn attempt_time(&self, session_timeout: Millis) -> Millis {
-        let fair = Millis(session_timeout.0 / 3 / self.order.len() as u64).max(SHORTEST_ATTEMPT);
-        Millis(fair.0 << self.rounds().min(16)).min(session_timeout.max(SHORTEST_ATTEMPT))
+        let candidates: usize = self.addresses.iter().sum();
+        let fair = Millis(session_timeout.0 / 3 / candidates as u64).max(SHORTEST_ATTEMPT);
+        Millis(fair.0 << self.rounds.min(16)).min(session_timeout.max(SHORTEST_ATTEMPT))
     }
 
-    /// A connection has done some work: its loss will be no failure.
+    /// A connection has done some work: its loss will be no failure, and another round begins with it.
     pub(super) fn proven(&mut self) {
-        self.failures = 0;
+        self.rounds = 0;
         self.proven = true;
+        self.left = 0;
+        self.further.clear();
     }
 
     /// The connection is gone, or was never there: how long to wait before the next attempt. Nothing after a
     /// proven one and within a round; else half to all of the round's pause, so that many clients do not come
     /// at once.
     pub(super) fn lost(&mut self) -> Millis {
-        if std::mem::take(&mut self.proven) {
+        if std::mem::take(&mut self.proven) || self.left > 0 || !self.further.is_empty() {
             return Millis(0);
         }
-        self.failures += 1;
-        if !self.failures.is_multiple_of(self.order.len()) {
-            return Millis(0);
-        }
-        let pause = Millis(FIRST_PAUSE.0 << (self.rounds() - 1).min(16)).min(LONGEST_PAUSE);
+        let pause = Millis(FIRST_PAUSE.0 << self.rounds.min(16)).min(LONGEST_PAUSE);
+        self.rounds = self.rounds.saturating_add(1);
         Millis(self.random.u64(pause.0 / 2..=pause.0))
     }
 
-    fn rounds(&self) -> usize {
-        self.failures / self.order.len()
+    /// How many rounds have failed in a row.
+    pub(super) fn rounds(&self) -> usize {
+        self.rounds
     }
 }
 
@@ -72,12 +118,25 @@ impl Route {
 mod tests {
     use super::*;
 
+    fn servers(route: &mut Route, count: usize) -> Vec<usize> {
+        (0..count)
+            .map(|_| match route.take_next() {
+                Next::Server(server) | Next::Address { server, .. } => server,
+            })
+            .collect()
+    }
+
+    /// The next attempt fails: how long to wait.
+    fn fail(route: &mut Route) -> Millis {
+        let _ = route.take_next();
+        route.lost()
+    }
+
     #[test]
     fn every_server_has_its_turn_before_one_comes_again() {
         let mut route = Route::new(5, 7);
-        let mut round: Vec<usize> = (0..5).map(|_| route.take_next()).collect();
-        let again: Vec<usize> = (0..5).map(|_| route.take_next()).collect();
-        assert_eq!(round, again);
+        let mut round = servers(&mut route, 5);
+        assert_eq!(round, servers(&mut route, 5));
         round.sort_unstable();
         assert_eq!(round, [0, 1, 2, 3, 4]);
     }
@@ -90,12 +149,50 @@ mod tests {
     }
 
     #[test]
+    fn every_address_has_its_turn_in_a_round_after_all_names_in_an_order_of_chance() {
+        let (mut firsts, mut route) = (Vec::new(), Route::new(2, 1));
+        for _ in 0..50 {
+            let mut tried = Vec::new();
+            for _ in 0..2 {
+                let Next::Server(server) = route.take_next() else { panic!("names come first") };
+                let address = route.looked_up(server, if server == 0 { 3 } else { 1 });
+                tried.push((server, address));
+                assert_eq!(route.lost(), Millis(0), "within a round");
+            }
+            firsts.extend(tried.iter().find(|(server, _)| *server == 0));
+            for _ in 0..2 {
+                let Next::Address { server, address } = route.take_next() else {
+                    panic!("then the other addresses")
+                };
+                tried.push((server, address));
+                let pause = route.lost();
+                assert_eq!(pause == Millis(0), tried.len() < 4, "a round ends with its last address");
+            }
+            tried.sort_unstable();
+            assert_eq!(tried, [(0, 0), (0, 1), (0, 2), (1, 0)]);
+        }
+        for address in 0..3 {
+            assert!(firsts.contains(&(0, address)), "each comes first at times");
+        }
+    }
+
+    #[test]
+    fn after_a_connection_that_worked_names_are_looked_up_anew() {
+        let mut route = Route::new(1, 1);
+        let _ = route.take_next();
+        route.looked_up(0, 3);
+        route.proven();
+        assert_eq!(route.lost(), Millis(0));
+        assert_eq!(route.take_next(), Next::Server(0));
+    }
+
+    #[test]
     fn only_rounds_are_paused_longer_each_time_up_to_a_limit() {
         let mut route = Route::new(2, 1);
         let mut longest = Millis(0);
         for round in 0..40_u32 {
-            assert_eq!(route.lost(), Millis(0), "within a round");
-            let pause = route.lost();
+            assert_eq!(fail(&mut route), Millis(0), "within a round");
+            let pause = fail(&mut route);
             let full = Millis(100 << round.min(8)).min(LONGEST_PAUSE);
             assert!(Millis(full.0 / 2) <= pause && pause <= full, "round {round}: {pause}");
             longest = longest.max(pause);
@@ -103,17 +200,20 @@ mod tests {
         assert!(longest > Millis(500));
         route.proven();
         assert_eq!(route.lost(), Millis(0), "the loss itself");
-        assert_eq!(route.lost(), Millis(0), "the first server of a new round");
-        assert!(route.lost() <= FIRST_PAUSE);
+        assert_eq!(fail(&mut route), Millis(0), "the first server of a new round");
+        assert!(fail(&mut route) <= FIRST_PAUSE);
     }
 
     #[test]
-    fn all_servers_can_be_tried_within_a_third_of_the_timeout() {
+    fn all_addresses_can_be_tried_within_a_third_of_the_timeout() {
         assert_eq!(Route::new(3, 1).attempt_time(Millis(9_000)), Millis(1_000));
         assert_eq!(Route::new(100, 1).attempt_time(Millis(4_000)), SHORTEST_ATTEMPT);
         let mut route = Route::new(1, 1);
+        route.looked_up(0, 3);
+        assert_eq!(route.attempt_time(Millis(9_000)), Millis(1_000));
+        let mut route = Route::new(1, 1);
         for _ in 0..100 {
-            let _ = route.lost();
+            fail(&mut route);
         }
         assert_eq!(route.attempt_time(Millis(9_000)), Millis(9_000), "but not longer than a session");
     }

@@ -18,6 +18,8 @@ pub(crate) enum Input {
     Call { id: CallId, request: Outgoing, deadline: Millis },
     /// Nobody wants the answer of this call, or the event of its watch, any more.
     Forget(CallId),
+    /// The server of [`Output::LookUp`] has so many addresses, numbered from 0; none if they cannot be found.
+    LookedUp(usize),
     /// The connection that [`Output::Connect`] asked for is open.
     Connected,
     /// It could not be opened, or it broke.
@@ -56,8 +58,10 @@ pub(crate) enum WatchKind {
 /// What to do, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Output {
-    /// Open a connection to the server with this index. There is none at this moment.
-    Connect { server: usize },
+    /// Find the addresses of the server with this index. There is no connection at this moment.
+    LookUp { server: usize },
+    /// Open a connection to an address that was found, by its index among those of the server.
+    Connect { server: usize, address: usize },
     /// Write these bytes.
     Send(Bytes),
     /// Drop the connection, or the attempt to open one.
@@ -76,6 +80,9 @@ pub(crate) enum Output {
 /// Why the core drops a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum Cause {
+    /// The server's name was not looked up in time.
+    #[error("the name could not be looked up in time")]
+    NoAddress,
     /// No connection was opened in time.
     #[error("no connection in time")]
     NoConnection,
@@ -88,9 +95,9 @@ pub(crate) enum Cause {
     /// The server sent what it may not send.
     #[error("protocol error: {0}")]
     Protocol(&'static str),
-    /// The server has not seen what the client has seen.
-    #[error("the server is behind what the client has seen")]
-    Behind,
+    /// The server knows what the client has seen: the session goes on, and the one that has shown it is closed.
+    #[error("the server has caught up; connecting again with the session")]
+    CaughtUp,
     /// The server answered that the session is gone.
     #[error("the session has expired")]
     Expired,
@@ -130,6 +137,8 @@ pub(crate) struct Config {
     pub(crate) servers: usize,
     /// The timeout to ask for; the server decides.
     pub(crate) session_timeout: Millis,
+    /// How long somebody waits for the first session: servers share it, or the session timeout, if that is shorter.
+    pub(crate) connect_timeout: Millis,
     /// How many calls may be pending at once.
     pub(crate) max_pending: usize,
     /// Of the order of servers and of the jitter.

@@ -1,6 +1,7 @@
 //! The rules of a session, each as a list of inputs.
 
 mod closing;
+mod pasts;
 mod properties;
 mod rig;
 
@@ -268,49 +269,126 @@ fn every_server_is_tried_while_the_session_lives() {
     // Nobody answers: the last live server was left after two thirds.
     let mut tried = rig.connects[1..4].to_vec();
     tried.sort_unstable();
-    assert_eq!(tried, [0, 1, 2]);
+    assert_eq!(tried, [(0, 0), (1, 0), (2, 0)]);
     assert_ne!(rig.connects[0], rig.connects[1], "another one first");
 }
 
 #[test]
-fn a_server_that_lost_its_data_can_still_say_that_the_session_is_gone() {
-    let mut rig = refused_for_long();
-    assert_eq!(rig.handshake.clone().unwrap().last_zxid_seen, Zxid(0), "what was seen is not told");
-    rig.give_session(SessionId::NONE);
-    assert_eq!(rig.states.last(), Some(&State::Connecting));
+fn an_address_that_says_nothing_has_a_share_of_the_time_and_the_next_one_its_turn() {
+    let mut rig = Rig::idle(config(1));
+    rig.addresses = 3;
+    rig.input(Input::Timeout);
+    rig.accept();
+    rig.advance(TIMEOUT / 9 - 1);
+    assert_eq!(rig.connects.len(), 1);
+    rig.advance(1);
+    rig.accept();
+    rig.advance(TIMEOUT / 9);
+    let mut tried = rig.connects.clone();
+    tried.sort_unstable();
+    assert_eq!(tried, [(0, 0), (0, 1), (0, 2)]);
+    rig.accept();
+    rig.give_session(SESSION);
+    assert_eq!(rig.states, [State::Connected(SESSION)]);
 }
 
 #[test]
-fn a_server_that_is_only_behind_does_not_get_the_session_nor_its_calls() {
-    let mut rig = refused_for_long();
-    rig.call(2, OpCode::GET_DATA);
-    rig.give_session(SESSION);
-    assert_eq!(rig.ops(), [OpCode::PING]);
-    rig.answer(OpCode::PING, 76, ErrorCode::OK);
-    assert_ne!(rig.link, Link::Live);
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+fn the_first_session_is_looked_for_in_the_time_that_somebody_waits_for_it() {
+    let mut rig = Rig::new(super::Config { connect_timeout: Millis(3_000), ..config(1) });
+    rig.advance(999);
+    assert_eq!(rig.link, Link::Opening);
+    rig.advance(1);
+    assert_eq!(rig.link, Link::None);
+}
 
+#[test]
+fn a_name_that_is_not_found_is_no_server_and_looked_up_again() {
+    let mut rig = Rig::idle(config(1));
+    rig.addresses = 0;
+    rig.input(Input::Timeout);
+    rig.advance(5_000);
+    assert_eq!(rig.connects, []);
+    rig.addresses = 1;
+    rig.advance(1_000);
+    assert_eq!(rig.connects, [(0, 0)]);
+}
+
+#[test]
+fn a_server_that_lost_what_was_seen_ends_the_session_and_gives_another() {
+    let mut rig = refused();
+    rig.watch(2, WatchKind::Data, "/a");
+    let probe = rig.handshake.clone().unwrap();
+    assert_eq!((probe.session_id, probe.last_zxid_seen), (SessionId::NONE, Zxid(0)), "ours is not renewed");
+    rig.give_session(SessionId(0x52));
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)), "not yet");
+    rig.answer(OpCode::SYNC, 76, ErrorCode::OK);
+    let told = [State::Disconnected(SESSION), State::Connecting, State::Connected(SessionId(0x52))];
+    assert!(rig.states.ends_with(&told), "{:?}", rig.states);
+    assert_eq!(rig.completed[&2], Err(Failure::SessionExpired));
+    rig.call(3, OpCode::GET_DATA);
+    rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
+    rig.lose();
+    rig.accept();
+    let again = rig.handshake.clone().unwrap();
+    assert_eq!((again.session_id, again.last_zxid_seen), (SessionId(0x52), Zxid(77)), "of the new past");
+}
+
+#[test]
+fn a_server_that_was_only_behind_goes_on_with_the_session_and_keeps_no_other() {
+    let mut rig = refused();
+    rig.call(2, OpCode::GET_DATA);
+    rig.give_session(SessionId(0x52));
+    assert_eq!(rig.ops(), [OpCode::SYNC]);
+    rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
+    assert_eq!(rig.ops(), [OpCode::CLOSE_SESSION], "the one that was the question");
+    rig.answer(OpCode::CLOSE_SESSION, 78, ErrorCode::OK);
     rig.advance_to_connect();
     rig.accept();
+    let handshake = rig.handshake.clone().unwrap();
+    assert_eq!((handshake.session_id, handshake.last_zxid_seen), (SESSION, Zxid(77)));
     rig.give_session(SESSION);
-    rig.answer(OpCode::PING, 77, ErrorCode::OK);
-    assert_eq!(rig.states.last(), Some(&State::Connected(SESSION)), "it has caught up");
+    assert_eq!(rig.states.last(), Some(&State::Connected(SESSION)));
     assert_eq!(rig.ops(), [OpCode::GET_DATA]);
 }
 
-/// A session that has seen 77 and was refused without a word for longer than its timeout; the next handshake
-/// is under way.
-fn refused_for_long() -> Rig {
+#[test]
+fn servers_that_give_no_session_to_anybody_say_nothing_about_ours() {
+    let mut rig = refused();
+    for _ in 0..50 {
+        rig.lose();
+        rig.advance_to_connect();
+        rig.accept();
+    }
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    // No answer to the question, and one that is an error, are no proof.
+    for answered in [false, true] {
+        while rig.handshake.clone().unwrap().session_id != SessionId::NONE {
+            rig.lose();
+            rig.advance_to_connect();
+            rig.accept();
+        }
+        rig.give_session(SessionId(0x52));
+        if answered {
+            rig.answer(OpCode::SYNC, 1, ErrorCode::OPERATION_TIMEOUT);
+        }
+        rig.lose();
+        rig.advance_to_connect();
+        rig.accept();
+    }
+    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+}
+
+/// A session that has seen 77 and was refused without a word; the next handshake, a question, is under way.
+fn refused() -> Rig {
     let mut rig = Rig::live();
     rig.call(1, OpCode::GET_DATA);
     rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
     rig.lose();
-    while rig.now <= TIMEOUT {
+    for _ in 0..2 {
         rig.advance_to_connect();
         rig.accept();
         assert_eq!(rig.handshake.clone().unwrap().last_zxid_seen, Zxid(77));
         rig.lose();
-        rig.advance(500);
     }
     rig.advance_to_connect();
     rig.accept();

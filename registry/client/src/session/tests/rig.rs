@@ -19,7 +19,8 @@ pub(super) const TIMEOUT: u64 = 9_000;
 pub(super) const SESSION: SessionId = SessionId(0x51);
 
 pub(super) fn config(servers: usize) -> Config {
-    Config { servers, session_timeout: Millis(TIMEOUT), max_pending: 100, seed: 1, attach: None }
+    let [session_timeout, connect_timeout] = [Millis(TIMEOUT); 2];
+    Config { servers, session_timeout, connect_timeout, max_pending: 100, seed: 1, attach: None }
 }
 
 /// What the session does is noted here, and checked against the rules that hold always.
@@ -27,8 +28,11 @@ pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) now: u64,
     pub(super) link: Link,
-    /// Every server that a connection was asked for.
-    pub(super) connects: Vec<usize>,
+    /// How many addresses a server has when it is looked up.
+    pub(super) addresses: usize,
+    /// Every server that a connection was asked for, and at which address.
+    pub(super) connects: Vec<(usize, usize)>,
+    looked_up: Option<usize>,
     /// What the server has received and not answered yet, on this connection.
     pub(super) received: VecDeque<(RequestHeader, Bytes)>,
     pub(super) handshake: Option<ConnectRequest>,
@@ -52,11 +56,20 @@ pub(super) enum Link {
 impl Rig {
     /// A session that has asked for its first connection.
     pub(super) fn new(config: Config) -> Self {
-        let mut rig = Self {
+        let mut rig = Self::idle(config);
+        rig.input(Input::Timeout);
+        rig
+    }
+
+    /// A session that has not begun.
+    pub(super) fn idle(config: Config) -> Self {
+        Self {
             session: Session::new(config),
             now: 0,
             link: Link::None,
+            addresses: 1,
             connects: Vec::new(),
+            looked_up: None,
             received: VecDeque::new(),
             handshake: None,
             completed: BTreeMap::new(),
@@ -65,9 +78,7 @@ impl Rig {
             states: Vec::new(),
             closed: None,
             last_sent: 0,
-        };
-        rig.input(Input::Timeout);
-        rig
+        }
     }
 
     /// As [`Self::new`], with a live session.
@@ -79,19 +90,27 @@ impl Rig {
     }
 
     pub(super) fn input(&mut self, input: Input) {
-        self.session.handle(Millis(self.now), input);
-        while let Some(output) = self.session.poll_output() {
-            assert_eq!(self.closed, None, "nothing comes after the end: {output:?}");
-            self.note(output);
+        let mut next = Some(input);
+        while let Some(input) = next {
+            self.session.handle(Millis(self.now), input);
+            while let Some(output) = self.session.poll_output() {
+                assert_eq!(self.closed, None, "nothing comes after the end: {output:?}");
+                self.note(output);
+            }
+            next = self.looked_up.take().map(Input::LookedUp);
         }
     }
 
     fn note(&mut self, output: Output) {
         match output {
-            Output::Connect { server } => {
+            Output::LookUp { .. } => {
+                assert_eq!(self.link, Link::None, "never two connections at once");
+                self.looked_up = Some(self.addresses);
+            }
+            Output::Connect { server, address } => {
                 assert_eq!(self.link, Link::None, "never two connections at once");
                 self.link = Link::Opening;
-                self.connects.push(server);
+                self.connects.push((server, address));
             }
             Output::Send(bytes) => self.receive(bytes),
             Output::Disconnect(_) => {

@@ -1,0 +1,238 @@
+//! Whatever the past of the server that a client comes back to: it is connected again, or told that its session is over,
+//! within a bound; and it leaves no session behind that it has renewed and does not use.
+
+use std::collections::BTreeMap;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use zk_wire::{ErrorCode, OpCode, SessionId};
+
+use super::rig::{Link, Rig, TIMEOUT, config};
+use crate::session::Input;
+use crate::state::State;
+
+/// What a server keeps.
+#[derive(Clone, Debug, Default)]
+struct Data {
+    zxid: i64,
+    /// The sessions, and when they expire.
+    sessions: BTreeMap<SessionId, u64>,
+}
+
+/// What happens to the server, and with the time.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Others write.
+    Write(i64),
+    Advance(u64),
+    /// The data is put aside, to be put back later.
+    Keep,
+    /// Another start: from one of the states that were put aside, with the numbers of another cluster, or with nothing.
+    Restart(Start),
+    /// Connections are cut, as long as it takes the client to lose it.
+    Cut,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    AsItWas,
+    Kept(prop::sample::Index),
+    Other(i64),
+    Empty,
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let start = prop_oneof![
+        1 => Just(Start::AsItWas),
+        3 => any::<prop::sample::Index>().prop_map(Start::Kept),
+        1 => (0..1_000_i64).prop_map(Start::Other),
+        1 => Just(Start::Empty),
+    ];
+    prop_oneof![
+        2 => (1..50_i64).prop_map(Step::Write),
+        2 => (0..TIMEOUT * 2).prop_map(Step::Advance),
+        2 => Just(Step::Keep),
+        3 => start.prop_map(Step::Restart),
+        1 => Just(Step::Cut),
+    ]
+}
+
+/// A client and the one server that it knows, which follows ZooKeeper's rules.
+struct World {
+    rig: Rig,
+    data: Data,
+    kept: Vec<Data>,
+    session: i64,
+    /// What the client has seen under its session, at most.
+    seen: i64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            rig: Rig::new(config(1)),
+            data: Data::default(),
+            kept: Vec::new(),
+            session: 0x51,
+            seen: 0,
+        };
+        world.serve();
+        world
+    }
+
+    /// The server answers whatever it has been asked.
+    fn serve(&mut self) {
+        loop {
+            let now = self.rig.now;
+            self.data.sessions.retain(|_, expires| *expires > now);
+            match self.rig.link {
+                Link::None => return,
+                Link::Opening => self.rig.accept(),
+                Link::Open => self.handshake(),
+                Link::Live => {
+                    let Some((header, _)) = self.rig.received.front() else { return };
+                    let op = header.op;
+                    self.answer(op);
+                }
+            }
+        }
+    }
+
+    fn handshake(&mut self) {
+        let asked = self.rig.handshake.clone().unwrap();
+        let now = self.rig.now;
+        if asked.session_id != SessionId::NONE {
+            assert_eq!(asked.last_zxid_seen.0, self.seen, "whoever names a session tells what it has seen");
+        }
+        if asked.last_zxid_seen.0 > self.data.zxid {
+            return self.rig.lose();
+        }
+        let id = if asked.session_id == SessionId::NONE {
+            (self.session, self.data.zxid) = (self.session + 1, self.data.zxid + 1);
+            SessionId(self.session)
+        } else if self.data.sessions.contains_key(&asked.session_id) {
+            asked.session_id
+        } else {
+            SessionId::NONE
+        };
+        if id != SessionId::NONE {
+            self.data.sessions.insert(id, now + TIMEOUT);
+        }
+        self.rig.give_session(id);
+        self.note_state();
+    }
+
+    fn answer(&mut self, op: OpCode) {
+        if op == OpCode::CLOSE_SESSION {
+            self.data.zxid += 1;
+            let own = self.current();
+            self.data.sessions.retain(|id, _| id.0 != self.session || Some(*id) == own);
+        } else if let Some(expires) = self.current().and_then(|id| self.data.sessions.get_mut(&id)) {
+            *expires = self.rig.now + TIMEOUT;
+        }
+        let zxid = self.data.zxid;
+        self.rig.answer(op, zxid, ErrorCode::OK);
+        self.note_state();
+        if matches!(op, OpCode::SYNC | OpCode::GET_DATA) && self.is_live() {
+            self.seen = zxid;
+        }
+    }
+
+    /// A new session has seen nothing.
+    fn note_state(&mut self) {
+        if self.rig.states.last() == Some(&State::Connecting) || self.rig.states.is_empty() {
+            self.seen = 0;
+        }
+    }
+
+    fn is_live(&self) -> bool {
+        self.current().is_some()
+    }
+
+    /// The session that the client uses now.
+    fn current(&self) -> Option<SessionId> {
+        match self.rig.states.last() {
+            Some(State::Connected(id)) => Some(*id),
+            _ => None,
+        }
+    }
+
+    fn advance(&mut self, millis: u64) {
+        let target = self.rig.now + millis;
+        while self.rig.now < target {
+            self.rig.advance(50.min(target - self.rig.now));
+            self.serve();
+        }
+    }
+
+    fn start(&mut self, data: Data) {
+        let now = self.rig.now;
+        self.data = data;
+        // Whoever is known has its full time.
+        self.data.sessions.values_mut().for_each(|expires| *expires = now + TIMEOUT);
+        self.cut();
+    }
+
+    fn cut(&mut self) {
+        if self.rig.link != Link::None {
+            self.rig.lose();
+        }
+        self.serve();
+    }
+
+    fn step(&mut self, step: Step, call: u64) {
+        match step {
+            Step::Write(count) => {
+                self.data.zxid += count;
+                if self.is_live() {
+                    self.rig.call(call, OpCode::GET_DATA);
+                    self.serve();
+                }
+            }
+            Step::Advance(millis) => self.advance(millis),
+            Step::Keep => self.kept.push(self.data.clone()),
+            Step::Cut => self.cut(),
+            Step::Restart(Start::AsItWas) => self.start(self.data.clone()),
+            Step::Restart(Start::Kept(which)) if !self.kept.is_empty() => {
+                self.start(which.get(&self.kept).clone())
+            }
+            Step::Restart(Start::Other(zxid)) => self.start(Data { zxid, sessions: BTreeMap::new() }),
+            Step::Restart(Start::Kept(_) | Start::Empty) => self.start(Data::default()),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_client_is_connected_again_whatever_the_servers_past(steps in vec(any_step(), 1..40)) {
+        let mut world = World::new();
+        for (step, call) in steps.into_iter().zip(1..) {
+            world.step(step, call);
+        }
+        world.advance(TIMEOUT);
+        let current = world.current();
+        prop_assert!(current.is_some(), "{:?}", world.rig.states);
+        prop_assert!(world.data.sessions.contains_key(&current.unwrap()));
+        prop_assert!(world.seen <= world.data.zxid);
+        // It stays so, and what else the server knows is renewed by nobody.
+        let states = world.rig.states.len();
+        world.advance(TIMEOUT);
+        prop_assert_eq!(world.rig.states.len(), states);
+        prop_assert_eq!(world.data.sessions.keys().copied().collect::<Vec<_>>(), [current.unwrap()]);
+        world.rig.input(Input::Timeout);
+    }
+}
+
+#[test]
+fn data_put_back_to_an_older_state_that_knows_the_session_ends_it_in_a_second() {
+    let mut world = World::new();
+    let old = world.current().unwrap();
+    world.step(Step::Keep, 0);
+    world.step(Step::Write(10), 1);
+    world.start(world.kept[0].clone());
+    world.advance(1_000);
+    assert!(matches!(world.current(), Some(new) if new != old), "{:?}", world.rig.states);
+    let expires = world.data.sessions[&old];
+    world.advance(TIMEOUT);
+    assert!(expires < world.rig.now && !world.data.sessions.contains_key(&old), "nobody has renewed it");
+}
