@@ -58,16 +58,16 @@ impl Session {
         Ok(())
     }
 
-    /// The answer in a session that is a probe: its header shows how far the servers are. It is a write of theirs that
-    /// we have seen the end of, so if they are behind all the same, they have lost what we have seen, and our session is
-    /// not what it was: it is over, whether it is still known there or not, and nobody renews it. If they are not
-    /// behind, they may have our session: it goes on, over another connection.
+    /// The answer in a session that is a probe: its header shows how far the servers are. The beginning of that session
+    /// is a transaction that came after all that we have seen, so if its number does not, the servers have lost what we
+    /// have seen. Then our session is not what it was: it is over, whether it is still known there or not, and nobody
+    /// renews it. Otherwise they may have our session: it goes on, over another connection.
     fn handle_check(&mut self, now: Millis, mut body: Bytes) -> Result<(), Cause> {
         let header = decode_header(&mut body)?;
         if header.xid != CHECK {
             return Err(UNASKED);
         }
-        let has_lost = header.err == ErrorCode::OK && header.zxid < self.seen && self.closing.is_none();
+        let has_lost = header.err == ErrorCode::OK && header.zxid <= self.seen && self.closing.is_none();
         match self.probe.take() {
             Some((credentials, timeout)) if has_lost => {
                 self.end_session();

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may, too")]
 
+mod addresses;
 mod operations;
+mod pasts;
 mod scripted;
 mod sessions;
 mod support;

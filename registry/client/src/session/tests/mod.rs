@@ -321,7 +321,7 @@ fn a_server_that_lost_what_was_seen_ends_the_session_and_gives_another() {
     assert_eq!((probe.session_id, probe.last_zxid_seen), (SessionId::NONE, Zxid(0)), "ours is not renewed");
     rig.give_session(SessionId(0x52));
     assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)), "not yet");
-    rig.answer(OpCode::SYNC, 76, ErrorCode::OK);
+    rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
     let told = [State::Disconnected(SESSION), State::Connecting, State::Connected(SessionId(0x52))];
     assert!(rig.states.ends_with(&told), "{:?}", rig.states);
     assert_eq!(rig.completed[&2], Err(Failure::SessionExpired));
@@ -339,9 +339,9 @@ fn a_server_that_was_only_behind_goes_on_with_the_session_and_keeps_no_other() {
     rig.call(2, OpCode::GET_DATA);
     rig.give_session(SessionId(0x52));
     assert_eq!(rig.ops(), [OpCode::SYNC]);
-    rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
+    rig.answer(OpCode::SYNC, 78, ErrorCode::OK);
     assert_eq!(rig.ops(), [OpCode::CLOSE_SESSION], "the one that was the question");
-    rig.answer(OpCode::CLOSE_SESSION, 78, ErrorCode::OK);
+    rig.answer(OpCode::CLOSE_SESSION, 79, ErrorCode::OK);
     rig.advance_to_connect();
     rig.accept();
     let handshake = rig.handshake.clone().unwrap();

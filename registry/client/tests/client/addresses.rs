@@ -1,0 +1,131 @@
+//! Names that stand for several addresses, some of which are of no use.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use zk_client::{Builder, Client, Connect, Connecting, Error, Resolving, State, TcpConnect};
+use zk_mini::ZkMini;
+
+use crate::support::{soon, until};
+
+/// A resolver in the test's hands: one answer after the other, the last one for ever. Connections are TCP's.
+#[derive(Clone)]
+struct Resolver {
+    answers: Arc<Mutex<VecDeque<Vec<String>>>>,
+}
+
+impl Resolver {
+    fn of<const N: usize>(answers: [Vec<SocketAddr>; N]) -> Self {
+        let answers = answers.iter().map(|answer| answer.iter().map(ToString::to_string).collect());
+        Self { answers: Arc::new(Mutex::new(answers.collect())) }
+    }
+
+    fn now(&self, answer: Vec<SocketAddr>) {
+        *self.answers.lock().unwrap() = [answer.iter().map(ToString::to_string).collect()].into();
+    }
+}
+
+impl Connect for Resolver {
+    fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
+        assert_eq!(server, "zk.test:2181");
+        let mut answers = self.answers.lock().unwrap();
+        let answer = if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() };
+        Box::pin(async move { Ok(answer.unwrap_or_default()) })
+    }
+
+    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
+        TcpConnect.connect(address)
+    }
+}
+
+fn client(resolver: &Resolver, seed: u64) -> Builder {
+    let builder = Client::builder().servers("zk.test").via(resolver.clone()).seed(seed);
+    builder.session_timeout(Duration::from_secs(4))
+}
+
+async fn server() -> (ZkMini, SocketAddr) {
+    let zk = ZkMini::start().await.unwrap();
+    let addr = zk.addr().unwrap();
+    (zk, addr)
+}
+
+/// Accepts connections as `last` says, and answers nothing.
+async fn useless(host: u8, keep: bool) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            if keep {
+                kept.push(stream);
+            }
+        }
+    });
+    addr
+}
+
+/// An address where nobody listens.
+async fn nobody(host: u8) -> SocketAddr {
+    TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap().local_addr().unwrap()
+}
+
+#[tokio::test]
+async fn an_address_that_says_nothing_or_hangs_up_keeps_nobody_from_the_others() {
+    let (_zk, good) = server().await;
+    let resolver =
+        Resolver::of([vec![useless(2, true).await, useless(3, false).await, nobody(4).await, good]]);
+    for seed in 0..6 {
+        let client = soon(client(&resolver, seed).connect()).await.unwrap();
+        client.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn names_are_looked_up_anew_in_every_round() {
+    let (_zk, good) = server().await;
+    let resolver = Resolver::of([Vec::new(), vec![nobody(2).await], vec![good]]);
+    soon(client(&resolver, 1).connect()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_has_moved_is_found_at_its_new_address() {
+    let ((before, old), (_after, new)) = (server().await, server().await);
+    let resolver = Resolver::of([vec![old]]);
+    let client = soon(client(&resolver, 1).connect()).await.unwrap();
+    let session = client.credentials().unwrap().id;
+    resolver.now(vec![new]);
+    before.stop().await;
+    until(&client, |state| matches!(state, State::Connected(id) if *id != session)).await;
+}
+
+#[tokio::test]
+async fn what_went_wrong_is_told_of_every_address() {
+    let (silent, none) = (useless(2, true).await, nobody(3).await);
+    let resolver = Resolver::of([vec![silent, none]]);
+    let builder = client(&resolver, 1).connect_timeout(Duration::from_secs(2));
+    let error = soon(builder.connect()).await.unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("zk.test:2181 ("), "{message}");
+    assert!(message.contains(&format!("{silent}: no answer to the handshake in time")), "{message}");
+    assert!(message.contains(&format!("{none}: Connection refused")), "{message}");
+    assert!(matches!(&error, Error::Unreachable { tried, .. } if tried.len() == 1));
+
+    let nothing = client(&Resolver::of([Vec::new()]), 1).connect_timeout(Duration::from_millis(300));
+    let message = soon(nothing.connect()).await.unwrap_err().to_string();
+    assert!(message.contains("zk.test:2181 (the name has no address)"), "{message}");
+}
+
+#[tokio::test]
+async fn the_systems_resolver_gives_every_address_once() {
+    let addresses = soon(TcpConnect.resolve("127.0.0.1:2181")).await.unwrap();
+    assert_eq!(addresses, ["127.0.0.1:2181"]);
+    let mut addresses = soon(TcpConnect.resolve("localhost:2181")).await.unwrap();
+    assert!(addresses.contains(&"127.0.0.1:2181".to_owned()), "{addresses:?}");
+    let found = addresses.len();
+    addresses.sort_unstable();
+    addresses.dedup();
+    assert_eq!(addresses.len(), found);
+}
