@@ -67,8 +67,9 @@ impl Builder {
         }
     }
 
-    /// The servers, and the node that shall be `/` if there is one: `host:port,host:port/chroot`. The
-    /// default is `127.0.0.1:2181`, or the connector's one end if there is a connector.
+    /// The servers, and the node that shall be `/` if there is one: `host:port,host:port/chroot`. A name may stand
+    /// for several addresses; each is tried by itself. The default is `127.0.0.1:2181`, or the connector's one end if
+    /// there is a connector.
     pub fn servers(mut self, servers: impl Into<String>) -> Self {
         self.servers = Some(servers.into());
         self

@@ -15,10 +15,38 @@ pub enum ServersError {
         /// The connect string.
         text: String,
     },
-    /// An entry names no host.
+    /// It is a chroot, or begins with one.
+    #[error("no server is named before the chroot in {text:?}; write host:port/chroot")]
+    OnlyChroot {
+        /// The connect string.
+        text: String,
+    },
+    /// It begins as a URL does.
+    #[error("the list of servers {text:?} has a scheme; write host:port without one")]
+    Scheme {
+        /// The connect string.
+        text: String,
+    },
+    /// A chroot stands behind more than the last server, or has a comma in its name.
     #[error(
-        "an entry of the list of servers {text:?} names no host; write host:port, with one comma between two"
+        "the chroot {chroot:?} behind the list of servers has a comma; write it once, behind the last server, as in \
+         host,host/chroot (a chroot with a comma in its name is given by itself, see `Builder::chroot`)"
     )]
+    ChrootWithComma {
+        /// The chroot as given.
+        chroot: String,
+    },
+    /// A name in the chroot begins or ends with a blank.
+    #[error(
+        "the chroot {chroot:?} behind the list of servers has a blank at the beginning or the end of a name, which makes \
+         another node of it; take the blank out (such a chroot is given by itself, see `Builder::chroot`)"
+    )]
+    ChrootWithBlank {
+        /// The chroot as given.
+        chroot: String,
+    },
+    /// An entry has a port but names no host.
+    #[error("an entry of the list of servers {text:?} names no host; write host:port")]
     NoHost {
         /// The connect string.
         text: String,
@@ -63,14 +91,29 @@ pub(crate) struct ConnectString {
 }
 
 impl ConnectString {
-    /// Reads `host[:port][,host[:port]]…[/chroot]`. A chroot of `/` is none, as is a slash at its end.
+    /// Reads `host[:port][,host[:port]]…[/chroot]`, as Java's client does: blanks around entries and entries without
+    /// anything count for nothing, a chroot of `/` is none. A slash at its end is none, either. What can only be a
+    /// mistake is an error.
     pub(crate) fn parse(text: &str) -> Result<Self, ServersError> {
-        let (list, chroot) = text.find('/').map_or((text, ""), |at| text.split_at(at));
-        if list.trim().is_empty() {
-            return Err(ServersError::Empty { text: text.to_owned() });
+        let text_owned = || text.to_owned();
+        if text.contains("://") {
+            return Err(ServersError::Scheme { text: text_owned() });
         }
-        let servers =
-            list.split(',').map(|entry| parse_server(entry.trim(), text)).collect::<Result<_, _>>()?;
+        let (list, chroot) = text.find('/').map_or((text, ""), |at| text.split_at(at));
+        let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let servers: Vec<_> = entries.map(|entry| parse_server(entry, text)).collect::<Result<_, _>>()?;
+        if servers.is_empty() {
+            return Err(match chroot {
+                "" => ServersError::Empty { text: text_owned() },
+                _ => ServersError::OnlyChroot { text: text_owned() },
+            });
+        }
+        if chroot.contains(',') {
+            return Err(ServersError::ChrootWithComma { chroot: chroot.to_owned() });
+        }
+        if chroot.split('/').any(|name| name.trim() != name) {
+            return Err(ServersError::ChrootWithBlank { chroot: chroot.to_owned() });
+        }
         Ok(Self { servers, chroot: parse_chroot(chroot)? })
     }
 }
@@ -148,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn blanks_around_entries_and_entries_without_anything_count_for_nothing() {
+        let two = || (vec!["h1:1".to_owned(), "h2:2181".to_owned()], String::new());
+        for text in ["h1:1,h2", "h1:1,h2,", ",h1:1,,h2", " h1:1 , h2 ", "h1:1,h2\n", "h1:1,h2 /"] {
+            assert_eq!(parse(text), two(), "{text:?}");
+        }
+        assert_eq!(parse("h1:1,"), (vec!["h1:1".to_owned()], String::new()));
+        assert_eq!(parse("h1:1,/a"), (vec!["h1:1".to_owned()], "/a".to_owned()));
+        assert_eq!(parse("h/a b/c").1, "/a b/c", "a blank within a name is one");
+    }
+
+    #[test]
     fn a_slash_at_the_end_is_no_chroot() {
         assert_eq!(parse("h/").1, "");
         assert_eq!(parse("h/a/").1, "/a");
@@ -157,9 +211,22 @@ mod tests {
     fn each_mistake_has_its_error() {
         let err = |text: &str| ConnectString::parse(text).unwrap_err();
         assert!(matches!(err(""), ServersError::Empty { .. }));
-        assert!(matches!(err("/a"), ServersError::Empty { .. }));
-        assert!(matches!(err("a,,b"), ServersError::NoHost { .. }));
+        for text in [" ", ",", " , "] {
+            assert!(matches!(err(text), ServersError::Empty { .. }), "{text}");
+        }
+        for text in ["/a", "/zookeeper", "/", " /a", ",/a"] {
+            assert!(matches!(err(text), ServersError::OnlyChroot { .. }), "{text}");
+        }
         assert!(matches!(err(":2181"), ServersError::NoHost { .. }));
+        for text in ["zk://a:1/b", "http://a", "a:1,zk://b"] {
+            assert!(matches!(err(text), ServersError::Scheme { .. }), "{text}");
+        }
+        for text in ["h1/app,h2/app", "h1/app,h2:2181", "h1/a,", "h1/,h2/"] {
+            assert!(matches!(err(text), ServersError::ChrootWithComma { .. }), "{text}");
+        }
+        for text in ["h/a ", "h/a\n", "h/ a", "h/a /b", "h/ ", "h/a\t"] {
+            assert!(matches!(err(text), ServersError::ChrootWithBlank { .. }), "{text:?}");
+        }
         for text in ["a:", "a:b", "a:0", "a:65536", "a:-1", "a:+1", "a: 1"] {
             assert!(matches!(err(text), ServersError::BadPort { .. }), "{text}");
         }
@@ -175,5 +242,10 @@ mod tests {
             "the chroot \"//\" behind the list of servers: path has an empty component (\"//\")"
         );
         assert!(err("a:b").to_string().contains("a:b"));
+        assert_eq!(
+            err("h1/app,h2/app").to_string(),
+            "the chroot \"/app,h2/app\" behind the list of servers has a comma; write it once, behind the last server, as \
+             in host,host/chroot (a chroot with a comma in its name is given by itself, see `Builder::chroot`)"
+        );
     }
 }
