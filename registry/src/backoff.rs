@@ -2,11 +2,12 @@
 
 use zk_wire::Millis;
 
-/// Delays that double up to [`Backoff::MOST`], each cut by chance to between a half and the whole, so that many
-/// who failed together do not come back together. The first retry is at once.
+/// Delays that double up to a limit, each cut by chance to between a half and the whole, so that many who failed
+/// together do not come back together.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     failures: u32,
+    most: Millis,
     chance: fastrand::Rng,
 }
 
@@ -14,8 +15,17 @@ impl Backoff {
     /// The longest delay.
     pub(crate) const MOST: Millis = Millis(5_000);
 
+    /// The longest delay for what may fail for ever without harm.
+    pub(crate) const PATIENT_MOST: Millis = Millis(30_000);
+
+    /// The first retry is at once.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { failures: 0, chance: fastrand::Rng::with_seed(seed) }
+        Self { failures: 0, most: Self::MOST, chance: fastrand::Rng::with_seed(seed) }
+    }
+
+    /// As [`new`](Self::new), for one of many that fail by themselves: no retry is at once.
+    pub(crate) fn patient(seed: u64) -> Self {
+        Self { failures: 1, most: Self::PATIENT_MOST, ..Self::new(seed) }
     }
 
     /// Counts a failure, and says when to try again.
@@ -25,7 +35,7 @@ impl Backoff {
         if failures == 0 {
             return now;
         }
-        let whole = Self::MOST.0.min(FIRST.0 << (failures - 1).min(10));
+        let whole = self.most.0.min(FIRST.0 << (failures - 1).min(10));
         now + Millis(self.chance.u64(whole / 2..=whole))
     }
 
@@ -53,5 +63,15 @@ mod tests {
         assert!((2_500..=5_000).contains(&backoff.next(Millis(0)).0));
         backoff.reset();
         assert_eq!(backoff.next(Millis(7)), Millis(7));
+    }
+
+    #[test]
+    fn who_is_patient_never_tries_at_once_and_waits_longer() {
+        let mut backoff = Backoff::patient(1);
+        assert!((25..=50).contains(&backoff.next(Millis(0)).0));
+        for _ in 0..100 {
+            backoff.next(Millis(0));
+        }
+        assert!((15_000..=30_000).contains(&backoff.next(Millis(0)).0));
     }
 }

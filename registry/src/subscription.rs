@@ -17,6 +17,9 @@ pub(crate) use driver::{Driver, Place};
 
 /// The members of a service, now and from now on. Clones share one watcher; dropping the last ends it.
 ///
+/// An instance that cannot be read, or that is none yet and is not watched, is reported in [`Members::skipped`] and
+/// read again: soon at first, every half a minute at last.
+///
 /// Nothing is queued: a subscriber that sleeps through ten changes awakes to the newest members, and
 /// [`Members::diff`] tells what happened in between.
 #[derive(Clone, Debug)]
@@ -64,7 +67,7 @@ impl Subscription {
     pub(crate) async fn start(place: Place, options: SubscribeOptions, seed: u64) -> Result<Self, Error> {
         let service = place.service.clone();
         let (sender, mut views) = watch::channel(View::default());
-        let core = Core::new(seed, options.reads, Millis::from(options.empty_after));
+        let core = Core::new(seed, options.reads, options.updates, Millis::from(options.empty_after));
         tokio::spawn(Driver::new(place, core, options.updates).run(sender));
         let view = views.wait_for(|view| view.members.is_some() || view.refused.is_some()).await;
         let view = view.map_err(|_| Error::Closed)?.clone();

@@ -90,6 +90,30 @@ async fn a_node_that_may_not_be_read_is_skipped_and_reported() {
 }
 
 #[tokio::test]
+async fn a_node_that_may_be_read_at_last_is_a_member_as_discover_sees_it() {
+    let zk = server().await;
+    let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
+    stranger.ensure_path("/demo").await.unwrap();
+    let secret = Acl { perms: zk_client::Perms::ADMIN, ..Acl::open() };
+    let data = r#"{"host":"a","port":7}"#;
+    stranger.create("/demo/late", data, CreateMode::Persistent, &[secret]).await.unwrap();
+    put(&stranger, "empty", "").await;
+    for updates in [true, false] {
+        let options = SubscribeOptions { updates, ..SubscribeOptions::default() };
+        let mut demo = soon(registry.subscribe_with("demo", options)).await.unwrap();
+        assert_eq!(demo.current().skipped.len(), 2);
+        // Nothing tells of a new list; with no watches, nor of new data.
+        stranger.set_acl("/demo/late", &[Acl::open()], Expected::Any).await.unwrap();
+        stranger.set("/demo/empty", r#"{"host":"a","port":8}"#, Expected::Any).await.unwrap();
+        let found = members(&mut demo, |members| ports(members) == [7, 8]).await;
+        assert_eq!(soon(registry.discover("demo")).await.unwrap(), *found);
+        let secret = Acl { perms: zk_client::Perms::ADMIN, ..Acl::open() };
+        stranger.set_acl("/demo/late", &[secret], Expected::Any).await.unwrap();
+        stranger.set("/demo/empty", "", Expected::Any).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn without_a_registry_the_last_members_stay_and_then_it_heals() {
     let zk = server().await;
     let wire = Wire::to(&zk);

@@ -5,9 +5,11 @@
 //!   comes costs one list and one read, one that changes one read, one that goes one list.
 //! - The next list waits until everything that the last one brought has been read: members are published between
 //!   two lists, however fast they change.
+//! - A node that cannot be read, or that is no instance and is not watched, is read again by and by: nothing tells
+//!   when it can be.
 //! - Without a connection the last members stay, marked stale, until a list is answered again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -51,7 +53,9 @@ pub(crate) enum Outcome {
     Gone,
     /// We may not read it.
     Unreadable(String),
-    /// Try again.
+    /// It cannot be read now: what is known of it stays.
+    Deferred(String),
+    /// There was no answer. Try again.
     Failed,
 }
 
@@ -68,6 +72,8 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Core {
     most_reads: usize,
+    /// Whether what is read is watched from then on.
+    watched: bool,
     empty_after: Millis,
     connected: bool,
     list: List,
@@ -76,6 +82,8 @@ pub(crate) struct Core {
     entries: BTreeMap<InstanceId, Entry>,
     /// Nodes to read; some may be gone by the time it is their turn.
     queue: VecDeque<InstanceId>,
+    /// When to read those again that could not be used.
+    retries: BTreeSet<(Millis, InstanceId)>,
     reads: usize,
     next_read: u64,
     /// How many entries have never been read.
@@ -87,6 +95,7 @@ pub(crate) struct Core {
     published: Option<Arc<Members>>,
     not_before: Option<Millis>,
     backoff: Backoff,
+    chance: fastrand::Rng,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -104,6 +113,14 @@ enum List {
 struct Entry {
     value: Option<Result<Arc<Instance>, SkipReason>>,
     reading: Reading,
+    retry: Option<Box<Retry>>,
+}
+
+/// Of a node that could not be used.
+#[derive(Debug)]
+struct Retry {
+    backoff: Backoff,
+    at: Millis,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,15 +131,17 @@ enum Reading {
 }
 
 impl Core {
-    pub(crate) fn new(seed: u64, most_reads: usize, empty_after: Millis) -> Self {
+    pub(crate) fn new(seed: u64, most_reads: usize, watched: bool, empty_after: Millis) -> Self {
         Self {
             most_reads: most_reads.max(1),
+            watched,
             empty_after,
             connected: false,
             list: List::Wanted,
             confirmed: false,
             entries: BTreeMap::new(),
             queue: VecDeque::new(),
+            retries: BTreeSet::new(),
             reads: 0,
             next_read: 0,
             unread: 0,
@@ -131,6 +150,8 @@ impl Core {
             published: None,
             not_before: None,
             backoff: Backoff::new(seed),
+            // Another stream than the backoff's, which draws from the same seed.
+            chance: fastrand::Rng::with_seed(!seed),
         }
     }
 
@@ -170,6 +191,10 @@ impl Core {
             }
             Input::Timeout => self.not_before = self.not_before.filter(|&at| at > now),
         }
+        while self.retries.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, id)) = self.retries.pop_first() else { break };
+            self.want_read(id);
+        }
     }
 
     /// The next thing to do, if there is one.
@@ -199,7 +224,8 @@ impl Core {
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let retry = self.not_before.filter(|_| self.connected);
-        retry.into_iter().chain(self.empty_at).min()
+        let again = self.retries.first().map(|(at, _)| *at);
+        retry.into_iter().chain(self.empty_at).chain(again).min()
     }
 
     /// The members, if they are known and others than before.
@@ -270,7 +296,7 @@ impl Core {
         for name in &names {
             let id = InstanceId::from(name.as_str());
             if !self.entries.contains_key(&id) {
-                self.entries.insert(id.clone(), Entry { value: None, reading: Reading::Queued });
+                self.entries.insert(id.clone(), Entry { value: None, reading: Reading::Queued, retry: None });
                 self.unread += 1;
                 self.queue.push_back(id);
             }
@@ -284,9 +310,11 @@ impl Core {
             return;
         }
         entry.reading = Reading::No;
+        let is_answered = matches!(outcome, Outcome::Data(_));
         let value = match outcome {
             Outcome::Data(data) => Instance::from_json(&data).map(Arc::new).map_err(SkipReason::from),
             Outcome::Unreadable(why) => Err(SkipReason::Unreadable(why)),
+            Outcome::Deferred(why) => entry.value.clone().unwrap_or_else(|| Err(SkipReason::Unreadable(why))),
             // Deleted between the list and the read: the watch on the list tells of it, too.
             Outcome::Gone => {
                 self.remove(&id);
@@ -302,6 +330,18 @@ impl Core {
         if entry.value.is_none() {
             self.unread -= 1;
         }
+        let before = entry.retry.take();
+        if let Some(before) = &before {
+            self.retries.remove(&(before.at, id.clone()));
+        }
+        // A watch tells when there is something better, but one that is set needs an answer.
+        if !is_answered || (value.is_err() && !self.watched) {
+            let backoff = before.map(|before| before.backoff);
+            let mut backoff = backoff.unwrap_or_else(|| Backoff::patient(self.chance.u64(..)));
+            let at = backoff.next(now);
+            self.retries.insert((at, id.clone()));
+            entry.retry = Some(Box::new(Retry { backoff, at }));
+        }
         if entry.value.as_ref() != Some(&value) {
             entry.value = Some(value);
             self.changed = true;
@@ -316,6 +356,9 @@ impl Core {
         let Some(entry) = self.entries.remove(id) else { return false };
         if entry.value.is_none() {
             self.unread -= 1;
+        }
+        if let Some(retry) = entry.retry {
+            self.retries.remove(&(retry.at, id.clone()));
         }
         self.changed = true;
         true

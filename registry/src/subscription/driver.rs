@@ -175,6 +175,9 @@ async fn read(client: &Client, path: &str, watched: bool) -> (Outcome, Option<Wa
     match read {
         Ok((data, watch)) => (Outcome::Data(data), watch),
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => (Outcome::Gone, None),
+        Err(error @ Error::Server { .. }) if error.is_retryable() => {
+            (Outcome::Deferred(error.to_string()), None)
+        }
         Err(error) if error.is_retryable() => (Outcome::Failed, None),
         Err(error) => (Outcome::Unreadable(error.to_string()), None),
     }

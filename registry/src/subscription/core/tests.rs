@@ -7,6 +7,8 @@ use super::*;
 struct World {
     now: Millis,
     core: Core,
+    /// Those that may not be read now.
+    locked: BTreeSet<String>,
     /// Name to data and the number of the creation.
     nodes: BTreeMap<String, (String, u64)>,
     creations: u64,
@@ -28,6 +30,9 @@ struct World {
 enum Act {
     Put(u8, u8),
     Delete(u8),
+    /// Nobody may read it from now on, or everybody may; no watch tells.
+    Lock(u8),
+    Unlock(u8),
     Connect,
     Disconnect,
     /// All watches are lost, as with an expired session.
@@ -45,7 +50,8 @@ impl World {
     fn new(empty_after: Millis) -> Self {
         Self {
             now: Millis(0),
-            core: Core::new(7, 4, empty_after),
+            core: Core::new(7, 4, true, empty_after),
+            locked: BTreeSet::new(),
             nodes: BTreeMap::new(),
             creations: 0,
             connected: false,
@@ -79,6 +85,8 @@ impl World {
         match act {
             Act::Put(name, data) => self.put(&name.to_string(), data_of(*data)),
             Act::Delete(name) => self.delete(&name.to_string()),
+            Act::Lock(name) => drop(self.locked.insert(name.to_string())),
+            Act::Unlock(name) => drop(self.locked.remove(&name.to_string())),
             Act::Connect => {
                 self.connected = true;
                 self.input(Input::Connected);
@@ -158,6 +166,7 @@ impl World {
             Step::Read { id, read } => {
                 self.reads += 1;
                 let outcome = match self.nodes.get(id.as_str()) {
+                    Some(_) if self.locked.contains(id.as_str()) => Outcome::Unreadable("locked".into()),
                     Some((data, _)) => {
                         self.watched.push(id.as_str().to_owned());
                         Outcome::Data(data.clone().into())
@@ -178,8 +187,9 @@ impl World {
         self.input(answer);
     }
 
-    /// The world calms down: connected, everything is answered and arrives, time passes.
+    /// The world calms down: connected, everything may be read, is answered and arrives, time passes.
     fn settle(&mut self) {
+        self.locked.clear();
         // A needless reconnect would heal what was missed.
         if !self.connected {
             self.act(&Act::Connect);
@@ -233,6 +243,8 @@ fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => (0u8..6, 0u8..6).prop_map(|(name, data)| Act::Put(name, data)),
         3 => (0u8..6).prop_map(Act::Delete),
+        1 => (0u8..6).prop_map(Act::Lock),
+        1 => (0u8..6).prop_map(Act::Unlock),
         2 => Just(Act::Connect),
         1 => Just(Act::Disconnect),
         1 => Just(Act::LoseWatches),
@@ -368,17 +380,96 @@ fn a_service_of_nobody_is_known_to_be_empty() {
 }
 
 #[test]
-fn what_may_not_be_read_is_skipped() {
+fn what_may_not_be_read_is_skipped_and_read_again_until_it_may_be() {
     let mut world = settled(&["a"]);
     world.put("b", data_of(9));
-    while world.reads == 0 {
+    world.locked.insert("b".into());
+    flow(&mut world);
+    assert_eq!(world.members().skipped[0].to_string(), "b: cannot be read: locked");
+    assert_eq!(world.members().len(), 1);
+
+    // Ever more rarely: in an hour less than three times a minute, and at the latest every half a minute.
+    let (begun, mut longest) = (world.now, Millis(0));
+    while world.now.since(begun) < Millis(3_600_000) {
+        let (before, at) = (world.now, world.core.poll_deadline().expect("it is read again"));
+        longest = longest.max(at.since(before));
+        world.act(&Act::Wait(at.since(before).0));
+        flow(&mut world);
+    }
+    assert!((120..180).contains(&world.reads), "{}", world.reads);
+    assert_eq!(longest.max(Backoff::PATIENT_MOST), Backoff::PATIENT_MOST);
+
+    world.locked.clear();
+    world.act(&Act::Wait(Backoff::PATIENT_MOST.0));
+    flow(&mut world);
+    assert_eq!(world.members(), &world.expected());
+    assert_eq!(world.core.poll_deadline(), None);
+}
+
+#[test]
+fn each_node_that_may_not_be_read_has_a_time_of_its_own_and_none_when_it_is_gone() {
+    let mut world = settled(&[]);
+    world.put("old", data_of(9));
+    world.locked.extend(["old".into(), "new".into()]);
+    flow(&mut world);
+    for _ in 0..20 {
+        world.act(&Act::Wait(Backoff::PATIENT_MOST.0));
+        flow(&mut world);
+    }
+    world.put("new", data_of(9));
+    flow(&mut world);
+    let soon = world.core.poll_deadline().unwrap().since(world.now);
+    assert!(soon <= Millis(50), "{soon}: the old one's patience is not the new one's");
+    world.delete("new");
+    world.delete("old");
+    flow(&mut world);
+    assert_eq!(world.core.poll_deadline(), None);
+}
+
+#[test]
+fn what_is_no_instance_yet_is_read_again_where_no_watch_tells_of_it() {
+    let mut world = settled(&[]);
+    world.core = Core::new(7, 4, false, Millis(0));
+    world.members = None;
+    world.put("a", data_of(9));
+    world.put("b", String::new());
+    world.input(Input::Connected);
+    flow(&mut world);
+    assert_eq!(world.members().skipped.len(), 1);
+    world.watched.clear();
+    world.put("b", data_of(8));
+    let reads = world.reads;
+    world.act(&Act::Wait(Backoff::PATIENT_MOST.0));
+    flow(&mut world);
+    assert_eq!(world.members(), &world.expected());
+    assert_eq!(world.reads - reads, 1, "the good one is not");
+}
+
+#[test]
+fn a_node_that_cannot_be_read_now_hides_no_other_and_stays_what_it_was() {
+    let mut world = settled(&["a"]);
+    // A new one and a known one, whose reads the server puts off again and again.
+    world.put("b", data_of(8));
+    world.put("a", data_of(7));
+    for _ in 0..10 {
         for input in std::mem::take(&mut world.coming) {
             world.input(input);
         }
-        world.perform(0);
+        while let Some(step) = world.steps.pop() {
+            match step {
+                Step::List => {
+                    world.steps.push(step);
+                    world.perform(0);
+                }
+                Step::Read { id, read } => {
+                    world.coming.push(Input::Read { id, read, outcome: Outcome::Deferred("later".into()) });
+                }
+            }
+        }
     }
-    let Input::Read { id: name, read, .. } = world.coming.remove(0) else { panic!("no read") };
-    world.input(Input::Read { id: name, read, outcome: Outcome::Unreadable("no".into()) });
-    assert_eq!(world.members().skipped[0].to_string(), "b: cannot be read: no");
-    assert_eq!(world.members().len(), 1);
+    assert_eq!(world.members().skipped[0].to_string(), "b: cannot be read: later");
+    assert_eq!(world.members().instances[&id("a")].port(), 9);
+    world.act(&Act::Wait(Backoff::PATIENT_MOST.0));
+    flow(&mut world);
+    assert_eq!(world.members(), &world.expected());
 }
