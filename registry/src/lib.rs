@@ -44,6 +44,10 @@
 //!   [`stale`](Members::stale).
 //! - The session expires: every [`Registration`] creates its node again with the newest data, in a new session.
 //! - A reply is lost: the node is looked for before it is created again, so there are never two.
+//! - The servers lose their data, or go back to older data: the session is over, within seconds, as if it had expired.
+//! - An instance cannot be read: the others are there, and it is read again until it can be.
+//! - The program ends: its instances go at once if it waits for that, see [`Registry::run_then_close`]; otherwise with
+//!   the session timeout.
 #![forbid(unsafe_code)]
 
 mod backoff;

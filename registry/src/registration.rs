@@ -20,6 +20,12 @@ pub(crate) use driver::{Driver, Place};
 /// or somebody deletes the node, it is created again with the newest data, for ever. Dropping this withdraws the
 /// instance in the background; [`Self::withdraw`] waits for it.
 ///
+/// In the background means: while the tokio runtime goes on. Where a program ends with a live registration, at the
+/// end of `main`, behind a `?` or in a panic, the runtime ends before the node is deleted, and the instance is found
+/// until the session timeout is over. So the last thing that a program does is to wait: for [`Self::withdraw`], for
+/// [`Registry::close_within`](crate::Registry::close_within), or, in any of these cases, by putting all of it into
+/// [`Registry::run_then_close`](crate::Registry::run_then_close).
+///
 /// ```
 #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
 /// # #[tokio::main(flavor = "current_thread")]
@@ -36,7 +42,7 @@ pub(crate) use driver::{Driver, Place};
 #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
 /// ```
 #[derive(Debug)]
-#[must_use = "dropping a registration withdraws it"]
+#[must_use = "dropping a registration withdraws it, if the program goes on"]
 pub struct Registration {
     wish: watch::Sender<Wish>,
     report: watch::Receiver<Report>,

@@ -1,7 +1,12 @@
 //! The registry's handle.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
 
 use zk_client::Client;
 
@@ -60,7 +65,8 @@ impl Registry {
 
     /// Registers an instance of a service. Returns when it can be found; it stays as long as the
     /// [`Registration`] lives. While the registry cannot be reached it waits, so put a timeout around it where
-    /// that matters; dropping the future withdraws whatever it has done.
+    /// that matters; dropping the future withdraws whatever it has done. A program that ends must not just drop the
+    /// registration: see [`Registration`].
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
@@ -85,7 +91,8 @@ impl Registry {
     }
 
     /// The instances of a service, now and from now on, with the default [`SubscribeOptions`]. Returns when the
-    /// first are known; while the registry cannot be reached it waits.
+    /// first are known; while the registry cannot be reached it waits, so put a timeout around it where that matters.
+    /// Dropping the future ends what it has begun.
     ///
     /// # Errors
     /// [`Error::Name`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
@@ -132,6 +139,56 @@ impl Registry {
     /// [`Error::Close`] if no server confirmed it within the session timeout; the session then ends by that.
     pub async fn close(&self) -> Result<(), Error> {
         self.client.close().await.map_err(Error::Close)
+    }
+
+    /// As [`Self::close`], but gives up after `limit`: for a program that has to end by then.
+    ///
+    /// # Errors
+    /// [`Error::Close`] if no server confirmed it within `limit`; the session then ends by its timeout.
+    pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
+        self.client.close_within(limit).await.map_err(Error::Close)
+    }
+
+    /// Does the work, then closes the registry, for `limit` at most: a guard for `main`. However the work ends - with
+    /// a result, an error behind a `?`, or a panic, which goes on afterwards - our instances go at once and not a
+    /// session timeout later. A failure to close is logged. A signal that ends the process ends the work, too, if the
+    /// work waits for it (as with `tokio::signal`); nothing can be done about `SIGKILL` and `std::process::exit`.
+    ///
+    /// ```
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry::Error> {
+    /// use std::time::Duration;
+    /// use registry::{Error, Instance, Registry};
+    ///
+    /// async fn serve(registry: &Registry) -> Result<(), Error> {
+    ///     let _registration = registry.register("demo", Instance::new("127.0.0.1", 8080)).await?;
+    ///     // Serves until it is told to stop, or fails, as here:
+    ///     registry.register("de/mo/", Instance::new("127.0.0.1", 8081)).await?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let registry = Registry::embedded().await?;
+    /// let served = registry.run_then_close(Duration::from_secs(2), serve(&registry)).await;
+    /// assert!(served.is_err());
+    /// let server = registry.server().expect("it is embedded");
+    /// assert!(server.direct().sessions().is_empty(), "the program may end now");
+    /// # Ok(())
+    /// # }
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
+    /// ```
+    pub async fn run_then_close<T>(&self, limit: Duration, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let outcome = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        })
+        .await;
+        if let Err(error) = self.close_within(limit).await {
+            tracing::warn!(%error, "the registry is left without a goodbye");
+        }
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     fn path(&self, service: &str) -> Result<String, Error> {

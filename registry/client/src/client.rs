@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
@@ -26,7 +27,8 @@ use crate::watch::Watch;
 /// with the server's answer or with the loss of the connection. Dropping a call's future takes the call back
 /// if it was not sent yet. After the session expired the client opens a new one by itself.
 ///
-/// Dropping the last handle closes the session in the background, as long as the runtime lives.
+/// Dropping the last handle closes the session in the background, as long as the runtime lives. A program that ends
+/// right afterwards leaves the session, and its ephemeral nodes, to the session timeout: [`Self::close`] waits.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -282,10 +284,18 @@ impl Client {
     /// [`Error::ConnectionLost`] if no server confirmed it within the session timeout, and [`Error::Closed`]
     /// if the client's runtime has ended before; the session then ends by its timeout.
     pub async fn close(&self) -> Result<(), Error> {
+        self.close_within(self.inner.session_timeout).await
+    }
+
+    /// As [`Self::close`], but gives up after `limit`: for a program that has to end by then.
+    ///
+    /// # Errors
+    /// As [`Self::close`], with this limit.
+    pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
         let (op, path) = ("closeSession", "/".to_owned());
         let (done, outcome) = oneshot::channel();
         // A closed channel drops `done`.
-        let _ = self.inner.commands.send(Command::Close { within: self.inner.session_timeout, done });
+        let _ = self.inner.commands.send(Command::Close { within: limit, done });
         match outcome.await {
             Ok(CloseResult::Unknown { sent }) => Err(Error::ConnectionLost { op, path, sent }),
             Ok(CloseResult::Closed | CloseResult::AlreadyGone) => Ok(()),

@@ -199,7 +199,12 @@ impl Session {
     }
 
     fn handle_close(&mut self, now: Millis, deadline: Millis) {
-        if self.closing.is_some() || self.link == Link::Ended {
+        if self.link == Link::Ended {
+            return;
+        }
+        if let Some(closing) = &mut self.closing {
+            // Whoever has the least time decides.
+            closing.deadline = closing.deadline.min(deadline);
             return;
         }
         self.closing = Some(Closing { deadline, sent: false });

@@ -1,7 +1,7 @@
 //! How a session ends on purpose.
 
 use bytes::Bytes;
-use zk_wire::{ErrorCode, Millis, OpCode, SessionId};
+use zk_wire::{ErrorCode, Millis, OpCode, SessionId, Zxid};
 
 use super::rig::{Rig, SESSION, config};
 use crate::session::{CloseResult, Config, Failure, Input, WatchKind};
@@ -65,6 +65,41 @@ fn closing_gives_up_in_time() {
     assert_eq!(rig.closed, None);
     rig.advance(1);
     assert_eq!(rig.closed, Some(CloseResult::Unknown { sent: true }));
+}
+
+#[test]
+fn the_shortest_of_several_limits_counts() {
+    let mut rig = Rig::live();
+    close(&mut rig);
+    for deadline in [1_000, 9_000] {
+        rig.input(Input::Close { deadline: Millis(deadline) });
+    }
+    rig.advance(999);
+    assert_eq!(rig.closed, None);
+    rig.advance(1);
+    assert_eq!(rig.closed, Some(CloseResult::Unknown { sent: true }));
+}
+
+#[test]
+fn a_session_is_closed_whatever_the_past_of_the_server() {
+    let mut rig = Rig::live();
+    rig.call(1, OpCode::GET_DATA);
+    rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
+    rig.lose();
+    rig.accept();
+    rig.lose();
+    close(&mut rig);
+    rig.advance_to_connect();
+    rig.accept();
+    let handshake = rig.handshake.clone().unwrap();
+    assert_eq!(
+        (handshake.session_id, handshake.last_zxid_seen),
+        (SESSION, Zxid(0)),
+        "it is not used any more"
+    );
+    rig.give_session(SESSION);
+    rig.answer(OpCode::CLOSE_SESSION, 3, ErrorCode::OK);
+    assert_eq!(rig.closed, Some(CloseResult::Closed));
 }
 
 #[test]

@@ -1,0 +1,147 @@
+//! What is left of a program that ends, and of a server that comes back as it was before.
+
+mod common;
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use common::{Wire, members, ports, registry, server, soon};
+use registry::{Error, Instance, RegistrationState, Registry, connect_fn};
+use zk_mini::{Builder, Connector, ZkMini};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn at(port: u16) -> Instance {
+    Instance::new("127.0.0.1", port)
+}
+
+#[tokio::test]
+async fn a_program_that_ends_by_itself_or_by_an_error_is_gone_at_once() {
+    let zk = server().await;
+    for is_error in [false, true] {
+        let registry = registry(&zk).await;
+        let work = async {
+            let _registration = registry.register("demo", at(1)).await?;
+            assert_eq!(zk.direct().children("/demo").unwrap().len(), 1);
+            if is_error { Err(Error::Withdrawn) } else { Ok(7) }
+        };
+        let ended = soon(registry.run_then_close(LIMIT, work)).await;
+        assert_eq!(ended.is_err(), is_error);
+        assert!(zk.direct().sessions().is_empty(), "its session is over");
+        assert!(zk.direct().children("/demo").unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_panics_is_gone_at_once_and_goes_on_panicking() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let guarded = registry.clone();
+    let program = tokio::spawn(async move {
+        let work = async move {
+            let _registration = registration;
+            std::panic::panic_any("a defect")
+        };
+        guarded.run_then_close(LIMIT, work).await
+    });
+    let error = soon(program).await.unwrap_err();
+    assert_eq!(error.into_panic().downcast_ref::<&str>(), Some(&"a defect"));
+    assert!(zk.direct().sessions().is_empty());
+}
+
+#[test]
+fn the_end_of_main_may_come_right_after_it() {
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = serving.block_on(ZkMini::start()).unwrap();
+    let main = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    main.block_on(async {
+        let registry = soon(Registry::connect(&zk.connect_string())).await.unwrap();
+        let work = async {
+            std::mem::forget(registry.register("demo", at(1)).await.unwrap());
+            assert_eq!(zk.direct().children("/demo").unwrap().len(), 1);
+        };
+        soon(registry.run_then_close(LIMIT, work)).await;
+    });
+    drop(main);
+    assert!(zk.direct().children("/demo").unwrap().is_empty());
+    let _runtime = serving.enter();
+    drop(zk);
+}
+
+#[tokio::test]
+async fn closing_without_a_server_takes_no_longer_than_it_may() {
+    let zk = server().await;
+    let wire = Wire::to(&zk);
+    let registry = wire.registry().await;
+    wire.cut();
+    let begun = Instant::now();
+    let closed = soon(registry.close_within(Duration::from_millis(200))).await;
+    assert!(matches!(closed, Err(Error::Close(_))), "{closed:?}");
+    assert!(begun.elapsed() >= Duration::from_millis(200), "it was tried");
+    assert!(matches!(soon(registry.discover("demo")).await, Err(Error::Closed)));
+    soon(registry.close()).await.unwrap();
+}
+
+/// A server in the real time, with few of it.
+fn quick() -> Builder {
+    ZkMini::builder().in_memory().tick(Duration::from_millis(50)).max_session_timeout(Duration::from_secs(2))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to.join("version-2")).unwrap();
+    for file in fs::read_dir(from.join("version-2")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join("version-2").join(file.file_name())).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn instances_are_registered_again_whatever_data_the_server_comes_back_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let [data, older, empty] = ["data", "older", "empty"].map(|name| dir.path().join(name));
+    let way: Arc<Mutex<Option<Connector>>> = Arc::default();
+    let via = {
+        let way = Arc::clone(&way);
+        connect_fn(move || {
+            let connector = way.lock().unwrap().clone();
+            async move { connector.ok_or(io::ErrorKind::ConnectionRefused)?.connect() }
+        })
+    };
+    let mut zk = quick().data_dir(&data).start().await.unwrap();
+    *way.lock().unwrap() = Some(zk.connector());
+    let builder = Registry::builder().via(via).session_timeout(Duration::from_secs(2));
+    let registry = soon(builder.connect()).await.unwrap();
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    let mut demo = soon(registry.subscribe("demo")).await.unwrap();
+    copy(&data, &older);
+    for _ in 0..5 {
+        soon(registration.update(at(2))).await.unwrap();
+    }
+
+    // Older data, which knows the session and its node; nothing; and nothing again, but in memory.
+    for next in [quick().data_dir(&older), quick().data_dir(&empty), quick()] {
+        let before = registration.session().unwrap();
+        zk.stop().await;
+        zk = next.start().await.unwrap();
+        *way.lock().unwrap() = Some(zk.connector());
+        let again = async {
+            loop {
+                let node = registration.path().and_then(|path| zk.direct().get(&path));
+                if registration.session().is_some_and(|session| session != before)
+                    && matches!(registration.state(), RegistrationState::Registered { .. })
+                    && node.is_some_and(|(data, _)| data.ends_with(b"\"port\":2}"))
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        soon(again).await;
+        members(&mut demo, |members| !members.stale && ports(members) == [2]).await;
+        assert_eq!(zk.direct().sessions().len(), 1, "the old one has ended, since nobody has renewed it");
+    }
+}
