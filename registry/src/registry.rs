@@ -42,6 +42,14 @@ impl Registry {
         Self::builder().servers(servers).connect().await
     }
 
+    /// Checks the string that names the servers without connecting: for a program that wants to know before it begins.
+    ///
+    /// # Errors
+    /// [`Error::Connect`], which says what is wrong with it.
+    pub fn check_servers(servers: &str) -> Result<(), Error> {
+        zk_client::check_servers(servers).map_err(|error| Error::Connect(error.into()))
+    }
+
     /// Begins to describe a registry.
     pub fn builder() -> Builder {
         Builder::new()

@@ -1,4 +1,5 @@
 //! What is left of a program that ends, and of a server that comes back as it was before.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may, too")]
 
 mod common;
 
@@ -6,10 +7,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Wire, members, ports, registry, server, soon};
 use registry::{Error, Instance, RegistrationState, Registry, connect_fn};
+use tokio::time::Instant;
 use zk_mini::{Builder, Connector, ZkMini};
 
 const LIMIT: Duration = Duration::from_secs(5);

@@ -47,7 +47,7 @@ pub use client::{Client, Created};
 pub use close::{SessionEnd, close_session, close_session_via};
 pub use connect::{Connect, Connecting, Resolving, Stream, TcpConnect, connect_fn};
 pub use error::{Attempt, Error};
-pub use servers::{DEFAULT_PORT, ServersError};
+pub use servers::{DEFAULT_PORT, ServersError, check_servers};
 pub use state::{CloseReason, Credentials, State};
 pub use watch::{Watch, WatchLost};
 

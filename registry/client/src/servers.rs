@@ -118,6 +118,14 @@ impl ConnectString {
     }
 }
 
+/// Checks a connect string without connecting: for a program that wants to know before it begins.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_servers(servers: &str) -> Result<(), ServersError> {
+    ConnectString::parse(servers).map(|_| ())
+}
+
 /// Checks a chroot and takes the slash off its end; `/` and nothing are the empty chroot.
 pub(crate) fn parse_chroot(chroot: &str) -> Result<String, ServersError> {
     let checked = match chroot.strip_suffix('/').unwrap_or(chroot) {

@@ -314,7 +314,7 @@ impl Core {
         let value = match outcome {
             Outcome::Data(data) => Instance::from_json(&data).map(Arc::new).map_err(SkipReason::from),
             Outcome::Unreadable(why) => Err(SkipReason::Unreadable(why)),
-            Outcome::Deferred(why) => entry.value.clone().unwrap_or_else(|| Err(SkipReason::Unreadable(why))),
+            Outcome::Deferred(why) => entry.value.clone().unwrap_or(Err(SkipReason::Unreadable(why))),
             // Deleted between the list and the read: the watch on the list tells of it, too.
             Outcome::Gone => {
                 self.remove(&id);

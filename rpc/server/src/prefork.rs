@@ -64,6 +64,9 @@ pub enum PreforkError {
     /// The listener cannot be used.
     #[error("cannot use the listener: {0}")]
     Listener(#[from] std::io::Error),
+    /// The string that names the registry's servers cannot be read.
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
     /// There is nothing to tell clients.
     #[error("{0} stands for every address of this host; name the one for clients with `advertise`")]
     Advertise(SocketAddr),
@@ -203,10 +206,12 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
     /// Serves until a signal asks to stop; returns when every worker has ended.
     ///
     /// # Errors
-    /// A taken port, a process with threads, an address that clients cannot use; no worker that comes to serve, for
-    /// example because the registry cannot be reached.
+    /// A taken port, a process with threads, an address that clients cannot use, a string that names no registry; no
+    /// worker that comes to serve, for example because the registry cannot be reached.
     pub fn run(self) -> Result<(), PreforkError> {
         let Self { mut service, listen, mut options, mut plan, on_ready, on_usr1 } = self;
+        // It would be the same for every worker, however often one is started.
+        plan.zookeeper.as_deref().map(registry::Registry::check_servers).transpose()?;
         let listener = listener(&listen)?;
         let addr = listener.local_addr()?;
         if plan.host.is_none() {

@@ -251,6 +251,17 @@ fn an_address_that_no_client_can_use_is_not_announced() {
 }
 
 #[test]
+fn a_string_that_names_no_registry_is_told_before_any_worker_starts() {
+    for (servers, told) in
+        [("", "is empty"), ("/zookeeper", "no server is named"), ("h/a,h/a", "has a comma")]
+    {
+        let error = empty().zookeeper(servers).run().unwrap_err();
+        assert!(matches!(error, PreforkError::Registry(_)), "{error}");
+        assert!(error.to_string().contains(told), "{error}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_a_clear_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();

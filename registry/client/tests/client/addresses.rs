@@ -18,12 +18,12 @@ struct Resolver {
 }
 
 impl Resolver {
-    fn of<const N: usize>(answers: [Vec<SocketAddr>; N]) -> Self {
+    fn of(answers: &[&[SocketAddr]]) -> Self {
         let answers = answers.iter().map(|answer| answer.iter().map(ToString::to_string).collect());
         Self { answers: Arc::new(Mutex::new(answers.collect())) }
     }
 
-    fn now(&self, answer: Vec<SocketAddr>) {
+    fn now(&self, answer: &[SocketAddr]) {
         *self.answers.lock().unwrap() = [answer.iter().map(ToString::to_string).collect()].into();
     }
 }
@@ -52,7 +52,7 @@ async fn server() -> (ZkMini, SocketAddr) {
     (zk, addr)
 }
 
-/// Accepts connections as `last` says, and answers nothing.
+/// Accepts connections and answers nothing; keeps them open or closes them at once.
 async fn useless(host: u8, keep: bool) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -75,8 +75,7 @@ async fn nobody(host: u8) -> SocketAddr {
 #[tokio::test]
 async fn an_address_that_says_nothing_or_hangs_up_keeps_nobody_from_the_others() {
     let (_zk, good) = server().await;
-    let resolver =
-        Resolver::of([vec![useless(2, true).await, useless(3, false).await, nobody(4).await, good]]);
+    let resolver = Resolver::of(&[&[useless(2, true).await, useless(3, false).await, nobody(4).await, good]]);
     for seed in 0..6 {
         let client = soon(client(&resolver, seed).connect()).await.unwrap();
         client.close().await.unwrap();
@@ -86,17 +85,17 @@ async fn an_address_that_says_nothing_or_hangs_up_keeps_nobody_from_the_others()
 #[tokio::test]
 async fn names_are_looked_up_anew_in_every_round() {
     let (_zk, good) = server().await;
-    let resolver = Resolver::of([Vec::new(), vec![nobody(2).await], vec![good]]);
+    let resolver = Resolver::of(&[&[], &[nobody(2).await], &[good]]);
     soon(client(&resolver, 1).connect()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_server_that_has_moved_is_found_at_its_new_address() {
     let ((before, old), (_after, new)) = (server().await, server().await);
-    let resolver = Resolver::of([vec![old]]);
+    let resolver = Resolver::of(&[&[old]]);
     let client = soon(client(&resolver, 1).connect()).await.unwrap();
     let session = client.credentials().unwrap().id;
-    resolver.now(vec![new]);
+    resolver.now(&[new]);
     before.stop().await;
     until(&client, |state| matches!(state, State::Connected(id) if *id != session)).await;
 }
@@ -104,7 +103,7 @@ async fn a_server_that_has_moved_is_found_at_its_new_address() {
 #[tokio::test]
 async fn what_went_wrong_is_told_of_every_address() {
     let (silent, none) = (useless(2, true).await, nobody(3).await);
-    let resolver = Resolver::of([vec![silent, none]]);
+    let resolver = Resolver::of(&[&[silent, none]]);
     let builder = client(&resolver, 1).connect_timeout(Duration::from_secs(2));
     let error = soon(builder.connect()).await.unwrap_err();
     let message = error.to_string();
@@ -113,7 +112,7 @@ async fn what_went_wrong_is_told_of_every_address() {
     assert!(message.contains(&format!("{none}: Connection refused")), "{message}");
     assert!(matches!(&error, Error::Unreachable { tried, .. } if tried.len() == 1));
 
-    let nothing = client(&Resolver::of([Vec::new()]), 1).connect_timeout(Duration::from_millis(300));
+    let nothing = client(&Resolver::of(&[&[]]), 1).connect_timeout(Duration::from_millis(300));
     let message = soon(nothing.connect()).await.unwrap_err().to_string();
     assert!(message.contains("zk.test:2181 (the name has no address)"), "{message}");
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use zk_client::{Acl, Client, CreateMode, EventType, State, connect_fn};
 use zk_mini::{Builder, Connector, ZkMini};
 

@@ -194,7 +194,7 @@ impl World {
             Step::Cut => self.cut(),
             Step::Restart(Start::AsItWas) => self.start(self.data.clone()),
             Step::Restart(Start::Kept(which)) if !self.kept.is_empty() => {
-                self.start(which.get(&self.kept).clone())
+                self.start(which.get(&self.kept).clone());
             }
             Step::Restart(Start::Other(zxid)) => self.start(Data { zxid, sessions: BTreeMap::new() }),
             Step::Restart(Start::Kept(_) | Start::Empty) => self.start(Data::default()),
