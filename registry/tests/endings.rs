@@ -115,7 +115,8 @@ async fn instances_are_registered_again_whatever_data_the_server_comes_back_with
     };
     let mut zk = quick().data_dir(&data).start().await.unwrap();
     *way.lock().unwrap() = Some(zk.connector());
-    let builder = Registry::builder().via(via).session_timeout(Duration::from_secs(2));
+    // The chroot is lost with the rest, too.
+    let builder = Registry::builder().servers("zk.test/app").via(via).session_timeout(Duration::from_secs(2));
     let registry = soon(builder.connect()).await.unwrap();
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
     let mut demo = soon(registry.subscribe("demo")).await.unwrap();
@@ -132,7 +133,7 @@ async fn instances_are_registered_again_whatever_data_the_server_comes_back_with
         *way.lock().unwrap() = Some(zk.connector());
         let again = async {
             loop {
-                let node = registration.path().and_then(|path| zk.direct().get(&path));
+                let node = registration.path().and_then(|path| zk.direct().get(&format!("/app{path}")));
                 if registration.session().is_some_and(|session| session != before)
                     && matches!(registration.state(), RegistrationState::Registered { .. })
                     && node.is_some_and(|(data, _)| data.ends_with(b"\"port\":2}"))
