@@ -42,3 +42,46 @@ async fn again_if_lost<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_one_begins() {
+    let mut zk = RealZooKeeper::standalone().unwrap();
+    let files = zk.data_dir(0).join("version-2");
+    let client = Client::connect(&zk.connect_string()).await.unwrap();
+    let node = CreateMode::EphemeralSequential;
+    client.create("/n-", "", node, &[Acl::open()]).await.unwrap();
+    zk.stop(0);
+    let older: Vec<_> = std::fs::read_dir(&files)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .map(|file| (file.clone(), std::fs::read(file).unwrap()))
+        .collect();
+    zk.restart(0).unwrap();
+    again_if_lost(async || client.create("/n-", "", node, &[Acl::open()]).await).await;
+
+    // The older data knows the session, and one of its nodes.
+    for data in [&older[..], &[]] {
+        for _ in 0..5 {
+            again_if_lost(async || client.create("/n-", "", node, &[Acl::open()]).await).await;
+        }
+        let session = client.credentials().unwrap().id;
+        zk.kill(0);
+        std::fs::remove_dir_all(&files).unwrap();
+        std::fs::create_dir(&files).unwrap();
+        for (file, content) in data {
+            std::fs::write(file, content).unwrap();
+        }
+        zk.restart(0).unwrap();
+        let mut state = client.state();
+        let another = |state: &State| matches!(state, State::Connected(id) if *id != session);
+        tokio::time::timeout(PATIENCE, state.wait_for(another)).await.unwrap().unwrap();
+    }
+    // Nobody has renewed the old sessions.
+    let all_gone = async {
+        while again_if_lost(async || client.children("/").await).await.0 != ["zookeeper"] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, all_gone).await.unwrap();
+    client.close().await.unwrap();
+}
