@@ -23,7 +23,7 @@ impl Backoff {
         Self { failures: 0, most: Self::MOST, chance: fastrand::Rng::with_seed(seed) }
     }
 
-    /// As [`new`](Self::new), for one of many that fail by themselves: no retry is at once.
+    /// Delays for one of many that fail by themselves: longer ones, and no retry is at once.
     pub(crate) fn patient(seed: u64) -> Self {
         Self { failures: 1, most: Self::PATIENT_MOST, ..Self::new(seed) }
     }

@@ -149,7 +149,7 @@ impl Registry {
         self.client.close().await.map_err(Error::Close)
     }
 
-    /// As [`Self::close`], but gives up after `limit`: for a program that has to end by then.
+    /// Ends the session as [`Self::close`], but gives up after `limit`: for a program that has to end by then.
     ///
     /// # Errors
     /// [`Error::Close`] if no server confirmed it within `limit`; the session then ends by its timeout.

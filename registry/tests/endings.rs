@@ -1,4 +1,4 @@
-//! What is left of a program that ends, and of a server that comes back as it was before.
+//! The end of a program, and what is left of it; servers that come back as they were before.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may, too")]
 
 mod common;

@@ -79,7 +79,7 @@ impl Builder {
 
     /// Chooses session ids and passwords by this number rather than by chance. With [`manual_clock`](Self::manual_clock)
     /// the same requests then get the same replies, to the byte, if the [`data_dir`](Self::data_dir) holds the same.
-    /// What it holds has a say in the ids, so that no later life of a server gives the ids of an earlier one.
+    /// Its content has a say in the ids, so that no later life of a server gives the ids of an earlier one.
     ///
     /// For tests only: who knows the seed, or guesses it, knows every password. In memory such a server begins at zxid 0;
     /// see the [crate's documentation](crate#where-zxids-begin).

@@ -63,7 +63,7 @@
 //! between two processes.
 //!
 //! # Session passwords
-//! Who has a session's id and password can take the session over. In memory the password is the id's HMAC with a secret
+//! A session belongs to whoever has its id and password. In memory the password is the id's HMAC with a secret
 //! of the server, which only [`Builder::seed`] makes foreseeable. With a data directory it is what ZooKeeper makes of the
 //! id, so that either server can go on with the sessions of the other: whoever can guess an id has the password, unless
 //! [`Builder::private_sessions`] is set. As in ZooKeeper a wrong password costs the owner the connection, not the session.

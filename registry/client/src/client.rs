@@ -287,10 +287,10 @@ impl Client {
         self.close_within(self.inner.session_timeout).await
     }
 
-    /// As [`Self::close`], but gives up after `limit`: for a program that has to end by then.
+    /// Ends the session as [`Self::close`], but gives up after `limit`: for a program that has to end by then.
     ///
     /// # Errors
-    /// As [`Self::close`], with this limit.
+    /// Those of [`Self::close`], with this limit.
     pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
         let (op, path) = ("closeSession", "/".to_owned());
         let (done, outcome) = oneshot::channel();

@@ -106,7 +106,7 @@ impl Shared {
         }
     }
 
-    /// What went wrong at an address that the server has no more is of no interest.
+    /// Forgets what went wrong at addresses that the server has no more.
     fn forget_others(&self, server: usize, addresses: &[String]) {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(tried) = tried.get_mut(server) {

@@ -4,6 +4,12 @@
 //! live - are a pure state machine in `session`: it sees no socket and no clock. The driver, one tokio task,
 //! moves bytes between it and a stream of any kind.
 //!
+//! A server that lost its data, or whose data were put back to an older state, ends the session within seconds, whether it
+//! still knows it or not: the client is told that it has expired, and goes on with a new one. The protocol has one case in
+//! which nobody can notice it: when others have written so much since that the number of the last transaction is beyond
+//! what this client has seen. Then the session goes on if it is still known, watches of nodes that are gone are told,
+//! and what changed back in the others is not.
+//!
 //! ```
 //! use zk_client::{Acl, Client, CreateMode, EventType, Expected};
 //!

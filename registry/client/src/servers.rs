@@ -121,7 +121,7 @@ impl ConnectString {
 /// Checks a connect string without connecting: for a program that wants to know before it begins.
 ///
 /// # Errors
-/// What is wrong with it.
+/// [`ServersError`], which says what is wrong with it.
 pub fn check_servers(servers: &str) -> Result<(), ServersError> {
     ConnectString::parse(servers).map(|_| ())
 }

@@ -13,7 +13,8 @@ pub enum State {
     /// The session is live and a server is connected. A different id than before means that the earlier
     /// session is gone, with its ephemeral nodes and watches.
     Connected(SessionId),
-    /// No server is connected. The session lives on until a server says otherwise. When this lasts longer
+    /// No server is connected. The session lives on until a server says otherwise, or shows that it has lost what this
+    /// client has seen. When this lasts longer
     /// than the session timeout the session *may* be gone, but only a server knows: an ensemble without a
     /// leader expires nobody.
     Disconnected(SessionId),

@@ -72,7 +72,7 @@ pub(crate) enum Step {
 #[derive(Debug)]
 pub(crate) struct Core {
     most_reads: usize,
-    /// Whether what is read is watched from then on.
+    /// True if what is read is watched from then on.
     watched: bool,
     empty_after: Millis,
     connected: bool,
@@ -82,7 +82,7 @@ pub(crate) struct Core {
     entries: BTreeMap<InstanceId, Entry>,
     /// Nodes to read; some may be gone by the time it is their turn.
     queue: VecDeque<InstanceId>,
-    /// When to read those again that could not be used.
+    /// Times at which to read those again that could not be used.
     retries: BTreeSet<(Millis, InstanceId)>,
     reads: usize,
     next_read: u64,

@@ -51,7 +51,7 @@ pub struct Config {
     pub seed: u64,
     /// The number before that of the first transaction, if the server begins with nothing.
     pub begin_after: Zxid,
-    /// What session passwords are made with. `None`: in Apache ZooKeeper's way, so that such a server can go on with the
+    /// Key of session passwords. `None` is none: they are made in Apache ZooKeeper's way, so that such a server can go on with the
     /// sessions, and everybody who knows an id has the password.
     pub session_secret: Option<SessionSecret>,
     /// Which release line to be like.

@@ -33,7 +33,7 @@ pub enum StorageError {
     Secret {
         /// The file.
         file: PathBuf,
-        /// How many bytes a secret has.
+        /// Number of bytes that a secret has.
         expected: usize,
     },
     /// A log is damaged in its middle, where no crash can have damaged it.

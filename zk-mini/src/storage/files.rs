@@ -67,7 +67,7 @@ impl Files {
         &self.snapshots
     }
 
-    /// What session passwords are made with, beside the directory of the snapshots: those may be copied by many.
+    /// File of the secret that session passwords are made with; beside the directory of the snapshots.
     pub(super) fn secret(&self) -> PathBuf {
         self.snapshots.with_file_name("zk-mini.secret")
     }

@@ -336,7 +336,7 @@ impl Session {
         }
     }
 
-    /// How long the next step to a connection may take.
+    /// Time that the next step to a connection may take.
     fn attempt_time(&self) -> Millis {
         let whole = match self.credentials {
             Some(_) => self.timeout,

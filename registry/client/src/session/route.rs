@@ -23,7 +23,7 @@ pub(super) struct Route {
     left: usize,
     /// The addresses that come after them.
     further: VecDeque<Next>,
-    /// How many addresses each server had when it was looked up last.
+    /// Number of addresses that each server had when it was looked up last.
     addresses: Vec<usize>,
     /// Rounds that have failed since a connection last proved itself.
     rounds: usize,
@@ -31,7 +31,7 @@ pub(super) struct Route {
     random: fastrand::Rng,
 }
 
-/// What to try.
+/// Candidate for a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Next {
     /// The server is to be looked up first.
@@ -57,7 +57,7 @@ impl Route {
         }
     }
 
-    /// What to try now; what comes after it is next.
+    /// Candidate to try now; the one after it comes next.
     pub(super) fn take_next(&mut self) -> Next {
         if self.left == 0 {
             if let Some(next) = self.further.pop_front() {
@@ -80,7 +80,7 @@ impl Route {
         order[0]
     }
 
-    /// How long an attempt may take: a third of the session timeout for all addresses together, so that a
+    /// Time that an attempt may take: a third of the session timeout for all addresses together, so that a
     /// session outlives the loss of its server. More in every round, for networks that are that slow.
     pub(super) fn attempt_time(&self, session_timeout: Millis) -> Millis {
         let candidates: usize = self.addresses.iter().sum();
@@ -108,7 +108,7 @@ impl Route {
         Millis(self.random.u64(pause.0 / 2..=pause.0))
     }
 
-    /// How many rounds have failed in a row.
+    /// Number of rounds that have failed in a row.
     pub(super) fn rounds(&self) -> usize {
         self.rounds
     }

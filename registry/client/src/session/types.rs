@@ -137,7 +137,7 @@ pub(crate) struct Config {
     pub(crate) servers: usize,
     /// The timeout to ask for; the server decides.
     pub(crate) session_timeout: Millis,
-    /// How long somebody waits for the first session: servers share it, or the session timeout, if that is shorter.
+    /// Time that somebody waits for the first session: servers share it, or the session timeout, if that is shorter.
     pub(crate) connect_timeout: Millis,
     /// How many calls may be pending at once.
     pub(crate) max_pending: usize,

@@ -46,7 +46,7 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Begins a file, in place of one that is there.
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
 
-    /// As [`create`](Self::create), for its owner's eyes only.
+    /// Begins a file that only its owner can read, in place of one that is there.
     fn create_private(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
 
     /// Opens a file that is there, to be written.

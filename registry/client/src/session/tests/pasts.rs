@@ -10,7 +10,7 @@ use zk_wire::{ErrorCode, OpCode, SessionId};
 use super::rig::{Link, Rig, TIMEOUT, config};
 use crate::state::State;
 
-/// What a server keeps.
+/// Data of a server.
 #[derive(Clone, Debug, Default)]
 struct Data {
     zxid: i64,
@@ -18,7 +18,7 @@ struct Data {
     sessions: BTreeMap<SessionId, u64>,
 }
 
-/// What happens to the server, and with the time.
+/// Event at the server, or in time.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// Others write.
@@ -63,7 +63,7 @@ struct World {
     data: Data,
     kept: Vec<Data>,
     session: i64,
-    /// What the client has seen under its session, at most.
+    /// Highest number that the client has seen under its session.
     seen: i64,
 }
 

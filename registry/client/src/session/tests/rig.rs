@@ -28,7 +28,7 @@ pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) now: u64,
     pub(super) link: Link,
-    /// How many addresses a server has when it is looked up.
+    /// Number of addresses that a server has when it is looked up.
     pub(super) addresses: usize,
     /// Every server that a connection was asked for, and at which address.
     pub(super) connects: Vec<(usize, usize)>,
