@@ -21,6 +21,34 @@ fn it_says_where_it_listens_and_stops_cleanly_by_sigterm_and_sigint() {
     }
 }
 
+/// The zxid that `srvr` shows.
+fn zxid(address: &str) -> i64 {
+    let answer = ask(address, "srvr");
+    let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"));
+    i64::from_str_radix(zxid.expect("srvr shows it"), 16).unwrap()
+}
+
+#[test]
+fn a_server_in_memory_that_is_started_again_is_ahead_of_what_its_clients_have_seen() {
+    let mut seen = 0;
+    for _ in 0..2 {
+        let zk = Program::start(&["serve", "--listen", "127.0.0.1:0"]);
+        let address = zk.address();
+        let begins = zxid(&address);
+        assert!(begins > seen, "{begins:#x} after {seen:#x}");
+        granted_timeout(&address, 4_000);
+        seen = zxid(&address);
+        assert_eq!(seen, begins + 1, "a session began");
+        zk.signal(Signal::SIGTERM);
+        zk.end();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path().to_str().unwrap();
+    let zk = Program::start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir, "--private-sessions"]);
+    assert_eq!(zxid(&zk.address()), 0, "a new directory begins as ZooKeeper does");
+    assert!(fs::exists(format!("{dir}/zk-mini.secret")).unwrap());
+}
+
 #[test]
 fn a_name_may_be_given_instead_of_an_address() {
     let zk = Program::start(&["serve", "--listen", "localhost:0"]);
