@@ -313,7 +313,7 @@ impl State {
     fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
         let request = match &input {
             Input::Frame { conn, frame } => Some((*conn, frame.len())),
-            Input::Accepted { .. } | Input::Closed { .. } | Input::Timeout => None,
+            Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,
         };
         self.core.handle(now, input);
         let mut held = false;

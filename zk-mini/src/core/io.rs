@@ -51,12 +51,19 @@ pub enum Input {
         /// Its body, without the length.
         frame: Bytes,
     },
+    /// Something has arrived that can be handed in later only, since what came before waits for the disk. It counts as a
+    /// sign of life.
+    Waiting {
+        /// On this connection.
+        conn: ConnId,
+    },
     /// A connection is lost, or was closed by its other end.
     Closed {
         /// The connection.
         conn: ConnId,
     },
-    /// Time has passed: due after [`Core::poll_deadline`](super::Core::poll_deadline), harmless at any time.
+    /// Time has passed: due after [`Core::poll_deadline`](super::Core::poll_deadline), harmless at any time. Sessions expire
+    /// by nothing else.
     Timeout,
 }
 

@@ -5,7 +5,10 @@
 //! no socket, file, clock, thread or randomness, so a list of inputs is a whole test.
 //!
 //! After each [`Core::handle`], drain [`Core::poll_output`] until it is `None`, then wait for input until
-//! [`Core::poll_deadline`] and hand in [`Input::Timeout`].
+//! [`Core::poll_deadline`] and hand in [`Input::Timeout`], after all that has arrived until then: nothing ends by itself
+//! but by that input. First go containers and nodes with a time to live, then sessions expire; so a container whose last
+//! child goes with its session waits for the next check. A session of which something is heard before it is expired goes
+//! on, however late that is.
 //!
 //! A write goes through `prepare`, where every rule that can refuse it is, to a [`Txn`], which `apply`
 //! follows without asking; refusals are transactions too, since they take a zxid. Reads do not.
@@ -59,9 +62,13 @@ use connection::Connection;
 use events::{Audience, Events};
 use listing::Listing;
 use outbox::Outbox;
+use reap::Reaper;
 use session::Sessions;
 use tree::Tree;
 use watch::Watches;
+
+/// How many sessions and nodes end by themselves in one step, about: a millisecond's work.
+const STEP: usize = 1_000;
 
 /// The server's state machine.
 ///
@@ -105,8 +112,7 @@ pub struct Core {
     unlisted: Zxid,
     /// Numbers after the last zxid that no transaction will have.
     skipped_zxids: i64,
-    /// When containers and nodes with a time to live are looked at next.
-    reap_at: Millis,
+    reaper: Reaper,
     /// What the last transaction did, and what is to be heard of it; kept to use their room again.
     results: Vec<Applied>,
     events: Events,
@@ -129,7 +135,7 @@ impl Core {
             read_only: false,
             unlisted: Zxid(0),
             skipped_zxids: 0,
-            reap_at: config.container_check_interval,
+            reaper: Reaper::new(config.container_check_interval),
             results: Vec::new(),
             events: Events::default(),
             listing: Listing::default(),
@@ -137,20 +143,19 @@ impl Core {
         }
     }
 
-    /// Takes in what happened at the time `now`, which never goes back. Frames of connections that are not
-    /// known, or no more, are ignored.
+    /// Takes in what happened at the time `now`, which never goes back; but the monotonic half of that of a timeout may be
+    /// an earlier one, up to which all input has been handed in. Frames of connections that are not known, or no more, are
+    /// ignored.
     pub fn handle(&mut self, now: Now, input: Input) {
-        if !self.read_only {
-            self.expire(now);
-            self.reap(now);
-        }
+        self.skip_idle_checks(now.mono);
         match input {
             Input::Accepted { conn, peer } => {
                 self.conns.insert(conn, Connection::new(peer));
             }
             Input::Frame { conn, frame } => self.frame(now, conn, frame),
+            Input::Waiting { conn } => self.waiting(now, conn),
             Input::Closed { conn } => self.forget(conn),
-            Input::Timeout => {}
+            Input::Timeout => self.time_passes(now),
         }
     }
 
@@ -160,7 +165,8 @@ impl Core {
         self.outbox.pop()
     }
 
-    /// When to hand in [`Input::Timeout`] if nothing happens before.
+    /// When to hand in [`Input::Timeout`] if nothing happens before. A lot that is due is done in steps, a timeout each,
+    /// so that others get in between: the deadline stays in the past until all is done.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
         let deadline = self.sessions.next_expiry().into_iter().chain(self.next_reap()).min();
@@ -211,10 +217,29 @@ impl Core {
         }
     }
 
+    /// Something of a connection has arrived that cannot be handled yet.
+    fn waiting(&mut self, now: Now, conn: ConnId) {
+        if let Some(session) = self.conns.get(&conn).and_then(|connection| connection.session) {
+            self.sessions.touch(session, now.mono);
+        }
+    }
+
+    /// Does what is due, or a step of it. Containers are judged by what was there before anybody expires.
+    fn time_passes(&mut self, now: Now) {
+        if !self.read_only {
+            let mut room = STEP;
+            self.reap(now, &mut room);
+            self.expire(now, &mut room);
+        }
+    }
+
     /// Ends the sessions whose time is over, and closes their connections.
-    fn expire(&mut self, now: Now) {
-        while let Some(id) = self.sessions.expired(now.mono) {
+    fn expire(&mut self, now: Now, room: &mut usize) {
+        while *room > 0
+            && let Some(id) = self.sessions.expired(now.mono)
+        {
             let conn = self.sessions.get(id).and_then(|session| session.conn);
+            *room = room.saturating_sub(1 + self.tree.ephemerals_of(id));
             self.end_session(now, id, Xid(0));
             self.outbox.expired(id);
             if let Some(conn) = conn {

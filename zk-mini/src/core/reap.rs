@@ -7,23 +7,55 @@ use super::node::Node;
 use super::txn::{Change, NodeKind};
 use super::{Core, Now};
 
+/// When nodes are looked at, and how far that has got.
+#[derive(Debug)]
+pub(super) struct Reaper {
+    /// When the next check begins, or when the one began that is not done.
+    at: Millis,
+    /// The node that was looked at last in a check that is not done.
+    last: Option<ByteString>,
+}
+
+impl Reaper {
+    pub(super) fn new(first_check: Millis) -> Self {
+        Self { at: first_check, last: None }
+    }
+}
+
 impl Core {
-    /// Deletes what is due, each node in a transaction of its own.
-    pub(super) fn reap(&mut self, now: Now) {
-        if now.mono < self.reap_at {
+    /// Looks at up to `room` nodes and deletes those that are due, each in a transaction of its own. Parents are looked at
+    /// before their children: one that loses its last child by this check waits for the next.
+    pub(super) fn reap(&mut self, now: Now, room: &mut usize) {
+        if now.mono < self.reaper.at {
             return;
         }
-        self.reap_at = next_multiple(now.mono, self.config.container_check_interval);
-        let is_due = |path: &&ByteString| self.tree.get(path).is_some_and(|node| is_due(node, now.wall));
-        let due: Vec<_> = self.tree.reapable().filter(is_due).cloned().collect();
-        for path in due {
-            self.commit(now, SessionId::NONE, Xid(0), Change::Delete { path });
+        while *room > 0 {
+            let Some(path) = self.tree.reapable_after(self.reaper.last.as_ref()).cloned() else {
+                self.reaper = Reaper::new(next_multiple(now.mono, self.config.container_check_interval));
+                return;
+            };
+            *room -= 1;
+            self.reaper.last = Some(path.clone());
+            if self.tree.get(&path).is_some_and(|node| is_due(node, now.wall)) {
+                self.commit(now, SessionId::NONE, Xid(0), Change::Delete { path });
+            }
         }
     }
 
     /// When there will be something to look at.
     pub(super) fn next_reap(&self) -> Option<Millis> {
-        self.tree.reapable().next().map(|_| self.reap_at)
+        self.has_to_check().then_some(self.reaper.at)
+    }
+
+    /// Passes over the checks that had nothing to look at: who comes after one waits for the next.
+    pub(super) fn skip_idle_checks(&mut self, now: Millis) {
+        if now > self.reaper.at && !self.has_to_check() {
+            self.reaper.at = next_multiple(now, self.config.container_check_interval);
+        }
+    }
+
+    fn has_to_check(&self) -> bool {
+        self.reaper.last.is_some() || self.tree.reapable_after(None).is_some()
     }
 }
 

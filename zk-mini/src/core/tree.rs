@@ -2,6 +2,7 @@
 //! returns a `Stat` returns the one that the node has now, or the default of none if there is nothing to change.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -98,9 +99,19 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).cloned().collect()
     }
 
-    /// Containers and nodes with a time to live, sorted.
-    pub(super) fn reapable(&self) -> impl Iterator<Item = &ByteString> {
-        self.reapable.iter()
+    /// How many ephemeral nodes a session has.
+    pub(super) fn ephemerals_of(&self, session: SessionId) -> usize {
+        self.ephemerals.get(&session).map_or(0, NameSet::len)
+    }
+
+    /// The first of the containers and nodes with a time to live that comes after `last`, in the order of their paths.
+    pub(super) fn reapable_after(&self, last: Option<&ByteString>) -> Option<&ByteString> {
+        match last {
+            Some(last) => {
+                self.reapable.range::<ByteString, _>((Bound::Excluded(last), Bound::Unbounded)).next()
+            }
+            None => self.reapable.first(),
+        }
     }
 
     /// How many nodes are below a node. Walks over them.

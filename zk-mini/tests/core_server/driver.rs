@@ -193,6 +193,22 @@ impl Driver {
         self.move_to(end);
     }
 
+    /// Lets time go by without telling the core: the process stands still.
+    pub(crate) fn stall(&mut self, span: u64) {
+        self.move_to(self.now.mono + Millis(span));
+    }
+
+    /// Hands in timeouts until nothing is due; how many it took.
+    pub(crate) fn catch_up(&mut self) -> usize {
+        let mut taken = 0;
+        while self.core.poll_deadline().is_some_and(|deadline| deadline <= self.now.mono) {
+            self.input(Input::Timeout);
+            taken += 1;
+            assert!(taken < 10_000, "it never ends");
+        }
+        taken
+    }
+
     fn move_to(&mut self, mono: Millis) {
         let span = mono.since(self.now.mono);
         self.now.mono = mono;

@@ -16,5 +16,6 @@ mod quota;
 mod reads;
 mod restore;
 mod sessions;
+mod stalls;
 mod watches;
 mod writes;

@@ -1,0 +1,190 @@
+//! After a stall all that has arrived goes before what ends by itself, and a lot of that goes in steps.
+
+use zk_mini::core::{Config, ConnId, Input};
+use zk_wire::*;
+
+use crate::driver::*;
+
+const CONTAINER: OpCode = OpCode::CREATE_CONTAINER;
+
+fn create_container(t: &mut Driver, conn: ConnId, path: &str) {
+    let (_, err, _) = t.raw(conn, CONTAINER, &encode(&create(path, CreateMode::Container)));
+    assert_eq!(err, ErrorCode::OK);
+}
+
+fn is_there(t: &Driver, path: &str) -> bool {
+    t.core.node(path).is_some()
+}
+
+/// A container whose only child goes with a session of four seconds that begins now, and the connection of another session
+/// that lives long.
+fn container_with_ephemeral(t: &mut Driver) -> ConnId {
+    let other = t.connect(40_000);
+    create_container(t, other, "/c");
+    let leader = t.connect(4_000);
+    t.call(leader, &create("/c/leader", CreateMode::Ephemeral)).unwrap();
+    other
+}
+
+#[test]
+fn a_ping_that_waited_through_a_stall_keeps_its_session_and_who_has_sent_none_expires() {
+    let mut t = Driver::new();
+    let (alive, silent) = (t.connect(4_000), t.connect(4_000));
+    t.stall(30_000);
+    t.ping(alive);
+    assert_eq!(t.core.sessions().len(), 2, "nobody expires by what another sends");
+    t.catch_up();
+    assert_eq!(t.expired, [t.session(silent)]);
+    assert!(t.is_closed(silent) && !t.is_closed(alive));
+    t.advance(3_999);
+    assert_eq!(t.core.sessions().len(), 1, "it has its whole timeout again");
+    t.advance(2_001);
+    assert_eq!(t.core.sessions().len(), 0);
+}
+
+#[test]
+fn a_client_that_comes_back_after_a_stall_has_its_session() {
+    let mut t = Driver::new();
+    let conn = t.connect(4_000);
+    t.call(conn, &create("/e", CreateMode::Ephemeral)).unwrap();
+    t.lose(conn);
+    let credentials = t.credentials(conn);
+    t.stall(30_000);
+    let (_, response) = t.resume(&credentials, 4_000);
+    assert_eq!(response.session_id, credentials.id);
+    t.catch_up();
+    assert!(is_there(&t, "/e"));
+}
+
+#[test]
+fn what_has_to_wait_for_the_disk_is_a_sign_of_life() {
+    let mut t = Driver::new();
+    let (waiting, silent, new) = (t.connect(4_000), t.connect(4_000), t.accept());
+    t.stall(30_000);
+    t.input(Input::Waiting { conn: waiting });
+    t.input(Input::Waiting { conn: new });
+    t.catch_up();
+    assert_eq!(t.expired, [t.session(silent)]);
+}
+
+#[test]
+fn a_container_that_an_expiry_empties_waits_for_the_next_check() {
+    let mut t = Driver::new();
+    t.advance(54_500);
+    container_with_ephemeral(&mut t);
+    // The session ends at 60 s, when there is a check, too.
+    t.advance(5_500);
+    assert!(!is_there(&t, "/c/leader") && is_there(&t, "/c"));
+    t.advance(59_999);
+    assert!(is_there(&t, "/c"));
+    t.advance(1);
+    assert!(!is_there(&t, "/c"), "nor does it stay longer");
+}
+
+#[test]
+fn after_a_stall_a_container_is_judged_by_what_was_there_before_anybody_expires() {
+    let mut t = Driver::new();
+    let other = container_with_ephemeral(&mut t);
+    create_container(&mut t, other, "/empty");
+    t.call(other, &create("/empty/child", CreateMode::Persistent)).unwrap();
+    t.call(other, &delete("/empty/child")).unwrap();
+    t.stall(70_000);
+    t.ping(other);
+    t.catch_up();
+    assert!(!is_there(&t, "/empty"), "it was empty");
+    assert!(!is_there(&t, "/c/leader") && is_there(&t, "/c"));
+    // Whoever hears of it has time to take its place.
+    t.call(other, &create("/c/leader", CreateMode::Persistent)).unwrap();
+    t.stall(50_000);
+    t.catch_up();
+    assert!(is_there(&t, "/c"));
+}
+
+#[test]
+fn a_request_that_waited_through_a_stall_keeps_its_container() {
+    let mut t = Driver::new();
+    let other = t.connect(40_000);
+    create_container(&mut t, other, "/c");
+    t.call(other, &create("/c/child", CreateMode::Persistent)).unwrap();
+    t.call(other, &delete("/c/child")).unwrap();
+    t.stall(70_000);
+    t.call(other, &create("/c/again", CreateMode::Persistent)).unwrap();
+    t.catch_up();
+    assert!(is_there(&t, "/c/again"));
+}
+
+#[test]
+fn who_comes_after_a_check_that_had_nothing_to_look_at_waits_for_the_next() {
+    let mut t = Driver::new();
+    let conn = t.connect(40_000);
+    for _ in 0..5 {
+        t.advance(20_000);
+        t.ping(conn);
+    }
+    create_container(&mut t, conn, "/c");
+    t.call(conn, &create("/c/child", CreateMode::Persistent)).unwrap();
+    t.call(conn, &delete("/c/child")).unwrap();
+    t.input(Input::Timeout);
+    assert!(is_there(&t, "/c"), "it is 100 s, and checks are at 60 s and 120 s");
+    t.advance(20_000);
+    assert!(!is_there(&t, "/c"));
+}
+
+#[test]
+fn many_sessions_expire_in_steps_and_who_is_heard_of_in_between_goes_on() {
+    let mut t = Driver::new();
+    let conns: Vec<_> = (0..5_000).map(|_| t.connect(4_000)).collect();
+    t.stall(30_000);
+    t.input(Input::Timeout);
+    let first = t.expired.len();
+    assert!((1..=1_000).contains(&first), "{first} in one step");
+    let last = conns[4_999];
+    t.ping(last);
+    let steps = t.catch_up();
+    assert!(steps >= 4, "{steps}");
+    assert_eq!(t.expired.len(), 4_999);
+    assert!(!t.is_closed(last));
+}
+
+#[test]
+fn the_nodes_of_sessions_count_as_steps() {
+    let mut t = Driver::new();
+    for session in 0..4 {
+        let conn = t.connect(4_000);
+        for node in 0..600 {
+            t.call(conn, &create(&format!("/{session}-{node}"), CreateMode::Ephemeral)).unwrap();
+        }
+    }
+    t.stall(30_000);
+    t.input(Input::Timeout);
+    assert_eq!(t.expired.len(), 2);
+    assert_eq!(t.core.ephemeral_count(), 1_200);
+    assert_eq!(t.catch_up(), 1);
+    assert_eq!(t.core.ephemeral_count(), 0);
+}
+
+#[test]
+fn many_containers_go_in_steps_and_a_session_that_has_expired_too_goes_after_them() {
+    let mut t = Driver::with(Config { max_session_timeout: Some(Millis(1_000_000)), ..Config::default() });
+    let conn = t.connect(1_000_000);
+    for n in 0..2_500 {
+        let (container, child) = (format!("/{n}"), format!("/{n}/child"));
+        create_container(&mut t, conn, &container);
+        t.call(conn, &create(&child, CreateMode::Persistent)).unwrap();
+        t.call(conn, &delete(&child)).unwrap();
+    }
+    create_container(&mut t, conn, "/9999");
+    let leader = t.connect(4_000);
+    t.call(leader, &create("/9999/leader", CreateMode::Ephemeral)).unwrap();
+    t.stall(70_000);
+    let before = t.core.node_count();
+    t.input(Input::Timeout);
+    assert_eq!(t.core.node_count(), before - 1_000);
+    assert!(t.expired.is_empty());
+    // Somebody comes back to one that is next.
+    t.call(conn, &create("/999/again", CreateMode::Persistent)).unwrap();
+    assert_eq!(t.catch_up(), 2);
+    assert_eq!(t.expired.len(), 1);
+    assert!(is_there(&t, "/999/again") && is_there(&t, "/9999") && !is_there(&t, "/9999/leader"));
+    assert_eq!(t.core.node_count(), before - 2_499 - 1 + 1);
+}
