@@ -239,6 +239,13 @@ impl Builder {
         self
     }
 
+    /// How long the requests of one connection are handled before others have their turn: 2 ms unless set. At least one
+    /// is, however long it takes.
+    pub fn longest_turn(mut self, time: Duration) -> Self {
+        self.limits.turn = time;
+        self
+    }
+
     /// `dataDir`: keeps everything in this directory, which is made if it is not there, and goes on from what it has.
     /// The format is Apache ZooKeeper's: such a server can take it over, and the other way round. Unless set, everything
     /// lives in memory.

@@ -53,6 +53,23 @@ impl Clock {
     }
 }
 
+/// How long somebody has been at it, by the machine's clock whatever the server's is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    began: std::time::Instant,
+}
+
+impl Turn {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(crate) fn begin() -> Self {
+        Self { began: std::time::Instant::now() }
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
 /// What a manual clock shows when its monotonic half is at `mono`.
 pub(crate) fn manual_now(mono: Millis) -> Now {
     let moved = i64::try_from(mono.0).unwrap_or(i64::MAX);

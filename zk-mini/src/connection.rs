@@ -13,12 +13,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::chunks::{Chunks, KEPT_CAPACITY};
 use crate::engine::{Handled, Seat};
 use crate::four_letter::Opening;
-use crate::outbox::Close;
+use crate::outbox::{Asked, Close};
 
 /// How much is read at once: little at first, so that an idle connection costs little; twice as much each time
 /// that a read has filled it.
 const FIRST_READ: usize = 512;
 const LARGEST_READ: usize = 64 * 1024;
+
+/// Whoever waits until what the peer has sent is handled waits for no more than this many turns of it, each of what one read
+/// has brought or of the time that a connection has.
+const MOST_TAKES: u32 = 16;
+
+/// After a read that has brought this much others have their turn, however fast it was handled: there may be more at once.
+const LARGE_READ: usize = 8 * 1024;
 
 /// How long a connection that is closing waits for its peer to take what is queued.
 const LINGER: Duration = Duration::from_secs(5);
@@ -31,12 +38,16 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Se
         input: BytesMut::new(),
         read_size: FIRST_READ,
         handled: Handled::All,
+        asked: Vec::new(),
+        takes: 0,
+        others_first: false,
         greeted: false,
         output: Chunks::default(),
     };
     loop {
         match poll_fn(|cx| connection.poll_progress(cx)).await {
             Progress::Input => connection.handle_input(),
+            Progress::OthersFirst => tokio::task::yield_now().await,
             Progress::Closing(close) => return connection.finish(close).await,
             Progress::Lost => return,
         }
@@ -51,6 +62,11 @@ struct Connection<S> {
     input: BytesMut,
     read_size: usize,
     handled: Handled,
+    /// Who waits until what the peer has sent is handled, and how often something was since somebody does.
+    asked: Vec<Asked>,
+    takes: u32,
+    /// Others have their turn before more is handled.
+    others_first: bool,
     /// The first four bytes have been looked at.
     greeted: bool,
     /// What is being written.
@@ -58,6 +74,8 @@ struct Connection<S> {
 }
 
 enum Progress {
+    /// The connection has had its turn.
+    OthersFirst,
     /// There is input to handle.
     Input,
     /// The server ends the connection.
@@ -75,12 +93,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
                 Poll::Pending => true,
             };
-            let (backlog, close) = self.seat.outbox.status();
+            let (backlog, close) = self.seat.outbox.before_reading(&mut self.asked);
             if close != Close::No {
+                self.asked.clear();
                 return Poll::Ready(Progress::Closing(close));
             }
+            if std::mem::take(&mut self.others_first) {
+                return Poll::Ready(Progress::OthersFirst);
+            }
             if backlog < self.seat.engine.limits.pause_reading() {
-                if self.handled == Handled::UntilBacklog {
+                if self.handled != Handled::All {
                     return Poll::Ready(Progress::Input);
                 }
                 match self.poll_read(cx) {
@@ -89,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Poll::Pending => {}
                 }
             }
+            self.asked.clear();
             if self.seat.outbox.wait(cx.waker(), peer_takes_nothing, Close::No) {
                 return Poll::Pending;
             }
@@ -128,6 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn handle_input(&mut self) {
+        self.takes = if self.asked.is_empty() { 0 } else { self.takes + 1 };
+        if self.takes > MOST_TAKES {
+            self.asked.clear();
+        }
+        let brought = self.input.len();
         if !self.greeted {
             match self.seat.engine.about.words.opening(&self.input) {
                 Opening::Incomplete => return,
@@ -136,7 +164,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
         }
         match self.seat.engine.handle_frames(&self.seat, &mut self.input) {
-            Ok(handled) => self.handled = handled,
+            Ok(handled) => {
+                self.handled = handled;
+                self.others_first = handled == Handled::UntilNextTurn || brought >= LARGE_READ;
+            }
             Err(error) => {
                 tracing::debug!(conn = self.seat.id.0, %error, "closed");
                 // Nobody waits for this task: it is the one that runs.

@@ -1,11 +1,13 @@
 //! The connections that there are: their outboxes, their counters, their limits.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Waker;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::{ConnId, Now, Peer};
@@ -172,6 +174,27 @@ impl Connections {
         stats.answered = now;
         stats.last_latency = millis;
         stats.latency.add(millis, batch.frames);
+    }
+
+    /// Asks all from `first` on to handle what their peers have sent. What comes back ends when they have.
+    pub(crate) fn ask_for_input(
+        &self,
+        first: ConnId,
+        wake: &mut Vec<Waker>,
+    ) -> Vec<oneshot::Receiver<Infallible>> {
+        let all = self.by_id.range(first..);
+        all.filter_map(|(_, entry)| entry.outbox.ask_for_input(wake)).collect()
+    }
+
+    /// Those whose peers may have sent something that is not read before the disk is ready.
+    pub(crate) fn waiting_for_disk(&self, limits: &Limits) -> Vec<ConnId> {
+        let waits = |entry: &Entry| entry.outbox.waits_for_disk(limits);
+        self.by_id.iter().filter(|(_, entry)| waits(entry)).map(|(id, _)| *id).collect()
+    }
+
+    /// The id of the next one to come.
+    pub(crate) fn next_id(&self) -> ConnId {
+        ConnId(self.given + 1)
     }
 
     /// Counts a four-letter word, before it is answered.

@@ -9,11 +9,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
+use tokio::task::yield_now;
 use zk_wire::{DecodeError, Millis, next_frame};
 
-use crate::clock::{Clock, manual_now};
+use crate::clock::{Clock, Turn, manual_now};
 use crate::connections::{Connections, peer};
 use crate::core::{ConnId, Core, Input, Now, Output};
 use crate::four_letter::{self, About, Question};
@@ -22,10 +25,18 @@ use crate::limits::Limits;
 use crate::outbox::{Close, Outbox};
 use crate::stats;
 
+/// How long time waits, at most, for what has arrived.
+const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
+
+/// How often those who came meanwhile are looked at, at most.
+const MOST_ROUNDS: usize = 4;
+
 /// One server, shared by its handle, its tasks and its connections.
 #[derive(Debug)]
 pub(crate) struct Engine {
     state: Mutex<State>,
+    /// Held while one waits for the state. A mutex alone is not fair.
+    next: Mutex<()>,
     pub(crate) limits: Limits,
     pub(crate) about: About,
     /// Where connections are served.
@@ -90,6 +101,7 @@ impl Engine {
         };
         Self {
             state: Mutex::new(state),
+            next: Mutex::default(),
             limits,
             about,
             runtime,
@@ -113,11 +125,12 @@ impl Engine {
         })
     }
 
-    /// Handles every whole frame at the front of `input`, in one go; fewer if the peer has to read its replies
-    /// first, which the result says.
+    /// Handles every whole frame at the front of `input`, in one go; fewer, which the result says, if the peer has to read
+    /// its replies first, or if others are to have their turn.
     pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
         self.turn(|state, now, wake| {
+            let turn = Turn::begin();
             let mut batch = stats::Batch::default();
             let mut is_handshake = state.connections.is_new(seat.id);
             let handled = loop {
@@ -131,6 +144,9 @@ impl Engine {
                 }
                 if backlog >= self.limits.pause_reading() {
                     break Ok(Handled::UntilBacklog);
+                }
+                if turn.elapsed() >= self.limits.turn {
+                    break Ok(Handled::UntilNextTurn);
                 }
                 match next_frame(input, self.limits.max_frame) {
                     Ok(Some(next)) => frame = next,
@@ -216,20 +232,72 @@ impl Engine {
         self.settled.notify_waiters();
     }
 
-    /// Acts at each deadline as it comes. Never returns.
-    pub(crate) async fn keep_time(&self) {
+    /// Acts at each deadline as it comes, after what has arrived until then: it may come late, if the process was stopped
+    /// or had no time. Never returns.
+    pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
-            let (clock, deadline) = self.turn(|state, now, wake| {
-                if state.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
-                    state.time_passes(now, &self.limits, wake);
+            let (clock, due) = self.look(|state| {
+                let now = state.clock.now().mono;
+                (state.clock, state.is_due(now).then_some(now))
+            });
+            if let Some(due) = due {
+                // Who sends without end does not hold up time.
+                let _ = tokio::time::timeout(LONGEST_TAKE_IN, self.take_in()).await;
+                // What has become due meanwhile comes after what has arrived meanwhile.
+                while self.turn(|state, now, wake| {
+                    state.time_passes(Now { mono: due, ..now }, &self.limits, wake);
+                    state.is_due(due)
+                }) {
+                    yield_now().await;
                 }
+                continue;
+            }
+            let deadline = self.turn(|state, _, _| {
                 state.armed = state.poll_deadline();
-                (state.clock, state.armed)
+                state.armed
             });
             tokio::select! {
                 () = clock.sleep_until(deadline) => {}
                 () = self.nearer.notified() => {}
             }
+        }
+    }
+
+    /// Has every connection handle what its peer has sent until now: once through, as far as one gets that is not to keep
+    /// others waiting. One that came while others did is looked at, too.
+    pub(crate) async fn take_in(&self) {
+        let mut first = ConnId(0);
+        for round in 0..MOST_ROUNDS {
+            self.see_what_is_ready().await;
+            let asked = self.turn(|state, now, wake| {
+                let asked = state.connections.ask_for_input(first, wake);
+                first = state.connections.next_id();
+                for conn in state.connections.waiting_for_disk(&self.limits) {
+                    state.handle(now, Input::Waiting { conn }, &self.limits, wake);
+                }
+                asked
+            });
+            // A connection that the socket has taken may not have been accepted in the first round.
+            if asked.is_empty() && round > 0 {
+                return;
+            }
+            for taken in asked {
+                // The other half is dropped when it is done.
+                let _ = taken.await;
+            }
+        }
+    }
+
+    /// Waits until the runtime has heard which sockets had something to read when this was called: it hears of one that
+    /// becomes ready now after them.
+    async fn see_what_is_ready(&self) {
+        yield_now().await;
+        if self.about.listens.is_some()
+            && let Ok((mut near, far)) = UnixStream::pair()
+            && near.write_all(&[0]).await.is_ok()
+        {
+            let _ = far.readable().await;
+            yield_now().await;
         }
     }
 
@@ -283,7 +351,9 @@ impl Engine {
         result
     }
 
+    /// Who waits for the state is next: whoever has given it back cannot take it again before.
     fn lock(&self) -> MutexGuard<'_, State> {
+        let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -295,6 +365,8 @@ pub(crate) enum Handled {
     All,
     /// There may be more: the replies that are queued have to be written first.
     UntilBacklog,
+    /// There is more: others go first.
+    UntilNextTurn,
 }
 
 impl State {
@@ -303,7 +375,11 @@ impl State {
         self.core.poll_deadline().into_iter().chain(self.connections.next_deadline()).min()
     }
 
-    /// Does what is due.
+    fn is_due(&self, now: Millis) -> bool {
+        self.poll_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Does what is due, or a step of it.
     fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
         self.connections.close_sessionless(now.mono, wake);
         self.handle(now, Input::Timeout, limits, wake);
@@ -371,7 +447,7 @@ impl Drop for Seat {
             }
             state.stopped && state.connections.len() == 0
         });
-        self.outbox.release_barriers();
+        self.outbox.release_all();
         if was_last {
             engine.emptied.notify_waiters();
         }

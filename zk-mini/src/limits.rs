@@ -1,6 +1,7 @@
 //! What a server allows its peers, so that none can take all the memory.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 /// Longest frame, whatever is set: text in it may be three times as long when it is written again, with what is
 /// not UTF-8 replaced, and still has a length then.
@@ -20,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) max_client_connections: Option<NonZeroUsize>,
     /// With more unwritten bytes than this, a connection is cut off; one reply alone may be longer.
     pub(crate) max_backlog: usize,
+    /// How long one connection's requests are handled before others have their turn. At least one is.
+    pub(crate) turn: Duration,
 }
 
 impl Limits {
@@ -48,6 +51,7 @@ impl Default for Limits {
             extra_frame: None,
             max_client_connections: NonZeroUsize::new(60),
             max_backlog: 64 << 20,
+            turn: Duration::from_millis(2),
         }
     }
 }

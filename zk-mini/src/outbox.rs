@@ -1,6 +1,7 @@
 //! What waits to be written to one connection. Whoever drains the core fills it; the connection's task
 //! empties it.
 
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -28,7 +29,12 @@ struct Queue {
     task: Option<Waker>,
     /// Dropped when everything queued before has been written, or when the peer takes no more.
     barriers: Vec<oneshot::Sender<()>>,
+    /// Who waits until what the peer has sent is handled.
+    asked: Vec<Asked>,
 }
+
+/// Dropped when what the peer has sent has been handled.
+pub(crate) type Asked = oneshot::Sender<Infallible>;
 
 /// Whether a connection is to end, and how.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -56,6 +62,7 @@ impl Outbox {
         if backlog >= limits.pause_reading() && backlog + frame.len() > limits.max_backlog {
             queue.bytes = Chunks::default();
             queue.close = Close::Now;
+            queue.asked.clear();
             return false;
         }
         queue.bytes.push(frame);
@@ -66,6 +73,7 @@ impl Outbox {
     pub(crate) fn close(&self, close: Close, wake: &mut Vec<Waker>) {
         let mut queue = self.lock();
         queue.close = queue.close.max(close);
+        queue.asked.clear();
         wake.extend(queue.task.take());
     }
 
@@ -74,6 +82,33 @@ impl Outbox {
     pub(crate) fn status(&self) -> (usize, Close) {
         let queue = self.lock();
         (queue.backlog() + queue.held, queue.close)
+    }
+
+    /// As [`status`](Self::status), for the task before it reads: it takes over from those who wait for that.
+    pub(crate) fn before_reading(&self, asked: &mut Vec<Asked>) -> (usize, Close) {
+        let mut queue = self.lock();
+        asked.append(&mut queue.asked);
+        (queue.backlog() + queue.held, queue.close)
+    }
+
+    /// Asks the task to handle what its peer has sent until now; the error of what comes back is the signal that it has,
+    /// as far as it may. `None` if it handles nothing more.
+    pub(crate) fn ask_for_input(&self, wake: &mut Vec<Waker>) -> Option<oneshot::Receiver<Infallible>> {
+        let mut queue = self.lock();
+        if queue.close != Close::No {
+            return None;
+        }
+        wake.extend(queue.task.take());
+        let (asked, taken) = oneshot::channel();
+        queue.asked.push(asked);
+        Some(taken)
+    }
+
+    /// Whether nothing is read from the peer because of what waits for the disk.
+    pub(crate) fn waits_for_disk(&self, limits: &Limits) -> bool {
+        let queue = self.lock();
+        let (backlog, pause) = (queue.backlog(), limits.pause_reading());
+        queue.close == Close::No && backlog < pause && backlog + queue.held >= pause
     }
 
     /// So many bytes wait for the disk.
@@ -101,20 +136,29 @@ impl Outbox {
     }
 
     /// The task is about to wait: wakes it at the next change. `false` if there was one already, so that it must
-    /// not wait: something to write, unless the peer is not taking any, or a stronger wish to close than the one
-    /// that it `knows` of.
+    /// not wait: something to write, unless the peer is not taking any, somebody who asks for what the peer has sent, or a
+    /// stronger wish to close than the one that it `knows` of.
     pub(crate) fn wait(&self, task: &Waker, peer_takes_nothing: bool, knows: Close) -> bool {
         let mut queue = self.lock();
-        if queue.close > knows || (!queue.bytes.is_empty() && !peer_takes_nothing) {
+        let is_asked = knows == Close::No && !queue.asked.is_empty();
+        if queue.close > knows || is_asked || (!queue.bytes.is_empty() && !peer_takes_nothing) {
             return false;
         }
         queue.task = Some(task.clone());
         true
     }
 
-    /// Lets go whoever waits at a barrier: the peer takes no more for now, or the connection has ended.
+    /// Lets go whoever waits at a barrier: the peer takes no more for now.
     pub(crate) fn release_barriers(&self) {
         self.lock().barriers.clear();
+    }
+
+    /// Lets go whoever waits for something of this connection: it has ended.
+    pub(crate) fn release_all(&self) {
+        let mut queue = self.lock();
+        queue.close = Close::Now;
+        queue.barriers.clear();
+        queue.asked.clear();
     }
 
     /// Something to wait for (its error is the signal) until what is queued now has been written and a close asked

@@ -55,7 +55,7 @@ impl ZkMini {
         }
         if !manual_clock {
             let timer = Arc::clone(&engine);
-            tasks.push(engine.runtime.spawn(async move { timer.keep_time().await }).abort_handle());
+            tasks.push(engine.runtime.spawn(timer.keep_time()).abort_handle());
         }
         let journal = store.map(|store| engine.runtime.spawn(journal::keep(Arc::clone(&engine), store)));
         Self { engine, listener, tasks, journal }
@@ -102,7 +102,8 @@ impl ZkMini {
 
     /// Moves a manual clock.
     ///
-    /// The server acts at each of its deadlines on the way, in order, with the clock at that deadline; requests that
+    /// What peers have written before is handled first, as far as a connection may have its requests handled. Then the
+    /// server acts at each of its deadlines on the way, in order, with the clock at that deadline; requests that
     /// arrive meanwhile are handled after the whole move, so a session that is to live through a long time has to
     /// ping between short moves. When this returns, everything that the move caused has been performed: sessions have
     /// expired, their nodes are gone, the watch events and replies are in the connections (as far as their peers take
@@ -111,6 +112,7 @@ impl ZkMini {
     /// # Panics
     /// If the server was not built with [`Builder::manual_clock`].
     pub async fn advance(&self, by: Duration) {
+        self.engine.take_in().await;
         let moved = self.engine.advance(by);
         assert!(moved, "this server has the real clock: build it with `manual_clock()` to move time");
         self.engine.settled().await;

@@ -4,3 +4,4 @@
 mod exec;
 mod process;
 mod serve;
+mod stopped;

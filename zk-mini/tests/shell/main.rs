@@ -4,6 +4,7 @@
 mod backlog;
 mod bad_input;
 mod disk;
+mod fairness;
 mod four_letter;
 mod lifecycle;
 mod limits;

@@ -1,0 +1,170 @@
+//! Nobody keeps others waiting, and what has arrived goes before what ends by itself.
+
+use std::time::Duration;
+
+use zk_mini::ZkMini;
+
+use crate::raw::{EPHEMERAL, PING, Raw, create, frame, request, resume_request, within};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A server that handles one request at a time before others have their turn.
+async fn one_by_one() -> ZkMini {
+    ZkMini::builder().longest_turn(Duration::ZERO).start().await.unwrap()
+}
+
+/// Frames of creates of "/NAME0", "/NAME1" and so on.
+fn creates(name: &str, count: usize) -> Vec<u8> {
+    let one = |n| frame(&request(i32::try_from(n).unwrap(), 1, &create(&format!("/{name}{n}"), 0)));
+    (0..count).flat_map(one).collect()
+}
+
+#[tokio::test]
+async fn a_client_with_many_requests_does_not_keep_one_with_few_waiting() {
+    let zk = one_by_one().await;
+    let (mut greedy, mut modest) = (Raw::in_memory(&zk), Raw::tcp(&zk).await);
+    greedy.open_session(40_000).await;
+    modest.open_session(40_000).await;
+    greedy.write(&creates("greedy", 500)).await;
+    modest.write(&creates("modest", 10)).await;
+    let mut last = 0;
+    for n in 0..10 {
+        let reply = modest.reply().await;
+        assert_eq!((reply.xid, reply.err), (n, 0));
+        last = reply.zxid;
+    }
+    let mut after = 0;
+    for n in 0..500 {
+        let reply = greedy.reply().await;
+        assert_eq!((reply.xid, reply.err), (n, 0), "its own come in order, and all of them");
+        after += usize::from(reply.zxid > last);
+    }
+    assert!(after > 250, "{after} of 500 came after the ten");
+}
+
+#[tokio::test]
+async fn what_comes_later_waits_for_what_came_before_it() {
+    let zk = one_by_one().await;
+    let mut raw = Raw::with_session(&zk, 40_000).await;
+    let (first, second) = (creates("a", 100), creates("b", 100));
+    raw.write(&first).await;
+    tokio::task::yield_now().await;
+    raw.write(&second[..second.len() - 7]).await;
+    tokio::task::yield_now().await;
+    raw.write(&second[second.len() - 7..]).await;
+    for n in (0..100).chain(0..100) {
+        assert_eq!(raw.reply().await.xid, n);
+    }
+    assert_eq!(zk.direct().get("/b99").unwrap().1.czxid.0, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn threads_take_turns_too() {
+    let zk = one_by_one().await;
+    let mut greedy = Raw::tcp(&zk).await;
+    greedy.open_session(40_000).await;
+    greedy.write(&creates("greedy", 2_000)).await;
+    // It looks at the state as often as it likes.
+    within(async {
+        while zk.direct().get("/greedy1999").is_none() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for n in 0..2_000 {
+        assert_eq!(greedy.reply().await.xid, n);
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_before_time_is_moved_is_handled_before() {
+    for tcp in [false, true] {
+        let zk = ZkMini::builder().manual_clock().start().await.unwrap();
+        let mut raw = if tcp { Raw::tcp(&zk).await } else { Raw::in_memory(&zk) };
+        raw.open_session(4_000).await;
+        raw.create("/e", EPHEMERAL).await;
+        for _ in 0..10 {
+            zk.advance(3 * SECOND).await;
+            // Nobody waits for the answer.
+            raw.send(&request(-2, PING, &[])).await;
+        }
+        assert!(zk.direct().get("/e").is_some(), "over TCP: {tcp}");
+        zk.advance(6 * SECOND).await;
+        assert!(zk.direct().get("/e").is_none(), "over TCP: {tcp}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn what_was_written_before_time_is_moved_is_handled_before_with_threads_too() {
+    let zk = ZkMini::builder().manual_clock().start().await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        let mut raw = Raw::tcp(&zk).await;
+        raw.open_session(4_000).await;
+        clients.push(raw);
+    }
+    for round in 0..100 {
+        zk.advance(3 * SECOND).await;
+        for raw in &mut clients {
+            raw.send(&request(-2, PING, &[])).await;
+        }
+        assert_eq!(zk.direct().sessions().len(), 20, "after {round} rounds");
+    }
+}
+
+#[tokio::test]
+async fn a_request_written_before_time_is_moved_keeps_its_container() {
+    let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+    let mut raw = Raw::with_session(&zk, 40_000).await;
+    assert_eq!(raw.request(1, 19, &create("/c", 4)).await.err, 0);
+    raw.create("/c/child", 0).await;
+    raw.request(2, 2, &crate::raw::delete("/c/child")).await;
+    zk.advance(30 * SECOND).await;
+    raw.send(&request(3, PING, &[])).await;
+    zk.advance(29 * SECOND).await;
+    raw.send(&request(4, 1, &create("/c/again", 0))).await;
+    zk.advance(SECOND).await;
+    assert!(zk.direct().get("/c/again").is_some());
+}
+
+async fn who_comes_back_has_its_session() {
+    let zk = ZkMini::builder().manual_clock().start().await.unwrap();
+    let mut raw = Raw::tcp(&zk).await;
+    let answered = raw.open_session(4_000).await;
+    raw.create("/e", EPHEMERAL).await;
+    drop(raw);
+    for _ in 0..50 {
+        zk.advance(3 * SECOND).await;
+        let mut back = Raw::tcp(&zk).await;
+        back.send(&resume_request(&answered)).await;
+    }
+    zk.advance(3 * SECOND).await;
+    assert!(zk.direct().get("/e").is_some());
+}
+
+#[tokio::test]
+async fn who_comes_back_before_time_is_moved_has_its_session() {
+    who_comes_back_has_its_session().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_back_before_time_is_moved_has_its_session_with_threads_too() {
+    who_comes_back_has_its_session().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_end_does_not_hold_up_time() {
+    let zk = ZkMini::builder().in_memory().manual_clock().longest_turn(Duration::ZERO).start().await.unwrap();
+    let mut dying = Raw::with_session(&zk, 4_000).await;
+    dying.create("/e", EPHEMERAL).await;
+    let mut busy = Raw::with_session(&zk, 40_000).await;
+    let sending = tokio::spawn(async move {
+        loop {
+            busy.send(&request(-2, PING, &[])).await;
+            busy.reply().await;
+        }
+    });
+    within(zk.advance(6 * SECOND)).await;
+    assert!(zk.direct().get("/e").is_none());
+    sending.abort();
+}
