@@ -151,3 +151,56 @@ impl Drop for ZkMini {
         self.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use zk_wire::{ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
+
+    use super::*;
+    use crate::storage::SimulatedDisk;
+
+    fn frame(head: &impl Encode, zeros: usize) -> BytesMut {
+        let mut body = BytesMut::new();
+        head.encode(&mut body);
+        body.resize(body.len() + zeros, 0);
+        let mut frame = BytesMut::from(&u32::try_from(body.len()).unwrap().to_be_bytes()[..]);
+        frame.extend(body);
+        frame
+    }
+
+    async fn session(zk: &ZkMini) -> DuplexStream {
+        let mut stream = zk.connect();
+        let request = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid(0),
+            timeout: 4_000,
+            session_id: SessionId::NONE,
+            password: None,
+            read_only: Some(false),
+        };
+        stream.write_all(&frame(&request, 0)).await.unwrap();
+        stream.read_exact(&mut [0; 41]).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn who_is_not_read_because_of_a_slow_disk_does_not_expire() {
+        let builder = ZkMini::builder().in_memory().manual_clock().max_backlog(64 << 10);
+        let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
+        let (mut writing, _silent) = (session(&zk).await, session(&zk).await);
+        // From here on the disk takes nothing.
+        zk.journal.as_ref().unwrap().abort();
+        let header = RequestHeader { xid: Xid(1), op: OpCode::CREATE };
+        let refused = frame(&header, 4_000);
+        for _ in 0..8 {
+            writing.write_all(&refused).await.unwrap();
+        }
+        for _ in 0..5 {
+            zk.engine.take_in().await;
+            assert!(zk.engine.advance(Duration::from_secs(3)));
+        }
+        assert_eq!(zk.direct().sessions().len(), 1, "who has written lives, who was silent does not");
+    }
+}
