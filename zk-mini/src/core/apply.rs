@@ -31,9 +31,7 @@ pub(super) fn apply(
     match change {
         Change::CreateSession { timeout } => sessions.create(session, timeout, now),
         Change::CloseSession { ephemerals } => {
-            for path in ephemerals.into_iter().flatten() {
-                tree.delete(&path, zxid, audience);
-            }
+            tree.delete_all(ephemerals.as_deref().unwrap_or_default(), zxid, audience);
             // They may not be listed.
             tree.delete_ephemerals(session, zxid, audience);
             sessions.remove(session);

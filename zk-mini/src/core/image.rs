@@ -101,6 +101,7 @@ impl Core {
         for session in &orphaned {
             self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::nobody());
         }
+        self.tree.weigh_all();
         self.tree.recount();
         !orphaned.is_empty()
     }

@@ -61,6 +61,13 @@ impl Core {
         self.tree.get(path).map(|node| node.children.iter().cloned().collect())
     }
 
+    /// How many nodes are below a node. They are not walked over.
+    #[must_use]
+    pub fn descendant_count(&self, path: &str) -> Option<usize> {
+        self.tree.get(path)?;
+        usize::try_from(self.tree.weight_below(path).nodes).ok()
+    }
+
     /// The sessions, sorted by id.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionInfo> {

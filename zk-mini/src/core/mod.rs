@@ -44,6 +44,7 @@ mod tree_digest;
 mod txn;
 mod watch;
 mod watch_request;
+mod weight;
 
 pub use config::{Compat, Config};
 pub use image::{Image, ImageNode, ImageWalk};

@@ -7,6 +7,7 @@ use zk_wire::{Acl, SessionId, Stat, UnixMillis, Version, Zxid};
 
 use super::name_set::NameSet;
 use super::txn::NodeKind;
+use super::weight::Weight;
 
 /// A node, all but its path.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Node {
     pub(super) created_children: i32,
     /// Names, each a slice of the child's path.
     pub(super) children: NameSet,
+    /// What is below it; not kept for the root.
+    pub(super) below: Weight,
 }
 
 impl Node {
@@ -49,6 +52,7 @@ impl Node {
             aversion: Version(0),
             created_children: 0,
             children: NameSet::default(),
+            below: Weight::default(),
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use zk_wire::path;
 
 use super::tree::Tree;
+use super::weight::Weight;
 
 const QUOTA: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
@@ -102,12 +103,10 @@ impl Tree {
 
     /// How many nodes there are at and below a path, and the bytes of their data.
     fn measure(&self, path: &str) -> (i64, i64) {
-        let (mut count, mut bytes) = (0, 0);
-        self.walk(path, |node| {
-            count += 1;
-            bytes += signed(node.data_len());
-        });
-        (count, bytes)
+        let Some(node) = self.get(path) else { return (0, 0) };
+        let mut weight = self.weight_below(path);
+        weight += Weight::of_one(node.data_len());
+        (weight.nodes, weight.bytes)
     }
 }
 

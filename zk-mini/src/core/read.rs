@@ -141,7 +141,7 @@ impl Core {
     fn get_all_children_number(&mut self, call: Call, path: &str) -> Result<(), ErrorCode> {
         self.readable(call, path)?;
         // The root's other name is below itself by ZooKeeper's count.
-        let total = self.tree.count_below(path) + usize::from(path.is_empty());
+        let total = self.tree.weight_below(path).nodes + i64::from(path.is_empty());
         let total_number = i32::try_from(total).unwrap_or(i32::MAX);
         self.reply(call, &GetAllChildrenNumberResponse { total_number });
         Ok(())

@@ -17,6 +17,7 @@ use super::nodes::Nodes;
 use super::quota::{Quotas, signed};
 use super::tree_digest::TreeDigest;
 use super::txn::{CreateNode, NodeKind};
+use super::weight::Weight;
 
 /// Nodes that are always there, and that cannot be deleted.
 pub(super) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
@@ -30,7 +31,9 @@ pub(super) struct Tree {
     ephemeral_count: usize,
     /// Containers and nodes with a time to live.
     reapable: BTreeSet<ByteString>,
-    data_size: usize,
+    /// Of all paths, and of all data.
+    path_bytes: usize,
+    data_bytes: usize,
     digest: TreeDigest,
     pub(super) quotas: Quotas,
 }
@@ -44,7 +47,8 @@ impl Tree {
             ephemerals: HashMap::new(),
             ephemeral_count: 0,
             reapable: BTreeSet::new(),
-            data_size: 0,
+            path_bytes: 0,
+            data_bytes: 0,
             digest: TreeDigest::new(digests),
             quotas: Quotas::default(),
         };
@@ -86,7 +90,20 @@ impl Tree {
 
     /// Bytes of all paths and data.
     pub(super) fn data_size(&self) -> usize {
-        self.data_size
+        self.path_bytes + self.data_bytes
+    }
+
+    /// Bytes of all data.
+    pub(super) fn data_bytes(&self) -> usize {
+        self.data_bytes
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &(ByteString, Node)> {
+        self.nodes.iter()
+    }
+
+    pub(super) fn node_mut(&mut self, path: &str) -> Option<&mut Node> {
+        self.nodes.get_mut(path)
     }
 
     /// The sum over all nodes, if it is kept.
@@ -111,23 +128,6 @@ impl Tree {
                 self.reapable.range::<ByteString, _>((Bound::Excluded(last), Bound::Unbounded)).next()
             }
             None => self.reapable.first(),
-        }
-    }
-
-    /// How many nodes are below a node. Walks over them.
-    pub(super) fn count_below(&self, path: &str) -> usize {
-        let mut count: usize = 0;
-        self.walk(path, |_| count += 1);
-        count.saturating_sub(1)
-    }
-
-    /// Visits a node and all below it.
-    pub(super) fn walk(&self, path: &str, mut visit: impl FnMut(&Node)) {
-        let mut open = vec![ByteString::from(if path.is_empty() { "/" } else { path })];
-        while let Some(path) = open.pop() {
-            let Some(node) = self.get(&path) else { continue };
-            visit(node);
-            open.extend(node.children.iter().map(|name| ByteString::from(path::join(&path, name))));
         }
     }
 
@@ -159,28 +159,52 @@ impl Tree {
         audience.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
         let node = Node::new(data, acl, kind, zxid, time);
         let (stat, data_len) = (node.stat(), node.data_len());
+        parent.below += Weight::of_one(data_len);
+        self.weigh_above(parent_path, Weight::of_one(data_len));
         self.insert(path.clone(), node);
         self.quota_created(&path, data_len);
         stat
     }
 
-    /// Deletes a node. After a fuzzy snapshot it may be gone already: that concerns the parent all the same.
+    /// Deletes a node.
     pub(super) fn delete(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) {
+        if let Some(weight) = self.unlink(path, zxid, audience) {
+            self.weigh_above(parent_name(path), -weight);
+        }
+    }
+
+    /// Deletes nodes, one after the other.
+    pub(super) fn delete_all(&mut self, paths: &[ByteString], zxid: Zxid, audience: &mut Audience<'_>) {
+        let mut gone: HashMap<&str, Weight> = HashMap::new();
+        for path in paths {
+            if let Some(weight) = self.unlink(path, zxid, audience) {
+                *gone.entry(parent_name(path)).or_default() += -weight;
+            }
+        }
+        self.weigh_above_all(gone);
+    }
+
+    /// Deletes a node; what is above its parent still has to lose the weight that it returns. After a fuzzy snapshot it may
+    /// be gone already: that concerns the parent all the same.
+    fn unlink(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) -> Option<Weight> {
         let deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
             self.forget(path, node);
             audience.note(EventType::NODE_DELETED, path, path, &node.acl);
         }
-        let Some((parent_path, name)) = path::split(path) else { return };
-        let Some(parent) = self.nodes.get_mut(parent_path) else { return };
+        let (parent_path, name) = path::split(path)?;
+        let parent = self.nodes.get_mut(parent_path)?;
         parent.children.remove(name);
         self.digest.remove(parent_path, parent);
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
-        let Some((path, node)) = deleted else { return };
+        let (path, node) = deleted?;
+        let weight = Weight::of_one(node.data_len());
+        parent.below += -weight;
         let parent_path = &path[..parent_path.len()];
         audience.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
         self.quota_deleted(&path, node.data_len());
+        Some(weight)
     }
 
     /// Deletes the ephemeral nodes that a session still has. Whether there were any.
@@ -191,9 +215,7 @@ impl Tree {
         audience: &mut Audience<'_>,
     ) -> bool {
         let paths = self.ephemerals(session);
-        for path in &paths {
-            self.delete(path, zxid, audience);
-        }
+        self.delete_all(&paths, zxid, audience);
         !paths.is_empty()
     }
 
@@ -209,7 +231,7 @@ impl Tree {
     ) -> Stat {
         let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
-        self.data_size = self.data_size - old + new;
+        self.data_bytes = self.data_bytes - old + new;
         self.digest.remove(path, node);
         node.data = data;
         node.version = version;
@@ -219,6 +241,7 @@ impl Tree {
         audience.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
         let stat = node.stat();
         if old != new {
+            self.weigh_above(path, Weight::of_change(old, new));
             self.quota_changed(path, signed(new) - signed(old), 0);
         }
         stat
@@ -232,9 +255,13 @@ impl Tree {
             let Some(parent) = self.nodes.get_mut(parent_path) else { return };
             parent.children.insert(path.slice_ref(name));
         }
+        let mut weight = Weight::of_one(node.data_len());
         if let Some(present) = self.nodes.get_mut(&path) {
             node.children = std::mem::take(&mut present.children);
+            node.below = present.below;
+            weight = Weight::of_change(present.data_len(), node.data_len());
         }
+        self.weigh_above(&path, weight);
         node.acl = self.acls.share(&node.acl);
         self.quota_restored(&path);
         self.insert(path, node);
@@ -248,8 +275,12 @@ impl Tree {
     /// Sets the data of a node that counts others: neither its version nor its times move, and nobody is told.
     pub(super) fn set_quietly(&mut self, path: &str, data: Bytes) {
         let Some(node) = self.nodes.get_mut(path) else { return };
-        self.data_size = self.data_size - node.data_len() + data.len();
+        let (old, new) = (node.data_len(), data.len());
+        self.data_bytes = self.data_bytes - old + new;
         node.data = Some(data);
+        if old != new {
+            self.weigh_above(path, Weight::of_change(old, new));
+        }
     }
 
     /// Sets a node's ACL. Nobody is told.
@@ -280,7 +311,8 @@ impl Tree {
     /// Puts a node into the map and the indexes, in place of one that is there.
     fn insert(&mut self, path: ByteString, node: Node) {
         let kind = node.kind;
-        self.data_size += path.len() + node.data_len();
+        self.path_bytes += path.len();
+        self.data_bytes += node.data_len();
         self.digest.add(&path, &node);
         if let Some(present) = self.nodes.insert(path.clone(), node) {
             self.forget(&path, &present);
@@ -299,7 +331,8 @@ impl Tree {
 
     /// Takes a node that is no longer in the map out of the indexes.
     fn forget(&mut self, path: &ByteString, node: &Node) {
-        self.data_size -= path.len() + node.data_len();
+        self.path_bytes -= path.len();
+        self.data_bytes -= node.data_len();
         self.digest.remove(path, node);
         match node.kind {
             NodeKind::Persistent => {}

@@ -26,6 +26,9 @@ pub(crate) fn check(core: &Core) {
     for (path, node) in &nodes {
         let children = core.children(path).unwrap().len();
         assert_eq!(usize::try_from(node.stat.num_children), Ok(children), "{path}");
+        let below = format!("{}/", path.trim_end_matches('/'));
+        let below = nodes.keys().filter(|other| other.len() > below.len() && other.starts_with(&below));
+        assert_eq!(core.descendant_count(path), Some(below.count()), "below {path}");
         assert_eq!(usize::try_from(node.stat.data_length), Ok(data(node)), "{path}");
         assert!(node.stat.czxid <= node.stat.mzxid && node.stat.mzxid <= core.last_zxid(), "{path}");
     }
