@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::chunks::{Chunks, KEPT_CAPACITY};
 use crate::engine::{Handled, Seat};
-use crate::four_letter::Opening;
+use crate::four_letter::{Opening, Question};
 use crate::outbox::{Asked, Close};
 
 /// How much is read at once: little at first, so that an idle connection costs little; twice as much each time
@@ -46,7 +46,11 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Se
     };
     loop {
         match poll_fn(|cx| connection.poll_progress(cx)).await {
-            Progress::Input => connection.handle_input(),
+            Progress::Input => {
+                if let Some(question) = connection.handle_input() {
+                    connection.seat.engine.answer(&connection.seat, question).await;
+                }
+            }
             Progress::OthersFirst => tokio::task::yield_now().await,
             Progress::Closing(close) => return connection.finish(close).await,
             Progress::Lost => return,
@@ -150,7 +154,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         read
     }
 
-    fn handle_input(&mut self) {
+    /// Handles what has arrived; or returns the four-letter word that the connection begins with, after which nothing more
+    /// is handled.
+    fn handle_input(&mut self) -> Option<Question> {
         self.takes = if self.asked.is_empty() { 0 } else { self.takes + 1 };
         if self.takes > MOST_TAKES {
             self.asked.clear();
@@ -158,9 +164,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let brought = self.input.len();
         if !self.greeted {
             match self.seat.engine.about.words.opening(&self.input) {
-                Opening::Incomplete => return,
+                Opening::Incomplete => return None,
                 Opening::Frame => self.greeted = true,
-                Opening::Word(question) => return self.seat.engine.answer(&self.seat, question),
+                Opening::Word(question) => {
+                    self.asked.clear();
+                    return Some(question);
+                }
             }
         }
         match self.seat.engine.handle_frames(&self.seat, &mut self.input) {
@@ -174,6 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.seat.outbox.close(Close::Flushed, &mut Vec::new());
             }
         }
+        None
     }
 
     /// Writes what is queued, as far as the way of closing says, and closes.

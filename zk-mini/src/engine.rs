@@ -19,7 +19,7 @@ use zk_wire::{DecodeError, Millis, next_frame};
 use crate::clock::{Clock, Turn, manual_now};
 use crate::connections::{Connections, peer};
 use crate::core::{ConnId, Core, Input, Now, Output};
-use crate::four_letter::{self, About, Question};
+use crate::four_letter::{self, About, Answer, Question, Surroundings};
 use crate::journal::{Batch, Journal};
 use crate::limits::Limits;
 use crate::outbox::{Close, Outbox};
@@ -49,6 +49,8 @@ pub(crate) struct Engine {
     pub(crate) to_keep: Notify,
     /// Nothing waits for the disk any more.
     settled: Notify,
+    /// The core has something to tidy up.
+    untidy: Notify,
 }
 
 /// What the mutex guards.
@@ -109,6 +111,7 @@ impl Engine {
             emptied: Notify::new(),
             to_keep: Notify::new(),
             settled: Notify::new(),
+            untidy: Notify::new(),
         }
     }
 
@@ -161,10 +164,19 @@ impl Engine {
     }
 
     /// Answers a four-letter word and closes its connection.
-    pub(crate) fn answer(&self, seat: &Seat, question: Question) {
-        self.turn(|state, now, wake| {
+    pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
+        let around = Surroundings::look_up(question, &self.about);
+        let answer = self.turn(|state, now, _| {
             state.connections.asked(seat.id);
-            let answer = four_letter::answer(question, state, now, seat.id, &self.about, &self.limits);
+            four_letter::answer(question, state, now, seat.id, around, &self.about, &self.limits)
+        });
+        let answer = match answer {
+            Answer::Written(answer) => answer,
+            // It fails only if the runtime has ended.
+            Answer::ToWrite(write) => self.runtime.spawn_blocking(write).await.unwrap_or_default(),
+        };
+        self.turn(|state, _, wake| {
+            let answer = Answer::bounded(answer, &self.limits);
             seat.outbox.push(&answer.into(), &self.limits, wake);
             state.connections.told(seat.id);
             seat.outbox.close(Close::Flushed, wake);
@@ -263,6 +275,15 @@ impl Engine {
         }
     }
 
+    /// Tidies up, in steps that let others in between. Never returns.
+    pub(crate) async fn tidy_up(self: Arc<Self>) {
+        loop {
+            self.untidy.notified().await;
+            self.turn(|state, _, _| state.core.tidy_up());
+            yield_now().await;
+        }
+    }
+
     /// Has every connection handle what its peer has sent until now: once through, as far as one gets that is not to keep
     /// others waiting. One that came while others did is looked at, too.
     pub(crate) async fn take_in(&self) {
@@ -340,7 +361,11 @@ impl Engine {
             state.armed = deadline;
         }
         let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
+        let untidy = state.core.is_untidy();
         drop(state);
+        if untidy {
+            self.untidy.notify_one();
+        }
         if to_keep {
             self.to_keep.notify_one();
         }

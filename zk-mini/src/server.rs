@@ -53,6 +53,7 @@ impl ZkMini {
             let accept = Arc::clone(listener).accept(Arc::clone(&engine));
             tasks.push(engine.runtime.spawn(accept).abort_handle());
         }
+        tasks.push(engine.runtime.spawn(Arc::clone(&engine).tidy_up()).abort_handle());
         if !manual_clock {
             let timer = Arc::clone(&engine);
             tasks.push(engine.runtime.spawn(timer.keep_time()).abort_handle());
@@ -156,7 +157,7 @@ impl Drop for ZkMini {
 mod tests {
     use bytes::BytesMut;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use zk_wire::{ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
+    use zk_wire::{ByteString, ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
 
     use super::*;
     use crate::storage::SimulatedDisk;
@@ -202,5 +203,29 @@ mod tests {
             assert!(zk.engine.advance(Duration::from_secs(3)));
         }
         assert_eq!(zk.direct().sessions().len(), 1, "who has written lives, who was silent does not");
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_leaves_behind_is_tidied_up_whatever_the_clock() {
+        let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+        let mut watching = session(&zk).await;
+        for n in 0..5_000 {
+            let mut exists = frame(&RequestHeader { xid: Xid(n), op: OpCode::EXISTS }, 0);
+            ByteString::from(format!("/{n}")).encode(&mut exists);
+            exists.extend_from_slice(&[1]);
+            let length = u32::try_from(exists.len() - 4).unwrap().to_be_bytes();
+            exists[..4].copy_from_slice(&length);
+            watching.write_all(&exists).await.unwrap();
+            watching.read_exact(&mut [0; 20]).await.unwrap();
+        }
+        drop(watching);
+        let is_gone =
+            || zk.engine.look(|state| state.core.connections().is_empty() && !state.core.is_untidy());
+        let gone = async {
+            while !is_gone() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 
+use super::watch::WatchTable;
 use super::{ConnId, Core, Peer};
 
 /// A node as it is.
@@ -84,6 +85,14 @@ impl Core {
         self.sessions.ids().into_iter().filter_map(info).collect()
     }
 
+    /// The connections that are used for sessions, with the session and its timeout, in no order.
+    pub(crate) fn session_conns(&self) -> impl Iterator<Item = (ConnId, SessionId, Millis)> {
+        self.conns.iter().filter_map(|(conn, connection)| {
+            let session = self.sessions.get(connection.session?)?;
+            Some((*conn, connection.session?, session.current_timeout))
+        })
+    }
+
     /// The connections, sorted.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
@@ -137,12 +146,34 @@ impl Core {
     /// it.
     #[must_use]
     pub fn data_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
-        self.watches.data.by_path()
+        sorted(&self.watches.data)
     }
 
     /// Watches on nodes' children, likewise.
     #[must_use]
     pub fn child_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
-        self.watches.child.by_path()
+        sorted(&self.watches.child)
     }
+
+    /// Pairs of watched path and connection, those of [`data_watches`](Self::data_watches), in no order: sorting so many
+    /// takes longer than taking them.
+    pub(crate) fn data_watch_pairs(&self) -> Vec<(ByteString, ConnId)> {
+        let mut pairs = Vec::with_capacity(self.watches.data_count());
+        for (path, conns) in self.watches.data.by_path() {
+            pairs.extend(conns.map(|conn| (path.clone(), conn)));
+        }
+        pairs
+    }
+
+    /// How many connections watch nodes' data, how many paths, and how many pairs of them there are.
+    pub(crate) fn data_watch_extent(&self) -> (usize, usize, usize) {
+        let (conns, paths) = self.watches.data.extent();
+        (conns, paths, self.watches.data_count())
+    }
+}
+
+fn sorted(table: &WatchTable) -> Vec<(ByteString, Vec<ConnId>)> {
+    let mut paths: Vec<_> = table.by_path().map(|(path, conns)| (path.clone(), conns.collect())).collect();
+    paths.sort_unstable();
+    paths
 }

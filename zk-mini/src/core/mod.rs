@@ -174,6 +174,17 @@ impl Core {
         deadline.filter(|_| !self.read_only)
     }
 
+    /// Whether there is something to [tidy up](Self::tidy_up).
+    #[must_use]
+    pub fn is_untidy(&self) -> bool {
+        self.watches.is_to_clear()
+    }
+
+    /// Takes a step at what nobody sees any more, but what takes room: watches of connections that have gone.
+    pub fn tidy_up(&mut self) {
+        self.watches.clear(STEP);
+    }
+
     /// Goes back to an earlier state, without any output, and takes no writes from then on: they are answered with
     /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), a client that wants to begin or to end a session is
     /// disconnected, and no session expires. No connection is known any longer.

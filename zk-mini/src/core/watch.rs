@@ -1,7 +1,7 @@
 //! Watches: which connection is to be told of what. Two tables, as in ZooKeeper: one for what happens to a
 //! node (exists and getData), one for what happens to its children.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, hash_set};
 
 use foldhash::{HashMap, HashSet};
 use zk_wire::{ByteString, ErrorCode, EventType, path};
@@ -49,6 +49,9 @@ impl Modes {
     }
 }
 
+/// So many watches are taken out of the tables at once when their connection goes.
+const FEW: usize = 100;
+
 /// More room than this is given back when a connection watches nothing any more.
 const KEPT_CAPACITY: usize = 16;
 
@@ -66,22 +69,29 @@ impl Own {
         self.paths.insert(path);
     }
 
-    fn remove(&mut self, path: &str) {
-        if self.paths.remove(path) {
+    /// Whether it was there.
+    fn remove(&mut self, path: &str) -> bool {
+        let removed = self.paths.remove(path);
+        if removed {
             self.bytes -= path.len();
         }
+        removed
     }
 }
 
 /// One of the two tables.
 #[derive(Debug, Default)]
 pub(super) struct WatchTable {
+    /// Those of a connection that has gone are taken out bit by bit.
     by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
+    /// Who is not here watches nothing.
     by_conn: HashMap<ConnId, Own>,
-    /// How many (connection, path) pairs there are.
+    /// How many (connection, path) pairs there are, those of connections that have gone apart.
     count: usize,
-    /// How many of them are recursive: with none, only the path itself is looked up.
-    recursive: usize,
+    /// How many pairs are recursive, by the length of the path: no other paths above a node are looked up.
+    recursive: BTreeMap<usize, usize>,
+    /// Connections that have gone, with what is left of their watches.
+    leaving: Vec<(ConnId, hash_set::IntoIter<ByteString>)>,
 }
 
 impl WatchTable {
@@ -101,7 +111,7 @@ impl WatchTable {
                 (Some(own), Modes::default(), mode)
             }
         };
-        self.count_recursive(old, new);
+        self.count_recursive(path, old, new);
         if old.is_empty() {
             self.count += 1;
             let own = own.or_else(|| self.by_path.get_key_value(path).map(|(own, _)| own.clone()));
@@ -118,23 +128,39 @@ impl WatchTable {
         let old = *modes;
         let new = mode.map_or(Modes::default(), |mode| old.without(Modes::of(mode)));
         *modes = new;
-        self.count_recursive(old, new);
+        self.count_recursive(path, old, new);
         if new.is_empty() {
             self.forget(path, conn);
         }
         old != new
     }
 
-    /// Removes all watches of a connection.
-    pub(super) fn remove_conn(&mut self, conn: ConnId) {
-        for path in self.by_conn.remove(&conn).unwrap_or_default().paths {
+    /// Ends all watches of a connection that has gone. What is more than a few stays in the table until it is
+    /// [cleared](Self::clear), and is nobody's.
+    fn remove_conn(&mut self, conn: ConnId) {
+        let Some(Own { paths, .. }) = self.by_conn.remove(&conn) else { return };
+        self.count -= paths.len();
+        self.leaving.push((conn, paths.into_iter()));
+        self.clear(&mut { FEW });
+    }
+
+    /// Takes up to `room` watches of connections that have gone out of the table.
+    fn clear(&mut self, room: &mut usize) {
+        while *room > 0
+            && let Some((conn, paths)) = self.leaving.last_mut()
+        {
+            let (conn, path) = (*conn, paths.next());
+            let Some(path) = path else {
+                self.leaving.pop();
+                continue;
+            };
+            *room -= 1;
             let Some(watchers) = self.by_path.get_mut(&path) else { continue };
             let old = watchers.remove(&conn).unwrap_or_default();
             if watchers.is_empty() {
                 self.by_path.remove(&path);
             }
-            self.count -= 1;
-            self.count_recursive(old, Modes::default());
+            self.count_recursive(&path, old, Modes::default());
         }
     }
 
@@ -148,29 +174,40 @@ impl WatchTable {
 
     /// Whether any connection watches exactly this path.
     pub(super) fn is_watched(&self, path: &str) -> bool {
-        self.by_path.contains_key(path)
+        self.by_path.get(path).is_some_and(|watchers| self.present(watchers).next().is_some())
     }
 
-    /// Every watched path, sorted, with the connections that watch it.
-    pub(super) fn by_path(&self) -> Vec<(ByteString, Vec<ConnId>)> {
-        let mut paths: Vec<_> = self
-            .by_path
-            .iter()
-            .map(|(path, watchers)| (path.clone(), watchers.keys().copied().collect()))
-            .collect();
-        paths.sort_unstable();
-        paths
+    /// Every watched path, in no order, with the connections that watch it.
+    pub(super) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
+        let mut paths = self.by_path.iter().map(|(path, watchers)| (path, self.present(watchers).peekable()));
+        std::iter::from_fn(move || {
+            paths.find_map(|(path, mut conns)| conns.peek().is_some().then_some((path, conns)))
+        })
+    }
+
+    /// How many connections watch something, and how many paths are watched. Looks at the connections only, unless some
+    /// have left a lot behind.
+    pub(super) fn extent(&self) -> (usize, usize) {
+        let conns = self.by_conn.values().filter(|own| !own.paths.is_empty()).count();
+        let paths = if self.leaving.is_empty() { self.by_path.len() } else { self.by_path().count() };
+        (conns, paths)
+    }
+
+    /// Those of the connections that have not gone.
+    fn present<'a>(&'a self, watchers: &'a BTreeMap<ConnId, Modes>) -> impl Iterator<Item = ConnId> + 'a {
+        watchers.keys().copied().filter(|conn| self.by_conn.contains_key(conn))
     }
 
     /// Adds those to `told` who are to hear of an event, and uses up what is for one event only.
     fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         self.fire_at(kind, path, told);
-        if self.recursive == 0 || kind == EventType::NODE_CHILDREN_CHANGED {
+        if self.recursive.is_empty() || kind == EventType::NODE_CHILDREN_CHANGED {
             return;
         }
         let mut below = path;
         while let Some((parent, _)) = path::split(below) {
-            let watchers = self.by_path.get(parent).into_iter().flatten();
+            let watchers = self.recursive.get(&parent.len()).and_then(|_| self.by_path.get(parent));
+            let watchers = watchers.into_iter().flatten();
             told.extend(watchers.filter(|(_, modes)| modes.has(WatchMode::Recursive)).map(|(&conn, _)| conn));
             below = parent;
         }
@@ -181,9 +218,10 @@ impl WatchTable {
         let first_new = told.len();
         if watchers.values().all(|modes| *modes == Modes::of(WatchMode::Standard)) {
             let Some(watchers) = self.by_path.remove(path) else { return };
-            self.count -= watchers.len();
             told.extend(watchers.into_keys());
-            told[first_new..].iter().for_each(|conn| forget_path_of(&mut self.by_conn, *conn, path));
+            for conn in &told[first_new..] {
+                self.count -= forget_path_of(&mut self.by_conn, *conn, path);
+            }
             return;
         }
         let mut used_up = 0;
@@ -199,10 +237,9 @@ impl WatchTable {
         if used_up == 0 {
             return;
         }
-        self.count -= used_up;
-        let is_left = |conn: &ConnId| watchers.contains_key(conn);
-        let gone = told[first_new..].iter().filter(|conn| !is_left(conn));
-        gone.for_each(|conn| forget_path_of(&mut self.by_conn, *conn, path));
+        for conn in told[first_new..].iter().filter(|conn| !watchers.contains_key(conn)) {
+            self.count -= forget_path_of(&mut self.by_conn, *conn, path);
+        }
     }
 
     /// Takes a pair without modes out of both maps.
@@ -213,24 +250,31 @@ impl WatchTable {
                 self.by_path.remove(path);
             }
         }
-        self.count -= 1;
-        forget_path_of(&mut self.by_conn, conn, path);
+        self.count -= forget_path_of(&mut self.by_conn, conn, path);
     }
 
-    fn count_recursive(&mut self, old: Modes, new: Modes) {
-        self.recursive += usize::from(new.has(WatchMode::Recursive));
-        self.recursive -= usize::from(old.has(WatchMode::Recursive));
+    fn count_recursive(&mut self, path: &str, old: Modes, new: Modes) {
+        let (was, is) = (old.has(WatchMode::Recursive), new.has(WatchMode::Recursive));
+        if was == is {
+            return;
+        }
+        let count = self.recursive.entry(path.len()).or_default();
+        *count = *count + usize::from(is) - usize::from(was);
+        if *count == 0 {
+            self.recursive.remove(&path.len());
+        }
     }
 }
 
-/// Who watches again after each event, as most do, finds a little room as it was.
-fn forget_path_of(by_conn: &mut HashMap<ConnId, Own>, conn: ConnId, path: &str) {
-    if let Some(own) = by_conn.get_mut(&conn) {
-        own.remove(path);
-        if own.paths.is_empty() && own.paths.capacity() > KEPT_CAPACITY {
-            by_conn.remove(&conn);
-        }
+/// Who watches again after each event, as most do, finds a little room as it was. How many were forgotten: none of a
+/// connection that has gone.
+fn forget_path_of(by_conn: &mut HashMap<ConnId, Own>, conn: ConnId, path: &str) -> usize {
+    let Some(own) = by_conn.get_mut(&conn) else { return 0 };
+    let forgotten = own.remove(path);
+    if own.paths.is_empty() && own.paths.capacity() > KEPT_CAPACITY {
+        by_conn.remove(&conn);
     }
+    usize::from(forgotten)
 }
 
 fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
@@ -305,10 +349,21 @@ impl Watches {
         if new == 0 || fits(new) { Ok(()) } else { Err(ErrorCode::QUOTA_EXCEEDED) }
     }
 
-    /// Removes all watches of a connection.
+    /// Ends all watches of a connection that has gone.
     pub(super) fn remove_conn(&mut self, conn: ConnId) {
         self.data.remove_conn(conn);
         self.child.remove_conn(conn);
+    }
+
+    /// Takes a step at what connections that have gone have left behind.
+    pub(super) fn clear(&mut self, mut room: usize) {
+        self.data.clear(&mut room);
+        self.child.clear(&mut room);
+    }
+
+    /// Whether there is something to clear.
+    pub(super) fn is_to_clear(&self) -> bool {
+        !(self.data.leaving.is_empty() && self.child.leaving.is_empty())
     }
 
     /// Adds those to `told` who are to hear of an event, each once, and uses up their one-shot watches.
@@ -321,6 +376,11 @@ impl Watches {
             self.child.fire(kind, path, told);
         }
         sort_and_dedup_from(told, first_new);
+    }
+
+    /// How many watches on data there are.
+    pub(super) fn data_count(&self) -> usize {
+        self.data.count
     }
 
     /// How many watches there are in both tables: pairs of connection and path.

@@ -1,33 +1,46 @@
 //! `cons`: everything about the connections.
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-use zk_wire::OpCode;
+use foldhash::HashMap;
+use zk_wire::{Millis, OpCode, SessionId, UnixMillis};
 
 use crate::connections::Entry;
-use crate::core::{ConnId, SessionInfo};
+use crate::core::ConnId;
 use crate::engine::State;
+use crate::stats::ConnectionStats;
 
-pub(super) fn answer(state: &State, from: ConnId) -> String {
-    let sessions: BTreeMap<_, _> =
-        state.core.sessions().into_iter().filter_map(|session| Some((session.conn?, session))).collect();
+/// The connections as they are now.
+pub(super) fn gather(state: &State, from: ConnId) -> Vec<Client> {
+    let sessions: HashMap<_, _> =
+        state.core.session_conns().map(|(conn, id, timeout)| (conn, (id, timeout))).collect();
+    let client = |(id, entry): (ConnId, &Entry)| Client {
+        remote: entry.remote,
+        established: entry.established,
+        stats: entry.stats.clone(),
+        session: sessions.get(&id).copied(),
+        asks: id == from,
+    };
+    state.connections.iter().map(client).collect()
+}
+
+pub(super) fn answer(clients: &[Client]) -> String {
     let mut out = String::new();
-    for (id, entry) in state.connections.iter() {
+    for client in clients {
         // Writing to a string cannot fail.
-        let _ = write(&mut out, &Client { entry, asks: id == from }, sessions.get(&id));
+        let _ = write(&mut out, client);
     }
     out.push('\n');
     out
 }
 
-fn write(out: &mut String, client: &Client<'_>, session: Option<&SessionInfo>) -> fmt::Result {
+fn write(out: &mut String, client: &Client) -> fmt::Result {
     write!(out, " {client}")?;
-    if let Some(session) = session {
-        let (entry, stats) = (client.entry, &client.entry.stats);
-        let (sid, op, to) = (session.id, stats.op.map_or("NA", op_name), session.timeout.0);
-        write!(out, ",sid={sid},lop={op},est={},to={to}", entry.established.0)?;
+    if let Some((sid, Millis(to))) = client.session {
+        let stats = &client.stats;
+        let op = stats.op.map_or("NA", op_name);
+        write!(out, ",sid={sid},lop={op},est={},to={to}", client.established.0)?;
         if let Some(xid) = stats.xid {
             write!(out, ",lcxid={xid:#x}")?;
         }
@@ -40,15 +53,19 @@ fn write(out: &mut String, client: &Client<'_>, session: Option<&SessionInfo>) -
 }
 
 /// A connection in brief, as `stat` and `cons` begin a line; the bracket is left open.
-pub(super) struct Client<'a> {
-    pub(super) entry: &'a Entry,
+pub(super) struct Client {
+    remote: Option<SocketAddr>,
+    established: UnixMillis,
+    stats: ConnectionStats,
+    /// Its session, with the timeout, if it has one.
+    session: Option<(SessionId, Millis)>,
     /// It is the one that asks, and nothing more is read from it.
-    pub(super) asks: bool,
+    asks: bool,
 }
 
-impl fmt::Display for Client<'_> {
+impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (remote, stats) = (Remote(self.entry.remote), &self.entry.stats);
+        let (remote, stats) = (Remote(self.remote), &self.stats);
         let (interest, received, sent) = (u8::from(!self.asks), stats.received, stats.sent);
         write!(f, "{remote}[{interest}](queued=0,recved={received},sent={sent}")
     }

@@ -2,43 +2,67 @@
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
 
 use zk_wire::{Millis, SessionId, UnixMillis};
 
 use super::clients::Remote;
 use super::date::JavaDate;
 use crate::connections::SESSIONLESS;
-use crate::core::{Now, SessionInfo};
+use crate::core::{ConnId, Now, SessionInfo};
 use crate::engine::State;
 
-pub(super) fn answer(state: &State, now: Now) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write(&mut out, state, now);
-    out
+/// What there is to tell.
+pub(super) struct Dump {
+    now: Now,
+    sessions: Vec<SessionInfo>,
+    connections: Vec<(ConnId, Option<SocketAddr>, Millis)>,
 }
 
-fn write(out: &mut String, state: &State, now: Now) -> fmt::Result {
-    let sessions = state.core.sessions();
-    writeln!(out, "SessionTracker dump:")?;
-    let by_expiry = sessions.iter().map(|session| (session.expires, session.id.to_string()));
-    write!(out, "Session ")?;
-    write_sets(out, now, by_expiry)?;
-    writeln!(out, "ephemeral nodes dump:")?;
-    write_ephemerals(out, &sessions)?;
-    writeln!(out, "Connections dump:")?;
-    let owners: BTreeMap<_, _> =
-        sessions.iter().filter_map(|session| Some((session.conn?, session))).collect();
-    let by_expiry = state.connections.iter().map(|(id, entry)| {
-        let owner = owners.get(&id);
-        // A connection outlives its session by a moment: it is looked after less often.
-        let expires =
-            owner.map_or(entry.expected, |session| Millis(session.expires.0.next_multiple_of(SESSIONLESS.0)));
-        let session = owner.map_or(SessionId::NONE, |session| session.id);
-        (expires, format!("ip: {} sessionId: {session}", Remote(entry.remote)))
-    });
-    write!(out, "Connections ")?;
-    write_sets(out, now, by_expiry)
+impl Dump {
+    pub(super) fn gather(state: &State, now: Now) -> Self {
+        let connections = state.connections.iter();
+        Self {
+            now,
+            sessions: state.core.sessions(),
+            connections: connections.map(|(id, entry)| (id, entry.remote, entry.expected)).collect(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.connections.len()
+            + self.sessions.iter().map(|session| 1 + session.ephemerals.len()).sum::<usize>()
+    }
+
+    pub(super) fn answer(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) -> fmt::Result {
+        let Self { now, sessions, connections } = self;
+        writeln!(out, "SessionTracker dump:")?;
+        let by_expiry = sessions.iter().map(|session| (session.expires, session.id.to_string()));
+        write!(out, "Session ")?;
+        write_sets(out, *now, by_expiry)?;
+        writeln!(out, "ephemeral nodes dump:")?;
+        write_ephemerals(out, sessions)?;
+        writeln!(out, "Connections dump:")?;
+        let owners: BTreeMap<_, _> =
+            sessions.iter().filter_map(|session| Some((session.conn?, session))).collect();
+        let by_expiry = connections.iter().map(|(id, remote, expected)| {
+            let owner = owners.get(id);
+            // A connection outlives its session by a moment: it is looked after less often.
+            let expires =
+                owner.map_or(*expected, |session| Millis(session.expires.0.next_multiple_of(SESSIONLESS.0)));
+            let session = owner.map_or(SessionId::NONE, |session| session.id);
+            (expires, format!("ip: {} sessionId: {session}", Remote(*remote)))
+        });
+        write!(out, "Connections ")?;
+        write_sets(out, *now, by_expiry)
+    }
 }
 
 /// Writes things by the time of their expiry.

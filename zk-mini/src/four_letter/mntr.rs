@@ -4,12 +4,12 @@
 use std::fmt::{Display, Write};
 use std::fs;
 
-use super::{About, node_count, version};
+use super::{About, Surroundings, node_count, version};
 use crate::core::{Compat, Now};
 use crate::engine::State;
 use crate::stats::{Latency, ServerStats, Totals};
 
-pub(super) fn answer(state: &State, now: Now, about: &About) -> String {
+pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &About) -> String {
     let (core, connections) = (&state.core, &state.connections);
     let stats = &connections.stats;
     let mut out = Lines(String::new());
@@ -30,8 +30,8 @@ pub(super) fn answer(state: &State, now: Now, about: &About) -> String {
     out.put("watch_count", &core.watch_count());
     out.put("min_latency", &latency.min);
     out.put("max_latency", &latency.max);
-    out.put("max_file_descriptor_count", &max_open_files());
-    out.put("open_file_descriptor_count", &open_files());
+    out.put("max_file_descriptor_count", &around.max_open_files);
+    out.put("open_file_descriptor_count", &around.open_files);
     out.put("approximate_data_size", &core.data_size());
     out.put("uptime", &now.mono.0);
     put_frame_length(&mut out, stats);
@@ -81,11 +81,11 @@ fn put_frame_length(out: &mut Lines, stats: &ServerStats) {
     put("max_client_response_size", length.map(|(_, _, max)| max));
 }
 
-fn open_files() -> usize {
+pub(super) fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-fn max_open_files() -> u64 {
+pub(super) fn max_open_files() -> u64 {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)

@@ -141,30 +141,97 @@ fn bit(word: Word) -> u32 {
     1 << (word as u32)
 }
 
-/// Answers a question from a connection. It is counted, but its answer is not yet. Four bytes may ask for all watches of
-/// everybody, and do not get more than may wait for a client.
+/// More lines than this are written where others do not wait.
+const MANY: usize = 5_000;
+
+/// What is known of a server without its state, and takes a while to look up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// Bytes of snapshots and of logs.
+    disk_usage: [u64; 2],
+    open_files: usize,
+    max_open_files: u64,
+}
+
+impl Surroundings {
+    /// What a question needs of them.
+    pub(crate) fn look_up(question: Question, about: &About) -> Self {
+        match question {
+            Question::Word(Word::Dirs) => {
+                let disk_usage = about.files.as_ref().map(|files| files.usage().map(|(_, size)| size));
+                Self { disk_usage: disk_usage.unwrap_or_default(), ..Self::default() }
+            }
+            Question::Word(Word::Mntr) => Self {
+                open_files: mntr::open_files(),
+                max_open_files: mntr::max_open_files(),
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
+/// An answer, or how it is written: it has many lines, and needs the state no more.
+pub(crate) enum Answer {
+    Written(String),
+    ToWrite(Box<dyn FnOnce() -> String + Send>),
+}
+
+impl Answer {
+    /// Four bytes may ask for all watches of everybody, and do not get more than may wait for a client.
+    pub(crate) fn bounded(text: String, limits: &Limits) -> String {
+        let (len, max) = (text.len(), limits.max_backlog);
+        if len > max {
+            return format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n");
+        }
+        text
+    }
+
+    fn of(lines: usize, write: impl FnOnce() -> String + Send + 'static) -> Self {
+        if lines > MANY { Self::ToWrite(Box::new(write)) } else { Self::Written(write()) }
+    }
+}
+
+/// Answers a question from a connection. It is counted, but its answer is not yet.
 pub(crate) fn answer(
     question: Question,
     state: &mut State,
     now: Now,
     from: ConnId,
+    around: Surroundings,
     about: &About,
     limits: &Limits,
-) -> String {
-    let (text, max) = (text(question, state, now, from, about, limits), limits.max_backlog);
-    match text.len() {
-        len if len > max => {
-            format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n")
+) -> Answer {
+    match question {
+        Question::Word(Word::Cons) => {
+            let clients = clients::gather(state, from);
+            Answer::of(clients.len(), move || clients::answer(&clients))
         }
-        _ => text,
+        Question::Word(Word::Stat) => {
+            let (clients, rest, about) = (clients::gather(state, from), server::rest(state), about.clone());
+            Answer::of(clients.len(), move || server::with_clients(&about, &clients, &rest))
+        }
+        Question::Word(Word::Dump) => {
+            let dump = dump::Dump::gather(state, now);
+            Answer::of(dump.len(), move || dump.answer())
+        }
+        Question::Word(Word::Wchc) => {
+            let watches = watches::Watches::gather(&state.core);
+            Answer::of(watches.len(), move || watches.by_session())
+        }
+        Question::Word(Word::Wchp) => {
+            let watches = watches::Watches::gather(&state.core);
+            Answer::of(watches.len(), move || watches.by_path())
+        }
+        question => Answer::Written(short_answer(question, state, now, around, about, limits)),
     }
 }
 
-fn text(
+fn short_answer(
     question: Question,
     state: &mut State,
     now: Now,
-    from: ConnId,
+    around: Surroundings,
     about: &About,
     limits: &Limits,
 ) -> String {
@@ -180,32 +247,26 @@ fn text(
     };
     match word {
         Word::Conf => conf::answer(&state.core, about, limits),
-        Word::Cons => clients::answer(state, from),
         Word::Crst => {
             state.connections.reset_each();
             "Connection stats reset.\n".into()
         }
         Word::Dirs => {
-            let [data, log] =
-                about.files.as_ref().map_or([0; 2], |files| files.usage().map(|(_, size)| size));
+            let [data, log] = around.disk_usage;
             format!("datadir_size: {data}\nlogdir_size: {log}\n")
         }
-        Word::Dump => dump::answer(state, now),
         Word::Envi => envi::answer(about),
         Word::Gtmk | Word::Stmk => state.trace_mask.to_string(),
-        // The real server has nothing to say either before its 128th transaction.
-        Word::Hash => String::new(),
+        // The real server has nothing to say to `hash` either before its 128th transaction; the others are answered before.
+        Word::Hash | Word::Cons | Word::Dump | Word::Stat | Word::Wchc | Word::Wchp => String::new(),
         Word::Isro => "rw".into(),
-        Word::Mntr => mntr::answer(state, now, about),
+        Word::Mntr => mntr::answer(state, now, around, about),
         Word::Ruok => "imok".into(),
         Word::Srst => {
             state.connections.stats = crate::stats::ServerStats::default();
             "Server stats reset.\n".into()
         }
-        Word::Srvr => server::answer(state, about, None),
-        Word::Stat => server::answer(state, about, Some(from)),
-        Word::Wchc => watches::by_session(&state.core),
-        Word::Wchp => watches::by_path(&state.core),
+        Word::Srvr => server::answer(state, about),
         Word::Wchs => watches::summary(&state.core),
     }
 }

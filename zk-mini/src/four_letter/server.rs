@@ -4,26 +4,39 @@ use std::fmt::{self, Write};
 
 use super::clients::Client;
 use super::{About, node_count, version};
-use crate::core::ConnId;
 use crate::engine::State;
 
-/// With the connections if it is known which one asks for them.
-pub(super) fn answer(state: &State, about: &About, with_clients_for: Option<ConnId>) -> String {
-    let mut out = format!("Zookeeper version: {}\n", version(about));
-    // Writing to a string cannot fail.
-    let _ = write(&mut out, state, with_clients_for);
+/// The server in a few lines.
+pub(super) fn answer(state: &State, about: &About) -> String {
+    first_line(about) + &rest(state)
+}
+
+/// The same with the connections before it.
+pub(super) fn with_clients(about: &About, clients: &[Client], rest: &str) -> String {
+    let mut out = first_line(about);
+    out.push_str("Clients:\n");
+    for client in clients {
+        let _ = writeln!(out, " {client})");
+    }
+    out.push('\n');
+    out.push_str(rest);
     out
 }
 
-fn write(out: &mut String, state: &State, with_clients_for: Option<ConnId>) -> fmt::Result {
+fn first_line(about: &About) -> String {
+    format!("Zookeeper version: {}\n", version(about))
+}
+
+/// What comes after the connections.
+pub(super) fn rest(state: &State) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, state);
+    out
+}
+
+fn write(out: &mut String, state: &State) -> fmt::Result {
     let stats = &state.connections.stats;
-    if let Some(from) = with_clients_for {
-        writeln!(out, "Clients:")?;
-        for (id, entry) in state.connections.iter() {
-            writeln!(out, " {})", Client { entry, asks: id == from })?;
-        }
-        writeln!(out)?;
-    }
     let latency = stats.latency().totals;
     writeln!(out, "Latency min/avg/max: {}/{:?}/{}", latency.min, latency.mean(), latency.max)?;
     writeln!(out, "Received: {}", stats.received)?;

@@ -1,56 +1,61 @@
 //! `wchs`, `wchp` and `wchc`: watches on nodes' data and being. As in ZooKeeper those on children are not told.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use zk_wire::SessionId;
+use foldhash::HashMap;
+use zk_wire::{ByteString, SessionId};
 
 use crate::core::{ConnId, Core};
 
 /// How many watches there are.
 pub(super) fn summary(core: &Core) -> String {
-    let watches = core.data_watches();
-    let mut conns: Vec<_> = watches.iter().flat_map(|(_, conns)| conns).collect();
-    let total = conns.len();
-    conns.sort_unstable();
-    conns.dedup();
-    format!("{} connections watching {} paths\nTotal watches:{total}\n", conns.len(), watches.len())
+    let (conns, paths, total) = core.data_watch_extent();
+    format!("{conns} connections watching {paths} paths\nTotal watches:{total}\n")
 }
 
-/// Each watched path, with the sessions that watch it.
-pub(super) fn by_path(core: &Core) -> String {
-    let sessions = sessions(core);
-    let mut out = String::new();
-    for (path, conns) in core.data_watches() {
-        let _ = writeln!(out, "{path}");
-        for session in conns.iter().filter_map(|conn| sessions.get(conn)) {
-            let _ = writeln!(out, "\t{session}");
-        }
-    }
-    out.push('\n');
-    out
+/// The watches as they are now.
+pub(super) struct Watches {
+    pairs: Vec<(ByteString, ConnId)>,
+    sessions: HashMap<ConnId, SessionId>,
 }
 
-/// Each session that watches, with the paths.
-pub(super) fn by_session(core: &Core) -> String {
-    let sessions = sessions(core);
-    let mut paths: BTreeMap<SessionId, Vec<_>> = BTreeMap::new();
-    for (path, conns) in core.data_watches() {
-        for session in conns.iter().filter_map(|conn| sessions.get(conn)) {
-            paths.entry(*session).or_default().push(path.clone());
-        }
+impl Watches {
+    pub(super) fn gather(core: &Core) -> Self {
+        let sessions = core.session_conns().map(|(conn, session, _)| (conn, session)).collect();
+        Self { pairs: core.data_watch_pairs(), sessions }
     }
-    let mut out = String::new();
-    for (session, paths) in paths {
-        let _ = writeln!(out, "{session}");
-        for path in paths {
-            let _ = writeln!(out, "\t{path}");
-        }
-    }
-    out.push('\n');
-    out
-}
 
-fn sessions(core: &Core) -> BTreeMap<ConnId, SessionId> {
-    core.connections().iter().filter_map(|info| Some((info.conn, info.session?))).collect()
+    pub(super) fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Each watched path, with the sessions that watch it.
+    pub(super) fn by_path(mut self) -> String {
+        self.pairs.sort_unstable();
+        let mut out = String::new();
+        for watched in self.pairs.chunk_by(|(path, _), (next, _)| path == next) {
+            let _ = watched.first().map(|(path, _)| writeln!(out, "{path}"));
+            for session in watched.iter().filter_map(|(_, conn)| self.sessions.get(conn)) {
+                let _ = writeln!(out, "\t{session}");
+            }
+        }
+        out.push('\n');
+        out
+    }
+
+    /// Each session that watches, with the paths.
+    pub(super) fn by_session(self) -> String {
+        let session = |(path, conn)| Some((*self.sessions.get(&conn)?, path));
+        let mut pairs: Vec<(SessionId, ByteString)> = self.pairs.into_iter().filter_map(session).collect();
+        pairs.sort_unstable();
+        let mut out = String::new();
+        for watching in pairs.chunk_by(|(session, _), (next, _)| session == next) {
+            let _ = watching.first().map(|(session, _)| writeln!(out, "{session}"));
+            for (_, path) in watching {
+                let _ = writeln!(out, "\t{path}");
+            }
+        }
+        out.push('\n');
+        out
+    }
 }

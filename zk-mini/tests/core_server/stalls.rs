@@ -1,9 +1,10 @@
 //! After a stall all that has arrived goes before what ends by itself, and a lot of that goes in steps.
 
-use zk_mini::core::{Config, ConnId, Input};
+use zk_mini::core::{Compat, Config, ConnId, Input};
 use zk_wire::*;
 
 use crate::driver::*;
+use crate::invariants;
 
 const CONTAINER: OpCode = OpCode::CREATE_CONTAINER;
 
@@ -187,4 +188,58 @@ fn many_containers_go_in_steps_and_a_session_that_has_expired_too_goes_after_the
     assert_eq!(t.expired.len(), 1);
     assert!(is_there(&t, "/999/again") && is_there(&t, "/9999") && !is_there(&t, "/9999/leader"));
     assert_eq!(t.core.node_count(), before - 2_499 - 1 + 1);
+}
+
+#[test]
+fn the_watches_of_a_connection_that_goes_are_nobodys_at_once_and_leave_in_steps() {
+    for compat in [Compat::V3_8, Compat::V3_9] {
+        let mut t = Driver::compat(compat);
+        let (going, staying) = (t.connect(10_000), t.connect(10_000));
+        for n in 0..3_000 {
+            let path = format!("/{n:04}");
+            t.call(going, &exists(&path, true)).unwrap_err();
+            t.call(going, &AddWatch { path: path.into(), mode: 1 }).unwrap();
+        }
+        t.call(staying, &exists("/0000", true)).unwrap_err();
+        t.lose(going);
+        let left = [("/0000".into(), vec![staying])];
+        let is_exact = |t: &Driver| {
+            assert_eq!(t.core.watch_count(), 1);
+            assert_eq!(t.core.data_watches(), left);
+            assert_eq!(t.core.child_watches(), []);
+        };
+        is_exact(&t);
+        let check = |path: &str| CheckWatches { path: path.into(), watcher_type: 2 };
+        for path in ["/0001", "/1500", "/2999"] {
+            assert_eq!(t.call(staying, &check(path)).unwrap_err(), ErrorCode::NO_WATCHER);
+        }
+        // Events for it, and those of what is below its recursive watches, go to nobody.
+        let heard = t.heard(going).len();
+        for path in ["/2000", "/2000/below", "/0000"] {
+            t.call(staying, &create(path, CreateMode::Persistent)).unwrap();
+        }
+        assert_eq!(t.heard(going).len(), heard);
+        assert_eq!(t.events(staying), [(EventType::NODE_CREATED, "/0000".into())]);
+        t.call(staying, &exists("/0000", true)).unwrap();
+        let mut steps = 0;
+        while t.core.is_untidy() {
+            is_exact(&t);
+            t.core.tidy_up();
+            steps += 1;
+        }
+        assert!(steps >= 3, "{steps}");
+        is_exact(&t);
+        invariants::check(&t.core);
+    }
+}
+
+#[test]
+fn a_few_watches_go_with_their_connection() {
+    let mut t = Driver::new();
+    let conn = t.connect(10_000);
+    for n in 0..50 {
+        t.call(conn, &exists(&format!("/{n}"), true)).unwrap_err();
+    }
+    t.lose(conn);
+    assert!(!t.core.is_untidy());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zk_mini::ZkMini;
 
-use crate::raw::{EPHEMERAL, PING, Raw, create, frame, request, resume_request, within};
+use crate::raw::{EPHEMERAL, PING, Raw, create, frame, get_data, request, resume_request, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -167,4 +167,36 @@ async fn a_client_that_sends_without_end_does_not_hold_up_time() {
     within(zk.advance(6 * SECOND)).await;
     assert!(zk.direct().get("/e").is_none());
     sending.abort();
+}
+
+#[tokio::test]
+async fn long_answers_to_four_letter_words_are_whole_and_in_order() {
+    let zk = ZkMini::start().await.unwrap();
+    let mut watching = Raw::with_session(&zk, 40_000).await;
+    for n in 0..6_000 {
+        watching.request(n, 3, &get_data(&format!("/{n:05}"), true)).await;
+    }
+    let mut owner = Raw::with_session(&zk, 40_000).await;
+    for n in 0..6_000 {
+        owner.create(&format!("/e{n:05}"), EPHEMERAL).await;
+    }
+    let [watcher, owner] = zk.direct().sessions()[..]
+        .iter()
+        .map(|info| info.id.to_string())
+        .collect::<Vec<_>>()
+        .try_into()
+        .unwrap();
+    let ask = async |word: &[u8]| {
+        let mut asking = Raw::tcp(&zk).await;
+        asking.write(word).await;
+        String::from_utf8(asking.rest().await).unwrap()
+    };
+    let paths = |name: &str| (0..6_000).map(|n| format!("\t/{name}{n:05}\n")).collect::<String>();
+    let by_path: String = (0..6_000).map(|n| format!("/{n:05}\n\t{watcher}\n")).collect();
+    assert_eq!(ask(b"wchp").await, by_path + "\n");
+    assert_eq!(ask(b"wchc").await, format!("{watcher}\n{}\n", paths("")));
+    assert_eq!(ask(b"wchs").await, "1 connections watching 6000 paths\nTotal watches:6000\n");
+    let dump = ask(b"dump").await;
+    let nodes = format!("Sessions with Ephemerals (1):\n{owner}:\n{}Connections dump:\n", paths("e"));
+    assert!(dump.contains(&nodes), "{dump}");
 }
