@@ -8,9 +8,10 @@ use foldhash::{HashSet, HashSetExt};
 use zk_wire::{Acl, ByteString, DecodeError, ErrorCode, Fields, Perms};
 
 use super::Peer;
+use super::shared_acl::SharedAcl;
 
 /// An identity that a connection has shown, beside its address.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Identity {
     pub(super) scheme: ByteString,
     pub(super) id: ByteString,
@@ -54,16 +55,16 @@ pub(super) struct Requester<'a> {
 
 impl Requester<'_> {
     /// Whether `acl` gives any of `perms` to this requester.
-    pub(super) fn check(&self, acl: &[Acl], perms: Perms) -> Result<(), ErrorCode> {
+    pub(super) fn check(&self, acl: &SharedAcl, perms: Perms) -> Result<(), ErrorCode> {
         let allowed = self.unchecked
             || acl.is_empty()
-            || acl.iter().any(|entry| entry.perms.intersects(perms) && self.is(entry))
+            || acl.allows(self, perms)
             || self.identities.iter().any(|identity| identity.scheme == "super");
         if allowed { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
     }
 
     /// Whether this requester is whom an entry names.
-    fn is(&self, entry: &Acl) -> bool {
+    pub(super) fn is(&self, entry: &Acl) -> bool {
         match &*entry.scheme {
             "world" => entry.id == "anyone",
             "ip" => Network::parse(&entry.id, self.ip_v6).is_some_and(|network| network.holds(self.peer.ip)),
@@ -153,14 +154,14 @@ fn is_digest_id(id: &str) -> bool {
 }
 
 /// An address with the number of leading bits that count.
-struct Network {
-    address: IpAddr,
-    bits: u32,
+pub(super) struct Network {
+    pub(super) address: IpAddr,
+    pub(super) bits: u32,
 }
 
 impl Network {
     /// Reads `address` or `address/bits`.
-    fn parse(text: &str, v6: bool) -> Option<Self> {
+    pub(super) fn parse(text: &str, v6: bool) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(parse_java_int(bits)?)),
             None => (text, None),
@@ -203,9 +204,9 @@ fn parse_java_int(text: &str) -> Option<i32> {
 /// Each list in use, once, however many nodes have it.
 #[derive(Debug, Default)]
 pub(super) struct AclTable {
-    lists: HashSet<Arc<[Acl]>>,
+    lists: HashSet<SharedAcl>,
     /// The list that a node got last: the next one mostly gets the same.
-    latest: Option<Arc<[Acl]>>,
+    latest: Option<SharedAcl>,
     /// Entries of all of them, and one more for each.
     weight: usize,
     /// From this weight on those that no node has any more are looked for.
@@ -226,24 +227,25 @@ impl AclTable {
         let latest = self.latest.as_ref()?;
         let same =
             sent.len() == latest.len() && sent.iter().zip(&**latest).all(|(sent, entry)| sent.is(entry));
-        same.then(|| Arc::clone(latest))
+        same.then(|| Arc::clone(latest.entries()))
     }
 
     /// The copy of a list that all nodes share.
-    pub(super) fn share(&mut self, acl: &Arc<[Acl]>) -> Arc<[Acl]> {
-        if let Some(latest) = self.latest.as_ref().filter(|latest| Arc::ptr_eq(latest, acl)) {
-            return Arc::clone(latest);
+    pub(super) fn share(&mut self, acl: &Arc<[Acl]>) -> SharedAcl {
+        if let Some(latest) = self.latest.as_ref().filter(|latest| Arc::ptr_eq(latest.entries(), acl)) {
+            return latest.clone();
         }
-        let shared = match self.lists.get(acl) {
-            Some(known) => Arc::clone(known),
+        let shared = match self.lists.get(&**acl) {
+            Some(known) => known.clone(),
             None => {
                 self.sweep();
-                self.lists.insert(Arc::clone(acl));
+                let shared = SharedAcl::new(acl);
+                self.lists.insert(shared.clone());
                 self.weight += acl.len() + 1;
-                Arc::clone(acl)
+                shared
             }
         };
-        self.latest = Some(Arc::clone(&shared));
+        self.latest = Some(shared.clone());
         shared
     }
 
@@ -251,7 +253,7 @@ impl AclTable {
     /// there is no need to count, for each, how many nodes have it.
     fn sweep(&mut self) {
         if self.weight >= self.sweep_at {
-            self.lists.retain(|list| Arc::strong_count(list) > 1);
+            self.lists.retain(|list| !list.is_unused());
             self.weight = self.lists.iter().map(|list| list.len() + 1).sum();
             self.sweep_at = 2 * self.weight + UNUSED;
         }
@@ -272,7 +274,7 @@ mod tests {
         (100..10_000).for_each(|id| drop(table.share(&list(id))));
         assert!(table.lists.len() < 300);
         for (id, kept) in kept.iter().enumerate() {
-            assert!(Arc::ptr_eq(&table.share(&list(id)), kept), "one copy for all");
+            assert!(Arc::ptr_eq(table.share(&list(id)).entries(), kept.entries()), "one copy for all");
         }
     }
     #[test]

@@ -1,11 +1,11 @@
 //! What watchers are to hear of a transaction, noted while it is applied.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use zk_wire::{Acl, ByteString, EventType};
+use zk_wire::{ByteString, EventType};
 
 use super::ConnId;
+use super::shared_acl::SharedAcl;
 use super::watch::Watches;
 
 /// Something that watchers are told of.
@@ -14,7 +14,7 @@ pub(super) struct Event {
     pub(super) kind: EventType,
     pub(super) path: ByteString,
     /// Who may know.
-    pub(super) acl: Arc<[Acl]>,
+    pub(super) acl: SharedAcl,
     /// Who watches: which of [`Events::told`].
     told: Range<usize>,
 }
@@ -54,12 +54,12 @@ impl<'a> Audience<'a> {
     }
 
     /// Notes what happened to the node at `path`, which is a part of `whole`.
-    pub(super) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &Arc<[Acl]>) {
+    pub(super) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
         let Some((watches, Events { fired, told })) = &mut self.0 else { return };
         let first = told.len();
         watches.fire(kind, path, told);
         if told.len() > first {
-            let (path, acl) = (whole.slice_ref(path), Arc::clone(acl));
+            let (path, acl) = (whole.slice_ref(path), acl.clone());
             fired.push(Event { kind, path, acl, told: first..told.len() });
         }
     }

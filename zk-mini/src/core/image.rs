@@ -7,6 +7,7 @@ use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid, pat
 
 use super::events::Audience;
 use super::node::Node;
+use super::shared_acl::SharedAcl;
 use super::txn::NodeKind;
 use super::{Config, Core, Now};
 
@@ -173,7 +174,7 @@ impl ImageNode {
         Self {
             path: path.clone(),
             data: node.data.clone(),
-            acl: Arc::clone(&node.acl),
+            acl: Arc::clone(node.acl.entries()),
             kind: node.kind,
             czxid: node.czxid,
             mzxid: node.mzxid,
@@ -187,7 +188,7 @@ impl ImageNode {
     }
 
     fn into_node(self) -> (ByteString, Node) {
-        let mut node = Node::new(self.data, self.acl, self.kind, self.czxid, self.ctime);
+        let mut node = Node::new(self.data, SharedAcl::new(&self.acl), self.kind, self.czxid, self.ctime);
         node.mzxid = self.mzxid;
         node.pzxid = self.pzxid;
         node.mtime = self.mtime;

@@ -51,7 +51,7 @@ impl Core {
     pub fn node(&self, path: &str) -> Option<NodeInfo> {
         self.tree.get(path).map(|node| NodeInfo {
             data: node.data.clone(),
-            acl: Arc::clone(&node.acl),
+            acl: Arc::clone(node.acl.entries()),
             stat: node.stat(),
         })
     }

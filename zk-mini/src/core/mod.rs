@@ -38,6 +38,7 @@ mod read;
 mod reap;
 mod request;
 mod session;
+mod shared_acl;
 pub(crate) mod size;
 mod tree;
 mod tree_digest;

@@ -1,11 +1,10 @@
 //! One node of the tree.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use zk_wire::{Acl, SessionId, Stat, UnixMillis, Version, Zxid};
+use zk_wire::{SessionId, Stat, UnixMillis, Version, Zxid};
 
 use super::name_set::NameSet;
+use super::shared_acl::SharedAcl;
 use super::txn::NodeKind;
 use super::weight::Weight;
 
@@ -13,7 +12,7 @@ use super::weight::Weight;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) data: Option<Bytes>,
-    pub(super) acl: Arc<[Acl]>,
+    pub(super) acl: SharedAcl,
     pub(super) kind: NodeKind,
     pub(super) czxid: Zxid,
     pub(super) mzxid: Zxid,
@@ -34,7 +33,7 @@ impl Node {
     /// A node at its creation.
     pub(super) fn new(
         data: Option<Bytes>,
-        acl: Arc<[Acl]>,
+        acl: SharedAcl,
         kind: NodeKind,
         zxid: Zxid,
         time: UnixMillis,

@@ -15,6 +15,7 @@ use super::name_set::NameSet;
 use super::node::Node;
 use super::nodes::Nodes;
 use super::quota::{Quotas, signed};
+use super::shared_acl::SharedAcl;
 use super::tree_digest::TreeDigest;
 use super::txn::{CreateNode, NodeKind};
 use super::weight::Weight;
@@ -52,11 +53,11 @@ impl Tree {
             digest: TreeDigest::new(digests),
             quotas: Quotas::default(),
         };
-        let everything: Arc<[Acl]> = [Acl::open()].into();
-        let reading: Arc<[Acl]> = [Acl { perms: Perms::READ, ..Acl::open() }].into();
+        let everything = SharedAcl::new(&[Acl::open()].into());
+        let reading = SharedAcl::new(&[Acl { perms: Perms::READ, ..Acl::open() }].into());
         for path in SYSTEM_NODES {
             let is_config = path == "/zookeeper/config";
-            let acl = Arc::clone(if is_config { &reading } else { &everything });
+            let acl = if is_config { &reading } else { &everything }.clone();
             let mut node = Node::new(Some(Bytes::new()), acl, NodeKind::Persistent, Zxid(0), UnixMillis(0));
             if is_config {
                 node.aversion = Version(-1);
@@ -262,7 +263,7 @@ impl Tree {
             weight = Weight::of_change(present.data_len(), node.data_len());
         }
         self.weigh_above(&path, weight);
-        node.acl = self.acls.share(&node.acl);
+        node.acl = self.acls.share(node.acl.entries());
         self.quota_restored(&path);
         self.insert(path, node);
     }

@@ -118,6 +118,7 @@ mod tests {
     use super::*;
     use crate::core::events::Audience;
     use crate::core::node::Node;
+    use crate::core::shared_acl::SharedAcl;
     use crate::core::txn::{CreateNode, NodeKind};
 
     #[derive(Clone, Debug)]
@@ -164,9 +165,8 @@ mod tests {
             Step::Set(len) => {
                 tree.set_data(&path, data(len), Version(1), zxid, time, nobody);
             }
-            Step::Restore(len) => {
-                tree.restore(path, Node::new(data(len), acl, NodeKind::Persistent, zxid, time))
-            }
+            Step::Restore(len) => tree
+                .restore(path, Node::new(data(len), SharedAcl::new(&acl), NodeKind::Persistent, zxid, time)),
         }
     }
 

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 use crate::codec::{Decode, DecodeError, Encode, records};
 
 /// A set of permissions: a bit each. Any number is accepted and kept by the server.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Perms(
     /// The bits as on the wire.
     pub i32,

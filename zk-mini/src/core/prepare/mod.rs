@@ -21,6 +21,7 @@ pub(super) use write::{SetAclRequest, SetDataRequest, VersionedRequest};
 use super::acl::Requester;
 use super::config::Config;
 use super::node::Node;
+use super::shared_acl::SharedAcl;
 use super::tree::Tree;
 use super::txn::{Change, NodeKind};
 
@@ -32,12 +33,14 @@ pub(super) struct Prepare<'a> {
     pub(super) config: &'a Config,
     /// What this request has changed; only a multi looks at it.
     overlay: Option<HashMap<ByteString, Option<Record<'a>>>>,
+    /// The lists of what it creates, by where they are.
+    lists: HashMap<usize, SharedAcl>,
 }
 
 /// What the rules ask of a node.
 #[derive(Clone, Debug)]
 struct Record<'a> {
-    acl: Cow<'a, Arc<[Acl]>>,
+    acl: Cow<'a, SharedAcl>,
     kind: NodeKind,
     version: Version,
     aversion: Version,
@@ -70,7 +73,7 @@ impl<'a> Prepare<'a> {
         requester: Requester<'a>,
         config: &'a Config,
     ) -> Self {
-        Self { tree, session, requester, config, overlay: None }
+        Self { tree, session, requester, config, overlay: None, lists: HashMap::default() }
     }
 
     /// The node as it will be after what this request has done so far.
@@ -119,6 +122,11 @@ impl<'a> Prepare<'a> {
         } else {
             Err(ErrorCode::QUOTA_EXCEEDED)
         }
+    }
+
+    /// The list that a node of a multi will have, once for all that have the same.
+    fn shared(&mut self, acl: &Arc<[Acl]>) -> SharedAcl {
+        self.lists.entry(acl.as_ptr().addr()).or_insert_with(|| SharedAcl::new(acl)).clone()
     }
 
     /// Notes what an operation does to a node, for the later ones of a multi.
