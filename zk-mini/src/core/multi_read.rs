@@ -44,9 +44,7 @@ impl<'a> Found<'a> {
         MULTI_HEADER
             + match self {
                 Self::Data(node) => LENGTH + node.data_len() + STAT,
-                Self::Children(node) => {
-                    LENGTH + node.children.iter().map(|name| LENGTH + name.len()).sum::<usize>()
-                }
+                Self::Children(node) => LENGTH + LENGTH * node.children.len() + node.children.bytes(),
                 Self::Refused(_) => LENGTH,
             }
     }

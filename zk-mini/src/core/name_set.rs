@@ -12,11 +12,18 @@ pub(super) struct NameSet {
     /// Each sorted and not empty, and all before the next.
     chunks: Vec<Vec<ByteString>>,
     len: usize,
+    /// Of all names together.
+    bytes: usize,
 }
 
 impl NameSet {
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The bytes of all names.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -31,6 +38,17 @@ impl NameSet {
         self.chunks.iter().flatten()
     }
 
+    /// Those that begin with `prefix`.
+    pub(super) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = &ByteString> {
+        let (chunk, Ok(at) | Err(at)) = self.place(prefix);
+        let chunks = self.chunks.get(chunk..).unwrap_or_default();
+        let names = chunks
+            .iter()
+            .enumerate()
+            .flat_map(move |(n, names)| names.iter().skip(if n == 0 { at } else { 0 }));
+        names.take_while(move |name| name.starts_with(prefix))
+    }
+
     /// The first name after `name`, or of all.
     pub(super) fn after(&self, name: Option<&str>) -> Option<&ByteString> {
         let Some(name) = name else { return self.iter().next() };
@@ -41,18 +59,21 @@ impl NameSet {
 
     /// Adds a name. `false` if it was there.
     pub(super) fn insert(&mut self, name: ByteString) -> bool {
+        let bytes = name.len();
         match self.chunks.last_mut() {
             Some(last) if last.last().is_some_and(|last| *last >= name) => return self.insert_between(name),
             Some(last) if last.len() < CHUNK => last.push(name),
             _ => self.chunks.push(vec![name]),
         }
         self.len += 1;
+        self.bytes += bytes;
         true
     }
 
     fn insert_between(&mut self, name: ByteString) -> bool {
         let (chunk, Err(at)) = self.place(&name) else { return false };
         let names = &mut self.chunks[chunk];
+        self.bytes += name.len();
         names.insert(at, name);
         if names.len() > CHUNK {
             let upper = names.split_off(CHUNK / 2);
@@ -74,6 +95,7 @@ impl NameSet {
             self.merge(chunk.saturating_sub(1));
         }
         self.len -= 1;
+        self.bytes -= name.len();
         true
     }
 
@@ -126,6 +148,11 @@ mod tests {
                     prop_assert_eq!(set.after(Some(&name)).map(|name| &**name), after.map(String::as_str));
                 }
                 prop_assert_eq!(set.len(), model.len());
+            }
+            prop_assert_eq!(set.bytes(), model.iter().map(String::len).sum::<usize>());
+            for prefix in ["", "name-", "name-1", "name-12", "name-149", "name-9999", "other", "a"] {
+                let expected = model.iter().filter(|name| name.starts_with(prefix)).map(String::as_str);
+                prop_assert!(set.with_prefix(prefix).map(|name| &**name).eq(expected), "{}", prefix);
             }
             prop_assert!(set.iter().map(|name| &**name).eq(model.iter().map(String::as_str)));
             prop_assert_eq!(set.after(None), set.iter().next());

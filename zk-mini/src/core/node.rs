@@ -1,5 +1,7 @@
 //! One node of the tree.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use zk_wire::{SessionId, Stat, UnixMillis, Version, Zxid};
 
@@ -25,6 +27,8 @@ pub(super) struct Node {
     pub(super) created_children: i32,
     /// Names, each a slice of the child's path.
     pub(super) children: NameSet,
+    /// The checksum of path and data, once it has been asked for: it takes a while if they are long.
+    pub(super) content_crc: OnceLock<u32>,
     /// What is below it; not kept for the root.
     pub(super) below: Weight,
 }
@@ -51,8 +55,14 @@ impl Node {
             aversion: Version(0),
             created_children: 0,
             children: NameSet::default(),
+            content_crc: OnceLock::new(),
             below: Weight::default(),
         }
+    }
+
+    pub(super) fn set_data(&mut self, data: Option<Bytes>) {
+        self.data = data;
+        self.content_crc = OnceLock::new();
     }
 
     /// The bytes of its data; 0 for null.

@@ -16,10 +16,15 @@ const QUOTA: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
 const STATS: &str = "zookeeper_stats";
 
+/// More bytes than numbers of quotas take.
+const LONGEST_TRACK: usize = 1024;
+
 /// The paths that have a quota.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
     paths: BTreeSet<String>,
+    /// How many there are of each length: no others need to be looked up.
+    lengths: BTreeMap<usize, usize>,
 }
 
 impl Quotas {
@@ -29,10 +34,26 @@ impl Quotas {
             return None;
         }
         let mut candidate = path;
-        while !self.paths.contains(candidate) {
+        while !(self.lengths.contains_key(&candidate.len()) && self.paths.contains(candidate)) {
             (candidate, _) = path::split(candidate)?;
         }
         Some(candidate)
+    }
+
+    fn insert(&mut self, subject: &str) {
+        if self.paths.insert(subject.to_owned()) {
+            *self.lengths.entry(subject.len()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, subject: &str) {
+        let count = self.paths.remove(subject).then(|| self.lengths.get_mut(&subject.len())).flatten();
+        if let Some(count) = count {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&subject.len());
+            }
+        }
     }
 }
 
@@ -41,7 +62,7 @@ impl Tree {
     pub(super) fn quota_created(&mut self, path: &str, bytes: usize) {
         match quota_node(path) {
             Some((subject, LIMITS)) => {
-                self.quotas.paths.insert(subject.to_owned());
+                self.quotas.insert(subject);
             }
             Some((subject, STATS)) => self.count_anew(subject),
             _ => {}
@@ -52,14 +73,14 @@ impl Tree {
     /// Follows the return of a node from a snapshot; the counts in a fuzzy one are not to be relied on.
     pub(super) fn quota_restored(&mut self, path: &str) {
         if let Some((subject, LIMITS)) = quota_node(path) {
-            self.quotas.paths.insert(subject.to_owned());
+            self.quotas.insert(subject);
         }
     }
 
     /// Follows the deletion of a node.
     pub(super) fn quota_deleted(&mut self, path: &str, bytes: usize) {
         if let Some((subject, LIMITS)) = quota_node(path) {
-            self.quotas.paths.remove(subject);
+            self.quotas.remove(subject);
         }
         self.quota_changed(path, -signed(bytes), -1);
     }
@@ -132,7 +153,11 @@ struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
+    /// What is longer than any that is meant is garbage, too: it would be read with every change.
     fn parse(data: &'a Bytes) -> Option<Self> {
+        if data.len() > LONGEST_TRACK {
+            return None;
+        }
         let text = std::str::from_utf8(data).ok()?;
         let mut values = BTreeMap::new();
         for pair in text.split([',', ';']).filter(|pair| !pair.is_empty()) {
@@ -177,5 +202,6 @@ mod tests {
         }
         assert!(Track::parse(&Bytes::from_static(b"garbage")).is_none());
         assert!(Track::parse(&Bytes::from_static(b"count=x")).is_none());
+        assert!(Track::parse(&Bytes::from("count=1,".repeat(200))).is_none(), "so many are not meant");
     }
 }

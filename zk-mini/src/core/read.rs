@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use zk_wire::{
-    ByteString, Encode, ErrorCode, Fields, GetAclResponse, GetAllChildrenNumberResponse, GetDataResponse,
-    GetEphemeralsResponse, OpCode, Perms, ReplyHeader, StatResponse, SyncResponse, WhoAmIResponse,
+    Acl, ByteString, Encode, ErrorCode, Fields, GetAllChildrenNumberResponse, GetDataResponse, OpCode, Perms,
+    ReplyHeader, StatResponse, SyncResponse, WhoAmIResponse,
 };
 
 use super::Core;
@@ -20,6 +20,12 @@ fn path<'a>(body: &mut Fields<'a>) -> Result<Cow<'a, str>, ErrorCode> {
 /// What most reads are: a path, and whether to watch it.
 fn path_and_watch<'a>(body: &mut Fields<'a>) -> Result<(Cow<'a, str>, bool), ErrorCode> {
     Ok((path(body)?, readable_body(body.boolean("watch"))?))
+}
+
+/// What others see of a digest id.
+fn without_hash(entry: &Acl) -> Option<Acl> {
+    let (name, _) = entry.id.split_once(':').filter(|_| entry.scheme == "digest")?;
+    Some(Acl { id: ByteString::from(format!("{name}:x")), ..entry.clone() })
 }
 
 impl Core {
@@ -125,16 +131,18 @@ impl Core {
         let node = self.tree.get(path).ok_or(ErrorCode::NO_NODE)?;
         let requester = self.requester(call)?;
         requester.check(&node.acl, Perms::READ | Perms::ADMIN)?;
-        let mut acl = node.acl.to_vec();
-        if requester.check(&node.acl, Perms::ADMIN).is_err() {
-            for entry in acl.iter_mut().filter(|entry| entry.scheme == "digest") {
-                if let Some((name, _)) = entry.id.split_once(':') {
-                    entry.id = ByteString::from(format!("{name}:x"));
+        let hides = requester.check(&node.acl, Perms::ADMIN).is_err();
+        let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err: ErrorCode::OK };
+        self.outbox.frame(call.conn, header, |frame| {
+            frame.put(&i32::try_from(node.acl.len()).unwrap_or(i32::MAX));
+            for entry in node.acl.iter() {
+                match hides.then(|| without_hash(entry)).flatten() {
+                    Some(entry) => frame.put(&entry),
+                    None => frame.put(entry),
                 }
             }
-        }
-        let stat = node.stat();
-        self.reply(call, &GetAclResponse { acl, stat });
+            frame.put(&node.stat());
+        });
         Ok(())
     }
 
@@ -152,9 +160,13 @@ impl Core {
         let prefix = prefix.unwrap_or_default();
         let trimmed = prefix.trim_matches(|c| c <= ' ');
         let is_all = trimmed.is_empty() || trimmed == "/";
-        let mut ephemerals = self.tree.ephemerals(call.session);
-        ephemerals.retain(|path| is_all || path.starts_with(prefix));
-        self.reply(call, &GetEphemeralsResponse { ephemerals });
+        let prefix = if is_all { "" } else { prefix };
+        let paths: Vec<_> = self.tree.ephemerals_with_prefix(call.session, prefix).collect();
+        let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err: ErrorCode::OK };
+        self.outbox.frame(call.conn, header, |frame| {
+            frame.put(&i32::try_from(paths.len()).unwrap_or(i32::MAX));
+            paths.iter().for_each(|path| frame.put(*path));
+        });
         Ok(())
     }
 }

@@ -117,6 +117,15 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).cloned().collect()
     }
 
+    /// The ephemeral nodes of a session whose paths begin with `prefix`, sorted.
+    pub(super) fn ephemerals_with_prefix(
+        &self,
+        session: SessionId,
+        prefix: &str,
+    ) -> impl Iterator<Item = &ByteString> {
+        self.ephemerals.get(&session).into_iter().flat_map(move |paths| paths.with_prefix(prefix))
+    }
+
     /// How many ephemeral nodes a session has.
     pub(super) fn ephemerals_of(&self, session: SessionId) -> usize {
         self.ephemerals.get(&session).map_or(0, NameSet::len)
@@ -234,7 +243,7 @@ impl Tree {
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_bytes = self.data_bytes - old + new;
         self.digest.remove(path, node);
-        node.data = data;
+        node.set_data(data);
         node.version = version;
         node.mzxid = zxid;
         node.mtime = time;
@@ -278,7 +287,7 @@ impl Tree {
         let Some(node) = self.nodes.get_mut(path) else { return };
         let (old, new) = (node.data_len(), data.len());
         self.data_bytes = self.data_bytes - old + new;
-        node.data = Some(data);
+        node.set_data(Some(data));
         if old != new {
             self.weigh_above(path, Weight::of_change(old, new));
         }

@@ -40,10 +40,14 @@ fn of(path: &str, node: &Node) -> u64 {
     if path.starts_with(UNCOUNTED) {
         return 0;
     }
-    let mut crc = Hasher::new();
-    // The root is the empty path.
-    crc.update(if path == "/" { b"" } else { path.as_bytes() });
-    crc.update(node.data.as_deref().unwrap_or_default());
+    let content = node.content_crc.get_or_init(|| {
+        let mut crc = Hasher::new();
+        // The root is the empty path.
+        crc.update(if path == "/" { b"" } else { path.as_bytes() });
+        crc.update(node.data.as_deref().unwrap_or_default());
+        crc.finalize()
+    });
+    let mut crc = Hasher::new_with_initial(*content);
     for number in [node.czxid.0, node.mzxid.0, node.pzxid.0, node.ctime.0, node.mtime.0] {
         crc.update(&number.to_be_bytes());
     }
