@@ -109,11 +109,19 @@ impl NameSet {
         }
     }
 
-    /// The chunk that a name is in or belongs into, and where in it: `Err` if it is not there.
+    /// The chunk that a name is in or belongs into, and where in it: `Err` if it is not there. Of many that go in order, as
+    /// from a queue or with a session, each is the first: that is looked at before anything is searched for.
     fn place(&self, name: &str) -> (usize, Result<usize, usize>) {
-        let after = self.chunks.partition_point(|names| names.first().is_some_and(|first| **first <= *name));
-        let chunk = after.saturating_sub(1);
+        let begins_up_to = |names: &Vec<ByteString>| names.first().is_some_and(|first| **first <= *name);
+        let chunk = if self.chunks.get(1).is_some_and(begins_up_to) {
+            self.chunks.partition_point(begins_up_to).saturating_sub(1)
+        } else {
+            0
+        };
         let names = self.chunks.get(chunk).map_or(&[][..], Vec::as_slice);
+        if names.first().is_some_and(|first| **first == *name) {
+            return (chunk, Ok(0));
+        }
         (chunk, names.binary_search_by(|present| (**present).cmp(name)))
     }
 }
