@@ -1,5 +1,7 @@
 //! A sorted set of names or paths.
 
+use std::collections::VecDeque;
+
 use zk_wire::ByteString;
 
 /// How many names are kept together at most: few enough to make room between them quickly.
@@ -9,8 +11,8 @@ const CHUNK: usize = 128;
 /// comparison, and leaves what was full full. A `BTreeSet` compares at every level, and stays half empty.
 #[derive(Debug, Default)]
 pub(super) struct NameSet {
-    /// Each sorted and not empty, and all before the next.
-    chunks: Vec<Vec<ByteString>>,
+    /// Each sorted and not empty, and all before the next. What goes from the front of one moves nothing.
+    chunks: Vec<VecDeque<ByteString>>,
     len: usize,
     /// Of all names together.
     bytes: usize,
@@ -31,7 +33,7 @@ impl NameSet {
     }
 
     pub(super) fn last(&self) -> Option<&ByteString> {
-        self.chunks.last()?.last()
+        self.chunks.last()?.back()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &ByteString> {
@@ -53,17 +55,17 @@ impl NameSet {
     pub(super) fn after(&self, name: Option<&str>) -> Option<&ByteString> {
         let Some(name) = name else { return self.iter().next() };
         let (chunk, place) = self.place(name);
-        let rest = self.chunks.get(chunk)?.get(place.map_or_else(|at| at, |at| at + 1)..)?;
-        rest.first().or_else(|| self.chunks.get(chunk + 1)?.first())
+        let next = self.chunks.get(chunk)?.get(place.map_or_else(|at| at, |at| at + 1));
+        next.or_else(|| self.chunks.get(chunk + 1)?.front())
     }
 
     /// Adds a name. `false` if it was there.
     pub(super) fn insert(&mut self, name: ByteString) -> bool {
         let bytes = name.len();
         match self.chunks.last_mut() {
-            Some(last) if last.last().is_some_and(|last| *last >= name) => return self.insert_between(name),
-            Some(last) if last.len() < CHUNK => last.push(name),
-            _ => self.chunks.push(vec![name]),
+            Some(last) if last.back().is_some_and(|last| *last >= name) => return self.insert_between(name),
+            Some(last) if last.len() < CHUNK => last.push_back(name),
+            _ => self.chunks.push(VecDeque::from([name])),
         }
         self.len += 1;
         self.bytes += bytes;
@@ -102,7 +104,8 @@ impl NameSet {
     /// Puts a chunk and the one after it together, if there is room: of many names that go, no more room is kept than a
     /// few times what those need that stay.
     fn merge(&mut self, chunk: usize) {
-        let fits = |chunks: &[Vec<ByteString>]| chunks.iter().map(Vec::len).sum::<usize>() <= CHUNK / 2;
+        let fits =
+            |chunks: &[VecDeque<ByteString>]| chunks.iter().map(VecDeque::len).sum::<usize>() <= CHUNK / 2;
         if self.chunks.get(chunk..chunk + 2).is_some_and(fits) {
             let next = self.chunks.remove(chunk + 1);
             self.chunks[chunk].extend(next);
@@ -112,14 +115,14 @@ impl NameSet {
     /// The chunk that a name is in or belongs into, and where in it: `Err` if it is not there. Of many that go in order, as
     /// from a queue or with a session, each is the first: that is looked at before anything is searched for.
     fn place(&self, name: &str) -> (usize, Result<usize, usize>) {
-        let begins_up_to = |names: &Vec<ByteString>| names.first().is_some_and(|first| **first <= *name);
+        let begins_up_to = |names: &VecDeque<ByteString>| names.front().is_some_and(|first| **first <= *name);
         let chunk = if self.chunks.get(1).is_some_and(begins_up_to) {
             self.chunks.partition_point(begins_up_to).saturating_sub(1)
         } else {
             0
         };
-        let names = self.chunks.get(chunk).map_or(&[][..], Vec::as_slice);
-        if names.first().is_some_and(|first| **first == *name) {
+        let Some(names) = self.chunks.get(chunk) else { return (chunk, Err(0)) };
+        if names.front().is_some_and(|first| **first == *name) {
             return (chunk, Ok(0));
         }
         (chunk, names.binary_search_by(|present| (**present).cmp(name)))
@@ -186,7 +189,7 @@ mod tests {
             let go = order.into_iter().filter(|number| number % CHUNK != 0);
             go.for_each(|number| assert!(set.remove(&name(number))));
             assert_eq!(set.len(), ALL.div_ceil(CHUNK));
-            let room: usize = set.chunks.iter().map(Vec::capacity).sum();
+            let room: usize = set.chunks.iter().map(VecDeque::capacity).sum();
             assert!(room < 8 * set.len(), "{room} places for {}", set.len());
         }
     }
