@@ -28,6 +28,9 @@ use crate::stats;
 /// How long time waits, at most, for what has arrived.
 const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
 
+/// How many outputs that waited for the disk are performed in one turn.
+const OUTPUTS_AT_ONCE: usize = 5_000;
+
 /// How often those who came meanwhile are looked at, at most.
 const MOST_ROUNDS: usize = 4;
 
@@ -216,31 +219,40 @@ impl Engine {
         }
     }
 
-    /// Performs what waited until its transactions were durable.
-    pub(crate) fn kept(&self, batch: Batch) {
-        self.turn(|state, _, wake| {
-            for output in batch.outputs {
+    /// Performs what waited until its transactions were durable. What comes meanwhile waits behind it.
+    pub(crate) async fn kept(&self, batch: Batch) {
+        let mut outputs = batch.outputs.into_iter();
+        while self.turn(|state, _, wake| {
+            for output in outputs.by_ref().take(OUTPUTS_AT_ONCE) {
                 if let Output::Send { conn, frame } = &output {
                     state.connections.release(*conn, frame.len(), wake);
                 }
                 state.perform(output, &self.limits, wake);
             }
-            for (conn, bytes) in batch.charges {
-                state.connections.release(conn, bytes, wake);
+            if outputs.len() > 0 {
+                return true;
+            }
+            for (conn, bytes) in &batch.charges {
+                state.connections.release(*conn, *bytes, wake);
             }
             state.journal.as_mut().map(Journal::written);
-        });
+            false
+        }) {
+            yield_now().await;
+        }
         self.settled.notify_waiters();
     }
 
     /// Goes on from an earlier state, the durable one, and takes no writes for now. What came after it was told to
     /// nobody; who waits to hear of it is disconnected, as are all others: their watches are not in that state.
     pub(crate) fn go_back(&self, durable: Core) {
-        self.turn(|state, _, wake| {
-            state.core.go_back(durable);
+        let given_up = self.turn(|state, _, wake| {
             state.journal = Some(Journal::default());
             state.connections.let_go_of_all(wake);
+            state.core.go_back(durable)
         });
+        // A million nodes take a while.
+        self.runtime.spawn_blocking(move || drop(given_up));
         self.settled.notify_waiters();
     }
 

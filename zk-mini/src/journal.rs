@@ -109,7 +109,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             store = kept;
             continue;
         }
-        engine.kept(batch);
+        engine.kept(batch).await;
         // Those who were answered may have more to write: it goes with the next batch.
         tokio::task::yield_now().await;
         snapshot = snapshot.go_on(&engine, &store);

@@ -113,7 +113,9 @@ impl ZkMini {
     /// # Panics
     /// If the server was not built with [`Builder::manual_clock`].
     pub async fn advance(&self, by: Duration) {
-        self.engine.take_in().await;
+        let engine = Arc::clone(&self.engine);
+        // The caller's runtime may be another one, that knows nothing of sockets. This fails only if ours has ended.
+        let _ = self.engine.runtime.spawn(async move { engine.take_in().await }).await;
         let moved = self.engine.advance(by);
         assert!(moved, "this server has the real clock: build it with `manual_clock()` to move time");
         self.engine.settled().await;

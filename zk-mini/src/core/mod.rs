@@ -188,11 +188,12 @@ impl Core {
 
     /// Goes back to an earlier state, without any output, and takes no writes from then on: they are answered with
     /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), a client that wants to begin or to end a session is
-    /// disconnected, and no session expires. No connection is known any longer.
-    pub fn go_back(&mut self, mut earlier: Self) {
+    /// disconnected, and no session expires. No connection is known any longer. The state that is given up comes back, to be
+    /// dropped where nobody waits for it.
+    pub fn go_back(&mut self, mut earlier: Self) -> Self {
         earlier.sessions.go_on_after(&self.sessions);
         earlier.read_only = true;
-        *self = earlier;
+        std::mem::replace(self, earlier)
     }
 
     /// Takes writes again. Every session has its full timeout left.

@@ -112,6 +112,21 @@ async fn what_was_written_before_time_is_moved_is_handled_before_with_threads_to
     }
 }
 
+#[test]
+fn time_can_be_moved_from_a_runtime_that_knows_nothing_of_sockets() {
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = serving.block_on(ZkMini::builder().manual_clock().start()).unwrap();
+    let mut raw = serving.block_on(Raw::tcp(&zk));
+    serving.block_on(raw.open_session(4_000));
+    let moving = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for _ in 0..3 {
+        moving.block_on(zk.advance(3 * SECOND));
+        serving.block_on(raw.send(&request(-2, PING, &[])));
+    }
+    moving.block_on(zk.advance(3 * SECOND));
+    assert_eq!(zk.direct().sessions().len(), 1);
+}
+
 #[tokio::test]
 async fn a_request_written_before_time_is_moved_keeps_its_container() {
     let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
