@@ -19,6 +19,7 @@ use zk_wire::{DecodeError, Millis, next_frame};
 use crate::clock::{Clock, Turn, manual_now};
 use crate::connections::{Connections, peer};
 use crate::core::{ConnId, Core, Input, Now, Output};
+use crate::door::Door;
 use crate::four_letter::{self, About, Answer, Question, Surroundings};
 use crate::journal::{Batch, Journal};
 use crate::limits::Limits;
@@ -54,6 +55,8 @@ pub(crate) struct Engine {
     settled: Notify,
     /// The core has something to tidy up.
     untidy: Notify,
+    /// Where connections come from over TCP.
+    doors: Mutex<Vec<Door>>,
 }
 
 /// What the mutex guards.
@@ -115,6 +118,7 @@ impl Engine {
             to_keep: Notify::new(),
             settled: Notify::new(),
             untidy: Notify::new(),
+            doors: Mutex::default(),
         }
     }
 
@@ -300,8 +304,9 @@ impl Engine {
     /// others waiting. One that came while others did is looked at, too.
     pub(crate) async fn take_in(&self) {
         let mut first = ConnId(0);
-        for round in 0..MOST_ROUNDS {
+        for _ in 0..MOST_ROUNDS {
             self.see_what_is_ready().await;
+            self.accept_who_waits().await;
             let asked = self.turn(|state, now, wake| {
                 let asked = state.connections.ask_for_input(first, wake);
                 first = state.connections.next_id();
@@ -310,8 +315,7 @@ impl Engine {
                 }
                 asked
             });
-            // A connection that the socket has taken may not have been accepted in the first round.
-            if asked.is_empty() && round > 0 {
+            if asked.is_empty() {
                 return;
             }
             for taken in asked {
@@ -319,6 +323,23 @@ impl Engine {
                 let _ = taken.await;
             }
         }
+    }
+
+    /// Has everybody accepted who waits for it.
+    async fn accept_who_waits(&self) {
+        let mut wake = Vec::new();
+        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked: Vec<_> = doors.iter().map(|door| door.ask(&mut wake)).collect();
+        wake.into_iter().for_each(Waker::wake);
+        for accepted in asked {
+            // The other half is dropped when it is done.
+            let _ = accepted.await;
+        }
+    }
+
+    /// Connections come through this, too.
+    pub(crate) fn add_door(&self, door: &Door) {
+        self.doors.lock().unwrap_or_else(PoisonError::into_inner).push(door.clone());
     }
 
     /// Waits until the runtime has heard which sockets had something to read when this was called: it hears of one that

@@ -121,6 +121,7 @@ mod connections;
 mod connector;
 pub mod core;
 mod direct;
+mod door;
 mod engine;
 mod error;
 mod four_letter;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection;
+use crate::door::Door;
 use crate::engine::{Engine, Refused};
 
 /// How long to wait after a failed accept: mostly there are too many open files, and that takes time to change.
@@ -20,22 +21,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     socket: Mutex<Option<TcpListener>>,
     pub(crate) addr: SocketAddr,
+    door: Door,
 }
 
 impl Listener {
     pub(crate) async fn bind(addr: SocketAddr) -> io::Result<Self> {
         let socket = TcpListener::bind(addr).await?;
         let addr = socket.local_addr()?;
-        Ok(Self { socket: Mutex::new(Some(socket)), addr })
+        Ok(Self { socket: Mutex::new(Some(socket)), addr, door: Door::default() })
     }
 
     /// Closes the socket: the port is free when this returns.
     pub(crate) fn close(&self) {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.door.close();
     }
 
     /// Serves everyone who connects. Ends when the socket has been closed, at the latest when it is aborted.
     pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
+        engine.add_door(&self.door);
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
                 Ok((stream, remote)) => take(stream, remote, &engine),
@@ -51,7 +55,9 @@ impl Listener {
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
         match &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(socket) => socket.poll_accept(cx).map(Some),
+            Some(socket) => {
+                self.door.accept(cx.waker(), || socket.poll_accept(cx).map(Some), Poll::is_pending)
+            }
             None => Poll::Ready(None),
         }
     }
