@@ -6,17 +6,14 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::yield_now;
 use zk_wire::{DecodeError, Millis, next_frame};
 
-use crate::clock::{Clock, Turn, manual_now};
+use crate::clock::{Clock, Turn};
 use crate::connections::{Connections, peer};
 use crate::core::{ConnId, Core, Input, Now, Output};
 use crate::door::Door;
@@ -26,14 +23,8 @@ use crate::limits::Limits;
 use crate::outbox::{Close, Outbox};
 use crate::stats;
 
-/// How long time waits, at most, for what has arrived.
-const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
-
 /// How many outputs that waited for the disk are performed in one turn.
 const OUTPUTS_AT_ONCE: usize = 5_000;
-
-/// How often those who came meanwhile are looked at, at most.
-const MOST_ROUNDS: usize = 4;
 
 /// One server, shared by its handle, its tasks and its connections.
 #[derive(Debug)]
@@ -46,7 +37,7 @@ pub(crate) struct Engine {
     /// Where connections are served.
     pub(crate) runtime: Handle,
     /// The next deadline is nearer than what the timer sleeps for.
-    nearer: Notify,
+    pub(crate) nearer: Notify,
     /// The last connection of a stopped server has ended.
     emptied: Notify,
     /// Something waits for the disk, or the server has stopped.
@@ -54,9 +45,9 @@ pub(crate) struct Engine {
     /// Nothing waits for the disk any more.
     settled: Notify,
     /// The core has something to tidy up.
-    untidy: Notify,
+    pub(crate) untidy: Notify,
     /// Where connections come from over TCP.
-    doors: Mutex<Vec<Door>>,
+    pub(crate) doors: Mutex<Vec<Door>>,
 }
 
 /// What the mutex guards.
@@ -70,7 +61,7 @@ pub(crate) struct State {
     /// What `stmk` sets and `gtmk` shows. It has no other effect.
     pub(crate) trace_mask: i64,
     /// What the timer sleeps for.
-    armed: Option<Millis>,
+    pub(crate) armed: Option<Millis>,
     pub(crate) stopped: bool,
 }
 
@@ -190,20 +181,6 @@ impl Engine {
         });
     }
 
-    /// Moves a manual clock, with a stop at each deadline on the way. `false` if the clock cannot be moved.
-    pub(crate) fn advance(&self, by: Duration) -> bool {
-        self.turn(|state, now, wake| {
-            let Clock::Manual { moved } = &mut state.clock else { return false };
-            *moved = moved.saturating_add(by);
-            let target = Millis::from(*moved);
-            while let Some(deadline) = state.poll_deadline().filter(|deadline| *deadline <= target) {
-                state.time_passes(manual_now(deadline.max(now.mono)), &self.limits, wake);
-            }
-            state.time_passes(manual_now(target), &self.limits, wake);
-            true
-        })
-    }
-
     /// What to wait for until all that is queued has been written.
     pub(crate) fn barriers(&self) -> Vec<oneshot::Receiver<()>> {
         self.turn(|state, _, wake| {
@@ -258,101 +235,6 @@ impl Engine {
         // A million nodes take a while.
         self.runtime.spawn_blocking(move || drop(given_up));
         self.settled.notify_waiters();
-    }
-
-    /// Acts at each deadline as it comes, after what has arrived until then: it may come late, if the process was stopped
-    /// or had no time. Never returns.
-    pub(crate) async fn keep_time(self: Arc<Self>) {
-        loop {
-            let (clock, due) = self.look(|state| {
-                let now = state.clock.now().mono;
-                (state.clock, state.is_due(now).then_some(now))
-            });
-            if let Some(due) = due {
-                // Who sends without end does not hold up time.
-                let _ = tokio::time::timeout(LONGEST_TAKE_IN, self.take_in()).await;
-                // What has become due meanwhile comes after what has arrived meanwhile.
-                while self.turn(|state, now, wake| {
-                    state.time_passes(Now { mono: due, ..now }, &self.limits, wake);
-                    state.is_due(due)
-                }) {
-                    yield_now().await;
-                }
-                continue;
-            }
-            let deadline = self.turn(|state, _, _| {
-                state.armed = state.poll_deadline();
-                state.armed
-            });
-            tokio::select! {
-                () = clock.sleep_until(deadline) => {}
-                () = self.nearer.notified() => {}
-            }
-        }
-    }
-
-    /// Tidies up, in steps that let others in between. Never returns.
-    pub(crate) async fn tidy_up(self: Arc<Self>) {
-        loop {
-            self.untidy.notified().await;
-            self.turn(|state, _, _| state.core.tidy_up());
-            yield_now().await;
-        }
-    }
-
-    /// Has every connection handle what its peer has sent until now: once through, as far as one gets that is not to keep
-    /// others waiting. One that came while others did is looked at, too.
-    pub(crate) async fn take_in(&self) {
-        let mut first = ConnId(0);
-        for _ in 0..MOST_ROUNDS {
-            self.see_what_is_ready().await;
-            self.accept_who_waits().await;
-            let asked = self.turn(|state, now, wake| {
-                let asked = state.connections.ask_for_input(first, wake);
-                first = state.connections.next_id();
-                for conn in state.connections.waiting_for_disk(&self.limits) {
-                    state.handle(now, Input::Waiting { conn }, &self.limits, wake);
-                }
-                asked
-            });
-            if asked.is_empty() {
-                return;
-            }
-            for taken in asked {
-                // The other half is dropped when it is done.
-                let _ = taken.await;
-            }
-        }
-    }
-
-    /// Has everybody accepted who waits for it.
-    async fn accept_who_waits(&self) {
-        let mut wake = Vec::new();
-        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let asked: Vec<_> = doors.iter().map(|door| door.ask(&mut wake)).collect();
-        wake.into_iter().for_each(Waker::wake);
-        for accepted in asked {
-            // The other half is dropped when it is done.
-            let _ = accepted.await;
-        }
-    }
-
-    /// Connections come through this, too.
-    pub(crate) fn add_door(&self, door: &Door) {
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner).push(door.clone());
-    }
-
-    /// Waits until the runtime has heard which sockets had something to read when this was called: it hears of one that
-    /// becomes ready now after them.
-    async fn see_what_is_ready(&self) {
-        yield_now().await;
-        if self.about.listens.is_some()
-            && let Ok((mut near, far)) = UnixStream::pair()
-            && near.write_all(&[0]).await.is_ok()
-        {
-            let _ = far.readable().await;
-            yield_now().await;
-        }
     }
 
     /// Takes no more connections and ends those that there are.
@@ -429,22 +311,22 @@ pub(crate) enum Handled {
 
 impl State {
     /// When time makes something happen.
-    fn poll_deadline(&self) -> Option<Millis> {
+    pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         self.core.poll_deadline().into_iter().chain(self.connections.next_deadline()).min()
     }
 
-    fn is_due(&self, now: Millis) -> bool {
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
         self.poll_deadline().is_some_and(|deadline| deadline <= now)
     }
 
     /// Does what is due, or a step of it.
-    fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
+    pub(crate) fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
         self.connections.close_sessionless(now.mono, wake);
         self.handle(now, Input::Timeout, limits, wake);
     }
 
     /// Hands in one input and performs everything that comes of it.
-    fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
+    pub(crate) fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
         let request = match &input {
             Input::Frame { conn, frame } => Some((*conn, frame.len())),
             Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,

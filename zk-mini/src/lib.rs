@@ -132,6 +132,7 @@ mod outbox;
 mod server;
 mod stats;
 pub mod storage;
+mod time;
 
 pub use builder::Builder;
 pub use connector::Connector;
