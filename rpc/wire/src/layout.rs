@@ -47,6 +47,12 @@ pub fn split_frame(buf: &[u8], max: usize) -> Result<Option<BodyAndRest<'_>>, De
     Ok(rest.split_at_checked(len))
 }
 
+/// Looks ahead: the call that a frame cancels, if that is what the frame does; nothing else of it is checked.
+pub fn cancelled_call(body: &[u8]) -> Option<CallId> {
+    let ([kind::CANCEL, _, id @ ..], _) = body.split_first_chunk::<BODY_HEADER_LEN>()? else { return None };
+    Some(CallId(u64::from_be_bytes(*id)))
+}
+
 /// A successful reply, written in place: the payload goes straight to the buffer that goes to the socket.
 ///
 /// Dropped without [`ReplyWriter::finish`], also by a panic, it leaves the buffer as it found it.
