@@ -104,10 +104,11 @@ async fn a_cancelled_call_is_dropped_without_a_reply() {
     let mut server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request(1, "wait", &());
+    client.send().await;
+    server.sees("started").await;
     client.push(&Frame::Cancel(CallId(1)));
     client.push(&Frame::Cancel(CallId(99)));
     client.send().await;
-    server.sees("started").await;
     server.sees("dropped").await;
     assert_eq!(client.call(2, "echo", &"next").await, ok(2, b"\"next\""));
 }

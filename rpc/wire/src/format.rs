@@ -64,7 +64,7 @@ impl Format {
     }
 }
 
-impl<E: Into<PayloadError>> From<Failure<E>> for PayloadError {
+impl<E: Into<Self>> From<Failure<E>> for PayloadError {
     fn from(failure: Failure<E>) -> Self {
         match failure {
             Failure::TooDeep => Self::TooDeep,

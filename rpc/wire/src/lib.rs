@@ -37,7 +37,7 @@ pub use depth::MAX_DEPTH;
 pub use error::{DecodeError, EncodeError, PayloadError};
 pub use format::Format;
 pub use frame::{CallId, Frame, GoAway, Hello, Message, Reply, Request};
-pub use layout::{BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, cancelled_call, split_frame};
+pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
 pub use shown::Shown;
 pub use status::Status;
 

@@ -3,8 +3,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use rpc_wire::{
-    CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message, Reply,
-    ReplyWriter, Request, cancelled_call, split_frame,
+    Ahead, CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message, Reply,
+    ReplyWriter, Request, look_ahead, split_frame,
 };
 use std::time::Duration;
 
@@ -103,10 +103,12 @@ fn a_failure_is_never_read_as_a_success() {
 }
 
 #[test]
-fn a_cancel_is_known_by_its_header() {
-    assert_eq!(cancelled_call(&encoded(&Frame::Cancel(CallId(7)))[4..]), Some(CallId(7)));
-    assert_eq!(cancelled_call(&encoded(&Frame::Ping(7))[4..]), None);
-    assert_eq!(cancelled_call(&[0x13, 0]), None);
+fn a_look_ahead_tells_requests_and_cancels() {
+    let request = Request { id: CallId(9), method: "m", time_left: None, more: false, payload: b"" };
+    assert_eq!(look_ahead(&encoded(&Frame::Request(request))[4..]), Ahead::Request(CallId(9)));
+    assert_eq!(look_ahead(&encoded(&Frame::Cancel(CallId(7)))[4..]), Ahead::Cancel(CallId(7)));
+    assert_eq!(look_ahead(&encoded(&Frame::Ping(7))[4..]), Ahead::Other);
+    assert_eq!(look_ahead(&[0x13, 0]), Ahead::Other);
 }
 
 #[test]
