@@ -293,3 +293,91 @@ const MOST_LEAVING: usize = 64;
 
 /// The pause after a look at all connections that found none to close.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    fn peers(change: impl FnOnce(&mut Limits)) -> (Arc<Peers>, Instant) {
+        let (mut limits, now) = (Limits::default(), clock::now());
+        change(&mut limits);
+        (Arc::new(Peers::new(&limits, 1_024, now)), now)
+    }
+
+    fn host(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
+    #[test]
+    fn addresses_of_one_host_are_one_peer() {
+        let key = |text: &str| PeerKey::new(text.parse().unwrap());
+        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
+    }
+
+    #[test]
+    fn some_descriptors_stay_free_and_a_peer_has_three_quarters_of_the_rest() {
+        let (peers, _) = peers(|_| ());
+        assert_eq!((peers.limits.connections, peers.limits.connections_per_peer), (896, 672));
+        let tiny = Peers::new(&Limits::default(), 8, clock::now());
+        assert_eq!((tiny.limits.connections, tiny.limits.connections_per_peer), (1, 1));
+    }
+
+    #[test]
+    fn a_seat_that_is_given_back_leaves_nothing() {
+        let (peers, now) = peers(|limits| limits.connections = 1);
+        for _ in 0..10 {
+            let seat = peers.seat(host(1), now).unwrap();
+            seat.holds(100);
+            assert_eq!(peers.seat(host(2), now).unwrap_err(), NoSeat::Full);
+        }
+        assert_eq!(peers.held.load(Relaxed), 0);
+        let table = peers.lock();
+        assert!(table.seats.is_empty() && table.peers.is_empty());
+    }
+
+    #[test]
+    fn when_all_seats_are_taken_the_one_that_has_been_idle_longest_makes_room() {
+        let (peers, start) = peers(|limits| limits.connections = 3);
+        let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), start).unwrap()).collect();
+        seats[0].idle_since(Some(start + Duration::from_secs(2)));
+        seats[1].idle_since(Some(start + Duration::from_secs(1)));
+        let soon = start + Duration::from_secs(10);
+        assert_eq!(peers.seat(host(4), soon).unwrap_err(), NoSeat::Full);
+        let later = start + Duration::from_secs(12);
+        let fourth = peers.seat(host(4), later).unwrap();
+        assert!(!seats[0].evicted() && seats[1].evicted() && !seats[2].evicted());
+        assert_eq!(peers.seat(host(5), later).unwrap_err(), NoSeat::Full);
+        drop((seats, fourth));
+        assert_eq!(peers.lock().leaving, 0);
+    }
+
+    #[test]
+    fn over_the_limit_of_bytes_the_one_that_holds_most_has_to_go() {
+        let (peers, now) = peers(|limits| limits.bytes = 1_000);
+        let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), now).unwrap()).collect();
+        seats[0].holds(400);
+        seats[1].holds(500);
+        seats[2].holds(100);
+        assert!(!seats.iter().any(Seat::evicted));
+        seats[2].holds(200);
+        assert!(seats[1].evicted() && !seats[0].evicted() && !seats[2].evicted());
+    }
+
+    #[test]
+    fn calls_are_counted_for_the_server_and_for_the_peer() {
+        let (peers, now) = peers(|limits| limits.in_flight = 4);
+        let greedy = Arc::new(peers.seat(host(1), now).unwrap());
+        let again = peers.seat(host(1), now).unwrap();
+        let other = Arc::new(peers.seat(host(2), now).unwrap());
+        let calls: Vec<_> = (0..3).map(|_| InFlight::new(&greedy)).collect();
+        assert_eq!((again.no_call(), other.no_call()), (Some((3, "from this address")), None));
+        let last = InFlight::new(&other);
+        assert_eq!(other.no_call(), Some((4, "on this server")));
+        drop((calls, last));
+        assert_eq!((again.no_call(), other.no_call()), (None, None));
+    }
+}

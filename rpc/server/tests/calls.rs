@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Answer, MAX, RawClient, Running, failed, ok, refused};
-use rpc_server::{Code, Format, Limits};
+use rpc_server::{Code, Context, Format, Limits, Status};
 use rpc_wire::{CallId, Frame, Request};
 use std::time::Duration;
 
@@ -122,6 +122,29 @@ async fn a_client_that_leaves_takes_its_calls_with_it() {
     server.sees("started").await;
     drop(client);
     server.sees("dropped").await;
+}
+
+/// In every format as deep as the payload says.
+#[derive(serde::Deserialize)]
+struct Tree(#[expect(dead_code, reason = "it only is to be read")] Vec<Tree>);
+
+#[tokio::test]
+async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {
+    let server = Running::serve(Limits::default(), |tell| {
+        let count = |_: Tree, _: Context| async { Ok::<_, Status>(()) };
+        common::service(tell).method("count", count).build()
+    });
+    let server = server.await;
+    for (format, level) in [(Format::JSON, b'['), (Format::POSTCARD, 1)] {
+        let mut client = RawClient::greeted(server.addr, format).await;
+        let payload = vec![level; 100_000];
+        let deep =
+            Request { id: CallId(1), method: "count", time_left: None, more: false, payload: &payload };
+        client.push(&Frame::Request(deep));
+        client.send().await;
+        assert_eq!(client.answer().await, failed(1, Code::INVALID_ARGUMENT));
+        assert_eq!(client.call(2, "missing", &()).await, failed(2, Code::NOT_FOUND));
+    }
 }
 
 #[tokio::test]
