@@ -431,4 +431,4 @@ const OUT_HIGH_WATER: usize = 1 << 20;
 const BREATH: Duration = Duration::from_millis(1);
 
 /// A timer that is so late tells of a runtime, or a machine, that stood still.
-const STALL: Duration = Duration::from_millis(100);
+pub(crate) const STALL: Duration = Duration::from_millis(100);

@@ -25,8 +25,9 @@ pub struct Limits {
     pub in_flight_per_peer: Option<usize>,
     /// The largest frame body accepted; one over it ends its connection. Default: 4 MiB.
     pub max_frame: usize,
-    /// Bytes of replies that may wait for one client to read them. From half of it on its unfinished calls pause, for
-    /// a second at most; a reply for which there is no room becomes RESOURCE_EXHAUSTED. Default: 32 MiB.
+    /// Bytes of replies that may wait for one client to read them, and of one reply. From half of it on the client's
+    /// unfinished calls pause while it reads, for three seconds if it does not; a reply for which there is no room
+    /// becomes RESOURCE_EXHAUSTED. Default: 32 MiB.
     pub reply_bytes: usize,
     /// Bytes of all connections together, read and not handled or encoded and not written; over it, the connection
     /// that holds most is closed. Default: 256 MiB.

@@ -100,3 +100,55 @@ impl State {
         self.unsent + self.frames.len() <= limit / 2
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, clock, peers::Peers};
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        sync::atomic::{AtomicUsize, Ordering},
+        task::{Context, Wake},
+    };
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn outbox(limit: usize) -> Outbox {
+        let now = clock::now();
+        let peers = Arc::new(Peers::new(&Limits::default(), 1_024, now));
+        Outbox::new(Arc::new(peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), now).unwrap()), limit)
+    }
+
+    #[test]
+    fn a_reply_for_which_there_is_no_room_is_replaced() {
+        let outbox = outbox(100);
+        outbox.unsent(50);
+        outbox.push(CallId(1), &[1; 50], |_| panic!("there is room"));
+        outbox.push(CallId(2), &[2; 50], |out| out.push(9));
+        let mut out = Vec::new();
+        assert_eq!(outbox.take(&mut out), [CallId(1), CallId(2)]);
+        assert_eq!(out, [vec![1; 50], vec![9]].concat());
+    }
+
+    #[test]
+    fn a_call_that_pauses_is_woken_when_half_of_the_limit_is_free() {
+        let (outbox, woken) = (outbox(100), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        let cx = Context::from_waker(&waker);
+        outbox.unsent(51);
+        assert!(!outbox.has_room(CallId(1), &cx) && !outbox.has_room(CallId(1), &cx));
+        outbox.unsent(51);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        outbox.unsent(50);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(outbox.has_room(CallId(1), &cx));
+        assert_eq!(outbox.written(), 1);
+    }
+}

@@ -1,6 +1,6 @@
 //! The pause of a call whose client does not read.
 
-use crate::{clock, outbox::Outbox};
+use crate::{clock, connection::STALL, outbox::Outbox};
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
@@ -8,7 +8,7 @@ use std::{
 };
 use tokio::time::{Sleep, sleep};
 
-/// Lasts while the client reads at a fair rate, and a second longer: a call may hold what others wait for.
+/// Lasts while the client reads at a fair rate, and three seconds longer: a call may hold what others wait for.
 #[derive(Debug)]
 pub(crate) struct Pause {
     sleep: Pin<Box<Sleep>>,
@@ -26,16 +26,18 @@ impl Pause {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<()> {
         while !self.over {
             ready!(self.sleep.as_mut().poll(cx));
-            let written = outbox.written();
-            self.over = written.saturating_sub(self.written) < FAIR;
+            let (now, written) = (clock::now(), outbox.written());
+            // A runtime that stood still did not write, whatever the client would have read.
+            let stood_still = now.saturating_duration_since(self.sleep.deadline()) > STALL;
+            self.over = written.saturating_sub(self.written) < FAIR && !stood_still;
             self.written = written;
-            self.sleep.as_mut().reset(clock::now() + LOOK_AGAIN);
+            self.sleep.as_mut().reset(now + LOOK_AGAIN);
         }
         Poll::Ready(())
     }
 }
 
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// Bytes that a client reads in that time if it reads at all.
 const FAIR: u64 = 64 << 10;
