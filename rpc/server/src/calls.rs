@@ -36,9 +36,17 @@ pub(crate) struct Calls {
     /// The id of the last request; ids increase.
     last: CallId,
     /// Calls that have not ended at their first poll, each on a task of its own.
-    running: HashMap<CallId, AbortHandle>,
+    running: HashMap<CallId, Task>,
+    /// Bytes of their arguments.
+    argument_bytes: usize,
     outbox: Arc<Outbox>,
     draining: bool,
+}
+
+/// A call that has not ended at its first poll.
+struct Task {
+    abort: AbortHandle,
+    argument_bytes: usize,
 }
 
 impl Calls {
@@ -53,6 +61,7 @@ impl Calls {
             client_max: MIN_FRAME,
             last: CallId(0),
             running: HashMap::new(),
+            argument_bytes: 0,
             outbox,
             draining: false,
         }
@@ -140,8 +149,10 @@ impl Calls {
                 // Most handlers are ready at once: no task, no reply buffer of their own.
                 if call.poll(&mut running, cx, &mut self.out) == Poll::Pending {
                     let in_flight = InFlight::new(&self.seat);
-                    let task = call.spawn(running, self.outbox.clone(), in_flight);
-                    self.running.insert(request.id, task);
+                    let abort = call.spawn(running, self.outbox.clone(), in_flight);
+                    let argument_bytes = request.payload.len();
+                    self.running.insert(request.id, Task { abort, argument_bytes });
+                    self.argument_bytes += argument_bytes;
                 }
             }
         }
@@ -158,27 +169,42 @@ impl Calls {
         if request.more {
             return Some(Status::unimplemented("streams are not part of version 1"));
         }
-        let limit = self.shared.limits.in_flight_per_connection;
-        let full = if self.running.len() >= limit {
-            Some((limit, "on this connection"))
-        } else {
-            self.seat.no_call()
-        };
+        let limits = &self.shared.limits;
+        if !self.running.is_empty() && self.argument_bytes + request.payload.len() > limits.argument_bytes {
+            let limit = limits.argument_bytes;
+            let why = format!("{limit} bytes of arguments in flight on this connection");
+            return Some(Status::resource_exhausted(why));
+        }
+        let limit = limits.in_flight_per_connection;
+        let full = self.running.len() >= limit;
+        let full = if full { Some((limit, "on this connection")) } else { self.seat.no_call() };
         full.map(|(limit, whose)| Status::resource_exhausted(format!("{limit} calls in flight {whose}")))
     }
 
     /// The client has given a call up, which may be running.
     pub(crate) fn cancel(&mut self, id: CallId) {
-        if let Some(call) = self.running.remove(&id) {
-            call.abort();
+        if let Some(call) = self.end(id) {
+            call.abort.abort();
         }
     }
 
     /// Ends everything that runs, without a reply.
     pub(crate) fn cancel_all(&mut self) {
         for (_, call) in self.running.drain() {
-            call.abort();
+            call.abort.abort();
         }
+        self.argument_bytes = 0;
+    }
+
+    fn end(&mut self, id: CallId) -> Option<Task> {
+        let ended = self.running.remove(&id);
+        self.argument_bytes -= ended.as_ref().map_or(0, |call| call.argument_bytes);
+        ended
+    }
+
+    /// Bytes of the arguments of calls that run.
+    pub(crate) fn argument_bytes(&self) -> usize {
+        self.argument_bytes
     }
 
     /// Whether nothing runs.
@@ -190,7 +216,7 @@ impl Calls {
     pub(crate) fn take_replies(&mut self) -> bool {
         let ended = self.outbox.take(&mut self.out);
         for id in &ended {
-            self.running.remove(id);
+            self.end(*id);
         }
         !ended.is_empty()
     }

@@ -150,12 +150,6 @@ impl Connection {
             // Before the first read too: requests may come right behind the hello.
             if self.may_handle() && (!self.slow || self.calls.draining()) {
                 self.handle_frames().await?;
-                self.write()?;
-                if self.may_handle() {
-                    yield_now().await;
-                    self.read_ahead().await?;
-                    continue;
-                }
             }
             self.write()?;
             if seat.evicted() {
@@ -302,27 +296,32 @@ impl Connection {
                 if self.calls.take_replies() {
                     self.active = clock::now();
                 }
-                if self.calls.out.is_empty() {
-                    break;
-                }
                 (self.writing, self.written) = (mem::take(&mut self.calls.out), 0);
             }
+            self.write_batch()?;
+            self.replies = self.calls.unsent(self.unsent());
+            if self.replies == 0 || !self.writing.is_empty() {
+                break;
+            }
+        }
+        let out = self.writing.capacity() + self.calls.out.capacity() + self.replies;
+        self.seat.holds(self.input.held() + self.calls.argument_bytes() + out);
+        self.seat.idle_since(self.is_idle().then_some(self.active));
+        Ok(())
+    }
+
+    fn write_batch(&mut self) -> Result<(), End> {
+        while self.written < self.writing.len() {
             match self.stream.try_write(&self.writing[self.written..]) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked.get_or_insert_with(clock::now);
-                    break;
+                    return Ok(());
                 }
                 Err(error) => return Err(error.into()),
             }
-            if self.written == self.writing.len() {
-                (self.writing, self.written, self.blocked) = (Vec::new(), 0, None);
-            }
         }
-        self.replies = self.calls.unsent(self.unsent());
-        self.seat
-            .holds(self.input.held() + self.writing.capacity() + self.calls.out.capacity() + self.replies);
-        self.seat.idle_since(self.is_idle().then_some(self.active));
+        (self.writing, self.written, self.blocked) = (Vec::new(), 0, None);
         Ok(())
     }
 
@@ -411,8 +410,8 @@ fn poll_turn(turn: &mut Option<Turn>, cx: &mut Context<'_>) -> Poll<Option<Owned
     turn.as_mut().map_or(Poll::Pending, |turn| turn.as_mut().poll(cx))
 }
 
-/// Waits for a turn to handle calls that take long, so that between any two of them all connections read what has come,
-/// and know when.
+/// Waits for a turn to handle more calls after some that took long, so that between any two of them all connections read
+/// what has come, and know when.
 async fn take_turn(turns: Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     // Nobody closes it.
     let permit = turns.acquire_owned().await.ok();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// Bounds on what clients can make the server hold, and on its patience.
 ///
-/// A *peer* is an IPv4 address, or a /64 network of IPv6. What handlers hold themselves, their arguments included, is
-/// theirs to bound: by [`Limits::in_flight`] and [`Limits::max_frame`].
+/// A *peer* is an IPv4 address, or a /64 network of IPv6. What handlers hold themselves is theirs to bound. Bounds of a
+/// server are those of a process: each worker of a [`crate::Prefork`] has its own.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
@@ -19,18 +19,22 @@ pub struct Limits {
     /// Unfinished calls per connection; further ones are refused with RESOURCE_EXHAUSTED, not run.
     /// Default: 1,024.
     pub in_flight_per_connection: usize,
-    /// Unfinished calls of the whole server, refused alike. Default: 16,384.
+    /// Unfinished calls of the whole server, refused alike. Default: 16,384. Calls that compute after their first wait,
+    /// or in `spawn_blocking`, all start when they come: with such handlers choose as many as can be done in time.
     pub in_flight: usize,
     /// Unfinished calls of one peer, refused alike. Default: none given, three quarters of [`Limits::in_flight`].
     pub in_flight_per_peer: Option<usize>,
     /// The largest frame body accepted; one over it ends its connection. Default: 4 MiB.
     pub max_frame: usize,
+    /// Bytes of arguments, as they came, of the unfinished calls of a connection; a further one is refused with
+    /// RESOURCE_EXHAUSTED, not run. Default: 64 MiB.
+    pub argument_bytes: usize,
     /// Bytes of replies that may wait for one client to read them, and of one reply. From half of it on the client's
     /// unfinished calls pause while it reads, for three seconds if it does not; a reply for which there is no room
     /// becomes RESOURCE_EXHAUSTED. Default: 32 MiB.
     pub reply_bytes: usize,
-    /// Bytes of all connections together, read and not handled or encoded and not written; over it, the connection
-    /// that holds most is closed. Default: 256 MiB.
+    /// Bytes of all connections together: what has been read and not handled, the arguments of unfinished calls, what
+    /// has been encoded and not written. Over it, the connection that holds most is closed. Default: 256 MiB.
     pub bytes: usize,
     /// How long a client may take to say hello. Default: 5 s.
     pub hello_timeout: Duration,
@@ -59,6 +63,7 @@ impl Default for Limits {
             in_flight: 16_384,
             in_flight_per_peer: None,
             max_frame: rpc_wire::DEFAULT_MAX_FRAME,
+            argument_bytes: 64 << 20,
             reply_bytes: 32 << 20,
             bytes: 256 << 20,
             hello_timeout: Duration::from_secs(5),

@@ -126,7 +126,7 @@ async fn a_client_that_leaves_takes_its_calls_with_it() {
 
 /// In every format as deep as the payload says.
 #[derive(serde::Deserialize)]
-struct Tree(#[expect(dead_code, reason = "it only is to be read")] Vec<Tree>);
+struct Tree(#[expect(dead_code, reason = "it only is to be read")] Vec<Self>);
 
 #[tokio::test]
 async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {

@@ -5,7 +5,7 @@ mod common;
 
 use common::{Answer, PATIENCE, RawClient, Running, limits, ok, peak_memory, refused};
 use rpc_server::{Code, Format};
-use rpc_wire::{CallId, Frame};
+use rpc_wire::{CallId, Frame, Request};
 use std::{net::Ipv4Addr, process::Stdio, time::Duration};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -48,6 +48,35 @@ async fn a_client_that_reads_gets_every_reply_however_many_there_are_at_once() {
     for _ in 1..=200 {
         assert!(matches!(client.answer().await, Answer::Ok(_, payload) if payload.len() > 100_000));
     }
+}
+
+#[tokio::test]
+async fn arguments_of_calls_that_run_are_bounded_and_their_room_is_given_back() {
+    let mut server = Running::start(limits(|limits| limits.argument_bytes = 100_000)).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    let blanks = |len: usize| [b"null", &vec![b' '; len - 4][..]].concat();
+    let wait = |client: &mut RawClient, id, len| {
+        let payload = blanks(len);
+        let id = CallId(id);
+        client.push(&Frame::Request(Request {
+            id,
+            method: "wait",
+            time_left: None,
+            more: false,
+            payload: &payload,
+        }));
+    };
+    wait(&mut client, 1, 60_000);
+    wait(&mut client, 2, 60_000);
+    client.send().await;
+    assert_eq!(client.answer().await, refused(2, Code::RESOURCE_EXHAUSTED));
+    server.sees("started").await;
+    client.push(&Frame::Cancel(CallId(1)));
+    client.send().await;
+    server.sees("dropped").await;
+    wait(&mut client, 3, 200_000);
+    client.send().await;
+    server.sees("started").await;
 }
 
 #[tokio::test]
