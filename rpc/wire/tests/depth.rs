@@ -26,29 +26,29 @@ trait Nested: Serialize + DeserializeOwned + Debug + PartialEq {
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 struct List {
-    next: Option<Box<List>>,
+    next: Option<Box<Self>>,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
-struct Tree(Vec<Tree>);
+struct Tree(Vec<Self>);
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
-struct Map(BTreeMap<u8, Map>);
+struct Map(BTreeMap<u8, Self>);
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 enum Term {
     Leaf,
-    Not(Box<Term>),
+    Not(Box<Self>),
 }
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 enum Fields {
     Leaf,
-    Pair(u8, Box<Fields>),
+    Pair(u8, Box<Self>),
 }
 
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
-struct Bare(Option<Box<Bare>>);
+struct Bare(Option<Box<Self>>);
 
 impl Nested for List {
     fn innermost() -> Self {
@@ -179,8 +179,8 @@ fn what_json_alone_could_read_is_read_as_before() {
     #[serde(untagged)]
     enum Any {
         Number(u8),
-        Many(Vec<Any>),
-        Named { name: String, value: Option<Box<Any>> },
+        Many(Vec<Self>),
+        Named { name: String, value: Option<Box<Self>> },
     }
     let text = br#"[1,[2,{"name":"a\n","value":[3]}],{"name":"b","value":null}]"#;
     let ours = Format::JSON.decode::<Any>(text).unwrap();
