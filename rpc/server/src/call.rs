@@ -78,13 +78,17 @@ impl Call {
                 out.clear();
                 self.fail(&too_late(), &mut out);
             }
-            // The reply is complete; a destructor of the handler that panics takes nothing with it.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
+            drop_quietly(running);
             drop(in_flight);
             outbox.push(self.id, &out, |out| self.fail(&unread(), out));
         };
         tokio::spawn(task).abort_handle()
     }
+}
+
+/// Drops a handler whose reply is complete: a destructor of it that panics takes nothing with it.
+pub(crate) fn drop_quietly(running: Running) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(running)));
 }
 
 /// Appends a failed reply; of its message as much as the client's limit has room for.

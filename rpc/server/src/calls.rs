@@ -2,7 +2,7 @@
 
 use crate::{
     Context,
-    call::{Call, cut, panicked, too_late, write_failed},
+    call::{Call, cut, drop_quietly, panicked, too_late, write_failed},
     clock,
     connection::{End, Shared},
     hello::MIN_FRAME,
@@ -18,7 +18,7 @@ use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    task::{self, Poll},
+    task,
     time::Duration,
 };
 use tokio::{task::AbortHandle, time::Instant};
@@ -147,12 +147,14 @@ impl Calls {
             Err(status) => call.fail(&status, &mut self.out),
             Ok(mut running) => {
                 // Most handlers are ready at once: no task, no reply buffer of their own.
-                if call.poll(&mut running, cx, &mut self.out) == Poll::Pending {
+                if call.poll(&mut running, cx, &mut self.out).is_pending() {
                     let in_flight = InFlight::new(&self.seat);
                     let abort = call.spawn(running, self.outbox.clone(), in_flight);
                     let argument_bytes = request.payload.len();
                     self.running.insert(request.id, Task { abort, argument_bytes });
                     self.argument_bytes += argument_bytes;
+                } else {
+                    drop_quietly(running);
                 }
             }
         }

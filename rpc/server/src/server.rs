@@ -157,10 +157,10 @@ impl Server {
                     Err(error) if is_out_of_descriptors(&error) && !peers.make_room(clock::now()) => {
                         let why = "no descriptors left on this server";
                         if !acceptor.turn_away(|stream, peer| refuse(&SockRef::from(stream), peer, why, &lines)) {
-                            pause_after(&error).await;
+                            pause_after(&error, &lines).await;
                         }
                     }
-                    Err(error) => pause_after(&error).await,
+                    Err(error) => pause_after(&error, &lines).await,
                 },
             }
         }
@@ -234,9 +234,12 @@ fn refuse(stream: &SockRef<'_>, peer: SocketAddr, why: &str, lines: &Lines) {
 }
 
 /// Most failures of `accept` concern one connection; the others (no descriptors left) need a pause.
-async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error, lines: &Lines) {
     if error.kind() != io::ErrorKind::ConnectionAborted {
-        say(|| tracing::warn!(%error, "cannot accept connections; trying again"));
+        // Nobody in particular is to blame.
+        lines.say(SocketAddr::from(([0; 4], 0)), |left_out| {
+            tracing::warn!(%error, left_out, "cannot accept connections; trying again");
+        });
         sleep(ACCEPT_PAUSE).await;
     }
 }

@@ -64,7 +64,8 @@ async fn a_panic_is_an_internal_error_and_the_connection_lives_on() {
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     assert_eq!(client.call(1, "panic_at_once", &()).await, failed(1, Code::INTERNAL));
     assert_eq!(client.call(2, "panic_later", &()).await, failed(2, Code::INTERNAL));
-    assert_eq!(client.call(3, "echo", &"alive").await, ok(3, b"\"alive\""));
+    assert_eq!(client.call(3, "panic_at_the_end", &()).await, ok(3, b"null"));
+    assert_eq!(client.call(4, "echo", &"alive").await, ok(4, b"\"alive\""));
 }
 
 #[tokio::test]

@@ -6,10 +6,14 @@ mod common;
 use common::{Answer, PATIENCE, RawClient, Running, limits, ok, peak_memory, refused};
 use rpc_server::{Code, Format};
 use rpc_wire::{CallId, Frame, Request};
-use std::{net::Ipv4Addr, process::Stdio, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::Stdio,
+    time::Duration,
+};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
-    process::Command,
+    process::{Child, Command},
     time::timeout,
 };
 
@@ -204,15 +208,43 @@ async fn one_peer_cannot_take_all_calls() {
     assert_eq!(other.call(1, "echo", &"room").await, ok(1, b"\"room\""));
 }
 
-#[tokio::test]
-async fn a_peer_that_opens_more_connections_than_there_are_descriptors_does_not_keep_others_out() {
+/// A service of one worker with few descriptors.
+async fn with_few_descriptors() -> (Child, SocketAddr) {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n 64; exec {} 1", env!("CARGO_BIN_EXE_rpc-server-fixture"));
     command.args(["-c", &script]).stdout(Stdio::piped()).kill_on_drop(true);
     let mut fixture = command.spawn().unwrap();
     let mut lines = BufReader::new(fixture.stdout.take().unwrap()).lines();
     let line = timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
-    let addr = line.strip_prefix("ready ").unwrap().parse().unwrap();
+    (fixture, line.strip_prefix("ready ").unwrap().parse().unwrap())
+}
+
+#[tokio::test]
+async fn who_comes_when_no_descriptors_are_left_is_told_and_room_is_used_again() {
+    let (_fixture, addr) = with_few_descriptors().await;
+    let mut client = RawClient::connect(addr).await;
+    assert!(matches!(client.greet().await, Answer::Hello(_)));
+    client.request(1, "exhaust", &());
+    client.push(&Frame::Ping(1));
+    client.send().await;
+    assert_eq!(client.answer().await, Answer::Pong(1));
+    for _ in 0..20 {
+        let mut other = RawClient::connect(addr).await;
+        assert_eq!(other.answer().await, Answer::GoAway(CallId(0), Code::RESOURCE_EXHAUSTED));
+    }
+    assert!(matches!(client.call(2, "slot", &()).await, Answer::Ok(CallId(2), _)));
+    client.push(&Frame::Cancel(CallId(1)));
+    client.push(&Frame::Ping(2));
+    client.send().await;
+    assert_eq!(client.answer().await, Answer::Pong(2));
+    let welcome =
+        async { while !matches!(RawClient::connect(addr).await.greet().await, Answer::Hello(_)) {} };
+    timeout(PATIENCE, welcome).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_opens_more_connections_than_there_are_descriptors_does_not_keep_others_out() {
+    let (_fixture, addr) = with_few_descriptors().await;
     let mut greedy = Vec::new();
     for _ in 0..100 {
         let mut client = RawClient::connect(addr).await;
