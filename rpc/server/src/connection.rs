@@ -26,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) instance: String,
     pub(crate) limits: Limits,
     pub(crate) quota: Option<Arc<Quota>>,
-    /// As many as the runtime has threads: for connections whose calls take long.
+    /// For connections whose calls take long.
     pub(crate) turns: Arc<Semaphore>,
 }
 

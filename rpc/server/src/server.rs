@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::Handle,
+    runtime::{Handle, RuntimeFlavor},
     sync::{Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
@@ -130,7 +130,7 @@ impl Server {
     ) -> io::Result<Drained> {
         let Self { service, instance, limits, shared_listener, quota, open } = self;
         let peers = Arc::new(Peers::new(&limits, descriptors(), clock::now()));
-        let turns = Arc::new(Semaphore::new(Handle::current().metrics().num_workers()));
+        let turns = Arc::new(Semaphore::new(turns()));
         let shared = Arc::new(Shared { service, instance, limits, quota, turns });
         let lines = Arc::new(Lines::default());
         let (drain, draining) = watch::channel(false);
@@ -247,6 +247,15 @@ async fn pause_after(error: &io::Error, lines: &Lines) {
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     use nix::libc::{EMFILE, ENFILE};
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
+/// How many connections may handle calls at a time that take long: on one thread they have to let each other read. With
+/// several threads others read meanwhile, and a handler may give its thread up by `block_in_place`.
+fn turns() -> usize {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => 1,
+        _ => Semaphore::MAX_PERMITS,
+    }
 }
 
 /// How many descriptors this process may have.

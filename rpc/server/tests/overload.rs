@@ -188,3 +188,32 @@ async fn a_handler_that_goes_on_late_is_dropped_instead() {
     let went_on = went_on.load(Relaxed);
     assert!((1..=5).contains(&went_on), "{went_on} handlers went on");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_that_give_their_thread_up_run_side_by_side() {
+    let all_there = Arc::new(std::sync::Barrier::new(8));
+    let meet = move |(): (), _: Context| {
+        let all_there = all_there.clone();
+        // Slow enough for its connection to take turns with others.
+        tokio::task::block_in_place(|| {
+            all_there.wait();
+            thread::sleep(Duration::from_millis(5));
+        });
+        async { Ok::<_, Status>(()) }
+    };
+    let service = Service::builder("test").method("meet", meet).build();
+    let server = Running::serve(limits(|_| ()), |_| service).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(RawClient::greeted(server.addr, Format::JSON).await);
+    }
+    for id in 1..=3 {
+        for client in &mut clients {
+            client.request(id, "meet", &());
+            client.send().await;
+        }
+        for client in &mut clients {
+            assert_eq!(client.answer().await, ok(id, b"null"));
+        }
+    }
+}
