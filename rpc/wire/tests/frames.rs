@@ -3,8 +3,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use rpc_wire::{
-    Ahead, CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message, Reply,
-    ReplyWriter, Request, look_ahead, split_frame,
+    Ahead, CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message,
+    Reply, ReplyWriter, Request, look_ahead, split_frame,
 };
 use std::time::Duration;
 
