@@ -138,9 +138,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         match self.seat.engine.handle_frames(&self.seat, &mut self.input) {
             Ok(handled) => self.handled = handled,
             Err(error) => {
-                tracing::debug!(conn = self.seat.id.0, %error, "closed");
-                // Nobody waits for this task: it is the one that runs.
-                self.seat.outbox.close(Close::Flushed, &mut Vec::new());
+                self.seat.engine.refuse_input(&self.seat, error);
             }
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
+use tracing::Level;
 use zk_wire::{DecodeError, Millis, next_frame};
 
 use crate::clock::{Clock, manual_now};
@@ -19,7 +20,9 @@ use crate::core::{ConnId, Core, Input, Now, Output};
 use crate::four_letter::{self, About, Question};
 use crate::journal::{Batch, Journal};
 use crate::limits::Limits;
+use crate::log::{PAUSE, is_wanted, surviving};
 use crate::outbox::{Close, Outbox};
+use crate::reports::{Report, Reports};
 use crate::stats;
 
 /// One server, shared by its handle, its tasks and its connections.
@@ -52,6 +55,8 @@ pub(crate) struct State {
     pub(crate) trace_mask: i64,
     /// What the timer sleeps for.
     armed: Option<Millis>,
+    /// What is logged after the turn.
+    pub(crate) reports: Reports,
     pub(crate) stopped: bool,
 }
 
@@ -86,6 +91,7 @@ impl Engine {
             connections: Connections::default(),
             trace_mask: four_letter::DEFAULT_TRACE_MASK,
             armed: None,
+            reports: Reports::default(),
             stopped: false,
         };
         Self {
@@ -106,8 +112,13 @@ impl Engine {
             if state.stopped {
                 return Err(Refused::Stopped);
             }
-            let admitted = state.connections.admit(now, remote, &self.limits);
-            let (id, outbox) = admitted.ok_or(Refused::TooMany)?;
+            let Some((id, outbox)) = state.connections.admit(now, remote, &self.limits) else {
+                if let Some(remote) = remote {
+                    let max = self.limits.max_client_connections;
+                    state.reports.push(now.mono, Report::TooMany(remote, max));
+                }
+                return Err(Refused::TooMany);
+            };
             state.handle(now, Input::Accepted { conn: id, peer: peer(remote) }, &self.limits, wake);
             Ok(Seat { engine: Arc::clone(self), id, outbox })
         })
@@ -121,6 +132,7 @@ impl Engine {
             let mut batch = stats::Batch::default();
             let mut is_handshake = state.connections.is_new(seat.id);
             let handled = loop {
+                state.reports.received(seat.id, &frame, is_handshake);
                 batch.add(&frame, std::mem::take(&mut is_handshake));
                 let before = state.core.last_zxid();
                 state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
@@ -142,6 +154,16 @@ impl Engine {
             state.connections.handled(seat.id, &batch, then, then.0.saturating_sub(now.mono.0), zxid);
             handled
         })
+    }
+
+    /// Closes a connection whose peer sends what is no frame.
+    pub(crate) fn refuse_input(&self, seat: &Seat, error: DecodeError) {
+        self.turn(|state, now, wake| {
+            let remote = state.connections.remote(seat.id);
+            let had_session = !state.connections.is_new(seat.id);
+            state.reports.push(now.mono, Report::NoFrame(remote, seat.id, had_session, error));
+            seat.outbox.close(Close::Flushed, wake);
+        });
     }
 
     /// Answers a four-letter word and closes its connection.
@@ -190,12 +212,12 @@ impl Engine {
 
     /// Performs what waited until its transactions were durable.
     pub(crate) fn kept(&self, batch: Batch) {
-        self.turn(|state, _, wake| {
+        self.turn(|state, now, wake| {
             for output in batch.outputs {
                 if let Output::Send { conn, frame } = &output {
                     state.connections.release(*conn, frame.len(), wake);
                 }
-                state.perform(output, &self.limits, wake);
+                state.perform(output, now, &self.limits, wake);
             }
             for (conn, bytes) in batch.charges {
                 state.connections.release(conn, bytes, wake);
@@ -218,14 +240,21 @@ impl Engine {
 
     /// Acts at each deadline as it comes. Never returns.
     pub(crate) async fn keep_time(&self) {
-        loop {
-            let (clock, deadline) = self.turn(|state, now, wake| {
+        let mut act = || {
+            self.turn(|state, now, wake| {
                 if state.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
                     state.time_passes(now, &self.limits, wake);
                 }
                 state.armed = state.poll_deadline();
                 (state.clock, state.armed)
-            });
+            })
+        };
+        loop {
+            // Without it no session would ever expire again.
+            let Some((clock, deadline)) = surviving(&mut act) else {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             tokio::select! {
                 () = clock.sleep_until(deadline) => {}
                 () = self.nearer.notified() => {}
@@ -262,16 +291,17 @@ impl Engine {
 
     /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
     pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
-        let mut wake = Vec::new();
+        let mut wake = Wakes::default();
         let mut state = self.lock();
         let now = state.clock.now();
-        let result = work(&mut state, now, &mut wake);
+        let result = work(&mut state, now, &mut wake.0);
         let deadline = state.poll_deadline();
         let nearer = deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
         if nearer {
             state.armed = deadline;
         }
         let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
+        let reports = state.reports.take();
         drop(state);
         if to_keep {
             self.to_keep.notify_one();
@@ -279,12 +309,23 @@ impl Engine {
         if nearer {
             self.nearer.notify_one();
         }
-        wake.into_iter().for_each(Waker::wake);
+        drop(wake);
+        reports.iter().for_each(Report::log);
         result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those to be woken when a turn is over, even if it ends by a panic: the others must not wait for ever.
+#[derive(Debug, Default)]
+struct Wakes(Vec<Waker>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -300,12 +341,18 @@ pub(crate) enum Handled {
 impl State {
     /// When time makes something happen.
     fn poll_deadline(&self) -> Option<Millis> {
-        self.core.poll_deadline().into_iter().chain(self.connections.next_deadline()).min()
+        let deadlines =
+            [self.core.poll_deadline(), self.connections.next_deadline(), self.reports.poll_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// Does what is due.
     fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
-        self.connections.close_sessionless(now.mono, wake);
+        for conn in self.connections.close_sessionless(now.mono, wake) {
+            let remote = self.connections.remote(conn);
+            self.reports.push(now.mono, Report::Sessionless(remote, conn));
+        }
+        self.reports.time_passes(now.mono);
         self.handle(now, Input::Timeout, limits, wake);
     }
 
@@ -323,7 +370,7 @@ impl State {
                 held = true;
                 continue;
             };
-            self.perform(output, limits, wake);
+            self.perform(output, now, limits, wake);
         }
         if held
             && let Some(journal) = &mut self.journal
@@ -339,7 +386,7 @@ impl State {
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {
             Output::Send { conn, frame } => Some((*conn, frame.len())),
-            Output::Persist(_) | Output::Expired { .. } | Output::Close { .. } => None,
+            Output::Persist(_) | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
         };
         let output = journal.hold(output);
         if output.is_none()
@@ -351,12 +398,27 @@ impl State {
     }
 
     /// Performs one output; what it comes after has been performed.
-    fn perform(&mut self, output: Output, limits: &Limits, wake: &mut Vec<Waker>) {
+    fn perform(&mut self, output: Output, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
         match output {
             // It is kept, or the server lives in memory.
             Output::Persist(_) => {}
-            Output::Expired { .. } => self.connections.stats.sessions_expired += 1,
-            Output::Send { conn, frame } => self.connections.send(conn, &frame, limits, wake),
+            Output::Expired { session } => {
+                self.connections.stats.sessions_expired += 1;
+                self.reports.push(now.mono, Report::Expired(session));
+            }
+            Output::Note(note) => {
+                let remote = self.connections.remote(note.conn());
+                self.reports.push(now.mono, Report::Note(remote, note));
+            }
+            Output::Send { conn, frame } => {
+                if is_wanted(Level::TRACE) {
+                    self.reports.sent(conn, &frame, self.connections.is_new(conn));
+                }
+                if !self.connections.send(conn, &frame, limits, wake) {
+                    let remote = self.connections.remote(conn);
+                    self.reports.push(now.mono, Report::DoesNotRead(remote, conn, limits.max_backlog));
+                }
+            }
             Output::Close { conn } => self.connections.let_go(conn, wake),
         }
     }
@@ -365,15 +427,19 @@ impl State {
 impl Drop for Seat {
     fn drop(&mut self) {
         let engine = &self.engine;
-        let was_last = engine.turn(|state, now, wake| {
-            if state.connections.remove(self.id) {
-                state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
-            }
-            state.stopped && state.connections.len() == 0
+        // It may be dropped by a panic, and a second one would end the process.
+        let was_last = surviving(|| {
+            engine.turn(|state, now, wake| {
+                if state.connections.remove(self.id) {
+                    state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
+                }
+                state.stopped && state.connections.len() == 0
+            })
         });
         self.outbox.release_barriers();
-        if was_last {
+        if was_last.unwrap_or_else(|| engine.look(|state| state.connections.len() == 0)) {
             engine.emptied.notify_waiters();
         }
+        log!(DEBUG, conn = self.id.0, "connection ended");
     }
 }

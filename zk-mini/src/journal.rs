@@ -74,7 +74,7 @@ impl Batch {
     fn transactions(&self) -> impl Iterator<Item = &Txn> {
         self.outputs.iter().filter_map(|output| match output {
             Output::Persist(txn) => Some(txn),
-            Output::Send { .. } | Output::Expired { .. } | Output::Close { .. } => None,
+            Output::Send { .. } | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
         })
     }
 }
@@ -120,7 +120,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             store = kept;
             match ended {
                 Ok(()) => snapshot = Snapshot::Walking(engine.look(|state| ImageWalk::new(&state.core))),
-                Err(error) => tracing::error!(%error, "no snapshot: the log cannot be ended"),
+                Err(error) => log!(ERROR, %error, "no snapshot: the log cannot be ended"),
             }
         }
     }
@@ -140,7 +140,7 @@ async fn with<T: Send + 'static>(
     });
     let worked = worked.await.inspect_err(|error| {
         if error.is_panic() {
-            tracing::error!(%error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
+            log!(ERROR, %error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
             engine.stop();
         }
     });
@@ -150,11 +150,12 @@ async fn with<T: Send + 'static>(
 /// Goes back to what is durable, and serves only that until the disk can be written again. `None` if the server, or its
 /// runtime, has ended before.
 async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
-    tracing::error!(
-        %error, log = %store.place().display(),
-        "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
-         refused until the disk takes them; trying every second"
-    );
+    log!(
+    ERROR,
+            %error, log = %store.place().display(),
+            "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
+             refused until the disk takes them; trying every second"
+        );
     let mut wait = Duration::ZERO;
     let mut served = false;
     loop {
@@ -179,11 +180,11 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
                 engine.go_back(core);
                 (served, wait) = (true, Duration::ZERO);
             }
-            Err(error) => tracing::error!(%error, "cannot even tell what is on disk: nothing is served"),
+            Err(error) => log!(ERROR, %error, "cannot even tell what is on disk: nothing is served"),
         }
     }
     engine.turn(|state, now, _| state.core.accept_writes(now));
-    tracing::info!(log = %store.place().display(), "the disk takes writes again: the server goes on");
+    log!(INFO, log = %store.place().display(), "the disk takes writes again: the server goes on");
     Some(store)
 }
 
@@ -225,8 +226,8 @@ impl Snapshot {
 
     fn write(image: Image, snapshots: Snapshots) -> Self {
         Self::Writing(spawn_blocking(move || match snapshots.write(&image) {
-            Ok(()) => tracing::info!(zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
-            Err(error) => tracing::error!(%error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
+            Ok(()) => log!(INFO, zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
+            Err(error) => log!(ERROR, %error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
         }))
     }
 

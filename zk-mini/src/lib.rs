@@ -91,6 +91,8 @@
 //! here moves the bytes, reads the clock, and has no rule of its own.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod log;
 mod builder;
 mod chunks;
 mod clock;
@@ -104,8 +106,10 @@ mod error;
 mod four_letter;
 mod journal;
 mod limits;
+mod line_limit;
 mod listener;
 mod outbox;
+mod reports;
 mod server;
 mod stats;
 pub mod storage;

@@ -57,14 +57,23 @@ impl ZkMini {
             let timer = Arc::clone(&engine);
             tasks.push(engine.runtime.spawn(async move { timer.keep_time().await }).abort_handle());
         }
-        let journal = store.map(|store| engine.runtime.spawn(journal::keep(Arc::clone(&engine), store)));
+        let journal = store.map(|store| {
+            let keeper = engine.runtime.spawn(journal::keep(Arc::clone(&engine), store));
+            let engine = Arc::clone(&engine);
+            engine.runtime.clone().spawn(async move {
+                if keeper.await.is_err_and(|error| error.is_panic()) {
+                    log!(ERROR, "nothing can be kept any more, by a defect of zk-mini: the server ends all connections");
+                    engine.stop();
+                }
+            })
+        });
         Self { engine, listener, tasks, journal }
     }
 
     /// Where it listens; `None` if it does so in memory only.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
-        self.listener.as_ref().map(|listener| listener.addr)
+        self.listener.as_ref().map(|listener| listener.addrs[0])
     }
 
     /// What to give to a client: `127.0.0.1:PORT`. If the server listens on every address, this is the loopback

@@ -2,6 +2,7 @@
 
 mod error;
 mod exec;
+mod log;
 mod offline;
 mod properties;
 mod serve;
@@ -9,13 +10,13 @@ mod settings;
 mod signals;
 mod zoo_cfg;
 
-use std::io::IsTerminal;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use error::CliError;
+use log::Log;
 
 /// A small ZooKeeper server, for tests, for development, for one machine.
 ///
@@ -50,38 +51,48 @@ enum Command {
 
 /// Does what the command line asks.
 pub(crate) fn run() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Serve(args) => {
-            log("info");
-            serve::run(args)
+    let command = Cli::parse().command;
+    if let Command::Replace(args) = command {
+        // No thread: what comes next is another program.
+        return exec::replace(&args).unwrap_or_else(|error| {
+            let _ = writeln!(io::stderr(), "zk-mini: {error}");
+            error.exit_code()
+        });
+    }
+    let log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "zk-mini: {}", CliError::Runtime(error));
+            return ExitCode::FAILURE;
         }
-        Command::Exec(args) => {
-            // The output is the command's.
-            log("warn");
-            exec::run(args)
-        }
-        Command::Dump(args) => {
-            log("error");
-            offline::dump(&args)
-        }
-        Command::Fsck(args) => {
-            // What is wrong is in the report.
-            log("error");
-            offline::fsck(&args)
-        }
+    };
+    log.receive(command.log_level());
+    let done = match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Exec(args) => exec::run(args),
+        Command::Dump(args) => offline::dump(&args),
+        Command::Fsck(args) => offline::fsck(&args),
         Command::Replace(args) => exec::replace(&args),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("zk-mini: {error}");
+    let code = done.unwrap_or_else(|error| {
+        log.line(&format!("zk-mini: {error}"));
         error.exit_code()
-    })
+    });
+    log.finish();
+    code
 }
 
-/// Logs to standard error: at `level`, or as `RUST_LOG` says.
-fn log(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+impl Command {
+    /// How much is logged unless `RUST_LOG` says otherwise.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "info",
+            // The output is the command's.
+            Self::Exec(_) | Self::Replace(_) => "warn",
+            // What is wrong is in the report.
+            Self::Dump(_) | Self::Fsck(_) => "error",
+        }
+    }
 }
 
 /// Runs a command on a runtime of one thread: the core is behind one lock, and a second thread would wait for it.

@@ -69,8 +69,12 @@ settings! {
         };
 
     /// Connections that one address may have; 0 is no limit [default: 60]
-    max_client_cnxns: usize, (value_name = "N", value_parser = connections),
+    max_client_cnxns: i32, (value_name = "N", value_parser = connections, allow_negative_numbers = true),
         ["maxClientCnxns"], connections, Builder::max_client_connections;
+
+    /// Connections that may wait to be accepted; -1 is the default, 4096 [default: -1]
+    listen_backlog: i32, (value_name = "N", value_parser = backlog, allow_negative_numbers = true),
+        ["clientPortListenBacklog"], backlog, Builder::listen_backlog;
 
     /// The longest request in bytes, up to 512 MiB; replies may be longer [default: 1048575]
     jute_max_buffer: usize, (value_name = "BYTES", value_parser = bytes),
@@ -187,9 +191,12 @@ fn timeout(value: &str) -> Result<Timeout, &'static str> {
 }
 
 /// As ZooKeeper reads it: less than nothing is no limit, too.
-fn connections(value: &str) -> Result<usize, &'static str> {
-    let n: i32 = value.parse().map_err(|_| "a number of connections, or 0 for no limit")?;
-    Ok(usize::try_from(n).unwrap_or(0))
+fn connections(value: &str) -> Result<i32, &'static str> {
+    value.parse().map_err(|_| "a number of connections, or 0 for no limit")
+}
+
+fn backlog(value: &str) -> Result<i32, &'static str> {
+    value.parse().map_err(|_| "a number of connections, or -1 for the default")
 }
 
 fn count(value: &str) -> Result<usize, &'static str> {
