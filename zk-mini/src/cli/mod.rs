@@ -2,6 +2,7 @@
 
 mod error;
 mod exec;
+mod listen;
 mod log;
 mod offline;
 mod properties;
@@ -9,6 +10,7 @@ mod serve;
 mod settings;
 mod signals;
 mod zoo_cfg;
+mod zoo_keys;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,12 +34,16 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  zk-mini serve                        a server on 127.0.0.1:2181
-  zk-mini serve --listen 127.0.0.1:0   a server on a free port; its address is printed
+  zk-mini serve                        a server on 127.0.0.1:2181, and on [::1]:2181
+  zk-mini serve --port 0               a server on a free port; its address is printed
   zk-mini exec -- pytest               a private server for one run of a test suite
 
 Environment:
-  RUST_LOG   what is logged on standard error, for example `debug` or `zk_mini=trace`";
+  RUST_LOG   what is logged on standard error: error, warn, info (for `serve`, unless
+             set: sessions that begin and end, refused clients), debug (each request),
+             trace (each frame); or by module, as in `zk_mini=debug`. Below debug, one
+             address causes 60 lines a minute at most, and a line says how many more
+             there were. Lines that nobody takes are lost: the server does not wait.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -24,6 +24,24 @@ macro_rules! settings {
                 Self { $($name: self.$name.or(other.$name),)* }
             }
 
+            /// Answers only the four-letter words that ZooKeeper answers unless it is told. `false` if they have been set.
+            pub(super) fn answer_as_zookeeper_does(&mut self) -> bool {
+                let is_set = self.four_letter_words.is_some();
+                self.four_letter_words.get_or_insert_with(|| "srvr".into());
+                !is_set
+            }
+
+            /// The tick of a file that does not set one, as ZooKeeper has it.
+            pub(super) fn tick_as_zookeeper_does(&mut self) {
+                self.tick_ms.get_or_insert(3_000);
+            }
+
+            /// Returns the keys of `zoo.cfg` that have a place here.
+            pub(super) fn keys() -> impl Iterator<Item = &'static str> {
+                let keys: &[&[&'static str]] = &[$(&$keys,)*];
+                keys.iter().copied().flatten().copied()
+            }
+
             /// A server that is to be like this.
             pub(super) fn apply(self, mut builder: Builder) -> Builder {
                 $(builder = with(builder, self.$name, $apply);)*
@@ -50,7 +68,7 @@ settings! {
     compat: Compat, (value_name = "LINE", value_parser = compat),
         [], compat, Builder::compat;
 
-    /// Milliseconds to a tick, the unit of session expiry [default: 2000]
+    /// Milliseconds to a tick, the unit of session expiry [default: 2000; with a zoo.cfg 3000]
     tick_ms: u32, (value_name = "N", value_parser = positive_millis),
         ["tickTime"], positive_millis, |builder, n| builder.tick(millis(n));
 
@@ -104,7 +122,7 @@ settings! {
     max_watch_bytes: usize, (value_name = "BYTES", value_parser = count),
         [], count, Builder::max_watch_bytes;
 
-    /// Four-letter words that are answered, with commas; * is all [default: *]
+    /// Four-letter words that are answered, with commas; * is all [default: *; with a zoo.cfg, or beyond this machine, srvr]
     four_letter_words: String, (value_name = "WORDS"),
         ["4lw.commands.whitelist"], text, |builder, words| builder.four_letter_words(&words);
 
