@@ -266,6 +266,8 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.turn(|state, _, wake| {
             state.stopped = true;
+            // Nobody will be told later.
+            state.reports.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
                 entry.outbox.close(Close::Now, wake);
             }
