@@ -445,3 +445,37 @@ impl Drop for Seat {
         log!(DEBUG, conn = self.id.0, "connection ended");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::ZkMini;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_panics_wakes_those_who_were_to_be_woken() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let woken = Arc::<Counting>::default();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            zk.engine.turn(|_, _, wake| {
+                wake.push(Arc::clone(&woken).into());
+                resume_unwind(Box::new("a defect"));
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(zk.engine.look(|state| state.connections.len()), 0, "and the state can be had");
+    }
+}

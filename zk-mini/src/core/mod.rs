@@ -44,7 +44,7 @@ mod watch_request;
 
 pub use config::{Compat, Config};
 pub use image::{Image, ImageNode, ImageWalk};
-pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
+pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo, WatchInfo, WatchKind};
 pub use io::{ConnId, Input, Note, Now, Output, Peer, Refusal};
 pub use password::SessionSecret;
 pub use txn::{Change, CreateNode, NodeKind, Txn};

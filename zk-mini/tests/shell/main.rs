@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod direct;
 mod disk;
 mod four_letter;
 mod lifecycle;
@@ -13,4 +14,5 @@ mod power;
 mod raw;
 mod recovery;
 mod storage;
+mod subscriber;
 mod time;
