@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use zk_wire::{Millis, Zxid};
 
 use crate::clock::{Clock, zxid_of_this_start};
@@ -17,6 +16,7 @@ use crate::four_letter::{About, Words};
 use crate::journal::Journal;
 use crate::limits::{LONGEST_FRAME, Limits};
 use crate::listener::Listener;
+use crate::runtime::Runtime;
 use crate::server::ZkMini;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 
@@ -323,14 +323,17 @@ impl Builder {
         self
     }
 
-    /// Starts the server on the tokio runtime that this is called on, which needs its I/O and time drivers
-    /// (`enable_all`). When it returns, the server serves.
+    /// Starts the server. When it returns, the server serves.
+    ///
+    /// It asks nothing of the caller's runtime: a server that listens runs on a thread that all of the process share, one
+    /// that is [`in_memory`](Self::in_memory) on the tokio runtime that this is called on, if there is one. If tokio's
+    /// clock is paused at the start, everything runs on the caller's runtime and by that clock.
     ///
     /// # Errors
     /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data directory
     /// cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
-        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let runtime = Runtime::choose(!self.listen.is_empty())?;
         let secret = self.new_secret()?;
         let repeats = self.seed.is_some() || self.manual_clock;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -346,7 +349,7 @@ impl Builder {
         }
         let listener = match &self.listen[..] {
             [] => None,
-            addrs => Some(Listener::bind(addrs, self.backlog)?),
+            addrs => Some(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?),
         };
         let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let (core, store) = match self.data_dir {

@@ -9,7 +9,6 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tracing::Level;
 use zk_wire::{DecodeError, Millis, next_frame};
@@ -23,6 +22,7 @@ use crate::limits::Limits;
 use crate::log::{PAUSE, is_wanted, surviving};
 use crate::outbox::{Close, Outbox};
 use crate::reports::{Report, Reports};
+use crate::runtime::Runtime;
 use crate::stats;
 
 /// One server, shared by its handle, its tasks and its connections.
@@ -32,7 +32,7 @@ pub(crate) struct Engine {
     pub(crate) limits: Limits,
     pub(crate) about: About,
     /// Where connections are served.
-    pub(crate) runtime: Handle,
+    pub(crate) runtime: Runtime,
     /// The next deadline is nearer than what the timer sleeps for.
     nearer: Notify,
     /// The last connection of a stopped server has ended.
@@ -82,7 +82,7 @@ impl Engine {
         about: About,
         clock: Clock,
         limits: Limits,
-        runtime: Handle,
+        runtime: Runtime,
     ) -> Self {
         let state = State {
             core,
@@ -252,11 +252,11 @@ impl Engine {
         loop {
             // Without it no session would ever expire again.
             let Some((clock, deadline)) = surviving(&mut act) else {
-                tokio::time::sleep(PAUSE).await;
+                self.runtime.sleep(PAUSE).await;
                 continue;
             };
             tokio::select! {
-                () = clock.sleep_until(deadline) => {}
+                () = clock.sleep_until(deadline, &self.runtime) => {}
                 () = self.nearer.notified() => {}
             }
         }

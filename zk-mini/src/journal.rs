@@ -162,7 +162,7 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
         if engine.look(|state| state.stopped) {
             return None;
         }
-        tokio::time::sleep(wait).await;
+        engine.runtime.sleep(wait).await;
         wait = RETRY;
         if served {
             let tried;

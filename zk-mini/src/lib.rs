@@ -110,6 +110,7 @@ mod line_limit;
 mod listener;
 mod outbox;
 mod reports;
+mod runtime;
 mod server;
 mod stats;
 pub mod storage;

@@ -69,7 +69,7 @@ impl Listener {
                 // Mostly there are too many open files, and that takes time to change.
                 Err(error) => {
                     log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");
-                    tokio::time::sleep(PAUSE).await;
+                    engine.runtime.sleep(PAUSE).await;
                 }
             }
         }

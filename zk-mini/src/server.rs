@@ -16,8 +16,8 @@ use crate::journal;
 use crate::listener::Listener;
 use crate::storage::Store;
 
-/// A running ZooKeeper server. It serves on the tokio runtime that it was started on, without a thread of its own,
-/// until it is stopped or dropped; thousands of them get along in one process.
+/// A running ZooKeeper server, until it is stopped or dropped. All that listen in one process share a thread, apart from
+/// the caller's, who may block; thousands of them get along. See [`Builder::start`].
 #[derive(Debug)]
 pub struct ZkMini {
     pub(crate) engine: Arc<Engine>,
@@ -31,7 +31,7 @@ impl ZkMini {
     /// Starts a server on a free port of 127.0.0.1. When it returns, the server serves.
     ///
     /// # Errors
-    /// [`Error`] if there is no free port, or no tokio runtime.
+    /// [`Error`] if there is no free port, or no thread to be had.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }

@@ -10,6 +10,7 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod lives;
+mod plain;
 mod power;
 mod raw;
 mod recovery;

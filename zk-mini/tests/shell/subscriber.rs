@@ -1,7 +1,7 @@
 //! A program whose tracing subscriber panics is served all the same.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing::span::{Attributes, Id, Record};
@@ -15,6 +15,17 @@ use crate::raw::{GET_DATA, Raw, eventually, get_data};
 struct Panicking(Arc<AtomicUsize>);
 
 impl Panicking {
+    /// For all threads: a server that listens has one of its own.
+    fn of_the_process() -> Self {
+        static SET: OnceLock<Panicking> = OnceLock::new();
+        let set = || {
+            let subscriber = Self::default();
+            tracing::subscriber::set_global_default(subscriber.clone()).unwrap();
+            subscriber
+        };
+        SET.get_or_init(set).clone()
+    }
+
     fn told(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
@@ -43,8 +54,7 @@ impl Subscriber for Panicking {
 
 #[tokio::test]
 async fn connections_expiry_and_the_listener_outlive_a_subscriber_that_panics() {
-    let subscriber = Panicking::default();
-    let _guard = tracing::subscriber::set_default(subscriber.clone());
+    let subscriber = Panicking::of_the_process();
     let tick = Duration::from_millis(20);
     let zk = ZkMini::builder().tick(tick).max_client_connections(1).start().await.unwrap();
     let mut first = Raw::tcp(&zk).await;
@@ -68,8 +78,7 @@ async fn connections_expiry_and_the_listener_outlive_a_subscriber_that_panics() 
 
 #[tokio::test]
 async fn a_data_directory_is_kept_under_a_subscriber_that_panics() {
-    let subscriber = Panicking::default();
-    let _guard = tracing::subscriber::set_default(subscriber.clone());
+    let subscriber = Panicking::of_the_process();
     let dir = tempfile::tempdir().unwrap();
     let start =
         || ZkMini::builder().in_memory().data_dir(dir.path()).snap_count(10.try_into().unwrap()).start();
