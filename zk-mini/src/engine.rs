@@ -240,7 +240,7 @@ impl Engine {
 
     /// Acts at each deadline as it comes. Never returns.
     pub(crate) async fn keep_time(&self) {
-        let mut act = || {
+        let act = || {
             self.turn(|state, now, wake| {
                 if state.poll_deadline().is_some_and(|deadline| deadline <= now.mono) {
                     state.time_passes(now, &self.limits, wake);
@@ -251,7 +251,7 @@ impl Engine {
         };
         loop {
             // Without it no session would ever expire again.
-            let Some((clock, deadline)) = surviving(&mut act) else {
+            let Some((clock, deadline)) = surviving(act) else {
                 self.runtime.sleep(PAUSE).await;
                 continue;
             };

@@ -11,6 +11,9 @@ use super::core::{Core, Input, Outcome, ReadId, Step};
 use crate::clock::Clock;
 use crate::members::InstanceId;
 
+/// Most nodes that are no instances, and that are named in the log, at a time: whoever may write makes as many as he likes.
+const MOST_TOLD: usize = 8;
+
 /// What to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -141,8 +144,13 @@ impl Driver {
     fn publish(&mut self, views: &watch::Sender<View>) {
         if let Some(members) = self.core.poll_members(self.clock.now()) {
             let before = views.borrow().members.clone().unwrap_or_default();
-            for skipped in members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped)) {
+            let mut new = members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped));
+            for skipped in new.by_ref().take(MOST_TOLD) {
                 tracing::warn!(service = %self.place.service, node = %skipped, "not an instance: skipped");
+            }
+            let more = new.count();
+            if more > 0 {
+                tracing::warn!(service = %self.place.service, more, "more nodes are not instances: skipped");
             }
             views.send_modify(|view| *view = View { members: Some(members), refused: None });
         } else if self.refused.is_some() && views.borrow().members.is_none() {
