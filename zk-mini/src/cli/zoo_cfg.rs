@@ -140,7 +140,7 @@ impl ZooCfg {
         match key {
             "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
             "clientPortAddress" => {
-                self.client_port_address = Some(value.parse().map_err(|_| "a host or an address")?)
+                self.client_port_address = Some(value.parse().map_err(|_| "a host or an address")?);
             }
             "dataDir" | "dataLogDir" if value.is_empty() => return Err("a directory"),
             "dataDir" => self.data_dir = Some(value.into()),
