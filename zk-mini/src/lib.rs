@@ -49,6 +49,14 @@
 //! written, is read as it is. The end of a session cannot be refused: if its ephemeral nodes are too many for one
 //! transaction, the log does not list them, and whoever reads it deletes those that the session has.
 //!
+//! # What it logs
+//! Events of `tracing`, at the level info: where it serves, sessions that begin, go on, expire and are closed, clients that
+//! are refused and why; at debug: connections and requests; at trace: frames, without the passwords of handshakes and
+//! of `auth`. What peers have sent is escaped and cut. Below debug, one address (of IPv6: one network of 64 bits) causes
+//! 60 lines a minute at most, and so do all sessions that expire; then a line says how many were left out. A subscriber
+//! that panics harms no client, and one that is slow is called when the server's lock is free.
+//!
+//! # Four-letter words
 //! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS, figures by
 //! namespace) are zero or missing, and `hash` has nothing to say.
 //!

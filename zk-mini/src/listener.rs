@@ -17,6 +17,9 @@ use crate::log::{PAUSE, surviving};
 /// How many connections may wait to be accepted unless it is set; the system has a bound of its own.
 const BACKLOG: i32 = 4096;
 
+/// Of so many failures in a row to accept one is logged: about a line a minute.
+const FAILURES_PER_LINE: u32 = 600;
+
 /// How many ports are tried until one is free on every address.
 const TRIES: usize = 64;
 
@@ -59,16 +62,21 @@ impl Listener {
 
     /// Serves everyone who connects. Ends when the sockets have been closed, at the latest when it is aborted.
     pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
+        let mut failures = 0_u32;
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
                 Ok((stream, remote)) => {
+                    failures = 0;
                     surviving(|| take(stream, remote, &engine));
                 }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 // Mostly there are too many open files, and that takes time to change.
                 Err(error) => {
-                    log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");
+                    if failures.is_multiple_of(FAILURES_PER_LINE) {
+                        log!(WARN, %error, addr = %self.addrs[0], failures, "cannot accept; trying again");
+                    }
+                    failures = failures.wrapping_add(1);
                     engine.runtime.sleep(PAUSE).await;
                 }
             }

@@ -51,8 +51,10 @@ pub(crate) struct Remote(pub(crate) Option<SocketAddr>);
 impl Reports {
     /// Adds a report, unless its source has caused too many lines: with `debug`, none is left out.
     pub(crate) fn push(&mut self, now: Millis, report: Report) {
+        if !is_wanted(report.level()) {
+            return;
+        }
         let admitted = match report.source() {
-            Some(_) if !is_wanted(Level::INFO) => false,
             Some(source) if !is_wanted(Level::DEBUG) => self.limit.admits(now, source),
             _ => true,
         };
@@ -102,6 +104,18 @@ impl Reports {
 }
 
 impl Report {
+    /// Returns how much has to be wanted for it to be logged.
+    fn level(&self) -> Level {
+        match self {
+            Self::TooMany(..) | Self::DoesNotRead(..) | Self::NoFrame(_, _, true, _) | Self::LeftOut(_) => {
+                Level::WARN
+            }
+            Self::Note(..) | Self::Expired(_) | Self::Sessionless(..) | Self::NoFrame(..) => Level::INFO,
+            Self::Request(..) => Level::DEBUG,
+            Self::Received(..) | Self::Sent(..) => Level::TRACE,
+        }
+    }
+
     /// Returns whose lines are limited by it; `None` for what nobody causes, and for what is asked for.
     fn source(&self) -> Option<Source> {
         match self {
