@@ -41,6 +41,8 @@ pub(crate) struct Engine {
     pub(crate) to_keep: Notify,
     /// Nothing waits for the disk any more.
     settled: Notify,
+    /// The server has stopped.
+    ended: Notify,
 }
 
 /// What the mutex guards.
@@ -103,6 +105,7 @@ impl Engine {
             emptied: Notify::new(),
             to_keep: Notify::new(),
             settled: Notify::new(),
+            ended: Notify::new(),
         }
     }
 
@@ -273,6 +276,18 @@ impl Engine {
             }
         });
         self.to_keep.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until the server has stopped.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().stopped {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Waits until the last connection of a stopped server has ended.

@@ -129,6 +129,12 @@ impl ZkMini {
         }
     }
 
+    /// Waits until the server has ended by itself: what it should keep cannot be kept any longer, by a defect, and it has said
+    /// so in the log. A disk that fails is no such end. Nobody is served from then on, so a program should end, too.
+    pub async fn ended(&self) {
+        self.engine.ended().await;
+    }
+
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
     /// opened again.
     pub async fn stop(mut self) {
@@ -156,5 +162,26 @@ impl ZkMini {
 impl Drop for ZkMini {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_end_that_nobody_asked_for_is_told() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let ended = zk.ended();
+        tokio::pin!(ended);
+        assert!(is_pending(&mut ended), "it serves");
+        // As the task does that writes, when it is lost.
+        zk.engine.stop();
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
+
+    fn is_pending(future: &mut std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        future.as_mut().poll(&mut context).is_pending()
     }
 }

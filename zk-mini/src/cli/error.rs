@@ -18,6 +18,8 @@ pub(super) enum CliError {
     Resolve { host: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
+    #[error("the server has ended by a defect, see the log; start it anew")]
+    Ended,
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
     #[error("{command}: command not found")]

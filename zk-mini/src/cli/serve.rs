@@ -132,6 +132,7 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
     let signal = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        () = zk.ended() => return Err(CliError::Ended),
     };
     tracing::info!(signal, connections = zk.direct().connections().len(), "stopping");
     zk.stop().await;
