@@ -44,7 +44,8 @@ fn a_port_that_is_taken_on_one_of_them_is_named() {
     let (status, stderr) = Program::start(&["serve", "--port", &port]).end();
     assert_eq!(status.code(), Some(1));
     // Somebody else may have the other one.
-    let told = |host: &str| stderr.contains(&format!("cannot listen on {host}:{port}: the address is in use"));
+    let told =
+        |host: &str| stderr.contains(&format!("cannot listen on {host}:{port}: the address is in use"));
     assert!(told("[::1]") || told("127.0.0.1"), "{stderr}");
 }
 
