@@ -114,9 +114,21 @@ pub struct Skipped {
     pub reason: SkipReason,
 }
 
+/// Most characters that are shown of what others have written.
+const SHOWN: usize = 256;
+
+/// On one line, without what a terminal obeys, and not too long: whoever may write to the registry chooses the text.
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.id, self.reason)
+        let text = format!("{}: {}", self.id, self.reason);
+        for c in text.chars().take(SHOWN) {
+            if matches!(c, '"' | '\'' | '\\') {
+                write!(f, "{c}")?;
+            } else {
+                write!(f, "{}", c.escape_debug())?;
+            }
+        }
+        if text.chars().nth(SHOWN).is_some() { f.write_str("…") } else { Ok(()) }
     }
 }
 
@@ -142,6 +154,17 @@ mod tests {
         let instance = (1u16..4).prop_map(|port| Arc::new(Instance::new("a", port)));
         proptest::collection::btree_map("[a-d]".prop_map(|id| InstanceId::from(&*id)), instance, 0..4)
             .prop_map(|instances| Members { instances, ..Members::default() })
+    }
+
+    #[test]
+    fn what_others_have_written_is_shown_on_one_line_and_not_at_length() {
+        let skipped = |id: &str| Skipped {
+            id: InstanceId::from(id),
+            reason: SkipReason::Unreadable("it's \"none\"".into()),
+        };
+        let shown = skipped("a\n\u{1b}[2J\u{202e}").to_string();
+        assert_eq!(shown, "a\\n\\u{1b}[2J\\u{202e}: cannot be read: it's \"none\"");
+        assert_eq!(skipped(&"x".repeat(10_000)).to_string().chars().count(), SHOWN + 1);
     }
 
     proptest! {

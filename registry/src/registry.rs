@@ -194,7 +194,7 @@ impl Registry {
         })
         .await;
         if let Err(error) = self.close_within(limit).await {
-            tracing::warn!(%error, "the registry is left without a goodbye");
+            zk_client::quietly(|| tracing::warn!(%error, "the registry is left without a goodbye"));
         }
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use zk_wire::{Millis, Zxid};
 
 use crate::clock::{Clock, zxid_of_this_start};
@@ -17,6 +16,7 @@ use crate::four_letter::{About, Words};
 use crate::journal::Journal;
 use crate::limits::{LONGEST_FRAME, Limits};
 use crate::listener::Listener;
+use crate::runtime::Runtime;
 use crate::server::ZkMini;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 
@@ -39,7 +39,9 @@ use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
-    listen: Option<SocketAddr>,
+    /// Where to listen; nowhere if it is empty.
+    listen: Vec<SocketAddr>,
+    backlog: i32,
     manual_clock: bool,
     seed: Option<u64>,
     core: Config,
@@ -53,7 +55,8 @@ pub struct Builder {
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
-            listen: Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+            backlog: -1,
             manual_clock: false,
             seed: None,
             core: Config::default(),
@@ -65,15 +68,30 @@ impl Builder {
         }
     }
 
-    /// Listens on this address. Port 0, the default, lets the system choose: see [`ZkMini::addr`].
+    /// Listens on this address, and on no other: 127.0.0.1 unless set. Port 0, the default, lets the system choose: see
+    /// [`ZkMini::addr`].
     pub fn listen(mut self, addr: impl Into<SocketAddr>) -> Self {
-        self.listen = Some(addr.into());
+        self.listen = vec![addr.into()];
+        self
+    }
+
+    /// Listens on this address, too. With port 0 it gets the same port as the first one; one is chosen that is free on
+    /// all. An IPv6 address that is not alone does not take connections over IPv4: give one for these.
+    pub fn also_listen(mut self, addr: impl Into<SocketAddr>) -> Self {
+        self.listen.push(addr.into());
+        self
+    }
+
+    /// `clientPortListenBacklog`, how many connections may wait to be accepted: -1 unless set, which is 4,096. The system
+    /// has a bound of its own.
+    pub fn listen_backlog(mut self, connections: i32) -> Self {
+        self.backlog = connections;
         self
     }
 
     /// Listens nowhere: the only connections are those of [`ZkMini::connect`] and [`ZkMini::connector`].
     pub fn in_memory(mut self) -> Self {
-        self.listen = None;
+        self.listen.clear();
         self
     }
 
@@ -112,10 +130,10 @@ impl Builder {
         self
     }
 
-    /// `maxClientCnxns`, how many connections one address may have over TCP: 60 unless set; 0 is no limit. A
-    /// connection above it is closed without a word. In-memory connections are not counted.
-    pub fn max_client_connections(mut self, max: usize) -> Self {
-        self.limits.max_client_connections = NonZeroUsize::new(max);
+    /// `maxClientCnxns`, how many connections one address may have over TCP: 60 unless set; 0 or less is no
+    /// limit. A connection above it is closed without a word. In-memory connections are not counted.
+    pub fn max_client_connections(mut self, max: i32) -> Self {
+        self.limits.max_client_connections = max;
         self
     }
 
@@ -312,14 +330,17 @@ impl Builder {
         self
     }
 
-    /// Starts the server on the tokio runtime that this is called on, which needs its I/O and time drivers
-    /// (`enable_all`). When it returns, the server serves.
+    /// Starts the server. When it returns, the server serves.
+    ///
+    /// It asks nothing of the caller's runtime: a server that listens runs on a thread that all of the process share, one
+    /// that is [`in_memory`](Self::in_memory) on the tokio runtime that this is called on, if there is one. If tokio's
+    /// clock is paused at the start, everything runs on the caller's runtime and by that clock.
     ///
     /// # Errors
     /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data directory
     /// cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
-        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let runtime = Runtime::choose(!self.listen.is_empty())?;
         let secret = self.new_secret()?;
         let repeats = self.seed.is_some() || self.manual_clock;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
@@ -333,9 +354,9 @@ impl Builder {
         if min > max {
             return Err(Error::SessionTimeouts { min, max });
         }
-        let listener = match self.listen {
-            Some(addr) => Some(Listener::bind(addr).await.map_err(|source| Error::Listen { addr, source })?),
-            None => None,
+        let listener = match &self.listen[..] {
+            [] => None,
+            addrs => Some(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?),
         };
         let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let (core, store) = match self.data_dir {
@@ -351,9 +372,16 @@ impl Builder {
                 (Core::new(Config { transactions: false, begin_after, session_secret, ..self.core }), None)
             }
         };
-        let listens = listener.as_ref().map(|listener| listener.addr);
-        let about =
-            About { compat, tick, listens, words: self.words, files: store.as_ref().map(Store::files) };
+        let listens = listener.as_ref().map(|listener| listener.addrs[0]);
+        let files = store.as_ref().map(Store::files);
+        let about = About { compat, tick, listens, backlog: self.backlog, words: self.words, files };
+        match &listener {
+            Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
+            None => log!(INFO, "serving in this process only"),
+        }
+        if store.is_none() {
+            log!(INFO, "in memory: nothing is kept");
+        }
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, about, clock, self.limits, runtime));
         Ok(ZkMini::run(engine, listener, store, self.manual_clock))

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::Now;
+use crate::runtime::Runtime;
 
 /// Where a manual clock stands at first: 2020-01-01, midnight UTC. Fixed, so that a run can be repeated.
 const MANUAL_START: UnixMillis = UnixMillis(1_577_836_800_000);
@@ -14,8 +15,13 @@ const MANUAL_START: UnixMillis = UnixMillis(1_577_836_800_000);
 /// What a server takes the time from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
-    /// The machine's. The monotonic half is the runtime's, so that it agrees with the runtime's timers.
+    /// The machine's.
     Real {
+        /// When the server started.
+        origin: std::time::Instant,
+    },
+    /// Tokio's, which was paused at the start: the server follows it.
+    Paused {
         /// When the server started.
         origin: Instant,
     },
@@ -27,8 +33,9 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    /// The machine's, or tokio's if that is paused here.
     pub(crate) fn real() -> Self {
-        Self::Real { origin: Instant::now() }
+        if is_paused() { Self::Paused { origin: Instant::now() } } else { Self::Real { origin: machine() } }
     }
 
     pub(crate) fn manual() -> Self {
@@ -37,17 +44,20 @@ impl Clock {
 
     pub(crate) fn now(&self) -> Now {
         match self {
-            Self::Real { origin } => Now { mono: origin.elapsed().into(), wall: wall() },
+            Self::Real { origin } => Now { mono: (machine() - *origin).into(), wall: wall() },
+            Self::Paused { origin } => Now { mono: origin.elapsed().into(), wall: wall() },
             Self::Manual { moved } => manual_now((*moved).into()),
         }
     }
 
     /// Sleeps until the clock shows `mono`, or for ever. A manual clock never gets there by itself.
-    pub(crate) async fn sleep_until(&self, mono: Option<Millis>) {
+    pub(crate) async fn sleep_until(&self, mono: Option<Millis>, runtime: &Runtime) {
+        let after = |origin: Instant, Millis(mono)| origin + Duration::from_millis(mono);
         match (self, mono) {
-            (Self::Real { origin }, Some(Millis(mono))) => {
-                tokio::time::sleep_until(*origin + Duration::from_millis(mono)).await;
+            (Self::Real { origin }, Some(mono)) => {
+                runtime.sleep_until(after(Instant::from_std(*origin), mono)).await;
             }
+            (Self::Paused { origin }, Some(mono)) => runtime.sleep_until(after(*origin, mono)).await,
             _ => std::future::pending().await,
         }
     }
@@ -92,6 +102,18 @@ fn zxid_of(millis: i64) -> Zxid {
     /// In the year 2248.
     const LATEST: i64 = (1 << 43) - (1 << 23);
     Zxid(millis.clamp(1, LATEST) << 20)
+}
+
+/// Returns whether tokio's clock stands still here, or has stood still. One that never has shows the machine's time.
+pub(crate) fn is_paused() -> bool {
+    let before = machine();
+    let shown = Instant::now().into_std();
+    shown < before || shown > machine()
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
+fn machine() -> std::time::Instant {
+    std::time::Instant::now()
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]

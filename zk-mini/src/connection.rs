@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -178,9 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.others_first = handled == Handled::UntilNextTurn || brought >= LARGE_READ;
             }
             Err(error) => {
-                tracing::debug!(conn = self.seat.id.0, %error, "closed");
-                // Nobody waits for this task: it is the one that runs.
-                self.seat.outbox.close(Close::Flushed, &mut Vec::new());
+                self.seat.engine.refuse_input(&self.seat, error);
             }
         }
         None
@@ -189,13 +188,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes what is queued, as far as the way of closing says, and closes.
     async fn finish(mut self, close: Close) {
         if close == Close::Flushed {
+            let engine = Arc::clone(&self.seat.engine);
             let flush = poll_fn(|cx| {
                 let flushed = self.poll_flush(cx).is_ready();
                 let cut_off = !flushed && !self.seat.outbox.wait(cx.waker(), true, close);
                 if flushed || cut_off { Poll::Ready(()) } else { Poll::Pending }
             });
             // A peer that does not take it in time loses it.
-            let _ = tokio::time::timeout(LINGER, flush).await;
+            let _ = engine.runtime.timeout(LINGER, flush).await;
         }
         let _ = self.stream.shutdown().await;
         // Closing a socket with unread input resets it, and the peer might lose what it has not read yet.

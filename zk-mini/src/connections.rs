@@ -13,6 +13,7 @@ use zk_wire::{Millis, UnixMillis, Zxid};
 use crate::core::{ConnId, Now, Peer};
 use crate::limits::Limits;
 use crate::outbox::{Close, Outbox};
+use crate::reports::Remote;
 use crate::stats::{Batch, ConnectionStats, ServerStats};
 
 /// How long a connection may go without asking for a session, rounded up to a multiple of it: ZooKeeper's
@@ -58,7 +59,7 @@ impl Connections {
     ) -> Option<(ConnId, Arc<Outbox>)> {
         if let Some(remote) = remote {
             let open = self.per_ip.entry(remote.ip()).or_default();
-            if limits.max_client_connections.is_some_and(|max| *open >= max.get()) {
+            if !limits.allows_another(*open) {
                 self.stats.rejected += 1;
                 return None;
             }
@@ -100,27 +101,34 @@ impl Connections {
         self.expected.front().map(|(at, _)| *at)
     }
 
-    /// Ends the connections that should have asked for a session by now.
-    pub(crate) fn close_sessionless(&mut self, now: Millis, wake: &mut Vec<Waker>) {
+    /// Ends the connections that should have asked for a session by now, and returns them.
+    pub(crate) fn close_sessionless(&mut self, now: Millis, wake: &mut Vec<Waker>) -> Vec<ConnId> {
+        let mut closed = Vec::new();
         while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= now) {
             self.expected.pop_front();
             if let Some(entry) = self.by_id.get(&id).filter(|entry| !entry.answered) {
-                tracing::debug!(conn = id.0, "closed: it does not ask for a session");
                 entry.outbox.close(Close::Now, wake);
                 self.stats.sessionless_expired += 1;
+                closed.push(id);
             }
         }
+        closed
     }
 
-    /// Queues a frame. One for a connection that is gone is dropped.
-    pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, limits: &Limits, wake: &mut Vec<Waker>) {
-        let Some(entry) = self.by_id.get_mut(&id) else { return };
-        if !entry.outbox.push(frame, limits, wake) {
-            tracing::warn!(conn = id.0, limit = limits.max_backlog, "closed: the peer does not read");
-        }
+    /// Queues a frame. One for a connection that is gone is dropped. `false` if the connection ends because its peer does
+    /// not read.
+    pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, limits: &Limits, wake: &mut Vec<Waker>) -> bool {
+        let Some(entry) = self.by_id.get_mut(&id) else { return true };
+        let goes_on = entry.outbox.push(frame, limits, wake);
         entry.answered = true;
         entry.stats.sent += 1;
         self.stats.frame_sent(frame);
+        goes_on
+    }
+
+    /// The other end of a connection. One that is gone counts as in this process.
+    pub(crate) fn remote(&self, id: ConnId) -> Remote {
+        Remote(self.by_id.get(&id).and_then(|entry| entry.remote))
     }
 
     /// The core closes a connection.

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{SessionId, Stat, Zxid};
+use zk_wire::{Acl, SessionId, Stat, Zxid};
 
 use crate::connections::Entry;
-use crate::core::{ConnId, SessionInfo};
+use crate::core::{ConnId, SessionInfo, WatchInfo};
 use crate::engine::Engine;
 
 /// A look at a server's state that no client notices: no session, no request, no watch. What one call returns is
@@ -51,6 +51,33 @@ impl<'a> Direct<'a> {
     pub fn children(&self, path: &str) -> Option<Vec<String>> {
         let names = self.engine.look(|state| state.core.children(path))?;
         Some(names.iter().map(ToString::to_string).collect())
+    }
+
+    /// Who may do what with a node: its access control list; `None` if there is no such node.
+    #[must_use]
+    pub fn acl(&self, path: &str) -> Option<Vec<Acl>> {
+        Some(self.engine.look(|state| state.core.node(path))?.acl.to_vec())
+    }
+
+    /// All watches, of every kind, sorted by path: who is told of changes where. The server waits while they are listed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), zk_mini::Error> {
+    /// use zk_mini::ZkMini;
+    /// use zk_mini::core::WatchKind;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let watches = zk.direct().watches();
+    /// let subscribers =
+    ///     watches.iter().filter(|watch| watch.path == "/services/echo" && watch.kind == WatchKind::Children);
+    /// assert_eq!(subscribers.count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watches(&self) -> Vec<WatchInfo> {
+        self.engine.look(|state| state.core.watches())
     }
 
     /// The sessions that are alive, sorted by id.

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::BytesMut;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tokio::task::yield_now;
+use tokio::task::{spawn_blocking, yield_now};
+use tracing::Level;
 use zk_wire::{DecodeError, Millis, next_frame};
 
 use crate::clock::{Clock, Turn};
@@ -20,7 +20,10 @@ use crate::door::Door;
 use crate::four_letter::{self, About, Answer, Question, Surroundings};
 use crate::journal::{Batch, Journal};
 use crate::limits::Limits;
+use crate::log::{is_wanted, surviving};
 use crate::outbox::{Close, Outbox};
+use crate::reports::{Report, Reports};
+use crate::runtime::Runtime;
 use crate::stats;
 
 /// How many outputs that waited for the disk are performed in one turn.
@@ -35,7 +38,7 @@ pub(crate) struct Engine {
     pub(crate) limits: Limits,
     pub(crate) about: About,
     /// Where connections are served.
-    pub(crate) runtime: Handle,
+    pub(crate) runtime: Runtime,
     /// The next deadline is nearer than what the timer sleeps for.
     pub(crate) nearer: Notify,
     /// The last connection of a stopped server has ended.
@@ -48,6 +51,8 @@ pub(crate) struct Engine {
     pub(crate) untidy: Notify,
     /// Where connections come from over TCP.
     pub(crate) doors: Mutex<Vec<Door>>,
+    /// The server has stopped.
+    ended: Notify,
 }
 
 /// What the mutex guards.
@@ -62,6 +67,8 @@ pub(crate) struct State {
     pub(crate) trace_mask: i64,
     /// What the timer sleeps for.
     pub(crate) armed: Option<Millis>,
+    /// What is logged after the turn.
+    pub(crate) reports: Reports,
     pub(crate) stopped: bool,
 }
 
@@ -87,7 +94,7 @@ impl Engine {
         about: About,
         clock: Clock,
         limits: Limits,
-        runtime: Handle,
+        runtime: Runtime,
     ) -> Self {
         let state = State {
             core,
@@ -96,6 +103,7 @@ impl Engine {
             connections: Connections::default(),
             trace_mask: four_letter::DEFAULT_TRACE_MASK,
             armed: None,
+            reports: Reports::default(),
             stopped: false,
         };
         Self {
@@ -110,6 +118,7 @@ impl Engine {
             settled: Notify::new(),
             untidy: Notify::new(),
             doors: Mutex::default(),
+            ended: Notify::new(),
         }
     }
 
@@ -119,8 +128,13 @@ impl Engine {
             if state.stopped {
                 return Err(Refused::Stopped);
             }
-            let admitted = state.connections.admit(now, remote, &self.limits);
-            let (id, outbox) = admitted.ok_or(Refused::TooMany)?;
+            let Some((id, outbox)) = state.connections.admit(now, remote, &self.limits) else {
+                if let Some(remote) = remote {
+                    let max = self.limits.max_client_connections;
+                    state.reports.push(now.mono, Report::TooMany(remote, max));
+                }
+                return Err(Refused::TooMany);
+            };
             state.handle(now, Input::Accepted { conn: id, peer: peer(remote) }, &self.limits, wake);
             Ok(Seat { engine: Arc::clone(self), id, outbox })
         })
@@ -135,6 +149,7 @@ impl Engine {
             let mut batch = stats::Batch::default();
             let mut is_handshake = state.connections.is_new(seat.id);
             let handled = loop {
+                state.reports.received(seat.id, &frame, is_handshake);
                 batch.add(&frame, std::mem::take(&mut is_handshake));
                 let before = state.core.last_zxid();
                 state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
@@ -161,6 +176,16 @@ impl Engine {
         })
     }
 
+    /// Closes a connection whose peer sends what is no frame.
+    pub(crate) fn refuse_input(&self, seat: &Seat, error: DecodeError) {
+        self.turn(|state, now, wake| {
+            let remote = state.connections.remote(seat.id);
+            let had_session = !state.connections.is_new(seat.id);
+            state.reports.push(now.mono, Report::NoFrame(remote, seat.id, had_session, error));
+            seat.outbox.close(Close::Flushed, wake);
+        });
+    }
+
     /// Answers a four-letter word and closes its connection.
     pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
         let around = Surroundings::look_up(question, &self.about);
@@ -171,7 +196,7 @@ impl Engine {
         let answer = match answer {
             Answer::Written(answer) => answer,
             // It fails only if the runtime has ended.
-            Answer::ToWrite(write) => self.runtime.spawn_blocking(write).await.unwrap_or_default(),
+            Answer::ToWrite(write) => spawn_blocking(write).await.unwrap_or_default(),
         };
         self.turn(|state, _, wake| {
             let answer = Answer::bounded(answer, &self.limits);
@@ -203,12 +228,12 @@ impl Engine {
     /// Performs what waited until its transactions were durable. What comes meanwhile waits behind it.
     pub(crate) async fn kept(&self, batch: Batch) {
         let mut outputs = batch.outputs.into_iter();
-        while self.turn(|state, _, wake| {
+        while self.turn(|state, now, wake| {
             for output in outputs.by_ref().take(OUTPUTS_AT_ONCE) {
                 if let Output::Send { conn, frame } = &output {
                     state.connections.release(*conn, frame.len(), wake);
                 }
-                state.perform(output, &self.limits, wake);
+                state.perform(output, now, &self.limits, wake);
             }
             if outputs.len() > 0 {
                 return true;
@@ -233,7 +258,7 @@ impl Engine {
             state.core.go_back(durable)
         });
         // A million nodes take a while.
-        self.runtime.spawn_blocking(move || drop(given_up));
+        spawn_blocking(move || drop(given_up));
         self.settled.notify_waiters();
     }
 
@@ -241,11 +266,25 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.turn(|state, _, wake| {
             state.stopped = true;
+            // Nobody will be told later.
+            state.reports.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
                 entry.outbox.close(Close::Now, wake);
             }
         });
         self.to_keep.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until the server has stopped.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().stopped {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Waits until the last connection of a stopped server has ended.
@@ -266,10 +305,10 @@ impl Engine {
 
     /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
     pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
-        let mut wake = Vec::new();
+        let mut wake = Wakes::default();
         let mut state = self.lock();
         let now = state.clock.now();
-        let result = work(&mut state, now, &mut wake);
+        let result = work(&mut state, now, &mut wake.0);
         let deadline = state.poll_deadline();
         let nearer = deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
         if nearer {
@@ -277,6 +316,7 @@ impl Engine {
         }
         let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
         let untidy = state.core.is_untidy();
+        let reports = state.reports.take();
         drop(state);
         if untidy {
             self.untidy.notify_one();
@@ -287,7 +327,8 @@ impl Engine {
         if nearer {
             self.nearer.notify_one();
         }
-        wake.into_iter().for_each(Waker::wake);
+        drop(wake);
+        reports.iter().for_each(Report::log);
         result
     }
 
@@ -295,6 +336,16 @@ impl Engine {
     fn lock(&self) -> MutexGuard<'_, State> {
         let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those to be woken when a turn is over, even if it ends by a panic: the others must not wait for ever.
+#[derive(Debug, Default)]
+struct Wakes(Vec<Waker>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -312,7 +363,9 @@ pub(crate) enum Handled {
 impl State {
     /// When time makes something happen.
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
-        self.core.poll_deadline().into_iter().chain(self.connections.next_deadline()).min()
+        let deadlines =
+            [self.core.poll_deadline(), self.connections.next_deadline(), self.reports.poll_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     pub(crate) fn is_due(&self, now: Millis) -> bool {
@@ -321,7 +374,11 @@ impl State {
 
     /// Does what is due, or a step of it.
     pub(crate) fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
-        self.connections.close_sessionless(now.mono, wake);
+        for conn in self.connections.close_sessionless(now.mono, wake) {
+            let remote = self.connections.remote(conn);
+            self.reports.push(now.mono, Report::Sessionless(remote, conn));
+        }
+        self.reports.time_passes(now.mono);
         self.handle(now, Input::Timeout, limits, wake);
     }
 
@@ -339,7 +396,7 @@ impl State {
                 held = true;
                 continue;
             };
-            self.perform(output, limits, wake);
+            self.perform(output, now, limits, wake);
         }
         if held
             && let Some(journal) = &mut self.journal
@@ -355,7 +412,7 @@ impl State {
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {
             Output::Send { conn, frame } => Some((*conn, frame.len())),
-            Output::Persist(_) | Output::Expired { .. } | Output::Close { .. } => None,
+            Output::Persist(_) | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
         };
         let output = journal.hold(output);
         if output.is_none()
@@ -367,12 +424,27 @@ impl State {
     }
 
     /// Performs one output; what it comes after has been performed.
-    fn perform(&mut self, output: Output, limits: &Limits, wake: &mut Vec<Waker>) {
+    fn perform(&mut self, output: Output, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
         match output {
             // It is kept, or the server lives in memory.
             Output::Persist(_) => {}
-            Output::Expired { .. } => self.connections.stats.sessions_expired += 1,
-            Output::Send { conn, frame } => self.connections.send(conn, &frame, limits, wake),
+            Output::Expired { session } => {
+                self.connections.stats.sessions_expired += 1;
+                self.reports.push(now.mono, Report::Expired(session));
+            }
+            Output::Note(note) => {
+                let remote = self.connections.remote(note.conn());
+                self.reports.push(now.mono, Report::Note(remote, note));
+            }
+            Output::Send { conn, frame } => {
+                if is_wanted(Level::TRACE) {
+                    self.reports.sent(conn, &frame, self.connections.is_new(conn));
+                }
+                if !self.connections.send(conn, &frame, limits, wake) {
+                    let remote = self.connections.remote(conn);
+                    self.reports.push(now.mono, Report::DoesNotRead(remote, conn, limits.max_backlog));
+                }
+            }
             Output::Close { conn } => self.connections.let_go(conn, wake),
         }
     }
@@ -381,15 +453,53 @@ impl State {
 impl Drop for Seat {
     fn drop(&mut self) {
         let engine = &self.engine;
-        let was_last = engine.turn(|state, now, wake| {
-            if state.connections.remove(self.id) {
-                state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
-            }
-            state.stopped && state.connections.len() == 0
+        // It may be dropped by a panic, and a second one would end the process.
+        let was_last = surviving(|| {
+            engine.turn(|state, now, wake| {
+                if state.connections.remove(self.id) {
+                    state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
+                }
+                state.stopped && state.connections.len() == 0
+            })
         });
         self.outbox.release_all();
-        if was_last {
+        if was_last.unwrap_or_else(|| engine.look(|state| state.connections.len() == 0)) {
             engine.emptied.notify_waiters();
         }
+        log!(DEBUG, conn = self.id.0, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::ZkMini;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_panics_wakes_those_who_were_to_be_woken() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let woken = Arc::<Counting>::default();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            zk.engine.turn(|_, _, wake| {
+                wake.push(Arc::clone(&woken).into());
+                resume_unwind(Box::new("a defect"));
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(zk.engine.look(|state| state.connections.len()), 0, "and the state can be had");
     }
 }

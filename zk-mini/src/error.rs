@@ -19,8 +19,10 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// There is no tokio runtime to serve on.
-    #[error("no tokio runtime: start the server from async code that runs on one")]
+    /// The system does not give what a runtime takes: a thread, a few descriptors.
+    #[error(
+        "no runtime to serve on: the system gives no more threads or descriptors; end something, or raise the limits"
+    )]
     NoRuntime,
     /// The tick is zero, or less than a millisecond.
     #[error("the tick is zero: it has to be one millisecond or more")]

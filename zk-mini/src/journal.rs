@@ -74,7 +74,7 @@ impl Batch {
     fn transactions(&self) -> impl Iterator<Item = &Txn> {
         self.outputs.iter().filter_map(|output| match output {
             Output::Persist(txn) => Some(txn),
-            Output::Send { .. } | Output::Expired { .. } | Output::Close { .. } => None,
+            Output::Send { .. } | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
         })
     }
 }
@@ -120,7 +120,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             store = kept;
             match ended {
                 Ok(()) => snapshot = Snapshot::Walking(engine.look(|state| ImageWalk::new(&state.core))),
-                Err(error) => tracing::error!(%error, "no snapshot: the log cannot be ended"),
+                Err(error) => log!(ERROR, %error, "no snapshot: the log cannot be ended"),
             }
         }
     }
@@ -140,7 +140,7 @@ async fn with<T: Send + 'static>(
     });
     let worked = worked.await.inspect_err(|error| {
         if error.is_panic() {
-            tracing::error!(%error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
+            log!(ERROR, %error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
             engine.stop();
         }
     });
@@ -150,18 +150,19 @@ async fn with<T: Send + 'static>(
 /// Goes back to what is durable, and serves only that until the disk can be written again. `None` if the server, or its
 /// runtime, has ended before.
 async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
-    tracing::error!(
-        %error, log = %store.place().display(),
-        "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
-         refused until the disk takes them; trying every second"
-    );
+    log!(
+    ERROR,
+            %error, log = %store.place().display(),
+            "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
+             refused until the disk takes them; trying every second"
+        );
     let mut wait = Duration::ZERO;
     let mut served = false;
     loop {
         if engine.look(|state| state.stopped) {
             return None;
         }
-        tokio::time::sleep(wait).await;
+        engine.runtime.sleep(wait).await;
         wait = RETRY;
         if served {
             let tried;
@@ -179,11 +180,11 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
                 engine.go_back(core);
                 (served, wait) = (true, Duration::ZERO);
             }
-            Err(error) => tracing::error!(%error, "cannot even tell what is on disk: nothing is served"),
+            Err(error) => log!(ERROR, %error, "cannot even tell what is on disk: nothing is served"),
         }
     }
     engine.turn(|state, now, _| state.core.accept_writes(now));
-    tracing::info!(log = %store.place().display(), "the disk takes writes again: the server goes on");
+    log!(INFO, log = %store.place().display(), "the disk takes writes again: the server goes on");
     Some(store)
 }
 
@@ -225,8 +226,8 @@ impl Snapshot {
 
     fn write(image: Image, snapshots: Snapshots) -> Self {
         Self::Writing(spawn_blocking(move || match snapshots.write(&image) {
-            Ok(()) => tracing::info!(zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
-            Err(error) => tracing::error!(%error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
+            Ok(()) => log!(INFO, zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
+            Err(error) => log!(ERROR, %error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
         }))
     }
 
@@ -241,6 +242,10 @@ impl Snapshot {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+
+    use bytes::BytesMut;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use zk_wire::{ByteString, ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
 
     use super::*;
     use crate::ZkMini;
@@ -270,5 +275,72 @@ mod tests {
         assert!(moves >= zk.engine.look(|state| state.core.node_count()), "{moves}");
         assert_eq!(steps(&zk, 3).await, moves.div_ceil(3));
         assert_eq!(steps(&zk, 1_000).await, 1);
+    }
+
+    fn frame(head: &impl Encode, zeros: usize) -> BytesMut {
+        let mut body = BytesMut::new();
+        head.encode(&mut body);
+        body.resize(body.len() + zeros, 0);
+        let mut frame = BytesMut::from(&u32::try_from(body.len()).unwrap().to_be_bytes()[..]);
+        frame.extend(body);
+        frame
+    }
+
+    async fn session(zk: &ZkMini) -> DuplexStream {
+        let mut stream = zk.connect();
+        let request = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid(0),
+            timeout: 4_000,
+            session_id: SessionId::NONE,
+            password: None,
+            read_only: Some(false),
+        };
+        stream.write_all(&frame(&request, 0)).await.unwrap();
+        stream.read_exact(&mut [0; 41]).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn who_is_not_read_because_of_a_slow_disk_does_not_expire() {
+        let builder = ZkMini::builder().in_memory().manual_clock().max_backlog(64 << 10);
+        let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
+        let (mut writing, _silent) = (session(&zk).await, session(&zk).await);
+        // From here on the disk takes nothing.
+        zk.engine.turn(|state, _, _| state.journal = Some(Journal { writing: true, ..Journal::default() }));
+        let header = RequestHeader { xid: Xid(1), op: OpCode::CREATE };
+        let refused = frame(&header, 4_000);
+        for _ in 0..8 {
+            writing.write_all(&refused).await.unwrap();
+        }
+        for _ in 0..5 {
+            zk.engine.take_in().await;
+            assert!(zk.engine.advance(Duration::from_secs(3)));
+        }
+        assert_eq!(zk.direct().sessions().len(), 1, "who has written lives, who was silent does not");
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_leaves_behind_is_tidied_up_whatever_the_clock() {
+        let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+        let mut watching = session(&zk).await;
+        for n in 0..5_000 {
+            let mut exists = frame(&RequestHeader { xid: Xid(n), op: OpCode::EXISTS }, 0);
+            ByteString::from(format!("/{n}")).encode(&mut exists);
+            exists.extend_from_slice(&[1]);
+            let length = u32::try_from(exists.len() - 4).unwrap().to_be_bytes();
+            exists[..4].copy_from_slice(&length);
+            watching.write_all(&exists).await.unwrap();
+            watching.read_exact(&mut [0; 20]).await.unwrap();
+        }
+        drop(watching);
+        let is_gone =
+            || zk.engine.look(|state| state.core.connections().is_empty() && !state.core.is_untidy());
+        let gone = async {
+            while !is_gone() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
     }
 }

@@ -69,7 +69,14 @@
 //! deletes 10,000 a minute at most (`znode.container.maxPerMinute`), here all that are due go, in steps. One that never had a
 //! child stays (`znode.container.maxNeverUsedIntervalMs` is 0 there, too).
 //!
-//! # Figures
+//! # What it logs
+//! Events of `tracing`, at the level info: where it serves, sessions that begin, go on, expire and are closed, clients that
+//! are refused and why; at debug: connections and requests; at trace: frames, without the passwords of handshakes and
+//! of `auth`. What peers have sent is escaped and cut. Below debug, one address (of IPv6: one network of 64 bits) causes
+//! 60 lines a minute at most, and so do all sessions that expire; then a line says how many were left out. A subscriber
+//! that panics harms no client, and one that is slow is called when the server's lock is free.
+//!
+//! # Four-letter words
 //! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS, figures by
 //! namespace) are zero or missing, and `hash` has nothing to say.
 //!
@@ -113,6 +120,8 @@
 //! here moves the bytes, reads the clock, and has no rule of its own.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod log;
 mod builder;
 mod chunks;
 mod clock;
@@ -127,8 +136,11 @@ mod error;
 mod four_letter;
 mod journal;
 mod limits;
+mod line_limit;
 mod listener;
 mod outbox;
+mod reports;
+mod runtime;
 mod server;
 mod stats;
 pub mod storage;

@@ -1,6 +1,5 @@
 //! What a server allows its peers, so that none can take all the memory.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// Longest frame, whatever is set: text in it may be three times as long when it is written again, with what is
@@ -17,8 +16,8 @@ pub(crate) struct Limits {
     pub(crate) max_frame: usize,
     /// `jute.maxbuffer.extrasize`: by how much a transaction may be longer; `None` is as much again.
     pub(crate) extra_frame: Option<usize>,
-    /// `maxClientCnxns`: connections from one address over TCP; `None` is no limit.
-    pub(crate) max_client_connections: Option<NonZeroUsize>,
+    /// `maxClientCnxns`: connections from one address over TCP; no limit if it is 0 or less.
+    pub(crate) max_client_connections: i32,
     /// With more unwritten bytes than this, a connection is cut off; one reply alone may be longer.
     pub(crate) max_backlog: usize,
     /// How long one connection's requests are handled before others have their turn. At least one is.
@@ -26,6 +25,12 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Returns whether an address that has so many connections may have another.
+    pub(crate) fn allows_another(&self, open: usize) -> bool {
+        self.max_client_connections <= 0
+            || usize::try_from(self.max_client_connections).is_ok_and(|max| open < max)
+    }
+
     /// From this many unwritten bytes on, nothing more is read from a connection: its replies have to go first. So
     /// only watch events, which go on coming, can get it over the limit.
     pub(crate) fn pause_reading(&self) -> usize {
@@ -49,7 +54,7 @@ impl Default for Limits {
         Self {
             max_frame: zk_wire::DEFAULT_MAX_FRAME,
             extra_frame: None,
-            max_client_connections: NonZeroUsize::new(60),
+            max_client_connections: 60,
             max_backlog: 64 << 20,
             turn: Duration::from_millis(2),
         }

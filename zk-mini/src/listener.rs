@@ -3,81 +3,158 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::connection;
 use crate::door::Door;
 use crate::engine::{Engine, Refused};
+use crate::error::Error;
+use crate::log::{PAUSE, surviving};
 
-/// How long to wait after a failed accept: mostly there are too many open files, and that takes time to change.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How many connections may wait to be accepted unless it is set; the system has a bound of its own.
+const BACKLOG: i32 = 4096;
 
-/// A listening socket that can be closed at once, while its task waits.
+/// Of so many failures in a row to accept one is logged: about a line a minute.
+const FAILURES_PER_LINE: u32 = 600;
+
+/// How many ports are tried until one is free on every address.
+const TRIES: usize = 64;
+
+/// Listening sockets that can be closed at once, while their task waits.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    socket: Mutex<Option<TcpListener>>,
-    pub(crate) addr: SocketAddr,
+    sockets: Mutex<Sockets>,
+    /// Where they listen, the address to be told first.
+    pub(crate) addrs: Vec<SocketAddr>,
     door: Door,
 }
 
+#[derive(Debug)]
+struct Sockets {
+    open: Vec<TcpListener>,
+    /// The one that is asked first, so that none has to wait for another's peers.
+    next: usize,
+}
+
 impl Listener {
-    pub(crate) async fn bind(addr: SocketAddr) -> io::Result<Self> {
-        let socket = TcpListener::bind(addr).await?;
-        let addr = socket.local_addr()?;
-        Ok(Self { socket: Mutex::new(Some(socket)), addr, door: Door::default() })
+    /// Listens on all of these addresses. Where their port is 0, all get the same one.
+    pub(crate) fn bind(addrs: &[SocketAddr], backlog: i32) -> Result<Self, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match bind_all(addrs, backlog) {
+                Err(Error::Listen { addr, source })
+                    if source.kind() == io::ErrorKind::AddrInUse
+                        && tries < TRIES
+                        && addrs.iter().any(|wish| wish.port() == 0)
+                        && !addrs.contains(&addr) => {}
+                bound => return bound,
+            }
+        }
     }
 
-    /// Closes the socket: the port is free when this returns.
+    /// Closes the sockets: the port is free when this returns.
     pub(crate) fn close(&self) {
-        self.socket.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.lock().open.clear();
         self.door.close();
     }
 
-    /// Serves everyone who connects. Ends when the socket has been closed, at the latest when it is aborted.
+    /// Serves everyone who connects. Ends when the sockets have been closed, at the latest when it is aborted.
     pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
         engine.add_door(&self.door);
+        let mut failures = 0_u32;
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
-                Ok((stream, remote)) => take(stream, remote, &engine),
+                Ok((stream, remote)) => {
+                    failures = 0;
+                    surviving(|| take(stream, remote, &engine));
+                }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Mostly there are too many open files, and that takes time to change.
                 Err(error) => {
-                    tracing::warn!(%error, addr = %self.addr, "cannot accept; trying again");
-                    tokio::time::sleep(PAUSE).await;
+                    if failures.is_multiple_of(FAILURES_PER_LINE) {
+                        log!(WARN, %error, addr = %self.addrs[0], failures, "cannot accept; trying again");
+                    }
+                    failures = failures.wrapping_add(1);
+                    engine.runtime.sleep(PAUSE).await;
                 }
             }
         }
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
-        match &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(socket) => {
-                self.door.accept(cx.waker(), || socket.poll_accept(cx).map(Some), Poll::is_pending)
-            }
-            None => Poll::Ready(None),
-        }
+        self.door.accept(cx.waker(), || self.poll_sockets(cx), Poll::is_pending)
     }
+
+    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
+        let mut sockets = self.lock();
+        let len = sockets.open.len();
+        if len == 0 {
+            return Poll::Ready(None);
+        }
+        for _ in 0..len {
+            let socket = sockets.next % len;
+            sockets.next = socket + 1;
+            if let Poll::Ready(accepted) = sockets.open[socket].poll_accept(cx) {
+                return Poll::Ready(Some(accepted));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bind_all(wishes: &[SocketAddr], backlog: i32) -> Result<Listener, Error> {
+    let mut open: Vec<TcpListener> = Vec::new();
+    let mut addrs: Vec<SocketAddr> = Vec::new();
+    for wish in wishes {
+        let mut addr = *wish;
+        if addr.port() == 0 {
+            addr.set_port(addrs.first().map_or(0, SocketAddr::port));
+        }
+        let bound = bind(addr, wishes.len() > 1, backlog);
+        let (socket, addr) = bound.map_err(|source| Error::Listen { addr, source })?;
+        open.push(socket);
+        addrs.push(addr);
+    }
+    Ok(Listener { sockets: Mutex::new(Sockets { open, next: 0 }), addrs, door: Door::default() })
+}
+
+/// `beside_others`: an IPv6 socket leaves IPv4 to them.
+fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // So that a server can be started anew at once; two at a time are not possible by it.
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() && beside_others {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(if backlog > 0 { backlog } else { BACKLOG })?;
+    let socket = TcpListener::from_std(socket.into())?;
+    let addr = socket.local_addr()?;
+    Ok((socket, addr))
 }
 
 /// Serves one connection, or closes it without a word as ZooKeeper does when its address has too many.
 fn take(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
     // Without it a reply waits for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, %remote, "cannot set TCP_NODELAY");
+        log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
     }
     match engine.admit(Some(remote)) {
         Ok(seat) => {
-            tracing::debug!(%remote, conn = seat.id.0, "connected");
+            log!(DEBUG, %remote, conn = seat.id.0, "connected");
             engine.runtime.spawn(connection::serve(stream, seat));
         }
-        Err(Refused::TooMany) => {
-            let max = engine.limits.max_client_connections;
-            tracing::warn!(%remote, ?max, "refused: its address has as many connections as it may");
-        }
-        Err(Refused::Stopped) => {}
+        Err(Refused::TooMany | Refused::Stopped) => {}
     }
 }

@@ -16,8 +16,8 @@ use crate::journal;
 use crate::listener::Listener;
 use crate::storage::Store;
 
-/// A running ZooKeeper server. It serves on the tokio runtime that it was started on, without a thread of its own,
-/// until it is stopped or dropped; thousands of them get along in one process.
+/// A running ZooKeeper server, until it is stopped or dropped. All that listen in one process share a thread, apart from
+/// the caller's, who may block; thousands of them get along. See [`Builder::start`].
 #[derive(Debug)]
 pub struct ZkMini {
     pub(crate) engine: Arc<Engine>,
@@ -31,7 +31,7 @@ impl ZkMini {
     /// Starts a server on a free port of 127.0.0.1. When it returns, the server serves.
     ///
     /// # Errors
-    /// [`Error`] if there is no free port, or no tokio runtime.
+    /// [`Error`] if there is no free port, or no thread to be had.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
@@ -58,14 +58,23 @@ impl ZkMini {
             let timer = Arc::clone(&engine);
             tasks.push(engine.runtime.spawn(timer.keep_time()).abort_handle());
         }
-        let journal = store.map(|store| engine.runtime.spawn(journal::keep(Arc::clone(&engine), store)));
+        let journal = store.map(|store| {
+            let keeper = engine.runtime.spawn(journal::keep(Arc::clone(&engine), store));
+            let engine = Arc::clone(&engine);
+            engine.runtime.clone().spawn(async move {
+                if keeper.await.is_err_and(|error| error.is_panic()) {
+                    log!(ERROR, "nothing can be kept any more, by a defect of zk-mini: the server ends all connections");
+                    engine.stop();
+                }
+            })
+        });
         Self { engine, listener, tasks, journal }
     }
 
     /// Where it listens; `None` if it does so in memory only.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
-        self.listener.as_ref().map(|listener| listener.addr)
+        self.listener.as_ref().map(|listener| listener.addrs[0])
     }
 
     /// What to give to a client: `127.0.0.1:PORT`. If the server listens on every address, this is the loopback
@@ -125,6 +134,12 @@ impl ZkMini {
         }
     }
 
+    /// Waits until the server has ended by itself: what it should keep cannot be kept any longer, by a defect, and it has said
+    /// so in the log. A disk that fails is no such end. Nobody is served from then on, so a program should end, too.
+    pub async fn ended(&self) {
+        self.engine.ended().await;
+    }
+
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
     /// opened again.
     pub async fn stop(mut self) {
@@ -157,77 +172,21 @@ impl Drop for ZkMini {
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use zk_wire::{ByteString, ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
-
     use super::*;
-    use crate::storage::SimulatedDisk;
-
-    fn frame(head: &impl Encode, zeros: usize) -> BytesMut {
-        let mut body = BytesMut::new();
-        head.encode(&mut body);
-        body.resize(body.len() + zeros, 0);
-        let mut frame = BytesMut::from(&u32::try_from(body.len()).unwrap().to_be_bytes()[..]);
-        frame.extend(body);
-        frame
-    }
-
-    async fn session(zk: &ZkMini) -> DuplexStream {
-        let mut stream = zk.connect();
-        let request = ConnectRequest {
-            protocol_version: 0,
-            last_zxid_seen: Zxid(0),
-            timeout: 4_000,
-            session_id: SessionId::NONE,
-            password: None,
-            read_only: Some(false),
-        };
-        stream.write_all(&frame(&request, 0)).await.unwrap();
-        stream.read_exact(&mut [0; 41]).await.unwrap();
-        stream
-    }
 
     #[tokio::test]
-    async fn who_is_not_read_because_of_a_slow_disk_does_not_expire() {
-        let builder = ZkMini::builder().in_memory().manual_clock().max_backlog(64 << 10);
-        let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
-        let (mut writing, _silent) = (session(&zk).await, session(&zk).await);
-        // From here on the disk takes nothing.
-        zk.journal.as_ref().unwrap().abort();
-        let header = RequestHeader { xid: Xid(1), op: OpCode::CREATE };
-        let refused = frame(&header, 4_000);
-        for _ in 0..8 {
-            writing.write_all(&refused).await.unwrap();
-        }
-        for _ in 0..5 {
-            zk.engine.take_in().await;
-            assert!(zk.engine.advance(Duration::from_secs(3)));
-        }
-        assert_eq!(zk.direct().sessions().len(), 1, "who has written lives, who was silent does not");
+    async fn an_end_that_nobody_asked_for_is_told() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let ended = zk.ended();
+        tokio::pin!(ended);
+        assert!(is_pending(&mut ended), "it serves");
+        // As the task does that writes, when it is lost.
+        zk.engine.stop();
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn what_a_connection_leaves_behind_is_tidied_up_whatever_the_clock() {
-        let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
-        let mut watching = session(&zk).await;
-        for n in 0..5_000 {
-            let mut exists = frame(&RequestHeader { xid: Xid(n), op: OpCode::EXISTS }, 0);
-            ByteString::from(format!("/{n}")).encode(&mut exists);
-            exists.extend_from_slice(&[1]);
-            let length = u32::try_from(exists.len() - 4).unwrap().to_be_bytes();
-            exists[..4].copy_from_slice(&length);
-            watching.write_all(&exists).await.unwrap();
-            watching.read_exact(&mut [0; 20]).await.unwrap();
-        }
-        drop(watching);
-        let is_gone =
-            || zk.engine.look(|state| state.core.connections().is_empty() && !state.core.is_untidy());
-        let gone = async {
-            while !is_gone() {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    fn is_pending(future: &mut std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        future.as_mut().poll(&mut context).is_pending()
     }
 }

@@ -13,6 +13,7 @@ use crate::clock::{Clock, manual_now};
 use crate::core::{ConnId, Input, Now};
 use crate::door::Door;
 use crate::engine::Engine;
+use crate::log::{PAUSE, surviving};
 
 /// How long time waits, at most, for what has arrived.
 const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
@@ -45,14 +46,8 @@ impl Engine {
             });
             if let Some(due) = due {
                 // Who sends without end does not hold up time.
-                let _ = tokio::time::timeout(LONGEST_TAKE_IN, self.take_in()).await;
-                // What has become due meanwhile comes after what has arrived meanwhile.
-                while self.turn(|state, now, wake| {
-                    state.time_passes(Now { mono: due, ..now }, &self.limits, wake);
-                    state.is_due(due)
-                }) {
-                    yield_now().await;
-                }
+                let _ = self.runtime.timeout(LONGEST_TAKE_IN, self.take_in()).await;
+                self.catch_up(due).await;
                 continue;
             }
             let deadline = self.turn(|state, _, _| {
@@ -60,8 +55,26 @@ impl Engine {
                 state.armed
             });
             tokio::select! {
-                () = clock.sleep_until(deadline) => {}
+                () = clock.sleep_until(deadline, &self.runtime) => {}
                 () = self.nearer.notified() => {}
+            }
+        }
+    }
+
+    /// Does what is due at `due`: what has become due meanwhile comes after what has arrived meanwhile.
+    async fn catch_up(&self, due: Millis) {
+        let step = || {
+            self.turn(|state, now, wake| {
+                state.time_passes(Now { mono: due, ..now }, &self.limits, wake);
+                state.is_due(due)
+            })
+        };
+        loop {
+            match surviving(step) {
+                Some(true) => yield_now().await,
+                Some(false) => return,
+                // Without this task no session would ever expire again.
+                None => return self.runtime.sleep(PAUSE).await,
             }
         }
     }
@@ -70,7 +83,7 @@ impl Engine {
     pub(crate) async fn tidy_up(self: Arc<Self>) {
         loop {
             self.untidy.notified().await;
-            self.turn(|state, _, _| state.core.tidy_up());
+            surviving(|| self.turn(|state, _, _| state.core.tidy_up()));
             yield_now().await;
         }
     }
@@ -122,7 +135,7 @@ impl Engine {
     async fn see_what_is_ready(&self) {
         yield_now().await;
         if self.about.listens.is_some()
-            && let Ok((mut near, far)) = UnixStream::pair()
+            && let Ok((mut near, far)) = self.runtime.with_drivers(UnixStream::pair)
             && near.write_all(&[0]).await.is_ok()
         {
             let _ = far.readable().await;

@@ -93,7 +93,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
+    log.with_writer(|| Log).log_internal_errors(false).init();
     let result = match cli.half {
         // The server forks, and forks before any runtime exists.
         Some(Half::Server(args)) => server::run(args),
@@ -103,9 +104,23 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("demo: {error}");
+            let _ = writeln!(io::stderr(), "demo: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Standard error, as far as it takes what is written: a log that nobody reads ends nothing.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().write_all(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

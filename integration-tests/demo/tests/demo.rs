@@ -52,6 +52,18 @@ fn what_it_started_ends_with_it_however_it_ends() {
 }
 
 #[test]
+fn a_log_that_nobody_takes_ends_nothing() {
+    let (nobody, closed) = std::io::pipe().unwrap();
+    drop(nobody);
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    for stderr in [Stdio::from(closed), Stdio::from(full)] {
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
+        demo.stdout(Stdio::null()).stderr(stderr).env("RUST_LOG", "trace");
+        assert!(demo.status().unwrap().success());
+    }
+}
+
+#[test]
 fn a_full_standard_output_is_an_error() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let status =

@@ -71,13 +71,13 @@ fn an_ordinary_zoo_cfg_is_read_and_what_means_nothing_here_is_named_once() {
 }
 
 #[test]
-fn a_missing_or_broken_zoo_cfg_is_named_and_ends_it_with_status_1() {
+fn a_missing_or_broken_zoo_cfg_is_named_and_ends_it_with_status_2() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("zoo.cfg");
     let start = || {
         let mut zk =
             Process::start(programs::zk_mini().args(["serve", "--config", config.to_str().unwrap()]));
-        assert_eq!(zk.wait().code(), Some(1), "{zk}");
+        assert_eq!(zk.wait().code(), Some(2), "{zk}");
         zk.stderr()
     };
     let missing = start();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use zk_wire::{DEFAULT_MAX_FRAME, Millis};
 
 use crate::call::Inner;
@@ -120,10 +121,11 @@ impl Builder {
         self
     }
 
-    /// Connects; returns with a live session. Needs a tokio runtime, and the client lives as long as that.
+    /// Connects; returns with a live session. Needs a tokio runtime with its I/O and time drivers (`enable_all`; tokio
+    /// panics without them), and the client lives as long as that.
     ///
     /// # Errors
-    /// [`Error::Servers`] if the list cannot be read; [`Error::Unreachable`], with what went wrong where, if
+    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list cannot be read; [`Error::Unreachable`], with what went wrong where, if
     /// no server gave a session within the connect timeout.
     pub async fn connect(self) -> Result<Client, Error> {
         let connect_timeout = self.connect_timeout;
@@ -137,6 +139,7 @@ impl Builder {
     }
 
     fn start(self) -> Result<Client, Error> {
+        let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         let list = match &self.servers {
             Some(servers) => ConnectString::parse(servers)?,
             None if self.connector.is_some() => {
@@ -156,7 +159,7 @@ impl Builder {
         let connector = self.connector.unwrap_or_else(|| Arc::new(TcpConnect));
         let chroot = Chroot::new(list.chroot + &below);
         let (driver, commands, shared) = Driver::new(config, list.servers.clone(), connector, chroot.clone());
-        tokio::spawn(driver.run());
+        runtime.spawn(driver.run());
         Ok(Client::new(Inner {
             commands,
             shared,

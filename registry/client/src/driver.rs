@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::connect::{Connect, Connecting, Resolving, Stream};
 use crate::connection::Connection;
 use crate::error::Attempt;
+use crate::quiet::quietly;
 use crate::session::{CallId, CloseResult, Config, Input, Outgoing, Output, Session};
 use crate::state::{CloseReason, Credentials, State};
 
@@ -318,7 +319,7 @@ impl Driver {
                 }));
             }
             Output::State(state, credentials) => {
-                tracing::debug!(%state, server = %self.address, "session state");
+                quietly(|| tracing::debug!(%state, server = %self.address, "session state"));
                 self.shared.publish(state, credentials);
             }
             Output::Closed(result) => {
@@ -344,7 +345,7 @@ impl Driver {
     }
 
     fn blame(&self, cause: String) {
-        tracing::debug!(server = %self.address, %cause, "connection lost");
+        quietly(|| tracing::debug!(server = %self.address, %cause, "connection lost"));
         self.shared.blame(self.server, &self.address, cause);
     }
 }

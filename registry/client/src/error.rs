@@ -53,6 +53,11 @@ pub enum Error {
         /// The node, as the caller named it.
         path: String,
     },
+    /// There is no tokio runtime for the client to live on. Nothing was sent.
+    #[error(
+        "no tokio runtime: connect from async code that runs on one, with its I/O and time drivers (`enable_all`)"
+    )]
+    NoRuntime,
     /// As many calls as the client keeps are already waiting.
     #[error("{op} {path}: {limit} calls are waiting already; wait for some of them first")]
     Overloaded {

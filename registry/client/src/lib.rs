@@ -43,6 +43,7 @@ mod connection;
 mod driver;
 mod error;
 mod multi;
+mod quiet;
 mod servers;
 mod session;
 mod state;
@@ -53,6 +54,8 @@ pub use client::{Client, Created};
 pub use close::{SessionEnd, close_session, close_session_via};
 pub use connect::{Connect, Connecting, Resolving, Stream, TcpConnect, connect_fn};
 pub use error::{Attempt, Error};
+#[doc(hidden)]
+pub use quiet::quietly;
 pub use servers::{DEFAULT_PORT, ServersError, check_servers};
 pub use state::{CloseReason, Credentials, State};
 pub use watch::{Watch, WatchLost};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, State, Watch};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, State, Watch, quietly};
 
 use super::core::{Core, Failure, Input, Node, Outcome, Phase, Step};
 use super::{RegistrationState, Report, Wish};
@@ -120,9 +120,11 @@ impl Driver {
             }
             Err(error) => {
                 let failure = failure(&error);
-                tracing::debug!(service = %self.place.service, %error, "registration: a step failed");
+                quietly(
+                    || tracing::debug!(service = %self.place.service, %error, "registration: a step failed"),
+                );
                 if failure == Failure::Refused {
-                    tracing::warn!(service = %self.place.service, %error, "registration refused");
+                    quietly(|| tracing::warn!(service = %self.place.service, %error, "registration refused"));
                     self.refused = Some(error);
                 }
                 Outcome::Failed(failure)
@@ -140,7 +142,7 @@ impl Driver {
         reports.send_if_modified(|report| {
             let is_new_state = report.state != state;
             if is_new_state {
-                tracing::info!(service = %self.place.service, ?state, "registration");
+                quietly(|| tracing::info!(service = %self.place.service, ?state, "registration"));
             }
             let is_new = is_new_state
                 || report.told != self.told

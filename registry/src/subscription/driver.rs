@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zk_client::{Client, Error, ErrorCode, EventType, State, Watch};
+use zk_client::{Client, Error, ErrorCode, EventType, State, Watch, quietly};
 
 use super::View;
 use super::core::{Core, Input, Outcome, ReadId, Step};
 use crate::clock::Clock;
 use crate::members::InstanceId;
+
+/// Most nodes that are no instances, and that are named in the log, at a time: whoever may write makes as many as he likes.
+const MOST_TOLD: usize = 8;
 
 /// What to watch.
 #[derive(Clone, Debug)]
@@ -116,9 +119,13 @@ impl Driver {
                 Input::Listed(Some(names))
             }
             Done::Listed(Err(error)) => {
-                tracing::debug!(service = %self.place.service, %error, "subscription: cannot list");
+                quietly(
+                    || tracing::debug!(service = %self.place.service, %error, "subscription: cannot list"),
+                );
                 if !error.is_retryable() {
-                    tracing::warn!(service = %self.place.service, %error, "service cannot be listed");
+                    quietly(
+                        || tracing::warn!(service = %self.place.service, %error, "service cannot be listed"),
+                    );
                     self.refused = Some(error);
                 }
                 Input::Listed(None)
@@ -141,8 +148,17 @@ impl Driver {
     fn publish(&mut self, views: &watch::Sender<View>) {
         if let Some(members) = self.core.poll_members(self.clock.now()) {
             let before = views.borrow().members.clone().unwrap_or_default();
-            for skipped in members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped)) {
-                tracing::warn!(service = %self.place.service, node = %skipped, "not an instance: skipped");
+            let mut new = members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped));
+            for skipped in new.by_ref().take(MOST_TOLD) {
+                quietly(
+                    || tracing::warn!(service = %self.place.service, node = %skipped, "not an instance: skipped"),
+                );
+            }
+            let more = new.count();
+            if more > 0 {
+                quietly(
+                    || tracing::warn!(service = %self.place.service, more, "more nodes are not instances: skipped"),
+                );
             }
             views.send_modify(|view| *view = View { members: Some(members), refused: None });
         } else if self.refused.is_some() && views.borrow().members.is_none() {

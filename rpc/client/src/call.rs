@@ -6,10 +6,9 @@ use crate::{
     manager::Shared,
     pool::{ConnId, Outcome},
     retry::{self, Ended, Retry},
-    text::shown,
 };
 use bytes::Bytes;
-use rpc_wire::{CallId, Code, PayloadError, Status};
+use rpc_wire::{CallId, Code, PayloadError, Shown, Status};
 use serde::de::DeserializeOwned;
 use std::{
     marker::PhantomData,
@@ -265,7 +264,7 @@ impl<'a> Attempts<'a> {
                     Error::ConnectionLost { service, method, instance, reason: reason.to_string() }
                 }
                 None => {
-                    Error::Unreachable { service, reason: format!("connection to {} lost", shown(instance)) }
+                    Error::Unreachable { service, reason: format!("connection to {} lost", Shown(instance)) }
                 }
             },
         }

@@ -1,7 +1,6 @@
 //! Why a call gave no result, and what the caller can conclude from it.
 
-use crate::text::shown;
-use rpc_wire::{Code, PayloadError, Status};
+use rpc_wire::{Code, PayloadError, Shown, Status};
 
 /// A call that gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +46,7 @@ pub enum Error {
     /// again first, [`ClientBuilder::max_retries`](crate::ClientBuilder::max_retries) times.
     #[error(
         "{service}.{method}: connection to {} lost before the answer: {reason}; the call may have run",
-        shown(instance)
+        Shown(instance)
     )]
     ConnectionLost {
         /// The service.

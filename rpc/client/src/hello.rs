@@ -1,8 +1,8 @@
 //! Connecting, and the hellos.
 
-use crate::{connection::Options, text::shown};
+use crate::connection::Options;
 use bytes::{Buf, BytesMut};
-use rpc_wire::{DecodeError, EncodeError, Frame, Hello, VERSION, split_frame};
+use rpc_wire::{DecodeError, EncodeError, Frame, Hello, Shown, VERSION, split_frame};
 use socket2::{SockRef, TcpKeepalive};
 use std::{io, time::Duration};
 use tokio::{
@@ -74,13 +74,13 @@ fn check(frame: &Frame<'_>, service: &str, options: &Options) -> Result<(String,
         Frame::Hello(hello) => {
             let agreed = hello.version == VERSION && hello.format == options.format;
             if !agreed || (!service.is_empty() && hello.service != service) {
-                return Err(ConnectError::Disagrees(shown(hello.service)));
+                return Err(ConnectError::Disagrees(Shown(hello.service).to_string()));
             }
             let server_max = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
             Ok((hello.instance.to_owned(), server_max))
         }
         Frame::GoAway(go_away) => {
-            Err(ConnectError::Refused(format!("{}: {}", go_away.code, shown(go_away.message))))
+            Err(ConnectError::Refused(format!("{}: {}", go_away.code, Shown(go_away.message))))
         }
         _ => Err(ConnectError::NotAHello),
     }

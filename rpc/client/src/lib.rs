@@ -16,7 +16,6 @@ mod pool;
 mod retry;
 mod stats;
 mod targets;
-mod text;
 
 pub use call::Call;
 pub use client::{Client, ClientBuilder};

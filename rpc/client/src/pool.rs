@@ -1,10 +1,8 @@
 //! Which connections there are, should be, and which one takes the next call. No I/O: inputs and the time go
 //! in, outputs come out; `H` is whatever the shell holds a connection by.
 
-use crate::{
-    targets::{Target, Targets},
-    text::shown,
-};
+use crate::targets::{Target, Targets};
+use rpc_wire::Shown;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -253,7 +251,7 @@ impl<H: Clone> Pool<H> {
             return self.give_back(conn, handle);
         };
         if !self.stale && !endpoint.target.expects(&instance) {
-            let reason = format!("{addr} is another process ({}) than the registry says", shown(&instance));
+            let reason = format!("{addr} is another process ({}) than the registry says", Shown(&instance));
             self.give_back(conn, handle);
             return self.fail(now, &addr, reason);
         }

@@ -5,14 +5,25 @@ use crate::{
     acceptor::Acceptor,
     clock,
     connection::{Connection, End, Shared},
+    log::{PeerLines, say},
+    peers::{PeerKey, Peers},
     quota::Quota,
 };
-use rpc_wire::{CallId, Code, Frame, GoAway};
+use nix::sys::resource::{Resource, getrlimit};
+use rpc_wire::{CallId, Code, Frame, GoAway, Shown};
 use socket2::{SockRef, TcpKeepalive};
-use std::{io, net::SocketAddr, pin::pin, process, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::pin,
+    process,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::watch,
+    runtime::{Handle, RuntimeFlavor},
+    sync::{Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -118,7 +129,10 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let Self { service, instance, limits, shared_listener, quota, open } = self;
-        let shared = Arc::new(Shared { service, instance, limits, in_flight: Arc::default(), quota });
+        let peers = Arc::new(Peers::new(&limits, descriptors(), clock::now()));
+        let turns = Arc::new(Semaphore::new(turns()));
+        let shared = Arc::new(Shared { service, instance, limits, quota, turns });
+        let lines = Arc::new(Lines::default());
         let (drain, draining) = watch::channel(false);
         let mut acceptor = Acceptor::new(listener)?;
         let mut connections = JoinSet::new();
@@ -130,11 +144,23 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => {}
                 accepted = acceptor.accept(reluctant) => match accepted {
-                    Ok((stream, peer)) if connections.len() < shared.limits.connections => {
-                        connections.spawn(serve_one(shared.clone(), stream, peer, draining.clone()));
+                    Ok((stream, peer)) => match peers.seat(peer.ip(), clock::now()) {
+                        Ok(seat) => {
+                            if let Err(error) = prepare(&stream) {
+                                say(|| tracing::debug!(%peer, %error, "socket options"));
+                            }
+                            let connection = Connection::new(shared.clone(), seat, stream, peer);
+                            connections.spawn(serve_one(connection, peer, draining.clone(), lines.clone()));
+                        }
+                        Err(full) => refuse(&SockRef::from(&stream), peer, &full.to_string(), &lines),
+                    },
+                    Err(error) if is_out_of_descriptors(&error) && !peers.make_room(clock::now()) => {
+                        let why = "no descriptors left on this server";
+                        if !acceptor.turn_away(|stream, peer| refuse(&SockRef::from(stream), peer, why, &lines)) {
+                            pause_after(&error, &lines).await;
+                        }
                     }
-                    Ok((stream, peer)) => refuse(&stream, peer),
-                    Err(error) => pause_after(&error).await,
+                    Err(error) => pause_after(&error, &lines).await,
                 },
             }
         }
@@ -142,29 +168,52 @@ impl Server {
         drain.send_replace(true);
         let all = async { while connections.join_next().await.is_some() {} };
         if timeout(shared.limits.drain_timeout, all).await.is_err() {
-            tracing::warn!(connections = connections.len(), "calls did not end in time and were cut");
+            let connections = connections.len();
+            say(|| tracing::warn!(connections, "calls did not end in time and were cut"));
         }
         Ok(Drained { cut: connections.len() })
     }
 }
 
 async fn serve_one(
-    shared: Arc<Shared>,
-    stream: TcpStream,
+    connection: Connection,
     peer: SocketAddr,
     draining: watch::Receiver<bool>,
+    lines: Arc<Lines>,
 ) {
-    if let Err(error) = prepare(&stream) {
-        tracing::debug!(%peer, %error, "socket options");
-    }
-    match Connection::new(shared, stream, peer).run(draining).await {
+    match connection.run(draining).await {
         Ok(()) => {}
-        Err(End::Io(error)) => tracing::debug!(%peer, %error, "connection ended"),
-        // Strangers who speak something else may be many, and are no concern of ours.
-        Err(End::Refused(status)) if status.code == Code::INVALID_ARGUMENT => {
-            tracing::debug!(%peer, %status, "connection refused");
+        Err(End::Io(error)) => say(|| tracing::debug!(%peer, %error, "connection ended")),
+        Err(End::Refused(status)) => {
+            let shown = status.to_string();
+            lines.say(peer, |left_out| match status.code {
+                // Strangers who speak something else may be many, and are no concern of ours; nor who says nothing.
+                Code::INVALID_ARGUMENT | Code::UNAVAILABLE => {
+                    tracing::debug!(%peer, status = %Shown(&shown), left_out, "connection refused");
+                }
+                _ => tracing::warn!(%peer, status = %Shown(&shown), left_out, "connection refused"),
+            });
         }
-        Err(End::Refused(status)) => tracing::warn!(%peer, %status, "connection refused"),
+        Err(End::Evicted) => lines.say(peer, |left_out| {
+            tracing::warn!(%peer, left_out, "connection closed to make room for others");
+        }),
+    }
+}
+
+/// Lines about peers, so many for each.
+#[derive(Debug, Default)]
+struct Lines(Mutex<PeerLines>);
+
+impl Lines {
+    /// `line` gets the number of lines that were left out.
+    fn say(&self, peer: SocketAddr, line: impl FnOnce(u32)) {
+        // Nothing that can panic runs under the lock.
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let left_out = lines.may_say(PeerKey::new(peer.ip()), clock::now());
+        drop(lines);
+        if let Some(left_out) = left_out {
+            say(|| line(left_out));
+        }
     }
 }
 
@@ -175,22 +224,44 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Says why, if the socket takes it at once, and closes.
-fn refuse(stream: &TcpStream, peer: SocketAddr) {
-    tracing::warn!(%peer, "connection refused: too many of them");
+fn refuse(stream: &SockRef<'_>, peer: SocketAddr, why: &str, lines: &Lines) {
+    lines.say(peer, |left_out| tracing::warn!(%peer, left_out, "connection refused: {why}"));
     let mut out = Vec::new();
-    let message = "too many connections to this server";
-    let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message });
+    let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: why });
     if go_away.encode(&mut out, rpc_wire::DEFAULT_MAX_FRAME).is_ok() {
-        let _ = SockRef::from(stream).send(&out);
+        let _ = stream.send(&out);
     }
 }
 
 /// Most failures of `accept` concern one connection; the others (no descriptors left) need a pause.
-async fn pause_after(error: &io::Error) {
+async fn pause_after(error: &io::Error, lines: &Lines) {
     if error.kind() != io::ErrorKind::ConnectionAborted {
-        tracing::warn!(%error, "cannot accept connections; trying again");
+        // Nobody in particular is to blame.
+        lines.say(SocketAddr::from(([0; 4], 0)), |left_out| {
+            tracing::warn!(%error, left_out, "cannot accept connections; trying again");
+        });
         sleep(ACCEPT_PAUSE).await;
     }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
+}
+
+/// How many connections may handle calls at a time that take long: on one thread they have to let each other read. With
+/// several threads others read meanwhile, and a handler may give its thread up by `block_in_place`.
+fn turns() -> usize {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => 1,
+        _ => Semaphore::MAX_PERMITS,
+    }
+}
+
+/// How many descriptors this process may have.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
 /// Process id and start time.

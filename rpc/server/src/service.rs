@@ -7,7 +7,9 @@ use std::{
     collections::BTreeMap,
     fmt,
     pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 /// What a server serves.
@@ -25,7 +27,7 @@ use std::{
 pub struct Service {
     name: String,
     /// By name. There are few, and a comparison or two is less than a hash.
-    methods: BTreeMap<String, Handler>,
+    methods: BTreeMap<String, Method>,
 }
 
 impl Service {
@@ -44,18 +46,39 @@ impl Service {
         Self { name: name.into(), ..self }
     }
 
+    /// The method of that name; an error is the reply.
+    pub(crate) fn method(&self, name: &str) -> Result<&Method, Status> {
+        let unknown = || Status::unimplemented(format!("service {} has no method {name}", self.name));
+        self.methods.get(name).ok_or_else(unknown)
+    }
+}
+
+/// A handler, and what is known about the time that it takes.
+pub(crate) struct Method {
+    handler: Handler,
+    /// How long it usually keeps its thread at the start of a call, in nanoseconds: a moving average.
+    usual: AtomicU64,
+}
+
+impl Method {
     /// Starts a call, up to the handler's first `await` at most; an error is the reply.
-    pub(crate) fn start(
-        &self,
-        method: &str,
-        payload: &[u8],
-        format: Format,
-        context: Context,
-    ) -> Result<Running, Status> {
-        match self.methods.get(method) {
-            Some(handler) => handler(payload, format, context),
-            None => Err(Status::unimplemented(format!("service {} has no method {method}", self.name))),
-        }
+    pub(crate) fn start(&self, payload: &[u8], format: Format, context: Context) -> Result<Running, Status> {
+        (self.handler)(payload, format, context)
+    }
+
+    /// Says how long a call has kept the thread.
+    pub(crate) fn took(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let usual = match self.usual.load(Relaxed) {
+            0 => time,
+            usual => usual - usual / 8 + time / 8,
+        };
+        self.usual.store(usual, Relaxed);
+    }
+
+    /// How long a call usually keeps the thread.
+    pub(crate) fn usual(&self) -> Duration {
+        Duration::from_nanos(self.usual.load(Relaxed))
     }
 }
 
@@ -92,7 +115,7 @@ impl ServiceBuilder {
                 .map_err(|error| Status::invalid_argument(format!("the argument of {shown} {error}")))?;
             Ok(Box::pin(handler(argument, context)))
         });
-        self.0.methods.insert(name, erased);
+        self.0.methods.insert(name, Method { handler: erased, usual: AtomicU64::new(0) });
         self
     }
 

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Answer, MAX, RawClient, Running, failed, ok, refused};
-use rpc_server::{Code, Format, Limits};
+use rpc_server::{Code, Context, Format, Limits, Status};
 use rpc_wire::{CallId, Frame, Request};
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ async fn a_panic_is_an_internal_error_and_the_connection_lives_on() {
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     assert_eq!(client.call(1, "panic_at_once", &()).await, failed(1, Code::INTERNAL));
     assert_eq!(client.call(2, "panic_later", &()).await, failed(2, Code::INTERNAL));
-    assert_eq!(client.call(3, "echo", &"alive").await, ok(3, b"\"alive\""));
+    assert_eq!(client.call(3, "panic_at_the_end", &()).await, ok(3, b"null"));
+    assert_eq!(client.call(4, "echo", &"alive").await, ok(4, b"\"alive\""));
 }
 
 #[tokio::test]
@@ -104,10 +105,11 @@ async fn a_cancelled_call_is_dropped_without_a_reply() {
     let mut server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request(1, "wait", &());
+    client.send().await;
+    server.sees("started").await;
     client.push(&Frame::Cancel(CallId(1)));
     client.push(&Frame::Cancel(CallId(99)));
     client.send().await;
-    server.sees("started").await;
     server.sees("dropped").await;
     assert_eq!(client.call(2, "echo", &"next").await, ok(2, b"\"next\""));
 }
@@ -121,6 +123,29 @@ async fn a_client_that_leaves_takes_its_calls_with_it() {
     server.sees("started").await;
     drop(client);
     server.sees("dropped").await;
+}
+
+/// In every format as deep as the payload says.
+#[derive(serde::Deserialize)]
+struct Tree(#[expect(dead_code, reason = "it only is to be read")] Vec<Self>);
+
+#[tokio::test]
+async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {
+    let server = Running::serve(Limits::default(), |tell| {
+        let count = |_: Tree, _: Context| async { Ok::<_, Status>(()) };
+        common::service(tell).method("count", count).build()
+    });
+    let server = server.await;
+    for (format, level) in [(Format::JSON, b'['), (Format::POSTCARD, 1)] {
+        let mut client = RawClient::greeted(server.addr, format).await;
+        let payload = vec![level; 100_000];
+        let deep =
+            Request { id: CallId(1), method: "count", time_left: None, more: false, payload: &payload };
+        client.push(&Frame::Request(deep));
+        client.send().await;
+        assert_eq!(client.answer().await, failed(1, Code::INVALID_ARGUMENT));
+        assert_eq!(client.call(2, "missing", &()).await, failed(2, Code::NOT_FOUND));
+    }
 }
 
 #[tokio::test]

@@ -3,17 +3,11 @@
 
 mod common;
 
-use common::{Answer, PATIENCE, RawClient, Running, failed, ok, refused};
+use common::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
 use rpc_server::{Code, Format, Limits};
 use rpc_wire::{CallId, Frame, Hello};
 use std::time::Duration;
 use tokio::time::timeout;
-
-fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
-    let mut limits = Limits::default();
-    change(&mut limits);
-    limits
-}
 
 /// What the server says to these bytes before it closes; and another connection is not disturbed.
 async fn turned_away(bytes: &[u8]) -> Answer {
@@ -46,6 +40,16 @@ async fn a_hello_that_cannot_be_agreed_to_is_refused_with_a_reason() {
     assert_eq!(turned_away(&hello(|h| h.format = Format(9))).await, away(Code::FAILED_PRECONDITION));
     assert_eq!(turned_away(&hello(|h| h.max_frame = 10)).await, away(Code::FAILED_PRECONDITION));
     assert_eq!(turned_away(&hello(|h| h.service = "other")).await, away(Code::NOT_FOUND));
+}
+
+#[tokio::test]
+async fn a_format_that_the_server_does_not_take_is_refused_with_a_reason() {
+    let server = Running::start(limits(|limits| limits.formats = vec![Format::JSON])).await;
+    let mut compact = RawClient::connect(server.addr).await;
+    compact.format = Format::POSTCARD;
+    assert_eq!(compact.greet().await, Answer::GoAway(CallId(0), Code::FAILED_PRECONDITION));
+    let mut json = RawClient::greeted(server.addr, Format::JSON).await;
+    assert_eq!(json.call(1, "echo", &"hello").await, ok(1, b"\"hello\""));
 }
 
 #[tokio::test]

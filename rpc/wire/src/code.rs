@@ -5,7 +5,7 @@ use std::fmt;
 /// The outcome of a call as a number; [`Code::OK`] is success.
 ///
 /// A newer peer may send a code that has no name here: it survives decoding and prints as a number.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Code(pub u8);
 
 macro_rules! codes {
@@ -53,6 +53,12 @@ impl fmt::Display for Code {
     }
 }
 
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +75,10 @@ mod tests {
     fn an_unknown_code_prints_its_number() {
         assert_eq!(Code(200).to_string(), "CODE_200");
         assert_eq!(Code::NOT_FOUND.to_string(), "NOT_FOUND");
+    }
+
+    #[test]
+    fn a_code_is_debugged_by_its_name_too() {
+        assert_eq!(format!("{:?} {:?}", Code::NOT_FOUND, Code(200)), "NOT_FOUND CODE_200");
     }
 }

@@ -66,6 +66,9 @@ pub enum PayloadError {
     /// postcard said no.
     #[error("as postcard: {0}")]
     Postcard(#[from] postcard::Error),
+    /// The value is nested deeper than [`crate::MAX_DEPTH`]; JSON's own decoder may say so as [`Self::Json`].
+    #[error("nested too deep: at most {} levels are allowed", crate::MAX_DEPTH)]
+    TooDeep,
     /// A format that this version cannot read or write.
     #[error("payload format {0} is unknown; use json or postcard")]
     UnknownFormat(Format),

@@ -1,11 +1,14 @@
 //! How payloads are written: any serde type, JSON or postcard.
 
-use crate::PayloadError;
+use crate::{
+    PayloadError,
+    depth::{self, Failure},
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 
 /// A payload format, agreed on in the handshake for the whole connection.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Format(pub u8);
 
 impl Format {
@@ -20,11 +23,15 @@ impl Format {
     }
 
     /// Appends `value` to `out`; after an error `out` may hold a part of it.
+    ///
+    /// # Errors
+    /// The format cannot say it, or it is nested deeper than [`crate::MAX_DEPTH`].
     pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         match self {
-            Self::JSON => Ok(serde_json::to_writer(out, value)?),
+            Self::JSON => Ok(depth::serialize(value, &mut serde_json::Serializer::new(out))?),
             Self::POSTCARD => {
-                postcard::to_extend(value, Appender(out))?;
+                let flavor = postcard::ser_flavors::ExtendFlavor::new(Appender(out));
+                depth::serialize(value, &mut postcard::Serializer { output: flavor })?;
                 Ok(())
             }
             other => Err(PayloadError::UnknownFormat(other)),
@@ -32,15 +39,36 @@ impl Format {
     }
 
     /// Reads a value that takes up all of `payload`.
+    ///
+    /// # Errors
+    /// The bytes are not such a value, or it is nested deeper than [`crate::MAX_DEPTH`].
     pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, PayloadError> {
         match self {
-            Self::JSON => Ok(serde_json::from_slice(payload)?),
-            Self::POSTCARD => match postcard::take_from_bytes(payload)? {
-                (value, []) => Ok(value),
-                // postcard itself lets bytes be left over; they mean that the types differ.
-                _ => Err(postcard::Error::DeserializeBadEncoding.into()),
-            },
+            Self::JSON => {
+                let mut json = serde_json::Deserializer::from_slice(payload);
+                let value = depth::deserialize(&mut json)?;
+                json.end()?;
+                Ok(value)
+            }
+            Self::POSTCARD => {
+                let mut compact = postcard::Deserializer::from_bytes(payload);
+                let value = depth::deserialize(&mut compact)?;
+                match compact.finalize()? {
+                    [] => Ok(value),
+                    // postcard itself lets bytes be left over; they mean that the types differ.
+                    _ => Err(postcard::Error::DeserializeBadEncoding.into()),
+                }
+            }
             other => Err(PayloadError::UnknownFormat(other)),
+        }
+    }
+}
+
+impl<E: Into<Self>> From<Failure<E>> for PayloadError {
+    fn from(failure: Failure<E>) -> Self {
+        match failure {
+            Failure::TooDeep => Self::TooDeep,
+            Failure::Other(error) => error.into(),
         }
     }
 }
@@ -58,6 +86,12 @@ impl fmt::Display for Format {
             Self::POSTCARD => f.write_str("postcard"),
             Self(other) => write!(f, "{other}"),
         }
+    }
+}
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

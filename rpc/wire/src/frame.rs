@@ -105,7 +105,7 @@ pub enum Reply<'a> {
     Failed {
         /// The call.
         id: CallId,
-        /// Why, for a program; not [`Code::OK`].
+        /// Why, for a program; [`Code::OK`] is written as [`Code::UNKNOWN`].
         code: Code,
         /// Why, for a human.
         message: &'a str,
@@ -185,7 +185,8 @@ impl<'a> Frame<'a> {
             Self::Reply(Reply::Failed { id, code, message, not_run }) => {
                 let flags = if not_run { flag::NOT_RUN } else { 0 };
                 let mut writer = Writer::new(out, kind::REPLY, flags, id.0);
-                writer.u8(code.0);
+                // A failure that calls itself a success must not be read as one.
+                writer.u8(if code == Code::OK { Code::UNKNOWN } else { code }.0);
                 writer.bytes(message.as_bytes());
                 writer
             }

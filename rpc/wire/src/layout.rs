@@ -47,6 +47,26 @@ pub fn split_frame(buf: &[u8], max: usize) -> Result<Option<BodyAndRest<'_>>, De
     Ok(rest.split_at_checked(len))
 }
 
+/// A look at a frame that waits behind others; nothing of it is checked beyond its header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ahead {
+    /// It opens this call.
+    Request(CallId),
+    /// It cancels this call.
+    Cancel(CallId),
+    /// Anything else, also what does not decode.
+    Other,
+}
+
+/// Looks at the header of a frame's body.
+pub fn look_ahead(body: &[u8]) -> Ahead {
+    match body.first_chunk::<BODY_HEADER_LEN>() {
+        Some([kind::REQUEST, _, id @ ..]) => Ahead::Request(CallId(u64::from_be_bytes(*id))),
+        Some([kind::CANCEL, _, id @ ..]) => Ahead::Cancel(CallId(u64::from_be_bytes(*id))),
+        _ => Ahead::Other,
+    }
+}
+
 /// A successful reply, written in place: the payload goes straight to the buffer that goes to the socket.
 ///
 /// Dropped without [`ReplyWriter::finish`], also by a panic, it leaves the buffer as it found it.

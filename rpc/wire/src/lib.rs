@@ -24,17 +24,21 @@
 #![forbid(unsafe_code)]
 
 mod code;
+mod depth;
 mod error;
 mod format;
 mod frame;
 mod layout;
+mod shown;
 mod status;
 
 pub use code::Code;
+pub use depth::MAX_DEPTH;
 pub use error::{DecodeError, EncodeError, PayloadError};
 pub use format::Format;
 pub use frame::{CallId, Frame, GoAway, Hello, Message, Reply, Request};
-pub use layout::{BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, split_frame};
+pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
+pub use shown::Shown;
 pub use status::Status;
 
 /// The version of the protocol that this crate speaks.

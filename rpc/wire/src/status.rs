@@ -47,6 +47,7 @@ constructors! {
     unimplemented = UNIMPLEMENTED;
     internal = INTERNAL;
     unavailable = UNAVAILABLE;
+    data_loss = DATA_LOSS;
     unauthenticated = UNAUTHENTICATED;
 }
 
@@ -57,3 +58,15 @@ impl fmt::Display for Status {
 }
 
 impl std::error::Error for Status {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_prints_its_code_by_name() {
+        let status = Status::data_loss("page 7");
+        assert_eq!(status.to_string(), "DATA_LOSS: page 7");
+        assert_eq!(format!("{status:?}"), r#"Status { code: DATA_LOSS, message: "page 7" }"#);
+    }
+}

@@ -3,8 +3,8 @@
 
 use proptest::{collection::vec, prelude::*};
 use rpc_wire::{
-    CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message, Reply,
-    ReplyWriter, Request, split_frame,
+    Ahead, CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message,
+    Reply, ReplyWriter, Request, look_ahead, split_frame,
 };
 use std::time::Duration;
 
@@ -90,6 +90,25 @@ fn a_frame_that_the_receiver_would_refuse_is_not_written() {
     assert_eq!(frame.encode(&mut out, 110), Err(EncodeError::TooLong { len: 111, max: 110 }));
     assert_eq!(out, [1, 2, 3]);
     assert!(frame.encode(&mut out, 111).is_ok());
+}
+
+#[test]
+fn a_failure_is_never_read_as_a_success() {
+    let failed = Reply::Failed { id: CallId(1), code: Code::OK, message: "no", not_run: false };
+    let bytes = encoded(&Frame::Reply(failed));
+    let Ok(Frame::Reply(Reply::Failed { code, .. })) = Frame::decode(&bytes[4..]) else {
+        panic!("a failure")
+    };
+    assert_eq!(code, Code::UNKNOWN);
+}
+
+#[test]
+fn a_look_ahead_tells_requests_and_cancels() {
+    let request = Request { id: CallId(9), method: "m", time_left: None, more: false, payload: b"" };
+    assert_eq!(look_ahead(&encoded(&Frame::Request(request))[4..]), Ahead::Request(CallId(9)));
+    assert_eq!(look_ahead(&encoded(&Frame::Cancel(CallId(7)))[4..]), Ahead::Cancel(CallId(7)));
+    assert_eq!(look_ahead(&encoded(&Frame::Ping(7))[4..]), Ahead::Other);
+    assert_eq!(look_ahead(&[0x13, 0]), Ahead::Other);
 }
 
 #[test]

@@ -15,12 +15,13 @@ use zk_mini::ZkMini;
 
 use super::block_on;
 use super::error::CliError;
+use super::listen::{self, Host};
 use super::settings::Settings;
 use super::signals::Signals;
 
 /// Run a command with a private server, which ends with it
 ///
-/// The server listens on a free port of 127.0.0.1. The command finds it in its
+/// The server listens on a free port of 127.0.0.1 and ::1. The command finds it in its
 /// environment: ZK_HOST and ZK_PORT, and both as HOST:PORT in ZK_HOSTS.
 ///
 /// The signals TERM, INT, HUP, QUIT, USR1 and USR2 are passed on to the command.
@@ -66,7 +67,8 @@ pub(super) fn run(args: ExecArgs) -> Result<ExitCode, CliError> {
 
 async fn exec(args: ExecArgs) -> Result<ExitCode, CliError> {
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
-    let zk = args.settings.apply(ZkMini::builder()).start().await?;
+    let addrs = Host::Loopback.addrs(0).await?;
+    let zk = listen::on(args.settings.apply(ZkMini::builder()), &addrs).start().await?;
 
     // A child inherits what is blocked. So it is this program that starts, lets the signals through, and becomes the
     // command: at no time can one get lost, or end this process and leave the command behind.

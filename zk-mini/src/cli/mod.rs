@@ -2,20 +2,23 @@
 
 mod error;
 mod exec;
+mod listen;
+mod log;
 mod offline;
 mod properties;
 mod serve;
 mod settings;
 mod signals;
 mod zoo_cfg;
+mod zoo_keys;
 
-use std::io::IsTerminal;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use error::CliError;
+use log::Log;
 
 /// A small ZooKeeper server, for tests, for development, for one machine.
 ///
@@ -31,12 +34,16 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  zk-mini serve                        a server on 127.0.0.1:2181
-  zk-mini serve --listen 127.0.0.1:0   a server on a free port; its address is printed
+  zk-mini serve                        a server on 127.0.0.1:2181, and on [::1]:2181
+  zk-mini serve --port 0               a server on a free port; its address is printed
   zk-mini exec -- pytest               a private server for one run of a test suite
 
 Environment:
-  RUST_LOG   what is logged on standard error, for example `debug` or `zk_mini=trace`";
+  RUST_LOG   what is logged on standard error: error, warn, info (for `serve`, unless
+             set: sessions that begin and end, refused clients), debug (each request),
+             trace (each frame); or by module, as in `zk_mini=debug`. Below debug, one
+             address causes 60 lines a minute at most, and a line says how many more
+             there were. Lines that nobody takes are lost: the server does not wait.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -50,38 +57,48 @@ enum Command {
 
 /// Does what the command line asks.
 pub(crate) fn run() -> ExitCode {
-    let done = match Cli::parse().command {
-        Command::Serve(args) => {
-            log("info");
-            serve::run(args)
+    let command = Cli::parse().command;
+    if let Command::Replace(args) = command {
+        // No thread: what comes next is another program.
+        return exec::replace(&args).unwrap_or_else(|error| {
+            let _ = writeln!(io::stderr(), "zk-mini: {error}");
+            error.exit_code()
+        });
+    }
+    let log = match Log::start() {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "zk-mini: {}", CliError::Runtime(error));
+            return ExitCode::FAILURE;
         }
-        Command::Exec(args) => {
-            // The output is the command's.
-            log("warn");
-            exec::run(args)
-        }
-        Command::Dump(args) => {
-            log("error");
-            offline::dump(&args)
-        }
-        Command::Fsck(args) => {
-            // What is wrong is in the report.
-            log("error");
-            offline::fsck(&args)
-        }
+    };
+    log.receive(command.log_level());
+    let done = match command {
+        Command::Serve(args) => serve::run(args),
+        Command::Exec(args) => exec::run(args),
+        Command::Dump(args) => offline::dump(&args),
+        Command::Fsck(args) => offline::fsck(&args),
         Command::Replace(args) => exec::replace(&args),
     };
-    done.unwrap_or_else(|error| {
-        eprintln!("zk-mini: {error}");
+    let code = done.unwrap_or_else(|error| {
+        log.line(&format!("zk-mini: {error}"));
         error.exit_code()
-    })
+    });
+    log.finish();
+    code
 }
 
-/// Logs to standard error: at `level`, or as `RUST_LOG` says.
-fn log(level: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal).init();
+impl Command {
+    /// How much is logged unless `RUST_LOG` says otherwise.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Self::Serve(_) => "info",
+            // The output is the command's.
+            Self::Exec(_) | Self::Replace(_) => "warn",
+            // What is wrong is in the report.
+            Self::Dump(_) | Self::Fsck(_) => "error",
+        }
+    }
 }
 
 /// Runs a command on a runtime of one thread: the core is behind one lock, and a second thread would wait for it.

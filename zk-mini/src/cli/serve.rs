@@ -7,41 +7,57 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::net::lookup_host;
 use tokio::signal::unix::{SignalKind, signal};
 use zk_mini::ZkMini;
 use zk_mini::storage::SyncMode;
 
 use super::block_on;
 use super::error::CliError;
+use super::listen::{self, Listen};
 use super::settings::Settings;
-use super::zoo_cfg::ZooCfg;
+use super::zoo_cfg::{ConfigError, ZooCfg};
 
-const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 2181;
 
 /// Run a server until SIGTERM or SIGINT
 ///
 /// When it is ready to serve it prints one line, `listening on HOST:PORT`, on
 /// standard output; everything else goes to standard error. SIGTERM and SIGINT
-/// stop it: status 0. If it cannot start, it says why: status 1.
+/// stop it: status 0. If it cannot start, it says why: status 2 if options or
+/// zoo.cfg make no sense, otherwise 1.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct ServeArgs {
     /// Where to listen; port 0 lets the system choose [default: 127.0.0.1:2181]
-    #[arg(long, value_name = "HOST:PORT")]
-    listen: Option<String>,
+    ///
+    /// HOST:PORT, or one of the two. PORT and :PORT are those of this machine alone,
+    /// 127.0.0.1 and, where there is IPv6, ::1, and so are localhost:PORT and the
+    /// default. *:PORT is every address; beyond this machine only the four-letter word
+    /// srvr is answered unless --four-letter-words says otherwise. An IPv6 address
+    /// stands in brackets: [::1]:2181.
+    #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
+    listen: Option<Listen>,
+
+    /// The port to listen on; 0 lets the system choose [default: 2181]
+    #[arg(long, value_name = "N", conflicts_with = "listen")]
+    port: Option<u16>,
 
     /// An ordinary zoo.cfg; an option of the command line goes before it
     ///
     /// Read are clientPort, clientPortAddress, and what the options below set:
-    /// dataDir, dataLogDir, autopurge.snapRetainCount (with a purgeInterval), tickTime, minSessionTimeout, maxSessionTimeout, maxClientCnxns,
-    /// jute.maxbuffer, jute.maxbuffer.extrasize, 4lw.commands.whitelist, extendedTypesEnabled,
-    /// znode.container.checkIntervalMs, skipACL, enforceQuota, reconfigEnabled,
+    /// dataDir (which has to be there, or --data-dir), dataLogDir,
+    /// autopurge.snapRetainCount (with a purgeInterval), tickTime,
+    /// minSessionTimeout, maxSessionTimeout, maxClientCnxns,
+    /// clientPortListenBacklog, jute.maxbuffer, jute.maxbuffer.extrasize,
+    /// 4lw.commands.whitelist,
+    /// extendedTypesEnabled, znode.container.checkIntervalMs, skipACL,
+    /// enforceQuota, reconfigEnabled, snapCount, preAllocSize,
     /// DigestAuthenticationProvider.superDigest; also with `zookeeper.` before
-    /// it. Other keys are accepted, with one warning each. Without a
-    /// clientPortAddress the server listens on 127.0.0.1, unlike ZooKeeper; for
-    /// every address, set 0.0.0.0 or ::.
+    /// it. Other keys are accepted, with one warning each, unless they look like
+    /// one of ZooKeeper's misspelt: that is an error. With a file the defaults
+    /// are ZooKeeper's for files: a tick of 3000 ms, and of the four-letter words
+    /// only srvr. Without a clientPortAddress the server listens on this machine
+    /// alone, unlike ZooKeeper; for every address, set * or 0.0.0.0.
     #[arg(long, value_name = "ZOO.CFG", verbatim_doc_comment)]
     config: Option<PathBuf>,
 
@@ -70,6 +86,12 @@ pub(super) struct ServeArgs {
 
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     let file = args.config.as_deref().map(ZooCfg::read).transpose()?.unwrap_or_default();
+    if let Some(name) = &args.config
+        && args.data_dir.is_none()
+        && file.data_dir.is_none()
+    {
+        return Err(ConfigError::NoDataDir { file: name.clone() }.into());
+    }
     for remark in &file.remarks {
         tracing::warn!("{remark}");
     }
@@ -81,19 +103,20 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
 
-    let addr = match args.listen {
-        Some(listen) => resolve(listen).await?,
-        None => {
-            let host = file.client_port_address.as_deref().unwrap_or(DEFAULT_HOST);
-            let port = file.client_port.unwrap_or(DEFAULT_PORT);
-            // An IPv6 address may stand in brackets or not.
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            resolve(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
-                .await?
-        }
+    let Listen { host, port } = match args.listen {
+        Some(listen) => listen,
+        None => Listen { host: file.client_port_address.unwrap_or_default(), port: None },
     };
-    let settings = args.settings.or(file.settings);
-    let mut builder = settings.apply(ZkMini::builder()).listen(addr).sync(args.sync.unwrap_or_default());
+    let port = args.port.or(port).or(file.client_port).unwrap_or(DEFAULT_PORT);
+    let addrs = host.addrs(port).await?;
+    let mut settings = args.settings.or(file.settings);
+    let is_private = addrs.iter().all(|addr| addr.ip().to_canonical().is_loopback());
+    // Some of them tell who is connected, or make the server busy.
+    if !is_private && settings.answer_as_zookeeper_does() {
+        tracing::info!("of the four-letter words only srvr is answered: see --four-letter-words");
+    }
+    let mut builder =
+        settings.apply(listen::on(ZkMini::builder(), &addrs)).sync(args.sync.unwrap_or_default());
     if let Some(dir) = args.data_dir.or(file.data_dir) {
         builder = builder.data_dir(dir);
     }
@@ -104,11 +127,12 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
         builder = builder.retain_snapshots(count);
     }
     let zk = builder.start().await?;
-    announce(zk.addr().unwrap_or(addr));
+    zk.addr().into_iter().for_each(announce);
 
     let signal = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        () = zk.ended() => return Err(CliError::Ended),
     };
     tracing::info!(signal, connections = zk.direct().connections().len(), "stopping");
     zk.stop().await;
@@ -126,23 +150,6 @@ fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {
         "none" => Ok(SyncMode::None),
         _ => Err("always, group or none"),
     }
-}
-
-/// The address to listen on; an IPv4 one if the name has several.
-async fn resolve(address: String) -> Result<SocketAddr, CliError> {
-    let found = match lookup_host(&address).await {
-        Ok(addrs) => {
-            let addrs: Vec<_> = addrs.collect();
-            addrs
-                .iter()
-                .find(|addr| addr.is_ipv4())
-                .or(addrs.first())
-                .copied()
-                .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
-        }
-        Err(error) => Err(error),
-    };
-    found.map_err(|source| CliError::Resolve { address, source })
 }
 
 /// Whoever has started the program waits for this line.

@@ -24,6 +24,24 @@ macro_rules! settings {
                 Self { $($name: self.$name.or(other.$name),)* }
             }
 
+            /// Answers only the four-letter words that ZooKeeper answers unless it is told. `false` if they have been set.
+            pub(super) fn answer_as_zookeeper_does(&mut self) -> bool {
+                let is_set = self.four_letter_words.is_some();
+                self.four_letter_words.get_or_insert_with(|| "srvr".into());
+                !is_set
+            }
+
+            /// The tick of a file that does not set one, as ZooKeeper has it.
+            pub(super) fn tick_as_zookeeper_does(&mut self) {
+                self.tick_ms.get_or_insert(3_000);
+            }
+
+            /// Returns the keys of `zoo.cfg` that have a place here.
+            pub(super) fn keys() -> impl Iterator<Item = &'static str> {
+                let keys: &[&[&'static str]] = &[$(&$keys,)*];
+                keys.iter().copied().flatten().copied()
+            }
+
             /// A server that is to be like this.
             pub(super) fn apply(self, mut builder: Builder) -> Builder {
                 $(builder = with(builder, self.$name, $apply);)*
@@ -50,7 +68,7 @@ settings! {
     compat: Compat, (value_name = "LINE", value_parser = compat),
         [], compat, Builder::compat;
 
-    /// Milliseconds to a tick, the unit of session expiry [default: 2000]
+    /// Milliseconds to a tick, the unit of session expiry [default: 2000; with a zoo.cfg 3000]
     tick_ms: u32, (value_name = "N", value_parser = positive_millis),
         ["tickTime"], positive_millis, |builder, n| builder.tick(millis(n));
 
@@ -69,8 +87,12 @@ settings! {
         };
 
     /// Connections that one address may have; 0 is no limit [default: 60]
-    max_client_cnxns: usize, (value_name = "N", value_parser = connections),
+    max_client_cnxns: i32, (value_name = "N", value_parser = connections, allow_negative_numbers = true),
         ["maxClientCnxns"], connections, Builder::max_client_connections;
+
+    /// Connections that may wait to be accepted; -1 is the default, 4096 [default: -1]
+    listen_backlog: i32, (value_name = "N", value_parser = backlog, allow_negative_numbers = true),
+        ["clientPortListenBacklog"], backlog, Builder::listen_backlog;
 
     /// The longest request in bytes, up to 512 MiB; replies may be longer [default: 1048575]
     jute_max_buffer: usize, (value_name = "BYTES", value_parser = bytes),
@@ -100,7 +122,7 @@ settings! {
     max_watch_bytes: usize, (value_name = "BYTES", value_parser = count),
         [], count, Builder::max_watch_bytes;
 
-    /// Four-letter words that are answered, with commas; * is all [default: *]
+    /// Four-letter words that are answered, with commas; * is all [default: *; with a zoo.cfg, or beyond this machine, srvr]
     four_letter_words: String, (value_name = "WORDS"),
         ["4lw.commands.whitelist"], text, |builder, words| builder.four_letter_words(&words);
 
@@ -187,9 +209,12 @@ fn timeout(value: &str) -> Result<Timeout, &'static str> {
 }
 
 /// As ZooKeeper reads it: less than nothing is no limit, too.
-fn connections(value: &str) -> Result<usize, &'static str> {
-    let n: i32 = value.parse().map_err(|_| "a number of connections, or 0 for no limit")?;
-    Ok(usize::try_from(n).unwrap_or(0))
+fn connections(value: &str) -> Result<i32, &'static str> {
+    value.parse().map_err(|_| "a number of connections, or 0 for no limit")
+}
+
+fn backlog(value: &str) -> Result<i32, &'static str> {
+    value.parse().map_err(|_| "a number of connections, or -1 for the default")
 }
 
 fn count(value: &str) -> Result<usize, &'static str> {

@@ -6,14 +6,16 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use super::properties::{self, Property};
+use super::listen::Host;
+use super::properties::{self, BadEscape, Property};
 use super::settings::Settings;
+use super::zoo_keys;
 
 /// What a `zoo.cfg` says.
 #[derive(Debug, Default)]
 pub(super) struct ZooCfg {
     pub(super) client_port: Option<u16>,
-    pub(super) client_port_address: Option<String>,
+    pub(super) client_port_address: Option<Host>,
     pub(super) data_dir: Option<PathBuf>,
     pub(super) data_log_dir: Option<PathBuf>,
     pub(super) retain_snapshots: Option<NonZeroUsize>,
@@ -46,8 +48,18 @@ impl fmt::Display for Remark {
 pub(super) enum ConfigError {
     #[error("cannot read {}: {source}", file.display())]
     Read { file: PathBuf, source: io::Error },
-    #[error("{}:{line}: {key} is {value:?}; it has to be {expected}", file.display())]
+    #[error("{}:{line}: {} is {value:?}; it has to be {expected}", file.display(), key.escape_debug())]
     Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
+    #[error("{}:{line}: {} is no key of ZooKeeper's; did you mean {meant}?", file.display(), key.escape_debug())]
+    Misspelt { file: PathBuf, line: usize, key: String, meant: &'static str },
+    #[error("{}:{line}: this is no text that a zoo.cfg can hold: {what}", file.display())]
+    NoText { file: PathBuf, line: usize, what: &'static str },
+    #[error(
+        "{}: dataDir is missing: add dataDir=DIR to the file, or --data-dir DIR to the options; without --config the \
+         server keeps everything in memory",
+        file.display()
+    )]
+    NoDataDir { file: PathBuf },
 }
 
 /// How many snapshots ZooKeeper keeps at least if it purges them, and if it is not told.
@@ -84,33 +96,52 @@ impl ZooCfg {
     /// Reads a file.
     pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
         let text = fs::read(file).map_err(|source| ConfigError::Read { file: file.into(), source })?;
-        Self::parse(&String::from_utf8_lossy(&text), file)
+        Self::parse(&text, file)
     }
 
     /// Reads the text of a file of that name. The last of several entries with one key holds.
-    fn parse(text: &str, file: &Path) -> Result<Self, ConfigError> {
+    fn parse(text: &[u8], file: &Path) -> Result<Self, ConfigError> {
+        let no_text = |line, what| ConfigError::NoText { file: file.into(), line, what };
+        // Editors of another system put it there.
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        let text = String::from_utf8_lossy(text);
+        let mut lines = properties::lines(&text).zip(1..);
+        if let Some((_, line)) =
+            lines.find(|(line, _)| !line.starts_with(['#', '!']) && line.contains(is_no_text))
+        {
+            return Err(no_text(line, "it has control characters, or is not in UTF-8"));
+        }
+        let properties = properties::parse(&text)
+            .map_err(|BadEscape(line)| no_text(line, "\\u is followed by four hexadecimal digits"))?;
         let mut config = Self::default();
-        let properties = properties::parse(text);
         for property in &properties {
+            let Property { line, key, value } = property;
+            if let Some(meant) = zoo_keys::meant(bare(key)) {
+                let (file, line, key) = (file.into(), *line, key.clone());
+                return Err(ConfigError::Misspelt { file, line, key, meant });
+            }
             config.take(property, file).map_err(|expected| {
-                let Property { line, key, value } = property.clone();
+                let (line, key, value) = (*line, key.clone(), value.clone());
                 ConfigError::Value { file: file.into(), line, key, value, expected }
             })?;
         }
         let retained = config.retain_snapshots.or(FEWEST_RETAINED);
         config.retain_snapshots = retained.filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
+        config.settings.tick_as_zookeeper_does();
+        config.settings.answer_as_zookeeper_does();
         Ok(config)
     }
 
     /// Takes one entry; the error is what its value has to be.
     fn take(&mut self, property: &Property, file: &Path) -> Result<(), &'static str> {
         let value = property.value.as_str();
-        // ZooKeeper makes system properties of keys that it does not know, which begin so; people write it, too.
-        let key = property.key.strip_prefix("zookeeper.").unwrap_or(&property.key);
+        let key = bare(&property.key);
         match key {
             "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
-            "clientPortAddress" => self.client_port_address = Some(value.into()),
+            "clientPortAddress" => {
+                self.client_port_address = Some(value.parse().map_err(|_| "a host or an address")?);
+            }
             "dataDir" | "dataLogDir" if value.is_empty() => return Err("a directory"),
             "dataDir" => self.data_dir = Some(value.into()),
             "dataLogDir" => self.data_log_dir = Some(value.into()),
@@ -123,7 +154,7 @@ impl ZooCfg {
                 self.retain_snapshots = count.max(FEWEST_RETAINED);
             }
             // Hours; here it is done after each snapshot. Zero or nothing turns it off.
-            "autopurge.purgeInterval" => self.purges = value.parse::<u32>().is_ok_and(|hours| hours > 0),
+            "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
             key if self.settings.set(key, value)? => {
                 if JAVA_ONLY.contains(&key) {
                     self.remark(
@@ -136,7 +167,7 @@ impl ZooCfg {
             key if FULFILLED
                 .iter()
                 .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
-            key => {
+            _ => {
                 let text =
                     IGNORED.iter().find(|(begin, _)| key.starts_with(begin)).map_or("", |(_, text)| text);
                 self.remark(property, file, text);
@@ -153,6 +184,23 @@ impl ZooCfg {
     }
 }
 
+/// ZooKeeper makes Java properties of keys that it does not know, which begin so; people write it, too.
+fn bare(key: &str) -> &str {
+    key.strip_prefix("zookeeper.").unwrap_or(key)
+}
+
+/// Comments may be in any encoding; what is not UTF-8 has become a replacement character.
+fn is_no_text(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\t' | '\u{c}')) || c == char::REPLACEMENT_CHARACTER
+}
+
+/// A number of hours, or with another unit behind it. Returns whether it is more than nothing.
+fn is_some_time(value: &str) -> Result<bool, &'static str> {
+    let unit = value.find(|c: char| !c.is_ascii_digit()).map_or("", |end| &value[end..]);
+    let number: i32 = value.strip_suffix(unit).unwrap_or(value).parse().map_err(|_| "a number of hours")?;
+    if matches!(unit, "" | "d" | "h" | "m" | "s" | "ms") { Ok(number > 0) } else { Err("a number of hours") }
+}
+
 /// The port behind the semicolon of `server.1=host:2888:3888;2181`, where the client port may be written, too.
 fn port_of_a_lone_server(properties: &[Property]) -> Option<u16> {
     let mut servers = properties.iter().filter(|property| property.key.starts_with("server."));
@@ -166,7 +214,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ZooCfg, String> {
-        ZooCfg::parse(text, Path::new("conf/zoo.cfg")).map_err(|error| error.to_string())
+        ZooCfg::parse(text.as_bytes(), Path::new("conf/zoo.cfg")).map_err(|error| error.to_string())
     }
 
     fn remarks(config: &ZooCfg) -> Vec<(usize, &str)> {
@@ -192,13 +240,14 @@ mod tests {
                     skipACL=yes\nzookeeper.enforceQuota=on\nsnapCount=9\npreAllocSize=64\nreconfigEnabled=true\n\
                     jute.maxbuffer.extrasize=0x400\n";
         let config = parse(text).unwrap();
-        assert_eq!((config.client_port, config.client_port_address.as_deref()), (Some(0), Some("::1")));
+        let address = config.client_port_address.clone();
+        assert_eq!((config.client_port, address), (Some(0), Some("::1".parse().unwrap())));
         assert_eq!(remarks(&config), [(9, "jute.maxbuffer"), (12, "znode.container.checkIntervalMs")]);
         let settings = format!("{:?}", config.settings);
         assert_eq!(
             settings,
             "Settings { compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
-             max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), \
+             max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), listen_backlog: None, \
              jute_max_buffer: Some(4194303), jute_max_buffer_extra_size: Some(1024), max_auth_ids: None, \
              max_auth_id_bytes: None, max_acl_entries: None, max_watches: None, max_watch_bytes: None, \
              four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \
@@ -234,11 +283,45 @@ mod tests {
 
     #[test]
     fn a_key_is_told_without_what_a_terminal_obeys() {
-        let config = parse("a\u{1b}[2J\u{7}=1\n").unwrap();
+        let config = parse("a\u{202e}b=1\n").unwrap();
         assert_eq!(
             config.remarks[0].to_string(),
-            "conf/zoo.cfg:1: a\\u{1b}[2J\\u{7} is ignored: it means nothing to zk-mini"
+            "conf/zoo.cfg:1: a\\u{202e}b is ignored: it means nothing to zk-mini"
         );
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_unless_it_is_a_comment() {
+        let parse =
+            |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg")).map_err(|error| error.to_string());
+        for text in [&b"x=1\na\x1b[2J=1"[..], b"\nx=\0", b"#\n\xff\xfet\0i\0c\0k\0", b"x\ncaf\xe9=1"] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with("zoo.cfg:2: this is no text that a zoo.cfg can hold"), "{error}");
+        }
+        assert!(parse(b"a=\\u12").unwrap_err().contains("hexadecimal"));
+        assert!(parse(b"# caf\xe9 \x1b\ntickTime=1").is_ok());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_key() {
+        let config = parse("\u{feff}dataDir=/d\n").unwrap();
+        assert_eq!((config.data_dir, config.remarks.len()), (Some("/d".into()), 0));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_that_has_the_right_spelling() {
+        let error = parse("tickTime=2000\nzookeeper.datadir=/d\n").unwrap_err();
+        assert_eq!(
+            error,
+            "conf/zoo.cfg:2: zookeeper.datadir is no key of ZooKeeper's; did you mean dataDir?"
+        );
+    }
+
+    #[test]
+    fn without_an_entry_the_tick_and_the_words_are_those_of_zookeeper() {
+        let settings = format!("{:?}", parse("").unwrap().settings);
+        assert!(settings.contains("tick_ms: Some(3000)"), "{settings}");
+        assert!(settings.contains("four_letter_words: Some(\"srvr\")"), "{settings}");
     }
 
     #[test]
@@ -262,6 +345,11 @@ mod tests {
             assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
             assert_eq!(remarks(&config), [(1, "autopurge.snapRetainCount")]);
         }
+        assert!(
+            parse("autopurge.purgeInterval=soon").is_err() && parse("autopurge.purgeInterval=1y").is_err()
+        );
+        assert_eq!(parse("autopurge.purgeInterval=0").unwrap().retain_snapshots, None);
+        assert_eq!(parse("autopurge.purgeInterval=1d").unwrap().retain_snapshots, NonZeroUsize::new(3));
         let config = parse("autopurge.purgeInterval=24\n").unwrap();
         assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
     }

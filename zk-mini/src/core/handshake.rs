@@ -5,21 +5,22 @@ use zk_wire::{ConnectRequest, ConnectResponse, Decode, Millis, SessionId, Xid};
 
 use super::password::{is_password, password};
 use super::txn::Change;
-use super::{ConnId, Core, Now};
+use super::{ConnId, Core, Note, Now, Refusal};
 
 impl Core {
     /// Answers the first frame of a connection.
     pub(super) fn handshake(&mut self, now: Now, conn: ConnId, mut frame: Bytes) {
         let Ok(request) = ConnectRequest::decode(&mut frame, "ConnectRequest") else {
-            return self.close(conn);
+            return self.turn_away(conn, Refusal::Unreadable);
         };
         // A client that has seen the future must not be shown the past: it has to try another server.
         if request.last_zxid_seen > self.last_zxid {
-            return self.close(conn);
+            let (seen, last) = (request.last_zxid_seen, self.last_zxid);
+            return self.turn_away(conn, Refusal::SeenMore { seen, last });
         }
         // A new session would be a change.
         if self.read_only && request.session_id == SessionId::NONE {
-            return self.close(conn);
+            return self.turn_away(conn, Refusal::NoNewSessions);
         }
         let timeout = self.negotiate(request.timeout);
         if let Some(connection) = self.conns.get_mut(&conn) {
@@ -29,6 +30,7 @@ impl Core {
             let id = self.sessions.next_id(now.wall);
             self.commit(now, id, Xid(0), Change::CreateSession { timeout });
             self.attach(conn, id, timeout);
+            self.outbox.note(Note::Opened { conn, session: id, timeout });
             return self.welcome(conn, id, timeout);
         }
         // Whoever names a session ends the connection that it is used from, before any proof is asked for:
@@ -39,12 +41,15 @@ impl Core {
         }
         let id = request.session_id;
         let proven = request.password.is_some_and(|given| is_password(&self.password(id), &given));
-        if proven && self.sessions.get(id).is_some() {
+        if self.sessions.get(id).is_none() {
+            self.refuse(conn, Refusal::NoSuchSession(id));
+        } else if proven {
             self.attach(conn, id, timeout);
             self.sessions.touch(id, now.mono);
+            self.outbox.note(Note::Resumed { conn, session: id, timeout });
             self.welcome(conn, id, timeout);
         } else {
-            self.refuse(conn);
+            self.refuse(conn, Refusal::WrongPassword(id));
         }
     }
 
@@ -61,7 +66,7 @@ impl Core {
     }
 
     /// Answers that the session is gone, or was not the client's.
-    fn refuse(&mut self, conn: ConnId) {
+    fn refuse(&mut self, conn: ConnId, reason: Refusal) {
         let response = ConnectResponse {
             protocol_version: 0,
             timeout: 0,
@@ -70,6 +75,12 @@ impl Core {
             read_only: self.read_only_byte(conn),
         };
         self.outbox.greet(conn, &response);
+        self.turn_away(conn, reason);
+    }
+
+    /// Closes a connection that gets no session.
+    fn turn_away(&mut self, conn: ConnId, reason: Refusal) {
+        self.outbox.note(Note::Refused { conn, reason });
         self.close(conn);
     }
 

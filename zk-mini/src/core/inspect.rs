@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 
-use super::watch::WatchTable;
+use super::watch::{WatchMode, WatchTable};
 use super::{ConnId, Core, Peer};
 
 /// A node as it is.
@@ -42,6 +42,32 @@ pub struct ConnectionInfo {
     /// Its other end.
     pub peer: Peer,
     /// The session that it is used for; none before the handshake.
+    pub session: Option<SessionId>,
+}
+
+/// What a watch tells of.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum WatchKind {
+    /// One change of a node's data, or of its being there (`getData`, `exists`).
+    Data,
+    /// One change of a node's list of children (`getChildren`).
+    Children,
+    /// All that happens to a node and to its list of children (`addWatch`), until it is removed.
+    Persistent,
+    /// All that happens to a node and to those below it (`addWatch`, recursive), until it is removed.
+    Recursive,
+}
+
+/// A watch as it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WatchInfo {
+    /// The path; there need not be a node.
+    pub path: ByteString,
+    /// What it tells of.
+    pub kind: WatchKind,
+    /// The connection that is told. A watch ends with its connection.
+    pub conn: ConnId,
+    /// The session that the connection is used for.
     pub session: Option<SessionId>,
 }
 
@@ -140,6 +166,37 @@ impl Core {
     #[must_use]
     pub fn data_size(&self) -> usize {
         self.tree.data_size()
+    }
+
+    /// All watches, of every kind: sorted by path, then by kind and connection.
+    #[must_use]
+    pub fn watches(&self) -> Vec<WatchInfo> {
+        let mut watches = Vec::new();
+        let tables = [(&self.watches.data, WatchKind::Data), (&self.watches.child, WatchKind::Children)];
+        for (table, once) in tables {
+            for (path, conns) in table.by_path() {
+                for conn in conns {
+                    let session = self.conns.get(&conn).and_then(|connection| connection.session);
+                    let kinds = [
+                        (WatchMode::Standard, once),
+                        (WatchMode::Persistent, WatchKind::Persistent),
+                        (WatchMode::Recursive, WatchKind::Recursive),
+                    ];
+                    let set = kinds.into_iter().filter(|(mode, _)| table.contains(&path, conn, Some(*mode)));
+                    watches.extend(set.map(|(_, kind)| WatchInfo {
+                        path: path.clone(),
+                        kind,
+                        conn,
+                        session,
+                    }));
+                }
+            }
+        }
+        let key = |watch: &WatchInfo| (watch.path.clone(), watch.kind, watch.conn);
+        watches.sort_unstable_by_key(key);
+        // One that stays is in both tables.
+        watches.dedup();
+        watches
     }
 
     /// Watches on nodes' data and being, by path: every watched path, sorted, with the connections that watch

@@ -2,7 +2,7 @@
 
 use ::core::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
-use zk_wire::{Millis, SessionId, UnixMillis};
+use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
 use super::txn::Txn;
 
@@ -78,6 +78,8 @@ pub enum Output {
         /// The session.
         session: SessionId,
     },
+    /// Something has happened that is worth a line in a log: nothing to do.
+    Note(Note),
     /// Send a frame.
     Send {
         /// On this connection.
@@ -91,4 +93,74 @@ pub enum Output {
         /// The connection.
         conn: ConnId,
     },
+}
+
+/// What is worth a line in a log; see [`Output::Note`]. That a session has expired is an output of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Note {
+    /// A session has begun.
+    Opened {
+        /// The connection that asked for it.
+        conn: ConnId,
+        /// The session.
+        session: SessionId,
+        /// Its negotiated timeout.
+        timeout: Millis,
+    },
+    /// A session goes on, on another connection.
+    Resumed {
+        /// The connection that it goes on with.
+        conn: ConnId,
+        /// The session.
+        session: SessionId,
+        /// Its negotiated timeout.
+        timeout: Millis,
+    },
+    /// A session was closed by its client.
+    Closed {
+        /// The connection that it was closed on.
+        conn: ConnId,
+        /// The session.
+        session: SessionId,
+    },
+    /// A connection got no session, and is closed.
+    Refused {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        reason: Refusal,
+    },
+}
+
+impl Note {
+    /// The connection that it is about.
+    #[must_use]
+    pub fn conn(&self) -> ConnId {
+        match self {
+            Self::Opened { conn, .. }
+            | Self::Resumed { conn, .. }
+            | Self::Closed { conn, .. }
+            | Self::Refused { conn, .. } => *conn,
+        }
+    }
+}
+
+/// Why a connection gets no session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// Its first frame is no connect request.
+    Unreadable,
+    /// It has seen a later state than there is.
+    SeenMore {
+        /// The last transaction that it has seen.
+        seen: Zxid,
+        /// The last one that there is.
+        last: Zxid,
+    },
+    /// Nothing may change for now, and a new session would.
+    NoNewSessions,
+    /// The session that it names has ended, or never was.
+    NoSuchSession(SessionId),
+    /// The session that it names is somebody else's.
+    WrongPassword(SessionId),
 }

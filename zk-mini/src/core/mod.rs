@@ -49,8 +49,8 @@ mod weight;
 
 pub use config::{Compat, Config};
 pub use image::{Image, ImageNode, ImageWalk};
-pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo};
-pub use io::{ConnId, Input, Now, Output, Peer};
+pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo, WatchInfo, WatchKind};
+pub use io::{ConnId, Input, Note, Now, Output, Peer, Refusal};
 pub use password::SessionSecret;
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
@@ -94,6 +94,7 @@ const STEP: usize = 1_000;
 /// .encode(&mut frame);
 /// core.handle(Now::default(), Input::Frame { conn, frame: frame.freeze() });
 /// assert!(matches!(core.poll_output(), Some(Output::Persist(txn)) if txn.zxid == Zxid(1)));
+/// assert!(matches!(core.poll_output(), Some(Output::Note(_))));
 /// assert!(matches!(core.poll_output(), Some(Output::Send { .. })));
 /// assert_eq!(core.poll_output(), None);
 /// assert_eq!(core.sessions().len(), 1);

@@ -8,7 +8,7 @@ use zk_wire::{
     SessionId, TooLong, WatchedEvent, Xid, Zxid,
 };
 
-use super::{ConnId, Output, Txn};
+use super::{ConnId, Note, Output, Txn};
 
 /// How much is asked for at once when the buffer is full.
 const CHUNK: usize = 16 * 1024;
@@ -46,6 +46,10 @@ impl Outbox {
 
     pub(super) fn expired(&mut self, session: SessionId) {
         self.queue.push_back(Output::Expired { session });
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.queue.push_back(Output::Note(note));
     }
 
     pub(super) fn close(&mut self, conn: ConnId) {

@@ -13,7 +13,7 @@ use super::prepare::{
     CreateRequest, Item, Prepare, SetAclRequest, SetDataRequest, Unreadable, VersionedRequest,
 };
 use super::txn::Change;
-use super::{ConnId, Core, Now, size};
+use super::{ConnId, Core, Note, Now, size};
 
 /// A request that is being handled.
 #[derive(Clone, Copy, Debug)]
@@ -188,6 +188,7 @@ impl Core {
 
     fn close_session(&mut self, call: Call) {
         self.end_session(call.now, call.session, call.xid);
+        self.outbox.note(Note::Closed { conn: call.conn, session: call.session });
         self.fail(call, ErrorCode::OK);
         self.close(call.conn);
     }

@@ -71,6 +71,8 @@ pub(crate) struct About {
     pub(crate) compat: Compat,
     pub(crate) tick: Millis,
     pub(crate) listens: Option<SocketAddr>,
+    /// `clientPortListenBacklog`, as it was set.
+    pub(crate) backlog: i32,
     pub(crate) words: Words,
     /// What is on disk, if anything is.
     pub(crate) files: Option<Arc<Files>>,

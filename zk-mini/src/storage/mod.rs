@@ -135,13 +135,14 @@ impl Store {
             if recovery.snapshot.is_none() || recovery.ended_nodes {
                 return Err(error);
             }
-            tracing::error!(%error, "no snapshot: the logs are kept");
+            log!(ERROR, %error, "no snapshot: the logs are kept");
         }
         let last = store.last;
-        tracing::info!(
-            dir = %dir.display(), zxid = %last, nodes = recovery.core.node_count(),
-            sessions = recovery.core.session_count(), replayed = recovery.replayed, "state restored"
-        );
+        log!(
+        INFO,
+                    dir = %dir.display(), zxid = %last, nodes = recovery.core.node_count(),
+                    sessions = recovery.core.session_count(), replayed = recovery.replayed, "state restored"
+                );
         Ok((recovery.core, store))
     }
 
@@ -254,7 +255,7 @@ impl Snapshots {
         if let Some(retain) = self.retain
             && let Err(error) = self.files.purge(retain, image.last_zxid)
         {
-            tracing::warn!(%error, "old snapshots and logs are kept");
+            log!(WARN, %error, "old snapshots and logs are kept");
         }
         Ok(())
     }
@@ -266,7 +267,7 @@ impl Drop for Store {
         if let Some(mut log) = self.log.take()
             && let Err(error) = log.trim()
         {
-            tracing::warn!(%error, log = %log.path().display(), "the log keeps the zeros at its end");
+            log!(WARN, %error, log = %log.path().display(), "the log keeps the zeros at its end");
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn recover_files(
                 break;
             }
             Err(error @ StorageError::Snapshot { .. }) => {
-                tracing::warn!(%error, "passed over");
+                log!(WARN, %error, "passed over");
                 damaged.push((zxid, error));
             }
             // It may be sound, and the logs behind it deleted.
@@ -87,7 +87,7 @@ pub(super) fn recover_files(
     recovery.verified = digest.map(|digest| Some(digest) == recovery.core.digest());
     if recovery.verified == Some(false) {
         let zxid = recovery.core.last_zxid();
-        tracing::warn!(%zxid, "the digest in the log is not that of the state: something has been lost or changed");
+        log!(WARN, %zxid, "the digest in the log is not that of the state: something has been lost or changed");
     }
     let last = recovery.core.last_zxid();
     if let Some(lost) = damaged.iter().position(|(zxid, _)| *zxid > last || recovery.is_empty()) {
@@ -173,10 +173,11 @@ impl Recovery {
     /// Takes off what a crash has left of the last write.
     pub(super) fn cut_tail(&self, files: &Files) -> Result<(), StorageError> {
         let Some((file, offset, bytes)) = &self.torn else { return Ok(()) };
-        tracing::warn!(
-            log = %file.display(), bytes, zxid = %self.core.last_zxid(),
-            "the end of the log was being written when the server died, and is cut off; the last transaction is zxid"
-        );
+        log!(
+        WARN,
+                    log = %file.display(), bytes, zxid = %self.core.last_zxid(),
+                    "the end of the log was being written when the server died, and is cut off; the last transaction is zxid"
+                );
         log::cut(&*files.disk, file, *offset).map_err(|source| StorageError::io("cut", file, source))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use zk_mini::core::{Compat, Config, ConnId, Core, Input, Now, Output, Peer, Txn};
+use zk_mini::core::{Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
 use zk_wire::*;
 
 /// What a connection heard.
@@ -29,6 +29,8 @@ pub(crate) struct Driver {
     pub(crate) txns: Vec<Txn>,
     /// The sessions that expired.
     pub(crate) expired: Vec<SessionId>,
+    /// What is worth a line in a log.
+    pub(crate) notes: Vec<Note>,
     heard: BTreeMap<ConnId, Vec<Heard>>,
     next_conn: u64,
     next_xid: i32,
@@ -51,6 +53,7 @@ impl Driver {
             now,
             txns: Vec::new(),
             expired: Vec::new(),
+            notes: Vec::new(),
             heard: BTreeMap::new(),
             next_conn: 1,
             next_xid: 1,
@@ -222,6 +225,7 @@ impl Driver {
                 Output::Persist(txn) => self.txns.push(txn),
                 Output::Send { conn, frame } => self.hear(conn, frame),
                 Output::Expired { session } => self.expired.push(session),
+                Output::Note(note) => self.notes.push(note),
                 Output::Close { conn } => self.listen(conn).push(Heard::Closed),
             }
         }

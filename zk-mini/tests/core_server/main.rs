@@ -12,6 +12,7 @@ mod limits;
 mod malformed;
 mod model;
 mod multi;
+mod notes;
 mod quota;
 mod reads;
 mod restore;

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// How long something that should take milliseconds may take on a busy machine.
@@ -22,12 +23,26 @@ pub(crate) struct Program {
 impl Program {
     /// `zk-mini` with these arguments.
     pub(crate) fn start(args: &[&str]) -> Self {
+        Self::with_stderr(args, None, Stdio::piped())
+    }
+
+    /// The same, with this log, which goes there.
+    pub(crate) fn with_stderr(args: &[&str], log: Option<&str>, stderr: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
-        command.args(args).env_remove("RUST_LOG");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(args).env_remove("RUST_LOG").envs(log.map(|log| ("RUST_LOG", log)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
         Self { child, stdout }
+    }
+
+    /// Its status when it has ended.
+    pub(crate) fn status(mut self) -> ExitStatus {
+        let pid = self.child.id();
+        let (sender, receiver) = channel();
+        let mut child = std::mem::replace(&mut self.child, Command::new("true").spawn().unwrap());
+        thread::spawn(move || sender.send(child.wait()));
+        receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("process {pid} goes on")).unwrap()
     }
 
     /// The next line on standard output; `None` at its end.
@@ -48,6 +63,14 @@ impl Program {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// Stops it, and waits until it stands still: it may run for a moment after the signal.
+    pub(crate) fn stop(&self) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let status = waitpid(pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
+        assert_eq!(status, WaitStatus::Stopped(pid, Signal::SIGSTOP));
     }
 
     /// Its status, and everything that it has written to standard error.

@@ -66,9 +66,14 @@ fn a_port_in_use_is_named_and_ends_it_with_status_1() {
 
 #[test]
 fn an_address_that_is_none_is_told_with_the_form_that_it_should_have() {
-    let (status, stderr) = Program::start(&["serve", "--listen", "2181"]).end();
-    assert_eq!(status.code(), Some(1));
-    assert!(stderr.contains("\"2181\"") && stderr.contains("HOST:PORT"), "{stderr}");
+    for address in ["127.0.0.1:99999", "::1:2181x", "localhost:", "a b:1", "http://localhost:2181"] {
+        let (status, stderr) = Program::start(&["serve", "--listen", address]).end();
+        assert_eq!(status.code(), Some(2));
+        assert!(stderr.contains(address) && stderr.contains("HOST:PORT"), "{stderr}");
+    }
+    let (status, stderr) = Program::start(&["serve", "--listen", "no-such-host.invalid:0"]).end();
+    assert_eq!(status.code(), Some(2));
+    assert!(stderr.contains("no-such-host.invalid"), "{stderr}");
 }
 
 #[test]
@@ -77,7 +82,7 @@ fn options_go_before_the_file_and_the_file_before_the_defaults() {
     let file = dir.path().join("zoo.cfg");
     let text =
         "clientPort=0\nclientPortAddress=127.0.0.1\ntickTime=100\nmaxSessionTimeout=50000\ninitLimit=5\n";
-    fs::write(&file, text).unwrap();
+    fs::write(&file, format!("{text}dataDir={}/data\n", dir.path().display())).unwrap();
     let file = file.to_str().unwrap();
 
     let zk = Program::start(&["serve", "--config", file]);
@@ -88,7 +93,10 @@ fn options_go_before_the_file_and_the_file_before_the_defaults() {
     assert_eq!(stderr.matches("initLimit").count(), 1, "{stderr}");
     assert!(!stderr.contains("tickTime"), "{stderr}");
 
-    let zk = Program::start(&["serve", "--config", file, "--tick-ms", "300", "--listen", "127.0.0.1:0"]);
+    let other = dir.path().join("other");
+    let other = ["--data-dir", other.to_str().unwrap()];
+    let options = ["serve", "--config", file, "--tick-ms", "300", "--listen", "127.0.0.1:0"];
+    let zk = Program::start(&[&options[..], &other].concat());
     let address = zk.address();
     assert_eq!((granted_timeout(&address, 1), granted_timeout(&address, 90_000)), (600, 50_000));
 }
@@ -181,9 +189,10 @@ fn it_listens_on_the_loopback_address_of_ipv6_too() {
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zoo.cfg");
-    fs::write(&file, "clientPort=0\nclientPortAddress=::1\nserver.1=localhost:2888:3888\n").unwrap();
+    let text = "clientPort=0\nclientPortAddress=::1\nserver.1=localhost:2888:3888\ndataDir=";
+    fs::write(&file, format!("{text}{}\n", dir.path().display())).unwrap();
     let zk = Program::start(&["serve", "--config", file.to_str().unwrap()]);
-    assert!(is_ok(&zk.address()));
+    assert!(ask(&zk.address(), "srvr").starts_with("Zookeeper version"));
 }
 
 #[test]
@@ -192,11 +201,11 @@ fn a_bad_file_is_told_with_its_name_and_the_line() {
     let file = dir.path().join("zoo.cfg");
     let start = || Program::start(&["serve", "--config", file.to_str().unwrap()]).end();
     let (status, stderr) = start();
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(2));
     assert!(stderr.contains(file.to_str().unwrap()), "{stderr}");
     fs::write(&file, "\ntickTime=soon\n").unwrap();
     let (status, stderr) = start();
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(2));
     assert!(stderr.contains(&format!("{}:2: tickTime is \"soon\"", file.display())), "{stderr}");
 }
 
@@ -204,7 +213,7 @@ fn a_bad_file_is_told_with_its_name_and_the_line() {
 fn timeouts_that_contradict_each_other_are_told() {
     let (status, stderr) =
         Program::start(&["serve", "--listen", "127.0.0.1:0", "--min-session-timeout-ms", "50000"]).end();
-    assert_eq!(status.code(), Some(1));
+    assert_eq!(status.code(), Some(2));
     assert!(stderr.contains("50000 ms") && stderr.contains("40000 ms"), "{stderr}");
 }
 

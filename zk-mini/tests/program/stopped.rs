@@ -117,7 +117,7 @@ fn what_waits_in_the_sockets_goes_first(more: &[&str]) {
     for container in ["/emptied", "/kept"] {
         witness.create(CREATE_CONTAINER, container, 4);
     }
-    let [mut pings, mut silent, mut comes_back] = [(); 3].map(|()| Client::connect(&address, 1_000));
+    let [mut pings, mut silent, mut comes_back] = [(); 3].map(|()| Client::connect(&address, 2_000));
     pings.create(CREATE, "/pings", EPHEMERAL);
     silent.create(CREATE, "/emptied/leader", EPHEMERAL);
     silent.create(CREATE, "/kept/leader", EPHEMERAL);
@@ -125,11 +125,14 @@ fn what_waits_in_the_sockets_goes_first(more: &[&str]) {
     assert_eq!(witness.exists("/emptied/leader", true), 0);
     comes_back.stream.shutdown(std::net::Shutdown::Both).unwrap();
 
-    zk.signal(Signal::SIGSTOP);
+    zk.stop();
     pings.send(-2, PING, &[]);
     let mut back = Client::resume(&address, &comes_back.session);
+    let stopped = now();
     // Longer than the sessions may be silent, and over a check.
-    while begun.elapsed() < CHECK + Duration::from_millis(50) {
+    while begun.elapsed() < CHECK + Duration::from_millis(50)
+        || stopped.elapsed() < Duration::from_millis(2_300)
+    {
         thread::sleep(Duration::from_millis(10));
     }
     zk.signal(Signal::SIGCONT);

@@ -167,14 +167,6 @@ async fn settings_that_contradict_each_other_are_refused() {
     assert!(matches!(contradiction, Err(Error::SessionTimeouts { .. })));
 }
 
-#[test]
-fn without_a_runtime_it_is_an_error_and_not_a_panic() {
-    use std::task::{Context, Poll, Waker};
-    let mut start = std::pin::pin!(ZkMini::start());
-    let started = start.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(started, Poll::Ready(Err(Error::NoRuntime))));
-}
-
 #[tokio::test]
 async fn a_server_on_every_address_is_reached_by_the_loopback_one() {
     let zk = ZkMini::builder().listen((Ipv4Addr::UNSPECIFIED, 0)).start().await.unwrap();

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod direct;
 mod disk;
 mod fairness;
 mod four_letter;
@@ -10,8 +11,10 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod lives;
+mod plain;
 mod power;
 mod raw;
 mod recovery;
 mod storage;
+mod subscriber;
 mod time;

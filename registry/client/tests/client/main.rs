@@ -5,6 +5,7 @@
 mod addresses;
 mod operations;
 mod pasts;
+mod runtime;
 mod scripted;
 mod sessions;
 mod support;

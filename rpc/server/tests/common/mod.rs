@@ -6,12 +6,18 @@
     reason = "a test fails by panicking; each uses a part"
 )]
 
-use rpc_server::{Code, Context, Drained, Format, Limits, Server, Service, Status};
+use rpc_server::{Code, Context, Drained, Format, Limits, Server, Service, ServiceBuilder, Status};
 use rpc_wire::{CallId, Frame, Hello, Reply, Request, split_frame};
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
+    task::{self, Poll},
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::timeout,
@@ -30,6 +36,14 @@ pub struct Running {
 
 impl Running {
     pub async fn start(limits: Limits) -> Self {
+        Self::serve(limits, |tell| service(tell).build()).await
+    }
+
+    /// Serves something else.
+    pub async fn serve(
+        limits: Limits,
+        service: impl FnOnce(mpsc::UnboundedSender<&'static str>) -> Service,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -52,6 +66,23 @@ impl Running {
     }
 }
 
+/// A handler that succeeds at once and cannot be dropped.
+struct PanicsWhenDropped;
+
+impl Future for PanicsWhenDropped {
+    type Output = Result<(), Status>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<Self::Output> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        panic!("on purpose, at the end");
+    }
+}
+
 struct Tell(mpsc::UnboundedSender<&'static str>);
 
 impl Drop for Tell {
@@ -60,7 +91,7 @@ impl Drop for Tell {
     }
 }
 
-fn service(tell: mpsc::UnboundedSender<&'static str>) -> Service {
+pub fn service(tell: mpsc::UnboundedSender<&'static str>) -> ServiceBuilder {
     let wait = move |millis: Option<u64>, _: Context| {
         let _ = tell.send("started");
         let told = Tell(tell.clone());
@@ -95,7 +126,11 @@ fn service(tell: mpsc::UnboundedSender<&'static str>) -> Service {
         .method("wait", wait)
         .method("panic_later", soft)
         .method("panic_at_once", hard)
-        .build()
+        .method("panic_at_the_end", |(): (), _: Context| PanicsWhenDropped)
+        .method("fill_later", |len: usize, _: Context| async move {
+            tokio::task::yield_now().await;
+            Ok::<_, Status>("x".repeat(len))
+        })
 }
 
 /// An answer, its text owned.
@@ -120,7 +155,14 @@ pub const MAX: usize = 1 << 20;
 
 impl RawClient {
     pub async fn connect(addr: SocketAddr) -> Self {
-        let stream = TcpStream::connect(addr).await.unwrap();
+        Self::connect_from(Ipv4Addr::LOCALHOST, addr).await
+    }
+
+    /// Connects as another host would: from another address of this one.
+    pub async fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::from((from, 0))).unwrap();
+        let stream = socket.connect(addr).await.unwrap();
         Self { stream, input: Vec::new(), out: Vec::new(), format: Format::JSON }
     }
 
@@ -131,6 +173,14 @@ impl RawClient {
         client.send().await;
         assert_eq!(client.answer().await, Answer::Hello("me".into()));
         client
+    }
+
+    /// Says hello, and takes the answer.
+    pub async fn greet(&mut self) -> Answer {
+        self.hello(1, self.format, "");
+        // A server that has refused the connection may have closed it by now.
+        let _ = self.try_send().await;
+        self.answer().await
     }
 
     pub fn hello(&mut self, version: u16, format: Format, service: &str) {
@@ -159,8 +209,25 @@ impl RawClient {
     }
 
     pub async fn send(&mut self) {
-        self.stream.write_all(&self.out).await.unwrap();
+        self.try_send().await.unwrap();
+    }
+
+    /// The same, to a server that may have closed the connection.
+    pub async fn try_send(&mut self) -> io::Result<()> {
+        let sent = self.stream.write_all(&self.out).await;
         self.out.clear();
+        sent
+    }
+
+    /// Sends the same again and again until the server closes the connection; returns how much was taken.
+    pub async fn send_for_ever(&mut self, bytes: &[u8]) -> usize {
+        let mut sent = 0;
+        while let Ok(written) =
+            timeout(PATIENCE, self.stream.write(&bytes[sent % bytes.len()..])).await.expect("an end")
+        {
+            sent += written;
+        }
+        sent
     }
 
     pub async fn answer(&mut self) -> Answer {
@@ -204,4 +271,18 @@ pub fn failed(id: u64, code: Code) -> Answer {
 
 pub fn refused(id: u64, code: Code) -> Answer {
     Answer::Failed(CallId(id), code, true)
+}
+
+/// The most memory that this process has had, in bytes; each test is a process of its own.
+pub fn peak_memory() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
+}
+
+/// Limits that differ from the default.
+pub fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
 }

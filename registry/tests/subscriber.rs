@@ -1,0 +1,48 @@
+//! In a program whose tracing subscriber panics everything goes on.
+
+mod common;
+
+use common::{members, ports, registry, server, soon, stranger};
+use registry::Instance;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+use zk_client::{Acl, CreateMode};
+
+/// Panics at each event; no hook is called, so that the output of the test stays readable.
+struct Panicking;
+
+impl Subscriber for Panicking {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        std::panic::resume_unwind(Box::new("the subscriber"));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn services_are_registered_and_found_under_a_subscriber_that_panics() {
+    let _guard = tracing::subscriber::set_default(Panicking);
+    let zk = server().await;
+    let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
+    let registration = soon(registry.register("demo", Instance::new("127.0.0.1", 1))).await.unwrap();
+    let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
+    // Each is named in the log.
+    for number in 0..10 {
+        let path = format!("/demo/bad-{number}");
+        stranger.create(&path, "no instance", CreateMode::Persistent, &[Acl::open()]).await.unwrap();
+    }
+    members(&mut subscription, |members| members.skipped.len() == 10 && ports(members) == [1]).await;
+    soon(registration.withdraw()).await.unwrap();
+    members(&mut subscription, |members| members.instances.is_empty()).await;
+}

@@ -1,0 +1,298 @@
+//! The bytes that have been read and not yet handled: when they came, and what they cancel.
+
+use bytes::{Buf, BytesMut};
+use rpc_wire::{Ahead, CallId, DecodeError, look_ahead, split_frame};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    mem,
+    time::Duration,
+};
+use tokio::time::Instant;
+
+/// A frame whose turn it is.
+#[derive(Debug)]
+pub(crate) struct Arrived<'a> {
+    pub(crate) body: &'a [u8],
+    pub(crate) arrival: Arrival,
+}
+
+/// When the last of a frame was read, and whether what came behind it cancels it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    pub(crate) cancelled: bool,
+}
+
+/// What a connection has read.
+#[derive(Debug)]
+pub(crate) struct Input {
+    max_frame: usize,
+    bytes: BytesMut,
+    /// How much of `bytes` has been handled.
+    handled: usize,
+    /// How much of `bytes` has been looked through: whole frames, unless the next one is broken.
+    seen: usize,
+    /// Whether the frame at `seen` is over the limit.
+    broken: bool,
+    /// How much of `bytes` there was when, for what has not been handled.
+    reads: VecDeque<(usize, Instant)>,
+    /// Since when the first bytes of a frame wait for the rest.
+    begun: Option<Instant>,
+    /// The last call that has been seen, and the last that has been handled.
+    last: CallId,
+    handled_last: CallId,
+    /// Calls between these two that are cancelled by what came behind them.
+    cancelled: BTreeSet<CallId>,
+}
+
+impl Input {
+    pub(crate) fn new(max_frame: usize) -> Self {
+        Self {
+            max_frame,
+            bytes: BytesMut::new(),
+            handled: 0,
+            seen: 0,
+            broken: false,
+            reads: VecDeque::new(),
+            begun: None,
+            last: CallId(0),
+            handled_last: CallId(0),
+            cancelled: BTreeSet::new(),
+        }
+    }
+
+    /// Where the next bytes are to be appended; [`Input::arrived`] is to follow.
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.bytes
+    }
+
+    /// What has not been handled, for the hello, which has rules of its own.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes the hello off; what came behind it is looked through as if it came now.
+    pub(crate) fn skip(&mut self, len: usize, now: Instant) {
+        let mut bytes = mem::take(&mut self.bytes);
+        bytes.advance(len);
+        *self = Self::new(self.max_frame);
+        if !bytes.is_empty() {
+            self.bytes = bytes;
+            self.arrived(now, |_| ());
+        }
+    }
+
+    /// Looks through bytes that have just been appended; `cancel` is called with what they cancel, whether it has
+    /// been handled or not.
+    pub(crate) fn arrived(&mut self, now: Instant, mut cancel: impl FnMut(CallId)) {
+        self.reads.push_back((self.bytes.len(), now));
+        let before = self.seen;
+        while !self.broken {
+            match split_frame(&self.bytes[self.seen..], self.max_frame) {
+                Ok(Some((body, rest))) => {
+                    self.seen = self.bytes.len() - rest.len();
+                    match look_ahead(body) {
+                        Ahead::Request(id) => self.last = self.last.max(id),
+                        Ahead::Cancel(id) if id <= self.last => {
+                            if id > self.handled_last {
+                                self.cancelled.insert(id);
+                            }
+                            cancel(id);
+                        }
+                        Ahead::Cancel(_) | Ahead::Other => {}
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => self.broken = true,
+            }
+        }
+        if self.seen == self.bytes.len() {
+            self.begun = None;
+        } else if self.seen > before || self.begun.is_none() {
+            self.begun = Some(now);
+        }
+    }
+
+    /// The next frame that is complete.
+    ///
+    /// # Errors
+    /// Its length is over the limit.
+    pub(crate) fn next(&mut self) -> Result<Option<Arrived<'_>>, DecodeError> {
+        let Some((body, rest)) = split_frame(&self.bytes[self.handled..], self.max_frame)? else {
+            return Ok(None);
+        };
+        self.handled = self.bytes.len() - rest.len();
+        while self.reads.front().is_some_and(|(end, _)| *end < self.handled) {
+            self.reads.pop_front();
+        }
+        let cancelled = match look_ahead(body) {
+            Ahead::Request(id) => {
+                self.handled_last = self.handled_last.max(id);
+                !self.cancelled.is_empty() && take(&mut self.cancelled, id)
+            }
+            Ahead::Cancel(_) | Ahead::Other => false,
+        };
+        // There is one, since every byte came with a read.
+        Ok(self.reads.front().map(|&(_, at)| Arrived { body, arrival: Arrival { at, cancelled } }))
+    }
+
+    /// Gives back the room of what has been handled.
+    pub(crate) fn release(&mut self) {
+        if self.handled == self.bytes.len() {
+            // The buffer is there only while there is something in it: an idle connection has none.
+            self.bytes = BytesMut::new();
+            self.reads.clear();
+        } else {
+            self.bytes.advance(self.handled);
+            for (end, _) in &mut self.reads {
+                *end -= self.handled;
+            }
+        }
+        self.seen -= self.handled;
+        self.handled = 0;
+    }
+
+    /// Whether [`Input::next`] has something to give.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.seen > self.handled || self.broken
+    }
+
+    /// Whether there is nothing at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Whether more is to be read: what a frame lacks, and a bounded look ahead.
+    pub(crate) fn wants_more(&self) -> bool {
+        !self.broken && self.seen - self.handled < READ_AHEAD
+    }
+
+    /// The memory that it takes.
+    pub(crate) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Since when a frame has been incomplete.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.begun
+    }
+
+    /// Does not count this time for an incomplete frame: nobody read.
+    pub(crate) fn excuse(&mut self, time: Duration) {
+        self.begun = self.begun.and_then(|begun| begun.checked_add(time));
+    }
+}
+
+/// Whether the call is among them. Ids increase: it and those before it are not asked for again.
+fn take(cancelled: &mut BTreeSet<CallId>, id: CallId) -> bool {
+    let from_here = cancelled.split_off(&id);
+    *cancelled = from_here;
+    cancelled.remove(&id)
+}
+
+/// How far to read ahead of what is handled, for what cancels it, and for the time at which it came.
+const READ_AHEAD: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use rpc_wire::{Frame, Request};
+
+    const MAX: usize = 1 << 20;
+
+    fn request(id: u64) -> Vec<u8> {
+        let request =
+            Request { id: CallId(id), method: "m", time_left: None, more: false, payload: b"12345" };
+        encoded(&Frame::Request(request))
+    }
+
+    fn encoded(frame: &Frame<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        frame.encode(&mut out, MAX).unwrap();
+        out
+    }
+
+    fn read(input: &mut Input, at: Instant, bytes: &[u8]) -> Vec<u64> {
+        let mut cancelled = Vec::new();
+        input.buffer().extend_from_slice(bytes);
+        input.arrived(at, |id| cancelled.push(id.0));
+        cancelled
+    }
+
+    fn next(input: &mut Input) -> Option<(Instant, bool)> {
+        let next = input.next().unwrap().map(|frame| (frame.arrival.at, frame.arrival.cancelled));
+        input.release();
+        next
+    }
+
+    #[test]
+    fn a_frame_came_when_the_last_of_it_was_read_however_late_it_is_handled() {
+        let start = clock::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut input = Input::new(MAX);
+        let frame = request(2);
+        read(&mut input, at(0), &[&request(1)[..], &frame[..10]].concat());
+        read(&mut input, at(1), &frame[10..20]);
+        read(&mut input, at(2), &[&frame[20..], &request(3), &request(4)].concat());
+        read(&mut input, at(3), &request(5));
+        let came: Vec<_> = std::iter::from_fn(|| next(&mut input).map(|(at, _)| at)).collect();
+        assert_eq!(came, [at(0), at(2), at(2), at(2), at(3)]);
+        assert!(input.is_empty() && input.held() == 0 && input.reads.is_empty());
+    }
+
+    #[test]
+    fn a_cancel_counts_before_its_turn_but_not_before_its_request() {
+        let now = clock::now();
+        let mut input = Input::new(MAX);
+        let cancel = |id| encoded(&Frame::Cancel(CallId(id)));
+        let bytes = [cancel(2), request(1), request(2), cancel(1), request(3), cancel(3)].concat();
+        assert_eq!(read(&mut input, now, &bytes), [1, 3]);
+        let cancelled: Vec<_> = std::iter::from_fn(|| next(&mut input).map(|(_, yes)| yes)).collect();
+        assert_eq!(cancelled, [false, true, false, false, true, false]);
+        assert_eq!(read(&mut input, now, &cancel(2)), [2], "one that has been handled may be running");
+        assert!(input.cancelled.is_empty());
+    }
+
+    #[test]
+    fn cancels_of_calls_that_never_were_take_no_room() {
+        let now = clock::now();
+        let mut input = Input::new(MAX);
+        read(&mut input, now, &request(1_000_000));
+        next(&mut input);
+        for id in 1..1_000 {
+            read(&mut input, now, &encoded(&Frame::Cancel(CallId(id))));
+            next(&mut input);
+        }
+        read(&mut input, now, &request(2_000_000));
+        for id in 1_000_001..1_001_000 {
+            read(&mut input, now, &encoded(&Frame::Cancel(CallId(id))));
+        }
+        while next(&mut input).is_some() {}
+        assert!(input.cancelled.is_empty());
+    }
+
+    #[test]
+    fn a_frame_is_begun_from_its_first_byte_until_it_is_complete() {
+        let start = clock::now();
+        let mut input = Input::new(MAX);
+        let frame = request(1);
+        read(&mut input, start, &frame[..1]);
+        read(&mut input, start + Duration::from_secs(1), &frame[1..20]);
+        assert_eq!(input.begun(), Some(start));
+        read(&mut input, start + Duration::from_secs(2), &frame[20..]);
+        assert_eq!(input.begun(), None);
+    }
+
+    #[test]
+    fn nothing_is_read_behind_a_frame_that_is_too_long_nor_far_ahead_of_what_is_handled() {
+        let now = clock::now();
+        let mut input = Input::new(MAX);
+        read(&mut input, now, &[0xff; 40]);
+        assert!(input.is_waiting() && !input.wants_more() && input.next().is_err());
+
+        let mut input = Input::new(MAX);
+        read(&mut input, now, &vec![0; READ_AHEAD]);
+        assert!(!input.wants_more());
+    }
+}

@@ -1,0 +1,383 @@
+//! Who is connected, how much each holds, and who has to go when there is not enough for all.
+
+use crate::Limits;
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// What counts as one peer: an IPv4 address, or a /64 network of IPv6, which is what one host has at least.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct PeerKey(IpAddr);
+
+impl PeerKey {
+    pub(crate) fn new(addr: IpAddr) -> Self {
+        Self(match addr.to_canonical() {
+            IpAddr::V6(addr) => {
+                let [a, b, c, d, ..] = addr.segments();
+                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
+            }
+            addr => addr,
+        })
+    }
+}
+
+/// The shares of a server that its peers have taken.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    epoch: Instant,
+    limits: Shares,
+    in_flight: AtomicUsize,
+    /// Bytes of all connections together.
+    held: AtomicUsize,
+    table: Mutex<Table>,
+}
+
+/// The limits that this table keeps.
+#[derive(Clone, Copy, Debug)]
+struct Shares {
+    connections: usize,
+    connections_per_peer: usize,
+    in_flight: usize,
+    in_flight_per_peer: usize,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    next: u64,
+    seats: HashMap<u64, Arc<Place>>,
+    peers: HashMap<PeerKey, Arc<Peer>>,
+    /// Seats of those who have been asked to go.
+    leaving: usize,
+    /// Nobody was idle for long enough then; there is no sense in looking again at once.
+    looked: Option<Instant>,
+}
+
+/// What all connections of one peer have taken.
+#[derive(Debug, Default)]
+struct Peer {
+    connections: AtomicUsize,
+    in_flight: AtomicUsize,
+}
+
+/// What one connection has taken, for all to see.
+#[derive(Debug)]
+struct Place {
+    key: PeerKey,
+    peer: Arc<Peer>,
+    held: AtomicUsize,
+    /// Since when it has had nothing to do, in milliseconds of the table's time; all ones while it has.
+    idle_since: AtomicU64,
+    /// It has to go; never taken back.
+    evicted: AtomicBool,
+    wake: Notify,
+}
+
+/// A connection's place among the others; given back on drop.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    number: u64,
+    peers: Arc<Peers>,
+    place: Arc<Place>,
+}
+
+/// Why there is no seat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum NoSeat {
+    #[error("too many connections to this server")]
+    Full,
+    #[error("too many connections from this address to this server")]
+    FullForPeer,
+}
+
+impl Peers {
+    /// `descriptors`: how many this process may have, of which some stay free.
+    pub(crate) fn new(limits: &Limits, descriptors: usize, epoch: Instant) -> Self {
+        let connections =
+            limits.connections.min(descriptors - (descriptors / 8).max(16).min(descriptors)).max(1);
+        let limits = Shares {
+            connections,
+            connections_per_peer: limits.connections_per_peer.unwrap_or_else(|| most_of(connections)),
+            in_flight: limits.in_flight,
+            in_flight_per_peer: limits.in_flight_per_peer.unwrap_or_else(|| most_of(limits.in_flight)),
+            bytes: limits.bytes,
+        };
+        let (in_flight, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { epoch, limits, in_flight, held, table: Mutex::default() }
+    }
+
+    /// A seat for a new connection. When there is none for anybody, the one that has been idle longest is asked to go.
+    pub(crate) fn seat(self: &Arc<Self>, addr: IpAddr, now: Instant) -> Result<Seat, NoSeat> {
+        let key = PeerKey::new(addr);
+        let mut table = self.lock();
+        let peer = table.peers.get(&key).cloned().unwrap_or_default();
+        let of_peer = peer.connections.load(Relaxed);
+        if of_peer >= self.limits.connections_per_peer {
+            return Err(NoSeat::FullForPeer);
+        }
+        if table.seats.len() >= self.limits.connections {
+            self.evict_idle(&mut table, now);
+            // A few more, until those who were asked to go have gone.
+            if table.seats.len() - table.leaving >= self.limits.connections || table.leaving > MOST_LEAVING {
+                return Err(NoSeat::Full);
+            }
+        }
+        peer.connections.store(of_peer + 1, Relaxed);
+        table.peers.entry(key).or_insert_with(|| peer.clone());
+        let place = Arc::new(Place {
+            key,
+            peer,
+            held: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(BUSY),
+            evicted: AtomicBool::new(false),
+            wake: Notify::new(),
+        });
+        let number = table.next;
+        table.next += 1;
+        table.seats.insert(number, place.clone());
+        Ok(Seat { number, peers: self.clone(), place })
+    }
+
+    /// Makes room, if somebody has been idle for long enough; false if not.
+    pub(crate) fn make_room(&self, now: Instant) -> bool {
+        self.evict_idle(&mut self.lock(), now)
+    }
+
+    fn evict_idle(&self, table: &mut Table, now: Instant) -> bool {
+        if table.looked.is_some_and(|at| now.saturating_duration_since(at) < LOOK_AGAIN) {
+            return false;
+        }
+        let places = table.seats.values().filter(|place| !place.evicted.load(Relaxed));
+        let longest = places.min_by_key(|place| place.idle_since.load(Relaxed));
+        let enough = now.checked_sub(MAY_BE_IDLE).map_or(0, |at| self.millis(at));
+        match longest.filter(|place| place.idle_since.load(Relaxed) < enough) {
+            Some(place) => {
+                place.evict();
+                table.leaving += 1;
+                true
+            }
+            None => {
+                table.looked = Some(now);
+                false
+            }
+        }
+    }
+
+    /// The one that holds most has to go.
+    fn evict_greediest(&self) {
+        let mut table = self.lock();
+        let places = table.seats.values().filter(|place| !place.evicted.load(Relaxed));
+        if let Some(place) = places.max_by_key(|place| place.held.load(Relaxed)) {
+            place.evict();
+            table.leaving += 1;
+        }
+    }
+
+    fn millis(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(BUSY - 1)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        // Nothing that can panic runs under the lock.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn evict(&self) {
+        self.evicted.store(true, Relaxed);
+        self.wake.notify_one();
+    }
+}
+
+impl Seat {
+    /// Says how many bytes the connection holds now.
+    pub(crate) fn holds(&self, bytes: usize) {
+        let before = self.place.held.swap(bytes, Relaxed);
+        if bytes > before {
+            let grown = bytes - before;
+            let total = self.peers.held.fetch_add(grown, Relaxed) + grown;
+            if total > self.peers.limits.bytes {
+                self.peers.evict_greediest();
+            }
+        } else if bytes < before {
+            self.peers.held.fetch_sub(before - bytes, Relaxed);
+        }
+    }
+
+    /// Says since when the connection has had nothing to do; `None` if it has.
+    pub(crate) fn idle_since(&self, since: Option<Instant>) {
+        self.place.idle_since.store(since.map_or(BUSY, |since| self.peers.millis(since)), Relaxed);
+    }
+
+    /// Whether this connection has to go, so that others have room.
+    pub(crate) fn evicted(&self) -> bool {
+        self.place.evicted.load(Relaxed)
+    }
+
+    /// Wakes the connection's task.
+    pub(crate) fn wake(&self) {
+        self.place.wake.notify_one();
+    }
+
+    /// Completes after a wake, or an eviction.
+    pub(crate) async fn woken(&self) {
+        self.place.wake.notified().await;
+    }
+
+    /// Why no further call may run, if none may: the limit, and whose it is.
+    pub(crate) fn no_call(&self) -> Option<(usize, &'static str)> {
+        let limits = &self.peers.limits;
+        if self.peers.in_flight.load(Relaxed) >= limits.in_flight {
+            return Some((limits.in_flight, "on this server"));
+        }
+        if self.place.peer.in_flight.load(Relaxed) >= limits.in_flight_per_peer {
+            return Some((limits.in_flight_per_peer, "from this address"));
+        }
+        None
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.holds(0);
+        let mut table = self.peers.lock();
+        table.seats.remove(&self.number);
+        table.leaving -= usize::from(self.evicted());
+        if self.place.peer.connections.fetch_sub(1, Relaxed) == 1 {
+            table.peers.remove(&self.place.key);
+        }
+    }
+}
+
+/// A unit of the counts of unfinished calls, given back on drop.
+#[derive(Debug)]
+pub(crate) struct InFlight(Arc<Seat>);
+
+impl InFlight {
+    pub(crate) fn new(seat: &Arc<Seat>) -> Self {
+        seat.peers.in_flight.fetch_add(1, Relaxed);
+        seat.place.peer.in_flight.fetch_add(1, Relaxed);
+        Self(seat.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.peers.in_flight.fetch_sub(1, Relaxed);
+        self.0.place.peer.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// What one peer may take of what is there for all.
+fn most_of(all: usize) -> usize {
+    all - all / 4
+}
+
+/// The time of what is not idle.
+const BUSY: u64 = u64::MAX;
+
+/// A connection that has said nothing for so long makes room for a new one, if there is no other. Clients of ours that
+/// are alive say something more often.
+const MAY_BE_IDLE: Duration = Duration::from_secs(10);
+
+/// The most connections over the limit.
+const MOST_LEAVING: usize = 64;
+
+/// The pause after a look at all connections that found none to close.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    fn peers(change: impl FnOnce(&mut Limits)) -> (Arc<Peers>, Instant) {
+        let (mut limits, now) = (Limits::default(), clock::now());
+        change(&mut limits);
+        (Arc::new(Peers::new(&limits, 1_024, now)), now)
+    }
+
+    fn host(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
+    #[test]
+    fn addresses_of_one_host_are_one_peer() {
+        let key = |text: &str| PeerKey::new(text.parse().unwrap());
+        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
+        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
+        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
+    }
+
+    #[test]
+    fn some_descriptors_stay_free_and_a_peer_has_three_quarters_of_the_rest() {
+        let (peers, _) = peers(|_| ());
+        assert_eq!((peers.limits.connections, peers.limits.connections_per_peer), (896, 672));
+        let tiny = Peers::new(&Limits::default(), 8, clock::now());
+        assert_eq!((tiny.limits.connections, tiny.limits.connections_per_peer), (1, 1));
+    }
+
+    #[test]
+    fn a_seat_that_is_given_back_leaves_nothing() {
+        let (peers, now) = peers(|limits| limits.connections = 1);
+        for _ in 0..10 {
+            let seat = peers.seat(host(1), now).unwrap();
+            seat.holds(100);
+            assert_eq!(peers.seat(host(2), now).unwrap_err(), NoSeat::Full);
+        }
+        assert_eq!(peers.held.load(Relaxed), 0);
+        let table = peers.lock();
+        assert!(table.seats.is_empty() && table.peers.is_empty());
+    }
+
+    #[test]
+    fn when_all_seats_are_taken_the_one_that_has_been_idle_longest_makes_room() {
+        let (peers, start) = peers(|limits| limits.connections = 3);
+        let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), start).unwrap()).collect();
+        seats[0].idle_since(Some(start + Duration::from_secs(2)));
+        seats[1].idle_since(Some(start + Duration::from_secs(1)));
+        let soon = start + Duration::from_secs(10);
+        assert_eq!(peers.seat(host(4), soon).unwrap_err(), NoSeat::Full);
+        let later = start + Duration::from_secs(12);
+        let fourth = peers.seat(host(4), later).unwrap();
+        assert!(!seats[0].evicted() && seats[1].evicted() && !seats[2].evicted());
+        assert_eq!(peers.seat(host(5), later).unwrap_err(), NoSeat::Full);
+        drop((seats, fourth));
+        assert_eq!(peers.lock().leaving, 0);
+    }
+
+    #[test]
+    fn over_the_limit_of_bytes_the_one_that_holds_most_has_to_go() {
+        let (peers, now) = peers(|limits| limits.bytes = 1_000);
+        let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), now).unwrap()).collect();
+        seats[0].holds(400);
+        seats[1].holds(500);
+        seats[2].holds(100);
+        assert!(!seats.iter().any(Seat::evicted));
+        seats[2].holds(200);
+        assert!(seats[1].evicted() && !seats[0].evicted() && !seats[2].evicted());
+    }
+
+    #[test]
+    fn calls_are_counted_for_the_server_and_for_the_peer() {
+        let (peers, now) = peers(|limits| limits.in_flight = 4);
+        let greedy = Arc::new(peers.seat(host(1), now).unwrap());
+        let again = peers.seat(host(1), now).unwrap();
+        let other = Arc::new(peers.seat(host(2), now).unwrap());
+        let calls: Vec<_> = (0..3).map(|_| InFlight::new(&greedy)).collect();
+        assert_eq!((again.no_call(), other.no_call()), (Some((3, "from this address")), None));
+        let last = InFlight::new(&other);
+        assert_eq!(other.no_call(), Some((4, "on this server")));
+        drop((calls, last));
+        assert_eq!((again.no_call(), other.no_call()), (None, None));
+    }
+}

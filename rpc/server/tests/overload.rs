@@ -1,0 +1,219 @@
+//! More calls than there is time for: those run that can be answered in time, by count, not by the clock.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{Answer, RawClient, Running, limits, ok};
+use rpc_server::{Code, Context, Format, Service, Status};
+use rpc_wire::{CallId, Frame};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+    time::Duration,
+};
+
+/// What has become of the calls of `compute`.
+#[derive(Debug, Default)]
+struct Runs {
+    all: AtomicUsize,
+    /// Those that ended after their time was over.
+    in_vain: AtomicUsize,
+}
+
+/// A server whose `compute` keeps the thread for so many milliseconds.
+async fn start() -> (Running, Arc<Runs>) {
+    let runs = Arc::new(Runs::default());
+    let counted = runs.clone();
+    let compute = move |millis: u64, cx: Context| {
+        counted.all.fetch_add(1, Relaxed);
+        thread::sleep(Duration::from_millis(millis));
+        if cx.time_left().is_some_and(|left| left.is_zero()) {
+            counted.in_vain.fetch_add(1, Relaxed);
+        }
+        async { Ok::<_, Status>(()) }
+    };
+    let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
+    let service = Service::builder("test").method("compute", compute).method("echo", echo).build();
+    (Running::serve(limits(|_| ()), |_| service).await, runs)
+}
+
+#[tokio::test]
+async fn calls_whose_time_is_over_while_they_wait_do_not_start() {
+    let (server, runs) = start().await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for id in 1..=200 {
+        client.request_within(id, "compute", &50, Some(Duration::from_millis(100)));
+    }
+    client.send().await;
+    assert_eq!(client.answer().await, ok(1, b"null"));
+    for id in 2..=200 {
+        match client.answer().await {
+            Answer::Ok(of, _) | Answer::Failed(of, Code::DEADLINE_EXCEEDED | Code::RESOURCE_EXHAUSTED, _) => {
+                assert_eq!(of, CallId(id));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let all = runs.all.load(Relaxed);
+    assert!(all <= 3, "{all} calls ran");
+    assert_eq!(client.call(201, "echo", &"well").await, ok(201, b"\"well\""));
+}
+
+#[tokio::test]
+async fn a_cancel_behind_calls_that_wait_is_heard_before_they_start() {
+    let (server, runs) = start().await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for id in 1..=100 {
+        client.request(id, "compute", &5);
+    }
+    for id in 2..=100 {
+        client.push(&Frame::Cancel(CallId(id)));
+    }
+    client.request(101, "echo", &"next");
+    client.send().await;
+    assert_eq!(client.answer().await, ok(1, b"null"));
+    assert_eq!(client.answer().await, ok(101, b"\"next\""), "no reply follows a cancel");
+    assert_eq!(runs.all.load(Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_cancel_that_comes_while_calls_wait_is_heard_before_they_start() {
+    let (server, runs) = start().await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for id in 1..=100 {
+        client.request(id, "compute", &5);
+    }
+    client.send().await;
+    assert_eq!(client.answer().await, ok(1, b"null"));
+    for id in 2..=100 {
+        client.push(&Frame::Cancel(CallId(id)));
+    }
+    client.request(101, "echo", &"next");
+    client.send().await;
+    while client.answer().await != ok(101, b"\"next\"") {}
+    let all = runs.all.load(Relaxed);
+    assert!(all <= 20, "{all} calls ran");
+}
+
+/// Calls as they come at eight times the load, 800 of 10 ms in a second: each has a little more time than the one before,
+/// so that once those are dropped whose time is over the next one always has hardly any left.
+async fn eight_times_the_load(connections: u64) {
+    let (server, runs) = start().await;
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(RawClient::greeted(server.addr, Format::JSON).await);
+    }
+    let per_connection = 800 / connections;
+    for (client, offset) in clients.iter_mut().zip(0..) {
+        for id in 1..=per_connection {
+            let time = 100_000 + (id * connections + offset) * 1_250;
+            client.request_within(id, "compute", &10, Some(Duration::from_micros(time)));
+        }
+        client.send().await;
+    }
+    for client in &mut clients {
+        for _ in 1..=per_connection {
+            assert_ne!(client.answer().await, Answer::Closed);
+        }
+    }
+    let (all, in_vain) = (runs.all.load(Relaxed), runs.in_vain.load(Relaxed));
+    assert!(all >= 10, "{all} calls ran");
+    assert!(in_vain * 3 <= all, "{in_vain} of {all} calls ran in vain");
+}
+
+#[tokio::test]
+async fn a_server_with_eight_times_its_load_works_on_what_it_can_finish() {
+    eight_times_the_load(1).await;
+}
+
+#[tokio::test]
+async fn so_does_one_whose_load_comes_from_many() {
+    eight_times_the_load(8).await;
+}
+
+#[tokio::test]
+async fn calls_that_wait_but_can_be_done_in_time_are_done() {
+    let (server, runs) = start().await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for id in 1..=30 {
+        client.request_within(id, "compute", &5, Some(Duration::from_secs(20)));
+    }
+    client.send().await;
+    for id in 1..=30 {
+        assert_eq!(client.answer().await, ok(id, b"null"));
+    }
+    assert_eq!(runs.all.load(Relaxed), 30);
+}
+
+#[tokio::test]
+async fn a_call_that_did_not_wait_is_tried_even_if_such_calls_usually_take_too_long() {
+    let (server, runs) = start().await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for id in 1..=5 {
+        client.request_within(id, "compute", &30, Some(Duration::from_millis(40)));
+        client.send().await;
+        assert_eq!(client.answer().await, ok(id, b"null"));
+    }
+    assert_eq!(runs.all.load(Relaxed), 5);
+}
+
+#[tokio::test]
+async fn a_handler_that_goes_on_late_is_dropped_instead() {
+    // The second handler is to be polled again at the moment at which the first has kept the thread for too long.
+    let went_on = Arc::new(AtomicUsize::new(0));
+    let counted = went_on.clone();
+    let service = Service::builder("test")
+        .method("later", move |(): (), _: Context| {
+            let counted = counted.clone();
+            async move {
+                tokio::task::yield_now().await;
+                counted.fetch_add(1, Relaxed);
+                thread::sleep(Duration::from_millis(30));
+                Ok::<_, Status>(())
+            }
+        })
+        .build();
+    let server = Running::serve(limits(|_| ()), |_| service).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for id in 1..=50 {
+        client.request_within(id, "later", &(), Some(Duration::from_millis(50)));
+    }
+    client.send().await;
+    for _ in 1..=50 {
+        assert_ne!(client.answer().await, Answer::Closed);
+    }
+    let went_on = went_on.load(Relaxed);
+    assert!((1..=5).contains(&went_on), "{went_on} handlers went on");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_that_give_their_thread_up_run_side_by_side() {
+    let all_there = Arc::new(std::sync::Barrier::new(8));
+    let meet = move |(): (), _: Context| {
+        let all_there = all_there.clone();
+        // Slow enough for its connection to take turns with others.
+        tokio::task::block_in_place(|| {
+            all_there.wait();
+            thread::sleep(Duration::from_millis(5));
+        });
+        async { Ok::<_, Status>(()) }
+    };
+    let service = Service::builder("test").method("meet", meet).build();
+    let server = Running::serve(limits(|_| ()), |_| service).await;
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        clients.push(RawClient::greeted(server.addr, Format::JSON).await);
+    }
+    for id in 1..=3 {
+        for client in &mut clients {
+            client.request(id, "meet", &());
+            client.send().await;
+        }
+        for client in &mut clients {
+            assert_eq!(client.answer().await, ok(id, b"null"));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! Writing: a serializer that counts its way down, around any other.
+
+use super::{Depth, Reason};
+use serde::ser::{
+    Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+use std::fmt;
+
+/// A part of serde's machinery, or a value, and where in the value it is.
+pub(super) struct Bounded<'a, T> {
+    pub(super) inner: T,
+    pub(super) depth: Depth<'a>,
+}
+
+/// Serde's error of writing, with our reason.
+struct Written<E>(E);
+
+impl<E: Error> Reason for Written<E> {
+    fn reason(text: &'static str) -> Self {
+        Self(E::custom(text))
+    }
+}
+
+fn levels<E: Error>(count: usize, depth: Depth<'_>) -> Result<Depth<'_>, E> {
+    (0..count).try_fold(depth, |depth, _| depth.level()).map_err(|Written(error)| error)
+}
+
+fn step<E: Error>(depth: Depth<'_>) -> Result<Depth<'_>, E> {
+    depth.step().map_err(|Written(error)| error)
+}
+
+impl<T: Serialize + ?Sized> Serialize for Bounded<'_, &T> {
+    fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
+        self.inner.serialize(Bounded { inner, depth: self.depth })
+    }
+}
+
+macro_rules! forward_plain {
+    ($($name:ident($type:ty);)*) => {
+        $(fn $name(self, value: $type) -> Result<S::Ok, S::Error> {
+            self.inner.$name(value)
+        })*
+    };
+}
+
+macro_rules! forward_nested {
+    ($levels:literal => $($name:ident($($argument:ident: $type:ty),*) -> $compound:ident;)*) => {
+        $(fn $name(self, $($argument: $type),*) -> Result<Self::$compound, S::Error> {
+            let depth = levels($levels, self.depth)?;
+            Ok(Bounded { inner: self.inner.$name($($argument),*)?, depth })
+        })*
+    };
+}
+
+impl<'a, S: Serializer> Serializer for Bounded<'a, S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+    type SerializeSeq = Bounded<'a, S::SerializeSeq>;
+    type SerializeTuple = Bounded<'a, S::SerializeTuple>;
+    type SerializeTupleStruct = Bounded<'a, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Bounded<'a, S::SerializeTupleVariant>;
+    type SerializeMap = Bounded<'a, S::SerializeMap>;
+    type SerializeStruct = Bounded<'a, S::SerializeStruct>;
+    type SerializeStructVariant = Bounded<'a, S::SerializeStructVariant>;
+
+    forward_plain! {
+        serialize_bool(bool);
+        serialize_i8(i8);
+        serialize_i16(i16);
+        serialize_i32(i32);
+        serialize_i64(i64);
+        serialize_i128(i128);
+        serialize_u8(u8);
+        serialize_u16(u16);
+        serialize_u32(u32);
+        serialize_u64(u64);
+        serialize_u128(u128);
+        serialize_f32(f32);
+        serialize_f64(f64);
+        serialize_char(char);
+        serialize_str(&str);
+        serialize_bytes(&[u8]);
+        serialize_unit_struct(&'static str);
+    }
+
+    // A variant with several fields is read as two levels: the variant, and its fields.
+    forward_nested! {
+        2 =>
+        serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> SerializeTupleVariant;
+        serialize_struct_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
+            -> SerializeStructVariant;
+    }
+
+    forward_nested! {
+        1 =>
+        serialize_seq(len: Option<usize>) -> SerializeSeq;
+        serialize_tuple(len: usize) -> SerializeTuple;
+        serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct;
+        serialize_map(len: Option<usize>) -> SerializeMap;
+        serialize_struct(name: &'static str, len: usize) -> SerializeStruct;
+    }
+
+    fn serialize_none(self) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_none()
+    }
+
+    fn serialize_unit(self) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_unit()
+    }
+
+    fn serialize_unit_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+    ) -> Result<S::Ok, S::Error> {
+        // It is read as any variant is: as a level.
+        levels(1, self.depth)?;
+        self.inner.serialize_unit_variant(name, index, variant)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_some(&Bounded { inner: value, depth: step(self.depth)? })
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        self.inner.serialize_newtype_struct(name, &Bounded { inner: value, depth: step(self.depth)? })
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        let value = Bounded { inner: value, depth: levels(1, self.depth)? };
+        self.inner.serialize_newtype_variant(name, index, variant, &value)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.inner.collect_str(value)
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+macro_rules! forward_elements {
+    ($($compound:ident: $element:ident;)*) => {
+        $(impl<C: $compound> $compound for Bounded<'_, C> {
+            type Ok = C::Ok;
+            type Error = C::Error;
+
+            fn $element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+                self.inner.$element(&Bounded { inner: value, depth: self.depth })
+            }
+
+            fn end(self) -> Result<C::Ok, C::Error> {
+                self.inner.end()
+            }
+        })*
+    };
+}
+
+forward_elements! {
+    SerializeSeq: serialize_element;
+    SerializeTuple: serialize_element;
+    SerializeTupleStruct: serialize_field;
+    SerializeTupleVariant: serialize_field;
+}
+
+macro_rules! forward_fields {
+    ($($compound:ident;)*) => {
+        $(impl<C: $compound> $compound for Bounded<'_, C> {
+            type Ok = C::Ok;
+            type Error = C::Error;
+
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                name: &'static str,
+                value: &T,
+            ) -> Result<(), C::Error> {
+                self.inner.serialize_field(name, &Bounded { inner: value, depth: self.depth })
+            }
+
+            fn skip_field(&mut self, name: &'static str) -> Result<(), C::Error> {
+                self.inner.skip_field(name)
+            }
+
+            fn end(self) -> Result<C::Ok, C::Error> {
+                self.inner.end()
+            }
+        })*
+    };
+}
+
+forward_fields! {
+    SerializeStruct;
+    SerializeStructVariant;
+}
+
+impl<C: SerializeMap> SerializeMap for Bounded<'_, C> {
+    type Ok = C::Ok;
+    type Error = C::Error;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), C::Error> {
+        self.inner.serialize_key(&Bounded { inner: key, depth: self.depth })
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), C::Error> {
+        self.inner.serialize_value(&Bounded { inner: value, depth: self.depth })
+    }
+
+    fn end(self) -> Result<C::Ok, C::Error> {
+        self.inner.end()
+    }
+}

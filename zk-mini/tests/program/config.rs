@@ -1,0 +1,100 @@
+//! `zk-mini serve --config`: what a `zoo.cfg` may say.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Program, ask, granted_timeout};
+
+fn serve(dir: &Path, text: &[u8], options: &[&str]) -> Program {
+    let file = dir.join("zoo.cfg");
+    fs::write(&file, text).unwrap();
+    Program::start(&[&["serve", "--config", file.to_str().unwrap()], options].concat())
+}
+
+/// With a data directory, and a port that the system chooses.
+fn serve_with(dir: &Path, text: &str, options: &[&str]) -> Program {
+    let text = format!("{text}\nclientPort=0\ndataDir={}\n", dir.join("data").display());
+    serve(dir, text.as_bytes(), options)
+}
+
+#[test]
+fn a_configuration_that_makes_no_sense_ends_with_status_2_and_says_what_would() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, said) in [
+        (&b"clientPort=0\ndatadir=/tmp/x\n"[..], "datadir is no key of ZooKeeper's; did you mean dataDir?"),
+        (b"clientPort=0\ndataDir=/tmp/x\nzookeeper.ticktime=1\n", "did you mean tickTime?"),
+        (b"clientPort=0\ntickTime=2000\n", "dataDir is missing: add dataDir=DIR"),
+        (b"", "dataDir is missing"),
+        (b"dataDir=\n", "it has to be a directory"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "no text that a zoo.cfg can hold"),
+        (b"\xff\xfed\0a\0t\0a\0", "no text that a zoo.cfg can hold"),
+        (b"dataDir=/tmp/\\u12\n", "hexadecimal"),
+        (b"dataDir=/tmp/x\nclientPort=70000\n", "a port, 0 to 65535"),
+        (b"dataDir=/tmp/x\nclientPortAddress=not a host\n", "a host or an address"),
+        (
+            b"dataDir=/tmp/x\nclientPort=0\nminSessionTimeout=9\nmaxSessionTimeout=8\n",
+            "longer than the longest",
+        ),
+    ] {
+        let (status, stderr) = serve(dir.path(), text, &[]).end();
+        assert_eq!(status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(said), "{said} is not in\n{stderr}");
+    }
+}
+
+#[test]
+fn keys_that_only_others_know_are_named_and_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "admin.serverPort=1\nmetricsProvider.className=org.x.Y\nmetricsProvider.httpPort=7000\n\
+                quorumListenOnAllIPs=true\nserver.1=localhost:2888:3888\nmy.own.property=1\nfsync.warningthresholdms=5\n\
+                initLimit=10\nsyncLimit=5\nmaxCnxns=0\nleaderServes=yes\nadmin.enableserver=x\n";
+    let zk = serve_with(dir.path(), text, &[]);
+    let _ready = zk.address();
+    zk.signal(Signal::SIGTERM);
+    let (status, stderr) = zk.end();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(stderr.matches(" is ignored: ").count(), 12, "{stderr}");
+}
+
+#[test]
+fn the_defaults_with_a_file_are_those_of_zookeeper() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = serve_with(dir.path(), "", &[]);
+    let address = zk.address();
+    assert_eq!((granted_timeout(&address, 1), granted_timeout(&address, i32::MAX)), (6_000, 60_000));
+    assert!(ask(&address, "srvr").starts_with("Zookeeper version"));
+    for word in ["ruok", "stat", "mntr", "conf", "wchp"] {
+        assert_eq!(
+            ask(&address, word),
+            format!("{word} is not executed because it is not in the whitelist.\n")
+        );
+    }
+    drop(zk);
+    for (text, options) in [("4lw.commands.whitelist=*", &[][..]), ("", &["--four-letter-words=*"])] {
+        let zk = serve_with(dir.path(), text, options);
+        assert_eq!(ask(&zk.address(), "ruok"), "imok");
+    }
+}
+
+#[test]
+fn conf_shows_the_entries_as_they_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "\u{feff}tickTime=1000\nmaxClientCnxns=-1\nclientPortListenBacklog=7\n4lw.commands.whitelist=conf\n";
+    let zk = serve_with(dir.path(), text, &[]);
+    let conf = ask(&zk.address(), "conf");
+    for line in ["tickTime=1000", "maxClientCnxns=-1", "clientPortListenBacklog=7"] {
+        assert!(conf.lines().any(|shown| shown == line), "{line} is not in\n{conf}");
+    }
+}
+
+#[test]
+fn a_data_directory_of_the_command_line_is_as_good_as_one_of_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let zk = serve(dir.path(), b"clientPort=0\n", &["--data-dir", data.to_str().unwrap()]);
+    let _ready = zk.address();
+    assert!(data.join("version-2").is_dir());
+}

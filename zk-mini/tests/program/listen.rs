@@ -1,0 +1,90 @@
+//! Where `zk-mini serve` listens.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Program, ask, is_ok};
+
+fn has_ip_v6() -> bool {
+    UdpSocket::bind("[::1]:0").is_ok()
+}
+
+fn port(address: &str) -> u16 {
+    address.parse::<SocketAddr>().unwrap().port()
+}
+
+/// Whether a server listens on this port of both loopback addresses, as far as the machine has them.
+fn is_on_both(port: u16) -> bool {
+    is_ok(&format!("127.0.0.1:{port}"))
+        && TcpListener::bind(("::1", port)).is_err()
+        && (!has_ip_v6() || is_ok(&format!("[::1]:{port}")))
+}
+
+#[test]
+fn a_port_alone_is_that_of_both_loopback_addresses_and_there_is_one_line() {
+    for args in [&["--port", "0"][..], &["--listen", "0"], &["--listen", ":0"], &["--listen=localhost:0"]] {
+        let zk = Program::start(&[&["serve"], args].concat());
+        let address = zk.address();
+        assert!(address.starts_with("127.0.0.1:"), "{address}");
+        assert!(is_on_both(port(&address)), "{args:?}");
+        zk.signal(Signal::SIGTERM);
+        assert_eq!(zk.line(), None, "one line");
+        assert_eq!(zk.end().0.code(), Some(0));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_on_one_of_them_is_named() {
+    let Ok(taken) = TcpListener::bind("[::1]:0") else {
+        // Without IPv6 there is but one.
+        return assert!(!has_ip_v6());
+    };
+    let port = taken.local_addr().unwrap().port().to_string();
+    let (status, stderr) = Program::start(&["serve", "--port", &port]).end();
+    assert_eq!(status.code(), Some(1));
+    // Somebody else may have the other one.
+    let told =
+        |host: &str| stderr.contains(&format!("cannot listen on {host}:{port}: the address is in use"));
+    assert!(told("[::1]") || told("127.0.0.1"), "{stderr}");
+}
+
+#[test]
+fn a_star_is_every_address_where_only_srvr_is_answered_unless_it_is_set() {
+    let zk = Program::start(&["serve", "--listen", "*:0"]);
+    let address = zk.address();
+    assert!(address.starts_with("0.0.0.0:"), "{address}");
+    let port = port(&address);
+    let local = format!("127.0.0.1:{port}");
+    assert!(ask(&local, "srvr").starts_with("Zookeeper version"));
+    assert_eq!(ask(&local, "ruok"), "ruok is not executed because it is not in the whitelist.\n");
+    if has_ip_v6() {
+        assert!(ask(&format!("[::1]:{port}"), "srvr").starts_with("Zookeeper version"));
+    }
+    let zk = Program::start(&["serve", "--listen", "*:0", "--four-letter-words=*"]);
+    assert!(is_ok(&format!("127.0.0.1:{}", self::port(&zk.address()))));
+}
+
+#[test]
+fn an_address_may_come_without_a_port_and_one_of_the_two_options_is_enough() {
+    let (status, stderr) = Program::start(&["serve", "--port", "0", "--listen", "localhost:0"]).end();
+    assert_eq!(status.code(), Some(2));
+    assert!(stderr.contains("--listen"), "{stderr}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zoo.cfg");
+    std::fs::write(&file, format!("clientPort=0\ndataDir={}\n", dir.path().display())).unwrap();
+    let zk = Program::start(&["serve", "--config", file.to_str().unwrap(), "--listen", "127.0.0.1"]);
+    assert!(zk.address().starts_with("127.0.0.1:"));
+}
+
+#[test]
+fn a_private_server_is_on_both_loopback_addresses_too() {
+    let exec = Program::start(&[
+        "exec",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 0' TERM; echo $ZK_PORT; while :; do sleep 0.01; done",
+    ]);
+    assert!(is_on_both(exec.line().unwrap().parse().unwrap()));
+}

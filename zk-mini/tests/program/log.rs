@@ -1,0 +1,138 @@
+//! What the program logs, and what becomes of it when nobody takes it.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Stdio;
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Program, granted_timeout, is_ok};
+
+const SERVE: [&str; 5] = ["serve", "--port", "0", "--max-client-cnxns", "0"];
+
+/// Sends bytes and waits until the server has ended the connection.
+fn send(address: &str, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(bytes).unwrap();
+    let _ = stream.read_to_end(&mut Vec::new());
+}
+
+/// Stops it; what it has logged.
+fn stopped(zk: Program) -> String {
+    zk.signal(Signal::SIGTERM);
+    let (status, stderr) = zk.end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    stderr
+}
+
+#[test]
+fn a_log_that_nobody_takes_stops_nothing() {
+    let (nobody, closed) = std::io::pipe().unwrap();
+    drop(nobody);
+    let (_silent, unread) = std::io::pipe().unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    for (stderr, what) in [
+        (Stdio::from(closed), "its reader is gone"),
+        (Stdio::from(full), "its disk is full"),
+        (Stdio::from(unread), "its reader does not read"),
+    ] {
+        let zk = Program::with_stderr(&SERVE, Some("trace"), stderr);
+        let address = zk.address();
+        // More than a pipe holds.
+        for _ in 0..500 {
+            granted_timeout(&address, 4_000);
+        }
+        assert!(is_ok(&address), "{what}");
+        zk.signal(Signal::SIGTERM);
+        assert_eq!(zk.status().code(), Some(0), "{what}");
+    }
+}
+
+#[test]
+fn it_says_where_it_serves_what_it_keeps_and_whose_sessions_begin() {
+    let zk = Program::start(&["serve", "--port", "0"]);
+    let address = zk.address();
+    granted_timeout(&address, 4_000);
+    let log = stopped(zk);
+    for part in [&address, "in memory: nothing is kept", "session opened", "127.0.0.1:", "SIGTERM"] {
+        assert!(log.contains(part), "{part} is not in\n{log}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let zk = Program::start(&["serve", "--port", "0", "--data-dir", dir.path().to_str().unwrap()]);
+    let _ready = zk.address();
+    let log = stopped(zk);
+    assert!(log.contains(dir.path().to_str().unwrap()) && !log.contains("nothing is kept"), "{log}");
+}
+
+#[test]
+fn a_stranger_that_is_no_client_is_told_on_one_line() {
+    let zk = Program::start(&SERVE);
+    let address = zk.address();
+    send(&address, b"GET / HTTP/1.1\r\n\r\n");
+    let log = stopped(zk);
+    let told = |log: &str| log.lines().filter(|line| line.contains("handshake refused")).count();
+    assert_eq!(told(&log), 1, "{log}");
+}
+
+#[test]
+fn requests_are_told_with_debug_and_frames_with_trace_but_no_passwords() {
+    let path = "/a\n2026 INFO forged\u{1b}[2J\u{202e}";
+    let exists: Vec<u8> = [
+        &[0, 0, 0, 7, 0, 0, 0, 3][..],
+        &u32::try_from(path.len()).unwrap().to_be_bytes(),
+        path.as_bytes(),
+        &[0],
+    ]
+    .concat();
+    let auth: Vec<u8> = [
+        &[0xff, 0xff, 0xff, 0xfc, 0, 0, 0, 100, 0, 0, 0, 0][..],
+        &6u32.to_be_bytes(),
+        b"digest",
+        &11u32.to_be_bytes(),
+        b"joe:hunter2",
+    ]
+    .concat();
+    let connect = [&[0; 12][..], &[0, 0, 0xf, 0xa0], &[0; 8], &[0, 0, 0, 11], b"open sesame"].concat();
+    let close = [0, 0, 0, 9, 0xff, 0xff, 0xff, 0xf5].to_vec();
+    let bytes: Vec<u8> = [connect, exists, auth, close]
+        .iter()
+        .flat_map(|body| [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat())
+        .collect();
+    for (level, requests, frames) in [("info", 0, 0), ("debug", 3, 0), ("trace", 3, 8)] {
+        let zk = Program::with_stderr(&SERVE, Some(level), Stdio::piped());
+        send(&zk.address(), &bytes);
+        let log = stopped(zk);
+        let told = |part: &str| log.lines().filter(|line| line.contains(part)).count();
+        assert_eq!(told(" request "), requests, "{log}");
+        assert_eq!(told("TRACE"), frames, "{log}");
+        assert_eq!(
+            told("/a\\n2026 INFO forged\\u{1b}[2J\\u{202e}"),
+            requests.min(1) + frames.min(1),
+            "{log}"
+        );
+        assert!(log.lines().all(|line| !line.starts_with("2026 INFO")), "{log}");
+        assert!(!log.contains("hunter2") && !log.contains("sesame"), "{log}");
+        assert_eq!(told("session closed by its client"), 1, "{log}");
+    }
+}
+
+#[test]
+fn a_noisy_peer_causes_few_lines_and_a_count_of_the_others() {
+    let zk = Program::start(&SERVE);
+    let address = zk.address();
+    for _ in 0..500 {
+        send(&address, b"GET / HTTP/1.1\r\n\r\n");
+    }
+    let log = stopped(zk);
+    assert_eq!(log.matches("handshake refused").count(), 60, "{log}");
+    assert_eq!(log.matches("lines=440").count(), 1, "{log}");
+}
+
+#[test]
+fn a_wish_for_a_log_that_is_not_understood_is_told() {
+    let zk = Program::with_stderr(&SERVE, Some("zk_mini=loud"), Stdio::piped());
+    let _ready = zk.address();
+    let log = stopped(zk);
+    assert!(log.contains("RUST_LOG is not understood") && log.contains("nothing is kept"), "{log}");
+}
