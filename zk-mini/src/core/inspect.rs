@@ -182,7 +182,7 @@ impl Core {
                         (WatchMode::Persistent, WatchKind::Persistent),
                         (WatchMode::Recursive, WatchKind::Recursive),
                     ];
-                    let set = kinds.into_iter().filter(|(mode, _)| table.contains(&path, conn, Some(*mode)));
+                    let set = kinds.into_iter().filter(|(mode, _)| table.contains(path, conn, Some(*mode)));
                     watches.extend(set.map(|(_, kind)| WatchInfo {
                         path: path.clone(),
                         kind,
