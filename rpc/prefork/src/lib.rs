@@ -50,6 +50,7 @@ mod channel;
 mod clock;
 mod control;
 mod error;
+mod guard;
 mod listener;
 mod memory;
 mod millis;

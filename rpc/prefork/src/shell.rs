@@ -6,6 +6,7 @@ use crate::channel::{Message, ParentEnd, Received, WorkerEnd};
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::error::{describe, doing};
+use crate::guard::{self, quietly};
 use crate::memory::{self, Schedule};
 use crate::millis::Millis;
 use crate::notify::Notifier;
@@ -231,10 +232,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 Ok(libc::SIGUSR1) => Request::User,
                 Ok(libc::SIGUSR2) if self.program.has_listeners() => Request::Upgrade,
                 Ok(libc::SIGUSR2) => {
-                    tracing::warn!("SIGUSR2: no listener to hand over; going on");
+                    quietly(|| tracing::warn!("SIGUSR2: no listener to hand over; going on"));
                     continue;
                 }
-                // CHLD has done its work by waking us: `reap` looks for itself.
+                // CHLD has done its work by waking us: `reap` looks for itself. ALRM means nothing.
                 _ => continue,
             };
             self.tell(Event::Signal(request));
@@ -271,7 +272,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             }
             let exit = process::reap(pid).map_err(doing("reap a dead child"))?;
             let Some(id) = id else {
-                tracing::debug!("reaped a process that was not ours (pid {pid})");
+                quietly(|| tracing::debug!("reaped a process that was not ours (pid {pid})"));
                 continue;
             };
             self.read_channel(id, usize::MAX);
@@ -299,8 +300,8 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     /// Does one thing; what comes back are the events of its failure.
     fn perform(&mut self, action: Action) -> Vec<Event> {
         match action {
-            Action::Spawn { id, slot } => {
-                return self.spawn(id, slot).map_or_else(|e| self.failed(id, e), |()| vec![]);
+            Action::Spawn { id, slot, urgent } => {
+                return self.spawn(id, slot, urgent).map_or_else(|e| self.failed(id, e), |()| vec![]);
             }
             Action::Help { id, dead } => {
                 return self.help(id, dead).map_or_else(|e| self.failed(id, e), |()| vec![]);
@@ -314,19 +315,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 self.notify = Notifier::default();
             }
             Action::Stop(id, stop) => {
-                if let Some(pid) = self.living(id)
-                    && let Err(errno) = process::ask_to_leave(pid, stop)
-                {
-                    tracing::warn!("cannot ask pid {pid} to leave: {}", describe(errno));
-                }
+                self.signal(id, "ask it to leave", |pid| process::ask_to_leave(pid, stop))
             }
-            Action::Abort(id) => {
-                if let Some(pid) = self.living(id)
-                    && let Err(errno) = process::abort(pid)
-                {
-                    tracing::warn!("cannot abort pid {pid}: {}", describe(errno));
-                }
-            }
+            Action::Abort(id) => self.signal(id, "abort it", process::abort),
             Action::Kill(id) => {
                 if let Some(pid) = self.living(id) {
                     process::kill_group(pid);
@@ -334,20 +325,14 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             }
             Action::AllReady => {
                 if let Some(hook) = self.hooks.ready.take() {
-                    hook();
+                    guard::hook("on_ready", hook);
                 }
                 self.relieve_the_predecessor();
             }
-            Action::PassOn(id) => {
-                if let Some(pid) = self.living(id)
-                    && let Err(errno) = process::pass_on_usr1(pid)
-                {
-                    tracing::warn!("cannot pass USR1 on to pid {pid}: {}", describe(errno));
-                }
-            }
+            Action::PassOn(id) => self.signal(id, "pass USR1 on to it", process::pass_on_usr1),
             Action::UserHook => {
                 if let Some(hook) = &mut self.hooks.usr1 {
-                    hook();
+                    guard::hook("on_usr1", hook);
                 }
             }
             Action::GiveUp(dead) => {
@@ -369,11 +354,12 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         if let Some(path) = &self.options.control {
             match Control::take_over(path) {
                 Ok(control) => self.control = Some(control),
-                Err(error) => tracing::warn!("nobody can ask for the status: {error}"),
+                Err(error) => quietly(|| tracing::warn!("nobody can ask for the status: {error}")),
             }
         }
         if let Err(errno) = predecessor.ready(&[]) {
-            tracing::warn!("the program before this one does not listen: {}", describe(errno));
+            let why = describe(errno);
+            quietly(|| tracing::warn!("the program before this one does not listen: {why}"));
         }
     }
 
@@ -390,6 +376,15 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         }
     }
 
+    /// Signals a child that has not been reaped.
+    fn signal(&self, id: ChildId, what: &str, signal: impl FnOnce(Pid) -> nix::Result<()>) {
+        let Some(pid) = self.living(id) else { return };
+        if let Err(errno) = signal(pid) {
+            let why = describe(errno);
+            quietly(|| tracing::warn!("a child (pid {pid}): cannot {what}: {why}"));
+        }
+    }
+
     /// The pid of a child that has not been reaped.
     fn living(&self, id: ChildId) -> Option<Pid> {
         self.children.get(&id).filter(|child| child.exit.is_none()).map(|child| child.pid)
@@ -399,11 +394,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         let pid = report.child().and_then(|id| self.children.get(&id)).map_or(0, |child| child.pid.as_raw());
         let line = report.line(pid).to_string();
         self.notify.report(report, pid, &line);
-        if report.is_warning() {
-            tracing::warn!("{line}");
-        } else {
-            tracing::info!("{line}");
-        }
+        quietly(|| match report.is_warning() {
+            true => tracing::warn!("{line}"),
+            false => tracing::info!("{line}"),
+        });
     }
 
     /// The way out when the loop itself has failed: no child may outlive it.

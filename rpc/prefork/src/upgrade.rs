@@ -2,6 +2,7 @@
 
 use crate::channel::WorkerEnd;
 use crate::error::describe;
+use crate::guard::quietly;
 use crate::process;
 use nix::errno::Errno;
 use std::env;
@@ -75,7 +76,8 @@ pub(crate) fn predecessor() -> Option<WorkerEnd> {
     match process::take_predecessor(fd.parse().ok()?) {
         Ok(fd) => fd.map(WorkerEnd::from),
         Err(errno) => {
-            tracing::warn!("cannot tell the program before this one that it is ready: {}", describe(errno));
+            let why = describe(errno);
+            quietly(|| tracing::warn!("cannot tell the program before this one that it is ready: {why}"));
             None
         }
     }

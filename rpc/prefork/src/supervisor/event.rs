@@ -93,8 +93,8 @@ pub(crate) enum Event {
 /// What to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
-    /// Fork a worker.
-    Spawn { id: ChildId, slot: u32 },
+    /// Fork a worker. It is `urgent` if its place is empty in a service that has served.
+    Spawn { id: ChildId, slot: u32, urgent: bool },
     /// Start the program anew; it takes over when it says that it is ready.
     Upgrade(ChildId),
     /// From now on the new program is on its own: no child of ours any more.

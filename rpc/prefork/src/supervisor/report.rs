@@ -67,7 +67,8 @@ impl Report {
     /// Whether somebody should look at it.
     pub(crate) fn is_warning(&self) -> bool {
         match self {
-            Self::WorkerExited { exit, .. } | Self::HelperExited { exit, .. } => *exit != Exit::Status(0),
+            Self::WorkerExited { exit, next, .. } => *exit != Exit::Status(0) || *next != Next::Nothing,
+            Self::HelperExited { exit, .. } => *exit != Exit::Status(0),
             Self::ForkFailed { .. }
             | Self::Overdue { .. }
             | Self::UpgradeOverdue { .. }
