@@ -223,8 +223,7 @@ pub(crate) fn ask_to_leave(pid: Pid, stop: Stop) -> nix::Result<()> {
 
 /// Makes a child that has not been reaped show where it hangs, by a core dump or a handler of its own.
 pub(crate) fn abort(pid: Pid) -> nix::Result<()> {
-    kill(pid, Signal::SIGABRT)?;
-    kill(pid, Signal::SIGCONT)
+    kill(pid, Signal::SIGABRT)
 }
 
 /// Kills a child that has not been reaped, and whatever is in its process group.

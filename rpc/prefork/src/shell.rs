@@ -22,6 +22,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::{Pid, getpid};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// See [`Prefork::run`].
 pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
@@ -36,13 +37,16 @@ pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result
         1 => {}
         threads => return Err(Error::Threads(threads)),
     }
-    let predecessor = upgrade::predecessor();
+    let (predecessor, inherited) = upgrade::predecessor().unzip();
     let control =
         options.control.as_deref().filter(|_| predecessor.is_none()).map(Control::bind).transpose()?;
     let program = Program::of_this_process(listeners);
     let signals = process::take_signals().map_err(doing("take over the parent's signals"))?;
     let clock = Clock::start();
-    let core = Supervisor::new(config(&options, &hooks), clock.now());
+    let mut config = config(&options, &hooks);
+    // As many as there were: somebody has chosen the number by TTIN and TTOU.
+    config.workers = inherited.flatten().unwrap_or(config.workers);
+    let core = Supervisor::new(config, clock.now());
     let memory = Schedule::new(options.max_memory.is_some(), clock.now());
     let children = BTreeMap::new();
     let mut shell = Shell {
@@ -154,7 +158,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     fn supervise(&mut self) -> Result<(), Error> {
         self.tell(Event::Timeout);
         while !self.done {
-            self.wait()?;
+            self.wait();
             self.notify.tick(self.clock.now());
             self.read_signals()?;
             for id in self.children.keys().copied().collect::<Vec<_>>() {
@@ -163,8 +167,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             self.reap()?;
             self.measure_memory();
             self.tell(Event::Timeout);
-            if let Some(control) = &self.control {
-                control.answer(|| self.status());
+            if let Some(mut control) = self.control.take() {
+                control.answer(self.clock.now(), || self.status());
+                self.control = Some(control);
             }
         }
         Ok(())
@@ -192,25 +197,26 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     }
 
     /// Waits for a signal, a message or the core's deadline.
-    fn wait(&self) -> Result<(), Error> {
+    fn wait(&self) {
         let now = self.clock.now();
-        let deadline = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let answer = self.control.as_ref().and_then(Control::deadline);
+        let deadlines = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline(), answer];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(PollTimeout::NONE, |at| {
             // Rounded up by what the clock rounded down, so that it is never a moment too early.
             let Millis(ms) = at.since(now).after(Millis(1));
             PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
         });
         let channels = self.children.values().filter_map(|child| child.channel.as_ref());
-        let ours = self.signals.iter().map(AsFd::as_fd).chain(self.control.iter().map(AsFd::as_fd));
+        let ours = self.signals.iter().map(AsFd::as_fd).chain(self.control.iter().filter_map(Control::wakes));
         let mut fds: Vec<_> =
             ours.chain(channels.map(AsFd::as_fd)).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, timeout) {
             // Interrupted by a signal that is not ours: the caller looks at everything and comes back.
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(doing("wait for signals and workers")(errno)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            // No memory, or somebody has lowered the limit of descriptors below what we have: the caller looks at
+            // everything then from time to time.
+            Err(_) => std::thread::sleep(BLIND_NAP),
         }
     }
 
@@ -409,6 +415,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.children.clear();
     }
 }
+
+/// How often to look where nothing can wake us.
+const BLIND_NAP: Duration = Duration::from_millis(50);
 
 /// How many messages of one worker are read before others get their turn.
 const MESSAGES_AT_ONCE: usize = 64;

@@ -83,6 +83,11 @@ impl Supervisor {
         this
     }
 
+    /// How many workers there should be, as changed by requests.
+    pub(crate) fn wanted(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(MAX_WORKERS)
+    }
+
     /// Takes one event. What concerns a child that is no longer there is ignored: it came too late.
     pub(crate) fn handle(&mut self, now: Millis, event: Event) {
         match event {

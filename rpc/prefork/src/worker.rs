@@ -14,8 +14,10 @@ use std::sync::Arc;
 /// The handle that a worker function gets, in the child, right after the fork.
 ///
 /// The signal mask is empty and every signal has its default action, but for `TERM`, `INT` and `QUIT`, which make
-/// [`stop_fd`](Self::stop_fd) readable, `USR1`, which does so with [`usr1_fd`](Self::usr1_fd), and `ALRM`, which ends a worker that does not leave after its parent was
-/// killed. A worker that installs its own handlers for them takes that over.
+/// [`stop_fd`](Self::stop_fd) readable, `USR1`, which does so with [`usr1_fd`](Self::usr1_fd), and `ALRM`, which ends a
+/// worker that does not leave after its parent was killed. `HUP` and `USR2` have a handler that does nothing, and `TSTP`,
+/// `TTIN` and `TTOU` are ignored, also by programs that the worker starts: all of them are the parent's. A worker that
+/// installs its own handlers takes that over.
 ///
 /// In a single-threaded tokio runtime:
 ///

@@ -53,7 +53,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 Ok(())
             }
             Ok(None) => {
-                let why = self.program.become_it(&new_end);
+                let workers = self.core.wanted();
+                let changed = (workers != self.options.workers).then_some(workers);
+                let why = self.program.become_it(&new_end, changed);
                 quietly(|| tracing::error!("{why}"));
                 process::exit(1)
             }

@@ -52,7 +52,7 @@ pub enum Stop {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
-    /// It ended by itself with this status; 0 means that it said goodbye properly.
+    /// It ended by itself with this status; 0 means that it said goodbye properly, if it was asked to leave.
     Status(i32),
     /// This signal ended it.
     Signal(i32),

@@ -79,13 +79,14 @@ impl World {
     }
 
     fn drain(&mut self) {
-        let mut failed = Vec::new();
-        while let Some(action) = self.core.poll_action() {
-            assert!(!self.exited, "{action:?} after the end");
-            failed.extend(self.perform(&action));
-        }
-        for id in failed {
-            self.event(Event::ForkFailed(id, "no resources".into()));
+        let mut failed = VecDeque::new();
+        loop {
+            while let Some(action) = self.core.poll_action() {
+                assert!(!self.exited, "{action:?} after the end");
+                failed.extend(self.perform(&action));
+            }
+            let Some(id) = failed.pop_front() else { break };
+            self.core.handle(self.now, Event::ForkFailed(id, "no resources".into()));
         }
         assert!(self.all_ready <= 1);
         self.somebody_comes_soon();
