@@ -146,8 +146,9 @@ pub(crate) fn pass_on_usr1(pid: Pid) -> nix::Result<()> {
 /// In a child that becomes a helper: own process group, deaf to what is meant for the parent and the workers, since it
 /// has little time and its work is needed most when all are told to leave; and an end of its own if the parent that
 /// would have ended it is gone.
-pub(crate) fn become_helper(timeout: Duration) -> nix::Result<()> {
+pub(crate) fn become_helper(parent: Pid, timeout: Duration) -> nix::Result<()> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    PARENT.store(parent.as_raw(), SeqCst);
     for signal in RESET {
         set_action(signal, SigHandler::SigDfl)?;
     }
@@ -159,6 +160,7 @@ pub(crate) fn become_helper(timeout: Duration) -> nix::Result<()> {
         Signal::SIGINT,
         Signal::SIGQUIT,
     ])?;
+    set_action(Signal::SIGALRM, SigHandler::Handler(end_orphaned_group))?;
     alarm::set(ceil_seconds(timeout).saturating_add(1));
     SigSet::empty().thread_set_mask()
 }
@@ -292,8 +294,8 @@ extern "C" fn note_usr1(_: libc::c_int) {
     Errno::set_raw(errno);
 }
 
-/// The worker's handler for the alarm that [`note_stop`] has set: its time is over. While the parent lives, the signal
-/// is a stranger's and means nothing.
+/// The handler for the alarm that [`note_stop`] or [`become_helper`] has set: its time is over. While the parent lives,
+/// who ends it in time itself, the signal is a stranger's and means nothing.
 extern "C" fn end_orphaned_group(_: libc::c_int) {
     // SAFETY: `getppid` and `kill` may be called in a handler.
     unsafe {

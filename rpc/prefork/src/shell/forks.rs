@@ -100,7 +100,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     /// In the child: from the fork to the end of the process.
     fn be_helper(&mut self, dead: &Dead<'_>) -> ! {
         self.close_what_is_the_parents();
-        let status = match (process::become_helper(self.options.helper_timeout), &self.hooks.unclean_death) {
+        let status = match (
+            process::become_helper(self.pid, self.options.helper_timeout),
+            &self.hooks.unclean_death,
+        ) {
             (Ok(()), Some(hook)) => survive(|| hook(dead)).map_or(PANICKED, |()| 0),
             _ => 1,
         };
