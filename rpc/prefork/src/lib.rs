@@ -41,7 +41,7 @@
 //! | `USR2` | starts the program anew; when that is ready, leaves the listeners to it; see [`Prefork::hand_over`] | nothing |
 //! | `TSTP` | stops it until `CONT`, as any program of a terminal; workers go on | nothing |
 //! | `ALRM`, `WINCH`, `PIPE` | nothing | nothing |
-//! | `STOP` | stops it until `CONT`; workers go on | stops it until `CONT`, `TERM` and the like; noticed only by [`Options::heartbeat_timeout`] |
+//! | `STOP` | stops it until `CONT`; workers go on | stops it until `CONT`, which the log and [`status`] tell; replaced only by [`Options::heartbeat_timeout`] |
 //! | `KILL` | the kernel sends each worker `TERM` | it is replaced |
 //!
 //! So a signal that reaches the parent and all workers, because it goes to every process of a name or of a terminal, does

@@ -237,20 +237,35 @@ pub(crate) fn kill_group(pid: Pid) {
 
 /// A child that has died and is still to be [reaped](reap): until then nobody else can get its pid.
 pub(crate) fn next_dead() -> nix::Result<Option<Pid>> {
+    Ok(next_child(libc::WEXITED | libc::WNOWAIT)?.map(|(pid, _)| pid))
+}
+
+/// A child that somebody has stopped, by this signal, or continued.
+pub(crate) fn next_suspended() -> nix::Result<Option<(Pid, Option<i32>)>> {
+    let next = next_child(libc::WSTOPPED | libc::WCONTINUED)?;
+    Ok(next.map(|(pid, info)| {
+        // SAFETY: for a child's change of state this is the signal that caused it.
+        let signal = unsafe { info.si_status() };
+        (pid, (info.si_code != libc::CLD_CONTINUED).then_some(signal))
+    }))
+}
+
+/// A child to which this has happened, if there is one.
+fn next_child(what: libc::c_int) -> nix::Result<Option<(Pid, libc::siginfo_t)>> {
     loop {
         // SAFETY: all zeroes is a valid `siginfo_t`, and `waitid` writes only into it.
         let (result, info) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
-            (libc::waitid(libc::P_ALL, 0, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT), info)
+            (libc::waitid(libc::P_ALL, 0, &mut info, what | libc::WNOHANG), info)
         };
         match Errno::result(result) {
             Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => return Ok(None),
             Err(errno) => return Err(errno),
             Ok(_) => {
-                // SAFETY: `waitid` succeeded, so this is the pid of a child, or the zero from above if none is dead.
+                // SAFETY: `waitid` succeeded, so this is the pid of a child, or the zero from above if there is none.
                 let pid = unsafe { info.si_pid() };
-                return Ok((pid != 0).then(|| Pid::from_raw(pid)));
+                return Ok((pid != 0).then(|| (Pid::from_raw(pid), info)));
             }
         }
     }

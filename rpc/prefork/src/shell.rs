@@ -165,6 +165,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 self.read_channel(id, MESSAGES_AT_ONCE);
             }
             self.reap()?;
+            self.look_for_suspended();
             self.measure_memory();
             self.tell(Event::Timeout);
             if let Some(mut control) = self.control.take() {
@@ -290,6 +291,15 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             self.children.remove(&id);
         }
         Ok(())
+    }
+
+    /// An error is no more than one thing that cannot be told.
+    fn look_for_suspended(&mut self) {
+        while let Ok(Some((pid, signal))) = process::next_suspended() {
+            if let Some((&id, _)) = self.children.iter().find(|(_, child)| child.pid == pid) {
+                self.tell(Event::Suspended(id, signal));
+            }
+        }
     }
 
     /// Hands an event to the core and does what follows, failures of that included.

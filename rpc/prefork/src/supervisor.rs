@@ -97,6 +97,7 @@ impl Supervisor {
             Event::Ready(id) => self.handle_ready(now, id),
             Event::Heard(id) => self.with_worker(id, |worker| worker.heard_at = now),
             Event::Noted(id, noted) => self.with_worker(id, |worker| worker.noted = noted),
+            Event::Suspended(id, signal) => self.handle_suspended(id, signal),
             Event::Tired(id) => self.with_worker(id, |worker| worker.outdated = true),
             Event::Memory(id, bytes) => self.check_memory(now, id, bytes),
             Event::Timeout => self.abort_the_hung(now),
@@ -295,6 +296,17 @@ impl Supervisor {
         }
     }
 
+    /// It is left as it is: somebody wants to look at it, and what hangs for long is noticed by its silence.
+    fn handle_suspended(&mut self, id: ChildId, signal: Option<i32>) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        let slot = child.slot;
+        let Some(worker) = child.worker_mut().filter(|worker| worker.suspended != signal.is_some()) else {
+            return;
+        };
+        worker.suspended = signal.is_some();
+        self.report(Report::Suspended { id, slot, signal });
+    }
+
     fn abort_the_hung(&mut self, now: Millis) {
         if self.phase != Phase::Running {
             return;
@@ -388,6 +400,7 @@ impl Supervisor {
             ready_at: None,
             heard_at: now,
             noted: false,
+            suspended: false,
             standing: Standing::Wanted,
             outdated: false,
             ages_at,
@@ -452,7 +465,7 @@ impl Supervisor {
     }
 
     fn is_serving(&self) -> bool {
-        self.children.values().any(Child::is_ready)
+        self.children.values().any(|child| child.is_ready() && !child.worker().is_some_and(|w| w.suspended))
     }
 
     fn count_workers(&self) -> usize {

@@ -42,6 +42,8 @@ pub(super) struct Worker {
     pub(super) ready_at: Option<Millis>,
     pub(super) heard_at: Millis,
     pub(super) noted: bool,
+    /// Somebody has stopped it by a signal.
+    pub(super) suspended: bool,
     pub(super) standing: Standing,
     /// It serves, but is to be replaced when it is its turn.
     pub(super) outdated: bool,

@@ -82,6 +82,8 @@ pub(crate) enum Event {
     Heard(ChildId),
     /// The worker left a note for the case of its death, or took it back.
     Noted(ChildId, bool),
+    /// Somebody has stopped the child by this signal, or continued it.
+    Suspended(ChildId, Option<i32>),
     /// The worker asks to be replaced.
     Tired(ChildId),
     /// The worker has so many bytes of memory.

@@ -102,9 +102,16 @@ fn a_helper_does_its_work_whatever_is_sent_to_all() {
 }
 
 #[test]
-fn a_worker_that_somebody_has_stopped_leaves_gracefully_when_it_is_asked_to() {
+fn a_worker_that_somebody_has_stopped_is_told_of_and_leaves_gracefully_when_it_is_asked_to() {
     let mut fixture = Fixture::ready("workers=2 grace=600000");
-    fixture.workers(2).into_iter().for_each(|worker| send(worker, Signal::SIGSTOP));
+    for worker in fixture.workers(2) {
+        send(worker, Signal::SIGSTOP);
+        fixture.line(&format!("(pid {worker}) was stopped by signal 19"));
+        send(worker, Signal::SIGCONT);
+        fixture.line(&format!("(pid {worker}) goes on"));
+        send(worker, Signal::SIGSTOP);
+        fixture.line(&format!("(pid {worker}) was stopped by signal 19"));
+    }
     fixture.signal(Signal::SIGTERM);
     for _ in 0..2 {
         assert!(fixture.line("> leaving").ends_with("Graceful"));

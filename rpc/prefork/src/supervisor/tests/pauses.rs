@@ -117,6 +117,24 @@ fn who_waits_when_the_last_one_dies_waits_no_longer_than_a_second() {
 }
 
 #[test]
+fn a_worker_that_somebody_has_stopped_is_told_of_and_counts_as_serving_nobody() {
+    let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(2) });
+    world.becomes_ready(world.worker(0));
+    pauses(&mut world, 10);
+    world.exit(world.worker(1), Exit::Status(1));
+    let stopped = world.worker(0);
+    world.event(Event::Suspended(stopped, Some(19)));
+    world.event(Event::Suspended(stopped, Some(19)));
+    let line = "worker 0 (pid 7) was stopped by signal 19; it serves nobody until SIGCONT";
+    assert_eq!(world.log.iter().filter(|logged| *logged == line).count(), 1, "{:?}", world.log);
+    assert!(world.core.slots[1].start_at.since(world.now) <= Millis(1_000));
+    assert_eq!(world.core.status(world.now)[0].state, "stopped by a signal");
+    world.event(Event::Suspended(stopped, None));
+    assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) goes on");
+    assert!(world.core.is_serving() && world.asked.is_empty());
+}
+
+#[test]
 fn no_configuration_tries_without_a_pause() {
     let mut world = World::new(Config { backoff_min: Millis(0), backoff_max: Millis(0), ..config(1) });
     for _ in 0..100 {
