@@ -331,7 +331,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 self.notify = Notifier::default();
             }
             Action::Stop(id, stop) => {
-                self.signal(id, "ask it to leave", |pid| process::ask_to_leave(pid, stop))
+                self.signal(id, "ask it to leave", |pid| process::ask_to_leave(pid, stop));
             }
             Action::Abort(id) => self.signal(id, "abort it", process::abort),
             Action::Kill(id) => {

@@ -127,7 +127,10 @@ async fn serve(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Servic
     };
     if announced.is_none() {
         log(|| {
-            tracing::warn!(slot = worker.slot(), "the registry is away; serving unannounced until it is back")
+            tracing::warn!(
+                slot = worker.slot(),
+                "the registry is away; serving unannounced until it is back"
+            );
         });
     }
     worker.ready(&announcer.note())?;

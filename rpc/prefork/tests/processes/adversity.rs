@@ -7,6 +7,7 @@ use std::fs::{File, read_to_string};
 use std::io::{Read, pipe};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
+use std::time::Duration;
 
 /// Workers die and are replaced, and the service ends when it is asked to.
 fn serves_without_a_log(log: impl Into<Stdio>) {
@@ -107,13 +108,15 @@ fn a_parent_without_descriptors_waits_goes_on_and_recovers() {
     let before = limit_descriptors(parent, 1);
     send(workers[0], Signal::SIGKILL);
     let mut asks = UnixStream::connect(&path).unwrap();
+    asks.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let used = ticks(parent);
     // Its pauses are of a tenth of a second, and it rests for a whole one from those who ask.
-    for _ in 0..2 {
+    for _ in 0..3 {
         fixture.line("cannot tell the status to who asks: this process has too many open files");
-        fixture.line("WARN cannot fork worker 0: this process has too many open files");
+        let log = fixture.line("WARN cannot fork worker");
+        assert!(log.contains("this process has too many open files"), "{log}");
     }
-    assert!(ticks(parent) - used < 50, "it is busy with nothing");
+    assert!(ticks(parent) - used < 20, "it is busy with nothing");
     assert!(workers[1..].contains(&ask(addr)));
     limit_descriptors(parent, before);
     let new = fixture.workers(1)[0];

@@ -54,7 +54,7 @@ fn perform(world: &mut World, op: &Op) {
         Op::Tired(who) => pick(who).into_iter().for_each(|id| world.event(Event::Tired(id))),
         Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.event(Event::Noted(id, *noted))),
         Op::Suspended(who, stopped) => {
-            pick(who).into_iter().for_each(|id| world.event(Event::Suspended(id, stopped.then_some(19))))
+            pick(who).into_iter().for_each(|id| world.event(Event::Suspended(id, stopped.then_some(19))));
         }
         Op::Stale(who) => {
             if let Some(id) = world.reaped.get(who % world.reaped.len().max(1)).copied() {
