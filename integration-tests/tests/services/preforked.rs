@@ -92,7 +92,8 @@ async fn a_service_that_has_served_outlives_crashes_without_a_registry_and_is_an
 async fn pid_of_who_answers(addr: &str, dead: i32) -> i32 {
     let answered = async {
         loop {
-            let client = Client::direct("preforked", [addr.to_owned()]).connect().await.unwrap();
+            let client =
+                Client::direct("preforked", [addr.to_owned()]).connect().await.expect("an address is enough");
             match client.call("pid", &()).idempotent().await {
                 Ok(pid) if pid != dead => return pid,
                 _ => tokio::task::yield_now().await,
