@@ -1,6 +1,9 @@
 //! How a worker comes into the registry, stays there and leaves it.
 
-use crate::worker::{Failure, GOODBYE, Plan, asked, log};
+use crate::{
+    log,
+    worker::{Failure, GOODBYE, Plan, asked},
+};
 use registry::{ConnectionState, Instance, Registration, Registry};
 use rpc_prefork::Worker;
 use std::{cell::RefCell, time::Duration};
@@ -44,7 +47,7 @@ impl<'a> Announcer<'a> {
         loop {
             match self.announce().await {
                 Ok(registration) => return registration,
-                Err(error) => log(|| {
+                Err(error) => log::say(|| {
                     tracing::warn!(slot = self.worker.slot(), %error, ?pause, "not announced yet; trying again");
                 }),
             }
@@ -84,7 +87,7 @@ impl<'a> Announcer<'a> {
         if !note.is_empty()
             && let Err(error) = self.worker.set_note(&note)
         {
-            log(|| tracing::warn!(%error, "the parent does not know the session"));
+            log::say(|| tracing::warn!(%error, "the parent does not know the session"));
         }
     }
 
@@ -103,8 +106,8 @@ impl<'a> Announcer<'a> {
         }
         match timeout(GOODBYE, registration.withdraw()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => log(|| tracing::warn!(%error, "cannot withdraw from the registry")),
-            Err(_) => log(|| tracing::warn!("cannot withdraw from the registry: it does not answer")),
+            Ok(Err(error)) => log::say(|| tracing::warn!(%error, "cannot withdraw from the registry")),
+            Err(_) => log::say(|| tracing::warn!("cannot withdraw from the registry: it does not answer")),
         }
     }
 

@@ -1,6 +1,6 @@
 //! A worker process from its first breath to its last: announced, serving, draining, gone.
 
-use crate::{Limits, Server, Service, announcer::Announcer, quota::Quota};
+use crate::{Limits, Server, Service, announcer::Announcer, log, quota::Quota};
 use registry::{Credentials, Instance};
 use rpc_prefork::{Dead, Stop, Worker};
 use rpc_wire::INSTANCE_FIELD;
@@ -56,7 +56,7 @@ pub(crate) fn run(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Ser
     match served {
         Ok(()) => 0,
         Err(error) => {
-            log(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
+            log::say(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
             // A parent that is gone needs no reason any more.
             let _ = worker.last_words(&error.to_string());
             1
@@ -74,8 +74,8 @@ pub(crate) fn close_session_of(dead: &Dead<'_>, servers: &str) {
     );
     let (slot, pid) = (dead.slot, dead.pid);
     match closed {
-        Ok(()) => log(|| tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed")),
-        Err(error) => log(|| {
+        Ok(()) => log::say(|| tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed")),
+        Err(error) => log::say(|| {
             tracing::warn!(slot, pid, %error, "the dead worker stays announced until its session expires");
         }),
     }
@@ -126,7 +126,7 @@ async fn serve(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Servic
         () = asked(&stop) => return announcer.say_goodbye().await,
     };
     if announced.is_none() {
-        log(|| {
+        log::say(|| {
             tracing::warn!(
                 slot = worker.slot(),
                 "the registry is away; serving unannounced until it is back"
@@ -155,20 +155,13 @@ async fn serve(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Servic
     select! {
         drained = server.serve(listener, leave) => drop(drained?),
         () = hurried(worker, &stop) => {
-            log(|| tracing::warn!("asked to leave at once: calls that still run are cut"));
+            log::say(|| tracing::warn!("asked to leave at once: calls that still run are cut"));
         }
         never = told(on_usr1, &usr1) => match never {},
         never = beat(worker, plan.heartbeat) => match never {},
         never = retire(worker, quota.as_deref()) => match never {},
     }
     announcer.say_goodbye().await
-}
-
-/// Logs, and survives a log that cannot be written: a subscriber may panic then, and who serves goes on serving.
-///
-/// A log takes no part in anything, so what it leaves half done is its own.
-pub(crate) fn log(log: impl FnOnce()) {
-    let _ = catch_unwind(AssertUnwindSafe(log));
 }
 
 /// Completes when the worker has been asked to leave; at once from then on.
@@ -198,7 +191,7 @@ async fn told(hook: Option<&dyn Fn()>, usr1: &pipe::Receiver) -> Infallible {
         }
         if came && catch_unwind(AssertUnwindSafe(hook)).is_err() {
             // Its own state is its own; calls that run share nothing with it that it did not choose to share.
-            log(|| tracing::error!("the hook `on_usr1` panicked; going on"));
+            log::say(|| tracing::error!("the hook `on_usr1` panicked; going on"));
         }
     }
     pending().await
@@ -219,7 +212,7 @@ async fn retire(worker: &Worker, quota: Option<&Quota>) -> Infallible {
     let Some(quota) = quota else { pending().await };
     quota.used_up().await;
     if let Err(error) = worker.retire() {
-        log(|| tracing::warn!(%error, "the parent does not know that this worker wants to be replaced"));
+        log::say(|| tracing::warn!(%error, "the parent does not know that this worker wants to be replaced"));
     }
     pending().await
 }
