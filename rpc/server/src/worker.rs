@@ -10,7 +10,6 @@ use std::{
     io,
     net::{self, SocketAddr},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     process,
     sync::Arc,
     time::Duration,
@@ -115,7 +114,7 @@ async fn serve(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Servic
         .with(INSTANCE_FIELD, server.identity());
 
     let announcer = Announcer::new(worker, plan, name, instance);
-    let mut at_last = pin!(announcer.announce_at_last());
+    let mut at_last = Box::pin(announcer.announce_at_last());
     // Announced before anything is accepted: whoever gets a hello can know us. But who is missed does not wait for a
     // registry that is away.
     let urgent = worker.is_urgent();
@@ -144,6 +143,8 @@ async fn serve(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Servic
                 () = asked(&stop) => None,
             },
         };
+        // Whatever it has begun is not to be finished any more.
+        drop(at_last);
         match registration {
             Some(registration) => announcer.withdraw_when_asked(&stop, registration).await,
             None => asked(&stop).await,
