@@ -117,7 +117,8 @@ impl World {
                 if self.fork_fails() {
                     return Some(id);
                 }
-                let beside = self.workers.iter().any(|(id, s)| *s == slot && !self.asked.contains_key(id));
+                let stays = |id: &ChildId| !self.asked.contains_key(id) && !self.aborted.contains(id);
+                let beside = self.workers.iter().any(|(id, s)| *s == slot && stays(id));
                 assert_eq!(urgent, self.has_served && !beside, "who is missed is urgent, nobody else");
                 self.workers.insert(id, slot);
                 self.spawned += 1;
