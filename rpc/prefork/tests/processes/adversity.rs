@@ -16,8 +16,8 @@ fn serves_without_a_log(log: impl Into<Stdio>) {
     });
     fixture.line("> ready ");
     let addr = fixture.addr();
-    for _ in 0..3 {
-        send(fixture.workers(1)[0], Signal::SIGKILL);
+    for worker in fixture.workers(2) {
+        send(worker, Signal::SIGKILL);
         fixture.line("> helper");
         ask(addr);
     }
