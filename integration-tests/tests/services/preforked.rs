@@ -9,13 +9,15 @@ use integration_tests::wait::{PATIENCE, eventually, timed_async};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use registry::{InstanceId, Members, Registry};
+use rpc_client::Client;
+use tokio::time::timeout;
 use zk_mini::ZkMini;
 
 /// `KILLS=100` measures more of them by hand; `--no-capture` shows the result.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_worker_leaves_the_registry_long_before_its_session_expires_and_no_other_does() {
     let kills = env::var("KILLS").map_or(3, |n| n.parse().unwrap());
-    // The pause before a place is filled again grows, so none is emptied often.
+    // So many that each has some rest between two deaths.
     let workers = usize::max(2, kills / 4);
     let zk = ZkMini::start().await.unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
@@ -56,6 +58,49 @@ async fn a_service_that_is_stopped_while_it_announces_itself_leaves_no_node() {
         assert!(service.terminate().success(), "{service}");
         assert!(zk.direct().children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_has_served_outlives_crashes_without_a_registry_and_is_announced_when_it_is_back() {
+    let zk = ZkMini::start().await.unwrap();
+    let (registry_addr, servers) = (zk.addr().unwrap(), zk.connect_string());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
+    let mut service = Process::start(command.args(["1", &servers]));
+    let line = service.line_with("ready ");
+    let addr = line.strip_prefix("ready ").unwrap();
+    zk.stop().await;
+    let mut pid = pid_of_who_answers(addr, 0).await;
+    for _ in 0..2 {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+        pid = pid_of_who_answers(addr, pid).await;
+    }
+    let zk = ZkMini::builder().listen(registry_addr).start().await.unwrap();
+    let registry = Registry::connect(&servers).await.unwrap();
+    let mut seen = registry.subscribe("preforked").await.unwrap();
+    let announced = members("the one that serves", &mut seen, |now| now.len() == 1).await;
+    let id = announced.instances.keys().next().unwrap();
+    assert_eq!(number(&announced, id, "pid"), usize::try_from(pid).unwrap());
+    // The parent knows the session of one that was announced late as well.
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    members("the dead one is gone", &mut seen, |now| !now.instances.contains_key(id)).await;
+    assert!(service.terminate().success(), "{service}");
+    assert!(zk.direct().children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
+    service.assert_nothing_left();
+}
+
+/// Asks until another worker than `dead` answers.
+async fn pid_of_who_answers(addr: &str, dead: i32) -> i32 {
+    let answered = async {
+        loop {
+            let client =
+                Client::direct("preforked", [addr.to_owned()]).connect().await.expect("an address is enough");
+            match client.call("pid", &()).idempotent().await {
+                Ok(pid) if pid != dead => return pid,
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    };
+    timeout(PATIENCE, answered).await.expect("a worker answers")
 }
 
 /// What the worker has announced of itself under `key`.

@@ -1,6 +1,10 @@
 //! The control socket: whoever connects reads how the service is, and that is all it is for.
 
 use crate::Error;
+use crate::error::describe;
+use crate::guard::quietly;
+use crate::millis::Millis;
+use nix::errno::Errno;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -29,13 +33,15 @@ pub(crate) struct Control {
     path: PathBuf,
     /// The file as it was made: a successor may have put its own there since.
     file: (u64, u64),
+    /// Nobody is answered before, since nobody can be.
+    rests_until: Option<Millis>,
 }
 
 impl Control {
     /// Binds it, for the owner only. What a service that was killed has left there is replaced; a service that still
     /// answers is not.
     pub(crate) fn bind(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Bind { addr: path.display().to_string(), source };
+        let failed = |source| Error::Control { path: path.to_owned(), source };
         // A plain file refuses connections as well; that one is not ours to remove.
         let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
         if is_socket && UnixStream::connect(path).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
@@ -46,7 +52,7 @@ impl Control {
 
     /// Puts it where another service still has its own, which stays without a name: nobody who asks finds nothing.
     pub(crate) fn take_over(path: &Path) -> Result<Self, Error> {
-        let failed = |source| Error::Bind { addr: path.display().to_string(), source };
+        let failed = |source| Error::Control { path: path.to_owned(), source };
         let mut beside = path.as_os_str().to_owned();
         beside.push(format!(".{}", std::process::id()));
         let mut control = Self::create(Path::new(&beside)).map_err(failed)?;
@@ -60,17 +66,47 @@ impl Control {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let file = file_at(path)?;
-        Ok(Self { listener, path: path.to_owned(), file })
+        Ok(Self { listener, path: path.to_owned(), file, rests_until: None })
     }
 
-    /// Answers everybody who waits. Nobody is waited for: an answer is smaller than a socket's buffer, and what does not
-    /// fit is cut.
-    pub(crate) fn answer(&self, text: impl Fn() -> String) {
-        while let Ok((mut stream, _)) = self.listener.accept() {
-            if stream.set_nonblocking(true).is_ok() {
-                let _ = stream.write_all(text().as_bytes());
+    /// Answers those who wait, some of them if they are many. Nobody is waited for: an answer is smaller than a socket's
+    /// buffer, and what does not fit is cut.
+    ///
+    /// Without a descriptor for them they go on waiting, and so does the parent: it is not woken by them for a second.
+    pub(crate) fn answer(&mut self, now: Millis, text: impl Fn() -> String) {
+        if self.rests_until.take_if(|at| *at <= now).is_none() && self.rests_until.is_some() {
+            return;
+        }
+        for _ in 0..ANSWERS_AT_ONCE {
+            match self.listener.accept() {
+                Ok((mut stream, _)) => {
+                    if stream.set_nonblocking(true).is_ok() {
+                        let _ = stream.write_all(text().as_bytes());
+                    }
+                }
+                Err(error) => return self.rest_after(now, &error),
             }
         }
+    }
+
+    fn rest_after(&mut self, now: Millis, error: &io::Error) {
+        use ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
+        if !matches!(error.kind(), ConnectionAborted | Interrupted | WouldBlock) {
+            self.rests_until = Some(now.after(REST));
+            let why =
+                error.raw_os_error().map_or_else(|| error.to_string(), |n| describe(Errno::from_raw(n)));
+            quietly(|| tracing::warn!("cannot tell the status to who asks: {why}; trying again in {REST}"));
+        }
+    }
+
+    /// What wakes the parent when somebody asks; nothing while it could not answer.
+    pub(crate) fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        self.rests_until.is_none().then(|| self.listener.as_fd())
+    }
+
+    /// When to answer those who had to wait.
+    pub(crate) fn deadline(&self) -> Option<Millis> {
+        self.rests_until
     }
 
     /// Takes the socket away, at the end of the parent. A child just drops its copy.
@@ -86,13 +122,13 @@ fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
-impl AsFd for Control {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
-    }
-}
-
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How many are answered before workers get their turn.
+const ANSWERS_AT_ONCE: usize = 16;
+
+/// How long nobody is answered after nobody could be.
+const REST: Millis = Millis(1_000);
 
 #[cfg(test)]
 mod tests {
@@ -105,7 +141,9 @@ mod tests {
         drop(UnixListener::bind(&path).unwrap());
         let control = Control::bind(&path).unwrap();
         let message = Control::bind(&path).unwrap_err().to_string();
-        assert!(message.contains("in use"), "{message}");
+        let path_in_use =
+            format!("cannot put the control socket at {}: another service answers there", path.display());
+        assert!(message.starts_with(&path_in_use) && !message.contains("port"), "{message}");
         control.remove();
         assert!(!path.exists());
     }
@@ -123,11 +161,41 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_cannot_be_made_says_what_is_wrong_with_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, problem) in [
+            (dir.path().join("missing/control"), "no such directory (ENOENT)"),
+            (dir.path().join("long".repeat(50)), "path"),
+        ] {
+            let message = Control::bind(&path).unwrap_err().to_string();
+            assert!(message.contains(problem) && !message.contains("port"), "{message}");
+        }
+    }
+
+    #[test]
+    fn who_asks_while_no_descriptor_is_left_wakes_nobody_for_a_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        let mut control = Control::bind(&path).unwrap();
+        let asks = UnixStream::connect(&path).unwrap();
+        asks.set_nonblocking(true).unwrap();
+        let heard = || (&asks).read(&mut [0; 8]).is_ok_and(|len| len == 2);
+        control.rest_after(Millis(5_000), &Errno::EMFILE.into());
+        assert!(control.wakes().is_none());
+        control.answer(Millis(5_999), || "ok".into());
+        assert!(control.wakes().is_none() && !heard());
+        assert_eq!(control.deadline(), Some(Millis(6_000)));
+        control.answer(Millis(6_000), || "ok".into());
+        assert!(control.wakes().is_some() && control.deadline().is_none() && heard());
+    }
+
+    #[test]
     fn a_file_that_is_no_socket_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("precious");
         fs::write(&path, "data").unwrap();
-        assert!(Control::bind(&path).is_err());
+        let message = Control::bind(&path).unwrap_err().to_string();
+        assert!(message.contains("no socket"), "{message}");
         assert_eq!(fs::read(&path).unwrap(), b"data");
     }
 }

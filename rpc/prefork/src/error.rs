@@ -3,6 +3,7 @@
 use crate::Exit;
 use nix::errno::Errno;
 use std::io;
+use std::path::PathBuf;
 
 /// Why the parent could not start, or had to stop without being asked.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +14,14 @@ pub enum Error {
     Bind {
         /// The address as it was asked for.
         addr: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The control socket could not be made.
+    #[error("cannot put the control socket at {}: {}", .path.display(), explain_control(.source))]
+    Control {
+        /// The path as it was asked for.
+        path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
@@ -91,6 +100,23 @@ fn quote(words: &Option<String>) -> String {
 
 fn explain_bind(source: &io::Error) -> String {
     source.raw_os_error().map_or_else(|| source.to_string(), |raw| describe(Errno::from_raw(raw)))
+}
+
+/// The same numbers as for a port, but other remedies.
+fn explain_control(source: &io::Error) -> String {
+    let Some(errno) = source.raw_os_error().map(Errno::from_raw) else { return source.to_string() };
+    let remedy = match errno {
+        Errno::EADDRINUSE => {
+            "another service answers there, or it is no socket; stop that one, remove the file or choose another path"
+        }
+        Errno::EACCES => "permission denied; this user may make no files in that directory",
+        Errno::ENOENT => "no such directory",
+        Errno::ENOTDIR => "a part of the path is no directory",
+        Errno::EROFS => "the file system cannot be written",
+        Errno::ENOSPC => "no space is left on the device",
+        _ => return describe(errno),
+    };
+    format!("{remedy} ({errno:?})")
 }
 
 #[cfg(test)]

@@ -1,36 +1,69 @@
 //! Listeners that a parent binds once and its workers share.
 
 use crate::error::describe;
+use crate::guard::quietly;
 use crate::{Error, process};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 use std::{env, io};
 
 /// Binds a TCP listener for workers to share: the address may be reused at once after a restart, and `accept` does
 /// not block, so it can be handed to an async runtime as it is (`tokio::net::TcpListener::from_std`).
 ///
 /// Call it before [`Prefork::run`](crate::Prefork::run) and move the listener into the worker function: children
-/// inherit it, and a connection goes to whichever worker accepts first. Port 0 lets the system choose.
+/// inherit it, and a connection goes to whichever worker accepts first. Port 0 lets the system choose. Of a name with
+/// several addresses the first is bound that this machine has.
+///
+/// An address in use is waited for, for 5 seconds: when a parent was killed, its workers hold the port until they have
+/// left. A worker that closes its listener as soon as it is asked to leave gives it free sooner.
 ///
 /// # Errors
 /// [`Error::Bind`] names the address and the reason, for example that another process has the port.
 ///
 /// ```
-/// let first = rpc_prefork::bind("127.0.0.1:0").unwrap();
-/// let taken = rpc_prefork::bind(first.local_addr().unwrap()).unwrap_err();
-/// assert!(taken.to_string().contains("in use"));
+/// let listener = rpc_prefork::bind("127.0.0.1:0").unwrap();
+/// assert_ne!(listener.local_addr().unwrap().port(), 0);
 /// ```
 pub fn bind(addr: impl ToSocketAddrs + std::fmt::Debug) -> Result<TcpListener, Error> {
-    let failed = |source| Error::Bind { addr: format!("{addr:?}").replace('"', ""), source };
-    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name resolves to no address");
-    for candidate in addr.to_socket_addrs().map_err(failed)? {
-        match bind_one(candidate) {
-            Ok(listener) => return Ok(listener),
-            Err(e) => last = e,
+    bind_within(&addr, PATIENCE)
+}
+
+fn bind_within(
+    addr: &(impl ToSocketAddrs + std::fmt::Debug),
+    patience: Duration,
+) -> Result<TcpListener, Error> {
+    let name = format!("{addr:?}").replace('"', "");
+    let mut waited = Duration::ZERO;
+    loop {
+        match bind_first(addr) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && waited < patience => {
+                if waited.is_zero() {
+                    quietly(|| {
+                        tracing::warn!(
+                            "{name} is in use, perhaps by workers that leave; waiting up to {patience:?}"
+                        );
+                    });
+                }
+                std::thread::sleep(LOOK_AGAIN);
+                waited += LOOK_AGAIN;
+            }
+            bound => return bound.map_err(|source| Error::Bind { addr: name, source }),
         }
     }
-    Err(failed(last))
+}
+
+/// One that is in use is the one that is wanted: another address of the same name would not be the same service.
+fn bind_first(addr: &impl ToSocketAddrs) -> io::Result<TcpListener> {
+    let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name resolves to no address");
+    for candidate in addr.to_socket_addrs()? {
+        match bind_one(candidate) {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => last = error,
+            decided => return decided,
+        }
+    }
+    Err(last)
 }
 
 /// The TCP listeners that systemd has bound for this process (socket activation), or that the program before this one
@@ -72,6 +105,11 @@ fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// How long an address in use is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Connections that may wait while workers start or are replaced; the system caps it (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 
@@ -81,13 +119,38 @@ const MAX_PASSED: i32 = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::thread;
 
     #[test]
     fn a_taken_port_is_an_error_that_names_the_address_and_the_remedy() {
         let first = bind("127.0.0.1:0").unwrap();
         let addr = first.local_addr().unwrap().to_string();
-        let message = bind(addr.as_str()).unwrap_err().to_string();
+        let message = bind_within(&addr.as_str(), Duration::ZERO).unwrap_err().to_string();
         assert!(message.starts_with(&format!("cannot listen on {addr}: the address is in use")), "{message}");
+    }
+
+    #[test]
+    fn a_port_that_becomes_free_within_the_patience_is_taken() {
+        let first = bind("127.0.0.1:0").unwrap();
+        let addr = first.local_addr().unwrap();
+        thread::scope(|scope| {
+            let second = scope.spawn(|| bind_within(&addr, Duration::from_secs(600)));
+            assert!(bind_within(&addr, Duration::from_millis(100)).is_err(), "it is still taken");
+            drop(first);
+            assert_eq!(second.join().unwrap().unwrap().local_addr().unwrap(), addr);
+        });
+    }
+
+    #[test]
+    fn a_name_whose_first_address_is_taken_is_not_bound_to_another() {
+        let first = bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let addrs = [("127.0.0.1", port), ("127.0.0.2", port)]
+            .map(|(ip, port)| SocketAddr::new(ip.parse().unwrap(), port));
+        assert!(bind_within(&&addrs[..], Duration::ZERO).is_err());
+        // Nobody has that one, so the other it is.
+        let addrs = ["192.0.2.1:0", "127.0.0.1:0"].map(|addr| addr.parse::<SocketAddr>().unwrap());
+        assert!(bind_within(&&addrs[..], Duration::ZERO).unwrap().local_addr().unwrap().ip().is_loopback());
     }
 
     #[test]

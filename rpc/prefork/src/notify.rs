@@ -1,6 +1,7 @@
 //! What systemd hears of a service: ready, reloading, stopping, alive (`sd_notify(3)`). Silent if it has not asked.
 
 use crate::clock::Clock;
+use crate::guard::quietly;
 use crate::millis::Millis;
 use crate::supervisor::Report;
 use std::ffi::OsStr;
@@ -34,7 +35,7 @@ impl Notifier {
                 Self { socket: Some(socket), watchdog: every.map(|every| (every, now)) }
             }
             Err(error) => {
-                tracing::warn!("cannot notify systemd at {}: {error}", name.display());
+                quietly(|| tracing::warn!("cannot notify systemd at {}: {error}", name.display()));
                 Self::default()
             }
         }

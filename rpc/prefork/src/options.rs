@@ -12,14 +12,19 @@ pub struct Options {
     pub grace: Duration,
     /// The same after `INT` or `QUIT`. Default: 2 s.
     pub quick_grace: Duration,
-    /// The pause before a worker that died is replaced; it doubles with each early death. Default: 100 ms.
+    /// Pause before a worker is started where one died before it was ready, or within this time after it was; it
+    /// doubles with each such death, and half of it is by chance. A worker that served for longer is replaced at once.
+    /// Less than 10 ms is 10 ms. Default: 100 ms.
     pub backoff_min: Duration,
-    /// The longest such pause. Default: 30 s.
+    /// Longest such pause while other workers serve. While none serves, and after workers that were ready, it is a
+    /// second at the most. Default: 30 s.
     pub backoff_max: Duration,
-    /// A worker that lived this long after it was ready ends its slot's streak of early deaths. Default: 10 s.
+    /// Time after which a ready worker is healthy: only then is its memory compared with
+    /// [`max_memory`](Self::max_memory). Default: 10 s.
     pub healthy_after: Duration,
-    /// When this many workers in a row died in one slot before they were ready, and no worker serves, the service is
-    /// stopped with [`Error::Boot`](crate::Error::Boot). Default: 5.
+    /// Number of workers that may die in one slot before they are ready, as long as no worker has ever served: then the
+    /// service is stopped with [`Error::Boot`](crate::Error::Boot). A service that has served is never given up.
+    /// Default: 5.
     pub boot_failures: u32,
     /// A worker that is not ready after this long counts as hung. Default: none, it may take for ever.
     pub boot_timeout: Option<Duration>,

@@ -60,7 +60,8 @@ impl Prefork {
     ///
     /// What happens then: the program is executed again, with the arguments and the environment that this one had.
     /// Its path is the first argument if that has a slash (a symbolic link is followed anew), else the file that was
-    /// running when [`run`](Self::run) began. It starts with default signals and an empty mask, in a process group of
+    /// running when [`run`](Self::run) began. It has as many workers as there are if `TTIN` or `TTOU` have changed that,
+    /// whatever its [`Options::workers`] say. It starts with default signals and an empty mask, in a process group of
     /// its own, and with no descriptors but the standard ones and the listeners. As soon as all of its workers are
     /// ready, the old parent leaves gracefully, as after `TERM`. If it ends before, or is not ready within
     /// [`Options::upgrade_timeout`], it is stopped, and the old one goes on as if nothing had been.
@@ -72,14 +73,15 @@ impl Prefork {
         self
     }
 
-    /// Called once, in the parent, when all workers have said that they are ready. It must not start a thread.
+    /// Called once, in the parent, when all workers have said that they are ready. It must not start a thread. If it
+    /// panics, that is logged, and the service goes on.
     pub fn on_ready(mut self, hook: impl FnOnce() + 'static) -> Self {
         self.hooks.ready = Some(Box::new(hook));
         self
     }
 
-    /// Called for each worker that left a note and then did not end with status 0: it crashed, was killed, or did not
-    /// leave in time. It runs in a process of its own, forked for this and ended afterwards, so it may build a
+    /// Called for each worker that left a note and then ended unasked, or not with status 0: it crashed, was killed,
+    /// called `exit`, or did not leave in time. It runs in a process of its own, forked for this and ended afterwards, so it may build a
     /// runtime and take [`Options::helper_timeout`]; the parent and the other workers do not notice.
     pub fn on_unclean_death(mut self, hook: impl Fn(&Dead<'_>) + 'static) -> Self {
         self.hooks.unclean_death = Some(Box::new(hook));
@@ -87,7 +89,8 @@ impl Prefork {
     }
 
     /// Called in the parent whenever it gets `USR1`, for example to reopen its log. It must not start a thread. The
-    /// signal is then passed on to the workers, who hear of it by [`Worker::usr1_fd`].
+    /// signal is then passed on to the workers, who hear of it by [`Worker::usr1_fd`]. If the hook panics, that is
+    /// logged, and the service goes on.
     pub fn on_usr1(mut self, hook: impl FnMut() + 'static) -> Self {
         self.hooks.usr1 = Some(Box::new(hook));
         self
@@ -95,13 +98,13 @@ impl Prefork {
 
     /// Forks the workers, supervises them, and returns when it has been asked to stop and no child is left.
     ///
-    /// `worker` runs in each child, which ends with the status that it returns (101 if it panics): 0 says that it
-    /// has cleaned up. It never returns into the caller's code. The caller's signals (those in the
+    /// `worker` runs in each child, which ends with the status that it returns (101 if it panics): 0, after it was
+    /// asked to leave, says that it has cleaned up. It never returns into the caller's code. The caller's signals (those in the
     /// table of the [crate], and `CHLD`) belong to the supervisor from here on; they stay blocked when this returns, so that a late signal does
     /// not change the status of a process that is about to end.
     ///
     /// # Errors
-    /// [`Error::Option`], [`Error::Boot`] if no worker becomes ready, [`Error::Threads`] if this process has more than one thread, now or when a worker has to be
+    /// [`Error::Option`], [`Error::Control`], [`Error::Boot`] if no worker has ever become ready, [`Error::Threads`] if this process has more than one thread, now or when a worker has to be
     /// replaced (the others are stopped first), [`Error::System`] if the system refuses what cannot be retried.
     pub fn run(self, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
         shell::run(self, worker)

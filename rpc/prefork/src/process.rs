@@ -6,7 +6,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, killpg, raise, sigaction};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, kill, killpg, raise, sigaction,
+};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, Pid, alarm, getppid, setpgid};
 use std::io::Write;
@@ -83,9 +85,16 @@ pub(crate) fn fork() -> Result<Option<Pid>, ForkError> {
     }
     // What is still buffered would be written by parent and child. A closed stdout is no reason not to fork.
     let _ = std::io::stdout().flush();
+    // The child hears no signal before it is what it is to be: a `TSTP` for everybody would stop it for ever.
+    let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
     // SAFETY: the danger of fork is a lock held, or a state half changed, by a thread that does not exist in the
     // child. This is the only thread, so the child is a complete copy and may run any code.
-    match unsafe { nix::unistd::fork() }? {
+    let forked = unsafe { nix::unistd::fork() };
+    if !matches!(forked, Ok(ForkResult::Child)) {
+        // It cannot fail: the set is one that the kernel gave.
+        let _ = mask.thread_set_mask();
+    }
+    match forked? {
         ForkResult::Child => Ok(None),
         ForkResult::Parent { child } => {
             // The child does the same; whoever comes first, the group exists before anybody signals it. An error
@@ -117,8 +126,9 @@ pub(crate) fn become_worker(
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
         set_action(signal, SigHandler::Handler(note_stop))?;
     }
-    set_action(Signal::SIGALRM, SigHandler::Handler(end_group))?;
+    set_action(Signal::SIGALRM, SigHandler::Handler(end_orphaned_group))?;
     set_action(Signal::SIGUSR1, SigHandler::Handler(note_usr1))?;
+    leave_to_the_parent(&[Signal::SIGHUP, Signal::SIGUSR2])?;
     set_pdeathsig(Signal::SIGTERM)?;
     if getppid() != parent {
         // It died before the kernel knew that we want to hear of it.
@@ -133,13 +143,24 @@ pub(crate) fn pass_on_usr1(pid: Pid) -> nix::Result<()> {
     kill(pid, Signal::SIGUSR1)
 }
 
-/// In a child that becomes a helper: own process group, default signals, and an end of its own if the parent that
+/// In a child that becomes a helper: own process group, deaf to what is meant for the parent and the workers, since it
+/// has little time and its work is needed most when all are told to leave; and an end of its own if the parent that
 /// would have ended it is gone.
-pub(crate) fn become_helper(timeout: Duration) -> nix::Result<()> {
+pub(crate) fn become_helper(parent: Pid, timeout: Duration) -> nix::Result<()> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
+    PARENT.store(parent.as_raw(), SeqCst);
     for signal in RESET {
         set_action(signal, SigHandler::SigDfl)?;
     }
+    leave_to_the_parent(&[
+        Signal::SIGHUP,
+        Signal::SIGUSR2,
+        Signal::SIGUSR1,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+    ])?;
+    set_action(Signal::SIGALRM, SigHandler::Handler(end_orphaned_group))?;
     alarm::set(ceil_seconds(timeout).saturating_add(1));
     SigSet::empty().thread_set_mask()
 }
@@ -192,13 +213,14 @@ pub(crate) fn exit(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
-/// Asks a child that has not been reaped to leave.
+/// Asks a child that has not been reaped to leave. One that somebody has stopped is made to go on, so that it can.
 pub(crate) fn ask_to_leave(pid: Pid, stop: Stop) -> nix::Result<()> {
     let signal = match stop {
         Stop::Graceful => Signal::SIGTERM,
         Stop::Quick => Signal::SIGQUIT,
     };
-    kill(pid, signal)
+    kill(pid, signal)?;
+    kill(pid, Signal::SIGCONT)
 }
 
 /// Makes a child that has not been reaped show where it hangs, by a core dump or a handler of its own.
@@ -215,20 +237,35 @@ pub(crate) fn kill_group(pid: Pid) {
 
 /// A child that has died and is still to be [reaped](reap): until then nobody else can get its pid.
 pub(crate) fn next_dead() -> nix::Result<Option<Pid>> {
+    Ok(next_child(libc::WEXITED | libc::WNOWAIT)?.map(|(pid, _)| pid))
+}
+
+/// A child that somebody has stopped, by this signal, or continued.
+pub(crate) fn next_suspended() -> nix::Result<Option<(Pid, Option<i32>)>> {
+    let next = next_child(libc::WSTOPPED | libc::WCONTINUED)?;
+    Ok(next.map(|(pid, info)| {
+        // SAFETY: for a child's change of state this is the signal that caused it.
+        let signal = unsafe { info.si_status() };
+        (pid, (info.si_code != libc::CLD_CONTINUED).then_some(signal))
+    }))
+}
+
+/// A child to which this has happened, if there is one.
+fn next_child(what: libc::c_int) -> nix::Result<Option<(Pid, libc::siginfo_t)>> {
     loop {
         // SAFETY: all zeroes is a valid `siginfo_t`, and `waitid` writes only into it.
         let (result, info) = unsafe {
             let mut info: libc::siginfo_t = std::mem::zeroed();
-            (libc::waitid(libc::P_ALL, 0, &mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT), info)
+            (libc::waitid(libc::P_ALL, 0, &mut info, what | libc::WNOHANG), info)
         };
         match Errno::result(result) {
             Err(Errno::EINTR) => {}
             Err(Errno::ECHILD) => return Ok(None),
             Err(errno) => return Err(errno),
             Ok(_) => {
-                // SAFETY: `waitid` succeeded, so this is the pid of a child, or the zero from above if none is dead.
+                // SAFETY: `waitid` succeeded, so this is the pid of a child, or the zero from above if there is none.
                 let pid = unsafe { info.si_pid() };
-                return Ok((pid != 0).then(|| Pid::from_raw(pid)));
+                return Ok((pid != 0).then(|| (Pid::from_raw(pid), info)));
             }
         }
     }
@@ -272,10 +309,32 @@ extern "C" fn note_usr1(_: libc::c_int) {
     Errno::set_raw(errno);
 }
 
-/// The worker's handler for the alarm that [`note_stop`] has set: its time is over.
-extern "C" fn end_group(_: libc::c_int) {
-    // SAFETY: `kill` may be called in a handler.
-    unsafe { libc::kill(0, libc::SIGKILL) };
+/// The handler for the alarm that [`note_stop`] or [`become_helper`] has set: its time is over. While the parent lives,
+/// who ends it in time itself, the signal is a stranger's and means nothing.
+extern "C" fn end_orphaned_group(_: libc::c_int) {
+    // SAFETY: `getppid` and `kill` may be called in a handler.
+    unsafe {
+        if libc::getppid() != PARENT.load(SeqCst) {
+            libc::kill(0, libc::SIGKILL);
+        }
+    }
+}
+
+/// A handler that does nothing. Unlike an ignored signal, it is not inherited by the programs that a child starts.
+extern "C" fn note_nothing(_: libc::c_int) {}
+
+/// In a child: makes signals harmless that are sent to the whole service, by its group or its name, and are meant for
+/// the parent.
+fn leave_to_the_parent(signals: &[Signal]) -> nix::Result<()> {
+    for signal in signals {
+        set_action(*signal, SigHandler::Handler(note_nothing))?;
+    }
+    for signal in [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU] {
+        // Ignored, and not by a handler: a child is no job of the terminal's, and nobody would continue it; with a
+        // handler, reading from the terminal would be tried again without end.
+        set_action(signal, SigHandler::SigIgn)?;
+    }
+    Ok(())
 }
 
 fn set_action(signal: Signal, handler: SigHandler) -> nix::Result<()> {
@@ -292,8 +351,8 @@ fn ceil_seconds(span: Duration) -> u32 {
 /// Where descriptors begin that are passed to a program (`sd_listen_fds(3)`).
 const FIRST_PASSED: libc::c_int = 3;
 
-/// Signals that mean something to the parent.
-const MINE: [Signal; 9] = [
+/// Signals that mean something to the parent, and `ALRM`, which would end it and means nothing.
+const MINE: [Signal; 10] = [
     Signal::SIGTERM,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -303,6 +362,7 @@ const MINE: [Signal; 9] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGCHLD,
+    Signal::SIGALRM,
 ];
 
 /// Signals that a child gets back with their default action, whatever the parent or its own parent did with them. Not

@@ -6,6 +6,7 @@ use crate::channel::{Message, ParentEnd, Received, WorkerEnd};
 use crate::clock::Clock;
 use crate::control::Control;
 use crate::error::{describe, doing};
+use crate::guard::{self, quietly};
 use crate::memory::{self, Schedule};
 use crate::millis::Millis;
 use crate::notify::Notifier;
@@ -21,6 +22,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::{Pid, getpid};
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// See [`Prefork::run`].
 pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
@@ -35,13 +37,16 @@ pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result
         1 => {}
         threads => return Err(Error::Threads(threads)),
     }
-    let predecessor = upgrade::predecessor();
+    let (predecessor, inherited) = upgrade::predecessor().unzip();
     let control =
         options.control.as_deref().filter(|_| predecessor.is_none()).map(Control::bind).transpose()?;
     let program = Program::of_this_process(listeners);
     let signals = process::take_signals().map_err(doing("take over the parent's signals"))?;
     let clock = Clock::start();
-    let core = Supervisor::new(config(&options, &hooks), clock.now());
+    let mut config = config(&options, &hooks);
+    // As many as there were: somebody has chosen the number by TTIN and TTOU.
+    config.workers = inherited.flatten().unwrap_or(config.workers);
+    let core = Supervisor::new(config, clock.now());
     let memory = Schedule::new(options.max_memory.is_some(), clock.now());
     let children = BTreeMap::new();
     let mut shell = Shell {
@@ -153,17 +158,19 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     fn supervise(&mut self) -> Result<(), Error> {
         self.tell(Event::Timeout);
         while !self.done {
-            self.wait()?;
+            self.wait();
             self.notify.tick(self.clock.now());
             self.read_signals()?;
             for id in self.children.keys().copied().collect::<Vec<_>>() {
                 self.read_channel(id, MESSAGES_AT_ONCE);
             }
             self.reap()?;
+            self.look_for_suspended();
             self.measure_memory();
             self.tell(Event::Timeout);
-            if let Some(control) = &self.control {
-                control.answer(|| self.status());
+            if let Some(mut control) = self.control.take() {
+                control.answer(self.clock.now(), || self.status());
+                self.control = Some(control);
             }
         }
         Ok(())
@@ -191,25 +198,26 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     }
 
     /// Waits for a signal, a message or the core's deadline.
-    fn wait(&self) -> Result<(), Error> {
+    fn wait(&self) {
         let now = self.clock.now();
-        let deadline = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline()]
-            .into_iter()
-            .flatten()
-            .min();
+        let answer = self.control.as_ref().and_then(Control::deadline);
+        let deadlines = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline(), answer];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(PollTimeout::NONE, |at| {
             // Rounded up by what the clock rounded down, so that it is never a moment too early.
             let Millis(ms) = at.since(now).after(Millis(1));
             PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
         });
         let channels = self.children.values().filter_map(|child| child.channel.as_ref());
-        let ours = self.signals.iter().map(AsFd::as_fd).chain(self.control.iter().map(AsFd::as_fd));
+        let ours = self.signals.iter().map(AsFd::as_fd).chain(self.control.iter().filter_map(Control::wakes));
         let mut fds: Vec<_> =
             ours.chain(channels.map(AsFd::as_fd)).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, timeout) {
             // Interrupted by a signal that is not ours: the caller looks at everything and comes back.
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(errno) => Err(doing("wait for signals and workers")(errno)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            // No memory, or somebody has lowered the limit of descriptors below what we have: the caller looks at
+            // everything then from time to time.
+            Err(_) => std::thread::sleep(BLIND_NAP),
         }
     }
 
@@ -231,10 +239,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 Ok(libc::SIGUSR1) => Request::User,
                 Ok(libc::SIGUSR2) if self.program.has_listeners() => Request::Upgrade,
                 Ok(libc::SIGUSR2) => {
-                    tracing::warn!("SIGUSR2: no listener to hand over; going on");
+                    quietly(|| tracing::warn!("SIGUSR2: no listener to hand over; going on"));
                     continue;
                 }
-                // CHLD has done its work by waking us: `reap` looks for itself.
+                // CHLD has done its work by waking us: `reap` looks for itself. ALRM means nothing.
                 _ => continue,
             };
             self.tell(Event::Signal(request));
@@ -271,7 +279,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             }
             let exit = process::reap(pid).map_err(doing("reap a dead child"))?;
             let Some(id) = id else {
-                tracing::debug!("reaped a process that was not ours (pid {pid})");
+                quietly(|| tracing::debug!("reaped a process that was not ours (pid {pid})"));
                 continue;
             };
             self.read_channel(id, usize::MAX);
@@ -283,6 +291,15 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             self.children.remove(&id);
         }
         Ok(())
+    }
+
+    /// An error is no more than one thing that cannot be told.
+    fn look_for_suspended(&mut self) {
+        while let Ok(Some((pid, signal))) = process::next_suspended() {
+            if let Some((&id, _)) = self.children.iter().find(|(_, child)| child.pid == pid) {
+                self.tell(Event::Suspended(id, signal));
+            }
+        }
     }
 
     /// Hands an event to the core and does what follows, failures of that included.
@@ -299,8 +316,8 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     /// Does one thing; what comes back are the events of its failure.
     fn perform(&mut self, action: Action) -> Vec<Event> {
         match action {
-            Action::Spawn { id, slot } => {
-                return self.spawn(id, slot).map_or_else(|e| self.failed(id, e), |()| vec![]);
+            Action::Spawn { id, slot, urgent } => {
+                return self.spawn(id, slot, urgent).map_or_else(|e| self.failed(id, e), |()| vec![]);
             }
             Action::Help { id, dead } => {
                 return self.help(id, dead).map_or_else(|e| self.failed(id, e), |()| vec![]);
@@ -314,19 +331,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 self.notify = Notifier::default();
             }
             Action::Stop(id, stop) => {
-                if let Some(pid) = self.living(id)
-                    && let Err(errno) = process::ask_to_leave(pid, stop)
-                {
-                    tracing::warn!("cannot ask pid {pid} to leave: {}", describe(errno));
-                }
+                self.signal(id, "ask it to leave", |pid| process::ask_to_leave(pid, stop));
             }
-            Action::Abort(id) => {
-                if let Some(pid) = self.living(id)
-                    && let Err(errno) = process::abort(pid)
-                {
-                    tracing::warn!("cannot abort pid {pid}: {}", describe(errno));
-                }
-            }
+            Action::Abort(id) => self.signal(id, "abort it", process::abort),
             Action::Kill(id) => {
                 if let Some(pid) = self.living(id) {
                     process::kill_group(pid);
@@ -334,20 +341,14 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             }
             Action::AllReady => {
                 if let Some(hook) = self.hooks.ready.take() {
-                    hook();
+                    guard::hook("on_ready", hook);
                 }
                 self.relieve_the_predecessor();
             }
-            Action::PassOn(id) => {
-                if let Some(pid) = self.living(id)
-                    && let Err(errno) = process::pass_on_usr1(pid)
-                {
-                    tracing::warn!("cannot pass USR1 on to pid {pid}: {}", describe(errno));
-                }
-            }
+            Action::PassOn(id) => self.signal(id, "pass USR1 on to it", process::pass_on_usr1),
             Action::UserHook => {
                 if let Some(hook) = &mut self.hooks.usr1 {
-                    hook();
+                    guard::hook("on_usr1", hook);
                 }
             }
             Action::GiveUp(dead) => {
@@ -369,11 +370,12 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         if let Some(path) = &self.options.control {
             match Control::take_over(path) {
                 Ok(control) => self.control = Some(control),
-                Err(error) => tracing::warn!("nobody can ask for the status: {error}"),
+                Err(error) => quietly(|| tracing::warn!("nobody can ask for the status: {error}")),
             }
         }
         if let Err(errno) = predecessor.ready(&[]) {
-            tracing::warn!("the program before this one does not listen: {}", describe(errno));
+            let why = describe(errno);
+            quietly(|| tracing::warn!("the program before this one does not listen: {why}"));
         }
     }
 
@@ -390,6 +392,15 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         }
     }
 
+    /// Signals a child that has not been reaped.
+    fn signal(&self, id: ChildId, what: &str, signal: impl FnOnce(Pid) -> nix::Result<()>) {
+        let Some(pid) = self.living(id) else { return };
+        if let Err(errno) = signal(pid) {
+            let why = describe(errno);
+            quietly(|| tracing::warn!("a child (pid {pid}): cannot {what}: {why}"));
+        }
+    }
+
     /// The pid of a child that has not been reaped.
     fn living(&self, id: ChildId) -> Option<Pid> {
         self.children.get(&id).filter(|child| child.exit.is_none()).map(|child| child.pid)
@@ -399,11 +410,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         let pid = report.child().and_then(|id| self.children.get(&id)).map_or(0, |child| child.pid.as_raw());
         let line = report.line(pid).to_string();
         self.notify.report(report, pid, &line);
-        if report.is_warning() {
-            tracing::warn!("{line}");
-        } else {
-            tracing::info!("{line}");
-        }
+        quietly(|| match report.is_warning() {
+            true => tracing::warn!("{line}"),
+            false => tracing::info!("{line}"),
+        });
     }
 
     /// The way out when the loop itself has failed: no child may outlive it.
@@ -415,6 +425,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.children.clear();
     }
 }
+
+/// How often to look where nothing can wake us.
+const BLIND_NAP: Duration = Duration::from_millis(50);
 
 /// How many messages of one worker are read before others get their turn.
 const MESSAGES_AT_ONCE: usize = 64;

@@ -8,6 +8,7 @@
 
 mod child;
 mod event;
+mod pause;
 mod report;
 mod status;
 #[cfg(test)]
@@ -52,6 +53,8 @@ pub(crate) struct Supervisor {
     /// The one worker that boots beside the one whose slot it will take.
     successor: Option<ChildId>,
     next_id: u64,
+    /// Some worker has been ready: from then on the service is never given up.
+    has_served: bool,
     announced: bool,
     /// A rolling restart has been asked for and is not over.
     reloading: bool,
@@ -71,12 +74,18 @@ impl Supervisor {
             children: BTreeMap::new(),
             successor: None,
             next_id: 0,
+            has_served: false,
             announced: false,
             reloading: false,
             actions: VecDeque::new(),
         };
         this.advance(now);
         this
+    }
+
+    /// How many workers there should be, as changed by requests.
+    pub(crate) fn wanted(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(MAX_WORKERS)
     }
 
     /// Takes one event. What concerns a child that is no longer there is ignored: it came too late.
@@ -88,6 +97,7 @@ impl Supervisor {
             Event::Ready(id) => self.handle_ready(now, id),
             Event::Heard(id) => self.with_worker(id, |worker| worker.heard_at = now),
             Event::Noted(id, noted) => self.with_worker(id, |worker| worker.noted = noted),
+            Event::Suspended(id, signal) => self.handle_suspended(id, signal),
             Event::Tired(id) => self.with_worker(id, |worker| worker.outdated = true),
             Event::Memory(id, bytes) => self.check_memory(now, id, bytes),
             Event::Timeout => self.abort_the_hung(now),
@@ -203,7 +213,7 @@ impl Supervisor {
     fn handle_fork_failed(&mut self, now: Millis, id: ChildId, why: String) {
         let Some(child) = self.children.remove(&id) else { return };
         let who = child.who();
-        let retry_in = if child.is_worker() { self.vacate(now, id, child.slot) } else { None };
+        let retry_in = if child.is_worker() { self.vacate(now, id, child.slot, None) } else { None };
         self.report(Report::ForkFailed { who, why, retry_in });
     }
 
@@ -216,29 +226,27 @@ impl Supervisor {
             Role::Helper => return self.report(Report::HelperExited { id, slot, exit, after }),
             Role::Upgrade { .. } => return self.report(Report::UpgradeFailed { id, exit, after }),
         };
-        if let Some(place) = self.slots.get_mut(slot as usize) {
-            match worker.ready_at {
-                Some(at) if now.since(at) >= self.config.healthy_after => {
-                    (place.streak, place.boot_failures) = (0, 0);
-                }
-                None if worker.standing <= Standing::Hung => place.boot_failures += 1,
-                _ => {}
-            }
+        let asked = worker.standing >= Standing::Leaving;
+        let booted = worker.ready_at.is_some() || asked;
+        if let Some(place) = self.slots.get_mut(slot as usize).filter(|_| !booted) {
+            place.boot_failures = place.boot_failures.saturating_add(1);
         }
-        let next = self.vacate(now, id, slot).map_or(Next::Nothing, Next::RestartIn);
-        let booted = worker.ready_at.is_some() || worker.standing >= Standing::Leaving;
+        let served = worker.ready_at.map(|at| now.since(at));
+        let next = self.vacate(now, id, slot, served).map_or(Next::Nothing, Next::RestartIn);
         self.report(Report::WorkerExited { id, slot, exit, after, booted, next });
-        if exit != Exit::Status(0) && worker.noted && self.config.helpers && self.phase < Phase::Abandoned {
+        // Who leaves unasked has not said goodbye, whatever its status says: a library may call `exit(0)`.
+        let unclean = !asked || exit != Exit::Status(0);
+        if unclean && worker.noted && self.config.helpers && self.phase < Phase::Abandoned {
             self.help(now, id, slot);
         }
         self.give_up_if_nobody_boots(now, id, slot);
     }
 
-    /// As long as somebody serves, the others may try for ever: stopping the service would help nobody.
+    /// Only at the first start, when somebody watches and may mend it. A service that has served goes on trying, for
+    /// ever: what keeps its workers from booting may pass, and to stop would help nobody.
     fn give_up_if_nobody_boots(&mut self, now: Millis, dead: ChildId, slot: u32) {
         let failures = self.slots.get(slot as usize).map_or(0, |place| place.boot_failures);
-        let serving = self.children.values().any(Child::is_ready);
-        if self.phase == Phase::Running && !serving && failures >= self.config.boot_failures {
+        if self.phase == Phase::Running && !self.has_served && failures >= self.config.boot_failures {
             self.actions.push_back(Action::GiveUp(dead));
             self.report(Report::GaveUp { slot, failures });
             self.stop_all(now, Stop::Graceful, self.config.grace);
@@ -254,6 +262,7 @@ impl Supervisor {
         let Some(worker) = child.worker_mut().filter(|worker| worker.ready_at.is_none()) else { return };
         worker.ready_at = Some(now);
         worker.heard_at = now;
+        self.has_served = true;
         self.report(Report::Ready { id, slot, after });
         if self.successor == Some(id) {
             self.successor = None;
@@ -276,6 +285,7 @@ impl Supervisor {
             self.kill(id);
         }
         if self.phase == Phase::Running {
+            self.hurry_if_nobody_serves(now);
             self.fill_slots(now);
             self.replace_the_next(now);
             self.announce();
@@ -284,6 +294,17 @@ impl Supervisor {
             self.report(Report::Stopped);
             self.actions.push_back(Action::Exit);
         }
+    }
+
+    /// It is left as it is: somebody wants to look at it, and what hangs for long is noticed by its silence.
+    fn handle_suspended(&mut self, id: ChildId, signal: Option<i32>) {
+        let Some(child) = self.children.get_mut(&id) else { return };
+        let slot = child.slot;
+        let Some(worker) = child.worker_mut().filter(|worker| worker.suspended != signal.is_some()) else {
+            return;
+        };
+        worker.suspended = signal.is_some();
+        self.report(Report::Suspended { id, slot, signal });
     }
 
     fn abort_the_hung(&mut self, now: Millis) {
@@ -319,7 +340,7 @@ impl Supervisor {
         for slot in 0..self.slots.len() {
             let place = &self.slots[slot];
             if place.child.is_none() && place.start_at <= now && self.has_room() {
-                let id = self.spawn(now, slot);
+                let id = self.spawn(now, slot, self.has_served);
                 self.slots[slot].child = Some(id);
             }
         }
@@ -336,7 +357,7 @@ impl Supervisor {
         let Some((slot, id)) = self.next_to_replace() else { return };
         if self.has_room() && self.slots[slot as usize].start_at <= now {
             self.report(Report::Replacing { id, slot });
-            self.successor = Some(self.spawn(now, slot as usize));
+            self.successor = Some(self.spawn(now, slot as usize, false));
         }
     }
 
@@ -370,7 +391,7 @@ impl Supervisor {
         }
     }
 
-    fn spawn(&mut self, now: Millis, slot: usize) -> ChildId {
+    fn spawn(&mut self, now: Millis, slot: usize, urgent: bool) -> ChildId {
         // Up to a tenth earlier, so that workers that were born together do not retire together.
         let ages_at =
             self.config.max_age.map(|Millis(age)| now.after(Millis(age - self.rng.u64(0..=age / 10))));
@@ -379,12 +400,13 @@ impl Supervisor {
             ready_at: None,
             heard_at: now,
             noted: false,
+            suspended: false,
             standing: Standing::Wanted,
             outdated: false,
             ages_at,
         };
         let id = self.add(Child { slot, started: now, kill_at: None, role: Role::Worker(worker) });
-        self.actions.push_back(Action::Spawn { id, slot });
+        self.actions.push_back(Action::Spawn { id, slot, urgent });
         id
     }
 
@@ -399,30 +421,6 @@ impl Supervisor {
         self.next_id += 1;
         self.children.insert(id, child);
         id
-    }
-
-    /// A worker is no more. Empties what it filled and, if that is to be filled again, says after which pause.
-    fn vacate(&mut self, now: Millis, id: ChildId, slot: u32) -> Option<Millis> {
-        let place = self.slots.get_mut(slot as usize)?;
-        let was_successor = self.successor.take_if(|next| *next == id).is_some();
-        if !was_successor && place.child == Some(id) {
-            // If it had a successor already, that one need not wait for its turn any more.
-            place.child =
-                self.successor.take_if(|next| self.children.get(next).is_some_and(|c| c.slot == slot));
-        } else if !was_successor {
-            return None;
-        }
-        if self.phase != Phase::Running {
-            return None;
-        }
-        let doubled = self.config.backoff_min.0.saturating_mul(1 << place.streak.min(20));
-        let base = doubled.min(self.config.backoff_max.0);
-        // Half of it is by chance, so that workers that died together do not come back, and die again, together.
-        let pause = Millis(base - self.rng.u64(0..=base / 2));
-        place.streak = place.streak.saturating_add(1);
-        place.restarts = place.restarts.saturating_add(1);
-        place.start_at = now.after(pause);
-        (was_successor || place.child.is_none()).then_some(pause)
     }
 
     /// Asks a worker that has not been asked as urgently yet.
@@ -464,6 +462,10 @@ impl Supervisor {
 
     fn ids(&self, which: impl Fn(&Child) -> bool) -> Vec<ChildId> {
         self.children.iter().filter(|(_, child)| which(child)).map(|(id, _)| *id).collect()
+    }
+
+    fn is_serving(&self) -> bool {
+        self.children.values().any(|child| child.is_ready() && !child.worker().is_some_and(|w| w.suspended))
     }
 
     fn count_workers(&self) -> usize {

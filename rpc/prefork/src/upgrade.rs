@@ -2,7 +2,9 @@
 
 use crate::channel::WorkerEnd;
 use crate::error::describe;
+use crate::guard::quietly;
 use crate::process;
+use crate::supervisor::MAX_WORKERS;
 use nix::errno::Errno;
 use std::env;
 use std::ffi::OsString;
@@ -39,8 +41,9 @@ impl Program {
         self.listeners.clear();
     }
 
-    /// In the child: becomes the new program, and comes back only with the reason why not.
-    pub(crate) fn become_it(&self, channel: &WorkerEnd) -> String {
+    /// In the child: becomes the new program, and comes back only with the reason why not. `workers` is how many that one
+    /// shall have, if it is not to decide for itself.
+    pub(crate) fn become_it(&self, channel: &WorkerEnd, workers: Option<u32>) -> String {
         let passed = self.listeners.iter().map(AsFd::as_fd).chain([channel.as_fd()]);
         let first = match process::become_program(&passed.collect::<Vec<_>>()) {
             Ok(first) => first,
@@ -53,7 +56,7 @@ impl Program {
             .env("LISTEN_FDS", self.listeners.len().to_string())
             .env("LISTEN_PID", id().to_string())
             .env_remove("LISTEN_FDNAMES")
-            .env(PREDECESSOR, format!("{}:{channel}", id()));
+            .env(PREDECESSOR, format!("{}:{channel}:{}", id(), workers.unwrap_or(0)));
         if env::var_os("WATCHDOG_PID").is_some() {
             command.env("WATCHDOG_PID", id().to_string());
         }
@@ -64,22 +67,27 @@ impl Program {
     }
 }
 
-/// The parent that has started this program anew and waits to hear that it is ready, if there is one.
-pub(crate) fn predecessor() -> Option<WorkerEnd> {
+/// The parent that has started this program anew and waits to hear that it is ready, if there is one; and how many
+/// workers it has, if somebody has changed that.
+pub(crate) fn predecessor() -> Option<(WorkerEnd, Option<u32>)> {
     let value = env::var(PREDECESSOR).ok()?;
-    let (pid, fd) = value.split_once(':')?;
+    let mut parts = value.split(':');
+    let (pid, fd) = (parts.next()?, parts.next()?);
+    let workers = parts.next().and_then(|workers| workers.parse().ok());
+    let workers = workers.filter(|workers| (1..=MAX_WORKERS).contains(workers));
     // Else it was meant for a process whose environment we happen to have.
     if pid.parse() != Ok(id()) {
         return None;
     }
     match process::take_predecessor(fd.parse().ok()?) {
-        Ok(fd) => fd.map(WorkerEnd::from),
+        Ok(fd) => fd.map(|fd| (WorkerEnd::from(fd), workers)),
         Err(errno) => {
-            tracing::warn!("cannot tell the program before this one that it is ready: {}", describe(errno));
+            let why = describe(errno);
+            quietly(|| tracing::warn!("cannot tell the program before this one that it is ready: {why}"));
             None
         }
     }
 }
 
-/// Names the new program's pid and the descriptor on which it says that it is ready.
+/// Names the new program's pid, the descriptor on which it says that it is ready, and the number of workers, or 0.
 const PREDECESSOR: &str = "PREFORK_PREDECESSOR";

@@ -14,8 +14,10 @@ use std::sync::Arc;
 /// The handle that a worker function gets, in the child, right after the fork.
 ///
 /// The signal mask is empty and every signal has its default action, but for `TERM`, `INT` and `QUIT`, which make
-/// [`stop_fd`](Self::stop_fd) readable, `USR1`, which does so with [`usr1_fd`](Self::usr1_fd), and `ALRM`, which ends a worker that does not leave after its parent was
-/// killed. A worker that installs its own handlers for them takes that over.
+/// [`stop_fd`](Self::stop_fd) readable, `USR1`, which does so with [`usr1_fd`](Self::usr1_fd), and `ALRM`, which ends a
+/// worker that does not leave after its parent was killed. `HUP` and `USR2` have a handler that does nothing, and `TSTP`,
+/// `TTIN` and `TTOU` are ignored, also by programs that the worker starts: all of them are the parent's. A worker that
+/// installs its own handlers takes that over.
 ///
 /// In a single-threaded tokio runtime:
 ///
@@ -36,14 +38,21 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct Worker {
     slot: u32,
+    urgent: bool,
     channel: Arc<WorkerEnd>,
     stop: OwnedFd,
     usr1: OwnedFd,
 }
 
 impl Worker {
-    pub(crate) fn new(slot: u32, channel: Arc<WorkerEnd>, stop: OwnedFd, usr1: OwnedFd) -> Self {
-        Self { slot, channel, stop, usr1 }
+    pub(crate) fn new(
+        slot: u32,
+        urgent: bool,
+        channel: Arc<WorkerEnd>,
+        stop: OwnedFd,
+        usr1: OwnedFd,
+    ) -> Self {
+        Self { slot, urgent, channel, stop, usr1 }
     }
 
     /// Which worker this is: 0 up to one less than the number of workers. The one that replaces another has its slot;
@@ -51,6 +60,16 @@ impl Worker {
     #[must_use]
     pub fn slot(&self) -> u32 {
         self.slot
+    }
+
+    /// Returns true if clients miss this worker: its place is empty in a service that has served. It should then come
+    /// to serve with what it has, and get later what cannot be had now, such as a place in a registry that is away.
+    ///
+    /// Not so at the first start, where an error that somebody reads is better; nor for the successor of a worker that
+    /// serves until then.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.urgent
     }
 
     /// Tells the parent that this worker serves, and leaves a note with it: bytes that mean nothing to the parent,

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod acceptor;
+mod announcer;
 mod call;
 mod calls;
 mod clock;

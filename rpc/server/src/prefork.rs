@@ -16,8 +16,8 @@ use std::{
 ///
 /// The parent binds the listener, forks the workers and supervises them; it runs no thread and no runtime, so
 /// call [`Prefork::run`] from a plain `main`. Each worker builds its own single-threaded runtime, announces
-/// itself in the registry, and is replaced when it dies; what a dead worker had announced is taken back on its
-/// behalf.
+/// itself in the registry, and is replaced at once when it dies; what a dead worker had announced is taken back on its
+/// behalf. Once some worker has served, the service goes on until it is told to stop, whatever happens to the registry.
 ///
 /// | signal to the parent | what happens |
 /// | --- | --- |
@@ -26,13 +26,14 @@ use std::{
 /// | `HUP` | replaces all workers, one by one: each serves until its successor serves and is announced |
 /// | `TTIN`, `TTOU` | one worker more or less |
 /// | `USR1` | runs the hook of [`Prefork::on_usr1`], in the parent and in every worker |
-/// | `USR2` | starts the program anew; when its workers serve and are announced, leaves the listener to it |
+/// | `USR2` | starts the program anew; when its workers serve and are announced, leaves the listener to it; their number stays as changed by `TTIN` and `TTOU` |
 ///
 /// Started by systemd, or by `USR2`, it takes the listener that was passed to it, if there is one, and with
 /// `Type=notify` says how it is; the crate `rpc-prefork` has the details.
 ///
 /// ```no_run
 /// use rpc_server::{Context, Prefork, PreforkError, Service, Status};
+/// use std::io::{Write, stdout};
 ///
 /// fn main() -> Result<(), PreforkError> {
 ///     let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
@@ -40,7 +41,9 @@ use std::{
 ///         .listen("127.0.0.1:0")
 ///         .workers(4)
 ///         .zookeeper("127.0.0.1:2181")
-///         .on_ready(|addr| println!("ready {addr}"))
+///         .on_ready(|addr| {
+///             let _ = writeln!(stdout(), "ready {addr}"); // `println!` would panic when nobody reads
+///         })
 ///         .run()
 /// }
 /// ```
@@ -164,8 +167,12 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         self
     }
 
-    /// How long a worker that starts tries to reach the registry, and then to be announced, before it gives up. When none of the workers comes
-    /// to serve, the service ends with an error that says why. Default: 10 s.
+    /// Time in which a worker must have reached the registry, and then be announced, at the first start and in a rolling
+    /// restart. Else it ends, and is tried again; when none has ever served, the service ends with an error that says
+    /// why. Default: 10 s.
+    ///
+    /// A worker that takes the place of a dead one depends on no registry: after half a second without one it
+    /// serves unannounced, and is announced as soon as the registry is back.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.plan.connect_timeout = timeout;
         self
@@ -233,8 +240,13 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         if let Some(servers) = plan.zookeeper.clone() {
             prefork = prefork.on_unclean_death(move |dead| worker::close_session_of(dead, &servers));
         }
-        let site = Site { plan: &plan, listener: &listener, addr, on_usr1: on_usr1.as_deref() };
-        Ok(prefork.run(|worker| worker::run(&worker, &site, || service(worker.slot())))?)
+        let mut listener = Some(listener);
+        Ok(prefork.run(|worker| {
+            // In a process of its own: the parent's is still there for the next one.
+            let Some(listener) = listener.take() else { return 1 };
+            let site = Site { plan: &plan, listener, addr, on_usr1: on_usr1.as_deref() };
+            worker::run(&worker, site, || service(worker.slot()))
+        })?)
     }
 }
 

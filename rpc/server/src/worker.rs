@@ -1,7 +1,7 @@
-//! A worker process from its first breath to its last: announce, serve, withdraw, drain, leave.
+//! A worker process from its first breath to its last: announced, serving, draining, gone.
 
-use crate::{Limits, Server, Service, quota::Quota};
-use registry::{Credentials, Instance, Registration, Registry};
+use crate::{Limits, Server, Service, announcer::Announcer, log, quota::Quota};
+use registry::{Credentials, Instance};
 use rpc_prefork::{Dead, Stop, Worker};
 use rpc_wire::INSTANCE_FIELD;
 use std::{
@@ -9,6 +9,7 @@ use std::{
     future::pending,
     io,
     net::{self, SocketAddr},
+    panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::Arc,
     time::Duration,
@@ -41,19 +42,20 @@ pub(crate) struct Plan {
 /// What every worker finds when it starts.
 pub(crate) struct Site<'a> {
     pub(crate) plan: &'a Plan,
-    pub(crate) listener: &'a net::TcpListener,
+    /// Its own, so that the port is free as soon as it accepts no more, whatever still runs.
+    pub(crate) listener: net::TcpListener,
     pub(crate) addr: SocketAddr,
     pub(crate) on_usr1: Option<&'a dyn Fn()>,
 }
 
 /// Runs in the child; gives its exit status, 0 if nothing is left to be cleaned up.
-pub(crate) fn run(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Service) -> i32 {
+pub(crate) fn run(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Service) -> i32 {
     let served = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::from);
     let served = served.and_then(|runtime| runtime.block_on(serve(worker, site, service)));
     match served {
         Ok(()) => 0,
         Err(error) => {
-            tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed");
+            log::say(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
             // A parent that is gone needs no reason any more.
             let _ = worker.last_words(&error.to_string());
             1
@@ -71,16 +73,16 @@ pub(crate) fn close_session_of(dead: &Dead<'_>, servers: &str) {
     );
     let (slot, pid) = (dead.slot, dead.pid);
     match closed {
-        Ok(()) => tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed"),
-        Err(error) => {
+        Ok(()) => log::say(|| tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed")),
+        Err(error) => log::say(|| {
             tracing::warn!(slot, pid, %error, "the dead worker stays announced until its session expires");
-        }
+        }),
     }
 }
 
 /// Why a worker could not start, or left something behind.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(crate) enum Failure {
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
@@ -93,8 +95,8 @@ enum Failure {
     Unannounced,
 }
 
-async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Service) -> Result<(), Failure> {
-    let Site { plan, listener, addr, on_usr1 } = *site;
+async fn serve(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Service) -> Result<(), Failure> {
+    let Site { plan, listener, addr, on_usr1 } = site;
     let stop = pipe::Receiver::from_owned_fd(worker.stop_fd().try_clone_to_owned()?)?;
     let usr1 = pipe::Receiver::from_owned_fd(worker.usr1_fd().try_clone_to_owned()?)?;
     let mut service = service();
@@ -111,32 +113,40 @@ async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Servi
         .with("slot", worker.slot())
         .with(INSTANCE_FIELD, server.identity());
 
-    // Announced before anything is accepted: whoever gets a hello can know us.
-    let registry = select! {
-        connected = connect(plan) => connected?,
-        () = asked(&stop) => return Ok(()),
+    let announcer = Announcer::new(worker, plan, name, instance);
+    let mut at_last = Box::pin(announcer.announce_at_last());
+    // Announced before anything is accepted: whoever gets a hello can know us. But who is missed does not wait for a
+    // registry that is away.
+    let urgent = worker.is_urgent();
+    let announced = select! {
+        announced = announcer.announce(), if !urgent => Some(announced?),
+        announced = &mut at_last, if urgent => Some(announced),
+        () = sleep(MISSED), if urgent => None,
+        () = asked(&stop) => return announcer.say_goodbye().await,
     };
-    let registration = match &registry {
-        Some(registry) => {
-            // From the first moment that there is something to clean up.
-            tell_session(worker, registry);
-            select! {
-                registered = timeout(plan.connect_timeout, registry.register(&name, instance)) => {
-                    Some(registered.map_err(|_| Failure::Unannounced)??)
-                }
-                () = asked(&stop) => return say_goodbye(registry).await,
-            }
-        }
-        None => None,
-    };
-    worker.ready(&registry.as_ref().and_then(note).unwrap_or_default())?;
-    let listener = TcpListener::from_std(listener.try_clone()?)?;
+    if announced.is_none() {
+        log::say(|| {
+            tracing::warn!(
+                slot = worker.slot(),
+                "the registry is away; serving unannounced until it is back"
+            );
+        });
+    }
+    worker.ready(&announcer.note())?;
+    let listener = TcpListener::from_std(listener)?;
     let open = server.open_connections();
     let leave = async {
-        match registry.as_ref().zip(registration) {
-            Some((registry, registration)) => {
-                withdraw_when_asked(worker, &stop, registry, registration).await;
-            }
+        let registration = match announced {
+            Some(registration) => registration,
+            None => select! {
+                registration = &mut at_last => registration,
+                () = asked(&stop) => None,
+            },
+        };
+        // Whatever it has begun is not to be finished any more.
+        drop(at_last);
+        match registration {
+            Some(registration) => announcer.withdraw_when_asked(&stop, registration).await,
             None => asked(&stop).await,
         }
         if worker.stop_requested() != Some(Stop::Quick) {
@@ -145,71 +155,18 @@ async fn serve(worker: &Worker, site: &Site<'_>, service: impl FnOnce() -> Servi
     };
     select! {
         drained = server.serve(listener, leave) => drop(drained?),
-        () = hurried(worker, &stop) => tracing::warn!("asked to leave at once: calls that still run are cut"),
+        () = hurried(worker, &stop) => {
+            log::say(|| tracing::warn!("asked to leave at once: calls that still run are cut"));
+        }
         never = told(on_usr1, &usr1) => match never {},
         never = beat(worker, plan.heartbeat) => match never {},
         never = retire(worker, quota.as_deref()) => match never {},
     }
-    match &registry {
-        Some(registry) => say_goodbye(registry).await,
-        None => Ok(()),
-    }
-}
-
-async fn connect(plan: &Plan) -> Result<Option<Registry>, Failure> {
-    let Some(servers) = &plan.zookeeper else { return Ok(None) };
-    let registry = Registry::builder()
-        .servers(servers)
-        .session_timeout(plan.session_timeout)
-        .connect_timeout(plan.connect_timeout)
-        .connect()
-        .await?;
-    Ok(Some(registry))
-}
-
-/// Closes the session. If that fails, the parent's helper tries again.
-async fn say_goodbye(registry: &Registry) -> Result<(), Failure> {
-    Ok(timeout(GOODBYE, registry.close()).await.map_err(|_| Failure::NoGoodbye)??)
-}
-
-/// What the parent needs to say goodbye for us: the session, which is a new one after an expiry.
-fn note(registry: &Registry) -> Option<Vec<u8>> {
-    registry.credentials().map(|credentials| credentials.to_bytes().to_vec())
-}
-
-fn tell_session(worker: &Worker, registry: &Registry) {
-    if let Some(Err(error)) = note(registry).map(|note| worker.set_note(&note)) {
-        tracing::warn!(%error, "the parent does not know the session");
-    }
-}
-
-/// Stays announced until asked to leave, and returns when the announcement is gone, or cannot be taken back now.
-async fn withdraw_when_asked(
-    worker: &Worker,
-    stop: &pipe::Receiver,
-    registry: &Registry,
-    mut registration: Registration,
-) {
-    loop {
-        let changed = select! {
-            () = asked(stop) => break,
-            changed = registration.changed() => changed,
-        };
-        if changed.is_none() {
-            asked(stop).await;
-            break;
-        }
-        tell_session(worker, registry);
-    }
-    match timeout(GOODBYE, registration.withdraw()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "cannot withdraw from the registry"),
-        Err(_) => tracing::warn!("cannot withdraw from the registry: it does not answer"),
-    }
+    announcer.say_goodbye().await
 }
 
 /// Completes when the worker has been asked to leave; at once from then on.
-async fn asked(stop: &pipe::Receiver) {
+pub(crate) async fn asked(stop: &pipe::Receiver) {
     // Nobody reads from it, so it stays readable. An error means that the runtime has ended.
     let _ = stop.readable().await;
 }
@@ -233,8 +190,9 @@ async fn told(hook: Option<&dyn Fn()>, usr1: &pipe::Receiver) -> Infallible {
         while usr1.try_read(&mut [0; 64]).is_ok_and(|read| read > 0) {
             came = true;
         }
-        if came {
-            hook();
+        if came && catch_unwind(AssertUnwindSafe(hook)).is_err() {
+            // Its own state is its own; calls that run share nothing with it that it did not choose to share.
+            log::say(|| tracing::error!("the hook `on_usr1` panicked; going on"));
         }
     }
     pending().await
@@ -255,7 +213,7 @@ async fn retire(worker: &Worker, quota: Option<&Quota>) -> Infallible {
     let Some(quota) = quota else { pending().await };
     quota.used_up().await;
     if let Err(error) = worker.retire() {
-        tracing::warn!(%error, "the parent does not know that this worker wants to be replaced");
+        log::say(|| tracing::warn!(%error, "the parent does not know that this worker wants to be replaced"));
     }
     pending().await
 }
@@ -270,5 +228,8 @@ pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
 /// How long running calls may take after a request to leave quickly.
 pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
+
+/// How long a worker that clients miss waits for the registry before it serves unannounced.
+const MISSED: Duration = Duration::from_millis(500);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

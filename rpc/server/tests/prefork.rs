@@ -221,6 +221,19 @@ async fn a_listener_that_systemd_has_bound_is_served() {
 }
 
 #[tokio::test]
+async fn workers_of_a_killed_parent_free_the_port_while_their_calls_run_to_their_end() {
+    let mut fixture = Fixture::start("2").await;
+    let (mut client, _) = fixture.connect().await;
+    let call = Running::start(&mut client).await;
+    fixture.signal(Signal::SIGKILL);
+    assert!(!fixture.ends().await.success());
+    // A new parent would do no more: it waits until the port is free.
+    drop(rpc_prefork::bind(fixture.addr).unwrap());
+    assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
+    assert_eq!(call.end(&mut client).await, ok(2, b"\"there\""));
+}
+
+#[tokio::test]
 async fn usr2_leaves_the_listener_to_a_new_parent_and_calls_that_run_are_finished() {
     let mut fixture = Fixture::start("1").await;
     let (mut client, (_, old)) = fixture.connect().await;

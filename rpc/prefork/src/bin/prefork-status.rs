@@ -1,22 +1,26 @@
 //! Prints how a preforked service is: `prefork-status SOCKET`, where SOCKET is its `Options::control`.
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     let (Some(path), None) = (args.next(), args.next()) else {
-        eprintln!("usage: prefork-status SOCKET");
+        complain("usage: prefork-status SOCKET");
         return ExitCode::from(2);
     };
-    match rpc_prefork::status(&path) {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+    let printed = match rpc_prefork::status(&path) {
+        Ok(text) => io::stdout().write_all(text.as_bytes()),
         Err(error) => {
-            eprintln!("no service answers at {}: {error}", path.display());
-            ExitCode::FAILURE
+            complain(&format!("no service answers at {}: {error}", path.display()));
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    // Nobody reads it: then it says so by its status alone.
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

@@ -3,6 +3,7 @@
 use super::{Child, Shell};
 use crate::channel::{self, WorkerEnd};
 use crate::error::describe;
+use crate::guard::{quietly, survive};
 use crate::notify::Notifier;
 use crate::prefork::Dead;
 use crate::process::{self, ForkError};
@@ -11,18 +12,16 @@ use crate::{Error, Worker};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
-use std::any::Any;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 impl<F: FnMut(Worker) -> i32> Shell<F> {
-    pub(super) fn spawn(&mut self, id: ChildId, slot: u32) -> Result<(), ForkError> {
+    pub(super) fn spawn(&mut self, id: ChildId, slot: u32, urgent: bool) -> Result<(), ForkError> {
         let (channel, worker_end) = channel::pair()?;
         let (stop_read, stop_write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
         let Some(pid) = process::fork()? else {
             drop(channel);
-            self.be_worker(slot, worker_end, stop_read, &stop_write)
+            self.be_worker((slot, urgent), worker_end, stop_read, &stop_write)
         };
         self.children.insert(id, Child::new(pid, slot, Some(channel)));
         Ok(())
@@ -54,8 +53,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 Ok(())
             }
             Ok(None) => {
-                let why = self.program.become_it(&new_end);
-                tracing::error!("{why}");
+                let workers = self.core.wanted();
+                let changed = (workers != self.options.workers).then_some(workers);
+                let why = self.program.become_it(&new_end, changed);
+                quietly(|| tracing::error!("{why}"));
                 process::exit(1)
             }
             Err(ForkError::System(errno)) => Err(describe(errno)),
@@ -64,7 +65,13 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     }
 
     /// In the child: from the fork to the end of the process.
-    fn be_worker(&mut self, slot: u32, channel: WorkerEnd, stop_read: OwnedFd, stop_write: &OwnedFd) -> ! {
+    fn be_worker(
+        &mut self,
+        (slot, urgent): (u32, bool),
+        channel: WorkerEnd,
+        stop_read: OwnedFd,
+        stop_write: &OwnedFd,
+    ) -> ! {
         self.close_what_is_the_parents();
         // Both ends are kept until the worker function has ended: a handler writes to it.
         let ready = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).and_then(|(usr1_read, usr1_write)| {
@@ -74,15 +81,16 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         let status = match ready {
             Ok((usr1_read, _usr1_write)) => {
                 let channel = Arc::new(channel);
-                let worker = Worker::new(slot, channel.clone(), stop_read, usr1_read);
-                catch_unwind(AssertUnwindSafe(|| (self.worker)(worker))).unwrap_or_else(|panic| {
+                let worker = Worker::new(slot, urgent, channel.clone(), stop_read, usr1_read);
+                survive(|| (self.worker)(worker)).unwrap_or_else(|why| {
                     // A parent that does not listen any more needs no reason either.
-                    let _ = channel.last_words(&message_of(panic.as_ref()));
+                    let _ = channel.last_words(&why);
                     PANICKED
                 })
             }
             Err(errno) => {
-                tracing::error!("worker {slot} cannot set up its signals: {}", describe(errno));
+                let why = describe(errno);
+                quietly(|| tracing::error!("worker {slot} cannot set up its signals: {why}"));
                 1
             }
         };
@@ -92,8 +100,11 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     /// In the child: from the fork to the end of the process.
     fn be_helper(&mut self, dead: &Dead<'_>) -> ! {
         self.close_what_is_the_parents();
-        let status = match (process::become_helper(self.options.helper_timeout), &self.hooks.unclean_death) {
-            (Ok(()), Some(hook)) => catch_unwind(AssertUnwindSafe(|| hook(dead))).map_or(PANICKED, |()| 0),
+        let status = match (
+            process::become_helper(self.pid, self.options.helper_timeout),
+            &self.hooks.unclean_death,
+        ) {
+            (Ok(()), Some(hook)) => survive(|| hook(dead)).map_or(PANICKED, |()| 0),
             _ => 1,
         };
         process::exit(status)
@@ -108,11 +119,6 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.predecessor = None;
         self.program.close_listeners();
     }
-}
-
-fn message_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    format!("panicked: {}", text.unwrap_or("with something that is no text"))
 }
 
 /// The status of a child whose function panicked, as for a Rust `main`.

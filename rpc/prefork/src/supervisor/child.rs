@@ -10,9 +10,9 @@ pub(super) struct Slot {
     pub(super) child: Option<ChildId>,
     /// Before this, nobody is started here.
     pub(super) start_at: Millis,
-    /// Early deaths in a row.
+    /// Deaths in a row before a worker was ready, or as soon as it was.
     pub(super) streak: u32,
-    /// How many of the workers that died here since one was healthy had never become ready.
+    /// How many of the workers that died here had never become ready.
     pub(super) boot_failures: u32,
     /// How often it has been filled again.
     pub(super) restarts: u32,
@@ -42,6 +42,8 @@ pub(super) struct Worker {
     pub(super) ready_at: Option<Millis>,
     pub(super) heard_at: Millis,
     pub(super) noted: bool,
+    /// Somebody has stopped it by a signal.
+    pub(super) suspended: bool,
     pub(super) standing: Standing,
     /// It serves, but is to be replaced when it is its turn.
     pub(super) outdated: bool,

@@ -52,7 +52,7 @@ pub enum Stop {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
-    /// It ended by itself with this status; 0 means that it said goodbye properly.
+    /// It ended by itself with this status; 0 means that it said goodbye properly, if it was asked to leave.
     Status(i32),
     /// This signal ended it.
     Signal(i32),
@@ -82,6 +82,8 @@ pub(crate) enum Event {
     Heard(ChildId),
     /// The worker left a note for the case of its death, or took it back.
     Noted(ChildId, bool),
+    /// Somebody has stopped the child by this signal, or continued it.
+    Suspended(ChildId, Option<i32>),
     /// The worker asks to be replaced.
     Tired(ChildId),
     /// The worker has so many bytes of memory.
@@ -93,8 +95,8 @@ pub(crate) enum Event {
 /// What to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Action {
-    /// Fork a worker.
-    Spawn { id: ChildId, slot: u32 },
+    /// Fork a worker. It is `urgent` if its place is empty in a service that has served.
+    Spawn { id: ChildId, slot: u32, urgent: bool },
     /// Start the program anew; it takes over when it says that it is ready.
     Upgrade(ChildId),
     /// From now on the new program is on its own: no child of ours any more.

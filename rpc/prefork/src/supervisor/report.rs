@@ -14,6 +14,7 @@ pub(crate) enum Report {
     ForkFailed { who: Who, why: String, retry_in: Option<Millis> },
     Overdue { id: ChildId, who: Who },
     Hung { id: ChildId, slot: u32, silent: Millis },
+    Suspended { id: ChildId, slot: u32, signal: Option<i32> },
     Overgrown { id: ChildId, slot: u32, bytes: u64 },
     Replacing { id: ChildId, slot: u32 },
     Reloading { workers: usize },
@@ -54,6 +55,7 @@ impl Report {
             | Self::WorkerExited { id, .. }
             | Self::HelperExited { id, .. }
             | Self::Hung { id, .. }
+            | Self::Suspended { id, .. }
             | Self::Overgrown { id, .. }
             | Self::Replacing { id, .. }
             | Self::UpgradeOverdue { id, .. }
@@ -67,7 +69,9 @@ impl Report {
     /// Whether somebody should look at it.
     pub(crate) fn is_warning(&self) -> bool {
         match self {
-            Self::WorkerExited { exit, .. } | Self::HelperExited { exit, .. } => *exit != Exit::Status(0),
+            Self::WorkerExited { exit, next, .. } => *exit != Exit::Status(0) || *next != Next::Nothing,
+            Self::Suspended { signal, .. } => signal.is_some(),
+            Self::HelperExited { exit, .. } => *exit != Exit::Status(0),
             Self::ForkFailed { .. }
             | Self::Overdue { .. }
             | Self::UpgradeOverdue { .. }
@@ -109,6 +113,15 @@ impl fmt::Display for Line<'_> {
             Report::Overdue { who, .. } => write!(f, "{who} (pid {pid}) did not leave in time; killing it"),
             Report::Hung { slot, silent, .. } => {
                 write!(f, "worker {slot} (pid {pid}) has been silent for {silent}; aborting it")
+            }
+            Report::Suspended { slot, signal: Some(signal), .. } => {
+                write!(
+                    f,
+                    "worker {slot} (pid {pid}) was stopped by signal {signal}; it serves nobody until SIGCONT"
+                )
+            }
+            Report::Suspended { slot, signal: None, .. } => {
+                write!(f, "worker {slot} (pid {pid}) goes on")
             }
             Report::Overgrown { slot, bytes, .. } => {
                 write!(f, "worker {slot} (pid {pid}) has {} MiB of memory, which is too much", bytes >> 20)

@@ -62,6 +62,7 @@ fn state_of(child: &Child) -> &'static str {
         Role::Worker(Worker { standing: Standing::Hung, .. }) => "hung",
         Role::Worker(Worker { standing: Standing::Leaving, .. }) => "leaving",
         Role::Worker(Worker { standing: Standing::Killed, .. }) => "killed",
+        Role::Worker(Worker { suspended: true, .. }) => "stopped by a signal",
         Role::Worker(Worker { ready_at: None, .. }) => "booting",
         Role::Worker(Worker { outdated: true, .. }) => "ready, to be replaced",
         Role::Worker(_) => "ready",

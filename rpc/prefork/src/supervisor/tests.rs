@@ -1,6 +1,7 @@
 //! The core under hand-written histories, random ones and all short ones, in a world of its own: no process, no clock.
 
 mod exhaustive;
+mod pauses;
 mod random;
 mod replacing;
 mod upgrade;
@@ -21,62 +22,29 @@ fn all_workers_start_at_once_and_readiness_is_told_once() {
 }
 
 #[test]
-fn a_dead_worker_is_replaced_in_its_slot_after_a_pause() {
-    let mut world = ready_world(2);
-    world.advance(3_200);
-    world.exit(world.worker(1), Exit::Signal(9));
-    assert_eq!(world.workers.len(), 1);
-    let restart = world.core.poll_deadline().unwrap();
-    assert!((50..=100).contains(&restart.since(world.now).0), "{restart:?}");
-    assert_eq!(
-        world.log.last().unwrap(),
-        "worker 1 (pid 7) killed by signal 9 after 3.2 s; restarting in 0.1 s"
-    );
-    world.advance(100);
-    assert_eq!(world.slots(), [0, 1]);
-}
-
-#[test]
-fn pauses_double_up_to_the_limit_until_a_worker_stays_healthy() {
-    let mut world = World::new(config(1));
-    let mut pauses = Vec::new();
-    for _ in 0..9 {
-        world.exit(world.worker(0), Exit::Status(1));
-        let restart = world.core.poll_deadline().unwrap();
-        pauses.push(restart.since(world.now).0);
-        world.now = restart;
-        world.event(Event::Timeout);
-    }
-    for (pause, most) in pauses.iter().zip([100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000, 5_000]) {
-        assert!((most / 2..=most).contains(pause), "{pauses:?}");
-    }
-    world.all_become_ready();
-    world.advance(10_000);
-    world.exit(world.worker(0), Exit::Status(1));
-    assert!(world.core.poll_deadline().unwrap().since(world.now).0 <= 100);
-}
-
-#[test]
-fn workers_that_die_together_come_back_apart() {
-    let mut world = ready_world(8);
-    for slot in 0..8 {
-        world.exit(world.worker(slot), Exit::Signal(11));
-    }
-    let starts: BTreeSet<_> = world.core.slots.iter().map(|slot| slot.start_at).collect();
-    assert!(starts.len() > 4, "{starts:?}");
-}
-
-#[test]
-fn a_worker_that_dies_uncleanly_with_a_note_gets_a_helper_and_others_do_not() {
-    let mut world = ready_world(3);
-    world.exit(world.worker(0), Exit::Status(0));
-    assert!(world.helpers.is_empty());
+fn a_worker_that_leaves_a_note_gets_a_helper_unless_it_was_asked_to_leave_and_said_goodbye() {
+    let mut world = ready_world(4);
     let taken_back = world.worker(1);
     world.event(Event::Noted(taken_back, false));
     world.exit(taken_back, Exit::Signal(9));
     assert!(world.helpers.is_empty());
     world.exit(world.worker(2), Exit::Status(1));
     assert_eq!(world.helpers.len(), 1);
+    // Nobody has asked it: something in it has called `exit(0)`.
+    world.exit(world.worker(0), Exit::Status(0));
+    assert_eq!(world.helpers.len(), 2);
+    world.signal(Request::Terminate);
+    world.exit(world.worker(3), Exit::Status(0));
+    assert_eq!(world.helpers.len(), 2);
+}
+
+#[test]
+fn a_status_of_0_before_it_is_ready_is_a_failure_to_boot() {
+    let mut world = World::new(Config { boot_failures: 2, ..config(1) });
+    world.exit(world.worker(0), Exit::Status(0));
+    world.let_time_pass();
+    world.exit(world.worker(0), Exit::Status(0));
+    assert!(world.gave_up);
 }
 
 #[test]
@@ -156,20 +124,6 @@ fn a_stop_in_the_middle_of_a_pause_starts_nobody() {
     world.signal(Request::Terminate);
     assert!(world.exited);
     assert_eq!(world.core.poll_deadline(), None);
-}
-
-#[test]
-fn a_fork_that_fails_is_tried_again_after_a_pause() {
-    let mut world = ready_world(1);
-    world.failing_forks = 2;
-    world.event(Event::Noted(world.worker(0), false));
-    world.exit(world.worker(0), Exit::Status(3));
-    world.let_time_pass();
-    assert!(world.log.last().unwrap().starts_with("cannot fork worker 0: no resources; trying again in 0."));
-    world.let_time_pass();
-    assert!(world.workers.is_empty());
-    world.let_time_pass();
-    assert_eq!(world.workers.len(), 1);
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Real processes under real signals: after each history nothing is left, and the status is right.
 #![expect(clippy::unwrap_used, reason = "only tests are here; what fails, fails the test")]
 
+mod adversity;
 mod histories;
 mod life;
 mod replacing;
+mod signals;
 mod status;
 mod support;
 mod systemd;

@@ -83,8 +83,9 @@ impl Fixture {
         prepare(&mut command);
         let mut parent = command.spawn().unwrap();
         let (sender, lines) = channel();
-        forward(parent.stdout.take().unwrap(), sender.clone());
-        forward(parent.stderr.take().unwrap(), sender);
+        // Unless `prepare` has put them elsewhere.
+        parent.stdout.take().into_iter().for_each(|stdout| forward(stdout, sender.clone()));
+        parent.stderr.take().into_iter().for_each(|stderr| forward(stderr, sender.clone()));
         Self { parent, mark, lines, seen: Vec::new() }
     }
 

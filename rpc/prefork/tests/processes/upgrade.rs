@@ -155,6 +155,26 @@ fn systemd_is_told_the_new_main_process_and_then_nothing_more_by_the_old_one() {
 }
 
 #[test]
+fn usr2_keeps_the_number_of_workers_that_somebody_has_chosen_however_often() {
+    let (_dir, path) = service();
+    let mut fixture = Fixture::start_at(&path, "workers=2");
+    fixture.line("all 2 workers are ready");
+    let mut parent = fixture.parent();
+    for (signal, workers) in [(Some(Signal::SIGTTIN), 3), (None, 3), (Some(Signal::SIGTTOU), 2), (None, 2)] {
+        if let Some(signal) = signal {
+            send(parent, signal);
+            fixture.line(&format!("keeping {workers} workers from now on"));
+        }
+        send(parent, Signal::SIGUSR2);
+        parent = fixture.parent();
+        fixture.line(&format!("all {workers} workers are ready"));
+        fixture.line("> stopped");
+    }
+    send(parent, Signal::SIGTERM);
+    assert!(fixture.ends().success());
+}
+
+#[test]
 fn usr2_kills_no_parent_that_has_nothing_to_hand_over() {
     let mut fixture = Fixture::ready("workers=1 upgrade=no");
     fixture.signal(Signal::SIGUSR2);

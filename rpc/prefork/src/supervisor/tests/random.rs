@@ -14,6 +14,7 @@ enum Op {
     Heard(usize),
     Tired(usize),
     Noted(usize, bool),
+    Suspended(usize, bool),
     /// Something is told of a child that is long gone.
     Stale(usize),
     FailForks(u32),
@@ -34,6 +35,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         4 => any::<usize>().prop_map(Op::Heard),
         2 => any::<usize>().prop_map(Op::Tired),
         4 => any::<(usize, bool)>().prop_map(|(who, noted)| Op::Noted(who, noted)),
+        2 => any::<(usize, bool)>().prop_map(|(who, stopped)| Op::Suspended(who, stopped)),
         1 => any::<usize>().prop_map(Op::Stale),
         2 => (0..4_u32).prop_map(Op::FailForks),
         4 => (0..40_000_u64).prop_map(Op::Advance),
@@ -51,6 +53,9 @@ fn perform(world: &mut World, op: &Op) {
         Op::Heard(who) => pick(who).into_iter().for_each(|id| world.event(Event::Heard(id))),
         Op::Tired(who) => pick(who).into_iter().for_each(|id| world.event(Event::Tired(id))),
         Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.event(Event::Noted(id, *noted))),
+        Op::Suspended(who, stopped) => {
+            pick(who).into_iter().for_each(|id| world.event(Event::Suspended(id, stopped.then_some(19))));
+        }
         Op::Stale(who) => {
             if let Some(id) = world.reaped.get(who % world.reaped.len().max(1)).copied() {
                 world.event(Event::Ready(id));

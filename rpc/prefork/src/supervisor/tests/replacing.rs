@@ -206,18 +206,6 @@ fn when_nobody_can_boot_the_service_gives_up() {
 }
 
 #[test]
-fn a_short_ready_moment_does_not_end_a_streak_of_boot_failures() {
-    let mut world = World::new(Config { boot_failures: 2, ..config(1) });
-    world.exit(world.worker(0), Exit::Status(3));
-    world.let_time_pass();
-    world.all_become_ready();
-    world.exit(world.worker(0), Exit::Status(3));
-    world.let_time_pass();
-    world.exit(world.worker(0), Exit::Status(3));
-    assert!(world.gave_up);
-}
-
-#[test]
 fn as_long_as_one_worker_serves_the_service_does_not_give_up() {
     let mut world = World::new(Config { boot_failures: 1, ..config(2) });
     world.becomes_ready(world.worker(0));

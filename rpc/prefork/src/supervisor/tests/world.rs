@@ -27,6 +27,10 @@ pub(super) struct World {
     pub(super) wanted: usize,
     /// How many of the next forks fail.
     pub(super) failing_forks: u32,
+    /// Some worker has been ready.
+    pub(super) has_served: bool,
+    /// How many workers have been forked.
+    pub(super) spawned: usize,
     seen: BTreeSet<ChildId>,
 }
 
@@ -51,6 +55,8 @@ impl World {
             handed_over: false,
             exited: false,
             failing_forks: 0,
+            has_served: false,
+            spawned: 0,
             seen: BTreeSet::new(),
         };
         world.drain();
@@ -58,6 +64,7 @@ impl World {
     }
 
     pub(super) fn event(&mut self, event: Event) {
+        self.has_served |= matches!(event, Event::Ready(id) if self.workers.contains_key(&id));
         self.core.handle(self.now, event);
         self.drain();
     }
@@ -72,15 +79,17 @@ impl World {
     }
 
     fn drain(&mut self) {
-        let mut failed = Vec::new();
-        while let Some(action) = self.core.poll_action() {
-            assert!(!self.exited, "{action:?} after the end");
-            failed.extend(self.perform(&action));
-        }
-        for id in failed {
-            self.event(Event::ForkFailed(id, "no resources".into()));
+        let mut failed = VecDeque::new();
+        loop {
+            while let Some(action) = self.core.poll_action() {
+                assert!(!self.exited, "{action:?} after the end");
+                failed.extend(self.perform(&action));
+            }
+            let Some(id) = failed.pop_front() else { break };
+            self.core.handle(self.now, Event::ForkFailed(id, "no resources".into()));
         }
         assert!(self.all_ready <= 1);
+        self.somebody_comes_soon();
         assert!(
             self.exited || self.core.poll_deadline().is_some() || self.alive().count() > 0,
             "stuck: nothing to wait for\n{:?}",
@@ -88,16 +97,31 @@ impl World {
         );
     }
 
+    /// While nobody serves, every place is filled within a second.
+    fn somebody_comes_soon(&self) {
+        let stopping =
+            matches!(self.core.phase, Phase::Stopping | Phase::Forced | Phase::Abandoned | Phase::Ended);
+        if stopping || self.core.children.values().any(Child::is_ready) {
+            return;
+        }
+        let mut empty = self.core.slots.iter().filter(|slot| slot.child.is_none());
+        assert!(empty.all(|slot| slot.start_at.since(self.now) <= Millis(1_000)), "{:?}", self.core);
+    }
+
     /// Does it, and gives the child that could not be forked.
     fn perform(&mut self, action: &Action) -> Option<ChildId> {
         match action.clone() {
-            Action::Spawn { id, slot } => {
+            Action::Spawn { id, slot, urgent } => {
                 assert!((slot as usize) < self.wanted, "{slot}");
                 assert!(self.seen.insert(id), "{id:?} was given twice");
                 if self.fork_fails() {
                     return Some(id);
                 }
+                let stays = |id: &ChildId| !self.asked.contains_key(id) && !self.aborted.contains(id);
+                let beside = self.workers.iter().any(|(id, s)| *s == slot && stays(id));
+                assert_eq!(urgent, self.has_served && !beside, "who is missed is urgent, nobody else");
                 self.workers.insert(id, slot);
+                self.spawned += 1;
                 assert!(self.workers.len() <= self.wanted + 1, "too many: {:?}", self.workers);
             }
             Action::Help { id, dead } => {
@@ -137,6 +161,7 @@ impl World {
             }
             Action::GiveUp(dead) => {
                 assert_eq!(self.reaped.last(), Some(&dead), "gave up for one whose last words are gone");
+                assert!(!self.has_served, "gave up a service that has served");
                 self.gave_up = true;
             }
             Action::AllReady => self.all_ready += 1,

@@ -1,0 +1,186 @@
+//! How long places stay empty, and what is never given up.
+
+use super::world::{World, config, ready_world};
+use crate::supervisor::*;
+use std::collections::BTreeSet;
+
+#[test]
+fn a_worker_that_served_is_replaced_in_its_slot_at_once() {
+    for lived in [100, 3_200, 60_000] {
+        let mut world = ready_world(2);
+        world.advance(lived);
+        world.exit(world.worker(1), Exit::Signal(9));
+        assert_eq!(world.slots(), [0, 1], "after {lived} ms");
+    }
+    let mut world = ready_world(2);
+    world.advance(3_200);
+    world.exit(world.worker(1), Exit::Signal(9));
+    let line = "worker 1 (pid 7) killed by signal 9 after 3.2 s; restarting in 0.0 s";
+    assert!(world.log.iter().any(|logged| logged == line), "{:?}", world.log);
+}
+
+/// Kills all workers, again and again, and gives the time in which none served.
+fn time_without_workers(workers: u32, kill_every: u64, boot: u64) -> u64 {
+    let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(workers) });
+    let mut without = 0;
+    for ms in 0..30_000_u64 {
+        if ms % kill_every == kill_every - 1 {
+            for id in world.workers.keys().copied().collect::<Vec<_>>() {
+                world.exit(id, Exit::Signal(9));
+            }
+        }
+        for (id, child) in world.core.children.clone() {
+            if child.is_worker() && !child.is_ready() && world.now.since(child.started) >= Millis(boot) {
+                world.becomes_ready(id);
+            }
+        }
+        without += u64::from(!world.core.children.values().any(Child::is_ready));
+        world.advance(1);
+    }
+    without
+}
+
+#[test]
+fn workers_that_are_all_killed_every_third_of_a_second_are_missed_only_while_they_boot() {
+    for workers in [1, 4] {
+        let without = time_without_workers(workers, 300, 10);
+        assert!(without <= 100 * 11, "{workers} workers: {without} ms of 30 s without any");
+    }
+}
+
+#[test]
+fn workers_that_die_as_soon_as_they_are_ready_do_not_keep_the_machine_busy() {
+    let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(1) });
+    while world.now < Millis(31_000) {
+        world.all_become_ready();
+        if let Some(id) = world.workers.keys().next().copied() {
+            world.exit(id, Exit::Status(0));
+        }
+        assert!(world.core.poll_deadline().unwrap().since(world.now) <= Millis(1_000));
+        world.let_time_pass();
+    }
+    assert!((25..100).contains(&world.spawned), "{} starts in 30 s", world.spawned);
+    // One that serves ends that.
+    world.all_become_ready();
+    world.advance(100);
+    world.exit(world.worker(0), Exit::Status(1));
+    assert_eq!(world.workers.len(), 1);
+}
+
+/// The pauses after workers that die in slot 1 before they are ready.
+fn pauses(world: &mut World, n: usize) -> Vec<u64> {
+    let pause = |_| {
+        world.exit(world.worker(1), Exit::Status(1));
+        let restart = world.core.slots[1].start_at;
+        let pause = restart.since(world.now).0;
+        world.now = restart;
+        world.event(Event::Timeout);
+        pause
+    };
+    (0..n).map(pause).collect()
+}
+
+fn double_up_to(limit: u64, pauses: &[u64]) {
+    for (n, pause) in pauses.iter().enumerate() {
+        let most = (100 << n).min(limit);
+        assert!((most / 2..=most).contains(pause), "{pauses:?}");
+    }
+}
+
+#[test]
+fn pauses_after_deaths_before_ready_double_up_to_the_limit_while_somebody_serves() {
+    let mut world = World::new(config(2));
+    world.becomes_ready(world.worker(0));
+    double_up_to(5_000, &pauses(&mut world, 9));
+    // A worker that serves ends the streak.
+    world.all_become_ready();
+    world.advance(100);
+    world.exit(world.worker(1), Exit::Status(1));
+    double_up_to(5_000, &pauses(&mut world, 3));
+}
+
+#[test]
+fn pauses_are_a_second_at_the_most_while_nobody_serves() {
+    let mut world = World::new(config(2));
+    double_up_to(1_000, &pauses(&mut world, 9));
+}
+
+#[test]
+fn who_waits_when_the_last_one_dies_waits_no_longer_than_a_second() {
+    let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(2) });
+    world.becomes_ready(world.worker(0));
+    pauses(&mut world, 10);
+    world.exit(world.worker(1), Exit::Status(1));
+    assert!(world.core.slots[1].start_at.since(world.now) > Millis(10_000));
+    world.exit(world.worker(0), Exit::Signal(9));
+    assert!(world.core.slots[1].start_at.since(world.now) <= Millis(1_000));
+}
+
+#[test]
+fn a_worker_that_somebody_has_stopped_is_told_of_and_counts_as_serving_nobody() {
+    let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(2) });
+    world.becomes_ready(world.worker(0));
+    pauses(&mut world, 10);
+    world.exit(world.worker(1), Exit::Status(1));
+    let stopped = world.worker(0);
+    world.event(Event::Suspended(stopped, Some(19)));
+    world.event(Event::Suspended(stopped, Some(19)));
+    let line = "worker 0 (pid 7) was stopped by signal 19; it serves nobody until SIGCONT";
+    assert_eq!(world.log.iter().filter(|logged| *logged == line).count(), 1, "{:?}", world.log);
+    assert!(world.core.slots[1].start_at.since(world.now) <= Millis(1_000));
+    assert_eq!(world.core.status(world.now)[0].state, "stopped by a signal");
+    world.event(Event::Suspended(stopped, None));
+    assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) goes on");
+    assert!(world.core.is_serving() && world.asked.is_empty());
+}
+
+#[test]
+fn no_configuration_tries_without_a_pause() {
+    let mut world = World::new(Config { backoff_min: Millis(0), backoff_max: Millis(0), ..config(1) });
+    for _ in 0..100 {
+        world.exit(world.worker(0), Exit::Status(1));
+        world.let_time_pass();
+    }
+    assert!(world.now >= Millis(1_500), "{:?}", world.now);
+}
+
+#[test]
+fn workers_that_die_together_at_once_come_back_apart() {
+    let mut world = ready_world(8);
+    for slot in 0..8 {
+        world.exit(world.worker(slot), Exit::Signal(11));
+    }
+    let starts: BTreeSet<_> = world.core.slots.iter().map(|slot| slot.start_at).collect();
+    assert!(starts.len() > 4, "{starts:?}");
+}
+
+#[test]
+fn a_fork_that_fails_is_tried_again_after_a_pause() {
+    let mut world = ready_world(1);
+    world.advance(1_000);
+    world.failing_forks = 3;
+    world.event(Event::Noted(world.worker(0), false));
+    world.exit(world.worker(0), Exit::Status(3));
+    assert!(world.log.last().unwrap().starts_with("cannot fork worker 0: no resources; trying again in 0."));
+    for _ in 0..2 {
+        world.let_time_pass();
+        assert!(world.workers.is_empty());
+    }
+    world.let_time_pass();
+    assert_eq!(world.workers.len(), 1);
+}
+
+#[test]
+fn a_service_that_has_served_is_never_given_up_though_nobody_boots_any_more() {
+    let mut world = World::new(Config { boot_failures: 2, ..config(1) });
+    world.exit(world.worker(0), Exit::Status(3));
+    world.let_time_pass();
+    world.all_become_ready();
+    for _ in 0..100 {
+        world.exit(world.worker(0), Exit::Status(3));
+        while world.workers.is_empty() {
+            world.let_time_pass();
+        }
+    }
+    assert!(!world.gave_up);
+}
