@@ -1,10 +1,11 @@
-//! The same scripts on zk-mini and on Apache ZooKeeper 3.8. `ci/differential` runs longer ones by hand.
+//! The same scripts on zk-mini and on Apache ZooKeeper, 3.8 and 3.9. `ci/differential` runs longer ones by hand.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use integration_tests::differential::servers::Settings;
 use integration_tests::differential::{Difference, Pair, Script, Subject, explore, runner, servers};
+use zk_mini::core::Compat;
 
 /// Steps of a random run in CI.
 const STEPS: usize = 3_000;
@@ -32,9 +33,9 @@ fn scripts() -> Vec<(PathBuf, Script)> {
     paths.into_iter().map(read).collect()
 }
 
-#[test]
-fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_does() {
-    let settings = Settings::default();
+#[track_caller]
+fn assert_kept_scripts_are_answered_alike(compat: Compat) {
+    let settings = Settings::of(compat);
     let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
     let mut pair = Pair::connect([real.addr(0), mini.addr()]).unwrap();
     for (path, script) in scripts() {
@@ -44,16 +45,36 @@ fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_does() {
 }
 
 #[test]
-fn zk_mini_answers_random_scripts_as_apache_zookeeper_does() {
-    let settings = Settings::default();
+fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_3_8_does() {
+    assert_kept_scripts_are_answered_alike(Compat::V3_8);
+}
+
+#[test]
+fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_3_9_does() {
+    assert_kept_scripts_are_answered_alike(Compat::V3_9);
+}
+
+#[track_caller]
+fn assert_random_scripts_are_answered_alike(compat: Compat) {
+    let settings = Settings::of(compat);
     let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
     let mut pair = Pair::connect([real.addr(0), mini.addr()]).unwrap();
     assert_none(explore(&mut pair, &mut runner(0), STEPS).err().map(|difference| *difference));
 }
 
 #[test]
+fn zk_mini_answers_random_scripts_as_apache_zookeeper_3_8_does() {
+    assert_random_scripts_are_answered_alike(Compat::V3_8);
+}
+
+#[test]
+fn zk_mini_answers_random_scripts_as_apache_zookeeper_3_9_does() {
+    assert_random_scripts_are_answered_alike(Compat::V3_9);
+}
+
+#[test]
 fn two_apache_zookeepers_agree() {
-    let settings = Settings::default();
+    let settings = Settings::of(Compat::V3_9);
     let (one, other) = (servers::real(settings).unwrap(), servers::real(settings).unwrap());
     let mut pair = Pair::connect([one.addr(0), other.addr(0)]).unwrap();
     assert_none(explore(&mut pair, &mut runner(0), STEPS / 2).err().map(|difference| *difference));
@@ -61,7 +82,7 @@ fn two_apache_zookeepers_agree() {
 
 #[test]
 fn a_server_with_another_setting_is_found_out_by_a_small_script() {
-    let plain = Settings::default();
+    let plain = Settings::of(Compat::V3_8);
     let extended = Settings { extended_types: true, ..plain };
     let (real, other) = (servers::real(plain).unwrap(), servers::real(extended).unwrap());
     let mut pair = Pair::connect([real.addr(0), other.addr(0)]).unwrap();
@@ -73,7 +94,7 @@ fn a_server_with_another_setting_is_found_out_by_a_small_script() {
 
 #[test]
 fn a_replayed_script_gives_the_same_transcript_again() {
-    let mini = servers::mini(Settings::default()).unwrap();
+    let mini = servers::mini(Settings::of(Compat::V3_9)).unwrap();
     let mut subject = Subject::connect(mini.addr()).unwrap();
     let (path, golden) = &scripts()[0];
     assert!(path.ends_with("golden.script"));
