@@ -87,10 +87,10 @@ fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Outcome<T> 
     let real = servers::real(settings)?;
     if args.real {
         let other = servers::real(settings)?;
-        return Ok(action(&mut Pair::connect([real.addr(0), other.addr(0)])?));
+        return Ok(action(&mut Pair::connect([real.addr(0), other.addr(0)], settings.compat)?));
     }
     let mini = servers::mini(settings)?;
-    Ok(action(&mut Pair::connect([real.addr(0), mini.addr()])?))
+    Ok(action(&mut Pair::connect([real.addr(0), mini.addr()], settings.compat)?))
 }
 
 fn explore_all(args: &Args) -> Outcome<Option<Difference>> {

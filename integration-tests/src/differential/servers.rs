@@ -9,6 +9,7 @@ use tokio::runtime::{self, Runtime};
 use zk_mini::ZkMini;
 use zk_mini::core::Compat;
 
+use super::access::SUPER_DIGEST;
 use crate::ensemble::{Error, RealZooKeeper, Release};
 use crate::four_letter;
 
@@ -70,6 +71,7 @@ pub fn mini(settings: Settings) -> io::Result<Mini> {
         .seed(1)
         .compat(settings.compat)
         .extended_types(settings.extended_types)
+        .super_digest(SUPER_DIGEST)
         .tick(TICK)
         .max_session_timeout(MAX_SESSION_TIMEOUT)
         .max_client_connections(0)
@@ -90,6 +92,7 @@ pub fn real(settings: Settings) -> Result<RealZooKeeper, Error> {
         .tick(TICK)
         .jvm_option(property("znode.container.checkIntervalMs", &CONTAINER_CHECK_INTERVAL.as_millis()))
         .jvm_option(property("zookeeper.extendedTypesEnabled", &settings.extended_types))
+        .jvm_option(property("zookeeper.DigestAuthenticationProvider.superDigest", &SUPER_DIGEST))
         .start()?;
     let (wanted, found) = (settings.release().version(), version(zk.addr(0))?);
     if found == wanted {

@@ -52,7 +52,11 @@ impl Transcript {
         // Both outputs in one pipe: an answer may be on either, and their order is part of it.
         let script = r#"input=$0; exec java "$@" 2>&1 <"$input""#;
         let mut command = Command::new("bash");
-        command.args(["-c", script]).arg(&input).args(JVM_OPTIONS).arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=off");
+        command
+            .args(["-c", script])
+            .arg(&input)
+            .args(JVM_OPTIONS)
+            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=off");
         command.arg("-cp").arg(jars.join("*")).args([MAIN_CLASS, "-server", &server]).stdin(Stdio::null());
         command.env("TZ", "UTC").current_dir(dir.path());
         let mut client = Process::start(&mut command);
