@@ -8,6 +8,7 @@ use zk_wire::Zxid;
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::log;
 use super::snapshot;
 
 const FORMAT_DIR: &str = "version-2";
@@ -40,6 +41,66 @@ impl Files {
         })
     }
 
+    /// Refuses directories that are not data directories but the ones in them.
+    pub(super) fn check_outer(&self) -> Result<(), StorageError> {
+        for inner in [&self.snapshots, &self.logs] {
+            let dir = inner.parent().unwrap_or(inner);
+            let files = self.disk.list(dir).unwrap_or_default();
+            if files.iter().any(|(name, _)| is_log(name) || is_snapshot(name)) {
+                return Err(StorageError::Inner { dir: dir.into() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses directories in which there are no data to look at.
+    pub(super) fn check_there(&self) -> Result<(), StorageError> {
+        self.check_outer()?;
+        for inner in [&self.snapshots, &self.logs] {
+            let Err(error) = self.disk.list(inner) else { continue };
+            let dir = inner.parent().unwrap_or(inner);
+            self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound => StorageError::NoData { dir: dir.into() },
+                _ => StorageError::io("read", inner, error),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses logs among the snapshots and snapshots among the logs, if these have directories of their own: what is in
+    /// the other directory is not all that there is.
+    pub(super) fn check_places(&self) -> Result<(), StorageError> {
+        let canonical =
+            |dir: &Path| self.disk.canonical(dir).map_err(|source| StorageError::io("read", dir, source));
+        if canonical(&self.snapshots)? == canonical(&self.logs)? {
+            return Ok(());
+        }
+        let strangers: [(&Path, fn(&str) -> bool); 2] =
+            [(&self.snapshots, is_log), (&self.logs, is_snapshot)];
+        for (dir, is_strange) in strangers {
+            let files = self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
+            if let Some((name, _)) = files.iter().find(|(name, _)| is_strange(name)) {
+                return Err(StorageError::Misplaced { file: dir.join(name), is_log: is_log(name) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses logs whose first transaction does not fit the name, or is one of the next log's: they have been renamed or
+    /// copied, and it cannot be told from the names what is missing.
+    pub(super) fn check_names(&self, logs: &[(Zxid, PathBuf)]) -> Result<(), StorageError> {
+        let nexts = logs.iter().skip(1).map(|(next, _)| Some(*next)).chain([None]);
+        for ((name, file), next) in logs.iter().zip(nexts) {
+            let Some(first) = log::first_zxid(&*self.disk, file) else { continue };
+            if first < *name || next.is_some_and(|next| next <= first) {
+                let reason = format!("its first transaction is {first}");
+                return Err(StorageError::Misnamed { file: file.clone(), reason });
+            }
+        }
+        Ok(())
+    }
+
     /// Deletes what a crash has left half-written. It is in nobody's way but the disk's.
     pub(super) fn remove_unfinished(&self) {
         for dir in [&self.snapshots, &self.logs] {
@@ -70,6 +131,11 @@ impl Files {
     /// File of the secret that session passwords are made with; beside the directory of the snapshots.
     pub(super) fn secret(&self) -> PathBuf {
         self.snapshots.with_file_name("zk-mini.secret")
+    }
+
+    /// The directories as they were named.
+    pub(super) fn outer(&self) -> [&Path; 2] {
+        [&self.snapshots, &self.logs].map(|dir| dir.parent().unwrap_or(dir))
     }
 
     /// Where snapshots and logs are, and how many bytes of them.
@@ -150,6 +216,15 @@ impl Files {
             self.disk.remove(file).map_err(|source| StorageError::io("delete", file, source))
         })
     }
+}
+
+/// As Apache ZooKeeper tells logs, whatever follows.
+fn is_log(name: &str) -> bool {
+    name.starts_with("log.")
+}
+
+fn is_snapshot(name: &str) -> bool {
+    name.starts_with("snapshot.")
 }
 
 /// The number in the name of a log or a snapshot.

@@ -8,14 +8,19 @@ mod disk;
 mod error;
 mod files;
 mod log;
+mod owner;
 mod recovery;
+mod repair;
 mod secret;
+mod side;
 mod snapshot;
+mod tail;
 mod txn;
 
 pub use disk::SimulatedDisk;
-pub use error::StorageError;
-pub use recovery::{Recovery, recover};
+pub use error::{Loss, StorageError};
+pub use recovery::{LongRecord, Recovery, recover};
+pub use repair::{Moved, Repair, repair};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,11 +29,12 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use zk_wire::Zxid;
 
-use crate::core::{Config, Core, Image, Now, SessionSecret, Txn};
+use crate::core::{Compat, Config, Core, Image, Now, SessionSecret, Txn};
 pub(crate) use disk::Device;
 use disk::{Disk, Lock};
 pub(crate) use files::Files;
-use log::{LogFile, MAX_UNSYNCED};
+use log::LogFile;
+use tail::MAX_UNSYNCED;
 
 /// When a transaction counts as kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -106,9 +112,9 @@ impl Store {
         let Settings { device, log_dir, sync, retain, snap_count, snap_step, pre_alloc_size, new_secret } =
             settings;
         let files = Files::new(device.mount(), dir, log_dir.as_deref());
+        files.check_outer()?;
         files.create_dirs()?;
-        let dirs = files.to_lock()?;
-        let locks = dirs.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
+        let locks = take(&files)?;
         files.remove_unfinished();
         let session_secret = new_secret.map(|new| secret::keep(&files, new)).transpose()?;
         let config = Config { session_secret, ..config };
@@ -116,7 +122,12 @@ impl Store {
         recovery.make_durable(&files)?;
         recovery.cut_tail(&files)?;
         let store = Self {
-            snapshots: Snapshots { files: Arc::new(files), retain, unsynced: None },
+            snapshots: Snapshots {
+                files: Arc::new(files),
+                retain,
+                unsynced: None,
+                processed: config.compat == Compat::V3_9,
+            },
             config,
             sync,
             log: None,
@@ -151,20 +162,29 @@ impl Store {
     pub(crate) fn append<'a>(&mut self, txns: impl IntoIterator<Item = &'a Txn>) -> io::Result<()> {
         self.buffer.clear();
         for txn in txns {
-            let before = self.buffer.len();
-            log::put(txn, &mut self.buffer).map_err(io::Error::other)?;
-            if self.buffer.len() > MAX_UNSYNCED || self.sync == SyncMode::Always {
-                let record = self.buffer.split_off(before);
-                self.flush()?;
-                self.buffer = record;
-            }
             if self.log.is_none() {
                 self.begin_log()?;
+            }
+            if self.sync == SyncMode::Always {
+                self.flush()?;
+            }
+            let before = self.buffer.len();
+            self.put(txn)?;
+            if self.buffer.len() > MAX_UNSYNCED && before > 0 {
+                // It goes with the next sync, and has to say that there was one before.
+                self.buffer.truncate(before);
+                self.flush()?;
+                self.put(txn)?;
             }
             self.last = txn.zxid;
             self.since_snapshot += 1;
         }
         self.flush()
+    }
+
+    fn put(&mut self, txn: &Txn) -> io::Result<()> {
+        let durable = self.log.as_ref().map_or(log::HEADER, LogFile::durable);
+        log::put(txn, durable, &mut self.buffer).map_err(io::Error::other)
     }
 
     /// Begins a log. Its name is the number that is next, also if the transaction has skipped some: it tells by its name
@@ -188,6 +208,12 @@ impl Store {
 
     /// After a failure: the state that is durable. Reads only.
     pub(crate) fn go_back(&mut self, now: Now) -> Result<Core, StorageError> {
+        if let Some(log) = &self.log
+            && !log.is_there().map_err(|source| StorageError::io("find", log.path(), source))?
+        {
+            // Without it an older state would be served.
+            return Err(StorageError::Gone { file: log.path().into() });
+        }
         let open = self.log.as_ref().map(|log| (log.path(), log.end()));
         let core = recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now)?.core;
         self.last = core.last_zxid();
@@ -240,6 +266,8 @@ pub(crate) struct Snapshots {
     retain: Option<usize>,
     /// The log that has what the next one shows, if it has not been synced.
     unsynced: Option<PathBuf>,
+    /// Whether they have the part that 3.9 has added.
+    processed: bool,
 }
 
 impl Snapshots {
@@ -250,7 +278,8 @@ impl Snapshots {
             disk.sync_file(log).map_err(|source| StorageError::io("sync", log, source))?;
         }
         let file = self.files.snapshot(image.last_zxid);
-        let written = snapshot::write(disk, &file, image).and_then(|()| self.files.sync_dir());
+        let written =
+            snapshot::write(disk, &file, image, self.processed).and_then(|()| self.files.sync_dir());
         written.map_err(|source| StorageError::io("write", &file, source))?;
         if let Some(retain) = self.retain
             && let Err(error) = self.files.purge(retain, image.last_zxid)
@@ -270,6 +299,23 @@ impl Drop for Store {
             log!(WARN, %error, log = %log.path().display(), "the log keeps the zeros at its end");
         }
     }
+}
+
+/// Takes the directories for oneself, until the locks are dropped.
+fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
+    let locks = files.to_lock()?.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
+    for dir in files.outer() {
+        owner::check(&*files.disk, dir)?;
+    }
+    let dir = files.outer()[0];
+    if owner::is_of_a_member(&*files.disk, dir) {
+        log!(WARN, 
+            dir = %dir.display(),
+            "myid says that this is the directory of a member of an ensemble: what is written here goes another way than \
+             the others, and the ensemble must not take it back"
+        );
+    }
+    Ok(locks)
 }
 
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {

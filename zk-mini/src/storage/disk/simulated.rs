@@ -324,6 +324,12 @@ impl Disk for Mounted {
         Ok(state.files[state.find(file)?].now.clone())
     }
 
+    fn read_start(&self, file: &Path, len: u64) -> io::Result<Vec<u8>> {
+        let mut start = self.read(file)?;
+        start.truncate(usize::try_from(len).map_err(io::Error::other)?);
+        Ok(start)
+    }
+
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.change(|state| {
             let content = match state.names.get(file) {
@@ -449,6 +455,10 @@ impl DiskFile for SimulatedFile {
             state.files[content].sync();
             Ok(())
         })
+    }
+
+    fn is_at(&self, file: &Path) -> io::Result<bool> {
+        Ok(self.disk.live()?.find(file).ok() == Some(self.content))
     }
 }
 
