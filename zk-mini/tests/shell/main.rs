@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod damage;
 mod direct;
 mod disk;
 mod four_letter;
