@@ -156,7 +156,8 @@ pub(super) fn read(
         Ok(FileHeader { magic: MAGIC, version: FORMAT, .. }) => {}
         // Half a header, which the server had no time to finish.
         _ if is_half_a_header(&content) => {
-            return Ok(Tail::Torn { offset: 0, bytes: content.len() as u64 });
+            let bytes = if is_begun(&content) { 0 } else { content.len() as u64 };
+            return Ok(Tail::Torn { offset: 0, bytes });
         }
         _ => return Err(damaged(file, &content, 0, "not a transaction log".into())),
     }

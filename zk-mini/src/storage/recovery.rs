@@ -25,7 +25,7 @@ pub struct Recovery {
     /// Transactions that followed it.
     pub replayed: u64,
     /// A log that ends in what a crash can have left of a record, where that begins, and how many bytes there are of it. If
-    /// it was damage that left it, these may have been transactions.
+    /// it was damage that left it, these may have been transactions. None of a log that has only been begun.
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Snapshots that were passed over, with what is wrong with them.
     pub damaged: Vec<StorageError>,

@@ -11,6 +11,7 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod lives;
+mod offline;
 mod plain;
 mod power;
 mod raw;
