@@ -143,6 +143,19 @@ pub enum StorageError {
         /// Whether it is a log.
         is_log: bool,
     },
+    /// The directory for logs has none, and that of the server before has some.
+    #[error(
+        "there are no logs in {}, and the last server on {} had them in {}: set that as the log directory, or move them \
+         from there", dir.display(), data.display(), logs.display()
+    )]
+    LogsElsewhere {
+        /// The directory for logs.
+        dir: PathBuf,
+        /// The data directory.
+        data: PathBuf,
+        /// Where the logs are.
+        logs: PathBuf,
+    },
     /// The directory that was named is the one in the data directory.
     #[error(
         "{} has logs or snapshots in it; the data directory is the one above it{}", dir.display(),

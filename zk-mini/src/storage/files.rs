@@ -1,6 +1,8 @@
 //! Which files there are, and what they are called.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +14,9 @@ use super::log;
 use super::snapshot;
 
 const FORMAT_DIR: &str = "version-2";
+
+/// What whoever writes a directory holds a lock on. It is not deleted: others may wait for it.
+pub(super) const LOCK: &str = "zk-mini.lock";
 
 /// What the name of a compressed snapshot ends in.
 const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
@@ -73,6 +78,7 @@ impl Files {
     pub(super) fn check_places(&self) -> Result<(), StorageError> {
         let canonical =
             |dir: &Path| self.disk.canonical(dir).map_err(|source| StorageError::io("read", dir, source));
+        self.check_noted_logs()?;
         if canonical(&self.snapshots)? == canonical(&self.logs)? {
             return Ok(());
         }
@@ -85,6 +91,28 @@ impl Files {
             }
         }
         Ok(())
+    }
+
+    /// Refuses a directory for logs that has none, if the one that the last server has [noted](Self::log_dir_to_note) has
+    /// some: the snapshots alone are an older state.
+    fn check_noted_logs(&self) -> Result<(), StorageError> {
+        const LONGEST: u64 = 4_096;
+        let [data, dir] = self.outer();
+        let has_logs =
+            |dir: &Path| self.disk.list(dir).unwrap_or_default().iter().any(|(name, _)| is_log(name));
+        // Whoever may not read the note is not told.
+        let noted = self.disk.read_start(&data.join(LOCK), LONGEST).unwrap_or_default();
+        let logs = PathBuf::from(OsString::from_vec(noted));
+        if !logs.as_os_str().is_empty() && !has_logs(&self.logs) && has_logs(&logs.join(FORMAT_DIR)) {
+            return Err(StorageError::LogsElsewhere { dir: dir.into(), data: data.into(), logs });
+        }
+        Ok(())
+    }
+
+    /// What to note in the lock file of the data directory: where the logs are, if not there.
+    pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
+        let dirs = self.to_lock()?;
+        Ok(dirs.into_iter().nth(1).map(|logs| logs.into_os_string().into_vec()).unwrap_or_default())
     }
 
     /// Refuses logs whose first transaction does not fit the name, or is one of the next log's: they have been renamed or

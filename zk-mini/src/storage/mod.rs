@@ -121,6 +121,7 @@ impl Store {
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
         recovery.make_durable(&files)?;
         recovery.cut_tail(&files)?;
+        note_logs(&files, &locks)?;
         let store = Self {
             snapshots: Snapshots {
                 files: Arc::new(files),
@@ -318,8 +319,15 @@ fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
     Ok(locks)
 }
 
+/// Notes where the logs are, for a start that is told otherwise.
+fn note_logs(files: &Files, locks: &[Box<dyn Lock>]) -> Result<(), StorageError> {
+    let Some(lock) = locks.first() else { return Ok(()) };
+    let noted = lock.note(&files.log_dir_to_note()?);
+    noted.map_err(|source| StorageError::io("write", &files.outer()[0].join(files::LOCK), source))
+}
+
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {
-    let path = dir.join("zk-mini.lock");
+    let path = dir.join(files::LOCK);
     let locked = disk.lock(&path).map_err(|source| StorageError::io("lock", &path, source))?;
     locked.ok_or_else(|| StorageError::Locked { dir: dir.into() })
 }

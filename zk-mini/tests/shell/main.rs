@@ -12,6 +12,7 @@ mod limits;
 mod literal_bytes;
 mod lives;
 mod offline;
+mod places;
 mod plain;
 mod power;
 mod raw;

@@ -86,4 +86,7 @@ pub(crate) trait DiskFile: Debug + Send {
 }
 
 /// Held by whoever writes a directory.
-pub(crate) trait Lock: Debug + Send {}
+pub(crate) trait Lock: Debug + Send {
+    /// Has this in the file from now on, and nothing else.
+    fn note(&self, content: &[u8]) -> io::Result<()>;
+}

@@ -146,4 +146,15 @@ impl DiskFile for File {
     }
 }
 
-impl Lock for File {}
+impl Lock for File {
+    fn note(&self, content: &[u8]) -> io::Result<()> {
+        let noted = self.metadata()?.len();
+        if noted == 0 && content.is_empty() {
+            return Ok(());
+        }
+        // In place of another, not behind its beginning.
+        Self::set_len(self, 0)?;
+        self.write_all_at(content, 0)?;
+        self.sync_data()
+    }
+}
