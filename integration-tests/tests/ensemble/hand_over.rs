@@ -141,6 +141,30 @@ async fn change(client: &Client, session: usize, round: usize) -> Result<(), zk_
     Ok(())
 }
 
+/// 3.8 takes one, and then does not start on what it has logged itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_goes_on_from_a_check_that_stood_alone() {
+    const CHECK: i32 = 13;
+    let dir = tempfile::tempdir().unwrap();
+    let mut zk = serve_with(dir.path(), &["--compat", "3.8"]);
+    let mut raw = RawClient::with_session(zk.addr());
+    let root = [&1_i32.to_be_bytes()[..], b"/", &[0xff; 4]].concat();
+    raw.request(1, CHECK, &root);
+    let checked = raw.reply().unwrap();
+    assert_eq!(checked.error, 0);
+    let client = Client::connect(&zk.addr().to_string()).await.unwrap();
+    let after = client.create("/after", "", CreateMode::Persistent, &[Acl::open()]).await.unwrap().stat;
+    zk.process.signal(Signal::SIGKILL);
+    zk.process.wait();
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let client = Client::connect(&real.connect_string()).await.unwrap();
+    let (_, stat) = client.get("/after").await.unwrap();
+    // Its number is taken, and so is that of the session that came behind it.
+    assert_eq!((stat.czxid.0, stat), (checked.zxid + 2, after));
+    assert_eq!(digest_mismatches(&real), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn apache_zookeeper_deletes_the_nodes_of_a_session_that_a_transaction_could_not_list() {
     // Each takes 25 bytes, of 3,024 that there may be.
