@@ -82,12 +82,11 @@ impl Files {
         if canonical(&self.snapshots)? == canonical(&self.logs)? {
             return Ok(());
         }
-        let strangers: [(&Path, fn(&str) -> bool); 2] =
-            [(&self.snapshots, is_log), (&self.logs, is_snapshot)];
-        for (dir, is_strange) in strangers {
+        for (dir, is_log_dir) in [(&self.snapshots, false), (&self.logs, true)] {
             let files = self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
+            let is_strange = |name: &str| if is_log_dir { is_snapshot(name) } else { is_log(name) };
             if let Some((name, _)) = files.iter().find(|(name, _)| is_strange(name)) {
-                return Err(StorageError::Misplaced { file: dir.join(name), is_log: is_log(name) });
+                return Err(StorageError::Misplaced { file: dir.join(name), is_log: !is_log_dir });
             }
         }
         Ok(())

@@ -376,14 +376,17 @@ mod tests {
         Ok(Store::open(Path::new(DIR), settings, Config::default(), Now::default())?.1)
     }
 
+    fn session(n: i64) -> Txn {
+        let change = Change::CreateSession { timeout: Millis(4_000) };
+        let (zxid, time, session, xid) = (Zxid(n), UnixMillis(n), SessionId(n), Xid(0));
+        Txn { zxid, time, session, xid, change, digest: None }
+    }
+
     /// A snapshot and the logs around it, from a program that has waited for nothing to be durable, and was killed.
     fn left_by_another(seed: u64) -> io::Result<SimulatedDisk> {
         let (ours, others) = (SimulatedDisk::new(0), SimulatedDisk::new(seed));
         for n in 1..=3 {
-            let change = Change::CreateSession { timeout: Millis(4_000) };
-            let (zxid, time, session, xid) = (Zxid(n), UnixMillis(n), SessionId(n), Xid(0));
-            let txn = Txn { zxid, time, session, xid, change, digest: None };
-            open(&ours).map_err(io::Error::other)?.append([&txn])?;
+            open(&ours).map_err(io::Error::other)?.append([&session(n)])?;
         }
         for file in ours.files() {
             others.mount().create(&file)?.write_at(0, &ours.mount().read(&file)?)?;
@@ -408,6 +411,39 @@ mod tests {
             assert_eq!(left.core.last_zxid(), Zxid(3), "with seed {seed}");
             assert_eq!(left.core.sessions().len(), 3, "with seed {seed}");
         }
+        Ok(())
+    }
+
+    /// A log whose last record lacks its end.
+    fn torn(full: bool) -> Result<SimulatedDisk, StorageError> {
+        let disk = SimulatedDisk::new(0);
+        let io = |source| StorageError::io("prepare", Path::new(LOG_DIR), source);
+        let mut store = open(&disk)?;
+        for n in 1..=2 {
+            store.append([&session(n)]).map_err(io)?;
+        }
+        drop(store);
+        let log = Path::new("/logs/version-2/log.1");
+        let end = disk.mount().read(log).map_err(io)?.len() as u64 - 1;
+        disk.mount().open(log).and_then(|mut log| log.set_len(end)).map_err(io)?;
+        disk.set_full(full);
+        Ok(disk)
+    }
+
+    #[test]
+    fn what_is_cut_off_is_kept_and_stays_where_it_is_if_the_disk_is_full() -> Result<(), StorageError> {
+        let side = PathBuf::from("/logs/version-2/zk-mini.cut.log.1.from-byte-73");
+        let disk = torn(false)?;
+        assert_eq!(open(&disk)?.last, Zxid(1));
+        assert!(disk.files().contains(&side), "{:?}", disk.files());
+        let disk = torn(true)?;
+        let mut store = open(&disk)?;
+        assert!(!disk.files().contains(&side), "{:?}", disk.files());
+        disk.set_full(false);
+        let io = |source| StorageError::io("append", Path::new(LOG_DIR), source);
+        store.append([&session(2)]).map_err(io)?;
+        drop(store);
+        assert_eq!(open(&disk)?.last, Zxid(2), "the next log goes on where it was torn");
         Ok(())
     }
 }

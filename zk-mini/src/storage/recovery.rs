@@ -70,7 +70,7 @@ pub(super) fn recover_files(
 ) -> Result<Recovery, StorageError> {
     let disk = &*files.disk;
     files.check_places()?;
-    let (snapshot, mut damaged) = newest_snapshot(files)?;
+    let Newest { snapshot, mut damaged } = newest_snapshot(files)?;
     let logs = files.logs()?;
     // Without a snapshot the logs have to begin with the first transaction.
     if let (None, Some((first, _))) = (&snapshot, logs.first().filter(|(first, _)| *first != Zxid(1))) {
@@ -94,7 +94,7 @@ pub(super) fn recover_files(
         ended_nodes: false,
         longest: None,
     };
-    let digest = recovery.replay(disk, &logs[from.unwrap_or(0)..], open, to_verify, now)?;
+    let digest = recovery.replay(disk, &logs[from.unwrap_or(0)..], open, to_verify.as_deref(), now)?;
     recovery.verified = digest.map(|digest| Some(digest) == recovery.core.digest());
     if recovery.verified == Some(false) {
         let zxid = recovery.core.last_zxid();
@@ -115,17 +115,17 @@ pub(super) fn recover_files(
     }
 }
 
-type Numbered<T> = (Zxid, T);
-
 /// The newest snapshot that is whole, and what is wrong with those that are newer.
-#[expect(clippy::type_complexity, reason = "two results of one search, taken apart at once")]
-fn newest_snapshot(
-    files: &Files,
-) -> Result<(Option<(Snapshot, PathBuf)>, Vec<Numbered<StorageError>>), StorageError> {
+struct Newest {
+    snapshot: Option<(Snapshot, PathBuf)>,
+    damaged: Vec<(Zxid, StorageError)>,
+}
+
+fn newest_snapshot(files: &Files) -> Result<Newest, StorageError> {
     let mut damaged = Vec::new();
     for (zxid, file) in files.snapshots()?.into_iter().rev() {
         match snapshot::read(&*files.disk, &file, zxid) {
-            Ok(read) => return Ok((Some((read, file)), damaged)),
+            Ok(read) => return Ok(Newest { snapshot: Some((read, file)), damaged }),
             Err(error @ StorageError::Snapshot { .. }) => {
                 log!(WARN, %error, "passed over");
                 damaged.push((zxid, error));
@@ -134,7 +134,7 @@ fn newest_snapshot(
             Err(error) => return Err(error),
         }
     }
-    Ok((None, damaged))
+    Ok(Newest { snapshot: None, damaged })
 }
 
 /// Whether a number is the one after another; the first of an epoch, which an ensemble counts in, follows any.
@@ -180,7 +180,7 @@ impl Recovery {
         disk: &dyn Disk,
         logs: &[(Zxid, PathBuf)],
         open: Option<(&Path, u64)>,
-        to_verify: Option<PathBuf>,
+        to_verify: Option<&Path>,
         now: Now,
     ) -> Result<Option<u64>, StorageError> {
         let named = self.core.last_zxid();
@@ -195,11 +195,11 @@ impl Recovery {
                 measure(&mut self.longest, file, offset, len);
                 if txn.zxid == named
                     && last == named
-                    && let (Some(snapshot), Some(_)) = (&to_verify, txn.digest)
+                    && let (Some(snapshot), Some(_)) = (to_verify, txn.digest)
                     && txn.digest != core.digest()
                 {
                     let reason = format!("its tree is not the one that there was after transaction {named}");
-                    return Err(StorageError::Misnamed { file: snapshot.clone(), reason });
+                    return Err(StorageError::Misnamed { file: snapshot.into(), reason });
                 }
                 if txn.zxid <= core.last_zxid() {
                     return Ok(());

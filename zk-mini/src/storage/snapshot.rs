@@ -103,7 +103,7 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snap
         return Err(invalid((sealed, "the seal does not fit".into())));
     }
     let at = whole - input.len();
-    let (digest, processed) = behind(&content, input).map_err(|reason| invalid((at, reason)))?;
+    let Behind { digest, processed } = behind(&content, input).map_err(|reason| invalid((at, reason)))?;
     image.digest = digest;
     let told = processed.max(digest.map(|(zxid, _)| zxid));
     if let Some(told) = told.filter(|told| *told < last_zxid) {
@@ -115,13 +115,19 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snap
     Ok(Snapshot { image, told, shown })
 }
 
-/// What stands behind the first seal and its end, each part sealed again: a digest, the last transaction; or nothing.
-#[expect(clippy::type_complexity, reason = "two parts that are taken apart at once")]
-fn behind(content: &[u8], mut input: Bytes) -> Result<(Option<(Zxid, u64)>, Option<Zxid>), String> {
+/// What stands behind the first seal and its end, each part sealed again.
+#[derive(Debug, Default)]
+struct Behind {
+    digest: Option<(Zxid, u64)>,
+    /// The last transaction.
+    processed: Option<Zxid>,
+}
+
+fn behind(content: &[u8], mut input: Bytes) -> Result<Behind, String> {
     const SEALED: usize = 8 + END.len();
     const PROCESSED: usize = 8 + SEALED;
     const DIGEST: usize = 8 + TreeDigest::LEN + SEALED;
-    let mut parts = (None, None);
+    let mut parts = Behind::default();
     if !input.starts_with(END) {
         return Err("the seal is not followed by its end".into());
     }
@@ -145,10 +151,11 @@ fn behind(content: &[u8], mut input: Bytes) -> Result<(Option<(Zxid, u64)>, Opti
         let ZxidDigest { zxid, digest } =
             Decode::decode(&mut input, "digest").map_err(|error: DecodeError| error.to_string())?;
         unsealed(&mut input)?;
-        parts.0 = digest.known().map(|digest| (zxid, digest));
+        parts.digest = digest.known().map(|digest| (zxid, digest));
     }
     if has_processed {
-        parts.1 = Some(Decode::decode(&mut input, "zxid").map_err(|error: DecodeError| error.to_string())?);
+        parts.processed =
+            Some(Decode::decode(&mut input, "zxid").map_err(|error: DecodeError| error.to_string())?);
         unsealed(&mut input)?;
     }
     Ok(parts)
