@@ -26,6 +26,8 @@ use super::offline::{Dirs, print};
 /// number, scheme, id), czxid, mzxid, pzxid, ctime, mtime, version, aversion and
 /// created_children. Numbers of sessions and transactions are strings in
 /// hexadecimal, times milliseconds since 1970.
+///
+/// Status 0; 1 if there is no tree to print, and why.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct DumpArgs {

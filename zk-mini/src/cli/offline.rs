@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use zk_mini::storage::{Recovery, Repair, recover, repair};
+use zk_mini::storage::{Moved, Recovery, Repair, recover, repair};
 
 use super::error::CliError;
 
@@ -69,31 +69,37 @@ impl Dirs {
 }
 
 pub(super) fn fsck(args: &FsckArgs) -> Result<ExitCode, CliError> {
-    let (recovery, moved) = if args.repair {
-        let Repair { recovery, moved } = args.dirs.repair()?;
-        (recovery, moved)
+    let recovery = if args.repair {
+        let Repair { moved, left } = args.dirs.repair()?;
+        print(|out| moved.iter().try_for_each(|moved| print_moved(moved, out)))?;
+        let recovery = left.map_err(zk_mini::Error::from)?;
+        if !moved.is_empty() {
+            print(|out| report(&recovery, out))?;
+            return Ok(ExitCode::from(4));
+        }
+        recovery
     } else {
-        (args.dirs.recover()?, Vec::new())
+        args.dirs.recover()?
     };
     let too_long = too_long(&recovery, args.jute_max_buffer.unwrap_or(zk_wire::DEFAULT_MAX_FRAME));
     print(|out| {
-        for moved in &moved {
-            match &moved.because {
-                Some(error) => writeln!(out, "repaired: {error}")?,
-                None => writeln!(out, "repaired: the end of the last log was half-written")?,
-            }
-            moved.to.iter().try_for_each(|file| writeln!(out, "moved to: {}", file.display()))?;
-        }
         report(&recovery, out)?;
         too_long.iter().try_for_each(|warning| writeln!(out, "{warning}"))
     })?;
     let is_doubtful = !recovery.damaged.is_empty() || recovery.verified == Some(false) || too_long.is_some();
-    Ok(ExitCode::from(match () {
-        () if !moved.is_empty() => 4,
-        () if matches!(recovery.torn, Some((.., 1..))) => 3,
-        () if is_doubtful => 2,
-        () => 0,
-    }))
+    Ok(match recovery.torn {
+        Some((.., 1..)) => ExitCode::from(3),
+        _ if is_doubtful => ExitCode::from(2),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+fn print_moved(moved: &Moved, out: &mut dyn Write) -> io::Result<()> {
+    match &moved.because {
+        Some(error) => writeln!(out, "repaired: {error}")?,
+        None => writeln!(out, "repaired: the end of the last log was half-written")?,
+    }
+    moved.to.iter().try_for_each(|file| writeln!(out, "moved to: {}", file.display()))
 }
 
 fn report(recovery: &Recovery, out: &mut dyn Write) -> io::Result<()> {

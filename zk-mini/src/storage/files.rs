@@ -51,8 +51,12 @@ impl Files {
         for inner in [&self.snapshots, &self.logs] {
             let dir = inner.parent().unwrap_or(inner);
             let files = self.disk.list(dir).unwrap_or_default();
-            if files.iter().any(|(name, _)| is_log(name) || is_snapshot(name)) {
-                return Err(StorageError::Inner { dir: dir.into() });
+            let is_data = |(name, _): &(String, u64)| {
+                zxid_in(name, "log", &[]).or(zxid_in(name, "snapshot", &COMPRESSED)).is_some()
+            };
+            if files.iter().any(is_data) && self.disk.list(inner).is_err() {
+                let dir = self.disk.canonical(dir).unwrap_or_else(|_| dir.into());
+                return Err(StorageError::Inner { dir });
             }
         }
         Ok(())

@@ -67,8 +67,8 @@ pub enum SyncMode {
     /// When the disk has it: one sync for all that wait. They wait no longer for it.
     #[default]
     Group,
-    /// When the system has it. It survives the end of the process; that of the machine may leave a log which has to be
-    /// mended by hand.
+    /// When the system has it. It survives the end of the process; that of the machine may leave a log on which no server
+    /// starts before [`repair`].
     None,
 }
 

@@ -10,13 +10,13 @@ use super::recovery::{self, Recovery};
 use super::side;
 use crate::core::{Config, Now};
 
-/// What a repair has left.
+/// What a repair has done.
 #[derive(Debug)]
 pub struct Repair {
-    /// What the directory holds now.
-    pub recovery: Recovery,
     /// What was moved, in order.
     pub moved: Vec<Moved>,
+    /// What the directory holds now, or why that cannot be told even so.
+    pub left: Result<Recovery, StorageError>,
 }
 
 /// Something that a repair has taken out of a directory.
@@ -32,16 +32,17 @@ pub struct Moved {
 /// side files. No server may run on it.
 ///
 /// # Errors
-/// [`StorageError`] for what cannot be repaired so: missing files, wrong directories, a directory that is in use.
+/// [`StorageError`] if the directory is in use or none, before anything is moved.
 pub fn repair(dir: &Path, log_dir: Option<&Path>) -> Result<Repair, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
     files.check_there()?;
     let _locks = super::take(&files)?;
-    repair_files(&files)
+    let mut moved = Vec::new();
+    let left = repair_files(&files, &mut moved);
+    Ok(Repair { moved, left })
 }
 
-fn repair_files(files: &Files) -> Result<Repair, StorageError> {
-    let mut moved = Vec::new();
+fn repair_files(files: &Files, moved: &mut Vec<Moved>) -> Result<Recovery, StorageError> {
     // Each round shortens a file, or takes one away.
     loop {
         let config = Config { digests: true, ..Config::default() };
@@ -56,7 +57,7 @@ fn repair_files(files: &Files) -> Result<Repair, StorageError> {
                     let to = remove(files, &error)?;
                     moved.push(Moved { because: Some(error), to });
                 }
-                return Ok(Repair { recovery, moved });
+                return Ok(recovery);
             }
             Err(error) => {
                 let to = remove(files, &error)?;
