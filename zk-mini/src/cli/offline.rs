@@ -32,7 +32,7 @@ pub(super) struct FsckArgs {
     #[command(flatten)]
     dirs: Dirs,
 
-    /// Move aside what no server starts on, and all that came after it
+    /// Move aside what is damaged or does not fit, and all that came after it
     ///
     /// It goes to side files, in the same directory: zk-mini.cut.LOG.from-byte-N is
     /// what stood in a log from that byte on, zk-mini.removed.FILE a whole log or

@@ -8,8 +8,9 @@ use zk_wire::{Acl, ByteString};
 use super::Config;
 use super::txn::{Change, CreateNode, NodeKind};
 
-/// The header of a transaction, and the digest behind it, whether or not there is one.
-const AROUND: usize = 32 + 12;
+/// The header of a transaction, and what a log has behind it: a digest, whether or not there is one, and up to where the
+/// log was durable.
+const AROUND: usize = 32 + 12 + 8;
 
 const LENGTH: usize = 4;
 const VERSION: usize = 4;
@@ -66,7 +67,7 @@ fn longest(config: &Config) -> usize {
 fn size(change: &Change) -> usize {
     match change {
         Change::CreateSession { .. } | Change::Error(_) => 4,
-        Change::CloseSession { ephemerals } => ephemerals.as_deref().map_or(0, paths),
+        Change::CloseSession { ephemerals } => ephemerals.as_deref().map_or(LENGTH, paths),
         Change::Create(node) => create(node),
         Change::Delete { path } => text(path),
         Change::SetData { path, data, .. } => text(path) + buffer(data.as_deref()) + VERSION,

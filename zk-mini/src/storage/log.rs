@@ -17,10 +17,6 @@ const MAGIC: i32 = 0x5A4B_4C47;
 const FORMAT: i32 = 2;
 pub(super) const HEADER: u64 = 16;
 
-/// At the end of a record, up to where the log was durable when it was written. Others read over it, even where a digest
-/// could be, as it is shorter.
-const DURABLE: usize = 8;
-
 /// A log that is being written.
 #[derive(Debug)]
 pub(super) struct LogFile {
@@ -204,7 +200,7 @@ pub(super) fn first_zxid(disk: &dyn Disk, file: &Path) -> Option<Zxid> {
 /// A transaction, and up to where the log was durable when it was written.
 fn split(mut record: Bytes) -> Result<(Txn, Option<u64>), DecodeError> {
     let txn = txn::decode(&mut record)?;
-    Ok((txn, Some(record).filter(|rest| rest.len() == DURABLE).map(|mut rest| rest.get_u64())))
+    Ok((txn, Some(record).filter(|rest| rest.len() == txn::DURABLE).map(|mut rest| rest.get_u64())))
 }
 
 fn damaged(file: &Path, content: &[u8], at: usize, reason: String) -> StorageError {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use zk_wire::{
     Acl, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTtlTxn, CreateTxn,
     Decode, DecodeError, DeleteTxn, Encode, ErrorCode, ErrorTxn, Millis, MultiTxn, OpCode, SessionId,
@@ -10,6 +10,13 @@ use zk_wire::{
 };
 
 use crate::core::{Change, CreateNode, NodeKind, Txn};
+
+/// Behind a transaction and its digest, up to where the log was durable when it was written. Others read over it, even
+/// where a digest could be, as it is shorter.
+pub(super) const DURABLE: usize = 8;
+
+/// The length of a list that is null: of the nodes of a session, if they would make its transaction too long.
+const NO_LIST: i32 = -1;
 
 /// Appends a transaction, and the digest of the tree after it, which releases from 3.6 on read.
 pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
@@ -22,9 +29,7 @@ pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
     let op = op_of(change);
     TxnHeader { session: txn.session, xid: txn.xid, zxid: txn.zxid, time: txn.time, op }.encode(out);
     encode_change(change, out);
-    // Where there is no record, Apache ZooKeeper would take the digest for one.
-    let is_listed = !matches!(txn.change, Change::CloseSession { ephemerals: None });
-    if let Some(digest) = txn.digest.filter(|_| is_listed) {
+    if let Some(digest) = txn.digest {
         TreeDigest::new(digest).encode(out);
     }
 }
@@ -33,8 +38,8 @@ pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
 pub(super) fn decode(input: &mut Bytes) -> Result<Txn, DecodeError> {
     let header = TxnHeader::decode(input, "TxnHeader")?;
     let change = match header.op {
-        // The record is missing in logs of releases before 3.6, if that is configured, or if it would be too long;
-        // nobody needs it, since the nodes are known.
+        // The record is missing in logs of releases before 3.6, or if that is configured; nobody needs it, since the
+        // nodes are known.
         OpCode::CLOSE_SESSION if input.is_empty() || is_digest(input) => {
             Change::CloseSession { ephemerals: None }
         }
@@ -78,7 +83,7 @@ fn encode_change(change: &Change, out: &mut BytesMut) {
         Change::CreateSession { timeout } => {
             CreateSessionTxn { timeout: i32::try_from(timeout.0).unwrap_or(i32::MAX) }.encode(out);
         }
-        Change::CloseSession { ephemerals: None } => {}
+        Change::CloseSession { ephemerals: None } => NO_LIST.encode(out),
         Change::CloseSession { ephemerals: Some(paths) } => {
             CloseSessionTxn { paths_to_delete: paths.clone() }.encode(out);
         }
@@ -124,6 +129,10 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         OpCode::CREATE_SESSION => {
             let CreateSessionTxn { timeout } = Decode::decode(input, WHAT)?;
             Change::CreateSession { timeout: millis(timeout.into()) }
+        }
+        OpCode::CLOSE_SESSION if input.starts_with(&NO_LIST.to_be_bytes()) => {
+            input.advance(NO_LIST.to_be_bytes().len());
+            Change::CloseSession { ephemerals: None }
         }
         OpCode::CLOSE_SESSION => {
             let CloseSessionTxn { paths_to_delete } = Decode::decode(input, WHAT)?;
@@ -215,7 +224,7 @@ mod tests {
         let len = bytes.len();
         let decoded = decode(&mut bytes.freeze())?;
         assert_eq!(decoded, txn);
-        assert_eq!(crate::core::size::of_txn(&txn.change), len, "{txn:?}");
+        assert_eq!(crate::core::size::of_txn(&txn.change), len + DURABLE, "{txn:?}");
         Ok(decoded)
     }
 
@@ -287,10 +296,14 @@ mod tests {
             let without = [&whole[..32], &whole[36..]].concat();
             let not_listed = txn(Change::CloseSession { ephemerals: None }, digest);
             assert_eq!(decode(&mut without.into())?, not_listed);
-            // Apache ZooKeeper reads on behind the header for a record: there is nothing.
+            // A list that is null: Apache ZooKeeper takes the nodes that it knows of, and reads on behind it.
             let mut bytes = BytesMut::new();
             encode(&not_listed, &mut bytes);
-            assert_eq!(bytes, whole[..32]);
+            assert_eq!(bytes, [&whole[..32], &[0xff; 4], &whole[36..]].concat());
+            bytes.extend_from_slice(&16_u64.to_be_bytes());
+            let mut with_mark = bytes.freeze();
+            assert_eq!(decode(&mut with_mark)?, not_listed);
+            assert_eq!(with_mark.len(), DURABLE);
         }
         Ok(())
     }
