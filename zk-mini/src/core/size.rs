@@ -8,9 +8,8 @@ use zk_wire::{Acl, ByteString};
 use super::Config;
 use super::txn::{Change, CreateNode, NodeKind};
 
-/// The header of a transaction, and what a log has behind it: a digest, whether or not there is one, and up to where the
-/// log was durable.
-const AROUND: usize = 32 + 12 + 8;
+/// The header of a transaction, and the digest behind it, whether or not there is one.
+const AROUND: usize = 32 + 12;
 
 const LENGTH: usize = 4;
 const VERSION: usize = 4;

@@ -58,6 +58,7 @@ use disk::{Disk, Lock};
 pub(crate) use files::Files;
 use log::LogFile;
 use tail::MAX_UNSYNCED;
+pub(crate) use txn::DURABLE;
 
 /// When a transaction counts as kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
