@@ -334,7 +334,7 @@ fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
     }
     let dir = files.outer()[0];
     if owner::is_of_a_member(&*files.disk, dir) {
-        log!(WARN, 
+        log!(WARN,
             dir = %dir.display(),
             "myid says that this is the directory of a member of an ensemble: what is written here goes another way than \
              the others, and the ensemble must not take it back"

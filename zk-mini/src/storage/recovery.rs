@@ -293,7 +293,7 @@ impl Recovery {
         match side::cut(&*files.disk, file, *offset) {
             Ok(None) => Ok(None),
             Ok(Some(side)) => {
-                log!(WARN, 
+                log!(WARN,
                     %log, byte = offset, bytes, kept_in = %side.display(), last = %zxid,
                     "the log ends in what a crash leaves of a write that nobody was told of; it is cut off there"
                 );
