@@ -24,7 +24,7 @@ struct Args {
     /// What the random scripts are made from: the same seed, the same scripts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The release line to compare with. For 3.9, `ZOOKEEPER_JAR` must name the class path of such a server.
+    /// The release line to compare with.
     #[arg(long, value_enum, default_value_t)]
     compat: Line,
     /// Let both servers create nodes with a time to live.
@@ -46,11 +46,11 @@ struct Args {
 
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
 enum Line {
-    /// 3.8.
-    #[default]
+    /// 3.8.7.
     #[value(name = "3.8")]
     V3_8,
-    /// 3.9.
+    /// 3.9.5.
+    #[default]
     #[value(name = "3.9")]
     V3_9,
 }
@@ -87,10 +87,10 @@ fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Outcome<T> 
     let real = servers::real(settings)?;
     if args.real {
         let other = servers::real(settings)?;
-        return Ok(action(&mut Pair::connect([real.addr(0), other.addr(0)])?));
+        return Ok(action(&mut Pair::connect([real.addr(0), other.addr(0)], settings.compat)?));
     }
     let mini = servers::mini(settings)?;
-    Ok(action(&mut Pair::connect([real.addr(0), mini.addr()])?))
+    Ok(action(&mut Pair::connect([real.addr(0), mini.addr()], settings.compat)?))
 }
 
 fn explore_all(args: &Args) -> Outcome<Option<Difference>> {
@@ -139,7 +139,7 @@ fn show(transcripts: &[Result<Transcript, String>; 2]) {
 }
 
 fn record() -> Outcome<()> {
-    let real = servers::real(Settings::default())?;
+    let real = servers::real(Settings::of(Compat::V3_8))?;
     let server: SocketAddr = real.addr(0);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = fs::read_to_string(root.join("tests/differential/golden.script"))?;

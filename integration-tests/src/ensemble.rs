@@ -1,21 +1,23 @@
-//! Apache ZooKeeper itself, from Debian's package: one server or an ensemble, on loopback ports, in a directory of its own.
+//! Apache ZooKeeper itself, as `ci/setup` fetches it: one server or an ensemble, on loopback ports, in a directory of its own.
 
 use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::four_letter;
+use crate::ports::Port;
 use crate::process::Process;
-use crate::wait::{PATIENCE, poll};
+use crate::procfs;
+use crate::programs;
+use crate::wait::poll;
 
 /// Java needs its second to start, and three at once on a busy machine need several.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -23,7 +25,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
 /// What a test JVM does not need: a large heap, parallel collectors, its best compiler.
-const JVM_OPTIONS: [&str; 5] =
+pub const JVM_OPTIONS: [&str; 5] =
     ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData"];
 
 /// Running Apache ZooKeeper servers. Dropping it kills them and removes their data.
@@ -48,6 +50,32 @@ struct Member {
     addr: SocketAddr,
     command: Command,
     process: Option<Process>,
+    /// Its own for as long as it may be started again.
+    _ports: [Port; 3],
+}
+
+/// The releases that zk-mini is held against: the newest of each line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Release {
+    /// 3.8.7.
+    V3_8,
+    /// 3.9.5.
+    V3_9,
+}
+
+impl Release {
+    /// Its number.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::V3_8 => "3.8.7",
+            Self::V3_9 => "3.9.5",
+        }
+    }
+
+    /// The directory of its jars, where `ci/setup` puts them.
+    pub fn directory(self) -> PathBuf {
+        programs::target_dir().join("zookeeper").join(self.version())
+    }
 }
 
 impl RealZooKeeper {
@@ -67,7 +95,7 @@ impl RealZooKeeper {
             servers: 1,
             tick: Duration::from_millis(200),
             java: "java".into(),
-            jar: jar_path(),
+            jars: Release::V3_9.directory(),
             jvm_options: Vec::new(),
             data: None,
         }
@@ -134,8 +162,10 @@ impl RealZooKeeper {
     fn wait_until_serving(&mut self) -> Result<(), Error> {
         for member in &mut self.members {
             let (addr, Some(process)) = (member.addr, &mut member.process) else { continue };
-            let serves = || (four_letter::mode(addr).is_some() || process.status().is_some()).then_some(());
-            if poll(START_TIMEOUT, serves).is_none() || process.status().is_some() {
+            // Whoever else listens there would answer as well.
+            let serves = |pid| procfs::listens(pid, addr.port()) && four_letter::mode(addr).is_some();
+            let settled = || (process.status().is_some() || serves(process.pid())).then_some(());
+            if poll(START_TIMEOUT, settled).is_none() || process.status().is_some() {
                 return Err(Error::NotServing { process: process.to_string() });
             }
         }
@@ -148,7 +178,7 @@ pub struct Builder {
     servers: usize,
     tick: Duration,
     java: PathBuf,
-    jar: PathBuf,
+    jars: PathBuf,
     jvm_options: Vec<String>,
     data: Option<PathBuf>,
 }
@@ -172,9 +202,14 @@ impl Builder {
         self
     }
 
-    /// The jar of the server. Default: Debian's, or the one that `ZOOKEEPER_JAR` names (a class path is fine, too).
-    pub fn jar(mut self, jar: impl Into<PathBuf>) -> Self {
-        self.jar = jar.into();
+    /// Which release. Default: 3.9.
+    pub fn release(self, release: Release) -> Self {
+        self.jars(release.directory())
+    }
+
+    /// The directory of the server's jar and of those that it needs. Default: the one of the release.
+    pub fn jars(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.jars = directory.into();
         self
     }
 
@@ -194,23 +229,24 @@ impl Builder {
     pub fn start(self) -> Result<RealZooKeeper, Error> {
         let missing = |what: &Path| Error::NotInstalled { what: what.into() };
         let java = find_program(&self.java).ok_or_else(|| missing(&self.java))?;
-        let first_jar = env::split_paths(&self.jar).next().unwrap_or_default();
-        if !first_jar.exists() && !first_jar.ends_with("*") {
-            return Err(missing(&first_jar));
+        // It is the last that ci/setup writes.
+        if !self.jars.join("pom.xml").exists() {
+            return Err(missing(&self.jars));
         }
         let dir = tempfile::tempdir()?;
-        let ports: Vec<[u16; 3]> = (0..self.servers).map(|_| free_ports()).collect::<io::Result<_>>()?;
+        let port_of = |_| Ok([Port::reserve()?, Port::reserve()?, Port::reserve()?]);
+        let reserved: Vec<[Port; 3]> = (0..self.servers).map(port_of).collect::<io::Result<_>>()?;
+        let ports: Vec<[u16; 3]> = reserved.iter().map(|ports| ports.each_ref().map(Port::number)).collect();
         let mut members = Vec::new();
-        for (index, &[client_port, ..]) in ports.iter().enumerate() {
+        for (index, own) in reserved.into_iter().enumerate() {
             let config = self.write_config(dir.path(), index, &ports)?;
             let mut command = Command::new(&java);
             command.args(JVM_OPTIONS).arg("-Dzookeeper.forceSync=no").args(&self.jvm_options);
-            // Debian's package ships no logging back end; where there is one, the log becomes part of error messages.
-            command.arg("-cp").arg(format!("{}:/usr/share/java/slf4j-simple.jar", self.jar.display()));
+            command.arg("-cp").arg(self.jars.join("*"));
             command.arg(MAIN_CLASS).arg(config).current_dir(dir.path());
-            let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, client_port));
+            let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, ports[index][0]));
             let process = Some(Process::start(&mut command));
-            members.push(Member { addr, command, process });
+            members.push(Member { addr, command, process, _ports: own });
         }
         let mut zk = RealZooKeeper { members, dir };
         zk.wait_until_serving()?;
@@ -254,10 +290,7 @@ impl Builder {
 #[non_exhaustive]
 pub enum Error {
     /// Java or the server's jar is not there.
-    #[error(
-        "a real Apache ZooKeeper is needed and {what} is missing: run ci/setup, \
-         or as root: apt-get install zookeeper default-jre-headless"
-    )]
+    #[error("a real Apache ZooKeeper is needed and {what} is missing: run ci/setup")]
     NotInstalled {
         /// The missing program or file.
         what: PathBuf,
@@ -279,27 +312,8 @@ impl fmt::Debug for Error {
     }
 }
 
-fn jar_path() -> PathBuf {
-    env::var_os("ZOOKEEPER_JAR").map_or_else(|| "/usr/share/java/zookeeper.jar".into(), PathBuf::from)
-}
-
 fn find_program(name: &Path) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut candidates = env::split_paths(&path).map(|dir| dir.join(name));
     candidates.find(|candidate| candidate.is_file())
-}
-
-/// Three ports that nobody listens on. They lie below those that the system gives to outgoing connections, so that a
-/// killed server finds its own free when it comes back.
-fn free_ports() -> io::Result<[u16; 3]> {
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Tests that run at the same time are different processes: they begin in different places.
-    let start = u16::try_from(std::process::id() % 1_000).unwrap_or_default() * 12;
-    let candidate = || FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT;
-    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let port = || poll(PATIENCE, || Some(candidate()).filter(|&port| is_free(port)));
-    let none = || io::Error::new(io::ErrorKind::AddrInUse, "no free port in 20000..32000");
-    Ok([port().ok_or_else(none)?, port().ok_or_else(none)?, port().ok_or_else(none)?])
 }

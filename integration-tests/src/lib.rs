@@ -7,6 +7,7 @@
 pub mod differential;
 pub mod ensemble;
 pub mod four_letter;
+pub mod ports;
 pub mod process;
 pub mod procfs;
 pub mod programs;

@@ -66,6 +66,32 @@ pub fn resident_bytes(pid: Pid) -> Option<u64> {
     Some(kilobytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
+/// Whether it is this very process that listens on a port.
+pub fn listens(pid: Pid, port: u16) -> bool {
+    let own = open_files(pid);
+    let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")));
+    let listens =
+        |table: String| listeners(&table, port).any(|inode| own.contains(&format!("socket:[{inode}]")));
+    tables.into_iter().flatten().any(listens)
+}
+
+/// What the descriptors of a process stand for.
+fn open_files(pid: Pid) -> Vec<String> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| fs::read_link(entry.path()).ok()?.to_str().map(String::from)).collect()
+}
+
+/// The inodes of the sockets that listen on a port, by a table such as `/proc/net/tcp`.
+fn listeners(table: &str, port: u16) -> impl Iterator<Item = &str> {
+    const LISTEN: &str = "0A";
+    let port = format!(":{port:04X}");
+    table.lines().filter_map(move |line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let is_listener = fields.get(1)?.ends_with(&port) && *fields.get(3)? == LISTEN;
+        is_listener.then_some(*fields.get(9)?)
+    })
+}
+
 /// `PID (NAME) STATE PPID …`, where the name may hold anything, brackets and spaces included.
 fn parse(stat: &str) -> Option<Entry> {
     let (pid, rest) = stat.split_once(" (")?;
@@ -92,6 +118,19 @@ mod tests {
         let entry = parse("12 (a) Z (b) S 7 0 0").unwrap();
         assert_eq!((entry.pid.as_raw(), entry.parent.as_raw(), entry.state), (12, 7, 'S'));
         assert_eq!(entry.name, "a) Z (b");
+    }
+
+    #[test]
+    fn only_the_process_that_listens_is_a_listener() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(listens(Pid::this(), port));
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!listens(Pid::from_raw(other.id().cast_signed()), port));
+        other.kill().unwrap();
+        other.wait().unwrap();
+        drop(listener);
+        assert!(!listens(Pid::this(), port));
     }
 
     #[test]

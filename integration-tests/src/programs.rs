@@ -93,6 +93,12 @@ fn newest(dir: &Path) -> Option<SystemTime> {
     changed.max()
 }
 
+/// The directory that cargo builds in, and that `ci/setup` installs to.
+pub fn target_dir() -> PathBuf {
+    let profile = profile_dir();
+    profile.parent().unwrap_or(&profile).into()
+}
+
 /// `target/debug`, of the test `target/debug/deps/NAME-HASH` (or of the example next to it).
 fn profile_dir() -> PathBuf {
     let test = env::current_exe().unwrap_or_else(|error| panic!("this test's own path: {error}"));
@@ -102,7 +108,7 @@ fn profile_dir() -> PathBuf {
 fn python_with_kazoo() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let installed = profile_dir().parent().map(|target| target.join("kazoo/bin/python3"));
+        let installed = Some(target_dir().join("kazoo/bin/python3"));
         let named = env::var_os("KAZOO_PYTHON").map(PathBuf::from);
         let candidates = [named, installed, Some("python3".into())];
         let found = candidates.into_iter().flatten().find(|python| has_kazoo(python));

@@ -266,7 +266,7 @@ impl Builder {
 
     /// `dataDir`: keeps everything in this directory, which is made if it is not there, and goes on from what it has.
     /// The format is Apache ZooKeeper's: such a server can take it over, and the other way round. Unless set, everything
-    /// lives in memory.
+    /// lives in memory. See [`storage`](crate::storage) for what is refused.
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
         self
@@ -285,7 +285,8 @@ impl Builder {
         self
     }
 
-    /// `dataLogDir`, where the transaction logs are, if not beside the snapshots in [`data_dir`](Self::data_dir).
+    /// `dataLogDir`, where the transaction logs are, if not beside the snapshots in [`data_dir`](Self::data_dir). For data
+    /// that there are, the server does not start until the logs have been moved there.
     pub fn data_log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.storage.log_dir = Some(dir.into());
         self

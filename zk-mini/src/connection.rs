@@ -111,7 +111,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     return Poll::Ready(Progress::Input);
                 }
                 match self.poll_read(cx) {
-                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Progress::Lost),
+                    Poll::Ready(Ok(0)) => {
+                        self.seat.engine.dropped();
+                        return Poll::Ready(Progress::Lost);
+                    }
+                    Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
                     Poll::Ready(Ok(_)) => return Poll::Ready(Progress::Input),
                     Poll::Pending => {}
                 }

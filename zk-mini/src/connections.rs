@@ -171,6 +171,7 @@ impl Connections {
         self.stats.received += batch.frames;
         self.stats.bytes_received += batch.bytes;
         self.stats.handshakes += batch.handshakes;
+        self.stats.revalidations += batch.revalidations;
         self.stats.updates.add(millis, batch.updates);
         self.stats.reads.add(millis, batch.frames - batch.updates);
         let Some(entry) = self.by_id.get_mut(&id) else { return };

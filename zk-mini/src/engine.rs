@@ -150,8 +150,8 @@ impl Engine {
             let mut is_handshake = state.connections.is_new(seat.id);
             let handled = loop {
                 state.reports.received(seat.id, &frame, is_handshake);
-                batch.add(&frame, std::mem::take(&mut is_handshake));
                 let before = state.core.last_zxid();
+                batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
                 state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
                 batch.updates += u64::from(state.core.last_zxid() != before);
                 let (backlog, close) = seat.outbox.status();
@@ -184,6 +184,11 @@ impl Engine {
             state.reports.push(now.mono, Report::NoFrame(remote, seat.id, had_session, error));
             seat.outbox.close(Close::Flushed, wake);
         });
+    }
+
+    /// Counts a connection that its peer has ended.
+    pub(crate) fn dropped(&self) {
+        self.turn(|state, _, _| state.connections.stats.dropped += 1);
     }
 
     /// Answers a four-letter word and closes its connection.

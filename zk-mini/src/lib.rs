@@ -77,8 +77,9 @@
 //! that panics harms no client, and one that is slow is called when the server's lock is free.
 //!
 //! # Four-letter words
-//! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS, figures by
-//! namespace) are zero or missing, and `hash` has nothing to say.
+//! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS) are
+//! zero, and `hash` has nothing to say. `mntr` tells apart the first thousand nodes of the root (`*_per_namespace`); lengths
+//! there are in bytes.
 //!
 //! # Where zxids begin
 //! A client that has seen a zxid is not served by a server that has not reached it: it is disconnected without a word,
@@ -101,7 +102,9 @@
 //!
 //! | what a client does | ZooKeeper | here |
 //! | --- | --- | --- |
-//! | a `check` outside of a multi, which succeeds (3.8) | never answers | answers with a header |
+//! | `deleteContainer`, the server's own operation | 3.9: deletes any node without children, whoever asks; 3.8: closes the connection | "bad arguments" |
+//! | `setWatches` on a node that it may not read (3.9) | hears what has happened to it | hears nothing, as on 3.8 |
+//! | op code -10 on a connection that has a session | from a restart on it has any timeout that was asked for | within the bounds |
 //! | `createTTL` with flags of no time to live and a negative one | goes down | "bad arguments" |
 //! | creates `/zookeeper/quota/zookeeper_limits`, a quota of the root | goes down | "bad arguments" |
 //! | writes below a quota whose `zookeeper_stats` holds garbage | goes down | done; the garbage is let be |

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::storage::DURABLE;
+
 /// Longest frame, whatever is set: text in it may be three times as long when it is written again, with what is
 /// not UTF-8 replaced, and still has a length then.
 pub(crate) const LONGEST_FRAME: usize = 512 << 20;
@@ -37,10 +39,11 @@ impl Limits {
         self.max_backlog / 4
     }
 
-    /// The longest transaction: the longest record of a log that Apache ZooKeeper reads with the same two settings.
+    /// The longest transaction: the longest record of a log that Apache ZooKeeper reads with the same two settings, less
+    /// what a log adds to it.
     pub(crate) fn max_transaction(&self) -> usize {
         let extra = self.extra_frame.unwrap_or(self.max_frame).max(LEAST_EXTRA);
-        self.max_frame.saturating_add(extra)
+        self.max_frame.saturating_add(extra).saturating_sub(DURABLE)
     }
 
     /// The longest reply to a multiRead: beside what may be unwritten when one is asked for, it still fits.

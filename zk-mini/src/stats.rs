@@ -2,6 +2,8 @@
 
 use zk_wire::{Millis, OpCode, Zxid};
 
+use crate::core::Totals;
+
 /// Figures of one server, since its start or the last `srst`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServerStats {
@@ -17,7 +19,11 @@ pub(crate) struct ServerStats {
     /// The length of the last frame sent, the shortest and the longest.
     pub(crate) frame_length: Option<(usize, usize, usize)>,
     pub(crate) handshakes: u64,
+    /// Handshakes that named a session that should be there already.
+    pub(crate) revalidations: u64,
     pub(crate) rejected: u64,
+    /// Connections that their peers have ended, without a word.
+    pub(crate) dropped: u64,
     /// Connections that were closed because they never asked for a session.
     pub(crate) sessionless_expired: u64,
     pub(crate) sessions_expired: u64,
@@ -68,17 +74,21 @@ pub(crate) struct Batch {
     pub(crate) bytes: u64,
     /// Those that asked for a session: the first of a connection.
     pub(crate) handshakes: u64,
+    /// Those of them that named a session.
+    pub(crate) revalidations: u64,
     pub(crate) op: Option<OpCode>,
     pub(crate) xid: Option<i32>,
 }
 
 impl Batch {
-    /// Adds a frame: a header that cannot be read is the core's business.
-    pub(crate) fn add(&mut self, frame: &[u8], is_handshake: bool) {
+    /// Adds a frame: a header that cannot be read is the core's business. For a handshake, the last zxid of the server is
+    /// given: who has seen a later one is not asked for a session.
+    pub(crate) fn add(&mut self, frame: &[u8], handshake: Option<Zxid>) {
         self.frames += 1;
         self.bytes += 4 + u64::try_from(frame.len()).unwrap_or(u64::MAX);
-        if is_handshake {
+        if let Some(last_zxid) = handshake {
             self.handshakes += 1;
+            self.revalidations += u64::from(names_session(frame, last_zxid));
             self.op = Some(OpCode::CREATE_SESSION);
             return;
         }
@@ -93,36 +103,13 @@ impl Batch {
     }
 }
 
-/// How long requests took: number, sum, shortest and longest, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Totals {
-    pub(crate) count: u64,
-    pub(crate) sum: u64,
-    pub(crate) min: u64,
-    pub(crate) max: u64,
-}
-
-impl Totals {
-    /// Adds this many requests of the same length.
-    pub(crate) fn add(&mut self, millis: u64, count: u64) {
-        if count == 0 {
-            return;
-        }
-        self.min = if self.count == 0 { millis } else { self.min.min(millis) };
-        self.max = self.max.max(millis);
-        self.sum += millis * count;
-        self.count += count;
-    }
-
-    /// The mean, to four digits.
-    pub(crate) fn mean(&self) -> f64 {
-        if self.count == 0 {
-            return 0.0;
-        }
-        #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
-        let mean = self.sum as f64 / self.count as f64;
-        (mean * 10_000.0).round() / 10_000.0
-    }
+/// Whether a connect request asks for a session that it names: behind the version come the last zxid seen, the timeout
+/// and the session's id.
+fn names_session(frame: &[u8], last_zxid: Zxid) -> bool {
+    let long =
+        |at: usize| frame.get(at..).and_then(<[u8]>::first_chunk).map(|long| i64::from_be_bytes(*long));
+    let (seen, session) = (long(4), long(16));
+    seen.is_some_and(|seen| seen <= last_zxid.0) && session.is_some_and(|session| session != 0)
 }
 
 /// How long requests took, and how that is spread.
@@ -204,10 +191,23 @@ mod tests {
     #[test]
     fn a_batch_knows_its_last_request_and_the_last_number_of_a_client() {
         let mut batch = Batch::default();
-        batch.add(&[0, 0, 0, 7, 0, 0, 0, 4], false);
-        batch.add(&[0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11], false);
-        batch.add(&[0, 0, 0], false);
+        batch.add(&[0, 0, 0, 7, 0, 0, 0, 4], None);
+        batch.add(&[0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11], None);
+        batch.add(&[0, 0, 0], None);
         assert_eq!((batch.op, batch.xid), (Some(OpCode::PING), Some(7)));
         assert_eq!((batch.frames, batch.bytes), (3, 12 + 12 + 7));
+    }
+
+    #[test]
+    fn a_handshake_that_names_a_session_is_a_revalidation_unless_it_has_seen_the_future() {
+        let hello = |seen: i64, session: i64| {
+            [&[0; 4][..], &seen.to_be_bytes(), &[0; 4], &session.to_be_bytes(), &[0; 4]].concat()
+        };
+        let mut batch = Batch::default();
+        for (seen, session) in [(0, 0), (0, 7), (5, 7), (6, 7), (6, 0)] {
+            batch.add(&hello(seen, session), Some(Zxid(5)));
+        }
+        batch.add(&[0; 4], Some(Zxid(5)));
+        assert_eq!((batch.handshakes, batch.revalidations), (6, 2));
     }
 }

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
+use zk_mini::core::Compat;
+
 use super::coverage::Coverage;
 use super::generate;
 use super::runner::{Subject, Transcript};
@@ -21,6 +23,7 @@ const MAX_SHRINKS: u32 = 600;
 /// Two servers that have lived through the same.
 pub struct Pair {
     subjects: [Subject; 2],
+    compat: Compat,
     coverage: Coverage,
 }
 
@@ -34,14 +37,14 @@ pub struct Difference {
 }
 
 impl Pair {
-    /// Connects to two servers that nobody else uses.
+    /// Connects to two servers of a release line that nobody else uses.
     ///
     /// # Errors
     /// If one cannot be reached.
-    pub fn connect(servers: [SocketAddr; 2]) -> io::Result<Self> {
+    pub fn connect(servers: [SocketAddr; 2], compat: Compat) -> io::Result<Self> {
         let [left, right] = servers;
         let subjects = [Subject::connect(left)?, Subject::connect(right)?];
-        Ok(Self { subjects, coverage: Coverage::default() })
+        Ok(Self { subjects, compat, coverage: Coverage::default() })
     }
 
     /// What the scripts have reached so far.
@@ -77,7 +80,7 @@ impl Pair {
 /// # Errors
 /// The first difference, made small.
 pub fn explore(pair: &mut Pair, runner: &mut TestRunner, steps: usize) -> Result<(), Box<Difference>> {
-    let scripts = generate::script(SCRIPT_STEPS);
+    let scripts = generate::script(SCRIPT_STEPS, pair.compat);
     let mut done = 0;
     while done < steps {
         // It rejects nothing, so there is always a next one.

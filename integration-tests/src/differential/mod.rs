@@ -5,6 +5,7 @@
 //! each step every connection makes a round trip, so that all events which the step has caused have arrived: nothing
 //! waits for time to pass.
 
+pub mod access;
 mod coverage;
 mod explore;
 mod generate;

@@ -103,21 +103,6 @@ struct Conn {
     next_xid: i32,
 }
 
-impl Conn {
-    /// For a check outside a multi: ZooKeeper 3.8 never answers that it succeeded. The answer to a ping tells.
-    fn receive_if_answered(&mut self) -> io::Result<Vec<Arrival>> {
-        self.peer.send(&ping());
-        let mut arrivals = self.peer.receive_reply()?;
-        if is_pong(arrivals.last()) {
-            arrivals.pop();
-            arrivals.push(Arrival::Silence);
-        } else if !self.peer.is_closed() {
-            arrivals.extend(self.peer.receive_reply()?.into_iter().filter(|arrival| !is_pong(Some(arrival))));
-        }
-        Ok(arrivals)
-    }
-}
-
 impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
     fn perform(&mut self, step: &Step) -> io::Result<Outcome> {
         let mut outcome = Outcome::default();
@@ -172,16 +157,11 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
         };
         match &step.action {
             Action::Request { xid, op, body } => {
-                // Which answer is the ping's must show.
-                let is_ambiguous = *op == OpCode::CHECK && *xid == Some(Xid::PING);
-                let xid = xid.filter(|_| !is_ambiguous).unwrap_or(Xid(conn.next_xid));
+                let xid = xid.unwrap_or(Xid(conn.next_xid));
                 conn.next_xid += 1;
                 let frame = encode_request(xid, *op, body, &self.bindings);
                 (self.observer)(self.step, false, &frame);
                 conn.peer.send(&frame);
-                if *op == OpCode::CHECK {
-                    return conn.receive_if_answered().map(Some);
-                }
             }
             Action::Frame(fields) => conn.peer.send(&encode(fields, &self.bindings)),
             Action::Bytes(fields) => conn.peer.send_bytes(&encode(fields, &self.bindings)),
@@ -225,11 +205,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
             Arrival::Frame(frame) => {
                 (self.observer)(self.step, true, frame);
                 let ids: Vec<_> = self.sessions.iter().map(|session| session.0).collect();
-                match self.normaliser(&ids).received(op, frame) {
-                    // The real server never answers a check outside a multi that succeeds; zk-mini does.
-                    Received::Reply { err: ErrorCode::OK, .. } if op == OpCode::CHECK => Received::Nothing,
-                    received => received,
-                }
+                self.normaliser(&ids).received(op, frame)
             }
             Arrival::Closed => Received::Closed,
             Arrival::Silence => Received::Nothing,
@@ -267,7 +243,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
 
 /// Whether a server closes the connection after this reply. It does so a moment later: to send a ping in between and see
 /// what becomes of it would be a matter of luck.
-fn ends_connection(op: OpCode, reply: Option<&Arrival>) -> bool {
+pub(super) fn ends_connection(op: OpCode, reply: Option<&Arrival>) -> bool {
     let Some(Arrival::Frame(frame)) = reply else { return false };
     let header = ReplyHeader::decode(&mut frame.clone(), "header");
     header.is_ok_and(|header| match header.err {
@@ -293,7 +269,7 @@ fn sort_events(received: &mut [(usize, Received)]) {
     }
 }
 
-fn ping() -> Bytes {
+pub(super) fn ping() -> Bytes {
     encode_request(Xid::PING, OpCode::PING, &[], &Bindings::default()).freeze()
 }
 
@@ -304,7 +280,11 @@ fn is_pong(arrival: Option<&Arrival>) -> bool {
 }
 
 /// A connection of the harness's own; its session is `NONE` if there is no such session any more.
-fn attach(server: SocketAddr, session_id: SessionId, password: Bytes) -> io::Result<(Peer, SessionId)> {
+pub(super) fn attach(
+    server: SocketAddr,
+    session_id: SessionId,
+    password: Bytes,
+) -> io::Result<(Peer, SessionId)> {
     let mut peer = Peer::connect(server)?;
     let request = ConnectRequest {
         protocol_version: 0,
@@ -326,7 +306,7 @@ fn attach(server: SocketAddr, session_id: SessionId, password: Bytes) -> io::Res
     }
 }
 
-fn call<R: Request>(peer: &mut Peer, request: &R) -> io::Result<ReplyHeader> {
+pub(super) fn call<R: Request>(peer: &mut Peer, request: &R) -> io::Result<ReplyHeader> {
     let mut frame = encode_request(Xid(1), R::OP, &[], &Bindings::default());
     request.encode(&mut frame);
     peer.send(&frame);

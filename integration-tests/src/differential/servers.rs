@@ -9,7 +9,8 @@ use tokio::runtime::{self, Runtime};
 use zk_mini::ZkMini;
 use zk_mini::core::Compat;
 
-use crate::ensemble::{Error, RealZooKeeper};
+use super::access::SUPER_DIGEST;
+use crate::ensemble::{Error, RealZooKeeper, Release};
 use crate::four_letter;
 
 /// Long, so that no session expires while a script runs.
@@ -44,10 +45,18 @@ pub struct Settings {
     pub extended_types: bool,
 }
 
-impl Default for Settings {
-    /// As Debian's package, which CI has.
-    fn default() -> Self {
-        Self { compat: Compat::V3_8, extended_types: false }
+impl Settings {
+    /// Those of a release line, otherwise the defaults.
+    pub fn of(compat: Compat) -> Self {
+        Self { compat, extended_types: false }
+    }
+
+    /// The release that zk-mini is to be like.
+    pub fn release(self) -> Release {
+        match self.compat {
+            Compat::V3_8 => Release::V3_8,
+            Compat::V3_9 => Release::V3_9,
+        }
     }
 }
 
@@ -62,6 +71,7 @@ pub fn mini(settings: Settings) -> io::Result<Mini> {
         .seed(1)
         .compat(settings.compat)
         .extended_types(settings.extended_types)
+        .super_digest(SUPER_DIGEST)
         .tick(TICK)
         .max_session_timeout(MAX_SESSION_TIMEOUT)
         .max_client_connections(0)
@@ -71,28 +81,24 @@ pub fn mini(settings: Settings) -> io::Result<Mini> {
     Ok(Mini { addr, _zk: zk, _runtime: runtime })
 }
 
-/// Apache ZooKeeper, alone: Debian's, or the one that `ZOOKEEPER_JAR` names.
+/// Apache ZooKeeper, alone.
 ///
 /// # Errors
-/// If it is not installed (the message names the package), does not start, or is of another release line.
+/// If it is not installed (the message says how it comes to be), does not start, or is another release.
 pub fn real(settings: Settings) -> Result<RealZooKeeper, Error> {
     let property = |name: &str, value: &dyn Display| format!("-D{name}={value}");
     let zk = RealZooKeeper::builder()
+        .release(settings.release())
         .tick(TICK)
         .jvm_option(property("znode.container.checkIntervalMs", &CONTAINER_CHECK_INTERVAL.as_millis()))
         .jvm_option(property("zookeeper.extendedTypesEnabled", &settings.extended_types))
+        .jvm_option(property("zookeeper.DigestAuthenticationProvider.superDigest", &SUPER_DIGEST))
         .start()?;
-    let version = version(zk.addr(0))?;
-    let line = match settings.compat {
-        Compat::V3_8 => "3.8.",
-        Compat::V3_9 => "3.9.",
-    };
-    if version.starts_with(line) {
+    let (wanted, found) = (settings.release().version(), version(zk.addr(0))?);
+    if found == wanted {
         Ok(zk)
     } else {
-        let what =
-            format!("a server of the line {line}x is needed, and this is {version}: set ZOOKEEPER_JAR");
-        Err(io::Error::other(what).into())
+        Err(io::Error::other(format!("Apache ZooKeeper {wanted} is needed, and this is {found}")).into())
     }
 }
 

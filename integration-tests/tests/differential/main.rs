@@ -1,10 +1,12 @@
-//! The same scripts on zk-mini and on Apache ZooKeeper 3.8. `ci/differential` runs longer ones by hand.
+//! The same scripts on zk-mini and on Apache ZooKeeper, 3.8 and 3.9. `ci/differential` runs longer ones by hand.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use integration_tests::differential::servers::Settings;
-use integration_tests::differential::{Difference, Pair, Script, Subject, explore, runner, servers};
+use integration_tests::differential::{Difference, Pair, Script, Subject, access, explore, runner, servers};
+use zk_mini::core::Compat;
 
 /// Steps of a random run in CI.
 const STEPS: usize = 3_000;
@@ -18,10 +20,16 @@ fn assert_none(difference: Option<Difference>) {
     }
 }
 
-fn scripts() -> Vec<(PathBuf, Script)> {
+/// The kept scripts, and those for one release line only.
+fn scripts(compat: Compat) -> Vec<(PathBuf, Script)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential");
-    let kept = fs::read_dir(root.join("scripts")).expect("the kept scripts").flatten();
-    let mut paths: Vec<_> = kept.map(|entry| entry.path()).collect();
+    let files = |dir: &str| fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
+    let mut kept: Vec<_> = files("scripts").collect();
+    if compat == Compat::V3_8 {
+        kept.extend(files("scripts/3.8"));
+    }
+    let mut paths: Vec<_> = kept.iter().map(fs::DirEntry::path).filter(|path| path.is_file()).collect();
+    assert!(paths.len() > 18, "the kept scripts");
     paths.push(root.join("golden.script"));
     paths.sort();
     let read = |path: PathBuf| {
@@ -32,39 +40,78 @@ fn scripts() -> Vec<(PathBuf, Script)> {
     paths.into_iter().map(read).collect()
 }
 
-#[test]
-fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_does() {
-    let settings = Settings::default();
+#[track_caller]
+fn assert_kept_scripts_are_answered_alike(compat: Compat) {
+    let settings = Settings::of(compat);
     let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
-    let mut pair = Pair::connect([real.addr(0), mini.addr()]).unwrap();
-    for (path, script) in scripts() {
+    let mut pair = Pair::connect([real.addr(0), mini.addr()], settings.compat).unwrap();
+    for (path, script) in scripts(compat) {
         eprintln!("{}", path.display());
         assert_none(pair.compare(&script));
     }
 }
 
 #[test]
-fn zk_mini_answers_random_scripts_as_apache_zookeeper_does() {
-    let settings = Settings::default();
+fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_3_8_does() {
+    assert_kept_scripts_are_answered_alike(Compat::V3_8);
+}
+
+#[test]
+fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_3_9_does() {
+    assert_kept_scripts_are_answered_alike(Compat::V3_9);
+}
+
+#[track_caller]
+fn assert_random_scripts_are_answered_alike(compat: Compat) {
+    let settings = Settings::of(compat);
     let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
-    let mut pair = Pair::connect([real.addr(0), mini.addr()]).unwrap();
+    let mut pair = Pair::connect([real.addr(0), mini.addr()], settings.compat).unwrap();
     assert_none(explore(&mut pair, &mut runner(0), STEPS).err().map(|difference| *difference));
 }
 
 #[test]
+fn zk_mini_answers_random_scripts_as_apache_zookeeper_3_8_does() {
+    assert_random_scripts_are_answered_alike(Compat::V3_8);
+}
+
+#[test]
+fn zk_mini_answers_random_scripts_as_apache_zookeeper_3_9_does() {
+    assert_random_scripts_are_answered_alike(Compat::V3_9);
+}
+
+#[track_caller]
+fn assert_the_kept_table_of_access_is_true(compat: Compat, kept: &str) {
+    let real = servers::real(Settings { extended_types: true, ..Settings::of(compat) }).unwrap();
+    let table = access::table(real.addr(0)).unwrap();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("access-{compat:?}.txt"));
+    fs::write(&file, &table).unwrap();
+    assert!(table == kept, "the real server has another table; it is in {}", file.display());
+}
+
+#[test]
+fn the_kept_table_of_access_is_that_of_apache_zookeeper_3_8() {
+    assert_the_kept_table_of_access_is_true(Compat::V3_8, include_str!("../access/3.8.txt"));
+}
+
+#[test]
+fn the_kept_table_of_access_is_that_of_apache_zookeeper_3_9() {
+    assert_the_kept_table_of_access_is_true(Compat::V3_9, include_str!("../access/3.9.txt"));
+}
+
+#[test]
 fn two_apache_zookeepers_agree() {
-    let settings = Settings::default();
+    let settings = Settings::of(Compat::V3_9);
     let (one, other) = (servers::real(settings).unwrap(), servers::real(settings).unwrap());
-    let mut pair = Pair::connect([one.addr(0), other.addr(0)]).unwrap();
+    let mut pair = Pair::connect([one.addr(0), other.addr(0)], settings.compat).unwrap();
     assert_none(explore(&mut pair, &mut runner(0), STEPS / 2).err().map(|difference| *difference));
 }
 
 #[test]
 fn a_server_with_another_setting_is_found_out_by_a_small_script() {
-    let plain = Settings::default();
+    let plain = Settings::of(Compat::V3_8);
     let extended = Settings { extended_types: true, ..plain };
     let (real, other) = (servers::real(plain).unwrap(), servers::real(extended).unwrap());
-    let mut pair = Pair::connect([real.addr(0), other.addr(0)]).unwrap();
+    let mut pair = Pair::connect([real.addr(0), other.addr(0)], plain.compat).unwrap();
     let difference = explore(&mut pair, &mut runner(0), STEPS).expect_err("nodes with a time to live");
     assert!(difference.script.steps.len() <= 4, "not small:\n{difference}");
     let shown = difference.to_string();
@@ -73,9 +120,9 @@ fn a_server_with_another_setting_is_found_out_by_a_small_script() {
 
 #[test]
 fn a_replayed_script_gives_the_same_transcript_again() {
-    let mini = servers::mini(Settings::default()).unwrap();
+    let mini = servers::mini(Settings::of(Compat::V3_9)).unwrap();
     let mut subject = Subject::connect(mini.addr()).unwrap();
-    let (path, golden) = &scripts()[0];
+    let (path, golden) = &scripts(Compat::V3_9)[0];
     assert!(path.ends_with("golden.script"));
     let first = subject.run(golden).unwrap();
     assert_eq!(subject.run(golden).unwrap().to_string(), first.to_string());

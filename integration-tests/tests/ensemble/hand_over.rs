@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use integration_tests::ensemble::RealZooKeeper;
+use integration_tests::ensemble::{RealZooKeeper, Release};
 use integration_tests::programs::ServeProcess;
 use integration_tests::raw::RawClient;
 use integration_tests::wait::{PATIENCE, eventually};
@@ -17,27 +17,45 @@ use zk_wire::{Check, Create, SetData};
 const SESSION_TIMEOUT: i32 = 30_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_goes_on_from_a_killed_zk_mini() {
+async fn apache_zookeeper_3_8_goes_on_from_a_killed_zk_mini() {
+    apache_zookeeper_goes_on(Release::V3_8, "3.8").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_3_9_goes_on_from_a_killed_zk_mini() {
+    apache_zookeeper_goes_on(Release::V3_9, "3.9").await;
+}
+
+async fn apache_zookeeper_goes_on(release: Release, compat: &str) {
     let dir = tempfile::tempdir().unwrap();
-    let mut zk = serve(dir.path());
+    let mut zk = serve_with(dir.path(), &["--compat", compat]);
     let (owner, before) = fill(&zk.addr().to_string()).await;
     zk.process.signal(Signal::SIGKILL);
     zk.process.wait();
 
-    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let real = RealZooKeeper::builder().release(release).data(dir.path()).start().unwrap();
     assert_eq!(digest_mismatches(&real), 0, "it counts where its tree is not the one of our digests");
     assert_goes_on(&real.connect_string(), &owner, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_a_killed_apache_zookeeper() {
-    let mut real = RealZooKeeper::standalone().unwrap();
+async fn zk_mini_goes_on_from_a_killed_apache_zookeeper_3_8() {
+    zk_mini_goes_on(Release::V3_8, "3.8").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zk_mini_goes_on_from_a_killed_apache_zookeeper_3_9() {
+    zk_mini_goes_on(Release::V3_9, "3.9").await;
+}
+
+async fn zk_mini_goes_on(release: Release, compat: &str) {
+    let mut real = RealZooKeeper::builder().release(release).start().unwrap();
     let (owner, before) = fill(&real.connect_string()).await;
     real.kill(0);
 
     let recovery = zk_mini::storage::recover(&real.data_dir(0), None).unwrap();
     assert_eq!(recovery.verified, Some(true), "our tree has the digest of its tree");
-    let zk = serve(&real.data_dir(0));
+    let zk = serve_with(&real.data_dir(0), &["--compat", compat]);
     assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
 }
 
@@ -121,6 +139,30 @@ async fn change(client: &Client, session: usize, round: usize) -> Result<(), zk_
         }
     }
     Ok(())
+}
+
+/// 3.8 takes one, and then does not start on what it has logged itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_goes_on_from_a_check_that_stood_alone() {
+    const CHECK: i32 = 13;
+    let dir = tempfile::tempdir().unwrap();
+    let mut zk = serve_with(dir.path(), &["--compat", "3.8"]);
+    let mut raw = RawClient::with_session(zk.addr());
+    let root = [&1_i32.to_be_bytes()[..], b"/", &[0xff; 4]].concat();
+    raw.request(1, CHECK, &root);
+    let checked = raw.reply().unwrap();
+    assert_eq!(checked.error, 0);
+    let client = Client::connect(&zk.addr().to_string()).await.unwrap();
+    let after = client.create("/after", "", CreateMode::Persistent, &[Acl::open()]).await.unwrap().stat;
+    zk.process.signal(Signal::SIGKILL);
+    zk.process.wait();
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let client = Client::connect(&real.connect_string()).await.unwrap();
+    let (_, stat) = client.get("/after").await.unwrap();
+    // Its number is taken, and so is that of the session that came behind it.
+    assert_eq!((stat.czxid.0, stat), (checked.zxid + 2, after));
+    assert_eq!(digest_mismatches(&real), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

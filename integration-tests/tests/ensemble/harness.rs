@@ -25,7 +25,6 @@ fn an_ensemble_chooses_another_leader_and_takes_the_old_one_back() {
 fn missing_software_is_named_together_with_the_remedy() {
     let without_java = RealZooKeeper::builder().java("/nowhere/java").start().err().unwrap().to_string();
     assert!(without_java.contains("/nowhere/java is missing: run ci/setup"), "{without_java}");
-    let without_jar =
-        RealZooKeeper::builder().jar("/nowhere/zookeeper.jar").start().err().unwrap().to_string();
-    assert!(without_jar.contains("apt-get install zookeeper"), "{without_jar}");
+    let without_jars = RealZooKeeper::builder().jars("/nowhere").start().err().unwrap().to_string();
+    assert!(without_jars.contains("/nowhere is missing: run ci/setup"), "{without_jars}");
 }

@@ -1,18 +1,15 @@
-//! `zkCli.sh` with a script on its standard input, and what it prints, by command.
+//! The client of `zkCli.sh` with a script on its standard input, and what it prints, by command.
 
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use integration_tests::ensemble::{JVM_OPTIONS, Release};
 use integration_tests::process::Process;
 
-const PROGRAM: &str = "/usr/share/zookeeper/bin/zkCli.sh";
-
-/// What a client for one script does not need; as for the server.
-const JVM_OPTIONS: &str = "-Xmx128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -XX:-UsePerfData";
+const MAIN_CLASS: &str = "org.apache.zookeeper.ZooKeeperMain";
 
 /// A hundred commands take a second; a busy machine may take its time.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -40,11 +37,9 @@ impl Transcript {
     /// # Panics
     /// When the client is not installed, or does not end.
     #[track_caller]
-    pub(crate) fn record(server: SocketAddr, commands: &[String]) -> Self {
-        assert!(
-            Path::new(PROGRAM).exists(),
-            "{PROGRAM} is needed and missing: run ci/setup, or as root: apt-get install zookeeper default-jre-headless"
-        );
+    pub(crate) fn record(release: Release, server: SocketAddr, commands: &[String]) -> Self {
+        let jars = release.directory();
+        assert!(jars.exists(), "{} is needed and missing: run ci/setup", jars.display());
         let dir = tempfile::tempdir().unwrap();
         let server = server.to_string();
         let typed = commands.iter().enumerate().map(|(n, command)| {
@@ -55,10 +50,15 @@ impl Transcript {
         fs::write(&input, typed.collect::<String>()).unwrap();
 
         // Both outputs in one pipe: an answer may be on either, and their order is part of it.
-        let script = r#"exec "$0" -server "$1" 2>&1 <"$2""#;
+        let script = r#"input=$0; exec java "$@" 2>&1 <"$input""#;
         let mut command = Command::new("bash");
-        command.args(["-c", script, PROGRAM, &server]).arg(&input).stdin(Stdio::null());
-        command.env("CLIENT_JVMFLAGS", JVM_OPTIONS).env("TZ", "UTC").current_dir(dir.path());
+        command
+            .args(["-c", script])
+            .arg(&input)
+            .args(JVM_OPTIONS)
+            .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=off");
+        command.arg("-cp").arg(jars.join("*")).args([MAIN_CLASS, "-server", &server]).stdin(Stdio::null());
+        command.env("TZ", "UTC").current_dir(dir.path());
         let mut client = Process::start(&mut command);
         let status = client.wait_for(TIMEOUT);
         let mut transcript = Self::parse(&client.stdout(), &server, commands);

@@ -1,10 +1,12 @@
-//! Apache ZooKeeper's own command line client, `zkCli.sh` of Debian's package, types the same commands into zk-mini
-//! and into Apache ZooKeeper 3.8, and prints the same.
+//! Apache ZooKeeper's own command line client, that of each release, types the same commands into zk-mini and into Apache
+//! ZooKeeper, and prints the same.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod client;
 
 use integration_tests::differential::servers::{self, Settings};
+use integration_tests::ensemble::Release;
+use zk_mini::core::Compat;
 
 use client::Transcript;
 
@@ -17,11 +19,11 @@ fn assert_same_output(settings: Settings, script: &str) {
     // One after the other: this is a test of every command, not of a machine with four JVMs.
     let real = {
         let server = servers::real(settings).unwrap();
-        Transcript::record(server.addr(0), &commands)
+        Transcript::record(settings.release(), server.addr(0), &commands)
     };
     let mini = {
         let server = servers::mini(settings).unwrap();
-        Transcript::record(server.addr(), &commands)
+        Transcript::record(settings.release(), server.addr(), &commands)
     };
     // What the client makes of some arguments ends it; they have no place in the script.
     let last = commands.last().expect("a script");
@@ -31,21 +33,26 @@ fn assert_same_output(settings: Settings, script: &str) {
 }
 
 #[test]
-fn the_java_client_prints_on_zk_mini_what_it_prints_on_apache_zookeeper() {
-    assert_same_output(Settings::default(), COMMANDS);
+fn the_java_client_prints_on_zk_mini_what_it_prints_on_apache_zookeeper_3_8() {
+    assert_same_output(Settings::of(Compat::V3_8), COMMANDS);
+}
+
+#[test]
+fn the_java_client_prints_on_zk_mini_what_it_prints_on_apache_zookeeper_3_9() {
+    assert_same_output(Settings::of(Compat::V3_9), COMMANDS);
 }
 
 #[test]
 fn the_java_client_prints_the_same_of_nodes_with_a_time_to_live() {
-    assert_same_output(Settings { extended_types: true, ..Settings::default() }, TIME_TO_LIVE);
+    assert_same_output(Settings { extended_types: true, ..Settings::of(Compat::V3_9) }, TIME_TO_LIVE);
 }
 
 #[test]
 fn every_command_of_the_java_client_is_in_the_script() {
     let commands = client::commands(COMMANDS);
-    let server = servers::mini(Settings::default()).unwrap();
+    let server = servers::mini(Settings::of(Compat::V3_9)).unwrap();
     // The client answers a command that it does not know with the list of those that it does.
-    let help = Transcript::record(server.addr(), &["help".into()]);
+    let help = Transcript::record(Release::V3_9, server.addr(), &["help".into()]);
     let known: Vec<&str> = help.usage().collect();
     assert!(known.len() > 25, "not the list of commands: {known:?}\n{help}");
     for name in known {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how it ends.
 
+mod dump;
 mod error;
 mod exec;
 mod listen;
@@ -49,7 +50,7 @@ Environment:
 enum Command {
     Serve(serve::ServeArgs),
     Exec(exec::ExecArgs),
-    Dump(offline::DumpArgs),
+    Dump(dump::DumpArgs),
     Fsck(offline::FsckArgs),
     #[command(name = exec::REPLACE, hide = true)]
     Replace(exec::ReplaceArgs),
@@ -76,7 +77,7 @@ pub(crate) fn run() -> ExitCode {
     let done = match command {
         Command::Serve(args) => serve::run(args),
         Command::Exec(args) => exec::run(args),
-        Command::Dump(args) => offline::dump(&args),
+        Command::Dump(args) => dump::dump(&args),
         Command::Fsck(args) => offline::fsck(&args),
         Command::Replace(args) => exec::replace(&args),
     };

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use ::core::net::IpAddr;
 use foldhash::{HashSet, HashSetExt};
 use zk_wire::{Acl, ByteString, DecodeError, ErrorCode, Fields, Perms};
 
 use super::Peer;
+use super::address;
 use super::shared_acl::SharedAcl;
 
 /// An identity that a connection has shown, beside its address.
@@ -163,14 +164,10 @@ impl Network {
     /// Reads `address` or `address/bits`.
     pub(super) fn parse(text: &str, v6: bool) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(parse_java_int(bits)?)),
+            Some((address, bits)) => (address, Some(address::parse_int(bits, 10)?)),
             None => (text, None),
         };
-        let address = match parse_v4(address) {
-            Some(address) => IpAddr::V4(address),
-            None if v6 => IpAddr::V6(address.parse::<Ipv6Addr>().ok()?),
-            None => return None,
-        };
+        let address = address::parse(address, v6)?;
         let all = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(all), |bits| u32::try_from(bits).ok().filter(|&bits| bits <= all))?;
         Some(Self { address, bits })
@@ -187,18 +184,6 @@ impl Network {
             _ => false,
         }
     }
-}
-
-/// Four numbers as Java's `Integer.parseInt` reads them: signs and leading zeros are fine.
-fn parse_v4(text: &str) -> Option<Ipv4Addr> {
-    let mut parts = text.split('.').map(|part| parse_java_int(part).and_then(|n| u8::try_from(n).ok()));
-    let address = Ipv4Addr::new(parts.next()??, parts.next()??, parts.next()??, parts.next()??);
-    if parts.next().is_none() { Some(address) } else { None }
-}
-
-/// Rust's and Java's ideas of an integer in ASCII are the same.
-fn parse_java_int(text: &str) -> Option<i32> {
-    text.parse().ok()
 }
 
 /// Each list in use, once, however many nodes have it.

@@ -1,5 +1,6 @@
 //! Doing what was decided. It cannot fail, and depends on nothing but the state and the transaction.
 
+use bytes::Bytes;
 use zk_wire::{ByteString, ErrorCode, Millis, Stat, UnixMillis, Zxid};
 
 use super::events::Audience;
@@ -31,7 +32,9 @@ pub(super) fn apply(
     match change {
         Change::CreateSession { timeout } => sessions.create(session, timeout, now),
         Change::CloseSession { ephemerals } => {
-            tree.delete_all(ephemerals.as_deref().unwrap_or_default(), zxid, audience);
+            let listed = ephemerals.as_deref().unwrap_or_default();
+            listed.iter().for_each(|path| audience.wrote(path, 0));
+            tree.delete_all(listed, zxid, audience);
             // They may not be listed.
             tree.delete_ephemerals(session, zxid, audience);
             sessions.remove(session);
@@ -51,14 +54,17 @@ fn apply_to_node(
     match change {
         Change::Create(new) => {
             let path = new.path.clone();
+            audience.wrote(&path, new.data.as_ref().map_or(0, Bytes::len));
             let stat = tree.create(new, zxid, time, audience);
             Applied::Created { path, stat }
         }
         Change::Delete { path } => {
+            audience.wrote(&path, 0);
             tree.delete(&path, zxid, audience);
             Applied::Done
         }
         Change::SetData { path, data, version } => {
+            audience.wrote(&path, data.as_ref().map_or(0, Bytes::len));
             Applied::Set(tree.set_data(&path, data, version, zxid, time, audience))
         }
         Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version)),

@@ -10,20 +10,16 @@ use super::SessionSecret;
 /// | --- | --- | --- |
 /// | a write whose body cannot be read | takes a zxid | takes none |
 /// | a watch event's zxid | -1 | that of its cause |
-/// | `check` outside of a multi | an operation | unknown |
-/// | `create2` inside a multi is answered with | the path | path and stat |
-/// | bad flags or a null ACL inside a multi fail | that operation | the whole request |
 /// | a null path inside a multi | leaves a zxid out | takes one |
 /// | a multi-read that cannot be read to its end | answers what it has | just the error |
 /// | watches of several kinds on one path | the last one replaces the others | add up |
 /// | `checkWatches` and `removeWatches` go by | half of the registry, anybody's watches | the kind, own watches |
-/// | `exists` needs READ | no | yes |
 /// | an ACL of the scheme `ip` | IPv4 | IPv6, too |
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Compat {
-    /// As 3.8.
+    /// As 3.8.7.
     V3_8,
-    /// As 3.9.
+    /// As 3.9.5.
     #[default]
     V3_9,
 }

@@ -4,6 +4,7 @@ use zk_wire::{ByteString, ClientInfo, SessionId};
 
 use super::Peer;
 use super::acl::{Identity, Requester};
+use super::address;
 use super::compat::Rules;
 use super::config::Config;
 
@@ -53,10 +54,9 @@ impl Connection {
     pub(super) fn client_info(&self) -> Vec<ClientInfo> {
         let address = ClientInfo {
             auth_scheme: ByteString::from_static("ip"),
-            user: ByteString::from(self.peer.ip.to_string()),
+            user: ByteString::from(address::to_java_string(self.peer.ip)),
         };
-        let named = self.identities.iter().filter(|identity| identity.scheme == "digest");
-        let others = named.map(|identity| ClientInfo {
+        let others = self.identities.iter().map(|identity| ClientInfo {
             auth_scheme: identity.scheme.clone(),
             user: ByteString::from(identity.id.split(':').next().unwrap_or_default()),
         });

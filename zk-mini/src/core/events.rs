@@ -5,6 +5,7 @@ use std::ops::Range;
 use zk_wire::{ByteString, EventType};
 
 use super::ConnId;
+use super::figures::Namespaces;
 use super::shared_acl::SharedAcl;
 use super::watch::Watches;
 
@@ -40,12 +41,16 @@ impl Events {
 
 /// Those who watch while a transaction is applied. Of what nobody watches, as most, nothing is kept.
 #[derive(Debug)]
-pub(super) struct Audience<'a>(Option<(&'a mut Watches, &'a mut Events)>);
+pub(super) struct Audience<'a>(Option<(&'a mut Watches, &'a mut Events, &'a mut Namespaces)>);
 
 impl<'a> Audience<'a> {
     /// Watches are used up, and what they were for is added to `events`.
-    pub(super) fn new(watches: &'a mut Watches, events: &'a mut Events) -> Self {
-        Self(Some((watches, events)))
+    pub(super) fn new(
+        watches: &'a mut Watches,
+        events: &'a mut Events,
+        namespaces: &'a mut Namespaces,
+    ) -> Self {
+        Self(Some((watches, events, namespaces)))
     }
 
     /// For what has happened before.
@@ -53,9 +58,16 @@ impl<'a> Audience<'a> {
         Self(None)
     }
 
+    /// Notes how much was written at `path`.
+    pub(super) fn wrote(&mut self, path: &str, len: usize) {
+        if let Some((_, _, namespaces)) = &mut self.0 {
+            namespaces.wrote(path, len);
+        }
+    }
+
     /// Notes what happened to the node at `path`, which is a part of `whole`.
     pub(super) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
-        let Some((watches, Events { fired, told })) = &mut self.0 else { return };
+        let Some((watches, Events { fired, told }, _)) = &mut self.0 else { return };
         let first = told.len();
         watches.fire(kind, path, told);
         if told.len() > first {

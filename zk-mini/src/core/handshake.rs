@@ -103,7 +103,8 @@ impl Core {
         self.conns.get(&conn).filter(|connection| connection.knows_read_only).map(|_| false)
     }
 
-    fn negotiate(&self, timeout: i32) -> Millis {
+    /// The timeout that a session gets.
+    pub(super) fn negotiate(&self, timeout: i32) -> Millis {
         let (min, max) = self.session_timeout_bounds();
         // As in ZooKeeper the upper bound wins if they are the wrong way round.
         Millis(u64::try_from(timeout).unwrap_or(0)).max(min).min(max)

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
+use zk_wire::{Acl, ByteString, EventType, Millis, SessionId, Stat, Zxid};
 
+use super::figures::{Fired, ReadAndWritten};
 use super::watch::{WatchMode, WatchTable};
-use super::{ConnId, Core, Peer};
+use super::{ConnId, Core, Peer, Totals};
 
 /// A node as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +73,22 @@ pub struct WatchInfo {
 }
 
 impl Core {
+    /// How many watchers heard of each event of a kind.
+    pub(crate) fn watchers_told(&self, kind: EventType) -> Totals {
+        self.watches.fired.totals(kind)
+    }
+
+    /// Each namespace, a node of the root, with the sizes of what was read and written there, by name.
+    pub(crate) fn namespaces(&self) -> Vec<(&str, ReadAndWritten)> {
+        self.namespaces.by_name()
+    }
+
+    /// Begins to count anew what is counted here.
+    pub(crate) fn reset_figures(&mut self) {
+        self.watches.fired = Fired::default();
+        self.namespaces.reset();
+    }
+
     /// A node.
     #[must_use]
     pub fn node(&self, path: &str) -> Option<NodeInfo> {

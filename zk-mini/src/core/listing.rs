@@ -14,7 +14,18 @@ pub(super) enum Names<'a> {
     /// To be written without being collected.
     Each(&'a NameSet),
     /// Written before.
-    Written(&'a Bytes),
+    Written { names: &'a Bytes, count: usize },
+}
+
+impl Names<'_> {
+    /// How long all names together are.
+    pub(super) fn text_len(&self) -> usize {
+        match self {
+            Self::Each(names) => names.iter().map(|name| name.len()).sum(),
+            // Each has its length before it, and all have their number.
+            Self::Written { names, count } => names.len().saturating_sub(4 + 4 * count),
+        }
+    }
 }
 
 impl Encode for Names<'_> {
@@ -28,7 +39,7 @@ impl Encode for Names<'_> {
                     name.encode(out);
                 }
             }
-            Self::Written(names) => out.extend_from_slice(names),
+            Self::Written { names, .. } => out.extend_from_slice(names),
         }
     }
 }
@@ -55,10 +66,11 @@ impl Listing {
             *self = Self { path: path.into(), pzxid, count, written: None };
             return Names::Each(&node.children);
         }
-        Names::Written(self.written.get_or_insert_with(|| {
+        let names = self.written.get_or_insert_with(|| {
             let mut written = BytesMut::new();
             Names::Each(&node.children).encode(&mut written);
             written.freeze()
-        }))
+        });
+        Names::Written { names, count }
     }
 }

@@ -14,6 +14,7 @@
 //! follows without asking; refusals are transactions too, since they take a zxid. Reads do not.
 
 mod acl;
+mod address;
 mod apply;
 mod auth;
 mod compat;
@@ -21,6 +22,7 @@ mod config;
 mod connection;
 mod digest;
 mod events;
+mod figures;
 mod handshake;
 mod image;
 mod inspect;
@@ -62,6 +64,8 @@ use apply::{Applied, apply};
 use compat::Rules;
 use connection::Connection;
 use events::{Audience, Events};
+use figures::Namespaces;
+pub(crate) use figures::Totals;
 use listing::Listing;
 use outbox::Outbox;
 use reap::Reaper;
@@ -119,6 +123,7 @@ pub struct Core {
     /// What the last transaction did, and what is to be heard of it; kept to use their room again.
     results: Vec<Applied>,
     events: Events,
+    namespaces: Namespaces,
     listing: Listing,
 }
 
@@ -141,6 +146,7 @@ impl Core {
             reaper: Reaper::new(config.container_check_interval),
             results: Vec::new(),
             events: Events::default(),
+            namespaces: Namespaces::default(),
             listing: Listing::default(),
             config,
         }
@@ -276,7 +282,7 @@ impl Core {
         let kept = self.config.transactions.then(|| txn.clone());
         self.results.clear();
         self.events.clear();
-        let mut audience = Audience::new(&mut self.watches, &mut self.events);
+        let mut audience = Audience::new(&mut self.watches, &mut self.events, &mut self.namespaces);
         apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut audience, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {

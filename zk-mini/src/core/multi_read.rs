@@ -39,6 +39,15 @@ impl<'a> Found<'a> {
         })
     }
 
+    /// How much of data, or of names, it has; `None` where there is nothing to read.
+    fn text_len(&self) -> Option<usize> {
+        match self {
+            Self::Data(node) => Some(node.data_len()),
+            Self::Children(node) => Some(Names::Each(&node.children).text_len()),
+            Self::Refused(_) => None,
+        }
+    }
+
     /// How many bytes it is written as.
     fn size(&self) -> usize {
         MULTI_HEADER
@@ -74,7 +83,7 @@ impl Core {
     /// Several reads, each with its own result; their watch flags mean nothing. What was read before one that cannot be
     /// is sent behind the error, but nothing of what is too long.
     pub(super) fn multi_read(&mut self, call: Call, body: Fields<'_>) {
-        let Ok(items) = Item::read_all(body, self.rules) else {
+        let Ok(items) = Item::read_all(body) else {
             return self.fail(call, ErrorCode::MARSHALLING_ERROR);
         };
         let Some(connection) = self.conns.get(&call.conn) else { return };
@@ -89,6 +98,11 @@ impl Core {
             results.push(result);
         }
         let err = if results.len() < items.len() { ErrorCode::MARSHALLING_ERROR } else { ErrorCode::OK };
+        for (item, result) in items.iter().zip(&results) {
+            if let (Item::Read { path: Some(path), .. }, Some(len)) = (item, result.text_len()) {
+                self.namespaces.read(path, len);
+            }
+        }
         let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err };
         self.outbox.frame(call.conn, header, |frame| {
             results.iter().for_each(|result| frame.put(result));

@@ -84,6 +84,7 @@ impl Core {
     fn get_data(&mut self, call: Call, path: &str, watch: bool) -> Result<(), ErrorCode> {
         let node = self.readable(call, path)?;
         let response = GetDataResponse { data: node.data.clone(), stat: node.stat() };
+        self.namespaces.read(path, response.data.as_ref().map_or(0, bytes::Bytes::len));
         if watch {
             self.watches.watch_data(path, call.conn)?;
         }
@@ -97,16 +98,18 @@ impl Core {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
         let stat = match self.tree.get(path) {
-            Some(node) if self.rules.exists_needs_read => {
+            Some(node) => {
                 self.requester(call)?.check(&node.acl, Perms::READ)?;
                 Some(node.stat())
             }
-            node => node.map(Node::stat),
+            None => None,
         };
         if watch {
             self.watches.watch_data(path, call.conn)?;
         }
-        self.reply(call, &StatResponse { stat: stat.ok_or(ErrorCode::NO_NODE)? });
+        let stat = stat.ok_or(ErrorCode::NO_NODE)?;
+        self.namespaces.read(path, 0);
+        self.reply(call, &StatResponse { stat });
         Ok(())
     }
 
@@ -117,8 +120,10 @@ impl Core {
         }
         let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err: ErrorCode::OK };
         let node = self.tree.get(path).ok_or(ErrorCode::NO_NODE)?;
+        let names = self.listing.names(path, node);
+        self.namespaces.read(path, names.text_len());
         self.outbox.frame(call.conn, header, |frame| {
-            frame.put(&self.listing.names(path, node));
+            frame.put(&names);
             if call.op == OpCode::GET_CHILDREN2 {
                 frame.put(&node.stat());
             }

@@ -8,7 +8,6 @@ use zk_wire::{
 };
 
 use super::apply::Applied;
-use super::compat::Rules;
 use super::prepare::{
     CreateRequest, Item, Prepare, SetAclRequest, SetDataRequest, Unreadable, VersionedRequest,
 };
@@ -62,7 +61,6 @@ impl Core {
             OpCode::MULTI => self.multi(call, Fields::new(&body)),
             OpCode::CREATE_SESSION => self.create_session(call, body),
             OpCode::CLOSE_SESSION => self.close_session(call),
-            OpCode::CHECK if !self.rules.lone_check => self.unimplemented(call),
             op if is_read(op) => {
                 if let Err(code) = self.read(call, Fields::new(&body)) {
                     self.fail(call, code);
@@ -98,7 +96,7 @@ impl Core {
     /// Any write of one operation.
     fn write(&mut self, call: Call, mut body: Fields<'_>) {
         let Some(mut prepare) = self.prepare(call) else { return };
-        let change = match prepare_one(&mut prepare, call.op, &mut body, self.rules) {
+        let change = match prepare_one(&mut prepare, call.op, &mut body) {
             Ok(change) if size::fits(&change, &self.config) => change,
             Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
             Err(WriteError::Refused(code)) => Change::Error(code),
@@ -129,7 +127,7 @@ impl Core {
 
     fn multi(&mut self, call: Call, body: Fields<'_>) {
         let Some(mut prepare) = self.prepare(call) else { return };
-        let prepared = Item::read_all(body, self.rules).and_then(|items| Ok((prepare.multi(&items)?, items)));
+        let prepared = Item::read_all(body).and_then(|items| Ok((prepare.multi(&items)?, items)));
         match prepared {
             Ok((changes, items)) => {
                 self.commit(call.now, call.session, call.xid, Change::Multi(changes));
@@ -142,8 +140,10 @@ impl Core {
                     frame.put(&MultiHeader::END);
                 });
             }
-            Err(Unreadable::NullPath) if self.rules.null_path_in_multi_skips_zxid => {
-                self.skipped_zxids += 1;
+            Err(null @ (Unreadable::NullPath | Unreadable::TakesNoZxid))
+                if self.rules.null_in_multi_is_marked =>
+            {
+                self.skipped_zxids += i64::from(null == Unreadable::NullPath);
                 let (zxid, err) = (self.last_zxid, ErrorCode::MARSHALLING_ERROR);
                 let header = ReplyHeader { xid: call.xid, zxid, err };
                 self.outbox.frame(call.conn, header, |frame| frame.put(&MultiResponse::default()));
@@ -168,8 +168,8 @@ impl Core {
         self.fail(call, code);
     }
 
-    /// Sent again on an established connection: the session gets the timeout that the body asks for, and the
-    /// answer is that of a handshake.
+    /// Sent again on an established connection: from a restart on the session has the timeout that the body asks for,
+    /// within the bounds, and the answer is that of a handshake.
     fn create_session(&mut self, call: Call, mut body: Bytes) {
         let Ok(timeout) = decode::<i32>(&mut body) else {
             let change = Change::Error(ErrorCode::MARSHALLING_ERROR);
@@ -177,7 +177,7 @@ impl Core {
             return self.fail(call, ErrorCode::MARSHALLING_ERROR);
         };
         let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
-        let timeout = Millis(u64::try_from(timeout).unwrap_or(0));
+        let timeout = self.negotiate(timeout);
         self.commit(call.now, call.session, call.xid, Change::CreateSession { timeout });
         if let Some(session) = self.sessions.get_mut(call.session) {
             session.current_timeout = negotiated;
@@ -245,7 +245,6 @@ fn is_write(op: OpCode) -> bool {
             | OpCode::DELETE_CONTAINER
             | OpCode::SET_DATA
             | OpCode::SET_ACL
-            | OpCode::CHECK
             | OpCode::RECONFIG
     )
 }
@@ -268,25 +267,15 @@ impl From<DecodeError> for WriteError {
     }
 }
 
-fn prepare_one(
-    prepare: &mut Prepare<'_>,
-    op: OpCode,
-    body: &mut Fields<'_>,
-    rules: &Rules,
-) -> Result<Change, WriteError> {
+fn prepare_one(prepare: &mut Prepare<'_>, op: OpCode, body: &mut Fields<'_>) -> Result<Change, WriteError> {
     Ok(match op {
         OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
             prepare.create(&CreateRequest::read(op, body)?, None)?
         }
         OpCode::DELETE => prepare.delete(&VersionedRequest::read(body)?)?,
-        OpCode::DELETE_CONTAINER if rules.clients_delete_containers => {
-            let path = body.text("DeleteContainer.path")?.ok_or(WriteError::Unreadable)?;
-            prepare.delete_container(&path)?
-        }
         OpCode::SET_DATA => prepare.set_data(&SetDataRequest::read(body)?)?,
         OpCode::SET_ACL => prepare.set_acl(&SetAclRequest::read(body)?)?,
-        OpCode::CHECK => prepare.check(&VersionedRequest::read(body)?)?,
-        // Of what clients may ask for there is no other.
+        // A container is deleted by the server itself: no ACL would be asked.
         _ => return Err(ErrorCode::BAD_ARGUMENTS.into()),
     })
 }

@@ -66,7 +66,7 @@ fn longest(config: &Config) -> usize {
 fn size(change: &Change) -> usize {
     match change {
         Change::CreateSession { .. } | Change::Error(_) => 4,
-        Change::CloseSession { ephemerals } => ephemerals.as_deref().map_or(0, paths),
+        Change::CloseSession { ephemerals } => ephemerals.as_deref().map_or(LENGTH, paths),
         Change::Create(node) => create(node),
         Change::Delete { path } => text(path),
         Change::SetData { path, data, .. } => text(path) + buffer(data.as_deref()) + VERSION,

@@ -7,6 +7,7 @@ use foldhash::{HashMap, HashSet};
 use zk_wire::{ByteString, ErrorCode, EventType, path};
 
 use super::ConnId;
+use super::figures::Fired;
 
 /// How long a watch lasts and how far it reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -198,6 +199,11 @@ impl WatchTable {
         watchers.keys().copied().filter(|conn| self.by_conn.contains_key(conn))
     }
 
+    /// Whether there is a recursive watch, on any path.
+    pub(super) fn has_recursive(&self) -> bool {
+        !self.recursive.is_empty()
+    }
+
     /// Adds those to `told` who are to hear of an event, and uses up what is for one event only.
     fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         self.fire_at(kind, path, told);
@@ -300,11 +306,14 @@ pub(super) struct Watches {
     /// Maximum of what a connection may have in both: pairs, and bytes of their paths.
     max: usize,
     max_bytes: usize,
+    /// How many heard of what has happened.
+    pub(super) fired: Fired,
 }
 
 impl Watches {
     pub(super) fn new(modes_add_up: bool, max: usize, max_bytes: usize) -> Self {
-        Self { data: WatchTable::default(), child: WatchTable::default(), modes_add_up, max, max_bytes }
+        let (data, child) = (WatchTable::default(), WatchTable::default());
+        Self { data, child, modes_add_up, max, max_bytes, fired: Fired::default() }
     }
 
     /// Watches a node's data, or its coming to be, for one event.
@@ -368,14 +377,19 @@ impl Watches {
 
     /// Adds those to `told` who are to hear of an event, each once, and uses up their one-shot watches.
     pub(super) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
-        let first_new = told.len();
+        let first = told.len();
         if kind != EventType::NODE_CHILDREN_CHANGED {
             self.data.fire(kind, path, told);
+            sort_and_dedup_from(told, first);
+            self.fired.add(kind, told.len() - first);
         }
         if matches!(kind, EventType::NODE_CHILDREN_CHANGED | EventType::NODE_DELETED) {
+            let second = told.len();
             self.child.fire(kind, path, told);
+            sort_and_dedup_from(told, second);
+            self.fired.add(kind, told.len() - second);
+            sort_and_dedup_from(told, first);
         }
-        sort_and_dedup_from(told, first_new);
     }
 
     /// How many watches on data there are.

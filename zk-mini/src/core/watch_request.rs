@@ -1,10 +1,10 @@
 //! Requests about watches: setting them again after a reconnect, adding, checking and removing them.
 
 use bytes::Bytes;
-use zk_wire::{AddWatch, ByteString, Decode, DecodeError, ErrorCode, EventType, OpCode, Zxid};
+use zk_wire::{AddWatch, ByteString, Decode, DecodeError, ErrorCode, EventType, OpCode, Perms, Zxid};
 
 use super::request::{Call, decode};
-use super::watch::WatchMode;
+use super::watch::{WatchMode, WatchTable};
 use super::{ConnId, Core};
 
 /// Which watches a request means.
@@ -87,13 +87,16 @@ impl Core {
                 return Err(ErrorCode::MARSHALLING_ERROR);
             }
             None => false,
+            Some(path) if is_check && !self.rules.watch_types_are_exact => {
+                self.is_watched(path, watch_type)?
+            }
             Some(path) if is_check => self.has_watch(call.conn, path, watch_type),
             Some(path) => self.remove_watch(call.conn, path, watch_type),
         };
         if found { Ok(()) } else { Err(ErrorCode::NO_WATCHER) }
     }
 
-    /// Sets watches again: what has happened since is told at once, the others wait. ACLs are not asked.
+    /// Sets watches again: what has happened since is told at once, to those who may read the node; the others wait.
     fn set_watches(&mut self, conn: ConnId, request: &SetWatchesRequest) -> Result<(), ErrorCode> {
         for path in each(&request.data) {
             let path = path?;
@@ -131,8 +134,15 @@ impl Core {
         Ok(())
     }
 
+    /// Tells what was missed. What may not be read any more is not told, and not waited for either.
     fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &ByteString) {
-        self.outbox.event([conn], Zxid(-1), kind, path);
+        let may_know = self.tree.get(path).is_none_or(|node| {
+            let requester = self.conns.get(&conn).map(|conn| conn.requester(&self.config, self.rules));
+            requester.is_some_and(|requester| requester.check(&node.acl, Perms::READ).is_ok())
+        });
+        if may_know {
+            self.outbox.event([conn], Zxid(-1), kind, path);
+        }
     }
 
     fn watch_type(&self, number: i32) -> Result<WatchType, ErrorCode> {
@@ -148,20 +158,23 @@ impl Core {
 
     fn has_watch(&self, conn: ConnId, path: &str, watch_type: WatchType) -> bool {
         let (data, child) = (&self.watches.data, &self.watches.child);
-        if !self.rules.watch_types_are_exact {
-            // Anybody's watch will do.
-            return match watch_type {
-                WatchType::Children => child.is_watched(path),
-                WatchType::Data => data.is_watched(path),
-                _ => data.is_watched(path) || child.is_watched(path),
-            };
-        }
         match watch_type {
             WatchType::Children => child.contains(path, conn, Some(WatchMode::Standard)),
             WatchType::Data => data.contains(path, conn, Some(WatchMode::Standard)),
             WatchType::Any => data.contains(path, conn, None) || child.contains(path, conn, None),
             WatchType::Persistent => data.contains(path, conn, Some(WatchMode::Persistent)),
             WatchType::Recursive => data.contains(path, conn, Some(WatchMode::Recursive)),
+        }
+    }
+
+    /// Whether anybody watches a path: in the older line anybody's watch will do.
+    fn is_watched(&self, path: &str, watch_type: WatchType) -> Result<bool, ErrorCode> {
+        let data = || stands_in(&self.watches.data, path);
+        let child = || stands_in(&self.watches.child, path);
+        match watch_type {
+            WatchType::Children => child(),
+            WatchType::Data => data(),
+            _ => Ok(child()? | data()?),
         }
     }
 
@@ -179,5 +192,18 @@ impl Core {
             }
             WatchType::Recursive => data.remove(path, conn, Some(WatchMode::Recursive)),
         }
+    }
+}
+
+/// Whether a path stands in a table, by the older line's search, which goes from the path to its parents, as far as
+/// recursive watches reach, and stumbles where there is no slash to go up to.
+fn stands_in(table: &WatchTable, path: &str) -> Result<bool, ErrorCode> {
+    let is_relative = !path.starts_with('/');
+    match path {
+        "" => Ok(false),
+        path if !path.contains('/') => Err(ErrorCode::MARSHALLING_ERROR),
+        path if table.is_watched(path) => Ok(true),
+        _ if is_relative && table.has_recursive() => Err(ErrorCode::MARSHALLING_ERROR),
+        _ => Ok(false),
     }
 }

@@ -4,10 +4,12 @@
 use std::fmt::{Display, Write};
 use std::fs;
 
+use zk_wire::EventType;
+
 use super::{About, Surroundings, node_count, version};
-use crate::core::{Compat, Now};
+use crate::core::{Compat, Core, Now, Totals};
 use crate::engine::State;
-use crate::stats::{Latency, ServerStats, Totals};
+use crate::stats::{Latency, ServerStats};
 
 pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &About) -> String {
     let (core, connections) = (&state.core, &state.connections);
@@ -40,8 +42,9 @@ pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &Abou
         out.put(name, &counter(stats, name));
     }
     for name in SUMMARIES.iter().chain(NEW_SUMMARIES.iter().filter(|_| newer)) {
-        out.put_totals(name, &Totals::default());
+        out.put_totals(name, &summary(core, name));
     }
+    put_namespaces(&mut out, core);
     let none = Latency::default();
     for name in SPREADS {
         out.put_latency(name, spread(stats, name).unwrap_or(&none));
@@ -52,13 +55,37 @@ pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &Abou
 fn counter(stats: &ServerStats, name: &str) -> u64 {
     match name {
         "bytes_received_count" => stats.bytes_received,
+        "connection_drop_count" => stats.dropped,
         "connection_rejected" => stats.rejected,
         "connection_request_count" => stats.handshakes,
+        "connection_revalidate_count" => stats.revalidations,
         "response_bytes" => stats.reply_bytes,
         "sessionless_connections_expired" => stats.sessionless_expired,
         "stale_sessions_expired" => stats.sessions_expired,
         "watch_bytes" => stats.event_bytes,
         _ => 0,
+    }
+}
+
+fn summary(core: &Core, name: &str) -> Totals {
+    let kind = match name {
+        "node_changed_watch_count" => EventType::NODE_DATA_CHANGED,
+        "node_children_watch_count" => EventType::NODE_CHILDREN_CHANGED,
+        "node_created_watch_count" => EventType::NODE_CREATED,
+        "node_deleted_watch_count" => EventType::NODE_DELETED,
+        _ => return Totals::default(),
+    };
+    core.watchers_told(kind)
+}
+
+/// Of each namespace that was read or written, as the real server.
+fn put_namespaces(out: &mut Lines, core: &Core) {
+    for (which, what) in ["read", "write"].into_iter().enumerate() {
+        for (name, both) in core.namespaces() {
+            if let Some(totals) = &both[which] {
+                out.put_totals(&format!("{name}_{what}_per_namespace"), totals);
+            }
+        }
     }
 }
 

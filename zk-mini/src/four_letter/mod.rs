@@ -98,6 +98,8 @@ pub(crate) enum Question {
     Refused(Word),
     Word(Word),
     SetTraceMask(i64),
+    /// A mask should have come with the word, and did not: the connection ends without an answer.
+    SetNothing,
 }
 
 impl Words {
@@ -126,7 +128,7 @@ impl Words {
             word if self.0 & bit(*word) == 0 => Question::Refused(*word),
             Word::Stmk => match rest.first_chunk() {
                 Some(mask) => Question::SetTraceMask(i64::from_be_bytes(*mask)),
-                None => return Opening::Incomplete,
+                None => Question::SetNothing,
             },
             word => Question::Word(*word),
         })
@@ -246,6 +248,7 @@ fn short_answer(
             state.trace_mask = mask;
             return mask.to_string();
         }
+        Question::SetNothing => return String::new(),
     };
     match word {
         Word::Conf => conf::answer(&state.core, about, limits),
@@ -266,6 +269,7 @@ fn short_answer(
         Word::Ruok => "imok".into(),
         Word::Srst => {
             state.connections.stats = crate::stats::ServerStats::default();
+            state.core.reset_figures();
             "Server stats reset.\n".into()
         }
         Word::Srvr => server::answer(state, about),
@@ -276,8 +280,8 @@ fn short_answer(
 /// The version of ZooKeeper that the server is like, and its own, in ZooKeeper's form.
 fn version(about: &About) -> String {
     let like = match about.compat {
-        Compat::V3_8 => "3.8.4",
-        Compat::V3_9 => "3.9.3",
+        Compat::V3_8 => "3.8.7",
+        Compat::V3_9 => "3.9.5",
     };
     let date = "1970-01-01 00:00 UTC"; // Not known: a build that is the same for the same source has no date.
     format!("{like}-zk-mini-{}, built on {date}", env!("CARGO_PKG_VERSION"))
@@ -309,7 +313,12 @@ mod tests {
     fn an_opening_may_be_incomplete() {
         let words = Words::default();
         assert_eq!(words.opening(b"ruo"), Opening::Incomplete);
-        assert_eq!(words.opening(b"stmk\0\0\0\0\0\0\x01"), Opening::Incomplete);
+        assert_eq!(words.opening(b"stm"), Opening::Incomplete);
+        assert_eq!(
+            words.opening(b"stmk\0\0\0\0\0\0\x01"),
+            Opening::Word(Question::SetNothing),
+            "the real server does not wait for the rest either"
+        );
         assert_eq!(
             words.opening(b"stmk\0\0\0\0\0\0\x01\x3e"),
             Opening::Word(Question::SetTraceMask(0b1_0011_1110))

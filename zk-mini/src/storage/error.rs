@@ -1,9 +1,31 @@
 //! What can be wrong with a data directory.
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use zk_wire::Zxid;
+
+/// What is behind a damaged place in a log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Loss {
+    /// How many bytes.
+    pub bytes: u64,
+    /// How many whole transactions can be found in them.
+    pub transactions: usize,
+    /// The number of the last of these.
+    pub last: Option<Zxid>,
+}
+
+impl Display for Loss {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes", self.bytes)?;
+        match self.last {
+            None => Ok(()),
+            Some(last) => write!(f, " with {} more whole transactions, up to zxid {last}", self.transactions),
+        }
+    }
+}
 
 /// Why a data directory cannot be used. Nothing in it has been deleted.
 #[derive(Debug, thiserror::Error)]
@@ -36,10 +58,11 @@ pub enum StorageError {
         /// Number of bytes that a secret has.
         expected: usize,
     },
-    /// A log is damaged in its middle, where no crash can have damaged it.
+    /// A log is damaged, as no crash can have damaged it.
     #[error(
-        "{} is damaged at byte {offset}: {reason}; what comes behind cannot be trusted. To go on with what is \
-         before it, move this log and the later ones away and truncate a copy to {offset} bytes", file.display()
+        "{} is damaged at byte {offset}: {reason}. No crash leaves that, so it is not cut off there: that would lose \
+         {loss}, and the later logs. Restore the log, or go on without that: `zk-mini fsck --repair` moves it to a side \
+         file", file.display()
     )]
     Log {
         /// The log.
@@ -48,6 +71,8 @@ pub enum StorageError {
         offset: u64,
         /// What is wrong with it.
         reason: String,
+        /// What is behind it in this log.
+        loss: Loss,
     },
     /// A snapshot is not whole.
     #[error("{} is damaged at byte {offset}: {reason}", file.display())]
@@ -62,7 +87,8 @@ pub enum StorageError {
     /// A log does not go on from where what is before it ends.
     #[error(
         "{} begins after zxid {last}, where what is before it ends: a log or a snapshot is missing or cut off. Restore \
-         it, or move this log and the later ones away to go on from there without what they hold", file.display()
+         it, or go on from there without this log and the later ones: `zk-mini fsck --repair` moves them aside",
+        file.display()
     )]
     Gap {
         /// The log.
@@ -72,8 +98,8 @@ pub enum StorageError {
     },
     /// Transactions that a snapshot had are in nothing else.
     #[error(
-        "{damage}; it held what no other file does: the valid ones end with zxid {last}. Restore it, or move it away to \
-         go on from there without the rest"
+        "{damage}; it held what no other file does: the valid ones end with zxid {last}. Restore it, or go on from there \
+         without the rest: `zk-mini fsck --repair` moves it aside"
     )]
     Lost {
         /// What is wrong with the snapshot.
@@ -84,7 +110,7 @@ pub enum StorageError {
     /// A snapshot shows transactions that no log has: it was taken while they were done, and shows them in part.
     #[error(
         "{} shows transactions up to zxid {shown}, and the logs behind it end with {last}: restore the missing one, or \
-         move this snapshot away to go on from an older one", file.display()
+         go on from an older snapshot: `zk-mini fsck --repair` moves this one aside", file.display()
     )]
     Ahead {
         /// The snapshot.
@@ -93,6 +119,79 @@ pub enum StorageError {
         shown: Zxid,
         /// The last transaction of the logs.
         last: Zxid,
+    },
+    /// The name of a log or a snapshot does not fit what it holds: it has been renamed, or copied.
+    #[error(
+        "{} holds what its name does not say: {reason}. It has been renamed or copied; give it its own name back, or go on \
+         without it: `zk-mini fsck --repair` moves it aside", file.display()
+    )]
+    Misnamed {
+        /// The log or the snapshot.
+        file: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A log is among the snapshots, or a snapshot among the logs, and these have directories of their own.
+    #[error(
+        "{} is in the directory for {}: data directory and log directory do not fit the data. They have been swapped, \
+         or the log directory was set later: then move the logs there, or unset it", file.display(),
+        if *is_log { "snapshots" } else { "logs" }
+    )]
+    Misplaced {
+        /// The log or the snapshot.
+        file: PathBuf,
+        /// Whether it is a log.
+        is_log: bool,
+    },
+    /// The directory for logs has none, and that of the server before has some.
+    #[error(
+        "there are no logs in {}, and the last server on {} had them in {}: set that as the log directory, or move them \
+         from there", dir.display(), data.display(), logs.display()
+    )]
+    LogsElsewhere {
+        /// The directory for logs.
+        dir: PathBuf,
+        /// The data directory.
+        data: PathBuf,
+        /// Where the logs are.
+        logs: PathBuf,
+    },
+    /// The directory that was named is the one in the data directory.
+    #[error(
+        "{} has logs or snapshots in it; the data directory is the one above it{}", dir.display(),
+        dir.parent().map(|above| format!(", {}", above.display())).unwrap_or_default()
+    )]
+    Inner {
+        /// The directory that was named.
+        dir: PathBuf,
+    },
+    /// There are no data to look at.
+    #[error("{} is no data directory: there is no version-2 in it", dir.display())]
+    NoData {
+        /// The directory that was named.
+        dir: PathBuf,
+    },
+    /// Apache ZooKeeper runs on it.
+    #[error(
+        "{} belongs to a running Apache ZooKeeper, process {pid}: stop that first. If that process is another, delete {}",
+        dir.display(), file.display()
+    )]
+    Owned {
+        /// The data directory.
+        dir: PathBuf,
+        /// The process.
+        pid: i32,
+        /// The file that says so.
+        file: PathBuf,
+    },
+    /// The log that is being written is not where it was: deleted, or moved.
+    #[error(
+        "{} has been deleted or moved away under the server: put it back, or stop the server and restore its data \
+         directory", file.display()
+    )]
+    Gone {
+        /// The log.
+        file: PathBuf,
     },
     /// Who may do what with a node is in none of the files.
     #[error(

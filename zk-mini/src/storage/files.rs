@@ -1,6 +1,8 @@
 //! Which files there are, and what they are called.
 
+use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,9 +10,13 @@ use zk_wire::Zxid;
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::log;
 use super::snapshot;
 
 const FORMAT_DIR: &str = "version-2";
+
+/// What whoever writes a directory holds a lock on. It is not deleted: others may wait for it.
+pub(super) const LOCK: &str = "zk-mini.lock";
 
 /// What the name of a compressed snapshot ends in.
 const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
@@ -38,6 +44,92 @@ impl Files {
         [&self.snapshots, &self.logs].into_iter().try_for_each(|dir| {
             self.disk.create_dirs(dir).map_err(|source| StorageError::io("make the directory", dir, source))
         })
+    }
+
+    /// Refuses directories that are not data directories but the ones in them.
+    pub(super) fn check_outer(&self) -> Result<(), StorageError> {
+        for inner in [&self.snapshots, &self.logs] {
+            let dir = inner.parent().unwrap_or(inner);
+            let files = self.disk.list(dir).unwrap_or_default();
+            let is_data = |(name, _): &(String, u64)| {
+                zxid_in(name, "log", &[]).or(zxid_in(name, "snapshot", &COMPRESSED)).is_some()
+            };
+            if files.iter().any(is_data) && self.disk.list(inner).is_err() {
+                let dir = self.disk.canonical(dir).unwrap_or_else(|_| dir.into());
+                return Err(StorageError::Inner { dir });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses directories in which there are no data to look at.
+    pub(super) fn check_there(&self) -> Result<(), StorageError> {
+        self.check_outer()?;
+        for inner in [&self.snapshots, &self.logs] {
+            let Err(error) = self.disk.list(inner) else { continue };
+            let dir = inner.parent().unwrap_or(inner);
+            self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound => StorageError::NoData { dir: dir.into() },
+                _ => StorageError::io("read", inner, error),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses logs among the snapshots and snapshots among the logs, if these have directories of their own: what is in
+    /// the other directory is not all that there is.
+    pub(super) fn check_places(&self) -> Result<(), StorageError> {
+        let canonical =
+            |dir: &Path| self.disk.canonical(dir).map_err(|source| StorageError::io("read", dir, source));
+        self.check_noted_logs()?;
+        if canonical(&self.snapshots)? == canonical(&self.logs)? {
+            return Ok(());
+        }
+        for (dir, is_log_dir) in [(&self.snapshots, false), (&self.logs, true)] {
+            let files = self.disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;
+            let is_strange = |name: &str| if is_log_dir { is_snapshot(name) } else { is_log(name) };
+            if let Some((name, _)) = files.iter().find(|(name, _)| is_strange(name)) {
+                return Err(StorageError::Misplaced { file: dir.join(name), is_log: !is_log_dir });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a directory for logs that has none, if the one that the last server has [noted](Self::log_dir_to_note) has
+    /// some: the snapshots alone are an older state.
+    fn check_noted_logs(&self) -> Result<(), StorageError> {
+        const LONGEST: u64 = 4_096;
+        let [data, dir] = self.outer();
+        let has_logs =
+            |dir: &Path| self.disk.list(dir).unwrap_or_default().iter().any(|(name, _)| is_log(name));
+        // Whoever may not read the note is not told.
+        let noted = self.disk.read_start(&data.join(LOCK), LONGEST).unwrap_or_default();
+        let logs = PathBuf::from(OsString::from_vec(noted));
+        if !logs.as_os_str().is_empty() && !has_logs(&self.logs) && has_logs(&logs.join(FORMAT_DIR)) {
+            return Err(StorageError::LogsElsewhere { dir: dir.into(), data: data.into(), logs });
+        }
+        Ok(())
+    }
+
+    /// What to note in the lock file of the data directory: where the logs are, if not there.
+    pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
+        let dirs = self.to_lock()?;
+        Ok(dirs.into_iter().nth(1).map(|logs| logs.into_os_string().into_vec()).unwrap_or_default())
+    }
+
+    /// Refuses logs whose first transaction does not fit the name, or is one of the next log's: they have been renamed or
+    /// copied, and it cannot be told from the names what is missing.
+    pub(super) fn check_names(&self, logs: &[(Zxid, PathBuf)]) -> Result<(), StorageError> {
+        let nexts = logs.iter().skip(1).map(|(next, _)| Some(*next)).chain([None]);
+        for ((name, file), next) in logs.iter().zip(nexts) {
+            let Some(first) = log::first_zxid(&*self.disk, file) else { continue };
+            if first < *name || next.is_some_and(|next| next <= first) {
+                let reason = format!("its first transaction is {first}");
+                return Err(StorageError::Misnamed { file: file.clone(), reason });
+            }
+        }
+        Ok(())
     }
 
     /// Deletes what a crash has left half-written. It is in nobody's way but the disk's.
@@ -70,6 +162,11 @@ impl Files {
     /// File of the secret that session passwords are made with; beside the directory of the snapshots.
     pub(super) fn secret(&self) -> PathBuf {
         self.snapshots.with_file_name("zk-mini.secret")
+    }
+
+    /// The directories as they were named.
+    pub(super) fn outer(&self) -> [&Path; 2] {
+        [&self.snapshots, &self.logs].map(|dir| dir.parent().unwrap_or(dir))
     }
 
     /// Where snapshots and logs are, and how many bytes of them.
@@ -150,6 +247,15 @@ impl Files {
             self.disk.remove(file).map_err(|source| StorageError::io("delete", file, source))
         })
     }
+}
+
+/// As Apache ZooKeeper tells logs, whatever follows.
+fn is_log(name: &str) -> bool {
+    name.starts_with("log.")
+}
+
+fn is_snapshot(name: &str) -> bool {
+    name.starts_with("snapshot.")
 }
 
 /// The number in the name of a log or a snapshot.

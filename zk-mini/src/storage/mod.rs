@@ -3,19 +3,47 @@
 //! `version-2/snapshot.ZXID` is the state after that transaction, `version-2/log.ZXID` the transactions from that
 //! one on. A start reads the newest valid snapshot and the logs behind it, writes a snapshot of its own, and begins a
 //! new log with its first transaction. Nothing here knows a rule of the protocol.
+//!
+//! # After a crash, and after damage
+//! A crash can leave the last write to a log in pieces: each sector of it is there or is zeros, and it may lack its end.
+//! Nobody was told of that write, so the next start cuts the pieces off. Everything else is damage, on which no server
+//! starts ([`StorageError::Log`]): a record with a flipped bit, or one that a whole record from a later write follows.
+//! Records tell of that themselves: each has behind it, in eight bytes that Apache ZooKeeper reads over, up to where the log
+//! was durable when it was written. In logs of Apache ZooKeeper, which do not say so, any whole record that follows makes
+//! it damage. In the last write alone the two can be alike, a lost sector for example; so what is cut off is kept, and the
+//! start and `fsck` name the file, the byte and the size.
+//!
+//! What a start cuts off, and what [`repair`] takes out so that a server starts again, goes to *side files* in the same
+//! directory: `zk-mini.cut.LOG.from-byte-N` has what stood in a log from that byte on, `zk-mini.removed.FILE` is a whole log
+//! or snapshot. No server reads or deletes them, and none replaces another.
+//!
+//! # What else is refused
+//! A log or a snapshot whose name does not fit what it holds; logs among the snapshots or snapshots among the logs, if these
+//! have directories of their own; a directory for logs that has none while that of the server before has some; a
+//! `version-2` in place of the data directory; numbers that are missing between two logs; a directory whose
+//! `zookeeper_server.pid` names a process that lives. A `myid`, which says that the directory is a member's of an
+//! ensemble, is warned of.
+//!
+//! A log that is deleted or moved away under a server is noticed at the next write, before that is acknowledged: nobody is
+//! answered until it is back. Other files that go away are noticed by the next start.
 
 mod disk;
 mod error;
 mod files;
 mod log;
+mod owner;
 mod recovery;
+mod repair;
 mod secret;
+mod side;
 mod snapshot;
+mod tail;
 mod txn;
 
 pub use disk::SimulatedDisk;
-pub use error::StorageError;
-pub use recovery::{Recovery, recover};
+pub use error::{Loss, StorageError};
+pub use recovery::{LongRecord, Recovery, recover};
+pub use repair::{Moved, Repair, repair};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,11 +52,13 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use zk_wire::Zxid;
 
-use crate::core::{Config, Core, Image, Now, SessionSecret, Txn};
+use crate::core::{Compat, Config, Core, Image, Now, SessionSecret, Txn};
 pub(crate) use disk::Device;
 use disk::{Disk, Lock};
 pub(crate) use files::Files;
-use log::{LogFile, MAX_UNSYNCED};
+use log::LogFile;
+use tail::MAX_UNSYNCED;
+pub(crate) use txn::DURABLE;
 
 /// When a transaction counts as kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -38,8 +68,8 @@ pub enum SyncMode {
     /// When the disk has it: one sync for all that wait. They wait no longer for it.
     #[default]
     Group,
-    /// When the system has it. It survives the end of the process; that of the machine may leave a log which has to be
-    /// mended by hand.
+    /// When the system has it. It survives the end of the process; that of the machine may leave a log on which no server
+    /// starts before [`repair`].
     None,
 }
 
@@ -106,17 +136,23 @@ impl Store {
         let Settings { device, log_dir, sync, retain, snap_count, snap_step, pre_alloc_size, new_secret } =
             settings;
         let files = Files::new(device.mount(), dir, log_dir.as_deref());
+        files.check_outer()?;
         files.create_dirs()?;
-        let dirs = files.to_lock()?;
-        let locks = dirs.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
+        let locks = take(&files)?;
         files.remove_unfinished();
         let session_secret = new_secret.map(|new| secret::keep(&files, new)).transpose()?;
         let config = Config { session_secret, ..config };
         let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
         recovery.make_durable(&files)?;
         recovery.cut_tail(&files)?;
+        note_logs(&files, &locks)?;
         let store = Self {
-            snapshots: Snapshots { files: Arc::new(files), retain, unsynced: None },
+            snapshots: Snapshots {
+                files: Arc::new(files),
+                retain,
+                unsynced: None,
+                processed: config.compat == Compat::V3_9,
+            },
             config,
             sync,
             log: None,
@@ -151,20 +187,29 @@ impl Store {
     pub(crate) fn append<'a>(&mut self, txns: impl IntoIterator<Item = &'a Txn>) -> io::Result<()> {
         self.buffer.clear();
         for txn in txns {
-            let before = self.buffer.len();
-            log::put(txn, &mut self.buffer).map_err(io::Error::other)?;
-            if self.buffer.len() > MAX_UNSYNCED || self.sync == SyncMode::Always {
-                let record = self.buffer.split_off(before);
-                self.flush()?;
-                self.buffer = record;
-            }
             if self.log.is_none() {
                 self.begin_log()?;
+            }
+            if self.sync == SyncMode::Always {
+                self.flush()?;
+            }
+            let before = self.buffer.len();
+            self.put(txn)?;
+            if self.buffer.len() > MAX_UNSYNCED && before > 0 {
+                // It goes with the next sync, and has to say that there was one before.
+                self.buffer.truncate(before);
+                self.flush()?;
+                self.put(txn)?;
             }
             self.last = txn.zxid;
             self.since_snapshot += 1;
         }
         self.flush()
+    }
+
+    fn put(&mut self, txn: &Txn) -> io::Result<()> {
+        let durable = self.log.as_ref().map_or(log::HEADER, LogFile::durable);
+        log::put(txn, durable, &mut self.buffer).map_err(io::Error::other)
     }
 
     /// Begins a log. Its name is the number that is next, also if the transaction has skipped some: it tells by its name
@@ -188,6 +233,12 @@ impl Store {
 
     /// After a failure: the state that is durable. Reads only.
     pub(crate) fn go_back(&mut self, now: Now) -> Result<Core, StorageError> {
+        if let Some(log) = &self.log
+            && !log.is_there().map_err(|source| StorageError::io("find", log.path(), source))?
+        {
+            // Without it an older state would be served.
+            return Err(StorageError::Gone { file: log.path().into() });
+        }
         let open = self.log.as_ref().map(|log| (log.path(), log.end()));
         let core = recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now)?.core;
         self.last = core.last_zxid();
@@ -240,6 +291,8 @@ pub(crate) struct Snapshots {
     retain: Option<usize>,
     /// The log that has what the next one shows, if it has not been synced.
     unsynced: Option<PathBuf>,
+    /// Whether they have the part that 3.9 has added.
+    processed: bool,
 }
 
 impl Snapshots {
@@ -250,7 +303,8 @@ impl Snapshots {
             disk.sync_file(log).map_err(|source| StorageError::io("sync", log, source))?;
         }
         let file = self.files.snapshot(image.last_zxid);
-        let written = snapshot::write(disk, &file, image).and_then(|()| self.files.sync_dir());
+        let written =
+            snapshot::write(disk, &file, image, self.processed).and_then(|()| self.files.sync_dir());
         written.map_err(|source| StorageError::io("write", &file, source))?;
         if let Some(retain) = self.retain
             && let Err(error) = self.files.purge(retain, image.last_zxid)
@@ -272,8 +326,32 @@ impl Drop for Store {
     }
 }
 
+/// Takes the directories for oneself, until the locks are dropped.
+fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
+    let locks = files.to_lock()?.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
+    for dir in files.outer() {
+        owner::check(&*files.disk, dir)?;
+    }
+    let dir = files.outer()[0];
+    if owner::is_of_a_member(&*files.disk, dir) {
+        log!(WARN,
+            dir = %dir.display(),
+            "myid says that this is the directory of a member of an ensemble: what is written here goes another way than \
+             the others, and the ensemble must not take it back"
+        );
+    }
+    Ok(locks)
+}
+
+/// Notes where the logs are, for a start that is told otherwise.
+fn note_logs(files: &Files, locks: &[Box<dyn Lock>]) -> Result<(), StorageError> {
+    let Some(lock) = locks.first() else { return Ok(()) };
+    let noted = lock.note(&files.log_dir_to_note()?);
+    noted.map_err(|source| StorageError::io("write", &files.outer()[0].join(files::LOCK), source))
+}
+
 fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {
-    let path = dir.join("zk-mini.lock");
+    let path = dir.join(files::LOCK);
     let locked = disk.lock(&path).map_err(|source| StorageError::io("lock", &path, source))?;
     locked.ok_or_else(|| StorageError::Locked { dir: dir.into() })
 }
@@ -299,14 +377,17 @@ mod tests {
         Ok(Store::open(Path::new(DIR), settings, Config::default(), Now::default())?.1)
     }
 
+    fn session(n: i64) -> Txn {
+        let change = Change::CreateSession { timeout: Millis(4_000) };
+        let (zxid, time, session, xid) = (Zxid(n), UnixMillis(n), SessionId(n), Xid(0));
+        Txn { zxid, time, session, xid, change, digest: None }
+    }
+
     /// A snapshot and the logs around it, from a program that has waited for nothing to be durable, and was killed.
     fn left_by_another(seed: u64) -> io::Result<SimulatedDisk> {
         let (ours, others) = (SimulatedDisk::new(0), SimulatedDisk::new(seed));
         for n in 1..=3 {
-            let change = Change::CreateSession { timeout: Millis(4_000) };
-            let (zxid, time, session, xid) = (Zxid(n), UnixMillis(n), SessionId(n), Xid(0));
-            let txn = Txn { zxid, time, session, xid, change, digest: None };
-            open(&ours).map_err(io::Error::other)?.append([&txn])?;
+            open(&ours).map_err(io::Error::other)?.append([&session(n)])?;
         }
         for file in ours.files() {
             others.mount().create(&file)?.write_at(0, &ours.mount().read(&file)?)?;
@@ -331,6 +412,39 @@ mod tests {
             assert_eq!(left.core.last_zxid(), Zxid(3), "with seed {seed}");
             assert_eq!(left.core.sessions().len(), 3, "with seed {seed}");
         }
+        Ok(())
+    }
+
+    /// A log whose last record lacks its end.
+    fn torn(full: bool) -> Result<SimulatedDisk, StorageError> {
+        let disk = SimulatedDisk::new(0);
+        let io = |source| StorageError::io("prepare", Path::new(LOG_DIR), source);
+        let mut store = open(&disk)?;
+        for n in 1..=2 {
+            store.append([&session(n)]).map_err(io)?;
+        }
+        drop(store);
+        let log = Path::new("/logs/version-2/log.1");
+        let end = disk.mount().read(log).map_err(io)?.len() as u64 - 1;
+        disk.mount().open(log).and_then(|mut log| log.set_len(end)).map_err(io)?;
+        disk.set_full(full);
+        Ok(disk)
+    }
+
+    #[test]
+    fn what_is_cut_off_is_kept_and_stays_where_it_is_if_the_disk_is_full() -> Result<(), StorageError> {
+        let side = PathBuf::from("/logs/version-2/zk-mini.cut.log.1.from-byte-73");
+        let disk = torn(false)?;
+        assert_eq!(open(&disk)?.last, Zxid(1));
+        assert!(disk.files().contains(&side), "{:?}", disk.files());
+        let disk = torn(true)?;
+        let mut store = open(&disk)?;
+        assert!(!disk.files().contains(&side), "{:?}", disk.files());
+        disk.set_full(false);
+        let io = |source| StorageError::io("append", Path::new(LOG_DIR), source);
+        store.append([&session(2)]).map_err(io)?;
+        drop(store);
+        assert_eq!(open(&disk)?.last, Zxid(2), "the next log goes on where it was torn");
         Ok(())
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use zk_wire::Zxid;
 
 use super::disk::{Disk, SystemDisk};
-use super::error::StorageError;
+use super::error::{Loss, StorageError};
 use super::files::Files;
-use super::log::{self, Tail};
-use super::snapshot;
-use crate::core::{Config, Core, Image, Now};
+use super::log::{self, Logged, Tail};
+use super::side;
+use super::snapshot::{self, Snapshot};
+use crate::core::{Config, Core, Now};
 
 /// What a directory holds.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub struct Recovery {
     pub logs: Vec<PathBuf>,
     /// Transactions that followed it.
     pub replayed: u64,
-    /// A log that ends in a half-written record, where that begins, and how many bytes there are of it.
+    /// A log that ends in what a crash can have left of a record, where that begins, and how many bytes there are of it. If
+    /// it was damage that left it, these may have been transactions. None of a log that has only been begun.
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Snapshots that were passed over, with what is wrong with them.
     pub damaged: Vec<StorageError>,
@@ -31,15 +33,32 @@ pub struct Recovery {
     pub ended_nodes: bool,
     /// Whether the state is the one that its writer had, by the digest that it left; `None` if it left none.
     pub verified: Option<bool>,
+    /// The longest record in the logs that Apache ZooKeeper would read.
+    pub longest: Option<LongRecord>,
+}
+
+/// A record of a log, for its length.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LongRecord {
+    /// The log.
+    pub file: PathBuf,
+    /// Where it begins.
+    pub offset: u64,
+    /// How long it is, without what stands before and behind it.
+    pub bytes: usize,
 }
 
 /// Reads a data directory and changes nothing, whether or not a server runs on it.
 ///
 /// # Errors
-/// [`StorageError`] if the state cannot be told from the files.
+/// [`StorageError`] if it is no data directory, or the state cannot be told from its files.
 pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
-    recover_files(&files, None, Config { digests: true, ..Config::default() }, Now::default())
+    files.check_there()?;
+    let config = Config { digests: true, ..Config::default() };
+    let mut recovery = recover_files(&files, None, config, Now::default())?;
+    recovery.measure_log_before(&files)?;
+    Ok(recovery)
 }
 
 /// As [`recover`]. Of the log that is `open`, so many bytes are read; the sessions begin their timeouts at `now`.
@@ -50,40 +69,32 @@ pub(super) fn recover_files(
     now: Now,
 ) -> Result<Recovery, StorageError> {
     let disk = &*files.disk;
-    let (mut image, mut damaged) = (None, Vec::new());
-    for (zxid, file) in files.snapshots()?.into_iter().rev() {
-        match snapshot::read(disk, &file, zxid) {
-            Ok(read) => {
-                image = Some((read, file));
-                break;
-            }
-            Err(error @ StorageError::Snapshot { .. }) => {
-                log!(WARN, %error, "passed over");
-                damaged.push((zxid, error));
-            }
-            // It may be sound, and the logs behind it deleted.
-            Err(error) => return Err(error),
-        }
-    }
+    files.check_places()?;
+    let Newest { snapshot, mut damaged } = newest_snapshot(files)?;
     let logs = files.logs()?;
     // Without a snapshot the logs have to begin with the first transaction.
-    if let (None, Some((first, _))) = (&image, logs.first().filter(|(first, _)| *first != Zxid(1))) {
+    if let (None, Some((first, _))) = (&snapshot, logs.first().filter(|(first, _)| *first != Zxid(1))) {
         return Err(StorageError::NoSnapshot { dir: files.dir().into(), first: *first });
     }
-    let (image, snapshot) = image.map_or((Image::default(), None), |(image, file)| (image, Some(file)));
-    let shown = image.digest.map(|(zxid, _)| zxid);
-    let from = logs.iter().rposition(|(first, _)| *first <= image.last_zxid.next());
+    files.check_names(&logs)?;
+    let (Snapshot { image, told, shown }, file) =
+        snapshot.map_or((Snapshot::default(), None), |(snapshot, file)| (snapshot, Some(file)));
+    // If nothing in it is of the transaction that it is named after, the log that has that may tell.
+    let to_verify = file.clone().filter(|_| told.is_none() && shown < image.last_zxid);
+    let from = image.last_zxid.0 + i64::from(to_verify.is_none());
+    let from = logs.iter().rposition(|(first, _)| first.0 <= from);
     let mut recovery = Recovery {
         core: Core::restore(config, now, image),
-        snapshot,
+        snapshot: file,
         logs: Vec::new(),
         replayed: 0,
         torn: None,
         damaged: Vec::new(),
         verified: None,
         ended_nodes: false,
+        longest: None,
     };
-    let digest = recovery.replay(disk, &logs[from.unwrap_or(0)..], open, now)?;
+    let digest = recovery.replay(disk, &logs[from.unwrap_or(0)..], open, to_verify.as_deref(), now)?;
     recovery.verified = digest.map(|digest| Some(digest) == recovery.core.digest());
     if recovery.verified == Some(false) {
         let zxid = recovery.core.last_zxid();
@@ -93,9 +104,7 @@ pub(super) fn recover_files(
     if let Some(lost) = damaged.iter().position(|(zxid, _)| *zxid > last || recovery.is_empty()) {
         return Err(StorageError::Lost { damage: Box::new(damaged.swap_remove(lost).1), last });
     }
-    if let Some(shown) = shown.filter(|shown| *shown > last)
-        && let Some(file) = recovery.snapshot.clone()
-    {
+    if let Some(file) = recovery.snapshot.clone().filter(|_| shown > last) {
         return Err(StorageError::Ahead { file, shown, last });
     }
     recovery.damaged = damaged.into_iter().map(|(_, error)| error).collect();
@@ -106,37 +115,106 @@ pub(super) fn recover_files(
     }
 }
 
+/// The newest snapshot that is whole, and what is wrong with those that are newer.
+struct Newest {
+    snapshot: Option<(Snapshot, PathBuf)>,
+    damaged: Vec<(Zxid, StorageError)>,
+}
+
+fn newest_snapshot(files: &Files) -> Result<Newest, StorageError> {
+    let mut damaged = Vec::new();
+    for (zxid, file) in files.snapshots()?.into_iter().rev() {
+        match snapshot::read(&*files.disk, &file, zxid) {
+            Ok(read) => return Ok(Newest { snapshot: Some((read, file)), damaged }),
+            Err(error @ StorageError::Snapshot { .. }) => {
+                log!(WARN, %error, "passed over");
+                damaged.push((zxid, error));
+            }
+            // It may be sound, and the logs behind it deleted.
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Newest { snapshot: None, damaged })
+}
+
 /// Whether a number is the one after another; the first of an epoch, which an ensemble counts in, follows any.
 fn follows(next: Zxid, last: Zxid) -> bool {
-    next == last.next() || next.0 >> 32 > last.0 >> 32
+    next == last.next() || is_of_a_later_epoch(next, last)
+}
+
+fn is_of_a_later_epoch(next: Zxid, last: Zxid) -> bool {
+    next.0 >> 32 > last.0 >> 32
+}
+
+/// How a log joins what is before it, as far as is known.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Joint {
+    Sound,
+    /// Numbers are missing in its name: the digest of its first transaction has to show that nothing else is. Apache
+    /// ZooKeeper skips one now and then.
+    Open,
+    /// Numbers are missing behind its name: the next digest must not show that more is.
+    Skipped,
+    Broken,
+}
+
+impl Joint {
+    /// What is known after a transaction, the first or a later one, that ends with a state of this digest, and says so or
+    /// not.
+    fn after(self, is_first: bool, said: Option<u64>, digest: Option<u64>) -> Self {
+        match (self, said) {
+            (Self::Open, said) if is_first && (said.is_none() || said != digest) => Self::Broken,
+            (Self::Open, _) if is_first => Self::Sound,
+            (Self::Skipped, Some(_)) if said == digest => Self::Sound,
+            (Self::Skipped, Some(_)) => Self::Broken,
+            (joint, _) => joint,
+        }
+    }
 }
 
 impl Recovery {
-    /// Does again what logs hold that follow each other. Returns the digest that the last transaction has.
+    /// Does again what logs hold that follow each other. Returns the digest that the last transaction has. A snapshot
+    /// `to_verify` is compared with the digest of the transaction that it is named after.
     fn replay(
         &mut self,
         disk: &dyn Disk,
         logs: &[(Zxid, PathBuf)],
         open: Option<(&Path, u64)>,
+        to_verify: Option<&Path>,
         now: Now,
     ) -> Result<Option<u64>, StorageError> {
+        let named = self.core.last_zxid();
         // What a server writes while it serves has its digest for the end only.
         let mut digest = None;
         for (first, file) in logs {
             let last = self.core.last_zxid();
-            // Apache ZooKeeper skips a number now and then: nothing is missing if the digest after the next one is right.
-            let mut is_gap = *first > last && !follows(*first, last);
-            let (core, before) = (&mut self.core, self.replayed);
+            let mut joint = self.joint_with(*first)?;
             let limit = open.filter(|(open, _)| open == file).map(|(_, limit)| limit);
-            let tail = log::read(disk, file, limit, |txn| {
-                if txn.zxid > core.last_zxid() {
-                    digest = txn.digest;
-                    core.replay(now, txn);
-                    is_gap &= self.replayed > before || digest.is_none() || digest != core.digest();
-                    self.replayed += 1;
+            let (core, mut is_first) = (&mut self.core, true);
+            let tail = log::read(disk, file, limit, |Logged { txn, offset, len }| {
+                measure(&mut self.longest, file, offset, len);
+                if txn.zxid == named
+                    && last == named
+                    && let (Some(snapshot), Some(_)) = (to_verify, txn.digest)
+                    && txn.digest != core.digest()
+                {
+                    let reason = format!("its tree is not the one that there was after transaction {named}");
+                    return Err(StorageError::Misnamed { file: snapshot.into(), reason });
                 }
+                if txn.zxid <= core.last_zxid() {
+                    return Ok(());
+                }
+                if is_first && joint == Joint::Sound && !follows(txn.zxid, last) {
+                    joint = Joint::Skipped;
+                }
+                digest = txn.digest;
+                core.replay(now, txn);
+                joint = joint.after(is_first, digest, core.digest());
+                is_first = false;
+                self.replayed += 1;
+                Ok(())
             })?;
-            if is_gap {
+            if matches!(joint, Joint::Open | Joint::Broken) {
                 return Err(StorageError::Gap { file: file.clone(), last });
             }
             self.logs.push(file.clone());
@@ -150,9 +228,47 @@ impl Recovery {
         Ok(digest)
     }
 
+    /// How the log of this number joins what has been read.
+    fn joint_with(&mut self, first: Zxid) -> Result<Joint, StorageError> {
+        let last = self.core.last_zxid();
+        let torn = self.torn.take();
+        if first <= last.next() {
+            return Ok(Joint::Sound);
+        }
+        match torn {
+            // Whatever lies there was a transaction.
+            Some((file, offset, bytes)) if !is_of_a_later_epoch(first, last) => Err(StorageError::Log {
+                file,
+                offset,
+                reason: format!(
+                    "it ends in a record, and the next log does not go on there, but with {first}"
+                ),
+                loss: Loss { bytes, transactions: 0, last: None },
+            }),
+            None if follows(first, last) => Ok(Joint::Sound),
+            _ => Ok(Joint::Open),
+        }
+    }
+
     /// Whether there is nothing in the directory yet.
     fn is_empty(&self) -> bool {
         self.snapshot.is_none() && self.replayed == 0
+    }
+
+    /// Looks for the longest record in the log before those that were read, too: Apache ZooKeeper reads that as well.
+    fn measure_log_before(&mut self, files: &Files) -> Result<(), StorageError> {
+        let logs = files.logs()?;
+        let read = logs.iter().position(|(_, file)| Some(file) == self.logs.first());
+        if let Some((_, file)) = read.and_then(|read| read.checked_sub(1)).and_then(|before| logs.get(before))
+        {
+            let longest = &mut self.longest;
+            // What is wrong with it is in nobody's way.
+            let _ = log::read(&*files.disk, file, None, |Logged { offset, len, .. }| {
+                measure(longest, file, offset, len);
+                Ok(())
+            });
+        }
+        Ok(())
     }
 
     /// Whether a server that starts now should write a snapshot: Apache ZooKeeper wants one to start from, the next start
@@ -170,14 +286,31 @@ impl Recovery {
         files.sync_dirs()
     }
 
-    /// Takes off what a crash has left of the last write.
-    pub(super) fn cut_tail(&self, files: &Files) -> Result<(), StorageError> {
-        let Some((file, offset, bytes)) = &self.torn else { return Ok(()) };
-        log!(
-        WARN,
-                    log = %file.display(), bytes, zxid = %self.core.last_zxid(),
-                    "the end of the log was being written when the server died, and is cut off; the last transaction is zxid"
+    /// Takes off what a crash has left of the last write, and keeps it in a side file. Returns that.
+    pub(super) fn cut_tail(&self, files: &Files) -> Result<Option<PathBuf>, StorageError> {
+        let Some((file, offset, bytes)) = &self.torn else { return Ok(None) };
+        let (log, zxid) = (file.display(), self.core.last_zxid());
+        match side::cut(&*files.disk, file, *offset) {
+            Ok(None) => Ok(None),
+            Ok(Some(side)) => {
+                log!(WARN,
+                    %log, byte = offset, bytes, kept_in = %side.display(), last = %zxid,
+                    "the log ends in what a crash leaves of a write that nobody was told of; it is cut off there"
                 );
-        log::cut(&*files.disk, file, *offset).map_err(|source| StorageError::io("cut", file, source))
+                Ok(Some(side))
+            }
+            // The next log is another, and nothing is missing between the two.
+            Err(error) if *offset > log::HEADER => {
+                log!(ERROR, %error, %log, byte = offset, bytes, "what a crash has left there stays there");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn measure(longest: &mut Option<LongRecord>, file: &Path, offset: u64, bytes: usize) {
+    if longest.as_ref().is_none_or(|longest| longest.bytes < bytes) {
+        *longest = Some(LongRecord { file: file.into(), offset, bytes });
     }
 }

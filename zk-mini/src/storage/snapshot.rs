@@ -35,10 +35,12 @@ const SYNC: u64 = 4 << 20;
 /// Length and text of the path that no node has, behind a seal.
 const END: &[u8] = b"\0\0\0\x01/";
 
-/// Writes a snapshot, under another name first: a file of this name is always a whole one.
-pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<()> {
+/// Writes a snapshot, under another name first: a file of this name is always a whole one. With the number of the last
+/// transaction that was `processed` it is one of 3.9.
+pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image, processed: bool) -> io::Result<()> {
     let unfinished = file.with_extension(UNFINISHED);
-    let written = write_to(disk.create(&unfinished)?, image).and_then(|()| disk.rename(&unfinished, file));
+    let written =
+        write_to(disk.create(&unfinished)?, image, processed).and_then(|()| disk.rename(&unfinished, file));
     if written.is_err() {
         // What there is of it may be what fills the disk.
         let _ = disk.remove(&unfinished);
@@ -46,7 +48,7 @@ pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image) -> io::Result<(
     written
 }
 
-fn write_to(file: Box<dyn DiskFile>, image: &Image) -> io::Result<()> {
+fn write_to(file: Box<dyn DiskFile>, image: &Image, processed: bool) -> io::Result<()> {
     let mut sealed = Sealed::new(file);
     let out = &mut sealed.buffer;
     FileHeader { magic: MAGIC, version: FORMAT, dbid: -1 }.encode(out);
@@ -66,12 +68,27 @@ fn write_to(file: Box<dyn DiskFile>, image: &Image) -> io::Result<()> {
     if let Some((zxid, digest)) = image.digest {
         ZxidDigest { zxid, digest: TreeDigest::new(digest) }.encode(&mut sealed.buffer);
         sealed.seal()?;
+        // Likewise; releases before 3.9 do not read on here.
+        if processed {
+            zxid.encode(&mut sealed.buffer);
+            sealed.seal()?;
+        }
     }
     sealed.file.sync()
 }
 
+/// What a snapshot holds.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    pub(super) image: Image,
+    /// The last transaction of which it shows anything, as it says itself.
+    pub(super) told: Option<Zxid>,
+    /// The last one of which it shows anything: it is there only if the logs are, up to here.
+    pub(super) shown: Zxid,
+}
+
 /// Reads the snapshot of this number.
-pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Image, StorageError> {
+pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snapshot, StorageError> {
     let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
     let raw = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
     let content = decompress(raw, file).map_err(|error| invalid((0, error.to_string())))?;
@@ -85,18 +102,63 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Imag
     if seal != i64::from(sum.checksum()) {
         return Err(invalid((sealed, "the seal does not fit".into())));
     }
-    image.digest = digest(&content, input);
-    Ok(image)
+    let at = whole - input.len();
+    let Behind { digest, processed } = behind(&content, input).map_err(|reason| invalid((at, reason)))?;
+    image.digest = digest;
+    let told = processed.max(digest.map(|(zxid, _)| zxid));
+    if let Some(told) = told.filter(|told| *told < last_zxid) {
+        let reason = format!("it was taken after transaction {told}");
+        return Err(StorageError::Misnamed { file: file.into(), reason });
+    }
+    let zxids = image.nodes.iter().map(|node| node.czxid.max(node.mzxid).max(node.pzxid));
+    let shown = zxids.chain(told).max().unwrap_or_default();
+    Ok(Snapshot { image, told, shown })
 }
 
-/// What follows the seal, if that is a digest; it is sealed again.
-fn digest(content: &[u8], mut input: Bytes) -> Option<(Zxid, u64)> {
-    ByteString::decode(&mut input, "path").ok().filter(|path| path == "/")?;
-    let ZxidDigest { zxid, digest } = Decode::decode(&mut input, "digest").ok()?;
-    let sealed = content.len() - input.len();
-    let seal = i64::decode(&mut input, "seal").ok()?;
-    let fits = seal == i64::from(adler2::adler32_slice(&content[..sealed]));
-    digest.known().filter(|_| fits).map(|digest| (zxid, digest))
+/// What stands behind the first seal and its end, each part sealed again.
+#[derive(Debug, Default)]
+struct Behind {
+    digest: Option<(Zxid, u64)>,
+    /// The last transaction.
+    processed: Option<Zxid>,
+}
+
+fn behind(content: &[u8], mut input: Bytes) -> Result<Behind, String> {
+    const SEALED: usize = 8 + END.len();
+    const PROCESSED: usize = 8 + SEALED;
+    const DIGEST: usize = 8 + TreeDigest::LEN + SEALED;
+    let mut parts = Behind::default();
+    if !input.starts_with(END) {
+        return Err("the seal is not followed by its end".into());
+    }
+    input.advance(END.len());
+    let (has_digest, has_processed) = match input.len() {
+        0 => return Ok(parts),
+        PROCESSED => (false, true),
+        DIGEST => (true, false),
+        len if len == DIGEST + PROCESSED => (true, true),
+        _ => return Err("what is behind the seal is neither a digest nor a number".into()),
+    };
+    let unsealed = |input: &mut Bytes| {
+        let sealed = content.len() - input.len();
+        let seal = input.try_get_i64().ok();
+        let is_sealed =
+            seal == Some(adler2::adler32_slice(&content[..sealed]).into()) && input.starts_with(END);
+        input.advance(END.len().min(input.len()));
+        if is_sealed { Ok(()) } else { Err("a seal behind the first does not fit".to_owned()) }
+    };
+    if has_digest {
+        let ZxidDigest { zxid, digest } =
+            Decode::decode(&mut input, "digest").map_err(|error: DecodeError| error.to_string())?;
+        unsealed(&mut input)?;
+        parts.digest = digest.known().map(|digest| (zxid, digest));
+    }
+    if has_processed {
+        parts.processed =
+            Some(Decode::decode(&mut input, "zxid").map_err(|error: DecodeError| error.to_string())?);
+        unsealed(&mut input)?;
+    }
+    Ok(parts)
 }
 
 /// Whether a snapshot is whole, by the seal at its end, which is over all that is before it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use zk_wire::{
     Acl, CheckVersionTxn, CloseSessionTxn, CreateContainerTxn, CreateSessionTxn, CreateTtlTxn, CreateTxn,
     Decode, DecodeError, DeleteTxn, Encode, ErrorCode, ErrorTxn, Millis, MultiTxn, OpCode, SessionId,
@@ -11,31 +11,43 @@ use zk_wire::{
 
 use crate::core::{Change, CreateNode, NodeKind, Txn};
 
+/// Behind a transaction and its digest, up to where the log was durable when it was written. Others read over it, even
+/// where a digest could be, as it is shorter.
+pub(crate) const DURABLE: usize = 8;
+
+/// The length of a list that is null: of the nodes of a session, if they would make its transaction too long.
+const NO_LIST: i32 = -1;
+
 /// Appends a transaction, and the digest of the tree after it, which releases from 3.6 on read.
 pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
-    let op = op_of(&txn.change);
+    let change = match &txn.change {
+        // On one that stands alone Apache ZooKeeper does not start; an error of code 0 takes its number, too, and is read
+        // by all.
+        Change::Check { .. } => &Change::Error(ErrorCode::OK),
+        change => change,
+    };
+    let op = op_of(change);
     TxnHeader { session: txn.session, xid: txn.xid, zxid: txn.zxid, time: txn.time, op }.encode(out);
-    encode_change(&txn.change, out);
-    // Where there is no record, Apache ZooKeeper would take the digest for one.
-    let is_listed = !matches!(txn.change, Change::CloseSession { ephemerals: None });
-    if let Some(digest) = txn.digest.filter(|_| is_listed) {
+    encode_change(change, out);
+    if let Some(digest) = txn.digest {
         TreeDigest::new(digest).encode(out);
     }
 }
 
-/// Reads a transaction.
-pub(super) fn decode(mut input: Bytes) -> Result<Txn, DecodeError> {
-    let header = TxnHeader::decode(&mut input, "TxnHeader")?;
+/// Reads a transaction, and leaves what lies behind it and its digest.
+pub(super) fn decode(input: &mut Bytes) -> Result<Txn, DecodeError> {
+    let header = TxnHeader::decode(input, "TxnHeader")?;
     let change = match header.op {
-        // The record is missing in logs of releases before 3.6, if that is configured, or if it would be too long;
-        // nobody needs it, since the nodes are known.
-        OpCode::CLOSE_SESSION if input.is_empty() || is_digest(&input) => {
+        // The record is missing in logs of releases before 3.6, or if that is configured; nobody needs it, since the
+        // nodes are known.
+        OpCode::CLOSE_SESSION if input.is_empty() || is_digest(input) => {
             Change::CloseSession { ephemerals: None }
         }
-        op => decode_change(op, header.session, &mut input)?,
+        op => decode_change(op, header.session, input)?,
     };
     // Releases before 3.6 write none.
-    let digest = TreeDigest::decode(&mut input, "digest").ok().and_then(TreeDigest::known);
+    let digest =
+        if input.len() < TreeDigest::LEN { None } else { TreeDigest::decode(input, "digest")?.known() };
     let TxnHeader { zxid, time, session, xid, .. } = header;
     Ok(Txn { zxid, time, session, xid, change, digest })
 }
@@ -71,7 +83,7 @@ fn encode_change(change: &Change, out: &mut BytesMut) {
         Change::CreateSession { timeout } => {
             CreateSessionTxn { timeout: i32::try_from(timeout.0).unwrap_or(i32::MAX) }.encode(out);
         }
-        Change::CloseSession { ephemerals: None } => {}
+        Change::CloseSession { ephemerals: None } => NO_LIST.encode(out),
         Change::CloseSession { ephemerals: Some(paths) } => {
             CloseSessionTxn { paths_to_delete: paths.clone() }.encode(out);
         }
@@ -117,6 +129,10 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         OpCode::CREATE_SESSION => {
             let CreateSessionTxn { timeout } = Decode::decode(input, WHAT)?;
             Change::CreateSession { timeout: millis(timeout.into()) }
+        }
+        OpCode::CLOSE_SESSION if input.starts_with(&NO_LIST.to_be_bytes()) => {
+            input.advance(NO_LIST.to_be_bytes().len());
+            Change::CloseSession { ephemerals: None }
         }
         OpCode::CLOSE_SESSION => {
             let CloseSessionTxn { paths_to_delete } = Decode::decode(input, WHAT)?;
@@ -206,7 +222,7 @@ mod tests {
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
         let len = bytes.len();
-        let decoded = decode(bytes.freeze())?;
+        let decoded = decode(&mut bytes.freeze())?;
         assert_eq!(decoded, txn);
         assert_eq!(crate::core::size::of_txn(&txn.change), len, "{txn:?}");
         Ok(decoded)
@@ -223,16 +239,36 @@ mod tests {
             Change::Delete { path: path() },
             Change::SetData { path: path(), data: None, version: Version(2) },
             Change::SetAcl { path: path(), acl: [Acl::open()].into(), version: Version(2) },
-            Change::Check { path: path() },
         ];
         for change in changes.clone() {
             again(change)?;
         }
-        again(Change::Multi(changes))?;
+        again(Change::Multi([changes, vec![Change::Check { path: path() }]].concat()))?;
         again(Change::Multi(vec![Change::Error(ErrorCode::OK), Change::Error(ErrorCode::NO_NODE)]))?;
         again(Change::Error(ErrorCode::NO_NODE))?;
         again(Change::CreateSession { timeout: Millis(4_000) })?;
         again(Change::CloseSession { ephemerals: Some(vec![path()]) })?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_check_that_stands_alone_is_written_so_that_apache_zookeeper_starts_on_it() -> Result<(), DecodeError>
+    {
+        let mut bytes = BytesMut::new();
+        encode(&txn(Change::Check { path: "/a".into() }, Some(9)), &mut bytes);
+        // The operation ends the header, of 32 bytes.
+        assert_eq!(bytes[28..32], OpCode::ERROR.0.to_be_bytes());
+        assert_eq!(decode(&mut bytes.freeze())?, txn(Change::Error(ErrorCode::OK), Some(9)));
+        Ok(())
+    }
+
+    #[test]
+    fn a_check_that_an_older_zk_mini_has_written_alone_is_still_read() -> Result<(), DecodeError> {
+        let mut bytes = BytesMut::new();
+        encode(&txn(Change::Delete { path: "/a".into() }, None), &mut bytes);
+        bytes[28..32].copy_from_slice(&OpCode::CHECK.0.to_be_bytes());
+        bytes.extend_from_slice(&[0xff; 4]);
+        assert_eq!(decode(&mut bytes.freeze())?, txn(Change::Check { path: "/a".into() }, None));
         Ok(())
     }
 
@@ -244,7 +280,7 @@ mod tests {
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
         let expected = Change::Multi(vec![Change::Error(ErrorCode::OK), Change::Error(ErrorCode::NO_NODE)]);
-        assert_eq!(decode(bytes.freeze())?.change, expected);
+        assert_eq!(decode(&mut bytes.freeze())?.change, expected);
         Ok(())
     }
 
@@ -255,15 +291,19 @@ mod tests {
             let mut bytes = BytesMut::new();
             encode(&listed, &mut bytes);
             let whole = bytes.freeze();
-            assert_eq!(decode(whole.clone())?, listed);
+            assert_eq!(decode(&mut whole.clone())?, listed);
             // The header has 32 bytes, the record of no node 4.
             let without = [&whole[..32], &whole[36..]].concat();
             let not_listed = txn(Change::CloseSession { ephemerals: None }, digest);
-            assert_eq!(decode(without.into())?, not_listed);
-            // Apache ZooKeeper reads on behind the header for a record: there is nothing.
+            assert_eq!(decode(&mut without.into())?, not_listed);
+            // A list that is null: Apache ZooKeeper takes the nodes that it knows of, and reads on behind it.
             let mut bytes = BytesMut::new();
             encode(&not_listed, &mut bytes);
-            assert_eq!(bytes, whole[..32]);
+            assert_eq!(bytes, [&whole[..32], &[0xff; 4], &whole[36..]].concat());
+            bytes.extend_from_slice(&16_u64.to_be_bytes());
+            let mut with_mark = bytes.freeze();
+            assert_eq!(decode(&mut with_mark)?, not_listed);
+            assert_eq!(with_mark.len(), DURABLE);
         }
         Ok(())
     }
@@ -273,7 +313,7 @@ mod tests {
         let txn = txn(Change::CloseSession { ephemerals: Some(vec!["/abc".into()]) }, None);
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
-        assert_eq!(decode(bytes.freeze())?, txn);
+        assert_eq!(decode(&mut bytes.freeze())?, txn);
         Ok(())
     }
 
@@ -283,7 +323,7 @@ mod tests {
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
         bytes.extend_from_slice(&[0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 9]);
-        assert_eq!(decode(bytes.freeze())?, txn);
+        assert_eq!(decode(&mut bytes.freeze())?, txn);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Connecting, sessions and their end (rules 1, 6 to 14).
 
 use bytes::{Bytes, BytesMut};
-use zk_mini::core::{Change, Compat, Config, Core, SessionSecret};
+use zk_mini::core::{Change, Compat, Config, Core, Now, SessionSecret};
 use zk_wire::*;
 
 use crate::driver::*;
@@ -260,6 +260,23 @@ fn create_session_on_an_established_connection_answers_as_a_handshake() {
     assert_eq!((*xid, zxid >> 32), (Xid(0), 10_000));
     assert_eq!(t.core.last_zxid().0, before + 1);
     assert_eq!(t.core.sessions().len(), 1);
+}
+
+#[test]
+fn a_timeout_that_create_session_asks_for_outlives_no_restart_beyond_the_bounds() {
+    // 14
+    for (asked, kept) in [(i32::MAX, 40_000), (60_000, 40_000), (9_000, 9_000), (0, 4_000), (-1, 4_000)] {
+        let mut t = Driver::new();
+        let a = t.connect(10_000);
+        let header = encode(&RequestHeader { xid: Xid(5), op: OpCode::CREATE_SESSION });
+        t.frame(a, [&header[..], &asked.to_be_bytes()].concat().into());
+        let sessions = t.core.image().sessions;
+        assert_eq!(sessions, [(t.session(a), Millis(kept))], "{asked}: what a snapshot has");
+        let mut again = Core::restore(Config::default(), Now::default(), t.core.image());
+        again.accept_writes(Now::default());
+        assert_eq!(again.sessions()[0].timeout, Millis(kept));
+        assert!(again.sessions()[0].expires <= Millis(kept + 2_000), "{asked}");
+    }
 }
 
 #[test]

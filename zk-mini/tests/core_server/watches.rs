@@ -340,3 +340,32 @@ fn events_are_withheld_from_those_who_may_not_read() {
         assert_eq!(t.events(a), []);
     }
 }
+
+#[test]
+fn in_3_8_a_check_goes_up_the_path_while_anybody_holds_a_recursive_watch() {
+    // 74
+    let mut t = Driver::compat(Compat::V3_8);
+    let (a, b) = (t.connect(10_000), t.connect(10_000));
+    let (unreadable, none) = (Err(ErrorCode::MARSHALLING_ERROR), Err(ErrorCode::NO_WATCHER));
+    let check_all = |t: &mut Driver, relative: Result<(), ErrorCode>| {
+        for kind in 1..=3 {
+            assert_eq!(check(t, a, "a", kind), unreadable, "without any slash, always");
+            assert_eq!(check(t, a, "a/b", kind), relative);
+            assert_eq!(check(t, a, "", kind), none, "also while it is watched");
+            assert_eq!(check(t, a, "/a/b", kind), none);
+        }
+    };
+    check_all(&mut t, none);
+    add_watch(&mut t, b, "", 0);
+    add_watch(&mut t, b, "/other", 0);
+    check_all(&mut t, none);
+    add_watch(&mut t, b, "/other", 1);
+    check_all(&mut t, unreadable);
+    add_watch(&mut t, b, "c/d", 0);
+    assert_eq!(check(&mut t, a, "c/d", 3), Ok(()), "what is watched is found first");
+    // Then only the table of children has a recursive one.
+    t.call(b, &exists("/other", true)).unwrap_err();
+    assert_eq!(check(&mut t, a, "a/b", 1), unreadable);
+    assert_eq!(check(&mut t, a, "a/b", 2), none);
+    assert_eq!(check(&mut t, a, "a/b", 3), unreadable);
+}

@@ -226,3 +226,40 @@ fn help_tells_the_defaults() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
 }
+
+/// What it logs when it is started on a directory, and then stopped.
+fn logged_on(dir: &std::path::Path) -> String {
+    let zk = Program::start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()]);
+    assert!(is_ok(&zk.address()));
+    zk.signal(Signal::SIGTERM);
+    zk.end().1
+}
+
+#[test]
+fn the_directory_of_a_member_of_an_ensemble_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(!logged_on(dir.path()).contains("myid"));
+    fs::write(dir.path().join("myid"), "1\n").unwrap();
+    let logged = logged_on(dir.path());
+    assert!(
+        logged.contains("WARN") && logged.contains("myid says that this is the directory of a member"),
+        "{logged}"
+    );
+}
+
+#[test]
+fn what_is_cut_off_a_log_is_told_with_its_place_and_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("version-2");
+    fs::create_dir(&files).unwrap();
+    // A header, and the beginning of a record of 100 bytes.
+    let record = [&7_i64.to_be_bytes()[..], &100_i32.to_be_bytes(), &[1; 60]].concat();
+    let log = [b"ZKLG\0\0\0\x02\0\0\0\0\0\0\0\0", &record[..]].concat();
+    fs::write(files.join("log.1"), log).unwrap();
+    let logged = logged_on(dir.path());
+    let side = files.join("zk-mini.cut.log.1.from-byte-16");
+    for part in ["WARN", "log.1 ", "byte=16", "bytes=72", side.to_str().unwrap()] {
+        assert!(logged.contains(part), "{part} in {logged}");
+    }
+    assert_eq!(fs::read(side).unwrap(), record);
+}

@@ -44,7 +44,7 @@ async fn create_at_last(raw: &mut Raw, path: &str) -> u32 {
 }
 
 /// A session, as soon as the server takes one; the clock of the test goes by itself meanwhile.
-async fn session_at_last(zk: &ZkMini) -> Raw {
+pub(crate) async fn session_at_last(zk: &ZkMini) -> Raw {
     loop {
         let mut raw = Raw::in_memory(zk);
         raw.send(&crate::raw::connect_request(10_000)).await;

@@ -108,7 +108,10 @@ async fn lines_and_keys_are_the_recorded_ones_where_their_order_says_nothing() {
         lines
     };
     assert_eq!(sorted(&ask(&zk, b"cons").await), sorted(recorded!("cons")));
-    assert_eq!(keys(&ask(&zk, b"mntr").await, "\t"), keys(recorded!("mntr"), "\t"));
+    let mntr = ask(&zk, b"mntr").await;
+    let mut figures = keys(&mntr, "\t");
+    figures.retain(|key, _| !key.ends_with("_per_namespace"));
+    assert_eq!(figures, keys(recorded!("mntr"), "\t"), "its README says what was taken out");
     let (conf, envi) = (ask(&zk, b"conf").await, ask(&zk, b"envi").await);
     let names = |answer: &str| {
         answer.lines().map(|line| line.split('=').next().unwrap().to_owned()).collect::<Vec<_>>()
@@ -128,7 +131,7 @@ async fn the_newer_release_has_five_figures_more() {
     let recorded = keys(recorded!("mntr"), "\t");
     let mut more: Vec<_> =
         keys(&answer, "\t").into_keys().filter(|key| !recorded.contains_key(key)).collect();
-    more.retain(|key| !key.ends_with("_restore_time"));
+    more.retain(|key| !key.ends_with("_restore_time") && !key.ends_with("_per_namespace"));
     assert_eq!(
         more,
         [
@@ -200,11 +203,89 @@ async fn the_trace_mask_is_kept_and_does_nothing() {
     let zk = ZkMini::start().await.unwrap();
     assert_eq!(ask(&zk, b"gtmk").await, "306");
     let mut raw = Raw::tcp(&zk).await;
-    for byte in b"stmk\0\0\0\0\0\0\0\x02" {
-        raw.write(&[*byte]).await;
-    }
+    raw.write(b"stmk\0\0\0\0\0\0\0\x02").await;
     assert_eq!(raw.rest().await, b"2");
     assert_eq!(ask(&zk, b"gtmk\n").await, "2", "as netcat sends it");
+    for too_little in [&b"stmk"[..], b"stmk\0\0\0\0\0\0\x07"] {
+        assert_eq!(
+            ask(&zk, too_little).await,
+            "",
+            "the real server waits for no more of it, and ends the connection"
+        );
+    }
+    assert_eq!(ask(&zk, b"gtmk").await, "2");
+}
+
+/// A figure of `mntr`.
+async fn figure(zk: &ZkMini, name: &str) -> String {
+    let answer = ask(zk, b"mntr").await;
+    let found = answer.lines().find_map(|line| line.strip_prefix(&format!("zk_{name}\t")));
+    found.unwrap_or_else(|| panic!("no {name} in {answer}")).into()
+}
+
+#[tokio::test]
+async fn connections_that_their_peers_drop_and_sessions_that_are_named_are_counted() {
+    let zk = ZkMini::start().await.unwrap();
+    let mut raw = Raw::tcp(&zk).await;
+    let session = raw.open_session(10_000).await;
+    assert_eq!(figure(&zk, "connection_drop_count").await, "0", "a word ends its connection itself");
+    drop(raw);
+    eventually("it is gone", || zk.direct().connections().is_empty()).await;
+    assert_eq!(figure(&zk, "connection_drop_count").await, "1");
+    assert_eq!(figure(&zk, "connection_revalidate_count").await, "0");
+    let mut raw = Raw::resumed(&zk, &session).await;
+    assert_eq!(figure(&zk, "connection_revalidate_count").await, "1");
+    raw.request(1, -11, b"").await;
+    assert_eq!(raw.rest().await, b"");
+    let mut late = Raw::tcp(&zk).await;
+    late.send(&crate::raw::resume_request(&session)).await;
+    late.rest().await;
+    assert_eq!(figure(&zk, "connection_revalidate_count").await, "2", "also one that is over");
+    assert_eq!(figure(&zk, "connection_drop_count").await, "1", "the server has ended those");
+}
+
+#[tokio::test]
+async fn watchers_told_and_bytes_by_namespace_are_counted_as_there() {
+    // All of it was tried on Apache ZooKeeper 3.8.7 and 3.9.5.
+    let zk = ZkMini::start().await.unwrap();
+    let mut one = Raw::with_session(&zk, 10_000).await;
+    let mut other = Raw::with_session(&zk, 10_000).await;
+    let watch = |path: &str| [string(path), vec![1]].concat();
+    one.create("/ns", 0).await;
+    for raw in [&mut one, &mut other] {
+        raw.send(&crate::raw::request(1, 3, &watch("/ns/x"))).await;
+        raw.reply().await;
+    }
+    let mut third = Raw::with_session(&zk, 10_000).await;
+    third.create("/ns/x", 0).await;
+    third.request(2, GET_DATA, &watch("/ns/x")).await;
+    third.request(3, 8, &watch("/ns/x")).await;
+    third.send(&crate::raw::request(4, 5, &crate::raw::set_data("/ns/x", b"abcdef"))).await;
+    third.receive().await;
+    third.receive().await;
+    third.request(5, GET_DATA, &watch("/ns/x")).await;
+    third.request(6, 8, &watch("/ns")).await;
+    third.send(&crate::raw::request(7, 2, &crate::raw::delete("/ns/x"))).await;
+    for _ in 0..3 {
+        third.receive().await;
+    }
+    for (name, count, sum) in [
+        ("node_created_watch_count", 1, 2),
+        ("node_changed_watch_count", 1, 1),
+        // The watchers of the data and those of the children count apart.
+        ("node_deleted_watch_count", 2, 2),
+        ("node_children_watch_count", 1, 1),
+        // /ns 3 + 1, /ns/x 5 + 1 (the tests' data is one byte), 5 + 6, 5.
+        ("ns_write_per_namespace", 4, 26),
+        // /ns/x 5 + 1, children of it 5, 5 + 6, /ns 3 + "x", with 68 for each stat.
+        ("ns_read_per_namespace", 4, 26 + 4 * 68),
+    ] {
+        assert_eq!(figure(&zk, &format!("cnt_{name}")).await, count.to_string(), "{name}");
+        assert_eq!(figure(&zk, &format!("sum_{name}")).await, sum.to_string(), "{name}");
+    }
+    ask(&zk, b"srst").await;
+    assert_eq!(figure(&zk, "cnt_node_created_watch_count").await, "0");
+    assert_eq!(figure(&zk, "max_ns_read_per_namespace").await, "0", "it is known all the same");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod damage;
 mod direct;
 mod disk;
 mod fairness;
@@ -11,6 +12,8 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod lives;
+mod offline;
+mod places;
 mod plain;
 mod power;
 mod raw;

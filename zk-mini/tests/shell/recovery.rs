@@ -42,9 +42,12 @@ async fn lives(dir: &Path, count: usize) {
 }
 
 fn damage(file: &Path) {
+    damage_at(file, fs::read(file).unwrap().len() / 2);
+}
+
+fn damage_at(file: &Path, byte: usize) {
     let mut content = fs::read(file).unwrap();
-    let middle = content.len() / 2;
-    content[middle] ^= 1;
+    content[byte] ^= 1;
     fs::write(file, content).unwrap();
 }
 
@@ -277,4 +280,56 @@ async fn a_log_directory_has_one_server_at_a_time_too() {
     // The same by another name is not somebody else.
     let again = one.path().join("version-2/..");
     server(one.path()).data_log_dir(again).start().await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_cut_off_is_missed_when_a_later_log_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = server(dir.path()).start().await.unwrap();
+    Raw::with_session(&zk, 10_000).await;
+    zk.stop().await;
+    lives(dir.path(), 1).await;
+    fs::remove_file(file(dir.path(), "snapshot.1")).unwrap();
+    let log = file(dir.path(), "log.1");
+    let whole = fs::read(&log).unwrap();
+    // The tree is the same without it.
+    fs::write(&log, &whole[..whole.len() - 1]).unwrap();
+    let error = refused(server(dir.path())).await;
+    assert!(matches!(error, StorageError::Log { offset: 16, .. }), "{error}");
+    assert!(error.to_string().contains("the next log does not go on there, but with 0x2"), "{error}");
+}
+
+/// What is behind the nodes of the newest snapshot and their seal.
+fn behind_the_seal(dir: &Path) -> Vec<u8> {
+    let names = names(dir);
+    let content = fs::read(file(dir, names.last().unwrap())).unwrap();
+    let nodes = content.windows(END.len()).position(|window| window == END).unwrap();
+    content[nodes + END.len() + 8 + END.len()..].to_vec()
+}
+
+#[tokio::test]
+async fn a_snapshot_has_the_parts_of_its_release_line() {
+    let dir = tempfile::tempdir().unwrap();
+    lives(dir.path(), 1).await;
+    // A number and the digest, in 3.9 the number once more, each sealed.
+    for (compat, len) in [(Compat::V3_8, 8 + 12 + 8 + 5), (Compat::V3_9, 8 + 12 + 8 + 5 + 8 + 8 + 5)] {
+        let newest = file(dir.path(), "snapshot.2");
+        let _ = fs::remove_file(&newest);
+        server(dir.path()).compat(compat).start().await.unwrap().stop().await;
+        let parts = behind_the_seal(dir.path());
+        assert_eq!((parts.len(), &parts[..8]), (len, &2_i64.to_be_bytes()[..]));
+        if compat == Compat::V3_9 {
+            assert_eq!(parts[33..41], 2_i64.to_be_bytes());
+        }
+        for other in [Compat::V3_8, Compat::V3_9] {
+            server(dir.path()).compat(other).start().await.unwrap().stop().await;
+        }
+        // A seal that does not fit is noticed, whichever it is.
+        let whole = fs::read(&newest).unwrap();
+        for byte in whole.len() - len..whole.len() {
+            damage_at(&newest, byte);
+            assert_eq!(recover(dir.path(), None).unwrap().damaged.len(), 1, "byte {byte}");
+            fs::write(&newest, &whole).unwrap();
+        }
+    }
 }

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use zk_wire::{CreateMode, DecodeError, Fields, OpCode};
 
 use super::{CreateRequest, SetDataRequest, VersionedRequest};
-use crate::core::compat::Rules;
 
 /// An operation of a multi or a multiRead.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ impl From<DecodeError> for Unreadable {
 
 impl<'a> Item<'a> {
     /// Reads items until the end marker. The first that makes no sense decides how all are refused.
-    pub(in crate::core) fn read_all(mut body: Fields<'a>, rules: &Rules) -> Result<Vec<Self>, Unreadable> {
+    pub(in crate::core) fn read_all(mut body: Fields<'a>) -> Result<Vec<Self>, Unreadable> {
         let mut items: Vec<Self> = Vec::new();
         loop {
             let op = OpCode(body.int("MultiHeader.op")?);
@@ -50,7 +49,7 @@ impl<'a> Item<'a> {
             if done {
                 return Ok(items);
             }
-            let item = Self::read(op, &mut body, rules)?;
+            let item = Self::read(op, &mut body)?;
             if items.first().is_some_and(|first| first.is_read() != item.is_read()) {
                 return Err(Unreadable::TakesZxid);
             }
@@ -58,14 +57,12 @@ impl<'a> Item<'a> {
         }
     }
 
-    fn read(op: OpCode, body: &mut Fields<'a>, rules: &Rules) -> Result<Self, Unreadable> {
+    fn read(op: OpCode, body: &mut Fields<'a>) -> Result<Self, Unreadable> {
         Ok(match op {
             OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
                 let mut request = CreateRequest::read(op, body)?;
-                if rules.strict_creates_in_multi {
-                    request.check_strictly()?;
-                }
-                request.retype(rules);
+                request.check_strictly()?;
+                request.retype();
                 Self::Create(request)
             }
             OpCode::DELETE => Self::Delete(VersionedRequest::read(body)?),
@@ -95,7 +92,7 @@ impl<'a> Item<'a> {
 }
 
 impl CreateRequest<'_> {
-    /// Refuses what the newer line refuses while it reads.
+    /// Refuses what ZooKeeper refuses while it reads.
     fn check_strictly(&self) -> Result<(), Unreadable> {
         if self.ttl.is_some() {
             return Ok(());
@@ -108,11 +105,11 @@ impl CreateRequest<'_> {
     }
 
     /// Takes a create inside a multi for what its flags say: they make a container, and not its op code.
-    fn retype(&mut self, rules: &Rules) {
+    fn retype(&mut self) {
         self.op = match CreateMode::from_flags(self.flags) {
             Some(CreateMode::Container) => OpCode::CREATE_CONTAINER,
             Some(mode) if mode.has_ttl() => OpCode::CREATE_TTL,
-            _ if self.ttl.is_some() || !rules.create2_in_multi_has_stat => OpCode::CREATE,
+            _ if self.ttl.is_some() => OpCode::CREATE,
             _ => self.op,
         };
     }

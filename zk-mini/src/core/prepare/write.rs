@@ -8,7 +8,7 @@ use zk_wire::{DecodeError, ErrorCode, Expected, Fields, Perms, Version, path};
 use super::{Prepare, Prepared, Record, next_version, parent_of};
 use crate::core::acl::SentAcl;
 use crate::core::tree::{SYSTEM_NODES, parent_name};
-use crate::core::txn::{Change, NodeKind};
+use crate::core::txn::Change;
 
 /// A delete or a check as sent, which are one record: a null is refused only where it is looked at.
 #[derive(Debug)]
@@ -74,19 +74,6 @@ impl Prepare<'_> {
             Some(Record { num_children, ..parent })
         });
         self.note(&path, &path, || None);
-        Ok(Change::Delete { path })
-    }
-
-    /// Decides on a client's wish to delete a container. ZooKeeper 3.9 asks neither for the ACL nor whether it is one.
-    pub(in crate::core) fn delete_container(&self, path: &str) -> Prepared {
-        deletable(path)?;
-        let (path, node) = self.look_up(path)?;
-        if node.num_children > 0 {
-            return Err(ErrorCode::NOT_EMPTY);
-        }
-        if matches!(node.kind, NodeKind::Ephemeral(_)) {
-            return Err(ErrorCode::BAD_VERSION);
-        }
         Ok(Change::Delete { path })
     }
 

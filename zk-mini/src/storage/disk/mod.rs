@@ -43,6 +43,9 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
     fn read(&self, file: &Path) -> io::Result<Vec<u8>>;
 
+    /// The beginning of a file, up to so many bytes.
+    fn read_start(&self, file: &Path, len: u64) -> io::Result<Vec<u8>>;
+
     /// Begins a file, in place of one that is there.
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;
 
@@ -63,7 +66,8 @@ pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes durable which names there are in a directory.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
-    /// A lock that lasts until it is dropped; `None` if somebody else has it.
+    /// A lock that lasts until it is dropped; `None` if somebody else has it. Other users than the owners of the program and
+    /// of the directory can neither take it nor keep it from being taken.
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
@@ -76,7 +80,13 @@ pub(crate) trait DiskFile: Debug + Send {
 
     /// Makes its content durable.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// Whether this name leads to it, still.
+    fn is_at(&self, file: &Path) -> io::Result<bool>;
 }
 
 /// Held by whoever writes a directory.
-pub(crate) trait Lock: Debug + Send {}
+pub(crate) trait Lock: Debug + Send {
+    /// Has this in the file from now on, and nothing else.
+    fn note(&self, content: &[u8]) -> io::Result<()>;
+}

@@ -324,6 +324,12 @@ impl Disk for Mounted {
         Ok(state.files[state.find(file)?].now.clone())
     }
 
+    fn read_start(&self, file: &Path, len: u64) -> io::Result<Vec<u8>> {
+        let mut start = self.read(file)?;
+        start.truncate(usize::try_from(len).map_err(io::Error::other)?);
+        Ok(start)
+    }
+
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
         self.change(|state| {
             let content = match state.names.get(file) {
@@ -450,6 +456,10 @@ impl DiskFile for SimulatedFile {
             Ok(())
         })
     }
+
+    fn is_at(&self, file: &Path) -> io::Result<bool> {
+        Ok(self.disk.live()?.find(file).ok() == Some(self.content))
+    }
 }
 
 #[derive(Debug)]
@@ -458,7 +468,12 @@ struct SimulatedLock {
     file: PathBuf,
 }
 
-impl Lock for SimulatedLock {}
+/// Nobody reads its file.
+impl Lock for SimulatedLock {
+    fn note(&self, _content: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {

@@ -1,9 +1,12 @@
 //! The file system of the machine.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 
 use super::{Disk, DiskFile, Lock};
 
@@ -40,6 +43,12 @@ impl Disk for SystemDisk {
         fs::read(file)
     }
 
+    fn read_start(&self, file: &Path, len: u64) -> io::Result<Vec<u8>> {
+        let mut start = Vec::new();
+        File::open(file)?.take(len).read_to_end(&mut start)?;
+        Ok(start)
+    }
+
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(File::create(file)?))
     }
@@ -74,13 +83,41 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(file)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Box::new(file))),
+        // Not one that leads elsewhere, and not one that waits for a reader.
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(PRIVATE).custom_flags(flags.bits());
+        let lock = options.open(file)?;
+        check_lock(&lock, file)?;
+        match lock.try_lock() {
+            Ok(()) if lock.is_at(file)? => Ok(Some(Box::new(lock))),
+            Ok(()) => {
+                Err(io::Error::other("it has been replaced meanwhile; somebody else writes to its directory"))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+/// Read and written by its owner only: whoever can open a file can lock it.
+const PRIVATE: u32 = 0o600;
+
+/// Refuses a lock file that others can lock, or makes it one that they cannot.
+fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
+    let found = lock.metadata()?;
+    if !found.is_file() || found.nlink() != 1 {
+        return Err(io::Error::other("it is no ordinary file; delete it"));
+    }
+    let dir = fs::metadata(file.parent().unwrap_or(file))?;
+    if ![geteuid().as_raw(), dir.uid()].contains(&found.uid()) {
+        let message = "it belongs to another user, who could keep it locked; delete it";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    if found.mode() & 0o077 != 0 {
+        lock.set_permissions(Permissions::from_mode(PRIVATE))?;
+    }
+    Ok(())
 }
 
 impl DiskFile for File {
@@ -96,6 +133,28 @@ impl DiskFile for File {
         // The times of the file may be lost, its length may not.
         self.sync_data()
     }
+
+    fn is_at(&self, file: &Path) -> io::Result<bool> {
+        match fs::metadata(file) {
+            Ok(there) => {
+                let this = self.metadata()?;
+                Ok((this.dev(), this.ino()) == (there.dev(), there.ino()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 }
 
-impl Lock for File {}
+impl Lock for File {
+    fn note(&self, content: &[u8]) -> io::Result<()> {
+        let noted = self.metadata()?.len();
+        if noted == 0 && content.is_empty() {
+            return Ok(());
+        }
+        // In place of another, not behind its beginning.
+        Self::set_len(self, 0)?;
+        self.write_all_at(content, 0)?;
+        self.sync_data()
+    }
+}

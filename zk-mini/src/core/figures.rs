@@ -1,0 +1,145 @@
+//! What the core counts for whoever watches over a server: watchers that were told of something, and the size of what was
+//! read and written, by namespace.
+
+use foldhash::HashMap;
+use zk_wire::{ByteString, EventType};
+
+/// Namespaces that are told apart at most: clients make them, and they are kept.
+const MAX_NAMESPACES: usize = 1_000;
+
+/// What a stat counts for in what was read.
+const STAT: usize = 68;
+
+/// Number, sum, least and greatest of some numbers, such as how long requests took.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Totals {
+    pub(crate) count: u64,
+    pub(crate) sum: u64,
+    pub(crate) min: u64,
+    pub(crate) max: u64,
+}
+
+impl Totals {
+    /// Adds a number as often as `count` says.
+    pub(crate) fn add(&mut self, number: u64, count: u64) {
+        if count == 0 {
+            return;
+        }
+        self.min = if self.count == 0 { number } else { self.min.min(number) };
+        self.max = self.max.max(number);
+        self.sum += number * count;
+        self.count += count;
+    }
+
+    /// The mean, to four digits.
+    pub(crate) fn mean(&self) -> f64 {
+        if self.count == 0 {
+            return 0.0;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
+        let mean = self.sum as f64 / self.count as f64;
+        (mean * 10_000.0).round() / 10_000.0
+    }
+
+    fn add_size(&mut self, size: usize) {
+        self.add(u64::try_from(size).unwrap_or(u64::MAX), 1);
+    }
+}
+
+/// How many watchers heard of an event, by the kind of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fired([Totals; 4]);
+
+impl Fired {
+    /// Notes how many watchers one table of watches had for an event; none is no event.
+    pub(super) fn add(&mut self, kind: EventType, watchers: usize) {
+        if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index))
+            && watchers > 0
+        {
+            totals.add_size(watchers);
+        }
+    }
+
+    pub(super) fn totals(&self, kind: EventType) -> Totals {
+        Self::index(kind).and_then(|index| self.0.get(index)).copied().unwrap_or_default()
+    }
+
+    fn index(kind: EventType) -> Option<usize> {
+        [
+            EventType::NODE_CREATED,
+            EventType::NODE_DELETED,
+            EventType::NODE_DATA_CHANGED,
+            EventType::NODE_CHILDREN_CHANGED,
+        ]
+        .iter()
+        .position(|known| *known == kind)
+    }
+}
+
+/// How many bytes were read and written below each node of the root: path and data of a node, and 68 for a stat.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Namespaces(HashMap<ByteString, ReadAndWritten>);
+
+/// What was read and what was written, as far as there was any such thing.
+pub(crate) type ReadAndWritten = [Option<Totals>; 2];
+
+impl Namespaces {
+    /// A node was looked at: with its stat came so much of data, or of names.
+    pub(super) fn read(&mut self, path: &str, len: usize) {
+        self.add(path, 0, path.len() + len + STAT);
+    }
+
+    /// A node was created, deleted, or given so much of data.
+    pub(super) fn wrote(&mut self, path: &str, len: usize) {
+        self.add(path, 1, path.len() + len);
+    }
+
+    fn add(&mut self, path: &str, which: usize, size: usize) {
+        let Some(name) = path.split('/').nth(1).filter(|name| !name.is_empty()) else { return };
+        if let Some(both) = self.0.get_mut(name) {
+            both[which].get_or_insert_default().add_size(size);
+        } else if self.0.len() < MAX_NAMESPACES {
+            let both = self.0.entry(name.into()).or_default();
+            both[which].get_or_insert_default().add_size(size);
+        }
+    }
+
+    /// Begins to count anew; those that are known stay.
+    pub(super) fn reset(&mut self) {
+        self.0.values_mut().flatten().flatten().for_each(|totals| *totals = Totals::default());
+    }
+
+    /// Each namespace with what was read and what was written, by name.
+    pub(super) fn by_name(&self) -> Vec<(&str, ReadAndWritten)> {
+        let mut all: Vec<_> = self.0.iter().map(|(name, both)| (&**name, *both)).collect();
+        all.sort_unstable_by_key(|(name, _)| *name);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_are_the_nodes_of_the_root_and_their_number_has_a_bound() {
+        let mut namespaces = Namespaces::default();
+        namespaces.read("/a/b", 3);
+        namespaces.wrote("/a", 7);
+        for path in ["/", "", "relative"] {
+            namespaces.read(path, 1);
+        }
+        let once = |number| Some(Totals { count: 1, sum: number, min: number, max: number });
+        assert_eq!(namespaces.by_name(), [("a", [once(75), once(9)])]);
+        (0..2 * MAX_NAMESPACES).for_each(|n| namespaces.wrote(&format!("/{n}"), 0));
+        namespaces.wrote("/a/c", 0);
+        assert_eq!(namespaces.by_name().len(), MAX_NAMESPACES);
+        assert_eq!(
+            namespaces.by_name().pop().and_then(|(_, [_, wrote])| wrote).map(|wrote| wrote.count),
+            Some(2),
+            "those known go on"
+        );
+        namespaces.reset();
+        assert_eq!(namespaces.by_name()[0], ("0", [None, Some(Totals::default())]), "and stay known");
+    }
+}

@@ -1,0 +1,40 @@
+//! Who else has to do with a data directory: an Apache ZooKeeper that runs on it, or an ensemble that it belongs to.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+
+use super::disk::Disk;
+use super::error::StorageError;
+
+/// Where `zkServer.sh` notes the process that it has started.
+const PID_FILE: &str = "zookeeper_server.pid";
+
+/// Where a member of an ensemble has its number.
+const MEMBER_FILE: &str = "myid";
+
+/// Longer than any number.
+const NUMBER: u64 = 32;
+
+/// Refuses a directory on which Apache ZooKeeper runs. A file that names a process that is no more says nothing.
+pub(super) fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
+    let file = dir.join(PID_FILE);
+    let noted = disk.read_start(&file, NUMBER).ok().and_then(|content| String::from_utf8(content).ok());
+    // 0 and less are groups of processes.
+    match noted.and_then(|noted| noted.trim().parse().ok()).filter(|pid| *pid > 0) {
+        Some(pid) if is_alive(pid) => Err(StorageError::Owned { dir: dir.into(), pid, file }),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a directory is that of a member of an ensemble.
+pub(super) fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
+    disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
+}
+
+/// Whether there is such a process, be it another user's.
+fn is_alive(pid: i32) -> bool {
+    matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
+}
