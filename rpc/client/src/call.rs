@@ -11,9 +11,11 @@ use bytes::Bytes;
 use rpc_wire::{CallId, Code, PayloadError, Shown, Status};
 use serde::de::DeserializeOwned;
 use std::{
+    future::poll_fn,
     marker::PhantomData,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
+    task::Poll,
     time::Duration,
 };
 use tokio::{
@@ -163,10 +165,11 @@ impl<'a> Attempts<'a> {
     }
 
     /// Sends the call on the best connection that has room; `None` if that connection has just gone.
-    async fn start(&self, mut avoid: Option<ConnId>) -> Result<Option<Running<'a>>, Error> {
-        let mut full = None;
+    async fn start(&self, avoid: Option<ConnId>) -> Result<Option<Running<'a>>, Error> {
+        let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
         loop {
-            let (conn, connection) = self.connection(avoid).await?;
+            let (conn, connection) =
+                self.connection(if full.is_empty() { avoid.as_slice() } else { &full }).await?;
             let started = connection.start(self.method, self.payload, clock::now(), self.deadline);
             if let Ok(Started::Sent(id, attempt)) = started {
                 connection.counters.sent.fetch_add(1, Ordering::Relaxed);
@@ -188,19 +191,26 @@ impl<'a> Attempts<'a> {
                     return Err(Error::Argument { method: self.method.into(), reason: error.to_string() });
                 }
             };
-            // Another connection may have room; this one is waited for only if there is no other.
-            if full == Some(conn) {
-                tokio::select! {
-                    _ = room => {}
-                    () = sleep_until(self.deadline) => return Err(self.too_late()),
-                }
+            if rooms.is_empty() {
+                rooms.push(Box::pin(self.shared.changed()));
             }
-            (full, avoid) = (Some(conn), Some(conn));
+            rooms.push(Box::pin(room));
+            if !full.contains(&conn) {
+                // Another connection may have room.
+                full.push(conn);
+                continue;
+            }
+            tokio::select! {
+                () = any(&mut rooms) => {}
+                () = sleep_until(self.deadline) => return Err(self.too_late()),
+            }
+            full.clear();
+            rooms.clear();
         }
     }
 
     /// Waits for a connection that takes a call.
-    async fn connection(&self, avoid: Option<ConnId>) -> Result<(ConnId, Arc<Connection>), Error> {
+    async fn connection(&self, avoid: &[ConnId]) -> Result<(ConnId, Arc<Connection>), Error> {
         if let Some(picked) = self.shared.pool().pick(avoid) {
             return Ok(picked);
         }
@@ -307,6 +317,18 @@ impl Drop for Running<'_> {
         }
         self.shared.give_room();
     }
+}
+
+/// A wait for something that may let a call go on.
+type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Waits until one of them is over.
+async fn any(waits: &mut [Wait<'_>]) {
+    poll_fn(|cx| {
+        let is_over = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Attempts at one call, at most.

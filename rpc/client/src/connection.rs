@@ -19,7 +19,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::{Notify, oneshot},
+    sync::{Notify, futures::OwnedNotified, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Connection {
     state: Mutex<State>,
     /// There is something for the task to do.
     wake: Notify,
+    /// There may be room for a call again.
+    room: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -50,8 +52,8 @@ struct State {
     earliest: Option<Instant>,
     /// The answer to the last ping. Only one is ever kept, so pings that come faster than pongs leave cost no memory.
     pong: Option<u64>,
-    /// Callers that wait until the queue is written, to be woken by being dropped.
-    waiting: Vec<oneshot::Sender<()>>,
+    /// A caller may wait for room.
+    crowded: bool,
     /// Takes no more calls; ends when none is pending.
     leaving: bool,
 }
@@ -68,8 +70,8 @@ struct Pending {
 pub(crate) enum Started {
     /// The call is on its way; its end comes through the receiver, by the deadline.
     Sent(CallId, oneshot::Receiver<Attempt>),
-    /// The server does not read fast enough; the receiver completes when there may be room, or the connection has ended.
-    Full(oneshot::Receiver<()>),
+    /// The server does not read fast enough; this completes when there may be room, or the connection has ended.
+    Full(OwnedNotified),
     /// The connection takes no more calls.
     Leaving,
 }
@@ -137,7 +139,8 @@ impl Connection {
         server_max: usize,
         max_queued: usize,
     ) -> Self {
-        Self { instance, counters, server_max, max_queued, state: Mutex::default(), wake: Notify::new() }
+        let (state, wake, room) = (Mutex::default(), Notify::new(), Arc::default());
+        Self { instance, counters, server_max, max_queued, state, wake, room }
     }
 
     /// Sends a call, if there is room for it.
@@ -154,9 +157,8 @@ impl Connection {
             return Ok(Started::Leaving);
         }
         if !state.out.is_empty() && state.out.len().saturating_add(payload.len()) > self.max_queued {
-            let (waiting, room) = oneshot::channel();
-            state.waiting.push(waiting);
-            return Ok(Started::Full(room));
+            state.crowded = true;
+            return Ok(Started::Full(Arc::clone(&self.room).notified_owned()));
         }
         let id = CallId(state.last.0 + 1);
         let time_left = Some(deadline.saturating_duration_since(now));
@@ -193,7 +195,7 @@ impl Connection {
     pub(crate) fn complete_all(&self, reason: &Arc<str>) {
         let mut state = self.lock();
         state.leaving = true;
-        state.waiting.clear();
+        self.give_room(&mut state);
         let written = state.written;
         for (id, call) in mem::take(&mut state.pending) {
             let ended = if id > written { Ended::NotSent } else { Ended::Lost(Arc::clone(reason)) };
@@ -331,13 +333,19 @@ impl Connection {
             out.shrink_to(KEPT_CAPACITY);
             state.written = state.last;
             mem::swap(&mut state.out, out);
-            state.waiting.clear();
+            self.give_room(&mut state);
             if let Some(number) = state.pong.take() {
                 // Control frames are shorter than any limit that a server may name.
                 let _ = Frame::Pong(number).encode(out, self.server_max);
             }
         }
         (state.earliest, state.leaving && state.pending.is_empty() && out.is_empty())
+    }
+
+    fn give_room(&self, state: &mut State) {
+        if mem::take(&mut state.crowded) {
+            self.room.notify_waiters();
+        }
     }
 
     fn push(&self, state: &mut State, frame: &Frame<'_>) {
@@ -405,15 +413,16 @@ mod tests {
         let connection = connection();
         assert!(matches!(start(&connection, 10 * MAX_QUEUED), Started::Sent(..)), "one alone may be longer");
         let Started::Full(room) = start(&connection, 1) else { panic!("no limit") };
-        let Started::Full(lost) = start(&connection, 1) else { panic!("no limit") };
+        let Started::Full(other) = start(&connection, 1) else { panic!("no limit") };
         let (mut out, mut at) = (Vec::new(), 0);
         connection.look(&mut out, &mut at);
-        assert!(room.await.is_err() && lost.await.is_err(), "woken by being dropped");
+        tokio::join!(room, other);
         let sent = (0..100).take_while(|_| matches!(start(&connection, 100), Started::Sent(..))).count();
         assert!((5..10).contains(&sent), "{sent}");
         let Started::Full(room) = start(&connection, 900) else { panic!("no limit") };
         connection.complete_all(&"the end".into());
-        assert!(room.await.is_err(), "the end of the connection wakes, too");
+        // The end of the connection wakes, too.
+        room.await;
         assert!(matches!(start(&connection, 1), Started::Leaving));
     }
 }

@@ -161,10 +161,10 @@ impl<H: Clone> Pool<H> {
         self.endpoints.iter().filter(lacking).map(|(_, endpoint)| endpoint.retry_at).min()
     }
 
-    /// Chooses the connection for a call: the less loaded of two taken at random. `avoid`, and one that left
+    /// Chooses the connection for a call: the less loaded of two taken at random. Those to `avoid`, and one that left
     /// calls unanswered, only if there is no other. Give it back with [`Pool::finish`]. `None`: none is ready,
     /// or all are full.
-    pub(crate) fn pick(&mut self, avoid: Option<ConnId>) -> Option<(ConnId, H)> {
+    pub(crate) fn pick(&mut self, avoid: &[ConnId]) -> Option<(ConnId, H)> {
         let n = self.ready.len();
         let mut chosen = *self.ready.first()?;
         if n > 1 {
@@ -353,15 +353,15 @@ impl<H: Clone> Pool<H> {
         })
     }
 
-    fn best(&self, among: &[ConnId], avoid: Option<ConnId>) -> Option<ConnId> {
+    fn best(&self, among: &[ConnId], avoid: &[ConnId]) -> Option<ConnId> {
         among.iter().copied().min_by_key(|conn| self.rating(*conn, avoid))
     }
 
     /// Smaller is better; true in front says that any other is worth looking for.
-    fn rating(&self, conn: ConnId, avoid: Option<ConnId>) -> (bool, usize) {
+    fn rating(&self, conn: ConnId, avoid: &[ConnId]) -> (bool, usize) {
         let Some(link) = self.links.get(&conn) else { return (true, usize::MAX) };
         let full = link.in_flight >= self.config.max_in_flight;
-        (full || link.misses > 0 || avoid == Some(conn), link.in_flight)
+        (full || link.misses > 0 || avoid.contains(&conn), link.in_flight)
     }
 }
 

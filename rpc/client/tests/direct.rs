@@ -250,6 +250,30 @@ async fn a_server_that_never_reads_is_given_up_though_it_pings() {
 }
 
 #[tokio::test]
+async fn a_call_that_finds_every_queue_full_waits_for_room_and_no_longer_than_its_deadline() {
+    let mut deaf = Vec::new();
+    for name in ["a", "b", "c"] {
+        deaf.push(misbehaving(name, Misbehaviour::NeverRead).await);
+    }
+    let client = client(deaf).max_queued(1).keepalive(common::PATIENCE).connect().await.unwrap();
+    // Each takes one that is being written, since it is longer than the sockets hold, and one that waits.
+    let long = "x".repeat(3 << 20);
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let (client, long) = (client.clone(), long.clone());
+        calls.spawn(async move { client.call::<_, String>("echo", &long).await });
+    }
+    let sent = || client.stats().by_instance.values().map(|instance| instance.sent).sum::<u64>();
+    eventually(async || sent() == 6).await;
+    for _ in 0..3 {
+        let call = client.call::<_, String>("echo", "short").deadline(Duration::from_millis(50));
+        let error = call.await.unwrap_err();
+        assert!(matches!(error, Error::Deadline { sent: false, .. }), "{error}");
+    }
+    assert!(calls.try_join_next().is_none(), "nobody has answered");
+}
+
+#[tokio::test]
 async fn large_calls_in_both_directions_do_not_lock_up() {
     let server = TestServer::start("a").await;
     // The format that takes least time, and a deadline that a slow machine keeps too.

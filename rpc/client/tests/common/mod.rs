@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
@@ -109,13 +109,18 @@ pub enum Misbehaviour {
     GoAwayWithoutRunning,
     NeverAnswer,
     NeverReadAgain,
+    NeverRead,
     PingWithoutReading,
     Babble,
 }
 
 /// A server that says hello as `name` and then misbehaves.
 pub async fn misbehaving(name: &'static str, how: Misbehaviour) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    // What it does not read stays with the client.
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1024).unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
@@ -134,7 +139,7 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
     Frame::Hello(hello).encode(&mut out, 1 << 20).unwrap();
     stream.write_all(&out).await.ok()?;
     out.clear();
-    if !matches!(how, Misbehaviour::PingWithoutReading) {
+    if !matches!(how, Misbehaviour::PingWithoutReading | Misbehaviour::NeverRead) {
         next_frame(&mut stream, &mut input).await?;
     }
     match how {
@@ -145,7 +150,7 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
         }
         Misbehaviour::Babble => out.extend_from_slice(&[0xff; 32]),
         Misbehaviour::NeverAnswer => {}
-        Misbehaviour::NeverReadAgain => std::future::pending().await,
+        Misbehaviour::NeverReadAgain | Misbehaviour::NeverRead => std::future::pending().await,
         Misbehaviour::PingWithoutReading => {
             Frame::Ping(7).encode(&mut out, 1 << 20).unwrap();
             let out = out.repeat(1_000);
