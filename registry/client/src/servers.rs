@@ -66,7 +66,9 @@ pub enum ServersError {
         entry: String,
     },
     /// An entry has blanks or other characters that no host has.
-    #[error("{entry:?} in the list of servers has a character that no host has")]
+    #[error(
+        "{entry:?} in the list of servers has a character that no host has; write host:port, with commas between two"
+    )]
     BadHost {
         /// The entry.
         entry: String,
@@ -153,7 +155,13 @@ fn parse_server(entry: &str, text: &str) -> Result<String, ServersError> {
         }
         None => match entry.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return Err(ServersError::BadAddress { entry: entry.to_owned() });
+                let entry = entry.to_owned();
+                let is_address = !entry.contains(|c| c != ':' && c != '%' && is_in_no_host(c));
+                return Err(if is_address {
+                    ServersError::BadAddress { entry }
+                } else {
+                    ServersError::BadHost { entry }
+                });
             }
             Some((host, port)) => (host.to_owned(), Some(port)),
             None => (entry.to_owned(), None),
@@ -162,7 +170,7 @@ fn parse_server(entry: &str, text: &str) -> Result<String, ServersError> {
     if host.is_empty() {
         return Err(ServersError::NoHost { text: text.to_owned() });
     }
-    if host.contains(|c: char| c.is_whitespace() || c.is_control()) {
+    if !host.starts_with('[') && host.contains(is_in_no_host) {
         return Err(ServersError::BadHost { entry: entry.to_owned() });
     }
     let port = match port {
@@ -175,6 +183,12 @@ fn parse_server(entry: &str, text: &str) -> Result<String, ServersError> {
         Some(_) => return Err(ServersError::BadPort { entry: entry.to_owned() }),
     };
     Ok(format!("{host}:{port}"))
+}
+
+/// Tells what no name and no IPv4 address has: blanks, other separators, quotes, parts of URLs. Letters of any script may
+/// be in a name.
+fn is_in_no_host(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || (c.is_ascii_punctuation() && !matches!(c, '-' | '.' | '_'))
 }
 
 #[cfg(test)]
@@ -241,7 +255,11 @@ mod tests {
         for text in ["::1", "::1:2181", "[::1", "[::1]2181", "[h]:1"] {
             assert!(matches!(err(text), ServersError::BadAddress { .. }), "{text}");
         }
-        assert!(matches!(err("a b:1"), ServersError::BadHost { .. }));
+        for text in
+            ["a b:1", "a;b", "a:1;b:1", "a:1 b:1", "me@a:1", "\"a\":1", "a\\b", "a=b", "a|b", "a?b", "*"]
+        {
+            assert!(matches!(err(text), ServersError::BadHost { .. }), "{text}");
+        }
         for text in ["a//b", "a//", "a///", "a/b//", "a/b/../c"] {
             assert!(matches!(err(text), ServersError::BadChroot { .. }), "{text}");
         }
