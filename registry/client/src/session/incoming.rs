@@ -89,6 +89,7 @@ impl Session {
     fn go_live(&mut self, now: Millis) {
         let Some(&Credentials { id, .. }) = self.credentials.as_ref() else { return };
         self.link = Link::Live { heard: now, wrote: now };
+        self.route.live(now);
         self.refused = false;
         if self.closing.is_some() {
             self.send_close(now);

@@ -275,7 +275,7 @@ impl Session {
         if let (Link::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
             self.publish(State::Disconnected(credentials.id));
         }
-        self.link = Link::Idle(now + self.route.lost());
+        self.link = Link::Idle(now + self.route.lost(now));
         for id in self.calls.take_sent() {
             self.fail(id, Failure::ConnectionLost { sent: true });
         }
@@ -289,7 +289,7 @@ impl Session {
             return;
         }
         self.outputs.push_back(Output::Disconnect(Cause::Expired));
-        self.link = Link::Idle(now + self.route.lost());
+        self.link = Link::Idle(now + self.route.lost(now));
         self.end_session();
     }
 

@@ -11,6 +11,12 @@ const LONGEST_PAUSE: Millis = Millis(1_000);
 /// No attempt is given less time than this.
 const SHORTEST_ATTEMPT: Millis = Millis(250);
 
+/// A connection that is lost before this age, though it has answered, is no good one.
+const YOUNG: Millis = Millis(1_000);
+
+/// So many of them in a row are followed by another attempt at once: servers that are stopped one after the other.
+const FORGIVEN: usize = 2;
+
 /// The servers in an order of its own, gone through in turn, and how often that has failed.
 ///
 /// A name may stand for several addresses, each a candidate of its own: it is looked up when its turn comes in a
@@ -27,7 +33,11 @@ pub(super) struct Route {
     addresses: Vec<usize>,
     /// Rounds that have failed since a connection last proved itself.
     rounds: usize,
+    /// Time since which there has been a session on the connection.
+    live_at: Millis,
     proven: bool,
+    /// Connections in a row that answered and were lost young.
+    young: usize,
     random: fastrand::Rng,
 }
 
@@ -52,7 +62,9 @@ impl Route {
             further: VecDeque::new(),
             addresses: vec![1; servers],
             rounds: 0,
+            live_at: Millis(0),
             proven: false,
+            young: 0,
             random,
         }
     }
@@ -88,6 +100,11 @@ impl Route {
         Millis(fair.0 << self.rounds.min(16)).min(session_timeout.max(SHORTEST_ATTEMPT))
     }
 
+    /// Notes that a connection has a session from now on.
+    pub(super) fn live(&mut self, now: Millis) {
+        self.live_at = now;
+    }
+
     /// A connection has done some work: its loss will be no failure, and another round begins with it.
     pub(super) fn proven(&mut self) {
         self.rounds = 0;
@@ -98,13 +115,24 @@ impl Route {
 
     /// The connection is gone, or was never there: how long to wait before the next attempt. Nothing after a
     /// proven one and within a round; else half to all of the round's pause, so that many clients do not come
-    /// at once.
-    pub(super) fn lost(&mut self) -> Millis {
-        if std::mem::take(&mut self.proven) || self.left > 0 || !self.further.is_empty() {
+    /// at once. Proven ones that are lost young again and again are failures, too: a server that answers and then
+    /// hangs up must not be called in a loop.
+    pub(super) fn lost(&mut self, now: Millis) -> Millis {
+        if std::mem::take(&mut self.proven) {
+            let is_young = now.since(self.live_at) < YOUNG;
+            self.young = if is_young { self.young.saturating_add(1) } else { 0 };
+            return self.young.checked_sub(1 + FORGIVEN).map_or(Millis(0), |n| self.pause(n));
+        }
+        if self.left > 0 || !self.further.is_empty() {
             return Millis(0);
         }
-        let pause = Millis(FIRST_PAUSE.0 << self.rounds.min(16)).min(LONGEST_PAUSE);
+        let pause = self.pause(self.rounds);
         self.rounds = self.rounds.saturating_add(1);
+        pause
+    }
+
+    fn pause(&mut self, failures: usize) -> Millis {
+        let pause = Millis(FIRST_PAUSE.0 << failures.min(16)).min(LONGEST_PAUSE);
         Millis(self.random.u64(pause.0 / 2..=pause.0))
     }
 
@@ -129,7 +157,7 @@ mod tests {
     /// The next attempt fails: how long to wait.
     fn fail(route: &mut Route) -> Millis {
         let _ = route.take_next();
-        route.lost()
+        route.lost(YOUNG)
     }
 
     #[test]
@@ -157,7 +185,7 @@ mod tests {
                 let Next::Server(server) = route.take_next() else { panic!("names come first") };
                 let address = route.looked_up(server, if server == 0 { 3 } else { 1 });
                 tried.push((server, address));
-                assert_eq!(route.lost(), Millis(0), "within a round");
+                assert_eq!(route.lost(YOUNG), Millis(0), "within a round");
             }
             firsts.extend(tried.iter().find(|(server, _)| *server == 0));
             for _ in 0..2 {
@@ -165,7 +193,7 @@ mod tests {
                     panic!("then the other addresses")
                 };
                 tried.push((server, address));
-                let pause = route.lost();
+                let pause = route.lost(YOUNG);
                 assert_eq!(pause == Millis(0), tried.len() < 4, "a round ends with its last address");
             }
             tried.sort_unstable();
@@ -182,7 +210,7 @@ mod tests {
         let _ = route.take_next();
         route.looked_up(0, 3);
         route.proven();
-        assert_eq!(route.lost(), Millis(0));
+        assert_eq!(route.lost(YOUNG), Millis(0));
         assert_eq!(route.take_next(), Next::Server(0));
     }
 
@@ -199,7 +227,7 @@ mod tests {
         }
         assert!(longest > Millis(500));
         route.proven();
-        assert_eq!(route.lost(), Millis(0), "the loss itself");
+        assert_eq!(route.lost(YOUNG), Millis(0), "the loss itself");
         assert_eq!(fail(&mut route), Millis(0), "the first server of a new round");
         assert!(fail(&mut route) <= FIRST_PAUSE);
     }

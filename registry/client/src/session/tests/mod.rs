@@ -405,3 +405,28 @@ fn the_server_decides_on_the_timeout() {
     rig.advance(1);
     assert_eq!(rig.ops(), [OpCode::PING]);
 }
+
+#[test]
+fn a_server_that_answers_and_then_hangs_up_is_not_asked_in_a_loop() {
+    let mut rig = Rig::live();
+    let mut waits = Vec::new();
+    for id in 0..20 {
+        rig.call(id, OpCode::EXISTS);
+        rig.answer(OpCode::EXISTS, 5, ErrorCode::OK);
+        rig.lose();
+        let lost = rig.now;
+        rig.attach_again();
+        waits.push(rig.now - lost);
+    }
+    assert_eq!(waits[..2], [0, 0], "it may happen");
+    assert!(waits[10..].iter().all(|wait| *wait >= 500), "{waits:?}");
+    // One that stays is a good one: its loss is made up for at once.
+    rig.advance(5_000);
+    rig.call(20, OpCode::EXISTS);
+    while rig.ops() != [OpCode::EXISTS] {
+        rig.answer(OpCode::PING, 5, ErrorCode::OK);
+    }
+    rig.answer(OpCode::EXISTS, 5, ErrorCode::OK);
+    rig.lose();
+    assert_eq!(rig.link, Link::Opening);
+}
