@@ -334,7 +334,7 @@ async fn any(waits: &mut [Wait<'_>]) {
 /// Attempts at one call, at most.
 const MAX_ATTEMPTS: u32 = 16;
 
-/// How much earlier than ours a server's clock may say that the time of a call is over: rounding, and the time of a timer.
+/// The lead that a server's clock may have over ours at the end of a call: rounding, and the time of a timer.
 const CLOCK_SLACK: Duration = Duration::from_millis(10);
 
 /// What stands for a deadline beyond the clock.

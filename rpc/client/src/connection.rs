@@ -106,7 +106,7 @@ pub(crate) enum News {
     Alive,
 }
 
-/// Why a connection ended: for the log, and for callers that lost an answer.
+/// The end of a connection: for the log, and for callers that lost an answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum End {
     #[error("{0}")]

@@ -55,7 +55,7 @@ pub enum Error {
         method: String,
         /// Who was called.
         instance: String,
-        /// How the connection ended.
+        /// The end of the connection, in words.
         reason: String,
     },
     /// The argument cannot be written: it does not fit the payload format or a limit.
