@@ -277,9 +277,9 @@ impl Builder {
     /// guess a session's id can take the session over.
     ///
     /// The secret is the file `zk-mini.secret`, made at the first such start and readable by its owner only: who has it
-    /// has every session. To clients a start with this set otherwise than before ends all sessions, as does a
-    /// start without the file; their ephemeral nodes go after the session timeout. Without a `data_dir` it has no effect:
-    /// a server in memory always has a secret of its own.
+    /// has every session. Sessions outlive neither a change of this setting nor the loss of the file: clients
+    /// are told that they have expired, and the ephemeral nodes go after the session timeout. Without a `data_dir` this has no
+    /// effect: a server in memory always has a secret of its own.
     pub fn private_sessions(mut self, private: bool) -> Self {
         self.private_sessions = private;
         self

@@ -211,7 +211,7 @@ impl ClientBuilder {
     }
 
     /// The retries that all calls together may make, of the kind that [`max_retries`](Self::max_retries) counts: a burst
-    /// of `burst` (default 1,000: a worker may die under as many calls), and after that `percent` for each hundred calls
+    /// of `burst` (default 1,000: a worker may die under as many calls; 0 is none at all), and after that `percent` for each hundred calls
     /// (default 20). A call that may not be retried ends with the error of its last attempt.
     ///
     /// Without a bound a service under overload would get each call several times, just when it can do the least.

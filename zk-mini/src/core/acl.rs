@@ -198,7 +198,7 @@ pub(super) struct AclTable {
     sweep_at: usize,
 }
 
-/// Weight of lists that nobody uses any more, which is kept whatever those in use weigh.
+/// Weight of unused lists that may be kept in any case.
 const UNUSED: usize = 32;
 
 impl AclTable {

@@ -125,8 +125,8 @@ impl ImageWalk {
     }
 
     /// Takes up to `count` nodes more, as they are now, parents before their children, siblings in their order. Whether
-    /// that was all. Begins anew if a session has ended since whose nodes its transaction does not list: whoever replays
-    /// that cannot tell the parents of those that the walk has not met.
+    /// that was all. Begins anew if the end of a session has come since that does not list the session's nodes: its replay
+    /// finds those nodes only that the walk has met, and leaves the parents of the others as they were.
     pub fn visit(&mut self, core: &Core, count: usize) -> bool {
         if core.unlisted > self.image.last_zxid {
             *self = Self::new(core);

@@ -6,7 +6,7 @@ use super::error::StorageError;
 use super::files::{Files, UNFINISHED};
 use crate::core::SessionSecret;
 
-/// The secret of a directory; if it has none, it keeps the new one from now on.
+/// Returns the secret of a directory. A directory without one gets the new one, and keeps it.
 pub(super) fn keep(files: &Files, new: SessionSecret) -> Result<SessionSecret, StorageError> {
     let (disk, file) = (&*files.disk, files.secret());
     match disk.read(&file) {
