@@ -23,7 +23,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Property>, BadEscape> {
     let mut lines = lines(text).enumerate();
     while let Some((index, first)) = lines.next() {
         let first = first.trim_start_matches(SPACE);
-        if first.is_empty() || first.starts_with(['#', '!']) {
+        if first.is_empty() || is_comment(first) {
             continue;
         }
         let mut logical = first.to_owned();
@@ -39,6 +39,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Property>, BadEscape> {
         properties.push(Property { line, key: unescaped(key)?, value: unescaped(value)? });
     }
     Ok(properties)
+}
+
+/// Returns whether a line that does not continue another is a comment.
+pub(super) fn is_comment(line: &str) -> bool {
+    line.trim_start_matches(SPACE).starts_with(['#', '!'])
 }
 
 /// A line ends at a line feed, a carriage return, or both.

@@ -107,7 +107,7 @@ impl ZooCfg {
         let text = String::from_utf8_lossy(text);
         let mut lines = properties::lines(&text).zip(1..);
         if let Some((_, line)) =
-            lines.find(|(line, _)| !line.starts_with(['#', '!']) && line.contains(is_no_text))
+            lines.find(|(line, _)| !properties::is_comment(line) && line.contains(is_no_text))
         {
             return Err(no_text(line, "it has control characters, or is not in UTF-8"));
         }
@@ -299,7 +299,9 @@ mod tests {
             assert!(error.starts_with("zoo.cfg:2: this is no text that a zoo.cfg can hold"), "{error}");
         }
         assert!(parse(b"a=\\u12").unwrap_err().contains("hexadecimal"));
-        assert!(parse(b"# caf\xe9 \x1b\ntickTime=1").is_ok());
+        for comment in [&b"# caf\xe9 \x1b\ntickTime=1"[..], b" \t! caf\xe9\ntickTime=1"] {
+            assert!(parse(comment).is_ok(), "{}", comment.escape_ascii());
+        }
     }
 
     #[test]
