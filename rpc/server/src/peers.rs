@@ -170,11 +170,22 @@ impl Peers {
         }
     }
 
-    /// The one that holds most has to go.
+    /// The one that holds most has to go, unless those who go already give enough back.
     fn evict_greediest(&self) {
         let mut table = self.lock();
-        let places = table.seats.values().filter(|place| !place.evicted.load(Relaxed));
-        if let Some(place) = places.max_by_key(|place| place.held.load(Relaxed)) {
+        let mut leaving = 0;
+        let mut greediest: Option<(usize, &Arc<Place>)> = None;
+        for place in table.seats.values() {
+            let held = place.held.load(Relaxed);
+            if place.evicted.load(Relaxed) {
+                leaving += held;
+            } else if greediest.is_none_or(|(most, _)| held > most) {
+                greediest = Some((held, place));
+            }
+        }
+        if self.held.load(Relaxed).saturating_sub(leaving) > self.limits.bytes
+            && let Some((_, place)) = greediest
+        {
             place.evict();
             table.leaving += 1;
         }
@@ -365,6 +376,10 @@ mod tests {
         assert!(!seats.iter().any(Seat::evicted));
         seats[2].holds(200);
         assert!(seats[1].evicted() && !seats[0].evicted() && !seats[2].evicted());
+        seats[2].holds(600);
+        assert!(!seats[0].evicted() && !seats[2].evicted(), "what the first one gives back is enough");
+        seats[2].holds(601);
+        assert!(!seats[0].evicted() && seats[2].evicted());
     }
 
     #[test]
