@@ -34,7 +34,8 @@ pub(crate) struct Input {
     seen: usize,
     /// Whether the frame at `seen` is over the limit.
     broken: bool,
-    /// How much of `bytes` there was when, for what has not been handled.
+    /// Where the last whole frame of each read ends, for what has not been handled; reads that complete none are not
+    /// kept, since a frame may come byte by byte.
     reads: VecDeque<(usize, Instant)>,
     /// Since when the first bytes of a frame wait for the rest.
     begun: Option<Instant>,
@@ -85,7 +86,6 @@ impl Input {
     /// Looks through bytes that have just been appended; `cancel` is called with what they cancel, whether it has
     /// been handled or not.
     pub(crate) fn arrived(&mut self, now: Instant, mut cancel: impl FnMut(CallId)) {
-        self.reads.push_back((self.bytes.len(), now));
         let before = self.seen;
         while !self.broken {
             match split_frame(&self.bytes[self.seen..], self.max_frame) {
@@ -105,6 +105,9 @@ impl Input {
                 Ok(None) => break,
                 Err(_) => self.broken = true,
             }
+        }
+        if self.seen > before {
+            self.reads.push_back((self.seen, now));
         }
         if self.seen == self.bytes.len() {
             self.begun = None;
@@ -132,7 +135,7 @@ impl Input {
             }
             Ahead::Cancel(_) | Ahead::Other => false,
         };
-        // There is one, since every byte came with a read.
+        // There is one, since every frame was completed by a read.
         Ok(self.reads.front().map(|&(_, at)| Arrived { body, arrival: Arrival { at, cancelled } }))
     }
 
@@ -143,7 +146,11 @@ impl Input {
             self.bytes = BytesMut::new();
             self.reads.clear();
         } else {
-            self.bytes.advance(self.handled);
+            if self.handled > MOST_KEPT {
+                self.bytes = BytesMut::from(&self.bytes[self.handled..]);
+            } else {
+                self.bytes.advance(self.handled);
+            }
             for (end, _) in &mut self.reads {
                 *end -= self.handled;
             }
@@ -185,13 +192,17 @@ impl Input {
 
 /// Whether the call is among them. Ids increase: it and those before it are not asked for again.
 fn take(cancelled: &mut BTreeSet<CallId>, id: CallId) -> bool {
-    let from_here = cancelled.split_off(&id);
-    *cancelled = from_here;
+    while cancelled.first().is_some_and(|first| *first < id) {
+        cancelled.pop_first();
+    }
     cancelled.remove(&id)
 }
 
 /// How far to read ahead of what is handled, for what cancels it, and for the time at which it came.
 const READ_AHEAD: usize = 256 << 10;
+
+/// Room of handled bytes that may stay in front of what follows, where [`Input::held`] does not see it.
+const MOST_KEPT: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -282,6 +293,39 @@ mod tests {
         assert_eq!(input.begun(), Some(start));
         read(&mut input, start + Duration::from_secs(2), &frame[20..]);
         assert_eq!(input.begun(), None);
+    }
+
+    #[test]
+    fn a_frame_that_comes_byte_by_byte_takes_no_more_room_than_at_once() {
+        let start = clock::now();
+        let mut input = Input::new(MAX);
+        let frame = request(1);
+        read(&mut input, start, &request(1));
+        for byte in &frame[..frame.len() - 1] {
+            read(&mut input, start + Duration::from_secs(1), &[*byte]);
+        }
+        assert_eq!(input.reads.len(), 1);
+        read(&mut input, start + Duration::from_secs(2), &frame[frame.len() - 1..]);
+        let came: Vec<_> = std::iter::from_fn(|| next(&mut input).map(|(at, _)| at)).collect();
+        assert_eq!(came, [start, start + Duration::from_secs(2)]);
+    }
+
+    #[test]
+    fn a_long_frame_that_was_handled_holds_no_room_behind_the_first_byte_of_the_next() {
+        let mut input = Input::new(MAX);
+        let long = Frame::Request(Request {
+            id: CallId(1),
+            method: "m",
+            time_left: None,
+            more: false,
+            payload: &vec![0; MAX - 100],
+        });
+        read(&mut input, clock::now(), &encoded(&long));
+        read(&mut input, clock::now(), &request(2)[..1]);
+        next(&mut input);
+        assert_eq!(input.bytes(), &request(2)[..1]);
+        // The room that is left does not begin behind that of the frame.
+        assert!(!input.bytes.try_reclaim(MAX / 2), "{}", input.held());
     }
 
     #[test]
