@@ -124,4 +124,4 @@ impl<'a> Announcer<'a> {
 
 /// The first pause before the registry is tried again, and the longest.
 const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(30);
+const RETRY_MAX: Duration = Duration::from_secs(2);
