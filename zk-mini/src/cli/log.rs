@@ -55,7 +55,9 @@ impl Log {
 
     /// Takes what the program reports through `tracing`: at `level`, or as `RUST_LOG` says.
     pub(super) fn receive(&self, level: &str) {
-        let wish = std::env::var("RUST_LOG").ok().map(EnvFilter::try_new);
+        let wish = std::env::var("RUST_LOG").unwrap_or_default();
+        // Set to nothing it would hide all but errors, which nobody means.
+        let wish = Some(wish.trim()).filter(|wish| !wish.is_empty()).map(EnvFilter::try_new);
         let (filter, bad) = match wish {
             Some(Ok(filter)) => (filter, None),
             Some(Err(error)) => (EnvFilter::new(level), Some(error)),

@@ -136,3 +136,14 @@ fn a_wish_for_a_log_that_is_not_understood_is_told() {
     let log = stopped(zk);
     assert!(log.contains("RUST_LOG is not understood") && log.contains("nothing is kept"), "{log}");
 }
+
+#[test]
+fn a_wish_for_nothing_is_no_wish() {
+    for (wish, debug) in [("", false), (" ", false), (" debug\n", true)] {
+        let zk = Program::with_stderr(&SERVE, Some(wish), Stdio::piped());
+        send(&zk.address(), b"ruok");
+        let log = stopped(zk);
+        assert!(log.contains("nothing is kept"), "{wish:?}: {log}");
+        assert_eq!(log.contains("DEBUG"), debug, "{wish:?}: {log}");
+    }
+}
