@@ -53,7 +53,7 @@ impl<'a> Direct<'a> {
         Some(names.iter().map(ToString::to_string).collect())
     }
 
-    /// Who may do what with a node: its access control list; `None` if there is no such node.
+    /// Access control list of a node: who may do what with it; `None` if there is no such node.
     #[must_use]
     pub fn acl(&self, path: &str) -> Option<Vec<Acl>> {
         Some(self.engine.look(|state| state.core.node(path))?.acl.to_vec())

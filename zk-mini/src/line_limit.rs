@@ -1,4 +1,4 @@
-//! How many lines of the log a peer may cause, so that none fills a disk.
+//! A bound on the lines of the log that a peer may cause, so that none fills a disk.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,16 +6,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use foldhash::HashMap;
 use zk_wire::Millis;
 
-/// How many lines one source may cause in a window; more are counted only.
+/// Maximum of lines that one source may cause in a window; more are counted only.
 pub(crate) const LINES: u32 = 60;
 
-/// How long a window lasts; it begins with the first line.
+/// Length of a window; it begins with the first line.
 pub(crate) const WINDOW: Millis = Millis(60_000);
 
-/// How many sources are told apart; more are taken for one.
+/// Maximum of sources that are told apart; more are taken for one.
 const MOST_SOURCES: usize = 1024;
 
-/// Who causes lines.
+/// Source of lines.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Source {
     /// An IPv4 address.
@@ -49,9 +49,9 @@ pub(crate) struct LeftOut {
 #[derive(Debug, Default)]
 pub(crate) struct LineLimit {
     sources: HashMap<Source, Used>,
-    /// When each window ends, in order.
+    /// End of each window, in order.
     ends: VecDeque<(Millis, Source)>,
-    /// How many sources have lines left out.
+    /// Number of sources that have lines left out.
     suppressed: usize,
 }
 

@@ -15,20 +15,20 @@ use crate::engine::{Engine, Refused};
 use crate::error::Error;
 use crate::log::{PAUSE, surviving};
 
-/// How many connections may wait to be accepted unless it is set; the system has a bound of its own.
+/// Maximum of connections that wait to be accepted, unless it is set; the system has a bound of its own.
 const BACKLOG: i32 = 4096;
 
 /// Of so many failures in a row to accept one is logged: about a line a minute.
 const FAILURES_PER_LINE: u32 = 600;
 
-/// How many ports are tried until one is free on every address.
+/// Maximum of ports that are tried until one is free on every address.
 const TRIES: usize = 64;
 
 /// Listening sockets that can be closed at once, while their task waits.
 #[derive(Debug)]
 pub(crate) struct Listener {
     sockets: Mutex<Sockets>,
-    /// Where they listen, the address to be told first.
+    /// Addresses that they listen on, first the one to be told.
     pub(crate) addrs: Vec<SocketAddr>,
     door: Door,
 }

@@ -24,7 +24,7 @@ pub(crate) fn quietly(work: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(work));
 }
 
-/// How long a task that goes on after a failure waits before it tries again.
+/// Pause of a task that goes on after a failure, before it tries again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(100);
 
 /// Does the work of a task that has to live as long as the server. `None` if that panics, by a defect: one connection, or

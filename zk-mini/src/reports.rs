@@ -1,4 +1,4 @@
-//! What a turn has to report. It is gathered under the lock and logged when the lock is free: a log may be slow.
+//! Reports of a turn. They are gathered under the lock and logged when the lock is free: a log may be slow.
 
 use std::fmt;
 use std::net::SocketAddr;

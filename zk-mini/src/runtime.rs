@@ -1,4 +1,4 @@
-//! Where a server runs, and whose timers it uses.
+//! The runtime of a server, and that of its timers.
 //!
 //! A runtime of the caller's may have no drivers for sockets and timers, which cannot be asked without a panic; and one
 //! of a single thread stands still while a test waits in a blocking client. So a server that listens runs on a thread
@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, Timeout};
 use crate::clock;
 use crate::error::Error;
 
-/// Where a server runs.
+/// The runtime of a server, and that of its timers.
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime {
     tasks: Handle,

@@ -99,12 +99,12 @@ impl Control {
         }
     }
 
-    /// What wakes the parent when somebody asks; nothing while it could not answer.
+    /// Descriptor that wakes the parent when somebody asks; none while it could not answer.
     pub(crate) fn wakes(&self) -> Option<BorrowedFd<'_>> {
         self.rests_until.is_none().then(|| self.listener.as_fd())
     }
 
-    /// When to answer those who had to wait.
+    /// Returns when to answer those who had to wait.
     pub(crate) fn deadline(&self) -> Option<Millis> {
         self.rests_until
     }
@@ -124,10 +124,10 @@ fn file_at(path: &Path) -> io::Result<(u64, u64)> {
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many are answered before workers get their turn.
+/// Maximum number of those who are answered before workers get their turn.
 const ANSWERS_AT_ONCE: usize = 16;
 
-/// How long nobody is answered after nobody could be.
+/// Time in which nobody is answered after nobody could be.
 const REST: Millis = Millis(1_000);
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub enum Error {
     Bind {
         /// The address as it was asked for.
         addr: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The control socket could not be made.
@@ -22,7 +22,7 @@ pub enum Error {
     Control {
         /// The path as it was asked for.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// A socket that systemd passed cannot be used.
@@ -59,7 +59,7 @@ pub enum Error {
     System {
         /// What was being done.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         errno: Errno,
     },
 }

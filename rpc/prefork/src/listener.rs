@@ -105,7 +105,7 @@ fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// How long an address in use is waited for.
+/// Longest wait for an address in use.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -426,7 +426,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     }
 }
 
-/// How often to look where nothing can wake us.
+/// Pause between two looks at what cannot wake us.
 const BLIND_NAP: Duration = Duration::from_millis(50);
 
 /// How many messages of one worker are read before others get their turn.

@@ -83,7 +83,7 @@ impl Supervisor {
         this
     }
 
-    /// How many workers there should be, as changed by requests.
+    /// Returns how many workers there should be, as changed by requests.
     pub(crate) fn wanted(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(MAX_WORKERS)
     }

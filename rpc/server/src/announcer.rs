@@ -1,4 +1,4 @@
-//! How a worker comes into the registry, stays there and leaves it.
+//! A worker's life in the registry: it is announced, stays so, and is taken back.
 
 use crate::{
     log,
@@ -13,7 +13,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What one worker has to do with the registry, if there is one.
+/// One worker's entry in the registry, if there is one.
 pub(crate) struct Announcer<'a> {
     worker: &'a Worker,
     plan: &'a Plan,
@@ -73,7 +73,7 @@ impl<'a> Announcer<'a> {
         Ok(Some(registry))
     }
 
-    /// What the parent needs to say goodbye for us: the session, which is a new one after an expiry; empty if there is
+    /// The session, by which the parent can say goodbye for us; after an expiry it is a new one. Empty if there is
     /// none.
     pub(crate) fn note(&self) -> Vec<u8> {
         let registry = self.registry.borrow();

@@ -209,7 +209,7 @@ impl Calls {
         self.argument_bytes
     }
 
-    /// Whether nothing runs.
+    /// Returns true if nothing runs.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.is_empty()
     }

@@ -63,14 +63,14 @@ pub(crate) struct Connection {
     stream: TcpStream,
     input: Input,
     calls: Calls,
-    /// What is being written, and how much of it has been.
+    /// Bytes that are being written, and how many of them have been.
     writing: Vec<u8>,
     written: usize,
     /// Since when the socket has not taken all of it.
     blocked: Option<Instant>,
     /// Since when nothing is read, because there is enough to do.
     deaf: Option<Instant>,
-    /// When something last came, or a call ended.
+    /// Time at which something last came, or a call ended.
     active: Instant,
     /// The last calls took long: the next ones wait for their turn among those of others.
     slow: bool,
@@ -78,7 +78,7 @@ pub(crate) struct Connection {
     replies: usize,
 }
 
-/// What a connection has waited for in vain.
+/// Something that a connection has waited for in vain.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Due {
     Frame,
@@ -193,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// Whether frames wait that may be handled now: not while replies wait in numbers.
+    /// Returns true if frames wait and may be handled now: not while many replies wait.
     fn may_handle(&self) -> bool {
         self.input.is_waiting() && !self.is_clogged()
     }

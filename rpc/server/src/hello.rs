@@ -3,7 +3,7 @@
 use crate::connection::{End, Shared};
 use rpc_wire::{Code, Format, Frame, Hello, VERSION, split_frame};
 
-/// What a hello settles.
+/// Result of a hello.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Agreed {
     pub(crate) format: Format,

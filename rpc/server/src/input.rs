@@ -16,23 +16,23 @@ pub(crate) struct Arrived<'a> {
     pub(crate) arrival: Arrival,
 }
 
-/// When the last of a frame was read, and whether what came behind it cancels it.
+/// Time at which the last byte of a frame was read, and whether a later frame cancels it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
     pub(crate) at: Instant,
     pub(crate) cancelled: bool,
 }
 
-/// What a connection has read.
+/// Bytes that a connection has read.
 #[derive(Debug)]
 pub(crate) struct Input {
     max_frame: usize,
     bytes: BytesMut,
-    /// How much of `bytes` has been handled.
+    /// Length of the part of `bytes` that has been handled.
     handled: usize,
-    /// How much of `bytes` has been looked through: whole frames, unless the next one is broken.
+    /// Length of the part that has been looked through: whole frames, unless the next one is broken.
     seen: usize,
-    /// Whether the frame at `seen` is over the limit.
+    /// True if the frame at `seen` is over the limit.
     broken: bool,
     /// Where the last whole frame of each read ends, for what has not been handled; reads that complete none are not
     /// kept, since a frame may come byte by byte.
@@ -62,12 +62,12 @@ impl Input {
         }
     }
 
-    /// Where the next bytes are to be appended; [`Input::arrived`] is to follow.
+    /// Gives the buffer to append the next bytes to; call [`Input::arrived`] then.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.bytes
     }
 
-    /// What has not been handled, for the hello, which has rules of its own.
+    /// Gives the bytes that have not been handled, for the hello, which has rules of its own.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -159,17 +159,17 @@ impl Input {
         self.handled = 0;
     }
 
-    /// Whether [`Input::next`] has something to give.
+    /// Returns true if [`Input::next`] has something to give.
     pub(crate) fn is_waiting(&self) -> bool {
         self.seen > self.handled || self.broken
     }
 
-    /// Whether there is nothing at all.
+    /// Returns true if there is nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Whether more is to be read: what a frame lacks, and a bounded look ahead.
+    /// Returns true if more is to be read: the rest of a frame, and a bounded look ahead.
     pub(crate) fn wants_more(&self) -> bool {
         !self.broken && self.seen - self.handled < READ_AHEAD
     }
@@ -190,7 +190,7 @@ impl Input {
     }
 }
 
-/// Whether the call is among them. Ids increase: it and those before it are not asked for again.
+/// Returns true if the call is among them. Ids increase: it and those before it are not asked for again.
 fn take(cancelled: &mut BTreeSet<CallId>, id: CallId) -> bool {
     while cancelled.first().is_some_and(|first| *first < id) {
         cancelled.pop_first();
@@ -198,7 +198,7 @@ fn take(cancelled: &mut BTreeSet<CallId>, id: CallId) -> bool {
     cancelled.remove(&id)
 }
 
-/// How far to read ahead of what is handled, for what cancels it, and for the time at which it came.
+/// Bytes to read ahead of what is handled, to find what cancels it, and to know when it came.
 const READ_AHEAD: usize = 256 << 10;
 
 /// Room of handled bytes that may stay in front of what follows, where [`Input::held`] does not see it.

@@ -36,18 +36,18 @@ pub struct Limits {
     /// Bytes of all connections together: what has been read and not handled, the arguments of unfinished calls, what
     /// has been encoded and not written. Over it, the connection that holds most is closed. Default: 256 MiB.
     pub bytes: usize,
-    /// How long a client may take to say hello. Default: 5 s.
+    /// Longest time that a client may take to say hello. Default: 5 s.
     pub hello_timeout: Duration,
-    /// How long a frame may take from its first byte to its last, before its connection is closed. Default: 30 s.
+    /// Longest time from the first byte of a frame to its last; then its connection is closed. Default: 30 s.
     pub frame_timeout: Duration,
-    /// How long a connection on which nothing runs may be silent before it is closed; a PING is enough. Default: 10 min.
+    /// Longest silence of a connection on which nothing runs; then it is closed. A PING ends a silence. Default: 10 min.
     pub idle_timeout: Duration,
-    /// How long a client may take to read what is written to it at a time, before its connection is given up.
+    /// Longest time that a client may take to read what is written to it at a time; then its connection is given up.
     /// Default: 30 s.
     pub write_timeout: Duration,
-    /// How long running calls may take to finish once the server has been asked to stop. Default: 10 s.
+    /// Longest time for running calls to finish once the server has been asked to stop. Default: 10 s.
     pub drain_timeout: Duration,
-    /// How long a drained connection waits for its client to close first. Default: 1 s.
+    /// Longest time that a drained connection waits for its client to close first. Default: 1 s.
     pub linger: Duration,
     /// The payload formats accepted; a client that wants another is refused with FAILED_PRECONDITION. Default: JSON and
     /// postcard.

@@ -14,7 +14,7 @@ pub(crate) fn say(line: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(line));
 }
 
-/// How much has been said about each peer lately, in a table of bounded size.
+/// Numbers of lines about each peer lately, in a table of bounded size.
 #[derive(Debug, Default)]
 pub(crate) struct PeerLines {
     lately: HashMap<PeerKey, Lately>,

@@ -22,7 +22,7 @@ pub(crate) struct Outbox {
 struct State {
     frames: Vec<u8>,
     done: Vec<CallId>,
-    /// What has been taken, but not been written yet.
+    /// Bytes that have been taken, but not been written yet.
     unsent: usize,
     /// Bytes that have been written, ever.
     written: u64,
@@ -49,7 +49,7 @@ impl Outbox {
         self.seat.wake();
     }
 
-    /// Whether a call may go on, since there is room for its reply; if not, it is woken when there is.
+    /// Returns true if a call may go on, since there is room for its reply; if not, it is woken when there is.
     pub(crate) fn has_room(&self, id: CallId, cx: &task::Context<'_>) -> bool {
         let mut state = self.lock();
         let room = state.has_room(self.limit);

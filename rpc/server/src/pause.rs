@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep};
 #[derive(Debug)]
 pub(crate) struct Pause {
     sleep: Pin<Box<Sleep>>,
-    /// What had been written to the client when the sleep began.
+    /// Bytes that had been written to the client when the sleep began.
     written: u64,
     over: bool,
 }

@@ -1,4 +1,4 @@
-//! Who is connected, how much each holds, and who has to go when there is not enough for all.
+//! Connected peers, the share that each holds, and the choice of those who go when there is not enough for all.
 
 use crate::Limits;
 use std::{
@@ -12,7 +12,7 @@ use std::{
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// What counts as one peer: an IPv4 address, or a /64 network of IPv6, which is what one host has at least.
+/// Key of one peer: an IPv4 address, or a /64 network of IPv6, of which one host has at least one.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct PeerKey(IpAddr);
 
@@ -60,14 +60,14 @@ struct Table {
     looked: Option<Instant>,
 }
 
-/// What all connections of one peer have taken.
+/// Share of all connections of one peer.
 #[derive(Debug, Default)]
 struct Peer {
     connections: AtomicUsize,
     in_flight: AtomicUsize,
 }
 
-/// What one connection has taken, for all to see.
+/// Share of one connection, for all to see.
 #[derive(Debug)]
 struct Place {
     key: PeerKey,
@@ -88,7 +88,7 @@ pub(crate) struct Seat {
     place: Arc<Place>,
 }
 
-/// Why there is no seat.
+/// Reason for which there is no seat.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NoSeat {
     #[error("too many connections to this server")]
@@ -228,7 +228,7 @@ impl Seat {
         self.place.idle_since.store(since.map_or(BUSY, |since| self.peers.millis(since)), Relaxed);
     }
 
-    /// Whether this connection has to go, so that others have room.
+    /// Returns true if this connection has to go, so that others have room.
     pub(crate) fn evicted(&self) -> bool {
         self.place.evicted.load(Relaxed)
     }
@@ -243,7 +243,7 @@ impl Seat {
         self.place.wake.notified().await;
     }
 
-    /// Why no further call may run, if none may: the limit, and whose it is.
+    /// Returns why no further call may run, if none may: the limit, and whose it is.
     pub(crate) fn no_call(&self) -> Option<(usize, &'static str)> {
         let limits = &self.peers.limits;
         if self.peers.in_flight.load(Relaxed) >= limits.in_flight {
@@ -287,7 +287,7 @@ impl Drop for InFlight {
     }
 }
 
-/// What one peer may take of what is there for all.
+/// Share that one peer may take of what is there for all.
 fn most_of(all: usize) -> usize {
     all - all / 4
 }

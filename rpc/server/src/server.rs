@@ -249,7 +249,7 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
-/// How many connections may handle calls at a time that take long: on one thread they have to let each other read. With
+/// Number of connections that may handle long calls at a time: on one thread they have to let each other read. With
 /// several threads others read meanwhile, and a handler may give its thread up by `block_in_place`.
 fn turns() -> usize {
     match Handle::current().runtime_flavor() {
@@ -258,7 +258,7 @@ fn turns() -> usize {
     }
 }
 
-/// How many descriptors this process may have.
+/// Number of descriptors that this process may have.
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
     usize::try_from(limit).unwrap_or(usize::MAX)

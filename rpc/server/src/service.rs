@@ -56,7 +56,7 @@ impl Service {
 /// A handler, and what is known about the time that it takes.
 pub(crate) struct Method {
     handler: Handler,
-    /// How long it usually keeps its thread at the start of a call, in nanoseconds: a moving average.
+    /// Time for which it usually keeps its thread at the start of a call, in nanoseconds: a moving average.
     usual: AtomicU64,
 }
 
@@ -76,7 +76,7 @@ impl Method {
         self.usual.store(usual, Relaxed);
     }
 
-    /// How long a call usually keeps the thread.
+    /// Returns how long a call usually keeps the thread.
     pub(crate) fn usual(&self) -> Duration {
         Duration::from_nanos(self.usual.load(Relaxed))
     }

@@ -229,7 +229,7 @@ pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 /// How long running calls may take after a request to leave quickly.
 pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
 
-/// How long a worker that clients miss waits for the registry before it serves unannounced.
+/// Time that a worker that clients miss waits for the registry before it serves unannounced.
 const MISSED: Duration = Duration::from_millis(500);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);

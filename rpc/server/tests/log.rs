@@ -16,7 +16,7 @@ use tracing::{
     subscriber::set_default,
 };
 
-/// What is done with each line of the log, one event after the other.
+/// Called with each line of the log, one event after the other.
 struct Log<F>(F);
 
 impl<F: Fn(String) + 'static> Subscriber for Log<F>

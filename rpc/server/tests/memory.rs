@@ -1,4 +1,4 @@
-//! What clients can make the server hold: bytes, connections, calls.
+//! Bounds on what clients can make the server hold: bytes, connections, calls.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-/// What has become of the calls of `compute`.
+/// Outcomes of the calls of `compute`.
 #[derive(Debug, Default)]
 struct Runs {
     all: AtomicUsize,

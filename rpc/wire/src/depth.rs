@@ -14,10 +14,10 @@ use std::cell::Cell;
 /// An `Option` or a newtype struct is no level of its own, but counts as a step; there may be three for each level.
 pub const MAX_DEPTH: usize = 128;
 
-/// What may lie in each other, `Option`s and newtype structs included.
+/// Maximum of values that lie in each other, `Option`s and newtype structs included.
 const MAX_STEPS: usize = 3 * MAX_DEPTH;
 
-/// Where in a value one is.
+/// Place in a value.
 #[derive(Clone, Copy, Debug)]
 struct Depth<'a> {
     levels: usize,
@@ -48,7 +48,7 @@ trait Reason {
     fn reason(text: &'static str) -> Self;
 }
 
-/// Why a value was not read or written.
+/// Reason for which a value was not read or written.
 pub(crate) enum Failure<E> {
     TooDeep,
     Other(E),

@@ -105,7 +105,7 @@ pub enum Reply<'a> {
     Failed {
         /// The call.
         id: CallId,
-        /// Why, for a program; [`Code::OK`] is written as [`Code::UNKNOWN`].
+        /// The reason, for a program; [`Code::OK`] is written as [`Code::UNKNOWN`].
         code: Code,
         /// Why, for a human.
         message: &'a str,

@@ -1,4 +1,4 @@
-//! How deep values may nest, in either format and direction.
+//! The bound on how deep values nest, in either format and direction.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rpc_wire::{Format, MAX_DEPTH, PayloadError};

@@ -1,4 +1,4 @@
-//! Where to listen, as people write it.
+//! Addresses to listen on, as people write them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -28,7 +28,7 @@ pub(super) enum Host {
     Name(String),
 }
 
-/// What is wrong with an address.
+/// The forms of an address, for who has written another one.
 const EXPECTED: &str =
     "HOST:PORT, PORT, :PORT or *:PORT, such as 127.0.0.1:2181; an IPv6 address stands in brackets";
 

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Most lines that wait to be written; more are lost, and counted.
 const MOST_WAITING: usize = 4096;
 
-/// How long the end of the program waits for the last lines.
+/// Longest time that the end of the program waits for the last lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The lines that wait. Cloning it gives another handle to the same ones.

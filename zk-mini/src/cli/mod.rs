@@ -90,7 +90,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 impl Command {
-    /// How much is logged unless `RUST_LOG` says otherwise.
+    /// Level of the log unless `RUST_LOG` sets another.
     fn log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",

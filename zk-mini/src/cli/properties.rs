@@ -61,7 +61,7 @@ pub(super) fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// As Java's `trim`, which ZooKeeper applies to keys and values: control characters go, too.
+/// Trims as Java does, which ZooKeeper applies to keys and values: control characters go, too.
 fn trim(text: &str) -> &str {
     text.trim_matches(|c| c <= ' ')
 }

@@ -5,7 +5,7 @@
 
 use super::settings::Settings;
 
-/// What keys that have a last part of the user's choice begin with.
+/// Beginnings of keys whose last part is the user's choice.
 const FAMILIES: &[&str] = &[
     "server.",
     "group.",
@@ -180,7 +180,7 @@ pub(super) fn meant(key: &str) -> Option<&'static str> {
 /// No known key is as long.
 const LONGEST: usize = 64;
 
-/// How many letters have to be changed, added, left out or swapped with the next, until `key` is `name`; capitals are no
+/// Number of letters to change, add, leave out or swap with the next, until `key` is `name`; capitals are no
 /// difference.
 fn distance(key: &[char], name: &str) -> usize {
     let name: Vec<_> = name.to_lowercase().chars().collect();

@@ -12,7 +12,7 @@ pub(super) struct Slot {
     pub(super) start_at: Millis,
     /// Deaths in a row before a worker was ready, or as soon as it was.
     pub(super) streak: u32,
-    /// How many of the workers that died here had never become ready.
+    /// Number of workers that died here before they were ready.
     pub(super) boot_failures: u32,
     /// How often it has been filled again.
     pub(super) restarts: u32,

@@ -1,4 +1,4 @@
-//! How long a place stays empty: not at all after a worker that served, longer and longer where none comes to serve.
+//! Pauses before a place is filled again: none after a worker that served, longer and longer where none comes to serve.
 
 use super::{ChildId, Phase, Supervisor};
 use crate::millis::Millis;

@@ -1,4 +1,4 @@
-//! What must not stop a service: a log that nobody reads, hooks that panic, no descriptors, a port that is still held.
+//! Troubles that must not stop a service: a log that nobody reads, hooks that panic, no descriptors, a port still held.
 
 use crate::support::{Fixture, ask, eventually, send};
 use nix::libc;

@@ -6,7 +6,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-/// What is meant for the parent, or for nobody.
+/// Signals that are meant for the parent, or for nobody.
 const NOT_FOR_WORKERS: [Signal; 9] = [
     Signal::SIGHUP,
     Signal::SIGUSR2,

@@ -1,4 +1,4 @@
-//! How long places stay empty, and what is never given up.
+//! Pauses before places are filled again, and services that are never given up.
 
 use super::world::{World, config, ready_world};
 use crate::supervisor::*;

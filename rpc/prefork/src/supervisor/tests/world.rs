@@ -29,7 +29,7 @@ pub(super) struct World {
     pub(super) failing_forks: u32,
     /// Some worker has been ready.
     pub(super) has_served: bool,
-    /// How many workers have been forked.
+    /// Number of workers that have been forked.
     pub(super) spawned: usize,
     seen: BTreeSet<ChildId>,
 }
