@@ -171,7 +171,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
     /// restart. Else it ends, and is tried again; when none has ever served, the service ends with an error that says
     /// why. Default: 10 s.
     ///
-    /// A worker that takes the place of a dead one depends on no registry: after half a second without one it
+    /// A worker that takes the place of a dead one depends on no registry: after 200 ms without one it
     /// serves unannounced, and is announced as soon as the registry is back.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.plan.connect_timeout = timeout;

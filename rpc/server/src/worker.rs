@@ -230,6 +230,6 @@ pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
 
 /// Time that a worker that clients miss waits for the registry before it serves unannounced.
-const MISSED: Duration = Duration::from_millis(500);
+const MISSED: Duration = Duration::from_millis(200);
 
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
