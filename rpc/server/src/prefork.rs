@@ -227,8 +227,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             }
             plan.host = Some(addr.ip().to_string());
         }
-        options.grace =
-            plan.farewell + plan.limits.drain_timeout + 2 * worker::GOODBYE + Duration::from_secs(1);
+        options.grace = plan.grace();
         options.quick_grace = worker::QUICK_DRAIN + worker::GOODBYE + Duration::from_secs(1);
         let mut prefork = rpc_prefork::Prefork::new(options).hand_over(listener.try_clone()?);
         if let Some(hook) = on_ready {

@@ -39,6 +39,14 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
 }
 
+impl Plan {
+    /// The time that a worker has to leave; any bounds may be set, so it may be for ever.
+    pub(crate) fn grace(&self) -> Duration {
+        let rest = 2 * GOODBYE + Duration::from_secs(1);
+        self.farewell.saturating_add(self.limits.drain_timeout).saturating_add(rest)
+    }
+}
+
 /// What every worker finds when it starts.
 pub(crate) struct Site<'a> {
     pub(crate) plan: &'a Plan,

@@ -16,6 +16,7 @@ use std::{
     net::SocketAddr,
     os::{fd::OwnedFd, unix::net::UnixDatagram},
     process::{ExitStatus, Stdio},
+    time::Duration,
 };
 use tempfile::TempDir;
 use tokio::{
@@ -272,6 +273,14 @@ fn a_string_that_names_no_registry_is_told_before_any_worker_starts() {
         assert!(matches!(error, PreforkError::Registry(_)), "{error}");
         assert!(error.to_string().contains(told), "{error}");
     }
+}
+
+#[test]
+fn calls_may_be_given_for_ever_to_finish() {
+    // The sum of the times is made before the error that ends this.
+    let endless = empty().farewell(Duration::MAX).drain_timeout(Duration::MAX).workers(0);
+    let error = endless.run().unwrap_err();
+    assert!(matches!(error, PreforkError::Supervisor(rpc_prefork::Error::Option { .. })), "{error}");
 }
 
 #[test]
