@@ -214,7 +214,8 @@ impl<'a> Attempts<'a> {
         if let Some(picked) = self.shared.pool().pick(avoid) {
             return Ok(picked);
         }
-        let until = self.deadline.min(clock::now() + self.patience);
+        let patient_until = clock::now().checked_add(self.patience);
+        let until = patient_until.map_or(self.deadline, |until| until.min(self.deadline));
         loop {
             let mut changed = pin!(self.shared.changed());
             // From here on no change is missed.

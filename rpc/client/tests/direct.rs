@@ -63,6 +63,13 @@ async fn without_an_instance_a_call_waits_a_while_and_fails_clearly() {
 }
 
 #[tokio::test]
+async fn a_call_that_would_wait_for_ever_for_an_instance_ends_with_its_deadline() {
+    let nobody = client([]).wait_for_instance(Duration::MAX).connect().await.unwrap();
+    let error = nobody.call::<_, ()>("who", &()).deadline(Duration::from_millis(20)).await.unwrap_err();
+    assert!(matches!(error, Error::NoInstances { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn a_call_waits_for_an_instance_that_comes() {
     let addr = nowhere().await;
     let client = client([addr]).connect().await.unwrap();
