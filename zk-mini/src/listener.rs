@@ -18,8 +18,8 @@ use crate::log::{PAUSE, surviving};
 /// Maximum of connections that wait to be accepted, unless it is set; the system has a bound of its own.
 const BACKLOG: i32 = 4096;
 
-/// Of so many failures in a row to accept one is logged: about a line a minute.
-const FAILURES_PER_LINE: u32 = 600;
+/// After a line about a failure to accept, so many further attempts, good or bad, make none: about a minute of failures.
+const ATTEMPTS_PER_LINE: u32 = 600;
 
 /// Maximum of ports that are tried until one is free on every address.
 const TRIES: usize = 64;
@@ -66,21 +66,20 @@ impl Listener {
     /// Serves everyone who connects. Ends when the sockets have been closed, at the latest when it is aborted.
     pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
         engine.add_door(&self.door);
-        let mut failures = 0_u32;
+        let mut failures = Failures::default();
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
                 Ok((stream, remote)) => {
-                    failures = 0;
+                    failures.make_a_line(false);
                     surviving(|| take(stream, remote, &engine));
                 }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 // Mostly there are too many open files, and that takes time to change.
                 Err(error) => {
-                    if failures.is_multiple_of(FAILURES_PER_LINE) {
-                        log!(WARN, %error, addr = %self.addrs[0], failures, "cannot accept; trying again");
+                    if failures.make_a_line(true) {
+                        log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");
                     }
-                    failures = failures.wrapping_add(1);
                     engine.runtime.sleep(PAUSE).await;
                 }
             }
@@ -109,6 +108,22 @@ impl Listener {
 
     fn lock(&self) -> MutexGuard<'_, Sockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Failures to accept, few of which are logged: where descriptors are short, every other attempt may be one.
+#[derive(Debug, Default)]
+struct Failures {
+    /// Attempts that make no line.
+    quiet: u32,
+}
+
+impl Failures {
+    /// Takes an attempt. Returns true if it is a failure to be logged.
+    fn make_a_line(&mut self, failed: bool) -> bool {
+        let logged = failed && self.quiet == 0;
+        self.quiet = if logged { ATTEMPTS_PER_LINE } else { self.quiet.saturating_sub(1) };
+        logged
     }
 }
 
@@ -156,5 +171,24 @@ fn take(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
             engine.runtime.spawn(connection::serve(stream, seat));
         }
         Err(Refused::TooMany | Refused::Stopped) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_make_few_lines_even_if_some_attempts_succeed_between_them() {
+        let mut failures = Failures::default();
+        let lines = |failures: &mut Failures, attempts: u32, succeeds: u32| {
+            (0..attempts).filter(|n| failures.make_a_line(n % succeeds != 1)).count()
+        };
+        assert_eq!(lines(&mut failures, 6_010, u32::MAX), 10);
+        assert_eq!(lines(&mut Failures::default(), 6_010, 2), 10);
+        let mut failures = Failures::default();
+        assert!(failures.make_a_line(true) && !failures.make_a_line(true));
+        (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.make_a_line(false)));
+        assert!(failures.make_a_line(true), "a trouble after a good time is told at once");
     }
 }
