@@ -69,6 +69,9 @@ pub enum PayloadError {
     /// The value is nested deeper than [`crate::MAX_DEPTH`]; JSON's own decoder may say so as [`Self::Json`].
     #[error("nested too deep: at most {} levels are allowed", crate::MAX_DEPTH)]
     TooDeep,
+    /// The payload announces far more elements than it has bytes, which only elements without bytes such as `()` can be.
+    #[error("more elements than a payload of this length can have")]
+    TooMany,
     /// A format that this version cannot read or write.
     #[error("payload format {0} is unknown; use json or postcard")]
     UnknownFormat(Format),

@@ -46,13 +46,13 @@ impl Format {
         match self {
             Self::JSON => {
                 let mut json = serde_json::Deserializer::from_slice(payload);
-                let value = depth::deserialize(&mut json)?;
+                let value = depth::deserialize(payload.len(), &mut json)?;
                 json.end()?;
                 Ok(value)
             }
             Self::POSTCARD => {
                 let mut compact = postcard::Deserializer::from_bytes(payload);
-                let value = depth::deserialize(&mut compact)?;
+                let value = depth::deserialize(payload.len(), &mut compact)?;
                 match compact.finalize()? {
                     [] => Ok(value),
                     // postcard itself lets bytes be left over; they mean that the types differ.
@@ -68,6 +68,7 @@ impl<E: Into<Self>> From<Failure<E>> for PayloadError {
     fn from(failure: Failure<E>) -> Self {
         match failure {
             Failure::TooDeep => Self::TooDeep,
+            Failure::TooMany => Self::TooMany,
             Failure::Other(error) => error.into(),
         }
     }
@@ -136,6 +137,22 @@ mod tests {
             for format in [Format::JSON, Format::POSTCARD] {
                 let _ = format.decode::<Sample>(&bytes);
             }
+        }
+    }
+
+    #[test]
+    fn a_few_bytes_do_not_announce_elements_without_end() {
+        // A length of 2^64 - 1, and nothing behind it.
+        let endless = [[0xff; 9].as_slice(), &[1]].concat();
+        let units = Format::POSTCARD.decode::<Vec<()>>(&endless);
+        assert!(matches!(units, Err(PayloadError::TooMany)), "{units:?}");
+        let nested = Format::POSTCARD.decode::<Vec<[(); 9]>>(&endless);
+        assert!(matches!(nested, Err(PayloadError::TooMany)), "{nested:?}");
+        let few = vec![(); 1_000];
+        for format in [Format::JSON, Format::POSTCARD] {
+            let mut out = Vec::new();
+            format.encode(&few, &mut out).unwrap();
+            assert_eq!(format.decode::<Vec<()>>(&out).unwrap(), few);
         }
     }
 

@@ -25,6 +25,10 @@ fn level<E: Error>(depth: Depth<'_>) -> Result<Depth<'_>, E> {
     depth.level().map_err(|Read(error)| error)
 }
 
+fn element<E: Error>(depth: Depth<'_>) -> Result<(), E> {
+    depth.element().map_err(|Read(error)| error)
+}
+
 fn step<E: Error>(depth: Depth<'_>) -> Result<Depth<'_>, E> {
     depth.step().map_err(|Read(error)| error)
 }
@@ -158,6 +162,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Bounded<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        element(self.depth)?;
         self.inner.next_element_seed(Bounded { inner: seed, depth: self.depth })
     }
 
@@ -170,6 +175,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Bounded<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, A::Error> {
+        element(self.depth)?;
         self.inner.next_key_seed(Bounded { inner: seed, depth: self.depth })
     }
 
