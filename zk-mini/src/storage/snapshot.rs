@@ -151,7 +151,8 @@ fn behind(content: &[u8], mut input: Bytes) -> Result<Behind, String> {
         let ZxidDigest { zxid, digest } =
             Decode::decode(&mut input, "digest").map_err(|error: DecodeError| error.to_string())?;
         unsealed(&mut input)?;
-        parts.digest = digest.known().map(|digest| (zxid, digest));
+        // Apache ZooKeeper writes zeros if there was no transaction since its start: they say nothing.
+        parts.digest = digest.known().map(|digest| (zxid, digest)).filter(|told| *told != (Zxid(0), 0));
     }
     if has_processed {
         parts.processed =

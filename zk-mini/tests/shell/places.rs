@@ -71,6 +71,28 @@ async fn a_snapshot_by_another_name_is_refused() {
     }
 }
 
+/// What Apache ZooKeeper 3.8 writes if it has started and nothing has changed since: a digest of zeros.
+#[tokio::test]
+async fn a_snapshot_that_says_nothing_of_its_last_transaction_is_read() {
+    let dir = three_lives(Compat::V3_8).await;
+    const DIGEST: usize = 8 + 4 + 8;
+    const SEAL: usize = 8 + 5;
+    let snapshot = file(dir.path(), "snapshot.4");
+    let mut content = fs::read(&snapshot).unwrap();
+    let at = content.len() - DIGEST - SEAL;
+    content[at..at + 8].fill(0);
+    content[at + 12..at + DIGEST].fill(0);
+    let seal = i64::from(adler2::adler32_slice(&content[..at + DIGEST])).to_be_bytes();
+    content[at + DIGEST..at + DIGEST + 8].copy_from_slice(&seal);
+    fs::write(&snapshot, &content).unwrap();
+    let recovery = recover(dir.path(), None).unwrap();
+    assert_eq!((recovery.snapshot, recovery.core.last_zxid()), (Some(snapshot.clone()), Zxid(6)));
+    // The log shows what it is of, as before there were digests in snapshots.
+    fs::rename(snapshot, file(dir.path(), "snapshot.3")).unwrap();
+    fs::write(file(dir.path(), "snapshot.6"), content).unwrap();
+    assert!(matches!(recover(dir.path(), None), Err(StorageError::Misnamed { .. })));
+}
+
 #[tokio::test]
 async fn a_snapshot_with_a_name_of_before_is_no_loss_or_refused() {
     let dir = three_lives(Compat::V3_9).await;
