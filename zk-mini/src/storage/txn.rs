@@ -20,15 +20,9 @@ const NO_LIST: i32 = -1;
 
 /// Appends a transaction, and the digest of the tree after it, which releases from 3.6 on read.
 pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
-    let change = match &txn.change {
-        // On one that stands alone Apache ZooKeeper does not start; an error of code 0 takes its number, too, and is read
-        // by all.
-        Change::Check { .. } => &Change::Error(ErrorCode::OK),
-        change => change,
-    };
-    let op = op_of(change);
+    let op = op_of(&txn.change);
     TxnHeader { session: txn.session, xid: txn.xid, zxid: txn.zxid, time: txn.time, op }.encode(out);
-    encode_change(change, out);
+    encode_change(&txn.change, out);
     if let Some(digest) = txn.digest {
         TreeDigest::new(digest).encode(out);
     }
@@ -248,17 +242,6 @@ mod tests {
         again(Change::Error(ErrorCode::NO_NODE))?;
         again(Change::CreateSession { timeout: Millis(4_000) })?;
         again(Change::CloseSession { ephemerals: Some(vec![path()]) })?;
-        Ok(())
-    }
-
-    #[test]
-    fn a_check_that_stands_alone_is_written_so_that_apache_zookeeper_starts_on_it() -> Result<(), DecodeError>
-    {
-        let mut bytes = BytesMut::new();
-        encode(&txn(Change::Check { path: "/a".into() }, Some(9)), &mut bytes);
-        // The operation ends the header, of 32 bytes.
-        assert_eq!(bytes[28..32], OpCode::ERROR.0.to_be_bytes());
-        assert_eq!(decode(&mut bytes.freeze())?, txn(Change::Error(ErrorCode::OK), Some(9)));
         Ok(())
     }
 
