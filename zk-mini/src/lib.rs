@@ -78,8 +78,8 @@
 //!
 //! # Four-letter words
 //! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS) are
-//! zero, and `hash` has nothing to say. `mntr` tells apart the first thousand nodes of the root (`*_per_namespace`); lengths
-//! there are in bytes.
+//! zero, and `hash` has nothing to say. `mntr` tells apart the first thousand nodes of the root (`*_per_namespace`) with
+//! names of up to 256 bytes; lengths there are in bytes.
 //!
 //! # Where zxids begin
 //! A client that has seen a zxid is not served by a server that has not reached it: it is disconnected without a word,

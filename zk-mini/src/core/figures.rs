@@ -7,6 +7,9 @@ use zk_wire::{ByteString, EventType};
 /// Namespaces that are told apart at most: clients make them, and they are kept.
 const MAX_NAMESPACES: usize = 1_000;
 
+/// Maximum length of the name of a namespace that is told apart, in bytes.
+const LONGEST_NAME: usize = 256;
+
 /// What a stat counts for in what was read.
 const STAT: usize = 68;
 
@@ -51,11 +54,9 @@ impl Totals {
 pub(super) struct Fired([Totals; 4]);
 
 impl Fired {
-    /// Notes how many watchers one table of watches had for an event; none is no event.
+    /// Notes how many watchers one table of watches had for an event.
     pub(super) fn add(&mut self, kind: EventType, watchers: usize) {
-        if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index))
-            && watchers > 0
-        {
+        if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index)) {
             totals.add_size(watchers);
         }
     }
@@ -78,7 +79,12 @@ impl Fired {
 
 /// How many bytes were read and written below each node of the root: path and data of a node, and 68 for a stat.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Namespaces(HashMap<ByteString, ReadAndWritten>);
+pub(super) struct Namespaces {
+    known: Vec<(ByteString, ReadAndWritten)>,
+    places: HashMap<ByteString, usize>,
+    /// The place of the one that was counted last, which most often is the next one, too.
+    last: usize,
+}
 
 /// What was read and what was written, as far as there was any such thing.
 pub(crate) type ReadAndWritten = [Option<Totals>; 2];
@@ -95,26 +101,54 @@ impl Namespaces {
     }
 
     fn add(&mut self, path: &str, which: usize, size: usize) {
-        let Some(name) = path.split('/').nth(1).filter(|name| !name.is_empty()) else { return };
-        if let Some(both) = self.0.get_mut(name) {
-            both[which].get_or_insert_default().add_size(size);
-        } else if self.0.len() < MAX_NAMESPACES {
-            let both = self.0.entry(name.into()).or_default();
-            both[which].get_or_insert_default().add_size(size);
+        let Some(path) = path.strip_prefix('/') else { return };
+        let counted = match self.known.get_mut(self.last) {
+            Some((name, counted)) if begins_with(path, name) => counted,
+            _ => {
+                let Some(place) = self.place(path) else { return };
+                self.last = place;
+                &mut self.known[place].1
+            }
+        };
+        counted[which].get_or_insert_default().add_size(size);
+    }
+
+    /// Where the namespace is that a path begins with; it gets a place if there is room.
+    fn place(&mut self, path: &str) -> Option<usize> {
+        let name = path.split('/').next().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)?;
+        if let Some(place) = self.places.get(name) {
+            return Some(*place);
         }
+        let place = self.known.len();
+        if place == MAX_NAMESPACES {
+            return None;
+        }
+        let name = ByteString::from(name);
+        self.known.push((name.clone(), ReadAndWritten::default()));
+        self.places.insert(name, place);
+        Some(place)
     }
 
     /// Begins to count anew; those that are known stay.
     pub(super) fn reset(&mut self) {
-        self.0.values_mut().flatten().flatten().for_each(|totals| *totals = Totals::default());
+        self.known
+            .iter_mut()
+            .flat_map(|(_, both)| both)
+            .flatten()
+            .for_each(|totals| *totals = Totals::default());
     }
 
     /// Each namespace with what was read and what was written, by name.
     pub(super) fn by_name(&self) -> Vec<(&str, ReadAndWritten)> {
-        let mut all: Vec<_> = self.0.iter().map(|(name, both)| (&**name, *both)).collect();
+        let mut all: Vec<_> = self.known.iter().map(|(name, both)| (&**name, *both)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
         all
     }
+}
+
+/// Returns whether the first name of a path is this one.
+fn begins_with(path: &str, name: &str) -> bool {
+    path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -122,23 +156,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn namespaces_are_the_nodes_of_the_root_and_their_number_has_a_bound() {
+    fn namespaces_are_the_nodes_of_the_root() {
         let mut namespaces = Namespaces::default();
         namespaces.read("/a/b", 3);
         namespaces.wrote("/a", 7);
-        for path in ["/", "", "relative"] {
+        for path in ["/", "", "relative", "//"] {
             namespaces.read(path, 1);
         }
+        for path in ["/ab", "/a", "/b"] {
+            namespaces.wrote(path, 1);
+        }
         let once = |number| Some(Totals { count: 1, sum: number, min: number, max: number });
-        assert_eq!(namespaces.by_name(), [("a", [once(75), once(9)])]);
+        assert_eq!(
+            namespaces.by_name(),
+            [
+                ("a", [once(75), Some(Totals { count: 2, sum: 12, min: 3, max: 9 })]),
+                ("ab", [None, once(4)]),
+                ("b", [None, once(3)])
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_kept_of_namespaces_has_a_bound() {
+        let mut namespaces = Namespaces::default();
+        namespaces.wrote(&format!("/{}/a", "n".repeat(LONGEST_NAME + 1)), 0);
+        assert_eq!(namespaces.by_name(), []);
+        namespaces.wrote(&format!("/{}/a", "n".repeat(LONGEST_NAME)), 0);
+        namespaces.wrote("/a/b", 0);
+        assert_eq!(namespaces.by_name().len(), 2);
         (0..2 * MAX_NAMESPACES).for_each(|n| namespaces.wrote(&format!("/{n}"), 0));
         namespaces.wrote("/a/c", 0);
         assert_eq!(namespaces.by_name().len(), MAX_NAMESPACES);
-        assert_eq!(
-            namespaces.by_name().pop().and_then(|(_, [_, wrote])| wrote).map(|wrote| wrote.count),
-            Some(2),
-            "those known go on"
-        );
+        let known = namespaces.by_name().into_iter().find(|(name, _)| *name == "a");
+        let count = known.and_then(|(_, [_, wrote])| wrote).map(|wrote| wrote.count);
+        assert_eq!(count, Some(2), "those known go on");
         namespaces.reset();
         assert_eq!(namespaces.by_name()[0], ("0", [None, Some(Totals::default())]), "and stay known");
     }
