@@ -66,21 +66,28 @@ fn parse_group(text: &str) -> Option<u16> {
 /// An integer as Java's `Integer.parseInt` reads it.
 pub(super) fn parse_int(text: &str, radix: u32) -> Option<i32> {
     let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => ("-", digits),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
+        Some(digits) => (-1, digits),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
     };
-    let digits: String = digits.chars().map(|c| ascii_digit(c, radix)).collect::<Option<_>>()?;
-    i32::from_str_radix(&format!("{sign}{digits}"), radix).ok()
+    if digits.is_empty() {
+        return None;
+    }
+    digits.chars().try_fold(0_i32, |number, c| {
+        let digit = i32::try_from(digit(c, radix)?).ok()?;
+        number.checked_mul(i32::try_from(radix).ok()?)?.checked_add(sign * digit)
+    })
 }
 
-/// The same digit in ASCII, if it is one.
-fn ascii_digit(c: char, radix: u32) -> Option<char> {
+/// The value of a digit of any script.
+fn digit(c: char, radix: u32) -> Option<u32> {
     const WIDE: u32 = 0xfee0; // From a letter to its full-width form.
+    if c.is_ascii() {
+        return c.to_digit(radix);
+    }
     let code = u32::from(c);
     let narrow = if matches!(c, 'Ａ'..='Ｚ' | 'ａ'..='ｚ') { char::from_u32(code - WIDE)? } else { c };
     let of_script = || ZEROS.iter().find_map(|zero| code.checked_sub(*zero).filter(|digit| *digit < 10));
-    let digit = narrow.to_digit(radix).or_else(of_script)?;
-    char::from_digit(digit, radix)
+    narrow.to_digit(radix).or_else(of_script)
 }
 
 #[cfg(test)]

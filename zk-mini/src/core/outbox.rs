@@ -33,11 +33,10 @@ impl Outbox {
     }
 
     pub(super) fn pop(&mut self) -> Option<Output> {
-        let output = self.queue.pop_front();
-        if output.is_none() && self.queue.capacity() > KEPT_PLACES {
+        if self.queue.is_empty() && self.queue.capacity() > KEPT_PLACES {
             self.queue = VecDeque::new();
         }
-        output
+        self.queue.pop_front()
     }
 
     pub(super) fn persist(&mut self, txn: Txn) {
@@ -59,7 +58,7 @@ impl Outbox {
     /// Sends the answer to a handshake.
     pub(super) fn greet(&mut self, conn: ConnId, response: &ConnectResponse) {
         let frame = self.encode(|frame| frame.put(response));
-        self.queue.extend(frame.map(|frame| Output::Send { conn, frame }));
+        self.send(conn, frame);
     }
 
     /// Sends a reply: the header, and what `write` adds to it. One that no frame can take is an error instead.
@@ -73,14 +72,17 @@ impl Outbox {
             frame.put(&header);
             write(frame);
         });
-        let max = self.max_reply;
-        let written = written.and_then(|frame| match frame.len() {
-            len if len > max => Err(TooLong { len }),
-            _ => Ok(frame),
-        });
-        let too_long = ReplyHeader { err: ErrorCode::MARSHALLING_ERROR, ..header };
-        let frame = written.or_else(|_| self.encode(|frame| frame.put(&too_long)));
-        self.queue.extend(frame.map(|frame| Output::Send { conn, frame }));
+        let written = match written {
+            Ok(frame) if frame.len() <= self.max_reply => Ok(frame),
+            _ => self.encode(|frame| frame.put(&ReplyHeader { err: ErrorCode::MARSHALLING_ERROR, ..header })),
+        };
+        self.send(conn, written);
+    }
+
+    fn send(&mut self, conn: ConnId, written: Result<Bytes, TooLong>) {
+        if let Ok(frame) = written {
+            self.queue.push_back(Output::Send { conn, frame });
+        }
     }
 
     fn encode(&mut self, write: impl FnOnce(&mut FrameWriter<'_>)) -> Result<Bytes, TooLong> {
@@ -121,7 +123,8 @@ impl Outbox {
                     frame.put(&event);
                 })
             });
-            self.queue.extend(frame.clone().map(|frame| Output::Send { conn, frame }));
+            let frame = frame.clone();
+            self.send(conn, frame);
         }
     }
 

@@ -380,15 +380,19 @@ impl Watches {
         let first = told.len();
         if kind != EventType::NODE_CHILDREN_CHANGED {
             self.data.fire(kind, path, told);
-            sort_and_dedup_from(told, first);
-            self.fired.add(kind, told.len() - first);
+            if told.len() > first {
+                sort_and_dedup_from(told, first);
+                self.fired.add(kind, told.len() - first);
+            }
         }
         if matches!(kind, EventType::NODE_CHILDREN_CHANGED | EventType::NODE_DELETED) {
             let second = told.len();
             self.child.fire(kind, path, told);
-            sort_and_dedup_from(told, second);
-            self.fired.add(kind, told.len() - second);
-            sort_and_dedup_from(told, first);
+            if told.len() > second {
+                sort_and_dedup_from(told, second);
+                self.fired.add(kind, told.len() - second);
+                sort_and_dedup_from(told, first);
+            }
         }
     }
 

@@ -83,7 +83,7 @@ impl Prepare<'_> {
             let num_children = parent.num_children + 1;
             Some(Record { created_children: parent_cversion, num_children, ..parent })
         });
-        let shared = self.overlay.is_some().then(|| self.shared(&acl));
+        let shared = self.shared(&acl);
         self.note(&path, &path, || {
             Some(Record {
                 acl: Cow::Owned(shared?),
