@@ -16,19 +16,19 @@ use crate::engine::{Handled, Seat};
 use crate::four_letter::{Opening, Question};
 use crate::outbox::{Asked, Close};
 
-/// How much is read at once: little at first, so that an idle connection costs little; twice as much each time
+/// Bytes that are read at once: little at first, so that an idle connection costs little; twice as much each time
 /// that a read has filled it.
 const FIRST_READ: usize = 512;
 const LARGEST_READ: usize = 64 * 1024;
 
-/// Whoever waits until what the peer has sent is handled waits for no more than this many turns of it, each of what one read
-/// has brought or of the time that a connection has.
+/// Maximum number of turns that others wait for, if they wait until what the peer has sent is handled: each is of what one
+/// read has brought, or of the time that a connection has.
 const MOST_TAKES: u32 = 16;
 
 /// After a read that has brought this much others have their turn, however fast it was handled: there may be more at once.
 const LARGE_READ: usize = 8 * 1024;
 
-/// How long a connection that is closing waits for its peer to take what is queued.
+/// Time that a connection that is closing waits for its peer to take what is queued.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves a connection until either side ends it.
@@ -67,7 +67,7 @@ struct Connection<S> {
     input: BytesMut,
     read_size: usize,
     handled: Handled,
-    /// Who waits until what the peer has sent is handled, and how often something was since somebody does.
+    /// Those who wait until what the peer has sent is handled, and how often something was since somebody waits.
     asked: Vec<Asked>,
     takes: u32,
     /// Others have their turn before more is handled.

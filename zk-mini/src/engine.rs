@@ -26,7 +26,7 @@ use crate::reports::{Report, Reports};
 use crate::runtime::Runtime;
 use crate::stats;
 
-/// How many outputs that waited for the disk are performed in one turn.
+/// Number of outputs that are performed in one turn, of those that waited for the disk.
 const OUTPUTS_AT_ONCE: usize = 5_000;
 
 /// One server, shared by its handle, its tasks and its connections.
@@ -49,7 +49,7 @@ pub(crate) struct Engine {
     settled: Notify,
     /// The core has something to tidy up.
     pub(crate) untidy: Notify,
-    /// Where connections come from over TCP.
+    /// Sources of connections over TCP.
     pub(crate) doors: Mutex<Vec<Door>>,
     /// The server has stopped.
     ended: Notify,
@@ -67,7 +67,7 @@ pub(crate) struct State {
     pub(crate) trace_mask: i64,
     /// What the timer sleeps for.
     pub(crate) armed: Option<Millis>,
-    /// What is logged after the turn.
+    /// Lines that are logged after the turn.
     pub(crate) reports: Reports,
     pub(crate) stopped: bool,
 }

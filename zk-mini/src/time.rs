@@ -15,10 +15,10 @@ use crate::door::Door;
 use crate::engine::Engine;
 use crate::log::{PAUSE, surviving};
 
-/// How long time waits, at most, for what has arrived.
+/// Maximum time that time itself waits for what has arrived.
 const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
 
-/// How often those who came meanwhile are looked at, at most.
+/// Maximum number of rounds of looking at those who came meanwhile.
 const MOST_ROUNDS: usize = 4;
 
 impl Engine {

@@ -16,9 +16,10 @@ use super::offline::{Dirs, print};
 ///
 /// One line a node: its path, its data, what kind it is and who may do what if
 /// that is not the usual. Strings are quoted as in JSON; data that are no UTF-8
-/// are {"base64":"…"}, no data are null, which is not the same as "". So different
-/// trees never print the same. The directory may be of Apache ZooKeeper, and is
-/// left as it is; a server on it may run.
+/// are {"base64":"…"}, no data are null, which is not the same as "". So trees
+/// that differ in any of that never print the same; versions and times are in
+/// --json only. The directory may be of Apache ZooKeeper, and is left as it is; a
+/// server on it may run.
 ///
 /// With --json, one object a line: the first has zxid, nodes (how many) and
 /// sessions (id, timeout_ms), each other one is a node with path, data, kind

@@ -8,7 +8,7 @@ const GROUPS: usize = 8;
 /// Characters of a group at most, its sign included.
 const GROUP_LEN: usize = 4;
 
-/// Where the ten digits of each script begin, in the plane that one `char` of Java can name.
+/// Zeros of all scripts, each followed by nine further digits, in the plane that one `char` of Java can name.
 const ZEROS: [u32; 37] = [
     0x0030, 0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66,
     0x0de6, 0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50,

@@ -10,7 +10,7 @@ const MAX_NAMESPACES: usize = 1_000;
 /// Maximum length of the name of a namespace that is told apart, in bytes.
 const LONGEST_NAME: usize = 256;
 
-/// What a stat counts for in what was read.
+/// Bytes that a stat counts for in what was read.
 const STAT: usize = 68;
 
 /// Number, sum, least and greatest of some numbers, such as how long requests took.
@@ -49,7 +49,7 @@ impl Totals {
     }
 }
 
-/// How many watchers heard of an event, by the kind of it.
+/// Number of watchers that heard of an event, by the kind of it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fired([Totals; 4]);
 
@@ -77,7 +77,7 @@ impl Fired {
     }
 }
 
-/// How many bytes were read and written below each node of the root: path and data of a node, and 68 for a stat.
+/// Bytes that were read and written below each node of the root: path and data of a node, and 68 for a stat.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Namespaces {
     known: Vec<(ByteString, ReadAndWritten)>,
@@ -86,7 +86,7 @@ pub(super) struct Namespaces {
     last: usize,
 }
 
-/// What was read and what was written, as far as there was any such thing.
+/// Figures of reads and of writes; `None` if there were none.
 pub(crate) type ReadAndWritten = [Option<Totals>; 2];
 
 impl Namespaces {
@@ -113,7 +113,7 @@ impl Namespaces {
         counted[which].get_or_insert_default().add_size(size);
     }
 
-    /// Where the namespace is that a path begins with; it gets a place if there is room.
+    /// Returns the place of the namespace that a path begins with. A new one gets a place if there is room.
     fn place(&mut self, path: &str) -> Option<usize> {
         let name = path.split('/').next().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)?;
         if let Some(place) = self.places.get(name) {

@@ -95,7 +95,7 @@ pub enum Output {
     },
 }
 
-/// What is worth a line in a log; see [`Output::Note`]. That a session has expired is an output of its own.
+/// Something worth a line in a log; see [`Output::Note`]. That a session has expired is an output of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Note {
     /// A session has begun.
@@ -127,7 +127,7 @@ pub enum Note {
     Refused {
         /// The connection.
         conn: ConnId,
-        /// Why.
+        /// Reason.
         reason: Refusal,
     },
 }
@@ -145,7 +145,7 @@ impl Note {
     }
 }
 
-/// Why a connection gets no session.
+/// Reason why a connection gets no session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
     /// Its first frame is no connect request.

@@ -73,7 +73,7 @@ use session::Sessions;
 use tree::Tree;
 use watch::Watches;
 
-/// How many sessions and nodes end by themselves in one step, about: a millisecond's work.
+/// Number of sessions and nodes that end by themselves in one step, about: a millisecond's work.
 const STEP: usize = 1_000;
 
 /// The server's state machine.
@@ -174,7 +174,7 @@ impl Core {
         self.outbox.pop()
     }
 
-    /// When to hand in [`Input::Timeout`] if nothing happens before. A lot that is due is done in steps, a timeout each,
+    /// Returns when to hand in [`Input::Timeout`] if nothing happens before. A lot that is due is done in steps, a timeout each,
     /// so that others get in between: the deadline stays in the past until all is done.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
@@ -182,7 +182,7 @@ impl Core {
         deadline.filter(|_| !self.read_only)
     }
 
-    /// Whether there is something to [tidy up](Self::tidy_up).
+    /// Returns whether there is something to [tidy up](Self::tidy_up).
     #[must_use]
     pub fn is_untidy(&self) -> bool {
         self.watches.is_to_clear()

@@ -29,7 +29,7 @@ pub(super) struct Node {
     pub(super) children: NameSet,
     /// The checksum of path and data, once it has been asked for: it takes a while if they are long.
     pub(super) content_crc: OnceLock<u32>,
-    /// What is below it; not kept for the root.
+    /// All that is below it; not kept for the root.
     pub(super) below: Weight,
 }
 

@@ -23,7 +23,7 @@ const LONGEST_TRACK: usize = 1024;
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
     paths: BTreeSet<String>,
-    /// How many there are of each length: no others need to be looked up.
+    /// Number of paths of each length: no others need to be looked up.
     lengths: BTreeMap<usize, usize>,
 }
 
@@ -153,7 +153,7 @@ struct Track<'a> {
 }
 
 impl<'a> Track<'a> {
-    /// What is longer than any that is meant is garbage, too: it would be read with every change.
+    /// Reads the numbers. Data longer than any that are meant are garbage, too: they would be read with every change.
     fn parse(data: &'a Bytes) -> Option<Self> {
         if data.len() > LONGEST_TRACK {
             return None;

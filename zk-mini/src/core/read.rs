@@ -22,7 +22,7 @@ fn path_and_watch<'a>(body: &mut Fields<'a>) -> Result<(Cow<'a, str>, bool), Err
     Ok((path(body)?, readable_body(body.boolean("watch"))?))
 }
 
-/// What others see of a digest id.
+/// Returns a digest entry as others see it.
 fn without_hash(entry: &Acl) -> Option<Acl> {
     let (name, _) = entry.id.split_once(':').filter(|_| entry.scheme == "digest")?;
     Some(Acl { id: ByteString::from(format!("{name}:x")), ..entry.clone() })

@@ -7,10 +7,10 @@ use super::node::Node;
 use super::txn::{Change, NodeKind};
 use super::{Core, Now};
 
-/// When nodes are looked at, and how far that has got.
+/// Time of the next check, and progress of the one that is not done.
 #[derive(Debug)]
 pub(super) struct Reaper {
-    /// When the next check begins, or when the one began that is not done.
+    /// Time at which the next check begins, or at which the one began that is not done.
     at: Millis,
     /// The node that was looked at last in a check that is not done.
     last: Option<ByteString>,
@@ -42,7 +42,7 @@ impl Core {
         }
     }
 
-    /// When there will be something to look at.
+    /// Returns when there will be something to look at.
     pub(super) fn next_reap(&self) -> Option<Millis> {
         self.has_to_check().then_some(self.reaper.at)
     }

@@ -35,12 +35,12 @@ impl SharedAcl {
         &self.0.entries
     }
 
-    /// Whether nobody else holds it.
+    /// Returns whether nobody else holds it.
     pub(super) fn is_unused(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Whether an entry gives any of `perms` to a requester.
+    /// Returns whether an entry gives any of `perms` to a requester.
     pub(super) fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
         if self.0.entries.len() <= SHORT {
             return self.0.entries.iter().any(|entry| entry.perms.intersects(perms) && requester.is(entry));
@@ -78,7 +78,7 @@ impl PartialEq for SharedAcl {
 
 impl Eq for SharedAcl {}
 
-/// What each that is named may do, by any of the entries.
+/// Permissions of each that is named, by any of the entries.
 #[derive(Debug, Default)]
 struct Index {
     anyone: Perms,

@@ -70,7 +70,7 @@ impl Own {
         self.paths.insert(path);
     }
 
-    /// Whether it was there.
+    /// Returns whether it was there.
     fn remove(&mut self, path: &str) -> bool {
         let removed = self.paths.remove(path);
         if removed {
@@ -85,11 +85,11 @@ impl Own {
 pub(super) struct WatchTable {
     /// Those of a connection that has gone are taken out bit by bit.
     by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
-    /// Who is not here watches nothing.
+    /// Connections that watch something, or have done so lately.
     by_conn: HashMap<ConnId, Own>,
-    /// How many (connection, path) pairs there are, those of connections that have gone apart.
+    /// Number of (connection, path) pairs, without those of connections that have gone.
     count: usize,
-    /// How many pairs are recursive, by the length of the path: no other paths above a node are looked up.
+    /// Number of recursive pairs by the length of the path: no other paths above a node are looked up.
     recursive: BTreeMap<usize, usize>,
     /// Connections that have gone, with what is left of their watches.
     leaving: Vec<(ConnId, hash_set::IntoIter<ByteString>)>,
@@ -186,8 +186,8 @@ impl WatchTable {
         })
     }
 
-    /// How many connections watch something, and how many paths are watched. Looks at the connections only, unless some
-    /// have left a lot behind.
+    /// Returns how many connections watch something, and how many paths are watched. Looks at the connections only, unless
+    /// some have left a lot behind.
     pub(super) fn extent(&self) -> (usize, usize) {
         let conns = self.by_conn.values().filter(|own| !own.paths.is_empty()).count();
         let paths = if self.leaving.is_empty() { self.by_path.len() } else { self.by_path().count() };
@@ -199,7 +199,7 @@ impl WatchTable {
         watchers.keys().copied().filter(|conn| self.by_conn.contains_key(conn))
     }
 
-    /// Whether there is a recursive watch, on any path.
+    /// Returns whether there is a recursive watch, on any path.
     pub(super) fn has_recursive(&self) -> bool {
         !self.recursive.is_empty()
     }
@@ -306,7 +306,7 @@ pub(super) struct Watches {
     /// Maximum of what a connection may have in both: pairs, and bytes of their paths.
     max: usize,
     max_bytes: usize,
-    /// How many heard of what has happened.
+    /// Number of those who heard of what has happened.
     pub(super) fired: Fired,
 }
 
@@ -370,7 +370,7 @@ impl Watches {
         self.child.clear(&mut room);
     }
 
-    /// Whether there is something to clear.
+    /// Returns whether there is something to clear.
     pub(super) fn is_to_clear(&self) -> bool {
         !(self.data.leaving.is_empty() && self.child.leaving.is_empty())
     }
@@ -396,12 +396,12 @@ impl Watches {
         }
     }
 
-    /// How many watches on data there are.
+    /// Returns the number of watches on data.
     pub(super) fn data_count(&self) -> usize {
         self.data.count
     }
 
-    /// How many watches there are in both tables: pairs of connection and path.
+    /// Returns the number of watches in both tables: pairs of connection and path.
     pub(super) fn count(&self) -> usize {
         self.data.count + self.child.count
     }

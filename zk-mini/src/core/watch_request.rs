@@ -167,7 +167,7 @@ impl Core {
         }
     }
 
-    /// Whether anybody watches a path: in the older line anybody's watch will do.
+    /// Returns whether anybody watches a path: in the older line anybody's watch will do.
     fn is_watched(&self, path: &str, watch_type: WatchType) -> Result<bool, ErrorCode> {
         let data = || stands_in(&self.watches.data, path);
         let child = || stands_in(&self.watches.child, path);
@@ -195,8 +195,8 @@ impl Core {
     }
 }
 
-/// Whether a path stands in a table, by the older line's search, which goes from the path to its parents, as far as
-/// recursive watches reach, and stumbles where there is no slash to go up to.
+/// Returns whether a path stands in a table, by the older line's search: it goes from the path to its parents, as far as
+/// recursive watches reach, and fails where there is no slash to go up to.
 fn stands_in(table: &WatchTable, path: &str) -> Result<bool, ErrorCode> {
     let is_relative = !path.starts_with('/');
     match path {

@@ -46,7 +46,7 @@ impl Neg for Weight {
 }
 
 impl Tree {
-    /// How much is below a node; nothing if there is none. All nodes are below the root, which is why it does not count
+    /// Returns how much is below a node; nothing if there is none. All nodes are below the root, which is why it does not count
     /// them.
     pub(super) fn weight_below(&self, path: &str) -> Weight {
         match self.get(path) {
@@ -170,7 +170,7 @@ mod tests {
         }
     }
 
-    /// What is below a path, by looking at every node.
+    /// Returns what is below a path, by looking at every node.
     fn counted(tree: &Tree, path: &str) -> Weight {
         let below = format!("{}/", path.trim_end_matches('/'));
         let mut weight = Weight::default();

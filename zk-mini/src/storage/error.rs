@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use zk_wire::Zxid;
 
-/// What is behind a damaged place in a log.
+/// Contents of a log behind a damaged place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Loss {
-    /// How many bytes.
+    /// Number of bytes, without the zeros at the end.
     pub bytes: u64,
-    /// How many whole transactions can be found in them.
+    /// Number of whole transactions that can be found in them.
     pub transactions: usize,
     /// The number of the last of these.
     pub last: Option<Zxid>,
@@ -71,7 +71,7 @@ pub enum StorageError {
         offset: u64,
         /// What is wrong with it.
         reason: String,
-        /// What is behind it in this log.
+        /// Contents of this log behind it.
         loss: Loss,
     },
     /// A snapshot is not whole.
@@ -128,7 +128,7 @@ pub enum StorageError {
     Misnamed {
         /// The log or the snapshot.
         file: PathBuf,
-        /// What does not fit.
+        /// Reason, for people.
         reason: String,
     },
     /// A log is among the snapshots, or a snapshot among the logs, and these have directories of their own.
@@ -140,7 +140,7 @@ pub enum StorageError {
     Misplaced {
         /// The log or the snapshot.
         file: PathBuf,
-        /// Whether it is a log.
+        /// True if it is a log.
         is_log: bool,
     },
     /// The directory for logs has none, and that of the server before has some.
@@ -153,7 +153,7 @@ pub enum StorageError {
         dir: PathBuf,
         /// The data directory.
         data: PathBuf,
-        /// Where the logs are.
+        /// Directory that the logs are in.
         logs: PathBuf,
     },
     /// The directory that was named is the one in the data directory.

@@ -15,13 +15,13 @@ use super::snapshot;
 
 const FORMAT_DIR: &str = "version-2";
 
-/// What whoever writes a directory holds a lock on. It is not deleted: others may wait for it.
+/// File that whoever writes a directory holds a lock on. It is not deleted: others may wait for it.
 pub(super) const LOCK: &str = "zk-mini.lock";
 
-/// What the name of a compressed snapshot ends in.
+/// Ends of the names of compressed snapshots.
 const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
 
-/// What the name of a file ends in that is being written.
+/// End of the name of a file that is being written.
 pub(super) const UNFINISHED: &str = "unfinished";
 
 /// Enough for what is written before the next snapshot of a small tree.
@@ -112,7 +112,7 @@ impl Files {
         Ok(())
     }
 
-    /// What to note in the lock file of the data directory: where the logs are, if not there.
+    /// Returns what to note in the lock file of the data directory: the directory of the logs, if it is another.
     pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
         let dirs = self.to_lock()?;
         Ok(dirs.into_iter().nth(1).map(|logs| logs.into_os_string().into_vec()).unwrap_or_default())
@@ -249,7 +249,7 @@ impl Files {
     }
 }
 
-/// As Apache ZooKeeper tells logs, whatever follows.
+/// Returns whether a name is that of a log to Apache ZooKeeper, whatever follows.
 fn is_log(name: &str) -> bool {
     name.starts_with("log.")
 }

@@ -24,11 +24,11 @@ pub(super) struct LogFile {
     path: PathBuf,
     /// Where the next record goes; what lies behind is zeros, or the rest of a write that failed.
     end: u64,
-    /// How far it is durable.
+    /// Offset up to which it is durable.
     durable: u64,
-    /// How far the file has been extended.
+    /// Length of the file, with the zeros behind the last record.
     size: u64,
-    /// How much it grows at a time, so that a sync seldom has to write its length, too.
+    /// Bytes that it grows by at a time, so that a sync seldom has to write its length, too.
     block: u64,
 }
 
@@ -73,7 +73,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Whether its name still leads to it.
+    /// Returns whether its name still leads to it.
     pub(super) fn is_there(&self) -> io::Result<bool> {
         self.file.is_at(&self.path)
     }
@@ -87,7 +87,7 @@ impl LogFile {
         self.end
     }
 
-    /// How far it is durable.
+    /// Returns the offset up to which it is durable.
     pub(super) fn durable(&self) -> u64 {
         self.durable
     }
@@ -117,7 +117,7 @@ pub(super) fn put(transaction: &Txn, durable: u64, out: &mut BytesMut) -> Result
     Ok(())
 }
 
-/// How a log ends.
+/// End of a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Tail {
     /// With its last record, and perhaps zeros.
@@ -131,7 +131,7 @@ pub(super) enum Tail {
 pub(super) struct Logged {
     pub(super) txn: Txn,
     pub(super) offset: u64,
-    /// How long its record is, without what stands before and behind it.
+    /// Length of its record, without what stands before and behind it.
     pub(super) len: usize,
 }
 
@@ -208,8 +208,11 @@ fn damaged(file: &Path, content: &[u8], at: usize, reason: String) -> StorageErr
     let zxids = behind
         .iter()
         .filter_map(|record| Some(split(Bytes::copy_from_slice(&content[record.clone()])).ok()?.0.zxid));
-    let loss =
-        Loss { bytes: (content.len() - at) as u64, transactions: zxids.clone().count(), last: zxids.max() };
+    let loss = Loss {
+        bytes: end_of(content).saturating_sub(at) as u64,
+        transactions: zxids.clone().count(),
+        last: zxids.max(),
+    };
     StorageError::Log { file: file.into(), offset: at as u64, reason, loss }
 }
 
@@ -248,12 +251,12 @@ fn next_record(input: &mut Bytes) -> Record {
     Record::Some(record)
 }
 
-/// Whether a log is no longer than a header, and no other than the beginning of one.
+/// Returns whether a log is a header, or the beginning of one, and no more.
 pub(super) fn is_begun(content: &[u8]) -> bool {
     content.len() as u64 <= HEADER && is_half_a_header(content)
 }
 
-/// Whether a header has been begun and nothing else, zeros aside.
+/// Returns whether a header has been begun and nothing else, zeros aside.
 fn is_half_a_header(content: &[u8]) -> bool {
     let same = content.iter().zip(header()).take_while(|(byte, wanted)| **byte == *wanted).count();
     is_zeros(&content[same..])

@@ -60,15 +60,15 @@ use log::LogFile;
 use tail::MAX_UNSYNCED;
 pub(crate) use txn::DURABLE;
 
-/// When a transaction counts as kept.
+/// Time from which a transaction counts as kept.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SyncMode {
-    /// When the disk has it: one sync for each.
+    /// Once the disk has it: one sync for each.
     Always,
-    /// When the disk has it: one sync for all that wait. They wait no longer for it.
+    /// Once the disk has it: one sync for all that wait. They wait no longer for it.
     #[default]
     Group,
-    /// When the system has it. It survives the end of the process; that of the machine may leave a log on which no server
+    /// Once the system has it. It survives the end of the process; that of the machine may leave a log on which no server
     /// starts before [`repair`].
     None,
 }
@@ -291,7 +291,7 @@ pub(crate) struct Snapshots {
     retain: Option<usize>,
     /// The log that has what the next one shows, if it has not been synced.
     unsynced: Option<PathBuf>,
-    /// Whether they have the part that 3.9 has added.
+    /// True if they have the part that 3.9 has added.
     processed: bool,
 }
 

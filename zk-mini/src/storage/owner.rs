@@ -9,10 +9,10 @@ use nix::unistd::Pid;
 use super::disk::Disk;
 use super::error::StorageError;
 
-/// Where `zkServer.sh` notes the process that it has started.
+/// File in which `zkServer.sh` notes the process that it has started.
 const PID_FILE: &str = "zookeeper_server.pid";
 
-/// Where a member of an ensemble has its number.
+/// File in which a member of an ensemble has its number.
 const MEMBER_FILE: &str = "myid";
 
 /// Longer than any number.
@@ -29,12 +29,12 @@ pub(super) fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Whether a directory is that of a member of an ensemble.
+/// Returns whether a directory is that of a member of an ensemble.
 pub(super) fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }
 
-/// Whether there is such a process, be it another user's.
+/// Returns whether there is such a process, be it another user's.
 fn is_alive(pid: i32) -> bool {
     matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }

@@ -13,7 +13,7 @@ use super::side;
 use super::snapshot::{self, Snapshot};
 use crate::core::{Config, Core, Now};
 
-/// What a directory holds.
+/// Contents of a directory.
 #[derive(Debug)]
 pub struct Recovery {
     /// The state. Every session has its full timeout left.
@@ -29,9 +29,9 @@ pub struct Recovery {
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Snapshots that were passed over, with what is wrong with them.
     pub damaged: Vec<StorageError>,
-    /// Whether nodes were deleted that belonged to no session.
+    /// True if nodes were deleted that belonged to no session.
     pub ended_nodes: bool,
-    /// Whether the state is the one that its writer had, by the digest that it left; `None` if it left none.
+    /// True if the state is the one that its writer had, by the digest that it left; `None` if it left none.
     pub verified: Option<bool>,
     /// The longest record in the logs that Apache ZooKeeper would read.
     pub longest: Option<LongRecord>,
@@ -42,9 +42,9 @@ pub struct Recovery {
 pub struct LongRecord {
     /// The log.
     pub file: PathBuf,
-    /// Where it begins.
+    /// Offset at which it begins.
     pub offset: u64,
-    /// How long it is, without what stands before and behind it.
+    /// Its length, without what stands before and behind it.
     pub bytes: usize,
 }
 
@@ -146,7 +146,7 @@ fn is_of_a_later_epoch(next: Zxid, last: Zxid) -> bool {
     next.0 >> 32 > last.0 >> 32
 }
 
-/// How a log joins what is before it, as far as is known.
+/// Fit of a log to what is before it, as far as is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Joint {
     Sound,
@@ -159,8 +159,8 @@ enum Joint {
 }
 
 impl Joint {
-    /// What is known after a transaction, the first or a later one, that ends with a state of this digest, and says so or
-    /// not.
+    /// Returns what is known after a transaction, the first or a later one: `said` is the digest that it has, `digest` that
+    /// of the state.
     fn after(self, is_first: bool, said: Option<u64>, digest: Option<u64>) -> Self {
         match (self, said) {
             (Self::Open, said) if is_first && (said.is_none() || said != digest) => Self::Broken,
@@ -228,7 +228,7 @@ impl Recovery {
         Ok(digest)
     }
 
-    /// How the log of this number joins what has been read.
+    /// Returns the fit of the log of this number to what has been read.
     fn joint_with(&mut self, first: Zxid) -> Result<Joint, StorageError> {
         let last = self.core.last_zxid();
         let torn = self.torn.take();
@@ -250,7 +250,7 @@ impl Recovery {
         }
     }
 
-    /// Whether there is nothing in the directory yet.
+    /// Returns whether there is nothing in the directory yet.
     fn is_empty(&self) -> bool {
         self.snapshot.is_none() && self.replayed == 0
     }
@@ -271,7 +271,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// Whether a server that starts now should write a snapshot: Apache ZooKeeper wants one to start from, the next start
+    /// Returns whether a server that starts now should write a snapshot: Apache ZooKeeper wants one to start from, the next start
     /// has less to read, and what was deleted is in no log.
     pub(super) fn wants_snapshot(&self) -> bool {
         self.replayed > 0 || self.snapshot.is_none() || self.ended_nodes

@@ -10,19 +10,19 @@ use super::recovery::{self, Recovery};
 use super::side;
 use crate::core::{Config, Now};
 
-/// What a repair has done.
+/// Result of a repair.
 #[derive(Debug)]
 pub struct Repair {
-    /// What was moved, in order.
+    /// All that was moved, in order.
     pub moved: Vec<Moved>,
-    /// What the directory holds now, or why that cannot be told even so.
+    /// Contents of the directory now, or the reason why they cannot be told even so.
     pub left: Result<Recovery, StorageError>,
 }
 
 /// Something that a repair has taken out of a directory.
 #[derive(Debug)]
 pub struct Moved {
-    /// What was wrong with it; `None` if it is what a crash leaves.
+    /// Damage that it was moved for; `None` if it is what a crash leaves.
     pub because: Option<StorageError>,
     /// The side files that have it now.
     pub to: Vec<PathBuf>,

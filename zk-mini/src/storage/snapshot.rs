@@ -77,7 +77,7 @@ fn write_to(file: Box<dyn DiskFile>, image: &Image, processed: bool) -> io::Resu
     sealed.file.sync()
 }
 
-/// What a snapshot holds.
+/// Contents of a snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) image: Image,
@@ -115,7 +115,7 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snap
     Ok(Snapshot { image, told, shown })
 }
 
-/// What stands behind the first seal and its end, each part sealed again.
+/// Parts behind the first seal and its end, each sealed again.
 #[derive(Debug, Default)]
 struct Behind {
     digest: Option<(Zxid, u64)>,

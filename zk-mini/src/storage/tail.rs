@@ -18,14 +18,14 @@ pub(super) const MARK: u8 = 0x42;
 /// pieces lies within so many bytes of the end.
 pub(super) const MAX_UNSYNCED: usize = 1 << 20;
 
-/// What a disk writes in one piece.
+/// Bytes that a disk writes in one piece.
 const SECTOR: usize = 512;
 
 /// The shortest record: what stands before it, the header of a transaction, the mark.
 const SHORTEST: usize = BEFORE + 32 + 1;
 
-/// Whether a crash can have left a bad record and what lies behind it, with the whole records there; `durable` tells of
-/// one up to where the log was durable when it was written, if it says so.
+/// Returns whether a crash can have left a bad record, given the whole records `behind` it. `durable` returns how far the
+/// log was durable when a record was written, if the record says so.
 pub(super) fn is_torn(
     content: &[u8],
     at: usize,
@@ -95,7 +95,7 @@ fn outermost(mut records: Vec<Range<usize>>) -> Vec<Range<usize>> {
     records
 }
 
-/// Where the zeros at the end begin.
+/// Returns the offset at which the zeros at the end begin.
 pub(super) fn end_of(content: &[u8]) -> usize {
     content.len() - content.iter().rev().take_while(|byte| **byte == 0).count()
 }
@@ -112,7 +112,7 @@ fn head(content: &[u8], at: usize) -> Option<(u32, usize)> {
     Some((u32::try_from(head.get_i64()).ok()?, usize::try_from(head.get_i32()).ok()?))
 }
 
-/// Whether a sector of a record is zeros, or the part of it that has been written.
+/// Returns whether a sector of a record is zeros, or the part of it that has been written.
 fn lacks_a_sector(content: &[u8], at: usize, record_end: usize) -> bool {
     let end = end_of(content);
     let next =
@@ -122,7 +122,8 @@ fn lacks_a_sector(content: &[u8], at: usize, record_end: usize) -> bool {
     sectors.any(|from| is_zeros(&content[from..end.min((from / SECTOR + 1) * SECTOR)]))
 }
 
-/// Whether a record fits with one bit of its length flipped, or is all that there is: a crash changes no length.
+/// Returns whether a record fits with one bit of its length flipped, or with all that there is as its length: a crash
+/// changes no length.
 fn is_whole_but_for_its_length(content: &[u8], at: usize, sum: u32, len: usize) -> bool {
     let flipped = (0..i32::BITS - 1).map(|bit| len ^ 1 << bit);
     let all = end_of(content).checked_sub(at + BEFORE + 1);
@@ -132,9 +133,9 @@ fn is_whole_but_for_its_length(content: &[u8], at: usize, sum: u32, len: usize) 
     })
 }
 
-/// Whether a record, with its mark, fits with one bit of it or of its checksum flipped: a crash flips none. From the sums
-/// alone: a bit changes the low half by a power of two, and the high half by that, once for each byte from there to the
-/// end.
+/// Returns whether a record, with its mark, fits with one bit of it or of its checksum flipped: a crash flips none.
+/// Nothing is tried out: a bit changes the low half of the sum by a power of two, and the high half by that, once for each
+/// byte from there to the end.
 fn has_one_bit_flipped(content: &[u8], record: Range<usize>, sum: u32) -> bool {
     let Some((mark, record)) = content.get(record).and_then(<[u8]>::split_last) else { return false };
     let is = adler2::adler32_slice(record);
@@ -167,7 +168,7 @@ fn halves(sum: u32) -> (u64, u64) {
     (u64::from(sum & 0xffff), u64::from(sum >> 16))
 }
 
-/// What a number has to be multiplied with to give 1: by Fermat, its power of the modulus less 2.
+/// Returns the number that gives 1 if multiplied with this one: by Fermat, its power of the modulus less 2.
 fn inverse(number: u64) -> u64 {
     let (mut result, mut power, mut exponent) = (1, number, MODULUS - 2);
     while exponent > 0 {

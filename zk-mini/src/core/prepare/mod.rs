@@ -35,7 +35,7 @@ pub(super) struct Prepare<'a> {
     overlay: Option<Overlay<'a>>,
 }
 
-/// What a multi has done so far.
+/// Changes by a multi so far.
 #[derive(Default)]
 struct Overlay<'a> {
     nodes: HashMap<ByteString, Option<Record<'a>>>,

@@ -81,7 +81,7 @@ pub(crate) trait DiskFile: Debug + Send {
     /// Makes its content durable.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Whether this name leads to it, still.
+    /// Returns whether this name leads to it, still.
     fn is_at(&self, file: &Path) -> io::Result<bool>;
 }
 
