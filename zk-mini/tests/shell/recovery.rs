@@ -85,9 +85,13 @@ async fn zeros_of_a_user_do_not_make_a_damaged_record_the_end() {
     let mut content = fs::read(&log).unwrap();
     // In the first record, behind the header of the file and its own.
     content[16 + 12 + 40] ^= 1;
+    // As a server leaves it that was killed.
+    let written = content.len() as u64;
+    content.resize(content.len() + 100_000, 0);
     fs::write(&log, &content).unwrap();
     let error = refused(server(dir.path())).await;
-    assert!(matches!(error, StorageError::Log { offset: 16, .. }), "{error}");
+    let StorageError::Log { offset: 16, loss, .. } = error else { panic!("{error}") };
+    assert_eq!((loss.bytes, loss.transactions), (written - 16, 4), "zeros are no loss");
     assert_eq!(fs::read(&log).unwrap(), content, "nothing is cut");
 }
 
