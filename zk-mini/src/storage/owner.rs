@@ -34,7 +34,8 @@ pub(super) fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }
 
-/// Returns whether there is such a process, be it another user's.
+/// Returns whether there is such a process, be it another user's. In a container a file that was left behind may well name
+/// this one: numbers begin at 1 there.
 fn is_alive(pid: i32) -> bool {
-    matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
+    Pid::from_raw(pid) != Pid::this() && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
 }

@@ -226,7 +226,8 @@ async fn a_directory_of_a_running_apache_zookeeper_is_refused() {
     other.kill().unwrap();
     other.wait().unwrap();
     server(dir.path()).start().await.unwrap().stop().await;
-    for nobody in ["", "-1", "0", "zookeeper"] {
+    let this = std::process::id().to_string();
+    for nobody in ["", "-1", "0", "zookeeper", &this] {
         fs::write(dir.path().join("zookeeper_server.pid"), nobody).unwrap();
         server(dir.path()).start().await.unwrap().stop().await;
     }
