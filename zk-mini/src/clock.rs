@@ -63,22 +63,35 @@ impl Clock {
     }
 }
 
-/// How long somebody has been at it, by the machine's clock whatever the server's is.
-#[derive(Clone, Copy, Debug)]
+/// Time that one connection's requests may take, by the machine's clock whatever the server's is.
+#[derive(Debug)]
 pub(crate) struct Turn {
     began: std::time::Instant,
+    longest: Duration,
+    /// Work since the clock was read.
+    unread: usize,
 }
 
 impl Turn {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub(crate) fn begin() -> Self {
-        Self { began: std::time::Instant::now() }
+    pub(crate) fn begin(longest: Duration) -> Self {
+        Self { began: std::time::Instant::now(), longest, unread: 0 }
     }
 
-    pub(crate) fn elapsed(self) -> Duration {
-        self.began.elapsed()
+    /// Returns whether the turn is over after `bytes` more were read or written. To read the clock takes as long as a tenth
+    /// of a small request, so it is read after a few of them.
+    pub(crate) fn is_over(&mut self, bytes: usize) -> bool {
+        self.unread += bytes;
+        if self.unread < READ_CLOCK_AFTER && !self.longest.is_zero() {
+            return false;
+        }
+        self.unread = 0;
+        self.began.elapsed() >= self.longest
     }
 }
+
+/// Bytes of requests and replies after which a turn reads the clock: some ten microseconds of work.
+const READ_CLOCK_AFTER: usize = 2048;
 
 /// What a manual clock shows when its monotonic half is at `mono`.
 pub(crate) fn manual_now(mono: Millis) -> Now {
@@ -125,6 +138,16 @@ fn wall() -> UnixMillis {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_looks_at_the_clock_after_some_work_only() {
+        let mut turn = Turn::begin(Duration::from_nanos(1));
+        assert!(!turn.is_over(READ_CLOCK_AFTER - 1));
+        assert!(turn.is_over(1));
+        assert!(!turn.is_over(1), "and then again only after some more");
+        assert!(Turn::begin(Duration::ZERO).is_over(0), "none is none");
+        assert!(!Turn::begin(Duration::MAX).is_over(usize::MAX));
+    }
 
     #[test]
     fn every_start_has_a_zxid_that_no_earlier_one_can_have_reached() {

@@ -145,14 +145,16 @@ impl Engine {
     pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
         self.turn(|state, now, wake| {
-            let turn = Turn::begin();
+            let mut turn = Turn::begin(self.limits.turn);
             let mut batch = stats::Batch::default();
             let mut is_handshake = state.connections.is_new(seat.id);
+            let mut unwritten = 0;
             let handled = loop {
                 state.reports.received(seat.id, &frame, is_handshake);
                 let before = state.core.last_zxid();
                 batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
-                state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
+                let len = frame.len();
+                let outputs = state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
                 batch.updates += u64::from(state.core.last_zxid() != before);
                 let (backlog, close) = seat.outbox.status();
                 if close != Close::No {
@@ -161,7 +163,8 @@ impl Engine {
                 if backlog >= self.limits.pause_reading() {
                     break Ok(Handled::UntilBacklog);
                 }
-                if turn.elapsed() >= self.limits.turn {
+                let written = backlog.saturating_sub(std::mem::replace(&mut unwritten, backlog));
+                if turn.is_over(len + written + outputs * BYTES_OF_AN_OUTPUT) {
                     break Ok(Handled::UntilNextTurn);
                 }
                 match next_frame(input, self.limits.max_frame) {
@@ -354,6 +357,9 @@ impl Drop for Wakes {
     }
 }
 
+/// Bytes that take about as long to write as an output takes to perform.
+const BYTES_OF_AN_OUTPUT: usize = 64;
+
 /// How far a connection's input has been handled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Handled {
@@ -387,15 +393,16 @@ impl State {
         self.handle(now, Input::Timeout, limits, wake);
     }
 
-    /// Hands in one input and performs everything that comes of it.
-    pub(crate) fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) {
+    /// Hands in one input and performs everything that comes of it. Returns how many outputs that were.
+    pub(crate) fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) -> usize {
         let request = match &input {
             Input::Frame { conn, frame } => Some((*conn, frame.len())),
             Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,
         };
         self.core.handle(now, input);
-        let mut held = false;
+        let (mut outputs, mut held) = (0, false);
         while let Some(output) = self.core.poll_output() {
+            outputs += 1;
             // Without a journal everything lives in memory: a transaction is as durable as the server.
             let Some(output) = self.hold(output) else {
                 held = true;
@@ -410,6 +417,7 @@ impl State {
             journal.charge(conn, bytes);
             self.connections.charge(conn, bytes);
         }
+        outputs
     }
 
     /// Holds an output back if it has to wait for the disk; otherwise gives it back.
