@@ -14,7 +14,7 @@ use crate::raw::{CREATE, Raw, SET_DATA, create, frame, request, set_data};
 
 const SECTOR: usize = 512;
 
-/// What a directory holds, and how far back the last write to it goes: damage there may look like a crash.
+/// Content of a directory, and the place where the last write to it begins: damage behind it may look like a crash.
 struct Written {
     dir: TempDir,
     state: Image,

@@ -7,6 +7,7 @@ mod damage;
 mod direct;
 mod disk;
 mod fairness;
+mod files;
 mod four_letter;
 mod lifecycle;
 mod limits;

@@ -2,12 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 use zk_mini::{Builder, Error, ZkMini};
 
+use crate::files::{file, names};
 use crate::raw::{CREATE, EPHEMERAL, Raw, SET_DATA, set_data, string};
 
 fn server(dir: &Path) -> Builder {
@@ -27,17 +28,6 @@ fn run(args: &[&str], dir: &Path) -> (i32, String) {
         Command::new(env!("CARGO_BIN_EXE_zk-mini")).args(args).arg(dir).output().unwrap();
     let said = [stdout, stderr].concat();
     (status.code().expect("a status"), String::from_utf8(said).unwrap())
-}
-
-fn file(dir: &Path, name: &str) -> PathBuf {
-    dir.join("version-2").join(name)
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let files = fs::read_dir(dir.join("version-2")).unwrap();
-    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort_unstable();
-    names
 }
 
 /// A session and so many nodes with data of zeros, each a write of its own, all in one log.

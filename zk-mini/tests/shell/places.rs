@@ -1,7 +1,7 @@
 //! Files that are not where they belong, or not called as they should be: no server starts on what seems to be left.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
 use zk_mini::core::Compat;
@@ -10,6 +10,7 @@ use zk_mini::{Builder, Error, ZkMini};
 use zk_wire::Zxid;
 
 use crate::disk::session_at_last;
+use crate::files::file;
 use crate::raw::{CREATE, PING, Raw, create, eventually, request};
 
 fn server(dir: &Path) -> Builder {
@@ -21,10 +22,6 @@ async fn refused(builder: Builder) -> StorageError {
         Err(Error::Storage(error)) => error,
         other => panic!("{other:?}"),
     }
-}
-
-fn file(dir: &Path, name: &str) -> PathBuf {
-    dir.join("version-2").join(name)
 }
 
 /// Lives of a server, in each of which a session creates a node: two transactions.
@@ -71,7 +68,7 @@ async fn a_snapshot_by_another_name_is_refused() {
     }
 }
 
-/// What Apache ZooKeeper 3.8 writes if it has started and nothing has changed since: a digest of zeros.
+/// A digest of zeros is what Apache ZooKeeper 3.8 writes if it has started and nothing has changed since.
 #[tokio::test]
 async fn a_snapshot_that_says_nothing_of_its_last_transaction_is_read() {
     let dir = three_lives(Compat::V3_8).await;

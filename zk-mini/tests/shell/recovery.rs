@@ -1,13 +1,14 @@
 //! Directories that have lost something, or that another has written: either nothing is missing, or it is told.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use zk_mini::core::{Compat, NodeKind};
 use zk_mini::storage::{StorageError, recover};
 use zk_mini::{Builder, Error, ZkMini};
 use zk_wire::Zxid;
 
+use crate::files::{file, names};
 use crate::raw::{CREATE, DELETE, EPHEMERAL, MULTI, Raw, SET_DATA, create, multi, set_data, within};
 
 fn server(dir: &Path) -> Builder {
@@ -19,17 +20,6 @@ async fn refused(builder: Builder) -> StorageError {
         Error::Storage(error) => error,
         other => panic!("{other}"),
     }
-}
-
-fn file(dir: &Path, name: &str) -> PathBuf {
-    dir.join("version-2").join(name)
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let files = fs::read_dir(dir.join("version-2")).unwrap();
-    let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort_unstable();
-    names
 }
 
 /// Lives of a server, in each of which a session creates a node: two transactions.
@@ -303,7 +293,7 @@ async fn a_session_that_was_cut_off_is_missed_when_a_later_log_follows() {
     assert!(error.to_string().contains("the next log does not go on there, but with 0x2"), "{error}");
 }
 
-/// What is behind the nodes of the newest snapshot and their seal.
+/// Returns what is behind the nodes of the newest snapshot and their seal.
 fn behind_the_seal(dir: &Path) -> Vec<u8> {
     let names = names(dir);
     let content = fs::read(file(dir, names.last().unwrap())).unwrap();
