@@ -145,6 +145,7 @@ mod outbox;
 mod reports;
 mod runtime;
 mod server;
+mod state;
 mod stats;
 pub mod storage;
 mod time;

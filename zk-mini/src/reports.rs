@@ -78,11 +78,9 @@ impl Reports {
         }
     }
 
-    /// Adds a frame that goes out, if anybody wants to know.
+    /// Adds a frame that goes out; only for those who listen at the level trace.
     pub(crate) fn sent(&mut self, conn: ConnId, frame: &Bytes, is_handshake: bool) {
-        if is_wanted(Level::TRACE) {
-            self.waiting.push(Report::Sent(conn, frame.clone(), is_handshake));
-        }
+        self.waiting.push(Report::Sent(conn, frame.clone(), is_handshake));
     }
 
     /// Returns when time alone makes a report.

@@ -8,7 +8,7 @@ use zk_wire::{Millis, OpCode, SessionId, UnixMillis};
 
 use crate::connections::Entry;
 use crate::core::ConnId;
-use crate::engine::State;
+use crate::state::State;
 use crate::stats::ConnectionStats;
 
 /// The connections as they are now.

@@ -10,9 +10,9 @@ use super::clients::Remote;
 use super::date::JavaDate;
 use crate::connections::SESSIONLESS;
 use crate::core::{ConnId, Now, SessionInfo};
-use crate::engine::State;
+use crate::state::State;
 
-/// What there is to tell.
+/// Content of the answer.
 pub(super) struct Dump {
     now: Now,
     sessions: Vec<SessionInfo>,

@@ -8,7 +8,7 @@ use zk_wire::EventType;
 
 use super::{About, Surroundings, node_count, version};
 use crate::core::{Compat, Core, Now, Totals};
-use crate::engine::State;
+use crate::state::State;
 use crate::stats::{Latency, ServerStats};
 
 pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &About) -> String {

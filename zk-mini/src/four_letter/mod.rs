@@ -17,8 +17,8 @@ use std::sync::Arc;
 use zk_wire::Millis;
 
 use crate::core::{Compat, ConnId, Core, Now};
-use crate::engine::State;
 use crate::limits::Limits;
+use crate::state::State;
 use crate::storage::Files;
 
 macro_rules! words {
@@ -148,7 +148,7 @@ fn bit(word: Word) -> u32 {
 /// More lines than this are written where others do not wait.
 const MANY: usize = 5_000;
 
-/// What is known of a server without its state, and takes a while to look up.
+/// Facts about a server that are not in its state and take a while to look up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Surroundings {
     /// Bytes of snapshots and of logs.
@@ -158,7 +158,7 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// What a question needs of them.
+    /// Looks up those that a question needs.
     pub(crate) fn look_up(question: Question, about: &About) -> Self {
         match question {
             Question::Word(Word::Dirs) => {

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::clients::Client;
 use super::{About, node_count, version};
-use crate::engine::State;
+use crate::state::State;
 
 /// The server in a few lines.
 pub(super) fn answer(state: &State, about: &About) -> String {
@@ -27,7 +27,7 @@ fn first_line(about: &About) -> String {
     format!("Zookeeper version: {}\n", version(about))
 }
 
-/// What comes after the connections.
+/// Writes the part after the connections.
 pub(super) fn rest(state: &State) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
