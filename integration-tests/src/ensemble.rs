@@ -202,7 +202,7 @@ impl Builder {
         self
     }
 
-    /// Which release. Default: 3.9.
+    /// Sets the release: 3.9 unless called.
     pub fn release(self, release: Release) -> Self {
         self.jars(release.directory())
     }

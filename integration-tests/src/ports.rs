@@ -20,7 +20,7 @@ impl Port {
     /// Takes the next that is free.
     ///
     /// # Errors
-    /// When none of 12,000 is.
+    /// None of 12,000 ports is free.
     pub fn reserve() -> io::Result<Self> {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         // Tests that run at the same time are different processes: they begin in different places.

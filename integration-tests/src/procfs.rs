@@ -66,7 +66,7 @@ pub fn resident_bytes(pid: Pid) -> Option<u64> {
     Some(kilobytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// Whether it is this very process that listens on a port.
+/// Returns whether this very process listens on a port.
 pub fn listens(pid: Pid, port: u16) -> bool {
     let own = open_files(pid);
     let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")));
@@ -75,7 +75,7 @@ pub fn listens(pid: Pid, port: u16) -> bool {
     tables.into_iter().flatten().any(listens)
 }
 
-/// What the descriptors of a process stand for.
+/// Targets of a process's descriptors.
 fn open_files(pid: Pid) -> Vec<String> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     entries.filter_map(|entry| fs::read_link(entry.path()).ok()?.to_str().map(String::from)).collect()

@@ -39,7 +39,7 @@ use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
-    /// Where to listen; nowhere if it is empty.
+    /// Addresses to listen on; none for a server in memory.
     listen: Vec<SocketAddr>,
     backlog: i32,
     manual_clock: bool,
@@ -257,8 +257,8 @@ impl Builder {
         self
     }
 
-    /// How long the requests of one connection are handled before others have their turn: 2 ms unless set. At least one
-    /// is, however long it takes.
+    /// Maximum time for which the requests of one connection are handled before others have their turn: 2 ms unless set.
+    /// At least one request is, however long it takes.
     pub fn longest_turn(mut self, time: Duration) -> Self {
         self.limits.turn = time;
         self

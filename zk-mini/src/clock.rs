@@ -17,12 +17,12 @@ const MANUAL_START: UnixMillis = UnixMillis(1_577_836_800_000);
 pub(crate) enum Clock {
     /// The machine's.
     Real {
-        /// When the server started.
+        /// Start of the server.
         origin: std::time::Instant,
     },
     /// Tokio's, which was paused at the start: the server follows it.
     Paused {
-        /// When the server started.
+        /// Start of the server.
         origin: Instant,
     },
     /// One that stands still until it is moved.

@@ -22,7 +22,7 @@ pub(crate) struct Limits {
     pub(crate) max_client_connections: i32,
     /// With more unwritten bytes than this, a connection is cut off; one reply alone may be longer.
     pub(crate) max_backlog: usize,
-    /// How long one connection's requests are handled before others have their turn. At least one is.
+    /// Maximum time for which one connection's requests are handled before others have their turn. At least one request is.
     pub(crate) turn: Duration,
 }
 

@@ -29,7 +29,7 @@ struct Queue {
     task: Option<Waker>,
     /// Dropped when everything queued before has been written, or when the peer takes no more.
     barriers: Vec<oneshot::Sender<()>>,
-    /// Who waits until what the peer has sent is handled.
+    /// Tasks that wait until what the peer has sent is handled.
     asked: Vec<Asked>,
 }
 
@@ -84,7 +84,7 @@ impl Outbox {
         (queue.backlog() + queue.held, queue.close)
     }
 
-    /// As [`status`](Self::status), for the task before it reads: it takes over from those who wait for that.
+    /// Returns the same as [`status`](Self::status), to the task before it reads, which takes over those that wait for that.
     pub(crate) fn before_reading(&self, asked: &mut Vec<Asked>) -> (usize, Close) {
         let mut queue = self.lock();
         asked.append(&mut queue.asked);
@@ -104,7 +104,7 @@ impl Outbox {
         Some(taken)
     }
 
-    /// Whether nothing is read from the peer because of what waits for the disk.
+    /// Returns whether nothing is read from the peer because of what waits for the disk.
     pub(crate) fn waits_for_disk(&self, limits: &Limits) -> bool {
         let queue = self.lock();
         let (backlog, pause) = (queue.backlog(), limits.pause_reading());

@@ -112,8 +112,8 @@ impl ZkMini {
 
     /// Moves a manual clock.
     ///
-    /// What peers have written before is handled first, as far as a connection may have its requests handled. Then the
-    /// server acts at each of its deadlines on the way, in order, with the clock at that deadline; requests that
+    /// Input that peers have written before is handled first, as far as a connection may have its requests handled. Then
+    /// the server acts at each of its deadlines on the way, in order, with the clock at that deadline; requests that
     /// arrive meanwhile are handled after the whole move, so a session that is to live through a long time has to
     /// ping between short moves. When this returns, everything that the move caused has been performed: sessions have
     /// expired, their nodes are gone, the watch events and replies are in the connections (as far as their peers take

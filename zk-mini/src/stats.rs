@@ -103,8 +103,8 @@ impl Batch {
     }
 }
 
-/// Whether a connect request asks for a session that it names: behind the version come the last zxid seen, the timeout
-/// and the session's id.
+/// Returns whether a connect request asks for a session that it names: behind the version come the last zxid seen, the
+/// timeout and the session's id.
 fn names_session(frame: &[u8], last_zxid: Zxid) -> bool {
     let long =
         |at: usize| frame.get(at..).and_then(<[u8]>::first_chunk).map(|long| i64::from_be_bytes(*long));

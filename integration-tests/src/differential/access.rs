@@ -1,4 +1,4 @@
-//! Who may do what: each operation against each permission, as a table in text, which any server fills.
+//! Table of permissions, in text, which any server fills: each operation against each permission.
 //!
 //! A cell is an error code, 0 if there is none, with a `!` if the connection ends, or what became of a watch.
 
@@ -120,7 +120,7 @@ const REQUESTS: &[Case] = &[
     ("removeWatches", OpCode::REMOVE_WATCHES, |path| vec![text(path), Field::Int(3)]),
 ];
 
-/// What the one who may do everything does while others watch.
+/// Operations of a superuser while others watch.
 const HEARD: &[Case] = &[
     ("hears of setData", OpCode::SET_DATA, set_data),
     ("hears of delete", OpCode::DELETE, with_version),
@@ -186,7 +186,7 @@ impl Role {
         Ok(cell)
     }
 
-    /// Whether something is heard before the answer to a ping.
+    /// Tells whether something comes before the answer to a ping.
     fn hears(&mut self) -> io::Result<&'static str> {
         self.peer.send(&ping());
         let arrivals = self.peer.receive_reply()?;

@@ -11,7 +11,7 @@ use zk_mini::core::Compat;
 use super::script::{Action, Field, Script, Step};
 use super::situations::situation;
 
-/// How often each operation comes. (What the real server of 3.9 does for `deleteContainer` zk-mini deliberately does not.)
+/// Weights of the operations. `deleteContainer` is not among them: zk-mini deliberately differs from 3.9 there.
 const OPERATIONS: &[(u32, OpCode)] = &[
     (24, OpCode::CREATE),
     (8, OpCode::CREATE2),

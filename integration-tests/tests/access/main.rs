@@ -1,5 +1,5 @@
-//! Who may do what on zk-mini: each operation against each permission, as Apache ZooKeeper answers. `3.8.txt` and `3.9.txt` are
-//! the real servers' tables; that they still are is for the differential tests to see.
+//! Permissions on zk-mini: each operation against each permission, as Apache ZooKeeper answers. `3.8.txt` and `3.9.txt` are
+//! the real servers' tables; the differential tests check that they still are.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
@@ -19,13 +19,13 @@ fn assert_same_table(compat: Compat, kept: &str, is_ours: impl Fn(&str) -> bool)
     }
 }
 
-/// Whether a line is one of the operation that only the server itself may ask for: 3.9 does it for everybody, and 3.8 closes
-/// the connection.
+/// Returns whether a line is about `deleteContainer`, the server's own operation: 3.9 does it for everybody, and 3.8 closes the
+/// connection.
 fn is_delete_container(line: &str) -> bool {
     line.starts_with("deleteContainer ")
 }
 
-/// Whether a line is of those who hear what they have missed, who may not read it: 3.9.5 still tells them, 3.8.7 does not.
+/// Returns whether a line is about `setWatches`: 3.9.5 tells what was missed to those who may not read it, 3.8.7 does not.
 fn is_set_watches(line: &str) -> bool {
     line.starts_with("setWatches")
 }

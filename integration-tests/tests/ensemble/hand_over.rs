@@ -166,7 +166,7 @@ async fn change(client: &Client, session: usize, round: usize) -> Result<(), zk_
     Ok(())
 }
 
-/// As a transaction, 3.8 would not start on it.
+/// Logged as a transaction it would keep 3.8 from starting.
 #[tokio::test(flavor = "multi_thread")]
 async fn apache_zookeeper_goes_on_after_a_check_that_stood_alone() {
     const CHECK: i32 = 13;

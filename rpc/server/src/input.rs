@@ -34,8 +34,8 @@ pub(crate) struct Input {
     seen: usize,
     /// True if the frame at `seen` is over the limit.
     broken: bool,
-    /// Where the last whole frame of each read ends, for what has not been handled; reads that complete none are not
-    /// kept, since a frame may come byte by byte.
+    /// Ends of the last whole frame of each read, for what has not been handled; reads that complete none are not kept,
+    /// since a frame may come byte by byte.
     reads: VecDeque<(usize, Instant)>,
     /// Since when the first bytes of a frame wait for the rest.
     begun: Option<Instant>,

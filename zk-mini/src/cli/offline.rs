@@ -46,7 +46,7 @@ pub(super) struct FsckArgs {
     jute_max_buffer: Option<usize>,
 }
 
-/// Where data are.
+/// Directories of the data.
 #[derive(Args, Debug)]
 pub(super) struct Dirs {
     /// The data directory: the one with `version-2` in it

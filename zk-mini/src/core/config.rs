@@ -17,9 +17,9 @@ use super::SessionSecret;
 /// | an ACL of the scheme `ip` | IPv4 | IPv6, too |
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Compat {
-    /// As 3.8.7.
+    /// The line of 3.8.7.
     V3_8,
-    /// As 3.9.5.
+    /// The line of 3.9.5.
     #[default]
     V3_9,
 }

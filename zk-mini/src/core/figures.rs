@@ -1,5 +1,5 @@
-//! What the core counts for whoever watches over a server: watchers that were told of something, and the size of what was
-//! read and written, by namespace.
+//! Figures for monitoring that only the core can count: watchers that were told of something, and the size of what was read
+//! and written, by namespace.
 
 use foldhash::HashMap;
 use zk_wire::{ByteString, EventType};

@@ -46,7 +46,7 @@ pub struct ConnectionInfo {
     pub session: Option<SessionId>,
 }
 
-/// What a watch tells of.
+/// Kind of changes that a watch tells of.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum WatchKind {
     /// One change of a node's data, or of its being there (`getData`, `exists`).
@@ -64,7 +64,7 @@ pub enum WatchKind {
 pub struct WatchInfo {
     /// The path; there need not be a node.
     pub path: ByteString,
-    /// What it tells of.
+    /// Kind of changes that it tells of.
     pub kind: WatchKind,
     /// The connection that is told. A watch ends with its connection.
     pub conn: ConnId,
@@ -73,7 +73,7 @@ pub struct WatchInfo {
 }
 
 impl Core {
-    /// How many watchers heard of each event of a kind.
+    /// Numbers of watchers that heard of each event of a kind.
     pub(crate) fn watchers_told(&self, kind: EventType) -> Totals {
         self.watches.fired.totals(kind)
     }
@@ -105,7 +105,7 @@ impl Core {
         self.tree.get(path).map(|node| node.children.iter().cloned().collect())
     }
 
-    /// How many nodes are below a node. They are not walked over.
+    /// Returns the number of nodes below a node, without walking over them.
     #[must_use]
     pub fn descendant_count(&self, path: &str) -> Option<usize> {
         self.tree.get(path)?;
@@ -239,7 +239,7 @@ impl Core {
         pairs
     }
 
-    /// How many connections watch nodes' data, how many paths, and how many pairs of them there are.
+    /// Returns how many connections watch nodes' data, how many paths, and how many pairs of them there are.
     pub(crate) fn data_watch_extent(&self) -> (usize, usize, usize) {
         let (conns, paths) = self.watches.data.extent();
         (conns, paths, self.watches.data_count())

@@ -18,7 +18,7 @@ pub(super) enum Names<'a> {
 }
 
 impl Names<'_> {
-    /// How long all names together are.
+    /// Length of all names together.
     pub(super) fn text_len(&self) -> usize {
         match self {
             Self::Each(names) => names.iter().map(|name| name.len()).sum(),

@@ -39,7 +39,7 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// How much of data, or of names, it has; `None` where there is nothing to read.
+    /// Length of its data or names; `None` where there is nothing to read.
     fn text_len(&self) -> Option<usize> {
         match self {
             Self::Data(node) => Some(node.data_len()),

@@ -126,7 +126,7 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flat_map(move |paths| paths.with_prefix(prefix))
     }
 
-    /// How many ephemeral nodes a session has.
+    /// Number of a session's ephemeral nodes.
     pub(super) fn ephemerals_of(&self, session: SessionId) -> usize {
         self.ephemerals.get(&session).map_or(0, NameSet::len)
     }

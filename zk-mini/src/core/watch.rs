@@ -272,8 +272,8 @@ impl WatchTable {
     }
 }
 
-/// Who watches again after each event, as most do, finds a little room as it was. How many were forgotten: none of a
-/// connection that has gone.
+/// Takes a path from a connection's own and returns how many were taken: none if the connection has gone. Keeps small
+/// allocations, because most clients watch again after each event.
 fn forget_path_of(by_conn: &mut HashMap<ConnId, Own>, conn: ConnId, path: &str) -> usize {
     let Some(own) = by_conn.get_mut(&conn) else { return 0 };
     let forgotten = own.remove(path);

@@ -1,4 +1,4 @@
-//! How much is below each node: kept, since walking over it would keep everybody waiting.
+//! Counts of what is below each node: kept, since walking over it would keep everybody waiting.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;

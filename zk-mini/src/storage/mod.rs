@@ -13,7 +13,7 @@
 //! it damage. In the last write alone the two can be alike, a lost sector for example; so what is cut off is kept, and the
 //! start and `fsck` name the file, the byte and the size.
 //!
-//! What a start cuts off, and what [`repair`] takes out so that a server starts again, goes to *side files* in the same
+//! Parts that a start cuts off, or that [`repair`] takes out so that a server starts again, go to *side files* in the same
 //! directory: `zk-mini.cut.LOG.from-byte-N` has what stood in a log from that byte on, `zk-mini.removed.FILE` is a whole log
 //! or snapshot. No server reads or deletes them, and none replaces another.
 //!

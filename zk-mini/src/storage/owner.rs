@@ -1,4 +1,4 @@
-//! Who else has to do with a data directory: an Apache ZooKeeper that runs on it, or an ensemble that it belongs to.
+//! Other owners of a data directory: an Apache ZooKeeper that runs on it, or an ensemble that it belongs to.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What a crash can leave at the end of a log, told from damage.
+//! Ends of logs that a crash can leave, told from damage.
 //!
 //! Of what was written and not yet synced, a disk keeps each sector or leaves zeros in its place, in any order, and the file
 //! may end anywhere in it. So a record that a crash has torn lacks a whole sector or its end, and nothing behind it was
@@ -202,7 +202,7 @@ mod tests {
         [&sum[..], &i32::try_from(body.len()).unwrap().to_be_bytes(), body, &[MARK]].concat()
     }
 
-    /// As it is defined: every place is tried.
+    /// Follows the definition: every place is tried.
     fn has_a_record_behind(content: &[u8], at: usize) -> bool {
         (at + 1..content.len()).any(|offset| {
             let rest = &content[offset..];

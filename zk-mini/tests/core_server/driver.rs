@@ -29,7 +29,7 @@ pub(crate) struct Driver {
     pub(crate) txns: Vec<Txn>,
     /// The sessions that expired.
     pub(crate) expired: Vec<SessionId>,
-    /// What is worth a line in a log.
+    /// Notes for the log.
     pub(crate) notes: Vec<Note>,
     heard: BTreeMap<ConnId, Vec<Heard>>,
     next_conn: u64,

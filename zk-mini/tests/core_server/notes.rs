@@ -1,4 +1,4 @@
-//! What the core says is worth a line in a log.
+//! Notes that the core gives for the log.
 
 use bytes::Bytes;
 use zk_mini::core::{ConnId, Note, Refusal};
@@ -6,7 +6,7 @@ use zk_wire::*;
 
 use crate::driver::*;
 
-/// Why a connection that begins with this frame is refused.
+/// Returns the reason for which a connection that begins with this frame is refused.
 fn refusal(t: &mut Driver, frame: Bytes) -> Refusal {
     let conn = t.accept();
     t.notes.clear();

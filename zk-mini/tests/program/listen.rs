@@ -1,4 +1,4 @@
-//! Where `zk-mini serve` listens.
+//! Addresses on which `zk-mini serve` listens.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
@@ -14,7 +14,7 @@ fn port(address: &str) -> u16 {
     address.parse::<SocketAddr>().unwrap().port()
 }
 
-/// Whether a server listens on this port of both loopback addresses, as far as the machine has them.
+/// Returns whether a server listens on this port of both loopback addresses, as far as the machine has them.
 fn is_on_both(port: u16) -> bool {
     is_ok(&format!("127.0.0.1:{port}"))
         && TcpListener::bind(("::1", port)).is_err()

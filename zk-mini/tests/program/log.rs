@@ -1,4 +1,4 @@
-//! What the program logs, and what becomes of it when nobody takes it.
+//! Lines that the program logs, also when nobody takes them.
 
 use std::fs::File;
 use std::io::{Read, Write};

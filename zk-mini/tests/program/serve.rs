@@ -227,7 +227,7 @@ fn help_tells_the_defaults() {
     }
 }
 
-/// What it logs when it is started on a directory, and then stopped.
+/// Returns the log of a server that is started on a directory and then stopped.
 fn logged_on(dir: &std::path::Path) -> String {
     let zk = Program::start(&["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()]);
     assert!(is_ok(&zk.address()));

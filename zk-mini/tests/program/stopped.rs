@@ -16,13 +16,13 @@ const CREATE_CONTAINER: i32 = 19;
 const EPHEMERAL: i32 = 1;
 const NO_NODE: i32 = -101;
 
-/// When the first check of containers is, from the start of the server.
+/// Time of the first check of containers, from the start of the server.
 const CHECK: Duration = Duration::from_secs(3);
 
 /// A client of literal bytes.
 struct Client {
     stream: TcpStream,
-    /// What the handshake was answered with.
+    /// Answer to the handshake.
     session: Vec<u8>,
 }
 

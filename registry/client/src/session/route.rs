@@ -1,4 +1,4 @@
-//! Which server comes next, at which of its addresses, and when.
+//! Choice of the next server and address, and of the time to try it.
 
 use std::collections::VecDeque;
 

@@ -1,5 +1,5 @@
-//! Whatever the past of the server that a client comes back to: it is connected again, or told that its session is over,
-//! within a bound; and it leaves no session behind that it has renewed and does not use.
+//! Servers with any past, as a client finds them when it comes back: the client is connected again, or told that its session
+//! is over, within a bound; and it leaves no session behind that it has renewed and does not use.
 
 use std::collections::BTreeMap;
 

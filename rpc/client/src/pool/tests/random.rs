@@ -31,8 +31,8 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever happens: calls only go where the registry says, counts add up, and once all is well every
-    /// worker has a connection again.
+    /// Calls go only where the registry says, counts add up, and once all is well every worker has a connection again,
+    /// after any inputs.
     #[test]
     fn calls_go_only_where_they_should(steps in proptest::collection::vec(any_step(), 1..80), seed: u64) {
         let mut t = Driver::new();
