@@ -139,7 +139,7 @@ impl Core {
         let hides = requester.check(&node.acl, Perms::ADMIN).is_err();
         let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err: ErrorCode::OK };
         self.outbox.frame(call.conn, header, |frame| {
-            frame.put(&i32::try_from(node.acl.len()).unwrap_or(i32::MAX));
+            frame.put_len(node.acl.len());
             for entry in node.acl.iter() {
                 match hides.then(|| without_hash(entry)).flatten() {
                     Some(entry) => frame.put(&entry),
@@ -169,7 +169,7 @@ impl Core {
         let paths: Vec<_> = self.tree.ephemerals_with_prefix(call.session, prefix).collect();
         let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err: ErrorCode::OK };
         self.outbox.frame(call.conn, header, |frame| {
-            frame.put(&i32::try_from(paths.len()).unwrap_or(i32::MAX));
+            frame.put_len(paths.len());
             paths.iter().for_each(|path| frame.put(*path));
         });
         Ok(())

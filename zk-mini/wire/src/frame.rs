@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::codec::{DecodeError, Encode, TooLong, length};
+use crate::codec::{DecodeError, Encode, TooLong, length, put_len};
 
 /// The largest frame that a server reads unless configured otherwise: `jute.maxbuffer`, 1 MiB less one byte.
 pub const DEFAULT_MAX_FRAME: usize = 0xf_ffff;
@@ -49,6 +49,11 @@ impl<'a> FrameWriter<'a> {
     /// Appends a value to the body.
     pub fn put<T: Encode + ?Sized>(&mut self, value: &T) {
         value.encode(self.buffer);
+    }
+
+    /// Appends the number of items that follow, one by one, as those of a vector.
+    pub fn put_len(&mut self, len: usize) {
+        put_len(len, self.buffer);
     }
 
     /// Ends the frame.
