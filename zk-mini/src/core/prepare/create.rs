@@ -13,6 +13,7 @@ use zk_wire::{
 use super::{Prepare, Prepared, Record, parent_of};
 use crate::core::acl::SentAcl;
 use crate::core::quota::is_quota_of_root;
+use crate::core::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
@@ -46,7 +47,7 @@ impl<'a> CreateRequest<'a> {
 }
 
 /// The lists of a multi as sent, each with the one that is to be kept: however many nodes it is for, there is one.
-pub(super) type SentLists<'i> = HashMap<&'i [SentAcl<'i>], Arc<[Acl]>>;
+pub(super) type SentLists<'i> = HashMap<&'i [SentAcl<'i>], SharedAcl>;
 
 impl Prepare<'_> {
     /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen. A multi has its `lists`.
@@ -59,7 +60,7 @@ impl Prepare<'_> {
         let kind = self.kind(mode, request)?;
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = parent_of(sent_path)?;
-        let acl = self.list(request.acl.as_deref(), lists)?;
+        let (acl, shared) = self.list(request.acl.as_deref(), lists)?;
         let parent = self.record(parent_path)?;
         self.requester.check(&parent.acl, Perms::CREATE)?;
         let path = if mode.is_sequential() {
@@ -83,7 +84,6 @@ impl Prepare<'_> {
             let num_children = parent.num_children + 1;
             Some(Record { created_children: parent_cversion, num_children, ..parent })
         });
-        let shared = self.shared(&acl);
         self.note(&path, &path, || {
             Some(Record {
                 acl: Cow::Owned(shared?),
@@ -99,18 +99,21 @@ impl Prepare<'_> {
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
     }
 
-    /// The list that a node is to have.
+    /// Returns the list that a node is to have; in a multi also as its later operations are checked against.
     fn list<'i>(
         &self,
         sent: Option<&'i [SentAcl<'i>]>,
         lists: Option<&mut SentLists<'i>>,
-    ) -> Result<Arc<[Acl]>, ErrorCode> {
+    ) -> Result<(Arc<[Acl]>, Option<SharedAcl>), ErrorCode> {
         let known = self.tree.acls();
-        let (Some(sent), Some(lists)) = (sent, lists) else { return self.requester.fix(sent, known) };
-        Ok(match lists.entry(sent) {
-            Entry::Occupied(list) => Arc::clone(list.get()),
-            Entry::Vacant(new) => Arc::clone(new.insert(self.requester.fix(Some(sent), known)?)),
-        })
+        let (Some(sent), Some(lists)) = (sent, lists) else {
+            return Ok((self.requester.fix(sent, known)?, None));
+        };
+        let list = match lists.entry(sent) {
+            Entry::Occupied(list) => list.into_mut(),
+            Entry::Vacant(new) => new.insert(SharedAcl::new(&self.requester.fix(Some(sent), known)?)),
+        };
+        Ok((Arc::clone(list.entries()), Some(list.clone())))
     }
 
     /// What kind of node it will be. A container is one by its op code, not by its flags; a node with a time

@@ -9,10 +9,9 @@ mod multi;
 mod write;
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use foldhash::HashMap;
-use zk_wire::{Acl, ByteString, ErrorCode, SessionId, Version, path};
+use zk_wire::{ByteString, ErrorCode, SessionId, Version, path};
 
 pub(super) use create::CreateRequest;
 pub(super) use item::{Item, Unreadable};
@@ -32,15 +31,7 @@ pub(super) struct Prepare<'a> {
     pub(super) requester: Requester<'a>,
     pub(super) config: &'a Config,
     /// What this request has changed; only a multi looks at it.
-    overlay: Option<Overlay<'a>>,
-}
-
-/// Changes by a multi so far.
-#[derive(Default)]
-struct Overlay<'a> {
-    nodes: HashMap<ByteString, Option<Record<'a>>>,
-    /// The lists of what it creates, by where they are.
-    lists: HashMap<usize, SharedAcl>,
+    overlay: Option<HashMap<ByteString, Option<Record<'a>>>>,
 }
 
 /// What the rules ask of a node.
@@ -85,7 +76,7 @@ impl<'a> Prepare<'a> {
     /// The node as it will be after what this request has done so far.
     fn record(&self, path: &str) -> Result<Record<'a>, ErrorCode> {
         let path = if path.is_empty() { "/" } else { path };
-        match self.overlay.as_ref().and_then(|overlay| overlay.nodes.get(path)) {
+        match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.clone(),
             None => self.tree.get(path).map(Record::from),
         }
@@ -103,7 +94,7 @@ impl<'a> Prepare<'a> {
     }
 
     fn look_up(&self, path: &str) -> Result<(ByteString, Record<'a>), ErrorCode> {
-        let changed = self.overlay.as_ref().and_then(|overlay| overlay.nodes.get_key_value(path));
+        let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
         match changed {
             Some((path, changed)) => changed.clone().map(|record| (path.clone(), record)),
             None => self.tree.entry(path).map(|(path, node)| (path.clone(), Record::from(node))),
@@ -113,7 +104,7 @@ impl<'a> Prepare<'a> {
 
     /// Whether a node will be there, without the cost of a look at it.
     fn exists(&self, path: &str) -> bool {
-        match self.overlay.as_ref().and_then(|overlay| overlay.nodes.get(path)) {
+        match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.is_some(),
             None => self.tree.get(path).is_some(),
         }
@@ -130,19 +121,13 @@ impl<'a> Prepare<'a> {
         }
     }
 
-    /// The list that a node of a multi will have, once for all that have the same.
-    fn shared(&mut self, acl: &Arc<[Acl]>) -> Option<SharedAcl> {
-        let lists = &mut self.overlay.as_mut()?.lists;
-        Some(lists.entry(acl.as_ptr().addr()).or_insert_with(|| SharedAcl::new(acl)).clone())
-    }
-
     /// Notes what an operation does to a node, for the later ones of a multi.
     fn note(&mut self, whole: &ByteString, path: &str, record: impl FnOnce() -> Option<Record<'a>>) {
-        let Some(Overlay { nodes, .. }) = &mut self.overlay else { return };
-        match nodes.get_mut(path) {
+        let Some(overlay) = &mut self.overlay else { return };
+        match overlay.get_mut(path) {
             Some(noted) => *noted = record(),
             None => {
-                nodes.insert(whole.slice_ref(path), record());
+                overlay.insert(whole.slice_ref(path), record());
             }
         }
     }

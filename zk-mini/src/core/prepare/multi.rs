@@ -1,10 +1,10 @@
 //! The rules of multi: all or none, each operation on what the earlier ones made.
 
-use foldhash::HashMapExt;
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::{ErrorCode, OpCode};
 
 use super::create::SentLists;
-use super::{CreateRequest, Item, Overlay, Prepare, Unreadable};
+use super::{CreateRequest, Item, Prepare, Unreadable};
 use crate::core::size::MultiSize;
 use crate::core::txn::Change;
 
@@ -17,7 +17,7 @@ impl Prepare<'_> {
         if items.iter().any(Item::has_null_path) {
             return Err(Unreadable::NullPath);
         }
-        self.overlay = Some(Overlay::default());
+        self.overlay = Some(HashMap::new());
         let mut changes = Vec::with_capacity(items.len());
         let (mut size, mut lists) = (MultiSize::new(), SentLists::new());
         let mut failed = false;
