@@ -13,9 +13,9 @@ SOUND = {
     "zk-mini/src/core/mod.rs": '//! Not `tokio::spawn`.\nconst A: &str = "SystemTime"; const Q: char = \'"\';\nuse std::{fmt, io};\n',
     "zk-mini/wire/Cargo.toml": '[package]\nname = "zk-wire"\n',
     "zk-mini/wire/src/lib.rs": FORBID + "use std::collections::BTreeMap;\n",
-    "registry/Cargo.toml": '[package]\nname = "registry"\n[dependencies]\nzk-mini = { path = "../zk-mini", optional = true }\n',
+    "registry/Cargo.toml": '[package]\nname = "zk-registry"\n[dependencies]\nzk-mini = { path = "../zk-mini", optional = true }\n',
     "registry/src/lib.rs": FORBID,
-    "rpc/client/Cargo.toml": '[package]\nname = "rpc-client"\n[dependencies]\nregistry = { path = "../../registry" }\n',
+    "rpc/client/Cargo.toml": '[package]\nname = "rpc-client"\n[dependencies]\nzk-registry = { path = "../../registry" }\n',
     "rpc/client/src/lib.rs": FORBID + "//! Not even zk_client.\n",
     "rpc/prefork/Cargo.toml": '[package]\nname = "rpc-prefork"\n',
     "rpc/prefork/src/lib.rs": "unsafe fn fork() {}\n",
@@ -24,7 +24,7 @@ SOUND = {
 CORE = "zk-mini/src/core/mod.rs"
 # (rule, file, what is added to it, what the complaint mentions)
 BREAKS = [
-    ("imports", "zk-mini/wire/Cargo.toml", '[dependencies]\nregistry = { path = "../../registry" }\n', "zk-wire may not"),
+    ("imports", "zk-mini/wire/Cargo.toml", '[dependencies]\nzk-registry = { path = "../../registry" }\n', "zk-wire may not"),
     ("imports", "rpc/client/Cargo.toml", 'zk-mini = { path = "../../zk-mini" }\n', "rpc-client may not"),
     ("imports", "zk-mini/Cargo.toml", '[dev-dependencies]\nrpc-client = { path = "../rpc/client" }\n', "(dev dependency)"),
     ("imports", "registry/Cargo.toml", 'zk-mini = { path = "../zk-mini" }\n', "only by its feature"),
