@@ -39,12 +39,13 @@ mod stat;
 
 pub use acl::{Acl, Perms};
 pub use codec::{Decode, DecodeError, Encode, TooLong, decode_all, length, put_len};
+pub use common::Millis;
 pub use create_mode::CreateMode;
 pub use error_code::ErrorCode;
 pub use event::{EventType, KeeperState, WatchedEvent};
 pub use fields::Fields;
 pub use frame::{DEFAULT_MAX_FRAME, FrameWriter, next_frame};
-pub use numbers::{Expected, Millis, SessionId, UnixMillis, Version, Xid, Zxid};
+pub use numbers::{Expected, SessionId, UnixMillis, Version, Xid, Zxid};
 pub use op::OpCode;
 pub use records::*;
 pub use stat::Stat;

@@ -1,8 +1,6 @@
 //! Numbers with a meaning, one type each.
 
 use std::fmt;
-use std::ops::Add;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
@@ -72,48 +70,6 @@ impl Xid {
     pub const SET_WATCHES: Self = Self(-8);
 }
 
-/// A monotonic time in milliseconds since an origin of its owner's choice, or a span of such time. A plain
-/// number, so that a test can make, print and replay it.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Millis(
-    /// The number of milliseconds.
-    pub u64,
-);
-
-impl Millis {
-    /// The time from `earlier` until this one; zero if it is not earlier.
-    #[must_use]
-    pub fn since(self, earlier: Self) -> Self {
-        Self(self.0.saturating_sub(earlier.0))
-    }
-}
-
-impl Add for Millis {
-    type Output = Self;
-
-    fn add(self, span: Self) -> Self {
-        Self(self.0.saturating_add(span.0))
-    }
-}
-
-impl From<Duration> for Millis {
-    fn from(span: Duration) -> Self {
-        Self(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
-    }
-}
-
-impl From<Millis> for Duration {
-    fn from(span: Millis) -> Self {
-        Self::from_millis(span.0)
-    }
-}
-
-impl fmt::Display for Millis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ms", self.0)
-    }
-}
-
 /// The version that a conditional write asks for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Expected {
@@ -170,6 +126,5 @@ mod tests {
     fn numbers_print_as_operators_grep_for_them() {
         assert_eq!(Zxid(0x1_0000_0001).to_string(), "0x100000001");
         assert_eq!(SessionId(-1).to_string(), "0xffffffffffffffff");
-        assert_eq!(Millis(5).to_string(), "5 ms");
     }
 }

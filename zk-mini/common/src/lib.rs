@@ -1,0 +1,20 @@
+//! Small parts that several crates of zk-mini share: time as data, pauses between attempts, log lines that harm nobody.
+//!
+//! A *core* here is plain data: it takes inputs and the time, and gives outputs. [`Millis`] is its time and [`Backoff`] its
+//! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, and [`log`] keeps its
+//! logging from ending a task or filling a disk.
+//!
+//! These are parts of zk-mini, made for its own crates: no stability is promised to others.
+
+#![forbid(unsafe_code)]
+
+mod backoff;
+#[cfg(feature = "tokio")]
+mod clock;
+pub mod log;
+mod millis;
+
+pub use backoff::Backoff;
+#[cfg(feature = "tokio")]
+pub use clock::Clock;
+pub use millis::Millis;
