@@ -1,13 +1,12 @@
 //! Subscriptions against a server in memory: what they hear, what they cost, and what they survive.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Wire, members, ports, registry, server, soon, stranger};
 use registry::{Instance, Members, Registry, SubscribeOptions};
 use zk_client::{Acl, Client, CreateMode, ErrorCode, Expected};
 use zk_wire::OpCode;
+
+use crate::support::{Wire, members, ports, registry, server, soon, stranger};
 
 fn at(port: u16) -> Instance {
     Instance::new("127.0.0.1", port)
@@ -145,7 +144,7 @@ async fn it_heals_after_the_session_expired_too() {
     wire.cut();
     members(&mut demo, |members| members.stale).await;
     zk.advance(Duration::from_secs(13)).await;
-    let stranger = common::stranger(&zk).await;
+    let stranger = crate::support::stranger(&zk).await;
     stranger.set("/demo/a", r#"{"host":"a","port":3}"#, Expected::Any).await.unwrap();
     stranger.delete("/demo/b", Expected::Any).await.unwrap();
     wire.mend();

@@ -1,7 +1,4 @@
 //! The end of a program, and what is left of it; servers that come back as they were before.
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may, too")]
-
-mod common;
 
 use std::fs;
 use std::io;
@@ -9,10 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Wire, members, ports, registry, server, soon};
 use registry::{Error, Instance, RegistrationState, Registry, connect_fn};
 use tokio::time::Instant;
 use zk_mini::{Builder, Connector, ZkMini};
+
+use crate::support::{Wire, members, ports, registry, server, soon};
 
 const LIMIT: Duration = Duration::from_secs(5);
 

@@ -1,6 +1,4 @@
 //! A server in memory whose time is moved by hand, and a wire to it that can be cut and listened to.
-#![allow(dead_code, reason = "every test file uses a part")]
-#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,14 +1,13 @@
 //! Registrations against a server in memory: what others see of them, and what they survive.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Wire, members, ports, registry, server, soon, stranger};
 use registry::{ConnectionState, Error, Instance, Members, Registration, RegistrationState, Registry};
 use zk_client::{Acl, CreateMode, Expected, Perms};
 use zk_mini::ZkMini;
 use zk_wire::{OpCode, SessionId};
+
+use crate::support::{Wire, members, ports, registry, server, soon, stranger};
 
 fn at(port: u16) -> Instance {
     Instance::new("127.0.0.1", port)

@@ -1,12 +1,11 @@
 //! In a program whose tracing subscriber panics everything goes on.
 
-mod common;
-
-use common::{members, ports, registry, server, soon, stranger};
 use registry::Instance;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 use zk_client::{Acl, CreateMode};
+
+use crate::support::{members, ports, registry, server, soon, stranger};
 
 /// Panics at each event; no hook is called, so that the output of the test stays readable.
 struct Panicking;
