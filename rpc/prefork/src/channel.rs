@@ -3,9 +3,10 @@
 //! A pair of connected packet sockets rather than a pipe: one `send` is one message, whole or not at all, so neither
 //! side keeps half of one.
 
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// The longest note that a worker may leave with its parent, in bytes.
 pub const MAX_NOTE: usize = 4096;

@@ -1,8 +1,10 @@
 //! The only place that reads the clock.
 
-use crate::millis::Millis;
-use nix::time::ClockId;
 use std::time::Instant;
+
+use nix::time::ClockId;
+
+use crate::millis::Millis;
 
 /// Milliseconds since the supervisor started.
 #[derive(Clone, Copy, Debug)]

@@ -1,17 +1,19 @@
 //! The control socket: whoever connects reads how the service is, and that is all it is for.
 
-use crate::Error;
-use crate::error::describe;
-use crate::guard::quietly;
-use crate::millis::Millis;
-use nix::errno::Errno;
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, io::ErrorKind};
+
+use nix::errno::Errno;
+
+use crate::Error;
+use crate::error::describe;
+use crate::guard::quietly;
+use crate::millis::Millis;
 
 /// Asks the service whose [`Options::control`](crate::Options::control) is `path` how it is: a line for the parent and
 /// one for each worker, for people to read. The program `prefork-status` prints the same.

@@ -1,9 +1,11 @@
 //! What can keep a supervisor from starting or going on.
 
-use crate::Exit;
-use nix::errno::Errno;
 use std::io;
 use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::Exit;
 
 /// Why the parent could not start, or had to stop without being asked.
 #[derive(Debug, thiserror::Error)]

@@ -1,13 +1,15 @@
 //! Listeners that a parent binds once and its workers share.
 
-use crate::error::describe;
-use crate::guard::quietly;
-use crate::{Error, process};
-use socket2::{Domain, Protocol, Socket, Type};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use std::{env, io};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::describe;
+use crate::guard::quietly;
+use crate::{Error, process};
 
 /// Binds a TCP listener for workers to share: the address may be reused at once after a restart, and `accept` does
 /// not block, so it can be handed to an async runtime as it is (`tokio::net::TcpListener::from_std`).
@@ -118,8 +120,9 @@ const MAX_PASSED: i32 = 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::thread;
+
+    use super::*;
 
     #[test]
     fn a_taken_port_is_an_error_that_names_the_address_and_the_remedy() {

@@ -1,8 +1,10 @@
 //! How much memory workers have, looked at from time to time.
 
-use crate::millis::Millis;
-use nix::unistd::Pid;
 use std::fs;
+
+use nix::unistd::Pid;
+
+use crate::millis::Millis;
 
 /// Says when to look.
 #[derive(Debug)]

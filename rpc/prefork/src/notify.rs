@@ -1,14 +1,15 @@
 //! What systemd hears of a service: ready, reloading, stopping, alive (`sd_notify(3)`). Silent if it has not asked.
 
-use crate::clock::Clock;
-use crate::guard::quietly;
-use crate::millis::Millis;
-use crate::supervisor::Report;
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::{env, io};
+
+use crate::clock::Clock;
+use crate::guard::quietly;
+use crate::millis::Millis;
+use crate::supervisor::Report;
 
 /// Speaks to the socket that `NOTIFY_SOCKET` names. A message that cannot be sent is dropped: a service does not stop
 /// because nobody listens.

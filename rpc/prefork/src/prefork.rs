@@ -1,10 +1,10 @@
 //! The public face: options and hooks in, a supervised service out.
 
-use crate::shell;
-use crate::supervisor::Exit;
-use crate::{Error, Options, Worker};
 use std::fmt;
 use std::os::fd::OwnedFd;
+
+use crate::supervisor::Exit;
+use crate::{Error, Options, Worker, shell};
 
 /// A worker that died without saying goodbye, as its cleaner sees it.
 #[derive(Clone, Copy, Debug)]

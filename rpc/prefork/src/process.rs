@@ -1,7 +1,12 @@
 //! Processes and signals: fork, kill, wait, handlers. The only unsafe code, each piece with its reason.
 #![expect(unsafe_code, reason = "fork, signal handlers and raw wait statuses have no safe interface")]
 
-use crate::supervisor::{Exit, Stop};
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32};
+use std::time::Duration;
+
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::libc;
@@ -11,10 +16,8 @@ use nix::sys::signal::{
 };
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, Pid, alarm, getppid, setpgid};
-use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Ordering::SeqCst};
-use std::time::Duration;
+
+use crate::supervisor::{Exit, Stop};
 
 /// Blocks the signals that the supervisor handles and gives a descriptor to read them from.
 ///

@@ -1,17 +1,19 @@
 //! The hot upgrade, seen from both sides: how the program is started anew, and how the new one reports back.
 
-use crate::channel::WorkerEnd;
-use crate::error::describe;
-use crate::guard::quietly;
-use crate::process;
-use crate::supervisor::MAX_WORKERS;
-use nix::errno::Errno;
 use std::env;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, id};
+
+use nix::errno::Errno;
+
+use crate::channel::WorkerEnd;
+use crate::error::describe;
+use crate::guard::quietly;
+use crate::process;
+use crate::supervisor::MAX_WORKERS;
 
 /// How this process was started, and what it has to pass on.
 #[derive(Debug)]

@@ -1,15 +1,17 @@
 //! A worker's side: what it is, what it tells the parent, how it hears that it should stop.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
+
 pub use crate::channel::MAX_NOTE;
 use crate::channel::WorkerEnd;
 use crate::process;
 use crate::supervisor::Stop;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::unistd::read;
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 
 /// The handle that a worker function gets, in the child, right after the fork.
 ///

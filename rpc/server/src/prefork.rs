@@ -1,16 +1,14 @@
 //! A service of several processes: one listener, N workers, each announced in the registry.
 
-use crate::{
-    Limits, Service,
-    worker::{self, Plan, Site},
-};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
 use rpc_prefork::Options;
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    rc::Rc,
-    time::Duration,
-};
+
+use crate::worker::{self, Plan, Site};
+use crate::{Limits, Service};
 
 /// A service served by several worker processes on one address.
 ///

@@ -1,25 +1,25 @@
 //! A worker process from its first breath to its last: announced, serving, draining, gone.
 
-use crate::{Limits, Server, Service, announcer::Announcer, log, quota::Quota};
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::{self, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, process};
+
 use registry::{Credentials, Instance};
 use rpc_prefork::{Dead, Stop, Worker};
 use rpc_wire::INSTANCE_FIELD;
-use std::{
-    convert::Infallible,
-    future::pending,
-    io,
-    net::{self, SocketAddr},
-    panic::{AssertUnwindSafe, catch_unwind},
-    process,
-    sync::Arc,
-    time::Duration,
-};
-use tokio::{
-    net::{TcpListener, unix::pipe},
-    runtime, select,
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::net::TcpListener;
+use tokio::net::unix::pipe;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio::{runtime, select};
+
+use crate::announcer::Announcer;
+use crate::quota::Quota;
+use crate::{Limits, Server, Service, log};
 
 /// What every worker of a service does alike.
 #[derive(Clone, Debug)]

@@ -3,27 +3,24 @@
 
 mod common;
 
-use common::{Answer, PATIENCE, RawClient, ok};
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use rpc_server::{Code, Format, Prefork, PreforkError, Service};
 use rpc_wire::CallId;
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::SocketAddr,
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    time::timeout,
-};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use common::{Answer, PATIENCE, RawClient, ok};
 
 fn command(args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rpc-server-fixture"));

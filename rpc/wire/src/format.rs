@@ -1,11 +1,12 @@
 //! How payloads are written: any serde type, JSON or postcard.
 
-use crate::{
-    PayloadError,
-    depth::{self, Failure},
-};
-use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::PayloadError;
+use crate::depth::{self, Failure};
 
 /// A payload format, agreed on in the handshake for the whole connection.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -107,8 +108,9 @@ impl Extend<u8> for Appender<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     #[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
     struct Sample {

@@ -1,8 +1,10 @@
 //! The frames of `PROTOCOL.md`, borrowed from the bytes that they were decoded from.
 
+use std::fmt;
+use std::time::Duration;
+
 use crate::layout::{MAGIC, Reader, Writer, flag, kind};
 use crate::{Code, DecodeError, EncodeError, Format};
-use std::{fmt, time::Duration};
 
 /// The number of a call on its connection: chosen by the client, strictly increasing.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

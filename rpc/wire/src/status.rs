@@ -1,7 +1,8 @@
 //! A failed call: code and message.
 
-use crate::Code;
 use std::fmt;
+
+use crate::Code;
 
 /// Why a call failed, as the handler says it and as the caller sees it.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,5 +1,12 @@
 //! Forking: what the parent keeps of a child, and what the child does until it ends.
 
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::pipe2;
+
 use super::{Child, Shell};
 use crate::channel::{self, WorkerEnd};
 use crate::error::describe;
@@ -9,11 +16,6 @@ use crate::prefork::Dead;
 use crate::process::{self, ForkError};
 use crate::supervisor::ChildId;
 use crate::{Error, Worker};
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::unistd::pipe2;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 impl<F: FnMut(Worker) -> i32> Shell<F> {
     pub(super) fn spawn(&mut self, id: ChildId, slot: u32, urgent: bool) -> Result<(), ForkError> {

@@ -1,8 +1,9 @@
 //! The transitions that an operator reads about: one line each, said once.
 
+use std::fmt;
+
 use super::{ChildId, Exit, Request, Stop};
 use crate::millis::Millis;
-use std::fmt;
 
 /// A transition.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,10 +1,11 @@
 //! What an operator may ask at any time: who is there, since when, and how often a slot was filled again.
 
+use std::fmt;
+
 use super::child::{Child, Role, Standing, Worker};
 use super::report::Who;
 use super::{ChildId, Phase, Supervisor};
 use crate::millis::Millis;
-use std::fmt;
 
 /// One child, as it is now.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,7 +1,7 @@
 //! The hot upgrade: the program is started anew beside us, and we leave when it is ready, or stay if it is not.
 
 use super::child::{Child, Role};
-use super::{Action, ChildId, Phase, Report, Request, Stop, Supervisor};
+use super::{ChildId, Output, Phase, Report, Request, Stop, Supervisor};
 use crate::millis::Millis;
 
 impl Supervisor {
@@ -14,7 +14,7 @@ impl Supervisor {
         let role = Role::Upgrade { leaving: false };
         let id = self.add(Child { slot: 0, started: now, kill_at, role });
         self.report(Report::Upgrading);
-        self.actions.push_back(Action::Upgrade(id));
+        self.outputs.push_back(Output::Upgrade(id));
     }
 
     /// The new program serves: from now on it is the service, and all that is left to do here is to leave.
@@ -24,7 +24,7 @@ impl Supervisor {
         }
         let Some(child) = self.children.remove(&id) else { return };
         self.report(Report::HandedOver { id, after: now.since(child.started) });
-        self.actions.push_back(Action::HandOver(id));
+        self.outputs.push_back(Output::HandOver(id));
         self.stop_more_urgently(now, Request::Upgrade);
     }
 
@@ -34,7 +34,7 @@ impl Supervisor {
         if let Role::Upgrade { leaving: leaving @ false } = &mut child.role {
             *leaving = true;
             child.kill_at = Some(kill_at);
-            self.actions.push_back(Action::Stop(id, stop));
+            self.outputs.push_back(Output::Stop(id, stop));
         }
     }
 

@@ -1,13 +1,15 @@
 //! Troubles that must not stop a service: a log that nobody reads, hooks that panic, no descriptors, a port still held.
 
-use crate::support::{Fixture, ask, eventually, send};
-use nix::libc;
-use nix::sys::signal::Signal;
 use std::fs::{File, read_to_string};
 use std::io::{Read, pipe};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::Duration;
+
+use nix::libc;
+use nix::sys::signal::Signal;
+
+use crate::support::{Fixture, ask, eventually, send};
 
 /// Workers die and are replaced, and the service ends when it is asked to.
 fn serves_without_a_log(log: impl Into<Stdio>) {

@@ -1,11 +1,14 @@
 //! Random histories of real processes, and a storm of signals. The seed is in every failure's message.
 
-use crate::support::{Fixture, Over, eventually, is_free, try_ask};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
 use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
+
+use crate::support::{Fixture, Over, eventually, is_free, try_ask};
 
 /// What a worker may be sent.
 const TO_WORKERS: [Signal; 7] = [

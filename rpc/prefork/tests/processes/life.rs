@@ -1,12 +1,14 @@
 //! Workers that serve, die, hang and leave, and parents that are killed.
 
-use crate::support::{Fixture, ask, eventually, is_free, send};
-use nix::errno::Errno;
-use nix::libc;
-use nix::sys::signal::{SigSet, Signal};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SigSet, Signal};
+
+use crate::support::{Fixture, ask, eventually, is_free, send};
 
 #[test]
 fn workers_share_a_port_and_term_ends_them_all_gracefully() {

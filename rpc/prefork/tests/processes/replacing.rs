@@ -1,10 +1,13 @@
 //! Rolling restarts, more and fewer workers, hung workers and those that cannot boot, as real processes.
 
-use crate::support::{Fixture, Over, ask, eventually};
-use nix::sys::signal::Signal;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Fixture, Over, ask, eventually};
 
 #[test]
 fn hup_replaces_every_worker_while_every_client_is_answered() {

@@ -1,10 +1,12 @@
 //! Signals that reach everybody, because they were sent to all processes of a name or of a terminal.
 
-use crate::support::{Fixture, ask, eventually, send};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Fixture, ask, eventually, send};
 
 /// Signals that are meant for the parent, or for nobody.
 const NOT_FOR_WORKERS: [Signal; 9] = [

@@ -1,8 +1,10 @@
 //! What an operator is told who asks.
 
-use crate::support::{Fixture, eventually, send};
-use nix::sys::signal::Signal;
 use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Fixture, eventually, send};
 
 #[test]
 fn the_status_command_shows_the_parent_and_every_worker() {

@@ -1,12 +1,14 @@
 //! What systemd would see; a socket of ours is in its place.
 
-use crate::support::{Fixture, ask};
-use nix::sys::signal::Signal;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::thread;
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Fixture, ask};
 
 #[test]
 fn systemd_hears_ready_reloading_ready_again_and_stopping() {

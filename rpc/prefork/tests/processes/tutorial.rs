@@ -1,8 +1,9 @@
 //! The tutorial's cases, one by one, on real processes.
 
-use crate::support::{Fixture, ask, eventually, is_free, send};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::support::{Fixture, ask, eventually, is_free, send};
 
 #[test]
 fn sigint_ignored_and_still_running() {

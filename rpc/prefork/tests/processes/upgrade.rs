@@ -1,14 +1,16 @@
 //! Hot upgrades of real processes.
 
-use crate::support::{Fixture, Over, ask, eventually, install, is_free, send};
-use nix::sys::signal::Signal;
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::{fs, thread};
+
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
+
+use crate::support::{Fixture, Over, ask, eventually, install, is_free, send};
 
 #[test]
 fn a_new_program_takes_over_and_no_connection_is_refused_or_left_without_an_answer() {

@@ -1,10 +1,12 @@
 //! Reading: a deserializer that counts its way down, around any other.
 
-use super::{Depth, Reason};
+use std::fmt;
+
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
-use std::fmt;
+
+use super::{Depth, Reason};
 
 /// A part of serde's machinery, and where in the value it is.
 pub(super) struct Bounded<'a, T> {

@@ -1,11 +1,13 @@
 //! Writing: a serializer that counts its way down, around any other.
 
-use super::{Depth, Reason};
+use std::fmt;
+
 use serde::ser::{
     Error, Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
-use std::fmt;
+
+use super::{Depth, Reason};
 
 /// A part of serde's machinery, or a value, and where in the value it is.
 pub(super) struct Bounded<'a, T> {

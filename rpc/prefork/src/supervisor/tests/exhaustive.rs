@@ -1,8 +1,9 @@
-//! Every history up to a length, in any order of events: what random ones might miss.
+//! Every history up to a length, in any order of inputs: what random ones might miss.
+
+use std::collections::{BTreeSet, HashSet};
 
 use super::world::{World, config};
 use crate::supervisor::*;
-use std::collections::{BTreeSet, HashSet};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -32,7 +33,7 @@ fn take(world: &mut World, step: Step) {
         Step::Signal(request) => world.signal(request),
         Step::Exit(id, exit) => world.exit(id, exit),
         Step::Ready(id) => world.becomes_ready(id),
-        Step::Tired(id) => world.event(Event::Tired(id)),
+        Step::Tired(id) => world.input(Input::Tired(id)),
         Step::Deadline => world.let_time_pass(),
         Step::FailNextFork => world.failing_forks = 1,
     }

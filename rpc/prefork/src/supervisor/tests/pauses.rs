@@ -1,8 +1,9 @@
 //! Pauses before places are filled again, and services that are never given up.
 
+use std::collections::BTreeSet;
+
 use super::world::{World, config, ready_world};
 use crate::supervisor::*;
-use std::collections::BTreeSet;
 
 #[test]
 fn a_worker_that_served_is_replaced_in_its_slot_at_once() {
@@ -74,7 +75,7 @@ fn pauses(world: &mut World, n: usize) -> Vec<u64> {
         let restart = world.core.slots[1].start_at;
         let pause = restart.since(world.now).0;
         world.now = restart;
-        world.event(Event::Timeout);
+        world.input(Input::Timeout);
         pause
     };
     (0..n).map(pause).collect()
@@ -123,13 +124,13 @@ fn a_worker_that_somebody_has_stopped_is_told_of_and_counts_as_serving_nobody() 
     pauses(&mut world, 10);
     world.exit(world.worker(1), Exit::Status(1));
     let stopped = world.worker(0);
-    world.event(Event::Suspended(stopped, Some(19)));
-    world.event(Event::Suspended(stopped, Some(19)));
+    world.input(Input::Suspended(stopped, Some(19)));
+    world.input(Input::Suspended(stopped, Some(19)));
     let line = "worker 0 (pid 7) was stopped by signal 19; it serves nobody until SIGCONT";
     assert_eq!(world.log.iter().filter(|logged| *logged == line).count(), 1, "{:?}", world.log);
     assert!(world.core.slots[1].start_at.since(world.now) <= Millis(1_000));
     assert_eq!(world.core.status(world.now)[0].state, "stopped by a signal");
-    world.event(Event::Suspended(stopped, None));
+    world.input(Input::Suspended(stopped, None));
     assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) goes on");
     assert!(world.core.is_serving() && world.asked.is_empty());
 }
@@ -159,7 +160,7 @@ fn a_fork_that_fails_is_tried_again_after_a_pause() {
     let mut world = ready_world(1);
     world.advance(1_000);
     world.failing_forks = 3;
-    world.event(Event::Noted(world.worker(0), false));
+    world.input(Input::Noted(world.worker(0), false));
     world.exit(world.worker(0), Exit::Status(3));
     assert!(world.log.last().unwrap().starts_with("cannot fork worker 0: no resources; trying again in 0."));
     for _ in 0..2 {

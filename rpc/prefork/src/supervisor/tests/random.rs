@@ -1,9 +1,10 @@
 //! Random histories.
 
-use super::world::{World, config};
-use crate::supervisor::*;
 use proptest::collection::vec;
 use proptest::prelude::*;
+
+use super::world::{World, config};
+use crate::supervisor::*;
 
 /// One thing that may happen; numbers choose among whoever is alive.
 #[derive(Clone, Debug)]
@@ -49,19 +50,19 @@ fn perform(world: &mut World, op: &Op) {
     match op {
         Op::Signal(request) => world.signal(*request),
         Op::Exit(who, exit) => pick(who).into_iter().for_each(|id| world.exit(id, *exit)),
-        Op::Ready(who) => pick(who).into_iter().for_each(|id| world.event(Event::Ready(id))),
-        Op::Heard(who) => pick(who).into_iter().for_each(|id| world.event(Event::Heard(id))),
-        Op::Tired(who) => pick(who).into_iter().for_each(|id| world.event(Event::Tired(id))),
-        Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.event(Event::Noted(id, *noted))),
+        Op::Ready(who) => pick(who).into_iter().for_each(|id| world.input(Input::Ready(id))),
+        Op::Heard(who) => pick(who).into_iter().for_each(|id| world.input(Input::Heard(id))),
+        Op::Tired(who) => pick(who).into_iter().for_each(|id| world.input(Input::Tired(id))),
+        Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.input(Input::Noted(id, *noted))),
         Op::Suspended(who, stopped) => {
-            pick(who).into_iter().for_each(|id| world.event(Event::Suspended(id, stopped.then_some(19))));
+            pick(who).into_iter().for_each(|id| world.input(Input::Suspended(id, stopped.then_some(19))));
         }
         Op::Stale(who) => {
             if let Some(id) = world.reaped.get(who % world.reaped.len().max(1)).copied() {
-                world.event(Event::Ready(id));
-                world.event(Event::Noted(id, true));
-                world.event(Event::Exited(id, Exit::Signal(9)));
-                world.event(Event::ForkFailed(id, String::new()));
+                world.input(Input::Ready(id));
+                world.input(Input::Noted(id, true));
+                world.input(Input::Exited(id, Exit::Signal(9)));
+                world.input(Input::ForkFailed(id, String::new()));
             }
         }
         Op::FailForks(n) => world.failing_forks = *n,

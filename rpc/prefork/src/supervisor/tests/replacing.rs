@@ -113,13 +113,13 @@ fn a_silent_worker_is_aborted_then_killed_then_replaced() {
     let silent = world.worker(0);
     for _ in 0..3 {
         world.advance(1_000);
-        world.event(Event::Heard(world.worker(1)));
+        world.input(Input::Heard(world.worker(1)));
     }
     assert_eq!(world.aborted.iter().collect::<Vec<_>>(), [&silent]);
     assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) has been silent for 3.0 s; aborting it");
     world.advance(1_999);
     assert!(!world.killed.contains(&silent));
-    world.event(Event::Heard(world.worker(1)));
+    world.input(Input::Heard(world.worker(1)));
     world.advance(1);
     assert!(world.killed.contains(&silent));
     world.exit(silent, Exit::Signal(9));
@@ -131,17 +131,17 @@ fn a_silent_worker_is_aborted_then_killed_then_replaced() {
 fn a_worker_with_too_much_memory_is_replaced_once_it_is_healthy_and_only_then() {
     let mut world = World::new(Config { max_memory: Some(100 << 20), ..config(1) });
     let first = world.worker(0);
-    world.event(Event::Memory(first, 200 << 20));
+    world.input(Input::Memory(first, 200 << 20));
     world.all_become_ready();
     world.advance(9_999);
-    world.event(Event::Memory(first, 200 << 20));
+    world.input(Input::Memory(first, 200 << 20));
     world.advance(1);
-    world.event(Event::Memory(first, 100 << 20));
+    world.input(Input::Memory(first, 100 << 20));
     assert_eq!(world.workers.len(), 1, "not ready, not healthy, not too much");
-    world.event(Event::Memory(first, 101 << 20));
+    world.input(Input::Memory(first, 101 << 20));
     assert_eq!(world.slots(), [0, 0]);
     assert!(world.log.iter().any(|line| line == "worker 0 (pid 7) has 101 MiB of memory, which is too much"));
-    world.event(Event::Memory(first, 102 << 20));
+    world.input(Input::Memory(first, 102 << 20));
     assert!(world.asked.is_empty(), "its successor is not ready yet");
     world.becomes_ready(*world.workers.keys().last().unwrap());
     assert_eq!(world.asked, BTreeMap::from([(first, Stop::Graceful)]));
@@ -169,9 +169,9 @@ fn a_worker_is_not_hung_before_all_that_it_said_has_been_read() {
     world.all_become_ready();
     // The parent itself was stopped for a while; the messages of both wait, and one is read before the other.
     world.now = world.now.after(Millis(60_000));
-    world.event(Event::Heard(world.worker(0)));
-    world.event(Event::Heard(world.worker(1)));
-    world.event(Event::Timeout);
+    world.input(Input::Heard(world.worker(0)));
+    world.input(Input::Heard(world.worker(1)));
+    world.input(Input::Timeout);
     assert!(world.aborted.is_empty());
 }
 
@@ -185,7 +185,7 @@ fn age_and_tiredness_replace_a_worker_as_hup_does() {
     assert_eq!(world.workers.len(), 3, "one at a time");
 
     let mut world = ready_world(2);
-    world.event(Event::Tired(world.worker(1)));
+    world.input(Input::Tired(world.worker(1)));
     assert_eq!(world.slots(), [0, 1, 1]);
 }
 

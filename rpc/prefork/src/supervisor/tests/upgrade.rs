@@ -14,7 +14,7 @@ fn upgrading() -> (World, ChildId) {
 fn a_new_program_that_is_ready_takes_over_and_the_old_one_leaves_gracefully() {
     let (mut world, new) = upgrading();
     assert!(world.asked.is_empty(), "it is not ready yet");
-    world.event(Event::Ready(new));
+    world.input(Input::Ready(new));
     assert!(world.handed_over);
     assert_eq!(world.asked.values().copied().collect::<Vec<_>>(), [Stop::Graceful; 2]);
     for id in world.alive().collect::<Vec<_>>() {
@@ -53,7 +53,7 @@ fn a_new_program_that_is_not_ready_in_time_is_stopped_then_killed_and_is_never_h
     assert!(!world.asked.contains_key(&new));
     world.advance(1);
     assert_eq!(world.asked[&new], Stop::Quick);
-    world.event(Event::Ready(new));
+    world.input(Input::Ready(new));
     assert!(!world.handed_over, "too late");
     world.advance(30_000);
     assert!(world.killed.contains(&new));
@@ -66,7 +66,7 @@ fn a_stop_during_an_upgrade_stops_both() {
     let (mut world, new) = upgrading();
     world.signal(Request::Terminate);
     assert_eq!(world.asked[&new], Stop::Graceful);
-    world.event(Event::Ready(new));
+    world.input(Input::Ready(new));
     assert!(!world.handed_over);
     for id in world.workers.keys().copied().collect::<Vec<_>>() {
         world.exit(id, Exit::Status(0));

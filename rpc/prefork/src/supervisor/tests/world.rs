@@ -1,8 +1,9 @@
 //! Plays the operating system, and checks every promise of the core as it goes.
 
+use std::collections::BTreeSet;
+
 use crate::millis::Millis;
 use crate::supervisor::*;
-use std::collections::BTreeSet;
 
 /// See the module.
 #[derive(Clone)]
@@ -63,9 +64,9 @@ impl World {
         world
     }
 
-    pub(super) fn event(&mut self, event: Event) {
-        self.has_served |= matches!(event, Event::Ready(id) if self.workers.contains_key(&id));
-        self.core.handle(self.now, event);
+    pub(super) fn input(&mut self, input: Input) {
+        self.has_served |= matches!(input, Input::Ready(id) if self.workers.contains_key(&id));
+        self.core.handle(self.now, input);
         self.drain();
     }
 
@@ -75,18 +76,18 @@ impl World {
             Request::Fewer => self.wanted = self.wanted.saturating_sub(1).max(1),
             _ => {}
         }
-        self.event(Event::Signal(request));
+        self.input(Input::Signal(request));
     }
 
     fn drain(&mut self) {
         let mut failed = VecDeque::new();
         loop {
-            while let Some(action) = self.core.poll_action() {
-                assert!(!self.exited, "{action:?} after the end");
-                failed.extend(self.perform(&action));
+            while let Some(output) = self.core.poll_output() {
+                assert!(!self.exited, "{output:?} after the end");
+                failed.extend(self.perform(&output));
             }
             let Some(id) = failed.pop_front() else { break };
-            self.core.handle(self.now, Event::ForkFailed(id, "no resources".into()));
+            self.core.handle(self.now, Input::ForkFailed(id, "no resources".into()));
         }
         assert!(self.all_ready <= 1);
         self.somebody_comes_soon();
@@ -109,9 +110,9 @@ impl World {
     }
 
     /// Does it, and gives the child that could not be forked.
-    fn perform(&mut self, action: &Action) -> Option<ChildId> {
-        match action.clone() {
-            Action::Spawn { id, slot, urgent } => {
+    fn perform(&mut self, output: &Output) -> Option<ChildId> {
+        match output.clone() {
+            Output::Spawn { id, slot, urgent } => {
                 assert!((slot as usize) < self.wanted, "{slot}");
                 assert!(self.seen.insert(id), "{id:?} was given twice");
                 if self.fork_fails() {
@@ -124,7 +125,7 @@ impl World {
                 self.spawned += 1;
                 assert!(self.workers.len() <= self.wanted + 1, "too many: {:?}", self.workers);
             }
-            Action::Help { id, dead } => {
+            Output::Help { id, dead } => {
                 assert!(self.config.helpers);
                 assert!(self.seen.insert(id), "{id:?} was given twice");
                 assert_eq!(self.reaped.last(), Some(&dead), "help for one whose note is gone");
@@ -133,7 +134,7 @@ impl World {
                 }
                 self.helpers.insert(id);
             }
-            Action::Upgrade(id) => {
+            Output::Upgrade(id) => {
                 assert!(self.seen.insert(id), "{id:?} was given twice");
                 assert!(self.programs.is_empty() && !self.handed_over, "one upgrade at a time");
                 if self.fork_fails() {
@@ -141,36 +142,36 @@ impl World {
                 }
                 self.programs.insert(id);
             }
-            Action::HandOver(id) => {
+            Output::HandOver(id) => {
                 assert!(self.programs.remove(&id), "handed over to nobody");
                 assert!(!self.asked.contains_key(&id), "handed over to one that was told to leave");
                 self.handed_over = true;
             }
-            Action::Stop(id, stop) => {
+            Output::Stop(id, stop) => {
                 let asks = self.workers.contains_key(&id) || self.programs.contains(&id);
                 assert!(asks, "asked {id:?}, which is no living worker or program");
                 assert!(self.asked.insert(id, stop) < Some(stop), "asked {id:?} twice");
             }
-            Action::Abort(id) => {
+            Output::Abort(id) => {
                 assert!(self.workers.contains_key(&id), "aborted {id:?}, which is no living worker");
                 assert!(self.aborted.insert(id), "aborted {id:?} twice");
             }
-            Action::Kill(id) => {
+            Output::Kill(id) => {
                 assert!(self.alive().any(|alive| alive == id), "killed {id:?}, which is not alive");
                 self.killed.insert(id);
             }
-            Action::GiveUp(dead) => {
+            Output::GiveUp(dead) => {
                 assert_eq!(self.reaped.last(), Some(&dead), "gave up for one whose last words are gone");
                 assert!(!self.has_served, "gave up a service that has served");
                 self.gave_up = true;
             }
-            Action::AllReady => self.all_ready += 1,
-            Action::PassOn(id) => {
+            Output::AllReady => self.all_ready += 1,
+            Output::PassOn(id) => {
                 assert!(self.workers.contains_key(&id), "signalled {id:?}, which is no living worker");
             }
-            Action::UserHook => {}
-            Action::Report(report) => self.log.push(report.line(7).to_string()),
-            Action::Exit => {
+            Output::UserHook => {}
+            Output::Report(report) => self.log.push(report.line(7).to_string()),
+            Output::Exit => {
                 assert_eq!(self.alive().count(), 0, "left children behind");
                 self.exited = true;
             }
@@ -203,12 +204,12 @@ impl World {
         assert!(known);
         self.killed.remove(&id);
         self.reaped.push(id);
-        self.event(Event::Exited(id, exit));
+        self.input(Input::Exited(id, exit));
     }
 
     pub(super) fn advance(&mut self, by: u64) {
         self.now = self.now.after(Millis(by));
-        self.event(Event::Timeout);
+        self.input(Input::Timeout);
     }
 
     /// Only time passes and the killed die: what the most stubborn children cannot prevent.
@@ -217,13 +218,13 @@ impl World {
             self.exit(id, Exit::Signal(9));
         } else if let Some(at) = self.core.poll_deadline() {
             self.now = self.now.max(at);
-            self.event(Event::Timeout);
+            self.input(Input::Timeout);
         }
     }
 
     pub(super) fn becomes_ready(&mut self, id: ChildId) {
-        self.event(Event::Noted(id, true));
-        self.event(Event::Ready(id));
+        self.input(Input::Noted(id, true));
+        self.input(Input::Ready(id));
     }
 
     pub(super) fn all_become_ready(&mut self) {
@@ -240,7 +241,7 @@ impl World {
             } else if self.asked.contains_key(&id) {
                 self.exit(id, Exit::Status(0));
             } else {
-                self.event(Event::Ready(id));
+                self.input(Input::Ready(id));
             }
         }
         self.let_time_pass();

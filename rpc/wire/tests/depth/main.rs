@@ -1,9 +1,13 @@
 //! The bound on how deep values nest, in either format and direction.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::mem;
+
 use rpc_wire::{Format, MAX_DEPTH, PayloadError};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fmt::Debug, mem};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// A value that can lie in one of its kind; `Drop` must not need a stack as deep as the value.
 trait Nested: Serialize + DeserializeOwned + Debug + PartialEq {

@@ -1,8 +1,9 @@
 //! What goes into the core and what comes out of it.
 
+use std::fmt;
+
 use super::{ChildId, Report};
 use crate::millis::Millis;
-use std::fmt;
 
 /// What the parent is asked for, as a rule by a signal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,10 +70,10 @@ impl fmt::Display for Exit {
 
 /// What happened.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Event {
+pub(crate) enum Input {
     /// The parent got a signal.
     Signal(Request),
-    /// A [`Action::Spawn`], [`Action::Help`] or [`Action::Upgrade`] could not be performed, and why.
+    /// A [`Output::Spawn`], [`Output::Help`] or [`Output::Upgrade`] could not be performed, and why.
     ForkFailed(ChildId, String),
     /// The child has been reaped.
     Exited(ChildId, Exit),
@@ -94,7 +95,7 @@ pub(crate) enum Event {
 
 /// What to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Action {
+pub(crate) enum Output {
     /// Fork a worker. It is `urgent` if its place is empty in a service that has served.
     Spawn { id: ChildId, slot: u32, urgent: bool },
     /// Start the program anew; it takes over when it says that it is ready.

@@ -3,11 +3,11 @@
 //! It knows children by [`ChildId`], never by pid: an id is given once, so nothing can be done to a process that has
 //! been reaped and whose pid may belong to a stranger by now. It knows no system call, no clock and no log.
 //!
-//! The contract: after each [`handle`](Supervisor::handle) drain [`poll_action`](Supervisor::poll_action) until it
-//! is empty, then wait for the next event, at the longest until [`poll_deadline`](Supervisor::poll_deadline).
+//! The contract: after each [`handle`](Supervisor::handle) drain [`poll_output`](Supervisor::poll_output) until it
+//! is empty, then wait for the next input, at the longest until [`poll_deadline`](Supervisor::poll_deadline).
 
 mod child;
-mod event;
+mod message;
 mod pause;
 mod report;
 mod status;
@@ -15,13 +15,13 @@ mod status;
 mod tests;
 mod upgrade;
 
-pub(crate) use event::{Action, Config, Event, Request};
-pub use event::{Exit, Stop};
-pub(crate) use report::{Next, Report};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::millis::Millis;
 use child::{Child, Role, Slot, Standing, Worker};
-use std::collections::{BTreeMap, VecDeque};
+pub(crate) use message::{Config, Input, Output, Request};
+pub use message::{Exit, Stop};
+pub(crate) use report::{Next, Report};
 
 /// One forked process, worker or helper; never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -58,7 +58,7 @@ pub(crate) struct Supervisor {
     announced: bool,
     /// A rolling restart has been asked for and is not over.
     reloading: bool,
-    actions: VecDeque<Action>,
+    outputs: VecDeque<Output>,
 }
 
 impl Supervisor {
@@ -77,7 +77,7 @@ impl Supervisor {
             has_served: false,
             announced: false,
             reloading: false,
-            actions: VecDeque::new(),
+            outputs: VecDeque::new(),
         };
         this.advance(now);
         this
@@ -88,30 +88,30 @@ impl Supervisor {
         u32::try_from(self.slots.len()).unwrap_or(MAX_WORKERS)
     }
 
-    /// Takes one event. What concerns a child that is no longer there is ignored: it came too late.
-    pub(crate) fn handle(&mut self, now: Millis, event: Event) {
-        match event {
-            Event::Signal(request) => self.handle_request(now, request),
-            Event::ForkFailed(id, why) => self.handle_fork_failed(now, id, why),
-            Event::Exited(id, exit) => self.handle_exited(now, id, exit),
-            Event::Ready(id) => self.handle_ready(now, id),
-            Event::Heard(id) => self.with_worker(id, |worker| worker.heard_at = now),
-            Event::Noted(id, noted) => self.with_worker(id, |worker| worker.noted = noted),
-            Event::Suspended(id, signal) => self.handle_suspended(id, signal),
-            Event::Tired(id) => self.with_worker(id, |worker| worker.outdated = true),
-            Event::Memory(id, bytes) => self.check_memory(now, id, bytes),
-            Event::Timeout => self.abort_the_hung(now),
+    /// Takes one input. What concerns a child that is no longer there is ignored: it came too late.
+    pub(crate) fn handle(&mut self, now: Millis, input: Input) {
+        match input {
+            Input::Signal(request) => self.handle_request(now, request),
+            Input::ForkFailed(id, why) => self.handle_fork_failed(now, id, why),
+            Input::Exited(id, exit) => self.handle_exited(now, id, exit),
+            Input::Ready(id) => self.handle_ready(now, id),
+            Input::Heard(id) => self.with_worker(id, |worker| worker.heard_at = now),
+            Input::Noted(id, noted) => self.with_worker(id, |worker| worker.noted = noted),
+            Input::Suspended(id, signal) => self.handle_suspended(id, signal),
+            Input::Tired(id) => self.with_worker(id, |worker| worker.outdated = true),
+            Input::Memory(id, bytes) => self.check_memory(now, id, bytes),
+            Input::Timeout => self.abort_the_hung(now),
         }
         self.advance(now);
     }
 
     /// The next thing to do.
     #[must_use]
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
     }
 
-    /// When to come back with a [`Event::Timeout`] if nothing happens before.
+    /// When to come back with a [`Input::Timeout`] if nothing happens before.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let kill = self.children.values().filter_map(|child| child.kill_at).min();
@@ -138,8 +138,8 @@ impl Supervisor {
             (Request::Fewer, Phase::Running) => self.remove_slot(now),
             (Request::Upgrade, Phase::Running) => self.start_upgrade(now),
             (Request::User, _) => {
-                self.actions.push_back(Action::UserHook);
-                self.actions.extend(self.ids(Child::is_worker).into_iter().map(Action::PassOn));
+                self.outputs.push_back(Output::UserHook);
+                self.outputs.extend(self.ids(Child::is_worker).into_iter().map(Output::PassOn));
             }
             (Request::Terminate | Request::Interrupt | Request::Quit, _)
             | (Request::CannotFork, Phase::Running) => {
@@ -247,7 +247,7 @@ impl Supervisor {
     fn give_up_if_nobody_boots(&mut self, now: Millis, dead: ChildId, slot: u32) {
         let failures = self.slots.get(slot as usize).map_or(0, |place| place.boot_failures);
         if self.phase == Phase::Running && !self.has_served && failures >= self.config.boot_failures {
-            self.actions.push_back(Action::GiveUp(dead));
+            self.outputs.push_back(Output::GiveUp(dead));
             self.report(Report::GaveUp { slot, failures });
             self.stop_all(now, Stop::Graceful, self.config.grace);
         }
@@ -273,7 +273,7 @@ impl Supervisor {
         }
     }
 
-    /// Does everything that is due: called after each event, so that no rule hangs on a particular one.
+    /// Does everything that is due: called after each input, so that no rule hangs on a particular one.
     fn advance(&mut self, now: Millis) {
         for id in self.ids(|child| child.kill_at.is_some_and(|at| at <= now)) {
             let child = &self.children[&id];
@@ -292,7 +292,7 @@ impl Supervisor {
         } else if self.phase < Phase::Ended && self.children.is_empty() {
             self.phase = Phase::Ended;
             self.report(Report::Stopped);
-            self.actions.push_back(Action::Exit);
+            self.outputs.push_back(Output::Exit);
         }
     }
 
@@ -319,7 +319,7 @@ impl Supervisor {
             worker.standing = Standing::Hung;
             let silent = now.since(worker.heard_at);
             self.report(Report::Hung { id, slot, silent });
-            self.actions.push_back(Action::Abort(id));
+            self.outputs.push_back(Output::Abort(id));
         }
     }
 
@@ -383,7 +383,7 @@ impl Supervisor {
         if !self.announced {
             self.announced = true;
             self.report(Report::AllReady { workers: self.slots.len() });
-            self.actions.push_back(Action::AllReady);
+            self.outputs.push_back(Output::AllReady);
         }
         if self.reloading && self.count_workers() == self.slots.len() && self.next_to_replace().is_none() {
             self.reloading = false;
@@ -406,14 +406,14 @@ impl Supervisor {
             ages_at,
         };
         let id = self.add(Child { slot, started: now, kill_at: None, role: Role::Worker(worker) });
-        self.actions.push_back(Action::Spawn { id, slot, urgent });
+        self.outputs.push_back(Output::Spawn { id, slot, urgent });
         id
     }
 
     fn help(&mut self, now: Millis, dead: ChildId, slot: u32) {
         let kill_at = Some(now.after(self.config.helper_timeout));
         let id = self.add(Child { slot, started: now, kill_at, role: Role::Helper });
-        self.actions.push_back(Action::Help { id, dead });
+        self.outputs.push_back(Output::Help { id, dead });
     }
 
     fn add(&mut self, child: Child) -> ChildId {
@@ -432,7 +432,7 @@ impl Supervisor {
             worker.standing = Standing::Leaving;
             child.kill_at = Some(child.kill_at.map_or(kill_at, |at| at.min(kill_at)));
             self.successor.take_if(|next| *next == id);
-            self.actions.push_back(Action::Stop(id, stop));
+            self.outputs.push_back(Output::Stop(id, stop));
         }
     }
 
@@ -451,7 +451,7 @@ impl Supervisor {
                 worker.standing = Standing::Killed;
             }
         }
-        self.actions.push_back(Action::Kill(id));
+        self.outputs.push_back(Output::Kill(id));
     }
 
     fn with_worker(&mut self, id: ChildId, change: impl FnOnce(&mut Worker)) {
@@ -473,7 +473,7 @@ impl Supervisor {
     }
 
     fn report(&mut self, report: Report) {
-        self.actions.push_back(Action::Report(report));
+        self.outputs.push_back(Output::Report(report));
     }
 }
 

@@ -1,12 +1,14 @@
 //! The codec from outside: round trips, hostile bytes, limits, and the example of `PROTOCOL.md`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use proptest::{collection::vec, prelude::*};
+use std::time::Duration;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
 use rpc_wire::{
     Ahead, CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message,
     Reply, ReplyWriter, Request, look_ahead, split_frame,
 };
-use std::time::Duration;
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
     let mut out = Vec::new();
@@ -188,7 +190,7 @@ fn the_example_in_the_protocol_document_is_what_we_send() {
 
 /// The frames of the document's `hex` block: one per blank-line separated paragraph, comments after `#`.
 fn documented() -> Vec<String> {
-    let document = include_str!("../PROTOCOL.md");
+    let document = include_str!("../../PROTOCOL.md");
     let (_, block) = document.split_once("```hex\n").expect("a block of hex");
     let (block, _) = block.split_once("```").expect("its end");
     let without_comments = |line: &str| line.split('#').next().unwrap_or_default().replace(' ', "");

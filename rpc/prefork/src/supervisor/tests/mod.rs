@@ -7,8 +7,9 @@ mod replacing;
 mod upgrade;
 mod world;
 
-use super::*;
 use std::collections::BTreeSet;
+
+use super::*;
 use world::{World, config, ready_world};
 
 #[test]
@@ -25,7 +26,7 @@ fn all_workers_start_at_once_and_readiness_is_told_once() {
 fn a_worker_that_leaves_a_note_gets_a_helper_unless_it_was_asked_to_leave_and_said_goodbye() {
     let mut world = ready_world(4);
     let taken_back = world.worker(1);
-    world.event(Event::Noted(taken_back, false));
+    world.input(Input::Noted(taken_back, false));
     world.exit(taken_back, Exit::Signal(9));
     assert!(world.helpers.is_empty());
     world.exit(world.worker(2), Exit::Status(1));
@@ -52,8 +53,8 @@ fn a_helper_that_hangs_is_killed_and_is_never_taken_for_a_worker() {
     let mut world = ready_world(1);
     world.exit(world.worker(0), Exit::Signal(9));
     let helper = *world.helpers.first().unwrap();
-    world.event(Event::Ready(helper));
-    world.event(Event::Noted(helper, true));
+    world.input(Input::Ready(helper));
+    world.input(Input::Noted(helper, true));
     world.advance(5_000);
     assert!(world.killed.contains(&helper));
     world.exit(helper, Exit::Signal(9));
@@ -119,7 +120,7 @@ fn a_request_that_comes_twice_at_once_is_one_request() {
 #[test]
 fn a_stop_in_the_middle_of_a_pause_starts_nobody() {
     let mut world = ready_world(1);
-    world.event(Event::Noted(world.worker(0), false));
+    world.input(Input::Noted(world.worker(0), false));
     world.exit(world.worker(0), Exit::Status(3));
     world.signal(Request::Terminate);
     assert!(world.exited);

@@ -2,6 +2,16 @@
 
 mod forks;
 
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signalfd::SignalFd;
+use nix::unistd::{Pid, getpid};
+
 use crate::channel::{Message, ParentEnd, Received, WorkerEnd};
 use crate::clock::Clock;
 use crate::control::Control;
@@ -12,17 +22,9 @@ use crate::millis::Millis;
 use crate::notify::Notifier;
 use crate::prefork::{Hooks, Prefork};
 use crate::process::{self, ForkError};
-use crate::supervisor::{Action, ChildId, Config, Event, Exit, MAX_WORKERS, Report, Request, Supervisor};
+use crate::supervisor::{ChildId, Config, Exit, Input, MAX_WORKERS, Output, Report, Request, Supervisor};
 use crate::upgrade::{self, Program};
 use crate::{Error, Options, Worker};
-use nix::errno::Errno;
-use nix::libc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signalfd::SignalFd;
-use nix::unistd::{Pid, getpid};
-use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::AsFd;
-use std::time::Duration;
 
 /// See [`Prefork::run`].
 pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
@@ -134,21 +136,21 @@ impl Child {
     }
 
     /// Keeps what the core need not know, and gives what it must.
-    fn told(&mut self, id: ChildId, message: Message) -> Vec<Event> {
+    fn told(&mut self, id: ChildId, message: Message) -> Vec<Input> {
         match message {
             Message::Heartbeat => vec![],
-            Message::Tired => vec![Event::Tired(id)],
+            Message::Tired => vec![Input::Tired(id)],
             Message::LastWords(words) => {
                 self.last_words = Some(words);
                 vec![]
             }
             Message::Note(note) => {
                 self.note = note;
-                vec![Event::Noted(id, !self.note.is_empty())]
+                vec![Input::Noted(id, !self.note.is_empty())]
             }
             Message::Ready(note) => {
                 self.note = note;
-                vec![Event::Noted(id, !self.note.is_empty()), Event::Ready(id)]
+                vec![Input::Noted(id, !self.note.is_empty()), Input::Ready(id)]
             }
         }
     }
@@ -156,7 +158,7 @@ impl Child {
 
 impl<F: FnMut(Worker) -> i32> Shell<F> {
     fn supervise(&mut self) -> Result<(), Error> {
-        self.tell(Event::Timeout);
+        self.tell(Input::Timeout);
         while !self.done {
             self.wait();
             self.notify.tick(self.clock.now());
@@ -167,7 +169,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             self.reap()?;
             self.look_for_suspended();
             self.measure_memory();
-            self.tell(Event::Timeout);
+            self.tell(Input::Timeout);
             if let Some(mut control) = self.control.take() {
                 control.answer(self.clock.now(), || self.status());
                 self.control = Some(control);
@@ -181,7 +183,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             let workers: Vec<_> = self.children.iter().map(|(id, child)| (*id, child.pid)).collect();
             for (id, pid) in workers {
                 if let Some(bytes) = memory::resident(pid) {
-                    self.tell(Event::Memory(id, bytes));
+                    self.tell(Input::Memory(id, bytes));
                 }
             }
         }
@@ -245,7 +247,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 // CHLD has done its work by waking us: `reap` looks for itself. ALRM means nothing.
                 _ => continue,
             };
-            self.tell(Event::Signal(request));
+            self.tell(Input::Signal(request));
         }
         Ok(())
     }
@@ -262,9 +264,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 }
                 Received::Message(message) => message,
             };
-            let events = child.told(id, message);
-            for event in events.into_iter().chain([Event::Heard(id)]) {
-                self.tell(event);
+            let inputs = child.told(id, message);
+            for input in inputs.into_iter().chain([Input::Heard(id)]) {
+                self.tell(input);
             }
         }
     }
@@ -287,7 +289,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 child.channel = None;
                 child.exit = Some(exit);
             }
-            self.tell(Event::Exited(id, exit));
+            self.tell(Input::Exited(id, exit));
             self.children.remove(&id);
         }
         Ok(())
@@ -297,69 +299,69 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     fn look_for_suspended(&mut self) {
         while let Ok(Some((pid, signal))) = process::next_suspended() {
             if let Some((&id, _)) = self.children.iter().find(|(_, child)| child.pid == pid) {
-                self.tell(Event::Suspended(id, signal));
+                self.tell(Input::Suspended(id, signal));
             }
         }
     }
 
-    /// Hands an event to the core and does what follows, failures of that included.
-    fn tell(&mut self, event: Event) {
-        let mut events = VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            self.core.handle(self.clock.now(), event);
-            while let Some(action) = self.core.poll_action() {
-                events.extend(self.perform(action));
+    /// Hands an input to the core and does what follows, failures of that included.
+    fn tell(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            self.core.handle(self.clock.now(), input);
+            while let Some(output) = self.core.poll_output() {
+                inputs.extend(self.perform(output));
             }
         }
     }
 
-    /// Does one thing; what comes back are the events of its failure.
-    fn perform(&mut self, action: Action) -> Vec<Event> {
-        match action {
-            Action::Spawn { id, slot, urgent } => {
+    /// Does one thing; what comes back are the inputs of its failure.
+    fn perform(&mut self, output: Output) -> Vec<Input> {
+        match output {
+            Output::Spawn { id, slot, urgent } => {
                 return self.spawn(id, slot, urgent).map_or_else(|e| self.failed(id, e), |()| vec![]);
             }
-            Action::Help { id, dead } => {
+            Output::Help { id, dead } => {
                 return self.help(id, dead).map_or_else(|e| self.failed(id, e), |()| vec![]);
             }
-            Action::Upgrade(id) => {
-                return self.upgrade(id).map_or_else(|why| vec![Event::ForkFailed(id, why)], |()| vec![]);
+            Output::Upgrade(id) => {
+                return self.upgrade(id).map_or_else(|why| vec![Input::ForkFailed(id, why)], |()| vec![]);
             }
-            Action::HandOver(id) => {
+            Output::HandOver(id) => {
                 self.children.remove(&id);
                 // The new one speaks from now on.
                 self.notify = Notifier::default();
             }
-            Action::Stop(id, stop) => {
+            Output::Stop(id, stop) => {
                 self.signal(id, "ask it to leave", |pid| process::ask_to_leave(pid, stop));
             }
-            Action::Abort(id) => self.signal(id, "abort it", process::abort),
-            Action::Kill(id) => {
+            Output::Abort(id) => self.signal(id, "abort it", process::abort),
+            Output::Kill(id) => {
                 if let Some(pid) = self.living(id) {
                     process::kill_group(pid);
                 }
             }
-            Action::AllReady => {
+            Output::AllReady => {
                 if let Some(hook) = self.hooks.ready.take() {
                     guard::hook("on_ready", hook);
                 }
                 self.relieve_the_predecessor();
             }
-            Action::PassOn(id) => self.signal(id, "pass USR1 on to it", process::pass_on_usr1),
-            Action::UserHook => {
+            Output::PassOn(id) => self.signal(id, "pass USR1 on to it", process::pass_on_usr1),
+            Output::UserHook => {
                 if let Some(hook) = &mut self.hooks.usr1 {
                     guard::hook("on_usr1", hook);
                 }
             }
-            Action::GiveUp(dead) => {
+            Output::GiveUp(dead) => {
                 let dead = self.children.get_mut(&dead);
                 self.fatal = dead.and_then(|child| {
                     let last_words = child.last_words.take();
                     Some(Error::Boot { slot: child.slot, exit: child.exit?, last_words })
                 });
             }
-            Action::Report(report) => self.log(&report),
-            Action::Exit => self.done = true,
+            Output::Report(report) => self.log(&report),
+            Output::Exit => self.done = true,
         }
         vec![]
     }
@@ -379,15 +381,15 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         }
     }
 
-    fn failed(&mut self, id: ChildId, error: ForkError) -> Vec<Event> {
+    fn failed(&mut self, id: ChildId, error: ForkError) -> Vec<Input> {
         match error {
-            ForkError::System(errno) => vec![Event::ForkFailed(id, describe(errno))],
+            ForkError::System(errno) => vec![Input::ForkFailed(id, describe(errno))],
             ForkError::Threads(threads) => {
                 let error = Error::Threads(threads);
-                let events =
-                    vec![Event::ForkFailed(id, error.to_string()), Event::Signal(Request::CannotFork)];
+                let inputs =
+                    vec![Input::ForkFailed(id, error.to_string()), Input::Signal(Request::CannotFork)];
                 self.fatal = Some(error);
-                events
+                inputs
             }
         }
     }

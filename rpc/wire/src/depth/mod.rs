@@ -7,8 +7,10 @@
 mod de;
 mod ser;
 
-use serde::{Serialize, de::DeserializeOwned};
 use std::cell::Cell;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// The most sequences, maps, structs, tuples and enums that may lie in each other: 128.
 ///
