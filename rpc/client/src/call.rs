@@ -1,27 +1,24 @@
 //! One call: attempts, until there is a result or no sense in another.
 
-use crate::{
-    Client, Error, clock,
-    connection::{Attempt, Connection, Started},
-    manager::Shared,
-    pool::{ConnId, Outcome},
-    retry::{self, Ended, Retry},
-};
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
 use rpc_wire::{CallId, Code, PayloadError, Shown, Status};
 use serde::de::DeserializeOwned;
-use std::{
-    future::poll_fn,
-    marker::PhantomData,
-    pin::{Pin, pin},
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-    time::Duration,
-};
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep_until},
-};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use crate::connection::{Attempt, Connection, Started};
+use crate::links::Shared;
+use crate::pool::{ConnId, Outcome};
+use crate::retry::{Ended, Retry};
+use crate::{Client, Error, clock, retry};
 
 /// A call that is made by awaiting it; dropping it on the way cancels it.
 #[must_use = "await it"]

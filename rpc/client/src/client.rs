@@ -1,18 +1,19 @@
 //! The client of one service.
 
-use crate::{
-    Call, Error, Stats,
-    connection::Options,
-    manager::{Shared, Source, manage},
-    pool::{Input, Pool, PoolConfig},
-    retry::Budget,
-    targets,
-};
+use std::sync::Arc;
+use std::time::Duration;
+
 use registry::Registry;
 use rpc_wire::Format;
-use serde::{Serialize, de::DeserializeOwned};
-use std::{sync::Arc, time::Duration};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
+
+use crate::connection::Options;
+use crate::links::{Shared, Source, manage};
+use crate::pool::{Input, Pool, PoolConfig};
+use crate::retry::Budget;
+use crate::{Call, Error, Stats, targets};
 
 /// A client of one service: finds its instances, balances calls over them, retries what may be retried.
 ///

@@ -3,25 +3,26 @@
 //! A caller encodes its request into the connection's buffer itself; the connection's task writes whatever
 //! has gathered there at once, and never stops reading while it writes. It has one timer for all its calls.
 
-use crate::{clock, retry::Ended, stats::InstanceCounters};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{io, mem};
+
 use bytes::{Bytes, BytesMut};
 use rpc_wire::{
     CallId, DecodeError, EncodeError, Format, Frame, GoAway, Reply, Request, Status, split_frame,
 };
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    io, mem,
-    pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::{Notify, futures::OwnedNotified, oneshot},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::clock;
+use crate::retry::Ended;
+use crate::stats::InstanceCounters;
 
 /// The result of an attempt: the payload of the reply, or how it ended without one.
 pub(crate) type Attempt = Result<Bytes, Ended>;
@@ -378,9 +379,10 @@ const PREFIX: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::stats::Counters;
-    use std::time::Duration;
 
     const MAX_QUEUED: usize = 1_000;
 

@@ -1,14 +1,15 @@
 //! Connecting, and the hellos.
 
-use crate::connection::Options;
+use std::io;
+use std::time::Duration;
+
 use bytes::{Buf, BytesMut};
 use rpc_wire::{DecodeError, EncodeError, Frame, Hello, Shown, VERSION, split_frame};
 use socket2::{SockRef, TcpKeepalive};
-use std::{io, time::Duration};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::connection::Options;
 
 /// A connection whose server has said who it is.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ mod clock;
 mod connection;
 mod error;
 mod hello;
-mod manager;
+mod links;
 mod pool;
 mod retry;
 mod stats;

@@ -1,13 +1,10 @@
 //! Which calls may be tried again, and after what pause. No I/O.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
 use rpc_wire::{Code, Status};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
 
 /// How one attempt ended, if not with a result.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -1,12 +1,8 @@
 //! What became of the calls.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What became of a client's calls so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -1,8 +1,9 @@
 //! From the members of a service to the addresses worth connecting to. No I/O.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use registry::Members;
 use rpc_wire::INSTANCE_FIELD;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Addresses to connect to.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -69,9 +70,11 @@ pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use registry::{Instance, InstanceId};
     use std::sync::Arc;
+
+    use registry::{Instance, InstanceId};
+
+    use super::*;
 
     fn members(instances: impl IntoIterator<Item = Instance>) -> Members {
         let named = |(n, instance)| (InstanceId::from(format!("n{n}").as_str()), Arc::new(instance));

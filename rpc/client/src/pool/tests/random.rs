@@ -1,7 +1,8 @@
 //! Any order of inputs.
 
-use super::*;
 use proptest::prelude::*;
+
+use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {

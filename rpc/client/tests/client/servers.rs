@@ -1,42 +1,33 @@
 //! Servers to call: real ones, and ones that misbehave on purpose.
-#![allow(
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    reason = "a test fails by panicking; each uses a part"
-)]
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientBuilder};
 use rpc_server::{Context, Drained, Format, Server, Service, Status};
 use rpc_wire::{CallId, Frame, GoAway, Hello, split_frame};
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A real server; ends at once when dropped.
-pub struct TestServer {
-    pub addr: SocketAddr,
+pub(crate) struct TestServer {
+    pub(crate) addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Drained>,
     /// What happens to the handlers of `hang`: "started", then "dropped".
-    pub seen: mpsc::UnboundedReceiver<&'static str>,
+    pub(crate) seen: mpsc::UnboundedReceiver<&'static str>,
 }
 
 impl TestServer {
-    pub async fn start(name: &'static str) -> Self {
+    pub(crate) async fn start(name: &'static str) -> Self {
         Self::start_at(name, "127.0.0.1:0".parse().unwrap()).await
     }
 
-    pub async fn start_at(name: &'static str, addr: SocketAddr) -> Self {
+    pub(crate) async fn start_at(name: &'static str, addr: SocketAddr) -> Self {
         let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -48,12 +39,12 @@ impl TestServer {
     }
 
     /// Drains; returns when it has ended.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap();
     }
 
-    pub async fn sees(&mut self, what: &str) {
+    pub(crate) async fn sees(&mut self, what: &str) {
         assert_eq!(tokio::time::timeout(PATIENCE, self.seen.recv()).await.unwrap(), Some(what));
     }
 }
@@ -98,13 +89,13 @@ fn service(name: &'static str, tell: mpsc::UnboundedSender<&'static str>) -> Ser
         .build()
 }
 
-pub fn client(addrs: impl IntoIterator<Item = SocketAddr>) -> ClientBuilder {
+pub(crate) fn client(addrs: impl IntoIterator<Item = SocketAddr>) -> ClientBuilder {
     Client::direct("test", addrs.into_iter().map(|addr| addr.to_string())).seed(1)
 }
 
 /// What a misbehaving server does with each connection after the hellos and the first request.
 #[derive(Clone, Copy, Debug)]
-pub enum Misbehaviour {
+pub(crate) enum Misbehaviour {
     CloseAfterRequest,
     GoAwayWithoutRunning,
     NeverAnswer,
@@ -115,7 +106,7 @@ pub enum Misbehaviour {
 }
 
 /// A server that says hello as `name` and then misbehaves.
-pub async fn misbehaving(name: &'static str, how: Misbehaviour) -> SocketAddr {
+pub(crate) async fn misbehaving(name: &'static str, how: Misbehaviour) -> SocketAddr {
     let socket = TcpSocket::new_v4().unwrap();
     // What it does not read stays with the client.
     socket.set_recv_buffer_size(4096).unwrap();
@@ -178,7 +169,7 @@ async fn next_frame(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<()> {
 }
 
 /// Runs `step` again and again until it gives true; fails after a while.
-pub async fn eventually(mut step: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(mut step: impl AsyncFnMut() -> bool) {
     #[expect(clippy::disallowed_methods, reason = "a test's bound")]
     let begin = Instant::now();
     while !step().await {

@@ -1,13 +1,13 @@
 //! Which connections there are, should be, and which one takes the next call. No I/O: inputs and the time go
 //! in, outputs come out; `H` is whatever the shell holds a connection by.
 
-use crate::targets::{Target, Targets};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
 use rpc_wire::Shown;
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+
+use crate::targets::{Target, Targets};
 
 #[cfg(test)]
 mod tests;
@@ -130,7 +130,7 @@ impl<H: Clone> Pool<H> {
     }
 
     /// Takes an input; drain [`Pool::poll_output`] before the next. `now` counts from any fixed moment.
-    pub(crate) fn handle_input(&mut self, now: Duration, input: Input<H>) {
+    pub(crate) fn handle(&mut self, now: Duration, input: Input<H>) {
         match input {
             Input::Targets(targets) => self.handle_targets(now, targets),
             Input::Connected { conn, instance, handle } => self.handle_connected(now, conn, instance, handle),

@@ -1,16 +1,11 @@
 //! The time of a call is over: whoever waits hears of it then, and neither before nor much later.
-#![allow(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and has a look at the clock"
-)]
 
-mod common;
-
-use common::{Misbehaviour, PATIENCE, TestServer, client, misbehaving};
-use rpc_client::Error;
 use std::time::{Duration, Instant};
+
+use rpc_client::Error;
 use tokio::task::JoinSet;
+
+use crate::servers::{Misbehaviour, PATIENCE, TestServer, client, misbehaving};
 
 fn is_late(error: &Error) -> bool {
     matches!(error, Error::Deadline { sent: true, .. })
@@ -29,6 +24,7 @@ async fn calls_on_one_connection_end_each_in_its_own_time() {
     for n in 0..400_u64 {
         let (client, deadline) = (client.clone(), Duration::from_millis(20 + n * 37 % 200));
         calls.spawn(async move {
+            #[expect(clippy::disallowed_methods, reason = "a test measures")]
             let begun = Instant::now();
             let error = client.call::<_, ()>("hang", &()).deadline(deadline).await.unwrap_err();
             assert!(is_late(&error), "{error}");

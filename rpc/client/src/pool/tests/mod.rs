@@ -1,5 +1,6 @@
-use super::*;
 use std::collections::BTreeSet;
+
+use super::*;
 
 mod random;
 
@@ -24,7 +25,7 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input<ConnId>) {
-        self.pool.handle_input(self.now, input);
+        self.pool.handle(self.now, input);
         while let Some(output) = self.pool.poll_output() {
             match output {
                 Output::Connect { conn, addr } => self.connecting.push((conn, addr)),

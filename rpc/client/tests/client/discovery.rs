@@ -1,12 +1,11 @@
 //! Calls to instances that the registry knows.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::time::Duration;
 
-use common::{TestServer, eventually};
 use registry::{Instance, Registration, Registry};
 use rpc_client::{Client, Error};
-use std::time::Duration;
+
+use crate::servers::{TestServer, eventually};
 
 async fn announce(registry: &Registry, server: &TestServer, identity: Option<&str>) -> Registration {
     let mut instance = Instance::new(server.addr.ip().to_string(), server.addr.port());

@@ -1,25 +1,21 @@
 //! The shell around the pool: connects, closes, follows the registry.
 
-use crate::{
-    clock,
-    connection::{Connection, News, Options},
-    hello,
-    pool::{ConnId, Input, Output, Pool},
-    retry::Budget,
-    stats::Counters,
-    targets::{self, Targets},
-};
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
 use registry::Subscription;
-use std::{
-    future::pending,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    sync::{Notify, futures::Notified},
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::connection::{Connection, News, Options};
+use crate::pool::{ConnId, Input, Output, Pool};
+use crate::retry::Budget;
+use crate::stats::Counters;
+use crate::targets::Targets;
+use crate::{clock, hello, targets};
 
 /// What callers, connections and the manager share.
 #[derive(Debug)]
@@ -87,7 +83,7 @@ impl Shared {
     }
 
     pub(crate) fn feed(&self, input: Input<Arc<Connection>>) {
-        self.pool().handle_input(self.now(), input);
+        self.pool().handle(self.now(), input);
         self.work.notify_one();
         self.changed.notify_waiters();
     }

@@ -1,11 +1,11 @@
 //! Calls to given addresses: results, errors, deadlines, balancing, retries.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use common::{Misbehaviour, TestServer, client, eventually, misbehaving};
 use rpc_client::{Client, Code, Error, Format};
-use std::{collections::BTreeSet, time::Duration};
+
+use crate::servers::{Misbehaviour, PATIENCE, TestServer, client, eventually, misbehaving};
 
 /// An address where nobody listens.
 async fn nowhere() -> std::net::SocketAddr {
@@ -262,7 +262,7 @@ async fn a_call_that_finds_every_queue_full_waits_for_room_and_no_longer_than_it
     for name in ["a", "b", "c"] {
         deaf.push(misbehaving(name, Misbehaviour::NeverRead).await);
     }
-    let client = client(deaf).max_queued(1).keepalive(common::PATIENCE).connect().await.unwrap();
+    let client = client(deaf).max_queued(1).keepalive(PATIENCE).connect().await.unwrap();
     // Each takes one that is being written, since it is longer than the sockets hold, and one that waits.
     let long = "x".repeat(3 << 20);
     let mut calls = tokio::task::JoinSet::new();
@@ -284,7 +284,7 @@ async fn a_call_that_finds_every_queue_full_waits_for_room_and_no_longer_than_it
 async fn large_calls_in_both_directions_do_not_lock_up() {
     let server = TestServer::start("a").await;
     // The format that takes least time, and a deadline that a slow machine keeps too.
-    let builder = client([server.addr]).format(Format::POSTCARD).deadline(common::PATIENCE);
+    let builder = client([server.addr]).format(Format::POSTCARD).deadline(PATIENCE);
     let client = builder.connect().await.unwrap();
     let text = "x".repeat(3 << 20);
     let calls: Vec<_> = (0..6)
