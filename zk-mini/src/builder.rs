@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use zk_wire::{Millis, Zxid};
 
-use crate::clock::{Clock, zxid_of_this_start};
 use crate::core::{Compat, Config, Core, SessionSecret};
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::four_letter::{About, Words};
-use crate::journal::Journal;
-use crate::limits::{LONGEST_FRAME, Limits};
-use crate::listener::Listener;
-use crate::runtime::Runtime;
+use crate::report::four_letter::{About, Words};
 use crate::server::ZkMini;
+use crate::shell::clock::{Clock, zxid_of_this_start};
+use crate::shell::engine::Engine;
+use crate::shell::journal::Journal;
+use crate::shell::limits::{LONGEST_FRAME, Limits};
+use crate::shell::listener::Listener;
+use crate::shell::runtime::Runtime;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 
 /// How a server is to be. The defaults are Apache ZooKeeper's, on a free port of 127.0.0.1.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, SessionId, Stat, Zxid};
 
-use crate::connections::Entry;
 use crate::core::{ConnId, SessionInfo, WatchInfo};
-use crate::engine::Engine;
+use crate::shell::connections::Entry;
+use crate::shell::engine::Engine;
 
 /// A look at a server's state that no client notices: no session, no request, no watch. What one call returns is
 /// from one moment; two calls may be from two.

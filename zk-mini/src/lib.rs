@@ -124,34 +124,18 @@
 #![forbid(unsafe_code)]
 
 #[macro_use]
-mod log;
+mod shell;
 mod builder;
-mod chunks;
-mod clock;
-mod connection;
-mod connections;
-mod connector;
 pub mod core;
 mod direct;
-mod door;
-mod engine;
 mod error;
-mod four_letter;
-mod journal;
-mod limits;
-mod line_limit;
-mod listener;
-mod outbox;
-mod reports;
-mod runtime;
+mod report;
 mod server;
-mod state;
-mod stats;
 pub mod storage;
-mod time;
 
 pub use builder::Builder;
-pub use connector::Connector;
+
 pub use direct::{ConnectionInfo, Direct};
 pub use error::Error;
 pub use server::ZkMini;
+pub use shell::connector::Connector;

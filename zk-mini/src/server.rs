@@ -8,12 +8,12 @@ use tokio::io::DuplexStream;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::builder::Builder;
-use crate::connector::{self, Connector};
 use crate::direct::Direct;
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::journal;
-use crate::listener::Listener;
+use crate::shell::connector::{self, Connector};
+use crate::shell::engine::Engine;
+use crate::shell::journal;
+use crate::shell::listener::Listener;
 use crate::storage::Store;
 
 /// A running ZooKeeper server, until it is stopped or dropped. All that listen in one process share a thread, apart from

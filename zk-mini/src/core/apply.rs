@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use zk_wire::{ByteString, ErrorCode, Millis, Stat, UnixMillis, Zxid};
 
-use super::events::Audience;
-use super::session::Sessions;
-use super::tree::Tree;
-use super::txn::{Change, Txn};
+use crate::core::events::Audience;
+use crate::core::session::Sessions;
+use crate::core::tree::Tree;
+use crate::core::txn::{Change, Txn};
 
 /// What one change did: what the requester is to hear.
 #[derive(Clone, Debug)]
-pub(super) enum Applied {
+pub(crate) enum Applied {
     Created { path: ByteString, stat: Stat },
     Set(Stat),
     Done,
@@ -19,7 +19,7 @@ pub(super) enum Applied {
 
 /// Applies a transaction at the time `now`, which only the expiry of a created session depends on. One that changes nodes
 /// adds a result for each change to `results`.
-pub(super) fn apply(
+pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
     txn: Txn,

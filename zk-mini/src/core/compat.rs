@@ -1,24 +1,24 @@
 //! The differences between the release lines of Apache ZooKeeper that can be served, as data: the code asks
 //! here and nowhere for a version.
 
-use super::config::Compat;
+use crate::core::config::Compat;
 
 /// How one release line behaves where the others do otherwise. The names say what holds if it is true.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// A write whose body cannot be read takes a zxid all the same.
-    pub(super) unreadable_write_takes_zxid: bool,
+    pub(crate) unreadable_write_takes_zxid: bool,
     /// Notifications carry the zxid of their cause instead of -1.
-    pub(super) events_carry_zxid: bool,
+    pub(crate) events_carry_zxid: bool,
     /// A null path in a multi takes a zxid that no transaction gets, and the answer has an end marker; so it has for a null
     /// ACL.
-    pub(super) null_in_multi_is_marked: bool,
+    pub(crate) null_in_multi_is_marked: bool,
     /// Several kinds of watches can stand on one path; else the last one replaces the others.
-    pub(super) watch_modes_add_up: bool,
+    pub(crate) watch_modes_add_up: bool,
     /// checkWatches and removeWatches go by the exact kind of watch, own ones only.
-    pub(super) watch_types_are_exact: bool,
+    pub(crate) watch_types_are_exact: bool,
     /// ACLs of the `ip` scheme may name IPv6 addresses.
-    pub(super) ip_acl_takes_v6: bool,
+    pub(crate) ip_acl_takes_v6: bool,
 }
 
 const V3_8: Rules = Rules {
@@ -41,7 +41,7 @@ const V3_9: Rules = Rules {
 
 impl Compat {
     /// The table of this release line.
-    pub(super) fn rules(self) -> &'static Rules {
+    pub(crate) fn rules(self) -> &'static Rules {
         match self {
             Self::V3_8 => &V3_8,
             Self::V3_9 => &V3_9,

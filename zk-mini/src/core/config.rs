@@ -2,7 +2,7 @@
 
 use zk_wire::{Millis, Zxid};
 
-use super::SessionSecret;
+use crate::core::SessionSecret;
 
 /// Which release line of Apache ZooKeeper to be like, where the two in use differ:
 ///

@@ -4,48 +4,48 @@ use std::ops::Range;
 
 use zk_wire::{ByteString, EventType};
 
-use super::ConnId;
-use super::figures::Namespaces;
-use super::shared_acl::SharedAcl;
-use super::watch::Watches;
+use crate::core::ConnId;
+use crate::core::access::shared_acl::SharedAcl;
+use crate::core::figures::Namespaces;
+use crate::core::watch::Watches;
 
 /// Something that watchers are told of.
 #[derive(Clone, Debug)]
-pub(super) struct Event {
-    pub(super) kind: EventType,
-    pub(super) path: ByteString,
+pub(crate) struct Event {
+    pub(crate) kind: EventType,
+    pub(crate) path: ByteString,
     /// Who may know.
-    pub(super) acl: SharedAcl,
+    pub(crate) acl: SharedAcl,
     /// Who watches: which of [`Events::told`].
     told: Range<usize>,
 }
 
 /// The events of a transaction, in order.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(crate) struct Events {
     fired: Vec<Event>,
     told: Vec<ConnId>,
 }
 
 impl Events {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.fired.clear();
         self.told.clear();
     }
 
     /// Each event with the connections that watch for it.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Event, &[ConnId])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Event, &[ConnId])> {
         self.fired.iter().map(|event| (event, &self.told[event.told.clone()]))
     }
 }
 
 /// Those who watch while a transaction is applied. Of what nobody watches, as most, nothing is kept.
 #[derive(Debug)]
-pub(super) struct Audience<'a>(Option<(&'a mut Watches, &'a mut Events, &'a mut Namespaces)>);
+pub(crate) struct Audience<'a>(Option<(&'a mut Watches, &'a mut Events, &'a mut Namespaces)>);
 
 impl<'a> Audience<'a> {
     /// Watches are used up, and what they were for is added to `events`.
-    pub(super) fn new(
+    pub(crate) fn new(
         watches: &'a mut Watches,
         events: &'a mut Events,
         namespaces: &'a mut Namespaces,
@@ -54,19 +54,19 @@ impl<'a> Audience<'a> {
     }
 
     /// For what has happened before.
-    pub(super) fn nobody() -> Self {
+    pub(crate) fn nobody() -> Self {
         Self(None)
     }
 
     /// Notes how much was written at `path`.
-    pub(super) fn wrote(&mut self, path: &str, len: usize) {
+    pub(crate) fn wrote(&mut self, path: &str, len: usize) {
         if let Some((_, _, namespaces)) = &mut self.0 {
             namespaces.wrote(path, len);
         }
     }
 
     /// Notes what happened to the node at `path`, which is a part of `whole`.
-    pub(super) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
+    pub(crate) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
         let Some((watches, Events { fired, told }, _)) = &mut self.0 else { return };
         let first = told.len();
         watches.fire(kind, path, told);

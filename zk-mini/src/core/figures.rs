@@ -51,17 +51,17 @@ impl Totals {
 
 /// Number of watchers that heard of an event, by the kind of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fired([Totals; 4]);
+pub(crate) struct Fired([Totals; 4]);
 
 impl Fired {
     /// Notes how many watchers one table of watches had for an event.
-    pub(super) fn add(&mut self, kind: EventType, watchers: usize) {
+    pub(crate) fn add(&mut self, kind: EventType, watchers: usize) {
         if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index)) {
             totals.add_size(watchers);
         }
     }
 
-    pub(super) fn totals(&self, kind: EventType) -> Totals {
+    pub(crate) fn totals(&self, kind: EventType) -> Totals {
         Self::index(kind).and_then(|index| self.0.get(index)).copied().unwrap_or_default()
     }
 
@@ -79,7 +79,7 @@ impl Fired {
 
 /// Bytes that were read and written below each node of the root: path and data of a node, and 68 for a stat.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Namespaces {
+pub(crate) struct Namespaces {
     known: Vec<(ByteString, ReadAndWritten)>,
     places: HashMap<ByteString, usize>,
     /// The place of the one that was counted last, which most often is the next one, too.
@@ -91,12 +91,12 @@ pub(crate) type ReadAndWritten = [Option<Totals>; 2];
 
 impl Namespaces {
     /// A node was looked at: with its stat came so much of data, or of names.
-    pub(super) fn read(&mut self, path: &str, len: usize) {
+    pub(crate) fn read(&mut self, path: &str, len: usize) {
         self.add(path, 0, path.len() + len + STAT);
     }
 
     /// A node was created, deleted, or given so much of data.
-    pub(super) fn wrote(&mut self, path: &str, len: usize) {
+    pub(crate) fn wrote(&mut self, path: &str, len: usize) {
         self.add(path, 1, path.len() + len);
     }
 
@@ -130,7 +130,7 @@ impl Namespaces {
     }
 
     /// Begins to count anew; those that are known stay.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.known
             .iter_mut()
             .flat_map(|(_, both)| both)
@@ -139,7 +139,7 @@ impl Namespaces {
     }
 
     /// Each namespace with what was read and what was written, by name.
-    pub(super) fn by_name(&self) -> Vec<(&str, ReadAndWritten)> {
+    pub(crate) fn by_name(&self) -> Vec<(&str, ReadAndWritten)> {
         let mut all: Vec<_> = self.known.iter().map(|(name, both)| (&**name, *both)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
         all

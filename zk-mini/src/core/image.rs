@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid, path};
 
-use super::events::Audience;
-use super::node::Node;
-use super::shared_acl::SharedAcl;
-use super::txn::NodeKind;
-use super::{Config, Core, Now};
+use crate::core::access::shared_acl::SharedAcl;
+use crate::core::events::Audience;
+use crate::core::tree::node::Node;
+use crate::core::txn::NodeKind;
+use crate::core::{Config, Core, Now};
 
 /// The state between two transactions; or a *fuzzy* one, as ZooKeeper says, which shows in part what came later. Either
 /// becomes the state that there was when the transactions after `last_zxid` are [replayed](Core::replay).

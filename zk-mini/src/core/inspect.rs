@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, EventType, Millis, SessionId, Stat, Zxid};
 
-use super::figures::{Fired, ReadAndWritten};
-use super::watch::{WatchMode, WatchTable};
-use super::{ConnId, Core, Peer, Totals};
+use crate::core::figures::{Fired, ReadAndWritten};
+use crate::core::watch::{WatchMode, WatchTable};
+use crate::core::{ConnId, Core, Peer, Totals};
 
 /// A node as it is.
 #[derive(Clone, Debug, PartialEq)]

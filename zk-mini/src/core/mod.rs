@@ -13,47 +13,31 @@
 //! A write goes through `prepare`, where every rule that can refuse it is, to a [`Txn`], which `apply`
 //! follows without asking; refusals are transactions too, since they take a zxid. Reads do not.
 
-mod acl;
-mod address;
+mod access;
 mod apply;
-mod auth;
 mod compat;
 mod config;
-mod connection;
-mod digest;
 mod events;
 mod figures;
-mod handshake;
 mod image;
 mod inspect;
-mod io;
-mod listing;
-mod multi_read;
-mod name_set;
-mod node;
-mod nodes;
+mod message;
 mod outbox;
-mod password;
+mod peer;
 mod prepare;
-mod quota;
-mod read;
 mod reap;
-mod request;
+mod requests;
 mod session;
-mod shared_acl;
 pub(crate) mod size;
 mod tree;
-mod tree_digest;
 mod txn;
 mod watch;
-mod watch_request;
-mod weight;
 
+pub use access::password::SessionSecret;
 pub use config::{Compat, Config};
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo, WatchInfo, WatchKind};
-pub use io::{ConnId, Input, Note, Now, Output, Peer, Refusal};
-pub use password::SessionSecret;
+pub use message::{ConnId, Input, Note, Now, Output, Peer, Refusal};
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
 use bytes::Bytes;
@@ -62,13 +46,13 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 
 use apply::{Applied, apply};
 use compat::Rules;
-use connection::Connection;
 use events::{Audience, Events};
 use figures::Namespaces;
 pub(crate) use figures::Totals;
-use listing::Listing;
 use outbox::Outbox;
+use peer::Connection;
 use reap::Reaper;
+use requests::listing::Listing;
 use session::Sessions;
 use tree::Tree;
 use watch::Watches;

@@ -8,7 +8,7 @@ use zk_wire::{
     SessionId, TooLong, WatchedEvent, Xid, Zxid,
 };
 
-use super::{ConnId, Note, Output, Txn};
+use crate::core::{ConnId, Note, Output, Txn};
 
 /// How much is asked for at once when the buffer is full.
 const CHUNK: usize = 16 * 1024;
@@ -21,48 +21,48 @@ const KEPT_PLACES: usize = 4_096;
 
 /// Outputs in order. All frames are written into one buffer and split off it.
 #[derive(Debug)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     queue: VecDeque<Output>,
     buffer: BytesMut,
     max_reply: usize,
 }
 
 impl Outbox {
-    pub(super) fn new(max_reply: usize) -> Self {
+    pub(crate) fn new(max_reply: usize) -> Self {
         Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Output> {
+    pub(crate) fn pop(&mut self) -> Option<Output> {
         if self.queue.is_empty() && self.queue.capacity() > KEPT_PLACES {
             self.queue = VecDeque::new();
         }
         self.queue.pop_front()
     }
 
-    pub(super) fn persist(&mut self, txn: Txn) {
+    pub(crate) fn persist(&mut self, txn: Txn) {
         self.queue.push_back(Output::Persist(txn));
     }
 
-    pub(super) fn expired(&mut self, session: SessionId) {
+    pub(crate) fn expired(&mut self, session: SessionId) {
         self.queue.push_back(Output::Expired { session });
     }
 
-    pub(super) fn note(&mut self, note: Note) {
+    pub(crate) fn note(&mut self, note: Note) {
         self.queue.push_back(Output::Note(note));
     }
 
-    pub(super) fn close(&mut self, conn: ConnId) {
+    pub(crate) fn close(&mut self, conn: ConnId) {
         self.queue.push_back(Output::Close { conn });
     }
 
     /// Sends the answer to a handshake.
-    pub(super) fn greet(&mut self, conn: ConnId, response: &ConnectResponse) {
+    pub(crate) fn greet(&mut self, conn: ConnId, response: &ConnectResponse) {
         let frame = self.encode(|frame| frame.put(response));
         self.send(conn, frame);
     }
 
     /// Sends a reply: the header, and what `write` adds to it. One that no frame can take is an error instead.
-    pub(super) fn frame(
+    pub(crate) fn frame(
         &mut self,
         conn: ConnId,
         header: ReplyHeader,
@@ -100,13 +100,13 @@ impl Outbox {
     }
 
     /// Sends a reply that is a header only.
-    pub(super) fn header(&mut self, conn: ConnId, xid: Xid, zxid: Zxid, err: ErrorCode) {
+    pub(crate) fn header(&mut self, conn: ConnId, xid: Xid, zxid: Zxid, err: ErrorCode) {
         self.frame(conn, ReplyHeader { xid, zxid, err }, |_| {});
     }
 
     /// Sends a watch event to all of `conns`; it is written once. It fits a frame, as the request or the transaction did
     /// that the path is from.
-    pub(super) fn event(
+    pub(crate) fn event(
         &mut self,
         conns: impl IntoIterator<Item = ConnId>,
         zxid: Zxid,
@@ -129,7 +129,7 @@ impl Outbox {
     }
 
     /// Sends a reply to a request that succeeded.
-    pub(super) fn reply(&mut self, conn: ConnId, xid: Xid, zxid: Zxid, body: &impl Encode) {
+    pub(crate) fn reply(&mut self, conn: ConnId, xid: Xid, zxid: Zxid, body: &impl Encode) {
         self.frame(conn, ReplyHeader { xid, zxid, err: ErrorCode::OK }, |frame| frame.put(body));
     }
 }

@@ -3,13 +3,13 @@
 
 use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Xid};
 
-use super::node::Node;
-use super::txn::{Change, NodeKind};
-use super::{Core, Now};
+use crate::core::tree::node::Node;
+use crate::core::txn::{Change, NodeKind};
+use crate::core::{Core, Now};
 
 /// Time of the next check, and progress of the one that is not done.
 #[derive(Debug)]
-pub(super) struct Reaper {
+pub(crate) struct Reaper {
     /// Time at which the next check begins, or at which the one began that is not done.
     at: Millis,
     /// The node that was looked at last in a check that is not done.
@@ -17,7 +17,7 @@ pub(super) struct Reaper {
 }
 
 impl Reaper {
-    pub(super) fn new(first_check: Millis) -> Self {
+    pub(crate) fn new(first_check: Millis) -> Self {
         Self { at: first_check, last: None }
     }
 }
@@ -25,7 +25,7 @@ impl Reaper {
 impl Core {
     /// Looks at up to `room` nodes and deletes those that are due, each in a transaction of its own. Parents are looked at
     /// before their children: one that loses its last child by this check waits for the next.
-    pub(super) fn reap(&mut self, now: Now, room: &mut usize) {
+    pub(crate) fn reap(&mut self, now: Now, room: &mut usize) {
         if now.mono < self.reaper.at {
             return;
         }
@@ -43,12 +43,12 @@ impl Core {
     }
 
     /// Returns when there will be something to look at.
-    pub(super) fn next_reap(&self) -> Option<Millis> {
+    pub(crate) fn next_reap(&self) -> Option<Millis> {
         self.has_to_check().then_some(self.reaper.at)
     }
 
     /// Passes over the checks that had nothing to look at: who comes after one waits for the next.
-    pub(super) fn skip_idle_checks(&mut self, now: Millis) {
+    pub(crate) fn skip_idle_checks(&mut self, now: Millis) {
         if now > self.reaper.at && !self.has_to_check() {
             self.reaper.at = next_multiple(now, self.config.container_check_interval);
         }
@@ -60,7 +60,7 @@ impl Core {
 }
 
 /// The first multiple of `interval` after `now`.
-pub(super) fn next_multiple(now: Millis, interval: Millis) -> Millis {
+pub(crate) fn next_multiple(now: Millis, interval: Millis) -> Millis {
     let interval = interval.0.max(1);
     Millis((now.0 / interval).saturating_add(1).saturating_mul(interval))
 }

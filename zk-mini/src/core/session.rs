@@ -6,25 +6,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
-use super::ConnId;
-use super::reap::next_multiple;
+use crate::core::ConnId;
+use crate::core::reap::next_multiple;
 
 /// A session.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     /// As negotiated at its creation.
-    pub(super) timeout: Millis,
+    pub(crate) timeout: Millis,
     /// As negotiated by its latest connection.
-    pub(super) current_timeout: Millis,
+    pub(crate) current_timeout: Millis,
     /// The connection that it is used from.
-    pub(super) conn: Option<ConnId>,
+    pub(crate) conn: Option<ConnId>,
     /// The bucket that it is in.
-    pub(super) expires: Millis,
+    pub(crate) expires: Millis,
 }
 
 /// All sessions.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(crate) struct Sessions {
     by_id: HashMap<SessionId, Session>,
     buckets: BTreeMap<Millis, BTreeSet<SessionId>>,
     tick: Millis,
@@ -35,12 +35,12 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(tick: Millis, seed: u64) -> Self {
+    pub(crate) fn new(tick: Millis, seed: u64) -> Self {
         Self { by_id: HashMap::new(), buckets: BTreeMap::new(), tick, seed, highest: None, next_id: None }
     }
 
     /// The id of the next session to be created.
-    pub(super) fn next_id(&self, wall: UnixMillis) -> SessionId {
+    pub(crate) fn next_id(&self, wall: UnixMillis) -> SessionId {
         let mut id = self.next_id.unwrap_or_else(|| first_id(wall, self.seed));
         while self.by_id.contains_key(&id) {
             id = after(id);
@@ -52,7 +52,7 @@ impl Sessions {
     /// that is known. Sessions may have ended of which nothing is left, and their passwords would fit again; so the ids
     /// of every life have a beginning of their own, even where the clock shows each of them the same time. The same
     /// seed, time and remains give the same ids.
-    pub(super) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
+    pub(crate) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
         let highest = self.highest.map_or(0, |id| id.0);
         let mut chance = fastrand::Rng::with_seed(self.seed);
         for part in [wall.0, last.0, highest] {
@@ -62,12 +62,12 @@ impl Sessions {
     }
 
     /// Gives no id that others have given.
-    pub(super) fn go_on_after(&mut self, others: &Self) {
+    pub(crate) fn go_on_after(&mut self, others: &Self) {
         self.next_id = self.next_id.max(others.next_id);
     }
 
     /// Begins a session, or gives an existing one another timeout.
-    pub(super) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
+    pub(crate) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
         // The members of an ensemble give ids of their own.
         if id.0 >> 56 == SERVER {
             self.highest = self.highest.max(Some(id));
@@ -85,7 +85,7 @@ impl Sessions {
     }
 
     /// Notes that something was heard of a session. Whether there is such a session.
-    pub(super) fn touch(&mut self, id: SessionId, now: Millis) -> bool {
+    pub(crate) fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else { return false };
         let expires = next_multiple(now + session.current_timeout, self.tick);
         if expires != session.expires {
@@ -97,44 +97,44 @@ impl Sessions {
     }
 
     /// Ends a session.
-    pub(super) fn remove(&mut self, id: SessionId) -> Option<Session> {
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         leave_bucket(&mut self.buckets, session.expires, id);
         Some(session)
     }
 
     /// A session whose time is over, if there is one; it is left in place.
-    pub(super) fn expired(&self, now: Millis) -> Option<SessionId> {
+    pub(crate) fn expired(&self, now: Millis) -> Option<SessionId> {
         let (&at, ids) = self.buckets.first_key_value()?;
         if at <= now { ids.first().copied() } else { None }
     }
 
     /// When the next session expires if nothing is heard.
-    pub(super) fn next_expiry(&self) -> Option<Millis> {
+    pub(crate) fn next_expiry(&self) -> Option<Millis> {
         self.buckets.first_key_value().map(|(&at, _)| at)
     }
 
-    pub(super) fn get(&self, id: SessionId) -> Option<&Session> {
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session> {
         self.by_id.get(&id)
     }
 
-    pub(super) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&id)
     }
 
     /// Their ids and timeouts, sorted.
-    pub(super) fn timeouts(&self) -> Vec<(SessionId, Millis)> {
+    pub(crate) fn timeouts(&self) -> Vec<(SessionId, Millis)> {
         let mut timeouts: Vec<_> = self.by_id.iter().map(|(id, session)| (*id, session.timeout)).collect();
         timeouts.sort_unstable();
         timeouts
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
     /// Their ids, sorted.
-    pub(super) fn ids(&self) -> Vec<SessionId> {
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
         let mut ids: Vec<_> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
         ids

@@ -5,8 +5,8 @@
 
 use zk_wire::{Acl, ByteString};
 
-use super::Config;
-use super::txn::{Change, CreateNode, NodeKind};
+use crate::core::Config;
+use crate::core::txn::{Change, CreateNode, NodeKind};
 
 /// The header of a transaction, and the digest behind it, whether or not there is one.
 const AROUND: usize = 32 + 12;
@@ -29,18 +29,18 @@ const LONGEST: usize = i32::MAX as usize - 1024;
 
 /// The size of a multi that is being prepared.
 #[derive(Debug)]
-pub(super) struct MultiSize {
+pub(crate) struct MultiSize {
     txn: usize,
     reply: usize,
 }
 
 impl MultiSize {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { txn: AROUND + LENGTH, reply: AROUND_RESULTS }
     }
 
     /// Adds a change. `false` if the multi is too long with it.
-    pub(super) fn add(&mut self, change: &Change, config: &Config) -> bool {
+    pub(crate) fn add(&mut self, change: &Change, config: &Config) -> bool {
         self.txn += BEFORE_CHANGE + size(change);
         self.reply += BEFORE_RESULT + result(change);
         self.txn <= longest(config) && self.reply <= config.max_reply
@@ -48,7 +48,7 @@ impl MultiSize {
 }
 
 /// Tells whether a transaction of one change can be kept, and answered.
-pub(super) fn fits(change: &Change, config: &Config) -> bool {
+pub(crate) fn fits(change: &Change, config: &Config) -> bool {
     AROUND + size(change) <= longest(config) && AROUND_RESULTS + result(change) <= config.max_reply
 }
 

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, hash_set};
 use foldhash::{HashMap, HashSet};
 use zk_wire::{ByteString, ErrorCode, EventType, path};
 
-use super::ConnId;
-use super::figures::Fired;
+use crate::core::ConnId;
+use crate::core::figures::Fired;
 
 /// How long a watch lasts and how far it reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum WatchMode {
+pub(crate) enum WatchMode {
     /// For one event.
     Standard,
     /// Until it is removed.
@@ -82,7 +82,7 @@ impl Own {
 
 /// One of the two tables.
 #[derive(Debug, Default)]
-pub(super) struct WatchTable {
+pub(crate) struct WatchTable {
     /// Those of a connection that has gone are taken out bit by bit.
     by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
     /// Connections that watch something, or have done so lately.
@@ -97,7 +97,7 @@ pub(super) struct WatchTable {
 
 impl WatchTable {
     /// Adds a watch; `add_up` keeps those of other modes that are there already.
-    pub(super) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode, add_up: bool) {
+    pub(crate) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode, add_up: bool) {
         let mode = Modes::of(mode);
         let (own, old, new) = match self.by_path.get_mut(path) {
             Some(watchers) => {
@@ -123,7 +123,7 @@ impl WatchTable {
     }
 
     /// Removes a connection's watches of one mode, or of all, from a path. Whether there was something.
-    pub(super) fn remove(&mut self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
+    pub(crate) fn remove(&mut self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
         let Some(watchers) = self.by_path.get_mut(path) else { return false };
         let Some(modes) = watchers.get_mut(&conn) else { return false };
         let old = *modes;
@@ -166,7 +166,7 @@ impl WatchTable {
     }
 
     /// Whether a connection has a watch of this mode, or of any, on exactly this path.
-    pub(super) fn contains(&self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
+    pub(crate) fn contains(&self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
         self.by_path
             .get(path)
             .and_then(|watchers| watchers.get(&conn))
@@ -174,12 +174,12 @@ impl WatchTable {
     }
 
     /// Whether any connection watches exactly this path.
-    pub(super) fn is_watched(&self, path: &str) -> bool {
+    pub(crate) fn is_watched(&self, path: &str) -> bool {
         self.by_path.get(path).is_some_and(|watchers| self.present(watchers).next().is_some())
     }
 
     /// Every watched path, in no order, with the connections that watch it.
-    pub(super) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
+    pub(crate) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
         let mut paths = self.by_path.iter().map(|(path, watchers)| (path, self.present(watchers).peekable()));
         std::iter::from_fn(move || {
             paths.find_map(|(path, mut conns)| conns.peek().is_some().then_some((path, conns)))
@@ -188,7 +188,7 @@ impl WatchTable {
 
     /// Returns how many connections watch something, and how many paths are watched. Looks at the connections only, unless
     /// some have left a lot behind.
-    pub(super) fn extent(&self) -> (usize, usize) {
+    pub(crate) fn extent(&self) -> (usize, usize) {
         let conns = self.by_conn.values().filter(|own| !own.paths.is_empty()).count();
         let paths = if self.leaving.is_empty() { self.by_path.len() } else { self.by_path().count() };
         (conns, paths)
@@ -200,7 +200,7 @@ impl WatchTable {
     }
 
     /// Returns whether there is a recursive watch, on any path.
-    pub(super) fn has_recursive(&self) -> bool {
+    pub(crate) fn has_recursive(&self) -> bool {
         !self.recursive.is_empty()
     }
 
@@ -298,33 +298,33 @@ fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
 
 /// The two tables.
 #[derive(Debug)]
-pub(super) struct Watches {
-    pub(super) data: WatchTable,
-    pub(super) child: WatchTable,
+pub(crate) struct Watches {
+    pub(crate) data: WatchTable,
+    pub(crate) child: WatchTable,
     /// Whether several modes can stand on one path; see `Rules::watch_modes_add_up`.
     modes_add_up: bool,
     /// Maximum of what a connection may have in both: pairs, and bytes of their paths.
     max: usize,
     max_bytes: usize,
     /// Number of those who heard of what has happened.
-    pub(super) fired: Fired,
+    pub(crate) fired: Fired,
 }
 
 impl Watches {
-    pub(super) fn new(modes_add_up: bool, max: usize, max_bytes: usize) -> Self {
+    pub(crate) fn new(modes_add_up: bool, max: usize, max_bytes: usize) -> Self {
         let (data, child) = (WatchTable::default(), WatchTable::default());
         Self { data, child, modes_add_up, max, max_bytes, fired: Fired::default() }
     }
 
     /// Watches a node's data, or its coming to be, for one event.
-    pub(super) fn watch_data(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
+    pub(crate) fn watch_data(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
         self.check_room(&[&self.data], path, conn)?;
         self.data.add(path, conn, WatchMode::Standard, self.modes_add_up);
         Ok(())
     }
 
     /// Watches a node's children for one event.
-    pub(super) fn watch_children(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
+    pub(crate) fn watch_children(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
         self.check_room(&[&self.child], path, conn)?;
         self.child.add(path, conn, WatchMode::Standard, self.modes_add_up);
         Ok(())
@@ -332,7 +332,7 @@ impl Watches {
 
     /// Adds a watch that stays. Where modes add up, a recursive one has no business in the table of
     /// children.
-    pub(super) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) -> Result<(), ErrorCode> {
+    pub(crate) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) -> Result<(), ErrorCode> {
         let for_children = mode != WatchMode::Recursive || !self.modes_add_up;
         let tables = [&self.data, &self.child];
         self.check_room(&tables[..1 + usize::from(for_children)], path, conn)?;
@@ -359,24 +359,24 @@ impl Watches {
     }
 
     /// Ends all watches of a connection that has gone.
-    pub(super) fn remove_conn(&mut self, conn: ConnId) {
+    pub(crate) fn remove_conn(&mut self, conn: ConnId) {
         self.data.remove_conn(conn);
         self.child.remove_conn(conn);
     }
 
     /// Takes a step at what connections that have gone have left behind.
-    pub(super) fn clear(&mut self, mut room: usize) {
+    pub(crate) fn clear(&mut self, mut room: usize) {
         self.data.clear(&mut room);
         self.child.clear(&mut room);
     }
 
     /// Returns whether there is something to clear.
-    pub(super) fn is_to_clear(&self) -> bool {
+    pub(crate) fn is_to_clear(&self) -> bool {
         !(self.data.leaving.is_empty() && self.child.leaving.is_empty())
     }
 
     /// Adds those to `told` who are to hear of an event, each once, and uses up their one-shot watches.
-    pub(super) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
+    pub(crate) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         let first = told.len();
         if kind != EventType::NODE_CHILDREN_CHANGED {
             self.data.fire(kind, path, told);
@@ -397,12 +397,12 @@ impl Watches {
     }
 
     /// Returns the number of watches on data.
-    pub(super) fn data_count(&self) -> usize {
+    pub(crate) fn data_count(&self) -> usize {
         self.data.count
     }
 
     /// Returns the number of watches in both tables: pairs of connection and path.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.data.count + self.child.count
     }
 }

@@ -13,7 +13,6 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod lives;
-mod offline;
 mod places;
 mod plain;
 mod power;

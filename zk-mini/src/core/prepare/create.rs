@@ -11,10 +11,10 @@ use zk_wire::{
 };
 
 use super::{Prepare, Prepared, Record, parent_of};
-use crate::core::acl::SentAcl;
-use crate::core::quota::is_quota_of_root;
-use crate::core::shared_acl::SharedAcl;
+use crate::core::access::acl::SentAcl;
+use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
+use crate::core::tree::quota::is_quota_of_root;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
 /// The longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
@@ -22,19 +22,19 @@ const MAX_TTL: i64 = 0xff_ffff_ffff;
 
 /// Any of the creates, as sent: nulls are refused only where they are looked at.
 #[derive(Debug)]
-pub(in crate::core) struct CreateRequest<'a> {
+pub(crate) struct CreateRequest<'a> {
     /// Which of them.
-    pub(in crate::core) op: OpCode,
-    pub(in crate::core) path: Option<Cow<'a, str>>,
-    pub(in crate::core) data: Option<&'a [u8]>,
-    pub(in crate::core) acl: Option<Vec<SentAcl<'a>>>,
-    pub(in crate::core) flags: i32,
+    pub(crate) op: OpCode,
+    pub(crate) path: Option<Cow<'a, str>>,
+    pub(crate) data: Option<&'a [u8]>,
+    pub(crate) acl: Option<Vec<SentAcl<'a>>>,
+    pub(crate) flags: i32,
     /// `None` where the record has no place for it.
-    pub(in crate::core) ttl: Option<i64>,
+    pub(crate) ttl: Option<i64>,
 }
 
 impl<'a> CreateRequest<'a> {
-    pub(in crate::core) fn read(op: OpCode, body: &mut Fields<'a>) -> Result<Self, DecodeError> {
+    pub(crate) fn read(op: OpCode, body: &mut Fields<'a>) -> Result<Self, DecodeError> {
         Ok(Self {
             op,
             path: body.text("Create.path")?,
@@ -47,11 +47,11 @@ impl<'a> CreateRequest<'a> {
 }
 
 /// The lists of a multi as sent, each with the one that is to be kept: however many nodes it is for, there is one.
-pub(super) type SentLists<'i> = HashMap<&'i [SentAcl<'i>], SharedAcl>;
+pub(crate) type SentLists<'i> = HashMap<&'i [SentAcl<'i>], SharedAcl>;
 
 impl Prepare<'_> {
     /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen. A multi has its `lists`.
-    pub(in crate::core) fn create<'i>(
+    pub(crate) fn create<'i>(
         &mut self,
         request: &'i CreateRequest<'i>,
         lists: Option<&mut SentLists<'i>>,

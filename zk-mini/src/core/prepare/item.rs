@@ -9,7 +9,7 @@ use super::{CreateRequest, SetDataRequest, VersionedRequest};
 
 /// An operation of a multi or a multiRead.
 #[derive(Debug)]
-pub(in crate::core) enum Item<'a> {
+pub(crate) enum Item<'a> {
     Create(CreateRequest<'a>),
     Delete(VersionedRequest<'a>),
     SetData(SetDataRequest<'a>),
@@ -23,7 +23,7 @@ pub(in crate::core) enum Item<'a> {
 
 /// Why a multi is answered as one that cannot be read, whatever its operations are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::core) enum Unreadable {
+pub(crate) enum Unreadable {
     /// It is one, or turned out to be one when it was tried.
     TakesZxid,
     /// It was found to be one before a number was taken.
@@ -40,7 +40,7 @@ impl From<DecodeError> for Unreadable {
 
 impl<'a> Item<'a> {
     /// Reads items until the end marker. The first that makes no sense decides how all are refused.
-    pub(in crate::core) fn read_all(mut body: Fields<'a>) -> Result<Vec<Self>, Unreadable> {
+    pub(crate) fn read_all(mut body: Fields<'a>) -> Result<Vec<Self>, Unreadable> {
         let mut items: Vec<Self> = Vec::new();
         loop {
             let op = OpCode(body.int("MultiHeader.op")?);
@@ -81,7 +81,7 @@ impl<'a> Item<'a> {
         matches!(self, Self::Read { .. })
     }
 
-    pub(super) fn has_null_path(&self) -> bool {
+    pub(crate) fn has_null_path(&self) -> bool {
         match self {
             Self::Create(request) => request.path.is_none(),
             Self::Delete(request) | Self::Check(request) => request.path.is_none(),

@@ -13,23 +13,23 @@ use std::borrow::Cow;
 use foldhash::HashMap;
 use zk_wire::{ByteString, ErrorCode, SessionId, Version, path};
 
-pub(super) use create::CreateRequest;
-pub(super) use item::{Item, Unreadable};
-pub(super) use write::{SetAclRequest, SetDataRequest, VersionedRequest};
+pub(crate) use create::CreateRequest;
+pub(crate) use item::{Item, Unreadable};
+pub(crate) use write::{SetAclRequest, SetDataRequest, VersionedRequest};
 
-use super::acl::Requester;
-use super::config::Config;
-use super::node::Node;
-use super::shared_acl::SharedAcl;
-use super::tree::Tree;
-use super::txn::{Change, NodeKind};
+use crate::core::access::acl::Requester;
+use crate::core::access::shared_acl::SharedAcl;
+use crate::core::config::Config;
+use crate::core::tree::Tree;
+use crate::core::tree::node::Node;
+use crate::core::txn::{Change, NodeKind};
 
 /// What the rules look at.
-pub(super) struct Prepare<'a> {
-    pub(super) tree: &'a Tree,
-    pub(super) session: SessionId,
-    pub(super) requester: Requester<'a>,
-    pub(super) config: &'a Config,
+pub(crate) struct Prepare<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) session: SessionId,
+    pub(crate) requester: Requester<'a>,
+    pub(crate) config: &'a Config,
     /// What this request has changed; only a multi looks at it.
     overlay: Option<HashMap<ByteString, Option<Record<'a>>>>,
 }
@@ -64,7 +64,7 @@ impl<'a> From<&'a Node> for Record<'a> {
 type Prepared = Result<Change, ErrorCode>;
 
 impl<'a> Prepare<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         tree: &'a Tree,
         session: SessionId,
         requester: Requester<'a>,

@@ -13,7 +13,7 @@ impl Prepare<'_> {
     ///
     /// # Errors
     /// The request as a whole has an operation that cannot be meant, or would be more than a transaction may be.
-    pub(in crate::core) fn multi(&mut self, items: &[Item<'_>]) -> Result<Vec<Change>, Unreadable> {
+    pub(crate) fn multi(&mut self, items: &[Item<'_>]) -> Result<Vec<Change>, Unreadable> {
         if items.iter().any(Item::has_null_path) {
             return Err(Unreadable::NullPath);
         }
@@ -65,7 +65,7 @@ impl Prepare<'_> {
 
 impl Item<'_> {
     /// The operation that the result is written as.
-    pub(in crate::core) fn op(&self) -> OpCode {
+    pub(crate) fn op(&self) -> OpCode {
         match self {
             Self::Create(request) => request.op,
             Self::Delete(_) => OpCode::DELETE,

@@ -1,0 +1,389 @@
+//! `zoo.cfg`: which of its keys mean something here.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use crate::listen::Host;
+use crate::properties::{self, BadEscape, Property};
+use crate::settings::Settings;
+use crate::zoo_keys;
+
+/// What a `zoo.cfg` says.
+#[derive(Debug, Default)]
+pub(crate) struct ZooCfg {
+    pub(crate) client_port: Option<u16>,
+    pub(crate) client_port_address: Option<Host>,
+    pub(crate) data_dir: Option<PathBuf>,
+    pub(crate) data_log_dir: Option<PathBuf>,
+    pub(crate) retain_snapshots: Option<NonZeroUsize>,
+    /// Whether snapshots are to be purged at all.
+    purges: bool,
+    pub(crate) settings: Settings,
+    /// What the user should know of some keys, each once.
+    pub(crate) remarks: Vec<Remark>,
+}
+
+/// A key that means nothing here, or something else than to ZooKeeper.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Remark {
+    file: PathBuf,
+    line: usize,
+    key: String,
+    text: &'static str,
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A file that is something else may have keys that a terminal obeys.
+        let key = self.key.escape_debug();
+        write!(f, "{}:{}: {key} {}", self.file.display(), self.line, self.text)
+    }
+}
+
+/// Why a `zoo.cfg` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("cannot read {}: {source}", file.display())]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{}:{line}: {} is {value:?}; it has to be {expected}", file.display(), key.escape_debug())]
+    Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
+    #[error("{}:{line}: {} is no key of ZooKeeper's; did you mean {meant}?", file.display(), key.escape_debug())]
+    Misspelt { file: PathBuf, line: usize, key: String, meant: &'static str },
+    #[error("{}:{line}: this is no text that a zoo.cfg can hold: {what}", file.display())]
+    NoText { file: PathBuf, line: usize, what: &'static str },
+    #[error(
+        "{}: dataDir is missing: add dataDir=DIR to the file, or --data-dir DIR to the options; without --config the \
+         server keeps everything in memory",
+        file.display()
+    )]
+    NoDataDir { file: PathBuf },
+}
+
+/// How many snapshots ZooKeeper keeps at least if it purges them, and if it is not told.
+const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
+
+/// What becomes of keys that begin like this and set nothing; the first that fits.
+const IGNORED: &[(&str, &str)] = &[
+    ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
+    ("ssl.", "is ignored: there is no TLS"),
+    ("authProvider.", "is ignored: there are the providers world, auth, digest and ip"),
+    ("admin.", "is ignored: there is no admin server"),
+    ("server.", "is ignored: this server stands alone"),
+    ("dynamicConfigFile", "is ignored: it is not read: this server stands alone"),
+    (
+        "globalOutstandingLimit",
+        "is ignored: requests are answered as they are read, so that none is outstanding",
+    ),
+    ("localSessions", "is ignored: a server that stands alone has but one kind of session"),
+    ("", "is ignored: it means nothing to zk-mini"),
+];
+
+/// Settings that ZooKeeper does not take from the file but from `java -D…`, which there is none of here.
+const JAVA_ONLY: [&str; 2] = ["jute.maxbuffer", "znode.container.checkIntervalMs"];
+
+/// Entries that ask for what is so anyway.
+const FULFILLED: &[(&str, &str)] = &[
+    ("admin.enableServer", "false"),
+    ("localSessionsEnabled", "false"),
+    ("localSessionsUpgradingEnabled", "false"),
+    ("standaloneEnabled", "true"),
+];
+
+impl ZooCfg {
+    /// Reads a file.
+    pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read(file).map_err(|source| ConfigError::Read { file: file.into(), source })?;
+        Self::parse(&text, file)
+    }
+
+    /// Reads the text of a file of that name. The last of several entries with one key holds.
+    fn parse(text: &[u8], file: &Path) -> Result<Self, ConfigError> {
+        let no_text = |line, what| ConfigError::NoText { file: file.into(), line, what };
+        // Editors of another system put it there.
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+        let text = String::from_utf8_lossy(text);
+        let mut lines = properties::lines(&text).zip(1..);
+        if let Some((_, line)) =
+            lines.find(|(line, _)| !properties::is_comment(line) && line.contains(is_no_text))
+        {
+            return Err(no_text(line, "it has control characters, or is not in UTF-8"));
+        }
+        let properties = properties::parse(&text)
+            .map_err(|BadEscape(line)| no_text(line, "\\u is followed by four hexadecimal digits"))?;
+        let mut config = Self::default();
+        for property in &properties {
+            let Property { line, key, value } = property;
+            if let Some(meant) = zoo_keys::meant(bare(key)) {
+                let (file, line, key) = (file.into(), *line, key.clone());
+                return Err(ConfigError::Misspelt { file, line, key, meant });
+            }
+            config.take(property, file).map_err(|expected| {
+                let (line, key, value) = (*line, key.clone(), value.clone());
+                ConfigError::Value { file: file.into(), line, key, value, expected }
+            })?;
+        }
+        let retained = config.retain_snapshots.or(FEWEST_RETAINED);
+        config.retain_snapshots = retained.filter(|_| config.purges);
+        config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
+        config.settings.tick_as_zookeeper_does();
+        config.settings.answer_as_zookeeper_does();
+        Ok(config)
+    }
+
+    /// Takes one entry; the error is what its value has to be.
+    fn take(&mut self, property: &Property, file: &Path) -> Result<(), &'static str> {
+        let value = property.value.as_str();
+        let key = bare(&property.key);
+        match key {
+            "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
+            "clientPortAddress" => {
+                self.client_port_address = Some(value.parse().map_err(|_| "a host or an address")?);
+            }
+            "dataDir" | "dataLogDir" if value.is_empty() => return Err("a directory"),
+            "dataDir" => self.data_dir = Some(value.into()),
+            "dataLogDir" => self.data_log_dir = Some(value.into()),
+            "autopurge.snapRetainCount" => {
+                let count: i32 = value.parse().map_err(|_| "a number of snapshots")?;
+                let count = usize::try_from(count).ok().and_then(NonZeroUsize::new);
+                if count < FEWEST_RETAINED {
+                    self.remark(property, file, "is taken as 3, the least that ZooKeeper keeps");
+                }
+                self.retain_snapshots = count.max(FEWEST_RETAINED);
+            }
+            // Hours; here it is done after each snapshot. Zero or nothing turns it off.
+            "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
+            key if self.settings.set(key, value)? => {
+                if JAVA_ONLY.contains(&key) {
+                    self.remark(
+                        property,
+                        file,
+                        "holds here; ZooKeeper itself takes it from a Java property only",
+                    );
+                }
+            }
+            key if FULFILLED
+                .iter()
+                .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
+            _ => {
+                let text =
+                    IGNORED.iter().find(|(begin, _)| key.starts_with(begin)).map_or("", |(_, text)| text);
+                self.remark(property, file, text);
+            }
+        }
+        Ok(())
+    }
+
+    fn remark(&mut self, property: &Property, file: &Path, text: &'static str) {
+        if self.remarks.iter().all(|remark| remark.key != property.key) {
+            let (file, key) = (file.into(), property.key.clone());
+            self.remarks.push(Remark { file, line: property.line, key, text });
+        }
+    }
+}
+
+/// ZooKeeper makes Java properties of keys that it does not know, which begin so; people write it, too.
+fn bare(key: &str) -> &str {
+    key.strip_prefix("zookeeper.").unwrap_or(key)
+}
+
+/// Comments may be in any encoding; what is not UTF-8 has become a replacement character.
+fn is_no_text(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\t' | '\u{c}')) || c == char::REPLACEMENT_CHARACTER
+}
+
+/// A number of hours, or with another unit behind it. Returns whether it is more than nothing.
+fn is_some_time(value: &str) -> Result<bool, &'static str> {
+    let unit = value.find(|c: char| !c.is_ascii_digit()).map_or("", |end| &value[end..]);
+    let number: i32 = value.strip_suffix(unit).unwrap_or(value).parse().map_err(|_| "a number of hours")?;
+    if matches!(unit, "" | "d" | "h" | "m" | "s" | "ms") { Ok(number > 0) } else { Err("a number of hours") }
+}
+
+/// The port behind the semicolon of `server.1=host:2888:3888;2181`, where the client port may be written, too.
+fn port_of_a_lone_server(properties: &[Property]) -> Option<u16> {
+    let mut servers = properties.iter().filter(|property| property.key.starts_with("server."));
+    let (server, None) = (servers.next()?, servers.next()) else { return None };
+    let (_, client) = server.value.split_once(';')?;
+    client.rsplit(':').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ZooCfg, String> {
+        ZooCfg::parse(text.as_bytes(), Path::new("conf/zoo.cfg")).map_err(|error| error.to_string())
+    }
+
+    fn remarks(config: &ZooCfg) -> Vec<(usize, &str)> {
+        config.remarks.iter().map(|remark| (remark.line, remark.key.as_str())).collect()
+    }
+
+    #[test]
+    fn the_sample_of_zookeeper_is_understood() {
+        let text = "# The number of milliseconds of each tick\ntickTime=3000\ninitLimit=10\nsyncLimit=5\n\
+                    dataDir=/tmp/zookeeper\nclientPort=2182\n#maxClientCnxns=60\n";
+        let config = parse(text).unwrap();
+        assert_eq!(config.client_port, Some(2182));
+        assert_eq!(config.data_dir, Some("/tmp/zookeeper".into()));
+        assert_eq!(remarks(&config), [(3, "initLimit"), (4, "syncLimit")]);
+    }
+
+    #[test]
+    fn every_setting_is_read_and_the_last_entry_of_a_key_holds() {
+        let text = "clientPort=1\nclientPort=0\nclientPortAddress=::1\ntickTime=1\ntickTime=50\n\
+                    minSessionTimeout=100\nmaxSessionTimeout=-1\nmaxClientCnxns=0\njute.maxbuffer=0x3fffff\n\
+                    4lw.commands.whitelist=ruok, stat\nextendedTypesEnabled=TRUE\n\
+                    znode.container.checkIntervalMs=70\nzookeeper.DigestAuthenticationProvider.superDigest=super:x=\n\
+                    skipACL=yes\nzookeeper.enforceQuota=on\nsnapCount=9\npreAllocSize=64\nreconfigEnabled=true\n\
+                    jute.maxbuffer.extrasize=0x400\n";
+        let config = parse(text).unwrap();
+        let address = config.client_port_address.clone();
+        assert_eq!((config.client_port, address), (Some(0), Some("::1".parse().unwrap())));
+        assert_eq!(remarks(&config), [(9, "jute.maxbuffer"), (12, "znode.container.checkIntervalMs")]);
+        let settings = format!("{:?}", config.settings);
+        assert_eq!(
+            settings,
+            "Settings { compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
+             max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), listen_backlog: None, \
+             jute_max_buffer: Some(4194303), jute_max_buffer_extra_size: Some(1024), max_auth_ids: None, \
+             max_auth_id_bytes: None, max_acl_entries: None, max_watches: None, max_watch_bytes: None, \
+             four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \
+             container_check_interval_ms: Some(70), super_digest: Some(\"super:x=\"), skip_acl: Some(true), \
+             enforce_quota: Some(false), snap_count: Some(9), pre_alloc_size: Some(65536), \
+             private_sessions: None, reconfig_enabled: Some(true) }"
+        );
+    }
+
+    #[test]
+    fn a_switch_is_off_unless_it_says_what_zookeeper_wants_to_read() {
+        let config = parse("skipACL=true\nenforceQuota=yes\n").unwrap();
+        let settings = format!("{:?}", config.settings);
+        assert!(settings.contains("skip_acl: Some(false), enforce_quota: Some(false)"), "{settings}");
+    }
+
+    #[test]
+    fn a_key_that_means_nothing_or_something_else_is_told_once() {
+        let config = parse(
+            "initLimit=5\ninitLimit=6\nsecureClientPort=2281\njute.maxbuffer=9\nssl.keyStore.location=/k\n",
+        );
+        let told: Vec<_> = config.unwrap().remarks.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "conf/zoo.cfg:1: initLimit is ignored: it means nothing to zk-mini",
+                "conf/zoo.cfg:3: secureClientPort is ignored: there is no TLS, and nothing listens there",
+                "conf/zoo.cfg:4: jute.maxbuffer holds here; ZooKeeper itself takes it from a Java property only",
+                "conf/zoo.cfg:5: ssl.keyStore.location is ignored: there is no TLS",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_is_told_without_what_a_terminal_obeys() {
+        let config = parse("a\u{202e}b=1\n").unwrap();
+        assert_eq!(
+            config.remarks[0].to_string(),
+            "conf/zoo.cfg:1: a\\u{202e}b is ignored: it means nothing to zk-mini"
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_unless_it_is_a_comment() {
+        let parse =
+            |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg")).map_err(|error| error.to_string());
+        for text in [&b"x=1\na\x1b[2J=1"[..], b"\nx=\0", b"#\n\xff\xfet\0i\0c\0k\0", b"x\ncaf\xe9=1"] {
+            let error = parse(text).unwrap_err();
+            assert!(error.starts_with("zoo.cfg:2: this is no text that a zoo.cfg can hold"), "{error}");
+        }
+        assert!(parse(b"a=\\u12").unwrap_err().contains("hexadecimal"));
+        for comment in [&b"# caf\xe9 \x1b\ntickTime=1"[..], b" \t! caf\xe9\ntickTime=1"] {
+            assert!(parse(comment).is_ok(), "{}", comment.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_key() {
+        let config = parse("\u{feff}dataDir=/d\n").unwrap();
+        assert_eq!((config.data_dir, config.remarks.len()), (Some("/d".into()), 0));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_an_error_that_has_the_right_spelling() {
+        let error = parse("tickTime=2000\nzookeeper.datadir=/d\n").unwrap_err();
+        assert_eq!(
+            error,
+            "conf/zoo.cfg:2: zookeeper.datadir is no key of ZooKeeper's; did you mean dataDir?"
+        );
+    }
+
+    #[test]
+    fn without_an_entry_the_tick_and_the_words_are_those_of_zookeeper() {
+        let settings = format!("{:?}", parse("").unwrap().settings);
+        assert!(settings.contains("tick_ms: Some(3000)"), "{settings}");
+        assert!(settings.contains("four_letter_words: Some(\"srvr\")"), "{settings}");
+    }
+
+    #[test]
+    fn what_is_so_anyway_is_not_told() {
+        let config = parse("admin.enableServer=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n");
+        assert_eq!(remarks(&config.unwrap()), []);
+        let config = parse("admin.enableServer=true\nlocalSessionsEnabled=true\n");
+        assert_eq!(remarks(&config.unwrap()), [(1, "admin.enableServer"), (2, "localSessionsEnabled")]);
+    }
+
+    #[test]
+    fn where_data_is_kept_and_for_how_long_is_read() {
+        let config = parse("dataDir=/d\ndataLogDir=/l\nautopurge.snapRetainCount=5\n").unwrap();
+        assert_eq!((config.data_dir, config.data_log_dir), (Some("/d".into()), Some("/l".into())));
+        assert_eq!(config.retain_snapshots, None, "nothing is purged unless there is an interval");
+        let config = parse("autopurge.snapRetainCount=5\nautopurge.purgeInterval=1\n").unwrap();
+        assert_eq!((config.retain_snapshots, remarks(&config)), (NonZeroUsize::new(5), vec![]));
+        for few in ["-1", "0", "2"] {
+            let config =
+                parse(&format!("autopurge.snapRetainCount={few}\nautopurge.purgeInterval=1\n")).unwrap();
+            assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
+            assert_eq!(remarks(&config), [(1, "autopurge.snapRetainCount")]);
+        }
+        assert!(
+            parse("autopurge.purgeInterval=soon").is_err() && parse("autopurge.purgeInterval=1y").is_err()
+        );
+        assert_eq!(parse("autopurge.purgeInterval=0").unwrap().retain_snapshots, None);
+        assert_eq!(parse("autopurge.purgeInterval=1d").unwrap().retain_snapshots, NonZeroUsize::new(3));
+        let config = parse("autopurge.purgeInterval=24\n").unwrap();
+        assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
+    }
+
+    #[test]
+    fn a_lone_server_line_may_tell_the_client_port() {
+        for (text, port) in [
+            ("server.1=localhost:2888:3888;2182", Some(2182)),
+            ("server.1=localhost:2888:3888:participant;0.0.0.0:2183", Some(2183)),
+            ("clientPort=2181\nserver.1=localhost:2888:3888;2182", Some(2181)),
+            ("server.1=localhost:2888:3888", None),
+            ("server.1=a:2888:3888;2182\nserver.2=b:2888:3888;2183", None),
+        ] {
+            assert_eq!(parse(text).unwrap().client_port, port, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_told_with_file_line_and_key() {
+        let error = parse("\nclientPort=many\n").unwrap_err();
+        assert_eq!(error, "conf/zoo.cfg:2: clientPort is \"many\"; it has to be a port, 0 to 65535");
+        for text in [
+            "clientPort=65536",
+            "tickTime=0",
+            "minSessionTimeout=-2",
+            "maxClientCnxns=x",
+            "tickTime=",
+            "jute.maxbuffer=1M",
+            "jute.maxbuffer=-1",
+            "reconfigEnabled=yes",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The names of the keys of `zoo.cfg`, and what may be one of them misspelt.
+//!
+//! ZooKeeper takes any key: one that it does not know becomes a Java property, where something else may look for it. So a
+//! key that is none of these is passed over, unless it is so near to one that it must be a mistake.
+
+use crate::settings::Settings;
+
+/// Beginnings of keys whose last part is the user's choice.
+const FAMILIES: &[&str] = &[
+    "server.",
+    "group.",
+    "weight.",
+    "ssl.",
+    "authProvider.",
+    "metricsProvider.",
+    "admin.",
+    "audit.",
+    "jvm.pause.",
+];
+
+/// The other keys that ZooKeeper knows, from 3.4 to 3.9, by themselves or as Java properties.
+const OTHERS: &[&str] = &[
+    "clientPort",
+    "clientPortAddress",
+    "dataDir",
+    "dataLogDir",
+    "autopurge.snapRetainCount",
+    "autopurge.purgeInterval",
+    "secureClientPort",
+    "secureClientPortAddress",
+    "observerMasterPort",
+    "localSessionsEnabled",
+    "localSessionsUpgradingEnabled",
+    "initLimit",
+    "syncLimit",
+    "connectToLearnerMasterLimit",
+    "electionAlg",
+    "electionPort",
+    "quorumListenOnAllIPs",
+    "quorumListenOnAllIps",
+    "peerType",
+    "syncEnabled",
+    "dynamicConfigFile",
+    "standaloneEnabled",
+    "sslQuorum",
+    "portUnification",
+    "sslQuorumReloadCertFiles",
+    "client.portUnification",
+    "client.certReload",
+    "quorum.auth.enableSasl",
+    "quorum.auth.serverRequireSasl",
+    "quorum.auth.learnerRequireSasl",
+    "quorum.auth.learner.saslLoginContext",
+    "quorum.auth.server.saslLoginContext",
+    "quorum.auth.learner.loginContext",
+    "quorum.auth.server.loginContext",
+    "quorum.auth.kerberos.servicePrincipal",
+    "quorum.cnxn.threads.size",
+    "multiAddress.enabled",
+    "multiAddress.reachabilityCheckTimeoutMs",
+    "multiAddress.reachabilityCheckEnabled",
+    "oraclePath",
+    "version",
+    "configVersion",
+    "ensembleAuthName",
+    "DigestAuthenticationProvider.digestAlg",
+    "DigestAuthenticationProvider.enabled",
+    "IPAuthenticationProvider.usexforwardedfor",
+    "SASLAuthenticationProvider.superPassword",
+    "X509AuthenticationProvider.superUser",
+    "superUser",
+    "allowSaslFailedClients",
+    "bitHashCacheSize",
+    "clientTcpKeepAlive",
+    "tcpKeepAlive",
+    "closeSessionTxn.enabled",
+    "cnxTimeout",
+    "commitLogCount",
+    "commitProcessor.maxCommitBatchSize",
+    "commitProcessor.maxReadBatchSize",
+    "commitProcessor.numWorkerThreads",
+    "commitProcessor.shutdownTimeout",
+    "controllerPort",
+    "datadir.autocreate",
+    "db.autocreate",
+    "digest.enabled",
+    "electionPortBindRetry",
+    "emulate353TTLNodes",
+    "enableEagerACLCheck",
+    "enforce.auth.enabled",
+    "enforce.auth.schemes",
+    "fastleader.maxNotificationInterval",
+    "fastleader.minNotificationInterval",
+    "fips-mode",
+    "flushDelay",
+    "follower.nodelay",
+    "leader.nodelay",
+    "forceSnapshotSync",
+    "forceSync",
+    "fsync.warningthresholdms",
+    "globalOutstandingLimit",
+    "intBufferStartingSizeBytes",
+    "jmx.log4j.disable",
+    "kerberos.removeHostFromPrincipal",
+    "kerberos.removeRealmFromPrincipal",
+    "kerberos.canonicalizeHostNames",
+    "largeRequestMaxBytes",
+    "largeRequestThreshold",
+    "leaderConnectDelayDuringRetryMs",
+    "leaderServes",
+    "leader.ackLoggingFrequency",
+    "leader.closeSocketAsync",
+    "leader.maxConcurrentDiffSyncs",
+    "leader.maxConcurrentSnapSyncs",
+    "leader.maxConcurrentSnapshots",
+    "leader.maxTimeToWaitForEpoch",
+    "leader.snapPingIntervalInSeconds",
+    "learner.asyncSending",
+    "learner.closeSocketAsync",
+    "maxBatchSize",
+    "maxCnxns",
+    "maxGetChildrenResponseCacheSize",
+    "maxInProcessingDeadWatchers",
+    "maxResponseCacheSize",
+    "maxWriteQueuePollTime",
+    "messageTracker.BufferSize",
+    "messageTracker.Enabled",
+    "netty.advancedFlowControl.enabled",
+    "netty.server.outstandingHandshake.limit",
+    "nio.directBufferBytes",
+    "nio.numSelectorThreads",
+    "nio.numWorkerThreads",
+    "nio.sessionlessCnxnTimeout",
+    "nio.shutdownTimeout",
+    "observer.election.DelayMs",
+    "observer.reconnectDelayMs",
+    "observer.syncEnabled",
+    "observerMaster.sizeLimit",
+    "outstandingChangesQueueLimit",
+    "quorumCnxnTimeoutMs",
+    "readonlymode.enabled",
+    "requestThrottleLimit",
+    "requireKerberosConfig",
+    "security.auth_to_local",
+    "serializeLastProcessedZxid.enabled",
+    "serverCnxnFactory",
+    "sessionRequireClientSASLAuth",
+    "jaasLoginRenew",
+    "sasl.serverconfig",
+    "snapSizeLimitInKb",
+    "snapshot.compression.method",
+    "snapshot.trust.empty",
+    "snapshotSizeFactor",
+    "snapStreamMode",
+    "supportedX509Format",
+    "txnLogSizeLimitInKb",
+    "traceFile",
+    "warningthreshold",
+    "watchManagerName",
+    "watcherCleanIntervalInSeconds",
+    "watcherCleanThreadsNum",
+    "watcherCleanThreshold",
+    "znode.container.maxNeverUsedIntervalMs",
+    "znode.container.maxPerMinute",
+];
+
+/// Returns the key that this one is meant to be, if it is none itself but nearly one.
+pub(crate) fn meant(key: &str) -> Option<&'static str> {
+    let known = || Settings::keys().chain(OTHERS.iter().copied());
+    if FAMILIES.iter().any(|family| key.starts_with(family)) || known().any(|name| name == key) {
+        return None;
+    }
+    let lower: Vec<_> = key.to_lowercase().chars().take(LONGEST).collect();
+    let (distance, name) = known().map(|name| (distance(&lower, name), name)).min()?;
+    // In a short key, two changes make another word.
+    let allowed = if name.len() < 7 { 1 } else { 2 };
+    (distance <= allowed).then_some(name)
+}
+
+/// No known key is as long.
+const LONGEST: usize = 64;
+
+/// Number of letters to change, add, leave out or swap with the next, until `key` is `name`; capitals are no
+/// difference.
+fn distance(key: &[char], name: &str) -> usize {
+    let name: Vec<_> = name.to_lowercase().chars().collect();
+    let mut before_last: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=name.len()).collect();
+    for (row, &k) in key.iter().enumerate() {
+        let mut current = vec![row + 1];
+        for (column, &n) in name.iter().enumerate() {
+            let mut least =
+                (last[column] + usize::from(k != n)).min(last[column + 1] + 1).min(current[column] + 1);
+            if row > 0 && column > 0 && k == name[column - 1] && key[row - 1] == n {
+                least = least.min(before_last[column - 1] + 1);
+            }
+            current.push(least);
+        }
+        before_last = std::mem::replace(&mut last, current);
+    }
+    last[name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_is_nearly_a_known_one_is_taken_for_it() {
+        for (key, name) in [
+            ("datadir", "dataDir"),
+            ("DATADIR", "dataDir"),
+            ("dataDri", "dataDir"),
+            ("dtaaDir", "dataDir"),
+            ("dataDirr", "dataDir"),
+            ("data.Dir", "dataDir"),
+            ("datalogdir", "dataLogDir"),
+            ("clientport", "clientPort"),
+            ("cilentPort", "clientPort"),
+            ("ticktime", "tickTime"),
+            ("tickTme", "tickTime"),
+            ("maxClientConns", "maxClientCnxns"),
+            ("maxSesionTimeout", "maxSessionTimeout"),
+            ("autopurge.snapRetainCnt", "autopurge.snapRetainCount"),
+            ("4lw.command.whitelist", "4lw.commands.whitelist"),
+            ("initLimt", "initLimit"),
+        ] {
+            assert_eq!(meant(key), Some(name), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_known_or_something_else_is_taken_for_no_other() {
+        let real =
+            ["metricsProvider.httpPort", "metricsProvider.exportJvmInfo", "server.1", "group.1", "weight.1"];
+        let foreign =
+            ["my.own.property", "org.example.flag", "x", "", "dataDirectory", "logDir", "ssl.clientAuth"];
+        for key in Settings::keys().chain(OTHERS.iter().copied()).chain(real).chain(foreign) {
+            assert_eq!(meant(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_key_as_long_as_a_file_is_soon_compared() {
+        assert_eq!(meant(&"x".repeat(10_000_000)), None);
+    }
+}

@@ -1,0 +1,16 @@
+//! The program as its users start it: a real process, real signals, real ports.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+mod config;
+mod exec;
+#[path = "../../../tests/shell/files.rs"]
+mod files;
+mod listen;
+mod log;
+mod offline;
+mod process;
+#[allow(dead_code, reason = "the tests of the library use the rest")]
+#[path = "../../../tests/shell/raw.rs"]
+mod raw;
+mod serve;
+mod stopped;

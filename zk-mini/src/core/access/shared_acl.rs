@@ -1,0 +1,189 @@
+//! An access control list as nodes have it: one copy for all, and looked up rather than read where it is long.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use ::core::net::IpAddr;
+use foldhash::HashMap;
+use zk_wire::{Acl, Perms};
+
+use crate::core::access::acl::{Identity, Network, Requester};
+
+/// Up to so many entries are read one by one.
+const SHORT: usize = 8;
+
+/// A list that many nodes may have.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedAcl(Arc<List>);
+
+#[derive(Debug)]
+struct List {
+    entries: Arc<[Acl]>,
+    /// Made when the list is asked for the first time, if it is long.
+    index: OnceLock<Index>,
+}
+
+impl SharedAcl {
+    pub(crate) fn new(entries: &Arc<[Acl]>) -> Self {
+        Self(Arc::new(List { entries: Arc::clone(entries), index: OnceLock::new() }))
+    }
+
+    pub(crate) fn entries(&self) -> &Arc<[Acl]> {
+        &self.0.entries
+    }
+
+    /// Returns whether nobody else holds it.
+    pub(crate) fn is_unused(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    /// Returns whether an entry gives any of `perms` to a requester.
+    pub(crate) fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
+        if self.0.entries.len() <= SHORT {
+            return self.0.entries.iter().any(|entry| entry.perms.intersects(perms) && requester.is(entry));
+        }
+        self.0.index.get_or_init(|| Index::of(&self.0.entries)).allows(requester, perms)
+    }
+}
+
+impl Deref for SharedAcl {
+    type Target = [Acl];
+
+    fn deref(&self) -> &[Acl] {
+        &self.0.entries
+    }
+}
+
+/// One is looked for by its entries.
+impl Borrow<[Acl]> for SharedAcl {
+    fn borrow(&self) -> &[Acl] {
+        self
+    }
+}
+
+impl Hash for SharedAcl {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl PartialEq for SharedAcl {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for SharedAcl {}
+
+/// Permissions of each that is named, by any of the entries.
+#[derive(Debug, Default)]
+struct Index {
+    anyone: Perms,
+    /// By number of leading bits, and those bits of the address.
+    v4: BTreeMap<u32, HashMap<u128, Perms>>,
+    v6: BTreeMap<u32, HashMap<u128, Perms>>,
+    named: HashMap<Identity, Perms>,
+}
+
+impl Index {
+    fn of(entries: &[Acl]) -> Self {
+        let mut index = Self::default();
+        for Acl { perms, scheme, id } in entries {
+            let known = match &**scheme {
+                "world" if id == "anyone" => &mut index.anyone,
+                "world" => continue,
+                "ip" => {
+                    let Some(network) = Network::parse(id, true) else { continue };
+                    let of_family = if network.address.is_ipv4() { &mut index.v4 } else { &mut index.v6 };
+                    let prefix = prefix(network.address, network.bits);
+                    of_family.entry(network.bits).or_default().entry(prefix).or_default()
+                }
+                _ => index.named.entry(Identity { scheme: scheme.clone(), id: id.clone() }).or_default(),
+            };
+            *known = *known | *perms;
+        }
+        index
+    }
+
+    fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
+        let allows = |known: Option<&Perms>| known.is_some_and(|known| known.intersects(perms));
+        let ip = requester.peer.ip;
+        let networks = match ip {
+            IpAddr::V4(_) => Some(&self.v4),
+            IpAddr::V6(_) => Some(&self.v6).filter(|_| requester.ip_v6),
+        };
+        self.anyone.intersects(perms)
+            || networks.into_iter().flatten().any(|(bits, known)| allows(known.get(&prefix(ip, *bits))))
+            || requester.identities.iter().any(|identity| allows(self.named.get(identity)))
+    }
+}
+
+/// The leading bits of an address.
+fn prefix(address: IpAddr, bits: u32) -> u128 {
+    let (all, width) = match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    };
+    all.checked_shr(width - bits).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use zk_wire::ByteString;
+
+    use super::*;
+    use crate::core::Peer;
+
+    fn entry() -> impl Strategy<Value = Acl> {
+        let named = prop::sample::select(vec![
+            ("world", "anyone"),
+            ("world", "me"),
+            ("digest", "a:1"),
+            ("digest", "b:2"),
+            ("digest", "c:3"),
+            ("super", ""),
+            ("ip", "10.0.0.1"),
+            ("ip", "10.0.0.1/31"),
+            ("ip", "10.1.2.3/8"),
+            ("ip", "0.0.0.0/0"),
+            ("ip", "192.168.0.0/16"),
+            ("ip", "fe80::1"),
+            ("ip", "fe80::/10"),
+            ("ip", "::/0"),
+            ("ip", "nonsense"),
+        ]);
+        (0..32_i32, named).prop_map(|(perms, (scheme, id))| Acl {
+            perms: Perms(perms),
+            scheme: scheme.into(),
+            id: id.into(),
+        })
+    }
+
+    fn peer() -> impl Strategy<Value = IpAddr> {
+        let addresses =
+            ["10.0.0.1", "10.0.0.0", "10.9.9.9", "192.168.1.1", "8.8.8.8", "fe80::1", "fe80::2", "2001::1"];
+        prop::sample::select(addresses.map(|address| address.parse().unwrap()).to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn a_long_list_allows_what_its_entries_allow_one_by_one(
+            entries in prop::collection::vec(entry(), SHORT + 1..20),
+            ip in peer(),
+            names in prop::collection::vec(prop::sample::select(vec!["a:1", "b:2", "d:4"]), 0..3),
+            perms in 0..32_i32,
+            ip_v6 in any::<bool>(),
+        ) {
+            let name = |id: &str| Identity { scheme: ByteString::from_static("digest"), id: id.into() };
+            let identities: Vec<_> = names.iter().map(|id| name(id)).collect();
+            let requester = Requester { peer: Peer { ip }, identities: &identities, unchecked: false, ip_v6, max_entries: 100, max_own_entries: 100 };
+            let one_by_one = entries.iter().any(|entry| entry.perms.intersects(Perms(perms)) && requester.is(entry));
+            let list = SharedAcl::new(&entries.into());
+            prop_assert_eq!(list.allows(&requester, Perms(perms)), one_by_one);
+        }
+    }
+}

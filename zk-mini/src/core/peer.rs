@@ -1,0 +1,65 @@
+//! What is known of a connection.
+
+use zk_wire::{ByteString, ClientInfo, SessionId};
+
+use crate::core::Peer;
+use crate::core::access::acl::{Identity, Requester};
+use crate::core::access::address;
+use crate::core::compat::Rules;
+use crate::core::config::Config;
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: Peer,
+    /// `None` before the handshake.
+    pub(crate) session: Option<SessionId>,
+    /// Whether the handshake had the read-only byte, so that its answer has it too.
+    pub(crate) knows_read_only: bool,
+    /// What it has shown beside its address. Identities belong to the connection, not to the session.
+    identities: Vec<Identity>,
+}
+
+impl Connection {
+    pub(crate) fn new(peer: Peer) -> Self {
+        Self { peer, session: None, knows_read_only: true, identities: Vec::new() }
+    }
+
+    /// Its rights.
+    pub(crate) fn requester(&self, config: &Config, rules: &Rules) -> Requester<'_> {
+        Requester {
+            peer: self.peer,
+            identities: &self.identities,
+            unchecked: config.skip_acl,
+            ip_v6: rules.ip_acl_takes_v6,
+            max_entries: config.max_acl_entries,
+            max_own_entries: config.max_auth_ids,
+        }
+    }
+
+    /// Adds an identity to the ones that it has. `false` if there would be more than it may have.
+    pub(crate) fn add_identity(&mut self, identity: Identity, config: &Config) -> bool {
+        if self.identities.contains(&identity) {
+            return true;
+        }
+        let bytes: usize = self.identities.iter().chain([&identity]).map(|identity| identity.id.len()).sum();
+        let has_room = self.identities.len() < config.max_auth_ids && bytes <= config.max_auth_id_bytes;
+        if has_room {
+            self.identities.push(identity);
+        }
+        has_room
+    }
+
+    /// Who it is, without secrets.
+    pub(crate) fn client_info(&self) -> Vec<ClientInfo> {
+        let address = ClientInfo {
+            auth_scheme: ByteString::from_static("ip"),
+            user: ByteString::from(address::to_java_string(self.peer.ip)),
+        };
+        let others = self.identities.iter().map(|identity| ClientInfo {
+            auth_scheme: identity.scheme.clone(),
+            user: ByteString::from(identity.id.split(':').next().unwrap_or_default()),
+        });
+        std::iter::once(address).chain(others).collect()
+    }
+}

@@ -1,0 +1,384 @@
+//! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before. A method that
+//! returns a `Stat` returns the one that the node has now, or the default of none if there is nothing to change.
+
+pub(crate) mod digest;
+pub(crate) mod name_set;
+pub(crate) mod node;
+pub(crate) mod nodes;
+pub(crate) mod quota;
+pub(crate) mod weight;
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use foldhash::{HashMap, HashMapExt};
+use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Version, Zxid, path};
+
+use crate::core::access::acl::AclTable;
+use crate::core::access::shared_acl::SharedAcl;
+use crate::core::events::Audience;
+use crate::core::tree::digest::TreeDigest;
+use crate::core::tree::name_set::NameSet;
+use crate::core::tree::node::Node;
+use crate::core::tree::nodes::Nodes;
+use crate::core::tree::quota::{Quotas, signed};
+use crate::core::tree::weight::Weight;
+use crate::core::txn::{CreateNode, NodeKind};
+
+/// Nodes that are always there, and that cannot be deleted.
+pub(crate) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+
+/// All nodes.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    nodes: Nodes,
+    acls: AclTable,
+    ephemerals: HashMap<SessionId, NameSet>,
+    ephemeral_count: usize,
+    /// Containers and nodes with a time to live.
+    reapable: BTreeSet<ByteString>,
+    /// Of all paths, and of all data.
+    path_bytes: usize,
+    data_bytes: usize,
+    digest: TreeDigest,
+    pub(crate) quotas: Quotas,
+}
+
+impl Tree {
+    /// Just the system nodes, with the odd stats that they have in ZooKeeper.
+    pub(crate) fn new(digests: bool, seed: u64) -> Self {
+        let mut tree = Self {
+            nodes: Nodes::new(seed),
+            acls: AclTable::default(),
+            ephemerals: HashMap::new(),
+            ephemeral_count: 0,
+            reapable: BTreeSet::new(),
+            path_bytes: 0,
+            data_bytes: 0,
+            digest: TreeDigest::new(digests),
+            quotas: Quotas::default(),
+        };
+        let everything = SharedAcl::new(&[Acl::open()].into());
+        let reading = SharedAcl::new(&[Acl { perms: Perms::READ, ..Acl::open() }].into());
+        for path in SYSTEM_NODES {
+            let is_config = path == "/zookeeper/config";
+            let acl = if is_config { &reading } else { &everything }.clone();
+            let mut node = Node::new(Some(Bytes::new()), acl, NodeKind::Persistent, Zxid(0), UnixMillis(0));
+            if is_config {
+                node.aversion = Version(-1);
+            }
+            tree.restore(ByteString::from_static(path), node);
+        }
+        tree
+    }
+
+    /// The node at a path; the empty path is another name of the root.
+    pub(crate) fn get(&self, path: &str) -> Option<&Node> {
+        self.entry(if path.is_empty() { "/" } else { path }).map(|(_, node)| node)
+    }
+
+    /// The node at a path, with the tree's own copy of the path.
+    pub(crate) fn entry(&self, path: &str) -> Option<(&ByteString, &Node)> {
+        self.nodes.get(path)
+    }
+
+    pub(crate) fn acls(&self) -> &AclTable {
+        &self.acls
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    pub(crate) fn ephemeral_count(&self) -> usize {
+        self.ephemeral_count
+    }
+
+    /// Bytes of all paths and data.
+    pub(crate) fn data_size(&self) -> usize {
+        self.path_bytes + self.data_bytes
+    }
+
+    /// Bytes of all data.
+    pub(crate) fn data_bytes(&self) -> usize {
+        self.data_bytes
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(ByteString, Node)> {
+        self.nodes.iter()
+    }
+
+    pub(crate) fn node_mut(&mut self, path: &str) -> Option<&mut Node> {
+        self.nodes.get_mut(path)
+    }
+
+    /// The sum over all nodes, if it is kept.
+    pub(crate) fn digest(&self) -> Option<u64> {
+        self.digest.get()
+    }
+
+    /// The ephemeral nodes of a session, sorted.
+    pub(crate) fn ephemerals(&self, session: SessionId) -> Vec<ByteString> {
+        self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).cloned().collect()
+    }
+
+    /// The ephemeral nodes of a session whose paths begin with `prefix`, sorted.
+    pub(crate) fn ephemerals_with_prefix(
+        &self,
+        session: SessionId,
+        prefix: &str,
+    ) -> impl Iterator<Item = &ByteString> {
+        self.ephemerals.get(&session).into_iter().flat_map(move |paths| paths.with_prefix(prefix))
+    }
+
+    /// Number of a session's ephemeral nodes.
+    pub(crate) fn ephemerals_of(&self, session: SessionId) -> usize {
+        self.ephemerals.get(&session).map_or(0, NameSet::len)
+    }
+
+    /// The first of the containers and nodes with a time to live that comes after `last`, in the order of their paths.
+    pub(crate) fn reapable_after(&self, last: Option<&ByteString>) -> Option<&ByteString> {
+        match last {
+            Some(last) => {
+                self.reapable.range::<ByteString, _>((Bound::Excluded(last), Bound::Unbounded)).next()
+            }
+            None => self.reapable.first(),
+        }
+    }
+
+    /// Creates a node. After a fuzzy snapshot it may be there already, and stays; one that is there without being among
+    /// its parent's children is the leftover of a parent that has been deleted since, and goes.
+    pub(crate) fn create(
+        &mut self,
+        new: CreateNode,
+        zxid: Zxid,
+        time: UnixMillis,
+        audience: &mut Audience<'_>,
+    ) -> Stat {
+        let CreateNode { path, data, acl, kind, parent_cversion } = new;
+        let Some((parent_path, name)) = place(&path) else { return Stat::default() };
+        let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
+        // As in ZooKeeper the counter never goes back, not even when it overflows.
+        if parent_cversion > parent.created_children {
+            self.digest.remove(parent_path, parent);
+            parent.created_children = parent_cversion;
+            parent.pzxid = zxid;
+            self.digest.add(parent_path, parent);
+        }
+        if !parent.children.insert(path.slice_ref(name)) {
+            self.complete_acl(&path, &acl);
+            return Stat::default();
+        }
+        let acl = self.acls.share(&acl);
+        audience.note(EventType::NODE_CREATED, &path, &path, &acl);
+        audience.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
+        let node = Node::new(data, acl, kind, zxid, time);
+        let (stat, data_len) = (node.stat(), node.data_len());
+        parent.below += Weight::of_one(data_len);
+        self.weigh_above(parent_path, Weight::of_one(data_len));
+        self.insert(path.clone(), node);
+        self.quota_created(&path, data_len);
+        stat
+    }
+
+    /// Deletes a node.
+    pub(crate) fn delete(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) {
+        if let Some(weight) = self.unlink(path, zxid, audience) {
+            self.weigh_above(parent_name(path), -weight);
+        }
+    }
+
+    /// Deletes nodes, one after the other.
+    pub(crate) fn delete_all(&mut self, paths: &[ByteString], zxid: Zxid, audience: &mut Audience<'_>) {
+        let mut gone: HashMap<&str, Weight> = HashMap::new();
+        for path in paths {
+            if let Some(weight) = self.unlink(path, zxid, audience) {
+                *gone.entry(parent_name(path)).or_default() += -weight;
+            }
+        }
+        self.weigh_above_all(gone);
+    }
+
+    /// Deletes a node; what is above its parent still has to lose the weight that it returns. After a fuzzy snapshot it may
+    /// be gone already: that concerns the parent all the same.
+    fn unlink(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) -> Option<Weight> {
+        let deleted = self.nodes.remove(path);
+        if let Some((path, node)) = &deleted {
+            self.forget(path, node);
+            audience.note(EventType::NODE_DELETED, path, path, &node.acl);
+        }
+        let (parent_path, name) = path::split(path)?;
+        let parent = self.nodes.get_mut(parent_path)?;
+        parent.children.remove(name);
+        self.digest.remove(parent_path, parent);
+        parent.pzxid = parent.pzxid.max(zxid);
+        self.digest.add(parent_path, parent);
+        let (path, node) = deleted?;
+        let weight = Weight::of_one(node.data_len());
+        parent.below += -weight;
+        let parent_path = &path[..parent_path.len()];
+        audience.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
+        self.quota_deleted(&path, node.data_len());
+        Some(weight)
+    }
+
+    /// Deletes the ephemeral nodes that a session still has. Whether there were any.
+    pub(crate) fn delete_ephemerals(
+        &mut self,
+        session: SessionId,
+        zxid: Zxid,
+        audience: &mut Audience<'_>,
+    ) -> bool {
+        let paths = self.ephemerals(session);
+        self.delete_all(&paths, zxid, audience);
+        !paths.is_empty()
+    }
+
+    /// Sets a node's data.
+    pub(crate) fn set_data(
+        &mut self,
+        path: &ByteString,
+        data: Option<Bytes>,
+        version: Version,
+        zxid: Zxid,
+        time: UnixMillis,
+        audience: &mut Audience<'_>,
+    ) -> Stat {
+        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
+        let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
+        self.data_bytes = self.data_bytes - old + new;
+        self.digest.remove(path, node);
+        node.set_data(data);
+        node.version = version;
+        node.mzxid = zxid;
+        node.mtime = time;
+        self.digest.add(path, node);
+        audience.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
+        let stat = node.stat();
+        if old != new {
+            self.weigh_above(path, Weight::of_change(old, new));
+            self.quota_changed(path, signed(new) - signed(old), 0);
+        }
+        stat
+    }
+
+    /// Puts back a node of a snapshot: in place of one that is there, with that one's children. A node without a
+    /// parent is left out.
+    pub(crate) fn restore(&mut self, path: ByteString, mut node: Node) {
+        if path != "/" {
+            let Some((parent_path, name)) = place(&path) else { return };
+            let Some(parent) = self.nodes.get_mut(parent_path) else { return };
+            parent.children.insert(path.slice_ref(name));
+        }
+        let mut weight = Weight::of_one(node.data_len());
+        if let Some(present) = self.nodes.get_mut(&path) {
+            node.children = std::mem::take(&mut present.children);
+            node.below = present.below;
+            weight = Weight::of_change(present.data_len(), node.data_len());
+        }
+        self.weigh_above(&path, weight);
+        node.acl = self.acls.share(node.acl.entries());
+        self.quota_restored(&path);
+        self.insert(path, node);
+    }
+
+    /// The sessions that have ephemeral nodes.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = SessionId> {
+        self.ephemerals.keys().copied()
+    }
+
+    /// Sets the data of a node that counts others: neither its version nor its times move, and nobody is told.
+    pub(crate) fn set_quietly(&mut self, path: &str, data: Bytes) {
+        let Some(node) = self.nodes.get_mut(path) else { return };
+        let (old, new) = (node.data_len(), data.len());
+        self.data_bytes = self.data_bytes - old + new;
+        node.set_data(Some(data));
+        if old != new {
+            self.weigh_above(path, Weight::of_change(old, new));
+        }
+    }
+
+    /// Sets a node's ACL. Nobody is told.
+    pub(crate) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) -> Stat {
+        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
+        self.digest.remove(path, node);
+        node.acl = self.acls.share(acl);
+        node.aversion = version;
+        self.digest.add(path, node);
+        node.stat()
+    }
+
+    /// A node whose list nobody knows; there is one only if a fuzzy snapshot is not followed by what it shows.
+    pub(crate) fn without_acl(&self) -> Option<&ByteString> {
+        if !self.acls.contains(&[]) {
+            return None;
+        }
+        self.nodes.iter().find(|(_, node)| node.acl.is_empty()).map(|(path, _)| path)
+    }
+
+    /// Gives a node of a fuzzy snapshot the list that it was created with, if that came too late to be in it.
+    fn complete_acl(&mut self, path: &str, acl: &Arc<[Acl]>) {
+        if let Some(node) = self.nodes.get_mut(path).filter(|node| node.acl.is_empty()) {
+            node.acl = self.acls.share(acl);
+        }
+    }
+
+    /// Puts a node into the map and the indexes, in place of one that is there.
+    fn insert(&mut self, path: ByteString, node: Node) {
+        let kind = node.kind;
+        self.path_bytes += path.len();
+        self.data_bytes += node.data_len();
+        self.digest.add(&path, &node);
+        if let Some(present) = self.nodes.insert(path.clone(), node) {
+            self.forget(&path, &present);
+        }
+        match kind {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => {
+                self.ephemerals.entry(session).or_default().insert(path);
+                self.ephemeral_count += 1;
+            }
+            NodeKind::Container | NodeKind::Ttl(_) => {
+                self.reapable.insert(path);
+            }
+        }
+    }
+
+    /// Takes a node that is no longer in the map out of the indexes.
+    fn forget(&mut self, path: &ByteString, node: &Node) {
+        self.path_bytes -= path.len();
+        self.data_bytes -= node.data_len();
+        self.digest.remove(path, node);
+        match node.kind {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => self.forget_ephemeral(session, path),
+            NodeKind::Container | NodeKind::Ttl(_) => {
+                self.reapable.remove(path);
+            }
+        }
+    }
+
+    fn forget_ephemeral(&mut self, session: SessionId, path: &ByteString) {
+        if let Some(paths) = self.ephemerals.get_mut(&session) {
+            self.ephemeral_count -= usize::from(paths.remove(path));
+            if paths.is_empty() {
+                self.ephemerals.remove(&session);
+            }
+        }
+    }
+}
+
+/// A node's parent and name; `None` for the root, and for what an odd file may call a node but is no path, as "//".
+fn place(path: &str) -> Option<(&str, &str)> {
+    let is_path = |(parent, name): &(&str, &str)| {
+        !name.is_empty() && (*parent != "/" || path.len() == parent.len() + name.len())
+    };
+    path::split(path).filter(is_path)
+}
+
+/// The parent's path, as the beginning of the child's; "/a" begins with "/", too.
+pub(crate) fn parent_name(path: &str) -> &str {
+    path::split(path).map_or(path, |(parent, _)| &path[..parent.len()])
+}

@@ -1,0 +1,98 @@
+//! One node of the tree.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use zk_wire::{SessionId, Stat, UnixMillis, Version, Zxid};
+
+use crate::core::access::shared_acl::SharedAcl;
+use crate::core::tree::name_set::NameSet;
+use crate::core::tree::weight::Weight;
+use crate::core::txn::NodeKind;
+
+/// A node, all but its path.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) data: Option<Bytes>,
+    pub(crate) acl: SharedAcl,
+    pub(crate) kind: NodeKind,
+    pub(crate) czxid: Zxid,
+    pub(crate) mzxid: Zxid,
+    pub(crate) pzxid: Zxid,
+    pub(crate) ctime: UnixMillis,
+    pub(crate) mtime: UnixMillis,
+    pub(crate) version: Version,
+    pub(crate) aversion: Version,
+    /// Children ever created: what sequential names are made from. `Stat` shows another number.
+    pub(crate) created_children: i32,
+    /// Names, each a slice of the child's path.
+    pub(crate) children: NameSet,
+    /// The checksum of path and data, once it has been asked for: it takes a while if they are long.
+    pub(crate) content_crc: OnceLock<u32>,
+    /// All that is below it; not kept for the root.
+    pub(crate) below: Weight,
+}
+
+impl Node {
+    /// A node at its creation.
+    pub(crate) fn new(
+        data: Option<Bytes>,
+        acl: SharedAcl,
+        kind: NodeKind,
+        zxid: Zxid,
+        time: UnixMillis,
+    ) -> Self {
+        Self {
+            data,
+            acl,
+            kind,
+            czxid: zxid,
+            mzxid: zxid,
+            pzxid: zxid,
+            ctime: time,
+            mtime: time,
+            version: Version(0),
+            aversion: Version(0),
+            created_children: 0,
+            children: NameSet::default(),
+            content_crc: OnceLock::new(),
+            below: Weight::default(),
+        }
+    }
+
+    pub(crate) fn set_data(&mut self, data: Option<Bytes>) {
+        self.data = data;
+        self.content_crc = OnceLock::new();
+    }
+
+    /// The bytes of its data; 0 for null.
+    pub(crate) fn data_len(&self) -> usize {
+        self.data.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// What clients see of it. `cversion` counts creates and deletes of children, which follows from the
+    /// creates and what is there; only ephemeral nodes have an owner.
+    pub(crate) fn stat(&self) -> Stat {
+        let num_children = saturate(self.children.len());
+        Stat {
+            czxid: self.czxid,
+            mzxid: self.mzxid,
+            ctime: self.ctime,
+            mtime: self.mtime,
+            version: self.version,
+            cversion: Version(self.created_children.wrapping_mul(2).wrapping_sub(num_children)),
+            aversion: self.aversion,
+            ephemeral_owner: match self.kind {
+                NodeKind::Ephemeral(session) => session,
+                NodeKind::Persistent | NodeKind::Container | NodeKind::Ttl(_) => SessionId::NONE,
+            },
+            data_length: saturate(self.data_len()),
+            num_children,
+            pzxid: self.pzxid,
+        }
+    }
+}
+
+fn saturate(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,71 @@
+//! The nodes by path.
+
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
+use hashbrown::hash_table::{Entry, HashTable};
+use zk_wire::ByteString;
+
+use crate::core::tree::node::Node;
+
+/// A table that grows without reading paths, since each slot has the hash of its own, and whose slots are small, since what
+/// is in them is a pointer: with a million nodes, either would keep everybody waiting.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    slots: HashTable<Slot>,
+    hasher: FixedState,
+}
+
+#[derive(Debug)]
+struct Slot {
+    hash: u64,
+    entry: Box<(ByteString, Node)>,
+}
+
+impl Slot {
+    fn is(&self, path: &str) -> bool {
+        self.entry.0 == path
+    }
+}
+
+impl Nodes {
+    /// Where a path is depends on the seed, so that nobody can choose paths that are all in one place.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { slots: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(ByteString, Node)> {
+        self.slots.iter().map(|slot| &*slot.entry)
+    }
+
+    /// The node at a path, with the path as it is kept.
+    pub(crate) fn get(&self, path: &str) -> Option<(&ByteString, &Node)> {
+        let slot = self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path))?;
+        Some((&slot.entry.0, &slot.entry.1))
+    }
+
+    pub(crate) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {
+        self.slots.find_mut(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &mut slot.entry.1)
+    }
+
+    /// Puts a node in the place of the one that is there, which it returns.
+    pub(crate) fn insert(&mut self, path: ByteString, node: Node) -> Option<Node> {
+        let hash = self.hasher.hash_one(&*path);
+        match self.slots.entry(hash, |slot| slot.is(&path), |slot| slot.hash) {
+            Entry::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().entry.1, node)),
+            Entry::Vacant(slot) => {
+                slot.insert(Slot { hash, entry: Box::new((path, node)) });
+                None
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, path: &str) -> Option<(ByteString, Node)> {
+        let found = self.slots.find_entry(self.hasher.hash_one(path), |slot| slot.is(path));
+        found.ok().map(|found| *found.remove().0.entry)
+    }
+}

@@ -1,0 +1,207 @@
+//! Quotas: nodes below `/zookeeper/quota` that count what is below other nodes, and may limit it.
+//!
+//! The quota of `/a` is the node `/zookeeper/quota/a/zookeeper_limits`; what is there is written into
+//! `zookeeper_stats` beside it, without a transaction of its own. Stats that hold something else are let be:
+//! ZooKeeper goes down over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use zk_wire::path;
+
+use crate::core::tree::Tree;
+use crate::core::tree::weight::Weight;
+
+const QUOTA: &str = "/zookeeper/quota";
+const LIMITS: &str = "zookeeper_limits";
+const STATS: &str = "zookeeper_stats";
+
+/// More bytes than numbers of quotas take.
+const LONGEST_TRACK: usize = 1024;
+
+/// The paths that have a quota.
+#[derive(Debug, Default)]
+pub(crate) struct Quotas {
+    paths: BTreeSet<String>,
+    /// Number of paths of each length: no others need to be looked up.
+    lengths: BTreeMap<usize, usize>,
+}
+
+impl Quotas {
+    /// The nearest node at or above a path that has a quota.
+    fn above<'a>(&self, path: &'a str) -> Option<&'a str> {
+        if self.paths.is_empty() {
+            return None;
+        }
+        let mut candidate = path;
+        while !(self.lengths.contains_key(&candidate.len()) && self.paths.contains(candidate)) {
+            (candidate, _) = path::split(candidate)?;
+        }
+        Some(candidate)
+    }
+
+    fn insert(&mut self, subject: &str) {
+        if self.paths.insert(subject.to_owned()) {
+            *self.lengths.entry(subject.len()).or_default() += 1;
+        }
+    }
+
+    fn remove(&mut self, subject: &str) {
+        let count = self.paths.remove(subject).then(|| self.lengths.get_mut(&subject.len())).flatten();
+        if let Some(count) = count {
+            *count -= 1;
+            if *count == 0 {
+                self.lengths.remove(&subject.len());
+            }
+        }
+    }
+}
+
+impl Tree {
+    /// Follows the creation of a node.
+    pub(crate) fn quota_created(&mut self, path: &str, bytes: usize) {
+        match quota_node(path) {
+            Some((subject, LIMITS)) => {
+                self.quotas.insert(subject);
+            }
+            Some((subject, STATS)) => self.count_anew(subject),
+            _ => {}
+        }
+        self.quota_changed(path, signed(bytes), 1);
+    }
+
+    /// Follows the return of a node from a snapshot; the counts in a fuzzy one are not to be relied on.
+    pub(crate) fn quota_restored(&mut self, path: &str) {
+        if let Some((subject, LIMITS)) = quota_node(path) {
+            self.quotas.insert(subject);
+        }
+    }
+
+    /// Follows the deletion of a node.
+    pub(crate) fn quota_deleted(&mut self, path: &str, bytes: usize) {
+        if let Some((subject, LIMITS)) = quota_node(path) {
+            self.quotas.remove(subject);
+        }
+        self.quota_changed(path, -signed(bytes), -1);
+    }
+
+    /// Counts a change of the nodes and bytes at a path.
+    pub(crate) fn quota_changed(&mut self, path: &str, bytes: i64, count: i64) {
+        let Some(subject) = self.quotas.above(path) else { return };
+        let stats_path = format!("{QUOTA}{subject}/{STATS}");
+        let data = self.get(&stats_path).and_then(|node| node.data.clone()).unwrap_or_default();
+        let Some(mut stats) = Track::parse(&data) else { return };
+        stats.add("count", count);
+        stats.add("bytes", bytes);
+        self.set_quietly(&stats_path, stats.to_bytes());
+    }
+
+    /// Counts everything that has a quota, after a restart.
+    pub(crate) fn recount(&mut self) {
+        let subjects: Vec<_> = self.quotas.paths.iter().cloned().collect();
+        subjects.iter().for_each(|subject| self.count_anew(subject));
+    }
+
+    /// Writes down what is there.
+    fn count_anew(&mut self, subject: &str) {
+        let (count, bytes) = self.measure(subject);
+        let stats = Track { values: BTreeMap::from([("count", count), ("bytes", bytes)]) };
+        self.set_quietly(&format!("{QUOTA}{subject}/{STATS}"), stats.to_bytes());
+    }
+
+    /// Whether a quota with a hard limit leaves room for a change.
+    pub(crate) fn quota_allows(&self, path: &str, bytes: i64, count: i64) -> bool {
+        let Some(subject) = self.quotas.above(path) else { return true };
+        let track = |name: &str| self.get(&format!("{QUOTA}{subject}/{name}"))?.data.clone();
+        let (Some(limits), Some(stats)) = (track(LIMITS), track(STATS)) else { return true };
+        let (Some(limits), Some(stats)) = (Track::parse(&limits), Track::parse(&stats)) else { return true };
+        let fits = |name: &str, limit: &str, change: i64| {
+            let limit = limits.get(limit);
+            change == 0 || limit < 0 || stats.get(name).saturating_add(change) <= limit
+        };
+        fits("count", "countHardLimit", count) && fits("bytes", "byteHardLimit", bytes)
+    }
+
+    /// How many nodes there are at and below a path, and the bytes of their data.
+    fn measure(&self, path: &str) -> (i64, i64) {
+        let Some(node) = self.get(path) else { return (0, 0) };
+        let mut weight = self.weight_below(path);
+        weight += Weight::of_one(node.data_len());
+        (weight.nodes, weight.bytes)
+    }
+}
+
+/// Whether a node is one of those that bring ZooKeeper down: a limit on the root.
+pub(crate) fn is_quota_of_root(path: &str) -> bool {
+    matches!(quota_node(path), Some(("", LIMITS)))
+}
+
+/// What a node below `/zookeeper/quota` is about, and its own name; the root is the empty path here.
+fn quota_node(path: &str) -> Option<(&str, &str)> {
+    let (parent, name) = path::split(path)?;
+    let subject = parent.strip_prefix(QUOTA)?;
+    (subject.is_empty() || subject.starts_with('/')).then_some((subject, name))
+}
+
+pub(crate) fn signed(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
+/// Numbers by name, as in `count=3,bytes=10=;byteHardLimit=20`.
+struct Track<'a> {
+    values: BTreeMap<&'a str, i64>,
+}
+
+impl<'a> Track<'a> {
+    /// Reads the numbers. Data longer than any that are meant are garbage, too: they would be read with every change.
+    fn parse(data: &'a Bytes) -> Option<Self> {
+        if data.len() > LONGEST_TRACK {
+            return None;
+        }
+        let text = std::str::from_utf8(data).ok()?;
+        let mut values = BTreeMap::new();
+        for pair in text.split([',', ';']).filter(|pair| !pair.is_empty()) {
+            let mut halves = pair.split('=');
+            let (name, number) = (halves.next()?, halves.next()?);
+            values.insert(name, if number.is_empty() { -1 } else { number.parse().ok()? });
+        }
+        Some(Self { values })
+    }
+
+    fn get(&self, name: &str) -> i64 {
+        self.values.get(name).copied().unwrap_or(-1)
+    }
+
+    fn add(&mut self, name: &'a str, change: i64) {
+        self.values.insert(name, self.get(name).wrapping_add(change));
+    }
+
+    /// The odd `=` before the further names makes older readers stop there.
+    fn to_bytes(&self) -> Bytes {
+        let mut text = format!("count={},bytes={}", self.get("count"), self.get("bytes"));
+        let mut separator = "=;";
+        for (name, number) in &self.values {
+            if !matches!(*name, "count" | "bytes") {
+                text.push_str(&format!("{separator}{name}={number}"));
+                separator = ";";
+            }
+        }
+        Bytes::from(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_are_written_as_they_are_read() {
+        for text in ["count=3,bytes=10", "count=-1,bytes=5=;byteHardLimit=7;countHardLimit=9"] {
+            let data = Bytes::from_static(text.as_bytes());
+            assert_eq!(Track::parse(&data).unwrap().to_bytes(), data);
+        }
+        assert!(Track::parse(&Bytes::from_static(b"garbage")).is_none());
+        assert!(Track::parse(&Bytes::from_static(b"count=x")).is_none());
+        assert!(Track::parse(&Bytes::from("count=1,".repeat(200))).is_none(), "so many are not meant");
+    }
+}

@@ -1,0 +1,290 @@
+//! `mntr`: figures for monitoring, a name and a value to a line. All of the real server's are there; those of
+//! mechanisms that this one does not have are what a fresh server shows.
+
+use std::fmt::{Display, Write};
+use std::fs;
+
+use zk_wire::EventType;
+
+use super::{About, Surroundings, node_count, version};
+use crate::core::{Compat, Core, Now, Totals};
+use crate::shell::state::State;
+use crate::shell::stats::{Latency, ServerStats};
+
+pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &About) -> String {
+    let (core, connections) = (&state.core, &state.connections);
+    let stats = &connections.stats;
+    let mut out = Lines(String::new());
+    let latency = stats.latency().totals;
+    out.put("version", &version(about));
+    out.put("server_state", &"standalone");
+    out.put("ephemerals_count", &core.ephemeral_count());
+    out.put("num_alive_connections", &connections.len());
+    out.put("avg_latency", &Decimal(latency.mean()));
+    // Requests are answered as they are read: none waits.
+    out.put("outstanding_requests", &0);
+    out.put("znode_count", &node_count(core));
+    out.put("global_sessions", &core.session_count());
+    out.put("local_sessions", &0);
+    out.put("packets_sent", &stats.sent);
+    out.put("packets_received", &stats.received);
+    out.put("connection_drop_probability", &Decimal(0.0));
+    out.put("watch_count", &core.watch_count());
+    out.put("min_latency", &latency.min);
+    out.put("max_latency", &latency.max);
+    out.put("max_file_descriptor_count", &around.max_open_files);
+    out.put("open_file_descriptor_count", &around.open_files);
+    out.put("approximate_data_size", &core.data_size());
+    out.put("uptime", &now.mono.0);
+    put_frame_length(&mut out, stats);
+    let newer = about.compat == Compat::V3_9;
+    for name in COUNTERS.iter().chain(NEW_COUNTERS.iter().filter(|_| newer)) {
+        out.put(name, &counter(stats, name));
+    }
+    for name in SUMMARIES.iter().chain(NEW_SUMMARIES.iter().filter(|_| newer)) {
+        out.put_totals(name, &summary(core, name));
+    }
+    put_namespaces(&mut out, core);
+    let none = Latency::default();
+    for name in SPREADS {
+        out.put_latency(name, spread(stats, name).unwrap_or(&none));
+    }
+    out.0
+}
+
+fn counter(stats: &ServerStats, name: &str) -> u64 {
+    match name {
+        "bytes_received_count" => stats.bytes_received,
+        "connection_drop_count" => stats.dropped,
+        "connection_rejected" => stats.rejected,
+        "connection_request_count" => stats.handshakes,
+        "connection_revalidate_count" => stats.revalidations,
+        "response_bytes" => stats.reply_bytes,
+        "sessionless_connections_expired" => stats.sessionless_expired,
+        "stale_sessions_expired" => stats.sessions_expired,
+        "watch_bytes" => stats.event_bytes,
+        _ => 0,
+    }
+}
+
+fn summary(core: &Core, name: &str) -> Totals {
+    let kind = match name {
+        "node_changed_watch_count" => EventType::NODE_DATA_CHANGED,
+        "node_children_watch_count" => EventType::NODE_CHILDREN_CHANGED,
+        "node_created_watch_count" => EventType::NODE_CREATED,
+        "node_deleted_watch_count" => EventType::NODE_DELETED,
+        _ => return Totals::default(),
+    };
+    core.watchers_told(kind)
+}
+
+/// Of each namespace that was read or written, as the real server.
+fn put_namespaces(out: &mut Lines, core: &Core) {
+    for (which, what) in ["read", "write"].into_iter().enumerate() {
+        for (name, both) in core.namespaces() {
+            if let Some(totals) = &both[which] {
+                out.put_totals(&format!("{name}_{what}_per_namespace"), totals);
+            }
+        }
+    }
+}
+
+fn spread<'a>(stats: &'a ServerStats, name: &str) -> Option<&'a Latency> {
+    match name {
+        "readlatency" => Some(&stats.reads),
+        "updatelatency" => Some(&stats.updates),
+        _ => None,
+    }
+}
+
+fn put_frame_length(out: &mut Lines, stats: &ServerStats) {
+    let length = stats.frame_length;
+    let mut put = |name, length: Option<usize>| match length {
+        Some(length) => out.put(name, &length),
+        None => out.put(name, &-1),
+    };
+    put("last_client_response_size", length.map(|(last, _, _)| last));
+    put("min_client_response_size", length.map(|(_, min, _)| min));
+    put("max_client_response_size", length.map(|(_, _, max)| max));
+}
+
+pub(super) fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+pub(super) fn max_open_files() -> u64 {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// A number as Java prints a `double`.
+struct Decimal(f64);
+
+impl Display for Decimal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+struct Lines(String);
+
+impl Lines {
+    fn put(&mut self, name: &str, value: &dyn Display) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.0, "zk_{name}\t{value}");
+    }
+
+    fn put_totals(&mut self, name: &str, totals: &Totals) {
+        self.put(&format!("avg_{name}"), &Decimal(totals.mean()));
+        self.put(&format!("min_{name}"), &totals.min);
+        self.put(&format!("max_{name}"), &totals.max);
+        self.put(&format!("cnt_{name}"), &totals.count);
+        self.put(&format!("sum_{name}"), &totals.sum);
+    }
+
+    fn put_latency(&mut self, name: &str, latency: &Latency) {
+        self.put_totals(name, &latency.totals);
+        for (percentile, thousandths) in [("p50", 500), ("p95", 950), ("p99", 990), ("p999", 999)] {
+            self.put(&format!("{percentile}_{name}"), &latency.percentile(thousandths));
+        }
+    }
+}
+
+/// A number each.
+const COUNTERS: &[&str] = &[
+    "add_dead_watcher_stall_time",
+    "auth_failed_count",
+    "bytes_received_count",
+    "cnxn_closed_without_zk_server_running",
+    "commit_count",
+    "connection_drop_count",
+    "connection_rejected",
+    "connection_request_count",
+    "connection_revalidate_count",
+    "dead_watchers_cleared",
+    "dead_watchers_queued",
+    "diff_count",
+    "digest_mismatches_count",
+    "ensemble_auth_fail",
+    "ensemble_auth_skip",
+    "ensemble_auth_success",
+    "insecure_admin_count",
+    "large_requests_rejected",
+    "learner_commit_received_count",
+    "learner_proposal_received_count",
+    "looking_count",
+    "non_mtls_local_conn_count",
+    "non_mtls_remote_conn_count",
+    "outstanding_changes_queued",
+    "outstanding_changes_removed",
+    "outstanding_tls_handshake",
+    "prep_processor_request_queued",
+    "proposal_count",
+    "quit_leading_due_to_disloyal_voter",
+    "request_commit_queued",
+    "request_throttle_wait_count",
+    "requests_not_forwarded_to_commit_processor",
+    "response_bytes",
+    "response_packet_cache_hits",
+    "response_packet_cache_misses",
+    "response_packet_get_children_cache_hits",
+    "response_packet_get_children_cache_misses",
+    "revalidate_count",
+    "sessionless_connections_expired",
+    "skip_learner_request_to_next_processor_count",
+    "snap_count",
+    "stale_replies",
+    "stale_requests",
+    "stale_requests_dropped",
+    "stale_sessions_expired",
+    "sync_processor_request_queued",
+    "throttled_ops",
+    "tls_handshake_exceeded",
+    "unrecoverable_error_count",
+    "unsuccessful_handshake",
+    "watch_bytes",
+];
+
+/// Those that 3.9 has and 3.8 has not.
+const NEW_COUNTERS: &[&str] = &[
+    "restore_error_count",
+    "restore_rate_limited_count",
+    "snapshot_error_count",
+    "snapshot_rate_limited_count",
+];
+
+/// Mean, extremes, number and sum.
+const SUMMARIES: &[&str] = &[
+    "commit_commit_proc_req_queued",
+    "commit_process_time",
+    "concurrent_request_processing_in_commit_processor",
+    "connection_token_deficit",
+    "dbinittime",
+    "election_time",
+    "follower_sync_time",
+    "fsynctime",
+    "inflight_diff_count",
+    "inflight_snap_count",
+    "leader_unavailable_time",
+    "learner_request_processor_queue_size",
+    "netty_queued_buffer_capacity",
+    "node_changed_watch_count",
+    "node_children_watch_count",
+    "node_created_watch_count",
+    "node_deleted_watch_count",
+    "observer_sync_time",
+    "pending_session_queue_size",
+    "prep_process_time",
+    "prep_processor_queue_size",
+    "proposal_process_time",
+    "read_commit_proc_issued",
+    "read_commit_proc_req_queued",
+    "reads_after_write_in_session_queue",
+    "reads_issued_from_session_queue",
+    "requests_in_session_queue",
+    "session_queues_drained",
+    "snapshottime",
+    "socket_closing_time",
+    "startup_snap_load_time",
+    "startup_txns_load_time",
+    "startup_txns_loaded",
+    "sync_process_time",
+    "sync_processor_batch_size",
+    "sync_processor_queue_size",
+    "time_waiting_empty_pool_in_commit_processor_read_ms",
+    "unavailable_time",
+    "write_batch_time_in_commit_processor",
+    "write_commit_proc_issued",
+    "write_commit_proc_req_queued",
+];
+
+/// Those that 3.9 has and 3.8 has not.
+const NEW_SUMMARIES: &[&str] = &["restore_time"];
+
+/// The same and percentiles.
+const SPREADS: &[&str] = &[
+    "close_session_prep_time",
+    "commit_propagation_latency",
+    "dead_watchers_cleaner_latency",
+    "jvm_pause_time_ms",
+    "local_write_committed_time_ms",
+    "om_commit_process_time_ms",
+    "om_proposal_process_time_ms",
+    "prep_processor_queue_time_ms",
+    "propagation_latency",
+    "proposal_ack_creation_latency",
+    "proposal_latency",
+    "quorum_ack_latency",
+    "read_commitproc_time_ms",
+    "read_final_proc_time_ms",
+    "readlatency",
+    "request_throttle_queue_time_ms",
+    "server_write_committed_time_ms",
+    "sync_processor_queue_and_flush_time_ms",
+    "sync_processor_queue_flush_time_ms",
+    "sync_processor_queue_time_ms",
+    "updatelatency",
+    "write_commitproc_time_ms",
+    "write_final_proc_time_ms",
+];

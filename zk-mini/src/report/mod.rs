@@ -1,0 +1,3 @@
+//! What a server tells of itself.
+
+pub(crate) mod four_letter;

@@ -1,0 +1,44 @@
+//! Connections in the same process, without a socket.
+
+use std::io;
+use std::sync::{Arc, Weak};
+
+use tokio::io::DuplexStream;
+
+use crate::shell::connection;
+use crate::shell::engine::Engine;
+
+/// How many bytes may be under way in each direction before the writer waits.
+const PIPE: usize = 64 * 1024;
+
+/// Opens in-memory connections to a server. A cheap handle: clone it, keep it for as long as you like; it does not
+/// keep the server running.
+#[derive(Clone, Debug)]
+pub struct Connector {
+    engine: Weak<Engine>,
+}
+
+impl Connector {
+    pub(crate) fn new(engine: &Arc<Engine>) -> Self {
+        Self { engine: Arc::downgrade(engine) }
+    }
+
+    /// A new connection. The server treats it like one over TCP from 127.0.0.1, except that `maxClientCnxns` does
+    /// not count it. Dropping it closes it.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::ConnectionRefused`] once the server has been stopped or dropped.
+    pub fn connect(&self) -> io::Result<DuplexStream> {
+        let refused =
+            || io::Error::new(io::ErrorKind::ConnectionRefused, "the zk-mini server has been stopped");
+        connect(&self.engine.upgrade().ok_or_else(refused)?).ok_or_else(refused)
+    }
+}
+
+/// `None` if the server has been stopped.
+pub(crate) fn connect(engine: &Arc<Engine>) -> Option<DuplexStream> {
+    let seat = engine.admit(None).ok()?;
+    let (client, server) = tokio::io::duplex(PIPE);
+    engine.runtime.spawn(connection::serve(server, seat));
+    Some(client)
+}

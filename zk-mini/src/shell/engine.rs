@@ -1,0 +1,409 @@
+//! The core behind its mutex, and all that it needs around it: the clock, the connections, the limits.
+//!
+//! The mutex is held to hand in what has arrived and to move what comes out into the outboxes; never across
+//! an `await`, and never while somebody is woken.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+
+use bytes::BytesMut;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::{spawn_blocking, yield_now};
+use zk_wire::{DecodeError, Millis, next_frame};
+
+use crate::core::{ConnId, Core, Input, Now, Output};
+use crate::report::four_letter::{self, About, Answer, Question, Surroundings};
+use crate::shell::clock::{Clock, Turn};
+use crate::shell::connections::{Connections, peer};
+use crate::shell::door::Door;
+use crate::shell::journal::{Batch, Journal};
+use crate::shell::limits::Limits;
+use crate::shell::log::surviving;
+use crate::shell::outbox::{Close, Outbox};
+use crate::shell::reports::{Report, Reports};
+use crate::shell::runtime::Runtime;
+use crate::shell::state::State;
+use crate::shell::stats;
+
+/// Number of outputs that are performed in one turn, of those that waited for the disk.
+const OUTPUTS_AT_ONCE: usize = 5_000;
+
+/// One server, shared by its handle, its tasks and its connections.
+#[derive(Debug)]
+pub(crate) struct Engine {
+    state: Mutex<State>,
+    /// Held while one waits for the state. A mutex alone is not fair.
+    next: Mutex<()>,
+    pub(crate) limits: Limits,
+    pub(crate) about: About,
+    /// Where connections are served.
+    pub(crate) runtime: Runtime,
+    /// The next deadline is nearer than what the timer sleeps for.
+    pub(crate) nearer: Notify,
+    /// The last connection of a stopped server has ended.
+    emptied: Notify,
+    /// Something waits for the disk, or the server has stopped.
+    pub(crate) to_keep: Notify,
+    /// Nothing waits for the disk any more.
+    settled: Notify,
+    /// The core has something to tidy up.
+    pub(crate) untidy: Notify,
+    /// Sources of connections over TCP.
+    pub(crate) doors: Mutex<Vec<Door>>,
+    /// The server has stopped.
+    ended: Notify,
+}
+
+/// A place among the connections: given up when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) id: ConnId,
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// Why a connection was not taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    Stopped,
+    TooMany,
+}
+
+impl Engine {
+    pub(crate) fn new(
+        core: Core,
+        journal: Option<Journal>,
+        about: About,
+        clock: Clock,
+        limits: Limits,
+        runtime: Runtime,
+    ) -> Self {
+        let state = State {
+            core,
+            clock,
+            journal,
+            connections: Connections::default(),
+            trace_mask: four_letter::DEFAULT_TRACE_MASK,
+            armed: None,
+            reports: Reports::default(),
+            stopped: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            next: Mutex::default(),
+            limits,
+            about,
+            runtime,
+            nearer: Notify::new(),
+            emptied: Notify::new(),
+            to_keep: Notify::new(),
+            settled: Notify::new(),
+            untidy: Notify::new(),
+            doors: Mutex::default(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Takes a connection from `remote`, or from this process.
+    pub(crate) fn admit(self: &Arc<Self>, remote: Option<SocketAddr>) -> Result<Seat, Refused> {
+        self.turn(|state, now, wake| {
+            if state.stopped {
+                return Err(Refused::Stopped);
+            }
+            let Some((id, outbox)) = state.connections.admit(now, remote, &self.limits) else {
+                if let Some(remote) = remote {
+                    let max = self.limits.max_client_connections;
+                    state.reports.push(now.mono, Report::TooMany(remote, max));
+                }
+                return Err(Refused::TooMany);
+            };
+            state.handle(now, Input::Accepted { conn: id, peer: peer(remote) }, &self.limits, wake);
+            Ok(Seat { engine: Arc::clone(self), id, outbox })
+        })
+    }
+
+    /// Handles every whole frame at the front of `input`, in one go; fewer, which the result says, if the peer has to read
+    /// its replies first, or if others are to have their turn.
+    pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
+        let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
+        self.turn(|state, now, wake| {
+            let mut turn = Turn::begin(self.limits.turn);
+            let mut batch = stats::Batch::default();
+            let mut is_handshake = state.connections.is_new(seat.id);
+            let mut unwritten = 0;
+            let handled = loop {
+                state.reports.received(seat.id, &frame, is_handshake);
+                let before = state.core.last_zxid();
+                batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
+                let len = frame.len();
+                let outputs = state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
+                batch.updates += u64::from(state.core.last_zxid() != before);
+                let (backlog, close) = seat.outbox.status();
+                if close != Close::No {
+                    break Ok(Handled::All);
+                }
+                if backlog >= self.limits.pause_reading() {
+                    break Ok(Handled::UntilBacklog);
+                }
+                let written = backlog.saturating_sub(std::mem::replace(&mut unwritten, backlog));
+                if turn.is_over(len + written + outputs * BYTES_OF_AN_OUTPUT) {
+                    break Ok(Handled::UntilNextTurn);
+                }
+                match next_frame(input, self.limits.max_frame) {
+                    Ok(Some(next)) => frame = next,
+                    Ok(None) => break Ok(Handled::All),
+                    Err(error) => break Err(error),
+                }
+            };
+            let (then, zxid) = (state.clock.now().mono, state.core.last_zxid());
+            state.connections.handled(seat.id, &batch, then, then.0.saturating_sub(now.mono.0), zxid);
+            handled
+        })
+    }
+
+    /// Closes a connection whose peer sends what is no frame.
+    pub(crate) fn refuse_input(&self, seat: &Seat, error: DecodeError) {
+        self.turn(|state, now, wake| {
+            let remote = state.connections.remote(seat.id);
+            let had_session = !state.connections.is_new(seat.id);
+            state.reports.push(now.mono, Report::NoFrame(remote, seat.id, had_session, error));
+            seat.outbox.close(Close::Flushed, wake);
+        });
+    }
+
+    /// Counts a connection that its peer has ended.
+    pub(crate) fn dropped(&self) {
+        self.turn(|state, _, _| state.connections.stats.dropped += 1);
+    }
+
+    /// Answers a four-letter word and closes its connection.
+    pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
+        let around = Surroundings::look_up(question, &self.about);
+        let answer = self.turn(|state, now, _| {
+            state.connections.asked(seat.id);
+            four_letter::answer(question, state, now, seat.id, around, &self.about, &self.limits)
+        });
+        let answer = match answer {
+            Answer::Written(answer) => answer,
+            // It fails only if the runtime has ended.
+            Answer::ToWrite(write) => spawn_blocking(write).await.unwrap_or_default(),
+        };
+        self.turn(|state, _, wake| {
+            let answer = Answer::bounded(answer, &self.limits);
+            seat.outbox.push(&answer.into(), &self.limits, wake);
+            state.connections.told(seat.id);
+            seat.outbox.close(Close::Flushed, wake);
+        });
+    }
+
+    /// What to wait for until all that is queued has been written.
+    pub(crate) fn barriers(&self) -> Vec<oneshot::Receiver<()>> {
+        self.turn(|state, _, wake| {
+            let outboxes = state.connections.iter().map(|(_, entry)| &entry.outbox);
+            outboxes.filter_map(|outbox| outbox.barrier(wake)).collect()
+        })
+    }
+
+    /// Waits until nothing waits for the disk.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.lock().journal.as_ref().is_none_or(Journal::is_idle) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// Performs what waited until its transactions were durable. What comes meanwhile waits behind it.
+    pub(crate) async fn kept(&self, batch: Batch) {
+        let mut outputs = batch.outputs.into_iter();
+        while self.turn(|state, now, wake| {
+            for output in outputs.by_ref().take(OUTPUTS_AT_ONCE) {
+                if let Output::Send { conn, frame } = &output {
+                    state.connections.release(*conn, frame.len(), wake);
+                }
+                state.perform(output, now, &self.limits, wake);
+            }
+            if outputs.len() > 0 {
+                return true;
+            }
+            for (conn, bytes) in &batch.charges {
+                state.connections.release(*conn, *bytes, wake);
+            }
+            state.journal.as_mut().map(Journal::written);
+            false
+        }) {
+            yield_now().await;
+        }
+        self.settled.notify_waiters();
+    }
+
+    /// Goes on from an earlier state, the durable one, and takes no writes for now. What came after it was told to
+    /// nobody; who waits to hear of it is disconnected, as are all others: their watches are not in that state.
+    pub(crate) fn go_back(&self, durable: Core) {
+        let given_up = self.turn(|state, _, wake| {
+            state.journal = Some(Journal::default());
+            state.connections.let_go_of_all(wake);
+            state.core.go_back(durable)
+        });
+        // A million nodes take a while.
+        spawn_blocking(move || drop(given_up));
+        self.settled.notify_waiters();
+    }
+
+    /// Takes no more connections and ends those that there are.
+    pub(crate) fn stop(&self) {
+        self.turn(|state, _, wake| {
+            state.stopped = true;
+            // Nobody will be told later.
+            state.reports.time_passes(Millis(u64::MAX));
+            for (_, entry) in state.connections.iter() {
+                entry.outbox.close(Close::Now, wake);
+            }
+        });
+        self.to_keep.notify_one();
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until the server has stopped.
+    pub(crate) async fn ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().stopped {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Waits until the last connection of a stopped server has ended.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let emptied = self.emptied.notified();
+            if self.lock().connections.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// Looks at the state.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
+    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
+        let mut wake = Wakes::default();
+        let mut state = self.lock();
+        let now = state.clock.now();
+        let result = work(&mut state, now, &mut wake.0);
+        let deadline = state.poll_deadline();
+        let nearer = deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
+        if nearer {
+            state.armed = deadline;
+        }
+        let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
+        let untidy = state.core.is_untidy();
+        let reports = state.reports.take();
+        drop(state);
+        if untidy {
+            self.untidy.notify_one();
+        }
+        if to_keep {
+            self.to_keep.notify_one();
+        }
+        if nearer {
+            self.nearer.notify_one();
+        }
+        drop(wake);
+        reports.iter().for_each(Report::log);
+        result
+    }
+
+    /// Locks the state, fairly: a thread that has given it back waits behind those that wait already.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Those to be woken when a turn is over, even if it ends by a panic: the others must not wait for ever.
+#[derive(Debug, Default)]
+struct Wakes(Vec<Waker>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
+}
+
+/// Bytes that take about as long to write as an output takes to perform.
+const BYTES_OF_AN_OUTPUT: usize = 64;
+
+/// How far a connection's input has been handled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Handled {
+    /// What is left is not a whole frame.
+    All,
+    /// There may be more: the replies that are queued have to be written first.
+    UntilBacklog,
+    /// There is more: others go first.
+    UntilNextTurn,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let engine = &self.engine;
+        // It may be dropped by a panic, and a second one would end the process.
+        let was_last = surviving(|| {
+            engine.turn(|state, now, wake| {
+                if state.connections.remove(self.id) {
+                    state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
+                }
+                state.stopped && state.connections.len() == 0
+            })
+        });
+        self.outbox.release_all();
+        if was_last.unwrap_or_else(|| engine.look(|state| state.connections.len() == 0)) {
+            engine.emptied.notify_waiters();
+        }
+        log!(DEBUG, conn = self.id.0, "connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+    use crate::ZkMini;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_panics_wakes_those_who_were_to_be_woken() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let woken = Arc::<Counting>::default();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            zk.engine.turn(|_, _, wake| {
+                wake.push(Arc::clone(&woken).into());
+                resume_unwind(Box::new("a defect"));
+            });
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(zk.engine.look(|state| state.connections.len()), 0, "and the state can be had");
+    }
+}

@@ -1,0 +1,194 @@
+//! Accepting connections over TCP.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::error::Error;
+use crate::shell::connection;
+use crate::shell::door::Door;
+use crate::shell::engine::{Engine, Refused};
+use crate::shell::log::{PAUSE, surviving};
+
+/// Maximum of connections that wait to be accepted, unless it is set; the system has a bound of its own.
+const BACKLOG: i32 = 4096;
+
+/// After a line about a failure to accept, so many further attempts, good or bad, make none: about a minute of failures.
+const ATTEMPTS_PER_LINE: u32 = 600;
+
+/// Maximum of ports that are tried until one is free on every address.
+const TRIES: usize = 64;
+
+/// Listening sockets that can be closed at once, while their task waits.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    sockets: Mutex<Sockets>,
+    /// Addresses that they listen on, first the one to be told.
+    pub(crate) addrs: Vec<SocketAddr>,
+    door: Door,
+}
+
+#[derive(Debug)]
+struct Sockets {
+    open: Vec<TcpListener>,
+    /// The one that is asked first, so that none has to wait for another's peers.
+    next: usize,
+}
+
+impl Listener {
+    /// Listens on all of these addresses. Where their port is 0, all get the same one.
+    pub(crate) fn bind(addrs: &[SocketAddr], backlog: i32) -> Result<Self, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match bind_all(addrs, backlog) {
+                Err(Error::Listen { addr, source })
+                    if source.kind() == io::ErrorKind::AddrInUse
+                        && tries < TRIES
+                        && addrs.iter().any(|wish| wish.port() == 0)
+                        && !addrs.contains(&addr) => {}
+                bound => return bound,
+            }
+        }
+    }
+
+    /// Closes the sockets: the port is free when this returns.
+    pub(crate) fn close(&self) {
+        self.lock().open.clear();
+        self.door.close();
+    }
+
+    /// Serves everyone who connects. Ends when the sockets have been closed, at the latest when it is aborted.
+    pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
+        engine.add_door(&self.door);
+        let mut failures = Failures::default();
+        while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
+            match accepted {
+                Ok((stream, remote)) => {
+                    failures.make_a_line(false);
+                    surviving(|| take(stream, remote, &engine));
+                }
+                // The peer was gone before it was accepted.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                // Mostly there are too many open files, and that takes time to change.
+                Err(error) => {
+                    if failures.make_a_line(true) {
+                        log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");
+                    }
+                    engine.runtime.sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
+        self.door.accept(cx.waker(), || self.poll_sockets(cx), Poll::is_pending)
+    }
+
+    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
+        let mut sockets = self.lock();
+        let len = sockets.open.len();
+        if len == 0 {
+            return Poll::Ready(None);
+        }
+        for _ in 0..len {
+            let socket = sockets.next % len;
+            sockets.next = socket + 1;
+            if let Poll::Ready(accepted) = sockets.open[socket].poll_accept(cx) {
+                return Poll::Ready(Some(accepted));
+            }
+        }
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sockets> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Failures to accept, few of which are logged: where descriptors are short, every other attempt may be one.
+#[derive(Debug, Default)]
+struct Failures {
+    /// Attempts that make no line.
+    quiet: u32,
+}
+
+impl Failures {
+    /// Takes an attempt. Returns true if it is a failure to be logged.
+    fn make_a_line(&mut self, failed: bool) -> bool {
+        let logged = failed && self.quiet == 0;
+        self.quiet = if logged { ATTEMPTS_PER_LINE } else { self.quiet.saturating_sub(1) };
+        logged
+    }
+}
+
+fn bind_all(wishes: &[SocketAddr], backlog: i32) -> Result<Listener, Error> {
+    let mut open: Vec<TcpListener> = Vec::new();
+    let mut addrs: Vec<SocketAddr> = Vec::new();
+    for wish in wishes {
+        let mut addr = *wish;
+        if addr.port() == 0 {
+            addr.set_port(addrs.first().map_or(0, SocketAddr::port));
+        }
+        let bound = bind(addr, wishes.len() > 1, backlog);
+        let (socket, addr) = bound.map_err(|source| Error::Listen { addr, source })?;
+        open.push(socket);
+        addrs.push(addr);
+    }
+    Ok(Listener { sockets: Mutex::new(Sockets { open, next: 0 }), addrs, door: Door::default() })
+}
+
+/// `beside_others`: an IPv6 socket leaves IPv4 to them.
+fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // So that a server can be started anew at once; two at a time are not possible by it.
+    socket.set_reuse_address(true)?;
+    if addr.is_ipv6() && beside_others {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(if backlog > 0 { backlog } else { BACKLOG })?;
+    let socket = TcpListener::from_std(socket.into())?;
+    let addr = socket.local_addr()?;
+    Ok((socket, addr))
+}
+
+/// Serves one connection, or closes it without a word as ZooKeeper does when its address has too many.
+fn take(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
+    // Without it a reply waits for the acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
+    }
+    match engine.admit(Some(remote)) {
+        Ok(seat) => {
+            log!(DEBUG, %remote, conn = seat.id.0, "connected");
+            engine.runtime.spawn(connection::serve(stream, seat));
+        }
+        Err(Refused::TooMany | Refused::Stopped) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_make_few_lines_even_if_some_attempts_succeed_between_them() {
+        let mut failures = Failures::default();
+        let lines = |failures: &mut Failures, attempts: u32, succeeds: u32| {
+            (0..attempts).filter(|n| failures.make_a_line(n % succeeds != 1)).count()
+        };
+        assert_eq!(lines(&mut failures, 6_010, u32::MAX), 10);
+        assert_eq!(lines(&mut Failures::default(), 6_010, 2), 10);
+        let mut failures = Failures::default();
+        assert!(failures.make_a_line(true) && !failures.make_a_line(true));
+        (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.make_a_line(false)));
+        assert!(failures.make_a_line(true), "a trouble after a good time is told at once");
+    }
+}

@@ -1,0 +1,21 @@
+//! The rooms that move bytes, read clocks and wait: all of zk-mini that names tokio, but for its users' handles.
+
+#[macro_use]
+pub(crate) mod log;
+pub(crate) mod chunks;
+pub(crate) mod clock;
+pub(crate) mod connection;
+pub(crate) mod connections;
+pub(crate) mod connector;
+pub(crate) mod door;
+pub(crate) mod engine;
+pub(crate) mod journal;
+pub(crate) mod limits;
+pub(crate) mod line_limit;
+pub(crate) mod listener;
+pub(crate) mod outbox;
+pub(crate) mod reports;
+pub(crate) mod runtime;
+pub(crate) mod state;
+pub(crate) mod stats;
+pub(crate) mod time;

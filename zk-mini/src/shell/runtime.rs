@@ -1,0 +1,83 @@
+//! The runtime of a server, and that of its timers.
+//!
+//! A runtime of the caller's may have no drivers for sockets and timers, which cannot be asked without a panic; and one
+//! of a single thread stands still while a test waits in a blocking client. So a server that listens runs on a thread
+//! that all servers of the process share. In memory there is nothing to drive but timers: such a server runs on the
+//! caller's runtime, with the thread's timers. Only where tokio's clock is paused are they the caller's.
+
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, Sleep, Timeout};
+
+use crate::error::Error;
+use crate::shell::clock;
+
+/// The runtime of a server, and that of its timers.
+#[derive(Clone, Debug)]
+pub(crate) struct Runtime {
+    tasks: Handle,
+    timers: Handle,
+}
+
+impl Runtime {
+    /// Chooses for a server that is started here.
+    pub(crate) fn choose(listens: bool) -> Result<Self, Error> {
+        let callers = Handle::try_current().ok();
+        if let Some(callers) = &callers
+            && clock::is_paused()
+        {
+            return Ok(Self { tasks: callers.clone(), timers: callers.clone() });
+        }
+        let shared = shared().ok_or(Error::NoRuntime)?;
+        let tasks = callers.filter(|_| !listens).unwrap_or_else(|| shared.clone());
+        Ok(Self { tasks, timers: shared })
+    }
+
+    /// Runs a task.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(task)
+    }
+
+    /// Makes what needs a runtime's drivers.
+    pub(crate) fn with_drivers<T>(&self, make: impl FnOnce() -> T) -> T {
+        let _entered = self.timers.enter();
+        make()
+    }
+
+    /// Waits.
+    pub(crate) fn sleep(&self, time: Duration) -> Sleep {
+        self.with_drivers(|| tokio::time::sleep(time))
+    }
+
+    /// Waits until then.
+    pub(crate) fn sleep_until(&self, time: Instant) -> Sleep {
+        self.with_drivers(|| tokio::time::sleep_until(time))
+    }
+
+    /// Waits for something, but no longer than this.
+    pub(crate) fn timeout<F: Future>(&self, time: Duration, future: F) -> Timeout<F> {
+        self.with_drivers(|| tokio::time::timeout(time, future))
+    }
+}
+
+/// The runtime of the thread that all servers of the process share; it lasts as long as the process. `None` if the system
+/// does not give what it takes.
+fn shared() -> Option<Handle> {
+    static SHARED: OnceLock<Handle> = OnceLock::new();
+    if let Some(handle) = SHARED.get() {
+        return Some(handle.clone());
+    }
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let handle = runtime.handle().clone();
+    let run = move || runtime.block_on(std::future::pending::<()>());
+    thread::Builder::new().name("zk-mini".into()).spawn(run).ok()?;
+    // Of two at the same time one is not needed, and idle.
+    Some(SHARED.get_or_init(|| handle).clone())
+}

@@ -1,0 +1,124 @@
+//! The state of a server, which its engine guards, and the performing of what its core puts out.
+
+use std::task::Waker;
+
+use tracing::Level;
+use zk_wire::Millis;
+
+use crate::core::{Core, Input, Now, Output};
+use crate::shell::clock::Clock;
+use crate::shell::connections::Connections;
+use crate::shell::journal::Journal;
+use crate::shell::limits::Limits;
+use crate::shell::log::is_wanted;
+use crate::shell::reports::{Report, Reports};
+
+/// Everything behind the mutex of an engine.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) core: Core,
+    pub(crate) clock: Clock,
+    pub(crate) connections: Connections,
+    /// What waits for the disk, if there is one.
+    pub(crate) journal: Option<Journal>,
+    /// What `stmk` sets and `gtmk` shows. It has no other effect.
+    pub(crate) trace_mask: i64,
+    /// What the timer sleeps for.
+    pub(crate) armed: Option<Millis>,
+    /// Lines that are logged after the turn.
+    pub(crate) reports: Reports,
+    pub(crate) stopped: bool,
+}
+
+impl State {
+    /// When time makes something happen.
+    pub(crate) fn poll_deadline(&self) -> Option<Millis> {
+        let deadlines =
+            [self.core.poll_deadline(), self.connections.next_deadline(), self.reports.poll_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    pub(crate) fn is_due(&self, now: Millis) -> bool {
+        self.poll_deadline().is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Does what is due, or a step of it.
+    pub(crate) fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
+        for conn in self.connections.close_sessionless(now.mono, wake) {
+            let remote = self.connections.remote(conn);
+            self.reports.push(now.mono, Report::Sessionless(remote, conn));
+        }
+        self.reports.time_passes(now.mono);
+        self.handle(now, Input::Timeout, limits, wake);
+    }
+
+    /// Hands in one input and performs everything that comes of it. Returns how many outputs that were.
+    pub(crate) fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) -> usize {
+        let request = match &input {
+            Input::Frame { conn, frame } => Some((*conn, frame.len())),
+            Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,
+        };
+        self.core.handle(now, input);
+        let (mut outputs, mut held) = (0, false);
+        while let Some(output) = self.core.poll_output() {
+            outputs += 1;
+            // Without a journal everything lives in memory: a transaction is as durable as the server.
+            let Some(output) = self.hold(output) else {
+                held = true;
+                continue;
+            };
+            self.perform(output, now, limits, wake);
+        }
+        if held
+            && let Some(journal) = &mut self.journal
+            && let Some((conn, bytes)) = request
+        {
+            journal.charge(conn, bytes);
+            self.connections.charge(conn, bytes);
+        }
+        outputs
+    }
+
+    /// Holds an output back if it has to wait for the disk; otherwise gives it back.
+    fn hold(&mut self, output: Output) -> Option<Output> {
+        let Some(journal) = &mut self.journal else { return Some(output) };
+        let waits = match &output {
+            Output::Send { conn, frame } => Some((*conn, frame.len())),
+            Output::Persist(_) | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
+        };
+        let output = journal.hold(output);
+        if output.is_none()
+            && let Some((conn, bytes)) = waits
+        {
+            self.connections.charge(conn, bytes);
+        }
+        output
+    }
+
+    /// Performs one output; what it comes after has been performed.
+    pub(crate) fn perform(&mut self, output: Output, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
+        match output {
+            // It is kept, or the server lives in memory.
+            Output::Persist(_) => {}
+            Output::Expired { session } => {
+                self.connections.stats.sessions_expired += 1;
+                self.reports.push(now.mono, Report::Expired(session));
+            }
+            Output::Note(note) => {
+                let remote = self.connections.remote(note.conn());
+                self.reports.push(now.mono, Report::Note(remote, note));
+            }
+            Output::Send { conn, frame } => {
+                // Whether the connection is new takes a look-up, which nobody pays for who does not listen.
+                if is_wanted(Level::TRACE) {
+                    self.reports.sent(conn, &frame, self.connections.is_new(conn));
+                }
+                if !self.connections.send(conn, &frame, limits, wake) {
+                    let remote = self.connections.remote(conn);
+                    self.reports.push(now.mono, Report::DoesNotRead(remote, conn, limits.max_backlog));
+                }
+            }
+            Output::Close { conn } => self.connections.let_go(conn, wake),
+        }
+    }
+}
