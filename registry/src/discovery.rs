@@ -1,12 +1,14 @@
 //! Finding the instances of a service once.
 
-use zk_client::{Client, Error, ErrorCode};
+use zk_client::{Error, ErrorCode};
 
 use crate::instance::Instance;
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
+use crate::node::ServiceNode;
 
 /// Lists the node's children and reads them, many at a time. A service without a node has no members.
-pub(crate) async fn discover(client: &Client, path: &str) -> Result<Members, Error> {
+pub(crate) async fn discover(node: &ServiceNode) -> Result<Members, Error> {
+    let ServiceNode { client, path, .. } = node;
     let names = match client.children(path).await {
         Ok((names, _)) => names,
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => return Ok(Members::default()),

@@ -50,9 +50,7 @@
 //!   the session timeout.
 #![forbid(unsafe_code)]
 
-mod backoff;
 mod builder;
-mod clock;
 mod credentials;
 mod discovery;
 #[cfg(feature = "embedded")]
@@ -60,8 +58,10 @@ mod embedded;
 mod error;
 mod instance;
 mod members;
+mod node;
 mod registration;
 mod registry;
+mod retry;
 mod service;
 mod state;
 mod subscription;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use common::log::Shown;
+
 use crate::instance::{Instance, InstanceError};
 
 /// The name of an instance's node below its service. Given out by the registry, unique as long as the
@@ -114,21 +116,10 @@ pub struct Skipped {
     pub reason: SkipReason,
 }
 
-/// Most characters that are shown of what others have written.
-const SHOWN: usize = 256;
-
-/// On one line, without what a terminal obeys, and not too long: whoever may write to the registry chooses the text.
+/// Shows a line that cannot forge another and is never long: any client that may write to the registry chooses the text.
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}: {}", self.id, self.reason);
-        for c in text.chars().take(SHOWN) {
-            if matches!(c, '"' | '\'' | '\\') {
-                write!(f, "{c}")?;
-            } else {
-                write!(f, "{}", c.escape_debug())?;
-            }
-        }
-        if text.chars().nth(SHOWN).is_some() { f.write_str("…") } else { Ok(()) }
+        write!(f, "{}", Shown::text(&format!("{}: {}", self.id, self.reason)))
     }
 }
 
@@ -157,14 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn what_others_have_written_is_shown_on_one_line_and_not_at_length() {
+    fn text_of_other_clients_is_shown_on_one_line_and_cut() {
         let skipped = |id: &str| Skipped {
             id: InstanceId::from(id),
             reason: SkipReason::Unreadable("it's \"none\"".into()),
         };
         let shown = skipped("a\n\u{1b}[2J\u{202e}").to_string();
         assert_eq!(shown, "a\\n\\u{1b}[2J\\u{202e}: cannot be read: it's \"none\"");
-        assert_eq!(skipped(&"x".repeat(10_000)).to_string().chars().count(), SHOWN + 1);
+        let long = skipped(&"x".repeat(10_000)).to_string();
+        assert_eq!(long, "x".repeat(200) + "… (9829 bytes more)");
     }
 
     proptest! {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
+use common::log::quietly;
 use zk_client::Client;
 
 use crate::builder::Builder;
@@ -16,10 +17,11 @@ use crate::discovery;
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::members::Members;
-use crate::registration::{self, Registration};
+use crate::node::ServiceNode;
+use crate::registration::Registration;
 use crate::service::service_path;
 use crate::state::Connection;
-use crate::subscription::{self, SubscribeOptions, Subscription};
+use crate::subscription::{SubscribeOptions, Subscription};
 
 /// Where services register and are found. Clones are handles to the same session; the crate's documentation has an
 /// example.
@@ -79,10 +81,9 @@ impl Registry {
     /// # Errors
     /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
     pub async fn register(&self, service: &str, instance: Instance) -> Result<Registration, Error> {
-        let (client, path) = (self.client.clone(), self.path(service)?);
+        let node = self.node(service)?;
         let data = instance.to_json()?;
-        let place = registration::Place { client, service: service.into(), path: path.into() };
-        Registration::start(place, data, self.next_seed()).await
+        Registration::start(node, data, self.next_seed()).await
     }
 
     /// The instances of a service now. A service that nobody has registered has none.
@@ -91,8 +92,8 @@ impl Registry {
     /// [`Error::Name`]; [`Error::Refused`] if the registry could not be asked within the session timeout or
     /// refused; [`Error::Closed`].
     pub async fn discover(&self, service: &str) -> Result<Members, Error> {
-        let path = self.path(service)?;
-        discovery::discover(&self.client, &path).await.map_err(|source| match source {
+        let node = self.node(service)?;
+        discovery::discover(&node).await.map_err(|source| match source {
             zk_client::Error::Closed { .. } => Error::Closed,
             source => Error::Refused { action: "discover", service: service.to_owned(), source },
         })
@@ -117,9 +118,7 @@ impl Registry {
         service: &str,
         options: SubscribeOptions,
     ) -> Result<Subscription, Error> {
-        let (client, path) = (self.client.clone(), self.path(service)?);
-        let place = subscription::Place { client, service: service.into(), path: path.into() };
-        Subscription::start(place, options, self.next_seed()).await
+        Subscription::start(self.node(service)?, options, self.next_seed()).await
     }
 
     /// The session that owns our instances' nodes; `None` while there is none.
@@ -194,13 +193,15 @@ impl Registry {
         })
         .await;
         if let Err(error) = self.close_within(limit).await {
-            zk_client::quietly(|| tracing::warn!(%error, "the registry is left without a goodbye"));
+            quietly(|| tracing::warn!(%error, "the registry is left without a goodbye"));
         }
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn path(&self, service: &str) -> Result<String, Error> {
-        service_path(&self.root, service).map_err(|reason| Error::Name { name: service.to_owned(), reason })
+    fn node(&self, service: &str) -> Result<ServiceNode, Error> {
+        let path = service_path(&self.root, service);
+        let path = path.map_err(|reason| Error::Name { name: service.to_owned(), reason })?;
+        Ok(ServiceNode { client: self.client.clone(), service: service.into(), path: path.into() })
     }
 
     fn next_seed(&self) -> u64 {

@@ -1,67 +1,59 @@
 //! The task behind a registration: performs the core's steps with a client.
 
+use std::future::pending;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
+use common::Clock;
+use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, State, Watch, quietly};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, State, Watch};
 
-use super::core::{Core, Failure, Input, Node, Outcome, Phase, Step};
+use super::core::{Core, Input, Node, Output, Phase, StepFailure, StepOutcome};
 use super::{RegistrationState, Report, Wish};
-use crate::clock::Clock;
+use crate::node::{ServiceNode, fired};
 
-/// Where to register.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) client: Client,
-    pub(crate) service: Arc<str>,
-    /// The service's node.
-    pub(crate) path: Arc<str>,
-}
-
-/// Owns the core, and feeds it.
+/// Owns the core and feeds it.
 pub(crate) struct Driver {
-    place: Place,
+    node: ServiceNode,
     core: Core,
     clock: Clock,
     step: Option<Performing>,
     watch: Option<Watch>,
-    told: Option<u64>,
-    heard: u64,
+    visible: Option<u64>,
+    handled: u64,
     refused: Option<Error>,
 }
 
 type Performing = Pin<Box<dyn Future<Output = Result<Performed, Error>> + Send>>;
 
 struct Performed {
-    outcome: Outcome,
+    outcome: StepOutcome,
     watch: Option<Watch>,
 }
 
 impl Driver {
-    pub(crate) fn new(place: Place, data: Bytes, seed: u64) -> Self {
-        let core = Core::new(seed, data);
+    pub(crate) fn new(node: ServiceNode, data: Bytes, seed: u64) -> Self {
         Self {
-            place,
-            core,
+            node,
+            core: Core::new(seed, data),
             clock: Clock::start(),
             step: None,
             watch: None,
-            told: None,
-            heard: 0,
+            visible: None,
+            handled: 0,
             refused: None,
         }
     }
 
     /// Runs until the registration is withdrawn or the client is closed.
     pub(crate) async fn run(mut self, mut wishes: watch::Receiver<Wish>, reports: watch::Sender<Report>) {
-        let mut states = self.place.client.state();
+        let mut states = self.node.client.state();
         states.mark_changed();
         let mut withdrawn = false;
         loop {
-            if let Some(step) = self.core.poll_step() {
-                self.step = Some(Box::pin(perform(self.place.clone(), step)));
+            if let Some(step) = self.core.poll_output() {
+                self.step = Some(Box::pin(perform(self.node.clone(), step)));
             }
             if self.report(&reports) == RegistrationState::Withdrawn {
                 return;
@@ -75,7 +67,7 @@ impl Driver {
                 gone = wishes.changed(), if !withdrawn => {
                     let wish = wishes.borrow_and_update().clone();
                     withdrawn = wish.withdrawn || gone.is_err();
-                    self.heard = wish.revision;
+                    self.handled = wish.revision;
                     self.refused = None;
                     Some(match withdrawn {
                         true => Input::Withdraw,
@@ -92,7 +84,7 @@ impl Driver {
                 }
                 () = self.clock.sleep_until(self.core.poll_deadline()) => Some(Input::Timeout),
             };
-            // The core hears of a session before it hears of what was done in it.
+            // The core must know of a session before it learns of steps performed in it.
             match states.has_changed() {
                 Ok(false) => {}
                 Ok(true) => match connection(*states.borrow_and_update()) {
@@ -111,7 +103,7 @@ impl Driver {
         });
     }
 
-    fn done(&mut self, performed: Result<Performed, Error>) -> Outcome {
+    fn done(&mut self, performed: Result<Performed, Error>) -> StepOutcome {
         match performed {
             Ok(Performed { outcome, watch }) => {
                 self.refused = None;
@@ -121,13 +113,13 @@ impl Driver {
             Err(error) => {
                 let failure = failure(&error);
                 quietly(
-                    || tracing::debug!(service = %self.place.service, %error, "registration: a step failed"),
+                    || tracing::debug!(service = %self.node.service, %error, "registration: a step failed"),
                 );
-                if failure == Failure::Refused {
-                    quietly(|| tracing::warn!(service = %self.place.service, %error, "registration refused"));
+                if failure == StepFailure::Refused {
+                    quietly(|| tracing::warn!(service = %self.node.service, %error, "registration refused"));
                     self.refused = Some(error);
                 }
-                Outcome::Failed(failure)
+                StepOutcome::Failed(failure)
             }
         }
     }
@@ -138,25 +130,25 @@ impl Driver {
             Phase::Registered { path } => RegistrationState::Registered { path },
             Phase::Withdrawn => RegistrationState::Withdrawn,
         };
-        self.told = self.told.max(self.core.told());
+        self.visible = self.visible.max(self.core.visible_revision());
         reports.send_if_modified(|report| {
             let is_new_state = report.state != state;
             if is_new_state {
-                quietly(|| tracing::info!(service = %self.place.service, ?state, "registration"));
+                quietly(|| tracing::info!(service = %self.node.service, ?state, "registration"));
             }
             let is_new = is_new_state
-                || report.told != self.told
-                || report.heard != self.heard
+                || report.visible != self.visible
+                || report.handled != self.handled
                 || report.refused.is_some() != self.refused.is_some();
-            let (told, heard, refused) = (self.told, self.heard, self.refused.clone());
-            *report = Report { state: state.clone(), told, heard, refused };
+            let (visible, handled, refused) = (self.visible, self.handled, self.refused.clone());
+            *report = Report { state: state.clone(), visible, handled, refused };
             is_new
         });
         state
     }
 }
 
-/// What a state of the client is to the core; `None` for its end.
+/// Returns the input for a state of the client; `None` once the client is closed.
 fn connection(state: State) -> Option<Input> {
     match state {
         State::Connected(session) => Some(Input::Connected(session)),
@@ -165,40 +157,40 @@ fn connection(state: State) -> Option<Input> {
     }
 }
 
-async fn perform(place: Place, step: Step) -> Result<Performed, Error> {
-    let Place { client, path: parent, .. } = place;
+async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
+    let ServiceNode { client, path: parent, .. } = node;
     let outcome = match step {
-        Step::EnsureParent => {
+        Output::EnsureParent => {
             client.ensure_path(&parent).await?;
-            Outcome::ParentExists
+            StepOutcome::ParentExists
         }
-        Step::Create { name, data } => {
+        Output::Create { name, data } => {
             let path = zk_wire::path::join(&parent, &name);
             let mode = CreateMode::EphemeralSequential;
             let created = client.create(&path, data, mode, &[Acl::open()]).await?;
-            Outcome::Created(Node { path: created.path, owner: created.stat.ephemeral_owner })
+            StepOutcome::Created(Node { path: created.path, owner: created.stat.ephemeral_owner })
         }
-        Step::Find { name } => Outcome::Found(find(&client, &parent, &name).await?),
-        Step::Check { path } => {
+        Output::Find { name } => StepOutcome::Found(find(&client, &parent, &name).await?),
+        Output::Check { path } => {
             let (stat, watch) = client.exists_and_watch(&path).await?;
-            let outcome = Outcome::Checked(stat.map(|stat| stat.ephemeral_owner));
+            let outcome = StepOutcome::Checked(stat.map(|stat| stat.ephemeral_owner));
             return Ok(Performed { outcome, watch: Some(watch) });
         }
-        Step::Set { path, data, .. } => {
+        Output::Set { path, data, .. } => {
             client.set(&path, data, Expected::Any).await?;
-            Outcome::Set
+            StepOutcome::Set
         }
-        Step::Delete { path } => {
+        Output::Delete { path } => {
             client.delete(&path, Expected::Any).await?;
-            Outcome::Deleted
+            StepOutcome::Deleted
         }
     };
     Ok(Performed { outcome, watch: None })
 }
 
-/// The node below `parent` whose name begins with `name`.
+/// Returns the node below `parent` whose name begins with `name`.
 async fn find(client: &Client, parent: &str, name: &str) -> Result<Option<Node>, Error> {
-    // We may have come to a server that has not yet seen what the last one did for us.
+    // The present server may not have seen yet what the last one did for us.
     client.sync(parent).await?;
     let (children, _) = client.children(parent).await?;
     let Some(child) = children.iter().find(|child| child.starts_with(name)) else { return Ok(None) };
@@ -207,30 +199,21 @@ async fn find(client: &Client, parent: &str, name: &str) -> Result<Option<Node>,
     Ok(owner.map(|owner| Node { path, owner }))
 }
 
-fn failure(error: &Error) -> Failure {
+fn failure(error: &Error) -> StepFailure {
     if error.code() == Some(ErrorCode::NO_NODE) {
-        Failure::NoNode
+        StepFailure::NoNode
     } else if error.may_have_been_applied() {
-        Failure::Unanswered
+        StepFailure::Unanswered
     } else if error.is_retryable() || matches!(error, Error::Closed { .. }) {
-        Failure::NotDone
+        StepFailure::NotDone
     } else {
-        Failure::Refused
+        StepFailure::Refused
     }
 }
 
 async fn performing(step: &mut Option<Performing>) -> Result<Performed, Error> {
     match step {
         Some(step) => step.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until the watch fires or is lost.
-async fn fired(watch: &mut Option<Watch>) {
-    match watch {
-        // Which of both it is the next check will show.
-        Some(watch) => drop(watch.changed().await),
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

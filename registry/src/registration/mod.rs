@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::instance::Instance;
-
-pub(crate) use driver::{Driver, Place};
+use crate::node::ServiceNode;
+use driver::Driver;
 
 /// An instance that is registered for as long as this lives.
 ///
@@ -80,25 +80,29 @@ pub(crate) struct Wish {
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) state: RegistrationState,
-    /// The newest revision that others could read at some time.
-    pub(crate) told: Option<u64>,
-    /// The revision of the newest wish that the rest of this report is about.
-    pub(crate) heard: u64,
+    /// Newest revision that others could read at some time.
+    pub(crate) visible: Option<u64>,
+    /// Revision of the newest wish that this report takes into account.
+    pub(crate) handled: u64,
     /// Why the last step was refused, if it was.
     pub(crate) refused: Option<zk_client::Error>,
 }
 
 impl Registration {
     /// Returns when the node exists.
-    pub(crate) async fn start(place: Place, data: Bytes, seed: u64) -> Result<Self, Error> {
+    pub(crate) async fn start(node: ServiceNode, data: Bytes, seed: u64) -> Result<Self, Error> {
         let (wish, wishes) = watch::channel(Wish { data: data.clone(), revision: 0, withdrawn: false });
-        let (reports, report) =
-            watch::channel(Report { state: RegistrationState::Pending, told: None, heard: 0, refused: None });
-        let (client, service) = (place.client.clone(), place.service.clone());
-        tokio::spawn(Driver::new(place, data, seed).run(wishes, reports));
+        let (reports, report) = watch::channel(Report {
+            state: RegistrationState::Pending,
+            visible: None,
+            handled: 0,
+            refused: None,
+        });
+        let (client, service) = (node.client.clone(), node.service.clone());
+        tokio::spawn(Driver::new(node, data, seed).run(wishes, reports));
         // From here on it is withdrawn when the caller drops the future.
         let mut registration = Self { wish, report, seen: RegistrationState::Pending, client, service };
-        registration.reached("register an instance of", 0, |report| report.told.is_some()).await?;
+        registration.reached("register an instance of", 0, |report| report.visible.is_some()).await?;
         registration.seen = registration.state();
         Ok(registration)
     }
@@ -141,8 +145,8 @@ impl Registration {
     pub async fn update(&self, instance: Instance) -> Result<(), Error> {
         let data = instance.to_json()?;
         let wanted = self.wish(|wish| wish.data = data);
-        let is_told = |report: &Report| report.told.is_some_and(|told| told >= wanted);
-        self.reached("update an instance of", wanted, is_told).await
+        let is_visible = |report: &Report| report.visible.is_some_and(|visible| visible >= wanted);
+        self.reached("update an instance of", wanted, is_visible).await
     }
 
     /// Takes the instance out of the registry. Final: nothing registers it again. Waits while the registry cannot
@@ -176,7 +180,7 @@ impl Registration {
         wanted: u64,
         enough: impl Fn(&Report) -> bool,
     ) -> Result<(), Error> {
-        let is_refused = |report: &Report| report.refused.is_some() && report.heard >= wanted;
+        let is_refused = |report: &Report| report.refused.is_some() && report.handled >= wanted;
         let is_over = |report: &Report| {
             matches!(report.state, RegistrationState::Withdrawn | RegistrationState::Closed)
         };

@@ -1,69 +1,62 @@
-//! The task behind a subscription: performs the core's steps with a client.
+//! The task behind a subscription: performs the core's requests with a client.
 
 use std::sync::Arc;
 
+use common::Clock;
+use common::log::quietly;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zk_client::{Client, Error, ErrorCode, EventType, State, Watch, quietly};
+use zk_client::{Client, Error, ErrorCode, EventType, State, Watch};
 
 use super::View;
-use super::core::{Core, Input, Outcome, ReadId, Step};
-use crate::clock::Clock;
-use crate::members::InstanceId;
+use super::core::{Core, Input, Output, ReadId, ReadOutcome};
+use crate::members::{InstanceId, Members};
+use crate::node::{ServiceNode, fired};
 
-/// Most nodes that are no instances, and that are named in the log, at a time: whoever may write makes as many as he likes.
-const MOST_TOLD: usize = 8;
+/// Maximum number of finished tasks that are handled before the members are published.
+const MAX_AT_ONCE: usize = 4096;
 
-/// What to watch.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub(crate) client: Client,
-    pub(crate) service: Arc<str>,
-    /// The service's node.
-    pub(crate) path: Arc<str>,
-}
+/// Maximum number of skipped nodes that are named in the log at a time: any client may create many.
+const MAX_LOGGED: usize = 8;
 
-/// Owns the core, and feeds it.
+/// Owns the core and feeds it.
 pub(crate) struct Driver {
-    place: Place,
+    node: ServiceNode,
     core: Core,
-    /// Whether the data of instances is watched.
+    /// True if the data of instances is watched.
     updates: bool,
     clock: Clock,
     list_watch: Option<Watch>,
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<Finished>,
     refused: Option<Error>,
 }
 
-/// What a task of the driver ends with.
-enum Done {
+/// Result of a task of the driver.
+enum Finished {
     Listed(Result<(Vec<String>, Watch), Error>),
-    Read { id: InstanceId, read: ReadId, outcome: Outcome, watch: Option<Watch> },
+    Read { id: InstanceId, read: ReadId, outcome: ReadOutcome, watch: Option<Watch> },
     Fired { id: InstanceId, deleted: bool },
 }
 
 impl Driver {
-    pub(crate) fn new(place: Place, core: Core, updates: bool) -> Self {
+    pub(crate) fn new(node: ServiceNode, core: Core, updates: bool) -> Self {
         let (clock, tasks) = (Clock::start(), JoinSet::new());
-        Self { place, core, updates, clock, list_watch: None, tasks, refused: None }
+        Self { node, core, updates, clock, list_watch: None, tasks, refused: None }
     }
 
-    /// Runs until nobody listens or the client is closed.
+    /// Runs until the last subscriber is gone or the client is closed.
     pub(crate) async fn run(mut self, views: watch::Sender<View>) {
         self.drive(&views).await;
-        // What is known will not be asked again.
+        // The last members are never asked for again: they are stale.
         self.core.handle(self.clock.now(), Input::Disconnected);
-        self.publish(&views);
+        self.perform_outputs(&views);
     }
 
     async fn drive(&mut self, views: &watch::Sender<View>) {
-        let mut states = self.place.client.state();
+        let mut states = self.node.client.state();
         states.mark_changed();
         loop {
-            while let Some(step) = self.core.poll_step() {
-                self.begin(step);
-            }
-            self.publish(views);
+            self.perform_outputs(views);
             let input = tokio::select! {
                 biased;
                 () = views.closed() => return,
@@ -80,94 +73,100 @@ impl Driver {
                     self.list_watch = None;
                     Input::ListChanged
                 }
-                Some(Ok(done)) = self.tasks.join_next() => self.done(done),
+                Some(Ok(finished)) = self.tasks.join_next() => self.input(finished),
                 () = self.clock.sleep_until(self.core.poll_deadline()) => Input::Timeout,
             };
             self.core.handle(self.clock.now(), input);
-            self.handle_what_is_ready();
+            self.handle_finished();
         }
     }
 
-    /// Many reads that are over at once are one change for the subscribers, not many.
-    fn handle_what_is_ready(&mut self) {
-        for _ in 0..MOST_AT_ONCE {
+    /// Feeds all finished tasks to the core, so that reads which end together are one change for subscribers.
+    fn handle_finished(&mut self) {
+        for _ in 0..MAX_AT_ONCE {
             let Some(joined) = self.tasks.try_join_next() else { return };
-            let Ok(done) = joined else { continue };
-            let input = self.done(done);
+            let Ok(finished) = joined else { continue };
+            let input = self.input(finished);
             self.core.handle(self.clock.now(), input);
         }
     }
 
-    fn begin(&mut self, step: Step) {
-        let Place { client, path, .. } = self.place.clone();
-        let watched = self.updates;
-        match step {
-            Step::List => self.tasks.spawn(async move { Done::Listed(list(&client, &path).await) }),
-            Step::Read { id, read } => self.tasks.spawn(async move {
-                let path = zk_wire::path::join(&path, id.as_str());
-                let (outcome, watch) = self::read(&client, &path, watched).await;
-                Done::Read { id, read, outcome, watch }
-            }),
-        };
+    fn perform_outputs(&mut self, views: &watch::Sender<View>) {
+        while let Some(output) = self.core.poll_output() {
+            let ServiceNode { client, path, .. } = self.node.clone();
+            let watched = self.updates;
+            match output {
+                Output::List => {
+                    self.tasks.spawn(async move { Finished::Listed(list(&client, &path).await) });
+                }
+                Output::Read { id, read } => {
+                    self.tasks.spawn(async move {
+                        let path = zk_wire::path::join(&path, id.as_str());
+                        let (outcome, watch) = self::read(&client, &path, watched).await;
+                        Finished::Read { id, read, outcome, watch }
+                    });
+                }
+                Output::Publish(members) => self.publish(members, views),
+            }
+        }
+        if self.refused.is_some() && views.borrow().members.is_none() {
+            views.send_modify(|view| view.refused = self.refused.clone());
+        }
     }
 
-    fn done(&mut self, done: Done) -> Input {
-        match done {
-            Done::Listed(Ok((names, watch))) => {
+    fn input(&mut self, finished: Finished) -> Input {
+        match finished {
+            Finished::Listed(Ok((names, watch))) => {
                 self.list_watch = Some(watch);
                 self.refused = None;
                 Input::Listed(Some(names))
             }
-            Done::Listed(Err(error)) => {
+            Finished::Listed(Err(error)) => {
                 quietly(
-                    || tracing::debug!(service = %self.place.service, %error, "subscription: cannot list"),
+                    || tracing::debug!(service = %self.node.service, %error, "subscription: cannot list"),
                 );
                 if !error.is_retryable() {
                     quietly(
-                        || tracing::warn!(service = %self.place.service, %error, "service cannot be listed"),
+                        || tracing::warn!(service = %self.node.service, %error, "service cannot be listed"),
                     );
                     self.refused = Some(error);
                 }
                 Input::Listed(None)
             }
-            Done::Read { id, read, outcome, watch } => {
+            Finished::Read { id, read, outcome, watch } => {
                 if let Some(mut watch) = watch {
                     let id = id.clone();
                     self.tasks.spawn(async move {
                         let deleted = watch.changed().await.is_ok_and(|e| e.event == EventType::NODE_DELETED);
-                        Done::Fired { id, deleted }
+                        Finished::Fired { id, deleted }
                     });
                 }
                 Input::Read { id, read, outcome }
             }
-            Done::Fired { id, deleted: true } => Input::NodeDeleted(id),
-            Done::Fired { id, deleted: false } => Input::NodeChanged(id),
+            Finished::Fired { id, deleted: true } => Input::NodeDeleted(id),
+            Finished::Fired { id, deleted: false } => Input::NodeChanged(id),
         }
     }
 
-    fn publish(&mut self, views: &watch::Sender<View>) {
-        if let Some(members) = self.core.poll_members(self.clock.now()) {
-            let before = views.borrow().members.clone().unwrap_or_default();
-            let mut new = members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped));
-            for skipped in new.by_ref().take(MOST_TOLD) {
-                quietly(
-                    || tracing::warn!(service = %self.place.service, node = %skipped, "not an instance: skipped"),
-                );
-            }
-            let more = new.count();
-            if more > 0 {
-                quietly(
-                    || tracing::warn!(service = %self.place.service, more, "more nodes are not instances: skipped"),
-                );
-            }
-            views.send_modify(|view| *view = View { members: Some(members), refused: None });
-        } else if self.refused.is_some() && views.borrow().members.is_none() {
-            views.send_modify(|view| view.refused = self.refused.clone());
+    fn publish(&self, members: Arc<Members>, views: &watch::Sender<View>) {
+        let before = views.borrow().members.clone().unwrap_or_default();
+        let mut new = members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped));
+        for skipped in new.by_ref().take(MAX_LOGGED) {
+            quietly(
+                || tracing::warn!(service = %self.node.service, node = %skipped, "not an instance: skipped"),
+            );
         }
+        let more = new.count();
+        if more > 0 {
+            quietly(
+                || tracing::warn!(service = %self.node.service, more, "more nodes are not instances: skipped"),
+            );
+        }
+        views.send_modify(|view| *view = View { members: Some(members), refused: None });
     }
 }
 
-/// The names of the node's children; none if there is no such node.
+/// Returns the names of the node's children; none if the node does not exist.
 async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error> {
     loop {
         match client.children_and_watch(path).await {
@@ -175,6 +174,7 @@ async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error
             Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
             Err(error) => return Err(error),
         }
+        // A watch on the node itself tells of its creation.
         let (stat, watch) = client.exists_and_watch(path).await?;
         if stat.is_none() {
             return Ok((Vec::new(), watch));
@@ -182,30 +182,19 @@ async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error
     }
 }
 
-async fn read(client: &Client, path: &str, watched: bool) -> (Outcome, Option<Watch>) {
+async fn read(client: &Client, path: &str, watched: bool) -> (ReadOutcome, Option<Watch>) {
     let read = if watched {
         client.get_and_watch(path).await.map(|(data, _, watch)| (data, Some(watch)))
     } else {
         client.get(path).await.map(|(data, _)| (data, None))
     };
     match read {
-        Ok((data, watch)) => (Outcome::Data(data), watch),
-        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => (Outcome::Gone, None),
+        Ok((data, watch)) => (ReadOutcome::Data(data), watch),
+        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => (ReadOutcome::Gone, None),
         Err(error @ Error::Server { .. }) if error.is_retryable() => {
-            (Outcome::Deferred(error.to_string()), None)
+            (ReadOutcome::Deferred(error.to_string()), None)
         }
-        Err(error) if error.is_retryable() => (Outcome::Failed, None),
-        Err(error) => (Outcome::Unreadable(error.to_string()), None),
+        Err(error) if error.is_retryable() => (ReadOutcome::Failed, None),
+        Err(error) => (ReadOutcome::Unreadable(error.to_string()), None),
     }
 }
-
-/// Waits until the watch fires or is lost.
-async fn fired(watch: &mut Option<Watch>) {
-    match watch {
-        Some(watch) => drop(watch.changed().await),
-        None => std::future::pending().await,
-    }
-}
-
-/// How many finished tasks are handled before the members are published.
-const MOST_AT_ONCE: usize = 4096;

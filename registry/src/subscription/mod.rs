@@ -6,14 +6,14 @@ mod driver;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::Millis;
 use tokio::sync::watch;
-use zk_wire::Millis;
 
 use crate::error::Error;
 use crate::members::Members;
+use crate::node::ServiceNode;
 use core::Core;
-
-pub(crate) use driver::{Driver, Place};
+use driver::Driver;
 
 /// The members of a service, now and from now on. Clones share one watcher; dropping the last ends it.
 ///
@@ -64,11 +64,15 @@ pub(crate) struct View {
 
 impl Subscription {
     /// Returns when the members are known.
-    pub(crate) async fn start(place: Place, options: SubscribeOptions, seed: u64) -> Result<Self, Error> {
-        let service = place.service.clone();
+    pub(crate) async fn start(
+        node: ServiceNode,
+        options: SubscribeOptions,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let service = node.service.clone();
         let (sender, mut views) = watch::channel(View::default());
         let core = Core::new(seed, options.reads, options.updates, Millis::from(options.empty_after));
-        tokio::spawn(Driver::new(place, core, options.updates).run(sender));
+        tokio::spawn(Driver::new(node, core, options.updates).run(sender));
         let view = views.wait_for(|view| view.members.is_some() || view.refused.is_some()).await;
         let view = view.map_err(|_| Error::Closed)?.clone();
         match (view.members, view.refused) {

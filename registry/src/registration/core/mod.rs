@@ -1,48 +1,48 @@
-//! The life of one instance's node, as a state machine: inputs and the time go in, one step at a time comes out.
-//! It knows no connection, clock or task, and what it remembers of the node is only what was answered.
+//! Life of one instance's node, as a state machine: inputs and the time go in, one step at a time comes out. It knows no
+//! connection, clock or task, and learns of the node from the server's answers only.
 //!
 //! Three rules carry it:
-//! - A create whose reply was lost may have made the node. Its name holds a GUID (the session's id and a random
-//!   number), so before anything else the node is looked for.
-//! - A node counts as ours only if it is owned by the session that we have now. One that our own dead session
-//!   left behind is on its way out: it is neither taken over nor touched.
-//! - As long as the session lives, a lost connection is no reason to do anything.
+//! - A create whose reply was lost may have made the node. The name of the node holds a GUID (the session's id and a
+//!   random number), so the core looks for that name before it does anything else.
+//! - A node is ours only if the current session owns it. A node that our own expired session left behind will go by
+//!   itself: it is neither taken over nor touched.
+//! - A lost connection changes nothing as long as the session lives.
 
 use bytes::Bytes;
-use zk_wire::{Millis, SessionId};
+use common::Millis;
+use zk_wire::SessionId;
 
-use crate::backoff::Backoff;
+use crate::retry::{MAX_PAUSE, RetrySchedule};
 
-/// What happened.
+/// Events that the shell reports.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// There is a connection, under this session. Has to come before the outcome of anything that was done in
-    /// the session.
+    /// A connection exists, under this session. Comes before the outcome of any step of that session.
     Connected(SessionId),
-    /// There is no connection; the session may live on.
+    /// No connection exists; the session may live on.
     Disconnected,
-    /// The step that was asked for last is over.
-    Done(Outcome),
-    /// The watch on our node told something, or was lost.
+    /// The last step is over.
+    Done(StepOutcome),
+    /// The watch on our node fired or was lost.
     NodeChanged,
-    /// There is newer data to tell. Revisions grow.
+    /// Newer data to publish. Revisions grow.
     Update { data: Bytes, revision: u64 },
-    /// Nothing is to be told any more, for ever.
+    /// Nothing is to be published any more. Final.
     Withdraw,
     /// The deadline has come.
     Timeout,
 }
 
-/// One thing to do, to be answered by [`Input::Done`] before the next is given out.
+/// One step to perform. [`Input::Done`] answers it before the next comes out.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Step {
-    /// Make sure that the service's node exists.
+pub(crate) enum Output {
+    /// Create the service's node if it is missing.
     EnsureParent,
-    /// Create an ephemeral sequential node of this name (and a counter).
+    /// Create an ephemeral sequential node of this name; the server appends a counter.
     Create { name: String, data: Bytes },
-    /// Let the server catch up, then look for a node whose name begins so.
+    /// Let the server catch up, then look for a node whose name begins with this one.
     Find { name: String },
-    /// See who owns the node, and watch it.
+    /// Read the node's owner, and watch the node.
     Check { path: String },
     /// Set the node's data.
     Set { path: String, data: Bytes, revision: u64 },
@@ -50,23 +50,23 @@ pub(crate) enum Step {
     Delete { path: String },
 }
 
-/// How a step ended.
+/// End of a step.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum StepOutcome {
     /// The parent exists.
     ParentExists,
     /// The node was created.
     Created(Node),
-    /// What was found.
+    /// The node that was found, if any.
     Found(Option<Node>),
-    /// Whose the node is, if there is one; a watch is set.
+    /// The node's owner, if the node exists; a watch is set.
     Checked(Option<SessionId>),
     /// The data was set.
     Set,
     /// The node was deleted.
     Deleted,
-    /// It did not work.
-    Failed(Failure),
+    /// The step failed.
+    Failed(StepFailure),
 }
 
 /// A node as the server knows it.
@@ -76,23 +76,23 @@ pub(crate) struct Node {
     pub(crate) owner: SessionId,
 }
 
-/// Why a step did not work.
+/// Cause of a failed step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Failure {
-    /// The node, or the parent of what was to be created, does not exist.
+pub(crate) enum StepFailure {
+    /// The node, or the parent of a node to create, does not exist.
     NoNode,
-    /// No answer: it was done or not.
+    /// No answer: the step was performed or not.
     Unanswered,
-    /// It was not done, and may work later.
+    /// The step was not performed, and may work later.
     NotDone,
-    /// It was not done, and trying again does not help unless somebody changes something.
+    /// The step was not performed, and a retry only helps after a change on the server.
     Refused,
 }
 
-/// What is known of the registration from outside.
+/// Progress of the registration, as others see it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Phase {
-    /// There is no node that is known to be ours.
+    /// No node is known to be ours.
     Pending,
     /// The node at this path is ours.
     Registered { path: String },
@@ -108,25 +108,25 @@ pub(crate) struct Core {
     data: Bytes,
     revision: u64,
     withdrawn: bool,
-    place: Place,
+    node: NodeState,
     parent_missing: bool,
-    in_flight: Option<Step>,
+    in_flight: Option<Output>,
     not_before: Option<Millis>,
-    backoff: Backoff,
-    chance: fastrand::Rng,
+    retries: RetrySchedule,
+    random: fastrand::Rng,
 }
 
-/// What we know of our node.
+/// Knowledge about our node.
 #[derive(Clone, Debug)]
-enum Place {
-    /// There is none.
+enum NodeState {
+    /// It does not exist.
     Absent,
-    /// A create went unanswered: there is one of this name, or not.
-    Unsure { name: String, revision: u64 },
-    /// It is there: since when, with the data of which revision, and whether we would hear of its end.
+    /// A create was not answered: a node of this name exists or not.
+    Unconfirmed { name: String, revision: u64 },
+    /// It exists since a time, with the data of a revision; `watched` if we would hear of its end.
     Present { node: Node, since: Millis, revision: u64, watched: bool },
-    /// We gave up deleting it: it stays until the session ends.
-    GivenUp,
+    /// The server refused to delete it: it stays until the session ends.
+    Abandoned,
 }
 
 impl Core {
@@ -137,17 +137,17 @@ impl Core {
             data,
             revision: 0,
             withdrawn: false,
-            place: Place::Absent,
+            node: NodeState::Absent,
             parent_missing: false,
             in_flight: None,
             not_before: None,
-            backoff: Backoff::new(seed),
-            // Another stream than the backoff's, which draws from the same seed.
-            chance: fastrand::Rng::with_seed(!seed),
+            retries: RetrySchedule::new(seed),
+            // Another stream than that of the retries, which draw from the same seed.
+            random: fastrand::Rng::with_seed(!seed),
         }
     }
 
-    /// Takes an input. Then `poll_step`.
+    /// Takes an input. Call [`Self::poll_output`] afterwards.
     pub(crate) fn handle(&mut self, now: Millis, input: Input) {
         match input {
             Input::Connected(session) => {
@@ -156,7 +156,7 @@ impl Core {
                 }
                 self.connected = true;
                 self.session = session;
-                if matches!(&self.place, Place::Present { node, .. } if node.owner != session) {
+                if matches!(&self.node, NodeState::Present { node, .. } if node.owner != session) {
                     self.lost(now);
                 }
             }
@@ -167,7 +167,7 @@ impl Core {
                 }
             }
             Input::NodeChanged => {
-                if let Place::Present { watched, .. } = &mut self.place {
+                if let NodeState::Present { watched, .. } = &mut self.node {
                     *watched = false;
                 }
             }
@@ -186,9 +186,9 @@ impl Core {
         }
     }
 
-    /// The next thing to do, if there is one now.
+    /// Returns the next step, if there is one to perform now.
     #[must_use]
-    pub(crate) fn poll_step(&mut self) -> Option<Step> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
         if self.in_flight.is_some() || !self.connected || self.not_before.is_some() {
             return None;
         }
@@ -196,102 +196,106 @@ impl Core {
         self.in_flight.clone()
     }
 
-    /// When [`Input::Timeout`] is wanted.
+    /// Returns the time at which [`Input::Timeout`] is due.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         self.not_before.filter(|_| self.connected && self.in_flight.is_none())
     }
 
-    /// What can be said of the registration now.
+    /// Returns the progress of the registration.
     #[must_use]
     pub(crate) fn phase(&self) -> Phase {
-        match &self.place {
-            Place::GivenUp => Phase::Withdrawn,
-            Place::Absent if self.withdrawn && self.in_flight.is_none() => Phase::Withdrawn,
-            Place::Present { node, .. } => Phase::Registered { path: node.path.clone() },
-            Place::Absent | Place::Unsure { .. } => Phase::Pending,
+        match &self.node {
+            NodeState::Abandoned => Phase::Withdrawn,
+            NodeState::Absent if self.withdrawn && self.in_flight.is_none() => Phase::Withdrawn,
+            NodeState::Present { node, .. } => Phase::Registered { path: node.path.clone() },
+            NodeState::Absent | NodeState::Unconfirmed { .. } => Phase::Pending,
         }
     }
 
-    /// The revision of the data that others can read; `None` without a node.
+    /// Returns the revision of the data that others can read; `None` without a node.
     #[must_use]
-    pub(crate) fn told(&self) -> Option<u64> {
-        match self.place {
-            Place::Present { revision, .. } => Some(revision),
+    pub(crate) fn visible_revision(&self) -> Option<u64> {
+        match self.node {
+            NodeState::Present { revision, .. } => Some(revision),
             _ => None,
         }
     }
 
-    fn next_step(&mut self) -> Option<Step> {
-        match &self.place {
-            Place::GivenUp => None,
-            Place::Unsure { name, .. } => Some(Step::Find { name: name.clone() }),
-            Place::Present { node, .. } if self.withdrawn => Some(Step::Delete { path: node.path.clone() }),
-            Place::Present { node, watched: false, .. } => Some(Step::Check { path: node.path.clone() }),
-            Place::Present { node, revision, .. } if *revision < self.revision => {
-                let (path, data) = (node.path.clone(), self.data.clone());
-                Some(Step::Set { path, data, revision: self.revision })
+    fn next_step(&mut self) -> Option<Output> {
+        match &self.node {
+            NodeState::Abandoned => None,
+            NodeState::Unconfirmed { name, .. } => Some(Output::Find { name: name.clone() }),
+            NodeState::Present { node, .. } if self.withdrawn => {
+                Some(Output::Delete { path: node.path.clone() })
             }
-            Place::Present { .. } => None,
-            Place::Absent if self.withdrawn => None,
-            Place::Absent if self.parent_missing => Some(Step::EnsureParent),
-            Place::Absent => {
-                let name = format!("{:016x}{:016x}-", self.session.0, self.chance.u64(..));
-                // Until it is answered, it may exist.
-                self.place = Place::Unsure { name: name.clone(), revision: self.revision };
-                Some(Step::Create { name, data: self.data.clone() })
+            NodeState::Present { node, watched: false, .. } => {
+                Some(Output::Check { path: node.path.clone() })
+            }
+            NodeState::Present { node, revision, .. } if *revision < self.revision => {
+                let (path, data) = (node.path.clone(), self.data.clone());
+                Some(Output::Set { path, data, revision: self.revision })
+            }
+            NodeState::Present { .. } => None,
+            NodeState::Absent if self.withdrawn => None,
+            NodeState::Absent if self.parent_missing => Some(Output::EnsureParent),
+            NodeState::Absent => {
+                let name = format!("{:016x}{:016x}-", self.session.0, self.random.u64(..));
+                // The node may exist before the create is answered.
+                self.node = NodeState::Unconfirmed { name: name.clone(), revision: self.revision };
+                Some(Output::Create { name, data: self.data.clone() })
             }
         }
     }
 
-    fn done(&mut self, now: Millis, step: Step, outcome: Outcome) {
+    fn done(&mut self, now: Millis, step: Output, outcome: StepOutcome) {
         match (step, outcome) {
-            (Step::EnsureParent, Outcome::ParentExists) => self.parent_missing = false,
-            (Step::Create { .. }, Outcome::Created(node))
-            | (Step::Find { .. }, Outcome::Found(Some(node))) => {
-                self.arrived(now, node);
-            }
-            (Step::Find { .. }, Outcome::Found(None)) => self.place = Place::Absent,
-            (Step::Check { .. }, Outcome::Checked(owner)) => self.checked(now, owner),
-            (Step::Set { revision: new, .. }, Outcome::Set) => {
-                if let Place::Present { revision, .. } = &mut self.place {
+            (Output::EnsureParent, StepOutcome::ParentExists) => self.parent_missing = false,
+            (Output::Create { .. }, StepOutcome::Created(node))
+            | (Output::Find { .. }, StepOutcome::Found(Some(node))) => self.arrived(now, node),
+            (Output::Find { .. }, StepOutcome::Found(None)) => self.node = NodeState::Absent,
+            (Output::Check { .. }, StepOutcome::Checked(owner)) => self.checked(now, owner),
+            (Output::Set { revision: new, .. }, StepOutcome::Set) => {
+                if let NodeState::Present { revision, .. } = &mut self.node {
                     *revision = new;
                 }
             }
-            (Step::Delete { .. }, Outcome::Deleted) => self.place = Place::Absent,
-            (step, Outcome::Failed(failure)) => self.failed(now, &step, failure),
+            (Output::Delete { .. }, StepOutcome::Deleted) => self.node = NodeState::Absent,
+            (step, StepOutcome::Failed(failure)) => self.failed(now, &step, failure),
             (step, outcome) => unreachable!("{step:?} cannot end with {outcome:?}"),
         }
     }
 
-    fn failed(&mut self, now: Millis, step: &Step, failure: Failure) {
+    fn failed(&mut self, now: Millis, step: &Output, failure: StepFailure) {
         match (step, failure) {
-            (Step::Create { .. } | Step::Find { .. }, Failure::NoNode) => {
+            (Output::Create { .. } | Output::Find { .. }, StepFailure::NoNode) => {
                 self.parent_missing = true;
-                self.place = Place::Absent;
+                self.node = NodeState::Absent;
             }
-            (Step::Create { .. }, Failure::NotDone | Failure::Refused) => self.place = Place::Absent,
-            (Step::Set { .. }, Failure::NoNode) => return self.lost(now),
-            (Step::Delete { .. }, Failure::NoNode) => self.place = Place::Absent,
-            (Step::Find { .. } | Step::Delete { .. }, Failure::Refused) if self.withdrawn => {
-                self.place = Place::GivenUp;
+            (Output::Create { .. }, StepFailure::NotDone | StepFailure::Refused) => {
+                self.node = NodeState::Absent;
+            }
+            (Output::Set { .. }, StepFailure::NoNode) => return self.lost(now),
+            (Output::Delete { .. }, StepFailure::NoNode) => self.node = NodeState::Absent,
+            (Output::Find { .. } | Output::Delete { .. }, StepFailure::Refused) if self.withdrawn => {
+                self.node = NodeState::Abandoned;
             }
             _ => {}
         }
-        self.try_later(now);
+        self.retry_later(now);
     }
 
     fn arrived(&mut self, now: Millis, node: Node) {
-        let Place::Unsure { revision, .. } = self.place else { return };
+        let NodeState::Unconfirmed { revision, .. } = self.node else { return };
         let is_ours = node.owner == self.session;
-        self.place = Place::Present { node, since: now, revision, watched: false };
+        self.node = NodeState::Present { node, since: now, revision, watched: false };
         if !is_ours {
             self.lost(now);
         }
     }
 
     fn checked(&mut self, now: Millis, found: Option<SessionId>) {
-        if let Place::Present { node, watched, .. } = &mut self.place {
+        if let NodeState::Present { node, watched, .. } = &mut self.node {
             *watched = true;
             if found != Some(node.owner) {
                 self.lost(now);
@@ -299,18 +303,18 @@ impl Core {
         }
     }
 
-    /// Our node is gone, or goes with a session that is not ours any more.
+    /// Gives up our node: it is gone, or will go with a session that is no longer ours.
     fn lost(&mut self, now: Millis) {
-        // Somebody who deletes our node again and again shall not make us create it without a pause.
-        if matches!(self.place, Place::Present { since, .. } if now.since(since) >= Backoff::MOST) {
-            self.backoff.reset();
+        // A node that lived for long was a success; one that is deleted again and again must not be created without a pause.
+        if matches!(self.node, NodeState::Present { since, .. } if now.since(since) >= MAX_PAUSE) {
+            self.retries.reset();
         }
-        self.place = Place::Absent;
-        self.try_later(now);
+        self.node = NodeState::Absent;
+        self.retry_later(now);
     }
 
-    fn try_later(&mut self, now: Millis) {
-        let at = self.backoff.next(now);
+    fn retry_later(&mut self, now: Millis) {
+        let at = self.retries.next(now);
         self.not_before = (at > now).then_some(at);
     }
 }

@@ -1,107 +1,113 @@
-//! The members of a service, as a state machine: what was listed and read goes in, what to list and read next and
-//! the members come out. It knows no connection, clock or task.
+//! Members of a service, as a state machine: lists and data of nodes go in, the next lists and reads and the members come
+//! out. It knows no connection, clock or task.
 //!
-//! - A node's data is read when its name is new, and again when its watch tells that it changed. So a member that
-//!   comes costs one list and one read, one that changes one read, one that goes one list.
-//! - The next list waits until everything that the last one brought has been read: members are published between
-//!   two lists, however fast they change.
-//! - A node that cannot be read, or that is no instance and is not watched, is read again by and by: nothing tells
-//!   when it can be.
+//! - A node's data is read when its name is new, and again when its watch fires. A member that comes costs one list and
+//!   one read, one that changes costs one read, one that goes costs one list.
+//! - The next list waits until all nodes of the last one have been read. So members are published between two lists,
+//!   however fast they change.
+//! - A node that cannot be read, or that is no instance and is not watched, is read again after a pause, because no event
+//!   will tell of it.
 //! - Without a connection the last members stay, marked stale, until a list is answered again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::Millis;
+use common::Millis;
 
-use crate::backoff::Backoff;
 use crate::instance::Instance;
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
+use crate::retry::RetrySchedule;
 
-/// What happened.
+/// Events that the shell reports.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// There is a connection.
+    /// A connection exists.
     Connected,
-    /// There is none.
+    /// No connection exists.
     Disconnected,
-    /// The list that was asked for, with a watch on it; empty if the service has no node. `None`: try again.
+    /// Names of the service's nodes, with a watch on the list; empty if the service has no node. `None` if there was no
+    /// answer.
     Listed(Option<Vec<String>>),
-    /// The watch on the list told something, or was lost.
+    /// The watch on the list fired or was lost.
     ListChanged,
-    /// The read that was asked for with this number is over.
-    Read { id: InstanceId, read: ReadId, outcome: Outcome },
+    /// The read of this number is over.
+    Read { id: InstanceId, read: ReadId, outcome: ReadOutcome },
     /// The watch on a node told of new data, or was lost.
     NodeChanged(InstanceId),
-    /// The watch on a node told that it was deleted.
+    /// The watch on a node told that the node was deleted.
     NodeDeleted(InstanceId),
     /// The deadline has come.
     Timeout,
 }
 
-/// Tells the reads of one node apart.
+/// Number of a read: tells the reads of one node apart.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ReadId(u64);
 
-/// How a read ended.
+/// End of a read.
 #[derive(Clone, Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum ReadOutcome {
     /// The node's data; its watch is set.
     Data(Bytes),
-    /// There is no such node any more.
+    /// The node no longer exists.
     Gone,
-    /// We may not read it.
+    /// The server does not let us read it.
     Unreadable(String),
-    /// It cannot be read now: what is known of it stays.
+    /// The server cannot let us read it now: its last value stays.
     Deferred(String),
-    /// There was no answer. Try again.
+    /// There was no answer.
     Failed,
 }
 
-/// What to do; any number of them at a time.
+/// Requests to perform, any number of them at a time, and members to publish.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Step {
+pub(crate) enum Output {
     /// List the service's nodes, with a watch.
     List,
     /// Read a node, with a watch.
     Read { id: InstanceId, read: ReadId },
+    /// Publish the members: they differ from the last ones.
+    Publish(Arc<Members>),
 }
 
 /// The state machine.
 #[derive(Debug)]
 pub(crate) struct Core {
-    most_reads: usize,
-    /// True if what is read is watched from then on.
+    max_reads: usize,
+    /// True if each read leaves a watch on its node.
     watched: bool,
     empty_after: Millis,
+    /// Time of the last input.
+    now: Millis,
     connected: bool,
-    list: List,
-    /// Whether a list was answered since there is a connection.
+    list: ListState,
+    /// True if a list was answered over the present connection.
     confirmed: bool,
     entries: BTreeMap<InstanceId, Entry>,
     /// Nodes to read; some may be gone by the time it is their turn.
     queue: VecDeque<InstanceId>,
-    /// Times at which to read those again that could not be used.
+    /// Times of the next reads of nodes that could not be used.
     retries: BTreeSet<(Millis, InstanceId)>,
+    /// Number of reads under way.
     reads: usize,
     next_read: u64,
-    /// How many entries have never been read.
+    /// Number of entries that have never been read.
     unread: usize,
-    /// Whether the entries may differ from what was published.
+    /// True if the entries may differ from the published members.
     changed: bool,
-    /// When the members become empty, if they are held although all are gone.
+    /// Time at which the members become empty, while they are held although all are gone.
     empty_at: Option<Millis>,
     published: Option<Arc<Members>>,
     not_before: Option<Millis>,
-    backoff: Backoff,
-    chance: fastrand::Rng,
+    schedule: RetrySchedule,
+    random: fastrand::Rng,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum List {
+enum ListState {
     Wanted,
-    /// Whether another is wanted after it, and whether it was asked for over the present connection.
+    /// `again` if another list is wanted after this one; `current` if it was asked for over the present connection.
     InFlight {
         again: bool,
         current: bool,
@@ -112,32 +118,33 @@ enum List {
 #[derive(Debug)]
 struct Entry {
     value: Option<Result<Arc<Instance>, SkipReason>>,
-    reading: Reading,
-    retry: Option<Box<Retry>>,
+    read: ReadState,
+    retry: Option<Box<EntryRetry>>,
 }
 
-/// Of a node that could not be used.
+/// Retry of an entry that could not be used.
 #[derive(Debug)]
-struct Retry {
-    backoff: Backoff,
+struct EntryRetry {
+    schedule: RetrySchedule,
     at: Millis,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Reading {
-    No,
+enum ReadState {
+    Idle,
     Queued,
     InFlight { read: ReadId, again: bool },
 }
 
 impl Core {
-    pub(crate) fn new(seed: u64, most_reads: usize, watched: bool, empty_after: Millis) -> Self {
+    pub(crate) fn new(seed: u64, max_reads: usize, watched: bool, empty_after: Millis) -> Self {
         Self {
-            most_reads: most_reads.max(1),
+            max_reads: max_reads.max(1),
             watched,
             empty_after,
+            now: Millis(0),
             connected: false,
-            list: List::Wanted,
+            list: ListState::Wanted,
             confirmed: false,
             entries: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -149,22 +156,23 @@ impl Core {
             empty_at: None,
             published: None,
             not_before: None,
-            backoff: Backoff::new(seed),
-            // Another stream than the backoff's, which draws from the same seed.
-            chance: fastrand::Rng::with_seed(!seed),
+            schedule: RetrySchedule::new(seed),
+            // Another stream than that of the schedule, which draws from the same seed.
+            random: fastrand::Rng::with_seed(!seed),
         }
     }
 
-    /// Takes an input. Then `poll_step` until there is none, and `poll_members` when no more inputs wait.
+    /// Takes an input. Call [`Self::poll_output`] when no more inputs are ready: inputs that come together make one change
+    /// of the members.
     pub(crate) fn handle(&mut self, now: Millis, input: Input) {
+        self.now = now;
         match input {
             Input::Connected => {
                 self.connected = true;
                 self.not_before = None;
-                self.backoff.reset();
+                self.schedule.reset();
                 self.outlive_list();
-                // What the watches missed they tell, but not when they have told everything: the answer to a
-                // list does.
+                // Watches report what they missed, but not when they are done with it. The answer to a list does.
                 self.want_list();
             }
             Input::Disconnected => {
@@ -174,17 +182,17 @@ impl Core {
             }
             Input::Listed(Some(names)) => self.listed(names),
             Input::Listed(None) => {
-                self.list = List::Wanted;
-                self.try_later(now);
+                self.list = ListState::Wanted;
+                self.retry_later();
             }
             Input::ListChanged => self.want_list(),
             Input::Read { id, read, outcome } => {
                 self.reads -= 1;
-                self.read(now, id, read, outcome);
+                self.read(id, read, outcome);
             }
             Input::NodeChanged(id) => self.want_read(id),
             Input::NodeDeleted(id) => {
-                // There may be a new node of that name already, and the list that says so be known already.
+                // A new node of that name may exist already, and the last list may have shown it.
                 if self.remove(&id) {
                     self.want_list();
                 }
@@ -197,41 +205,44 @@ impl Core {
         }
     }
 
-    /// The next thing to do, if there is one.
+    /// Returns the next output, if there is one.
     #[must_use]
-    pub(crate) fn poll_step(&mut self) -> Option<Step> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        self.next_request().or_else(|| self.next_members().map(Output::Publish))
+    }
+
+    /// Returns the time at which [`Input::Timeout`] is due.
+    #[must_use]
+    pub(crate) fn poll_deadline(&self) -> Option<Millis> {
+        let request = self.not_before.filter(|_| self.connected);
+        let retry = self.retries.first().map(|(at, _)| *at);
+        request.into_iter().chain(self.empty_at).chain(retry).min()
+    }
+
+    fn next_request(&mut self) -> Option<Output> {
         if !self.connected || self.not_before.is_some() {
             return None;
         }
-        while self.reads < self.most_reads {
+        while self.reads < self.max_reads {
             let Some(id) = self.queue.pop_front() else { break };
-            if let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.reading == Reading::Queued) {
+            if let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.read == ReadState::Queued) {
                 let read = ReadId(self.next_read);
                 self.next_read += 1;
                 self.reads += 1;
-                entry.reading = Reading::InFlight { read, again: false };
-                return Some(Step::Read { id, read });
+                entry.read = ReadState::InFlight { read, again: false };
+                return Some(Output::Read { id, read });
             }
         }
-        if self.list == List::Wanted && self.unread == 0 {
-            self.list = List::InFlight { again: false, current: true };
-            return Some(Step::List);
+        if self.list == ListState::Wanted && self.unread == 0 {
+            self.list = ListState::InFlight { again: false, current: true };
+            return Some(Output::List);
         }
         None
     }
 
-    /// When [`Input::Timeout`] is wanted.
-    #[must_use]
-    pub(crate) fn poll_deadline(&self) -> Option<Millis> {
-        let retry = self.not_before.filter(|_| self.connected);
-        let again = self.retries.first().map(|(at, _)| *at);
-        retry.into_iter().chain(self.empty_at).chain(again).min()
-    }
-
-    /// The members, if they are known and others than before.
-    #[must_use]
-    pub(crate) fn poll_members(&mut self, now: Millis) -> Option<Arc<Members>> {
-        let settled = self.settle(now);
+    /// Returns the members, if they are known and differ from the published ones.
+    fn next_members(&mut self) -> Option<Arc<Members>> {
+        let settled = self.settle();
         let stale = !self.confirmed || self.empty_at.is_some();
         let members = match (settled, &self.published) {
             (Some(members), _) => Members { stale, ..members },
@@ -245,17 +256,19 @@ impl Core {
         self.published.clone()
     }
 
-    /// The members anew, if they may have changed and everything has been read.
-    fn settle(&mut self, now: Millis) -> Option<Members> {
-        let due = self.empty_at.is_some_and(|at| at <= now);
-        if self.unread > 0 || !(self.changed || due) {
+    /// Computes the members, if they may have changed and every entry has been read.
+    fn settle(&mut self) -> Option<Members> {
+        let is_due = self.empty_at.is_some_and(|at| at <= self.now);
+        if self.unread > 0 || !(self.changed || is_due) {
             return None;
         }
         self.changed = false;
         let mut members = self.derive();
         match &self.published {
-            Some(last) if members.is_empty() && !last.is_empty() && !due && self.empty_after > Millis(0) => {
-                self.empty_at.get_or_insert(now + self.empty_after);
+            Some(last)
+                if members.is_empty() && !last.is_empty() && !is_due && self.empty_after > Millis(0) =>
+            {
+                self.empty_at.get_or_insert(self.now + self.empty_after);
                 members.instances = last.instances.clone();
             }
             _ => self.empty_at = None,
@@ -280,12 +293,12 @@ impl Core {
     }
 
     fn listed(&mut self, mut names: Vec<String>) {
-        if let List::InFlight { again, current } = self.list {
-            self.list = if again { List::Wanted } else { List::Known };
+        if let ListState::InFlight { again, current } = self.list {
+            self.list = if again { ListState::Wanted } else { ListState::Known };
             self.confirmed |= current;
         }
         self.changed |= self.published.is_none();
-        self.backoff.reset();
+        self.schedule.reset();
         names.sort_unstable();
         let is_listed =
             |id: &InstanceId| names.binary_search_by(|name| name.as_str().cmp(id.as_str())).is_ok();
@@ -296,34 +309,34 @@ impl Core {
         for name in &names {
             let id = InstanceId::from(name.as_str());
             if !self.entries.contains_key(&id) {
-                self.entries.insert(id.clone(), Entry { value: None, reading: Reading::Queued, retry: None });
+                self.entries.insert(id.clone(), Entry { value: None, read: ReadState::Queued, retry: None });
                 self.unread += 1;
                 self.queue.push_back(id);
             }
         }
     }
 
-    fn read(&mut self, now: Millis, id: InstanceId, of: ReadId, outcome: Outcome) {
+    fn read(&mut self, id: InstanceId, of: ReadId, outcome: ReadOutcome) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Reading::InFlight { read, again } = entry.reading else { return };
+        let ReadState::InFlight { read, again } = entry.read else { return };
         if read != of {
             return;
         }
-        entry.reading = Reading::No;
-        let is_answered = matches!(outcome, Outcome::Data(_));
+        entry.read = ReadState::Idle;
+        let is_answered = matches!(outcome, ReadOutcome::Data(_));
         let value = match outcome {
-            Outcome::Data(data) => Instance::from_json(&data).map(Arc::new).map_err(SkipReason::from),
-            Outcome::Unreadable(why) => Err(SkipReason::Unreadable(why)),
-            Outcome::Deferred(why) => entry.value.clone().unwrap_or(Err(SkipReason::Unreadable(why))),
-            // Deleted between the list and the read: the watch on the list tells of it, too.
-            Outcome::Gone => {
+            ReadOutcome::Data(data) => Instance::from_json(&data).map(Arc::new).map_err(SkipReason::from),
+            ReadOutcome::Unreadable(why) => Err(SkipReason::Unreadable(why)),
+            ReadOutcome::Deferred(why) => entry.value.clone().unwrap_or(Err(SkipReason::Unreadable(why))),
+            // Deleted between the list and the read: the watch on the list will tell of it, too.
+            ReadOutcome::Gone => {
                 self.remove(&id);
                 return;
             }
-            Outcome::Failed => {
-                entry.reading = Reading::Queued;
+            ReadOutcome::Failed => {
+                entry.read = ReadState::Queued;
                 self.queue.push_back(id);
-                self.try_later(now);
+                self.retry_later();
                 return;
             }
         };
@@ -334,13 +347,13 @@ impl Core {
         if let Some(before) = &before {
             self.retries.remove(&(before.at, id.clone()));
         }
-        // A watch tells when there is something better, but one that is set needs an answer.
+        // Only an answer sets a watch, and only a watch tells of better data.
         if !is_answered || (value.is_err() && !self.watched) {
-            let backoff = before.map(|before| before.backoff);
-            let mut backoff = backoff.unwrap_or_else(|| Backoff::patient(self.chance.u64(..)));
-            let at = backoff.next(now);
+            let schedule = before.map(|before| before.schedule);
+            let mut schedule = schedule.unwrap_or_else(|| RetrySchedule::patient(self.random.u64(..)));
+            let at = schedule.next(self.now);
             self.retries.insert((at, id.clone()));
-            entry.retry = Some(Box::new(Retry { backoff, at }));
+            entry.retry = Some(Box::new(EntryRetry { schedule, at }));
         }
         if entry.value.as_ref() != Some(&value) {
             entry.value = Some(value);
@@ -351,7 +364,7 @@ impl Core {
         }
     }
 
-    /// Whether it was there.
+    /// Removes an entry. Returns false if there was none.
     fn remove(&mut self, id: &InstanceId) -> bool {
         let Some(entry) = self.entries.remove(id) else { return false };
         if entry.value.is_none() {
@@ -366,35 +379,35 @@ impl Core {
 
     fn want_list(&mut self) {
         match &mut self.list {
-            List::InFlight { again, .. } => *again = true,
-            list => *list = List::Wanted,
+            ListState::InFlight { again, .. } => *again = true,
+            list => *list = ListState::Wanted,
         }
     }
 
-    /// The connection is another one than that of the list under way, if there is one.
+    /// Marks a list under way as one of an earlier connection.
     fn outlive_list(&mut self) {
-        if let List::InFlight { current, .. } = &mut self.list {
+        if let ListState::InFlight { current, .. } = &mut self.list {
             *current = false;
         }
     }
 
     fn want_read(&mut self, id: InstanceId) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        match &mut entry.reading {
-            Reading::Queued => {}
-            Reading::InFlight { again, .. } => *again = true,
-            reading @ Reading::No => {
-                *reading = Reading::Queued;
+        match &mut entry.read {
+            ReadState::Queued => {}
+            ReadState::InFlight { again, .. } => *again = true,
+            read @ ReadState::Idle => {
+                *read = ReadState::Queued;
                 self.queue.push_back(id);
             }
         }
     }
 
-    fn try_later(&mut self, now: Millis) {
+    fn retry_later(&mut self) {
         // Many reads fail together with their connection; that is one failure.
         if self.not_before.is_none() {
-            let at = self.backoff.next(now);
-            self.not_before = (at > now).then_some(at);
+            let at = self.schedule.next(self.now);
+            self.not_before = (at > self.now).then_some(at);
         }
     }
 }

@@ -1,0 +1,24 @@
+//! A service's node, as the tasks behind registrations and subscriptions reach it.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use zk_client::{Client, Watch};
+
+/// A service's node, and the client that reaches it.
+#[derive(Clone, Debug)]
+pub(crate) struct ServiceNode {
+    pub(crate) client: Client,
+    /// Name of the service, for errors and log lines.
+    pub(crate) service: Arc<str>,
+    pub(crate) path: Arc<str>,
+}
+
+/// Waits until the watch fires or is lost; for ever without a watch.
+pub(crate) async fn fired(watch: &mut Option<Watch>) {
+    match watch {
+        // The next check shows which of both it was.
+        Some(watch) => drop(watch.changed().await),
+        None => pending().await,
+    }
+}
