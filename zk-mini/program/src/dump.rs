@@ -1,4 +1,4 @@
-//! `zk-mini dump`: the tree that a data directory holds, which it leaves as it is.
+//! `zk-mini dump`: prints the tree in a data directory, which it only reads.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -12,30 +12,30 @@ use zk_wire::Acl;
 use crate::error::CliError;
 use crate::offline::{Dirs, print};
 
-/// Print the tree that a data directory holds
+/// Print the tree in a data directory
 ///
-/// One line a node: its path, its data, what kind it is and who may do what if
-/// that is not the usual. Strings are quoted as in JSON; data that are no UTF-8
-/// are {"base64":"…"}, no data are null, which is not the same as "". So trees
-/// that differ in any of that never print the same; versions and times are in
-/// --json only. The directory may be of Apache ZooKeeper, and is left as it is; a
-/// server on it may run.
+/// Prints one line for each node: path, data, kind unless it is persistent, and ACL
+/// unless it is open to all. Strings are quoted as in JSON; data that is not UTF-8
+/// is {"base64":"…"}, absent data is null, empty data is "". Trees that differ in
+/// any of this print differently; versions and times are in --json only. The
+/// directory may be Apache ZooKeeper's. It is only read, and a server may be
+/// running on it.
 ///
-/// With --json, one object a line: the first has zxid, nodes (how many) and
-/// sessions (id, timeout_ms), each other one is a node with path, data, kind
-/// (persistent, ephemeral with owner, container, ttl with ttl_ms), acl (perms as a
-/// number, scheme, id), czxid, mzxid, pzxid, ctime, mtime, version, aversion and
-/// created_children. Numbers of sessions and transactions are strings in
-/// hexadecimal, times milliseconds since 1970.
+/// With --json, prints one object on each line. The first has zxid, nodes (their
+/// number) and sessions (id, timeout_ms). Each further one is a node: path, data,
+/// kind (persistent, ephemeral with owner, container, ttl with ttl_ms), acl (perms
+/// as a number, scheme, id), czxid, mzxid, pzxid, ctime, mtime, version, aversion
+/// and created_children. Session ids and zxids are hexadecimal strings, times are
+/// milliseconds since 1970.
 ///
-/// Status 0; 1 if there is no tree to print, and why.
+/// Status: 0; 1 if there is no tree to print, with the reason.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct DumpArgs {
     #[command(flatten)]
     dirs: Dirs,
 
-    /// Print JSON, one object a line, with all that is known of a node
+    /// Print JSON, one object on each line, with all fields of a node
     #[arg(long)]
     json: bool,
 }
@@ -107,7 +107,7 @@ fn acl(node: &ImageNode) -> String {
     format!("[{}]", node.acl.iter().map(entry).collect::<Vec<_>>().join(","))
 }
 
-/// A string as in JSON, with nothing in it that a terminal does not show.
+/// Quotes a string as in JSON; characters that a terminal does not show are escaped.
 fn string(text: &str) -> String {
     let mut quoted = String::from('"');
     for char in text.chars() {
@@ -117,7 +117,7 @@ fn string(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            // Quoted by Rust, not by JSON.
+            // Rust escapes it, JSON does not.
             '\'' => quoted.push(char),
             _ if char.escape_debug().len() == 1 => quoted.push(char),
             _ => {
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strings_are_quoted_as_in_json_and_show_what_they_are() {
+    fn strings_are_quoted_as_in_json_and_hidden_characters_escaped() {
         assert_eq!(string("/a b'c"), r#""/a b'c""#);
         assert_eq!(string("\"\\\n\r\t"), r#""\"\\\n\r\t""#);
         assert_eq!(string("\0\u{1b}\u{7f}\u{85}"), r#""\u0000\u001b\u007f\u0085""#);

@@ -1,11 +1,11 @@
-//! How a command can fail, and with what status.
+//! Errors of commands, and the exit status for each.
 
 use std::io;
 use std::process::ExitCode;
 
 use crate::zoo_cfg::ConfigError;
 
-/// Why a command failed.
+/// Failure of a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error(transparent)]
@@ -13,12 +13,12 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(
-        "cannot find the address of {host:?}: {source}; give another name, or an address such as 127.0.0.1:2181"
+        "cannot find the address of {host:?}: {source}; use another name, or an address such as 127.0.0.1:2181"
     )]
     Resolve { host: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
-    #[error("the server has ended by a defect, see the log; start it anew")]
+    #[error("the server has ended because of a defect, see the log; start it again")]
     Ended,
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
@@ -28,18 +28,18 @@ pub(crate) enum CliError {
     NotExecutable { command: String, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
-    #[error("cannot start a process, or wait for its end: {0}")]
+    #[error("cannot start the command, or wait for its end: {0}")]
     Child(io::Error),
 }
 
 impl CliError {
-    /// The status that the program ends with; 2 for a bad configuration; for a command that
-    /// cannot be started, as in a shell.
+    /// Exit status of the program: 2 for a bad configuration, 127 or 126 for a command that cannot be started, as in a
+    /// shell, otherwise 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::NotFound { .. } => ExitCode::from(127),
             Self::NotExecutable { .. } => ExitCode::from(126),
-            // As for options that make no sense.
+            // The status that clap gives to bad options.
             Self::Config(_)
             | Self::Resolve { .. }
             | Self::Server(zk_mini::Error::SessionTimeouts { .. } | zk_mini::Error::ZeroTick) => {

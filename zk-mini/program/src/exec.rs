@@ -1,4 +1,4 @@
-//! `zk-mini exec`: a private server around a command.
+//! `zk-mini exec`: runs a command with a private server.
 
 use std::ffi::OsString;
 use std::io;
@@ -21,20 +21,20 @@ use crate::signals::Signals;
 
 /// Run a command with a private server, which ends with it
 ///
-/// The server listens on a free port of 127.0.0.1 and ::1. The command finds it in its
-/// environment: ZK_HOST and ZK_PORT, and both as HOST:PORT in ZK_HOSTS.
+/// The server listens on a free port of 127.0.0.1 and ::1. The environment of the
+/// command names it: ZK_HOSTS is HOST:PORT, ZK_HOST and ZK_PORT are the two parts.
 ///
-/// The signals TERM, INT, HUP, QUIT, USR1 and USR2 are passed on to the command.
-/// The status is the command's, or 128+N if signal N ended it; 127 if there is no
-/// such command, 126 if it cannot be executed.
+/// Signals TERM, INT, HUP, QUIT, USR1 and USR2 are forwarded to the command. The
+/// status is the command's, or 128+N if signal N ended it; 127 if the command is
+/// not found, 126 if it cannot be executed.
 ///
-/// The command does not outlive zk-mini: if that is killed, even with KILL, the
-/// command is killed, too. What the command has started itself is for the command to
-/// end: processes that it leaves in the background go on, without a server.
+/// The command does not outlive zk-mini: if zk-mini is killed, even with KILL, so
+/// is the command. The command itself has to end the processes that it starts:
+/// those left in the background go on without a server.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, override_usage = "zk-mini exec [OPTIONS] -- COMMAND [ARGS]...")]
 pub(crate) struct ExecArgs {
-    /// Another variable that is to hold the port; may be repeated
+    /// Further environment variable that is set to the port; may be repeated
     #[arg(long, value_name = "NAME", value_parser = variable_name)]
     port_env: Vec<String>,
 
@@ -46,10 +46,10 @@ pub(crate) struct ExecArgs {
     command: Vec<OsString>,
 }
 
-/// Not for users: the second half of `exec`, in the process that becomes the command.
+/// Second half of `exec`, in the process that becomes the command; not for users.
 #[derive(Args, Debug)]
 pub(crate) struct ReplaceArgs {
-    /// The process that the command ends with
+    /// Process whose end ends the command
     #[arg(long)]
     parent: i32,
 
@@ -60,7 +60,7 @@ pub(crate) struct ReplaceArgs {
 pub(crate) const REPLACE: &str = "replace-process";
 
 pub(crate) fn run(args: ExecArgs) -> Result<ExitCode, CliError> {
-    // Before the runtime starts: its threads inherit what is blocked.
+    // Before the runtime starts: its threads inherit the signal mask.
     Signals::block().map_err(CliError::Signals)?;
     block_on(exec(args))
 }
@@ -70,8 +70,8 @@ async fn exec(args: ExecArgs) -> Result<ExitCode, CliError> {
     let addrs = Host::Loopback.addrs(0).await?;
     let zk = listen::on(args.settings.apply(ZkMini::builder()), &addrs).start().await?;
 
-    // A child inherits what is blocked. So it is this program that starts, lets the signals through, and becomes the
-    // command: at no time can one get lost, or end this process and leave the command behind.
+    // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
+    // is lost meanwhile, and none can end this process and leave the command behind.
     let mut command = Command::new("/proc/self/exe");
     let parent = getpid().to_string();
     command.args([REPLACE, "--parent", &parent, "--"]).args(&args.command).kill_on_drop(true);
@@ -84,9 +84,9 @@ async fn exec(args: ExecArgs) -> Result<ExitCode, CliError> {
     status.map(exit_code).map_err(CliError::Child)
 }
 
-/// Becomes the command; comes back only if that fails.
+/// Becomes the command; returns only if that fails.
 pub(crate) fn replace(args: &ReplaceArgs) -> Result<ExitCode, CliError> {
-    // Holds for the command, too. The parent may have been killed before.
+    // The setting survives exec. The parent may have been killed before it was made.
     set_pdeathsig(Signal::SIGKILL).map_err(|errno| CliError::Child(errno.into()))?;
     if getppid().as_raw() != args.parent {
         return Ok(ExitCode::FAILURE);
@@ -107,21 +107,21 @@ fn set_environment(command: &mut Command, addr: SocketAddr, port_env: &[String])
     command.envs(port_env.iter().map(|name| (name, &port)));
 }
 
-/// Waits for the end of the command, and for nothing else: what a signal means, the command decides.
+/// Waits for the command to end; a signal is forwarded, and the command decides what it means.
 async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus> {
     loop {
         let received = tokio::select! {
             status = child.wait() => return status,
             received = signals.next() => received?,
         };
-        // A key of the terminal has already reached the command, too.
+        // The terminal has sent it to the whole process group, so the command has it already.
         if received.from_terminal {
             continue;
         }
-        // There is an id until the command has been waited for, so no other process can be hit.
+        // The id is there until the command has been reaped, so no other process can be hit.
         if let Some(pid) = child.id() {
             let passed = kill(Pid::from_raw(pid.cast_signed()), received.signal);
-            tracing::debug!(signal = %received.signal, pid, ?passed, "passed on");
+            tracing::debug!(signal = %received.signal, pid, ?passed, "signal forwarded");
         }
     }
 }
@@ -133,7 +133,7 @@ fn exit_code(status: ExitStatus) -> ExitCode {
 
 fn variable_name(name: &str) -> Result<String, &'static str> {
     if name.is_empty() || name.contains(['=', '\0']) {
-        return Err("not the name of a variable");
+        return Err("not the name of an environment variable");
     }
     Ok(name.into())
 }

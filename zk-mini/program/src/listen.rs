@@ -1,4 +1,4 @@
-//! Addresses to listen on, as people write them.
+//! Addresses to listen on, in the forms that people write.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -19,16 +19,16 @@ pub(crate) struct Listen {
 /// The addresses to listen on.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Host {
-    /// 127.0.0.1, and ::1 where the machine has it.
+    /// 127.0.0.1, and ::1 if the machine has it.
     #[default]
     Loopback,
-    /// All that the machine has.
+    /// All addresses of the machine.
     Every,
     Ip(IpAddr),
     Name(String),
 }
 
-/// The forms of an address, for who has written another one.
+/// Forms of an address, for the error message.
 const EXPECTED: &str =
     "HOST:PORT, PORT, :PORT or *:PORT, such as 127.0.0.1:2181; an IPv6 address stands in brackets";
 
@@ -43,7 +43,7 @@ impl FromStr for Listen {
         }
         let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
         let port = port.parse().map_err(|_| EXPECTED)?;
-        // Without brackets nobody knows where such an address ends.
+        // Without brackets it is ambiguous where an IPv6 address ends.
         if host.contains(':') && !host.starts_with('[') {
             return Err(EXPECTED);
         }
@@ -75,7 +75,7 @@ impl FromStr for Host {
 }
 
 impl Host {
-    /// The addresses, that to be told first.
+    /// Resolves to addresses; the first one is announced.
     pub(crate) async fn addrs(&self, port: u16) -> Result<Vec<SocketAddr>, CliError> {
         let both = |v4: Ipv4Addr, v6: Ipv6Addr| {
             let v6 = has_ip_v6().then_some(SocketAddr::from((v6, port)));
@@ -90,18 +90,18 @@ impl Host {
     }
 }
 
-/// Listens on all of these.
+/// Makes the server listen on all of these addresses.
 pub(crate) fn on(builder: Builder, addrs: &[SocketAddr]) -> Builder {
     let Some((first, others)) = addrs.split_first() else { return builder };
     others.iter().fold(builder.listen(*first), |builder, addr| builder.also_listen(*addr))
 }
 
-/// A machine without IPv6 is no error.
+/// Returns false on a machine without IPv6, which is no error.
 fn has_ip_v6() -> bool {
     UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }
 
-/// The address of a name; an IPv4 one if it has several.
+/// Looks up a name; prefers an IPv4 address if it has several.
 async fn look_up(name: &str, port: u16) -> Result<SocketAddr, CliError> {
     let found = match lookup_host((name, port)).await {
         Ok(addrs) => {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_be_written_in_all_ways_that_people_write_it() {
+    fn every_common_form_of_an_address_is_understood() {
         for text in ["2181", ":2181", "localhost:2181", "LOCALHOST:2181"] {
             assert_eq!(parsed(text), Some((Host::Loopback, Some(2181))), "{text}");
         }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             ":",

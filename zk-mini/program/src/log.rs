@@ -1,7 +1,7 @@
-//! The log: lines for standard error that can neither hold up nor end the program.
+//! The log on standard error. It can neither block nor end the program.
 //!
-//! A thread of its own writes them. Standard error may be a pipe that nobody reads any more, a full disk, or a pipe
-//! whose reader has stopped reading: lines that it does not take are lost, nothing else is.
+//! A thread of its own writes the lines. Standard error may be a closed pipe, a full disk, or a pipe whose reader has
+//! stopped reading: then lines are lost, nothing else.
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -13,13 +13,13 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Most lines that wait to be written; more are lost, and counted.
-const MOST_WAITING: usize = 4096;
+/// Maximum number of lines that wait to be written; further ones are dropped and counted.
+const MAX_WAITING: usize = 4096;
 
-/// Longest time that the end of the program waits for the last lines.
+/// Maximum time that the end of the program waits for the last lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// The lines that wait. Cloning it gives another handle to the same ones.
+/// Handle to the log; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log {
     shared: Arc<Shared>,
@@ -28,7 +28,7 @@ pub(crate) struct Log {
 #[derive(Debug, Default)]
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// There is a line to write, or the last one has been written.
+    /// Notified of each line to write, and when the last one has been written.
     changed: Condvar,
 }
 
@@ -36,7 +36,7 @@ struct Shared {
 struct Waiting {
     lines: VecDeque<Vec<u8>>,
     lost: u64,
-    /// The thread writes what it has taken.
+    /// True while the thread writes lines that it has taken.
     writing: bool,
 }
 
@@ -45,7 +45,7 @@ impl Log {
     pub(crate) fn start() -> io::Result<Self> {
         let log = Self::default();
         let lines = log.clone();
-        // A signal that the thread took would not reach the code that waits for it.
+        // All signals are blocked in the thread: one delivered there would not reach the code that waits for it.
         let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let started =
             thread::Builder::new().name("log".into()).spawn(move || lines.write_to(&mut io::stderr()));
@@ -53,10 +53,10 @@ impl Log {
         started.map(|_| log)
     }
 
-    /// Takes what the program reports through `tracing`: at `level`, or as `RUST_LOG` says.
+    /// Subscribes to the program's `tracing` events: those of `level`, or of the filter in `RUST_LOG`.
     pub(crate) fn receive(&self, level: &str) {
         let wish = std::env::var("RUST_LOG").unwrap_or_default();
-        // Set to nothing it would hide all but errors, which nobody means.
+        // An empty filter would show errors only; an empty variable is meant as an unset one.
         let wish = Some(wish.trim()).filter(|wish| !wish.is_empty()).map(EnvFilter::try_new);
         let (filter, bad) = match wish {
             Some(Ok(filter)) => (filter, None),
@@ -70,16 +70,16 @@ impl Log {
             .log_internal_errors(false)
             .init();
         if let Some(error) = bad {
-            tracing::warn!(%error, "RUST_LOG is not understood, and has no effect");
+            tracing::warn!(%error, "RUST_LOG is not a valid filter and is ignored");
         }
     }
 
-    /// Adds a line to those that wait.
+    /// Queues a line.
     pub(crate) fn line(&self, line: &str) {
         self.push(format!("{line}\n").into_bytes());
     }
 
-    /// Waits until everything is written, but not for long: nobody may be reading.
+    /// Waits until everything is written, for a second at most: the reader may have stopped.
     pub(crate) fn finish(&self) {
         let has_more =
             |waiting: &mut Waiting| waiting.writing || !waiting.lines.is_empty() || waiting.lost > 0;
@@ -89,7 +89,7 @@ impl Log {
 
     fn push(&self, line: Vec<u8>) {
         let mut waiting = self.lock();
-        if waiting.lines.len() < MOST_WAITING {
+        if waiting.lines.len() < MAX_WAITING {
             waiting.lines.push_back(line);
         } else {
             waiting.lost += 1;
@@ -98,7 +98,7 @@ impl Log {
         self.shared.changed.notify_all();
     }
 
-    /// Writes lines as they come, for ever.
+    /// Writes lines as they come; never returns.
     fn write_to(&self, out: &mut impl Write) {
         loop {
             let mut waiting = self.lock();
@@ -111,7 +111,7 @@ impl Log {
             let lines = std::mem::take(&mut waiting.lines);
             let lost = std::mem::take(&mut waiting.lost);
             drop(waiting);
-            // Whoever does not take them does without; there is nobody to tell.
+            // A failed write cannot be reported anywhere.
             for line in &lines {
                 let _ = out.write_all(line);
             }
@@ -135,7 +135,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Each write is a whole line.
+/// Takes each write as one whole line, as the formatter of `tracing-subscriber` makes them.
 impl Write for Log {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line.to_vec());

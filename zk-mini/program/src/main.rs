@@ -22,11 +22,11 @@ use clap::{Parser, Subcommand};
 use error::CliError;
 use log::Log;
 
-/// A small ZooKeeper server, for tests, for development, for one machine.
+/// A small ZooKeeper server for tests, for development, for one machine.
 ///
-/// It speaks ZooKeeper's client protocol: any ZooKeeper client connects to it.
-/// It is ready within milliseconds, needs no configuration, and keeps
-/// everything in memory unless it is given a data directory.
+/// Any ZooKeeper client can connect to it. It is ready within milliseconds, needs
+/// no configuration, and keeps everything in memory unless it is given a data
+/// directory.
 #[derive(Debug, Parser)]
 #[command(name = "zk-mini", version, verbatim_doc_comment, after_help = EXAMPLES)]
 struct Cli {
@@ -36,16 +36,16 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  zk-mini serve                        a server on 127.0.0.1:2181, and on [::1]:2181
-  zk-mini serve --port 0               a server on a free port; its address is printed
+  zk-mini serve                        a server on 127.0.0.1:2181 and [::1]:2181
+  zk-mini serve --port 0               a server on a free port, which is printed
   zk-mini exec -- pytest               a private server for one run of a test suite
 
 Environment:
-  RUST_LOG   what is logged on standard error: error, warn, info (for `serve`, unless
-             set: sessions that begin and end, refused clients), debug (each request),
-             trace (each frame); or by module, as in `zk_mini=debug`. Below debug, one
-             address causes 60 lines a minute at most, and a line says how many more
-             there were. Lines that nobody takes are lost: the server does not wait.";
+  RUST_LOG   level of the log on standard error: error, warn, info (default of `serve`:
+             sessions that begin and end, refused clients), debug (each request), trace
+             (each frame); or by module, as in `zk_mini=debug`. Below debug, one address
+             causes at most 60 lines a minute; the number of further ones is logged. If
+             standard error is not read, lines are lost: the server does not wait.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -60,7 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     if let Command::Replace(args) = command {
-        // No thread: what comes next is another program.
+        // This process is about to become another program: no thread may run.
         return exec::replace(&args).unwrap_or_else(|error| {
             let _ = writeln!(io::stderr(), "zk-mini: {error}");
             error.exit_code()
@@ -90,19 +90,19 @@ fn main() -> ExitCode {
 }
 
 impl Command {
-    /// Level of the log unless `RUST_LOG` sets another.
+    /// Default level of the log, without `RUST_LOG`.
     fn log_level(&self) -> &'static str {
         match self {
             Self::Serve(_) => "info",
-            // The output is the command's.
+            // Standard error belongs to the command.
             Self::Exec(_) | Self::Replace(_) => "warn",
-            // What is wrong is in the report.
+            // The report has it all.
             Self::Dump(_) | Self::Fsck(_) => "error",
         }
     }
 }
 
-/// Runs a command on a runtime of one thread: the core is behind one lock, and a second thread would wait for it.
+/// Runs a command on a runtime of one thread: the core is behind one lock, so a second thread would only wait.
 fn block_on<T>(command: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(CliError::Runtime)?.block_on(command)

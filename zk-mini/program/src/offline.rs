@@ -1,4 +1,4 @@
-//! `zk-mini fsck`: what a server would find in a data directory, and what it would not start on taken out of it.
+//! `zk-mini fsck`: checks a data directory, and moves aside the damage that prevents a start.
 
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
@@ -11,37 +11,37 @@ use crate::error::CliError;
 
 /// Check a data directory
 ///
-/// Reads all that a start would read, and says what it would find. The
-/// directory may be of Apache ZooKeeper, and is left as it is unless --repair is
+/// Reads all files that a server reads when it starts, and reports what it finds.
+/// The directory may be Apache ZooKeeper's. It is only read, unless --repair is
 /// given.
 ///
 /// Status:
-///   0  a server starts on it, with nothing lost
-///   1  none does, or there are no data to look at, and why
-///   2  one does, but passes over a damaged snapshot, or comes to another state
+///   0  a server starts, and nothing is lost
+///   1  no server starts, or there is no data; the reason is printed
+///   2  a server starts, but skips a damaged snapshot, or reaches a state other
 ///      than the one whose digest is in the log; or Apache ZooKeeper does not
-///      start on it, because of a record that is too long. Also: a wrong option
-///   3  one does, and cuts off the end of the last log, from the byte that is told:
-///      what a crash leaves of a write of which nobody was told looks so, and
-///      damage in the last write may look so, too. What is cut off is kept in a
-///      side file. While a server runs on it, the end may be what it is writing
-///   4  --repair has moved something aside; now a server starts on it
+///      start because a record is too long. Also: a bad option
+///   3  a server starts, and cuts off the end of the last log from the byte that is
+///      printed: the usual trace of a crash during a write that was not yet
+///      acknowledged. Damage in the last write can look the same. The part cut off
+///      is kept in a side file. A running server may just be writing it
+///   4  --repair has moved files aside, and now a server starts
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct FsckArgs {
     #[command(flatten)]
     dirs: Dirs,
 
-    /// Move aside what is damaged or does not fit, and all that came after it
+    /// Move aside damaged or misplaced parts, and everything after them
     ///
-    /// It goes to side files, in the same directory: zk-mini.cut.LOG.from-byte-N is
-    /// what stood in a log from that byte on, zk-mini.removed.FILE a whole log or
-    /// snapshot. No server reads or deletes them, and none replaces another. To
-    /// undo it, put them back. No server may run meanwhile.
+    /// They go to side files in the same directory: zk-mini.cut.LOG.from-byte-N has
+    /// the bytes of a log from N on, zk-mini.removed.FILE is a whole log or snapshot.
+    /// No server reads or deletes side files, and none replaces another. To undo a
+    /// repair, put them back. Stop the server first.
     #[arg(long, verbatim_doc_comment)]
     repair: bool,
 
-    /// The jute.maxbuffer that Apache ZooKeeper would have [default: 1048575]
+    /// Value of jute.maxbuffer to assume for Apache ZooKeeper [default: 1048575]
     #[arg(long, value_name = "BYTES")]
     jute_max_buffer: Option<usize>,
 }
@@ -49,11 +49,11 @@ pub(crate) struct FsckArgs {
 /// Directories of the data.
 #[derive(Args, Debug)]
 pub(crate) struct Dirs {
-    /// The data directory: the one with `version-2` in it
+    /// Data directory: the one that contains `version-2`
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
-    /// Where the logs are, if not there
+    /// Directory of the transaction logs [default: the data directory]
     #[arg(long, value_name = "DIR")]
     data_log_dir: Option<PathBuf>,
 }
@@ -127,8 +127,8 @@ fn report(recovery: &Recovery, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "state: zxid {}, {nodes} nodes, {sessions} sessions", core.last_zxid())
 }
 
-/// Tells of a record on which Apache ZooKeeper does not start: it reads none that is longer than `jute.maxbuffer` and as
-/// much again, or 1,024 bytes if that is more.
+/// Returns a warning if a record keeps Apache ZooKeeper from starting. It reads records of up to twice `jute.maxbuffer`, or
+/// `jute.maxbuffer` and 1,024 bytes if that is more.
 fn too_long(recovery: &Recovery, max_buffer: usize) -> Option<String> {
     const LEAST_EXTRA: usize = 1_024;
     let readable = max_buffer.saturating_add(max_buffer.max(LEAST_EXTRA));
@@ -143,7 +143,7 @@ fn too_long(recovery: &Recovery, max_buffer: usize) -> Option<String> {
     ))
 }
 
-/// Prints; whoever has seen enough may close the pipe.
+/// Prints to standard output; a reader that closes the pipe early is no error.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitCode, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {

@@ -1,23 +1,23 @@
-//! The format of Java's properties files, which `zoo.cfg` is written in. What the keys mean is not known here.
+//! Java's properties format, in which `zoo.cfg` is written. It knows nothing of the keys' meaning.
 
 /// One entry of a file.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Property {
-    /// The line that it begins on, from 1.
+    /// Number of its first line, from 1.
     pub(crate) line: usize,
     pub(crate) key: String,
-    /// Without white space around it.
+    /// The value without surrounding white space.
     pub(crate) value: String,
 }
 
-/// A `\u` that no four hexadecimal digits follow, on this line: Java takes no such file.
+/// A `\u` without four hexadecimal digits, on this line; Java refuses such a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct BadEscape(pub(super) usize);
 
 /// Java's white space in such a file.
 const SPACE: [char; 3] = [' ', '\t', '\u{c}'];
 
-/// The entries of a file, in order.
+/// Parses the entries of a file, in order.
 pub(crate) fn parse(text: &str) -> Result<Vec<Property>, BadEscape> {
     let mut properties = Vec::new();
     let mut lines = lines(text).enumerate();
@@ -27,7 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Property>, BadEscape> {
             continue;
         }
         let mut logical = first.to_owned();
-        // A line that ends in a backslash goes on; two of them are a backslash.
+        // A backslash at the end continues the line; two of them are a backslash.
         while logical.bytes().rev().take_while(|&byte| byte == b'\\').count() % 2 == 1 {
             logical.pop();
             let Some((_, next)) = lines.next() else { break };
@@ -46,7 +46,7 @@ pub(crate) fn is_comment(line: &str) -> bool {
     line.trim_start_matches(SPACE).starts_with(['#', '!'])
 }
 
-/// A line ends at a line feed, a carriage return, or both.
+/// Splits into lines, which end at a line feed, a carriage return, or both.
 pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -61,12 +61,12 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Trims as Java does, which ZooKeeper applies to keys and values: control characters go, too.
+/// Trims as Java does, and so ZooKeeper: control characters are removed, too.
 fn trim(text: &str) -> &str {
     text.trim_matches(|c| c <= ' ')
 }
 
-/// The key ends at the first `=`, `:` or white space that no backslash protects.
+/// Splits key and value at the first `=`, `:` or white space without a backslash before it.
 fn split(line: &str) -> (&str, &str) {
     let mut protected = false;
     let end = line.char_indices().find(|&(_, c)| {
@@ -79,7 +79,7 @@ fn split(line: &str) -> (&str, &str) {
     (&line[..end], rest.strip_prefix(['=', ':']).unwrap_or(rest).trim_start_matches(SPACE))
 }
 
-/// `None` if a `\u` is not followed by four hexadecimal digits. They are UTF-16, so two may make one character.
+/// Resolves escapes; `None` for a `\u` without four hexadecimal digits. These are UTF-16: two may make one character.
 fn unescape(text: &str) -> Option<String> {
     let mut out = String::with_capacity(text.len());
     let mut units = Vec::new();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_empty_lines_are_passed_over_and_counted() {
+    fn comments_and_empty_lines_are_skipped_but_counted() {
         assert_eq!(pairs("# one\n\n ! two\na=#not a comment\n"), [pair(4, "a", "#not a comment")]);
     }
 

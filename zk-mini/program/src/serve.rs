@@ -1,4 +1,4 @@
-//! `zk-mini serve`: a server until it is told to stop.
+//! `zk-mini serve`: runs a server until a signal stops it.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -21,62 +21,61 @@ const DEFAULT_PORT: u16 = 2181;
 
 /// Run a server until SIGTERM or SIGINT
 ///
-/// When it is ready to serve it prints one line, `listening on HOST:PORT`, on
-/// standard output; everything else goes to standard error. SIGTERM and SIGINT
-/// stop it: status 0. If it cannot start, it says why: status 2 if options or
-/// zoo.cfg make no sense, otherwise 1.
+/// Once ready, the server prints one line, `listening on HOST:PORT`, on standard
+/// output; the log goes to standard error. SIGTERM and SIGINT stop it with status
+/// 0. A server that cannot start says why: status 2 for a bad option or zoo.cfg,
+/// otherwise 1.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
-    /// Where to listen; port 0 lets the system choose [default: 127.0.0.1:2181]
+    /// Address to listen on; port 0 lets the system choose [default: 127.0.0.1:2181]
     ///
-    /// HOST:PORT, or one of the two. PORT and :PORT are those of this machine alone,
-    /// 127.0.0.1 and, where there is IPv6, ::1, and so are localhost:PORT and the
-    /// default. *:PORT is every address; beyond this machine only the four-letter word
-    /// srvr is answered unless --four-letter-words says otherwise. An IPv6 address
-    /// stands in brackets: [::1]:2181.
+    /// HOST:PORT, or one of the two. PORT, :PORT and localhost:PORT are loopback only:
+    /// 127.0.0.1 and, if the machine has IPv6, ::1. *:PORT is every address of the
+    /// machine; beyond loopback only the four-letter word srvr is answered, unless
+    /// --four-letter-words allows more. Write an IPv6 address in brackets: [::1]:2181.
     #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
     listen: Option<Listen>,
 
-    /// The port to listen on; 0 lets the system choose [default: 2181]
+    /// Port to listen on; 0 lets the system choose [default: 2181]
     #[arg(long, value_name = "N", conflicts_with = "listen")]
     port: Option<u16>,
 
-    /// An ordinary zoo.cfg; an option of the command line goes before it
+    /// Configuration file of ZooKeeper; options of the command line override it
     ///
-    /// Read are clientPort, clientPortAddress, and what the options below set:
-    /// dataDir (which has to be there, or --data-dir), dataLogDir,
+    /// These keys have an effect: clientPort, clientPortAddress, and the keys that
+    /// match options below: dataDir (required, unless --data-dir is given), dataLogDir,
     /// autopurge.snapRetainCount (with a purgeInterval), tickTime,
     /// minSessionTimeout, maxSessionTimeout, maxClientCnxns,
     /// clientPortListenBacklog, jute.maxbuffer, jute.maxbuffer.extrasize,
-    /// 4lw.commands.whitelist,
-    /// extendedTypesEnabled, znode.container.checkIntervalMs, skipACL,
+    /// 4lw.commands.whitelist, extendedTypesEnabled,
+    /// znode.container.checkIntervalMs, skipACL,
     /// enforceQuota, reconfigEnabled, snapCount, preAllocSize,
-    /// DigestAuthenticationProvider.superDigest; also with `zookeeper.` before
-    /// it. Other keys are accepted, with one warning each, unless they look like
-    /// one of ZooKeeper's misspelt: that is an error. With a file the defaults
-    /// are ZooKeeper's for files: a tick of 3000 ms, and of the four-letter words
-    /// only srvr. Without a clientPortAddress the server listens on this machine
-    /// alone, unlike ZooKeeper; for every address, set * or 0.0.0.0.
+    /// DigestAuthenticationProvider.superDigest; each also with the prefix
+    /// `zookeeper.`. Other keys are accepted with one warning each; a key that looks
+    /// like a misspelt key of ZooKeeper is an error. With a file the defaults are
+    /// ZooKeeper's for files: a tick of 3000 ms, and srvr as the only four-letter
+    /// word. Without a clientPortAddress the server listens on loopback only, unlike
+    /// ZooKeeper; for every address, set * or 0.0.0.0.
     #[arg(long, value_name = "ZOO.CFG", verbatim_doc_comment)]
     config: Option<PathBuf>,
 
-    /// Keep everything here, in Apache ZooKeeper's format [default: memory only]
+    /// Directory for snapshots and logs, in Apache ZooKeeper's format [default: memory only]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Keep the transaction logs here [default: in the data directory]
+    /// Directory for transaction logs [default: the data directory]
     #[arg(long, value_name = "DIR")]
     data_log_dir: Option<PathBuf>,
 
-    /// When a write counts as kept [default: group]
+    /// Durability of a write before it is acknowledged [default: group]
     ///
-    /// always: when the disk has it, one sync for each; group: one sync for all that
-    /// wait, which is as safe; none: when the system has it.
+    /// always: on disk, one sync for each write; group: on disk, one sync for all
+    /// writes that wait, which is as safe; none: handed to the operating system.
     #[arg(long, value_name = "WHEN", value_parser = sync_mode, verbatim_doc_comment)]
     sync: Option<SyncMode>,
 
-    /// Keep so many snapshots, with the logs behind them [default: all]
+    /// Number of snapshots to keep, with the logs that belong to them [default: all]
     #[arg(long, value_name = "N", value_parser = snapshots)]
     retain_snapshots: Option<NonZeroUsize>,
 
@@ -99,7 +98,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
 }
 
 async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
-    // From here on, so that a signal right after the line on standard output is not lost.
+    // Before the server is announced, so that a signal right after that line is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
 
@@ -111,9 +110,9 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
     let addrs = host.addrs(port).await?;
     let mut settings = args.settings.or(file.settings);
     let is_private = addrs.iter().all(|addr| addr.ip().to_canonical().is_loopback());
-    // Some of them tell who is connected, or make the server busy.
+    // Some words list the connected clients, or keep the server busy.
     if !is_private && settings.answer_as_zookeeper_does() {
-        tracing::info!("of the four-letter words only srvr is answered: see --four-letter-words");
+        tracing::info!("of the four-letter words only srvr is answered; --four-letter-words allows more");
     }
     let mut builder =
         settings.apply(listen::on(ZkMini::builder(), &addrs)).sync(args.sync.unwrap_or_default());
@@ -152,7 +151,7 @@ fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {
     }
 }
 
-/// Whoever has started the program waits for this line.
+/// Prints the line that scripts wait for.
 fn announce(addr: SocketAddr) {
     let mut stdout = io::stdout().lock();
     if let Err(error) = writeln!(stdout, "listening on {addr}").and_then(|()| stdout.flush()) {

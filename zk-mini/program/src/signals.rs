@@ -1,4 +1,4 @@
-//! Signals as values, with where they come from: handlers could not tell.
+//! Signals as values with their origin, which a handler could not see.
 
 use std::io;
 
@@ -7,48 +7,48 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use tokio::io::unix::AsyncFd;
 
-/// What a command is told about.
-const PASSED_ON: [Signal; 6] =
+/// Signals that are forwarded to the command.
+const FORWARDED: [Signal; 6] =
     [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// The signals that are passed on, as they come. No handler is installed, so a child inherits what its grandparent
-/// has set up: under `nohup` it ignores SIGHUP.
+/// Receives the signals to forward. No handler is installed, so the command inherits the dispositions that zk-mini was
+/// started with: under `nohup` it ignores SIGHUP.
 #[derive(Debug)]
 pub(crate) struct Signals {
     fd: AsyncFd<SignalFd>,
 }
 
-/// A signal that came.
+/// A signal that has arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
     pub(crate) signal: Signal,
-    /// The kernel sent it to the whole process group: a key was pressed, or the terminal went away.
+    /// True if the kernel sent it to the whole process group: a key was pressed, or the terminal was closed.
     pub(crate) from_terminal: bool,
 }
 
 impl Signals {
-    /// Holds them back, in this thread, and in those threads and processes that it starts.
+    /// Blocks them in this thread, and in the threads and processes that it starts.
     pub(crate) fn block() -> io::Result<()> {
         Ok(set().thread_block()?)
     }
 
-    /// Lets them through, those that have come already at once.
+    /// Unblocks them; pending ones are delivered at once.
     pub(crate) fn unblock() -> io::Result<()> {
         Ok(set().thread_unblock()?)
     }
 
-    /// Receives what is held back.
+    /// Starts to receive the blocked signals.
     #[expect(deprecated, reason = "sound for a type that owns its descriptor; the new constructor is unsafe")]
     pub(crate) fn receive() -> io::Result<Self> {
         let fd = SignalFd::with_flags(&set(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
         Ok(Self { fd: AsyncFd::new(fd)? })
     }
 
-    /// The next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> io::Result<Received> {
         loop {
             let mut ready = self.fd.readable().await?;
-            // `None` is "would block", which takes the readiness back.
+            // `None` means "would block": it clears the readiness.
             let read = ready.try_io(|fd| fd.get_ref().read_signal()?.ok_or(io::ErrorKind::WouldBlock.into()));
             let Ok(info) = read else { continue };
             let info = info?;
@@ -61,5 +61,5 @@ impl Signals {
 }
 
 fn set() -> SigSet {
-    PASSED_ON.into_iter().collect()
+    FORWARDED.into_iter().collect()
 }

@@ -1,4 +1,4 @@
-//! `zoo.cfg`: which of its keys mean something here.
+//! `zoo.cfg`, ZooKeeper's configuration file, and the effect of its keys on zk-mini.
 
 use std::fmt;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::properties::{self, BadEscape, Property};
 use crate::settings::Settings;
 use crate::zoo_keys;
 
-/// What a `zoo.cfg` says.
+/// Contents of a `zoo.cfg`.
 #[derive(Debug, Default)]
 pub(crate) struct ZooCfg {
     pub(crate) client_port: Option<u16>,
@@ -19,14 +19,14 @@ pub(crate) struct ZooCfg {
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) data_log_dir: Option<PathBuf>,
     pub(crate) retain_snapshots: Option<NonZeroUsize>,
-    /// Whether snapshots are to be purged at all.
+    /// True if snapshots are to be purged.
     purges: bool,
     pub(crate) settings: Settings,
-    /// What the user should know of some keys, each once.
+    /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
 }
 
-/// A key that means nothing here, or something else than to ZooKeeper.
+/// A remark on a key that has no effect here, or another one than in ZooKeeper.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Remark {
     file: PathBuf,
@@ -37,13 +37,13 @@ pub(crate) struct Remark {
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A file that is something else may have keys that a terminal obeys.
+        // Some other file given by mistake may have control characters in its keys.
         let key = self.key.escape_debug();
         write!(f, "{}:{}: {key} {}", self.file.display(), self.line, self.text)
     }
 }
 
-/// Why a `zoo.cfg` cannot be used.
+/// Reason why a `zoo.cfg` cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("cannot read {}: {source}", file.display())]
@@ -62,10 +62,10 @@ pub(crate) enum ConfigError {
     NoDataDir { file: PathBuf },
 }
 
-/// How many snapshots ZooKeeper keeps at least if it purges them, and if it is not told.
+/// Minimum and default of ZooKeeper's number of snapshots to keep when it purges.
 const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
-/// What becomes of keys that begin like this and set nothing; the first that fits.
+/// Remarks on keys without effect, by their beginning; the first match counts.
 const IGNORED: &[(&str, &str)] = &[
     ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
     ("ssl.", "is ignored: there is no TLS"),
@@ -81,10 +81,10 @@ const IGNORED: &[(&str, &str)] = &[
     ("", "is ignored: it means nothing to zk-mini"),
 ];
 
-/// Settings that ZooKeeper does not take from the file but from `java -D…`, which there is none of here.
+/// Settings that ZooKeeper takes from `java -D…` only; here, from the file.
 const JAVA_ONLY: [&str; 2] = ["jute.maxbuffer", "znode.container.checkIntervalMs"];
 
-/// Entries that ask for what is so anyway.
+/// Entries that ask for the behaviour that zk-mini has anyway; they need no remark.
 const FULFILLED: &[(&str, &str)] = &[
     ("admin.enableServer", "false"),
     ("localSessionsEnabled", "false"),
@@ -99,10 +99,10 @@ impl ZooCfg {
         Self::parse(&text, file)
     }
 
-    /// Reads the text of a file of that name. The last of several entries with one key holds.
+    /// Parses the text of `file`. The last of several entries with one key counts.
     fn parse(text: &[u8], file: &Path) -> Result<Self, ConfigError> {
         let no_text = |line, what| ConfigError::NoText { file: file.into(), line, what };
-        // Editors of another system put it there.
+        // A byte order mark, as editors on Windows write it.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         let text = String::from_utf8_lossy(text);
         let mut lines = properties::lines(&text).zip(1..);
@@ -133,7 +133,7 @@ impl ZooCfg {
         Ok(config)
     }
 
-    /// Takes one entry; the error is what its value has to be.
+    /// Applies one entry; the error names the expected value.
     fn take(&mut self, property: &Property, file: &Path) -> Result<(), &'static str> {
         let value = property.value.as_str();
         let key = bare(&property.key);
@@ -153,7 +153,7 @@ impl ZooCfg {
                 }
                 self.retain_snapshots = count.max(FEWEST_RETAINED);
             }
-            // Hours; here it is done after each snapshot. Zero or nothing turns it off.
+            // In hours; zk-mini purges after each snapshot instead. Zero turns purging off.
             "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
             key if self.settings.set(key, value)? => {
                 if JAVA_ONLY.contains(&key) {
@@ -184,17 +184,17 @@ impl ZooCfg {
     }
 }
 
-/// ZooKeeper makes Java properties of keys that it does not know, which begin so; people write it, too.
+/// Strips `zookeeper.`: ZooKeeper adds it to unknown keys to make Java properties of them, and people write it, too.
 fn bare(key: &str) -> &str {
     key.strip_prefix("zookeeper.").unwrap_or(key)
 }
 
-/// Comments may be in any encoding; what is not UTF-8 has become a replacement character.
+/// Returns true for a control character, or one that was no UTF-8. Comments may be in any encoding.
 fn is_no_text(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\u{c}')) || c == char::REPLACEMENT_CHARACTER
 }
 
-/// A number of hours, or with another unit behind it. Returns whether it is more than nothing.
+/// Parses a number of hours, or one with a unit. Returns true if it is more than zero.
 fn is_some_time(value: &str) -> Result<bool, &'static str> {
     let unit = value.find(|c: char| !c.is_ascii_digit()).map_or("", |end| &value[end..]);
     let number: i32 = value.strip_suffix(unit).unwrap_or(value).parse().map_err(|_| "a number of hours")?;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_means_nothing_or_something_else_is_told_once() {
+    fn a_key_without_effect_or_with_another_one_is_remarked_once() {
         let config = parse(
             "initLimit=5\ninitLimit=6\nsecureClientPort=2281\njute.maxbuffer=9\nssl.keyStore.location=/k\n",
         );
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_told_without_what_a_terminal_obeys() {
+    fn control_characters_in_a_key_are_escaped() {
         let config = parse("a\u{202e}b=1\n").unwrap();
         assert_eq!(
             config.remarks[0].to_string(),
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_is_refused_unless_it_is_a_comment() {
+    fn binary_files_are_refused_but_comments_have_any_encoding() {
         let parse =
             |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg")).map_err(|error| error.to_string());
         for text in [&b"x=1\na\x1b[2J=1"[..], b"\nx=\0", b"#\n\xff\xfet\0i\0c\0k\0", b"x\ncaf\xe9=1"] {
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_so_anyway_is_not_told() {
+    fn entries_that_change_nothing_need_no_remark() {
         let config = parse("admin.enableServer=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n");
         assert_eq!(remarks(&config.unwrap()), []);
         let config = parse("admin.enableServer=true\nlocalSessionsEnabled=true\n");
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn where_data_is_kept_and_for_how_long_is_read() {
+    fn directories_and_retention_are_read() {
         let config = parse("dataDir=/d\ndataLogDir=/l\nautopurge.snapRetainCount=5\n").unwrap();
         assert_eq!((config.data_dir, config.data_log_dir), (Some("/d".into()), Some("/l".into())));
         assert_eq!(config.retain_snapshots, None, "nothing is purged unless there is an interval");
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_told_with_file_line_and_key() {
+    fn a_bad_value_is_an_error_with_file_line_and_key() {
         let error = parse("\nclientPort=many\n").unwrap_err();
         assert_eq!(error, "conf/zoo.cfg:2: clientPort is \"many\"; it has to be a port, 0 to 65535");
         for text in [

@@ -1,11 +1,11 @@
-//! The names of the keys of `zoo.cfg`, and what may be one of them misspelt.
+//! Names of the keys of `zoo.cfg`, and detection of misspelt ones.
 //!
-//! ZooKeeper takes any key: one that it does not know becomes a Java property, where something else may look for it. So a
-//! key that is none of these is passed over, unless it is so near to one that it must be a mistake.
+//! ZooKeeper accepts any key: an unknown one becomes a Java property that some plug-in may read. So an unknown key is
+//! ignored here, unless it is so similar to a known one that it must be a mistake.
 
 use crate::settings::Settings;
 
-/// Beginnings of keys whose last part is the user's choice.
+/// Prefixes of keys whose last part the user chooses.
 const FAMILIES: &[&str] = &[
     "server.",
     "group.",
@@ -18,7 +18,7 @@ const FAMILIES: &[&str] = &[
     "jvm.pause.",
 ];
 
-/// The other keys that ZooKeeper knows, from 3.4 to 3.9, by themselves or as Java properties.
+/// Further keys that ZooKeeper 3.4 to 3.9 knows, as keys or as Java properties.
 const OTHERS: &[&str] = &[
     "clientPort",
     "clientPortAddress",
@@ -164,7 +164,7 @@ const OTHERS: &[&str] = &[
     "znode.container.maxPerMinute",
 ];
 
-/// Returns the key that this one is meant to be, if it is none itself but nearly one.
+/// Returns the known key that an unknown one is probably meant to be.
 pub(crate) fn meant(key: &str) -> Option<&'static str> {
     let known = || Settings::keys().chain(OTHERS.iter().copied());
     if FAMILIES.iter().any(|family| key.starts_with(family)) || known().any(|name| name == key) {
@@ -177,11 +177,11 @@ pub(crate) fn meant(key: &str) -> Option<&'static str> {
     (distance <= allowed).then_some(name)
 }
 
-/// No known key is as long.
+/// Maximum length that is compared; all known keys are shorter.
 const LONGEST: usize = 64;
 
-/// Number of letters to change, add, leave out or swap with the next, until `key` is `name`; capitals are no
-/// difference.
+/// Edit distance: number of letters to change, insert, delete or swap with the next to turn `key` into `name`, ignoring
+/// case.
 fn distance(key: &[char], name: &str) -> usize {
     let name: Vec<_> = name.to_lowercase().chars().collect();
     let mut before_last: Vec<usize> = Vec::new();
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_that_is_nearly_a_known_one_is_taken_for_it() {
+    fn a_misspelt_key_is_recognised() {
         for (key, name) in [
             ("datadir", "dataDir"),
             ("DATADIR", "dataDir"),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_known_or_something_else_is_taken_for_no_other() {
+    fn known_and_foreign_keys_are_not_taken_for_misspelt_ones() {
         let real =
             ["metricsProvider.httpPort", "metricsProvider.exportJvmInfo", "server.1", "group.1", "weight.1"];
         let foreign =
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_as_long_as_a_file_is_soon_compared() {
+    fn a_very_long_key_is_compared_quickly() {
         assert_eq!(meant(&"x".repeat(10_000_000)), None);
     }
 }

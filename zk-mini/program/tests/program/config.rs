@@ -1,4 +1,4 @@
-//! `zk-mini serve --config`: what a `zoo.cfg` may say.
+//! `zk-mini serve --config`.
 
 use std::fs;
 use std::path::Path;
@@ -13,14 +13,14 @@ fn serve(dir: &Path, text: &[u8], options: &[&str]) -> Program {
     Program::start(&[&["serve", "--config", file.to_str().unwrap()], options].concat())
 }
 
-/// With a data directory, and a port that the system chooses.
+/// Serves with a data directory on a free port.
 fn serve_with(dir: &Path, text: &str, options: &[&str]) -> Program {
     let text = format!("{text}\nclientPort=0\ndataDir={}\n", dir.join("data").display());
     serve(dir, text.as_bytes(), options)
 }
 
 #[test]
-fn a_configuration_that_makes_no_sense_ends_with_status_2_and_says_what_would() {
+fn a_bad_configuration_ends_with_status_2_and_shows_the_right_form() {
     let dir = tempfile::tempdir().unwrap();
     for (text, said) in [
         (&b"clientPort=0\ndatadir=/tmp/x\n"[..], "datadir is no key of ZooKeeper's; did you mean dataDir?"),
@@ -45,7 +45,7 @@ fn a_configuration_that_makes_no_sense_ends_with_status_2_and_says_what_would() 
 }
 
 #[test]
-fn keys_that_only_others_know_are_named_and_passed_over() {
+fn unknown_keys_are_warned_of_and_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let text = "admin.serverPort=1\nmetricsProvider.className=org.x.Y\nmetricsProvider.httpPort=7000\n\
                 quorumListenOnAllIPs=true\nserver.1=localhost:2888:3888\nmy.own.property=1\nfsync.warningthresholdms=5\n\
@@ -91,7 +91,7 @@ fn conf_shows_the_entries_as_they_were_written() {
 }
 
 #[test]
-fn a_data_directory_of_the_command_line_is_as_good_as_one_of_the_file() {
+fn a_data_directory_on_the_command_line_is_enough() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let zk = serve(dir.path(), b"clientPort=0\n", &["--data-dir", data.to_str().unwrap()]);

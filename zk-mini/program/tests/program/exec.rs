@@ -12,7 +12,7 @@ fn exec(script: &str) -> Program {
 }
 
 #[test]
-fn the_command_finds_its_server_in_the_environment_and_it_goes_with_the_command() {
+fn the_environment_names_the_server_which_ends_with_the_command() {
     let script = "trap 'exit 3' TERM; echo $ZK_HOSTS; echo $ZK_HOST:$ZK_PORT; echo $PORT_A $PORT_B; \
                   while :; do sleep 0.01; done";
     let exec =
@@ -28,7 +28,7 @@ fn the_command_finds_its_server_in_the_environment_and_it_goes_with_the_command(
 }
 
 #[test]
-fn its_status_is_the_commands() {
+fn the_status_is_that_of_the_command() {
     for status in [0, 1, 7, 255] {
         assert_eq!(exec(&format!("exit {status}")).end().0.code(), Some(status));
     }
@@ -37,7 +37,7 @@ fn its_status_is_the_commands() {
 }
 
 #[test]
-fn signals_reach_the_command_which_decides_what_they_mean() {
+fn signals_are_forwarded_and_the_command_decides() {
     for name in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2"] {
         let script = format!("trap 'echo {name}; exit 5' {name}; echo ready; while :; do sleep 0.01; done");
         let exec = exec(&script);
@@ -61,11 +61,11 @@ fn a_command_that_ignores_a_signal_goes_on() {
 }
 
 #[test]
-fn a_key_of_the_terminal_reaches_the_command_once() {
-    // `script` gives it a terminal, and types what it reads: Ctrl-C, when the command is ready for it. What is passed
-    // on comes in order, so a second SIGINT would come before the SIGUSR1. That comes only when the loop has gone on:
-    // a trap inside a trap can cost a shell its status. `exec`, since `$SHELL`, which `script` starts, would get the
-    // SIGINT too, and has no trap; not every shell replaces itself with its last command.
+fn ctrl_c_reaches_the_command_once() {
+    // `script` provides a terminal and types Ctrl-C once the command is ready. Signals are forwarded in order, so a
+    // second SIGINT would arrive before the SIGUSR1, which is sent only after the loop has gone on: a trap inside a trap
+    // can cost a shell its status. `exec`, because the `$SHELL` that `script` starts would get the SIGINT, too, without a
+    // trap, and not every shell replaces itself with its last command.
     let dir = tempfile::tempdir().unwrap();
     let inner = "trap 'echo interrupted >> log' INT; trap 'exit 0' USR1; echo $PPID > zk-mini; touch ready\n\
                  while :; do sleep 0.01; [ ! -e log ] || touch seen; done\n";
@@ -86,7 +86,7 @@ fn a_key_of_the_terminal_reaches_the_command_once() {
 
 #[test]
 fn the_command_is_killed_with_zk_mini() {
-    // Whoever holds standard output lives: it is at its end when the command is, too.
+    // Standard output ends when all processes that hold it have ended.
     let exec = exec("trap '' TERM; echo ready; exec sleep 60");
     assert_eq!(exec.line().unwrap(), "ready");
     exec.signal(Signal::SIGKILL);
@@ -94,14 +94,14 @@ fn the_command_is_killed_with_zk_mini() {
 }
 
 #[test]
-fn the_output_is_the_commands_alone() {
+fn the_output_is_that_of_the_command_alone() {
     let exec = exec("echo out; echo err >&2");
     assert_eq!((exec.line().as_deref(), exec.line()), (Some("out"), None));
     assert_eq!(exec.end().1, "err\n");
 }
 
 #[test]
-fn a_command_that_cannot_be_started_is_named_with_the_status_of_a_shell() {
+fn a_command_that_cannot_start_ends_with_the_status_of_a_shell() {
     let (status, stderr) = Program::start(&["exec", "--", "no-such-command"]).end();
     assert_eq!(
         (status.code(), stderr.as_str()),

@@ -14,7 +14,7 @@ fn port(address: &str) -> u16 {
     address.parse::<SocketAddr>().unwrap().port()
 }
 
-/// Returns whether a server listens on this port of both loopback addresses, as far as the machine has them.
+/// Returns true if a server listens on this port of both loopback addresses, as far as the machine has them.
 fn is_on_both(port: u16) -> bool {
     is_ok(&format!("127.0.0.1:{port}"))
         && TcpListener::bind(("::1", port)).is_err()
@@ -22,7 +22,7 @@ fn is_on_both(port: u16) -> bool {
 }
 
 #[test]
-fn a_port_alone_is_that_of_both_loopback_addresses_and_there_is_one_line() {
+fn a_port_alone_listens_on_both_loopback_addresses_and_prints_one_line() {
     for args in [&["--port", "0"][..], &["--listen", "0"], &["--listen", ":0"], &["--listen=localhost:0"]] {
         let zk = Program::start(&[&["serve"], args].concat());
         let address = zk.address();
@@ -35,22 +35,22 @@ fn a_port_alone_is_that_of_both_loopback_addresses_and_there_is_one_line() {
 }
 
 #[test]
-fn a_port_that_is_taken_on_one_of_them_is_named() {
+fn a_port_in_use_on_one_loopback_address_is_an_error_that_names_it() {
     let Ok(taken) = TcpListener::bind("[::1]:0") else {
-        // Without IPv6 there is but one.
+        // Without IPv6 there is only one.
         return assert!(!has_ip_v6());
     };
     let port = taken.local_addr().unwrap().port().to_string();
     let (status, stderr) = Program::start(&["serve", "--port", &port]).end();
     assert_eq!(status.code(), Some(1));
-    // Somebody else may have the other one.
+    // Another process may have the other one.
     let told =
         |host: &str| stderr.contains(&format!("cannot listen on {host}:{port}: the address is in use"));
     assert!(told("[::1]") || told("127.0.0.1"), "{stderr}");
 }
 
 #[test]
-fn a_star_is_every_address_where_only_srvr_is_answered_unless_it_is_set() {
+fn a_star_is_every_address_and_only_srvr_is_answered_by_default() {
     let zk = Program::start(&["serve", "--listen", "*:0"]);
     let address = zk.address();
     assert!(address.starts_with("0.0.0.0:"), "{address}");
@@ -66,7 +66,7 @@ fn a_star_is_every_address_where_only_srvr_is_answered_unless_it_is_set() {
 }
 
 #[test]
-fn an_address_may_come_without_a_port_and_one_of_the_two_options_is_enough() {
+fn an_address_without_a_port_is_enough_and_listen_excludes_port() {
     let (status, stderr) = Program::start(&["serve", "--port", "0", "--listen", "localhost:0"]).end();
     assert_eq!(status.code(), Some(2));
     assert!(stderr.contains("--listen"), "{stderr}");
@@ -78,7 +78,7 @@ fn an_address_may_come_without_a_port_and_one_of_the_two_options_is_enough() {
 }
 
 #[test]
-fn a_private_server_is_on_both_loopback_addresses_too() {
+fn the_server_of_exec_is_on_both_loopback_addresses() {
     let exec = Program::start(&[
         "exec",
         "--",

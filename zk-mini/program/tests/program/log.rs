@@ -1,4 +1,4 @@
-//! Lines that the program logs, also when nobody takes them.
+//! The log of the program, read and unread.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ fn send(address: &str, bytes: &[u8]) {
     let _ = stream.read_to_end(&mut Vec::new());
 }
 
-/// Stops it; what it has logged.
+/// Stops the server and returns its log.
 fn stopped(zk: Program) -> String {
     zk.signal(Signal::SIGTERM);
     let (status, stderr) = zk.end();
@@ -27,7 +27,7 @@ fn stopped(zk: Program) -> String {
 }
 
 #[test]
-fn a_log_that_nobody_takes_stops_nothing() {
+fn an_unread_log_stops_nothing() {
     let (nobody, closed) = std::io::pipe().unwrap();
     drop(nobody);
     let (_silent, unread) = std::io::pipe().unwrap();
@@ -50,7 +50,7 @@ fn a_log_that_nobody_takes_stops_nothing() {
 }
 
 #[test]
-fn it_says_where_it_serves_what_it_keeps_and_whose_sessions_begin() {
+fn address_data_and_new_sessions_are_logged() {
     let zk = Program::start(&["serve", "--port", "0"]);
     let address = zk.address();
     granted_timeout(&address, 4_000);
@@ -66,7 +66,7 @@ fn it_says_where_it_serves_what_it_keeps_and_whose_sessions_begin() {
 }
 
 #[test]
-fn a_stranger_that_is_no_client_is_told_on_one_line() {
+fn a_peer_that_is_no_client_causes_one_line() {
     let zk = Program::start(&SERVE);
     let address = zk.address();
     send(&address, b"GET / HTTP/1.1\r\n\r\n");
@@ -76,7 +76,7 @@ fn a_stranger_that_is_no_client_is_told_on_one_line() {
 }
 
 #[test]
-fn requests_are_told_with_debug_and_frames_with_trace_but_no_passwords() {
+fn debug_logs_requests_and_trace_logs_frames_without_passwords() {
     let path = "/a\n2026 INFO forged\u{1b}[2J\u{202e}";
     let exists: Vec<u8> = [
         &[0, 0, 0, 7, 0, 0, 0, 3][..],
@@ -130,15 +130,15 @@ fn a_noisy_peer_causes_few_lines_and_a_count_of_the_others() {
 }
 
 #[test]
-fn a_wish_for_a_log_that_is_not_understood_is_told() {
+fn a_bad_rust_log_is_warned_of() {
     let zk = Program::with_stderr(&SERVE, Some("zk_mini=loud"), Stdio::piped());
     let _ready = zk.address();
     let log = stopped(zk);
-    assert!(log.contains("RUST_LOG is not understood") && log.contains("nothing is kept"), "{log}");
+    assert!(log.contains("RUST_LOG is not a valid filter") && log.contains("nothing is kept"), "{log}");
 }
 
 #[test]
-fn a_wish_for_nothing_is_no_wish() {
+fn an_empty_rust_log_counts_as_unset() {
     for (wish, debug) in [("", false), (" ", false), (" debug\n", true)] {
         let zk = Program::with_stderr(&SERVE, Some(wish), Stdio::piped());
         send(&zk.address(), b"ruok");

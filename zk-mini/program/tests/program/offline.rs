@@ -1,4 +1,4 @@
-//! `zk-mini fsck` and `zk-mini dump`, as they are run on directories of all kinds.
+//! `zk-mini fsck` and `zk-mini dump` on directories of all kinds.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,7 +22,7 @@ async fn refused(dir: &Path) -> String {
     }
 }
 
-/// Its status, and all that it has said.
+/// Runs the program and returns its status and all of its output.
 fn run(args: &[&str], dir: &Path) -> (i32, String) {
     let Output { status, stdout, stderr } =
         Command::new(env!("CARGO_BIN_EXE_zk-mini")).args(args).arg(dir).output().unwrap();
@@ -30,7 +30,7 @@ fn run(args: &[&str], dir: &Path) -> (i32, String) {
     (status.code().expect("a status"), String::from_utf8(said).unwrap())
 }
 
-/// A session and so many nodes with data of zeros, each a write of its own, all in one log.
+/// Makes a data directory with one log: a session, and `count` nodes with zeros as data, each a write of its own.
 async fn with_nodes(count: usize) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let zk = server(dir.path()).start().await.unwrap();
@@ -56,7 +56,7 @@ async fn a_flipped_bit_before_whole_transactions_stops_the_start_until_it_is_rep
     let dir = with_nodes(10).await;
     let log = file(dir.path(), "log.1");
     let whole = fs::read(&log).unwrap();
-    // In the data of the third node, which are zeros.
+    // In the data of the third node, which is zeros.
     let byte = whole.len() / 10 * 2 + 1_000;
     flip(&log, byte);
     let damaged = fs::read(&log).unwrap();
@@ -110,7 +110,7 @@ async fn the_later_logs_go_aside_with_a_damaged_one() {
 }
 
 #[tokio::test]
-async fn what_looks_like_a_crash_is_told_by_fsck_and_kept_by_the_start() {
+async fn a_torn_end_is_reported_by_fsck_and_kept_aside_by_the_start() {
     let dir = with_nodes(2).await;
     let log = file(dir.path(), "log.1");
     for earlier in 0..3 {
@@ -123,7 +123,7 @@ async fn what_looks_like_a_crash_is_told_by_fsck_and_kept_by_the_start() {
         assert_eq!(run(&["fsck"], dir.path()).0, 0);
         let sides = names(dir.path()).iter().filter(|name| name.starts_with("zk-mini.cut.log.1.")).count();
         assert_eq!(sides, 1 + earlier, "none is replaced");
-        // Again, as it was; without the snapshot that has been taken meanwhile.
+        // Restore the files, without the snapshot that has been taken meanwhile.
         fs::write(&log, whole).unwrap();
         for name in names(dir.path()).iter().filter(|name| name.starts_with("snapshot.")) {
             fs::remove_file(file(dir.path(), name)).unwrap();
@@ -132,7 +132,7 @@ async fn what_looks_like_a_crash_is_told_by_fsck_and_kept_by_the_start() {
 }
 
 #[tokio::test]
-async fn paths_that_are_no_data_directory_are_told_apart() {
+async fn each_kind_of_bad_path_has_its_own_error() {
     let dir = with_nodes(1).await;
     let inner = dir.path().join("version-2");
     let empty = tempfile::tempdir().unwrap();
@@ -153,12 +153,12 @@ async fn paths_that_are_no_data_directory_are_told_apart() {
     }
     assert!(refused(&inner).await.contains("the data directory is the one above it"));
     assert!(!inner.join("version-2").exists());
-    // What is called like a log by chance is in nobody's way.
+    // A file with a name like a log's is ignored.
     fs::write(dir.path().join("log.1"), "a log of something else").unwrap();
     assert_eq!(run(&["fsck"], dir.path()).0, 0);
 }
 
-/// A request to create a node with these data; none are null.
+/// Encodes a request to create a node; no data is null.
 fn create_with(path: &str, data: Option<&[u8]>, flags: i32) -> Vec<u8> {
     let acl = [&[0, 0, 0, 1, 0, 0, 0, 31][..], &string("world"), &string("anyone")].concat();
     let data = data.map_or([0xff; 4].to_vec(), crate::raw::frame);
@@ -166,7 +166,7 @@ fn create_with(path: &str, data: Option<&[u8]>, flags: i32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_dump_tells_trees_apart_and_can_be_read_back() {
+async fn dumps_of_different_trees_differ_and_can_be_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let zk = server(dir.path()).start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 10_000).await;
@@ -224,11 +224,11 @@ async fn a_directory_of_a_running_apache_zookeeper_is_refused() {
 }
 
 #[tokio::test]
-async fn the_lock_is_nobody_elses_to_take() {
+async fn a_lock_file_that_is_a_link_is_not_followed() {
     let dir = with_nodes(1).await;
     let lock = dir.path().join("zk-mini.lock");
     assert_eq!(fs::metadata(&lock).unwrap().mode() & 0o777, 0o600);
-    // As an older zk-mini has left it.
+    // As older versions left it.
     fs::set_permissions(&lock, Permissions::from_mode(0o644)).unwrap();
     server(dir.path()).start().await.unwrap().stop().await;
     assert_eq!(fs::metadata(&lock).unwrap().mode() & 0o777, 0o600);
@@ -248,10 +248,10 @@ async fn the_lock_is_nobody_elses_to_take() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_too_long_for_apache_zookeeper_is_told() {
+async fn a_record_too_long_for_apache_zookeeper_is_reported() {
     let dir = with_nodes(1).await;
     assert_eq!(run(&["fsck"], dir.path()).0, 0);
-    // Twice as much, and the extra that there is at least.
+    // Twice as much, and the minimum extra.
     assert_eq!(run(&["fsck", "--jute-max-buffer", "1100"], dir.path()).0, 0);
     assert_eq!(run(&["fsck", "--jute-max-buffer", "1050"], dir.path()).0, 0);
     let (status, said) = run(&["fsck", "--jute-max-buffer", "1000"], dir.path());

@@ -1,4 +1,4 @@
-//! A process under test. It is killed, by its own id, when it is dropped.
+//! A process under test. It is killed, by its own id, on drop.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,22 +11,22 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// How long something that should take milliseconds may take on a busy machine.
+/// Maximum wait for something that takes milliseconds on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Program {
     child: Child,
-    /// Line by line, as they come.
+    /// Lines of standard output, as they come.
     stdout: Receiver<String>,
 }
 
 impl Program {
-    /// `zk-mini` with these arguments.
+    /// Starts `zk-mini` with these arguments.
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::with_stderr(args, None, Stdio::piped())
     }
 
-    /// The same, with this log, which goes there.
+    /// Starts `zk-mini` with a value of RUST_LOG and a destination for standard error.
     pub(crate) fn with_stderr(args: &[&str], log: Option<&str>, stderr: Stdio) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
         command.args(args).env_remove("RUST_LOG").envs(log.map(|log| ("RUST_LOG", log)));
@@ -36,7 +36,7 @@ impl Program {
         Self { child, stdout }
     }
 
-    /// Its status when it has ended.
+    /// Waits for its end and returns the status.
     pub(crate) fn status(mut self) -> ExitStatus {
         let pid = self.child.id();
         let (sender, receiver) = channel();
@@ -45,7 +45,7 @@ impl Program {
         receiver.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("process {pid} goes on")).unwrap()
     }
 
-    /// The next line on standard output; `None` at its end.
+    /// Returns the next line on standard output; `None` at its end.
     pub(crate) fn line(&self) -> Option<String> {
         use std::sync::mpsc::RecvTimeoutError::{Disconnected, Timeout};
         match self.stdout.recv_timeout(PATIENCE) {
@@ -55,7 +55,7 @@ impl Program {
         }
     }
 
-    /// Where it says that it listens.
+    /// Returns the address that it prints.
     pub(crate) fn address(&self) -> String {
         let line = self.line().expect("a line");
         line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).into()
@@ -65,7 +65,7 @@ impl Program {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
-    /// Stops it, and waits until it stands still: it may run for a moment after the signal.
+    /// Stops it, and waits until it is stopped: it may run for a moment after the signal.
     pub(crate) fn stop(&self) {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         kill(pid, Signal::SIGSTOP).unwrap();
@@ -73,7 +73,7 @@ impl Program {
         assert_eq!(status, WaitStatus::Stopped(pid, Signal::SIGSTOP));
     }
 
-    /// Its status, and everything that it has written to standard error.
+    /// Waits for its end, and returns its status and all of its standard error.
     pub(crate) fn end(mut self) -> (ExitStatus, String) {
         let mut stderr = self.child.stderr.take().unwrap();
         let (sender, receiver) = channel();
@@ -82,7 +82,7 @@ impl Program {
             let _ = stderr.read_to_string(&mut text);
             let _ = sender.send(text);
         });
-        // Its end closes standard error; whoever waits for that waits no longer than is bearable.
+        // Its end closes standard error.
         let stderr = receiver.recv_timeout(PATIENCE).expect("it goes on");
         (self.child.wait().unwrap(), stderr)
     }
@@ -103,12 +103,12 @@ fn lines(stdout: ChildStdout) -> Receiver<String> {
     receiver
 }
 
-/// Whether a server at this address says that it is well.
+/// Returns true if the server at this address answers `ruok`.
 pub(crate) fn is_ok(address: &str) -> bool {
     TcpStream::connect(address).is_ok() && ask(address, "ruok") == "imok"
 }
 
-/// What a server at this address says to a four-letter word.
+/// Returns the answer of the server at this address to a four-letter word.
 pub(crate) fn ask(address: &str, word: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -118,7 +118,7 @@ pub(crate) fn ask(address: &str, word: &str) -> String {
     answer
 }
 
-/// The session timeout that a server gives to a client that wishes for this one, in milliseconds.
+/// Returns the session timeout that a server grants to a client that asks for `wish`, in milliseconds.
 pub(crate) fn granted_timeout(address: &str, wish: i32) -> i32 {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();

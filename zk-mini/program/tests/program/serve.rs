@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::process::{Program, ask, granted_timeout, is_ok};
 
 #[test]
-fn it_says_where_it_listens_and_stops_cleanly_by_sigterm_and_sigint() {
+fn the_address_is_printed_and_sigterm_and_sigint_stop_cleanly() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let zk = Program::start(&["serve", "--listen", "127.0.0.1:0"]);
         let address = zk.address();
@@ -21,7 +21,7 @@ fn it_says_where_it_listens_and_stops_cleanly_by_sigterm_and_sigint() {
     }
 }
 
-/// The zxid that `srvr` shows.
+/// Returns the zxid that `srvr` shows.
 fn zxid(address: &str) -> i64 {
     let answer = ask(address, "srvr");
     let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x"));
@@ -29,7 +29,7 @@ fn zxid(address: &str) -> i64 {
 }
 
 #[test]
-fn a_server_in_memory_that_is_started_again_is_ahead_of_what_its_clients_have_seen() {
+fn a_restarted_server_in_memory_is_ahead_of_all_zxids_that_clients_have_seen() {
     let mut seen = 0;
     for _ in 0..2 {
         let zk = Program::start(&["serve", "--listen", "127.0.0.1:0"]);
@@ -56,7 +56,7 @@ fn a_name_may_be_given_instead_of_an_address() {
 }
 
 #[test]
-fn a_port_in_use_is_named_and_ends_it_with_status_1() {
+fn a_port_in_use_ends_with_status_1() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let (status, stderr) = Program::start(&["serve", "--listen", &address]).end();
@@ -65,7 +65,7 @@ fn a_port_in_use_is_named_and_ends_it_with_status_1() {
 }
 
 #[test]
-fn an_address_that_is_none_is_told_with_the_form_that_it_should_have() {
+fn a_bad_address_is_an_error_that_shows_the_right_form() {
     for address in ["127.0.0.1:99999", "::1:2181x", "localhost:", "a b:1", "http://localhost:2181"] {
         let (status, stderr) = Program::start(&["serve", "--listen", address]).end();
         assert_eq!(status.code(), Some(2));
@@ -77,7 +77,7 @@ fn an_address_that_is_none_is_told_with_the_form_that_it_should_have() {
 }
 
 #[test]
-fn options_go_before_the_file_and_the_file_before_the_defaults() {
+fn options_override_the_file_and_the_file_overrides_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zoo.cfg");
     let text =
@@ -101,7 +101,7 @@ fn options_go_before_the_file_and_the_file_before_the_defaults() {
     assert_eq!((granted_timeout(&address, 1), granted_timeout(&address, 90_000)), (600, 50_000));
 }
 
-/// What kazoo's own test harness writes (kazoo 2.11, `kazoo/testing/common.py`), with its default entries.
+/// Default configuration that kazoo's test harness writes (kazoo 2.11, `kazoo/testing/common.py`).
 const KAZOO: &str = "
 tickTime=2000
 dataDir=DIR
@@ -164,7 +164,7 @@ fn every_setting_has_an_option() {
 }
 
 #[test]
-fn an_option_that_makes_no_sense_is_told_with_what_it_should_be() {
+fn a_bad_option_is_an_error_that_shows_the_right_form() {
     for (option, expected) in [
         ("--tick-ms=0", "a number of milliseconds, 1 or more"),
         ("--compat=3.4", "3.8 or 3.9"),
@@ -180,7 +180,7 @@ fn an_option_that_makes_no_sense_is_told_with_what_it_should_be() {
 }
 
 #[test]
-fn it_listens_on_the_loopback_address_of_ipv6_too() {
+fn the_loopback_address_of_ipv6_is_served() {
     let zk = Program::start(&["serve", "--listen", "[::1]:0"]);
     let address = zk.address();
     assert!(address.starts_with("[::1]:"), "{address}");
@@ -196,7 +196,7 @@ fn it_listens_on_the_loopback_address_of_ipv6_too() {
 }
 
 #[test]
-fn a_bad_file_is_told_with_its_name_and_the_line() {
+fn a_bad_file_is_an_error_with_its_name_and_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zoo.cfg");
     let start = || Program::start(&["serve", "--config", file.to_str().unwrap()]).end();
@@ -210,7 +210,7 @@ fn a_bad_file_is_told_with_its_name_and_the_line() {
 }
 
 #[test]
-fn timeouts_that_contradict_each_other_are_told() {
+fn contradictory_timeouts_are_an_error() {
     let (status, stderr) =
         Program::start(&["serve", "--listen", "127.0.0.1:0", "--min-session-timeout-ms", "50000"]).end();
     assert_eq!(status.code(), Some(2));
@@ -218,7 +218,7 @@ fn timeouts_that_contradict_each_other_are_told() {
 }
 
 #[test]
-fn help_tells_the_defaults() {
+fn help_shows_the_defaults() {
     let help = Program::start(&["serve", "--help"]);
     let text: Vec<_> = std::iter::from_fn(|| help.line()).collect();
     let text = text.join("\n");
@@ -248,7 +248,7 @@ fn the_directory_of_a_member_of_an_ensemble_is_warned_of() {
 }
 
 #[test]
-fn what_is_cut_off_a_log_is_told_with_its_place_and_size() {
+fn bytes_cut_off_a_log_are_logged_with_place_and_size() {
     let dir = tempfile::tempdir().unwrap();
     let files = dir.path().join("version-2");
     fs::create_dir(&files).unwrap();

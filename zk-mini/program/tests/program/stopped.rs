@@ -1,4 +1,4 @@
-//! A process that stands still for longer than its sessions may be silent: stopped, in a debugger, on a paused machine.
+//! A server process that is stopped for longer than its session timeouts: by a signal, a debugger, a paused machine.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -38,7 +38,7 @@ impl Client {
         client
     }
 
-    /// A connection that asks for a session, and does not wait for the answer.
+    /// Connects and asks for a session without waiting for the reply.
     fn send_first(address: &str, request: &[u8]) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -61,7 +61,7 @@ impl Client {
         self.write(&[&xid.to_be_bytes()[..], &op.to_be_bytes(), body].concat());
     }
 
-    /// The next frame; `None` at the end.
+    /// Receives a frame; `None` at the end.
     fn receive(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).ok()?;
@@ -70,7 +70,7 @@ impl Client {
         Some(body)
     }
 
-    /// The xid and the error of the next reply or event.
+    /// Receives a reply or event, and returns its xid and error code.
     fn heard(&mut self) -> (i32, i32) {
         let frame = self.receive().expect("a frame");
         let number = |at: usize| i32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
@@ -104,14 +104,14 @@ fn create(path: &str, flags: i32) -> Vec<u8> {
     [string(path), string("x"), acl, flags.to_be_bytes().into()].concat()
 }
 
-fn what_waits_in_the_sockets_goes_first(more: &[&str]) {
+fn queued_input_goes_first(more: &[&str]) {
     let check = format!("--container-check-interval-ms={}", CHECK.as_millis());
     let mut arguments =
         vec!["serve", "--listen=127.0.0.1:0", "--tick-ms=100", "--max-session-timeout-ms=60000", &check];
     arguments.extend(more);
     let zk = Program::start(&arguments);
     let address = zk.address();
-    // The server has begun before.
+    // The server had started before.
     let begun = now();
     let mut witness = Client::connect(&address, 60_000);
     for container in ["/emptied", "/kept"] {
@@ -129,7 +129,7 @@ fn what_waits_in_the_sockets_goes_first(more: &[&str]) {
     pings.send(-2, PING, &[]);
     let mut back = Client::resume(&address, &comes_back.session);
     let stopped = now();
-    // Longer than the sessions may be silent, and over a check.
+    // Longer than the session timeouts, and past a check of containers.
     while begun.elapsed() < CHECK + Duration::from_millis(50)
         || stopped.elapsed() < Duration::from_millis(2_300)
     {
@@ -142,11 +142,11 @@ fn what_waits_in_the_sockets_goes_first(more: &[&str]) {
     assert_eq!(silent.receive(), None);
     assert_eq!(witness.heard(), (-1, 0), "the leader has gone");
     assert_eq!(witness.exists("/emptied/leader", false), NO_NODE);
-    // There is time to follow it.
+    // Its session is still there, so it can follow.
     witness.create(CREATE, "/emptied/next", 0);
     assert_eq!(pings.exists("/pings", false), 0);
     assert_eq!(back.exists("/comes-back", false), 0);
-    // Who has nobody to follow goes at the next check.
+    // A container without children goes at the next check.
     let waiting = now();
     while witness.exists("/kept", false) == 0 {
         assert!(waiting.elapsed() < PATIENCE, "a container stays");
@@ -156,12 +156,12 @@ fn what_waits_in_the_sockets_goes_first(more: &[&str]) {
 }
 
 #[test]
-fn after_a_stop_what_waits_in_the_sockets_goes_before_checks_and_those_before_expiry() {
-    what_waits_in_the_sockets_goes_first(&[]);
+fn after_a_stop_queued_input_comes_first_then_container_checks_then_expiry() {
+    queued_input_goes_first(&[]);
 }
 
 #[test]
 fn the_same_holds_with_a_data_directory() {
     let dir = tempfile::tempdir().unwrap();
-    what_waits_in_the_sockets_goes_first(&["--data-dir", dir.path().to_str().unwrap()]);
+    queued_input_goes_first(&["--data-dir", dir.path().to_str().unwrap()]);
 }
