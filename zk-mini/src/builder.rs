@@ -260,7 +260,7 @@ impl Builder {
     /// Maximum time for which the requests of one connection are handled before others have their turn: 2 ms unless set.
     /// At least one request is, however long it takes.
     pub fn longest_turn(mut self, time: Duration) -> Self {
-        self.limits.turn = time;
+        self.limits.time_slice = time;
         self
     }
 

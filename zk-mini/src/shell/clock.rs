@@ -65,20 +65,20 @@ impl Clock {
 
 /// Time that one connection's requests may take, by the machine's clock whatever the server's is.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct TimeSlice {
     began: std::time::Instant,
     longest: Duration,
     /// Work since the clock was read.
     unread: usize,
 }
 
-impl Turn {
+impl TimeSlice {
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
     pub(crate) fn begin(longest: Duration) -> Self {
         Self { began: std::time::Instant::now(), longest, unread: 0 }
     }
 
-    /// Returns whether the turn is over after `bytes` more were read or written. To read the clock takes as long as a tenth
+    /// Returns whether it is over after `bytes` more were read or written. To read the clock takes as long as a tenth
     /// of a small request, so it is read after a few of them.
     pub(crate) fn is_over(&mut self, bytes: usize) -> bool {
         self.unread += bytes;
@@ -90,7 +90,7 @@ impl Turn {
     }
 }
 
-/// Bytes of requests and replies after which a turn reads the clock: some ten microseconds of work.
+/// Bytes of requests and replies after which a time slice reads the clock: some ten microseconds of work.
 const READ_CLOCK_AFTER: usize = 2048;
 
 /// What a manual clock shows when its monotonic half is at `mono`.
@@ -140,13 +140,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_looks_at_the_clock_after_some_work_only() {
-        let mut turn = Turn::begin(Duration::from_nanos(1));
-        assert!(!turn.is_over(READ_CLOCK_AFTER - 1));
-        assert!(turn.is_over(1));
-        assert!(!turn.is_over(1), "and then again only after some more");
-        assert!(Turn::begin(Duration::ZERO).is_over(0), "none is none");
-        assert!(!Turn::begin(Duration::MAX).is_over(usize::MAX));
+    fn a_time_slice_looks_at_the_clock_after_some_work_only() {
+        let mut slice = TimeSlice::begin(Duration::from_nanos(1));
+        assert!(!slice.is_over(READ_CLOCK_AFTER - 1));
+        assert!(slice.is_over(1));
+        assert!(!slice.is_over(1), "and then again only after some more");
+        assert!(TimeSlice::begin(Duration::ZERO).is_over(0), "none is none");
+        assert!(!TimeSlice::begin(Duration::MAX).is_over(usize::MAX));
     }
 
     #[test]

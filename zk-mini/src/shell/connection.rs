@@ -33,7 +33,7 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// Serves a connection until either side ends it.
 pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Seat) {
-    let mut connection = Connection {
+    let mut task = ConnectionTask {
         stream,
         seat,
         input: BytesMut::new(),
@@ -46,21 +46,21 @@ pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Se
         output: Chunks::default(),
     };
     loop {
-        match poll_fn(|cx| connection.poll_progress(cx)).await {
+        match poll_fn(|cx| task.poll_progress(cx)).await {
             Progress::Input => {
-                if let Some(question) = connection.handle_input() {
-                    connection.seat.engine.answer(&connection.seat, question).await;
+                if let Some(question) = task.handle_input() {
+                    task.seat.engine.answer(&task.seat, question).await;
                 }
             }
             Progress::OthersFirst => tokio::task::yield_now().await,
-            Progress::Closing(close) => return connection.finish(close).await,
+            Progress::Closing(close) => return task.finish(close).await,
             Progress::Lost => return,
         }
     }
 }
 
 /// The stream comes before the seat: it is closed when the place is given up.
-struct Connection<S> {
+struct ConnectionTask<S> {
     stream: S,
     seat: Seat,
     /// What has been read and not handled.
@@ -89,7 +89,7 @@ enum Progress {
     Lost,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     /// Writes what is queued, then reads: whoever sends requests and then closes gets what was answered before.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         loop {

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::Waker;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
-use crate::core::{ConnId, Now, Peer};
+use crate::core::{ConnId, Peer};
 use crate::shell::limits::Limits;
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::reports::Remote;
 use crate::shell::stats::{Batch, ConnectionStats, ServerStats};
+use crate::shell::turn::Turn;
 
 /// How long a connection may go without asking for a session, rounded up to a multiple of it: ZooKeeper's
 /// `nio.sessionlessCnxnTimeout`.
@@ -53,13 +53,12 @@ impl Connections {
     /// Admits a connection, unless its address has as many as it may.
     pub(crate) fn admit(
         &mut self,
-        now: Now,
         remote: Option<SocketAddr>,
-        limits: &Limits,
+        turn: &Turn<'_>,
     ) -> Option<(ConnId, Arc<Outbox>)> {
         if let Some(remote) = remote {
             let open = self.per_ip.entry(remote.ip()).or_default();
-            if !limits.allows_another(*open) {
+            if !turn.limits.allows_another(*open) {
                 self.stats.rejected += 1;
                 return None;
             }
@@ -67,11 +66,11 @@ impl Connections {
         }
         self.given += 1;
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
-        let expected = Millis((now.mono.0 / SESSIONLESS.0 + 2) * SESSIONLESS.0);
+        let expected = Millis((turn.now.mono.0 / SESSIONLESS.0 + 2) * SESSIONLESS.0);
         let entry = Entry {
             remote,
             outbox: Arc::clone(&outbox),
-            established: now.wall,
+            established: turn.now.wall,
             expected,
             stats: ConnectionStats::default(),
             answered: false,
@@ -102,12 +101,12 @@ impl Connections {
     }
 
     /// Ends the connections that should have asked for a session by now, and returns them.
-    pub(crate) fn close_sessionless(&mut self, now: Millis, wake: &mut Vec<Waker>) -> Vec<ConnId> {
+    pub(crate) fn close_sessionless(&mut self, turn: &mut Turn<'_>) -> Vec<ConnId> {
         let mut closed = Vec::new();
-        while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= now) {
+        while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= turn.now.mono) {
             self.expected.pop_front();
             if let Some(entry) = self.by_id.get(&id).filter(|entry| !entry.answered) {
-                entry.outbox.close(Close::Now, wake);
+                entry.outbox.close(Close::Now, turn);
                 self.stats.sessionless_expired += 1;
                 closed.push(id);
             }
@@ -117,9 +116,9 @@ impl Connections {
 
     /// Queues a frame. One for a connection that is gone is dropped. `false` if the connection ends because its peer does
     /// not read.
-    pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, limits: &Limits, wake: &mut Vec<Waker>) -> bool {
+    pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
         let Some(entry) = self.by_id.get_mut(&id) else { return true };
-        let goes_on = entry.outbox.push(frame, limits, wake);
+        let goes_on = entry.outbox.push(frame, turn);
         entry.answered = true;
         entry.stats.sent += 1;
         self.stats.frame_sent(frame);
@@ -132,18 +131,18 @@ impl Connections {
     }
 
     /// The core closes a connection.
-    pub(crate) fn let_go(&mut self, id: ConnId, wake: &mut Vec<Waker>) {
+    pub(crate) fn let_go(&mut self, id: ConnId, turn: &mut Turn<'_>) {
         if let Some(entry) = self.by_id.get_mut(&id) {
             entry.let_go = true;
-            entry.outbox.close(Close::Flushed, wake);
+            entry.outbox.close(Close::Flushed, turn);
         }
     }
 
     /// Ends all connections. The core knows none of them any longer.
-    pub(crate) fn let_go_of_all(&mut self, wake: &mut Vec<Waker>) {
+    pub(crate) fn let_go_of_all(&mut self, turn: &mut Turn<'_>) {
         for entry in self.by_id.values_mut() {
             entry.let_go = true;
-            entry.outbox.close(Close::Flushed, wake);
+            entry.outbox.close(Close::Flushed, turn);
         }
     }
 
@@ -155,9 +154,9 @@ impl Connections {
     }
 
     /// It waits no longer.
-    pub(crate) fn release(&self, id: ConnId, bytes: usize, wake: &mut Vec<Waker>) {
+    pub(crate) fn release(&self, id: ConnId, bytes: usize, turn: &mut Turn<'_>) {
         if let Some(entry) = self.by_id.get(&id) {
-            entry.outbox.release(bytes, wake);
+            entry.outbox.release(bytes, turn);
         }
     }
 
@@ -189,10 +188,10 @@ impl Connections {
     pub(crate) fn ask_for_input(
         &self,
         first: ConnId,
-        wake: &mut Vec<Waker>,
+        turn: &mut Turn<'_>,
     ) -> Vec<oneshot::Receiver<Infallible>> {
         let all = self.by_id.range(first..);
-        all.filter_map(|(_, entry)| entry.outbox.ask_for_input(wake)).collect()
+        all.filter_map(|(_, entry)| entry.outbox.ask_for_input(turn)).collect()
     }
 
     /// Those whose peers may have sent something that is not read before the disk is ready.

@@ -6,15 +6,17 @@ use std::task::Waker;
 
 use tokio::sync::oneshot;
 
+use crate::shell::turn::Wakers;
+
 /// Dropped when those who were waiting have been accepted.
 type Asked = oneshot::Sender<Infallible>;
 
 /// Between one who waits and the task that accepts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Door(Arc<Mutex<State>>);
+pub(crate) struct Door(Arc<Mutex<DoorState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct DoorState {
     asked: Vec<Asked>,
     /// The task that accepts, while it waits.
     task: Option<Waker>,
@@ -22,12 +24,12 @@ struct State {
 
 impl Door {
     /// Asks the task to accept all that wait. The error of what comes back is the signal that it has.
-    pub(crate) fn ask(&self, wake: &mut Vec<Waker>) -> oneshot::Receiver<Infallible> {
+    pub(crate) fn ask(&self, wakers: &mut Wakers) -> oneshot::Receiver<Infallible> {
         let (asked, accepted) = oneshot::channel();
         self.with(|state| {
             // Without a task nobody is accepted any more.
-            if let Some(task) = &state.task {
-                wake.push(task.clone());
+            if state.task.is_some() {
+                wakers.add(state.task.clone());
                 state.asked.push(asked);
             }
         });
@@ -54,10 +56,10 @@ impl Door {
 
     /// Nobody is accepted any more.
     pub(crate) fn close(&self) {
-        self.with(|state| *state = State::default());
+        self.with(|state| *state = DoorState::default());
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with<T>(&self, work: impl FnOnce(&mut DoorState) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -5,16 +5,15 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
 
 use bytes::BytesMut;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{spawn_blocking, yield_now};
 use zk_wire::{DecodeError, Millis, next_frame};
 
-use crate::core::{ConnId, Core, Input, Now, Output};
+use crate::core::{ConnId, Core, Input, Output};
 use crate::report::four_letter::{self, About, Answer, Question, Surroundings};
-use crate::shell::clock::{Clock, Turn};
+use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::{Connections, peer};
 use crate::shell::door::Door;
 use crate::shell::journal::{Batch, Journal};
@@ -23,8 +22,9 @@ use crate::shell::log::surviving;
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::reports::{Report, Reports};
 use crate::shell::runtime::Runtime;
-use crate::shell::state::State;
+use crate::shell::state::ServerState;
 use crate::shell::stats;
+use crate::shell::turn::{Turn, Wakers};
 
 /// Number of outputs that are performed in one turn, of those that waited for the disk.
 const OUTPUTS_AT_ONCE: usize = 5_000;
@@ -32,7 +32,7 @@ const OUTPUTS_AT_ONCE: usize = 5_000;
 /// One server, shared by its handle, its tasks and its connections.
 #[derive(Debug)]
 pub(crate) struct Engine {
-    state: Mutex<State>,
+    state: Mutex<ServerState>,
     /// Held while one waits for the state. A mutex alone is not fair.
     next: Mutex<()>,
     pub(crate) limits: Limits,
@@ -79,7 +79,7 @@ impl Engine {
         limits: Limits,
         runtime: Runtime,
     ) -> Self {
-        let state = State {
+        let state = ServerState {
             core,
             clock,
             journal,
@@ -107,18 +107,18 @@ impl Engine {
 
     /// Takes a connection from `remote`, or from this process.
     pub(crate) fn admit(self: &Arc<Self>, remote: Option<SocketAddr>) -> Result<Seat, Refused> {
-        self.turn(|state, now, wake| {
+        self.turn(|state, turn| {
             if state.stopped {
                 return Err(Refused::Stopped);
             }
-            let Some((id, outbox)) = state.connections.admit(now, remote, &self.limits) else {
+            let Some((id, outbox)) = state.connections.admit(remote, turn) else {
                 if let Some(remote) = remote {
                     let max = self.limits.max_client_connections;
-                    state.reports.push(now.mono, Report::TooMany(remote, max));
+                    state.reports.push(turn.now.mono, Report::TooMany(remote, max));
                 }
                 return Err(Refused::TooMany);
             };
-            state.handle(now, Input::Accepted { conn: id, peer: peer(remote) }, &self.limits, wake);
+            state.handle(Input::Accepted { conn: id, peer: peer(remote) }, turn);
             Ok(Seat { engine: Arc::clone(self), id, outbox })
         })
     }
@@ -127,8 +127,8 @@ impl Engine {
     /// its replies first, or if others are to have their turn.
     pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
-        self.turn(|state, now, wake| {
-            let mut turn = Turn::begin(self.limits.turn);
+        self.turn(|state, turn| {
+            let mut slice = TimeSlice::begin(turn.limits.time_slice);
             let mut batch = stats::Batch::default();
             let mut is_handshake = state.connections.is_new(seat.id);
             let mut unwritten = 0;
@@ -137,71 +137,71 @@ impl Engine {
                 let before = state.core.last_zxid();
                 batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
                 let len = frame.len();
-                let outputs = state.handle(now, Input::Frame { conn: seat.id, frame }, &self.limits, wake);
+                let outputs = state.handle(Input::Frame { conn: seat.id, frame }, turn);
                 batch.updates += u64::from(state.core.last_zxid() != before);
                 let (backlog, close) = seat.outbox.status();
                 if close != Close::No {
                     break Ok(Handled::All);
                 }
-                if backlog >= self.limits.pause_reading() {
+                if backlog >= turn.limits.pause_reading() {
                     break Ok(Handled::UntilBacklog);
                 }
                 let written = backlog.saturating_sub(std::mem::replace(&mut unwritten, backlog));
-                if turn.is_over(len + written + outputs * BYTES_OF_AN_OUTPUT) {
+                if slice.is_over(len + written + outputs * BYTES_OF_AN_OUTPUT) {
                     break Ok(Handled::UntilNextTurn);
                 }
-                match next_frame(input, self.limits.max_frame) {
+                match next_frame(input, turn.limits.max_frame) {
                     Ok(Some(next)) => frame = next,
                     Ok(None) => break Ok(Handled::All),
                     Err(error) => break Err(error),
                 }
             };
             let (then, zxid) = (state.clock.now().mono, state.core.last_zxid());
-            state.connections.handled(seat.id, &batch, then, then.0.saturating_sub(now.mono.0), zxid);
+            state.connections.handled(seat.id, &batch, then, then.0.saturating_sub(turn.now.mono.0), zxid);
             handled
         })
     }
 
     /// Closes a connection whose peer sends what is no frame.
     pub(crate) fn refuse_input(&self, seat: &Seat, error: DecodeError) {
-        self.turn(|state, now, wake| {
+        self.turn(|state, turn| {
             let remote = state.connections.remote(seat.id);
             let had_session = !state.connections.is_new(seat.id);
-            state.reports.push(now.mono, Report::NoFrame(remote, seat.id, had_session, error));
-            seat.outbox.close(Close::Flushed, wake);
+            state.reports.push(turn.now.mono, Report::NoFrame(remote, seat.id, had_session, error));
+            seat.outbox.close(Close::Flushed, turn);
         });
     }
 
     /// Counts a connection that its peer has ended.
     pub(crate) fn dropped(&self) {
-        self.turn(|state, _, _| state.connections.stats.dropped += 1);
+        self.turn(|state, _| state.connections.stats.dropped += 1);
     }
 
     /// Answers a four-letter word and closes its connection.
     pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
         let around = Surroundings::look_up(question, &self.about);
-        let answer = self.turn(|state, now, _| {
+        let answer = self.turn(|state, turn| {
             state.connections.asked(seat.id);
-            four_letter::answer(question, state, now, seat.id, around, &self.about, &self.limits)
+            four_letter::answer(question, state, turn, seat.id, around, &self.about)
         });
         let answer = match answer {
             Answer::Written(answer) => answer,
             // It fails only if the runtime has ended.
             Answer::ToWrite(write) => spawn_blocking(write).await.unwrap_or_default(),
         };
-        self.turn(|state, _, wake| {
-            let answer = Answer::bounded(answer, &self.limits);
-            seat.outbox.push(&answer.into(), &self.limits, wake);
+        self.turn(|state, turn| {
+            let answer = Answer::bounded(answer, turn.limits);
+            seat.outbox.push(&answer.into(), turn);
             state.connections.told(seat.id);
-            seat.outbox.close(Close::Flushed, wake);
+            seat.outbox.close(Close::Flushed, turn);
         });
     }
 
     /// What to wait for until all that is queued has been written.
     pub(crate) fn barriers(&self) -> Vec<oneshot::Receiver<()>> {
-        self.turn(|state, _, wake| {
+        self.turn(|state, turn| {
             let outboxes = state.connections.iter().map(|(_, entry)| &entry.outbox);
-            outboxes.filter_map(|outbox| outbox.barrier(wake)).collect()
+            outboxes.filter_map(|outbox| outbox.barrier(turn)).collect()
         })
     }
 
@@ -219,18 +219,18 @@ impl Engine {
     /// Performs what waited until its transactions were durable. What comes meanwhile waits behind it.
     pub(crate) async fn kept(&self, batch: Batch) {
         let mut outputs = batch.outputs.into_iter();
-        while self.turn(|state, now, wake| {
+        while self.turn(|state, turn| {
             for output in outputs.by_ref().take(OUTPUTS_AT_ONCE) {
                 if let Output::Send { conn, frame } = &output {
-                    state.connections.release(*conn, frame.len(), wake);
+                    state.connections.release(*conn, frame.len(), turn);
                 }
-                state.perform(output, now, &self.limits, wake);
+                state.perform(output, turn);
             }
             if outputs.len() > 0 {
                 return true;
             }
             for (conn, bytes) in &batch.charges {
-                state.connections.release(*conn, *bytes, wake);
+                state.connections.release(*conn, *bytes, turn);
             }
             state.journal.as_mut().map(Journal::written);
             false
@@ -243,9 +243,9 @@ impl Engine {
     /// Goes on from an earlier state, the durable one, and takes no writes for now. What came after it was told to
     /// nobody; who waits to hear of it is disconnected, as are all others: their watches are not in that state.
     pub(crate) fn go_back(&self, durable: Core) {
-        let given_up = self.turn(|state, _, wake| {
+        let given_up = self.turn(|state, turn| {
             state.journal = Some(Journal::default());
-            state.connections.let_go_of_all(wake);
+            state.connections.let_go_of_all(turn);
             state.core.go_back(durable)
         });
         // A million nodes take a while.
@@ -255,12 +255,12 @@ impl Engine {
 
     /// Takes no more connections and ends those that there are.
     pub(crate) fn stop(&self) {
-        self.turn(|state, _, wake| {
+        self.turn(|state, turn| {
             state.stopped = true;
             // Nobody will be told later.
             state.reports.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
-                entry.outbox.close(Close::Now, wake);
+                entry.outbox.close(Close::Now, turn);
             }
         });
         self.to_keep.notify_one();
@@ -290,16 +290,17 @@ impl Engine {
     }
 
     /// Looks at the state.
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&ServerState) -> T) -> T {
         look(&self.lock())
     }
 
     /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
-    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut State, Now, &mut Vec<Waker>) -> T) -> T {
-        let mut wake = Wakes::default();
+    pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut ServerState, &mut Turn<'_>) -> T) -> T {
+        // Declared before the lock, so that also a panic gives the lock back before it wakes anybody.
+        let mut wakers = Wakers::default();
         let mut state = self.lock();
-        let now = state.clock.now();
-        let result = work(&mut state, now, &mut wake.0);
+        let mut turn = Turn { now: state.clock.now(), limits: &self.limits, wakers: &mut wakers };
+        let result = work(&mut state, &mut turn);
         let deadline = state.poll_deadline();
         let nearer = deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
         if nearer {
@@ -318,25 +319,15 @@ impl Engine {
         if nearer {
             self.nearer.notify_one();
         }
-        drop(wake);
+        drop(wakers);
         reports.iter().for_each(Report::log);
         result
     }
 
     /// Locks the state, fairly: a thread that has given it back waits behind those that wait already.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ServerState> {
         let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Those to be woken when a turn is over, even if it ends by a panic: the others must not wait for ever.
-#[derive(Debug, Default)]
-struct Wakes(Vec<Waker>);
-
-impl Drop for Wakes {
-    fn drop(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -359,9 +350,9 @@ impl Drop for Seat {
         let engine = &self.engine;
         // It may be dropped by a panic, and a second one would end the process.
         let was_last = surviving(|| {
-            engine.turn(|state, now, wake| {
+            engine.turn(|state, turn| {
                 if state.connections.remove(self.id) {
-                    state.handle(now, Input::Closed { conn: self.id }, &engine.limits, wake);
+                    state.handle(Input::Closed { conn: self.id }, turn);
                 }
                 state.stopped && state.connections.len() == 0
             })
@@ -397,8 +388,8 @@ mod tests {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let woken = Arc::<Counting>::default();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            zk.engine.turn(|_, _, wake| {
-                wake.push(Arc::clone(&woken).into());
+            zk.engine.turn(|_, turn| {
+                turn.wakers.add(Some(Arc::clone(&woken).into()));
                 resume_unwind(Box::new("a defect"));
             });
         }));

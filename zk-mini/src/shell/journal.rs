@@ -84,7 +84,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
     let mut snapshot = Snapshot::None;
     loop {
         let (batch, stopped) =
-            engine.turn(|state, _, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
+            engine.turn(|state, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
         let Some(batch) = batch else {
             if stopped {
                 break;
@@ -183,7 +183,7 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
             Err(error) => log!(ERROR, %error, "cannot even tell what is on disk: nothing is served"),
         }
     }
-    engine.turn(|state, now, _| state.core.accept_writes(now));
+    engine.turn(|state, turn| state.core.accept_writes(turn.now));
     log!(INFO, log = %store.place().display(), "the disk takes writes again: the server goes on");
     Some(store)
 }
@@ -307,7 +307,7 @@ mod tests {
         let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
         let (mut writing, _silent) = (session(&zk).await, session(&zk).await);
         // From here on the disk takes nothing.
-        zk.engine.turn(|state, _, _| state.journal = Some(Journal { writing: true, ..Journal::default() }));
+        zk.engine.turn(|state, _| state.journal = Some(Journal { writing: true, ..Journal::default() }));
         let header = RequestHeader { xid: Xid(1), op: OpCode::CREATE };
         let refused = frame(&header, 4_000);
         for _ in 0..8 {

@@ -23,7 +23,7 @@ pub(crate) struct Limits {
     /// With more unwritten bytes than this, a connection is cut off; one reply alone may be longer.
     pub(crate) max_backlog: usize,
     /// Maximum time for which one connection's requests are handled before others have their turn. At least one request is.
-    pub(crate) turn: Duration,
+    pub(crate) time_slice: Duration,
 }
 
 impl Limits {
@@ -59,7 +59,7 @@ impl Default for Limits {
             extra_frame: None,
             max_client_connections: 60,
             max_backlog: 64 << 20,
-            turn: Duration::from_millis(2),
+            time_slice: Duration::from_millis(2),
         }
     }
 }

@@ -19,3 +19,4 @@ pub(crate) mod runtime;
 pub(crate) mod state;
 pub(crate) mod stats;
 pub(crate) mod time;
+pub(crate) mod turn;

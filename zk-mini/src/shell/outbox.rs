@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::shell::chunks::Chunks;
 use crate::shell::limits::Limits;
+use crate::shell::turn::Turn;
 
 /// What waits to be written to one connection.
 #[derive(Debug, Default)]
@@ -51,15 +52,15 @@ pub(crate) enum Close {
 impl Outbox {
     /// Appends a frame; nothing once the connection is closing. A peer that lets too much pile up is cut off, `false`
     /// the first time; a single frame, however long, finds its place where little is queued. The task to wake, if it
-    /// waits, goes to `wake`.
-    pub(crate) fn push(&self, frame: &Bytes, limits: &Limits, wake: &mut Vec<Waker>) -> bool {
+    /// waits, goes to the wakers of the turn.
+    pub(crate) fn push(&self, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
         let mut queue = self.lock();
         if queue.close != Close::No {
             return true;
         }
-        wake.extend(queue.task.take());
+        turn.wakers.add(queue.task.take());
         let backlog = queue.backlog();
-        if backlog >= limits.pause_reading() && backlog + frame.len() > limits.max_backlog {
+        if backlog >= turn.limits.pause_reading() && backlog + frame.len() > turn.limits.max_backlog {
             queue.bytes = Chunks::default();
             queue.close = Close::Now;
             queue.asked.clear();
@@ -70,11 +71,11 @@ impl Outbox {
     }
 
     /// Asks for the end of the connection. A milder wish does not replace a stronger one.
-    pub(crate) fn close(&self, close: Close, wake: &mut Vec<Waker>) {
+    pub(crate) fn close(&self, close: Close, turn: &mut Turn<'_>) {
         let mut queue = self.lock();
         queue.close = queue.close.max(close);
         queue.asked.clear();
-        wake.extend(queue.task.take());
+        turn.wakers.add(queue.task.take());
     }
 
     /// How many bytes there are on account of this connection: queued and not written, as far as is known, or waiting
@@ -93,12 +94,12 @@ impl Outbox {
 
     /// Asks the task to handle what its peer has sent until now; the error of what comes back is the signal that it has,
     /// as far as it may. `None` if it handles nothing more.
-    pub(crate) fn ask_for_input(&self, wake: &mut Vec<Waker>) -> Option<oneshot::Receiver<Infallible>> {
+    pub(crate) fn ask_for_input(&self, turn: &mut Turn<'_>) -> Option<oneshot::Receiver<Infallible>> {
         let mut queue = self.lock();
         if queue.close != Close::No {
             return None;
         }
-        wake.extend(queue.task.take());
+        turn.wakers.add(queue.task.take());
         let (asked, taken) = oneshot::channel();
         queue.asked.push(asked);
         Some(taken)
@@ -117,10 +118,10 @@ impl Outbox {
     }
 
     /// So many bytes wait no longer.
-    pub(crate) fn release(&self, bytes: usize, wake: &mut Vec<Waker>) {
+    pub(crate) fn release(&self, bytes: usize, turn: &mut Turn<'_>) {
         let mut queue = self.lock();
         queue.held = queue.held.saturating_sub(bytes);
-        wake.extend(queue.task.take());
+        turn.wakers.add(queue.task.take());
     }
 
     /// Exchanges `written`, whose content has been written, for what is queued.
@@ -163,12 +164,12 @@ impl Outbox {
 
     /// Something to wait for (its error is the signal) until what is queued now has been written and a close asked
     /// for has happened, as far as the peer takes it. `None` if nothing is outstanding.
-    pub(crate) fn barrier(&self, wake: &mut Vec<Waker>) -> Option<oneshot::Receiver<()>> {
+    pub(crate) fn barrier(&self, turn: &mut Turn<'_>) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
         if queue.backlog() == 0 && queue.close == Close::No {
             return None;
         }
-        wake.extend(queue.task.take());
+        turn.wakers.add(queue.task.take());
         let (barrier, passed) = oneshot::channel();
         queue.barriers.push(barrier);
         Some(passed)
@@ -190,22 +191,31 @@ mod tests {
     use bytes::Buf;
 
     use super::*;
+    use crate::core::Now;
+    use crate::shell::turn::Wakers;
 
-    fn at_most(max_backlog: usize) -> Limits {
-        Limits { max_backlog, ..Limits::default() }
+    fn turn<T>(max_backlog: usize, act: impl FnOnce(&mut Turn<'_>) -> T) -> T {
+        let limits = Limits { max_backlog, ..Limits::default() };
+        act(&mut Turn { now: Now::default(), limits: &limits, wakers: &mut Wakers::default() })
     }
 
-    fn wakes<T>(act: impl FnOnce(&mut Vec<Waker>) -> T) -> usize {
-        let mut wake = Vec::new();
-        act(&mut wake);
-        wake.len()
+    /// Returns true unless the peer is cut off.
+    fn push(outbox: &Outbox, max_backlog: usize, frame: &'static str) -> bool {
+        turn(max_backlog, |turn| outbox.push(&Bytes::from_static(frame.as_bytes()), turn))
+    }
+
+    fn wakes<T>(act: impl FnOnce(&mut Turn<'_>) -> T) -> usize {
+        turn(10, |turn| {
+            act(turn);
+            turn.wakers.len()
+        })
     }
 
     #[test]
     fn what_is_queued_is_taken_at_once_and_counts_until_it_is_written() {
         let outbox = Outbox::default();
-        assert!(outbox.push(&Bytes::from_static(b"one"), &at_most(10), &mut Vec::new()));
-        assert!(outbox.push(&Bytes::from_static(b"two"), &at_most(10), &mut Vec::new()));
+        assert!(push(&outbox, 10, "one"));
+        assert!(push(&outbox, 10, "two"));
         let mut taken = Chunks::default();
         outbox.take(&mut taken);
         assert_eq!((taken.chunk(), outbox.status()), (&b"onetwo"[..], (6, Close::No)));
@@ -218,37 +228,33 @@ mod tests {
         let outbox = Outbox::default();
         outbox.hold(7);
         assert_eq!(outbox.status(), (7, Close::No));
-        assert!(outbox.barrier(&mut Vec::new()).is_none());
+        assert!(turn(10, |turn| outbox.barrier(turn)).is_none());
         assert!(outbox.wait(Waker::noop(), false, Close::No));
-        assert_eq!(wakes(|wake| outbox.release(7, wake)), 1);
+        assert_eq!(wakes(|turn| outbox.release(7, turn)), 1);
         assert_eq!(outbox.status(), (0, Close::No));
     }
 
     #[test]
     fn whoever_exceeds_the_limit_is_cut_off_once() {
         let outbox = Outbox::default();
-        assert!(outbox.push(&Bytes::from_static(b"one"), &at_most(5), &mut Vec::new()));
-        assert!(!outbox.push(&Bytes::from_static(b"two"), &at_most(5), &mut Vec::new()));
-        assert!(outbox.push(&Bytes::from_static(b"three"), &at_most(5), &mut Vec::new()), "told already");
+        assert!(push(&outbox, 5, "one"));
+        assert!(!push(&outbox, 5, "two"));
+        assert!(push(&outbox, 5, "three"), "told already");
         assert_eq!(outbox.status(), (0, Close::Now));
     }
 
     #[test]
     fn a_reply_of_any_length_is_taken_where_nothing_is_queued() {
         let outbox = Outbox::default();
-        assert!(outbox.push(
-            &Bytes::from_static(b"much longer than the limit"),
-            &at_most(5),
-            &mut Vec::new()
-        ));
-        assert!(!outbox.push(&Bytes::from_static(b"more"), &at_most(5), &mut Vec::new()));
+        assert!(push(&outbox, 5, "much longer than the limit"));
+        assert!(!push(&outbox, 5, "more"));
     }
 
     #[test]
     fn a_milder_wish_to_close_does_not_replace_a_stronger_one() {
         let outbox = Outbox::default();
-        outbox.close(Close::Now, &mut Vec::new());
-        outbox.close(Close::Flushed, &mut Vec::new());
+        turn(10, |turn| outbox.close(Close::Now, turn));
+        turn(10, |turn| outbox.close(Close::Flushed, turn));
         assert_eq!(outbox.status().1, Close::Now);
     }
 
@@ -256,15 +262,11 @@ mod tests {
     fn a_task_waits_only_if_there_is_nothing_to_do_and_is_woken_once() {
         let (outbox, task) = (Outbox::default(), Waker::noop());
         assert!(outbox.wait(task, false, Close::No));
-        assert_eq!(wakes(|wake| outbox.push(&Bytes::from_static(b"one"), &at_most(10), wake)), 1);
-        assert_eq!(
-            wakes(|wake| outbox.push(&Bytes::from_static(b"two"), &at_most(10), wake)),
-            0,
-            "it is awake"
-        );
+        assert_eq!(wakes(|turn| outbox.push(&Bytes::from_static(b"one"), turn)), 1);
+        assert_eq!(wakes(|turn| outbox.push(&Bytes::from_static(b"two"), turn)), 0, "it is awake");
         assert!(!outbox.wait(task, false, Close::No), "there is something to write");
         assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
-        assert_eq!(wakes(|wake| outbox.close(Close::Flushed, wake)), 1);
+        assert_eq!(wakes(|turn| outbox.close(Close::Flushed, turn)), 1);
         assert!(!outbox.wait(task, true, Close::No));
         assert!(outbox.wait(task, true, Close::Flushed), "it knows of that");
     }
@@ -272,9 +274,9 @@ mod tests {
     #[test]
     fn a_barrier_is_passed_when_everything_is_written() {
         let outbox = Outbox::default();
-        assert!(outbox.barrier(&mut Vec::new()).is_none(), "nothing is outstanding");
-        outbox.push(&Bytes::from_static(b"one"), &at_most(10), &mut Vec::new());
-        let mut barrier = outbox.barrier(&mut Vec::new()).unwrap();
+        assert!(turn(10, |turn| outbox.barrier(turn)).is_none(), "nothing is outstanding");
+        push(&outbox, 10, "one");
+        let mut barrier = turn(10, |turn| outbox.barrier(turn)).unwrap();
         let mut taken = Chunks::default();
         outbox.take(&mut taken);
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is taken, not written");

@@ -1,21 +1,19 @@
 //! The state of a server, which its engine guards, and the performing of what its core puts out.
 
-use std::task::Waker;
-
 use tracing::Level;
 use zk_wire::Millis;
 
-use crate::core::{Core, Input, Now, Output};
+use crate::core::{Core, Input, Output};
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
 use crate::shell::journal::Journal;
-use crate::shell::limits::Limits;
 use crate::shell::log::is_wanted;
 use crate::shell::reports::{Report, Reports};
+use crate::shell::turn::Turn;
 
 /// Everything behind the mutex of an engine.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct ServerState {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
@@ -30,7 +28,7 @@ pub(crate) struct State {
     pub(crate) stopped: bool,
 }
 
-impl State {
+impl ServerState {
     /// When time makes something happen.
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let deadlines =
@@ -43,22 +41,22 @@ impl State {
     }
 
     /// Does what is due, or a step of it.
-    pub(crate) fn time_passes(&mut self, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
-        for conn in self.connections.close_sessionless(now.mono, wake) {
+    pub(crate) fn time_passes(&mut self, turn: &mut Turn<'_>) {
+        for conn in self.connections.close_sessionless(turn) {
             let remote = self.connections.remote(conn);
-            self.reports.push(now.mono, Report::Sessionless(remote, conn));
+            self.reports.push(turn.now.mono, Report::Sessionless(remote, conn));
         }
-        self.reports.time_passes(now.mono);
-        self.handle(now, Input::Timeout, limits, wake);
+        self.reports.time_passes(turn.now.mono);
+        self.handle(Input::Timeout, turn);
     }
 
     /// Hands in one input and performs everything that comes of it. Returns how many outputs that were.
-    pub(crate) fn handle(&mut self, now: Now, input: Input, limits: &Limits, wake: &mut Vec<Waker>) -> usize {
+    pub(crate) fn handle(&mut self, input: Input, turn: &mut Turn<'_>) -> usize {
         let request = match &input {
             Input::Frame { conn, frame } => Some((*conn, frame.len())),
             Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,
         };
-        self.core.handle(now, input);
+        self.core.handle(turn.now, input);
         let (mut outputs, mut held) = (0, false);
         while let Some(output) = self.core.poll_output() {
             outputs += 1;
@@ -67,7 +65,7 @@ impl State {
                 held = true;
                 continue;
             };
-            self.perform(output, now, limits, wake);
+            self.perform(output, turn);
         }
         if held
             && let Some(journal) = &mut self.journal
@@ -96,29 +94,30 @@ impl State {
     }
 
     /// Performs one output; what it comes after has been performed.
-    pub(crate) fn perform(&mut self, output: Output, now: Now, limits: &Limits, wake: &mut Vec<Waker>) {
+    pub(crate) fn perform(&mut self, output: Output, turn: &mut Turn<'_>) {
         match output {
             // It is kept, or the server lives in memory.
             Output::Persist(_) => {}
             Output::Expired { session } => {
                 self.connections.stats.sessions_expired += 1;
-                self.reports.push(now.mono, Report::Expired(session));
+                self.reports.push(turn.now.mono, Report::Expired(session));
             }
             Output::Note(note) => {
                 let remote = self.connections.remote(note.conn());
-                self.reports.push(now.mono, Report::Note(remote, note));
+                self.reports.push(turn.now.mono, Report::Note(remote, note));
             }
             Output::Send { conn, frame } => {
                 // Whether the connection is new takes a look-up, which nobody pays for who does not listen.
                 if is_wanted(Level::TRACE) {
                     self.reports.sent(conn, &frame, self.connections.is_new(conn));
                 }
-                if !self.connections.send(conn, &frame, limits, wake) {
+                if !self.connections.send(conn, &frame, turn) {
                     let remote = self.connections.remote(conn);
-                    self.reports.push(now.mono, Report::DoesNotRead(remote, conn, limits.max_backlog));
+                    self.reports
+                        .push(turn.now.mono, Report::DoesNotRead(remote, conn, turn.limits.max_backlog));
                 }
             }
-            Output::Close { conn } => self.connections.let_go(conn, wake),
+            Output::Close { conn } => self.connections.let_go(conn, turn),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Time, as it passes for a server: what has arrived goes first, then what ends by itself, in steps.
 
 use std::sync::{Arc, PoisonError};
-use std::task::Waker;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
@@ -9,11 +8,12 @@ use tokio::net::UnixStream;
 use tokio::task::yield_now;
 use zk_wire::Millis;
 
-use crate::core::{ConnId, Input, Now};
+use crate::core::{ConnId, Input};
 use crate::shell::clock::{Clock, manual_now};
 use crate::shell::door::Door;
 use crate::shell::engine::Engine;
 use crate::shell::log::{PAUSE, surviving};
+use crate::shell::turn::Wakers;
 
 /// Maximum time that time itself waits for what has arrived.
 const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
@@ -24,14 +24,16 @@ const MOST_ROUNDS: usize = 4;
 impl Engine {
     /// Moves a manual clock, with a stop at each deadline on the way. `false` if the clock cannot be moved.
     pub(crate) fn advance(&self, by: Duration) -> bool {
-        self.turn(|state, now, wake| {
+        self.turn(|state, turn| {
             let Clock::Manual { moved } = &mut state.clock else { return false };
             *moved = moved.saturating_add(by);
             let target = Millis::from(*moved);
             while let Some(deadline) = state.poll_deadline().filter(|deadline| *deadline <= target) {
-                state.time_passes(manual_now(deadline.max(now.mono)), &self.limits, wake);
+                turn.now = manual_now(deadline.max(turn.now.mono));
+                state.time_passes(turn);
             }
-            state.time_passes(manual_now(target), &self.limits, wake);
+            turn.now = manual_now(target);
+            state.time_passes(turn);
             true
         })
     }
@@ -50,7 +52,7 @@ impl Engine {
                 self.catch_up(due).await;
                 continue;
             }
-            let deadline = self.turn(|state, _, _| {
+            let deadline = self.turn(|state, _| {
                 state.armed = state.poll_deadline();
                 state.armed
             });
@@ -64,8 +66,9 @@ impl Engine {
     /// Does what is due at `due`: what has become due meanwhile comes after what has arrived meanwhile.
     async fn catch_up(&self, due: Millis) {
         let step = || {
-            self.turn(|state, now, wake| {
-                state.time_passes(Now { mono: due, ..now }, &self.limits, wake);
+            self.turn(|state, turn| {
+                turn.now.mono = due;
+                state.time_passes(turn);
                 state.is_due(due)
             })
         };
@@ -83,7 +86,7 @@ impl Engine {
     pub(crate) async fn tidy_up(self: Arc<Self>) {
         loop {
             self.untidy.notified().await;
-            surviving(|| self.turn(|state, _, _| state.core.tidy_up()));
+            surviving(|| self.turn(|state, _| state.core.tidy_up()));
             yield_now().await;
         }
     }
@@ -95,11 +98,11 @@ impl Engine {
         for _ in 0..MOST_ROUNDS {
             self.see_what_is_ready().await;
             self.accept_who_waits().await;
-            let asked = self.turn(|state, now, wake| {
-                let asked = state.connections.ask_for_input(first, wake);
+            let asked = self.turn(|state, turn| {
+                let asked = state.connections.ask_for_input(first, turn);
                 first = state.connections.next_id();
-                for conn in state.connections.waiting_for_disk(&self.limits) {
-                    state.handle(now, Input::Waiting { conn }, &self.limits, wake);
+                for conn in state.connections.waiting_for_disk(turn.limits) {
+                    state.handle(Input::Waiting { conn }, turn);
                 }
                 asked
             });
@@ -115,10 +118,10 @@ impl Engine {
 
     /// Has everybody accepted who waits for it.
     async fn accept_who_waits(&self) {
-        let mut wake = Vec::new();
+        let mut wakers = Wakers::default();
         let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let asked: Vec<_> = doors.iter().map(|door| door.ask(&mut wake)).collect();
-        wake.into_iter().for_each(Waker::wake);
+        let asked: Vec<_> = doors.iter().map(|door| door.ask(&mut wakers)).collect();
+        drop(wakers);
         for accepted in asked {
             // The other half is dropped when it is done.
             let _ = accepted.await;

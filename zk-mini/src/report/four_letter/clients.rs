@@ -8,11 +8,11 @@ use zk_wire::{Millis, OpCode, SessionId, UnixMillis};
 
 use crate::core::ConnId;
 use crate::shell::connections::Entry;
-use crate::shell::state::State;
+use crate::shell::state::ServerState;
 use crate::shell::stats::ConnectionStats;
 
 /// The connections as they are now.
-pub(super) fn gather(state: &State, from: ConnId) -> Vec<Client> {
+pub(super) fn gather(state: &ServerState, from: ConnId) -> Vec<Client> {
     let sessions: HashMap<_, _> =
         state.core.session_conns().map(|(conn, id, timeout)| (conn, (id, timeout))).collect();
     let client = |(id, entry): (ConnId, &Entry)| Client {

@@ -10,7 +10,7 @@ use super::clients::Remote;
 use super::date::JavaDate;
 use crate::core::{ConnId, Now, SessionInfo};
 use crate::shell::connections::SESSIONLESS;
-use crate::shell::state::State;
+use crate::shell::state::ServerState;
 
 /// Content of the answer.
 pub(super) struct Dump {
@@ -20,7 +20,7 @@ pub(super) struct Dump {
 }
 
 impl Dump {
-    pub(super) fn gather(state: &State, now: Now) -> Self {
+    pub(super) fn gather(state: &ServerState, now: Now) -> Self {
         let connections = state.connections.iter();
         Self {
             now,

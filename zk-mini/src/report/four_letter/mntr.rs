@@ -8,10 +8,10 @@ use zk_wire::EventType;
 
 use super::{About, Surroundings, node_count, version};
 use crate::core::{Compat, Core, Now, Totals};
-use crate::shell::state::State;
+use crate::shell::state::ServerState;
 use crate::shell::stats::{Latency, ServerStats};
 
-pub(super) fn answer(state: &State, now: Now, around: Surroundings, about: &About) -> String {
+pub(super) fn answer(state: &ServerState, now: Now, around: Surroundings, about: &About) -> String {
     let (core, connections) = (&state.core, &state.connections);
     let stats = &connections.stats;
     let mut out = Lines(String::new());

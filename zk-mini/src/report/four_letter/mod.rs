@@ -16,9 +16,10 @@ use std::sync::Arc;
 
 use zk_wire::Millis;
 
-use crate::core::{Compat, ConnId, Core, Now};
+use crate::core::{Compat, ConnId, Core};
 use crate::shell::limits::Limits;
-use crate::shell::state::State;
+use crate::shell::state::ServerState;
+use crate::shell::turn::Turn;
 use crate::storage::Files;
 
 macro_rules! words {
@@ -199,12 +200,11 @@ impl Answer {
 /// Answers a question from a connection. It is counted, but its answer is not yet.
 pub(crate) fn answer(
     question: Question,
-    state: &mut State,
-    now: Now,
+    state: &mut ServerState,
+    turn: &Turn<'_>,
     from: ConnId,
     around: Surroundings,
     about: &About,
-    limits: &Limits,
 ) -> Answer {
     match question {
         Question::Word(Word::Cons) => {
@@ -216,7 +216,7 @@ pub(crate) fn answer(
             Answer::of(clients.len(), move || server::with_clients(&about, &clients, &rest))
         }
         Question::Word(Word::Dump) => {
-            let dump = dump::Dump::gather(state, now);
+            let dump = dump::Dump::gather(state, turn.now);
             Answer::of(dump.len(), move || dump.answer())
         }
         Question::Word(Word::Wchc) => {
@@ -227,17 +227,16 @@ pub(crate) fn answer(
             let watches = watches::Watches::gather(&state.core);
             Answer::of(watches.len(), move || watches.by_path())
         }
-        question => Answer::Written(short_answer(question, state, now, around, about, limits)),
+        question => Answer::Written(short_answer(question, state, turn, around, about)),
     }
 }
 
 fn short_answer(
     question: Question,
-    state: &mut State,
-    now: Now,
+    state: &mut ServerState,
+    turn: &Turn<'_>,
     around: Surroundings,
     about: &About,
-    limits: &Limits,
 ) -> String {
     let word = match question {
         Question::Word(word) => word,
@@ -251,7 +250,7 @@ fn short_answer(
         Question::SetNothing => return String::new(),
     };
     match word {
-        Word::Conf => conf::answer(&state.core, about, limits),
+        Word::Conf => conf::answer(&state.core, about, turn.limits),
         Word::Crst => {
             state.connections.reset_each();
             "Connection stats reset.\n".into()
@@ -265,7 +264,7 @@ fn short_answer(
         // The real server has nothing to say to `hash` either before its 128th transaction; the others are answered before.
         Word::Hash | Word::Cons | Word::Dump | Word::Stat | Word::Wchc | Word::Wchp => String::new(),
         Word::Isro => "rw".into(),
-        Word::Mntr => mntr::answer(state, now, around, about),
+        Word::Mntr => mntr::answer(state, turn.now, around, about),
         Word::Ruok => "imok".into(),
         Word::Srst => {
             state.connections.stats = crate::shell::stats::ServerStats::default();

@@ -4,10 +4,10 @@ use std::fmt::{self, Write};
 
 use super::clients::Client;
 use super::{About, node_count, version};
-use crate::shell::state::State;
+use crate::shell::state::ServerState;
 
 /// The server in a few lines.
-pub(super) fn answer(state: &State, about: &About) -> String {
+pub(super) fn answer(state: &ServerState, about: &About) -> String {
     first_line(about) + &rest(state)
 }
 
@@ -28,14 +28,14 @@ fn first_line(about: &About) -> String {
 }
 
 /// Writes the part after the connections.
-pub(super) fn rest(state: &State) -> String {
+pub(super) fn rest(state: &ServerState) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write(&mut out, state);
     out
 }
 
-fn write(out: &mut String, state: &State) -> fmt::Result {
+fn write(out: &mut String, state: &ServerState) -> fmt::Result {
     let stats = &state.connections.stats;
     let latency = stats.latency().totals;
     writeln!(out, "Latency min/avg/max: {}/{:?}/{}", latency.min, latency.mean(), latency.max)?;

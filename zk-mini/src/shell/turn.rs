@@ -1,0 +1,38 @@
+//! A turn with the state of a server: everything that work under the lock needs beside the state.
+
+use std::task::Waker;
+
+use crate::core::Now;
+use crate::shell::limits::Limits;
+
+/// A turn with the state of a server. All work under the lock of the state gets it.
+#[derive(Debug)]
+pub(crate) struct Turn<'a> {
+    /// Time of the turn. Work that is late sets it back to the deadline.
+    pub(crate) now: Now,
+    pub(crate) limits: &'a Limits,
+    /// Tasks to wake when the lock is free again.
+    pub(crate) wakers: &'a mut Wakers,
+}
+
+/// Tasks to wake. Dropping it wakes them, even if a panic drops it: other tasks must not wait for ever.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers(Vec<Waker>);
+
+impl Wakers {
+    /// Adds a task, if there is one.
+    pub(crate) fn add(&mut self, task: Option<Waker>) {
+        self.0.extend(task);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Drop for Wakers {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
+    }
+}
