@@ -1,126 +1,141 @@
-//! A small ZooKeeper server: for tests, for development, for one machine.
+//! A small ZooKeeper server: in process for tests, or behind the program `zk-mini` for development.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), zk_mini::Error> {
 //! use zk_mini::ZkMini;
 //!
-//! let zk = ZkMini::start().await?; // on a free port; it serves when this returns
-//! let servers = zk.connect_string(); // what any ZooKeeper client connects to
+//! let zk = ZkMini::start().await?; // listens on a free port, and serves when this returns
+//! let servers = zk.connect_string(); // for any ZooKeeper client
 //! assert!(servers.starts_with("127.0.0.1:"));
 //!
-//! // Looking at it takes no client.
+//! // The tests can look inside without a client.
 //! assert!(zk.direct().get("/zookeeper").is_some());
 //! zk.stop().await; // or drop it
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Tests get by without a socket ([`ZkMini::connect`], [`ZkMini::connector`]) and without waiting: with
-//! [`Builder::manual_clock`] time moves when [`ZkMini::advance`] says so, and sessions expire in no time.
-//! Everything lives in memory and goes with the server, unless it has a [`data_dir`](Builder::data_dir).
+//! Tests need neither a socket ([`ZkMini::connect`], [`ZkMini::connector`]) nor patience: with [`Builder::manual_clock`]
+//! time moves by [`ZkMini::advance`] only, and a session expires in no time. All state is in memory and goes with the
+//! server, unless it has a [`data_dir`](Builder::data_dir).
 //!
-//! # What it is like
-//! A standalone Apache ZooKeeper, as its clients see it: operations, errors, stats, zxids, watches and their order,
-//! access control, quotas, sessions, four-letter words and limits. Where the two release lines in use differ,
-//! [`Builder::compat`] chooses; see [`Compat`](core::Compat).
+//! | to | use |
+//! | --- | --- |
+//! | start, stop, move time | [`ZkMini`], [`Builder`] |
+//! | connect without a socket | [`Connector`] |
+//! | see nodes, sessions, connections, watches | [`Direct`] |
+//! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
+//! | read the files of a data directory | [`storage`] |
+//! | test against the bare state machine | [`core`] |
 //!
-//! Limits are ZooKeeper's, and so is what happens at them: a connection beyond
-//! [`max_client_connections`](Builder::max_client_connections) is closed without a word, and so are one whose request
-//! is longer than [`jute_max_buffer`](Builder::jute_max_buffer) and, after ten to twenty seconds, one that never asks
-//! for a session. There is no `globalOutstandingLimit`, because nothing is ever outstanding: requests are answered as
-//! they are read, and no more are read from a client that does not read its replies
-//! ([`max_backlog`](Builder::max_backlog)).
+//! The crate has no cargo features. The program is the crate `zk-mini-server`.
 //!
-//! The memory that one connection can make the server hold has limits of its own, far above what systems do that are in
-//! use, each with a setting and an answer:
+//! # Fidelity
+//! Clients see a standalone Apache ZooKeeper: operations, errors, stats, zxids, watches and their order, access control,
+//! quotas, sessions, four-letter words and limits. Where the release lines 3.8 and 3.9 differ, [`Builder::compat`]
+//! chooses.
+//!
+//! Limits are ZooKeeper's, and so is the behaviour at them: the server closes, without a word, a connection beyond
+//! [`max_client_connections`](Builder::max_client_connections), one whose request is longer than
+//! [`jute_max_buffer`](Builder::jute_max_buffer), and, after ten to twenty seconds, one that never asks for a session.
+//! There is no `globalOutstandingLimit`, because no request is ever outstanding: the server answers requests as it reads
+//! them, and stops reading from a client that does not read its replies ([`max_backlog`](Builder::max_backlog)).
+//!
+//! Further limits bound the memory that one connection can make the server hold. They are far above the needs of real
+//! systems:
 //!
 //! | limit | setting | default | beyond it |
 //! | --- | --- | --- | --- |
-//! | a transaction, ACLs and all operations of a multi included | [`jute_max_buffer_extra_size`](Builder::jute_max_buffer_extra_size) | twice `jute.maxbuffer` | the write is refused as a whole, code -5 |
-//! | identities added by `auth` | [`max_auth_ids`](Builder::max_auth_ids), [`max_auth_id_bytes`](Builder::max_auth_id_bytes) | 100, 16 KiB | -115, and a close |
-//! | entries of an ACL, with what `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768, of which `auth` may be 100 | -114 |
-//! | watches | [`max_watches`](Builder::max_watches), [`max_watch_bytes`](Builder::max_watch_bytes) | 2,000,000, 256 MiB of paths | -125; `setWatches`: a close |
-//! | a reply to a `multiRead` | [`max_backlog`](Builder::max_backlog) | 48 MiB | -5 |
+//! | a transaction, with ACLs and all operations of a multi | [`jute_max_buffer_extra_size`](Builder::jute_max_buffer_extra_size) | twice `jute.maxbuffer` | the whole write is refused, code -5 |
+//! | identities added by `auth` | [`max_auth_ids`](Builder::max_auth_ids), [`max_auth_id_bytes`](Builder::max_auth_id_bytes) | 100, 16 KiB | code -115, then the connection is closed |
+//! | entries of an ACL, including those that `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768, of which `auth` may be 100 | code -114 |
+//! | watches | [`max_watches`](Builder::max_watches), [`max_watch_bytes`](Builder::max_watch_bytes) | 2,000,000, 256 MiB of paths | code -125; `setWatches`: the connection is closed |
+//! | a reply to a `multiRead` | [`max_backlog`](Builder::max_backlog) | 48 MiB | code -5 |
 //! | an answer to a four-letter word | [`max_backlog`](Builder::max_backlog) | 64 MiB | one line that says so |
-//! | any other reply | [`max_reply`](Builder::max_reply) | 2 GiB, which is what a length can say | -5 |
+//! | any other reply | [`max_reply`](Builder::max_reply) | 2 GiB, the most that a length field can hold | code -5 |
 //!
-//! They hold for what clients send. A data directory with longer lists or transactions, which Apache ZooKeeper has
-//! written, is read as it is. The end of a session cannot be refused: if its ephemeral nodes are too many for one
-//! transaction, the log does not list them, and whoever reads it deletes those that the session has.
+//! These limits apply to requests. A data directory of Apache ZooKeeper may have longer lists and transactions: they are
+//! read as they are. The end of a session cannot be refused: if its ephemeral nodes are too many for one transaction, the
+//! log does not list them, and a reader of the log deletes the nodes that the session has.
 //!
-//! # Nobody keeps others waiting
-//! The requests of one connection are handled for two milliseconds ([`longest_turn`](Builder::longest_turn)), then others
-//! have their turn. A request is done in one go, so what one costs goes by its own length and that of its reply, not by what
-//! the server holds: descendants are counted as they come and go, long access control lists are looked up, the watches of a
-//! connection that goes are taken out bit by bit, and sessions and containers that end by themselves do so in steps of
-//! about a millisecond. What remains: a session ends with all its nodes in one transaction, about a microsecond for each
-//! node and each event that it fires, so that 100,000 nodes take about a tenth of a second; a list of children, a
-//! `multiRead` and `getEphemerals` take a few milliseconds for each ten megabytes that they answer; and `dump`, `wchp` and
-//! `wchc` copy what they list before it is sorted elsewhere, a tenth of a second for a million watches.
+//! # Fairness
+//! The server handles the requests of one connection for two milliseconds ([`longest_turn`](Builder::longest_turn)), then
+//! those of others. A request is handled in one go; its cost depends on the length of the request and of its reply, not on
+//! the size of the tree: the number of descendants is counted as they change, long ACLs are indexed, watches of a closed
+//! connection are removed in steps, and so are sessions and containers that expire.
 //!
-//! # What comes first after a stall
-//! A process that was stopped, or had no time, finds input in its sockets that came before the deadlines which have passed.
-//! That input is handled first: once through all connections, at most sixteen turns of each, at most two seconds. Then
-//! containers and nodes with a time to live are checked, judged by what was there before anybody expires; then the sessions
-//! expire of which nothing was heard. So a client whose pings were queued goes on, and a container that an expiry empties
-//! waits for the next check, as in Apache ZooKeeper. Nobody expires who is not read because of a slow disk. Containers go at
-//! the check after they have lost their last child ([`container_check_interval`](Builder::container_check_interval)); ZooKeeper
-//! deletes 10,000 a minute at most (`znode.container.maxPerMinute`), here all that are due go, in steps. One that never had a
-//! child stays (`znode.container.maxNeverUsedIntervalMs` is 0 there, too).
+//! Some operations still take long: a session ends with all its nodes in one transaction, about a microsecond for each
+//! node and event, so 100,000 nodes take a tenth of a second. A list of children, a `multiRead` and `getEphemerals` take a
+//! few milliseconds for each ten megabytes of reply. `dump`, `wchp` and `wchc` copy what they list, a tenth of a second for
+//! a million watches, and format it elsewhere.
 //!
-//! # What it logs
-//! Events of `tracing`, at the level info: where it serves, sessions that begin, go on, expire and are closed, clients that
-//! are refused and why; at debug: connections and requests; at trace: frames, without the passwords of handshakes and
-//! of `auth`. What peers have sent is escaped and cut. Below debug, one address (of IPv6: one network of 64 bits) causes
-//! 60 lines a minute at most, and so do all sessions that expire; then a line says how many were left out. A subscriber
-//! that panics harms no client, and one that is slow is called when the server's lock is free.
+//! # Time after a stall
+//! A process that was stopped, or got no CPU, finds input in its sockets that is older than the deadlines that have passed.
+//! That input is handled first: one round through all connections, at most sixteen turns each, at most two seconds. Then
+//! containers and TTL nodes are checked, then sessions expire that are still silent. So a client whose pings were queued
+//! keeps its session, and a container that an expiry empties waits for the next check, as in Apache ZooKeeper. No session
+//! expires while its connection is not read because of a slow disk.
+//!
+//! A container is deleted at the first check after it has lost its last child
+//! ([`container_check_interval`](Builder::container_check_interval)). ZooKeeper deletes at most 10,000 a minute
+//! (`znode.container.maxPerMinute`), zk-mini all that are due. A container that never had a child stays
+//! (`znode.container.maxNeverUsedIntervalMs` is 0, as there).
+//!
+//! # Logging
+//! Events go to `tracing`. Info: addresses, sessions that begin, resume, expire and close, refused clients with the
+//! reason. Debug: connections and requests. Trace: frames, without the passwords of handshakes and `auth`. Text from peers
+//! is escaped and cut. Below debug, one address (for IPv6: one /64 network) causes at most 60 lines a minute, and so do all
+//! expiring sessions together; a further line says how many were left out. A subscriber that panics harms no client, and a
+//! slow one is called without the server's lock.
 //!
 //! # Four-letter words
-//! Four-letter words show the figures of what there is here. Those of mechanisms that are not (a quorum, TLS) are
-//! zero, and `hash` has nothing to say. `mntr` tells apart the first thousand nodes of the root (`*_per_namespace`) with
-//! names of up to 256 bytes; lengths there are in bytes.
+//! All words of ZooKeeper are answered with the figures of this server. Figures of absent mechanisms (a quorum, TLS) are
+//! zero, and `hash` has an empty answer. `mntr` shows `*_per_namespace` for the first thousand children of the root with
+//! names of up to 256 bytes; lengths are in bytes.
 //!
-//! # Where zxids begin
-//! A client that has seen a zxid is not served by a server that has not reached it: it is disconnected without a word,
-//! in ZooKeeper as here. So a server in memory begins at a number that no earlier one can have reached, the milliseconds
-//! since 1970 shifted by 20 bits: clients of the server before it are told that their sessions are gone, and go on. The
-//! upper half, an epoch to some clients, is then near 430 million. With [`Builder::seed`] or
-//! [`Builder::manual_clock`] it begins at 0, so that runs repeat; with a [`data_dir`](Builder::data_dir) it goes on
-//! from what is there, and in an empty one begins at 0, as ZooKeeper does. Clients of a server in memory that are to go on
-//! with a server of smaller numbers have to be started anew, and so have those of a machine whose clock was set back
-//! between two processes.
+//! # First zxid
+//! ZooKeeper disconnects a client that has seen a higher zxid than the server has, without a word, and so does zk-mini.
+//! Therefore a server in memory begins at a zxid that no earlier one can have reached: the milliseconds since 1970, shifted
+//! by 20 bits. Clients of an earlier server learn that their session is gone, and go on with a new one. The upper half of
+//! such a zxid, which some clients take for an epoch, is near 430 million.
+//!
+//! With [`Builder::seed`] or [`Builder::manual_clock`] the first zxid is 0, so that runs repeat. With a
+//! [`data_dir`](Builder::data_dir) the server continues from its files, and begins at 0 in an empty directory, as ZooKeeper
+//! does. Clients must be restarted when a server in memory is followed by one with lower zxids, or when the machine's clock
+//! was set back between two processes.
 //!
 //! # Session passwords
-//! A session belongs to whoever has its id and password. In memory the password is the id's HMAC with a secret
-//! of the server, which only [`Builder::seed`] makes foreseeable. With a data directory it is what ZooKeeper makes of the
-//! id, so that either server can go on with the sessions of the other: whoever can guess an id has the password, unless
-//! [`Builder::private_sessions`] is set. As in ZooKeeper a wrong password costs the owner the connection, not the session.
+//! A client that has the id and the password of a session owns it. In memory the password is an HMAC of the id with a
+//! secret of the server, which is predictable only with [`Builder::seed`]. With a data directory it is ZooKeeper's function
+//! of the id, so that either server can take over the sessions of the other; then a client that guesses an id has the
+//! password, too, unless [`Builder::private_sessions`] is set. As in ZooKeeper, a wrong password costs the owner the
+//! connection, not the session.
 //!
-//! # What it deliberately does otherwise
-//! A few bugs of the real server can only hurt, so they are not copied:
+//! # Deliberate differences
+//! Some bugs of the real server can only hurt, so they are not reproduced:
 //!
-//! | what a client does | ZooKeeper | here |
+//! | request | ZooKeeper | zk-mini |
 //! | --- | --- | --- |
-//! | `deleteContainer`, the server's own operation | 3.9: deletes any node without children, whoever asks; 3.8: closes the connection | "bad arguments" |
-//! | `setWatches` on a node that it may not read (3.9) | hears what has happened to it | hears nothing, as on 3.8 |
-//! | op code -10 on a connection that has a session | from a restart on it has any timeout that was asked for | within the bounds |
-//! | `createTTL` with flags of no time to live and a negative one | goes down | "bad arguments" |
-//! | creates `/zookeeper/quota/zookeeper_limits`, a quota of the root | goes down | "bad arguments" |
-//! | writes below a quota whose `zookeeper_stats` holds garbage | goes down | done; the garbage is let be |
-//! | deletes a `zookeeper_limits` under `/zookeeper`, but not under `/zookeeper/quota` | goes down | deleted |
-//! | adds a watch to a null path | takes it, and fails half-way at the disconnect | "cannot be read", code -5 |
-//! | writes below a quota whose `zookeeper_stats` has more than 1,024 bytes | reads and writes them all | as garbage: let be |
-//! | is sent a character beyond U+FFFF, by `sync` or in an ACL | six bytes that are no UTF-8 | UTF-8 |
-//! | asks for more than 48 MiB in one `multiRead`, which a few kilobytes can do | goes out of memory | code -5 |
-//! | writes more in one transaction than can be read back, as by a multi with long ACLs | acknowledges it, and never starts again | code -5, takes a zxid |
-//! | shows more identities, or sets more watches or longer ACLs, than the limits above | goes out of memory | -115, -125, -114 |
+//! | `deleteContainer`, the server's own operation | 3.9: deletes any node without children, for any client; 3.8: closes the connection | "bad arguments" |
+//! | `setWatches` on a node that the client may not read (3.9) | events that it missed | no events, as on 3.8 |
+//! | op code -10 on a connection that has a session | after a restart the session has any timeout that was asked for | within the bounds |
+//! | `createTTL` with flags of another kind and a negative time to live | the server goes down | "bad arguments" |
+//! | create `/zookeeper/quota/zookeeper_limits`, a quota of the root | the server goes down | "bad arguments" |
+//! | a write below a quota whose `zookeeper_stats` is garbage | the server goes down | done; the garbage stays |
+//! | delete `zookeeper_limits` below `/zookeeper`, but not below `/zookeeper/quota` | the server goes down | deleted |
+//! | add a watch to a null path | accepted, and fails at the disconnect | code -5 |
+//! | a write below a quota whose `zookeeper_stats` is longer than 1,024 bytes | all of it is parsed and rewritten | as garbage: it stays |
+//! | a character beyond U+FFFF in `sync` or in an ACL | replied as six bytes that are not UTF-8 | UTF-8 |
+//! | a `multiRead` of more than 48 MiB, which a request of a few kilobytes can ask for | out of memory | code -5 |
+//! | a transaction that is too long to be read back, such as a multi with long ACLs | acknowledged, and the server never starts again | code -5, takes a zxid |
+//! | more identities, watches or ACL entries than the limits above | out of memory | -115, -125, -114 |
 //!
 //! The 48 MiB are three quarters of [`max_backlog`](Builder::max_backlog).
 //!
 //! # Inside
-//! [`core`] is the server as a state machine: bytes and the time go in, bytes come out. What is around it
-//! here moves the bytes, reads the clock, and has no rule of its own.
+//! [`core`] is the server as a state machine: bytes and the time go in, bytes come out. The code around it moves the bytes
+//! and reads the clock; it has no rule of the protocol.
 #![forbid(unsafe_code)]
 
 #[macro_use]
@@ -133,9 +148,10 @@ mod report;
 mod server;
 pub mod storage;
 
+pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind};
 pub use builder::Builder;
-
 pub use direct::{ConnectionInfo, Direct};
 pub use error::Error;
 pub use server::ZkMini;
 pub use shell::connector::Connector;
+pub use storage::{StorageError, SyncMode};

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use zk_mini::SyncMode;
 use zk_mini::ZkMini;
-use zk_mini::storage::SyncMode;
 
 use crate::block_on;
 use crate::error::CliError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use zk_mini::Builder;
-use zk_mini::core::Compat;
+use zk_mini::Compat;
 
 /// Defines the settings. An entry has the option's help, name and type, attributes for clap; the keys of `zoo.cfg` and
 /// their parser; and the call of the builder.
