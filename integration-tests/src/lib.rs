@@ -14,8 +14,3 @@ pub mod programs;
 pub mod raw;
 pub mod scenarios;
 pub mod wait;
-
-/// The example on the front page compiles.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
