@@ -1,4 +1,4 @@
-//! How a registry is described and connected.
+//! Configuration of a registry.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::service;
 
-/// Describes a registry; see each option for its default.
+/// Configures a registry; finish with [`Builder::connect`]. Every option has a default.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -31,34 +31,34 @@ impl Builder {
         Self { client: zk_client::Client::builder(), root: String::new(), seed: None }
     }
 
-    /// The servers, and the node that everything is below if there is one: `host:port,host:port/chroot`; by
-    /// default `127.0.0.1:2181`.
+    /// Sets the servers, with an optional chroot below which everything lies: `host:port,host:port/chroot`. Default:
+    /// `127.0.0.1:2181`.
     pub fn servers(mut self, servers: impl Into<String>) -> Self {
         self.client = self.client.servers(servers);
         self
     }
 
-    /// A name that goes before that of every service, as `services`. By default there is none: service `demo` is
-    /// the node `/demo`.
+    /// Sets a name that is put before that of every service: with `services`, service `demo` is the node
+    /// `/services/demo`. Default: none, the node is `/demo`.
     pub fn root(mut self, root: impl Into<String>) -> Self {
         self.root = root.into();
         self
     }
 
-    /// After how long without a sign of life our instances go: 10 seconds by default. The servers may decide on
-    /// another time within their limits, by default 4 to 40 seconds.
+    /// Sets the session timeout: instances go when the servers have not heard from us for so long. Servers adjust it to
+    /// their limits, by default 4 to 40 seconds. Default: 10 seconds.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.client = self.client.session_timeout(timeout);
         self
     }
 
-    /// How long [`Self::connect`] tries: 10 seconds by default.
+    /// Sets the time after which [`Self::connect`] gives up. Default: 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.client = self.client.connect_timeout(timeout);
         self
     }
 
-    /// How connections are opened, if not over TCP.
+    /// Opens connections in another way than over TCP.
     pub fn via(mut self, connector: impl zk_client::Connect) -> Self {
         self.client = self.client.via(connector);
         self
@@ -70,18 +70,18 @@ impl Builder {
         self.via(crate::embedded::InMemory::new(server))
     }
 
-    /// Makes names and delays reproducible. Random by default.
+    /// Makes the names of nodes and the pauses between retries reproducible. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.client = self.client.seed(seed);
         self.seed = Some(seed);
         self
     }
 
-    /// Connects; returns with a live session. Needs a tokio runtime, and the registry lives as long as that.
+    /// Connects, and returns with a live session. Needs a tokio runtime; the registry works as long as the runtime does.
     ///
     /// # Errors
-    /// [`Error::Connect`], which names the servers and what went wrong there, if none was reached within the
-    /// connect timeout or if the list cannot be read; [`Error::Name`] for a root that cannot be one.
+    /// [`Error::Connect`] if the list of servers cannot be read, or if no server was reached within the connect timeout,
+    /// with the cause for each server; [`Error::Name`] for an invalid root.
     pub async fn connect(self) -> Result<Registry, Error> {
         service::root_path(&self.root).map_err(|reason| Error::Name { name: self.root.clone(), reason })?;
         let client = self.client.connect().await.map_err(Error::Connect)?;

@@ -1,14 +1,15 @@
-//! The proof that a session is one's own, to be handed to another process.
+//! Proof of ownership of a session, to be handed to another process.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use zk_client::{Connect, SessionId, TcpConnect};
 
 use crate::error::Error;
 
-/// What proves that a session is one's own: who has it can close the session, see [`close_session`]. The nodes of
-/// all registrations made over one [`Registry`](crate::Registry) belong to its session.
+/// Proof of ownership of a session: its holder can close the session, see [`close_session`]. All registrations over one
+/// [`Registry`](crate::Registry) and its clones belong to one session.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Credentials(zk_client::Credentials);
 
@@ -17,41 +18,55 @@ impl Credentials {
         Self(credentials)
     }
 
-    /// The session's id, as operators see it in ZooKeeper's logs and as `ephemeralOwner` of its nodes.
+    /// Returns the session's id as ZooKeeper prints it in logs and in `ephemeralOwner` of nodes.
     #[must_use]
-    pub fn session(&self) -> String {
+    pub fn session_id(&self) -> String {
         self.0.id.to_string()
     }
 
-    /// As bytes, for a pipe or a file that nobody else can read.
+    /// Returns the credentials as bytes, for a pipe or a file that only their owner can read.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
         [&self.0.id.0.to_be_bytes(), &self.0.password[..]].concat().into()
     }
 
-    /// Undoes [`Self::to_bytes`]; `None` for what it never made.
+    /// Reads what [`Self::to_bytes`] returned; `None` for other bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (id, password) = bytes.split_first_chunk::<8>()?;
-        let id = zk_client::SessionId(i64::from_be_bytes(*id));
+        let id = SessionId(i64::from_be_bytes(*id));
         Some(Self(zk_client::Credentials { id, password: Bytes::copy_from_slice(password) }))
     }
 }
 
-/// The password stays out of logs.
+/// Leaves out the password, which has no place in logs.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({})", self.0.id)
     }
 }
 
-/// Closes the session of a process that died, so that its nodes go now and not after its timeout. Does nothing to
-/// a session that is gone already. Its owner, if it lives, loses it and registers again in a new one.
+/// Closes the session of a process that has died, so that its instances go at once and not after the session timeout.
+/// Succeeds if the session is gone already. A process that is alive after all registers again in a new session.
 ///
 /// # Errors
 /// [`Error::Connect`] if no server confirmed it within `timeout`.
 pub async fn close_session(servers: &str, credentials: &Credentials, timeout: Duration) -> Result<(), Error> {
-    zk_client::close_session(servers, credentials.0.clone(), timeout)
+    close_session_via(TcpConnect, servers, credentials, timeout).await
+}
+
+/// Closes a session as [`close_session`] does, over connections of another kind than TCP; see
+/// [`Builder::via`](crate::Builder::via).
+///
+/// # Errors
+/// [`Error::Connect`] if no server confirmed it within `timeout`.
+pub async fn close_session_via(
+    connector: impl Connect,
+    servers: &str,
+    credentials: &Credentials,
+    timeout: Duration,
+) -> Result<(), Error> {
+    zk_client::close_session_via(connector, servers, credentials.0.clone(), timeout)
         .await
         .map(|_| ())
         .map_err(Error::Connect)
@@ -62,9 +77,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_and_credentials_are_the_same_thing() {
+    fn bytes_and_back_are_the_same_credentials() {
         let password = Bytes::from_static(b"0123456789abcdef");
-        let credentials = Credentials(zk_client::Credentials { id: zk_client::SessionId(-2), password });
+        let credentials = Credentials(zk_client::Credentials { id: SessionId(-2), password });
         assert_eq!(Credentials::from_bytes(&credentials.to_bytes()), Some(credentials));
         assert_eq!(Credentials::from_bytes(b"1234567"), None);
     }
@@ -72,7 +87,7 @@ mod tests {
     #[test]
     fn the_password_is_not_printed() {
         let password = Bytes::from_static(b"secret");
-        let credentials = Credentials(zk_client::Credentials { id: zk_client::SessionId(16), password });
+        let credentials = Credentials(zk_client::Credentials { id: SessionId(16), password });
         assert_eq!(format!("{credentials:?}"), "Credentials(0x10)");
     }
 }

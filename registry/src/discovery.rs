@@ -1,4 +1,4 @@
-//! Finding the instances of a service once.
+//! One look at the instances of a service.
 
 use zk_client::{Error, ErrorCode};
 
@@ -6,7 +6,7 @@ use crate::instance::Instance;
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
 use crate::node::ServiceNode;
 
-/// Lists the node's children and reads them, many at a time. A service without a node has no members.
+/// Lists the node's children and reads all of them at once. A service without a node has no members.
 pub(crate) async fn discover(node: &ServiceNode) -> Result<Members, Error> {
     let ServiceNode { client, path, .. } = node;
     let names = match client.children(path).await {

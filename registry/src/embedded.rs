@@ -1,4 +1,4 @@
-//! zk-mini inside the process: another place to connect to, and nothing else.
+//! A registry whose server, zk-mini, runs in this process.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use crate::error::Error;
 use crate::registry::Registry;
 
 impl Registry {
-    /// Starts a server in this process, in memory, and connects to it. It stops when the last clone is dropped.
-    /// For tests, and for a program that is its own registry.
+    /// Starts a server in this process, with its data in memory, and connects to it: for tests, and for a program that is
+    /// its own registry. The server stops when the last clone of the registry is dropped.
     ///
     /// # Errors
-    /// [`Error::Embedded`], [`Error::Connect`].
+    /// [`Error::Embedded`] if the server does not start; [`Error::Connect`].
     pub async fn embedded() -> Result<Self, Error> {
         let started = ZkMini::builder().in_memory().start().await;
         let server = started.map_err(|error| Error::Embedded(error.to_string()))?;
@@ -22,7 +22,7 @@ impl Registry {
         Ok(registry.with_server(server))
     }
 
-    /// The server that [`Self::embedded`] started.
+    /// Returns the server that [`Self::embedded`] started; `None` for any other registry.
     #[must_use]
     pub fn server(&self) -> Option<&ZkMini> {
         self.embedded_server()
@@ -50,5 +50,5 @@ impl fmt::Debug for InMemory {
     }
 }
 
-/// Kept by every clone of a registry; the last one stops it.
+/// Server that every clone of a registry keeps; the last clone stops it.
 pub(crate) type Server = Arc<ZkMini>;

@@ -1,12 +1,14 @@
-//! What a service tells of itself: an address and further fields, as the JSON that is a node's data. No I/O.
+//! An instance: an address and further fields, as the JSON that is a node's data. Pure.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-/// One running server of a service: where it listens, and whatever else it wants to tell.
+const HOST: &str = "host";
+const PORT: &str = "port";
+
+/// One running server of a service: the address that it listens on, and further fields of its choice.
 ///
-/// On the wire it is the JSON object of the tutorial, `{"host": "...", "port": N}`, with the further fields
-/// beside these two.
+/// Its data in ZooKeeper is a JSON object, `{"host": "...", "port": N}`, with the further fields beside these two.
 ///
 /// ```
 /// use registry::Instance;
@@ -25,13 +27,13 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// An instance at `host:port`. It is checked when it is registered or written as JSON.
+    /// Describes an instance at `host:port`. Registering it, or writing it as JSON, checks it.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port, extra: Map::new() }
     }
 
-    /// Adds a further field, or replaces it. The fields `host` and `port` stay those of [`Instance::new`].
+    /// Adds or replaces a further field. The fields `host` and `port` stay those of [`Instance::new`].
     #[must_use]
     pub fn with(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         let key = key.into();
@@ -41,19 +43,19 @@ impl Instance {
         self
     }
 
-    /// The host: a name or an address.
+    /// Returns the host: a name or an address.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port.
+    /// Returns the port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// What to connect to: `host:port`, an IPv6 address in brackets.
+    /// Returns the address to connect to: `host:port`, with an IPv6 address in brackets.
     #[must_use]
     pub fn addr(&self) -> String {
         if self.host.contains(':') && !self.host.starts_with('[') {
@@ -63,22 +65,21 @@ impl Instance {
         }
     }
 
-    /// A further field.
+    /// Returns a further field.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.extra.get(key)
     }
 
-    /// All further fields.
-    #[must_use]
-    pub fn extra(&self) -> &Map<String, Value> {
-        &self.extra
+    /// Returns all further fields.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.extra.iter().map(|(key, value)| (key.as_str(), value))
     }
 
     /// Reads a node's data.
     ///
     /// # Errors
-    /// The first thing that is wrong with it.
+    /// The first defect.
     pub fn from_json(data: &[u8]) -> Result<Self, InstanceError> {
         if data.is_empty() {
             return Err(InstanceError::Empty);
@@ -105,10 +106,11 @@ impl Instance {
         Ok(instance)
     }
 
-    /// A node's data. At most [`Instance::MAX_BYTES`], so that no server refuses it.
+    /// Returns a node's data: at most [`Instance::MAX_BYTES`], which no server refuses.
     ///
     /// # Errors
-    /// If host or port cannot be an address, or if it is too large.
+    /// [`InstanceError::EmptyHost`], [`InstanceError::Host`] and [`InstanceError::Port`] if host and port cannot be an
+    /// address; [`InstanceError::TooLarge`].
     pub fn to_json(&self) -> Result<Bytes, InstanceError> {
         self.check()?;
         let mut fields = self.extra.clone();
@@ -121,8 +123,8 @@ impl Instance {
         Ok(json.into())
     }
 
-    /// The most that an instance may take as JSON. A node of ZooKeeper's holds little less than 1 MiB, but
-    /// every subscriber reads every instance.
+    /// Maximum size of an instance as JSON, in bytes. A ZooKeeper node holds almost 1 MiB, but every subscriber reads every
+    /// instance.
     pub const MAX_BYTES: usize = 256 * 1024;
 
     fn check(&self) -> Result<(), InstanceError> {
@@ -139,17 +141,17 @@ impl Instance {
     }
 }
 
-/// Why a node's data is no instance.
+/// Defect of a node's data, or of an instance to register.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstanceError {
-    /// No data at all: somebody's parent node, or a service that has not written yet.
+    /// No data: a parent of other nodes, or an instance that has not written yet.
     #[error("no data")]
     Empty,
-    /// It is not JSON, or not UTF-8.
+    /// The data is not JSON, or not UTF-8. The text is the parser's message.
     #[error("not JSON: {0}")]
     NotJson(String),
-    /// It is JSON, but not an object.
+    /// The data is JSON, but not an object.
     #[error("{0}, not a JSON object")]
     NotAnObject(&'static str),
     /// A field is missing.
@@ -158,23 +160,23 @@ pub enum InstanceError {
     /// A field has the wrong type.
     #[error("field {field:?} is {found}, not {expected}")]
     WrongType {
-        /// The field.
+        /// Name of the field.
         field: &'static str,
-        /// What it has to be.
+        /// Expected type.
         expected: &'static str,
-        /// What it is.
+        /// Type of the value.
         found: &'static str,
     },
     /// The host is the empty string.
     #[error("host is empty")]
     EmptyHost,
-    /// The host has a character that no name or address has.
+    /// The host has a character that no name and no address has.
     #[error("host {0:?} is neither a name nor an address")]
     Host(String),
-    /// The port is not one that can be connected to.
+    /// The port cannot be connected to.
     #[error("port {0} is not in 1..=65535")]
     Port(String),
-    /// It would be larger than [`Instance::MAX_BYTES`].
+    /// The instance is larger than [`Instance::MAX_BYTES`].
     #[error("instance has {0} bytes as JSON, at most {max} are allowed: keep large data elsewhere", max = Instance::MAX_BYTES)]
     TooLarge(usize),
 }
@@ -193,9 +195,6 @@ fn kind(value: &Value) -> &'static str {
         Value::Object(_) => "an object",
     }
 }
-
-const HOST: &str = "host";
-const PORT: &str = "port";
 
 #[cfg(test)]
 mod tests {
@@ -223,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_address_is_not_written() {
+    fn an_instance_without_a_valid_address_is_not_written() {
         assert_eq!(Instance::new("", 1).to_json(), Err(InstanceError::EmptyHost));
         assert_eq!(Instance::new("a", 0).to_json(), Err(InstanceError::Port("0".into())));
         let large = Instance::new("a", 1).with("x", "y".repeat(Instance::MAX_BYTES));
@@ -241,6 +240,7 @@ mod tests {
         let instance = Instance::new("a", 1).with("port", 2).with("weight", 3);
         let read = Instance::from_json(&instance.to_json().unwrap()).unwrap();
         assert_eq!((read.port(), read.get("weight")), (1, Some(&Value::from(3))));
+        assert_eq!(read.fields().collect::<Vec<_>>(), [("weight", &Value::from(3))]);
     }
 
     proptest! {

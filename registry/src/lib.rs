@@ -1,53 +1,74 @@
-//! A service registry over ZooKeeper's protocol: services register themselves, others find them and hear when
-//! they come, change and go.
+//! A service registry over the protocol of Apache ZooKeeper: services register themselves, clients find them and hear at
+//! once when instances come, change and go.
 //!
+//! It works with Apache ZooKeeper 3.8 and 3.9 and with zk-mini, which the feature `embedded` runs inside the process: a test
+//! of a service needs no other software.
+//!
+//! # A walk through
 //! ```
 #![cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), registry::Error> {
-//! use registry::{Instance, Registry};
+//! use registry::{Change, Instance, Registry};
 //!
-//! // A server in this process; `Registry::connect("zk1:2181,zk2:2181/services")` is all that differs elsewhere.
+//! // A server in this process. In production: `Registry::connect("zk1:2181,zk2:2181/production")`.
 //! let registry = Registry::embedded().await?;
-//! let mut demo = registry.subscribe("demo").await?;
 //!
-//! // Registered for as long as the guard lives.
-//! let registration = registry.register("demo", Instance::new("127.0.0.1", 8080).with("pid", 4711)).await?;
+//! // A service registers an instance: an address, and further fields of its choice.
+//! let instance = Instance::new("127.0.0.1", 8080).with("zone", "a");
+//! let registration = registry.register("echo", instance).await?;
 //!
-//! // Found once, or heard of.
-//! let found = registry.discover("demo").await?;
-//! assert_eq!(found.instances.values().next().expect("one").addr(), "127.0.0.1:8080");
-//! assert_eq!(demo.changed().await.as_deref(), Some(&found));
+//! // A client looks once, ...
+//! let members = registry.discover("echo").await?;
+//! assert_eq!(members.instances.values().next().map(|one| one.addr()).as_deref(), Some("127.0.0.1:8080"));
 //!
+//! // ... or follows the service. The first members are known at once.
+//! let mut echo = registry.subscribe("echo").await?;
+//! let before = echo.current();
+//! assert_eq!(before.len(), 1);
+//!
+//! // New data, for instance the load: subscribers get the next members, and `diff` gives the changes.
+//! registration.update(Instance::new("127.0.0.1", 8080).with("zone", "b")).await?;
+//! let after = echo.changed().await.expect("the registry is open");
+//! let changes = before.diff(&after);
+//! assert!(matches!(&changes[..], [Change::Updated(_, instance)] if instance.get("zone") == Some(&"b".into())));
+//!
+//! // The instance leaves; closing the registry would take it out, too, and so would the death of the process.
 //! registration.withdraw().await?;
-//! assert!(demo.changed().await.expect("still open").is_empty());
+//! assert!(echo.changed().await.expect("the registry is open").is_empty());
 //! registry.close().await?;
 //! # Ok(())
 //! # }
 #![cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
 //! ```
+//! The folder `examples` has whole programs: a hermetic test, a watcher, a rolling replacement, a standby.
 //!
-//! # What lies in ZooKeeper
-//! A service is a persistent node, `/{root}/{service}` below the chroot, made when it is missed. Its instances are
-//! ephemeral children, their data the JSON object of [`Instance`]. Our children are named
-//! `<session id><random number>-<counter>`, in hexadecimal and decimal, so that an operator sees whose they are;
-//! children of any other name count as well. A child that is no instance is skipped and reported in
-//! [`Members::skipped`].
-//!
-//! # What changes cost
-//! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes
-//! costs each subscriber a list and a read, one that goes a list; several changes at once share the list. With
-//! [`SubscribeOptions::updates`] every read sets a watch, and new data costs one read.
-//!
-//! # What holds when things break
+//! # When things break
 //! - The connection is lost: instances stay registered, and subscribers keep the last members, marked
 //!   [`stale`](Members::stale).
-//! - The session expires: every [`Registration`] creates its node again with the newest data, in a new session.
-//! - A reply is lost: the node is looked for before it is created again, so there are never two.
-//! - The servers lose their data, or go back to older data: the session is over, within seconds, as if it had expired.
-//! - An instance cannot be read: the others are there, and it is read again until it can be.
-//! - The program ends: its instances go at once if it waits for that, see [`Registry::run_then_close`]; otherwise with
-//!   the session timeout.
+//! - The session expires: every [`Registration`] creates its node again in a new session, with the newest data.
+//! - A reply is lost: the node is searched before it is created again, so an instance never has two.
+//! - The servers lose their data, or go back to older data: within seconds the session ends, as if it had expired.
+//! - An instance cannot be read: the others stay available, and it is read again until it can be.
+//! - The program ends: its instances go at once if it waits for that, see [`Registry::run_then_close`]; otherwise after the
+//!   session timeout.
+//!
+//! # Nodes in ZooKeeper
+//! A service is a persistent node, `/{root}/{service}` below the chroot, created when it is missing. Its instances are
+//! ephemeral children whose data is the JSON object of [`Instance`]. The name of a child is
+//! `<session id><random number>-<counter>`, in hexadecimal and decimal, so that an operator sees its session. Children of
+//! other names count as well: any ZooKeeper client can register an instance. A child that is no instance is skipped and
+//! reported in [`Members::skipped`].
+//!
+//! # Cost of a change
+//! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes costs each
+//! subscriber a list and a read, one that goes a list; several changes at once share the list. With
+//! [`SubscribeOptions::updates`] every read sets a watch, and new data costs one read.
+//!
+//! # Features
+//! | feature | default | adds |
+//! | --- | --- | --- |
+//! | `embedded` | no | `Registry::embedded` and `Builder::embedded`: a zk-mini in this process |
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -67,15 +88,17 @@ mod state;
 mod subscription;
 
 pub use builder::Builder;
-pub use credentials::{Credentials, close_session};
+pub use credentials::{Credentials, close_session, close_session_via};
 pub use error::Error;
 pub use instance::{Instance, InstanceError};
 pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
 pub use service::NameError;
-pub use state::{Connection, ConnectionState};
+pub use state::{ConnectionState, ConnectionStates};
 pub use subscription::{SubscribeOptions, Subscription};
 
-// How connections are opened; re-exported so that users need not name the crate it comes from.
+// Value of an instance's further field; re-exported so that users need not name the crate that it comes from.
+pub use serde_json::Value;
+// Ways to open connections; likewise.
 pub use zk_client::{Connect, Connecting, Resolving, Stream, connect_fn};

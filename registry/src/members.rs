@@ -1,4 +1,4 @@
-//! Who is there: membership as a value, and changes as the difference of two values. No I/O.
+//! Members of a service as a value, and changes as the difference of two values. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +8,13 @@ use common::log::Shown;
 
 use crate::instance::{Instance, InstanceError};
 
-/// The name of an instance's node below its service. Given out by the registry, unique as long as the
-/// instance lives, and meaningless beyond that.
+/// Name of an instance's node below its service. The registry chooses it; it is unique as long as the instance lives, and
+/// means nothing else.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct InstanceId(Arc<str>);
 
 impl InstanceId {
-    /// The name as a string.
+    /// Returns the name as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -33,41 +33,41 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// The instances of a service at one moment.
+/// Instances of a service at one moment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Members {
-    /// The usable ones.
+    /// Usable instances.
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
-    /// Nodes that are there but are no instance, each with the reason.
+    /// Nodes that are no usable instances, each with the reason.
     pub skipped: Vec<Skipped>,
-    /// Whether the registry cannot be asked now (or is asked to hold the last members although all are
-    /// gone): this is the last that was known.
+    /// True if these are the last known members and may be out of date: no server is connected, or
+    /// [`SubscribeOptions::empty_after`](crate::SubscribeOptions::empty_after) holds members that are gone.
     pub stale: bool,
 }
 
 impl Members {
-    /// How many usable instances there are.
+    /// Returns the number of usable instances.
     #[must_use]
     pub fn len(&self) -> usize {
         self.instances.len()
     }
 
-    /// Whether there is no usable instance.
+    /// Returns true if there is no usable instance.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.instances.is_empty()
     }
 
-    /// What has to be done to these members to get `next`: who went, who came, who tells something new
-    /// about itself. In the order of the ids.
+    /// Returns the changes from these members to `next`, in the order of the ids.
     ///
     /// ```
     /// use std::sync::Arc;
     /// use registry::{Change, Instance, InstanceId, Members};
     ///
-    /// let (before, mut after) = (Members::default(), Members::default());
     /// let (id, instance) = (InstanceId::from("a"), Arc::new(Instance::new("127.0.0.1", 1)));
-    /// after.instances.insert(id.clone(), instance.clone());
+    /// let before = Members::default();
+    /// let after = Members::from_iter([(id.clone(), instance.clone())]);
     /// assert_eq!(before.diff(&after), [Change::Up(id.clone(), instance)]);
     /// assert_eq!(after.diff(&before), [Change::Down(id)]);
     /// ```
@@ -86,19 +86,26 @@ impl Members {
     }
 }
 
-/// A difference between two [`Members`].
+/// Collects usable instances: members that are not stale.
+impl FromIterator<(InstanceId, Arc<Instance>)> for Members {
+    fn from_iter<I: IntoIterator<Item = (InstanceId, Arc<Instance>)>>(instances: I) -> Self {
+        Self { instances: instances.into_iter().collect(), ..Self::default() }
+    }
+}
+
+/// Difference between two [`Members`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
     /// An instance came.
     Up(InstanceId, Arc<Instance>),
-    /// An instance tells something new about itself.
+    /// An instance has new data.
     Updated(InstanceId, Arc<Instance>),
     /// An instance went.
     Down(InstanceId),
 }
 
 impl Change {
-    /// The instance that changed.
+    /// Returns the id of the instance that changed.
     #[must_use]
     pub fn id(&self) -> &InstanceId {
         match self {
@@ -107,12 +114,13 @@ impl Change {
     }
 }
 
-/// A node that is there but is no instance.
+/// Node of a service that is no usable instance.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Skipped {
-    /// The node's name.
+    /// Name of the node.
     pub id: InstanceId,
-    /// What is wrong with it.
+    /// Cause.
     pub reason: SkipReason,
 }
 
@@ -123,14 +131,14 @@ impl fmt::Display for Skipped {
     }
 }
 
-/// Why a node is skipped.
+/// Reason for skipping a node.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// Its data is not an instance's.
+    /// Its data is no instance.
     #[error(transparent)]
     Invalid(#[from] InstanceError),
-    /// The registry does not let us read it.
+    /// The servers do not let us read it.
     #[error("cannot be read: {0}")]
     Unreadable(String),
 }

@@ -1,4 +1,4 @@
-//! The registry's handle.
+//! Handle of the registry.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,16 +20,16 @@ use crate::members::Members;
 use crate::node::ServiceNode;
 use crate::registration::Registration;
 use crate::service::service_path;
-use crate::state::Connection;
+use crate::state::ConnectionStates;
 use crate::subscription::{SubscribeOptions, Subscription};
 
-/// Where services register and are found. Clones are handles to the same session; the crate's documentation has an
+/// Registers services and finds them. Clones are handles to the same session. The [crate's documentation](crate) has an
 /// example.
 #[derive(Clone, Debug)]
 pub struct Registry {
     client: Client,
     root: Arc<str>,
-    /// Every registration and subscription takes the next one.
+    /// Seed of the next registration or subscription.
     seed: Arc<AtomicU64>,
     #[cfg(feature = "embedded")]
     server: Option<crate::embedded::Server>,
@@ -39,25 +39,25 @@ impl Registry {
     /// Connects to one of `servers`, `host:port,host:port/chroot`, with the defaults of [`Registry::builder`].
     ///
     /// # Errors
-    /// As [`Builder::connect`].
+    /// The errors of [`Builder::connect`].
     pub async fn connect(servers: &str) -> Result<Self, Error> {
         Self::builder().servers(servers).connect().await
     }
 
-    /// Checks the string that names the servers without connecting: for a program that wants to know before it begins.
+    /// Checks a list of servers without connecting: for a program that reads its settings.
     ///
     /// # Errors
-    /// [`Error::Connect`], which says what is wrong with it.
+    /// [`Error::Connect`] with the defect.
     pub fn check_servers(servers: &str) -> Result<(), Error> {
         zk_client::check_servers(servers).map_err(|error| Error::Connect(error.into()))
     }
 
-    /// Begins to describe a registry.
+    /// Begins to configure a registry.
     pub fn builder() -> Builder {
         Builder::new()
     }
 
-    /// A registry over a client that exists already. Closing the one closes the other.
+    /// Makes a registry over an existing client. Closing the one closes the other.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self::over(client, String::new(), fastrand::u64(..))
@@ -73,24 +73,25 @@ impl Registry {
         }
     }
 
-    /// Registers an instance of a service. Returns when it can be found; it stays as long as the
-    /// [`Registration`] lives. While the registry cannot be reached it waits, so put a timeout around it where
-    /// that matters; dropping the future withdraws whatever it has done. A program that ends must not just drop the
-    /// registration: see [`Registration`].
+    /// Registers an instance of a service, and returns when others can find it. It stays registered as long as the
+    /// [`Registration`] lives; see there for the end of a program.
+    ///
+    /// Waits while no server is connected: put a timeout around it if that matters. Dropping the future withdraws the
+    /// instance.
     ///
     /// # Errors
-    /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
+    /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the servers refuse it; [`Error::Closed`].
     pub async fn register(&self, service: &str, instance: Instance) -> Result<Registration, Error> {
         let node = self.node(service)?;
         let data = instance.to_json()?;
         Registration::start(node, data, self.next_seed()).await
     }
 
-    /// The instances of a service now. A service that nobody has registered has none.
+    /// Returns the present instances of a service. A service that was never registered has none.
     ///
     /// # Errors
-    /// [`Error::Name`]; [`Error::Refused`] if the registry could not be asked within the session timeout or
-    /// refused; [`Error::Closed`].
+    /// [`Error::Name`]; [`Error::Refused`] if the servers refuse it or did not answer within the session timeout;
+    /// [`Error::Closed`].
     pub async fn discover(&self, service: &str) -> Result<Members, Error> {
         let node = self.node(service)?;
         discovery::discover(&node).await.map_err(|source| match source {
@@ -99,20 +100,22 @@ impl Registry {
         })
     }
 
-    /// The instances of a service, now and from now on, with the default [`SubscribeOptions`]. Returns when the
-    /// first are known; while the registry cannot be reached it waits, so put a timeout around it where that matters.
-    /// Dropping the future ends what it has begun.
+    /// Follows the instances of a service, with the default [`SubscribeOptions`]. Returns when the present instances are
+    /// known.
+    ///
+    /// Waits while no server is connected: put a timeout around it if that matters. Dropping the future ends the
+    /// subscription.
     ///
     /// # Errors
-    /// [`Error::Name`]; [`Error::Refused`] if the registry refuses it; [`Error::Closed`].
+    /// [`Error::Name`]; [`Error::Refused`] if the servers refuse it; [`Error::Closed`].
     pub async fn subscribe(&self, service: &str) -> Result<Subscription, Error> {
         self.subscribe_with(service, SubscribeOptions::default()).await
     }
 
-    /// As [`Self::subscribe`], with options.
+    /// Follows the instances of a service as [`Self::subscribe`] does, with options.
     ///
     /// # Errors
-    /// As [`Self::subscribe`].
+    /// The errors of [`Self::subscribe`].
     pub async fn subscribe_with(
         &self,
         service: &str,
@@ -121,45 +124,46 @@ impl Registry {
         Subscription::start(self.node(service)?, options, self.next_seed()).await
     }
 
-    /// The session that owns our instances' nodes; `None` while there is none.
+    /// Returns the credentials of the session that owns our instances; `None` while there is no session.
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         self.client.credentials().map(Credentials::new)
     }
 
-    /// How the registry stands to its servers, now and from now on.
+    /// Follows the state of the connection to the servers.
     #[must_use]
-    pub fn connection(&self) -> Connection {
-        Connection::new(self.client.state())
+    pub fn connection(&self) -> ConnectionStates {
+        ConnectionStates::new(self.client.state())
     }
 
-    /// The servers, each as `host:port`.
+    /// Returns the servers, each as `host:port`.
     #[must_use]
     pub fn servers(&self) -> &[String] {
         self.client.servers()
     }
 
-    /// Ends the session: our instances go at once, subscriptions end. Every clone is closed by it, and closing
-    /// again is no error.
+    /// Closes the session, for all clones: our instances go at once, and subscriptions end. Closing again is no error.
     ///
     /// # Errors
-    /// [`Error::Close`] if no server confirmed it within the session timeout; the session then ends by that.
+    /// [`Error::Close`] if no server confirmed it within the session timeout, which then ends the session.
     pub async fn close(&self) -> Result<(), Error> {
         self.client.close().await.map_err(Error::Close)
     }
 
-    /// Ends the session as [`Self::close`], but gives up after `limit`: for a program that has to end by then.
+    /// Closes the session as [`Self::close`] does, but gives up after `limit`: for a program that has to end by then.
     ///
     /// # Errors
-    /// [`Error::Close`] if no server confirmed it within `limit`; the session then ends by its timeout.
+    /// [`Error::Close`] if no server confirmed it within `limit`; the session timeout then ends the session.
     pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
         self.client.close_within(limit).await.map_err(Error::Close)
     }
 
-    /// Does the work, then closes the registry, for `limit` at most: a guard for `main`. However the work ends - with
-    /// a result, an error behind a `?`, or a panic, which goes on afterwards - our instances go at once and not a
-    /// session timeout later. A failure to close is logged. A signal that ends the process ends the work, too, if the
-    /// work waits for it (as with `tokio::signal`); nothing can be done about `SIGKILL` and `std::process::exit`.
+    /// Does the work, then closes the registry within `limit`: a guard for `main`. Our instances go at once, and not a
+    /// session timeout later, if the work ends with a result, with an error behind a `?`, or with a panic, which goes on
+    /// afterwards. A failure to close is logged.
+    ///
+    /// A signal that ends the process must end the work, for instance through `tokio::signal`. Nothing helps against
+    /// `SIGKILL` and `std::process::exit`.
     ///
     /// ```
     #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
@@ -170,7 +174,7 @@ impl Registry {
     ///
     /// async fn serve(registry: &Registry) -> Result<(), Error> {
     ///     let _registration = registry.register("demo", Instance::new("127.0.0.1", 8080)).await?;
-    ///     // Serves until it is told to stop, or fails, as here:
+    ///     // Serves until it stops or fails, as here:
     ///     registry.register("de/mo/", Instance::new("127.0.0.1", 8081)).await?;
     ///     Ok(())
     /// }
@@ -193,7 +197,9 @@ impl Registry {
         })
         .await;
         if let Err(error) = self.close_within(limit).await {
-            quietly(|| tracing::warn!(%error, "the registry is left without a goodbye"));
+            quietly(
+                || tracing::warn!(%error, "the registry could not be closed; its session ends by the timeout"),
+            );
         }
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }

@@ -1,36 +1,39 @@
-//! The names of services, and the nodes that they stand for. No I/O.
+//! Names of services, and the paths of their nodes. Pure.
 
 use zk_wire::path::{self, PathError};
 
-/// Why a string cannot name a service.
+/// Node that ZooKeeper keeps for itself.
+const RESERVED: &str = "/zookeeper";
+
+/// Rule that a name of a service breaks.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It is empty.
+    /// The name is empty.
     #[error("it is empty")]
     Empty,
-    /// It begins or ends with a slash.
+    /// The name begins or ends with a slash.
     #[error("it begins or ends with \"/\"; write \"demo\" or \"team/demo\"")]
     OuterSlash,
-    /// It stands for a node that ZooKeeper keeps for itself.
+    /// The name belongs to a node that ZooKeeper keeps for itself.
     #[error("\"zookeeper\" belongs to ZooKeeper itself")]
     Reserved,
-    /// It makes no node's path.
+    /// The name makes no valid path of a node.
     #[error(transparent)]
     Path(#[from] PathError),
 }
 
-/// The path of the service's node: `/{root}/{service}`.
+/// Returns the path of the service's node: `/{root}/{service}`.
 pub(crate) fn service_path(root: &str, service: &str) -> Result<String, NameError> {
     let path = format!("{}/{}", root_path(root)?, checked(service)?);
     path::validate(&path)?;
-    if path == RESERVED || path.starts_with("/zookeeper/") {
+    if path.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
         return Err(NameError::Reserved);
     }
     Ok(path)
 }
 
-/// The path of the root; empty for none.
+/// Returns the path of the root; empty without a root.
 pub(crate) fn root_path(root: &str) -> Result<String, NameError> {
     if root.is_empty() { Ok(String::new()) } else { checked(root).map(|root| format!("/{root}")) }
 }
@@ -44,8 +47,6 @@ fn checked(name: &str) -> Result<&str, NameError> {
         Ok(name)
     }
 }
-
-const RESERVED: &str = "/zookeeper";
 
 #[cfg(test)]
 mod tests {

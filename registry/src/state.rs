@@ -1,18 +1,18 @@
-//! How a registry stands to its servers, without the client's types.
+//! State of the connection to the servers, without the client's types.
 
 use tokio::sync::watch;
 use zk_client::State;
 
-/// How a [`Registry`](crate::Registry) stands to its servers.
+/// State of a [`Registry`](crate::Registry)'s connection to the servers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConnectionState {
     /// The first session, or the one after an expired one, is being opened.
     Connecting,
     /// A server is connected.
     Connected,
-    /// No server is connected; the session, and with it our nodes, may live on.
+    /// No server is connected; the session, and with it our instances, may live on.
     Disconnected,
-    /// Closed, for ever.
+    /// Closed. Final.
     Closed,
 }
 
@@ -27,28 +27,31 @@ impl From<State> for ConnectionState {
     }
 }
 
-/// The connection's state, now and from now on; see [`Registry::connection`](crate::Registry::connection).
+/// Follows the state of the connection to the servers; see [`Registry::connection`](crate::Registry::connection).
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub struct ConnectionStates {
     states: watch::Receiver<State>,
 }
 
-impl Connection {
+impl ConnectionStates {
     pub(crate) fn new(states: watch::Receiver<State>) -> Self {
         Self { states }
     }
 
-    /// The state now.
+    /// Returns the current state.
     #[must_use]
     pub fn current(&self) -> ConnectionState {
         (*self.states.borrow()).into()
     }
 
-    /// Waits for a change: of the state, or of the session under it. [`ConnectionState::Closed`] is the last.
-    pub async fn changed(&mut self) -> ConnectionState {
-        match self.states.changed().await {
-            Ok(()) => (*self.states.borrow_and_update()).into(),
-            Err(_) => ConnectionState::Closed,
+    /// Waits for a change of the state, or of the session below it, and returns the new state; `None` after
+    /// [`ConnectionState::Closed`]. Dropping the future loses nothing.
+    pub async fn changed(&mut self) -> Option<ConnectionState> {
+        // The last state has been seen.
+        if self.current() == ConnectionState::Closed && !self.states.has_changed().unwrap_or(false) {
+            return None;
         }
+        self.states.changed().await.ok()?;
+        Some((*self.states.borrow_and_update()).into())
     }
 }

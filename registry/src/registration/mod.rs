@@ -1,4 +1,4 @@
-//! Registering an instance: the guard that the caller holds.
+//! The guard that keeps an instance registered.
 
 mod core;
 mod driver;
@@ -14,17 +14,18 @@ use crate::instance::Instance;
 use crate::node::ServiceNode;
 use driver::Driver;
 
-/// An instance that is registered for as long as this lives.
+/// Keeps an instance registered as long as it lives.
 ///
-/// Behind it a task keeps the node in place. A lost connection is no reason to touch it; when the session expires,
-/// or somebody deletes the node, it is created again with the newest data, for ever. Dropping this withdraws the
+/// A background task keeps the node in place. A lost connection changes nothing; when the session expires, or another
+/// client deletes the node, the task creates it again with the newest data. Dropping the registration withdraws the
 /// instance in the background; [`Self::withdraw`] waits for it.
 ///
-/// In the background means: while the tokio runtime goes on. Where a program ends with a live registration, at the
-/// end of `main`, behind a `?` or in a panic, the runtime ends before the node is deleted, and the instance is found
-/// until the session timeout is over. So the last thing that a program does is to wait: for [`Self::withdraw`], for
-/// [`Registry::close_within`](crate::Registry::close_within), or, in any of these cases, by putting all of it into
-/// [`Registry::run_then_close`](crate::Registry::run_then_close).
+/// # End of a program
+/// The background task needs the tokio runtime. A program that ends with a live registration, at the end of `main`, behind
+/// a `?` or in a panic, ends its runtime before the node is deleted, and others find the instance until the session timeout
+/// is over. So wait at the end of a program: for [`Self::withdraw`], for
+/// [`Registry::close_within`](crate::Registry::close_within), or run all of it within
+/// [`Registry::run_then_close`](crate::Registry::run_then_close), which covers all these cases.
 ///
 /// ```
 #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
@@ -46,29 +47,29 @@ use driver::Driver;
 pub struct Registration {
     wish: watch::Sender<Wish>,
     report: watch::Receiver<Report>,
-    /// The state at the last call of `changed`.
+    /// State at the last call of `changed`.
     seen: RegistrationState,
     client: zk_client::Client,
     service: Arc<str>,
 }
 
-/// How a registration stands.
+/// State of a [`Registration`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RegistrationState {
-    /// There is no node that is known to be ours; one is being created, as soon as the registry can be reached.
+    /// No node is known to be ours; one is created as soon as a server is connected.
     Pending,
-    /// The node at this path is ours. It may last a session timeout until we know better.
+    /// The node at this path is ours. Its loss may stay unknown for a session timeout.
     Registered {
-        /// The node, as seen below the chroot.
+        /// Path of the node, below the chroot.
         path: String,
     },
-    /// Withdrawn; for ever.
+    /// Withdrawn. Final.
     Withdrawn,
-    /// The registry was closed, and the node went with the session.
+    /// The registry was closed, and the node went with the session. Final.
     Closed,
 }
 
-/// What the guard wants; the newest counts.
+/// Wish of the guard; the newest counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
     pub(crate) data: Bytes,
@@ -76,7 +77,7 @@ pub(crate) struct Wish {
     pub(crate) withdrawn: bool,
 }
 
-/// What the driver has reached.
+/// Progress of the driver.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) state: RegistrationState,
@@ -84,12 +85,12 @@ pub(crate) struct Report {
     pub(crate) visible: Option<u64>,
     /// Revision of the newest wish that this report takes into account.
     pub(crate) handled: u64,
-    /// Why the last step was refused, if it was.
+    /// Error of the last step, if the servers refused it.
     pub(crate) refused: Option<zk_client::Error>,
 }
 
 impl Registration {
-    /// Returns when the node exists.
+    /// Starts the task. Returns when the node exists.
     pub(crate) async fn start(node: ServiceNode, data: Bytes, seed: u64) -> Result<Self, Error> {
         let (wish, wishes) = watch::channel(Wish { data: data.clone(), revision: 0, withdrawn: false });
         let (reports, report) = watch::channel(Report {
@@ -100,14 +101,14 @@ impl Registration {
         });
         let (client, service) = (node.client.clone(), node.service.clone());
         tokio::spawn(Driver::new(node, data, seed).run(wishes, reports));
-        // From here on it is withdrawn when the caller drops the future.
+        // From here on, dropping the future drops the guard, which withdraws.
         let mut registration = Self { wish, report, seen: RegistrationState::Pending, client, service };
         registration.reached("register an instance of", 0, |report| report.visible.is_some()).await?;
         registration.seen = registration.state();
         Ok(registration)
     }
 
-    /// The path of the node, as seen below the chroot; `None` while there is none that is known to be ours.
+    /// Returns the path of the node, below the chroot; `None` while no node is known to be ours.
     #[must_use]
     pub fn path(&self) -> Option<String> {
         match &self.report.borrow().state {
@@ -116,31 +117,31 @@ impl Registration {
         }
     }
 
-    /// How the registration stands now.
+    /// Returns the state.
     #[must_use]
     pub fn state(&self) -> RegistrationState {
         self.report.borrow().state.clone()
     }
 
-    /// Waits until the registration stands otherwise than at the last call (or than when it was made), and says
-    /// how. `None` when it will not change any more. Dropping the future loses nothing.
+    /// Waits for another state than at the last call, or than at the creation, and returns it; `None` when the state is
+    /// final. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<RegistrationState> {
         let state = self.report.wait_for(|report| report.state != self.seen).await.ok()?.state.clone();
         self.seen = state.clone();
         Some(state)
     }
 
-    /// The session that owns the node; `None` while there is none.
+    /// Returns the credentials of the session that owns the node; `None` while there is no session.
     #[must_use]
-    pub fn session(&self) -> Option<Credentials> {
+    pub fn credentials(&self) -> Option<Credentials> {
         self.client.credentials().map(Credentials::new)
     }
 
-    /// Tells new data. Returns when others can read it; from the moment of the call it is what a new session
-    /// registers, also if the returned future is dropped.
+    /// Publishes new data, and returns when others can read it. A new session registers it, too, even if the future was
+    /// dropped.
     ///
     /// # Errors
-    /// [`Error::Instance`]; [`Error::Refused`] if the registry refuses it, though it is tried again later;
+    /// [`Error::Instance`]; [`Error::Refused`] if the servers refuse it, although the task tries again later;
     /// [`Error::Closed`].
     pub async fn update(&self, instance: Instance) -> Result<(), Error> {
         let data = instance.to_json()?;
@@ -149,11 +150,11 @@ impl Registration {
         self.reached("update an instance of", wanted, is_visible).await
     }
 
-    /// Takes the instance out of the registry. Final: nothing registers it again. Waits while the registry cannot
-    /// be reached, until the node is deleted or its session has ended.
+    /// Takes the instance out of the registry. Final: nothing registers it again. Waits until the node is deleted or its
+    /// session has ended, also while no server is connected.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the registry refuses it; the node then stays until the session ends.
+    /// [`Error::Refused`] if the servers refuse it; the node then stays until the session ends.
     pub async fn withdraw(self) -> Result<(), Error> {
         let wanted = self.wish(|wish| wish.withdrawn = true);
         match self.reached("withdraw an instance of", wanted, |_| false).await {
@@ -162,7 +163,7 @@ impl Registration {
         }
     }
 
-    /// The revision of the changed wish.
+    /// Changes the wish, and returns its new revision.
     fn wish(&self, change: impl FnOnce(&mut Wish)) -> u64 {
         let mut revision = 0;
         self.wish.send_modify(|wish| {
@@ -173,7 +174,7 @@ impl Registration {
         revision
     }
 
-    /// Waits for a report that satisfies `enough`, or that says why there will be none.
+    /// Waits for a report that satisfies `enough`, or that rules it out.
     async fn reached(
         &self,
         action: &'static str,
@@ -185,7 +186,7 @@ impl Registration {
             matches!(report.state, RegistrationState::Withdrawn | RegistrationState::Closed)
         };
         let mut reports = self.report.clone();
-        // The driver's end without a last report: its runtime has ended.
+        // A driver that ends without a last report has lost its runtime.
         let report = reports
             .wait_for(|report| enough(report) || is_refused(report) || is_over(report))
             .await

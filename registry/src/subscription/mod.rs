@@ -1,4 +1,4 @@
-//! Watching the members of a service: what the caller holds.
+//! The handle that follows the members of a service.
 
 mod core;
 mod driver;
@@ -15,37 +15,30 @@ use crate::node::ServiceNode;
 use core::Core;
 use driver::Driver;
 
-/// The members of a service, now and from now on. Clones share one watcher; dropping the last ends it.
+/// Follows the members of a service. Clones share one background task; dropping the last clone ends it.
 ///
-/// An instance that cannot be read, or that is none yet and is not watched, is reported in [`Members::skipped`] and
-/// read again: soon at first, every half a minute at last.
+/// Changes are not queued: a subscriber that misses ten changes sees the newest members next, and [`Members::diff`] gives
+/// the changes since its last view.
 ///
-/// Nothing is queued: a subscriber that sleeps through ten changes awakes to the newest members, and
-/// [`Members::diff`] tells what happened in between.
+/// A node that cannot be read, or that is no instance and is not watched, is reported in [`Members::skipped`] and read
+/// again after pauses that grow to half a minute.
 #[derive(Clone, Debug)]
 pub struct Subscription {
     views: watch::Receiver<View>,
 }
 
-/// How to subscribe.
+/// Options of a [`Subscription`]; each setter has its default.
 ///
 /// ```
 /// use registry::SubscribeOptions;
 ///
-/// let membership_only = SubscribeOptions { updates: false, ..SubscribeOptions::default() };
+/// let membership_only = SubscribeOptions::default().updates(false);
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SubscribeOptions {
-    /// Whether to hear when an instance tells something new about itself; by default yes. It takes a watch for
-    /// every instance and subscriber (measured with 10,000 instances: together on both sides about 1 KiB each, and
-    /// a third more time to subscribe), and a second event when an instance goes. For thousands of instances that
-    /// never change say no: then each is read once, when its name is new.
-    pub updates: bool,
-    /// How long the last members are held, marked stale, when all are gone; by default not at all. Against
-    /// whoever empties a service by mistake.
-    pub empty_after: Duration,
-    /// How many instances are read at the same time; by default 128.
-    pub reads: usize,
+    updates: bool,
+    empty_after: Duration,
+    reads: usize,
 }
 
 impl Default for SubscribeOptions {
@@ -54,16 +47,44 @@ impl Default for SubscribeOptions {
     }
 }
 
-/// What the driver has reached.
+impl SubscribeOptions {
+    /// Reports new data of known instances. Default: true.
+    ///
+    /// It takes a watch for every instance and subscriber (measured with 10,000 instances: about 1 KiB each on both sides
+    /// together, and a third more time to subscribe), and a second event for each instance that goes. With false, each
+    /// instance is read once, when its name is new: for thousands of instances that never change.
+    #[must_use]
+    pub fn updates(mut self, updates: bool) -> Self {
+        self.updates = updates;
+        self
+    }
+
+    /// Holds the last members, marked stale, for this time after all are gone: a safeguard against a service that is
+    /// emptied by mistake. Default: zero, they are not held.
+    #[must_use]
+    pub fn empty_after(mut self, time: Duration) -> Self {
+        self.empty_after = time;
+        self
+    }
+
+    /// Limits the number of instances that are read at the same time. Default: 128.
+    #[must_use]
+    pub fn reads(mut self, reads: usize) -> Self {
+        self.reads = reads;
+        self
+    }
+}
+
+/// Progress of the driver.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub(crate) members: Option<Arc<Members>>,
-    /// Why the service cannot be listed.
+    /// Error of the last list, if the servers refused it.
     pub(crate) refused: Option<zk_client::Error>,
 }
 
 impl Subscription {
-    /// Returns when the members are known.
+    /// Starts the task. Returns when the members are known.
     pub(crate) async fn start(
         node: ServiceNode,
         options: SubscribeOptions,
@@ -83,14 +104,14 @@ impl Subscription {
         }
     }
 
-    /// The members as they are known now.
+    /// Returns the last known members.
     #[must_use]
     pub fn current(&self) -> Arc<Members> {
         self.views.borrow().members.clone().unwrap_or_default()
     }
 
-    /// Waits for other members than at the last call (or at the subscription); `None` when the registry is closed
-    /// and there will be no others. Dropping the future loses nothing.
+    /// Waits for other members than at the last call, or than at the subscription, and returns them; `None` when the
+    /// registry is closed. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<Arc<Members>> {
         self.views.changed().await.ok()?;
         Some(self.views.borrow_and_update().members.clone().unwrap_or_default())

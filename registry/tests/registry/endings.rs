@@ -125,14 +125,14 @@ async fn instances_are_registered_again_whatever_data_the_server_comes_back_with
 
     // Older data, which knows the session and its node; nothing; and nothing again, but in memory.
     for next in [quick().data_dir(&older), quick().data_dir(&empty), quick()] {
-        let before = registration.session().unwrap();
+        let before = registration.credentials().unwrap();
         zk.stop().await;
         zk = next.start().await.unwrap();
         *way.lock().unwrap() = Some(zk.connector());
         let again = async {
             loop {
                 let node = registration.path().and_then(|path| zk.direct().get(&format!("/app{path}")));
-                if registration.session().is_some_and(|session| session != before)
+                if registration.credentials().is_some_and(|session| session != before)
                     && matches!(registration.state(), RegistrationState::Registered { .. })
                     && node.is_some_and(|(data, _)| data.ends_with(b"\"port\":2}"))
                 {

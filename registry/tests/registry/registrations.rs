@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use registry::{ConnectionState, Error, Instance, Members, Registration, RegistrationState, Registry};
+use registry::{
+    ConnectionState, Error, Instance, Members, Registration, RegistrationState, Registry, close_session_via,
+};
 use zk_client::{Acl, CreateMode, Expected, Perms};
 use zk_mini::ZkMini;
 use zk_wire::{OpCode, SessionId};
@@ -44,7 +46,7 @@ async fn an_instance_is_an_ephemeral_node_with_the_tutorials_json() {
     let path = registration.path().unwrap();
     let owner = zk.direct().get(&path).unwrap().1.ephemeral_owner;
     assert_ne!(owner, SessionId::NONE);
-    assert_eq!(registration.session().unwrap().session(), owner.to_string());
+    assert_eq!(registration.credentials().unwrap().session_id(), owner.to_string());
     assert!(path.starts_with(&format!("/demo/{:016x}", owner.0)), "{path} says whose it is");
 
     soon(registration.withdraw()).await.unwrap();
@@ -97,7 +99,7 @@ async fn after_the_session_expired_the_newest_data_is_registered_again() {
     let registry = registry(&zk).await;
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
     soon(registration.update(at(2))).await.unwrap();
-    let (path, session) = (registration.path().unwrap(), registration.session());
+    let (path, session) = (registration.path().unwrap(), registration.credentials());
 
     for round in 3..6 {
         let path = registration.path().unwrap();
@@ -108,7 +110,7 @@ async fn after_the_session_expired_the_newest_data_is_registered_again() {
         assert_eq!(nodes(&zk), [expected], "one node, and the newest data");
     }
     assert_ne!(registration.path().unwrap(), path);
-    assert_ne!(registration.session(), session);
+    assert_ne!(registration.credentials(), session);
 }
 
 #[tokio::test]
@@ -139,9 +141,9 @@ async fn a_reconnect_of_the_same_session_touches_nothing() {
     let mut connection = registry.connection();
     for _ in 0..3 {
         wire.cut();
-        while soon(connection.changed()).await != ConnectionState::Disconnected {}
+        while soon(connection.changed()).await != Some(ConnectionState::Disconnected) {}
         wire.mend();
-        while soon(connection.changed()).await != ConnectionState::Connected {}
+        while soon(connection.changed()).await != Some(ConnectionState::Connected) {}
         // A round trip behind whatever the registration might have done.
         assert_eq!(ports(&soon(registry.discover("demo")).await.unwrap()), [1]);
     }
@@ -247,9 +249,12 @@ async fn bad_names_and_instances_are_told_before_anything_is_sent() {
 async fn after_closing_everything_says_so() {
     let zk = server().await;
     let registry = registry(&zk).await;
+    let mut connection = registry.connection();
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
     soon(registry.close()).await.unwrap();
     assert_eq!(nodes(&zk).len(), 0);
+    assert_eq!(soon(connection.changed()).await, Some(ConnectionState::Closed));
+    assert_eq!(soon(connection.changed()).await, None);
     reached(&mut registration, |state| *state == RegistrationState::Closed).await;
     assert!(matches!(soon(registration.update(at(2))).await, Err(Error::Closed)));
     assert!(matches!(soon(registry.register("demo", at(1))).await, Err(Error::Closed)));
@@ -276,7 +281,7 @@ async fn closing_a_dead_workers_session_takes_its_node_at_once() {
     let mut registration = soon(worker.register("demo", at(1))).await.unwrap();
     let path = registration.path().unwrap();
 
-    let bytes = registration.session().unwrap().to_bytes();
+    let bytes = registration.credentials().unwrap().to_bytes();
     let credentials = registry::Credentials::from_bytes(&bytes).unwrap();
     registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
     assert!(zk.direct().get(&path).is_none());
@@ -285,4 +290,15 @@ async fn closing_a_dead_workers_session_takes_its_node_at_once() {
     moved_from(&mut registration, &path).await;
     registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
     assert_eq!(nodes(&zk).len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_is_closed_over_connections_in_memory_too() {
+    let zk = server().await;
+    let mut registration = soon(registry(&zk).await.register("demo", at(1))).await.unwrap();
+    let (path, credentials) = (registration.path().unwrap(), registration.credentials().unwrap());
+    let closed = close_session_via(Wire::to(&zk), "any", &credentials, Duration::from_secs(10));
+    soon(closed).await.unwrap();
+    assert!(zk.direct().get(&path).is_none());
+    moved_from(&mut registration, &path).await;
 }

@@ -98,7 +98,7 @@ async fn a_node_that_may_be_read_at_last_is_a_member_as_discover_sees_it() {
     stranger.create("/demo/late", data, CreateMode::Persistent, &[secret]).await.unwrap();
     put(&stranger, "empty", "").await;
     for updates in [true, false] {
-        let options = SubscribeOptions { updates, ..SubscribeOptions::default() };
+        let options = SubscribeOptions::default().updates(updates);
         let mut demo = soon(registry.subscribe_with("demo", options)).await.unwrap();
         assert_eq!(demo.current().skipped.len(), 2);
         // Nothing tells of a new list; with no watches, nor of new data.
@@ -175,7 +175,7 @@ async fn who_does_not_want_updates_hears_of_members_only() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let one = soon(registry.register("demo", at(1))).await.unwrap();
-    let options = SubscribeOptions { updates: false, ..SubscribeOptions::default() };
+    let options = SubscribeOptions::default().updates(false);
     let mut demo = soon(registry.subscribe_with("demo", options)).await.unwrap();
     soon(one.update(at(3))).await.unwrap();
     let _two = soon(registry.register("demo", at(2))).await.unwrap();

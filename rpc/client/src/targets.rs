@@ -78,7 +78,7 @@ mod tests {
 
     fn members(instances: impl IntoIterator<Item = Instance>) -> Members {
         let named = |(n, instance)| (InstanceId::from(format!("n{n}").as_str()), Arc::new(instance));
-        Members { instances: instances.into_iter().enumerate().map(named).collect(), ..Members::default() }
+        instances.into_iter().enumerate().map(named).collect()
     }
 
     fn worker(port: u16, identity: &str) -> Instance {
