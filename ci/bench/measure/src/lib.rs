@@ -1,4 +1,4 @@
-//! What all benchmarks need: figures of other processes, and a table of medians and ratios.
+//! Common parts of all benchmarks: figures of other processes, and a table of medians and ratios.
 #![forbid(unsafe_code)]
 
 mod process;

@@ -1,11 +1,11 @@
-//! What the kernel knows of another process.
+//! Figures of another process, from the kernel.
 
 use std::fs;
 use std::io::{self, Error};
 use std::time::Duration;
 
-/// CPU time that a process has used so far, of all threads that there are. The kernel keeps it to the nanosecond per
-/// thread; what is measured here ends none meanwhile.
+/// Returns the CPU time of a process so far, summed over its living threads: the kernel keeps it to the nanosecond for
+/// threads only. Measured programs end no threads meanwhile.
 pub fn cpu(pid: u32) -> io::Result<Duration> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -15,7 +15,7 @@ pub fn cpu(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_nanos(nanos))
 }
 
-/// Resident memory of a process in KiB.
+/// Returns the resident memory of a process in KiB.
 pub fn memory_kib(pid: u32) -> io::Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Every value of every figure: by what was measured, figure, server, in order of the rounds.
+/// Values by measurement, figure and server, in the order of the rounds.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<(String, &'static str)>,
@@ -21,7 +21,7 @@ impl Report {
         self.values.entry((what.to_owned(), figure, server.to_owned())).or_default().push(value);
     }
 
-    /// A Markdown table of medians, with the ratio of each server to the first one.
+    /// Formats a Markdown table of medians, with the ratio of each server to the first.
     pub fn table(&self, servers: &[&str]) -> String {
         let mut table = String::from("| what | figure |");
         for (index, server) in servers.iter().enumerate() {

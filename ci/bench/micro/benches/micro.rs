@@ -49,7 +49,7 @@ fn core(criterion: &mut Criterion) {
     }
 }
 
-/// From nothing to the first reply, in memory: a server, a connection, a handshake, and the end of all of it.
+/// Measures the time from nothing to the first reply in memory: a server, a connection, a handshake, and their end.
 fn start(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let request = handshake();

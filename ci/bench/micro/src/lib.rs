@@ -1,4 +1,4 @@
-//! The core's operations without I/O, on a server with next to nothing and on one with a great deal.
+//! The core's operations without I/O, on a nearly empty server and on a full one.
 #![forbid(unsafe_code)]
 
 use std::hint::black_box;
@@ -10,26 +10,26 @@ use zk_wire::{
     Multi, MultiOp, Request, RequestHeader, SessionId, SetData, Xid, Zxid,
 };
 
-/// How much there is on a full server.
+/// Contents of a full server.
 const NODES: usize = 1_000_000;
 const SESSIONS: usize = 10_000;
 const WATCHES_OF_EACH: usize = 10;
 
-/// A core with a session that asks.
+/// A core with one session that sends requests.
 pub struct Server {
     core: Core,
     conn: ConnId,
     conns: u64,
 }
 
-/// What is asked, again and again: some requests, after which everything is as before.
+/// A repeatable operation: requests after which the state is as before.
 pub struct Operation {
     pub name: &'static str,
     pub requests: Vec<Bytes>,
 }
 
 impl Server {
-    /// With two nodes, one of which has 1,000 children.
+    /// Makes a server with two nodes, one of which has 1,000 children.
     pub fn small() -> Self {
         let mut server = Self {
             core: Core::new(Config { transactions: false, ..Config::default() }),
@@ -45,7 +45,7 @@ impl Server {
         server
     }
 
-    /// With a million nodes, ten thousand sessions and a hundred thousand watches more.
+    /// Makes a server with a million nodes, ten thousand sessions and a hundred thousand watches more.
     pub fn full() -> Self {
         let mut server = Self::small();
         for number in 0..NODES / 1_000 {
@@ -66,7 +66,7 @@ impl Server {
         server
     }
 
-    /// Hands in the requests of an operation, and takes what comes out.
+    /// Hands in the requests of an operation, and drains the outputs.
     #[inline(never)]
     pub fn run(&mut self, operation: &Operation) {
         for request in &operation.requests {
@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-/// All that is measured.
+/// All measured operations.
 pub fn operations() -> Vec<Operation> {
     let set_data = SetData {
         path: Some("/node".into()),
@@ -127,7 +127,7 @@ pub fn operations() -> Vec<Operation> {
     ]
 }
 
-/// A multi that sets the data of a node ten times.
+/// Encodes a multi that sets the data of a node ten times.
 pub fn multi() -> Bytes {
     let set_data = SetData {
         path: Some("/node".into()),
@@ -137,7 +137,7 @@ pub fn multi() -> Bytes {
     request(&Multi { ops: vec![MultiOp::SetData(set_data); 10] })
 }
 
-/// A create, as it comes from the wire.
+/// Encodes a create as it comes from the wire.
 pub fn create(path: &str, mode: CreateMode) -> Bytes {
     let data = Some(Bytes::from_static(&[7; 100]));
     request(&Create { path: path.into(), data, acl: Some(vec![Acl::open()]), flags: mode.flags() })
@@ -150,7 +150,7 @@ fn request<R: Request>(body: &R) -> Bytes {
     out.freeze()
 }
 
-/// The first frame of a connection, its length in front.
+/// Encodes the first frame of a connection, with its length.
 pub fn handshake() -> Bytes {
     let mut out = BytesMut::new();
     FrameWriter::new(&mut out).put(&ConnectRequest {

@@ -1,4 +1,4 @@
-//! What every program that is measured has in common: the command line, the load, and what is called.
+//! Common parts of all measured programs: the command line, the load, the method that is called.
 //!
 //! ```text
 //! PEER serve --listen ADDR [--threads N]
@@ -20,14 +20,14 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
-/// What goes there and comes back.
+/// Message that is sent and echoed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Echo {
     pub id: u64,
     pub body: String,
 }
 
-/// A way to call.
+/// A library under test.
 pub trait Peer: 'static {
     /// One connection; clones share it.
     type Client: Clone + Send + Sync + 'static;
@@ -50,7 +50,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves echoes; prints `LISTENING IP:PORT` when it does.
+    /// Serves echoes; prints `LISTENING IP:PORT` once it listens.
     Serve {
         #[arg(long)]
         listen: SocketAddr,
@@ -88,7 +88,7 @@ pub(crate) struct Load {
     threads: usize,
 }
 
-/// The whole program.
+/// Runs the program.
 pub fn main<P: Peer>() -> ExitCode {
     match run::<P>(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,

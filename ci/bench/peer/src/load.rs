@@ -14,7 +14,7 @@ const WARMING_UP: u8 = 0;
 const MEASURING: u8 = 1;
 const DONE: u8 = 2;
 
-/// What all loops have seen. One for all: a histogram each would be more memory than there is cache.
+/// Latencies of all loops. One histogram for all: one for each would not fit into the cache.
 struct Seen {
     nanos: Histogram<u64>,
     errors: u64,
@@ -78,7 +78,7 @@ async fn call_again<P: Peer>(
     loop {
         id += 1;
         let replied = P::call(&client, Echo { id, body: body.clone() }).await;
-        // Where one ends the next begins.
+        // The end of a call is the beginning of the next.
         let ended = Instant::now();
         let taken = ended - std::mem::replace(&mut begun, ended);
         match (phase.load(Relaxed), replied) {

@@ -1,5 +1,5 @@
-//! Measures service discovery against other ways to do it, all on the same zk-mini: how long it takes to find all
-//! instances, when subscribers see a change, and how much they ask the server for it.
+//! Compares ways of service discovery on the same zk-mini: the time to find all instances, the time until subscribers see a
+//! change, and the number of requests that this takes.
 #![forbid(unsafe_code)]
 
 mod kazoo;
@@ -19,16 +19,16 @@ use zk_client::{Acl, Client, CreateMode, Expected};
 use row::Row;
 use server::Server;
 
-/// Where the instances are.
+/// Parent node of the instances.
 const SERVICE: &str = "/bench/service";
 
-/// Measures service discovery against other ways to do it.
+/// Compares ways of service discovery.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// zk-mini.
+    /// Path of the zk-mini program.
     #[arg(long)]
     zk_mini: PathBuf,
-    /// A Python that has kazoo.
+    /// Python interpreter with kazoo.
     #[arg(long)]
     python: PathBuf,
     /// Numbers of instances to find.
@@ -37,13 +37,13 @@ struct Cli {
     /// Numbers of subscribers that see a change.
     #[arg(long, default_value = "1,100,1000", value_delimiter = ',')]
     subscribers: Vec<usize>,
-    /// kazoo has two threads for each: no more subscribers than this.
+    /// Maximum number of subscribers with kazoo, which has two threads for each.
     #[arg(long, default_value_t = 100)]
     most_of_kazoo: usize,
     /// Changes in one round.
     #[arg(long, default_value_t = 10)]
     changes: usize,
-    /// How often everything is done.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
@@ -69,7 +69,7 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Milliseconds to find all instances of a service, over a connection that there is; the median of some times.
+/// Measures the milliseconds to find all instances of a service over an open connection; median of several runs.
 async fn resolve(cli: &Cli, row: Row, count: usize) -> anyhow::Result<f64> {
     let server = Server::start(&cli.zk_mini).await?;
     let _instances = announce(&server, count).await?;
@@ -83,7 +83,7 @@ async fn resolve(cli: &Cli, row: Row, count: usize) -> anyhow::Result<f64> {
     Ok(middle(&mut millis))
 }
 
-/// When subscribers see that an instance has come, and that it tells something new.
+/// Measures the time until subscribers see a new instance, and an update of it.
 async fn changes(cli: &Cli, row: Row, count: usize, report: &mut Report) -> anyhow::Result<()> {
     let server = Server::start(&cli.zk_mini).await?;
     let instances = announce(&server, 1).await?;
@@ -109,7 +109,7 @@ async fn changes(cli: &Cli, row: Row, count: usize, report: &mut Report) -> anyh
                 let at = seen.next().await?;
                 micros.push(at.duration_since(begun).unwrap_or_default().as_secs_f64() * 1e6);
             }
-            // The change, and the question.
+            // Less the change and the question.
             reads.push((server.received().await?.saturating_sub(before + 2)) as f64 / count as f64);
             micros.sort_by(f64::total_cmp);
             medians.push(micros[count / 2]);
@@ -125,7 +125,7 @@ async fn changes(cli: &Cli, row: Row, count: usize, report: &mut Report) -> anyh
     Ok(())
 }
 
-/// So many instances, which last as long as what this returns.
+/// Registers instances, which last as long as the returned value.
 async fn announce(server: &Server, count: usize) -> anyhow::Result<Client> {
     let client =
         Client::builder().servers(&server.addr).session_timeout(Duration::from_secs(40)).connect().await?;

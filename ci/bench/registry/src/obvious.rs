@@ -1,4 +1,4 @@
-//! The crate `zookeeper-client`, in the obvious way.
+//! The crate `zookeeper-client`, used in the obvious way.
 
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
@@ -52,16 +52,16 @@ pub async fn subscribe(server: &Server, count: usize) -> anyhow::Result<Seen> {
     Ok(Seen::new(at, tasks))
 }
 
-/// What one subscriber knows.
+/// State of one subscriber.
 struct View {
     client: Client,
     data: HashMap<String, Vec<u8>>,
-    /// Each ends with the name of the node that has changed; with none if the list has.
+    /// Watches; each yields the name of the node that has changed, or `None` if the list has.
     watches: JoinSet<Option<String>>,
 }
 
 impl View {
-    /// Lists, and reads what is new.
+    /// Lists the nodes, and reads new ones.
     async fn list(&mut self) -> Result<(), zookeeper_client::Error> {
         let (names, watcher) = self.client.list_and_watch_children(SERVICE).await?;
         self.watches.spawn(async move {

@@ -29,7 +29,7 @@ pub async fn resolve(server: &Server, times: usize, count: usize) -> anyhow::Res
     Ok(millis)
 }
 
-/// Each over a session of its own.
+/// Opens subscribers, each over a session of its own.
 pub async fn subscribe(server: &Server, count: usize) -> anyhow::Result<Seen> {
     let (sender, at) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
@@ -46,7 +46,7 @@ pub async fn subscribe(server: &Server, count: usize) -> anyhow::Result<Seen> {
     Ok(Seen::new(at, tasks))
 }
 
-/// Just the events: of the list, and of the node `n-0` once it is there.
+/// Waits for the bare events: of the list, and of the node `n-0` once it exists.
 pub async fn watch(server: &Server, count: usize) -> anyhow::Result<Seen> {
     let (sender, at) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();

@@ -1,4 +1,4 @@
-//! What is compared.
+//! Ways that are compared.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::timeout;
 
-/// How long a subscriber may take.
+/// Maximum time that a subscriber may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A way to follow a service.
@@ -19,7 +19,7 @@ pub enum Row {
     /// The crate `zookeeper-client`, in the obvious way: list, then read one after the other; with watches again at
     /// each event.
     Obvious,
-    /// Nothing but the event that each subscriber gets: what no one can be faster than.
+    /// Only the event that each subscriber gets: the lower limit.
     Bare,
 }
 
@@ -36,10 +36,10 @@ impl Row {
     }
 }
 
-/// When subscribers have seen a change.
+/// Times at which subscribers saw a change.
 pub struct Seen {
     at: UnboundedReceiver<SystemTime>,
-    /// Whatever has to live as long.
+    /// Values that have to live as long.
     _keep: Box<dyn std::any::Any>,
 }
 

@@ -1,4 +1,4 @@
-//! The zk-mini that everybody asks.
+//! The zk-mini server that all peers use.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// A running one; killed when dropped.
+/// A running server; killed on drop.
 pub struct Server {
     _child: Child,
     pub addr: String,
@@ -25,7 +25,7 @@ impl Server {
         Ok(Self { _child: child, addr })
     }
 
-    /// How many requests there have been, this question among them.
+    /// Returns the number of requests so far, including this one.
     pub async fn received(&self) -> anyhow::Result<u64> {
         let mut stream = TcpStream::connect(&self.addr).await?;
         stream.write_all(b"srvr").await?;

@@ -14,7 +14,7 @@ use measure::Report;
 
 use peer::{Cell, Peer};
 
-/// Measures RPC libraries against each other. The first one is what the others are compared with.
+/// Measures RPC libraries against each other. The others are compared with the first.
 #[derive(Debug, Parser)]
 struct Cli {
     /// The programs.
@@ -29,16 +29,16 @@ struct Cli {
     /// Bytes of the body.
     #[arg(long, default_value = "64,1024", value_delimiter = ',')]
     bodies: Vec<usize>,
-    /// Also with two threads each and wherever the system puts them.
+    /// Measure also with two threads each, on cores that the system chooses.
     #[arg(long)]
     unpinned: bool,
-    /// Connections of which the memory is measured; 0 for none.
+    /// Idle connections whose memory is measured; 0 for none.
     #[arg(long, default_value_t = 10_000)]
     idle: usize,
-    /// How long each cell is measured.
+    /// Duration of each measurement in seconds.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// How often everything is done.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }

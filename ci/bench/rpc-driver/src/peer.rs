@@ -1,4 +1,4 @@
-//! A program that is measured, as a server and as a load.
+//! A measured program, as a server and as a load.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Lines};
@@ -35,7 +35,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// What a load says of itself.
+/// Report of a load.
 #[derive(Debug, Deserialize)]
 pub struct Calls {
     requests: u64,
@@ -46,7 +46,7 @@ pub struct Calls {
     pub p999_us: f64,
 }
 
-/// What has been measured.
+/// Measured figures.
 pub struct Measured {
     pub calls: Calls,
     pub cpu_us_per_call: f64,
@@ -88,11 +88,11 @@ impl Peer {
         Ok(Measured { cpu_us_per_call: used.as_secs_f64() * 1e6 / calls.requests as f64, calls })
     }
 
-    /// Resident KiB of the server for each of so many idle connections.
+    /// Measures the resident KiB of the server per idle connection.
     pub fn memory_per_connection(&self, conns: usize) -> anyhow::Result<f64> {
         let mut server = Process::start(self.command(None).args(["serve", "--listen", "127.0.0.1:0"]))?;
         let addr = server.listening()?;
-        // The first one also pays for what is there once.
+        // The first connection also pays for what is allocated once.
         let first = self.idle(&addr, 1)?;
         let before = measure::memory_kib(server.child.id())?;
         let idle = self.idle(&addr, conns)?;
@@ -121,7 +121,7 @@ impl Peer {
     }
 }
 
-/// A running one; killed when dropped.
+/// A running program; killed on drop.
 struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,

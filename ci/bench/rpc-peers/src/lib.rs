@@ -1,4 +1,4 @@
-//! What our RPC is compared with.
+//! Libraries that our RPC is compared with.
 #![forbid(unsafe_code)]
 
 pub mod raw;

@@ -14,12 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 
-/// How an echo is written.
+/// Encoding of an echo.
 pub trait Codec: Send + Sync + 'static {
     fn encode(echo: &Echo, out: &mut BytesMut) -> anyhow::Result<()>;
     fn decode(bytes: &[u8]) -> anyhow::Result<Echo>;
 
-    /// What the server does with a payload.
+    /// Answers a payload on the server's side.
     fn reply(payload: &[u8], out: &mut BytesMut) -> impl Future<Output = anyhow::Result<()>> + Send {
         async { Self::encode(&call(Self::decode(payload)?).await, out) }
     }
@@ -79,10 +79,10 @@ impl Codec for Bincode {
 /// Raw calls with a codec.
 pub struct Raw<C>(PhantomData<C>);
 
-/// What is asked of the socket at a time.
+/// Bytes that are read from the socket at a time.
 const READ: usize = 16 << 10;
 
-/// Length (of what follows), number of the call.
+/// Length of the header: length of the rest, number of the call.
 const HEADER: usize = 12;
 
 fn put_frame(
@@ -99,7 +99,7 @@ fn put_frame(
     Ok(())
 }
 
-/// The next whole frame: its number and payload.
+/// Takes the next complete frame: its number and payload.
 fn next_frame(input: &mut BytesMut) -> Option<(u64, BytesMut)> {
     let len = usize::try_from((&input[..]).try_get_u32().ok()?).ok()?;
     if input.len() < 4 + len {
@@ -139,7 +139,7 @@ struct Queue {
     last: u64,
 }
 
-/// One connection, which a task reads and writes.
+/// One connection, read and written by a task.
 #[derive(Clone)]
 pub struct Client {
     queue: Arc<(Mutex<Queue>, Notify)>,
@@ -159,7 +159,7 @@ impl Client {
             let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
             while let Some((id, payload)) = next_frame(&mut input) {
                 if let Some(waiting) = queue.waiting.remove(&id) {
-                    // Nobody gives up waiting.
+                    // No caller gives up waiting.
                     let _ = waiting.send(payload);
                 }
             }

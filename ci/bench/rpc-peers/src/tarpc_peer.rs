@@ -75,7 +75,7 @@ macro_rules! peer {
 peer!(AsJson, Json);
 peer!(AsBincode, Bincode);
 
-/// As many in flight as are measured.
+/// Maximum number of calls in flight that is measured.
 fn config() -> client::Config {
     let mut config = client::Config::default();
     config.max_in_flight_requests = 2_048;

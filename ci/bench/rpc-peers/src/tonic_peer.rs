@@ -15,7 +15,7 @@ mod generated {
 use generated::echo_client::EchoClient;
 use generated::echo_server::{Echo as EchoService, EchoServer};
 
-/// An echo as protobuf has it.
+/// An echo as a protobuf message.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
     #[prost(uint64, tag = "1")]

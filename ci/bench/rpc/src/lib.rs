@@ -1,4 +1,4 @@
-//! Ours, with either payload format.
+//! The project's RPC, with either payload format.
 #![forbid(unsafe_code)]
 
 use std::future::pending;
@@ -58,7 +58,7 @@ async fn serve(listener: TcpListener) -> anyhow::Result<()> {
 }
 
 async fn connect(addr: SocketAddr, format: Format) -> anyhow::Result<Client> {
-    // Nobody asks after ten thousand idle connections while their memory is measured.
+    // No keepalive traffic while the memory of ten thousand idle connections is measured.
     let client = Client::direct("echo", [addr.to_string()]).format(format).keepalive(Duration::from_secs(60));
     Ok(client.connect().await?)
 }

@@ -13,7 +13,7 @@ use crate::server::Server;
 use crate::session::Session;
 use crate::workload::{Place, Workload};
 
-/// How much load, and for how long.
+/// Amount of load, and its duration.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub sessions: usize,
@@ -22,13 +22,13 @@ pub struct Shape {
     pub time: Duration,
 }
 
-/// What came of it.
+/// Result of a closed loop.
 pub struct Measured {
     pub per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
     pub p999_us: f64,
-    /// Of the server, user and system.
+    /// CPU time of the server, user and system.
     pub cpu_us_per_operation: f64,
 }
 

@@ -1,5 +1,5 @@
-//! As much of ZooKeeper's protocol as a load generator needs, written apart from the project's own codec so
-//! that a mistake there does not hide here.
+//! The part of ZooKeeper's protocol that a load generator needs, separate from the project's own codec, so that a mistake
+//! there does not hide here.
 
 /// Op codes.
 pub const CREATE: i32 = 1;
@@ -62,20 +62,20 @@ impl<'a> Frame<'a> {
         this
     }
 
-    /// What follows the header of a create: everything is open to everybody.
+    /// Appends the fields of a create, with an ACL that is open to all.
     pub fn create(self, path: &str, data: &[u8], flags: i32) -> Self {
         self.bytes(path.as_bytes()).bytes(data).int(1).int(31).bytes(b"world").bytes(b"anyone").int(flags)
     }
 
-    /// What follows the header of a setData of any version.
+    /// Appends the fields of a setData of any version.
     pub fn set_data(self, path: &str, data: &[u8]) -> Self {
         self.bytes(path.as_bytes()).bytes(data).int(-1)
     }
 
-    /// Ends the frame, where a closure has to be a statement.
+    /// Ends the frame; for closures without a value.
     pub fn end(self) {}
 
-    /// The header of an operation of a multi, or its end.
+    /// Appends the header of an operation of a multi, or its end.
     pub fn multi_header(self, op: i32, done: bool) -> Self {
         self.int(op).bool(done).int(-1)
     }
@@ -88,13 +88,13 @@ impl Drop for Frame<'_> {
     }
 }
 
-/// The length of the first frame's body, if all of it is there.
+/// Returns the length of the first frame's body, if it is complete.
 pub fn whole_frame(input: &[u8]) -> Option<usize> {
     let len = usize::try_from(int(input, 0)?).ok()?;
     (input.len() >= 4 + len).then_some(len)
 }
 
-/// The integer at an offset.
+/// Returns the integer at an offset.
 pub fn int(input: &[u8], at: usize) -> Option<i32> {
     Some(i32::from_be_bytes(input.get(at..at + 4)?.try_into().ok()?))
 }

@@ -1,4 +1,4 @@
-//! What the benches of ZooKeeper servers share: a load generator with a codec of its own, and servers that are commands.
+//! Common parts of the benchmarks of ZooKeeper servers: a load generator with a codec of its own, and servers as commands.
 #![forbid(unsafe_code)]
 
 pub mod closed_loop;

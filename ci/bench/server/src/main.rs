@@ -14,16 +14,16 @@ use bench_server::workload::WORKLOADS;
 use clap::Parser;
 use measure::Report;
 
-/// Measures ZooKeeper servers against each other. The first one is what the others are compared with.
+/// Measures ZooKeeper servers against each other. The others are compared with the first.
 #[derive(Debug, Parser)]
 struct Cli {
     /// A server: NAME=COMMAND, where {port} in the command stands for the port to listen on.
     #[arg(long = "server", required = true, value_name = "NAME=COMMAND")]
     servers: Vec<Spec>,
-    /// A program that answers everything alike, and so sends no events and ends no sessions: the limit.
+    /// A program that answers every request alike, without events or ends of sessions: the upper limit.
     #[arg(long = "null", value_name = "NAME=COMMAND")]
     null: Option<Spec>,
-    /// Only these workloads and scenarios: every one whose name contains one of the words.
+    /// Run only workloads and scenarios whose names contain one of these words.
     #[arg(long = "only", value_name = "WORD")]
     only: Vec<String>,
     /// Numbers of sessions of the closed loops.
@@ -32,10 +32,10 @@ struct Cli {
     /// Numbers of requests in flight per session of the closed loops.
     #[arg(long, default_value = "1,64", value_delimiter = ',')]
     depths: Vec<usize>,
-    /// How long each closed loop is measured.
+    /// Duration of each closed loop in seconds.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
-    /// How often everything is done.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }

@@ -1,4 +1,4 @@
-//! What is not a closed loop: storms, fan-out, expiry, idle memory.
+//! Measurements other than closed loops: storms, fan-out, expiry, idle memory.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -41,7 +41,8 @@ pub async fn session_storm(server: &Server, time: Duration) -> io::Result<Vec<Fi
     ])
 }
 
-/// Everybody watches one node, and it is set once: when the events arrive, counted from the request.
+/// Measures watch fan-out: all sessions watch one node, which is set once; the figures are times from the request to the
+/// events.
 pub async fn watch_fan_out(server: &Server, run: &str, watchers: usize) -> io::Result<Vec<Figure>> {
     let path = format!("/fan-out-{run}");
     let mut writer = Session::connect(server.addr(), LONG).await?;
@@ -87,8 +88,8 @@ pub async fn watch_fan_out(server: &Server, run: &str, watchers: usize) -> io::R
     ])
 }
 
-/// Sessions with an ephemeral node each lose their connections at once: when a watcher hears of each node,
-/// counted from the loss plus the timeout. Never negative in a correct server.
+/// Measures expiry: sessions with an ephemeral node each lose their connections at once; the figures are times from the loss
+/// plus the timeout to the watcher's events. Never negative in a correct server.
 pub async fn expiry_burst(server: &Server, run: &str, sessions: usize) -> io::Result<Vec<Figure>> {
     const TIMEOUT: Duration = Duration::from_secs(4);
     let mut watcher = Session::connect(server.addr(), LONG).await?;
@@ -105,7 +106,7 @@ pub async fn expiry_burst(server: &Server, run: &str, sessions: usize) -> io::Re
             .await?;
         doomed.push(session);
     }
-    // The last word of each, so that all timeouts begin together.
+    // Each session sends a last request, so that all timeouts begin together.
     for session in &mut doomed {
         session.call(|out| Frame::request(out, 0, codec::PING).end()).await?;
     }

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 
 use crate::session::Session;
 
-/// How long a server that is starting may take to answer a handshake before it is asked again.
+/// Maximum wait for the answer to a handshake, before a starting server is asked again.
 const HANDSHAKE: Duration = Duration::from_millis(500);
 
-/// How to start a server: `NAME=COMMAND`, with `{port}` in the command.
+/// Command that starts a server: `NAME=COMMAND`, with `{port}` in it.
 #[derive(Clone, Debug)]
 pub struct Spec {
     pub name: String,
@@ -22,7 +22,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// The same on this data directory, for `{data}` in the command.
+    /// Replaces `{data}` in the command by a data directory.
     pub fn on(&self, dir: &Path) -> Self {
         Self { name: self.name.clone(), command: self.command.replace("{data}", &dir.display().to_string()) }
     }
@@ -41,11 +41,11 @@ impl FromStr for Spec {
     }
 }
 
-/// A running one; killed when dropped.
+/// A running server; killed on drop.
 pub struct Server {
     child: Child,
     addr: SocketAddr,
-    /// From exec to the reply to the first handshake.
+    /// Time from exec to the reply to the first handshake.
     pub start_up: Duration,
 }
 

@@ -12,14 +12,14 @@ use crate::codec::{self, Frame};
 /// A connected session.
 pub struct Session {
     stream: TcpStream,
-    /// Received and not looked at yet: `input[seen..]`.
+    /// Bytes received; those not handled yet are `input[seen..]`.
     input: Vec<u8>,
     seen: usize,
-    /// Encoded and not sent yet.
+    /// Bytes encoded and not sent yet.
     pub output: Vec<u8>,
 }
 
-/// What arrived.
+/// A frame that arrived.
 pub struct Reply {
     pub xid: i32,
     pub err: i32,
@@ -45,7 +45,7 @@ impl Session {
         Ok(())
     }
 
-    /// One request, one reply; events on the way are passed over.
+    /// Sends one request and waits for its reply; events meanwhile are ignored.
     pub async fn call(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
         encode(&mut self.output);
         self.send().await?;
@@ -58,7 +58,7 @@ impl Session {
         }
     }
 
-    /// The next reply or event.
+    /// Waits for the next reply or event.
     pub async fn next_reply(&mut self) -> io::Result<Reply> {
         loop {
             if let Some(reply) = self.received()? {
@@ -68,7 +68,7 @@ impl Session {
         }
     }
 
-    /// A reply or event that has arrived whole.
+    /// Returns a reply or event that has arrived completely.
     pub fn received(&mut self) -> io::Result<Option<Reply>> {
         let rest = &self.input[self.seen..];
         let Some(len) = codec::whole_frame(rest) else { return Ok(None) };

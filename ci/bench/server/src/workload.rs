@@ -1,4 +1,4 @@
-//! What the closed loops ask for.
+//! Requests of the closed loops.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use crate::session::Session;
 pub struct Workload {
     pub name: &'static str,
     encode: fn(&mut Vec<u8>, &Place, u32),
-    /// How many children the session's own node gets.
+    /// Number of children of the session's own node.
     children: usize,
 }
 
-/// Where a session works.
+/// Node that a session works on.
 pub struct Place {
     own: String,
 }

@@ -1,4 +1,4 @@
-//! `count OPERATION TIMES`: does one operation so often, for callgrind to count its instructions.
+//! `count OPERATION TIMES`: repeats one operation, for callgrind to count its instructions.
 #![forbid(unsafe_code)]
 
 use anyhow::Context;

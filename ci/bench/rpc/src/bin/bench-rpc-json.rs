@@ -1,4 +1,4 @@
-//! Ours with the payload format `json`.
+//! The project's RPC with the payload format `json`.
 
 fn main() -> std::process::ExitCode {
     peer::main::<bench_rpc::Json>()

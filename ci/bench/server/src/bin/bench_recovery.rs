@@ -1,5 +1,5 @@
-//! Measures how long servers take to come back with the data that a killed one has left, and how long they make others
-//! wait while they write it down.
+//! Measures the time that servers take to restart on the data of a killed one, and the longest wait of a client while they
+//! take snapshots.
 #![forbid(unsafe_code)]
 
 use std::io;
@@ -13,26 +13,25 @@ use bench_server::session::Session;
 use clap::Parser;
 use measure::Report;
 
-/// How long there are writes, so that snapshots are taken.
+/// Duration of the writes that make the server take snapshots.
 const WRITING: Duration = Duration::from_secs(5);
 
 /// Children of one node.
 const SIBLINGS: usize = 1_000;
 
-/// Measures how long servers take to come back. The first one is what the others are compared with, the last one makes
-/// the data.
+/// Measures the time that servers take to restart. The others are compared with the first; the last makes the data.
 #[derive(Debug, Parser)]
 struct Cli {
     /// A server: NAME=COMMAND, where {port} and {data} in the command stand for its port and its data directory.
     #[arg(long = "server", required = true, value_name = "NAME=COMMAND")]
     servers: Vec<Spec>,
-    /// Where the data directories are made.
+    /// Directory for the data directories.
     #[arg(long)]
     dir: PathBuf,
     /// Numbers of nodes, of 100 B each.
     #[arg(long, default_value = "1000,100000,1000000", value_delimiter = ',')]
     nodes: Vec<usize>,
-    /// How often everything is done.
+    /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
 }
@@ -90,8 +89,8 @@ async fn make(maker: &Spec, dir: &Path, nodes: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// The longest that a read takes while another session writes, which makes the server take snapshots if its command says
-/// that it should do so often.
+/// Measures the longest read while another session writes, which makes the server take snapshots if its command asks for
+/// frequent ones.
 async fn longest_wait(server: &Server) -> io::Result<Duration> {
     let timeout = Duration::from_secs(30);
     let mut reader = Session::connect(server.addr(), timeout).await?;

@@ -1,5 +1,5 @@
-//! Answers every request of the closed loops with canned bytes of the right size, and does nothing: the limit
-//! of generator, kernel and loopback.
+//! Answers every request of the closed loops with canned bytes of the right size and does nothing else: the limit of
+//! generator, kernel and loopback.
 #![forbid(unsafe_code)]
 
 use std::io;
