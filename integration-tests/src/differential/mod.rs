@@ -26,3 +26,4 @@ pub use peer::{Arrival, Peer};
 pub use runner::{Subject, Transcript};
 pub use script::{Action, Bindings, Field, Script, Step};
 pub use text::ParseError;
+pub(crate) use text::{hex, unhex};
