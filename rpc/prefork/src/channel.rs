@@ -1,55 +1,61 @@
-//! What a worker tells its parent: ready, notes, heartbeats.
+//! The channel from a worker to its parent: readiness, notes, heartbeats.
 //!
-//! A pair of connected packet sockets rather than a pipe: one `send` is one message, whole or not at all, so neither
-//! side keeps half of one.
+//! It is a pair of packet sockets and not a pipe: one `send` is one message, whole or not at all, so neither side has to
+//! keep a part of one.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 
-/// The longest note that a worker may leave with its parent, in bytes.
+/// Maximum length of a worker's note, in bytes.
 pub const MAX_NOTE: usize = 4096;
+
+const READY: u8 = b'R';
+const NOTE: u8 = b'N';
+const HEARTBEAT: u8 = b'H';
+const RETIRE: u8 = b'T';
+const LAST_WORDS: u8 = b'W';
 
 /// One message of a worker.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Message {
-    /// The worker serves; the note replaces the one before.
+    /// The worker serves. The note replaces the one before.
     Ready(Vec<u8>),
-    /// A new note, nothing else.
+    /// A new note.
     Note(Vec<u8>),
     /// The worker is alive.
     Heartbeat,
-    /// The worker wants to be replaced.
-    Tired,
-    /// Why the worker is about to give up.
+    /// The worker asks to be replaced.
+    Retire,
+    /// Reason for which the worker is about to exit.
     LastWords(String),
 }
 
-/// What reading brought.
+/// Result of one attempt to read.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Received {
     /// A message.
     Message(Message),
-    /// Nothing is waiting.
+    /// No message is waiting.
     Nothing,
-    /// The worker closed its end, or sent what is no message; nothing more will come.
+    /// The worker has closed its end or sent an invalid message: nothing more will come.
     Closed,
 }
 
-/// Makes the two ends; neither blocks, neither survives an `exec`.
+/// Makes the two ends. Neither blocks, and neither survives an `exec`.
 pub(crate) fn pair() -> nix::Result<(ParentEnd, WorkerEnd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let (parent, worker) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
     Ok((ParentEnd(parent), WorkerEnd(worker)))
 }
 
-/// The parent's end: reads.
+/// The parent's end, which reads.
 #[derive(Debug)]
 pub(crate) struct ParentEnd(OwnedFd);
 
 impl ParentEnd {
-    /// The next message, if one is there. An error of the socket is the end of it, as a close is.
+    /// Takes the next message, if one is waiting. An error of the socket counts as a close.
     pub(crate) fn receive(&self) -> Received {
         let mut buf = [0; 1 + MAX_NOTE];
         let len = loop {
@@ -64,7 +70,7 @@ impl ParentEnd {
             Some((&READY, note)) => Received::Message(Message::Ready(note.to_vec())),
             Some((&NOTE, note)) => Received::Message(Message::Note(note.to_vec())),
             Some((&HEARTBEAT, [])) => Received::Message(Message::Heartbeat),
-            Some((&TIRED, [])) => Received::Message(Message::Tired),
+            Some((&RETIRE, [])) => Received::Message(Message::Retire),
             Some((&LAST_WORDS, words)) => {
                 Received::Message(Message::LastWords(String::from_utf8_lossy(words).into_owned()))
             }
@@ -79,7 +85,7 @@ impl AsFd for ParentEnd {
     }
 }
 
-/// The worker's end: writes.
+/// The worker's end, which writes.
 #[derive(Debug)]
 pub(crate) struct WorkerEnd(OwnedFd);
 
@@ -108,11 +114,11 @@ impl WorkerEnd {
         self.send(HEARTBEAT, &[])
     }
 
-    pub(crate) fn tired(&self) -> nix::Result<()> {
-        self.send(TIRED, &[])
+    pub(crate) fn retire(&self) -> nix::Result<()> {
+        self.send(RETIRE, &[])
     }
 
-    /// As much of it as fits.
+    /// Sends as much of the text as fits.
     pub(crate) fn last_words(&self, words: &str) -> nix::Result<()> {
         let mut end = words.len().min(MAX_NOTE);
         while !words.is_char_boundary(end) {
@@ -137,12 +143,6 @@ impl WorkerEnd {
     }
 }
 
-const READY: u8 = b'R';
-const NOTE: u8 = b'N';
-const HEARTBEAT: u8 = b'H';
-const TIRED: u8 = b'T';
-const LAST_WORDS: u8 = b'W';
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_the_close_is_still_read() {
+    fn a_message_sent_before_the_close_is_read() {
         let (parent, worker) = pair().unwrap();
         worker.ready(b"note").unwrap();
         drop(worker);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_that_does_not_read_blocks_nobody() {
+    fn a_parent_that_does_not_read_does_not_block_the_worker() {
         let (_parent, worker) = pair().unwrap();
         let refused = (0..100_000).find_map(|_| worker.heartbeat().err());
         assert_eq!(refused, Some(Errno::EAGAIN));

@@ -1,4 +1,4 @@
-//! The control socket: whoever connects reads how the service is, and that is all it is for.
+//! The control socket: a client that connects reads the status of the service. It takes no commands.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,18 +8,26 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
+use common::Millis;
+use common::log::quietly;
 
-use crate::Error;
-use crate::error::describe;
-use crate::guard::quietly;
-use crate::millis::Millis;
+use crate::error::{Error, explain};
+use crate::supervisor::seconds;
 
-/// Asks the service whose [`Options::control`](crate::Options::control) is `path` how it is: a line for the parent and
-/// one for each worker, for people to read. The program `prefork-status` prints the same.
+/// Longest wait of a client for the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Maximum number of clients that are answered in one round of the parent's loop.
+const ANSWERS_AT_ONCE: usize = 16;
+
+/// Pause after a client that could not be answered.
+const REST: Millis = Millis(1_000);
+
+/// Returns the status of the service whose [`Options::control`](field@crate::Options::control) is `path`: a line for the
+/// parent and one for each child, for people to read. The program `prefork-status` prints the same.
 ///
 /// # Errors
-/// Nobody listens there, or does not answer within five seconds.
+/// No service listens there, or it does not answer within 5 seconds.
 pub fn status(path: impl AsRef<Path>) -> io::Result<String> {
     let mut stream = UnixStream::connect(path)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -28,23 +36,23 @@ pub fn status(path: impl AsRef<Path>) -> io::Result<String> {
     Ok(text)
 }
 
-/// The parent's end.
+/// The parent's end of the control socket.
 #[derive(Debug)]
 pub(crate) struct Control {
     listener: UnixListener,
     path: PathBuf,
-    /// The file as it was made: a successor may have put its own there since.
+    /// Device and inode of the file as it was created: a successor may have put its own there since.
     file: (u64, u64),
-    /// Nobody is answered before, since nobody can be.
+    /// Time until which no client is answered, because the last one could not be.
     rests_until: Option<Millis>,
 }
 
 impl Control {
-    /// Binds it, for the owner only. What a service that was killed has left there is replaced; a service that still
-    /// answers is not.
+    /// Binds the socket, for the owner only. It replaces the socket of a service that was killed, but not that of a
+    /// service that still answers.
     pub(crate) fn bind(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Control { path: path.to_owned(), source };
-        // A plain file refuses connections as well; that one is not ours to remove.
+        // A plain file refuses connections as well, but it must not be removed.
         let is_socket = fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
         if is_socket && UnixStream::connect(path).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
             fs::remove_file(path).map_err(failed)?;
@@ -52,7 +60,7 @@ impl Control {
         Self::create(path).map_err(failed)
     }
 
-    /// Puts it where another service still has its own, which stays without a name: nobody who asks finds nothing.
+    /// Binds the socket in the place of another service's, which loses its name. At every moment one of them can be found.
     pub(crate) fn take_over(path: &Path) -> Result<Self, Error> {
         let failed = |source| Error::Control { path: path.to_owned(), source };
         let mut beside = path.as_os_str().to_owned();
@@ -71,10 +79,10 @@ impl Control {
         Ok(Self { listener, path: path.to_owned(), file, rests_until: None })
     }
 
-    /// Answers those who wait, some of them if they are many. Nobody is waited for: an answer is smaller than a socket's
-    /// buffer, and what does not fit is cut.
+    /// Answers waiting clients, up to [`ANSWERS_AT_ONCE`]. It never waits for one: an answer is smaller than a socket's
+    /// buffer, and the part that does not fit is cut.
     ///
-    /// Without a descriptor for them they go on waiting, and so does the parent: it is not woken by them for a second.
+    /// Without a free descriptor the clients go on waiting, and for [`REST`] they do not wake the parent.
     pub(crate) fn answer(&mut self, now: Millis, text: impl Fn() -> String) {
         if self.rests_until.take_if(|at| *at <= now).is_none() && self.rests_until.is_some() {
             return;
@@ -94,24 +102,25 @@ impl Control {
     fn rest_after(&mut self, now: Millis, error: &io::Error) {
         use ErrorKind::{ConnectionAborted, Interrupted, WouldBlock};
         if !matches!(error.kind(), ConnectionAborted | Interrupted | WouldBlock) {
-            self.rests_until = Some(now.after(REST));
-            let why =
-                error.raw_os_error().map_or_else(|| error.to_string(), |n| describe(Errno::from_raw(n)));
-            quietly(|| tracing::warn!("cannot tell the status to who asks: {why}; trying again in {REST}"));
+            self.rests_until = Some(now + REST);
+            let (why, rest) = (explain(error), seconds(REST));
+            quietly(|| {
+                tracing::warn!("cannot answer a request for the status: {why}; trying again in {rest}");
+            });
         }
     }
 
-    /// Descriptor that wakes the parent when somebody asks; none while it could not answer.
+    /// Returns the descriptor that becomes readable when a client connects; none while it could not be answered.
     pub(crate) fn wakes(&self) -> Option<BorrowedFd<'_>> {
         self.rests_until.is_none().then(|| self.listener.as_fd())
     }
 
-    /// Returns when to answer those who had to wait.
+    /// Returns the time at which to answer clients that had to wait.
     pub(crate) fn deadline(&self) -> Option<Millis> {
         self.rests_until
     }
 
-    /// Takes the socket away, at the end of the parent. A child just drops its copy.
+    /// Removes the socket, at the end of the parent. A child just drops its copy.
     pub(crate) fn remove(self) {
         if file_at(&self.path).is_ok_and(|file| file == self.file) {
             let _ = fs::remove_file(self.path);
@@ -119,21 +128,15 @@ impl Control {
     }
 }
 
-/// Which file that is, whatever it is called.
+/// Returns device and inode, which stay the same when the file is renamed.
 fn file_at(path: &Path) -> io::Result<(u64, u64)> {
     fs::symlink_metadata(path).map(|meta| (meta.dev(), meta.ino()))
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Maximum number of those who are answered before workers get their turn.
-const ANSWERS_AT_ONCE: usize = 16;
-
-/// Time in which nobody is answered after nobody could be.
-const REST: Millis = Millis(1_000);
-
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -144,7 +147,7 @@ mod tests {
         let control = Control::bind(&path).unwrap();
         let message = Control::bind(&path).unwrap_err().to_string();
         let path_in_use =
-            format!("cannot put the control socket at {}: another service answers there", path.display());
+            format!("cannot create the control socket at {}: another service answers there", path.display());
         assert!(message.starts_with(&path_in_use) && !message.contains("port"), "{message}");
         control.remove();
         assert!(!path.exists());
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_made_says_what_is_wrong_with_a_path() {
+    fn an_error_about_a_path_explains_the_path() {
         let dir = tempfile::tempdir().unwrap();
         for (path, problem) in [
             (dir.path().join("missing/control"), "no such directory (ENOENT)"),
@@ -175,13 +178,13 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_while_no_descriptor_is_left_wakes_nobody_for_a_second() {
+    fn a_client_that_cannot_be_answered_wakes_the_parent_after_a_second() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control");
         let mut control = Control::bind(&path).unwrap();
-        let asks = UnixStream::connect(&path).unwrap();
-        asks.set_nonblocking(true).unwrap();
-        let heard = || (&asks).read(&mut [0; 8]).is_ok_and(|len| len == 2);
+        let client = UnixStream::connect(&path).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let heard = || (&client).read(&mut [0; 8]).is_ok_and(|len| len == 2);
         control.rest_after(Millis(5_000), &Errno::EMFILE.into());
         assert!(control.wakes().is_none());
         control.answer(Millis(5_999), || "ok".into());

@@ -5,21 +5,35 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use std::{env, io};
 
+use common::log::quietly;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::error::describe;
-use crate::guard::quietly;
-use crate::{Error, process};
+use crate::error::{Error, explain_errno};
+use crate::process;
 
-/// Binds a TCP listener for workers to share: the address may be reused at once after a restart, and `accept` does
-/// not block, so it can be handed to an async runtime as it is (`tokio::net::TcpListener::from_std`).
+/// Longest wait for an address in use.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Pause between two attempts at an address in use.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Number of connections that may wait while workers start; the system caps it (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// Maximum number of listeners that are passed; descriptors after them could not overflow.
+const MAX_PASSED: i32 = 1024;
+
+/// Binds a TCP listener for workers to share.
 ///
-/// Call it before [`Prefork::run`](crate::Prefork::run) and move the listener into the worker function: children
-/// inherit it, and a connection goes to whichever worker accepts first. Port 0 lets the system choose. Of a name with
-/// several addresses the first is bound that this machine has.
+/// Call it before [`Prefork::run`](crate::Prefork::run) and move the listener into the worker function. Children inherit
+/// it, and each connection goes to the worker that accepts first. `accept` does not block, so an async runtime can take
+/// the listener as it is (`tokio::net::TcpListener::from_std`). The address may be bound again right after a restart.
 ///
-/// An address in use is waited for, for 5 seconds: when a parent was killed, its workers hold the port until they have
-/// left. A worker that closes its listener as soon as it is asked to leave gives it free sooner.
+/// With port 0 the system chooses a free port. For a name with several addresses, the first one that this machine has is
+/// bound.
+///
+/// If the address is in use, it waits for up to 5 seconds: after a parent was killed, its workers hold the port until they
+/// have exited. A worker that closes its listener as soon as it is asked to stop releases the port sooner.
 ///
 /// # Errors
 /// [`Error::Bind`] names the address and the reason, for example that another process has the port.
@@ -44,7 +58,7 @@ fn bind_within(
                 if waited.is_zero() {
                     quietly(|| {
                         tracing::warn!(
-                            "{name} is in use, perhaps by workers that leave; waiting up to {patience:?}"
+                            "{name} is in use, perhaps by workers that are stopping; waiting up to {patience:?}"
                         );
                     });
                 }
@@ -56,7 +70,8 @@ fn bind_within(
     }
 }
 
-/// One that is in use is the one that is wanted: another address of the same name would not be the same service.
+/// Binds the first address that this machine has. An address in use ends the search: another address of the same name
+/// would not be the same service.
 fn bind_first(addr: &impl ToSocketAddrs) -> io::Result<TcpListener> {
     let mut last = io::Error::new(io::ErrorKind::InvalidInput, "the name resolves to no address");
     for candidate in addr.to_socket_addrs()? {
@@ -68,19 +83,22 @@ fn bind_first(addr: &impl ToSocketAddrs) -> io::Result<TcpListener> {
     Err(last)
 }
 
-/// The TCP listeners that systemd has bound for this process (socket activation), or that the program before this one
-/// [has handed over](crate::Prefork::hand_over), ready to be shared as those of [`bind`] are; none if there are none. They are given once: a second call gives none.
+/// Takes the TCP listeners that systemd has bound for this process (socket activation), or that the old program has
+/// [handed over](crate::Prefork::hand_over). Workers can share them like those of [`bind`].
+///
+/// Returns an empty list if there are none, and on every call after the first.
 ///
 /// # Errors
-/// [`Error::Passed`] if what was passed is not open or no TCP listener.
+/// [`Error::Passed`]: a descriptor that was passed is not open or is not a TCP listener.
 pub fn passed_by_systemd() -> Result<Vec<TcpListener>, Error> {
     let var = |key| env::var(key).ok().and_then(|value| value.parse::<i32>().ok());
-    // Meant for another process, whose environment we happen to have.
+    // A different pid: the variables are inherited from the process that they were meant for.
     if var("LISTEN_PID") != i32::try_from(std::process::id()).ok() {
         return Ok(Vec::new());
     }
     let count = var("LISTEN_FDS").unwrap_or(0).clamp(0, MAX_PASSED);
-    let passed = process::take_passed(count).map_err(|errno| Error::Passed { problem: describe(errno) })?;
+    let passed =
+        process::take_passed(count).map_err(|errno| Error::Passed { problem: explain_errno(errno) })?;
     passed.into_iter().map(check).collect()
 }
 
@@ -91,7 +109,7 @@ fn check(fd: OwnedFd) -> Result<TcpListener, Error> {
         && socket.r#type().map_err(failed)? == Type::STREAM;
     if !is_tcp || !socket.is_listener().map_err(failed)? {
         return Err(Error::Passed {
-            problem: "it is no TCP listener; see ListenStream= in systemd.socket(5)".into(),
+            problem: "it is not a TCP listener; see ListenStream= in systemd.socket(5)".into(),
         });
     }
     socket.set_nonblocking(true).map_err(failed)?;
@@ -106,17 +124,6 @@ fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
-
-/// Longest wait for an address in use.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-
-/// Connections that may wait while workers start or are replaced; the system caps it (`net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
-
-/// More than anybody passes, and less than could wrap.
-const MAX_PASSED: i32 = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -133,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_becomes_free_within_the_patience_is_taken() {
+    fn a_port_that_becomes_free_in_time_is_bound() {
         let first = bind("127.0.0.1:0").unwrap();
         let addr = first.local_addr().unwrap();
         thread::scope(|scope| {
@@ -151,7 +158,7 @@ mod tests {
         let addrs = [("127.0.0.1", port), ("127.0.0.2", port)]
             .map(|(ip, port)| SocketAddr::new(ip.parse().unwrap(), port));
         assert!(bind_within(&&addrs[..], Duration::ZERO).is_err());
-        // Nobody has that one, so the other it is.
+        // No machine has the first one.
         let addrs = ["192.0.2.1:0", "127.0.0.1:0"].map(|addr| addr.parse::<SocketAddr>().unwrap());
         assert!(bind_within(&&addrs[..], Duration::ZERO).unwrap().local_addr().unwrap().ip().is_loopback());
     }

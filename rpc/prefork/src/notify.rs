@@ -1,4 +1,4 @@
-//! What systemd hears of a service: ready, reloading, stopping, alive (`sd_notify(3)`). Silent if it has not asked.
+//! Notifications to systemd: ready, reloading, stopping, alive (`sd_notify(3)`). Without `NOTIFY_SOCKET` there are none.
 
 use std::ffi::OsStr;
 use std::os::linux::net::SocketAddrExt;
@@ -6,22 +6,23 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::{env, io};
 
+use common::Millis;
+use common::log::quietly;
+
 use crate::clock::Clock;
-use crate::guard::quietly;
-use crate::millis::Millis;
 use crate::supervisor::Report;
 
-/// Speaks to the socket that `NOTIFY_SOCKET` names. A message that cannot be sent is dropped: a service does not stop
-/// because nobody listens.
+/// Sends to the socket that `NOTIFY_SOCKET` names. A message that cannot be sent is dropped: a service must not stop
+/// because its observer is away.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How often to say that we are alive, and when next.
+    /// Interval between two signs of life, and the time of the next one.
     watchdog: Option<(Millis, Millis)>,
 }
 
 impl Notifier {
-    /// As the environment says. An address that cannot be used is logged, and nothing is sent.
+    /// Reads the environment. An address that cannot be used is logged, and nothing is sent.
     pub(crate) fn from_env(now: Millis) -> Self {
         let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else {
             return Self::default();
@@ -29,9 +30,9 @@ impl Notifier {
         match connect(&name) {
             Ok(socket) => {
                 let var = |key| env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
-                let for_us = var("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
+                let is_ours = var("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
                 // Half the time that systemd allows, as it recommends.
-                let every = var("WATCHDOG_USEC").filter(|usec| for_us && *usec > 0);
+                let every = var("WATCHDOG_USEC").filter(|usec| is_ours && *usec > 0);
                 let every = every.map(|usec| Millis((usec / 2_000).max(1)));
                 Self { socket: Some(socket), watchdog: every.map(|every| (every, now)) }
             }
@@ -42,14 +43,14 @@ impl Notifier {
         }
     }
 
-    /// Tells of a transition if systemd wants to know of it; `pid` is that of the child it is about.
+    /// Sends a transition if it matters to systemd; `pid` is that of the child it is about.
     pub(crate) fn report(&self, report: &Report, pid: i32, line: &str) {
         let state = match report {
             Report::AllReady { .. } | Report::Reloaded { .. } => "READY=1\n",
-            // The time is how systemd knows which reload the next READY belongs to.
+            // By the time systemd knows to which reload the next READY belongs.
             Report::Reloading { .. } => &format!("RELOADING=1\nMONOTONIC_USEC={}\n", Clock::system_micros()),
             Report::Stopping { .. } | Report::GaveUp { .. } => "STOPPING=1\n",
-            // It may say so itself only when systemd knows it.
+            // The new parent may send for itself only once systemd knows its pid.
             Report::HandedOver { .. } => &format!("MAINPID={pid}\n"),
             Report::Upgrading
             | Report::UpgradeFailed { .. }
@@ -61,12 +62,12 @@ impl Notifier {
         self.send(&format!("{state}STATUS={line}"));
     }
 
-    /// Says that we are alive if it is time to.
+    /// Sends a sign of life if one is due.
     pub(crate) fn tick(&mut self, now: Millis) {
         if let Some((every, next)) = &mut self.watchdog
             && *next <= now
         {
-            *next = now.after(*every);
+            *next = now + *every;
             self.send("WATCHDOG=1");
         }
     }

@@ -1,49 +1,57 @@
-//! What a caller may set.
+//! The options of a preforked service.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How many workers, and how patient the parent is with them.
+/// Configures a preforked service: number of workers, grace periods, pauses, limits.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rpc_prefork::Options;
+///
+/// let options = Options::default().workers(4).grace(Duration::from_secs(10)).max_memory(512 << 20);
+/// assert_eq!(options.workers, 4);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
-    /// How many workers to keep running; 1 to 1024. Default: 1.
+    /// Number of workers to keep running, from 1 to 1024. Default: 1.
     pub workers: u32,
-    /// How long workers may take to leave after `TERM` before they are killed. Default: 30 s.
+    /// Time that workers have to exit after `TERM` before they are killed. Default: 30 s.
     pub grace: Duration,
-    /// The same after `INT` or `QUIT`. Default: 2 s.
+    /// Time that workers have to exit after `INT` or `QUIT` before they are killed. Default: 2 s.
     pub quick_grace: Duration,
-    /// Pause before a worker is started where one died before it was ready, or within this time after it was; it
-    /// doubles with each such death, and half of it is by chance. A worker that served for longer is replaced at once.
-    /// Less than 10 ms is 10 ms. Default: 100 ms.
+    /// First pause before a slot is filled again whose worker died before it was ready, or within this time after. The
+    /// pause doubles with each such death; up to half of it is cut off by chance. A worker that served for longer is
+    /// replaced at once. Less than 10 ms counts as 10 ms. Default: 100 ms.
     pub backoff_min: Duration,
-    /// Longest such pause while other workers serve. While none serves, and after workers that were ready, it is a
-    /// second at the most. Default: 30 s.
+    /// Longest such pause while other workers serve. While none serves, and after workers that were ready, a pause is at
+    /// most 1 s. Default: 30 s.
     pub backoff_max: Duration,
-    /// Time after which a ready worker is healthy: only then is its memory compared with
-    /// [`max_memory`](Self::max_memory). Default: 10 s.
+    /// Time after which a ready worker counts as healthy. Its memory is compared with
+    /// [`max_memory`](field@Self::max_memory) from then on. Default: 10 s.
     pub healthy_after: Duration,
-    /// Number of workers that may die in one slot before they are ready, as long as no worker has ever served: then the
-    /// service is stopped with [`Error::Boot`](crate::Error::Boot). A service that has served is never given up.
-    /// Default: 5.
+    /// Number of workers that may die in one slot before they are ready. The service then ends with
+    /// [`Error::Boot`](crate::Error::Boot), unless some worker has been ready before. Default: 5.
     pub boot_failures: u32,
-    /// A worker that is not ready after this long counts as hung. Default: none, it may take for ever.
+    /// Time after which a worker that is not ready counts as hung. Default: none, a worker may boot for ever.
     pub boot_timeout: Option<Duration>,
-    /// A worker that was ready and has sent no [heartbeat](crate::Worker::heartbeat) for this long counts as hung: it
-    /// gets `ABRT`, and `KILL` when [`quick_grace`](Self::quick_grace) is over. Default: none, workers need not send
-    /// any.
+    /// Time after which a ready worker without a [heartbeat](crate::Worker::heartbeat) counts as hung. A hung worker gets
+    /// `ABRT`, and `KILL` after [`quick_grace`](field@Self::quick_grace). Default: none, no heartbeats are expected.
     pub heartbeat_timeout: Option<Duration>,
-    /// A worker this old is replaced, after its successor is ready and up to a tenth earlier by chance. Default: none.
+    /// Age at which a worker is replaced, once its successor is ready; up to a tenth earlier by chance. Default: none.
     pub max_age: Option<Duration>,
-    /// A worker with more resident memory than this, in bytes, is replaced, after its successor is ready; it is looked
-    /// at every second, once it has been ready for [`healthy_after`](Self::healthy_after). That is for slow leaks: it
-    /// keeps nobody from growing faster. Pages shared with the parent count too. Default: none.
+    /// Resident memory, in bytes, above which a worker is replaced, once its successor is ready. Memory is measured every
+    /// second, from [`healthy_after`](field@Self::healthy_after) on, and pages shared with the parent count. This is for
+    /// slow leaks; it does not stop a worker that grows fast. Default: none.
     pub max_memory: Option<u64>,
-    /// Where to put a socket that answers [`status`](crate::status), readable by the owner only. Default: none.
+    /// Path of a socket that answers [`status`](crate::status), readable by its owner only. Default: none.
     pub control: Option<PathBuf>,
-    /// How long a new program may take, after `USR2`, until its workers are ready; it is stopped then, and the old one
-    /// stays. Default: 60 s.
+    /// Time that a new program has, after `USR2`, until its workers are ready. It is stopped then, and the old program
+    /// goes on. Default: 60 s.
     pub upgrade_timeout: Duration,
-    /// How long the helper process for a dead worker may take before it is killed. Default: 5 s.
+    /// Time that the helper process for a dead worker has before it is killed. Default: 5 s.
     pub helper_timeout: Duration,
 }
 
@@ -65,5 +73,57 @@ impl Default for Options {
             upgrade_timeout: Duration::from_secs(60),
             helper_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+macro_rules! setters {
+    ($($name:ident: $type:ty;)*) => {
+        impl Options {
+            $(
+                #[doc = concat!("Sets [`", stringify!($name), "`](field@Self::", stringify!($name), ").")]
+                #[must_use]
+                pub fn $name(mut self, value: impl Into<$type>) -> Self {
+                    self.$name = value.into();
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters! {
+    grace: Duration;
+    quick_grace: Duration;
+    backoff_min: Duration;
+    backoff_max: Duration;
+    healthy_after: Duration;
+    boot_timeout: Option<Duration>;
+    heartbeat_timeout: Option<Duration>;
+    max_age: Option<Duration>;
+    max_memory: Option<u64>;
+    upgrade_timeout: Duration;
+    helper_timeout: Duration;
+}
+
+impl Options {
+    /// Sets [`workers`](field@Self::workers).
+    #[must_use]
+    pub fn workers(mut self, workers: u32) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Sets [`boot_failures`](field@Self::boot_failures).
+    #[must_use]
+    pub fn boot_failures(mut self, failures: u32) -> Self {
+        self.boot_failures = failures;
+        self
+    }
+
+    /// Sets [`control`](field@Self::control).
+    #[must_use]
+    pub fn control(mut self, path: impl Into<PathBuf>) -> Self {
+        self.control = Some(path.into());
+        self
     }
 }

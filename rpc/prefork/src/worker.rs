@@ -1,4 +1,4 @@
-//! A worker's side: what it is, what it tells the parent, how it hears that it should stop.
+//! The worker's side: its slot, its messages to the parent, and the requests to stop.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -8,18 +8,22 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
 
-pub use crate::channel::MAX_NOTE;
 use crate::channel::WorkerEnd;
 use crate::process;
 use crate::supervisor::Stop;
 
-/// The handle that a worker function gets, in the child, right after the fork.
+/// Handle of a worker to its parent and to the requests to stop. The worker function gets it in the child, right after the
+/// fork.
 ///
-/// The signal mask is empty and every signal has its default action, but for `TERM`, `INT` and `QUIT`, which make
-/// [`stop_fd`](Self::stop_fd) readable, `USR1`, which does so with [`usr1_fd`](Self::usr1_fd), and `ALRM`, which ends a
-/// worker that does not leave after its parent was killed. `HUP` and `USR2` have a handler that does nothing, and `TSTP`,
-/// `TTIN` and `TTOU` are ignored, also by programs that the worker starts: all of them are the parent's. A worker that
-/// installs its own handlers takes that over.
+/// The signal mask is empty, and most signals have their default action. The exceptions:
+///
+/// - `TERM`, `INT` and `QUIT` make [`stop_fd`](Self::stop_fd) readable.
+/// - `USR1` makes [`usr1_fd`](Self::usr1_fd) readable.
+/// - `ALRM` kills a worker that does not exit in time after its parent was killed.
+/// - `HUP` and `USR2` have a handler that does nothing: they are meant for the parent.
+/// - `TSTP`, `TTIN` and `TTOU` are ignored, also by programs that the worker starts.
+///
+/// A worker that installs handlers of its own takes over the duty of these.
 ///
 /// In a single-threaded tokio runtime:
 ///
@@ -31,8 +35,8 @@ use crate::supervisor::Stop;
 /// runtime.block_on(async {
 ///     let stop = AsyncFd::with_interest(worker.stop_fd(), Interest::READABLE)?;
 ///     worker.ready(b"")?;
-///     let _ = stop.readable().await?;         // never cleared: once readable, always readable
-///     println!("asked to leave: {:?}", worker.stop_requested());
+///     let _ = stop.readable().await?;         // never cleared: it stays readable
+///     println!("asked to stop: {:?}", worker.stop_requested());
 ///     Ok(())
 /// })
 /// # }
@@ -57,35 +61,34 @@ impl Worker {
         Self { slot, urgent, channel, stop, usr1 }
     }
 
-    /// Which worker this is: 0 up to one less than the number of workers. The one that replaces another has its slot;
-    /// in a rolling restart the other may still be on its way out.
+    /// Returns the worker's number: 0 up to one less than the number of workers. A replacement has the slot of the worker
+    /// that it replaces; in a rolling restart that one may still be stopping.
     #[must_use]
     pub fn slot(&self) -> u32 {
         self.slot
     }
 
-    /// Returns true if clients miss this worker: its place is empty in a service that has served. It should then come
-    /// to serve with what it has, and get later what cannot be had now, such as a place in a registry that is away.
+    /// Returns true if clients miss this worker, because its slot is empty in a service that has served. It should then
+    /// serve as soon as it can and do later what is not possible now, such as registering with a registry that is away.
     ///
-    /// Not so at the first start, where an error that somebody reads is better; nor for the successor of a worker that
-    /// serves until then.
+    /// Returns false at the first start, where an error that an operator reads is better, and for the successor of a worker
+    /// that still serves.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
         self.urgent
     }
 
-    /// Tells the parent that this worker serves, and leaves a note with it: bytes that mean nothing to the parent,
-    /// at most [`MAX_NOTE`]. If the worker dies without saying goodbye, the hook
-    /// [`on_unclean_death`](crate::Prefork::on_unclean_death) gets the last note. An empty note means there is
-    /// nothing to clean up.
+    /// Tells the parent that this worker serves, and leaves a note with it: at most [`MAX_NOTE`](crate::MAX_NOTE) bytes of
+    /// any content. If the worker dies uncleanly, the hook [`on_unclean_death`](crate::Prefork::on_unclean_death) gets its
+    /// last note. An empty note means that there is nothing to clean up.
     ///
     /// # Errors
-    /// The note is too long; the parent is gone (`BrokenPipe`); or it has not read for a long time (`WouldBlock`).
+    /// The note is too long, the parent is gone (`BrokenPipe`), or it has not read for a long time (`WouldBlock`).
     pub fn ready(&self, note: &[u8]) -> io::Result<()> {
         Ok(self.channel.ready(note)?)
     }
 
-    /// Replaces the note, for example because the worker has a new session, or nothing to clean up any more.
+    /// Replaces the note, for example because the worker has a new session or nothing to clean up any more.
     ///
     /// # Errors
     /// As for [`ready`](Self::ready).
@@ -93,8 +96,8 @@ impl Worker {
         Ok(self.channel.note(note)?)
     }
 
-    /// Tells the parent that this worker is alive. Never blocks; that the parent has not read for a long time is no
-    /// error, it knows enough then.
+    /// Tells the parent that this worker is alive. It never blocks. A parent that has not read for a long time is no error:
+    /// earlier messages still wait for it.
     ///
     /// # Errors
     /// The parent is gone (`BrokenPipe`).
@@ -105,46 +108,46 @@ impl Worker {
         }
     }
 
-    /// Asks to be replaced, for example after so many requests or because memory has grown: the parent starts a
-    /// successor, and when that is ready, this worker is asked to leave. One worker at a time.
+    /// Asks to be replaced, for example after a number of requests: the parent starts a successor, and asks this worker to
+    /// stop when that is ready. Workers are replaced one at a time.
     ///
     /// # Errors
     /// As for [`ready`](Self::ready).
     pub fn retire(&self) -> io::Result<()> {
-        Ok(self.channel.tired()?)
+        Ok(self.channel.retire()?)
     }
 
-    /// Leaves a message for the operator, shown when this worker ends before it was ever ready and the parent
-    /// therefore gives up. The message of a panic is left by itself.
+    /// Leaves a message for the operator. The parent shows it if this worker dies before it is ready and the service is
+    /// given up for that. The message of a panic is left automatically.
     ///
     /// # Errors
-    /// As for [`ready`](Self::ready), but for the length: what is too long is cut.
+    /// As for [`ready`](Self::ready), except that a long message is cut.
     pub fn last_words(&self, words: &str) -> io::Result<()> {
         Ok(self.channel.last_words(words)?)
     }
 
-    /// A descriptor that becomes readable, and stays so, when the worker should leave. Wait on it with `poll` or a
-    /// runtime and do not read from it; [`stop_requested`](Self::stop_requested) says how to leave.
+    /// Returns a descriptor that becomes readable, and stays so, when the worker is asked to stop. Wait on it with `poll` or
+    /// a runtime, and do not read from it; [`stop_requested`](Self::stop_requested) returns the request.
     #[must_use]
     pub fn stop_fd(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
     }
 
-    /// Whether and how the worker has been asked to leave. The most urgent request counts.
+    /// Returns the most urgent request to stop so far, if there was one.
     #[must_use]
     pub fn stop_requested(&self) -> Option<Stop> {
         process::stop_requested()
     }
 
-    /// A descriptor that becomes readable when `USR1` comes, which the parent passes on to all workers, for example to
-    /// reopen logs; [`take_usr1`](Self::take_usr1), or reading from it (it is a pipe), makes it quiet again. A worker
-    /// that does not look at it does not notice the signal.
+    /// Returns a descriptor that becomes readable on `USR1`, which the parent passes on to all workers, for example to
+    /// reopen logs. It is a pipe: [`take_usr1`](Self::take_usr1) or a read empties it. A worker that ignores the descriptor
+    /// does not notice the signal.
     #[must_use]
     pub fn usr1_fd(&self) -> BorrowedFd<'_> {
         self.usr1.as_fd()
     }
 
-    /// Whether `USR1` has come since the last time that this was asked. Never blocks.
+    /// Returns true if `USR1` has come since the last call. It never blocks.
     #[must_use]
     pub fn take_usr1(&self) -> bool {
         let (mut bytes, mut came) = ([0; 64], false);
@@ -157,13 +160,13 @@ impl Worker {
         }
     }
 
-    /// Blocks until the worker is asked to leave.
+    /// Blocks until the worker is asked to stop.
     pub fn wait_for_stop(&self) -> Stop {
         loop {
             if let Some(stop) = self.stop_requested() {
                 return stop;
             }
-            // Woken or interrupted: the loop looks again either way, and the descriptor stays readable.
+            // Woken or interrupted: the loop checks again either way, and the descriptor stays readable.
             let _ = poll(&mut [PollFd::new(self.stop_fd(), PollFlags::POLLIN)], PollTimeout::NONE);
         }
     }

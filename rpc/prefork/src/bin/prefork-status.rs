@@ -1,4 +1,4 @@
-//! Prints how a preforked service is: `prefork-status SOCKET`, where SOCKET is its `Options::control`.
+//! Prints the status of a preforked service: `prefork-status SOCKET`, where SOCKET is its `Options::control`.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Nobody reads it: then it says so by its status alone.
+    // A closed standard output leaves only the exit status.
     if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -1,21 +1,25 @@
-//! Forking: what the parent keeps of a child, and what the child does until it ends.
+//! Forks: the parent's record of a child, and the child's way from the fork to its end.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use common::log::{quietly, survive};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use super::{Child, Shell};
+use super::Shell;
+use super::child::ChildProcess;
 use crate::channel::{self, WorkerEnd};
-use crate::error::describe;
-use crate::guard::{quietly, survive};
+use crate::error::{Error, explain_errno};
+use crate::hooks::DeadWorker;
 use crate::notify::Notifier;
-use crate::prefork::Dead;
 use crate::process::{self, ForkError};
 use crate::supervisor::ChildId;
-use crate::{Error, Worker};
+use crate::worker::Worker;
+
+/// Exit status of a child whose function panicked, the same as for a Rust `main`.
+const PANICKED: i32 = 101;
 
 impl<F: FnMut(Worker) -> i32> Shell<F> {
     pub(super) fn spawn(&mut self, id: ChildId, slot: u32, urgent: bool) -> Result<(), ForkError> {
@@ -25,12 +29,12 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             drop(channel);
             self.be_worker((slot, urgent), worker_end, stop_read, &stop_write)
         };
-        self.children.insert(id, Child::new(pid, slot, Some(channel)));
+        self.children.insert(id, ChildProcess::new(pid, slot, Some(channel)));
         Ok(())
     }
 
     pub(super) fn help(&mut self, id: ChildId, dead: ChildId) -> Result<(), ForkError> {
-        // The core asks for help while it handles the death, so the dead worker is still known.
+        // The core asks for help while it handles the death, so the entry of the dead worker still exists.
         let Some((slot, dead_pid, exit)) =
             self.children.get(&dead).and_then(|c| Some((c.slot, c.pid, c.exit?)))
         else {
@@ -38,35 +42,35 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         };
         let Some(pid) = process::fork()? else {
             let note = self.children.remove(&dead).map(|child| child.note).unwrap_or_default();
-            self.be_helper(&Dead { slot, pid: dead_pid.as_raw(), exit, note: &note })
+            self.be_helper(&DeadWorker { slot, pid: dead_pid.as_raw(), exit, note: &note })
         };
-        self.children.insert(id, Child::new(pid, slot, None));
+        self.children.insert(id, ChildProcess::new(pid, slot, None));
         Ok(())
     }
 
     pub(super) fn upgrade(&mut self, id: ChildId) -> Result<(), String> {
         if self.pid.as_raw() == 1 {
-            return Err("this is PID 1, and everything ends with it".into());
+            return Err("this is PID 1, and every process ends with it".into());
         }
-        let (channel, new_end) = channel::pair().map_err(describe)?;
+        let (channel, new_end) = channel::pair().map_err(explain_errno)?;
         match process::fork() {
             Ok(Some(pid)) => {
-                self.children.insert(id, Child::new(pid, 0, Some(channel)));
+                self.children.insert(id, ChildProcess::new(pid, 0, Some(channel)));
                 Ok(())
             }
             Ok(None) => {
-                let workers = self.core.wanted();
+                let workers = self.core.workers_wanted();
                 let changed = (workers != self.options.workers).then_some(workers);
-                let why = self.program.become_it(&new_end, changed);
+                let why = self.program.execute(&new_end, changed);
                 quietly(|| tracing::error!("{why}"));
                 process::exit(1)
             }
-            Err(ForkError::System(errno)) => Err(describe(errno)),
+            Err(ForkError::System(errno)) => Err(explain_errno(errno)),
             Err(ForkError::Threads(threads)) => Err(Error::Threads(threads).to_string()),
         }
     }
 
-    /// In the child: from the fork to the end of the process.
+    /// Runs the worker function in the child and ends the process.
     fn be_worker(
         &mut self,
         (slot, urgent): (u32, bool),
@@ -74,8 +78,8 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         stop_read: OwnedFd,
         stop_write: &OwnedFd,
     ) -> ! {
-        self.close_what_is_the_parents();
-        // Both ends are kept until the worker function has ended: a handler writes to it.
+        self.close_parents_descriptors();
+        // Both ends stay open until the worker function has ended: a signal handler writes to the pipe.
         let ready = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).and_then(|(usr1_read, usr1_write)| {
             process::become_worker(self.pid, stop_write, &usr1_write, self.options.grace)?;
             Ok((usr1_read, usr1_write))
@@ -85,13 +89,13 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 let channel = Arc::new(channel);
                 let worker = Worker::new(slot, urgent, channel.clone(), stop_read, usr1_read);
                 survive(|| (self.worker)(worker)).unwrap_or_else(|why| {
-                    // A parent that does not listen any more needs no reason either.
+                    // An error means that the parent is gone and needs no reason.
                     let _ = channel.last_words(&why);
                     PANICKED
                 })
             }
             Err(errno) => {
-                let why = describe(errno);
+                let why = explain_errno(errno);
                 quietly(|| tracing::error!("worker {slot} cannot set up its signals: {why}"));
                 1
             }
@@ -99,9 +103,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         process::exit(status)
     }
 
-    /// In the child: from the fork to the end of the process.
-    fn be_helper(&mut self, dead: &Dead<'_>) -> ! {
-        self.close_what_is_the_parents();
+    /// Runs the user's hook in the child and ends the process.
+    fn be_helper(&mut self, dead: &DeadWorker<'_>) -> ! {
+        self.close_parents_descriptors();
         let status = match (
             process::become_helper(self.pid, self.options.helper_timeout),
             &self.hooks.unclean_death,
@@ -112,8 +116,8 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         process::exit(status)
     }
 
-    /// In the child: its siblings' channels, the parent's signals, and its lines to systemd and to the operator.
-    fn close_what_is_the_parents(&mut self) {
+    /// Closes, in the child, the descriptors that belong to the parent: channels, signals, control socket, listeners.
+    fn close_parents_descriptors(&mut self) {
         self.children.clear();
         self.signals = None;
         self.notify = Notifier::default();
@@ -122,6 +126,3 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.program.close_listeners();
     }
 }
-
-/// The status of a child whose function panicked, as for a Rust `main`.
-const PANICKED: i32 = 101;

@@ -1,44 +1,49 @@
-//! The parent's loop: waits, tells the core what happened, does what it says. No rule of its own.
+//! The parent's loop: it waits, tells the core what has happened and performs the outputs. It has no rule of its own.
 
+mod child;
 mod forks;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 use std::time::Duration;
 
+use common::Millis;
+use common::log::quietly;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{Pid, getpid};
 
-use crate::channel::{Message, ParentEnd, Received, WorkerEnd};
+use crate::channel::{ParentEnd, Received, WorkerEnd};
 use crate::clock::Clock;
 use crate::control::Control;
-use crate::error::{describe, doing};
-use crate::guard::{self, quietly};
+use crate::error::{Error, doing, explain_errno};
+use crate::hooks::Hooks;
 use crate::memory::{self, Schedule};
-use crate::millis::Millis;
 use crate::notify::Notifier;
-use crate::prefork::{Hooks, Prefork};
+use crate::options::Options;
 use crate::process::{self, ForkError};
-use crate::supervisor::{ChildId, Config, Exit, Input, MAX_WORKERS, Output, Report, Request, Supervisor};
+use crate::supervisor::{ChildId, Config, Input, MAX_WORKERS, Output, Report, Request, Supervisor, seconds};
 use crate::upgrade::{self, Program};
-use crate::{Error, Options, Worker};
+use crate::worker::Worker;
+use child::ChildProcess;
 
-/// See [`Prefork::run`].
-pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
-    let Prefork { options, hooks, listeners } = prefork;
-    if options.workers == 0 {
-        return Err(Error::Option { name: "workers", problem: "is 0; at least one is needed" });
-    }
-    if options.workers > MAX_WORKERS {
-        return Err(Error::Option { name: "workers", problem: "is over 1024" });
-    }
-    match process::count_threads().map_err(doing("count the parent's threads in /proc"))? {
-        1 => {}
-        threads => return Err(Error::Threads(threads)),
-    }
+/// Pause between two rounds of the loop while it cannot be woken.
+const BLIND_NAP: Duration = Duration::from_millis(50);
+
+/// Maximum number of messages of one worker in one round of the loop.
+const MESSAGES_AT_ONCE: usize = 64;
+
+/// Forks and supervises the workers; see [`Prefork::run`](crate::Prefork::run).
+pub(crate) fn run(
+    options: Options,
+    hooks: Hooks,
+    listeners: Vec<OwnedFd>,
+    worker: impl FnMut(Worker) -> i32,
+) -> Result<(), Error> {
+    check(&options)?;
     let (predecessor, inherited) = upgrade::predecessor().unzip();
     let control =
         options.control.as_deref().filter(|_| predecessor.is_none()).map(Control::bind).transpose()?;
@@ -46,7 +51,7 @@ pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result
     let signals = process::take_signals().map_err(doing("take over the parent's signals"))?;
     let clock = Clock::start();
     let mut config = config(&options, &hooks);
-    // As many as there were: somebody has chosen the number by TTIN and TTOU.
+    // The predecessor's number of workers, if an operator has changed it by TTIN or TTOU.
     config.workers = inherited.flatten().unwrap_or(config.workers);
     let core = Supervisor::new(config, clock.now());
     let memory = Schedule::new(options.max_memory.is_some(), clock.now());
@@ -78,6 +83,19 @@ pub(crate) fn run(prefork: Prefork, worker: impl FnMut(Worker) -> i32) -> Result
     result.and(shell.fatal.map_or(Ok(()), Err))
 }
 
+fn check(options: &Options) -> Result<(), Error> {
+    if options.workers == 0 {
+        return Err(Error::Option { name: "workers", problem: "is 0; at least one is needed" });
+    }
+    if options.workers > MAX_WORKERS {
+        return Err(Error::Option { name: "workers", problem: "is over 1024" });
+    }
+    match process::count_threads().map_err(doing("count the parent's threads in /proc"))? {
+        1 => Ok(()),
+        threads => Err(Error::Threads(threads)),
+    }
+}
+
 fn config(options: &Options, hooks: &Hooks) -> Config {
     Config {
         workers: options.workers,
@@ -104,61 +122,24 @@ struct Shell<F> {
     worker: F,
     core: Supervisor,
     clock: Clock,
-    /// `None` in a child.
+    /// The parent's signals; `None` in a child.
     signals: Option<SignalFd>,
     notify: Notifier,
     control: Option<Control>,
     memory: Schedule,
     program: Program,
-    /// Who has started this program anew; `None` when it knows that we are ready.
+    /// The parent that has started this one by an upgrade, until it has been told that this one is ready.
     predecessor: Option<WorkerEnd>,
-    children: BTreeMap<ChildId, Child>,
+    children: BTreeMap<ChildId, ChildProcess>,
     pid: Pid,
-    /// Why the parent has to stop though nobody asked it to.
+    /// Reason for which the parent stops without being asked to.
     fatal: Option<Error>,
     done: bool,
 }
 
-/// What the shell knows of a child.
-struct Child {
-    pid: Pid,
-    slot: u32,
-    channel: Option<ParentEnd>,
-    note: Vec<u8>,
-    last_words: Option<String>,
-    /// Set when it has been reaped: it stays until the core's reaction has been performed, and is never signalled.
-    exit: Option<Exit>,
-}
-
-impl Child {
-    fn new(pid: Pid, slot: u32, channel: Option<ParentEnd>) -> Self {
-        Self { pid, slot, channel, note: Vec::new(), last_words: None, exit: None }
-    }
-
-    /// Keeps what the core need not know, and gives what it must.
-    fn told(&mut self, id: ChildId, message: Message) -> Vec<Input> {
-        match message {
-            Message::Heartbeat => vec![],
-            Message::Tired => vec![Input::Tired(id)],
-            Message::LastWords(words) => {
-                self.last_words = Some(words);
-                vec![]
-            }
-            Message::Note(note) => {
-                self.note = note;
-                vec![Input::Noted(id, !self.note.is_empty())]
-            }
-            Message::Ready(note) => {
-                self.note = note;
-                vec![Input::Noted(id, !self.note.is_empty()), Input::Ready(id)]
-            }
-        }
-    }
-}
-
 impl<F: FnMut(Worker) -> i32> Shell<F> {
     fn supervise(&mut self) -> Result<(), Error> {
-        self.tell(Input::Timeout);
+        self.handle(Input::Timeout);
         while !self.done {
             self.wait();
             self.notify.tick(self.clock.now());
@@ -169,7 +150,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             self.reap()?;
             self.look_for_suspended();
             self.measure_memory();
-            self.tell(Input::Timeout);
+            self.handle(Input::Timeout);
             if let Some(mut control) = self.control.take() {
                 control.answer(self.clock.now(), || self.status());
                 self.control = Some(control);
@@ -183,7 +164,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             let workers: Vec<_> = self.children.iter().map(|(id, child)| (*id, child.pid)).collect();
             for (id, pid) in workers {
                 if let Some(bytes) = memory::resident(pid) {
-                    self.tell(Input::Memory(id, bytes));
+                    self.handle(Input::Memory(id, bytes));
                 }
             }
         }
@@ -191,7 +172,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
 
     fn status(&self) -> String {
         let now = self.clock.now();
-        let mut text = format!("parent (pid {}) {}, up {now}\n", self.pid, self.core.state());
+        let mut text = format!("parent (pid {}) {}, up {}\n", self.pid, self.core.state(), seconds(now));
         for status in self.core.status(now) {
             let pid = self.children.get(&status.id).map_or(0, |child| child.pid.as_raw());
             text.push_str(&format!("{}\n", status.line(pid)));
@@ -199,15 +180,15 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         text
     }
 
-    /// Waits for a signal, a message or the core's deadline.
+    /// Waits for a signal, a message, a status request or the next deadline.
     fn wait(&self) {
         let now = self.clock.now();
         let answer = self.control.as_ref().and_then(Control::deadline);
         let deadlines = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline(), answer];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(PollTimeout::NONE, |at| {
-            // Rounded up by what the clock rounded down, so that it is never a moment too early.
-            let Millis(ms) = at.since(now).after(Millis(1));
+            // The clock rounds down: one more, so that the wait never ends too early.
+            let Millis(ms) = at.since(now) + Millis(1);
             PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
         });
         let channels = self.children.values().filter_map(|child| child.channel.as_ref());
@@ -215,11 +196,11 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         let mut fds: Vec<_> =
             ours.chain(channels.map(AsFd::as_fd)).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         match poll(&mut fds, timeout) {
-            // Interrupted by a signal that is not ours: the caller looks at everything and comes back.
+            // Interrupted by a foreign signal: the caller checks everything and comes back.
             Ok(_) | Err(Errno::EINTR) => {}
-            // No memory, or somebody has lowered the limit of descriptors below what we have: the caller looks at
-            // everything then from time to time.
-            Err(_) => std::thread::sleep(BLIND_NAP),
+            // Out of memory, or the limit of descriptors is now below the number in use: the caller checks everything
+            // from time to time instead.
+            Err(_) => thread::sleep(BLIND_NAP),
         }
     }
 
@@ -238,16 +219,16 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 Ok(libc::SIGHUP) => Request::Reload,
                 Ok(libc::SIGTTIN) => Request::More,
                 Ok(libc::SIGTTOU) => Request::Fewer,
-                Ok(libc::SIGUSR1) => Request::User,
+                Ok(libc::SIGUSR1) => Request::Usr1,
                 Ok(libc::SIGUSR2) if self.program.has_listeners() => Request::Upgrade,
                 Ok(libc::SIGUSR2) => {
                     quietly(|| tracing::warn!("SIGUSR2: no listener to hand over; going on"));
                     continue;
                 }
-                // CHLD has done its work by waking us: `reap` looks for itself. ALRM means nothing.
+                // CHLD only has to wake the loop, which reaps in any case. ALRM has no meaning.
                 _ => continue,
             };
-            self.tell(Input::Signal(request));
+            self.handle(Input::Request(request));
         }
         Ok(())
     }
@@ -264,24 +245,24 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 }
                 Received::Message(message) => message,
             };
-            let inputs = child.told(id, message);
+            let inputs = child.take(id, message);
             for input in inputs.into_iter().chain([Input::Heard(id)]) {
-                self.tell(input);
+                self.handle(input);
             }
         }
     }
 
-    /// Reaps until nothing is left: one `CHLD` may stand for many exits.
+    /// Reaps every dead child: one `CHLD` may stand for many exits.
     fn reap(&mut self) -> Result<(), Error> {
         while let Some(pid) = process::next_dead().map_err(doing("look for dead children"))? {
             let id = self.children.iter().find(|(_, c)| c.pid == pid && c.exit.is_none()).map(|(id, _)| *id);
             if id.is_some() {
-                // What it leaves behind goes with it. Now, while its pid, and with it the group's, is still its own.
+                // Kills what it leaves behind, before reaping frees its pid, which names the group too.
                 process::kill_group(pid);
             }
             let exit = process::reap(pid).map_err(doing("reap a dead child"))?;
             let Some(id) = id else {
-                quietly(|| tracing::debug!("reaped a process that was not ours (pid {pid})"));
+                quietly(|| tracing::debug!("reaped a process that is no child of this service (pid {pid})"));
                 continue;
             };
             self.read_channel(id, usize::MAX);
@@ -289,23 +270,23 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 child.channel = None;
                 child.exit = Some(exit);
             }
-            self.tell(Input::Exited(id, exit));
+            self.handle(Input::Exited(id, exit));
             self.children.remove(&id);
         }
         Ok(())
     }
 
-    /// An error is no more than one thing that cannot be told.
+    /// Reports children that were suspended or resumed. An error costs a report and nothing else.
     fn look_for_suspended(&mut self) {
         while let Ok(Some((pid, signal))) = process::next_suspended() {
             if let Some((&id, _)) = self.children.iter().find(|(_, child)| child.pid == pid) {
-                self.tell(Input::Suspended(id, signal));
+                self.handle(Input::Suspended(id, signal));
             }
         }
     }
 
-    /// Hands an input to the core and does what follows, failures of that included.
-    fn tell(&mut self, input: Input) {
+    /// Hands an input to the core and performs the outputs; their failures are inputs again.
+    fn handle(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             self.core.handle(self.clock.now(), input);
@@ -315,7 +296,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         }
     }
 
-    /// Does one thing; what comes back are the inputs of its failure.
+    /// Performs one output and returns the inputs of its failure.
     fn perform(&mut self, output: Output) -> Vec<Input> {
         match output {
             Output::Spawn { id, slot, urgent } => {
@@ -329,30 +310,24 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             }
             Output::HandOver(id) => {
                 self.children.remove(&id);
-                // The new one speaks from now on.
+                // The new parent talks to systemd from now on.
                 self.notify = Notifier::default();
             }
             Output::Stop(id, stop) => {
-                self.signal(id, "ask it to leave", |pid| process::ask_to_leave(pid, stop));
+                self.signal(id, "ask a child to stop", |pid| process::ask_to_leave(pid, stop));
             }
-            Output::Abort(id) => self.signal(id, "abort it", process::abort),
+            Output::Abort(id) => self.signal(id, "abort a child", process::abort),
             Output::Kill(id) => {
                 if let Some(pid) = self.living(id) {
                     process::kill_group(pid);
                 }
             }
             Output::AllReady => {
-                if let Some(hook) = self.hooks.ready.take() {
-                    guard::hook("on_ready", hook);
-                }
-                self.relieve_the_predecessor();
+                self.hooks.run_ready();
+                self.relieve_predecessor();
             }
-            Output::PassOn(id) => self.signal(id, "pass USR1 on to it", process::pass_on_usr1),
-            Output::UserHook => {
-                if let Some(hook) = &mut self.hooks.usr1 {
-                    guard::hook("on_usr1", hook);
-                }
-            }
+            Output::PassOnUsr1(id) => self.signal(id, "pass USR1 on to a child", process::pass_on_usr1),
+            Output::Usr1Hook => self.hooks.run_usr1(),
             Output::GiveUp(dead) => {
                 let dead = self.children.get_mut(&dead);
                 self.fatal = dead.and_then(|child| {
@@ -366,44 +341,44 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         vec![]
     }
 
-    /// All workers serve: what the program before this one still has of the service becomes ours.
-    fn relieve_the_predecessor(&mut self) {
+    /// Takes the rest of the service over from the parent before this one: the control socket, then its workers.
+    fn relieve_predecessor(&mut self) {
         let Some(predecessor) = self.predecessor.take() else { return };
         if let Some(path) = &self.options.control {
             match Control::take_over(path) {
                 Ok(control) => self.control = Some(control),
-                Err(error) => quietly(|| tracing::warn!("nobody can ask for the status: {error}")),
+                Err(error) => quietly(|| tracing::warn!("the status cannot be asked for: {error}")),
             }
         }
         if let Err(errno) = predecessor.ready(&[]) {
-            let why = describe(errno);
-            quietly(|| tracing::warn!("the program before this one does not listen: {why}"));
+            let why = explain_errno(errno);
+            quietly(|| tracing::warn!("cannot tell the old program that this one is ready: {why}"));
         }
     }
 
     fn failed(&mut self, id: ChildId, error: ForkError) -> Vec<Input> {
         match error {
-            ForkError::System(errno) => vec![Input::ForkFailed(id, describe(errno))],
+            ForkError::System(errno) => vec![Input::ForkFailed(id, explain_errno(errno))],
             ForkError::Threads(threads) => {
                 let error = Error::Threads(threads);
                 let inputs =
-                    vec![Input::ForkFailed(id, error.to_string()), Input::Signal(Request::CannotFork)];
+                    vec![Input::ForkFailed(id, error.to_string()), Input::Request(Request::CannotFork)];
                 self.fatal = Some(error);
                 inputs
             }
         }
     }
 
-    /// Signals a child that has not been reaped.
+    /// Signals a child, unless it has been reaped.
     fn signal(&self, id: ChildId, what: &str, signal: impl FnOnce(Pid) -> nix::Result<()>) {
         let Some(pid) = self.living(id) else { return };
         if let Err(errno) = signal(pid) {
-            let why = describe(errno);
-            quietly(|| tracing::warn!("a child (pid {pid}): cannot {what}: {why}"));
+            let why = explain_errno(errno);
+            quietly(|| tracing::warn!("cannot {what} (pid {pid}): {why}"));
         }
     }
 
-    /// The pid of a child that has not been reaped.
+    /// Returns the pid of a child, unless it has been reaped.
     fn living(&self, id: ChildId) -> Option<Pid> {
         self.children.get(&id).filter(|child| child.exit.is_none()).map(|child| child.pid)
     }
@@ -418,7 +393,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         });
     }
 
-    /// The way out when the loop itself has failed: no child may outlive it.
+    /// Kills and reaps every child: the way out when the loop itself has failed.
     fn kill_everything(&mut self) {
         for child in self.children.values().filter(|child| child.exit.is_none()) {
             process::kill_group(child.pid);
@@ -427,9 +402,3 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.children.clear();
     }
 }
-
-/// Pause between two looks at what cannot wake us.
-const BLIND_NAP: Duration = Duration::from_millis(50);
-
-/// How many messages of one worker are read before others get their turn.
-const MESSAGES_AT_ONCE: usize = 64;

@@ -1,55 +1,112 @@
-//! The transitions that an operator reads about: one line each, said once.
+//! The transitions that an operator reads about, one log line each.
 
 use std::fmt;
 
-use super::{ChildId, Exit, Request, Stop};
-use crate::millis::Millis;
+use common::Millis;
 
-/// A transition.
+use super::child::{ChildId, ChildName, Exit};
+use super::request::{Request, Stop};
+
+/// A transition. `after` is the time since the child was forked.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Report {
-    Ready { id: ChildId, slot: u32, after: Millis },
-    AllReady { workers: usize },
-    WorkerExited { id: ChildId, slot: u32, exit: Exit, after: Millis, booted: bool, next: Next },
-    HelperExited { id: ChildId, slot: u32, exit: Exit, after: Millis },
-    ForkFailed { who: Who, why: String, retry_in: Option<Millis> },
-    Overdue { id: ChildId, who: Who },
-    Hung { id: ChildId, slot: u32, silent: Millis },
-    Suspended { id: ChildId, slot: u32, signal: Option<i32> },
-    Overgrown { id: ChildId, slot: u32, bytes: u64 },
-    Replacing { id: ChildId, slot: u32 },
-    Reloading { workers: usize },
-    Reloaded { workers: usize },
+    Ready {
+        id: ChildId,
+        slot: u32,
+        after: Millis,
+    },
+    AllReady {
+        workers: usize,
+    },
+    WorkerExited {
+        id: ChildId,
+        slot: u32,
+        exit: Exit,
+        after: Millis,
+        booted: bool,
+        restart_in: Option<Millis>,
+    },
+    HelperExited {
+        id: ChildId,
+        slot: u32,
+        exit: Exit,
+        after: Millis,
+    },
+    ForkFailed {
+        child: ChildName,
+        why: String,
+        retry_in: Option<Millis>,
+    },
+    Overdue {
+        id: ChildId,
+        child: ChildName,
+    },
+    Hung {
+        id: ChildId,
+        slot: u32,
+        silent: Millis,
+    },
+    Suspended {
+        id: ChildId,
+        slot: u32,
+        signal: Option<i32>,
+    },
+    Overgrown {
+        id: ChildId,
+        slot: u32,
+        bytes: u64,
+    },
+    Replacing {
+        id: ChildId,
+        slot: u32,
+    },
+    Reloading {
+        workers: usize,
+    },
+    Reloaded {
+        workers: usize,
+    },
     Upgrading,
     UpgradeUnderWay,
-    UpgradeOverdue { id: ChildId, after: Millis },
-    UpgradeFailed { id: ChildId, exit: Exit, after: Millis },
-    HandedOver { id: ChildId, after: Millis },
-    Resized { request: Request, workers: usize },
-    GaveUp { slot: u32, failures: u32 },
-    Stopping { request: Request, stop: Stop, workers: usize, grace: Millis },
-    Forced { request: Request, workers: usize },
-    Abandoned { request: Request },
+    UpgradeOverdue {
+        id: ChildId,
+        after: Millis,
+    },
+    UpgradeFailed {
+        id: ChildId,
+        exit: Exit,
+        after: Millis,
+    },
+    HandedOver {
+        id: ChildId,
+        after: Millis,
+    },
+    Resized {
+        request: Request,
+        workers: usize,
+    },
+    GaveUp {
+        slot: u32,
+        failures: u32,
+    },
+    Stopping {
+        request: Request,
+        stop: Stop,
+        workers: usize,
+        grace: Millis,
+    },
+    Forced {
+        request: Request,
+        workers: usize,
+    },
+    Abandoned {
+        request: Request,
+    },
     Stopped,
 }
 
-/// What a child is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Who {
-    Worker(u32),
-    Helper(u32),
-    NewProgram,
-}
-
-/// What follows a death.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Next {
-    RestartIn(Millis),
-    Nothing,
-}
-
 impl Report {
-    /// The child it is about.
+    /// Returns the child that it is about.
     pub(crate) fn child(&self) -> Option<ChildId> {
         match *self {
             Self::Ready { id, .. }
@@ -67,10 +124,10 @@ impl Report {
         }
     }
 
-    /// Whether somebody should look at it.
+    /// Returns true if an operator should look at it.
     pub(crate) fn is_warning(&self) -> bool {
         match self {
-            Self::WorkerExited { exit, next, .. } => *exit != Exit::Status(0) || *next != Next::Nothing,
+            Self::WorkerExited { exit, restart_in, .. } => *exit != Exit::Status(0) || restart_in.is_some(),
             Self::Suspended { signal, .. } => signal.is_some(),
             Self::HelperExited { exit, .. } => *exit != Exit::Status(0),
             Self::ForkFailed { .. }
@@ -83,108 +140,97 @@ impl Report {
         }
     }
 
-    /// The line for the log; `pid` is that of [`child`](Self::child).
-    pub(crate) fn line(&self, pid: i32) -> impl fmt::Display {
-        Line { report: self, pid }
-    }
-}
-
-struct Line<'a> {
-    report: &'a Report,
-    pid: i32,
-}
-
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pid = self.pid;
-        match self.report {
-            Report::Ready { slot, after, .. } => write!(f, "worker {slot} (pid {pid}) ready after {after}"),
-            Report::AllReady { workers } => write!(f, "all {workers} workers are ready"),
-            Report::WorkerExited { slot, exit, after, booted, next, .. } => {
+    /// Returns the line for the log; `pid` is that of [`child`](Self::child).
+    pub(crate) fn line(&self, pid: i32) -> String {
+        let worker = |slot: &u32| format!("worker {slot} (pid {pid})");
+        match self {
+            Self::Ready { slot, after, .. } => format!("{} ready after {}", worker(slot), seconds(*after)),
+            Self::AllReady { workers } => format!("all {workers} workers are ready"),
+            Self::WorkerExited { slot, exit, after, booted, restart_in, .. } => {
+                let (worker, after) = (worker(slot), seconds(*after));
                 let early = if *booted { "" } else { " before it was ready" };
-                write!(f, "worker {slot} (pid {pid}) {exit} after {after}{early}{next}")
+                format!("{worker} {exit} after {after}{early}{}", pause("restarting", *restart_in))
             }
-            Report::HelperExited { slot, exit, after, .. } => {
-                write!(f, "helper (pid {pid}) for worker {slot} {exit} after {after}")
+            Self::HelperExited { slot, exit, after, .. } => {
+                format!("helper (pid {pid}) for worker {slot} {exit} after {}", seconds(*after))
             }
-            Report::ForkFailed { who, why, retry_in } => {
-                write!(f, "cannot fork {who}: {why}")?;
-                retry_in.map_or(Ok(()), |pause| write!(f, "; trying again in {pause}"))
+            Self::ForkFailed { child, why, retry_in } => {
+                format!("cannot fork {child}: {why}{}", pause("trying again", *retry_in))
             }
-            Report::Overdue { who, .. } => write!(f, "{who} (pid {pid}) did not leave in time; killing it"),
-            Report::Hung { slot, silent, .. } => {
-                write!(f, "worker {slot} (pid {pid}) has been silent for {silent}; aborting it")
+            Self::Overdue { child, .. } => format!("{child} (pid {pid}) did not exit in time; killing it"),
+            Self::Hung { slot, silent, .. } => {
+                format!("{} has been silent for {}; aborting it", worker(slot), seconds(*silent))
             }
-            Report::Suspended { slot, signal: Some(signal), .. } => {
-                write!(
-                    f,
-                    "worker {slot} (pid {pid}) was stopped by signal {signal}; it serves nobody until SIGCONT"
+            Self::Suspended { slot, signal: Some(signal), .. } => {
+                format!("{} was suspended by signal {signal}; it serves again after SIGCONT", worker(slot))
+            }
+            Self::Suspended { slot, signal: None, .. } => format!("{} runs again", worker(slot)),
+            Self::Overgrown { slot, bytes, .. } => {
+                format!("{} has {} MiB of memory, more than allowed", worker(slot), bytes >> 20)
+            }
+            Self::Replacing { slot, .. } => {
+                format!("{} is due for replacement; starting its successor", worker(slot))
+            }
+            Self::Reloading { workers } => format!("SIGHUP: replacing {workers} workers, one by one"),
+            Self::Reloaded { workers } => format!("all {workers} workers have been replaced"),
+            Self::Upgrading => "SIGUSR2: starting the new program; it takes over when it is ready".into(),
+            Self::UpgradeUnderWay => "SIGUSR2: an upgrade is in progress already".into(),
+            Self::UpgradeOverdue { after, .. } => {
+                let after = seconds(*after);
+                format!("new program (pid {pid}) is not ready after {after}; stopping it and going on")
+            }
+            Self::UpgradeFailed { exit, after, .. } => {
+                let after = seconds(*after);
+                format!("new program (pid {pid}) {exit} after {after} before it took over; going on")
+            }
+            Self::HandedOver { after, .. } => {
+                format!("new program (pid {pid}) is ready after {} and takes over", seconds(*after))
+            }
+            Self::Resized { request, workers } => format!("{request}: keeping {workers} workers from now on"),
+            Self::GaveUp { slot, failures } => {
+                format!(
+                    "worker {slot} failed to boot {failures} times in a row and no worker serves; giving up"
                 )
             }
-            Report::Suspended { slot, signal: None, .. } => {
-                write!(f, "worker {slot} (pid {pid}) goes on")
+            Self::Stopping { request, stop, workers, grace } => {
+                let how = if *stop == Stop::Graceful { "gracefully" } else { "quickly" };
+                let grace = seconds(*grace);
+                format!("{request}: stopping {workers} workers {how}, killing those left after {grace}")
             }
-            Report::Overgrown { slot, bytes, .. } => {
-                write!(f, "worker {slot} (pid {pid}) has {} MiB of memory, which is too much", bytes >> 20)
+            Self::Forced { request, workers } => {
+                format!("{request} while stopping: killing {workers} workers")
             }
-            Report::Replacing { slot, .. } => {
-                write!(f, "worker {slot} (pid {pid}) is due; starting its successor")
-            }
-            Report::Reloading { workers } => write!(f, "SIGHUP: replacing {workers} workers, one by one"),
-            Report::Reloaded { workers } => write!(f, "all {workers} workers have been replaced"),
-            Report::Upgrading => {
-                f.write_str("SIGUSR2: starting the program anew; it takes over when it is ready")
-            }
-            Report::UpgradeUnderWay => f.write_str("SIGUSR2: the program has been started anew already"),
-            Report::UpgradeOverdue { after, .. } => {
-                write!(f, "new program (pid {pid}) is not ready after {after}; stopping it and going on")
-            }
-            Report::UpgradeFailed { exit, after, .. } => {
-                write!(f, "new program (pid {pid}) {exit} after {after} before it took over; going on")
-            }
-            Report::HandedOver { after, .. } => {
-                write!(f, "new program (pid {pid}) is ready after {after} and takes over")
-            }
-            Report::Resized { request, workers } => {
-                write!(f, "{request}: keeping {workers} workers from now on")
-            }
-            Report::GaveUp { slot, failures } => {
-                write!(
-                    f,
-                    "worker {slot} could not boot {failures} times in a row and no other serves; giving up"
-                )
-            }
-            Report::Stopping { request, stop, workers, grace } => {
-                let how = match stop {
-                    Stop::Graceful => "gracefully",
-                    Stop::Quick => "quickly",
-                };
-                write!(f, "{request}: stopping {workers} workers {how}, killing those left after {grace}")
-            }
-            Report::Forced { request, workers } => {
-                write!(f, "{request} while stopping: killing {workers} workers")
-            }
-            Report::Abandoned { request } => write!(f, "{request} while killing: not waiting for helpers"),
-            Report::Stopped => f.write_str("stopped; no child is left"),
+            Self::Abandoned { request } => format!("{request} while killing: not waiting for helpers"),
+            Self::Stopped => "stopped; no child is left".into(),
         }
     }
 }
 
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Worker(slot) => write!(f, "worker {slot}"),
-            Self::Helper(slot) => write!(f, "helper for worker {slot}"),
-            Self::NewProgram => f.write_str("new program"),
-        }
-    }
+fn pause(what: &str, pause: Option<Millis>) -> String {
+    pause.map_or(String::new(), |pause| format!("; {what} in {}", seconds(pause)))
 }
 
-impl fmt::Display for Next {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RestartIn(pause) => write!(f, "; restarting in {pause}"),
-            Self::Nothing => Ok(()),
+/// Prints a span in seconds with one decimal: `3.2 s`.
+pub(crate) fn seconds(Millis(span): Millis) -> impl fmt::Display {
+    struct Seconds(u64);
+
+    impl fmt::Display for Seconds {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let tenths = self.0.saturating_add(50) / 100;
+            write!(f, "{}.{} s", tenths / 10, tenths % 10)
         }
+    }
+
+    Seconds(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_print_as_seconds_with_one_decimal() {
+        let shown = [0, 49, 50, 3_249, 59_960].map(|ms| seconds(Millis(ms)).to_string());
+        assert_eq!(shown, ["0.0 s", "0.0 s", "0.1 s", "3.2 s", "60.0 s"]);
     }
 }

@@ -1,34 +1,33 @@
-//! What an operator may ask at any time: who is there, since when, and how often a slot was filled again.
+//! The status of a service: its children, their ages, and the restarts of each slot.
 
-use std::fmt;
+use common::Millis;
 
-use super::child::{Child, Role, Standing, Worker};
-use super::report::Who;
+use super::child::{Child, ChildName, Role, Standing, WorkerState};
+use super::report::seconds;
 use super::{ChildId, Phase, Supervisor};
-use crate::millis::Millis;
 
-/// One child, as it is now.
+/// One child at one moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ChildStatus {
     pub(crate) id: ChildId,
-    pub(crate) who: Who,
+    pub(crate) name: ChildName,
     pub(crate) state: &'static str,
     pub(crate) age: Millis,
-    /// How often a worker's place has been filled again.
+    /// Number of times that a worker's slot was filled again.
     pub(crate) restarts: Option<u32>,
 }
 
 impl ChildStatus {
-    /// The line that an operator reads.
-    pub(crate) fn line(&self, pid: i32) -> impl fmt::Display {
-        let Self { who, state, age, restarts, .. } = self;
+    /// Returns the line for the operator.
+    pub(crate) fn line(&self, pid: i32) -> String {
+        let Self { name, state, age, restarts, .. } = self;
         let restarts = restarts.map_or(String::new(), |restarts| format!(", restarts {restarts}"));
-        format!("{who} (pid {pid}) {state}, up {age}{restarts}")
+        format!("{name} (pid {pid}) {state}, up {}{restarts}", seconds(*age))
     }
 }
 
 impl Supervisor {
-    /// The whole service in a word.
+    /// Returns the state of the whole service in a word.
     pub(crate) fn state(&self) -> &'static str {
         match self.phase {
             Phase::Running if self.reloading => "reloading",
@@ -38,16 +37,15 @@ impl Supervisor {
         }
     }
 
-    /// Every living child, in the order of their slots.
+    /// Returns every living child, in the order of their slots.
     pub(crate) fn status(&self, now: Millis) -> Vec<ChildStatus> {
+        let restarts = |slot: u32| self.slots.get(slot as usize).map_or(0, |slot| slot.restarts);
         let one = |(id, child): (&ChildId, &Child)| ChildStatus {
             id: *id,
-            who: child.who(),
+            name: child.name(),
             state: state_of(child),
             age: now.since(child.started),
-            restarts: child
-                .is_worker()
-                .then(|| self.slots.get(child.slot as usize).map_or(0, |slot| slot.restarts)),
+            restarts: child.is_worker().then(|| restarts(child.slot)),
         };
         let mut all: Vec<_> = self.children.iter().collect();
         all.sort_by_key(|(id, child)| (child.slot, **id));
@@ -60,12 +58,12 @@ fn state_of(child: &Child) -> &'static str {
         Role::Helper => "cleaning up",
         Role::Upgrade { leaving: false } => "booting",
         Role::Upgrade { leaving: true } => "leaving",
-        Role::Worker(Worker { standing: Standing::Hung, .. }) => "hung",
-        Role::Worker(Worker { standing: Standing::Leaving, .. }) => "leaving",
-        Role::Worker(Worker { standing: Standing::Killed, .. }) => "killed",
-        Role::Worker(Worker { suspended: true, .. }) => "stopped by a signal",
-        Role::Worker(Worker { ready_at: None, .. }) => "booting",
-        Role::Worker(Worker { outdated: true, .. }) => "ready, to be replaced",
+        Role::Worker(WorkerState { standing: Standing::Hung, .. }) => "hung",
+        Role::Worker(WorkerState { standing: Standing::Leaving, .. }) => "leaving",
+        Role::Worker(WorkerState { standing: Standing::Killed, .. }) => "killed",
+        Role::Worker(WorkerState { suspended: true, .. }) => "stopped by a signal",
+        Role::Worker(WorkerState { ready_at: None, .. }) => "booting",
+        Role::Worker(WorkerState { outdated: true, .. }) => "ready, to be replaced",
         Role::Worker(_) => "ready",
     }
 }

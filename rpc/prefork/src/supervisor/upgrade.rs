@@ -1,8 +1,9 @@
-//! The hot upgrade: the program is started anew beside us, and we leave when it is ready, or stay if it is not.
+//! The hot upgrade: the new program is started beside this one, which leaves when that is ready and stays if it is not.
+
+use common::Millis;
 
 use super::child::{Child, Role};
 use super::{ChildId, Output, Phase, Report, Request, Stop, Supervisor};
-use crate::millis::Millis;
 
 impl Supervisor {
     pub(super) fn start_upgrade(&mut self, now: Millis) {
@@ -10,14 +11,14 @@ impl Supervisor {
             self.report(Report::UpgradeUnderWay);
             return;
         }
-        let kill_at = Some(now.after(self.config.upgrade_timeout));
+        let kill_at = Some(now + self.config.upgrade_timeout);
         let role = Role::Upgrade { leaving: false };
         let id = self.add(Child { slot: 0, started: now, kill_at, role });
         self.report(Report::Upgrading);
         self.outputs.push_back(Output::Upgrade(id));
     }
 
-    /// The new program serves: from now on it is the service, and all that is left to do here is to leave.
+    /// Leaves the service to the new program, which is ready.
     pub(super) fn hand_over(&mut self, now: Millis, id: ChildId) {
         if self.phase != Phase::Running {
             return;
@@ -28,7 +29,7 @@ impl Supervisor {
         self.stop_more_urgently(now, Request::Upgrade);
     }
 
-    /// The new program will not take over any more.
+    /// Asks the new program to stop: it does not take over any more.
     pub(super) fn dismiss(&mut self, id: ChildId, stop: Stop, kill_at: Millis) {
         let Some(child) = self.children.get_mut(&id) else { return };
         if let Role::Upgrade { leaving: leaving @ false } = &mut child.role {
@@ -40,6 +41,6 @@ impl Supervisor {
 
     pub(super) fn upgrade_overdue(&mut self, now: Millis, id: ChildId) {
         self.report(Report::UpgradeOverdue { id, after: self.config.upgrade_timeout });
-        self.dismiss(id, Stop::Quick, now.after(self.config.grace));
+        self.dismiss(id, Stop::Quick, now + self.config.grace);
     }
 }

@@ -1,4 +1,4 @@
-//! Troubles that must not stop a service: a log that nobody reads, hooks that panic, no descriptors, a port still held.
+//! Troubles that must not stop a service: a log without a reader, hooks that panic, no descriptors, a port still in use.
 
 use std::fs::{File, read_to_string};
 use std::io::{Read, pipe};
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::support::{Fixture, ask, eventually, send};
 
-/// Workers die and are replaced, and the service ends when it is asked to.
+/// Checks that workers are replaced and the service ends when asked to, although its log cannot be written.
 fn serves_without_a_log(log: impl Into<Stdio>) {
     let mut fixture = Fixture::start_with("workers=2", |command| {
         command.stderr(log);
@@ -31,7 +31,7 @@ fn serves_without_a_log(log: impl Into<Stdio>) {
 }
 
 #[test]
-fn a_log_that_nobody_reads_stops_nothing() {
+fn a_log_without_a_reader_stops_nothing() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
     serves_without_a_log(writer);
@@ -56,7 +56,7 @@ fn hooks_that_panic_are_logged_and_stop_nothing() {
 }
 
 #[test]
-fn a_worker_that_exits_with_0_unasked_is_cleaned_up_after_and_replaced() {
+fn a_worker_that_exits_with_0_without_being_asked_gets_a_helper_and_a_successor() {
     let mut fixture = Fixture::ready("workers=1 mode=exit");
     let (addr, first) = (fixture.addr(), fixture.workers(1)[0]);
     assert_eq!(ask(addr), first);
@@ -70,12 +70,12 @@ fn a_worker_that_exits_with_0_unasked_is_cleaned_up_after_and_replaced() {
 }
 
 #[test]
-fn a_port_that_workers_of_a_killed_parent_still_hold_is_waited_for() {
+fn a_port_that_workers_of_a_killed_parent_hold_is_waited_for() {
     let mut first = Fixture::ready("workers=2 mode=linger");
     let addr = first.addr();
     first.signal(Signal::SIGKILL);
     let mut second = Fixture::start(&format!("listen={addr}"));
-    second.line(&format!("WARN {addr} is in use, perhaps by workers that leave; waiting up to 5s"));
+    second.line(&format!("WARN {addr} is in use, perhaps by workers that are stopping; waiting up to 5s"));
     second.line(&format!("> ready {addr}"));
     assert_eq!(ask(addr), second.workers(1)[0]);
     second.signal(Signal::SIGTERM);
@@ -83,7 +83,7 @@ fn a_port_that_workers_of_a_killed_parent_still_hold_is_waited_for() {
     assert!(!first.ends().success());
 }
 
-/// Sets how many descriptors a running process may have, and gives what it might have before.
+/// Sets the limit of descriptors of a running process and returns the old one.
 fn limit_descriptors(pid: i32, soft: u64) -> u64 {
     let mut old = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: it writes only to `old`.
@@ -94,7 +94,7 @@ fn limit_descriptors(pid: i32, soft: u64) -> u64 {
     old.rlim_cur
 }
 
-/// The processor time that a process has used, in hundredths of a second.
+/// Returns the processor time that a process has used, in hundredths of a second.
 fn ticks(pid: i32) -> u64 {
     let stat = read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
@@ -102,29 +102,29 @@ fn ticks(pid: i32) -> u64 {
 }
 
 #[test]
-fn a_parent_without_descriptors_waits_goes_on_and_recovers() {
+fn a_parent_without_descriptors_goes_on_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
     let mut fixture = Fixture::ready(&format!("workers=3 control={}", path.display()));
     let (addr, workers, parent) = (fixture.addr(), fixture.workers(3), fixture.pid());
     let before = limit_descriptors(parent, 1);
     send(workers[0], Signal::SIGKILL);
-    let mut asks = UnixStream::connect(&path).unwrap();
-    asks.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let used = ticks(parent);
-    // Its pauses are of a tenth of a second, and it rests for a whole one from those who ask.
+    // It pauses for a tenth of a second between forks, and for a second between answers to the control socket.
     for _ in 0..3 {
-        fixture.line("cannot tell the status to who asks: this process has too many open files");
+        fixture.line("cannot answer a request for the status: this process has too many open files");
         let log = fixture.line("WARN cannot fork worker");
         assert!(log.contains("this process has too many open files"), "{log}");
     }
-    assert!(ticks(parent) - used < 20, "it is busy with nothing");
+    assert!(ticks(parent) - used < 20, "it loops without a pause");
     assert!(workers[1..].contains(&ask(addr)));
     limit_descriptors(parent, before);
     let new = fixture.workers(1)[0];
-    eventually("the new one answers, too", || ask(addr) == new);
+    eventually("the new worker answers", || ask(addr) == new);
     let mut status = String::new();
-    asks.read_to_string(&mut status).unwrap();
+    client.read_to_string(&mut status).unwrap();
     assert!(status.starts_with(&format!("parent (pid {parent}) running")), "{status}");
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());

@@ -1,4 +1,4 @@
-//! Random histories of real processes, and a storm of signals. The seed is in every failure's message.
+//! Random histories of real processes, and a storm of signals. Each failure message contains the seed.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::support::{Fixture, Over, eventually, is_free, try_ask};
 
-/// What a worker may be sent.
+/// Signals that a worker may get.
 const TO_WORKERS: [Signal; 7] = [
     Signal::SIGKILL,
     Signal::SIGABRT,
@@ -21,7 +21,7 @@ const TO_WORKERS: [Signal; 7] = [
     Signal::SIGSTOP,
 ];
 
-/// What a parent may be sent and go on.
+/// Signals after which the parent goes on.
 const TO_PARENTS: [Signal; 7] = [
     Signal::SIGHUP,
     Signal::SIGTTIN,
@@ -34,11 +34,11 @@ const TO_PARENTS: [Signal; 7] = [
 
 const ENDS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGKILL];
 
-/// `PREFORK_HISTORIES=5000` runs more of them by hand.
+/// Runs 100 histories; `PREFORK_HISTORIES=5000` runs more by hand.
 #[test]
 fn after_any_history_no_process_is_left_and_the_port_is_free() {
     let count = std::env::var("PREFORK_HISTORIES").map_or(100, |n| n.parse().unwrap());
-    // Several at once: they wait more than they work.
+    // Several at once, because they wait more than they work.
     thread::scope(|scope| {
         for lane in 0..4 {
             scope.spawn(move || (lane..count).step_by(4).for_each(history));
@@ -49,8 +49,8 @@ fn after_any_history_no_process_is_left_and_the_port_is_free() {
 fn history(seed: u64) {
     let mut rng = Rng::with_seed(seed);
     let end = one_of(&mut rng, &ENDS);
-    // Who ignores TERM or has been stopped cannot hear that its parent was killed, and a worker that is killed at the
-    // same time as its parent leaves its children to nobody.
+    // A worker that ignores TERM or is suspended does not notice that its parent was killed. A worker that is killed
+    // together with its parent leaves its children behind.
     let deaf = end != Signal::SIGKILL;
     let modes = ["serve", "refuse", "panic", "orphans", "hang", "children", "ignore-term"];
     let mode = modes[rng.usize(..if deaf { modes.len() } else { 4 })];
@@ -66,7 +66,7 @@ fn history(seed: u64) {
             fixture.signal(one_of(&mut rng, &TO_PARENTS));
         } else if let Some(pid) = rng.choice(fixture.processes()) {
             let signals = &TO_WORKERS[..TO_WORKERS.len() - usize::from(!deaf)];
-            // It may be gone by now; then there is nothing to do to it.
+            // It may be gone by now.
             let _ = kill(Pid::from_raw(pid), one_of(&mut rng, signals));
         }
         if rng.bool() {
@@ -80,7 +80,7 @@ fn history(seed: u64) {
 }
 
 #[test]
-fn a_storm_of_signals_loses_no_worker_and_no_call_that_may_be_retried() {
+fn a_storm_of_signals_loses_no_worker_and_no_retried_call() {
     let mut rng = Rng::with_seed(11);
     let mut fixture = Fixture::ready("workers=3");
     let addr = fixture.addr();
@@ -103,7 +103,7 @@ fn a_storm_of_signals_loses_no_worker_and_no_call_that_may_be_retried() {
         drop(guard);
         client.join().unwrap();
     });
-    // Down to one worker, and that one serves.
+    // Ends with one worker, which serves.
     eventually("one worker is left", || {
         fixture.signal(Signal::SIGTTOU);
         fixture.processes().len() == 1 && try_ask(addr).is_ok()

@@ -1,4 +1,4 @@
-//! Workers that serve, die, hang and leave, and parents that are killed.
+//! Workers that serve, die, hang and stop, and parents that are killed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -38,7 +38,7 @@ fn int_and_quit_stop_quickly() {
 }
 
 #[test]
-fn a_killed_worker_is_cleaned_up_after_and_replaced_while_the_others_stay() {
+fn a_killed_worker_gets_a_helper_and_a_successor_while_the_others_serve() {
     let mut fixture = Fixture::ready("workers=2");
     let (addr, workers) = (fixture.addr(), fixture.workers(2));
     send(workers[0], Signal::SIGKILL);
@@ -58,7 +58,7 @@ fn a_killed_worker_is_cleaned_up_after_and_replaced_while_the_others_stay() {
 }
 
 #[test]
-fn every_kind_of_death_is_told_as_what_it_was() {
+fn the_log_tells_the_signal_of_every_death() {
     let mut fixture = Fixture::ready("workers=1");
     let mut pid = fixture.workers(1)[0];
     for signal in [libc::SIGABRT, libc::SIGILL, libc::SIGPROF, libc::SIGRTMIN() + 3] {
@@ -72,18 +72,18 @@ fn every_kind_of_death_is_told_as_what_it_was() {
 }
 
 #[test]
-fn a_worker_that_does_not_leave_is_killed_after_the_grace_and_cleaned_up_after() {
+fn a_worker_that_does_not_exit_in_time_is_killed_and_gets_a_helper() {
     let mut fixture = Fixture::ready("workers=2 grace=200 mode=ignore-term");
     fixture.signal(Signal::SIGTERM);
     for _ in 0..2 {
-        fixture.line("did not leave in time; killing it");
+        fixture.line("did not exit in time; killing it");
         fixture.line("> helper");
     }
     assert!(fixture.ends().success());
 }
 
 #[test]
-fn a_second_signal_does_not_wait_for_the_grace() {
+fn a_second_signal_kills_before_the_grace_period_is_over() {
     let mut fixture = Fixture::ready("workers=2 grace=600000 mode=hang");
     fixture.signal(Signal::SIGTERM);
     fixture.line("SIGTERM: stopping 2 workers gracefully");
@@ -93,7 +93,7 @@ fn a_second_signal_does_not_wait_for_the_grace() {
 }
 
 #[test]
-fn a_third_signal_does_not_wait_for_helpers_either() {
+fn a_third_signal_kills_helpers_too() {
     let mut fixture = Fixture::ready("workers=1 grace=600000 helper-timeout=600000 mode=hang helper=hang");
     let steps = [
         (Signal::SIGINT, "stopping 1 workers"),
@@ -108,7 +108,7 @@ fn a_third_signal_does_not_wait_for_helpers_either() {
 }
 
 #[test]
-fn a_helper_that_hangs_is_killed_and_nobody_takes_its_place() {
+fn a_hung_helper_is_killed_and_not_replaced() {
     let mut fixture = Fixture::ready("workers=1 helper=hang helper-timeout=100");
     send(fixture.workers(1)[0], Signal::SIGKILL);
     fixture.line("helper for worker 0");
@@ -121,7 +121,7 @@ fn a_helper_that_hangs_is_killed_and_nobody_takes_its_place() {
 }
 
 #[test]
-fn a_worker_that_refuses_to_boot_is_tried_again_until_the_parent_is_stopped() {
+fn a_worker_that_fails_to_boot_is_retried_until_the_parent_is_stopped() {
     let mut fixture = Fixture::start("workers=2 mode=refuse");
     fixture.workers(6);
     let log = fixture.line("exited with status 3 after");
@@ -131,7 +131,7 @@ fn a_worker_that_refuses_to_boot_is_tried_again_until_the_parent_is_stopped() {
 }
 
 #[test]
-fn a_panic_is_a_status_and_not_the_parents_end() {
+fn a_panic_of_a_worker_is_an_exit_status() {
     let mut fixture = Fixture::start("workers=1 mode=panic");
     fixture.line("exited with status 101 after");
     fixture.workers(2);
@@ -140,7 +140,7 @@ fn a_panic_is_a_status_and_not_the_parents_end() {
 }
 
 #[test]
-fn children_of_a_worker_go_with_it_when_it_crashes_and_when_it_leaves() {
+fn children_of_a_worker_die_with_it_when_it_crashes_and_when_it_stops() {
     let mut fixture = Fixture::ready("workers=1 mode=children");
     eventually("a worker and three children run", || fixture.processes().len() == 4);
     let first = fixture.workers(1)[0];
@@ -153,7 +153,7 @@ fn children_of_a_worker_go_with_it_when_it_crashes_and_when_it_leaves() {
 }
 
 #[test]
-fn a_strangers_child_is_reaped_and_not_counted() {
+fn a_foreign_orphan_is_reaped_and_not_counted() {
     let mut fixture = Fixture::ready("workers=1 mode=orphans subreaper=1");
     eventually("orphans are reaped", || fixture.zombies().is_empty());
     assert_eq!(fixture.processes(), fixture.workers(1));
@@ -162,7 +162,7 @@ fn a_strangers_child_is_reaped_and_not_counted() {
 }
 
 #[test]
-fn workers_drain_and_leave_when_the_parent_is_killed() {
+fn workers_stop_gracefully_when_the_parent_is_killed() {
     let mut fixture = Fixture::ready("workers=3");
     let addr = fixture.addr();
     fixture.signal(Signal::SIGKILL);
@@ -170,22 +170,22 @@ fn workers_drain_and_leave_when_the_parent_is_killed() {
         assert!(fixture.line("> leaving").ends_with("Graceful"));
     }
     assert!(!fixture.ends().success());
-    // The workers are on their way out, but nobody has waited for their last descriptors.
+    // The kernel may close the last descriptors of a worker a moment after its end.
     eventually("the port is free", || is_free(addr));
 }
 
 #[test]
-fn a_worker_whose_parent_died_before_the_kernel_knew_that_it_wants_to_hear_of_it_leaves() {
+fn a_worker_whose_parent_died_before_its_set_up_stops() {
     let mut fixture = Fixture::start("workers=1 late-child=1");
     fixture.line("> forked");
     fixture.signal(Signal::SIGKILL);
-    fixture.line("> nobody to tell");
+    fixture.line("> no parent");
     assert!(fixture.line("> leaving").ends_with("Graceful"));
     assert!(!fixture.ends().success());
 }
 
 #[test]
-fn it_runs_as_pid_1_and_reaps_what_is_left_to_it() {
+fn as_pid_1_it_reaps_foreign_orphans() {
     let program = env!("CARGO_BIN_EXE_prefork-fixture");
     let args = format!(
         "--user --map-root-user --pid --fork --kill-child --mount-proc {program} workers=2 mode=orphans"
@@ -194,14 +194,14 @@ fn it_runs_as_pid_1_and_reaps_what_is_left_to_it() {
     assert_eq!(fixture.parent(), 1);
     let addr = fixture.addr();
     fixture.line("> ready ");
-    // Within the namespace, so these are not the pids that we see.
+    // These pids are those within the namespace.
     let workers = fixture.workers(2);
     let parent = fixture.only_child();
     assert!(workers.contains(&ask(addr)));
-    // Nobody is left of the two orphans of each worker.
+    // The two orphans of each worker are gone.
     eventually("the parent and two workers run", || fixture.processes().len() == 3);
     send(parent, Signal::SIGUSR2);
-    fixture.line("cannot fork new program: this is PID 1, and everything ends with it");
+    fixture.line("cannot fork new program: this is PID 1, and every process ends with it");
     assert!(workers.contains(&ask(addr)));
     send(parent, Signal::SIGTERM);
     fixture.line("> stopped");
@@ -209,7 +209,7 @@ fn it_runs_as_pid_1_and_reaps_what_is_left_to_it() {
 }
 
 #[test]
-fn workers_that_hang_and_their_children_go_after_the_grace_though_the_parent_was_killed() {
+fn hung_workers_and_their_children_die_after_the_grace_period_if_the_parent_was_killed() {
     let mut fixture = Fixture::ready("workers=2 grace=500 mode=hang");
     fixture.signal(Signal::SIGKILL);
     assert!(!fixture.ends().success());
@@ -227,7 +227,7 @@ fn a_parent_with_threads_does_not_fork() {
 }
 
 #[test]
-fn a_thread_that_comes_later_stops_the_service_when_it_would_have_to_fork() {
+fn a_thread_that_starts_later_stops_the_service_at_the_next_fork() {
     let mut fixture = Fixture::ready("workers=2 late-threads=1");
     let workers = fixture.workers(2);
     send(workers[0], Signal::SIGKILL);
@@ -251,7 +251,7 @@ fn a_taken_port_is_a_clear_error() {
 }
 
 #[test]
-fn it_works_when_its_own_parent_ignored_chld_and_blocked_the_signals() {
+fn ignored_and_blocked_signals_of_its_own_parent_have_no_effect() {
     let mut fixture = Fixture::start_with("workers=2", |command| {
         let prepare = || {
             // SAFETY: sets an action without a handler.
@@ -267,7 +267,7 @@ fn it_works_when_its_own_parent_ignored_chld_and_blocked_the_signals() {
     let workers = fixture.workers(2);
     send(workers[0], Signal::SIGKILL);
     fixture.workers(1);
-    // The workers' own masks are clean again: this one is not blocked.
+    // The workers' masks are empty again: this signal is not blocked.
     send(workers[1], Signal::SIGVTALRM);
     fixture.line(&format!("(pid {}) killed by signal 26", workers[1]));
     fixture.signal(Signal::SIGTERM);
@@ -280,7 +280,7 @@ fn no_worker_holds_a_descriptor_of_the_parent_or_of_a_sibling() {
     let open = |pid: &i32| fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     let workers = fixture.workers(4);
     let counts: BTreeSet<_> = workers.iter().map(open).collect();
-    assert_eq!(counts.len(), 1, "the last one inherits more than the first: {counts:?}");
+    assert_eq!(counts.len(), 1, "the last worker inherits more than the first: {counts:?}");
     let parents = open(&fixture.pid());
     for pid in workers {
         send(pid, Signal::SIGKILL);
@@ -288,15 +288,15 @@ fn no_worker_holds_a_descriptor_of_the_parent_or_of_a_sibling() {
     }
     let again: BTreeSet<_> = fixture.workers(4).iter().map(open).collect();
     assert_eq!(again, counts);
-    eventually("the parent holds what it held", || open(&fixture.pid()) == parents);
+    eventually("the parent has as many descriptors as before", || open(&fixture.pid()) == parents);
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());
 }
 
 #[test]
-fn running_out_of_processes_is_said_and_tried_again() {
-    // A user of its own, who has no other process; for who is not root, one that is alone in a namespace.
-    // SAFETY: it only gives a number.
+fn a_fork_without_free_processes_is_logged_and_retried() {
+    // As root: a user without other processes. As another user: a user that is alone in a namespace.
+    // SAFETY: it only returns a number.
     let is_root = unsafe { libc::geteuid() } == 0;
     let program = env!("CARGO_BIN_EXE_prefork-fixture");
     let args = format!("--user prlimit --nproc=2 {program} workers=2");
@@ -315,13 +315,13 @@ fn running_out_of_processes_is_said_and_tried_again() {
 }
 
 #[test]
-fn running_out_of_descriptors_is_said_and_tried_again() {
+fn a_fork_without_free_descriptors_is_logged_and_retried() {
     let mut fixture = Fixture::start_with("workers=4", |command| {
         let limit = libc::rlimit { rlim_cur: 11, rlim_max: 11 };
         // SAFETY: between fork and exec only these system calls are made; the second only reads `limit`.
         unsafe {
             command.pre_exec(move || {
-                // What the test has inherited itself is not to be counted.
+                // Descriptors that the test itself has inherited must not count.
                 let (all, flag) = (libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
                 Errno::result(libc::syscall(libc::SYS_close_range, 3, all, flag))?;
                 Errno::result(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;

@@ -1,4 +1,4 @@
-//! Real processes under real signals: after each history nothing is left, and the status is right.
+//! Real processes under real signals. After each test no process is left.
 #![expect(clippy::unwrap_used, reason = "only tests are here; what fails, fails the test")]
 
 mod adversity;

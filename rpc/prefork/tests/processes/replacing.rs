@@ -1,4 +1,4 @@
-//! Rolling restarts, more and fewer workers, hung workers and those that cannot boot, as real processes.
+//! Real processes: rolling restarts, more and fewer workers, hung workers, workers that fail to boot.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
@@ -27,7 +27,7 @@ fn hup_replaces_every_worker_while_every_client_is_answered() {
         });
         fixture.signal(Signal::SIGHUP);
         for pid in &old {
-            fixture.line(&format!("(pid {pid}) is due; starting its successor"));
+            fixture.line(&format!("(pid {pid}) is due for replacement; starting its successor"));
             new.extend(fixture.workers(1));
             fixture.line(&format!("(pid {pid}) exited with status 0"));
         }
@@ -43,7 +43,7 @@ fn hup_replaces_every_worker_while_every_client_is_answered() {
 }
 
 #[test]
-fn term_in_the_middle_of_a_rolling_restart_ends_everything() {
+fn term_during_a_rolling_restart_ends_every_process() {
     let mut fixture = Fixture::ready("workers=3 grace=300 mode=ignore-term");
     fixture.signal(Signal::SIGHUP);
     fixture.line("replacing 3 workers");
@@ -69,7 +69,7 @@ fn ttin_and_ttou_change_the_number_of_workers() {
 }
 
 #[test]
-fn usr1_runs_the_hook_in_the_parent_and_disturbs_nobody() {
+fn usr1_runs_the_hook_in_the_parent_and_no_worker_is_lost() {
     let mut fixture = Fixture::ready("workers=1");
     for _ in 0..3 {
         fixture.signal(Signal::SIGUSR1);
@@ -100,7 +100,7 @@ fn a_worker_with_too_much_memory_is_replaced_while_it_serves() {
     let (addr, first) = (fixture.addr(), fixture.workers(1)[0]);
     assert_eq!(ask(addr), first);
     let log = fixture.line(&format!("(pid {first}) has "));
-    assert!(log.ends_with(" MiB of memory, which is too much"), "{log}");
+    assert!(log.ends_with(" MiB of memory, more than allowed"), "{log}");
     let second = fixture.workers(1)[0];
     fixture.line(&format!("(pid {first}) exited with status 0"));
     assert_eq!(fixture.processes(), [second]);
@@ -109,7 +109,7 @@ fn a_worker_with_too_much_memory_is_replaced_while_it_serves() {
 }
 
 #[test]
-fn a_hung_worker_is_aborted_and_replaced_and_a_beating_one_is_not() {
+fn a_hung_worker_is_aborted_and_replaced_but_one_with_heartbeats_is_not() {
     let mut fixture = Fixture::ready("workers=1 mode=hang grace=200 heartbeat-timeout=300");
     let hung = fixture.workers(1)[0];
     fixture.line(&format!("(pid {hung}) has been silent for 0.3 s; aborting it"));
@@ -120,26 +120,26 @@ fn a_hung_worker_is_aborted_and_replaced_and_a_beating_one_is_not() {
 
     let mut fixture = Fixture::ready("workers=1 heartbeat-timeout=2000 max-age=3000");
     let beating = fixture.workers(1)[0];
-    // It grows old, which takes longer than it could have been silent.
-    fixture.line(&format!("(pid {beating}) is due; starting its successor"));
+    // Its maximum age is longer than the heartbeat timeout.
+    fixture.line(&format!("(pid {beating}) is due for replacement; starting its successor"));
     fixture.line(&format!("(pid {beating}) exited with status 0"));
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());
 }
 
 #[test]
-fn a_worker_that_does_not_die_of_abrt_is_killed() {
+fn a_worker_that_survives_abrt_is_killed() {
     let mut fixture = Fixture::start("workers=1 mode=stopped grace=200 boot-timeout=300");
     let stopped = fixture.workers(1)[0];
     fixture.line("aborting it");
-    fixture.line(&format!("(pid {stopped}) did not leave in time; killing it"));
+    fixture.line(&format!("(pid {stopped}) did not exit in time; killing it"));
     fixture.line(&format!("(pid {stopped}) killed by signal 9"));
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());
 }
 
 #[test]
-fn a_worker_that_never_becomes_ready_hangs_when_its_time_to_boot_is_over() {
+fn a_worker_that_is_not_ready_after_the_boot_timeout_counts_as_hung() {
     let mut fixture =
         Fixture::start("workers=1 mode=never-ready grace=200 heartbeat-timeout=100 boot-timeout=400");
     fixture.line("has been silent for 0.4 s; aborting it");
@@ -148,7 +148,7 @@ fn a_worker_that_never_becomes_ready_hangs_when_its_time_to_boot_is_over() {
 }
 
 #[test]
-fn a_worker_that_asks_for_it_is_replaced() {
+fn a_worker_that_retires_is_replaced() {
     let mut fixture = Fixture::ready("workers=1 mode=retire");
     let (addr, first) = (fixture.addr(), fixture.workers(1)[0]);
     assert_eq!(ask(addr), first);
@@ -159,9 +159,9 @@ fn a_worker_that_asks_for_it_is_replaced() {
 }
 
 #[test]
-fn a_service_that_cannot_boot_ends_with_the_last_words_of_a_worker() {
+fn a_service_that_fails_to_boot_ends_with_the_last_words_of_a_worker() {
     let mut fixture = Fixture::start("workers=2 mode=refuse boot-failures=3");
-    fixture.line("could not boot 3 times in a row and no other serves; giving up");
+    fixture.line("failed to boot 3 times in a row and no worker serves; giving up");
     let error = fixture.line("> error: no worker becomes ready: the last one, worker ");
     assert!(error.ends_with("exited with status 3: the database is not there"), "{error}");
     assert_eq!(fixture.ends().code(), Some(1));

@@ -1,4 +1,4 @@
-//! Signals that reach everybody, because they were sent to all processes of a name or of a terminal.
+//! Signals that reach every process, because they are sent by name or from a terminal.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::support::{Fixture, ask, eventually, send};
 
-/// Signals that are meant for the parent, or for nobody.
+/// Signals for the parent, and signals without a meaning.
 const NOT_FOR_WORKERS: [Signal; 9] = [
     Signal::SIGHUP,
     Signal::SIGUSR2,
@@ -21,7 +21,7 @@ const NOT_FOR_WORKERS: [Signal; 9] = [
     Signal::SIGCONT,
 ];
 
-/// Waits until each of these, and nobody else, has answered.
+/// Waits until each of these workers, and no other, has answered.
 fn all_answer(addr: SocketAddr, workers: &[i32]) {
     let workers: BTreeSet<_> = workers.iter().copied().collect();
     let mut answered = BTreeSet::new();
@@ -47,13 +47,13 @@ fn signals_for_the_parent_do_nothing_to_a_worker() {
 }
 
 #[test]
-fn signals_for_the_service_do_to_all_what_they_do_to_the_parent() {
+fn signals_to_all_processes_have_the_effect_of_signals_to_the_parent() {
     let mut fixture = Fixture::ready("workers=1 upgrade=no");
     let addr = fixture.addr();
     let to_all = |fixture: &Fixture, signal| {
         fixture.signal(signal);
         for pid in fixture.processes() {
-            // It may have left by now.
+            // It may be gone by now.
             let _ = kill(Pid::from_raw(pid), signal);
         }
     };
@@ -78,7 +78,7 @@ fn signals_for_the_service_do_to_all_what_they_do_to_the_parent() {
 }
 
 #[test]
-fn a_helper_does_its_work_whatever_is_sent_to_all() {
+fn a_helper_ignores_every_signal_that_is_sent_to_all() {
     let mut fixture = Fixture::ready("workers=1 helper=hang helper-timeout=600000");
     let first = fixture.workers(1)[0];
     send(first, Signal::SIGKILL);
@@ -89,9 +89,9 @@ fn a_helper_does_its_work_whatever_is_sent_to_all() {
         send(helper, signal);
     }
     NOT_FOR_WORKERS.into_iter().for_each(|signal| send(helper, signal));
-    // A signal that ends or stops it does so before it sleeps again, and it does nothing but sleep.
+    // It only sleeps. A signal that ended or suspended it would do so before it sleeps again.
     let mut stat = String::new();
-    eventually("it works on", || {
+    eventually("the helper sleeps again", || {
         stat = std::fs::read_to_string(format!("/proc/{helper}/stat")).unwrap();
         !stat.contains(") R ")
     });
@@ -104,15 +104,15 @@ fn a_helper_does_its_work_whatever_is_sent_to_all() {
 }
 
 #[test]
-fn a_worker_that_somebody_has_stopped_is_told_of_and_leaves_gracefully_when_it_is_asked_to() {
+fn a_suspended_worker_is_reported_and_stops_gracefully_when_asked() {
     let mut fixture = Fixture::ready("workers=2 grace=600000");
     for worker in fixture.workers(2) {
         send(worker, Signal::SIGSTOP);
-        fixture.line(&format!("(pid {worker}) was stopped by signal 19"));
+        fixture.line(&format!("(pid {worker}) was suspended by signal 19"));
         send(worker, Signal::SIGCONT);
-        fixture.line(&format!("(pid {worker}) goes on"));
+        fixture.line(&format!("(pid {worker}) runs again"));
         send(worker, Signal::SIGSTOP);
-        fixture.line(&format!("(pid {worker}) was stopped by signal 19"));
+        fixture.line(&format!("(pid {worker}) was suspended by signal 19"));
     }
     fixture.signal(Signal::SIGTERM);
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What an operator is told who asks.
+//! The status that an operator reads.
 
 use std::process::Command;
 
@@ -37,7 +37,7 @@ fn the_status_command_shows_the_parent_and_every_worker() {
 }
 
 #[test]
-fn workers_that_are_booting_or_leaving_are_shown_as_such() {
+fn the_status_tells_booting_and_leaving_workers_apart() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
     let mut fixture = Fixture::start(&format!("mode=never-ready grace=600000 control={}", path.display()));

@@ -1,4 +1,4 @@
-//! Starts the fixture, reads what it says, looks at its processes, and leaves none of them behind.
+//! Starts the fixture, reads its output, inspects its processes, and leaves none of them behind.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -15,10 +15,13 @@ use std::{fs, thread};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// A running fixture; when dropped, every process that came of it is killed.
+/// Longest wait for anything; long enough for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running fixture. Drop kills every process that descends from it.
 pub(crate) struct Fixture {
     parent: Child,
-    /// In the environment of every process that came of this one.
+    /// Variable in the environment of every process that descends from this one.
     mark: String,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -36,31 +39,31 @@ impl Fixture {
         Self::start_with(args, |_| {})
     }
 
-    /// Starts it as systemd would that has bound `socket` for it: as descriptor 3, with our pid in the environment.
+    /// Starts it like systemd: `socket` is descriptor 3, and the variables of socket activation are set.
     pub(crate) fn start_activated(args: &str, socket: impl Into<OwnedFd>) -> Self {
         let socket: OwnedFd = socket.into();
         let program = env!("CARGO_BIN_EXE_prefork-fixture");
         Self::start_command(Command::new("sh"), |command| {
-            // The shell becomes the fixture, so its pid is the right one.
+            // `exec` keeps the shell's pid, so that `LISTEN_PID` is right.
             command
                 .args(["-c", &format!("LISTEN_FDS=1 LISTEN_PID=$$ exec {program} {args} 3<&0 0</dev/null")]);
             command.stdin(socket);
         })
     }
 
-    /// Starts it by a command that `prepare` may change before.
+    /// Starts it after `prepare` has changed the command.
     pub(crate) fn start_with(args: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         Self::start_command(Command::new(env!("CARGO_BIN_EXE_prefork-fixture")), |command| {
             prepare(command.args(args.split_whitespace()));
         })
     }
 
-    /// Starts it by a path that another program may be put at later.
+    /// Starts it by a path at which another program may be installed later.
     pub(crate) fn start_at(path: &Path, args: &str) -> Self {
         Self::start_by(path, args, |_| {})
     }
 
-    /// The same, by a command that `prepare` may change before.
+    /// Starts it by a path, after `prepare` has changed the command.
     pub(crate) fn start_by(path: &Path, args: &str, prepare: impl FnOnce(&mut Command)) -> Self {
         install(path, Path::new(env!("CARGO_BIN_EXE_prefork-fixture")));
         Self::start_command(Command::new(path), |command| {
@@ -68,7 +71,7 @@ impl Fixture {
         })
     }
 
-    /// Starts it by another program.
+    /// Starts it through another program.
     pub(crate) fn start_program(program: &str, args: &str) -> Self {
         Self::start_command(Command::new(program), |command| {
             command.args(args.split_whitespace());
@@ -84,7 +87,7 @@ impl Fixture {
         prepare(&mut command);
         let mut parent = command.spawn().unwrap();
         let (sender, lines) = channel();
-        // Unless `prepare` has put them elsewhere.
+        // `None` if `prepare` has redirected them.
         parent.stdout.take().into_iter().for_each(|stdout| forward(stdout, sender.clone()));
         parent.stderr.take().into_iter().for_each(|stderr| forward(stderr, sender.clone()));
         Self { parent, mark, lines, seen: Vec::new() }
@@ -94,7 +97,7 @@ impl Fixture {
         i32::try_from(self.parent.id()).unwrap()
     }
 
-    /// Waits for a line that contains `what`, and gives it; each line is given once.
+    /// Waits for a line that contains `what` and returns it. Each line is returned once.
     pub(crate) fn line(&mut self, what: &str) -> String {
         if let Some(at) = self.seen.iter().position(|line| line.contains(what)) {
             return self.seen.remove(at);
@@ -108,24 +111,24 @@ impl Fixture {
         }
     }
 
-    /// Waits for whatever comes next, but not for long: perhaps nothing does.
+    /// Waits for a moment for the next line, which may not come.
     pub(crate) fn anything(&mut self) {
         self.seen.extend(self.lines.recv_timeout(Duration::from_millis(20)));
     }
 
-    /// The pids of the next `n` workers that say hello.
+    /// Waits for `n` more workers to start and returns their pids.
     pub(crate) fn workers(&mut self, n: usize) -> Vec<i32> {
         (0..n).map(|_| number(&self.line("> worker "), 3)).collect()
     }
 
-    /// The one process that the one we started has started.
+    /// Returns the pid of the only child of the process that was started.
     pub(crate) fn only_child(&self) -> i32 {
         let pid = self.pid();
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
         children.trim().parse().unwrap()
     }
 
-    /// The pid of the next parent that says hello.
+    /// Waits for one more parent to start and returns its pid.
     pub(crate) fn parent(&mut self) -> i32 {
         number(&self.line("> parent "), 2)
     }
@@ -138,7 +141,7 @@ impl Fixture {
         send(self.pid(), signal);
     }
 
-    /// Waits for the end, and checks that nothing is left: no process, no zombie.
+    /// Waits for the end of the parent, and checks that no process and no zombie is left.
     pub(crate) fn ends(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the parent ends", || {
@@ -159,7 +162,7 @@ impl Fixture {
         assert!(gone, "left behind: {:#?}", left.iter().map(describe).collect::<Vec<_>>());
     }
 
-    /// Every living process that came of this fixture, but for the parent itself.
+    /// Returns every living process that descends from this fixture, except the parent itself.
     pub(crate) fn processes(&self) -> Vec<i32> {
         let ours = |pid: &i32| {
             let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -168,12 +171,12 @@ impl Fixture {
         all_pids().filter(|pid| *pid != self.pid()).filter(ours).collect()
     }
 
-    /// The parent's children that are dead and have not been reaped.
+    /// Returns the dead children of the parent that have not been reaped.
     pub(crate) fn zombies(&self) -> Vec<i32> {
         let parent = self.pid().to_string();
         let ours = |pid: &i32| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // The name before it is in parentheses and may contain anything.
+            // The process name before it is in parentheses and may contain anything.
             let mut fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
             fields.next() == Some("Z") && fields.next() == Some(&parent)
         };
@@ -185,14 +188,14 @@ impl Drop for Fixture {
     fn drop(&mut self) {
         let _ = self.parent.kill();
         let _ = self.parent.wait();
-        // By pid, and only what carries our mark.
+        // By pid, and only processes with the mark.
         for pid in self.processes() {
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
 
-/// Says that it is over when it goes, also by a panic: else who waits for that in a thread would wait for ever.
+/// Sets a flag on drop, also on a panic: threads that wait for the flag would wait for ever otherwise.
 pub(crate) struct Over<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -201,14 +204,14 @@ impl Drop for Over<'_> {
     }
 }
 
-/// Puts a program in the place of another, as a deployment does: at once, by a link.
+/// Replaces a program at once, by a link, as a deployment does.
 pub(crate) fn install(path: &Path, program: &Path) {
     let beside = path.with_extension("new");
     symlink(program, &beside).unwrap();
     fs::rename(beside, path).unwrap();
 }
 
-/// The pid of whichever worker answers on `addr`.
+/// Connects to `addr` and returns the pid of the worker that answers.
 pub(crate) fn ask(addr: SocketAddr) -> i32 {
     try_ask(addr).unwrap()
 }
@@ -229,14 +232,14 @@ pub(crate) fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
 }
 
-/// The word at `index` of a line, as a number.
+/// Parses the word at `index` of a line as a number.
 fn number(line: &str, index: usize) -> i32 {
     line.split_whitespace().nth(index).unwrap().parse().unwrap()
 }
 
 /// Waits for a condition, for a bounded time.
 pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
-    assert!(comes_true(condition), "it never came to this: {what}");
+    assert!(comes_true(condition), "timed out waiting for: {what}");
 }
 
 #[expect(clippy::disallowed_methods, reason = "bounds the wait, whatever the condition costs")]
@@ -264,6 +267,3 @@ fn forward(from: impl Read + Send + 'static, to: Sender<String>) {
         }
     });
 }
-
-/// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! What systemd would see; a socket of ours is in its place.
+//! Notifications to systemd and its listeners; a socket of the test takes its place.
 
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use crate::support::{Fixture, ask};
 
 #[test]
-fn systemd_hears_ready_reloading_ready_again_and_stopping() {
+fn systemd_gets_ready_reloading_ready_and_stopping() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -30,8 +30,8 @@ fn systemd_hears_ready_reloading_ready_again_and_stopping() {
 }
 
 #[test]
-fn the_watchdog_is_fed_while_nothing_else_happens() {
-    // In the abstract namespace this time, as systemd does it in containers.
+fn an_idle_service_feeds_the_watchdog() {
+    // In the abstract namespace, which systemd uses in containers.
     let name = format!("prefork-test-{}", std::process::id());
     let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
     let mut fixture = Fixture::start_with("workers=1", |command| {
@@ -44,7 +44,7 @@ fn the_watchdog_is_fed_while_nothing_else_happens() {
 }
 
 #[test]
-fn a_notify_socket_that_is_not_there_disturbs_nobody() {
+fn a_missing_notify_socket_does_no_harm() {
     let mut fixture = Fixture::start_with("workers=1", |command| {
         command.env("NOTIFY_SOCKET", "/nowhere/at/all").env("WATCHDOG_USEC", "1");
     });
@@ -54,7 +54,7 @@ fn a_notify_socket_that_is_not_there_disturbs_nobody() {
 }
 
 #[test]
-fn a_listener_that_systemd_has_bound_is_served_and_outlives_the_service() {
+fn a_listener_of_systemd_is_served_and_outlives_the_service() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = socket.local_addr().unwrap();
     let mut fixture = Fixture::start_activated("workers=2", socket.try_clone().unwrap());
@@ -63,7 +63,7 @@ fn a_listener_that_systemd_has_bound_is_served_and_outlives_the_service() {
     assert!(workers.contains(&ask(addr)));
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());
-    // Nobody serves, but whoever comes now waits for the next start and is served by it.
+    // A client that connects between two services is served by the next one.
     let early = thread::spawn(move || ask(addr));
     let mut fixture = Fixture::start_activated("workers=1", socket);
     assert_eq!(fixture.workers(1)[0], early.join().unwrap());
@@ -72,9 +72,9 @@ fn a_listener_that_systemd_has_bound_is_served_and_outlives_the_service() {
 }
 
 #[test]
-fn a_passed_socket_that_is_no_listener_is_a_clear_error() {
+fn a_passed_socket_that_is_not_a_listener_is_a_clear_error() {
     let mut fixture = Fixture::start_activated("workers=1", UnixDatagram::unbound().unwrap());
-    fixture.line("> error: cannot use a socket passed by systemd: it is no TCP listener");
+    fixture.line("> error: cannot use a socket passed by systemd: it is not a TCP listener");
     assert_eq!(fixture.ends().code(), Some(1));
 }
 

@@ -1,4 +1,4 @@
-//! The tutorial's cases, one by one, on real processes.
+//! The cases of a signal tutorial, one by one, on real processes.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,7 +18,7 @@ fn sigint_ignored_and_still_running() {
 
 #[test]
 fn sigkill_not_catchable() {
-    // It has handlers for what can be caught and does not leave for TERM; KILL asks nobody.
+    // It ignores TERM, but KILL cannot be ignored.
     let mut fixture = Fixture::ready("workers=1 mode=ignore-term grace=100");
     let worker = fixture.workers(1)[0];
     send(worker, Signal::SIGTERM);
@@ -35,7 +35,7 @@ fn nested_signals_interrupting_a_handler() {
     let worker = fixture.workers(1)[0];
     send(worker, Signal::SIGUSR1);
     fixture.line("> inside the handler");
-    // The handler waits for a signal; this one's handler runs inside it, and both are left in order.
+    // The handler waits for a signal. The handler of this one runs inside it, and both return in order.
     send(worker, Signal::SIGQUIT);
     fixture.line("> leaving the handler");
     assert!(fixture.line("> leaving 0").ends_with("Quick"), "the nested request was lost");
@@ -46,7 +46,7 @@ fn nested_signals_interrupting_a_handler() {
 
 #[test]
 fn waitpid_interrupted_and_retried() {
-    // CONT has no effect but to interrupt; between hundreds of them no death is missed and no wait fails.
+    // CONT only interrupts system calls. Among hundreds of them no death is missed and no wait fails.
     let mut fixture = Fixture::ready("workers=3");
     for _ in 0..5 {
         for worker in fixture.workers(3) {
@@ -78,7 +78,7 @@ fn children_stopped_and_reaped_when_the_parent_leaves() {
 
 #[test]
 fn zombies_gone() {
-    // All die while the parent cannot look: one CHLD stands for all of them.
+    // All die while the parent is suspended: one CHLD stands for all of them.
     let mut fixture = Fixture::ready("workers=8");
     fixture.signal(Signal::SIGSTOP);
     for worker in fixture.workers(8) {

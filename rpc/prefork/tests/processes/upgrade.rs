@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::support::{Fixture, Over, ask, eventually, install, is_free, send};
 
 #[test]
-fn a_new_program_takes_over_and_no_connection_is_refused_or_left_without_an_answer() {
+fn a_new_program_takes_over_and_every_connection_is_answered() {
     let (dir, service) = service();
     let control = dir.path().join("control");
     let args = format!("workers=2 control={}", control.display());
@@ -32,11 +32,11 @@ fn a_new_program_takes_over_and_no_connection_is_refused_or_left_without_an_answ
                 })
             })
             .collect();
-        // Twice: what has been upgraded can be upgraded.
+        // Twice, because an upgraded service must be able to upgrade again.
         for _ in 0..2 {
             let old = *parents.last().unwrap();
             send(old, Signal::SIGUSR2);
-            fixture.line("SIGUSR2: starting the program anew");
+            fixture.line("SIGUSR2: starting the new program");
             let new = fixture.parent();
             parents.push(new);
             fixture.line(&format!("> ready {addr}"));
@@ -49,7 +49,7 @@ fn a_new_program_takes_over_and_no_connection_is_refused_or_left_without_an_answ
         drop(guard);
         clients.into_iter().for_each(|client| client.join().unwrap());
     });
-    // The last thing that a parent says is not its end yet.
+    // A parent prints its last line a moment before its end.
     eventually("the third parent and its two workers are left", || {
         let left = fixture.processes();
         left.contains(&parents[2]) && left.len() == 3
@@ -61,7 +61,7 @@ fn a_new_program_takes_over_and_no_connection_is_refused_or_left_without_an_answ
 }
 
 #[test]
-fn whatever_keeps_the_new_program_from_becoming_ready_the_old_one_goes_on() {
+fn the_old_program_goes_on_if_the_new_one_fails_to_start() {
     let (_dir, path) = service();
     let mut fixture = Fixture::start_at(&path, "workers=1 upgrade-timeout=300 grace=300");
     fixture.line("> ready ");
@@ -69,7 +69,7 @@ fn whatever_keeps_the_new_program_from_becoming_ready_the_old_one_goes_on() {
     for (script, ending) in [
         ("#!/bin/sh\nexit 7", "exited with status 7"),
         ("#!/bin/sh\nkill -9 $$", "killed by signal 9"),
-        // Does not listen to TERM, so it is killed.
+        // Ignores TERM, so it is killed.
         ("#!/bin/sh\ntrap '' TERM QUIT; while :; do sleep 0.05; done", "killed by signal 9"),
     ] {
         install_script(&path, script);
@@ -83,14 +83,14 @@ fn whatever_keeps_the_new_program_from_becoming_ready_the_old_one_goes_on() {
     fixture.line(": no such file or directory (ENOENT)");
     fixture.line("before it took over; going on");
     assert_eq!(ask(addr), worker);
-    // What a script was running may outlast it for a moment.
+    // A command of the script may outlive it for a moment.
     eventually("only the old worker is left", || fixture.processes() == [worker]);
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());
 }
 
 #[test]
-fn a_new_program_whose_workers_do_not_become_ready_is_stopped_with_all_its_workers() {
+fn a_new_program_that_is_not_ready_in_time_is_stopped_with_its_workers() {
     let (_dir, path) = service();
     let mut fixture = Fixture::start_at(&path, "workers=1 upgrade-timeout=1000 grace=500");
     fixture.line("> ready ");
@@ -109,18 +109,18 @@ fn a_new_program_whose_workers_do_not_become_ready_is_stopped_with_all_its_worke
 }
 
 #[test]
-fn the_new_program_starts_clean() {
+fn the_new_program_starts_with_clean_descriptors_and_signals() {
     let (_dir, path) = service();
     let mut fixture = Fixture::start_at(&path, "workers=1");
     fixture.line("> ready ");
     let report = "ls /proc/self/fd | xargs echo '> fds'; grep ^Sig /proc/self/status";
     install_script(&path, &format!("#!/bin/sh\n{report}"));
     fixture.signal(Signal::SIGUSR2);
-    // 3 is the listener, 4 the line to the old parent, and 5 is what `ls` reads.
+    // 3 is the listener, 4 the channel to the old parent, and 5 the directory that `ls` reads.
     assert_eq!(fixture.line("> fds"), "> fds 0 1 2 3 4 5");
     let bits = |line: String| u64::from_str_radix(line.rsplit('\t').next().unwrap(), 16).unwrap();
     assert_eq!(bits(fixture.line("SigBlk:")), 0);
-    // USR2 alone, so that an early one does not kill it; real-time signals are as the test has got them itself.
+    // Only USR2 is ignored, so that an early one does not kill it. Real-time signals are as the test has inherited them.
     let standard = (1 << 31) - 1;
     assert_eq!(bits(fixture.line("SigIgn:")) & standard, 1 << (Signal::SIGUSR2 as u64 - 1));
     fixture.line("before it took over; going on");
@@ -129,7 +129,7 @@ fn the_new_program_starts_clean() {
 }
 
 #[test]
-fn systemd_is_told_the_new_main_process_and_then_nothing_more_by_the_old_one() {
+fn the_old_program_tells_systemd_the_new_main_process_and_nothing_more() {
     let (dir, path) = service();
     let notify = dir.path().join("notify");
     let socket = UnixDatagram::bind(&notify).unwrap();
@@ -150,14 +150,14 @@ fn systemd_is_told_the_new_main_process_and_then_nothing_more_by_the_old_one() {
     fixture.line("> stopped");
     send(new, Signal::SIGTERM);
     assert!(fixture.ends().success());
-    assert!(hear().starts_with("STATUS=SIGUSR2: starting the program anew"));
+    assert!(hear().starts_with("STATUS=SIGUSR2: starting the new program"));
     assert_eq!(hear(), "READY=1\nSTATUS=all 1 workers are ready");
     assert!(hear().starts_with(&format!("MAINPID={new}\nSTATUS=new program (pid {new}) is ready after ")));
-    assert!(hear().starts_with("STOPPING=1\nSTATUS=SIGTERM: stopping 1 workers"), "the new one's");
+    assert!(hear().starts_with("STOPPING=1\nSTATUS=SIGTERM: stopping 1 workers"), "the new program's");
 }
 
 #[test]
-fn usr2_keeps_the_number_of_workers_that_somebody_has_chosen_however_often() {
+fn usr2_keeps_the_number_of_workers_as_changed_by_ttin_and_ttou() {
     let (_dir, path) = service();
     let mut fixture = Fixture::start_at(&path, "workers=2");
     fixture.line("all 2 workers are ready");
@@ -177,7 +177,7 @@ fn usr2_keeps_the_number_of_workers_that_somebody_has_chosen_however_often() {
 }
 
 #[test]
-fn usr2_kills_no_parent_that_has_nothing_to_hand_over() {
+fn usr2_without_a_listener_to_hand_over_has_no_effect() {
     let mut fixture = Fixture::ready("workers=1 upgrade=no");
     fixture.signal(Signal::SIGUSR2);
     fixture.line("SIGUSR2: no listener to hand over; going on");
@@ -187,7 +187,7 @@ fn usr2_kills_no_parent_that_has_nothing_to_hand_over() {
 }
 
 #[test]
-fn term_in_the_middle_of_an_upgrade_ends_everything() {
+fn term_during_an_upgrade_ends_every_process() {
     let (_dir, path) = service();
     let mut fixture = Fixture::start_at(&path, "workers=2 grace=500");
     fixture.line("> ready ");
@@ -197,22 +197,22 @@ fn term_in_the_middle_of_an_upgrade_ends_everything() {
     fixture.signal(Signal::SIGUSR2);
     fixture.workers(1);
     fixture.signal(Signal::SIGUSR2);
-    fixture.line("SIGUSR2: the program has been started anew already");
+    fixture.line("SIGUSR2: an upgrade is in progress already");
     fixture.signal(Signal::SIGTERM);
     assert!(fixture.ends().success());
 }
 
-/// Puts a script in the place of the program.
+/// Replaces the program by a script.
 fn install_script(path: &Path, text: &str) {
     let script = path.with_extension("script");
-    // A new file each time: one that runs cannot be written.
+    // A new file each time, because a running one cannot be written.
     let _ = fs::remove_file(&script);
     fs::write(&script, format!("{text}\n")).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     install(path, &script);
 }
 
-/// A place for a program, in a directory of its own.
+/// Returns a path for a program in a directory of its own.
 fn service() -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("service");

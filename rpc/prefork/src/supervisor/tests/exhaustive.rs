@@ -1,4 +1,4 @@
-//! Every history up to a length, in any order of inputs: what random ones might miss.
+//! Every history up to a length, in any order of inputs, to find what random histories miss.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -10,20 +10,20 @@ enum Step {
     Signal(Request),
     Exit(ChildId, Exit),
     Ready(ChildId),
-    Tired(ChildId),
+    Retire(ChildId),
     Deadline,
     FailNextFork,
 }
 
-/// All that can happen next.
+/// Returns every input that can come next.
 fn steps(world: &World) -> Vec<Step> {
     use Request::*;
     let mut steps: Vec<_> =
-        [Terminate, Quit, Reload, More, Fewer, User, Upgrade].into_iter().map(Step::Signal).collect();
+        [Terminate, Quit, Reload, More, Fewer, Usr1, Upgrade].into_iter().map(Step::Signal).collect();
     steps.extend([Step::Deadline, Step::FailNextFork]);
     for id in world.alive() {
         steps.extend([Exit::Status(0), Exit::Signal(9)].map(|exit| Step::Exit(id, exit)));
-        steps.extend([Step::Ready(id), Step::Tired(id)]);
+        steps.extend([Step::Ready(id), Step::Retire(id)]);
     }
     steps
 }
@@ -33,13 +33,13 @@ fn take(world: &mut World, step: Step) {
         Step::Signal(request) => world.signal(request),
         Step::Exit(id, exit) => world.exit(id, exit),
         Step::Ready(id) => world.becomes_ready(id),
-        Step::Tired(id) => world.input(Input::Tired(id)),
+        Step::Retire(id) => world.input(Input::Retire(id)),
         Step::Deadline => world.let_time_pass(),
         Step::FailNextFork => world.failing_forks = 1,
     }
 }
 
-/// From here, the end can always be reached by a stop and patience.
+/// Checks that a stop and the passing of time end the service from here.
 fn must_end(mut world: World) {
     if !world.exited {
         world.signal(Request::Terminate);
@@ -53,7 +53,7 @@ fn must_end(mut world: World) {
     panic!("does not end: {:?}", world.core);
 }
 
-/// Visits every state that can be reached in so many steps, and gives their number.
+/// Visits every state that can be reached in up to `length` steps, and returns their number.
 fn explore(config: Config, length: usize) -> usize {
     let mut frontier = vec![World::new(config)];
     let mut seen = HashSet::new();
@@ -78,12 +78,12 @@ fn explore(config: Config, length: usize) -> usize {
 }
 
 #[test]
-fn every_interleaving_of_one_worker_keeps_the_promises() {
+fn every_short_history_of_one_worker_keeps_the_promises() {
     assert!(explore(config(1), 5) > 5_000);
 }
 
 #[test]
-fn every_interleaving_of_two_workers_that_may_hang_or_fail_to_boot_keeps_the_promises() {
+fn every_short_history_of_two_workers_that_may_hang_or_fail_to_boot_keeps_the_promises() {
     let config = Config {
         boot_failures: 2,
         heartbeat_timeout: Some(Millis(3_000)),

@@ -1,4 +1,4 @@
-//! The core under hand-written histories, random ones and all short ones, in a world of its own: no process, no clock.
+//! The core under hand-written histories, random ones and all short ones, in a simulated system without processes or clock.
 
 mod exhaustive;
 mod pauses;
@@ -13,7 +13,7 @@ use super::*;
 use world::{World, config, ready_world};
 
 #[test]
-fn all_workers_start_at_once_and_readiness_is_told_once() {
+fn all_workers_start_at_once_and_readiness_is_announced_once() {
     let mut world = World::new(config(3));
     assert_eq!(world.slots(), [0, 1, 2]);
     assert_eq!(world.all_ready, 0);
@@ -23,7 +23,7 @@ fn all_workers_start_at_once_and_readiness_is_told_once() {
 }
 
 #[test]
-fn a_worker_that_leaves_a_note_gets_a_helper_unless_it_was_asked_to_leave_and_said_goodbye() {
+fn a_dead_worker_with_a_note_gets_a_helper_unless_it_was_asked_to_stop_and_exited_with_0() {
     let mut world = ready_world(4);
     let taken_back = world.worker(1);
     world.input(Input::Noted(taken_back, false));
@@ -31,7 +31,7 @@ fn a_worker_that_leaves_a_note_gets_a_helper_unless_it_was_asked_to_leave_and_sa
     assert!(world.helpers.is_empty());
     world.exit(world.worker(2), Exit::Status(1));
     assert_eq!(world.helpers.len(), 1);
-    // Nobody has asked it: something in it has called `exit(0)`.
+    // It was not asked to stop: some code in it has called `exit(0)`.
     world.exit(world.worker(0), Exit::Status(0));
     assert_eq!(world.helpers.len(), 2);
     world.signal(Request::Terminate);
@@ -40,7 +40,7 @@ fn a_worker_that_leaves_a_note_gets_a_helper_unless_it_was_asked_to_leave_and_sa
 }
 
 #[test]
-fn a_status_of_0_before_it_is_ready_is_a_failure_to_boot() {
+fn status_0_before_readiness_is_a_failure_to_boot() {
     let mut world = World::new(Config { boot_failures: 2, ..config(1) });
     world.exit(world.worker(0), Exit::Status(0));
     world.let_time_pass();
@@ -49,7 +49,7 @@ fn a_status_of_0_before_it_is_ready_is_a_failure_to_boot() {
 }
 
 #[test]
-fn a_helper_that_hangs_is_killed_and_is_never_taken_for_a_worker() {
+fn a_hung_helper_is_killed_and_never_counts_as_a_worker() {
     let mut world = ready_world(1);
     world.exit(world.worker(0), Exit::Signal(9));
     let helper = *world.helpers.first().unwrap();
@@ -63,7 +63,7 @@ fn a_helper_that_hangs_is_killed_and_is_never_taken_for_a_worker() {
 }
 
 #[test]
-fn term_asks_gracefully_and_kills_when_the_grace_is_over() {
+fn term_asks_gracefully_and_kills_after_the_grace_period() {
     let mut world = ready_world(2);
     world.signal(Request::Terminate);
     assert_eq!(world.asked.values().copied().collect::<Vec<_>>(), [Stop::Graceful; 2]);
@@ -79,7 +79,7 @@ fn term_asks_gracefully_and_kills_when_the_grace_is_over() {
 }
 
 #[test]
-fn int_and_quit_are_quick() {
+fn int_and_quit_stop_quickly() {
     for request in [Request::Interrupt, Request::Quit] {
         let mut world = ready_world(1);
         world.signal(request);
@@ -106,19 +106,19 @@ fn a_second_signal_kills_the_workers_and_a_third_the_helpers() {
 }
 
 #[test]
-fn a_request_that_comes_twice_at_once_is_one_request() {
+fn the_same_request_twice_at_once_counts_once() {
     let mut world = ready_world(1);
     world.signal(Request::Terminate);
     world.advance(99);
     world.signal(Request::Terminate);
-    assert!(world.killed.is_empty(), "as `timeout` signals, a process and then its group");
+    assert!(world.killed.is_empty(), "`timeout` signals a process and then its group");
     world.advance(100);
     world.signal(Request::Terminate);
     assert_eq!(world.killed.len(), 1);
 }
 
 #[test]
-fn a_stop_in_the_middle_of_a_pause_starts_nobody() {
+fn a_stop_during_a_pause_starts_no_worker() {
     let mut world = ready_world(1);
     world.input(Input::Noted(world.worker(0), false));
     world.exit(world.worker(0), Exit::Status(3));
@@ -128,7 +128,7 @@ fn a_stop_in_the_middle_of_a_pause_starts_nobody() {
 }
 
 #[test]
-fn a_parent_that_must_not_fork_any_more_stops_gracefully_however_often_it_finds_out() {
+fn a_parent_that_cannot_fork_any_more_stops_gracefully_once() {
     let mut world = ready_world(2);
     world.signal(Request::CannotFork);
     world.signal(Request::CannotFork);

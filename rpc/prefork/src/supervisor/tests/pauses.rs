@@ -1,4 +1,4 @@
-//! Pauses before places are filled again, and services that are never given up.
+//! Pauses before slots are filled again, and services that are never given up.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ fn a_worker_that_served_is_replaced_in_its_slot_at_once() {
     assert!(world.log.iter().any(|logged| logged == line), "{:?}", world.log);
 }
 
-/// Kills all workers, again and again, and gives the time in which none served.
+/// Kills all workers again and again for 30 s, and returns the time in which none served.
 fn time_without_workers(workers: u32, kill_every: u64, boot: u64) -> u64 {
     let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(workers) });
     let mut without = 0;
@@ -42,10 +42,10 @@ fn time_without_workers(workers: u32, kill_every: u64, boot: u64) -> u64 {
 }
 
 #[test]
-fn workers_that_are_all_killed_every_third_of_a_second_are_missed_only_while_they_boot() {
+fn a_service_whose_workers_are_all_killed_often_is_away_only_while_they_boot() {
     for workers in [1, 4] {
         let without = time_without_workers(workers, 300, 10);
-        assert!(without <= 100 * 11, "{workers} workers: {without} ms of 30 s without any");
+        assert!(without <= 100 * 11, "{workers} workers: {without} ms of 30 s without a worker");
     }
 }
 
@@ -61,14 +61,17 @@ fn workers_that_die_as_soon_as_they_are_ready_do_not_keep_the_machine_busy() {
         world.let_time_pass();
     }
     assert!((25..100).contains(&world.spawned), "{} starts in 30 s", world.spawned);
-    // One that serves ends that.
+    // A worker that serves ends the pauses.
+    while world.workers.is_empty() {
+        world.let_time_pass();
+    }
     world.all_become_ready();
     world.advance(100);
     world.exit(world.worker(0), Exit::Status(1));
     assert_eq!(world.workers.len(), 1);
 }
 
-/// The pauses after workers that die in slot 1 before they are ready.
+/// Returns the pauses after `n` workers that die in slot 1 before they are ready.
 fn pauses(world: &mut World, n: usize) -> Vec<u64> {
     let pause = |_| {
         world.exit(world.worker(1), Exit::Status(1));
@@ -81,7 +84,7 @@ fn pauses(world: &mut World, n: usize) -> Vec<u64> {
     (0..n).map(pause).collect()
 }
 
-fn double_up_to(limit: u64, pauses: &[u64]) {
+fn assert_doubling(limit: u64, pauses: &[u64]) {
     for (n, pause) in pauses.iter().enumerate() {
         let most = (100 << n).min(limit);
         assert!((most / 2..=most).contains(pause), "{pauses:?}");
@@ -89,25 +92,25 @@ fn double_up_to(limit: u64, pauses: &[u64]) {
 }
 
 #[test]
-fn pauses_after_deaths_before_ready_double_up_to_the_limit_while_somebody_serves() {
+fn pauses_double_up_to_the_limit_while_another_worker_serves() {
     let mut world = World::new(config(2));
     world.becomes_ready(world.worker(0));
-    double_up_to(5_000, &pauses(&mut world, 9));
+    assert_doubling(5_000, &pauses(&mut world, 9));
     // A worker that serves ends the streak.
     world.all_become_ready();
     world.advance(100);
     world.exit(world.worker(1), Exit::Status(1));
-    double_up_to(5_000, &pauses(&mut world, 3));
+    assert_doubling(5_000, &pauses(&mut world, 3));
 }
 
 #[test]
-fn pauses_are_a_second_at_the_most_while_nobody_serves() {
+fn pauses_are_at_most_a_second_while_no_worker_serves() {
     let mut world = World::new(config(2));
-    double_up_to(1_000, &pauses(&mut world, 9));
+    assert_doubling(1_000, &pauses(&mut world, 9));
 }
 
 #[test]
-fn who_waits_when_the_last_one_dies_waits_no_longer_than_a_second() {
+fn a_long_pause_shrinks_to_a_second_when_the_last_worker_dies() {
     let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(2) });
     world.becomes_ready(world.worker(0));
     pauses(&mut world, 10);
@@ -118,25 +121,25 @@ fn who_waits_when_the_last_one_dies_waits_no_longer_than_a_second() {
 }
 
 #[test]
-fn a_worker_that_somebody_has_stopped_is_told_of_and_counts_as_serving_nobody() {
+fn a_suspended_worker_is_reported_and_does_not_count_as_serving() {
     let mut world = World::new(Config { backoff_max: Millis(30_000), ..config(2) });
     world.becomes_ready(world.worker(0));
     pauses(&mut world, 10);
     world.exit(world.worker(1), Exit::Status(1));
-    let stopped = world.worker(0);
-    world.input(Input::Suspended(stopped, Some(19)));
-    world.input(Input::Suspended(stopped, Some(19)));
-    let line = "worker 0 (pid 7) was stopped by signal 19; it serves nobody until SIGCONT";
+    let suspended = world.worker(0);
+    world.input(Input::Suspended(suspended, Some(19)));
+    world.input(Input::Suspended(suspended, Some(19)));
+    let line = "worker 0 (pid 7) was suspended by signal 19; it serves again after SIGCONT";
     assert_eq!(world.log.iter().filter(|logged| *logged == line).count(), 1, "{:?}", world.log);
     assert!(world.core.slots[1].start_at.since(world.now) <= Millis(1_000));
     assert_eq!(world.core.status(world.now)[0].state, "stopped by a signal");
-    world.input(Input::Suspended(stopped, None));
-    assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) goes on");
+    world.input(Input::Suspended(suspended, None));
+    assert_eq!(world.log.last().unwrap(), "worker 0 (pid 7) runs again");
     assert!(world.core.is_serving() && world.asked.is_empty());
 }
 
 #[test]
-fn no_configuration_tries_without_a_pause() {
+fn no_configuration_retries_without_a_pause() {
     let mut world = World::new(Config { backoff_min: Millis(0), backoff_max: Millis(0), ..config(1) });
     for _ in 0..100 {
         world.exit(world.worker(0), Exit::Status(1));
@@ -146,7 +149,7 @@ fn no_configuration_tries_without_a_pause() {
 }
 
 #[test]
-fn workers_that_die_together_at_once_come_back_apart() {
+fn workers_that_die_together_are_restarted_at_different_times() {
     let mut world = ready_world(8);
     for slot in 0..8 {
         world.exit(world.worker(slot), Exit::Signal(11));
@@ -156,7 +159,7 @@ fn workers_that_die_together_at_once_come_back_apart() {
 }
 
 #[test]
-fn a_fork_that_fails_is_tried_again_after_a_pause() {
+fn a_failed_fork_is_retried_after_a_pause() {
     let mut world = ready_world(1);
     world.advance(1_000);
     world.failing_forks = 3;
@@ -172,7 +175,7 @@ fn a_fork_that_fails_is_tried_again_after_a_pause() {
 }
 
 #[test]
-fn a_service_that_has_served_is_never_given_up_though_nobody_boots_any_more() {
+fn a_service_that_has_served_is_never_given_up() {
     let mut world = World::new(Config { boot_failures: 2, ..config(1) });
     world.exit(world.worker(0), Exit::Status(3));
     world.let_time_pass();

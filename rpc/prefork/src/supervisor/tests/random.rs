@@ -6,17 +6,17 @@ use proptest::prelude::*;
 use super::world::{World, config};
 use crate::supervisor::*;
 
-/// One thing that may happen; numbers choose among whoever is alive.
+/// One thing that may happen. A number chooses one of the living children.
 #[derive(Clone, Debug)]
 enum Op {
     Signal(Request),
     Exit(usize, Exit),
     Ready(usize),
     Heard(usize),
-    Tired(usize),
+    Retire(usize),
     Noted(usize, bool),
     Suspended(usize, bool),
-    /// Something is told of a child that is long gone.
+    /// Inputs about a child that is long gone.
     Stale(usize),
     FailForks(u32),
     Advance(u64),
@@ -34,7 +34,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         8 => (any::<usize>(), exit).prop_map(|(who, exit)| Op::Exit(who, exit)),
         8 => any::<usize>().prop_map(Op::Ready),
         4 => any::<usize>().prop_map(Op::Heard),
-        2 => any::<usize>().prop_map(Op::Tired),
+        2 => any::<usize>().prop_map(Op::Retire),
         4 => any::<(usize, bool)>().prop_map(|(who, noted)| Op::Noted(who, noted)),
         2 => any::<(usize, bool)>().prop_map(|(who, stopped)| Op::Suspended(who, stopped)),
         1 => any::<usize>().prop_map(Op::Stale),
@@ -52,7 +52,7 @@ fn perform(world: &mut World, op: &Op) {
         Op::Exit(who, exit) => pick(who).into_iter().for_each(|id| world.exit(id, *exit)),
         Op::Ready(who) => pick(who).into_iter().for_each(|id| world.input(Input::Ready(id))),
         Op::Heard(who) => pick(who).into_iter().for_each(|id| world.input(Input::Heard(id))),
-        Op::Tired(who) => pick(who).into_iter().for_each(|id| world.input(Input::Tired(id))),
+        Op::Retire(who) => pick(who).into_iter().for_each(|id| world.input(Input::Retire(id))),
         Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.input(Input::Noted(id, *noted))),
         Op::Suspended(who, stopped) => {
             pick(who).into_iter().for_each(|id| world.input(Input::Suspended(id, stopped.then_some(19))));
@@ -83,14 +83,14 @@ fn any_config() -> impl Strategy<Value = Config> {
     })
 }
 
-/// What keeps the service running, and running here.
+/// Returns true if the service goes on, in this process.
 fn harmless(op: &Op) -> bool {
     !matches!(op, Op::Signal(Request::Terminate | Request::Interrupt | Request::Quit | Request::Upgrade))
 }
 
 proptest! {
-    /// The promises that [`World`] checks at every step hold in any history, and after a signal the end comes, even
-    /// if children listen to nothing but `KILL`.
+    /// Any history keeps the promises that [`World`] checks at every step, and a signal ends it, even if children ignore
+    /// everything but `KILL`.
     #[test]
     fn any_history_keeps_the_promises_and_ends_after_term(config in any_config(), ops in vec(any_op(), 0..80)) {
         let mut world = World::new(config);
@@ -108,10 +108,10 @@ proptest! {
         prop_assert!(world.exited, "does not end: {:?}", world.core);
     }
 
-    /// Whatever happened before, once everybody does what is asked, every slot has one worker, each of them ready, and
-    /// a rolling restart comes to its end.
+    /// After any history, once all children do what they are asked, every slot has one ready worker and a rolling restart
+    /// ends.
     #[test]
-    fn any_history_heals_when_everybody_obeys(workers in 1..5_u32, ops in vec(any_op(), 0..60)) {
+    fn any_history_heals_when_all_children_obey(workers in 1..5_u32, ops in vec(any_op(), 0..60)) {
         let mut world = World::new(config(workers));
         ops.iter().filter(|op| harmless(op)).for_each(|op| perform(&mut world, op));
         world.failing_forks = 0;
@@ -119,12 +119,12 @@ proptest! {
         world.signal(Request::Reload);
         for _ in 0..200 {
             if !world.core.reloading && world.workers.len() == world.wanted { break; }
-            world.everybody_obeys();
+            world.all_obey();
         }
         let mut slots = world.slots();
         slots.sort_unstable();
         prop_assert_eq!(slots, (0..u32::try_from(world.wanted).unwrap()).collect::<Vec<_>>());
-        prop_assert!(before.iter().all(|id| !world.workers.contains_key(id)), "somebody was not replaced");
+        prop_assert!(before.iter().all(|id| !world.workers.contains_key(id)), "a worker was not replaced");
         prop_assert!(world.log.iter().any(|line| line.contains("have been replaced")), "{:#?}", world.log);
     }
 }

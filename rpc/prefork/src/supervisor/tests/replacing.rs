@@ -1,10 +1,10 @@
-//! Rolling restarts, more and fewer workers, hung workers, and those that cannot boot.
+//! Rolling restarts, more and fewer workers, hung workers, and workers that fail to boot.
 
 use super::world::{World, config, ready_world};
 use crate::supervisor::*;
 
 #[test]
-fn hup_replaces_one_worker_at_a_time_and_each_serves_until_its_successor_does() {
+fn hup_replaces_one_worker_at_a_time_after_its_successor_is_ready() {
     let mut world = ready_world(2);
     let old = [world.worker(0), world.worker(1)];
     world.signal(Request::Reload);
@@ -23,7 +23,7 @@ fn hup_replaces_one_worker_at_a_time_and_each_serves_until_its_successor_does() 
 }
 
 #[test]
-fn a_successor_that_does_not_become_ready_leaves_the_old_worker_in_its_place() {
+fn a_successor_that_fails_to_boot_leaves_the_old_worker_in_its_slot() {
     let mut world = World::new(Config { boot_failures: 2, ..config(1) });
     world.all_become_ready();
     let old = world.worker(0);
@@ -38,7 +38,7 @@ fn a_successor_that_does_not_become_ready_leaves_the_old_worker_in_its_place() {
 }
 
 #[test]
-fn a_worker_that_dies_while_its_successor_boots_is_replaced_by_it() {
+fn a_successor_takes_over_at_once_when_the_old_worker_dies() {
     let mut world = ready_world(1);
     world.signal(Request::Reload);
     world.exit(world.worker(0), Exit::Signal(9));
@@ -62,7 +62,7 @@ fn term_interrupts_a_rolling_restart() {
 }
 
 #[test]
-fn quit_hurries_those_that_are_leaving_already() {
+fn quit_hurries_workers_that_are_stopping_already() {
     let mut world = ready_world(1);
     let old = world.worker(0);
     world.signal(Request::Reload);
@@ -75,7 +75,7 @@ fn quit_hurries_those_that_are_leaving_already() {
 }
 
 #[test]
-fn ttin_and_ttou_change_the_number_down_to_one() {
+fn ttin_and_ttou_change_the_number_of_workers_down_to_one() {
     let mut world = ready_world(1);
     world.signal(Request::More);
     world.signal(Request::More);
@@ -96,7 +96,7 @@ fn ttin_and_ttou_change_the_number_down_to_one() {
 }
 
 #[test]
-fn workers_on_their_way_out_count_when_new_ones_are_asked_for() {
+fn stopping_workers_count_when_more_are_asked_for() {
     let mut world = ready_world(3);
     world.signal(Request::Fewer);
     world.signal(Request::Fewer);
@@ -128,7 +128,7 @@ fn a_silent_worker_is_aborted_then_killed_then_replaced() {
 }
 
 #[test]
-fn a_worker_with_too_much_memory_is_replaced_once_it_is_healthy_and_only_then() {
+fn a_worker_with_too_much_memory_is_replaced_only_once_it_is_healthy() {
     let mut world = World::new(Config { max_memory: Some(100 << 20), ..config(1) });
     let first = world.worker(0);
     world.input(Input::Memory(first, 200 << 20));
@@ -137,19 +137,19 @@ fn a_worker_with_too_much_memory_is_replaced_once_it_is_healthy_and_only_then() 
     world.input(Input::Memory(first, 200 << 20));
     world.advance(1);
     world.input(Input::Memory(first, 100 << 20));
-    assert_eq!(world.workers.len(), 1, "not ready, not healthy, not too much");
+    assert_eq!(world.workers.len(), 1, "not ready, then not healthy, then not too much memory");
     world.input(Input::Memory(first, 101 << 20));
     assert_eq!(world.slots(), [0, 0]);
-    assert!(world.log.iter().any(|line| line == "worker 0 (pid 7) has 101 MiB of memory, which is too much"));
+    assert!(world.log.iter().any(|line| line == "worker 0 (pid 7) has 101 MiB of memory, more than allowed"));
     world.input(Input::Memory(first, 102 << 20));
     assert!(world.asked.is_empty(), "its successor is not ready yet");
     world.becomes_ready(*world.workers.keys().last().unwrap());
     assert_eq!(world.asked, BTreeMap::from([(first, Stop::Graceful)]));
-    assert_eq!(world.log.iter().filter(|line| line.contains("too much")).count(), 1);
+    assert_eq!(world.log.iter().filter(|line| line.contains("more than allowed")).count(), 1);
 }
 
 #[test]
-fn a_slow_starter_is_not_taken_for_hung() {
+fn a_booting_worker_is_not_hung_before_the_boot_timeout() {
     let mut world = World::new(Config { heartbeat_timeout: Some(Millis(3_000)), ..config(1) });
     world.advance(3_600_000);
     assert!(world.aborted.is_empty());
@@ -164,11 +164,11 @@ fn a_slow_starter_is_not_taken_for_hung() {
 }
 
 #[test]
-fn a_worker_is_not_hung_before_all_that_it_said_has_been_read() {
+fn a_worker_is_not_hung_before_all_its_messages_have_been_read() {
     let mut world = World::new(Config { heartbeat_timeout: Some(Millis(3_000)), ..config(2) });
     world.all_become_ready();
-    // The parent itself was stopped for a while; the messages of both wait, and one is read before the other.
-    world.now = world.now.after(Millis(60_000));
+    // The parent itself was suspended: messages of both workers wait, and one is read before the other.
+    world.now = world.now + Millis(60_000);
     world.input(Input::Heard(world.worker(0)));
     world.input(Input::Heard(world.worker(1)));
     world.input(Input::Timeout);
@@ -176,7 +176,7 @@ fn a_worker_is_not_hung_before_all_that_it_said_has_been_read() {
 }
 
 #[test]
-fn age_and_tiredness_replace_a_worker_as_hup_does() {
+fn age_and_a_request_to_retire_replace_a_worker_as_hup_does() {
     let mut world = World::new(Config { max_age: Some(Millis(60_000)), ..config(2) });
     world.all_become_ready();
     world.advance(53_999);
@@ -185,12 +185,12 @@ fn age_and_tiredness_replace_a_worker_as_hup_does() {
     assert_eq!(world.workers.len(), 3, "one at a time");
 
     let mut world = ready_world(2);
-    world.input(Input::Tired(world.worker(1)));
+    world.input(Input::Retire(world.worker(1)));
     assert_eq!(world.slots(), [0, 1, 1]);
 }
 
 #[test]
-fn when_nobody_can_boot_the_service_gives_up() {
+fn a_service_whose_workers_fail_to_boot_is_given_up() {
     let mut world = World::new(Config { boot_failures: 3, ..config(2) });
     for round in 0..3 {
         assert!(!world.gave_up, "after {round}");
@@ -200,13 +200,13 @@ fn when_nobody_can_boot_the_service_gives_up() {
         }
     }
     assert!(world.gave_up);
-    assert!(world.log.iter().any(|line| line.starts_with("worker 1 could not boot 3 times in a row")));
+    assert!(world.log.iter().any(|line| line.starts_with("worker 1 failed to boot 3 times in a row")));
     world.exit(world.worker(0), Exit::Status(0));
     assert!(world.exited);
 }
 
 #[test]
-fn as_long_as_one_worker_serves_the_service_does_not_give_up() {
+fn a_service_with_one_serving_worker_is_not_given_up() {
     let mut world = World::new(Config { boot_failures: 1, ..config(2) });
     world.becomes_ready(world.worker(0));
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! The hot upgrade: a new program that becomes ready, and those that do not.
+//! Hot upgrades: to a new program that becomes ready, and to others that do not.
 
 use super::world::{World, config, ready_world};
 use crate::supervisor::*;
@@ -11,7 +11,7 @@ fn upgrading() -> (World, ChildId) {
 }
 
 #[test]
-fn a_new_program_that_is_ready_takes_over_and_the_old_one_leaves_gracefully() {
+fn a_ready_new_program_takes_over_and_the_old_one_stops_gracefully() {
     let (mut world, new) = upgrading();
     assert!(world.asked.is_empty(), "it is not ready yet");
     world.input(Input::Ready(new));
@@ -24,7 +24,7 @@ fn a_new_program_that_is_ready_takes_over_and_the_old_one_leaves_gracefully() {
 }
 
 #[test]
-fn a_new_program_that_ends_early_leaves_the_old_one_serving_and_another_may_be_tried() {
+fn after_a_new_program_exits_early_the_old_one_serves_and_may_upgrade_again() {
     let (mut world, new) = upgrading();
     world.advance(1_000);
     world.exit(new, Exit::Status(1));
@@ -38,7 +38,7 @@ fn a_new_program_that_ends_early_leaves_the_old_one_serving_and_another_may_be_t
 }
 
 #[test]
-fn a_new_program_that_cannot_be_forked_leaves_the_old_one_serving() {
+fn after_a_failed_fork_of_the_new_program_the_old_one_serves() {
     let mut world = ready_world(1);
     world.failing_forks = 1;
     world.signal(Request::Upgrade);
@@ -47,7 +47,7 @@ fn a_new_program_that_cannot_be_forked_leaves_the_old_one_serving() {
 }
 
 #[test]
-fn a_new_program_that_is_not_ready_in_time_is_stopped_then_killed_and_is_never_handed_over_to() {
+fn a_new_program_that_is_not_ready_in_time_is_stopped_then_killed() {
     let (mut world, new) = upgrading();
     world.advance(59_999);
     assert!(!world.asked.contains_key(&new));
@@ -77,7 +77,7 @@ fn a_stop_during_an_upgrade_stops_both() {
 }
 
 #[test]
-fn a_second_request_for_an_upgrade_waits_for_nobody_and_starts_nothing() {
+fn a_second_request_for_an_upgrade_starts_nothing() {
     let (mut world, _) = upgrading();
     world.signal(Request::Upgrade);
     assert_eq!(world.programs.len(), 1);

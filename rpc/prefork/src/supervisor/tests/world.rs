@@ -1,8 +1,9 @@
-//! Plays the operating system, and checks every promise of the core as it goes.
+//! A simulated operating system that checks every promise of the core at every step.
 
 use std::collections::BTreeSet;
 
-use crate::millis::Millis;
+use common::Millis;
+
 use crate::supervisor::*;
 
 /// See the module.
@@ -14,7 +15,7 @@ pub(super) struct World {
     pub(super) workers: BTreeMap<ChildId, u32>,
     pub(super) helpers: BTreeSet<ChildId>,
     pub(super) programs: BTreeSet<ChildId>,
-    /// Sent KILL: whoever is here dies without asking.
+    /// Children that were sent KILL; they die next.
     pub(super) killed: BTreeSet<ChildId>,
     pub(super) aborted: BTreeSet<ChildId>,
     pub(super) asked: BTreeMap<ChildId, Stop>,
@@ -24,11 +25,11 @@ pub(super) struct World {
     pub(super) gave_up: bool,
     pub(super) handed_over: bool,
     pub(super) exited: bool,
-    /// How many workers have been asked for.
+    /// Number of workers that were asked for.
     pub(super) wanted: usize,
-    /// How many of the next forks fail.
+    /// Number of the next forks that fail.
     pub(super) failing_forks: u32,
-    /// Some worker has been ready.
+    /// True once some worker has been ready.
     pub(super) has_served: bool,
     /// Number of workers that have been forked.
     pub(super) spawned: usize,
@@ -76,7 +77,7 @@ impl World {
             Request::Fewer => self.wanted = self.wanted.saturating_sub(1).max(1),
             _ => {}
         }
-        self.input(Input::Signal(request));
+        self.input(Input::Request(request));
     }
 
     fn drain(&mut self) {
@@ -90,7 +91,7 @@ impl World {
             self.core.handle(self.now, Input::ForkFailed(id, "no resources".into()));
         }
         assert!(self.all_ready <= 1);
-        self.somebody_comes_soon();
+        self.check_that_a_worker_starts_soon();
         assert!(
             self.exited || self.core.poll_deadline().is_some() || self.alive().count() > 0,
             "stuck: nothing to wait for\n{:?}",
@@ -98,8 +99,8 @@ impl World {
         );
     }
 
-    /// While nobody serves, every place is filled within a second.
-    fn somebody_comes_soon(&self) {
+    /// Checks that every empty slot is filled within a second while no worker serves.
+    fn check_that_a_worker_starts_soon(&self) {
         let stopping =
             matches!(self.core.phase, Phase::Stopping | Phase::Forced | Phase::Abandoned | Phase::Ended);
         if stopping || self.core.children.values().any(Child::is_ready) {
@@ -109,7 +110,7 @@ impl World {
         assert!(empty.all(|slot| slot.start_at.since(self.now) <= Millis(1_000)), "{:?}", self.core);
     }
 
-    /// Does it, and gives the child that could not be forked.
+    /// Performs an output and returns the child that could not be forked.
     fn perform(&mut self, output: &Output) -> Option<ChildId> {
         match output.clone() {
             Output::Spawn { id, slot, urgent } => {
@@ -120,7 +121,11 @@ impl World {
                 }
                 let stays = |id: &ChildId| !self.asked.contains_key(id) && !self.aborted.contains(id);
                 let beside = self.workers.iter().any(|(id, s)| *s == slot && stays(id));
-                assert_eq!(urgent, self.has_served && !beside, "who is missed is urgent, nobody else");
+                assert_eq!(
+                    urgent,
+                    self.has_served && !beside,
+                    "a worker is urgent exactly if clients miss it"
+                );
                 self.workers.insert(id, slot);
                 self.spawned += 1;
                 assert!(self.workers.len() <= self.wanted + 1, "too many: {:?}", self.workers);
@@ -128,7 +133,7 @@ impl World {
             Output::Help { id, dead } => {
                 assert!(self.config.helpers);
                 assert!(self.seen.insert(id), "{id:?} was given twice");
-                assert_eq!(self.reaped.last(), Some(&dead), "help for one whose note is gone");
+                assert_eq!(self.reaped.last(), Some(&dead), "help for a worker whose note is gone");
                 if self.fork_fails() {
                     return Some(id);
                 }
@@ -143,8 +148,8 @@ impl World {
                 self.programs.insert(id);
             }
             Output::HandOver(id) => {
-                assert!(self.programs.remove(&id), "handed over to nobody");
-                assert!(!self.asked.contains_key(&id), "handed over to one that was told to leave");
+                assert!(self.programs.remove(&id), "handed over to no program");
+                assert!(!self.asked.contains_key(&id), "handed over to a program that was asked to stop");
                 self.handed_over = true;
             }
             Output::Stop(id, stop) => {
@@ -161,16 +166,16 @@ impl World {
                 self.killed.insert(id);
             }
             Output::GiveUp(dead) => {
-                assert_eq!(self.reaped.last(), Some(&dead), "gave up for one whose last words are gone");
-                assert!(!self.has_served, "gave up a service that has served");
+                assert_eq!(self.reaped.last(), Some(&dead), "gave up for a worker whose last words are gone");
+                assert!(!self.has_served, "gave a service up that has served");
                 self.gave_up = true;
             }
             Output::AllReady => self.all_ready += 1,
-            Output::PassOn(id) => {
+            Output::PassOnUsr1(id) => {
                 assert!(self.workers.contains_key(&id), "signalled {id:?}, which is no living worker");
             }
-            Output::UserHook => {}
-            Output::Report(report) => self.log.push(report.line(7).to_string()),
+            Output::Usr1Hook => {}
+            Output::Report(report) => self.log.push(report.line(7)),
             Output::Exit => {
                 assert_eq!(self.alive().count(), 0, "left children behind");
                 self.exited = true;
@@ -189,7 +194,7 @@ impl World {
         self.workers.keys().chain(&self.helpers).chain(&self.programs).copied()
     }
 
-    /// The worker in a slot, the oldest if there are two.
+    /// Returns the worker in a slot, the older one if there are two.
     pub(super) fn worker(&self, slot: u32) -> ChildId {
         *self.workers.iter().find(|(_, s)| **s == slot).unwrap().0
     }
@@ -208,11 +213,11 @@ impl World {
     }
 
     pub(super) fn advance(&mut self, by: u64) {
-        self.now = self.now.after(Millis(by));
+        self.now = self.now + Millis(by);
         self.input(Input::Timeout);
     }
 
-    /// Only time passes and the killed die: what the most stubborn children cannot prevent.
+    /// Lets a killed child die, or time pass until the next deadline: what no child can prevent.
     pub(super) fn let_time_pass(&mut self) {
         if let Some(id) = self.killed.first().copied() {
             self.exit(id, Exit::Signal(9));
@@ -233,8 +238,8 @@ impl World {
         }
     }
 
-    /// One round of a world in which everybody does what is asked.
-    pub(super) fn everybody_obeys(&mut self) {
+    /// Runs one round in which every child does what it is asked.
+    pub(super) fn all_obey(&mut self) {
         for id in self.workers.keys().copied().collect::<Vec<_>>() {
             if self.killed.contains(&id) || self.aborted.contains(&id) {
                 self.exit(id, Exit::Signal(9));
