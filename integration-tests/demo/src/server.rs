@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use rpc_server::Prefork;
+use rpc_server::{Prefork, PreforkOptions};
 
 use crate::services::service;
 use crate::{Result, ServerArgs, print_line};
@@ -17,7 +17,7 @@ pub(crate) fn run(args: ServerArgs) -> Result<()> {
     }
     Prefork::new(|_slot| service(&args.service))
         .listen(args.listen)
-        .workers(args.workers)
+        .options(PreforkOptions::default().workers(args.workers))
         .zookeeper(args.zookeeper)
         .session_timeout(Duration::from_millis(args.session_timeout_ms))
         .on_ready(|addr| {

@@ -28,6 +28,7 @@ mod worker;
 pub use context::Context;
 pub use limits::Limits;
 pub use prefork::{Prefork, PreforkError};
+pub use rpc_prefork::Options as PreforkOptions;
 pub use rpc_wire::{Code, Format, Status};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{io, process};
 
 use registry::{Credentials, Instance};
-use rpc_prefork::{Dead, Stop, Worker};
+use rpc_prefork::{DeadWorker, Stop, Worker};
 use rpc_wire::INSTANCE_FIELD;
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
@@ -72,7 +72,7 @@ pub(crate) fn run(worker: &Worker, site: Site<'_>, service: impl FnOnce() -> Ser
 }
 
 /// Closes the session of a worker that did not do so itself; runs in a process of its own.
-pub(crate) fn close_session_of(dead: &Dead<'_>, servers: &str) {
+pub(crate) fn close_session_of(dead: &DeadWorker<'_>, servers: &str) {
     let Some(credentials) = Credentials::from_bytes(dead.note) else { return };
     let closed = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::from).and_then(
         |runtime| {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rpc_server::{Code, Format, Prefork, PreforkError, Service};
+use rpc_server::{Code, Format, Limits, Prefork, PreforkError, PreforkOptions, Service};
 use rpc_wire::CallId;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -274,9 +274,11 @@ fn a_string_that_names_no_registry_is_told_before_any_worker_starts() {
 
 #[test]
 fn calls_may_be_given_for_ever_to_finish() {
-    // The sum of the times is made before the error that ends this.
-    let endless = empty().farewell(Duration::MAX).drain_timeout(Duration::MAX).workers(0);
-    let error = endless.run().unwrap_err();
+    // The times are summed up before the error that ends this.
+    let mut limits = Limits::default();
+    limits.drain_timeout = Duration::MAX;
+    let endless = empty().farewell(Duration::MAX).limits(limits);
+    let error = endless.options(PreforkOptions::default().workers(0)).run().unwrap_err();
     assert!(matches!(error, PreforkError::Supervisor(rpc_prefork::Error::Option { .. })), "{error}");
 }
 
