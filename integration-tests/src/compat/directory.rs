@@ -198,7 +198,8 @@ pub fn instances(server: &Server) -> io::Result<String> {
         let registry = registry.await.map_err(io::Error::other)?;
         let members = registry.discover("echo").await.map_err(io::Error::other)?;
         let line = |(id, instance): (&InstanceId, &Arc<Instance>)| {
-            format!("{id} {} {}\n", instance.addr(), Value::from(instance.extra().clone()))
+            let fields = instance.fields().map(|(key, value)| (key.to_owned(), value.clone()));
+            format!("{id} {} {}\n", instance.addr(), Value::Object(fields.collect()))
         };
         Ok(members.instances.iter().map(line).collect())
     })
