@@ -64,9 +64,9 @@ impl From<Line> for Compat {
     }
 }
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Outcome<()> {
+fn main() -> Result<()> {
     let args = Args::parse();
     if args.record {
         return record();
@@ -82,7 +82,7 @@ fn main() -> Outcome<()> {
 }
 
 /// Does something with a pair of fresh servers.
-fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Outcome<T> {
+fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Result<T> {
     let settings = Settings { compat: args.compat.into(), extended_types: args.extended_types };
     let real = servers::real(settings)?;
     if args.real {
@@ -93,7 +93,7 @@ fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Outcome<T> 
     Ok(action(&mut Pair::connect([real.addr(0), mini.addr()], settings.compat)?))
 }
 
-fn explore_all(args: &Args) -> Outcome<Option<Difference>> {
+fn explore_all(args: &Args) -> Result<Option<Difference>> {
     let mut runner = runner(args.seed);
     let mut left = args.steps;
     while left > 0 {
@@ -111,7 +111,7 @@ fn explore_all(args: &Args) -> Outcome<Option<Difference>> {
     Ok(None)
 }
 
-fn replay(args: &Args) -> Outcome<Option<Difference>> {
+fn replay(args: &Args) -> Result<Option<Difference>> {
     for path in &args.replay {
         let script: Script = fs::read_to_string(path)?.parse()?;
         if args.show {
@@ -124,7 +124,7 @@ fn replay(args: &Args) -> Outcome<Option<Difference>> {
 }
 
 /// Each step with what the first server did and, where it is different, the other.
-fn show(transcripts: &[Result<Transcript, String>; 2]) {
+fn show(transcripts: &[std::result::Result<Transcript, String>; 2]) {
     match transcripts {
         [Ok(left), Ok(right)] => {
             for ((step, left), (_, right)) in left.steps.iter().zip(&right.steps) {
@@ -138,7 +138,7 @@ fn show(transcripts: &[Result<Transcript, String>; 2]) {
     }
 }
 
-fn record() -> Outcome<()> {
+fn record() -> Result<()> {
     let real = servers::real(Settings::of(Compat::V3_8))?;
     let server: SocketAddr = real.addr(0);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -32,8 +32,8 @@ pub struct Process {
     mark: String,
     child: Child,
     status: Option<ExitStatus>,
-    stdout: Output,
-    stderr: Output,
+    stdout: CapturedOutput,
+    stderr: CapturedOutput,
     /// How many lines of standard output have been looked at by `line_with`.
     seen: usize,
 }
@@ -50,7 +50,8 @@ impl Process {
         let what = format!("{command:?}");
         command.env(MARK, &mark).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start {what}: {error}"));
-        let (stdout, stderr) = (Output::collect(child.stdout.take()), Output::collect(child.stderr.take()));
+        let (stdout, stderr) =
+            (CapturedOutput::collect(child.stdout.take()), CapturedOutput::collect(child.stderr.take()));
         Self { what, mark, child, status: None, stdout, stderr, seen: 0 }
     }
 
@@ -182,12 +183,12 @@ impl fmt::Display for Process {
 }
 
 /// One output of a process, read by a thread until its end.
-struct Output {
+struct CapturedOutput {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
 }
 
-impl Output {
+impl CapturedOutput {
     fn collect(pipe: Option<impl Read + Send + 'static>) -> Self {
         let bytes = Arc::<Mutex<Vec<u8>>>::default();
         let collected = Arc::clone(&bytes);

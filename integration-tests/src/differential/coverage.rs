@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::outcome::Received;
+use super::record::Received;
 use super::runner::Transcript;
 use super::script::Action;
 
@@ -16,7 +16,7 @@ pub struct Coverage {
 impl Coverage {
     /// Counts what a transcript has.
     pub fn add(&mut self, transcript: &Transcript) {
-        for (step, outcome) in &transcript.steps {
+        for (step, record) in &transcript.steps {
             let action = match &step.action {
                 Action::Connect(_) => "connect".into(),
                 Action::Request { op, .. } => op.to_string(),
@@ -25,7 +25,7 @@ impl Coverage {
                 Action::Disconnect => "disconnect".into(),
             };
             let counts = self.answers.entry(action).or_default();
-            for (conn, received) in &outcome.received {
+            for (conn, received) in &record.received {
                 let what = match received {
                     Received::Reply { err, .. } if *conn == step.conn => err.0.to_string(),
                     Received::Event { event, .. } => event.to_string(),

@@ -129,8 +129,8 @@ impl fmt::Display for Difference {
         for (side, transcript) in ["left", "right"].into_iter().zip(&self.transcripts) {
             match transcript {
                 Ok(transcript) => {
-                    let Some((_, outcome)) = transcript.steps.last() else { continue };
-                    writeln!(f, "# {side} answers the last step with\n{}", commented(&outcome.to_string()))?;
+                    let Some((_, record)) = transcript.steps.last() else { continue };
+                    writeln!(f, "# {side} answers the last step with\n{}", commented(&record.to_string()))?;
                 }
                 Err(error) => writeln!(f, "# {side} fails: {error}")?,
             }

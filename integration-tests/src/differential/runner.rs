@@ -11,8 +11,8 @@ use zk_wire::{
     SessionId, Xid, Zxid, decode_all,
 };
 
-use super::outcome::{Normaliser, Outcome, Received};
 use super::peer::{Arrival, Peer};
+use super::record::{Normaliser, Received, StepRecord};
 use super::script::{Action, Bindings, Field, Script, Step, encode, encode_request};
 
 /// The session timeout of the harness's own connection.
@@ -21,13 +21,13 @@ const TIMEOUT_MS: i32 = 40_000;
 /// All that a script brought about on one server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Transcript {
-    /// Each step with its outcome.
-    pub steps: Vec<(Step, Outcome)>,
+    /// Each step with its record.
+    pub steps: Vec<(Step, StepRecord)>,
 }
 
 impl fmt::Display for Transcript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.steps.iter().try_for_each(|(step, outcome)| writeln!(f, "{step}\n{outcome}"))
+        self.steps.iter().try_for_each(|(step, record)| writeln!(f, "{step}\n{record}"))
     }
 }
 
@@ -104,31 +104,31 @@ struct Conn {
 }
 
 impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
-    fn perform(&mut self, step: &Step) -> io::Result<Outcome> {
-        let mut outcome = Outcome::default();
+    fn perform(&mut self, step: &Step) -> io::Result<StepRecord> {
+        let mut record = StepRecord::default();
         match &step.action {
-            Action::Connect(fields) => self.connect(step.conn, fields, &mut outcome)?,
+            Action::Connect(fields) => self.connect(step.conn, fields, &mut record)?,
             Action::Disconnect => {
                 let arrivals = self.disconnect(step.conn)?;
-                self.note_all(&mut outcome, step.conn, OpCode::PING, &arrivals);
+                self.note_all(&mut record, step.conn, OpCode::PING, &arrivals);
             }
             action => {
                 let op = if let Action::Request { op, .. } = action { *op } else { OpCode::PING };
                 match self.send(step, op)? {
-                    Some(arrivals) => self.note_all(&mut outcome, step.conn, op, &arrivals),
-                    None => outcome.received.push((step.conn, Received::NotConnected)),
+                    Some(arrivals) => self.note_all(&mut record, step.conn, op, &arrivals),
+                    None => record.received.push((step.conn, Received::NotConnected)),
                 }
             }
         }
-        self.settle(&mut outcome)?;
+        self.settle(&mut record)?;
         if matches!(step.action, Action::Request { op: OpCode::CLOSE_SESSION, .. }) {
-            sort_events(&mut outcome.received);
+            sort_events(&mut record.received);
         }
-        Ok(outcome)
+        Ok(record)
     }
 
     /// Opens a connection and takes the answer to its first frame.
-    fn connect(&mut self, conn: usize, fields: &[Field], outcome: &mut Outcome) -> io::Result<()> {
+    fn connect(&mut self, conn: usize, fields: &[Field], record: &mut StepRecord) -> io::Result<()> {
         self.disconnect(conn)?;
         let frame = encode(fields, &self.bindings);
         (self.observer)(self.step, false, &frame);
@@ -146,7 +146,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
             None => {}
         }
         self.conns.insert(conn, Conn { peer, next_xid: 1 });
-        self.note_all(outcome, conn, OpCode::CREATE_SESSION, &arrivals);
+        self.note_all(record, conn, OpCode::CREATE_SESSION, &arrivals);
         Ok(())
     }
 
@@ -175,7 +175,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
     }
 
     /// A round trip on each connection: what a step has caused has arrived when its answer has.
-    fn settle(&mut self, outcome: &mut Outcome) -> io::Result<()> {
+    fn settle(&mut self, record: &mut StepRecord) -> io::Result<()> {
         let mut arrived = Vec::new();
         for (number, conn) in self.conns.iter_mut().filter(|(_, conn)| !conn.peer.is_closed()) {
             conn.peer.send(&ping());
@@ -186,21 +186,21 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
             arrived.extend(arrivals.into_iter().map(|arrival| (*number, arrival)));
         }
         for (number, arrival) in arrived {
-            self.note(outcome, number, OpCode::PING, &arrival);
+            self.note(record, number, OpCode::PING, &arrival);
         }
         self.subject.control.send(&ping());
         let zxid = reply_header(self.subject.control.receive_reply()?)?.zxid;
-        outcome.zxid = self.normaliser(&[]).number(zxid.0);
+        record.zxid = self.normaliser(&[]).number(zxid.0);
         Ok(())
     }
 
-    fn note_all(&mut self, outcome: &mut Outcome, conn: usize, op: OpCode, arrivals: &[Arrival]) {
+    fn note_all(&mut self, record: &mut StepRecord, conn: usize, op: OpCode, arrivals: &[Arrival]) {
         for arrival in arrivals {
-            self.note(outcome, conn, op, arrival);
+            self.note(record, conn, op, arrival);
         }
     }
 
-    fn note(&mut self, outcome: &mut Outcome, conn: usize, op: OpCode, arrival: &Arrival) {
+    fn note(&mut self, record: &mut StepRecord, conn: usize, op: OpCode, arrival: &Arrival) {
         let received = match arrival {
             Arrival::Frame(frame) => {
                 (self.observer)(self.step, true, frame);
@@ -210,7 +210,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
             Arrival::Closed => Received::Closed,
             Arrival::Silence => Received::Nothing,
         };
-        outcome.received.push((conn, received));
+        record.received.push((conn, received));
     }
 
     fn normaliser<'b>(&'b self, sessions: &'b [SessionId]) -> Normaliser<'b> {

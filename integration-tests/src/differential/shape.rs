@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes};
 use zk_wire::{Decode, ErrorCode, OpCode, ReplyHeader, SessionId, Stat, WatchedEvent, Xid};
 
-use super::outcome::{Normaliser, Received, Value};
+use super::record::{FieldValue, Normaliser, Received};
 
 #[derive(Clone, Copy)]
 enum Shape {
@@ -45,11 +45,11 @@ impl Normaliser<'_> {
     /// The answer to a connection's first frame.
     pub(crate) fn connected(&self, frame: Bytes) -> Received {
         let mut body = self.fields(CONNECT, frame);
-        if let Some(Value::Rest(rest)) = body.last()
+        if let Some(FieldValue::Rest(rest)) = body.last()
             && let [read_only] = rest[..]
         {
             body.pop();
-            body.push(Value::Int(read_only.into()));
+            body.push(FieldValue::Int(read_only.into()));
         }
         Received::Connected { body }
     }
@@ -79,7 +79,7 @@ impl Normaliser<'_> {
     }
 
     /// Reads fields as far as they can be read; what is left stays bytes.
-    fn fields(&self, shape: &[Shape], mut input: Bytes) -> Vec<Value> {
+    fn fields(&self, shape: &[Shape], mut input: Bytes) -> Vec<FieldValue> {
         let mut values = Vec::new();
         for shape in shape {
             let before = input.clone();
@@ -95,16 +95,16 @@ impl Normaliser<'_> {
         values
     }
 
-    fn field(&self, shape: Shape, input: &mut Bytes) -> Option<Value> {
+    fn field(&self, shape: Shape, input: &mut Bytes) -> Option<FieldValue> {
         Some(match shape {
-            Shape::Int => Value::Int(input.try_get_i32().ok()?),
-            Shape::Byte => Value::Int(input.try_get_u8().ok()?.into()),
+            Shape::Int => FieldValue::Int(input.try_get_i32().ok()?),
+            Shape::Byte => FieldValue::Int(input.try_get_u8().ok()?.into()),
             Shape::Text => self.text(buffer(input)?.as_deref()),
-            Shape::Session => Value::Session(self.session(SessionId(input.try_get_i64().ok()?))),
+            Shape::Session => FieldValue::Session(self.session(SessionId(input.try_get_i64().ok()?))),
             Shape::Password => match buffer(input)? {
-                None => Value::Text(None),
+                None => FieldValue::Text(None),
                 Some(bytes) => {
-                    Value::Password { len: bytes.len(), is_zero: bytes.iter().all(|&byte| byte == 0) }
+                    FieldValue::Password { len: bytes.len(), is_zero: bytes.iter().all(|&byte| byte == 0) }
                 }
             },
             Shape::Stat => self.stat(&Stat::decode(input, "stat").ok()?),
@@ -115,28 +115,28 @@ impl Normaliser<'_> {
         })
     }
 
-    fn list(&self, item: &[Shape], input: &mut Bytes) -> Option<Vec<Value>> {
+    fn list(&self, item: &[Shape], input: &mut Bytes) -> Option<Vec<FieldValue>> {
         let len = input.try_get_i32().ok()?;
         if len < 0 {
-            return Some(vec![Value::Text(None)]);
+            return Some(vec![FieldValue::Text(None)]);
         }
         (0..len).map(|_| self.group(item, input)).collect()
     }
 
-    fn group(&self, shape: &[Shape], input: &mut Bytes) -> Option<Value> {
-        let mut fields: Vec<Value> =
+    fn group(&self, shape: &[Shape], input: &mut Bytes) -> Option<FieldValue> {
+        let mut fields: Vec<FieldValue> =
             shape.iter().map(|shape| self.field(*shape, input)).collect::<Option<_>>()?;
-        if fields.len() == 1 { fields.pop() } else { Some(Value::Group(fields)) }
+        if fields.len() == 1 { fields.pop() } else { Some(FieldValue::Group(fields)) }
     }
 
     /// The results of a multi: a header and a body each, until the header that says that it is the last.
-    fn results(&self, input: &mut Bytes) -> Option<Value> {
+    fn results(&self, input: &mut Bytes) -> Option<FieldValue> {
         let mut results = Vec::new();
         loop {
             let op = input.try_get_i32().ok()?;
-            let mut result = vec![Value::Op(op)];
+            let mut result = vec![FieldValue::Op(op)];
             let done = self.field(Shape::Byte, input)?;
-            let is_last = done != Value::Int(0);
+            let is_last = done != FieldValue::Int(0);
             result.extend([done, self.field(Shape::Int, input)?]);
             let shape = if op == -1 { &[Shape::Int][..] } else { reply_shape(OpCode(op)) };
             if !is_last {
@@ -144,9 +144,9 @@ impl Normaliser<'_> {
                     result.push(self.field(*shape, input)?);
                 }
             }
-            results.push(Value::Group(result));
+            results.push(FieldValue::Group(result));
             if is_last {
-                return Some(Value::List(results));
+                return Some(FieldValue::List(results));
             }
         }
     }
@@ -163,22 +163,22 @@ fn buffer(input: &mut Bytes) -> Option<Option<Bytes>> {
     Some(Some(input.split_to(len)))
 }
 
-fn rest(input: &Bytes) -> Option<Value> {
-    (!input.is_empty()).then(|| Value::Rest(input.to_vec()))
+fn rest(input: &Bytes) -> Option<FieldValue> {
+    (!input.is_empty()).then(|| FieldValue::Rest(input.to_vec()))
 }
 
-fn sorted(mut values: Vec<Value>) -> Value {
+fn sorted(mut values: Vec<FieldValue>) -> FieldValue {
     values.sort();
-    Value::List(values)
+    FieldValue::List(values)
 }
 
 /// The identities of a connection are a set, so what `auth` was expanded to has no order.
-fn by_identity(mut values: Vec<Value>) -> Value {
-    let is_digest = |value: &Value| matches!(value, Value::Group(fields) if fields.get(1) == Some(&Value::Text(Some("digest".into()))));
+fn by_identity(mut values: Vec<FieldValue>) -> FieldValue {
+    let is_digest = |value: &FieldValue| matches!(value, FieldValue::Group(fields) if fields.get(1) == Some(&FieldValue::Text(Some("digest".into()))));
     for run in values.chunk_by_mut(|a, b| is_digest(a) && is_digest(b)) {
         run.sort();
     }
-    Value::List(values)
+    FieldValue::List(values)
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use super::text::{hex, quoted};
 
 /// What one step brought about.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Outcome {
+pub struct StepRecord {
     /// What each connection received, in order.
     pub received: Vec<(usize, Received)>,
     /// The last transaction of the server.
-    pub zxid: Number,
+    pub zxid: ZxidValue,
 }
 
 /// One thing that a connection received.
@@ -22,23 +22,23 @@ pub enum Received {
     /// The answer to the first frame.
     Connected {
         /// The fields, read by their kinds.
-        body: Vec<Value>,
+        body: Vec<FieldValue>,
     },
     /// The answer to a request.
     Reply {
         /// The header's.
         xid: Xid,
         /// The header's.
-        zxid: Number,
+        zxid: ZxidValue,
         /// The header's.
         err: ErrorCode,
         /// What followed the header.
-        body: Vec<Value>,
+        body: Vec<FieldValue>,
     },
     /// A watch event.
     Event {
         /// The header's.
-        zxid: Number,
+        zxid: ZxidValue,
         /// The header's.
         err: ErrorCode,
         /// What happened.
@@ -46,7 +46,7 @@ pub enum Received {
         /// The connection's state.
         state: KeeperState,
         /// Where it happened, and what should not be there.
-        path: Vec<Value>,
+        path: Vec<FieldValue>,
     },
     /// A frame that is too short for what it should be.
     Garbage(Vec<u8>),
@@ -60,11 +60,11 @@ pub enum Received {
 
 /// A field of a reply.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Value {
+pub enum FieldValue {
     /// An `int`.
     Int(i32),
     /// A zxid.
-    Zxid(Number),
+    Zxid(ZxidValue),
     /// A string or buffer, or null.
     Text(Option<String>),
     /// A buffer that is no text.
@@ -72,7 +72,7 @@ pub enum Value {
     /// A path below the script's parent.
     Path(String),
     /// A session.
-    Session(Session),
+    Session(SessionValue),
     /// A password: given, or all zeros.
     Password {
         /// How long it is.
@@ -94,7 +94,7 @@ pub enum Value {
 
 /// A zxid, relative to the last one before the script.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Number {
+pub enum ZxidValue {
     /// No transaction: as on the wire.
     Special(i64),
     /// One from before the script.
@@ -106,7 +106,7 @@ pub enum Number {
 
 /// A session.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Session {
+pub enum SessionValue {
     /// None.
     None,
     /// The so-manieth that the script was given.
@@ -117,7 +117,7 @@ pub enum Session {
 
 /// A time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Time {
+pub enum TimeValue {
     /// 1970: of nodes that no client made.
     Zero,
     /// As it was created, where it must be: the node was not changed since.
@@ -130,15 +130,15 @@ pub enum Time {
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 #[expect(missing_docs, reason = "they are the fields of `Stat`")]
 pub struct StatValue {
-    pub czxid: Number,
-    pub mzxid: Number,
-    pub ctime: Time,
-    pub mtime: Time,
+    pub czxid: ZxidValue,
+    pub mzxid: ZxidValue,
+    pub ctime: TimeValue,
+    pub mtime: TimeValue,
     pub versions: [i32; 3],
-    pub owner: Session,
+    pub owner: SessionValue,
     pub data_length: i32,
     pub num_children: i32,
-    pub pzxid: Number,
+    pub pzxid: ZxidValue,
 }
 
 /// How to make values comparable.
@@ -152,41 +152,41 @@ pub(crate) struct Normaliser<'a> {
 }
 
 impl Normaliser<'_> {
-    pub(crate) fn number(&self, zxid: i64) -> Number {
+    pub(crate) fn number(&self, zxid: i64) -> ZxidValue {
         match zxid {
-            ..=0 => Number::Special(zxid),
-            _ if zxid <= self.zxid => Number::Before,
-            _ => Number::After(zxid - self.zxid),
+            ..=0 => ZxidValue::Special(zxid),
+            _ if zxid <= self.zxid => ZxidValue::Before,
+            _ => ZxidValue::After(zxid - self.zxid),
         }
     }
 
-    pub(crate) fn session(&self, session: SessionId) -> Session {
+    pub(crate) fn session(&self, session: SessionId) -> SessionValue {
         match self.sessions.iter().position(|known| *known == session) {
-            _ if session == SessionId::NONE => Session::None,
-            Some(index) => Session::Known(index),
-            None => Session::Unknown,
+            _ if session == SessionId::NONE => SessionValue::None,
+            Some(index) => SessionValue::Known(index),
+            None => SessionValue::Unknown,
         }
     }
 
-    pub(crate) fn text(&self, bytes: Option<&[u8]>) -> Value {
-        let Some(bytes) = bytes else { return Value::Text(None) };
+    pub(crate) fn text(&self, bytes: Option<&[u8]>) -> FieldValue {
+        let Some(bytes) = bytes else { return FieldValue::Text(None) };
         match String::from_utf8(bytes.to_vec()) {
             Ok(text) => match text.strip_prefix(self.base) {
-                Some(path) => Value::Path(path.into()),
-                None => Value::Text(Some(text)),
+                Some(path) => FieldValue::Path(path.into()),
+                None => FieldValue::Text(Some(text)),
             },
-            Err(error) => Value::Bytes(error.into_bytes()),
+            Err(error) => FieldValue::Bytes(error.into_bytes()),
         }
     }
 
-    pub(crate) fn stat(&self, stat: &Stat) -> Value {
-        let time = |time: i64| if time == 0 { Time::Zero } else { Time::Some };
+    pub(crate) fn stat(&self, stat: &Stat) -> FieldValue {
+        let time = |time: i64| if time == 0 { TimeValue::Zero } else { TimeValue::Some };
         let unchanged = stat.mzxid == stat.czxid && stat.mtime == stat.ctime && stat.ctime.0 != 0;
-        Value::Stat(Box::new(StatValue {
+        FieldValue::Stat(Box::new(StatValue {
             czxid: self.number(stat.czxid.0),
             mzxid: self.number(stat.mzxid.0),
             ctime: time(stat.ctime.0),
-            mtime: if unchanged { Time::AsCreated } else { time(stat.mtime.0) },
+            mtime: if unchanged { TimeValue::AsCreated } else { time(stat.mtime.0) },
             versions: [stat.version.0, stat.cversion.0, stat.aversion.0],
             owner: self.session(stat.ephemeral_owner),
             data_length: stat.data_length,
@@ -196,7 +196,7 @@ impl Normaliser<'_> {
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for StepRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (conn, received) in &self.received {
             writeln!(f, "    {conn}: {received}")?;
@@ -226,7 +226,7 @@ impl fmt::Display for Received {
     }
 }
 
-struct Fields<'a>(&'a [Value]);
+struct Fields<'a>(&'a [FieldValue]);
 
 impl fmt::Display for Fields<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,7 +234,7 @@ impl fmt::Display for Fields<'_> {
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Int(value) => write!(f, "int:{value}"),
@@ -274,7 +274,7 @@ impl fmt::Display for StatValue {
     }
 }
 
-impl fmt::Display for Number {
+impl fmt::Display for ZxidValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Special(value) => write!(f, "={value}"),
@@ -284,7 +284,7 @@ impl fmt::Display for Number {
     }
 }
 
-impl fmt::Display for Session {
+impl fmt::Display for SessionValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => f.write_str("none"),
