@@ -139,13 +139,14 @@
 #![forbid(unsafe_code)]
 
 #[macro_use]
-mod shell;
+mod log;
 mod builder;
 pub mod core;
 mod direct;
 mod error;
 mod report;
 mod server;
+mod shell;
 pub mod storage;
 
 pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind};

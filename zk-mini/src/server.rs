@@ -12,7 +12,7 @@ use crate::direct::Direct;
 use crate::error::Error;
 use crate::shell::connector::{self, Connector};
 use crate::shell::engine::Engine;
-use crate::shell::journal;
+use crate::shell::keeper;
 use crate::shell::listener::Listener;
 use crate::storage::Store;
 
@@ -59,7 +59,7 @@ impl ZkMini {
             tasks.push(engine.runtime.spawn(timer.keep_time()).abort_handle());
         }
         let journal = store.map(|store| {
-            let keeper = engine.runtime.spawn(journal::keep(Arc::clone(&engine), store));
+            let keeper = engine.runtime.spawn(keeper::keep(Arc::clone(&engine), store));
             let engine = Arc::clone(&engine);
             engine.runtime.clone().spawn(async move {
                 if keeper.await.is_err_and(|error| error.is_panic()) {

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::Now;
-use crate::shell::runtime::Runtime;
 
 /// Where a manual clock stands at first: 2020-01-01, midnight UTC. Fixed, so that a run can be repeated.
 const MANUAL_START: UnixMillis = UnixMillis(1_577_836_800_000);
@@ -50,16 +49,14 @@ impl Clock {
         }
     }
 
-    /// Sleeps until the clock shows `mono`, or for ever. A manual clock never gets there by itself.
-    pub(crate) async fn sleep_until(&self, mono: Option<Millis>, runtime: &Runtime) {
-        let after = |origin: Instant, Millis(mono)| origin + Duration::from_millis(mono);
-        match (self, mono) {
-            (Self::Real { origin }, Some(mono)) => {
-                runtime.sleep_until(after(Instant::from_std(*origin), mono)).await;
-            }
-            (Self::Paused { origin }, Some(mono)) => runtime.sleep_until(after(*origin, mono)).await,
-            _ => std::future::pending().await,
-        }
+    /// Returns the time, for tokio's timers, at which the clock shows `mono`; `None` if it never does by itself.
+    pub(crate) fn instant_of(&self, mono: Millis) -> Option<Instant> {
+        let origin = match self {
+            Self::Real { origin } => Instant::from_std(*origin),
+            Self::Paused { origin } => *origin,
+            Self::Manual { .. } => return None,
+        };
+        origin.checked_add(mono.into())
     }
 }
 

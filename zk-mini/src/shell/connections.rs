@@ -9,10 +9,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
-use crate::core::{ConnId, Peer};
+use crate::core::ConnId;
 use crate::shell::limits::Limits;
 use crate::shell::outbox::{Close, Outbox};
-use crate::shell::reports::Remote;
+use crate::shell::remote::Remote;
 use crate::shell::stats::{Batch, ConnectionStats, ServerStats};
 use crate::shell::turn::Turn;
 
@@ -237,9 +237,4 @@ impl Connections {
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
-}
-
-/// As whom the core knows the other end: one in this process counts as the loopback address.
-pub(crate) fn peer(remote: Option<SocketAddr>) -> Peer {
-    remote.map_or(Peer::LOCAL, |remote| Peer { ip: remote.ip().to_canonical() })
 }

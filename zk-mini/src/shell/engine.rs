@@ -14,17 +14,18 @@ use zk_wire::{DecodeError, Millis, next_frame};
 use crate::core::{ConnId, Core, Input, Output};
 use crate::report::four_letter::{self, About, Answer, Question, Surroundings};
 use crate::shell::clock::{Clock, TimeSlice};
-use crate::shell::connections::{Connections, peer};
+use crate::shell::connections::Connections;
 use crate::shell::door::Door;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
-use crate::shell::log::surviving;
 use crate::shell::outbox::{Close, Outbox};
-use crate::shell::reports::{Report, Reports};
+use crate::shell::panics::surviving;
+use crate::shell::remote::Remote;
 use crate::shell::runtime::Runtime;
 use crate::shell::state::ServerState;
 use crate::shell::stats;
 use crate::shell::turn::{Turn, Wakers};
+use crate::shell::turn_log::{Line, TurnLog};
 
 /// Number of outputs that are performed in one turn, of those that waited for the disk.
 const OUTPUTS_AT_ONCE: usize = 5_000;
@@ -86,7 +87,7 @@ impl Engine {
             connections: Connections::default(),
             trace_mask: four_letter::DEFAULT_TRACE_MASK,
             armed: None,
-            reports: Reports::default(),
+            log: TurnLog::default(),
             stopped: false,
         };
         Self {
@@ -114,11 +115,11 @@ impl Engine {
             let Some((id, outbox)) = state.connections.admit(remote, turn) else {
                 if let Some(remote) = remote {
                     let max = self.limits.max_client_connections;
-                    state.reports.push(turn.now.mono, Report::TooMany(remote, max));
+                    state.log.push(turn.now.mono, Line::TooMany(remote, max));
                 }
                 return Err(Refused::TooMany);
             };
-            state.handle(Input::Accepted { conn: id, peer: peer(remote) }, turn);
+            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer() }, turn);
             Ok(Seat { engine: Arc::clone(self), id, outbox })
         })
     }
@@ -133,7 +134,7 @@ impl Engine {
             let mut is_handshake = state.connections.is_new(seat.id);
             let mut unwritten = 0;
             let handled = loop {
-                state.reports.received(seat.id, &frame, is_handshake);
+                state.log.received(seat.id, &frame, is_handshake);
                 let before = state.core.last_zxid();
                 batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
                 let len = frame.len();
@@ -167,7 +168,7 @@ impl Engine {
         self.turn(|state, turn| {
             let remote = state.connections.remote(seat.id);
             let had_session = !state.connections.is_new(seat.id);
-            state.reports.push(turn.now.mono, Report::NoFrame(remote, seat.id, had_session, error));
+            state.log.push(turn.now.mono, Line::NoFrame(remote, seat.id, had_session, error));
             seat.outbox.close(Close::Flushed, turn);
         });
     }
@@ -258,7 +259,7 @@ impl Engine {
         self.turn(|state, turn| {
             state.stopped = true;
             // Nobody will be told later.
-            state.reports.time_passes(Millis(u64::MAX));
+            state.log.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
                 entry.outbox.close(Close::Now, turn);
             }
@@ -308,7 +309,7 @@ impl Engine {
         }
         let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
         let untidy = state.core.is_untidy();
-        let reports = state.reports.take();
+        let lines = state.log.take();
         drop(state);
         if untidy {
             self.untidy.notify_one();
@@ -320,7 +321,7 @@ impl Engine {
             self.nearer.notify_one();
         }
         drop(wakers);
-        reports.iter().for_each(Report::log);
+        lines.iter().for_each(Line::log);
         result
     }
 

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::shell::connection;
 use crate::shell::door::Door;
 use crate::shell::engine::{Engine, Refused};
-use crate::shell::log::{PAUSE, surviving};
+use crate::shell::panics::{PAUSE, surviving};
 
 /// Maximum of connections that wait to be accepted, unless it is set; the system has a bound of its own.
 const BACKLOG: i32 = 4096;

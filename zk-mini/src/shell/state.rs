@@ -4,12 +4,12 @@ use tracing::Level;
 use zk_wire::Millis;
 
 use crate::core::{Core, Input, Output};
+use crate::log::is_wanted;
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
 use crate::shell::journal::Journal;
-use crate::shell::log::is_wanted;
-use crate::shell::reports::{Report, Reports};
 use crate::shell::turn::Turn;
+use crate::shell::turn_log::{Line, TurnLog};
 
 /// Everything behind the mutex of an engine.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct ServerState {
     /// What the timer sleeps for.
     pub(crate) armed: Option<Millis>,
     /// Lines that are logged after the turn.
-    pub(crate) reports: Reports,
+    pub(crate) log: TurnLog,
     pub(crate) stopped: bool,
 }
 
@@ -32,7 +32,7 @@ impl ServerState {
     /// When time makes something happen.
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let deadlines =
-            [self.core.poll_deadline(), self.connections.next_deadline(), self.reports.poll_deadline()];
+            [self.core.poll_deadline(), self.connections.next_deadline(), self.log.poll_deadline()];
         deadlines.into_iter().flatten().min()
     }
 
@@ -44,9 +44,9 @@ impl ServerState {
     pub(crate) fn time_passes(&mut self, turn: &mut Turn<'_>) {
         for conn in self.connections.close_sessionless(turn) {
             let remote = self.connections.remote(conn);
-            self.reports.push(turn.now.mono, Report::Sessionless(remote, conn));
+            self.log.push(turn.now.mono, Line::Sessionless(remote, conn));
         }
-        self.reports.time_passes(turn.now.mono);
+        self.log.time_passes(turn.now.mono);
         self.handle(Input::Timeout, turn);
     }
 
@@ -100,21 +100,20 @@ impl ServerState {
             Output::Persist(_) => {}
             Output::Expired { session } => {
                 self.connections.stats.sessions_expired += 1;
-                self.reports.push(turn.now.mono, Report::Expired(session));
+                self.log.push(turn.now.mono, Line::Expired(session));
             }
             Output::Note(note) => {
                 let remote = self.connections.remote(note.conn());
-                self.reports.push(turn.now.mono, Report::Note(remote, note));
+                self.log.push(turn.now.mono, Line::Note(remote, note));
             }
             Output::Send { conn, frame } => {
                 // Whether the connection is new takes a look-up, which nobody pays for who does not listen.
                 if is_wanted(Level::TRACE) {
-                    self.reports.sent(conn, &frame, self.connections.is_new(conn));
+                    self.log.sent(conn, &frame, self.connections.is_new(conn));
                 }
                 if !self.connections.send(conn, &frame, turn) {
                     let remote = self.connections.remote(conn);
-                    self.reports
-                        .push(turn.now.mono, Report::DoesNotRead(remote, conn, turn.limits.max_backlog));
+                    self.log.push(turn.now.mono, Line::DoesNotRead(remote, conn, turn.limits.max_backlog));
                 }
             }
             Output::Close { conn } => self.connections.let_go(conn, turn),

@@ -1,5 +1,6 @@
 //! Time, as it passes for a server: what has arrived goes first, then what ends by itself, in steps.
 
+use std::future::pending;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::core::{ConnId, Input};
 use crate::shell::clock::{Clock, manual_now};
 use crate::shell::door::Door;
 use crate::shell::engine::Engine;
-use crate::shell::log::{PAUSE, surviving};
+use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::turn::Wakers;
 
 /// Maximum time that time itself waits for what has arrived.
@@ -56,8 +57,14 @@ impl Engine {
                 state.armed = state.poll_deadline();
                 state.armed
             });
+            let sleep = async {
+                match deadline.and_then(|deadline| clock.instant_of(deadline)) {
+                    Some(at) => self.runtime.sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
-                () = clock.sleep_until(deadline, &self.runtime) => {}
+                () = sleep => {}
                 () = self.nearer.notified() => {}
             }
         }

@@ -11,7 +11,6 @@ use zk_wire::Zxid;
 use super::disk::Disk;
 use super::error::StorageError;
 use super::log;
-use super::snapshot;
 
 const FORMAT_DIR: &str = "version-2";
 
@@ -226,26 +225,6 @@ impl Files {
         let mut file = self.disk.create(&probe)?;
         let tried = file.write_at(0, &vec![0; ROOM]).and_then(|()| file.sync());
         self.disk.remove(&probe).and(tried)
-    }
-
-    /// Keeps the newest whole snapshots, so many, among them the one that has just been `written`, and what is behind the
-    /// oldest of them.
-    pub(super) fn purge(&self, retain: usize, written: Zxid) -> Result<(), StorageError> {
-        let snapshots = self.snapshots()?;
-        let mut wanted = retain.max(1);
-        let oldest = snapshots.iter().rposition(|(zxid, file)| {
-            let counts = *zxid == written || snapshot::is_whole(&*self.disk, file);
-            wanted -= usize::from(counts);
-            wanted == 0
-        });
-        let Some(oldest) = oldest else { return Ok(()) };
-        let logs = self.logs()?;
-        // The log that the oldest snapshot was taken in is needed as well.
-        let needed = logs.iter().rposition(|(first, _)| *first <= snapshots[oldest].0.next()).unwrap_or(0);
-        let mut unneeded = snapshots[..oldest].iter().chain(&logs[..needed]);
-        unneeded.try_for_each(|(_, file)| {
-            self.disk.remove(file).map_err(|source| StorageError::io("delete", file, source))
-        })
     }
 }
 

@@ -6,8 +6,9 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::disk::Disk;
+use super::disk::{Disk, Lock};
 use super::error::StorageError;
+use super::files::{self, Files};
 
 /// File in which `zkServer.sh` notes the process that it has started.
 const PID_FILE: &str = "zookeeper_server.pid";
@@ -18,8 +19,38 @@ const MEMBER_FILE: &str = "myid";
 /// Longer than any number.
 const NUMBER: u64 = 32;
 
+/// Takes the directories for oneself, until the locks are dropped.
+pub(super) fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
+    let locks = files.to_lock()?.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
+    for dir in files.outer() {
+        check(&*files.disk, dir)?;
+    }
+    let dir = files.outer()[0];
+    if is_of_a_member(&*files.disk, dir) {
+        log!(WARN,
+            dir = %dir.display(),
+            "myid says that this is the directory of a member of an ensemble: what is written here goes another way than \
+             the others, and the ensemble must not take it back"
+        );
+    }
+    Ok(locks)
+}
+
+/// Notes where the logs are, for a start that is told otherwise.
+pub(super) fn note_logs(files: &Files, locks: &[Box<dyn Lock>]) -> Result<(), StorageError> {
+    let Some(lock) = locks.first() else { return Ok(()) };
+    let noted = lock.note(&files.log_dir_to_note()?);
+    noted.map_err(|source| StorageError::io("write", &files.outer()[0].join(files::LOCK), source))
+}
+
+fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {
+    let path = dir.join(files::LOCK);
+    let locked = disk.lock(&path).map_err(|source| StorageError::io("lock", &path, source))?;
+    locked.ok_or_else(|| StorageError::Locked { dir: dir.into() })
+}
+
 /// Refuses a directory on which Apache ZooKeeper runs. A file that names a process that is no more says nothing.
-pub(super) fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
+fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
     let file = dir.join(PID_FILE);
     let noted = disk.read_start(&file, NUMBER).ok().and_then(|content| String::from_utf8(content).ok());
     // 0 and less are groups of processes.
@@ -30,7 +61,7 @@ pub(super) fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
 }
 
 /// Returns whether a directory is that of a member of an ensemble.
-pub(super) fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
+fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }
 

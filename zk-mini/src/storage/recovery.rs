@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zk_wire::Zxid;
 
-use super::disk::{Disk, SystemDisk};
+use super::disk::{Disk, SimulatedDisk, SystemDisk};
 use super::error::{Loss, StorageError};
 use super::files::Files;
 use super::log::{self, Logged, Tail};
@@ -59,6 +59,22 @@ pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageEr
     let mut recovery = recover_files(&files, None, config, Now::default())?;
     recovery.measure_log_before(&files)?;
     Ok(recovery)
+}
+
+impl SimulatedDisk {
+    /// As [`recover`](crate::storage::recover), from a directory on this disk, for a server that would be configured so.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the state cannot be told from the files.
+    pub fn recover(
+        &self,
+        dir: &Path,
+        log_dir: Option<&Path>,
+        config: Config,
+    ) -> Result<Recovery, StorageError> {
+        let files = Files::new(Arc::new(self.mount()), dir, log_dir);
+        recover_files(&files, None, Config { digests: true, ..config }, Now::default())
+    }
 }
 
 /// As [`recover`]. Of the log that is `open`, so many bytes are read; the sessions begin their timeouts at `now`.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::disk::{Disk, SystemDisk};
 use super::error::StorageError;
 use super::files::Files;
+use super::owner;
 use super::recovery::{self, Recovery};
 use super::side;
 use crate::core::{Config, Now};
@@ -36,7 +37,7 @@ pub struct Moved {
 pub fn repair(dir: &Path, log_dir: Option<&Path>) -> Result<Repair, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
     files.check_there()?;
-    let _locks = super::take(&files)?;
+    let _locks = owner::take(&files)?;
     let mut moved = Vec::new();
     let left = repair_files(&files, &mut moved);
     Ok(Repair { moved, left })

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-use super::{Disk, DiskFile, Lock};
+use super::seam::{Disk, DiskFile, Lock};
 
 /// The file system of the machine.
 #[derive(Debug)]

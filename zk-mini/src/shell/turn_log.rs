@@ -1,41 +1,50 @@
-//! Reports of a turn. They are gathered under the lock and logged when the lock is free: a log may be slow.
+//! Log lines of a turn. They are gathered under the lock of the state and logged when it is free: a log may be slow.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use bytes::Bytes;
+use common::log::{LeftOut, LineLimit, Shown};
 use tracing::Level;
 use zk_wire::{Decode, DecodeError, Millis, OpCode, RequestHeader, SessionId};
 
 use crate::core::{ConnId, Note, Refusal};
-use crate::shell::connections::peer;
-use crate::shell::line_limit::{LeftOut, LineLimit, Source};
-use crate::shell::log::{Shown, is_wanted};
+use crate::log::is_wanted;
+use crate::shell::remote::Remote;
 
-/// Reports that wait for the end of a turn. Most turns have none.
-#[derive(Debug, Default)]
-pub(crate) struct Reports {
-    waiting: Vec<Report>,
-    limit: LineLimit,
+/// Maximum number of lines that one source may cause in a window; further ones are only counted.
+const LINES: u32 = 60;
+
+/// Length of a window; it begins with the first line.
+const WINDOW: Millis = Millis(60_000);
+
+/// Maximum number of sources that are told apart.
+const MAX_SOURCES: usize = 1024;
+
+/// Lines that wait for the end of a turn. Most turns have none.
+#[derive(Debug)]
+pub(crate) struct TurnLog {
+    waiting: Vec<Line>,
+    limit: LineLimit<Source>,
 }
 
-/// Something to be logged.
+/// A line to log.
 #[derive(Debug)]
-pub(crate) enum Report {
-    /// The core has something to tell about a connection.
+pub(crate) enum Line {
+    /// The core reports something about a connection.
     Note(Remote, Note),
     /// A session has expired.
     Expired(SessionId),
-    /// A peer has as many connections as it may.
+    /// An address has the maximum number of connections; one more was refused.
     TooMany(SocketAddr, i32),
     /// A connection has not asked for a session in time.
     Sessionless(Remote, ConnId),
-    /// A peer does not read what it is sent.
+    /// A peer does not read what it is sent, beyond this number of bytes.
     DoesNotRead(Remote, ConnId, usize),
-    /// A peer sends what is no frame. `true` if it had a session.
+    /// A peer sent bytes that are no frame. `true` if it had a session.
     NoFrame(Remote, ConnId, bool, DecodeError),
     /// Lines were left out.
-    LeftOut(LeftOut),
+    LeftOut(LeftOut<Source>),
     /// A request, as it came in.
     Request(ConnId, Bytes),
     /// A frame as it came in. `true` if it may hold a secret.
@@ -44,65 +53,85 @@ pub(crate) enum Report {
     Sent(ConnId, Bytes, bool),
 }
 
-/// The other end of a connection, as it is shown.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Remote(pub(crate) Option<SocketAddr>);
+/// Source of lines, for the limit.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Source {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// The first 64 bits of an IPv6 address: the owner of one has them all.
+    V6(Ipv6Addr),
+    /// Sessions that expire, of all clients.
+    Expiry,
+}
 
-impl Reports {
-    /// Adds a report, unless its source has caused too many lines: with `debug`, none is left out.
-    pub(crate) fn push(&mut self, now: Millis, report: Report) {
-        if !is_wanted(report.level()) {
+impl Source {
+    fn of(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self::V4(ip),
+            IpAddr::V6(ip) if ip.is_loopback() => Self::V6(ip),
+            IpAddr::V6(ip) => Self::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        }
+    }
+}
+
+impl Default for TurnLog {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), limit: LineLimit::new(LINES, WINDOW, MAX_SOURCES) }
+    }
+}
+
+impl TurnLog {
+    /// Adds a line, unless its source has caused too many. At the level debug none is left out.
+    pub(crate) fn push(&mut self, now: Millis, line: Line) {
+        if !is_wanted(line.level()) {
             return;
         }
-        let admitted = match report.source() {
+        let admitted = match line.source() {
             Some(source) if !is_wanted(Level::DEBUG) => self.limit.admits(now, source),
             _ => true,
         };
         if admitted {
-            self.waiting.push(report);
+            self.waiting.push(line);
         }
     }
 
-    /// Adds a frame that came in, if anybody wants to know.
+    /// Adds a frame that came in, if a subscriber wants it.
     pub(crate) fn received(&mut self, conn: ConnId, frame: &Bytes, is_handshake: bool) {
         if !is_wanted(Level::DEBUG) {
             return;
         }
         if !is_handshake {
-            self.waiting.push(Report::Request(conn, frame.clone()));
+            self.waiting.push(Line::Request(conn, frame.clone()));
         }
         if is_wanted(Level::TRACE) {
             let op = frame.get(4..8).and_then(|op| Some(OpCode(i32::from_be_bytes(op.try_into().ok()?))));
             let is_secret = is_handshake || matches!(op, Some(OpCode::AUTH | OpCode::SASL));
-            self.waiting.push(Report::Received(conn, frame.clone(), is_secret));
+            self.waiting.push(Line::Received(conn, frame.clone(), is_secret));
         }
     }
 
-    /// Adds a frame that goes out; only for those who listen at the level trace.
+    /// Adds a frame that goes out. Call it only if the level trace is wanted.
     pub(crate) fn sent(&mut self, conn: ConnId, frame: &Bytes, is_handshake: bool) {
-        self.waiting.push(Report::Sent(conn, frame.clone(), is_handshake));
+        self.waiting.push(Line::Sent(conn, frame.clone(), is_handshake));
     }
 
-    /// Returns when time alone makes a report.
+    /// Returns the time of the next line that no input causes.
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         self.limit.poll_deadline()
     }
 
-    /// Adds what time alone makes.
+    /// Adds the lines that are due.
     pub(crate) fn time_passes(&mut self, now: Millis) {
-        let mut left_out = Vec::new();
-        self.limit.end_windows(now, &mut left_out);
-        self.waiting.extend(left_out.into_iter().map(Report::LeftOut));
+        self.waiting.extend(self.limit.end_windows(now).into_iter().map(Line::LeftOut));
     }
 
-    /// Takes what waits.
-    pub(crate) fn take(&mut self) -> Vec<Report> {
+    /// Takes the lines that wait.
+    pub(crate) fn take(&mut self) -> Vec<Line> {
         std::mem::take(&mut self.waiting)
     }
 }
 
-impl Report {
-    /// Returns how much has to be wanted for it to be logged.
+impl Line {
     fn level(&self) -> Level {
         match self {
             Self::TooMany(..) | Self::DoesNotRead(..) | Self::NoFrame(_, _, true, _) | Self::LeftOut(_) => {
@@ -114,20 +143,20 @@ impl Report {
         }
     }
 
-    /// Returns whose lines are limited by it; `None` for what nobody causes, and for what is asked for.
+    /// Returns the source whose limit the line counts for; `None` for lines without a limit.
     fn source(&self) -> Option<Source> {
         match self {
-            Self::Note(Remote(remote), _)
-            | Self::Sessionless(Remote(remote), _)
-            | Self::DoesNotRead(Remote(remote), ..)
-            | Self::NoFrame(Remote(remote), ..) => Some(Source::of(peer(*remote).ip)),
+            Self::Note(remote, _)
+            | Self::Sessionless(remote, _)
+            | Self::DoesNotRead(remote, ..)
+            | Self::NoFrame(remote, ..) => Some(Source::of(remote.peer().ip)),
             Self::TooMany(remote, _) => Some(Source::of(remote.ip())),
             Self::Expired(_) => Some(Source::Expiry),
             Self::LeftOut(_) | Self::Request(..) | Self::Received(..) | Self::Sent(..) => None,
         }
     }
 
-    /// Logs it.
+    /// Logs the line.
     pub(crate) fn log(&self) {
         match self {
             Self::Note(remote, note) => log_note(*remote, note),
@@ -211,24 +240,15 @@ fn path_of(op: OpCode, body: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::try_from(i32::from_be_bytes(*len)).ok()?)
 }
 
-impl fmt::Display for Remote {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(addr) => addr.fmt(f),
-            None => f.write_str("this process"),
-        }
-    }
-}
-
-struct ShownSource(Source);
+struct ShownSource(Option<Source>);
 
 impl fmt::Display for ShownSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Source::V4(ip) => ip.fmt(f),
-            Source::V6(ip) => write!(f, "{ip}/64"),
-            Source::Expiry => f.write_str("sessions that expired"),
-            Source::Others => f.write_str("many addresses"),
+            Some(Source::V4(ip)) => ip.fmt(f),
+            Some(Source::V6(ip)) => write!(f, "{ip}/64"),
+            Some(Source::Expiry) => f.write_str("sessions that expired"),
+            None => f.write_str("many addresses"),
         }
     }
 }
@@ -257,5 +277,22 @@ struct Frame<'a>(&'a Bytes, bool);
 impl fmt::Display for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.1 { f.write_str("(not shown: it may hold a password)") } else { Shown(self.0).fmt(f) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(ip: &str) -> Source {
+        Source::of(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_of_ipv6_are_one_source() {
+        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
+        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
+        assert_eq!(source("::ffff:10.0.0.1"), source("10.0.0.1"));
+        assert_ne!(source("::1"), source("::2"));
     }
 }

@@ -1,0 +1,283 @@
+//! The task that writes the journal to the disk, and snapshots beside it.
+//!
+//! If the disk fails, the server goes back to the durable state, and serves that until the disk can be written again.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::core::{Image, ImageWalk};
+use crate::shell::engine::Engine;
+use crate::shell::journal::Journal;
+use crate::storage::{Snapshots, Store};
+
+/// How long after a failure the disk is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Writes what is to be kept, until the server has stopped and everything is written.
+pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
+    let mut snapshot = Snapshot::None;
+    loop {
+        let (batch, stopped) =
+            engine.turn(|state, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
+        let Some(batch) = batch else {
+            if stopped {
+                break;
+            }
+            if let Snapshot::Walking(_) = snapshot {
+                snapshot = snapshot.go_on(&engine, &store);
+                tokio::task::yield_now().await;
+            } else {
+                engine.to_keep.notified().await;
+            }
+            continue;
+        };
+        let append = move |store: &mut Store| (store.append(batch.transactions()), batch);
+        let Some((kept, (written, batch))) = with(&engine, store, append).await else { return };
+        store = kept;
+        if let Err(error) = written {
+            drop(batch);
+            // One that shows what has not become durable must not be written.
+            snapshot.end().await;
+            snapshot = Snapshot::None;
+            let Some(kept) = survive(&engine, store, error).await else { return };
+            store = kept;
+            continue;
+        }
+        engine.kept(batch).await;
+        // Those who were answered may have more to write: it goes with the next batch.
+        tokio::task::yield_now().await;
+        snapshot = snapshot.go_on(&engine, &store);
+        if let Snapshot::None = snapshot
+            && store.wants_snapshot()
+        {
+            let Some((kept, ended)) = with(&engine, store, Store::roll).await else { return };
+            store = kept;
+            match ended {
+                Ok(()) => snapshot = Snapshot::Walking(engine.look(|state| ImageWalk::new(&state.core))),
+                Err(error) => log!(ERROR, %error, "no snapshot: the log cannot be ended"),
+            }
+        }
+    }
+    snapshot.end().await;
+}
+
+/// Does something with the store where it may block. `None` if the runtime has ended, or the store is lost: then nothing
+/// more can be kept, and nobody is served.
+async fn with<T: Send + 'static>(
+    engine: &Engine,
+    mut store: Store,
+    work: impl FnOnce(&mut Store) -> T + Send + 'static,
+) -> Option<(Store, T)> {
+    let worked = spawn_blocking(move || {
+        let result = work(&mut store);
+        (store, result)
+    });
+    let worked = worked.await.inspect_err(|error| {
+        if error.is_panic() {
+            log!(ERROR, %error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
+            engine.stop();
+        }
+    });
+    worked.ok()
+}
+
+/// Goes back to what is durable, and serves only that until the disk can be written again. `None` if the server, or its
+/// runtime, has ended before.
+async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
+    log!(
+    ERROR,
+            %error, log = %store.place().display(),
+            "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
+             refused until the disk takes them; trying every second"
+        );
+    let mut wait = Duration::ZERO;
+    let mut served = false;
+    loop {
+        if engine.look(|state| state.stopped) {
+            return None;
+        }
+        engine.runtime.sleep(wait).await;
+        wait = RETRY;
+        if served {
+            let tried;
+            (store, tried) = with(engine, store, Store::try_again).await?;
+            if tried.is_ok() {
+                break;
+            }
+            continue;
+        }
+        let now = engine.look(|state| state.clock.now());
+        let durable;
+        (store, durable) = with(engine, store, move |store| store.go_back(now)).await?;
+        match durable {
+            Ok(core) => {
+                engine.go_back(core);
+                (served, wait) = (true, Duration::ZERO);
+            }
+            Err(error) => log!(ERROR, %error, "cannot even tell what is on disk: nothing is served"),
+        }
+    }
+    engine.turn(|state, turn| state.core.accept_writes(turn.now));
+    log!(INFO, log = %store.place().display(), "the disk takes writes again: the server goes on");
+    Some(store)
+}
+
+/// The snapshot that is being made, if one is.
+enum Snapshot {
+    None,
+    /// It is taken while the server goes on.
+    Walking(ImageWalk),
+    /// Some of what it shows is not durable yet.
+    Taken(Image),
+    /// It is written beside everything else.
+    Writing(JoinHandle<()>),
+}
+
+impl Snapshot {
+    /// The next step. All that was to be written at the one before is durable.
+    fn go_on(self, engine: &Engine, store: &Store) -> Self {
+        match self {
+            Self::Walking(mut walk) => {
+                let taken = engine.look(|state| {
+                    let has_more = state.journal.as_ref().is_some_and(Journal::has_work);
+                    if walk.visit(&state.core, store.snap_step) {
+                        Ok((walk.end(&state.core), has_more))
+                    } else {
+                        Err(walk)
+                    }
+                });
+                match taken {
+                    Err(walk) => Self::Walking(walk),
+                    Ok((image, true)) => Self::Taken(image),
+                    Ok((image, false)) => Self::write(image, store.snapshots()),
+                }
+            }
+            Self::Taken(image) => Self::write(image, store.snapshots()),
+            Self::Writing(writing) if writing.is_finished() => Self::None,
+            other => other,
+        }
+    }
+
+    fn write(image: Image, snapshots: Snapshots) -> Self {
+        Self::Writing(spawn_blocking(move || match snapshots.write(&image) {
+            Ok(()) => log!(INFO, zxid = %image.last_zxid, nodes = image.nodes.len(), "snapshot written"),
+            Err(error) => log!(ERROR, %error, zxid = %image.last_zxid, "no snapshot: the logs are kept"),
+        }))
+    }
+
+    /// Gives it up, or waits until it is written. A failure has been logged.
+    async fn end(self) {
+        if let Self::Writing(writing) = self {
+            let _ = writing.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::BytesMut;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+    use zk_wire::{ByteString, ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
+
+    use super::*;
+    use crate::ZkMini;
+    use crate::core::{Config, Now};
+    use crate::storage::{Device, Settings, SimulatedDisk};
+
+    /// How many steps a snapshot takes, of a size that is set.
+    async fn steps(zk: &ZkMini, snap_step: usize) -> usize {
+        let device = Device::Simulated(SimulatedDisk::new(1));
+        let settings = Settings { device, snap_step, ..Settings::default() };
+        let opened = Store::open(Path::new("/data"), settings, Config::default(), Now::default());
+        let store = opened.unwrap().1;
+        let mut snapshot = Snapshot::Walking(zk.engine.look(|state| ImageWalk::new(&state.core)));
+        let mut taken = 0;
+        while let Snapshot::Walking(_) = snapshot {
+            snapshot = snapshot.go_on(&zk.engine, &store);
+            taken += 1;
+        }
+        snapshot.end().await;
+        taken
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_taken_in_steps_of_the_size_that_is_set() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let moves = steps(&zk, 1).await;
+        assert!(moves >= zk.engine.look(|state| state.core.node_count()), "{moves}");
+        assert_eq!(steps(&zk, 3).await, moves.div_ceil(3));
+        assert_eq!(steps(&zk, 1_000).await, 1);
+    }
+
+    fn frame(head: &impl Encode, zeros: usize) -> BytesMut {
+        let mut body = BytesMut::new();
+        head.encode(&mut body);
+        body.resize(body.len() + zeros, 0);
+        let mut frame = BytesMut::from(&u32::try_from(body.len()).unwrap().to_be_bytes()[..]);
+        frame.extend(body);
+        frame
+    }
+
+    async fn session(zk: &ZkMini) -> DuplexStream {
+        let mut stream = zk.connect();
+        let request = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid(0),
+            timeout: 4_000,
+            session_id: SessionId::NONE,
+            password: None,
+            read_only: Some(false),
+        };
+        stream.write_all(&frame(&request, 0)).await.unwrap();
+        stream.read_exact(&mut [0; 41]).await.unwrap();
+        stream
+    }
+
+    #[tokio::test]
+    async fn who_is_not_read_because_of_a_slow_disk_does_not_expire() {
+        let builder = ZkMini::builder().in_memory().manual_clock().max_backlog(64 << 10);
+        let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
+        let (mut writing, _silent) = (session(&zk).await, session(&zk).await);
+        // From here on the disk takes nothing.
+        zk.engine.turn(|state, _| state.journal = Some(Journal::stuck()));
+        let header = RequestHeader { xid: Xid(1), op: OpCode::CREATE };
+        let refused = frame(&header, 4_000);
+        for _ in 0..8 {
+            writing.write_all(&refused).await.unwrap();
+        }
+        for _ in 0..5 {
+            zk.engine.take_in().await;
+            assert!(zk.engine.advance(Duration::from_secs(3)));
+        }
+        assert_eq!(zk.direct().sessions().len(), 1, "who has written lives, who was silent does not");
+    }
+
+    #[tokio::test]
+    async fn what_a_connection_leaves_behind_is_tidied_up_whatever_the_clock() {
+        let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+        let mut watching = session(&zk).await;
+        for n in 0..5_000 {
+            let mut exists = frame(&RequestHeader { xid: Xid(n), op: OpCode::EXISTS }, 0);
+            ByteString::from(format!("/{n}")).encode(&mut exists);
+            exists.extend_from_slice(&[1]);
+            let length = u32::try_from(exists.len() - 4).unwrap().to_be_bytes();
+            exists[..4].copy_from_slice(&length);
+            watching.write_all(&exists).await.unwrap();
+            watching.read_exact(&mut [0; 20]).await.unwrap();
+        }
+        drop(watching);
+        let is_gone =
+            || zk.engine.look(|state| state.core.connections().is_empty() && !state.core.is_untidy());
+        let gone = async {
+            while !is_gone() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    }
+}
