@@ -133,7 +133,7 @@ impl Registry {
     /// Follows the state of the connection to the servers.
     #[must_use]
     pub fn connection(&self) -> ConnectionStates {
-        ConnectionStates::new(self.client.state())
+        ConnectionStates::new(self.client.states())
     }
 
     /// Returns the servers, each as `host:port`.

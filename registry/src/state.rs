@@ -1,7 +1,6 @@
 //! State of the connection to the servers, without the client's types.
 
-use tokio::sync::watch;
-use zk_client::State;
+use zk_client::{SessionState, SessionStates};
 
 /// State of a [`Registry`](crate::Registry)'s connection to the servers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,13 +15,13 @@ pub enum ConnectionState {
     Closed,
 }
 
-impl From<State> for ConnectionState {
-    fn from(state: State) -> Self {
+impl From<SessionState> for ConnectionState {
+    fn from(state: SessionState) -> Self {
         match state {
-            State::Connecting => Self::Connecting,
-            State::Connected(_) => Self::Connected,
-            State::Disconnected(_) => Self::Disconnected,
-            State::Closed(_) => Self::Closed,
+            SessionState::Connecting => Self::Connecting,
+            SessionState::Connected(_) => Self::Connected,
+            SessionState::Disconnected(_) => Self::Disconnected,
+            SessionState::Closed(_) => Self::Closed,
         }
     }
 }
@@ -30,28 +29,23 @@ impl From<State> for ConnectionState {
 /// Follows the state of the connection to the servers; see [`Registry::connection`](crate::Registry::connection).
 #[derive(Clone, Debug)]
 pub struct ConnectionStates {
-    states: watch::Receiver<State>,
+    states: SessionStates,
 }
 
 impl ConnectionStates {
-    pub(crate) fn new(states: watch::Receiver<State>) -> Self {
+    pub(crate) fn new(states: SessionStates) -> Self {
         Self { states }
     }
 
     /// Returns the current state.
     #[must_use]
     pub fn current(&self) -> ConnectionState {
-        (*self.states.borrow()).into()
+        self.states.current().into()
     }
 
     /// Waits for a change of the state, or of the session below it, and returns the new state; `None` after
     /// [`ConnectionState::Closed`]. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<ConnectionState> {
-        // The last state has been seen.
-        if self.current() == ConnectionState::Closed && !self.states.has_changed().unwrap_or(false) {
-            return None;
-        }
-        self.states.changed().await.ok()?;
-        Some((*self.states.borrow_and_update()).into())
+        self.states.changed().await.map(Into::into)
     }
 }

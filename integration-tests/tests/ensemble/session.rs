@@ -2,7 +2,7 @@
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::wait::{PATIENCE, eventually};
-use zk_client::{Acl, Client, CreateMode, Error, EventType, Expected, State};
+use zk_client::{Acl, Client, CreateMode, Error, EventType, Expected, SessionState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server() {
@@ -17,9 +17,9 @@ async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server(
     let server = zk.serving(session.0).unwrap();
     zk.kill(server);
 
-    let mut state = owner.state();
-    let again = |state: &State| *state == State::Connected(session);
-    tokio::time::timeout(PATIENCE, state.wait_for(again)).await.unwrap().unwrap();
+    let mut states = owner.states();
+    let again = |state: &SessionState| *state == SessionState::Connected(session);
+    tokio::time::timeout(PATIENCE, states.wait_for(again)).await.unwrap().unwrap();
     eventually("another server serves the session", PATIENCE, || {
         zk.serving(session.0).is_some_and(|now| now != server)
     });
@@ -72,9 +72,9 @@ async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_on
             std::fs::write(file, content).unwrap();
         }
         zk.restart(0).unwrap();
-        let mut state = client.state();
-        let another = |state: &State| matches!(state, State::Connected(id) if *id != session);
-        tokio::time::timeout(PATIENCE, state.wait_for(another)).await.unwrap().unwrap();
+        let mut states = client.states();
+        let another = |state: &SessionState| matches!(state, SessionState::Connected(id) if *id != session);
+        tokio::time::timeout(PATIENCE, states.wait_for(another)).await.unwrap().unwrap();
     }
     // Nobody has renewed the old sessions.
     let all_gone = async {

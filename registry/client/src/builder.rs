@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use common::Millis;
 use tokio::runtime::Handle;
-use zk_wire::{DEFAULT_MAX_FRAME, Millis};
+use zk_wire::DEFAULT_MAX_FRAME;
 
 use crate::call::Inner;
 use crate::chroot::Chroot;
@@ -16,7 +17,7 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::servers::{ConnectString, parse_chroot};
 use crate::session;
-use crate::state::State;
+use crate::state::SessionState;
 
 /// How many calls a client keeps that have no answer yet.
 const MAX_PENDING: usize = 64 * 1024;
@@ -130,9 +131,9 @@ impl Builder {
     pub async fn connect(self) -> Result<Client, Error> {
         let connect_timeout = self.connect_timeout;
         let client = self.start()?;
-        let mut state = client.state();
-        let connected = state.wait_for(|state| matches!(state, State::Connected(_)));
-        match tokio::time::timeout(connect_timeout, connected).await.map(|found| found.is_ok()) {
+        let mut states = client.states();
+        let connected = states.wait_for(|state| matches!(state, SessionState::Connected(_)));
+        match tokio::time::timeout(connect_timeout, connected).await.map(|found| found.is_some()) {
             Ok(true) => Ok(client),
             _ => Err(Error::Unreachable { within: connect_timeout, tried: client.inner().shared.attempts() }),
         }
@@ -148,7 +149,7 @@ impl Builder {
             None => ConnectString::parse("127.0.0.1")?,
         };
         let below = parse_chroot(self.chroot.as_deref().unwrap_or_default())?;
-        let config = session::Config {
+        let config = session::SessionConfig {
             servers: list.servers.len(),
             session_timeout: Millis::from(self.session_timeout),
             connect_timeout: Millis::from(self.connect_timeout),

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
-use zk_wire::{ByteString, ErrorCode, Request, WatchedEvent, decode_all};
+use zk_wire::{ByteString, ErrorCode, Request, decode_all};
 
 use crate::chroot::Chroot;
-use crate::driver::{Command, Shared};
+use crate::command::{CallReply, Command, Shared, WatchOutcome};
 use crate::error::Error;
-use crate::session::{CallId, Failure, Outgoing, WatchKind};
-use crate::watch::{Watch, WatchLost};
+use crate::session::{CallFailure, CallId, Outgoing, WatchKind};
+use crate::watch::Watch;
 
 /// A request's header is 8 bytes; a path in a setWatches stands behind up to 28 (header, zxid, three lengths
 /// of lists), where in its own request it stands behind 8.
@@ -32,9 +32,6 @@ pub(crate) struct Inner {
     pub(crate) max_pending: usize,
     pub(crate) next_call: AtomicU64,
 }
-
-pub(crate) type Reply = Result<Bytes, Failure>;
-pub(crate) type Outcome = Result<WatchedEvent, WatchLost>;
 
 /// ZooKeeper's name of a request's operation.
 pub(crate) fn op_name<R: Request>() -> &'static str {
@@ -82,7 +79,7 @@ impl Inner {
         Ok(body.freeze())
     }
 
-    fn start(&self, request: Outgoing, notify: Option<oneshot::Sender<Outcome>>) -> PendingCall<'_> {
+    fn start(&self, request: Outgoing, notify: Option<oneshot::Sender<WatchOutcome>>) -> PendingCall<'_> {
         // Relaxed: only the number itself matters.
         let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
         let (reply, receiver) = oneshot::channel();
@@ -95,7 +92,7 @@ impl Inner {
 /// A call that was handed over. Dropping it takes it back.
 pub(crate) struct PendingCall<'a> {
     id: CallId,
-    reply: oneshot::Receiver<Reply>,
+    reply: oneshot::Receiver<CallReply>,
     done: bool,
     inner: &'a Inner,
 }
@@ -103,7 +100,7 @@ pub(crate) struct PendingCall<'a> {
 impl PendingCall<'_> {
     /// The second half of [`Inner::call`].
     pub(crate) async fn wait<R: Request>(mut self, path: &str) -> Result<R::Response, Error> {
-        let reply = (&mut self.reply).await.unwrap_or(Err(Failure::Closed));
+        let reply = (&mut self.reply).await.unwrap_or(Err(CallFailure::Closed));
         self.done = true;
         let failure = match reply {
             Ok(body) => match decode_all(body) {
@@ -116,11 +113,11 @@ impl PendingCall<'_> {
         };
         let (op, path) = (op_name::<R>(), path.to_owned());
         Err(match failure {
-            Failure::Server(code) => Error::Server { op, path, code },
-            Failure::ConnectionLost { sent } => Error::ConnectionLost { op, path, sent },
-            Failure::SessionExpired => Error::SessionExpired { op, path },
-            Failure::Closed => Error::Closed { op, path },
-            Failure::Overloaded => Error::Overloaded { op, path, limit: self.inner.max_pending },
+            CallFailure::Server(code) => Error::Server { op, path, code },
+            CallFailure::ConnectionLost { sent } => Error::ConnectionLost { op, path, sent },
+            CallFailure::SessionExpired => Error::SessionExpired { op, path },
+            CallFailure::Closed => Error::Closed { op, path },
+            CallFailure::Overloaded => Error::Overloaded { op, path, limit: self.inner.max_pending },
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use zk_wire::path::{self, PathError};
 use zk_wire::{
     Acl, Auth, ByteString, Create2, Create2Response, CreateContainer, CreateMode, Delete, ErrorCode, Exists,
@@ -15,10 +15,11 @@ use zk_wire::{
 
 use crate::builder::Builder;
 use crate::call::{Inner, op_name};
-use crate::driver::Command;
+use crate::command::Command;
 use crate::error::Error;
 use crate::session::{CloseResult, WatchKind};
-use crate::state::{CloseReason, Credentials, State};
+use crate::state::{CloseReason, Credentials, SessionState};
+use crate::states::SessionStates;
 use crate::watch::Watch;
 
 /// A client of a ZooKeeper ensemble. Clones are handles to the same session.
@@ -61,10 +62,16 @@ impl Client {
         Self { inner: Arc::new(inner) }
     }
 
-    /// How the client stands to the servers, now and from now on.
+    /// Returns the current state of the session.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.inner.shared.state.subscribe()
+    pub fn state(&self) -> SessionState {
+        self.inner.shared.state()
+    }
+
+    /// Follows the state of the session from now on.
+    #[must_use]
+    pub fn states(&self) -> SessionStates {
+        SessionStates::new(self.inner.shared.states())
     }
 
     /// What proves that the current session is ours; `None` while there is none.
@@ -299,8 +306,8 @@ impl Client {
         match outcome.await {
             Ok(CloseResult::Unknown { sent }) => Err(Error::ConnectionLost { op, path, sent }),
             Ok(CloseResult::Closed | CloseResult::AlreadyGone) => Ok(()),
-            Err(_) => match *self.inner.shared.state.borrow() {
-                State::Closed(CloseReason::RuntimeEnded) => Err(Error::Closed { op, path }),
+            Err(_) => match self.state() {
+                SessionState::Closed(CloseReason::RuntimeEnded) => Err(Error::Closed { op, path }),
                 _ => Ok(()),
             },
         }

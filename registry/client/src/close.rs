@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::Millis;
 use tokio::sync::oneshot;
-use zk_wire::Millis;
 
 use crate::chroot::Chroot;
+use crate::command::Command;
 use crate::connect::{Connect, TcpConnect};
-use crate::driver::{Command, Driver};
+use crate::driver::Driver;
 use crate::error::Error;
 use crate::servers::ConnectString;
 use crate::session::{self, CloseResult};
@@ -64,7 +65,7 @@ pub async fn close_session_via(
     timeout: Duration,
 ) -> Result<SessionEnd, Error> {
     let servers = ConnectString::parse(servers)?.servers;
-    let config = session::Config {
+    let config = session::SessionConfig {
         servers: servers.len(),
         session_timeout: Millis::from(timeout),
         connect_timeout: Millis::from(timeout),

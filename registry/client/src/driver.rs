@@ -4,21 +4,18 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use zk_wire::Millis;
+use common::log::quietly;
+use common::{Clock, Millis};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::call::{Outcome, Reply};
 use crate::chroot::Chroot;
-use crate::clock::Clock;
+use crate::command::{CallReply, Command, Shared, WatchOutcome};
 use crate::connect::{Connect, Connecting, Resolving, Stream};
-use crate::connection::Connection;
-use crate::error::Attempt;
-use crate::quiet::quietly;
-use crate::session::{CallId, CloseResult, Config, Input, Outgoing, Output, Session};
-use crate::state::{CloseReason, Credentials, State};
+use crate::link::Link;
+use crate::session::{CallId, CloseResult, Input, Output, Session, SessionConfig};
+use crate::state::{CloseReason, SessionState};
 
 /// How many commands are taken at once: their requests leave in one write.
 const BATCH: usize = 256;
@@ -27,100 +24,11 @@ const BATCH: usize = 256;
 const TURNED_AWAY: &str = " during the handshake; it may have as many connections from this address as it allows, \
                            see its maxClientCnxns";
 
-/// What a handle asks of the driver.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Make a call; tell `reply`, and `notify` when its watch fires.
-    Call {
-        id: CallId,
-        request: Outgoing,
-        /// How long it may wait for a connection.
-        wait: Duration,
-        reply: oneshot::Sender<Reply>,
-        notify: Option<oneshot::Sender<Outcome>>,
-    },
-    /// Nobody waits for this call, or its watch, any more.
-    Forget(CallId),
-    /// End the session.
-    Close { within: Duration, done: oneshot::Sender<CloseResult> },
-}
-
-/// What the driver publishes.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) state: watch::Sender<State>,
-    credentials: Mutex<Option<Credentials>>,
-    tried: Mutex<Vec<Tried>>,
-}
-
-/// A server of the list, and what last went wrong at each of its addresses.
-#[derive(Debug)]
-struct Tried {
-    server: String,
-    causes: Vec<(String, String)>,
-}
-
-impl Tried {
-    fn attempt(&self) -> Attempt {
-        let cause = match &self.causes[..] {
-            [] => None,
-            [(address, cause)] if *address == self.server => Some(cause.clone()),
-            causes => {
-                let each = causes.iter().map(|(address, cause)| format!("{address}: {cause}"));
-                Some(each.collect::<Vec<_>>().join("; "))
-            }
-        };
-        Attempt { server: self.server.clone(), cause }
-    }
-}
-
-impl Shared {
-    fn new(servers: &[String]) -> Self {
-        let tried = servers.iter().map(|server| Tried { server: server.clone(), causes: Vec::new() });
-        Self {
-            state: watch::Sender::new(State::Connecting),
-            credentials: Mutex::new(None),
-            tried: Mutex::new(tried.collect()),
-        }
-    }
-
-    pub(crate) fn credentials(&self) -> Option<Credentials> {
-        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Every server with what last went wrong there.
-    pub(crate) fn attempts(&self) -> Vec<Attempt> {
-        self.tried.lock().unwrap_or_else(PoisonError::into_inner).iter().map(Tried::attempt).collect()
-    }
-
-    fn publish(&self, state: State, credentials: Option<Credentials>) {
-        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
-        self.state.send_replace(state);
-    }
-
-    fn blame(&self, server: usize, address: &str, cause: String) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Tried { causes, .. }) = tried.get_mut(server) else { return };
-        match causes.iter_mut().find(|(blamed, _)| blamed == address) {
-            Some((_, last)) => *last = cause,
-            None => causes.push((address.to_owned(), cause)),
-        }
-    }
-
-    /// Forgets what went wrong at addresses that the server has no more.
-    fn forget_others(&self, server: usize, addresses: &[String]) {
-        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tried) = tried.get_mut(server) {
-            tried.causes.retain(|(address, _)| addresses.contains(address));
-        }
-    }
-}
-
 /// The task's state.
 pub(crate) struct Driver {
     session: Session,
     clock: Clock,
-    link: Link,
+    link: LinkStage,
     commands: mpsc::UnboundedReceiver<Command>,
     shared: Arc<Shared>,
     session_timeout: Millis,
@@ -133,27 +41,27 @@ pub(crate) struct Driver {
     server: usize,
     address: String,
     calls: HashMap<CallId, Caller>,
-    watches: HashMap<CallId, oneshot::Sender<Outcome>>,
+    watches: HashMap<CallId, oneshot::Sender<WatchOutcome>>,
     closers: Vec<oneshot::Sender<CloseResult>>,
     ended: bool,
 }
 
 /// Who waits for a call, and for its watch if it sets one.
 struct Caller {
-    reply: oneshot::Sender<Reply>,
-    notify: Option<oneshot::Sender<Outcome>>,
+    reply: oneshot::Sender<CallReply>,
+    notify: Option<oneshot::Sender<WatchOutcome>>,
 }
 
 /// The connection, or what there is of it.
-enum Link {
+enum LinkStage {
     None,
     LookingUp(Resolving<'static>),
     Opening(Connecting<'static>),
-    Open(Connection),
+    Open(Link),
 }
 
 /// What the link does next.
-enum Event {
+enum LinkEvent {
     LookedUp(io::Result<Vec<String>>),
     Opened(io::Result<Box<dyn Stream>>),
     Arrived(io::Result<()>),
@@ -162,7 +70,7 @@ enum Event {
 impl Driver {
     /// A driver that is yet to run, and the ends that its handles hold.
     pub(crate) fn new(
-        config: Config,
+        config: SessionConfig,
         servers: Vec<String>,
         connector: Arc<dyn Connect>,
         chroot: Chroot,
@@ -173,7 +81,7 @@ impl Driver {
             session_timeout: config.session_timeout,
             session: Session::new(config),
             clock: Clock::start(),
-            link: Link::None,
+            link: LinkStage::None,
             commands,
             shared: Arc::clone(&shared),
             chroot,
@@ -213,30 +121,30 @@ impl Driver {
         }
     }
 
-    fn handle_event(&mut self, event: Event) {
+    fn handle_event(&mut self, event: LinkEvent) {
         match event {
-            Event::LookedUp(Ok(addresses)) if !addresses.is_empty() => {
-                self.link = Link::None;
+            LinkEvent::LookedUp(Ok(addresses)) if !addresses.is_empty() => {
+                self.link = LinkStage::None;
                 self.shared.forget_others(self.server, &addresses);
                 let count = addresses.len();
                 self.addresses[self.server] = addresses;
                 self.handle(Input::LookedUp(count));
             }
-            Event::LookedUp(failed) => {
-                self.link = Link::None;
+            LinkEvent::LookedUp(failed) => {
+                self.link = LinkStage::None;
                 self.blame(match failed {
                     Ok(_) => "the name has no address".to_owned(),
                     Err(error) => error.to_string(),
                 });
                 self.handle(Input::LookedUp(0));
             }
-            Event::Opened(Ok(stream)) => {
-                self.link = Link::Open(Connection::new(stream));
+            LinkEvent::Opened(Ok(stream)) => {
+                self.link = LinkStage::Open(Link::new(stream));
                 self.handle(Input::Connected);
             }
-            Event::Arrived(Ok(())) => self.handle_frames(),
-            Event::Opened(Err(error)) => self.lose_link(error.to_string()),
-            Event::Arrived(Err(error)) => {
+            LinkEvent::Arrived(Ok(())) => self.handle_frames(),
+            LinkEvent::Opened(Err(error)) => self.lose_link(error.to_string()),
+            LinkEvent::Arrived(Err(error)) => {
                 let cause = match error.kind() {
                     io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
                     _ => error.to_string(),
@@ -249,8 +157,8 @@ impl Driver {
 
     /// All frames that have arrived whole, as long as the core keeps the connection.
     fn handle_frames(&mut self) {
-        while let Link::Open(connection) = &mut self.link {
-            match connection.next_frame() {
+        while let LinkStage::Open(link) = &mut self.link {
+            match link.next_frame() {
                 Ok(Some(body)) => self.handle(Input::Frame(body)),
                 Ok(None) => return,
                 Err(error) => self.lose_link(error.to_string()),
@@ -259,7 +167,7 @@ impl Driver {
     }
 
     fn lose_link(&mut self, cause: String) {
-        self.link = Link::None;
+        self.link = LinkStage::None;
         self.blame(cause);
         self.handle(Input::Lost);
     }
@@ -295,12 +203,12 @@ impl Driver {
             Output::LookUp { server } => self.look_up(server),
             Output::Connect { server, address } => self.open_link(server, address),
             Output::Send(bytes) => {
-                if let Link::Open(connection) = &mut self.link {
-                    connection.send(&bytes);
+                if let LinkStage::Open(link) = &mut self.link {
+                    link.send(&bytes);
                 }
             }
             Output::Disconnect(cause) => {
-                self.link = Link::None;
+                self.link = LinkStage::None;
                 self.blame(cause.to_string());
             }
             Output::Complete { id, result, watching } => {
@@ -334,14 +242,14 @@ impl Driver {
     fn look_up(&mut self, server: usize) {
         (self.server, self.address) = (server, self.servers[server].clone());
         let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
-        self.link = Link::LookingUp(Box::pin(async move { connector.resolve(&servers[server]).await }));
+        self.link = LinkStage::LookingUp(Box::pin(async move { connector.resolve(&servers[server]).await }));
     }
 
     fn open_link(&mut self, server: usize, address: usize) {
         let Some(address) = self.addresses[server].get(address).cloned() else { return };
         (self.server, self.address) = (server, address.clone());
         let connector = Arc::clone(&self.connector);
-        self.link = Link::Opening(Box::pin(async move { connector.connect(&address).await }));
+        self.link = LinkStage::Opening(Box::pin(async move { connector.connect(&address).await }));
     }
 
     fn blame(&self, cause: String) {
@@ -350,14 +258,14 @@ impl Driver {
     }
 }
 
-impl Link {
+impl LinkStage {
     /// Dropping the future loses nothing.
-    async fn event(&mut self) -> Event {
+    async fn event(&mut self) -> LinkEvent {
         match self {
             Self::None => std::future::pending().await,
-            Self::LookingUp(looking_up) => Event::LookedUp(looking_up.await),
-            Self::Opening(opening) => Event::Opened(opening.await),
-            Self::Open(connection) => Event::Arrived(connection.read().await),
+            Self::LookingUp(looking_up) => LinkEvent::LookedUp(looking_up.await),
+            Self::Opening(opening) => LinkEvent::Opened(opening.await),
+            Self::Open(link) => LinkEvent::Arrived(link.read().await),
         }
     }
 }
@@ -365,8 +273,8 @@ impl Link {
 /// The runtime may end before the session does.
 impl Drop for Driver {
     fn drop(&mut self) {
-        if !matches!(*self.shared.state.borrow(), State::Closed(_)) {
-            self.shared.publish(State::Closed(CloseReason::RuntimeEnded), None);
+        if !matches!(self.shared.state(), SessionState::Closed(_)) {
+            self.shared.publish(SessionState::Closed(CloseReason::RuntimeEnded), None);
         }
     }
 }

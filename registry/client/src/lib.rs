@@ -36,17 +36,17 @@ mod builder;
 mod call;
 mod chroot;
 mod client;
-mod clock;
 mod close;
+mod command;
 mod connect;
-mod connection;
 mod driver;
 mod error;
+mod link;
 mod multi;
-mod quiet;
 mod servers;
 mod session;
 mod state;
+mod states;
 mod watch;
 
 pub use builder::Builder;
@@ -54,11 +54,10 @@ pub use client::{Client, Created};
 pub use close::{SessionEnd, close_session, close_session_via};
 pub use connect::{Connect, Connecting, Resolving, Stream, TcpConnect, connect_fn};
 pub use error::{Attempt, Error};
-#[doc(hidden)]
-pub use quiet::quietly;
 pub use servers::{DEFAULT_PORT, ServersError, check_servers};
-pub use state::{CloseReason, Credentials, State};
-pub use watch::{Watch, WatchLost};
+pub use state::{CloseReason, Credentials, SessionState, WatchLost};
+pub use states::SessionStates;
+pub use watch::Watch;
 
 // What the operations take and give; re-exported so that users need not name the crate it comes from.
 pub use zk_wire::{

@@ -7,7 +7,7 @@ use zk_wire::SessionId;
 
 /// How a client stands to the servers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum State {
+pub enum SessionState {
     /// There is no session yet: the first one, or the one after an expired one, is being opened.
     Connecting,
     /// The session is live and a server is connected. A different id than before means that the earlier
@@ -22,7 +22,7 @@ pub enum State {
     Closed(CloseReason),
 }
 
-impl fmt::Display for State {
+impl fmt::Display for SessionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connecting => f.write_str("connecting"),
@@ -34,7 +34,7 @@ impl fmt::Display for State {
     }
 }
 
-/// Why a client is [`State::Closed`].
+/// Why a client is [`SessionState::Closed`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CloseReason {
@@ -59,4 +59,16 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("id", &format_args!("{}", self.id)).finish_non_exhaustive()
     }
+}
+
+/// Reason why a watch ended without an event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchLost {
+    /// The session of the watch has expired. Read again in the new session, with a new watch.
+    #[error("the watch was lost with its session, which has expired; read again with a new watch")]
+    SessionExpired,
+    /// The client was closed.
+    #[error("the watch was lost because the client was closed")]
+    Closed,
 }

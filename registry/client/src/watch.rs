@@ -3,8 +3,9 @@
 use tokio::sync::{mpsc, oneshot};
 use zk_wire::WatchedEvent;
 
-use crate::driver::Command;
+use crate::command::{Command, WatchOutcome};
 use crate::session::CallId;
+use crate::state::WatchLost;
 
 /// A one-shot watch: tells once that the node changed, or that the watch is lost.
 ///
@@ -14,36 +15,24 @@ use crate::session::CallId;
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct Watch {
     id: CallId,
-    outcome: Outcome,
+    progress: WatchProgress,
     /// Weak: a watch does not keep the client open.
     commands: mpsc::WeakUnboundedSender<Command>,
 }
 
-/// Why a watch will never tell of a change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum WatchLost {
-    /// The session that it belonged to has expired. Read again in the new one, with a new watch.
-    #[error("the watch was lost with its session, which has expired; read again and watch anew")]
-    SessionExpired,
-    /// The client was closed.
-    #[error("the watch was lost because the client was closed")]
-    Closed,
-}
-
 #[derive(Debug)]
-enum Outcome {
-    Pending(oneshot::Receiver<Result<WatchedEvent, WatchLost>>),
-    Known(Result<WatchedEvent, WatchLost>),
+enum WatchProgress {
+    Pending(oneshot::Receiver<WatchOutcome>),
+    Known(WatchOutcome),
 }
 
 impl Watch {
     pub(crate) fn new(
         id: CallId,
-        outcome: oneshot::Receiver<Result<WatchedEvent, WatchLost>>,
+        outcome: oneshot::Receiver<WatchOutcome>,
         commands: mpsc::WeakUnboundedSender<Command>,
     ) -> Self {
-        Self { id, outcome: Outcome::Pending(outcome), commands }
+        Self { id, progress: WatchProgress::Pending(outcome), commands }
     }
 
     /// Waits for the change. Dropping the future loses nothing; after the first result every later call
@@ -52,18 +41,18 @@ impl Watch {
     /// # Errors
     /// [`WatchLost`] if the watch ended without one.
     pub async fn changed(&mut self) -> Result<WatchedEvent, WatchLost> {
-        let outcome = match &mut self.outcome {
-            Outcome::Known(outcome) => return outcome.clone(),
-            Outcome::Pending(receiver) => receiver.await.unwrap_or(Err(WatchLost::Closed)),
+        let outcome = match &mut self.progress {
+            WatchProgress::Known(outcome) => return outcome.clone(),
+            WatchProgress::Pending(receiver) => receiver.await.unwrap_or(Err(WatchLost::Closed)),
         };
-        self.outcome = Outcome::Known(outcome.clone());
+        self.progress = WatchProgress::Known(outcome.clone());
         outcome
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let (Outcome::Pending(_), Some(commands)) = (&self.outcome, self.commands.upgrade()) {
+        if let (WatchProgress::Pending(_), Some(commands)) = (&self.progress, self.commands.upgrade()) {
             // A closed channel: nobody remembers the watch.
             let _ = commands.send(Command::Forget(self.id));
         }

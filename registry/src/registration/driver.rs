@@ -7,7 +7,7 @@ use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, State, Watch};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, SessionState, Watch};
 
 use super::core::{Core, Input, Node, Output, Phase, StepFailure, StepOutcome};
 use super::{RegistrationState, Report, Wish};
@@ -48,10 +48,11 @@ impl Driver {
 
     /// Runs until the registration is withdrawn or the client is closed.
     pub(crate) async fn run(mut self, mut wishes: watch::Receiver<Wish>, reports: watch::Sender<Report>) {
-        let mut states = self.node.client.state();
-        states.mark_changed();
+        let mut states = self.node.client.states();
+        let first = states.wait_for(|_| true).await;
+        let mut is_open = self.handle_state(first);
         let mut withdrawn = false;
-        loop {
+        while is_open {
             if let Some(step) = self.core.poll_output() {
                 self.step = Some(Box::pin(perform(self.node.clone(), step)));
             }
@@ -60,8 +61,8 @@ impl Driver {
             }
             let input = tokio::select! {
                 biased;
-                _ = states.changed() => {
-                    states.mark_changed();
+                state = states.changed() => {
+                    is_open = self.handle_state(state);
                     None
                 }
                 gone = wishes.changed(), if !withdrawn => {
@@ -85,15 +86,10 @@ impl Driver {
                 () = self.clock.sleep_until(self.core.poll_deadline()) => Some(Input::Timeout),
             };
             // The core must know of a session before it learns of steps performed in it.
-            match states.has_changed() {
-                Ok(false) => {}
-                Ok(true) => match connection(*states.borrow_and_update()) {
-                    Some(input) => self.core.handle(self.clock.now(), input),
-                    None => break,
-                },
-                Err(_) => break,
+            if let Some(state) = states.try_changed() {
+                is_open = self.handle_state(Some(state));
             }
-            if let Some(input) = input {
+            if let Some(input) = input.filter(|_| is_open) {
                 self.core.handle(self.clock.now(), input);
             }
         }
@@ -101,6 +97,13 @@ impl Driver {
             report.state = RegistrationState::Closed;
             report.refused = None;
         });
+    }
+
+    /// Returns false once the client is closed.
+    fn handle_state(&mut self, state: Option<SessionState>) -> bool {
+        let Some(input) = state.and_then(connection) else { return false };
+        self.core.handle(self.clock.now(), input);
+        true
     }
 
     fn done(&mut self, performed: Result<Performed, Error>) -> StepOutcome {
@@ -149,11 +152,11 @@ impl Driver {
 }
 
 /// Returns the input for a state of the client; `None` once the client is closed.
-fn connection(state: State) -> Option<Input> {
+fn connection(state: SessionState) -> Option<Input> {
     match state {
-        State::Connected(session) => Some(Input::Connected(session)),
-        State::Disconnected(_) | State::Connecting => Some(Input::Disconnected),
-        State::Closed(_) => None,
+        SessionState::Connected(session) => Some(Input::Connected(session)),
+        SessionState::Disconnected(_) | SessionState::Connecting => Some(Input::Disconnected),
+        SessionState::Closed(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zk_client::{Client, Error, ErrorCode, EventType, State, Watch};
+use zk_client::{Client, Error, ErrorCode, EventType, SessionState, Watch};
 
 use super::View;
 use super::core::{Core, Input, Output, ReadId, ReadOutcome};
@@ -53,22 +53,18 @@ impl Driver {
     }
 
     async fn drive(&mut self, views: &watch::Sender<View>) {
-        let mut states = self.node.client.state();
-        states.mark_changed();
+        let mut states = self.node.client.states();
+        let Some(input) = states.wait_for(|_| true).await.and_then(connection) else { return };
+        self.core.handle(self.clock.now(), input);
         loop {
             self.perform_outputs(views);
             let input = tokio::select! {
                 biased;
                 () = views.closed() => return,
-                changed = states.changed() => {
-                    let state = *states.borrow_and_update();
-                    match state {
-                        State::Closed(_) => return,
-                        _ if changed.is_err() => return,
-                        State::Connected(_) => Input::Connected,
-                        State::Disconnected(_) | State::Connecting => Input::Disconnected,
-                    }
-                }
+                state = states.changed() => match state.and_then(connection) {
+                    Some(input) => input,
+                    None => return,
+                },
                 () = fired(&mut self.list_watch) => {
                     self.list_watch = None;
                     Input::ListChanged
@@ -196,5 +192,14 @@ async fn read(client: &Client, path: &str, watched: bool) -> (ReadOutcome, Optio
         }
         Err(error) if error.is_retryable() => (ReadOutcome::Failed, None),
         Err(error) => (ReadOutcome::Unreadable(error.to_string()), None),
+    }
+}
+
+/// Returns the input for a state of the client; `None` once the client is closed.
+fn connection(state: SessionState) -> Option<Input> {
+    match state {
+        SessionState::Connected(_) => Some(Input::Connected),
+        SessionState::Disconnected(_) | SessionState::Connecting => Some(Input::Disconnected),
+        SessionState::Closed(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use zk_wire::{Millis, Xid};
 
-use super::{CallId, Outgoing, Place};
+use super::{CallId, Outgoing, WatchKey};
 
 /// Every pending call is in exactly one of the lists.
 #[derive(Debug, Default)]
@@ -24,14 +24,14 @@ pub(super) struct Calls {
 #[derive(Debug)]
 struct Sent {
     xid: Xid,
-    what: What,
+    purpose: Purpose,
 }
 
 /// Who sent it.
 #[derive(Debug)]
-pub(super) enum What {
+pub(super) enum Purpose {
     /// A caller, and the watch that the answer sets.
-    Call(CallId, Option<Place>),
+    Call(CallId, Option<WatchKey>),
     /// The session itself, to end.
     Close,
 }
@@ -82,14 +82,14 @@ impl Calls {
     }
 
     /// Notes that a request goes out now, and gives it its number.
-    pub(super) fn push_sent(&mut self, what: What) -> Xid {
-        if let What::Call(id, Some(_)) = what {
+    pub(super) fn push_sent(&mut self, purpose: Purpose) -> Xid {
+        if let Purpose::Call(id, Some(_)) = purpose {
             self.wanted.insert(id);
         }
         // Positive for ever: the negative ones have meanings.
         self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
         let xid = Xid(self.last_xid);
-        self.sent.push_back(Sent { xid, what });
+        self.sent.push_back(Sent { xid, purpose });
         xid
     }
 
@@ -99,13 +99,13 @@ impl Calls {
 
     /// Whom an answer belongs to, with the watch only if it is still wanted; `None` if the answer is not that
     /// of the next request.
-    pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<What> {
+    pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<Purpose> {
         if self.sent.front()?.xid != xid {
             return None;
         }
-        Some(match self.sent.pop_front()?.what {
-            What::Call(id, Some(_)) if !self.wanted.remove(&id) => What::Call(id, None),
-            what => what,
+        Some(match self.sent.pop_front()?.purpose {
+            Purpose::Call(id, Some(_)) if !self.wanted.remove(&id) => Purpose::Call(id, None),
+            purpose => purpose,
         })
     }
 
@@ -116,9 +116,9 @@ impl Calls {
     /// Takes everybody out who waits for an answer on the connection.
     pub(super) fn take_sent(&mut self) -> impl Iterator<Item = CallId> + use<> {
         self.wanted.clear();
-        let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.what {
-            What::Call(id, _) => Some(id),
-            What::Close => None,
+        let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.purpose {
+            Purpose::Call(id, _) => Some(id),
+            Purpose::Close => None,
         });
         calls.chain(std::mem::take(&mut self.sent_auths).into_iter().filter_map(|auth| auth.id))
     }

@@ -3,40 +3,47 @@
 use bytes::Bytes;
 use zk_wire::{ConnectResponse, Decode, ErrorCode, Millis, ReplyHeader, SessionId, WatchedEvent, Xid};
 
-use super::calls::What;
+use super::calls::Purpose;
 use super::outgoing::{CHECK, LEAVE};
-use super::{Cause, CloseResult, Failure, Link, Output, Session, WatchKind};
-use crate::state::{Credentials, State};
+use super::{CallFailure, CloseResult, DisconnectCause, LinkState, Output, Session, WatchKind};
+use crate::state::{Credentials, SessionState};
 
 impl Session {
     pub(super) fn handle_frame(&mut self, now: Millis, mut body: Bytes) {
         let handled = match self.link {
-            Link::Handshaking { probing, .. } => self.handle_connect_response(now, probing, body),
-            Link::Checking { .. } => self.handle_check(now, body),
-            Link::Leaving { .. } => match decode_header(&mut body) {
-                Ok(header) if header.xid == LEAVE => Err(Cause::CaughtUp),
+            LinkState::Handshaking { probing, .. } => self.handle_connect_response(now, probing, body),
+            LinkState::Checking { .. } => self.handle_check(now, body),
+            LinkState::Leaving { .. } => match decode_header(&mut body) {
+                Ok(header) if header.xid == LEAVE => Err(DisconnectCause::CaughtUp),
                 Ok(_) => Err(UNASKED),
                 Err(cause) => Err(cause),
             },
-            Link::Live { wrote, .. } => {
-                self.link = Link::Live { heard: now, wrote };
+            LinkState::Live { wrote, .. } => {
+                self.link = LinkState::Live { heard: now, wrote };
                 self.handle_reply(body)
             }
             // Of a connection that is gone.
-            Link::Idle(_) | Link::LookingUp { .. } | Link::Opening(_) | Link::Ended => Ok(()),
+            LinkState::Idle(_) | LinkState::LookingUp { .. } | LinkState::Opening(_) | LinkState::Ended => {
+                Ok(())
+            }
         };
         if let Err(cause) = handled {
             self.disconnect(now, cause);
         }
     }
 
-    fn handle_connect_response(&mut self, now: Millis, probing: bool, mut body: Bytes) -> Result<(), Cause> {
+    fn handle_connect_response(
+        &mut self,
+        now: Millis,
+        probing: bool,
+        mut body: Bytes,
+    ) -> Result<(), DisconnectCause> {
         let response = ConnectResponse::decode(&mut body, "ConnectResponse")
-            .map_err(|_| Cause::Protocol("the answer to the handshake cannot be read"))?;
+            .map_err(|_| DisconnectCause::Protocol("the answer to the handshake cannot be read"))?;
         let timeout = Millis(u64::try_from(response.timeout).unwrap_or(0));
         if response.session_id == SessionId::NONE || timeout == Millis(0) {
             if self.credentials.is_none() || probing {
-                return Err(Cause::Protocol("no session was given"));
+                return Err(DisconnectCause::Protocol("no session was given"));
             }
             self.expire(now);
             return Ok(());
@@ -46,11 +53,11 @@ impl Session {
         if probing {
             self.probe = Some((given, timeout));
             self.send_check(now);
-            self.link = Link::Checking { until: now + self.ping_interval() };
+            self.link = LinkState::Checking { until: now + self.ping_interval() };
             return Ok(());
         }
         if self.credentials.as_ref().is_some_and(|own| own.id != given.id) {
-            return Err(Cause::Protocol("the handshake was answered with another session"));
+            return Err(DisconnectCause::Protocol("the handshake was answered with another session"));
         }
         self.timeout = timeout;
         self.credentials = Some(given);
@@ -62,7 +69,7 @@ impl Session {
     /// is a transaction that came after all that we have seen, so if its number does not, the servers have lost what we
     /// have seen. Then our session is not what it was: it is over, whether it is still known there or not, and nobody
     /// renews it. Otherwise they may have our session: it goes on, over another connection.
-    fn handle_check(&mut self, now: Millis, mut body: Bytes) -> Result<(), Cause> {
+    fn handle_check(&mut self, now: Millis, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         if header.xid != CHECK {
             return Err(UNASKED);
@@ -78,7 +85,7 @@ impl Session {
             _ => {
                 self.refused = false;
                 self.send_leave(now);
-                self.link = Link::Leaving { until: now + self.ping_interval() };
+                self.link = LinkState::Leaving { until: now + self.ping_interval() };
             }
         }
         Ok(())
@@ -88,14 +95,14 @@ impl Session {
     /// what has waited.
     fn go_live(&mut self, now: Millis) {
         let Some(&Credentials { id, .. }) = self.credentials.as_ref() else { return };
-        self.link = Link::Live { heard: now, wrote: now };
+        self.link = LinkState::Live { heard: now, wrote: now };
         self.route.live(now);
         self.refused = false;
         if self.closing.is_some() {
             self.send_close(now);
             return;
         }
-        self.publish(State::Connected(id));
+        self.publish(SessionState::Connected(id));
         // Identities first: events of missed changes are kept back from who may not read the node.
         for body in self.auths.clone() {
             self.send_auth(now, None, body);
@@ -106,7 +113,7 @@ impl Session {
         }
     }
 
-    fn handle_reply(&mut self, mut body: Bytes) -> Result<(), Cause> {
+    fn handle_reply(&mut self, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         match header.xid {
             Xid::NOTIFICATION => return self.handle_event(body),
@@ -119,54 +126,54 @@ impl Session {
         Ok(())
     }
 
-    fn handle_event(&mut self, mut body: Bytes) -> Result<(), Cause> {
+    fn handle_event(&mut self, mut body: Bytes) -> Result<(), DisconnectCause> {
         let event = WatchedEvent::decode(&mut body, "WatchedEvent")
-            .map_err(|_| Cause::Protocol("an event cannot be read"))?;
+            .map_err(|_| DisconnectCause::Protocol("an event cannot be read"))?;
         for id in self.watches.fire(event.event, &event.path) {
             self.outputs.push_back(Output::Watch { id, outcome: Ok(event.clone()) });
         }
         Ok(())
     }
 
-    fn handle_auth_reply(&mut self, header: ReplyHeader) -> Result<(), Cause> {
+    fn handle_auth_reply(&mut self, header: ReplyHeader) -> Result<(), DisconnectCause> {
         let auth = self.calls.pop_answered_auth().ok_or(UNASKED)?;
         let result = header.err.into_result();
         if result.is_ok() && !self.auths.contains(&auth.body) {
             self.auths.push(auth.body);
         }
         if let Some(id) = auth.id {
-            let result = result.map(|()| Bytes::new()).map_err(Failure::Server);
+            let result = result.map(|()| Bytes::new()).map_err(CallFailure::Server);
             self.outputs.push_back(Output::Complete { id, result, watching: false });
         }
         Ok(())
     }
 
-    fn handle_set_watches_reply(&mut self, header: ReplyHeader) -> Result<(), Cause> {
+    fn handle_set_watches_reply(&mut self, header: ReplyHeader) -> Result<(), DisconnectCause> {
         self.sent_set_watches = self.sent_set_watches.checked_sub(1).ok_or(UNASKED)?;
         if header.err != ErrorCode::OK {
-            return Err(Cause::Protocol("the watches could not be set again"));
+            return Err(DisconnectCause::Protocol("the watches could not be set again"));
         }
         self.note_zxid(header);
         Ok(())
     }
 
-    fn handle_answer(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), Cause> {
-        let what = self.calls.pop_answered(header.xid).ok_or(UNASKED)?;
+    fn handle_answer(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), DisconnectCause> {
+        let purpose = self.calls.pop_answered(header.xid).ok_or(UNASKED)?;
         self.note_zxid(header);
-        match what {
-            What::Close => match header.err {
+        match purpose {
+            Purpose::Close => match header.err {
                 ErrorCode::OK => self.finish(CloseResult::Closed),
                 ErrorCode::SESSION_EXPIRED => self.finish(CloseResult::AlreadyGone),
                 // Its owner has taken it to another server, perhaps: attach again, and ask again.
-                _ => return Err(Cause::CloseRefused),
+                _ => return Err(DisconnectCause::CloseRefused),
             },
-            What::Call(id, place) => {
-                let place = place.and_then(|(kind, path)| Some((kind_set(kind, header.err)?, path)));
-                let watching = place.is_some();
-                if let Some(place) = place {
-                    self.watches.insert(id, place);
+            Purpose::Call(id, key) => {
+                let key = key.and_then(|(kind, path)| Some((kind_set(kind, header.err)?, path)));
+                let watching = key.is_some();
+                if let Some(key) = key {
+                    self.watches.insert(id, key);
                 }
-                let result = header.err.into_result().map(|()| body).map_err(Failure::Server);
+                let result = header.err.into_result().map(|()| body).map_err(CallFailure::Server);
                 self.outputs.push_back(Output::Complete { id, result, watching });
             }
         }
@@ -182,11 +189,12 @@ impl Session {
     }
 }
 
-const UNASKED: Cause = Cause::Protocol("an answer to no question, or not to the next one");
+const UNASKED: DisconnectCause =
+    DisconnectCause::Protocol("an answer to no question, or not to the next one");
 
-fn decode_header(body: &mut Bytes) -> Result<ReplyHeader, Cause> {
+fn decode_header(body: &mut Bytes) -> Result<ReplyHeader, DisconnectCause> {
     ReplyHeader::decode(body, "ReplyHeader")
-        .map_err(|_| Cause::Protocol("the header of an answer is cut off"))
+        .map_err(|_| DisconnectCause::Protocol("the header of an answer is cut off"))
 }
 
 /// Which watch the server has set when it answers so: exists watches a node that is not there, too.

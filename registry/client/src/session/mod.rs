@@ -24,21 +24,21 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use zk_wire::{Millis, Zxid};
 
-use crate::state::{CloseReason, Credentials, State};
-use crate::watch::WatchLost;
+use crate::state::WatchLost;
+use crate::state::{CloseReason, Credentials, SessionState};
 use calls::Calls;
-use route::{Next, Route};
+use route::{Candidate, Route};
 pub(crate) use types::*;
 use watches::Watches;
 
 /// One logical connection to an ensemble, over successive sessions.
 #[derive(Debug)]
 pub(crate) struct Session {
-    config: Config,
+    config: SessionConfig,
     route: Route,
-    link: Link,
+    link: LinkState,
     /// As last published.
-    state: State,
+    state: SessionState,
     /// `None` until a server has given a session.
     credentials: Option<Credentials>,
     /// As negotiated; as asked for before that.
@@ -64,7 +64,7 @@ pub(crate) struct Session {
 
 /// The connection, or what there is of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Link {
+enum LinkState {
     /// None; the next attempt is at this time.
     Idle(Millis),
     /// The addresses of the server are looked up, until this time.
@@ -92,11 +92,11 @@ struct Closing {
 
 impl Session {
     /// A session that begins to connect at the first [`Input::Timeout`], which is due at once.
-    pub(crate) fn new(config: Config) -> Self {
+    pub(crate) fn new(config: SessionConfig) -> Self {
         Self {
             route: Route::new(config.servers, config.seed),
-            link: Link::Idle(Millis(0)),
-            state: State::Connecting,
+            link: LinkState::Idle(Millis(0)),
+            state: SessionState::Connecting,
             credentials: config.attach.clone(),
             timeout: config.session_timeout,
             config,
@@ -144,31 +144,31 @@ impl Session {
     /// Whether the server owes the answer to the handshake.
     #[must_use]
     pub(crate) fn is_handshaking(&self) -> bool {
-        matches!(self.link, Link::Handshaking { .. })
+        matches!(self.link, LinkState::Handshaking { .. })
     }
 
     /// When something is due.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let link = match self.link {
-            Link::Ended => return None,
-            Link::Idle(at) | Link::Opening(at) => at,
-            Link::LookingUp { until, .. }
-            | Link::Handshaking { until, .. }
-            | Link::Checking { until }
-            | Link::Leaving { until } => until,
-            Link::Live { heard, wrote } => (heard + self.silence()).min(wrote + self.ping_interval()),
+            LinkState::Ended => return None,
+            LinkState::Idle(at) | LinkState::Opening(at) => at,
+            LinkState::LookingUp { until, .. }
+            | LinkState::Handshaking { until, .. }
+            | LinkState::Checking { until }
+            | LinkState::Leaving { until } => until,
+            LinkState::Live { heard, wrote } => (heard + self.silence()).min(wrote + self.ping_interval()),
         };
         let closing = self.closing.map(|closing| closing.deadline);
         [closing, self.calls.next_deadline()].into_iter().flatten().fold(link, Millis::min).into()
     }
 
     fn handle_call(&mut self, now: Millis, id: CallId, request: Outgoing, deadline: Millis) {
-        if self.closing.is_some() || self.link == Link::Ended {
-            self.fail(id, Failure::Closed);
+        if self.closing.is_some() || self.link == LinkState::Ended {
+            self.fail(id, CallFailure::Closed);
         } else if self.calls.len() >= self.config.max_pending {
-            self.fail(id, Failure::Overloaded);
-        } else if let Link::Live { .. } = self.link {
+            self.fail(id, CallFailure::Overloaded);
+        } else if let LinkState::Live { .. } = self.link {
             self.send_call(now, id, request);
         } else {
             self.calls.wait(id, request, deadline);
@@ -176,7 +176,7 @@ impl Session {
     }
 
     fn handle_looked_up(&mut self, now: Millis, addresses: usize) {
-        let Link::LookingUp { server, .. } = self.link else { return };
+        let LinkState::LookingUp { server, .. } = self.link else { return };
         if addresses == 0 {
             self.lose_link(now);
         } else {
@@ -187,19 +187,19 @@ impl Session {
 
     fn handle_lost(&mut self, now: Millis) {
         match self.link {
-            Link::Idle(_) | Link::Ended => return,
-            Link::Handshaking { .. } => self.refused = true,
-            Link::LookingUp { .. }
-            | Link::Opening(_)
-            | Link::Checking { .. }
-            | Link::Leaving { .. }
-            | Link::Live { .. } => {}
+            LinkState::Idle(_) | LinkState::Ended => return,
+            LinkState::Handshaking { .. } => self.refused = true,
+            LinkState::LookingUp { .. }
+            | LinkState::Opening(_)
+            | LinkState::Checking { .. }
+            | LinkState::Leaving { .. }
+            | LinkState::Live { .. } => {}
         }
         self.lose_link(now);
     }
 
     fn handle_close(&mut self, now: Millis, deadline: Millis) {
-        if self.link == Link::Ended {
+        if self.link == LinkState::Ended {
             return;
         }
         if let Some(closing) = &mut self.closing {
@@ -209,18 +209,18 @@ impl Session {
         }
         self.closing = Some(Closing { deadline, sent: false });
         for (id, _) in self.calls.take_waiting() {
-            self.fail(id, Failure::Closed);
+            self.fail(id, CallFailure::Closed);
         }
         if self.credentials.is_none() {
             self.finish(CloseResult::Closed);
-        } else if let Link::Live { .. } = self.link {
+        } else if let LinkState::Live { .. } = self.link {
             self.send_close(now);
         }
     }
 
     fn handle_due(&mut self, now: Millis) {
         while let Some(id) = self.calls.pop_overdue(now) {
-            self.fail(id, Failure::ConnectionLost { sent: false });
+            self.fail(id, CallFailure::ConnectionLost { sent: false });
         }
         if let Some(Closing { deadline, sent }) = self.closing
             && deadline <= now
@@ -228,41 +228,45 @@ impl Session {
             self.finish(CloseResult::Unknown { sent });
         }
         match self.link {
-            Link::LookingUp { until, .. } if until <= now => self.disconnect(now, Cause::NoAddress),
-            Link::Opening(until) if until <= now => self.disconnect(now, Cause::NoConnection),
-            Link::Handshaking { until, .. } | Link::Checking { until } | Link::Leaving { until }
+            LinkState::LookingUp { until, .. } if until <= now => {
+                self.disconnect(now, DisconnectCause::NoAddress);
+            }
+            LinkState::Opening(until) if until <= now => self.disconnect(now, DisconnectCause::NoConnection),
+            LinkState::Handshaking { until, .. }
+            | LinkState::Checking { until }
+            | LinkState::Leaving { until }
                 if until <= now =>
             {
-                self.disconnect(now, Cause::NoHandshake);
+                self.disconnect(now, DisconnectCause::NoHandshake);
             }
-            Link::Live { heard, .. } if heard + self.silence() <= now => {
-                self.disconnect(now, Cause::Silence);
+            LinkState::Live { heard, .. } if heard + self.silence() <= now => {
+                self.disconnect(now, DisconnectCause::Silence);
             }
-            Link::Live { wrote, .. } if wrote + self.ping_interval() <= now => {
+            LinkState::Live { wrote, .. } if wrote + self.ping_interval() <= now => {
                 self.send_ping(now);
             }
             _ => {}
         }
-        if let Link::Idle(at) = self.link
+        if let LinkState::Idle(at) = self.link
             && at <= now
         {
             match self.route.take_next() {
-                Next::Server(server) => {
-                    self.link = Link::LookingUp { server, until: now + self.attempt_time() };
+                Candidate::Server(server) => {
+                    self.link = LinkState::LookingUp { server, until: now + self.attempt_time() };
                     self.outputs.push_back(Output::LookUp { server });
                 }
-                Next::Address { server, address } => self.connect(now, server, address),
+                Candidate::Address { server, address } => self.connect(now, server, address),
             }
         }
     }
 
     fn connect(&mut self, now: Millis, server: usize, address: usize) {
-        self.link = Link::Opening(now + self.attempt_time());
+        self.link = LinkState::Opening(now + self.attempt_time());
         self.outputs.push_back(Output::Connect { server, address });
     }
 
     /// Drops the connection by our own decision.
-    fn disconnect(&mut self, now: Millis, cause: Cause) {
+    fn disconnect(&mut self, now: Millis, cause: DisconnectCause) {
         self.outputs.push_back(Output::Disconnect(cause));
         self.lose_link(now);
     }
@@ -272,12 +276,12 @@ impl Session {
         self.outgoing.clear();
         self.sent_set_watches = 0;
         self.probe = None;
-        if let (Link::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
-            self.publish(State::Disconnected(credentials.id));
+        if let (LinkState::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
+            self.publish(SessionState::Disconnected(credentials.id));
         }
-        self.link = Link::Idle(now + self.route.lost(now));
+        self.link = LinkState::Idle(now + self.route.lost(now));
         for id in self.calls.take_sent() {
-            self.fail(id, Failure::ConnectionLost { sent: true });
+            self.fail(id, CallFailure::ConnectionLost { sent: true });
         }
     }
 
@@ -288,8 +292,8 @@ impl Session {
             self.finish(CloseResult::AlreadyGone);
             return;
         }
-        self.outputs.push_back(Output::Disconnect(Cause::Expired));
-        self.link = Link::Idle(now + self.route.lost(now));
+        self.outputs.push_back(Output::Disconnect(DisconnectCause::Expired));
+        self.link = LinkState::Idle(now + self.route.lost(now));
         self.end_session();
     }
 
@@ -300,30 +304,30 @@ impl Session {
         // Opening a session is a write: the server that answers it has seen all that we have.
         self.seen = Zxid(0);
         self.watched_since = Zxid(0);
-        self.publish(State::Connecting);
+        self.publish(SessionState::Connecting);
         for (id, _) in self.calls.take_waiting() {
-            self.fail(id, Failure::SessionExpired);
+            self.fail(id, CallFailure::SessionExpired);
         }
         self.lose_watches(WatchLost::SessionExpired);
     }
 
     /// The end of everything.
     fn finish(&mut self, result: CloseResult) {
-        if !matches!(self.link, Link::Idle(_) | Link::Ended) {
-            self.outputs.push_back(Output::Disconnect(Cause::Closed));
+        if !matches!(self.link, LinkState::Idle(_) | LinkState::Ended) {
+            self.outputs.push_back(Output::Disconnect(DisconnectCause::Closed));
         }
-        self.link = Link::Ended;
+        self.link = LinkState::Ended;
         self.credentials = None;
         self.outgoing.clear();
-        self.publish(State::Closed(CloseReason::Requested));
+        self.publish(SessionState::Closed(CloseReason::Requested));
         for id in self.calls.take_sent() {
-            self.fail(id, Failure::ConnectionLost { sent: true });
+            self.fail(id, CallFailure::ConnectionLost { sent: true });
         }
         self.lose_watches(WatchLost::Closed);
         self.outputs.push_back(Output::Closed(result));
     }
 
-    fn publish(&mut self, state: State) {
+    fn publish(&mut self, state: SessionState) {
         if self.state != state {
             self.state = state;
             self.outputs.push_back(Output::State(state, self.credentials.clone()));
@@ -355,7 +359,7 @@ impl Session {
         Millis(self.timeout.0 / 3).max(Millis(1))
     }
 
-    fn fail(&mut self, id: CallId, failure: Failure) {
+    fn fail(&mut self, id: CallId, failure: CallFailure) {
         self.outputs.push_back(Output::Complete { id, result: Err(failure), watching: false });
     }
 }

@@ -6,8 +6,8 @@ use zk_wire::{
     SessionId, SetWatches, Sync, Xid, Zxid,
 };
 
-use super::calls::{SentAuth, What};
-use super::{CallId, Link, Outgoing, Session};
+use super::calls::{Purpose, SentAuth};
+use super::{CallId, LinkState, Outgoing, Session};
 
 /// The numbers of the two requests in a session that is a probe.
 pub(super) const CHECK: Xid = Xid(1);
@@ -15,7 +15,7 @@ pub(super) const LEAVE: Xid = Xid(2);
 
 impl Session {
     pub(super) fn handle_connected(&mut self) {
-        let Link::Opening(until) = self.link else { return };
+        let LinkState::Opening(until) = self.link else { return };
         let probing = self.must_probe();
         let (session_id, password) = match &self.credentials {
             Some(credentials) if !probing => (credentials.id, credentials.password.clone()),
@@ -31,7 +31,7 @@ impl Session {
             password: Some(password),
             read_only: Some(false),
         });
-        self.link = Link::Handshaking { until, probing };
+        self.link = LinkState::Handshaking { until, probing };
     }
 
     /// A server that is behind what we have seen ends the connection without a word, before it looks at the session. One
@@ -40,7 +40,7 @@ impl Session {
     /// not use it. So when servers go on hanging up we ask every other round for another session, which shows how far
     /// they are: see `handle_check`.
     fn must_probe(&self) -> bool {
-        const FIRST_PROBE: usize = 2;
+        const FIRST_PROBE: u32 = 2;
         let rounds = self.route.rounds();
         let is_its_turn = rounds >= FIRST_PROBE && rounds.is_multiple_of(2);
         is_its_turn && self.refused && self.credentials.is_some() && self.closing.is_none()
@@ -64,7 +64,7 @@ impl Session {
             self.send_auth(now, Some(id), body);
             return;
         }
-        let xid = self.calls.push_sent(What::Call(id, watch));
+        let xid = self.calls.push_sent(Purpose::Call(id, watch));
         self.put(now, xid, op, &Raw(&body));
     }
 
@@ -88,7 +88,7 @@ impl Session {
         if let Some(closing) = &mut self.closing {
             closing.sent = true;
         }
-        let xid = self.calls.push_sent(What::Close);
+        let xid = self.calls.push_sent(Purpose::Close);
         self.put(now, xid, OpCode::CLOSE_SESSION, &CloseSession {});
     }
 
@@ -97,7 +97,7 @@ impl Session {
         frame.put(&RequestHeader { xid, op });
         frame.put(body);
         drop(frame);
-        if let Link::Live { wrote, .. } = &mut self.link {
+        if let LinkState::Live { wrote, .. } = &mut self.link {
             *wrote = now;
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::VecDeque;
 
-use zk_wire::Millis;
+use common::{Backoff, Millis};
 
-/// The pause between two rounds through all servers begins here and doubles every round.
+/// Pauses between two rounds through all servers.
+const PAUSES: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
 const FIRST_PAUSE: Millis = Millis(100);
 const LONGEST_PAUSE: Millis = Millis(1_000);
 
@@ -15,7 +16,7 @@ const SHORTEST_ATTEMPT: Millis = Millis(250);
 const YOUNG: Millis = Millis(1_000);
 
 /// So many of them in a row are followed by another attempt at once: servers that are stopped one after the other.
-const FORGIVEN: usize = 2;
+const FORGIVEN: u32 = 2;
 
 /// The servers in an order of its own, gone through in turn, and how often that has failed.
 ///
@@ -28,22 +29,22 @@ pub(super) struct Route {
     /// Names whose turn is yet to come in this round.
     left: usize,
     /// The addresses that come after them.
-    further: VecDeque<Next>,
+    further: VecDeque<Candidate>,
     /// Number of addresses that each server had when it was looked up last.
     addresses: Vec<usize>,
     /// Rounds that have failed since a connection last proved itself.
-    rounds: usize,
+    rounds: u32,
     /// Time since which there has been a session on the connection.
     live_at: Millis,
     proven: bool,
     /// Connections in a row that answered and were lost young.
-    young: usize,
+    young: u32,
     random: fastrand::Rng,
 }
 
 /// Candidate for a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Next {
+pub(super) enum Candidate {
     /// The server is to be looked up first.
     Server(usize),
     /// One of the addresses that were found.
@@ -70,7 +71,7 @@ impl Route {
     }
 
     /// Candidate to try now; the one after it comes next.
-    pub(super) fn take_next(&mut self) -> Next {
+    pub(super) fn take_next(&mut self) -> Candidate {
         if self.left == 0 {
             if let Some(next) = self.further.pop_front() {
                 return next;
@@ -80,7 +81,7 @@ impl Route {
         self.left -= 1;
         let server = self.order[self.next];
         self.next = (self.next + 1) % self.order.len();
-        Next::Server(server)
+        Candidate::Server(server)
     }
 
     /// A server has so many addresses, one at least: which of them to try now.
@@ -88,7 +89,7 @@ impl Route {
         self.addresses[server] = addresses;
         let mut order: Vec<usize> = (0..addresses).collect();
         self.random.shuffle(&mut order);
-        self.further.extend(order[1..].iter().map(|&address| Next::Address { server, address }));
+        self.further.extend(order[1..].iter().map(|&address| Candidate::Address { server, address }));
         order[0]
     }
 
@@ -131,13 +132,12 @@ impl Route {
         pause
     }
 
-    fn pause(&mut self, failures: usize) -> Millis {
-        let pause = Millis(FIRST_PAUSE.0 << failures.min(16)).min(LONGEST_PAUSE);
-        Millis(self.random.u64(pause.0 / 2..=pause.0))
+    fn pause(&mut self, failures: u32) -> Millis {
+        PAUSES.pause(failures, &mut self.random)
     }
 
     /// Number of rounds that have failed in a row.
-    pub(super) fn rounds(&self) -> usize {
+    pub(super) fn rounds(&self) -> u32 {
         self.rounds
     }
 }
@@ -149,7 +149,7 @@ mod tests {
     fn servers(route: &mut Route, count: usize) -> Vec<usize> {
         (0..count)
             .map(|_| match route.take_next() {
-                Next::Server(server) | Next::Address { server, .. } => server,
+                Candidate::Server(server) | Candidate::Address { server, .. } => server,
             })
             .collect()
     }
@@ -182,14 +182,14 @@ mod tests {
         for _ in 0..50 {
             let mut tried = Vec::new();
             for _ in 0..2 {
-                let Next::Server(server) = route.take_next() else { panic!("names come first") };
+                let Candidate::Server(server) = route.take_next() else { panic!("names come first") };
                 let address = route.looked_up(server, if server == 0 { 3 } else { 1 });
                 tried.push((server, address));
                 assert_eq!(route.lost(YOUNG), Millis(0), "within a round");
             }
             firsts.extend(tried.iter().find(|(server, _)| *server == 0));
             for _ in 0..2 {
-                let Next::Address { server, address } = route.take_next() else {
+                let Candidate::Address { server, address } = route.take_next() else {
                     panic!("then the other addresses")
                 };
                 tried.push((server, address));
@@ -211,7 +211,7 @@ mod tests {
         route.looked_up(0, 3);
         route.proven();
         assert_eq!(route.lost(YOUNG), Millis(0));
-        assert_eq!(route.take_next(), Next::Server(0));
+        assert_eq!(route.take_next(), Candidate::Server(0));
     }
 
     #[test]

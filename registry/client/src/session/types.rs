@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use zk_wire::{ByteString, ErrorCode, Millis, OpCode, WatchedEvent};
 
-use crate::state::{Credentials, State};
-use crate::watch::WatchLost;
+use crate::state::WatchLost;
+use crate::state::{Credentials, SessionState};
 
 /// A call's identity, given by its caller: unique, and increasing in the order in which calls shall be sent.
 /// A watch has the identity of the call that set it.
@@ -38,11 +38,11 @@ pub(crate) struct Outgoing {
     pub(crate) op: OpCode,
     pub(crate) body: Bytes,
     /// The watch that the server sets if it answers with success (exists: also with "no node").
-    pub(crate) watch: Option<Place>,
+    pub(crate) watch: Option<WatchKey>,
 }
 
 /// What a watch looks at.
-pub(crate) type Place = (WatchKind, ByteString);
+pub(crate) type WatchKey = (WatchKind, ByteString);
 
 /// Which requests set a watch; decides which events end it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -65,21 +65,21 @@ pub(crate) enum Output {
     /// Write these bytes.
     Send(Bytes),
     /// Drop the connection, or the attempt to open one.
-    Disconnect(Cause),
+    Disconnect(DisconnectCause),
     /// A call is done. With `watching` its watch is set, and one [`Output::Watch`] will follow, unless it is
     /// forgotten.
-    Complete { id: CallId, result: Result<Bytes, Failure>, watching: bool },
+    Complete { id: CallId, result: Result<Bytes, CallFailure>, watching: bool },
     /// A watch is done.
     Watch { id: CallId, outcome: Result<WatchedEvent, WatchLost> },
     /// The state changed; the credentials are those of the current session.
-    State(State, Option<Credentials>),
+    State(SessionState, Option<Credentials>),
     /// The end: nothing comes out any more.
     Closed(CloseResult),
 }
 
 /// Why the core drops a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Cause {
+pub(crate) enum DisconnectCause {
     /// The server's name was not looked up in time.
     #[error("the name could not be looked up in time")]
     NoAddress,
@@ -111,7 +111,7 @@ pub(crate) enum Cause {
 
 /// Why a call has no answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Failure {
+pub(crate) enum CallFailure {
     Server(ErrorCode),
     ConnectionLost { sent: bool },
     SessionExpired,
@@ -132,7 +132,7 @@ pub(crate) enum CloseResult {
 
 /// What a session is made of.
 #[derive(Clone, Debug)]
-pub(crate) struct Config {
+pub(crate) struct SessionConfig {
     /// How many servers there are.
     pub(crate) servers: usize,
     /// The timeout to ask for; the server decides.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zk_wire::{ByteString, EventType, SetWatches, Zxid};
 
-use super::{CallId, Place, WatchKind};
+use super::{CallId, WatchKey, WatchKind};
 
 /// A setWatches frame is filled up to about this size: far below what servers read, as in Apache's client.
 const CHUNK: usize = 128 * 1024;
@@ -13,23 +13,23 @@ const CHUNK: usize = 128 * 1024;
 /// wait for it.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
-    by_place: BTreeMap<Place, BTreeSet<CallId>>,
-    by_id: BTreeMap<CallId, Place>,
+    by_key: BTreeMap<WatchKey, BTreeSet<CallId>>,
+    by_id: BTreeMap<CallId, WatchKey>,
 }
 
 impl Watches {
-    pub(super) fn insert(&mut self, id: CallId, place: Place) {
-        self.by_place.entry(place.clone()).or_default().insert(id);
-        self.by_id.insert(id, place);
+    pub(super) fn insert(&mut self, id: CallId, key: WatchKey) {
+        self.by_key.entry(key.clone()).or_default().insert(id);
+        self.by_id.insert(id, key);
     }
 
     /// The server keeps its half until it fires; nobody hears it then.
     pub(super) fn forget(&mut self, id: CallId) {
-        let Some(place) = self.by_id.remove(&id) else { return };
-        if let Some(ids) = self.by_place.get_mut(&place) {
+        let Some(key) = self.by_id.remove(&id) else { return };
+        if let Some(ids) = self.by_key.get_mut(&key) {
             ids.remove(&id);
             if ids.is_empty() {
-                self.by_place.remove(&place);
+                self.by_key.remove(&key);
             }
         }
     }
@@ -45,7 +45,7 @@ impl Watches {
         };
         let mut fired = BTreeSet::new();
         for &kind in kinds {
-            fired.extend(self.by_place.remove(&(kind, path.clone())).unwrap_or_default());
+            fired.extend(self.by_key.remove(&(kind, path.clone())).unwrap_or_default());
         }
         for id in &fired {
             self.by_id.remove(id);
@@ -55,7 +55,7 @@ impl Watches {
 
     /// Takes out everybody.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = CallId> + use<> {
-        self.by_place.clear();
+        self.by_key.clear();
         std::mem::take(&mut self.by_id).into_keys()
     }
 
@@ -70,7 +70,7 @@ impl Watches {
         };
         let mut requests = Vec::new();
         let (mut request, mut size) = (empty(), 0);
-        for (kind, path) in self.by_place.keys() {
+        for (kind, path) in self.by_key.keys() {
             if size > 0 && size + path.len() > CHUNK {
                 requests.push(std::mem::replace(&mut request, empty()));
                 size = 0;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use zk_client::{Builder, Client, Connect, Connecting, Error, Resolving, State, TcpConnect};
+use zk_client::{Builder, Client, Connect, Connecting, Error, Resolving, SessionState, TcpConnect};
 use zk_mini::ZkMini;
 
 use crate::support::{soon, until};
@@ -97,7 +97,7 @@ async fn a_server_that_has_moved_is_found_at_its_new_address() {
     let session = client.credentials().unwrap().id;
     resolver.now(&[new]);
     before.stop().await;
-    until(&client, |state| matches!(state, State::Connected(id) if *id != session)).await;
+    until(&client, |state| matches!(state, SessionState::Connected(id) if *id != session)).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zk_client::{Acl, Client, CreateMode, EventType, State, connect_fn};
+use zk_client::{Acl, Client, CreateMode, EventType, SessionState, connect_fn};
 use zk_mini::{Builder, Connector, ZkMini};
 
 use crate::support::{soon, until};
@@ -48,7 +48,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// Waits until the client has another session than this one.
 async fn another_session(client: &Client, old: zk_client::SessionId) {
-    until(client, |state| matches!(state, State::Connected(id) if *id != old)).await;
+    until(client, |state| matches!(state, SessionState::Connected(id) if *id != old)).await;
 }
 
 #[tokio::test]

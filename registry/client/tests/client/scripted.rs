@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
-use zk_client::{Builder, Client, Error, ErrorCode, EventType, Expected, State, connect_fn};
+use zk_client::{Builder, Client, Error, ErrorCode, EventType, Expected, SessionState, connect_fn};
 use zk_wire::{
     ConnectRequest, ConnectResponse, Decode, Encode, GetData, GetDataResponse, KeeperState, OpCode,
     ReplyHeader, RequestHeader, SessionId, Stat, WatchedEvent, Xid, Zxid, decode_all, next_frame,
@@ -142,7 +142,7 @@ async fn an_idle_client_pings_every_third_of_the_timeout() {
         assert!(pause >= Duration::from_millis(2_990) && pause <= Duration::from_millis(3_010), "{pause:?}");
         peer.answer(Xid::PING, ErrorCode::OK, &()).await;
     }
-    assert_eq!(*client.state().borrow(), State::Connected(SESSION));
+    assert_eq!(client.state(), SessionState::Connected(SESSION));
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,8 +256,8 @@ async fn an_answer_of_another_kind_is_an_error_of_its_call_alone() {
 async fn a_call_that_is_dropped_before_it_was_sent_is_never_sent() {
     let (client, listener, peer) = connected().await;
     drop(peer);
-    let mut state = client.state();
-    state.wait_for(|state| matches!(state, State::Disconnected(_))).await.unwrap();
+    let mut states = client.states();
+    states.wait_for(|state| matches!(state, SessionState::Disconnected(_))).await.unwrap();
     let dropped = tokio::time::timeout(Duration::from_millis(1), client.get("/dropped")).await;
     assert!(dropped.is_err());
     let kept = tokio::spawn(async move { client.get("/kept").await });

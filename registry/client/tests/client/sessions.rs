@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::{Cable, client_of, server, soon, until};
 use zk_client::{
-    Acl, Client, CloseReason, CreateMode, Credentials, Error, EventType, Expected, SessionEnd, State,
+    Acl, Client, CloseReason, CreateMode, Credentials, Error, EventType, Expected, SessionEnd, SessionState,
     WatchLost, close_session_via,
 };
 
@@ -25,10 +25,10 @@ async fn a_session_survives_its_connection_with_nodes_and_watches() {
     let id = client.credentials().unwrap().id;
 
     cable.unplug();
-    until(&client, |state| *state == State::Disconnected(id)).await;
+    until(&client, |state| *state == SessionState::Disconnected(id)).await;
     other.set("/mine", "changed while away", Expected::Any).await.unwrap();
     cable.plug();
-    until(&client, |state| *state == State::Connected(id)).await;
+    until(&client, |state| *state == SessionState::Connected(id)).await;
     assert_eq!(soon(changed.changed()).await.unwrap().event, EventType::NODE_DATA_CHANGED);
 
     ephemeral(&other, "/later").await;
@@ -48,7 +48,7 @@ async fn an_expired_session_is_followed_by_a_new_one() {
     let old = client.credentials().unwrap();
 
     cable.unplug();
-    until(&client, |state| matches!(state, State::Disconnected(_))).await;
+    until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { client.get("/mine").await }
@@ -57,9 +57,11 @@ async fn an_expired_session_is_followed_by_a_new_one() {
     assert!(zk.direct().get("/mine").is_none());
     cable.plug();
 
-    let state = until(&client, |state| !matches!(state, State::Disconnected(_) | State::Connecting)).await;
+    let state =
+        until(&client, |state| !matches!(state, SessionState::Disconnected(_) | SessionState::Connecting))
+            .await;
     let new = client.credentials().unwrap();
-    assert_eq!(state, State::Connected(new.id));
+    assert_eq!(state, SessionState::Connected(new.id));
     assert_ne!(new.id, old.id);
     assert_eq!(soon(watch.changed()).await, Err(WatchLost::SessionExpired));
     // Whether the call was made before or after the end of the old session, it has an end.
@@ -75,7 +77,7 @@ async fn a_call_without_a_connection_fails_in_its_own_time() {
     let builder = Client::builder().via(cable.clone()).call_timeout(Duration::from_millis(50));
     let client = builder.connect().await.unwrap();
     cable.unplug();
-    until(&client, |state| matches!(state, State::Disconnected(_))).await;
+    until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
     let error = soon(client.get("/")).await.unwrap_err();
     assert!(matches!(error, Error::ConnectionLost { sent: false, .. }));
     assert!(error.is_retryable() && !error.may_have_been_applied());
@@ -91,7 +93,7 @@ async fn closing_ends_the_session_and_every_handle() {
     let twin = client.clone();
     client.close().await.unwrap();
     assert!(zk.direct().get("/mine").is_none());
-    assert_eq!(*twin.state().borrow(), State::Closed(CloseReason::Requested));
+    assert_eq!(twin.state(), SessionState::Closed(CloseReason::Requested));
     assert_eq!(twin.credentials(), None);
     // The node went with the session, and the server told before it answered.
     assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DELETED);
@@ -104,13 +106,13 @@ async fn dropping_the_last_handle_closes_the_session() {
     let zk = server().await;
     let client = client_of(&zk).connect().await.unwrap();
     ephemeral(&client, "/mine").await;
-    let mut state = client.state();
+    let mut states = client.states();
     let (_, _, watch) = client.get_and_watch("/mine").await.unwrap();
     let twin = client.clone();
     drop(client);
     assert!(twin.exists("/mine").await.unwrap().is_some());
     drop(twin);
-    soon(state.wait_for(|state| matches!(state, State::Closed(_)))).await.unwrap();
+    soon(states.wait_for(|state| matches!(state, SessionState::Closed(_)))).await.unwrap();
     assert!(zk.direct().get("/mine").is_none());
     drop(watch);
 }
@@ -137,8 +139,9 @@ async fn somebody_elses_session_can_be_closed() {
     // Its owner learns it when it comes back.
     let old = client.credentials().map(|credentials| credentials.id);
     cable.plug();
-    let state = until(&client, |state| matches!(state, State::Connected(id) if Some(*id) != old)).await;
-    assert!(matches!(state, State::Connected(_)));
+    let state =
+        until(&client, |state| matches!(state, SessionState::Connected(id) if Some(*id) != old)).await;
+    assert!(matches!(state, SessionState::Connected(_)));
 }
 
 #[tokio::test]
@@ -150,7 +153,7 @@ async fn identities_survive_the_connection() {
     let private = Acl { scheme: "auth".into(), id: "".into(), ..Acl::open() };
     client.create("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
     cable.unplug();
-    until(&client, |state| matches!(state, State::Disconnected(_))).await;
+    until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
     cable.plug();
     assert_eq!(client.get("/p").await.unwrap().0, "x");
 }
@@ -176,7 +179,7 @@ fn a_client_whose_runtime_has_ended_is_closed() {
         (client_of(&zk).connect().await.unwrap(), zk)
     });
     drop(runtime);
-    assert_eq!(*client.state().borrow(), State::Closed(CloseReason::RuntimeEnded));
+    assert_eq!(client.state(), SessionState::Closed(CloseReason::RuntimeEnded));
     let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(matches!(other.block_on(client.get("/")), Err(Error::Closed { .. })));
     assert!(

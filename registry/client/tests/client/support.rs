@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::DuplexStream;
 use tokio::task::AbortHandle;
-use zk_client::{Builder, Client, Connect, Connecting, State, Stream};
+use zk_client::{Builder, Client, Connect, Connecting, SessionState, Stream};
 use zk_mini::{Connector, ZkMini};
 
 /// How long a test waits for what must come.
@@ -33,8 +33,8 @@ pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
 }
 
 /// Waits until the client's state is one of those.
-pub(crate) async fn until(client: &Client, wanted: impl FnMut(&State) -> bool) -> State {
-    *soon(client.state().wait_for(wanted)).await.unwrap()
+pub(crate) async fn until(client: &Client, wanted: impl FnMut(&SessionState) -> bool) -> SessionState {
+    soon(client.states().wait_for(wanted)).await.unwrap()
 }
 
 /// Connects to a server over pipes that can be cut.

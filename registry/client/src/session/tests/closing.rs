@@ -4,9 +4,9 @@ use bytes::Bytes;
 use zk_wire::{ErrorCode, Millis, OpCode, SessionId, Zxid};
 
 use super::rig::{Rig, SESSION, config};
-use crate::session::{CloseResult, Config, Failure, Input, WatchKind};
-use crate::state::{CloseReason, Credentials, State};
-use crate::watch::WatchLost;
+use crate::session::{CallFailure, CloseResult, Input, SessionConfig, WatchKind};
+use crate::state::WatchLost;
+use crate::state::{CloseReason, Credentials, SessionState};
 
 fn close(rig: &mut Rig) {
     let deadline = Millis(rig.now + 5_000);
@@ -16,7 +16,7 @@ fn close(rig: &mut Rig) {
 /// A session of somebody else that is to be closed.
 fn foreign() -> Rig {
     let attach = Some(Credentials { id: SESSION, password: Bytes::from_static(b"theirs") });
-    let mut rig = Rig::new(Config { attach, ..config(2) });
+    let mut rig = Rig::new(SessionConfig { attach, ..config(2) });
     close(&mut rig);
     rig
 }
@@ -29,13 +29,13 @@ fn calls_before_the_end_are_answered_and_later_ones_refused() {
     rig.call(2, OpCode::CREATE);
     close(&mut rig);
     rig.call(3, OpCode::CREATE);
-    assert_eq!(rig.completed[&3], Err(Failure::Closed));
+    assert_eq!(rig.completed[&3], Err(CallFailure::Closed));
     rig.answer(OpCode::CREATE, 6, ErrorCode::OK);
     assert_eq!(rig.completed[&2], Ok(Bytes::new()));
     rig.answer(OpCode::CLOSE_SESSION, 7, ErrorCode::OK);
     assert_eq!(rig.closed, Some(CloseResult::Closed));
     assert_eq!(rig.fired[&1], Err(WatchLost::Closed));
-    assert_eq!(rig.states.last(), Some(&State::Closed(CloseReason::Requested)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Closed(CloseReason::Requested)));
     assert_eq!(rig.session.poll_deadline(), None);
 }
 
@@ -45,7 +45,7 @@ fn a_session_without_a_connection_is_attached_to_in_order_to_close_it() {
     rig.lose();
     rig.call(1, OpCode::CREATE);
     close(&mut rig);
-    assert_eq!(rig.completed[&1], Err(Failure::Closed));
+    assert_eq!(rig.completed[&1], Err(CallFailure::Closed));
     rig.attach_again();
     assert_eq!(rig.ops(), [OpCode::CLOSE_SESSION]);
     // Lost once more: whether it was done is asked again.
@@ -108,7 +108,7 @@ fn without_a_session_there_is_nothing_to_close() {
     rig.call(1, OpCode::CREATE);
     close(&mut rig);
     assert_eq!(rig.closed, Some(CloseResult::Closed));
-    assert_eq!(rig.completed[&1], Err(Failure::Closed));
+    assert_eq!(rig.completed[&1], Err(CallFailure::Closed));
 }
 
 #[test]

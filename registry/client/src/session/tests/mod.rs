@@ -7,12 +7,12 @@ mod rig;
 
 use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
-use super::{CallId, Failure, Input, WatchKind};
-use crate::state::State;
-use crate::watch::WatchLost;
-use rig::{Link, Rig, SESSION, TIMEOUT, config};
+use super::{CallFailure, CallId, Input, WatchKind};
+use crate::state::SessionState;
+use crate::state::WatchLost;
+use rig::{Rig, RigLink, SESSION, TIMEOUT, config};
 
-const LOST: Failure = Failure::ConnectionLost { sent: true };
+const LOST: CallFailure = CallFailure::ConnectionLost { sent: true };
 
 #[test]
 fn a_new_session_is_asked_for_with_nothing_and_again_with_what_was_seen() {
@@ -22,7 +22,7 @@ fn a_new_session_is_asked_for_with_nothing_and_again_with_what_was_seen() {
     assert_eq!((first.session_id, first.last_zxid_seen), (SessionId::NONE, Zxid(0)));
     assert_eq!(first.timeout, 9_000);
     rig.give_session(SESSION);
-    assert_eq!(rig.states, [State::Connected(SESSION)]);
+    assert_eq!(rig.states, [SessionState::Connected(SESSION)]);
 
     rig.call(1, OpCode::GET_DATA);
     rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
@@ -43,16 +43,16 @@ fn an_idle_session_pings_after_a_third_of_its_timeout() {
         rig.answer(OpCode::PING, 5, ErrorCode::OK);
         rig.advance(TIMEOUT / 3 - 1);
     }
-    assert_eq!(rig.states, [State::Connected(SESSION)]);
+    assert_eq!(rig.states, [SessionState::Connected(SESSION)]);
 }
 
 #[test]
 fn a_server_that_is_silent_for_two_thirds_of_the_timeout_is_left() {
     let mut rig = Rig::live();
     rig.advance(TIMEOUT * 2 / 3 - 1);
-    assert_eq!(rig.link, Link::Live);
+    assert_eq!(rig.link, RigLink::Live);
     rig.advance(1);
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn only_a_server_can_say_that_the_session_is_gone() {
         rig.lose();
     }
     rig.advance(10 * TIMEOUT);
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn a_waiting_call_fails_when_its_own_time_is_over() {
     rig.advance(9_999);
     assert_eq!(rig.completed.len(), 0);
     rig.advance(1);
-    assert_eq!(rig.completed[&1], Err(Failure::ConnectionLost { sent: false }));
+    assert_eq!(rig.completed[&1], Err(CallFailure::ConnectionLost { sent: false }));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn an_expired_session_takes_calls_and_watches_with_it_and_is_followed_by_a_new_o
     rig.call(2, OpCode::CREATE);
     rig.accept();
     rig.give_session(SessionId::NONE);
-    assert_eq!(rig.completed[&2], Err(Failure::SessionExpired));
+    assert_eq!(rig.completed[&2], Err(CallFailure::SessionExpired));
     assert_eq!(rig.fired[&1], Err(WatchLost::SessionExpired));
 
     rig.call(3, OpCode::CREATE);
@@ -113,10 +113,10 @@ fn an_expired_session_takes_calls_and_watches_with_it_and_is_followed_by_a_new_o
     assert_eq!(
         rig.states,
         [
-            State::Connected(SESSION),
-            State::Disconnected(SESSION),
-            State::Connecting,
-            State::Connected(SessionId(0x52))
+            SessionState::Connected(SESSION),
+            SessionState::Disconnected(SESSION),
+            SessionState::Connecting,
+            SessionState::Connected(SessionId(0x52))
         ]
     );
 }
@@ -129,7 +129,7 @@ fn answers_out_of_order_end_the_connection() {
     rig.frame(&ReplyHeader { xid: Xid(2), zxid: Zxid(1), err: ErrorCode::OK });
     assert_eq!(rig.completed[&1], Err(LOST));
     assert_eq!(rig.completed[&2], Err(LOST));
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
 }
 
 #[test]
@@ -137,11 +137,11 @@ fn answers_to_no_question_end_the_connection() {
     for xid in [Xid(1), Xid(0), Xid::AUTH, Xid::SET_WATCHES, Xid(-77)] {
         let mut rig = Rig::live();
         rig.frame(&ReplyHeader { xid, zxid: Zxid(1), err: ErrorCode::OK });
-        assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)), "{xid}");
+        assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)), "{xid}");
     }
     let mut rig = Rig::live();
     rig.frame(&7_i32);
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn an_identity_that_was_refused_is_not_given_again() {
     let mut rig = Rig::live();
     rig.call(1, OpCode::AUTH);
     rig.answer(OpCode::AUTH, 0, ErrorCode::AUTH_FAILED);
-    assert_eq!(rig.completed[&1], Err(Failure::Server(ErrorCode::AUTH_FAILED)));
+    assert_eq!(rig.completed[&1], Err(CallFailure::Server(ErrorCode::AUTH_FAILED)));
     rig.lose();
     rig.attach_again();
     assert_eq!(rig.ops(), []);
@@ -240,7 +240,7 @@ fn pending_calls_are_limited() {
     for id in 1..=101 {
         rig.call(id, OpCode::GET_DATA);
     }
-    assert_eq!(rig.completed.remove(&101), Some(Err(Failure::Overloaded)));
+    assert_eq!(rig.completed.remove(&101), Some(Err(CallFailure::Overloaded)));
     rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
     rig.call(102, OpCode::GET_DATA);
     assert!(!rig.completed.contains_key(&102));
@@ -289,16 +289,16 @@ fn an_address_that_says_nothing_has_a_share_of_the_time_and_the_next_one_its_tur
     assert_eq!(tried, [(0, 0), (0, 1), (0, 2)]);
     rig.accept();
     rig.give_session(SESSION);
-    assert_eq!(rig.states, [State::Connected(SESSION)]);
+    assert_eq!(rig.states, [SessionState::Connected(SESSION)]);
 }
 
 #[test]
 fn the_first_session_is_looked_for_in_the_time_that_somebody_waits_for_it() {
-    let mut rig = Rig::new(super::Config { connect_timeout: Millis(3_000), ..config(1) });
+    let mut rig = Rig::new(super::SessionConfig { connect_timeout: Millis(3_000), ..config(1) });
     rig.advance(999);
-    assert_eq!(rig.link, Link::Opening);
+    assert_eq!(rig.link, RigLink::Opening);
     rig.advance(1);
-    assert_eq!(rig.link, Link::None);
+    assert_eq!(rig.link, RigLink::None);
 }
 
 #[test]
@@ -320,11 +320,15 @@ fn a_server_that_lost_what_was_seen_ends_the_session_and_gives_another() {
     let probe = rig.handshake.clone().unwrap();
     assert_eq!((probe.session_id, probe.last_zxid_seen), (SessionId::NONE, Zxid(0)), "ours is not renewed");
     rig.give_session(SessionId(0x52));
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)), "not yet");
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)), "not yet");
     rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
-    let told = [State::Disconnected(SESSION), State::Connecting, State::Connected(SessionId(0x52))];
+    let told = [
+        SessionState::Disconnected(SESSION),
+        SessionState::Connecting,
+        SessionState::Connected(SessionId(0x52)),
+    ];
     assert!(rig.states.ends_with(&told), "{:?}", rig.states);
-    assert_eq!(rig.completed[&2], Err(Failure::SessionExpired));
+    assert_eq!(rig.completed[&2], Err(CallFailure::SessionExpired));
     rig.call(3, OpCode::GET_DATA);
     rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
     rig.lose();
@@ -347,7 +351,7 @@ fn a_server_that_was_only_behind_goes_on_with_the_session_and_keeps_no_other() {
     let handshake = rig.handshake.clone().unwrap();
     assert_eq!((handshake.session_id, handshake.last_zxid_seen), (SESSION, Zxid(77)));
     rig.give_session(SESSION);
-    assert_eq!(rig.states.last(), Some(&State::Connected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Connected(SESSION)));
     assert_eq!(rig.ops(), [OpCode::GET_DATA]);
 }
 
@@ -359,7 +363,7 @@ fn servers_that_give_no_session_to_anybody_say_nothing_about_ours() {
         rig.advance_to_connect();
         rig.accept();
     }
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
     // No answer to the question, and one that is an error, are no proof.
     for answered in [false, true] {
         while rig.handshake.clone().unwrap().session_id != SessionId::NONE {
@@ -375,7 +379,7 @@ fn servers_that_give_no_session_to_anybody_say_nothing_about_ours() {
         rig.advance_to_connect();
         rig.accept();
     }
-    assert_eq!(rig.states.last(), Some(&State::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
 }
 
 /// A session that has seen 77 and was refused without a word; the next handshake, a question, is under way.
@@ -397,7 +401,7 @@ fn refused() -> Rig {
 
 #[test]
 fn the_server_decides_on_the_timeout() {
-    let mut rig = Rig::new(super::Config { session_timeout: Millis(1), ..config(1) });
+    let mut rig = Rig::new(super::SessionConfig { session_timeout: Millis(1), ..config(1) });
     rig.accept();
     rig.give_session(SESSION);
     rig.advance(TIMEOUT / 3 - 1);
@@ -428,5 +432,5 @@ fn a_server_that_answers_and_then_hangs_up_is_not_asked_in_a_loop() {
     }
     rig.answer(OpCode::EXISTS, 5, ErrorCode::OK);
     rig.lose();
-    assert_eq!(rig.link, Link::Opening);
+    assert_eq!(rig.link, RigLink::Opening);
 }

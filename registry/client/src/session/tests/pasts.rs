@@ -7,8 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use zk_wire::{ErrorCode, OpCode, SessionId};
 
-use super::rig::{Link, Rig, TIMEOUT, config};
-use crate::state::State;
+use super::rig::{Rig, RigLink, TIMEOUT, config};
+use crate::state::SessionState;
 
 /// Data of a server.
 #[derive(Clone, Debug, Default)]
@@ -86,11 +86,11 @@ impl World {
             let now = self.rig.now;
             self.data.sessions.retain(|_, expires| *expires > now);
             match self.rig.link {
-                Link::None => return,
+                RigLink::None => return,
                 _ if self.rig.connects.last().is_some_and(|(server, _)| *server > 0) => return,
-                Link::Opening => self.rig.accept(),
-                Link::Open => self.handshake(),
-                Link::Live => {
+                RigLink::Opening => self.rig.accept(),
+                RigLink::Open => self.handshake(),
+                RigLink::Live => {
                     let Some((header, _)) = self.rig.received.front() else { return };
                     let op = header.op;
                     self.answer(op);
@@ -141,7 +141,7 @@ impl World {
 
     /// A new session has seen nothing.
     fn note_state(&mut self) {
-        if self.rig.states.last() == Some(&State::Connecting) || self.rig.states.is_empty() {
+        if self.rig.states.last() == Some(&SessionState::Connecting) || self.rig.states.is_empty() {
             self.seen = 0;
         }
     }
@@ -153,7 +153,7 @@ impl World {
     /// The session that the client uses now.
     fn current(&self) -> Option<SessionId> {
         match self.rig.states.last() {
-            Some(State::Connected(id)) => Some(*id),
+            Some(SessionState::Connected(id)) => Some(*id),
             _ => None,
         }
     }
@@ -175,7 +175,7 @@ impl World {
     }
 
     fn cut(&mut self) {
-        if self.rig.link != Link::None {
+        if self.rig.link != RigLink::None {
             self.rig.lose();
         }
         self.serve();

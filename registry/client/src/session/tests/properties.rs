@@ -7,9 +7,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
-use super::rig::{Link, Rig, SESSION, config};
-use crate::session::{CallId, Input, Place, WatchKind};
-use crate::state::State;
+use super::rig::{Rig, RigLink, SESSION, config};
+use crate::session::{CallId, Input, WatchKey, WatchKind};
+use crate::state::SessionState;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -79,19 +79,19 @@ impl World {
             Step::Forget(_) => {}
             Step::Advance(millis) => self.rig.advance(millis),
             Step::Serve(err) => self.serve(err),
-            Step::Event(event, node) if self.rig.link == Link::Live => {
+            Step::Event(event, node) if self.rig.link == RigLink::Live => {
                 self.zxid += 1;
                 self.rig.event(event, &format!("/{node}"));
             }
-            Step::Lose if self.rig.link != Link::None => self.rig.lose(),
-            Step::Expire if self.rig.link == Link::Open => {
+            Step::Lose if self.rig.link != RigLink::None => self.rig.lose(),
+            Step::Expire if self.rig.link == RigLink::Open => {
                 self.session += 1;
                 self.rig.give_session(SessionId::NONE);
-                if self.rig.states.last() == Some(&State::Connecting) {
+                if self.rig.states.last() == Some(&SessionState::Connecting) {
                     assert_eq!(self.set(), BTreeMap::new(), "no watch outlives its session");
                 }
             }
-            Step::Nonsense(xid) if self.rig.link == Link::Live => {
+            Step::Nonsense(xid) if self.rig.link == RigLink::Live => {
                 self.rig.frame(&ReplyHeader { xid, zxid: Zxid(self.zxid), err: ErrorCode::OK });
             }
             Step::Event(..) | Step::Lose | Step::Expire | Step::Nonsense(_) => {}
@@ -101,21 +101,21 @@ impl World {
     fn serve(&mut self, err: ErrorCode) {
         let before = self.rig.states.len();
         self.serve_next(err);
-        if let [.., State::Connected(_)] = self.rig.states[before..] {
+        if let [.., SessionState::Connected(_)] = self.rig.states[before..] {
             self.check_watches();
         }
     }
 
     fn serve_next(&mut self, err: ErrorCode) {
         match self.rig.link {
-            Link::None => {}
-            Link::Opening => self.rig.accept(),
-            Link::Open => {
+            RigLink::None => {}
+            RigLink::Opening => self.rig.accept(),
+            RigLink::Open => {
                 let asked = self.rig.handshake.clone().unwrap().session_id;
                 let fresh = SessionId(SESSION.0 + self.session);
                 self.rig.give_session(if asked == SessionId::NONE { fresh } else { asked });
             }
-            Link::Live => {
+            RigLink::Live => {
                 let Some((header, _)) = self.rig.received.front() else { return };
                 self.zxid += 1;
                 let kept = [OpCode::PING, OpCode::SET_WATCHES].contains(&header.op);
@@ -132,8 +132,8 @@ impl World {
             on_server.extend(request.exist_watches.into_iter().map(|path| (WatchKind::Exist, path)));
             on_server.extend(request.child_watches.into_iter().map(|path| (WatchKind::Child, path)));
         }
-        let wanted: BTreeSet<Place> = self.set().into_values().collect();
-        let covered = |(kind, path): &Place| match kind {
+        let wanted: BTreeSet<WatchKey> = self.set().into_values().collect();
+        let covered = |(kind, path): &WatchKey| match kind {
             // An exists on a node that is there sets a data watch.
             WatchKind::Exist => {
                 on_server.contains(&(WatchKind::Exist, path.clone()))
@@ -146,9 +146,9 @@ impl World {
     }
 
     /// The watches that were set and have not told.
-    fn set(&self) -> BTreeMap<u64, Place> {
+    fn set(&self) -> BTreeMap<u64, WatchKey> {
         let done = self.rig.watching.iter().filter(|(id, _)| self.rig.completed.contains_key(id));
-        done.map(|(&id, place)| (id, place.clone())).collect()
+        done.map(|(&id, key)| (id, key.clone())).collect()
     }
 }
 

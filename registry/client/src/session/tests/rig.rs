@@ -10,24 +10,24 @@ use zk_wire::{
 };
 
 use crate::session::{
-    CallId, CloseResult, Config, Failure, Input, Outgoing, Output, Place, Session, WatchKind,
+    CallFailure, CallId, CloseResult, Input, Outgoing, Output, Session, SessionConfig, WatchKey, WatchKind,
 };
-use crate::state::State;
-use crate::watch::WatchLost;
+use crate::state::SessionState;
+use crate::state::WatchLost;
 
 pub(super) const TIMEOUT: u64 = 9_000;
 pub(super) const SESSION: SessionId = SessionId(0x51);
 
-pub(super) fn config(servers: usize) -> Config {
+pub(super) fn config(servers: usize) -> SessionConfig {
     let [session_timeout, connect_timeout] = [Millis(TIMEOUT); 2];
-    Config { servers, session_timeout, connect_timeout, max_pending: 100, seed: 1, attach: None }
+    SessionConfig { servers, session_timeout, connect_timeout, max_pending: 100, seed: 1, attach: None }
 }
 
 /// What the session does is noted here, and checked against the rules that hold always.
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) now: u64,
-    pub(super) link: Link,
+    pub(super) link: RigLink,
     /// Number of addresses that a server has when it is looked up.
     pub(super) addresses: usize,
     /// Every server that a connection was asked for, and at which address.
@@ -36,16 +36,16 @@ pub(super) struct Rig {
     /// What the server has received and not answered yet, on this connection.
     pub(super) received: VecDeque<(RequestHeader, Bytes)>,
     pub(super) handshake: Option<ConnectRequest>,
-    pub(super) completed: BTreeMap<u64, Result<Bytes, Failure>>,
-    pub(super) watching: BTreeMap<u64, Place>,
+    pub(super) completed: BTreeMap<u64, Result<Bytes, CallFailure>>,
+    pub(super) watching: BTreeMap<u64, WatchKey>,
     pub(super) fired: BTreeMap<u64, Result<WatchedEvent, WatchLost>>,
-    pub(super) states: Vec<State>,
+    pub(super) states: Vec<SessionState>,
     pub(super) closed: Option<CloseResult>,
     last_sent: u64,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Link {
+pub(super) enum RigLink {
     None,
     Opening,
     Open,
@@ -55,18 +55,18 @@ pub(super) enum Link {
 
 impl Rig {
     /// A session that has asked for its first connection.
-    pub(super) fn new(config: Config) -> Self {
+    pub(super) fn new(config: SessionConfig) -> Self {
         let mut rig = Self::idle(config);
         rig.input(Input::Timeout);
         rig
     }
 
     /// A session that has not begun.
-    pub(super) fn idle(config: Config) -> Self {
+    pub(super) fn idle(config: SessionConfig) -> Self {
         Self {
             session: Session::new(config),
             now: 0,
-            link: Link::None,
+            link: RigLink::None,
             addresses: 1,
             connects: Vec::new(),
             looked_up: None,
@@ -104,17 +104,17 @@ impl Rig {
     fn note(&mut self, output: Output) {
         match output {
             Output::LookUp { .. } => {
-                assert_eq!(self.link, Link::None, "never two connections at once");
+                assert_eq!(self.link, RigLink::None, "never two connections at once");
                 self.looked_up = Some(self.addresses);
             }
             Output::Connect { server, address } => {
-                assert_eq!(self.link, Link::None, "never two connections at once");
-                self.link = Link::Opening;
+                assert_eq!(self.link, RigLink::None, "never two connections at once");
+                self.link = RigLink::Opening;
                 self.connects.push((server, address));
             }
             Output::Send(bytes) => self.receive(bytes),
             Output::Disconnect(_) => {
-                assert_ne!(self.link, Link::None, "there is something to drop");
+                assert_ne!(self.link, RigLink::None, "there is something to drop");
                 self.drop_link();
             }
             Output::Complete { id: CallId(id), result, watching } => {
@@ -129,7 +129,7 @@ impl Rig {
                 self.fired.insert(id, outcome);
             }
             Output::State(state, credentials) => {
-                let has_session = matches!(state, State::Connected(_) | State::Disconnected(_));
+                let has_session = matches!(state, SessionState::Connected(_) | SessionState::Disconnected(_));
                 assert_eq!(credentials.is_some(), has_session, "{state:?}");
                 assert_ne!(self.states.last(), Some(&state));
                 self.states.push(state);
@@ -142,8 +142,8 @@ impl Rig {
         let mut bytes = BytesMut::from(bytes);
         while let Some(mut body) = zk_wire::next_frame(&mut bytes, usize::MAX).unwrap() {
             match self.link {
-                Link::Open if self.handshake.is_none() => self.handshake = Some(decode_all(body).unwrap()),
-                Link::Live => {
+                RigLink::Open if self.handshake.is_none() => self.handshake = Some(decode_all(body).unwrap()),
+                RigLink::Live => {
                     let header = RequestHeader::decode(&mut body, "header").unwrap();
                     self.received.push_back((header, body));
                 }
@@ -155,7 +155,7 @@ impl Rig {
     }
 
     fn drop_link(&mut self) {
-        self.link = Link::None;
+        self.link = RigLink::None;
         self.received.clear();
         self.handshake = None;
     }
@@ -170,7 +170,7 @@ impl Rig {
             self.input(Input::Timeout);
             let next = self.session.poll_deadline().map(|at| at.0);
             assert!(next.is_none_or(|next| next > self.now), "what is due is done");
-            if self.link == Link::Live {
+            if self.link == RigLink::Live {
                 assert!(self.now - self.last_sent <= TIMEOUT / 3, "pings come often enough");
             }
         }
@@ -180,7 +180,7 @@ impl Rig {
     /// Lets time pass until a connection is asked for.
     pub(super) fn advance_to_connect(&mut self) {
         for _ in 0..100 {
-            if self.link == Link::Opening {
+            if self.link == RigLink::Opening {
                 return;
             }
             self.advance(100);
@@ -190,8 +190,8 @@ impl Rig {
 
     /// The connection that was asked for is open.
     pub(super) fn accept(&mut self) {
-        assert_eq!(self.link, Link::Opening);
-        self.link = Link::Open;
+        assert_eq!(self.link, RigLink::Opening);
+        self.link = RigLink::Open;
         self.input(Input::Connected);
     }
 
@@ -203,10 +203,10 @@ impl Rig {
 
     /// Answers the handshake.
     pub(super) fn give_session(&mut self, session_id: SessionId) {
-        assert_eq!(self.link, Link::Open);
+        assert_eq!(self.link, RigLink::Open);
         let gone = session_id == SessionId::NONE;
         if !gone {
-            self.link = Link::Live;
+            self.link = RigLink::Live;
         }
         self.frame(&ConnectResponse {
             protocol_version: 0,
@@ -267,16 +267,16 @@ impl Rig {
                 GetChildren2::OP
             }
         };
-        let mut place = body.freeze();
-        let bytes = place.clone();
-        place.advance(4);
-        let path = String::from_utf8(place[..place.len() - 1].to_vec()).unwrap();
+        let mut key = body.freeze();
+        let bytes = key.clone();
+        key.advance(4);
+        let path = String::from_utf8(key[..key.len() - 1].to_vec()).unwrap();
         self.call_with(id, op, bytes, Some((kind, path.into())));
     }
 
-    fn call_with(&mut self, id: u64, op: OpCode, body: Bytes, watch: Option<Place>) {
-        if let Some(place) = &watch {
-            self.watching.insert(id, place.clone());
+    fn call_with(&mut self, id: u64, op: OpCode, body: Bytes, watch: Option<WatchKey>) {
+        if let Some(key) = &watch {
+            self.watching.insert(id, key.clone());
         }
         let deadline = Millis(self.now + 10_000);
         self.input(Input::Call { id: CallId(id), request: Outgoing { op, body, watch }, deadline });

@@ -18,14 +18,14 @@ const MAX_REPLY: usize = 64 << 20;
 const READ_SIZE: usize = 16 * 1024;
 
 /// An open connection with its two buffers.
-pub(crate) struct Connection {
+pub(crate) struct Link {
     stream: Box<dyn Stream>,
     incoming: BytesMut,
     outgoing: BytesMut,
     flushed: bool,
 }
 
-impl Connection {
+impl Link {
     pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
         Self { stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), flushed: true }
     }

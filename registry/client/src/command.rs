@@ -1,0 +1,121 @@
+//! The messages between the handles of a client and its driver, and the state that the driver publishes.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{oneshot, watch};
+use zk_wire::WatchedEvent;
+
+use crate::error::Attempt;
+use crate::session::{CallFailure, CallId, CloseResult, Outgoing};
+use crate::state::{Credentials, SessionState, WatchLost};
+
+/// Result of a call: the body of the server's answer.
+pub(crate) type CallReply = Result<Bytes, CallFailure>;
+
+/// End of a one-shot watch.
+pub(crate) type WatchOutcome = Result<WatchedEvent, WatchLost>;
+
+/// Request of a handle to the driver.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Make a call; send the answer to `reply`, and the event of its watch to `notify`.
+    Call {
+        id: CallId,
+        request: Outgoing,
+        /// Maximum time to wait for a connection.
+        wait: Duration,
+        reply: oneshot::Sender<CallReply>,
+        notify: Option<oneshot::Sender<WatchOutcome>>,
+    },
+    /// Drop a call or its watch: its handle is gone.
+    Forget(CallId),
+    /// End the session.
+    Close { within: Duration, done: oneshot::Sender<CloseResult> },
+}
+
+/// State that the driver publishes to all handles.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: watch::Sender<SessionState>,
+    credentials: Mutex<Option<Credentials>>,
+    tried: Mutex<Vec<TriedServer>>,
+}
+
+/// Server of the list, with the last error at each of its addresses.
+#[derive(Debug)]
+struct TriedServer {
+    server: String,
+    causes: Vec<(String, String)>,
+}
+
+impl TriedServer {
+    fn attempt(&self) -> Attempt {
+        let cause = match &self.causes[..] {
+            [] => None,
+            [(address, cause)] if *address == self.server => Some(cause.clone()),
+            causes => {
+                let each = causes.iter().map(|(address, cause)| format!("{address}: {cause}"));
+                Some(each.collect::<Vec<_>>().join("; "))
+            }
+        };
+        Attempt { server: self.server.clone(), cause }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(servers: &[String]) -> Self {
+        let tried = servers.iter().map(|server| TriedServer { server: server.clone(), causes: Vec::new() });
+        Self {
+            state: watch::Sender::new(SessionState::Connecting),
+            credentials: Mutex::new(None),
+            tried: Mutex::new(tried.collect()),
+        }
+    }
+
+    /// Returns the current state.
+    pub(crate) fn state(&self) -> SessionState {
+        *self.state.borrow()
+    }
+
+    /// Follows the state from now on.
+    pub(crate) fn states(&self) -> watch::Receiver<SessionState> {
+        self.state.subscribe()
+    }
+
+    /// Returns the credentials of the current session.
+    pub(crate) fn credentials(&self) -> Option<Credentials> {
+        self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns every server with its last error.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).iter().map(TriedServer::attempt).collect()
+    }
+
+    /// Publishes a new state.
+    pub(crate) fn publish(&self, state: SessionState, credentials: Option<Credentials>) {
+        // The credentials first: a handle that sees the new state reads those of its session.
+        *self.credentials.lock().unwrap_or_else(PoisonError::into_inner) = credentials;
+        self.state.send_replace(state);
+    }
+
+    /// Notes an error at an address of a server.
+    pub(crate) fn blame(&self, server: usize, address: &str, cause: String) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(TriedServer { causes, .. }) = tried.get_mut(server) else { return };
+        match causes.iter_mut().find(|(blamed, _)| blamed == address) {
+            Some((_, last)) => *last = cause,
+            None => causes.push((address.to_owned(), cause)),
+        }
+    }
+
+    /// Forgets the errors at addresses that the server no longer has.
+    pub(crate) fn forget_others(&self, server: usize, addresses: &[String]) {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tried) = tried.get_mut(server) {
+            tried.causes.retain(|(address, _)| addresses.contains(address));
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The state of a client's session, to be followed.
+
+use tokio::sync::watch;
+
+use crate::state::SessionState;
+
+/// Follows the state of a client's session; see [`Client::states`](crate::Client::states).
+///
+/// States that follow each other quickly may be told as one: only the latest counts.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let zk = zk_mini::ZkMini::start().await?;
+/// # let servers = zk.connect_string();
+/// use zk_client::{Client, CloseReason, SessionState};
+///
+/// let client = Client::connect(&servers).await?;
+/// let mut states = client.states();
+/// assert!(matches!(states.current(), SessionState::Connected(_)));
+/// client.close().await?;
+/// assert_eq!(states.changed().await, Some(SessionState::Closed(CloseReason::Requested)));
+/// assert_eq!(states.changed().await, None);
+/// assert_eq!(states.wait_for(|state| matches!(state, SessionState::Connected(_))).await, None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SessionStates {
+    states: watch::Receiver<SessionState>,
+}
+
+impl SessionStates {
+    pub(crate) fn new(states: watch::Receiver<SessionState>) -> Self {
+        Self { states }
+    }
+
+    /// Returns the current state.
+    #[must_use]
+    pub fn current(&self) -> SessionState {
+        *self.states.borrow()
+    }
+
+    /// Waits for a state that this value has not told yet: the first one is that after its creation. Returns `None` after
+    /// [`SessionState::Closed`], which is the last. Dropping the future loses nothing.
+    pub async fn changed(&mut self) -> Option<SessionState> {
+        if let Some(state) = self.try_changed() {
+            return Some(state);
+        }
+        if matches!(self.current(), SessionState::Closed(_)) {
+            return None;
+        }
+        self.states.changed().await.ok()?;
+        Some(*self.states.borrow_and_update())
+    }
+
+    /// Returns the state that [`Self::changed`] would return at once, if there is one.
+    pub fn try_changed(&mut self) -> Option<SessionState> {
+        let state = self.states.borrow_and_update();
+        state.has_changed().then_some(*state)
+    }
+
+    /// Waits for a state that fulfils `wanted`: the current one, or a later one. Returns `None` if the client is closed
+    /// before. [`Self::changed`] then waits for a later one.
+    pub async fn wait_for(&mut self, mut wanted: impl FnMut(&SessionState) -> bool) -> Option<SessionState> {
+        let mut is_wanted = false;
+        let is_end = |state: &SessionState| {
+            is_wanted = wanted(state);
+            is_wanted || matches!(state, SessionState::Closed(_))
+        };
+        let state = *self.states.wait_for(is_end).await.ok()?;
+        is_wanted.then_some(state)
+    }
+}
