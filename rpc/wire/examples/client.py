@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Calls a method of a server that speaks the protocol of PROTOCOL.md: client.py HOST PORT METHOD JSON"""
+"""Calls a method of a server by the protocol of PROTOCOL.md: client.py HOST PORT METHOD JSON"""
 
 import json
 import socket

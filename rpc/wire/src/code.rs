@@ -1,10 +1,10 @@
-//! Status codes: gRPC's canonical ones, with their numbers.
+//! Status codes, with gRPC's names and numbers.
 
 use std::fmt;
 
-/// The outcome of a call as a number; [`Code::OK`] is success.
+/// Result of a call as a number; [`Code::OK`] is success.
 ///
-/// A newer peer may send a code that has no name here: it survives decoding and prints as a number.
+/// A newer peer may send a code without a name here. It survives decoding and prints as a number.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Code(pub u8);
 
@@ -13,7 +13,7 @@ macro_rules! codes {
         impl Code {
             $(#[doc = $doc] pub const $name: Self = Self($value);)*
 
-            /// The name in capitals, as gRPC writes it; `None` for a code without one.
+            /// Returns gRPC's name in capitals; `None` for a code without a name.
             pub fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($value => Some(stringify!($name)),)*
@@ -26,22 +26,22 @@ macro_rules! codes {
 
 codes! {
     OK = 0, "Success.";
-    CANCELLED = 1, "The caller gave the call up.";
+    CANCELLED = 1, "The caller has cancelled the call.";
     UNKNOWN = 2, "An error that fits no other code.";
-    INVALID_ARGUMENT = 3, "The request makes no sense, whatever the state of the service.";
-    DEADLINE_EXCEEDED = 4, "The time for the call was over before it ended.";
-    NOT_FOUND = 5, "What was asked for does not exist.";
-    ALREADY_EXISTS = 6, "What should be created exists already.";
+    INVALID_ARGUMENT = 3, "The request is invalid in any state of the service.";
+    DEADLINE_EXCEEDED = 4, "The deadline passed before the call ended.";
+    NOT_FOUND = 5, "The requested entity does not exist.";
+    ALREADY_EXISTS = 6, "The entity to create exists already.";
     PERMISSION_DENIED = 7, "The caller may not do this.";
     RESOURCE_EXHAUSTED = 8, "A limit is reached: calls in flight, frame size, a quota.";
     FAILED_PRECONDITION = 9, "The service is not in the state that the call needs.";
-    ABORTED = 10, "A conflict with another call; start again from a higher level.";
-    OUT_OF_RANGE = 11, "Past the end of what there is.";
+    ABORTED = 10, "A conflict with another call; retry from a higher level.";
+    OUT_OF_RANGE = 11, "A position past the end of the valid range.";
     UNIMPLEMENTED = 12, "The service has no such method.";
-    INTERNAL = 13, "A bug: an invariant of the service is broken, or its handler panicked.";
-    UNAVAILABLE = 14, "The service cannot answer now; another instance, or a later try, may.";
+    INTERNAL = 13, "A bug: an invariant of the service is broken, or a handler panicked.";
+    UNAVAILABLE = 14, "The service cannot answer now; another instance may, or this one later.";
     DATA_LOSS = 15, "Data is lost or damaged beyond repair.";
-    UNAUTHENTICATED = 16, "The caller did not prove who it is.";
+    UNAUTHENTICATED = 16, "The caller has not authenticated itself.";
 }
 
 impl fmt::Display for Code {
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_debugged_by_its_name_too() {
+    fn debug_prints_the_name_too() {
         assert_eq!(format!("{:?} {:?}", Code::NOT_FOUND, Code(200)), "NOT_FOUND CODE_200");
     }
 }

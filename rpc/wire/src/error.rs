@@ -1,4 +1,4 @@
-//! What can be wrong with bytes, frames and payloads.
+//! Errors of bytes, frames and payloads.
 
 use crate::Format;
 
@@ -9,9 +9,9 @@ pub enum DecodeError {
     /// The length prefix names more than the configured limit.
     #[error("frame of {len} bytes is over the limit of {max}; raise max_frame on both sides to allow it")]
     TooLong {
-        /// What the length prefix says.
+        /// The length in the prefix.
         len: usize,
-        /// The limit that was configured.
+        /// The configured limit.
         max: usize,
     },
     /// The frame ends before the field does.
@@ -26,8 +26,8 @@ pub enum DecodeError {
         /// The field.
         what: &'static str,
     },
-    /// The first frame does not begin with [`crate::MAGIC`]: the peer speaks something else.
-    #[error("not a hello of this protocol; the peer speaks something else")]
+    /// The hello does not begin with [`MAGIC`](crate::MAGIC): the peer speaks another protocol.
+    #[error("not a hello of this protocol; the peer speaks another one")]
     BadMagic,
     /// A frame kind below 128 that this version does not know.
     #[error("unknown frame kind {0}")]
@@ -41,12 +41,12 @@ pub enum EncodeError {
     /// The body is over the limit that the receiver named.
     #[error("frame of {len} bytes is over the receiver's limit of {max}")]
     TooLong {
-        /// What the body would take.
+        /// The length of the body.
         len: usize,
-        /// The limit.
+        /// The receiver's limit.
         max: usize,
     },
-    /// A text field is longer than its length byte can say.
+    /// A text field is longer than its length byte allows.
     #[error("{what} has {len} bytes; at most 255 are possible")]
     FieldTooLong {
         /// The field.
@@ -56,20 +56,23 @@ pub enum EncodeError {
     },
 }
 
-/// A value that does not fit its payload format, or bytes that are not the value asked for.
-#[derive(Debug, thiserror::Error)]
+/// A value that cannot be written as a payload, or a payload that is not a value of the expected type.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PayloadError {
-    /// JSON said no.
-    #[error("as JSON: {0}")]
-    Json(#[from] serde_json::Error),
-    /// postcard said no.
-    #[error("as postcard: {0}")]
-    Postcard(#[from] postcard::Error),
-    /// The value is nested deeper than [`crate::MAX_DEPTH`]; JSON's own decoder may say so as [`Self::Json`].
+    /// The format cannot express the value, or the bytes are not a value of the expected type.
+    #[error("as {format}: {reason}")]
+    Malformed {
+        /// The payload format.
+        format: Format,
+        /// Reason, for a human.
+        reason: String,
+    },
+    /// The value is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH). A decoder for JSON may report that as
+    /// [`Malformed`](Self::Malformed).
     #[error("nested too deep: at most {} levels are allowed", crate::MAX_DEPTH)]
     TooDeep,
-    /// The payload announces far more elements than it has bytes, which only elements without bytes such as `()` can be.
+    /// The payload announces far more elements than it has bytes, as is possible with elements such as `()`.
     #[error("more elements than a payload of this length can have")]
     TooMany,
     /// A format that this version cannot read or write.

@@ -1,4 +1,4 @@
-//! How payloads are written: any serde type, JSON or postcard.
+//! Payload formats: JSON or postcard, for any serde type.
 
 use std::fmt;
 
@@ -13,27 +13,31 @@ use crate::depth::{self, Failure};
 pub struct Format(pub u8);
 
 impl Format {
-    /// Readable, any language; the default.
+    /// JSON, the default: readable, and available in any language.
     pub const JSON: Self = Self(1);
-    /// Compact and fast; both sides must have the same types.
+    /// postcard: compact and fast. Both sides must have the same types.
     pub const POSTCARD: Self = Self(2);
 
-    /// Whether this version can read and write it.
+    /// Returns true if this version can read and write the format.
     pub fn is_known(self) -> bool {
         matches!(self, Self::JSON | Self::POSTCARD)
     }
 
-    /// Appends `value` to `out`; after an error `out` may hold a part of it.
+    /// Appends `value` to `out`. After an error `out` may hold a part of it.
     ///
     /// # Errors
-    /// The format cannot say it, or it is nested deeper than [`crate::MAX_DEPTH`].
+    /// The format cannot express the value, the value is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH), or the format
+    /// is unknown.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         match self {
-            Self::JSON => Ok(depth::serialize(value, &mut serde_json::Serializer::new(out))?),
+            Self::JSON => {
+                let mut json = serde_json::Serializer::new(out);
+                depth::serialize(value, &mut json).map_err(|failure| self.explain(failure))
+            }
             Self::POSTCARD => {
                 let flavor = postcard::ser_flavors::ExtendFlavor::new(Appender(out));
-                depth::serialize(value, &mut postcard::Serializer { output: flavor })?;
-                Ok(())
+                let mut compact = postcard::Serializer { output: flavor };
+                depth::serialize(value, &mut compact).map_err(|failure| self.explain(failure))
             }
             other => Err(PayloadError::UnknownFormat(other)),
         }
@@ -42,36 +46,42 @@ impl Format {
     /// Reads a value that takes up all of `payload`.
     ///
     /// # Errors
-    /// The bytes are not such a value, or it is nested deeper than [`crate::MAX_DEPTH`].
+    /// The bytes are not a value of this type, the value is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH) or has too
+    /// many elements, or the format is unknown.
     pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, PayloadError> {
         match self {
             Self::JSON => {
                 let mut json = serde_json::Deserializer::from_slice(payload);
-                let value = depth::deserialize(payload.len(), &mut json)?;
-                json.end()?;
+                let value = depth::deserialize(payload.len(), &mut json);
+                let value = value.map_err(|failure| self.explain(failure))?;
+                json.end().map_err(|error| self.malformed(&error))?;
                 Ok(value)
             }
             Self::POSTCARD => {
                 let mut compact = postcard::Deserializer::from_bytes(payload);
-                let value = depth::deserialize(payload.len(), &mut compact)?;
-                match compact.finalize()? {
-                    [] => Ok(value),
-                    // postcard itself lets bytes be left over; they mean that the types differ.
-                    _ => Err(postcard::Error::DeserializeBadEncoding.into()),
+                let value = depth::deserialize(payload.len(), &mut compact);
+                let value = value.map_err(|failure| self.explain(failure))?;
+                match compact.finalize() {
+                    Ok([]) => Ok(value),
+                    // postcard itself accepts left-over bytes, but they mean that the types differ.
+                    Ok(_) => Err(self.malformed(&"bytes are left over; both sides must have the same types")),
+                    Err(error) => Err(self.malformed(&error)),
                 }
             }
             other => Err(PayloadError::UnknownFormat(other)),
         }
     }
-}
 
-impl<E: Into<Self>> From<Failure<E>> for PayloadError {
-    fn from(failure: Failure<E>) -> Self {
+    fn explain(self, failure: Failure<impl fmt::Display>) -> PayloadError {
         match failure {
-            Failure::TooDeep => Self::TooDeep,
-            Failure::TooMany => Self::TooMany,
-            Failure::Other(error) => error.into(),
+            Failure::TooDeep => PayloadError::TooDeep,
+            Failure::TooMany => PayloadError::TooMany,
+            Failure::Other(error) => self.malformed(&error),
         }
+    }
+
+    fn malformed(self, reason: &dyn fmt::Display) -> PayloadError {
+        PayloadError::Malformed { format: self, reason: reason.to_string() }
     }
 }
 
@@ -97,7 +107,7 @@ impl fmt::Debug for Format {
     }
 }
 
-/// `Extend` by reference, which postcard asks for by value.
+/// Wraps a reference, because postcard takes the buffer by value.
 struct Appender<'a>(&'a mut Vec<u8>);
 
 impl Extend<u8> for Appender<'_> {
@@ -143,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_bytes_do_not_announce_elements_without_end() {
+    fn a_short_payload_cannot_announce_endless_elements() {
         // A length of 2^64 - 1, and nothing behind it.
         let endless = [[0xff; 9].as_slice(), &[1]].concat();
         let units = Format::POSTCARD.decode::<Vec<()>>(&endless);

@@ -1,4 +1,4 @@
-//! The frames of `PROTOCOL.md`, borrowed from the bytes that they were decoded from.
+//! The frames of `PROTOCOL.md`. They borrow from the bytes that they are decoded from.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,10 @@ use std::time::Duration;
 use crate::layout::{MAGIC, Reader, Writer, flag, kind};
 use crate::{Code, DecodeError, EncodeError, Format};
 
-/// The number of a call on its connection: chosen by the client, strictly increasing.
+/// Time left, on the wire, of a call without a deadline.
+const NO_DEADLINE: u32 = u32::MAX;
+
+/// Number of a call on its connection, chosen by the client. Numbers strictly increase.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct CallId(pub u64);
 
@@ -24,59 +27,59 @@ pub enum Frame<'a> {
     Hello(Hello<'a>),
     /// The sender takes no new calls on this connection and will close it.
     GoAway(GoAway<'a>),
-    /// Asks for a [`Frame::Pong`] with the same number.
+    /// Requests a [`Frame::Pong`] with the same number.
     Ping(u64),
     /// Answers a [`Frame::Ping`].
     Pong(u64),
-    /// Opens a call; for a unary call it is all that the client sends.
+    /// Opens a call.
     Request(Request<'a>),
-    /// A further message of a call that streams; reserved, no side of version 1 sends it.
+    /// A further message of a streaming call. Reserved: version 1 does not send it.
     Message(Message<'a>),
     /// Ends a call.
     Reply(Reply<'a>),
-    /// The client is not interested in the call any more; no reply follows.
+    /// Cancels a call; no reply follows.
     Cancel(CallId),
-    /// A kind that this version does not know and may skip.
+    /// A kind that this version does not know and skips.
     Unknown(u8),
 }
 
-/// Who is there and what it speaks.
+/// Identity and abilities of the sender.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Hello<'a> {
-    /// The client's newest version; the server answers with the one that both will use.
+    /// From the client: its newest version. From the server: the version that both use.
     pub version: u16,
-    /// The payload format of the connection: the client chooses, the server repeats it.
+    /// Payload format of the connection. The client chooses it, and the server repeats it.
     pub format: Format,
     /// The largest frame body that the sender of this hello accepts.
     pub max_frame: u32,
-    /// The client: the service it wants, or empty for any. The server: the service it is.
+    /// From the client: the service that it wants, or empty for any. From the server: the service that it offers.
     pub service: &'a str,
-    /// The server: the identity of this very process, as it is in the registry. The client: a name for
-    /// logs, may be empty.
+    /// From the client: a name for logs, which may be empty. From the server: the identity of its process, the same as in
+    /// the registry.
     pub instance: &'a str,
 }
 
-/// No new calls on this connection.
+/// End of a connection: no new calls are taken on it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GoAway<'a> {
-    /// Calls with a higher id were not run and never will be.
+    /// The last call that was taken. Calls with a higher id were not run and never will be.
     pub last: CallId,
-    /// [`Code::UNAVAILABLE`] for a drain; anything else is a refusal of the connection.
+    /// [`Code::UNAVAILABLE`] if the server shuts down; any other code refuses the connection.
     pub code: Code,
-    /// Why, for a human.
+    /// Reason, for a human.
     pub message: &'a str,
 }
 
-/// A call.
+/// The opening of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Request<'a> {
-    /// Its number.
+    /// The call.
     pub id: CallId,
-    /// The name of the method; at most 255 bytes.
+    /// Name of the method, at most 255 bytes.
     pub method: &'a str,
-    /// How long the caller will wait, from now; hosts share no clock.
+    /// Time for which the caller waits, from the arrival of the frame; `None` for no deadline.
     pub time_left: Option<Duration>,
-    /// Whether further messages follow, which no server of version 1 takes.
+    /// True if further messages follow. Servers of version 1 refuse that.
     pub more: bool,
     /// The argument, in the connection's format.
     pub payload: &'a [u8],
@@ -87,37 +90,40 @@ pub struct Request<'a> {
 pub struct Message<'a> {
     /// The call.
     pub id: CallId,
-    /// Whether further messages follow in this direction.
+    /// True if further messages follow in this direction.
     pub more: bool,
     /// The message, in the connection's format.
     pub payload: &'a [u8],
 }
 
-/// How a call ended.
+/// The end of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reply<'a> {
-    /// It succeeded.
+    /// The call succeeded.
     Ok {
         /// The call.
         id: CallId,
         /// The result, in the connection's format.
         payload: &'a [u8],
     },
-    /// It failed.
+    /// The call failed.
     Failed {
         /// The call.
         id: CallId,
-        /// The reason, for a program; [`Code::OK`] is written as [`Code::UNKNOWN`].
+        /// Reason, for the program. [`Code::OK`] is written as [`Code::UNKNOWN`].
         code: Code,
-        /// Why, for a human.
+        /// Reason, for a human.
         message: &'a str,
-        /// Whether it was refused before any of it ran: safe to send elsewhere.
+        /// True if no part of the call ran, so that it may be sent to another server.
         not_run: bool,
     },
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the body of one frame, as [`crate::split_frame`] gives it.
+    /// Decodes the body of one frame, as [`split_frame`](crate::split_frame) returns it.
+    ///
+    /// # Errors
+    /// The body is not a frame of this protocol.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let (kind, flags, id, mut input) = Reader::new(body)?;
         let more = flags & flag::MORE != 0;
@@ -153,8 +159,10 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// Appends the frame with its length prefix to `out`; `max` is the limit that the receiver named. After
-    /// an error `out` is as it was.
+    /// Appends the frame with its length prefix to `out`. After an error `out` is unchanged.
+    ///
+    /// # Errors
+    /// The body is longer than `max`, the receiver's limit, or a text field is longer than 255 bytes.
     pub fn encode(&self, out: &mut Vec<u8>, max: usize) -> Result<(), EncodeError> {
         let writer = match *self {
             Self::Hello(hello) => hello.encode(out)?,
@@ -187,7 +195,7 @@ impl<'a> Frame<'a> {
             Self::Reply(Reply::Failed { id, code, message, not_run }) => {
                 let flags = if not_run { flag::NOT_RUN } else { 0 };
                 let mut writer = Writer::new(out, kind::REPLY, flags, id.0);
-                // A failure that calls itself a success must not be read as one.
+                // Code 0 would make the receiver read the failure as a success.
                 writer.u8(if code == Code::OK { Code::UNKNOWN } else { code }.0);
                 writer.bytes(message.as_bytes());
                 writer
@@ -204,7 +212,7 @@ impl<'a> Hello<'a> {
         if input.array("magic")? != MAGIC {
             return Err(DecodeError::BadMagic);
         }
-        // What follows the known fields is a newer version's and is skipped.
+        // Bytes after the known fields come from a newer version and are skipped.
         Ok(Self {
             version: input.u16("version")?,
             format: Format(input.u8("format")?),
@@ -226,14 +234,11 @@ impl<'a> Hello<'a> {
     }
 }
 
-/// On the wire: milliseconds, all ones for "no deadline".
-const NO_DEADLINE: u32 = u32::MAX;
-
 fn time_left(millis: u32) -> Option<Duration> {
     (millis != NO_DEADLINE).then(|| Duration::from_millis(u64::from(millis)))
 }
 
-/// Rounded up, so that what is left of a millisecond does not become a deadline in the past.
+/// Rounds up, so that a part of a millisecond does not become a deadline in the past.
 fn millis_left(time_left: Option<Duration>) -> u32 {
     let Some(left) = time_left else { return NO_DEADLINE };
     u32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(NO_DEADLINE).min(NO_DEADLINE - 1)
@@ -248,14 +253,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_millisecond_is_not_lost() {
+    fn a_part_of_a_millisecond_is_rounded_up() {
         assert_eq!(millis_left(Some(Duration::from_micros(1))), 1);
         assert_eq!(millis_left(Some(Duration::ZERO)), 0);
         assert_eq!(millis_left(None), u32::MAX);
     }
 
     #[test]
-    fn a_deadline_of_many_years_is_not_taken_for_none() {
+    fn a_deadline_in_many_years_differs_from_none() {
         assert_eq!(millis_left(Some(Duration::MAX)), u32::MAX - 1);
     }
 }

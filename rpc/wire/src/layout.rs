@@ -1,14 +1,14 @@
-//! Bytes: the common header, checked reading, and writing with the length patched at the end.
+//! The layout of frames: the common header, checked reading, and writing with the length filled in at the end.
 
 use crate::{CallId, Code, DecodeError, EncodeError};
 
-/// The length prefix and the header that every frame has: length, kind, flags, id.
+/// Number of bytes before the fields of a frame: length, kind, flags, id.
 pub const HEADER_LEN: usize = 14;
 
-/// The first bytes of a hello.
+/// The first field of a hello.
 pub const MAGIC: [u8; 4] = *b"\x7fRPC";
 
-/// Kind, flags and id: the part of the header that the length counts.
+/// Number of bytes of kind, flags and id, which the length counts.
 const BODY_HEADER_LEN: usize = HEADER_LEN - 4;
 
 pub(crate) mod kind {
@@ -20,26 +20,29 @@ pub(crate) mod kind {
     pub(crate) const MESSAGE: u8 = 0x11;
     pub(crate) const REPLY: u8 = 0x12;
     pub(crate) const CANCEL: u8 = 0x13;
-    /// From here on a kind that the receiver does not know is skipped; below it is an error.
+    /// First kind that a receiver skips if it does not know it; an unknown kind below is an error.
     pub(crate) const FIRST_SKIPPABLE: u8 = 0x80;
 }
 
 pub(crate) mod flag {
-    /// More messages of this call follow in this direction: a stream.
+    /// Further messages of this call follow in this direction.
     pub(crate) const MORE: u8 = 0x01;
-    /// The call was refused before any of it ran.
+    /// No part of the call ran.
     pub(crate) const NOT_RUN: u8 = 0x02;
 }
 
-/// The body of a frame, and the bytes behind it.
+/// Body of a frame, and the bytes after it.
 pub type BodyAndRest<'a> = (&'a [u8], &'a [u8]);
 
-/// Takes the first frame off `buf`: its body and what follows it, or `None` while it is incomplete.
+/// Splits the first frame off `buf`. Returns its body and the bytes after it, or `None` while it is incomplete.
 ///
-/// The length is checked before the rest has arrived, so a caller never buffers more than `max` and a read.
+/// The length is checked as soon as it has arrived, so a caller never buffers more than `max` bytes and one read.
+///
+/// # Errors
+/// The body is longer than `max`.
 pub fn split_frame(buf: &[u8], max: usize) -> Result<Option<BodyAndRest<'_>>, DecodeError> {
     let Some((prefix, rest)) = buf.split_first_chunk::<4>() else { return Ok(None) };
-    // A length that usize cannot hold is over every limit.
+    // A length that does not fit `usize` is over every limit.
     let len = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
     if len > max {
         return Err(DecodeError::TooLong { len, max });
@@ -47,18 +50,18 @@ pub fn split_frame(buf: &[u8], max: usize) -> Result<Option<BodyAndRest<'_>>, De
     Ok(rest.split_at_checked(len))
 }
 
-/// A look at a frame that waits behind others; nothing of it is checked beyond its header.
+/// Kind of a frame that waits behind others, by its header alone.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ahead {
-    /// It opens this call.
+    /// The frame opens this call.
     Request(CallId),
-    /// It cancels this call.
+    /// The frame cancels this call.
     Cancel(CallId),
-    /// Anything else, also what does not decode.
+    /// Any other frame, and bytes that do not decode.
     Other,
 }
 
-/// Looks at the header of a frame's body.
+/// Reads the header of a frame's body, and checks nothing else.
 pub fn look_ahead(body: &[u8]) -> Ahead {
     match body.first_chunk::<BODY_HEADER_LEN>() {
         Some([kind::REQUEST, _, id @ ..]) => Ahead::Request(CallId(u64::from_be_bytes(*id))),
@@ -67,9 +70,9 @@ pub fn look_ahead(body: &[u8]) -> Ahead {
     }
 }
 
-/// A successful reply, written in place: the payload goes straight to the buffer that goes to the socket.
+/// Writes a successful reply in place: the payload goes straight into the buffer for the socket.
 ///
-/// Dropped without [`ReplyWriter::finish`], also by a panic, it leaves the buffer as it found it.
+/// Without [`ReplyWriter::finish`], for example after a panic, drop leaves the buffer unchanged.
 ///
 /// ```
 /// use rpc_wire::{CallId, DEFAULT_MAX_FRAME, ReplyWriter};
@@ -85,25 +88,28 @@ pub fn look_ahead(body: &[u8]) -> Ahead {
 pub struct ReplyWriter<'a>(Writer<'a>);
 
 impl<'a> ReplyWriter<'a> {
-    /// Begins the reply to `id` at the end of `out`.
+    /// Begins a reply to the call `id` at the end of `out`.
     pub fn new(out: &'a mut Vec<u8>, id: CallId) -> Self {
         let mut writer = Writer::new(out, kind::REPLY, 0, id.0);
         writer.u8(Code::OK.0);
         Self(writer)
     }
 
-    /// Where the payload is to be appended.
+    /// Returns the buffer to append the payload to.
     pub fn payload(&mut self) -> &mut Vec<u8> {
         self.0.out
     }
 
-    /// Ends the frame; one over `max`, the receiver's limit, is taken back and an error.
+    /// Ends the frame.
+    ///
+    /// # Errors
+    /// The body is longer than `max`, the receiver's limit. The buffer is unchanged then.
     pub fn finish(self, max: usize) -> Result<(), EncodeError> {
         self.0.finish(max)
     }
 }
 
-/// One frame being written at the end of a buffer; taken back unless finished.
+/// A frame that is being written at the end of a buffer. Drop removes it unless it is finished.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {
     out: &'a mut Vec<u8>,
@@ -138,7 +144,7 @@ impl<'a> Writer<'a> {
         self.out.extend_from_slice(value);
     }
 
-    /// A text of at most 255 bytes after its length.
+    /// Appends a text of at most 255 bytes, after its length.
     pub(crate) fn text(&mut self, what: &'static str, value: &str) -> Result<(), EncodeError> {
         let len =
             u8::try_from(value.len()).map_err(|_| EncodeError::FieldTooLong { what, len: value.len() })?;
@@ -165,12 +171,12 @@ impl Drop for Writer<'_> {
     }
 }
 
-/// A frame's body being read, field by field.
+/// Reads the body of a frame field by field.
 #[derive(Debug)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// Kind, flags and id, and a reader of what follows them.
+    /// Returns kind, flags and id, and a reader of the fields.
     pub(crate) fn new(body: &'a [u8]) -> Result<(u8, u8, u64, Self), DecodeError> {
         let (header, rest) =
             body.split_first_chunk::<BODY_HEADER_LEN>().ok_or(DecodeError::Truncated { what: "header" })?;

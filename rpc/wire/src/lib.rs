@@ -1,9 +1,16 @@
-//! The RPC protocol as data: frames, status codes, payload formats.
+//! The RPC protocol of zk-mini as data: frames, status codes, payload formats.
 //!
-//! This crate owns the byte layouts of `PROTOCOL.md` and nothing else: no socket, no clock, no state of a
-//! connection. A [`Frame`] borrows from the bytes that it was decoded from, so a payload is never copied
-//! on its way in; on the way out [`ReplyWriter`] lets a reply be serialised straight into the buffer that
-//! goes to the socket.
+//! A client and a server exchange length-prefixed frames over TCP: a [`Hello`] from each side, then any number of calls at
+//! a time, each a [`Request`] and a [`Reply`] with the same [`CallId`]. Payloads are values of any serde type, in JSON or
+//! postcard. `PROTOCOL.md`, in this crate's package, has the bytes and the rules. The crates `rpc-client` and `rpc-server`
+//! are the two sides; use this one alone to write a proxy, a recorder or a side of your own.
+//!
+//! This crate encodes and decodes, and nothing else: it has no socket, no clock and no state of a connection. It never
+//! panics on what a peer sends, and bounds lengths, nesting and numbers of elements before it allocates. A [`Frame`]
+//! borrows from the bytes that it was decoded from, so an arriving payload is not copied. A [`ReplyWriter`] lets a reply be
+//! serialised straight into the buffer for the socket.
+//!
+//! # Example
 //!
 //! ```
 //! use rpc_wire::{CallId, DEFAULT_MAX_FRAME, Format, Frame, Request, split_frame};
@@ -21,6 +28,9 @@
 //! assert_eq!(Format::JSON.decode::<String>(decoded.payload)?, "hello");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! A failed call carries a [`Status`]: a [`Code`], with gRPC's names and numbers, and a message. The crate has no Cargo
+//! features.
 #![forbid(unsafe_code)]
 
 mod code;
@@ -44,9 +54,9 @@ pub use status::Status;
 /// The version of the protocol that this crate speaks.
 pub const VERSION: u16 = 1;
 
-/// The largest frame body that is accepted unless configured otherwise: 4 MiB.
+/// Default of the largest frame body that is accepted: 4 MiB.
 pub const DEFAULT_MAX_FRAME: usize = 4 << 20;
 
-/// The field of a server's entry in a registry that holds the identity of its process, the one that it says
-/// hello with.
+/// Name of the field in a server's registry entry that holds the identity of its process. The server's [`Hello`] carries
+/// the same identity.
 pub const INSTANCE_FIELD: &str = "instance";

@@ -1,20 +1,20 @@
-//! A failed call: code and message.
+//! The status of a failed call: code and message.
 
 use std::fmt;
 
 use crate::Code;
 
-/// Why a call failed, as the handler says it and as the caller sees it.
+/// Reason for which a call failed. A handler returns it, and the caller gets it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Status {
-    /// What kind of failure; a program decides by this.
+    /// Kind of the failure, for the program.
     pub code: Code,
-    /// What was wrong, for a human.
+    /// Description of the failure, for a human.
     pub message: String,
 }
 
 impl Status {
-    /// A status of any code.
+    /// Makes a status with any code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -24,7 +24,7 @@ macro_rules! constructors {
     ($($name:ident = $code:ident;)*) => {
         impl Status {
             $(
-                #[doc = concat!("A status with [`Code::", stringify!($code), "`].")]
+                #[doc = concat!("Makes a status with [`Code::", stringify!($code), "`].")]
                 pub fn $name(message: impl Into<String>) -> Self {
                     Self::new(Code::$code, message)
                 }

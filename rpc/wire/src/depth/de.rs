@@ -1,4 +1,4 @@
-//! Reading: a deserializer that counts its way down, around any other.
+//! Reading: wraps a deserializer and counts levels and elements.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::de::{
 
 use super::{Depth, Reason};
 
-/// A part of serde's machinery, and where in the value it is.
+/// A part of serde's machinery with its position in the value.
 pub(super) struct Bounded<'a, T> {
     pub(super) inner: T,
     pub(super) depth: Depth<'a>,
 }
 
-/// Serde's error of reading, with our reason.
+/// Serde's error for reading, with the reason of the bound.
 struct Read<E>(E);
 
 impl<E: Error> Reason for Read<E> {

@@ -1,8 +1,8 @@
-//! The bound on how deep values may nest, the same for every payload format.
+//! Bounds on the nesting and the number of elements of values, the same for every payload format.
 //!
-//! A decoder and an encoder call themselves once for each level of a value of a recursive type. Without a bound a
-//! short payload takes the whole stack, and with it the process. In the same way a compact payload of a few bytes can
-//! announce any number of elements that have no bytes, such as `()`, and keep a decoder busy for years: they are counted.
+//! Encoders and decoders recurse once for each level of a value of a recursive type. Without a bound, a short payload
+//! could exhaust the stack and end the process. A payload of a few bytes could also announce any number of elements
+//! without bytes, such as `()`, and keep a decoder busy for years, so elements are counted.
 
 mod de;
 mod ser;
@@ -12,33 +12,33 @@ use std::cell::Cell;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The most sequences, maps, structs, tuples and enums that may lie in each other: 128.
+/// Maximum nesting of sequences, maps, structs, tuples and enums: 128.
 ///
-/// An `Option` or a newtype struct is no level of its own, but counts as a step; there may be three for each level.
+/// An `Option` or a newtype struct is not a level, but a step; each level allows three steps.
 pub const MAX_DEPTH: usize = 128;
 
-/// Maximum of values that lie in each other, `Option`s and newtype structs included.
+/// Maximum nesting of values, including `Option`s and newtype structs.
 const MAX_STEPS: usize = 3 * MAX_DEPTH;
 
-/// Maximum of elements, fields and entries for each byte of a payload. Far more than values have whose parts have bytes: a
-/// byte may be the only one of several structs in each other.
+/// Maximum number of elements, fields and entries for each byte of a payload. Ordinary values have far fewer: several only
+/// when a byte is the single content of nested structs.
 const MAX_ELEMENTS_PER_BYTE: usize = 64;
 
-/// Bytes that count beside those of the payload, for values of no bytes at all.
+/// Bytes that count in addition to those of the payload, for values without bytes.
 const FREE_BYTES: usize = 1024;
 
-/// Place in a value.
+/// Position within a value.
 #[derive(Clone, Copy, Debug)]
 struct Depth<'a> {
     levels: usize,
     steps: usize,
-    /// Elements, fields and map entries that may still come.
+    /// Number of elements, fields and entries that may still come.
     elements: &'a Cell<usize>,
-    /// Set when a bound was reached: the formats' own errors cannot carry the reason.
+    /// Set when a bound is exceeded, because the formats' own errors cannot carry the reason.
     reached: &'a Cell<Option<Bound>>,
 }
 
-/// A bound that a value is over.
+/// A bound that a value exceeds.
 #[derive(Clone, Copy, Debug)]
 enum Bound {
     Depth,
@@ -46,12 +46,12 @@ enum Bound {
 }
 
 impl<'a> Depth<'a> {
-    /// Inside a sequence, map, struct, tuple or enum.
+    /// Enters a sequence, map, struct, tuple or enum.
     fn level<E: Reason>(self) -> Result<Self, E> {
         Self { levels: self.levels + 1, ..self }.step()
     }
 
-    /// Inside an `Option` or a newtype struct.
+    /// Enters an `Option` or a newtype struct.
     fn step<E: Reason>(self) -> Result<Self, E> {
         let inside = Self { steps: self.steps + 1, ..self };
         if inside.levels > MAX_DEPTH || inside.steps > MAX_STEPS {
@@ -61,7 +61,7 @@ impl<'a> Depth<'a> {
         Ok(inside)
     }
 
-    /// Notes an element of a sequence or tuple, a field, or an entry of a map.
+    /// Counts an element of a sequence or tuple, a field, or an entry of a map.
     fn element<E: Reason>(self) -> Result<(), E> {
         let Some(left) = self.elements.get().checked_sub(1) else {
             self.reached.set(Some(Bound::Elements));
@@ -72,7 +72,7 @@ impl<'a> Depth<'a> {
     }
 }
 
-/// An error of either direction.
+/// An error of serde, for reading or for writing.
 trait Reason {
     fn reason(text: &'static str) -> Self;
 }
@@ -94,7 +94,7 @@ fn bounded<T, E>(elements: usize, run: impl FnOnce(Depth<'_>) -> Result<T, E>) -
     })
 }
 
-/// Reads a value from a payload of `len` bytes, but no deeper and with no more elements than the bounds.
+/// Reads a value from a payload of `len` bytes, within the bounds.
 pub(crate) fn deserialize<'de, T, D>(len: usize, deserializer: D) -> Result<T, Failure<D::Error>>
 where
     T: DeserializeOwned,
@@ -105,7 +105,7 @@ where
     })
 }
 
-/// Writes a value, but no deeper than the bound.
+/// Writes a value, within the bound on nesting.
 pub(crate) fn serialize<T, S>(value: &T, serializer: S) -> Result<S::Ok, Failure<S::Error>>
 where
     T: Serialize + ?Sized,

@@ -1,4 +1,4 @@
-//! Writing: a serializer that counts its way down, around any other.
+//! Writing: wraps a serializer and counts levels.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use serde::ser::{
 
 use super::{Depth, Reason};
 
-/// A part of serde's machinery, or a value, and where in the value it is.
+/// A part of serde's machinery, or a value, with its position in the value.
 pub(super) struct Bounded<'a, T> {
     pub(super) inner: T,
     pub(super) depth: Depth<'a>,
 }
 
-/// Serde's error of writing, with our reason.
+/// Serde's error for writing, with the reason of the bound.
 struct Written<E>(E);
 
 impl<E: Error> Reason for Written<E> {
@@ -86,7 +86,7 @@ impl<'a, S: Serializer> Serializer for Bounded<'a, S> {
         serialize_unit_struct(&'static str);
     }
 
-    // A variant with several fields is read as two levels: the variant, and its fields.
+    // Reading counts two levels for a variant with several fields: the variant, and its fields.
     forward_nested! {
         2 =>
         serialize_tuple_variant(name: &'static str, index: u32, variant: &'static str, len: usize)
@@ -118,7 +118,7 @@ impl<'a, S: Serializer> Serializer for Bounded<'a, S> {
         index: u32,
         variant: &'static str,
     ) -> Result<S::Ok, S::Error> {
-        // It is read as any variant is: as a level.
+        // Reading counts a level for any variant.
         levels(1, self.depth)?;
         self.inner.serialize_unit_variant(name, index, variant)
     }

@@ -1,4 +1,4 @@
-//! The bound on how deep values nest, in either format and direction.
+//! The bounds on nesting, for each format and direction.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use rpc_wire::{Format, MAX_DEPTH, PayloadError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A value that can lie in one of its kind; `Drop` must not need a stack as deep as the value.
+/// A value of a recursive type. Its drop must not recurse, because values here are very deep.
 trait Nested: Serialize + DeserializeOwned + Debug + PartialEq {
     fn innermost() -> Self;
     fn around(self) -> Self;
@@ -137,7 +137,7 @@ fn is_bounded<T: Nested>(deepest: usize) {
         let value = T::of_depth(deepest);
         let mut out = Vec::new();
         format.encode(&value, &mut out).unwrap();
-        // serde_json's own bound is one level lower than ours, and `null` in `null` cannot be told apart in JSON.
+        // serde_json's own bound is one level lower than ours, and JSON cannot tell nested `null`s apart.
         if format == Format::POSTCARD {
             assert_eq!(format.decode::<T>(&out).unwrap(), value);
         }
@@ -148,7 +148,7 @@ fn is_bounded<T: Nested>(deepest: usize) {
 }
 
 #[test]
-fn a_value_of_the_greatest_depth_is_written_and_read_and_one_of_100_000_levels_is_not_written() {
+fn a_value_of_the_maximum_depth_round_trips_and_a_deeper_one_is_refused() {
     is_bounded::<List>(MAX_DEPTH - 1);
     is_bounded::<Tree>(MAX_DEPTH - 1);
     is_bounded::<Map>(MAX_DEPTH - 1);
@@ -158,7 +158,7 @@ fn a_value_of_the_greatest_depth_is_written_and_read_and_one_of_100_000_levels_i
 }
 
 #[test]
-fn a_short_payload_cannot_ask_for_a_whole_stack() {
+fn a_short_payload_cannot_exhaust_the_stack() {
     fn refused<T: DeserializeOwned + Debug>(format: Format, payload: &[u8]) {
         let error = format.decode::<T>(payload).unwrap_err();
         let message = error.to_string();
@@ -172,13 +172,13 @@ fn a_short_payload_cannot_ask_for_a_whole_stack() {
     refused::<Fields>(Format::POSTCARD, &ones);
     refused::<Bare>(Format::POSTCARD, &ones);
     refused::<Tree>(Format::JSON, &vec![b'['; 100_000]);
-    // One number is enough for JSON, whose own bound counts brackets: is it some, a newtype, some, a newtype, …?
+    // A single number is enough for JSON, whose own bound counts brackets: the type nests without end.
     refused::<Bare>(Format::JSON, b"1");
     refused::<Vec<Bare>>(Format::JSON, b"[1]");
 }
 
 #[test]
-fn what_json_alone_could_read_is_read_as_before() {
+fn the_bounds_do_not_change_ordinary_json() {
     #[derive(Debug, Deserialize, PartialEq)]
     #[serde(untagged)]
     enum Any {

@@ -1,4 +1,4 @@
-//! The codec from outside: round trips, hostile bytes, limits, and the example of `PROTOCOL.md`.
+//! The public codec: round trips, hostile bytes, limits, and the example of `PROTOCOL.md`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn decode_never_panics_and_what_it_accepts_encodes_again(
+    fn decode_never_panics_and_accepted_frames_encode_again(
         kind in prop_oneof![1..0x14_u8, any::<u8>()],
         tail in vec(any::<u8>(), 0..64),
     ) {
@@ -79,14 +79,14 @@ proptest! {
 }
 
 #[test]
-fn a_frame_over_the_limit_is_refused_by_its_prefix_alone() {
+fn a_frame_over_the_limit_is_refused_by_its_prefix() {
     let prefix = 1001_u32.to_be_bytes();
     assert_eq!(split_frame(&prefix, 1000), Err(DecodeError::TooLong { len: 1001, max: 1000 }));
     assert_eq!(split_frame(&[0xff; 4], 1000), Err(DecodeError::TooLong { len: 0xffff_ffff, max: 1000 }));
 }
 
 #[test]
-fn a_frame_that_the_receiver_would_refuse_is_not_written() {
+fn a_frame_over_the_receivers_limit_is_not_written() {
     let mut out = vec![1, 2, 3];
     let frame = Frame::Reply(Reply::Ok { id: CallId(1), payload: &[0; 100] });
     assert_eq!(frame.encode(&mut out, 110), Err(EncodeError::TooLong { len: 111, max: 110 }));
@@ -95,7 +95,7 @@ fn a_frame_that_the_receiver_would_refuse_is_not_written() {
 }
 
 #[test]
-fn a_failure_is_never_read_as_a_success() {
+fn a_failure_is_never_decoded_as_a_success() {
     let failed = Reply::Failed { id: CallId(1), code: Code::OK, message: "no", not_run: false };
     let bytes = encoded(&Frame::Reply(failed));
     let Ok(Frame::Reply(Reply::Failed { code, .. })) = Frame::decode(&bytes[4..]) else {
@@ -105,7 +105,7 @@ fn a_failure_is_never_read_as_a_success() {
 }
 
 #[test]
-fn a_look_ahead_tells_requests_and_cancels() {
+fn a_look_ahead_recognises_requests_and_cancels() {
     let request = Request { id: CallId(9), method: "m", time_left: None, more: false, payload: b"" };
     assert_eq!(look_ahead(&encoded(&Frame::Request(request))[4..]), Ahead::Request(CallId(9)));
     assert_eq!(look_ahead(&encoded(&Frame::Cancel(CallId(7)))[4..]), Ahead::Cancel(CallId(7)));
@@ -114,7 +114,7 @@ fn a_look_ahead_tells_requests_and_cancels() {
 }
 
 #[test]
-fn a_reply_writer_that_is_dropped_leaves_nothing() {
+fn a_dropped_reply_writer_leaves_nothing() {
     let mut out = vec![9];
     let mut writer = ReplyWriter::new(&mut out, CallId(1));
     writer.payload().extend_from_slice(b"half");
@@ -148,7 +148,7 @@ fn an_http_request_is_not_a_hello() {
 }
 
 #[test]
-fn a_hello_of_a_newer_version_may_have_more_fields() {
+fn a_hello_of_a_newer_version_may_have_further_fields() {
     let hello = Hello { version: 1, format: Format::JSON, max_frame: 1 << 20, service: "s", instance: "i" };
     let mut bytes = encoded(&Frame::Hello(hello));
     bytes.extend_from_slice(b"more");
@@ -156,7 +156,7 @@ fn a_hello_of_a_newer_version_may_have_more_fields() {
 }
 
 #[test]
-fn the_example_in_the_protocol_document_is_what_we_send() {
+fn the_example_in_the_protocol_document_matches_the_codec() {
     let frames = [
         Frame::Hello(Hello {
             version: 1,
@@ -188,7 +188,7 @@ fn the_example_in_the_protocol_document_is_what_we_send() {
     assert_eq!(documented(), ours);
 }
 
-/// The frames of the document's `hex` block: one per blank-line separated paragraph, comments after `#`.
+/// Reads the frames of the document's `hex` block: one a paragraph, with comments after `#`.
 fn documented() -> Vec<String> {
     let document = include_str!("../../PROTOCOL.md");
     let (_, block) = document.split_once("```hex\n").expect("a block of hex");
