@@ -3,17 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::{Backoff, Millis};
 use registry::Registry;
 use rpc_wire::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
-use crate::connection::Options;
-use crate::links::{Shared, Source, manage};
+use crate::links::{Source, keep_links};
 use crate::pool::{Input, Pool, PoolConfig};
 use crate::retry::Budget;
+use crate::session::Config;
+use crate::shared::Shared;
 use crate::{Call, Error, Stats, targets};
+
+/// Room for most arguments, so that few are moved while they are written.
+const USUAL_PAYLOAD: usize = 128;
+
+/// The most connections to one address of the registry.
+const MAX_CONNECTIONS: usize = 16;
 
 /// A client of one service: finds its instances, balances calls over them, retries what may be retried.
 ///
@@ -46,8 +54,9 @@ pub struct Client {
 struct Inner {
     shared: Arc<Shared>,
     deadline: Duration,
-    patience: Duration,
-    manager: AbortHandle,
+    patience: Millis,
+    /// Keeps the links.
+    keeper: AbortHandle,
 }
 
 impl Client {
@@ -72,7 +81,7 @@ impl Client {
         R: DeserializeOwned,
     {
         let mut payload = Vec::with_capacity(USUAL_PAYLOAD);
-        let encoded = self.shared().options.format.encode(argument, &mut payload);
+        let encoded = self.shared().config.format.encode(argument, &mut payload);
         Call::new(self, method, encoded.map(|()| payload), self.inner.deadline)
     }
 
@@ -85,14 +94,14 @@ impl Client {
         &self.inner.shared
     }
 
-    pub(crate) fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Millis {
         self.inner.patience
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.manager.abort();
+        self.keeper.abort();
     }
 }
 
@@ -106,9 +115,8 @@ enum Where {
 #[derive(Debug)]
 #[must_use = "call connect"]
 pub struct ClientBuilder {
-    service: String,
     instances: Where,
-    options: Options,
+    session: Config,
     deadline: Duration,
     patience: Duration,
     connect_timeout: Duration,
@@ -122,12 +130,12 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     fn new(service: String, instances: Where) -> Self {
         Self {
-            service,
             instances,
-            options: Options {
+            session: Config {
+                service,
                 format: Format::JSON,
                 max_frame: rpc_wire::DEFAULT_MAX_FRAME,
-                keepalive: Duration::from_secs(3),
+                keepalive: Millis(3_000),
                 max_queued: 16 << 20,
             },
             deadline: Duration::from_secs(10),
@@ -139,8 +147,7 @@ impl ClientBuilder {
             retry_percent: 20,
             pool: PoolConfig {
                 max_in_flight: 1024,
-                backoff_min: Duration::from_millis(50),
-                backoff_max: Duration::from_secs(5),
+                backoff: Backoff::new(Millis(50), Millis(5_000)),
                 seed: fastrand::u64(..),
             },
         }
@@ -148,7 +155,7 @@ impl ClientBuilder {
 
     /// The payload format. Default: JSON.
     pub fn format(mut self, format: Format) -> Self {
-        self.options.format = format;
+        self.session.format = format;
         self
     }
 
@@ -178,13 +185,13 @@ impl ClientBuilder {
     /// that: choose less than half of the deadline. A handler that blocks its thread for twice this time looks
     /// like a server that hangs.
     pub fn keepalive(mut self, keepalive: Duration) -> Self {
-        self.options.keepalive = keepalive.max(Duration::from_millis(4));
+        self.session.keepalive = Millis::from(keepalive).max(Millis(4));
         self
     }
 
     /// The largest frame that is accepted. Default: 4 MiB.
     pub fn max_frame(mut self, bytes: usize) -> Self {
-        self.options.max_frame = bytes;
+        self.session.max_frame = bytes;
         self
     }
 
@@ -224,7 +231,7 @@ impl ClientBuilder {
     /// Bytes of requests that may wait on one connection for a server that does not read them: 16 MiB unless set. Further
     /// calls wait for room, up to their deadlines; one request alone may be longer.
     pub fn max_queued(mut self, bytes: usize) -> Self {
-        self.options.max_queued = bytes;
+        self.session.max_queued = bytes;
         self
     }
 
@@ -242,24 +249,18 @@ impl ClientBuilder {
         let (source, targets) = match self.instances {
             Where::Fixed(addrs) => (Source::Fixed, targets::fixed(&addrs, self.connections.unwrap_or(1))),
             Where::Registry(registry) => {
-                let subscription = registry.subscribe(&self.service).await?;
+                let subscription = registry.subscribe(&self.session.service).await?;
                 let max_connections = self.connections.unwrap_or(MAX_CONNECTIONS);
                 let targets = targets::targets(&subscription.current(), max_connections);
                 (Source::Registry { subscription, max_connections }, targets)
             }
         };
         let budget = Budget::new(self.retry_burst, self.retry_percent);
-        let (timeout, retries, pool) = (self.connect_timeout, self.max_retries, Pool::new(self.pool));
-        let shared = Arc::new(Shared::new(self.service, self.options, timeout, retries, budget, pool));
+        let (timeout, pool) = (self.connect_timeout.into(), Pool::new(self.pool));
+        let shared = Arc::new(Shared::new(self.session, timeout, self.max_retries, budget, pool));
         shared.feed(Input::Targets(targets));
-        let manager = tokio::spawn(manage(shared.clone(), source)).abort_handle();
-        let (deadline, patience) = (self.deadline, self.patience);
-        Ok(Client { inner: Arc::new(Inner { shared, deadline, patience, manager }) })
+        let keeper = tokio::spawn(keep_links(shared.clone(), source)).abort_handle();
+        let (deadline, patience) = (self.deadline, self.patience.into());
+        Ok(Client { inner: Arc::new(Inner { shared, deadline, patience, keeper }) })
     }
 }
-
-/// The most connections to one address of the registry.
-const MAX_CONNECTIONS: usize = 16;
-
-/// Room for most arguments, so that few are moved while they are written.
-const USUAL_PAYLOAD: usize = 128;

@@ -5,15 +5,18 @@
 //! again) and `targets` (from nodes to addresses) decide without I/O; the rest is the shell around them.
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod call;
 mod client;
-mod clock;
-mod connection;
+mod connector;
 mod error;
-mod hello;
+mod link;
 mod links;
 mod pool;
 mod retry;
+#[doc(hidden)]
+pub mod session;
+mod shared;
 mod stats;
 mod targets;
 

@@ -1,25 +1,18 @@
 //! Which calls may be tried again, and after what pause. No I/O.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-use rpc_wire::{Code, Status};
+use common::{Backoff, Millis};
+use fastrand::Rng;
+use rpc_wire::Code;
 
-/// How one attempt ended, if not with a result.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Ended {
-    /// Its bytes never left this process.
-    NotSent,
-    /// The server said that nothing of it ran.
-    NotRun(Status),
-    /// The connection broke before the reply, for this reason; it may have run.
-    Lost(Arc<str>),
-    /// The server answered with a failure.
-    Failed(Status),
-    /// The time of the call was over; it may have run.
-    Late,
-}
+use crate::session::Ended;
+
+/// Pauses before retries.
+const PAUSES: Backoff = Backoff::new(Millis(10), Millis(500));
+
+/// A retry, in hundredths of one.
+const RETRY: u32 = 100;
 
 /// The harm that another attempt could do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,17 +25,15 @@ pub(crate) enum Retry {
     Counted,
 }
 
-impl Ended {
-    /// The kind of retry that this end of an attempt calls for.
-    pub(crate) fn retry(&self, idempotent: bool) -> Retry {
-        match self {
-            Self::NotSent => Retry::Free,
-            Self::NotRun(status) if status.code == Code::UNAVAILABLE => Retry::Free,
-            Self::NotRun(status) if status.code == Code::RESOURCE_EXHAUSTED => Retry::Counted,
-            Self::Lost(_) if idempotent => Retry::Counted,
-            Self::Failed(status) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
-            Self::NotRun(_) | Self::Lost(_) | Self::Failed(_) | Self::Late => Retry::No,
-        }
+/// Returns the kind of retry that this end of an attempt calls for.
+pub(crate) fn retry(ended: &Ended, idempotent: bool) -> Retry {
+    match ended {
+        Ended::NotSent => Retry::Free,
+        Ended::NotRun(status) if status.code == Code::UNAVAILABLE => Retry::Free,
+        Ended::NotRun(status) if status.code == Code::RESOURCE_EXHAUSTED => Retry::Counted,
+        Ended::Lost(_) if idempotent => Retry::Counted,
+        Ended::Failed(status) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
+        Ended::NotRun(_) | Ended::Lost(_) | Ended::Failed(_) | Ended::Late => Retry::No,
     }
 }
 
@@ -79,49 +70,42 @@ impl Budget {
     }
 }
 
-/// A retry, in hundredths of one.
-const RETRY: u32 = 100;
-
-/// The pause before attempt number `attempt`, the first being 0; `chance` in 0..1 spreads clients out.
-pub(crate) fn pause(attempt: u32, chance: f64) -> Duration {
+/// Returns the pause before attempt number `attempt`, the first being 0.
+pub(crate) fn pause(attempt: u32, random: impl FnOnce() -> Rng) -> Millis {
     match attempt {
         // The first failure says something about one connection, not about the service.
-        0 | 1 => Duration::ZERO,
-        _ => FIRST_PAUSE
-            .saturating_mul(1 << (attempt - 2).min(16))
-            .min(LONGEST_PAUSE)
-            .mul_f64(0.5 + chance / 2.0),
+        0 | 1 => Millis(0),
+        _ => PAUSES.pause(attempt - 2, &mut random()),
     }
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-
 #[cfg(test)]
 mod tests {
+    use rpc_wire::Status;
+
     use super::*;
 
     #[test]
     fn what_certainly_did_not_run_is_tried_again() {
-        assert_eq!(Ended::NotSent.retry(false), Retry::Free);
-        assert_eq!(Ended::NotRun(Status::unavailable("")).retry(false), Retry::Free);
-        assert_eq!(Ended::NotRun(Status::resource_exhausted("")).retry(false), Retry::Counted);
+        assert_eq!(retry(&Ended::NotSent, false), Retry::Free);
+        assert_eq!(retry(&Ended::NotRun(Status::unavailable("")), false), Retry::Free);
+        assert_eq!(retry(&Ended::NotRun(Status::resource_exhausted("")), false), Retry::Counted);
     }
 
     #[test]
     fn what_may_have_run_is_tried_again_only_if_that_does_no_harm() {
-        assert_eq!(Ended::Lost("reset".into()).retry(false), Retry::No);
-        assert_eq!(Ended::Lost("reset".into()).retry(true), Retry::Counted);
-        assert_eq!(Ended::Failed(Status::unavailable("")).retry(false), Retry::No);
-        assert_eq!(Ended::Failed(Status::unavailable("")).retry(true), Retry::Counted);
-        assert_eq!(Ended::Late.retry(true), Retry::No);
+        assert_eq!(retry(&Ended::Lost("reset".into()), false), Retry::No);
+        assert_eq!(retry(&Ended::Lost("reset".into()), true), Retry::Counted);
+        assert_eq!(retry(&Ended::Failed(Status::unavailable("")), false), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::unavailable("")), true), Retry::Counted);
+        assert_eq!(retry(&Ended::Late, true), Retry::No);
     }
 
     #[test]
     fn an_answer_that_would_be_the_same_elsewhere_stands() {
-        assert_eq!(Ended::NotRun(Status::unimplemented("")).retry(true), Retry::No);
-        assert_eq!(Ended::Failed(Status::not_found("")).retry(true), Retry::No);
-        assert_eq!(Ended::Failed(Status::internal("")).retry(true), Retry::No);
+        assert_eq!(retry(&Ended::NotRun(Status::unimplemented("")), true), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::not_found("")), true), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::internal("")), true), Retry::No);
     }
 
     #[test]
@@ -142,9 +126,10 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_are_bounded() {
-        assert_eq!(pause(1, 1.0), Duration::ZERO);
-        assert_eq!(pause(2, 1.0), Duration::from_millis(10));
-        assert_eq!(pause(3, 0.0), Duration::from_millis(10));
-        assert_eq!(pause(u32::MAX, 1.0), LONGEST_PAUSE);
+        let random = || Rng::with_seed(1);
+        assert_eq!(pause(1, random), Millis(0));
+        assert!((5..=10).contains(&pause(2, random).0));
+        assert!((10..=20).contains(&pause(3, random).0));
+        assert!((250..=500).contains(&pause(u32::MAX, random).0));
     }
 }

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
+use common::{Backoff, Millis};
+use fastrand::Rng;
 use rpc_wire::Shown;
 
 use crate::targets::{Target, Targets};
@@ -14,7 +15,7 @@ mod tests;
 
 /// A connection, or an attempt at one; never used again.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(crate) struct ConnId(pub(crate) u64);
+pub(crate) struct LinkId(pub(crate) u64);
 
 /// What happened.
 #[derive(Debug)]
@@ -22,13 +23,13 @@ pub(crate) enum Input<H> {
     /// The registry, or the user, says what there is.
     Targets(Targets),
     /// The hello was exchanged; `instance` is who answered.
-    Connected { conn: ConnId, instance: String, handle: H },
+    Connected { id: LinkId, instance: String, handle: H },
     /// There was no connection, or no hello.
-    Failed { conn: ConnId, reason: String },
+    Failed { id: LinkId, reason: String },
     /// A connection ended.
-    Lost { conn: ConnId, reason: Arc<str> },
+    Lost { id: LinkId, reason: Arc<str> },
     /// The server takes no more calls on it.
-    GoingAway { conn: ConnId },
+    GoingAway { id: LinkId },
     /// It is time: see [`Pool::poll_deadline`].
     Timeout,
 }
@@ -37,14 +38,14 @@ pub(crate) enum Input<H> {
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Output<H> {
     /// Connect, and say [`Input::Connected`] or [`Input::Failed`].
-    Connect { conn: ConnId, addr: String },
+    Connect { id: LinkId, addr: String },
     /// Let what runs on it finish, then close it, and say [`Input::Lost`].
     Close { handle: H },
 }
 
 /// How a call on a connection ended, as far as the connection is concerned.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Outcome {
+pub(crate) enum LinkOutcome {
     /// There was an answer.
     Answered,
     /// There was none in time: the process may hang.
@@ -58,10 +59,8 @@ pub(crate) enum Outcome {
 pub(crate) struct PoolConfig {
     /// Calls at a time on one connection.
     pub(crate) max_in_flight: usize,
-    /// The pause after the first failure to connect; it doubles with each further one.
-    pub(crate) backoff_min: Duration,
-    /// The longest such pause.
-    pub(crate) backoff_max: Duration,
+    /// Pauses after failures to connect to an address.
+    pub(crate) backoff: Backoff,
     /// Of jitter and choices.
     pub(crate) seed: u64,
 }
@@ -69,13 +68,13 @@ pub(crate) struct PoolConfig {
 #[derive(Debug)]
 pub(crate) struct Pool<H> {
     config: PoolConfig,
-    rng: fastrand::Rng,
+    random: Rng,
     endpoints: BTreeMap<String, Endpoint>,
     /// The registry cannot be asked whether the processes at the endpoints are still the same.
     stale: bool,
-    links: BTreeMap<ConnId, Link<H>>,
+    links: BTreeMap<LinkId, PoolLink<H>>,
     /// The links that take calls.
-    ready: Vec<ConnId>,
+    ready: Vec<LinkId>,
     next: u64,
     /// What the last failure to connect was.
     failure: Option<String>,
@@ -88,13 +87,13 @@ struct Endpoint {
     /// Attempts in a row that failed, or gave a connection that ended young.
     failures: u32,
     /// Not to be connected to before.
-    retry_at: Duration,
+    retry_at: Millis,
     /// How often another attempt may follow at once on one that reached a worker that has a connection already.
     spread: usize,
 }
 
 #[derive(Debug)]
-struct Link<H> {
+struct PoolLink<H> {
     addr: String,
     phase: Phase<H>,
     in_flight: usize,
@@ -108,7 +107,7 @@ enum Phase<H> {
     Ready {
         instance: String,
         handle: H,
-        since: Duration,
+        since: Millis,
     },
     /// Takes no more calls.
     Leaving,
@@ -117,7 +116,7 @@ enum Phase<H> {
 impl<H: Clone> Pool<H> {
     pub(crate) fn new(config: PoolConfig) -> Self {
         Self {
-            rng: fastrand::Rng::with_seed(config.seed),
+            random: Rng::with_seed(config.seed),
             config,
             endpoints: BTreeMap::new(),
             stale: false,
@@ -130,20 +129,20 @@ impl<H: Clone> Pool<H> {
     }
 
     /// Takes an input; drain [`Pool::poll_output`] before the next. `now` counts from any fixed moment.
-    pub(crate) fn handle(&mut self, now: Duration, input: Input<H>) {
+    pub(crate) fn handle(&mut self, now: Millis, input: Input<H>) {
         match input {
             Input::Targets(targets) => self.handle_targets(now, targets),
-            Input::Connected { conn, instance, handle } => self.handle_connected(now, conn, instance, handle),
-            Input::Failed { conn, reason } => {
-                if let Some(link) = self.links.remove(&conn) {
+            Input::Connected { id, instance, handle } => self.handle_connected(now, id, instance, handle),
+            Input::Failed { id, reason } => {
+                if let Some(link) = self.links.remove(&id) {
                     self.fail(now, &link.addr, reason);
                 }
             }
-            Input::Lost { conn, reason } => {
-                self.handle_departure(now, conn, &reason);
-                self.links.remove(&conn);
+            Input::Lost { id, reason } => {
+                self.handle_departure(now, id, &reason);
+                self.links.remove(&id);
             }
-            Input::GoingAway { conn } => self.handle_departure(now, conn, "it is going away"),
+            Input::GoingAway { id } => self.handle_departure(now, id, "it is going away"),
             Input::Timeout => {}
         }
         self.connect_where_wanted(now);
@@ -156,7 +155,7 @@ impl<H: Clone> Pool<H> {
 
     /// When [`Input::Timeout`] is due, if at all.
     #[must_use]
-    pub(crate) fn poll_deadline(&self) -> Option<Duration> {
+    pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let lacking = |(addr, endpoint): &(&String, &Endpoint)| self.lacks(addr, endpoint) > 0;
         self.endpoints.iter().filter(lacking).map(|(_, endpoint)| endpoint.retry_at).min()
     }
@@ -164,12 +163,12 @@ impl<H: Clone> Pool<H> {
     /// Chooses the connection for a call: the less loaded of two taken at random. Those to `avoid`, and one that left
     /// calls unanswered, only if there is no other. Give it back with [`Pool::finish`]. `None`: none is ready,
     /// or all are full.
-    pub(crate) fn pick(&mut self, avoid: &[ConnId]) -> Option<(ConnId, H)> {
+    pub(crate) fn pick(&mut self, avoid: &[LinkId]) -> Option<(LinkId, H)> {
         let n = self.ready.len();
         let mut chosen = *self.ready.first()?;
         if n > 1 {
-            let first = self.rng.usize(..n);
-            let second = (first + self.rng.usize(1..n)) % n;
+            let first = self.random.usize(..n);
+            let second = (first + self.random.usize(1..n)) % n;
             let pair = [self.ready[first], self.ready[second]];
             chosen = self.best(&pair, avoid)?;
         }
@@ -188,22 +187,27 @@ impl<H: Clone> Pool<H> {
     /// Gives back what [`Pool::pick`] gave. True if the process that was called should be asked whether it is
     /// alive; [`Pool::heard`] is the answer.
     #[must_use]
-    pub(crate) fn finish(&mut self, conn: ConnId, outcome: Outcome) -> bool {
-        let Some(link) = self.links.get_mut(&conn) else { return false };
+    pub(crate) fn finish(&mut self, id: LinkId, outcome: LinkOutcome) -> bool {
+        let Some(link) = self.links.get_mut(&id) else { return false };
         link.in_flight -= 1;
         match outcome {
-            Outcome::Answered => link.misses = 0,
-            Outcome::Missed => link.misses += 1,
-            Outcome::Neither => {}
+            LinkOutcome::Answered => link.misses = 0,
+            LinkOutcome::Missed => link.misses += 1,
+            LinkOutcome::Neither => {}
         }
-        outcome == Outcome::Missed
+        outcome == LinkOutcome::Missed
     }
 
     /// The process at the other end is alive.
-    pub(crate) fn heard(&mut self, conn: ConnId) {
-        if let Some(link) = self.links.get_mut(&conn) {
+    pub(crate) fn heard(&mut self, id: LinkId) {
+        if let Some(link) = self.links.get_mut(&id) {
             link.misses = 0;
         }
+    }
+
+    /// Returns random numbers for a call, which depend on the seed and on earlier choices only.
+    pub(crate) fn random(&mut self) -> Rng {
+        self.random.fork()
     }
 
     /// Whether there is anywhere to connect to.
@@ -216,10 +220,10 @@ impl<H: Clone> Pool<H> {
         self.failure.as_deref()
     }
 
-    fn handle_targets(&mut self, now: Duration, Targets { by_addr: targets, stale }: Targets) {
+    fn handle_targets(&mut self, now: Millis, Targets { by_addr: targets, stale }: Targets) {
         self.stale = stale;
         let mut reached = BTreeSet::new();
-        let mut unwanted = |link: &Link<H>| match (&link.phase, targets.get(&link.addr)) {
+        let mut unwanted = |link: &PoolLink<H>| match (&link.phase, targets.get(&link.addr)) {
             (Phase::Leaving, _) => false,
             (_, None) => true,
             (Phase::Ready { instance, .. }, Some(target)) => {
@@ -230,8 +234,8 @@ impl<H: Clone> Pool<H> {
         };
         let leaving: Vec<_> =
             self.links.iter().filter(|(_, link)| unwanted(link)).map(|(id, _)| *id).collect();
-        for conn in leaving {
-            if let Some(handle) = self.leave(conn) {
+        for id in leaving {
+            if let Some(handle) = self.leave(id) {
                 self.outputs.push_back(Output::Close { handle });
             }
         }
@@ -244,36 +248,36 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    fn handle_connected(&mut self, now: Duration, conn: ConnId, instance: String, handle: H) {
-        let Some(addr) = self.links.get(&conn).map(|link| link.addr.clone()) else { return };
+    fn handle_connected(&mut self, now: Millis, id: LinkId, instance: String, handle: H) {
+        let Some(addr) = self.links.get(&id).map(|link| link.addr.clone()) else { return };
         let twice = self.has_link_to(&addr, &instance);
         let Some(endpoint) = self.endpoints.get_mut(&addr) else {
-            return self.give_back(conn, handle);
+            return self.give_back(id, handle);
         };
         if !self.stale && !endpoint.target.expects(&instance) {
             let reason = format!("{addr} is another process ({}) than the registry says", Shown(&instance));
-            self.give_back(conn, handle);
+            self.give_back(id, handle);
             return self.fail(now, &addr, reason);
         }
         if twice && endpoint.target.is_known() {
             // Which worker accepts is chance; another attempt may reach one that has no connection yet.
             let at_once = endpoint.spread > 0;
             endpoint.spread = if at_once { endpoint.spread - 1 } else { spread(&endpoint.target) };
-            self.give_back(conn, handle);
+            self.give_back(id, handle);
             if !at_once {
                 self.back_off(now, &addr);
             }
-        } else if let Some(link) = self.links.get_mut(&conn) {
+        } else if let Some(link) = self.links.get_mut(&id) {
             link.phase = Phase::Ready { instance, handle, since: now };
-            self.ready.push(conn);
+            self.ready.push(id);
         }
     }
 
     /// Stops using a link whose server takes no more calls, or is gone. The next attempt there waits, however the link
     /// ended and whatever it answered before: a server that answers and then breaks off must not be called in a loop.
-    fn handle_departure(&mut self, now: Duration, conn: ConnId, reason: &str) {
-        self.ready.retain(|ready| *ready != conn);
-        let Some(link) = self.links.get_mut(&conn) else { return };
+    fn handle_departure(&mut self, now: Millis, id: LinkId, reason: &str) {
+        self.ready.retain(|ready| *ready != id);
+        let Some(link) = self.links.get_mut(&id) else { return };
         let Phase::Ready { since, .. } = std::mem::replace(&mut link.phase, Phase::Leaving) else { return };
         let addr = link.addr.clone();
         if now >= since + PROBATION
@@ -285,49 +289,47 @@ impl<H: Clone> Pool<H> {
     }
 
     /// Takes no more calls on a link; its handle, if it has not been left before.
-    fn leave(&mut self, conn: ConnId) -> Option<H> {
-        self.ready.retain(|ready| *ready != conn);
-        match std::mem::replace(&mut self.links.get_mut(&conn)?.phase, Phase::Leaving) {
+    fn leave(&mut self, id: LinkId) -> Option<H> {
+        self.ready.retain(|ready| *ready != id);
+        match std::mem::replace(&mut self.links.get_mut(&id)?.phase, Phase::Leaving) {
             Phase::Ready { handle, .. } => Some(handle),
             Phase::Connecting | Phase::Leaving => None,
         }
     }
 
     /// Closes a connection that has just been made.
-    fn give_back(&mut self, conn: ConnId, handle: H) {
-        drop(self.leave(conn));
+    fn give_back(&mut self, id: LinkId, handle: H) {
+        drop(self.leave(id));
         self.outputs.push_back(Output::Close { handle });
     }
 
     /// There is no good connection, and this is why.
-    fn fail(&mut self, now: Duration, addr: &str, reason: String) {
+    fn fail(&mut self, now: Millis, addr: &str, reason: String) {
         self.failure = Some(reason);
         self.back_off(now, addr);
     }
 
-    fn back_off(&mut self, now: Duration, addr: &str) {
-        let chance = self.rng.f64();
+    fn back_off(&mut self, now: Millis, addr: &str) {
         let Some(endpoint) = self.endpoints.get_mut(addr) else { return };
         if endpoint.retry_at > now {
             // Attempts made together fail together: once is enough.
             return;
         }
+        endpoint.retry_at = now + self.config.backoff.pause(endpoint.failures, &mut self.random);
         endpoint.failures = endpoint.failures.saturating_add(1);
-        let pause = self.config.backoff_min.saturating_mul(1 << (endpoint.failures - 1).min(16));
-        endpoint.retry_at = now + pause.min(self.config.backoff_max).mul_f64(0.5 + chance / 2.0);
     }
 
-    fn connect_where_wanted(&mut self, now: Duration) {
+    fn connect_where_wanted(&mut self, now: Millis) {
         let mut wanted = Vec::new();
         for (addr, endpoint) in self.endpoints.iter().filter(|(_, endpoint)| endpoint.retry_at <= now) {
             wanted.extend(std::iter::repeat_n(addr.clone(), self.lacks(addr, endpoint)));
         }
         for addr in wanted {
-            let conn = ConnId(self.next);
+            let id = LinkId(self.next);
             self.next += 1;
-            let link = Link { addr: addr.clone(), phase: Phase::Connecting, in_flight: 0, misses: 0 };
-            self.links.insert(conn, link);
-            self.outputs.push_back(Output::Connect { conn, addr });
+            let link = PoolLink { addr: addr.clone(), phase: Phase::Connecting, in_flight: 0, misses: 0 };
+            self.links.insert(id, link);
+            self.outputs.push_back(Output::Connect { id, addr });
         }
     }
 
@@ -353,20 +355,20 @@ impl<H: Clone> Pool<H> {
         })
     }
 
-    fn best(&self, among: &[ConnId], avoid: &[ConnId]) -> Option<ConnId> {
-        among.iter().copied().min_by_key(|conn| self.rating(*conn, avoid))
+    fn best(&self, among: &[LinkId], avoid: &[LinkId]) -> Option<LinkId> {
+        among.iter().copied().min_by_key(|id| self.rating(*id, avoid))
     }
 
     /// Smaller is better; true in front says that any other is worth looking for.
-    fn rating(&self, conn: ConnId, avoid: &[ConnId]) -> (bool, usize) {
-        let Some(link) = self.links.get(&conn) else { return (true, usize::MAX) };
+    fn rating(&self, id: LinkId, avoid: &[LinkId]) -> (bool, usize) {
+        let Some(link) = self.links.get(&id) else { return (true, usize::MAX) };
         let full = link.in_flight >= self.config.max_in_flight;
-        (full || link.misses > 0 || avoid.contains(&conn), link.in_flight)
+        (full || link.misses > 0 || avoid.contains(&id), link.in_flight)
     }
 }
 
 impl Endpoint {
-    fn new(target: Target, retry_at: Duration) -> Self {
+    fn new(target: Target, retry_at: Millis) -> Self {
         Self { failures: 0, retry_at, spread: spread(&target), target }
     }
 }
@@ -377,7 +379,7 @@ fn spread(target: &Target) -> usize {
 }
 
 /// Age of a connection from which on its end counts as the first failure there, not as one more in a row.
-const PROBATION: Duration = Duration::from_secs(1);
+const PROBATION: Millis = Millis(1_000);
 
 /// Attempts that may follow each other at once, for each connection that is wanted.
 const SPREAD_PER_CONNECTION: usize = 4;

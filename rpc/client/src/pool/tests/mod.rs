@@ -4,14 +4,14 @@ use super::*;
 
 mod random;
 
-const SECOND: Duration = Duration::from_secs(1);
+const SECOND: Millis = Millis(1_000);
 
 /// A pool whose connections are held by their ids.
 struct Driver {
-    pool: Pool<ConnId>,
-    now: Duration,
-    connecting: Vec<(ConnId, String)>,
-    closing: Vec<ConnId>,
+    pool: Pool<LinkId>,
+    now: Millis,
+    connecting: Vec<(LinkId, String)>,
+    closing: Vec<LinkId>,
 }
 
 impl Driver {
@@ -20,15 +20,15 @@ impl Driver {
     }
 
     fn seeded(seed: u64) -> Self {
-        let config = PoolConfig { max_in_flight: 3, backoff_min: SECOND / 10, backoff_max: SECOND, seed };
-        Self { pool: Pool::new(config), now: Duration::ZERO, connecting: Vec::new(), closing: Vec::new() }
+        let config = PoolConfig { max_in_flight: 3, backoff: Backoff::new(Millis(100), SECOND), seed };
+        Self { pool: Pool::new(config), now: Millis(0), connecting: Vec::new(), closing: Vec::new() }
     }
 
-    fn input(&mut self, input: Input<ConnId>) {
+    fn input(&mut self, input: Input<LinkId>) {
         self.pool.handle(self.now, input);
         while let Some(output) = self.pool.poll_output() {
             match output {
-                Output::Connect { conn, addr } => self.connecting.push((conn, addr)),
+                Output::Connect { id, addr } => self.connecting.push((id, addr)),
                 Output::Close { handle } => self.closing.push(handle),
             }
         }
@@ -52,33 +52,33 @@ impl Driver {
     }
 
     /// The oldest attempt reaches `instance`.
-    fn reach(&mut self, instance: &str) -> ConnId {
-        let (conn, _) = self.connecting.remove(0);
-        self.input(Input::Connected { conn, instance: instance.into(), handle: conn });
-        conn
+    fn reach(&mut self, instance: &str) -> LinkId {
+        let (id, _) = self.connecting.remove(0);
+        self.input(Input::Connected { id, instance: instance.into(), handle: id });
+        id
     }
 
     fn fail(&mut self) {
-        let (conn, _) = self.connecting.remove(0);
-        self.input(Input::Failed { conn, reason: "refused".into() });
+        let (id, _) = self.connecting.remove(0);
+        self.input(Input::Failed { id, reason: "refused".into() });
     }
 
-    fn lose(&mut self, conn: ConnId) {
-        self.input(Input::Lost { conn, reason: "reset".into() });
+    fn lose(&mut self, id: LinkId) {
+        self.input(Input::Lost { id, reason: "reset".into() });
     }
 
     /// Moves time to the next deadline, and returns how long that took.
-    fn wait(&mut self) -> Duration {
+    fn wait(&mut self) -> Millis {
         let before = self.now;
         self.now = self.pool.poll_deadline().unwrap().max(self.now);
         self.input(Input::Timeout);
-        self.now - before
+        self.now.since(before)
     }
 
     /// The connection, the only one, answers a call.
-    fn answer(&mut self, conn: ConnId) {
-        assert_eq!(self.pick(), Some(conn));
-        assert!(!self.pool.finish(conn, Outcome::Answered));
+    fn answer(&mut self, id: LinkId) {
+        assert_eq!(self.pick(), Some(id));
+        assert!(!self.pool.finish(id, LinkOutcome::Answered));
     }
 
     /// Reaches `instance` in every attempt, as long as there is one without waiting; how many there were.
@@ -87,7 +87,7 @@ impl Driver {
     }
 
     fn links_to(&self, addr: &str, worker: &str) -> usize {
-        let is_it = |link: &&Link<ConnId>| {
+        let is_it = |link: &&PoolLink<LinkId>| {
             link.addr == addr && matches!(&link.phase, Phase::Ready { instance, .. } if instance == worker)
         };
         self.pool.links.values().filter(is_it).count()
@@ -102,8 +102,8 @@ impl Driver {
         ready.collect()
     }
 
-    fn pick(&mut self) -> Option<ConnId> {
-        self.pool.pick(&[]).map(|(conn, _)| conn)
+    fn pick(&mut self) -> Option<LinkId> {
+        self.pool.pick(&[]).map(|(id, _)| id)
     }
 }
 
@@ -113,8 +113,8 @@ fn one_connection_is_made_for_each_worker_of_an_address() {
     t.targets(&[("a", &["1", "2"]), ("b", &["3"])]);
     assert_eq!(t.connecting.iter().map(|(_, addr)| addr.as_str()).collect::<Vec<_>>(), ["a", "a", "b"]);
     assert_eq!(t.pick(), None);
-    let conn = t.reach("1");
-    assert_eq!(t.pick(), Some(conn));
+    let id = t.reach("1");
+    assert_eq!(t.pick(), Some(id));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn the_less_loaded_connection_is_chosen() {
     let (first, second) = (t.reach("1"), t.reach("2"));
     let picked: BTreeSet<_> = [t.pick(), t.pick()].into();
     assert_eq!(picked, BTreeSet::from([Some(first), Some(second)]));
-    assert!(!t.pool.finish(first, Outcome::Answered));
+    assert!(!t.pool.finish(first, LinkOutcome::Answered));
     assert_eq!(t.pick(), Some(first));
 }
 
@@ -132,10 +132,10 @@ fn the_less_loaded_connection_is_chosen() {
 fn a_full_connection_takes_no_call() {
     let mut t = Driver::new();
     t.targets(&[("a", &[""])]);
-    let conn = t.reach("1");
-    assert_eq!([t.pick(), t.pick(), t.pick(), t.pick()], [Some(conn), Some(conn), Some(conn), None]);
-    assert!(!t.pool.finish(conn, Outcome::Neither));
-    assert_eq!(t.pick(), Some(conn));
+    let id = t.reach("1");
+    assert_eq!([t.pick(), t.pick(), t.pick(), t.pick()], [Some(id), Some(id), Some(id), None]);
+    assert!(!t.pool.finish(id, LinkOutcome::Neither));
+    assert_eq!(t.pick(), Some(id));
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_worker_that_chance_never_reaches_is_looked_for_at_a_bounded_pace_for_ever()
         assert_eq!(t.connecting.len(), 1, "one after the other");
         assert_eq!(t.reach_only("1"), 1 + 2 * SPREAD_PER_CONNECTION);
     }
-    assert!(pauses[0] >= SECOND / 20 && pauses[20..].iter().all(|pause| *pause >= SECOND / 2), "{pauses:?}");
+    assert!(pauses[0] >= Millis(50) && pauses[20..].iter().all(|pause| *pause >= Millis(500)), "{pauses:?}");
     t.wait();
     t.reach("2");
     assert_eq!(t.reached(), ["1", "2"]);
@@ -248,8 +248,7 @@ fn a_new_process_at_the_address_is_tried_at_once() {
 }
 
 /// The pauses after a first failure.
-const FIRST_PAUSES: std::ops::RangeInclusive<Duration> =
-    Duration::from_millis(50)..=Duration::from_millis(100);
+const FIRST_PAUSES: std::ops::RangeInclusive<Millis> = Millis(50)..=Millis(100);
 
 #[test]
 fn a_connection_that_lasted_is_made_again_soon_but_not_by_all_clients_at_once() {
@@ -261,10 +260,10 @@ fn a_connection_that_lasted_is_made_again_soon_but_not_by_all_clients_at_once() 
             t.wait();
             t.fail();
             t.wait();
-            let conn = t.reach("1");
-            t.answer(conn);
-            t.now += PROBATION;
-            t.lose(conn);
+            let id = t.reach("1");
+            t.answer(id);
+            t.now = t.now + PROBATION;
+            t.lose(id);
             assert_eq!(t.pick(), None);
             t.wait()
         })
@@ -275,25 +274,25 @@ fn a_connection_that_lasted_is_made_again_soon_but_not_by_all_clients_at_once() 
 
 #[test]
 fn one_that_greets_and_even_answers_and_then_breaks_off_is_tried_ever_more_rarely() {
-    let ends: [fn(ConnId) -> Input<ConnId>; 2] =
-        [|conn| Input::Lost { conn, reason: "".into() }, |conn| Input::GoingAway { conn }];
+    let ends: [fn(LinkId) -> Input<LinkId>; 2] =
+        [|id| Input::Lost { id, reason: "".into() }, |id| Input::GoingAway { id }];
     for (end, answers) in ends.into_iter().flat_map(|end| [(end, false), (end, true)]) {
         let mut t = Driver::new();
         t.targets(&[("a", &["1"])]);
         let mut pauses = Vec::new();
         for _ in 0..20 {
-            let conn = t.reach("1");
+            let id = t.reach("1");
             if answers {
-                t.answer(conn);
+                t.answer(id);
             }
-            t.input(end(conn));
+            t.input(end(id));
             assert!(t.connecting.is_empty(), "not at once again");
             pauses.push(t.wait());
         }
-        assert!(FIRST_PAUSES.contains(&pauses[0]) && pauses[19] >= SECOND / 2, "{pauses:?}");
-        let conn = t.reach("1");
-        t.now += PROBATION;
-        t.input(end(conn));
+        assert!(FIRST_PAUSES.contains(&pauses[0]) && pauses[19] >= Millis(500), "{pauses:?}");
+        let id = t.reach("1");
+        t.now = t.now + PROBATION;
+        t.input(end(id));
         let pause = t.wait();
         assert!(FIRST_PAUSES.contains(&pause), "having lasted makes up for it: {pause:?}");
     }
@@ -322,7 +321,7 @@ fn the_end_of_one_worker_does_not_slow_down_its_address() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1", "2"])]);
     let (_, leaving) = (t.reach("1"), t.reach("2"));
-    t.input(Input::GoingAway { conn: leaving });
+    t.input(Input::GoingAway { id: leaving });
     t.targets(&[("a", &["1"])]);
     assert_eq!(t.reached(), ["1"]);
     t.targets(&[("a", &["1", "3"])]);
@@ -344,14 +343,14 @@ fn what_leaves_the_registry_takes_no_call_and_is_closed() {
 fn a_connection_that_goes_away_is_replaced() {
     let mut t = Driver::new();
     t.targets(&[("a", &[""])]);
-    let conn = t.reach("1");
-    t.answer(conn);
-    t.input(Input::GoingAway { conn });
+    let id = t.reach("1");
+    t.answer(id);
+    t.input(Input::GoingAway { id });
     assert_eq!(t.pick(), None);
     let pause = t.wait();
     assert!(FIRST_PAUSES.contains(&pause), "{pause:?}");
     assert_eq!(t.connecting.len(), 1);
-    t.lose(conn);
+    t.lose(id);
     assert_eq!(t.connecting.len(), 1);
 }
 
@@ -362,12 +361,12 @@ fn one_that_leaves_calls_unanswered_is_avoided_until_it_is_heard() {
     let (hung, good) = (t.reach("1"), t.reach("2"));
     let both: BTreeSet<_> = [t.pick(), t.pick()].into();
     assert_eq!(both.len(), 2);
-    assert!(t.pool.finish(hung, Outcome::Missed), "ask whether it is alive");
-    assert!(!t.pool.finish(good, Outcome::Answered));
+    assert!(t.pool.finish(hung, LinkOutcome::Missed), "ask whether it is alive");
+    assert!(!t.pool.finish(good, LinkOutcome::Answered));
     assert_eq!([t.pick(), t.pick(), t.pick()], [Some(good); 3]);
     assert_eq!(t.pick(), Some(hung), "better than nothing");
-    assert!(!t.pool.finish(hung, Outcome::Neither));
-    assert!(!t.pool.finish(good, Outcome::Neither));
+    assert!(!t.pool.finish(hung, LinkOutcome::Neither));
+    assert!(!t.pool.finish(good, LinkOutcome::Neither));
     t.pool.heard(hung);
     assert_eq!(t.pick(), Some(hung));
 }
@@ -377,8 +376,8 @@ fn a_retry_goes_elsewhere_if_there_is_an_elsewhere() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1"])]);
     let only = t.reach("1");
-    assert_eq!(t.pool.pick(&[only]).map(|(conn, _)| conn), Some(only));
+    assert_eq!(t.pool.pick(&[only]).map(|(id, _)| id), Some(only));
     t.targets(&[("a", &["1"]), ("b", &["2"])]);
     let other = t.reach("2");
-    assert_eq!(t.pool.pick(&[only]).map(|(conn, _)| conn), Some(other));
+    assert_eq!(t.pool.pick(&[only]).map(|(id, _)| id), Some(other));
 }

@@ -37,9 +37,9 @@ proptest! {
     #[test]
     fn calls_go_only_where_they_should(steps in proptest::collection::vec(any_step(), 1..80), seed: u64) {
         let mut t = Driver::new();
-        let mut running: Vec<ConnId> = Vec::new();
+        let mut running: Vec<LinkId> = Vec::new();
         for step in steps {
-            let known: Vec<ConnId> = t.pool.links.keys().copied().collect();
+            let known: Vec<LinkId> = t.pool.links.keys().copied().collect();
             let any_known = |at: usize| (!known.is_empty()).then(|| known[at % known.len()]);
             match step {
                 Step::Targets(list, stale) => {
@@ -61,42 +61,42 @@ proptest! {
                     t.fail();
                 }
                 Step::Lose(at) => {
-                    let ours = any_known(at).filter(|conn| t.connecting.iter().all(|(id, _)| id != conn));
-                    if let Some(conn) = ours {
-                        t.lose(conn);
-                        running.retain(|id| *id != conn);
+                    let ours = any_known(at).filter(|id| t.connecting.iter().all(|(connecting, _)| connecting != id));
+                    if let Some(id) = ours {
+                        t.lose(id);
+                        running.retain(|running| *running != id);
                     }
                 }
                 Step::GoAway(at) => {
-                    let ours = any_known(at).filter(|conn| t.connecting.iter().all(|(id, _)| id != conn));
-                    if let Some(conn) = ours {
-                        t.input(Input::GoingAway { conn });
+                    let ours = any_known(at).filter(|id| t.connecting.iter().all(|(connecting, _)| connecting != id));
+                    if let Some(id) = ours {
+                        t.input(Input::GoingAway { id });
                     }
                 }
                 Step::Pick => {
-                    if let Some(conn) = t.pick() {
-                        let link = &t.pool.links[&conn];
+                    if let Some(id) = t.pick() {
+                        let link = &t.pool.links[&id];
                         let Phase::Ready { instance, .. } = &link.phase else { panic!("not ready") };
                         let target = &t.pool.endpoints[&link.addr].target;
                         prop_assert!(t.pool.stale || target.expects(instance));
                         prop_assert!(link.in_flight <= t.pool.config.max_in_flight);
-                        running.push(conn);
+                        running.push(id);
                     }
                 }
                 Step::Finish(at, missed) if !running.is_empty() => {
-                    let conn = running.swap_remove(at % running.len());
-                    let outcome = if missed { Outcome::Missed } else { Outcome::Answered };
-                    prop_assert_eq!(t.pool.finish(conn, outcome), missed);
+                    let id = running.swap_remove(at % running.len());
+                    let outcome = if missed { LinkOutcome::Missed } else { LinkOutcome::Answered };
+                    prop_assert_eq!(t.pool.finish(id, outcome), missed);
                 }
                 Step::Wait(millis) => {
-                    t.now += Duration::from_millis(millis.into());
+                    t.now = t.now + Millis(millis.into());
                     t.input(Input::Timeout);
                 }
                 Step::Reach(..) | Step::Fail(_) | Step::Finish(..) => {}
             }
-            for (conn, link) in &t.pool.links {
-                prop_assert_eq!(link.in_flight, running.iter().filter(|id| *id == conn).count());
-                prop_assert_eq!(t.pool.ready.contains(conn), matches!(link.phase, Phase::Ready { .. }));
+            for (id, link) in &t.pool.links {
+                prop_assert_eq!(link.in_flight, running.iter().filter(|running| *running == id).count());
+                prop_assert_eq!(t.pool.ready.contains(id), matches!(link.phase, Phase::Ready { .. }));
             }
             for (addr, endpoint) in t.pool.endpoints.iter().filter(|(_, endpoint)| endpoint.target.is_known()) {
                 for worker in &endpoint.target.instances {
@@ -119,8 +119,8 @@ proptest! {
             let worker = if rng.u8(..32) == 0 { 3 } else { rng.usize(..3) };
             t.reach(workers[worker]);
         }
-        let rounds = 10 + (t.now - start).as_millis() / 500;
-        prop_assert!(attempts <= rounds * 17, "{attempts} attempts in {:?}", t.now - start);
+        let rounds = 10 + t.now.since(start).0 / 500;
+        prop_assert!(attempts <= rounds * 17, "{attempts} attempts in {:?}", t.now.since(start));
         prop_assert!(t.pool.poll_deadline().is_none());
         prop_assert!(t.pick().is_some());
     }

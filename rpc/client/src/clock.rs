@@ -1,7 +1,0 @@
-//! The one place that reads a clock.
-
-use tokio::time::Instant;
-
-pub(crate) fn now() -> Instant {
-    Instant::now()
-}

@@ -1,0 +1,264 @@
+//! The shell around a session: callers on one side, the transport's bytes on the other.
+//!
+//! A caller encodes its request into the session's buffer itself. [`LinkTask`] writes whatever has gathered there at
+//! once, and never stops reading while it writes. It has one timer for everything.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use common::{Clock, Millis};
+use rpc_wire::{CallId, EncodeError};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, oneshot};
+
+use crate::session::{Attempt, Ending, Input, NewCall, Output, Refused, Session, Transmission, next_frame};
+use crate::stats::InstanceCounters;
+
+/// Number of bytes asked of the transport at a time.
+const READ_CHUNK: usize = 16 << 10;
+
+/// A greeted session, as callers see it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Identity of the server's process.
+    pub(crate) instance: String,
+    pub(crate) counters: Arc<InstanceCounters>,
+    pub(crate) session: Arc<SharedSession>,
+}
+
+/// A session that callers and its [`LinkTask`] share.
+#[derive(Debug)]
+pub(crate) struct SharedSession {
+    session: Mutex<ClientSession>,
+    /// Wakes the task: the session has something for it.
+    wake: Notify,
+    /// Wakes the callers that were refused because too many bytes wait.
+    room: Arc<Notify>,
+}
+
+type ClientSession = Session<oneshot::Sender<Attempt>>;
+
+/// Result of [`SharedSession::start`].
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// The call is on its way. Its end comes through the receiver, by the deadline.
+    Sent(CallId, oneshot::Receiver<Attempt>),
+    /// Too many bytes wait for the server; this completes when there may be room, or the session has ended.
+    Full(OwnedNotified),
+    /// The session takes no more calls.
+    Closed,
+}
+
+impl SharedSession {
+    pub(crate) fn new(session: ClientSession) -> Self {
+        Self { session: Mutex::new(session), wake: Notify::new(), room: Arc::default() }
+    }
+
+    /// Sends a call, if there is room for it.
+    pub(crate) fn start(&self, now: Millis, call: NewCall<'_>) -> Result<Started, EncodeError> {
+        let (complete, attempt) = oneshot::channel();
+        let mut session = self.lock();
+        let id = match session.start(now, call, complete) {
+            Ok(id) => id,
+            // Under the lock, so that no room is missed.
+            Err(Refused::Full) => return Ok(Started::Full(Arc::clone(&self.room).notified_owned())),
+            Err(Refused::Closed) => return Ok(Started::Closed),
+            Err(Refused::Argument(error)) => return Err(error),
+        };
+        drop(session);
+        self.wake.notify_one();
+        Ok(Started::Sent(id, attempt))
+    }
+
+    /// Gives the session an input; its task performs the outputs.
+    pub(crate) fn handle(&self, now: Millis, input: Input) {
+        self.lock().handle(now, input);
+        self.wake.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ClientSession> {
+        // A session does not panic.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// News of a link, for the pool.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The server has said hello.
+    Greeted { instance: String },
+    /// The server takes no more calls.
+    GoingAway,
+    /// The server has answered a ping.
+    Alive,
+    /// The session has ended.
+    Closed(Ending),
+}
+
+/// The task that pumps bytes between a session and a transport. Dropped early, it ends the session.
+pub(crate) struct LinkTask<F: FnMut(News)> {
+    session: Arc<SharedSession>,
+    clock: Clock,
+    max_frame: usize,
+    tell: F,
+    /// Outputs that are being performed; kept for their memory.
+    outputs: Vec<Output<oneshot::Sender<Attempt>>>,
+    is_closed: bool,
+}
+
+impl<F: FnMut(News)> LinkTask<F> {
+    pub(crate) fn new(session: Arc<SharedSession>, clock: Clock, max_frame: usize, tell: F) -> Self {
+        Self { session, clock, max_frame, tell, outputs: Vec::new(), is_closed: false }
+    }
+
+    /// Serves the session until it ends.
+    pub(crate) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut pump = Pump::new(stream);
+        let mut due = pin!(self.clock.sleep_until(None));
+        let mut armed = None;
+        loop {
+            let deadline = self.transmit(&mut pump.output);
+            if self.is_closed {
+                return;
+            }
+            // Most deadlines are later than those before: one timer, seldom set, does for all.
+            if let Some(deadline) = deadline.filter(|deadline| armed.is_none_or(|armed| *deadline < armed)) {
+                due.set(self.clock.sleep_until(Some(deadline)));
+                armed = Some(deadline);
+            }
+            tokio::select! {
+                moved = poll_fn(|cx| pump.poll(cx)) => match moved {
+                    Ok(Moved { read: true }) => self.receive(&mut pump.input),
+                    Ok(Moved { read: false }) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.handle(Input::Eof),
+                    Err(error) => self.handle(Input::Failed(error.to_string().into())),
+                },
+                () = self.session.wake.notified() => {}
+                () = &mut due, if armed.is_some() => {
+                    armed = None;
+                    self.handle(Input::Timeout);
+                }
+            }
+        }
+    }
+
+    /// Hands over the frames that are complete. One at a time: callers on other threads need the session, too.
+    fn receive(&mut self, input: &mut BytesMut) {
+        let now = self.clock.now();
+        let mut is_part = true;
+        loop {
+            match next_frame(input, self.max_frame) {
+                Ok(Some(body)) => self.handle_at(now, Input::Frame(body)),
+                Ok(None) if is_part => return self.handle_at(now, Input::Heard),
+                Ok(None) => return,
+                Err(error) => return self.handle_at(now, Input::Garbage(error)),
+            }
+            is_part = false;
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.handle_at(self.clock.now(), input);
+    }
+
+    fn handle_at(&mut self, now: Millis, input: Input) {
+        let mut session = self.session.lock();
+        session.handle(now, input);
+        self.outputs.extend(std::iter::from_fn(|| session.poll_output()));
+        drop(session);
+        self.perform();
+    }
+
+    /// Exchanges a transmission that is done for the next one; returns the time of the next timeout.
+    fn transmit(&mut self, output: &mut Transmission) -> Option<Millis> {
+        let mut session = self.session.lock();
+        session.transmit(output);
+        self.outputs.extend(std::iter::from_fn(|| session.poll_output()));
+        let deadline = session.poll_deadline();
+        drop(session);
+        self.perform();
+        deadline
+    }
+
+    /// Performs the outputs without the lock, in their order.
+    fn perform(&mut self) {
+        for output in self.outputs.drain(..) {
+            match output {
+                Output::Complete { call, attempt } => {
+                    // A caller that has gone needs no answer.
+                    let _ = call.send(attempt);
+                }
+                Output::Room => self.session.room.notify_waiters(),
+                Output::Greeted { instance } => (self.tell)(News::Greeted { instance }),
+                Output::GoingAway => (self.tell)(News::GoingAway),
+                Output::Alive => (self.tell)(News::Alive),
+                Output::Closed(ending) => {
+                    self.is_closed = true;
+                    (self.tell)(News::Closed(ending));
+                }
+            }
+        }
+    }
+}
+
+impl<F: FnMut(News)> Drop for LinkTask<F> {
+    fn drop(&mut self) {
+        // Its callers may be on another runtime. Nothing happens if the session has ended.
+        self.handle(Input::Failed("its runtime has ended".into()));
+    }
+}
+
+/// A transport and the bytes on both ways.
+struct Pump<S> {
+    stream: S,
+    input: BytesMut,
+    output: Transmission,
+    /// Bytes were written and not flushed.
+    is_dirty: bool,
+}
+
+/// Progress of a [`Pump`].
+struct Moved {
+    read: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, input: BytesMut::new(), output: Transmission::default(), is_dirty: false }
+    }
+
+    /// Writes and reads as much as is possible now; waits until something is.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Moved>> {
+        let wrote = self.poll_write(cx)?.is_ready();
+        // Grows with the bytes that come, whatever length a frame announces.
+        self.input.reserve(READ_CHUNK);
+        match pin!(self.stream.read_buf(&mut self.input)).poll(cx)? {
+            Poll::Ready(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(_) => Poll::Ready(Ok(Moved { read: true })),
+            Poll::Pending if wrote => Poll::Ready(Ok(Moved { read: false })),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when something was written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wrote = false;
+        while !self.output.is_done() {
+            match Pin::new(&mut self.stream).poll_write(cx, self.output.rest())? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(n) => self.output.advance(n),
+                Poll::Pending => break,
+            }
+            (wrote, self.is_dirty) = (true, true);
+        }
+        if self.is_dirty && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.is_dirty = false;
+        }
+        if wrote { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}

@@ -1,0 +1,95 @@
+//! Calls without their replies.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::mem;
+
+use common::Millis;
+use rpc_wire::CallId;
+
+/// The calls in flight, by id.
+#[derive(Debug)]
+pub(super) struct Calls<C> {
+    by_id: HashMap<CallId, InFlight<C>, BuildHasherDefault<IdHasher>>,
+    /// No call has an earlier deadline. Not moved on when a call ends: one look too many costs less than a sorted set.
+    earliest: Option<Millis>,
+}
+
+#[derive(Debug)]
+struct InFlight<C> {
+    call: C,
+    deadline: Millis,
+}
+
+impl<C> Default for Calls<C> {
+    fn default() -> Self {
+        Self { by_id: HashMap::default(), earliest: None }
+    }
+}
+
+impl<C> Calls<C> {
+    pub(super) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    pub(super) fn insert(&mut self, id: CallId, call: C, deadline: Millis) {
+        self.by_id.insert(id, InFlight { call, deadline });
+        self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+    }
+
+    pub(super) fn remove(&mut self, id: CallId) -> Option<C> {
+        self.by_id.remove(&id).map(|in_flight| in_flight.call)
+    }
+
+    /// Returns a time before which no deadline comes.
+    pub(super) fn earliest(&self) -> Option<Millis> {
+        self.earliest
+    }
+
+    /// Removes the calls whose deadline has come.
+    pub(super) fn late(&mut self, now: Millis) -> Vec<(CallId, C)> {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return Vec::new();
+        }
+        let late = self.by_id.extract_if(|_, in_flight| in_flight.deadline <= now);
+        let late = late.map(|(id, in_flight)| (id, in_flight.call)).collect();
+        self.earliest = self.by_id.values().map(|in_flight| in_flight.deadline).min();
+        late
+    }
+
+    /// Removes the calls with a higher id.
+    pub(super) fn after(&mut self, last: CallId) -> Vec<(CallId, C)> {
+        let later = self.by_id.extract_if(|id, _| *id > last);
+        later.map(|(id, in_flight)| (id, in_flight.call)).collect()
+    }
+
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = (CallId, C)> + use<C> {
+        self.earliest = None;
+        mem::take(&mut self.by_id).into_iter().map(|(id, in_flight)| (id, in_flight.call))
+    }
+}
+
+/// Hashes ids of calls. They are our own and need no defence: each differs from the others in its low bits.
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64((*byte).into());
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        // The table takes the top bits, too.
+        self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

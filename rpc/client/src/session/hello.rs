@@ -1,0 +1,61 @@
+//! The agreement at the beginning of a session.
+
+use rpc_wire::{DecodeError, EncodeError, Frame, Hello, Shown, VERSION};
+
+use super::Config;
+
+/// Reason why there is no session.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum HelloError {
+    /// The server closed the connection.
+    #[error("it closed the connection without a hello")]
+    Closed,
+    /// The server did not answer in time.
+    #[error("no hello in time")]
+    Late,
+    /// The server refused the connection and said why.
+    #[error("it refused the connection: {0}")]
+    Refused(String),
+    /// The server sent bytes that are no frame.
+    #[error("it does not speak this protocol: {0}")]
+    Protocol(#[from] DecodeError),
+    /// The server sent another frame.
+    #[error("it answered the hello with something else")]
+    NotAHello,
+    /// The server is another service, or chose another version or format.
+    #[error("it is the service {0}, or answers with another version or format than was asked for")]
+    Disagrees(String),
+    /// The name of the service is too long.
+    #[error("the name of the service cannot be sent: {0}")]
+    Name(#[from] EncodeError),
+}
+
+/// Appends the client's hello to `out`.
+pub(super) fn write(config: &Config, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    let hello = Hello {
+        version: VERSION,
+        format: config.format,
+        max_frame: u32::try_from(config.max_frame).unwrap_or(u32::MAX),
+        service: &config.service,
+        instance: "",
+    };
+    Frame::Hello(hello).encode(out, rpc_wire::DEFAULT_MAX_FRAME)
+}
+
+/// Reads the server's answer: its identity, and the maximum length of a frame that it takes.
+pub(super) fn read(config: &Config, body: &[u8]) -> Result<(String, usize), HelloError> {
+    match Frame::decode(body)? {
+        Frame::Hello(hello) => {
+            let agreed = hello.version == VERSION && hello.format == config.format;
+            if !agreed || (!config.service.is_empty() && hello.service != config.service) {
+                return Err(HelloError::Disagrees(Shown(hello.service).to_string()));
+            }
+            let server_max = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
+            Ok((hello.instance.to_owned(), server_max))
+        }
+        Frame::GoAway(go_away) => {
+            Err(HelloError::Refused(format!("{}: {}", go_away.code, Shown(go_away.message))))
+        }
+        _ => Err(HelloError::NotAHello),
+    }
+}

@@ -1,0 +1,126 @@
+//! Inputs and outputs of a session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::Millis;
+use rpc_wire::{CallId, DecodeError, EncodeError, Status};
+
+use super::HelloError;
+
+/// An event on the connection, or a wish of its owner.
+#[derive(Debug)]
+pub enum Input {
+    /// A frame's body has arrived, see [`next_frame`](super::next_frame).
+    Frame(Bytes),
+    /// Bytes have arrived that complete no frame yet.
+    Heard,
+    /// The bytes that have arrived are no frames.
+    Garbage(DecodeError),
+    /// The server has closed the connection.
+    Eof,
+    /// The transport has failed, or is given up, for this reason.
+    Failed(Arc<str>),
+    /// The caller has given the call up. Ignored after the call has completed.
+    Cancel(CallId),
+    /// The server should be asked whether it is alive; [`Output::Alive`] is its answer.
+    Probe,
+    /// No more calls; the session ends after the last reply.
+    Leave,
+    /// The time of [`Session::poll_deadline`](super::Session::poll_deadline) has come.
+    Timeout,
+}
+
+/// A change that the owner must perform or pass on.
+#[derive(Debug)]
+pub enum Output<C> {
+    /// The server has said who it is: from here on calls may start.
+    Greeted {
+        /// Identity of the server's process.
+        instance: String,
+    },
+    /// The server takes no more calls.
+    GoingAway,
+    /// The server has answered a ping.
+    Alive,
+    /// Callers that were refused by [`Refused::Full`] should try again.
+    Room,
+    /// A call has ended.
+    Complete {
+        /// The call, as it was given to [`Session::start`](super::Session::start).
+        call: C,
+        /// Its result.
+        attempt: Attempt,
+    },
+    /// The session has ended, and the transport can be dropped. The completions of its last calls follow.
+    Closed(Ending),
+}
+
+/// A call to send.
+#[derive(Clone, Copy, Debug)]
+pub struct NewCall<'a> {
+    /// Name of the method.
+    pub method: &'a str,
+    /// Argument in the session's format.
+    pub payload: &'a [u8],
+    /// Time at which the call ends without an answer.
+    pub deadline: Millis,
+}
+
+/// Reason why a call was not sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Refused {
+    /// The server does not read fast enough; [`Output::Room`] follows.
+    Full,
+    /// The session takes no calls: not yet, or not any more.
+    Closed,
+    /// The call does not fit a limit of the protocol or of the server.
+    Argument(EncodeError),
+}
+
+impl From<EncodeError> for Refused {
+    fn from(error: EncodeError) -> Self {
+        Self::Argument(error)
+    }
+}
+
+/// Result of an attempt: the payload of the reply, or the way it ended without one.
+pub type Attempt = Result<Bytes, Ended>;
+
+/// End of an attempt without a result.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// Its bytes never left this process.
+    NotSent,
+    /// The server said that nothing of it ran.
+    NotRun(Status),
+    /// The connection broke before the reply, for this reason; it may have run.
+    Lost(Arc<str>),
+    /// The server answered with a failure.
+    Failed(Status),
+    /// The time of the call was over; it may have run.
+    Late,
+}
+
+/// End of a session, in words for the log and for callers that lost an answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Ending {
+    /// The owner, or the server, wanted it to end, and the last call has completed.
+    #[error("it is closed")]
+    Left,
+    /// The transport has failed.
+    #[error("{0}")]
+    Lost(Arc<str>),
+    /// The server has sent bytes that are no frames.
+    #[error("the server broke the protocol: {0}")]
+    Protocol(#[from] DecodeError),
+    /// The server has not sent anything, not even the answer to a ping.
+    #[error("the server does not answer")]
+    Silent,
+    /// The server has not taken any bytes although some wait.
+    #[error("the server does not read")]
+    Unread,
+    /// There was no agreement on a session.
+    #[error(transparent)]
+    Hello(#[from] HelloError),
+}

@@ -1,0 +1,66 @@
+//! Bytes between a session and its transport.
+
+use std::mem;
+
+use bytes::{Buf, Bytes, BytesMut};
+use rpc_wire::{DecodeError, EncodeError, Frame, split_frame};
+
+/// Length of the prefix of a frame.
+const PREFIX: usize = 4;
+
+/// Capacity that a buffer keeps when it is used again.
+const KEPT_CAPACITY: usize = 64 << 10;
+
+/// Bytes on their way to the server.
+#[derive(Debug, Default)]
+pub struct Transmission {
+    bytes: Vec<u8>,
+    written: usize,
+    has_progress: bool,
+}
+
+impl Transmission {
+    /// Returns the bytes that the transport has not taken yet.
+    pub fn rest(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// Notes that the transport has taken the next `n` bytes.
+    pub fn advance(&mut self, n: usize) {
+        self.written = self.written.saturating_add(n).min(self.bytes.len());
+        self.has_progress = true;
+    }
+
+    /// Returns true if the transport has taken all bytes.
+    pub fn is_done(&self) -> bool {
+        self.written == self.bytes.len()
+    }
+
+    pub(super) fn take_progress(&mut self) -> bool {
+        mem::take(&mut self.has_progress)
+    }
+
+    /// Becomes the transmission of `next`, which gets the memory of the old one.
+    pub(super) fn exchange(&mut self, next: &mut Vec<u8>) {
+        self.written = 0;
+        self.bytes.clear();
+        self.bytes.shrink_to(KEPT_CAPACITY);
+        mem::swap(&mut self.bytes, next);
+    }
+
+    pub(super) fn append(&mut self, frame: &Frame<'_>, max: usize) -> Result<(), EncodeError> {
+        frame.encode(&mut self.bytes, max)
+    }
+}
+
+/// Takes the body of the first frame off `input`; `None` while it is incomplete.
+///
+/// # Errors
+/// The frame is longer than `max`.
+pub fn next_frame(input: &mut BytesMut, max: usize) -> Result<Option<Bytes>, DecodeError> {
+    let Some((body, _)) = split_frame(input, max)? else { return Ok(None) };
+    let len = PREFIX + body.len();
+    let mut frame = input.split_to(len).freeze();
+    frame.advance(PREFIX);
+    Ok(Some(frame))
+}
