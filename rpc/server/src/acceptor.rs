@@ -1,13 +1,24 @@
 //! Accepting from a listener that several processes may share.
 
-use std::{fs::File, io, net, net::SocketAddr, time::Duration};
-use tokio::{
-    io::unix::AsyncFd,
-    net::{TcpListener, TcpStream},
-    time::{Instant, sleep_until},
-};
+use std::fs::File;
+use std::io;
+use std::net::{self, SocketAddr};
+use std::time::Duration;
+
+use rpc_wire::{CallId, Code, DEFAULT_MAX_FRAME, Frame, GoAway};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
+use crate::log::say;
+
+/// The shortest time that the runtime's timer knows; an idle process takes a tenth of it.
+const COURTESY: Duration = Duration::from_millis(1);
+
+/// Silence of the network after which the system asks whether the client's host is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// A listener whose waiting and accepting are two steps, so that one can be late for the second.
 ///
@@ -43,28 +54,43 @@ impl Acceptor {
             let (stream, peer) = accepted?;
             stream.set_nonblocking(true)?;
             self.spare = self.spare.take().or_else(spare);
-            return Ok((TcpStream::from_std(stream)?, peer));
+            let stream = TcpStream::from_std(stream)?;
+            if let Err(error) = prepare(&stream) {
+                say(|| tracing::debug!(%peer, %error, "socket options"));
+            }
+            return Ok((stream, peer));
         }
     }
 
-    /// Tells whoever waits that there are no descriptors left, and closes. False if that is not possible.
-    pub(crate) fn turn_away(&mut self, tell: impl FnOnce(&net::TcpStream, SocketAddr)) -> bool {
+    /// Accepts a connection although no descriptors are left, says why it is refused, and closes it. `None` if none waits.
+    pub(crate) fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
         drop(self.spare.take());
         let accepted = self.listener.get_ref().accept();
-        if let Ok((stream, peer)) = &accepted {
-            tell(stream, *peer);
-        }
-        let turned_away = accepted.is_ok();
-        drop(accepted);
+        let turned_away = accepted.ok().map(|(stream, peer)| {
+            refuse(&stream, why);
+            peer
+        });
         self.spare = spare();
         turned_away
     }
+}
+
+/// Says why a connection is refused, if the socket takes it at once.
+pub(crate) fn refuse<'a>(stream: impl Into<SockRef<'a>>, why: &str) {
+    let mut out = Vec::new();
+    let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: why });
+    if go_away.encode(&mut out, DEFAULT_MAX_FRAME).is_ok() {
+        let _ = stream.into().send(&out);
+    }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    // A host that vanished without a word does not keep its connection for ever; an idle one is left alone.
+    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
 /// A descriptor of no use.
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }
-
-/// The shortest time that the runtime's timer knows; an idle process takes a tenth of it.
-const COURTESY: Duration = Duration::from_millis(1);

@@ -1,8 +1,11 @@
 //! What a handler knows about its call besides the argument.
 
-use crate::clock;
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use tokio::time::Instant;
+
+use crate::clock;
 
 /// The circumstances of one call.
 #[derive(Clone, Copy, Debug)]

@@ -7,22 +7,21 @@
 
 mod acceptor;
 mod announcer;
-mod call;
-mod calls;
+mod call_task;
 mod clock;
-mod connection;
+mod connection_task;
 mod context;
-mod hello;
-mod input;
 mod limits;
 mod log;
 mod outbox;
-mod pause;
 mod peers;
 mod prefork;
 mod quota;
 mod server;
 mod service;
+#[doc(hidden)]
+pub mod session;
+mod shared;
 mod worker;
 
 pub use context::Context;

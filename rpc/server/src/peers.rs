@@ -1,19 +1,33 @@
 //! Connected peers, the share that each holds, and the choice of those who go when there is not enough for all.
 
+use std::collections::HashMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::Millis;
+use tokio::sync::Notify;
+
 use crate::Limits;
-use std::{
-    collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
-use tokio::{sync::Notify, time::Instant};
+use crate::session::Full;
+
+/// Value of [`Place::idle_since`] of a connection that is not idle.
+const BUSY: u64 = u64::MAX;
+
+/// A connection that has said nothing for so long makes room for a new one, if there is no other. Clients of ours that
+/// are alive say something more often.
+const MAY_BE_IDLE: Millis = Millis(10_000);
+
+/// The most connections over the limit.
+const MOST_LEAVING: usize = 64;
+
+/// The pause after a look at all connections that found none to close.
+const LOOK_AGAIN: Millis = Millis(100);
 
 /// Key of one peer: an IPv4 address, or a /64 network of IPv6, of which one host has at least one.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct PeerKey(IpAddr);
 
 impl PeerKey {
@@ -28,10 +42,18 @@ impl PeerKey {
     }
 }
 
+impl fmt::Display for PeerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(addr) => addr.fmt(f),
+            IpAddr::V6(addr) => write!(f, "{addr}/64"),
+        }
+    }
+}
+
 /// The shares of a server that its peers have taken.
 #[derive(Debug)]
 pub(crate) struct Peers {
-    epoch: Instant,
     limits: Shares,
     in_flight: AtomicUsize,
     /// Bytes of all connections together.
@@ -57,7 +79,7 @@ struct Table {
     /// Seats of those who have been asked to go.
     leaving: usize,
     /// Nobody was idle for long enough then; there is no sense in looking again at once.
-    looked: Option<Instant>,
+    looked: Option<Millis>,
 }
 
 /// Share of all connections of one peer.
@@ -73,7 +95,7 @@ struct Place {
     key: PeerKey,
     peer: Arc<Peer>,
     held: AtomicUsize,
-    /// Since when it has had nothing to do, in milliseconds of the table's time; all ones while it has.
+    /// Since when it has had nothing to do, in milliseconds; [`BUSY`] while it has.
     idle_since: AtomicU64,
     /// It has to go; never taken back.
     evicted: AtomicBool,
@@ -99,7 +121,7 @@ pub(crate) enum NoSeat {
 
 impl Peers {
     /// `descriptors`: how many this process may have, of which some stay free.
-    pub(crate) fn new(limits: &Limits, descriptors: usize, epoch: Instant) -> Self {
+    pub(crate) fn new(limits: &Limits, descriptors: usize) -> Self {
         let connections =
             limits.connections.min(descriptors - (descriptors / 8).max(16).min(descriptors)).max(1);
         let limits = Shares {
@@ -110,11 +132,11 @@ impl Peers {
             bytes: limits.bytes,
         };
         let (in_flight, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { epoch, limits, in_flight, held, table: Mutex::default() }
+        Self { limits, in_flight, held, table: Mutex::default() }
     }
 
     /// A seat for a new connection. When there is none for anybody, the one that has been idle longest is asked to go.
-    pub(crate) fn seat(self: &Arc<Self>, addr: IpAddr, now: Instant) -> Result<Seat, NoSeat> {
+    pub(crate) fn seat(self: &Arc<Self>, addr: IpAddr, now: Millis) -> Result<Seat, NoSeat> {
         let key = PeerKey::new(addr);
         let mut table = self.lock();
         let peer = table.peers.get(&key).cloned().unwrap_or_default();
@@ -146,17 +168,17 @@ impl Peers {
     }
 
     /// Makes room, if somebody has been idle for long enough; false if not.
-    pub(crate) fn make_room(&self, now: Instant) -> bool {
+    pub(crate) fn make_room(&self, now: Millis) -> bool {
         self.evict_idle(&mut self.lock(), now)
     }
 
-    fn evict_idle(&self, table: &mut Table, now: Instant) -> bool {
-        if table.looked.is_some_and(|at| now.saturating_duration_since(at) < LOOK_AGAIN) {
+    fn evict_idle(&self, table: &mut Table, now: Millis) -> bool {
+        if table.looked.is_some_and(|at| now.since(at) < LOOK_AGAIN) {
             return false;
         }
         let places = table.seats.values().filter(|place| !place.evicted.load(Relaxed));
         let longest = places.min_by_key(|place| place.idle_since.load(Relaxed));
-        let enough = now.checked_sub(MAY_BE_IDLE).map_or(0, |at| self.millis(at));
+        let enough = now.since(MAY_BE_IDLE).0;
         match longest.filter(|place| place.idle_since.load(Relaxed) < enough) {
             Some(place) => {
                 place.evict();
@@ -191,10 +213,6 @@ impl Peers {
         }
     }
 
-    fn millis(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(BUSY - 1)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Table> {
         // Nothing that can panic runs under the lock.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,8 +242,8 @@ impl Seat {
     }
 
     /// Says since when the connection has had nothing to do; `None` if it has.
-    pub(crate) fn idle_since(&self, since: Option<Instant>) {
-        self.place.idle_since.store(since.map_or(BUSY, |since| self.peers.millis(since)), Relaxed);
+    pub(crate) fn idle_since(&self, since: Option<Millis>) {
+        self.place.idle_since.store(since.map_or(BUSY, |since| since.0), Relaxed);
     }
 
     /// Returns true if this connection has to go, so that others have room.
@@ -243,14 +261,14 @@ impl Seat {
         self.place.wake.notified().await;
     }
 
-    /// Returns why no further call may run, if none may: the limit, and whose it is.
-    pub(crate) fn no_call(&self) -> Option<(usize, &'static str)> {
+    /// Returns the limit that keeps further calls from running, if one is reached.
+    pub(crate) fn full(&self) -> Option<Full> {
         let limits = &self.peers.limits;
         if self.peers.in_flight.load(Relaxed) >= limits.in_flight {
-            return Some((limits.in_flight, "on this server"));
+            return Some(Full::Server(limits.in_flight));
         }
         if self.place.peer.in_flight.load(Relaxed) >= limits.in_flight_per_peer {
-            return Some((limits.in_flight_per_peer, "from this address"));
+            return Some(Full::Peer(limits.in_flight_per_peer));
         }
         None
     }
@@ -292,28 +310,14 @@ fn most_of(all: usize) -> usize {
     all - all / 4
 }
 
-/// The time of what is not idle.
-const BUSY: u64 = u64::MAX;
-
-/// A connection that has said nothing for so long makes room for a new one, if there is no other. Clients of ours that
-/// are alive say something more often.
-const MAY_BE_IDLE: Duration = Duration::from_secs(10);
-
-/// The most connections over the limit.
-const MOST_LEAVING: usize = 64;
-
-/// The pause after a look at all connections that found none to close.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
 
-    fn peers(change: impl FnOnce(&mut Limits)) -> (Arc<Peers>, Instant) {
-        let (mut limits, now) = (Limits::default(), clock::now());
+    fn peers(change: impl FnOnce(&mut Limits)) -> (Arc<Peers>, Millis) {
+        let mut limits = Limits::default();
         change(&mut limits);
-        (Arc::new(Peers::new(&limits, 1_024, now)), now)
+        (Arc::new(Peers::new(&limits, 1_024)), Millis(100_000))
     }
 
     fn host(number: u8) -> IpAddr {
@@ -333,7 +337,7 @@ mod tests {
     fn some_descriptors_stay_free_and_a_peer_has_three_quarters_of_the_rest() {
         let (peers, _) = peers(|_| ());
         assert_eq!((peers.limits.connections, peers.limits.connections_per_peer), (896, 672));
-        let tiny = Peers::new(&Limits::default(), 8, clock::now());
+        let tiny = Peers::new(&Limits::default(), 8);
         assert_eq!((tiny.limits.connections, tiny.limits.connections_per_peer), (1, 1));
     }
 
@@ -354,11 +358,11 @@ mod tests {
     fn when_all_seats_are_taken_the_one_that_has_been_idle_longest_makes_room() {
         let (peers, start) = peers(|limits| limits.connections = 3);
         let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), start).unwrap()).collect();
-        seats[0].idle_since(Some(start + Duration::from_secs(2)));
-        seats[1].idle_since(Some(start + Duration::from_secs(1)));
-        let soon = start + Duration::from_secs(10);
+        seats[0].idle_since(Some(start + Millis(2_000)));
+        seats[1].idle_since(Some(start + Millis(1_000)));
+        let soon = start + Millis(10_000);
         assert_eq!(peers.seat(host(4), soon).unwrap_err(), NoSeat::Full);
-        let later = start + Duration::from_secs(12);
+        let later = start + Millis(12_000);
         let fourth = peers.seat(host(4), later).unwrap();
         assert!(!seats[0].evicted() && seats[1].evicted() && !seats[2].evicted());
         assert_eq!(peers.seat(host(5), later).unwrap_err(), NoSeat::Full);
@@ -389,10 +393,10 @@ mod tests {
         let again = peers.seat(host(1), now).unwrap();
         let other = Arc::new(peers.seat(host(2), now).unwrap());
         let calls: Vec<_> = (0..3).map(|_| InFlight::new(&greedy)).collect();
-        assert_eq!((again.no_call(), other.no_call()), (Some((3, "from this address")), None));
+        assert_eq!((again.full(), other.full()), (Some(Full::Peer(3)), None));
         let last = InFlight::new(&other);
-        assert_eq!(other.no_call(), Some((4, "on this server")));
+        assert_eq!(other.full(), Some(Full::Server(4)));
         drop((calls, last));
-        assert_eq!((again.no_call(), other.no_call()), (None, None));
+        assert_eq!((again.full(), other.full()), (None, None));
     }
 }

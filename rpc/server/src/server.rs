@@ -1,32 +1,34 @@
 //! Accepting connections, and leaving in good order.
 
-use crate::{
-    Limits, Service,
-    acceptor::Acceptor,
-    clock,
-    connection::{Connection, End, Shared},
-    log::{PeerLines, say},
-    peers::{PeerKey, Peers},
-    quota::Quota,
-};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, process};
+
+use common::Clock;
+use common::log::Shown;
+use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
-use rpc_wire::{CallId, Code, Frame, GoAway, Shown};
-use socket2::{SockRef, TcpKeepalive};
-use std::{
-    io,
-    net::SocketAddr,
-    pin::pin,
-    process,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    runtime::{Handle, RuntimeFlavor},
-    sync::{Semaphore, watch},
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use rpc_wire::Code;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::acceptor::{Acceptor, refuse};
+use crate::connection_task::ConnectionTask;
+use crate::log::{PeerLines, say};
+use crate::peers::{PeerKey, Peers};
+use crate::quota::Quota;
+use crate::session::{End, SessionConfig};
+use crate::shared::Shared;
+use crate::{Limits, Service, clock};
+
+/// Pause after a failure of `accept` that does not concern one connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves a [`Service`] on a listener.
 ///
@@ -129,10 +131,10 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
         let Self { service, instance, limits, shared_listener, quota, open } = self;
-        let peers = Arc::new(Peers::new(&limits, descriptors(), clock::now()));
-        let turns = Arc::new(Semaphore::new(turns()));
-        let shared = Arc::new(Shared { service, instance, limits, quota, turns });
-        let lines = Arc::new(Lines::default());
+        let clock = Clock::start();
+        let peers = Arc::new(Peers::new(&limits, descriptors()));
+        let lines = Arc::new(PeerLines::new(clock));
+        let shared = share(service, instance, limits, quota, clock);
         let (drain, draining) = watch::channel(false);
         let mut acceptor = Acceptor::new(listener)?;
         let mut connections = JoinSet::new();
@@ -144,20 +146,21 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => {}
                 accepted = acceptor.accept(reluctant) => match accepted {
-                    Ok((stream, peer)) => match peers.seat(peer.ip(), clock::now()) {
+                    Ok((stream, peer)) => match peers.seat(peer.ip(), clock.now()) {
                         Ok(seat) => {
-                            if let Err(error) = prepare(&stream) {
-                                say(|| tracing::debug!(%peer, %error, "socket options"));
-                            }
-                            let connection = Connection::new(shared.clone(), seat, stream, peer);
-                            connections.spawn(serve_one(connection, peer, draining.clone(), lines.clone()));
+                            let connection = ConnectionTask::new(Arc::clone(&shared), seat, stream, peer);
+                            connections.spawn(serve_one(connection, peer, draining.clone(), Arc::clone(&lines)));
                         }
-                        Err(full) => refuse(&SockRef::from(&stream), peer, &full.to_string(), &lines),
+                        Err(full) => {
+                            refuse(&stream, &full.to_string());
+                            say_refused(peer, &full.to_string(), &lines);
+                        }
                     },
-                    Err(error) if is_out_of_descriptors(&error) && !peers.make_room(clock::now()) => {
+                    Err(error) if is_out_of_descriptors(&error) && !peers.make_room(clock.now()) => {
                         let why = "no descriptors left on this server";
-                        if !acceptor.turn_away(|stream, peer| refuse(&SockRef::from(stream), peer, why, &lines)) {
-                            pause_after(&error, &lines).await;
+                        match acceptor.turn_away(why) {
+                            Some(peer) => say_refused(peer, why, &lines),
+                            None => pause_after(&error, &lines).await,
                         }
                     }
                     Err(error) => pause_after(&error, &lines).await,
@@ -167,85 +170,66 @@ impl Server {
         drop(acceptor);
         drain.send_replace(true);
         let all = async { while connections.join_next().await.is_some() {} };
-        if timeout(shared.limits.drain_timeout, all).await.is_err() {
+        if timeout(shared.session.limits.drain_timeout, all).await.is_err() {
             let connections = connections.len();
             say(|| tracing::warn!(connections, "calls did not end in time and were cut"));
         }
+        lines.finish();
         Ok(Drained { cut: connections.len() })
     }
 }
 
-async fn serve_one(
-    connection: Connection,
+fn share(
+    service: Service,
+    instance: String,
+    limits: Limits,
+    quota: Option<Arc<Quota>>,
+    clock: Clock,
+) -> Arc<Shared> {
+    let (service, methods, handlers) = service.into_parts();
+    let calls = quota.as_ref().map(|quota| Arc::clone(&quota.calls));
+    let session = Arc::new(SessionConfig { service, instance, limits, methods, quota: calls });
+    Arc::new(Shared { session, handlers, quota, turns: Arc::new(Semaphore::new(turns())), clock })
+}
+
+async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
+    connection: ConnectionTask<S>,
     peer: SocketAddr,
     draining: watch::Receiver<bool>,
-    lines: Arc<Lines>,
+    lines: Arc<PeerLines>,
 ) {
     match connection.run(draining).await {
-        Ok(()) => {}
-        Err(End::Io(error)) => say(|| tracing::debug!(%peer, %error, "connection ended")),
-        Err(End::Refused(status)) => {
+        End::Drained | End::Lost => {}
+        end @ End::Unread => say(|| tracing::debug!(%peer, error = %end, "connection ended")),
+        End::Refused(status) => {
             let shown = status.to_string();
-            lines.say(peer, |left_out| match status.code {
+            lines.say(Some(PeerKey::new(peer.ip())), || match status.code {
                 // Strangers who speak something else may be many, and are no concern of ours; nor who says nothing.
                 Code::INVALID_ARGUMENT | Code::UNAVAILABLE => {
-                    tracing::debug!(%peer, status = %Shown(&shown), left_out, "connection refused");
+                    tracing::debug!(%peer, status = %Shown::text(&shown), "connection refused");
                 }
-                _ => tracing::warn!(%peer, status = %Shown(&shown), left_out, "connection refused"),
+                _ => tracing::warn!(%peer, status = %Shown::text(&shown), "connection refused"),
             });
         }
-        Err(End::Evicted) => lines.say(peer, |left_out| {
-            tracing::warn!(%peer, left_out, "connection closed to make room for others");
+        End::Evicted => lines.say(Some(PeerKey::new(peer.ip())), || {
+            tracing::warn!(%peer, "connection closed to make room for others");
         }),
     }
 }
 
-/// Lines about peers, so many for each.
-#[derive(Debug, Default)]
-struct Lines(Mutex<PeerLines>);
-
-impl Lines {
-    /// `line` gets the number of lines that were left out.
-    fn say(&self, peer: SocketAddr, line: impl FnOnce(u32)) {
-        // Nothing that can panic runs under the lock.
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let left_out = lines.may_say(PeerKey::new(peer.ip()), clock::now());
-        drop(lines);
-        if let Some(left_out) = left_out {
-            say(|| line(left_out));
-        }
-    }
-}
-
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    // A host that vanished without a word does not keep its connection for ever; an idle one is left alone.
-    SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
-}
-
-/// Says why, if the socket takes it at once, and closes.
-fn refuse(stream: &SockRef<'_>, peer: SocketAddr, why: &str, lines: &Lines) {
-    lines.say(peer, |left_out| tracing::warn!(%peer, left_out, "connection refused: {why}"));
-    let mut out = Vec::new();
-    let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: why });
-    if go_away.encode(&mut out, rpc_wire::DEFAULT_MAX_FRAME).is_ok() {
-        let _ = stream.send(&out);
-    }
+fn say_refused(peer: SocketAddr, why: &str, lines: &PeerLines) {
+    lines.say(Some(PeerKey::new(peer.ip())), || tracing::warn!(%peer, "connection refused: {why}"));
 }
 
 /// Most failures of `accept` concern one connection; the others (no descriptors left) need a pause.
-async fn pause_after(error: &io::Error, lines: &Lines) {
+async fn pause_after(error: &io::Error, lines: &PeerLines) {
     if error.kind() != io::ErrorKind::ConnectionAborted {
-        // Nobody in particular is to blame.
-        lines.say(SocketAddr::from(([0; 4], 0)), |left_out| {
-            tracing::warn!(%error, left_out, "cannot accept connections; trying again");
-        });
+        lines.say(None, || tracing::warn!(%error, "cannot accept connections; trying again"));
         sleep(ACCEPT_PAUSE).await;
     }
 }
 
 fn is_out_of_descriptors(error: &io::Error) -> bool {
-    use nix::libc::{EMFILE, ENFILE};
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
@@ -268,6 +252,3 @@ fn descriptors() -> usize {
 pub(crate) fn process_identity() -> String {
     format!("{}-{:x}", process::id(), clock::since_epoch().as_micros())
 }
-
-const KEEPALIVE: Duration = Duration::from_secs(60);
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,16 +1,16 @@
 //! A service: named methods, each a typed async handler behind one untyped face.
 
-use crate::Context;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{self, Poll};
+
 use rpc_wire::{Format, Status};
-use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    collections::BTreeMap,
-    fmt,
-    pin::Pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    task::{Context as TaskContext, Poll},
-    time::Duration,
-};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Context;
+use crate::session::MethodTable;
 
 /// What a server serves.
 ///
@@ -26,8 +26,7 @@ use std::{
 /// ```
 pub struct Service {
     name: String,
-    /// By name. There are few, and a comparison or two is less than a hash.
-    methods: BTreeMap<String, Method>,
+    methods: BTreeMap<String, Handler>,
 }
 
 impl Service {
@@ -46,39 +45,10 @@ impl Service {
         Self { name: name.into(), ..self }
     }
 
-    /// The method of that name; an error is the reply.
-    pub(crate) fn method(&self, name: &str) -> Result<&Method, Status> {
-        let unknown = || Status::unimplemented(format!("service {} has no method {name}", self.name));
-        self.methods.get(name).ok_or_else(unknown)
-    }
-}
-
-/// A handler, and what is known about the time that it takes.
-pub(crate) struct Method {
-    handler: Handler,
-    /// Time for which it usually keeps its thread at the start of a call, in nanoseconds: a moving average.
-    usual: AtomicU64,
-}
-
-impl Method {
-    /// Starts a call, up to the handler's first `await` at most; an error is the reply.
-    pub(crate) fn start(&self, payload: &[u8], format: Format, context: Context) -> Result<Running, Status> {
-        (self.handler)(payload, format, context)
-    }
-
-    /// Says how long a call has kept the thread.
-    pub(crate) fn took(&self, time: Duration) {
-        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        let usual = match self.usual.load(Relaxed) {
-            0 => time,
-            usual => usual - usual / 8 + time / 8,
-        };
-        self.usual.store(usual, Relaxed);
-    }
-
-    /// Returns how long a call usually keeps the thread.
-    pub(crate) fn usual(&self) -> Duration {
-        Duration::from_nanos(self.usual.load(Relaxed))
+    /// Takes it apart: its name, its methods, and the handler of each.
+    pub(crate) fn into_parts(self) -> (String, MethodTable, Vec<Handler>) {
+        let (names, handlers): (Vec<_>, _) = self.methods.into_iter().unzip();
+        (self.name, MethodTable::new(names), handlers)
     }
 }
 
@@ -115,7 +85,7 @@ impl ServiceBuilder {
                 .map_err(|error| Status::invalid_argument(format!("the argument of {shown} {error}")))?;
             Ok(Box::pin(handler(argument, context)))
         });
-        self.0.methods.insert(name, Method { handler: erased, usual: AtomicU64::new(0) });
+        self.0.methods.insert(name, erased);
         self
     }
 
@@ -125,7 +95,7 @@ impl ServiceBuilder {
     }
 }
 
-type Handler = Box<dyn Fn(&[u8], Format, Context) -> Result<Running, Status> + Send + Sync>;
+pub(crate) type Handler = Box<dyn Fn(&[u8], Format, Context) -> Result<Running, Status> + Send + Sync>;
 
 /// A handler's future, its types forgotten.
 pub(crate) type Running = Pin<Box<dyn PollReply + Send>>;
@@ -135,7 +105,7 @@ pub(crate) trait PollReply {
     /// When ready with `Ok`, the result has been appended to `out`.
     fn poll_reply(
         self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
+        cx: &mut task::Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
     ) -> Poll<Result<(), Status>>;
@@ -148,7 +118,7 @@ where
 {
     fn poll_reply(
         self: Pin<&mut Self>,
-        cx: &mut TaskContext<'_>,
+        cx: &mut task::Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
     ) -> Poll<Result<(), Status>> {

@@ -26,9 +26,21 @@ impl Clock {
         self.origin.elapsed().into()
     }
 
+    /// Returns the time that the clock showed at `instant`, rounded down: for a shell that has read the time already.
+    #[must_use]
+    pub fn at(self, instant: Instant) -> Millis {
+        instant.saturating_duration_since(self.origin).into()
+    }
+
+    /// Returns the instant at which the clock shows `time`; `None` for a time that it cannot show.
+    #[must_use]
+    pub fn instant(self, time: Millis) -> Option<Instant> {
+        self.origin.checked_add(Duration::from(time))
+    }
+
     /// Waits until the clock shows `deadline`; for ever if there is none, or none that the clock can show.
     pub async fn sleep_until(self, deadline: Option<Millis>) {
-        match deadline.and_then(|at| self.origin.checked_add(Duration::from(at))) {
+        match deadline.and_then(|at| self.instant(at)) {
             Some(at) => sleep_until(at).await,
             None => pending().await,
         }
@@ -38,6 +50,15 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_instant_and_its_time_name_each_other() {
+        let clock = Clock::start();
+        let instant = clock.instant(Millis(7)).unwrap();
+        assert_eq!(clock.at(instant), Millis(7));
+        assert_eq!(clock.at(instant + Duration::from_micros(999)), Millis(7));
+        assert_eq!(clock.at(clock.origin - Duration::from_millis(1)), Millis(0), "before the start");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_has_come_once_it_has_been_slept_for() {

@@ -1,31 +1,35 @@
 //! The bytes that have been read and not yet handled: when they came, and what they cancel.
 
+use std::collections::{BTreeSet, VecDeque};
+use std::mem;
+
 use bytes::{Buf, BytesMut};
+use common::Millis;
 use rpc_wire::{Ahead, CallId, DecodeError, look_ahead, split_frame};
-use std::{
-    collections::{BTreeSet, VecDeque},
-    mem,
-    time::Duration,
-};
-use tokio::time::Instant;
+
+/// Bytes to read ahead of what is handled, to find what cancels it, and to know when it came.
+const READ_AHEAD: usize = 256 << 10;
+
+/// Room of handled bytes that may stay in front of what follows, where [`ReadBuffer::held`] does not see it.
+const MOST_KEPT: usize = 64 << 10;
 
 /// A frame whose turn it is.
 #[derive(Debug)]
-pub(crate) struct Arrived<'a> {
-    pub(crate) body: &'a [u8],
-    pub(crate) arrival: Arrival,
+pub(super) struct Arrived<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) arrival: Arrival,
 }
 
 /// Time at which the last byte of a frame was read, and whether a later frame cancels it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Arrival {
-    pub(crate) at: Instant,
-    pub(crate) cancelled: bool,
+pub(super) struct Arrival {
+    pub(super) at: Millis,
+    pub(super) cancelled: bool,
 }
 
 /// Bytes that a connection has read.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(super) struct ReadBuffer {
     max_frame: usize,
     bytes: BytesMut,
     /// Length of the part of `bytes` that has been handled.
@@ -36,9 +40,9 @@ pub(crate) struct Input {
     broken: bool,
     /// Ends of the last whole frame of each read, for what has not been handled; reads that complete none are not kept,
     /// since a frame may come byte by byte.
-    reads: VecDeque<(usize, Instant)>,
+    reads: VecDeque<(usize, Millis)>,
     /// Since when the first bytes of a frame wait for the rest.
-    begun: Option<Instant>,
+    begun: Option<Millis>,
     /// The last call that has been seen, and the last that has been handled.
     last: CallId,
     handled_last: CallId,
@@ -46,8 +50,8 @@ pub(crate) struct Input {
     cancelled: BTreeSet<CallId>,
 }
 
-impl Input {
-    pub(crate) fn new(max_frame: usize) -> Self {
+impl ReadBuffer {
+    pub(super) fn new(max_frame: usize) -> Self {
         Self {
             max_frame,
             bytes: BytesMut::new(),
@@ -62,18 +66,18 @@ impl Input {
         }
     }
 
-    /// Gives the buffer to append the next bytes to; call [`Input::arrived`] then.
-    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
+    /// Gives the buffer to append the next bytes to; call [`ReadBuffer::arrived`] then.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.bytes
     }
 
     /// Gives the bytes that have not been handled, for the hello, which has rules of its own.
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Takes the hello off; what came behind it is looked through as if it came now.
-    pub(crate) fn skip(&mut self, len: usize, now: Instant) {
+    pub(super) fn skip(&mut self, len: usize, now: Millis) {
         let mut bytes = mem::take(&mut self.bytes);
         bytes.advance(len);
         *self = Self::new(self.max_frame);
@@ -85,7 +89,7 @@ impl Input {
 
     /// Looks through bytes that have just been appended; `cancel` is called with what they cancel, whether it has
     /// been handled or not.
-    pub(crate) fn arrived(&mut self, now: Instant, mut cancel: impl FnMut(CallId)) {
+    pub(super) fn arrived(&mut self, now: Millis, mut cancel: impl FnMut(CallId)) {
         let before = self.seen;
         while !self.broken {
             match split_frame(&self.bytes[self.seen..], self.max_frame) {
@@ -120,7 +124,7 @@ impl Input {
     ///
     /// # Errors
     /// Its length is over the limit.
-    pub(crate) fn next(&mut self) -> Result<Option<Arrived<'_>>, DecodeError> {
+    pub(super) fn next(&mut self) -> Result<Option<Arrived<'_>>, DecodeError> {
         let Some((body, rest)) = split_frame(&self.bytes[self.handled..], self.max_frame)? else {
             return Ok(None);
         };
@@ -140,7 +144,7 @@ impl Input {
     }
 
     /// Gives back the room of what has been handled.
-    pub(crate) fn release(&mut self) {
+    pub(super) fn release(&mut self) {
         if self.handled == self.bytes.len() {
             // The buffer is there only while there is something in it: an idle connection has none.
             self.bytes = BytesMut::new();
@@ -159,34 +163,39 @@ impl Input {
         self.handled = 0;
     }
 
-    /// Returns true if [`Input::next`] has something to give.
-    pub(crate) fn is_waiting(&self) -> bool {
+    /// Returns true if [`ReadBuffer::next`] has something to give.
+    pub(super) fn is_waiting(&self) -> bool {
         self.seen > self.handled || self.broken
     }
 
     /// Returns true if there is nothing at all.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Returns true if more is to be read: the rest of a frame, and a bounded look ahead.
-    pub(crate) fn wants_more(&self) -> bool {
+    pub(super) fn wants_more(&self) -> bool {
         !self.broken && self.seen - self.handled < READ_AHEAD
     }
 
+    /// Returns the last bytes of the frame that [`ReadBuffer::next`] gave last.
+    pub(super) fn end_of_last(&self, len: usize) -> &[u8] {
+        &self.bytes[self.handled - len..self.handled]
+    }
+
     /// The memory that it takes.
-    pub(crate) fn held(&self) -> usize {
+    pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }
 
     /// Since when a frame has been incomplete.
-    pub(crate) fn begun(&self) -> Option<Instant> {
+    pub(super) fn begun(&self) -> Option<Millis> {
         self.begun
     }
 
     /// Does not count this time for an incomplete frame: nobody read.
-    pub(crate) fn excuse(&mut self, time: Duration) {
-        self.begun = self.begun.and_then(|begun| begun.checked_add(time));
+    pub(super) fn excuse(&mut self, time: Millis) {
+        self.begun = self.begun.map(|begun| begun + time);
     }
 }
 
@@ -198,16 +207,9 @@ fn take(cancelled: &mut BTreeSet<CallId>, id: CallId) -> bool {
     cancelled.remove(&id)
 }
 
-/// Bytes to read ahead of what is handled, to find what cancels it, and to know when it came.
-const READ_AHEAD: usize = 256 << 10;
-
-/// Room of handled bytes that may stay in front of what follows, where [`Input::held`] does not see it.
-const MOST_KEPT: usize = 64 << 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
     use rpc_wire::{Frame, Request};
 
     const MAX: usize = 1 << 20;
@@ -224,14 +226,14 @@ mod tests {
         out
     }
 
-    fn read(input: &mut Input, at: Instant, bytes: &[u8]) -> Vec<u64> {
+    fn read(input: &mut ReadBuffer, at: Millis, bytes: &[u8]) -> Vec<u64> {
         let mut cancelled = Vec::new();
         input.buffer().extend_from_slice(bytes);
         input.arrived(at, |id| cancelled.push(id.0));
         cancelled
     }
 
-    fn next(input: &mut Input) -> Option<(Instant, bool)> {
+    fn next(input: &mut ReadBuffer) -> Option<(Millis, bool)> {
         let next = input.next().unwrap().map(|frame| (frame.arrival.at, frame.arrival.cancelled));
         input.release();
         next
@@ -239,9 +241,8 @@ mod tests {
 
     #[test]
     fn a_frame_came_when_the_last_of_it_was_read_however_late_it_is_handled() {
-        let start = clock::now();
-        let at = |seconds| start + Duration::from_secs(seconds);
-        let mut input = Input::new(MAX);
+        let at = |seconds: u64| Millis(1_000 * seconds);
+        let mut input = ReadBuffer::new(MAX);
         let frame = request(2);
         read(&mut input, at(0), &[&request(1)[..], &frame[..10]].concat());
         read(&mut input, at(1), &frame[10..20]);
@@ -254,8 +255,8 @@ mod tests {
 
     #[test]
     fn a_cancel_counts_before_its_turn_but_not_before_its_request() {
-        let now = clock::now();
-        let mut input = Input::new(MAX);
+        let now = Millis(0);
+        let mut input = ReadBuffer::new(MAX);
         let cancel = |id| encoded(&Frame::Cancel(CallId(id)));
         let bytes = [cancel(2), request(1), request(2), cancel(1), request(3), cancel(3)].concat();
         assert_eq!(read(&mut input, now, &bytes), [1, 3]);
@@ -267,8 +268,8 @@ mod tests {
 
     #[test]
     fn cancels_of_calls_that_never_were_take_no_room() {
-        let now = clock::now();
-        let mut input = Input::new(MAX);
+        let now = Millis(0);
+        let mut input = ReadBuffer::new(MAX);
         read(&mut input, now, &request(1_000_000));
         next(&mut input);
         for id in 1..1_000 {
@@ -285,34 +286,34 @@ mod tests {
 
     #[test]
     fn a_frame_is_begun_from_its_first_byte_until_it_is_complete() {
-        let start = clock::now();
-        let mut input = Input::new(MAX);
+        let start = Millis(0);
+        let mut input = ReadBuffer::new(MAX);
         let frame = request(1);
         read(&mut input, start, &frame[..1]);
-        read(&mut input, start + Duration::from_secs(1), &frame[1..20]);
+        read(&mut input, Millis(1_000), &frame[1..20]);
         assert_eq!(input.begun(), Some(start));
-        read(&mut input, start + Duration::from_secs(2), &frame[20..]);
+        read(&mut input, Millis(2_000), &frame[20..]);
         assert_eq!(input.begun(), None);
     }
 
     #[test]
     fn a_frame_that_comes_byte_by_byte_takes_no_more_room_than_at_once() {
-        let start = clock::now();
-        let mut input = Input::new(MAX);
+        let start = Millis(0);
+        let mut input = ReadBuffer::new(MAX);
         let frame = request(1);
         read(&mut input, start, &request(1));
         for byte in &frame[..frame.len() - 1] {
-            read(&mut input, start + Duration::from_secs(1), &[*byte]);
+            read(&mut input, Millis(1_000), &[*byte]);
         }
         assert_eq!(input.reads.len(), 1);
-        read(&mut input, start + Duration::from_secs(2), &frame[frame.len() - 1..]);
+        read(&mut input, Millis(2_000), &frame[frame.len() - 1..]);
         let came: Vec<_> = std::iter::from_fn(|| next(&mut input).map(|(at, _)| at)).collect();
-        assert_eq!(came, [start, start + Duration::from_secs(2)]);
+        assert_eq!(came, [start, Millis(2_000)]);
     }
 
     #[test]
     fn a_long_frame_that_was_handled_holds_no_room_behind_the_first_byte_of_the_next() {
-        let mut input = Input::new(MAX);
+        let mut input = ReadBuffer::new(MAX);
         let long = Frame::Request(Request {
             id: CallId(1),
             method: "m",
@@ -320,8 +321,8 @@ mod tests {
             more: false,
             payload: &vec![0; MAX - 100],
         });
-        read(&mut input, clock::now(), &encoded(&long));
-        read(&mut input, clock::now(), &request(2)[..1]);
+        read(&mut input, Millis(0), &encoded(&long));
+        read(&mut input, Millis(0), &request(2)[..1]);
         next(&mut input);
         assert_eq!(input.bytes(), &request(2)[..1]);
         // The room that is left does not begin behind that of the frame.
@@ -330,12 +331,12 @@ mod tests {
 
     #[test]
     fn nothing_is_read_behind_a_frame_that_is_too_long_nor_far_ahead_of_what_is_handled() {
-        let now = clock::now();
-        let mut input = Input::new(MAX);
+        let now = Millis(0);
+        let mut input = ReadBuffer::new(MAX);
         read(&mut input, now, &[0xff; 40]);
         assert!(input.is_waiting() && !input.wants_more() && input.next().is_err());
 
-        let mut input = Input::new(MAX);
+        let mut input = ReadBuffer::new(MAX);
         read(&mut input, now, &vec![0; READ_AHEAD]);
         assert!(!input.wants_more());
     }

@@ -1,0 +1,153 @@
+//! The handler of a call: its first poll, and the task that goes on with it.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use common::log::survive;
+use rpc_wire::ReplyWriter;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::clock;
+use crate::outbox::Outbox;
+use crate::peers::{InFlight, Seat};
+use crate::service::Running;
+use crate::session::{self, CallHead, Pause, Start};
+use crate::shared::Shared;
+
+/// Starts the calls of one connection.
+pub(crate) struct CallStarter {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) seat: Arc<Seat>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) peer: SocketAddr,
+}
+
+/// A call that goes on elsewhere; dropping it drops the handler.
+#[derive(Debug)]
+pub(crate) struct CallTask(AbortHandle);
+
+impl Drop for CallTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl CallStarter {
+    /// Polls the call's handler once. Most are ready then: no task, no reply buffer of their own.
+    pub(crate) fn start(&self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
+        let Start { call, method, payload, reply } = start;
+        let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
+        let context = crate::Context { deadline, peer: self.peer };
+        let handler = &self.shared.handlers[method.index()];
+        let started = catch_unwind(AssertUnwindSafe(|| handler(payload, call.format, context)));
+        let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {
+            Ok(running) => running,
+            Err(status) => {
+                call.fail(&status, reply);
+                return None;
+            }
+        };
+        if poll_handler(&call, &mut running, cx, reply).is_ready() {
+            drop_quietly(running);
+            return None;
+        }
+        Some(self.spawn(call, deadline, running))
+    }
+
+    /// Lets the handler go on, on a task of its own. It pauses, for a bounded time, while its client does not read the
+    /// replies that there are.
+    fn spawn(&self, call: CallHead, deadline: Option<Instant>, mut running: Running) -> CallTask {
+        let in_flight = InFlight::new(&self.seat);
+        let (shared, outbox) = (Arc::clone(&self.shared), Arc::clone(&self.outbox));
+        let task = async move {
+            let mut out = Vec::new();
+            let mut pause = None;
+            poll_fn(|cx| {
+                // The session answers and aborts a call whose time is over. A runtime that is behind may come here first.
+                if deadline.is_some_and(|at| at <= clock::now()) {
+                    return Poll::Pending;
+                }
+                if !outbox.has_room(call.id, cx) {
+                    ready!(pause.get_or_insert_with(|| PauseTimer::new(&shared, &outbox)).poll(cx, &outbox));
+                }
+                poll_handler(&call, &mut running, cx, &mut out)
+            })
+            .await;
+            drop_quietly(running);
+            drop(in_flight);
+            outbox.push(&call, &out);
+        };
+        CallTask(tokio::spawn(task).abort_handle())
+    }
+}
+
+/// Polls the handler; when it is ready, its whole reply is at the end of `out`.
+fn poll_handler(call: &CallHead, running: &mut Running, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<()> {
+    let mut reply = ReplyWriter::new(out, call.id);
+    let polled =
+        catch_unwind(AssertUnwindSafe(|| running.as_mut().poll_reply(cx, call.format, reply.payload())));
+    match polled {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(Ok(()))) => {
+            if let Err(error) = reply.finish(call.max_frame) {
+                call.fail_too_long(&error, out);
+            }
+        }
+        Ok(Poll::Ready(Err(status))) => {
+            drop(reply);
+            call.fail(&status, out);
+        }
+        Err(_) => {
+            drop(reply);
+            call.fail(&session::panicked(), out);
+        }
+    }
+    Poll::Ready(())
+}
+
+/// Drops a handler whose reply is complete: a destructor of it that panics takes nothing with it.
+fn drop_quietly(running: Running) {
+    let _ = survive(|| drop(running));
+}
+
+/// Waits for the looks of a [`Pause`].
+struct PauseTimer {
+    pause: Pause,
+    shared: Arc<Shared>,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl PauseTimer {
+    fn new(shared: &Arc<Shared>, outbox: &Outbox) -> Self {
+        let pause = Pause::new(shared.clock.now(), outbox.written());
+        let mut timer =
+            Self { pause, shared: Arc::clone(shared), sleep: Box::pin(sleep_until(clock::now())) };
+        timer.set();
+        timer
+    }
+
+    /// Completes when the call has paused for long enough, and at once from then on.
+    fn poll(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<()> {
+        while self.set() {
+            ready!(self.sleep.as_mut().poll(cx));
+            self.pause.look(self.shared.clock.now(), outbox.written());
+        }
+        Poll::Ready(())
+    }
+
+    /// Sets the timer; false once the pause is over.
+    fn set(&mut self) -> bool {
+        let Some(at) = self.pause.poll_deadline().and_then(|at| self.shared.clock.instant(at)) else {
+            return false;
+        };
+        if self.sleep.deadline() != at {
+            self.sleep.as_mut().reset(at);
+        }
+        true
+    }
+}

@@ -1,0 +1,21 @@
+//! Settings of sessions.
+
+use std::sync::Arc;
+
+use super::{CallQuota, MethodTable};
+use crate::Limits;
+
+/// Settings and tables that all sessions of a server share.
+#[derive(Debug)]
+pub struct SessionConfig {
+    /// Name of the service.
+    pub service: String,
+    /// Identity of this process.
+    pub instance: String,
+    /// Limits.
+    pub limits: Limits,
+    /// Methods of the service.
+    pub methods: MethodTable,
+    /// Number of calls after which the process is to be replaced.
+    pub quota: Option<Arc<CallQuota>>,
+}

@@ -1,0 +1,488 @@
+//! A session on one connection, seen by the server: the hello, calls in flight and their deadlines, limits, early refusal,
+//! look-ahead for cancels, silence, drain. No I/O: inputs and the time go in, outputs and bytes come out.
+//!
+//! # How to drive it
+//! - Append the bytes that arrive to [`Session::read_buffer`] while [`Session::wants_bytes`], then give [`Input::Received`].
+//! - Give [`Input::Turn`] while [`Session::wants_turn`]: frames wait that may start calls. The session then handles frames
+//!   up to the next [`Output::Start`], which is always the last output of a drain. Poll the call's handler once and answer
+//!   with [`Input::Returned`] before anything else.
+//! - Drain [`Session::poll_output`] after each input.
+//! - Write what [`Session::transmit`] has, and report progress by [`Input::Wrote`]. Replies of a turn are in one batch if
+//!   it is asked for after the turn.
+//! - Collect the replies of calls that did not end at their first poll in [`Replies`], and give [`Input::Replies`].
+//! - Give [`Input::Timeout`] at [`Session::poll_deadline`].
+//!
+//! `T` is whatever the owner aborts a call by: [`Output::Abort`] gives it back.
+//!
+//! Each call is answered at most once. A call that is cancelled, or whose time is over, is given back by
+//! [`Output::Abort`], and a reply of it that comes later goes nowhere.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use common::Millis;
+//! use rpc_server::session::{Input, MethodTable, Output, Session, SessionConfig, Turn};
+//! use rpc_server::{Format, Limits};
+//! use rpc_wire::{CallId, Frame, Hello, Reply, Request, VERSION, split_frame};
+//!
+//! let config = SessionConfig {
+//!     service: "demo".into(),
+//!     instance: "me".into(),
+//!     limits: Limits::default(),
+//!     methods: MethodTable::new(["ping".into()]),
+//!     quota: None,
+//! };
+//! let mut session: Session<()> = Session::new(Arc::new(config), Millis(0));
+//!
+//! // A client sends its hello and a call in one write.
+//! let mut bytes = Vec::new();
+//! let hello = Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "demo", instance: "" };
+//! Frame::Hello(hello).encode(&mut bytes, 4096)?;
+//! let request = Request { id: CallId(1), method: "ping", time_left: None, more: false, payload: b"7" };
+//! Frame::Request(request).encode(&mut bytes, 4096)?;
+//! session.read_buffer().extend_from_slice(&bytes);
+//! session.handle(Millis(1), Input::Received);
+//!
+//! // The session starts the call. It ends at its first poll: its reply stands in `start.reply`.
+//! assert!(session.wants_turn());
+//! session.handle(Millis(1), Input::Turn(Turn::default()));
+//! let Some(Output::Start(start)) = session.poll_output() else { panic!("a call") };
+//! Frame::Reply(Reply::Ok { id: start.call.id, payload: start.payload }).encode(start.reply, start.call.max_frame)?;
+//! session.handle(Millis(2), Input::Returned { task: None, turn: Some(Turn::default()) });
+//! assert!(session.poll_output().is_none());
+//!
+//! // The hello of the server and the reply go out together.
+//! let out = session.transmit().ok_or("bytes to write")?;
+//! session.handle(Millis(2), Input::Wrote(out.len()));
+//! let (_hello, rest) = split_frame(&out, 4096)?.ok_or("a hello")?;
+//! let (reply, _) = split_frame(rest, 4096)?.ok_or("a reply")?;
+//! assert_eq!(Frame::decode(reply)?, Frame::Reply(Reply::Ok { id: CallId(1), payload: b"7" }));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod calls;
+mod config;
+mod hello;
+mod message;
+mod methods;
+mod pause;
+mod quota;
+mod read_buffer;
+mod reply;
+mod reply_queue;
+#[cfg(test)]
+mod tests;
+
+use std::mem;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use common::Millis;
+use rpc_wire::{Frame, Status};
+
+use calls::{Accepted, Calls};
+pub use config::SessionConfig;
+pub use message::{End, EndedCall, Full, Input, Output, Replies, Start, Turn};
+pub use methods::{MethodId, MethodTable};
+pub(crate) use pause::Pause;
+pub use quota::CallQuota;
+use read_buffer::ReadBuffer;
+pub use reply::CallHead;
+pub(crate) use reply::panicked;
+pub(crate) use reply_queue::ReplyQueue;
+
+/// Bytes of replies that may wait for the client; with more of them no calls start and nothing is read.
+const OUT_HIGH_WATER: usize = 1 << 20;
+
+/// The server's side of one connection.
+#[derive(Debug)]
+pub struct Session<T> {
+    config: Arc<SessionConfig>,
+    phase: Phase,
+    input: ReadBuffer,
+    calls: Calls<T>,
+    /// The call that is being started, see [`Output::Start`].
+    starting: Option<Starting>,
+    /// Bytes of the last batch that have not been written.
+    unwritten: usize,
+    /// Start of the time for which the transport has not taken the rest of a batch.
+    blocked: Option<Millis>,
+    /// Start of the time for which nothing is read, because there is enough to do.
+    deaf: Option<Millis>,
+    /// Time at which bytes last came, or a call ended.
+    active: Millis,
+    shut_down: bool,
+    ended: Option<End>,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// The client has not said hello.
+    Greeting {
+        until: Option<Millis>,
+    },
+    Open,
+    /// The last bytes are being written.
+    Parting {
+        until: Option<Millis>,
+        end: End,
+    },
+    /// Everything is written; the client may close first.
+    Lingering {
+        until: Option<Millis>,
+        end: End,
+    },
+    Closed,
+}
+
+#[derive(Debug)]
+struct Starting {
+    accepted: Accepted,
+    is_handed_out: bool,
+}
+
+/// A thing that a session has waited for in vain.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Due {
+    Frame,
+    Write,
+    Word,
+}
+
+impl<T> Session<T> {
+    /// Begins a session on a connection that was accepted at `now`.
+    #[must_use]
+    pub fn new(config: Arc<SessionConfig>, now: Millis) -> Self {
+        Self {
+            phase: Phase::Greeting { until: deadline(now, config.limits.hello_timeout.into()) },
+            input: ReadBuffer::new(config.limits.max_frame),
+            calls: Calls::new(Arc::clone(&config)),
+            config,
+            starting: None,
+            unwritten: 0,
+            blocked: None,
+            deaf: None,
+            active: now,
+            shut_down: false,
+            ended: None,
+        }
+    }
+
+    /// Takes an input. Drain [`Session::poll_output`] afterwards.
+    pub fn handle(&mut self, now: Millis, input: Input<T>) {
+        match input {
+            Input::Received => self.receive(now),
+            Input::Turn(turn) => {
+                if self.wants_turn() {
+                    // Replies are often as long as their requests.
+                    self.calls.out.reserve(self.input.bytes().len().min(OUT_HIGH_WATER));
+                    self.advance(now, &turn);
+                }
+            }
+            Input::Returned { task, turn } => self.call_returned(now, task, turn.as_ref()),
+            Input::Replies(replies) => {
+                if !replies.is_empty() {
+                    self.calls.collect(replies);
+                    self.active = now;
+                }
+            }
+            Input::Wrote(bytes) => {
+                self.unwritten = self.unwritten.saturating_sub(bytes);
+                self.blocked = (self.unwritten > 0).then(|| self.blocked.unwrap_or(now));
+                // One attempt is all the time that is left for the goodbye.
+                if matches!(self.phase, Phase::Parting { end: End::Evicted, .. }) {
+                    self.close(End::Evicted);
+                }
+            }
+            Input::Drain => {
+                self.calls.draining = true;
+                if matches!(self.phase, Phase::Open) {
+                    self.calls.say_draining();
+                }
+            }
+            Input::Evicted => self.evict(now),
+            Input::Stalled(time) => self.excuse(now, time),
+            Input::Timeout => self.time_out(now),
+            Input::Closed => self.lose(),
+        }
+        self.settle(now);
+    }
+
+    /// Returns the next output.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output<'_, T>> {
+        if let Some(task) = self.calls.aborted.pop() {
+            return Some(Output::Abort(task));
+        }
+        if mem::take(&mut self.calls.retire) {
+            return Some(Output::Retire);
+        }
+        if let Some(starting) = self.starting.as_mut().filter(|starting| !starting.is_handed_out) {
+            starting.is_handed_out = true;
+            let Accepted { call, method, argument_bytes } = starting.accepted;
+            let payload = self.input.end_of_last(argument_bytes);
+            return Some(Output::Start(Start { call, method, payload, reply: &mut self.calls.out }));
+        }
+        if mem::take(&mut self.shut_down) {
+            return Some(Output::ShutDown);
+        }
+        self.ended.take().map(Output::Close)
+    }
+
+    /// Returns the next batch of bytes to write, once all of the last one has been reported by [`Input::Wrote`].
+    #[must_use]
+    pub fn transmit(&mut self) -> Option<Vec<u8>> {
+        if self.unwritten > 0 || self.calls.out.is_empty() || matches!(self.phase, Phase::Closed) {
+            return None;
+        }
+        self.unwritten = self.calls.out.len();
+        Some(mem::take(&mut self.calls.out))
+    }
+
+    /// Returns the time at which [`Input::Timeout`] is due.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<Millis> {
+        match &self.phase {
+            Phase::Greeting { until } | Phase::Parting { until, .. } | Phase::Lingering { until, .. } => {
+                *until
+            }
+            Phase::Open => {
+                let due = self.due().map(|(due, _)| due);
+                due.into_iter().chain(self.calls.next_deadline()).min()
+            }
+            Phase::Closed => None,
+        }
+    }
+
+    /// Returns the buffer for the bytes that arrive.
+    pub fn read_buffer(&mut self) -> &mut BytesMut {
+        self.input.buffer()
+    }
+
+    /// Returns true if more bytes should be read.
+    #[must_use]
+    pub fn wants_bytes(&self) -> bool {
+        match self.phase {
+            Phase::Greeting { .. } | Phase::Lingering { .. } => true,
+            Phase::Open => self.input.wants_more() && !self.is_clogged(),
+            Phase::Parting { .. } | Phase::Closed => false,
+        }
+    }
+
+    /// Returns true if frames wait and may be handled: not while many replies wait.
+    #[must_use]
+    pub fn wants_turn(&self) -> bool {
+        matches!(self.phase, Phase::Open) && self.input.is_waiting() && !self.is_clogged()
+    }
+
+    /// Returns true if no more calls are taken.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.calls.draining
+    }
+
+    /// Returns the bytes of replies that the transport has not taken.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.unwritten + self.calls.out.len()
+    }
+
+    /// Returns the bytes of memory that it holds, without the batch that is being written.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.input.held() + self.calls.argument_bytes() + self.calls.out.capacity()
+    }
+
+    /// Returns the time since which there has been nothing to do; `None` if there is.
+    #[must_use]
+    pub fn idle_since(&self) -> Option<Millis> {
+        let is_idle = matches!(self.phase, Phase::Open)
+            && self.calls.is_idle()
+            && self.starting.is_none()
+            && self.unsent() == 0
+            && self.input.is_empty();
+        is_idle.then_some(self.active)
+    }
+
+    fn is_clogged(&self) -> bool {
+        self.unsent() > OUT_HIGH_WATER
+    }
+
+    fn receive(&mut self, now: Millis) {
+        self.active = now;
+        match self.phase {
+            Phase::Greeting { .. } => {
+                if let Err(status) = self.greet(now) {
+                    self.refuse(now, status);
+                }
+            }
+            Phase::Open => self.input.arrived(now, |id| self.calls.cancel(id)),
+            Phase::Parting { .. } | Phase::Lingering { .. } | Phase::Closed => self.input.buffer().clear(),
+        }
+    }
+
+    fn greet(&mut self, now: Millis) -> Result<(), Status> {
+        let Some((hello_len, agreed)) = self.config.hear(self.input.bytes())? else { return Ok(()) };
+        self.input.skip(hello_len, now);
+        self.calls.greeted(agreed)?;
+        self.phase = Phase::Open;
+        if self.calls.draining {
+            self.calls.say_draining();
+        }
+        Ok(())
+    }
+
+    /// Handles frames up to the next call that is to start.
+    fn advance(&mut self, now: Millis, turn: &Turn) {
+        match self.next_call(now, turn) {
+            Ok(Some(accepted)) => self.starting = Some(Starting { accepted, is_handed_out: false }),
+            Ok(None) => self.input.release(),
+            Err(status) => self.refuse(now, status),
+        }
+    }
+
+    fn next_call(&mut self, now: Millis, turn: &Turn) -> Result<Option<Accepted>, Status> {
+        while self.calls.out.len() <= OUT_HIGH_WATER {
+            let Some(frame) = self.input.next().map_err(|error| reply::broken(&error))? else { break };
+            let decoded = Frame::decode(frame.body).map_err(|error| reply::broken(&error))?;
+            if let Some(accepted) = self.calls.handle(now, decoded, frame.arrival, turn)? {
+                return Ok(Some(accepted));
+            }
+        }
+        Ok(None)
+    }
+
+    fn call_returned(&mut self, now: Millis, task: Option<T>, turn: Option<&Turn>) {
+        let Some(Starting { accepted, .. }) = self.starting.take() else { return };
+        if let Some(task) = task {
+            self.calls.run(accepted, task);
+        }
+        match turn {
+            Some(turn) => self.advance(now, turn),
+            None => self.input.release(),
+        }
+    }
+
+    fn time_out(&mut self, now: Millis) {
+        match &self.phase {
+            Phase::Greeting { until } if is_over(*until, now) => {
+                self.refuse(now, Status::deadline_exceeded("no hello in time"));
+            }
+            Phase::Open => {
+                if self.calls.expire(now) {
+                    self.active = now;
+                }
+                match self.due().filter(|(due, _)| *due <= now) {
+                    Some((_, Due::Frame)) => {
+                        let why = "a frame was begun and not completed in time";
+                        self.refuse(now, Status::deadline_exceeded(why));
+                    }
+                    Some((_, Due::Write)) => self.close(End::Unread),
+                    Some((_, Due::Word)) => {
+                        self.refuse(now, Status::unavailable("the connection has been idle for too long"));
+                    }
+                    None => {}
+                }
+            }
+            Phase::Parting { until, end } | Phase::Lingering { until, end } if is_over(*until, now) => {
+                self.close(end.clone());
+            }
+            _ => {}
+        }
+    }
+
+    /// The next time at which patience ends, and with what.
+    fn due(&self) -> Option<(Millis, Due)> {
+        let limits = &self.config.limits;
+        let begun = self.input.begun().filter(|_| self.wants_bytes());
+        [
+            (begun, limits.frame_timeout, Due::Frame),
+            (self.blocked, limits.write_timeout, Due::Write),
+            (self.idle_since(), limits.idle_timeout, Due::Word),
+        ]
+        .into_iter()
+        .filter_map(|(since, patience, due)| Some((deadline(since?, patience.into())?, due)))
+        .min()
+    }
+
+    /// Does not count a time in which the owner could neither read what the client sent nor write.
+    fn excuse(&mut self, now: Millis, time: Millis) {
+        self.input.excuse(time);
+        self.blocked = self.blocked.map(|since| since + time);
+        self.active = (self.active + time).min(now);
+    }
+
+    /// Says why the connection ends.
+    fn refuse(&mut self, now: Millis, status: Status) {
+        self.calls.abort_all();
+        self.calls.go_away(&status);
+        let until = deadline(now, self.config.limits.write_timeout.into());
+        self.phase = Phase::Parting { until, end: End::Refused(status) };
+    }
+
+    fn evict(&mut self, now: Millis) {
+        match &self.phase {
+            Phase::Greeting { .. } | Phase::Open if self.unwritten == 0 => {
+                self.calls.abort_all();
+                self.calls.go_away(&Status::unavailable("closed to make room for others; connect again"));
+                self.phase = Phase::Parting { until: Some(now), end: End::Evicted };
+            }
+            Phase::Greeting { .. } | Phase::Open => self.close(End::Evicted),
+            Phase::Parting { end, .. } | Phase::Lingering { end, .. } => self.close(end.clone()),
+            Phase::Closed => {}
+        }
+    }
+
+    fn lose(&mut self) {
+        match &self.phase {
+            Phase::Greeting { .. } | Phase::Open => self.close(End::Lost),
+            Phase::Parting { end, .. } | Phase::Lingering { end, .. } => self.close(end.clone()),
+            Phase::Closed => {}
+        }
+    }
+
+    fn close(&mut self, end: End) {
+        self.calls.abort_all();
+        self.phase = Phase::Closed;
+        self.shut_down = false;
+        self.ended = Some(end);
+    }
+
+    /// Moves on once nothing is left to do, and notes since when nothing has been read.
+    fn settle(&mut self, now: Millis) {
+        match &self.phase {
+            Phase::Open if self.calls.is_drained() && self.is_quiet() => self.linger(now, End::Drained),
+            Phase::Parting { end, .. } if self.unsent() == 0 => self.linger(now, end.clone()),
+            Phase::Open if self.wants_bytes() => {
+                if let Some(since) = self.deaf.take() {
+                    self.input.excuse(now.since(since));
+                }
+            }
+            Phase::Open => {
+                self.deaf.get_or_insert(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.unsent() == 0 && self.starting.is_none() && !self.input.is_waiting()
+    }
+
+    /// Lets the client close first, for a bounded time: to close with its bytes unread would take back replies that are
+    /// on their way.
+    fn linger(&mut self, now: Millis, end: End) {
+        self.input.buffer().clear();
+        self.shut_down = true;
+        self.phase = Phase::Lingering { until: deadline(now, self.config.limits.linger.into()), end };
+    }
+}
+
+/// Returns the time after which patience is over; a time beyond what a clock can show never comes.
+fn deadline(since: Millis, patience: Millis) -> Option<Millis> {
+    Some(since + patience).filter(|at| *at < Millis(u64::MAX))
+}
+
+fn is_over(until: Option<Millis>, now: Millis) -> bool {
+    until.is_some_and(|until| until <= now)
+}

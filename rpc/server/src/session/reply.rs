@@ -1,0 +1,94 @@
+//! Replies that say why a call failed.
+
+use common::Millis;
+use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, Reply, Status};
+
+/// Length of the body of a failed reply without its message.
+const FAILED_LEN: usize = HEADER_LEN - 4 + 1;
+
+/// A call, as far as its reply needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct CallHead {
+    /// Its number.
+    pub id: CallId,
+    /// Payload format of the session.
+    pub format: Format,
+    /// Maximum length of the reply frame's body.
+    pub max_frame: usize,
+    /// Time at which the session gives the call up.
+    pub deadline: Option<Millis>,
+}
+
+impl CallHead {
+    /// Appends a reply that says why the call failed.
+    pub fn fail(&self, status: &Status, out: &mut Vec<u8>) {
+        write_failed(out, self.id, status, false, self.max_frame);
+    }
+
+    /// Appends a reply that says that the call's result is too long.
+    pub(crate) fn fail_too_long(&self, error: &EncodeError, out: &mut Vec<u8>) {
+        self.fail(&Status::resource_exhausted(format!("the reply is too long: {error}")), out);
+    }
+
+    /// Appends the reply in place of one for which there is no room.
+    pub(crate) fn fail_unread(&self, out: &mut Vec<u8>) {
+        let why = "the call ran, but its client does not read the replies that there are";
+        self.fail(&Status::resource_exhausted(why), out);
+    }
+}
+
+/// Appends a failed reply; of its message as much as the client's limit has room for.
+pub(super) fn write_failed(out: &mut Vec<u8>, id: CallId, status: &Status, not_run: bool, max_frame: usize) {
+    let reply = |message| Frame::Reply(Reply::Failed { id, code: status.code, message, not_run });
+    // The smallest limit that a hello may name has room for the rest.
+    let _ = reply(cut(&status.message, max_frame.saturating_sub(FAILED_LEN))).encode(out, max_frame);
+}
+
+/// Returns the beginning of a text, up to `max` bytes.
+pub(super) fn cut(text: &str, max: usize) -> &str {
+    let mut end = max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+pub(super) fn broken(error: &DecodeError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+pub(super) fn too_late() -> Status {
+    Status::deadline_exceeded("the time for the call was over before it ended")
+}
+
+pub(super) fn no_time(left: Millis) -> Status {
+    Status::resource_exhausted(format!(
+        "the call has waited until {left} are left, in which it cannot be done here"
+    ))
+}
+
+pub(super) fn leaving() -> Status {
+    Status::unavailable("the server is shutting down")
+}
+
+pub(crate) fn panicked() -> Status {
+    Status::internal("the handler panicked; the server's standard error has the details")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rpc_wire::split_frame;
+
+    #[test]
+    fn a_message_over_the_limit_of_the_client_is_cut_not_lost() {
+        let mut out = Vec::new();
+        let status = Status::not_found("ü".repeat(10_000));
+        write_failed(&mut out, CallId(1), &status, false, 1_024);
+        let (body, _) = split_frame(&out, 1_024).unwrap().unwrap();
+        let Frame::Reply(Reply::Failed { message, .. }) = Frame::decode(body).unwrap() else {
+            panic!("a failure")
+        };
+        assert_eq!(message, "ü".repeat((1_024 - FAILED_LEN) / 2));
+    }
+}

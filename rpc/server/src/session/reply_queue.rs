@@ -1,0 +1,87 @@
+//! Room for the replies of one client, and the replies of calls that ended elsewhere.
+
+use std::mem;
+
+use rpc_wire::CallId;
+
+use super::{EndedCall, Replies};
+
+/// Replies on their way to the session, and the bytes in front of them.
+#[derive(Debug)]
+pub(crate) struct ReplyQueue {
+    /// Maximum number of bytes of replies, written or not, that wait for the client to read them.
+    limit: usize,
+    replies: Replies,
+    /// Bytes that have been taken, but not been written yet.
+    unsent: usize,
+    /// Bytes that have been written, ever.
+    written: u64,
+}
+
+impl ReplyQueue {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, replies: Replies::default(), unsent: 0, written: 0 }
+    }
+
+    /// Adds the encoded reply of a call that has ended; the one that `instead` writes if there is no room for it.
+    pub(crate) fn push(&mut self, id: CallId, frame: &[u8], instead: impl FnOnce(&mut Vec<u8>)) {
+        let frames = &mut self.replies.frames;
+        let before = frames.len();
+        if self.unsent + before + frame.len() > self.limit {
+            instead(frames);
+        } else {
+            frames.extend_from_slice(frame);
+        }
+        let len = frames.len() - before;
+        self.replies.ended.push(EndedCall { id, len });
+    }
+
+    /// Returns true if calls may go on, since there is room for their replies. Half of the limit is for calls that are
+    /// not asked: those that are ready at once, or have paused for long.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unsent + self.replies.frames.len() <= self.limit / 2
+    }
+
+    pub(crate) fn take(&mut self) -> Replies {
+        mem::take(&mut self.replies)
+    }
+
+    /// Notes how much of the replies that were taken has not been written. Returns the bytes that wait here.
+    pub(crate) fn note_unsent(&mut self, bytes: usize) -> usize {
+        self.written += (self.unsent.saturating_sub(bytes)) as u64;
+        self.unsent = bytes;
+        self.replies.frames.len()
+    }
+
+    /// Returns the bytes that have been written to the client, ever.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_for_which_there_is_no_room_is_replaced() {
+        let mut queue = ReplyQueue::new(100);
+        queue.note_unsent(50);
+        queue.push(CallId(1), &[1; 50], |_| panic!("there is room"));
+        queue.push(CallId(2), &[2; 50], |out| out.push(9));
+        let replies = queue.take();
+        let ended = [EndedCall { id: CallId(1), len: 50 }, EndedCall { id: CallId(2), len: 1 }];
+        assert_eq!(replies.ended, ended);
+        assert_eq!(replies.frames, [vec![1; 50], vec![9]].concat());
+    }
+
+    #[test]
+    fn half_of_the_limit_is_room_for_calls_that_are_asked() {
+        let mut queue = ReplyQueue::new(100);
+        queue.note_unsent(51);
+        assert!(!queue.has_room());
+        queue.note_unsent(50);
+        assert!(queue.has_room());
+        assert_eq!(queue.written(), 1);
+    }
+}

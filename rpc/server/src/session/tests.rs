@@ -1,0 +1,456 @@
+//! Scenarios: what a client sends, how calls end, how time passes; and what the session answers.
+
+use std::time::Duration;
+
+use rpc_wire::{CallId, Code, Format, Hello, Reply, Request, VERSION, split_frame};
+
+use super::*;
+use crate::Limits;
+
+const MAX: usize = 1 << 20;
+
+/// A session, and an owner that performs what it says.
+struct Driver {
+    session: Session<CallId>,
+    now: Millis,
+    /// The limit that calls meet outside of this connection.
+    full: Option<Full>,
+    /// The client reads nothing.
+    is_blocked: bool,
+    writing: Vec<u8>,
+    written: Vec<u8>,
+    started: Vec<CallHead>,
+    aborted: Vec<CallId>,
+    retired: bool,
+    shut_down: bool,
+    end: Option<End>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Answer {
+    Hello,
+    Ok(u64),
+    Failed(u64, Code),
+    NotRun(u64, Code),
+    GoAway(u64, Code),
+    Pong(u64),
+}
+
+impl Driver {
+    fn new(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut config = SessionConfig {
+            service: "demo".into(),
+            instance: "me".into(),
+            limits: Limits::default(),
+            methods: MethodTable::new(["later".into(), "now".into()]),
+            quota: None,
+        };
+        change(&mut config);
+        Self {
+            session: Session::new(Arc::new(config), Millis(0)),
+            now: Millis(0),
+            full: None,
+            is_blocked: false,
+            writing: Vec::new(),
+            written: Vec::new(),
+            started: Vec::new(),
+            aborted: Vec::new(),
+            retired: false,
+            shut_down: false,
+            end: None,
+        }
+    }
+
+    /// After the hello.
+    fn greeted(change: impl FnOnce(&mut SessionConfig)) -> Self {
+        let mut driver = Self::new(change);
+        driver.send(&[hello()]);
+        assert_eq!(driver.answers(), [Answer::Hello]);
+        driver
+    }
+
+    fn limited(change: impl FnOnce(&mut Limits)) -> Self {
+        Self::greeted(|config| change(&mut config.limits))
+    }
+
+    fn send(&mut self, frames: &[Frame<'_>]) {
+        let mut bytes = Vec::new();
+        for frame in frames {
+            frame.encode(&mut bytes, usize::MAX).unwrap();
+        }
+        self.receive(&bytes);
+    }
+
+    fn receive(&mut self, bytes: &[u8]) {
+        self.session.read_buffer().extend_from_slice(bytes);
+        self.handle(Input::Received);
+        self.run();
+    }
+
+    fn advance(&mut self, millis: u64) {
+        self.now = self.now + Millis(millis);
+        if self.session.poll_deadline().is_some_and(|at| at <= self.now) {
+            self.handle(Input::Timeout);
+            self.run();
+        }
+    }
+
+    /// Ends calls elsewhere, in one batch.
+    fn end_calls(&mut self, ids: &[u64]) {
+        let mut queue = ReplyQueue::new(MAX);
+        for &id in ids {
+            let mut frame = Vec::new();
+            Frame::Reply(Reply::Ok { id: CallId(id), payload: b"0" }).encode(&mut frame, MAX).unwrap();
+            queue.push(CallId(id), &frame, |_| panic!("there is room"));
+        }
+        self.handle(Input::Replies(queue.take()));
+        self.run();
+    }
+
+    fn tell(&mut self, input: Input<CallId>) {
+        self.handle(input);
+        self.run();
+    }
+
+    fn handle(&mut self, input: Input<CallId>) {
+        self.session.handle(self.now, input);
+        while let Some(output) = self.session.poll_output() {
+            assert!(self.end.is_none(), "nothing follows the end");
+            match output {
+                Output::Start(Start { call, payload, reply, method }) => {
+                    let is_later = method.index() == 0;
+                    if !is_later {
+                        let reply_frame = Reply::Ok { id: call.id, payload };
+                        Frame::Reply(reply_frame).encode(reply, call.max_frame).unwrap();
+                    }
+                    self.started.push(call);
+                    let turn = Some(Turn { full: self.full });
+                    let task = is_later.then_some(call.id);
+                    self.session.handle(self.now, Input::Returned { task, turn });
+                }
+                Output::Abort(id) => self.aborted.push(id),
+                Output::Retire => self.retired = true,
+                Output::ShutDown => self.shut_down = true,
+                Output::Close(end) => self.end = Some(end),
+            }
+        }
+    }
+
+    /// Lets calls start and writes until neither is possible.
+    fn run(&mut self) {
+        loop {
+            while self.session.wants_turn() {
+                self.handle(Input::Turn(Turn { full: self.full }));
+            }
+            if self.writing.is_empty() {
+                let Some(batch) = self.session.transmit() else { break };
+                self.writing = batch;
+            }
+            let wrote = if self.is_blocked { 0 } else { self.writing.len() };
+            self.written.extend(self.writing.drain(..wrote));
+            self.handle(Input::Wrote(wrote));
+            if self.is_blocked {
+                break;
+            }
+        }
+    }
+
+    fn unblock(&mut self) {
+        self.is_blocked = false;
+        self.run();
+    }
+
+    fn answers(&mut self) -> Vec<Answer> {
+        let written = mem::take(&mut self.written);
+        let (mut rest, mut answers) = (&written[..], Vec::new());
+        while let Some((body, more)) = split_frame(rest, usize::MAX).unwrap() {
+            answers.push(match Frame::decode(body).unwrap() {
+                Frame::Hello(_) => Answer::Hello,
+                Frame::Reply(Reply::Ok { id, .. }) => Answer::Ok(id.0),
+                Frame::Reply(Reply::Failed { id, code, not_run: false, .. }) => Answer::Failed(id.0, code),
+                Frame::Reply(Reply::Failed { id, code, not_run: true, .. }) => Answer::NotRun(id.0, code),
+                Frame::GoAway(go_away) => Answer::GoAway(go_away.last.0, go_away.code),
+                Frame::Pong(number) => Answer::Pong(number),
+                other => panic!("a server does not send {other:?}"),
+            });
+            rest = more;
+        }
+        answers
+    }
+
+    fn aborted(&mut self) -> Vec<CallId> {
+        let mut aborted = mem::take(&mut self.aborted);
+        aborted.sort();
+        aborted
+    }
+}
+
+fn hello() -> Frame<'static> {
+    Frame::Hello(Hello {
+        version: VERSION,
+        format: Format::JSON,
+        max_frame: MAX as u32,
+        service: "demo",
+        instance: "",
+    })
+}
+
+fn request(id: u64, method: &'static str, time_left: Option<u64>) -> Frame<'static> {
+    let time_left = time_left.map(Duration::from_millis);
+    Frame::Request(Request { id: CallId(id), method, time_left, more: false, payload: b"12345" })
+}
+
+fn later(id: u64) -> Frame<'static> {
+    request(id, "later", None)
+}
+
+#[test]
+fn replies_of_a_read_go_out_in_one_batch_with_the_hello() {
+    let mut driver = Driver::new(|_| ());
+    let mut bytes = Vec::new();
+    for frame in [hello(), request(1, "now", None), Frame::Ping(7), request(2, "now", None)] {
+        frame.encode(&mut bytes, MAX).unwrap();
+    }
+    driver.session.read_buffer().extend_from_slice(&bytes);
+    driver.handle(Input::Received);
+    driver.handle(Input::Turn(Turn::default()));
+    driver.written = driver.session.transmit().unwrap();
+    assert_eq!(driver.answers(), [Answer::Hello, Answer::Ok(1), Answer::Pong(7), Answer::Ok(2)]);
+    assert!(driver.session.transmit().is_none(), "nothing before the batch has been written");
+}
+
+#[test]
+fn a_call_whose_time_is_over_is_answered_and_aborted_and_its_late_reply_goes_nowhere() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[request(1, "later", Some(100)), later(2)]);
+    driver.advance(100);
+    assert_eq!(driver.answers(), [], "a time of arrival is rounded down, so a deadline comes a little later");
+    driver.advance(1);
+    assert_eq!(driver.answers(), [Answer::Failed(1, Code::DEADLINE_EXCEEDED)]);
+    assert_eq!(driver.aborted(), [CallId(1)]);
+    driver.end_calls(&[1, 2]);
+    assert_eq!(driver.answers(), [Answer::Ok(2)]);
+    assert_eq!(driver.session.held(), 0);
+}
+
+#[test]
+fn a_cancelled_call_is_aborted_and_never_answered() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[later(1), later(2), later(3)]);
+    driver.send(&[Frame::Cancel(CallId(2)), Frame::Cancel(CallId(9))]);
+    assert_eq!(driver.aborted(), [CallId(2)]);
+    driver.end_calls(&[1, 2, 3]);
+    assert_eq!(driver.answers(), [Answer::Ok(1), Answer::Ok(3)]);
+}
+
+#[test]
+fn a_cancel_behind_its_request_keeps_it_from_starting() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[later(1), request(2, "now", None), Frame::Cancel(CallId(2)), request(3, "now", None)]);
+    assert_eq!(driver.answers(), [Answer::Ok(3)]);
+    assert_eq!(driver.started.iter().map(|call| call.id.0).collect::<Vec<_>>(), [1, 3]);
+}
+
+#[test]
+fn a_call_without_time_is_not_started() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[request(1, "now", Some(0))]);
+    assert_eq!(driver.answers(), [Answer::Failed(1, Code::DEADLINE_EXCEEDED)]);
+    assert!(driver.started.is_empty());
+}
+
+#[test]
+fn a_server_that_is_behind_refuses_a_call_that_cannot_be_done_in_time() {
+    for (waited, left, answer) in [
+        (1, 1, Answer::Ok(1)),
+        (2, 22, Answer::Ok(1)),
+        (2, 20, Answer::NotRun(1, Code::RESOURCE_EXHAUSTED)),
+        (2, 1, Answer::Failed(1, Code::DEADLINE_EXCEEDED)),
+    ] {
+        let mut driver = Driver::greeted(|_| ());
+        let methods = &driver.session.config.methods;
+        methods.took(methods.find("now").unwrap(), Duration::from_millis(10));
+        let mut bytes = Vec::new();
+        request(1, "now", Some(left)).encode(&mut bytes, MAX).unwrap();
+        driver.session.read_buffer().extend_from_slice(&bytes);
+        driver.handle(Input::Received);
+        driver.now = Millis(waited);
+        driver.run();
+        assert_eq!(driver.answers(), [answer], "{waited} ms waited, of {left}");
+    }
+}
+
+#[test]
+fn limits_refuse_calls_that_are_not_run() {
+    let mut driver = Driver::limited(|limits| limits.in_flight_per_connection = 2);
+    driver.send(&[later(1), later(2), later(3)]);
+    driver.end_calls(&[1]);
+    driver.full = Some(Full::Server(7));
+    driver.send(&[later(4)]);
+    driver.full = Some(Full::Peer(5));
+    driver.send(&[later(5)]);
+    let refused = |id| Answer::NotRun(id, Code::RESOURCE_EXHAUSTED);
+    assert_eq!(driver.answers(), [refused(3), Answer::Ok(1), refused(4), refused(5)]);
+
+    let mut driver = Driver::limited(|limits| limits.argument_bytes = 9);
+    driver.send(&[later(1), later(2)]);
+    driver.end_calls(&[1]);
+    driver.send(&[later(3)]);
+    assert_eq!(driver.answers(), [refused(2), Answer::Ok(1)]);
+    assert_eq!(driver.started.len(), 2);
+}
+
+#[test]
+fn the_last_call_of_the_quota_is_told() {
+    let mut driver = Driver::greeted(|config| config.quota = Some(Arc::new(CallQuota::new(2, 0))));
+    driver.send(&[later(1)]);
+    assert!(!driver.retired);
+    driver.send(&[later(2), later(3)]);
+    assert!(driver.retired);
+}
+
+#[test]
+fn a_drain_answers_what_runs_refuses_the_rest_and_lets_the_client_close_first() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[later(1)]);
+    driver.tell(Input::Drain);
+    driver.send(&[later(2)]);
+    let unavailable = Code::UNAVAILABLE;
+    assert_eq!(driver.answers(), [Answer::GoAway(1, unavailable), Answer::NotRun(2, unavailable)]);
+    driver.is_blocked = true;
+    driver.end_calls(&[1]);
+    assert!(!driver.shut_down, "the reply is on its way");
+    driver.unblock();
+    assert_eq!(driver.answers(), [Answer::Ok(1)]);
+    assert!(driver.shut_down && driver.end.is_none());
+    driver.receive(&[0xff; 100]);
+    driver.tell(Input::Closed);
+    assert_eq!(driver.end, Some(End::Drained));
+}
+
+#[test]
+fn a_client_that_does_not_close_is_not_waited_for_for_ever() {
+    let mut driver = Driver::limited(|limits| limits.linger = Duration::from_secs(1));
+    driver.tell(Input::Drain);
+    driver.advance(999);
+    assert_eq!(driver.end, None);
+    driver.advance(1);
+    assert_eq!(driver.end, Some(End::Drained));
+}
+
+#[test]
+fn a_drain_before_the_hello_is_told_after_it() {
+    let mut driver = Driver::new(|_| ());
+    driver.tell(Input::Drain);
+    assert_eq!(driver.answers(), []);
+    driver.send(&[hello()]);
+    assert_eq!(driver.answers(), [Answer::Hello, Answer::GoAway(0, Code::UNAVAILABLE)]);
+}
+
+#[test]
+fn a_refusal_aborts_what_runs_and_is_told_before_the_end() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[later(1), later(2)]);
+    driver.send(&[later(1)]);
+    assert_eq!(driver.answers(), [Answer::GoAway(2, Code::INVALID_ARGUMENT)]);
+    assert_eq!(driver.aborted(), [CallId(1), CallId(2)]);
+    assert!(driver.shut_down);
+    driver.end_calls(&[1, 2]);
+    assert_eq!(driver.answers(), []);
+    driver.tell(Input::Closed);
+    assert!(matches!(&driver.end, Some(End::Refused(status)) if status.code == Code::INVALID_ARGUMENT));
+}
+
+#[test]
+fn silence_before_the_hello_in_a_frame_and_without_calls_ends_the_session() {
+    let seconds = Duration::from_secs;
+    let mut strange = Driver::new(|config| config.limits.hello_timeout = seconds(5));
+    strange.advance(5_000);
+    assert_eq!(strange.answers(), [Answer::GoAway(0, Code::DEADLINE_EXCEEDED)]);
+
+    let mut slow = Driver::limited(|limits| limits.frame_timeout = seconds(30));
+    slow.receive(&[0]);
+    slow.advance(20_000);
+    slow.receive(&[0]);
+    slow.advance(9_999);
+    assert_eq!(slow.answers(), []);
+    slow.advance(1);
+    assert_eq!(slow.answers(), [Answer::GoAway(0, Code::DEADLINE_EXCEEDED)]);
+
+    let mut idle = Driver::limited(|limits| limits.idle_timeout = seconds(60));
+    idle.send(&[later(1)]);
+    idle.advance(100_000);
+    idle.end_calls(&[1]);
+    idle.advance(59_999);
+    idle.send(&[Frame::Ping(1)]);
+    idle.advance(59_999);
+    assert_eq!(idle.answers(), [Answer::Ok(1), Answer::Pong(1)]);
+    idle.advance(1);
+    assert_eq!(idle.answers(), [Answer::GoAway(1, Code::UNAVAILABLE)]);
+}
+
+#[test]
+fn a_process_that_stood_still_blames_no_client() {
+    let mut driver = Driver::limited(|limits| limits.frame_timeout = Duration::from_secs(30));
+    driver.receive(&[0]);
+    driver.now = Millis(40_000);
+    driver.handle(Input::Stalled(Millis(10_001)));
+    driver.tell(Input::Timeout);
+    assert_eq!(driver.answers(), []);
+    driver.advance(1);
+    assert_eq!(driver.answers(), [Answer::GoAway(0, Code::DEADLINE_EXCEEDED)]);
+}
+
+#[test]
+fn a_client_that_does_not_read_is_given_up_and_what_runs_for_it_is_aborted() {
+    let mut driver = Driver::limited(|limits| limits.write_timeout = Duration::from_secs(30));
+    driver.is_blocked = true;
+    driver.send(&[later(1), request(2, "now", None)]);
+    driver.advance(29_999);
+    assert_eq!(driver.end, None);
+    driver.advance(1);
+    assert_eq!(driver.end, Some(End::Unread));
+    assert_eq!(driver.aborted(), [CallId(1)]);
+}
+
+#[test]
+fn while_many_replies_wait_no_call_starts_and_nothing_is_read() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.is_blocked = true;
+    let payload = vec![b' '; MAX / 2];
+    for id in 1..=9 {
+        let request =
+            Request { id: CallId(id), method: "now", time_left: None, more: false, payload: &payload };
+        driver.send(&[Frame::Request(request)]);
+    }
+    assert_eq!(driver.started.len(), 2);
+    assert!(!driver.session.wants_bytes() && !driver.session.wants_turn());
+    driver.unblock();
+    assert_eq!(driver.answers(), (1..=9).map(Answer::Ok).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_connection_that_has_to_make_room_is_told_if_that_is_possible_at_once() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[later(1)]);
+    driver.tell(Input::Evicted);
+    assert_eq!(driver.answers(), [Answer::GoAway(1, Code::UNAVAILABLE)]);
+    assert_eq!((driver.end.take(), driver.aborted()), (Some(End::Evicted), vec![CallId(1)]));
+
+    let mut driver = Driver::greeted(|_| ());
+    driver.is_blocked = true;
+    driver.send(&[request(1, "now", None)]);
+    driver.tell(Input::Evicted);
+    assert_eq!(driver.end, Some(End::Evicted));
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_calls_with_it() {
+    let mut driver = Driver::greeted(|_| ());
+    driver.send(&[later(1), request(2, "later", Some(100))]);
+    driver.tell(Input::Closed);
+    assert_eq!((driver.end.take(), driver.aborted()), (Some(End::Lost), vec![CallId(1), CallId(2)]));
+    driver.advance(1_000_000);
+    driver.end_calls(&[1, 2]);
+    assert_eq!(driver.answers(), []);
+}
