@@ -205,7 +205,9 @@ impl<T> Session<T> {
             Input::Timeout => self.time_out(now),
             Input::Closed => self.lose(),
         }
-        self.settle(now);
+        if self.starting.is_none() {
+            self.settle(now);
+        }
     }
 
     /// Returns the next output.

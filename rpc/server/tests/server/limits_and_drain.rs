@@ -1,13 +1,12 @@
 //! Hostile and greedy clients, and leaving in good order.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::time::Duration;
 
-use common::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
 use rpc_server::{Code, Format, Limits};
 use rpc_wire::{CallId, Frame, Hello};
-use std::time::Duration;
 use tokio::time::timeout;
+
+use crate::peer::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
 
 /// What the server says to these bytes before it closes; and another connection is not disturbed.
 async fn turned_away(bytes: &[u8]) -> Answer {

@@ -1,7 +1,4 @@
 //! Real worker processes behind one address, without a registry.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +17,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use common::{Answer, PATIENCE, RawClient, ok};
+use crate::peer::{Answer, PATIENCE, RawClient, ok};
 
 fn command(args: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rpc-server-fixture"));

@@ -1,19 +1,15 @@
 //! More calls than there is time for: those run that can be answered in time, by count, not by the clock.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
 
-use common::{Answer, RawClient, Running, limits, ok};
 use rpc_server::{Code, Context, Format, Service, Status};
 use rpc_wire::{CallId, Frame};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    thread,
-    time::Duration,
-};
+
+use crate::peer::{Answer, RawClient, Running, limits, ok};
 
 /// Outcomes of the calls of `compute`.
 #[derive(Debug, Default)]

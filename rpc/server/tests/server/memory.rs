@@ -1,21 +1,16 @@
 //! Bounds on what clients can make the server hold: bytes, connections, calls.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::time::Duration;
 
-use common::{Answer, PATIENCE, RawClient, Running, limits, ok, peak_memory, refused};
 use rpc_server::{Code, Format};
 use rpc_wire::{CallId, Frame, Request};
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    process::Stdio,
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-    time::timeout,
-};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::peer::{Answer, PATIENCE, RawClient, Running, limits, ok, peak_memory, refused};
 
 const MIB: usize = 1 << 20;
 const OTHER_HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);

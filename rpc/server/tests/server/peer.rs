@@ -1,46 +1,37 @@
 //! A client that speaks the protocol byte by byte, and a server to speak it to.
-#![allow(
-    clippy::unwrap_used,
-    dead_code,
-    unreachable_pub,
-    reason = "a test fails by panicking; each uses a part"
-)]
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{self, Poll};
+use std::time::Duration;
 
 use rpc_server::{Code, Context, Drained, Format, Limits, Server, Service, ServiceBuilder, Status};
 use rpc_wire::{CallId, Frame, Hello, Reply, Request, split_frame};
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    pin::Pin,
-    task::{self, Poll},
-    time::Duration,
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, TcpStream},
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server; stopped by `stop`, or by dropping it.
-pub struct Running {
-    pub addr: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) addr: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Drained>,
     /// What happens to the handlers of `wait`: "started", then "dropped".
-    pub seen: mpsc::UnboundedReceiver<&'static str>,
+    pub(crate) seen: mpsc::UnboundedReceiver<&'static str>,
 }
 
 impl Running {
-    pub async fn start(limits: Limits) -> Self {
+    pub(crate) async fn start(limits: Limits) -> Self {
         Self::serve(limits, |tell| service(tell).build()).await
     }
 
     /// Serves something else.
-    pub async fn serve(
+    pub(crate) async fn serve(
         limits: Limits,
         service: impl FnOnce(mpsc::UnboundedSender<&'static str>) -> Service,
     ) -> Self {
@@ -55,12 +46,12 @@ impl Running {
     }
 
     /// The next thing that a handler of `wait` does.
-    pub async fn sees(&mut self, what: &str) {
+    pub(crate) async fn sees(&mut self, what: &str) {
         assert_eq!(timeout(PATIENCE, self.seen.recv()).await.unwrap(), Some(what));
     }
 
     /// Begins the drain; what it gives completes with its end.
-    pub fn stop(self) -> JoinHandle<Drained> {
+    pub(crate) fn stop(self) -> JoinHandle<Drained> {
         drop(self.stop);
         self.server
     }
@@ -91,7 +82,7 @@ impl Drop for Tell {
     }
 }
 
-pub fn service(tell: mpsc::UnboundedSender<&'static str>) -> ServiceBuilder {
+pub(crate) fn service(tell: mpsc::UnboundedSender<&'static str>) -> ServiceBuilder {
     let wait = move |millis: Option<u64>, _: Context| {
         let _ = tell.send("started");
         let told = Tell(tell.clone());
@@ -135,7 +126,7 @@ pub fn service(tell: mpsc::UnboundedSender<&'static str>) -> ServiceBuilder {
 
 /// An answer, its text owned.
 #[derive(Debug, PartialEq)]
-pub enum Answer {
+pub(crate) enum Answer {
     Ok(CallId, Vec<u8>),
     Failed(CallId, Code, bool),
     GoAway(CallId, Code),
@@ -144,22 +135,22 @@ pub enum Answer {
     Closed,
 }
 
-pub struct RawClient {
+pub(crate) struct RawClient {
     stream: TcpStream,
     input: Vec<u8>,
-    pub out: Vec<u8>,
-    pub format: Format,
+    pub(crate) out: Vec<u8>,
+    pub(crate) format: Format,
 }
 
-pub const MAX: usize = 1 << 20;
+pub(crate) const MAX: usize = 1 << 20;
 
 impl RawClient {
-    pub async fn connect(addr: SocketAddr) -> Self {
+    pub(crate) async fn connect(addr: SocketAddr) -> Self {
         Self::connect_from(Ipv4Addr::LOCALHOST, addr).await
     }
 
     /// Connects as another host would: from another address of this one.
-    pub async fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Self {
+    pub(crate) async fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((from, 0))).unwrap();
         let stream = socket.connect(addr).await.unwrap();
@@ -167,7 +158,7 @@ impl RawClient {
     }
 
     /// Connected, hellos exchanged.
-    pub async fn greeted(addr: SocketAddr, format: Format) -> Self {
+    pub(crate) async fn greeted(addr: SocketAddr, format: Format) -> Self {
         let mut client = Self { format, ..Self::connect(addr).await };
         client.hello(1, format, "test");
         client.send().await;
@@ -176,26 +167,26 @@ impl RawClient {
     }
 
     /// Says hello, and takes the answer.
-    pub async fn greet(&mut self) -> Answer {
+    pub(crate) async fn greet(&mut self) -> Answer {
         self.hello(1, self.format, "");
         // A server that has refused the connection may have closed it by now.
         let _ = self.try_send().await;
         self.answer().await
     }
 
-    pub fn hello(&mut self, version: u16, format: Format, service: &str) {
+    pub(crate) fn hello(&mut self, version: u16, format: Format, service: &str) {
         self.push(&Frame::Hello(Hello { version, format, max_frame: MAX as u32, service, instance: "" }));
     }
 
-    pub fn push(&mut self, frame: &Frame<'_>) {
+    pub(crate) fn push(&mut self, frame: &Frame<'_>) {
         frame.encode(&mut self.out, 1 << 30).unwrap();
     }
 
-    pub fn request<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) {
+    pub(crate) fn request<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) {
         self.request_within(id, method, argument, None);
     }
 
-    pub fn request_within<T: serde::Serialize>(
+    pub(crate) fn request_within<T: serde::Serialize>(
         &mut self,
         id: u64,
         method: &str,
@@ -208,19 +199,19 @@ impl RawClient {
         self.push(&Frame::Request(request));
     }
 
-    pub async fn send(&mut self) {
+    pub(crate) async fn send(&mut self) {
         self.try_send().await.unwrap();
     }
 
     /// The same, to a server that may have closed the connection.
-    pub async fn try_send(&mut self) -> io::Result<()> {
+    pub(crate) async fn try_send(&mut self) -> io::Result<()> {
         let sent = self.stream.write_all(&self.out).await;
         self.out.clear();
         sent
     }
 
     /// Sends the same again and again until the server closes the connection; returns how much was taken.
-    pub async fn send_for_ever(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) async fn send_for_ever(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         while let Ok(written) =
             timeout(PATIENCE, self.stream.write(&bytes[sent % bytes.len()..])).await.expect("an end")
@@ -230,7 +221,7 @@ impl RawClient {
         sent
     }
 
-    pub async fn answer(&mut self) -> Answer {
+    pub(crate) async fn answer(&mut self) -> Answer {
         loop {
             if let Some((body, rest)) = split_frame(&self.input, 1 << 30).unwrap() {
                 let answer = match Frame::decode(body).unwrap() {
@@ -254,34 +245,34 @@ impl RawClient {
     }
 
     /// Sends one call and takes the next answer.
-    pub async fn call<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) -> Answer {
+    pub(crate) async fn call<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) -> Answer {
         self.request(id, method, argument);
         self.send().await;
         self.answer().await
     }
 }
 
-pub fn ok(id: u64, payload: &[u8]) -> Answer {
+pub(crate) fn ok(id: u64, payload: &[u8]) -> Answer {
     Answer::Ok(CallId(id), payload.to_vec())
 }
 
-pub fn failed(id: u64, code: Code) -> Answer {
+pub(crate) fn failed(id: u64, code: Code) -> Answer {
     Answer::Failed(CallId(id), code, false)
 }
 
-pub fn refused(id: u64, code: Code) -> Answer {
+pub(crate) fn refused(id: u64, code: Code) -> Answer {
     Answer::Failed(CallId(id), code, true)
 }
 
 /// The most memory that this process has had, in bytes; each test is a process of its own.
-pub fn peak_memory() -> usize {
+pub(crate) fn peak_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
 /// Limits that differ from the default.
-pub fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+pub(crate) fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
     change(&mut limits);
     limits

@@ -1,12 +1,11 @@
 //! Calls as a client sees them, byte by byte.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::time::Duration;
 
-use common::{Answer, MAX, RawClient, Running, failed, ok, refused};
 use rpc_server::{Code, Context, Format, Limits, Status};
 use rpc_wire::{CallId, Frame, Request};
-use std::time::Duration;
+
+use crate::peer::{Answer, MAX, RawClient, Running, failed, ok, refused, service};
 
 #[tokio::test]
 async fn a_call_is_answered_in_both_formats() {
@@ -133,7 +132,7 @@ struct Tree(#[expect(dead_code, reason = "it only is to be read")] Vec<Self>);
 async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {
     let server = Running::serve(Limits::default(), |tell| {
         let count = |_: Tree, _: Context| async { Ok::<_, Status>(()) };
-        common::service(tell).method("count", count).build()
+        service(tell).method("count", count).build()
     });
     let server = server.await;
     for (format, level) in [(Format::JSON, b'['), (Format::POSTCARD, 1)] {

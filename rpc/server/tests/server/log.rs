@@ -1,20 +1,14 @@
 //! Logs that cannot be written, and peers that write into them.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
+use std::fmt::{self, Write};
+use std::sync::{Arc, Mutex};
 
-use common::{Answer, RawClient, Running, limits, ok};
 use rpc_server::{Code, Format};
-use std::{
-    fmt::{self, Write},
-    sync::{Arc, Mutex},
-};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-    subscriber::set_default,
-};
+use tracing::field::{Field, Visit};
+use tracing::subscriber::set_default;
+use tracing::{Event, Metadata, Subscriber, span};
+
+use crate::peer::{Answer, RawClient, Running, limits, ok};
 
 /// Called with each line of the log, one event after the other.
 struct Log<F>(F);

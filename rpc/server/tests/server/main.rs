@@ -1,0 +1,10 @@
+//! The server as clients meet it, byte by byte; each test in a process of its own, because some measure memory.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+mod calls;
+mod limits_and_drain;
+mod log;
+mod memory;
+mod overload;
+mod peer;
+mod prefork;
