@@ -10,10 +10,11 @@ use zk_wire::{Millis, Zxid};
 
 use crate::core::{Compat, Config, Core, SessionSecret};
 use crate::error::Error;
-use crate::report::four_letter::{About, Words};
+use crate::report::figures::Configuration;
+use crate::report::four_letter::Words;
 use crate::server::ZkMini;
 use crate::shell::clock::{Clock, zxid_of_this_start};
-use crate::shell::engine::Engine;
+use crate::shell::engine::{Engine, Setup};
 use crate::shell::journal::Journal;
 use crate::shell::limits::{LONGEST_FRAME, Limits};
 use crate::shell::listener::Listener;
@@ -373,9 +374,16 @@ impl Builder {
                 (Core::new(Config { transactions: false, begin_after, session_secret, ..self.core }), None)
             }
         };
-        let listens = listener.as_ref().map(|listener| listener.addrs[0]);
+        let configuration = Configuration {
+            compat,
+            tick,
+            session_timeouts: (min, max),
+            listens: listener.as_ref().map(|listener| listener.addrs[0]),
+            backlog: self.backlog,
+            max_client_connections: self.limits.max_client_connections,
+        };
         let files = store.as_ref().map(Store::files);
-        let about = About { compat, tick, listens, backlog: self.backlog, words: self.words, files };
+        let setup = Setup { configuration: configuration.into(), words: self.words, files };
         match &listener {
             Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
             None => log!(INFO, "serving in this process only"),
@@ -384,9 +392,10 @@ impl Builder {
             log!(INFO, "in memory: nothing is kept");
         }
         let journal = store.as_ref().map(|_| Journal::default());
-        let engine = Arc::new(Engine::new(core, journal, about, clock, self.limits, runtime));
+        let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
         Ok(ZkMini::run(engine, listener, store, self.manual_clock))
     }
+
     /// A secret that only the seed can tell, or nobody.
     fn new_secret(&self) -> Result<SessionSecret, Error> {
         if let Some(seed) = self.seed {

@@ -1,3 +1,6 @@
-//! What a server tells of itself.
+//! Reports of a server about itself: figures, which are values, and the texts that show them.
+//!
+//! The shell takes the figures under the lock of the state; a text is written from them when the lock is free.
 
+pub(crate) mod figures;
 pub(crate) mod four_letter;

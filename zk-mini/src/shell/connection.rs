@@ -11,9 +11,10 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::report::four_letter::{Opening, Question};
+use crate::report::four_letter::Question;
 use crate::shell::chunks::{Chunks, KEPT_CAPACITY};
 use crate::shell::engine::{Handled, Seat};
+use crate::shell::opening::Opening;
 use crate::shell::outbox::{Asked, Close};
 
 /// Bytes that are read at once: little at first, so that an idle connection costs little; twice as much each time
@@ -168,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         }
         let brought = self.input.len();
         if !self.greeted {
-            match self.seat.engine.about.words.opening(&self.input) {
+            match Opening::recognise(&self.input, &self.seat.engine.setup.words) {
                 Opening::Incomplete => return None,
                 Opening::Frame => self.greeted = true,
                 Opening::Word(question) => {

@@ -10,15 +10,11 @@ use tokio::sync::oneshot;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::ConnId;
-use crate::shell::limits::Limits;
+use crate::shell::limits::{Limits, SESSIONLESS};
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::remote::Remote;
 use crate::shell::stats::{Batch, ConnectionStats, ServerStats};
 use crate::shell::turn::Turn;
-
-/// How long a connection may go without asking for a session, rounded up to a multiple of it: ZooKeeper's
-/// `nio.sessionlessCnxnTimeout`.
-pub(crate) const SESSIONLESS: Millis = Millis(10_000);
 
 /// All connections of one server.
 #[derive(Debug, Default)]
@@ -41,7 +37,7 @@ pub(crate) struct Entry {
     /// When it was accepted.
     pub(crate) established: UnixMillis,
     /// Until when it has to have asked for a session.
-    pub(crate) expected: Millis,
+    pub(crate) session_due: Millis,
     pub(crate) stats: ConnectionStats,
     /// It was told something by the core: it has asked for a session.
     answered: bool,
@@ -66,18 +62,18 @@ impl Connections {
         }
         self.given += 1;
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
-        let expected = Millis((turn.now.mono.0 / SESSIONLESS.0 + 2) * SESSIONLESS.0);
+        let session_due = Millis((turn.now.mono.0 / SESSIONLESS.0 + 2) * SESSIONLESS.0);
         let entry = Entry {
             remote,
             outbox: Arc::clone(&outbox),
             established: turn.now.wall,
-            expected,
+            session_due,
             stats: ConnectionStats::default(),
             answered: false,
             let_go: false,
         };
         self.by_id.insert(id, entry);
-        self.expected.push_back((expected, id));
+        self.expected.push_back((session_due, id));
         Some((id, outbox))
     }
 

@@ -12,7 +12,8 @@ use tokio::task::{spawn_blocking, yield_now};
 use zk_wire::{DecodeError, Millis, next_frame};
 
 use crate::core::{ConnId, Core, Input, Output};
-use crate::report::four_letter::{self, About, Answer, Question, Surroundings};
+use crate::report::figures::Configuration;
+use crate::report::four_letter::{DEFAULT_TRACE_MASK, Words};
 use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
 use crate::shell::door::Door;
@@ -26,6 +27,7 @@ use crate::shell::state::ServerState;
 use crate::shell::stats;
 use crate::shell::turn::{Turn, Wakers};
 use crate::shell::turn_log::{Line, TurnLog};
+use crate::storage::Files;
 
 /// Number of outputs that are performed in one turn, of those that waited for the disk.
 const OUTPUTS_AT_ONCE: usize = 5_000;
@@ -37,7 +39,7 @@ pub(crate) struct Engine {
     /// Held while one waits for the state. A mutex alone is not fair.
     next: Mutex<()>,
     pub(crate) limits: Limits,
-    pub(crate) about: About,
+    pub(crate) setup: Setup,
     /// Where connections are served.
     pub(crate) runtime: Runtime,
     /// The next deadline is nearer than what the timer sleeps for.
@@ -54,6 +56,16 @@ pub(crate) struct Engine {
     pub(crate) doors: Mutex<Vec<Door>>,
     /// The server has stopped.
     ended: Notify,
+}
+
+/// Properties of a server that do not change while it runs.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) configuration: Arc<Configuration>,
+    /// Four-letter words that are answered.
+    pub(crate) words: Words,
+    /// The data directory, if there is one.
+    pub(crate) files: Option<Arc<Files>>,
 }
 
 /// A place among the connections: given up when it is dropped.
@@ -75,7 +87,7 @@ impl Engine {
     pub(crate) fn new(
         core: Core,
         journal: Option<Journal>,
-        about: About,
+        setup: Setup,
         clock: Clock,
         limits: Limits,
         runtime: Runtime,
@@ -85,7 +97,7 @@ impl Engine {
             clock,
             journal,
             connections: Connections::default(),
-            trace_mask: four_letter::DEFAULT_TRACE_MASK,
+            trace_mask: DEFAULT_TRACE_MASK,
             armed: None,
             log: TurnLog::default(),
             stopped: false,
@@ -94,7 +106,7 @@ impl Engine {
             state: Mutex::new(state),
             next: Mutex::default(),
             limits,
-            about,
+            setup,
             runtime,
             nearer: Notify::new(),
             emptied: Notify::new(),
@@ -176,26 +188,6 @@ impl Engine {
     /// Counts a connection that its peer has ended.
     pub(crate) fn dropped(&self) {
         self.turn(|state, _| state.connections.stats.dropped += 1);
-    }
-
-    /// Answers a four-letter word and closes its connection.
-    pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
-        let around = Surroundings::look_up(question, &self.about);
-        let answer = self.turn(|state, turn| {
-            state.connections.asked(seat.id);
-            four_letter::answer(question, state, turn, seat.id, around, &self.about)
-        });
-        let answer = match answer {
-            Answer::Written(answer) => answer,
-            // It fails only if the runtime has ended.
-            Answer::ToWrite(write) => spawn_blocking(write).await.unwrap_or_default(),
-        };
-        self.turn(|state, turn| {
-            let answer = Answer::bounded(answer, turn.limits);
-            seat.outbox.push(&answer.into(), turn);
-            state.connections.told(seat.id);
-            seat.outbox.close(Close::Flushed, turn);
-        });
     }
 
     /// What to wait for until all that is queued has been written.

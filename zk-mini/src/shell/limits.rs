@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zk_wire::Millis;
+
 use crate::storage::DURABLE;
 
 /// Longest frame, whatever is set: text in it may be three times as long when it is written again, with what is
@@ -10,6 +12,10 @@ pub(crate) const LONGEST_FRAME: usize = 512 << 20;
 
 /// The value that ZooKeeper takes for a smaller `jute.maxbuffer.extrasize`.
 const LEAST_EXTRA: usize = 1024;
+
+/// Time that a connection has to ask for a session, rounded up to a multiple of it: ZooKeeper's `nio.sessionlessCnxnTimeout`,
+/// and the interval at which it looks for connections to close.
+pub(crate) const SESSIONLESS: Millis = Millis(10_000);
 
 /// What a server allows its peers.
 #[derive(Clone, Debug)]

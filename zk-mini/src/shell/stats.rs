@@ -16,8 +16,7 @@ pub(crate) struct ServerStats {
     /// Bytes of replies, and of watch events.
     pub(crate) reply_bytes: u64,
     pub(crate) event_bytes: u64,
-    /// The length of the last frame sent, the shortest and the longest.
-    pub(crate) frame_length: Option<(usize, usize, usize)>,
+    pub(crate) frame_lengths: Option<FrameLengths>,
     pub(crate) handshakes: u64,
     /// Handshakes that named a session that should be there already.
     pub(crate) revalidations: u64,
@@ -40,8 +39,8 @@ impl ServerStats {
         } else {
             self.reply_bytes += bytes;
         }
-        let (_, min, max) = self.frame_length.unwrap_or((length, length, length));
-        self.frame_length = Some((length, min.min(length), max.max(length)));
+        let (min, max) = self.frame_lengths.map_or((length, length), |lengths| (lengths.min, lengths.max));
+        self.frame_lengths = Some(FrameLengths { last: length, min: min.min(length), max: max.max(length) });
         self.sent += 1;
     }
 
@@ -49,6 +48,14 @@ impl ServerStats {
     pub(crate) fn latency(&self) -> Latency {
         self.reads.merged(&self.updates)
     }
+}
+
+/// Lengths of the frames that were sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameLengths {
+    pub(crate) last: usize,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
 }
 
 /// Figures of one connection, since it was accepted or the last `crst`.

@@ -144,7 +144,7 @@ impl Engine {
     /// becomes ready now after them.
     async fn see_what_is_ready(&self) {
         yield_now().await;
-        if self.about.listens.is_some()
+        if self.setup.configuration.listens.is_some()
             && let Ok((mut near, far)) = self.runtime.with_drivers(UnixStream::pair)
             && near.write_all(&[0]).await.is_ok()
         {

@@ -1,46 +1,29 @@
-//! `cons`: everything about the connections.
+//! `cons`: every figure of every connection.
 
 use std::fmt::{self, Write};
 use std::net::SocketAddr;
 
-use foldhash::HashMap;
-use zk_wire::{Millis, OpCode, SessionId, UnixMillis};
+use zk_wire::{Millis, OpCode};
 
 use crate::core::ConnId;
-use crate::shell::connections::Entry;
-use crate::shell::state::ServerState;
-use crate::shell::stats::ConnectionStats;
+use crate::report::figures::ConnectionFigures;
 
-/// The connections as they are now.
-pub(super) fn gather(state: &ServerState, from: ConnId) -> Vec<Client> {
-    let sessions: HashMap<_, _> =
-        state.core.session_conns().map(|(conn, id, timeout)| (conn, (id, timeout))).collect();
-    let client = |(id, entry): (ConnId, &Entry)| Client {
-        remote: entry.remote,
-        established: entry.established,
-        stats: entry.stats.clone(),
-        session: sessions.get(&id).copied(),
-        asks: id == from,
-    };
-    state.connections.iter().map(client).collect()
-}
-
-pub(super) fn answer(clients: &[Client]) -> String {
+pub(crate) fn answer(connections: &[ConnectionFigures], asking: ConnId) -> String {
     let mut out = String::new();
-    for client in clients {
+    for connection in connections {
         // Writing to a string cannot fail.
-        let _ = write(&mut out, client);
+        let _ = write(&mut out, connection, asking);
     }
     out.push('\n');
     out
 }
 
-fn write(out: &mut String, client: &Client) -> fmt::Result {
-    write!(out, " {client}")?;
-    if let Some((sid, Millis(to))) = client.session {
-        let stats = &client.stats;
+fn write(out: &mut String, connection: &ConnectionFigures, asking: ConnId) -> fmt::Result {
+    write!(out, " {}", Brief { connection, asking })?;
+    if let Some((sid, Millis(to))) = connection.session {
+        let stats = &connection.stats;
         let op = stats.op.map_or("NA", op_name);
-        write!(out, ",sid={sid},lop={op},est={},to={to}", client.established.0)?;
+        write!(out, ",sid={sid},lop={op},est={},to={to}", connection.established.0)?;
         if let Some(xid) = stats.xid {
             write!(out, ",lcxid={xid:#x}")?;
         }
@@ -52,29 +35,25 @@ fn write(out: &mut String, client: &Client) -> fmt::Result {
     writeln!(out, ")")
 }
 
-/// A connection in brief, as `stat` and `cons` begin a line; the bracket is left open.
-pub(super) struct Client {
-    remote: Option<SocketAddr>,
-    established: UnixMillis,
-    stats: ConnectionStats,
-    /// Its session, with the timeout, if it has one.
-    session: Option<(SessionId, Millis)>,
-    /// It is the one that asks, and nothing more is read from it.
-    asks: bool,
+/// A connection in brief, as lines of `stat` and `cons` begin; the bracket is left open.
+pub(super) struct Brief<'a> {
+    pub(super) connection: &'a ConnectionFigures,
+    /// The connection that asks: nothing more is read from it.
+    pub(super) asking: ConnId,
 }
 
-impl fmt::Display for Client {
+impl fmt::Display for Brief<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (remote, stats) = (Remote(self.remote), &self.stats);
-        let (interest, received, sent) = (u8::from(!self.asks), stats.received, stats.sent);
-        write!(f, "{remote}[{interest}](queued=0,recved={received},sent={sent}")
+        let ConnectionFigures { conn, remote, stats, .. } = self.connection;
+        let (remote, interest) = (JavaAddr(*remote), u8::from(*conn != self.asking));
+        write!(f, "{remote}[{interest}](queued=0,recved={},sent={}", stats.received, stats.sent)
     }
 }
 
-/// An address as Java prints it; a connection in this process has none.
-pub(super) struct Remote(pub(super) Option<SocketAddr>);
+/// An address as Java prints it; `None` for a connection in this process.
+pub(super) struct JavaAddr(pub(super) Option<SocketAddr>);
 
-impl fmt::Display for Remote {
+impl fmt::Display for JavaAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(SocketAddr::V6(remote)) => {
@@ -88,7 +67,7 @@ impl fmt::Display for Remote {
     }
 }
 
-/// What the real server calls an operation here.
+/// Returns the real server's short name of an operation.
 fn op_name(op: OpCode) -> &'static str {
     match op {
         OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => "CREA",

@@ -1,28 +1,23 @@
-//! `conf`: how the server is configured.
+//! `conf`: the configuration.
 
-use std::path::Path;
+use crate::report::figures::{Configuration, DiskFigures};
 
-use super::About;
-use crate::core::Core;
-use crate::shell::limits::Limits;
-
-pub(super) fn answer(core: &Core, about: &About, limits: &Limits) -> String {
-    let port = about.listens.map_or(-1, |addr| i32::from(addr.port()));
-    let (min, max) = core.session_timeout_bounds();
-    let connections = limits.max_client_connections;
-    let tick = about.tick.0;
-    let nowhere = [(Path::new(""), 0); 2];
-    let [(data, data_size), (log, log_size)] = about.files.as_ref().map_or(nowhere, |files| files.usage());
+pub(crate) fn answer(config: &Configuration, disk: &DiskFigures) -> String {
+    let port = config.listens.map_or(-1, |addr| i32::from(addr.port()));
+    let (min, max) = config.session_timeouts;
+    let DiskFigures { data: (data, data_size), logs: (logs, logs_size) } = disk;
     // There is no secure port.
-    let backlog = about.backlog;
     format!(
         "clientPort={port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_size}\n\
-         dataLogDir={}\ndataLogSize={log_size}\n\
-         tickTime={tick}\nmaxClientCnxns={connections}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
-         clientPortListenBacklog={backlog}\nserverId=0\n",
+         dataLogDir={}\ndataLogSize={logs_size}\n\
+         tickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
+         clientPortListenBacklog={}\nserverId=0\n",
         data.display(),
-        log.display(),
+        logs.display(),
+        config.tick.0,
+        config.max_client_connections,
         min.0,
-        max.0
+        max.0,
+        config.backlog
     )
 }

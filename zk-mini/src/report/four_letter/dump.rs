@@ -1,84 +1,67 @@
-//! `dump`: sessions, with their ephemeral nodes, and connections, by the time of their expiry.
+//! `dump`: sessions with their ephemeral nodes, and connections, by the time of their expiry.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
-use std::net::SocketAddr;
 
 use zk_wire::{Millis, SessionId, UnixMillis};
 
-use super::clients::Remote;
+use super::clients::JavaAddr;
 use super::date::JavaDate;
-use crate::core::{ConnId, Now, SessionInfo};
-use crate::shell::connections::SESSIONLESS;
-use crate::shell::state::ServerState;
+use crate::core::{Now, SessionInfo};
+use crate::report::figures::ExpiryFigures;
+use crate::shell::limits::SESSIONLESS;
 
-/// Content of the answer.
-pub(super) struct Dump {
-    now: Now,
-    sessions: Vec<SessionInfo>,
-    connections: Vec<(ConnId, Option<SocketAddr>, Millis)>,
+/// Returns the approximate number of lines of an answer.
+pub(crate) fn lines(figures: &ExpiryFigures) -> usize {
+    figures.connections.len()
+        + figures.sessions.iter().map(|session| 1 + session.ephemerals.len()).sum::<usize>()
 }
 
-impl Dump {
-    pub(super) fn gather(state: &ServerState, now: Now) -> Self {
-        let connections = state.connections.iter();
-        Self {
-            now,
-            sessions: state.core.sessions(),
-            connections: connections.map(|(id, entry)| (id, entry.remote, entry.expected)).collect(),
-        }
-    }
+pub(crate) fn answer(figures: &ExpiryFigures) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, figures);
+    out
+}
 
-    pub(super) fn len(&self) -> usize {
-        self.connections.len()
-            + self.sessions.iter().map(|session| 1 + session.ephemerals.len()).sum::<usize>()
-    }
-
-    pub(super) fn answer(&self) -> String {
-        let mut out = String::new();
-        // Writing to a string cannot fail.
-        let _ = self.write(&mut out);
-        out
-    }
-
-    fn write(&self, out: &mut String) -> fmt::Result {
-        let Self { now, sessions, connections } = self;
-        writeln!(out, "SessionTracker dump:")?;
-        let by_expiry = sessions.iter().map(|session| (session.expires, session.id.to_string()));
-        write!(out, "Session ")?;
-        write_sets(out, *now, by_expiry)?;
-        writeln!(out, "ephemeral nodes dump:")?;
-        write_ephemerals(out, sessions)?;
-        writeln!(out, "Connections dump:")?;
-        let owners: BTreeMap<_, _> =
-            sessions.iter().filter_map(|session| Some((session.conn?, session))).collect();
-        let by_expiry = connections.iter().map(|(id, remote, expected)| {
-            let owner = owners.get(id);
-            // A connection outlives its session by a moment: it is looked after less often.
-            let expires =
-                owner.map_or(*expected, |session| Millis(session.expires.0.next_multiple_of(SESSIONLESS.0)));
-            let session = owner.map_or(SessionId::NONE, |session| session.id);
-            (expires, format!("ip: {} sessionId: {session}", Remote(*remote)))
+fn write(out: &mut String, figures: &ExpiryFigures) -> fmt::Result {
+    let ExpiryFigures { now, sessions, connections } = figures;
+    writeln!(out, "SessionTracker dump:")?;
+    let by_expiry = sessions.iter().map(|session| (session.expires, session.id.to_string()));
+    write!(out, "Session ")?;
+    write_sets(out, *now, by_expiry)?;
+    writeln!(out, "ephemeral nodes dump:")?;
+    write_ephemerals(out, sessions)?;
+    writeln!(out, "Connections dump:")?;
+    let owners: BTreeMap<_, _> =
+        sessions.iter().filter_map(|session| Some((session.conn?, session))).collect();
+    let by_expiry = connections.iter().map(|connection| {
+        let owner = owners.get(&connection.conn);
+        // A connection outlives its session by a moment, as it is checked less often.
+        let expires = owner.map_or(connection.session_due, |session| {
+            Millis(session.expires.0.next_multiple_of(SESSIONLESS.0))
         });
-        write!(out, "Connections ")?;
-        write_sets(out, *now, by_expiry)
-    }
+        let session = owner.map_or(SessionId::NONE, |session| session.id);
+        (expires, format!("ip: {} sessionId: {session}", JavaAddr(connection.remote)))
+    });
+    write!(out, "Connections ")?;
+    write_sets(out, *now, by_expiry)
 }
 
-/// Writes things by the time of their expiry.
-fn write_sets(out: &mut String, now: Now, things: impl Iterator<Item = (Millis, String)>) -> fmt::Result {
+/// Writes items by the time of their expiry.
+fn write_sets(out: &mut String, now: Now, items: impl Iterator<Item = (Millis, String)>) -> fmt::Result {
     let mut sets: BTreeMap<Millis, Vec<String>> = BTreeMap::new();
-    for (expires, thing) in things {
-        sets.entry(expires).or_default().push(thing);
+    for (expires, item) in items {
+        sets.entry(expires).or_default().push(item);
     }
     let count: usize = sets.values().map(Vec::len).sum();
     writeln!(out, "Sets ({})/({count}):", sets.len())?;
-    for (expires, things) in sets {
+    for (expires, items) in sets {
         let left = i64::try_from(expires.0.saturating_sub(now.mono.0)).unwrap_or(i64::MAX);
         let date = JavaDate(UnixMillis(now.wall.0.saturating_add(left)));
-        writeln!(out, "{} expire at {date}:", things.len())?;
-        for thing in things {
-            writeln!(out, "\t{thing}")?;
+        writeln!(out, "{} expire at {date}:", items.len())?;
+        for item in items {
+            writeln!(out, "\t{item}")?;
         }
     }
     Ok(())

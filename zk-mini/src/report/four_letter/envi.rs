@@ -1,37 +1,32 @@
-//! `envi`: what the server runs on. There is no Java: its keys are there, and say so.
+//! `envi`: the machine and the user. There is no Java: its keys are there, and say so.
 
-use std::env;
+use std::env::consts;
 use std::fmt::Write;
-use std::fs;
 
-use super::{About, version};
+use crate::report::figures::{Configuration, Environment};
 
 const NOT_KNOWN: &str = "<NA>";
 
-pub(super) fn answer(about: &About) -> String {
-    let file = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-    let variable = |name: &str| env::var(name).ok();
-    let memory = file("/proc/meminfo").unwrap_or_default();
-    let megabytes = |key: &str| Some(format!("{}MB", kilobytes(&memory, key)? / 1024));
-    let dir = |dir: Option<std::path::PathBuf>| dir.map(|dir| dir.display().to_string());
-    let total = megabytes("MemTotal:");
+pub(crate) fn answer(config: &Configuration, environment: &Environment) -> String {
+    let megabytes = |kibibytes: Option<u64>| Some(format!("{}MB", kibibytes? / 1024));
+    let total = megabytes(environment.memory_total);
     let lines = [
-        ("zookeeper.version", Some(version(about))),
-        ("host.name", file("/proc/sys/kernel/hostname")),
+        ("zookeeper.version", Some(config.version())),
+        ("host.name", environment.host_name.clone()),
         ("java.version", None),
         ("java.vendor", None),
         ("java.home", None),
         ("java.class.path", None),
         ("java.library.path", None),
-        ("java.io.tmpdir", dir(Some(env::temp_dir()))),
+        ("java.io.tmpdir", Some(environment.temp_dir.display().to_string())),
         ("java.compiler", None),
-        ("os.name", Some(if cfg!(target_os = "linux") { "Linux" } else { env::consts::OS }.to_owned())),
-        ("os.arch", Some(if cfg!(target_arch = "x86_64") { "amd64" } else { env::consts::ARCH }.to_owned())),
-        ("os.version", file("/proc/sys/kernel/osrelease")),
-        ("user.name", variable("USER")),
-        ("user.home", variable("HOME")),
-        ("user.dir", dir(env::current_dir().ok())),
-        ("os.memory.free", megabytes("MemAvailable:")),
+        ("os.name", Some(if cfg!(target_os = "linux") { "Linux" } else { consts::OS }.to_owned())),
+        ("os.arch", Some(if cfg!(target_arch = "x86_64") { "amd64" } else { consts::ARCH }.to_owned())),
+        ("os.version", environment.os_version.clone()),
+        ("user.name", environment.user.clone()),
+        ("user.home", environment.home.clone()),
+        ("user.dir", environment.current_dir.as_ref().map(|dir| dir.display().to_string())),
+        ("os.memory.free", megabytes(environment.memory_available)),
         ("os.memory.max", total.clone()),
         ("os.memory.total", total),
     ];
@@ -40,9 +35,4 @@ pub(super) fn answer(about: &About) -> String {
         let _ = writeln!(out, "{key}={}", value.as_deref().unwrap_or(NOT_KNOWN));
     }
     out
-}
-
-fn kilobytes(memory: &str, key: &str) -> Option<u64> {
-    let line = memory.lines().find_map(|line| line.strip_prefix(key))?;
-    line.split_whitespace().next()?.parse().ok()
 }

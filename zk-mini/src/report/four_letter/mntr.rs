@@ -1,50 +1,52 @@
-//! `mntr`: figures for monitoring, a name and a value to a line. All of the real server's are there; those of
-//! mechanisms that this one does not have are what a fresh server shows.
+//! `mntr`: figures for monitoring, a name and a value to a line. All of the real server's are there; those of mechanisms
+//! that this server does not have are what a fresh server shows.
 
-use std::fmt::{Display, Write};
-use std::fs;
+use std::fmt::{self, Display, Write};
 
-use zk_wire::EventType;
+use crate::core::{Compat, Totals};
+use crate::report::figures::{
+    Configuration, DescriptorFigures, NamespaceFigures, ServerFigures, WatchersTold,
+};
+use crate::shell::stats::{FrameLengths, Latency, ServerStats};
 
-use super::{About, Surroundings, node_count, version};
-use crate::core::{Compat, Core, Now, Totals};
-use crate::shell::state::ServerState;
-use crate::shell::stats::{Latency, ServerStats};
-
-pub(super) fn answer(state: &ServerState, now: Now, around: Surroundings, about: &About) -> String {
-    let (core, connections) = (&state.core, &state.connections);
-    let stats = &connections.stats;
+pub(crate) fn answer(
+    config: &Configuration,
+    figures: &ServerFigures,
+    namespaces: &[NamespaceFigures],
+    descriptors: DescriptorFigures,
+) -> String {
+    let stats = &figures.stats;
     let mut out = Lines(String::new());
     let latency = stats.latency().totals;
-    out.put("version", &version(about));
+    out.put("version", &config.version());
     out.put("server_state", &"standalone");
-    out.put("ephemerals_count", &core.ephemeral_count());
-    out.put("num_alive_connections", &connections.len());
+    out.put("ephemerals_count", &figures.ephemeral_nodes);
+    out.put("num_alive_connections", &figures.connections);
     out.put("avg_latency", &Decimal(latency.mean()));
     // Requests are answered as they are read: none waits.
     out.put("outstanding_requests", &0);
-    out.put("znode_count", &node_count(core));
-    out.put("global_sessions", &core.session_count());
+    out.put("znode_count", &figures.nodes);
+    out.put("global_sessions", &figures.sessions);
     out.put("local_sessions", &0);
     out.put("packets_sent", &stats.sent);
     out.put("packets_received", &stats.received);
     out.put("connection_drop_probability", &Decimal(0.0));
-    out.put("watch_count", &core.watch_count());
+    out.put("watch_count", &figures.watches);
     out.put("min_latency", &latency.min);
     out.put("max_latency", &latency.max);
-    out.put("max_file_descriptor_count", &around.max_open_files);
-    out.put("open_file_descriptor_count", &around.open_files);
-    out.put("approximate_data_size", &core.data_size());
-    out.put("uptime", &now.mono.0);
-    put_frame_length(&mut out, stats);
-    let newer = about.compat == Compat::V3_9;
+    out.put("max_file_descriptor_count", &descriptors.max);
+    out.put("open_file_descriptor_count", &descriptors.open);
+    out.put("approximate_data_size", &figures.data_bytes);
+    out.put("uptime", &figures.uptime.0);
+    put_frame_lengths(&mut out, stats.frame_lengths);
+    let newer = config.compat == Compat::V3_9;
     for name in COUNTERS.iter().chain(NEW_COUNTERS.iter().filter(|_| newer)) {
         out.put(name, &counter(stats, name));
     }
     for name in SUMMARIES.iter().chain(NEW_SUMMARIES.iter().filter(|_| newer)) {
-        out.put_totals(name, &summary(core, name));
+        out.put_totals(name, &summary(&figures.watchers_told, name));
     }
-    put_namespaces(&mut out, core);
+    put_namespaces(&mut out, namespaces);
     let none = Latency::default();
     for name in SPREADS {
         out.put_latency(name, spread(stats, name).unwrap_or(&none));
@@ -67,24 +69,26 @@ fn counter(stats: &ServerStats, name: &str) -> u64 {
     }
 }
 
-fn summary(core: &Core, name: &str) -> Totals {
-    let kind = match name {
-        "node_changed_watch_count" => EventType::NODE_DATA_CHANGED,
-        "node_children_watch_count" => EventType::NODE_CHILDREN_CHANGED,
-        "node_created_watch_count" => EventType::NODE_CREATED,
-        "node_deleted_watch_count" => EventType::NODE_DELETED,
-        _ => return Totals::default(),
-    };
-    core.watchers_told(kind)
+fn summary(told: &WatchersTold, name: &str) -> Totals {
+    match name {
+        "node_changed_watch_count" => told.data_changed,
+        "node_children_watch_count" => told.children_changed,
+        "node_created_watch_count" => told.created,
+        "node_deleted_watch_count" => told.deleted,
+        _ => Totals::default(),
+    }
 }
 
-/// Of each namespace that was read or written, as the real server.
-fn put_namespaces(out: &mut Lines, core: &Core) {
-    for (which, what) in ["read", "write"].into_iter().enumerate() {
-        for (name, both) in core.namespaces() {
-            if let Some(totals) = &both[which] {
-                out.put_totals(&format!("{name}_{what}_per_namespace"), totals);
-            }
+/// Writes the namespaces that were read or written, as the real server does.
+fn put_namespaces(out: &mut Lines, namespaces: &[NamespaceFigures]) {
+    for NamespaceFigures { name, read, .. } in namespaces {
+        if let Some(totals) = read {
+            out.put_totals(&format!("{name}_read_per_namespace"), totals);
+        }
+    }
+    for NamespaceFigures { name, written, .. } in namespaces {
+        if let Some(totals) = written {
+            out.put_totals(&format!("{name}_write_per_namespace"), totals);
         }
     }
 }
@@ -97,32 +101,21 @@ fn spread<'a>(stats: &'a ServerStats, name: &str) -> Option<&'a Latency> {
     }
 }
 
-fn put_frame_length(out: &mut Lines, stats: &ServerStats) {
-    let length = stats.frame_length;
+fn put_frame_lengths(out: &mut Lines, lengths: Option<FrameLengths>) {
     let mut put = |name, length: Option<usize>| match length {
         Some(length) => out.put(name, &length),
         None => out.put(name, &-1),
     };
-    put("last_client_response_size", length.map(|(last, _, _)| last));
-    put("min_client_response_size", length.map(|(_, min, _)| min));
-    put("max_client_response_size", length.map(|(_, _, max)| max));
-}
-
-pub(super) fn open_files() -> usize {
-    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
-}
-
-pub(super) fn max_open_files() -> u64 {
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    put("last_client_response_size", lengths.map(|lengths| lengths.last));
+    put("min_client_response_size", lengths.map(|lengths| lengths.min));
+    put("max_client_response_size", lengths.map(|lengths| lengths.max));
 }
 
 /// A number as Java prints a `double`.
 struct Decimal(f64);
 
 impl Display for Decimal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
     }
 }
@@ -151,7 +144,7 @@ impl Lines {
     }
 }
 
-/// A number each.
+/// Names with one number each.
 const COUNTERS: &[&str] = &[
     "add_dead_watcher_stall_time",
     "auth_failed_count",
@@ -206,7 +199,7 @@ const COUNTERS: &[&str] = &[
     "watch_bytes",
 ];
 
-/// Those that 3.9 has and 3.8 has not.
+/// More of them, of 3.9.
 const NEW_COUNTERS: &[&str] = &[
     "restore_error_count",
     "restore_rate_limited_count",
@@ -214,7 +207,7 @@ const NEW_COUNTERS: &[&str] = &[
     "snapshot_rate_limited_count",
 ];
 
-/// Mean, extremes, number and sum.
+/// Names with mean, extremes, number and sum each.
 const SUMMARIES: &[&str] = &[
     "commit_commit_proc_req_queued",
     "commit_process_time",
@@ -259,10 +252,10 @@ const SUMMARIES: &[&str] = &[
     "write_commit_proc_req_queued",
 ];
 
-/// Those that 3.9 has and 3.8 has not.
+/// More of them, of 3.9.
 const NEW_SUMMARIES: &[&str] = &["restore_time"];
 
-/// The same and percentiles.
+/// Names with the same and percentiles each.
 const SPREADS: &[&str] = &[
     "close_session_prep_time",
     "commit_propagation_latency",

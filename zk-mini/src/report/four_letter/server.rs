@@ -1,50 +1,49 @@
-//! `srvr` and `stat`: the server in a few lines, and who is connected.
+//! `srvr` and `stat`: the server in a few lines, and its connections.
 
 use std::fmt::{self, Write};
 
-use super::clients::Client;
-use super::{About, node_count, version};
-use crate::shell::state::ServerState;
+use super::clients::Brief;
+use crate::core::ConnId;
+use crate::report::figures::{Configuration, ConnectionFigures, ServerFigures};
 
-/// The server in a few lines.
-pub(super) fn answer(state: &ServerState, about: &About) -> String {
-    first_line(about) + &rest(state)
+/// Writes the server in a few lines.
+pub(crate) fn answer(config: &Configuration, figures: &ServerFigures) -> String {
+    let mut out = first_line(config);
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, figures);
+    out
 }
 
-/// The same with the connections before it.
-pub(super) fn with_clients(about: &About, clients: &[Client], rest: &str) -> String {
-    let mut out = first_line(about);
+/// Writes the same, with the connections before it.
+pub(crate) fn answer_with_clients(
+    config: &Configuration,
+    figures: &ServerFigures,
+    connections: &[ConnectionFigures],
+    asking: ConnId,
+) -> String {
+    let mut out = first_line(config);
     out.push_str("Clients:\n");
-    for client in clients {
-        let _ = writeln!(out, " {client})");
+    for connection in connections {
+        let _ = writeln!(out, " {})", Brief { connection, asking });
     }
     out.push('\n');
-    out.push_str(rest);
+    let _ = write(&mut out, figures);
     out
 }
 
-fn first_line(about: &About) -> String {
-    format!("Zookeeper version: {}\n", version(about))
+fn first_line(config: &Configuration) -> String {
+    format!("Zookeeper version: {}\n", config.version())
 }
 
-/// Writes the part after the connections.
-pub(super) fn rest(state: &ServerState) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write(&mut out, state);
-    out
-}
-
-fn write(out: &mut String, state: &ServerState) -> fmt::Result {
-    let stats = &state.connections.stats;
-    let latency = stats.latency().totals;
+fn write(out: &mut String, figures: &ServerFigures) -> fmt::Result {
+    let latency = figures.stats.latency().totals;
     writeln!(out, "Latency min/avg/max: {}/{:?}/{}", latency.min, latency.mean(), latency.max)?;
-    writeln!(out, "Received: {}", stats.received)?;
-    writeln!(out, "Sent: {}", stats.sent)?;
-    writeln!(out, "Connections: {}", state.connections.len())?;
+    writeln!(out, "Received: {}", figures.stats.received)?;
+    writeln!(out, "Sent: {}", figures.stats.sent)?;
+    writeln!(out, "Connections: {}", figures.connections)?;
     // Requests are answered as they are read: none waits.
     writeln!(out, "Outstanding: 0")?;
-    writeln!(out, "Zxid: {}", state.core.last_zxid())?;
+    writeln!(out, "Zxid: {}", figures.last_zxid)?;
     writeln!(out, "Mode: standalone")?;
-    writeln!(out, "Node count: {}", node_count(&state.core))
+    writeln!(out, "Node count: {}", figures.nodes)
 }

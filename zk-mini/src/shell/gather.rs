@@ -1,0 +1,77 @@
+//! Taking the figures of a server from its state. Each call is one look: what it copies is from one moment.
+
+use foldhash::HashMap;
+use zk_wire::EventType;
+
+use crate::core::Now;
+use crate::report::figures::{
+    ConnectionFigures, ExpiryFigures, NamespaceFigures, ServerFigures, WatchCounts, WatchFigures,
+    WatchersTold,
+};
+use crate::shell::state::ServerState;
+
+impl ServerState {
+    /// Returns the figures of the whole server.
+    pub(crate) fn server_figures(&self, now: Now) -> ServerFigures {
+        let core = &self.core;
+        ServerFigures {
+            uptime: now.mono,
+            last_zxid: core.last_zxid(),
+            nodes: core.node_count() + 1,
+            ephemeral_nodes: core.ephemeral_count(),
+            data_bytes: core.data_size(),
+            sessions: core.session_count(),
+            connections: self.connections.len(),
+            watches: core.watch_count(),
+            stats: self.connections.stats.clone(),
+            watchers_told: WatchersTold {
+                created: core.watchers_told(EventType::NODE_CREATED),
+                deleted: core.watchers_told(EventType::NODE_DELETED),
+                data_changed: core.watchers_told(EventType::NODE_DATA_CHANGED),
+                children_changed: core.watchers_told(EventType::NODE_CHILDREN_CHANGED),
+            },
+        }
+    }
+
+    /// Returns the sizes of reads and writes below each child of the root, by name.
+    pub(crate) fn namespace_figures(&self) -> Vec<NamespaceFigures> {
+        let namespaces = self.core.namespaces().into_iter();
+        namespaces
+            .map(|(name, [read, written])| NamespaceFigures { name: name.into(), read, written })
+            .collect()
+    }
+
+    /// Returns the figures of each connection, in the order in which they were accepted.
+    pub(crate) fn connection_figures(&self) -> Vec<ConnectionFigures> {
+        let sessions: HashMap<_, _> =
+            self.core.session_conns().map(|(conn, session, timeout)| (conn, (session, timeout))).collect();
+        let connections = self.connections.iter();
+        connections
+            .map(|(conn, entry)| ConnectionFigures {
+                conn,
+                remote: entry.remote,
+                established: entry.established,
+                session_due: entry.session_due,
+                session: sessions.get(&conn).copied(),
+                stats: entry.stats.clone(),
+            })
+            .collect()
+    }
+
+    /// Returns sessions and connections with the times of their expiry.
+    pub(crate) fn expiry_figures(&self, now: Now) -> ExpiryFigures {
+        ExpiryFigures { now, sessions: self.core.sessions(), connections: self.connection_figures() }
+    }
+
+    /// Returns the watches on the data of nodes.
+    pub(crate) fn watch_figures(&self) -> WatchFigures {
+        let sessions = self.core.session_conns().map(|(conn, session, _)| (conn, session)).collect();
+        WatchFigures { pairs: self.core.data_watch_pairs(), sessions }
+    }
+
+    /// Returns the numbers of watches on the data of nodes.
+    pub(crate) fn watch_counts(&self) -> WatchCounts {
+        let (connections, paths, watches) = self.core.data_watch_extent();
+        WatchCounts { connections, paths, watches }
+    }
+}

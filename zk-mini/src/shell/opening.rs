@@ -1,0 +1,44 @@
+//! The first bytes of a connection, by which the protocols that share a port are told apart.
+
+use crate::report::four_letter::{Question, Words};
+
+/// Protocol that a connection begins with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Opening {
+    /// Not known yet: more bytes are needed.
+    Incomplete,
+    /// ZooKeeper's: the bytes are the length of a frame.
+    Frame,
+    /// A four-letter word.
+    Word(Question),
+}
+
+impl Opening {
+    /// Recognises the protocol. Four letters are a word, not a length, however long a frame may be.
+    pub(crate) fn recognise(input: &[u8], words: &Words) -> Self {
+        let Some((first, rest)) = input.split_first_chunk() else { return Self::Incomplete };
+        words.question(first, rest).map_or(Self::Frame, Self::Word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_opening_may_be_incomplete() {
+        let opening = |input: &[u8]| Opening::recognise(input, &Words::default());
+        assert_eq!(opening(b"ruo"), Opening::Incomplete);
+        assert_eq!(opening(b"stm"), Opening::Incomplete);
+        assert_eq!(
+            opening(b"stmk\0\0\0\0\0\0\x01"),
+            Opening::Word(Question::SetNothing),
+            "the real server does not wait for the rest either"
+        );
+        assert_eq!(
+            opening(b"stmk\0\0\0\0\0\0\x01\x3e"),
+            Opening::Word(Question::SetTraceMask(0b1_0011_1110))
+        );
+        assert_eq!(opening(&[0, 0, 0, 45]), Opening::Frame);
+    }
+}

@@ -1,0 +1,46 @@
+//! Figures that are not in the state of a server, but in files and variables of the system. They take a while to look up:
+//! do it while no lock is held.
+
+use std::env;
+use std::fs;
+
+use crate::report::figures::{DescriptorFigures, DiskFigures, Environment};
+use crate::storage::Files;
+
+/// Returns the size of the data directory, if there is one.
+pub(crate) fn disk(files: Option<&Files>) -> DiskFigures {
+    let Some(files) = files else { return DiskFigures::default() };
+    let [data, logs] = files.usage().map(|(dir, bytes)| (dir.to_owned(), bytes));
+    DiskFigures { data, logs }
+}
+
+/// Returns the number of file descriptors of this process.
+pub(crate) fn descriptors() -> DescriptorFigures {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let max = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    DescriptorFigures {
+        open: fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+        max: max.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0),
+    }
+}
+
+/// Returns the machine and the user.
+pub(crate) fn environment() -> Environment {
+    let file = |path: &str| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+    let memory = file("/proc/meminfo").unwrap_or_default();
+    Environment {
+        host_name: file("/proc/sys/kernel/hostname"),
+        os_version: file("/proc/sys/kernel/osrelease"),
+        temp_dir: env::temp_dir(),
+        current_dir: env::current_dir().ok(),
+        user: env::var("USER").ok(),
+        home: env::var("HOME").ok(),
+        memory_available: kibibytes(&memory, "MemAvailable:"),
+        memory_total: kibibytes(&memory, "MemTotal:"),
+    }
+}
+
+fn kibibytes(memory: &str, key: &str) -> Option<u64> {
+    let line = memory.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,139 @@
+//! Answering four-letter words: figures are taken under the lock of the state, the text is written when it is free.
+
+use tokio::task::spawn_blocking;
+
+use crate::report::four_letter::{Question, Word, clients, conf, dirs, dump, envi, mntr, server, watches};
+use crate::shell::engine::{Engine, Seat};
+use crate::shell::outbox::Close;
+use crate::shell::state::ServerState;
+use crate::shell::stats::ServerStats;
+use crate::shell::surroundings;
+use crate::shell::turn::Turn;
+
+/// Number of lines from which on a text is written on a thread of its own.
+const MANY_LINES: usize = 5_000;
+
+/// The text of an answer, to be written when the lock is free.
+struct Answer {
+    /// Approximate number of lines.
+    lines: usize,
+    write: Box<dyn FnOnce() -> String + Send>,
+}
+
+impl Answer {
+    fn new(lines: usize, write: impl FnOnce() -> String + Send + 'static) -> Self {
+        Self { lines, write: Box::new(write) }
+    }
+
+    fn short(write: impl FnOnce() -> String + Send + 'static) -> Self {
+        Self::new(1, write)
+    }
+
+    fn text(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::short(move || text)
+    }
+
+    async fn write(self) -> String {
+        if self.lines > MANY_LINES {
+            // It fails only if the runtime has ended.
+            spawn_blocking(self.write).await.unwrap_or_default()
+        } else {
+            (self.write)()
+        }
+    }
+}
+
+impl Engine {
+    /// Answers a four-letter word and closes its connection.
+    pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
+        let answer = self.turn(|state, turn| {
+            state.connections.asked(seat.id);
+            self.answer_to(question, state, turn, seat)
+        });
+        let mut text = answer.write().await;
+        // Four bytes may ask for the watches of all clients.
+        let (len, max) = (text.len(), self.limits.max_backlog);
+        if len > max {
+            text = format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n");
+        }
+        self.turn(|state, turn| {
+            seat.outbox.push(&text.into(), turn);
+            state.connections.told(seat.id);
+            seat.outbox.close(Close::Flushed, turn);
+        });
+    }
+
+    /// Performs a word, and takes the figures that its answer shows.
+    fn answer_to(&self, question: Question, state: &mut ServerState, turn: &Turn<'_>, seat: &Seat) -> Answer {
+        let config = self.setup.configuration.clone();
+        let files = self.setup.files.clone();
+        let word = match question {
+            Question::Word(word) => word,
+            Question::Refused(word) => {
+                return Answer::text(format!("{word} is not executed because it is not in the whitelist.\n"));
+            }
+            Question::SetTraceMask(mask) => {
+                state.trace_mask = mask;
+                return Answer::text(mask.to_string());
+            }
+            Question::SetNothing => return Answer::text(""),
+        };
+        match word {
+            Word::Conf => Answer::short(move || conf::answer(&config, &surroundings::disk(files.as_deref()))),
+            Word::Cons => {
+                let (connections, asking) = (state.connection_figures(), seat.id);
+                Answer::new(connections.len(), move || clients::answer(&connections, asking))
+            }
+            Word::Crst => {
+                state.connections.reset_each();
+                Answer::text("Connection stats reset.\n")
+            }
+            Word::Dirs => Answer::short(move || dirs::answer(&surroundings::disk(files.as_deref()))),
+            Word::Dump => {
+                let figures = state.expiry_figures(turn.now);
+                Answer::new(dump::lines(&figures), move || dump::answer(&figures))
+            }
+            Word::Envi => Answer::short(move || envi::answer(&config, &surroundings::environment())),
+            Word::Gtmk | Word::Stmk => Answer::text(state.trace_mask.to_string()),
+            // The real server has no answer either before its 128th transaction.
+            Word::Hash => Answer::text(""),
+            Word::Isro => Answer::text("rw"),
+            Word::Mntr => {
+                let (figures, namespaces) = (state.server_figures(turn.now), state.namespace_figures());
+                Answer::short(move || {
+                    mntr::answer(&config, &figures, &namespaces, surroundings::descriptors())
+                })
+            }
+            Word::Ruok => Answer::text("imok"),
+            Word::Srst => {
+                state.connections.stats = ServerStats::default();
+                state.core.reset_figures();
+                Answer::text("Server stats reset.\n")
+            }
+            Word::Srvr => {
+                let figures = state.server_figures(turn.now);
+                Answer::short(move || server::answer(&config, &figures))
+            }
+            Word::Stat => {
+                let (figures, connections) = (state.server_figures(turn.now), state.connection_figures());
+                let asking = seat.id;
+                Answer::new(connections.len(), move || {
+                    server::answer_with_clients(&config, &figures, &connections, asking)
+                })
+            }
+            Word::Wchc => {
+                let figures = state.watch_figures();
+                Answer::new(figures.pairs.len(), move || watches::by_session(figures))
+            }
+            Word::Wchp => {
+                let figures = state.watch_figures();
+                Answer::new(figures.pairs.len(), move || watches::by_path(figures))
+            }
+            Word::Wchs => {
+                let counts = state.watch_counts();
+                Answer::short(move || watches::summary(counts))
+            }
+        }
+    }
+}
