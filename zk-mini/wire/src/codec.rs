@@ -59,6 +59,14 @@ pub enum DecodeError {
         /// The op code as sent.
         op: i32,
     },
+    /// Flags of a create that the record cannot have.
+    #[error("{what} has the impossible flags {flags}")]
+    BadFlags {
+        /// The field being read.
+        what: &'static str,
+        /// The flags as sent.
+        flags: i32,
+    },
     /// Bytes are left after the end of the record.
     #[error("{left} bytes are left after the record")]
     TrailingBytes {
@@ -168,9 +176,24 @@ impl Decode for bool {
 
 impl Encode for Option<Bytes> {
     fn encode(&self, out: &mut BytesMut) {
+        self.as_deref().encode(out);
+    }
+}
+
+impl Encode for Bytes {
+    fn encode(&self, out: &mut BytesMut) {
+        Some(&**self).encode(out);
+    }
+}
+
+impl Encode for Option<&[u8]> {
+    fn encode(&self, out: &mut BytesMut) {
         match self {
             None => out.put_i32(-1),
-            Some(bytes) => bytes.encode(out),
+            Some(bytes) => {
+                put_len(bytes.len(), out);
+                out.put_slice(bytes);
+            }
         }
     }
 }
@@ -178,13 +201,6 @@ impl Encode for Option<Bytes> {
 impl Decode for Option<Bytes> {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
         take_buffer(input, what)
-    }
-}
-
-impl Encode for Bytes {
-    fn encode(&self, out: &mut BytesMut) {
-        put_len(self.len(), out);
-        out.put_slice(self);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
-use crate::codec::{Decode, DecodeError, Encode, records};
+use crate::codec::{Decode, DecodeError, Encode, decoded_records};
 
 macro_rules! open_enum {
     ($(#[$meta:meta])* $type:ident { $($(#[$value_meta:meta])* $name:ident = $code:literal, $text:literal;)* }) => {
@@ -77,7 +77,7 @@ open_enum! {
     }
 }
 
-records! {
+decoded_records! {
     /// A watch event: `WatcherEvent` of ZooKeeper's protocol, behind a [`ReplyHeader`](crate::ReplyHeader)
     /// with [`Xid::NOTIFICATION`](crate::Xid::NOTIFICATION).
     WatchedEvent {
@@ -87,5 +87,30 @@ records! {
         state: KeeperState,
         /// The node that it happened to.
         path: ByteString,
+    }
+}
+
+impl Encode for WatchedEvent {
+    fn encode(&self, out: &mut BytesMut) {
+        WatchedEventView { event: self.event, state: self.state, path: &self.path }.encode(out);
+    }
+}
+
+/// Borrowed form of [`WatchedEvent`], to be written without a copy of the path.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct WatchedEventView<'a> {
+    /// What happened.
+    pub event: EventType,
+    /// State of the connection.
+    pub state: KeeperState,
+    /// Path of the node that it happened to.
+    pub path: &'a str,
+}
+
+impl Encode for WatchedEventView<'_> {
+    fn encode(&self, out: &mut BytesMut) {
+        self.event.encode(out);
+        self.state.encode(out);
+        self.path.encode(out);
     }
 }

@@ -36,19 +36,21 @@ mod op;
 pub mod path;
 mod records;
 mod stat;
+mod views;
 
 pub use acl::{Acl, Perms};
 pub use codec::{Decode, DecodeError, Encode, TooLong, decode_all, length, put_len};
 pub use common::Millis;
 pub use create_mode::CreateMode;
 pub use error_code::ErrorCode;
-pub use event::{EventType, KeeperState, WatchedEvent};
+pub use event::{EventType, KeeperState, WatchedEvent, WatchedEventView};
 pub use fields::Fields;
 pub use frame::{DEFAULT_MAX_FRAME, FrameWriter, next_frame};
 pub use numbers::{Expected, SessionId, UnixMillis, Version, Xid, Zxid};
 pub use op::OpCode;
 pub use records::*;
 pub use stat::Stat;
+pub use views::*;
 
 // The strings of every record; re-exported so that users need not name the crate it comes from.
 pub use bytestring::ByteString;

@@ -34,10 +34,15 @@ decoded_records! {
     }
 }
 
+impl Stat {
+    /// Length on the wire, in bytes.
+    pub const LEN: usize = 68;
+}
+
 impl Encode for Stat {
     /// Put together first, so that the buffer is asked for room once and not for each number: most replies have one.
     fn encode(&self, out: &mut BytesMut) {
-        let mut bytes = [0; 68];
+        let mut bytes = [0; Self::LEN];
         let mut rest = &mut bytes[..];
         for number in [self.czxid.0, self.mzxid.0, self.ctime.0, self.mtime.0] {
             rest.put_i64(number);

@@ -18,10 +18,11 @@ pub use node::*;
 pub use txn::*;
 pub use watch::*;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::codec::{Decode, DecodeError, Encode, records};
+use crate::codec::{Decode, DecodeError, Encode, decoded_records, records};
 use crate::error_code::ErrorCode;
+use crate::fields::Fields;
 use crate::numbers::{Xid, Zxid};
 use crate::op::OpCode;
 
@@ -42,7 +43,19 @@ records! {
         /// What is asked.
         op: OpCode,
     }
+}
 
+impl RequestHeader {
+    /// Reads the header at the front of a frame in place.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the frame ends before.
+    pub fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
+        Ok(Self { xid: Xid(fields.int("RequestHeader.xid")?), op: OpCode(fields.int("RequestHeader.op")?) })
+    }
+}
+
+decoded_records! {
     /// What stands before every reply, and before every notification.
     #[derive(Copy)]
     ReplyHeader {
@@ -52,6 +65,28 @@ records! {
         zxid: Zxid,
         /// How it went; anything but `OK` is followed by nothing (a few multi replies aside).
         err: ErrorCode,
+    }
+}
+
+impl ReplyHeader {
+    /// Length on the wire, in bytes.
+    pub const LEN: usize = 16;
+
+    /// Returns the header as written, to be put before a body that is there already.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        let mut rest = &mut bytes[..];
+        rest.put_i32(self.xid.0);
+        rest.put_i64(self.zxid.0);
+        rest.put_i32(self.err.0);
+        bytes
+    }
+}
+
+impl Encode for ReplyHeader {
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_slice(&self.to_bytes());
     }
 }
 

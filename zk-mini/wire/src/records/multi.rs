@@ -111,6 +111,9 @@ records! {
 }
 
 impl MultiHeader {
+    /// Length on the wire, in bytes.
+    pub const LEN: usize = 9;
+
     /// What stands behind the last operation or result.
     pub const END: Self = Self { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
 }

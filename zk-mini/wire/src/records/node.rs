@@ -1,10 +1,10 @@
 //! Operations on nodes: create, read, write, delete, list.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 
 use crate::acl::Acl;
-use crate::codec::records;
+use crate::codec::{Encode, decoded_records, records};
 use crate::numbers::{Expected, Zxid};
 use crate::stat::Stat;
 
@@ -100,14 +100,6 @@ records! {
         path: ByteString,
         /// Whether to tell of its deletion or next change of data.
         watch: bool,
-    }
-
-    /// Data and `Stat`.
-    GetDataResponse {
-        /// The node's data.
-        data: Option<Bytes>,
-        /// Its `Stat`.
-        stat: Stat,
     }
 
     /// Sets a node's data.
@@ -229,5 +221,37 @@ records! {
         new_members: Option<ByteString>,
         /// The configuration that it changes, -1 for any.
         current_config_id: Zxid,
+    }
+}
+
+decoded_records! {
+    /// Data and `Stat`.
+    GetDataResponse {
+        /// The node's data.
+        data: Option<Bytes>,
+        /// Its `Stat`.
+        stat: Stat,
+    }
+}
+
+impl Encode for GetDataResponse {
+    fn encode(&self, out: &mut BytesMut) {
+        GetDataResponseView { data: self.data.as_deref(), stat: self.stat }.encode(out);
+    }
+}
+
+/// Borrowed form of [`GetDataResponse`], to be written without a copy of the data.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GetDataResponseView<'a> {
+    /// Data of the node.
+    pub data: Option<&'a [u8]>,
+    /// `Stat` of the node.
+    pub stat: Stat,
+}
+
+impl Encode for GetDataResponseView<'_> {
+    fn encode(&self, out: &mut BytesMut) {
+        self.data.encode(out);
+        self.stat.encode(out);
     }
 }

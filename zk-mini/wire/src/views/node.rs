@@ -1,0 +1,135 @@
+//! Views of operations on nodes.
+
+use std::borrow::Cow;
+
+use super::{Field, RequestView, views};
+use crate::acl::{Acl, Perms};
+use crate::codec::DecodeError;
+use crate::fields::Fields;
+use crate::numbers::Expected;
+use crate::op::OpCode;
+
+/// Borrowed form of every create: [`Create`](crate::Create), [`Create2`](crate::Create2),
+/// [`CreateContainer`](crate::CreateContainer) and [`CreateTtl`](crate::CreateTtl).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CreateView<'a> {
+    /// Operation: the op code of the request; in a transaction the one that the flags stand for.
+    pub op: OpCode,
+    /// Path, without the counter that a sequential node will get.
+    pub path: Option<Cow<'a, str>>,
+    /// Data of the node.
+    pub data: Option<&'a [u8]>,
+    /// Access control list.
+    pub acl: Option<Vec<AclView<'a>>>,
+    /// Kind of node, see [`CreateMode`](crate::CreateMode).
+    pub flags: i32,
+    /// Time to live in milliseconds; `None` where the record has no such field.
+    pub ttl: Option<i64>,
+}
+
+impl<'a> RequestView<'a> for CreateView<'a> {
+    fn read(op: OpCode, fields: &mut Fields<'a>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            op,
+            path: fields.text("Create.path")?,
+            data: fields.buffer("Create.data")?,
+            acl: Field::read(fields, "Create.acl")?,
+            flags: fields.int("Create.flags")?,
+            ttl: if op == OpCode::CREATE_TTL { Some(fields.long("CreateTtl.ttl")?) } else { None },
+        })
+    }
+}
+
+/// Borrowed form of [`Acl`].
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct AclView<'a> {
+    /// Permissions.
+    pub perms: Perms,
+    /// Scheme of the identity.
+    pub scheme: Option<Cow<'a, str>>,
+    /// Identity, in the scheme's own form.
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl<'a> Field<'a> for AclView<'a> {
+    fn read(fields: &mut Fields<'a>, _: &'static str) -> Result<Self, DecodeError> {
+        Ok(Self {
+            perms: Perms(fields.int("Acl.perms")?),
+            scheme: fields.text("Acl.scheme")?,
+            id: fields.text("Acl.id")?,
+        })
+    }
+}
+
+impl PartialEq<Acl> for AclView<'_> {
+    fn eq(&self, entry: &Acl) -> bool {
+        self.perms == entry.perms
+            && self.scheme.as_deref() == Some(&*entry.scheme)
+            && self.id.as_deref() == Some(&*entry.id)
+    }
+}
+
+views! {
+    /// Borrowed form of [`Delete`](crate::Delete) and [`Check`](crate::Check).
+    VersionedPathView {
+        /// Path of the node.
+        path: Option<Cow<'a, str>>,
+        /// Data version that the node must have.
+        version: Expected,
+    }
+
+    /// Borrowed form of [`SetData`](crate::SetData).
+    SetDataView {
+        /// Path of the node.
+        path: Option<Cow<'a, str>>,
+        /// New data.
+        data: Option<&'a [u8]>,
+        /// Data version that the node must have.
+        version: Expected,
+    }
+
+    /// Borrowed form of [`SetAcl`](crate::SetAcl).
+    SetAclView {
+        /// Path of the node.
+        path: Option<Cow<'a, str>>,
+        /// New access control list.
+        acl: Option<Vec<AclView<'a>>>,
+        /// ACL version (`aversion`) that the node must have.
+        version: Expected,
+    }
+
+    /// Borrowed form of the requests that are just a path: [`GetAcl`](crate::GetAcl),
+    /// [`GetAllChildrenNumber`](crate::GetAllChildrenNumber).
+    PathView {
+        /// Path of the node; null is refused.
+        path: Cow<'a, str>,
+    }
+
+    /// Borrowed form of the requests that are a path or nothing: [`Sync`](crate::Sync),
+    /// [`GetEphemerals`](crate::GetEphemerals).
+    OptionalPathView {
+        /// Path, or prefix of paths.
+        path: Option<Cow<'a, str>>,
+    }
+
+    /// Borrowed form of the reads that can set a watch: [`Exists`](crate::Exists), [`GetData`](crate::GetData),
+    /// [`GetChildren`](crate::GetChildren), [`GetChildren2`](crate::GetChildren2).
+    WatchedPathView {
+        /// Path of the node; null is refused.
+        path: Cow<'a, str>,
+        /// `true` to set a watch.
+        watch: bool,
+    }
+
+    /// Borrowed form of [`Reconfig`](crate::Reconfig).
+    ReconfigView {
+        /// Servers to add.
+        joining_servers: Option<Cow<'a, str>>,
+        /// Servers to remove.
+        leaving_servers: Option<Cow<'a, str>>,
+        /// All servers, instead of the two above.
+        new_members: Option<Cow<'a, str>>,
+        /// Configuration that it changes, -1 for any.
+        current_config_id: i64,
+    }
+}
