@@ -22,7 +22,7 @@ mod figures;
 mod image;
 mod inspect;
 mod message;
-mod outbox;
+mod outputs;
 mod peer;
 mod prepare;
 mod reap;
@@ -49,7 +49,7 @@ use compat::Rules;
 use events::{Audience, Events};
 use figures::Namespaces;
 pub(crate) use figures::Totals;
-use outbox::Outbox;
+use outputs::Outputs;
 use peer::Connection;
 use reap::Reaper;
 use requests::listing::Listing;
@@ -95,7 +95,7 @@ pub struct Core {
     sessions: Sessions,
     watches: Watches,
     conns: HashMap<ConnId, Connection>,
-    outbox: Outbox,
+    outputs: Outputs,
     last_zxid: Zxid,
     /// Nothing may change: no write is taken, and no time passes for what would end by itself.
     read_only: bool,
@@ -122,7 +122,7 @@ impl Core {
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
             conns: HashMap::new(),
-            outbox: Outbox::new(config.max_reply),
+            outputs: Outputs::new(config.max_reply),
             last_zxid: config.begin_after,
             read_only: false,
             unlisted: Zxid(0),
@@ -155,7 +155,7 @@ impl Core {
     /// The next thing to do.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outbox.pop()
+        self.outputs.pop()
     }
 
     /// Returns when to hand in [`Input::Timeout`] if nothing happens before. A lot that is due is done in steps, a timeout each,
@@ -216,7 +216,7 @@ impl Core {
 
     fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {
         match self.conns.get(&conn).map(|connection| connection.session) {
-            Some(Some(session)) => self.request(now, conn, session, frame),
+            Some(Some(session)) => self.request(now, conn, session, &frame),
             Some(None) => self.handshake(now, conn, frame),
             None => {}
         }
@@ -246,7 +246,7 @@ impl Core {
             let conn = self.sessions.get(id).and_then(|session| session.conn);
             *room = room.saturating_sub(1 + self.tree.ephemerals_of(id));
             self.end_session(now, id, Xid(0));
-            self.outbox.expired(id);
+            self.outputs.expired(id);
             if let Some(conn) = conn {
                 self.close(conn);
             }
@@ -270,7 +270,7 @@ impl Core {
         apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut audience, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
-            self.outbox.persist(Txn { digest: self.tree.digest(), ..txn });
+            self.outputs.persist(Txn { digest: self.tree.digest(), ..txn });
         }
         let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
         for (event, told) in self.events.iter() {
@@ -280,7 +280,7 @@ impl Core {
                     connection.requester(&self.config, self.rules).check(&event.acl, Perms::READ).is_ok()
                 })
             };
-            self.outbox.event(told.iter().copied().filter(may_know), shown, event.kind, &event.path);
+            self.outputs.event(told.iter().copied().filter(may_know), shown, event.kind, &event.path);
         }
     }
 
@@ -288,7 +288,7 @@ impl Core {
     fn close(&mut self, conn: ConnId) {
         if self.conns.contains_key(&conn) {
             self.forget(conn);
-            self.outbox.close(conn);
+            self.outputs.close(conn);
         }
     }
 

@@ -1,11 +1,10 @@
 //! Access control: identities, which ACL allows them what, and which ACLs may be set.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use ::core::net::IpAddr;
 use foldhash::{HashSet, HashSetExt};
-use zk_wire::{Acl, ByteString, DecodeError, ErrorCode, Fields, Perms};
+use zk_wire::{Acl, AclView, ByteString, ErrorCode, Perms};
 
 use crate::core::Peer;
 use crate::core::access::address;
@@ -16,28 +15,6 @@ use crate::core::access::shared_acl::SharedAcl;
 pub(crate) struct Identity {
     pub(crate) scheme: ByteString,
     pub(crate) id: ByteString,
-}
-
-/// An entry of a list that a client sends: ZooKeeper refuses nulls only where it looks at them.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(crate) struct SentAcl<'a> {
-    perms: Perms,
-    scheme: Option<Cow<'a, str>>,
-    id: Option<Cow<'a, str>>,
-}
-
-impl<'a> SentAcl<'a> {
-    pub(crate) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
-        let perms = Perms(body.int("Acl.perms")?);
-        Ok(Self { perms, scheme: body.text("Acl.scheme")?, id: body.text("Acl.id")? })
-    }
-
-    /// Whether this is an entry of a list that is kept.
-    fn is(&self, entry: &Acl) -> bool {
-        self.perms == entry.perms
-            && self.scheme.as_deref() == Some(&*entry.scheme)
-            && self.id.as_deref() == Some(&*entry.id)
-    }
 }
 
 /// Who asks, as far as access is concerned.
@@ -77,7 +54,7 @@ impl Requester<'_> {
 
     /// The list as it is to be kept: without duplicates, `auth` replaced by the requester's own identities.
     /// Strings are copied, so that the list does not hold on to the request that it came in.
-    pub(crate) fn fix(&self, acl: Option<&[SentAcl<'_>]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
+    pub(crate) fn fix(&self, acl: Option<&[AclView<'_>]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
         let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
         if let Some(latest) = known.latest(acl) {
             return Ok(latest);
@@ -87,7 +64,7 @@ impl Requester<'_> {
             return Err(ErrorCode::INVALID_ACL);
         }
         let (mut fixed, mut own) = (Vec::with_capacity(acl.len()), 0);
-        for SentAcl { perms, scheme, id } in acl {
+        for AclView { perms, scheme, id } in acl {
             let scheme = scheme.as_deref().ok_or(ErrorCode::INVALID_ACL)?;
             if scheme == "auth" {
                 let before = fixed.len();
@@ -133,7 +110,7 @@ impl Requester<'_> {
 
 /// The first of each kind. ZooKeeper compares an entry with those before it part by part, and stumbles over a null
 /// that is its turn.
-fn without_duplicates<'a>(acl: &'a [SentAcl<'_>]) -> Result<Vec<&'a SentAcl<'a>>, ErrorCode> {
+fn without_duplicates<'a>(acl: &'a [AclView<'_>]) -> Result<Vec<&'a AclView<'a>>, ErrorCode> {
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(acl.len());
     for entry in acl {
@@ -208,10 +185,10 @@ impl AclTable {
     }
 
     /// The list that a node got last, if that is what was sent. It was valid, and has no duplicates.
-    fn latest(&self, sent: &[SentAcl<'_>]) -> Option<Arc<[Acl]>> {
+    fn latest(&self, sent: &[AclView<'_>]) -> Option<Arc<[Acl]>> {
         let latest = self.latest.as_ref()?;
         let same =
-            sent.len() == latest.len() && sent.iter().zip(&**latest).all(|(sent, entry)| sent.is(entry));
+            sent.len() == latest.len() && sent.iter().zip(&**latest).all(|(sent, entry)| sent == entry);
         same.then(|| Arc::clone(latest.entries()))
     }
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::HashMap;
 use zk_wire::{
-    Acl, ByteString, CreateMode, DecodeError, ErrorCode, Fields, Millis, OpCode, Perms, Version, path,
+    Acl, AclView, ByteString, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
 };
 
 use super::{Prepare, Prepared, Record, parent_of};
-use crate::core::access::acl::SentAcl;
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
@@ -20,40 +19,14 @@ use crate::core::txn::{Change, CreateNode, NodeKind};
 /// The longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
 const MAX_TTL: i64 = 0xff_ffff_ffff;
 
-/// Any of the creates, as sent: nulls are refused only where they are looked at.
-#[derive(Debug)]
-pub(crate) struct CreateRequest<'a> {
-    /// Which of them.
-    pub(crate) op: OpCode,
-    pub(crate) path: Option<Cow<'a, str>>,
-    pub(crate) data: Option<&'a [u8]>,
-    pub(crate) acl: Option<Vec<SentAcl<'a>>>,
-    pub(crate) flags: i32,
-    /// `None` where the record has no place for it.
-    pub(crate) ttl: Option<i64>,
-}
-
-impl<'a> CreateRequest<'a> {
-    pub(crate) fn read(op: OpCode, body: &mut Fields<'a>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            op,
-            path: body.text("Create.path")?,
-            data: body.buffer("Create.data")?,
-            acl: body.vector("Create.acl", SentAcl::read)?,
-            flags: body.int("Create.flags")?,
-            ttl: if op == OpCode::CREATE_TTL { Some(body.long("CreateTtl.ttl")?) } else { None },
-        })
-    }
-}
-
 /// The lists of a multi as sent, each with the one that is to be kept: however many nodes it is for, there is one.
-pub(crate) type SentLists<'i> = HashMap<&'i [SentAcl<'i>], SharedAcl>;
+pub(crate) type SentLists<'i> = HashMap<&'i [AclView<'i>], SharedAcl>;
 
 impl Prepare<'_> {
     /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen. A multi has its `lists`.
     pub(crate) fn create<'i>(
         &mut self,
-        request: &'i CreateRequest<'i>,
+        request: &'i CreateView<'i>,
         lists: Option<&mut SentLists<'i>>,
     ) -> Prepared {
         let mode = CreateMode::from_flags(request.flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
@@ -102,7 +75,7 @@ impl Prepare<'_> {
     /// Returns the list that a node is to have; in a multi also as its later operations are checked against.
     fn list<'i>(
         &self,
-        sent: Option<&'i [SentAcl<'i>]>,
+        sent: Option<&'i [AclView<'i>]>,
         lists: Option<&mut SentLists<'i>>,
     ) -> Result<(Arc<[Acl]>, Option<SharedAcl>), ErrorCode> {
         let known = self.tree.acls();
@@ -118,7 +91,7 @@ impl Prepare<'_> {
 
     /// What kind of node it will be. A container is one by its op code, not by its flags; a node with a time
     /// to live needs both, and a combination that would bring ZooKeeper down is refused.
-    fn kind(&self, mode: CreateMode, request: &CreateRequest<'_>) -> Result<NodeKind, ErrorCode> {
+    fn kind(&self, mode: CreateMode, request: &CreateView<'_>) -> Result<NodeKind, ErrorCode> {
         if mode.has_ttl() && !self.config.extended_types {
             return Err(ErrorCode::UNIMPLEMENTED);
         }

@@ -4,7 +4,6 @@
 //! what this request has changed so far.
 
 mod create;
-mod item;
 mod multi;
 mod write;
 
@@ -13,9 +12,7 @@ use std::borrow::Cow;
 use foldhash::HashMap;
 use zk_wire::{ByteString, ErrorCode, SessionId, Version, path};
 
-pub(crate) use create::CreateRequest;
-pub(crate) use item::{Item, Unreadable};
-pub(crate) use write::{SetAclRequest, SetDataRequest, VersionedRequest};
+pub(crate) use multi::Unreadable;
 
 use crate::core::access::acl::Requester;
 use crate::core::access::shared_acl::SharedAcl;
@@ -61,7 +58,7 @@ impl<'a> From<&'a Node> for Record<'a> {
 }
 
 /// A change, or the code that the write is refused with.
-type Prepared = Result<Change, ErrorCode>;
+pub(crate) type Prepared = Result<Change, ErrorCode>;
 
 impl<'a> Prepare<'a> {
     pub(crate) fn new(

@@ -1,65 +1,15 @@
 //! The rules of the writes to nodes that exist.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
-use zk_wire::{DecodeError, ErrorCode, Expected, Fields, Perms, Version, path};
+use zk_wire::{ErrorCode, Perms, SetAclView, SetDataView, VersionedPathView, path};
 
 use super::{Prepare, Prepared, Record, next_version, parent_of};
-use crate::core::access::acl::SentAcl;
 use crate::core::tree::{SYSTEM_NODES, parent_name};
 use crate::core::txn::Change;
 
-/// A delete or a check as sent, which are one record: a null is refused only where it is looked at.
-#[derive(Debug)]
-pub(crate) struct VersionedRequest<'a> {
-    pub(crate) path: Option<Cow<'a, str>>,
-    version: Expected,
-}
-
-impl<'a> VersionedRequest<'a> {
-    pub(crate) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
-        Ok(Self { path: body.text("path")?, version: read_version(body)? })
-    }
-}
-
-/// New data as sent.
-#[derive(Debug)]
-pub(crate) struct SetDataRequest<'a> {
-    pub(crate) path: Option<Cow<'a, str>>,
-    data: Option<&'a [u8]>,
-    version: Expected,
-}
-
-impl<'a> SetDataRequest<'a> {
-    pub(crate) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
-        let (path, data) = (body.text("SetData.path")?, body.buffer("SetData.data")?);
-        Ok(Self { path, data, version: read_version(body)? })
-    }
-}
-
-/// A new ACL as sent.
-#[derive(Debug)]
-pub(crate) struct SetAclRequest<'a> {
-    path: Option<Cow<'a, str>>,
-    acl: Option<Vec<SentAcl<'a>>>,
-    version: Expected,
-}
-
-impl<'a> SetAclRequest<'a> {
-    pub(crate) fn read(body: &mut Fields<'a>) -> Result<Self, DecodeError> {
-        let (path, acl) = (body.text("SetAcl.path")?, body.vector("SetAcl.acl", SentAcl::read)?);
-        Ok(Self { path, acl, version: read_version(body)? })
-    }
-}
-
-fn read_version(body: &mut Fields<'_>) -> Result<Expected, DecodeError> {
-    body.int("version").map(|version| Version(version).into())
-}
-
 impl Prepare<'_> {
     /// Decides on a delete: the parent's ACL counts, and the node's own is not asked.
-    pub(crate) fn delete(&mut self, request: &VersionedRequest<'_>) -> Prepared {
+    pub(crate) fn delete(&mut self, request: &VersionedPathView<'_>) -> Prepared {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = deletable(path)?;
         let parent = self.record(parent_path)?;
@@ -78,7 +28,7 @@ impl Prepare<'_> {
     }
 
     /// Decides on new data.
-    pub(crate) fn set_data(&mut self, request: &SetDataRequest<'_>) -> Prepared {
+    pub(crate) fn set_data(&mut self, request: &SetDataView<'_>) -> Prepared {
         let (path, node) = self.named(request.path.as_deref())?;
         self.requester.check(&node.acl, Perms::WRITE)?;
         self.check_quota(&path, node.data_len, request.data, 0)?;
@@ -91,7 +41,7 @@ impl Prepare<'_> {
     }
 
     /// Decides on a new ACL.
-    pub(crate) fn set_acl(&mut self, request: &SetAclRequest<'_>) -> Prepared {
+    pub(crate) fn set_acl(&mut self, request: &SetAclView<'_>) -> Prepared {
         let path = valid(request.path.as_deref())?;
         let acl = self.requester.fix(request.acl.as_deref(), self.tree.acls())?;
         let (path, node) = self.look_up(path)?;
@@ -101,7 +51,7 @@ impl Prepare<'_> {
     }
 
     /// Decides whether a node is as expected.
-    pub(crate) fn check(&self, request: &VersionedRequest<'_>) -> Prepared {
+    pub(crate) fn check(&self, request: &VersionedPathView<'_>) -> Prepared {
         let (path, node) = self.named(request.path.as_deref())?;
         self.requester.check(&node.acl, Perms::READ)?;
         next_version(node.version, request.version)?;

@@ -3,24 +3,50 @@
 use bytes::Bytes;
 use zk_wire::{ConnectRequest, ConnectResponse, Decode, Millis, SessionId, Xid};
 
+use crate::core::Core;
 use crate::core::access::password::{is_password, password};
+use crate::core::message::{ConnId, Note, Now, Refusal};
+use crate::core::outputs::Body;
 use crate::core::txn::Change;
-use crate::core::{ConnId, Core, Note, Now, Refusal};
+
+/// The session that a handshake gives to a connection.
+struct Granted {
+    id: SessionId,
+    timeout: Millis,
+    note: Note,
+}
 
 impl Core {
-    /// Answers the first frame of a connection.
+    /// Handles the first frame of a connection: every handshake is answered here.
     pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, mut frame: Bytes) {
-        let Ok(request) = ConnectRequest::decode(&mut frame, "ConnectRequest") else {
-            return self.turn_away(conn, Refusal::Unreadable);
-        };
+        match self.grant_session(now, conn, &mut frame) {
+            Ok(Granted { id, timeout, note }) => {
+                self.outputs.note(note);
+                let greeting = self.welcome(conn, id, timeout);
+                self.outputs.greet(conn, greeting);
+            }
+            Err(reason) => {
+                // The others are closed without a word.
+                if let Refusal::NoSuchSession(_) | Refusal::WrongPassword(_) = reason {
+                    let greeting =
+                        self.greeting(conn, SessionId::NONE, Millis(0), Bytes::from_static(&[0; 16]));
+                    self.outputs.greet(conn, greeting);
+                }
+                self.outputs.note(Note::Refused { conn, reason });
+                self.close(conn);
+            }
+        }
+    }
+
+    fn grant_session(&mut self, now: Now, conn: ConnId, frame: &mut Bytes) -> Result<Granted, Refusal> {
+        let request = ConnectRequest::decode(frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
         // A client that has seen the future must not be shown the past: it has to try another server.
         if request.last_zxid_seen > self.last_zxid {
-            let (seen, last) = (request.last_zxid_seen, self.last_zxid);
-            return self.turn_away(conn, Refusal::SeenMore { seen, last });
+            return Err(Refusal::SeenMore { seen: request.last_zxid_seen, last: self.last_zxid });
         }
         // A new session would be a change.
         if self.read_only && request.session_id == SessionId::NONE {
-            return self.turn_away(conn, Refusal::NoNewSessions);
+            return Err(Refusal::NoNewSessions);
         }
         let timeout = self.negotiate(request.timeout);
         if let Some(connection) = self.conns.get_mut(&conn) {
@@ -30,58 +56,40 @@ impl Core {
             let id = self.sessions.next_id(now.wall);
             self.commit(now, id, Xid(0), Change::CreateSession { timeout });
             self.attach(conn, id, timeout);
-            self.outbox.note(Note::Opened { conn, session: id, timeout });
-            return self.welcome(conn, id, timeout);
+            return Ok(Granted { id, timeout, note: Note::Opened { conn, session: id, timeout } });
         }
         // Whoever names a session ends the connection that it is used from, before any proof is asked for:
         // that is ZooKeeper's order.
-        let previous = self.sessions.get(request.session_id).and_then(|session| session.conn);
+        let id = request.session_id;
+        let previous = self.sessions.get(id).and_then(|session| session.conn);
         if let Some(previous) = previous {
             self.close(previous);
         }
-        let id = request.session_id;
         let proven = request.password.is_some_and(|given| is_password(&self.password(id), &given));
         if self.sessions.get(id).is_none() {
-            self.refuse(conn, Refusal::NoSuchSession(id));
-        } else if proven {
-            self.attach(conn, id, timeout);
-            self.sessions.touch(id, now.mono);
-            self.outbox.note(Note::Resumed { conn, session: id, timeout });
-            self.welcome(conn, id, timeout);
-        } else {
-            self.refuse(conn, Refusal::WrongPassword(id));
+            return Err(Refusal::NoSuchSession(id));
         }
+        if !proven {
+            return Err(Refusal::WrongPassword(id));
+        }
+        self.attach(conn, id, timeout);
+        self.sessions.touch(id, now.mono);
+        Ok(Granted { id, timeout, note: Note::Resumed { conn, session: id, timeout } })
     }
 
-    /// Answers that a connection has its session.
-    pub(crate) fn welcome(&mut self, conn: ConnId, id: SessionId, timeout: Millis) {
-        let response = ConnectResponse {
+    /// Returns the answer to a handshake that gives a session.
+    pub(crate) fn welcome(&mut self, conn: ConnId, id: SessionId, timeout: Millis) -> Body {
+        self.greeting(conn, id, timeout, Bytes::copy_from_slice(&self.password(id)))
+    }
+
+    fn greeting(&mut self, conn: ConnId, id: SessionId, timeout: Millis, password: Bytes) -> Body {
+        self.outputs.record(&ConnectResponse {
             protocol_version: 0,
             timeout: i32::try_from(timeout.0).unwrap_or(i32::MAX),
             session_id: id,
-            password: Some(Bytes::copy_from_slice(&self.password(id))),
+            password: Some(password),
             read_only: self.read_only_byte(conn),
-        };
-        self.outbox.greet(conn, &response);
-    }
-
-    /// Answers that the session is gone, or was not the client's.
-    fn refuse(&mut self, conn: ConnId, reason: Refusal) {
-        let response = ConnectResponse {
-            protocol_version: 0,
-            timeout: 0,
-            session_id: SessionId::NONE,
-            password: Some(Bytes::from_static(&[0; 16])),
-            read_only: self.read_only_byte(conn),
-        };
-        self.outbox.greet(conn, &response);
-        self.turn_away(conn, reason);
-    }
-
-    /// Closes a connection that gets no session.
-    fn turn_away(&mut self, conn: ConnId, reason: Refusal) {
-        self.outbox.note(Note::Refused { conn, reason });
-        self.close(conn);
+        })
     }
 
     fn password(&self, id: SessionId) -> [u8; 16] {

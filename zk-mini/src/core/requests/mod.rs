@@ -1,25 +1,30 @@
-//! Requests: what each frame after the handshake asks for, and the replies to writes.
+//! Requests: the table of operations, and the one way from a frame through its handler to its reply.
+//!
+//! To add an operation: its op code in `zk_wire::OpCode`, its record there and, if nulls matter, a view, a row in the table
+//! below, and a file here with its handler.
 
+pub(crate) mod answer;
 pub(crate) mod auth;
 pub(crate) mod handshake;
 pub(crate) mod listing;
+pub(crate) mod multi;
 pub(crate) mod multi_read;
 pub(crate) mod read;
+pub(crate) mod session;
 pub(crate) mod watches;
+pub(crate) mod write;
 
 use bytes::Bytes;
 use zk_wire::{
-    AddWatchResponse, Create2Response, CreateResponse, Decode, DecodeError, ErrorCode, Fields, Millis,
-    MultiHeader, MultiResponse, MultiResult, OpCode, Reconfig, ReplyHeader, RequestHeader, SessionId,
-    StatResponse, Xid, Zxid,
+    AddWatchView, AuthView, CreateView, DecodeError, ErrorCode, Fields, OpCode, OptionalPathView, PathView,
+    ReplyHeader, RequestHeader, RequestView, SaslView, SessionId, SetAclView, SetDataView, SetWatchesView,
+    VersionedPathView, WatchedPathView, WatcherTypeView, Xid, Zxid,
 };
 
-use crate::core::apply::Applied;
-use crate::core::prepare::{
-    CreateRequest, Item, Prepare, SetAclRequest, SetDataRequest, Unreadable, VersionedRequest,
-};
-use crate::core::txn::Change;
-use crate::core::{ConnId, Core, Note, Now, size};
+use crate::core::Core;
+use crate::core::message::{ConnId, Now};
+use crate::core::requests::answer::{Answer, Failure, Reply};
+use crate::core::requests::session::SessionTimeoutView;
 
 /// A request that is being handled.
 #[derive(Clone, Copy, Debug)]
@@ -31,269 +36,166 @@ pub(crate) struct Call {
     pub(crate) op: OpCode,
 }
 
-pub(crate) fn decode<T: Decode>(body: &mut Bytes) -> Result<T, ErrorCode> {
-    readable_body(T::decode(body, "request"))
+/// Class of operations: what they have in common around their handlers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Class {
+    /// Concerns the connection and no session; no sign of life. Answered outside of the order of transactions, with the
+    /// zxid 0. A body that cannot be read closes the connection.
+    Connection,
+    /// A sign of life and nothing else; the reply has an xid of its own.
+    Ping,
+    /// Changes nothing but watches of its connection.
+    Read,
+    /// Changes nodes, and takes a zxid, even if it is refused. Refused while the disk is lost.
+    Write,
+    /// Begins or ends a session. Closes the connection while the disk is lost.
+    Session,
+    /// Has no row in the table.
+    Unknown,
 }
 
-/// Bodies that cannot be read are answered with one code, whatever is wrong with them.
-pub(crate) fn readable_body<T>(read: Result<T, DecodeError>) -> Result<T, ErrorCode> {
-    read.map_err(|_| ErrorCode::MARSHALLING_ERROR)
+/// A row of the table.
+struct Operation {
+    class: Class,
+    handle: fn(&mut Core, &Call, Fields<'_>) -> Answer,
+}
+
+macro_rules! operations {
+    ($($op:ident: $class:ident, $handler:ident($($view:ty)?);)*) => {
+        /// Returns the row of an op code.
+        fn operation(op: OpCode) -> Operation {
+            match op {
+                $(OpCode::$op => Operation {
+                    class: Class::$class,
+                    handle: |core, call, body| {
+                        let _ = body;
+                        core.$handler(call $(, &read::<$view>(call.op, body)?)?)
+                    },
+                },)*
+                _ => Operation { class: Class::Unknown, handle: |core, _, _| core.unknown() },
+            }
+        }
+    };
+}
+
+operations! {
+    // Op code: class, handler(view of the body);
+    PING: Ping, ping();
+    AUTH: Connection, auth(AuthView<'_>);
+    SASL: Connection, sasl(SaslView<'_>);
+    CREATE_SESSION: Session, create_session(SessionTimeoutView);
+    CLOSE_SESSION: Session, close_session();
+
+    EXISTS: Read, exists(WatchedPathView<'_>);
+    GET_DATA: Read, get_data(WatchedPathView<'_>);
+    GET_CHILDREN: Read, get_children(WatchedPathView<'_>);
+    GET_CHILDREN2: Read, get_children(WatchedPathView<'_>);
+    GET_ACL: Read, get_acl(PathView<'_>);
+    GET_ALL_CHILDREN_NUMBER: Read, get_all_children_number(PathView<'_>);
+    GET_EPHEMERALS: Read, get_ephemerals(OptionalPathView<'_>);
+    SYNC: Read, sync(OptionalPathView<'_>);
+    WHO_AM_I: Read, who_am_i();
+    MULTI_READ: Read, multi_read(Fields<'_>);
+
+    SET_WATCHES: Read, set_watches(SetWatchesView<'_>);
+    SET_WATCHES2: Read, set_watches(SetWatchesView<'_>);
+    ADD_WATCH: Read, add_watch(AddWatchView<'_>);
+    CHECK_WATCHES: Read, check_watches(WatcherTypeView<'_>);
+    REMOVE_WATCHES: Read, remove_watches(WatcherTypeView<'_>);
+
+    CREATE: Write, create(CreateView<'_>);
+    CREATE2: Write, create(CreateView<'_>);
+    CREATE_CONTAINER: Write, create(CreateView<'_>);
+    CREATE_TTL: Write, create(CreateView<'_>);
+    DELETE: Write, delete(VersionedPathView<'_>);
+    DELETE_CONTAINER: Write, delete_container();
+    SET_DATA: Write, set_data(SetDataView<'_>);
+    SET_ACL: Write, set_acl(SetAclView<'_>);
+    MULTI: Write, multi(Fields<'_>);
+    RECONFIG: Write, reconfig(Fields<'_>);
+}
+
+fn read<'a, T: RequestView<'a>>(op: OpCode, mut body: Fields<'a>) -> Result<T, DecodeError> {
+    T::read(op, &mut body)
 }
 
 impl Core {
-    /// Answers a frame of a connection whose handshake is done.
-    pub(crate) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, mut body: Bytes) {
-        let Ok(RequestHeader { xid, op }) = RequestHeader::decode(&mut body, "RequestHeader") else {
+    /// Handles a frame of a connection that has a session.
+    ///
+    /// Every request comes this way. Until its handler is called nothing has happened but the sign of life; after the call
+    /// all has, and is in the outputs, and the answer is a value that is not sent yet.
+    pub(crate) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, frame: &Bytes) {
+        let mut body = Fields::new(frame);
+        let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else {
             return self.close(conn);
         };
         let call = Call { now, conn, session, xid, op };
-        match op {
-            OpCode::AUTH => return self.auth(call, body),
-            OpCode::SASL => return self.sasl(call, body),
-            _ => {}
-        }
-        self.sessions.touch(session, now.mono);
-        if self.read_only {
-            match op {
-                OpCode::CREATE_SESSION | OpCode::CLOSE_SESSION => return self.close(conn),
-                op if op == OpCode::MULTI || is_write(op) => {
-                    return self.fail(call, ErrorCode::NOT_READ_ONLY);
-                }
-                _ => {}
-            }
-        }
-        match op {
-            OpCode::PING => self.outbox.header(conn, Xid::PING, self.last_zxid, ErrorCode::OK),
-            OpCode::MULTI_READ => self.multi_read(call, Fields::new(&body)),
-            OpCode::MULTI => self.multi(call, Fields::new(&body)),
-            OpCode::CREATE_SESSION => self.create_session(call, body),
-            OpCode::CLOSE_SESSION => self.close_session(call),
-            op if is_read(op) => {
-                if let Err(code) = self.read(call, Fields::new(&body)) {
-                    self.fail(call, code);
-                }
-            }
-            op if is_about_watches(op) => match self.watch_request(call, body) {
-                Ok(()) if op == OpCode::ADD_WATCH => {
-                    let response = AddWatchResponse { err: ErrorCode::OK };
-                    self.outbox.reply(conn, xid, self.last_zxid, &response);
-                }
-                Ok(()) => self.fail(call, ErrorCode::OK),
-                // Nobody looks at this answer: the client would wait for events that never come.
-                Err(ErrorCode::QUOTA_EXCEEDED) if op != OpCode::ADD_WATCH => self.close(conn),
-                Err(code) => self.fail(call, code),
-            },
-            OpCode::RECONFIG => self.reconfig(call, body),
-            op if is_write(op) => self.write(call, Fields::new(&body)),
-            _ => self.unimplemented(call),
-        }
-    }
-
-    /// Replies with a header only.
-    pub(crate) fn fail(&mut self, call: Call, code: ErrorCode) {
-        self.outbox.header(call.conn, call.xid, self.last_zxid, code);
-    }
-
-    /// The rules, from the point of view of a call.
-    fn prepare(&self, call: Call) -> Option<Prepare<'_>> {
-        let requester = self.conns.get(&call.conn)?.requester(&self.config, self.rules);
-        Some(Prepare::new(&self.tree, call.session, requester, &self.config))
-    }
-
-    /// Any write of one operation.
-    fn write(&mut self, call: Call, mut body: Fields<'_>) {
-        let Some(mut prepare) = self.prepare(call) else { return };
-        let change = match prepare_one(&mut prepare, call.op, &mut body) {
-            Ok(change) if size::fits(&change, &self.config) => change,
-            Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
-            Err(WriteError::Refused(code)) => Change::Error(code),
-            Err(WriteError::Unreadable) => {
-                if !self.rules.unreadable_write_takes_zxid {
-                    return self.fail(call, ErrorCode::MARSHALLING_ERROR);
-                }
-                Change::Error(ErrorCode::MARSHALLING_ERROR)
-            }
+        let Operation { class, handle } = operation(op);
+        // A rule that refuses a request, or closes its connection, before it is applied belongs here.
+        let answer = match self.admit(&call, class) {
+            Ok(()) => handle(self, &call, body),
+            Err(failure) => Err(failure),
         };
-        self.commit(call.now, call.session, call.xid, change);
-        let zxid = self.last_zxid;
-        let Some(result) = self.results.pop() else { return };
-        match (result, call.op) {
-            (Applied::Created { path, .. }, OpCode::CREATE) => {
-                self.outbox.reply(call.conn, call.xid, zxid, &CreateResponse { path });
-            }
-            (Applied::Created { path, stat }, _) => {
-                self.outbox.reply(call.conn, call.xid, zxid, &Create2Response { path, stat });
-            }
-            (Applied::Set(stat), _) => {
-                self.outbox.reply(call.conn, call.xid, zxid, &StatResponse { stat });
-            }
-            (Applied::Done, _) => self.fail(call, ErrorCode::OK),
-            (Applied::Refused(code), _) => self.fail(call, code),
-        }
+        // A rule that loses or delays the reply to what was applied, or closes the connection instead, belongs here.
+        self.answer(&call, class, answer);
     }
 
-    fn multi(&mut self, call: Call, body: Fields<'_>) {
-        let Some(mut prepare) = self.prepare(call) else { return };
-        let prepared = Item::read_all(body).and_then(|items| Ok((prepare.multi(&items)?, items)));
-        match prepared {
-            Ok((changes, items)) => {
-                self.commit(call.now, call.session, call.xid, Change::Multi(changes));
-                let zxid = self.last_zxid;
-                let header = ReplyHeader { xid: call.xid, zxid, err: ErrorCode::OK };
-                self.outbox.frame(call.conn, header, |frame| {
-                    for (result, item) in self.results.drain(..).zip(&items) {
-                        frame.put(&multi_result(result, item.op()));
-                    }
-                    frame.put(&MultiHeader::END);
-                });
-            }
-            Err(null @ (Unreadable::NullPath | Unreadable::TakesNoZxid))
-                if self.rules.null_in_multi_is_marked =>
-            {
-                self.skipped_zxids += i64::from(null == Unreadable::NullPath);
-                let (zxid, err) = (self.last_zxid, ErrorCode::MARSHALLING_ERROR);
-                let header = ReplyHeader { xid: call.xid, zxid, err };
-                self.outbox.frame(call.conn, header, |frame| frame.put(&MultiResponse::default()));
-            }
-            Err(Unreadable::TakesNoZxid) => self.fail(call, ErrorCode::MARSHALLING_ERROR),
-            Err(Unreadable::TakesZxid | Unreadable::NullPath) => {
-                let change = Change::Error(ErrorCode::MARSHALLING_ERROR);
-                self.commit(call.now, call.session, call.xid, change);
-                self.fail(call, ErrorCode::MARSHALLING_ERROR);
-            }
-        }
-    }
-
-    /// Refused, as there is one server and no other; one that can be read takes a number, as all that is refused.
-    fn reconfig(&mut self, call: Call, mut body: Bytes) {
-        let code = match decode::<Reconfig>(&mut body) {
-            Ok(_) if self.config.reconfig_enabled => ErrorCode::UNIMPLEMENTED,
-            Ok(_) => ErrorCode::RECONFIG_DISABLED,
-            Err(code) => return self.fail(call, code),
-        };
-        self.commit(call.now, call.session, call.xid, Change::Error(code));
-        self.fail(call, code);
-    }
-
-    /// Sent again on an established connection: from a restart on the session has the timeout that the body asks for,
-    /// within the bounds, and the answer is that of a handshake.
-    fn create_session(&mut self, call: Call, mut body: Bytes) {
-        let Ok(timeout) = decode::<i32>(&mut body) else {
-            let change = Change::Error(ErrorCode::MARSHALLING_ERROR);
-            self.commit(call.now, call.session, call.xid, change);
-            return self.fail(call, ErrorCode::MARSHALLING_ERROR);
-        };
-        let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
-        let timeout = self.negotiate(timeout);
-        self.commit(call.now, call.session, call.xid, Change::CreateSession { timeout });
-        if let Some(session) = self.sessions.get_mut(call.session) {
-            session.current_timeout = negotiated;
+    /// Takes a request as a sign of life, and refuses what cannot be done while the disk is lost.
+    fn admit(&mut self, call: &Call, class: Class) -> Result<(), Failure> {
+        if class == Class::Connection {
+            return Ok(());
         }
         self.sessions.touch(call.session, call.now.mono);
-        self.welcome(call.conn, call.session, negotiated);
-    }
-
-    fn close_session(&mut self, call: Call) {
-        self.end_session(call.now, call.session, call.xid);
-        self.outbox.note(Note::Closed { conn: call.conn, session: call.session });
-        self.fail(call, ErrorCode::OK);
-        self.close(call.conn);
-    }
-
-    /// Ends a session, and its ephemeral nodes with it.
-    pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
-        let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
-        // It has to end, however many nodes there are.
-        let listed = size::fits(&change, &self.config);
-        let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
-        self.commit(now, session, xid, change);
-    }
-
-    fn unimplemented(&mut self, call: Call) {
-        self.outbox.header(call.conn, call.xid, Zxid(-1), ErrorCode::UNIMPLEMENTED);
-        self.close(call.conn);
-    }
-}
-
-fn is_read(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::EXISTS
-            | OpCode::GET_DATA
-            | OpCode::GET_CHILDREN
-            | OpCode::GET_CHILDREN2
-            | OpCode::GET_ACL
-            | OpCode::GET_ALL_CHILDREN_NUMBER
-            | OpCode::GET_EPHEMERALS
-            | OpCode::SYNC
-            | OpCode::WHO_AM_I
-    )
-}
-
-fn is_about_watches(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::SET_WATCHES
-            | OpCode::SET_WATCHES2
-            | OpCode::CHECK_WATCHES
-            | OpCode::REMOVE_WATCHES
-            | OpCode::ADD_WATCH
-    )
-}
-
-fn is_write(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::CREATE
-            | OpCode::CREATE2
-            | OpCode::CREATE_CONTAINER
-            | OpCode::CREATE_TTL
-            | OpCode::DELETE
-            | OpCode::DELETE_CONTAINER
-            | OpCode::SET_DATA
-            | OpCode::SET_ACL
-            | OpCode::RECONFIG
-    )
-}
-
-/// Why a write is not done.
-enum WriteError {
-    Refused(ErrorCode),
-    Unreadable,
-}
-
-impl From<ErrorCode> for WriteError {
-    fn from(code: ErrorCode) -> Self {
-        Self::Refused(code)
-    }
-}
-
-impl From<DecodeError> for WriteError {
-    fn from(_: DecodeError) -> Self {
-        Self::Unreadable
-    }
-}
-
-fn prepare_one(prepare: &mut Prepare<'_>, op: OpCode, body: &mut Fields<'_>) -> Result<Change, WriteError> {
-    Ok(match op {
-        OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
-            prepare.create(&CreateRequest::read(op, body)?, None)?
+        match class {
+            Class::Session if self.read_only => Err(Failure::Close),
+            Class::Write if self.read_only => Err(ErrorCode::NOT_READ_ONLY.into()),
+            _ => Ok(()),
         }
-        OpCode::DELETE => prepare.delete(&VersionedRequest::read(body)?)?,
-        OpCode::SET_DATA => prepare.set_data(&SetDataRequest::read(body)?)?,
-        OpCode::SET_ACL => prepare.set_acl(&SetAclRequest::read(body)?)?,
-        // A container is deleted by the server itself: no ACL would be asked.
-        _ => return Err(ErrorCode::BAD_ARGUMENTS.into()),
-    })
-}
+    }
 
-fn multi_result(result: Applied, op: OpCode) -> MultiResult {
-    match result {
-        Applied::Created { path, .. } if op == OpCode::CREATE => MultiResult::Create(path),
-        Applied::Created { path, stat } => MultiResult::Create2 { path, stat },
-        Applied::Set(stat) => MultiResult::SetData(stat),
-        Applied::Done if op == OpCode::CHECK => MultiResult::Check,
-        Applied::Done => MultiResult::Delete,
-        Applied::Refused(code) => MultiResult::Error(code),
+    /// Sends the reply to a request, and closes the connection where that is part of the answer.
+    fn answer(&mut self, call: &Call, class: Class, answer: Answer) {
+        let answer = match answer {
+            Err(Failure::Unreadable) => self.unreadable(call, class),
+            answer => answer,
+        };
+        let (err, body, is_last) = match answer {
+            Ok(Reply::Header) => (ErrorCode::OK, None, false),
+            Ok(Reply::Body(body)) => (ErrorCode::OK, Some(body), false),
+            Ok(Reply::ErrorAndBody(code, body)) => (code, Some(body), false),
+            Ok(Reply::Greeting(body)) => return self.outputs.greet(call.conn, body),
+            Ok(Reply::Last) => (ErrorCode::OK, None, true),
+            Err(Failure::Code(code)) => (code, None, false),
+            Err(Failure::LastCode(code)) => (code, None, true),
+            Err(Failure::Close | Failure::Unreadable) => return self.close(call.conn),
+        };
+        let xid = if class == Class::Ping { Xid::PING } else { call.xid };
+        let zxid = match class {
+            Class::Connection => Zxid(0),
+            Class::Unknown => Zxid(-1),
+            _ => self.last_zxid,
+        };
+        self.outputs.reply(call.conn, ReplyHeader { xid, zxid, err }, body);
+        if is_last {
+            self.close(call.conn);
+        }
+    }
+
+    /// Answers a request whose body cannot be read: with one code, whatever is wrong with it.
+    fn unreadable(&mut self, call: &Call, class: Class) -> Answer {
+        match class {
+            Class::Connection => Err(Failure::Close),
+            Class::Session => self.refuse(call, ErrorCode::MARSHALLING_ERROR),
+            Class::Write if self.rules.unreadable_write_takes_zxid => {
+                self.refuse(call, ErrorCode::MARSHALLING_ERROR)
+            }
+            _ => Err(ErrorCode::MARSHALLING_ERROR.into()),
+        }
+    }
+
+    /// Answers an operation that there is not.
+    #[expect(clippy::unused_self, reason = "a handler as all others")]
+    fn unknown(&self) -> Answer {
+        Err(Failure::LastCode(ErrorCode::UNIMPLEMENTED))
     }
 }

@@ -1,21 +1,18 @@
 //! multiRead: several reads in one request, whose reply is measured before it is written.
 
 use bytes::BytesMut;
-use zk_wire::{Encode, ErrorCode, Fields, GetDataResponse, MultiHeader, OpCode, Perms, ReplyHeader};
+use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, OpCode, Perms, ReplyHeader, Stat};
 
 use crate::core::Core;
 use crate::core::access::acl::Requester;
-use crate::core::prepare::Item;
 use crate::core::requests::Call;
+use crate::core::requests::answer::{Answer, Failure, Reply};
 use crate::core::requests::listing::Names;
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
 
-/// What each record takes in a frame.
+/// Bytes of a length, or of an error code.
 const LENGTH: usize = 4;
-const REPLY_HEADER: usize = 16;
-const MULTI_HEADER: usize = 9;
-const STAT: usize = 68;
 
 /// The result of one read: what is to be written, and nothing of it copied.
 enum Found<'a> {
@@ -26,8 +23,8 @@ enum Found<'a> {
 
 impl<'a> Found<'a> {
     /// `None` where the server stumbles over a null path or a write.
-    fn find(item: &Item<'_>, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
-        let Item::Read { op, path: Some(path) } = item else { return None };
+    fn find(item: &MultiOpView<'_>, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
+        let MultiOpView::Read { op, path: Some(path) } = item else { return None };
         let readable = tree.get(path).ok_or(ErrorCode::NO_NODE).and_then(|node| {
             requester.check(&node.acl, Perms::READ)?;
             Ok(node)
@@ -50,9 +47,9 @@ impl<'a> Found<'a> {
 
     /// How many bytes it is written as.
     fn size(&self) -> usize {
-        MULTI_HEADER
+        MultiHeader::LEN
             + match self {
-                Self::Data(node) => LENGTH + node.data_len() + STAT,
+                Self::Data(node) => LENGTH + node.data_len() + Stat::LEN,
                 Self::Children(node) => LENGTH + LENGTH * node.children.len() + node.children.bytes(),
                 Self::Refused(_) => LENGTH,
             }
@@ -65,7 +62,7 @@ impl Encode for Found<'_> {
         match self {
             Self::Data(node) => {
                 header(OpCode::GET_DATA, ErrorCode::OK).encode(out);
-                GetDataResponse { data: node.data.clone(), stat: node.stat() }.encode(out);
+                node.data_and_stat().encode(out);
             }
             Self::Children(node) => {
                 header(OpCode::GET_CHILDREN, ErrorCode::OK).encode(out);
@@ -82,31 +79,29 @@ impl Encode for Found<'_> {
 impl Core {
     /// Several reads, each with its own result; their watch flags mean nothing. What was read before one that cannot be
     /// is sent behind the error, but nothing of what is too long.
-    pub(crate) fn multi_read(&mut self, call: Call, body: Fields<'_>) {
-        let Ok(items) = Item::read_all(body) else {
-            return self.fail(call, ErrorCode::MARSHALLING_ERROR);
-        };
-        let Some(connection) = self.conns.get(&call.conn) else { return };
+    pub(crate) fn multi_read(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
+        let items = MultiOpView::read_all(*body)?;
+        let connection = self.conns.get(&call.conn).ok_or(Failure::Close)?;
         let requester = connection.requester(&self.config, self.rules);
-        let mut size = LENGTH + REPLY_HEADER + MULTI_HEADER;
+        let mut size = LENGTH + ReplyHeader::LEN + MultiHeader::LEN;
         let mut results = Vec::new();
         for result in items.iter().map_while(|item| Found::find(item, &self.tree, &requester)) {
             size += result.size();
             if size > self.config.max_multi_read {
-                return self.fail(call, ErrorCode::MARSHALLING_ERROR);
+                return Err(ErrorCode::MARSHALLING_ERROR.into());
             }
             results.push(result);
         }
-        let err = if results.len() < items.len() { ErrorCode::MARSHALLING_ERROR } else { ErrorCode::OK };
         for (item, result) in items.iter().zip(&results) {
-            if let (Item::Read { path: Some(path), .. }, Some(len)) = (item, result.text_len()) {
+            if let (MultiOpView::Read { path: Some(path), .. }, Some(len)) = (item, result.text_len()) {
                 self.namespaces.read(path, len);
             }
         }
-        let header = ReplyHeader { xid: call.xid, zxid: self.last_zxid, err };
-        self.outbox.frame(call.conn, header, |frame| {
-            results.iter().for_each(|result| frame.put(result));
-            frame.put(&MultiHeader::END);
+        let body = self.outputs.body(|out| {
+            results.iter().for_each(|result| result.encode(out));
+            MultiHeader::END.encode(out);
         });
+        let is_whole = results.len() == items.len();
+        Ok(if is_whole { Reply::Body(body) } else { Reply::ErrorAndBody(ErrorCode::MARSHALLING_ERROR, body) })
     }
 }

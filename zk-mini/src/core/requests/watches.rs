@@ -1,11 +1,15 @@
 //! Requests about watches: setting them again after a reconnect, adding, checking and removing them.
 
-use bytes::Bytes;
-use zk_wire::{AddWatch, ByteString, Decode, DecodeError, ErrorCode, EventType, OpCode, Perms, Zxid};
+use zk_wire::{
+    AddWatchResponse, AddWatchView, ErrorCode, EventType, PathsView, Perms, SetWatchesView, WatcherTypeView,
+    Zxid,
+};
 
-use crate::core::requests::{Call, decode};
+use crate::core::Core;
+use crate::core::message::ConnId;
+use crate::core::requests::Call;
+use crate::core::requests::answer::{Answer, Failure, Reply};
 use crate::core::watch::{WatchMode, WatchTable};
-use crate::core::{ConnId, Core};
 
 /// Which watches a request means.
 #[derive(Clone, Copy)]
@@ -17,88 +21,60 @@ enum WatchType {
     Recursive,
 }
 
-/// A list of paths as sent: nulls are refused only when it is their turn.
-type SentPaths = Option<Vec<Option<ByteString>>>;
-
-/// Any of the two requests that set watches again.
-struct SetWatchesRequest {
-    relative_zxid: Zxid,
-    data: SentPaths,
-    exist: SentPaths,
-    child: SentPaths,
-    persistent: SentPaths,
-    recursive: SentPaths,
-}
-
-impl SetWatchesRequest {
-    fn decode(op: OpCode, body: &mut Bytes) -> Result<Self, DecodeError> {
-        let relative_zxid = Decode::decode(body, "SetWatches.relative_zxid")?;
-        let mut paths = || Decode::decode(body, "SetWatches.paths");
-        let (data, exist, child) = (paths()?, paths()?, paths()?);
-        let (persistent, recursive) = match op {
-            OpCode::SET_WATCHES2 => (paths()?, paths()?),
-            _ => (Some(vec![]), Some(vec![])),
-        };
-        Ok(Self { relative_zxid, data, exist, child, persistent, recursive })
-    }
-}
-
 /// Takes the paths one after the other, up to a null.
-fn each(paths: &SentPaths) -> impl Iterator<Item = Result<&ByteString, ErrorCode>> {
+fn each<'a>(paths: &'a PathsView<'_>) -> impl Iterator<Item = Result<&'a str, ErrorCode>> {
     let list = paths.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR);
     let (list, missing) = match list {
         Ok(list) => (list, None),
         Err(code) => (&[][..], Some(Err(code))),
     };
-    list.iter().map(|path| path.as_ref().ok_or(ErrorCode::MARSHALLING_ERROR)).chain(missing)
+    list.iter().map(|path| path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)).chain(missing)
 }
 
 impl Core {
-    /// Does what a request about watches asks; the answer has no body.
-    pub(crate) fn watch_request(&mut self, call: Call, mut body: Bytes) -> Result<(), ErrorCode> {
-        let body = &mut body;
-        match call.op {
-            OpCode::SET_WATCHES | OpCode::SET_WATCHES2 => {
-                let request = SetWatchesRequest::decode(call.op, body);
-                return self.set_watches(call.conn, &request.map_err(|_| ErrorCode::MARSHALLING_ERROR)?);
-            }
-            OpCode::ADD_WATCH => {
-                let request: AddWatch = decode(body)?;
-                let mode = match request.mode {
-                    0 => WatchMode::Persistent,
-                    1 => WatchMode::Recursive,
-                    _ => return Err(ErrorCode::MARSHALLING_ERROR),
-                };
-                self.watches.add(&request.path, call.conn, mode)?;
-            }
-            _ => return self.check_or_remove(call, body),
+    /// Sets the watches of an earlier connection again.
+    pub(crate) fn set_watches(&mut self, call: &Call, request: &SetWatchesView<'_>) -> Answer {
+        match self.watch_again(call.conn, request) {
+            Ok(()) => Ok(Reply::Header),
+            // Nobody looks at this answer: the client would wait for events that never come.
+            Err(ErrorCode::QUOTA_EXCEEDED) => Err(Failure::Close),
+            Err(code) => Err(code.into()),
         }
-        Ok(())
     }
 
-    /// checkWatches and removeWatches, which are the same record. Nobody watches a null path; the older line
-    /// stumbles over it where it looks at whole paths.
-    fn check_or_remove(&mut self, call: Call, body: &mut Bytes) -> Result<(), ErrorCode> {
-        let path: Option<ByteString> = decode(body)?;
-        let watch_type = self.watch_type(decode(body)?)?;
-        let is_check = call.op == OpCode::CHECK_WATCHES;
-        let found = match &path {
-            None if is_check && !self.rules.watch_types_are_exact => {
-                return Err(ErrorCode::MARSHALLING_ERROR);
-            }
-            None => false,
-            Some(path) if is_check && !self.rules.watch_types_are_exact => {
-                self.is_watched(path, watch_type)?
-            }
-            Some(path) if is_check => self.has_watch(call.conn, path, watch_type),
-            Some(path) => self.remove_watch(call.conn, path, watch_type),
+    pub(crate) fn add_watch(&mut self, call: &Call, request: &AddWatchView<'_>) -> Answer {
+        let mode = match request.mode {
+            0 => WatchMode::Persistent,
+            1 => WatchMode::Recursive,
+            _ => return Err(Failure::Unreadable),
         };
-        if found { Ok(()) } else { Err(ErrorCode::NO_WATCHER) }
+        self.watches.add(&request.path, call.conn, mode)?;
+        Ok(Reply::Body(self.outputs.record(&AddWatchResponse { err: ErrorCode::OK })))
+    }
+
+    /// Nobody watches a null path; the older line stumbles over it where it looks at whole paths.
+    pub(crate) fn check_watches(&mut self, call: &Call, request: &WatcherTypeView<'_>) -> Answer {
+        let watch_type = self.watch_type(request.watcher_type)?;
+        let exact = self.rules.watch_types_are_exact;
+        let found = match &request.path {
+            None if exact => false,
+            None => return Err(Failure::Unreadable),
+            Some(path) if exact => self.has_watch(call.conn, path, watch_type),
+            Some(path) => self.is_watched(path, watch_type)?,
+        };
+        found_watch(found)
+    }
+
+    pub(crate) fn remove_watches(&mut self, call: &Call, request: &WatcherTypeView<'_>) -> Answer {
+        let watch_type = self.watch_type(request.watcher_type)?;
+        found_watch(
+            request.path.as_deref().is_some_and(|path| self.remove_watch(call.conn, path, watch_type)),
+        )
     }
 
     /// Sets watches again: what has happened since is told at once, to those who may read the node; the others wait.
-    fn set_watches(&mut self, conn: ConnId, request: &SetWatchesRequest) -> Result<(), ErrorCode> {
-        for path in each(&request.data) {
+    fn watch_again(&mut self, conn: ConnId, request: &SetWatchesView<'_>) -> Result<(), ErrorCode> {
+        for path in each(&request.data_watches) {
             let path = path?;
             match self.tree.get(path) {
                 None => self.tell_missed(conn, EventType::NODE_DELETED, path),
@@ -108,14 +84,14 @@ impl Core {
                 Some(_) => self.watches.watch_data(path, conn)?,
             }
         }
-        for path in each(&request.exist) {
+        for path in each(&request.exist_watches) {
             let path = path?;
             match self.tree.get(path) {
                 Some(_) => self.tell_missed(conn, EventType::NODE_CREATED, path),
                 None => self.watches.watch_data(path, conn)?,
             }
         }
-        for path in each(&request.child) {
+        for path in each(&request.child_watches) {
             let path = path?;
             match self.tree.get(path) {
                 None => self.tell_missed(conn, EventType::NODE_DELETED, path),
@@ -125,23 +101,23 @@ impl Core {
                 Some(_) => self.watches.watch_children(path, conn)?,
             }
         }
-        for path in each(&request.persistent) {
+        for path in each(&request.persistent_watches) {
             self.watches.add(path?, conn, WatchMode::Persistent)?;
         }
-        for path in each(&request.recursive) {
+        for path in each(&request.persistent_recursive_watches) {
             self.watches.add(path?, conn, WatchMode::Recursive)?;
         }
         Ok(())
     }
 
     /// Tells what was missed. What may not be read any more is not told, and not waited for either.
-    fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &ByteString) {
+    fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &str) {
         let may_know = self.tree.get(path).is_none_or(|node| {
             let requester = self.conns.get(&conn).map(|conn| conn.requester(&self.config, self.rules));
             requester.is_some_and(|requester| requester.check(&node.acl, Perms::READ).is_ok())
         });
         if may_know {
-            self.outbox.event([conn], Zxid(-1), kind, path);
+            self.outputs.event([conn], Zxid(-1), kind, path);
         }
     }
 
@@ -193,6 +169,10 @@ impl Core {
             WatchType::Recursive => data.remove(path, conn, Some(WatchMode::Recursive)),
         }
     }
+}
+
+fn found_watch(found: bool) -> Answer {
+    if found { Ok(Reply::Header) } else { Err(ErrorCode::NO_WATCHER.into()) }
 }
 
 /// Returns whether a path stands in a table, by the older line's search: it goes from the path to its parents, as far as

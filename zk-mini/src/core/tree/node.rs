@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use zk_wire::{SessionId, Stat, UnixMillis, Version, Zxid};
+use zk_wire::{GetDataResponseView, SessionId, Stat, UnixMillis, Version, Zxid};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::name_set::NameSet;
@@ -68,6 +68,11 @@ impl Node {
     /// The bytes of its data; 0 for null.
     pub(crate) fn data_len(&self) -> usize {
         self.data.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Returns the reply to a read of its data.
+    pub(crate) fn data_and_stat(&self) -> GetDataResponseView<'_> {
+        GetDataResponseView { data: self.data.as_deref(), stat: self.stat() }
     }
 
     /// What clients see of it. `cversion` counts creates and deletes of children, which follows from the

@@ -1,0 +1,53 @@
+//! Requests about the session itself: ping, createSession on an established connection, closeSession.
+
+use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid};
+
+use crate::core::message::{Note, Now};
+use crate::core::requests::Call;
+use crate::core::requests::answer::{Answer, Reply};
+use crate::core::txn::Change;
+use crate::core::{Core, size};
+
+/// The part of a createSession that is looked at: the timeout in milliseconds.
+pub(crate) struct SessionTimeoutView(i32);
+
+impl RequestView<'_> for SessionTimeoutView {
+    fn read(_: OpCode, fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
+        fields.int("CreateSession.timeout").map(Self)
+    }
+}
+
+impl Core {
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "a handler as all others")]
+    pub(crate) fn ping(&self, _: &Call) -> Answer {
+        Ok(Reply::Header)
+    }
+
+    /// Sent again on an established connection: from a restart on the session has the timeout that the body asks for,
+    /// within the bounds, and the answer is that of a handshake.
+    pub(crate) fn create_session(&mut self, call: &Call, timeout: &SessionTimeoutView) -> Answer {
+        let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
+        let timeout = self.negotiate(timeout.0);
+        self.commit(call.now, call.session, call.xid, Change::CreateSession { timeout });
+        if let Some(session) = self.sessions.get_mut(call.session) {
+            session.current_timeout = negotiated;
+        }
+        self.sessions.touch(call.session, call.now.mono);
+        Ok(Reply::Greeting(self.welcome(call.conn, call.session, negotiated)))
+    }
+
+    pub(crate) fn close_session(&mut self, call: &Call) -> Answer {
+        self.end_session(call.now, call.session, call.xid);
+        self.outputs.note(Note::Closed { conn: call.conn, session: call.session });
+        Ok(Reply::Last)
+    }
+
+    /// Ends a session, and its ephemeral nodes with it.
+    pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
+        let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
+        // It has to end, however many nodes there are.
+        let listed = size::fits(&change, &self.config);
+        let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
+        self.commit(now, session, xid, change);
+    }
+}

@@ -1,0 +1,83 @@
+//! Requests that change one node.
+
+use zk_wire::{
+    Create2Response, CreateResponse, CreateView, ErrorCode, Fields, OpCode, ReconfigView, SetAclView,
+    SetDataView, StatResponse, VersionedPathView,
+};
+
+use crate::core::apply::Applied;
+use crate::core::prepare::{Prepare, Prepared};
+use crate::core::requests::answer::{Answer, Failure, Reply};
+use crate::core::requests::{Call, read};
+use crate::core::txn::Change;
+use crate::core::{Core, size};
+
+impl Core {
+    /// Handles any of the creates.
+    pub(crate) fn create(&mut self, call: &Call, request: &CreateView<'_>) -> Answer {
+        let prepared = self.prepare(call)?.create(request, None);
+        self.write(call, prepared)
+    }
+
+    pub(crate) fn delete(&mut self, call: &Call, request: &VersionedPathView<'_>) -> Answer {
+        let prepared = self.prepare(call)?.delete(request);
+        self.write(call, prepared)
+    }
+
+    pub(crate) fn set_data(&mut self, call: &Call, request: &SetDataView<'_>) -> Answer {
+        let prepared = self.prepare(call)?.set_data(request);
+        self.write(call, prepared)
+    }
+
+    pub(crate) fn set_acl(&mut self, call: &Call, request: &SetAclView<'_>) -> Answer {
+        let prepared = self.prepare(call)?.set_acl(request);
+        self.write(call, prepared)
+    }
+
+    /// Refuses to delete a container for a client: the server does that by itself, and would ask no ACL.
+    pub(crate) fn delete_container(&mut self, call: &Call) -> Answer {
+        self.refuse(call, ErrorCode::BAD_ARGUMENTS)
+    }
+
+    /// Refused, as there is one server and no other; one that can be read takes a number, as all that is refused.
+    pub(crate) fn reconfig(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
+        if read::<ReconfigView<'_>>(call.op, *body).is_err() {
+            return Err(ErrorCode::MARSHALLING_ERROR.into());
+        }
+        let enabled = self.config.reconfig_enabled;
+        self.refuse(call, if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED })
+    }
+
+    /// Returns the rules that can refuse a write, from the point of view of a call.
+    pub(crate) fn prepare(&self, call: &Call) -> Result<Prepare<'_>, Failure> {
+        let connection = self.conns.get(&call.conn).ok_or(Failure::Close)?;
+        let requester = connection.requester(&self.config, self.rules);
+        Ok(Prepare::new(&self.tree, call.session, requester, &self.config))
+    }
+
+    /// Commits a write of one change, or its refusal, and replies with its result.
+    fn write(&mut self, call: &Call, prepared: Prepared) -> Answer {
+        let change = match prepared {
+            Ok(change) if size::fits(&change, &self.config) => change,
+            Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
+            Err(code) => Change::Error(code),
+        };
+        self.commit(call.now, call.session, call.xid, change);
+        let result = self.results.pop().ok_or(Failure::Close)?;
+        Ok(Reply::Body(match result {
+            Applied::Created { path, .. } if call.op == OpCode::CREATE => {
+                self.outputs.record(&CreateResponse { path })
+            }
+            Applied::Created { path, stat } => self.outputs.record(&Create2Response { path, stat }),
+            Applied::Set(stat) => self.outputs.record(&StatResponse { stat }),
+            Applied::Done => return Ok(Reply::Header),
+            Applied::Refused(code) => return Err(code.into()),
+        }))
+    }
+
+    /// Refuses a write: that takes a zxid, too.
+    pub(crate) fn refuse(&mut self, call: &Call, code: ErrorCode) -> Answer {
+        self.commit(call.now, call.session, call.xid, Change::Error(code));
+        Err(code.into())
+    }
+}
