@@ -1,86 +1,91 @@
-//! Why a call gave no result, and what the caller can conclude from it.
+//! The error of a call, and the questions that a caller has about it.
 
 use rpc_wire::{Code, PayloadError, Shown, Status};
 
-/// A call that gave no result.
+/// Error of a call.
+///
+/// Two questions decide about the next step: [`is_retryable`](Self::is_retryable) tells if the same call may succeed
+/// later, and [`may_have_been_applied`](Self::may_have_been_applied) tells if repeating it could run it twice. A call that
+/// is declared [idempotent](crate::Call::idempotent) has been retried already, as far as the limits allow.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The registry knows no instance of the service.
+    /// No instance of the service is known.
     #[error("{service}: no instance is known; is it running and registered under this name?")]
     NoInstances {
-        /// The service.
+        /// Name of the service.
         service: String,
     },
-    /// Instances are known, but none took the call.
+    /// Instances are known, but none of them took the call.
     #[error("{service}: no instance can be reached: {reason}")]
     Unreachable {
-        /// The service.
+        /// Name of the service.
         service: String,
-        /// The last failure.
+        /// Last failure.
         reason: String,
     },
-    /// The time was over before there was an answer.
+    /// The deadline passed before there was an answer.
     #[error("{service}.{method}: no answer in time{}", if *.sent { "; the call may have run" } else { "" })]
     Deadline {
-        /// The service.
+        /// Name of the service.
         service: String,
-        /// The method.
+        /// Name of the method.
         method: String,
-        /// Whether the call was sent to an instance.
+        /// True if the call was sent to an instance and may have run.
         sent: bool,
     },
     /// An instance answered with a failure.
     #[error("{service}.{method}: {status}")]
     Status {
-        /// The service.
+        /// Name of the service.
         service: String,
-        /// The method.
+        /// Name of the method.
         method: String,
-        /// What it answered.
+        /// Answer of the instance.
         status: Status,
-        /// Whether it says that nothing of the call ran.
+        /// True if nothing of the call ran, in any attempt.
         not_run: bool,
     },
-    /// The connection broke after the call was sent and before the answer. A call that is declared idempotent is tried
-    /// again first, [`ClientBuilder::max_retries`](crate::ClientBuilder::max_retries) times.
+    /// The connection broke after the call was sent and before the answer. An idempotent call is tried again first, up
+    /// to [`ClientBuilder::max_retries`](crate::ClientBuilder::max_retries) times.
     #[error(
         "{service}.{method}: connection to {} lost before the answer: {reason}; the call may have run",
         Shown(instance)
     )]
     ConnectionLost {
-        /// The service.
+        /// Name of the service.
         service: String,
-        /// The method.
+        /// Name of the method.
         method: String,
-        /// Who was called.
+        /// Identity of the process that was called.
         instance: String,
-        /// The end of the connection, in words.
+        /// Reason of the end of the connection, for a human.
         reason: String,
     },
-    /// The argument cannot be written: it does not fit the payload format or a limit.
+    /// The argument cannot be sent: it does not fit the payload format or a limit.
     #[error("{method}: the argument cannot be sent: {reason}")]
     Argument {
-        /// The method.
+        /// Name of the method.
         method: String,
-        /// What is wrong with it.
+        /// Reason, for a human.
         reason: String,
     },
-    /// The result is not of the type that was asked for.
+    /// The result is not of the expected type.
     #[error("{method}: the result cannot be read: {source}")]
     Result {
-        /// The method.
+        /// Name of the method.
         method: String,
-        /// What is wrong with it.
+        /// Reason.
         source: PayloadError,
     },
-    /// The registry could not be asked.
+    /// The registry could not be asked, in [`ClientBuilder::connect`](crate::ClientBuilder::connect).
     #[error(transparent)]
     Registry(#[from] registry::Error),
 }
 
 impl Error {
-    /// The status code that says the same: for a program that decides by codes, or passes the failure on.
+    /// Returns the status code that says the same, for programs that decide by codes or pass the failure on.
+    #[must_use]
     pub fn code(&self) -> Code {
         match self {
             Self::Status { status, .. } => status.code,
@@ -92,16 +97,77 @@ impl Error {
         }
     }
 
-    /// Whether the handler may have run, at least in part. If not, to call again can do no harm.
+    /// Returns true if the same call may succeed later, with nothing changed but time: no instance took it, the deadline
+    /// passed, the connection broke, or the answer is `UNAVAILABLE`, `RESOURCE_EXHAUSTED` or `DEADLINE_EXCEEDED`.
+    ///
+    /// Any other answer would be the same again: the argument, the state of the service, or one of the programs has to
+    /// change first. Retry by hand only after a pause, and unless the call is idempotent only if it cannot have been
+    /// [applied](Self::may_have_been_applied).
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoInstances { .. } | Self::Unreachable { .. } => true,
+            Self::Deadline { .. } | Self::ConnectionLost { .. } => true,
+            Self::Status { status, .. } => {
+                matches!(status.code, Code::UNAVAILABLE | Code::RESOURCE_EXHAUSTED | Code::DEADLINE_EXCEEDED)
+            }
+            Self::Argument { .. } | Self::Result { .. } => false,
+            Self::Registry(source) => source.is_retryable(),
+        }
+    }
+
+    /// Returns true if the handler may have run, at least in part, in any attempt: an answer came that does not rule it
+    /// out, or the call was sent and no answer came.
+    ///
+    /// If false, the handler did not run, and repeating the call does no harm whatever the handler does.
+    #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         match self {
             Self::Status { not_run, .. } => !not_run,
             Self::Deadline { sent, .. } => *sent,
             Self::ConnectionLost { .. } | Self::Result { .. } => true,
-            Self::NoInstances { .. }
-            | Self::Unreachable { .. }
-            | Self::Argument { .. }
-            | Self::Registry(_) => false,
+            Self::NoInstances { .. } | Self::Unreachable { .. } => false,
+            Self::Argument { .. } | Self::Registry(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: Code, not_run: bool) -> Error {
+        let (service, method) = ("s".to_owned(), "m".to_owned());
+        Error::Status { service, method, status: Status::new(code, ""), not_run }
+    }
+
+    #[test]
+    fn an_error_tells_if_a_retry_helps_and_if_it_does_harm() {
+        let (service, method) = (|| "s".to_owned(), || "m".to_owned());
+        let (instance, reason) = (|| "a".to_owned(), || "reset".to_owned());
+        let lost = Error::ConnectionLost {
+            service: service(),
+            method: method(),
+            instance: instance(),
+            reason: reason(),
+        };
+        let late = |sent| Error::Deadline { service: service(), method: method(), sent };
+        for (error, answers) in [
+            (Error::NoInstances { service: service() }, (true, false)),
+            (Error::Unreachable { service: service(), reason: reason() }, (true, false)),
+            (late(false), (true, false)),
+            (late(true), (true, true)),
+            (lost, (true, true)),
+            (answer(Code::UNAVAILABLE, true), (true, false)),
+            (answer(Code::UNAVAILABLE, false), (true, true)),
+            (answer(Code::RESOURCE_EXHAUSTED, true), (true, false)),
+            (answer(Code::NOT_FOUND, false), (false, true)),
+            (answer(Code::UNIMPLEMENTED, true), (false, false)),
+            (Error::Argument { method: method(), reason: reason() }, (false, false)),
+            (Error::Result { method: method(), source: PayloadError::TooDeep }, (false, true)),
+            (Error::Registry(registry::Error::Closed), (false, false)),
+        ] {
+            assert_eq!((error.is_retryable(), error.may_have_been_applied()), answers, "{error}");
         }
     }
 }
