@@ -20,12 +20,12 @@ use crate::{Call, Error, Stats, targets};
 /// Room for most arguments, so that few are moved while they are written.
 const USUAL_PAYLOAD: usize = 128;
 
-/// The most connections to one address of the registry.
+/// Default maximum of connections to one address of the registry.
 const MAX_CONNECTIONS: usize = 16;
 
-/// A client of one service: finds its instances, balances calls over them, retries what may be retried.
+/// A client of one service: finds its instances, balances calls over them, and retries calls that may be retried.
 ///
-/// Cheap to clone; all clones share their connections, which close with the last of them.
+/// Cheap to clone. All clones share their connections, which close when the last clone is dropped.
 ///
 /// ```
 /// use rpc_client::Client;
@@ -60,21 +60,21 @@ struct Inner {
 }
 
 impl Client {
-    /// A client that finds the instances of `service` in the registry.
+    /// Configures a client that finds the instances of `service` in the registry.
     pub fn builder(registry: Registry, service: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(service.into(), Where::Registry(registry))
+        ClientBuilder::new(service.into(), Instances::Registry(registry))
     }
 
-    /// A client of the given addresses (`host:port`), without a registry.
+    /// Configures a client of the given addresses (`host:port`), without a registry.
     pub fn direct(
         service: impl Into<String>,
         addrs: impl IntoIterator<Item = impl Into<String>>,
     ) -> ClientBuilder {
         let addrs = addrs.into_iter().map(Into::into).collect();
-        ClientBuilder::new(service.into(), Where::Fixed(addrs))
+        ClientBuilder::new(service.into(), Instances::Fixed(addrs))
     }
 
-    /// Calls a method; the result is there when what this returns is awaited.
+    /// Prepares a call of a method. Nothing is sent before it is awaited.
     pub fn call<'a, A, R>(&'a self, method: &'a str, argument: &A) -> Call<'a, R>
     where
         A: Serialize + ?Sized,
@@ -85,7 +85,8 @@ impl Client {
         Call::new(self, method, encoded.map(|()| payload), self.inner.deadline)
     }
 
-    /// What became of the calls so far.
+    /// Returns counts of the calls so far.
+    #[must_use]
     pub fn stats(&self) -> Stats {
         self.shared().counters.stats()
     }
@@ -106,16 +107,16 @@ impl Drop for Inner {
 }
 
 #[derive(Debug)]
-enum Where {
+enum Instances {
     Registry(Registry),
     Fixed(Vec<String>),
 }
 
-/// A client that is being put together.
+/// Configures a [`Client`]; finish with [`connect`](Self::connect).
 #[derive(Debug)]
 #[must_use = "call connect"]
 pub struct ClientBuilder {
-    instances: Where,
+    instances: Instances,
     session: Config,
     deadline: Duration,
     patience: Duration,
@@ -128,7 +129,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    fn new(service: String, instances: Where) -> Self {
+    fn new(service: String, instances: Instances) -> Self {
         Self {
             instances,
             session: Config {
@@ -153,102 +154,107 @@ impl ClientBuilder {
         }
     }
 
-    /// The payload format. Default: JSON.
+    /// Sets the payload format. Default: JSON.
     pub fn format(mut self, format: Format) -> Self {
         self.session.format = format;
         self
     }
 
-    /// The deadline of calls that do not name their own. Default: 10 s.
+    /// Sets the deadline of calls that do not [name their own](Call::deadline). Default: 10 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How long a call waits while no instance is known or reachable. Default: 3 s, and never longer than the
+    /// Sets the time that a call waits while no instance is known or reachable. Default: 3 s; never longer than the
     /// call's deadline.
     pub fn wait_for_instance(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// How long a connection may take, hello included. Default: 2 s.
+    /// Sets the time in which a connection must be made, hello included. Default: 2 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// After so long without a word from a server it is asked whether it is alive, and its connection given up
-    /// after the same again (up to a quarter later in each case). Default: 3 s.
+    /// Sets the time of silence after which a server is asked whether it is alive. After the same time again its
+    /// connection is given up (each up to a quarter later). Default: 3 s; at least 4 ms.
     ///
-    /// An idempotent call that waits for a hung server is then tried elsewhere, if its deadline leaves time for
-    /// that: choose less than half of the deadline. A handler that blocks its thread for twice this time looks
-    /// like a server that hangs.
+    /// An idempotent call to a server that hangs is then tried elsewhere, if its deadline leaves time for that: choose
+    /// less than half of the deadline. A handler that blocks its thread for twice this time looks like a server that
+    /// hangs.
     pub fn keepalive(mut self, keepalive: Duration) -> Self {
         self.session.keepalive = Millis::from(keepalive).max(Millis(4));
         self
     }
 
-    /// The largest frame that is accepted. Default: 4 MiB.
+    /// Sets the maximum length of a frame from a server, in bytes. Default: 4 MiB.
     pub fn max_frame(mut self, bytes: usize) -> Self {
         self.session.max_frame = bytes;
         self
     }
 
-    /// With a registry: the most connections to one address, which has one for each worker behind it;
-    /// default 16. Direct: the connections to each address; default 1.
+    /// Sets the number of connections to one address; at least 1. With a registry it is a maximum (default 16): an
+    /// address gets one connection for each worker behind it. Without a registry it is the number (default 1).
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = Some(connections.max(1));
         self
     }
 
-    /// Calls at a time on one connection; further ones wait. Default: 1,024, as many as a server takes.
+    /// Sets the maximum number of calls at a time on one connection; more calls wait. Default: 1,024, which is also a
+    /// server's default limit.
     pub fn max_in_flight(mut self, calls: usize) -> Self {
         self.pool.max_in_flight = calls.max(1);
         self
     }
 
-    /// Retries of one call after attempts that may have run (lost connections, and the answer `UNAVAILABLE`; idempotent
-    /// calls only), or that an overloaded server refused. Default: 2; 0 for none.
+    /// Sets the maximum number of counted retries of one call. Default: 2; 0 for none.
     ///
-    /// Low on purpose: a call that crashes its worker crashes one more with each retry. Attempts that certainly did not
-    /// run (not sent, or refused by a server that is leaving) do not count.
+    /// Counted are retries after an overloaded server has refused the call, and those of idempotent calls after a lost
+    /// connection or the answer `UNAVAILABLE`. Retries of calls that certainly did not run (not sent, or refused by a
+    /// server that is leaving) are not counted. The number is low on purpose: a call that crashes its worker crashes
+    /// another one with each retry.
     pub fn max_retries(mut self, retries: u32) -> Self {
         self.max_retries = retries;
         self
     }
 
-    /// The retries that all calls together may make, of the kind that [`max_retries`](Self::max_retries) counts: a burst
-    /// of `burst` (default 1,000: a worker may die under as many calls; 0 is none at all), and after that `percent` for each hundred calls
-    /// (default 20). A call that may not be retried ends with the error of its last attempt.
+    /// Sets the number of counted retries (see [`max_retries`](Self::max_retries)) of all calls together: `burst` at once
+    /// (default 1,000, because a worker may die under as many calls; 0 for none at all), then `percent` for each hundred
+    /// calls (default 20). Beyond that a call ends with the error of its last attempt.
     ///
-    /// Without a bound a service under overload would get each call several times, just when it can do the least.
+    /// Without a bound an overloaded service would get each call several times, just when it can do the least.
     pub fn retry_budget(mut self, burst: u32, percent: u32) -> Self {
         (self.retry_burst, self.retry_percent) = (burst, percent);
         self
     }
 
-    /// Bytes of requests that may wait on one connection for a server that does not read them: 16 MiB unless set. Further
-    /// calls wait for room, up to their deadlines; one request alone may be longer.
+    /// Sets the maximum number of bytes that wait on one connection for a server that does not read them. More calls
+    /// wait for room, up to their deadlines; one request alone may be longer. Default: 16 MiB.
     pub fn max_queued(mut self, bytes: usize) -> Self {
         self.session.max_queued = bytes;
         self
     }
 
-    /// The seed of balancing and jitter, for repeatable runs. Default: random.
+    /// Sets the seed of balancing and jitter, for repeatable runs. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.pool.seed = seed;
         self
     }
 
-    /// Begins to follow the registry and to connect; does not wait for an instance, calls do.
+    /// Begins to follow the registry and to connect. Does not wait for an instance; calls do.
     ///
     /// # Errors
     /// [`Error::Registry`] if the registry cannot be asked.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub async fn connect(self) -> Result<Client, Error> {
         let (source, targets) = match self.instances {
-            Where::Fixed(addrs) => (Source::Fixed, targets::fixed(&addrs, self.connections.unwrap_or(1))),
-            Where::Registry(registry) => {
+            Instances::Fixed(addrs) => (Source::Fixed, targets::fixed(&addrs, self.connections.unwrap_or(1))),
+            Instances::Registry(registry) => {
                 let subscription = registry.subscribe(&self.session.service).await?;
                 let max_connections = self.connections.unwrap_or(MAX_CONNECTIONS);
                 let targets = targets::targets(&subscription.current(), max_connections);

@@ -1,8 +1,82 @@
-//! An RPC client: finds the instances of a service in the registry, balances calls over them, and tries again
-//! what may be tried again.
+//! An RPC client: finds the instances of a service in the registry, balances calls over them, and retries calls that may
+//! be retried. The server is the crate `rpc-server`.
 //!
-//! Inside, `pool` (which connections there should be, which one takes a call), `retry` (may a call be tried
-//! again) and `targets` (from nodes to addresses) decide without I/O; the rest is the shell around them.
+//! ```
+//! use std::time::Duration;
+//!
+//! use registry::{Instance, Registry};
+//! use rpc_client::{Client, Code};
+//! use rpc_server::{Context, Server, Service, Status};
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A service, and an instance of it that is registered. Here the registry is in this process; elsewhere it is a
+//! // ZooKeeper: `Registry::connect("zk1:2181,zk2:2181")`.
+//! let divide = |(a, b): (u32, u32), _: Context| async move {
+//!     a.checked_div(b).ok_or_else(|| Status::invalid_argument("division by zero"))
+//! };
+//! let service = Service::builder("math").method("divide", divide).build();
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let addr = listener.local_addr()?;
+//! tokio::spawn(Server::new(service).serve(listener, std::future::pending()));
+//! let registry = Registry::embedded().await?;
+//! let registration = registry.register("math", Instance::new(addr.ip().to_string(), addr.port())).await?;
+//!
+//! // A client of the service. It follows the registry: instances come and go, and calls go to those that are there.
+//! let client = Client::builder(registry.clone(), "math").connect().await?;
+//!
+//! // A call: any types of serde, a deadline (10 s by default), and the promise that running it twice does no harm.
+//! let quotient: u32 =
+//!     client.call("divide", &(42, 6)).deadline(Duration::from_secs(1)).idempotent().await?;
+//! assert_eq!(quotient, 7);
+//!
+//! // An error answers the questions that decide about the next step.
+//! let error = client.call::<_, u32>("divide", &(1, 0)).await.expect_err("no result");
+//! assert_eq!(error.to_string(), "math.divide: INVALID_ARGUMENT: division by zero");
+//! assert_eq!(error.code(), Code::INVALID_ARGUMENT);
+//! assert!(!error.is_retryable()); // the same call would fail again
+//! assert!(error.may_have_been_applied()); // the handler ran
+//!
+//! assert_eq!((client.stats().ok, client.stats().failed), (1, 1));
+//! registration.withdraw().await?;
+//! # registry.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Client::direct`] takes addresses instead of a registry. A call that is dropped before its end is cancelled, and so is
+//! its handler on the server.
+//!
+//! # Failures
+//! | event | the call |
+//! | --- | --- |
+//! | no instance is known or reachable | waits ([`wait_for_instance`](ClientBuilder::wait_for_instance)), then [`Error::NoInstances`] or [`Error::Unreachable`] |
+//! | the server refuses it without running it, or it was not sent | is tried elsewhere |
+//! | the connection breaks after it was sent | is tried elsewhere if [idempotent](Call::idempotent), else [`Error::ConnectionLost`] |
+//! | the handler answers `UNAVAILABLE` | is tried again if idempotent, else [`Error::Status`] |
+//! | the handler answers with another code | [`Error::Status`] |
+//! | its deadline passes | [`Error::Deadline`]; the server ends the handler |
+//! | the server hangs | its connection is given up after twice [`keepalive`](ClientBuilder::keepalive), and counts as broken |
+//! | the server is restarted or replaced | not affected: the server finishes its calls, and new ones go elsewhere |
+//! | another process listens at the address of an instance | never goes there: the process shows its identity in the hello |
+//! | the registry is away | is not affected: the last known instances stay in use |
+//!
+//! Retries after attempts that may have run, or that an overloaded server refused, are bounded for each call
+//! ([`max_retries`](ClientBuilder::max_retries)) and for the client ([`retry_budget`](ClientBuilder::retry_budget)).
+//!
+//! # Balancing
+//! There is one connection to each worker process of each instance. A call goes to the less loaded of two connections
+//! taken at random. Connections that left calls unanswered are avoided until they answer.
+//!
+//! # Features
+//! | feature | default | effect |
+//! | --- | --- | --- |
+//! | none | | the crate has no cargo features |
+//!
+//! # Inside
+//! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call),
+//! `retry` and `targets` decide without I/O. `link`, `links`, `attempts` and `connector` are the shell around them.
 #![forbid(unsafe_code)]
 
 mod attempts;
@@ -23,5 +97,5 @@ mod targets;
 pub use call::Call;
 pub use client::{Client, ClientBuilder};
 pub use error::Error;
-pub use rpc_wire::{Code, Format, Status};
+pub use rpc_wire::{Code, Format, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};

@@ -262,3 +262,68 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         if wrote { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rpc_wire::{Format, Frame, Hello, Reply, VERSION};
+    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::session::Config;
+
+    const MAX_FRAME: usize = 1 << 20;
+
+    /// Answers the hello and then `calls` calls, with what they sent.
+    async fn serve(mut stream: DuplexStream, calls: usize) {
+        let mut input = BytesMut::new();
+        let mut answered = 0;
+        while answered <= calls {
+            let Some(body) = next_frame(&mut input, MAX_FRAME).unwrap() else {
+                stream.read_buf(&mut input).await.unwrap();
+                continue;
+            };
+            let mut out = Vec::new();
+            let answer = match Frame::decode(&body).unwrap() {
+                Frame::Hello(hello) => Frame::Hello(Hello { version: VERSION, instance: "a", ..hello }),
+                Frame::Request(call) => Frame::Reply(Reply::Ok { id: call.id, payload: call.payload }),
+                frame => panic!("{frame:?}"),
+            };
+            answer.encode(&mut out, MAX_FRAME).unwrap();
+            stream.write_all(&out).await.unwrap();
+            answered += 1;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_runs_over_any_stream_however_little_it_takes_at_a_time() {
+        let config = Config {
+            service: "test".into(),
+            format: Format::JSON,
+            max_frame: MAX_FRAME,
+            keepalive: Millis(3_000),
+            max_queued: MAX_FRAME,
+        };
+        let (clock, deadline) = (Clock::start(), Millis(60_000));
+        let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));
+        let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
+        let (ours, theirs) = duplex(7);
+        let calls = async {
+            assert!(matches!(news.recv().await, Some(News::Greeted { instance }) if instance == "a"));
+            let mut attempts = Vec::new();
+            for payload in [&b"one"[..], &b"two".repeat(1_000)] {
+                let call = NewCall { method: "echo", payload, deadline };
+                let Ok(Started::Sent(_, attempt)) = session.start(clock.now(), call) else {
+                    panic!("not sent")
+                };
+                attempts.push((attempt, payload.to_vec()));
+            }
+            session.handle(clock.now(), Input::Leave);
+            for (attempt, payload) in attempts {
+                assert_eq!(attempt.await.unwrap().unwrap(), payload);
+            }
+            assert!(matches!(news.recv().await, Some(News::Closed(Ending::Left))));
+        };
+        tokio::join!(task.run(ours), serve(theirs, 2), calls);
+    }
+}

@@ -1,4 +1,4 @@
-//! Which calls may be tried again, and after what pause. No I/O.
+//! The rules of retries: the calls that may be tried again, and the pauses. No I/O.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -11,17 +11,17 @@ use crate::session::Ended;
 /// Pauses before retries.
 const PAUSES: Backoff = Backoff::new(Millis(10), Millis(500));
 
-/// A retry, in hundredths of one.
+/// One retry, in hundredths.
 const RETRY: u32 = 100;
 
-/// The harm that another attempt could do.
+/// A retry, by the harm that it could do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Retry {
-    /// It cannot help, or the call might run twice.
+    /// No retry: it cannot help, or the call might run twice.
     No,
-    /// None: nothing ran, and the server is not overloaded.
+    /// A retry without harm: nothing ran, and the server is not overloaded.
     Free,
-    /// More load for servers that may already break under it: counted, for each call and for the client.
+    /// A retry that puts more load on servers that may break under it: counted for the call and for the client.
     Counted,
 }
 
@@ -37,18 +37,18 @@ pub(crate) fn retry(ended: &Ended, idempotent: bool) -> Retry {
     }
 }
 
-/// The counted retries that a client may still make: each call adds a share of one, each retry takes one. Under overload,
-/// when every call fails, that bounds the additional load to this share.
+/// Counted retries that a client may still make. Each call adds a share of one, each retry takes one, so that the
+/// additional load is bounded by this share when every call fails.
 #[derive(Debug)]
 pub(crate) struct Budget {
-    /// In hundredths of a retry.
+    /// Retries left, in hundredths of one.
     left: AtomicU32,
     max: u32,
     per_call: u32,
 }
 
 impl Budget {
-    /// A budget that allows `burst` retries at once, and `percent` retries per hundred calls.
+    /// Allows `burst` retries at once, and `percent` retries per hundred calls.
     pub(crate) fn new(burst: u32, percent: u32) -> Self {
         let max = burst.saturating_mul(RETRY);
         Self { left: AtomicU32::new(max), max, per_call: percent }
@@ -57,7 +57,7 @@ impl Budget {
     /// Notes a call.
     pub(crate) fn add_call(&self) {
         let more = |left: u32| Some(left.saturating_add(self.per_call).min(self.max));
-        // A full budget, the usual case, is not written to: callers on other cores share it.
+        // A full budget (the usual case) is not written to, because callers on other cores share it.
         if self.left.load(Ordering::Relaxed) < self.max {
             let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
         }
@@ -86,14 +86,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_certainly_did_not_run_is_tried_again() {
+    fn a_call_that_did_not_run_is_tried_again() {
         assert_eq!(retry(&Ended::NotSent, false), Retry::Free);
         assert_eq!(retry(&Ended::NotRun(Status::unavailable("")), false), Retry::Free);
         assert_eq!(retry(&Ended::NotRun(Status::resource_exhausted("")), false), Retry::Counted);
     }
 
     #[test]
-    fn what_may_have_run_is_tried_again_only_if_that_does_no_harm() {
+    fn a_call_that_may_have_run_is_tried_again_only_if_idempotent() {
         assert_eq!(retry(&Ended::Lost("reset".into()), false), Retry::No);
         assert_eq!(retry(&Ended::Lost("reset".into()), true), Retry::Counted);
         assert_eq!(retry(&Ended::Failed(Status::unavailable("")), false), Retry::No);
@@ -118,7 +118,7 @@ mod tests {
         });
         assert_eq!(allowed.count(), 200);
         (0..1_000).for_each(|_| budget.add_call());
-        assert_eq!((0..100).filter(|_| budget.take_retry()).count(), 10, "what is saved up is bounded");
+        assert_eq!((0..100).filter(|_| budget.take_retry()).count(), 10, "savings are bounded");
         let none = Budget::new(0, 100);
         none.add_call();
         assert!(!none.take_retry());

@@ -1,34 +1,37 @@
-//! What became of the calls.
+//! Counts of calls.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What became of a client's calls so far.
+/// Number of instances that are remembered; more if there are links to more.
+const MAX_INSTANCES: usize = 1024;
+
+/// Counts of a client's calls so far.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Calls that have ended, given up ones not counted.
+    /// Calls that have ended; calls dropped by their callers are not counted.
     pub calls: u64,
-    /// Those with a result.
+    /// Calls with a result.
     pub ok: u64,
-    /// Those with an error.
+    /// Calls with an error.
     pub failed: u64,
     /// Attempts beyond the first.
     pub retried: u64,
-    /// By the identity that a process says hello with; a Rust server's begins with its process id and `-`.
+    /// Counts for each instance, by the identity in its hello; a Rust server's begins with its process id and `-`.
     pub by_instance: BTreeMap<String, InstanceStats>,
 }
 
-/// What became of the calls to one instance.
+/// Counts of the calls to one instance.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct InstanceStats {
-    /// Its address.
+    /// Address of the instance.
     pub addr: String,
     /// Attempts that were sent to it.
     pub sent: u64,
-    /// Those with a result.
+    /// Attempts with a result.
     pub ok: u64,
 }
 
@@ -49,11 +52,11 @@ pub(crate) struct InstanceCounters {
 }
 
 impl Counters {
-    /// The counters of an instance, for a connection to keep.
+    /// Returns the counters of an instance, for a link to keep.
     pub(crate) fn instance(&self, identity: &str, addr: &str) -> Arc<InstanceCounters> {
         let mut map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
         if map.len() >= MAX_INSTANCES {
-            // Those that a connection still holds stay.
+            // Counters that a link still holds stay.
             map.retain(|_, counters| Arc::strong_count(counters) > 1);
         }
         let new = || {
@@ -83,6 +86,3 @@ impl Counters {
         }
     }
 }
-
-/// So many instances are remembered, though more if there are connections to more.
-const MAX_INSTANCES: usize = 1024;

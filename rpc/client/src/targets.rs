@@ -1,4 +1,4 @@
-//! From the members of a service to the addresses worth connecting to. No I/O.
+//! Addresses to connect to, made of the members of a service. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,22 +9,22 @@ use rpc_wire::INSTANCE_FIELD;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Targets {
     pub(crate) by_addr: BTreeMap<String, Target>,
-    /// The registry cannot be asked, so processes may have been replaced since: any process of the service is
-    /// welcome at these addresses.
+    /// The registry cannot be asked, so processes may have been replaced: any process of the service is accepted at
+    /// these addresses.
     pub(crate) stale: bool,
 }
 
 /// Connections and processes wanted at one address.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Target {
-    /// How many connections: one for each worker behind it, so never more than there are `instances`.
+    /// Number of connections: one for each worker behind the address, so never more than `instances`.
     pub(crate) connections: usize,
-    /// The identities of the processes that are expected there; empty if that is not known.
+    /// Identities of the processes that are expected there; empty if they are not known.
     pub(crate) instances: BTreeSet<String>,
 }
 
 impl Target {
-    /// Whether it is known who is there.
+    /// Returns true if the processes there are known.
     pub(crate) fn is_known(&self) -> bool {
         !self.instances.is_empty()
     }
@@ -34,7 +34,7 @@ impl Target {
     }
 }
 
-/// Groups nodes by address; a preforked service has several for one.
+/// Groups nodes by address; the workers of a preforked service share one.
 pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
     let mut targets = BTreeMap::<String, Target>::new();
     let mut anonymous = BTreeSet::new();
@@ -47,7 +47,7 @@ pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
             None => drop(anonymous.insert(addr)),
         }
     }
-    // Where one node does not tell, nobody can be told from a stranger.
+    // One node without an identity is enough: its process cannot be told from a stranger.
     for addr in &anonymous {
         if let Some(target) = targets.get_mut(addr) {
             target.instances.clear();
@@ -61,7 +61,7 @@ pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
     Targets { by_addr: targets, stale: members.stale }
 }
 
-/// Addresses that the user gave.
+/// Returns the targets of a fixed list of addresses.
 pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
     let target = Target { connections, instances: BTreeSet::new() };
     let by_addr = addrs.iter().map(|addr| (addr.clone(), target.clone())).collect();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_identity_makes_everybody_welcome_at_its_address() {
+    fn a_node_without_identity_makes_every_process_welcome_at_its_address() {
         let members = members([worker(1, "x"), Instance::new("a", 1), worker(2, "z")]);
         let targets = targets(&members, 8).by_addr;
         assert!(targets["a:1"].instances.is_empty());

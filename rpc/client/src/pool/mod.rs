@@ -1,5 +1,5 @@
-//! Which connections there are, should be, and which one takes the next call. No I/O: inputs and the time go
-//! in, outputs come out; `H` is whatever the shell holds a connection by.
+//! The links of a client: the ones that exist, the ones that should, and the one that takes the next call. No I/O:
+//! inputs and the time go in, outputs come out. `H` is the shell's handle of a link.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,55 +13,61 @@ use crate::targets::{Target, Targets};
 #[cfg(test)]
 mod tests;
 
-/// A connection, or an attempt at one; never used again.
+/// Age from which on the end of a link counts as the first failure at its address, not as one more in a row.
+const PROBATION: Millis = Millis(1_000);
+
+/// Number of attempts that may follow each other at once, for each link that is wanted.
+const SPREAD_PER_CONNECTION: usize = 4;
+
+/// Number of a link, from the attempt to connect to the end; never used again.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct LinkId(pub(crate) u64);
 
-/// What happened.
+/// An event.
 #[derive(Debug)]
 pub(crate) enum Input<H> {
-    /// The registry, or the user, says what there is.
+    /// The addresses have changed.
     Targets(Targets),
-    /// The hello was exchanged; `instance` is who answered.
+    /// A connection was made, and the process `instance` has said hello.
     Connected { id: LinkId, instance: String, handle: H },
-    /// There was no connection, or no hello.
+    /// No connection was made, or there was no hello.
     Failed { id: LinkId, reason: String },
-    /// A connection ended.
+    /// A link has ended.
     Lost { id: LinkId, reason: Arc<str> },
-    /// The server takes no more calls on it.
+    /// The server takes no more calls on a link.
     GoingAway { id: LinkId },
-    /// It is time: see [`Pool::poll_deadline`].
+    /// The time of [`Pool::poll_deadline`] has come.
     Timeout,
 }
 
-/// What the shell is to do.
+/// A task for the shell.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Output<H> {
-    /// Connect, and say [`Input::Connected`] or [`Input::Failed`].
+    /// Connect, then say [`Input::Connected`] or [`Input::Failed`].
     Connect { id: LinkId, addr: String },
-    /// Let what runs on it finish, then close it, and say [`Input::Lost`].
+    /// Let the calls of a link finish, close it, then say [`Input::Lost`].
     Close { handle: H },
 }
 
-/// How a call on a connection ended, as far as the connection is concerned.
+/// End of a call, as far as it concerns the link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LinkOutcome {
-    /// There was an answer.
+    /// An answer came.
     Answered,
-    /// There was none in time: the process may hang.
+    /// No answer came in time: the process may hang.
     Missed,
-    /// Neither: given up early, or the connection broke.
+    /// The call was given up early, or the connection broke.
     Neither,
 }
 
-/// Bounds of a [`Pool`].
+/// Parameters of a [`Pool`].
 #[derive(Clone, Debug)]
 pub(crate) struct PoolConfig {
-    /// Calls at a time on one connection.
+    /// Maximum number of calls at a time on one link.
     pub(crate) max_in_flight: usize,
     /// Pauses after failures to connect to an address.
     pub(crate) backoff: Backoff,
-    /// Of jitter and choices.
+    /// Seed of jitter and choices.
     pub(crate) seed: u64,
 }
 
@@ -70,13 +76,13 @@ pub(crate) struct Pool<H> {
     config: PoolConfig,
     random: Rng,
     endpoints: BTreeMap<String, Endpoint>,
-    /// The registry cannot be asked whether the processes at the endpoints are still the same.
+    /// The registry cannot be asked, so the processes at the endpoints may be others by now.
     stale: bool,
     links: BTreeMap<LinkId, PoolLink<H>>,
-    /// The links that take calls.
+    /// Links that take calls.
     ready: Vec<LinkId>,
     next: u64,
-    /// What the last failure to connect was.
+    /// Last failure to connect, in words.
     failure: Option<String>,
     outputs: VecDeque<Output<H>>,
 }
@@ -84,11 +90,11 @@ pub(crate) struct Pool<H> {
 #[derive(Debug)]
 struct Endpoint {
     target: Target,
-    /// Attempts in a row that failed, or gave a connection that ended young.
+    /// Number of attempts in a row that failed, or gave a link that ended young.
     failures: u32,
-    /// Not to be connected to before.
+    /// Time before which no attempt begins.
     retry_at: Millis,
-    /// How often another attempt may follow at once on one that reached a worker that has a connection already.
+    /// Number of further attempts that may begin at once when one has reached a worker that has a link already.
     spread: usize,
 }
 
@@ -97,7 +103,7 @@ struct PoolLink<H> {
     addr: String,
     phase: Phase<H>,
     in_flight: usize,
-    /// Calls without an answer in time since the last answer.
+    /// Number of calls without an answer in time, since the last answer.
     misses: u32,
 }
 
@@ -109,7 +115,7 @@ enum Phase<H> {
         handle: H,
         since: Millis,
     },
-    /// Takes no more calls.
+    /// The link takes no more calls.
     Leaving,
 }
 
@@ -128,7 +134,7 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// Takes an input; drain [`Pool::poll_output`] before the next. `now` counts from any fixed moment.
+    /// Takes an input; drain [`Pool::poll_output`] before the next.
     pub(crate) fn handle(&mut self, now: Millis, input: Input<H>) {
         match input {
             Input::Targets(targets) => self.handle_targets(now, targets),
@@ -153,16 +159,16 @@ impl<H: Clone> Pool<H> {
         self.outputs.pop_front()
     }
 
-    /// When [`Input::Timeout`] is due, if at all.
+    /// Returns the time at which [`Input::Timeout`] is due.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let lacking = |(addr, endpoint): &(&String, &Endpoint)| self.lacks(addr, endpoint) > 0;
         self.endpoints.iter().filter(lacking).map(|(_, endpoint)| endpoint.retry_at).min()
     }
 
-    /// Chooses the connection for a call: the less loaded of two taken at random. Those to `avoid`, and one that left
-    /// calls unanswered, only if there is no other. Give it back with [`Pool::finish`]. `None`: none is ready,
-    /// or all are full.
+    /// Chooses the link for a call: the less loaded of two taken at random. A link to `avoid`, or one that left calls
+    /// unanswered, is chosen only if there is no other. Returns `None` if no link is ready or all are full. Give the link
+    /// back with [`Pool::finish`].
     pub(crate) fn pick(&mut self, avoid: &[LinkId]) -> Option<(LinkId, H)> {
         let n = self.ready.len();
         let mut chosen = *self.ready.first()?;
@@ -184,8 +190,8 @@ impl<H: Clone> Pool<H> {
         Some((chosen, handle.clone()))
     }
 
-    /// Gives back what [`Pool::pick`] gave. True if the process that was called should be asked whether it is
-    /// alive; [`Pool::heard`] is the answer.
+    /// Gives a link back. Returns true if its process should be asked whether it is alive; [`Pool::heard`] takes the
+    /// answer.
     #[must_use]
     pub(crate) fn finish(&mut self, id: LinkId, outcome: LinkOutcome) -> bool {
         let Some(link) = self.links.get_mut(&id) else { return false };
@@ -198,7 +204,7 @@ impl<H: Clone> Pool<H> {
         outcome == LinkOutcome::Missed
     }
 
-    /// The process at the other end is alive.
+    /// Notes that the process at the other end is alive.
     pub(crate) fn heard(&mut self, id: LinkId) {
         if let Some(link) = self.links.get_mut(&id) {
             link.misses = 0;
@@ -210,12 +216,12 @@ impl<H: Clone> Pool<H> {
         self.random.fork()
     }
 
-    /// Whether there is anywhere to connect to.
+    /// Returns true if an address is known.
     pub(crate) fn has_targets(&self) -> bool {
         !self.endpoints.is_empty()
     }
 
-    /// The last failure to connect.
+    /// Returns the last failure to connect, in words.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
@@ -241,7 +247,7 @@ impl<H: Clone> Pool<H> {
         }
         self.endpoints.retain(|addr, _| targets.contains_key(addr));
         for (addr, target) in targets {
-            // A change at an address is a new process there, and deserves a new try.
+            // A change at an address is a new process there: its predecessor's failures do not count.
             if self.endpoints.get(&addr).is_none_or(|endpoint| endpoint.target != target) {
                 self.endpoints.insert(addr, Endpoint::new(target, now));
             }
@@ -260,7 +266,7 @@ impl<H: Clone> Pool<H> {
             return self.fail(now, &addr, reason);
         }
         if twice && endpoint.target.is_known() {
-            // Which worker accepts is chance; another attempt may reach one that has no connection yet.
+            // Any of the workers may accept: another attempt may reach one that has no link yet.
             let at_once = endpoint.spread > 0;
             endpoint.spread = if at_once { endpoint.spread - 1 } else { spread(&endpoint.target) };
             self.give_back(id, handle);
@@ -273,8 +279,8 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// Stops using a link whose server takes no more calls, or is gone. The next attempt there waits, however the link
-    /// ended and whatever it answered before: a server that answers and then breaks off must not be called in a loop.
+    /// Stops using a link whose server takes no more calls, or is gone. The next attempt at the address waits, even if
+    /// the link has answered calls: a server that answers and then breaks off must not be connected to in a loop.
     fn handle_departure(&mut self, now: Millis, id: LinkId, reason: &str) {
         self.ready.retain(|ready| *ready != id);
         let Some(link) = self.links.get_mut(&id) else { return };
@@ -288,7 +294,7 @@ impl<H: Clone> Pool<H> {
         self.fail(now, &addr, format!("{addr} ended the connection: {reason}"));
     }
 
-    /// Takes no more calls on a link; its handle, if it has not been left before.
+    /// Takes no more calls on a link. Returns its handle, unless it was left before.
     fn leave(&mut self, id: LinkId) -> Option<H> {
         self.ready.retain(|ready| *ready != id);
         match std::mem::replace(&mut self.links.get_mut(&id)?.phase, Phase::Leaving) {
@@ -297,13 +303,13 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// Closes a connection that has just been made.
+    /// Closes a link that has just been made.
     fn give_back(&mut self, id: LinkId, handle: H) {
         drop(self.leave(id));
         self.outputs.push_back(Output::Close { handle });
     }
 
-    /// There is no good connection, and this is why.
+    /// Notes a failure at an address.
     fn fail(&mut self, now: Millis, addr: &str, reason: String) {
         self.failure = Some(reason);
         self.back_off(now, addr);
@@ -312,7 +318,7 @@ impl<H: Clone> Pool<H> {
     fn back_off(&mut self, now: Millis, addr: &str) {
         let Some(endpoint) = self.endpoints.get_mut(addr) else { return };
         if endpoint.retry_at > now {
-            // Attempts made together fail together: once is enough.
+            // Attempts that began together fail together, and count once.
             return;
         }
         endpoint.retry_at = now + self.config.backoff.pause(endpoint.failures, &mut self.random);
@@ -333,8 +339,8 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// How many connections to begin at an address; after a failure one at a time. Where the workers are known,
-    /// no two links lead to the same one, so as many links as workers reach them all.
+    /// Returns the number of connections to begin at an address: after a failure one at a time. Where the workers are
+    /// known, no two links lead to the same one, so as many links as workers reach them all.
     fn lacks(&self, addr: &str, endpoint: &Endpoint) -> usize {
         let (mut there, mut trying) = (0, false);
         for link in self.links.values().filter(|link| link.addr == addr) {
@@ -359,7 +365,7 @@ impl<H: Clone> Pool<H> {
         among.iter().copied().min_by_key(|id| self.rating(*id, avoid))
     }
 
-    /// Smaller is better; true in front says that any other is worth looking for.
+    /// Rates a link: smaller is better. The first part is true if any other link is better.
     fn rating(&self, id: LinkId, avoid: &[LinkId]) -> (bool, usize) {
         let Some(link) = self.links.get(&id) else { return (true, usize::MAX) };
         let full = link.in_flight >= self.config.max_in_flight;
@@ -373,13 +379,7 @@ impl Endpoint {
     }
 }
 
-/// How many attempts may follow each other at once to reach every worker of an address.
+/// Returns the number of attempts that may follow each other at once to reach every worker of an address.
 fn spread(target: &Target) -> usize {
     SPREAD_PER_CONNECTION * target.connections
 }
-
-/// Age of a connection from which on its end counts as the first failure there, not as one more in a row.
-const PROBATION: Millis = Millis(1_000);
-
-/// Attempts that may follow each other at once, for each connection that is wanted.
-const SPREAD_PER_CONNECTION: usize = 4;

@@ -1,4 +1,4 @@
-//! The time of a call is over: whoever waits hears of it then, and neither before nor much later.
+//! Deadlines: a call ends at its deadline, neither before nor much later.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ fn is_late(error: &Error) -> bool {
 }
 
 #[tokio::test]
-async fn calls_on_one_connection_end_each_in_its_own_time() {
+async fn calls_on_one_connection_end_each_at_its_own_deadline() {
     let server = TestServer::start("a").await;
     let client = client([server.addr]).connect().await.unwrap();
     let patient = {
@@ -34,12 +34,12 @@ async fn calls_on_one_connection_end_each_in_its_own_time() {
     while let Some(ended) = tokio::time::timeout(PATIENCE, calls.join_next()).await.unwrap() {
         ended.unwrap();
     }
-    assert_eq!(patient.await.unwrap().unwrap(), "a", "whose time is not over is not disturbed");
+    assert_eq!(patient.await.unwrap().unwrap(), "a", "a call with time left is not disturbed");
     assert_eq!((client.stats().ok, client.stats().failed), (1, 400));
 }
 
 #[tokio::test]
-async fn the_time_of_a_call_is_over_also_while_its_server_takes_nothing() {
+async fn a_call_ends_at_its_deadline_even_if_its_server_does_not_read() {
     let addr = misbehaving("deaf", Misbehaviour::NeverReadAgain).await;
     let client = client([addr]).connect().await.unwrap();
     // More than the sockets hold.

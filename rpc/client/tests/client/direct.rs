@@ -7,7 +7,7 @@ use rpc_client::{Client, Code, Error, Format};
 
 use crate::servers::{Misbehaviour, PATIENCE, TestServer, client, eventually, misbehaving};
 
-/// An address where nobody listens.
+/// Returns an address without a listener.
 async fn nowhere() -> std::net::SocketAddr {
     tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
@@ -51,8 +51,8 @@ async fn an_error_says_what_happened() {
 #[tokio::test]
 async fn without_an_instance_a_call_waits_a_while_and_fails_clearly() {
     let patience = Duration::from_millis(20);
-    let nobody = client([]).wait_for_instance(patience).connect().await.unwrap();
-    let error = who(&nobody).await.unwrap_err();
+    let lonely = client([]).wait_for_instance(patience).connect().await.unwrap();
+    let error = who(&lonely).await.unwrap_err();
     assert!(matches!(error, Error::NoInstances { .. }), "{error}");
 
     let dead =
@@ -64,8 +64,8 @@ async fn without_an_instance_a_call_waits_a_while_and_fails_clearly() {
 
 #[tokio::test]
 async fn a_call_that_would_wait_for_ever_for_an_instance_ends_with_its_deadline() {
-    let nobody = client([]).wait_for_instance(Duration::MAX).connect().await.unwrap();
-    let error = nobody.call::<_, ()>("who", &()).deadline(Duration::from_millis(20)).await.unwrap_err();
+    let lonely = client([]).wait_for_instance(Duration::MAX).connect().await.unwrap();
+    let error = lonely.call::<_, ()>("who", &()).deadline(Duration::from_millis(20)).await.unwrap_err();
     assert!(matches!(error, Error::NoInstances { .. }), "{error}");
 }
 
@@ -163,7 +163,7 @@ async fn a_lost_connection_is_an_error_unless_the_call_is_idempotent() {
 }
 
 #[tokio::test]
-async fn a_call_that_was_not_run_is_tried_elsewhere_whatever_it_does() {
+async fn a_call_that_was_not_run_is_tried_elsewhere_even_if_not_idempotent() {
     let leaving = misbehaving("leaving", Misbehaviour::GoAwayWithoutRunning).await;
     let good = TestServer::start("good").await;
     let client = client([leaving, good.addr]).connect().await.unwrap();
@@ -204,7 +204,7 @@ async fn a_server_that_breaks_the_protocol_is_given_up() {
     assert!(error.to_string().contains("the server broke the protocol"), "{error}");
 }
 
-/// The runs of one idempotent call of `who`, which fails.
+/// Returns the number of runs of one idempotent call of `who`, which fails.
 async fn runs(builder: rpc_client::ClientBuilder) -> u64 {
     let client = builder.connect().await.unwrap();
     let error = client.call::<_, String>("who", &()).idempotent().await.unwrap_err();
@@ -213,7 +213,7 @@ async fn runs(builder: rpc_client::ClientBuilder) -> u64 {
 }
 
 #[tokio::test]
-async fn a_call_that_kills_its_workers_kills_three_at_most_unless_told_otherwise() {
+async fn a_call_that_kills_its_workers_kills_three_at_most_by_default() {
     let mut fragile = Vec::new();
     for name in ["a", "b", "c", "d", "e", "f"] {
         fragile.push(misbehaving(name, Misbehaviour::CloseAfterRequest).await);
@@ -230,7 +230,7 @@ async fn a_call_that_kills_its_workers_kills_three_at_most_unless_told_otherwise
 }
 
 #[tokio::test]
-async fn a_call_whose_handlers_are_unavailable_runs_three_times_at_most() {
+async fn a_call_that_is_answered_unavailable_runs_three_times_at_most() {
     let busy = TestServer::start("busy").await;
     let client = client([busy.addr]).connect().await.unwrap();
     let error = client.call::<_, ()>("unavailable", &()).idempotent().await.unwrap_err();
@@ -263,7 +263,7 @@ async fn a_call_that_finds_every_queue_full_waits_for_room_and_no_longer_than_it
         deaf.push(misbehaving(name, Misbehaviour::NeverRead).await);
     }
     let client = client(deaf).max_queued(1).keepalive(PATIENCE).connect().await.unwrap();
-    // Each takes one that is being written, since it is longer than the sockets hold, and one that waits.
+    // Each connection takes one call that is being written, longer than the sockets hold, and one that waits.
     let long = "x".repeat(3 << 20);
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..6 {
@@ -277,13 +277,13 @@ async fn a_call_that_finds_every_queue_full_waits_for_room_and_no_longer_than_it
         let error = call.await.unwrap_err();
         assert!(matches!(error, Error::Deadline { sent: false, .. }), "{error}");
     }
-    assert!(calls.try_join_next().is_none(), "nobody has answered");
+    assert!(calls.try_join_next().is_none(), "no server has answered");
 }
 
 #[tokio::test]
 async fn large_calls_in_both_directions_do_not_lock_up() {
     let server = TestServer::start("a").await;
-    // The format that takes least time, and a deadline that a slow machine keeps too.
+    // The faster format, and a deadline that a slow machine can keep.
     let builder = client([server.addr]).format(Format::POSTCARD).deadline(PATIENCE);
     let client = builder.connect().await.unwrap();
     let text = "x".repeat(3 << 20);

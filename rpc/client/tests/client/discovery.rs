@@ -30,7 +30,7 @@ async fn instances_are_used_while_they_are_registered() {
     let _at_b = announce(&registry, &b, Some("b")).await;
     eventually(async || who(&client).await.unwrap() == "b").await;
     at_a.withdraw().await.unwrap();
-    // Whatever was withdrawn is out of use soon, and for good, though it would still answer.
+    // The withdrawn instance is soon out of use for good, although it would still answer.
     let before = client.stats().by_instance["b"].ok;
     eventually(async || {
         let answer = who(&client).await.unwrap();
@@ -60,7 +60,7 @@ async fn a_withdrawn_instance_may_finish_what_it_runs() {
 }
 
 #[tokio::test]
-async fn when_everyone_is_gone_the_error_says_so_and_calls_flow_again_when_one_comes() {
+async fn without_instances_a_call_fails_clearly_and_works_again_when_one_comes() {
     let registry = Registry::embedded().await.unwrap();
     let patience = Duration::from_millis(50);
     let builder = Client::builder(registry.clone(), "test");
@@ -84,7 +84,7 @@ async fn another_process_on_the_port_of_a_registered_one_gets_no_call() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_cut_off_from_the_registry_calls_the_successors_at_known_addresses() {
+async fn a_client_without_its_registry_calls_the_successors_at_known_addresses() {
     let holder = Registry::embedded().await.unwrap();
     let server = TestServer::start("before").await;
     let addr = server.addr;
@@ -92,7 +92,7 @@ async fn a_client_that_is_cut_off_from_the_registry_calls_the_successors_at_know
     let registry = Registry::builder().embedded(holder.server().unwrap()).connect().await.unwrap();
     let client = Client::builder(registry, "test").connect().await.unwrap();
     assert_eq!(who(&client).await.unwrap(), "before");
-    // With its last handle the registry's server stops; nobody will tell the client of the restart.
+    // The registry's server stops with its last handle, so the client is not told of the restart.
     drop(holder);
     server.stop().await;
     let _successor = TestServer::start_at("after", addr).await;

@@ -13,12 +13,12 @@ use tokio::task::JoinHandle;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A real server; ends at once when dropped.
+/// A real server, which ends at once when dropped.
 pub(crate) struct TestServer {
     pub(crate) addr: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Drained>,
-    /// What happens to the handlers of `hang`: "started", then "dropped".
+    /// Events of the handlers of `hang`: "started", then "dropped".
     pub(crate) seen: mpsc::UnboundedReceiver<&'static str>,
 }
 
@@ -38,7 +38,7 @@ impl TestServer {
         Self { addr, stop: Some(stop), task, seen }
     }
 
-    /// Drains; returns when it has ended.
+    /// Drains the server, and returns when it has ended.
     pub(crate) async fn stop(mut self) {
         drop(self.stop.take());
         tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap();
@@ -93,7 +93,7 @@ pub(crate) fn client(addrs: impl IntoIterator<Item = SocketAddr>) -> ClientBuild
     Client::direct("test", addrs.into_iter().map(|addr| addr.to_string())).seed(1)
 }
 
-/// What a misbehaving server does with each connection after the hellos and the first request.
+/// Behaviour of a misbehaving server, on each connection after the hellos and the first request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Misbehaviour {
     CloseAfterRequest,
@@ -105,10 +105,10 @@ pub(crate) enum Misbehaviour {
     Babble,
 }
 
-/// A server that says hello as `name` and then misbehaves.
+/// Starts a server that says hello as `name` and then misbehaves.
 pub(crate) async fn misbehaving(name: &'static str, how: Misbehaviour) -> SocketAddr {
     let socket = TcpSocket::new_v4().unwrap();
-    // What it does not read stays with the client.
+    // Bytes that it does not read stay with the client.
     socket.set_recv_buffer_size(4096).unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1024).unwrap();
@@ -168,7 +168,7 @@ async fn next_frame(stream: &mut TcpStream, input: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-/// Runs `step` again and again until it gives true; fails after a while.
+/// Repeats `step` until it returns true; fails after [`PATIENCE`].
 pub(crate) async fn eventually(mut step: impl AsyncFnMut() -> bool) {
     #[expect(clippy::disallowed_methods, reason = "a test's bound")]
     let begin = Instant::now();

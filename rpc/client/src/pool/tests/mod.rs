@@ -6,7 +6,7 @@ mod random;
 
 const SECOND: Millis = Millis(1_000);
 
-/// A pool whose connections are held by their ids.
+/// A pool whose links are their own handles.
 struct Driver {
     pool: Pool<LinkId>,
     now: Millis,
@@ -75,13 +75,13 @@ impl Driver {
         self.now.since(before)
     }
 
-    /// The connection, the only one, answers a call.
+    /// The only link answers a call.
     fn answer(&mut self, id: LinkId) {
         assert_eq!(self.pick(), Some(id));
         assert!(!self.pool.finish(id, LinkOutcome::Answered));
     }
 
-    /// Reaches `instance` in every attempt, as long as there is one without waiting; how many there were.
+    /// Reaches `instance` in every attempt that begins without waiting; returns their number.
     fn reach_only(&mut self, instance: &str) -> usize {
         std::iter::from_fn(|| (!self.connecting.is_empty()).then(|| self.reach(instance))).count()
     }
@@ -93,7 +93,7 @@ impl Driver {
         self.pool.links.values().filter(is_it).count()
     }
 
-    /// Who takes calls, in the order of connecting.
+    /// Returns the processes that take calls, in the order of connecting.
     fn reached(&self) -> Vec<&str> {
         let ready = self.pool.links.values().filter_map(|link| match &link.phase {
             Phase::Ready { instance, .. } => Some(instance.as_str()),
@@ -163,7 +163,7 @@ fn a_second_connection_to_the_same_worker_is_given_back() {
 }
 
 #[test]
-fn a_worker_that_chance_never_reaches_is_looked_for_at_a_bounded_pace_for_ever() {
+fn a_worker_that_is_never_reached_is_looked_for_at_a_bounded_pace_for_ever() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1", "2"])]);
     assert_eq!(t.reach_only("1"), 2 + 2 * SPREAD_PER_CONNECTION);
@@ -177,7 +177,7 @@ fn a_worker_that_chance_never_reaches_is_looked_for_at_a_bounded_pace_for_ever()
     t.wait();
     t.reach("2");
     assert_eq!(t.reached(), ["1", "2"]);
-    assert_eq!(t.pool.poll_deadline(), None, "nobody else is to be found");
+    assert_eq!(t.pool.poll_deadline(), None, "every worker has a link");
 }
 
 #[test]
@@ -187,11 +187,11 @@ fn the_successor_of_a_dead_worker_gets_a_connection() {
     let (_survivor, dead) = (t.reach("1"), t.reach("2"));
     t.lose(dead);
     t.wait();
-    // The dead one is still in the registry, so a second worker is looked for; the first answers each time.
+    // The dead worker is still in the registry, so a second worker is looked for; the first answers each time.
     t.reach_only("1");
     t.targets(&[("a", &["1"])]);
     t.targets(&[("a", &["1", "3"])]);
-    assert!(!t.connecting.is_empty(), "nobody ever connects to 3; ready {:?}", t.pool.ready);
+    assert!(!t.connecting.is_empty(), "no attempt to reach 3; ready {:?}", t.pool.ready);
     t.reach("3");
     assert_eq!(t.reached(), ["1", "3"]);
 }
@@ -234,7 +234,7 @@ fn a_dead_endpoint_is_tried_ever_more_rarely_and_taken_back() {
     assert!(pauses[7] > pauses[0] && pauses[7] <= SECOND, "{pauses:?}");
     t.wait();
     t.reach("1");
-    assert_eq!(t.connecting.len(), 1, "it answers: now all connections that it should have");
+    assert_eq!(t.connecting.len(), 1, "it answers: now it gets all its connections");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_new_process_at_the_address_is_tried_at_once() {
     assert_eq!(t.connecting.len(), 1);
 }
 
-/// The pauses after a first failure.
+/// Pauses after a first failure.
 const FIRST_PAUSES: std::ops::RangeInclusive<Millis> = Millis(50)..=Millis(100);
 
 #[test]
@@ -273,7 +273,7 @@ fn a_connection_that_lasted_is_made_again_soon_but_not_by_all_clients_at_once() 
 }
 
 #[test]
-fn one_that_greets_and_even_answers_and_then_breaks_off_is_tried_ever_more_rarely() {
+fn a_server_that_breaks_off_soon_is_tried_ever_more_rarely_even_if_it_answers() {
     let ends: [fn(LinkId) -> Input<LinkId>; 2] =
         [|id| Input::Lost { id, reason: "".into() }, |id| Input::GoingAway { id }];
     for (end, answers) in ends.into_iter().flat_map(|end| [(end, false), (end, true)]) {
@@ -294,7 +294,7 @@ fn one_that_greets_and_even_answers_and_then_breaks_off_is_tried_ever_more_rarel
         t.now = t.now + PROBATION;
         t.input(end(id));
         let pause = t.wait();
-        assert!(FIRST_PAUSES.contains(&pause), "having lasted makes up for it: {pause:?}");
+        assert!(FIRST_PAUSES.contains(&pause), "a link that lasted makes up for it: {pause:?}");
     }
 }
 
@@ -313,7 +313,7 @@ fn with_a_stale_view_any_process_of_the_service_is_welcome_at_a_known_address() 
     t.reach("4");
     assert_eq!(t.reached(), ["3", "4"]);
     t.targets(&[("a", &["3"])]);
-    assert_eq!(t.reached(), ["3"], "the registry says again who belongs there");
+    assert_eq!(t.reached(), ["3"], "the registry is back");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn the_end_of_one_worker_does_not_slow_down_its_address() {
 }
 
 #[test]
-fn what_leaves_the_registry_takes_no_call_and_is_closed() {
+fn an_instance_that_leaves_the_registry_takes_no_call_and_is_closed() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1", "2"]), ("b", &["3"])]);
     let (one, two, three) = (t.reach("1"), t.reach("2"), t.reach("3"));
@@ -355,7 +355,7 @@ fn a_connection_that_goes_away_is_replaced() {
 }
 
 #[test]
-fn one_that_leaves_calls_unanswered_is_avoided_until_it_is_heard() {
+fn an_instance_that_leaves_calls_unanswered_is_avoided_until_it_is_heard() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1", "2"])]);
     let (hung, good) = (t.reach("1"), t.reach("2"));
@@ -372,7 +372,7 @@ fn one_that_leaves_calls_unanswered_is_avoided_until_it_is_heard() {
 }
 
 #[test]
-fn a_retry_goes_elsewhere_if_there_is_an_elsewhere() {
+fn a_retry_goes_to_another_instance_if_there_is_one() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1"])]);
     let only = t.reach("1");

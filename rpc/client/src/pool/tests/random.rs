@@ -104,7 +104,7 @@ proptest! {
                 }
             }
         }
-        // Every worker is reached in the end, whoever accepts; and there is no hot loop on the way.
+        // Every worker is reached in the end, and there is no hot loop on the way.
         let workers = ["0", "1", "2", "3"];
         t.targets(&[("0", &workers)]);
         let (mut rng, start) = (fastrand::Rng::with_seed(seed), t.now);
@@ -115,7 +115,7 @@ proptest! {
             }
             prop_assert!(!t.connecting.is_empty());
             attempts += 1;
-            // The last one is unlikely to be the one that accepts.
+            // The last worker accepts rarely.
             let worker = if rng.u8(..32) == 0 { 3 } else { rng.usize(..3) };
             t.reach(workers[worker]);
         }
