@@ -5,7 +5,7 @@
 
 use std::error::Error;
 
-use zk_client::{Acl, Client, CreateMode};
+use zk_client::{Client, CreateMode};
 use zk_mini::ZkMini;
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,6 +24,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn save_setting(servers: &str, path: &str, value: &'static [u8]) -> Result<(), zk_client::Error> {
     let client = Client::connect(servers).await?;
-    client.create(path, value, CreateMode::Persistent, &[Acl::open()]).await?;
+    client.create(path, value, CreateMode::Persistent).await?;
     client.close().await
 }

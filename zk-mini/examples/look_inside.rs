@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use zk_client::{Acl, Client, CreateMode};
+use zk_client::{Client, CreateMode};
 use zk_mini::{Direct, WatchKind, ZkMini};
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,9 +12,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let zk = ZkMini::start().await?;
     let service = Client::connect(&zk.connect_string()).await?;
     service.ensure_path("/services/echo").await?;
-    service
-        .create("/services/echo/n-", "127.0.0.1:8080", CreateMode::EphemeralSequential, &[Acl::open()])
-        .await?;
+    service.create("/services/echo/n-", "127.0.0.1:8080", CreateMode::EphemeralSequential).await?;
     let caller = Client::connect(&zk.connect_string()).await?;
     let (_, _, _watch) = caller.children_and_watch("/services/echo").await?;
 

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use zk_client::{Acl, Client, CreateMode, EventType};
+use zk_client::{Client, CreateMode, EventType};
 use zk_mini::ZkMini;
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let leader = client(&zk, Duration::from_secs(10)).await?;
     let standby = client(&zk, Duration::from_secs(40)).await?;
 
-    leader.create("/leader", "one", CreateMode::Ephemeral, &[Acl::open()]).await?;
+    leader.create("/leader", "one", CreateMode::Ephemeral).await?;
     let (_, _, mut watch) = standby.get_and_watch("/leader").await?;
 
     // The clients ping by the real clock, so for the server both are silent. Only one session is that short.
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let event = watch.changed().await?;
     assert_eq!((&event.path[..], event.event), ("/leader", EventType::NODE_DELETED));
-    standby.create("/leader", "two", CreateMode::Ephemeral, &[Acl::open()]).await?;
+    standby.create("/leader", "two", CreateMode::Ephemeral).await?;
 
     let (data, _) = zk.direct().get("/leader").ok_or("there is no leader")?;
     assert_eq!(data, "two");

@@ -151,15 +151,15 @@ fn zk_client(_: &Server, recorder: &Recorder) -> io::Result<()> {
 
 async fn use_zk_client(servers: &str) -> Result<(), zk_client::Error> {
     let client = Client::builder().servers(servers).seed(1).connect().await?;
-    client.create("/ours", "data", CreateMode::Persistent, &[Acl::open()]).await?;
-    client.create("/ours/s-", "", CreateMode::EphemeralSequential, &[Acl::open()]).await?;
+    client.create("/ours", "data", CreateMode::Persistent).await?;
+    client.create("/ours/s-", "", CreateMode::EphemeralSequential).await?;
     client.ensure_path("/ours/deep/down").await?;
     client.set("/ours", "changed", Expected::Any).await?;
     let (_, _, watch) = client.get_and_watch("/ours").await?;
     let (_, _, children) = client.children_and_watch("/ours").await?;
     let (_, creation) = client.exists_and_watch("/ours/later").await?;
     client.set("/ours", "once more", Expected::Any).await?;
-    client.create("/ours/later", "", CreateMode::Persistent, &[Acl::open()]).await?;
+    client.create("/ours/later", "", CreateMode::Persistent).await?;
     drop((watch, children, creation));
     client.get_all(&["/ours".into(), "/missing".into()]).await;
     client.add_auth("digest", "user:password").await?;

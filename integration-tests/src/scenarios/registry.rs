@@ -57,15 +57,12 @@ pub async fn foreign_nodes_are_skipped_and_reported(client: zk_client::Client) {
     ];
     for (name, data) in foreign {
         let path = format!("/{service}/{name}");
-        client
-            .create(&path, data, zk_client::CreateMode::Ephemeral, &[zk_client::Acl::open()])
-            .await
-            .expect("created");
+        client.create(&path, data, zk_client::CreateMode::Ephemeral).await.expect("created");
     }
     let python = json!({"host": "127.0.0.1", "port": 8002}).to_string();
     let path = format!("/{service}/rpc");
     let mode = zk_client::CreateMode::EphemeralSequential;
-    client.create(&path, python, mode, &[zk_client::Acl::open()]).await.expect("created");
+    client.create(&path, python, mode).await.expect("created");
 
     let found = registry.discover(service).await.expect("discovered");
     let mut ports: Vec<u16> = found.instances.values().map(|instance| instance.port()).collect();

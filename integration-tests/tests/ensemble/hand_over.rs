@@ -11,8 +11,8 @@ use integration_tests::programs::ServeProcess;
 use integration_tests::raw::RawClient;
 use integration_tests::wait::{PATIENCE, eventually};
 use nix::sys::signal::Signal;
-use zk_client::{Acl, Client, CreateMode, Credentials, Expected, MultiOp, Stat};
-use zk_wire::{Check, Create, ErrorCode, SetData};
+use zk_client::{Acl, Client, CreateMode, Credentials, Error, Expected, Stat};
+use zk_wire::ErrorCode;
 
 const SESSION_TIMEOUT: i32 = 30_000;
 
@@ -134,7 +134,7 @@ async fn churn(servers: &str, kill: impl FnOnce()) {
                     change(&client, session, round).await?;
                     rounds.fetch_add(1, Ordering::Relaxed);
                 }
-                Ok::<_, zk_client::Error>(())
+                Ok::<_, Error>(())
             })
         })
         .collect();
@@ -148,14 +148,14 @@ async fn churn(servers: &str, kill: impl FnOnce()) {
 }
 
 /// A parent with children of all kinds, changed and, every other time, deleted again.
-async fn change(client: &Client, session: usize, round: usize) -> Result<(), zk_client::Error> {
+async fn change(client: &Client, session: usize, round: usize) -> Result<(), Error> {
     let read_only = [Acl { perms: zk_wire::Perms::READ | zk_wire::Perms::ADMIN, ..Acl::open() }];
     let parent = format!("/churn-{session}-{}", round % 5);
     let children = [format!("{parent}/a"), format!("{parent}/b")];
     if round % 10 < 5 {
-        client.create(&parent, "", CreateMode::Persistent, &[Acl::open()]).await?;
-        client.create(&children[0], round.to_string(), CreateMode::Ephemeral, &[Acl::open()]).await?;
-        client.create(&children[1], round.to_string(), CreateMode::Persistent, &[Acl::open()]).await?;
+        client.create(&parent, "", CreateMode::Persistent).await?;
+        client.create(&children[0], round.to_string(), CreateMode::Ephemeral).await?;
+        client.create(&children[1], round.to_string(), CreateMode::Persistent).await?;
         client.set_acl(&children[1], &read_only, Expected::Any).await?;
         client.set(&parent, round.to_string(), Expected::Any).await?;
     } else {
@@ -178,7 +178,7 @@ async fn apache_zookeeper_goes_on_after_a_check_that_stood_alone() {
     let checked = raw.reply().unwrap();
     assert_eq!(checked.error, ErrorCode::UNIMPLEMENTED.0);
     let client = Client::connect(&zk.addr().to_string()).await.unwrap();
-    let after = client.create("/after", "", CreateMode::Persistent, &[Acl::open()]).await.unwrap().stat;
+    let after = client.create("/after", "", CreateMode::Persistent).await.unwrap().stat;
     zk.process.signal(Signal::SIGKILL);
     zk.process.wait();
 
@@ -198,11 +198,11 @@ async fn apache_zookeeper_deletes_the_nodes_of_a_session_that_a_transaction_coul
     let mut zk = serve_with(dir.path(), &limits);
     let client = Client::connect(&zk.addr().to_string()).await.unwrap();
     for _ in 0..NODES {
-        client.create("/ephemeral-", "", CreateMode::EphemeralSequential, &[Acl::open()]).await.unwrap();
+        client.create("/ephemeral-", "", CreateMode::EphemeralSequential).await.unwrap();
     }
     client.close().await.unwrap();
     let other = Client::connect(&zk.addr().to_string()).await.unwrap();
-    other.create("/after", "", CreateMode::Persistent, &[Acl::open()]).await.unwrap();
+    other.create("/after", "", CreateMode::Persistent).await.unwrap();
     zk.process.signal(Signal::SIGKILL);
     zk.process.wait();
     let left = zk_mini::storage::recover(dir.path(), None).unwrap();
@@ -227,17 +227,17 @@ async fn apache_zookeeper_goes_on_from_the_longest_transaction_that_there_may_be
         client.add_auth("digest", format!("{n:0130}:secret")).await.unwrap();
     }
     let acl = [Acl { perms: zk_wire::Perms::ALL, scheme: "auth".into(), id: "".into() }];
-    let create = |path: String, data: usize| {
-        let (path, data) = (path.as_str().into(), Some(vec![7; data].into()));
-        MultiOp::Create(Create { path, data, acl: Some(acl.to_vec()), flags: 0 })
-    };
     // How much the last node's data may be, to the byte.
     let (mut fits, mut too_long, mut tries) = (0_usize, 100_000, 0);
     while too_long - fits > 1 {
         let data = fits.midpoint(too_long);
         let last = NODES - 1;
-        let op = |n| create(format!("/{tries:02}-{n:03}"), if n == last { data } else { 0 });
-        let done = client.multi((0..NODES).map(op).collect()).await;
+        let mut creates = client.transaction();
+        for n in 0..NODES {
+            let (path, data) = (format!("/{tries:02}-{n:03}"), vec![7; if n == last { data } else { 0 }]);
+            creates = creates.create_with_acl(&path, data, CreateMode::Persistent, &acl);
+        }
+        let done = creates.commit().await;
         tries += 1;
         match done {
             Ok(_) => fits = data,
@@ -312,31 +312,27 @@ type Nodes = Vec<(String, Vec<u8>, Stat, Vec<Acl>)>;
 /// Every kind of change. The client is still connected at the end, as one is whose server is killed.
 async fn fill(servers: &str) -> (Client, Nodes) {
     let client = Client::connect(servers).await.unwrap();
-    let open = [Acl::open()];
     client.add_auth("digest", "user:secret").await.unwrap();
-    let own = client.create("/own", "mine", CreateMode::Persistent, &open).await.unwrap();
+    let own = client.create("/own", "mine", CreateMode::Persistent).await.unwrap();
     let list = [Acl { perms: zk_wire::Perms::ALL, scheme: "auth".into(), id: "".into() }];
     client.set_acl(&own.path, &list, Expected::Any).await.unwrap();
-    client.create("/queue", "", CreateMode::Persistent, &open).await.unwrap();
+    client.create("/queue", "", CreateMode::Persistent).await.unwrap();
     for _ in 0..3 {
-        client.create("/queue/n-", "x", CreateMode::PersistentSequential, &open).await.unwrap();
+        client.create("/queue/n-", "x", CreateMode::PersistentSequential).await.unwrap();
     }
     client.delete("/queue/n-0000000001", Expected::Any).await.unwrap();
-    client.create("/queue/e-", "e", CreateMode::EphemeralSequential, &open).await.unwrap();
+    client.create("/queue/e-", "e", CreateMode::EphemeralSequential).await.unwrap();
     client.set("/queue", "changed", Expected::Any).await.unwrap();
-    let create = |path: &str| {
-        let acl = Some(open.to_vec());
-        MultiOp::Create(Create { path: path.into(), data: Some("1".into()), acl, flags: 0 })
-    };
-    let set = SetData { path: Some("/multi".into()), data: Some("2".into()), version: Expected::Any };
-    client.multi(vec![create("/multi"), MultiOp::SetData(set)]).await.unwrap();
-    let check = Check { path: Some("/multi".into()), version: Expected::Exactly(zk_wire::Version(7)) };
-    client.multi(vec![create("/refused"), MultiOp::Check(check)]).await.unwrap_err();
-    client.create("/own", "", CreateMode::Persistent, &open).await.unwrap_err();
+    let done = client.transaction().create("/multi", "1", CreateMode::Persistent);
+    done.set("/multi", "2", Expected::Any).commit().await.unwrap();
+    let refused = client.transaction().create("/refused", "1", CreateMode::Persistent);
+    let refused = refused.check("/multi", Expected::Exactly(zk_wire::Version(7))).commit().await;
+    assert!(matches!(refused, Err(Error::Transaction { index: 1, .. })), "{refused:?}");
+    client.create("/own", "", CreateMode::Persistent).await.unwrap_err();
 
     // A session that ends, with a node of its own.
     let other = Client::connect(servers).await.unwrap();
-    other.create("/gone", "", CreateMode::Ephemeral, &open).await.unwrap();
+    other.create("/gone", "", CreateMode::Ephemeral).await.unwrap();
     other.close().await.unwrap();
 
     let nodes = nodes(&client).await;
@@ -348,8 +344,7 @@ async fn assert_goes_on(servers: &str, owner: &Client, before: &Nodes) {
     client.add_auth("digest", "user:secret").await.unwrap();
     assert_eq!(&nodes(&client).await, before);
 
-    let next =
-        client.create("/queue/n-", "", CreateMode::PersistentSequential, &[Acl::open()]).await.unwrap();
+    let next = client.create("/queue/n-", "", CreateMode::PersistentSequential).await.unwrap();
     assert_eq!(next.path, "/queue/n-0000000004", "the counter goes on");
 
     let Credentials { id, password } = owner.credentials().unwrap();

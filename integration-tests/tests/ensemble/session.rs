@@ -2,7 +2,7 @@
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::wait::{PATIENCE, eventually};
-use zk_client::{Acl, Client, CreateMode, Error, EventType, Expected, SessionState};
+use zk_client::{Client, CreateMode, Error, EventType, Expected, SessionState};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server() {
@@ -10,7 +10,7 @@ async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server(
     let owner = Client::connect(&zk.connect_string()).await.unwrap();
     let other = Client::connect(&zk.connect_string()).await.unwrap();
     let session = owner.credentials().unwrap().id;
-    let node = owner.create("/node", "before", CreateMode::Ephemeral, &[Acl::open()]).await.unwrap();
+    let node = owner.create("/node", "before", CreateMode::Ephemeral).await.unwrap();
     let (_, _, mut watch) = owner.get_and_watch("/node").await.unwrap();
 
     // The leader's death also interrupts all others, a follower's only its own clients.
@@ -49,7 +49,7 @@ async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_on
     let files = zk.data_dir(0).join("version-2");
     let client = Client::connect(&zk.connect_string()).await.unwrap();
     let node = CreateMode::EphemeralSequential;
-    client.create("/n-", "", node, &[Acl::open()]).await.unwrap();
+    client.create("/n-", "", node).await.unwrap();
     zk.stop(0);
     let older: Vec<_> = std::fs::read_dir(&files)
         .unwrap()
@@ -57,12 +57,12 @@ async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_on
         .map(|file| (file.clone(), std::fs::read(file).unwrap()))
         .collect();
     zk.restart(0).unwrap();
-    again_if_lost(async || client.create("/n-", "", node, &[Acl::open()]).await).await;
+    again_if_lost(async || client.create("/n-", "", node).await).await;
 
     // The older data knows the session, and one of its nodes.
     for data in [&older[..], &[]] {
         for _ in 0..5 {
-            again_if_lost(async || client.create("/n-", "", node, &[Acl::open()]).await).await;
+            again_if_lost(async || client.create("/n-", "", node).await).await;
         }
         let session = client.credentials().unwrap().id;
         zk.kill(0);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use integration_tests::programs::ServeProcess;
 use integration_tests::wait::{PATIENCE, eventually};
 use nix::sys::signal::Signal;
-use zk_client::{Acl, Client, CreateMode};
+use zk_client::{Client, CreateMode};
 use zk_mini::storage::recover;
 
 const WRITERS: usize = 4;
@@ -60,7 +60,7 @@ async fn write(servers: &str, round: usize, writer: usize, count: &AtomicUsize) 
     let Ok(client) = Client::connect(servers).await else { return 0 };
     for n in 0.. {
         let path = format!("/{round}-{writer}-{n}");
-        if client.create(&path, path.clone(), CreateMode::Persistent, &[Acl::open()]).await.is_err() {
+        if client.create(&path, path.clone(), CreateMode::Persistent).await.is_err() {
             return n;
         }
         count.fetch_add(1, Ordering::Relaxed);

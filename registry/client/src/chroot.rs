@@ -23,9 +23,13 @@ impl Chroot {
         })
     }
 
-    /// As [`Self::apply`], for the path of a sequential create, which may end with a slash: the counter
-    /// follows it.
-    pub(crate) fn apply_sequential(&self, path: &str) -> Result<ByteString, PathError> {
+    /// As [`Self::apply`], for a create.
+    pub(crate) fn apply_for_create(&self, path: &str, is_sequential: bool) -> Result<ByteString, PathError> {
+        if is_sequential { self.apply_sequential(path) } else { self.apply(path) }
+    }
+
+    /// As [`Self::apply`], for a path that may end with a slash, because a counter follows it.
+    fn apply_sequential(&self, path: &str) -> Result<ByteString, PathError> {
         path::validate(&format!("{path}0"))?;
         Ok(format!("{}{path}", self.0).into())
     }

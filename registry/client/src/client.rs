@@ -8,14 +8,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use zk_wire::path::{self, PathError};
 use zk_wire::{
-    Acl, Auth, ByteString, Create2, Create2Response, CreateContainer, CreateMode, Delete, ErrorCode, Exists,
-    Expected, GetAcl, GetChildren2, GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse,
-    Sync,
+    Acl, Auth, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl,
+    GetChildren2, GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse, Sync,
 };
 
 use crate::builder::Builder;
 use crate::call::{Inner, op_name};
 use crate::command::Command;
+use crate::create_mode::{CreateMode, CreateRequest};
 use crate::error::Error;
 use crate::session::{CloseResult, WatchKind};
 use crate::state::{CloseReason, Credentials, SessionState};
@@ -86,29 +86,49 @@ impl Client {
         &self.inner.servers
     }
 
-    /// Creates a node. A sequential one gets its parent's counter appended, ten digits.
+    /// Creates a node that is open to all clients. A sequential node gets its parent's counter appended, ten digits.
     ///
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NODE_EXISTS` and `NO_NODE` (no parent).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+    /// use zk_client::CreateMode;
+    ///
+    /// let node = client.create("/worker-", "up", CreateMode::EphemeralSequential).await?;
+    /// assert_eq!(node.path, "/worker-0000000000");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn create(
+        &self,
+        path: &str,
+        data: impl Into<Bytes>,
+        mode: CreateMode,
+    ) -> Result<Created, Error> {
+        self.create_with_acl(path, data, mode, &[Acl::open()]).await
+    }
+
+    /// Creates a node with an ACL.
+    ///
+    /// # Errors
+    /// As [`Self::create`], and `INVALID_ACL`.
+    pub async fn create_with_acl(
         &self,
         path: &str,
         data: impl Into<Bytes>,
         mode: CreateMode,
         acl: &[Acl],
     ) -> Result<Created, Error> {
-        let (data, acl, flags) = (Some(data.into()), Some(acl.to_vec()), mode.flags());
-        let full = if mode.is_sequential() {
-            self.inner.chroot.apply_sequential(path)
-        } else {
-            self.inner.chroot.apply(path)
-        };
-        let Create2Response { path, stat } = if mode == CreateMode::Container {
-            let full = full.map_err(|source| invalid::<CreateContainer>(path, source))?;
-            self.call(path, CreateContainer { path: full, data, acl, flags }).await?
-        } else {
-            let full = full.map_err(|source| invalid::<Create2>(path, source))?;
-            self.call(path, Create2 { path: full, data, acl, flags }).await?
+        let full = self.inner.chroot.apply_for_create(path, mode.is_sequential());
+        let full = full.map_err(|source| invalid::<Create2>(path, source))?;
+        let Create2Response { path, stat } = match mode.request(full, data.into(), acl) {
+            CreateRequest::Plain(request) => self.call(path, request).await?,
+            CreateRequest::Container(request) => self.call(path, request).await?,
+            CreateRequest::Ttl(request) => self.call(path, request).await?,
         };
         Ok(Created { path: self.inner.chroot.strip(&path).to_owned(), stat })
     }

@@ -26,6 +26,18 @@ pub enum Error {
         /// The server's answer.
         code: ErrorCode,
     },
+    /// The server refused an operation of a [`Transaction`](crate::Transaction); nothing was done.
+    #[error("operation {index} of the transaction, {op} {path}: {code}")]
+    Transaction {
+        /// Position of the operation that was refused, from 0.
+        index: usize,
+        /// ZooKeeper's name of the operation.
+        op: &'static str,
+        /// The node, as the caller named it.
+        path: String,
+        /// The server's answer.
+        code: ErrorCode,
+    },
     /// The connection broke before the answer came, or there was none for as long as the call may wait.
     #[error("{op} {path}: {}", lost(*.sent))]
     ConnectionLost {
@@ -133,7 +145,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
-            Self::Server { code, .. } => Some(*code),
+            Self::Server { code, .. } | Self::Transaction { code, .. } => Some(*code),
             Self::SessionExpired { .. } => Some(ErrorCode::SESSION_EXPIRED),
             _ => None,
         }
@@ -146,7 +158,7 @@ impl Error {
         match self {
             Self::ConnectionLost { .. } | Self::SessionExpired { .. } | Self::Overloaded { .. } => true,
             Self::Unreachable { .. } => true,
-            Self::Server { code, .. } => matches!(
+            Self::Server { code, .. } | Self::Transaction { code, .. } => matches!(
                 *code,
                 ErrorCode::CONNECTION_LOSS
                     | ErrorCode::OPERATION_TIMEOUT
@@ -166,7 +178,7 @@ impl Error {
         match self {
             Self::ConnectionLost { sent, .. } => *sent,
             Self::Protocol { .. } => true,
-            Self::Server { code, .. } => matches!(
+            Self::Server { code, .. } | Self::Transaction { code, .. } => matches!(
                 *code,
                 ErrorCode::CONNECTION_LOSS | ErrorCode::OPERATION_TIMEOUT | ErrorCode::REQUEST_TIMEOUT
             ),

@@ -19,7 +19,7 @@
 //! # let servers = zk.connect_string();
 //! let client = Client::connect(&servers).await?; // "zk1:2181,zk2:2181,zk3:2181/chroot"
 //! client.ensure_path("/demo").await?;
-//! let node = client.create("/demo/n-", "up", CreateMode::EphemeralSequential, &[Acl::open()]).await?;
+//! let node = client.create("/demo/n-", "up", CreateMode::EphemeralSequential).await?;
 //! assert_eq!(node.path, "/demo/n-0000000000");
 //!
 //! let (data, stat, mut watch) = client.get_and_watch(&node.path).await?;
@@ -39,28 +39,30 @@ mod client;
 mod close;
 mod command;
 mod connect;
+mod create_mode;
 mod driver;
 mod error;
 mod link;
-mod multi;
 mod servers;
 mod session;
 mod state;
 mod states;
+mod transaction;
 mod watch;
 
 pub use builder::Builder;
 pub use client::{Client, Created};
 pub use close::{SessionEnd, close_session, close_session_via};
 pub use connect::{Connect, Connecting, Resolving, Stream, TcpConnect, connect_fn};
+pub use create_mode::CreateMode;
 pub use error::{Attempt, Error};
 pub use servers::{DEFAULT_PORT, ServersError, check_servers};
 pub use state::{CloseReason, Credentials, SessionState, WatchLost};
 pub use states::SessionStates;
+pub use transaction::{OpResult, Transaction};
 pub use watch::Watch;
 
 // What the operations take and give; re-exported so that users need not name the crate it comes from.
 pub use zk_wire::{
-    Acl, CreateMode, ErrorCode, EventType, Expected, KeeperState, MultiOp, MultiResult, Perms, SessionId,
-    Stat, Version, WatchedEvent, Zxid,
+    Acl, ErrorCode, EventType, Expected, KeeperState, Perms, SessionId, Stat, Version, WatchedEvent, Zxid,
 };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionId, SessionState, Watch};
+use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionId, SessionState, Watch};
 
 use super::core::{Core, Input, Node, Output, Phase, StepFailure, StepOutcome};
 use super::{RegistrationState, Report, Wish};
@@ -170,7 +170,7 @@ async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
         Output::Create { name, data } => {
             let path = zk_wire::path::join(&parent, &name);
             let mode = CreateMode::EphemeralSequential;
-            let created = client.create(&path, data, mode, &[Acl::open()]).await?;
+            let created = client.create(&path, data, mode).await?;
             StepOutcome::Created(Node { path: created.path, owner: created.stat.ephemeral_owner })
         }
         Output::Find { name } => StepOutcome::Found(find(&client, &parent, &name).await?),

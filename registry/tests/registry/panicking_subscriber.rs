@@ -3,7 +3,7 @@
 use registry::Instance;
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
-use zk_client::{Acl, CreateMode};
+use zk_client::CreateMode;
 
 use crate::support::{members, ports, registry, server, soon, stranger};
 
@@ -39,7 +39,7 @@ async fn services_are_registered_and_found_under_a_subscriber_that_panics() {
     // Each is named in the log.
     for number in 0..10 {
         let path = format!("/demo/bad-{number}");
-        stranger.create(&path, "no instance", CreateMode::Persistent, &[Acl::open()]).await.unwrap();
+        stranger.create(&path, "no instance", CreateMode::Persistent).await.unwrap();
     }
     members(&mut subscription, |members| members.skipped.len() == 10 && ports(members) == [1]).await;
     soon(registration.withdraw()).await.unwrap();

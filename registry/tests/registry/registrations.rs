@@ -224,7 +224,7 @@ async fn what_the_registry_refuses_is_an_error_with_the_reason() {
     let zk = server().await;
     let stranger = stranger(&zk).await;
     let read_only = Acl { perms: Perms::READ, ..Acl::open() };
-    stranger.create("/demo", "", CreateMode::Persistent, &[read_only]).await.unwrap();
+    stranger.create_with_acl("/demo", "", CreateMode::Persistent, &[read_only]).await.unwrap();
     let error = soon(registry(&zk).await.register("demo", at(1))).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && !error.is_retryable(), "{error:?}");
     let message = error.to_string();

@@ -14,7 +14,7 @@ fn at(port: u16) -> Instance {
 
 async fn put(client: &Client, name: &str, data: &str) {
     let path = format!("/demo/{name}");
-    client.create(&path, data.to_owned(), CreateMode::Persistent, &[Acl::open()]).await.expect("a new node");
+    client.create(&path, data.to_owned(), CreateMode::Persistent).await.expect("a new node");
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_node_that_may_not_be_read_is_skipped_and_reported() {
     stranger.ensure_path("/demo").await.unwrap();
     put(&stranger, "good", r#"{"host":"a","port":1}"#).await;
     let secret = Acl { perms: zk_client::Perms::WRITE, ..Acl::open() };
-    stranger.create("/demo/secret", "x", CreateMode::Persistent, &[secret]).await.unwrap();
+    stranger.create_with_acl("/demo/secret", "x", CreateMode::Persistent, &[secret]).await.unwrap();
     let demo = soon(registry.subscribe("demo")).await.unwrap();
     for found in [soon(registry.discover("demo")).await.unwrap(), (*demo.current()).clone()] {
         assert_eq!(ports(&found), [1]);
@@ -95,7 +95,7 @@ async fn a_node_that_may_be_read_at_last_is_a_member_as_discover_sees_it() {
     stranger.ensure_path("/demo").await.unwrap();
     let secret = Acl { perms: zk_client::Perms::ADMIN, ..Acl::open() };
     let data = r#"{"host":"a","port":7}"#;
-    stranger.create("/demo/late", data, CreateMode::Persistent, &[secret]).await.unwrap();
+    stranger.create_with_acl("/demo/late", data, CreateMode::Persistent, &[secret]).await.unwrap();
     put(&stranger, "empty", "").await;
     for updates in [true, false] {
         let options = SubscribeOptions::default().updates(updates);
@@ -199,7 +199,7 @@ async fn a_service_that_may_not_be_listed_is_an_error() {
     let zk = server().await;
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     let secret = Acl { perms: zk_client::Perms::CREATE, ..Acl::open() };
-    stranger.create("/demo", "", CreateMode::Persistent, &[secret]).await.unwrap();
+    stranger.create_with_acl("/demo", "", CreateMode::Persistent, &[secret]).await.unwrap();
     let error = soon(registry.subscribe("demo")).await.unwrap_err();
     assert!(error.to_string().starts_with("cannot subscribe to service \"demo\": "), "{error}");
     assert!(soon(registry.discover("demo")).await.is_err());

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::ensure;
 use clap::Parser;
 use measure::Report;
-use zk_client::{Acl, Client, CreateMode, Expected};
+use zk_client::{Client, CreateMode, Expected};
 
 use row::Row;
 use server::Server;
@@ -100,7 +100,7 @@ async fn changes(cli: &Cli, row: Row, count: usize, report: &mut Report) -> anyh
             let begun = SystemTime::now();
             if what == "instance comes" {
                 let path = format!("{SERVICE}/n-{number}");
-                instances.create(&path, instance(number), CreateMode::Ephemeral, &[Acl::open()]).await?;
+                instances.create(&path, instance(number), CreateMode::Ephemeral).await?;
             } else {
                 instances.set(&format!("{SERVICE}/n-0"), instance(1_000 + number), Expected::Any).await?;
             }
@@ -133,7 +133,7 @@ async fn announce(server: &Server, count: usize) -> anyhow::Result<Client> {
     for number in 0..count {
         let path = format!("{SERVICE}/i-{number:06}");
         let path = if count == 1 { format!("{SERVICE}/first") } else { path };
-        client.create(&path, instance(number), CreateMode::Ephemeral, &[Acl::open()]).await?;
+        client.create(&path, instance(number), CreateMode::Ephemeral).await?;
     }
     ensure!(client.children(SERVICE).await?.0.len() == count, "instances are missing");
     Ok(client)

@@ -9,3 +9,4 @@ mod runtime;
 mod scripted;
 mod sessions;
 mod support;
+mod transactions;

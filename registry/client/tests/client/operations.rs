@@ -4,28 +4,22 @@ use std::collections::BTreeSet;
 
 use crate::support::{client_of, server, soon};
 use zk_client::{
-    Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, MultiOp, MultiResult, Perms,
-    ServersError, Version,
+    Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, Perms, ServersError, Version,
 };
-use zk_wire::{Check, Create, Delete};
 
 fn open() -> [Acl; 1] {
     [Acl::open()]
 }
 
-fn create(path: &str, flags: i32) -> MultiOp {
-    MultiOp::Create(Create { path: path.into(), data: None, acl: Some(open().to_vec()), flags })
-}
-
 async fn make(client: &Client, path: &str, data: &'static str) {
-    client.create(path, data, CreateMode::Persistent, &open()).await.unwrap();
+    client.create(path, data, CreateMode::Persistent).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_node_lives_from_create_to_delete() {
     let zk = server().await;
     let client = client_of(&zk).connect().await.unwrap();
-    let created = client.create("/a", "one", CreateMode::Persistent, &open()).await.unwrap();
+    let created = client.create("/a", "one", CreateMode::Persistent).await.unwrap();
     assert_eq!(created.path, "/a");
     assert_eq!(client.exists("/a").await.unwrap(), Some(created.stat));
     assert_eq!(client.get("/a").await.unwrap(), ("one".into(), created.stat));
@@ -49,7 +43,7 @@ async fn sequential_names_are_those_that_the_server_chose() {
     let client = client_of(&zk).chroot("/app").connect().await.unwrap();
     client.ensure_path("/").await.unwrap();
     for (path, expected) in [("/n-", "/n-0000000000"), ("/", "/0000000001")] {
-        let created = client.create(path, "", CreateMode::EphemeralSequential, &open()).await.unwrap();
+        let created = client.create(path, "", CreateMode::EphemeralSequential).await.unwrap();
         assert_eq!(created.path, expected);
         assert_eq!(created.stat.ephemeral_owner, client.credentials().unwrap().id);
     }
@@ -70,13 +64,13 @@ async fn a_chroot_that_names_no_node_is_refused_before_anything_is_sent() {
 async fn a_chroot_is_invisible() {
     let zk = server().await;
     let client = client_of(&zk).servers("ignored:1/top/").chroot("/below").connect().await.unwrap();
-    let error = client.create("/a", "", CreateMode::Persistent, &open()).await.unwrap_err();
+    let error = client.create("/a", "", CreateMode::Persistent).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::NO_NODE), "{error}");
     client.ensure_path("/").await.unwrap();
 
     let (none, mut watch) = client.exists_and_watch("/a").await.unwrap();
     assert_eq!(none, None);
-    let created = client.create("/a", "x", CreateMode::Persistent, &open()).await.unwrap();
+    let created = client.create("/a", "x", CreateMode::Persistent).await.unwrap();
     assert_eq!(created.path, "/a");
     let event = soon(watch.changed()).await.unwrap();
     assert_eq!((event.event, &*event.path), (EventType::NODE_CREATED, "/a"));
@@ -129,30 +123,12 @@ async fn watches_on_one_node_are_all_told() {
 }
 
 #[tokio::test]
-async fn a_multi_is_all_or_nothing() {
-    let zk = server().await;
-    let client = client_of(&zk).chroot("/app").connect().await.unwrap();
-    client.ensure_path("/").await.unwrap();
-    let check = |path: &str| MultiOp::Check(Check { path: Some(path.into()), version: Expected::Any });
-    let results = client.multi(vec![create("/m-", 2), create("/b", 0), check("/b")]).await.unwrap();
-    assert_eq!(
-        results,
-        [MultiResult::Create("/m-0000000000".into()), MultiResult::Create("/b".into()), MultiResult::Check]
-    );
-
-    let delete = MultiOp::Delete(Delete { path: "/none".into(), version: Expected::Any });
-    let error = client.multi(vec![create("/c", 0), delete, check("/b")]).await.unwrap_err();
-    assert_eq!(error.to_string(), "multi /none: node does not exist (-101)");
-    assert_eq!(client.exists("/c").await.unwrap(), None);
-}
-
-#[tokio::test]
 async fn a_private_node_is_for_who_has_its_identity() {
     let zk = server().await;
     let (owner, other) = (client_of(&zk).connect().await.unwrap(), client_of(&zk).connect().await.unwrap());
     owner.add_auth("digest", "me:secret").await.unwrap();
     let private = Acl { perms: Perms::ALL, scheme: "auth".into(), id: "".into() };
-    owner.create("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
+    owner.create_with_acl("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
     assert_eq!(other.get("/p").await.unwrap_err().code(), Some(ErrorCode::NO_AUTH));
     assert_eq!(owner.acl("/p").await.unwrap().0[0].scheme, "digest");
     owner.set_acl("/p", &open(), Expected::Any).await.unwrap();
@@ -183,9 +159,9 @@ async fn many_calls_run_at_once() {
     let mut calls = tokio::task::JoinSet::new();
     for _ in 0..500 {
         let client = client.clone();
-        calls.spawn(async move {
-            client.create("/n-", "", CreateMode::PersistentSequential, &open()).await.unwrap().path
-        });
+        calls.spawn(
+            async move { client.create("/n-", "", CreateMode::PersistentSequential).await.unwrap().path },
+        );
     }
     let paths: BTreeSet<String> = soon(calls.join_all()).await.into_iter().collect();
     assert_eq!(paths.len(), 500);
@@ -198,7 +174,7 @@ async fn many_nodes_are_read_in_their_order_each_with_its_own_answer() {
     client.ensure_path("/").await.unwrap();
     let paths: Vec<_> = (0..300).map(|n| format!("/{n}")).collect();
     for path in paths.iter().step_by(2) {
-        client.create(path, path.clone(), CreateMode::Persistent, &open()).await.unwrap();
+        client.create(path, path.clone(), CreateMode::Persistent).await.unwrap();
     }
     let answers = client.get_all(&paths).await;
     assert_eq!(answers.len(), paths.len());

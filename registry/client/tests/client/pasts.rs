@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zk_client::{Acl, Client, CreateMode, EventType, SessionState, connect_fn};
+use zk_client::{Client, CreateMode, EventType, SessionState, connect_fn};
 use zk_mini::{Builder, Connector, ZkMini};
 
 use crate::support::{soon, until};
@@ -56,7 +56,7 @@ async fn a_client_goes_on_at_once_when_a_server_in_memory_is_started_again() {
     let (way, before) = (Way::default(), server().start().await.unwrap());
     way.leads_to(&before);
     let client = way.client().await;
-    client.create("/a", "x", CreateMode::Persistent, &[Acl::open()]).await.unwrap();
+    client.create("/a", "x", CreateMode::Persistent).await.unwrap();
     let old = client.credentials().unwrap().id;
     before.stop().await;
     let after = server().start().await.unwrap();
@@ -75,10 +75,10 @@ async fn older_data_that_knows_the_session_does_not_keep_the_client_out() {
     let zk = server().data_dir(&data).start().await.unwrap();
     way.leads_to(&zk);
     let client = way.client().await;
-    client.create("/mine", "", CreateMode::Ephemeral, &[Acl::open()]).await.unwrap();
+    client.create("/mine", "", CreateMode::Ephemeral).await.unwrap();
     let old = client.credentials().unwrap().id;
     copy(&data, &older);
-    client.create("/later", "", CreateMode::Persistent, &[Acl::open()]).await.unwrap();
+    client.create("/later", "", CreateMode::Persistent).await.unwrap();
     let (_, mut gone) = client.exists_and_watch("/later").await.unwrap();
     zk.stop().await;
 
@@ -104,7 +104,7 @@ async fn an_empty_directory_and_another_cluster_take_the_client_too() {
     let mut last = zk;
     for n in 1..4 {
         for _ in 0..5 {
-            client.create("/n-", "", CreateMode::PersistentSequential, &[Acl::open()]).await.unwrap();
+            client.create("/n-", "", CreateMode::PersistentSequential).await.unwrap();
         }
         let old = client.credentials().unwrap().id;
         last.stop().await;

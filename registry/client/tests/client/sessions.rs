@@ -9,7 +9,7 @@ use zk_client::{
 };
 
 async fn ephemeral(client: &Client, path: &str) {
-    client.create(path, "", CreateMode::Ephemeral, &[Acl::open()]).await.unwrap();
+    client.create(path, "", CreateMode::Ephemeral).await.unwrap();
 }
 
 #[tokio::test]
@@ -151,7 +151,7 @@ async fn identities_survive_the_connection() {
     let client = Client::builder().via(cable.clone()).connect().await.unwrap();
     client.add_auth("digest", "me:secret").await.unwrap();
     let private = Acl { scheme: "auth".into(), id: "".into(), ..Acl::open() };
-    client.create("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
+    client.create_with_acl("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
     cable.unplug();
     until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
     cable.plug();
