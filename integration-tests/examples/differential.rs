@@ -1,4 +1,4 @@
-//! The differential test by hand; see `ci/differential`.
+//! Differential test by hand; see `ci/differential`.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -12,31 +12,31 @@ use integration_tests::differential::{Difference, Pair, Script, Subject, Transcr
 use integration_tests::differential::{explore, golden, runner, servers};
 use zk_mini::core::Compat;
 
-/// Steps after which the servers are replaced by fresh ones: nothing of what scripts leave behind is ever removed.
+/// Steps of a server before it is replaced by a fresh one, because the nodes of scripts are never removed.
 const STEPS_OF_A_SERVER: usize = 50_000;
 
-/// Runs the same scripts on Apache ZooKeeper and on zk-mini, and compares what they answer.
+/// Runs the same scripts on Apache ZooKeeper and on zk-mini, and compares the answers.
 #[derive(Parser)]
 struct Args {
-    /// How many steps random scripts have in all.
+    /// Number of steps of all random scripts together.
     #[arg(long, default_value_t = 20_000)]
     steps: usize,
-    /// What the random scripts are made from: the same seed, the same scripts.
+    /// Seed of the random scripts: the same seed gives the same scripts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The release line to compare with.
+    /// Release line to compare with.
     #[arg(long, value_enum, default_value_t)]
     compat: Line,
-    /// Let both servers create nodes with a time to live.
+    /// Allow nodes with a time to live on both servers.
     #[arg(long)]
     extended_types: bool,
-    /// Run this script instead of random ones; may be given several times.
+    /// Run this script instead of random ones; can be given several times.
     #[arg(long)]
     replay: Vec<PathBuf>,
-    /// Print all that the servers answer to the scripts that are replayed.
+    /// Print all answers to the replayed scripts.
     #[arg(long)]
     show: bool,
-    /// Compare with a second Apache ZooKeeper instead of zk-mini: that must agree.
+    /// Compare with a second Apache ZooKeeper instead of zk-mini; the two must agree.
     #[arg(long)]
     real: bool,
     /// Record the golden frames of zk-wire instead.
@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// Does something with a pair of fresh servers.
+/// Runs an action with a pair of fresh servers.
 fn with_pair<T>(args: &Args, action: impl FnOnce(&mut Pair) -> T) -> Result<T> {
     let settings = Settings { compat: args.compat.into(), extended_types: args.extended_types };
     let real = servers::real(settings)?;
@@ -123,7 +123,7 @@ fn replay(args: &Args) -> Result<Option<Difference>> {
     Ok(None)
 }
 
-/// Each step with what the first server did and, where it is different, the other.
+/// Prints each step with the answer of the first server and, if it differs, that of the other.
 fn show(transcripts: &[std::result::Result<Transcript, String>; 2]) {
     match transcripts {
         [Ok(left), Ok(right)] => {

@@ -1,4 +1,4 @@
-//! Apache ZooKeeper itself, as `ci/setup` fetches it: one server or an ensemble, on loopback ports, in a directory of its own.
+//! Apache ZooKeeper as `ci/setup` installs it: one server or an ensemble, on loopback ports, in a temporary directory.
 
 use std::env;
 use std::fmt;
@@ -19,12 +19,12 @@ use crate::procfs;
 use crate::programs;
 use crate::wait::poll;
 
-/// Java needs its second to start, and three at once on a busy machine need several.
+/// Maximum time to start. Java needs a second, and three servers at once on a busy machine need several.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const MAIN_CLASS: &str = "org.apache.zookeeper.server.quorum.QuorumPeerMain";
 
-/// What a test JVM does not need: a large heap, parallel collectors, its best compiler.
+/// Options that spare a JVM a large heap, parallel collectors and its best compiler, which tests do not need.
 pub const JVM_OPTIONS: [&str; 5] =
     ["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-XX:-UsePerfData"];
 
@@ -46,15 +46,15 @@ pub struct RealZooKeeper {
 }
 
 struct Member {
-    /// Where clients connect.
+    /// Address for clients.
     addr: SocketAddr,
     command: Command,
     process: Option<Process>,
-    /// Its own for as long as it may be started again.
+    /// Reserved as long as the server may be started again.
     _ports: [Port; 3],
 }
 
-/// The releases that zk-mini is held against: the newest of each line.
+/// Releases that zk-mini is compared with: the newest of each line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Release {
     /// 3.8.7.
@@ -64,7 +64,7 @@ pub enum Release {
 }
 
 impl Release {
-    /// Its number.
+    /// Returns the version number.
     pub fn version(self) -> &'static str {
         match self {
             Self::V3_8 => "3.8.7",
@@ -72,24 +72,24 @@ impl Release {
         }
     }
 
-    /// The directory of its jars, where `ci/setup` puts them.
+    /// Returns the directory where `ci/setup` puts the jars.
     pub fn directory(self) -> PathBuf {
         programs::target_dir().join("zookeeper").join(self.version())
     }
 }
 
 impl RealZooKeeper {
-    /// One server on its own. Returns when it serves.
+    /// Starts one server on its own. Returns when it serves.
     pub fn standalone() -> Result<Self, Error> {
         Self::builder().start()
     }
 
-    /// Three servers. Returns when one leads and all serve.
+    /// Starts three servers. Returns when one leads and all serve.
     pub fn ensemble() -> Result<Self, Error> {
         Self::builder().servers(3).start()
     }
 
-    /// Settings other than the defaults.
+    /// Begins with the default settings.
     pub fn builder() -> Builder {
         Builder {
             servers: 1,
@@ -101,43 +101,43 @@ impl RealZooKeeper {
         }
     }
 
-    /// The addresses of all members, as a client takes them.
+    /// Returns the addresses of all members, as a client takes them.
     pub fn connect_string(&self) -> String {
         let addrs: Vec<String> = self.members.iter().map(|member| member.addr.to_string()).collect();
         addrs.join(",")
     }
 
-    /// Where clients connect to one member.
+    /// Returns the address of one member for clients.
     pub fn addr(&self, index: usize) -> SocketAddr {
         self.members[index].addr
     }
 
-    /// Where one member keeps its data.
+    /// Returns the data directory of one member.
     pub fn data_dir(&self, index: usize) -> PathBuf {
         self.dir.path().join(index.to_string())
     }
 
-    /// Which member leads; `None` while an ensemble has no majority.
+    /// Returns the leader; `None` while an ensemble has no majority.
     pub fn leader(&self) -> Option<usize> {
         self.members.iter().position(|member| four_letter::mode(member.addr).as_deref() == Some("leader"))
     }
 
-    /// To which member a session's client is connected.
+    /// Returns the member that a session's client is connected to.
     pub fn serving(&self, session: i64) -> Option<usize> {
         self.members.iter().position(|member| four_letter::serves_session(member.addr, session))
     }
 
-    /// Ends one member at once (SIGKILL). Returns when it is gone.
+    /// Kills one member (SIGKILL). Returns when it is gone.
     pub fn kill(&mut self, index: usize) {
         self.end(index, Signal::SIGKILL);
     }
 
-    /// Stops one member in its own time (SIGTERM). Returns when it is gone.
+    /// Stops one member (SIGTERM). Returns when it is gone.
     pub fn stop(&mut self, index: usize) {
         self.end(index, Signal::SIGTERM);
     }
 
-    /// Starts a member again that was killed or stopped: same address, same data. Returns when it serves.
+    /// Starts a killed or stopped member again, with the same address and data. Returns when it serves.
     pub fn restart(&mut self, index: usize) -> Result<(), Error> {
         let member = &mut self.members[index];
         member.process = Some(Process::start(&mut member.command));
@@ -158,11 +158,11 @@ impl RealZooKeeper {
         }
     }
 
-    /// All members that run must serve.
+    /// Waits until all running members serve.
     fn wait_until_serving(&mut self) -> Result<(), Error> {
         for member in &mut self.members {
             let (addr, Some(process)) = (member.addr, &mut member.process) else { continue };
-            // Whoever else listens there would answer as well.
+            // Another process on that port would answer as well.
             let serves = |pid| procfs::listens(pid, addr.port()) && four_letter::mode(addr).is_some();
             let settled = || (process.status().is_some() || serves(process.pid())).then_some(());
             if poll(START_TIMEOUT, settled).is_none() || process.status().is_some() {
@@ -184,42 +184,43 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// How many servers: 1 stands alone, 3 or more are an ensemble. Default: 1.
+    /// Sets the number of servers: 1 stands alone, 3 or more are an ensemble. Default: 1.
     pub fn servers(mut self, servers: usize) -> Self {
         self.servers = servers;
         self
     }
 
-    /// The unit of ZooKeeper's clock: a session lasts at least 2, and its expiry is noticed by the next. Default: 200 ms.
+    /// Sets the tick, the unit of ZooKeeper's clock: a session timeout is at least 2 ticks, and the server notices it at the
+    /// next. Default: 200 ms.
     pub fn tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self
     }
 
-    /// The program that runs Java. Default: `java` on the path.
+    /// Sets the Java program. Default: `java` on the path.
     pub fn java(mut self, java: impl Into<PathBuf>) -> Self {
         self.java = java.into();
         self
     }
 
-    /// Sets the release: 3.9 unless called.
+    /// Sets the release. Default: 3.9.
     pub fn release(self, release: Release) -> Self {
         self.jars(release.directory())
     }
 
-    /// The directory of the server's jar and of those that it needs. Default: the one of the release.
+    /// Sets the directory of the server's jar and its dependencies. Default: that of the release.
     pub fn jars(mut self, directory: impl Into<PathBuf>) -> Self {
         self.jars = directory.into();
         self
     }
 
-    /// A further option of the Java machine, such as `-Dkey=value` for a setting that `zoo.cfg` does not have.
+    /// Adds an option of the JVM, such as `-Dkey=value` for a setting that `zoo.cfg` does not have.
     pub fn jvm_option(mut self, option: impl Into<String>) -> Self {
         self.jvm_options.push(option.into());
         self
     }
 
-    /// A data directory that the servers go on from; it is copied. Default: none.
+    /// Sets a data directory to start from; the servers get a copy. Default: none.
     pub fn data(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data = Some(dir.into());
         self
@@ -229,7 +230,7 @@ impl Builder {
     pub fn start(self) -> Result<RealZooKeeper, Error> {
         let missing = |what: &Path| Error::NotInstalled { what: what.into() };
         let java = find_program(&self.java).ok_or_else(|| missing(&self.java))?;
-        // It is the last that ci/setup writes.
+        // The last file that ci/setup writes.
         if !self.jars.join("pom.xml").exists() {
             return Err(missing(&self.jars));
         }
@@ -285,11 +286,11 @@ impl Builder {
     }
 }
 
-/// Why there is no ZooKeeper. Its `Debug` is its `Display`, so that `unwrap` in a test tells what to do.
+/// Cause of a ZooKeeper that does not run. Its `Debug` is its `Display`, so that `unwrap` in a test tells the remedy.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Java or the server's jar is not there.
+    /// Java or the server's jar is missing.
     #[error("a real Apache ZooKeeper is needed and {what} is missing: run ci/setup")]
     NotInstalled {
         /// The missing program or file.
@@ -301,7 +302,7 @@ pub enum Error {
         /// Its command, status and output.
         process: String,
     },
-    /// Its directory or its ports could not be had.
+    /// Its directory or its ports could not be prepared.
     #[error("cannot prepare Apache ZooKeeper: {0}")]
     Io(#[from] io::Error),
 }

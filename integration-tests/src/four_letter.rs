@@ -1,10 +1,10 @@
-//! ZooKeeper's four-letter words: one word over TCP, an answer, the end. They ask a server without a client.
+//! ZooKeeper's four-letter words, which ask a server without a client: one word over TCP, one answer, the end.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The whole answer to a word such as `srvr`.
+/// Returns the whole answer to a word such as `srvr`.
 pub fn ask(server: SocketAddr, word: &str) -> io::Result<String> {
     ask_within(Duration::from_secs(10), server, word)
 }
@@ -18,14 +18,14 @@ fn ask_within(timeout: Duration, server: SocketAddr, word: &str) -> io::Result<S
     Ok(answer)
 }
 
-/// What a server says that it is (`standalone`, `leader`, `follower`), if it serves.
+/// Returns the mode of a server (`standalone`, `leader`, `follower`), if it serves.
 pub fn mode(server: SocketAddr) -> Option<String> {
-    // A server that accepts while it still starts never answers that connection: soon try another.
+    // A server that accepts a connection while it starts never answers it: give up soon and let the caller try another.
     let answer = ask_within(Duration::from_millis(500), server, "srvr").ok()?;
     answer.lines().find_map(|line| line.strip_prefix("Mode: ")).map(String::from)
 }
 
-/// Whether a connection of this session ends at this server.
+/// Returns true if this server has a connection of the session.
 pub fn serves_session(server: SocketAddr, session: i64) -> bool {
     let sid = format!("sid=0x{session:x},");
     ask(server, "cons").is_ok_and(|answer| answer.contains(&sid))

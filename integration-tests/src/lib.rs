@@ -1,6 +1,6 @@
-//! The harness of the tests that run everything together: real processes, real signals, real kazoo, real ZooKeeper.
+//! Harness of the tests that run everything together: real processes, real signals, real kazoo, real ZooKeeper.
 //!
-//! All of it blocks: tests that share a runtime with it use `#[tokio::test(flavor = "multi_thread")]`.
+//! It blocks its thread: tests that share a runtime with it use `#[tokio::test(flavor = "multi_thread")]`.
 
 #![forbid(unsafe_code)]
 

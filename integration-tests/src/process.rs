@@ -1,4 +1,4 @@
-//! A program under test: its output line by line, its signals, its exit status, and what it leaves behind.
+//! A program under test: its output line by line, its signals, its exit status, its left-over processes.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read};
@@ -14,10 +14,10 @@ use nix::unistd::Pid;
 use crate::procfs::{self, Entry};
 use crate::wait::{PATIENCE, poll};
 
-/// A variable in the environment of every [`Process`] and of all that it starts.
+/// Variable in the environment of every [`Process`] and its descendants.
 const MARK: &str = "INTEGRATION_TEST_PROCESS";
 
-/// A running program. Dropping it kills it, and all that it has started and that is still there.
+/// A running program. Dropping it kills it and its remaining descendants.
 ///
 /// ```
 /// use std::process::Command;
@@ -34,7 +34,7 @@ pub struct Process {
     status: Option<ExitStatus>,
     stdout: CapturedOutput,
     stderr: CapturedOutput,
-    /// How many lines of standard output have been looked at by `line_with`.
+    /// Number of lines of standard output that `line_with` has passed.
     seen: usize,
 }
 
@@ -42,7 +42,7 @@ impl Process {
     /// Starts a program with empty standard input; both outputs are collected.
     ///
     /// # Panics
-    /// When it cannot be started; the message names it.
+    /// If it cannot be started; the message names it.
     #[track_caller]
     pub fn start(command: &mut Command) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -55,24 +55,24 @@ impl Process {
         Self { what, mark, child, status: None, stdout, stderr, seen: 0 }
     }
 
-    /// Its process id. Do not signal it by this once it has been waited for.
+    /// Returns its process id. Send it no signal by this id once it has been waited for.
     pub fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    /// The next line on standard output that contains `text`. Lines before it are passed over.
+    /// Waits for the next line on standard output that contains `text`, and passes over others.
     ///
     /// # Panics
-    /// When it does not come, or the program ends without it.
+    /// If the line does not come, or the program ends without it.
     #[track_caller]
     pub fn line_with(&mut self, text: &str) -> String {
         self.line_that(&format!("a line with {text:?}"), PATIENCE, |line| line.contains(text))
     }
 
-    /// The next line on standard output for which `wanted` holds.
+    /// Waits for the next line on standard output that `wanted` accepts.
     ///
     /// # Panics
-    /// When it does not come within `timeout`, or the program ends without it; the message shows its whole output.
+    /// If the line does not come within `timeout`, or the program ends without it; the message shows its whole output.
     #[track_caller]
     pub fn line_that(&mut self, what: &str, timeout: Duration, wanted: impl Fn(&str) -> bool) -> String {
         let found = poll(timeout, || {
@@ -88,12 +88,12 @@ impl Process {
         found.flatten().unwrap_or_else(|| panic!("{what} did not come\n{self}"))
     }
 
-    /// All that it has written to standard output so far.
+    /// Returns its standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
-    /// All that it has written to standard error so far.
+    /// Returns its standard error so far.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
@@ -101,12 +101,12 @@ impl Process {
     /// Sends it a signal, unless it has ended and been waited for.
     pub fn signal(&mut self, signal: Signal) {
         if self.status().is_none() {
-            // It may end at this very moment; as it is not reaped yet, its id still is its own.
+            // It may end just now. Its id stays its own until it is reaped.
             let _ = kill(self.pid(), signal);
         }
     }
 
-    /// Its exit status, if it has ended.
+    /// Returns its exit status, if it has ended.
     pub fn status(&mut self) -> Option<ExitStatus> {
         if self.status.is_none() {
             self.status = self.child.try_wait().unwrap_or_else(|error| panic!("{}: {error}", self.what));
@@ -114,19 +114,19 @@ impl Process {
         self.status
     }
 
-    /// Waits for its end, and for the end of its output.
+    /// Waits for its end and the end of its output.
     ///
     /// # Panics
-    /// When it goes on.
+    /// If it goes on.
     #[track_caller]
     pub fn wait(&mut self) -> ExitStatus {
         self.wait_for(PATIENCE)
     }
 
-    /// Waits for its end, and for the end of its output.
+    /// Waits for its end and the end of its output.
     ///
     /// # Panics
-    /// When it goes on for longer than `timeout`; the message shows its output.
+    /// If it goes on for longer than `timeout`; the message shows its output.
     #[track_caller]
     pub fn wait_for(&mut self, timeout: Duration) -> ExitStatus {
         let ended = poll(timeout, || {
@@ -143,22 +143,23 @@ impl Process {
         self.wait()
     }
 
-    /// All that it has started, directly or not, and that is still there: also what lives on after it, and zombies of
-    /// a live parent.
-    pub fn family(&self) -> Vec<Entry> {
-        let mut family = procfs::marked(MARK, &self.mark);
+    /// Returns its remaining descendants, also those that outlive it and zombies of a live parent.
+    pub fn descendants(&self) -> Vec<Entry> {
+        let mut found = procfs::marked(MARK, &self.mark);
         // The environment of a zombie cannot be read.
-        family.extend(procfs::descendants(self.pid()).into_iter().filter(Entry::is_zombie));
-        family.retain(|entry| entry.pid != self.pid());
-        family
+        found.extend(procfs::descendants(self.pid()).into_iter().filter(Entry::is_zombie));
+        found.retain(|entry| entry.pid != self.pid());
+        found
     }
 
+    /// Waits until no descendant is left.
+    ///
     /// # Panics
-    /// When something that it has started is still there, after a moment.
+    /// If one is left after a while.
     #[track_caller]
     pub fn assert_nothing_left(&self) {
-        if poll(PATIENCE, || self.family().is_empty().then_some(())).is_none() {
-            panic!("left behind: {:?}\n{self}", self.family());
+        if poll(PATIENCE, || self.descendants().is_empty().then_some(())).is_none() {
+            panic!("left behind: {:?}\n{self}", self.descendants());
         }
     }
 }
@@ -169,7 +170,7 @@ impl Drop for Process {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
-        for entry in self.family() {
+        for entry in self.descendants() {
             let _ = kill(entry.pid, Signal::SIGKILL);
         }
     }
@@ -182,7 +183,7 @@ impl fmt::Display for Process {
     }
 }
 
-/// One output of a process, read by a thread until its end.
+/// An output of a process, which a thread reads to its end.
 struct CapturedOutput {
     bytes: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
@@ -203,7 +204,7 @@ impl CapturedOutput {
         Self { bytes, reader }
     }
 
-    /// Whether all who held the other end have closed it.
+    /// Returns true once all processes have closed the other end.
     fn is_complete(&self) -> bool {
         self.reader.is_finished()
     }
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn signals_arrive() {
+    fn a_signal_reaches_the_program() {
         let mut process = shell("trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done");
         process.line_with("ready");
         assert_eq!(process.terminate().code(), Some(7));
@@ -252,14 +253,14 @@ mod tests {
     }
 
     #[test]
-    fn what_outlives_the_program_is_found_and_killed() {
+    fn a_descendant_that_outlives_the_program_is_found_and_killed() {
         let mut process = shell("sleep 300 >/dev/null 2>&1 & echo started");
         process.line_with("started");
         process.wait();
-        let family = process.family();
-        assert_eq!(family.len(), 1, "{family:?}");
+        let left = process.descendants();
+        assert_eq!(left.len(), 1, "{left:?}");
         drop(process);
-        let gone = || procfs::entry(family[0].pid).is_none_or(|entry| entry.is_zombie());
+        let gone = || procfs::entry(left[0].pid).is_none_or(|entry| entry.is_zombie());
         crate::wait::eventually("the sleeper is killed", PATIENCE, gone);
     }
 }

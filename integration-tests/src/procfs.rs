@@ -1,42 +1,42 @@
-//! Which processes there are, from `/proc`: who descends from whom, who is a zombie, who carries a mark.
+//! Processes of this machine, from `/proc`: descendants, zombies, marks in the environment.
 
 use std::fs;
 
 use nix::unistd::Pid;
 
-/// One line of `/proc/PID/stat`, as far as tests ask.
+/// Fields of `/proc/PID/stat` that tests use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Its process id.
+    /// Process id.
     pub pid: Pid,
-    /// Who started it, or who inherited it.
+    /// Process that started it or inherited it.
     pub parent: Pid,
-    /// The program's name, at most 15 characters.
+    /// Name of the program, at most 15 characters.
     pub name: String,
-    /// The kernel's letter: `Z` is a zombie.
+    /// Letter of the kernel's state: `Z` is a zombie.
     pub state: char,
 }
 
 impl Entry {
-    /// Dead, and not yet reaped by its parent.
+    /// Returns true if it is dead and its parent has not reaped it.
     pub fn is_zombie(&self) -> bool {
         self.state == 'Z'
     }
 }
 
-/// All processes that this one can see.
+/// Returns all processes that this one can see.
 pub fn all() -> Vec<Entry> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter_map(|pid| entry(Pid::from_raw(pid))).collect()
 }
 
-/// The process of this id, if it still exists (a zombie does).
+/// Returns the process of this id, if it exists. A zombie exists.
 pub fn entry(pid: Pid) -> Option<Entry> {
     parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The children of a process, their children, and so on; zombies too.
+/// Returns the children of a process, their children, and so on, with zombies.
 pub fn descendants(ancestor: Pid) -> Vec<Entry> {
     let all = all();
     let mut found: Vec<Entry> = Vec::new();
@@ -49,7 +49,7 @@ pub fn descendants(ancestor: Pid) -> Vec<Entry> {
     found
 }
 
-/// All processes that were started with `name=value` in their environment, or inherited it, whoever is their parent now.
+/// Returns all processes with `name=value` in their environment, whatever their parent.
 pub fn marked(name: &str, value: &str) -> Vec<Entry> {
     let mark = format!("{name}={value}");
     let carries = |entry: &Entry| {
@@ -59,14 +59,14 @@ pub fn marked(name: &str, value: &str) -> Vec<Entry> {
     all().into_iter().filter(carries).collect()
 }
 
-/// How much memory a process holds (its resident set).
+/// Returns the resident memory of a process.
 pub fn resident_bytes(pid: Pid) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(kilobytes.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
 }
 
-/// Returns whether this very process listens on a port.
+/// Returns true if this very process listens on a port.
 pub fn listens(pid: Pid, port: u16) -> bool {
     let own = open_files(pid);
     let tables = ["tcp", "tcp6"].map(|table| fs::read_to_string(format!("/proc/{pid}/net/{table}")));
@@ -81,7 +81,7 @@ fn open_files(pid: Pid) -> Vec<String> {
     entries.filter_map(|entry| fs::read_link(entry.path()).ok()?.to_str().map(String::from)).collect()
 }
 
-/// The inodes of the sockets that listen on a port, by a table such as `/proc/net/tcp`.
+/// Returns the inodes of the sockets that listen on a port, from a table such as `/proc/net/tcp`.
 fn listeners(table: &str, port: u16) -> impl Iterator<Item = &str> {
     const LISTEN: &str = "0A";
     let port = format!(":{port:04X}");
@@ -92,7 +92,7 @@ fn listeners(table: &str, port: u16) -> impl Iterator<Item = &str> {
     })
 }
 
-/// `PID (NAME) STATE PPID …`, where the name may hold anything, brackets and spaces included.
+/// Parses `PID (NAME) STATE PPID …`. The name may hold anything, even brackets and spaces.
 fn parse(stat: &str) -> Option<Entry> {
     let (pid, rest) = stat.split_once(" (")?;
     let (name, rest) = rest.rsplit_once(") ")?;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_brackets() {
+    fn a_program_name_may_hold_brackets() {
         let entry = parse("12 (a) Z (b) S 7 0 0").unwrap();
         assert_eq!((entry.pid.as_raw(), entry.parent.as_raw(), entry.state), (12, 7, 'S'));
         assert_eq!(entry.name, "a) Z (b");
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_nobody_has_reaped_is_a_zombie() {
+    fn a_dead_child_is_a_zombie_until_it_is_reaped() {
         let mut child = Command::new("true").spawn().unwrap();
         let pid = Pid::from_raw(child.id().cast_signed());
         let is_zombie = || descendants(Pid::this()).iter().any(|entry| entry.pid == pid && entry.is_zombie());

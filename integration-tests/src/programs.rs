@@ -1,4 +1,4 @@
-//! Where the programs are that the tests run: our own binaries, Python with kazoo, the scripts of the tutorial.
+//! Programs that the tests run: our own binaries, Python with kazoo, the scripts of the tutorial.
 
 use std::env;
 use std::fs;
@@ -10,10 +10,10 @@ use std::time::SystemTime;
 
 use crate::process::Process;
 
-/// The `zk-mini` binary.
+/// Returns a command for the `zk-mini` binary.
 ///
 /// # Panics
-/// When it is not built, or not from the sources as they are: cargo builds no other package's program for a test.
+/// If the binary is missing or older than its sources: for a test, cargo builds no program of another package.
 #[track_caller]
 pub fn zk_mini() -> Command {
     let binary = profile_dir().join("zk-mini");
@@ -37,10 +37,10 @@ impl ServeProcess {
     /// Starts it on a free port of loopback. Returns when it serves.
     ///
     /// # Panics
-    /// When it does not come to serve.
+    /// If it does not start to serve.
     #[track_caller]
     pub fn start() -> Self {
-        // Short ticks: a session that goes silent expires within a test's patience.
+        // Short ticks, so that a silent session expires while a test waits.
         Self::with_args(&[
             "serve",
             "--listen",
@@ -52,10 +52,10 @@ impl ServeProcess {
         ])
     }
 
-    /// Starts it with arguments of one's own. Returns when it serves.
+    /// Starts it with other arguments. Returns when it serves.
     ///
     /// # Panics
-    /// When it does not come to serve.
+    /// If it does not start to serve.
     #[track_caller]
     pub fn with_args(args: &[&str]) -> Self {
         let mut process = Process::start(zk_mini().args(args));
@@ -65,16 +65,16 @@ impl ServeProcess {
         Self { process, addr }
     }
 
-    /// Where clients connect.
+    /// Returns the address for clients.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
 
-/// A Python script of this package, such as `tutorial/producer.py`, run by a Python that has kazoo.
+/// Returns a command for a Python script of this package, such as `tutorial/producer.py`, with a Python that has kazoo.
 ///
 /// # Panics
-/// When there is no such Python; the message says how to get one.
+/// If there is no such Python; the message tells how to get one.
 pub fn python(script: &str) -> Command {
     let mut command = Command::new(python_with_kazoo());
     command.arg("-u").arg(package_dir().join(script)).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -85,7 +85,7 @@ fn package_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// When the newest file below a directory was changed.
+/// Returns the time of the last change below a directory.
 fn newest(dir: &Path) -> Option<SystemTime> {
     let entries = fs::read_dir(dir).ok()?.flatten();
     let changed = entries.filter_map(|entry| match entry.metadata().ok()? {
@@ -95,13 +95,13 @@ fn newest(dir: &Path) -> Option<SystemTime> {
     changed.max()
 }
 
-/// The directory that cargo builds in, and that `ci/setup` installs to.
+/// Returns the directory that cargo builds in and `ci/setup` installs to.
 pub fn target_dir() -> PathBuf {
     let profile = profile_dir();
     profile.parent().unwrap_or(&profile).into()
 }
 
-/// `target/debug`, of the test `target/debug/deps/NAME-HASH` (or of the example next to it).
+/// Returns `target/debug` for the test `target/debug/deps/NAME-HASH`, and for an example.
 fn profile_dir() -> PathBuf {
     let test = env::current_exe().unwrap_or_else(|error| panic!("this test's own path: {error}"));
     test.ancestors().nth(2).unwrap_or(&test).into()

@@ -1,11 +1,11 @@
-//! ZooKeeper's protocol in bare bytes: no code shared with our server or client, so no mistake shared either.
+//! ZooKeeper's protocol in bare bytes. It shares no code with our server and client, and so no mistake.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use crate::wait::PATIENCE;
 
-/// Op codes, as far as the raw tests use them.
+/// Op codes of the raw tests.
 pub mod op {
     /// `exists`: a path and a watch flag.
     pub const EXISTS: i32 = 3;
@@ -22,24 +22,24 @@ pub struct RawClient {
     stream: TcpStream,
 }
 
-/// A reply, its header taken apart.
+/// A reply, with a decoded header.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Which request it answers.
+    /// Number of the request.
     pub xid: i32,
-    /// The newest transaction that the server had seen.
+    /// Newest transaction that the server has seen.
     pub zxid: i64,
-    /// 0, or why not.
+    /// Error code; 0 for success.
     pub error: i32,
-    /// The rest.
+    /// Bytes after the header.
     pub body: Vec<u8>,
 }
 
 impl RawClient {
-    /// Connects, and says nothing yet.
+    /// Connects, and sends nothing.
     ///
     /// # Panics
-    /// When nobody listens there.
+    /// If no server listens there.
     #[track_caller]
     pub fn connect(server: SocketAddr) -> Self {
         let stream = TcpStream::connect_timeout(&server, PATIENCE).expect("a server listens");
@@ -50,7 +50,7 @@ impl RawClient {
     /// Connects and opens a session.
     ///
     /// # Panics
-    /// When the server does not grant one.
+    /// If the server grants none.
     #[track_caller]
     pub fn with_session(server: SocketAddr) -> Self {
         let mut client = Self::connect(server);
@@ -58,20 +58,20 @@ impl RawClient {
         client
     }
 
-    /// Opens a session and returns the timeout that the server grants, in milliseconds, as the wish is.
+    /// Opens a session and returns the granted timeout. Both timeouts are in milliseconds.
     ///
     /// # Panics
-    /// When the server does not grant a session.
+    /// If the server grants no session.
     #[track_caller]
     pub fn open_session(&mut self, timeout: i32) -> i32 {
         self.attach(0, &[0; 16], timeout).expect("the server gives a session id")
     }
 
-    /// Takes over a session, 0 for a new one, and returns the timeout that the server grants; `None` if the session
-    /// is not there, or not the client's.
+    /// Takes over a session, or opens one for 0, and returns the granted timeout; `None` if the session does not exist or
+    /// has another password.
     ///
     /// # Panics
-    /// When the server does not answer.
+    /// If the server does not answer.
     #[track_caller]
     pub fn attach(&mut self, session: i64, password: &[u8], timeout: i32) -> Option<i32> {
         let mut hello = Vec::new();
@@ -87,7 +87,7 @@ impl RawClient {
         (answer[8..16] != [0; 8]).then_some(granted)
     }
 
-    /// Sends bytes as they are. That the server has closed already is for `receive` to find.
+    /// Sends bytes as they are. A connection that the server has closed shows in `receive`.
     pub fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
@@ -97,15 +97,15 @@ impl RawClient {
         self.send(&frame(&[&xid.to_be_bytes()[..], &op.to_be_bytes(), body].concat()));
     }
 
-    /// Sends no more.
+    /// Closes the sending half.
     pub fn half_close(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// The body of the next frame; `None` when the server has closed the connection.
+    /// Returns the body of the next frame; `None` once the server has closed the connection.
     ///
     /// # Panics
-    /// When nothing comes, or half a frame.
+    /// If nothing or half a frame arrives.
     #[track_caller]
     pub fn receive(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];
@@ -119,10 +119,10 @@ impl RawClient {
         Some(body)
     }
 
-    /// The next reply; `None` when the server has closed the connection.
+    /// Returns the next reply; `None` once the server has closed the connection.
     ///
     /// # Panics
-    /// When nothing comes, or something that is no reply.
+    /// If nothing arrives, or a frame that is no reply.
     #[track_caller]
     pub fn reply(&mut self) -> Option<Reply> {
         let frame = self.receive()?;
@@ -139,30 +139,30 @@ impl RawClient {
         })
     }
 
-    /// Asks for "/" and wants it found: this connection is in order.
+    /// Checks that the connection works: "/" exists.
     ///
     /// # Panics
-    /// When it is not.
+    /// If it does not work.
     #[track_caller]
-    pub fn assert_in_order(&mut self) {
+    pub fn assert_works(&mut self) {
         self.request(4711, op::EXISTS, &path_and_watch("/"));
         let reply = self.reply().expect("the connection is open");
         assert_eq!((reply.xid, reply.error, reply.body.len()), (4711, 0, 68));
     }
 }
 
-/// A body behind its length.
+/// Returns a body behind its length.
 pub fn frame(body: &[u8]) -> Vec<u8> {
     buffer(body)
 }
 
-/// A jute buffer (or string).
+/// Returns a jute buffer (or string).
 pub fn buffer(bytes: &[u8]) -> Vec<u8> {
     let length = i32::try_from(bytes.len()).expect("tests send less than 2 GiB");
     [&length.to_be_bytes()[..], bytes].concat()
 }
 
-/// The body of `exists` and its like, without a watch.
+/// Returns the body of `exists` and similar requests, without a watch.
 pub fn path_and_watch(path: &str) -> Vec<u8> {
     [&buffer(path.as_bytes())[..], &[0]].concat()
 }

@@ -1,14 +1,14 @@
-//! Waiting for a condition, with a bound: never for an amount of time.
+//! Bounded waiting for a condition, never for an amount of time.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for something that should take milliseconds, on a machine that is busy with other tests.
+/// Maximum time for something that takes milliseconds, on a machine that is busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Polls `probe` until it yields a value; `None` after `timeout`. It probes at least once.
+/// Polls `probe`, at least once, until it returns a value; returns `None` after `timeout`.
 ///
 /// ```
 /// use integration_tests::wait::{PATIENCE, poll};
@@ -32,21 +32,21 @@ pub fn poll<T>(timeout: Duration, mut probe: impl FnMut() -> Option<T>) -> Optio
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// When it does not hold within `timeout`; the message says what was waited for.
+/// If it does not hold within `timeout`; the message has `what`.
 #[track_caller]
 pub fn eventually(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
     let held = poll(timeout, || condition().then_some(()));
     assert!(held.is_some(), "not within {timeout:?}: {what}");
 }
 
-/// The time that has passed while `action` ran, and its result.
+/// Returns the duration of `action`, and its result.
 pub fn timed<T>(action: impl FnOnce() -> T) -> (Duration, T) {
     let start = now();
     let result = action();
     (start.elapsed(), result)
 }
 
-/// As [`timed`], for a future.
+/// Returns the duration of a future, and its result.
 pub async fn timed_async<T>(action: impl Future<Output = T>) -> (Duration, T) {
     let start = now();
     let result = action.await;
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_condition_that_comes_true_is_seen() {
+    fn a_condition_that_becomes_true_ends_the_wait() {
         let mut calls = 0;
         eventually("the third call", PATIENCE, || {
             calls += 1;

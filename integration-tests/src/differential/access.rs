@@ -1,6 +1,6 @@
-//! Table of permissions, in text, which any server fills: each operation against each permission.
+//! Table of permissions, as text, for any server: each operation against each permission.
 //!
-//! A cell is an error code, 0 if there is none, with a `!` if the connection ends, or what became of a watch.
+//! A cell is an error code (0 for success), with a `!` if the connection ends, or `event` or `silent` for a watch.
 
 use std::fmt::Write;
 use std::io;
@@ -15,16 +15,16 @@ use super::peer::{Arrival, Peer};
 use super::runner::{attach, call, ends_connection, ping};
 use super::script::{Bindings, Field, encode_request};
 
-/// The digest of `SUPER`'s credentials, which both servers have to know as the one that may do everything.
+/// Digest of `SUPER`. Both servers must know it as the superuser's.
 pub const SUPER_DIGEST: &str = "super:lK75jTNcA+U9vtVEw5vB51mj/w4=";
 
 const SUPER: &str = "super:secret";
 const OWNER: &str = "owner:secret";
 
-/// The digest id of `OWNER`.
+/// Digest id of `OWNER`.
 const OWNER_ID: &str = "owner:Vj++wdU3sMAbt+g9TyKj1BT+usI=";
 
-/// Each permission alone, all but it, none and all.
+/// Permissions: none, each alone, all but each, all.
 const PERMS: [(&str, i32); 12] = [
     ("none", 0),
     ("r", 1),
@@ -43,7 +43,7 @@ const PERMS: [(&str, i32); 12] = [
 /// Nodes of the system, and the root.
 const SYSTEM: [&str; 5] = ["/", "", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"];
 
-/// A request: what it is, and its fields for a path.
+/// A request: name, operation, and its fields for a path.
 type Case = (&'static str, OpCode, fn(&str) -> Vec<Field>);
 
 fn text(path: &str) -> Field {
@@ -77,7 +77,7 @@ fn multi(op: OpCode, body: Vec<Field>) -> Vec<Field> {
     [header(op, 0), body, header(OpCode::ERROR, 1)].concat()
 }
 
-/// One path in the first list of `setWatches` or its like, as if it had last been seen before everything.
+/// Fields of `setWatches` or `setWatches2` with one path in the first list and the lowest zxid.
 fn set_watches(path: &str, lists: usize) -> Vec<Field> {
     [vec![Field::Long(0), Field::Int(1), text(path)], vec![Field::Int(0); lists - 1]].concat()
 }
@@ -120,14 +120,14 @@ const REQUESTS: &[Case] = &[
     ("removeWatches", OpCode::REMOVE_WATCHES, |path| vec![text(path), Field::Int(3)]),
 ];
 
-/// Operations of a superuser while others watch.
+/// Operations of the superuser that watchers may hear of.
 const HEARD: &[Case] = &[
     ("hears of setData", OpCode::SET_DATA, set_data),
     ("hears of delete", OpCode::DELETE, with_version),
     ("hears of a child", OpCode::CREATE, |path| create(path, 0)),
 ];
 
-/// Those that name no node of anybody's; what they ask for is harmless to those that come later.
+/// Operations that name no node. They have no effect on later cells.
 const WITHOUT_PATH: &[Case] = &[
     ("reconfig", OpCode::RECONFIG, |_| {
         vec![Field::Null, text("server.2=h:1:2;3"), Field::Null, Field::Long(-1)]
@@ -139,7 +139,7 @@ const WITHOUT_PATH: &[Case] = &[
     ("operation 0", OpCode::NOTIFICATION, |_| vec![]),
 ];
 
-/// A connection with an identity; it comes again when a server has ended it.
+/// A connection with an identity, which is opened again after its end.
 struct Role {
     name: &'static str,
     credentials: &'static str,
@@ -154,7 +154,7 @@ impl Role {
         if header.err == ErrorCode::OK { Ok(Self { name, credentials, peer }) } else { Err(odd(&header)) }
     }
 
-    /// Sends a request and says how it went.
+    /// Sends a request and returns its cell.
     fn ask(&mut self, server: SocketAddr, op: OpCode, body: &[Field]) -> io::Result<String> {
         self.peer.send(&encode_request(Xid(7), op, body, &Bindings::default()));
         let mut arrivals = self.peer.receive_reply()?;
@@ -186,7 +186,7 @@ impl Role {
         Ok(cell)
     }
 
-    /// Tells whether something comes before the answer to a ping.
+    /// Returns `event` if an event comes before the answer to a ping.
     fn hears(&mut self) -> io::Result<&'static str> {
         self.peer.send(&ping());
         let arrivals = self.peer.receive_reply()?;
@@ -194,7 +194,7 @@ impl Role {
     }
 }
 
-/// The code of the first result of a multi.
+/// Returns the code of the first result of a multi.
 fn first_result(body: &mut Bytes) -> io::Result<String> {
     let header = MultiHeader::decode(body, "header").map_err(io::Error::other)?;
     if header.op != OpCode::ERROR {
@@ -204,10 +204,10 @@ fn first_result(body: &mut Bytes) -> io::Result<String> {
     Ok(code.0.to_string())
 }
 
-/// Fills the table: first the nodes of everybody, then those of the system.
+/// Fills the table: first for ordinary nodes, then for those of the system.
 ///
 /// # Errors
-/// If the server cannot be reached any more, or answers the harness's own requests as it must not. It has to know
+/// If the server can no longer be reached, or gives wrong answers to the harness's own requests. It must know
 /// [`SUPER_DIGEST`].
 pub fn table(server: SocketAddr) -> io::Result<String> {
     let mut admin = Role::connect(server, "super", SUPER)?;
@@ -248,14 +248,14 @@ pub fn table(server: SocketAddr) -> io::Result<String> {
     Ok(out)
 }
 
-/// The system's own nodes have their own lists.
+/// Fills the table for the nodes of the system, which have ACLs of their own.
 fn system(server: SocketAddr, roles: &mut [Role], out: &mut String) -> io::Result<()> {
     let _ = write!(out, "\n{:26}{:18}", "", "node");
     for role in &*roles {
         let _ = write!(out, "{:>10}", role.name);
     }
     out.push('\n');
-    // What changes a list comes last.
+    // Changes of an ACL come last.
     let is_late = |case: &&Case| case.1 == OpCode::SET_ACL;
     let requests = REQUESTS.iter().filter(|case| !is_late(case)).chain(REQUESTS.iter().filter(is_late));
     let on_nodes = requests.flat_map(|case| SYSTEM.map(|path| (case, path)));
@@ -272,13 +272,13 @@ fn system(server: SocketAddr, roles: &mut [Role], out: &mut String) -> io::Resul
     Ok(())
 }
 
-/// Fresh nodes for each cell.
+/// Source of fresh nodes for each cell.
 #[derive(Default)]
 struct Nodes(usize);
 
 impl Nodes {
-    /// A parent and its child, one of which has a list with these permissions for the owner, and the other lets everybody
-    /// do everything. The path of the child.
+    /// Creates a parent and its child. The guarded one gives the owner these permissions, the other one gives all to everybody.
+    /// Returns the path of the child.
     fn plant(&mut self, admin: &mut Peer, guarded: &str, perms: i32) -> io::Result<String> {
         self.0 += 1;
         let parent = format!("/n{}", self.0);

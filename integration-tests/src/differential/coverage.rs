@@ -1,4 +1,4 @@
-//! What scripts have reached: how often each operation had each answer. It shows whether random scripts are any good.
+//! Number of answers by operation and kind: it shows the quality of random scripts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// Counts what a transcript has.
+    /// Counts the answers of a transcript.
     pub fn add(&mut self, transcript: &Transcript) {
         for (step, record) in &transcript.steps {
             let action = match &step.action {

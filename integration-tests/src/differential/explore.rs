@@ -1,4 +1,4 @@
-//! Looks for a script that two servers answer differently, and makes it as small as it gets.
+//! Search for a script that two servers answer differently, and for the smallest such script.
 
 use std::fmt;
 use std::io;
@@ -14,13 +14,13 @@ use super::generate;
 use super::runner::{Subject, Transcript};
 use super::script::Script;
 
-/// Steps of a script at most.
+/// Maximum number of steps of a script.
 const SCRIPT_STEPS: usize = 50;
 
-/// How often a failing script is made smaller, or tried to.
+/// Maximum number of attempts to make a failing script smaller.
 const MAX_SHRINKS: u32 = 600;
 
-/// Two servers that have lived through the same.
+/// Two servers with the same history.
 pub struct Pair {
     subjects: [Subject; 2],
     compat: Compat,
@@ -30,14 +30,14 @@ pub struct Pair {
 /// A script that two servers answer differently.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// The script, as far as the first different step.
+    /// The script up to the first step with different answers.
     pub script: Script,
-    /// What each server did; or why there is no telling.
+    /// Transcript of each server, or the error.
     pub transcripts: [Result<Transcript, String>; 2],
 }
 
 impl Pair {
-    /// Connects to two servers of a release line that nobody else uses.
+    /// Connects to two servers of a release line. They must have no other clients.
     ///
     /// # Errors
     /// If one cannot be reached.
@@ -47,12 +47,12 @@ impl Pair {
         Ok(Self { subjects, compat, coverage: Coverage::default() })
     }
 
-    /// What the scripts have reached so far.
+    /// Returns the coverage of all scripts so far.
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
     }
 
-    /// Runs a script on both; each transcript, or why there is none.
+    /// Runs a script on both. Returns each transcript or error.
     pub fn run(&mut self, script: &Script) -> [Result<Transcript, String>; 2] {
         let run = |subject: &mut Subject| subject.run(script).map_err(|error| error.to_string());
         let transcripts = self.subjects.each_mut().map(run);
@@ -62,7 +62,7 @@ impl Pair {
         transcripts
     }
 
-    /// Runs a script on both and compares.
+    /// Runs a script on both and returns the first difference.
     pub fn compare(&mut self, script: &Script) -> Option<Difference> {
         let transcripts = self.run(script);
         if let [Ok(left), Ok(right)] = &transcripts {
@@ -78,12 +78,12 @@ impl Pair {
 /// Runs random scripts with `steps` steps in all.
 ///
 /// # Errors
-/// The first difference, made small.
+/// The first difference, with the smallest script for it.
 pub fn explore(pair: &mut Pair, runner: &mut TestRunner, steps: usize) -> Result<(), Box<Difference>> {
     let scripts = generate::script(SCRIPT_STEPS, pair.compat);
     let mut done = 0;
     while done < steps {
-        // It rejects nothing, so there is always a next one.
+        // The strategy rejects nothing, so there always is a next script.
         let Ok(mut tree) = scripts.new_tree(runner) else { continue };
         let script = tree.current();
         done += script.steps.len();
@@ -94,7 +94,7 @@ pub fn explore(pair: &mut Pair, runner: &mut TestRunner, steps: usize) -> Result
     Ok(())
 }
 
-/// A source of random scripts that gives the same ones for the same seed.
+/// Returns a source of random scripts, the same for the same seed.
 pub fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());

@@ -1,5 +1,5 @@
-//! Random scripts: a few connections and a few nodes, so that they get into each other's way; arguments that are right,
-//! wrong and absurd.
+//! Random scripts: few connections and few nodes, which get into each other's way, and arguments that are right, wrong or
+//! absurd.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,7 +11,7 @@ use zk_mini::core::Compat;
 use super::script::{Action, Field, Script, Step};
 use super::situations::situation;
 
-/// Weights of the operations. `deleteContainer` is not among them: zk-mini deliberately differs from 3.9 there.
+/// Weights of the operations. `deleteContainer` is missing, because zk-mini deliberately differs from 3.9 there.
 const OPERATIONS: &[(u32, OpCode)] = &[
     (24, OpCode::CREATE),
     (8, OpCode::CREATE2),
@@ -46,7 +46,7 @@ const OPERATIONS: &[(u32, OpCode)] = &[
     (1, OpCode(999)),
 ];
 
-/// The operations of multis, among others that may not stand there.
+/// Weights of the operations in multis. Some are not allowed there.
 const IN_MULTI: &[(u32, OpCode)] = &[
     (20, OpCode::CREATE),
     (8, OpCode::CREATE2),
@@ -62,14 +62,14 @@ const IN_MULTI: &[(u32, OpCode)] = &[
 const IN_MULTI_READ: &[(u32, OpCode)] =
     &[(10, OpCode::GET_DATA), (10, OpCode::GET_CHILDREN), (1, OpCode::EXISTS)];
 
-/// The real server takes a persistent watch on a null path, and fails over it when the connection ends or asks for its
-/// watches to be removed; zk-mini refuses it.
+/// Operations whose null path is left out. The real server accepts a persistent watch on a null path, and fails when the
+/// connection ends or removes its watches; zk-mini refuses it.
 const NULL_WATCHES: &[OpCode] = &[OpCode::ADD_WATCH, OpCode::SET_WATCHES2];
 
-/// Connections of a script.
+/// Number of connections of a script.
 const CONNS: usize = 3;
 
-/// Nodes that scripts fight for, the most wanted several times.
+/// Nodes of all scripts; frequent ones stand here several times.
 const NODES: [&str; 18] = [
     "/a",
     "/a",
@@ -91,7 +91,7 @@ const NODES: [&str; 18] = [
     "/s-0000000002",
 ];
 
-/// Flags of nodes with a time to live, and it. (Other flags with a negative one would bring the real server down.)
+/// Flags and time to live of nodes. (Other flags with a negative time would bring the real server down.)
 const TTLS: [(i32, i64); 9] = [
     (5, 1_000_000),
     (5, 1_000_000),
@@ -104,11 +104,11 @@ const TTLS: [(i32, i64); 9] = [
     (0, 1_000_000),
 ];
 
-/// Nodes that many scripts begin with: the connection that creates them, and their flags.
+/// First nodes of many scripts: creating connection, path, flags.
 const GARDEN: [(usize, &str, i32); 4] = [(0, "/a", 0), (0, "/a/b", 0), (0, "/d", 0), (1, "/d/e", 1)];
 
-/// Paths that name no node, or none that a client could have made. (Beyond U+FFFF the real server's own encoder of strings
-/// writes no UTF-8, which zk-mini does not copy.)
+/// Invalid paths, and paths of nodes that no client can create. (Beyond U+FFFF the real server's encoder does not write UTF-8;
+/// zk-mini does not copy that.)
 const ODD_PATHS: [&str; 13] = [
     "/",
     "//a",
@@ -125,7 +125,7 @@ const ODD_PATHS: [&str; 13] = [
     "/a b",
 ];
 
-/// Scripts of up to `steps` steps, after some that open connections and create nodes.
+/// Generates scripts of up to `steps` steps, behind some that open connections and create nodes.
 pub(super) fn script(steps: usize, compat: Compat) -> impl Strategy<Value = Script> {
     any_script(steps).prop_map(move |mut script| {
         if compat == Compat::V3_9 {
@@ -135,8 +135,8 @@ pub(super) fn script(steps: usize, compat: Compat) -> impl Strategy<Value = Scri
     })
 }
 
-/// Has a request that sets watches again find nothing to be told: the real server of 3.9 tells also those who may not read
-/// the node, which zk-mini deliberately does not. (Scripts for 3.8 ask for it, and so do kept ones.)
+/// Changes a request that sets watches again, so that it has missed no event: the real 3.9 reports missed events also to
+/// clients that may not read the node, which zk-mini deliberately does not copy. (Scripts for 3.8 and kept ones test it.)
 fn ask_for_nothing_missed(step: &mut Step) {
     let Action::Request { op, body, .. } = &mut step.action else { return };
     let more = match *op {
@@ -170,14 +170,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => connect().prop_map(Action::Connect),
         1 => Just(Action::Disconnect),
     ];
-    // Broken framing costs the connection: rare.
+    // Rare, because a broken frame ends the connection.
     let broken = prop_oneof![
         vec(any::<u8>(), 0..8).prop_map(|bytes| Action::Frame(vec![Field::Raw(bytes)])),
         Just(Action::Bytes(vec![Field::Int(-1)])),
         Just(Action::Bytes(vec![Field::Int(1 << 20)])),
     ];
     let action = prop_oneof![200 => action, 1 => broken];
-    // The last one is open only where a script opens it.
+    // Connection 2 is open only if the script opens it.
     let conn = select(vec![0, 0, 0, 0, 1, 1, 1, 2]);
     (conn, action).prop_map(|(conn, action)| Step { conn, action })
 }
@@ -222,7 +222,7 @@ fn request() -> impl Strategy<Value = Action> {
         1 => select(vec![0, -3, -2, -4, -8, 1, i32::MIN, i32::MAX]).prop_map(|xid| Some(Xid(xid))),
     ];
     let requests = OPERATIONS.iter().map(|&(weight, op)| {
-        // A session with a short timeout would end while the script runs.
+        // A spoiled request could ask for a short timeout, and the session would end while the script runs.
         let how_often = u32::from(op != OpCode::CREATE_SESSION);
         let spoiled = prop_oneof![30 => body(op), how_often => spoiled(op)];
         (weight, (Just(op), spoiled).boxed())
@@ -231,7 +231,7 @@ fn request() -> impl Strategy<Value = Action> {
     (xid, requests).prop_map(|(xid, (op, body))| Action::Request { xid, op, body })
 }
 
-/// The fields of an operation.
+/// Generates the fields of an operation.
 fn body(op: OpCode) -> BoxedStrategy<Vec<Field>> {
     let watch = || select(vec![Field::Byte(0), Field::Byte(1), Field::Byte(1)]);
     match op {
@@ -368,7 +368,7 @@ fn auth() -> impl Strategy<Value = Vec<Field>> {
     .prop_map(|(scheme, auth)| vec![Field::Int(0), scheme, auth])
 }
 
-/// Operations behind a header each, and the header that ends them (now and then forgotten).
+/// Generates operations, each behind a header, and the header that ends them (sometimes missing).
 fn multi(operations: &'static [(u32, OpCode)]) -> impl Strategy<Value = Vec<Field>> {
     let header = |op: OpCode, done: u8| vec![Field::Int(op.0), Field::Byte(done), Field::Int(-1)];
     let items = operations.iter().map(move |&(weight, op)| {
@@ -392,7 +392,7 @@ fn set_watches(lists: usize) -> impl Strategy<Value = Vec<Field>> {
     (zxid, vec(list, lists)).prop_map(|(zxid, lists)| [vec![zxid], lists.concat()].concat())
 }
 
-/// The same fields with one of them made wrong, missing, or followed by what should not be there.
+/// Generates fields of which one is wrong or missing, or which are followed by a surplus one.
 fn spoiled(op: OpCode) -> impl Strategy<Value = Vec<Field>> {
     let null = if NULL_WATCHES.contains(&op) { Field::Int(-2) } else { Field::Null };
     let wrong = select(vec![

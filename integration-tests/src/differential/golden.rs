@@ -1,4 +1,4 @@
-//! Records exchanges for the golden frames of `zk-wire`, as its `tests/golden.rs` reads them.
+//! Recorder of exchanges for the golden frames of `zk-wire`, in the format that its `tests/golden.rs` reads.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +11,10 @@ use super::script::{Action, Script};
 use super::text::hex;
 use super::{Subject, Transcript};
 
-/// Runs a script and writes, for each step that a comment `#= NAME [malformed|lenient]` stands before, its frames to
-/// `NAME.txt` in `dir`.
+/// Runs a script, and writes the frames of each step behind a comment `#= NAME [malformed|lenient]` to `NAME.txt` in `dir`.
 ///
 /// # Errors
-/// If the script cannot be read, the server fails, or a file cannot be written.
+/// If the script cannot be parsed, the server fails, or a file cannot be written.
 pub fn record(subject: &mut Subject, version: &str, script: &str, dir: &Path) -> io::Result<Transcript> {
     let labels = labels(script);
     let script: Script = script.parse().map_err(io::Error::other)?;
@@ -37,7 +36,7 @@ pub fn record(subject: &mut Subject, version: &str, script: &str, dir: &Path) ->
     Ok(transcript)
 }
 
-/// The labels of a script, with the index of the step that each stands before.
+/// Returns the labels of a script by the index of their step.
 fn labels(script: &str) -> BTreeMap<usize, &str> {
     let mut labels = BTreeMap::new();
     let mut step = 0;
@@ -65,7 +64,7 @@ fn kind(action: &Action, received: bool, frame: &[u8], reads: &str) -> String {
     }
 }
 
-/// Sixteen bytes a line: in hexadecimal, in groups of four, and as text.
+/// Formats sixteen bytes a line, in hexadecimal groups of four and as text.
 fn dump(frame: &[u8]) -> String {
     let mut text = String::new();
     for line in frame.chunks(16) {

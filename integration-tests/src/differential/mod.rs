@@ -1,9 +1,9 @@
-//! The differential test: the same script on two servers must give the same transcript.
+//! Differential test: the same script on two servers must give the same transcript.
 //!
-//! A [`Script`] is plain data; [`Subject::run`] performs it on a server below a fresh parent node and returns a
-//! [`Transcript`] that is free of all that may differ: times, session ids, passwords, where zxids and paths begin. After
-//! each step every connection makes a round trip, so that all events which the step has caused have arrived: nothing
-//! waits for time to pass.
+//! A [`Script`] is plain data. [`Subject::run`] performs it on a server, below a fresh parent node, and returns a
+//! [`Transcript`] without the values that may differ: times, session ids, passwords, the first zxid, the parent path. After
+//! each step every connection makes a round trip, so that all events of the step have arrived: no test waits for time to
+//! pass.
 
 pub mod access;
 mod coverage;

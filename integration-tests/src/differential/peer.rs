@@ -1,4 +1,4 @@
-//! A connection that speaks bytes: it knows frames and nothing of sessions, so that it can be as wrong as a test wants.
+//! A connection that knows frames and nothing of sessions, so that a test can send any mistake.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use zk_wire::{Decode, ReplyHeader, Xid, next_frame};
 
-/// How long a server may take for an answer. It is waited for only when something is wrong.
+/// Maximum time for an answer. Only a failing test waits for so long.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Replies may be larger than requests.
+/// Maximum size of a reply, which may be larger than that of a request.
 const MAX_REPLY: usize = 64 << 20;
 
 /// A blocking connection to a ZooKeeper server.
@@ -21,19 +21,19 @@ pub struct Peer {
     is_closed: bool,
 }
 
-/// What came over a connection.
+/// Next arrival on a connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Arrival {
     /// A frame, without its length.
     Frame(Bytes),
-    /// The end: the server has closed the connection, gracefully or not.
+    /// The end: the server has closed or reset the connection.
     Closed,
-    /// Nothing, for a long time.
+    /// No frame for a long time.
     Silence,
 }
 
 impl Arrival {
-    /// Whether this is a watch event (and no reply, and not the end).
+    /// Returns true for a watch event.
     pub fn is_event(&self) -> bool {
         let Self::Frame(frame) = self else { return false };
         ReplyHeader::decode(&mut frame.clone(), "header").is_ok_and(|header| header.xid == Xid::NOTIFICATION)
@@ -44,7 +44,7 @@ impl Peer {
     /// Connects; sends nothing.
     ///
     /// # Errors
-    /// Whatever the system says.
+    /// The error of the system.
     pub fn connect(server: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&server, ANSWER_TIMEOUT)?;
         stream.set_nodelay(true)?;
@@ -53,12 +53,12 @@ impl Peer {
         Ok(Self { stream, buffer: BytesMut::new(), is_closed: false })
     }
 
-    /// Whether the end of the connection has been seen.
+    /// Returns true once the end of the connection has been seen.
     pub fn is_closed(&self) -> bool {
         self.is_closed
     }
 
-    /// Sends one frame. That the server has closed the connection shows when receiving.
+    /// Sends one frame. A connection that the server has closed shows in [`Self::receive`].
     pub fn send(&mut self, body: &[u8]) {
         let mut frame = BytesMut::with_capacity(4 + body.len());
         frame.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
@@ -66,15 +66,15 @@ impl Peer {
         self.send_bytes(&frame);
     }
 
-    /// Sends bytes as they are, without a length before them.
+    /// Sends bytes without a length.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Waits for what comes next.
+    /// Waits for the next arrival.
     ///
     /// # Errors
-    /// A frame that cannot be one, and errors of the system other than a closed connection or a timeout.
+    /// An impossible frame, and errors of the system other than a closed connection or a timeout.
     pub fn receive(&mut self) -> io::Result<Arrival> {
         let mut chunk = [0; 16 << 10];
         loop {
@@ -98,10 +98,10 @@ impl Peer {
         }
     }
 
-    /// Receives until the first that is no watch event: events and, last, a reply, the end or silence.
+    /// Receives watch events until a reply, the end or silence, which is the last arrival.
     ///
     /// # Errors
-    /// As [`Self::receive`].
+    /// The errors of [`Self::receive`].
     pub fn receive_reply(&mut self) -> io::Result<Vec<Arrival>> {
         let mut arrivals = Vec::new();
         loop {
@@ -114,11 +114,11 @@ impl Peer {
         }
     }
 
-    /// Says that nothing more will be sent, and receives to the end. A server closes its side only when it has let
-    /// go of the connection, its watches included.
+    /// Closes the sending half, and receives until the end. A server closes its half only after it has forgotten the
+    /// connection and its watches.
     ///
     /// # Errors
-    /// As [`Self::receive`].
+    /// The errors of [`Self::receive`].
     pub fn finish(&mut self) -> io::Result<Vec<Arrival>> {
         let _ = self.stream.shutdown(Shutdown::Write);
         let mut arrivals = Vec::new();

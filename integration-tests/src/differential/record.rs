@@ -1,5 +1,5 @@
-//! What came back, with all that may differ between two servers (times, session ids, passwords, where zxids and paths
-//! begin) replaced by what must not.
+//! Answers of a server. Values that may differ between two servers (times, session ids, passwords, the first zxid, the parent
+//! path) are replaced by values that must not differ.
 
 use std::fmt;
 
@@ -7,54 +7,54 @@ use zk_wire::{ErrorCode, EventType, KeeperState, SessionId, Stat, Xid};
 
 use super::text::{hex, quoted};
 
-/// What one step brought about.
+/// Effects of one step.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct StepRecord {
-    /// What each connection received, in order.
+    /// Frames and events by connection, in order.
     pub received: Vec<(usize, Received)>,
-    /// The last transaction of the server.
+    /// Last transaction of the server.
     pub zxid: ZxidValue,
 }
 
-/// One thing that a connection received.
+/// Frame or event that a connection received.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Received {
     /// The answer to the first frame.
     Connected {
-        /// The fields, read by their kinds.
+        /// Decoded fields.
         body: Vec<FieldValue>,
     },
     /// The answer to a request.
     Reply {
-        /// The header's.
+        /// Number of the request, in the header.
         xid: Xid,
-        /// The header's.
+        /// Transaction, in the header.
         zxid: ZxidValue,
-        /// The header's.
+        /// Error, in the header.
         err: ErrorCode,
-        /// What followed the header.
+        /// Fields after the header.
         body: Vec<FieldValue>,
     },
     /// A watch event.
     Event {
-        /// The header's.
+        /// Transaction, in the header.
         zxid: ZxidValue,
-        /// The header's.
+        /// Error, in the header.
         err: ErrorCode,
-        /// What happened.
+        /// Type of the event.
         event: EventType,
-        /// The connection's state.
+        /// State of the connection.
         state: KeeperState,
-        /// Where it happened, and what should not be there.
+        /// Path of the node, and surplus bytes.
         path: Vec<FieldValue>,
     },
-    /// A frame that is too short for what it should be.
+    /// A frame that is too short for its kind.
     Garbage(Vec<u8>),
     /// The server closed the connection.
     Closed,
     /// No answer.
     Nothing,
-    /// The step could not be done: its connection is closed.
+    /// The connection of the step was closed before.
     NotConnected,
 }
 
@@ -67,7 +67,7 @@ pub enum FieldValue {
     Zxid(ZxidValue),
     /// A string or buffer, or null.
     Text(Option<String>),
-    /// A buffer that is no text.
+    /// A buffer that is not UTF-8.
     Bytes(Vec<u8>),
     /// A path below the script's parent.
     Path(String),
@@ -75,9 +75,9 @@ pub enum FieldValue {
     Session(SessionValue),
     /// A password: given, or all zeros.
     Password {
-        /// How long it is.
+        /// Length in bytes.
         len: usize,
-        /// Whether it says that there is no session.
+        /// True for all zeros, which mean no session.
         is_zero: bool,
     },
     /// A node's `Stat`.
@@ -88,7 +88,7 @@ pub enum FieldValue {
     Group(Vec<Self>),
     /// The type of a result in a multi.
     Op(i32),
-    /// What no kind of field could be read from.
+    /// Bytes that could not be decoded.
     Rest(Vec<u8>),
 }
 
@@ -97,32 +97,32 @@ pub enum FieldValue {
 pub enum ZxidValue {
     /// No transaction: as on the wire.
     Special(i64),
-    /// One from before the script.
+    /// A transaction from before the script.
     #[default]
     Before,
-    /// The so-manieth of the script.
+    /// The transaction of this number in the script.
     After(i64),
 }
 
 /// A session.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum SessionValue {
-    /// None.
+    /// No session.
     None,
-    /// The so-manieth that the script was given.
+    /// The session of this number among those of the script.
     Known(usize),
-    /// Another one.
+    /// Another session.
     Unknown,
 }
 
 /// A time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum TimeValue {
-    /// 1970: of nodes that no client made.
+    /// 1970: nodes of the server itself have it.
     Zero,
-    /// As it was created, where it must be: the node was not changed since.
+    /// The time of creation, for a node that was not changed since.
     AsCreated,
-    /// Some time.
+    /// Another time.
     Some,
 }
 
@@ -141,13 +141,13 @@ pub struct StatValue {
     pub pzxid: ZxidValue,
 }
 
-/// How to make values comparable.
+/// Makes values comparable.
 pub(crate) struct Normaliser<'a> {
-    /// What stands before the script's paths.
+    /// Parent of the script's paths.
     pub(crate) base: &'a str,
-    /// The last transaction before the script.
+    /// Last transaction before the script.
     pub(crate) zxid: i64,
-    /// The script's sessions in the order in which it was given them.
+    /// Sessions of the script, in the order of their creation.
     pub(crate) sessions: &'a [SessionId],
 }
 

@@ -1,4 +1,4 @@
-//! Runs a script on a server and writes down what came back.
+//! Runs a script on a server and records the answers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,13 +15,13 @@ use super::peer::{Arrival, Peer};
 use super::record::{Normaliser, Received, StepRecord};
 use super::script::{Action, Bindings, Field, Script, Step, encode, encode_request};
 
-/// The session timeout of the harness's own connection.
+/// Session timeout of the harness's own connection.
 const TIMEOUT_MS: i32 = 40_000;
 
-/// All that a script brought about on one server.
+/// Effects of a script on one server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Transcript {
-    /// Each step with its record.
+    /// Steps with their records.
     pub steps: Vec<(Step, StepRecord)>,
 }
 
@@ -39,27 +39,27 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Opens a session of the harness's own.
+    /// Opens the harness's own session.
     ///
     /// # Errors
-    /// If the server cannot be reached, or gives no session.
+    /// If the server cannot be reached or grants no session.
     pub fn connect(server: SocketAddr) -> io::Result<Self> {
         Ok(Self { server, control: attach(server, SessionId::NONE, Bytes::new())?.0, cases: 0 })
     }
 
-    /// Runs a script below a parent node of its own, and ends its sessions.
+    /// Runs a script below a fresh parent node, and ends its sessions.
     ///
     /// # Errors
-    /// If the server cannot be reached any more, or answers the harness's own requests as it must not.
+    /// If the server can no longer be reached, or gives wrong answers to the harness's own requests.
     pub fn run(&mut self, script: &Script) -> io::Result<Transcript> {
         self.run_observed(script, |_, _, _| {})
     }
 
-    /// [`run`](Self::run), with a look at each frame of the script's connections: the step's index, whether the
-    /// server sent it, and its bytes.
+    /// Runs a script as [`run`](Self::run) does, and shows each frame to `observer`: index of the step, true for a frame of
+    /// the server, bytes.
     ///
     /// # Errors
-    /// As [`run`](Self::run).
+    /// The errors of [`run`](Self::run).
     pub fn run_observed(
         &mut self,
         script: &Script,
@@ -86,14 +86,14 @@ impl Subject {
     }
 }
 
-/// A script on its way.
+/// A running script.
 struct Run<'a, F> {
     subject: &'a mut Subject,
     bindings: Bindings,
     conns: BTreeMap<usize, Conn>,
-    /// In the order in which they were given.
+    /// Sessions in the order of their creation.
     sessions: Vec<(SessionId, Bytes)>,
-    /// The index of the step that is performed.
+    /// Index of the present step.
     step: usize,
     observer: F,
 }
@@ -150,7 +150,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
         Ok(())
     }
 
-    /// Sends what a step says and waits for the reply; `None` if there is no connection.
+    /// Sends the frame of a step and waits for the reply; `None` without a connection.
     fn send(&mut self, step: &Step, op: OpCode) -> io::Result<Option<Vec<Arrival>>> {
         let Some(conn) = self.conns.get_mut(&step.conn).filter(|conn| !conn.peer.is_closed()) else {
             return Ok(None);
@@ -174,7 +174,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
         Ok(Some(arrivals))
     }
 
-    /// A round trip on each connection: what a step has caused has arrived when its answer has.
+    /// Makes a round trip on each connection: all effects of a step arrive before its answer.
     fn settle(&mut self, record: &mut StepRecord) -> io::Result<()> {
         let mut arrived = Vec::new();
         for (number, conn) in self.conns.iter_mut().filter(|(_, conn)| !conn.peer.is_closed()) {
@@ -224,7 +224,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
         }
     }
 
-    /// Ends all sessions of the script, so that none of them expires later.
+    /// Ends all sessions of the script, so that none expires during a later one.
     fn end(mut self) -> io::Result<()> {
         for conn in self.conns.keys().copied().collect::<Vec<_>>() {
             self.disconnect(conn)?;
@@ -241,27 +241,27 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
     }
 }
 
-/// Whether a server closes the connection after this reply. It does so a moment later: to send a ping in between and see
-/// what becomes of it would be a matter of luck.
+/// Returns true if a server closes the connection after this reply. It does so a moment later: a ping in between would be
+/// answered or not, by chance.
 pub(super) fn ends_connection(op: OpCode, reply: Option<&Arrival>) -> bool {
     let Some(Arrival::Frame(frame)) = reply else { return false };
     let header = ReplyHeader::decode(&mut frame.clone(), "header");
     header.is_ok_and(|header| match header.err {
         ErrorCode::OK => op == OpCode::CLOSE_SESSION,
-        // Of an unknown operation; that of a node with a time to live has a zxid.
+        // This is an unknown operation. A refused node with a time to live has a zxid.
         ErrorCode::UNIMPLEMENTED => header.zxid == Zxid(-1),
         code => code == ErrorCode::AUTH_FAILED,
     })
 }
 
-/// The session that the answer to a first frame grants, with its password.
+/// Returns the session and password that the answer to a first frame grants.
 fn granted(arrival: &Arrival) -> Option<(SessionId, Bytes)> {
     let Arrival::Frame(frame) = arrival else { return None };
     let response = ConnectResponse::decode(&mut frame.clone(), "response").ok()?;
     Some((response.session_id, response.password.unwrap_or_default()))
 }
 
-/// The deletion of a session's nodes has no order, so neither have its events.
+/// Sorts events of the end of a session, whose nodes are deleted in no order.
 fn sort_events(received: &mut [(usize, Received)]) {
     let is_event = |entry: &(usize, Received)| matches!(entry.1, Received::Event { .. });
     for run in received.chunk_by_mut(|a, b| a.0 == b.0 && is_event(a) && is_event(b)) {
@@ -279,7 +279,7 @@ fn is_pong(arrival: Option<&Arrival>) -> bool {
     header.is_ok_and(|header| header.xid == Xid::PING && header.err == ErrorCode::OK)
 }
 
-/// A connection of the harness's own; its session is `NONE` if there is no such session any more.
+/// Opens a connection of the harness's own. Its session is `NONE` if the requested one no longer exists.
 pub(super) fn attach(
     server: SocketAddr,
     session_id: SessionId,

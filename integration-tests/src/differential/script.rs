@@ -1,46 +1,46 @@
-//! Scripts: what several connections send, in order, as plain data. A step is a list of fields that need not be the ones
-//! that its operation wants, so hostile requests are as easily written as good ones.
+//! Scripts: requests of several connections, in order, as plain data. A step is a list of any fields, so that bad requests are
+//! as easy to write as good ones.
 
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use zk_wire::{Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
 
-/// Steps, one after the other.
+/// A list of steps.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Script {
-    /// In order.
+    /// Steps in order.
     pub steps: Vec<Step>,
 }
 
-/// What one connection does.
+/// Step of one connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Step {
-    /// The connection, by its number in the script.
+    /// Number of the connection in the script.
     pub conn: usize,
-    /// What it does.
+    /// Action of the connection.
     pub action: Action,
 }
 
-/// What a connection does.
+/// Action of a connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Action {
-    /// Opens the connection (closing the one that had its number, if it is open) and sends the first frame.
+    /// Opens the connection and sends the first frame. An open connection of that number is closed before.
     Connect(Vec<Field>),
     /// Sends a request and waits for its reply.
     Request {
-        /// Its number; the connection counts by itself where there is none.
+        /// Number of the request; by default the connection counts.
         xid: Option<Xid>,
-        /// What its header asks for.
+        /// Operation in the header.
         op: OpCode,
-        /// What follows the header.
+        /// Fields after the header.
         body: Vec<Field>,
     },
-    /// Sends a frame of these fields alone.
+    /// Sends a frame of these fields, without a header.
     Frame(Vec<Field>),
-    /// Sends these fields without any framing.
+    /// Sends these fields without a frame.
     Bytes(Vec<Field>),
-    /// Closes the connection; its session goes on.
+    /// Closes the connection; its session lives on.
     Disconnect,
 }
 
@@ -57,35 +57,35 @@ pub enum Field {
     Text(String),
     /// A null string, buffer or vector.
     Null,
-    /// The path of a node below the script's own parent node; empty for the parent itself.
+    /// The path of a node below the script's parent node; empty for the parent itself.
     Path(String),
-    /// The path of the same node's quota, or of something below it.
+    /// The path of that node's quota, or of a node below it.
     Quota(String),
     /// A zxid: this many transactions after the beginning of the script.
     Zxid(i64),
-    /// The id of the session that the connection of this number had last.
+    /// The id of the last session of the connection of this number.
     Session(usize),
     /// The password of that session.
     Password(usize),
     /// Bytes as they are.
     Raw(Vec<u8>),
-    /// So many zeros.
+    /// This number of zero bytes.
     Zeros(usize),
 }
 
-/// What the script's own names stand for on one server.
+/// Values of the script's names on one server.
 #[derive(Clone, Debug, Default)]
 pub struct Bindings {
-    /// The path that all of the script's nodes are below.
+    /// Path of the script's parent node.
     pub base: String,
-    /// The last transaction before the script.
+    /// Last transaction before the script.
     pub zxid: Zxid,
-    /// The session that each connection had last, with its password.
+    /// Last session of each connection, with its password.
     pub sessions: BTreeMap<usize, (SessionId, Bytes)>,
 }
 
 impl Field {
-    /// Appends the field as it is on the wire.
+    /// Appends the field in wire format.
     pub fn encode(&self, bindings: &Bindings, out: &mut BytesMut) {
         let session = |conn| bindings.sessions.get(conn).cloned().unwrap_or_default();
         match self {
@@ -105,7 +105,7 @@ impl Field {
     }
 }
 
-/// The fields as they are on the wire, one after the other.
+/// Encodes fields in wire format.
 pub(super) fn encode(fields: &[Field], bindings: &Bindings) -> BytesMut {
     let mut out = BytesMut::new();
     for field in fields {
@@ -114,7 +114,7 @@ pub(super) fn encode(fields: &[Field], bindings: &Bindings) -> BytesMut {
     out
 }
 
-/// A request: its header, then the fields.
+/// Encodes a request: its header, then the fields.
 pub(super) fn encode_request(xid: Xid, op: OpCode, body: &[Field], bindings: &Bindings) -> BytesMut {
     let mut out = BytesMut::new();
     RequestHeader { xid, op }.encode(&mut out);

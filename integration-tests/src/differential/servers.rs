@@ -1,4 +1,4 @@
-//! The servers that are compared, with the same settings.
+//! Servers to compare, with the same settings.
 
 use std::fmt::Display;
 use std::io;
@@ -13,13 +13,13 @@ use super::access::SUPER_DIGEST;
 use crate::ensemble::{Error, RealZooKeeper, Release};
 use crate::four_letter;
 
-/// Long, so that no session expires while a script runs.
+/// Tick: long, so that no session expires while a script runs.
 const TICK: Duration = Duration::from_secs(5);
 
-/// As the harness sets it for Apache ZooKeeper.
+/// Longest session timeout, as the harness sets it for Apache ZooKeeper.
 const MAX_SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Leftover containers of earlier scripts must not be reaped in the middle of a later one.
+/// Interval of container checks: so long that containers of earlier scripts are not deleted during a later one.
 const CONTAINER_CHECK_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// zk-mini, in this process, with a runtime of its own.
@@ -30,28 +30,28 @@ pub struct Mini {
 }
 
 impl Mini {
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 }
 
-/// What servers that are compared have in common.
+/// Settings of both servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// The release line of the real server, which zk-mini is to be like.
+    /// Release line of the real server, which zk-mini imitates.
     pub compat: Compat,
-    /// Whether nodes with a time to live may be created.
+    /// Allows nodes with a time to live.
     pub extended_types: bool,
 }
 
 impl Settings {
-    /// Those of a release line, otherwise the defaults.
+    /// Returns the settings for a release line.
     pub fn of(compat: Compat) -> Self {
         Self { compat, extended_types: false }
     }
 
-    /// The release that zk-mini is to be like.
+    /// Returns the release that zk-mini imitates.
     pub fn release(self) -> Release {
         match self.compat {
             Compat::V3_8 => Release::V3_8,
@@ -60,13 +60,13 @@ impl Settings {
     }
 }
 
-/// zk-mini, in this process.
+/// Starts a zk-mini in this process.
 ///
 /// # Errors
 /// If it does not start.
 pub fn mini(settings: Settings) -> io::Result<Mini> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    // With a seed zxids begin at 0, as the other's: some answers show half of one as if it were something else.
+    // A seed lets zxids begin at 0, as those of the real server. Some of its answers show half of a zxid by mistake.
     let builder = ZkMini::builder()
         .seed(1)
         .compat(settings.compat)
@@ -81,10 +81,10 @@ pub fn mini(settings: Settings) -> io::Result<Mini> {
     Ok(Mini { addr, _zk: zk, _runtime: runtime })
 }
 
-/// Apache ZooKeeper, alone.
+/// Starts one Apache ZooKeeper.
 ///
 /// # Errors
-/// If it is not installed (the message says how it comes to be), does not start, or is another release.
+/// If it is not installed (the message tells the remedy), does not start, or has another version.
 pub fn real(settings: Settings) -> Result<RealZooKeeper, Error> {
     let property = |name: &str, value: &dyn Display| format!("-D{name}={value}");
     let zk = RealZooKeeper::builder()
@@ -98,11 +98,11 @@ pub fn real(settings: Settings) -> Result<RealZooKeeper, Error> {
     if found == wanted {
         Ok(zk)
     } else {
-        Err(io::Error::other(format!("Apache ZooKeeper {wanted} is needed, and this is {found}")).into())
+        Err(io::Error::other(format!("Apache ZooKeeper {wanted} is needed, but this is {found}")).into())
     }
 }
 
-/// The version of a running server.
+/// Returns the version of a running server.
 ///
 /// # Errors
 /// If it does not answer.

@@ -1,5 +1,5 @@
-//! What a reply is made of, by operation. Read here once more, field by field and apart from the records of `zk-wire`,
-//! so that what those would overlook (a null, bytes after the end) shows.
+//! Fields of replies, by operation. They are decoded here a second time, field by field, because the records of `zk-wire` would
+//! overlook some differences (a null, bytes after the end).
 
 use bytes::{Buf, Bytes};
 use zk_wire::{Decode, ErrorCode, OpCode, ReplyHeader, SessionId, Stat, WatchedEvent, Xid};
@@ -14,10 +14,10 @@ enum Shape {
     Password,
     Byte,
     Stat,
-    /// Texts in no order.
+    /// Texts in any order.
     Names,
     Acl,
-    /// Scheme and user, in no order.
+    /// Schemes and users, in any order.
     Identities,
     Results,
 }
@@ -42,7 +42,7 @@ fn reply_shape(op: OpCode) -> &'static [Shape] {
 }
 
 impl Normaliser<'_> {
-    /// The answer to a connection's first frame.
+    /// Decodes the answer to a connection's first frame.
     pub(crate) fn connected(&self, frame: Bytes) -> Received {
         let mut body = self.fields(CONNECT, frame);
         if let Some(FieldValue::Rest(rest)) = body.last()
@@ -54,7 +54,7 @@ impl Normaliser<'_> {
         Received::Connected { body }
     }
 
-    /// A reply to a request with this op code, or a watch event.
+    /// Decodes a reply to a request with this op code, or a watch event.
     pub(crate) fn received(&self, op: OpCode, frame: &Bytes) -> Received {
         let mut input = frame.clone();
         if op == OpCode::CREATE_SESSION {
@@ -72,13 +72,13 @@ impl Normaliser<'_> {
             path.extend(rest(&input));
             return Received::Event { zxid, err: header.err, event: event.event, state: event.state, path };
         }
-        // A failed multi may carry the results so far.
+        // A failed multi may hold the results before the failure.
         let has_body = header.err == ErrorCode::OK || matches!(op, OpCode::MULTI | OpCode::MULTI_READ);
         let body = self.fields(if has_body { reply_shape(op) } else { &[] }, input);
         Received::Reply { xid: header.xid, zxid, err: header.err, body }
     }
 
-    /// Reads fields as far as they can be read; what is left stays bytes.
+    /// Decodes fields as far as possible; the rest stays bytes.
     fn fields(&self, shape: &[Shape], mut input: Bytes) -> Vec<FieldValue> {
         let mut values = Vec::new();
         for shape in shape {
@@ -129,7 +129,7 @@ impl Normaliser<'_> {
         if fields.len() == 1 { fields.pop() } else { Some(FieldValue::Group(fields)) }
     }
 
-    /// The results of a multi: a header and a body each, until the header that says that it is the last.
+    /// Decodes the results of a multi: a header and a body each, until the header that marks the end.
     fn results(&self, input: &mut Bytes) -> Option<FieldValue> {
         let mut results = Vec::new();
         loop {
@@ -152,7 +152,7 @@ impl Normaliser<'_> {
     }
 }
 
-/// A string or buffer; the outer `None` is one that cannot be read.
+/// Decodes a string or buffer; the outer `None` means that it cannot be decoded.
 #[expect(clippy::option_option, reason = "unreadable and null are different")]
 fn buffer(input: &mut Bytes) -> Option<Option<Bytes>> {
     let len = input.try_get_i32().ok()?;
@@ -172,7 +172,7 @@ fn sorted(mut values: Vec<FieldValue>) -> FieldValue {
     FieldValue::List(values)
 }
 
-/// The identities of a connection are a set, so what `auth` was expanded to has no order.
+/// Sorts entries that `auth` was expanded to: the identities of a connection have no order.
 fn by_identity(mut values: Vec<FieldValue>) -> FieldValue {
     let is_digest = |value: &FieldValue| matches!(value, FieldValue::Group(fields) if fields.get(1) == Some(&FieldValue::Text(Some("digest".into()))));
     for run in values.chunk_by_mut(|a, b| is_digest(a) && is_digest(b)) {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_differs_is_overlooked() {
+    fn every_difference_shows() {
         let name = |name: &str| [&[0, 0, 0, 1][..], name.as_bytes()].concat();
         let two = |first, second| [vec![0, 0, 0, 2], name(first), name(second)].concat();
         let children = |body: &[u8]| shown(OpCode::GET_CHILDREN, 0, 103, body);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_differ_is_replaced() {
+    fn values_that_may_differ_are_replaced() {
         let stat =
             [&101_i64.to_be_bytes()[..], &[0; 36], &7_i64.to_be_bytes(), &[0; 8], &100_i64.to_be_bytes()];
         let shown = shown(OpCode::EXISTS, 0, 101, &stat.concat());

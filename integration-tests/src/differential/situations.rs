@@ -1,4 +1,4 @@
-//! Steps that belong together: chance alone would rarely put them one after the other.
+//! Sequences of steps that chance alone would rarely produce.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -6,11 +6,11 @@ use zk_wire::OpCode;
 
 use super::script::{Action, Field, Step};
 
-/// What a node's own quota holds.
+/// Nodes of a quota.
 const STATS: &str = "/zookeeper_stats";
 const LIMITS: &str = "/zookeeper_limits";
 
-/// Several steps that belong together, on nodes of `paths` and their quotas.
+/// Generates a sequence of steps on nodes of `paths` and their quotas.
 pub(super) fn situation(paths: &'static [&'static str]) -> impl Strategy<Value = Vec<Step>> {
     let path = || select(paths);
     prop_oneof![
@@ -22,7 +22,7 @@ pub(super) fn situation(paths: &'static [&'static str]) -> impl Strategy<Value =
     ]
 }
 
-/// One connection watches, and another one writes.
+/// Generates a watch of one connection and a write of another one.
 fn watched(path: impl Strategy<Value = &'static str>) -> impl Strategy<Value = Vec<Step>> {
     let watch = select(vec![
         (OpCode::EXISTS, Field::Byte(1)),
@@ -49,7 +49,7 @@ fn watched(path: impl Strategy<Value = &'static str>) -> impl Strategy<Value = V
     )
 }
 
-/// A list that lets each identity do something else, and requests that it is asked for.
+/// Generates an ACL with different permissions for two identities, and requests that need them.
 fn guarded(path: impl Strategy<Value = &'static str>) -> impl Strategy<Value = Vec<Step>> {
     let perms = || select(vec![0, 1, 2, 4, 8, 16, 17, 15, 30]);
     (path, perms(), perms(), 0..4_usize).prop_map(|(path, all, user, conn)| {
@@ -71,7 +71,7 @@ fn guarded(path: impl Strategy<Value = &'static str>) -> impl Strategy<Value = V
     })
 }
 
-/// A node gets a quota, which from then on says how much is used below it.
+/// Gives a node a quota, which counts the usage below it from then on.
 fn with_quota(path: &str) -> Vec<Step> {
     let open = &[(31, "world", "anyone")];
     let text = |text: &str| Field::Text(text.into());

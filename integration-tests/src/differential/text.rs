@@ -1,4 +1,4 @@
-//! Scripts as text, one step a line, so that a failing one can be read, kept and replayed:
+//! Text form of scripts, one step a line, so that a failing one can be read, kept and replayed:
 //!
 //! ```text
 //! # connection 0 begins a session and creates an ephemeral node
@@ -15,7 +15,7 @@ use zk_wire::{OpCode, Xid};
 
 use super::script::{Action, Field, Script, Step};
 
-/// A line that is no step.
+/// Error for a line that is no step.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("line {line} of the script: {what}")]
 pub struct ParseError {
@@ -80,12 +80,12 @@ impl fmt::Display for Field {
     }
 }
 
-/// A string as JSON writes it.
+/// Formats a string as JSON.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Bytes as hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -170,7 +170,7 @@ fn field(kind: &str, value: &str) -> Result<Field, String> {
     })
 }
 
-/// Where the JSON string ends that `text` begins with.
+/// Returns the length of the JSON string at the beginning of `text`.
 fn end_of_string(text: &str) -> Result<usize, String> {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -186,7 +186,7 @@ fn parse<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{text:?} is not a number that fits"))
 }
 
-/// The bytes that hexadecimal digits stand for.
+/// Parses hexadecimal digits.
 pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
     let bad = || format!("{text:?} is not hexadecimal");
     if !text.is_ascii() || !text.len().is_multiple_of(2) {

@@ -1,32 +1,33 @@
-//! Input that no honest client sends: answered or closed as ZooKeeper does, and nobody else is disturbed.
+//! Input that no correct client sends: the server answers or closes the connection as ZooKeeper does, and other clients notice
+//! nothing.
 
 use std::net::SocketAddr;
 
 use crate::raw::{RawClient, Reply, buffer, frame, op, path_and_watch};
 
-/// ZooKeeper's default `jute.maxbuffer`: the longest frame that it accepts.
+/// Longest frame that ZooKeeper accepts by default (`jute.maxbuffer`).
 const MAX_FRAME: usize = 0xf_ffff;
 
 const MARSHALLING_ERROR: i32 = -5;
 const UNIMPLEMENTED: i32 = -6;
 
-/// All of this module on one server, with a bystander who must not notice.
+/// Runs every case of this module on one server. Another client is connected all the time and must not be disturbed.
 ///
 /// # Panics
-/// When something is answered otherwise.
-pub fn bad_input_hurts_only_who_sends_it(server: SocketAddr) {
+/// If an answer differs.
+pub fn bad_input_disturbs_no_other_client(server: SocketAddr) {
     let mut bystander = RawClient::with_session(server);
     let scenarios = [
         lengths_out_of_range_close_the_connection,
         the_longest_frame_is_accepted,
-        a_frame_that_never_ends_closes_with_its_sender,
+        an_unfinished_frame_ends_with_the_connection,
         garbage_before_the_handshake_closes_the_connection,
         garbage_records_are_answered,
         unknown_operations_are_answered_and_closed,
     ];
     for scenario in scenarios {
         scenario(server);
-        bystander.assert_in_order();
+        bystander.assert_works();
     }
 }
 
@@ -42,14 +43,14 @@ fn lengths_out_of_range_close_the_connection(server: SocketAddr) {
 fn the_longest_frame_is_accepted(server: SocketAddr) {
     let mut client = RawClient::with_session(server);
     let mut body = path_and_watch("/");
-    body.resize(MAX_FRAME - 8, 0); // what follows a record is ignored
+    body.resize(MAX_FRAME - 8, 0); // bytes after a record are ignored
     client.request(1, op::EXISTS, &body);
     let reply = client.reply().expect("an answer");
     assert_eq!((reply.xid, reply.error), (1, 0));
-    client.assert_in_order();
+    client.assert_works();
 }
 
-fn a_frame_that_never_ends_closes_with_its_sender(server: SocketAddr) {
+fn an_unfinished_frame_ends_with_the_connection(server: SocketAddr) {
     let mut client = RawClient::with_session(server);
     client.send(&100_i32.to_be_bytes());
     client.send(&[0; 10]);
@@ -89,10 +90,10 @@ fn garbage_records_are_answered(server: SocketAddr) {
         let reply = client.reply().expect("an answer");
         assert_eq!((reply.xid, reply.error, reply.body), (xid, MARSHALLING_ERROR, vec![]), "{what}");
     }
-    // A write whose data claims more than there is.
+    // A write whose data claims to be longer than the frame.
     client.request(9, op::SET_DATA, &[&buffer(b"/")[..], &i32::MAX.to_be_bytes()].concat());
     assert_eq!(client.reply().map(|reply| (reply.xid, reply.error)), Some((9, MARSHALLING_ERROR)));
-    client.assert_in_order();
+    client.assert_works();
 }
 
 fn unknown_operations_are_answered_and_closed(server: SocketAddr) {

@@ -1,4 +1,4 @@
-//! What must hold whatever the ZooKeeper: each scenario takes a way to reach one, and is run on zk-mini and on Apache's.
+//! Scenarios that hold with every ZooKeeper: the tests run each on zk-mini and on Apache's.
 
 pub mod bad_input;
 pub mod registry;
@@ -10,10 +10,10 @@ use ::registry::{Members, Subscription};
 
 use crate::wait::PATIENCE;
 
-/// The next members for which `wanted` holds.
+/// Waits for members that `wanted` accepts.
 ///
 /// # Panics
-/// When they do not come.
+/// If they do not come; the message has `what`.
 pub async fn members(
     what: &str,
     subscription: &mut Subscription,
@@ -27,5 +27,5 @@ pub async fn members(
         Some(members)
     };
     let found = tokio::time::timeout(PATIENCE, found).await.ok().flatten();
-    found.unwrap_or_else(|| panic!("not seen: {what}; but {:?}", subscription.current()))
+    found.unwrap_or_else(|| panic!("not seen: {what}; the members are {:?}", subscription.current()))
 }

@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::members;
 
-/// An instance registers, changes, leaves, comes back, and goes with the session of its process.
+/// Registers, changes, withdraws and registers an instance, and closes its session. A subscriber sees each change.
 ///
 /// # Panics
-/// When it is not so.
-pub async fn an_instance_is_seen_to_come_change_and_go(connect: impl AsyncFn() -> Registry) {
+/// If a change is not seen.
+pub async fn a_subscriber_sees_every_change_of_an_instance(connect: impl AsyncFn() -> Registry) {
     let (provider, watcher) = (connect().await, connect().await);
     let service = "scenario/life";
     let mut seen = watcher.subscribe(service).await.expect("subscribed");
@@ -41,10 +41,10 @@ pub async fn an_instance_is_seen_to_come_change_and_go(connect: impl AsyncFn() -
     watcher.close().await.expect("closed");
 }
 
-/// Children that are no instance are reported, and hide nobody.
+/// Creates children that are no instances. They are reported and hide no instance.
 ///
 /// # Panics
-/// When it is not so.
+/// If one is not reported, or hides an instance.
 pub async fn foreign_nodes_are_skipped_and_reported(client: zk_client::Client) {
     let registry = Registry::new(client.clone());
     let service = "scenario-foreign";

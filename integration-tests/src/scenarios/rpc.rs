@@ -19,10 +19,10 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// Serves `echo`, which answers with the port that answered and the argument, on a free port.
+    /// Serves `echo` on a free port. It answers with its port and the argument.
     ///
     /// # Panics
-    /// When it cannot listen or register.
+    /// If it cannot listen or register.
     pub async fn start(registry: &Registry, service: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
@@ -35,10 +35,10 @@ impl Announced {
         Self { registration, stop, serving }
     }
 
-    /// Withdraws, lets what runs finish, and ends.
+    /// Withdraws, lets running calls finish, and ends.
     ///
     /// # Panics
-    /// When a call is cut.
+    /// If a call is cut.
     pub async fn leave(self) {
         self.registration.withdraw().await.expect("withdrawn");
         drop(self.stop);
@@ -46,10 +46,10 @@ impl Announced {
     }
 }
 
-/// `count` calls at once, all of which must succeed; the ports of those who answered.
+/// Makes `count` calls at once, which must all succeed. Returns the ports of the servers that answered.
 ///
 /// # Panics
-/// When a call fails, or is answered with something else.
+/// If a call fails or has a wrong answer.
 pub async fn call(client: &Client, count: usize) -> BTreeSet<u16> {
     let mut calls = JoinSet::new();
     for n in 0..count {
@@ -65,10 +65,10 @@ pub async fn call(client: &Client, count: usize) -> BTreeSet<u16> {
     calls.join_all().await.into_iter().collect()
 }
 
-/// Servers come and go under a client that calls all the time; no call fails.
+/// Starts and stops servers under a client that keeps calling. No call fails.
 ///
 /// # Panics
-/// When one does.
+/// If a call fails.
 pub async fn calls_follow_the_servers(connect: impl AsyncFn() -> Registry) {
     let (provider, consumer) = (connect().await, connect().await);
     let service = "scenario/echo";
@@ -86,7 +86,7 @@ pub async fn calls_follow_the_servers(connect: impl AsyncFn() -> Registry) {
     while call(&client, 20).await.len() > 1 {}
 
     second.leave().await;
-    members("nobody", &mut seen, Members::is_empty).await;
+    members("no server is left", &mut seen, Members::is_empty).await;
     assert_eq!(client.stats().failed, 0, "{:?}", client.stats());
     provider.close().await.expect("closed");
     consumer.close().await.expect("closed");

@@ -6,5 +6,5 @@ use integration_tests::scenarios::bad_input;
 #[test]
 fn bad_input_to_apache_zookeeper_hurts_only_who_sends_it() {
     let zk = RealZooKeeper::standalone().unwrap();
-    bad_input::bad_input_hurts_only_who_sends_it(zk.addr(0));
+    bad_input::bad_input_disturbs_no_other_client(zk.addr(0));
 }

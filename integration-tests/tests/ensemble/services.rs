@@ -14,7 +14,7 @@ async fn instances_are_seen_and_calls_follow_the_servers() {
     let zk = RealZooKeeper::ensemble().unwrap();
     let servers = zk.connect_string();
     let connect = async || Registry::connect(&servers).await.unwrap();
-    scenarios::registry::an_instance_is_seen_to_come_change_and_go(connect).await;
+    scenarios::registry::a_subscriber_sees_every_change_of_an_instance(connect).await;
     scenarios::rpc::calls_follow_the_servers(connect).await;
     let client = Client::connect(&servers).await.unwrap();
     scenarios::registry::foreign_nodes_are_skipped_and_reported(client).await;

@@ -10,20 +10,20 @@ use zk_mini::ZkMini;
 async fn instances_are_seen_over_tcp() {
     let zk = ZkMini::start().await.unwrap();
     let servers = zk.connect_string();
-    scenarios::registry::an_instance_is_seen_to_come_change_and_go(async || by_tcp(&servers).await).await;
+    scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || by_tcp(&servers).await).await;
 }
 
 #[tokio::test]
 async fn instances_are_seen_in_memory() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
-    scenarios::registry::an_instance_is_seen_to_come_change_and_go(async || in_memory(&zk).await).await;
+    scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || in_memory(&zk).await).await;
 }
 
 #[tokio::test]
 async fn instances_are_seen_below_a_chroot() {
     let zk = ZkMini::start().await.unwrap();
     let servers = format!("{}/deep/down", zk.connect_string());
-    scenarios::registry::an_instance_is_seen_to_come_change_and_go(async || by_tcp(&servers).await).await;
+    scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || by_tcp(&servers).await).await;
     assert!(zk.direct().children("/deep/down/scenario").is_some());
 }
 

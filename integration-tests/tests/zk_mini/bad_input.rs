@@ -6,9 +6,9 @@ use integration_tests::raw::RawClient;
 use integration_tests::scenarios::bad_input;
 
 #[test]
-fn bad_input_hurts_only_who_sends_it() {
+fn bad_input_disturbs_no_other_client() {
     let mut zk = ServeProcess::start();
-    bad_input::bad_input_hurts_only_who_sends_it(zk.addr());
+    bad_input::bad_input_disturbs_no_other_client(zk.addr());
     assert!(zk.process.terminate().success(), "{}", zk.process);
     assert!(!zk.process.stderr().contains("panicked"), "{}", zk.process);
 }
@@ -25,7 +25,7 @@ fn announced_but_unsent_bytes_take_no_memory() {
             client
         })
         .collect();
-    RawClient::with_session(zk.addr()).assert_in_order();
+    RawClient::with_session(zk.addr()).assert_works();
     let after = procfs::resident_bytes(zk.process.pid()).unwrap();
     assert!(after < before + 10_000_000, "{} connections took {before} to {after} bytes", connections.len());
 }
