@@ -6,12 +6,12 @@ usage: check.py RESULTS.xml EXCEPTIONS.txt
 import sys
 import xml.etree.ElementTree as ElementTree
 
-# Fewer than this and something else is wrong: kazoo 2.11 has 493.
+# Minimum number of tests; kazoo 2.11 has 493.
 LEAST_TESTS = 450
 
 
 def outcomes(path):
-    """Test -> "passed", "failed" or "skipped"."""
+    """Returns "passed", "failed" or "skipped" by test."""
     found = {}
     for case in ElementTree.parse(path).iter("testcase"):
         test = case.get("classname").rpartition("kazoo.tests.")[2] + "::" + case.get("name")
@@ -22,13 +22,13 @@ def outcomes(path):
 
 
 def exceptions(path):
-    """Test -> "fails" or "either"."""
+    """Returns "fails" or "either" by test."""
     lines = (line.split(maxsplit=2) for line in open(path, encoding="utf-8"))
     return {line[1]: line[0] for line in lines if line and not line[0].startswith("#")}
 
 
 def problems(found, listed):
-    """What is not as it should be, a line each."""
+    """Yields one line for each problem."""
     if len(found) < LEAST_TESTS:
         yield f"only {len(found)} tests ran"
     for test, outcome in sorted(found.items()):

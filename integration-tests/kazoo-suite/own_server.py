@@ -1,6 +1,6 @@
-"""A pytest plugin: the tests are worth something only if it is our server that they talk to.
+"""Pytest plugin that checks that all tests talk to our server.
 
-The stand-in for `java` notes each start of a server, and its ready line or its end without one.
+The stand-in for `java` records each start of a server, and then its ready line or its end without one.
 """
 
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def states():
-    """Of each server that was started: "ready", "failed", or "start" if neither is known yet."""
+    """Returns "ready", "failed", or "start" if neither is known yet, by server."""
     found = {}
     with open(os.environ["KAZOO_SUITE_SERVERS"], encoding="utf-8") as lines:
         for line in lines:
@@ -22,11 +22,11 @@ def states():
 def pytest_runtest_setup():
     failed = [server for server, state in states().items() if state == "failed"]
     if failed:
-        pytest.exit(f"kazoo-suite: a server did not come to listen: {', '.join(failed)}", returncode=3)
+        pytest.exit(f"kazoo-suite: a server does not listen: {', '.join(failed)}", returncode=3)
 
 
 def pytest_sessionfinish(session):
-    # A server may have been started a moment ago.
+    # The last server may have been started just now.
     deadline = time.monotonic() + 10
     while "start" in states().values() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -2,8 +2,8 @@
 
 usage: with_ports.py COMMAND [ARGUMENT...]
 
-While the command runs, the UDP ports of the same numbers, which nobody here uses, mark the block as taken: so another run
-finds another one, although a server comes to listen later, and goes and comes again. The Rust tests do the same.
+While the command runs, the unused UDP ports of the same numbers mark the block as taken, so that another run takes another
+block, even before a server listens and after it has stopped. The Rust tests do the same.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ FIRST, LAST, BLOCK = 10_000, 20_000, 10
 
 
 def marked(ports):
-    """The sockets that mark these ports as taken; `OSError` if one is, or if somebody listens on it."""
+    """Returns sockets that mark these ports as taken. Raises `OSError` if one is marked or has a listener."""
     with contextlib.ExitStack() as held:
         for port in ports:
             mark = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))

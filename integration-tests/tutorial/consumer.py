@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Watches a service: prints the addresses of its instances, one line of JSON for each view.
+"""Watches a service: prints the addresses of its instances as a line of JSON, at the start and after each change.
 
     python3 consumer.py 127.0.0.1:2181
 """
@@ -18,9 +18,9 @@ class Consumer:
         self.path = path
 
     def look(self, _event=None):
-        """Shows who is there, and looks again when that changes: a watch fires once, so each look sets the next."""
+        """Prints the instances, and runs again after a change: a watch fires once, so each call sets the next one."""
         if not self.zk.connected:
-            return  # kazoo tells watchers about a lost connection, too
+            return  # kazoo calls watchers for a lost connection, too
         instances = []
         for child in self.zk.get_children(self.path, watch=self.look):
             try:
@@ -28,7 +28,7 @@ class Consumer:
                 instance = json.loads(data)
                 instances.append(f"{instance['host']}:{instance['port']}")
             except NoNodeError:
-                continue  # it left between the two questions; the watch has fired
+                continue  # deleted between the list and the read; the watch has fired
             except (ValueError, KeyError, TypeError):
                 continue  # not an instance
         print(json.dumps(sorted(instances)), flush=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Announces a service: one ephemeral node that lives as long as this process.
+"""Registers a service: one ephemeral node that lives as long as this process.
 
     python3 producer.py 127.0.0.1:2181 127.0.0.1:8080
 """
@@ -15,7 +15,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("zookeeper", help="HOST:PORT[,HOST:PORT...][/chroot]")
     parser.add_argument("address", help="HOST:PORT of the service")
-    parser.add_argument("--service", default="demo", help="announce it under /SERVICE (default: %(default)s)")
+    parser.add_argument("--service", default="demo", help="register it under /SERVICE (default: %(default)s)")
     parser.add_argument("--session-timeout", type=float, default=10.0, metavar="SECONDS")
     options = parser.parse_args()
     stop = {signal.SIGTERM, signal.SIGINT}

@@ -1,4 +1,4 @@
-"""Our RPC protocol (rpc/wire/PROTOCOL.md) as far as a small client and a small server need it: JSON, no streams."""
+"""A small client and a small server of our RPC protocol (rpc/wire/PROTOCOL.md): JSON, no streams."""
 
 import json
 import socketserver
@@ -14,7 +14,7 @@ class RpcError(Exception):
     """A reply other than OK: its code (gRPC's) and its message."""
 
 
-class Connection:
+class FrameStream:
     """Frames over a connected socket."""
 
     def __init__(self, sock):
@@ -25,7 +25,7 @@ class Connection:
         self.sock.sendall(struct.pack(">IBBQ", 10 + len(fields), kind, 0, call) + fields)
 
     def receive(self):
-        """The next frame as (kind, call, fields); None at the end of the connection. Pings are answered on the way."""
+        """Returns the next frame as (kind, call, fields), or None at the end of the connection. Answers pings by itself."""
         while head := self.stream.read(14):
             length, kind, _flags, call = struct.unpack(">IBBQ", head)
             if length > MAX_FRAME:
@@ -43,10 +43,10 @@ class Connection:
 
 
 class Client:
-    """Calls one at a time over one connection."""
+    """A client that makes one call at a time over one connection."""
 
     def __init__(self, sock, service):
-        self.connection = Connection(sock)
+        self.connection = FrameStream(sock)
         self.calls = 0
         self.connection.send_hello(service)
         kind, _, fields = self.connection.receive()
@@ -63,11 +63,11 @@ class Client:
                 if fields[0] != OK:
                     raise RpcError(fields[0], fields[1:].decode())
                 return json.loads(fields[1:])
-        raise ConnectionError("the server is gone")
+        raise ConnectionError("the server has closed the connection")
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Serves functions from request to reply, by the name of their method."""
+    """Serves methods: functions from a request to a reply, by name."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -81,7 +81,7 @@ class Handler(socketserver.BaseRequestHandler):
     """One connection of a client."""
 
     def handle(self):
-        connection, server = Connection(self.request), self.server
+        connection, server = FrameStream(self.request), self.server
         while frame := connection.receive():
             kind, call, fields = frame
             if kind == HELLO:
@@ -93,7 +93,7 @@ class Handler(socketserver.BaseRequestHandler):
 
 
 def answer(methods, method, payload):
-    """The code and the payload (or the message) of a reply."""
+    """Returns the code and the payload (or the message) of a reply."""
     if method not in methods:
         return UNIMPLEMENTED, f"no method {method}".encode()
     try:

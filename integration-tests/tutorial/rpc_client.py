@@ -19,7 +19,7 @@ def main():
     parser.add_argument("zookeeper", help="HOST:PORT[,HOST:PORT...][/chroot]")
     parser.add_argument("method")
     parser.add_argument("request", help="as JSON")
-    parser.add_argument("--service", default="demo", help="found under /SERVICE (default: %(default)s)")
+    parser.add_argument("--service", default="demo", help="find it under /SERVICE (default: %(default)s)")
     options = parser.parse_args()
 
     zk = KazooClient(hosts=options.zookeeper)

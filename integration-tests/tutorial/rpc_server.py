@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Serves one method, `echo`, and announces itself: any client of ours finds and calls it.
+"""Serves one method, `echo`, and registers itself, so that any client of ours can find and call it.
 
     python3 rpc_server.py 127.0.0.1:2181
 """
@@ -18,7 +18,7 @@ import rpc
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("zookeeper", help="HOST:PORT[,HOST:PORT...][/chroot]")
-    parser.add_argument("--service", default="demo", help="announce it under /SERVICE (default: %(default)s)")
+    parser.add_argument("--service", default="demo", help="register it under /SERVICE (default: %(default)s)")
     options = parser.parse_args()
     stop = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, stop)  # before the threads start, which inherit it
@@ -36,7 +36,7 @@ def main():
         print(f"ready {host}:{port}", flush=True)
 
         signal.sigwait(stop)
-        zk.stop()  # first nobody finds us any more, then nobody is served
+        zk.stop()  # leave the registry first, then stop serving
         zk.close()
         server.shutdown()
 

@@ -1,4 +1,4 @@
-//! The half that calls.
+//! The client.
 
 use registry::Registry;
 use rpc_client::Client;
@@ -6,7 +6,7 @@ use rpc_client::Client;
 use crate::load::Load;
 use crate::{ClientArgs, Result, print_line};
 
-/// Makes the calls and prints their count. An error if one of them failed.
+/// Makes the calls and prints their count. Fails if a call failed.
 pub(crate) async fn run(args: ClientArgs) -> Result<()> {
     let registry = Registry::connect(&args.zookeeper).await?;
     let client = Client::builder(registry.clone(), &args.service).connect().await?;

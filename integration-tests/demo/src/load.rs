@@ -1,4 +1,4 @@
-//! Calls in a loop, several at once, and their count.
+//! Load: calls in a loop, several at once, and their count.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,25 +11,25 @@ use tokio::task::JoinSet;
 use crate::CALL_DEADLINE;
 use crate::services::{Pi, PiResult, Ping, Pong};
 
-/// What became of the calls.
+/// Counts of calls.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Tally {
-    /// Calls that were made.
+    /// Calls that have ended.
     pub(crate) calls: u64,
-    /// Those that were answered.
+    /// Calls with an answer.
     pub(crate) ok: u64,
-    /// Those that were not.
+    /// Calls without an answer.
     pub(crate) failed: u64,
-    /// How often one was tried again.
+    /// Number of retries.
     pub(crate) retried: u64,
-    /// Which worker answered how many.
+    /// Answers by worker.
     pub(crate) by_pid: BTreeMap<u32, u64>,
-    /// Why the first failed call failed.
+    /// Error of the first failed call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first_failure: Option<String>,
 }
 
-/// Callers at work.
+/// Running callers.
 #[derive(Debug)]
 pub(crate) struct Load {
     client: Client,
@@ -39,7 +39,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts `concurrency` callers that share `calls` calls among them.
+    /// Starts `concurrency` callers that make `calls` calls together.
     pub(crate) fn start(client: &Client, calls: u64, concurrency: u32) -> Self {
         let budget = Arc::new(AtomicU64::new(calls));
         let tally = Arc::<Mutex<Tally>>::default();
@@ -49,13 +49,13 @@ impl Load {
         Self { client: client.clone(), budget, tally, callers }
     }
 
-    /// What has become of the calls so far.
+    /// Returns the counts so far.
     pub(crate) fn tally(&self) -> Tally {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Tally { retried: self.client.stats().retried, ..tally }
     }
 
-    /// Makes no further call and waits for those under way.
+    /// Makes no further call, and waits for those under way.
     pub(crate) async fn stop(self) -> Tally {
         self.budget.store(0, Ordering::Relaxed);
         self.finish().await
@@ -87,7 +87,7 @@ async fn call_in_a_loop(client: Client, budget: Arc<AtomicU64>, tally: Arc<Mutex
     }
 }
 
-/// Every eighth call computes a little. Both methods may be repeated, so a lost worker costs no call.
+/// Makes one call; every eighth computes a little. Both methods are idempotent, so the loss of a worker costs no call.
 async fn call(client: &Client, number: u64) -> Result<u32, rpc_client::Error> {
     if number.is_multiple_of(8) {
         let pi = client.call::<_, PiResult>("pi", &Pi { terms: 1_000 });

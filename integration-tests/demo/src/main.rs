@@ -1,5 +1,5 @@
-//! The whole path in one program: a registry, a preforked server, a client that calls through discovery,
-//! and what happens when a worker dies.
+//! Demonstration of all parts in one program: a registry, a preforked server, a client that finds and calls it, and the death
+//! of a worker.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -16,9 +16,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-/// Shows services that register themselves, clients that find and call them, and a death that nobody notices.
+/// Shows services that register themselves, clients that find and call them, and the death of a worker without a failed call.
 ///
-/// Without a command it runs the whole demonstration and ends with status 0 if everything that it shows is so.
+/// Without a command it runs the whole demonstration, checks everything that it prints, and ends with status 0 if it is true.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -30,61 +30,61 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Half {
-    /// Runs a preforked server; prints `ready HOST:PORT` when all its workers are in the registry.
+    /// Runs a preforked server; prints `ready HOST:PORT` when all its workers are registered.
     Server(ServerArgs),
-    /// Calls a service; the last line of its output is a JSON object with the counts.
+    /// Calls a service; the last line of the output is a JSON object with the counts.
     Client(ClientArgs),
 }
 
 #[derive(Args, Debug)]
 struct ShowArgs {
-    /// Use this ZooKeeper (`HOST:PORT,HOST:PORT.../CHROOT`) instead of a zk-mini of its own.
+    /// Use this ZooKeeper (`HOST:PORT,HOST:PORT.../CHROOT`) instead of a zk-mini in this process.
     #[arg(long, value_name = "HOSTS")]
     zookeeper: Option<String>,
-    /// The service's name in the registry; nobody else may serve it meanwhile.
+    /// Name of the service in the registry; no other server may use it meanwhile.
     #[arg(long, default_value = "demo", value_name = "NAME")]
     service: String,
 }
 
 #[derive(Args, Debug)]
 struct ServerArgs {
-    /// Where to listen; port 0 lets the system choose.
+    /// Address to listen on; port 0 lets the system choose.
     #[arg(long, value_name = "HOST:PORT")]
     listen: String,
-    /// How many worker processes.
+    /// Number of worker processes.
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     workers: u32,
-    /// Where ZooKeeper is: `HOST:PORT,HOST:PORT.../CHROOT`.
+    /// Address of ZooKeeper: `HOST:PORT,HOST:PORT.../CHROOT`.
     #[arg(long, value_name = "HOSTS")]
     zookeeper: String,
-    /// The service's name in the registry.
+    /// Name of the service in the registry.
     #[arg(long, default_value = "demo", value_name = "NAME")]
     service: String,
-    /// Stop when this process, which has started the server, ends.
+    /// Stop when this process, the parent of the server, ends.
     #[arg(long, hide = true, value_name = "PID")]
     with_parent: Option<u32>,
-    /// The session timeout that each worker asks for.
+    /// Session timeout of each worker.
     #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     session_timeout_ms: u64,
 }
 
 #[derive(Args, Debug)]
 struct ClientArgs {
-    /// Where ZooKeeper is: `HOST:PORT,HOST:PORT.../CHROOT`.
+    /// Address of ZooKeeper: `HOST:PORT,HOST:PORT.../CHROOT`.
     #[arg(long, value_name = "HOSTS")]
     zookeeper: String,
-    /// The service's name in the registry.
+    /// Name of the service in the registry.
     #[arg(long, default_value = "demo", value_name = "NAME")]
     service: String,
-    /// How many calls to make.
+    /// Number of calls.
     #[arg(long, value_name = "N")]
     calls: u64,
-    /// How many of them at once.
+    /// Number of calls at the same time.
     #[arg(long, default_value_t = 8, value_name = "C", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     concurrency: u32,
 }
 
-/// How long a call may take, with all that is tried again for it.
+/// Maximum time for a call with all its retries.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -96,7 +96,7 @@ fn main() -> ExitCode {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
     log.with_writer(|| Log).log_internal_errors(false).init();
     let result = match cli.half {
-        // The server forks, and forks before any runtime exists.
+        // The server forks, which has to happen before a runtime exists.
         Some(Half::Server(args)) => server::run(args),
         Some(Half::Client(args)) => with_runtime(client::run(args)),
         None => with_runtime(show::run(cli.show)),
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Standard error, as far as it takes what is written: a log that nobody reads ends nothing.
+/// Standard error without errors: a log that cannot be written must not end the program.
 struct Log;
 
 impl Write for Log {
@@ -124,7 +124,7 @@ impl Write for Log {
     }
 }
 
-/// Prints a line on standard output; an error if nobody takes it, as with `demo | head -1`.
+/// Prints a line on standard output. Fails if its reader is gone, as with `demo | head -1`.
 fn print_line(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{line}")?;

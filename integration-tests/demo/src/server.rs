@@ -1,4 +1,4 @@
-//! The half that serves.
+//! The server.
 
 use std::os::unix::process::parent_id;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use rpc_server::{Prefork, PreforkOptions};
 use crate::services::service;
 use crate::{Result, ServerArgs, print_line};
 
-/// Serves until it is told to stop by a signal.
+/// Serves until a signal stops it.
 pub(crate) fn run(args: ServerArgs) -> Result<()> {
     if let Some(parent) = args.with_parent {
         follow(parent)?;
@@ -21,22 +21,18 @@ pub(crate) fn run(args: ServerArgs) -> Result<()> {
         .zookeeper(args.zookeeper)
         .session_timeout(Duration::from_millis(args.session_timeout_ms))
         .on_ready(|addr| {
-            // A server that serves does not end because nobody reads that it does.
+            // A missing reader of this line is no reason to end.
             if let Err(error) = print_line(&format!("ready {addr}")) {
-                tracing::warn!(%error, "cannot say on standard output that the server is ready");
+                tracing::warn!(%error, "cannot print on standard output that the server is ready");
             }
         })
         .run()?;
     Ok(())
 }
 
-/// Has the kernel send SIGTERM when the parent ends, however it does.
+/// Lets the kernel send SIGTERM when the parent ends in any way.
 fn follow(parent: u32) -> Result<()> {
     set_pdeathsig(Signal::SIGTERM)?;
-    // It may have ended before the kernel knew.
-    if parent_id() == parent {
-        Ok(())
-    } else {
-        Err(format!("process {parent}, to be followed, has ended").into())
-    }
+    // The parent may have ended before the call.
+    if parent_id() == parent { Ok(()) } else { Err(format!("the parent process {parent} has ended").into()) }
 }

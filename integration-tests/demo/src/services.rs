@@ -1,44 +1,44 @@
-//! What the demonstration's server offers: the tutorial's `ping` and `pi`.
+//! Methods of the demonstration's server: the tutorial's `ping` and `pi`.
 
 use rpc_server::{Context, Service, Status};
 use serde::{Deserialize, Serialize};
 
-/// The most terms that one call of `pi` sums up: a worker has one thread, and others wait for it.
+/// Maximum number of terms in one call of `pi`: a worker has one thread, and other calls wait for it.
 pub(crate) const MAX_TERMS: u32 = 1_000_000;
 
-/// The argument of `ping`: is anybody there?
+/// Argument of `ping`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Ping {
-    /// Comes back.
+    /// Text to return.
     pub(crate) text: String,
 }
 
-/// The result of `ping`.
+/// Result of `ping`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Pong {
-    /// As asked.
+    /// Text of the request.
     pub(crate) text: String,
-    /// The worker that answered.
+    /// Process id of the worker.
     pub(crate) pid: u32,
 }
 
-/// The argument of `pi`: what is it, about?
+/// Argument of `pi`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Pi {
-    /// How many terms of the series to sum up; [`MAX_TERMS`] at most.
+    /// Number of terms of the series to sum up; at most [`MAX_TERMS`].
     pub(crate) terms: u32,
 }
 
-/// The result of `pi`.
+/// Result of `pi`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct PiResult {
-    /// Pi, about.
+    /// Approximation of pi.
     pub(crate) pi: f64,
-    /// The worker that answered.
+    /// Process id of the worker.
     pub(crate) pid: u32,
 }
 
-/// The service, under the name that it has in the registry.
+/// Builds the service, under its name in the registry.
 pub(crate) fn service(name: &str) -> Service {
     Service::builder(name).method("ping", ping).method("pi", pi).build()
 }
@@ -54,7 +54,7 @@ async fn pi(request: Pi, _: Context) -> Result<PiResult, Status> {
     Ok(PiResult { pi: sum_up(request.terms), pid: std::process::id() })
 }
 
-/// The tutorial's series: the reciprocals of the odd squares add up to pi squared over eight.
+/// Sums up the tutorial's series: the reciprocals of the odd squares add up to pi squared over eight.
 fn sum_up(terms: u32) -> f64 {
     let sum: f64 = (0..terms).map(|term| (2.0 * f64::from(term) + 1.0).powi(-2)).sum();
     (8.0 * sum).sqrt()

@@ -1,4 +1,4 @@
-//! The demonstration and its halves, as a newcomer runs them.
+//! The demonstration, its server and its client, as a newcomer runs them.
 
 use std::process::{Command, Stdio};
 
@@ -13,7 +13,7 @@ fn demo(args: &[&str]) -> Process {
     Process::start(Command::new(env!("CARGO_BIN_EXE_demo")).args(args))
 }
 
-/// A server with two workers on a free port, and its address.
+/// Starts a server with two workers on a free port. Returns its address, too.
 fn server(zk: &ZkMini) -> (Process, String) {
     let zookeeper = zk.connect_string();
     let mut server =
@@ -22,7 +22,7 @@ fn server(zk: &ZkMini) -> (Process, String) {
     (server, addr)
 }
 
-/// Calls the service; the JSON object in its last line.
+/// Calls the service, and returns the JSON object of the last line.
 fn call(zk: &ZkMini, calls: u64) -> Value {
     let (zookeeper, calls) = (zk.connect_string(), calls.to_string());
     let mut client = demo(&["client", "--zookeeper", &zookeeper, "--calls", &calls, "--concurrency", "16"]);
@@ -35,7 +35,7 @@ fn workers(zk: &ZkMini) -> usize {
 }
 
 #[test]
-fn everything_that_it_shows_is_so() {
+fn the_demonstration_succeeds_and_leaves_nothing_behind() {
     let mut demo = demo(&[]);
     assert!(demo.wait().success(), "{demo}");
     assert!(demo.stdout().contains("everything is stopped"), "{demo}");
@@ -43,7 +43,7 @@ fn everything_that_it_shows_is_so() {
 }
 
 #[test]
-fn what_it_started_ends_with_it_however_it_ends() {
+fn its_processes_end_when_the_demonstration_is_killed() {
     let mut demo = demo(&[]);
     demo.line_with("the first server is ready");
     demo.signal(Signal::SIGKILL);
@@ -52,7 +52,7 @@ fn what_it_started_ends_with_it_however_it_ends() {
 }
 
 #[test]
-fn a_log_that_nobody_takes_ends_nothing() {
+fn a_log_that_cannot_be_written_does_not_end_it() {
     let (nobody, closed) = std::io::pipe().unwrap();
     drop(nobody);
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
@@ -72,7 +72,7 @@ fn a_full_standard_output_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_halves_find_each_other() {
+async fn the_client_finds_the_server() {
     let zk = ZkMini::start().await.unwrap();
     let (mut server, addr) = server(&zk);
     assert_eq!(workers(&zk), 2);
@@ -93,13 +93,13 @@ async fn workers_leave_when_their_parent_is_killed() {
     let (mut server, _) = server(&zk);
     server.signal(Signal::SIGKILL);
     assert!(!server.wait().success());
-    eventually("the workers are out of the registry", PATIENCE, || workers(&zk) == 0);
+    eventually("the workers are gone from the registry", PATIENCE, || workers(&zk) == 0);
     server.assert_nothing_left();
 }
 
 #[test]
 fn an_unreachable_registry_is_an_error_that_names_it() {
-    // At once, since each takes its time before it gives up.
+    // All at the same time, because each tries for a while before it gives up.
     let client = demo(&["client", "--zookeeper", "127.0.0.1:1", "--calls", "1"]);
     let show = demo(&["--zookeeper", "127.0.0.1:1"]);
     let mut server = demo(&["server", "--zookeeper", "127.0.0.1:1", "--listen", "127.0.0.1:0"]);
@@ -107,8 +107,8 @@ fn an_unreachable_registry_is_an_error_that_names_it() {
         assert_eq!(half.wait().code(), Some(1), "{half}");
         assert!(half.stderr().contains("127.0.0.1:1"), "{half}");
     }
-    // A server goes on trying for a while; it says why it has to.
-    eventually("the server says why", PATIENCE, || server.stderr().contains("127.0.0.1:1"));
+    // A server tries for longer, and logs the cause.
+    eventually("the server logs the cause", PATIENCE, || server.stderr().contains("127.0.0.1:1"));
     assert!(server.terminate().success(), "{server}");
     server.assert_nothing_left();
 }

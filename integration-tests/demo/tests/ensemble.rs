@@ -7,7 +7,7 @@ use integration_tests::process::Process;
 use integration_tests::wait::PATIENCE;
 
 #[test]
-fn everything_that_it_shows_is_so_on_three_real_servers() {
+fn the_demonstration_succeeds_on_three_real_servers() {
     let zk = RealZooKeeper::ensemble().unwrap();
     let mut demo =
         Process::start(Command::new(env!("CARGO_BIN_EXE_demo")).args(["--zookeeper", &zk.connect_string()]));

@@ -12,13 +12,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::members;
 
 /// A server in this process, registered.
-pub struct Announced {
+pub struct RegisteredServer {
     registration: Registration,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<std::io::Result<Drained>>,
 }
 
-impl Announced {
+impl RegisteredServer {
     /// Serves `echo` on a free port. It answers with its port and the argument.
     ///
     /// # Panics
@@ -73,11 +73,11 @@ pub async fn calls_follow_the_servers(connect: impl AsyncFn() -> Registry) {
     let (provider, consumer) = (connect().await, connect().await);
     let service = "scenario/echo";
     let mut seen = consumer.subscribe(service).await.expect("subscribed");
-    let first = Announced::start(&provider, service).await;
+    let first = RegisteredServer::start(&provider, service).await;
     let client = Client::builder(consumer.clone(), service).connect().await.expect("connected");
     assert_eq!(call(&client, 20).await.len(), 1);
 
-    let second = Announced::start(&provider, service).await;
+    let second = RegisteredServer::start(&provider, service).await;
     members("both", &mut seen, |now| now.len() == 2).await;
     while call(&client, 20).await.len() < 2 {}
 

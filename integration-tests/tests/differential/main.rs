@@ -1,4 +1,4 @@
-//! The same scripts on zk-mini and on Apache ZooKeeper, 3.8 and 3.9. `ci/differential` runs longer ones by hand.
+//! The same scripts on zk-mini and on Apache ZooKeeper 3.8 and 3.9. `ci/differential` runs longer ones by hand.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::fs;
@@ -8,7 +8,7 @@ use integration_tests::differential::servers::Settings;
 use integration_tests::differential::{Difference, Pair, Script, Subject, access, explore, runner, servers};
 use zk_mini::core::Compat;
 
-/// Steps of a random run in CI.
+/// Number of random steps in CI.
 const STEPS: usize = 3_000;
 
 #[track_caller]
@@ -20,7 +20,7 @@ fn assert_none(difference: Option<Difference>) {
     }
 }
 
-/// The kept scripts, and those for one release line only.
+/// Returns the kept scripts, with those of one release line.
 fn scripts(compat: Compat) -> Vec<(PathBuf, Script)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/differential");
     let files = |dir: &str| fs::read_dir(root.join(dir)).into_iter().flatten().flatten();
@@ -80,7 +80,7 @@ fn zk_mini_answers_random_scripts_as_apache_zookeeper_3_9_does() {
 }
 
 #[track_caller]
-fn assert_the_kept_table_of_access_is_true(compat: Compat, kept: &str) {
+fn assert_kept_table(compat: Compat, kept: &str) {
     let real = servers::real(Settings { extended_types: true, ..Settings::of(compat) }).unwrap();
     let table = access::table(real.addr(0)).unwrap();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("access-{compat:?}.txt"));
@@ -89,13 +89,13 @@ fn assert_the_kept_table_of_access_is_true(compat: Compat, kept: &str) {
 }
 
 #[test]
-fn the_kept_table_of_access_is_that_of_apache_zookeeper_3_8() {
-    assert_the_kept_table_of_access_is_true(Compat::V3_8, include_str!("../access/3.8.txt"));
+fn the_kept_table_of_permissions_is_that_of_apache_zookeeper_3_8() {
+    assert_kept_table(Compat::V3_8, include_str!("../access/3.8.txt"));
 }
 
 #[test]
-fn the_kept_table_of_access_is_that_of_apache_zookeeper_3_9() {
-    assert_the_kept_table_of_access_is_true(Compat::V3_9, include_str!("../access/3.9.txt"));
+fn the_kept_table_of_permissions_is_that_of_apache_zookeeper_3_9() {
+    assert_kept_table(Compat::V3_9, include_str!("../access/3.9.txt"));
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn two_apache_zookeepers_agree() {
 }
 
 #[test]
-fn a_server_with_another_setting_is_found_out_by_a_small_script() {
+fn a_small_script_shows_a_server_with_another_setting() {
     let plain = Settings::of(Compat::V3_8);
     let extended = Settings { extended_types: true, ..plain };
     let (real, other) = (servers::real(plain).unwrap(), servers::real(extended).unwrap());
@@ -119,7 +119,7 @@ fn a_server_with_another_setting_is_found_out_by_a_small_script() {
 }
 
 #[test]
-fn a_replayed_script_gives_the_same_transcript_again() {
+fn a_replayed_script_gives_the_same_transcript() {
     let mini = servers::mini(Settings::of(Compat::V3_9)).unwrap();
     let mut subject = Subject::connect(mini.addr()).unwrap();
     let (path, golden) = &scripts(Compat::V3_9)[0];

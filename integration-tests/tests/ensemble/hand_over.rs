@@ -1,4 +1,4 @@
-//! A data directory goes from zk-mini to Apache ZooKeeper and back: nodes, stats, lists, counters, sessions.
+//! Data directories of zk-mini in Apache ZooKeeper, and the other way round: nodes, stats, ACLs, counters, sessions.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::io::{Read, Write};
@@ -17,16 +17,16 @@ use zk_wire::ErrorCode;
 const SESSION_TIMEOUT: i32 = 30_000;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_3_8_goes_on_from_a_killed_zk_mini() {
-    apache_zookeeper_goes_on(Release::V3_8, "3.8").await;
+async fn apache_zookeeper_3_8_opens_the_data_of_a_killed_zk_mini() {
+    apache_zookeeper_opens(Release::V3_8, "3.8").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_3_9_goes_on_from_a_killed_zk_mini() {
-    apache_zookeeper_goes_on(Release::V3_9, "3.9").await;
+async fn apache_zookeeper_3_9_opens_the_data_of_a_killed_zk_mini() {
+    apache_zookeeper_opens(Release::V3_9, "3.9").await;
 }
 
-async fn apache_zookeeper_goes_on(release: Release, compat: &str) {
+async fn apache_zookeeper_opens(release: Release, compat: &str) {
     let dir = tempfile::tempdir().unwrap();
     let mut zk = serve_with(dir.path(), &["--compat", compat]);
     let (owner, before) = fill(&zk.addr().to_string()).await;
@@ -34,21 +34,21 @@ async fn apache_zookeeper_goes_on(release: Release, compat: &str) {
     zk.process.wait();
 
     let real = RealZooKeeper::builder().release(release).data(dir.path()).start().unwrap();
-    assert_eq!(digest_mismatches(&real), 0, "it counts where its tree is not the one of our digests");
-    assert_goes_on(&real.connect_string(), &owner, &before).await;
+    assert_eq!(digest_mismatches(&real), 0, "its tree has our digests");
+    assert_opened(&real.connect_string(), &owner, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_a_killed_apache_zookeeper_3_8() {
-    zk_mini_goes_on(Release::V3_8, "3.8").await;
+async fn zk_mini_opens_the_data_of_a_killed_apache_zookeeper_3_8() {
+    zk_mini_opens(Release::V3_8, "3.8").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_a_killed_apache_zookeeper_3_9() {
-    zk_mini_goes_on(Release::V3_9, "3.9").await;
+async fn zk_mini_opens_the_data_of_a_killed_apache_zookeeper_3_9() {
+    zk_mini_opens(Release::V3_9, "3.9").await;
 }
 
-async fn zk_mini_goes_on(release: Release, compat: &str) {
+async fn zk_mini_opens(release: Release, compat: &str) {
     let mut real = RealZooKeeper::builder().release(release).start().unwrap();
     let (owner, before) = fill(&real.connect_string()).await;
     real.kill(0);
@@ -56,21 +56,21 @@ async fn zk_mini_goes_on(release: Release, compat: &str) {
     let recovery = zk_mini::storage::recover(&real.data_dir(0), None).unwrap();
     assert_eq!(recovery.verified, Some(true), "our tree has the digest of its tree");
     let zk = serve_with(&real.data_dir(0), &["--compat", compat]);
-    assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
+    assert_opened(&zk.addr().to_string(), &owner, &before).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_an_apache_zookeeper_3_8_that_had_nothing_to_do() {
-    zk_mini_goes_on_from_an_idle(Release::V3_8).await;
+async fn zk_mini_opens_the_data_of_an_idle_apache_zookeeper_3_8() {
+    zk_mini_opens_the_data_of_an_idle(Release::V3_8).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_an_apache_zookeeper_3_9_that_had_nothing_to_do() {
-    zk_mini_goes_on_from_an_idle(Release::V3_9).await;
+async fn zk_mini_opens_the_data_of_an_idle_apache_zookeeper_3_9() {
+    zk_mini_opens_the_data_of_an_idle(Release::V3_9).await;
 }
 
-/// It writes a snapshot at each start: at the second of them it knows of no transaction but by the first.
-async fn zk_mini_goes_on_from_an_idle(release: Release) {
+/// The real server writes a snapshot at each start: after the second start, only the first snapshot has the transactions.
+async fn zk_mini_opens_the_data_of_an_idle(release: Release) {
     let dir = tempfile::tempdir().unwrap();
     let mut zk = serve(dir.path());
     let (owner, before) = fill(&zk.addr().to_string()).await;
@@ -81,12 +81,12 @@ async fn zk_mini_goes_on_from_an_idle(release: Release) {
         real.kill(0);
     }
     let zk = serve(dir.path());
-    assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
+    assert_opened(&zk.addr().to_string(), &owner, &before).await;
 }
 
-/// Snapshots that are taken while the tree changes show it as it never was: each has to make something of the other's.
+/// A snapshot that is taken while the tree changes shows a state that never was. Each server must repair that of the other.
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_goes_on_from_snapshots_of_a_busy_zk_mini() {
+async fn apache_zookeeper_opens_snapshots_of_a_busy_zk_mini() {
     let dir = tempfile::tempdir().unwrap();
     let mut zk = serve_with(dir.path(), &["--snap-count", "50"]);
     churn(&zk.addr().to_string(), || {
@@ -96,31 +96,28 @@ async fn apache_zookeeper_goes_on_from_snapshots_of_a_busy_zk_mini() {
     .await;
     let left = zk_mini::storage::recover(dir.path(), None).unwrap();
     assert_eq!(left.verified, Some(true));
-    assert!(
-        left.snapshot.is_some_and(|file| !file.ends_with("snapshot.0")),
-        "there is a snapshot of its own"
-    );
+    assert!(left.snapshot.is_some_and(|file| !file.ends_with("snapshot.0")), "it has written a snapshot");
 
     let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
     let client = Client::connect(&real.connect_string()).await.unwrap();
     for (path, data, stat, _) in nodes(&client).await {
-        let node = left.core.node(&path).unwrap_or_else(|| panic!("{path} is not in it"));
+        let node = left.core.node(&path).unwrap_or_else(|| panic!("{path} is missing"));
         assert_eq!((node.data.unwrap_or_default().as_ref(), node.stat), (data.as_slice(), stat), "{path}");
     }
     assert_eq!(digest_mismatches(&real), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_snapshots_of_a_busy_apache_zookeeper() {
+async fn zk_mini_opens_snapshots_of_a_busy_apache_zookeeper() {
     let mut real = RealZooKeeper::builder().jvm_option("-Dzookeeper.snapCount=50").start().unwrap();
     let servers = real.connect_string();
     churn(&servers, || real.kill(0)).await;
     let left = zk_mini::storage::recover(&real.data_dir(0), None).unwrap();
-    assert!(left.snapshot.is_some_and(|file| !file.ends_with("snapshot.0")), "there is a snapshot");
+    assert!(left.snapshot.is_some_and(|file| !file.ends_with("snapshot.0")), "it has written a snapshot");
     assert_eq!(left.verified, Some(true), "our tree has the digest of its tree");
 }
 
-/// Creates, deletes and changes the same nodes over and over from several sessions, until the server is killed.
+/// Creates, changes and deletes the same nodes from several sessions until the server is killed.
 async fn churn(servers: &str, kill: impl FnOnce()) {
     const SESSIONS: usize = 4;
     const ROUNDS: usize = 100;
@@ -147,7 +144,7 @@ async fn churn(servers: &str, kill: impl FnOnce()) {
     }
 }
 
-/// A parent with children of all kinds, changed and, every other time, deleted again.
+/// Creates and changes a parent with children of all kinds in one half of the rounds, and deletes them in the other.
 async fn change(client: &Client, session: usize, round: usize) -> Result<(), Error> {
     let read_only = [Acl { perms: zk_wire::Perms::READ | zk_wire::Perms::ADMIN, ..Acl::open() }];
     let parent = format!("/churn-{session}-{}", round % 5);
@@ -166,9 +163,9 @@ async fn change(client: &Client, session: usize, round: usize) -> Result<(), Err
     Ok(())
 }
 
-/// Logged as a transaction it would keep 3.8 from starting.
+/// A logged `check` transaction would keep 3.8 from starting.
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_goes_on_after_a_check_that_stood_alone() {
+async fn apache_zookeeper_opens_data_after_a_check_outside_of_a_multi() {
     const CHECK: i32 = 13;
     let dir = tempfile::tempdir().unwrap();
     let mut zk = serve_with(dir.path(), &["--compat", "3.8"]);
@@ -190,8 +187,8 @@ async fn apache_zookeeper_goes_on_after_a_check_that_stood_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_deletes_the_nodes_of_a_session_that_a_transaction_could_not_list() {
-    // Each takes 25 bytes, of 3,024 that there may be.
+async fn apache_zookeeper_deletes_more_nodes_of_a_session_than_one_transaction_can_list() {
+    // Each takes 25 bytes; a transaction may have 3,024.
     const NODES: usize = 200;
     let dir = tempfile::tempdir().unwrap();
     let limits = ["--jute-max-buffer", "2000", "--jute-max-buffer-extra-size", "1024"];
@@ -218,7 +215,7 @@ async fn apache_zookeeper_deletes_the_nodes_of_a_session_that_a_transaction_coul
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn apache_zookeeper_goes_on_from_the_longest_transaction_that_there_may_be() {
+async fn apache_zookeeper_opens_data_with_the_longest_possible_transaction() {
     const NODES: usize = 117;
     let dir = tempfile::tempdir().unwrap();
     let mut zk = serve(dir.path());
@@ -227,7 +224,7 @@ async fn apache_zookeeper_goes_on_from_the_longest_transaction_that_there_may_be
         client.add_auth("digest", format!("{n:0130}:secret")).await.unwrap();
     }
     let acl = [Acl { perms: zk_wire::Perms::ALL, scheme: "auth".into(), id: "".into() }];
-    // How much the last node's data may be, to the byte.
+    // Search for the maximum size of the last node's data, to the byte.
     let (mut fits, mut too_long, mut tries) = (0_usize, 100_000, 0);
     while too_long - fits > 1 {
         let data = fits.midpoint(too_long);
@@ -261,20 +258,20 @@ async fn apache_zookeeper_goes_on_from_the_longest_transaction_that_there_may_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_a_snapshot_compressed_with_gzip() {
-    goes_on_from_a_compressed_snapshot("gz").await;
+async fn zk_mini_opens_a_snapshot_compressed_with_gzip() {
+    zk_mini_opens_a_compressed_snapshot("gz").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zk_mini_goes_on_from_a_snapshot_compressed_with_snappy() {
-    goes_on_from_a_compressed_snapshot("snappy").await;
+async fn zk_mini_opens_a_snapshot_compressed_with_snappy() {
+    zk_mini_opens_a_compressed_snapshot("snappy").await;
 }
 
-async fn goes_on_from_a_compressed_snapshot(method: &str) {
+async fn zk_mini_opens_a_compressed_snapshot(method: &str) {
     let option = format!("-Dzookeeper.snapshot.compression.method={method}");
     let mut real = RealZooKeeper::builder().jvm_option(&option).start().unwrap();
     let (owner, before) = fill(&real.connect_string()).await;
-    // It writes a snapshot when it starts; then the logs can go.
+    // The server writes a snapshot when it starts. Then the logs can be deleted.
     real.kill(0);
     real.restart(0).unwrap();
     real.kill(0);
@@ -285,7 +282,7 @@ async fn goes_on_from_a_compressed_snapshot(method: &str) {
     }
 
     let zk = serve(&dir);
-    assert_goes_on(&zk.addr().to_string(), &owner, &before).await;
+    assert_opened(&zk.addr().to_string(), &owner, &before).await;
 }
 
 fn serve(dir: &Path) -> ServeProcess {
@@ -309,7 +306,7 @@ fn digest_mismatches(real: &RealZooKeeper) -> u64 {
 
 type Nodes = Vec<(String, Vec<u8>, Stat, Vec<Acl>)>;
 
-/// Every kind of change. The client is still connected at the end, as one is whose server is killed.
+/// Makes every kind of change. The client stays connected, as a client of a killed server is.
 async fn fill(servers: &str) -> (Client, Nodes) {
     let client = Client::connect(servers).await.unwrap();
     client.add_auth("digest", "user:secret").await.unwrap();
@@ -330,7 +327,7 @@ async fn fill(servers: &str) -> (Client, Nodes) {
     assert!(matches!(refused, Err(Error::Transaction { index: 1, .. })), "{refused:?}");
     client.create("/own", "", CreateMode::Persistent).await.unwrap_err();
 
-    // A session that ends, with a node of its own.
+    // A session that ends, and its node.
     let other = Client::connect(servers).await.unwrap();
     other.create("/gone", "", CreateMode::Ephemeral).await.unwrap();
     other.close().await.unwrap();
@@ -339,13 +336,13 @@ async fn fill(servers: &str) -> (Client, Nodes) {
     (client, nodes)
 }
 
-async fn assert_goes_on(servers: &str, owner: &Client, before: &Nodes) {
+async fn assert_opened(servers: &str, owner: &Client, before: &Nodes) {
     let client = Client::connect(servers).await.unwrap();
     client.add_auth("digest", "user:secret").await.unwrap();
     assert_eq!(&nodes(&client).await, before);
 
     let next = client.create("/queue/n-", "", CreateMode::PersistentSequential).await.unwrap();
-    assert_eq!(next.path, "/queue/n-0000000004", "the counter goes on");
+    assert_eq!(next.path, "/queue/n-0000000004", "the counter continues");
 
     let Credentials { id, password } = owner.credentials().unwrap();
     let mut stranger = RawClient::connect(servers.parse().unwrap());
@@ -354,7 +351,7 @@ async fn assert_goes_on(servers: &str, owner: &Client, before: &Nodes) {
     assert_eq!(attached.attach(id.0, &password, SESSION_TIMEOUT), Some(SESSION_TIMEOUT));
 }
 
-/// All nodes, the system's aside: the two servers keep theirs in their own ways.
+/// Returns all nodes but those of the system, which differ between the servers.
 async fn nodes(client: &Client) -> Nodes {
     let (mut nodes, mut open) = (Vec::new(), vec!["/".to_owned()]);
     while let Some(path) = open.pop() {

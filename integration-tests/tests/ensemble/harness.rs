@@ -1,4 +1,4 @@
-//! The harness itself: servers start, fail over, come back, and what is missing is named.
+//! The harness itself: servers start, fail over and come back; missing software is named.
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::four_letter;
@@ -22,7 +22,7 @@ fn an_ensemble_chooses_another_leader_and_takes_the_old_one_back() {
 }
 
 #[test]
-fn missing_software_is_named_together_with_the_remedy() {
+fn missing_software_is_named_with_the_remedy() {
     let without_java = RealZooKeeper::builder().java("/nowhere/java").start().err().unwrap().to_string();
     assert!(without_java.contains("/nowhere/java is missing: run ci/setup"), "{without_java}");
     let without_jars = RealZooKeeper::builder().jars("/nowhere").start().err().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! Our side with a real Apache ZooKeeper: an ensemble whose servers are killed under a live registry.
+//! Registry, client and data files with a real Apache ZooKeeper, whose servers are killed under them.
 
 mod bad_input;
 mod hand_over;

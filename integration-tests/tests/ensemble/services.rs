@@ -1,16 +1,16 @@
-//! The registry and RPC on a real ensemble: first the same scenarios as on zk-mini, then servers die.
+//! The registry and RPC on a real ensemble: the scenarios that run on zk-mini, and deaths of servers.
 
 use std::time::Duration;
 
 use integration_tests::ensemble::RealZooKeeper;
-use integration_tests::scenarios::rpc::{Announced, call};
+use integration_tests::scenarios::rpc::{RegisteredServer, call};
 use integration_tests::scenarios::{self, members};
 use integration_tests::wait::{PATIENCE, eventually};
 use registry::{ConnectionState, Instance, Registry};
 use zk_client::Client;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_are_seen_and_calls_follow_the_servers() {
+async fn subscribers_see_changes_and_calls_follow_the_servers() {
     let zk = RealZooKeeper::ensemble().unwrap();
     let servers = zk.connect_string();
     let connect = async || Registry::connect(&servers).await.unwrap();
@@ -21,7 +21,7 @@ async fn instances_are_seen_and_calls_follow_the_servers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_death_of_a_server_does_not_touch_our_nodes() {
+async fn our_nodes_survive_the_death_of_a_server() {
     let mut zk = RealZooKeeper::ensemble().unwrap();
     let servers = zk.connect_string();
     let owner = Client::connect(&servers).await.unwrap();
@@ -33,7 +33,7 @@ async fn the_death_of_a_server_does_not_touch_our_nodes() {
     let (session, path) = (owner.credentials().unwrap().id, registration.path().unwrap());
     let node = owner.exists(&path).await.unwrap().unwrap();
 
-    // Each in turn, so that whoever leads and whoever serves us die once.
+    // Twice, so that the leader and the server of our session die once each.
     for _ in 0..2 {
         let server = zk.serving(session.0).unwrap();
         zk.kill(server);
@@ -51,7 +51,7 @@ async fn the_death_of_a_server_does_not_touch_our_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_go_on_while_the_registry_is_away_and_come_to_know_what_changed() {
+async fn calls_go_on_without_a_registry_and_follow_its_changes_afterwards() {
     let mut zk = RealZooKeeper::ensemble().unwrap();
     let servers = zk.connect_string();
     let connect = async || {
@@ -59,11 +59,11 @@ async fn calls_go_on_while_the_registry_is_away_and_come_to_know_what_changed() 
         builder.connect().await.unwrap()
     };
     let (provider, consumer) = (connect().await, connect().await);
-    let first = Announced::start(&provider, "demo").await;
+    let first = RegisteredServer::start(&provider, "demo").await;
     let client = rpc_client::Client::builder(consumer.clone(), "demo").connect().await.unwrap();
     call(&client, 5).await;
 
-    // Two of three gone: no majority, no service; nothing that is known is lost.
+    // Two of three are gone: no majority and no service, but the known members stay.
     zk.kill(0);
     zk.kill(1);
     let mut connection = consumer.connection();
@@ -72,11 +72,11 @@ async fn calls_go_on_while_the_registry_is_away_and_come_to_know_what_changed() 
             connection.changed().await;
         }
     };
-    tokio::time::timeout(PATIENCE, lost).await.expect("the loss is noticed");
+    tokio::time::timeout(PATIENCE, lost).await.expect("the loss is seen");
     assert_eq!(call(&client, 50).await.len(), 1);
     zk.restart(0).unwrap();
 
-    let second = Announced::start(&provider, "demo").await;
+    let second = RegisteredServer::start(&provider, "demo").await;
     while call(&client, 20).await.len() < 2 {}
     first.leave().await;
     second.leave().await;

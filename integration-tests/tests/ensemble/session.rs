@@ -1,4 +1,4 @@
-//! A session and all that it holds live through the death of the server that they were connected to.
+//! A session, its nodes and its watches survive the death of their server.
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::wait::{PATIENCE, eventually};
@@ -13,7 +13,7 @@ async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server(
     let node = owner.create("/node", "before", CreateMode::Ephemeral).await.unwrap();
     let (_, _, mut watch) = owner.get_and_watch("/node").await.unwrap();
 
-    // The leader's death also interrupts all others, a follower's only its own clients.
+    // The death of the leader interrupts all clients, that of a follower only its own.
     let server = zk.serving(session.0).unwrap();
     zk.kill(server);
 
@@ -23,18 +23,18 @@ async fn nodes_watches_and_the_session_itself_survive_the_death_of_their_server(
     eventually("another server serves the session", PATIENCE, || {
         zk.serving(session.0).is_some_and(|now| now != server)
     });
-    // A new leader interrupts the others' connections, too: these calls may be made again.
-    assert_eq!(again_if_lost(async || other.exists("/node").await).await, Some(node.stat));
-    again_if_lost(async || other.set("/node", "after", Expected::Any).await).await;
+    // A new leader interrupts the connections of the others, too: these calls may have to be repeated.
+    assert_eq!(retried(async || other.exists("/node").await).await, Some(node.stat));
+    retried(async || other.set("/node", "after", Expected::Any).await).await;
     let event = tokio::time::timeout(PATIENCE, watch.changed()).await.unwrap().unwrap();
     assert_eq!((event.event, event.path.as_ref()), (EventType::NODE_DATA_CHANGED, "/node"));
     owner.close().await.unwrap();
-    // Each server answers reads by itself, and may be behind.
+    // Each server answers reads by itself and may lag.
     other.sync("/node").await.unwrap();
     assert_eq!(other.exists("/node").await.unwrap(), None);
 }
 
-async fn again_if_lost<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
+async fn retried<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
     loop {
         match call().await {
             Err(error) if error.is_retryable() => {}
@@ -44,7 +44,7 @@ async fn again_if_lost<T>(call: impl AsyncFn() -> Result<T, Error>) -> T {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_one_begins() {
+async fn a_server_with_older_or_lost_data_makes_the_client_begin_another_session() {
     let mut zk = RealZooKeeper::standalone().unwrap();
     let files = zk.data_dir(0).join("version-2");
     let client = Client::connect(&zk.connect_string()).await.unwrap();
@@ -57,12 +57,12 @@ async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_on
         .map(|file| (file.clone(), std::fs::read(file).unwrap()))
         .collect();
     zk.restart(0).unwrap();
-    again_if_lost(async || client.create("/n-", "", node).await).await;
+    retried(async || client.create("/n-", "", node).await).await;
 
-    // The older data knows the session, and one of its nodes.
+    // The older data has the session and one of its nodes.
     for data in [&older[..], &[]] {
         for _ in 0..5 {
-            again_if_lost(async || client.create("/n-", "", node).await).await;
+            retried(async || client.create("/n-", "", node).await).await;
         }
         let session = client.credentials().unwrap().id;
         zk.kill(0);
@@ -76,9 +76,9 @@ async fn data_put_back_to_an_older_state_or_lost_ends_the_session_and_another_on
         let another = |state: &SessionState| matches!(state, SessionState::Connected(id) if *id != session);
         tokio::time::timeout(PATIENCE, states.wait_for(another)).await.unwrap().unwrap();
     }
-    // Nobody has renewed the old sessions.
+    // The old sessions expire, since no client renews them.
     let all_gone = async {
-        while again_if_lost(async || client.children("/").await).await.0 != ["zookeeper"] {
+        while retried(async || client.children("/").await).await.0 != ["zookeeper"] {
             tokio::task::yield_now().await;
         }
     };

@@ -1,4 +1,4 @@
-//! Clients in other languages with our servers, and ours with theirs.
+//! Clients in Python with our servers, and ours with servers in Python.
 
 mod operations;
 mod rpc;

@@ -1,6 +1,6 @@
-"""Every basic operation of a ZooKeeper server through kazoo's own interface; `ZK_HOSTS` names the server.
+"""Tests of every basic operation of a ZooKeeper server, by kazoo; `ZK_HOSTS` is the address of the server.
 
-The tests know nothing of the server: the Rust side runs them on zk-mini and on Apache ZooKeeper.
+The Rust tests run them on zk-mini and on Apache ZooKeeper.
 """
 
 import os
@@ -50,11 +50,11 @@ class Operations(unittest.TestCase):
         zk.delete(path, version=1)
         self.assertIsNone(zk.exists(path))
 
-    def test_create2_also_tells_the_stat(self):
+    def test_create2_returns_the_stat_too(self):
         path, stat = self.zk.create(self.path("node"), b"data", include_data=True)
         self.assertEqual(stat, self.zk.exists(path))
 
-    def test_refusals_have_their_own_errors(self):
+    def test_each_refusal_has_its_error(self):
         zk = self.zk
         with self.assertRaises(NoNodeError):
             zk.get(self.path("none"))
@@ -93,7 +93,7 @@ class Operations(unittest.TestCase):
     def test_sync_answers_with_its_path(self):
         self.assertEqual(self.zk.sync(self.root), self.root)
 
-    def test_watches_fire_once_each_for_what_happens(self):
+    def test_each_watch_fires_once(self):
         zk, other, events = self.zk, self.connect(), queue.Queue()
         path = self.path("node")
         zk.exists(path, watch=events.put)
@@ -113,7 +113,7 @@ class Operations(unittest.TestCase):
         zk.sync("/")
         self.assertTrue(events.empty())
 
-    def test_ephemerals_go_with_the_close_of_their_session(self):
+    def test_ephemeral_nodes_go_when_their_session_is_closed(self):
         owner, events = self.connect(), queue.Queue()
         path = owner.create(self.path("e"), ephemeral=True)
         self.assertEqual(self.zk.exists(path, watch=events.put).ephemeralOwner, owner.client_id[0])
@@ -137,7 +137,7 @@ class Operations(unittest.TestCase):
         self.zk.set(path, b"after")
         self.assertEqual(seen.get(timeout=PATIENCE), b"after")
 
-    def test_a_closed_session_is_not_taken_up_again(self):
+    def test_a_closed_session_cannot_be_resumed(self):
         owner = self.connect()
         session = owner.client_id
         owner.stop()

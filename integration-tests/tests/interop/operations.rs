@@ -1,4 +1,4 @@
-//! kazoo's own interface, operation by operation, on our server and on the real one.
+//! Operations of kazoo, one by one, on zk-mini and on the real server.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn kazoo_works_on_zk_mini() {
     run_operations(&zk.addr().to_string());
 }
 
-/// The way that a project in Python tests itself: the server comes with the word before the command.
+/// A Python project runs its tests in this way: `zk-mini exec --` before the command starts the server.
 #[test]
 fn a_python_test_suite_runs_under_zk_mini_exec() {
     let suite = programs::python("tests/interop/operations.py");

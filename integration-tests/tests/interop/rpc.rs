@@ -1,4 +1,4 @@
-//! Our RPC protocol spoken by Python, from the page that documents it.
+//! Our RPC protocol in Python, written from its documentation alone.
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::process::Process;

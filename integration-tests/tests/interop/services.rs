@@ -1,10 +1,10 @@
-//! Our services with clients in Python, and theirs with ours.
+//! Our services with clients in Python, and services in Python with our clients.
 
 use std::time::Duration;
 
 use integration_tests::process::Process;
 use integration_tests::programs::{self, ServeProcess};
-use integration_tests::scenarios::rpc::{Announced, call};
+use integration_tests::scenarios::rpc::{RegisteredServer, call};
 use integration_tests::wait::PATIENCE;
 use nix::sys::signal::Signal;
 use registry::{Instance, Members, Registry};
@@ -33,7 +33,7 @@ fn a_python_consumer_sees_a_rust_service_come_go_and_die() {
     living.block_on(registration.withdraw()).unwrap();
     consumer.line_with("[]");
 
-    // With its runtime everything of the service ends without a goodbye, as with its process.
+    // The end of its runtime ends everything of the service without a goodbye, as the end of a process would.
     let dying = Runtime::new().unwrap();
     let registration = register(&dying, 8002);
     consumer.line_with(r#"["127.0.0.1:8002"]"#);
@@ -44,7 +44,7 @@ fn a_python_consumer_sees_a_rust_service_come_go_and_die() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rust_client_calls_what_the_tutorials_producer_announces() {
+async fn a_rust_client_calls_a_service_of_the_tutorials_producer() {
     let zk = ServeProcess::start();
     let servers = zk.addr().to_string();
     let registry = Registry::connect(&servers).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_python_client_calls_a_rust_server() {
     let zk = ServeProcess::start();
     let servers = zk.addr().to_string();
     let registry = Registry::connect(&servers).await.unwrap();
-    let server = Announced::start(&registry, "demo").await;
+    let server = RegisteredServer::start(&registry, "demo").await;
 
     let python = || programs::python("tutorial/rpc_client.py");
     let mut client = Process::start(python().args([servers.as_str(), "echo", r#""hello""#]));

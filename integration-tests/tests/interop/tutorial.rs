@@ -1,4 +1,4 @@
-//! The tutorial's producer and consumer, as processes.
+//! Producer and consumer of the tutorial, as processes.
 
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::process::Process;
@@ -17,7 +17,7 @@ fn the_tutorial_works_on_zk_mini() {
     producers_come_and_go(&zk.addr().to_string());
 }
 
-/// A consumer sees a producer that comes, one that leaves, one that is killed, and one that only hangs.
+/// Runs a consumer that sees producers start, leave, be killed, and hang.
 fn producers_come_and_go(servers: &str) {
     let mut consumer = Process::start(programs::python("tutorial/consumer.py").arg(servers));
     consumer.line_with("[]");

@@ -1,4 +1,4 @@
-//! The registry and RPC over zk-mini, by TCP and in memory. Those on a real ensemble are in `tests/ensemble`.
+//! The registry and RPC on zk-mini, by TCP and in memory. `tests/ensemble` has the same on a real ensemble.
 
 mod preforked;
 
@@ -7,20 +7,20 @@ use registry::Registry;
 use zk_mini::ZkMini;
 
 #[tokio::test]
-async fn instances_are_seen_over_tcp() {
+async fn changes_are_seen_over_tcp() {
     let zk = ZkMini::start().await.unwrap();
     let servers = zk.connect_string();
     scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || by_tcp(&servers).await).await;
 }
 
 #[tokio::test]
-async fn instances_are_seen_in_memory() {
+async fn changes_are_seen_in_memory() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || in_memory(&zk).await).await;
 }
 
 #[tokio::test]
-async fn instances_are_seen_below_a_chroot() {
+async fn changes_are_seen_below_a_chroot() {
     let zk = ZkMini::start().await.unwrap();
     let servers = format!("{}/deep/down", zk.connect_string());
     scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || by_tcp(&servers).await).await;

@@ -1,4 +1,4 @@
-//! Workers that die without saying goodbye, as those see it who find them in the registry.
+//! Deaths of workers without a goodbye, as subscribers see them.
 
 use std::env;
 use std::process::Command;
@@ -13,11 +13,11 @@ use rpc_client::Client;
 use tokio::time::timeout;
 use zk_mini::ZkMini;
 
-/// `KILLS=100` measures more of them by hand; `--no-capture` shows the result.
+/// Run by hand with `KILLS=100` it measures more deaths; `--no-capture` shows the result.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_worker_leaves_the_registry_long_before_its_session_expires_and_no_other_does() {
+async fn only_a_killed_worker_leaves_the_registry_and_long_before_its_session_expires() {
     let kills = env::var("KILLS").map_or(3, |n| n.parse().unwrap());
-    // So many that each has some rest between two deaths.
+    // Enough workers that each has a rest between two deaths.
     let workers = usize::max(2, kills / 4);
     let zk = ZkMini::start().await.unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
@@ -33,24 +33,28 @@ async fn a_killed_worker_leaves_the_registry_long_before_its_session_expires_and
         let pid = Pid::from_raw(number(&before, &victim, "pid").try_into().unwrap());
         let (time, after) = timed_async(async {
             kill(pid, Signal::SIGKILL).unwrap();
-            members("the dead one is gone", &mut seen, |now| !now.instances.contains_key(&victim)).await
+            members("the dead worker is gone", &mut seen, |now| !now.instances.contains_key(&victim)).await
         })
         .await;
         living.remove(&victim);
-        assert_eq!(after.instances, living, "a living one was touched");
+        assert_eq!(after.instances, living, "a living worker was touched");
         took.push(time);
     }
     took.sort();
-    println!("gone after {:?} in the middle, {:?} at most, of {kills}", took[took.len() / 2], took.last());
+    println!(
+        "gone after {:?} (median) and {:?} (maximum) in {kills} deaths",
+        took[took.len() / 2],
+        took.last()
+    );
     assert!(service.terminate().success());
     service.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_stopped_while_it_announces_itself_leaves_no_node() {
+async fn a_service_that_is_stopped_while_it_registers_leaves_no_node() {
     let zk = ZkMini::start().await.unwrap();
     for _ in 0..10 {
-        // A session without a node may stay until its timeout, if the stop comes before the worker knows of it.
+        // A session without a node may stay until its timeout if the stop comes before the worker knows the session.
         let before = zk.direct().sessions().len();
         let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
         let mut service = Process::start(command.args(["4", &zk.connect_string()]));
@@ -61,7 +65,7 @@ async fn a_service_that_is_stopped_while_it_announces_itself_leaves_no_node() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_has_served_outlives_crashes_without_a_registry_and_is_announced_when_it_is_back() {
+async fn a_service_survives_crashes_without_a_registry_and_registers_when_it_is_back() {
     let zk = ZkMini::start().await.unwrap();
     let (registry_addr, servers) = (zk.addr().unwrap(), zk.connect_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
@@ -69,27 +73,27 @@ async fn a_service_that_has_served_outlives_crashes_without_a_registry_and_is_an
     let line = service.line_with("ready ");
     let addr = line.strip_prefix("ready ").unwrap();
     zk.stop().await;
-    let mut pid = pid_of_who_answers(addr, 0).await;
+    let mut pid = answering_pid(addr, 0).await;
     for _ in 0..2 {
         kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-        pid = pid_of_who_answers(addr, pid).await;
+        pid = answering_pid(addr, pid).await;
     }
     let zk = ZkMini::builder().listen(registry_addr).start().await.unwrap();
     let registry = Registry::connect(&servers).await.unwrap();
     let mut seen = registry.subscribe("preforked").await.unwrap();
-    let announced = members("the one that serves", &mut seen, |now| now.len() == 1).await;
+    let announced = members("the serving worker", &mut seen, |now| now.len() == 1).await;
     let id = announced.instances.keys().next().unwrap();
     assert_eq!(number(&announced, id, "pid"), usize::try_from(pid).unwrap());
-    // The parent knows the session of one that was announced late as well.
+    // The parent knows the session of a worker that registered late, too.
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    members("the dead one is gone", &mut seen, |now| !now.instances.contains_key(id)).await;
+    members("the dead worker is gone", &mut seen, |now| !now.instances.contains_key(id)).await;
     assert!(service.terminate().success(), "{service}");
     assert!(zk.direct().children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
     service.assert_nothing_left();
 }
 
-/// Asks until another worker than `dead` answers.
-async fn pid_of_who_answers(addr: &str, dead: i32) -> i32 {
+/// Calls until another worker than `dead` answers, and returns its pid.
+async fn answering_pid(addr: &str, dead: i32) -> i32 {
     let answered = async {
         loop {
             let client =
@@ -103,7 +107,7 @@ async fn pid_of_who_answers(addr: &str, dead: i32) -> i32 {
     timeout(PATIENCE, answered).await.expect("a worker answers")
 }
 
-/// What the worker has announced of itself under `key`.
+/// Returns the number that the worker has registered under `key`.
 fn number(members: &Members, id: &InstanceId, key: &str) -> usize {
     let value = members.instances[id].get(key).and_then(|value| value.as_u64()?.try_into().ok());
     value.unwrap_or_else(|| panic!("no number {key:?} in {members:?}"))

@@ -1,4 +1,4 @@
-//! Our server holds to the same scenario as the real one, and keeps its memory.
+//! The scenario of bad input on our server, and its memory.
 
 use integration_tests::procfs;
 use integration_tests::programs::ServeProcess;
@@ -14,13 +14,13 @@ fn bad_input_disturbs_no_other_client() {
 }
 
 #[test]
-fn announced_but_unsent_bytes_take_no_memory() {
+fn a_frame_length_alone_takes_no_memory() {
     let zk = ServeProcess::start();
     let before = procfs::resident_bytes(zk.process.pid()).unwrap();
     let connections: Vec<RawClient> = (0..50)
         .map(|_| {
             let mut client = RawClient::with_session(zk.addr());
-            client.send(&0xf_ffff_i32.to_be_bytes()); // a megabyte, of which nothing comes
+            client.send(&0xf_ffff_i32.to_be_bytes()); // a megabyte that is never sent
             client.send(&[0; 100]);
             client
         })

@@ -29,13 +29,13 @@ fn it_ends_with_the_status_of_the_command() {
 }
 
 #[test]
-fn a_command_that_dies_by_a_signal_is_told_as_a_shell_tells_it() {
+fn a_command_that_dies_by_a_signal_gives_the_status_of_a_shell() {
     let status = exec("kill -KILL $$").wait();
     assert!(status.code() == Some(128 + 9) || status.signal() == Some(9), "{status:?}");
 }
 
 #[test]
-fn signals_reach_the_command_which_decides_what_they_mean() {
+fn signals_are_passed_to_the_command() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR1] {
         let name = signal.as_str().trim_start_matches("SIG");
         let script =
@@ -50,7 +50,7 @@ fn signals_reach_the_command_which_decides_what_they_mean() {
 }
 
 #[test]
-fn the_output_is_the_commands_alone() {
+fn it_prints_nothing_of_its_own() {
     let mut exec = exec("echo out; echo err >&2");
     assert!(exec.wait().success());
     assert_eq!((exec.stdout().as_str(), exec.stderr().as_str()), ("out\n", "err\n"));

@@ -1,4 +1,4 @@
-//! Writers, and a server that is killed under them again and again: what was acknowledged is there.
+//! A server that is killed again and again under writers: acknowledged writes stay.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::collections::BTreeMap;
@@ -14,18 +14,18 @@ use zk_mini::storage::recover;
 
 const WRITERS: usize = 4;
 
-/// So many rounds of it; more by hand, with `KILLED_ROUNDS=200`.
+/// Number of rounds; more by hand, with `KILLED_ROUNDS=200`.
 fn rounds() -> usize {
     std::env::var("KILLED_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(20)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_acknowledged_is_lost_and_nothing_else_is_half_there() {
+async fn every_acknowledged_write_is_kept_and_no_other_is_kept_in_part() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = BTreeMap::new();
     for round in 0..rounds() {
         let mut zk = serve(dir.path(), round);
-        // Later in some rounds than in others.
+        // The kill comes at another time in each round.
         let enough = 20 + round * 37 % 200;
         let count = Arc::new(AtomicUsize::new(0));
         let writers: Vec<_> = (0..WRITERS)
@@ -46,7 +46,7 @@ async fn nothing_acknowledged_is_lost_and_nothing_else_is_half_there() {
     }
 }
 
-/// Every other time with many snapshots, most of which are purged.
+/// Starts the server, in every other round with many snapshots of which most are purged.
 fn serve(dir: &Path, round: usize) -> ServeProcess {
     let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--data-dir", dir.to_str().unwrap()];
     if round % 2 == 1 {
@@ -55,7 +55,7 @@ fn serve(dir: &Path, round: usize) -> ServeProcess {
     ServeProcess::with_args(&args)
 }
 
-/// Creates one node after the other until the server is gone; how many were acknowledged.
+/// Creates nodes until the server is gone, and returns the number of acknowledged ones.
 async fn write(servers: &str, round: usize, writer: usize, count: &AtomicUsize) -> usize {
     let Ok(client) = Client::connect(servers).await else { return 0 };
     for n in 0.. {
@@ -68,7 +68,7 @@ async fn write(servers: &str, round: usize, writer: usize, count: &AtomicUsize) 
     unreachable!("the server is killed");
 }
 
-/// Each writer's nodes are all there, with their data; the one that was on its way may be, and no other.
+/// Checks that all acknowledged nodes of each writer exist, with their data. The one under way may exist, and no other.
 fn check(dir: &Path, acknowledged: &BTreeMap<(usize, usize), usize>) {
     let core = recover(dir, None).unwrap().core;
     for ((round, writer), written) in acknowledged {

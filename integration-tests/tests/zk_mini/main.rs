@@ -1,4 +1,4 @@
-//! The `zk-mini` program, as its users start it.
+//! The `zk-mini` program as users start it.
 
 mod bad_input;
 mod exec;

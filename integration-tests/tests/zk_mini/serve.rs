@@ -1,4 +1,4 @@
-//! `zk-mini serve`: its one line, its signals, its errors, its settings.
+//! `zk-mini serve`: its output, its signals, its errors, its settings.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use integration_tests::raw::RawClient;
 use nix::sys::signal::Signal;
 
 #[test]
-fn it_says_one_line_and_stops_cleanly_by_sigterm_and_sigint() {
+fn it_prints_one_line_and_stops_cleanly_by_sigterm_and_sigint() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut zk = ServeProcess::start();
         let mut client = RawClient::with_session(zk.addr());
@@ -56,7 +56,7 @@ fn session_timeouts_follow_the_tick_or_their_own_options() {
 }
 
 #[test]
-fn an_ordinary_zoo_cfg_is_read_and_what_means_nothing_here_is_named_once() {
+fn an_ordinary_zoo_cfg_is_read_and_an_unknown_key_is_named_once() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("zoo.cfg");
     let data = dir.path().join("data");
@@ -88,7 +88,7 @@ fn a_missing_or_broken_zoo_cfg_is_named_and_ends_it_with_status_2() {
 }
 
 #[test]
-fn help_tells_the_defaults() {
+fn help_shows_the_options_and_defaults() {
     let mut help = Process::start(programs::zk_mini().args(["serve", "--help"]));
     assert_eq!(help.wait().code(), Some(0));
     for text in ["127.0.0.1:2181", "--config", "--data-dir", "--tick-ms", "--max-session-timeout-ms"] {

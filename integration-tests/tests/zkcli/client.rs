@@ -1,4 +1,4 @@
-//! The client of `zkCli.sh` with a script on its standard input, and what it prints, by command.
+//! The client of `zkCli.sh` with a script on its standard input, and its output by command.
 
 use std::fmt;
 use std::fs;
@@ -11,31 +11,31 @@ use integration_tests::process::Process;
 
 const MAIN_CLASS: &str = "org.apache.zookeeper.ZooKeeperMain";
 
-/// A hundred commands take a second; a busy machine may take its time.
+/// Maximum time for a script. A hundred commands take a second; a busy machine takes longer.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the client says to the command that is put between two of the script, a read of a node that does not exist.
+/// Answer of the client to a read of a missing node, which is put between two commands of the script.
 const MARK: &str = "Node does not exist: /line/";
 
-/// The commands of a script, without its comments.
+/// Returns the commands of a script, without its comments.
 pub(crate) fn commands(script: &str) -> Vec<String> {
     let lines = script.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(String::from).collect()
 }
 
-/// What the client printed, with nothing in it that differs from run to run.
+/// Output of the client, without values that differ from run to run.
 pub(crate) struct Transcript {
-    /// What it was about to do, and its answer; the last is the end of the program.
+    /// Commands with their answers; the last entry is the end of the program.
     steps: Vec<(String, Vec<String>)>,
-    /// The events of watches, in order. Another thread prints them: they may appear anywhere between the answers.
+    /// Events of watches, in order. Another thread prints them, so they may appear anywhere between the answers.
     events: Vec<String>,
 }
 
 impl Transcript {
-    /// Runs the commands on a server by one client.
+    /// Runs the commands with one client on a server.
     ///
     /// # Panics
-    /// When the client is not installed, or does not end.
+    /// If the client is not installed or does not end.
     #[track_caller]
     pub(crate) fn record(release: Release, server: SocketAddr, commands: &[String]) -> Self {
         let jars = release.directory();
@@ -49,7 +49,7 @@ impl Transcript {
         let input = dir.path().join("input");
         fs::write(&input, typed.collect::<String>()).unwrap();
 
-        // Both outputs in one pipe: an answer may be on either, and their order is part of it.
+        // Both outputs in one pipe: an answer may be on either, and their order matters.
         let script = r#"input=$0; exec java "$@" 2>&1 <"$input""#;
         let mut command = Command::new("bash");
         command
@@ -74,7 +74,7 @@ impl Transcript {
                 let answer = in_order(&commands[n], std::mem::take(&mut answer));
                 transcript.steps.push((commands[n].clone(), answer));
             } else if line.starts_with("WatchedEvent state:Closed ") {
-                // The thread of a session that ends; the next session does not wait for it.
+                // Printed by the thread of an ended session, at any time.
             } else if line.starts_with("WatchedEvent ") {
                 transcript.events.push(line.into());
             } else if !line.is_empty() && line != "WATCHER::" && !line.starts_with("SLF4J: ") {
@@ -85,18 +85,18 @@ impl Transcript {
         transcript
     }
 
-    /// Whether the client came to a command and answered it.
+    /// Returns true if the client has answered a command.
     pub(crate) fn answers(&self, command: &str) -> bool {
         self.steps.iter().any(|(answered, _)| answered == command)
     }
 
-    /// The names of the commands in the list that the client prints.
+    /// Returns the names in the list of commands that the client prints.
     pub(crate) fn usage(&self) -> impl Iterator<Item = &str> {
         let lines = self.steps.iter().flat_map(|(_, answer)| answer);
         lines.filter_map(|line| line.strip_prefix('\t')?.split(' ').next())
     }
 
-    /// Where another transcript differs, as lines to read.
+    /// Returns the differences from another transcript, as lines to print.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         for (n, (command, answer)) in self.steps.iter().enumerate() {
@@ -131,7 +131,7 @@ fn difference(what: &str, ours: &[String], theirs: &[String]) -> String {
     format!("> {what}{}{}", signed("-", ours), signed("+", theirs))
 }
 
-/// Without addresses, times and session ids.
+/// Replaces addresses, times and session ids.
 fn normalized(line: &str, server: &str) -> String {
     let line = line.replace(server, "SERVER");
     match line.split_once(" = ") {
@@ -141,7 +141,7 @@ fn normalized(line: &str, server: &str) -> String {
     }
 }
 
-/// Two answers are sets that the real server gives in the order of their hashes.
+/// Sorts two answers that the real server gives in the order of hashes.
 fn in_order(command: &str, mut answer: Vec<String>) -> Vec<String> {
     match command.split(' ').next() {
         Some("whoami") => answer.sort(),

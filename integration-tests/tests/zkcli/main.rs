@@ -1,5 +1,5 @@
-//! Apache ZooKeeper's own command line client, that of each release, types the same commands into zk-mini and into Apache
-//! ZooKeeper, and prints the same.
+//! The command line client of each release of Apache ZooKeeper prints the same for the same commands on zk-mini and on Apache
+//! ZooKeeper.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod client;
@@ -16,7 +16,7 @@ const TIME_TO_LIVE: &str = include_str!("time-to-live.txt");
 #[track_caller]
 fn assert_same_output(settings: Settings, script: &str) {
     let commands = client::commands(script);
-    // One after the other: this is a test of every command, not of a machine with four JVMs.
+    // One after the other, so that at most two JVMs run at a time.
     let real = {
         let server = servers::real(settings).unwrap();
         Transcript::record(settings.release(), server.addr(0), &commands)
@@ -25,9 +25,9 @@ fn assert_same_output(settings: Settings, script: &str) {
         let server = servers::mini(settings).unwrap();
         Transcript::record(settings.release(), server.addr(), &commands)
     };
-    // What the client makes of some arguments ends it; they have no place in the script.
+    // Some arguments end the client; the script must have none of them.
     let last = commands.last().expect("a script");
-    assert!(real.answers(last), "the client has not come to {last:?}\n{real}");
+    assert!(real.answers(last), "the client has not reached {last:?}\n{real}");
     let differences = real.differences(&mini);
     assert!(differences.is_empty(), "the servers differ (- real, + zk-mini)\n{}", differences.join("\n"));
 }
@@ -51,13 +51,13 @@ fn the_java_client_prints_the_same_of_nodes_with_a_time_to_live() {
 fn every_command_of_the_java_client_is_in_the_script() {
     let commands = client::commands(COMMANDS);
     let server = servers::mini(Settings::of(Compat::V3_9)).unwrap();
-    // The client answers a command that it does not know with the list of those that it does.
+    // The client answers an unknown command with the list of known ones.
     let help = Transcript::record(Release::V3_9, server.addr(), &["help".into()]);
     let known: Vec<&str> = help.usage().collect();
     assert!(known.len() > 25, "not the list of commands: {known:?}\n{help}");
     for name in known {
         let is_typed = commands.iter().any(|command| command.split(' ').next() == Some(name));
-        // It would end the client.
+        // `quit` would end the client.
         assert!(is_typed || name == "quit", "{name} is not in tests/zkcli/commands.txt");
     }
 }

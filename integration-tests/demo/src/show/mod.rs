@@ -1,4 +1,4 @@
-//! The demonstration: what happens is told, and checked, step by step.
+//! The demonstration: each step is checked, and then printed.
 
 mod process;
 mod registry_view;
@@ -23,13 +23,13 @@ use crate::{CALL_DEADLINE, Result, ShowArgs, print_line};
 use process::ServerProcess;
 use registry_view::RegistryView;
 
-/// How long any single thing may take to happen; all of them take far less.
+/// Maximum time for a step. Each takes far less.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 const WORKERS: usize = 2;
 const CALLERS: u32 = 8;
 
-/// Runs it. An error says which of the things shown was not so.
+/// Runs the demonstration. The error names the step that failed.
 pub(crate) async fn run(args: ShowArgs) -> Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (zk, hosts) = match args.zookeeper {
@@ -41,15 +41,15 @@ pub(crate) async fn run(args: ShowArgs) -> Result<()> {
         }
     };
     let started = AtomicBool::new(false);
-    // Whichever comes first: the servers that the demonstration started are killed with its future.
+    // A signal drops the future of the demonstration, which kills the servers that it started.
     let result = tokio::select! {
         result = demonstrate(zk.is_some(), &hosts, &args.service, &started) => result,
         _ = terminate.recv() => Err("stopped by SIGTERM".into()),
         _ = interrupt.recv() => Err("stopped by SIGINT".into()),
     };
     if result.is_err() && started.load(Ordering::Relaxed) {
-        // Their workers leave by themselves, and soon if there still is a registry to take leave of.
-        let _ = timeout(PATIENCE, nobody_is_left(&hosts, &args.service)).await;
+        // The workers leave by themselves, and at once as long as the registry is there.
+        let _ = timeout(PATIENCE, all_are_gone(&hosts, &args.service)).await;
     }
     if let Some(zk) = zk {
         zk.stop().await;
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: ShowArgs) -> Result<()> {
 }
 
 /// Waits until the service has no instance.
-async fn nobody_is_left(hosts: &str, service: &str) -> Result<()> {
+async fn all_are_gone(hosts: &str, service: &str) -> Result<()> {
     let registry = Registry::connect(hosts).await?;
     let mut view = RegistryView::new(registry.subscribe(service).await?);
     view.wait("the last node to go", |view| view.pids().is_empty().then_some(())).await
@@ -83,11 +83,11 @@ async fn demonstrate(own: bool, hosts: &str, service: &str, started: &AtomicBool
     stage.stop_server("first", first).await?;
     stage.check_that_nothing_is_left().await?;
     stage.registry.close().await?;
-    stage.tell.line("everything is stopped; all of the above was checked and is so")?;
+    stage.tell.line("everything is stopped; every line above was checked")?;
     Ok(())
 }
 
-/// Tells what happens, and when.
+/// Prints steps with their time.
 struct Narrator {
     start: Instant,
 }
@@ -98,7 +98,7 @@ impl Narrator {
     }
 }
 
-/// What the scenes share.
+/// State that the steps share.
 struct Stage {
     tell: Narrator,
     hosts: String,
@@ -106,7 +106,7 @@ struct Stage {
     registry: Registry,
     view: RegistryView,
     client: Client,
-    /// Every worker that has been seen, and every address.
+    /// All processes and addresses so far.
     pids: BTreeSet<u32>,
     addrs: BTreeSet<String>,
 }
@@ -115,7 +115,7 @@ impl Stage {
     async fn set(tell: Narrator, hosts: String, service: String, registry: Registry) -> Result<Self> {
         let view = RegistryView::new(registry.subscribe(&service).await?);
         if !view.pids().is_empty() {
-            let problem = "is served by somebody else already; choose another name with --service";
+            let problem = "already has other servers; choose another name with --service";
             return Err(format!("the service {service} {problem}").into());
         }
         let client = Client::builder(registry.clone(), &service).connect().await?;
@@ -238,7 +238,7 @@ impl Stage {
         }
         for addr in &self.addrs {
             if TcpStream::connect(addr).await.is_ok() {
-                return Err(format!("somebody still listens on {addr}").into());
+                return Err(format!("a process still listens on {addr}").into());
             }
         }
         self.tell.line("the registry is empty, the processes are gone, the ports are free")?;

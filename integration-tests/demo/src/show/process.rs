@@ -1,4 +1,4 @@
-//! A `demo server` of our own.
+//! A `demo server` process of the demonstration.
 
 use std::env;
 use std::process::{self, ExitStatus, Stdio};
@@ -20,7 +20,7 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
-    /// Starts this program's other half on a free port. Returns when its workers are registered.
+    /// Starts this program as a server on a free port. Returns when its workers are registered.
     pub(crate) async fn start(hosts: &str, service: &str, workers: usize) -> Result<Self> {
         let mut child = Command::new(env::current_exe()?)
             .args(["server", "--listen", "127.0.0.1:0", "--zookeeper", hosts, "--service", service])
@@ -40,17 +40,17 @@ impl ServerProcess {
         Ok(Self { child, pid, addr })
     }
 
-    /// The parent's pid.
+    /// Returns the process id of the parent.
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Where it listens: `HOST:PORT`.
+    /// Returns the address that it listens on: `HOST:PORT`.
     pub(crate) fn addr(&self) -> &str {
         &self.addr
     }
 
-    /// Tells it to stop and waits for its end.
+    /// Stops it with SIGTERM and waits for its end.
     pub(crate) async fn terminate(mut self) -> Result<ExitStatus> {
         kill(Pid::from_raw(i32::try_from(self.pid)?), Signal::SIGTERM)?;
         let status = timeout(PATIENCE, self.child.wait()).await.map_err(|_| "the server does not stop")?;

@@ -1,4 +1,4 @@
-//! What the registry says of the service, in the demonstration's terms.
+//! Registered workers of the service.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::PATIENCE;
 use crate::Result;
 
-/// The current members, and the wait for others.
+/// Follows the workers of the service.
 pub(crate) struct RegistryView {
     subscription: Subscription,
 }
@@ -19,17 +19,17 @@ impl RegistryView {
         Self { subscription }
     }
 
-    /// The workers of all servers.
+    /// Returns the workers of all servers.
     pub(crate) fn pids(&self) -> BTreeSet<u32> {
         pids(&self.subscription.current(), |_| true)
     }
 
-    /// The workers of one server.
+    /// Returns the workers of one server.
     pub(crate) fn pids_at(&self, addr: &str) -> BTreeSet<u32> {
         pids(&self.subscription.current(), |instance| instance.addr() == addr)
     }
 
-    /// Waits until `find` finds what it looks for; `what` names it in the error.
+    /// Waits until `find` returns a value; the error names `what`.
     pub(crate) async fn wait<T>(&mut self, what: &str, find: impl Fn(&Self) -> Option<T>) -> Result<T> {
         let found = async {
             loop {
