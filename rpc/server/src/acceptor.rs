@@ -1,4 +1,4 @@
-//! Accepting from a listener that several processes may share.
+//! Listener that several processes may share. The only file that names TCP streams.
 
 use std::fs::File;
 use std::io;
@@ -14,22 +14,22 @@ use tokio::time::{Instant, sleep_until};
 use crate::clock;
 use crate::log::say;
 
-/// The shortest time that the runtime's timer knows; an idle process takes a tenth of it.
+/// Head start of idle processes: the shortest time of the runtime's timer. They need a tenth of it.
 const COURTESY: Duration = Duration::from_millis(1);
 
-/// Silence of the network after which the system asks whether the client's host is still there.
+/// Silence of a connection after which the system probes the client's host.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// A listener whose waiting and accepting are two steps, so that one can be late for the second.
+/// Listener that can wait between readiness and `accept`.
 ///
-/// Of the processes that wait on one listener, the busy one is awake and would always come first: it would
-/// get every connection, and get busier.
+/// Among the processes of one listener, a busy one is awake and would accept first: it would get every connection, and get
+/// busier.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listener: AsyncFd<net::TcpListener>,
-    /// Until when others may go first; kept until nobody waits any more, so that whoever does waits once.
+    /// Time until which other processes may accept first. Kept until no connection waits, so that each waits once.
     courtesy: Option<Instant>,
-    /// A descriptor to give back when there are no others, so that whoever waits can be told.
+    /// Descriptor to release when no others are left, so that a waiting client can be told.
     spare: Option<File>,
 }
 
@@ -39,14 +39,14 @@ impl Acceptor {
         Ok(Self { listener: AsyncFd::new(listener.into_std()?)?, courtesy: None, spare: spare() })
     }
 
-    /// The next connection. `reluctant`: let others, who are idle, go first. Cancel-safe.
+    /// Accepts the next connection; with `reluctant`, after idle processes had a chance. Cancel-safe.
     pub(crate) async fn accept(&mut self, reluctant: bool) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             let mut ready = self.listener.readable().await?;
             if reluctant {
                 sleep_until(*self.courtesy.get_or_insert_with(|| clock::now() + COURTESY)).await;
             }
-            // An error here only says that nobody waits any more.
+            // The error means that no connection waits any more.
             let Ok(accepted) = ready.try_io(|listener| listener.get_ref().accept()) else {
                 self.courtesy = None;
                 continue;
@@ -62,7 +62,7 @@ impl Acceptor {
         }
     }
 
-    /// Accepts a connection although no descriptors are left, says why it is refused, and closes it. `None` if none waits.
+    /// Refuses a waiting connection although no descriptors are left. Returns its address; `None` if none waits.
     pub(crate) fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
         drop(self.spare.take());
         let accepted = self.listener.get_ref().accept();
@@ -75,7 +75,7 @@ impl Acceptor {
     }
 }
 
-/// Says why a connection is refused, if the socket takes it at once.
+/// Sends a GOAWAY with the reason, if the socket takes it at once.
 pub(crate) fn refuse<'a>(stream: impl Into<SockRef<'a>>, why: &str) {
     let mut out = Vec::new();
     let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: why });
@@ -86,11 +86,11 @@ pub(crate) fn refuse<'a>(stream: impl Into<SockRef<'a>>, why: &str) {
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    // A host that vanished without a word does not keep its connection for ever; an idle one is left alone.
+    // Frees the connections of hosts that have vanished; idle ones stay.
     SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
 }
 
-/// A descriptor of no use.
+/// Opens a descriptor to hold in reserve.
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
 }

@@ -1,4 +1,4 @@
-//! The handler of a call: its first poll, and the task that goes on with it.
+//! Handlers of calls: the first poll, and the task that continues.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use crate::service::Running;
 use crate::session::{self, CallHead, Pause, Start};
 use crate::shared::Shared;
 
-/// Starts the calls of one connection.
+/// Starter of one connection's calls.
 pub(crate) struct CallStarter {
     pub(crate) shared: Arc<Shared>,
     pub(crate) seat: Arc<Seat>,
@@ -27,7 +27,7 @@ pub(crate) struct CallStarter {
     pub(crate) peer: SocketAddr,
 }
 
-/// A call that goes on elsewhere; dropping it drops the handler.
+/// Handle of a call that continues on a task of its own. Dropping it drops the handler.
 #[derive(Debug)]
 pub(crate) struct CallTask(AbortHandle);
 
@@ -38,7 +38,7 @@ impl Drop for CallTask {
 }
 
 impl CallStarter {
-    /// Polls the call's handler once. Most are ready then: no task, no reply buffer of their own.
+    /// Polls the call's handler once. Most end there and need neither a task nor a reply buffer of their own.
     pub(crate) fn start(&self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
         let Start { call, method, payload, reply } = start;
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
@@ -59,8 +59,7 @@ impl CallStarter {
         Some(self.spawn(call, deadline, running))
     }
 
-    /// Lets the handler go on, on a task of its own. It pauses, for a bounded time, while its client does not read the
-    /// replies that there are.
+    /// Continues the handler on a task of its own. It pauses, for a bounded time, while too many replies wait for the client.
     fn spawn(&self, call: CallHead, deadline: Option<Instant>, mut running: Running) -> CallTask {
         let in_flight = InFlight::new(&self.seat);
         let (shared, outbox) = (Arc::clone(&self.shared), Arc::clone(&self.outbox));
@@ -68,7 +67,7 @@ impl CallStarter {
             let mut out = Vec::new();
             let mut pause = None;
             poll_fn(|cx| {
-                // The session answers and aborts a call whose time is over. A runtime that is behind may come here first.
+                // After the deadline the session answers and aborts this task. A busy runtime may poll it before that.
                 if deadline.is_some_and(|at| at <= clock::now()) {
                     return Poll::Pending;
                 }
@@ -86,7 +85,7 @@ impl CallStarter {
     }
 }
 
-/// Polls the handler; when it is ready, its whole reply is at the end of `out`.
+/// Polls the handler. At `Ready` the whole reply frame is at the end of `out`.
 fn poll_handler(call: &CallHead, running: &mut Running, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<()> {
     let mut reply = ReplyWriter::new(out, call.id);
     let polled =
@@ -110,12 +109,12 @@ fn poll_handler(call: &CallHead, running: &mut Running, cx: &mut Context<'_>, ou
     Poll::Ready(())
 }
 
-/// Drops a handler whose reply is complete: a destructor of it that panics takes nothing with it.
+/// Drops a handler whose reply is complete. A panic of its destructor goes no further.
 fn drop_quietly(running: Running) {
     let _ = survive(|| drop(running));
 }
 
-/// Waits for the looks of a [`Pause`].
+/// Timer for the checks of a [`Pause`].
 struct PauseTimer {
     pause: Pause,
     shared: Arc<Shared>,
@@ -131,16 +130,16 @@ impl PauseTimer {
         timer
     }
 
-    /// Completes when the call has paused for long enough, and at once from then on.
+    /// Completes when the pause is over.
     fn poll(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<()> {
         while self.set() {
             ready!(self.sleep.as_mut().poll(cx));
-            self.pause.look(self.shared.clock.now(), outbox.written());
+            self.pause.check(self.shared.clock.now(), outbox.written());
         }
         Poll::Ready(())
     }
 
-    /// Sets the timer; false once the pause is over.
+    /// Sets the timer to the next check; returns false after the end of the pause.
     fn set(&mut self) -> bool {
         let Some(at) = self.pause.poll_deadline().and_then(|at| self.shared.clock.instant(at)) else {
             return false;

@@ -1,4 +1,4 @@
-//! The task of one connection: moves bytes between the transport and the session, and runs what the session starts.
+//! Task of one connection: moves bytes between transport and session, and runs the calls that the session starts.
 
 use std::future::poll_fn;
 use std::io;
@@ -24,16 +24,16 @@ use crate::peers::Seat;
 use crate::session::{End, Input, Output, Session, Turn};
 use crate::shared::Shared;
 
-/// Maximum number of bytes that are asked of the transport at a time.
+/// Number of bytes to ask of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
 
-/// Time budget for the calls of one read; after it the task yields to other connections, timers and the registry.
+/// Time budget of a turn of calls; after it the task yields to other connections, timers and the registry.
 const TURN: Duration = Duration::from_millis(1);
 
-/// A timer that is so late tells of a runtime, or a machine, that stood still.
+/// Delay of a timer that tells of a runtime, or a machine, that did not run.
 const STALL: Millis = Millis(100);
 
-/// A connection and the calls that run for it.
+/// Connection with its session.
 pub(crate) struct ConnectionTask<S> {
     shared: Arc<Shared>,
     seat: Arc<Seat>,
@@ -42,29 +42,29 @@ pub(crate) struct ConnectionTask<S> {
     stream: S,
     session: Session<CallTask>,
     outbox: Arc<Outbox>,
-    /// Bytes that are being written, and how many of them have been.
+    /// Batch that is being written, and the length of its written part.
     writing: Vec<u8>,
     written: usize,
-    /// The transport is to be closed for writing.
+    /// The transport has to be closed for writing.
     is_shutting_down: bool,
-    /// The last reading of the clock, for the runtime and for the session.
+    /// Last reading of the clock, in the units of the runtime and of the session.
     now: Instant,
     time: Millis,
-    /// Begin of the turn in which calls run.
+    /// Begin of the current turn.
     turn_began: Instant,
-    /// The calls of the last turn took long: the next ones wait for their turn among those of others.
+    /// The last turn exceeded its budget: the next one waits until other connections had theirs.
     is_slow: bool,
     end: Option<End>,
 }
 
-/// Events that the transport and the session do not show themselves.
+/// Events that neither the transport nor the session shows.
 #[derive(Default)]
 struct Woken {
-    /// It is this connection's turn to run calls.
+    /// The connection may take a turn.
     turn: Option<TurnPermit>,
     /// The server drains.
     drain: bool,
-    /// The timer that was set to this time has rung.
+    /// The timer, set to this time, has fired.
     rang: Option<Millis>,
 }
 
@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             if turn.is_none() && self.session.wants_turn() {
                 turn = Some(Box::pin(take_turn(Arc::clone(&self.shared.turns))));
             }
-            // Most of what is due is due later than what was: one timer, seldom set, does for all.
+            // Deadlines mostly move on: the timer is set only if the next one is earlier.
             let due = self.session.poll_deadline().filter(|due| armed.is_none_or(|armed| *due < armed));
             if let Some((due, at)) = due.and_then(|due| Some((due, self.shared.clock.instant(due)?))) {
                 timer.as_mut().reset(at);
@@ -132,17 +132,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 () = poll_fn(|cx| self.poll_io(cx)) => {}
                 () = seat.woken() => {}
                 permit = poll_fn(|cx| poll_turn(&mut turn, cx)) => (woken.turn, turn) = (Some(permit), None),
-                // A server that is gone drains too.
+                // An error means that the server is gone.
                 _ = drain.wait_for(|&drain| drain), if !is_draining => woken.drain = true,
                 () = &mut timer, if armed.is_some() => woken.rang = armed.take(),
             }
         }
     }
 
-    /// Does everything that can be done now.
+    /// Handles events, runs calls and writes.
     fn work(&mut self, cx: &mut Context<'_>, woken: &Woken) {
         if woken.turn.is_some() || woken.rang.is_some() {
-            // What has come is to be known before a call starts or patience ends.
+            // Received bytes may cancel a call, or be the ones that a timeout waits for.
             while self.session.wants_bytes() && self.poll_read(cx).is_ready() {}
         }
         if woken.turn.is_some() {
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             }
             self.handle(cx, Input::Timeout);
         }
-        // Before the first read too: requests may come right behind the hello.
+        // Requests may arrive together with the hello.
         if !self.is_slow || self.session.is_draining() {
             self.run_calls(cx);
         }
@@ -171,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         }
     }
 
-    /// Runs the calls that have arrived, or as many as there is time for.
+    /// Runs the waiting calls, within the time budget of a turn.
     fn run_calls(&mut self, cx: &mut Context<'_>) {
         if self.session.wants_turn() {
             self.read_clock();
@@ -185,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         Turn { full: self.seat.full() }
     }
 
-    /// Gives the session an input and performs what comes of it.
+    /// Passes an input to the session and performs the outputs.
     fn handle(&mut self, cx: &mut Context<'_>, input: Input<CallTask>) {
         self.session.handle(self.time, input);
         while let Some(output) = self.session.poll_output() {
@@ -217,7 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         self.time = self.shared.clock.at(self.now);
     }
 
-    /// Waits until something has been read or written, as far as either is wanted.
+    /// Completes when bytes have been read or written.
     fn poll_io(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut done = self.session.wants_bytes() && self.poll_read(cx).is_ready();
         if !self.writing.is_empty() {
@@ -228,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if done { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Waits for bytes and gives them to the session.
+    /// Reads bytes and passes them to the session.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(poll_read_some(&mut self.stream, self.session.read_buffer(), cx)) {
             Ok(0) => self.lose(cx, &io::ErrorKind::UnexpectedEof.into()),
@@ -241,7 +241,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         Poll::Ready(())
     }
 
-    /// Writes what there is, as much as the transport takes now.
+    /// Writes waiting replies, as many as the transport takes now.
     fn flush(&mut self, cx: &mut Context<'_>) {
         let replies = self.outbox.take();
         if !replies.is_empty() {
@@ -265,7 +265,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         self.seat.idle_since(self.session.idle_since());
     }
 
-    /// Writes the rest of a batch; false if the transport does not take all of it now.
+    /// Writes the rest of a batch. Returns false if the transport does not take all of it now.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.written;
         while self.written < self.writing.len() {
@@ -302,7 +302,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         Poll::Ready(())
     }
 
-    /// Ends the session of a transport that has failed, or that the client has closed.
+    /// Ends the session after a failure of the transport, or its end.
     fn lose(&mut self, cx: &mut Context<'_>, error: &io::Error) {
         (self.writing, self.written) = (Vec::new(), 0);
         self.handle(cx, Input::Closed);
@@ -312,8 +312,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     }
 }
 
-/// Waits for bytes and appends them to the buffer, which grows with what has come, whatever length a frame has announced:
-/// an idle connection has none.
+/// Reads bytes and appends them to the buffer. The buffer grows with the received bytes, not with the announced length of a
+/// frame, and an idle connection has none.
 fn poll_read_some<S: AsyncRead + Unpin>(
     stream: &mut S,
     buffer: &mut BytesMut,
@@ -333,12 +333,12 @@ fn poll_turn(turn: &mut Option<TurnFuture>, cx: &mut Context<'_>) -> Poll<TurnPe
     turn.as_mut().map_or(Poll::Pending, |turn| turn.as_mut().poll(cx))
 }
 
-/// Waits for a turn to handle more calls after some that took long, so that between any two of them all connections read
-/// what has come, and know when.
+/// Waits for a turn after one that exceeded its budget. Between two such turns all connections read, so that they know the
+/// times of arrival.
 async fn take_turn(turns: Arc<Semaphore>) -> TurnPermit {
-    // Nobody closes it.
+    // The semaphore is never closed.
     let permit = turns.acquire_owned().await.ok();
-    // The runtime looks at its sockets when everybody has yielded.
+    // The runtime polls its sockets when all tasks have yielded.
     yield_now().await;
     permit
 }

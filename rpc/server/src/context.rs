@@ -1,4 +1,4 @@
-//! What a handler knows about its call besides the argument.
+//! Circumstances of a call.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 
-/// The circumstances of one call.
+/// Circumstances of one call, for its handler.
 #[derive(Clone, Copy, Debug)]
 pub struct Context {
     pub(crate) deadline: Option<Instant>,
@@ -15,16 +15,15 @@ pub struct Context {
 }
 
 impl Context {
-    /// How long the caller will still wait: what a handler passes on to the services that it calls itself.
-    /// `None` if the caller set no deadline; zero if it is over.
+    /// Returns the time for which the caller will still wait: zero after the deadline, `None` if there is no deadline.
     ///
-    /// When the time is over the handler is dropped at its next `await`; only one that computes for long
-    /// without an `await` needs to look here.
+    /// Pass it on to services that the handler calls itself. The handler is dropped at its next `await` after the deadline,
+    /// so only handlers that compute for long without an `await` need to check it.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|at| at.saturating_duration_since(clock::now()))
     }
 
-    /// The address that the call came from.
+    /// Returns the address of the client.
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }

@@ -1,4 +1,4 @@
-//! Lines of the log about peers.
+//! Log lines about peers.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,10 +13,10 @@ use crate::peers::PeerKey;
 const MAX_LINES: u32 = 10;
 const WINDOW: Millis = Millis(10_000);
 
-/// Number of peers that are told apart.
+/// Maximum number of peers that are counted separately.
 const MAX_PEERS: usize = 256;
 
-/// Bounds the lines about each peer.
+/// Bounds the number of lines about each peer.
 #[derive(Debug)]
 pub(crate) struct PeerLines {
     clock: Clock,
@@ -28,7 +28,7 @@ impl PeerLines {
         Self { clock, limit: Mutex::new(LineLimit::new(MAX_LINES, WINDOW, MAX_PEERS)) }
     }
 
-    /// Writes a line about a peer, or about none in particular, unless there are too many of them.
+    /// Writes a line about a peer, or about no particular one, unless there are too many.
     pub(crate) fn say(&self, peer: Option<PeerKey>, line: impl FnOnce()) {
         let now = self.clock.now();
         // Nothing that can panic runs under the lock.
@@ -42,7 +42,7 @@ impl PeerLines {
         }
     }
 
-    /// Writes the numbers of lines that were left out and have not been told.
+    /// Writes the pending summaries of omitted lines.
     pub(crate) fn finish(&self) {
         let mut limit = self.limit.lock().unwrap_or_else(PoisonError::into_inner);
         let ended = limit.end_windows(Millis(u64::MAX));
@@ -54,7 +54,7 @@ impl PeerLines {
 fn say_left_out(left_out: LeftOut<Option<PeerKey>>) {
     let LeftOut { source, lines } = left_out;
     say(|| match source.flatten() {
-        Some(peer) => tracing::warn!(%peer, lines, "too many lines about a peer; left out"),
-        None => tracing::warn!(lines, "too many lines; left out"),
+        Some(peer) => tracing::warn!(%peer, lines, "too many lines about a peer; some were omitted"),
+        None => tracing::warn!(lines, "too many lines; some were omitted"),
     });
 }

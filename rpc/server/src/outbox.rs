@@ -1,4 +1,4 @@
-//! The place where calls that run on tasks of their own leave their replies for the connection.
+//! Replies on their way from call tasks to the connection's task.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use rpc_wire::CallId;
 use crate::peers::Seat;
 use crate::session::{CallHead, Replies, ReplyQueue};
 
-/// Replies on their way to the connection's task, which writes all that there are at once.
+/// Outbox of a connection: call tasks add replies, the connection's task takes all of them at once.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     seat: Arc<Seat>,
@@ -19,7 +19,7 @@ pub(crate) struct Outbox {
 #[derive(Debug)]
 struct OutboxState {
     queue: ReplyQueue,
-    /// Calls that go on when there is room.
+    /// Wakers of calls that wait for room.
     paused: HashMap<CallId, Waker>,
 }
 
@@ -39,7 +39,7 @@ impl Outbox {
         self.seat.wake();
     }
 
-    /// Returns true if a call may go on, since there is room for its reply; if not, it is woken when there is.
+    /// Returns true if a call may continue, because its reply finds room. Otherwise the call is woken when there is room.
     pub(crate) fn has_room(&self, id: CallId, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
         let room = state.queue.has_room();
@@ -49,17 +49,17 @@ impl Outbox {
         room
     }
 
-    /// Returns the bytes that have been written to the client, ever.
+    /// Returns the total of the bytes that have been written to the client.
     pub(crate) fn written(&self) -> u64 {
         self.lock().queue.written()
     }
 
-    /// Takes the replies that are there.
+    /// Takes the waiting replies.
     pub(crate) fn take(&self) -> Replies {
         self.lock().queue.take()
     }
 
-    /// Notes how much of the replies that were taken has not been written. Returns the bytes that wait here.
+    /// Records the number of taken bytes that have not been written. Returns the number of bytes in the outbox.
     pub(crate) fn note_unsent(&self, bytes: usize) -> usize {
         let mut state = self.lock();
         let waiting = state.queue.note_unsent(bytes);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_pauses_is_woken_when_half_of_the_limit_is_free() {
+    fn a_paused_call_is_woken_when_half_of_the_limit_is_free() {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
         let (outbox, woken) = (Outbox::new(Arc::new(seat), 100), Arc::new(Woken::default()));

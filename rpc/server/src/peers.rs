@@ -1,4 +1,4 @@
-//! Connected peers, the share that each holds, and the choice of those who go when there is not enough for all.
+//! Connected peers, their shares of the limits, and the choice of connections to close when a limit is reached.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,20 +13,19 @@ use tokio::sync::Notify;
 use crate::Limits;
 use crate::session::Full;
 
-/// Value of [`Place::idle_since`] of a connection that is not idle.
+/// Value of [`SeatShare::idle_since`] for a connection that is not idle.
 const BUSY: u64 = u64::MAX;
 
-/// A connection that has said nothing for so long makes room for a new one, if there is no other. Clients of ours that
-/// are alive say something more often.
+/// Idle time after which a connection may be closed in favour of a new one. Our clients send pings more often.
 const MAY_BE_IDLE: Millis = Millis(10_000);
 
-/// The most connections over the limit.
+/// Maximum number of connections above the limit while others are closing.
 const MOST_LEAVING: usize = 64;
 
-/// The pause after a look at all connections that found none to close.
+/// Pause after a search that found no connection to close.
 const LOOK_AGAIN: Millis = Millis(100);
 
-/// Key of one peer: an IPv4 address, or a /64 network of IPv6, of which one host has at least one.
+/// Identity of a peer: an IPv4 address, or a /64 network of IPv6, because one host has at least one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct PeerKey(IpAddr);
 
@@ -51,17 +50,17 @@ impl fmt::Display for PeerKey {
     }
 }
 
-/// The shares of a server that its peers have taken.
+/// Peers of a server and their shares of its limits.
 #[derive(Debug)]
 pub(crate) struct Peers {
     limits: Shares,
     in_flight: AtomicUsize,
-    /// Bytes of all connections together.
+    /// Sum of the bytes of all connections.
     held: AtomicUsize,
     table: Mutex<Table>,
 }
 
-/// The limits that this table keeps.
+/// Limits that apply across connections.
 #[derive(Clone, Copy, Debug)]
 struct Shares {
     connections: usize,
@@ -74,43 +73,43 @@ struct Shares {
 #[derive(Debug, Default)]
 struct Table {
     next: u64,
-    seats: HashMap<u64, Arc<Place>>,
-    peers: HashMap<PeerKey, Arc<Peer>>,
-    /// Seats of those who have been asked to go.
+    seats: HashMap<u64, Arc<SeatShare>>,
+    peers: HashMap<PeerKey, Arc<PeerShare>>,
+    /// Number of connections that have been asked to close.
     leaving: usize,
-    /// Nobody was idle for long enough then; there is no sense in looking again at once.
+    /// Time of the last search that found no idle connection.
     looked: Option<Millis>,
 }
 
-/// Share of all connections of one peer.
+/// Share of one peer.
 #[derive(Debug, Default)]
-struct Peer {
+struct PeerShare {
     connections: AtomicUsize,
     in_flight: AtomicUsize,
 }
 
-/// Share of one connection, for all to see.
+/// Share of one connection, visible to all others.
 #[derive(Debug)]
-struct Place {
+struct SeatShare {
     key: PeerKey,
-    peer: Arc<Peer>,
+    peer: Arc<PeerShare>,
     held: AtomicUsize,
-    /// Since when it has had nothing to do, in milliseconds; [`BUSY`] while it has.
+    /// Time since which the connection is idle, in milliseconds, or [`BUSY`].
     idle_since: AtomicU64,
-    /// It has to go; never taken back.
+    /// The connection has to close. Never reset.
     evicted: AtomicBool,
     wake: Notify,
 }
 
-/// A connection's place among the others; given back on drop.
+/// SeatShare of a connection among the others, released on drop.
 #[derive(Debug)]
 pub(crate) struct Seat {
     number: u64,
     peers: Arc<Peers>,
-    place: Arc<Place>,
+    share: Arc<SeatShare>,
 }
 
-/// Reason for which there is no seat.
+/// Reason to refuse a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum NoSeat {
     #[error("too many connections to this server")]
@@ -120,7 +119,7 @@ pub(crate) enum NoSeat {
 }
 
 impl Peers {
-    /// `descriptors`: how many this process may have, of which some stay free.
+    /// Creates the table for a process with so many descriptors, of which some stay free.
     pub(crate) fn new(limits: &Limits, descriptors: usize) -> Self {
         let connections =
             limits.connections.min(descriptors - (descriptors / 8).max(16).min(descriptors)).max(1);
@@ -135,7 +134,7 @@ impl Peers {
         Self { limits, in_flight, held, table: Mutex::default() }
     }
 
-    /// A seat for a new connection. When there is none for anybody, the one that has been idle longest is asked to go.
+    /// Returns a seat for a new connection. If all are taken, the connection that has been idle longest is asked to close.
     pub(crate) fn seat(self: &Arc<Self>, addr: IpAddr, now: Millis) -> Result<Seat, NoSeat> {
         let key = PeerKey::new(addr);
         let mut table = self.lock();
@@ -146,14 +145,14 @@ impl Peers {
         }
         if table.seats.len() >= self.limits.connections {
             self.evict_idle(&mut table, now);
-            // A few more, until those who were asked to go have gone.
+            // Some more are allowed until the others have closed.
             if table.seats.len() - table.leaving >= self.limits.connections || table.leaving > MOST_LEAVING {
                 return Err(NoSeat::Full);
             }
         }
         peer.connections.store(of_peer + 1, Relaxed);
         table.peers.entry(key).or_insert_with(|| peer.clone());
-        let place = Arc::new(Place {
+        let share = Arc::new(SeatShare {
             key,
             peer,
             held: AtomicUsize::new(0),
@@ -163,11 +162,11 @@ impl Peers {
         });
         let number = table.next;
         table.next += 1;
-        table.seats.insert(number, place.clone());
-        Ok(Seat { number, peers: self.clone(), place })
+        table.seats.insert(number, share.clone());
+        Ok(Seat { number, peers: self.clone(), share })
     }
 
-    /// Makes room, if somebody has been idle for long enough; false if not.
+    /// Asks a connection that has been idle for long enough to close; returns false if there is none.
     pub(crate) fn make_room(&self, now: Millis) -> bool {
         self.evict_idle(&mut self.lock(), now)
     }
@@ -176,12 +175,12 @@ impl Peers {
         if table.looked.is_some_and(|at| now.since(at) < LOOK_AGAIN) {
             return false;
         }
-        let places = table.seats.values().filter(|place| !place.evicted.load(Relaxed));
-        let longest = places.min_by_key(|place| place.idle_since.load(Relaxed));
+        let shares = table.seats.values().filter(|share| !share.evicted.load(Relaxed));
+        let longest = shares.min_by_key(|share| share.idle_since.load(Relaxed));
         let enough = now.since(MAY_BE_IDLE).0;
-        match longest.filter(|place| place.idle_since.load(Relaxed) < enough) {
-            Some(place) => {
-                place.evict();
+        match longest.filter(|share| share.idle_since.load(Relaxed) < enough) {
+            Some(share) => {
+                share.evict();
                 table.leaving += 1;
                 true
             }
@@ -192,23 +191,23 @@ impl Peers {
         }
     }
 
-    /// The one that holds most has to go, unless those who go already give enough back.
+    /// Asks the connection that holds most to close, unless those that are closing release enough.
     fn evict_greediest(&self) {
         let mut table = self.lock();
         let mut leaving = 0;
-        let mut greediest: Option<(usize, &Arc<Place>)> = None;
-        for place in table.seats.values() {
-            let held = place.held.load(Relaxed);
-            if place.evicted.load(Relaxed) {
+        let mut greediest: Option<(usize, &Arc<SeatShare>)> = None;
+        for share in table.seats.values() {
+            let held = share.held.load(Relaxed);
+            if share.evicted.load(Relaxed) {
                 leaving += held;
             } else if greediest.is_none_or(|(most, _)| held > most) {
-                greediest = Some((held, place));
+                greediest = Some((held, share));
             }
         }
         if self.held.load(Relaxed).saturating_sub(leaving) > self.limits.bytes
-            && let Some((_, place)) = greediest
+            && let Some((_, share)) = greediest
         {
-            place.evict();
+            share.evict();
             table.leaving += 1;
         }
     }
@@ -219,7 +218,7 @@ impl Peers {
     }
 }
 
-impl Place {
+impl SeatShare {
     fn evict(&self) {
         self.evicted.store(true, Relaxed);
         self.wake.notify_one();
@@ -227,9 +226,9 @@ impl Place {
 }
 
 impl Seat {
-    /// Says how many bytes the connection holds now.
+    /// Records the bytes that the connection holds now.
     pub(crate) fn holds(&self, bytes: usize) {
-        let before = self.place.held.swap(bytes, Relaxed);
+        let before = self.share.held.swap(bytes, Relaxed);
         if bytes > before {
             let grown = bytes - before;
             let total = self.peers.held.fetch_add(grown, Relaxed) + grown;
@@ -241,33 +240,33 @@ impl Seat {
         }
     }
 
-    /// Says since when the connection has had nothing to do; `None` if it has.
+    /// Records the time since which the connection is idle; `None` if it is not.
     pub(crate) fn idle_since(&self, since: Option<Millis>) {
-        self.place.idle_since.store(since.map_or(BUSY, |since| since.0), Relaxed);
+        self.share.idle_since.store(since.map_or(BUSY, |since| since.0), Relaxed);
     }
 
-    /// Returns true if this connection has to go, so that others have room.
+    /// Returns true if this connection has to close, so that others have room.
     pub(crate) fn evicted(&self) -> bool {
-        self.place.evicted.load(Relaxed)
+        self.share.evicted.load(Relaxed)
     }
 
     /// Wakes the connection's task.
     pub(crate) fn wake(&self) {
-        self.place.wake.notify_one();
+        self.share.wake.notify_one();
     }
 
-    /// Completes after a wake, or an eviction.
+    /// Completes after a wake or an eviction.
     pub(crate) async fn woken(&self) {
-        self.place.wake.notified().await;
+        self.share.wake.notified().await;
     }
 
-    /// Returns the limit that keeps further calls from running, if one is reached.
+    /// Returns the limit on calls that is reached, if any.
     pub(crate) fn full(&self) -> Option<Full> {
         let limits = &self.peers.limits;
         if self.peers.in_flight.load(Relaxed) >= limits.in_flight {
             return Some(Full::Server(limits.in_flight));
         }
-        if self.place.peer.in_flight.load(Relaxed) >= limits.in_flight_per_peer {
+        if self.share.peer.in_flight.load(Relaxed) >= limits.in_flight_per_peer {
             return Some(Full::Peer(limits.in_flight_per_peer));
         }
         None
@@ -280,20 +279,20 @@ impl Drop for Seat {
         let mut table = self.peers.lock();
         table.seats.remove(&self.number);
         table.leaving -= usize::from(self.evicted());
-        if self.place.peer.connections.fetch_sub(1, Relaxed) == 1 {
-            table.peers.remove(&self.place.key);
+        if self.share.peer.connections.fetch_sub(1, Relaxed) == 1 {
+            table.peers.remove(&self.share.key);
         }
     }
 }
 
-/// A unit of the counts of unfinished calls, given back on drop.
+/// Unit of the counts of unfinished calls, released on drop.
 #[derive(Debug)]
 pub(crate) struct InFlight(Arc<Seat>);
 
 impl InFlight {
     pub(crate) fn new(seat: &Arc<Seat>) -> Self {
         seat.peers.in_flight.fetch_add(1, Relaxed);
-        seat.place.peer.in_flight.fetch_add(1, Relaxed);
+        seat.share.peer.in_flight.fetch_add(1, Relaxed);
         Self(seat.clone())
     }
 }
@@ -301,11 +300,11 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.peers.in_flight.fetch_sub(1, Relaxed);
-        self.0.place.peer.in_flight.fetch_sub(1, Relaxed);
+        self.0.share.peer.in_flight.fetch_sub(1, Relaxed);
     }
 }
 
-/// Share that one peer may take of what is there for all.
+/// Returns the default share of one peer: three quarters.
 fn most_of(all: usize) -> usize {
     all - all / 4
 }
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn some_descriptors_stay_free_and_a_peer_has_three_quarters_of_the_rest() {
+    fn some_descriptors_stay_free_and_one_peer_may_have_three_quarters_of_the_rest() {
         let (peers, _) = peers(|_| ());
         assert_eq!((peers.limits.connections, peers.limits.connections_per_peer), (896, 672));
         let tiny = Peers::new(&Limits::default(), 8);
@@ -342,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_that_is_given_back_leaves_nothing() {
+    fn a_released_seat_leaves_nothing() {
         let (peers, now) = peers(|limits| limits.connections = 1);
         for _ in 0..10 {
             let seat = peers.seat(host(1), now).unwrap();
@@ -355,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_seats_are_taken_the_one_that_has_been_idle_longest_makes_room() {
+    fn when_all_seats_are_taken_the_connection_that_has_been_idle_longest_makes_room() {
         let (peers, start) = peers(|limits| limits.connections = 3);
         let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), start).unwrap()).collect();
         seats[0].idle_since(Some(start + Millis(2_000)));
@@ -371,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn over_the_limit_of_bytes_the_one_that_holds_most_has_to_go() {
+    fn over_the_limit_of_bytes_the_connection_that_holds_most_has_to_close() {
         let (peers, now) = peers(|limits| limits.bytes = 1_000);
         let seats: Vec<_> = (1..=3).map(|number| peers.seat(host(number), now).unwrap()).collect();
         seats[0].holds(400);
@@ -381,7 +380,7 @@ mod tests {
         seats[2].holds(200);
         assert!(seats[1].evicted() && !seats[0].evicted() && !seats[2].evicted());
         seats[2].holds(600);
-        assert!(!seats[0].evicted() && !seats[2].evicted(), "what the first one gives back is enough");
+        assert!(!seats[0].evicted() && !seats[2].evicted(), "the first one releases enough");
         seats[2].holds(601);
         assert!(!seats[0].evicted() && seats[2].evicted());
     }

@@ -1,4 +1,4 @@
-//! The end of a worker's quota of calls.
+//! Quota of calls of a worker.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use crate::session::CallQuota;
 
-/// A quota that can be waited for.
+/// Quota of calls whose end a task can wait for.
 #[derive(Debug)]
 pub(crate) struct Quota {
     pub(crate) calls: Arc<CallQuota>,
@@ -19,12 +19,12 @@ impl Quota {
         Self { calls: Arc::new(CallQuota::new(calls, chance)), used_up: Notify::new() }
     }
 
-    /// Notes that the last call has been started.
+    /// Wakes the task that waits for the end.
     pub(crate) fn use_up(&self) {
         self.used_up.notify_one();
     }
 
-    /// Completes when the last call has been started, even if that was before; once.
+    /// Completes after the start of the last call. May be called once.
     pub(crate) async fn used_up(&self) {
         self.used_up.notified().await;
     }

@@ -1,4 +1,4 @@
-//! Accepting connections, and leaving in good order.
+//! The server: accepts connections, and drains.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -27,7 +27,7 @@ use crate::session::{End, SessionConfig};
 use crate::shared::Shared;
 use crate::{Limits, Service, clock};
 
-/// Pause after a failure of `accept` that does not concern one connection.
+/// Pause after a failure of `accept` that concerns the whole process.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves a [`Service`] on a listener.
@@ -61,16 +61,16 @@ pub struct Server {
     open: watch::Sender<usize>,
 }
 
-/// How a server ended.
+/// Result of a drain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Drained {
-    /// Connections that were cut because their calls did not end within [`Limits::drain_timeout`].
+    /// Number of connections that were cut because their calls did not end within [`Limits::drain_timeout`].
     pub cut: usize,
 }
 
 impl Server {
-    /// A server with default limits and the identity of this process.
+    /// Creates a server with default limits and the identity of this process.
     pub fn new(service: Service) -> Self {
         Self {
             service,
@@ -88,27 +88,27 @@ impl Server {
         self
     }
 
-    /// Sets the identity that clients are told, at most 255 bytes; by default process id and start time, so
-    /// that no two processes on one port have the same.
+    /// Sets the identity for clients, at most 255 bytes. Default: process id and start time, which differ between all
+    /// processes on one port.
     pub fn instance(mut self, instance: impl Into<String>) -> Self {
         self.instance = instance.into();
         self
     }
 
-    /// Says whether other processes accept from the same listener. If so, this one lets those go first that
-    /// have no connection yet, which costs a client up to 2 ms once. Default: no.
+    /// Shares the listener with other processes: those without connections accept first, which costs a client up to 2 ms
+    /// once. Default: false.
     pub fn shared_listener(mut self, shared: bool) -> Self {
         self.shared_listener = shared;
         self
     }
 
-    /// Counts calls.
+    /// Sets the quota of calls.
     pub(crate) fn quota(mut self, quota: Option<Arc<Quota>>) -> Self {
         self.quota = quota;
         self
     }
 
-    /// The identity that clients are told.
+    /// Returns the identity for clients.
     pub fn identity(&self) -> &str {
         &self.instance
     }
@@ -118,10 +118,10 @@ impl Server {
         self.open.subscribe()
     }
 
-    /// Serves until `shutdown` completes; then accepts no more, tells clients to go, lets what runs finish
-    /// within [`Limits::drain_timeout`], and returns.
+    /// Serves until `shutdown` completes. Then it drains: closes the listener, tells clients to leave, gives running calls
+    /// [`Limits::drain_timeout`] to finish, and returns.
     ///
-    /// Dropping the future ends everything at once.
+    /// Dropping the future ends all connections and calls at once.
     ///
     /// # Errors
     /// The runtime cannot wait for the listener.
@@ -204,7 +204,7 @@ async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
         End::Refused(status) => {
             let shown = status.to_string();
             lines.say(Some(PeerKey::new(peer.ip())), || match status.code {
-                // Strangers who speak something else may be many, and are no concern of ours; nor who says nothing.
+                // Port scans and silent clients are common and harmless.
                 Code::INVALID_ARGUMENT | Code::UNAVAILABLE => {
                     tracing::debug!(%peer, status = %Shown::text(&shown), "connection refused");
                 }
@@ -221,7 +221,7 @@ fn say_refused(peer: SocketAddr, why: &str, lines: &PeerLines) {
     lines.say(Some(PeerKey::new(peer.ip())), || tracing::warn!(%peer, "connection refused: {why}"));
 }
 
-/// Most failures of `accept` concern one connection; the others (no descriptors left) need a pause.
+/// Pauses after a failure of `accept`, unless it concerns one connection only.
 async fn pause_after(error: &io::Error, lines: &PeerLines) {
     if error.kind() != io::ErrorKind::ConnectionAborted {
         lines.say(None, || tracing::warn!(%error, "cannot accept connections; trying again"));
@@ -233,8 +233,9 @@ fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE))
 }
 
-/// Number of connections that may handle long calls at a time: on one thread they have to let each other read. With
-/// several threads others read meanwhile, and a handler may give its thread up by `block_in_place`.
+/// Returns the number of connections that may run long calls at the same time: one per single-threaded runtime, so that
+/// all connections read between two turns. With several threads the others read meanwhile, and a handler may release its
+/// thread by `block_in_place`.
 fn turns() -> usize {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => 1,
@@ -242,13 +243,13 @@ fn turns() -> usize {
     }
 }
 
-/// Number of descriptors that this process may have.
+/// Returns the number of descriptors that this process may have.
 fn descriptors() -> usize {
     let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft);
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
-/// Process id and start time.
+/// Returns process id and start time.
 pub(crate) fn process_identity() -> String {
     format!("{}-{:x}", process::id(), clock::since_epoch().as_micros())
 }

@@ -1,4 +1,4 @@
-//! A service: named methods, each a typed async handler behind one untyped face.
+//! Services: named methods with typed async handlers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::Context;
 use crate::session::MethodTable;
 
-/// What a server serves.
+/// Named methods that a server offers, each with a typed async handler.
 ///
 /// ```
 /// use rpc_server::{Context, Service, Status};
@@ -30,22 +30,22 @@ pub struct Service {
 }
 
 impl Service {
-    /// Begins a service; `name` is what clients ask for.
+    /// Starts a service. Clients ask for it by `name`.
     pub fn builder(name: impl Into<String>) -> ServiceBuilder {
         ServiceBuilder(Self { name: name.into(), methods: BTreeMap::new() })
     }
 
-    /// What clients ask for.
+    /// Returns the name of the service.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The same methods under another name.
+    /// Returns the same methods under another name.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
-    /// Takes it apart: its name, its methods, and the handler of each.
+    /// Returns its name, its methods, and their handlers in the same order.
     pub(crate) fn into_parts(self) -> (String, MethodTable, Vec<Handler>) {
         let (names, handlers): (Vec<_>, _) = self.methods.into_iter().unzip();
         (self.name, MethodTable::new(names), handlers)
@@ -59,17 +59,17 @@ impl fmt::Debug for Service {
     }
 }
 
-/// A service that is being put together.
+/// Builder of a [`Service`].
 #[derive(Debug)]
 #[must_use = "call build"]
 pub struct ServiceBuilder(Service);
 
 impl ServiceBuilder {
-    /// Adds a method, or replaces the one of that name; a name longer than 255 bytes cannot be called.
+    /// Adds a method, or replaces the one of that name. A name longer than 255 bytes cannot be called.
     ///
-    /// The handler runs on its connection's task until its first `await` that has to wait, and on a task of
-    /// its own from there. It is dropped when the deadline is over or the caller has given up. One that
-    /// computes for long should do so in `tokio::task::spawn_blocking`.
+    /// The handler runs on its connection's task until it first has to wait at an `await`, and on a task of its own from
+    /// there. It is dropped when the call's deadline is over or the caller has cancelled it. Long computations belong into
+    /// `tokio::task::spawn_blocking`.
     pub fn method<A, R, H, F>(mut self, name: impl Into<String>, handler: H) -> Self
     where
         A: DeserializeOwned,
@@ -80,29 +80,30 @@ impl ServiceBuilder {
         let name = name.into();
         let shown = name.clone();
         let erased: Handler = Box::new(move |payload, format, context| {
-            let argument = format
-                .decode(payload)
-                .map_err(|error| Status::invalid_argument(format!("the argument of {shown} {error}")))?;
+            let argument = format.decode(payload).map_err(|error| {
+                Status::invalid_argument(format!("the argument of {shown} cannot be decoded: {error}"))
+            })?;
             Ok(Box::pin(handler(argument, context)))
         });
         self.0.methods.insert(name, erased);
         self
     }
 
-    /// Ends the building.
+    /// Returns the service.
     pub fn build(self) -> Service {
         self.0
     }
 }
 
+/// Decodes an argument and starts a call; an error is the reply.
 pub(crate) type Handler = Box<dyn Fn(&[u8], Format, Context) -> Result<Running, Status> + Send + Sync>;
 
-/// A handler's future, its types forgotten.
+/// Future of a running handler, without its types.
 pub(crate) type Running = Pin<Box<dyn PollReply + Send>>;
 
-/// A future whose result is encoded where it is to go, so that no reply takes a buffer of its own.
+/// Future whose result is encoded into the buffer for the socket, so that a reply needs no buffer of its own.
 pub(crate) trait PollReply {
-    /// When ready with `Ok`, the result has been appended to `out`.
+    /// Polls the handler. At `Ready(Ok(()))` the result has been appended to `out`.
     fn poll_reply(
         self: Pin<&mut Self>,
         cx: &mut task::Context<'_>,
@@ -126,7 +127,7 @@ where
             let reply = result?;
             format
                 .encode(&reply, out)
-                .map_err(|error| Status::internal(format!("the reply cannot be written {error}")))
+                .map_err(|error| Status::internal(format!("the reply cannot be encoded: {error}")))
         })
     }
 }

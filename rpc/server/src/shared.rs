@@ -1,4 +1,4 @@
-//! State that all connections of a server share.
+//! State shared by all connections of a server.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::quota::Quota;
 use crate::service::Handler;
 use crate::session::SessionConfig;
 
-/// What the connections of a server have in common.
+/// Settings, handlers and counters of a server.
 pub(crate) struct Shared {
     pub(crate) session: Arc<SessionConfig>,
-    /// Handlers in the order of the session's methods.
+    /// Handlers in the order of the methods in `session`.
     pub(crate) handlers: Vec<Handler>,
     pub(crate) quota: Option<Arc<Quota>>,
-    /// For connections whose calls take long.
+    /// Turns of connections whose calls take long.
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) clock: Clock,
 }

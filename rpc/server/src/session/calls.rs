@@ -1,4 +1,4 @@
-//! The calls of a session: started, refused, cancelled, answered, given up when their time is over.
+//! Calls of a session: admission, cancels, deadlines, replies.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -13,31 +13,31 @@ use super::read_buffer::Arrival;
 use super::reply::{cut, leaving, no_time, too_late, write_failed};
 use super::{CallHead, Full, MethodId, Replies, SessionConfig, Turn};
 
-/// A server whose calls wait for longer is behind: it takes no call that cannot be done in time.
+/// Wait of a call from which on the server counts as behind: it then refuses calls that cannot be done in time.
 const BEHIND: Millis = Millis(1);
 
-/// What frames do to calls, and the frames that come of it, in `out`.
+/// Calls of a session and the frames for the client.
 #[derive(Debug)]
 pub(super) struct Calls<T> {
     config: Arc<SessionConfig>,
-    /// Encoded frames for the client.
+    /// Encoded frames that wait for the next batch.
     pub(super) out: Vec<u8>,
     format: Format,
     /// Maximum length of a frame's body for the client.
     client_max: usize,
-    /// Id of the last request; ids increase.
+    /// Number of the last request; numbers increase.
     last: CallId,
     /// Calls that did not end at their first poll.
     running: BTreeMap<CallId, RunningCall<T>>,
-    /// Those of them that have a deadline.
+    /// Deadlines of running calls.
     deadlines: BTreeSet<(Millis, CallId)>,
-    /// Bytes of their arguments.
+    /// Sum of the lengths of their arguments.
     argument_bytes: usize,
-    /// No more calls are taken.
+    /// New calls are refused.
     pub(super) draining: bool,
-    /// Calls that the owner has to drop.
+    /// Handles of calls that the owner has to drop.
     pub(super) aborted: Vec<T>,
-    /// The quota is used up, and the owner has not been told.
+    /// The quota is used up and the owner has not been told.
     pub(super) retire: bool,
 }
 
@@ -48,7 +48,7 @@ struct RunningCall<T> {
     deadline: Option<Millis>,
 }
 
-/// A call that is to start.
+/// Call that may start.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Accepted {
     pub(super) call: CallHead,
@@ -81,7 +81,7 @@ impl<T> Calls<T> {
         answered.map_err(|error| Status::internal(error.to_string()))
     }
 
-    /// Handles a frame; returns the call that it starts, if it starts one. An error ends the connection.
+    /// Handles a frame and returns the call that it starts, if any. An error ends the connection.
     pub(super) fn handle(
         &mut self,
         now: Millis,
@@ -95,8 +95,8 @@ impl<T> Calls<T> {
             Frame::Hello(_) | Frame::Reply(_) | Frame::GoAway(_) => {
                 return Err(Status::invalid_argument("a frame that only a server may send now"));
             }
-            // A cancel was heard when it arrived. Messages belong to streams that were refused; the rest may be
-            // skipped by definition.
+            // Cancels were handled on arrival. Messages belong to streams, which were refused. Unknown kinds may be
+            // skipped.
             _ => {}
         }
         Ok(None)
@@ -134,7 +134,7 @@ impl<T> Calls<T> {
                 call.fail(&too_late(), &mut self.out);
                 return Ok(None);
             }
-            // One that has not waited shows how long it takes now.
+            // A call that has not waited is tried, so that the usual time can improve.
             if waited > BEHIND && Duration::from(left) < 2 * self.config.methods.usual(method) {
                 write_failed(&mut self.out, request.id, &no_time(left), true, self.client_max);
                 return Ok(None);
@@ -144,7 +144,7 @@ impl<T> Calls<T> {
         Ok(Some(Accepted { call, method, argument_bytes: request.payload.len() }))
     }
 
-    /// Returns the reason for which a request is not run, if there is one.
+    /// Returns the reason to refuse a request, if there is one.
     fn refusal(&self, request: &Request<'_>, turn: &Turn) -> Option<Status> {
         if self.draining {
             return Some(leaving());
@@ -169,7 +169,7 @@ impl<T> Calls<T> {
         Some(Status::resource_exhausted(format!("{limit} calls in flight {whose}")))
     }
 
-    /// Keeps a call that did not end at its first poll.
+    /// Adds a call that did not end at its first poll.
     pub(super) fn run(&mut self, accepted: Accepted, task: T) {
         let Accepted { call: CallHead { id, deadline, .. }, argument_bytes, .. } = accepted;
         self.argument_bytes += argument_bytes;
@@ -177,13 +177,13 @@ impl<T> Calls<T> {
         self.running.insert(id, RunningCall { task, argument_bytes, deadline });
     }
 
-    /// Gives up a call whose client has; it may be running.
+    /// Aborts a call without a reply, if it runs.
     pub(super) fn cancel(&mut self, id: CallId) {
         let task = self.end(id);
         self.aborted.extend(task);
     }
 
-    /// Gives up the calls whose time is over, and says so; false if there are none.
+    /// Aborts the calls whose deadline has come, with a reply. Returns false if there are none.
     pub(super) fn expire(&mut self, now: Millis) -> bool {
         let mut any = false;
         while let Some(&(_, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
@@ -194,14 +194,14 @@ impl<T> Calls<T> {
         any
     }
 
-    /// Gives up everything that runs, without a reply.
+    /// Aborts all running calls without replies.
     pub(super) fn abort_all(&mut self) {
         self.aborted.extend(mem::take(&mut self.running).into_values().map(|call| call.task));
         self.deadlines.clear();
         self.argument_bytes = 0;
     }
 
-    /// Takes the replies of calls that have ended elsewhere, without those of calls that were given up.
+    /// Takes the replies of calls that have ended elsewhere. Replies of aborted calls are dropped.
     pub(super) fn collect(&mut self, replies: Replies) {
         let Replies { mut frames, ended } = replies;
         let (mut at, mut kept) = (0, 0);
@@ -231,27 +231,27 @@ impl<T> Calls<T> {
         Some(task)
     }
 
-    /// Returns the bytes of the arguments of calls that run.
+    /// Returns the sum of the lengths of the arguments of running calls.
     pub(super) fn argument_bytes(&self) -> usize {
         self.argument_bytes
     }
 
-    /// Returns the time at which the next call's time is over.
+    /// Returns the earliest deadline of a running call.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Returns true if nothing runs.
+    /// Returns true if no call runs.
     pub(super) fn is_idle(&self) -> bool {
         self.running.is_empty()
     }
 
-    /// Returns true if a drain has nothing left to wait for.
+    /// Returns true if a drain has no call left to wait for.
     pub(super) fn is_drained(&self) -> bool {
         self.draining && self.running.is_empty()
     }
 
-    /// Tells the client that no more calls are taken.
+    /// Tells the client that new calls are refused.
     pub(super) fn say_draining(&mut self) {
         self.go_away(&leaving());
     }
@@ -262,17 +262,17 @@ impl<T> Calls<T> {
     }
 
     fn push(&mut self, frame: &Frame<'_>) {
-        // Control frames are shorter than the smallest limit.
+        // Control frames are shorter than the smallest limit that a client may name.
         let _ = frame.encode(&mut self.out, self.client_max);
     }
 }
 
-/// Returns the end of a call's time: never early, though the time of its arrival is rounded down.
+/// Returns a call's deadline. The time of arrival is rounded down, so a millisecond is added: a deadline is never early.
 fn deadline(arrived: Millis, left: Duration) -> Option<Millis> {
     let at = match Millis::from(left) {
         Millis(0) => arrived,
         left => arrived + left + Millis(1),
     };
-    // A deadline beyond what a clock can say is none.
+    // A deadline beyond the range of the clock never comes.
     (at < Millis(u64::MAX)).then_some(at)
 }

@@ -1,17 +1,17 @@
-//! The hello: agreement before the first call.
+//! Hello: the agreement before the first call.
 
 use rpc_wire::{EncodeError, Format, Frame, Hello, Status, VERSION, split_frame};
 
 use super::SessionConfig;
 use super::reply::broken;
 
-/// Minimum of the frame length that a client must accept: a hello and a short status fit.
+/// Smallest frame limit that a client may name: a hello and a short status fit.
 pub(super) const MIN_FRAME: usize = 1024;
 
-/// Maximum length of a client's hello: a stranger may not make us hold more.
+/// Maximum length of a client's hello, which bounds the memory for strangers.
 const MAX_HELLO: usize = 4096;
 
-/// Result of a hello.
+/// Parameters that a hello has settled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreed {
     pub(super) format: Format,
@@ -20,7 +20,7 @@ pub(super) struct Agreed {
 }
 
 impl SessionConfig {
-    /// Reads the client's hello, and its length; `None` while it is incomplete.
+    /// Reads the client's hello and returns its length; `None` while it is incomplete.
     pub(super) fn hear(&self, input: &[u8]) -> Result<Option<(usize, Agreed)>, Status> {
         let split = split_frame(input, MAX_HELLO)
             .map_err(|_| Status::invalid_argument("the first frame is too long for a hello"))?;
@@ -54,7 +54,7 @@ impl SessionConfig {
         Ok(Agreed { format: hello.format, client_max })
     }
 
-    /// Appends the server's hello.
+    /// Appends the server's hello to `out`.
     pub(super) fn answer(&self, agreed: Agreed, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let hello = Hello {
             version: VERSION,

@@ -5,29 +5,29 @@ use rpc_wire::{CallId, Status};
 
 use super::{CallHead, MethodId};
 
-/// An event on the connection, or a wish of its owner.
+/// Event on the connection, or request of its owner.
 #[derive(Debug)]
 pub enum Input<T> {
     /// Bytes have been appended to [`Session::read_buffer`](super::Session::read_buffer).
     Received,
-    /// Handlers may run now, see [`Session::wants_turn`](super::Session::wants_turn).
+    /// Calls may start now, see [`Session::wants_turn`](super::Session::wants_turn).
     Turn(Turn),
-    /// The call of [`Output::Start`] has been polled once.
+    /// The handler of [`Output::Start`] has been polled once.
     Returned {
-        /// The call has not ended and goes on elsewhere; `None` if its reply has been written.
+        /// Handle of the call, which continues elsewhere; `None` if the call has ended and its reply is written.
         task: Option<T>,
         /// Permission for the next call; `None` ends the turn.
         turn: Option<Turn>,
     },
-    /// Calls have ended elsewhere.
+    /// Calls that continued elsewhere have ended.
     Replies(Replies),
-    /// The transport has taken so many bytes of the last batch, and would take no more now.
+    /// The transport has taken this many bytes of the last batch; if that is not all, it takes no more now.
     Wrote(usize),
-    /// No more calls; the session ends after the last reply.
+    /// New calls are refused; the session ends after the last reply.
     Drain,
-    /// The memory or the place of this connection is needed for others.
+    /// The connection has to close, so that others have room.
     Evicted,
-    /// Nothing could be read or written for this time, because the process stood still. Comes before a timeout.
+    /// The process did not run for this time and could neither read nor write. Precedes [`Input::Timeout`].
     Stalled(Millis),
     /// The time of [`Session::poll_deadline`](super::Session::poll_deadline) has come.
     Timeout,
@@ -35,65 +35,65 @@ pub enum Input<T> {
     Closed,
 }
 
-/// A change that the owner must perform.
+/// Action that the owner must perform.
 #[derive(Debug)]
 pub enum Output<'a, T> {
-    /// Poll the handler of this call, and answer with [`Input::Returned`].
+    /// Poll the handler of this call once, and pass [`Input::Returned`].
     Start(Start<'a>),
-    /// Drop this call; nobody waits for its reply.
+    /// Drop the handler of this call; its reply is not needed any more.
     Abort(T),
     /// The quota of calls is used up.
     Retire,
-    /// Everything has been written: close the connection for writing, and go on reading.
+    /// Everything is written: close the connection for writing, and continue to read.
     ShutDown,
     /// The session has ended, and the transport can be dropped.
     Close(End),
 }
 
-/// A call to start.
+/// Call to start.
 #[derive(Debug)]
 pub struct Start<'a> {
-    /// The call.
+    /// Identity, format and limits of the call.
     pub call: CallHead,
-    /// Its method.
+    /// Method of the call.
     pub method: MethodId,
-    /// Its argument in the session's format.
+    /// Argument in the session's format.
     pub payload: &'a [u8],
-    /// Buffer for the reply frame of a call that ends at once: append it.
+    /// Buffer to which the reply frame is appended if the call ends at once.
     pub reply: &'a mut Vec<u8>,
 }
 
 /// Permission to start one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turn {
-    /// Limit beyond this connection that is reached; the call is refused.
+    /// Limit outside of this connection that is reached: the call is refused.
     pub full: Option<Full>,
 }
 
-/// A limit on calls in flight that is reached.
+/// Limit on calls in flight that is reached.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Full {
-    /// Of the whole server.
+    /// Limit of the whole server.
     Server(usize),
-    /// Of all connections of one peer.
+    /// Limit of all connections of one peer.
     Peer(usize),
 }
 
-/// Replies of calls that ended elsewhere.
+/// Replies of calls that continued elsewhere and have ended.
 #[derive(Debug, Default)]
 pub struct Replies {
-    /// Frames, one after the other.
+    /// Frames, one behind the other.
     pub frames: Vec<u8>,
-    /// Call of each frame, in the same order.
+    /// Calls, in the order of their frames.
     pub ended: Vec<EndedCall>,
 }
 
-/// A call that ended elsewhere.
+/// Call that continued elsewhere and has ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct EndedCall {
-    /// The call.
+    /// Number of the call.
     pub id: CallId,
-    /// Length of its frame.
+    /// Length of its reply frame.
     pub len: usize,
 }
 
@@ -105,22 +105,22 @@ impl Replies {
     }
 }
 
-/// End of a session.
+/// Reason for which a session ended.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum End {
-    /// A drain is over: every call has been answered.
+    /// A drain has completed: every call is answered.
     #[error("drained")]
     Drained,
-    /// The client has closed the connection, or the network has.
+    /// The client has closed the connection, or the network has failed.
     #[error("connection lost")]
     Lost,
     /// The client does not read what is written to it.
     #[error("the client does not read")]
     Unread,
-    /// The client broke the protocol or a limit, or asked for something that is not here; a GOAWAY has told it.
+    /// The client was refused with a GOAWAY: it broke the protocol or a limit, or asked for another service.
     #[error("refused: {0}")]
     Refused(Status),
-    /// Others need its memory or its place.
+    /// Others need the room of this connection.
     #[error("closed to make room for others")]
     Evicted,
 }

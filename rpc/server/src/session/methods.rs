@@ -1,29 +1,29 @@
-//! Methods of a service: their names, and the time that their calls usually take.
+//! Names of a service's methods, and the usual duration of their calls.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Methods by name, shared by all sessions of a server.
+/// Methods of a service by name, shared by all sessions of a server.
 #[derive(Debug, Default)]
 pub struct MethodTable {
-    /// Sorted by name. There are few, and a comparison or two cost less than a hash.
+    /// Sorted by name: for a few names, comparisons cost less than a hash.
     methods: Vec<MethodEntry>,
 }
 
-/// Place of a method in its table.
+/// Identity of a method in its table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MethodId(usize);
 
 #[derive(Debug)]
 struct MethodEntry {
     name: String,
-    /// Time for which a call usually keeps its thread at the start, in nanoseconds: a moving average.
+    /// Moving average of the time for which the first poll of a call keeps its thread, in nanoseconds.
     usual: AtomicU64,
 }
 
 impl MethodTable {
-    /// Builds the table of these methods.
+    /// Creates a table of these methods.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
         let mut methods: Vec<_> =
             names.into_iter().map(|name| MethodEntry { name, usual: AtomicU64::new(0) }).collect();
@@ -36,12 +36,12 @@ impl MethodTable {
         self.methods.binary_search_by(|method| method.name.as_str().cmp(name)).ok().map(MethodId)
     }
 
-    /// Returns the time for which a call usually keeps the thread.
+    /// Returns the usual time for which the first poll of a call keeps its thread.
     pub fn usual(&self, method: MethodId) -> Duration {
         Duration::from_nanos(self.methods.get(method.0).map_or(0, |method| method.usual.load(Relaxed)))
     }
 
-    /// Notes the time for which a call has kept the thread.
+    /// Records the time for which the first poll of a call kept its thread.
     pub fn took(&self, method: MethodId, time: Duration) {
         let Some(method) = self.methods.get(method.0) else { return };
         let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
@@ -54,7 +54,7 @@ impl MethodTable {
 }
 
 impl MethodId {
-    /// Returns the place in the order of names.
+    /// Returns the position among the names in alphabetical order.
     #[must_use]
     pub fn index(self) -> usize {
         self.0

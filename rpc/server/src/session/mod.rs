@@ -1,21 +1,21 @@
-//! A session on one connection, seen by the server: the hello, calls in flight and their deadlines, limits, early refusal,
-//! look-ahead for cancels, silence, drain. No I/O: inputs and the time go in, outputs and bytes come out.
+//! The server's side of one connection: hello, calls in flight and their deadlines, limits, early refusal, look-ahead for
+//! cancels, idle times, drain. No I/O: inputs and the time go in, outputs and bytes come out.
 //!
 //! # How to drive it
-//! - Append the bytes that arrive to [`Session::read_buffer`] while [`Session::wants_bytes`], then give [`Input::Received`].
-//! - Give [`Input::Turn`] while [`Session::wants_turn`]: frames wait that may start calls. The session then handles frames
-//!   up to the next [`Output::Start`], which is always the last output of a drain. Poll the call's handler once and answer
-//!   with [`Input::Returned`] before anything else.
 //! - Drain [`Session::poll_output`] after each input.
-//! - Write what [`Session::transmit`] has, and report progress by [`Input::Wrote`]. Replies of a turn are in one batch if
-//!   it is asked for after the turn.
-//! - Collect the replies of calls that did not end at their first poll in [`Replies`], and give [`Input::Replies`].
-//! - Give [`Input::Timeout`] at [`Session::poll_deadline`].
+//! - While [`Session::wants_bytes`], append arriving bytes to [`Session::read_buffer`] and pass [`Input::Received`].
+//! - While [`Session::wants_turn`], pass [`Input::Turn`]. The session handles frames up to the next call and gives
+//!   [`Output::Start`], always as the last output of a drain. Poll the call's handler once and pass [`Input::Returned`]
+//!   before any other input.
+//! - Write the bytes of [`Session::transmit`] and report progress by [`Input::Wrote`]. Ask for bytes after a turn, so that
+//!   its replies are in one batch.
+//! - Pass the replies of calls that did not end at their first poll by [`Input::Replies`].
+//! - Pass [`Input::Timeout`] at [`Session::poll_deadline`].
 //!
-//! `T` is whatever the owner aborts a call by: [`Output::Abort`] gives it back.
+//! `T` is the owner's handle of a running call; [`Output::Abort`] gives it back.
 //!
-//! Each call is answered at most once. A call that is cancelled, or whose time is over, is given back by
-//! [`Output::Abort`], and a reply of it that comes later goes nowhere.
+//! Each call is answered at most once. A call that is cancelled or past its deadline is given back by [`Output::Abort`];
+//! a reply that its handler produces later is dropped.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -91,7 +91,7 @@ pub use reply::CallHead;
 pub(crate) use reply::panicked;
 pub(crate) use reply_queue::ReplyQueue;
 
-/// Bytes of replies that may wait for the client; with more of them no calls start and nothing is read.
+/// Bytes of waiting replies from which on no call starts and nothing is read.
 const OUT_HIGH_WATER: usize = 1 << 20;
 
 /// The server's side of one connection.
@@ -101,15 +101,15 @@ pub struct Session<T> {
     phase: Phase,
     input: ReadBuffer,
     calls: Calls<T>,
-    /// The call that is being started, see [`Output::Start`].
+    /// Call between [`Output::Start`] and [`Input::Returned`].
     starting: Option<Starting>,
-    /// Bytes of the last batch that have not been written.
+    /// Unwritten bytes of the last batch.
     unwritten: usize,
-    /// Start of the time for which the transport has not taken the rest of a batch.
+    /// Time since which the transport has not taken the rest of a batch.
     blocked: Option<Millis>,
-    /// Start of the time for which nothing is read, because there is enough to do.
+    /// Time since which nothing is read, because enough work waits.
     deaf: Option<Millis>,
-    /// Time at which bytes last came, or a call ended.
+    /// Time of the last arrival of bytes or end of a call.
     active: Millis,
     shut_down: bool,
     ended: Option<End>,
@@ -117,7 +117,7 @@ pub struct Session<T> {
 
 #[derive(Debug)]
 enum Phase {
-    /// The client has not said hello.
+    /// The client's hello has not arrived.
     Greeting {
         until: Option<Millis>,
     },
@@ -141,12 +141,15 @@ struct Starting {
     is_handed_out: bool,
 }
 
-/// A thing that a session has waited for in vain.
+/// Event that a session waits for, for a bounded time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Due {
+    /// Rest of a frame.
     Frame,
+    /// Progress of a batch.
     Write,
-    Word,
+    /// Any sign of life.
+    Activity,
 }
 
 impl<T> Session<T> {
@@ -189,7 +192,7 @@ impl<T> Session<T> {
             Input::Wrote(bytes) => {
                 self.unwritten = self.unwritten.saturating_sub(bytes);
                 self.blocked = (self.unwritten > 0).then(|| self.blocked.unwrap_or(now));
-                // One attempt is all the time that is left for the goodbye.
+                // An evicted connection gets one attempt to say goodbye.
                 if matches!(self.phase, Phase::Parting { end: End::Evicted, .. }) {
                     self.close(End::Evicted);
                 }
@@ -231,7 +234,7 @@ impl<T> Session<T> {
         self.ended.take().map(Output::Close)
     }
 
-    /// Returns the next batch of bytes to write, once all of the last one has been reported by [`Input::Wrote`].
+    /// Returns the next batch of bytes to write, after [`Input::Wrote`] has reported all of the last batch.
     #[must_use]
     pub fn transmit(&mut self) -> Option<Vec<u8>> {
         if self.unwritten > 0 || self.calls.out.is_empty() || matches!(self.phase, Phase::Closed) {
@@ -271,13 +274,13 @@ impl<T> Session<T> {
         }
     }
 
-    /// Returns true if frames wait and may be handled: not while many replies wait.
+    /// Returns true if frames wait and may be handled. They may not while many replies wait.
     #[must_use]
     pub fn wants_turn(&self) -> bool {
         matches!(self.phase, Phase::Open) && self.input.is_waiting() && !self.is_clogged()
     }
 
-    /// Returns true if no more calls are taken.
+    /// Returns true after [`Input::Drain`]: new calls are refused.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.calls.draining
@@ -289,13 +292,13 @@ impl<T> Session<T> {
         self.unwritten + self.calls.out.len()
     }
 
-    /// Returns the bytes of memory that it holds, without the batch that is being written.
+    /// Returns the memory that the session holds, in bytes, without the batch that is being written.
     #[must_use]
     pub fn held(&self) -> usize {
         self.input.held() + self.calls.argument_bytes() + self.calls.out.capacity()
     }
 
-    /// Returns the time since which there has been nothing to do; `None` if there is.
+    /// Returns the time since which the session has been idle; `None` if it has work.
     #[must_use]
     pub fn idle_since(&self) -> Option<Millis> {
         let is_idle = matches!(self.phase, Phase::Open)
@@ -319,7 +322,7 @@ impl<T> Session<T> {
                 }
             }
             Phase::Open => self.input.arrived(now, |id| self.calls.cancel(id)),
-            Phase::Parting { .. } | Phase::Lingering { .. } | Phase::Closed => self.input.buffer().clear(),
+            Phase::Parting { .. } | Phase::Lingering { .. } | Phase::Closed => self.input.discard(),
         }
     }
 
@@ -380,7 +383,7 @@ impl<T> Session<T> {
                         self.refuse(now, Status::deadline_exceeded(why));
                     }
                     Some((_, Due::Write)) => self.close(End::Unread),
-                    Some((_, Due::Word)) => {
+                    Some((_, Due::Activity)) => {
                         self.refuse(now, Status::unavailable("the connection has been idle for too long"));
                     }
                     None => {}
@@ -393,28 +396,28 @@ impl<T> Session<T> {
         }
     }
 
-    /// The next time at which patience ends, and with what.
+    /// Returns the next timeout of an open session, and its kind.
     fn due(&self) -> Option<(Millis, Due)> {
         let limits = &self.config.limits;
         let begun = self.input.begun().filter(|_| self.wants_bytes());
         [
             (begun, limits.frame_timeout, Due::Frame),
             (self.blocked, limits.write_timeout, Due::Write),
-            (self.idle_since(), limits.idle_timeout, Due::Word),
+            (self.idle_since(), limits.idle_timeout, Due::Activity),
         ]
         .into_iter()
         .filter_map(|(since, patience, due)| Some((deadline(since?, patience.into())?, due)))
         .min()
     }
 
-    /// Does not count a time in which the owner could neither read what the client sent nor write.
+    /// Excludes a time in which the owner could neither read nor write.
     fn excuse(&mut self, now: Millis, time: Millis) {
         self.input.excuse(time);
         self.blocked = self.blocked.map(|since| since + time);
         self.active = (self.active + time).min(now);
     }
 
-    /// Says why the connection ends.
+    /// Ends the connection with a GOAWAY that gives the reason.
     fn refuse(&mut self, now: Millis, status: Status) {
         self.calls.abort_all();
         self.calls.go_away(&status);
@@ -450,7 +453,7 @@ impl<T> Session<T> {
         self.ended = Some(end);
     }
 
-    /// Moves on once nothing is left to do, and notes since when nothing has been read.
+    /// Enters the next phase if nothing is left to do in this one, and notes times in which nothing is read.
     fn settle(&mut self, now: Millis) {
         match &self.phase {
             Phase::Open if self.calls.is_drained() && self.is_quiet() => self.linger(now, End::Drained),
@@ -471,16 +474,16 @@ impl<T> Session<T> {
         self.unsent() == 0 && self.starting.is_none() && !self.input.is_waiting()
     }
 
-    /// Lets the client close first, for a bounded time: to close with its bytes unread would take back replies that are
-    /// on their way.
+    /// Waits, for a bounded time, until the client closes first. To close with unread bytes resets the connection, and
+    /// the client may lose replies that are on their way.
     fn linger(&mut self, now: Millis, end: End) {
-        self.input.buffer().clear();
+        self.input.discard();
         self.shut_down = true;
         self.phase = Phase::Lingering { until: deadline(now, self.config.limits.linger.into()), end };
     }
 }
 
-/// Returns the time after which patience is over; a time beyond what a clock can show never comes.
+/// Returns the end of a timeout; `None` for an end beyond the range of the clock.
 fn deadline(since: Millis, patience: Millis) -> Option<Millis> {
     Some(since + patience).filter(|at| *at < Millis(u64::MAX))
 }

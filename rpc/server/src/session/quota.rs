@@ -1,23 +1,24 @@
-//! Number of calls that a worker takes before another one replaces it.
+//! Number of calls after which a worker is replaced.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Counts calls down.
+/// Counts down the calls of a process.
 #[derive(Debug)]
 pub struct CallQuota {
     left: AtomicU64,
 }
 
 impl CallQuota {
-    /// Allows this many calls, or up to a tenth fewer by `chance`: workers that start together do not retire together.
+    /// Allows this many calls, or up to a tenth fewer by `chance`, so that workers that start together do not retire
+    /// together.
     #[must_use]
     pub fn new(calls: u64, chance: u64) -> Self {
         let calls = calls.max(1);
         Self { left: AtomicU64::new(calls - chance % (calls / 10 + 1)) }
     }
 
-    /// Counts a call; returns true once, for the last one.
+    /// Counts a call. Returns true for the last one.
     pub fn spend(&self) -> bool {
         self.left.fetch_sub(1, Relaxed) == 1
     }

@@ -1,4 +1,4 @@
-//! The bytes that have been read and not yet handled: when they came, and what they cancel.
+//! Bytes that have been read and not handled, with the times of their arrival and the calls that they cancel.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::mem;
@@ -7,46 +7,48 @@ use bytes::{Buf, BytesMut};
 use common::Millis;
 use rpc_wire::{Ahead, CallId, DecodeError, look_ahead, split_frame};
 
-/// Bytes to read ahead of what is handled, to find what cancels it, and to know when it came.
+/// Bytes to read ahead of the frame that is handled next, to hear cancels early and to know times of arrival.
 const READ_AHEAD: usize = 256 << 10;
 
-/// Room of handled bytes that may stay in front of what follows, where [`ReadBuffer::held`] does not see it.
+/// Maximum number of handled bytes that stay allocated ahead of the rest, where [`ReadBuffer::held`] does not count them.
 const MOST_KEPT: usize = 64 << 10;
 
-/// A frame whose turn it is.
+/// Frame to handle next.
 #[derive(Debug)]
 pub(super) struct Arrived<'a> {
     pub(super) body: &'a [u8],
     pub(super) arrival: Arrival,
 }
 
-/// Time at which the last byte of a frame was read, and whether a later frame cancels it.
+/// Circumstances of a frame's arrival.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
+    /// Time at which its last byte was read.
     pub(super) at: Millis,
+    /// A later frame cancels its call.
     pub(super) cancelled: bool,
 }
 
-/// Bytes that a connection has read.
+/// Bytes that a session has received.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     max_frame: usize,
     bytes: BytesMut,
-    /// Length of the part of `bytes` that has been handled.
+    /// Length of the handled part of `bytes`.
     handled: usize,
-    /// Length of the part that has been looked through: whole frames, unless the next one is broken.
+    /// Length of the part that has been scanned: whole frames.
     seen: usize,
     /// True if the frame at `seen` is over the limit.
     broken: bool,
-    /// Ends of the last whole frame of each read, for what has not been handled; reads that complete none are not kept,
-    /// since a frame may come byte by byte.
+    /// End of the last whole frame of each read, and its time. Reads that complete no frame take no room, because a
+    /// frame may arrive byte by byte.
     reads: VecDeque<(usize, Millis)>,
-    /// Since when the first bytes of a frame wait for the rest.
+    /// Time since which a frame is incomplete.
     begun: Option<Millis>,
-    /// The last call that has been seen, and the last that has been handled.
+    /// Last request that has been scanned, and last that has been handled.
     last: CallId,
     handled_last: CallId,
-    /// Calls between these two that are cancelled by what came behind them.
+    /// Cancelled calls between these two.
     cancelled: BTreeSet<CallId>,
 }
 
@@ -66,17 +68,23 @@ impl ReadBuffer {
         }
     }
 
-    /// Gives the buffer to append the next bytes to; call [`ReadBuffer::arrived`] then.
+    /// Returns the buffer for the next bytes; call [`ReadBuffer::arrived`] after appending.
     pub(super) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.bytes
     }
 
-    /// Gives the bytes that have not been handled, for the hello, which has rules of its own.
+    /// Returns the bytes, for the hello, which has rules of its own.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Takes the hello off; what came behind it is looked through as if it came now.
+    /// Forgets all bytes.
+    pub(super) fn discard(&mut self) {
+        self.bytes.clear();
+        (self.handled, self.seen) = (0, 0);
+    }
+
+    /// Removes the hello. Bytes behind it count as arriving now.
     pub(super) fn skip(&mut self, len: usize, now: Millis) {
         let mut bytes = mem::take(&mut self.bytes);
         bytes.advance(len);
@@ -87,8 +95,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Looks through bytes that have just been appended; `cancel` is called with what they cancel, whether it has
-    /// been handled or not.
+    /// Scans bytes that have just been appended. Calls `cancel` for each call that they cancel, handled or not.
     pub(super) fn arrived(&mut self, now: Millis, mut cancel: impl FnMut(CallId)) {
         let before = self.seen;
         while !self.broken {
@@ -120,10 +127,10 @@ impl ReadBuffer {
         }
     }
 
-    /// The next frame that is complete.
+    /// Returns the next complete frame.
     ///
     /// # Errors
-    /// Its length is over the limit.
+    /// The frame's length is over the limit.
     pub(super) fn next(&mut self) -> Result<Option<Arrived<'_>>, DecodeError> {
         let Some((body, rest)) = split_frame(&self.bytes[self.handled..], self.max_frame)? else {
             return Ok(None);
@@ -139,14 +146,14 @@ impl ReadBuffer {
             }
             Ahead::Cancel(_) | Ahead::Other => false,
         };
-        // There is one, since every frame was completed by a read.
+        // Some read completed the frame, so there is an entry.
         Ok(self.reads.front().map(|&(_, at)| Arrived { body, arrival: Arrival { at, cancelled } }))
     }
 
-    /// Gives back the room of what has been handled.
+    /// Frees the memory of handled frames.
     pub(super) fn release(&mut self) {
         if self.handled == self.bytes.len() {
-            // The buffer is there only while there is something in it: an idle connection has none.
+            // An idle connection has no buffer.
             self.bytes = BytesMut::new();
             self.reads.clear();
         } else {
@@ -163,43 +170,43 @@ impl ReadBuffer {
         self.handled = 0;
     }
 
-    /// Returns true if [`ReadBuffer::next`] has something to give.
+    /// Returns true if [`ReadBuffer::next`] returns a frame or an error.
     pub(super) fn is_waiting(&self) -> bool {
         self.seen > self.handled || self.broken
     }
 
-    /// Returns true if there is nothing at all.
+    /// Returns true if there are no bytes.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// Returns true if more is to be read: the rest of a frame, and a bounded look ahead.
+    /// Returns true if more should be read: the rest of a frame, and a bounded look-ahead.
     pub(super) fn wants_more(&self) -> bool {
         !self.broken && self.seen - self.handled < READ_AHEAD
     }
 
-    /// Returns the last bytes of the frame that [`ReadBuffer::next`] gave last.
+    /// Returns the last `len` bytes of the frame that [`ReadBuffer::next`] returned last.
     pub(super) fn end_of_last(&self, len: usize) -> &[u8] {
         &self.bytes[self.handled - len..self.handled]
     }
 
-    /// The memory that it takes.
+    /// Returns the allocated memory in bytes.
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Since when a frame has been incomplete.
+    /// Returns the time since which a frame is incomplete.
     pub(super) fn begun(&self) -> Option<Millis> {
         self.begun
     }
 
-    /// Does not count this time for an incomplete frame: nobody read.
+    /// Excludes a time without reading from the age of an incomplete frame.
     pub(super) fn excuse(&mut self, time: Millis) {
         self.begun = self.begun.map(|begun| begun + time);
     }
 }
 
-/// Returns true if the call is among them. Ids increase: it and those before it are not asked for again.
+/// Removes a call and returns true if it was there. Call ids increase, so smaller ones are removed, too.
 fn take(cancelled: &mut BTreeSet<CallId>, id: CallId) -> bool {
     while cancelled.first().is_some_and(|first| *first < id) {
         cancelled.pop_first();
@@ -240,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_came_when_the_last_of_it_was_read_however_late_it_is_handled() {
+    fn a_frame_arrives_when_its_last_byte_is_read_however_late_it_is_handled() {
         let at = |seconds: u64| Millis(1_000 * seconds);
         let mut input = ReadBuffer::new(MAX);
         let frame = request(2);
@@ -267,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn cancels_of_calls_that_never_were_take_no_room() {
+    fn cancels_of_unknown_calls_take_no_room() {
         let now = Millis(0);
         let mut input = ReadBuffer::new(MAX);
         read(&mut input, now, &request(1_000_000));
@@ -312,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_frame_that_was_handled_holds_no_room_behind_the_first_byte_of_the_next() {
+    fn a_long_handled_frame_is_freed_although_the_next_one_has_begun() {
         let mut input = ReadBuffer::new(MAX);
         let long = Frame::Request(Request {
             id: CallId(1),
@@ -325,7 +332,7 @@ mod tests {
         read(&mut input, Millis(0), &request(2)[..1]);
         next(&mut input);
         assert_eq!(input.bytes(), &request(2)[..1]);
-        // The room that is left does not begin behind that of the frame.
+        // No room of the long frame is left in front.
         assert!(!input.bytes.try_reclaim(MAX / 2), "{}", input.held());
     }
 

@@ -1,4 +1,4 @@
-//! Replies that say why a call failed.
+//! Replies of failed calls.
 
 use common::Millis;
 use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, Reply, Status};
@@ -6,45 +6,45 @@ use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, Repl
 /// Length of the body of a failed reply without its message.
 const FAILED_LEN: usize = HEADER_LEN - 4 + 1;
 
-/// A call, as far as its reply needs it.
+/// Properties of a call that its reply needs.
 #[derive(Clone, Copy, Debug)]
 pub struct CallHead {
-    /// Its number.
+    /// Number of the call.
     pub id: CallId,
     /// Payload format of the session.
     pub format: Format,
     /// Maximum length of the reply frame's body.
     pub max_frame: usize,
-    /// Time at which the session gives the call up.
+    /// Time at which the session answers in place of the handler and aborts it.
     pub deadline: Option<Millis>,
 }
 
 impl CallHead {
-    /// Appends a reply that says why the call failed.
+    /// Appends the reply of a call that failed.
     pub fn fail(&self, status: &Status, out: &mut Vec<u8>) {
         write_failed(out, self.id, status, false, self.max_frame);
     }
 
-    /// Appends a reply that says that the call's result is too long.
+    /// Appends the reply of a call whose result is too long.
     pub(crate) fn fail_too_long(&self, error: &EncodeError, out: &mut Vec<u8>) {
         self.fail(&Status::resource_exhausted(format!("the reply is too long: {error}")), out);
     }
 
-    /// Appends the reply in place of one for which there is no room.
+    /// Appends the reply of a call whose result found no room.
     pub(crate) fn fail_unread(&self, out: &mut Vec<u8>) {
         let why = "the call ran, but its client does not read the replies that there are";
         self.fail(&Status::resource_exhausted(why), out);
     }
 }
 
-/// Appends a failed reply; of its message as much as the client's limit has room for.
+/// Appends the reply of a failed call. The message is cut to the client's limit.
 pub(super) fn write_failed(out: &mut Vec<u8>, id: CallId, status: &Status, not_run: bool, max_frame: usize) {
     let reply = |message| Frame::Reply(Reply::Failed { id, code: status.code, message, not_run });
-    // The smallest limit that a hello may name has room for the rest.
+    // The smallest limit that a hello may name has room for the other fields.
     let _ = reply(cut(&status.message, max_frame.saturating_sub(FAILED_LEN))).encode(out, max_frame);
 }
 
-/// Returns the beginning of a text, up to `max` bytes.
+/// Returns the first characters of a text, up to `max` bytes.
 pub(super) fn cut(text: &str, max: usize) -> &str {
     let mut end = max.min(text.len());
     while !text.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! Room for the replies of one client, and the replies of calls that ended elsewhere.
+//! Replies of one connection's calls, and the bound on the bytes that wait for the client.
 
 use std::mem;
 
@@ -6,15 +6,15 @@ use rpc_wire::CallId;
 
 use super::{EndedCall, Replies};
 
-/// Replies on their way to the session, and the bytes in front of them.
+/// Queue of replies on their way to the session, and the number of bytes ahead of them.
 #[derive(Debug)]
 pub(crate) struct ReplyQueue {
-    /// Maximum number of bytes of replies, written or not, that wait for the client to read them.
+    /// Maximum number of bytes of replies that wait for the client.
     limit: usize,
     replies: Replies,
-    /// Bytes that have been taken, but not been written yet.
+    /// Bytes that have been taken and not been written.
     unsent: usize,
-    /// Bytes that have been written, ever.
+    /// Total of the bytes that have been written.
     written: u64,
 }
 
@@ -23,7 +23,7 @@ impl ReplyQueue {
         Self { limit, replies: Replies::default(), unsent: 0, written: 0 }
     }
 
-    /// Adds the encoded reply of a call that has ended; the one that `instead` writes if there is no room for it.
+    /// Adds the encoded reply of a call that has ended. If it finds no room, `instead` writes a shorter one.
     pub(crate) fn push(&mut self, id: CallId, frame: &[u8], instead: impl FnOnce(&mut Vec<u8>)) {
         let frames = &mut self.replies.frames;
         let before = frames.len();
@@ -36,8 +36,8 @@ impl ReplyQueue {
         self.replies.ended.push(EndedCall { id, len });
     }
 
-    /// Returns true if calls may go on, since there is room for their replies. Half of the limit is for calls that are
-    /// not asked: those that are ready at once, or have paused for long.
+    /// Returns true if calls may continue, because their replies find room. The other half of the limit is for calls
+    /// that do not ask: those that end at their first poll or have paused for long.
     pub(crate) fn has_room(&self) -> bool {
         self.unsent + self.replies.frames.len() <= self.limit / 2
     }
@@ -46,14 +46,14 @@ impl ReplyQueue {
         mem::take(&mut self.replies)
     }
 
-    /// Notes how much of the replies that were taken has not been written. Returns the bytes that wait here.
+    /// Records the number of taken bytes that have not been written. Returns the number of bytes in the queue.
     pub(crate) fn note_unsent(&mut self, bytes: usize) -> usize {
         self.written += (self.unsent.saturating_sub(bytes)) as u64;
         self.unsent = bytes;
         self.replies.frames.len()
     }
 
-    /// Returns the bytes that have been written to the client, ever.
+    /// Returns the total of the bytes that have been written to the client.
     pub(crate) fn written(&self) -> u64 {
         self.written
     }
