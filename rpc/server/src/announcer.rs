@@ -1,9 +1,7 @@
 //! A worker's life in the registry: it is announced, stays so, and is taken back.
 
-use crate::{
-    log,
-    worker::{Failure, GOODBYE, Plan, asked},
-};
+use crate::log;
+use crate::plan::{GOODBYE, Plan, WorkerError, stop_asked};
 use registry::{ConnectionState, Instance, Registration, Registry};
 use rpc_prefork::Worker;
 use std::{cell::RefCell, time::Duration};
@@ -29,13 +27,14 @@ impl<'a> Announcer<'a> {
     }
 
     /// Announces the worker; nothing if there is no registry.
-    pub(crate) async fn announce(&self) -> Result<Option<Registration>, Failure> {
+    pub(crate) async fn announce(&self) -> Result<Option<Registration>, WorkerError> {
         let Some(registry) = self.connect().await? else { return Ok(None) };
         // From the first moment that there is something to clean up.
         self.tell_session();
         let registered = registry.register(&self.service, self.instance.clone());
-        let registration =
-            timeout(self.plan.connect_timeout, registered).await.map_err(|_| Failure::Unannounced)??;
+        let registration = timeout(self.plan.connect_timeout, registered)
+            .await
+            .map_err(|_| WorkerError::NotRegistered)??;
         // It may be another session by now.
         self.tell_session();
         Ok(Some(registration))
@@ -57,7 +56,7 @@ impl<'a> Announcer<'a> {
     }
 
     /// The session that was opened before, unless that is over.
-    async fn connect(&self) -> Result<Option<Registry>, Failure> {
+    async fn connect(&self) -> Result<Option<Registry>, WorkerError> {
         let Some(servers) = &self.plan.zookeeper else { return Ok(None) };
         let open = self.registry.borrow().clone();
         if let Some(registry) = open.filter(|open| open.connection().current() != ConnectionState::Closed) {
@@ -95,11 +94,11 @@ impl<'a> Announcer<'a> {
     pub(crate) async fn withdraw_when_asked(&self, stop: &pipe::Receiver, mut registration: Registration) {
         loop {
             let changed = select! {
-                () = asked(stop) => break,
+                () = stop_asked(stop) => break,
                 changed = registration.changed() => changed,
             };
             if changed.is_none() {
-                asked(stop).await;
+                stop_asked(stop).await;
                 break;
             }
             self.tell_session();
@@ -113,9 +112,9 @@ impl<'a> Announcer<'a> {
 
     /// Closes the session, if there is one, and takes back what the parent was told of it. If that fails, the parent's
     /// helper tries again.
-    pub(crate) async fn say_goodbye(&self) -> Result<(), Failure> {
+    pub(crate) async fn say_goodbye(&self) -> Result<(), WorkerError> {
         let Some(registry) = self.registry.take() else { return Ok(()) };
-        timeout(GOODBYE, registry.close()).await.map_err(|_| Failure::NoGoodbye)??;
+        timeout(GOODBYE, registry.close()).await.map_err(|_| WorkerError::NoGoodbye)??;
         // A parent that is gone has no use for it.
         let _ = self.worker.set_note(&[]);
         Ok(())

@@ -15,6 +15,7 @@ mod limits;
 mod log;
 mod outbox;
 mod peers;
+mod plan;
 mod prefork;
 mod quota;
 mod server;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use rpc_prefork::Options;
 
 use crate::limits::Limits;
+use crate::plan::{GOODBYE, Plan, QUICK_DRAIN};
 use crate::service::Service;
-use crate::worker::{self, Plan, Site};
+use crate::worker::{self, WorkerSetup};
 
 /// Serves a [`Service`] from several worker processes on one address.
 ///
@@ -205,7 +206,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         }
         plan.heartbeat = options.heartbeat_timeout.map(|timeout| timeout / 4);
         options.grace = plan.grace();
-        options.quick_grace = worker::QUICK_DRAIN + worker::GOODBYE + Duration::from_secs(1);
+        options.quick_grace = QUICK_DRAIN + GOODBYE + Duration::from_secs(1);
         let mut prefork = rpc_prefork::Prefork::new(options).hand_over(listener.try_clone()?);
         if let Some(hook) = on_ready {
             prefork = prefork.on_ready(move || hook(addr));
@@ -220,8 +221,8 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         Ok(prefork.run(|worker| {
             // Takes the child's copy; that of the parent stays for the next fork.
             let Some(listener) = listener.take() else { return 1 };
-            let site = Site { plan: &plan, listener, addr, on_usr1: on_usr1.as_deref() };
-            worker::run(&worker, site, || service(worker.slot()))
+            let setup = WorkerSetup { plan: &plan, listener, addr, on_usr1: on_usr1.as_deref() };
+            worker::run(&worker, setup, || service(worker.slot()))
         })?)
     }
 }

@@ -1,0 +1,61 @@
+//! What a worker and its entry in the registry have in common: the plan of the service, and the reasons to fail.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::unix::pipe;
+
+use crate::limits::Limits;
+
+/// Longest wait for each of the registry's answers when a worker stops.
+pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Time for running calls after a request to stop quickly.
+pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
+
+/// Settings that all workers of a service share.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Servers of the registry in which to register; `None` for no registry.
+    pub(crate) zookeeper: Option<String>,
+    pub(crate) service_name: Option<String>,
+    /// Host that clients connect to.
+    pub(crate) host: Option<String>,
+    pub(crate) session_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
+    /// Interval of heartbeats to the parent, if it expects any.
+    pub(crate) heartbeat: Option<Duration>,
+    /// Number of calls after which a worker asks to be replaced.
+    pub(crate) max_calls: Option<u64>,
+    pub(crate) farewell: Duration,
+    pub(crate) limits: Limits,
+}
+
+impl Plan {
+    /// Returns the time that a worker has to stop. Saturates, because any of the times may be unlimited.
+    pub(crate) fn grace(&self) -> Duration {
+        let rest = 2 * GOODBYE + Duration::from_secs(1);
+        self.farewell.saturating_add(self.limits.drain_timeout).saturating_add(rest)
+    }
+}
+
+/// Reason for which a worker could not start, or could not clean up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkerError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Registry(#[from] registry::Error),
+    #[error(
+        "the registry did not close the session in time; the worker's entry goes when the session expires"
+    )]
+    NoGoodbye,
+    #[error("the registry opened a session, but did not register the worker in time")]
+    NotRegistered,
+}
+
+/// Completes when the worker has been asked to stop, and at once from then on.
+pub(crate) async fn stop_asked(stop: &pipe::Receiver) {
+    // Nothing reads from the pipe, so it stays readable. An error means that the runtime has ended.
+    let _ = stop.readable().await;
+}
