@@ -1,10 +1,7 @@
 //! Other owners of a data directory: an Apache ZooKeeper that runs on it, or an ensemble that it belongs to.
 
 use std::path::Path;
-
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
+use std::process;
 
 use super::disk::{Disk, Lock};
 use super::error::StorageError;
@@ -65,8 +62,28 @@ fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }
 
-/// Returns whether there is such a process, be it another user's. In a container a file that was left behind may well name
-/// this one: numbers begin at 1 there.
+/// Returns true if there is such a process, also of another user. Where the system has no `/proc`, as others than Linux, it
+/// is assumed: two servers on one directory would destroy its data.
 fn is_alive(pid: i32) -> bool {
-    Pid::from_raw(pid) != Pid::this() && matches!(kill(Pid::from_raw(pid), None), Ok(()) | Err(Errno::EPERM))
+    // In a container, numbers begin at 1: a file that was left behind may name this process.
+    let is_this = u32::try_from(pid) == Ok(process::id());
+    !is_this && (Path::new(&format!("/proc/{pid}")).exists() || !Path::new("/proc/self").exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::parent_id;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn another_process_is_alive_until_it_has_been_waited_for() {
+        let number = |pid: u32| i32::try_from(pid).unwrap();
+        assert!(is_alive(number(parent_id())));
+        assert!(!is_alive(number(process::id())), "this process is no other owner");
+        let mut child = Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert!(!is_alive(number(child.id())));
+    }
 }

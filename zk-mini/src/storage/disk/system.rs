@@ -5,8 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
-use nix::unistd::geteuid;
+use libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use super::seam::{Disk, DiskFile, Lock};
 
@@ -84,9 +83,9 @@ impl Disk for SystemDisk {
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
         // Not one that leads elsewhere, and not one that waits for a reader.
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let flags = O_NOFOLLOW | O_NONBLOCK;
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(PRIVATE).custom_flags(flags.bits());
+        options.write(true).create(true).truncate(false).mode(PRIVATE).custom_flags(flags);
         let lock = options.open(file)?;
         check_lock(&lock, file)?;
         match lock.try_lock() {
@@ -110,7 +109,7 @@ fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
         return Err(io::Error::other("it is no ordinary file; delete it"));
     }
     let dir = fs::metadata(file.parent().unwrap_or(file))?;
-    if ![geteuid().as_raw(), dir.uid()].contains(&found.uid()) {
+    if found.uid() != dir.uid() && Some(found.uid()) != effective_user() {
         let message = "it belongs to another user, who could keep it locked; delete it";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
     }
@@ -118,6 +117,12 @@ fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
         lock.set_permissions(Permissions::from_mode(PRIVATE))?;
     }
     Ok(())
+}
+
+/// Returns the effective user of this process, which owns its directory in `/proc`; `None` on systems without that: the lock
+/// file then has to belong to the owner of its directory.
+fn effective_user() -> Option<u32> {
+    fs::metadata("/proc/self").ok().map(|this| this.uid())
 }
 
 impl DiskFile for File {
