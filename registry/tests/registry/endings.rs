@@ -1,4 +1,4 @@
-//! The end of a program, and what is left of it; servers that come back as they were before.
+//! The end of a program with live registrations; servers that return with older data.
 
 use std::fs;
 use std::io;
@@ -6,20 +6,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Error, Instance, RegistrationState, Registry, connect_fn};
+use registry::{Error, RegistrationState, Registry, connect_fn};
 use tokio::time::Instant;
 use zk_mini::{Builder, Connector, ZkMini};
 
-use crate::support::{Wire, members, ports, registry, server, soon};
+use crate::support::{Wire, at, members, ports, registry, server, soon};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn at(port: u16) -> Instance {
-    Instance::new("127.0.0.1", port)
-}
-
 #[tokio::test]
-async fn a_program_that_ends_by_itself_or_by_an_error_is_gone_at_once() {
+async fn instances_of_a_program_that_ends_or_fails_go_at_once() {
     let zk = server().await;
     for is_error in [false, true] {
         let registry = registry(&zk).await;
@@ -30,13 +26,13 @@ async fn a_program_that_ends_by_itself_or_by_an_error_is_gone_at_once() {
         };
         let ended = soon(registry.run_then_close(LIMIT, work)).await;
         assert_eq!(ended.is_err(), is_error);
-        assert!(zk.direct().sessions().is_empty(), "its session is over");
+        assert!(zk.direct().sessions().is_empty(), "its session is closed");
         assert!(zk.direct().children("/demo").unwrap().is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_program_that_panics_is_gone_at_once_and_goes_on_panicking() {
+async fn instances_of_a_program_that_panics_go_at_once_and_the_panic_goes_on() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
@@ -54,7 +50,7 @@ async fn a_program_that_panics_is_gone_at_once_and_goes_on_panicking() {
 }
 
 #[test]
-fn the_end_of_main_may_come_right_after_it() {
+fn instances_are_gone_when_main_ends_right_after_run_then_close() {
     let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let zk = serving.block_on(ZkMini::start()).unwrap();
     let main = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -73,7 +69,7 @@ fn the_end_of_main_may_come_right_after_it() {
 }
 
 #[tokio::test]
-async fn closing_without_a_server_takes_no_longer_than_it_may() {
+async fn closing_without_a_server_gives_up_after_the_limit() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
@@ -86,7 +82,7 @@ async fn closing_without_a_server_takes_no_longer_than_it_may() {
     soon(registry.close()).await.unwrap();
 }
 
-/// A server in the real time, with few of it.
+/// Configures a server in real time with short session timeouts.
 fn quick() -> Builder {
     ZkMini::builder().in_memory().tick(Duration::from_millis(50)).max_session_timeout(Duration::from_secs(2))
 }
@@ -100,7 +96,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[tokio::test]
-async fn instances_are_registered_again_whatever_data_the_server_comes_back_with() {
+async fn instances_are_registered_again_after_a_restart_with_older_or_no_data() {
     let dir = tempfile::tempdir().unwrap();
     let [data, older, empty] = ["data", "older", "empty"].map(|name| dir.path().join(name));
     let way: Arc<Mutex<Option<Connector>>> = Arc::default();
@@ -113,7 +109,7 @@ async fn instances_are_registered_again_whatever_data_the_server_comes_back_with
     };
     let mut zk = quick().data_dir(&data).start().await.unwrap();
     *way.lock().unwrap() = Some(zk.connector());
-    // The chroot is lost with the rest, too.
+    // The chroot is lost with the data, too.
     let builder = Registry::builder().servers("zk.test/app").via(via).session_timeout(Duration::from_secs(2));
     let registry = soon(builder.connect()).await.unwrap();
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
@@ -123,7 +119,7 @@ async fn instances_are_registered_again_whatever_data_the_server_comes_back_with
         soon(registration.update(at(2))).await.unwrap();
     }
 
-    // Older data, which knows the session and its node; nothing; and nothing again, but in memory.
+    // Older data, which has the session and its node; no data; no data in memory.
     for next in [quick().data_dir(&older), quick().data_dir(&empty), quick()] {
         let before = registration.credentials().unwrap();
         zk.stop().await;
@@ -143,6 +139,6 @@ async fn instances_are_registered_again_whatever_data_the_server_comes_back_with
         };
         soon(again).await;
         members(&mut demo, |members| !members.stale && ports(members) == [2]).await;
-        assert_eq!(zk.direct().sessions().len(), 1, "the old one has ended, since nobody has renewed it");
+        assert_eq!(zk.direct().sessions().len(), 1, "the old session has expired");
     }
 }

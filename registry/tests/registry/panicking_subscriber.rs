@@ -1,4 +1,4 @@
-//! In a program whose tracing subscriber panics everything goes on.
+//! A tracing subscriber that panics ends nothing.
 
 use registry::Instance;
 use tracing::span::{Attributes, Id, Record};
@@ -7,7 +7,7 @@ use zk_client::CreateMode;
 
 use crate::support::{members, ports, registry, server, soon, stranger};
 
-/// Panics at each event; no hook is called, so that the output of the test stays readable.
+/// Panics at each event, without the panic hook, which would fill the output of the test.
 struct Panicking;
 
 impl Subscriber for Panicking {
@@ -36,7 +36,7 @@ async fn services_are_registered_and_found_under_a_subscriber_that_panics() {
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     let registration = soon(registry.register("demo", Instance::new("127.0.0.1", 1))).await.unwrap();
     let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
-    // Each is named in the log.
+    // Each node is named in the log.
     for number in 0..10 {
         let path = format!("/demo/bad-{number}");
         stranger.create(&path, "no instance", CreateMode::Persistent).await.unwrap();

@@ -1,21 +1,17 @@
-//! Registrations against a server in memory: what others see of them, and what they survive.
+//! Registrations on a server in memory: their nodes, lost connections, replies and sessions, errors.
 
 use std::time::Duration;
 
 use registry::{
-    ConnectionState, Error, Instance, Members, Registration, RegistrationState, Registry, close_session_via,
+    ConnectionState, Error, Members, Registration, RegistrationState, Registry, close_session_via,
 };
 use zk_client::{Acl, CreateMode, Expected, Perms};
 use zk_mini::ZkMini;
 use zk_wire::{OpCode, SessionId};
 
-use crate::support::{Wire, members, ports, registry, server, soon, stranger};
+use crate::support::{Wire, at, members, ports, registry, server, soon, stranger};
 
-fn at(port: u16) -> Instance {
-    Instance::new("127.0.0.1", port)
-}
-
-/// The data of the service's nodes.
+/// Returns the data of the service's nodes.
 fn nodes(zk: &ZkMini) -> Vec<String> {
     let names = zk.direct().children("/demo").unwrap_or_default();
     let data = |name: &String| zk.direct().get(&format!("/demo/{name}")).expect("listed").0;
@@ -31,7 +27,7 @@ async fn reached(registration: &mut Registration, wanted: impl Fn(&RegistrationS
     .await;
 }
 
-/// Waits until the node is another one than that at `path`.
+/// Waits for another node than that at `path`.
 async fn moved_from(registration: &mut Registration, path: &str) {
     reached(registration, |s| matches!(s, RegistrationState::Registered { path: new } if new != path)).await;
 }
@@ -47,7 +43,7 @@ async fn an_instance_is_an_ephemeral_node_with_the_tutorials_json() {
     let owner = zk.direct().get(&path).unwrap().1.ephemeral_owner;
     assert_ne!(owner, SessionId::NONE);
     assert_eq!(registration.credentials().unwrap().session_id(), owner.to_string());
-    assert!(path.starts_with(&format!("/demo/{:016x}", owner.0)), "{path} says whose it is");
+    assert!(path.starts_with(&format!("/demo/{:016x}", owner.0)), "{path} has the id of its session");
 
     soon(registration.withdraw()).await.unwrap();
     assert_eq!(nodes(&zk), [""; 0]);
@@ -75,7 +71,7 @@ async fn dropping_a_registration_withdraws_it() {
 }
 
 #[tokio::test]
-async fn giving_up_on_registering_withdraws_too() {
+async fn dropping_the_future_of_register_withdraws_too() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
@@ -87,14 +83,14 @@ async fn giving_up_on_registering_withdraws_too() {
     let given_up = tokio::time::timeout(Duration::from_millis(1), registry.register("demo", at(1))).await;
     assert!(given_up.is_err());
     wire.mend();
-    // What is registered later in the same session comes after whatever the first one did.
+    // A later registration in the same session comes after all effects of the first one.
     let _second = soon(registry.register("demo", at(2))).await.unwrap();
     let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
     members(&mut subscription, |members| ports(members) == [2]).await;
 }
 
 #[tokio::test]
-async fn after_the_session_expired_the_newest_data_is_registered_again() {
+async fn the_newest_data_is_registered_again_after_an_expired_session() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
@@ -107,14 +103,14 @@ async fn after_the_session_expired_the_newest_data_is_registered_again() {
         moved_from(&mut registration, &path).await;
         soon(registration.update(at(round))).await.unwrap();
         let expected = format!(r#"{{"host":"127.0.0.1","port":{round}}}"#);
-        assert_eq!(nodes(&zk), [expected], "one node, and the newest data");
+        assert_eq!(nodes(&zk), [expected], "one node with the newest data");
     }
     assert_ne!(registration.path().unwrap(), path);
     assert_ne!(registration.credentials(), session);
 }
 
 #[tokio::test]
-async fn what_is_told_without_a_connection_is_told_by_the_next_session() {
+async fn an_update_without_a_connection_is_registered_by_the_next_session() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
@@ -132,7 +128,7 @@ async fn what_is_told_without_a_connection_is_told_by_the_next_session() {
 }
 
 #[tokio::test]
-async fn a_reconnect_of_the_same_session_touches_nothing() {
+async fn a_reconnect_of_the_same_session_changes_nothing() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
@@ -144,14 +140,14 @@ async fn a_reconnect_of_the_same_session_touches_nothing() {
         while soon(connection.changed()).await != Some(ConnectionState::Disconnected) {}
         wire.mend();
         while soon(connection.changed()).await != Some(ConnectionState::Connected) {}
-        // A round trip behind whatever the registration might have done.
+        // A round trip behind all requests of the registration, if there were any.
         assert_eq!(ports(&soon(registry.discover("demo")).await.unwrap()), [1]);
     }
     assert_eq!((registration.path(), zk.direct().last_zxid()), (path, zxid));
 }
 
 #[tokio::test]
-async fn a_node_that_somebody_deletes_is_created_again() {
+async fn a_node_deleted_by_another_client_is_created_again() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
@@ -162,13 +158,13 @@ async fn a_node_that_somebody_deletes_is_created_again() {
 }
 
 #[tokio::test]
-async fn a_service_that_somebody_deletes_is_created_again() {
+async fn a_service_deleted_by_another_client_is_created_again() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
     let path = registration.path().unwrap();
-    // Without a connection it cannot be back before all is deleted.
+    // Without a connection it cannot be created again before all is deleted.
     wire.cut();
     let stranger = stranger(&zk).await;
     stranger.delete(&path, Expected::Any).await.unwrap();
@@ -194,7 +190,7 @@ async fn a_create_whose_reply_is_lost_makes_one_node() {
 }
 
 #[tokio::test]
-async fn a_withdrawal_whose_reply_is_lost_is_one() {
+async fn a_withdrawal_whose_reply_is_lost_succeeds() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
@@ -220,7 +216,7 @@ async fn a_withdrawal_without_a_connection_waits_for_one() {
 }
 
 #[tokio::test]
-async fn what_the_registry_refuses_is_an_error_with_the_reason() {
+async fn a_refusal_by_the_servers_is_an_error_with_the_reason() {
     let zk = server().await;
     let stranger = stranger(&zk).await;
     let read_only = Acl { perms: Perms::READ, ..Acl::open() };
@@ -233,7 +229,7 @@ async fn what_the_registry_refuses_is_an_error_with_the_reason() {
 }
 
 #[tokio::test]
-async fn bad_names_and_instances_are_told_before_anything_is_sent() {
+async fn bad_names_and_instances_are_errors_before_anything_is_sent() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let name = registry.register("/demo", at(1)).await.unwrap_err().to_string();
@@ -246,7 +242,7 @@ async fn bad_names_and_instances_are_told_before_anything_is_sent() {
 }
 
 #[tokio::test]
-async fn after_closing_everything_says_so() {
+async fn every_operation_after_closing_fails_with_closed() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let mut connection = registry.connection();
@@ -265,7 +261,7 @@ async fn after_closing_everything_says_so() {
 }
 
 #[tokio::test]
-async fn an_unreachable_registry_is_named() {
+async fn an_unreachable_server_is_named() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let builder = Registry::builder().servers(free.to_string()).connect_timeout(Duration::from_millis(50));
     let error = soon(builder.connect()).await.unwrap_err();
@@ -274,7 +270,7 @@ async fn an_unreachable_registry_is_named() {
 }
 
 #[tokio::test]
-async fn closing_a_dead_workers_session_takes_its_node_at_once() {
+async fn closing_the_session_of_a_dead_worker_removes_its_node_at_once() {
     let zk = ZkMini::start().await.unwrap();
     let servers = zk.connect_string();
     let worker = soon(Registry::connect(&servers)).await.unwrap();
@@ -286,7 +282,7 @@ async fn closing_a_dead_workers_session_takes_its_node_at_once() {
     registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
     assert!(zk.direct().get(&path).is_none());
 
-    // Here the worker is not dead after all: it registers again.
+    // This worker is alive after all, so it registers again.
     moved_from(&mut registration, &path).await;
     registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
     assert_eq!(nodes(&zk).len(), 1);

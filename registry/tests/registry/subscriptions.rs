@@ -1,16 +1,12 @@
-//! Subscriptions against a server in memory: what they hear, what they cost, and what they survive.
+//! Subscriptions on a server in memory: changes, cost, lost connections and sessions, errors.
 
 use std::time::Duration;
 
-use registry::{Instance, Members, Registry, SubscribeOptions};
+use registry::{Members, Registry, SubscribeOptions};
 use zk_client::{Acl, Client, CreateMode, ErrorCode, Expected};
 use zk_wire::OpCode;
 
-use crate::support::{Wire, members, ports, registry, server, soon, stranger};
-
-fn at(port: u16) -> Instance {
-    Instance::new("127.0.0.1", port)
-}
+use crate::support::{Wire, at, members, ports, registry, server, soon, stranger};
 
 async fn put(client: &Client, name: &str, data: &str) {
     let path = format!("/demo/{name}");
@@ -18,11 +14,11 @@ async fn put(client: &Client, name: &str, data: &str) {
 }
 
 #[tokio::test]
-async fn a_subscriber_hears_who_comes_changes_and_goes() {
+async fn a_subscriber_sees_instances_come_change_and_go() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let mut demo = soon(registry.subscribe("demo")).await.unwrap();
-    assert!(demo.current().is_empty() && !demo.current().stale, "nobody, and that is known");
+    assert!(demo.current().is_empty() && !demo.current().stale, "known to be empty");
 
     let one = soon(registry.register("demo", at(1))).await.unwrap();
     members(&mut demo, |members| ports(members) == [1]).await;
@@ -37,7 +33,7 @@ async fn a_subscriber_hears_who_comes_changes_and_goes() {
 }
 
 #[tokio::test]
-async fn a_member_that_dies_is_heard_of_by_a_clone_too() {
+async fn a_clone_sees_the_death_of_a_member_too() {
     let zk = server().await;
     let (watcher, worker) = (registry(&zk).await, registry(&zk).await);
     let _registration = soon(worker.register("demo", at(1))).await.unwrap();
@@ -66,7 +62,7 @@ async fn foreign_children_count_and_broken_ones_are_skipped_and_reported() {
 
     let mut demo = soon(registry.subscribe("demo")).await.unwrap();
     assert_eq!(*demo.current(), found);
-    // Broken ones are mended, good ones break.
+    // A broken node is repaired, and a good one breaks.
     stranger.set("/demo/empty", r#"{"host":"10.0.0.2","port":5001}"#, Expected::Any).await.unwrap();
     members(&mut demo, |members| ports(members) == [5000, 5001] && members.skipped.len() == 2).await;
     stranger.set("/demo/kazoo", "", Expected::Any).await.unwrap();
@@ -74,7 +70,7 @@ async fn foreign_children_count_and_broken_ones_are_skipped_and_reported() {
 }
 
 #[tokio::test]
-async fn a_node_that_may_not_be_read_is_skipped_and_reported() {
+async fn an_unreadable_node_is_skipped_and_reported() {
     let zk = server().await;
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     stranger.ensure_path("/demo").await.unwrap();
@@ -89,7 +85,7 @@ async fn a_node_that_may_not_be_read_is_skipped_and_reported() {
 }
 
 #[tokio::test]
-async fn a_node_that_may_be_read_at_last_is_a_member_as_discover_sees_it() {
+async fn a_node_that_becomes_readable_becomes_a_member() {
     let zk = server().await;
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     stranger.ensure_path("/demo").await.unwrap();
@@ -101,7 +97,7 @@ async fn a_node_that_may_be_read_at_last_is_a_member_as_discover_sees_it() {
         let options = SubscribeOptions::default().updates(updates);
         let mut demo = soon(registry.subscribe_with("demo", options)).await.unwrap();
         assert_eq!(demo.current().skipped.len(), 2);
-        // Nothing tells of a new list; with no watches, nor of new data.
+        // No event tells of a new ACL and, without watches, of new data.
         stranger.set_acl("/demo/late", &[Acl::open()], Expected::Any).await.unwrap();
         stranger.set("/demo/empty", r#"{"host":"a","port":8}"#, Expected::Any).await.unwrap();
         let found = members(&mut demo, |members| ports(members) == [7, 8]).await;
@@ -113,7 +109,7 @@ async fn a_node_that_may_be_read_at_last_is_a_member_as_discover_sees_it() {
 }
 
 #[tokio::test]
-async fn without_a_registry_the_last_members_stay_and_then_it_heals() {
+async fn the_last_members_stay_without_a_connection_and_are_updated_after_it() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let (watcher, worker) = (wire.registry().await, registry(&zk).await);
@@ -128,11 +124,11 @@ async fn without_a_registry_the_last_members_stay_and_then_it_heals() {
     assert_eq!(ports(&demo.current()), [1]);
     wire.mend();
     let healed = members(&mut demo, |members| !members.stale).await;
-    assert_eq!(ports(&healed), [2], "nothing that was missed is missing");
+    assert_eq!(ports(&healed), [2], "missed changes are made up for");
 }
 
 #[tokio::test]
-async fn it_heals_after_the_session_expired_too() {
+async fn members_are_updated_after_an_expired_session_too() {
     let zk = server().await;
     let wire = Wire::to(&zk);
     let (watcher, stranger) = (wire.registry().await, stranger(&zk).await);
@@ -149,14 +145,14 @@ async fn it_heals_after_the_session_expired_too() {
     stranger.delete("/demo/b", Expected::Any).await.unwrap();
     wire.mend();
     members(&mut demo, |members| !members.stale && ports(members) == [3]).await;
-    // And it watches again.
+    // Later changes are seen, too.
     stranger.set("/demo/a", r#"{"host":"a","port":4}"#, Expected::Any).await.unwrap();
     put(&stranger, "c", r#"{"host":"c","port":5}"#).await;
     members(&mut demo, |members| ports(members) == [4, 5]).await;
 }
 
 #[tokio::test]
-async fn a_service_may_be_deleted_and_come_again() {
+async fn a_service_may_be_deleted_and_created_again() {
     let zk = server().await;
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     let mut demo = soon(registry.subscribe("demo")).await.unwrap();
@@ -171,7 +167,7 @@ async fn a_service_may_be_deleted_and_come_again() {
 }
 
 #[tokio::test]
-async fn who_does_not_want_updates_hears_of_members_only() {
+async fn a_subscription_without_updates_sees_new_members_only() {
     let zk = server().await;
     let registry = registry(&zk).await;
     let one = soon(registry.register("demo", at(1))).await.unwrap();
@@ -191,11 +187,11 @@ async fn a_subscription_ends_with_the_registry() {
     while let Some(members) = soon(demo.changed()).await {
         assert!(members.stale);
     }
-    assert!(demo.current().stale, "nobody asks any more");
+    assert!(demo.current().stale, "no server is asked any more");
 }
 
 #[tokio::test]
-async fn a_service_that_may_not_be_listed_is_an_error() {
+async fn a_service_that_cannot_be_listed_is_an_error() {
     let zk = server().await;
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     let secret = Acl { perms: zk_client::Perms::CREATE, ..Acl::open() };
@@ -206,7 +202,7 @@ async fn a_service_that_may_not_be_listed_is_an_error() {
 }
 
 #[tokio::test]
-async fn thousands_of_instances_cost_each_subscriber_what_changed() {
+async fn a_change_among_thousands_of_instances_costs_one_list_or_one_read() {
     const MANY: u16 = 3_000;
     let zk = server().await;
     let (wire, stranger) = (Wire::to(&zk), stranger(&zk).await);
@@ -234,12 +230,12 @@ async fn thousands_of_instances_cost_each_subscriber_what_changed() {
     let r = reads();
     stranger.delete("/demo/new", Expected::Any).await.unwrap();
     members(&mut demo, |members| members.len() == usize::from(MANY)).await;
-    // A list that nobody waited for may still be under way; reads there are none.
+    // A list may still be under way. There must be no read.
     assert_eq!(reads() - r, 0, "one went");
 }
 
 #[tokio::test]
-async fn an_embedded_registry_is_a_registry() {
+async fn an_embedded_registry_works_as_any_other() {
     let registry = soon(Registry::embedded()).await.unwrap();
     let _registration = soon(registry.register("demo", at(1))).await.unwrap();
     assert_eq!(registry.server().unwrap().direct().children("/demo").unwrap().len(), 1);
@@ -247,10 +243,10 @@ async fn an_embedded_registry_is_a_registry() {
     assert_eq!(error.code(), Some(ErrorCode::NOT_EMPTY));
 }
 
-/// Two watchers and three workers on wires of their own, which are cut and mended, and whose sessions expire, in an
-/// order that a seed decides: when all is well again everybody sees what is there.
+/// Two watchers and three workers have a connection each. Connections break and heal, and sessions expire, in an order that a
+/// seed decides. In the end all watchers see all workers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_any_trouble_all_see_the_same() {
+async fn all_watchers_agree_after_lost_connections_and_sessions() {
     let mut chance = fastrand::Rng::with_seed(7);
     for _ in 0..5 {
         let zk = server().await;
@@ -275,7 +271,7 @@ async fn after_any_trouble_all_see_the_same() {
                 4 => zk.advance(Duration::from_secs(chance.u64(1..15))).await,
                 _ => {
                     let update = workers[chance.usize(..3)].update(at(100 + round));
-                    // It may have to wait for its wire, and need not be waited for.
+                    // It may have to wait for its connection; this test does not.
                     let _ = tokio::time::timeout(Duration::from_millis(1), update).await;
                 }
             }

@@ -1,20 +1,24 @@
-//! A server in memory whose time is moved by hand, and a wire to it that can be cut and listened to.
+//! A server in memory whose time is moved by hand, and a connection to it that tests can cut and observe.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Connect, Connecting, Members, Registry, Stream, Subscription};
+use registry::{Connect, Connecting, Instance, Members, Registry, Stream, Subscription};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use zk_client::{Client, connect_fn};
 use zk_mini::{Connector, ZkMini};
 use zk_wire::OpCode;
 
-/// A bound for what should take no time at all.
+/// Waits with a bound for a future that should take no time at all.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it should have happened long ago")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("done long ago")
+}
+
+pub(crate) fn at(port: u16) -> Instance {
+    Instance::new("127.0.0.1", port)
 }
 
 pub(crate) async fn server() -> ZkMini {
@@ -25,7 +29,7 @@ pub(crate) async fn registry(zk: &ZkMini) -> Registry {
     soon(Registry::builder().embedded(zk).connect()).await.unwrap()
 }
 
-/// Somebody else, who knows ZooKeeper and nothing of registries.
+/// Connects a client that knows nothing of registries.
 pub(crate) async fn stranger(zk: &ZkMini) -> Client {
     let connector = zk.connector();
     let via = connect_fn(move || {
@@ -35,7 +39,7 @@ pub(crate) async fn stranger(zk: &ZkMini) -> Client {
     soon(Client::builder().via(via).connect()).await.unwrap()
 }
 
-/// Waits until the members satisfy `wanted`.
+/// Waits for members that `wanted` accepts.
 pub(crate) async fn members(
     subscription: &mut Subscription,
     wanted: impl Fn(&Members) -> bool,
@@ -50,14 +54,14 @@ pub(crate) async fn members(
     .await
 }
 
-/// The ports of the members, in order.
+/// Returns the ports of the members, in order.
 pub(crate) fn ports(members: &Members) -> Vec<u16> {
     let mut ports: Vec<_> = members.instances.values().map(|instance| instance.port()).collect();
     ports.sort_unstable();
     ports
 }
 
-/// A way to a server that can be cut, that can lose replies, and that counts requests.
+/// A connection to a server that can be cut, can lose replies, and counts requests.
 #[derive(Clone)]
 pub(crate) struct Wire {
     connector: Connector,
@@ -80,7 +84,7 @@ impl Wire {
         soon(Registry::builder().via(self.clone()).connect()).await.unwrap()
     }
 
-    /// Breaks the connection, and refuses others.
+    /// Breaks the connection and refuses others.
     pub(crate) fn cut(&self) {
         self.is_cut.send_replace(true);
     }
@@ -89,17 +93,17 @@ impl Wire {
         self.is_cut.send_replace(false);
     }
 
-    /// The next request of this kind is done by the server, and the connection breaks before the reply.
+    /// Lets the server perform the next request of this kind, and breaks the connection before the reply.
     pub(crate) fn lose_reply_of(&self, op: OpCode) {
         self.faults.lock().unwrap().lose_reply_of = Some(op);
     }
 
-    /// Whether the reply was lost.
+    /// Returns true once the reply was lost.
     pub(crate) fn has_lost(&self) -> bool {
         self.faults.lock().unwrap().lose_reply_of.is_none()
     }
 
-    /// How many requests of this kind went out so far.
+    /// Returns the number of requests of this kind so far.
     pub(crate) fn requests(&self, op: OpCode) -> usize {
         self.faults.lock().unwrap().requests.get(&op).copied().unwrap_or(0)
     }
@@ -119,7 +123,7 @@ impl Wire {
                     server.write_all(bytes).await?;
                     let is_lost = !std::mem::take(&mut is_handshake) && self.note(bytes);
                     if is_lost {
-                        // Once its reply is there the server has done it.
+                        // The reply shows that the server has performed it.
                         let _ = server.read(&mut down).await?;
                         self.faults.lock().unwrap().lose_reply_of = None;
                         return Ok(());
@@ -136,7 +140,7 @@ impl Wire {
         }
     }
 
-    /// Counts the requests; whether the reply to one is to be lost. The pipe is wide enough for whole frames.
+    /// Counts the requests, and returns true if the reply to one must be lost. The pipe is wide enough for whole frames.
     fn note(&self, mut bytes: &[u8]) -> bool {
         let mut faults = self.faults.lock().unwrap();
         let mut is_lost = false;
