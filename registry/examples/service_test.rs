@@ -1,7 +1,7 @@
 //! A hermetic test of code that calls a service: the registry runs in this process, so nothing has to be installed or cleaned
 //! up, and tests can run at the same time.
 //!
-//! `cargo run -p zk-registry --features embedded --example hermetic_test`
+//! `cargo run -p zk-registry --features embedded --example service_test`
 
 use std::error::Error;
 
