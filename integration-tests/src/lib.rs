@@ -15,3 +15,26 @@ pub mod programs;
 pub mod raw;
 pub mod scenarios;
 pub mod wait;
+
+/// The examples in the crates' README files compile and run.
+#[cfg(doctest)]
+mod readmes {
+    #[doc = include_str!("../../zk-mini/common/README.md")]
+    struct Common;
+    #[doc = include_str!("../../zk-mini/wire/README.md")]
+    struct ZkWire;
+    #[doc = include_str!("../../zk-mini/README.md")]
+    struct ZkMini;
+    #[doc = include_str!("../../registry/client/README.md")]
+    struct ZkClient;
+    #[doc = include_str!("../../registry/README.md")]
+    struct Registry;
+    #[doc = include_str!("../../rpc/wire/README.md")]
+    struct RpcWire;
+    #[doc = include_str!("../../rpc/prefork/README.md")]
+    struct RpcPrefork;
+    #[doc = include_str!("../../rpc/server/README.md")]
+    struct RpcServer;
+    #[doc = include_str!("../../rpc/client/README.md")]
+    struct RpcClient;
+}
