@@ -17,7 +17,7 @@ const HEARTBEAT: u8 = b'H';
 const RETIRE: u8 = b'T';
 const LAST_WORDS: u8 = b'W';
 
-/// One message of a worker.
+/// A message of a worker.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Message {
     /// The worker serves. The note replaces the one before.

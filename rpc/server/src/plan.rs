@@ -1,4 +1,4 @@
-//! What a worker and its entry in the registry have in common: the plan of the service, and the reasons to fail.
+//! The plan of a preforked service, which all workers and their entries in the registry follow.
 
 use std::io;
 use std::time::Duration;

@@ -19,7 +19,7 @@ impl fmt::Display for CallId {
     }
 }
 
-/// One frame.
+/// A frame of the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Frame<'a> {

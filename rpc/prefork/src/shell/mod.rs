@@ -341,13 +341,13 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         vec![]
     }
 
-    /// Takes the rest of the service over from the parent before this one: the control socket, then its workers.
+    /// Takes the control socket over from the old parent, and tells it that this one is ready, so that it stops.
     fn relieve_predecessor(&mut self) {
         let Some(predecessor) = self.predecessor.take() else { return };
         if let Some(path) = &self.options.control {
             match Control::take_over(path) {
                 Ok(control) => self.control = Some(control),
-                Err(error) => quietly(|| tracing::warn!("the status cannot be asked for: {error}")),
+                Err(error) => quietly(|| tracing::warn!("no status for operators: {error}")),
             }
         }
         if let Err(errno) = predecessor.ready(&[]) {

@@ -31,9 +31,9 @@ impl fmt::Display for ChildName {
 /// The end of a process.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Exit {
-    /// It exited with this status. From a worker that was asked to stop, 0 says that it has cleaned up after itself.
+    /// The process exited with this status. 0 from a worker that was asked to stop says that it has cleaned up.
     Status(i32),
-    /// This signal killed it.
+    /// A signal killed the process.
     Signal(i32),
 }
 

@@ -1,4 +1,4 @@
-//! Deaths of children, and forks that fail: who is cleaned up after, and when the service is given up.
+//! Deaths of children and failed forks: helpers for dead workers, and giving the service up.
 
 use common::Millis;
 

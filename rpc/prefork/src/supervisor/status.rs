@@ -6,7 +6,7 @@ use super::child::{Child, ChildName, Role, Standing, WorkerState};
 use super::report::seconds;
 use super::{ChildId, Phase, Supervisor};
 
-/// One child at one moment.
+/// The status of one child.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ChildStatus {
     pub(crate) id: ChildId,

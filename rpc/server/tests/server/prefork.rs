@@ -25,7 +25,7 @@ fn command(args: &str) -> Command {
     command
 }
 
-/// The fixture; asked to stop when dropped, so that no worker stays behind.
+/// A running fixture. Drop stops it, so that no worker is left behind.
 struct Fixture {
     parent: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -61,7 +61,7 @@ impl Fixture {
         }
     }
 
-    /// A connection to some worker, and which one it is: slot and pid.
+    /// Connects to a worker, and returns its slot and pid too.
     async fn connect(&self) -> (RawClient, (u32, i32)) {
         let mut client = RawClient::connect(self.addr).await;
         client.hello(1, Format::JSON, "fixture");
@@ -79,12 +79,12 @@ impl Drop for Fixture {
     }
 }
 
-/// A call with the id 2 that runs until it is told to end.
-struct Running {
+/// A call with the id 2 that runs until [`RunningCall::end`].
+struct RunningCall {
     dir: TempDir,
 }
 
-impl Running {
+impl RunningCall {
     async fn start(client: &mut RawClient) -> Self {
         let dir = tempfile::tempdir().unwrap();
         client.request(2, "until", &dir.path().join("end"));
@@ -101,7 +101,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn the_workers_share_the_address_and_a_dead_one_is_replaced() {
+async fn workers_share_the_address_and_a_dead_one_is_replaced() {
     let fixture = Fixture::start("2").await;
     let mut pids = BTreeMap::new();
     while pids.len() < 2 {
@@ -121,10 +121,10 @@ async fn the_workers_share_the_address_and_a_dead_one_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_asked_to_stop_finishes_what_runs() {
+async fn term_lets_running_calls_finish() {
     let mut fixture = Fixture::start("2").await;
     let (mut client, _) = fixture.connect().await;
-    let call = Running::start(&mut client).await;
+    let call = RunningCall::start(&mut client).await;
     fixture.signal(Signal::SIGTERM);
     assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
     assert_eq!(call.end(&mut client).await, ok(2, b"\"there\""));
@@ -135,7 +135,7 @@ async fn a_server_that_is_asked_to_stop_finishes_what_runs() {
 }
 
 #[tokio::test]
-async fn a_registry_that_cannot_be_reached_ends_the_service_with_an_error_that_says_so() {
+async fn an_unreachable_registry_ends_the_service_with_a_clear_error() {
     let mut command = command("2 zookeeper=127.0.0.1:1 connect-timeout=50");
     let output = timeout(PATIENCE, command.stderr(Stdio::piped()).output()).await.unwrap().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
@@ -145,14 +145,14 @@ async fn a_registry_that_cannot_be_reached_ends_the_service_with_an_error_that_s
 }
 
 #[tokio::test]
-async fn a_worker_whose_runtime_stands_still_is_replaced_only_if_that_was_asked_for() {
+async fn a_worker_with_a_blocked_runtime_is_replaced_only_after_the_heartbeat_timeout() {
     let fixture = Fixture::start("1 heartbeat-timeout=400").await;
     let (mut client, (_, first)) = fixture.connect().await;
     client.request(2, "compute", &600_000);
     client.send().await;
     let (_, (_, second)) = timeout(PATIENCE, fixture.connect()).await.unwrap();
     assert_ne!(first, second);
-    // An idle one beats: it is still the same after it could have been taken for hung.
+    // An idle worker sends heartbeats: it still serves after more than the timeout.
     let (mut client, _) = fixture.connect().await;
     client.request(2, "sleep", &1_000);
     client.send().await;
@@ -167,7 +167,7 @@ async fn a_worker_whose_runtime_stands_still_is_replaced_only_if_that_was_asked_
 }
 
 #[tokio::test]
-async fn a_worker_that_has_taken_its_calls_is_replaced_and_answers_them_all() {
+async fn a_worker_that_has_used_up_max_calls_answers_them_all_and_is_replaced() {
     let fixture = Fixture::start("1 max-calls=5").await;
     let (mut client, (_, first)) = fixture.connect().await;
     for id in 2..=5 {
@@ -182,7 +182,7 @@ async fn a_worker_that_has_taken_its_calls_is_replaced_and_answers_them_all() {
 }
 
 #[tokio::test]
-async fn the_control_socket_and_systemd_hear_how_the_service_is_and_usr1_runs_the_hook() {
+async fn the_control_socket_the_notify_socket_and_the_hook_for_usr1_work() {
     let dir = tempfile::tempdir().unwrap();
     let [control, notify] = ["control", "notify"].map(|name| dir.path().join(name));
     let systemd = UnixDatagram::bind(&notify).unwrap();
@@ -208,7 +208,7 @@ async fn a_listener_that_systemd_has_bound_is_served() {
     let addr = socket.local_addr().unwrap();
     let program = env!("CARGO_BIN_EXE_rpc-server-fixture");
     let mut command = Command::new("sh");
-    // The shell becomes the fixture, so its pid is the right one.
+    // `exec` keeps the shell's pid, so that `LISTEN_PID` is right.
     command.args(["-c", &format!("LISTEN_FDS=1 LISTEN_PID=$$ exec {program} 1 3<&0 0</dev/null")]);
     let fixture = Fixture::spawn(command.stdin(OwnedFd::from(socket)).stdout(Stdio::piped())).await;
     assert_eq!(fixture.addr, addr);
@@ -216,23 +216,23 @@ async fn a_listener_that_systemd_has_bound_is_served() {
 }
 
 #[tokio::test]
-async fn workers_of_a_killed_parent_free_the_port_while_their_calls_run_to_their_end() {
+async fn workers_of_a_killed_parent_free_the_port_and_finish_their_calls() {
     let mut fixture = Fixture::start("2").await;
     let (mut client, _) = fixture.connect().await;
-    let call = Running::start(&mut client).await;
+    let call = RunningCall::start(&mut client).await;
     fixture.signal(Signal::SIGKILL);
     assert!(!fixture.ends().await.success());
-    // A new parent would do no more: it waits until the port is free.
+    // Waits until the port is free, as a new parent does.
     drop(rpc_prefork::bind(fixture.addr).unwrap());
     assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
     assert_eq!(call.end(&mut client).await, ok(2, b"\"there\""));
 }
 
 #[tokio::test]
-async fn usr2_leaves_the_listener_to_a_new_parent_and_calls_that_run_are_finished() {
+async fn usr2_hands_the_listener_over_and_running_calls_finish() {
     let mut fixture = Fixture::start("1").await;
     let (mut client, (_, old)) = fixture.connect().await;
-    let call = Running::start(&mut client).await;
+    let call = RunningCall::start(&mut client).await;
     fixture.signal(Signal::SIGUSR2);
     assert_eq!(fixture.line().await, format!("ready {}", fixture.addr));
     assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
@@ -244,7 +244,7 @@ async fn usr2_leaves_the_listener_to_a_new_parent_and_calls_that_run_are_finishe
     let status = fs::read_to_string(format!("/proc/{new}/status")).unwrap();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
     kill(Pid::from_raw(parent.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
-    // The new one is nobody's child here; its end is the end of its output.
+    // The new parent is no child of this test, so only the end of its output tells its end.
     assert_eq!(timeout(PATIENCE, fixture.lines.next_line()).await.unwrap().unwrap(), None);
 }
 
@@ -253,25 +253,25 @@ fn empty() -> Prefork<impl FnMut(u32) -> Service> {
 }
 
 #[test]
-fn an_address_that_no_client_can_use_is_not_announced() {
+fn an_address_that_no_client_can_use_is_not_registered() {
     let error = empty().listen("0.0.0.0:0").zookeeper("127.0.0.1:1").run().unwrap_err();
     assert!(matches!(error, PreforkError::Advertise(_)), "{error}");
 }
 
 #[test]
-fn a_string_that_names_no_registry_is_told_before_any_worker_starts() {
-    for (servers, told) in
+fn a_string_that_names_no_registry_is_an_error_before_any_worker_starts() {
+    for (servers, problem) in
         [("", "is empty"), ("/zookeeper", "no server is named"), ("h/a,h/a", "has a comma")]
     {
         let error = empty().zookeeper(servers).run().unwrap_err();
         assert!(matches!(error, PreforkError::Registry(_)), "{error}");
-        assert!(error.to_string().contains(told), "{error}");
+        assert!(error.to_string().contains(problem), "{error}");
     }
 }
 
 #[test]
-fn calls_may_be_given_for_ever_to_finish() {
-    // The times are summed up before the error that ends this.
+fn unlimited_times_to_stop_do_not_overflow() {
+    // The times are summed up before the invalid number of workers is found.
     let mut limits = Limits::default();
     limits.drain_timeout = Duration::MAX;
     let endless = empty().farewell(Duration::MAX).limits(limits);

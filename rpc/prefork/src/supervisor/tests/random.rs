@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::world::{World, config};
 use crate::supervisor::*;
 
-/// One thing that may happen. A number chooses one of the living children.
+/// An event of a history. A number chooses one of the living children.
 #[derive(Clone, Debug)]
 enum Op {
     Signal(Request),
@@ -31,12 +31,12 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => stop.prop_map(Op::Signal),
         4 => change.prop_map(Op::Signal),
         1 => Just(Op::Signal(Request::Upgrade)),
-        8 => (any::<usize>(), exit).prop_map(|(who, exit)| Op::Exit(who, exit)),
+        8 => (any::<usize>(), exit).prop_map(|(n, exit)| Op::Exit(n, exit)),
         8 => any::<usize>().prop_map(Op::Ready),
         4 => any::<usize>().prop_map(Op::Heard),
         2 => any::<usize>().prop_map(Op::Retire),
-        4 => any::<(usize, bool)>().prop_map(|(who, noted)| Op::Noted(who, noted)),
-        2 => any::<(usize, bool)>().prop_map(|(who, stopped)| Op::Suspended(who, stopped)),
+        4 => any::<(usize, bool)>().prop_map(|(n, noted)| Op::Noted(n, noted)),
+        2 => any::<(usize, bool)>().prop_map(|(n, stopped)| Op::Suspended(n, stopped)),
         1 => any::<usize>().prop_map(Op::Stale),
         2 => (0..4_u32).prop_map(Op::FailForks),
         4 => (0..40_000_u64).prop_map(Op::Advance),
@@ -46,19 +46,19 @@ fn any_op() -> impl Strategy<Value = Op> {
 
 fn perform(world: &mut World, op: &Op) {
     let alive: Vec<_> = world.alive().collect();
-    let pick = |who: &usize| (!alive.is_empty()).then(|| alive[who % alive.len()]);
+    let pick = |n: &usize| (!alive.is_empty()).then(|| alive[n % alive.len()]);
     match op {
         Op::Signal(request) => world.signal(*request),
-        Op::Exit(who, exit) => pick(who).into_iter().for_each(|id| world.exit(id, *exit)),
-        Op::Ready(who) => pick(who).into_iter().for_each(|id| world.input(Input::Ready(id))),
-        Op::Heard(who) => pick(who).into_iter().for_each(|id| world.input(Input::Heard(id))),
-        Op::Retire(who) => pick(who).into_iter().for_each(|id| world.input(Input::Retire(id))),
-        Op::Noted(who, noted) => pick(who).into_iter().for_each(|id| world.input(Input::Noted(id, *noted))),
-        Op::Suspended(who, stopped) => {
-            pick(who).into_iter().for_each(|id| world.input(Input::Suspended(id, stopped.then_some(19))));
+        Op::Exit(n, exit) => pick(n).into_iter().for_each(|id| world.exit(id, *exit)),
+        Op::Ready(n) => pick(n).into_iter().for_each(|id| world.input(Input::Ready(id))),
+        Op::Heard(n) => pick(n).into_iter().for_each(|id| world.input(Input::Heard(id))),
+        Op::Retire(n) => pick(n).into_iter().for_each(|id| world.input(Input::Retire(id))),
+        Op::Noted(n, noted) => pick(n).into_iter().for_each(|id| world.input(Input::Noted(id, *noted))),
+        Op::Suspended(n, stopped) => {
+            pick(n).into_iter().for_each(|id| world.input(Input::Suspended(id, stopped.then_some(19))));
         }
-        Op::Stale(who) => {
-            if let Some(id) = world.reaped.get(who % world.reaped.len().max(1)).copied() {
+        Op::Stale(n) => {
+            if let Some(id) = world.reaped.get(n % world.reaped.len().max(1)).copied() {
                 world.input(Input::Ready(id));
                 world.input(Input::Noted(id, true));
                 world.input(Input::Exited(id, Exit::Signal(9)));
