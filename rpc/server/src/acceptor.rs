@@ -5,6 +5,7 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::time::Duration;
 
+use common::log::quietly;
 use rpc_wire::{CallId, Code, DEFAULT_MAX_FRAME, Frame, GoAway};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::unix::AsyncFd;
@@ -12,7 +13,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use crate::clock;
-use crate::log::say;
 
 /// Head start of idle processes: the shortest time of the runtime's timer. They need a tenth of it.
 const COURTESY: Duration = Duration::from_millis(1);
@@ -56,7 +56,7 @@ impl Acceptor {
             self.spare = self.spare.take().or_else(spare);
             let stream = TcpStream::from_std(stream)?;
             if let Err(error) = prepare(&stream) {
-                say(|| tracing::debug!(%peer, %error, "socket options"));
+                quietly(|| tracing::debug!(%peer, %error, "socket options"));
             }
             return Ok((stream, peer));
         }

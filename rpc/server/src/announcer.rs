@@ -1,23 +1,28 @@
-//! A worker's life in the registry: it is announced, stays so, and is taken back.
+//! Entry of a worker in the registry: registered at the start, kept, and withdrawn at the end.
 
-use crate::log;
-use crate::plan::{GOODBYE, Plan, WorkerError, stop_asked};
+use std::cell::RefCell;
+use std::process;
+
+use common::log::quietly;
+use common::{Backoff, Millis};
 use registry::{ConnectionState, Instance, Registration, Registry};
 use rpc_prefork::Worker;
-use std::{cell::RefCell, time::Duration};
-use tokio::{
-    net::unix::pipe,
-    select,
-    time::{sleep, timeout},
-};
+use tokio::net::unix::pipe;
+use tokio::select;
+use tokio::time::{sleep, timeout};
 
-/// One worker's entry in the registry, if there is one.
+use crate::plan::{GOODBYE, Plan, WorkerError, stop_asked};
+
+/// Pauses between attempts to register.
+const RETRY: Backoff = Backoff::new(Millis(1_000), Millis(2_000));
+
+/// Registers one worker, if there is a registry.
 pub(crate) struct Announcer<'a> {
     worker: &'a Worker,
     plan: &'a Plan,
     service: String,
     instance: Instance,
-    /// Kept here from the first moment, however far the rest has come: it is to be closed at the end.
+    /// Stored as soon as it is open, because it has to be closed even after a later failure.
     registry: RefCell<Option<Registry>>,
 }
 
@@ -26,36 +31,42 @@ impl<'a> Announcer<'a> {
         Self { worker, plan, service, instance, registry: RefCell::default() }
     }
 
-    /// Announces the worker; nothing if there is no registry.
+    /// Registers the worker; `None` if there is no registry.
     pub(crate) async fn announce(&self) -> Result<Option<Registration>, WorkerError> {
         let Some(registry) = self.connect().await? else { return Ok(None) };
-        // From the first moment that there is something to clean up.
+        // The parent can clean up from here on.
         self.tell_session();
         let registered = registry.register(&self.service, self.instance.clone());
         let registration = timeout(self.plan.connect_timeout, registered)
             .await
             .map_err(|_| WorkerError::NotRegistered)??;
-        // It may be another session by now.
+        // The session may have expired and been replaced.
         self.tell_session();
         Ok(Some(registration))
     }
 
-    /// Announces the worker however long it takes: a worker that serves goes on serving while the registry is away.
+    /// Registers the worker, and tries again until that succeeds: a worker serves while the registry is away.
     pub(crate) async fn announce_at_last(&self) -> Option<Registration> {
-        let mut pause = RETRY_MIN;
+        let mut random = fastrand::Rng::with_seed(process::id().into());
+        let mut failures = 0;
         loop {
-            match self.announce().await {
+            let pause = match self.announce().await {
                 Ok(registration) => return registration,
-                Err(error) => log::say(|| {
-                    tracing::warn!(slot = self.worker.slot(), %error, ?pause, "not announced yet; trying again");
-                }),
-            }
-            sleep(pause).await;
-            pause = (2 * pause).min(RETRY_MAX);
+                Err(error) => {
+                    let pause = RETRY.pause(failures, &mut random);
+                    quietly(|| {
+                        let slot = self.worker.slot();
+                        tracing::warn!(slot, %error, %pause, "not registered yet; trying again");
+                    });
+                    pause
+                }
+            };
+            sleep(pause.into()).await;
+            failures += 1;
         }
     }
 
-    /// The session that was opened before, unless that is over.
+    /// Returns the open session, or opens one.
     async fn connect(&self) -> Result<Option<Registry>, WorkerError> {
         let Some(servers) = &self.plan.zookeeper else { return Ok(None) };
         let open = self.registry.borrow().clone();
@@ -72,8 +83,7 @@ impl<'a> Announcer<'a> {
         Ok(Some(registry))
     }
 
-    /// The session, by which the parent can say goodbye for us; after an expiry it is a new one. Empty if there is
-    /// none.
+    /// Returns the credentials of the session, with which the parent can close it; empty without a session.
     pub(crate) fn note(&self) -> Vec<u8> {
         let registry = self.registry.borrow();
         let credentials = registry.as_ref().and_then(Registry::credentials);
@@ -82,15 +92,15 @@ impl<'a> Announcer<'a> {
 
     fn tell_session(&self) {
         let note = self.note();
-        // While there is no session the one before may still be announced.
+        // Between two sessions the earlier one may still hold the entry.
         if !note.is_empty()
             && let Err(error) = self.worker.set_note(&note)
         {
-            log::say(|| tracing::warn!(%error, "the parent does not know the session"));
+            quietly(|| tracing::warn!(%error, "cannot tell the parent the session"));
         }
     }
 
-    /// Stays announced until asked to leave, and returns when the announcement is gone, or cannot be taken back now.
+    /// Keeps the entry until the worker is asked to stop, and then withdraws it within [`GOODBYE`].
     pub(crate) async fn withdraw_when_asked(&self, stop: &pipe::Receiver, mut registration: Registration) {
         loop {
             let changed = select! {
@@ -105,22 +115,17 @@ impl<'a> Announcer<'a> {
         }
         match timeout(GOODBYE, registration.withdraw()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => log::say(|| tracing::warn!(%error, "cannot withdraw from the registry")),
-            Err(_) => log::say(|| tracing::warn!("cannot withdraw from the registry: it does not answer")),
+            Ok(Err(error)) => quietly(|| tracing::warn!(%error, "cannot withdraw from the registry")),
+            Err(_) => quietly(|| tracing::warn!("cannot withdraw from the registry: no answer in time")),
         }
     }
 
-    /// Closes the session, if there is one, and takes back what the parent was told of it. If that fails, the parent's
-    /// helper tries again.
+    /// Closes the session, if there is one. After a failure the parent's helper tries again.
     pub(crate) async fn say_goodbye(&self) -> Result<(), WorkerError> {
         let Some(registry) = self.registry.take() else { return Ok(()) };
         timeout(GOODBYE, registry.close()).await.map_err(|_| WorkerError::NoGoodbye)??;
-        // A parent that is gone has no use for it.
+        // An error means that the parent is gone and has no use for the note.
         let _ = self.worker.set_note(&[]);
         Ok(())
     }
 }
-
-/// The first pause before the registry is tried again, and the longest.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(2);

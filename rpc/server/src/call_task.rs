@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use common::log::survive;
 use rpc_wire::ReplyWriter;
@@ -18,6 +19,9 @@ use crate::peers::{InFlight, Seat};
 use crate::service::Running;
 use crate::session::{self, CallHead, Pause, Start};
 use crate::shared::Shared;
+
+/// Bound on the time that the session adds to a deadline by rounding.
+const ROUNDING: Duration = Duration::from_millis(1);
 
 /// Starter of one connection's calls.
 pub(crate) struct CallStarter {
@@ -42,7 +46,9 @@ impl CallStarter {
     pub(crate) fn start(&self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
         let Start { call, method, payload, reply } = start;
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
-        let context = crate::Context { deadline, peer: self.peer };
+        // The session rounds up. A handler passes its time on, and that is never more than the caller's.
+        let callers = deadline.and_then(|at| at.checked_sub(ROUNDING));
+        let context = crate::Context { deadline: callers, peer: self.peer };
         let handler = &self.shared.handlers[method.index()];
         let started = catch_unwind(AssertUnwindSafe(|| handler(payload, call.format, context)));
         let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use common::Millis;
+use common::log::quietly;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::yield_now;
@@ -18,7 +19,6 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::call_task::{CallStarter, CallTask};
 use crate::clock;
-use crate::log::say;
 use crate::outbox::Outbox;
 use crate::peers::Seat;
 use crate::session::{End, Input, Output, Session, Turn};
@@ -307,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         (self.writing, self.written) = (Vec::new(), 0);
         self.handle(cx, Input::Closed);
         if self.end == Some(End::Lost) {
-            say(|| tracing::debug!(peer = %self.peer, %error, "connection ended"));
+            quietly(|| tracing::debug!(peer = %self.peer, %error, "connection ended"));
         }
     }
 }

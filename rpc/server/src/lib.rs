@@ -1,8 +1,92 @@
-//! An RPC server: typed async handlers, deadlines, limits, and a drain that loses no call.
+//! An RPC server: typed async handlers, deadlines, limits, and a drain that loses no call. The client is the crate
+//! `rpc-client`.
 //!
-//! [`Service`] says what is served, [`Server`] serves it on a listener, [`Prefork`] serves it by several
-//! processes that announce themselves in the registry. The protocol is `rpc-wire`'s, the
-//! hot path is: read once, handle every complete frame, encode all replies into one buffer, write once.
+//! ```
+//! use rpc_client::Client;
+//! use rpc_server::{Code, Context, Limits, Server, Service, Status};
+//! use serde::{Deserialize, Serialize};
+//! use tokio::net::TcpListener;
+//! use tokio::sync::oneshot;
+//!
+//! #[derive(Deserialize, Serialize)]
+//! struct Order {
+//!     item: String,
+//!     count: u32,
+//! }
+//!
+//! // A handler takes any type of serde and returns any type of serde, or a status: a code and a message.
+//! async fn price(order: Order, _: Context) -> Result<u32, Status> {
+//!     match order.item.as_str() {
+//!         "tea" => Ok(3 * order.count),
+//!         item => Err(Status::not_found(format!("no {item} here"))),
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A service is a name and methods.
+//! let service = Service::builder("shop").method("price", price).build();
+//!
+//! // A server serves it on a listener until the future completes, for example that of a signal.
+//! let mut limits = Limits::default();
+//! limits.in_flight = 100;
+//! let listener = TcpListener::bind("127.0.0.1:0").await?;
+//! let addr = listener.local_addr()?.to_string();
+//! let (stop, stopped) = oneshot::channel::<()>();
+//! let serving = Server::new(service).limits(limits).serve(listener, async { drop(stopped.await) });
+//! let serving = tokio::spawn(serving);
+//!
+//! // A client calls it.
+//! let client = Client::direct("shop", [addr]).connect().await?;
+//! let price: u32 = client.call("price", &Order { item: "tea".into(), count: 2 }).await?;
+//! assert_eq!(price, 6);
+//! let coffee = Order { item: "coffee".into(), count: 1 };
+//! let error = client.call::<_, u32>("price", &coffee).await.expect_err("no result");
+//! assert_eq!(error.code(), Code::NOT_FOUND);
+//!
+//! // A drain: the server accepts nothing new, finishes the running calls, and returns.
+//! drop(stop);
+//! assert_eq!(serving.await??.cut, 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The folder `examples` has whole programs: a typed service, a drain, an overload, a service that registers itself, a
+//! preforked service.
+//!
+//! # Parts
+//! | type | purpose |
+//! | --- | --- |
+//! | [`Service`] | named methods with typed async handlers |
+//! | [`Context`] | the deadline and the peer of a call, for its handler |
+//! | [`Server`] | serves a service on a listener, in this process |
+//! | [`Prefork`] | serves a service from several worker processes that register themselves and are replaced when they die |
+//! | [`Limits`] | bounds on connections, calls, memory and times |
+//!
+//! # Answers of the server
+//! | event | answer |
+//! | --- | --- |
+//! | the handler fails | its [`Status`] |
+//! | the handler panics | `INTERNAL` |
+//! | the method is unknown | `UNIMPLEMENTED` |
+//! | the argument does not decode | `INVALID_ARGUMENT` |
+//! | the deadline passes | `DEADLINE_EXCEEDED`; the handler is dropped |
+//! | the client cancels the call or leaves | none; the handler is dropped |
+//! | a limit is reached, or too little time is left to run the call | `RESOURCE_EXHAUSTED`, not run |
+//! | the reply is over a limit | `RESOURCE_EXHAUSTED` |
+//! | the server drains | `UNAVAILABLE`, not run: another instance can take the call |
+//!
+//! Clients may send a call that was not run to another instance without harm.
+//!
+//! # Features
+//! | feature | default | effect |
+//! | --- | --- | --- |
+//! | none | | the crate has no cargo features |
+//!
+//! # Inside
+//! The module `session` decides without I/O: it is one connection, from hello to drain. `acceptor`, `connection_task` and
+//! `call_task` are the shell around it. On the hot path a connection reads once, handles every complete frame, encodes all
+//! replies into one buffer and writes once. The protocol is that of the crate `rpc-wire`.
 #![forbid(unsafe_code)]
 
 mod acceptor;
@@ -13,6 +97,7 @@ mod connection_task;
 mod context;
 mod limits;
 mod log;
+mod open_connections;
 mod outbox;
 mod peers;
 mod plan;
@@ -27,8 +112,9 @@ mod worker;
 
 pub use context::Context;
 pub use limits::Limits;
+pub use open_connections::OpenConnections;
 pub use prefork::{Prefork, PreforkError};
 pub use rpc_prefork::Options as PreforkOptions;
-pub use rpc_wire::{Code, Format, Status};
+pub use rpc_wire::{Code, Format, INSTANCE_FIELD, Status};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};

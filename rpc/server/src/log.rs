@@ -2,10 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use common::log::{LeftOut, LineLimit};
+use common::log::{LeftOut, LineLimit, quietly};
 use common::{Clock, Millis};
-
-pub(crate) use common::log::quietly as say;
 
 use crate::peers::PeerKey;
 
@@ -38,7 +36,7 @@ impl PeerLines {
         drop(limit);
         ended.into_iter().for_each(say_left_out);
         if admitted {
-            say(line);
+            quietly(line);
         }
     }
 
@@ -53,7 +51,7 @@ impl PeerLines {
 
 fn say_left_out(left_out: LeftOut<Option<PeerKey>>) {
     let LeftOut { source, lines } = left_out;
-    say(|| match source.flatten() {
+    quietly(|| match source.flatten() {
         Some(peer) => tracing::warn!(%peer, lines, "too many lines about a peer; some were omitted"),
         None => tracing::warn!(lines, "too many lines; some were omitted"),
     });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{io, process};
 
 use common::Clock;
-use common::log::Shown;
+use common::log::{Shown, quietly};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
 use rpc_wire::Code;
@@ -20,7 +20,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::acceptor::{Acceptor, refuse};
 use crate::connection_task::ConnectionTask;
-use crate::log::{PeerLines, say};
+use crate::log::PeerLines;
+use crate::open_connections::OpenConnections;
 use crate::peers::{PeerKey, Peers};
 use crate::quota::Quota;
 use crate::session::{End, SessionConfig};
@@ -113,9 +114,9 @@ impl Server {
         &self.instance
     }
 
-    /// How many connections are open, now and later.
-    pub fn open_connections(&self) -> watch::Receiver<usize> {
-        self.open.subscribe()
+    /// Returns the number of open connections, now and later.
+    pub fn open_connections(&self) -> OpenConnections {
+        OpenConnections::new(self.open.subscribe())
     }
 
     /// Serves until `shutdown` completes. Then it drains: closes the listener, tells clients to leave, gives running calls
@@ -172,7 +173,7 @@ impl Server {
         let all = async { while connections.join_next().await.is_some() {} };
         if timeout(shared.session.limits.drain_timeout, all).await.is_err() {
             let connections = connections.len();
-            say(|| tracing::warn!(connections, "calls did not end in time and were cut"));
+            quietly(|| tracing::warn!(connections, "calls did not end in time and were cut"));
         }
         lines.finish();
         Ok(Drained { cut: connections.len() })
@@ -200,7 +201,7 @@ async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
 ) {
     match connection.run(draining).await {
         End::Drained | End::Lost => {}
-        end @ End::Unread => say(|| tracing::debug!(%peer, error = %end, "connection ended")),
+        end @ End::Unread => quietly(|| tracing::debug!(%peer, error = %end, "connection ended")),
         End::Refused(status) => {
             let shown = status.to_string();
             lines.say(Some(PeerKey::new(peer.ip())), || match status.code {

@@ -7,7 +7,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::log::survive;
+use common::log::{quietly, survive};
 use registry::{Credentials, Instance};
 use rpc_prefork::{DeadWorker, Stop, Worker};
 use rpc_wire::INSTANCE_FIELD;
@@ -15,11 +15,10 @@ use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
 use tokio::runtime::{self, Runtime};
 use tokio::select;
-use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::announcer::Announcer;
-use crate::log;
+use crate::open_connections::OpenConnections;
 use crate::plan::{GOODBYE, Plan, QUICK_DRAIN, WorkerError, stop_asked};
 use crate::quota::Quota;
 use crate::server::Server;
@@ -46,7 +45,7 @@ pub(crate) fn run(worker: &Worker, setup: WorkerSetup<'_>, service: impl FnOnce(
     match served {
         Ok(()) => 0,
         Err(error) => {
-            log::say(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
+            quietly(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
             // An error means that the parent is gone and needs no reason.
             let _ = worker.last_words(&error.to_string());
             1
@@ -66,8 +65,8 @@ pub(crate) fn close_session_of(dead: &DeadWorker<'_>, servers: &str) {
     let closed: Result<(), WorkerError> = build_runtime().and_then(close);
     let (slot, pid) = (dead.slot, dead.pid);
     match closed {
-        Ok(()) => log::say(|| tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed")),
-        Err(error) => log::say(|| {
+        Ok(()) => quietly(|| tracing::info!(slot, pid, ?credentials, "the dead worker's session is closed")),
+        Err(error) => quietly(|| {
             tracing::warn!(slot, pid, %error, "the dead worker stays registered until its session expires");
         }),
     }
@@ -102,7 +101,7 @@ async fn serve(
         () = stop_asked(&stop) => return announcer.say_goodbye().await,
     };
     if registered.is_none() {
-        log::say(|| {
+        quietly(|| {
             tracing::warn!(
                 slot = worker.slot(),
                 "the registry is away; serving unregistered until it is back"
@@ -133,7 +132,7 @@ async fn serve(
     select! {
         drained = server.serve(listener, leave) => drop(drained?),
         () = hurried(worker, &stop) => {
-            log::say(|| tracing::warn!("asked to stop quickly: calls that still run are cut off"));
+            quietly(|| tracing::warn!("asked to stop quickly: calls that still run are cut off"));
         }
         never = run_usr1_hook(on_usr1, &usr1) => match never {},
         never = send_heartbeats(worker, plan.heartbeat) => match never {},
@@ -172,7 +171,7 @@ async fn run_usr1_hook(hook: Option<&dyn Fn()>, usr1: &pipe::Receiver) -> Infall
         }
         // Calls share no state with the hook unless the user's code does so.
         if came && let Err(why) = survive(hook) {
-            log::say(|| tracing::error!("the hook `on_usr1` {why}; going on"));
+            quietly(|| tracing::error!("the hook `on_usr1` {why}; going on"));
         }
     }
     pending().await
@@ -193,12 +192,12 @@ async fn retire_when_used_up(worker: &Worker, quota: Option<&Quota>) -> Infallib
     let Some(quota) = quota else { pending().await };
     quota.used_up().await;
     if let Err(error) = worker.retire() {
-        log::say(|| tracing::warn!(%error, "cannot ask the parent to be replaced"));
+        quietly(|| tracing::warn!(%error, "cannot ask the parent to be replaced"));
     }
     pending().await
 }
 
 /// Waits until all clients have noticed that this worker has left the registry and closed their connections.
-async fn clients_gone(mut open: watch::Receiver<usize>, bound: Duration) {
-    let _ = timeout(bound, open.wait_for(|open| *open == 0)).await;
+async fn clients_gone(mut open: OpenConnections, bound: Duration) {
+    let _ = timeout(bound, open.all_closed()).await;
 }
