@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
+use crate::context::Context as CallContext;
 use crate::outbox::Outbox;
 use crate::peers::{InFlight, Seat};
 use crate::service::Running;
@@ -48,7 +49,7 @@ impl CallStarter {
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
         // The session rounds up. A handler passes its time on, and that is never more than the caller's.
         let callers = deadline.and_then(|at| at.checked_sub(ROUNDING));
-        let context = crate::Context { deadline: callers, peer: self.peer };
+        let context = CallContext { deadline: callers, peer: self.peer };
         let handler = &self.shared.handlers[method.index()];
         let started = catch_unwind(AssertUnwindSafe(|| handler(payload, call.format, context)));
         let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {

@@ -87,7 +87,7 @@ mod tests {
     use common::Millis;
 
     use super::*;
-    use crate::Limits;
+    use crate::limits::Limits;
     use crate::peers::Peers;
 
     #[derive(Default)]

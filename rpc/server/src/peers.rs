@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use common::Millis;
 use tokio::sync::Notify;
 
-use crate::Limits;
+use crate::limits::Limits;
 use crate::session::Full;
 
 /// Value of [`SeatShare::idle_since`] for a connection that is not idle.

@@ -19,14 +19,16 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::acceptor::{Acceptor, refuse};
+use crate::clock;
 use crate::connection_task::ConnectionTask;
+use crate::limits::Limits;
 use crate::log::PeerLines;
 use crate::open_connections::OpenConnections;
 use crate::peers::{PeerKey, Peers};
 use crate::quota::Quota;
+use crate::service::Service;
 use crate::session::{End, SessionConfig};
 use crate::shared::Shared;
-use crate::{Limits, Service, clock};
 
 /// Pause after a failure of `accept` that concerns the whole process.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

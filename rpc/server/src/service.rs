@@ -9,7 +9,7 @@ use rpc_wire::{Format, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Context;
+use crate::context::Context;
 use crate::session::MethodTable;
 
 /// Named methods that a server offers, each with a typed async handler.

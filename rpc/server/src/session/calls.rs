@@ -8,10 +8,12 @@ use std::time::Duration;
 use common::Millis;
 use rpc_wire::{CallId, Format, Frame, GoAway, HEADER_LEN, Request, Status};
 
+use super::config::SessionConfig;
 use super::hello::{Agreed, MIN_FRAME};
+use super::message::{Full, Replies, Turn};
+use super::methods::MethodId;
 use super::read_buffer::Arrival;
-use super::reply::{cut, leaving, no_time, too_late, write_failed};
-use super::{CallHead, Full, MethodId, Replies, SessionConfig, Turn};
+use super::reply::{CallHead, cut, leaving, no_time, too_late, write_failed};
 
 /// Wait of a call from which on the server counts as behind: it then refuses calls that cannot be done in time.
 const BEHIND: Millis = Millis(1);

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{CallQuota, MethodTable};
-use crate::Limits;
+use super::methods::MethodTable;
+use super::quota::CallQuota;
+use crate::limits::Limits;
 
 /// Settings and tables that all sessions of a server share.
 #[derive(Debug)]

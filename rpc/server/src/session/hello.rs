@@ -2,7 +2,7 @@
 
 use rpc_wire::{EncodeError, Format, Frame, Hello, Status, VERSION, split_frame};
 
-use super::SessionConfig;
+use super::config::SessionConfig;
 use super::reply::broken;
 
 /// Smallest frame limit that a client may name: a hello and a short status fit.

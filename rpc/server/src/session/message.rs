@@ -3,7 +3,8 @@
 use common::Millis;
 use rpc_wire::{CallId, Status};
 
-use super::{CallHead, MethodId};
+use super::methods::MethodId;
+use super::reply::CallHead;
 
 /// Event on the connection, or request of its owner.
 #[derive(Debug)]

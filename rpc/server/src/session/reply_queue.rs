@@ -4,7 +4,7 @@ use std::mem;
 
 use rpc_wire::CallId;
 
-use super::{EndedCall, Replies};
+use super::message::{EndedCall, Replies};
 
 /// Queue of replies on their way to the session, and the number of bytes ahead of them.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rpc_wire::{CallId, Code, Format, Hello, Reply, Request, VERSION, split_frame};
 
 use super::*;
-use crate::Limits;
+use crate::limits::Limits;
 
 const MAX: usize = 1 << 20;
 
