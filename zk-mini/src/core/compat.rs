@@ -1,7 +1,25 @@
 //! The differences between the release lines of Apache ZooKeeper that can be served, as data: the code asks
 //! here and nowhere for a version.
 
-use crate::core::config::Compat;
+/// Which release line of Apache ZooKeeper to be like, where the two in use differ:
+///
+/// | | 3.8 | 3.9 |
+/// | --- | --- | --- |
+/// | a write whose body cannot be read | takes a zxid | takes none |
+/// | a watch event's zxid | -1 | that of its cause |
+/// | a null path inside a multi | leaves a zxid out | takes one |
+/// | a multi-read that cannot be read to its end | answers what it has | just the error |
+/// | watches of several kinds on one path | the last one replaces the others | add up |
+/// | `checkWatches` and `removeWatches` go by | half of the registry, anybody's watches | the kind, own watches |
+/// | an ACL of the scheme `ip` | IPv4 | IPv6, too |
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Compat {
+    /// The line of 3.8.7.
+    V3_8,
+    /// The line of 3.9.5.
+    #[default]
+    V3_9,
+}
 
 /// How one release line behaves where the others do otherwise. The names say what holds if it is true.
 #[derive(Clone, Copy, Debug)]

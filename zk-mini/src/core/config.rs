@@ -2,27 +2,8 @@
 
 use zk_wire::{Millis, Zxid};
 
-use crate::core::SessionSecret;
-
-/// Which release line of Apache ZooKeeper to be like, where the two in use differ:
-///
-/// | | 3.8 | 3.9 |
-/// | --- | --- | --- |
-/// | a write whose body cannot be read | takes a zxid | takes none |
-/// | a watch event's zxid | -1 | that of its cause |
-/// | a null path inside a multi | leaves a zxid out | takes one |
-/// | a multi-read that cannot be read to its end | answers what it has | just the error |
-/// | watches of several kinds on one path | the last one replaces the others | add up |
-/// | `checkWatches` and `removeWatches` go by | half of the registry, anybody's watches | the kind, own watches |
-/// | an ACL of the scheme `ip` | IPv4 | IPv6, too |
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Compat {
-    /// The line of 3.8.7.
-    V3_8,
-    /// The line of 3.9.5.
-    #[default]
-    V3_9,
-}
+use crate::core::access::password::SessionSecret;
+use crate::core::compat::Compat;
 
 /// What a server is told at its start. The default is Apache ZooKeeper's, with the tick of its sample
 /// configuration.

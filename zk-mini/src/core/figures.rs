@@ -2,16 +2,13 @@
 //! and written, by namespace.
 
 use foldhash::HashMap;
-use zk_wire::{ByteString, EventType};
+use zk_wire::{ByteString, EventType, Stat};
 
 /// Namespaces that are told apart at most: clients make them, and they are kept.
 const MAX_NAMESPACES: usize = 1_000;
 
 /// Maximum length of the name of a namespace that is told apart, in bytes.
 const LONGEST_NAME: usize = 256;
-
-/// Bytes that a stat counts for in what was read.
-const STAT: usize = 68;
 
 /// Number, sum, least and greatest of some numbers, such as how long requests took.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -51,9 +48,9 @@ impl Totals {
 
 /// Number of watchers that heard of an event, by the kind of it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Fired([Totals; 4]);
+pub(crate) struct WatchersTold([Totals; 4]);
 
-impl Fired {
+impl WatchersTold {
     /// Notes how many watchers one table of watches had for an event.
     pub(crate) fn add(&mut self, kind: EventType, watchers: usize) {
         if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index)) {
@@ -81,8 +78,8 @@ impl Fired {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Namespaces {
     known: Vec<(ByteString, ReadAndWritten)>,
-    places: HashMap<ByteString, usize>,
-    /// The place of the one that was counted last, which most often is the next one, too.
+    indexes: HashMap<ByteString, usize>,
+    /// Index of the one that was counted last, which most often is the next one, too.
     last: usize,
 }
 
@@ -92,7 +89,7 @@ pub(crate) type ReadAndWritten = [Option<Totals>; 2];
 impl Namespaces {
     /// A node was looked at: with its stat came so much of data, or of names.
     pub(crate) fn read(&mut self, path: &str, len: usize) {
-        self.add(path, 0, path.len() + len + STAT);
+        self.add(path, 0, path.len() + len + Stat::LEN);
     }
 
     /// A node was created, deleted, or given so much of data.
@@ -105,28 +102,28 @@ impl Namespaces {
         let counted = match self.known.get_mut(self.last) {
             Some((name, counted)) if begins_with(path, name) => counted,
             _ => {
-                let Some(place) = self.place(path) else { return };
-                self.last = place;
-                &mut self.known[place].1
+                let Some(index) = self.index(path) else { return };
+                self.last = index;
+                &mut self.known[index].1
             }
         };
         counted[which].get_or_insert_default().add_size(size);
     }
 
     /// Returns the place of the namespace that a path begins with. A new one gets a place if there is room.
-    fn place(&mut self, path: &str) -> Option<usize> {
+    fn index(&mut self, path: &str) -> Option<usize> {
         let name = path.split('/').next().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)?;
-        if let Some(place) = self.places.get(name) {
-            return Some(*place);
+        if let Some(index) = self.indexes.get(name) {
+            return Some(*index);
         }
-        let place = self.known.len();
-        if place == MAX_NAMESPACES {
+        let index = self.known.len();
+        if index == MAX_NAMESPACES {
             return None;
         }
         let name = ByteString::from(name);
         self.known.push((name.clone(), ReadAndWritten::default()));
-        self.places.insert(name, place);
-        Some(place)
+        self.indexes.insert(name, index);
+        Some(index)
     }
 
     /// Begins to count anew; those that are known stay.

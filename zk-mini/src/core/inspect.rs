@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, EventType, Millis, SessionId, Stat, Zxid};
 
-use crate::core::figures::{Fired, ReadAndWritten};
+use crate::core::figures::{ReadAndWritten, WatchersTold};
+use crate::core::peer::PeerState;
 use crate::core::watch::{WatchMode, WatchTable};
 use crate::core::{ConnId, Core, Peer, Totals};
 
@@ -85,7 +86,7 @@ impl Core {
 
     /// Begins to count anew what is counted here.
     pub(crate) fn reset_figures(&mut self) {
-        self.watches.fired = Fired::default();
+        self.watches.fired = WatchersTold::default();
         self.namespaces.reset();
     }
 
@@ -130,21 +131,21 @@ impl Core {
 
     /// The connections that are used for sessions, with the session and its timeout, in no order.
     pub(crate) fn session_conns(&self) -> impl Iterator<Item = (ConnId, SessionId, Millis)> {
-        self.conns.iter().filter_map(|(conn, connection)| {
-            let session = self.sessions.get(connection.session?)?;
-            Some((*conn, connection.session?, session.current_timeout))
+        self.peers.iter().filter_map(|(conn, peer)| {
+            let session = self.sessions.get(peer.session?)?;
+            Some((*conn, peer.session?, session.current_timeout))
         })
     }
 
     /// The connections, sorted.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let info = |(&conn, connection): (&ConnId, &super::Connection)| ConnectionInfo {
+        let info = |(&conn, peer): (&ConnId, &PeerState)| ConnectionInfo {
             conn,
-            peer: connection.peer,
-            session: connection.session,
+            peer: peer.address,
+            session: peer.session,
         };
-        let mut connections: Vec<_> = self.conns.iter().map(info).collect();
+        let mut connections: Vec<_> = self.peers.iter().map(info).collect();
         connections.sort_unstable_by_key(|connection| connection.conn);
         connections
     }
@@ -193,7 +194,7 @@ impl Core {
         for (table, once) in tables {
             for (path, conns) in table.by_path() {
                 for conn in conns {
-                    let session = self.conns.get(&conn).and_then(|connection| connection.session);
+                    let session = self.peers.get(&conn).and_then(|peer| peer.session);
                     let kinds = [
                         (WatchMode::Standard, once),
                         (WatchMode::Persistent, WatchKind::Persistent),

@@ -34,7 +34,8 @@ mod txn;
 mod watch;
 
 pub use access::password::SessionSecret;
-pub use config::{Compat, Config};
+pub use compat::Compat;
+pub use config::Config;
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Peer, Refusal};
@@ -46,11 +47,11 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 
 use apply::{Applied, apply};
 use compat::Rules;
-use events::{Audience, Events};
+use events::{Audience, FiredEvents};
 use figures::Namespaces;
 pub(crate) use figures::Totals;
 use outputs::Outputs;
-use peer::Connection;
+use peer::PeerState;
 use reap::Reaper;
 use requests::listing::Listing;
 use session::Sessions;
@@ -94,11 +95,11 @@ pub struct Core {
     tree: Tree,
     sessions: Sessions,
     watches: Watches,
-    conns: HashMap<ConnId, Connection>,
+    peers: HashMap<ConnId, PeerState>,
     outputs: Outputs,
     last_zxid: Zxid,
-    /// Nothing may change: no write is taken, and no time passes for what would end by itself.
-    read_only: bool,
+    /// Transactions cannot be kept: no write is taken, and no time passes for what would end by itself.
+    disk_lost: bool,
     /// The last end of a session whose nodes were not listed.
     unlisted: Zxid,
     /// Numbers after the last zxid that no transaction will have.
@@ -106,7 +107,7 @@ pub struct Core {
     reaper: Reaper,
     /// What the last transaction did, and what is to be heard of it; kept to use their room again.
     results: Vec<Applied>,
-    events: Events,
+    events: FiredEvents,
     namespaces: Namespaces,
     listing: Listing,
 }
@@ -121,15 +122,15 @@ impl Core {
             tree: Tree::new(config.digests, config.seed),
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
-            conns: HashMap::new(),
+            peers: HashMap::new(),
             outputs: Outputs::new(config.max_reply),
             last_zxid: config.begin_after,
-            read_only: false,
+            disk_lost: false,
             unlisted: Zxid(0),
             skipped_zxids: 0,
             reaper: Reaper::new(config.container_check_interval),
             results: Vec::new(),
-            events: Events::default(),
+            events: FiredEvents::default(),
             namespaces: Namespaces::default(),
             listing: Listing::default(),
             config,
@@ -143,7 +144,7 @@ impl Core {
         self.skip_idle_checks(now.mono);
         match input {
             Input::Accepted { conn, peer } => {
-                self.conns.insert(conn, Connection::new(peer));
+                self.peers.insert(conn, PeerState::new(peer));
             }
             Input::Frame { conn, frame } => self.frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),
@@ -163,7 +164,7 @@ impl Core {
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
         let deadline = self.sessions.next_expiry().into_iter().chain(self.next_reap()).min();
-        deadline.filter(|_| !self.read_only)
+        deadline.filter(|_| !self.disk_lost)
     }
 
     /// Returns whether there is something to [tidy up](Self::tidy_up).
@@ -183,13 +184,13 @@ impl Core {
     /// dropped where nobody waits for it.
     pub fn go_back(&mut self, mut earlier: Self) -> Self {
         earlier.sessions.go_on_after(&self.sessions);
-        earlier.read_only = true;
+        earlier.disk_lost = true;
         std::mem::replace(self, earlier)
     }
 
     /// Takes writes again. Every session has its full timeout left.
     pub fn accept_writes(&mut self, now: Now) {
-        self.read_only = false;
+        self.disk_lost = false;
         for id in self.sessions.ids() {
             self.sessions.touch(id, now.mono);
         }
@@ -215,7 +216,7 @@ impl Core {
     }
 
     fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {
-        match self.conns.get(&conn).map(|connection| connection.session) {
+        match self.peers.get(&conn).map(|peer| peer.session) {
             Some(Some(session)) => self.request(now, conn, session, &frame),
             Some(None) => self.handshake(now, conn, frame),
             None => {}
@@ -224,14 +225,14 @@ impl Core {
 
     /// Something of a connection has arrived that cannot be handled yet.
     fn waiting(&mut self, now: Now, conn: ConnId) {
-        if let Some(session) = self.conns.get(&conn).and_then(|connection| connection.session) {
+        if let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) {
             self.sessions.touch(session, now.mono);
         }
     }
 
     /// Does what is due, or a step of it. Containers are judged by what was there before anybody expires.
     fn time_passes(&mut self, now: Now) {
-        if !self.read_only {
+        if !self.disk_lost {
             let mut room = STEP;
             self.reap(now, &mut room);
             self.expire(now, &mut room);
@@ -275,9 +276,9 @@ impl Core {
         let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
         for (event, told) in self.events.iter() {
             let may_know = |conn: &ConnId| {
-                let connection = self.conns.get(conn);
-                connection.is_some_and(|connection| {
-                    connection.requester(&self.config, self.rules).check(&event.acl, Perms::READ).is_ok()
+                let peer = self.peers.get(conn);
+                peer.is_some_and(|peer| {
+                    event.acl.check(&peer.requester(&self.config, self.rules), Perms::READ).is_ok()
                 })
             };
             self.outputs.event(told.iter().copied().filter(may_know), shown, event.kind, &event.path);
@@ -286,7 +287,7 @@ impl Core {
 
     /// Closes a connection, after what was sent to it. Its session lives on.
     fn close(&mut self, conn: ConnId) {
-        if self.conns.contains_key(&conn) {
+        if self.peers.contains_key(&conn) {
             self.forget(conn);
             self.outputs.close(conn);
         }
@@ -294,9 +295,9 @@ impl Core {
 
     /// Takes a connection and its watches out of the books.
     fn forget(&mut self, conn: ConnId) {
-        let Some(connection) = self.conns.remove(&conn) else { return };
+        let Some(peer) = self.peers.remove(&conn) else { return };
         self.watches.remove_conn(conn);
-        let session = connection.session.and_then(|id| self.sessions.get_mut(id));
+        let session = peer.session.and_then(|id| self.sessions.get_mut(id));
         if let Some(session) = session.filter(|session| session.conn == Some(conn)) {
             session.conn = None;
         }

@@ -1,17 +1,17 @@
-//! What is known of a connection.
+//! The core's record of a connection.
 
 use zk_wire::{ByteString, ClientInfo, SessionId};
 
-use crate::core::Peer;
-use crate::core::access::acl::{Identity, Requester};
 use crate::core::access::address;
+use crate::core::access::requester::{Identity, Requester};
 use crate::core::compat::Rules;
 use crate::core::config::Config;
+use crate::core::message::Peer;
 
-/// A connection.
+/// State of the peer at the other end of a connection.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    pub(crate) peer: Peer,
+pub(crate) struct PeerState {
+    pub(crate) address: Peer,
     /// `None` before the handshake.
     pub(crate) session: Option<SessionId>,
     /// Whether the handshake had the read-only byte, so that its answer has it too.
@@ -20,15 +20,15 @@ pub(crate) struct Connection {
     identities: Vec<Identity>,
 }
 
-impl Connection {
+impl PeerState {
     pub(crate) fn new(peer: Peer) -> Self {
-        Self { peer, session: None, knows_read_only: true, identities: Vec::new() }
+        Self { address: peer, session: None, knows_read_only: true, identities: Vec::new() }
     }
 
     /// Its rights.
     pub(crate) fn requester(&self, config: &Config, rules: &Rules) -> Requester<'_> {
         Requester {
-            peer: self.peer,
+            peer: self.address,
             identities: &self.identities,
             unchecked: config.skip_acl,
             ip_v6: rules.ip_acl_takes_v6,
@@ -54,7 +54,7 @@ impl Connection {
     pub(crate) fn client_info(&self) -> Vec<ClientInfo> {
         let address = ClientInfo {
             auth_scheme: ByteString::from_static("ip"),
-            user: ByteString::from(address::to_java_string(self.peer.ip)),
+            user: ByteString::from(address::to_java_string(self.address.ip)),
         };
         let others = self.identities.iter().map(|identity| ClientInfo {
             auth_scheme: identity.scheme.clone(),

@@ -3,9 +3,11 @@
 
 use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Xid};
 
+use crate::core::Core;
+use crate::core::message::Now;
+use crate::core::session::next_multiple;
 use crate::core::tree::node::Node;
 use crate::core::txn::{Change, NodeKind};
-use crate::core::{Core, Now};
 
 /// Time of the next check, and progress of the one that is not done.
 #[derive(Debug)]
@@ -57,12 +59,6 @@ impl Core {
     fn has_to_check(&self) -> bool {
         self.reaper.last.is_some() || self.tree.reapable_after(None).is_some()
     }
-}
-
-/// The first multiple of `interval` after `now`.
-pub(crate) fn next_multiple(now: Millis, interval: Millis) -> Millis {
-    let interval = interval.0.max(1);
-    Millis((now.0 / interval).saturating_add(1).saturating_mul(interval))
 }
 
 /// A container that never had a child is still waiting for its first.

@@ -6,8 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
-use crate::core::ConnId;
-use crate::core::reap::next_multiple;
+use crate::core::message::ConnId;
+
+/// The first byte of the ids that this server gives.
+const SERVER: i64 = 1;
 
 /// A session.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +143,12 @@ impl Sessions {
     }
 }
 
+/// The first multiple of `interval` after `now`.
+pub(crate) fn next_multiple(now: Millis, interval: Millis) -> Millis {
+    let interval = interval.0.max(1);
+    Millis((now.0 / interval).saturating_add(1).saturating_mul(interval))
+}
+
 fn leave_bucket(buckets: &mut BTreeMap<Millis, BTreeSet<SessionId>>, bucket: Millis, id: SessionId) {
     if let Some(ids) = buckets.get_mut(&bucket) {
         ids.remove(&id);
@@ -149,9 +157,6 @@ fn leave_bucket(buckets: &mut BTreeMap<Millis, BTreeSet<SessionId>>, bucket: Mil
         }
     }
 }
-
-/// The first byte of the ids that this server gives.
-const SERVER: i64 = 1;
 
 /// The id after this one; of the same server.
 fn after(id: SessionId) -> SessionId {
@@ -194,6 +199,7 @@ mod tests {
         sessions.create(first, Millis(1), Millis(0));
         assert_eq!(sessions.next_id(UnixMillis(1)), SessionId(first.0 + 1));
     }
+
     #[test]
     fn every_life_of_a_server_gives_ids_of_its_own_and_the_same_remains_the_same_ones() {
         let wall = UnixMillis(1_577_836_800_000);

@@ -3,9 +3,9 @@
 //! A transaction that no log can take, or that Apache ZooKeeper cannot read back, must be refused before it is applied; so
 //! must one whose reply no frame can take.
 
-use zk_wire::{Acl, ByteString};
+use zk_wire::{Acl, ByteString, MultiHeader, Stat};
 
-use crate::core::Config;
+use crate::core::config::Config;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
 /// The header of a transaction, and the digest behind it, whether or not there is one.
@@ -13,13 +13,9 @@ const AROUND: usize = 32 + 12;
 
 const LENGTH: usize = 4;
 const VERSION: usize = 4;
-const STAT: usize = 68;
 
 /// Type and length, which stand before each change of a multi.
 const BEFORE_CHANGE: usize = 4 + LENGTH;
-
-/// Header of each result of a multi.
-const BEFORE_RESULT: usize = 9;
 
 /// A reply's header and the end of a multi, with room to spare.
 const AROUND_RESULTS: usize = 64;
@@ -42,7 +38,7 @@ impl MultiSize {
     /// Adds a change. `false` if the multi is too long with it.
     pub(crate) fn add(&mut self, change: &Change, config: &Config) -> bool {
         self.txn += BEFORE_CHANGE + size(change);
-        self.reply += BEFORE_RESULT + result(change);
+        self.reply += MultiHeader::LEN + result(change);
         self.txn <= longest(config) && self.reply <= config.max_reply
     }
 }
@@ -106,8 +102,8 @@ fn buffer(data: Option<&[u8]>) -> usize {
 /// The bytes of what is answered, or a few more.
 fn result(change: &Change) -> usize {
     match change {
-        Change::Create(node) => text(&node.path) + STAT,
-        Change::SetData { .. } | Change::SetAcl { .. } => STAT,
+        Change::Create(node) => text(&node.path) + Stat::LEN,
+        Change::SetData { .. } | Change::SetAcl { .. } => Stat::LEN,
         _ => LENGTH,
     }
 }

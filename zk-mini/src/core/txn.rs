@@ -6,6 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, ErrorCode, Millis, SessionId, UnixMillis, Version, Xid, Zxid};
 
+/// The owner of a container, and what the owner of a node with a time to live begins with.
+const CONTAINER: i64 = i64::MIN;
+const TTL: u64 = 0xFF00_0000_0000_0000;
+
 /// A change of state, complete: time, number and names are decided.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Txn {
@@ -101,12 +105,10 @@ pub enum NodeKind {
     Ttl(Millis),
 }
 
-/// The owner of a container, and what the owner of a node with a time to live begins with.
-const CONTAINER: i64 = i64::MIN;
-const TTL: u64 = 0xFF00_0000_0000_0000;
-const MAX_TTL: u64 = 0x00FF_FFFF_FFFF;
-
 impl NodeKind {
+    /// Longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
+    pub const MAX_TTL: Millis = Millis(0xFF_FFFF_FFFF);
+
     /// The number that stands for it in what is stored: ZooKeeper's `ephemeralOwner`.
     #[must_use]
     pub fn owner(self) -> i64 {
@@ -114,7 +116,7 @@ impl NodeKind {
             Self::Persistent => 0,
             Self::Ephemeral(session) => session.0,
             Self::Container => CONTAINER,
-            Self::Ttl(ttl) => (TTL | ttl.0.min(MAX_TTL)).cast_signed(),
+            Self::Ttl(ttl) => (TTL | ttl.0.min(Self::MAX_TTL.0)).cast_signed(),
         }
     }
 
@@ -124,7 +126,9 @@ impl NodeKind {
         match owner {
             0 => Self::Persistent,
             CONTAINER => Self::Container,
-            owner if owner.cast_unsigned() & TTL == TTL => Self::Ttl(Millis(owner.cast_unsigned() & MAX_TTL)),
+            owner if owner.cast_unsigned() & TTL == TTL => {
+                Self::Ttl(Millis(owner.cast_unsigned() & Self::MAX_TTL.0))
+            }
             owner => Self::Ephemeral(SessionId(owner)),
         }
     }

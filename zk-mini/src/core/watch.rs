@@ -6,8 +6,14 @@ use std::collections::{BTreeMap, hash_set};
 use foldhash::{HashMap, HashSet};
 use zk_wire::{ByteString, ErrorCode, EventType, path};
 
-use crate::core::ConnId;
-use crate::core::figures::Fired;
+use crate::core::figures::WatchersTold;
+use crate::core::message::ConnId;
+
+/// So many watches are taken out of the tables at once when their connection goes.
+const FEW: usize = 100;
+
+/// More room than this is given back when a connection watches nothing any more.
+const KEPT_CAPACITY: usize = 16;
 
 /// How long a watch lasts and how far it reaches.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,21 +56,15 @@ impl Modes {
     }
 }
 
-/// So many watches are taken out of the tables at once when their connection goes.
-const FEW: usize = 100;
-
-/// More room than this is given back when a connection watches nothing any more.
-const KEPT_CAPACITY: usize = 16;
-
 /// Paths that one connection watches.
 #[derive(Debug, Default)]
-struct Own {
+struct WatchedPaths {
     paths: HashSet<ByteString>,
     /// Of all of them together.
     bytes: usize,
 }
 
-impl Own {
+impl WatchedPaths {
     fn insert(&mut self, path: ByteString) {
         self.bytes += path.len();
         self.paths.insert(path);
@@ -86,7 +86,7 @@ pub(crate) struct WatchTable {
     /// Those of a connection that has gone are taken out bit by bit.
     by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
     /// Connections that watch something, or have done so lately.
-    by_conn: HashMap<ConnId, Own>,
+    by_conn: HashMap<ConnId, WatchedPaths>,
     /// Number of (connection, path) pairs, without those of connections that have gone.
     count: usize,
     /// Number of recursive pairs by the length of the path: no other paths above a node are looked up.
@@ -139,7 +139,7 @@ impl WatchTable {
     /// Ends all watches of a connection that has gone. What is more than a few stays in the table until it is
     /// [cleared](Self::clear), and is nobody's.
     fn remove_conn(&mut self, conn: ConnId) {
-        let Some(Own { paths, .. }) = self.by_conn.remove(&conn) else { return };
+        let Some(WatchedPaths { paths, .. }) = self.by_conn.remove(&conn) else { return };
         self.count -= paths.len();
         self.leaving.push((conn, paths.into_iter()));
         self.clear(&mut { FEW });
@@ -274,7 +274,7 @@ impl WatchTable {
 
 /// Takes a path from a connection's own and returns how many were taken: none if the connection has gone. Keeps small
 /// allocations, because most clients watch again after each event.
-fn forget_path_of(by_conn: &mut HashMap<ConnId, Own>, conn: ConnId, path: &str) -> usize {
+fn forget_path_of(by_conn: &mut HashMap<ConnId, WatchedPaths>, conn: ConnId, path: &str) -> usize {
     let Some(own) = by_conn.get_mut(&conn) else { return 0 };
     let forgotten = own.remove(path);
     if own.paths.is_empty() && own.paths.capacity() > KEPT_CAPACITY {
@@ -307,13 +307,13 @@ pub(crate) struct Watches {
     max: usize,
     max_bytes: usize,
     /// Number of those who heard of what has happened.
-    pub(crate) fired: Fired,
+    pub(crate) fired: WatchersTold,
 }
 
 impl Watches {
     pub(crate) fn new(modes_add_up: bool, max: usize, max_bytes: usize) -> Self {
         let (data, child) = (WatchTable::default(), WatchTable::default());
-        Self { data, child, modes_add_up, max, max_bytes, fired: Fired::default() }
+        Self { data, child, modes_add_up, max, max_bytes, fired: WatchersTold::default() }
     }
 
     /// Watches a node's data, or its coming to be, for one event.

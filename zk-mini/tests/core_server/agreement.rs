@@ -83,45 +83,45 @@ fn multi_op(op: &Op) -> MultiOp {
     }
 }
 
-fn multi_outcome(result: MultiResult) -> Outcome {
+fn multi_outcome(result: MultiResult) -> ModelReply {
     match result {
-        MultiResult::Create(path) => Outcome::Path(path.to_string()),
-        MultiResult::Delete | MultiResult::Check => Outcome::Done,
-        MultiResult::SetData(stat) => Outcome::Stat(stat),
-        MultiResult::Error(code) => Outcome::Error(code),
+        MultiResult::Create(path) => ModelReply::Path(path.to_string()),
+        MultiResult::Delete | MultiResult::Check => ModelReply::Done,
+        MultiResult::SetData(stat) => ModelReply::Stat(stat),
+        MultiResult::Error(code) => ModelReply::Error(code),
         other => panic!("{other:?} was not asked for"),
     }
 }
 
-fn run(t: &mut Driver, conn: ConnId, op: &Op) -> Outcome {
+fn run(t: &mut Driver, conn: ConnId, op: &Op) -> ModelReply {
     let outcome = match op {
         Op::Create { path, data, mode } => t
             .call(conn, &create_with(path, data, *mode))
-            .map(|response| Outcome::Path(response.path.to_string())),
+            .map(|response| ModelReply::Path(response.path.to_string())),
         Op::Delete { path, version } => t
             .call(conn, &Delete { path: path.as_str().into(), version: expected(*version) })
-            .map(|()| Outcome::Done),
+            .map(|()| ModelReply::Done),
         Op::SetData { path, data, version } => {
-            t.call(conn, &set_data(path, data, *version)).map(|response| Outcome::Stat(response.stat))
+            t.call(conn, &set_data(path, data, *version)).map(|response| ModelReply::Stat(response.stat))
         }
         Op::Exists { path, watch } => {
-            t.call(conn, &exists(path, *watch)).map(|response| Outcome::Stat(response.stat))
+            t.call(conn, &exists(path, *watch)).map(|response| ModelReply::Stat(response.stat))
         }
         Op::GetData { path, watch } => t
             .call(conn, &get_data(path, *watch))
-            .map(|GetDataResponse { data, stat }| Outcome::Data(data.unwrap_or_default(), stat)),
-        Op::GetChildren { path, watch } => t
-            .call(conn, &get_children(path, *watch))
-            .map(|response| Outcome::Children(response.children.iter().map(ToString::to_string).collect())),
+            .map(|GetDataResponse { data, stat }| ModelReply::Data(data.unwrap_or_default(), stat)),
+        Op::GetChildren { path, watch } => t.call(conn, &get_children(path, *watch)).map(|response| {
+            ModelReply::Children(response.children.iter().map(ToString::to_string).collect())
+        }),
         Op::Multi(ops) => {
             let ops = ops.iter().map(multi_op).collect();
             t.call(conn, &Multi { ops })
-                .map(|response| Outcome::Multi(response.results.into_iter().map(multi_outcome).collect()))
+                .map(|response| ModelReply::Multi(response.results.into_iter().map(multi_outcome).collect()))
         }
-        Op::CloseSession => t.call(conn, &CloseSession {}).map(|()| Outcome::Done),
+        Op::CloseSession => t.call(conn, &CloseSession {}).map(|()| ModelReply::Done),
         Op::Check { .. } => panic!("only in multis"),
     };
-    outcome.unwrap_or_else(Outcome::Error)
+    outcome.unwrap_or_else(ModelReply::Error)
 }
 
 struct Pair {

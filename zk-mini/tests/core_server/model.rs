@@ -21,7 +21,7 @@ pub(crate) enum Op {
 
 /// What comes back, but for the header's zxid.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
+pub(crate) enum ModelReply {
     Error(ErrorCode),
     Done,
     Path(String),
@@ -91,32 +91,32 @@ impl Model {
         self.child_watches.retain(|(_, watcher)| *watcher != who);
     }
 
-    pub(crate) fn run(&mut self, who: Who, session: SessionId, op: &Op) -> Outcome {
+    pub(crate) fn run(&mut self, who: Who, session: SessionId, op: &Op) -> ModelReply {
         match op {
             Op::Exists { path, watch } => {
                 if *watch {
                     self.data_watches.insert((path.clone(), who));
                 }
                 if self.nodes.contains_key(path) {
-                    Outcome::Stat(self.stat(path))
+                    ModelReply::Stat(self.stat(path))
                 } else {
-                    Outcome::Error(ErrorCode::NO_NODE)
+                    ModelReply::Error(ErrorCode::NO_NODE)
                 }
             }
             Op::GetData { path, .. } | Op::GetChildren { path, .. } if !self.nodes.contains_key(path) => {
-                Outcome::Error(ErrorCode::NO_NODE)
+                ModelReply::Error(ErrorCode::NO_NODE)
             }
             Op::GetData { path, watch } => {
                 if *watch {
                     self.data_watches.insert((path.clone(), who));
                 }
-                Outcome::Data(self.nodes[path].data.clone().into(), self.stat(path))
+                ModelReply::Data(self.nodes[path].data.clone().into(), self.stat(path))
             }
             Op::GetChildren { path, watch } => {
                 if *watch {
                     self.child_watches.insert((path.clone(), who));
                 }
-                Outcome::Children(self.children(path))
+                ModelReply::Children(self.children(path))
             }
             Op::Multi(ops) => {
                 self.zxid += 1;
@@ -134,16 +134,16 @@ impl Model {
                     self.remove(&path);
                 }
                 self.lose(who);
-                Outcome::Done
+                ModelReply::Done
             }
             write => {
                 self.zxid += 1;
-                self.write(session, write).unwrap_or_else(Outcome::Error)
+                self.write(session, write).unwrap_or_else(ModelReply::Error)
             }
         }
     }
 
-    fn multi(&mut self, session: SessionId, ops: &[Op]) -> Outcome {
+    fn multi(&mut self, session: SessionId, ops: &[Op]) -> ModelReply {
         let before = self.clone();
         let mut outcomes = Vec::new();
         for op in ops {
@@ -157,14 +157,16 @@ impl Model {
                         std::cmp::Ordering::Equal => code,
                         std::cmp::Ordering::Greater => ErrorCode::RUNTIME_INCONSISTENCY,
                     };
-                    return Outcome::Multi((0..ops.len()).map(|i| Outcome::Error(code_of(i))).collect());
+                    return ModelReply::Multi(
+                        (0..ops.len()).map(|i| ModelReply::Error(code_of(i))).collect(),
+                    );
                 }
             }
         }
-        Outcome::Multi(outcomes)
+        ModelReply::Multi(outcomes)
     }
 
-    fn write(&mut self, session: SessionId, op: &Op) -> Result<Outcome, ErrorCode> {
+    fn write(&mut self, session: SessionId, op: &Op) -> Result<ModelReply, ErrorCode> {
         match op {
             Op::Create { path, data, mode } => self.create(session, path, data, *mode),
             Op::Delete { path, version } => {
@@ -174,7 +176,7 @@ impl Model {
                     return Err(ErrorCode::NOT_EMPTY);
                 }
                 self.remove(path);
-                Ok(Outcome::Done)
+                Ok(ModelReply::Done)
             }
             Op::SetData { path, data, version } => {
                 let (zxid, now) = (Zxid(self.zxid), self.now);
@@ -186,12 +188,12 @@ impl Model {
                 node.mtime = now;
                 let stat = self.stat(path);
                 self.fire_data(EventType::NODE_DATA_CHANGED, path);
-                Ok(Outcome::Stat(stat))
+                Ok(ModelReply::Stat(stat))
             }
             Op::Check { path, version } => {
                 let node = self.nodes.get(path).ok_or(ErrorCode::NO_NODE)?;
                 expect(node.version, *version)?;
-                Ok(Outcome::Done)
+                Ok(ModelReply::Done)
             }
             other => panic!("{other:?} does not write"),
         }
@@ -203,7 +205,7 @@ impl Model {
         path: &str,
         data: &[u8],
         mode: CreateMode,
-    ) -> Result<Outcome, ErrorCode> {
+    ) -> Result<ModelReply, ErrorCode> {
         let (parent_path, _) = path::split(path).expect("the root is not created");
         let parent = self.nodes.get(parent_path).ok_or(ErrorCode::NO_NODE)?;
         let path = if mode.is_sequential() { format!("{path}{:010}", parent.created) } else { path.into() };
@@ -231,7 +233,7 @@ impl Model {
         self.nodes.insert(path.clone(), node);
         self.fire_data(EventType::NODE_CREATED, &path);
         self.fire_children(parent_path);
-        Ok(Outcome::Path(path))
+        Ok(ModelReply::Path(path))
     }
 
     fn remove(&mut self, path: &str) {

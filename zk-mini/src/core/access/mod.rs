@@ -1,7 +1,10 @@
-//! Who may do what: identities, access control lists and the passwords of sessions.
+//! Access: identities, access control lists and the passwords of sessions.
 
-pub(crate) mod acl;
+pub(crate) mod acl_table;
 pub(crate) mod address;
 pub(crate) mod digest;
+pub(crate) mod network;
 pub(crate) mod password;
+pub(crate) mod requester;
+pub(crate) mod sent_acl;
 pub(crate) mod shared_acl;

@@ -8,9 +8,10 @@ use std::sync::{Arc, OnceLock};
 
 use ::core::net::IpAddr;
 use foldhash::HashMap;
-use zk_wire::{Acl, Perms};
+use zk_wire::{Acl, ErrorCode, Perms};
 
-use crate::core::access::acl::{Identity, Network, Requester};
+use crate::core::access::network::Network;
+use crate::core::access::requester::{Identity, Requester};
 
 /// Up to so many entries are read one by one.
 const SHORT: usize = 8;
@@ -40,8 +41,17 @@ impl SharedAcl {
         Arc::strong_count(&self.0) == 1
     }
 
+    /// Fails unless the list gives any of `perms` to a requester.
+    pub(crate) fn check(&self, requester: &Requester<'_>, perms: Perms) -> Result<(), ErrorCode> {
+        let allowed = requester.unchecked
+            || self.is_empty()
+            || self.allows(requester, perms)
+            || requester.identities.iter().any(|identity| identity.scheme == "super");
+        if allowed { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
+    }
+
     /// Returns whether an entry gives any of `perms` to a requester.
-    pub(crate) fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
+    fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
         if self.0.entries.len() <= SHORT {
             return self.0.entries.iter().any(|entry| entry.perms.intersects(perms) && requester.is(entry));
         }
@@ -136,7 +146,7 @@ mod tests {
     use zk_wire::ByteString;
 
     use super::*;
-    use crate::core::Peer;
+    use crate::core::message::Peer;
 
     fn entry() -> impl Strategy<Value = Acl> {
         let named = prop::sample::select(vec![

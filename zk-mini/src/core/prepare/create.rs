@@ -16,9 +16,6 @@ use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
-/// The longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
-const MAX_TTL: i64 = 0xff_ffff_ffff;
-
 /// The lists of a multi as sent, each with the one that is to be kept: however many nodes it is for, there is one.
 pub(crate) type SentLists<'i> = HashMap<&'i [AclView<'i>], SharedAcl>;
 
@@ -35,7 +32,7 @@ impl Prepare<'_> {
         let parent_path = parent_of(sent_path)?;
         let (acl, shared) = self.list(request.acl.as_deref(), lists)?;
         let parent = self.record(parent_path)?;
-        self.requester.check(&parent.acl, Perms::CREATE)?;
+        parent.acl.check(&self.requester, Perms::CREATE)?;
         let path = if mode.is_sequential() {
             ByteString::from(numbered(sent_path, parent.created_children))
         } else {
@@ -95,9 +92,10 @@ impl Prepare<'_> {
         if mode.has_ttl() && !self.config.extended_types {
             return Err(ErrorCode::UNIMPLEMENTED);
         }
-        let ttl = request.ttl.filter(|ttl| (1..=MAX_TTL).contains(ttl)).map(i64::unsigned_abs);
+        let ttl = request.ttl.and_then(|ttl| u64::try_from(ttl).ok()).map(Millis);
+        let ttl = ttl.filter(|ttl| (Millis(1)..=NodeKind::MAX_TTL).contains(ttl));
         Ok(match (request.op, ttl) {
-            (OpCode::CREATE_TTL, Some(ttl)) if mode.has_ttl() => NodeKind::Ttl(Millis(ttl)),
+            (OpCode::CREATE_TTL, Some(ttl)) if mode.has_ttl() => NodeKind::Ttl(ttl),
             (OpCode::CREATE_TTL, _) => return Err(ErrorCode::BAD_ARGUMENTS),
             _ if mode.has_ttl() => return Err(ErrorCode::BAD_ARGUMENTS),
             (OpCode::CREATE_CONTAINER, _) => NodeKind::Container,

@@ -14,7 +14,7 @@ use zk_wire::{ByteString, ErrorCode, SessionId, Version, path};
 
 pub(crate) use multi::Unreadable;
 
-use crate::core::access::acl::Requester;
+use crate::core::access::requester::Requester;
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::config::Config;
 use crate::core::tree::Tree;

@@ -13,7 +13,7 @@ impl Prepare<'_> {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = deletable(path)?;
         let parent = self.record(parent_path)?;
-        self.requester.check(&parent.acl, Perms::DELETE)?;
+        parent.acl.check(&self.requester, Perms::DELETE)?;
         let (path, node) = self.look_up(path)?;
         next_version(node.version, request.version)?;
         if node.num_children > 0 {
@@ -30,7 +30,7 @@ impl Prepare<'_> {
     /// Decides on new data.
     pub(crate) fn set_data(&mut self, request: &SetDataView<'_>) -> Prepared {
         let (path, node) = self.named(request.path.as_deref())?;
-        self.requester.check(&node.acl, Perms::WRITE)?;
+        node.acl.check(&self.requester, Perms::WRITE)?;
         self.check_quota(&path, node.data_len, request.data, 0)?;
         let version = next_version(node.version, request.version)?;
         let data_len = request.data.map_or(0, <[u8]>::len);
@@ -45,7 +45,7 @@ impl Prepare<'_> {
         let path = valid(request.path.as_deref())?;
         let acl = self.requester.fix(request.acl.as_deref(), self.tree.acls())?;
         let (path, node) = self.look_up(path)?;
-        self.requester.check(&node.acl, Perms::ADMIN)?;
+        node.acl.check(&self.requester, Perms::ADMIN)?;
         let version = next_version(node.aversion, request.version)?;
         Ok(Change::SetAcl { path, acl, version })
     }
@@ -53,7 +53,7 @@ impl Prepare<'_> {
     /// Decides whether a node is as expected.
     pub(crate) fn check(&self, request: &VersionedPathView<'_>) -> Prepared {
         let (path, node) = self.named(request.path.as_deref())?;
-        self.requester.check(&node.acl, Perms::READ)?;
+        node.acl.check(&self.requester, Perms::READ)?;
         next_version(node.version, request.version)?;
         Ok(Change::Check { path })
     }

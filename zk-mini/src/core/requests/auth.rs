@@ -3,15 +3,14 @@
 use zk_wire::{AuthView, ByteString, ErrorCode, SaslResponse, SaslView};
 
 use crate::core::Core;
-use crate::core::access::acl::Identity;
 use crate::core::access::digest::digest_id;
-use crate::core::requests::Call;
-use crate::core::requests::answer::{Answer, Failure, Reply};
+use crate::core::access::requester::Identity;
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
 
 impl Core {
     /// Adds an identity to a connection, or closes it.
     pub(crate) fn auth(&mut self, call: &Call, request: &AuthView<'_>) -> Answer {
-        let connection = self.conns.get_mut(&call.conn).ok_or(Failure::Close)?;
+        let peer = self.peers.get_mut(&call.conn).ok_or(Failure::Close)?;
         let accepted = match (request.scheme.as_deref(), request.auth) {
             // Its address is known already.
             (Some("ip"), _) => true,
@@ -19,10 +18,10 @@ impl Core {
                 let id = digest_id(credentials);
                 if self.config.super_digest.as_deref() == Some(&*id) {
                     let scheme = ByteString::from_static("super");
-                    connection.add_identity(Identity { scheme, id: ByteString::new() }, &self.config);
+                    peer.add_identity(Identity { scheme, id: ByteString::new() }, &self.config);
                 }
                 let scheme = ByteString::from_static("digest");
-                connection.add_identity(Identity { scheme, id: ByteString::from(id) }, &self.config)
+                peer.add_identity(Identity { scheme, id: ByteString::from(id) }, &self.config)
             }
             _ => false,
         };

@@ -45,12 +45,12 @@ impl Core {
             return Err(Refusal::SeenMore { seen: request.last_zxid_seen, last: self.last_zxid });
         }
         // A new session would be a change.
-        if self.read_only && request.session_id == SessionId::NONE {
+        if self.disk_lost && request.session_id == SessionId::NONE {
             return Err(Refusal::NoNewSessions);
         }
         let timeout = self.negotiate(request.timeout);
-        if let Some(connection) = self.conns.get_mut(&conn) {
-            connection.knows_read_only = request.read_only.is_some();
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            peer.knows_read_only = request.read_only.is_some();
         }
         if request.session_id == SessionId::NONE {
             let id = self.sessions.next_id(now.wall);
@@ -101,14 +101,14 @@ impl Core {
             session.conn = Some(conn);
             session.current_timeout = timeout;
         }
-        if let Some(connection) = self.conns.get_mut(&conn) {
-            connection.session = Some(id);
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            peer.session = Some(id);
         }
     }
 
     /// This server is never read-only; clients before 3.4 are not told.
     fn read_only_byte(&self, conn: ConnId) -> Option<bool> {
-        self.conns.get(&conn).filter(|connection| connection.knows_read_only).map(|_| false)
+        self.peers.get(&conn).filter(|peer| peer.knows_read_only).map(|_| false)
     }
 
     /// The timeout that a session gets.

@@ -3,8 +3,8 @@
 //! To add an operation: its op code in `zk_wire::OpCode`, its record there and, if nulls matter, a view, a row in the table
 //! below, and a file here with its handler.
 
-pub(crate) mod answer;
 pub(crate) mod auth;
+pub(crate) mod call;
 pub(crate) mod handshake;
 pub(crate) mod listing;
 pub(crate) mod multi;
@@ -16,25 +16,15 @@ pub(crate) mod write;
 
 use bytes::Bytes;
 use zk_wire::{
-    AddWatchView, AuthView, CreateView, DecodeError, ErrorCode, Fields, OpCode, OptionalPathView, PathView,
-    ReplyHeader, RequestHeader, RequestView, SaslView, SessionId, SetAclView, SetDataView, SetWatchesView,
-    VersionedPathView, WatchedPathView, WatcherTypeView, Xid, Zxid,
+    AddWatchView, AuthView, CreateView, ErrorCode, Fields, OpCode, OptionalPathView, PathView, ReplyHeader,
+    RequestHeader, SaslView, SessionId, SetAclView, SetDataView, SetWatchesView, VersionedPathView,
+    WatchedPathView, WatcherTypeView, Xid, Zxid,
 };
 
 use crate::core::Core;
 use crate::core::message::{ConnId, Now};
-use crate::core::requests::answer::{Answer, Failure, Reply};
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::requests::session::SessionTimeoutView;
-
-/// A request that is being handled.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Call {
-    pub(crate) now: Now,
-    pub(crate) conn: ConnId,
-    pub(crate) session: SessionId,
-    pub(crate) xid: Xid,
-    pub(crate) op: OpCode,
-}
 
 /// Class of operations: what they have in common around their handlers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,7 +59,7 @@ macro_rules! operations {
                     class: Class::$class,
                     handle: |core, call, body| {
                         let _ = body;
-                        core.$handler(call $(, &read::<$view>(call.op, body)?)?)
+                        core.$handler(call $(, &call.read::<$view>(body)?)?)
                     },
                 },)*
                 _ => Operation { class: Class::Unknown, handle: |core, _, _| core.unknown() },
@@ -115,10 +105,6 @@ operations! {
     RECONFIG: Write, reconfig(Fields<'_>);
 }
 
-fn read<'a, T: RequestView<'a>>(op: OpCode, mut body: Fields<'a>) -> Result<T, DecodeError> {
-    T::read(op, &mut body)
-}
-
 impl Core {
     /// Handles a frame of a connection that has a session.
     ///
@@ -147,8 +133,8 @@ impl Core {
         }
         self.sessions.touch(call.session, call.now.mono);
         match class {
-            Class::Session if self.read_only => Err(Failure::Close),
-            Class::Write if self.read_only => Err(ErrorCode::NOT_READ_ONLY.into()),
+            Class::Session if self.disk_lost => Err(Failure::Close),
+            Class::Write if self.disk_lost => Err(ErrorCode::NOT_READ_ONLY.into()),
             _ => Ok(()),
         }
     }

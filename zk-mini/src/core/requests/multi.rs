@@ -5,8 +5,7 @@ use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, MultiResponse
 use crate::core::Core;
 use crate::core::apply::Applied;
 use crate::core::prepare::Unreadable;
-use crate::core::requests::Call;
-use crate::core::requests::answer::{Answer, Reply};
+use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::txn::Change;
 
 impl Core {

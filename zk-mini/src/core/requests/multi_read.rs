@@ -4,9 +4,8 @@ use bytes::BytesMut;
 use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, OpCode, Perms, ReplyHeader, Stat};
 
 use crate::core::Core;
-use crate::core::access::acl::Requester;
-use crate::core::requests::Call;
-use crate::core::requests::answer::{Answer, Failure, Reply};
+use crate::core::access::requester::Requester;
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::requests::listing::Names;
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
@@ -26,7 +25,7 @@ impl<'a> Found<'a> {
     fn find(item: &MultiOpView<'_>, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
         let MultiOpView::Read { op, path: Some(path) } = item else { return None };
         let readable = tree.get(path).ok_or(ErrorCode::NO_NODE).and_then(|node| {
-            requester.check(&node.acl, Perms::READ)?;
+            node.acl.check(requester, Perms::READ)?;
             Ok(node)
         });
         Some(match readable {
@@ -81,8 +80,8 @@ impl Core {
     /// is sent behind the error, but nothing of what is too long.
     pub(crate) fn multi_read(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
         let items = MultiOpView::read_all(*body)?;
-        let connection = self.conns.get(&call.conn).ok_or(Failure::Close)?;
-        let requester = connection.requester(&self.config, self.rules);
+        let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
+        let requester = peer.requester(&self.config, self.rules);
         let mut size = LENGTH + ReplyHeader::LEN + MultiHeader::LEN;
         let mut results = Vec::new();
         for result in items.iter().map_while(|item| Found::find(item, &self.tree, &requester)) {

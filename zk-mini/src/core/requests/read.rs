@@ -6,9 +6,9 @@ use zk_wire::{
 };
 
 use crate::core::Core;
-use crate::core::access::acl::Requester;
-use crate::core::requests::Call;
-use crate::core::requests::answer::{Answer, Reply};
+use crate::core::access::requester::Requester;
+use crate::core::peer::PeerState;
+use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
 
@@ -31,7 +31,7 @@ impl Core {
         }
         let stat = match self.tree.get(path) {
             Some(node) => {
-                self.requester(call)?.check(&node.acl, Perms::READ)?;
+                node.acl.check(&self.requester(call)?, Perms::READ)?;
                 Some(node.stat())
             }
             None => None,
@@ -65,8 +65,8 @@ impl Core {
     pub(crate) fn get_acl(&mut self, call: &Call, request: &PathView<'_>) -> Answer {
         let node = self.tree.get(&request.path).ok_or(ErrorCode::NO_NODE)?;
         let requester = self.requester(call)?;
-        requester.check(&node.acl, Perms::READ | Perms::ADMIN)?;
-        let hides = requester.check(&node.acl, Perms::ADMIN).is_err();
+        node.acl.check(&requester, Perms::READ | Perms::ADMIN)?;
+        let hides = node.acl.check(&requester, Perms::ADMIN).is_err();
         Ok(Reply::Body(self.outputs.body(|out| {
             put_len(node.acl.len(), out);
             for entry in node.acl.iter() {
@@ -108,21 +108,21 @@ impl Core {
     }
 
     pub(crate) fn who_am_i(&mut self, call: &Call) -> Answer {
-        let client_info = self.conns.get(&call.conn).map(crate::core::peer::Connection::client_info);
+        let client_info = self.peers.get(&call.conn).map(PeerState::client_info);
         let response = WhoAmIResponse { client_info: client_info.unwrap_or_default() };
         Ok(Reply::Body(self.outputs.record(&response)))
     }
 
     pub(crate) fn requester(&self, call: &Call) -> Result<Requester<'_>, ErrorCode> {
-        let connection = self.conns.get(&call.conn).ok_or(ErrorCode::NO_AUTH)?;
-        Ok(connection.requester(&self.config, self.rules))
+        let peer = self.peers.get(&call.conn).ok_or(ErrorCode::NO_AUTH)?;
+        Ok(peer.requester(&self.config, self.rules))
     }
 }
 
 /// Returns a node that a requester may read.
 fn readable<'a>(tree: &'a Tree, requester: &Requester<'_>, path: &str) -> Result<&'a Node, ErrorCode> {
     let node = tree.get(path).ok_or(ErrorCode::NO_NODE)?;
-    requester.check(&node.acl, Perms::READ)?;
+    node.acl.check(requester, Perms::READ)?;
     Ok(node)
 }
 

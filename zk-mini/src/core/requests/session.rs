@@ -3,8 +3,7 @@
 use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid};
 
 use crate::core::message::{Note, Now};
-use crate::core::requests::Call;
-use crate::core::requests::answer::{Answer, Reply};
+use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::txn::Change;
 use crate::core::{Core, size};
 

@@ -7,8 +7,7 @@ use zk_wire::{
 
 use crate::core::Core;
 use crate::core::message::ConnId;
-use crate::core::requests::Call;
-use crate::core::requests::answer::{Answer, Failure, Reply};
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::watch::{WatchMode, WatchTable};
 
 /// Which watches a request means.
@@ -113,8 +112,8 @@ impl Core {
     /// Tells what was missed. What may not be read any more is not told, and not waited for either.
     fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &str) {
         let may_know = self.tree.get(path).is_none_or(|node| {
-            let requester = self.conns.get(&conn).map(|conn| conn.requester(&self.config, self.rules));
-            requester.is_some_and(|requester| requester.check(&node.acl, Perms::READ).is_ok())
+            let requester = self.peers.get(&conn).map(|conn| conn.requester(&self.config, self.rules));
+            requester.is_some_and(|requester| node.acl.check(&requester, Perms::READ).is_ok())
         });
         if may_know {
             self.outputs.event([conn], Zxid(-1), kind, path);

@@ -7,8 +7,7 @@ use zk_wire::{
 
 use crate::core::apply::Applied;
 use crate::core::prepare::{Prepare, Prepared};
-use crate::core::requests::answer::{Answer, Failure, Reply};
-use crate::core::requests::{Call, read};
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::txn::Change;
 use crate::core::{Core, size};
 
@@ -41,7 +40,7 @@ impl Core {
 
     /// Refused, as there is one server and no other; one that can be read takes a number, as all that is refused.
     pub(crate) fn reconfig(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
-        if read::<ReconfigView<'_>>(call.op, *body).is_err() {
+        if call.read::<ReconfigView<'_>>(*body).is_err() {
             return Err(ErrorCode::MARSHALLING_ERROR.into());
         }
         let enabled = self.config.reconfig_enabled;
@@ -50,8 +49,8 @@ impl Core {
 
     /// Returns the rules that can refuse a write, from the point of view of a call.
     pub(crate) fn prepare(&self, call: &Call) -> Result<Prepare<'_>, Failure> {
-        let connection = self.conns.get(&call.conn).ok_or(Failure::Close)?;
-        let requester = connection.requester(&self.config, self.rules);
+        let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
+        let requester = peer.requester(&self.config, self.rules);
         Ok(Prepare::new(&self.tree, call.session, requester, &self.config))
     }
 

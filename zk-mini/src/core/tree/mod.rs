@@ -1,6 +1,7 @@
 //! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before. A method that
 //! returns a `Stat` returns the one that the node has now, or the default of none if there is nothing to change.
 
+pub(crate) mod below;
 pub(crate) mod digest;
 pub(crate) mod name_set;
 pub(crate) mod node;
@@ -16,15 +17,15 @@ use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Version, Zxid, path};
 
-use crate::core::access::acl::AclTable;
+use crate::core::access::acl_table::AclTable;
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::events::Audience;
 use crate::core::tree::digest::TreeDigest;
 use crate::core::tree::name_set::NameSet;
 use crate::core::tree::node::Node;
 use crate::core::tree::nodes::Nodes;
-use crate::core::tree::quota::{Quotas, signed};
-use crate::core::tree::weight::Weight;
+use crate::core::tree::quota::Quotas;
+use crate::core::tree::weight::{Weight, signed};
 use crate::core::txn::{CreateNode, NodeKind};
 
 /// Nodes that are always there, and that cannot be deleted.
@@ -158,7 +159,7 @@ impl Tree {
         audience: &mut Audience<'_>,
     ) -> Stat {
         let CreateNode { path, data, acl, kind, parent_cversion } = new;
-        let Some((parent_path, name)) = place(&path) else { return Stat::default() };
+        let Some((parent_path, name)) = parent_and_name(&path) else { return Stat::default() };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
         // As in ZooKeeper the counter never goes back, not even when it overflows.
         if parent_cversion > parent.created_children {
@@ -268,7 +269,7 @@ impl Tree {
     /// parent is left out.
     pub(crate) fn restore(&mut self, path: ByteString, mut node: Node) {
         if path != "/" {
-            let Some((parent_path, name)) = place(&path) else { return };
+            let Some((parent_path, name)) = parent_and_name(&path) else { return };
             let Some(parent) = self.nodes.get_mut(parent_path) else { return };
             parent.children.insert(path.slice_ref(name));
         }
@@ -371,7 +372,7 @@ impl Tree {
 }
 
 /// A node's parent and name; `None` for the root, and for what an odd file may call a node but is no path, as "//".
-fn place(path: &str) -> Option<(&str, &str)> {
+fn parent_and_name(path: &str) -> Option<(&str, &str)> {
     let is_path = |(parent, name): &(&str, &str)| {
         !name.is_empty() && (*parent != "/" || path.len() == parent.len() + name.len())
     };

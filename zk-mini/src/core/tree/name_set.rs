@@ -42,7 +42,7 @@ impl NameSet {
 
     /// Those that begin with `prefix`.
     pub(crate) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = &ByteString> {
-        let (chunk, Ok(at) | Err(at)) = self.place(prefix);
+        let (chunk, Ok(at) | Err(at)) = self.position(prefix);
         let chunks = self.chunks.get(chunk..).unwrap_or_default();
         let names = chunks
             .iter()
@@ -54,8 +54,8 @@ impl NameSet {
     /// The first name after `name`, or of all.
     pub(crate) fn after(&self, name: Option<&str>) -> Option<&ByteString> {
         let Some(name) = name else { return self.iter().next() };
-        let (chunk, place) = self.place(name);
-        let next = self.chunks.get(chunk)?.get(place.map_or_else(|at| at, |at| at + 1));
+        let (chunk, position) = self.position(name);
+        let next = self.chunks.get(chunk)?.get(position.map_or_else(|at| at, |at| at + 1));
         next.or_else(|| self.chunks.get(chunk + 1)?.front())
     }
 
@@ -73,7 +73,7 @@ impl NameSet {
     }
 
     fn insert_between(&mut self, name: ByteString) -> bool {
-        let (chunk, Err(at)) = self.place(&name) else { return false };
+        let (chunk, Err(at)) = self.position(&name) else { return false };
         let names = &mut self.chunks[chunk];
         self.bytes += name.len();
         names.insert(at, name);
@@ -87,7 +87,7 @@ impl NameSet {
 
     /// Takes a name out. `false` if it was not there.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
-        let (chunk, Ok(at)) = self.place(name) else { return false };
+        let (chunk, Ok(at)) = self.position(name) else { return false };
         let names = &mut self.chunks[chunk];
         names.remove(at);
         if names.is_empty() {
@@ -114,7 +114,7 @@ impl NameSet {
 
     /// The chunk that a name is in or belongs into, and where in it: `Err` if it is not there. Of many that go in order, as
     /// from a queue or with a session, each is the first: that is looked at before anything is searched for.
-    fn place(&self, name: &str) -> (usize, Result<usize, usize>) {
+    fn position(&self, name: &str) -> (usize, Result<usize, usize>) {
         let begins_up_to = |names: &VecDeque<ByteString>| names.front().is_some_and(|first| **first <= *name);
         let chunk = if self.chunks.get(1).is_some_and(begins_up_to) {
             self.chunks.partition_point(begins_up_to).saturating_sub(1)

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use zk_wire::path;
 
 use crate::core::tree::Tree;
-use crate::core::tree::weight::Weight;
+use crate::core::tree::weight::{Weight, signed};
 
 const QUOTA: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
@@ -141,10 +141,6 @@ fn quota_node(path: &str) -> Option<(&str, &str)> {
     let (parent, name) = path::split(path)?;
     let subject = parent.strip_prefix(QUOTA)?;
     (subject.is_empty() || subject.starts_with('/')).then_some((subject, name))
-}
-
-pub(crate) fn signed(len: usize) -> i64 {
-    i64::try_from(len).unwrap_or(i64::MAX)
 }
 
 /// Numbers by name, as in `count=3,bytes=10=;byteHardLimit=20`.

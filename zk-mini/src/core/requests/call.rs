@@ -1,8 +1,26 @@
-//! Answers: what a handler returns.
+//! Calls and answers: what a handler is given, and what it returns.
 
-use zk_wire::{DecodeError, ErrorCode};
+use zk_wire::{DecodeError, ErrorCode, Fields, OpCode, RequestView, SessionId, Xid};
 
+use crate::core::message::{ConnId, Now};
 use crate::core::outputs::Body;
+
+/// A request that is being handled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    pub(crate) now: Now,
+    pub(crate) conn: ConnId,
+    pub(crate) session: SessionId,
+    pub(crate) xid: Xid,
+    pub(crate) op: OpCode,
+}
+
+impl Call {
+    /// Reads the body of the request.
+    pub(crate) fn read<'a, T: RequestView<'a>>(&self, mut body: Fields<'a>) -> Result<T, DecodeError> {
+        T::read(self.op, &mut body)
+    }
+}
 
 /// Answer to a request.
 pub(crate) type Answer = Result<Reply, Failure>;

@@ -1,0 +1,165 @@
+//! Counts of what is below each node: kept, since walking over it would keep everybody waiting.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+use zk_wire::path;
+
+use crate::core::tree::Tree;
+use crate::core::tree::weight::{Weight, signed};
+
+impl Tree {
+    /// Returns how much is below a node; nothing if there is none. All nodes are below the root, which is why it does not count
+    /// them.
+    pub(crate) fn weight_below(&self, path: &str) -> Weight {
+        match self.get(path) {
+            Some(root) if matches!(path, "" | "/") => {
+                let mut all = Weight { nodes: signed(self.len()), bytes: signed(self.data_bytes()) };
+                all += -Weight::of_one(root.data_len());
+                all
+            }
+            Some(node) => node.below,
+            None => Weight::default(),
+        }
+    }
+
+    /// Adds to what is below the nodes above a path, the root apart.
+    pub(crate) fn weigh_above(&mut self, path: &str, weight: Weight) {
+        let mut below = path;
+        while let Some((above, _)) = path::split(below).filter(|(above, _)| *above != "/") {
+            if let Some(node) = self.node_mut(above) {
+                node.below += weight;
+            }
+            below = above;
+        }
+    }
+
+    /// The same for many paths at once: what they have above them in common is looked up once.
+    pub(crate) fn weigh_above_all(&mut self, weights: HashMap<&str, Weight>) {
+        // By length: a path is longer than all above it.
+        let mut open: BTreeMap<(usize, &str), Weight> =
+            weights.into_iter().map(|(path, weight)| ((path.len(), path), weight)).collect();
+        while let Some(((_, path), weight)) = open.pop_last() {
+            let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
+            if let Some(node) = self.node_mut(above) {
+                node.below += weight;
+            }
+            *open.entry((above.len(), above)).or_default() += weight;
+        }
+    }
+
+    /// Sums up anew.
+    pub(crate) fn weigh_all(&mut self) {
+        let mut paths: Vec<_> = self.iter().map(|(path, _)| path.clone()).collect();
+        for path in &paths {
+            if let Some(node) = self.node_mut(path) {
+                node.below = Weight::default();
+            }
+        }
+        // All that is below a node has a longer path.
+        paths.sort_unstable_by_key(|path| Reverse(path.len()));
+        for path in &paths {
+            let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
+            let Some(node) = self.get(path) else { continue };
+            let mut weight = node.below;
+            weight += Weight::of_one(node.data_len());
+            if let Some(node) = self.node_mut(above) {
+                node.below += weight;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use zk_wire::{Acl, ByteString, UnixMillis, Version, Zxid};
+
+    use super::*;
+    use crate::core::access::shared_acl::SharedAcl;
+    use crate::core::events::Audience;
+    use crate::core::tree::node::Node;
+    use crate::core::txn::{CreateNode, NodeKind};
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Create(usize),
+        Delete,
+        Set(usize),
+        Restore(usize),
+    }
+
+    fn step() -> impl Strategy<Value = (String, Step)> {
+        let path = prop::collection::vec(prop::sample::select(vec!["a", "b"]), 1..6);
+        let step = prop_oneof![
+            4 => (0..9_usize).prop_map(Step::Create),
+            2 => Just(Step::Delete),
+            1 => (0..9_usize).prop_map(Step::Set),
+            1 => (0..9_usize).prop_map(Step::Restore),
+        ];
+        (path.prop_map(|names| format!("/{}", names.join("/"))), step)
+    }
+
+    fn data(len: usize) -> Option<Bytes> {
+        Some(Bytes::from(vec![0; len]))
+    }
+
+    fn run(tree: &mut Tree, path: &str, step: &Step) {
+        let (zxid, time, acl): (_, _, Arc<[Acl]>) = (Zxid(1), UnixMillis(1), [Acl::open()].into());
+        let (path, nobody) = (ByteString::from(path), &mut Audience::nobody());
+        let is_leaf = tree.get(&path).is_some_and(|node| node.children.is_empty());
+        match *step {
+            Step::Create(len) => {
+                let (data, kind, parent_cversion) = (data(len), NodeKind::Persistent, 1);
+                tree.create(CreateNode { path, data, acl, kind, parent_cversion }, zxid, time, nobody);
+            }
+            Step::Delete if is_leaf => tree.delete(&path, zxid, nobody),
+            Step::Delete => {
+                // Leaves all over the tree, at once.
+                let leaves = tree.iter().filter(|(path, node)| node.children.is_empty() && path.len() > 4);
+                let leaves: Vec<_> = leaves.map(|(path, _)| path.clone()).collect();
+                let leaves: Vec<_> =
+                    leaves.into_iter().filter(|path| !path.starts_with("/zookeeper")).collect();
+                tree.delete_all(&leaves, zxid, nobody);
+            }
+            Step::Set(len) => {
+                tree.set_data(&path, data(len), Version(1), zxid, time, nobody);
+            }
+            Step::Restore(len) => tree
+                .restore(path, Node::new(data(len), SharedAcl::new(&acl), NodeKind::Persistent, zxid, time)),
+        }
+    }
+
+    /// Returns what is below a path, by looking at every node.
+    fn counted(tree: &Tree, path: &str) -> Weight {
+        let below = format!("{}/", path.trim_end_matches('/'));
+        let mut weight = Weight::default();
+        tree.iter()
+            .filter(|(other, _)| other.starts_with(&below) && *other != below)
+            .for_each(|(_, node)| weight += Weight::of_one(node.data_len()));
+        weight
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_what_is_there(steps in prop::collection::vec(step(), 1..80)) {
+            let mut tree = Tree::new(false, 1);
+            for (path, step) in &steps {
+                run(&mut tree, path, step);
+            }
+            for anew in [false, true] {
+                if anew {
+                    tree.weigh_all();
+                }
+                let paths: Vec<_> = tree.iter().map(|(path, _)| path.clone()).collect();
+                for path in &paths {
+                    prop_assert_eq!(tree.weight_below(path), counted(&tree, path), "{}, {}", path, anew);
+                }
+            }
+        }
+    }
+}
