@@ -8,7 +8,8 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use common::Millis;
-use rpc_wire::{CallId, Code, Shown, Status};
+use common::log::Shown;
+use rpc_wire::{CallId, Code, Status};
 use tokio::sync::oneshot;
 
 use crate::link::{Link, Started};
@@ -241,7 +242,7 @@ impl<'a> Attempts<'a> {
                 Error::Status { service, method, status, not_run: self.may_have_run.is_none() }
             }
             Ended::NotSent | Ended::Lost(_) => self.lost().unwrap_or_else(|| {
-                let reason = format!("connection to {} lost", Shown(instance));
+                let reason = format!("connection to {} lost", Shown::text(instance));
                 Error::Unreachable { service, reason }
             }),
         }

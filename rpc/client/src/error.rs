@@ -1,6 +1,7 @@
 //! The error of a call, and the questions that a caller has about it.
 
-use rpc_wire::{Code, PayloadError, Shown, Status};
+use common::log::Shown;
+use rpc_wire::{Code, PayloadError, Status};
 
 /// Error of a call.
 ///
@@ -50,7 +51,7 @@ pub enum Error {
     /// to [`ClientBuilder::max_retries`](crate::ClientBuilder::max_retries) times.
     #[error(
         "{service}.{method}: connection to {} lost before the answer: {reason}; the call may have run",
-        Shown(instance)
+        Shown::text(instance)
     )]
     ConnectionLost {
         /// Name of the service.

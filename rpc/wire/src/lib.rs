@@ -39,7 +39,6 @@ mod error;
 mod format;
 mod frame;
 mod layout;
-mod shown;
 mod status;
 
 pub use code::Code;
@@ -48,7 +47,6 @@ pub use error::{DecodeError, EncodeError, PayloadError};
 pub use format::Format;
 pub use frame::{CallId, Frame, GoAway, Hello, Message, Reply, Request};
 pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
-pub use shown::Shown;
 pub use status::Status;
 
 /// The version of the protocol that this crate speaks.

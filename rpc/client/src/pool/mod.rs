@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use common::log::Shown;
 use common::{Backoff, Millis};
 use fastrand::Rng;
-use rpc_wire::Shown;
 
 use crate::targets::{Target, Targets};
 
@@ -261,7 +261,8 @@ impl<H: Clone> Pool<H> {
             return self.give_back(id, handle);
         };
         if !self.stale && !endpoint.target.expects(&instance) {
-            let reason = format!("{addr} is another process ({}) than the registry says", Shown(&instance));
+            let reason =
+                format!("{addr} is another process ({}) than the registry says", Shown::text(&instance));
             self.give_back(id, handle);
             return self.fail(now, &addr, reason);
         }

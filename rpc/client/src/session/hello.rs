@@ -1,6 +1,7 @@
 //! The agreement at the beginning of a session.
 
-use rpc_wire::{DecodeError, EncodeError, Frame, Hello, Shown, VERSION};
+use common::log::Shown;
+use rpc_wire::{DecodeError, EncodeError, Frame, Hello, VERSION};
 
 use super::Config;
 
@@ -48,13 +49,13 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<(String, usize), Hell
         Frame::Hello(hello) => {
             let agreed = hello.version == VERSION && hello.format == config.format;
             if !agreed || (!config.service.is_empty() && hello.service != config.service) {
-                return Err(HelloError::Disagrees(Shown(hello.service).to_string()));
+                return Err(HelloError::Disagrees(Shown::text(hello.service).to_string()));
             }
             let server_max = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
             Ok((hello.instance.to_owned(), server_max))
         }
         Frame::GoAway(go_away) => {
-            Err(HelloError::Refused(format!("{}: {}", go_away.code, Shown(go_away.message))))
+            Err(HelloError::Refused(format!("{}: {}", go_away.code, Shown::text(go_away.message))))
         }
         _ => Err(HelloError::NotAHello),
     }
