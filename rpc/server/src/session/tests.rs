@@ -1,4 +1,4 @@
-//! Scenarios: what a client sends, how calls end, how time passes; and what the session answers.
+//! Scenarios: frames of a client, ends of calls and the time go in; the answers of the session are checked.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::limits::Limits;
 
 const MAX: usize = 1 << 20;
 
-/// A session, and an owner that performs what it says.
+/// Session with an owner that performs its outputs.
 struct Driver {
     session: Session<CallId>,
     now: Millis,
-    /// The limit that calls meet outside of this connection.
+    /// Limit outside of this connection that is reached.
     full: Option<Full>,
-    /// The client reads nothing.
+    /// The transport takes nothing.
     is_blocked: bool,
     writing: Vec<u8>,
     written: Vec<u8>,
@@ -61,7 +61,7 @@ impl Driver {
         }
     }
 
-    /// After the hello.
+    /// Returns a driver whose hello has been exchanged.
     fn greeted(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut driver = Self::new(change);
         driver.send(&[hello()]);
@@ -95,7 +95,7 @@ impl Driver {
         }
     }
 
-    /// Ends calls elsewhere, in one batch.
+    /// Ends calls that continued elsewhere, in one batch.
     fn end_calls(&mut self, ids: &[u64]) {
         let mut queue = ReplyQueue::new(MAX);
         for &id in ids {
@@ -220,11 +220,15 @@ fn replies_of_a_read_go_out_in_one_batch_with_the_hello() {
 }
 
 #[test]
-fn a_call_whose_time_is_over_is_answered_and_aborted_and_its_late_reply_goes_nowhere() {
+fn a_call_past_its_deadline_is_answered_and_aborted_and_its_late_reply_is_dropped() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[request(1, "later", Some(100)), later(2)]);
     driver.advance(100);
-    assert_eq!(driver.answers(), [], "a time of arrival is rounded down, so a deadline comes a little later");
+    assert_eq!(
+        driver.answers(),
+        [],
+        "times of arrival are rounded down, so deadlines come a millisecond later"
+    );
     driver.advance(1);
     assert_eq!(driver.answers(), [Answer::Failed(1, Code::DEADLINE_EXCEEDED)]);
     assert_eq!(driver.aborted(), [CallId(1)]);
@@ -244,7 +248,7 @@ fn a_cancelled_call_is_aborted_and_never_answered() {
 }
 
 #[test]
-fn a_cancel_behind_its_request_keeps_it_from_starting() {
+fn a_call_with_a_cancel_behind_it_does_not_start() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[later(1), request(2, "now", None), Frame::Cancel(CallId(2)), request(3, "now", None)]);
     assert_eq!(driver.answers(), [Answer::Ok(3)]);
@@ -301,7 +305,7 @@ fn limits_refuse_calls_that_are_not_run() {
 }
 
 #[test]
-fn the_last_call_of_the_quota_is_told() {
+fn the_last_call_of_the_quota_asks_to_retire() {
     let mut driver = Driver::greeted(|config| config.quota = Some(Arc::new(CallQuota::new(2, 0))));
     driver.send(&[later(1)]);
     assert!(!driver.retired);
@@ -310,7 +314,7 @@ fn the_last_call_of_the_quota_is_told() {
 }
 
 #[test]
-fn a_drain_answers_what_runs_refuses_the_rest_and_lets_the_client_close_first() {
+fn a_drain_answers_running_calls_refuses_later_ones_and_lets_the_client_close_first() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[later(1)]);
     driver.tell(Input::Drain);
@@ -329,7 +333,7 @@ fn a_drain_answers_what_runs_refuses_the_rest_and_lets_the_client_close_first() 
 }
 
 #[test]
-fn a_client_that_does_not_close_is_not_waited_for_for_ever() {
+fn the_wait_for_a_client_to_close_is_bounded() {
     let mut driver = Driver::limited(|limits| limits.linger = Duration::from_secs(1));
     driver.tell(Input::Drain);
     driver.advance(999);
@@ -339,7 +343,7 @@ fn a_client_that_does_not_close_is_not_waited_for_for_ever() {
 }
 
 #[test]
-fn a_drain_before_the_hello_is_told_after_it() {
+fn a_drain_before_the_hello_is_announced_after_it() {
     let mut driver = Driver::new(|_| ());
     driver.tell(Input::Drain);
     assert_eq!(driver.answers(), []);
@@ -348,7 +352,7 @@ fn a_drain_before_the_hello_is_told_after_it() {
 }
 
 #[test]
-fn a_refusal_aborts_what_runs_and_is_told_before_the_end() {
+fn a_refusal_aborts_running_calls_and_is_announced_before_the_end() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[later(1), later(2)]);
     driver.send(&[later(1)]);
@@ -362,7 +366,7 @@ fn a_refusal_aborts_what_runs_and_is_told_before_the_end() {
 }
 
 #[test]
-fn silence_before_the_hello_in_a_frame_and_without_calls_ends_the_session() {
+fn each_of_the_three_silences_ends_the_session() {
     let seconds = Duration::from_secs;
     let mut strange = Driver::new(|config| config.limits.hello_timeout = seconds(5));
     strange.advance(5_000);
@@ -390,7 +394,7 @@ fn silence_before_the_hello_in_a_frame_and_without_calls_ends_the_session() {
 }
 
 #[test]
-fn a_process_that_stood_still_blames_no_client() {
+fn a_time_in_which_the_process_did_not_run_is_excluded() {
     let mut driver = Driver::limited(|limits| limits.frame_timeout = Duration::from_secs(30));
     driver.receive(&[0]);
     driver.now = Millis(40_000);
@@ -402,7 +406,7 @@ fn a_process_that_stood_still_blames_no_client() {
 }
 
 #[test]
-fn a_client_that_does_not_read_is_given_up_and_what_runs_for_it_is_aborted() {
+fn a_client_that_does_not_read_is_disconnected_and_its_calls_are_aborted() {
     let mut driver = Driver::limited(|limits| limits.write_timeout = Duration::from_secs(30));
     driver.is_blocked = true;
     driver.send(&[later(1), request(2, "now", None)]);
@@ -430,7 +434,7 @@ fn while_many_replies_wait_no_call_starts_and_nothing_is_read() {
 }
 
 #[test]
-fn a_connection_that_has_to_make_room_is_told_if_that_is_possible_at_once() {
+fn an_evicted_connection_gets_a_goodbye_if_nothing_else_is_being_written() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[later(1)]);
     driver.tell(Input::Evicted);
@@ -445,7 +449,7 @@ fn a_connection_that_has_to_make_room_is_told_if_that_is_possible_at_once() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_its_calls_with_it() {
+fn the_calls_of_a_client_that_leaves_are_aborted() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[later(1), request(2, "later", Some(100))]);
     driver.tell(Input::Closed);

@@ -68,7 +68,7 @@ async fn a_panic_is_an_internal_error_and_the_connection_lives_on() {
 }
 
 #[tokio::test]
-async fn a_handler_is_dropped_when_the_time_is_over() {
+async fn a_handler_is_dropped_at_its_deadline() {
     let mut server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request_within(1, "wait", &(), Some(Duration::from_millis(30)));
@@ -79,7 +79,7 @@ async fn a_handler_is_dropped_when_the_time_is_over() {
 }
 
 #[tokio::test]
-async fn a_call_that_arrives_too_late_is_not_started() {
+async fn a_call_without_time_left_is_not_started() {
     let server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request_within(1, "panic_at_once", &(), Some(Duration::ZERO));
@@ -88,7 +88,7 @@ async fn a_call_that_arrives_too_late_is_not_started() {
 }
 
 #[tokio::test]
-async fn a_handler_knows_the_time_that_is_left() {
+async fn a_handler_knows_the_time_left() {
     let server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     assert_eq!(client.call(1, "left", &()).await, ok(1, b"null"));
@@ -114,7 +114,7 @@ async fn a_cancelled_call_is_dropped_without_a_reply() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_its_calls_with_it() {
+async fn the_calls_of_a_client_that_leaves_are_dropped() {
     let mut server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request(1, "wait", &());
@@ -124,9 +124,9 @@ async fn a_client_that_leaves_takes_its_calls_with_it() {
     server.sees("dropped").await;
 }
 
-/// In every format as deep as the payload says.
+/// Nested value whose depth the payload decides, in every format.
 #[derive(serde::Deserialize)]
-struct Tree(#[expect(dead_code, reason = "it only is to be read")] Vec<Self>);
+struct Tree(#[expect(dead_code, reason = "only decoded")] Vec<Self>);
 
 #[tokio::test]
 async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {
@@ -158,7 +158,7 @@ async fn a_ping_is_answered() {
 }
 
 #[tokio::test]
-async fn the_client_in_python_is_understood() {
+async fn the_example_client_in_python_is_answered() {
     let server = Running::start(Limits::default()).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/examples/client.py");
     let mut python = tokio::process::Command::new("python3");

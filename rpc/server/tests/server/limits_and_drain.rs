@@ -1,4 +1,4 @@
-//! Hostile and greedy clients, and leaving in good order.
+//! Hostile and greedy clients, and the drain.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::peer::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
 
-/// What the server says to these bytes before it closes; and another connection is not disturbed.
+/// Returns the server's answer to these bytes before it closes. Checks that another connection is not disturbed.
 async fn turned_away(bytes: &[u8]) -> Answer {
     let server = Running::start(limits(|limits| limits.max_frame = 4096)).await;
     let mut bystander = RawClient::greeted(server.addr, Format::JSON).await;
@@ -33,7 +33,7 @@ fn hello(change: impl FnOnce(&mut Hello<'_>)) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_hello_that_cannot_be_agreed_to_is_refused_with_a_reason() {
+async fn an_unacceptable_hello_is_refused_with_a_reason() {
     let away = |code| Answer::GoAway(CallId(0), code);
     assert_eq!(turned_away(&hello(|h| h.version = 0)).await, away(Code::FAILED_PRECONDITION));
     assert_eq!(turned_away(&hello(|h| h.format = Format(9))).await, away(Code::FAILED_PRECONDITION));
@@ -42,7 +42,7 @@ async fn a_hello_that_cannot_be_agreed_to_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn a_format_that_the_server_does_not_take_is_refused_with_a_reason() {
+async fn a_format_outside_of_the_limits_is_refused_with_a_reason() {
     let server = Running::start(limits(|limits| limits.formats = vec![Format::JSON])).await;
     let mut compact = RawClient::connect(server.addr).await;
     compact.format = Format::POSTCARD;
@@ -52,7 +52,7 @@ async fn a_format_that_the_server_does_not_take_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_not_the_protocol_end_their_connection_only() {
+async fn bytes_of_another_protocol_end_only_their_connection() {
     let away = |last| Answer::GoAway(CallId(last), Code::INVALID_ARGUMENT);
     assert_eq!(turned_away(b"GET / HTTP/1.1\r\n\r\n").await, away(0));
     assert_eq!(turned_away(&[0, 0, 0, 0]).await, away(0));
@@ -82,14 +82,14 @@ async fn an_id_used_twice_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_client_that_says_nothing_is_sent_away() {
+async fn a_client_without_a_hello_is_refused() {
     let server = Running::start(limits(|limits| limits.hello_timeout = Duration::from_millis(20))).await;
     let mut client = RawClient::connect(server.addr).await;
     assert_eq!(client.answer().await, Answer::GoAway(CallId(0), Code::DEADLINE_EXCEEDED));
 }
 
 #[tokio::test]
-async fn one_connection_too_many_is_refused_and_room_is_given_back() {
+async fn one_connection_too_many_is_refused_and_a_closed_one_makes_room() {
     let server = Running::start(limits(|limits| limits.connections = 1)).await;
     let first = RawClient::greeted(server.addr, Format::JSON).await;
     let mut second = RawClient::connect(server.addr).await;
@@ -130,7 +130,7 @@ async fn calls_over_a_limit_are_refused_at_once_and_not_run() {
 }
 
 #[tokio::test]
-async fn a_drain_lets_what_runs_finish_and_refuses_the_rest() {
+async fn a_drain_finishes_running_calls_and_refuses_later_ones() {
     let mut server = Running::start(Limits::default()).await;
     let addr = server.addr;
     let mut client = RawClient::greeted(addr, Format::JSON).await;
@@ -151,7 +151,7 @@ async fn a_drain_lets_what_runs_finish_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn a_drain_does_not_wait_for_ever() {
+async fn a_drain_ends_after_its_timeout() {
     let mut server = Running::start(limits(|limits| limits.drain_timeout = Duration::from_millis(50))).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request(1, "wait", &());
@@ -163,7 +163,7 @@ async fn a_drain_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_given_up() {
+async fn a_client_that_does_not_read_is_disconnected() {
     let mut server = Running::start(limits(|limits| limits.write_timeout = Duration::from_millis(50))).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request(1, "wait", &());

@@ -10,7 +10,7 @@ use tracing::{Event, Metadata, Subscriber, span};
 
 use crate::peer::{Answer, RawClient, Running, limits, ok};
 
-/// Called with each line of the log, one event after the other.
+/// Subscriber that calls a function with each line of the log.
 struct Log<F>(F);
 
 impl<F: Fn(String) + 'static> Subscriber for Log<F>
@@ -48,7 +48,7 @@ impl Visit for Line {
     }
 }
 
-/// A client that is refused with a line in the log: it asks for another service.
+/// Connects a client that asks for another service and is refused with a line in the log.
 async fn is_refused(server: &Running, service: &str) {
     let mut client = RawClient::connect(server.addr).await;
     client.hello(1, Format::JSON, service);
@@ -63,7 +63,7 @@ async fn a_log_that_cannot_be_written_ends_neither_the_server_nor_a_connection()
     let server = Running::start(limits(|limits| limits.connections = 2)).await;
     let mut bystander = RawClient::greeted(server.addr, Format::JSON).await;
     is_refused(&server, "other").await;
-    // One of the connections is lost, one too many comes, and what is not the protocol.
+    // Three more lines: a lost connection, one connection too many, bytes of another protocol.
     let mut second = RawClient::greeted(server.addr, Format::JSON).await;
     let mut third = RawClient::connect(server.addr).await;
     assert!(matches!(third.answer().await, Answer::GoAway(_, Code::RESOURCE_EXHAUSTED)));

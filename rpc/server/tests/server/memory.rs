@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 const OTHER_HOST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 #[tokio::test]
-async fn a_client_that_does_not_read_cannot_make_the_server_hold_its_replies() {
+async fn replies_for_a_client_that_does_not_read_are_bounded() {
     let before = peak_memory();
     let mut server = Running::start(limits(|limits| {
         limits.reply_bytes = 8 * MIB;
@@ -37,7 +37,7 @@ async fn a_client_that_does_not_read_cannot_make_the_server_hold_its_replies() {
 }
 
 #[tokio::test]
-async fn a_client_that_reads_gets_every_reply_however_many_there_are_at_once() {
+async fn a_client_that_reads_gets_every_reply_of_a_large_batch() {
     let server = Running::start(limits(|limits| limits.reply_bytes = 2 * MIB)).await;
     let mut client = RawClient::greeted(server.addr, Format::POSTCARD).await;
     for id in 1..=200 {
@@ -50,7 +50,7 @@ async fn a_client_that_reads_gets_every_reply_however_many_there_are_at_once() {
 }
 
 #[tokio::test]
-async fn arguments_of_calls_that_run_are_bounded_and_their_room_is_given_back() {
+async fn arguments_of_running_calls_are_bounded_and_finished_calls_make_room() {
     let mut server = Running::start(limits(|limits| limits.argument_bytes = 100_000)).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     let blanks = |len: usize| [b"null", &vec![b' '; len - 4][..]].concat();
@@ -79,7 +79,7 @@ async fn arguments_of_calls_that_run_are_bounded_and_their_room_is_given_back() 
 }
 
 #[tokio::test]
-async fn pings_that_nobody_reads_the_answers_to_do_not_pile_up() {
+async fn unread_pongs_do_not_pile_up() {
     let before = peak_memory();
     let server = Running::start(limits(|limits| limits.write_timeout = Duration::from_millis(500))).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
@@ -93,7 +93,7 @@ async fn pings_that_nobody_reads_the_answers_to_do_not_pile_up() {
 }
 
 #[tokio::test]
-async fn frames_that_are_begun_and_not_ended_are_bounded_together_and_in_time() {
+async fn incomplete_frames_are_bounded_in_sum_and_in_time() {
     let before = peak_memory();
     let server = Running::start(limits(|limits| {
         limits.bytes = 32 * MIB;
@@ -105,7 +105,7 @@ async fn frames_that_are_begun_and_not_ended_are_bounded_together_and_in_time() 
         let mut client = RawClient::greeted(server.addr, Format::JSON).await;
         client.out.extend((4_u32 << 20).to_be_bytes());
         client.out.resize(4_000_000, 0);
-        // It may be closed on the way.
+        // The server may close the connection meanwhile.
         let _ = client.try_send().await;
         client.out = Vec::new();
         clients.push(client);
@@ -124,7 +124,7 @@ async fn frames_that_are_begun_and_not_ended_are_bounded_together_and_in_time() 
 }
 
 #[tokio::test]
-async fn a_length_alone_takes_no_memory() {
+async fn an_announced_length_takes_no_memory() {
     let before = peak_memory();
     let server = Running::start(limits(|limits| limits.max_frame = 1 << 30)).await;
     let mut clients = Vec::new();
@@ -141,14 +141,14 @@ async fn a_length_alone_takes_no_memory() {
 }
 
 #[tokio::test]
-async fn a_frame_has_to_be_complete_in_time_even_if_it_comes_byte_by_byte() {
+async fn a_frame_that_arrives_byte_by_byte_has_to_be_complete_in_time() {
     let server = Running::start(limits(|limits| limits.frame_timeout = Duration::from_millis(100))).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.out.extend(1_000_u32.to_be_bytes());
     client.send().await;
     let goodbye = timeout(PATIENCE, async {
         loop {
-            // A byte every few milliseconds, until there is an answer.
+            // Sends a byte every 20 ms until the server answers.
             if let Ok(answer) = timeout(Duration::from_millis(20), client.answer()).await {
                 break answer;
             }
@@ -160,7 +160,7 @@ async fn a_frame_has_to_be_complete_in_time_even_if_it_comes_byte_by_byte() {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_is_closed_but_not_while_a_call_runs() {
+async fn an_idle_connection_is_closed_but_not_while_a_call_runs() {
     let server = Running::start(limits(|limits| limits.idle_timeout = Duration::from_millis(100))).await;
     let mut busy = RawClient::greeted(server.addr, Format::JSON).await;
     busy.request(1, "wait", &Some(1_000));
@@ -203,7 +203,7 @@ async fn one_peer_cannot_take_all_calls() {
     assert_eq!(other.call(1, "echo", &"room").await, ok(1, b"\"room\""));
 }
 
-/// A service of one worker with few descriptors.
+/// Starts a service of one worker with few descriptors.
 async fn with_few_descriptors() -> (Child, SocketAddr) {
     let mut command = Command::new("sh");
     let script = format!("ulimit -n 64; exec {} 1", env!("CARGO_BIN_EXE_rpc-server-fixture"));
@@ -215,7 +215,7 @@ async fn with_few_descriptors() -> (Child, SocketAddr) {
 }
 
 #[tokio::test]
-async fn who_comes_when_no_descriptors_are_left_is_told_and_room_is_used_again() {
+async fn clients_are_refused_without_descriptors_and_accepted_again_with_them() {
     let (_fixture, addr) = with_few_descriptors().await;
     let mut client = RawClient::connect(addr).await;
     assert!(matches!(client.greet().await, Answer::Hello(_)));
@@ -244,7 +244,7 @@ async fn a_peer_that_opens_more_connections_than_there_are_descriptors_does_not_
     for _ in 0..100 {
         let mut client = RawClient::connect(addr).await;
         client.hello(1, Format::JSON, "");
-        // One that has been refused may be closed by now.
+        // A refused connection may be closed already.
         let _ = client.try_send().await;
         greedy.push(client);
     }

@@ -1,4 +1,4 @@
-//! More calls than there is time for: those run that can be answered in time, by count, not by the clock.
+//! More calls than the server has time for: it runs those that can be answered in time. Tests count calls, not time.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -11,15 +11,15 @@ use rpc_wire::{CallId, Frame};
 
 use crate::peer::{Answer, RawClient, Running, limits, ok};
 
-/// Outcomes of the calls of `compute`.
+/// Counts of the calls of `compute`.
 #[derive(Debug, Default)]
 struct Runs {
     all: AtomicUsize,
-    /// Those that ended after their time was over.
+    /// Calls that ended after their deadline.
     in_vain: AtomicUsize,
 }
 
-/// A server whose `compute` keeps the thread for so many milliseconds.
+/// Starts a server whose method `compute` keeps its thread for so many milliseconds.
 async fn start() -> (Running, Arc<Runs>) {
     let runs = Arc::new(Runs::default());
     let counted = runs.clone();
@@ -37,7 +37,7 @@ async fn start() -> (Running, Arc<Runs>) {
 }
 
 #[tokio::test]
-async fn calls_whose_time_is_over_while_they_wait_do_not_start() {
+async fn calls_whose_deadline_passes_while_they_wait_do_not_start() {
     let (server, runs) = start().await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     for id in 1..=200 {
@@ -59,7 +59,7 @@ async fn calls_whose_time_is_over_while_they_wait_do_not_start() {
 }
 
 #[tokio::test]
-async fn a_cancel_behind_calls_that_wait_is_heard_before_they_start() {
+async fn cancels_behind_waiting_calls_are_heard_before_these_start() {
     let (server, runs) = start().await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     for id in 1..=100 {
@@ -76,7 +76,7 @@ async fn a_cancel_behind_calls_that_wait_is_heard_before_they_start() {
 }
 
 #[tokio::test]
-async fn a_cancel_that_comes_while_calls_wait_is_heard_before_they_start() {
+async fn cancels_that_arrive_while_calls_wait_are_heard_before_these_start() {
     let (server, runs) = start().await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     for id in 1..=100 {
@@ -94,8 +94,8 @@ async fn a_cancel_that_comes_while_calls_wait_is_heard_before_they_start() {
     assert!(all <= 20, "{all} calls ran");
 }
 
-/// Calls as they come at eight times the load, 800 of 10 ms in a second: each has a little more time than the one before,
-/// so that once those are dropped whose time is over the next one always has hardly any left.
+/// Sends eight times the load: 800 calls of 10 ms in a second. Each deadline is a little later than the one before, so that
+/// after late calls are dropped the next call has hardly any time left.
 async fn eight_times_the_load(connections: u64) {
     let (server, runs) = start().await;
     let mut clients = Vec::new();
@@ -121,17 +121,17 @@ async fn eight_times_the_load(connections: u64) {
 }
 
 #[tokio::test]
-async fn a_server_with_eight_times_its_load_works_on_what_it_can_finish() {
+async fn eight_times_the_load_of_one_client_runs_few_calls_in_vain() {
     eight_times_the_load(1).await;
 }
 
 #[tokio::test]
-async fn so_does_one_whose_load_comes_from_many() {
+async fn eight_times_the_load_of_many_clients_runs_few_calls_in_vain() {
     eight_times_the_load(8).await;
 }
 
 #[tokio::test]
-async fn calls_that_wait_but_can_be_done_in_time_are_done() {
+async fn waiting_calls_with_enough_time_are_run() {
     let (server, runs) = start().await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     for id in 1..=30 {
@@ -145,7 +145,7 @@ async fn calls_that_wait_but_can_be_done_in_time_are_done() {
 }
 
 #[tokio::test]
-async fn a_call_that_did_not_wait_is_tried_even_if_such_calls_usually_take_too_long() {
+async fn a_call_that_did_not_wait_runs_even_if_its_method_is_usually_too_slow() {
     let (server, runs) = start().await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     for id in 1..=5 {
@@ -157,8 +157,8 @@ async fn a_call_that_did_not_wait_is_tried_even_if_such_calls_usually_take_too_l
 }
 
 #[tokio::test]
-async fn a_handler_that_goes_on_late_is_dropped_instead() {
-    // The second handler is to be polled again at the moment at which the first has kept the thread for too long.
+async fn a_handler_that_would_continue_after_its_deadline_is_dropped() {
+    // The second handler is due for its next poll when the first has kept the thread beyond the deadline.
     let went_on = Arc::new(AtomicUsize::new(0));
     let counted = went_on.clone();
     let service = Service::builder("test")
@@ -186,7 +186,7 @@ async fn a_handler_that_goes_on_late_is_dropped_instead() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn handlers_that_give_their_thread_up_run_side_by_side() {
+async fn handlers_in_block_in_place_run_side_by_side() {
     let all_there = Arc::new(std::sync::Barrier::new(8));
     let meet = move |(): (), _: Context| {
         let all_there = all_there.clone();

@@ -1,4 +1,4 @@
-//! A client that speaks the protocol byte by byte, and a server to speak it to.
+//! Client that speaks the protocol byte by byte, and a server for it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,12 +16,12 @@ use tokio::time::timeout;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running server; stopped by `stop`, or by dropping it.
+/// Running server; stopped by `stop` or by dropping it.
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Drained>,
-    /// What happens to the handlers of `wait`: "started", then "dropped".
+    /// Events of the handlers of `wait`: "started", then "dropped".
     pub(crate) seen: mpsc::UnboundedReceiver<&'static str>,
 }
 
@@ -30,7 +30,7 @@ impl Running {
         Self::serve(limits, |tell| service(tell).build()).await
     }
 
-    /// Serves something else.
+    /// Serves another service.
     pub(crate) async fn serve(
         limits: Limits,
         service: impl FnOnce(mpsc::UnboundedSender<&'static str>) -> Service,
@@ -45,19 +45,19 @@ impl Running {
         Self { addr, stop, server, seen }
     }
 
-    /// The next thing that a handler of `wait` does.
+    /// Waits for the next event of the handlers of `wait` and checks it.
     pub(crate) async fn sees(&mut self, what: &str) {
         assert_eq!(timeout(PATIENCE, self.seen.recv()).await.unwrap(), Some(what));
     }
 
-    /// Begins the drain; what it gives completes with its end.
+    /// Begins the drain; the returned task completes with it.
     pub(crate) fn stop(self) -> JoinHandle<Drained> {
         drop(self.stop);
         self.server
     }
 }
 
-/// A handler that succeeds at once and cannot be dropped.
+/// Handler that succeeds at once and panics when it is dropped.
 struct PanicsWhenDropped;
 
 impl Future for PanicsWhenDropped {
@@ -124,7 +124,7 @@ pub(crate) fn service(tell: mpsc::UnboundedSender<&'static str>) -> ServiceBuild
         })
 }
 
-/// An answer, its text owned.
+/// Frame from the server.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Answer {
     Ok(CallId, Vec<u8>),
@@ -149,7 +149,7 @@ impl RawClient {
         Self::connect_from(Ipv4Addr::LOCALHOST, addr).await
     }
 
-    /// Connects as another host would: from another address of this one.
+    /// Connects from another address, as another host would.
     pub(crate) async fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(SocketAddr::from((from, 0))).unwrap();
@@ -157,7 +157,7 @@ impl RawClient {
         Self { stream, input: Vec::new(), out: Vec::new(), format: Format::JSON }
     }
 
-    /// Connected, hellos exchanged.
+    /// Connects and exchanges hellos.
     pub(crate) async fn greeted(addr: SocketAddr, format: Format) -> Self {
         let mut client = Self { format, ..Self::connect(addr).await };
         client.hello(1, format, "test");
@@ -166,10 +166,10 @@ impl RawClient {
         client
     }
 
-    /// Says hello, and takes the answer.
+    /// Sends a hello and returns the answer.
     pub(crate) async fn greet(&mut self) -> Answer {
         self.hello(1, self.format, "");
-        // A server that has refused the connection may have closed it by now.
+        // After a refusal the server may have closed the connection already.
         let _ = self.try_send().await;
         self.answer().await
     }
@@ -203,14 +203,14 @@ impl RawClient {
         self.try_send().await.unwrap();
     }
 
-    /// The same, to a server that may have closed the connection.
+    /// Sends to a server that may have closed the connection.
     pub(crate) async fn try_send(&mut self) -> io::Result<()> {
         let sent = self.stream.write_all(&self.out).await;
         self.out.clear();
         sent
     }
 
-    /// Sends the same again and again until the server closes the connection; returns how much was taken.
+    /// Sends the bytes again and again until the server closes the connection. Returns the number of sent bytes.
     pub(crate) async fn send_for_ever(&mut self, bytes: &[u8]) -> usize {
         let mut sent = 0;
         while let Ok(written) =
@@ -244,7 +244,7 @@ impl RawClient {
         }
     }
 
-    /// Sends one call and takes the next answer.
+    /// Sends one call and returns the next answer.
     pub(crate) async fn call<T: serde::Serialize>(&mut self, id: u64, method: &str, argument: &T) -> Answer {
         self.request(id, method, argument);
         self.send().await;
@@ -264,14 +264,14 @@ pub(crate) fn refused(id: u64, code: Code) -> Answer {
     Answer::Failed(CallId(id), code, true)
 }
 
-/// The most memory that this process has had, in bytes; each test is a process of its own.
+/// Returns the peak memory of this process in bytes. Each test is a process of its own.
 pub(crate) fn peak_memory() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() << 10
 }
 
-/// Limits that differ from the default.
+/// Returns the default limits with a change.
 pub(crate) fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
     let mut limits = Limits::default();
     change(&mut limits);
