@@ -5,3 +5,4 @@ mod deadlines;
 mod direct;
 mod discovery;
 mod servers;
+mod sessions;
