@@ -3,5 +3,6 @@
 mod bad_input;
 mod hand_over;
 mod harness;
+mod persistent_watch;
 mod services;
 mod session;

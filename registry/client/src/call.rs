@@ -6,18 +6,21 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
-use zk_wire::{ByteString, ErrorCode, Request, decode_all};
+use zk_wire::path::PathError;
+use zk_wire::{AddWatch, ByteString, ErrorCode, Request, decode_all};
 
 use crate::chroot::Chroot;
-use crate::command::{CallReply, Command, Shared, WatchOutcome};
+use crate::command::{CallReply, Command, Notify, Shared};
 use crate::error::Error;
+use crate::feed::feed;
+use crate::persistent_watch::PersistentWatch;
 use crate::session::{CallFailure, CallId, Outgoing, WatchKind};
 use crate::watch::Watch;
 
-/// A request's header is 8 bytes; a path in a setWatches stands behind up to 28 (header, zxid, three lengths
-/// of lists), where in its own request it stands behind 8.
+/// Bytes before a request's body. A path in a setWatches2 stands behind 36 (header, zxid, five lengths of lists), and must
+/// fit there too.
 const HEADER: usize = 8;
-const HEADER_WITH_WATCH: usize = 28;
+const HEADER_WITH_WATCH: usize = 36;
 
 /// What every handle of a client shares.
 #[derive(Debug)]
@@ -36,6 +39,10 @@ pub(crate) struct Inner {
 /// ZooKeeper's name of a request's operation.
 pub(crate) fn op_name<R: Request>() -> &'static str {
     R::OP.name().unwrap_or("request")
+}
+
+pub(crate) fn invalid<R: Request>(path: &str, source: PathError) -> Error {
+    Error::InvalidPath { op: op_name::<R>(), path: path.to_owned(), source }
 }
 
 impl Inner {
@@ -61,12 +68,26 @@ impl Inner {
     ) -> Result<(Result<R::Response, Error>, Watch), Error> {
         let body = self.encode(path, request, HEADER_WITH_WATCH)?;
         let (notify, outcome) = oneshot::channel();
-        let call = self.start(Outgoing { op: R::OP, body, watch: Some((kind, full)) }, Some(notify));
+        let request = Outgoing { op: R::OP, body, watch: Some((kind, full)) };
+        let call = self.start(request, Some(Notify::Once(notify)));
         let watch = Watch::new(call.id, outcome, self.commands.downgrade());
         match call.wait::<R>(path).await {
             Err(error) if kind != WatchKind::Exist || error.code() != Some(ErrorCode::NO_NODE) => Err(error),
             reply => Ok((reply, watch)),
         }
+    }
+
+    /// Sets a persistent watch.
+    pub(crate) async fn add_watch(&self, path: &str, kind: WatchKind) -> Result<PersistentWatch, Error> {
+        let full = self.chroot.apply(path).map_err(|source| invalid::<AddWatch>(path, source))?;
+        let request = AddWatch { path: full.clone(), mode: i32::from(kind == WatchKind::Recursive) };
+        let body = self.encode(path, &request, HEADER_WITH_WATCH)?;
+        let (sender, updates) = feed();
+        let request = Outgoing { op: AddWatch::OP, body, watch: Some((kind, full)) };
+        let call = self.start(request, Some(Notify::Each(sender)));
+        let watch = PersistentWatch::new(call.id, updates, self.commands.downgrade());
+        call.wait::<AddWatch>(path).await?;
+        Ok(watch)
     }
 
     fn encode<R: Request>(&self, path: &str, request: &R, header: usize) -> Result<Bytes, Error> {
@@ -79,7 +100,7 @@ impl Inner {
         Ok(body.freeze())
     }
 
-    fn start(&self, request: Outgoing, notify: Option<oneshot::Sender<WatchOutcome>>) -> PendingCall<'_> {
+    fn start(&self, request: Outgoing, notify: Option<Notify>) -> PendingCall<'_> {
         // Relaxed: only the number itself matters.
         let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
         let (reply, receiver) = oneshot::channel();

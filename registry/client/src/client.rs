@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use zk_wire::path::{self, PathError};
+use zk_wire::path;
 use zk_wire::{
     Acl, Auth, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl,
     GetChildren2, GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse, Sync,
 };
 
 use crate::builder::Builder;
-use crate::call::{Inner, op_name};
+use crate::call::{Inner, invalid};
 use crate::command::Command;
 use crate::create_mode::{CreateMode, CreateRequest};
 use crate::error::Error;
+use crate::persistent_watch::PersistentWatch;
 use crate::session::{CloseResult, WatchKind};
 use crate::state::{CloseReason, Credentials, SessionState};
 use crate::states::SessionStates;
@@ -236,6 +237,60 @@ impl Client {
         Ok((names(reply.children), reply.stat, watch))
     }
 
+    /// Watches a node, which need not exist, until the handle is dropped: its creation, deletion and changes of data, and the
+    /// creation and deletion of its children. Needs a server of version 3.6 or later.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes `UNIMPLEMENTED`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+    /// use zk_client::{CreateMode, EventType, Expected, WatchUpdate};
+    ///
+    /// let mut watch = client.watch_persistent("/config").await?;
+    /// client.create("/config", "a", CreateMode::Persistent).await?;
+    /// client.set("/config", "b", Expected::Any).await?;
+    /// for expected in [EventType::NODE_CREATED, EventType::NODE_DATA_CHANGED] {
+    ///     let Some(WatchUpdate::Changed(event)) = watch.next().await else { panic!("the connection is fine") };
+    ///     assert_eq!((event.event, &*event.path), (expected, "/config"));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn watch_persistent(&self, path: &str) -> Result<PersistentWatch, Error> {
+        self.inner().add_watch(path, WatchKind::Persistent).await
+    }
+
+    /// Watches a node and all nodes below it until the handle is dropped: every creation, deletion and change of data. There
+    /// is no event for a change of a list of children, because each child has its own. Needs a server of version 3.6 or
+    /// later.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes `UNIMPLEMENTED`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+    /// use zk_client::{EventType, WatchUpdate};
+    ///
+    /// let mut watch = client.watch_recursive("/app").await?;
+    /// client.ensure_path("/app/db/host").await?;
+    /// for expected in ["/app", "/app/db", "/app/db/host"] {
+    ///     let Some(WatchUpdate::Changed(event)) = watch.next().await else { panic!("the connection is fine") };
+    ///     assert_eq!((event.event, &*event.path), (EventType::NODE_CREATED, expected));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn watch_recursive(&self, path: &str) -> Result<PersistentWatch, Error> {
+        self.inner().add_watch(path, WatchKind::Recursive).await
+    }
+
     /// Waits until the connected server has caught up with its leader, so that a later read sees every write
     /// that was answered before this call.
     ///
@@ -350,10 +405,6 @@ impl Client {
     async fn call<R: Request>(&self, path: &str, request: R) -> Result<R::Response, Error> {
         self.inner.call(path, &request).await
     }
-}
-
-fn invalid<R: Request>(path: &str, source: PathError) -> Error {
-    Error::InvalidPath { op: op_name::<R>(), path: path.to_owned(), source }
 }
 
 fn existing(reply: Result<StatResponse, Error>) -> Result<Option<Stat>, Error> {

@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 use zk_wire::WatchedEvent;
 
 use crate::error::Attempt;
+use crate::feed::FeedSender;
 use crate::session::{CallFailure, CallId, CloseResult, Outgoing};
 use crate::state::{Credentials, SessionState, WatchLost};
 
@@ -20,19 +21,28 @@ pub(crate) type WatchOutcome = Result<WatchedEvent, WatchLost>;
 /// Request of a handle to the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Make a call; send the answer to `reply`, and the event of its watch to `notify`.
+    /// Make a call; send the answer to `reply`, and the events of its watch to `notify`.
     Call {
         id: CallId,
         request: Outgoing,
         /// Maximum time to wait for a connection.
         wait: Duration,
         reply: oneshot::Sender<CallReply>,
-        notify: Option<oneshot::Sender<WatchOutcome>>,
+        notify: Option<Notify>,
     },
     /// Drop a call or its watch: its handle is gone.
     Forget(CallId),
     /// End the session.
     Close { within: Duration, done: oneshot::Sender<CloseResult> },
+}
+
+/// Way to the handle of a watch.
+#[derive(Debug)]
+pub(crate) enum Notify {
+    /// A one-shot watch.
+    Once(oneshot::Sender<WatchOutcome>),
+    /// A persistent watch.
+    Each(FeedSender),
 }
 
 /// State that the driver publishes to all handles.

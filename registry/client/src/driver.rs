@@ -9,10 +9,12 @@ use std::sync::Arc;
 use common::log::quietly;
 use common::{Clock, Millis};
 use tokio::sync::{mpsc, oneshot};
+use zk_wire::WatchedEvent;
 
 use crate::chroot::Chroot;
-use crate::command::{CallReply, Command, Shared, WatchOutcome};
+use crate::command::{CallReply, Command, Notify, Shared};
 use crate::connect::{Connect, Connecting, Resolving, Stream};
+use crate::feed::WatchUpdate;
 use crate::link::Link;
 use crate::session::{CallId, CloseResult, Input, Output, Session, SessionConfig};
 use crate::state::{CloseReason, SessionState};
@@ -41,7 +43,7 @@ pub(crate) struct Driver {
     server: usize,
     address: String,
     calls: HashMap<CallId, Caller>,
-    watches: HashMap<CallId, oneshot::Sender<WatchOutcome>>,
+    watches: HashMap<CallId, Notify>,
     closers: Vec<oneshot::Sender<CloseResult>>,
     ended: bool,
 }
@@ -49,7 +51,7 @@ pub(crate) struct Driver {
 /// Who waits for a call, and for its watch if it sets one.
 struct Caller {
     reply: oneshot::Sender<CallReply>,
-    notify: Option<oneshot::Sender<WatchOutcome>>,
+    notify: Option<Notify>,
 }
 
 /// The connection, or what there is of it.
@@ -220,11 +222,16 @@ impl Driver {
                 let _ = reply.send(result);
             }
             Output::Watch { id, outcome } => {
-                let Some(notify) = self.watches.remove(&id) else { return };
-                let _ = notify.send(outcome.map(|mut event| {
-                    event.path = self.chroot.strip(&event.path).into();
-                    event
-                }));
+                let Some(Notify::Once(notify)) = self.watches.remove(&id) else { return };
+                let _ = notify.send(outcome.map(|event| self.strip(event)));
+            }
+            Output::Event { id, event } => {
+                let Some(Notify::Each(feed)) = self.watches.get(&id) else { return };
+                feed.push(WatchUpdate::Changed(self.strip(event)));
+            }
+            Output::Missed { id } => {
+                let Some(Notify::Each(feed)) = self.watches.get(&id) else { return };
+                feed.push(WatchUpdate::Missed);
             }
             Output::State(state, credentials) => {
                 quietly(|| tracing::debug!(%state, server = %self.address, "session state"));
@@ -237,6 +244,12 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Makes the path of an event the caller's.
+    fn strip(&self, mut event: WatchedEvent) -> WatchedEvent {
+        event.path = self.chroot.strip(&event.path).into();
+        event
     }
 
     fn look_up(&mut self, server: usize) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use zk_wire::{Millis, Xid};
 
-use super::{CallId, Outgoing, WatchKey};
+use super::{CallId, Outgoing, WatchKey, WatchKind};
 
 /// Every pending call is in exactly one of the lists.
 #[derive(Debug, Default)]
@@ -34,6 +34,10 @@ pub(super) enum Purpose {
     Call(CallId, Option<WatchKey>),
     /// The session itself, to end.
     Close,
+    /// The session itself, to set a lasting watch again.
+    Rewatch,
+    /// The session itself, to withdraw a lasting watch.
+    Unwatch,
 }
 
 /// An auth packet on the connection: all have the same xid, and answers of their own order.
@@ -97,15 +101,24 @@ impl Calls {
         self.sent_auths.push_back(auth);
     }
 
-    /// Whom an answer belongs to, with the watch only if it is still wanted; `None` if the answer is not that
-    /// of the next request.
+    /// Takes out the request that an answer belongs to; `None` if the answer is not that of the next request.
     pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<Purpose> {
         if self.sent.front()?.xid != xid {
             return None;
         }
-        Some(match self.sent.pop_front()?.purpose {
-            Purpose::Call(id, Some(_)) if !self.wanted.remove(&id) => Purpose::Call(id, None),
-            purpose => purpose,
+        Some(self.sent.pop_front()?.purpose)
+    }
+
+    /// Returns true once if the watch of a call that was answered is still wanted.
+    pub(super) fn take_wanted(&mut self, id: CallId) -> bool {
+        self.wanted.remove(&id)
+    }
+
+    /// Returns the kinds of watches that the answers to come will set on a path, wanted or not.
+    pub(super) fn kinds_to_set(&self, path: &str) -> impl Iterator<Item = WatchKind> {
+        self.sent.iter().filter_map(move |sent| match &sent.purpose {
+            Purpose::Call(_, Some((kind, watched))) if watched == path => Some(*kind),
+            _ => None,
         })
     }
 
@@ -118,7 +131,7 @@ impl Calls {
         self.wanted.clear();
         let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.purpose {
             Purpose::Call(id, _) => Some(id),
-            Purpose::Close => None,
+            Purpose::Close | Purpose::Rewatch | Purpose::Unwatch => None,
         });
         calls.chain(std::mem::take(&mut self.sent_auths).into_iter().filter_map(|auth| auth.id))
     }

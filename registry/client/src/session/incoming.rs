@@ -20,7 +20,7 @@ impl Session {
             },
             LinkState::Live { wrote, .. } => {
                 self.link = LinkState::Live { heard: now, wrote };
-                self.handle_reply(body)
+                self.handle_reply(now, body)
             }
             // Of a connection that is gone.
             LinkState::Idle(_) | LinkState::LookingUp { .. } | LinkState::Opening(_) | LinkState::Ended => {
@@ -113,14 +113,14 @@ impl Session {
         }
     }
 
-    fn handle_reply(&mut self, mut body: Bytes) -> Result<(), DisconnectCause> {
+    fn handle_reply(&mut self, now: Millis, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         match header.xid {
             Xid::NOTIFICATION => return self.handle_event(body),
             Xid::PING => {}
             Xid::AUTH => self.handle_auth_reply(header)?,
             Xid::SET_WATCHES => self.handle_set_watches_reply(header)?,
-            _ => self.handle_answer(header, body)?,
+            _ => self.handle_answer(now, header, body)?,
         }
         self.route.proven();
         Ok(())
@@ -129,10 +129,20 @@ impl Session {
     fn handle_event(&mut self, mut body: Bytes) -> Result<(), DisconnectCause> {
         let event = WatchedEvent::decode(&mut body, "WatchedEvent")
             .map_err(|_| DisconnectCause::Protocol("an event cannot be read"))?;
-        for id in self.watches.fire(event.event, &event.path) {
-            self.outputs.push_back(Output::Watch { id, outcome: Ok(event.clone()) });
+        self.tell(&event);
+        if let Some(implied) = self.watches.implied_by(&event) {
+            self.tell(&implied);
         }
         Ok(())
+    }
+
+    fn tell(&mut self, event: &WatchedEvent) {
+        for id in self.watches.fire(event) {
+            self.outputs.push_back(Output::Watch { id, outcome: Ok(event.clone()) });
+        }
+        for id in self.watches.lasting_of(event) {
+            self.outputs.push_back(Output::Event { id, event: event.clone() });
+        }
     }
 
     fn handle_auth_reply(&mut self, header: ReplyHeader) -> Result<(), DisconnectCause> {
@@ -151,13 +161,23 @@ impl Session {
     fn handle_set_watches_reply(&mut self, header: ReplyHeader) -> Result<(), DisconnectCause> {
         self.sent_set_watches = self.sent_set_watches.checked_sub(1).ok_or(UNASKED)?;
         if header.err != ErrorCode::OK {
-            return Err(DisconnectCause::Protocol("the watches could not be set again"));
+            return Err(NOT_SET_AGAIN);
         }
         self.note_zxid(header);
+        if self.sent_set_watches == 0 {
+            for id in self.watches.lasting() {
+                self.outputs.push_back(Output::Missed { id });
+            }
+        }
         Ok(())
     }
 
-    fn handle_answer(&mut self, header: ReplyHeader, body: Bytes) -> Result<(), DisconnectCause> {
+    fn handle_answer(
+        &mut self,
+        now: Millis,
+        header: ReplyHeader,
+        body: Bytes,
+    ) -> Result<(), DisconnectCause> {
         let purpose = self.calls.pop_answered(header.xid).ok_or(UNASKED)?;
         self.note_zxid(header);
         match purpose {
@@ -167,11 +187,20 @@ impl Session {
                 // Its owner has taken it to another server, perhaps: attach again, and ask again.
                 _ => return Err(DisconnectCause::CloseRefused),
             },
+            Purpose::Rewatch if header.err != ErrorCode::OK => return Err(NOT_SET_AGAIN),
+            // A refusal comes from a server that does not know the kind, or of a watch that is gone.
+            Purpose::Rewatch | Purpose::Unwatch => {}
             Purpose::Call(id, key) => {
+                let is_wanted = self.calls.take_wanted(id);
                 let key = key.and_then(|(kind, path)| Some((kind_set(kind, header.err)?, path)));
-                let watching = key.is_some();
+                let watching = key.is_some() && is_wanted;
                 if let Some(key) = key {
-                    self.watches.insert(id, key);
+                    self.keep_lasting(now, &key);
+                    if is_wanted {
+                        self.watches.insert(id, key);
+                    } else {
+                        self.withdraw(now, &key);
+                    }
                 }
                 let result = header.err.into_result().map(|()| body).map_err(CallFailure::Server);
                 self.outputs.push_back(Output::Complete { id, result, watching });
@@ -191,6 +220,8 @@ impl Session {
 
 const UNASKED: DisconnectCause =
     DisconnectCause::Protocol("an answer to no question, or not to the next one");
+
+const NOT_SET_AGAIN: DisconnectCause = DisconnectCause::Protocol("the watches could not be set again");
 
 fn decode_header(body: &mut Bytes) -> Result<ReplyHeader, DisconnectCause> {
     ReplyHeader::decode(body, "ReplyHeader")

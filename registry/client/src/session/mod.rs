@@ -120,7 +120,9 @@ impl Session {
             Input::Call { id, request, deadline } => self.handle_call(now, id, request, deadline),
             Input::Forget(id) => {
                 self.calls.forget(id);
-                self.watches.forget(id);
+                if let Some(key) = self.watches.forget(id) {
+                    self.withdraw(now, &key);
+                }
             }
             Input::LookedUp(addresses) => self.handle_looked_up(now, addresses),
             Input::Connected => self.handle_connected(),
@@ -335,7 +337,7 @@ impl Session {
     }
 
     fn lose_watches(&mut self, lost: WatchLost) {
-        for id in self.watches.take_all() {
+        for id in self.watches.take_one_shots() {
             self.outputs.push_back(Output::Watch { id, outcome: Err(lost) });
         }
     }

@@ -1,13 +1,17 @@
 //! What goes to the server.
 
 use bytes::Bytes;
+use common::Millis;
 use zk_wire::{
-    CloseSession, ConnectRequest, Encode, FrameWriter, Millis, OpCode, Ping, Request, RequestHeader,
-    SessionId, SetWatches, Sync, Xid, Zxid,
+    AddWatch, ByteString, CloseSession, ConnectRequest, Encode, FrameWriter, OpCode, Ping, RemoveWatches,
+    Request, RequestHeader, SessionId, SetWatches, SetWatches2, Sync, Xid, Zxid,
 };
 
 use super::calls::{Purpose, SentAuth};
-use super::{CallId, LinkState, Outgoing, Session};
+use super::{CallId, LinkState, Outgoing, Session, WatchKey, WatchKind};
+
+const ALL_KINDS: [WatchKind; 5] =
+    [WatchKind::Data, WatchKind::Exist, WatchKind::Child, WatchKind::Persistent, WatchKind::Recursive];
 
 /// The numbers of the two requests in a session that is a probe.
 pub(super) const CHECK: Xid = Xid(1);
@@ -75,9 +79,57 @@ impl Session {
 
     pub(super) fn send_set_watches(&mut self, now: Millis) {
         for request in self.watches.set_again(self.watched_since) {
-            self.put(now, Xid::SET_WATCHES, SetWatches::OP, &request);
+            if request.persistent_watches.is_empty() && request.persistent_recursive_watches.is_empty() {
+                // Servers before 3.6 know this one only.
+                let SetWatches2 { relative_zxid, data_watches, exist_watches, child_watches, .. } = request;
+                let request = SetWatches { relative_zxid, data_watches, exist_watches, child_watches };
+                self.put(now, Xid::SET_WATCHES, SetWatches::OP, &request);
+            } else {
+                self.put(now, Xid::SET_WATCHES, SetWatches2::OP, &request);
+            }
             self.sent_set_watches += 1;
         }
+    }
+
+    /// Sets a lasting watch again after the server has set another watch on its path: servers before 3.9 keep one mode for
+    /// each path, the last one. The lasting watch hears what the other one would.
+    pub(super) fn keep_lasting(&mut self, now: Millis, (kind, path): &WatchKey) {
+        let is_kept = |lasting| *kind < lasting && self.watches.contains(lasting, path);
+        let lasting =
+            [WatchKind::Recursive, WatchKind::Persistent].into_iter().find(|&lasting| is_kept(lasting));
+        if let Some(lasting) = lasting {
+            self.send_rewatch(now, lasting, path);
+        }
+    }
+
+    /// Removes a lasting watch from the server if no handle has it any more.
+    pub(super) fn withdraw(&mut self, now: Millis, (kind, path): &WatchKey) {
+        let is_live = matches!(self.link, LinkState::Live { .. }) && self.closing.is_none();
+        let is_needed =
+            self.watches.contains(*kind, path) || self.calls.kinds_to_set(path).any(|set| set == *kind);
+        if !is_live || !kind.is_lasting() || is_needed {
+            return;
+        }
+        let others = ALL_KINDS.iter().any(|&other| self.watches.contains(other, path));
+        let watcher_type = match kind {
+            // Every server knows "any", which removes all watches of the path.
+            _ if !others && self.calls.kinds_to_set(path).next().is_none() => 3,
+            // Servers before 3.9 refuse these two, and keep a watch that nobody hears until the connection ends.
+            WatchKind::Recursive => 5,
+            _ => 4,
+        };
+        if *kind == WatchKind::Recursive && self.watches.contains(WatchKind::Persistent, path) {
+            // Servers before 3.9 go back to this mode.
+            self.send_rewatch(now, WatchKind::Persistent, path);
+        }
+        let xid = self.calls.push_sent(Purpose::Unwatch);
+        self.put(now, xid, RemoveWatches::OP, &RemoveWatches { path: path.clone(), watcher_type });
+    }
+
+    fn send_rewatch(&mut self, now: Millis, kind: WatchKind, path: &ByteString) {
+        let xid = self.calls.push_sent(Purpose::Rewatch);
+        let mode = i32::from(kind == WatchKind::Recursive);
+        self.put(now, xid, AddWatch::OP, &AddWatch { path: path.clone(), mode });
     }
 
     pub(super) fn send_ping(&mut self, now: Millis) {

@@ -53,6 +53,17 @@ pub(crate) enum WatchKind {
     Exist,
     /// Of a node's children.
     Child,
+    /// Every change of a node and of its list of children; set by addWatch.
+    Persistent,
+    /// Every creation, deletion and change of data of a node and of all nodes below it; set by addWatch.
+    Recursive,
+}
+
+impl WatchKind {
+    /// Returns true if the watch stays after an event.
+    pub(crate) fn is_lasting(self) -> bool {
+        matches!(self, Self::Persistent | Self::Recursive)
+    }
 }
 
 /// What to do, in order.
@@ -69,8 +80,12 @@ pub(crate) enum Output {
     /// A call is done. With `watching` its watch is set, and one [`Output::Watch`] will follow, unless it is
     /// forgotten.
     Complete { id: CallId, result: Result<Bytes, CallFailure>, watching: bool },
-    /// A watch is done.
+    /// A one-shot watch is done.
     Watch { id: CallId, outcome: Result<WatchedEvent, WatchLost> },
+    /// A lasting watch has heard of a change.
+    Event { id: CallId, event: WatchedEvent },
+    /// A lasting watch is set again, on a new connection; it has not heard of changes in between.
+    Missed { id: CallId },
     /// The state changed; the credentials are those of the current session.
     State(SessionState, Option<Credentials>),
     /// The end: nothing comes out any more.

@@ -5,6 +5,7 @@
 mod addresses;
 mod operations;
 mod pasts;
+mod persistent;
 mod runtime;
 mod scripted;
 mod sessions;

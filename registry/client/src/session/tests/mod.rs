@@ -1,6 +1,7 @@
 //! The rules of a session, each as a list of inputs.
 
 mod closing;
+mod lasting;
 mod pasts;
 mod properties;
 mod rig;

@@ -8,19 +8,22 @@ use proptest::prelude::*;
 use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
 use super::rig::{Rig, RigLink, SESSION, config};
-use crate::session::{CallId, Input, WatchKey, WatchKind};
+use crate::session::{Input, WatchKey, WatchKind};
 use crate::state::SessionState;
+
+const NODES: u8 = 4;
+const PATHS: [&str; 4] = ["/", "/a", "/a/b", "/c"];
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Call(OpCode),
-    Watch(WatchKind, u8),
+    Watch(WatchKind, usize),
     /// The nth call so far.
     Forget(usize),
     Advance(u64),
     /// The server does what is next: accept, give the session, answer the oldest request.
     Serve(ErrorCode),
-    Event(EventType, u8),
+    Event(EventType, usize),
     Lose,
     Expire,
     /// A frame that makes no sense at this moment.
@@ -28,7 +31,13 @@ enum Step {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let kind = prop_oneof![Just(WatchKind::Data), Just(WatchKind::Exist), Just(WatchKind::Child)];
+    let kind = prop_oneof![
+        2 => Just(WatchKind::Data),
+        2 => Just(WatchKind::Exist),
+        2 => Just(WatchKind::Child),
+        1 => Just(WatchKind::Persistent),
+        1 => Just(WatchKind::Recursive),
+    ];
     let op = prop_oneof![Just(OpCode::CREATE), Just(OpCode::DELETE), Just(OpCode::AUTH)];
     let err =
         prop_oneof![4 => Just(ErrorCode::OK), 1 => Just(ErrorCode::NO_NODE), 1 => Just(ErrorCode::NO_AUTH)];
@@ -37,11 +46,11 @@ fn any_step() -> impl Strategy<Value = Step> {
         prop_oneof![Just(Xid(0)), Just(Xid(1)), Just(Xid::AUTH), Just(Xid::SET_WATCHES), Just(Xid::PING)];
     prop_oneof![
         4 => op.prop_map(Step::Call),
-        4 => (kind, 0..4_u8).prop_map(|(kind, node)| Step::Watch(kind, node)),
+        5 => (kind, 0..NODES).prop_map(|(kind, node)| Step::Watch(kind, usize::from(node))),
         1 => any::<usize>().prop_map(Step::Forget),
         3 => (0..7_000_u64).prop_map(Step::Advance),
         12 => err.prop_map(Step::Serve),
-        3 => (event, 0..4_u8).prop_map(|(event, node)| Step::Event(event, node)),
+        3 => (event, 0..NODES).prop_map(|(event, node)| Step::Event(event, usize::from(node))),
         2 => Just(Step::Lose),
         1 => Just(Step::Expire),
         1 => xid.prop_map(Step::Nonsense),
@@ -66,14 +75,13 @@ impl World {
             }
             Step::Watch(kind, node) => {
                 self.calls += 1;
-                self.rig.watch(self.calls, kind, &format!("/{node}"));
+                self.rig.watch(self.calls, kind, PATHS[node]);
             }
             Step::Forget(nth) if self.calls > 0 => {
                 let id = nth as u64 % self.calls + 1;
                 if !self.rig.completed.contains_key(&id) || self.rig.watching.contains_key(&id) {
                     self.forgotten.insert(id);
-                    self.rig.watching.remove(&id);
-                    self.rig.input(Input::Forget(CallId(id)));
+                    self.rig.forget(id);
                 }
             }
             Step::Forget(_) => {}
@@ -81,14 +89,23 @@ impl World {
             Step::Serve(err) => self.serve(err),
             Step::Event(event, node) if self.rig.link == RigLink::Live => {
                 self.zxid += 1;
-                self.rig.event(event, &format!("/{node}"));
+                let before = self.rig.updates.len();
+                let expected = self.lasting_told(event, PATHS[node]);
+                self.rig.event(event, PATHS[node]);
+                let told: BTreeSet<u64> = self.rig.updates[before..].iter().map(|(id, _)| *id).collect();
+                assert_eq!(told, expected, "{event} {}", PATHS[node]);
             }
             Step::Lose if self.rig.link != RigLink::None => self.rig.lose(),
             Step::Expire if self.rig.link == RigLink::Open => {
                 self.session += 1;
+                let lasting = self.lasting();
                 self.rig.give_session(SessionId::NONE);
                 if self.rig.states.last() == Some(&SessionState::Connecting) {
-                    assert_eq!(self.set(), BTreeMap::new(), "no watch outlives its session");
+                    assert_eq!(
+                        self.set(),
+                        lasting,
+                        "no one-shot watch outlives its session, and every other one"
+                    );
                 }
             }
             Step::Nonsense(xid) if self.rig.link == RigLink::Live => {
@@ -118,7 +135,7 @@ impl World {
             RigLink::Live => {
                 let Some((header, _)) = self.rig.received.front() else { return };
                 self.zxid += 1;
-                let kept = [OpCode::PING, OpCode::SET_WATCHES].contains(&header.op);
+                let kept = [OpCode::PING, OpCode::SET_WATCHES, OpCode::SET_WATCHES2].contains(&header.op);
                 self.rig.answer(header.op, self.zxid, if kept { ErrorCode::OK } else { err });
             }
         }
@@ -131,6 +148,10 @@ impl World {
             on_server.extend(request.data_watches.into_iter().map(|path| (WatchKind::Data, path)));
             on_server.extend(request.exist_watches.into_iter().map(|path| (WatchKind::Exist, path)));
             on_server.extend(request.child_watches.into_iter().map(|path| (WatchKind::Child, path)));
+            on_server
+                .extend(request.persistent_watches.into_iter().map(|path| (WatchKind::Persistent, path)));
+            let recursive = request.persistent_recursive_watches.into_iter();
+            on_server.extend(recursive.map(|path| (WatchKind::Recursive, path)));
         }
         let wanted: BTreeSet<WatchKey> = self.set().into_values().collect();
         let covered = |(kind, path): &WatchKey| match kind {
@@ -145,7 +166,40 @@ impl World {
         assert!(on_server.len() <= wanted.len() + 4, "{on_server:?}");
     }
 
-    /// The watches that were set and have not told.
+    /// The watches that were set and stay.
+    fn lasting(&self) -> BTreeMap<u64, WatchKey> {
+        self.set().into_iter().filter(|(_, (kind, _))| kind.is_lasting()).collect()
+    }
+
+    /// The lasting watches that an event concerns.
+    fn lasting_told(&self, event: EventType, path: &str) -> BTreeSet<u64> {
+        if !matches!(self.rig.states.last(), Some(SessionState::Connected(_))) {
+            // Of a session that only shows how far the server is.
+            return BTreeSet::new();
+        }
+        let set = self.set();
+        let is_at = |kind, path: &str| set.values().any(|(set, at)| *set == kind && at == path);
+        let parent = zk_wire::path::split(path).map(|(parent, _)| parent);
+        let hears = |(kind, at): &WatchKey| match kind {
+            WatchKind::Persistent if at == path => true,
+            // The parent's list has changed, too.
+            WatchKind::Persistent => {
+                Some(&**at) == parent
+                    && matches!(event, EventType::NODE_CREATED | EventType::NODE_DELETED)
+                    && is_at(WatchKind::Recursive, at)
+            }
+            WatchKind::Recursive => {
+                let below = path
+                    .strip_prefix(at.trim_end_matches('/'))
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+                below && event != EventType::NODE_CHILDREN_CHANGED
+            }
+            WatchKind::Data | WatchKind::Exist | WatchKind::Child => false,
+        };
+        set.iter().filter(|(_, key)| hears(key)).map(|(&id, _)| id).collect()
+    }
+
+    /// The watches that were set and have not told, or that stay.
     fn set(&self) -> BTreeMap<u64, WatchKey> {
         let done = self.rig.watching.iter().filter(|(id, _)| self.rig.completed.contains_key(id));
         done.map(|(&id, key)| (id, key.clone())).collect()
@@ -163,11 +217,13 @@ proptest! {
         for step in steps {
             world.step(step);
         }
+        let lasting: Vec<u64> = world.lasting().into_keys().collect();
         let World { mut rig, calls, forgotten, .. } = world;
         rig.input(Input::Close { deadline: Millis(rig.now + 5_000) });
         rig.advance(5_000);
         prop_assert!(rig.closed.is_some());
-        prop_assert_eq!(&rig.watching, &BTreeMap::new(), "watches that nobody was told of");
+        let left: Vec<u64> = rig.watching.keys().copied().collect();
+        prop_assert_eq!(left, lasting, "one-shot watches that nobody was told of");
         for id in (1..=calls).filter(|id| !forgotten.contains(id)) {
             prop_assert!(rig.completed.contains_key(&id), "call {} has no end", id);
         }

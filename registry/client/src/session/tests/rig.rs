@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
+use common::Millis;
 use zk_wire::{
-    ConnectRequest, ConnectResponse, Decode, DecodeError, Encode, ErrorCode, EventType, Exists, GetChildren2,
-    GetData, KeeperState, Millis, OpCode, ReplyHeader, Request, RequestHeader, SessionId, SetWatches,
-    WatchedEvent, Xid, Zxid, decode_all,
+    AddWatch, ByteString, ConnectRequest, ConnectResponse, Decode, Encode, ErrorCode, EventType, Exists,
+    GetChildren2, GetData, KeeperState, OpCode, ReplyHeader, Request, RequestHeader, SessionId, SetWatches,
+    SetWatches2, WatchedEvent, Xid, Zxid, decode_all,
 };
 
 use crate::session::{
@@ -39,6 +40,8 @@ pub(super) struct Rig {
     pub(super) completed: BTreeMap<u64, Result<Bytes, CallFailure>>,
     pub(super) watching: BTreeMap<u64, WatchKey>,
     pub(super) fired: BTreeMap<u64, Result<WatchedEvent, WatchLost>>,
+    /// Events of lasting watches; `None` where some may have been missed.
+    pub(super) updates: Vec<(u64, Option<WatchedEvent>)>,
     pub(super) states: Vec<SessionState>,
     pub(super) closed: Option<CloseResult>,
     last_sent: u64,
@@ -75,6 +78,7 @@ impl Rig {
             completed: BTreeMap::new(),
             watching: BTreeMap::new(),
             fired: BTreeMap::new(),
+            updates: Vec::new(),
             states: Vec::new(),
             closed: None,
             last_sent: 0,
@@ -125,9 +129,15 @@ impl Rig {
                 }
             }
             Output::Watch { id: CallId(id), outcome } => {
-                assert!(self.watching.remove(&id).is_some(), "watch {id} was set and is told once");
+                let watched = self.watching.remove(&id);
+                assert!(
+                    watched.is_some_and(|(kind, _)| !kind.is_lasting()),
+                    "watch {id} was set and is told once"
+                );
                 self.fired.insert(id, outcome);
             }
+            Output::Event { id: CallId(id), event } => self.note_update(id, Some(event)),
+            Output::Missed { id: CallId(id) } => self.note_update(id, None),
             Output::State(state, credentials) => {
                 let has_session = matches!(state, SessionState::Connected(_) | SessionState::Disconnected(_));
                 assert_eq!(credentials.is_some(), has_session, "{state:?}");
@@ -136,6 +146,15 @@ impl Rig {
             }
             Output::Closed(result) => self.closed = Some(result),
         }
+    }
+
+    fn note_update(&mut self, id: u64, event: Option<WatchedEvent>) {
+        assert!(
+            self.watching.get(&id).is_some_and(|(kind, _)| kind.is_lasting()),
+            "watch {id} is set and stays"
+        );
+        assert!(self.completed.contains_key(&id), "watch {id} is known to be set");
+        self.updates.push((id, event));
     }
 
     fn receive(&mut self, bytes: Bytes) {
@@ -252,7 +271,8 @@ impl Rig {
     /// A call that sets a watch.
     pub(super) fn watch(&mut self, id: u64, kind: WatchKind, path: &str) {
         let mut body = BytesMut::new();
-        let (path, watch) = (path.into(), true);
+        let key = (kind, ByteString::from(path));
+        let (path, watch) = (key.1.clone(), true);
         let op = match kind {
             WatchKind::Data => {
                 GetData { path, watch }.encode(&mut body);
@@ -266,12 +286,24 @@ impl Rig {
                 GetChildren2 { path, watch }.encode(&mut body);
                 GetChildren2::OP
             }
+            WatchKind::Persistent | WatchKind::Recursive => {
+                AddWatch { path, mode: i32::from(kind == WatchKind::Recursive) }.encode(&mut body);
+                AddWatch::OP
+            }
         };
-        let mut key = body.freeze();
-        let bytes = key.clone();
-        key.advance(4);
-        let path = String::from_utf8(key[..key.len() - 1].to_vec()).unwrap();
-        self.call_with(id, op, bytes, Some((kind, path.into())));
+        self.call_with(id, op, body.freeze(), Some(key));
+    }
+
+    /// Sets a lasting watch, and the server agrees.
+    pub(super) fn set_lasting(&mut self, id: u64, kind: WatchKind, path: &str) {
+        self.watch(id, kind, path);
+        self.answer(OpCode::ADD_WATCH, 5, ErrorCode::OK);
+    }
+
+    /// The handle of a watch is dropped.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.watching.remove(&id);
+        self.input(Input::Forget(CallId(id)));
     }
 
     fn call_with(&mut self, id: u64, op: OpCode, body: Bytes, watch: Option<WatchKey>) {
@@ -287,9 +319,30 @@ impl Rig {
         self.received.iter().map(|(header, _)| header.op).collect()
     }
 
-    /// The setWatches among them.
-    pub(super) fn set_watches(&self) -> Vec<SetWatches> {
-        let requests = self.received.iter().filter(|(header, _)| header.op == OpCode::SET_WATCHES);
-        requests.map(|(_, body)| decode_all(body.clone())).collect::<Result<Vec<_>, DecodeError>>().unwrap()
+    /// The setWatches among them, of both kinds.
+    pub(super) fn set_watches(&self) -> Vec<SetWatches2> {
+        let requests = self.received.iter().filter_map(|(header, body)| match header.op {
+            OpCode::SET_WATCHES2 => Some(decode_all(body.clone()).unwrap()),
+            OpCode::SET_WATCHES => {
+                let request: SetWatches = decode_all(body.clone()).unwrap();
+                Some(SetWatches2 {
+                    relative_zxid: request.relative_zxid,
+                    data_watches: request.data_watches,
+                    exist_watches: request.exist_watches,
+                    child_watches: request.child_watches,
+                    persistent_watches: Vec::new(),
+                    persistent_recursive_watches: Vec::new(),
+                })
+            }
+            _ => None,
+        });
+        requests.collect()
+    }
+
+    /// The newest request, which must be this one.
+    pub(super) fn newest<R: Request>(&self) -> R {
+        let (header, body) = self.received.back().expect("a request");
+        assert_eq!(header.op, R::OP);
+        decode_all(body.clone()).unwrap()
     }
 }

@@ -1,0 +1,64 @@
+//! Persistent watches at a real server of each release line, which differ in the modes that they keep for a path.
+
+use std::time::Duration;
+
+use integration_tests::ensemble::{RealZooKeeper, Release};
+use integration_tests::wait::PATIENCE;
+use tokio::time::timeout;
+use zk_client::{Client, CreateMode, EventType, Expected, PersistentWatch, SessionState, WatchUpdate};
+
+/// The next update, as its kind and path.
+async fn next(watch: &mut PersistentWatch) -> Option<(EventType, String)> {
+    match timeout(PATIENCE, watch.next()).await.unwrap().expect("the client is open") {
+        WatchUpdate::Changed(event) => Some((event.event, event.path.to_string())),
+        WatchUpdate::Missed => None,
+    }
+}
+
+fn update(event: EventType, path: &str) -> Option<(EventType, String)> {
+    Some((event, path.to_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persistent_watch_lives_beside_others_through_a_restart_and_until_it_is_dropped() {
+    for release in [Release::V3_8, Release::V3_9] {
+        let mut zk = RealZooKeeper::builder().release(release).start().unwrap();
+        let client = Client::connect(&zk.connect_string()).await.unwrap();
+        let mut node = client.watch_persistent("/a").await.unwrap();
+        let mut tree = client.watch_recursive("/b").await.unwrap();
+        for path in ["/a", "/b"] {
+            client.create(path, "", CreateMode::Persistent).await.unwrap();
+            let (_, _, mut data) = client.get_and_watch(path).await.unwrap();
+            let (_, _, mut children) = client.children_and_watch(path).await.unwrap();
+            client.set(path, "x", Expected::Any).await.unwrap();
+            client.create(&format!("{path}/c"), "", CreateMode::Persistent).await.unwrap();
+            assert_eq!(data.changed().await.unwrap().event, EventType::NODE_DATA_CHANGED);
+            assert_eq!(children.changed().await.unwrap().event, EventType::NODE_CHILDREN_CHANGED);
+        }
+        let (created, changed) = (EventType::NODE_CREATED, EventType::NODE_DATA_CHANGED);
+        let children = EventType::NODE_CHILDREN_CHANGED;
+        for expected in [update(created, "/a"), update(changed, "/a"), update(children, "/a")] {
+            assert_eq!(next(&mut node).await, expected, "{release:?}");
+        }
+        for expected in [update(created, "/b"), update(changed, "/b"), update(created, "/b/c")] {
+            assert_eq!(next(&mut tree).await, expected, "{release:?}");
+        }
+
+        let mut states = client.states();
+        zk.kill(0);
+        zk.restart(0).unwrap();
+        let again = states.wait_for(|state| matches!(state, SessionState::Connected(_)));
+        timeout(PATIENCE, again).await.unwrap().unwrap();
+        assert_eq!((next(&mut node).await, next(&mut tree).await), (None, None));
+        client.set("/a", "y", Expected::Any).await.unwrap();
+        client.set("/b/c", "y", Expected::Any).await.unwrap();
+        assert_eq!(next(&mut node).await, update(changed, "/a"));
+        assert_eq!(next(&mut tree).await, update(changed, "/b/c"));
+
+        drop(tree);
+        client.set("/b/c", "z", Expected::Any).await.unwrap();
+        client.set("/a", "z", Expected::Any).await.unwrap();
+        assert_eq!(next(&mut node).await, update(changed, "/a"));
+        client.close_within(Duration::from_secs(5)).await.unwrap();
+    }
+}
