@@ -9,7 +9,7 @@ use zk_client::{Client, CreateMode, EventType, Expected, PersistentWatch, Sessio
 
 /// The next update, as its kind and path.
 async fn next(watch: &mut PersistentWatch) -> Option<(EventType, String)> {
-    match timeout(PATIENCE, watch.next()).await.unwrap().expect("the client is open") {
+    match timeout(PATIENCE, watch.next()).await.expect("an update comes").expect("the client is open") {
         WatchUpdate::Changed(event) => Some((event.event, event.path.to_string())),
         WatchUpdate::Missed => None,
     }
