@@ -124,7 +124,7 @@ impl ZkMini {
     pub async fn advance(&self, by: Duration) {
         let engine = Arc::clone(&self.engine);
         // The caller's runtime may be another one, that knows nothing of sockets. This fails only if ours has ended.
-        let _ = self.engine.runtime.spawn(async move { engine.take_in().await }).await;
+        let _ = self.engine.runtime.spawn(async move { engine.handle_pending_input().await }).await;
         let moved = self.engine.advance(by);
         assert!(moved, "this server has the real clock: build it with `manual_clock()` to move time");
         self.engine.settled().await;

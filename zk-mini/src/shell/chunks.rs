@@ -1,24 +1,24 @@
-//! Bytes on their way out: short frames are gathered, so that one write takes many; long ones go as they are.
+//! Bytes to write. Short frames are gathered, so that one write takes many; long ones are not copied.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// A frame as long as this is not copied. Shorter ones would keep more memory than they are long: what else was written
-/// into the same buffer.
+/// Length from which on a frame is not copied. A short one that is not copied would keep the buffer alive that it is
+/// a slice of.
 const LONG: usize = 8 * 1024;
 
-/// Beyond this capacity an empty buffer is given back, so that one burst does not cost memory for ever.
+/// Capacity above which an empty buffer is given back, so that one burst does not cost memory for ever.
 pub(crate) const KEPT_CAPACITY: usize = 16 * 1024;
 
 /// Bytes in order. Reading them, as a [`Buf`], takes them off the front.
 #[derive(Debug, Default)]
 pub(crate) struct Chunks {
-    /// What comes before `last`.
+    /// Chunks before `last`.
     first: VecDeque<Bytes>,
     last: BytesMut,
-    /// How much of `last` has been taken: to advance it would hide how much room it has.
+    /// Number of bytes of `last` that have been taken. Advancing `last` would hide its capacity.
     taken: usize,
     len: usize,
 }
@@ -45,7 +45,7 @@ impl Chunks {
         self.len == 0
     }
 
-    /// Forgets everything, and keeps a little room.
+    /// Removes everything, and keeps a little capacity.
     pub(crate) fn clear(&mut self) {
         self.first.clear();
         self.last.clear();
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_come_out_as_they_went_in_however_many_are_taken_at_once() {
+    fn bytes_come_out_in_order_however_many_are_taken_at_once() {
         let frames: Vec<_> = [3, LONG, 5, 7, LONG + 1, LONG, 2].into_iter().zip(1..).collect();
         let all: Vec<u8> = frames.iter().flat_map(|&(len, byte)| vec![byte; len]).collect();
         for step in [1, 4, LONG - 1, LONG + 3, all.len()] {

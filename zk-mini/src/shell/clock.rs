@@ -1,4 +1,4 @@
-//! The only place that reads a clock.
+//! The clocks. No other file of the server reads one.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -8,31 +8,34 @@ use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::Now;
 
-/// Where a manual clock stands at first: 2020-01-01, midnight UTC. Fixed, so that a run can be repeated.
+/// First time of a manual clock: 2020-01-01, midnight UTC. It is fixed, so that a run can be repeated.
 const MANUAL_START: UnixMillis = UnixMillis(1_577_836_800_000);
 
-/// What a server takes the time from.
+/// Bytes of requests and replies after which a time slice reads the clock: about ten microseconds of work.
+const READ_CLOCK_AFTER: usize = 2048;
+
+/// Source of a server's time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Clock {
-    /// The machine's.
+    /// The machine's clock.
     Real {
-        /// Start of the server.
+        /// Time of the server's start.
         origin: std::time::Instant,
     },
-    /// Tokio's, which was paused at the start: the server follows it.
+    /// Tokio's clock, which was paused at the start.
     Paused {
-        /// Start of the server.
+        /// Time of the server's start.
         origin: Instant,
     },
-    /// One that stands still until it is moved.
+    /// A clock that stands still until it is moved.
     Manual {
-        /// How far it has been moved.
+        /// Sum of all moves.
         moved: Duration,
     },
 }
 
 impl Clock {
-    /// The machine's, or tokio's if that is paused here.
+    /// Returns the machine's clock, or tokio's if that is paused here.
     pub(crate) fn real() -> Self {
         if is_paused() { Self::Paused { origin: Instant::now() } } else { Self::Real { origin: machine() } }
     }
@@ -49,7 +52,7 @@ impl Clock {
         }
     }
 
-    /// Returns the time, for tokio's timers, at which the clock shows `mono`; `None` if it never does by itself.
+    /// Returns the instant at which the clock shows `mono`, for tokio's timers; `None` for a manual clock.
     pub(crate) fn instant_of(&self, mono: Millis) -> Option<Instant> {
         let origin = match self {
             Self::Real { origin } => Instant::from_std(*origin),
@@ -60,12 +63,12 @@ impl Clock {
     }
 }
 
-/// Time that one connection's requests may take, by the machine's clock whatever the server's is.
+/// Time budget for the requests of one connection, by the machine's clock whatever the server's is.
 #[derive(Debug)]
 pub(crate) struct TimeSlice {
     began: std::time::Instant,
     longest: Duration,
-    /// Work since the clock was read.
+    /// Bytes since the clock was read.
     unread: usize,
 }
 
@@ -75,8 +78,8 @@ impl TimeSlice {
         Self { began: std::time::Instant::now(), longest, unread: 0 }
     }
 
-    /// Returns whether it is over after `bytes` more were read or written. To read the clock takes as long as a tenth
-    /// of a small request, so it is read after a few of them.
+    /// Returns true if the time is over after `bytes` more were read or written. Reading the clock takes as long as a
+    /// tenth of a small request, so it is read after a few of them.
     pub(crate) fn is_over(&mut self, bytes: usize) -> bool {
         self.unread += bytes;
         if self.unread < READ_CLOCK_AFTER && !self.longest.is_zero() {
@@ -87,18 +90,15 @@ impl TimeSlice {
     }
 }
 
-/// Bytes of requests and replies after which a time slice reads the clock: some ten microseconds of work.
-const READ_CLOCK_AFTER: usize = 2048;
-
-/// What a manual clock shows when its monotonic half is at `mono`.
+/// Returns the time that a manual clock shows after moves of `mono` in all.
 pub(crate) fn manual_now(mono: Millis) -> Now {
     let moved = i64::try_from(mono.0).unwrap_or(i64::MAX);
     Now { mono, wall: UnixMillis(MANUAL_START.0.saturating_add(moved)) }
 }
 
-/// A zxid that no server in memory has reached that was started before this one: clients that know such a server's
-/// are served by its successor. The milliseconds since 1970 are its upper bits, and below them is room for a million
-/// transactions in every millisecond. Servers of one process never share one, even if the machine's clock is set back.
+/// Returns a zxid that no earlier server in memory can have reached, so that clients of an earlier one are served.
+/// Its upper bits are the milliseconds since 1970; below them is room for a million transactions in every
+/// millisecond. Servers of one process never share one, even if the machine's clock is set back.
 pub(crate) fn zxid_of_this_start() -> Zxid {
     static LAST: AtomicI64 = AtomicI64::new(0);
     let now = wall().0;
@@ -107,14 +107,14 @@ pub(crate) fn zxid_of_this_start() -> Zxid {
     zxid_of(last.map_or(now, later))
 }
 
-/// Positive, with room for 2^43 transactions, whatever the clock shows.
+/// Returns a positive zxid with room for 2^43 transactions, whatever the clock shows.
 fn zxid_of(millis: i64) -> Zxid {
-    /// In the year 2248.
+    /// The year 2248.
     const LATEST: i64 = (1 << 43) - (1 << 23);
     Zxid(millis.clamp(1, LATEST) << 20)
 }
 
-/// Returns whether tokio's clock stands still here, or has stood still. One that never has shows the machine's time.
+/// Returns true if tokio's clock is paused here, or has been. Otherwise it shows the machine's time.
 pub(crate) fn is_paused() -> bool {
     let before = machine();
     let shown = Instant::now().into_std();
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_slice_looks_at_the_clock_after_some_work_only() {
+    fn a_time_slice_reads_the_clock_only_after_some_work() {
         let mut slice = TimeSlice::begin(Duration::from_nanos(1));
         assert!(!slice.is_over(READ_CLOCK_AFTER - 1));
         assert!(slice.is_over(1));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_start_has_a_zxid_that_no_earlier_one_can_have_reached() {
+    fn the_zxid_of_a_start_is_beyond_those_of_earlier_starts() {
         let starts: Vec<_> = (0..100).map(|_| zxid_of_this_start()).collect();
         for pair in starts.windows(2) {
             assert!(pair[1].0 - pair[0].0 >= 1 << 20, "{pair:?}");
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_clock_makes_a_zxid_that_is_negative_or_has_no_room_left() {
+    fn a_zxid_is_positive_and_has_room_whatever_the_clock_shows() {
         for millis in [i64::MIN, -1, 0, 1, 1_800_000_000_000, 1 << 43, i64::MAX] {
             let zxid = zxid_of(millis);
             assert!(zxid.0 > 0 && zxid.0.checked_add(1 << 42).is_some(), "{millis}: {zxid}");

@@ -1,5 +1,5 @@
-//! A connection's task: bytes in, bytes out, whether over TCP or in memory. The only rules here are those of
-//! framing; everything else is the core's.
+//! The task of a connection: bytes in, bytes out, over TCP or in memory. Its only rules are those of framing; all
+//! others are the core's.
 
 use std::future::poll_fn;
 use std::io;
@@ -13,85 +13,97 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::report::four_letter::Question;
 use crate::shell::chunks::{Chunks, KEPT_CAPACITY};
-use crate::shell::engine::{Handled, Seat};
+use crate::shell::engine::{ConnectionGuard, Handled};
 use crate::shell::opening::Opening;
-use crate::shell::outbox::{Asked, Close};
+use crate::shell::outbox::{Close, InputWaiter};
 
-/// Bytes that are read at once: little at first, so that an idle connection costs little; twice as much each time
-/// that a read has filled it.
+/// Bytes to read at once: few at first, so that an idle connection costs little; twice as many each time that a read
+/// has filled them.
 const FIRST_READ: usize = 512;
 const LARGEST_READ: usize = 64 * 1024;
 
-/// Maximum number of turns that others wait for, if they wait until what the peer has sent is handled: each is of what one
-/// read has brought, or of the time that a connection has.
-const MOST_TAKES: u32 = 16;
+/// Maximum number of turns that a waiter waits for the input that has arrived. In each turn one read or one time
+/// slice is handled.
+const MAX_WAITER_TURNS: u32 = 16;
 
-/// After a read that has brought this much others have their turn, however fast it was handled: there may be more at once.
+/// Number of bytes of one read after which other connections have a turn, however fast they were handled: there may
+/// be more.
 const LARGE_READ: usize = 8 * 1024;
 
-/// Time that a connection that is closing waits for its peer to take what is queued.
+/// Time that a connection that is closing waits for its peer to take the queued bytes.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// A stream of bytes to a peer: TCP, or a pipe in this process. A TLS stream would be one more.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// Serves a connection in a task of its own.
+pub(crate) fn spawn(stream: impl Stream, guard: ConnectionGuard) {
+    let runtime = guard.engine.runtime.clone();
+    runtime.spawn(serve(stream, guard));
+}
+
 /// Serves a connection until either side ends it.
-pub(crate) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, seat: Seat) {
+async fn serve(stream: impl Stream, guard: ConnectionGuard) {
     let mut task = ConnectionTask {
         stream,
-        seat,
+        guard,
         input: BytesMut::new(),
         read_size: FIRST_READ,
         handled: Handled::All,
-        asked: Vec::new(),
-        takes: 0,
-        others_first: false,
-        greeted: false,
+        waiters: Vec::new(),
+        waiter_turns: 0,
+        yields: false,
+        recognised: false,
         output: Chunks::default(),
     };
     loop {
         match poll_fn(|cx| task.poll_progress(cx)).await {
             Progress::Input => {
                 if let Some(question) = task.handle_input() {
-                    task.seat.engine.answer(&task.seat, question).await;
+                    task.guard.engine.answer(&task.guard, question).await;
                 }
             }
-            Progress::OthersFirst => tokio::task::yield_now().await,
+            Progress::Yield => tokio::task::yield_now().await,
             Progress::Closing(close) => return task.finish(close).await,
             Progress::Lost => return,
         }
     }
 }
 
-/// The stream comes before the seat: it is closed when the place is given up.
+/// State of the task. The stream stands before the guard, so that it is closed before the connection is removed.
 struct ConnectionTask<S> {
     stream: S,
-    seat: Seat,
-    /// What has been read and not handled.
+    guard: ConnectionGuard,
+    /// Bytes that have been read and not handled.
     input: BytesMut,
     read_size: usize,
     handled: Handled,
-    /// Those who wait until what the peer has sent is handled, and how often something was since somebody waits.
-    asked: Vec<Asked>,
-    takes: u32,
-    /// Others have their turn before more is handled.
-    others_first: bool,
-    /// The first four bytes have been looked at.
-    greeted: bool,
-    /// What is being written.
+    /// Waiters for the input that has arrived, and the number of turns since there is one.
+    waiters: Vec<InputWaiter>,
+    waiter_turns: u32,
+    /// True if other connections are to have a turn before more is handled.
+    yields: bool,
+    /// True once the protocol is known to be ZooKeeper's.
+    recognised: bool,
+    /// Bytes that are being written.
     output: Chunks,
 }
 
 enum Progress {
-    /// The connection has had its turn.
-    OthersFirst,
+    /// Other connections are to have a turn.
+    Yield,
     /// There is input to handle.
     Input,
-    /// The server ends the connection.
+    /// The server closes the connection.
     Closing(Close),
-    /// The peer has ended it, or half of it.
+    /// The peer has closed the connection, or half of it.
     Lost,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
-    /// Writes what is queued, then reads: whoever sends requests and then closes gets what was answered before.
+impl<S: Stream> ConnectionTask<S> {
+    /// Writes, then reads: a client that sends requests and then closes gets the replies to those before.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         loop {
             let peer_takes_nothing = match self.poll_flush(cx) {
@@ -99,21 +111,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
                 Poll::Pending => true,
             };
-            let (backlog, close) = self.seat.outbox.before_reading(&mut self.asked);
+            let (backlog, close) = self.guard.outbox.before_reading(&mut self.waiters);
             if close != Close::No {
-                self.asked.clear();
+                self.waiters.clear();
                 return Poll::Ready(Progress::Closing(close));
             }
-            if std::mem::take(&mut self.others_first) {
-                return Poll::Ready(Progress::OthersFirst);
+            if std::mem::take(&mut self.yields) {
+                return Poll::Ready(Progress::Yield);
             }
-            if backlog < self.seat.engine.limits.pause_reading() {
+            if backlog < self.guard.engine.limits.pause_reading() {
                 if self.handled != Handled::All {
                     return Poll::Ready(Progress::Input);
                 }
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(0)) => {
-                        self.seat.engine.dropped();
+                        self.guard.engine.dropped();
                         return Poll::Ready(Progress::Lost);
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
@@ -121,8 +133,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     Poll::Pending => {}
                 }
             }
-            self.asked.clear();
-            if self.seat.outbox.wait(cx.waker(), peer_takes_nothing, Close::No) {
+            self.waiters.clear();
+            if self.guard.outbox.wait(cx.waker(), peer_takes_nothing, Close::No) {
                 return Poll::Pending;
             }
         }
@@ -132,7 +144,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             if !self.output.has_remaining() {
-                self.seat.outbox.take(&mut self.output);
+                self.guard.outbox.take(&mut self.output);
                 if self.output.is_empty() {
                     return Poll::Ready(Ok(()));
                 }
@@ -142,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    self.seat.outbox.release_barriers();
+                    self.guard.outbox.release_barriers();
                     return Poll::Pending;
                 }
             }
@@ -160,50 +172,50 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         read
     }
 
-    /// Handles what has arrived; or returns the four-letter word that the connection begins with, after which nothing more
-    /// is handled.
+    /// Handles the input. Returns the four-letter word that the connection begins with, if it does; nothing more is
+    /// handled then.
     fn handle_input(&mut self) -> Option<Question> {
-        self.takes = if self.asked.is_empty() { 0 } else { self.takes + 1 };
-        if self.takes > MOST_TAKES {
-            self.asked.clear();
+        self.waiter_turns = if self.waiters.is_empty() { 0 } else { self.waiter_turns + 1 };
+        if self.waiter_turns > MAX_WAITER_TURNS {
+            self.waiters.clear();
         }
         let brought = self.input.len();
-        if !self.greeted {
-            match Opening::recognise(&self.input, &self.seat.engine.setup.words) {
+        if !self.recognised {
+            match Opening::recognise(&self.input, &self.guard.engine.setup.words) {
                 Opening::Incomplete => return None,
-                Opening::Frame => self.greeted = true,
+                Opening::Frame => self.recognised = true,
                 Opening::Word(question) => {
-                    self.asked.clear();
+                    self.waiters.clear();
                     return Some(question);
                 }
             }
         }
-        match self.seat.engine.handle_frames(&self.seat, &mut self.input) {
+        match self.guard.engine.handle_frames(&self.guard, &mut self.input) {
             Ok(handled) => {
                 self.handled = handled;
-                self.others_first = handled == Handled::UntilNextTurn || brought >= LARGE_READ;
+                self.yields = handled == Handled::UntilNextTurn || brought >= LARGE_READ;
             }
             Err(error) => {
-                self.seat.engine.refuse_input(&self.seat, error);
+                self.guard.engine.refuse_input(&self.guard, error);
             }
         }
         None
     }
 
-    /// Writes what is queued, as far as the way of closing says, and closes.
+    /// Writes what is queued, if `close` says so, and closes.
     async fn finish(mut self, close: Close) {
         if close == Close::Flushed {
-            let engine = Arc::clone(&self.seat.engine);
+            let engine = Arc::clone(&self.guard.engine);
             let flush = poll_fn(|cx| {
                 let flushed = self.poll_flush(cx).is_ready();
-                let cut_off = !flushed && !self.seat.outbox.wait(cx.waker(), true, close);
+                let cut_off = !flushed && !self.guard.outbox.wait(cx.waker(), true, close);
                 if flushed || cut_off { Poll::Ready(()) } else { Poll::Pending }
             });
             // A peer that does not take it in time loses it.
             let _ = engine.runtime.timeout(LINGER, flush).await;
         }
         let _ = self.stream.shutdown().await;
-        // Closing a socket with unread input resets it, and the peer might lose what it has not read yet.
+        // Closing a socket with unread input resets it, and the peer might lose bytes that it has not read yet.
         poll_fn(|cx| {
             self.input.clear();
             while let Poll::Ready(Ok(1..)) = self.poll_read(cx) {

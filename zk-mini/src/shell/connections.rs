@@ -1,4 +1,4 @@
-//! The connections that there are: their outboxes, their counters, their limits.
+//! The open connections: their outboxes, counters and limits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -20,10 +20,10 @@ use crate::shell::turn::Turn;
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     by_id: BTreeMap<ConnId, Entry>,
-    /// How many there are over TCP, by address.
+    /// Number of connections over TCP, by address.
     per_ip: BTreeMap<IpAddr, usize>,
     given: u64,
-    /// Who has to have asked for a session until when, in order. Some have, or are gone.
+    /// Times by which connections have to ask for a session, in order. Some connections have done so, or are gone.
     expected: VecDeque<(Millis, ConnId)>,
     pub(crate) stats: ServerStats,
 }
@@ -31,22 +31,22 @@ pub(crate) struct Connections {
 /// One connection.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    /// The other end; `None` for one in this process.
+    /// Address of the other end; `None` if it is in this process.
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) outbox: Arc<Outbox>,
-    /// When it was accepted.
+    /// Time at which it was accepted.
     pub(crate) established: UnixMillis,
-    /// Until when it has to have asked for a session.
+    /// Time by which it has to ask for a session.
     pub(crate) session_due: Millis,
     pub(crate) stats: ConnectionStats,
-    /// It was told something by the core: it has asked for a session.
+    /// True once the core has sent it a frame: it has asked for a session.
     answered: bool,
-    /// The core has closed it, and knows it no longer.
-    let_go: bool,
+    /// True once the core has closed it, and knows it no longer.
+    closed_by_core: bool,
 }
 
 impl Connections {
-    /// Admits a connection, unless its address has as many as it may.
+    /// Admits a connection; `None` if its address has the maximum number.
     pub(crate) fn admit(
         &mut self,
         remote: Option<SocketAddr>,
@@ -70,14 +70,14 @@ impl Connections {
             session_due,
             stats: ConnectionStats::default(),
             answered: false,
-            let_go: false,
+            closed_by_core: false,
         };
         self.by_id.insert(id, entry);
         self.expected.push_back((session_due, id));
         Some((id, outbox))
     }
 
-    /// Forgets a connection that has ended. `true` if the core still knows it and has to be told.
+    /// Removes a connection that has ended. Returns true if the core still knows it and has to be told.
     pub(crate) fn remove(&mut self, id: ConnId) -> bool {
         let Some(entry) = self.by_id.remove(&id) else { return false };
         if let Some(ip) = entry.remote.map(|remote| remote.ip())
@@ -88,15 +88,15 @@ impl Connections {
                 self.per_ip.remove(&ip);
             }
         }
-        !entry.let_go
+        !entry.closed_by_core
     }
 
-    /// When [`close_sessionless`](Self::close_sessionless) is due.
+    /// Returns the time at which [`close_sessionless`](Self::close_sessionless) is due.
     pub(crate) fn next_deadline(&self) -> Option<Millis> {
         self.expected.front().map(|(at, _)| *at)
     }
 
-    /// Ends the connections that should have asked for a session by now, and returns them.
+    /// Closes the connections that have not asked for a session in time, and returns them.
     pub(crate) fn close_sessionless(&mut self, turn: &mut Turn<'_>) -> Vec<ConnId> {
         let mut closed = Vec::new();
         while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= turn.now.mono) {
@@ -110,7 +110,7 @@ impl Connections {
         closed
     }
 
-    /// Queues a frame. One for a connection that is gone is dropped. `false` if the connection ends because its peer does
+    /// Queues a frame; drops it if the connection is gone. Returns false if the connection ends because its peer does
     /// not read.
     pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
         let Some(entry) = self.by_id.get_mut(&id) else { return true };
@@ -121,47 +121,47 @@ impl Connections {
         goes_on
     }
 
-    /// The other end of a connection. One that is gone counts as in this process.
+    /// Returns the other end of a connection. A connection that is gone counts as one in this process.
     pub(crate) fn remote(&self, id: ConnId) -> Remote {
         Remote(self.by_id.get(&id).and_then(|entry| entry.remote))
     }
 
-    /// The core closes a connection.
-    pub(crate) fn let_go(&mut self, id: ConnId, turn: &mut Turn<'_>) {
+    /// Closes a connection for the core.
+    pub(crate) fn close_by_core(&mut self, id: ConnId, turn: &mut Turn<'_>) {
         if let Some(entry) = self.by_id.get_mut(&id) {
-            entry.let_go = true;
+            entry.closed_by_core = true;
             entry.outbox.close(Close::Flushed, turn);
         }
     }
 
-    /// Ends all connections. The core knows none of them any longer.
-    pub(crate) fn let_go_of_all(&mut self, turn: &mut Turn<'_>) {
+    /// Closes all connections. The core knows none of them any longer.
+    pub(crate) fn close_all_by_core(&mut self, turn: &mut Turn<'_>) {
         for entry in self.by_id.values_mut() {
-            entry.let_go = true;
+            entry.closed_by_core = true;
             entry.outbox.close(Close::Flushed, turn);
         }
     }
 
-    /// Notes that something waits for the disk on account of a connection.
+    /// Notes that bytes wait for the disk on account of a connection.
     pub(crate) fn charge(&self, id: ConnId, bytes: usize) {
         if let Some(entry) = self.by_id.get(&id) {
             entry.outbox.hold(bytes);
         }
     }
 
-    /// It waits no longer.
+    /// Notes that these bytes wait no longer.
     pub(crate) fn release(&self, id: ConnId, bytes: usize, turn: &mut Turn<'_>) {
         if let Some(entry) = self.by_id.get(&id) {
             entry.outbox.release(bytes, turn);
         }
     }
 
-    /// Whether a connection's next frame is its first.
+    /// Returns true if a connection's next frame is its first.
     pub(crate) fn is_new(&self, id: ConnId) -> bool {
         self.by_id.get(&id).is_some_and(|entry| !entry.answered)
     }
 
-    /// Counts what came in on a connection and has been handled by `now`, in `millis`.
+    /// Counts the frames of a connection that were handled by `now`, in `millis`.
     pub(crate) fn handled(&mut self, id: ConnId, batch: &Batch, now: Millis, millis: u64, zxid: Zxid) {
         self.stats.received += batch.frames;
         self.stats.bytes_received += batch.bytes;
@@ -180,7 +180,8 @@ impl Connections {
         stats.latency.add(millis, batch.frames);
     }
 
-    /// Asks all from `first` on to handle what their peers have sent. What comes back ends when they have.
+    /// Asks all connections from `first` on to handle the input that has arrived. Each returned signal comes when one
+    /// has.
     pub(crate) fn ask_for_input(
         &self,
         first: ConnId,
@@ -190,19 +191,19 @@ impl Connections {
         all.filter_map(|(_, entry)| entry.outbox.ask_for_input(turn)).collect()
     }
 
-    /// Those whose peers may have sent something that is not read before the disk is ready.
+    /// Returns the connections that are not read before the disk is ready, though their peers may have sent requests.
     pub(crate) fn waiting_for_disk(&self, limits: &Limits) -> Vec<ConnId> {
         let waits = |entry: &Entry| entry.outbox.waits_for_disk(limits);
         self.by_id.iter().filter(|(_, entry)| waits(entry)).map(|(id, _)| *id).collect()
     }
 
-    /// The id of the next one to come.
+    /// Returns the id of the next connection.
     pub(crate) fn next_id(&self) -> ConnId {
         ConnId(self.given + 1)
     }
 
     /// Counts a four-letter word, before it is answered.
-    pub(crate) fn asked(&mut self, id: ConnId) {
+    pub(crate) fn word_received(&mut self, id: ConnId) {
         self.stats.received += 1;
         self.stats.bytes_received += 4;
         if let Some(entry) = self.by_id.get_mut(&id) {
@@ -211,21 +212,21 @@ impl Connections {
     }
 
     /// Counts the answer to a four-letter word.
-    pub(crate) fn told(&mut self, id: ConnId) {
+    pub(crate) fn word_answered(&mut self, id: ConnId) {
         self.stats.sent += 1;
         if let Some(entry) = self.by_id.get_mut(&id) {
             entry.stats.sent += 1;
         }
     }
 
-    /// Begins to count anew, for each connection.
+    /// Resets the counters of each connection.
     pub(crate) fn reset_each(&mut self) {
         for entry in self.by_id.values_mut() {
             entry.stats = ConnectionStats::default();
         }
     }
 
-    /// All of them, in the order in which they came.
+    /// Returns all connections, in the order in which they were accepted.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ConnId, &Entry)> {
         self.by_id.iter().map(|(id, entry)| (*id, entry))
     }

@@ -8,11 +8,11 @@ use tokio::io::DuplexStream;
 use crate::shell::connection;
 use crate::shell::engine::Engine;
 
-/// How many bytes may be under way in each direction before the writer waits.
-const PIPE: usize = 64 * 1024;
+/// Number of bytes on their way in each direction before the writer waits.
+const PIPE_BYTES: usize = 64 * 1024;
 
-/// Opens in-memory connections to a server. A cheap handle: clone it, keep it for as long as you like; it does not
-/// keep the server running.
+/// Opens in-memory connections to a server. It is a cheap handle: clone it and keep it as you like. It does not keep
+/// the server running.
 #[derive(Clone, Debug)]
 pub struct Connector {
     engine: Weak<Engine>,
@@ -23,8 +23,8 @@ impl Connector {
         Self { engine: Arc::downgrade(engine) }
     }
 
-    /// A new connection. The server treats it like one over TCP from 127.0.0.1, except that `maxClientCnxns` does
-    /// not count it. Dropping it closes it.
+    /// Opens a connection. The server treats it like one over TCP from 127.0.0.1, except that `maxClientCnxns` does
+    /// not count it. Dropping the stream closes it.
     ///
     /// # Errors
     /// [`io::ErrorKind::ConnectionRefused`] once the server has been stopped or dropped.
@@ -35,10 +35,10 @@ impl Connector {
     }
 }
 
-/// `None` if the server has been stopped.
+/// Opens a connection; `None` if the server has been stopped.
 pub(crate) fn connect(engine: &Arc<Engine>) -> Option<DuplexStream> {
-    let seat = engine.admit(None).ok()?;
-    let (client, server) = tokio::io::duplex(PIPE);
-    engine.runtime.spawn(connection::serve(server, seat));
+    let guard = engine.admit(None).ok()?;
+    let (client, server) = tokio::io::duplex(PIPE_BYTES);
+    connection::spawn(server, guard);
     Some(client)
 }

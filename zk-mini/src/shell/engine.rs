@@ -1,7 +1,7 @@
-//! The core behind its mutex, and all that it needs around it: the clock, the connections, the limits.
+//! The state of a server behind its mutex, and the signals between its tasks.
 //!
-//! The mutex is held to hand in what has arrived and to move what comes out into the outboxes; never across
-//! an `await`, and never while somebody is woken.
+//! The mutex is held to hand inputs to the core and to move its outputs into the outboxes; never across an `await`,
+//! and never while a task is woken or a line is logged.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,9 +14,9 @@ use zk_wire::{DecodeError, Millis, next_frame};
 use crate::core::{ConnId, Core, Input, Output};
 use crate::report::figures::Configuration;
 use crate::report::four_letter::{DEFAULT_TRACE_MASK, Words};
+use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
-use crate::shell::door::Door;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
 use crate::shell::outbox::{Close, Outbox};
@@ -29,32 +29,35 @@ use crate::shell::turn::{Turn, Wakers};
 use crate::shell::turn_log::{Line, TurnLog};
 use crate::storage::Files;
 
-/// Number of outputs that are performed in one turn, of those that waited for the disk.
+/// Number of outputs performed in one turn, of those that waited for the disk.
 const OUTPUTS_AT_ONCE: usize = 5_000;
 
-/// One server, shared by its handle, its tasks and its connections.
+/// Number of bytes that take about as long to write as an output takes to perform.
+const BYTES_OF_AN_OUTPUT: usize = 64;
+
+/// A server, shared by its handle, its tasks and its connections.
 #[derive(Debug)]
 pub(crate) struct Engine {
     state: Mutex<ServerState>,
-    /// Held while one waits for the state. A mutex alone is not fair.
+    /// Held while waiting for the state. A mutex alone is not fair.
     next: Mutex<()>,
     pub(crate) limits: Limits,
     pub(crate) setup: Setup,
-    /// Where connections are served.
+    /// Runtime of the connections.
     pub(crate) runtime: Runtime,
-    /// The next deadline is nearer than what the timer sleeps for.
-    pub(crate) nearer: Notify,
-    /// The last connection of a stopped server has ended.
+    /// Notified when the next deadline is nearer than the one the timer sleeps for.
+    pub(crate) deadline_nearer: Notify,
+    /// Notified when the last connection of a stopped server has ended.
     emptied: Notify,
-    /// Something waits for the disk, or the server has stopped.
-    pub(crate) to_keep: Notify,
-    /// Nothing waits for the disk any more.
+    /// Notified when there is a batch for the disk, or the server has stopped.
+    pub(crate) journal_filled: Notify,
+    /// Notified when no output waits for the disk any more.
     settled: Notify,
-    /// The core has something to tidy up.
+    /// Notified when the core has something to tidy up.
     pub(crate) untidy: Notify,
-    /// Sources of connections over TCP.
-    pub(crate) doors: Mutex<Vec<Door>>,
-    /// The server has stopped.
+    /// One for each source of connections over TCP.
+    pub(crate) accept_barriers: Mutex<Vec<AcceptBarrier>>,
+    /// Notified when the server has stopped.
     ended: Notify,
 }
 
@@ -68,15 +71,15 @@ pub(crate) struct Setup {
     pub(crate) files: Option<Arc<Files>>,
 }
 
-/// A place among the connections: given up when it is dropped.
+/// A connection that is counted and that the core knows. Dropping it removes the connection.
 #[derive(Debug)]
-pub(crate) struct Seat {
+pub(crate) struct ConnectionGuard {
     pub(crate) engine: Arc<Engine>,
     pub(crate) id: ConnId,
     pub(crate) outbox: Arc<Outbox>,
 }
 
-/// Why a connection was not taken.
+/// Reason for refusing a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refused {
     Stopped,
@@ -108,18 +111,18 @@ impl Engine {
             limits,
             setup,
             runtime,
-            nearer: Notify::new(),
+            deadline_nearer: Notify::new(),
             emptied: Notify::new(),
-            to_keep: Notify::new(),
+            journal_filled: Notify::new(),
             settled: Notify::new(),
             untidy: Notify::new(),
-            doors: Mutex::default(),
+            accept_barriers: Mutex::default(),
             ended: Notify::new(),
         }
     }
 
-    /// Takes a connection from `remote`, or from this process.
-    pub(crate) fn admit(self: &Arc<Self>, remote: Option<SocketAddr>) -> Result<Seat, Refused> {
+    /// Admits a connection from `remote`, or from this process.
+    pub(crate) fn admit(self: &Arc<Self>, remote: Option<SocketAddr>) -> Result<ConnectionGuard, Refused> {
         self.turn(|state, turn| {
             if state.stopped {
                 return Err(Refused::Stopped);
@@ -132,27 +135,31 @@ impl Engine {
                 return Err(Refused::TooMany);
             };
             state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer() }, turn);
-            Ok(Seat { engine: Arc::clone(self), id, outbox })
+            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox })
         })
     }
 
-    /// Handles every whole frame at the front of `input`, in one go; fewer, which the result says, if the peer has to read
-    /// its replies first, or if others are to have their turn.
-    pub(crate) fn handle_frames(&self, seat: &Seat, input: &mut BytesMut) -> Result<Handled, DecodeError> {
+    /// Handles the whole frames at the front of `input`, in one turn. Handles fewer, as the result says, if the peer
+    /// has to read its replies first, or if other connections are to have a turn.
+    pub(crate) fn handle_frames(
+        &self,
+        guard: &ConnectionGuard,
+        input: &mut BytesMut,
+    ) -> Result<Handled, DecodeError> {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
         self.turn(|state, turn| {
             let mut slice = TimeSlice::begin(turn.limits.time_slice);
             let mut batch = stats::Batch::default();
-            let mut is_handshake = state.connections.is_new(seat.id);
+            let mut is_handshake = state.connections.is_new(guard.id);
             let mut unwritten = 0;
             let handled = loop {
-                state.log.received(seat.id, &frame, is_handshake);
+                state.log.received(guard.id, &frame, is_handshake);
                 let before = state.core.last_zxid();
                 batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
                 let len = frame.len();
-                let outputs = state.handle(Input::Frame { conn: seat.id, frame }, turn);
+                let outputs = state.handle(Input::Frame { conn: guard.id, frame }, turn);
                 batch.updates += u64::from(state.core.last_zxid() != before);
-                let (backlog, close) = seat.outbox.status();
+                let (backlog, close) = guard.outbox.status();
                 if close != Close::No {
                     break Ok(Handled::All);
                 }
@@ -170,18 +177,18 @@ impl Engine {
                 }
             };
             let (then, zxid) = (state.clock.now().mono, state.core.last_zxid());
-            state.connections.handled(seat.id, &batch, then, then.0.saturating_sub(turn.now.mono.0), zxid);
+            state.connections.handled(guard.id, &batch, then, then.0.saturating_sub(turn.now.mono.0), zxid);
             handled
         })
     }
 
-    /// Closes a connection whose peer sends what is no frame.
-    pub(crate) fn refuse_input(&self, seat: &Seat, error: DecodeError) {
+    /// Closes a connection whose peer sends bytes that are no frame.
+    pub(crate) fn refuse_input(&self, guard: &ConnectionGuard, error: DecodeError) {
         self.turn(|state, turn| {
-            let remote = state.connections.remote(seat.id);
-            let had_session = !state.connections.is_new(seat.id);
-            state.log.push(turn.now.mono, Line::NoFrame(remote, seat.id, had_session, error));
-            seat.outbox.close(Close::Flushed, turn);
+            let remote = state.connections.remote(guard.id);
+            let had_session = !state.connections.is_new(guard.id);
+            state.log.push(turn.now.mono, Line::NoFrame(remote, guard.id, had_session, error));
+            guard.outbox.close(Close::Flushed, turn);
         });
     }
 
@@ -190,7 +197,7 @@ impl Engine {
         self.turn(|state, _| state.connections.stats.dropped += 1);
     }
 
-    /// What to wait for until all that is queued has been written.
+    /// Returns signals to await until everything that is queued now has been written.
     pub(crate) fn barriers(&self) -> Vec<oneshot::Receiver<()>> {
         self.turn(|state, turn| {
             let outboxes = state.connections.iter().map(|(_, entry)| &entry.outbox);
@@ -198,7 +205,7 @@ impl Engine {
         })
     }
 
-    /// Waits until nothing waits for the disk.
+    /// Waits until no output waits for the disk.
     pub(crate) async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
@@ -209,8 +216,8 @@ impl Engine {
         }
     }
 
-    /// Performs what waited until its transactions were durable. What comes meanwhile waits behind it.
-    pub(crate) async fn kept(&self, batch: Batch) {
+    /// Performs the outputs of a batch whose transactions are durable. Outputs that come meanwhile wait behind them.
+    pub(crate) async fn perform_durable(&self, batch: Batch) {
         let mut outputs = batch.outputs.into_iter();
         while self.turn(|state, turn| {
             for output in outputs.by_ref().take(OUTPUTS_AT_ONCE) {
@@ -233,30 +240,30 @@ impl Engine {
         self.settled.notify_waiters();
     }
 
-    /// Goes on from an earlier state, the durable one, and takes no writes for now. What came after it was told to
-    /// nobody; who waits to hear of it is disconnected, as are all others: their watches are not in that state.
+    /// Goes back to the durable state, and takes no writes for now. No client was told of a later change; all are
+    /// disconnected, because their watches are not in that state.
     pub(crate) fn go_back(&self, durable: Core) {
         let given_up = self.turn(|state, turn| {
             state.journal = Some(Journal::default());
-            state.connections.let_go_of_all(turn);
+            state.connections.close_all_by_core(turn);
             state.core.go_back(durable)
         });
-        // A million nodes take a while.
+        // Dropping a million nodes takes a while.
         spawn_blocking(move || drop(given_up));
         self.settled.notify_waiters();
     }
 
-    /// Takes no more connections and ends those that there are.
+    /// Admits no more connections and closes all.
     pub(crate) fn stop(&self) {
         self.turn(|state, turn| {
             state.stopped = true;
-            // Nobody will be told later.
+            // Nothing is logged later: count the lines left out now.
             state.log.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
                 entry.outbox.close(Close::Now, turn);
             }
         });
-        self.to_keep.notify_one();
+        self.journal_filled.notify_one();
         self.ended.notify_waiters();
     }
 
@@ -282,66 +289,64 @@ impl Engine {
         }
     }
 
-    /// Looks at the state.
+    /// Reads the state.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&ServerState) -> T) -> T {
         look(&self.lock())
     }
 
-    /// One turn with the state. Whoever has something to do afterwards is woken when the lock is free again.
+    /// Does work with the state in one turn. Tasks are woken and lines logged when the lock is free again.
     pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut ServerState, &mut Turn<'_>) -> T) -> T {
-        // Declared before the lock, so that also a panic gives the lock back before it wakes anybody.
+        // Declared before the lock, so that a panic, too, frees the lock before it wakes tasks.
         let mut wakers = Wakers::default();
         let mut state = self.lock();
         let mut turn = Turn { now: state.clock.now(), limits: &self.limits, wakers: &mut wakers };
         let result = work(&mut state, &mut turn);
         let deadline = state.poll_deadline();
-        let nearer = deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
-        if nearer {
+        let deadline_nearer =
+            deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
+        if deadline_nearer {
             state.armed = deadline;
         }
-        let to_keep = state.journal.as_ref().is_some_and(Journal::has_work);
+        let journal_filled = state.journal.as_ref().is_some_and(Journal::has_work);
         let untidy = state.core.is_untidy();
         let lines = state.log.take();
         drop(state);
         if untidy {
             self.untidy.notify_one();
         }
-        if to_keep {
-            self.to_keep.notify_one();
+        if journal_filled {
+            self.journal_filled.notify_one();
         }
-        if nearer {
-            self.nearer.notify_one();
+        if deadline_nearer {
+            self.deadline_nearer.notify_one();
         }
         drop(wakers);
         lines.iter().for_each(Line::log);
         result
     }
 
-    /// Locks the state, fairly: a thread that has given it back waits behind those that wait already.
+    /// Locks the state, fairly: a thread that has just freed it waits behind those that wait already.
     fn lock(&self) -> MutexGuard<'_, ServerState> {
         let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Bytes that take about as long to write as an output takes to perform.
-const BYTES_OF_AN_OUTPUT: usize = 64;
-
-/// How far a connection's input has been handled.
+/// Progress with the input of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Handled {
-    /// What is left is not a whole frame.
+    /// The rest of the input is not a whole frame.
     All,
-    /// There may be more: the replies that are queued have to be written first.
+    /// There may be more frames: the replies that are queued have to be written first.
     UntilBacklog,
-    /// There is more: others go first.
+    /// There are more frames: other connections go first.
     UntilNextTurn,
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let engine = &self.engine;
-        // It may be dropped by a panic, and a second one would end the process.
+        // A guard may be dropped by a panic, and a second panic would end the process.
         let was_last = surviving(|| {
             engine.turn(|state, turn| {
                 if state.connections.remove(self.id) {
@@ -377,7 +382,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_that_panics_wakes_those_who_were_to_be_woken() {
+    async fn a_turn_that_panics_wakes_its_tasks_and_frees_the_state() {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let woken = Arc::<Counting>::default();
         let panicked = catch_unwind(AssertUnwindSafe(|| {

@@ -13,10 +13,10 @@ use crate::shell::engine::Engine;
 use crate::shell::journal::Journal;
 use crate::storage::{Snapshots, Store};
 
-/// How long after a failure the disk is tried again.
+/// Time between two attempts to write to a disk that has failed.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Writes what is to be kept, until the server has stopped and everything is written.
+/// Writes the journal until the server has stopped and everything is written.
 pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
     let mut snapshot = Snapshot::None;
     loop {
@@ -30,7 +30,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
                 snapshot = snapshot.go_on(&engine, &store);
                 tokio::task::yield_now().await;
             } else {
-                engine.to_keep.notified().await;
+                engine.journal_filled.notified().await;
             }
             continue;
         };
@@ -39,15 +39,15 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
         store = kept;
         if let Err(error) = written {
             drop(batch);
-            // One that shows what has not become durable must not be written.
+            // A snapshot of changes that have not become durable must not be written.
             snapshot.end().await;
             snapshot = Snapshot::None;
             let Some(kept) = survive(&engine, store, error).await else { return };
             store = kept;
             continue;
         }
-        engine.kept(batch).await;
-        // Those who were answered may have more to write: it goes with the next batch.
+        engine.perform_durable(batch).await;
+        // Clients that were answered may have more to write: it goes with the next batch.
         tokio::task::yield_now().await;
         snapshot = snapshot.go_on(&engine, &store);
         if let Snapshot::None = snapshot
@@ -64,8 +64,8 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
     snapshot.end().await;
 }
 
-/// Does something with the store where it may block. `None` if the runtime has ended, or the store is lost: then nothing
-/// more can be kept, and nobody is served.
+/// Calls `work` on a thread that may block. `None` if the runtime has ended, or the store is lost by a panic: then
+/// nothing more can be kept, and the server stops.
 async fn with<T: Send + 'static>(
     engine: &Engine,
     mut store: Store,
@@ -84,8 +84,8 @@ async fn with<T: Send + 'static>(
     worked.ok()
 }
 
-/// Goes back to what is durable, and serves only that until the disk can be written again. `None` if the server, or its
-/// runtime, has ended before.
+/// Goes back to the durable state, and serves only that until the disk can be written again. `None` if the server, or
+/// its runtime, has ended before.
 async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
     log!(
     ERROR,
@@ -117,7 +117,7 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
                 engine.go_back(core);
                 (served, wait) = (true, Duration::ZERO);
             }
-            Err(error) => log!(ERROR, %error, "cannot even tell what is on disk: nothing is served"),
+            Err(error) => log!(ERROR, %error, "cannot read the state from the disk: nothing is served"),
         }
     }
     engine.turn(|state, turn| state.core.accept_writes(turn.now));
@@ -125,19 +125,19 @@ async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<
     Some(store)
 }
 
-/// The snapshot that is being made, if one is.
+/// Progress of a snapshot.
 enum Snapshot {
     None,
-    /// It is taken while the server goes on.
+    /// It is being taken, in steps, while the server goes on.
     Walking(ImageWalk),
-    /// Some of what it shows is not durable yet.
+    /// It is taken; some of its changes are not durable yet.
     Taken(Image),
-    /// It is written beside everything else.
+    /// It is being written on another thread.
     Writing(JoinHandle<()>),
 }
 
 impl Snapshot {
-    /// The next step. All that was to be written at the one before is durable.
+    /// Does the next step. Every batch that was taken before the last step is durable.
     fn go_on(self, engine: &Engine, store: &Store) -> Self {
         match self {
             Self::Walking(mut walk) => {
@@ -189,7 +189,7 @@ mod tests {
     use crate::core::{Config, Now};
     use crate::storage::{Device, Settings, SimulatedDisk};
 
-    /// How many steps a snapshot takes, of a size that is set.
+    /// Returns the number of steps of a snapshot, with steps of this many nodes.
     async fn steps(zk: &ZkMini, snap_step: usize) -> usize {
         let device = Device::Simulated(SimulatedDisk::new(1));
         let settings = Settings { device, snap_step, ..Settings::default() };
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_snapshot_is_taken_in_steps_of_the_size_that_is_set() {
+    async fn a_snapshot_is_taken_in_steps_of_snap_step_nodes() {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let moves = steps(&zk, 1).await;
         assert!(moves >= zk.engine.look(|state| state.core.node_count()), "{moves}");
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_not_read_because_of_a_slow_disk_does_not_expire() {
+    async fn a_session_that_is_not_read_because_of_a_slow_disk_does_not_expire() {
         let builder = ZkMini::builder().in_memory().manual_clock().max_backlog(64 << 10);
         let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
         let (mut writing, _silent) = (session(&zk).await, session(&zk).await);
@@ -251,14 +251,18 @@ mod tests {
             writing.write_all(&refused).await.unwrap();
         }
         for _ in 0..5 {
-            zk.engine.take_in().await;
+            zk.engine.handle_pending_input().await;
             assert!(zk.engine.advance(Duration::from_secs(3)));
         }
-        assert_eq!(zk.direct().sessions().len(), 1, "who has written lives, who was silent does not");
+        assert_eq!(
+            zk.direct().sessions().len(),
+            1,
+            "the client that has written lives, the silent one does not"
+        );
     }
 
     #[tokio::test]
-    async fn what_a_connection_leaves_behind_is_tidied_up_whatever_the_clock() {
+    async fn the_watches_of_an_ended_connection_are_removed_whatever_the_clock() {
         let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
         let mut watching = session(&zk).await;
         for n in 0..5_000 {

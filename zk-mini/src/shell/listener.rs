@@ -10,33 +10,34 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::error::Error;
+use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::connection;
-use crate::shell::door::Door;
 use crate::shell::engine::{Engine, Refused};
 use crate::shell::panics::{PAUSE, surviving};
 
-/// Maximum of connections that wait to be accepted, unless it is set; the system has a bound of its own.
+/// Maximum number of connections that wait to be accepted, unless it is set. The system has a limit of its own.
 const BACKLOG: i32 = 4096;
 
-/// After a line about a failure to accept, so many further attempts, good or bad, make none: about a minute of failures.
+/// Number of attempts, good or bad, after a logged failure to accept for which no line is logged: about a minute of
+/// failures.
 const ATTEMPTS_PER_LINE: u32 = 600;
 
-/// Maximum of ports that are tried until one is free on every address.
+/// Maximum number of ports to try until one is free on every address.
 const TRIES: usize = 64;
 
-/// Listening sockets that can be closed at once, while their task waits.
+/// Listening sockets. They can be closed at once, while their task waits.
 #[derive(Debug)]
 pub(crate) struct Listener {
     sockets: Mutex<Sockets>,
-    /// Addresses that they listen on, first the one to be told.
+    /// Addresses of the sockets. The first one is told to users.
     pub(crate) addrs: Vec<SocketAddr>,
-    door: Door,
+    barrier: AcceptBarrier,
 }
 
 #[derive(Debug)]
 struct Sockets {
     open: Vec<TcpListener>,
-    /// The one that is asked first, so that none has to wait for another's peers.
+    /// Index of the socket that is asked first. It moves on, so that no socket waits for the peers of another.
     next: usize,
 }
 
@@ -60,18 +61,18 @@ impl Listener {
     /// Closes the sockets: the port is free when this returns.
     pub(crate) fn close(&self) {
         self.lock().open.clear();
-        self.door.close();
+        self.barrier.close();
     }
 
-    /// Serves everyone who connects. Ends when the sockets have been closed, at the latest when it is aborted.
+    /// Accepts connections until the sockets are closed, at the latest until it is aborted.
     pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
-        engine.add_door(&self.door);
+        engine.add_accept_barrier(&self.barrier);
         let mut failures = Failures::default();
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
                 Ok((stream, remote)) => {
                     failures.make_a_line(false);
-                    surviving(|| take(stream, remote, &engine));
+                    surviving(|| serve(stream, remote, &engine));
                 }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -87,7 +88,7 @@ impl Listener {
     }
 
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
-        self.door.accept(cx.waker(), || self.poll_sockets(cx), Poll::is_pending)
+        self.barrier.accept(cx.waker(), || self.poll_sockets(cx), Poll::is_pending)
     }
 
     fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
@@ -111,15 +112,15 @@ impl Listener {
     }
 }
 
-/// Failures to accept, few of which are logged: where descriptors are short, every other attempt may be one.
+/// Failures to accept, few of which are logged: where descriptors are short, every other attempt may fail.
 #[derive(Debug, Default)]
 struct Failures {
-    /// Attempts that make no line.
+    /// Number of attempts for which no line is logged.
     quiet: u32,
 }
 
 impl Failures {
-    /// Takes an attempt. Returns true if it is a failure to be logged.
+    /// Counts an attempt. Returns true if it is a failure to log.
     fn make_a_line(&mut self, failed: bool) -> bool {
         let logged = failed && self.quiet == 0;
         self.quiet = if logged { ATTEMPTS_PER_LINE } else { self.quiet.saturating_sub(1) };
@@ -140,13 +141,13 @@ fn bind_all(wishes: &[SocketAddr], backlog: i32) -> Result<Listener, Error> {
         open.push(socket);
         addrs.push(addr);
     }
-    Ok(Listener { sockets: Mutex::new(Sockets { open, next: 0 }), addrs, door: Door::default() })
+    Ok(Listener { sockets: Mutex::new(Sockets { open, next: 0 }), addrs, barrier: AcceptBarrier::default() })
 }
 
-/// `beside_others`: an IPv6 socket leaves IPv4 to them.
+/// Binds a socket. An IPv6 socket `beside_others` leaves IPv4 to them.
 fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    // So that a server can be started anew at once; two at a time are not possible by it.
+    // A server can be started again at once; two at a time still fail.
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() && beside_others {
         socket.set_only_v6(true)?;
@@ -159,16 +160,17 @@ fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpL
     Ok((socket, addr))
 }
 
-/// Serves one connection, or closes it without a word as ZooKeeper does when its address has too many.
-fn take(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
+/// Serves a connection, or closes it without a word, as ZooKeeper does, if its address has too many. A handshake of
+/// TLS would go in here, in a task of its own.
+fn serve(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
     // Without it a reply waits for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
     }
     match engine.admit(Some(remote)) {
-        Ok(seat) => {
-            log!(DEBUG, %remote, conn = seat.id.0, "connected");
-            engine.runtime.spawn(connection::serve(stream, seat));
+        Ok(guard) => {
+            log!(DEBUG, %remote, conn = guard.id.0, "connected");
+            connection::spawn(stream, guard);
         }
         Err(Refused::TooMany | Refused::Stopped) => {}
     }
@@ -189,6 +191,6 @@ mod tests {
         let mut failures = Failures::default();
         assert!(failures.make_a_line(true) && !failures.make_a_line(true));
         (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.make_a_line(false)));
-        assert!(failures.make_a_line(true), "a trouble after a good time is told at once");
+        assert!(failures.make_a_line(true), "a failure after a good time is logged at once");
     }
 }

@@ -1,11 +1,17 @@
-//! The rooms that move bytes, read clocks and wait: all of zk-mini that names tokio, but for its users' handles.
+//! The part of the server that moves bytes, reads clocks and waits. Only this module and the handles of users name
+//! tokio.
+//!
+//! A request comes in at a [`listener`] or a [`connector`]; a task, [`connection`], reads it and hands its frames to
+//! the [`engine`], which holds the [`state`] behind a mutex. The state hands each frame to the core and performs the
+//! outputs: replies go to the [`outbox`] of a connection, or first to the [`journal`] until the [`keeper`] has
+//! written the transactions before them to the disk.
 
+pub(crate) mod accept_barrier;
 pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod connector;
-pub(crate) mod door;
 pub(crate) mod engine;
 pub(crate) mod gather;
 pub(crate) mod journal;

@@ -1,5 +1,5 @@
-//! What waits to be written to one connection. Whoever drains the core fills it; the connection's task
-//! empties it.
+//! The queue of bytes to write to one connection. Turns with the state fill it; the task of the connection empties
+//! it.
 
 use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::shell::chunks::Chunks;
 use crate::shell::limits::Limits;
 use crate::shell::turn::Turn;
 
-/// What waits to be written to one connection.
+/// Queue of bytes to write to one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
@@ -23,36 +23,35 @@ struct Queue {
     bytes: Chunks,
     /// Bytes that the connection's task has taken and not written yet.
     in_flight: usize,
-    /// Bytes that will come, or that came in and are waiting, when the disk is ready.
+    /// Bytes of replies and requests that wait for the disk.
     held: usize,
     close: Close,
     /// The connection's task, while it waits.
     task: Option<Waker>,
     /// Dropped when everything queued before has been written, or when the peer takes no more.
     barriers: Vec<oneshot::Sender<()>>,
-    /// Tasks that wait until what the peer has sent is handled.
-    asked: Vec<Asked>,
+    /// Tasks that wait until the input that has arrived is handled.
+    waiters: Vec<InputWaiter>,
 }
 
-/// Dropped when what the peer has sent has been handled.
-pub(crate) type Asked = oneshot::Sender<Infallible>;
+/// Dropped when the input that has arrived is handled.
+pub(crate) type InputWaiter = oneshot::Sender<Infallible>;
 
-/// Whether a connection is to end, and how.
+/// Wish to end a connection, from none to the strongest.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Close {
-    /// It goes on.
+    /// The connection goes on.
     #[default]
     No,
-    /// When what is queued has been written.
+    /// The connection ends when the queued bytes have been written.
     Flushed,
-    /// Without waiting for the peer to take what is queued.
+    /// The connection ends without waiting for the peer to take the queued bytes.
     Now,
 }
 
 impl Outbox {
-    /// Appends a frame; nothing once the connection is closing. A peer that lets too much pile up is cut off, `false`
-    /// the first time; a single frame, however long, finds its place where little is queued. The task to wake, if it
-    /// waits, goes to the wakers of the turn.
+    /// Appends a frame, unless the connection is closing, and wakes the task. A peer that lets too much pile up is
+    /// cut off: returns false, the first time. A single frame of any length is taken where little is queued.
     pub(crate) fn push(&self, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
         let mut queue = self.lock();
         if queue.close != Close::No {
@@ -63,68 +62,67 @@ impl Outbox {
         if backlog >= turn.limits.pause_reading() && backlog + frame.len() > turn.limits.max_backlog {
             queue.bytes = Chunks::default();
             queue.close = Close::Now;
-            queue.asked.clear();
+            queue.waiters.clear();
             return false;
         }
         queue.bytes.push(frame);
         true
     }
 
-    /// Asks for the end of the connection. A milder wish does not replace a stronger one.
+    /// Asks for the end of the connection. A weaker wish does not replace a stronger one.
     pub(crate) fn close(&self, close: Close, turn: &mut Turn<'_>) {
         let mut queue = self.lock();
         queue.close = queue.close.max(close);
-        queue.asked.clear();
+        queue.waiters.clear();
         turn.wakers.add(queue.task.take());
     }
 
-    /// How many bytes there are on account of this connection: queued and not written, as far as is known, or waiting
-    /// for the disk; and whether it is to end.
+    /// Returns the number of bytes that are queued or wait for the disk, and the wish to end the connection.
     pub(crate) fn status(&self) -> (usize, Close) {
         let queue = self.lock();
         (queue.backlog() + queue.held, queue.close)
     }
 
-    /// Returns the same as [`status`](Self::status), to the task before it reads, which takes over those that wait for that.
-    pub(crate) fn before_reading(&self, asked: &mut Vec<Asked>) -> (usize, Close) {
+    /// Returns the same as [`status`](Self::status) to the task before it reads, and hands it the waiters for input.
+    pub(crate) fn before_reading(&self, waiters: &mut Vec<InputWaiter>) -> (usize, Close) {
         let mut queue = self.lock();
-        asked.append(&mut queue.asked);
+        waiters.append(&mut queue.waiters);
         (queue.backlog() + queue.held, queue.close)
     }
 
-    /// Asks the task to handle what its peer has sent until now; the error of what comes back is the signal that it has,
-    /// as far as it may. `None` if it handles nothing more.
+    /// Asks the task to handle the input that has arrived. The receiver fails when the task has, as far as it may:
+    /// that is the signal. `None` if it handles nothing more.
     pub(crate) fn ask_for_input(&self, turn: &mut Turn<'_>) -> Option<oneshot::Receiver<Infallible>> {
         let mut queue = self.lock();
         if queue.close != Close::No {
             return None;
         }
         turn.wakers.add(queue.task.take());
-        let (asked, taken) = oneshot::channel();
-        queue.asked.push(asked);
+        let (waiters, taken) = oneshot::channel();
+        queue.waiters.push(waiters);
         Some(taken)
     }
 
-    /// Returns whether nothing is read from the peer because of what waits for the disk.
+    /// Returns true if the peer is not read because of bytes that wait for the disk.
     pub(crate) fn waits_for_disk(&self, limits: &Limits) -> bool {
         let queue = self.lock();
         let (backlog, pause) = (queue.backlog(), limits.pause_reading());
         queue.close == Close::No && backlog < pause && backlog + queue.held >= pause
     }
 
-    /// So many bytes wait for the disk.
+    /// Adds bytes that wait for the disk.
     pub(crate) fn hold(&self, bytes: usize) {
         self.lock().held += bytes;
     }
 
-    /// So many bytes wait no longer.
+    /// Removes bytes that wait no longer.
     pub(crate) fn release(&self, bytes: usize, turn: &mut Turn<'_>) {
         let mut queue = self.lock();
         queue.held = queue.held.saturating_sub(bytes);
         turn.wakers.add(queue.task.take());
     }
 
-    /// Exchanges `written`, whose content has been written, for what is queued.
+    /// Exchanges `written`, whose content has been written, for the queued bytes.
     pub(crate) fn take(&self, written: &mut Chunks) {
         written.clear();
         let mut queue = self.lock();
@@ -136,34 +134,34 @@ impl Outbox {
         }
     }
 
-    /// The task is about to wait: wakes it at the next change. `false` if there was one already, so that it must
-    /// not wait: something to write, unless the peer is not taking any, somebody who asks for what the peer has sent, or a
-    /// stronger wish to close than the one that it `knows` of.
-    pub(crate) fn wait(&self, task: &Waker, peer_takes_nothing: bool, knows: Close) -> bool {
+    /// Registers the task, to be woken at the next change. Returns false if it must not wait: there are bytes to
+    /// write, unless the peer takes none; there is a waiter for input; or there is a wish to close that is stronger
+    /// than the `known` one.
+    pub(crate) fn wait(&self, task: &Waker, peer_takes_nothing: bool, known: Close) -> bool {
         let mut queue = self.lock();
-        let is_asked = knows == Close::No && !queue.asked.is_empty();
-        if queue.close > knows || is_asked || (!queue.bytes.is_empty() && !peer_takes_nothing) {
+        let is_asked = known == Close::No && !queue.waiters.is_empty();
+        if queue.close > known || is_asked || (!queue.bytes.is_empty() && !peer_takes_nothing) {
             return false;
         }
         queue.task = Some(task.clone());
         true
     }
 
-    /// Lets go whoever waits at a barrier: the peer takes no more for now.
+    /// Releases the barriers: the peer takes no more for now.
     pub(crate) fn release_barriers(&self) {
         self.lock().barriers.clear();
     }
 
-    /// Lets go whoever waits for something of this connection: it has ended.
+    /// Releases all waiters: the connection has ended.
     pub(crate) fn release_all(&self) {
         let mut queue = self.lock();
         queue.close = Close::Now;
         queue.barriers.clear();
-        queue.asked.clear();
+        queue.waiters.clear();
     }
 
-    /// Something to wait for (its error is the signal) until what is queued now has been written and a close asked
-    /// for has happened, as far as the peer takes it. `None` if nothing is outstanding.
+    /// Returns a signal, which is the receiver's error, for the time when everything queued now has been written and
+    /// a wish to close has been performed, as far as the peer takes the bytes. `None` if nothing is outstanding.
     pub(crate) fn barrier(&self, turn: &mut Turn<'_>) -> Option<oneshot::Receiver<()>> {
         let mut queue = self.lock();
         if queue.backlog() == 0 && queue.close == Close::No {
@@ -212,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_queued_is_taken_at_once_and_counts_until_it_is_written() {
+    fn queued_bytes_are_taken_at_once_and_count_until_they_are_written() {
         let outbox = Outbox::default();
         assert!(push(&outbox, 10, "one"));
         assert!(push(&outbox, 10, "two"));
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_the_disk_counts_but_is_not_waited_for_by_a_barrier() {
+    fn bytes_that_wait_for_the_disk_count_but_hold_up_no_barrier() {
         let outbox = Outbox::default();
         outbox.hold(7);
         assert_eq!(outbox.status(), (7, Close::No));
@@ -235,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_exceeds_the_limit_is_cut_off_once() {
+    fn a_peer_beyond_the_limit_is_cut_off_once() {
         let outbox = Outbox::default();
         assert!(push(&outbox, 5, "one"));
         assert!(!push(&outbox, 5, "two"));
@@ -244,14 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_of_any_length_is_taken_where_nothing_is_queued() {
+    fn a_reply_of_any_length_is_taken_if_nothing_is_queued() {
         let outbox = Outbox::default();
         assert!(push(&outbox, 5, "much longer than the limit"));
         assert!(!push(&outbox, 5, "more"));
     }
 
     #[test]
-    fn a_milder_wish_to_close_does_not_replace_a_stronger_one() {
+    fn a_weaker_wish_to_close_does_not_replace_a_stronger_one() {
         let outbox = Outbox::default();
         turn(10, |turn| outbox.close(Close::Now, turn));
         turn(10, |turn| outbox.close(Close::Flushed, turn));
@@ -259,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_waits_only_if_there_is_nothing_to_do_and_is_woken_once() {
+    fn a_task_waits_only_without_work_and_is_woken_once() {
         let (outbox, task) = (Outbox::default(), Waker::noop());
         assert!(outbox.wait(task, false, Close::No));
         assert_eq!(wakes(|turn| outbox.push(&Bytes::from_static(b"one"), turn)), 1);
@@ -268,7 +266,7 @@ mod tests {
         assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
         assert_eq!(wakes(|turn| outbox.close(Close::Flushed, turn)), 1);
         assert!(!outbox.wait(task, true, Close::No));
-        assert!(outbox.wait(task, true, Close::Flushed), "it knows of that");
+        assert!(outbox.wait(task, true, Close::Flushed), "it known of that");
     }
 
     #[test]
@@ -279,7 +277,7 @@ mod tests {
         let mut barrier = turn(10, |turn| outbox.barrier(turn)).unwrap();
         let mut taken = Chunks::default();
         outbox.take(&mut taken);
-        assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "it is taken, not written");
+        assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "taken, but not written");
         outbox.take(&mut taken);
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }

@@ -1,9 +1,9 @@
 //! The runtime of a server, and that of its timers.
 //!
-//! A runtime of the caller's may have no drivers for sockets and timers, which cannot be asked without a panic; and one
-//! of a single thread stands still while a test waits in a blocking client. So a server that listens runs on a thread
-//! that all servers of the process share. In memory there is nothing to drive but timers: such a server runs on the
-//! caller's runtime, with the thread's timers. Only where tokio's clock is paused are they the caller's.
+//! A caller's runtime may have no drivers for sockets and timers, and asking it for them panics; one with a single
+//! thread stands still while a test waits in a blocking client. So a server that listens runs on a thread that all
+//! servers of the process share. A server in memory needs timers only: it runs on the caller's runtime, with the
+//! timers of the shared thread. If tokio's clock is paused, everything runs on the caller's runtime.
 
 use std::sync::OnceLock;
 use std::thread;
@@ -24,7 +24,7 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    /// Chooses for a server that is started here.
+    /// Chooses the runtimes for a server that is started here.
     pub(crate) fn choose(listens: bool) -> Result<Self, Error> {
         let callers = Handle::try_current().ok();
         if let Some(callers) = &callers
@@ -45,30 +45,30 @@ impl Runtime {
         self.tasks.spawn(task)
     }
 
-    /// Makes what needs a runtime's drivers.
+    /// Calls `make` where sockets and timers can be made.
     pub(crate) fn with_drivers<T>(&self, make: impl FnOnce() -> T) -> T {
         let _entered = self.timers.enter();
         make()
     }
 
-    /// Waits.
+    /// Waits for this time.
     pub(crate) fn sleep(&self, time: Duration) -> Sleep {
         self.with_drivers(|| tokio::time::sleep(time))
     }
 
-    /// Waits until then.
+    /// Waits until this time.
     pub(crate) fn sleep_until(&self, time: Instant) -> Sleep {
         self.with_drivers(|| tokio::time::sleep_until(time))
     }
 
-    /// Waits for something, but no longer than this.
+    /// Waits for a future, but no longer than this time.
     pub(crate) fn timeout<F: Future>(&self, time: Duration, future: F) -> Timeout<F> {
         self.with_drivers(|| tokio::time::timeout(time, future))
     }
 }
 
-/// The runtime of the thread that all servers of the process share; it lasts as long as the process. `None` if the system
-/// does not give what it takes.
+/// Returns the runtime of the thread that all servers of the process share; it lasts as long as the process. `None`
+/// if the system gives no thread or descriptors.
 fn shared() -> Option<Handle> {
     static SHARED: OnceLock<Handle> = OnceLock::new();
     if let Some(handle) = SHARED.get() {
@@ -78,6 +78,6 @@ fn shared() -> Option<Handle> {
     let handle = runtime.handle().clone();
     let run = move || runtime.block_on(std::future::pending::<()>());
     thread::Builder::new().name("zk-mini".into()).spawn(run).ok()?;
-    // Of two at the same time one is not needed, and idle.
+    // Of two that were started at the same time, one stays idle.
     Some(SHARED.get_or_init(|| handle).clone())
 }

@@ -1,4 +1,4 @@
-//! The state of a server, which its engine guards, and the performing of what its core puts out.
+//! The state of a server, which the engine guards, and the performing of the core's outputs.
 
 use tracing::Level;
 use zk_wire::Millis;
@@ -11,25 +11,25 @@ use crate::shell::journal::Journal;
 use crate::shell::turn::Turn;
 use crate::shell::turn_log::{Line, TurnLog};
 
-/// Everything behind the mutex of an engine.
+/// The state behind the mutex of an engine.
 #[derive(Debug)]
 pub(crate) struct ServerState {
     pub(crate) core: Core,
     pub(crate) clock: Clock,
     pub(crate) connections: Connections,
-    /// What waits for the disk, if there is one.
+    /// Outputs that wait for the disk, if there is a data directory.
     pub(crate) journal: Option<Journal>,
-    /// What `stmk` sets and `gtmk` shows. It has no other effect.
+    /// The mask that `stmk` sets and `gtmk` shows. It has no other effect.
     pub(crate) trace_mask: i64,
-    /// What the timer sleeps for.
+    /// Deadline that the timer sleeps for.
     pub(crate) armed: Option<Millis>,
-    /// Lines that are logged after the turn.
+    /// Lines to log after the turn.
     pub(crate) log: TurnLog,
     pub(crate) stopped: bool,
 }
 
 impl ServerState {
-    /// When time makes something happen.
+    /// Returns the next time at which something is due without any input.
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let deadlines =
             [self.core.poll_deadline(), self.connections.next_deadline(), self.log.poll_deadline()];
@@ -40,7 +40,7 @@ impl ServerState {
         self.poll_deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    /// Does what is due, or a step of it.
+    /// Does a step of the work that is due.
     pub(crate) fn time_passes(&mut self, turn: &mut Turn<'_>) {
         for conn in self.connections.close_sessionless(turn) {
             let remote = self.connections.remote(conn);
@@ -50,7 +50,7 @@ impl ServerState {
         self.handle(Input::Timeout, turn);
     }
 
-    /// Hands in one input and performs everything that comes of it. Returns how many outputs that were.
+    /// Hands an input to the core and performs all of its outputs. Returns their number.
     pub(crate) fn handle(&mut self, input: Input, turn: &mut Turn<'_>) -> usize {
         let request = match &input {
             Input::Frame { conn, frame } => Some((*conn, frame.len())),
@@ -77,7 +77,7 @@ impl ServerState {
         outputs
     }
 
-    /// Holds an output back if it has to wait for the disk; otherwise gives it back.
+    /// Holds an output back if it has to wait for the disk; otherwise returns it.
     fn hold(&mut self, output: Output) -> Option<Output> {
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {
@@ -93,10 +93,10 @@ impl ServerState {
         output
     }
 
-    /// Performs one output; what it comes after has been performed.
+    /// Performs an output, after those before it. Every effect of the core on a connection passes here.
     pub(crate) fn perform(&mut self, output: Output, turn: &mut Turn<'_>) {
         match output {
-            // It is kept, or the server lives in memory.
+            // It is on disk, or the server lives in memory.
             Output::Persist(_) => {}
             Output::Expired { session } => {
                 self.connections.stats.sessions_expired += 1;
@@ -107,7 +107,7 @@ impl ServerState {
                 self.log.push(turn.now.mono, Line::Note(remote, note));
             }
             Output::Send { conn, frame } => {
-                // Whether the connection is new takes a look-up, which nobody pays for who does not listen.
+                // Only a subscriber of the level trace pays for the look-up.
                 if is_wanted(Level::TRACE) {
                     self.log.sent(conn, &frame, self.connections.is_new(conn));
                 }
@@ -116,7 +116,7 @@ impl ServerState {
                     self.log.push(turn.now.mono, Line::DoesNotRead(remote, conn, turn.limits.max_backlog));
                 }
             }
-            Output::Close { conn } => self.connections.let_go(conn, turn),
+            Output::Close { conn } => self.connections.close_by_core(conn, turn),
         }
     }
 }

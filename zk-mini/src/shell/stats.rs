@@ -1,10 +1,10 @@
-//! What is counted for whoever watches over a server: the figures that four-letter words tell.
+//! Counters of a server and of its connections.
 
 use zk_wire::{Millis, OpCode, Zxid};
 
 use crate::core::Totals;
 
-/// Figures of one server, since its start or the last `srst`.
+/// Counters of one server, since its start or the last `srst`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ServerStats {
     /// Requests received and frames sent by all connections, also by those that are gone.
@@ -18,10 +18,10 @@ pub(crate) struct ServerStats {
     pub(crate) event_bytes: u64,
     pub(crate) frame_lengths: Option<FrameLengths>,
     pub(crate) handshakes: u64,
-    /// Handshakes that named a session that should be there already.
+    /// Handshakes that named a session.
     pub(crate) revalidations: u64,
     pub(crate) rejected: u64,
-    /// Connections that their peers have ended, without a word.
+    /// Connections that their peers have closed, with or without a session.
     pub(crate) dropped: u64,
     /// Connections that were closed because they never asked for a session.
     pub(crate) sessionless_expired: u64,
@@ -29,8 +29,8 @@ pub(crate) struct ServerStats {
 }
 
 impl ServerStats {
-    /// Counts a frame that is sent. Its first four bytes are a length, the next the number of the request that it
-    /// replies to, or -1.
+    /// Counts a frame that is sent. Its first four bytes are a length; the next four are the number of the request
+    /// that it replies to, or -1 for a watch event.
     pub(crate) fn frame_sent(&mut self, frame: &[u8]) {
         let length = frame.len().saturating_sub(4);
         let bytes = u64::try_from(length).unwrap_or(u64::MAX);
@@ -44,7 +44,7 @@ impl ServerStats {
         self.sent += 1;
     }
 
-    /// All requests together.
+    /// Returns the latency of all requests.
     pub(crate) fn latency(&self) -> Latency {
         self.reads.merged(&self.updates)
     }
@@ -58,12 +58,12 @@ pub(crate) struct FrameLengths {
     pub(crate) max: usize,
 }
 
-/// Figures of one connection, since it was accepted or the last `crst`.
+/// Counters of one connection, since it was accepted or the last `crst`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionStats {
     pub(crate) received: u64,
     pub(crate) sent: u64,
-    /// The last request: what it was, its number unless that is a special one, and where things stood after it.
+    /// Of the last request: its op code, its number unless that is negative, and the last zxid after it.
     pub(crate) op: Option<OpCode>,
     pub(crate) xid: Option<i32>,
     pub(crate) zxid: Option<Zxid>,
@@ -72,24 +72,24 @@ pub(crate) struct ConnectionStats {
     pub(crate) latency: Totals,
 }
 
-/// Frames of one connection that were handled in one go.
+/// Frames of one connection that were handled in one turn.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) frames: u64,
-    /// Those that took a zxid.
+    /// Frames that took a zxid.
     pub(crate) updates: u64,
     pub(crate) bytes: u64,
-    /// Those that asked for a session: the first of a connection.
+    /// Frames that asked for a session: the first of a connection.
     pub(crate) handshakes: u64,
-    /// Those of them that named a session.
+    /// Handshakes that named a session.
     pub(crate) revalidations: u64,
     pub(crate) op: Option<OpCode>,
     pub(crate) xid: Option<i32>,
 }
 
 impl Batch {
-    /// Adds a frame: a header that cannot be read is the core's business. For a handshake, the last zxid of the server is
-    /// given: who has seen a later one is not asked for a session.
+    /// Adds a frame. A header that cannot be read is left to the core. For a handshake, the last zxid of the server
+    /// is given: the session of a client that has seen a later one is not looked up.
     pub(crate) fn add(&mut self, frame: &[u8], handshake: Option<Zxid>) {
         self.frames += 1;
         self.bytes += 4 + u64::try_from(frame.len()).unwrap_or(u64::MAX);
@@ -110,8 +110,8 @@ impl Batch {
     }
 }
 
-/// Returns whether a connect request asks for a session that it names: behind the version come the last zxid seen, the
-/// timeout and the session's id.
+/// Returns true if a connect request names a session. Behind the version come the last zxid seen, the timeout and the
+/// session's id.
 fn names_session(frame: &[u8], last_zxid: Zxid) -> bool {
     let long =
         |at: usize| frame.get(at..).and_then(<[u8]>::first_chunk).map(|long| i64::from_be_bytes(*long));
@@ -119,24 +119,24 @@ fn names_session(frame: &[u8], last_zxid: Zxid) -> bool {
     seen.is_some_and(|seen| seen <= last_zxid.0) && session.is_some_and(|session| session != 0)
 }
 
-/// How long requests took, and how that is spread.
+/// Latency of requests, in milliseconds: totals and distribution.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latency {
     pub(crate) totals: Totals,
-    /// How many took 0 ms, 1 ms, up to 3 ms, up to 7 ms, and so on; the last for everything longer.
+    /// Number of requests that took 0 ms, 1 ms, up to 3 ms, up to 7 ms, and so on; the last for everything longer.
     spread: [u64; 20],
 }
 
 impl Latency {
-    /// Adds this many requests of the same length.
+    /// Adds `count` requests of the same latency.
     pub(crate) fn add(&mut self, millis: u64, count: u64) {
         self.totals.add(millis, count);
         let bits = usize::try_from(u64::BITS - millis.leading_zeros()).unwrap_or(usize::MAX);
         self.spread[bits.min(self.spread.len() - 1)] += count;
     }
 
-    /// A time that this share of the requests did not exceed, in thousandths. It is no less than the true one, and
-    /// less than twice of it.
+    /// Returns an upper bound of the latency of this share of the requests, in thousandths; it is less than twice the
+    /// true value.
     pub(crate) fn percentile(&self, thousandths: u64) -> u64 {
         let wanted = (self.totals.count * thousandths).div_ceil(1_000);
         let mut seen = 0;
@@ -189,14 +189,14 @@ mod tests {
     fn reads_and_updates_together_are_all_requests() {
         let mut stats = ServerStats::default();
         stats.reads.add(2, 1);
-        assert_eq!(stats.latency().totals.min, 2, "no update is not an update of 0 ms");
+        assert_eq!(stats.latency().totals.min, 2, "no updates are not one of 0 ms");
         stats.updates.add(9, 3);
         assert_eq!(stats.latency().totals, Totals { count: 4, sum: 29, min: 2, max: 9 });
         assert_eq!(stats.latency().percentile(500), 9);
     }
 
     #[test]
-    fn a_batch_knows_its_last_request_and_the_last_number_of_a_client() {
+    fn a_batch_has_the_last_op_and_the_last_number_that_is_not_negative() {
         let mut batch = Batch::default();
         batch.add(&[0, 0, 0, 7, 0, 0, 0, 4], None);
         batch.add(&[0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11], None);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handshake_that_names_a_session_is_a_revalidation_unless_it_has_seen_the_future() {
+    fn a_handshake_that_names_a_session_is_a_revalidation_unless_it_has_seen_a_later_zxid() {
         let hello = |seen: i64, session: i64| {
             [&[0; 4][..], &seen.to_be_bytes(), &[0; 4], &session.to_be_bytes(), &[0; 4]].concat()
         };

@@ -1,4 +1,4 @@
-//! Time, as it passes for a server: what has arrived goes first, then what ends by itself, in steps.
+//! The passing of time: input that has arrived goes first, then the work that is due, in steps.
 
 use std::future::pending;
 use std::sync::{Arc, PoisonError};
@@ -10,20 +10,20 @@ use tokio::task::yield_now;
 use zk_wire::Millis;
 
 use crate::core::{ConnId, Input};
+use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::clock::{Clock, manual_now};
-use crate::shell::door::Door;
 use crate::shell::engine::Engine;
 use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::turn::Wakers;
 
-/// Maximum time that time itself waits for what has arrived.
-const LONGEST_TAKE_IN: Duration = Duration::from_secs(2);
+/// Maximum time that due work waits for input that has arrived.
+const MAX_PENDING_INPUT: Duration = Duration::from_secs(2);
 
-/// Maximum number of rounds of looking at those who came meanwhile.
-const MOST_ROUNDS: usize = 4;
+/// Maximum number of rounds, of which each looks at the connections that came during the one before.
+const MAX_ROUNDS: usize = 4;
 
 impl Engine {
-    /// Moves a manual clock, with a stop at each deadline on the way. `false` if the clock cannot be moved.
+    /// Moves a manual clock, with a stop at each deadline on the way. Returns false if it is not a manual one.
     pub(crate) fn advance(&self, by: Duration) -> bool {
         self.turn(|state, turn| {
             let Clock::Manual { moved } = &mut state.clock else { return false };
@@ -39,8 +39,8 @@ impl Engine {
         })
     }
 
-    /// Acts at each deadline as it comes, after what has arrived until then: it may come late, if the process was stopped
-    /// or had no time. Never returns.
+    /// Acts at each deadline, after the input that has arrived until then: the process may have been stopped, or had
+    /// no time. Never returns.
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
             let (clock, due) = self.look(|state| {
@@ -48,8 +48,8 @@ impl Engine {
                 (state.clock, state.is_due(now).then_some(now))
             });
             if let Some(due) = due {
-                // Who sends without end does not hold up time.
-                let _ = self.runtime.timeout(LONGEST_TAKE_IN, self.take_in()).await;
+                // Peers that send without end do not hold up time.
+                let _ = self.runtime.timeout(MAX_PENDING_INPUT, self.handle_pending_input()).await;
                 self.catch_up(due).await;
                 continue;
             }
@@ -65,12 +65,13 @@ impl Engine {
             };
             tokio::select! {
                 () = sleep => {}
-                () = self.nearer.notified() => {}
+                () = self.deadline_nearer.notified() => {}
             }
         }
     }
 
-    /// Does what is due at `due`: what has become due meanwhile comes after what has arrived meanwhile.
+    /// Does the work that is due at `due`. Work that has become due meanwhile comes after input that has arrived
+    /// meanwhile.
     async fn catch_up(&self, due: Millis) {
         let step = || {
             self.turn(|state, turn| {
@@ -89,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// Tidies up, in steps that let others in between. Never returns.
+    /// Tidies up, in steps that let other tasks in between. Never returns.
     pub(crate) async fn tidy_up(self: Arc<Self>) {
         loop {
             self.untidy.notified().await;
@@ -98,13 +99,13 @@ impl Engine {
         }
     }
 
-    /// Has every connection handle what its peer has sent until now: once through, as far as one gets that is not to keep
-    /// others waiting. One that came while others did is looked at, too.
-    pub(crate) async fn take_in(&self) {
+    /// Has every connection handle the input that has arrived, once through all of them, as far as one gets in its
+    /// turns. Connections that came meanwhile are looked at, too.
+    pub(crate) async fn handle_pending_input(&self) {
         let mut first = ConnId(0);
-        for _ in 0..MOST_ROUNDS {
-            self.see_what_is_ready().await;
-            self.accept_who_waits().await;
+        for _ in 0..MAX_ROUNDS {
+            self.refresh_readiness().await;
+            self.accept_pending().await;
             let asked = self.turn(|state, turn| {
                 let asked = state.connections.ask_for_input(first, turn);
                 first = state.connections.next_id();
@@ -117,32 +118,32 @@ impl Engine {
                 return;
             }
             for taken in asked {
-                // The other half is dropped when it is done.
+                // Its sender is dropped when the input is handled.
                 let _ = taken.await;
             }
         }
     }
 
-    /// Has everybody accepted who waits for it.
-    async fn accept_who_waits(&self) {
+    /// Has all connections accepted that wait for it.
+    async fn accept_pending(&self) {
         let mut wakers = Wakers::default();
-        let doors = self.doors.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let asked: Vec<_> = doors.iter().map(|door| door.ask(&mut wakers)).collect();
+        let accept_barriers = self.accept_barriers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked: Vec<_> = accept_barriers.iter().map(|barrier| barrier.ask(&mut wakers)).collect();
         drop(wakers);
         for accepted in asked {
-            // The other half is dropped when it is done.
+            // Its sender is dropped when they are accepted.
             let _ = accepted.await;
         }
     }
 
-    /// Connections come through this, too.
-    pub(crate) fn add_door(&self, door: &Door) {
-        self.doors.lock().unwrap_or_else(PoisonError::into_inner).push(door.clone());
+    /// Adds a source of connections.
+    pub(crate) fn add_accept_barrier(&self, barrier: &AcceptBarrier) {
+        self.accept_barriers.lock().unwrap_or_else(PoisonError::into_inner).push(barrier.clone());
     }
 
-    /// Waits until the runtime has heard which sockets had something to read when this was called: it hears of one that
-    /// becomes ready now after them.
-    async fn see_what_is_ready(&self) {
+    /// Waits until the runtime has heard of all sockets that were ready when this was called: it hears of a socket
+    /// that becomes ready now after them.
+    async fn refresh_readiness(&self) {
         yield_now().await;
         if self.setup.configuration.listens.is_some()
             && let Ok((mut near, far)) = self.runtime.with_drivers(UnixStream::pair)

@@ -220,7 +220,7 @@ fn log_request(conn: ConnId, frame: &Bytes) {
     }
 }
 
-/// Returns the path that a request begins with, if it is of those that do.
+/// Returns the path that a request begins with, if its operation has one there.
 fn path_of(op: OpCode, body: &[u8]) -> Option<&[u8]> {
     match op {
         OpCode::PING
@@ -271,7 +271,7 @@ impl fmt::Display for ShownRefusal<'_> {
     }
 }
 
-/// A frame; its bytes as text, as far as they are.
+/// A frame, shown as text as far as it is text. `true` hides it.
 struct Frame<'a>(&'a Bytes, bool);
 
 impl fmt::Display for Frame<'_> {

@@ -3,7 +3,7 @@
 use tokio::task::spawn_blocking;
 
 use crate::report::four_letter::{Question, Word, clients, conf, dirs, dump, envi, mntr, server, watches};
-use crate::shell::engine::{Engine, Seat};
+use crate::shell::engine::{ConnectionGuard, Engine};
 use crate::shell::outbox::Close;
 use crate::shell::state::ServerState;
 use crate::shell::stats::ServerStats;
@@ -46,10 +46,10 @@ impl Answer {
 
 impl Engine {
     /// Answers a four-letter word and closes its connection.
-    pub(crate) async fn answer(&self, seat: &Seat, question: Question) {
+    pub(crate) async fn answer(&self, guard: &ConnectionGuard, question: Question) {
         let answer = self.turn(|state, turn| {
-            state.connections.asked(seat.id);
-            self.answer_to(question, state, turn, seat)
+            state.connections.word_received(guard.id);
+            self.answer_to(question, state, turn, guard)
         });
         let mut text = answer.write().await;
         // Four bytes may ask for the watches of all clients.
@@ -58,14 +58,20 @@ impl Engine {
             text = format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n");
         }
         self.turn(|state, turn| {
-            seat.outbox.push(&text.into(), turn);
-            state.connections.told(seat.id);
-            seat.outbox.close(Close::Flushed, turn);
+            guard.outbox.push(&text.into(), turn);
+            state.connections.word_answered(guard.id);
+            guard.outbox.close(Close::Flushed, turn);
         });
     }
 
     /// Performs a word, and takes the figures that its answer shows.
-    fn answer_to(&self, question: Question, state: &mut ServerState, turn: &Turn<'_>, seat: &Seat) -> Answer {
+    fn answer_to(
+        &self,
+        question: Question,
+        state: &mut ServerState,
+        turn: &Turn<'_>,
+        guard: &ConnectionGuard,
+    ) -> Answer {
         let config = self.setup.configuration.clone();
         let files = self.setup.files.clone();
         let word = match question {
@@ -82,7 +88,7 @@ impl Engine {
         match word {
             Word::Conf => Answer::short(move || conf::answer(&config, &surroundings::disk(files.as_deref()))),
             Word::Cons => {
-                let (connections, asking) = (state.connection_figures(), seat.id);
+                let (connections, asking) = (state.connection_figures(), guard.id);
                 Answer::new(connections.len(), move || clients::answer(&connections, asking))
             }
             Word::Crst => {
@@ -117,7 +123,7 @@ impl Engine {
             }
             Word::Stat => {
                 let (figures, connections) = (state.server_figures(turn.now), state.connection_figures());
-                let asking = seat.id;
+                let asking = guard.id;
                 Answer::new(connections.len(), move || {
                     server::answer_with_clients(&config, &figures, &connections, asking)
                 })
