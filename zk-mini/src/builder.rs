@@ -1,4 +1,4 @@
-//! How a server is to be, and starting it.
+//! Configuring and starting a server.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -21,7 +21,8 @@ use crate::shell::listener::Listener;
 use crate::shell::runtime::Runtime;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 
-/// How a server is to be. The defaults are Apache ZooKeeper's, on a free port of 127.0.0.1.
+/// Configures a server; finish with [`start`](Self::start). The defaults are Apache ZooKeeper's, on a free port of
+/// 127.0.0.1.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -40,7 +41,7 @@ use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
-    /// Addresses to listen on; none for a server in memory.
+    /// Addresses to listen on; empty for a server in memory.
     listen: Vec<SocketAddr>,
     backlog: i32,
     manual_clock: bool,
@@ -69,278 +70,284 @@ impl Builder {
         }
     }
 
-    /// Listens on this address, and on no other: 127.0.0.1 unless set. Port 0, the default, lets the system choose: see
+    /// Listens on this address only; 127.0.0.1 unless set. Port 0, the default, lets the system choose a port: see
     /// [`ZkMini::addr`].
     pub fn listen(mut self, addr: impl Into<SocketAddr>) -> Self {
         self.listen = vec![addr.into()];
         self
     }
 
-    /// Listens on this address, too. With port 0 it gets the same port as the first one; one is chosen that is free on
-    /// all. An IPv6 address that is not alone does not take connections over IPv4: give one for these.
+    /// Adds an address to listen on. Port 0 gives it the port of the first address; one is chosen that is free on
+    /// all. An IPv6 address beside others does not take connections over IPv4: add an IPv4 address for these.
     pub fn also_listen(mut self, addr: impl Into<SocketAddr>) -> Self {
         self.listen.push(addr.into());
         self
     }
 
-    /// `clientPortListenBacklog`, how many connections may wait to be accepted: -1 unless set, which is 4,096. The system
-    /// has a bound of its own.
+    /// Sets `clientPortListenBacklog`, the number of connections that may wait to be accepted; -1 unless set, which
+    /// means 4,096. The system has a limit of its own.
     pub fn listen_backlog(mut self, connections: i32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Listens nowhere: the only connections are those of [`ZkMini::connect`] and [`ZkMini::connector`].
+    /// Opens no port: the only connections are those of [`ZkMini::connect`] and [`ZkMini::connector`].
     pub fn in_memory(mut self) -> Self {
         self.listen.clear();
         self
     }
 
-    /// Chooses session ids and passwords by this number rather than by chance. With [`manual_clock`](Self::manual_clock)
-    /// the same requests then get the same replies, to the byte, if the [`data_dir`](Self::data_dir) holds the same.
-    /// Its content has a say in the ids, so that no later life of a server gives the ids of an earlier one.
+    /// Draws session ids and passwords from this number, not by chance. With [`manual_clock`](Self::manual_clock),
+    /// the same requests then get the same replies, to the byte, if the [`data_dir`](Self::data_dir) has the same
+    /// content. The ids depend on that content, so that no later server on the directory gives the ids of an earlier
+    /// one.
     ///
-    /// For tests only: who knows the seed, or guesses it, knows every password. In memory such a server begins at zxid 0;
-    /// see the [crate's documentation](crate#where-zxids-begin).
+    /// For tests only: a client that knows or guesses the seed knows every password. In memory such a server begins
+    /// at zxid 0; see the [crate's documentation](crate#where-zxids-begin).
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Time stands still until [`ZkMini::advance`] moves it. It begins at 2020-01-01, midnight UTC; zxids begin at 0.
+    /// Stops the clock: time moves only by [`ZkMini::advance`]. It begins at 2020-01-01, midnight UTC; zxids begin at
+    /// 0.
     pub fn manual_clock(mut self) -> Self {
         self.manual_clock = true;
         self
     }
 
-    /// `tickTime`, the unit of session expiry: 2 s unless set.
+    /// Sets `tickTime`, the unit of session expiry; 2 s unless set.
     pub fn tick(mut self, tick: Duration) -> Self {
         self.core.tick = tick.into();
         self
     }
 
-    /// `minSessionTimeout`, the shortest session timeout that a client can get: two ticks unless set.
+    /// Sets `minSessionTimeout`, the shortest session timeout that a client can get; two ticks unless set.
     pub fn min_session_timeout(mut self, timeout: Duration) -> Self {
         self.core.min_session_timeout = Some(timeout.into());
         self
     }
 
-    /// `maxSessionTimeout`, the longest session timeout that a client can get: twenty ticks unless set.
+    /// Sets `maxSessionTimeout`, the longest session timeout that a client can get; twenty ticks unless set.
     pub fn max_session_timeout(mut self, timeout: Duration) -> Self {
         self.core.max_session_timeout = Some(timeout.into());
         self
     }
 
-    /// `maxClientCnxns`, how many connections one address may have over TCP: 60 unless set; 0 or less is no
-    /// limit. A connection above it is closed without a word. In-memory connections are not counted.
+    /// Sets `maxClientCnxns`, the maximum number of TCP connections from one address; 60 unless set, and 0 or less is
+    /// no limit. Further connections are closed without a word. In-memory connections are not counted.
     pub fn max_client_connections(mut self, max: i32) -> Self {
         self.limits.max_client_connections = max;
         self
     }
 
-    /// Which release line of Apache ZooKeeper to be like, where they differ: 3.9 unless set.
+    /// Sets the release line of Apache ZooKeeper to be like, where the lines differ; 3.9 unless set.
     pub fn compat(mut self, compat: Compat) -> Self {
         self.core.compat = compat;
         self
     }
 
-    /// `extendedTypesEnabled`, whether nodes with a time to live may be created: not unless set, as in ZooKeeper.
+    /// Sets `extendedTypesEnabled`, which allows nodes with a time to live; off unless set, as in ZooKeeper.
     pub fn extended_types(mut self, enabled: bool) -> Self {
         self.core.extended_types = enabled;
         self
     }
 
-    /// `skipACL`: access control lists are kept but not checked.
+    /// Sets `skipACL`: access control lists are stored but not checked.
     pub fn skip_acl(mut self, skip: bool) -> Self {
         self.core.skip_acl = skip;
         self
     }
 
-    /// `DigestAuthenticationProvider.superDigest`, the digest id that may do everything, such as
-    /// `super:D/InIHSb7yEEbrWz8b9l71RjZJU=` for the password `test`. Nobody unless set.
+    /// Sets `DigestAuthenticationProvider.superDigest`, the digest id that has all permissions, such as
+    /// `super:D/InIHSb7yEEbrWz8b9l71RjZJU=` for the password `test`. Unless set, no id has them.
     pub fn super_digest(mut self, id: impl Into<String>) -> Self {
         self.core.super_digest = Some(id.into());
         self
     }
 
-    /// `enforceQuota`: a write over a quota is refused. Unless set, quotas only count.
+    /// Sets `enforceQuota`: a write over a quota is refused. Unless set, quotas only count.
     pub fn enforce_quota(mut self, enforce: bool) -> Self {
         self.core.enforce_quota = enforce;
         self
     }
 
-    /// `reconfigEnabled`: a `reconfig` is answered as a standalone server does that allows it, with "unimplemented";
-    /// unless set, with "reconfig is disabled".
+    /// Sets `reconfigEnabled`: a `reconfig` gets the answer of a standalone server that allows it, "unimplemented";
+    /// unless set, "reconfig is disabled".
     pub fn reconfig_enabled(mut self, enabled: bool) -> Self {
         self.core.reconfig_enabled = enabled;
         self
     }
 
-    /// `jute.maxbuffer`, the longest request in bytes: 1,048,575 unless set, and 512 MiB at most. A longer one closes its
-    /// connection. Replies may be longer.
+    /// Sets `jute.maxbuffer`, the maximum length of a request in bytes; 1,048,575 unless set, and 512 MiB at most. A
+    /// longer request closes its connection. Replies may be longer.
     pub fn jute_max_buffer(mut self, bytes: usize) -> Self {
         self.limits.max_frame = bytes.min(LONGEST_FRAME);
         self
     }
 
-    /// `jute.maxbuffer.extrasize`, by how many bytes a transaction may be longer than
-    /// [`jute_max_buffer`](Self::jute_max_buffer): as much again unless set, 1,024 at least. A write whose transaction
-    /// would be longer, as a multi with many long ACLs, is refused with "cannot be read", code -5. Apache ZooKeeper starts
-    /// on no log with a longer record than these two allow, so one that is to take the data over needs the same settings.
+    /// Sets `jute.maxbuffer.extrasize`, the number of bytes by which a transaction may be longer than
+    /// [`jute_max_buffer`](Self::jute_max_buffer); the same number unless set, and 1,024 at least. A write with a
+    /// longer transaction, such as a multi with many long ACLs, is refused with "cannot be read", code -5. Apache
+    /// ZooKeeper does not start on a log with a longer record: to take the data over, it needs the same two settings.
     pub fn jute_max_buffer_extra_size(mut self, bytes: usize) -> Self {
         self.limits.extra_frame = Some(bytes);
         self
     }
 
-    /// The longest reply in bytes: 2 GiB unless set, which is what a length can say. What would be longer, as the names of
-    /// very many children, fails with "cannot be read", code -5.
+    /// Sets the maximum length of a reply in bytes; 2 GiB unless set, the maximum of the protocol. A request with a
+    /// longer reply, such as a list of very many children, fails with "cannot be read", code -5.
     pub fn max_reply(mut self, bytes: usize) -> Self {
         self.core.max_reply = bytes;
         self
     }
 
-    /// Maximum number of identities that a connection may add with `auth`: 100 unless set. One more is refused, and ends the
-    /// connection, as any that is not accepted: "authentication failed". The session lives on.
+    /// Sets the maximum number of identities that a connection may add with `auth`; 100 unless set. One more is
+    /// refused with "authentication failed", which closes the connection, as every refused identity does. The session
+    /// lives on.
     pub fn max_auth_ids(mut self, count: usize) -> Self {
         self.core.max_auth_ids = count;
         self
     }
 
-    /// Maximum bytes of all identities of a connection, name and hash: 16 KiB unless set. More is refused as by
-    /// [`max_auth_ids`](Self::max_auth_ids).
+    /// Sets the maximum number of bytes of all identities of a connection, names and hashes; 16 KiB unless set. More
+    /// is refused as by [`max_auth_ids`](Self::max_auth_ids).
     pub fn max_auth_id_bytes(mut self, bytes: usize) -> Self {
         self.core.max_auth_id_bytes = bytes;
         self
     }
 
-    /// Maximum number of entries of an access control list, `auth` replaced by the identities that it stands for: 32,768
-    /// unless set. These may be no more than [`max_auth_ids`](Self::max_auth_ids), also if there are several `auth` with
-    /// different permissions. A longer list is refused with "invalid ACL". Lists that are in a data directory may be longer.
+    /// Sets the maximum number of entries of an access control list, counted with `auth` replaced by the identities
+    /// that it stands for; 32,768 unless set. At most [`max_auth_ids`](Self::max_auth_ids) of them may come from
+    /// `auth`, even from several `auth` with different permissions. A longer list is refused with "invalid ACL".
+    /// Lists in a data directory may be longer.
     pub fn max_acl_entries(mut self, count: usize) -> Self {
         self.core.max_acl_entries = count;
         self
     }
 
-    /// Maximum number of watches of a connection: 2,000,000 unless set. A path counts once for what happens to its node, and
-    /// once for its children; a persistent watch is both. A request that asks for one more fails with "quota
-    /// exceeded"; when it is to set watches again, after a reconnect, the connection is closed.
+    /// Sets the maximum number of watches of a connection; 2,000,000 unless set. A path counts once for the events of
+    /// its node, and once for those of its children; a persistent watch counts for both. A request for one more fails
+    /// with "quota exceeded"; a `setWatches`, after a reconnect, closes the connection.
     pub fn max_watches(mut self, count: usize) -> Self {
         self.core.max_watches = count;
         self
     }
 
-    /// Maximum bytes of the paths of all watches of a connection: 256 MiB unless set. More is refused as by
-    /// [`max_watches`](Self::max_watches).
+    /// Sets the maximum number of bytes of the paths of all watches of a connection; 256 MiB unless set. More is
+    /// refused as by [`max_watches`](Self::max_watches).
     pub fn max_watch_bytes(mut self, bytes: usize) -> Self {
         self.core.max_watch_bytes = bytes;
         self
     }
 
-    /// `4lw.commands.whitelist`, the four-letter words that are answered: a list with commas, or `*` for all, which is
-    /// the default. `srvr` is always answered.
+    /// Sets `4lw.commands.whitelist`, the four-letter words that are answered: a list with commas, or `*` for all,
+    /// which is the default. `srvr` is always answered.
     pub fn four_letter_words(mut self, words: &str) -> Self {
         self.words = Words::listed(words);
         self
     }
 
-    /// `znode.container.checkIntervalMs`, how often containers and nodes with a time to live are looked at: 60 s
-    /// unless set.
+    /// Sets `znode.container.checkIntervalMs`, the time between two checks of containers and nodes with a time to
+    /// live; 60 s unless set.
     pub fn container_check_interval(mut self, interval: Duration) -> Self {
         self.core.container_check_interval = interval.into();
         self
     }
 
-    /// How many bytes may wait for a peer that does not read: 64 MiB unless set. At a quarter of it the server reads no
-    /// more requests from that connection; above it, which takes watch events that go on coming, it closes it. A
-    /// `multiRead` whose reply would take more than three quarters of it fails.
+    /// Sets the maximum number of bytes that wait for a peer that does not read; 64 MiB unless set. From a quarter of
+    /// it on, no more requests are read from that connection. Above it, which only watch events can reach, the
+    /// connection is closed. A `multiRead` whose reply would take more than three quarters of it fails.
     pub fn max_backlog(mut self, bytes: usize) -> Self {
         self.limits.max_backlog = bytes;
         self
     }
 
-    /// Maximum time for which the requests of one connection are handled before others have their turn: 2 ms unless set.
-    /// At least one request is, however long it takes.
+    /// Sets the time for which the requests of one connection are handled before other connections have a turn; 2 ms
+    /// unless set. One request at least is handled, however long it takes.
     pub fn longest_turn(mut self, time: Duration) -> Self {
         self.limits.time_slice = time;
         self
     }
 
-    /// `dataDir`: keeps everything in this directory, which is made if it is not there, and goes on from what it has.
-    /// The format is Apache ZooKeeper's: such a server can take it over, and the other way round. Unless set, everything
-    /// lives in memory. See [`storage`](crate::storage) for what is refused.
+    /// Sets `dataDir`: the state is kept in this directory, which is made if it is missing. A server continues from
+    /// its content. The format is Apache ZooKeeper's: either server can take the directory over from the other.
+    /// Unless set, everything lives in memory. See [`storage`](crate::storage) for directories that are refused.
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
         self
     }
 
-    /// Makes session passwords with a secret that is kept in the [`data_dir`](Self::data_dir), for those who never hand
-    /// the directory over to Apache ZooKeeper; off unless set. Without it they are made as there, and everybody who can
-    /// guess a session's id can take the session over.
+    /// Makes session passwords with a secret that is kept in the [`data_dir`](Self::data_dir); off unless set. Use it
+    /// if the directory is never handed over to Apache ZooKeeper. Without it, passwords are made as there, and a
+    /// client that guesses a session's id can take the session over.
     ///
-    /// The secret is the file `zk-mini.secret`, made at the first such start and readable by its owner only: who has it
-    /// has every session. Sessions outlive neither a change of this setting nor the loss of the file: clients
-    /// are told that they have expired, and the ephemeral nodes go after the session timeout. Without a `data_dir` this has no
-    /// effect: a server in memory always has a secret of its own.
+    /// The secret is the file `zk-mini.secret`, made at the first such start and readable by its owner only: it opens
+    /// every session. If this setting changes or the file is lost, all sessions end: clients are told that they have
+    /// expired, and their ephemeral nodes go after the session timeout. Without a `data_dir` this has no effect: a
+    /// server in memory always has a secret of its own.
     pub fn private_sessions(mut self, private: bool) -> Self {
         self.private_sessions = private;
         self
     }
 
-    /// `dataLogDir`, where the transaction logs are, if not beside the snapshots in [`data_dir`](Self::data_dir). For data
-    /// that there are, the server does not start until the logs have been moved there.
+    /// Sets `dataLogDir`, the directory of the transaction logs, if they are not beside the snapshots in
+    /// [`data_dir`](Self::data_dir). If there are data already, move the logs there first: otherwise the server does
+    /// not start.
     pub fn data_log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.storage.log_dir = Some(dir.into());
         self
     }
 
-    /// When a write counts as kept, and is answered: [`SyncMode::Group`] unless set. Without a
+    /// Sets the time at which a write is durable, and is answered; [`SyncMode::Group`] unless set. Without a
     /// [`data_dir`](Self::data_dir) it has no effect.
     pub fn sync(mut self, sync: SyncMode) -> Self {
         self.storage.sync = sync;
         self
     }
 
-    /// `autopurge.snapRetainCount`, how many snapshots are kept, with the logs behind them; the others are deleted when
-    /// a new one has been written. All unless set.
+    /// Sets `autopurge.snapRetainCount`, the number of snapshots to keep, with the logs behind them. Older ones are
+    /// deleted when a new one has been written. Unless set, all are kept.
     pub fn retain_snapshots(mut self, count: NonZeroUsize) -> Self {
         self.storage.retain = Some(count.get());
         self
     }
 
-    /// `snapCount`, after how many transactions the next snapshot is written and the next log begun: 100,000 unless set.
+    /// Sets `snapCount`, the number of transactions between two snapshots, and in one log; 100,000 unless set.
     pub fn snap_count(mut self, transactions: NonZeroU64) -> Self {
         self.storage.snap_count = transactions.get();
         self
     }
 
-    /// How many nodes of a snapshot are taken at a time, while everybody waits: 1,000 unless set. Between the steps the
-    /// server goes on.
+    /// Sets the number of nodes of a snapshot that are copied in one step, during which all clients wait; 1,000
+    /// unless set. The server serves between the steps.
     pub fn snap_step(mut self, nodes: NonZeroUsize) -> Self {
         self.storage.snap_step = nodes.get();
         self
     }
 
-    /// `preAllocSize`, how much a log grows at a time, in bytes: 64 MiB unless set. It is not written until it is used.
+    /// Sets `preAllocSize`, the number of bytes by which a log grows; 64 MiB unless set. They are not written until
+    /// they are used.
     pub fn pre_alloc_size(mut self, bytes: NonZeroU64) -> Self {
         self.storage.pre_alloc_size = bytes.get();
         self
     }
 
-    /// Has the [`data_dir`](Self::data_dir) on this disk, which fails when a test says so.
+    /// Keeps the [`data_dir`](Self::data_dir) on this simulated disk, which fails when a test says so.
     pub fn disk(mut self, disk: &SimulatedDisk) -> Self {
         self.storage.device = Device::Simulated(disk.clone());
         self
     }
 
-    /// Starts the server. When it returns, the server serves.
+    /// Starts the server. When this returns, the server serves.
     ///
-    /// It asks nothing of the caller's runtime: a server that listens runs on a thread that all of the process share, one
-    /// that is [`in_memory`](Self::in_memory) on the tokio runtime that this is called on, if there is one. If tokio's
-    /// clock is paused at the start, everything runs on the caller's runtime and by that clock.
+    /// The caller's runtime needs no drivers: a server that listens runs on a thread that all servers of the process
+    /// share; one that is [`in_memory`](Self::in_memory) runs on the caller's tokio runtime, if there is one. If
+    /// tokio's clock is paused at the start, everything runs on the caller's runtime and by that clock.
     ///
     /// # Errors
-    /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data directory
-    /// cannot be used.
+    /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data
+    /// directory cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
         let runtime = Runtime::choose(!self.listen.is_empty())?;
         let secret = self.new_secret()?;
@@ -396,7 +403,7 @@ impl Builder {
         Ok(ZkMini::run(engine, listener, store, self.manual_clock))
     }
 
-    /// A secret that only the seed can tell, or nobody.
+    /// Makes a secret: from the seed, if there is one, otherwise by chance.
     fn new_secret(&self) -> Result<SessionSecret, Error> {
         if let Some(seed) = self.seed {
             return Ok(SessionSecret::from_seed(seed));

@@ -1,4 +1,4 @@
-//! Looking at a server without a client.
+//! A look at a server without a client.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,26 +11,26 @@ use crate::core::{ConnId, SessionInfo, WatchInfo};
 use crate::shell::connections::Entry;
 use crate::shell::engine::Engine;
 
-/// A look at a server's state that no client notices: no session, no request, no watch. What one call returns is
-/// from one moment; two calls may be from two.
+/// Reads a server's state without a session, a request or a watch: no client notices. The result of one call is from
+/// one moment; two calls may see two moments.
 #[derive(Clone, Debug)]
 pub struct Direct<'a> {
     engine: &'a Arc<Engine>,
 }
 
-/// A connection as it is.
+/// An open connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// Its number, as in [`SessionInfo::conn`].
+    /// Number of the connection, as in [`SessionInfo::conn`].
     pub id: ConnId,
-    /// The other end; `None` if it is in this process.
+    /// Address of the other end; `None` if it is in this process.
     pub remote: Option<SocketAddr>,
-    /// The session that is used over it, once there is one.
+    /// Session of the connection, once there is one.
     pub session: Option<SessionId>,
-    /// Frames received; `crst` begins anew.
+    /// Number of frames received since the connection was accepted or the last `crst`.
     pub received: u64,
-    /// Frames sent: replies and watch events; likewise.
+    /// Number of frames sent, replies and watch events, since then.
     pub sent: u64,
 }
 
@@ -39,27 +39,27 @@ impl<'a> Direct<'a> {
         Self { engine }
     }
 
-    /// A node's data and what is kept about it, if there is such a node. Null data comes as empty.
+    /// Returns the data and the stat of a node; `None` if there is no such node. Null data is returned as empty.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<(Bytes, Stat)> {
         let node = self.engine.look(|state| state.core.node(path))?;
         Some((node.data.unwrap_or_default(), node.stat))
     }
 
-    /// The names of a node's children, sorted; `None` if there is no such node.
+    /// Returns the names of a node's children, sorted; `None` if there is no such node.
     #[must_use]
     pub fn children(&self, path: &str) -> Option<Vec<String>> {
         let names = self.engine.look(|state| state.core.children(path))?;
         Some(names.iter().map(ToString::to_string).collect())
     }
 
-    /// Access control list of a node: who may do what with it; `None` if there is no such node.
+    /// Returns the access control list of a node; `None` if there is no such node.
     #[must_use]
     pub fn acl(&self, path: &str) -> Option<Vec<Acl>> {
         Some(self.engine.look(|state| state.core.node(path))?.acl.to_vec())
     }
 
-    /// All watches, of every kind, sorted by path: who is told of changes where. The server waits while they are listed.
+    /// Returns all watches, of every kind, sorted by path. The server waits while they are listed.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -80,13 +80,13 @@ impl<'a> Direct<'a> {
         self.engine.look(|state| state.core.watches())
     }
 
-    /// The sessions that are alive, sorted by id.
+    /// Returns the sessions that are alive, sorted by id.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionInfo> {
         self.engine.look(|state| state.core.sessions())
     }
 
-    /// The open connections, in the order in which they were accepted, with or without a session.
+    /// Returns the open connections, in the order in which they were accepted, with or without a session.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         self.engine.look(|state| {
@@ -103,7 +103,7 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// The number of the last transaction.
+    /// Returns the zxid of the last transaction.
     #[must_use]
     pub fn last_zxid(&self) -> Zxid {
         self.engine.look(|state| state.core.last_zxid())

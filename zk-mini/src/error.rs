@@ -1,4 +1,4 @@
-//! What can keep a server from starting.
+//! Errors of starting a server.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,19 +7,19 @@ use zk_wire::Millis;
 
 use crate::storage::StorageError;
 
-/// Why a server does not start.
+/// Reason why a server does not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {addr}: {}", bind_advice(.source))]
     Listen {
-        /// The address that was asked for.
+        /// Address that was asked for.
         addr: SocketAddr,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
-    /// The system does not give what a runtime takes: a thread, a few descriptors.
+    /// The system gives no runtime: no thread, or no descriptors.
     #[error(
         "no runtime to serve on: the system gives no more threads or descriptors; end something, or raise the limits"
     )]
@@ -27,21 +27,21 @@ pub enum Error {
     /// The tick is zero, or less than a millisecond.
     #[error("the tick is zero: it has to be one millisecond or more")]
     ZeroTick,
-    /// The system gives no random bytes to make a secret of.
+    /// The system gives no random bytes for a secret.
     #[error("the system gives no random bytes for session passwords: {0}")]
     NoRandomness(#[source] io::Error),
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The bounds of the session timeout leave nothing between them.
+    /// The shortest session timeout is longer than the longest.
     #[error(
         "the shortest session timeout ({min}) is longer than the longest ({max}): raise the longest, \
          which is twenty ticks unless set, or lower the shortest"
     )]
     SessionTimeouts {
-        /// The shortest, as configured or two ticks.
+        /// Shortest timeout: as configured, or two ticks.
         min: Millis,
-        /// The longest, as configured or twenty ticks.
+        /// Longest timeout: as configured, or twenty ticks.
         max: Millis,
     },
 }

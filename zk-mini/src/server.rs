@@ -16,27 +16,28 @@ use crate::shell::keeper;
 use crate::shell::listener::Listener;
 use crate::storage::Store;
 
-/// A running ZooKeeper server, until it is stopped or dropped. All that listen in one process share a thread, apart from
-/// the caller's, who may block; thousands of them get along. See [`Builder::start`].
+/// A running ZooKeeper server; it stops when it is stopped or dropped. All servers of a process that listen share one
+/// thread, which is not the caller's: the caller may block. Thousands of servers in one process are fine. See
+/// [`Builder::start`].
 #[derive(Debug)]
 pub struct ZkMini {
     pub(crate) engine: Arc<Engine>,
     listener: Option<Arc<Listener>>,
     tasks: Vec<AbortHandle>,
-    /// Writes what is to be kept; it ends by itself when that is written.
+    /// The task that writes to the disk. It ends by itself when everything is written.
     journal: Option<JoinHandle<()>>,
 }
 
 impl ZkMini {
-    /// Starts a server on a free port of 127.0.0.1. When it returns, the server serves.
+    /// Starts a server on a free port of 127.0.0.1. When this returns, the server serves.
     ///
     /// # Errors
-    /// [`Error`] if there is no free port, or no thread to be had.
+    /// [`Error`] if the system gives no port or no thread.
     pub async fn start() -> Result<Self, Error> {
         Self::builder().start().await
     }
 
-    /// A server that is to be different.
+    /// Configures a server; finish with [`Builder::start`].
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -63,7 +64,7 @@ impl ZkMini {
             let engine = Arc::clone(&engine);
             engine.runtime.clone().spawn(async move {
                 if keeper.await.is_err_and(|error| error.is_panic()) {
-                    log!(ERROR, "nothing can be kept any more, by a defect of zk-mini: the server ends all connections");
+                    log!(ERROR, "nothing can be written any more, by a defect of zk-mini: the server ends all connections");
                     engine.stop();
                 }
             })
@@ -71,14 +72,14 @@ impl ZkMini {
         Self { engine, listener, tasks, journal }
     }
 
-    /// Where it listens; `None` if it does so in memory only.
+    /// Returns the first address that the server listens on; `None` if it is in memory only.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
         self.listener.as_ref().map(|listener| listener.addrs[0])
     }
 
-    /// What to give to a client: `127.0.0.1:PORT`. If the server listens on every address, this is the loopback
-    /// one; if it listens in memory only, it is a name that resolves to nothing, for clients that want one beside
+    /// Returns the connect string for clients: `127.0.0.1:PORT`. A server that listens on every address gives its
+    /// loopback address; one in memory gives a name that resolves to nothing, for clients that want a name beside
     /// their [`Connector`].
     #[must_use]
     pub fn connect_string(&self) -> String {
@@ -91,20 +92,20 @@ impl ZkMini {
         addr.to_string()
     }
 
-    /// A new connection without a socket; see [`Connector::connect`]. It works whether or not the server also listens.
+    /// Opens a connection without a socket; see [`Connector::connect`]. It works also if the server listens.
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
         // It is refused only after a stop, which takes or drops `self`. A closed stream says the same.
         connector::connect(&self.engine).unwrap_or_else(|| tokio::io::duplex(1).0)
     }
 
-    /// A handle that opens connections without a socket, and that may outlive the server.
+    /// Returns a handle that opens connections without a socket. It may outlive the server.
     #[must_use]
     pub fn connector(&self) -> Connector {
         Connector::new(&self.engine)
     }
 
-    /// Looks at the server's state without a client.
+    /// Returns a look at the server's state that takes no client.
     #[must_use]
     pub fn direct(&self) -> Direct<'_> {
         Direct::new(&self.engine)
@@ -112,30 +113,30 @@ impl ZkMini {
 
     /// Moves a manual clock.
     ///
-    /// Input that peers have written before is handled first, as far as a connection may have its requests handled. Then
-    /// the server acts at each of its deadlines on the way, in order, with the clock at that deadline; requests that
-    /// arrive meanwhile are handled after the whole move, so a session that is to live through a long time has to
-    /// ping between short moves. When this returns, everything that the move caused has been performed: sessions have
-    /// expired, their nodes are gone, the watch events and replies are in the connections (as far as their peers take
-    /// them), and the connections that the server closes are closed. What the clients then do is up to them.
+    /// First, input that peers have written before is handled, as far as each connection may go on. Then the server
+    /// acts at each of its deadlines on the way, in order, with the clock at that deadline. Requests that arrive
+    /// meanwhile are handled after the whole move: for a session that is to outlive a long time, ping between short
+    /// moves. When this returns, all effects of the move have been performed: sessions have expired, their nodes are
+    /// gone, watch events and replies are in the connections (as far as their peers take them), and connections that
+    /// the server closes are closed. The clients' reactions are not waited for.
     ///
     /// # Panics
     /// If the server was not built with [`Builder::manual_clock`].
     pub async fn advance(&self, by: Duration) {
         let engine = Arc::clone(&self.engine);
-        // The caller's runtime may be another one, that knows nothing of sockets. This fails only if ours has ended.
+        // The caller's runtime may have no drivers for sockets. This fails only if ours has ended.
         let _ = self.engine.runtime.spawn(async move { engine.handle_pending_input().await }).await;
         let moved = self.engine.advance(by);
         assert!(moved, "this server has the real clock: build it with `manual_clock()` to move time");
         self.engine.settled().await;
         for barrier in self.engine.barriers() {
-            // The other half is dropped when the barrier is passed.
+            // Its sender is dropped when the barrier is passed.
             let _ = barrier.await;
         }
     }
 
-    /// Waits until the server has ended by itself: what it should keep cannot be kept any longer, by a defect, and it has said
-    /// so in the log. A disk that fails is no such end. Nobody is served from then on, so a program should end, too.
+    /// Waits until the server has ended by itself: by a defect, which is in the log, it cannot write to its disk any
+    /// more. A disk that fails is no such end. No client is served from then on, so a program should end, too.
     pub async fn ended(&self) {
         self.engine.ended().await;
     }
@@ -146,7 +147,7 @@ impl ZkMini {
         self.close();
         self.engine.emptied().await;
         if let Some(journal) = self.journal.take() {
-            // It does not panic; if its runtime ends first, so does this.
+            // The task does not panic; if its runtime ends first, this ends, too.
             let _ = journal.await;
         }
     }
@@ -162,8 +163,8 @@ impl ZkMini {
     }
 }
 
-/// Stops the server: the port is free at once; the connections are closed, and the data directory is given up, as soon
-/// as their runtime gets to it.
+/// Stops the server. The port is free at once; the connections are closed, and the data directory is free, as soon as
+/// their runtime runs.
 impl Drop for ZkMini {
     fn drop(&mut self) {
         self.close();
@@ -175,12 +176,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_end_that_nobody_asked_for_is_told() {
+    async fn a_server_that_ends_by_itself_says_so() {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let ended = zk.ended();
         tokio::pin!(ended);
         assert!(is_pending(&mut ended), "it serves");
-        // As the task does that writes, when it is lost.
+        // This is how the task ends the server that writes to the disk.
         zk.engine.stop();
         tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
     }

@@ -87,12 +87,11 @@ async fn with<T: Send + 'static>(
 /// Goes back to the durable state, and serves only that until the disk can be written again. `None` if the server, or
 /// its runtime, has ended before.
 async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
-    log!(
-    ERROR,
-            %error, log = %store.place().display(),
-            "cannot write: nothing that is not on disk is acknowledged, its clients are disconnected, and writes are \
-             refused until the disk takes them; trying every second"
-        );
+    log!(ERROR,
+        %error, log = %store.place().display(),
+        "cannot write: no write is acknowledged that is not on disk, all clients are disconnected, and writes are \
+         refused until the disk takes them; trying every second"
+    );
     let mut wait = Duration::ZERO;
     let mut served = false;
     loop {

@@ -1,4 +1,4 @@
-//! What can be wrong with a data directory.
+//! Faults of a data directory.
 
 use std::fmt::{self, Display, Formatter};
 use std::io;
@@ -13,7 +13,7 @@ pub struct Loss {
     pub bytes: u64,
     /// Number of whole transactions that can be found in them.
     pub transactions: usize,
-    /// The number of the last of these.
+    /// Zxid of the last of these.
     pub last: Option<Zxid>,
 }
 
@@ -27,192 +27,193 @@ impl Display for Loss {
     }
 }
 
-/// Why a data directory cannot be used. Nothing in it has been deleted.
+/// Reason why a data directory cannot be used. Nothing in it has been deleted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The system refuses something.
+    /// The system refuses an operation.
     #[error("cannot {what} {}: {source}", file.display())]
     Io {
-        /// What was being done.
+        /// Operation, a verb.
         what: &'static str,
-        /// The file or directory.
+        /// File or directory of the operation.
         file: PathBuf,
-        /// What the system says.
+        /// Error of the system.
         source: io::Error,
     },
-    /// Another server has it.
+    /// Another zk-mini has the directory.
     #[error("{} belongs to a running zk-mini: stop that, or choose another data directory", dir.display())]
     Locked {
-        /// The directory.
+        /// Data directory.
         dir: PathBuf,
     },
-    /// The secret that session passwords are made with is not one.
+    /// The file of the secret for session passwords does not hold a secret.
     #[error(
-        "{} is no secret of zk-mini: it has to be {expected} bytes long. Restore it; or delete it, and every session ends \
-         for its client", file.display()
+        "{} is no secret of zk-mini: it must have {expected} bytes. Restore it; or delete it, which ends all sessions for \
+         their clients", file.display()
     )]
     Secret {
-        /// The file.
+        /// File of the secret.
         file: PathBuf,
-        /// Number of bytes that a secret has.
+        /// Length of a secret in bytes.
         expected: usize,
     },
-    /// A log is damaged, as no crash can have damaged it.
+    /// A log is damaged, and no crash leaves such damage.
     #[error(
-        "{} is damaged at byte {offset}: {reason}. No crash leaves that, so it is not cut off there: that would lose \
-         {loss}, and the later logs. Restore the log, or go on without that: `zk-mini fsck --repair` moves it to a side \
-         file", file.display()
+        "{} is damaged at byte {offset}: {reason}. No crash leaves such damage, so the log is not cut off there: that would lose \
+         {loss}, and the later logs. Restore the log, or continue without these: `zk-mini fsck --repair` moves them to side \
+         files", file.display()
     )]
     Log {
-        /// The log.
+        /// Damaged log.
         file: PathBuf,
-        /// Where the first bad record begins.
+        /// Offset of the first bad record.
         offset: u64,
-        /// What is wrong with it.
+        /// Description of the damage.
         reason: String,
-        /// Contents of this log behind it.
+        /// Contents of this log behind the damage.
         loss: Loss,
     },
-    /// A snapshot is not whole.
+    /// A snapshot is damaged.
     #[error("{} is damaged at byte {offset}: {reason}", file.display())]
     Snapshot {
-        /// The snapshot.
+        /// Damaged snapshot.
         file: PathBuf,
-        /// How far it could be read.
+        /// Offset up to which it could be read.
         offset: usize,
-        /// What is wrong.
+        /// Description of the damage.
         reason: String,
     },
-    /// A log does not go on from where what is before it ends.
+    /// A log does not continue where the log or the snapshot before it ends.
     #[error(
-        "{} begins after zxid {last}, where what is before it ends: a log or a snapshot is missing or cut off. Restore \
-         it, or go on from there without this log and the later ones: `zk-mini fsck --repair` moves them aside",
+        "{} begins after zxid {last}, with which the files before it end: a log or a snapshot is missing or cut off. \
+         Restore it, or continue from there without this log and the later ones: `zk-mini fsck --repair` moves them aside",
         file.display()
     )]
     Gap {
-        /// The log.
+        /// Log that does not continue.
         file: PathBuf,
-        /// The last transaction before it.
+        /// Zxid of the last transaction before it.
         last: Zxid,
     },
-    /// Transactions that a snapshot had are in nothing else.
+    /// Transactions of a damaged snapshot are in no other file.
     #[error(
-        "{damage}; it held what no other file does: the valid ones end with zxid {last}. Restore it, or go on from there \
-         without the rest: `zk-mini fsck --repair` moves it aside"
+        "{damage}; it has transactions that no other file has: the valid ones end with zxid {last}. Restore it, or continue \
+         from there without them: `zk-mini fsck --repair` moves it aside"
     )]
     Lost {
-        /// What is wrong with the snapshot.
+        /// Damage of the snapshot.
         damage: Box<Self>,
-        /// The last transaction of the other files.
+        /// Zxid of the last transaction of the other files.
         last: Zxid,
     },
-    /// A snapshot shows transactions that no log has: it was taken while they were done, and shows them in part.
+    /// A snapshot shows transactions that no log has. It was taken while they were applied, so that it shows them in
+    /// part.
     #[error(
         "{} shows transactions up to zxid {shown}, and the logs behind it end with {last}: restore the missing one, or \
-         go on from an older snapshot: `zk-mini fsck --repair` moves this one aside", file.display()
+         continue from an older snapshot: `zk-mini fsck --repair` moves this one aside", file.display()
     )]
     Ahead {
-        /// The snapshot.
+        /// Snapshot that shows them.
         file: PathBuf,
-        /// The last transaction of which it shows anything.
+        /// Zxid of the last transaction of which it shows anything.
         shown: Zxid,
-        /// The last transaction of the logs.
+        /// Zxid of the last transaction of the logs.
         last: Zxid,
     },
-    /// The name of a log or a snapshot does not fit what it holds: it has been renamed, or copied.
+    /// The name of a log or a snapshot does not fit its content: it has been renamed, or copied.
     #[error(
-        "{} holds what its name does not say: {reason}. It has been renamed or copied; give it its own name back, or go on \
-         without it: `zk-mini fsck --repair` moves it aside", file.display()
+        "the content of {} does not fit its name: {reason}. It has been renamed or copied: give it its own name back, or \
+         continue without it: `zk-mini fsck --repair` moves it aside", file.display()
     )]
     Misnamed {
-        /// The log or the snapshot.
+        /// Log or snapshot with the wrong name.
         file: PathBuf,
-        /// Reason, for people.
+        /// Description of the contradiction.
         reason: String,
     },
-    /// A log is among the snapshots, or a snapshot among the logs, and these have directories of their own.
+    /// A log is in the directory for snapshots, or a snapshot in the directory for logs.
     #[error(
         "{} is in the directory for {}: data directory and log directory do not fit the data. They have been swapped, \
          or the log directory was set later: then move the logs there, or unset it", file.display(),
         if *is_log { "snapshots" } else { "logs" }
     )]
     Misplaced {
-        /// The log or the snapshot.
+        /// Log or snapshot in the wrong directory.
         file: PathBuf,
         /// True if it is a log.
         is_log: bool,
     },
-    /// The directory for logs has none, and that of the server before has some.
+    /// The directory for logs has none, and the one of the last server has some.
     #[error(
         "there are no logs in {}, and the last server on {} had them in {}: set that as the log directory, or move them \
          from there", dir.display(), data.display(), logs.display()
     )]
     LogsElsewhere {
-        /// The directory for logs.
+        /// Directory for logs.
         dir: PathBuf,
-        /// The data directory.
+        /// Data directory.
         data: PathBuf,
-        /// Directory that the logs are in.
+        /// Directory for logs of the last server.
         logs: PathBuf,
     },
-    /// The directory that was named is the one in the data directory.
+    /// The directory is not a data directory but the `version-2` in one.
     #[error(
         "{} has logs or snapshots in it; the data directory is the one above it{}", dir.display(),
         dir.parent().map(|above| format!(", {}", above.display())).unwrap_or_default()
     )]
     Inner {
-        /// The directory that was named.
+        /// Directory that was given.
         dir: PathBuf,
     },
-    /// There are no data to look at.
+    /// There is no data to read.
     #[error("{} is no data directory: there is no version-2 in it", dir.display())]
     NoData {
-        /// The directory that was named.
+        /// Directory that was given.
         dir: PathBuf,
     },
-    /// Apache ZooKeeper runs on it.
+    /// Apache ZooKeeper runs on the directory.
     #[error(
-        "{} belongs to a running Apache ZooKeeper, process {pid}: stop that first. If that process is another, delete {}",
+        "{} belongs to a running Apache ZooKeeper, process {pid}: stop it first. If that is another process, delete {}",
         dir.display(), file.display()
     )]
     Owned {
-        /// The data directory.
+        /// Data directory.
         dir: PathBuf,
-        /// The process.
+        /// Process id of Apache ZooKeeper.
         pid: i32,
-        /// The file that says so.
+        /// File that holds the process id.
         file: PathBuf,
     },
-    /// The log that is being written is not where it was: deleted, or moved.
+    /// The log that is being written has been deleted or moved away.
     #[error(
         "{} has been deleted or moved away under the server: put it back, or stop the server and restore its data \
          directory", file.display()
     )]
     Gone {
-        /// The log.
+        /// Log that is missing.
         file: PathBuf,
     },
-    /// Who may do what with a node is in none of the files.
+    /// The access control list of a node is in none of the files.
     #[error(
-        "the files in {} do not say who may do what with {node}: the log that follows the snapshot is missing or ends \
+        "the files in {} do not have the access control list of {node}: the log behind the snapshot is missing or ends \
          too early. Restore it, or move the newest snapshot away", dir.display()
     )]
     NoAcl {
-        /// The directory.
+        /// Data directory.
         dir: PathBuf,
-        /// The node.
+        /// Path of the node.
         node: String,
     },
-    /// What the logs go on from is missing.
+    /// There are logs, but no snapshot that they continue.
     #[error(
-        "{} has logs, the first from {first}, but no valid snapshot that they go on from: restore the snapshots \
+        "{} has logs from {first} on, but no valid snapshot that they continue: restore the snapshots \
          beside them, or move the logs away to begin with nothing", dir.display()
     )]
     NoSnapshot {
-        /// The directory.
+        /// Data directory.
         dir: PathBuf,
-        /// The first transaction that there is.
+        /// Zxid of the first log.
         first: Zxid,
     },
 }

@@ -1,4 +1,4 @@
-//! Which files there are, and what they are called.
+//! Files of a data directory, and their names.
 
 use std::ffi::OsString;
 use std::io;
@@ -14,19 +14,20 @@ use super::log;
 
 const FORMAT_DIR: &str = "version-2";
 
-/// File that whoever writes a directory holds a lock on. It is not deleted: others may wait for it.
+/// Lock file of a directory that is being written. It is never deleted: another server may wait for it.
 pub(super) const LOCK: &str = "zk-mini.lock";
 
-/// Ends of the names of compressed snapshots.
+/// Suffixes of compressed snapshots.
 const COMPRESSED: [&str; 2] = [".gz", ".snappy"];
 
-/// End of the name of a file that is being written.
+/// Extension of a file that is being written.
 pub(super) const UNFINISHED: &str = "unfinished";
 
-/// Enough for what is written before the next snapshot of a small tree.
+/// Number of free bytes that a disk needs to be used again: room for the writes before the next snapshot of a small
+/// tree.
 const ROOM: usize = 1 << 20;
 
-/// The two directories, which may be one.
+/// The directories of the snapshots and of the logs, which may be one.
 #[derive(Debug)]
 pub(crate) struct Files {
     pub(super) disk: Arc<dyn Disk>,
@@ -45,7 +46,7 @@ impl Files {
         })
     }
 
-    /// Refuses directories that are not data directories but the ones in them.
+    /// Refuses a `version-2` in place of a data directory.
     pub(super) fn check_outer(&self) -> Result<(), StorageError> {
         for inner in [&self.snapshots, &self.logs] {
             let dir = inner.parent().unwrap_or(inner);
@@ -61,7 +62,7 @@ impl Files {
         Ok(())
     }
 
-    /// Refuses directories in which there are no data to look at.
+    /// Refuses directories without data.
     pub(super) fn check_there(&self) -> Result<(), StorageError> {
         self.check_outer()?;
         for inner in [&self.snapshots, &self.logs] {
@@ -76,8 +77,8 @@ impl Files {
         Ok(())
     }
 
-    /// Refuses logs among the snapshots and snapshots among the logs, if these have directories of their own: what is in
-    /// the other directory is not all that there is.
+    /// Refuses logs in the directory for snapshots and snapshots in that for logs, if these are two: the given
+    /// directories do not have all files.
     pub(super) fn check_places(&self) -> Result<(), StorageError> {
         let canonical =
             |dir: &Path| self.disk.canonical(dir).map_err(|source| StorageError::io("read", dir, source));
@@ -95,14 +96,14 @@ impl Files {
         Ok(())
     }
 
-    /// Refuses a directory for logs that has none, if the one that the last server has [noted](Self::log_dir_to_note) has
-    /// some: the snapshots alone are an older state.
+    /// Refuses a directory for logs that has none, if the one that the last server has [noted](Self::log_dir_to_note)
+    /// has some: the snapshots alone are an older state.
     fn check_noted_logs(&self) -> Result<(), StorageError> {
         const LONGEST: u64 = 4_096;
         let [data, dir] = self.outer();
         let has_logs =
             |dir: &Path| self.disk.list(dir).unwrap_or_default().iter().any(|(name, _)| is_log(name));
-        // Whoever may not read the note is not told.
+        // A user that may not read the note is not warned.
         let noted = self.disk.read_start(&data.join(LOCK), LONGEST).unwrap_or_default();
         let logs = PathBuf::from(OsString::from_vec(noted));
         if !logs.as_os_str().is_empty() && !has_logs(&self.logs) && has_logs(&logs.join(FORMAT_DIR)) {
@@ -111,14 +112,15 @@ impl Files {
         Ok(())
     }
 
-    /// Returns what to note in the lock file of the data directory: the directory of the logs, if it is another.
+    /// Returns the note for the lock file of the data directory: the directory of the logs, if it is another;
+    /// otherwise nothing.
     pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
         let dirs = self.to_lock()?;
         Ok(dirs.into_iter().nth(1).map(|logs| logs.into_os_string().into_vec()).unwrap_or_default())
     }
 
-    /// Refuses logs whose first transaction does not fit the name, or is one of the next log's: they have been renamed or
-    /// copied, and it cannot be told from the names what is missing.
+    /// Refuses logs whose first transaction is before the name of the log or beyond that of the next: they have been
+    /// renamed or copied, and the names do not tell what is missing.
     pub(super) fn check_names(&self, logs: &[(Zxid, PathBuf)]) -> Result<(), StorageError> {
         let nexts = logs.iter().skip(1).map(|(next, _)| Some(*next)).chain([None]);
         for ((name, file), next) in logs.iter().zip(nexts) {
@@ -131,7 +133,7 @@ impl Files {
         Ok(())
     }
 
-    /// Deletes what a crash has left half-written. It is in nobody's way but the disk's.
+    /// Deletes files that a crash has left half-written. They only take room.
     pub(super) fn remove_unfinished(&self) {
         for dir in [&self.snapshots, &self.logs] {
             let files = self.disk.list(dir).unwrap_or_default();
@@ -143,7 +145,7 @@ impl Files {
         }
     }
 
-    /// The directories that nobody else may write to.
+    /// Returns the directories to lock.
     pub(super) fn to_lock(&self) -> Result<Vec<PathBuf>, StorageError> {
         let canonical = |dir: &PathBuf| {
             let parent = dir.parent().unwrap_or(dir);
@@ -158,17 +160,17 @@ impl Files {
         &self.snapshots
     }
 
-    /// File of the secret that session passwords are made with; beside the directory of the snapshots.
+    /// Returns the file of the secret for session passwords, beside the directory of the snapshots.
     pub(super) fn secret(&self) -> PathBuf {
         self.snapshots.with_file_name("zk-mini.secret")
     }
 
-    /// The directories as they were named.
+    /// Returns the directories as they were given.
     pub(super) fn outer(&self) -> [&Path; 2] {
         [&self.snapshots, &self.logs].map(|dir| dir.parent().unwrap_or(dir))
     }
 
-    /// Where snapshots and logs are, and how many bytes of them.
+    /// Returns the directories of the snapshots and of the logs, with the number of bytes in each.
     pub(crate) fn usage(&self) -> [(&Path, u64); 2] {
         [&self.snapshots, &self.logs].map(|dir| {
             let files = self.disk.list(dir).unwrap_or_default();
@@ -184,12 +186,12 @@ impl Files {
         self.logs.join(format!("log.{:x}", first.0))
     }
 
-    /// The snapshots, oldest first.
+    /// Returns the snapshots, oldest first.
     pub(super) fn snapshots(&self) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
         self.list(&self.snapshots, "snapshot", &COMPRESSED)
     }
 
-    /// The logs, oldest first.
+    /// Returns the logs, oldest first.
     pub(super) fn logs(&self) -> Result<Vec<(Zxid, PathBuf)>, StorageError> {
         self.list(&self.logs, "log", &[])
     }
@@ -202,24 +204,24 @@ impl Files {
         Ok(found)
     }
 
-    /// The names of all files are kept.
+    /// Makes the names of all files durable.
     pub(super) fn sync_dirs(&self) -> Result<(), StorageError> {
         [&self.snapshots, &self.logs].into_iter().try_for_each(|dir| {
             self.disk.sync_dir(dir).map_err(|source| StorageError::io("sync", dir, source))
         })
     }
 
-    /// The names of new snapshots are kept, too.
+    /// Makes the names of new snapshots durable.
     pub(super) fn sync_dir(&self) -> io::Result<()> {
         self.disk.sync_dir(&self.snapshots)
     }
 
-    /// The names of new logs are kept, too.
+    /// Makes the names of new logs durable.
     pub(super) fn sync_log_dir(&self) -> io::Result<()> {
         self.disk.sync_dir(&self.logs)
     }
 
-    /// Whether the disk takes some more.
+    /// Checks that the disk takes some more bytes.
     pub(super) fn try_room(&self) -> io::Result<()> {
         let probe = self.logs.join("probe").with_extension(UNFINISHED);
         let mut file = self.disk.create(&probe)?;
@@ -228,7 +230,7 @@ impl Files {
     }
 }
 
-/// Returns whether a name is that of a log to Apache ZooKeeper, whatever follows.
+/// Returns true if Apache ZooKeeper takes a name for a log, whatever follows.
 fn is_log(name: &str) -> bool {
     name.starts_with("log.")
 }
@@ -237,7 +239,7 @@ fn is_snapshot(name: &str) -> bool {
     name.starts_with("snapshot.")
 }
 
-/// The number in the name of a log or a snapshot.
+/// Returns the number in the name of a log or a snapshot.
 fn zxid_in(name: &str, kind: &str, suffixes: &[&str]) -> Option<Zxid> {
     let rest = name.strip_prefix(kind)?.strip_prefix('.')?;
     let digits = suffixes.iter().find_map(|suffix| rest.strip_suffix(suffix)).unwrap_or(rest);

@@ -1,4 +1,4 @@
-//! The transaction log: one file after another, each a header and records with a checksum, and zeros to its end.
+//! The transaction log: a sequence of files, each with a header, records with checksums, and zeros to its end.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,18 +22,18 @@ pub(super) const HEADER: u64 = 16;
 pub(super) struct LogFile {
     file: Box<dyn DiskFile>,
     path: PathBuf,
-    /// Where the next record goes; what lies behind is zeros, or the rest of a write that failed.
+    /// Offset of the next record. Behind it are zeros, or the rest of a write that failed.
     end: u64,
-    /// Offset up to which it is durable.
+    /// Offset up to which the log is durable.
     durable: u64,
     /// Length of the file, with the zeros behind the last record.
     size: u64,
-    /// Bytes that it grows by at a time, so that a sync seldom has to write its length, too.
+    /// Number of bytes by which it grows, so that a sync seldom has to write the length, too.
     block: u64,
 }
 
 impl LogFile {
-    /// Begins a log, in place of one of that name, which has no record: it would be among those that were read.
+    /// Begins a log. One of the same name is replaced: it has no record, as otherwise it would have been read.
     pub(super) fn create(disk: &dyn Disk, path: PathBuf, block: u64) -> io::Result<Self> {
         let mut file = disk.create(&path)?;
         file.write_at(0, &header())?;
@@ -41,7 +41,7 @@ impl LogFile {
         Ok(Self { file, path, end: HEADER, durable: HEADER, size: HEADER, block })
     }
 
-    /// Appends records that were made by [`put`], and has the disk take them if `sync` is set.
+    /// Appends records that were made by [`put`], and syncs them if `sync` is set.
     pub(super) fn append(&mut self, records: &[u8], sync: bool) -> io::Result<()> {
         let end = self.end + records.len() as u64;
         if end > self.size {
@@ -63,8 +63,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Takes off what lies behind the last record that was appended: what a failed write has left there would be taken
-    /// for records one day, or zeros when nothing more will be written.
+    /// Cuts the file off behind the last record that was appended. The rest of a failed write would be read as
+    /// records one day; zeros only take room.
     pub(super) fn trim(&mut self) -> io::Result<()> {
         self.file.set_len(self.end)?;
         self.size = self.end;
@@ -73,7 +73,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Returns whether its name still leads to it.
+    /// Returns true if the file still has its name.
     pub(super) fn is_there(&self) -> io::Result<bool> {
         self.file.is_at(&self.path)
     }
@@ -82,12 +82,12 @@ impl LogFile {
         &self.path
     }
 
-    /// Its length without what lies behind the last record.
+    /// Returns the offset behind the last record.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Returns the offset up to which it is durable.
+    /// Returns the offset up to which the log is durable.
     pub(super) fn durable(&self) -> u64 {
         self.durable
     }
@@ -99,10 +99,11 @@ fn header() -> BytesMut {
     header
 }
 
-/// Appends the record of a transaction to `out`, for a log that is durable so far.
+/// Appends the record of a transaction to `out`, for a log that is durable up to this offset.
 ///
 /// # Errors
-/// It is longer than a record can be, which whoever has made it should have seen before; `out` is as it was.
+/// [`TooLong`] if it is longer than a record can be; transactions are checked for this when they are made. `out` is
+/// unchanged.
 pub(super) fn put(transaction: &Txn, durable: u64, out: &mut BytesMut) -> Result<(), TooLong> {
     let start = out.len();
     out.put_bytes(0, BEFORE);
@@ -120,22 +121,22 @@ pub(super) fn put(transaction: &Txn, durable: u64, out: &mut BytesMut) -> Result
 /// End of a log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Tail {
-    /// With its last record, and perhaps zeros.
+    /// The log ends with its last record, and perhaps zeros.
     Whole,
-    /// With so many bytes, zeros behind them aside, that were meant to become a record, from this offset on.
+    /// The log ends with a part of a record: this many bytes from this offset on, without the zeros behind them.
     Torn { offset: u64, bytes: u64 },
 }
 
-/// A transaction, and where in a log it is.
+/// A transaction with its place in a log.
 #[derive(Debug)]
 pub(super) struct Logged {
     pub(super) txn: Txn,
     pub(super) offset: u64,
-    /// Length of its record, without what stands before and behind it.
+    /// Length of its record, without checksum, length and mark.
     pub(super) len: usize,
 }
 
-/// Reads a log, record by record, or so many bytes of it.
+/// Reads a log, record by record, up to `limit` bytes.
 pub(super) fn read(
     disk: &dyn Disk,
     file: &Path,
@@ -150,7 +151,7 @@ pub(super) fn read(
     let mut input = content.clone();
     match FileHeader::decode(&mut input, "header") {
         Ok(FileHeader { magic: MAGIC, version: FORMAT, .. }) => {}
-        // Half a header, which the server had no time to finish.
+        // A crash has left a part of a header.
         _ if is_half_a_header(&content) => {
             let bytes = if is_begun(&content) { 0 } else { content.len() as u64 };
             return Ok(Tail::Torn { offset: 0, bytes });
@@ -180,7 +181,7 @@ pub(super) fn read(
     }
 }
 
-/// The number of the first transaction in a log, if there is a whole one.
+/// Returns the zxid of the first transaction in a log, if there is a whole one.
 pub(super) fn first_zxid(disk: &dyn Disk, file: &Path) -> Option<Zxid> {
     const START: u64 = 1 << 10;
     let mut start = disk.read_start(file, START).ok()?;
@@ -197,7 +198,7 @@ pub(super) fn first_zxid(disk: &dyn Disk, file: &Path) -> Option<Zxid> {
     }
 }
 
-/// A transaction, and up to where the log was durable when it was written.
+/// Reads a record: the transaction, and the offset up to which the log was durable before it.
 fn split(mut record: Bytes) -> Result<(Txn, Option<u64>), DecodeError> {
     let txn = txn::decode(&mut record)?;
     Ok((txn, Some(record).filter(|rest| rest.len() == txn::DURABLE).map(|mut rest| rest.get_u64())))
@@ -219,13 +220,13 @@ fn damaged(file: &Path, content: &[u8], at: usize, reason: String) -> StorageErr
 enum Record {
     None,
     Some(Bytes),
-    /// Not a record, and why.
+    /// Bytes that are no record, and the reason.
     Bad(&'static str),
 }
 
 fn next_record(input: &mut Bytes) -> Record {
     if is_zeros(&input[..input.len().min(BEFORE)]) {
-        // A record has bytes, so its length is not zero.
+        // No record has a length of zero.
         return if is_zeros(input) { Record::None } else { Record::Bad("zeros before further records") };
     }
     if input.len() < BEFORE {
@@ -238,7 +239,7 @@ fn next_record(input: &mut Bytes) -> Record {
     if len >= input.len() {
         return Record::Bad("it ends in a record");
     }
-    // Copied: what a node keeps of it must not hold on to the whole file.
+    // Copied, so that no node keeps the whole file alive.
     let record = Bytes::copy_from_slice(&input[..len]);
     input.advance(len);
     let mark = input.get_u8();
@@ -251,12 +252,12 @@ fn next_record(input: &mut Bytes) -> Record {
     Record::Some(record)
 }
 
-/// Returns whether a log is a header, or the beginning of one, and no more.
+/// Returns true if a log is a header, or the beginning of one, and nothing more.
 pub(super) fn is_begun(content: &[u8]) -> bool {
     content.len() as u64 <= HEADER && is_half_a_header(content)
 }
 
-/// Returns whether a header has been begun and nothing else, zeros aside.
+/// Returns true if a log begins like a header and has nothing else, zeros aside.
 fn is_half_a_header(content: &[u8]) -> bool {
     let same = content.iter().zip(header()).take_while(|(byte, wanted)| **byte == *wanted).count();
     is_zeros(&content[same..])

@@ -1,31 +1,32 @@
 //! The state on disk, in Apache ZooKeeper's own format: a directory can be handed over to it, and back.
 //!
-//! `version-2/snapshot.ZXID` is the state after that transaction, `version-2/log.ZXID` the transactions from that
-//! one on. A start reads the newest valid snapshot and the logs behind it, writes a snapshot of its own, and begins a
-//! new log with its first transaction. Nothing here knows a rule of the protocol.
+//! `version-2/snapshot.ZXID` is the state after that transaction; `version-2/log.ZXID` has the transactions from that
+//! one on. A start reads the newest valid snapshot and the logs behind it, writes a new snapshot, and begins a new
+//! log with its first transaction. No rule of the protocol is here.
 //!
 //! # After a crash, and after damage
-//! A crash can leave the last write to a log in pieces: each sector of it is there or is zeros, and it may lack its end.
-//! Nobody was told of that write, so the next start cuts the pieces off. Everything else is damage, on which no server
-//! starts ([`StorageError::Log`]): a record with a flipped bit, or one that a whole record from a later write follows.
-//! Records tell of that themselves: each has behind it, in eight bytes that Apache ZooKeeper reads over, up to where the log
-//! was durable when it was written. In logs of Apache ZooKeeper, which do not say so, any whole record that follows makes
-//! it damage. In the last write alone the two can be alike, a lost sector for example; so what is cut off is kept, and the
-//! start and `fsck` name the file, the byte and the size.
+//! A crash can leave the last write to a log in pieces: each sector of it is there or is zeros, and its end may be
+//! missing. No client was told of that write, so the next start cuts the pieces off. All other faults are damage, on
+//! which no server starts ([`StorageError::Log`]): a record with a flipped bit, for example, or a bad record with a
+//! whole record of a later write behind it. Records show which write they are of: each is followed by the offset up
+//! to which the log was durable when it was written, in eight bytes that Apache ZooKeeper skips. Logs of Apache
+//! ZooKeeper do not have it; there, any whole record behind a bad one makes it damage. In the last write alone the
+//! two can look alike, as when a sector is lost. So the bytes that are cut off are kept, and the start and `fsck`
+//! name the file, the offset and the size.
 //!
-//! Parts that a start cuts off, or that [`repair`] takes out so that a server starts again, go to *side files* in the same
-//! directory: `zk-mini.cut.LOG.from-byte-N` has what stood in a log from that byte on, `zk-mini.removed.FILE` is a whole log
-//! or snapshot. No server reads or deletes them, and none replaces another.
+//! Parts that a start cuts off, or that [`repair`] takes out so that a server starts again, go to *side files* in the
+//! same directory: `zk-mini.cut.LOG.from-byte-N` has the bytes of a log from that offset on, and
+//! `zk-mini.removed.FILE` is a whole log or snapshot. No server reads or deletes them, and none replaces another.
 //!
-//! # What else is refused
-//! A log or a snapshot whose name does not fit what it holds; logs among the snapshots or snapshots among the logs, if these
-//! have directories of their own; a directory for logs that has none while that of the server before has some; a
-//! `version-2` in place of the data directory; numbers that are missing between two logs; a directory whose
-//! `zookeeper_server.pid` names a process that lives. A `myid`, which says that the directory is a member's of an
-//! ensemble, is warned of.
+//! # Other refusals
+//! No server starts if the name of a log or a snapshot does not fit its content; if logs are in the directory for
+//! snapshots or the other way round; if a directory for logs has none while the one of the last server has some; if a
+//! `version-2` is given in place of the data directory; if zxids are missing between two logs; or if
+//! `zookeeper_server.pid` names a process that is alive. The server warns of a `myid`, by which the directory belongs
+//! to a member of an ensemble.
 //!
-//! A log that is deleted or moved away under a server is noticed at the next write, before that is acknowledged: nobody is
-//! answered until it is back. Other files that go away are noticed by the next start.
+//! If a log is deleted or moved away under a server, the next write notices it before it is acknowledged: no client
+//! is answered until the log is back. Other missing files are noticed by the next start.
 
 mod disk;
 mod error;

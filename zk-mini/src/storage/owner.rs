@@ -1,4 +1,4 @@
-//! Other owners of a data directory: an Apache ZooKeeper that runs on it, or an ensemble that it belongs to.
+//! Owners of a data directory: this server, an Apache ZooKeeper that runs on it, or an ensemble that it belongs to.
 
 use std::path::Path;
 use std::process;
@@ -7,16 +7,16 @@ use super::disk::{Disk, Lock};
 use super::error::StorageError;
 use super::files::{self, Files};
 
-/// File in which `zkServer.sh` notes the process that it has started.
+/// File with the process id of the server that `zkServer.sh` has started.
 const PID_FILE: &str = "zookeeper_server.pid";
 
-/// File in which a member of an ensemble has its number.
+/// File with the number of a member of an ensemble.
 const MEMBER_FILE: &str = "myid";
 
-/// Longer than any number.
+/// Maximum number of bytes to read of a number.
 const NUMBER: u64 = 32;
 
-/// Takes the directories for oneself, until the locks are dropped.
+/// Locks the directories, until the locks are dropped, and refuses them if another server has them.
 pub(super) fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
     let locks = files.to_lock()?.iter().map(|dir| lock(&*files.disk, dir)).collect::<Result<_, _>>()?;
     for dir in files.outer() {
@@ -26,14 +26,14 @@ pub(super) fn take(files: &Files) -> Result<Vec<Box<dyn Lock>>, StorageError> {
     if is_of_a_member(&*files.disk, dir) {
         log!(WARN,
             dir = %dir.display(),
-            "myid says that this is the directory of a member of an ensemble: what is written here goes another way than \
-             the others, and the ensemble must not take it back"
+            "myid says that this is the directory of a member of an ensemble: writes here diverge from \
+             the other members, and the ensemble must not take it back"
         );
     }
     Ok(locks)
 }
 
-/// Notes where the logs are, for a start that is told otherwise.
+/// Notes the directory of the logs, for a start that is given another one.
 pub(super) fn note_logs(files: &Files, locks: &[Box<dyn Lock>]) -> Result<(), StorageError> {
     let Some(lock) = locks.first() else { return Ok(()) };
     let noted = lock.note(&files.log_dir_to_note()?);
@@ -46,18 +46,18 @@ fn lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn Lock>, StorageError> {
     locked.ok_or_else(|| StorageError::Locked { dir: dir.into() })
 }
 
-/// Refuses a directory on which Apache ZooKeeper runs. A file that names a process that is no more says nothing.
+/// Refuses a directory on which Apache ZooKeeper runs. A file that names a process that has ended is ignored.
 fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
     let file = dir.join(PID_FILE);
     let noted = disk.read_start(&file, NUMBER).ok().and_then(|content| String::from_utf8(content).ok());
-    // 0 and less are groups of processes.
+    // 0 and negative numbers are groups of processes.
     match noted.and_then(|noted| noted.trim().parse().ok()).filter(|pid| *pid > 0) {
         Some(pid) if is_alive(pid) => Err(StorageError::Owned { dir: dir.into(), pid, file }),
         _ => Ok(()),
     }
 }
 
-/// Returns whether a directory is that of a member of an ensemble.
+/// Returns true if a directory is that of a member of an ensemble.
 fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }

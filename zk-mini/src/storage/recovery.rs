@@ -1,4 +1,4 @@
-//! From the files of a directory to the state that they describe.
+//! Reading the files of a directory back into the state that they describe.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,45 +13,45 @@ use super::side;
 use super::snapshot::{self, Snapshot};
 use crate::core::{Config, Core, Now};
 
-/// Contents of a directory.
+/// Contents of a data directory.
 #[derive(Debug)]
 pub struct Recovery {
     /// The state. Every session has its full timeout left.
     pub core: Core,
-    /// The snapshot that it begins with; none in a new directory.
+    /// Snapshot that the state begins with; `None` in a new directory.
     pub snapshot: Option<PathBuf>,
-    /// The logs that were read behind it.
+    /// Logs that were read behind it.
     pub logs: Vec<PathBuf>,
-    /// Transactions that followed it.
+    /// Number of transactions that were read behind it.
     pub replayed: u64,
-    /// A log that ends in what a crash can have left of a record, where that begins, and how many bytes there are of it. If
-    /// it was damage that left it, these may have been transactions. None of a log that has only been begun.
+    /// Log that ends in a part of a record, as a crash leaves it; offset and number of bytes of that part. If it was
+    /// damage that left it, the bytes may have been transactions. `None` for a log that has only been begun.
     pub torn: Option<(PathBuf, u64, u64)>,
-    /// Snapshots that were passed over, with what is wrong with them.
+    /// Snapshots that were passed over because of their damage.
     pub damaged: Vec<StorageError>,
-    /// True if nodes were deleted that belonged to no session.
+    /// True if nodes without a session were deleted.
     pub ended_nodes: bool,
-    /// True if the state is the one that its writer had, by the digest that it left; `None` if it left none.
+    /// True if the state has the digest that its writer noted; `None` if it noted none.
     pub verified: Option<bool>,
-    /// The longest record in the logs that Apache ZooKeeper would read.
+    /// Longest record in the logs that Apache ZooKeeper would read.
     pub longest: Option<LongRecord>,
 }
 
-/// A record of a log, for its length.
+/// Place and length of a record.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LongRecord {
-    /// The log.
+    /// Log of the record.
     pub file: PathBuf,
-    /// Offset at which it begins.
+    /// Offset of the record.
     pub offset: u64,
-    /// Its length, without what stands before and behind it.
+    /// Length of the record, without checksum, length and mark.
     pub bytes: usize,
 }
 
-/// Reads a data directory and changes nothing, whether or not a server runs on it.
+/// Reads a data directory and changes nothing, also if a server runs on it.
 ///
 /// # Errors
-/// [`StorageError`] if it is no data directory, or the state cannot be told from its files.
+/// [`StorageError`] if it is no data directory, or its files do not give a state.
 pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
     files.check_there()?;
@@ -62,10 +62,11 @@ pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageEr
 }
 
 impl SimulatedDisk {
-    /// As [`recover`](crate::storage::recover), from a directory on this disk, for a server that would be configured so.
+    /// Reads a directory on this disk as [`recover`](crate::storage::recover) does, for a server of this
+    /// configuration.
     ///
     /// # Errors
-    /// [`StorageError`] if the state cannot be told from the files.
+    /// [`StorageError`] if the files do not give a state.
     pub fn recover(
         &self,
         dir: &Path,
@@ -77,7 +78,7 @@ impl SimulatedDisk {
     }
 }
 
-/// As [`recover`]. Of the log that is `open`, so many bytes are read; the sessions begin their timeouts at `now`.
+/// Reads a data directory. Only this many bytes of the `open` log are read. Sessions begin their timeouts at `now`.
 pub(super) fn recover_files(
     files: &Files,
     open: Option<(&Path, u64)>,
@@ -95,7 +96,8 @@ pub(super) fn recover_files(
     files.check_names(&logs)?;
     let (Snapshot { image, told, shown }, file) =
         snapshot.map_or((Snapshot::default(), None), |(snapshot, file)| (snapshot, Some(file)));
-    // If nothing in it is of the transaction that it is named after, the log that has that may tell.
+    // If the snapshot shows nothing of the transaction in its name, the log with that transaction may verify the
+    // name.
     let to_verify = file.clone().filter(|_| told.is_none() && shown < image.last_zxid);
     let from = image.last_zxid.0 + i64::from(to_verify.is_none());
     let from = logs.iter().rposition(|(first, _)| first.0 <= from);
@@ -131,7 +133,7 @@ pub(super) fn recover_files(
     }
 }
 
-/// The newest snapshot that is whole, and what is wrong with those that are newer.
+/// The newest whole snapshot, and the damage of newer ones.
 struct Newest {
     snapshot: Option<(Snapshot, PathBuf)>,
     damaged: Vec<(Zxid, StorageError)>,
@@ -146,14 +148,14 @@ fn newest_snapshot(files: &Files) -> Result<Newest, StorageError> {
                 log!(WARN, %error, "passed over");
                 damaged.push((zxid, error));
             }
-            // It may be sound, and the logs behind it deleted.
+            // The snapshot may be whole, and the logs behind it deleted.
             Err(error) => return Err(error),
         }
     }
     Ok(Newest { snapshot: None, damaged })
 }
 
-/// Whether a number is the one after another; the first of an epoch, which an ensemble counts in, follows any.
+/// Returns true if a zxid is the next one. The first of an epoch, which an ensemble counts in, follows any.
 fn follows(next: Zxid, last: Zxid) -> bool {
     next == last.next() || is_of_a_later_epoch(next, last)
 }
@@ -162,21 +164,21 @@ fn is_of_a_later_epoch(next: Zxid, last: Zxid) -> bool {
     next.0 >> 32 > last.0 >> 32
 }
 
-/// Fit of a log to what is before it, as far as is known.
+/// Fit of a log to the files before it, as far as it is known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Joint {
     Sound,
-    /// Numbers are missing in its name: the digest of its first transaction has to show that nothing else is. Apache
-    /// ZooKeeper skips one now and then.
+    /// Zxids are missing before the name of the log. Apache ZooKeeper skips one now and then; the digest of the first
+    /// transaction has to show that nothing else is missing.
     Open,
-    /// Numbers are missing behind its name: the next digest must not show that more is.
+    /// Zxids are missing behind the name of the log: the next digest must not show that more is missing.
     Skipped,
     Broken,
 }
 
 impl Joint {
-    /// Returns what is known after a transaction, the first or a later one: `said` is the digest that it has, `digest` that
-    /// of the state.
+    /// Returns the fit after a transaction, the first of the log or a later one. `said` is the digest in the
+    /// transaction, `digest` that of the state.
     fn after(self, is_first: bool, said: Option<u64>, digest: Option<u64>) -> Self {
         match (self, said) {
             (Self::Open, said) if is_first && (said.is_none() || said != digest) => Self::Broken,
@@ -189,8 +191,8 @@ impl Joint {
 }
 
 impl Recovery {
-    /// Does again what logs hold that follow each other. Returns the digest that the last transaction has. A snapshot
-    /// `to_verify` is compared with the digest of the transaction that it is named after.
+    /// Applies the transactions of successive logs. Returns the digest in the last one. A snapshot `to_verify` is
+    /// compared with the digest of the transaction in its name.
     fn replay(
         &mut self,
         disk: &dyn Disk,
@@ -200,7 +202,7 @@ impl Recovery {
         now: Now,
     ) -> Result<Option<u64>, StorageError> {
         let named = self.core.last_zxid();
-        // What a server writes while it serves has its digest for the end only.
+        // A write has a digest for its last transaction only.
         let mut digest = None;
         for (first, file) in logs {
             let last = self.core.last_zxid();
@@ -214,7 +216,7 @@ impl Recovery {
                     && let (Some(snapshot), Some(_)) = (to_verify, txn.digest)
                     && txn.digest != core.digest()
                 {
-                    let reason = format!("its tree is not the one that there was after transaction {named}");
+                    let reason = format!("its tree is not the tree after transaction {named}");
                     return Err(StorageError::Misnamed { file: snapshot.into(), reason });
                 }
                 if txn.zxid <= core.last_zxid() {
@@ -234,8 +236,8 @@ impl Recovery {
                 return Err(StorageError::Gap { file: file.clone(), last });
             }
             self.logs.push(file.clone());
-            // Only that of the last: before others Apache ZooKeeper leaves such an end where it is, and goes on with the
-            // next number in the next log.
+            // Only the end of the last log matters: before further logs Apache ZooKeeper leaves such an end, and goes
+            // on with the next zxid in the next log.
             self.torn = match tail {
                 Tail::Whole => None,
                 Tail::Torn { offset, bytes } => Some((file.clone(), offset, bytes)),
@@ -244,7 +246,7 @@ impl Recovery {
         Ok(digest)
     }
 
-    /// Returns the fit of the log of this number to what has been read.
+    /// Returns the fit of the log of this zxid to the transactions that have been read.
     fn joint_with(&mut self, first: Zxid) -> Result<Joint, StorageError> {
         let last = self.core.last_zxid();
         let torn = self.torn.take();
@@ -252,7 +254,7 @@ impl Recovery {
             return Ok(Joint::Sound);
         }
         match torn {
-            // Whatever lies there was a transaction.
+            // The bytes there were a transaction.
             Some((file, offset, bytes)) if !is_of_a_later_epoch(first, last) => Err(StorageError::Log {
                 file,
                 offset,
@@ -266,19 +268,19 @@ impl Recovery {
         }
     }
 
-    /// Returns whether there is nothing in the directory yet.
+    /// Returns true if the directory has no data yet.
     fn is_empty(&self) -> bool {
         self.snapshot.is_none() && self.replayed == 0
     }
 
-    /// Looks for the longest record in the log before those that were read, too: Apache ZooKeeper reads that as well.
+    /// Looks for the longest record also in the log before those that were read: Apache ZooKeeper reads it, too.
     fn measure_log_before(&mut self, files: &Files) -> Result<(), StorageError> {
         let logs = files.logs()?;
         let read = logs.iter().position(|(_, file)| Some(file) == self.logs.first());
         if let Some((_, file)) = read.and_then(|read| read.checked_sub(1)).and_then(|before| logs.get(before))
         {
             let longest = &mut self.longest;
-            // What is wrong with it is in nobody's way.
+            // Damage in it does not matter.
             let _ = log::read(&*files.disk, file, None, |Logged { offset, len, .. }| {
                 measure(longest, file, offset, len);
                 Ok(())
@@ -287,14 +289,14 @@ impl Recovery {
         Ok(())
     }
 
-    /// Returns whether a server that starts now should write a snapshot: Apache ZooKeeper wants one to start from, the next start
-    /// has less to read, and what was deleted is in no log.
+    /// Returns true if a start should write a snapshot. Apache ZooKeeper needs one to start from, the next start has
+    /// less to read, and nodes that were deleted here are still in the logs.
     pub(super) fn wants_snapshot(&self) -> bool {
         self.replayed > 0 || self.snapshot.is_none() || self.ended_nodes
     }
 
-    /// Has the disk take what was read: whoever has written it may have died, or not waited for the disk, and what is served
-    /// must not be lost with the power even if no new snapshot can be written.
+    /// Syncs the files that were read: their writer may have died, or not waited for the disk, and the served state
+    /// must not be lost with the power even if no snapshot can be written.
     pub(super) fn make_durable(&self, files: &Files) -> Result<(), StorageError> {
         for file in self.snapshot.iter().chain(&self.logs) {
             files.disk.sync_file(file).map_err(|source| StorageError::io("sync", file, source))?;
@@ -302,7 +304,7 @@ impl Recovery {
         files.sync_dirs()
     }
 
-    /// Takes off what a crash has left of the last write, and keeps it in a side file. Returns that.
+    /// Cuts off the part of a record that a crash has left, and keeps it in a side file. Returns that file.
     pub(super) fn cut_tail(&self, files: &Files) -> Result<Option<PathBuf>, StorageError> {
         let Some((file, offset, bytes)) = &self.torn else { return Ok(None) };
         let (log, zxid) = (file.display(), self.core.last_zxid());
@@ -311,13 +313,13 @@ impl Recovery {
             Ok(Some(side)) => {
                 log!(WARN,
                     %log, byte = offset, bytes, kept_in = %side.display(), last = %zxid,
-                    "the log ends in what a crash leaves of a write that nobody was told of; it is cut off there"
+                    "the log ends in a part of a write, as a crash leaves it; no client was told of that write, and it is cut off"
                 );
                 Ok(Some(side))
             }
-            // The next log is another, and nothing is missing between the two.
+            // The next log is another file, and nothing is missing between the two.
             Err(error) if *offset > log::HEADER => {
-                log!(ERROR, %error, %log, byte = offset, bytes, "what a crash has left there stays there");
+                log!(ERROR, %error, %log, byte = offset, bytes, "the log keeps the part of a write that a crash has left");
                 Ok(None)
             }
             Err(error) => Err(error),

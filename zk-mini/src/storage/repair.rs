@@ -1,4 +1,4 @@
-//! Going on without what is damaged: it is moved to side files, and nothing else is changed.
+//! Repair of a data directory: damaged parts are moved to side files, and nothing else is changed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,26 +14,26 @@ use crate::core::{Config, Now};
 /// Result of a repair.
 #[derive(Debug)]
 pub struct Repair {
-    /// All that was moved, in order.
+    /// Parts that were moved, in order.
     pub moved: Vec<Moved>,
-    /// Contents of the directory now, or the reason why they cannot be told even so.
+    /// Contents of the directory now, or the reason why they still cannot be read.
     pub left: Result<Recovery, StorageError>,
 }
 
-/// Something that a repair has taken out of a directory.
+/// A part that a repair has moved out of a directory.
 #[derive(Debug)]
 pub struct Moved {
-    /// Damage that it was moved for; `None` if it is what a crash leaves.
+    /// Damage that it was moved for; `None` if it was left by a crash.
     pub because: Option<StorageError>,
-    /// The side files that have it now.
+    /// Side files that it was moved to.
     pub to: Vec<PathBuf>,
 }
 
-/// Makes a data directory one that a server starts on, without what is damaged and what came after it, which is moved to
-/// side files. No server may run on it.
+/// Repairs a data directory so that a server starts on it: damaged parts, and the transactions behind them, are moved
+/// to side files. No server may run on it.
 ///
 /// # Errors
-/// [`StorageError`] if the directory is in use or none, before anything is moved.
+/// [`StorageError`] if the directory is in use or has no data. Nothing has been moved then.
 pub fn repair(dir: &Path, log_dir: Option<&Path>) -> Result<Repair, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
     files.check_there()?;
@@ -44,7 +44,7 @@ pub fn repair(dir: &Path, log_dir: Option<&Path>) -> Result<Repair, StorageError
 }
 
 fn repair_files(files: &Files, moved: &mut Vec<Moved>) -> Result<Recovery, StorageError> {
-    // Each round shortens a file, or takes one away.
+    // Each round shortens a file, or moves one away.
     loop {
         let config = Config { digests: true, ..Config::default() };
         match recovery::recover_files(files, None, config, Now::default()) {
@@ -71,7 +71,8 @@ fn repair_files(files: &Files, moved: &mut Vec<Moved>) -> Result<Recovery, Stora
     }
 }
 
-/// Moves aside what an error is about, and what comes after it. Returns where to; nowhere if there is no such thing.
+/// Moves away the damaged part of an error, and what comes behind it. Returns the side files; none if the error is
+/// about no such part.
 fn remove(files: &Files, error: &StorageError) -> Result<Vec<PathBuf>, StorageError> {
     let disk: &dyn Disk = &*files.disk;
     match error {
@@ -91,7 +92,7 @@ fn remove(files: &Files, error: &StorageError) -> Result<Vec<PathBuf>, StorageEr
     }
 }
 
-/// A log and the later ones.
+/// Returns a log and the later ones.
 fn logs_from(files: &Files, first: &Path) -> Result<Vec<PathBuf>, StorageError> {
     Ok(files.logs()?.into_iter().map(|(_, log)| log).skip_while(|log| log != first).collect())
 }

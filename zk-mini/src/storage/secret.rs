@@ -1,4 +1,4 @@
-//! The secret of a data directory: what its session passwords are made with, if not in Apache ZooKeeper's way.
+//! The secret of a data directory, for session passwords that are not made in Apache ZooKeeper's way.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use super::error::StorageError;
 use super::files::{Files, UNFINISHED};
 use crate::core::SessionSecret;
 
-/// Returns the secret of a directory. A directory without one gets the new one, and keeps it.
+/// Returns the secret of a directory. A directory without one keeps the new one.
 pub(super) fn keep(files: &Files, new: SessionSecret) -> Result<SessionSecret, StorageError> {
     let (disk, file) = (&*files.disk, files.secret());
     match disk.read(&file) {

@@ -1,39 +1,40 @@
-//! How a server keeps its state.
+//! Settings of a data directory.
 
 use std::path::PathBuf;
 
 use super::disk::Device;
 use crate::core::SessionSecret;
 
-/// Time from which a transaction counts as kept.
+/// Time at which a write is durable, and is answered.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum SyncMode {
-    /// Once the disk has it: one sync for each.
+    /// After a sync of its own.
     Always,
-    /// Once the disk has it: one sync for all that wait. They wait no longer for it.
+    /// After a sync that serves all writes that wait at the time. They wait no longer for it than for one of their
+    /// own.
     #[default]
     Group,
-    /// Once the system has it. It survives the end of the process; that of the machine may leave a log on which no server
-    /// starts before [`repair`].
+    /// Once the system has it. It survives the end of the process. After an end of the machine, a log may be left on
+    /// which no server starts before a [`repair`](super::repair).
     None,
 }
 
-/// How a server keeps its state.
+/// Settings of a data directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) device: Device,
-    /// Where the logs are, if not with the snapshots.
+    /// Directory of the logs, if it is not that of the snapshots.
     pub(crate) log_dir: Option<PathBuf>,
     pub(crate) sync: SyncMode,
-    /// How many snapshots are kept, with the logs behind them; `None` is all.
+    /// Number of snapshots to keep, with the logs behind them; `None` keeps all.
     pub(crate) retain: Option<usize>,
-    /// Transactions until the next snapshot.
+    /// Number of transactions between two snapshots.
     pub(crate) snap_count: u64,
-    /// Nodes of a snapshot that are taken at a time.
+    /// Number of nodes of a snapshot that are copied in one step.
     pub(crate) snap_step: usize,
-    /// Bytes that a log grows by at a time.
+    /// Number of bytes by which a log grows.
     pub(crate) pre_alloc_size: u64,
-    /// Session passwords are made with a secret: with this one, if the directory has none.
+    /// Secret for session passwords, if the directory has none; `None` for passwords in Apache ZooKeeper's way.
     pub(crate) new_secret: Option<SessionSecret>,
 }
 

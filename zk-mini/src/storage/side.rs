@@ -1,5 +1,5 @@
-//! Side files: what is taken out of a data directory stays beside it, under a name that neither we nor Apache ZooKeeper take
-//! for a log or a snapshot, and that no other side file has.
+//! Side files: parts that are taken out of a data directory stay beside it, each under a new name that neither
+//! zk-mini nor Apache ZooKeeper takes for a log or a snapshot.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,8 @@ use super::error::StorageError;
 use super::log;
 use super::tail::end_of;
 
-/// Cuts a log off at an offset, and keeps what was behind it, the zeros at its end aside. Returns where; nowhere if it was
-/// nothing but the beginning of a header.
+/// Cuts a log off at an offset, and keeps the bytes behind it, without the zeros at the end. Returns their file;
+/// `None` if the log was only the beginning of a header.
 pub(super) fn cut(disk: &dyn Disk, file: &Path, offset: u64) -> Result<Option<PathBuf>, StorageError> {
     let content = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
     if log::is_begun(&content) {
@@ -22,7 +22,7 @@ pub(super) fn cut(disk: &dyn Disk, file: &Path, offset: u64) -> Result<Option<Pa
     let kept = usize::try_from(offset).ok().and_then(|offset| content.get(offset..end_of(&content)));
     let side = free_name(disk, file, "cut", &format!(".from-byte-{offset}"))?;
     keep(disk, &side, kept.unwrap_or_default()).map_err(|source| {
-        // What there is of it may be what fills the disk.
+        // A part of the side file may be what fills the disk.
         let _ = disk.remove(&side);
         StorageError::io("write", &side, source)
     })?;
@@ -31,7 +31,7 @@ pub(super) fn cut(disk: &dyn Disk, file: &Path, offset: u64) -> Result<Option<Pa
     Ok(Some(side))
 }
 
-/// Gives a log or a snapshot a name by which nobody reads it. Returns that.
+/// Renames a log or a snapshot so that no server reads it. Returns the new name.
 pub(super) fn set_aside(disk: &dyn Disk, file: &Path) -> Result<PathBuf, StorageError> {
     let side = free_name(disk, file, "removed", "")?;
     let moved = disk.rename(file, &side).and_then(|()| disk.sync_dir(dir_of(file)));
@@ -46,7 +46,7 @@ fn keep(disk: &dyn Disk, side: &Path, content: &[u8]) -> std::io::Result<()> {
     disk.sync_dir(dir_of(side))
 }
 
-/// A name that no file has. The directory is locked, so nobody takes it meanwhile.
+/// Returns a name that no file has. The directory is locked, so that no other server takes it meanwhile.
 fn free_name(disk: &dyn Disk, file: &Path, what: &str, place: &str) -> Result<PathBuf, StorageError> {
     let dir = dir_of(file);
     let files = disk.list(dir).map_err(|source| StorageError::io("read", dir, source))?;

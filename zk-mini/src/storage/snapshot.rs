@@ -1,4 +1,4 @@
-//! Snapshots: sessions, the table of ACLs, the nodes, and a seal over all of it.
+//! Snapshots: sessions, the table of ACLs, nodes, and a checksum over all of them, the seal.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -23,26 +23,26 @@ use crate::core::{Image, ImageNode, NodeKind};
 const MAGIC: i32 = 0x5A4B_534E;
 const FORMAT: i32 = 2;
 
-/// The number that stands for the open list without being in the table.
+/// Number of the open list, which is not in the table.
 const OPEN: i64 = -1;
 
-/// How much is encoded before it is written.
+/// Number of bytes to encode before they are written.
 const CHUNK: usize = 1 << 20;
 
-/// How much is written before a sync: those of the log wait as long as one takes.
+/// Number of bytes to write before a sync. A sync of the log may wait for one of these.
 const SYNC: u64 = 4 << 20;
 
-/// Length and text of the path that no node has, behind a seal.
+/// Length and text of a path that no node has; it stands behind each seal.
 const END: &[u8] = b"\0\0\0\x01/";
 
-/// Writes a snapshot, under another name first: a file of this name is always a whole one. With the number of the last
-/// transaction that was `processed` it is one of 3.9.
+/// Writes a snapshot under another name and renames it: a file of this name is always whole. With the zxid of the
+/// last `processed` transaction it has the form of 3.9.
 pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image, processed: bool) -> io::Result<()> {
     let unfinished = file.with_extension(UNFINISHED);
     let written =
         write_to(disk.create(&unfinished)?, image, processed).and_then(|()| disk.rename(&unfinished, file));
     if written.is_err() {
-        // What there is of it may be what fills the disk.
+        // A part of the file may be what fills the disk.
         let _ = disk.remove(&unfinished);
     }
     written
@@ -64,11 +64,11 @@ fn write_to(file: Box<dyn DiskFile>, image: &Image, processed: bool) -> io::Resu
     }
     "/".encode(&mut sealed.buffer);
     sealed.seal()?;
-    // After the seal, and sealed again: releases before 3.6 do not read on.
+    // Behind the seal, with a seal of its own: releases before 3.6 do not read it.
     if let Some((zxid, digest)) = image.digest {
         ZxidDigest { zxid, digest: TreeDigest::new(digest) }.encode(&mut sealed.buffer);
         sealed.seal()?;
-        // Likewise; releases before 3.9 do not read on here.
+        // Likewise for releases before 3.9.
         if processed {
             zxid.encode(&mut sealed.buffer);
             sealed.seal()?;
@@ -81,13 +81,13 @@ fn write_to(file: Box<dyn DiskFile>, image: &Image, processed: bool) -> io::Resu
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
     pub(super) image: Image,
-    /// The last transaction of which it shows anything, as it says itself.
+    /// Zxid of the last transaction that it shows, if it says so itself.
     pub(super) told: Option<Zxid>,
-    /// The last one of which it shows anything: it is there only if the logs are, up to here.
+    /// Zxid of the last transaction of which it shows anything. The logs have to reach it.
     pub(super) shown: Zxid,
 }
 
-/// Reads the snapshot of this number.
+/// Reads the snapshot of this zxid.
 pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snapshot, StorageError> {
     let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
     let raw = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
@@ -115,11 +115,11 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snap
     Ok(Snapshot { image, told, shown })
 }
 
-/// Parts behind the first seal and its end, each sealed again.
+/// Parts behind the first seal, each with a seal of its own.
 #[derive(Debug, Default)]
 struct Behind {
     digest: Option<(Zxid, u64)>,
-    /// The last transaction.
+    /// Zxid of the last transaction.
     processed: Option<Zxid>,
 }
 
@@ -151,7 +151,7 @@ fn behind(content: &[u8], mut input: Bytes) -> Result<Behind, String> {
         let ZxidDigest { zxid, digest } =
             Decode::decode(&mut input, "digest").map_err(|error: DecodeError| error.to_string())?;
         unsealed(&mut input)?;
-        // Apache ZooKeeper writes zeros if there was no transaction since its start: they say nothing.
+        // Apache ZooKeeper writes zeros if there was no transaction since its start: they mean nothing.
         parts.digest = digest.known().map(|digest| (zxid, digest)).filter(|told| *told != (Zxid(0), 0));
     }
     if has_processed {
@@ -162,14 +162,14 @@ fn behind(content: &[u8], mut input: Bytes) -> Result<Behind, String> {
     Ok(parts)
 }
 
-/// Whether a snapshot is whole, by the seal at its end, which is over all that is before it.
+/// Returns true if a snapshot is whole, by the last seal, which is over everything before it.
 pub(super) fn is_whole(disk: &dyn Disk, file: &Path) -> bool {
     let content = disk.read(file).and_then(|raw| decompress(raw, file)).unwrap_or_default();
     let sealed = content.strip_suffix(END).and_then(<[u8]>::split_last_chunk::<8>);
     sealed.is_some_and(|(sealed, seal)| i64::from_be_bytes(*seal) == i64::from(adler2::adler32_slice(sealed)))
 }
 
-/// What a file holds, compressed or not.
+/// Returns the content of a file, decompressed if necessary.
 fn decompress(raw: Vec<u8>, file: &Path) -> io::Result<Bytes> {
     match file.extension().and_then(OsStr::to_str) {
         Some("gz") => {
@@ -182,7 +182,8 @@ fn decompress(raw: Vec<u8>, file: &Path) -> io::Result<Bytes> {
     }
 }
 
-/// What `SnappyOutputStream` of snappy-java has written: a header, then blocks, each with its length in front.
+/// Decompresses the output of `SnappyOutputStream` of snappy-java: a header, then blocks, each with its length in
+/// front.
 fn unsnap(mut raw: Bytes) -> io::Result<Bytes> {
     const MAGIC: &[u8] = b"\x82SNAPPY\0";
     const VERSIONS: usize = 8;
@@ -247,7 +248,7 @@ fn encode_node(node: &ImageNode, list: i64, out: &mut BytesMut) {
     .encode(out);
 }
 
-/// Path and data are copied: a node that lives long must not hold on to the whole file.
+/// Decodes a node. Path and data are copied, so that no node keeps the whole file alive.
 fn decode_node(
     path: &ByteString,
     lists: &HashMap<i64, Arc<[Acl]>>,
@@ -259,7 +260,7 @@ fn decode_node(
     Ok(ImageNode {
         path: if path.is_empty() { ByteString::from_static("/") } else { ByteString::from(&**path) },
         data: data.as_deref().map(Bytes::copy_from_slice),
-        // One that came later than the table: it is in the transaction that follows.
+        // A list that is younger than the table: it is in the transaction that follows.
         acl: lists.get(&list).map_or_else(|| Arc::from([]), Arc::clone),
         kind: NodeKind::of_owner(stat.ephemeral_owner),
         czxid: stat.czxid,
@@ -273,7 +274,7 @@ fn decode_node(
     })
 }
 
-/// An entry that does not hold on to the file that it is from.
+/// Copies an entry, so that it does not keep the whole file alive.
 fn copied(entry: &Acl) -> Acl {
     Acl { perms: entry.perms, scheme: (&*entry.scheme).into(), id: (&*entry.id).into() }
 }
@@ -314,7 +315,7 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// A file, with the sum of what was written to it.
+/// A file with the checksum of all bytes written to it.
 struct Sealed {
     file: Box<dyn DiskFile>,
     written: u64,
@@ -328,7 +329,7 @@ impl Sealed {
         Self { file, written: 0, synced: 0, sum: Adler32::new(), buffer: BytesMut::new() }
     }
 
-    /// Appends a part. Fails if it is so long that a length in it may not be right.
+    /// Appends a part. Fails if it is too long for the lengths in it to be right.
     fn put(&mut self, encode: impl FnOnce(&mut BytesMut)) -> io::Result<()> {
         let before = self.buffer.len();
         encode(&mut self.buffer);
@@ -336,7 +337,7 @@ impl Sealed {
         if self.buffer.len() >= CHUNK { self.flush() } else { Ok(()) }
     }
 
-    /// Writes the sum of all that is before.
+    /// Writes the checksum of everything before it.
     fn seal(&mut self) -> io::Result<()> {
         self.flush()?;
         i64::from(self.sum.checksum()).encode(&mut self.buffer);

@@ -1,4 +1,4 @@
-//! Writing snapshots, and deleting those that are too many.
+//! Writing snapshots, and deleting old ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use crate::core::Image;
 pub(crate) struct Snapshots {
     pub(super) files: Arc<Files>,
     pub(super) retain: Option<usize>,
-    /// The log that has what the next one shows, if it has not been synced.
+    /// Log with the transactions that the next snapshot shows, if it has not been synced.
     pub(super) unsynced: Option<PathBuf>,
-    /// True if they have the part that 3.9 has added.
+    /// True if snapshots have the part that 3.9 has added.
     pub(super) processed: bool,
 }
 
 impl Snapshots {
-    /// Writes one, and deletes those that are too many.
+    /// Writes a snapshot, and deletes old ones.
     pub(crate) fn write(&self, image: &Image) -> Result<(), StorageError> {
         let disk = &*self.files.disk;
         if let Some(log) = &self.unsynced {
@@ -40,8 +40,8 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Keeps the newest whole snapshots, so many, among them the one that has just been `written`, and what is behind the
-    /// oldest of them.
+    /// Keeps the newest `retain` whole snapshots, one of which has just been `written`, and the logs behind the
+    /// oldest of them. Deletes all others.
     fn purge(&self, retain: usize, written: Zxid) -> Result<(), StorageError> {
         let files = &*self.files;
         let snapshots = files.snapshots()?;
@@ -53,7 +53,7 @@ impl Snapshots {
         });
         let Some(oldest) = oldest else { return Ok(()) };
         let logs = files.logs()?;
-        // The log that the oldest snapshot was taken in is needed as well.
+        // The log that was open while the oldest snapshot was taken is needed as well.
         let needed = logs.iter().rposition(|(first, _)| *first <= snapshots[oldest].0.next()).unwrap_or(0);
         let mut unneeded = snapshots[..oldest].iter().chain(&logs[..needed]);
         unneeded.try_for_each(|(_, file)| {

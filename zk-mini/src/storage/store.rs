@@ -19,26 +19,26 @@ use super::snapshots::Snapshots;
 use super::tail::MAX_UNSYNCED;
 use crate::core::{Compat, Config, Core, Now, Txn};
 
-/// A data directory that is being written. One owner at a time.
+/// A data directory that is being written, by one owner at a time.
 #[derive(Debug)]
 pub(crate) struct Store {
     snapshots: Snapshots,
     config: Config,
     sync: SyncMode,
     log: Option<LogFile>,
-    /// The last transaction that was appended.
+    /// Zxid of the last transaction that was appended.
     last: Zxid,
     buffer: BytesMut,
     since_snapshot: u64,
     snap_count: u64,
-    /// How many nodes of a snapshot are to be taken at a time.
+    /// Number of nodes of a snapshot that are to be copied in one step.
     pub(crate) snap_step: usize,
     pre_alloc_size: u64,
     _locks: Vec<Box<dyn Lock>>,
 }
 
 impl Store {
-    /// Opens a directory, or makes one, and brings back what it has; sessions begin their timeouts at `now`.
+    /// Opens a directory, or makes one, and restores its state. Sessions begin their timeouts at `now`.
     pub(crate) fn open(
         dir: &Path,
         settings: Settings,
@@ -79,23 +79,22 @@ impl Store {
         if recovery.wants_snapshot()
             && let Err(error) = store.snapshots.write(&recovery.core.image())
         {
-            // What was deleted is in no log: it would be there again.
+            // The nodes that were deleted are still in the logs, and would be back after the next start.
             if recovery.snapshot.is_none() || recovery.ended_nodes {
                 return Err(error);
             }
             log!(ERROR, %error, "no snapshot: the logs are kept");
         }
         let last = store.last;
-        log!(
-        INFO,
-                    dir = %dir.display(), zxid = %last, nodes = recovery.core.node_count(),
-                    sessions = recovery.core.session_count(), replayed = recovery.replayed, "state restored"
-                );
+        log!(INFO,
+            dir = %dir.display(), zxid = %last, nodes = recovery.core.node_count(),
+            sessions = recovery.core.session_count(), replayed = recovery.replayed, "state restored"
+        );
         Ok((recovery.core, store))
     }
 
-    /// Makes transactions durable, in order. If that fails some of them may be durable: [`go_back`](Self::go_back)
-    /// tells which.
+    /// Appends transactions and makes them durable, in order. After a failure some of them may be durable:
+    /// [`go_back`](Self::go_back) tells which.
     pub(crate) fn append<'a>(&mut self, txns: impl IntoIterator<Item = &'a Txn>) -> io::Result<()> {
         self.buffer.clear();
         for txn in txns {
@@ -124,18 +123,18 @@ impl Store {
         log::put(txn, durable, &mut self.buffer).map_err(io::Error::other)
     }
 
-    /// Begins a log. Its name is the number that is next, also if the transaction has skipped some: it tells by its name
-    /// that nothing is missing before it.
+    /// Begins a log. Its name is the next zxid, even if the transaction has skipped some: that says that no
+    /// transaction is missing before it.
     fn begin_log(&mut self) -> io::Result<()> {
         let files = &self.snapshots.files;
         let log = LogFile::create(&*files.disk, files.log(self.last.next()), self.pre_alloc_size)?;
-        // Nothing is written to one whose name may be lost.
+        // The name has to be durable before anything is written.
         files.sync_log_dir()?;
         self.log = Some(log);
         Ok(())
     }
 
-    /// Writes what is in the buffer.
+    /// Writes the buffer.
     fn flush(&mut self) -> io::Result<()> {
         let Some(log) = self.log.as_mut().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
         log.append(&self.buffer, self.sync != SyncMode::None)?;
@@ -143,12 +142,12 @@ impl Store {
         Ok(())
     }
 
-    /// After a failure: the state that is durable. Reads only.
+    /// Returns the durable state, after a failure. Only reads.
     pub(crate) fn go_back(&mut self, now: Now) -> Result<Core, StorageError> {
         if let Some(log) = &self.log
             && !log.is_there().map_err(|source| StorageError::io("find", log.path(), source))?
         {
-            // Without it an older state would be served.
+            // Without the log, an older state would be served.
             return Err(StorageError::Gone { file: log.path().into() });
         }
         let open = self.log.as_ref().map(|log| (log.path(), log.end()));
@@ -157,7 +156,7 @@ impl Store {
         Ok(core)
     }
 
-    /// After a failure: whether the disk can be written again. If so, what was appended in vain is out of the log.
+    /// Checks, after a failure, that the disk can be written again. If so, the failed appends have been cut off.
     pub(crate) fn try_again(&mut self) -> io::Result<()> {
         if let Some(log) = &mut self.log {
             log.trim()?;
@@ -165,12 +164,12 @@ impl Store {
         self.snapshots.files.try_room()
     }
 
-    /// Whether it is time for a snapshot.
+    /// Returns true if it is time for a snapshot.
     pub(crate) fn wants_snapshot(&self) -> bool {
         self.since_snapshot >= self.snap_count
     }
 
-    /// Begins a new log with the next transaction; a snapshot of the state up to here is to follow.
+    /// Ends the log; the next transaction begins a new one. A snapshot of the state up to here is to follow.
     pub(crate) fn roll(&mut self) -> io::Result<()> {
         self.since_snapshot = 0;
         match self.log.take() {
@@ -179,24 +178,24 @@ impl Store {
         }
     }
 
-    /// Who writes snapshots, beside this.
+    /// Returns a writer of snapshots, which works beside this.
     pub(crate) fn snapshots(&self) -> Snapshots {
         let unsynced = self.log.as_ref().filter(|_| self.sync == SyncMode::None).map(|log| log.path().into());
         Snapshots { unsynced, ..self.snapshots.clone() }
     }
 
-    /// Its files, for whoever wants to know about them.
+    /// Returns the files of the directory.
     pub(crate) fn files(&self) -> Arc<Files> {
         Arc::clone(&self.snapshots.files)
     }
 
-    /// Where it writes; for messages.
+    /// Returns the log, or the directory without one, for messages.
     pub(crate) fn place(&self) -> &Path {
         self.log.as_ref().map_or(self.snapshots.files.dir(), LogFile::path)
     }
 }
 
-/// A clean end: the log is as long as what is in it.
+/// Ends the log cleanly: it becomes as long as its content.
 impl Drop for Store {
     fn drop(&mut self) {
         if let Some(mut log) = self.log.take()
@@ -237,7 +236,7 @@ mod tests {
         Txn { zxid, time, session, xid, change, digest: None }
     }
 
-    /// A snapshot and the logs around it, from a program that has waited for nothing to be durable, and was killed.
+    /// Returns a disk with a snapshot and the logs around it, none of which their writer has synced.
     fn left_by_another(seed: u64) -> io::Result<SimulatedDisk> {
         let (ours, others) = (SimulatedDisk::new(0), SimulatedDisk::new(seed));
         for n in 1..=3 {
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_start_has_read_is_not_lost_with_the_power_when_it_can_write_no_snapshot() -> io::Result<()> {
+    fn a_start_that_can_write_no_snapshot_syncs_the_files_it_has_read() -> io::Result<()> {
         for seed in 0..20 {
             let disk = left_by_another(seed)?;
             let files = ["/data/version-2/snapshot.2", "/logs/version-2/log.2", "/logs/version-2/log.3"];
@@ -269,7 +268,7 @@ mod tests {
         Ok(())
     }
 
-    /// A log whose last record lacks its end.
+    /// Returns a disk with a log whose last record lacks its end.
     fn torn(full: bool) -> Result<SimulatedDisk, StorageError> {
         let disk = SimulatedDisk::new(0);
         let io = |source| StorageError::io("prepare", Path::new(LOG_DIR), source);
@@ -286,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_kept_and_stays_where_it_is_if_the_disk_is_full() -> Result<(), StorageError> {
+    fn a_torn_end_is_kept_in_a_side_file_or_stays_if_the_disk_is_full() -> Result<(), StorageError> {
         let side = PathBuf::from("/logs/version-2/zk-mini.cut.log.1.from-byte-73");
         let disk = torn(false)?;
         assert_eq!(open(&disk)?.last, Zxid(1));

@@ -1,8 +1,9 @@
-//! Ends of logs that a crash can leave, told from damage.
+//! Telling the ends of logs that a crash can leave from damage.
 //!
-//! Of what was written and not yet synced, a disk keeps each sector or leaves zeros in its place, in any order, and the file
-//! may end anywhere in it. So a record that a crash has torn lacks a whole sector or its end, and nothing behind it was
-//! durable: what whole records say, each of which tells up to where the log was when it was written.
+//! Of bytes that were written and not yet synced, a disk keeps each sector or leaves zeros in its place, in any
+//! order, and the file may end anywhere in them. So a record that a crash has torn lacks a whole sector or its end,
+//! and no whole record behind it is of a later write: each record says up to which offset the log was durable when it
+//! was written.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,22 +11,22 @@ use std::ops::Range;
 use adler2::Adler32;
 use bytes::Buf;
 
-/// Checksum and length before a record, the mark behind it.
+/// Length of the checksum and the length before a record. A mark stands behind it.
 pub(super) const BEFORE: usize = 12;
 pub(super) const MARK: u8 = 0x42;
 
-/// No more than this is written before a sync, but for a single record that is longer. So what a crash has left in
-/// pieces lies within so many bytes of the end.
+/// Maximum number of bytes that are written before a sync, unless a single record is longer. So the pieces that a
+/// crash leaves lie within this many bytes of the end.
 pub(super) const MAX_UNSYNCED: usize = 1 << 20;
 
-/// Bytes that a disk writes in one piece.
+/// Number of bytes that a disk writes in one piece.
 const SECTOR: usize = 512;
 
-/// The shortest record: what stands before it, the header of a transaction, the mark.
+/// Length of the shortest record: checksum and length, the header of a transaction, the mark.
 const SHORTEST: usize = BEFORE + 32 + 1;
 
-/// Returns whether a crash can have left a bad record, given the whole records `behind` it. `durable` returns how far the
-/// log was durable when a record was written, if the record says so.
+/// Returns true if a crash can have left a bad record, given the whole records `behind` it. `durable` returns the
+/// offset up to which the log was durable before a record, if the record has one.
 pub(super) fn is_torn(
     content: &[u8],
     at: usize,
@@ -34,7 +35,7 @@ pub(super) fn is_torn(
 ) -> bool {
     let end = end_of(content);
     if end.saturating_sub(at) < SHORTEST {
-        // No record is lost in so few bytes.
+        // No whole record fits into so few bytes.
         return true;
     }
     let Some((sum, len)) = head(content, at) else { return false };
@@ -53,11 +54,11 @@ pub(super) fn is_torn(
             && !has_one_bit_flipped(content, at + BEFORE..record_end, sum)
 }
 
-/// The whole records behind an offset, without what stands before and behind them. In one pass: a client may have sent
-/// what looks like many long records, one in another.
+/// Returns the whole records behind an offset, without what stands before and behind them. It takes one pass: a
+/// client may have sent data that looks like many long records, one in another.
 pub(super) fn whole_records(content: &[u8], at: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    // By their ends: where they start, the sum of all before that, and their checksums.
+    // By the end of the record: its start, the checksum of all bytes before it, and its own.
     let mut awaited: BTreeSet<(usize, usize, u32, u32)> = BTreeSet::new();
     let (mut sum, mut summed) = (Adler32::new(), at);
     for offset in at + 1 + BEFORE..end_of(content) {
@@ -83,7 +84,7 @@ pub(super) fn whole_records(content: &[u8], at: usize) -> Vec<Range<usize>> {
     outermost(found)
 }
 
-/// Leaves out those that lie in another.
+/// Removes records that lie in another one.
 fn outermost(mut records: Vec<Range<usize>>) -> Vec<Range<usize>> {
     records.sort_unstable_by_key(|record| (record.start, std::cmp::Reverse(record.end)));
     let mut covered = 0;
@@ -100,19 +101,19 @@ pub(super) fn end_of(content: &[u8]) -> usize {
     content.len() - content.iter().rev().take_while(|byte| **byte == 0).count()
 }
 
-/// In pieces without a way out in the middle, so that many bytes are looked at at once: the end of a log that was not
-/// ended in order is 64 MiB of zeros.
+/// Returns true if all bytes are zeros. It works in pieces without an early exit in them, so that many bytes are
+/// compared at once: a log that was not ended cleanly has 64 MiB of zeros.
 pub(super) fn is_zeros(bytes: &[u8]) -> bool {
     bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
-/// Checksum and length of a record, if these can be some.
+/// Returns the checksum and the length of a record, if they are possible ones.
 fn head(content: &[u8], at: usize) -> Option<(u32, usize)> {
     let mut head = content.get(at..at + BEFORE)?;
     Some((u32::try_from(head.get_i64()).ok()?, usize::try_from(head.get_i32()).ok()?))
 }
 
-/// Returns whether a sector of a record is zeros, or the part of it that has been written.
+/// Returns true if a sector of a record, or the written part of a sector, is zeros.
 fn lacks_a_sector(content: &[u8], at: usize, record_end: usize) -> bool {
     let end = end_of(content);
     let next =
@@ -122,8 +123,8 @@ fn lacks_a_sector(content: &[u8], at: usize, record_end: usize) -> bool {
     sectors.any(|from| is_zeros(&content[from..end.min((from / SECTOR + 1) * SECTOR)]))
 }
 
-/// Returns whether a record fits with one bit of its length flipped, or with all that there is as its length: a crash
-/// changes no length.
+/// Returns true if a record would be whole with one bit of its length flipped, or with the rest of the log as its
+/// length. A crash changes no length.
 fn is_whole_but_for_its_length(content: &[u8], at: usize, sum: u32, len: usize) -> bool {
     let flipped = (0..i32::BITS - 1).map(|bit| len ^ 1 << bit);
     let all = end_of(content).checked_sub(at + BEFORE + 1);
@@ -133,9 +134,9 @@ fn is_whole_but_for_its_length(content: &[u8], at: usize, sum: u32, len: usize) 
     })
 }
 
-/// Returns whether a record, with its mark, fits with one bit of it or of its checksum flipped: a crash flips none.
-/// Nothing is tried out: a bit changes the low half of the sum by a power of two, and the high half by that, once for each
-/// byte from there to the end.
+/// Returns true if a record, with its mark, would be whole with one bit of it or of its checksum flipped. A crash
+/// flips no bit. No bit is tried out: flipping one changes the low half of the sum by a power of two, and the high
+/// half by that power times the number of bytes from there to the end.
 fn has_one_bit_flipped(content: &[u8], record: Range<usize>, sum: u32) -> bool {
     let Some((mark, record)) = content.get(record).and_then(<[u8]>::split_last) else { return false };
     let is = adler2::adler32_slice(record);
@@ -151,7 +152,7 @@ fn has_one_bit_flipped(content: &[u8], record: Range<usize>, sum: u32) -> bool {
         let step = 1_u64 << bit;
         [(step, 0), (MODULUS - step, 1)].into_iter().filter(|(change, _)| *change == low).any(
             |(change, was)| {
-                // How many bytes from the flipped one to the end, but for multiples of the modulus.
+                // Number of bytes from the flipped one to the end, up to multiples of the modulus.
                 let left = high * inverse(change) % MODULUS;
                 let left = if left == 0 { MODULUS } else { left };
                 let lefts = std::iter::successors(Some(left), |left| Some(left + MODULUS));
@@ -168,7 +169,7 @@ fn halves(sum: u32) -> (u64, u64) {
     (u64::from(sum & 0xffff), u64::from(sum >> 16))
 }
 
-/// Returns the number that gives 1 if multiplied with this one: by Fermat, its power of the modulus less 2.
+/// Returns the multiplicative inverse of a number: by Fermat, its power of the modulus less 2.
 fn inverse(number: u64) -> u64 {
     let (mut result, mut power, mut exponent) = (1, number, MODULUS - 2);
     while exponent > 0 {
@@ -181,10 +182,10 @@ fn inverse(number: u64) -> u64 {
     result
 }
 
-/// The checksum of so many bytes, from the sums of all that is before them and of that with them.
+/// Returns the checksum of `len` bytes, from the checksum of all bytes before them and that of these together.
 fn sum_between(before: u32, with: u32, len: usize) -> u32 {
     let ((low, high), (low_with, high_with)) = (halves(before), halves(with));
-    // The low half is one more than the sum of the bytes, the high one the sum of the low ones after each.
+    // The low half is 1 plus the sum of the bytes; the high half is the sum of the low halves after each byte.
     let len = len as u64 % MODULUS;
     let low_between = (1 + low_with + MODULUS - low) % MODULUS;
     let high_between = (high_with + MODULUS - high + len * (1 + MODULUS - low)) % MODULUS;
@@ -202,7 +203,7 @@ mod tests {
         [&sum[..], &i32::try_from(body.len()).unwrap().to_be_bytes(), body, &[MARK]].concat()
     }
 
-    /// Follows the definition: every place is tried.
+    /// Follows the definition: every offset is tried.
     fn has_a_record_behind(content: &[u8], at: usize) -> bool {
         (at + 1..content.len()).any(|offset| {
             let rest = &content[offset..];
@@ -213,11 +214,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_is_found_wherever_it_is(
+        fn a_whole_record_is_found_at_any_offset(
             pieces in proptest::collection::vec(prop_oneof![
                 proptest::collection::vec(prop_oneof![Just(0), Just(0), Just(1), Just(MARK), any::<u8>()], 0..40),
                 proptest::collection::vec(any::<u8>(), 1..40).prop_map(|body| record(&body)),
-                // One that has another in it, and is none itself.
+                // A bad record with a whole one in it.
                 proptest::collection::vec(any::<u8>(), 1..9).prop_map(|body| {
                     let mut outer = record(&record(&body));
                     outer[7] ^= 1;
@@ -260,7 +261,7 @@ mod tests {
         }
 
         #[test]
-        fn a_record_that_lacks_its_end_or_a_sector_is_taken_for_what_a_crash_has_left(
+        fn a_record_that_lacks_its_end_or_a_sector_is_taken_for_torn(
             body in proptest::collection::vec(1..=255_u8, 1_600..3_000),
             at in 0..600_usize,
             cut in any::<proptest::sample::Index>(),

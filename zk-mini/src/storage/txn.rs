@@ -1,4 +1,4 @@
-//! Transactions as the log has them: a header, and a record that the header names.
+//! Transactions in a log: a header, and a record whose type the header names.
 
 use std::sync::Arc;
 
@@ -11,11 +11,11 @@ use zk_wire::{
 
 use crate::core::{Change, CreateNode, NodeKind, Txn};
 
-/// Behind a transaction and its digest, up to where the log was durable when it was written. Others read over it, even
-/// where a digest could be, as it is shorter.
+/// Length of the offset behind a transaction and its digest, up to which the log was durable when it was written.
+/// Apache ZooKeeper skips it, even where a digest could stand, as it is shorter.
 pub(crate) const DURABLE: usize = 8;
 
-/// The length of a list that is null: of the nodes of a session, if they would make its transaction too long.
+/// Length of a null list, which stands for the nodes of a session if they would make its transaction too long.
 const NO_LIST: i32 = -1;
 
 /// Appends a transaction, and the digest of the tree after it, which releases from 3.6 on read.
@@ -28,26 +28,26 @@ pub(super) fn encode(txn: &Txn, out: &mut BytesMut) {
     }
 }
 
-/// Reads a transaction, and leaves what lies behind it and its digest.
+/// Reads a transaction and its digest, and leaves what lies behind them.
 pub(super) fn decode(input: &mut Bytes) -> Result<Txn, DecodeError> {
     let header = TxnHeader::decode(input, "TxnHeader")?;
     let change = match header.op {
-        // The record is missing in logs of releases before 3.6, or if that is configured; nobody needs it, since the
-        // nodes are known.
+        // Logs of releases before 3.6 lack the record, and later ones if so configured. It is not needed: the nodes
+        // are known.
         OpCode::CLOSE_SESSION if input.is_empty() || is_digest(input) => {
             Change::CloseSession { ephemerals: None }
         }
         op => decode_change(op, header.session, input)?,
     };
-    // Releases before 3.6 write none.
+    // Releases before 3.6 write no digest.
     let digest =
         if input.len() < TreeDigest::LEN { None } else { TreeDigest::decode(input, "digest")?.known() };
     let TxnHeader { zxid, time, session, xid, .. } = header;
     Ok(Txn { zxid, time, session, xid, change, digest })
 }
 
-/// Whether there is a digest and no record before it. A record begins with the number of nodes; two, which is the version
-/// of a digest, do not fit into as many bytes.
+/// Returns true if there is a digest without a record before it. A record begins with the number of nodes; two nodes,
+/// which is the version of a digest, do not fit into so few bytes.
 fn is_digest(input: &Bytes) -> bool {
     input.len() == TreeDigest::LEN
         && TreeDigest::decode(&mut input.clone(), "digest").is_ok_and(|it| it.known().is_some())
@@ -58,7 +58,7 @@ fn op_of(change: &Change) -> OpCode {
         Change::CreateSession { .. } => OpCode::CREATE_SESSION,
         Change::CloseSession { .. } => OpCode::CLOSE_SESSION,
         Change::Create(node) => match node.kind {
-            // Not create2: inside a multi, Apache ZooKeeper 3.8 reads over it.
+            // Not create2: inside a multi, Apache ZooKeeper 3.8 skips it.
             NodeKind::Persistent | NodeKind::Ephemeral(_) => OpCode::CREATE,
             NodeKind::Container => OpCode::CREATE_CONTAINER,
             NodeKind::Ttl(_) => OpCode::CREATE_TTL,
@@ -89,7 +89,7 @@ fn encode_change(change: &Change, out: &mut BytesMut) {
         Change::SetAcl { path, acl, version } => {
             SetAclTxn { path: path.clone(), acl: acl.to_vec(), version: *version }.encode(out);
         }
-        // Whoever follows a log does not check again.
+        // A reader of a log does not check again.
         Change::Check { path } => CheckVersionTxn { path: path.clone(), version: Version(-1) }.encode(out),
         Change::Error(err) => ErrorTxn { err: *err }.encode(out),
         Change::Multi(changes) => {
@@ -174,7 +174,8 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         }
         OpCode::MULTI => {
             let MultiTxn { txns } = Decode::decode(input, WHAT)?;
-            // A refused multi of Apache ZooKeeper still has the changes before the refusal, which are not to be done.
+            // A refused multi of Apache ZooKeeper still has the changes before the refusal, which must not be
+            // applied.
             let refused = txns.iter().any(|sub| sub.op == OpCode::ERROR);
             let change = |sub: SubTxn| match sub.op {
                 OpCode::MULTI => Err(DecodeError::UnexpectedType { what: WHAT, op: sub.op.0 }),
@@ -246,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_an_older_zk_mini_has_written_alone_is_still_read() -> Result<(), DecodeError> {
+    fn a_check_outside_a_multi_of_an_older_zk_mini_is_still_read() -> Result<(), DecodeError> {
         let mut bytes = BytesMut::new();
         encode(&txn(Change::Delete { path: "/a".into() }, None), &mut bytes);
         bytes[28..32].copy_from_slice(&OpCode::CHECK.0.to_be_bytes());
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_multi_does_nothing_even_if_it_says_what_it_would_have_done() -> Result<(), DecodeError> {
+    fn a_refused_multi_changes_nothing_even_if_it_lists_changes() -> Result<(), DecodeError> {
         let refused =
             Change::Multi(vec![node(NodeKind::Persistent, None), Change::Error(ErrorCode::NO_NODE)]);
         let txn = txn(refused, None);
@@ -279,7 +280,7 @@ mod tests {
             let without = [&whole[..32], &whole[36..]].concat();
             let not_listed = txn(Change::CloseSession { ephemerals: None }, digest);
             assert_eq!(decode(&mut without.into())?, not_listed);
-            // A list that is null: Apache ZooKeeper takes the nodes that it knows of, and reads on behind it.
+            // A null list: Apache ZooKeeper takes the nodes that it knows of, and reads on behind it.
             let mut bytes = BytesMut::new();
             encode(&not_listed, &mut bytes);
             assert_eq!(bytes, [&whole[..32], &[0xff; 4], &whole[36..]].concat());
@@ -292,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn one_short_path_of_a_closed_session_is_no_digest() -> Result<(), DecodeError> {
+    fn a_closed_session_with_one_short_path_is_no_digest() -> Result<(), DecodeError> {
         let txn = txn(Change::CloseSession { ephemerals: Some(vec!["/abc".into()]) }, None);
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_of_another_version_is_not_looked_at() -> Result<(), DecodeError> {
+    fn a_digest_of_another_version_is_ignored() -> Result<(), DecodeError> {
         let txn = txn(Change::Delete { path: "/a".into() }, None);
         let mut bytes = BytesMut::new();
         encode(&txn, &mut bytes);

@@ -118,7 +118,7 @@ async fn only_whole_snapshots_that_there_can_be_count_as_kept() {
     fs::copy(file(dir.path(), "snapshot.2"), file(dir.path(), "snapshot.1")).unwrap();
     fs::write(file(dir.path(), "snapshot.ff"), "ZKSN").unwrap();
     let error = refused(server(dir.path())).await;
-    let expected = "it held what no other file does: the valid ones end with zxid 0x6.";
+    let expected = "it has transactions that no other file has: the valid ones end with zxid 0x6.";
     assert!(error.to_string().contains(expected), "{error}");
     assert!(matches!(error, StorageError::Lost { last: Zxid(6), .. }), "{error}");
 }
@@ -157,7 +157,7 @@ async fn who_may_use_a_node_has_to_be_known() {
     // The log that it was created in is before the snapshot: its list is nowhere.
     change_snapshot(&file(dir.path(), "snapshot.2"), set_list);
     let error = refused(server(dir.path())).await;
-    let expected = "do not say who may do what with /n-0000000000: ";
+    let expected = "do not have the access control list of /n-0000000000: ";
     assert!(error.to_string().contains(expected), "{error}");
     assert!(matches!(error, StorageError::NoAcl { .. }), "{error}");
 }

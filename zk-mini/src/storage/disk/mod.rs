@@ -1,4 +1,4 @@
-//! What storage needs of a file system: a seam, so that a test can have a disk that is full, fails, or loses power.
+//! The file system that storage uses. It is a seam: a test can have a disk that is full, fails, or loses power.
 
 mod seam;
 mod simulated;
@@ -11,17 +11,17 @@ pub(super) use system::SystemDisk;
 
 use std::sync::Arc;
 
-/// Where files are.
+/// Choice of a file system.
 #[derive(Clone, Debug)]
 pub(crate) enum Device {
-    /// On the machine's disks.
+    /// The file system of the machine.
     System,
-    /// In memory.
+    /// A disk in memory.
     Simulated(SimulatedDisk),
 }
 
 impl Device {
-    /// As it is to be used from now on.
+    /// Returns the file system, to be used from now on.
     pub(crate) fn mount(&self) -> Arc<dyn Disk> {
         match self {
             Self::System => Arc::new(SystemDisk),

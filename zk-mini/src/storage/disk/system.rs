@@ -17,7 +17,7 @@ impl Disk for SystemDisk {
     fn create_dirs(&self, dir: &Path) -> io::Result<()> {
         let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
         fs::create_dir_all(dir)?;
-        // A relative path of one name has the empty one above it.
+        // A relative path of one name has the empty path above it.
         let parents = missing.iter().filter_map(|dir| dir.parent()).filter(|dir| !dir.as_os_str().is_empty());
         parents.rev().try_for_each(|parent| self.sync_dir(parent))
     }
@@ -30,7 +30,7 @@ impl Disk for SystemDisk {
         let mut files = Vec::new();
         for entry in fs::read_dir(dir)? {
             let entry = entry?;
-            // One that has been deleted meanwhile is not there.
+            // A file that has just been deleted is left out.
             if let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata()) {
                 files.push((name, metadata.len()));
             }
@@ -53,7 +53,7 @@ impl Disk for SystemDisk {
     }
 
     fn create_private(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
-        // One that is there may be open to others already.
+        // An existing file may be open to other users already.
         match fs::remove_file(file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -82,7 +82,7 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        // Not one that leads elsewhere, and not one that waits for a reader.
+        // The lock is no link to another place, and no pipe that waits for a reader.
         let flags = O_NOFOLLOW | O_NONBLOCK;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(PRIVATE).custom_flags(flags);
@@ -91,7 +91,7 @@ impl Disk for SystemDisk {
         match lock.try_lock() {
             Ok(()) if lock.is_at(file)? => Ok(Some(Box::new(lock))),
             Ok(()) => {
-                Err(io::Error::other("it has been replaced meanwhile; somebody else writes to its directory"))
+                Err(io::Error::other("it has just been replaced; another process writes to its directory"))
             }
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
@@ -99,10 +99,10 @@ impl Disk for SystemDisk {
     }
 }
 
-/// Read and written by its owner only: whoever can open a file can lock it.
+/// Mode of a lock file. A user that can open it can lock it.
 const PRIVATE: u32 = 0o600;
 
-/// Refuses a lock file that others can lock, or makes it one that they cannot.
+/// Refuses a lock file that other users can lock, or makes it private.
 fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
     let found = lock.metadata()?;
     if !found.is_file() || found.nlink() != 1 {
@@ -157,7 +157,7 @@ impl Lock for File {
         if noted == 0 && content.is_empty() {
             return Ok(());
         }
-        // In place of another, not behind its beginning.
+        // The new content replaces the old one, also if it is shorter.
         Self::set_len(self, 0)?;
         self.write_all_at(content, 0)?;
         self.sync_data()

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-/// Bytes that a disk writes in one piece, or not at all.
+/// Number of bytes that a disk writes in one piece, or not at all.
 const SECTOR: usize = 512;
 
 /// Content of a file, with or without a name.
@@ -46,7 +46,7 @@ impl Content {
     }
 }
 
-/// Applies a change, of bytes only those in sectors that are `kept`.
+/// Applies a change; of bytes, only those in sectors that are `kept`.
 fn apply(content: &mut Vec<u8>, change: &ContentChange, mut kept: impl FnMut(usize) -> bool) {
     match change {
         ContentChange::Len(len) => content.resize(*len, 0),

@@ -1,4 +1,4 @@
-//! A disk in memory that fails as real ones do, when a test says so.
+//! A disk in memory that fails as real disks do, when a test says so.
 
 mod content;
 mod mounted;
@@ -11,11 +11,12 @@ use fastrand::Rng;
 use mounted::Mounted;
 use state::DiskState;
 
-/// A disk in memory for [`Builder::disk`](crate::Builder::disk): data directories without files, that can be full, fail,
-/// and lose power.
+/// A disk in memory for [`Builder::disk`](crate::Builder::disk): data directories without files, which can be full,
+/// fail, and lose power.
 ///
-/// It promises no more than POSIX and disks do: what was not synced when the power went is there, or not, or in part,
-/// sector by sector and in any order; and a file's name is durable only once its directory has been synced.
+/// It promises no more than POSIX and disks do. After a loss of power, bytes that were not synced are there, or not,
+/// or in part, sector by sector and in any order. The name of a file is durable only once its directory has been
+/// synced.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -39,46 +40,48 @@ pub struct SimulatedDisk {
 }
 
 impl SimulatedDisk {
-    /// An empty disk. What is lost with the power is drawn by the seed.
+    /// Returns an empty disk. The seed decides what a loss of power takes.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { state: Arc::new(Mutex::new(DiskState { rng: Rng::with_seed(seed), ..DiskState::default() })) }
     }
 
-    /// The power goes: from now on everything fails.
+    /// Turns the power off: from now on every operation fails.
     pub fn lose_power(&self) {
         self.lock_state().off = true;
     }
 
-    /// The power goes at the `changes`-th change from now, and what that was to write is like all that was not synced.
+    /// Turns the power off at the `changes`-th change from now. The bytes of that change are lost in part, like all
+    /// that were not synced.
     pub fn lose_power_after(&self, changes: u64) {
         self.lock_state().power_left = Some(changes);
     }
 
-    /// The `changes`-th change from now fails, and is not made; those after it are.
+    /// Lets the `changes`-th change from now fail, without an effect. Later changes succeed.
     pub fn fail_after(&self, changes: u64) {
         self.lock_state().failing_in = Some(changes);
     }
 
-    /// How many changes there have been: each write, sync, new length, new or other name.
+    /// Returns the number of changes so far: each write, sync, new length, and new or other name counts.
     #[must_use]
     pub fn changes(&self) -> u64 {
         self.lock_state().changes
     }
 
-    /// The files that there are, by name.
+    /// Returns the files, sorted by name.
     #[must_use]
     pub fn files(&self) -> Vec<PathBuf> {
         self.lock_state().names.keys().cloned().collect()
     }
 
-    /// Whether the power is gone.
+    /// Returns true if the power is off.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.lock_state().off
     }
 
-    /// The power is back: what was not synced is there, or not, or in part. Whoever wrote before the loss still fails.
+    /// Turns the power on. Bytes that were not synced are there, or not, or in part. Servers from before the loss
+    /// still fail.
     pub fn restore_power(&self) {
         let mut state = self.lock_state();
         state.lose_unsynced();
@@ -87,22 +90,22 @@ impl SimulatedDisk {
         (state.off, state.power_left, state.failing_in) = (false, None, None);
     }
 
-    /// Whether nothing more fits: writes end half-way, with "no space left".
+    /// Fills the disk, or frees it: when it is full, writes end half-way with "no space left".
     pub fn set_full(&self, full: bool) {
         self.lock_state().full = full;
     }
 
-    /// Whether it can only be read.
+    /// Makes the disk read-only, or writable again.
     pub fn set_read_only(&self, read_only: bool) {
         self.lock_state().read_only = read_only;
     }
 
-    /// Whether syncs fail; what was to be synced may or may not become durable then.
+    /// Lets syncs fail, or succeed again. The bytes of a failed sync may or may not become durable.
     pub fn set_failing_syncs(&self, failing: bool) {
         self.lock_state().failing_syncs = failing;
     }
 
-    /// As those see it who use it until the power goes.
+    /// Returns the disk as a server sees it until the power goes.
     pub(crate) fn mount(&self) -> Mounted {
         Mounted { state: Arc::clone(&self.state), boot: self.lock_state().boots }
     }

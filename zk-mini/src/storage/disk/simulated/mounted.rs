@@ -8,7 +8,7 @@ use super::content::{Content, ContentChange};
 use super::state::{DiskState, bind, no_power};
 use crate::storage::disk::seam::{Disk, DiskFile, Lock};
 
-/// A disk since it last got its power.
+/// A disk since its power came last.
 #[derive(Clone, Debug)]
 pub(crate) struct Mounted {
     pub(super) state: Arc<Mutex<DiskState>>,
@@ -16,13 +16,13 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    /// The disk, as long as it has had its power all the time.
+    /// Returns the state, unless the power has gone since.
     fn live(&self) -> io::Result<MutexGuard<'_, DiskState>> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.off || state.boots != self.boot { Err(no_power()) } else { Ok(state) }
     }
 
-    /// Makes a change, unless the power is gone.
+    /// Makes a change, unless the power is off.
     fn change<T>(&self, make: impl FnOnce(&mut DiskState) -> io::Result<T>) -> io::Result<T> {
         let mut state = self.live()?;
         if state.read_only {
@@ -37,7 +37,7 @@ impl Mounted {
         let goes_off = state.power_left == Some(0);
         state.power_left = state.power_left.and_then(|left| left.checked_sub(1));
         state.off = goes_off;
-        // If it goes, a write may still leave its traces; a sync has not happened.
+        // If the power goes here, a write may still leave its traces; a sync has not happened.
         let made = make(&mut state);
         drop(state);
         made.and_then(|made| if goes_off { Err(no_power()) } else { Ok(made) })
@@ -213,7 +213,7 @@ struct SimulatedLock {
     file: PathBuf,
 }
 
-/// Nobody reads its file.
+/// Its file has no content.
 impl Lock for SimulatedLock {
     fn note(&self, _content: &[u8]) -> io::Result<()> {
         Ok(())
@@ -222,7 +222,7 @@ impl Lock for SimulatedLock {
 
 impl Drop for SimulatedLock {
     fn drop(&mut self) {
-        // Without power there is nothing to unlock.
+        // Without power there is no lock left.
         if let Ok(mut state) = self.disk.live() {
             state.locked.remove(&self.file);
         }

@@ -12,20 +12,20 @@ use super::content::Content;
 pub(super) struct DiskState {
     pub(super) files: Vec<Content>,
     pub(super) names: BTreeMap<PathBuf, usize>,
-    /// Where the names that are durable lead to.
+    /// Names that are durable.
     pub(super) durable_names: BTreeMap<PathBuf, usize>,
-    /// What has happened to names and is not durable, in order.
+    /// Changes of names that are not durable, in order.
     pub(super) unsynced_names: Vec<(PathBuf, Option<usize>)>,
     pub(super) dirs: BTreeSet<PathBuf>,
     pub(super) locked: BTreeSet<PathBuf>,
     pub(super) rng: Rng,
-    /// How often power came back. What was opened before leads nowhere.
+    /// Number of times that power came back. Files opened before that are gone.
     pub(super) boots: u64,
     pub(super) off: bool,
-    /// Changes until the power goes by itself.
+    /// Number of changes until the power goes.
     pub(super) power_left: Option<u64>,
     pub(super) changes: u64,
-    /// Changes until one fails.
+    /// Number of changes until one fails.
     pub(super) failing_in: Option<u64>,
     pub(super) full: bool,
     pub(super) read_only: bool,
@@ -60,7 +60,7 @@ impl DiskState {
         }
     }
 
-    /// Whether syncs work, and the power is on until their end.
+    /// Checks that syncs work, and that the power stays on.
     pub(super) fn syncs(&self) -> io::Result<()> {
         if self.failing_syncs {
             Err(io::Error::other("the disk does not sync"))
