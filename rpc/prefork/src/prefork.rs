@@ -65,8 +65,8 @@ impl Prefork {
         self
     }
 
-    /// Sets a hook that cleans up after each worker that left a note and died uncleanly: it crashed, was killed, exited
-    /// without being asked to, with a status other than 0, or too late.
+    /// Sets a hook that cleans up after each worker that left a note and died uncleanly: it was killed, exited without being
+    /// asked to, or exited with a status other than 0.
     ///
     /// The hook runs in a helper: a process that is forked for it and ends with it. It may build a runtime and take
     /// [`Options::helper_timeout`](field@Options::helper_timeout) without delaying the parent or the workers.
