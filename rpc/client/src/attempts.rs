@@ -1,4 +1,4 @@
-//! The attempts at one call, until there is a result or no sense in another.
+//! The attempts at one call, until there is a result or another attempt makes no sense.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -12,12 +12,12 @@ use common::log::Shown;
 use rpc_wire::{CallId, Code, Status};
 use tokio::sync::oneshot;
 
+use crate::error::Error;
 use crate::link::{Link, Started};
 use crate::pool::{LinkId, LinkOutcome};
 use crate::retry::{self, Retry};
 use crate::session::{Attempt, Ended, Input, NewCall};
 use crate::shared::Shared;
-use crate::{Client, Error};
 
 /// Maximum number of attempts at one call.
 const MAX_ATTEMPTS: u32 = 16;
@@ -30,11 +30,9 @@ pub(crate) struct Attempts<'a> {
     shared: &'a Shared,
     method: &'a str,
     payload: &'a [u8],
-    /// Time after the last wait.
+    /// Time at the end of the last wait.
     now: Millis,
     deadline: Millis,
-    /// Time to wait for a link.
-    patience: Millis,
     idempotent: bool,
     /// The last attempt that may have run it.
     may_have_run: Option<MayHaveRun>,
@@ -51,22 +49,20 @@ struct MayHaveRun {
 
 impl<'a> Attempts<'a> {
     pub(crate) fn new(
-        client: &'a Client,
+        shared: &'a Shared,
         method: &'a str,
         payload: &'a [u8],
         time_left: Millis,
         idempotent: bool,
     ) -> Self {
-        let shared = client.shared();
         let now = shared.clock.now();
         Self {
             shared,
             method,
             payload,
             now,
-            // The clock rounds down: without one more the call could end a part of a millisecond too early.
+            // One more, because the clock rounds down and a call must not end early.
             deadline: now + time_left + Millis(1),
-            patience: client.patience(),
             idempotent,
             may_have_run: None,
             retries: 0,
@@ -83,7 +79,7 @@ impl<'a> Attempts<'a> {
             }
             let Some(mut running) = self.start(avoid).await? else { continue };
             avoid = Some(running.id);
-            // A session completes its calls before it goes, and those whose time is over.
+            // A session completes its calls at their deadlines, and all of them at its end.
             let reply = (&mut running.attempt)
                 .await
                 .unwrap_or_else(|_| Err(Ended::Lost("its task has ended".into())));
@@ -123,12 +119,12 @@ impl<'a> Attempts<'a> {
             Retry::Free => true,
             Retry::Counted => {
                 self.retries += 1;
-                self.retries <= self.shared.max_retries && self.shared.budget.take_retry()
+                self.retries <= self.shared.settings.max_retries && self.shared.budget.take_retry()
             }
         }
     }
 
-    /// Sends the call on the best link that has room; `None` if that link has just gone.
+    /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
     async fn start(&mut self, avoid: Option<LinkId>) -> Result<Option<Running<'a>>, Error> {
         let shared = self.shared;
         let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
@@ -174,7 +170,7 @@ impl<'a> Attempts<'a> {
         if let Some(picked) = shared.pool().pick(avoid) {
             return Ok(picked);
         }
-        let until = self.deadline.min(self.now + self.patience);
+        let until = self.deadline.min(self.now + shared.settings.patience);
         loop {
             let mut changed = pin!(shared.changed());
             // From here on no change is missed.
@@ -186,7 +182,7 @@ impl<'a> Attempts<'a> {
             tokio::select! {
                 () = changed => {}
                 () = shared.room() => {}
-                // A last look: a runtime that was held up may find the change and the end at once.
+                // One last look, because a runtime that was held up may find the change and the timeout at once.
                 () = shared.clock.sleep_until(Some(until)) => {
                     let picked = shared.pool().pick(avoid);
                     return picked.ok_or_else(|| self.no_link());
@@ -229,8 +225,8 @@ impl<'a> Attempts<'a> {
         let (service, method) = (self.service(), self.method.to_owned());
         match ended {
             Ended::Late => self.too_late(),
-            // The server's clock was a little quicker than ours. Earlier than that it is the handler that speaks, of
-            // some deadline of its own.
+            // The server's clock was a little ahead of ours. An earlier answer is the handler's, about a deadline of its
+            // own.
             Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. })
                 if self.shared.clock.now() + CLOCK_SLACK >= self.deadline =>
             {
@@ -249,7 +245,7 @@ impl<'a> Attempts<'a> {
     }
 }
 
-/// An attempt on its way. Dropped early it is cancelled; in any case its link is given back.
+/// An attempt on its way. Dropping it gives the link back, and cancels the attempt if it has not ended.
 struct Running<'a> {
     shared: &'a Shared,
     id: LinkId,
@@ -286,7 +282,7 @@ impl Drop for Running<'_> {
     }
 }
 
-/// A wait for something that may let a call go on.
+/// A wait for a change that may let the call go on.
 type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Waits until one of them is over.

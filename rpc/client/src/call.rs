@@ -1,4 +1,4 @@
-//! One call, as its caller makes it.
+//! A call, as its caller sees it.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -9,13 +9,14 @@ use rpc_wire::PayloadError;
 use serde::de::DeserializeOwned;
 
 use crate::attempts::Attempts;
-use crate::{Client, Error};
+use crate::error::Error;
+use crate::shared::Shared;
 
-/// A call that is made by awaiting it. Dropping it on the way cancels it.
+/// A call, made by awaiting it and cancelled by dropping it.
 #[must_use = "await it"]
 #[derive(Debug)]
 pub struct Call<'a, R> {
-    client: &'a Client,
+    shared: &'a Shared,
     method: &'a str,
     payload: Result<Vec<u8>, PayloadError>,
     deadline: Duration,
@@ -25,12 +26,12 @@ pub struct Call<'a, R> {
 
 impl<'a, R> Call<'a, R> {
     pub(crate) fn new(
-        client: &'a Client,
+        shared: &'a Shared,
         method: &'a str,
         payload: Result<Vec<u8>, PayloadError>,
         deadline: Duration,
     ) -> Self {
-        Self { client, method, payload, deadline, idempotent: false, result: PhantomData }
+        Self { shared, method, payload, deadline, idempotent: false, result: PhantomData }
     }
 
     /// Sets the time to wait for the result, all attempts together. The server is told what is left of it.
@@ -39,8 +40,8 @@ impl<'a, R> Call<'a, R> {
         self
     }
 
-    /// Declares that running the call twice does no harm. It is then also tried again after a connection broke before
-    /// the answer.
+    /// Declares that running the call twice does no harm, so that it is also tried again after its connection broke
+    /// before the answer.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
@@ -52,12 +53,11 @@ impl<'a, R: DeserializeOwned> IntoFuture for Call<'a, R> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { client, method, payload, deadline, idempotent, .. } = self;
+        let Self { shared, method, payload, deadline, idempotent, .. } = self;
         Box::pin(async move {
             let payload = payload
                 .map_err(|error| Error::Argument { method: method.into(), reason: error.to_string() })?;
-            let shared = client.shared();
-            let attempts = Attempts::new(client, method, &payload, deadline.into(), idempotent);
+            let attempts = Attempts::new(shared, method, &payload, deadline.into(), idempotent);
             shared.budget.add_call();
             let result = attempts.run().await.and_then(|reply| {
                 let decoded = shared.config.format.decode(&reply);

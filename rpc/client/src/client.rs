@@ -10,12 +10,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
+use crate::call::Call;
+use crate::error::Error;
 use crate::links::{Source, keep_links};
 use crate::pool::{Input, Pool, PoolConfig};
 use crate::retry::Budget;
 use crate::session::Config;
-use crate::shared::Shared;
-use crate::{Call, Error, Stats, targets};
+use crate::shared::{Settings, Shared};
+use crate::stats::Stats;
+use crate::targets;
 
 /// Room for most arguments, so that few are moved while they are written.
 const USUAL_PAYLOAD: usize = 128;
@@ -54,7 +57,6 @@ pub struct Client {
 struct Inner {
     shared: Arc<Shared>,
     deadline: Duration,
-    patience: Millis,
     /// Keeps the links.
     keeper: AbortHandle,
 }
@@ -80,23 +82,16 @@ impl Client {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
+        let Inner { shared, deadline, .. } = &*self.inner;
         let mut payload = Vec::with_capacity(USUAL_PAYLOAD);
-        let encoded = self.shared().config.format.encode(argument, &mut payload);
-        Call::new(self, method, encoded.map(|()| payload), self.inner.deadline)
+        let encoded = shared.config.format.encode(argument, &mut payload);
+        Call::new(shared, method, encoded.map(|()| payload), *deadline)
     }
 
     /// Returns counts of the calls so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.shared().counters.stats()
-    }
-
-    pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.inner.shared
-    }
-
-    pub(crate) fn patience(&self) -> Millis {
-        self.inner.patience
+        self.inner.shared.counters.stats()
     }
 }
 
@@ -262,11 +257,14 @@ impl ClientBuilder {
             }
         };
         let budget = Budget::new(self.retry_burst, self.retry_percent);
-        let (timeout, pool) = (self.connect_timeout.into(), Pool::new(self.pool));
-        let shared = Arc::new(Shared::new(self.session, timeout, self.max_retries, budget, pool));
+        let settings = Settings {
+            patience: self.patience.into(),
+            connect_timeout: self.connect_timeout.into(),
+            max_retries: self.max_retries,
+        };
+        let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
         shared.feed(Input::Targets(targets));
         let keeper = tokio::spawn(keep_links(shared.clone(), source)).abort_handle();
-        let (deadline, patience) = (self.deadline, self.patience.into());
-        Ok(Client { inner: Arc::new(Inner { shared, deadline, patience, keeper }) })
+        Ok(Client { inner: Arc::new(Inner { shared, deadline: self.deadline, keeper }) })
     }
 }

@@ -1,4 +1,4 @@
-//! The transport of a link: TCP. The only file that names it.
+//! The transport of a link: TCP. No other file names it.
 
 use std::io;
 use std::time::Duration;

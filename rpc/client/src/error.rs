@@ -120,7 +120,7 @@ impl Error {
     /// Returns true if the handler may have run, at least in part, in any attempt: an answer came that does not rule it
     /// out, or the call was sent and no answer came.
     ///
-    /// If false, the handler did not run, and repeating the call does no harm whatever the handler does.
+    /// Otherwise the handler did not run, and repeating the call does no harm even if the handler is not idempotent.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         match self {

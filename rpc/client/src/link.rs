@@ -1,7 +1,7 @@
 //! The shell around a session: callers on one side, the transport's bytes on the other.
 //!
-//! A caller encodes its request into the session's buffer itself. [`LinkTask`] writes whatever has gathered there at
-//! once, and never stops reading while it writes. It has one timer for everything.
+//! Callers encode their requests into the session's buffer themselves. [`LinkTask`] writes everything in it at once, and
+//! never stops reading while it writes. It has one timer for everything.
 
 use std::future::poll_fn;
 use std::io;
@@ -126,7 +126,7 @@ impl<F: FnMut(News)> LinkTask<F> {
             if self.is_closed {
                 return;
             }
-            // Most deadlines are later than those before: one timer, seldom set, does for all.
+            // Most deadlines are later than those before, so one timer, seldom set, is enough.
             if let Some(deadline) = deadline.filter(|deadline| armed.is_none_or(|armed| *deadline < armed)) {
                 due.set(self.clock.sleep_until(Some(deadline)));
                 armed = Some(deadline);
@@ -147,7 +147,7 @@ impl<F: FnMut(News)> LinkTask<F> {
         }
     }
 
-    /// Hands over the frames that are complete. One at a time: callers on other threads need the session, too.
+    /// Hands complete frames over, one at a time because callers on other threads need the session, too.
     fn receive(&mut self, input: &mut BytesMut) {
         let now = self.clock.now();
         let mut is_part = true;
@@ -174,7 +174,7 @@ impl<F: FnMut(News)> LinkTask<F> {
         self.perform();
     }
 
-    /// Exchanges a transmission that is done for the next one; returns the time of the next timeout.
+    /// Replaces a transmission that is done by the next one. Returns the time of the next timeout.
     fn transmit(&mut self, output: &mut Transmission) -> Option<Millis> {
         let mut session = self.session.lock();
         session.transmit(output);
@@ -213,7 +213,7 @@ impl<F: FnMut(News)> Drop for LinkTask<F> {
     }
 }
 
-/// A transport and the bytes on both ways.
+/// A transport, and the bytes in both directions.
 struct Pump<S> {
     stream: S,
     input: BytesMut,
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         Self { stream, input: BytesMut::new(), output: Transmission::default(), is_dirty: false }
     }
 
-    /// Writes and reads as much as is possible now; waits until something is.
+    /// Writes and reads as much as is possible now. Waits if nothing is.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Moved>> {
         let wrote = self.poll_write(cx)?.is_ready();
         // Grows with the bytes that come, whatever length a frame announces.
@@ -245,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         }
     }
 
-    /// Ready when something was written.
+    /// Writes as much as is possible now. Ready if something was written.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut wrote = false;
         while !self.output.is_done() {

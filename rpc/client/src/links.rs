@@ -1,4 +1,4 @@
-//! The shell around the pool: connects, closes, follows the registry.
+//! The shell around the pool: connects, closes, and follows the registry.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use registry::Subscription;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::connector;
 use crate::link::{Link, LinkTask, News, SharedSession};
 use crate::pool::{Input, LinkId, Output};
 use crate::session::{self, Session};
 use crate::shared::Shared;
+use crate::targets;
 use crate::targets::Targets;
-use crate::{connector, targets};
 
-/// The origin of the addresses.
+/// Origin of the addresses.
 #[derive(Debug)]
 pub(crate) enum Source {
     Fixed,
@@ -25,7 +26,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Waits for the next targets; for ever if nothing will change any more.
+    /// Waits for the next targets; for ever if they do not change any more.
     async fn next(&mut self) -> Targets {
         match self {
             Self::Registry { subscription, max_connections } => match subscription.changed().await {
@@ -41,7 +42,7 @@ impl Source {
     }
 }
 
-/// Keeps the links that the pool wants. Runs until it is dropped, and the links with it.
+/// Keeps the links that the pool wants, until it is dropped; then the links end, too.
 pub(crate) async fn keep_links(shared: Arc<Shared>, mut source: Source) {
     let mut links = JoinSet::new();
     loop {
@@ -73,9 +74,9 @@ fn perform(shared: &Arc<Shared>, links: &mut JoinSet<()>) -> Option<Millis> {
 
 /// Connects, and serves the link until it ends.
 async fn run_link(shared: Arc<Shared>, id: LinkId, addr: String) {
-    let deadline = shared.clock.now() + shared.connect_timeout;
+    let deadline = shared.clock.now() + shared.settings.connect_timeout;
     let connecting = connector::connect(&addr);
-    let stream = match timeout(Duration::from(shared.connect_timeout), connecting).await {
+    let stream = match timeout(Duration::from(shared.settings.connect_timeout), connecting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return failed(&shared, id, &addr, &error.to_string()),
         Err(_) => return failed(&shared, id, &addr, "no connection in time"),

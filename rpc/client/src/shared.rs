@@ -1,4 +1,4 @@
-//! State of a client that its callers, its links and the task that keeps them share.
+//! State that the callers, the links and the task behind them share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,14 +12,12 @@ use crate::retry::Budget;
 use crate::session::Config;
 use crate::stats::Counters;
 
-/// The state.
+/// State of a client.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) config: Arc<Config>,
-    pub(crate) connect_timeout: Millis,
-    /// Maximum number of counted retries of one call.
-    pub(crate) max_retries: u32,
+    pub(crate) settings: Settings,
     /// Counted retries of all calls.
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
@@ -32,19 +30,23 @@ pub(crate) struct Shared {
     room: Notify,
 }
 
+/// Settings of calls and links, beside those of sessions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Time that a call waits for a link.
+    pub(crate) patience: Millis,
+    /// Time in which a connection must be made, hello included.
+    pub(crate) connect_timeout: Millis,
+    /// Maximum number of counted retries of one call.
+    pub(crate) max_retries: u32,
+}
+
 impl Shared {
-    pub(crate) fn new(
-        config: Config,
-        connect_timeout: Millis,
-        max_retries: u32,
-        budget: Budget,
-        pool: Pool<Arc<Link>>,
-    ) -> Self {
+    pub(crate) fn new(config: Config, settings: Settings, budget: Budget, pool: Pool<Arc<Link>>) -> Self {
         Self {
             clock: Clock::start(),
             config: Arc::new(config),
-            connect_timeout,
-            max_retries,
+            settings,
             budget,
             counters: Counters::default(),
             pool: Mutex::new(pool),
@@ -55,16 +57,16 @@ impl Shared {
     }
 
     pub(crate) fn pool(&self) -> MutexGuard<'_, Pool<Arc<Link>>> {
-        // The pool does not panic; if it did, its links would still be worth using.
+        // The pool does not panic. If it did, its links could still be used.
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completes at the next change of the links, counted from when it is enabled.
+    /// Completes at the next change of the links after it was enabled.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.changed.notified()
     }
 
-    /// Completes, for one waiting call, when another call has ended.
+    /// Completes when another call has ended, for one of the calls that wait.
     pub(crate) async fn room(&self) {
         self.room.notified().await;
     }

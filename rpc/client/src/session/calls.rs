@@ -11,7 +11,7 @@ use rpc_wire::CallId;
 #[derive(Debug)]
 pub(super) struct Calls<C> {
     by_id: HashMap<CallId, InFlight<C>, BuildHasherDefault<IdHasher>>,
-    /// No call has an earlier deadline. Not moved on when a call ends: one look too many costs less than a sorted set.
+    /// Lower bound of all deadlines. It stays when a call ends, because one needless look costs less than a sorted set.
     earliest: Option<Millis>,
 }
 
@@ -73,7 +73,7 @@ impl<C> Calls<C> {
     }
 }
 
-/// Hashes ids of calls. They are our own and need no defence: each differs from the others in its low bits.
+/// Hashes ids of calls. The ids are our own, so they need no defence against collisions on purpose.
 #[derive(Debug, Default)]
 struct IdHasher(u64);
 
@@ -85,7 +85,7 @@ impl Hasher for IdHasher {
     }
 
     fn write_u64(&mut self, n: u64) {
-        // The table takes the top bits, too.
+        // The ids differ in their low bits, but the table uses the top bits, too.
         self.0 = (self.0 ^ n).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }
 

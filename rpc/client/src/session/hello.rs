@@ -1,9 +1,9 @@
-//! The agreement at the beginning of a session.
+//! The hello: agreement on a session.
 
 use common::log::Shown;
 use rpc_wire::{DecodeError, EncodeError, Frame, Hello, VERSION};
 
-use super::Config;
+use super::config::Config;
 
 /// Reason why there is no session.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -43,7 +43,7 @@ pub(super) fn write(config: &Config, out: &mut Vec<u8>) -> Result<(), EncodeErro
     Frame::Hello(hello).encode(out, rpc_wire::DEFAULT_MAX_FRAME)
 }
 
-/// Reads the server's answer: its identity, and the maximum length of a frame that it takes.
+/// Reads the server's answer. Returns its identity, and the maximum length of a frame for it.
 pub(super) fn read(config: &Config, body: &[u8]) -> Result<(String, usize), HelloError> {
     match Frame::decode(body)? {
         Frame::Hello(hello) => {

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use common::Millis;
 use rpc_wire::{CallId, DecodeError, EncodeError, Status};
 
-use super::HelloError;
+use super::hello::HelloError;
 
-/// An event on the connection, or a wish of its owner.
+/// An event on the connection, or a request of its owner.
 #[derive(Debug)]
 pub enum Input {
     /// A frame's body has arrived, see [`next_frame`](super::next_frame).
@@ -23,9 +23,9 @@ pub enum Input {
     Failed(Arc<str>),
     /// The caller has given the call up. Ignored after the call has completed.
     Cancel(CallId),
-    /// The server should be asked whether it is alive; [`Output::Alive`] is its answer.
+    /// Ask the server whether it is alive; [`Output::Alive`] is its answer.
     Probe,
-    /// No more calls; the session ends after the last reply.
+    /// Take no more calls, and end after the last reply.
     Leave,
     /// The time of [`Session::poll_deadline`](super::Session::poll_deadline) has come.
     Timeout,
@@ -43,7 +43,7 @@ pub enum Output<C> {
     GoingAway,
     /// The server has answered a ping.
     Alive,
-    /// Callers that were refused by [`Refused::Full`] should try again.
+    /// Callers that got [`Refused::Full`] should try again.
     Room,
     /// A call has ended.
     Complete {
@@ -98,14 +98,14 @@ pub enum Ended {
     Lost(Arc<str>),
     /// The server answered with a failure.
     Failed(Status),
-    /// The time of the call was over; it may have run.
+    /// Its deadline passed; it may have run.
     Late,
 }
 
 /// End of a session, in words for the log and for callers that lost an answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Ending {
-    /// The owner, or the server, wanted it to end, and the last call has completed.
+    /// The owner or the server wanted it to end, and the last call has ended.
     #[error("it is closed")]
     Left,
     /// The transport has failed.
@@ -114,13 +114,13 @@ pub enum Ending {
     /// The server has sent bytes that are no frames.
     #[error("the server broke the protocol: {0}")]
     Protocol(#[from] DecodeError),
-    /// The server has not sent anything, not even the answer to a ping.
+    /// The server has sent nothing, not even the answer to a ping.
     #[error("the server does not answer")]
     Silent,
-    /// The server has not taken any bytes although some wait.
+    /// The server has taken no bytes, although some wait.
     #[error("the server does not read")]
     Unread,
-    /// There was no agreement on a session.
+    /// The hello failed.
     #[error(transparent)]
     Hello(#[from] HelloError),
 }

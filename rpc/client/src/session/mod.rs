@@ -1,13 +1,18 @@
 //! A session on one connection, seen by the client: the hello, calls by id, deadlines, keepalive, going away. No I/O:
 //! inputs and the time go in, outputs and bytes come out.
 //!
-//! The owner feeds [`Session::handle`] and [`Session::start`], drains [`Session::poll_output`] after each, gives the
-//! transport what [`Session::transmit`] has for it, and says [`Input::Timeout`] at [`Session::poll_deadline`]. `C` is
-//! whatever the owner completes a call by.
+//! # How to drive it
+//! - Start calls by [`Session::start`], and give everything else to [`Session::handle`].
+//! - Drain [`Session::poll_output`] after each of them, and after [`Session::transmit`].
+//! - Write the bytes of [`Session::transmit`], note progress by [`Transmission::advance`], and ask for more.
+//! - Cut the bytes that arrive into frames by [`next_frame`], and give them as [`Input::Frame`].
+//! - Give [`Input::Timeout`] at [`Session::poll_deadline`].
 //!
-//! Each call completes exactly once: by one [`Output::Complete`], or without any by [`Input::Cancel`].
+//! `C` is the owner's handle of a call. Each call ends exactly once: by one [`Output::Complete`], or without an output by
+//! [`Input::Cancel`].
 
 mod calls;
+mod config;
 mod hello;
 mod message;
 mod silence;
@@ -21,29 +26,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, GoAway, Reply, Request, Status};
+use rpc_wire::{CallId, DecodeError, EncodeError, Frame, GoAway, Reply, Request, Status};
 
 use calls::Calls;
+pub use config::Config;
 pub use hello::HelloError;
 pub use message::{Attempt, Ended, Ending, Input, NewCall, Output, Refused};
 use silence::{Silence, Verdict};
 pub use transmission::{Transmission, next_frame};
-
-/// Parameters of all sessions of a client.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Service that the server must be; empty for any.
-    pub service: String,
-    /// Payload format.
-    pub format: Format,
-    /// Maximum length of a frame's body from the server.
-    pub max_frame: usize,
-    /// Silence after which the server is asked whether it is alive; after the same time again the session ends. Each
-    /// may be up to a quarter longer.
-    pub keepalive: Millis,
-    /// Maximum number of bytes that wait for a server that does not read; one request alone may be longer.
-    pub max_queued: usize,
-}
 
 /// The client's side of one connection.
 #[derive(Debug)]
@@ -99,7 +89,7 @@ impl<C> Session<C> {
         session
     }
 
-    /// Takes an input. Drain [`Session::poll_output`] and call [`Session::transmit`] afterwards.
+    /// Takes an input. Drain [`Session::poll_output`] afterwards.
     pub fn handle(&mut self, now: Millis, input: Input) {
         match (&mut self.phase, input) {
             (Phase::Open(silence) | Phase::Leaving(silence), Input::Frame(body)) => {
@@ -173,8 +163,8 @@ impl<C> Session<C> {
         }
     }
 
-    /// Looks at the progress of the last transmission; once it is done, replaces it by the next one, whose calls count
-    /// as sent from here on. May give outputs.
+    /// Notes the progress of a transmission. Once it is done, replaces it by the next one, whose calls count as sent from
+    /// here on. Drain [`Session::poll_output`] afterwards.
     pub fn transmit(&mut self, last: &mut Transmission) {
         if matches!(self.phase, Phase::Closed) {
             return;
@@ -196,7 +186,7 @@ impl<C> Session<C> {
         }
     }
 
-    /// Number of calls that have not completed.
+    /// Returns the number of calls that have not ended.
     pub fn in_flight(&self) -> usize {
         self.calls.len()
     }
@@ -222,7 +212,7 @@ impl<C> Session<C> {
             Frame::GoAway(go_away) => self.handle_go_away(&go_away),
             Frame::Ping(number) => self.pong = Some(number),
             Frame::Pong(_) => self.outputs.push_back(Output::Alive),
-            // A later version may send more than this one knows.
+            // Later versions may send more kinds of frames.
             _ => {}
         }
         Ok(())
@@ -261,7 +251,7 @@ impl<C> Session<C> {
     }
 
     fn complete(&mut self, id: CallId, attempt: Attempt) {
-        // A call that was cancelled, or answered before, is not there any more.
+        // A call that was cancelled or answered before has gone.
         if let Some(call) = self.calls.remove(id) {
             self.outputs.push_back(Output::Complete { call, attempt });
         }

@@ -1,8 +1,8 @@
-//! Patience with a server that does not answer, or does not read.
+//! Patience with a server that does not answer or does not read.
 
 use common::Millis;
 
-use super::Transmission;
+use super::transmission::Transmission;
 
 /// Number of ticks in one keepalive time. Silence is counted in ticks, because a timer for every frame would cost more,
 /// and because a runtime that was held up must not take its own pause for the server's.
@@ -11,7 +11,7 @@ const TICKS: u32 = 4;
 /// Number of ticks of silence after which a session ends.
 const GIVE_UP: u32 = 2 * TICKS;
 
-/// The count of silence.
+/// Counts of ticks without a sign of life.
 #[derive(Debug, Default)]
 pub(super) struct Silence {
     tick: Millis,
@@ -23,11 +23,11 @@ pub(super) struct Silence {
     is_writing: bool,
 }
 
-/// Judgement on the server at a tick.
+/// Result of a tick.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
     Fine,
-    /// Time for a ping.
+    /// The server should be asked whether it is alive.
     Ask,
     Silent,
     Unread,
@@ -48,7 +48,7 @@ impl Silence {
         self.unheard = 0;
     }
 
-    /// Notes how far a transmission is.
+    /// Notes the progress of a transmission.
     pub(super) fn look(&mut self, transmission: &mut Transmission) {
         if transmission.take_progress() {
             self.unread = 0;
@@ -56,12 +56,12 @@ impl Silence {
         self.is_writing = !transmission.is_done();
     }
 
-    /// Counts a tick, if it is time for one.
+    /// Counts a tick if one is due.
     pub(super) fn tick(&mut self, now: Millis) -> Verdict {
         if now < self.next_tick {
             return Verdict::Fine;
         }
-        // Not `next_tick + tick`: ticks that were missed are not made up for.
+        // Not `next_tick + tick`, because missed ticks are not made up for.
         self.next_tick = now + self.tick;
         let verdict = match self.unheard {
             GIVE_UP => Verdict::Silent,

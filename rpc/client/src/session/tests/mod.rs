@@ -1,5 +1,5 @@
 use bytes::BytesMut;
-use rpc_wire::{Code, Hello, VERSION};
+use rpc_wire::{Code, Format, Hello, VERSION};
 
 use super::*;
 

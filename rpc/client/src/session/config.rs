@@ -1,0 +1,20 @@
+//! Parameters of sessions.
+
+use common::Millis;
+use rpc_wire::Format;
+
+/// Parameters of all sessions of a client.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Service that the server must be; empty for any.
+    pub service: String,
+    /// Payload format.
+    pub format: Format,
+    /// Maximum length of a frame's body from the server.
+    pub max_frame: usize,
+    /// Silence after which the server is asked whether it is alive; after the same time again the session ends. Each
+    /// may be up to a quarter longer.
+    pub keepalive: Millis,
+    /// Maximum number of bytes that wait for a server that does not read; one request alone may be longer.
+    pub max_queued: usize,
+}
