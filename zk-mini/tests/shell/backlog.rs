@@ -6,7 +6,7 @@ use crate::raw::{GET_DATA, MULTI_READ, Raw, SET_DATA, eventually, frame, get_dat
 
 const BIG: usize = 1_000_000;
 
-/// A server with a node of a megabyte.
+/// Starts a server with a node of a megabyte.
 async fn with_a_big_node() -> (ZkMini, Raw) {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 40_000).await;
@@ -40,7 +40,7 @@ async fn a_peer_that_lets_events_pile_up_is_cut_off_and_no_other() {
     let zk = ZkMini::builder().in_memory().max_backlog(1 << 20).start().await.unwrap();
     let mut busy = Raw::with_session(&zk, 40_000).await;
     let mut deaf = Raw::with_session(&zk, 40_000).await;
-    // Persistent recursive watch on "/": an event for every change. The path is long, so that few will do.
+    // A persistent recursive watch on "/": an event for every change. The path is long, so that few events suffice.
     deaf.request(1, 106, &[&crate::raw::string("/")[..], &[0, 0, 0, 1]].concat()).await;
     let path = format!("/{}", "x".repeat(10_000));
     busy.create(&path, 0).await;
@@ -52,7 +52,7 @@ async fn a_peer_that_lets_events_pile_up_is_cut_off_and_no_other() {
     assert_eq!(zk.direct().sessions().len(), 2, "its session lives on");
 }
 
-/// Reads of "/big" in one request.
+/// Returns a request with many reads of "/big".
 fn multi_read(xid: i32, reads: usize) -> Vec<u8> {
     let one = [&GET_DATA.to_be_bytes()[..], &[0], &[0xff; 4], &get_data("/big", false)].concat();
     let end = [&[0xff; 4][..], &[1], &[0xff; 4]].concat();
@@ -60,10 +60,10 @@ fn multi_read(xid: i32, reads: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_small_request_for_gigabytes_gets_an_error_and_disturbs_nobody() {
+async fn a_small_request_for_gigabytes_gets_an_error_and_disturbs_no_other_client() {
     let (zk, mut other) = with_a_big_node().await;
     let mut greedy = Raw::with_session(&zk, 40_000).await;
-    // A frame of a megabyte, for a reply of forty-odd gigabytes.
+    // A request of a megabyte, for a reply of more than forty gigabytes.
     let question = multi_read(1, 1_000_000 / 23);
     assert!(question.len() < 1_000_000);
     greedy.send(&question).await;
@@ -74,7 +74,7 @@ async fn a_small_request_for_gigabytes_gets_an_error_and_disturbs_nobody() {
 }
 
 #[tokio::test]
-async fn the_longest_multi_read_fits_beside_what_is_not_read_yet() {
+async fn the_longest_multi_read_fits_beside_unread_replies() {
     let (zk, _writer) = with_a_big_node().await;
     let mut slow = Raw::with_session(&zk, 40_000).await;
     // Sixteen megabytes may wait, then no request is handled. Fifty more fit, sixty do not.

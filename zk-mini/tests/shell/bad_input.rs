@@ -1,10 +1,10 @@
-//! Whatever one connection sends, the others notice nothing.
+//! Bad input on one connection does not disturb others.
 
 use zk_mini::ZkMini;
 
 use crate::raw::{GET_DATA, PING, Raw, create, eventually, frame, get_data, request};
 
-/// A server, and a client in order that must stay so.
+/// A server with a well-behaved client that must not be disturbed.
 struct Bystander {
     zk: ZkMini,
     client: Raw,
@@ -19,7 +19,7 @@ impl Bystander {
         Self { zk, client }
     }
 
-    /// Sends bytes as the first ones of a connection, and returns what the server says before it closes it.
+    /// Sends bytes as the first ones of a connection, and returns the server's bytes until it closes the connection.
     async fn closes_after(&self, bytes: &[u8]) -> Vec<u8> {
         let mut raw = Raw::tcp(&self.zk).await;
         raw.write(bytes).await;
@@ -32,7 +32,7 @@ impl Bystander {
         raw
     }
 
-    /// The client is answered, and nobody else is left.
+    /// Checks that the client is answered, and that no other connection is left.
     async fn assert_undisturbed(mut self) {
         assert_eq!(self.client.request(9, GET_DATA, &get_data("/kept", false)).await.err, 0);
         eventually("the bad connections are gone", || self.zk.direct().connections().len() == 1).await;
@@ -52,7 +52,7 @@ async fn impossible_lengths_close_without_a_word() {
 }
 
 #[tokio::test]
-async fn what_was_asked_before_a_bad_length_is_still_answered() {
+async fn requests_before_a_bad_length_are_still_answered() {
     let bystander = Bystander::new().await;
     let mut raw = bystander.with_session().await;
     raw.write(&[&frame(&request(5, GET_DATA, &get_data("/kept", false)))[..], &[0xff; 4]].concat()).await;
@@ -74,7 +74,7 @@ async fn frames_without_a_whole_header_close_without_a_word() {
 }
 
 #[tokio::test]
-async fn the_longest_frame_is_accepted_and_one_more_byte_is_not() {
+async fn a_frame_of_the_maximum_length_is_accepted_and_a_longer_one_is_not() {
     const MAX: usize = 0xf_ffff;
     let bystander = Bystander::new().await;
     let mut raw = bystander.with_session().await;
@@ -88,7 +88,7 @@ async fn the_longest_frame_is_accepted_and_one_more_byte_is_not() {
 }
 
 #[tokio::test]
-async fn garbage_and_requests_before_the_handshake_are_closed() {
+async fn garbage_or_a_request_before_the_handshake_closes_the_connection() {
     let bystander = Bystander::new().await;
     assert_eq!(bystander.closes_after(b"GET / HTTP/1.1\r\nHost: zk\r\n\r\n").await, b"");
     bystander.closes_after(&frame(&request(1, 1, &create("/early", 0)))).await;
@@ -97,7 +97,7 @@ async fn garbage_and_requests_before_the_handshake_are_closed() {
 }
 
 #[tokio::test]
-async fn an_unknown_op_is_told_so_and_closed() {
+async fn an_unknown_op_code_gets_an_error_and_closes_the_connection() {
     let bystander = Bystander::new().await;
     let mut raw = bystander.with_session().await;
     raw.write(&[frame(&request(5, 4711, b"?")), frame(&request(-2, PING, &[]))].concat()).await;
@@ -108,7 +108,7 @@ async fn an_unknown_op_is_told_so_and_closed() {
 }
 
 #[tokio::test]
-async fn a_record_that_makes_no_sense_is_an_error_and_the_connection_stays() {
+async fn a_record_that_cannot_be_read_gets_an_error_and_the_connection_stays() {
     let bystander = Bystander::new().await;
     let mut raw = bystander.with_session().await;
     assert_eq!(raw.request(5, GET_DATA, &[0x7f, 0xff, 0xff, 0xff]).await.err, -5);

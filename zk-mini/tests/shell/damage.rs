@@ -14,7 +14,7 @@ use crate::raw::{CREATE, Raw, SET_DATA, create, frame, request, set_data};
 
 const SECTOR: usize = 512;
 
-/// Content of a directory, and the place where the last write to it begins: damage behind it may look like a crash.
+/// Content of a directory, with the offset of the last write to it: damage behind it may look like a crash.
 struct Written {
     dir: TempDir,
     state: Image,
@@ -23,12 +23,12 @@ struct Written {
 }
 
 fn server(dir: &Path) -> Builder {
-    // So that a log is as long as what is in it.
+    // A log is then as long as its content.
     let block = NonZeroU64::new(1).unwrap();
     ZkMini::builder().in_memory().seed(7).manual_clock().data_dir(dir).pre_alloc_size(block)
 }
 
-/// The logs, or the snapshots, of a directory, oldest first.
+/// Returns the logs, or the snapshots, of a directory, oldest first.
 fn files(dir: &Path, kind: &str) -> Vec<PathBuf> {
     let files = fs::read_dir(dir.join("version-2")).unwrap().map(|file| file.unwrap().path());
     let mut files: Vec<_> = files.filter(|file| file.file_stem().is_some_and(|stem| stem == kind)).collect();
@@ -38,7 +38,7 @@ fn files(dir: &Path, kind: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Lives of a server, in which groups of nodes are created and changed: with much data and little, some of it zeros.
+/// Runs servers on a directory that create and change groups of nodes, with much data and little, some of it zeros.
 async fn written(rng: &mut Rng) -> Written {
     let dir = tempfile::tempdir().unwrap();
     let (mut last_log, mut last_group) = (PathBuf::new(), 0);
@@ -60,7 +60,7 @@ async fn written(rng: &mut Rng) -> Written {
         drop(raw);
         zk.stop().await;
     }
-    // As a server leaves it that is killed.
+    // A killed server leaves its log like this.
     let mut content = fs::read(&last_log).unwrap();
     content.resize(content.len() + rng.usize(0..2) * 4_096, 0);
     fs::write(&last_log, content).unwrap();
@@ -68,7 +68,7 @@ async fn written(rng: &mut Rng) -> Written {
     Written { dir, state, last_log, last_group }
 }
 
-/// Damages a file. Returns the first byte that may be another, and what was done.
+/// Damages a file. Returns the first byte that may have changed, and a description.
 fn damage(content: &mut [u8], rng: &mut Rng) -> (usize, String) {
     if rng.bool() {
         let (byte, bit) = (rng.usize(0..content.len()), rng.u8(0..8));
@@ -91,7 +91,8 @@ fn damage(content: &mut [u8], rng: &mut Rng) -> (usize, String) {
     (start, format!("{kind} from byte {start} to {end}"))
 }
 
-/// Tries so many damages, a hundred to a directory. How many of them were noticed, harmless, and like a crash.
+/// Tries `count` damages, a hundred to a directory. Returns the numbers of those that were noticed, harmless, and
+/// like a crash.
 async fn tried(count: usize, rng: &mut Rng) -> [usize; 3] {
     const BY_DIRECTORY: usize = 100;
     let mut seen = [0; 3];
@@ -99,7 +100,7 @@ async fn tried(count: usize, rng: &mut Rng) -> [usize; 3] {
         let Written { dir, state, last_log, last_group } = &written(rng).await;
         let all = [files(dir.path(), "log"), files(dir.path(), "snapshot")].concat();
         for _ in 0..BY_DIRECTORY.min(count - round * BY_DIRECTORY) {
-            // Half of them where it matters most.
+            // Half of them are where it matters most.
             let file = if rng.bool() { last_log } else { &all[rng.usize(0..all.len())] };
             let whole = fs::read(file).unwrap();
             let mut content = whole.clone();
@@ -133,7 +134,7 @@ async fn tried(count: usize, rng: &mut Rng) -> [usize; 3] {
     seen
 }
 
-/// By hand more: `DAMAGES=10000`.
+/// Tries more by hand with `DAMAGES=10000`.
 #[tokio::test]
 async fn one_bad_bit_or_sector_is_noticed_or_harmless_before_the_last_write() {
     let count = std::env::var("DAMAGES").map_or(1_000, |count| count.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Looking at a server without a client.
+//! Looks at a server without a client.
 
 use zk_mini::ZkMini;
 use zk_mini::core::WatchKind;
@@ -11,7 +11,7 @@ const GET_CHILDREN: i32 = 8;
 const ADD_WATCH: i32 = 106;
 
 #[tokio::test]
-async fn every_kind_of_watch_is_shown_with_its_path_and_whose_it_is() {
+async fn every_kind_of_watch_is_listed_with_its_path_and_its_session() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 4_000).await;
     let mut other = Raw::with_session(&zk, 4_000).await;
@@ -47,7 +47,7 @@ async fn every_kind_of_watch_is_shown_with_its_path_and_whose_it_is() {
 }
 
 #[tokio::test]
-async fn the_access_control_list_of_a_node_is_shown() {
+async fn the_access_control_list_of_a_node_is_returned() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 4_000).await;
     raw.create("/a", 0).await;

@@ -1,4 +1,4 @@
-//! What a server does whose disk is full, fails, or cannot be written.
+//! A server with a disk that is full, fails, or cannot be written.
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -17,7 +17,7 @@ use crate::raw::{
 const NOT_READ_ONLY: i32 = -119;
 const NO_NODE: i32 = -101;
 
-/// Few enough nodes that a snapshot of a small tree takes several steps, between which there is more to write.
+/// So few nodes that a snapshot of a small tree takes several steps, with writes between them.
 const STEP: NonZeroUsize = NonZeroUsize::new(3).unwrap();
 
 async fn start(disk: &SimulatedDisk) -> ZkMini {
@@ -30,7 +30,7 @@ async fn get(raw: &mut Raw, path: &str) -> Reply {
     raw.request(1, GET_DATA, &get_data(path, false)).await
 }
 
-/// Creates a node as soon as the server takes writes; returns how often that was refused.
+/// Creates a node as soon as the server takes writes. Returns the number of refusals before.
 async fn create_at_last(raw: &mut Raw, path: &str) -> u32 {
     for refused in 0.. {
         match raw.create(path, 0).await.err {
@@ -43,7 +43,7 @@ async fn create_at_last(raw: &mut Raw, path: &str) -> u32 {
     unreachable!()
 }
 
-/// A session, as soon as the server takes one; the clock of the test goes by itself meanwhile.
+/// Opens a session as soon as the server takes one. The clock of the test goes by itself meanwhile.
 pub(crate) async fn session_at_last(zk: &ZkMini) -> Raw {
     loop {
         let mut raw = Raw::in_memory(zk);
@@ -60,7 +60,7 @@ const FAULTS: [Fault; 3] =
     [SimulatedDisk::set_full, SimulatedDisk::set_failing_syncs, SimulatedDisk::set_read_only];
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_fails_costs_what_was_not_acknowledged_and_the_rest_is_served() {
+async fn a_failing_disk_costs_only_writes_that_were_not_acknowledged() {
     for fault in FAULTS {
         let disk = SimulatedDisk::new(1);
         let zk = start(&disk).await;
@@ -99,7 +99,7 @@ async fn a_disk_that_fails_costs_what_was_not_acknowledged_and_the_rest_is_serve
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_does_not_keep_what_was_taken_back() {
+async fn a_log_does_not_keep_transactions_that_were_taken_back() {
     let disk = SimulatedDisk::new(1);
     let zk = start(&disk).await;
     let mut raw = Raw::in_memory(&zk);
@@ -112,7 +112,7 @@ async fn a_log_does_not_keep_what_was_taken_back() {
     disk.set_failing_syncs(false);
     let mut raw = Raw::resumed(&zk, &session).await;
     create_at_last(&mut raw, "/length").await;
-    // The power goes before the log is ended in order.
+    // The power goes before the log is ended cleanly.
     disk.lose_power();
     drop(zk);
     disk.restore_power();
@@ -121,7 +121,7 @@ async fn a_log_does_not_keep_what_was_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_does_not_wait_for_the_disk_is_not_read_for_ever() {
+async fn a_client_that_does_not_wait_for_the_disk_is_not_read_without_end() {
     let disk = SimulatedDisk::new(1);
     let builder = ZkMini::builder().in_memory().max_backlog(64 << 10);
     let zk = builder.data_dir("/data").disk(&disk).start().await.unwrap();
@@ -137,7 +137,7 @@ async fn one_who_does_not_wait_for_the_disk_is_not_read_for_ever() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_written_is_a_clear_error() {
+async fn a_directory_that_cannot_be_written_gives_a_clear_error() {
     let disk = SimulatedDisk::new(1);
     disk.set_read_only(true);
     let error = ZkMini::builder().in_memory().data_dir("/data").disk(&disk).start().await.unwrap_err();
@@ -161,7 +161,7 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
     let zk = builder.start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 10_000).await;
     let mut lost = 0;
-    // Wherever it fails, among the changes of some snapshots and their logs.
+    // Each failure is at another change, of some snapshots and their logs.
     for xid in 1..=40 {
         disk.set_failing_syncs(xid % 7 == 0);
         raw.send(&request(xid, CREATE, &create(&format!("/n-{xid}"), 0))).await;
@@ -180,7 +180,7 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
     assert_eq!(zk.direct().children("/").unwrap(), before);
 }
 
-/// What is left on a disk; nothing of it is of a transaction after its last.
+/// Returns the state on a disk, and checks that no part of it is of a later transaction.
 fn left_on(disk: &SimulatedDisk) -> Core {
     let left = disk.recover(Path::new("/data"), Some(Path::new("/logs")), Config::default()).unwrap().core;
     let last = left.last_zxid();
@@ -189,8 +189,8 @@ fn left_on(disk: &SimulatedDisk) -> Core {
     left
 }
 
-/// Creates nodes, whatever happens in between, until so many have been acknowledged, or some after the `moment`-th change to
-/// the disk; returns those that were.
+/// Creates nodes, in spite of failures, until `count` have been acknowledged, or some after the `moment`-th change to
+/// the disk. Returns those that were.
 async fn create_all(
     zk: &ZkMini,
     disk: &SimulatedDisk,
@@ -207,7 +207,7 @@ async fn create_all(
         left_on(disk);
         let mut in_flight = VecDeque::new();
         loop {
-            // At other times than the other writer, so that they are not always in one batch.
+            // The two writers pause differently, so that their writes are not always in one batch.
             for _ in 0..next % 5 {
                 tokio::task::yield_now().await;
             }
@@ -235,21 +235,21 @@ async fn create_all(
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_bad_moment_of_a_disk_whenever_it_comes_loses_nothing_that_was_acknowledged() {
+async fn one_failure_of_a_disk_at_any_time_loses_no_acknowledged_write() {
     const SEEDS: u64 = 4;
     let (mut moment, mut comes) = (0, true);
     while comes {
         comes = false;
         for seed in 0..SEEDS {
-            comes |= survives_a_bad_moment(&SimulatedDisk::new(seed), moment).await;
+            comes |= survives_a_failure(&SimulatedDisk::new(seed), moment).await;
         }
         moment += 1;
     }
     assert!(moment > 50, "only {moment} changes were tried");
 }
 
-/// Whether there were as many changes to the disk at all.
-async fn survives_a_bad_moment(disk: &SimulatedDisk, moment: u64) -> bool {
+/// Returns true if there were as many changes to the disk at all.
+async fn survives_a_failure(disk: &SimulatedDisk, moment: u64) -> bool {
     let [count, block] = [5, 1_024].map(|n| NonZeroU64::new(n).unwrap());
     let builder = ZkMini::builder().in_memory().data_dir("/data").data_log_dir("/logs").disk(disk);
     let builder = builder
@@ -286,7 +286,7 @@ async fn a_server_starts_and_serves_on_a_full_disk_and_leaves_nothing_on_it() {
     disk.set_full(true);
     let before = disk.changes();
     let zk = start(&disk).await;
-    // The snapshot, the log and both directories, which are one, are synced.
+    // The snapshot, the log, and the directory of both are synced.
     assert!(disk.changes() > before + 4, "it has tried to write a snapshot");
     let mut raw = Raw::resumed(&zk, &session).await;
     assert_eq!(get(&mut raw, "/kept").await.err, 0);
@@ -296,7 +296,7 @@ async fn a_server_starts_and_serves_on_a_full_disk_and_leaves_nothing_on_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_be_lost_with_the_power_is_not_served() {
+async fn a_start_whose_syncs_fail_does_not_serve() {
     let disk = SimulatedDisk::new(1);
     start(&disk).await.stop().await;
     disk.set_failing_syncs(true);
@@ -307,7 +307,7 @@ async fn what_may_be_lost_with_the_power_is_not_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_snapshot_shows_is_in_the_log_even_if_that_is_not_synced() {
+async fn the_log_has_the_transactions_of_a_snapshot_even_without_syncs() {
     for seed in 0..40 {
         let disk = SimulatedDisk::new(seed);
         let [count, block] = [5, 1_024].map(|n| NonZeroU64::new(n).unwrap());

@@ -1,4 +1,4 @@
-//! Nobody keeps others waiting, and what has arrived goes before what ends by itself.
+//! No client keeps others waiting, and input that has arrived goes before work that is due.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::raw::{EPHEMERAL, PING, Raw, create, frame, get_data, request, resume_
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A server that handles one request at a time before others have their turn.
+/// Starts a server that handles one request at a time before others have a turn.
 async fn one_by_one() -> ZkMini {
     ZkMini::builder().longest_turn(Duration::ZERO).start().await.unwrap()
 }
 
-/// Frames of creates of "/NAME0", "/NAME1" and so on.
+/// Returns frames of creates of "/NAME0", "/NAME1" and so on.
 fn creates(name: &str, count: usize) -> Vec<u8> {
     let one = |n| frame(&request(i32::try_from(n).unwrap(), 1, &create(&format!("/{name}{n}"), 0)));
     (0..count).flat_map(one).collect()
@@ -44,7 +44,7 @@ async fn a_client_with_many_requests_does_not_keep_one_with_few_waiting() {
 }
 
 #[tokio::test]
-async fn what_comes_later_waits_for_what_came_before_it() {
+async fn later_requests_of_a_connection_wait_for_earlier_ones() {
     let zk = one_by_one().await;
     let mut raw = Raw::with_session(&zk, 40_000).await;
     let (first, second) = (creates("a", 100), creates("b", 100));
@@ -66,7 +66,7 @@ async fn threads_take_turns_too() {
     let mut greedy = Raw::tcp(&zk).await;
     greedy.open_session(40_000).await;
     greedy.write(&creates("greedy", 2_000)).await;
-    // It looks at the state as often as it likes.
+    // The other thread looks at the state as often as it likes.
     within(async {
         while zk.direct().get("/greedy1999").is_none() {
             tokio::task::yield_now().await;
@@ -79,7 +79,7 @@ async fn threads_take_turns_too() {
 }
 
 #[tokio::test]
-async fn what_was_written_before_time_is_moved_is_handled_before() {
+async fn input_written_before_time_is_moved_is_handled_first() {
     for tcp in [false, true] {
         let zk = ZkMini::builder().manual_clock().start().await.unwrap();
         let mut raw = if tcp { Raw::tcp(&zk).await } else { Raw::in_memory(&zk) };
@@ -87,7 +87,7 @@ async fn what_was_written_before_time_is_moved_is_handled_before() {
         raw.create("/e", EPHEMERAL).await;
         for _ in 0..10 {
             zk.advance(3 * SECOND).await;
-            // Nobody waits for the answer.
+            // No client waits for the answer.
             raw.send(&request(-2, PING, &[])).await;
         }
         assert!(zk.direct().get("/e").is_some(), "over TCP: {tcp}");
@@ -97,7 +97,7 @@ async fn what_was_written_before_time_is_moved_is_handled_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
-async fn what_was_written_before_time_is_moved_is_handled_before_with_threads_too() {
+async fn input_written_before_time_is_moved_is_handled_first_with_threads() {
     let zk = ZkMini::builder().manual_clock().start().await.unwrap();
     let mut clients = Vec::new();
     for _ in 0..20 {
@@ -115,7 +115,7 @@ async fn what_was_written_before_time_is_moved_is_handled_before_with_threads_to
 }
 
 #[test]
-fn time_can_be_moved_from_a_runtime_that_knows_nothing_of_sockets() {
+fn time_can_be_moved_from_a_runtime_without_drivers() {
     let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let zk = serving.block_on(ZkMini::builder().manual_clock().start()).unwrap();
     let mut raw = serving.block_on(Raw::tcp(&zk));
@@ -160,12 +160,12 @@ async fn who_comes_back_has_its_session() {
 }
 
 #[tokio::test]
-async fn who_comes_back_before_time_is_moved_has_its_session() {
+async fn a_client_that_comes_back_before_time_is_moved_has_its_session() {
     who_comes_back_has_its_session().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_comes_back_before_time_is_moved_has_its_session_with_threads_too() {
+async fn a_client_that_comes_back_before_time_is_moved_has_its_session_with_threads() {
     who_comes_back_has_its_session().await;
 }
 

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Path of a log or snapshot.
+/// Returns the path of a log or snapshot.
 pub(crate) fn file(dir: &Path, name: &str) -> PathBuf {
     dir.join("version-2").join(name)
 }
 
-/// Names of all logs and snapshots, and of what stands beside them, sorted.
+/// Returns the names of all logs and snapshots, and of the files beside them, sorted.
 pub(crate) fn names(dir: &Path) -> Vec<String> {
     let files = fs::read_dir(dir.join("version-2")).unwrap();
     let mut names: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Four-letter words: keys and layout of each answer are those of recorded answers of the real server.
+//! Four-letter words: the keys and the layout of each answer are those of recorded answers of the real server.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ async fn ask(zk: &ZkMini, word: &[u8]) -> String {
     String::from_utf8(raw.rest().await).unwrap()
 }
 
-/// What the client of the recordings did before the words were asked; see their README.
+/// Does what the client of the recordings did before it asked; see their README.
 async fn scene(zk: &ZkMini) -> Raw {
     let mut client = Raw::tcp(zk).await;
     client.open_session(30_000).await;
@@ -24,7 +24,7 @@ async fn scene(zk: &ZkMini) -> Raw {
     client
 }
 
-/// The shape of an answer: numbers, dates and versions are replaced, what is left has to be equal.
+/// Returns the shape of an answer: numbers, dates and versions are replaced, the rest has to be equal.
 fn shape(answer: &str) -> String {
     answer.lines().map(|line| shape_of_line(line) + "\n").collect()
 }
@@ -56,7 +56,7 @@ fn shape_of_line(line: &str) -> String {
     shape
 }
 
-/// The keys of an answer that has one to a line, with the kind of the value if that is a number.
+/// Returns the keys of an answer with one to a line, and the kind of the value if it is a number.
 fn keys<'a>(answer: &'a str, separator: &str) -> BTreeMap<&'a str, &'static str> {
     let kind = |value: &str| match value {
         value if value.parse::<i64>().is_ok() => "integer",
@@ -99,7 +99,7 @@ async fn every_answer_has_the_shape_of_the_real_servers() {
 }
 
 #[tokio::test]
-async fn lines_and_keys_are_the_recorded_ones_where_their_order_says_nothing() {
+async fn answers_without_an_order_have_the_recorded_lines_and_keys() {
     let zk = ZkMini::builder().compat(Compat::V3_8).start().await.unwrap();
     let _client = scene(&zk).await;
     let sorted = |answer: &str| {
@@ -179,7 +179,7 @@ async fn figures_are_those_of_the_recorded_scene() {
 }
 
 #[tokio::test]
-async fn dump_tells_when_a_session_ends() {
+async fn dump_has_the_time_at_which_a_session_ends() {
     let zk = ZkMini::builder().manual_clock().start().await.unwrap();
     let _client = scene(&zk).await;
     let answer = ask(&zk, b"dump").await;
@@ -188,7 +188,7 @@ async fn dump_tells_when_a_session_ends() {
 }
 
 #[tokio::test]
-async fn a_word_that_is_not_listed_is_refused_and_srvr_never() {
+async fn a_word_outside_the_whitelist_is_refused_and_srvr_never_is() {
     let zk = ZkMini::builder().four_letter_words("ruok, stat").start().await.unwrap();
     assert_eq!(ask(&zk, b"ruok").await, "imok");
     for word in ["mntr", "isro", "stmk"] {
@@ -199,7 +199,7 @@ async fn a_word_that_is_not_listed_is_refused_and_srvr_never() {
 }
 
 #[tokio::test]
-async fn the_trace_mask_is_kept_and_does_nothing() {
+async fn the_trace_mask_is_kept_and_has_no_effect() {
     let zk = ZkMini::start().await.unwrap();
     assert_eq!(ask(&zk, b"gtmk").await, "306");
     let mut raw = Raw::tcp(&zk).await;
@@ -216,7 +216,7 @@ async fn the_trace_mask_is_kept_and_does_nothing() {
     assert_eq!(ask(&zk, b"gtmk").await, "2");
 }
 
-/// A figure of `mntr`.
+/// Returns a figure of `mntr`.
 async fn figure(zk: &ZkMini, name: &str) -> String {
     let answer = ask(zk, b"mntr").await;
     let found = answer.lines().find_map(|line| line.strip_prefix(&format!("zk_{name}\t")));
@@ -224,7 +224,7 @@ async fn figure(zk: &ZkMini, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn connections_that_their_peers_drop_and_sessions_that_are_named_are_counted() {
+async fn dropped_connections_and_revalidated_sessions_are_counted() {
     let zk = ZkMini::start().await.unwrap();
     let mut raw = Raw::tcp(&zk).await;
     let session = raw.open_session(10_000).await;
@@ -245,7 +245,7 @@ async fn connections_that_their_peers_drop_and_sessions_that_are_named_are_count
 }
 
 #[tokio::test]
-async fn watchers_told_and_bytes_by_namespace_are_counted_as_there() {
+async fn watchers_told_and_bytes_by_namespace_are_counted_as_in_zookeeper() {
     // All of it was tried on Apache ZooKeeper 3.8.7 and 3.9.5.
     let zk = ZkMini::start().await.unwrap();
     let mut one = Raw::with_session(&zk, 10_000).await;
@@ -272,7 +272,7 @@ async fn watchers_told_and_bytes_by_namespace_are_counted_as_there() {
     for (name, count, sum) in [
         ("node_created_watch_count", 1, 2),
         ("node_changed_watch_count", 1, 1),
-        // The watchers of the data and those of the children count apart.
+        // Watchers of the data and those of the children count apart.
         ("node_deleted_watch_count", 2, 2),
         ("node_children_watch_count", 1, 1),
         // /ns 3 + 1, /ns/x 5 + 1 (the tests' data is one byte), 5 + 6, 5.
@@ -305,7 +305,7 @@ async fn a_large_answer_arrives_whole() {
 }
 
 #[tokio::test]
-async fn a_word_in_a_session_is_a_bad_length() {
+async fn a_word_in_a_session_is_taken_for_a_bad_length() {
     let zk = ZkMini::start().await.unwrap();
     let mut client = Raw::tcp(&zk).await;
     client.open_session(4_000).await;
@@ -314,7 +314,7 @@ async fn a_word_in_a_session_is_a_bad_length() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_to_wait_for_a_client_is_not_given() {
+async fn an_answer_longer_than_the_backlog_is_replaced_by_a_message() {
     let zk = ZkMini::builder().max_backlog(1_000).start().await.unwrap();
     let mut client = Raw::tcp(&zk).await;
     client.open_session(30_000).await;

@@ -1,4 +1,4 @@
-//! Starting, stopping, many at once, limits.
+//! Starts, stops, many servers at once, limits of connections.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,7 +53,7 @@ async fn stop_does_not_wait_for_a_peer_that_does_not_read() {
 }
 
 #[tokio::test]
-async fn nor_for_one_whose_last_replies_are_still_under_way() {
+async fn stop_does_not_wait_for_a_peer_that_is_being_sent_its_last_replies() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let mut deaf = Raw::with_session(&zk, 4_000).await;
     for xid in 0..4_000 {
@@ -62,7 +62,7 @@ async fn nor_for_one_whose_last_replies_are_still_under_way() {
     deaf.send(&crate::raw::request(4_000, -11, b"")).await;
     eventually("its session is closed", || zk.direct().sessions().is_empty()).await;
     assert_eq!(zk.direct().connections().len(), 1);
-    // Shorter than the time that such a peer gets while the server goes on.
+    // A running server would wait longer for such a peer.
     tokio::time::timeout(Duration::from_secs(4), zk.stop()).await.unwrap();
 }
 
@@ -91,7 +91,7 @@ async fn in_memory_connections_work_beside_a_listener() {
 }
 
 #[tokio::test]
-async fn a_connection_is_forgotten_when_its_peer_goes_or_half_goes() {
+async fn a_connection_is_removed_when_its_peer_closes_it_or_half_of_it() {
     use tokio::io::AsyncWriteExt;
     let zk = ZkMini::start().await.unwrap();
     let gone = Raw::tcp(&zk).await;
@@ -110,7 +110,7 @@ async fn a_thousand_servers_in_one_process() {
     for seed in 0..1_000 {
         servers.push(ZkMini::builder().seed(seed).start().await.unwrap());
     }
-    // Every hundredth over TCP, all of them in memory, each with a tree of its own.
+    // Every hundredth is asked over TCP, all of them in memory; each has a tree of its own.
     for (number, zk) in servers.iter().enumerate() {
         let mut raw = if number % 100 == 0 { Raw::tcp(zk).await } else { Raw::in_memory(zk) };
         raw.open_session(4_000).await;
@@ -121,7 +121,7 @@ async fn a_thousand_servers_in_one_process() {
     }
     let addrs: Vec<_> = servers.iter().map(|zk| zk.addr().unwrap()).collect();
     drop(servers);
-    // One of so many free ports may have gone to another test by now, for a while.
+    // Another test may have got one of so many free ports by now, for a while.
     let all_refuse = async {
         for addr in addrs {
             while !refuses(addr).await {
@@ -133,13 +133,13 @@ async fn a_thousand_servers_in_one_process() {
 }
 
 #[tokio::test]
-async fn one_address_has_as_many_connections_as_it_may() {
+async fn one_address_has_at_most_max_client_connections() {
     let zk = ZkMini::builder().max_client_connections(2).start().await.unwrap();
     let (mut first, mut second) = (Raw::tcp(&zk).await, Raw::tcp(&zk).await);
     first.open_session(4_000).await;
     second.open_session(4_000).await;
     assert_eq!(Raw::tcp(&zk).await.rest().await, b"", "closed without a word");
-    // Those in memory are not counted.
+    // Connections in memory are not counted.
     Raw::with_session(&zk, 4_000).await;
     drop(first);
     eventually("there is room again", || {
@@ -150,7 +150,7 @@ async fn one_address_has_as_many_connections_as_it_may() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named() {
+async fn a_port_in_use_is_named_in_the_error() {
     let taken = ZkMini::start().await.unwrap();
     let addr = taken.addr().unwrap();
     let error = ZkMini::builder().listen(addr).start().await.unwrap_err();
@@ -168,7 +168,7 @@ async fn settings_that_contradict_each_other_are_refused() {
 }
 
 #[tokio::test]
-async fn a_server_on_every_address_is_reached_by_the_loopback_one() {
+async fn the_connect_string_of_a_server_on_every_address_is_loopback() {
     let zk = ZkMini::builder().listen((Ipv4Addr::UNSPECIFIED, 0)).start().await.unwrap();
     assert_eq!(zk.connect_string(), format!("127.0.0.1:{}", zk.addr().unwrap().port()));
 }

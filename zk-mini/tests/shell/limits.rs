@@ -1,4 +1,4 @@
-//! Limits, and what happens at them: as in ZooKeeper.
+//! Limits, and the answers at them, as in ZooKeeper.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_sec
     let (mut silent, mut late) = (Raw::tcp(&zk).await, Raw::tcp(&zk).await);
     let mut client = Raw::with_session(&zk, 40_000).await;
     eventually("all are there", || zk.direct().connections().len() == 3).await;
-    // Half a handshake is none.
+    // Half a handshake does not count.
     silent.write(&[0, 0, 0, 44, 0]).await;
     zk.advance(Duration::from_millis(19_999)).await;
     assert_eq!(zk.direct().connections().len(), 3);
@@ -47,13 +47,13 @@ async fn ten_thousand_children_with_long_names_come_in_one_answer() {
         }
     }
     let reply = client.request(2, 8, &[string("/p"), vec![0]].concat()).await;
-    // More than jute.maxbuffer: that limits requests.
+    // The reply is longer than jute.maxbuffer, which limits requests.
     assert_eq!((reply.err, reply.body.len()), (0, 4 + CHILDREN * (4 + 250)));
     assert_eq!(reply.body[..4], 10_000_u32.to_be_bytes());
 }
 
 #[tokio::test]
-async fn a_multi_of_ten_thousand_creates_is_done_as_one() {
+async fn a_multi_of_ten_thousand_creates_is_applied_as_one() {
     const OPS: usize = 10_000;
     let zk = ZkMini::start().await.unwrap();
     let mut client = Raw::tcp(&zk).await;
@@ -66,7 +66,7 @@ async fn a_multi_of_ten_thousand_creates_is_done_as_one() {
     assert!(body.len() < 0xf_ffff, "{}", body.len());
     let reply = client.request(1, 14, &body).await;
     assert_eq!((reply.err, reply.zxid), (0, before + 1));
-    // Header, path; and the end.
+    // Each create has a header and a path; the end has a header.
     assert_eq!(reply.body.len(), OPS * (9 + 4 + 6) + 9);
     assert_eq!(zk.direct().children("/").unwrap().len(), OPS + 1);
 }
@@ -87,7 +87,7 @@ async fn the_longest_request_can_be_set() {
 }
 
 #[tokio::test]
-async fn whoever_sends_thousands_of_requests_at_once_is_answered_each_in_order() {
+async fn thousands_of_requests_at_once_are_answered_in_order() {
     let zk = ZkMini::start().await.unwrap();
     let mut client = Raw::tcp(&zk).await;
     client.open_session(30_000).await;
@@ -101,13 +101,13 @@ async fn whoever_sends_thousands_of_requests_at_once_is_answered_each_in_order()
     }
 }
 
-/// The body of a create whose list is what `auth` stands for.
+/// Returns the body of a create whose ACL is what `auth` stands for.
 fn create_own(path: &str) -> Vec<u8> {
     let acl = [&[0, 0, 0, 1, 0, 0, 0, 31][..], &string("auth"), &string("")].concat();
     [string(path), string("x"), acl, vec![0; 4]].concat()
 }
 
-/// Adds an identity; the answer's code.
+/// Adds an identity. Returns the error code.
 async fn auth(client: &mut Raw, credentials: &str) -> i32 {
     const AUTH: i32 = 100;
     let body = [&[0; 4][..], &string("digest"), &string(credentials)].concat();
@@ -119,7 +119,7 @@ fn with_many_ids() -> Builder {
 }
 
 #[tokio::test]
-async fn a_multi_that_grows_beyond_what_a_log_can_have_is_refused_and_nothing_is_lost() {
+async fn a_multi_too_long_for_the_log_is_refused_and_nothing_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let zk = with_many_ids().data_dir(dir.path()).start().await.unwrap();
     let mut client = Raw::with_session(&zk, 30_000).await;
@@ -137,7 +137,7 @@ async fn a_multi_that_grows_beyond_what_a_log_can_have_is_refused_and_nothing_is
 }
 
 #[tokio::test]
-async fn transactions_and_lists_over_the_limits_that_are_in_a_directory_are_read() {
+async fn transactions_and_lists_over_the_limits_are_read_from_a_directory() {
     const IDS: usize = 300;
     let dir = tempfile::tempdir().unwrap();
     let builder = with_many_ids().jute_max_buffer_extra_size(10 << 20).max_acl_entries(1_000);
@@ -149,7 +149,7 @@ async fn transactions_and_lists_over_the_limits_that_are_in_a_directory_are_read
     let creates: Vec<_> = (0..20).map(|n| (CREATE, create_own(&format!("/{n}")))).collect();
     assert_eq!(client.request(1, MULTI, &multi(&creates)).await.err, 0);
     zk.stop().await;
-    // From the log, and then from a snapshot.
+    // First from the log, then from a snapshot.
     for _ in 0..2 {
         let limited = ZkMini::builder().in_memory().max_acl_entries(10).data_dir(dir.path());
         let zk = limited.start().await.unwrap();

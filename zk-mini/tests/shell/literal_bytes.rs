@@ -4,7 +4,7 @@ use zk_mini::ZkMini;
 
 use crate::raw::{Raw, connect_request, frame};
 
-/// A handshake, a create, a getData and a closeSession, with a server whose zxids begin at 0.
+/// Does a handshake, a create, a getData and a closeSession, with a server whose zxids begin at 0.
 async fn converse(mut raw: Raw) {
     raw.send(&connect_request(30_000)).await;
     let greeting = raw.receive().await.unwrap();
@@ -37,7 +37,7 @@ async fn converse(mut raw: Raw) {
     raw.write(b"\0\0\0\x08\xff\xff\xff\xfe\0\0\0\x0b").await;
     assert_eq!(raw.receive().await.unwrap(), b"\xff\xff\xff\xfe\0\0\0\0\0\0\0\x02\0\0\0\0");
 
-    // closeSession, and the end.
+    // closeSession, and the end of the connection.
     raw.write(b"\0\0\0\x08\0\0\0\x03\xff\xff\xff\xf5").await;
     assert_eq!(raw.receive().await.unwrap(), b"\0\0\0\x03\0\0\0\0\0\0\0\x03\0\0\0\0");
     assert_eq!(raw.receive().await, None);

@@ -1,4 +1,4 @@
-//! The server as its users meet it, spoken to in bytes: no client crate, and nothing of the codec, takes part.
+//! The server as its users meet it, tested in bytes: neither a client crate nor the codec takes part.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod backlog;
@@ -12,12 +12,12 @@ mod four_letter;
 mod lifecycle;
 mod limits;
 mod literal_bytes;
-mod lives;
-mod places;
+mod misplaced;
 mod plain;
 mod power;
 mod raw;
 mod recovery;
 mod storage;
 mod subscriber;
+mod successors;
 mod time;

@@ -1,4 +1,4 @@
-//! Servers in tests that have no runtime, a poor one, or one whose only thread is blocked.
+//! Servers in tests without a runtime, with a poor one, or with one whose only thread is blocked.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -40,7 +40,7 @@ fn in_time(test: impl FnOnce() + Send + 'static) {
     is_done.recv_timeout(PATIENCE).expect("it ends well, and in time");
 }
 
-/// With a client that blocks.
+/// Checks that a server that listens answers a blocking client.
 fn assert_serves(zk: &ZkMini) {
     let mut stream = TcpStream::connect(zk.addr().unwrap()).unwrap();
     stream.write_all(b"ruok").unwrap();
@@ -49,7 +49,7 @@ fn assert_serves(zk: &ZkMini) {
     assert_eq!(answer, "imok");
 }
 
-/// In memory: a session that is not heard of again expires, and its connection is closed.
+/// Checks that a silent session in memory expires, and that its connection is closed.
 async fn assert_expires(zk: &ZkMini) {
     let mut stream = zk.connect();
     stream.write_all(&frame(&connect_request(40))).await.unwrap();
@@ -96,7 +96,7 @@ fn without_a_runtime_an_in_memory_server_serves_keeps_time_and_stops() {
 }
 
 #[test]
-fn on_a_runtime_without_drivers_both_kinds_serve_and_keep_time() {
+fn servers_on_a_runtime_without_drivers_serve_and_keep_time() {
     in_time(|| {
         without_drivers().block_on(async {
             let zk = with_short_ticks().start().await.unwrap();

@@ -1,5 +1,5 @@
-//! The power goes at any moment, again and again: what comes back is a state that there was, not older than the last
-//! one that a client was told of, unless nobody waits for the disk: then it may also be one that cannot be told.
+//! The power goes at any moment, again and again. The state that comes back is one that there was, and not older than
+//! the last one that a client was told of. Without syncs it may be older, or cannot be read.
 
 use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -25,14 +25,14 @@ const CLIENTS: usize = 2;
 
 const CREATE_CONTAINER: i32 = 19;
 const CREATE_TTL: i32 = 21;
-/// The flags of a container; higher ones are of nodes with a time to live.
+/// Flag of a container; higher ones are of nodes with a time to live.
 const CONTAINER: i32 = 4;
 const TTL: i64 = 700;
 const CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Requests that a client sends in one go.
+    /// A client sends these requests at once.
     Send(usize, Vec<Op>),
     /// A client begins a session of its own, on a new connection.
     Connect(usize),
@@ -47,7 +47,7 @@ enum Op {
     Multi(Vec<Self>),
 }
 
-/// A server's life: it ends when there have been so many changes to the disk, or when its steps are done.
+/// One run of a server: it ends after this many changes to the disk, or when its steps are done.
 #[derive(Clone, Debug)]
 struct Life {
     changes: u64,
@@ -95,13 +95,13 @@ impl Op {
     }
 }
 
-/// What should be: the core without a disk, which is given the same.
+/// The expected behaviour: the core without a disk, with the same inputs.
 struct Reference {
     core: Core,
     now: u64,
     start: Image,
     txns: Vec<Txn>,
-    /// What each connection is to be told.
+    /// Bytes that each connection is to be told.
     told: Vec<Vec<u8>>,
 }
 
@@ -145,7 +145,7 @@ impl Reference {
         self.handle(Input::Timeout);
     }
 
-    /// The state after the transaction of this number.
+    /// Returns the state after the transaction of this zxid.
     fn state_at(&self, zxid: i64) -> Image {
         let mut core = Core::restore(config(), Now::default(), self.start.clone());
         for txn in self.txns.iter().filter(|txn| txn.zxid.0 <= zxid) {
@@ -155,7 +155,7 @@ impl Reference {
     }
 }
 
-/// As the server's.
+/// Returns the configuration of the server.
 fn config() -> Config {
     let container_check_interval = CHECK_INTERVAL.into();
     Config { digests: true, extended_types: true, container_check_interval, ..Config::default() }
@@ -170,15 +170,15 @@ fn conn_id(conn: usize) -> ConnId {
     ConnId(u64::try_from(conn).unwrap())
 }
 
-/// A connection, its number in the reference, and what it has been told.
+/// A connection, its number in the reference, and the bytes that it has been told.
 struct Client {
     raw: Raw,
     conn: usize,
     told: Vec<u8>,
 }
 
-/// One life of a server, until the power goes. Returns the last transaction that somebody was told of; `None` if it did
-/// not get as far as to serve.
+/// Runs a server until the power goes. Returns the last zxid that a client was told of; `None` if the server did not
+/// start.
 async fn live(disk: &SimulatedDisk, sync: SyncMode, life: &Life, reference: &mut Reference) -> Option<i64> {
     let [block, count] = [1_024, 10].map(|n| NonZeroU64::new(n).unwrap());
     let [step, retain] = [3, 2].map(|n| NonZeroUsize::new(n).unwrap());
@@ -215,13 +215,13 @@ async fn live(disk: &SimulatedDisk, sync: SyncMode, life: &Life, reference: &mut
                     bytes.extend(frame(&body));
                     reference.frame(client.conn, body);
                 }
-                // One whose session has expired is not heard.
+                // A client whose session has expired is not heard.
                 let _ = client.raw.stream.write_all(&bytes).await;
                 client.hear(disk, reference).await;
             }
             Step::Connect(who) => {
                 let old = std::mem::replace(&mut clients[*who], connect(&zk, disk, reference).await);
-                // Told before anything else, so that both know it at the same time.
+                // It is told before anything else, so that both know it at the same time.
                 drop(old.raw);
                 reference.handle(Input::Closed { conn: conn_id(old.conn) });
             }
@@ -250,7 +250,7 @@ async fn connect(zk: &ZkMini, disk: &SimulatedDisk, reference: &mut Reference) -
 }
 
 impl Client {
-    /// Reads what it is to be told, as far as it is before the power goes.
+    /// Reads the bytes that the client is to be told, unless the power goes before.
     async fn hear(&mut self, disk: &SimulatedDisk, reference: &Reference) {
         let expected = &reference.told[self.conn];
         while self.told.len() < expected.len() {
@@ -274,7 +274,7 @@ async fn off(disk: &SimulatedDisk) {
     }
 }
 
-/// The highest number in whole replies behind the handshake.
+/// Returns the highest zxid in whole replies behind the handshake.
 fn told_zxid(mut told: &[u8]) -> i64 {
     let (mut highest, mut first) = (0, true);
     while let Some((len, rest)) = told.split_first_chunk::<4>() {
@@ -288,8 +288,8 @@ fn told_zxid(mut told: &[u8]) -> i64 {
     highest
 }
 
-/// The names of sequence nodes that a state has, each with its parent's czxid, as numbers begin anew with the parent, and
-/// its own.
+/// Returns the names of the sequence nodes of a state. Each comes with its parent's czxid, as numbers begin anew with
+/// the parent, and with its own czxid.
 fn sequence_names(image: &Image) -> impl Iterator<Item = ((i64, String), i64)> {
     let czxids: HashMap<_, _> = image.nodes.iter().map(|node| (&*node.path, node.czxid.0)).collect();
     let numbered = image.nodes.iter().filter(|node| node.path.len() > 10);
@@ -312,7 +312,7 @@ fn survives(seed: u64, sync: SyncMode, lives: &[Life]) {
         served |= acknowledged.is_some();
         let recovery = match disk.recover(Path::new(DIR), Some(Path::new(LOG_DIR)), config()) {
             Ok(recovery) => recovery,
-            // What it ended in lies in pieces, which nothing may guess at.
+            // The last write lies in pieces, which no server may guess at.
             Err(StorageError::Log { .. }) if sync == SyncMode::None => return,
             Err(error) => {
                 assert!(!served, "{error}");
@@ -329,7 +329,7 @@ fn survives(seed: u64, sync: SyncMode, lives: &[Life]) {
                 assert!(state.sessions.iter().any(|(id, _)| *id == owner), "{} has no session", node.path);
             }
         }
-        // One that survived is never given to another.
+        // A name that survived is never given to another node.
         for (name, czxid) in sequence_names(&state) {
             assert!(
                 names.contains(&(name.clone(), czxid)) || names.iter().all(|(other, _)| *other != name),
@@ -345,7 +345,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn what_comes_back_is_a_state_that_there_was(
+    fn the_state_that_comes_back_is_one_that_there_was(
         seed in any::<u64>(),
         sync in prop_oneof![Just(SyncMode::Group), Just(SyncMode::Always), Just(SyncMode::None)],
         lives in proptest::collection::vec(life(), 1..5),

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zk_mini::ZkMini;
 
-/// How long something that should take milliseconds may take on a busy machine.
+/// Maximum time for an operation that takes milliseconds, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const CREATE: i32 = 1;
@@ -23,12 +23,12 @@ pub(crate) const EPHEMERAL: i32 = 1;
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// One connection.
+/// A connection.
 pub(crate) struct Raw {
     pub(crate) stream: Box<dyn Stream>,
 }
 
-/// A reply: its header, and what follows.
+/// A reply: its header and its body.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) xid: i32,
@@ -46,7 +46,7 @@ impl Raw {
         Self { stream: Box::new(zk.connect()) }
     }
 
-    /// In memory, with a session of this timeout.
+    /// Opens a connection in memory with a session of this timeout.
     pub(crate) async fn with_session(zk: &ZkMini, timeout: i32) -> Self {
         let mut raw = Self::in_memory(zk);
         raw.open_session(timeout).await;
@@ -58,7 +58,7 @@ impl Raw {
         self.receive().await.expect("an answer to the handshake")
     }
 
-    /// In memory, with the session that a handshake has `answered`.
+    /// Opens a connection in memory with the session that a handshake has `answered`.
     pub(crate) async fn resumed(zk: &ZkMini, answered: &[u8]) -> Self {
         let mut raw = Self::in_memory(zk);
         raw.send(&resume_request(answered)).await;
@@ -76,7 +76,7 @@ impl Raw {
         self.write(&frame(body)).await;
     }
 
-    /// The next frame; `None` when the server has closed the connection.
+    /// Returns the next frame; `None` when the server has closed the connection.
     pub(crate) async fn receive(&mut self) -> Option<Vec<u8>> {
         let mut length = [0; 4];
         match within(self.stream.read_exact(&mut length)).await {
@@ -111,7 +111,7 @@ impl Raw {
         self.request(1, CREATE, &create(path, flags)).await
     }
 
-    /// Everything until the server closes the connection.
+    /// Returns all bytes until the server closes the connection.
     pub(crate) async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match within(self.stream.read_to_end(&mut rest)).await {
@@ -141,7 +141,7 @@ pub(crate) fn connect_request(timeout: i32) -> Vec<u8> {
     body
 }
 
-/// Asks for the session that a handshake has answered with.
+/// Returns a handshake for the session that a handshake has `answered`.
 pub(crate) fn resume_request(answered: &[u8]) -> Vec<u8> {
     let mut body = vec![0; 12];
     body.extend(&answered[4..16]); // timeout, session id
@@ -158,7 +158,7 @@ pub(crate) fn string(text: &str) -> Vec<u8> {
     frame(text.as_bytes())
 }
 
-/// The body of a create, with the data "x" and an open ACL.
+/// Returns the body of a create with the data "x" and an open ACL.
 pub(crate) fn create(path: &str, flags: i32) -> Vec<u8> {
     let acl = [&[0, 0, 0, 1, 0, 0, 0, 31][..], &string("world"), &string("anyone")].concat();
     [string(path), string("x"), acl, flags.to_be_bytes().into()].concat()
@@ -172,12 +172,12 @@ pub(crate) fn set_data(path: &str, data: &[u8]) -> Vec<u8> {
     [string(path), frame(data), vec![0xff; 4]].concat()
 }
 
-/// The body of a delete, whatever the version.
+/// Returns the body of a delete of any version.
 pub(crate) fn delete(path: &str) -> Vec<u8> {
     [string(path), vec![0xff; 4]].concat()
 }
 
-/// The body of a multi, of operations and their bodies.
+/// Returns the body of a multi of these op codes and bodies.
 pub(crate) fn multi(ops: &[(i32, Vec<u8>)]) -> Vec<u8> {
     let mut body = Vec::new();
     for (op, op_body) in ops {
@@ -191,7 +191,7 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
 
-/// Waits for a condition, letting everything else run.
+/// Waits for a condition while other tasks run.
 pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {

@@ -1,4 +1,4 @@
-//! Directories that have lost something, or that another has written: either nothing is missing, or it is told.
+//! Directories that have lost something, or that another program has written: nothing is missing, or the start fails.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ async fn refused(builder: Builder) -> StorageError {
     }
 }
 
-/// Lives of a server, in each of which a session creates a node: two transactions.
+/// Runs servers on a directory, in each of which a session creates a node: two transactions.
 async fn lives(dir: &Path, count: usize) {
     for _ in 0..count {
         let zk = server(dir).start().await.unwrap();
@@ -41,10 +41,10 @@ fn damage_at(file: &Path, byte: usize) {
     fs::write(file, content).unwrap();
 }
 
-/// The path that no node has, behind a seal.
+/// Length and text of the path that no node has, behind a seal.
 const END: &[u8] = b"\0\0\0\x01/";
 
-/// Changes what is in a snapshot, and puts a seal behind it that fits.
+/// Changes the content of a snapshot, and renews its seal.
 fn change_snapshot(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut content = fs::read(file).unwrap();
     // Behind the nodes: the end, seal, end, digest, seal, end.
@@ -62,7 +62,7 @@ fn seal(content: &mut Vec<u8>) {
 }
 
 #[tokio::test]
-async fn zeros_of_a_user_do_not_make_a_damaged_record_the_end() {
+async fn a_damaged_record_before_zeros_of_a_client_is_not_taken_for_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let zk = server(dir.path()).start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 10_000).await;
@@ -75,7 +75,7 @@ async fn zeros_of_a_user_do_not_make_a_damaged_record_the_end() {
     let mut content = fs::read(&log).unwrap();
     // In the first record, behind the header of the file and its own.
     content[16 + 12 + 40] ^= 1;
-    // As a server leaves it that was killed.
+    // A killed server leaves its log like this.
     let written = content.len() as u64;
     content.resize(content.len() + 100_000, 0);
     fs::write(&log, &content).unwrap();
@@ -86,12 +86,13 @@ async fn zeros_of_a_user_do_not_make_a_damaged_record_the_end() {
 }
 
 #[tokio::test]
-async fn a_torn_end_that_looks_like_records_all_over_is_read_in_no_time() {
+async fn a_torn_end_that_looks_like_many_records_is_read_fast() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 1).await;
     let log = file(dir.path(), "log.1");
     let whole = fs::read(&log).unwrap();
-    // Each line begins a record of 1 MiB, which ends in a mark, and is none; the first is longer than what is there.
+    // Each line begins a record of 1 MiB with a mark at its end, which is no record; the first is longer than the
+    // rest.
     let line = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0x10, 0, 0, 0x42, 1, 1, 1];
     let mut torn = line.repeat((2 << 20) / line.len());
     torn[8] = 0x40;
@@ -102,10 +103,10 @@ async fn a_torn_end_that_looks_like_records_all_over_is_read_in_no_time() {
 }
 
 #[tokio::test]
-async fn only_whole_snapshots_that_there_can_be_count_as_kept() {
+async fn only_whole_snapshots_with_a_possible_zxid_count_as_retained() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 3).await;
-    // 0, 2 and 4 are there; 6 is written by the start.
+    // 0, 2 and 4 are there; the start writes 6.
     damage(&file(dir.path(), "snapshot.4"));
     fs::copy(file(dir.path(), "snapshot.2"), file(dir.path(), "log.2.gz")).unwrap();
     let two = std::num::NonZeroUsize::new(2).unwrap();
@@ -114,7 +115,7 @@ async fn only_whole_snapshots_that_there_can_be_count_as_kept() {
     let kept = ["log.2.gz", "log.3", "log.5", "snapshot.2", "snapshot.4", "snapshot.6"];
     assert_eq!(names(dir.path()), kept);
 
-    // One that says it is of the future is not what the others are given up for.
+    // A file with a later zxid in its name than there is does not count as a snapshot to keep.
     fs::copy(file(dir.path(), "snapshot.2"), file(dir.path(), "snapshot.1")).unwrap();
     fs::write(file(dir.path(), "snapshot.ff"), "ZKSN").unwrap();
     let error = refused(server(dir.path())).await;
@@ -133,7 +134,7 @@ async fn a_snapshot_that_cannot_be_read_is_not_passed_over() {
 }
 
 #[tokio::test]
-async fn a_damaged_snapshot_is_no_loss_if_the_logs_have_what_it_had() {
+async fn a_damaged_snapshot_is_no_loss_if_the_logs_have_its_transactions() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 2).await;
     damage(&file(dir.path(), "snapshot.2"));
@@ -146,7 +147,7 @@ async fn a_damaged_snapshot_is_no_loss_if_the_logs_have_what_it_had() {
 }
 
 #[tokio::test]
-async fn who_may_use_a_node_has_to_be_known() {
+async fn a_node_without_its_access_control_list_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 2).await;
     let set_list = |content: &mut Vec<u8>| {
@@ -154,7 +155,7 @@ async fn who_may_use_a_node_has_to_be_known() {
         let node = content.windows(name.len()).position(|window| window == name).unwrap();
         content[node + name.len() + 7] = 99;
     };
-    // The log that it was created in is before the snapshot: its list is nowhere.
+    // The log that it was created in is before the snapshot: its list is in no file.
     change_snapshot(&file(dir.path(), "snapshot.2"), set_list);
     let error = refused(server(dir.path())).await;
     let expected = "do not have the access control list of /n-0000000000: ";
@@ -163,7 +164,7 @@ async fn who_may_use_a_node_has_to_be_known() {
 }
 
 #[tokio::test]
-async fn what_a_snapshot_shows_in_part_has_to_be_in_the_logs() {
+async fn transactions_that_a_snapshot_shows_in_part_have_to_be_in_the_logs() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 2).await;
     let snapshot = file(dir.path(), "snapshot.2");
@@ -186,13 +187,13 @@ async fn what_a_snapshot_shows_in_part_has_to_be_in_the_logs() {
 }
 
 #[tokio::test]
-async fn what_a_start_ends_without_a_transaction_is_ended_for_good() {
+async fn nodes_that_a_start_deletes_without_a_transaction_stay_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let zk = server(dir.path()).start().await.unwrap();
     assert_eq!(Raw::with_session(&zk, 10_000).await.create("/e", EPHEMERAL).await.err, 0);
     zk.stop().await;
     server(dir.path()).start().await.unwrap().stop().await;
-    // The session is taken out, its node is not.
+    // The session is removed, its node is not.
     change_snapshot(&file(dir.path(), "snapshot.2"), |content| {
         content[16 + 3] = 0;
         content.drain(20..32);
@@ -207,12 +208,12 @@ async fn what_a_start_ends_without_a_transaction_is_ended_for_good() {
 }
 
 #[tokio::test]
-async fn the_digest_of_what_is_before_the_snapshot_says_nothing() {
+async fn a_digest_from_before_the_snapshot_is_ignored() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 2).await;
     fs::remove_file(file(dir.path(), "log.3")).unwrap();
     server(dir.path()).start().await.unwrap().stop().await;
-    // The log that is left ends with another state than that of the snapshot.
+    // The log that is left ends with a different state than that of the snapshot.
     change_snapshot(&file(dir.path(), "snapshot.2"), |content| {
         let name = b"/n-0000000000\0\0\0\x01x";
         let node = content.windows(name.len()).position(|window| window == name).unwrap();
@@ -223,7 +224,7 @@ async fn the_digest_of_what_is_before_the_snapshot_says_nothing() {
 }
 
 #[tokio::test]
-async fn a_number_that_was_skipped_is_no_gap() {
+async fn a_skipped_zxid_is_no_gap() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 1).await;
     let zk = server(dir.path()).compat(Compat::V3_8).start().await.unwrap();
@@ -239,10 +240,10 @@ async fn a_number_that_was_skipped_is_no_gap() {
     fs::remove_file(file(dir.path(), "snapshot.3")).unwrap();
     assert_eq!(names(dir.path()), ["log.1", "log.3", "log.4", "snapshot.0", "snapshot.2"]);
     assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(5));
-    // As Apache ZooKeeper names it.
+    // Apache ZooKeeper names it like this.
     fs::rename(file(dir.path(), "log.4"), file(dir.path(), "log.5")).unwrap();
     assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(5));
-    // Then the name of a node is missing from the state that the digest is of.
+    // Then the name of a node is missing from the state of the digest.
     fs::remove_file(file(dir.path(), "log.3")).unwrap();
     fs::remove_file(file(dir.path(), "snapshot.2")).unwrap();
     fs::remove_file(file(dir.path(), "log.1")).unwrap();
@@ -250,7 +251,7 @@ async fn a_number_that_was_skipped_is_no_gap() {
 }
 
 #[tokio::test]
-async fn a_torn_end_that_another_log_follows_is_left_where_it_is() {
+async fn a_torn_end_before_another_log_stays_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 2).await;
     fs::remove_file(file(dir.path(), "snapshot.2")).unwrap();
@@ -271,13 +272,13 @@ async fn a_log_directory_has_one_server_at_a_time_too() {
         "{error}"
     );
     zk.stop().await;
-    // The same by another name is not somebody else.
+    // Another path to the same directory is not another directory.
     let again = one.path().join("version-2/..");
     server(one.path()).data_log_dir(again).start().await.unwrap().stop().await;
 }
 
 #[tokio::test]
-async fn a_session_that_was_cut_off_is_missed_when_a_later_log_follows() {
+async fn a_session_that_was_cut_off_before_a_later_log_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let zk = server(dir.path()).start().await.unwrap();
     Raw::with_session(&zk, 10_000).await;
@@ -293,7 +294,7 @@ async fn a_session_that_was_cut_off_is_missed_when_a_later_log_follows() {
     assert!(error.to_string().contains("the next log does not go on there, but with 0x2"), "{error}");
 }
 
-/// Returns what is behind the nodes of the newest snapshot and their seal.
+/// Returns the bytes behind the nodes of the newest snapshot and their seal.
 fn behind_the_seal(dir: &Path) -> Vec<u8> {
     let names = names(dir);
     let content = fs::read(file(dir, names.last().unwrap())).unwrap();
@@ -305,7 +306,7 @@ fn behind_the_seal(dir: &Path) -> Vec<u8> {
 async fn a_snapshot_has_the_parts_of_its_release_line() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 1).await;
-    // A number and the digest, in 3.9 the number once more, each sealed.
+    // A zxid and the digest; in 3.9 the zxid once more; each with a seal.
     for (compat, len) in [(Compat::V3_8, 8 + 12 + 8 + 5), (Compat::V3_9, 8 + 12 + 8 + 5 + 8 + 8 + 5)] {
         let newest = file(dir.path(), "snapshot.2");
         let _ = fs::remove_file(&newest);
@@ -318,7 +319,7 @@ async fn a_snapshot_has_the_parts_of_its_release_line() {
         for other in [Compat::V3_8, Compat::V3_9] {
             server(dir.path()).compat(other).start().await.unwrap().stop().await;
         }
-        // A seal that does not fit is noticed, whichever it is.
+        // A wrong seal is noticed, whichever it is.
         let whole = fs::read(&newest).unwrap();
         for byte in whole.len() - len..whole.len() {
             damage_at(&newest, byte);

@@ -1,4 +1,4 @@
-//! What a data directory brings back, whole, torn or damaged.
+//! Recovery of a data directory that is whole, torn or damaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ async fn start(dir: &Path) -> ZkMini {
     ZkMini::builder().in_memory().seed(7).manual_clock().data_dir(dir).start().await.unwrap()
 }
 
-/// A session, and after it so many nodes `/n-…`.
+/// Starts a server with a session and `count` nodes `/n-…`.
 async fn with_nodes(dir: &Path, count: usize) -> ZkMini {
     let zk = start(dir).await;
     let mut raw = Raw::with_session(&zk, 10_000).await;
@@ -44,7 +44,7 @@ async fn a_restart_keeps_nodes_counters_and_sessions() {
     let mut raw = Raw::with_session(&zk, 10_000).await;
     assert!(raw.create("/n-", 2).await.body.ends_with(b"/n-0000000002"));
 
-    // The owner does not come back: its time begins with the start.
+    // The session owner does not come back: its time begins with the start.
     zk.advance(Duration::from_secs(9)).await;
     assert!(zk.direct().get("/e").is_some());
     zk.advance(Duration::from_secs(3)).await;
@@ -67,7 +67,7 @@ async fn replies_and_events_wait_for_the_disk_in_their_order() {
     let dir = tempfile::tempdir().unwrap();
     let zk = with_nodes(dir.path(), 1).await;
     let mut raw = Raw::with_session(&zk, 10_000).await;
-    // In one go: the read is answered after the writes before it.
+    // They are sent at once: the read is answered after the writes before it.
     let path = "/n-0000000000";
     let frames = [
         request(1, SET_DATA, &set_data(path, b"1")),
@@ -85,14 +85,14 @@ async fn replies_and_events_wait_for_the_disk_in_their_order() {
 }
 
 #[tokio::test]
-async fn a_log_that_ends_anywhere_gives_what_is_whole() {
+async fn a_log_that_ends_anywhere_gives_its_whole_records() {
     const NODES: i64 = 4;
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), usize::try_from(NODES).unwrap()).await.stop().await;
     let whole = fs::read(log(dir.path())).unwrap();
     let mut last = 0;
     for len in 0..=whole.len() {
-        // A crash leaves the bytes that were written, then the end of the file, or zeros.
+        // A crash leaves the written bytes, then the end of the file, or zeros.
         for zeros in [0, 100] {
             let mut torn = whole[..len].to_vec();
             torn.resize(len + zeros, 0);
@@ -112,7 +112,7 @@ async fn a_torn_end_is_cut_off_and_the_log_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), 3).await.stop().await;
     let whole = fs::read(log(dir.path())).unwrap();
-    // In the middle of "anyone", before flags, counter, digest and mark; and as a file that had been extended.
+    // In the middle of "anyone", before flags, counter, digest and mark; and in a file with zeros at its end.
     let behind = 3 + 1 + 4 + 12 + 1;
     let mut torn = whole[..whole.len() - behind].to_vec();
     torn.resize(1_000, 0);
@@ -130,7 +130,7 @@ async fn a_torn_end_is_cut_off_and_the_log_goes_on() {
 }
 
 #[tokio::test]
-async fn damage_in_the_middle_stops_the_start_and_is_told() {
+async fn damage_in_the_middle_stops_the_start_with_a_clear_error() {
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), 3).await.stop().await;
     let mut content = fs::read(log(dir.path())).unwrap();
@@ -144,7 +144,7 @@ async fn damage_in_the_middle_stops_the_start_and_is_told() {
 }
 
 #[tokio::test]
-async fn a_length_that_is_damaged_is_not_taken_for_the_end() {
+async fn a_damaged_length_is_not_taken_for_the_end() {
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), 3).await.stop().await;
     let mut content = fs::read(log(dir.path())).unwrap();
@@ -223,7 +223,7 @@ async fn a_directory_has_one_server_at_a_time() {
 }
 
 #[tokio::test]
-async fn four_letter_words_tell_what_is_on_disk() {
+async fn four_letter_words_report_the_size_of_the_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let zk = with_nodes(dir.path(), 1).await;
     let mut asking = Raw::in_memory(&zk);
@@ -242,7 +242,7 @@ async fn four_letter_words_tell_what_is_on_disk() {
 }
 
 #[tokio::test]
-async fn snapshots_that_are_too_many_go_with_their_logs() {
+async fn old_snapshots_are_deleted_with_their_logs() {
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..4 {
         let zk = with_nodes(dir.path(), 1).await;

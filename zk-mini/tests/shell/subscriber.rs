@@ -10,12 +10,12 @@ use zk_mini::ZkMini;
 
 use crate::raw::{GET_DATA, Raw, eventually, get_data};
 
-/// Counts what it is told, and panics each time.
+/// Counts its events, and panics at each.
 #[derive(Clone, Default)]
 struct Panicking(Arc<AtomicUsize>);
 
 impl Panicking {
-    /// For all threads: a server that listens has one of its own.
+    /// Sets it for all threads: a server that listens has one of its own.
     fn of_the_process() -> Self {
         static SET: OnceLock<Panicking> = OnceLock::new();
         let set = || {
@@ -38,7 +38,7 @@ impl Subscriber for Panicking {
 
     fn event(&self, _: &Event<'_>) {
         self.0.fetch_add(1, Ordering::Relaxed);
-        // No hook: the output of the test stays readable.
+        // Without the panic hook, so that the output of the test stays readable.
         std::panic::resume_unwind(Box::new("the subscriber"));
     }
 
@@ -61,7 +61,7 @@ async fn connections_expiry_and_the_listener_outlive_a_subscriber_that_panics() 
     first.open_session(400).await;
     let before = subscriber.told();
     assert!(before > 0, "it is told");
-    // Too many: the strangers cost the others nothing.
+    // Too many connections are refused; the refused ones cost the others nothing.
     for _ in 0..3 {
         assert_eq!(Raw::tcp(&zk).await.rest().await, b"");
     }

@@ -15,7 +15,7 @@ async fn manual() -> ZkMini {
 }
 
 #[tokio::test]
-async fn a_session_ends_by_the_clock_that_is_moved_and_by_no_other() {
+async fn a_session_ends_by_the_manual_clock_and_by_no_other() {
     let zk = manual().await;
     let mut raw = Raw::with_session(&zk, 4_000).await;
     raw.create("/e", EPHEMERAL).await;
@@ -28,7 +28,7 @@ async fn a_session_ends_by_the_clock_that_is_moved_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn when_advance_returns_its_events_are_in_the_connection_and_closed_ones_are_closed() {
+async fn when_advance_returns_events_are_written_and_ended_connections_closed() {
     let zk = manual().await;
     let mut dying = Raw::with_session(&zk, 4_000).await;
     dying.create("/e", EPHEMERAL).await;
@@ -37,7 +37,7 @@ async fn when_advance_returns_its_events_are_in_the_connection_and_closed_ones_a
 
     zk.advance(6 * SECOND).await;
 
-    // Not a moment is left to the server between the return and this look.
+    // The server gets no time between the return and this look.
     let event = now_or_never(watching.receive()).expect("the event has been written").unwrap();
     assert_eq!(event[..4], [0xff; 4], "a notification");
     assert_eq!(event[16..24], [0, 0, 0, 2, 0, 0, 0, 3], "NodeDeleted, SyncConnected");
@@ -70,7 +70,7 @@ async fn pings_between_short_moves_keep_a_session() {
 }
 
 #[tokio::test]
-async fn one_long_move_is_as_many_short_ones() {
+async fn one_long_move_has_the_effect_of_many_short_ones() {
     let run = async |steps: u32| {
         let zk = manual().await;
         for timeout in [4_000, 8_000, 40_000] {

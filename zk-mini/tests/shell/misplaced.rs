@@ -1,4 +1,4 @@
-//! Files that are not where they belong, or not called as they should be: no server starts on what seems to be left.
+//! Files in the wrong directory or under the wrong name: no server starts on what seems to be left.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ async fn refused(builder: Builder) -> StorageError {
     }
 }
 
-/// Lives of a server, in each of which a session creates a node: two transactions.
+/// Runs servers on a directory, in each of which a session creates a node: two transactions.
 async fn lives(server: impl Fn() -> Builder, count: usize) {
     for _ in 0..count {
         let zk = server().start().await.unwrap();
@@ -33,7 +33,7 @@ async fn lives(server: impl Fn() -> Builder, count: usize) {
     }
 }
 
-/// A server has been there three times: log.1, log.3, log.5, snapshot.0, snapshot.2, snapshot.4.
+/// Returns a directory of three servers: log.1, log.3, log.5, snapshot.0, snapshot.2, snapshot.4.
 async fn three_lives(compat: Compat) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     lives(|| server(dir.path()).compat(compat), 3).await;
@@ -41,7 +41,7 @@ async fn three_lives(compat: Compat) -> TempDir {
 }
 
 #[tokio::test]
-async fn a_snapshot_by_another_name_is_refused() {
+async fn a_renamed_snapshot_is_refused() {
     for compat in [Compat::V3_8, Compat::V3_9] {
         for name in ["snapshot.6", "snapshot.5", "snapshot.100"] {
             for copied in [true, false] {
@@ -68,9 +68,9 @@ async fn a_snapshot_by_another_name_is_refused() {
     }
 }
 
-/// A digest of zeros is what Apache ZooKeeper 3.8 writes if it has started and nothing has changed since.
+/// Apache ZooKeeper 3.8 writes a digest of zeros if it has started and nothing has changed since.
 #[tokio::test]
-async fn a_snapshot_that_says_nothing_of_its_last_transaction_is_read() {
+async fn a_snapshot_without_a_digest_of_its_last_transaction_is_read() {
     let dir = three_lives(Compat::V3_8).await;
     const DIGEST: usize = 8 + 4 + 8;
     const SEAL: usize = 8 + 5;
@@ -84,14 +84,14 @@ async fn a_snapshot_that_says_nothing_of_its_last_transaction_is_read() {
     fs::write(&snapshot, &content).unwrap();
     let recovery = recover(dir.path(), None).unwrap();
     assert_eq!((recovery.snapshot, recovery.core.last_zxid()), (Some(snapshot.clone()), Zxid(6)));
-    // The log shows what it is of, as before there were digests in snapshots.
+    // The log verifies its name, as before there were digests in snapshots.
     fs::rename(snapshot, file(dir.path(), "snapshot.3")).unwrap();
     fs::write(file(dir.path(), "snapshot.6"), content).unwrap();
     assert!(matches!(recover(dir.path(), None), Err(StorageError::Misnamed { .. })));
 }
 
 #[tokio::test]
-async fn a_snapshot_with_a_name_of_before_is_no_loss_or_refused() {
+async fn a_snapshot_renamed_to_an_earlier_zxid_is_harmless_or_refused() {
     let dir = three_lives(Compat::V3_9).await;
     fs::rename(file(dir.path(), "snapshot.4"), file(dir.path(), "snapshot.3")).unwrap();
     assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(6));
@@ -102,7 +102,7 @@ async fn a_snapshot_with_a_name_of_before_is_no_loss_or_refused() {
 }
 
 #[tokio::test]
-async fn a_log_by_another_name_is_refused_or_nothing_is_missing() {
+async fn a_renamed_log_is_refused_or_nothing_is_missing() {
     for original in ["log.1", "log.3", "log.5"] {
         for name in ["log.0", "log.2", "log.4", "log.6", "log.7", "log.20"] {
             for copied in [true, false] {
@@ -130,28 +130,28 @@ async fn a_log_by_another_name_is_refused_or_nothing_is_missing() {
 async fn a_log_directory_that_does_not_fit_the_data_is_refused() {
     let [data, logs, other] = [(); 3].map(|()| tempfile::tempdir().unwrap());
     lives(|| server(data.path()), 2).await;
-    // Set later.
+    // The log directory was set later.
     let error = refused(server(data.path()).data_log_dir(logs.path())).await;
     assert!(matches!(error, StorageError::Misplaced { is_log: true, .. }), "{error}");
     assert!(matches!(
         recover(data.path(), Some(logs.path())),
         Err(StorageError::NoData { .. } | StorageError::Misplaced { .. })
     ));
-    // As it is to be done.
+    // The logs are moved there, as the error says.
     fs::create_dir_all(logs.path().join("version-2")).unwrap();
     for log in ["log.1", "log.3"] {
         fs::rename(file(data.path(), log), file(logs.path(), log)).unwrap();
     }
     lives(|| server(data.path()).data_log_dir(logs.path()), 1).await;
     assert_eq!(recover(data.path(), Some(logs.path())).unwrap().core.last_zxid(), Zxid(6));
-    // Swapped.
+    // The two are swapped.
     let error = refused(server(logs.path()).data_log_dir(data.path())).await;
     assert!(matches!(error, StorageError::Misplaced { is_log: true, .. }), "{error}");
     assert!(matches!(recover(logs.path(), Some(data.path())), Err(StorageError::Misplaced { .. })));
-    // Snapshots among the logs.
+    // There are snapshots among the logs.
     let error = refused(server(other.path()).data_log_dir(data.path())).await;
     assert!(matches!(error, StorageError::Misplaced { is_log: false, .. }), "{error}");
-    // No longer set: the snapshots alone are an older state.
+    // It is no longer set: the snapshots alone are an older state.
     let error = refused(server(data.path())).await;
     assert!(matches!(error, StorageError::LogsElsewhere { .. }), "{error}");
     assert!(matches!(recover(data.path(), None), Err(StorageError::LogsElsewhere { .. })));
@@ -163,7 +163,7 @@ async fn a_log_directory_that_does_not_fit_the_data_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_goes_away_under_the_server_is_noticed_before_the_next_write_is_told() {
+async fn a_log_that_is_moved_away_under_the_server_is_noticed_before_the_next_acknowledgement() {
     for is_deleted in [true, false] {
         let dir = tempfile::tempdir().unwrap();
         let zk = server(dir.path()).start().await.unwrap();

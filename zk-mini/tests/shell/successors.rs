@@ -1,4 +1,4 @@
-//! One server after another: which numbers, ids and passwords each of them gives, and what clients of the one before find.
+//! Successive servers: their numbers, ids and passwords, and the answers to clients of the one before.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,12 +17,12 @@ async fn start(builder: Builder) -> ZkMini {
     builder.start().await.unwrap()
 }
 
-/// The id and the password in the answer to a handshake.
+/// Returns the id and the password in the answer to a handshake.
 fn session_of(answered: &[u8]) -> (&[u8], &[u8]) {
     (&answered[8..16], &answered[20..36])
 }
 
-/// Ids and passwords of some sessions, which all end.
+/// Opens and ends some sessions. Returns their ids and passwords.
 async fn life(builder: Builder, sessions: usize) -> Vec<Vec<u8>> {
     let zk = start(builder).await;
     let mut given = Vec::new();
@@ -35,7 +35,7 @@ async fn life(builder: Builder, sessions: usize) -> Vec<Vec<u8>> {
     given
 }
 
-/// Asks a server for a session, as a client does that has seen this zxid.
+/// Asks a server for a session, as a client that has seen this zxid.
 async fn resume_having_seen(zk: &ZkMini, answered: &[u8], zxid: i64) -> Option<Vec<u8>> {
     let mut raw = Raw::in_memory(zk);
     let mut request = resume_request(answered);
@@ -45,7 +45,7 @@ async fn resume_having_seen(zk: &ZkMini, answered: &[u8], zxid: i64) -> Option<V
 }
 
 #[tokio::test]
-async fn the_clients_of_a_server_in_memory_are_told_by_the_next_one_that_their_sessions_are_gone() {
+async fn a_server_in_memory_tells_the_clients_of_the_one_before_that_their_sessions_are_gone() {
     let before = start(ZkMini::builder().in_memory()).await;
     let mut raw = Raw::in_memory(&before);
     let session = raw.open_session(10_000).await;
@@ -66,7 +66,7 @@ async fn the_clients_of_a_server_in_memory_are_told_by_the_next_one_that_their_s
 }
 
 #[tokio::test]
-async fn with_a_seed_or_a_manual_clock_or_a_data_directory_zxids_begin_at_zero() {
+async fn zxids_begin_at_zero_with_a_seed_a_manual_clock_or_a_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let in_memory = || ZkMini::builder().in_memory();
     for builder in [in_memory().seed(7), in_memory().manual_clock(), in_memory().data_dir(dir.path())] {
@@ -75,7 +75,7 @@ async fn with_a_seed_or_a_manual_clock_or_a_data_directory_zxids_begin_at_zero()
 }
 
 #[tokio::test]
-async fn in_memory_the_same_seed_gives_the_same_sessions_and_another_or_none_others() {
+async fn in_memory_only_the_same_seed_gives_the_same_sessions() {
     let with = |seed| ZkMini::builder().in_memory().manual_clock().seed(seed);
     assert_eq!(life(with(1), 3).await, life(with(1), 3).await);
     let chance = || ZkMini::builder().in_memory().manual_clock();
@@ -87,7 +87,7 @@ async fn in_memory_the_same_seed_gives_the_same_sessions_and_another_or_none_oth
 }
 
 #[tokio::test]
-async fn no_life_of_a_directory_gives_the_sessions_of_an_earlier_one_and_the_whole_run_repeats() {
+async fn servers_on_a_directory_give_different_sessions_and_the_whole_run_repeats() {
     let run = async || {
         let dir = tempfile::tempdir().unwrap();
         let mut lives = Vec::new();
@@ -103,7 +103,7 @@ async fn no_life_of_a_directory_gives_the_sessions_of_an_earlier_one_and_the_who
 }
 
 #[tokio::test]
-async fn an_old_client_does_not_land_in_a_new_ones_session() {
+async fn a_client_of_an_earlier_server_does_not_get_a_new_clients_session() {
     let dir = tempfile::tempdir().unwrap();
     let old = life(repeatable().data_dir(dir.path()), 3).await;
     let zk = start(repeatable().data_dir(dir.path())).await;
@@ -120,7 +120,7 @@ async fn an_old_client_does_not_land_in_a_new_ones_session() {
     }
 }
 
-/// A session over a directory, which the next server finds as it was.
+/// Opens a session over a directory, and leaves it open for the next server.
 async fn left_open(dir: &Path, private: bool) -> Vec<u8> {
     let zk = start(repeatable().data_dir(dir).private_sessions(private)).await;
     let answered = Raw::in_memory(&zk).open_session(10_000).await;
@@ -167,7 +167,7 @@ async fn by_default_a_directory_has_the_passwords_that_apache_zookeeper_makes() 
     let (public, private) = (left_open(with.path(), false).await, left_open(without.path(), true).await);
     assert_eq!(session_of(&public).0, session_of(&private).0, "the same id");
     assert_ne!(session_of(&public).1, session_of(&private).1);
-    // The seed of Java's generator is the id and this constant, then 48 bits of a linear congruence.
+    // The seed of Java's generator is the id and this constant; 48 bits of a linear congruence follow.
     let id = u64::from_be_bytes(session_of(&public).0.try_into().unwrap());
     let first =
         ((id ^ 0xB341_5C00 ^ 0x5_DEEC_E66D) & 0xffff_ffff_ffff).wrapping_mul(0x5_DEEC_E66D).wrapping_add(11);
