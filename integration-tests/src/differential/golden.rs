@@ -1,4 +1,4 @@
-//! Recorder of exchanges for the golden frames of `zk-wire`, in the format that its `tests/golden.rs` reads.
+//! Recorder of exchanges for the golden frames of `zk-wire`, in the format that its `tests/wire/golden.rs` reads.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -7,10 +7,10 @@ use bytestring::ByteString;
 
 use crate::codec::{Decode, DecodeError, Encode, records};
 
-/// A set of permissions: a bit each. Any number is accepted and kept by the server.
+/// Set of permissions, a bit each. The server accepts and keeps any number.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Perms(
-    /// The bits as on the wire.
+    /// Bits as on the wire.
     pub i32,
 );
 
@@ -25,10 +25,10 @@ impl Perms {
     pub const DELETE: Self = Self(8);
     /// Set the ACL.
     pub const ADMIN: Self = Self(16);
-    /// Everything.
+    /// All of the above.
     pub const ALL: Self = Self(31);
 
-    /// Whether any permission of `other` is in this set.
+    /// Returns `true` if any permission of `other` is in this set.
     #[must_use]
     pub fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -44,20 +44,20 @@ impl BitOr for Perms {
 }
 
 records! {
-    /// One entry of an access control list: who may do what.
+    /// Entry of an access control list: an identity and its permissions.
     #[derive(Hash)]
     Acl {
-        /// What may be done.
+        /// Permissions that the identity has.
         perms: Perms,
-        /// How the identity is established: `world`, `auth`, `digest`, `ip`.
+        /// Scheme of the identity: `world`, `auth`, `digest`, `ip`.
         scheme: ByteString,
-        /// The identity, in the scheme's own form.
+        /// Identity, in the form of its scheme.
         id: ByteString,
     }
 }
 
 impl Acl {
-    /// Everything for everybody: ZooKeeper's `OPEN_ACL_UNSAFE`.
+    /// Returns the entry that allows everything to everyone: ZooKeeper's `OPEN_ACL_UNSAFE`.
     #[must_use]
     pub fn open() -> Self {
         Self {

@@ -1,85 +1,84 @@
-//! The jute primitives: big-endian integers, booleans of one byte, and length-prefixed buffers, strings
-//! and vectors.
+//! Primitives of the jute codec: big-endian integers, booleans of one byte, and buffers, strings and vectors behind
+//! their length.
 //!
-//! Decoding is checked against what is left before anything is allocated, so that a hostile length costs
-//! nothing.
+//! Lengths are checked against the rest of the input before anything is allocated, so a hostile length costs nothing.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
-/// A value that can be written in jute's format. Writing cannot fail; [`length`] tells whether the whole of what was
-/// written can be used.
+/// Value that can be written in jute's format. Writing cannot fail; check the total with [`length`] before it is sent
+/// or stored.
 pub trait Encode {
     /// Appends the value to `out`.
     fn encode(&self, out: &mut BytesMut);
 }
 
-/// A value that can be read in jute's format.
+/// Value that can be read in jute's format.
 pub trait Decode: Sized {
-    /// Takes the value off the front of `input`; `what` names it in an error.
+    /// Takes the value off the front of `input`. `what` names it in an error.
     ///
     /// # Errors
-    /// [`DecodeError`] if the input is too short or holds a length or null that has no meaning here.
+    /// [`DecodeError`] if the input is too short, or has a length or a null that is not allowed here.
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError>;
 }
 
-/// Why bytes are not the record that they should be. The names are `Record.field`.
+/// Reason why bytes are not the expected record. Fields are named `Record.field`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The input ends inside the value.
     #[error("{what} needs {needed} bytes and only {left} are left")]
     Truncated {
-        /// The field being read.
+        /// Field that is read.
         what: &'static str,
-        /// Bytes that the field takes.
+        /// Number of bytes that the field takes.
         needed: usize,
-        /// Bytes that there were.
+        /// Number of bytes that are left.
         left: usize,
     },
-    /// A length that is negative, or over a limit.
+    /// Length that is negative or over a limit.
     #[error("{what} has the impossible length {len}")]
     BadLength {
-        /// The field being read.
+        /// Field that is read.
         what: &'static str,
-        /// The length as sent.
+        /// Length as sent.
         len: i32,
     },
-    /// A null where a value is needed.
+    /// Null where a value is required.
     #[error("{what} is null")]
     Null {
-        /// The field being read.
+        /// Field that is read.
         what: &'static str,
     },
-    /// An operation that may not stand inside a multi, or a result that no operation has.
+    /// Operation that is not allowed in a multi, or a result that no operation has.
     #[error("{what} has the unexpected type {op}")]
     UnexpectedType {
-        /// The record being read.
+        /// Record that is read.
         what: &'static str,
-        /// The op code as sent.
+        /// Op code as sent.
         op: i32,
     },
-    /// Flags of a create that the record cannot have.
+    /// Flags of a create that are not allowed in its record.
     #[error("{what} has the impossible flags {flags}")]
     BadFlags {
-        /// The field being read.
+        /// Field that is read.
         what: &'static str,
-        /// The flags as sent.
+        /// Flags as sent.
         flags: i32,
     },
-    /// Bytes are left after the end of the record.
+    /// Bytes after the end of the record.
     #[error("{left} bytes are left after the record")]
     TrailingBytes {
-        /// How many.
+        /// Number of bytes.
         left: usize,
     },
 }
 
-/// Decodes a whole record, and refuses bytes after it. (Apache's server ignores them in requests: a server
-/// calls [`Decode::decode`].)
+/// Decodes a whole record and refuses bytes after it. A server that accepts such bytes in requests, as Apache's does,
+/// calls [`Decode::decode`].
 ///
 /// # Errors
-/// [`DecodeError`] as [`Decode::decode`] gives it, or [`DecodeError::TrailingBytes`].
+/// [`DecodeError`] from [`Decode::decode`], or [`DecodeError::TrailingBytes`].
 pub fn decode_all<T: Decode>(mut input: Bytes) -> Result<T, DecodeError> {
     let value = T::decode(&mut input, "record")?;
     match input.len() {
@@ -93,7 +92,7 @@ pub(crate) fn need(left: usize, needed: usize, what: &'static str) -> Result<(),
     if left < needed { Err(DecodeError::Truncated { what, needed, left }) } else { Ok(()) }
 }
 
-/// What a buffer's length stands for; -1 is `None`.
+/// Returns the length of a buffer; `None` for null, which is -1.
 pub(crate) fn buffer_len(len: i32, what: &'static str) -> Result<Option<usize>, DecodeError> {
     match len {
         -1 => Ok(None),
@@ -101,13 +100,13 @@ pub(crate) fn buffer_len(len: i32, what: &'static str) -> Result<Option<usize>, 
     }
 }
 
-/// What a vector's length stands for: -1 is `None`; other negative lengths read as empty, which is what jute's loop over
-/// them does. Every item takes four bytes at least.
+/// Returns the number of items in a vector; `None` for null, which is -1. Other negative lengths read as empty, because
+/// jute's loop does nothing for them. Each item takes at least four bytes: callers check that before they allocate.
 pub(crate) fn item_count(len: i32) -> Option<usize> {
     if len == -1 { None } else { Some(usize::try_from(len).unwrap_or(0)) }
 }
 
-/// A buffer's bytes, sliced and not copied; -1 is `None`.
+/// Takes a buffer as a slice, without a copy; `None` for null, which is -1.
 fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, DecodeError> {
     let Some(needed) = buffer_len(i32::decode(input, what)?, what)? else { return Ok(None) };
     need(input.len(), needed, what)?;
@@ -116,26 +115,26 @@ fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, D
 
 /// Appends the length of a buffer, or the number of a vector's items.
 ///
-/// Lengths over 31 bits cannot be written, and are never sent or kept: what they belong to is longer still, so that
-/// [`length`] refuses the whole.
+/// A length over 31 bits is written as the largest one. That is safe because the frame or record around it is longer
+/// still, and [`length`] refuses it as a whole.
 pub fn put_len(len: usize, out: &mut BytesMut) {
     out.put_i32(length(len).unwrap_or(i32::MAX));
 }
 
-/// Returns a length as it is written, in 31 bits. Whoever ends a frame, a record of a log or a part of a snapshot asks
-/// before it is sent or kept.
+/// Returns a length as it is written, in 31 bits. Check each frame, record of a log and part of a snapshot with it
+/// before it is sent or stored.
 ///
 /// # Errors
-/// [`TooLong`] if it does not fit: then some length inside may be wrong, too, and nothing of it may be used.
+/// [`TooLong`] if it does not fit. Lengths inside may be wrong then, so nothing of it can be used.
 pub fn length(len: usize) -> Result<i32, TooLong> {
     i32::try_from(len).map_err(|_| TooLong { len })
 }
 
-/// Bytes, or items, of which there are more than a length can say.
+/// Number of bytes or items that is too large for a length.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{len} is too long: lengths go up to {}", i32::MAX)]
 pub struct TooLong {
-    /// Their number.
+    /// Number of bytes or items.
     pub len: usize,
 }
 
@@ -166,7 +165,7 @@ impl Encode for bool {
     }
 }
 
-/// Any byte but zero is true, as in Java's `DataInput.readBoolean`.
+/// Reads any byte but zero as `true`, as Java's `DataInput.readBoolean` does.
 impl Decode for bool {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
         need(input.len(), 1, what)?;
@@ -232,7 +231,7 @@ impl Encode for Option<ByteString> {
     }
 }
 
-/// Invalid UTF-8 becomes U+FFFD, as in Java's `new String(bytes, UTF_8)`.
+/// Reads invalid UTF-8 as U+FFFD, as Java's `new String(bytes, UTF_8)` does.
 impl Decode for Option<ByteString> {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
         let Some(bytes) = take_buffer(input, what)? else { return Ok(None) };
@@ -295,7 +294,7 @@ macro_rules! records {
 }
 pub(crate) use records;
 
-/// Declares records that are written by an `Encode` of their own.
+/// Declares records that have their own `Encode`.
 macro_rules! decoded_records {
     ($($(#[$meta:meta])* $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$meta])*

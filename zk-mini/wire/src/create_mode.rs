@@ -1,26 +1,26 @@
-//! What kind of node a create makes.
+//! Kinds of nodes that a create can make.
 
-/// What kind of node a create makes.
+/// Kind of node that a create makes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum CreateMode {
-    /// Stays until it is deleted.
+    /// Stays until a client deletes it.
     Persistent,
-    /// Goes with the session that made it.
+    /// Deleted with the session that created it.
     Ephemeral,
     /// As [`Self::Persistent`], with the parent's counter appended to the name.
     PersistentSequential,
     /// As [`Self::Ephemeral`], with the parent's counter appended to the name.
     EphemeralSequential,
-    /// Goes some time after its last child has gone.
+    /// Deleted by the server some time after its last child.
     Container,
-    /// Goes when it has had no change and no children for its time to live.
+    /// Deleted by the server when it has had no change and no child for its time to live.
     PersistentWithTtl,
     /// As [`Self::PersistentWithTtl`], with the parent's counter appended to the name.
     PersistentSequentialWithTtl,
 }
 
 impl CreateMode {
-    /// The mode of the wire's flags, if there is such a one.
+    /// Returns the mode of flags on the wire; `None` if there is no such mode.
     #[must_use]
     pub fn from_flags(flags: i32) -> Option<Self> {
         Some(match flags {
@@ -35,7 +35,7 @@ impl CreateMode {
         })
     }
 
-    /// The flags as on the wire.
+    /// Returns the flags as on the wire.
     #[must_use]
     pub fn flags(self) -> i32 {
         match self {
@@ -49,13 +49,13 @@ impl CreateMode {
         }
     }
 
-    /// Whether the node belongs to its session.
+    /// Returns `true` if the node belongs to its session.
     #[must_use]
     pub fn is_ephemeral(self) -> bool {
         matches!(self, Self::Ephemeral | Self::EphemeralSequential)
     }
 
-    /// Whether the parent's counter is appended to the name.
+    /// Returns `true` if the parent's counter is appended to the name.
     #[must_use]
     pub fn is_sequential(self) -> bool {
         matches!(
@@ -64,7 +64,7 @@ impl CreateMode {
         )
     }
 
-    /// Whether the node has a time to live.
+    /// Returns `true` if the node has a time to live.
     #[must_use]
     pub fn has_ttl(self) -> bool {
         matches!(self, Self::PersistentWithTtl | Self::PersistentSequentialWithTtl)

@@ -1,4 +1,4 @@
-//! Error codes: what the server answers when it does not do what was asked.
+//! Error codes: the server's answers to requests that fail.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Decode, DecodeError, Encode};
 
-/// The server's answer to a request that failed. Open: a code that this table does not name survives
-/// decoding and prints as a number. `OK` (0) is part of the wire format, not an error.
+/// Code of the server's answer to a request that failed. Codes that this table does not name survive decoding and
+/// print as numbers. `OK` (0) is part of the wire format, not an error.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ErrorCode(
-    /// The code as on the wire.
+    /// Code as on the wire.
     pub i32,
 );
 
@@ -19,7 +19,7 @@ macro_rules! error_codes {
         impl ErrorCode {
             $(#[doc = concat!($text, "; ", $code, " on the wire.")] pub const $name: Self = Self($code);)*
 
-            /// A few words on the meaning, if it is a known one.
+            /// Returns the meaning in a few words; `None` for an unknown code.
             #[must_use]
             pub fn message(self) -> Option<&'static str> {
                 match self {
@@ -67,7 +67,7 @@ error_codes! {
 }
 
 impl ErrorCode {
-    /// `Ok` for 0, the code itself otherwise.
+    /// Returns `Ok` for 0, and the code itself otherwise.
     ///
     /// # Errors
     /// Every code but 0.

@@ -1,4 +1,4 @@
-//! Watch events: what the server tells without being asked.
+//! Watch events: messages of the server that answer no request.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ macro_rules! open_enum {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub struct $type(
-            /// The value as on the wire.
+            /// Value as on the wire.
             pub i32,
         );
         impl $type {
@@ -40,15 +40,15 @@ macro_rules! open_enum {
 }
 
 open_enum! {
-    /// What happened to a watched node.
+    /// Type of change at a watched node.
     EventType {
-        /// Nothing: the state of the connection changed.
+        /// No change at a node: the state of the connection changed.
         NONE = -1, "None";
         /// The node was created.
         NODE_CREATED = 1, "NodeCreated";
         /// The node was deleted.
         NODE_DELETED = 2, "NodeDeleted";
-        /// The node's data was set, to whatever value.
+        /// The node's data was set, even if to the same value.
         NODE_DATA_CHANGED = 3, "NodeDataChanged";
         /// A child was created or deleted.
         NODE_CHILDREN_CHANGED = 4, "NodeChildrenChanged";
@@ -62,7 +62,7 @@ open_enum! {
 }
 
 open_enum! {
-    /// The state of the connection that an event came over.
+    /// State of the connection that delivers the event.
     KeeperState {
         /// No server is connected.
         DISCONNECTED = 0, "Disconnected";
@@ -78,14 +78,14 @@ open_enum! {
 }
 
 decoded_records! {
-    /// A watch event: `WatcherEvent` of ZooKeeper's protocol, behind a [`ReplyHeader`](crate::ReplyHeader)
-    /// with [`Xid::NOTIFICATION`](crate::Xid::NOTIFICATION).
+    /// Watch event: `WatcherEvent` of ZooKeeper's protocol. It follows a [`ReplyHeader`](crate::ReplyHeader) with
+    /// [`Xid::NOTIFICATION`](crate::Xid::NOTIFICATION).
     WatchedEvent {
-        /// What happened.
+        /// Type of change.
         event: EventType,
-        /// The state of the connection.
+        /// State of the connection.
         state: KeeperState,
-        /// The node that it happened to.
+        /// Path of the changed node.
         path: ByteString,
     }
 }
@@ -96,14 +96,14 @@ impl Encode for WatchedEvent {
     }
 }
 
-/// Borrowed form of [`WatchedEvent`], to be written without a copy of the path.
+/// Borrowed form of [`WatchedEvent`], which is written without a copy of the path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct WatchedEventView<'a> {
-    /// What happened.
+    /// Type of change.
     pub event: EventType,
     /// State of the connection.
     pub state: KeeperState,
-    /// Path of the node that it happened to.
+    /// Path of the changed node.
     pub path: &'a str,
 }
 

@@ -1,11 +1,11 @@
-//! Reading a record's fields in place: nothing is copied, and nulls are the reader's business.
+//! Reading the fields of a record in place, without copies.
 
 use std::borrow::Cow;
 
 use crate::codec::{DecodeError, buffer_len, item_count, need};
 
-/// What is left of a record that is read in place. Lengths and nulls are those of [`Decode`](crate::Decode); `what` names
-/// a field in an error.
+/// Rest of a record that is read in place. Lengths and nulls follow the rules of [`Decode`](crate::Decode), and nulls
+/// are returned to the caller. `what` names a field in an error.
 ///
 /// ```
 /// use zk_wire::Fields;
@@ -21,7 +21,7 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Begins at the front of `record`.
+    /// Starts at the front of `record`.
     #[must_use]
     pub fn new(record: &'a [u8]) -> Self {
         Self { left: record }
@@ -43,34 +43,34 @@ impl<'a> Fields<'a> {
         Ok(*taken)
     }
 
-    /// A number of 32 bits.
+    /// Reads a number of 32 bits.
     ///
     /// # Errors
-    /// The record ends before.
+    /// The record ends too early.
     pub fn int(&mut self, what: &'static str) -> Result<i32, DecodeError> {
         self.chunk(what).map(i32::from_be_bytes)
     }
 
-    /// A number of 64 bits.
+    /// Reads a number of 64 bits.
     ///
     /// # Errors
-    /// The record ends before.
+    /// The record ends too early.
     pub fn long(&mut self, what: &'static str) -> Result<i64, DecodeError> {
         self.chunk(what).map(i64::from_be_bytes)
     }
 
-    /// A boolean: any byte but zero is true.
+    /// Reads a boolean; any byte but zero is `true`.
     ///
     /// # Errors
-    /// The record ends before.
+    /// The record ends too early.
     pub fn boolean(&mut self, what: &'static str) -> Result<bool, DecodeError> {
         self.chunk(what).map(|[byte]| byte != 0)
     }
 
-    /// A buffer, or null.
+    /// Reads a buffer, or null.
     ///
     /// # Errors
-    /// The record ends before, or the length is impossible.
+    /// The record ends too early, or the length is impossible.
     pub fn buffer(&mut self, what: &'static str) -> Result<Option<&'a [u8]>, DecodeError> {
         match buffer_len(self.int(what)?, what)? {
             Some(len) => self.take(len, what).map(Some),
@@ -78,10 +78,10 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A string, or null. Invalid UTF-8 becomes U+FFFD.
+    /// Reads a string, or null. Invalid UTF-8 becomes U+FFFD.
     ///
     /// # Errors
-    /// The record ends before, or the length is impossible.
+    /// The record ends too early, or the length is impossible.
     pub fn text(&mut self, what: &'static str) -> Result<Option<Cow<'a, str>>, DecodeError> {
         Ok(self.buffer(what)?.map(|bytes| match str::from_utf8(bytes) {
             Ok(text) => Cow::Borrowed(text),
@@ -89,10 +89,10 @@ impl<'a> Fields<'a> {
         }))
     }
 
-    /// A vector of what `item` reads, or null.
+    /// Reads a vector with `item` for each item, or null.
     ///
     /// # Errors
-    /// The record ends before, or an item cannot be read.
+    /// The record ends too early, or an item cannot be read.
     pub fn vector<T>(
         &mut self,
         what: &'static str,
@@ -112,7 +112,7 @@ mod tests {
     use crate::codec::Decode;
 
     #[test]
-    fn what_is_read_in_place_is_what_is_decoded() {
+    fn fields_read_in_place_equal_decoded_ones() {
         for record in [
             &[0xff; 4][..],
             &[0xff, 0xff, 0xff, 0xfe],

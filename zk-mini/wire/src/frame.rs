@@ -1,18 +1,18 @@
-//! Frames: four bytes of length, big-endian, and then that many bytes.
+//! Frames: a length of four bytes, big-endian, and a body of that length.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::codec::{DecodeError, Encode, TooLong, length, put_len};
 
-/// The largest frame that a server reads unless configured otherwise: `jute.maxbuffer`, 1 MiB less one byte.
+/// Maximum length of a frame that a server reads by default: `jute.maxbuffer`, 1 MiB less one byte.
 pub const DEFAULT_MAX_FRAME: usize = 0xf_ffff;
 
-/// Takes the next whole frame off the front of `buffer` and returns its body; `None` as long as it has not
-/// arrived whole. A length is looked at as soon as its four bytes are there.
+/// Takes the next whole frame off the front of `buffer` and returns its body; `None` until all of it has arrived. The
+/// length is checked as soon as its four bytes are there.
 ///
 /// # Errors
-/// [`DecodeError::BadLength`] if the length is negative or over `max`. What follows cannot be read any more:
-/// the connection has to be closed.
+/// [`DecodeError::BadLength`] if the length is negative or over `max`. The rest of the stream cannot be read then:
+/// close the connection.
 pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, DecodeError> {
     let Some(head) = buffer.first_chunk::<4>() else { return Ok(None) };
     let len = i32::from_be_bytes(*head);
@@ -27,9 +27,9 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, De
     Ok(Some(buffer.split_to(body).freeze()))
 }
 
-/// Appends one frame to a buffer. Its length is filled in by [`finish`](Self::finish), or on drop.
+/// Writer that appends one frame to a buffer. [`finish`](Self::finish), or the drop, fills in its length.
 ///
-/// A frame whose length does not fit 31 bits is taken back: the buffer is as it was.
+/// A frame whose length does not fit in 31 bits is taken back, and the buffer is as before.
 #[derive(Debug)]
 pub struct FrameWriter<'a> {
     buffer: &'a mut BytesMut,
@@ -38,7 +38,7 @@ pub struct FrameWriter<'a> {
 }
 
 impl<'a> FrameWriter<'a> {
-    /// Begins a frame at the end of `buffer`.
+    /// Starts a frame at the end of `buffer`.
     #[must_use]
     pub fn new(buffer: &'a mut BytesMut) -> Self {
         let start = buffer.len();
@@ -51,7 +51,7 @@ impl<'a> FrameWriter<'a> {
         value.encode(self.buffer);
     }
 
-    /// Appends the number of items that follow, one by one, as those of a vector.
+    /// Appends the number of items in a vector; append the items after it, one by one.
     pub fn put_len(&mut self, len: usize) {
         put_len(len, self.buffer);
     }
@@ -59,7 +59,7 @@ impl<'a> FrameWriter<'a> {
     /// Ends the frame.
     ///
     /// # Errors
-    /// [`TooLong`]: there is no frame.
+    /// [`TooLong`] if the length does not fit; the frame is taken back.
     pub fn finish(mut self) -> Result<(), TooLong> {
         self.end(self.body())
     }
@@ -80,7 +80,7 @@ impl<'a> FrameWriter<'a> {
 }
 
 impl Drop for FrameWriter<'_> {
-    /// Ends the frame for those who know that it fits.
+    /// Ends a frame that is known to fit.
     fn drop(&mut self) {
         if !self.finished {
             let _ = self.end(self.body());

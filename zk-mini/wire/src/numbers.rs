@@ -1,4 +1,4 @@
-//! Numbers with a meaning, one type each.
+//! Numbers with a meaning, each with a type of its own.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ macro_rules! numbers {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub struct $name(
-            /// The number as on the wire.
+            /// Number as on the wire.
             pub $int,
         );
         impl fmt::Display for $name {
@@ -33,21 +33,21 @@ macro_rules! numbers {
 }
 
 numbers! {
-    /// The number of a transaction: every change of state takes the next one. Printed as operators grep for
-    /// it, in hexadecimal.
+    /// Number of a transaction. Each change of state takes the next one. Printed in hexadecimal, as in ZooKeeper's
+    /// logs.
     Zxid(i64), "{:#x}";
-    /// The identity of a session; 0 is none. Printed in hexadecimal.
+    /// Id of a session; 0 is none. Printed in hexadecimal.
     SessionId(i64), "{:#x}";
-    /// The number that a client gives a request, and that its reply repeats.
+    /// Number that a client gives to a request; the reply repeats it.
     Xid(i32), "{}";
-    /// How often a node's data, children or ACL were changed.
+    /// Number of changes of a node's data, children or ACL.
     Version(i32), "{}";
-    /// A wall-clock time in milliseconds since 1970, as `Stat` shows it. Never used to measure time.
+    /// Wall-clock time in milliseconds since 1970, as in `Stat`. Never used to measure time.
     UnixMillis(i64), "{}";
 }
 
 impl Zxid {
-    /// The number of the transaction after this one.
+    /// Returns the number of the next transaction.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
@@ -55,32 +55,32 @@ impl Zxid {
 }
 
 impl SessionId {
-    /// No session: what a client sends to get a new one, and what it receives when its own is gone.
+    /// No session. A client sends it to get a new session, and receives it when its session has ended.
     pub const NONE: Self = Self(0);
 }
 
 impl Xid {
-    /// Of every watch notification.
+    /// Xid of every watch event.
     pub const NOTIFICATION: Self = Self(-1);
-    /// Of every ping and its reply.
+    /// Xid of every ping and its reply.
     pub const PING: Self = Self(-2);
-    /// Of every auth packet and its reply.
+    /// Xid of every auth request and its reply.
     pub const AUTH: Self = Self(-4);
-    /// Of the setWatches after a reconnect and its reply.
+    /// Xid of the setWatches after a reconnect and its reply.
     pub const SET_WATCHES: Self = Self(-8);
 }
 
-/// The version that a conditional write asks for.
+/// Version that a node must have for a conditional write.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Expected {
-    /// Whatever it is: -1 on the wire. Only -1: the server takes -2 for a version that no node has.
+    /// Any version: -1 on the wire. Only -1 means that; -2 is a version that no node has.
     Any,
-    /// Exactly this one.
+    /// This version only.
     Exactly(Version),
 }
 
 impl Expected {
-    /// Whether a node at `current` may be written.
+    /// Returns `true` if a node at `current` may be written.
     #[must_use]
     pub fn matches(self, current: Version) -> bool {
         match self {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_print_as_operators_grep_for_them() {
+    fn zxids_and_session_ids_print_in_hexadecimal() {
         assert_eq!(Zxid(0x1_0000_0001).to_string(), "0x100000001");
         assert_eq!(SessionId(-1).to_string(), "0xffffffffffffffff");
     }

@@ -1,4 +1,4 @@
-//! Op codes: what a request asks for.
+//! Op codes: the operations of requests.
 
 use std::fmt;
 
@@ -6,11 +6,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Decode, DecodeError, Encode};
 
-/// What a request asks for. Open: a code that this table does not name survives decoding and prints as a
-/// number.
+/// Operation of a request. Codes that this table does not name survive decoding and print as numbers.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct OpCode(
-    /// The code as on the wire.
+    /// Code as on the wire.
     pub i32,
 );
 
@@ -19,7 +18,7 @@ macro_rules! op_codes {
         impl OpCode {
             $(#[doc = concat!("`", $text, "`, ", $code, " on the wire.")] pub const $name: Self = Self($code);)*
 
-            /// ZooKeeper's name of the operation, if it is a known one.
+            /// Returns ZooKeeper's name of the operation; `None` for an unknown code.
             #[must_use]
             pub fn name(self) -> Option<&'static str> {
                 match self {

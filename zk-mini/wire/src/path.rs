@@ -1,26 +1,25 @@
-//! The rules for node paths, as `PathUtils.validatePath` of Apache ZooKeeper has them, and the few ways to
-//! take a path apart.
+//! Rules for paths of nodes, from Apache ZooKeeper's `PathUtils.validatePath`, and functions that take paths apart.
 
-/// Why a path cannot name a node.
+/// Reason why a path cannot name a node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// It is empty.
+    /// The path is empty.
     #[error("path is empty; the root is \"/\"")]
     Empty,
-    /// It does not begin with a slash.
+    /// The path does not begin with a slash.
     #[error("path does not begin with \"/\"")]
     Relative,
-    /// It ends with a slash and is not the root.
+    /// The path ends with a slash and is not the root.
     #[error("path ends with \"/\"")]
     TrailingSlash,
-    /// Two slashes stand together.
+    /// Two slashes follow each other.
     #[error("path has an empty component (\"//\")")]
     EmptyComponent,
     /// A component is `.` or `..`.
     #[error("path has \".\" or \"..\" as a component")]
     RelativeComponent,
-    /// It has a character that ZooKeeper forbids.
+    /// A character is forbidden by ZooKeeper.
     #[error("path has the forbidden character U+{0:04X}")]
     ForbiddenCharacter(u32),
 }
@@ -28,7 +27,7 @@ pub enum PathError {
 /// Checks that `path` can name a node.
 ///
 /// # Errors
-/// The first rule that it breaks, reading from the left.
+/// The first rule that the path breaks, from left to right.
 ///
 /// ```
 /// use zk_wire::path::{PathError, validate};
@@ -61,7 +60,8 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Whether a path is valid at first sight, as most are: ASCII, and no component that is empty or begins with a dot.
+/// Returns `true` for the common valid paths: ASCII, and no component that is empty or begins with a dot. Other paths
+/// may be valid, too.
 fn is_plain(path: &str) -> bool {
     let mut last = b' ';
     let begins_well = |last, byte| last != b'/' || !matches!(byte, b'/' | b'.');
@@ -72,8 +72,8 @@ fn is_plain(path: &str) -> bool {
     all_well && path.starts_with('/') && last != b'/'
 }
 
-/// The parent's path and the node's own name; `None` for the root and for what has no slash. The parent of a
-/// top-level node is `/`.
+/// Splits a path into the parent's path and the node's name; `None` for the root and for paths without a slash. The
+/// parent of a top-level node is `/`.
 ///
 /// ```
 /// assert_eq!(zk_wire::path::split("/a/b"), Some(("/a", "b")));
@@ -82,7 +82,7 @@ fn is_plain(path: &str) -> bool {
 /// ```
 #[must_use]
 pub fn split(path: &str) -> Option<(&str, &str)> {
-    // Names are short: sooner found byte by byte.
+    // Names are short, so a search byte by byte from the end is fastest.
     let slash = path.bytes().rposition(|byte| byte == b'/')?;
     match (&path[..slash], &path[slash + 1..]) {
         ("", "") => None,
@@ -91,7 +91,7 @@ pub fn split(path: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// The path of `name` below `parent`.
+/// Returns the path of `name` below `parent`.
 #[must_use]
 pub fn join(parent: &str, name: &str) -> String {
     match parent {
@@ -100,8 +100,8 @@ pub fn join(parent: &str, name: &str) -> String {
     }
 }
 
-/// Java looks at UTF-16 units, so every character beyond the basic plane (a pair of surrogates) is
-/// forbidden too.
+/// Returns `true` for a character that ZooKeeper forbids. Java looks at UTF-16 units, so characters beyond the basic
+/// plane (a pair of surrogates) are forbidden, too.
 fn is_forbidden(c: char) -> bool {
     matches!(u32::from(c), 0..=0x1f | 0x7f..=0x9f | 0xd800..=0xf8ff | 0xfff0..)
 }

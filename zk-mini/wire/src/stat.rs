@@ -1,4 +1,4 @@
-//! `Stat`: what the server keeps about a node beside its data.
+//! `Stat`: metadata of a node.
 
 use bytes::{BufMut, BytesMut};
 
@@ -6,28 +6,28 @@ use crate::codec::{Encode, decoded_records};
 use crate::numbers::{SessionId, UnixMillis, Version, Zxid};
 
 decoded_records! {
-    /// What the server keeps about a node beside its data. 68 bytes on the wire.
+    /// Metadata of a node. 68 bytes on the wire.
     #[derive(Copy, Default, Hash)]
     Stat {
         /// Transaction that created the node.
         czxid: Zxid,
         /// Transaction that last set its data.
         mzxid: Zxid,
-        /// When it was created.
+        /// Time of the creation.
         ctime: UnixMillis,
-        /// When its data was last set.
+        /// Time at which the data was last set.
         mtime: UnixMillis,
-        /// How often its data was set.
+        /// Number of times that the data was set.
         version: Version,
-        /// How often a child was created or deleted.
+        /// Number of times that a child was created or deleted.
         cversion: Version,
-        /// How often its ACL was set.
+        /// Number of times that the ACL was set.
         aversion: Version,
         /// Session that owns the node if it is ephemeral, [`SessionId::NONE`] otherwise.
         ephemeral_owner: SessionId,
-        /// Bytes of data; 0 also for null.
+        /// Number of bytes of data; 0 for null, too.
         data_length: i32,
-        /// How many children it has.
+        /// Number of children.
         num_children: i32,
         /// Transaction that last created or deleted a child.
         pzxid: Zxid,
@@ -40,7 +40,8 @@ impl Stat {
 }
 
 impl Encode for Stat {
-    /// Put together first, so that the buffer is asked for room once and not for each number: most replies have one.
+    /// Writes all fields at once: the buffer is checked for room once and not for each number. Most replies have a
+    /// `Stat`.
     fn encode(&self, out: &mut BytesMut) {
         let mut bytes = [0; Self::LEN];
         let mut rest = &mut bytes[..];

@@ -8,41 +8,41 @@ use crate::codec::records;
 records! {
     /// Adds an identity to the connection; its header carries [`Xid::AUTH`](crate::Xid::AUTH).
     Auth {
-        /// 0.
+        /// Always 0.
         auth_type: i32,
-        /// How the identity is established: `digest`, `ip`, …
+        /// Scheme of the identity: `digest`, `ip`, …
         scheme: Option<ByteString>,
-        /// What it is established from: `user:password` for `digest`.
+        /// Credentials; `user:password` for `digest`.
         auth: Option<Bytes>,
     }
 
-    /// A step of a SASL exchange.
+    /// Client's step of a SASL exchange.
     Sasl {
-        /// The mechanism's token.
+        /// Token of the mechanism.
         token: Option<Bytes>,
     }
 
-    /// The server's step of a SASL exchange.
+    /// Server's step of a SASL exchange.
     SaslResponse {
-        /// The mechanism's token.
+        /// Token of the mechanism.
         token: Option<Bytes>,
     }
 
-    /// Asks which identities the connection has.
+    /// Lists the identities of the connection.
     #[derive(Copy)]
     WhoAmI {}
 
-    /// Identities, without secrets.
+    /// Identities of a connection, without secrets.
     WhoAmIResponse {
-        /// They.
+        /// Identities.
         client_info: Vec<ClientInfo>,
     }
 
-    /// One identity.
+    /// Identity of a connection.
     ClientInfo {
-        /// Its scheme.
+        /// Scheme of the identity.
         auth_scheme: ByteString,
-        /// The user's name, or the address.
+        /// Name of the user, or the address.
         user: ByteString,
     }
 }

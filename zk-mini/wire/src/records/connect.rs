@@ -1,39 +1,39 @@
-//! The handshake, and the session's other records without a body.
+//! Records of the handshake, and the requests of a session without a body.
 
 use bytes::{Bytes, BytesMut};
 
 use crate::codec::{Decode, DecodeError, Encode, records};
 use crate::numbers::{SessionId, Zxid};
 
-/// The first frame of a connection. It has no header.
+/// First frame of a connection. It has no header.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConnectRequest {
-    /// 0; not checked by the server.
+    /// Always 0; not checked by the server.
     pub protocol_version: i32,
-    /// The last transaction that the client has seen; a server that is behind refuses it.
+    /// Last transaction that the client has seen. A server that is behind refuses the client.
     pub last_zxid_seen: Zxid,
-    /// The session timeout that the client wants, in milliseconds; negotiated by the server.
+    /// Session timeout in milliseconds that the client asks for. The server decides.
     pub timeout: i32,
-    /// The session to go on with, or [`SessionId::NONE`] for a new one.
+    /// Session to resume, or [`SessionId::NONE`] for a new one.
     pub session_id: SessionId,
-    /// The proof that it is the client's own.
+    /// Password of the session.
     pub password: Option<Bytes>,
-    /// Whether a read-only server will do. Clients before 3.4 do not send the byte.
+    /// `true` if the client accepts a read-only server. Clients before 3.4 do not send the byte.
     pub read_only: Option<bool>,
 }
 
-/// The answer to a [`ConnectRequest`]. It has no header either.
+/// Answer to a [`ConnectRequest`]. It has no header.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ConnectResponse {
-    /// 0.
+    /// Always 0.
     pub protocol_version: i32,
-    /// The session timeout in milliseconds that holds; 0 if the session is gone.
+    /// Negotiated session timeout in milliseconds; 0 if the session has ended.
     pub timeout: i32,
-    /// The session, or [`SessionId::NONE`] if it is gone.
+    /// Session, or [`SessionId::NONE`] if it has ended.
     pub session_id: SessionId,
-    /// What the client has to send to go on with the session.
+    /// Password that the client needs to resume the session.
     pub password: Option<Bytes>,
-    /// Whether the server is read-only; left out where the client left it out.
+    /// `true` if the server is read-only; left out if the client left it out.
     pub read_only: Option<bool>,
 }
 
@@ -92,11 +92,11 @@ fn decode_read_only(input: &mut Bytes) -> Result<Option<bool>, DecodeError> {
 }
 
 records! {
-    /// Keeps the session alive; its header carries [`Xid::PING`](crate::Xid::PING).
+    /// Keeps the session alive. Its header has [`Xid::PING`](crate::Xid::PING).
     #[derive(Copy)]
     Ping {}
 
-    /// Ends the session: its ephemeral nodes go, then the connection.
+    /// Ends the session. Its ephemeral nodes are deleted, then the connection is closed.
     #[derive(Copy)]
     CloseSession {}
 }

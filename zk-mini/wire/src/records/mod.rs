@@ -1,8 +1,8 @@
-//! The records of every operation. Names and fields are those of `zookeeper.jute`, in Rust's spelling.
+//! Records of every operation. Names and fields are those of `zookeeper.jute`, in Rust's spelling.
 //!
-//! A string that a client may sensibly leave null is an `Option`; where it may not, the type says so, and decoding
-//! refuses null. Apache's server reads every null, and refuses it only where it looks at it: a server that is
-//! to do the same reads the fields of those requests itself.
+//! A string is an `Option` if clients have a use for null; otherwise decoding refuses null. Apache's server reads
+//! every null and refuses it only where it uses it. A server that must do the same reads requests by their
+//! [views](crate::RequestView).
 
 mod auth;
 mod connect;
@@ -26,44 +26,44 @@ use crate::fields::Fields;
 use crate::numbers::{Xid, Zxid};
 use crate::op::OpCode;
 
-/// A request names its op code and its response, so that no wrong reply is decoded.
+/// Request with its op code and its response, so that no reply is decoded as another record.
 pub trait Request: Encode + Decode {
-    /// What stands in the request's header.
+    /// Op code in the header of the request.
     const OP: OpCode;
-    /// What follows the reply's header when the request succeeded.
+    /// Record after the header of a successful reply.
     type Response: Encode + Decode;
 }
 
 records! {
-    /// What stands before every request but the first of a connection.
+    /// Header of every request except the first frame of a connection.
     #[derive(Copy)]
     RequestHeader {
-        /// The client's number for it.
+        /// Number that the client gives to the request.
         xid: Xid,
-        /// What is asked.
+        /// Operation.
         op: OpCode,
     }
 }
 
 impl RequestHeader {
-    /// Reads the header at the front of a frame in place.
+    /// Reads the header in place, from the front of a frame.
     ///
     /// # Errors
-    /// [`DecodeError`] if the frame ends before.
+    /// [`DecodeError`] if the frame ends too early.
     pub fn read(fields: &mut Fields<'_>) -> Result<Self, DecodeError> {
         Ok(Self { xid: Xid(fields.int("RequestHeader.xid")?), op: OpCode(fields.int("RequestHeader.op")?) })
     }
 }
 
 decoded_records! {
-    /// What stands before every reply, and before every notification.
+    /// Header of every reply and every watch event.
     #[derive(Copy)]
     ReplyHeader {
-        /// The request's number, or [`Xid::NOTIFICATION`].
+        /// Number of the request, or [`Xid::NOTIFICATION`].
         xid: Xid,
-        /// The last transaction that the server has processed.
+        /// Last transaction that the server has processed.
         zxid: Zxid,
-        /// How it went; anything but `OK` is followed by nothing (a few multi replies aside).
+        /// Result. Unless it is `OK`, no body follows, except in a few replies to multis.
         err: ErrorCode,
     }
 }
@@ -72,7 +72,7 @@ impl ReplyHeader {
     /// Length on the wire, in bytes.
     pub const LEN: usize = 16;
 
-    /// Returns the header as written, to be put before a body that is there already.
+    /// Returns the header as written, for a frame whose body is written first.
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
@@ -90,7 +90,7 @@ impl Encode for ReplyHeader {
     }
 }
 
-/// No record at all: the response of the operations that answer with a header only.
+/// Empty record: the response of operations that answer with a header only.
 impl Encode for () {
     fn encode(&self, _: &mut BytesMut) {}
 }

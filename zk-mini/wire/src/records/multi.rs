@@ -1,7 +1,7 @@
-//! Transactions: several operations, all or none; and several reads in one request.
+//! Transactions of several writes, all or none, and requests of several reads.
 //!
-//! On the wire each operation stands behind a `MultiHeader` (type, done, error), and a last header with
-//! `done` set ends the list.
+//! On the wire each operation follows a `MultiHeader` (type, done, error). A last header with `done` set ends the
+//! list.
 
 use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
@@ -18,11 +18,11 @@ use crate::stat::Stat;
 /// Several writes, all or none.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Multi {
-    /// In order: each sees what the earlier ones did.
+    /// Operations in order. Each sees the changes of earlier ones.
     pub ops: Vec<MultiOp>,
 }
 
-/// One operation of a [`Multi`].
+/// Operation in a [`Multi`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each variant is documented by the record that it holds")]
 pub enum MultiOp {
@@ -35,45 +35,44 @@ pub enum MultiOp {
     Check(Check),
 }
 
-/// The answer to a [`Multi`]: a result for each operation. If one failed, all are errors.
+/// Answer to a [`Multi`]: a result for each operation. If one operation failed, all results are errors.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MultiResponse {
-    /// In the order of the operations.
+    /// Results in the order of the operations.
     pub results: Vec<MultiResult>,
 }
 
-/// The result of one operation of a [`Multi`].
+/// Result of an operation in a [`Multi`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum MultiResult {
-    /// The node as created.
+    /// Path of the created node.
     Create(ByteString),
-    /// The node as created with its `Stat`: the answer to the other creates.
+    /// Path and `Stat` of the created node: the result of all creates but [`Create`].
     Create2 {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Its `Stat`.
+        /// `Stat` of the node.
         stat: Stat,
     },
-    /// The node is gone.
+    /// The node is deleted.
     Delete,
     /// The data is set.
     SetData(Stat),
-    /// The node was as expected.
+    /// The node has the expected version.
     Check,
-    /// The operation failed, or another one of the multi did
-    /// ([`OK`](ErrorCode::OK) before the one that failed,
-    /// [`RUNTIME_INCONSISTENCY`](ErrorCode::RUNTIME_INCONSISTENCY) after it).
+    /// The operation failed, or another one of the multi did: [`OK`](ErrorCode::OK) before the one that failed,
+    /// [`RUNTIME_INCONSISTENCY`](ErrorCode::RUNTIME_INCONSISTENCY) after it.
     Error(ErrorCode),
 }
 
-/// Several reads in one request. Their watch flags mean nothing to the server.
+/// Several reads in one request. The server ignores their watch flags.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MultiRead {
-    /// In order.
+    /// Reads in order.
     pub ops: Vec<ReadOp>,
 }
 
-/// One operation of a [`MultiRead`].
+/// Operation in a [`MultiRead`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each variant is documented by the record that it holds")]
 pub enum ReadOp {
@@ -81,14 +80,14 @@ pub enum ReadOp {
     GetChildren(GetChildren),
 }
 
-/// The answer to a [`MultiRead`]: a result for each read, whatever became of the others.
+/// Answer to a [`MultiRead`]: a result for each read, even if others failed.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct MultiReadResponse {
-    /// In the order of the reads.
+    /// Results in the order of the reads.
     pub results: Vec<ReadResult>,
 }
 
-/// The result of one operation of a [`MultiRead`].
+/// Result of an operation in a [`MultiRead`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(missing_docs, reason = "each variant is documented by the record that it holds")]
 pub enum ReadResult {
@@ -98,14 +97,14 @@ pub enum ReadResult {
 }
 
 records! {
-    /// What stands before each operation and each result, and alone at the end.
+    /// Header of each operation and each result; alone at the end.
     #[derive(Copy)]
     MultiHeader {
-        /// The operation.
+        /// Operation.
         op: OpCode,
-        /// Whether this is the end.
+        /// `true` at the end of the list.
         done: bool,
-        /// The result's error; -1 in requests.
+        /// Error of the result; -1 in requests.
         err: ErrorCode,
     }
 }
@@ -114,7 +113,7 @@ impl MultiHeader {
     /// Length on the wire, in bytes.
     pub const LEN: usize = 9;
 
-    /// What stands behind the last operation or result.
+    /// Header after the last operation or result.
     pub const END: Self = Self { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
 }
 
@@ -143,7 +142,7 @@ fn encode_result<T: Encode>(op: OpCode, result: &T, out: &mut BytesMut) {
     result.encode(out);
 }
 
-/// The header of an error result carries the code too.
+/// Writes the result of a failed operation, which has its code twice.
 fn encode_error(code: ErrorCode, out: &mut BytesMut) {
     MultiHeader { op: OpCode::ERROR, done: false, err: code }.encode(out);
     code.encode(out);

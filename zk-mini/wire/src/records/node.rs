@@ -14,13 +14,13 @@ macro_rules! creates {
         records! {$(
             $(#[$meta])*
             $name {
-                /// The node, without the counter that a sequential one will get.
+                /// Path, without the counter that a sequential node gets.
                 path: ByteString,
-                /// Its data; null and empty are kept apart.
+                /// Data of the node. Null and empty are kept apart.
                 data: Option<Bytes>,
-                /// Its ACL; null and empty are refused.
+                /// ACL of the node. Null and empty are refused.
                 acl: Option<Vec<Acl>>,
-                /// What kind of node, see [`CreateMode`](crate::CreateMode).
+                /// Kind of node, see [`CreateMode`](crate::CreateMode).
                 flags: i32,
             }
         )*}
@@ -39,197 +39,197 @@ creates! {
 records! {
     /// Creates a node with a time to live; answers as [`Create2`].
     CreateTtl {
-        /// The node, without the counter that a sequential one will get.
+        /// Path, without the counter that a sequential node gets.
         path: ByteString,
-        /// Its data.
+        /// Data of the node.
         data: Option<Bytes>,
-        /// Its ACL.
+        /// ACL of the node.
         acl: Option<Vec<Acl>>,
-        /// What kind of node.
+        /// Kind of node.
         flags: i32,
-        /// How long it lives without change and children, in milliseconds.
+        /// Time to live in milliseconds, without change and children.
         ttl: i64,
     }
 
-    /// The answer to [`Create`].
+    /// Answer to [`Create`].
     CreateResponse {
-        /// The node as created.
+        /// Path of the created node.
         path: ByteString,
     }
 
-    /// The answer to the other creates.
+    /// Answer to the other creates.
     Create2Response {
-        /// The node as created.
+        /// Path of the created node.
         path: ByteString,
-        /// Its `Stat`.
+        /// `Stat` of the node.
         stat: Stat,
     }
 
     /// Deletes a node without children.
     Delete {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// The data version that it must have.
+        /// Data version that the node must have.
         version: Expected,
     }
 
-    /// Deletes an empty container; refused from clients.
+    /// Deletes an empty container. The server refuses it from clients.
     DeleteContainer {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
     }
 
-    /// Asks for a node's `Stat`. The watch is set also when the node does not exist.
+    /// Reads a node's `Stat`. The watch is set even if the node does not exist.
     Exists {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Whether to tell of its next creation, deletion or change of data.
+        /// `true` to watch for the next creation, deletion or change of data.
         watch: bool,
     }
 
-    /// Just a `Stat`.
+    /// `Stat` of a node.
     #[derive(Copy)]
     StatResponse {
-        /// It.
+        /// `Stat` of the node.
         stat: Stat,
     }
 
-    /// Asks for a node's data.
+    /// Reads a node's data and `Stat`.
     GetData {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Whether to tell of its deletion or next change of data.
+        /// `true` to watch for the deletion or the next change of data.
         watch: bool,
     }
 
     /// Sets a node's data.
     SetData {
-        /// The node; null is a bad argument.
+        /// Path of the node. Null is a bad argument.
         path: Option<ByteString>,
-        /// The new data.
+        /// New data.
         data: Option<Bytes>,
-        /// The data version that it must have.
+        /// Data version that the node must have.
         version: Expected,
     }
 
-    /// Asks for a node's ACL.
+    /// Reads a node's ACL and `Stat`.
     GetAcl {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
     }
 
-    /// ACL and `Stat`.
+    /// ACL and `Stat` of a node.
     GetAclResponse {
-        /// The node's ACL.
+        /// ACL of the node.
         acl: Vec<Acl>,
-        /// Its `Stat`.
+        /// `Stat` of the node.
         stat: Stat,
     }
 
     /// Sets a node's ACL.
     SetAcl {
-        /// The node; null is a bad argument.
+        /// Path of the node. Null is a bad argument.
         path: Option<ByteString>,
-        /// The new ACL; null and empty are refused.
+        /// New ACL. Null and empty are refused.
         acl: Option<Vec<Acl>>,
-        /// The ACL version (`aversion`) that it must have.
+        /// ACL version (`aversion`) that the node must have.
         version: Expected,
     }
 
-    /// Asks for the names of a node's children.
+    /// Reads the names of a node's children.
     GetChildren {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Whether to tell of its deletion or next change of children.
+        /// `true` to watch for the deletion or the next change of children.
         watch: bool,
     }
 
-    /// The names, in no order.
+    /// Names of a node's children.
     GetChildrenResponse {
-        /// They.
+        /// Names, in no order.
         children: Vec<ByteString>,
     }
 
-    /// Asks for the names of a node's children and its `Stat`.
+    /// Reads the names of a node's children and its `Stat`.
     GetChildren2 {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Whether to tell of its deletion or next change of children.
+        /// `true` to watch for the deletion or the next change of children.
         watch: bool,
     }
 
-    /// Names and `Stat`.
+    /// Names of a node's children, and its `Stat`.
     GetChildren2Response {
-        /// The children's names, in no order.
+        /// Names, in no order.
         children: Vec<ByteString>,
-        /// The node's `Stat`.
+        /// `Stat` of the node.
         stat: Stat,
     }
 
-    /// Asks how many nodes are below a node.
+    /// Counts the nodes below a node.
     GetAllChildrenNumber {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
     }
 
-    /// A number of nodes.
+    /// Number of nodes below a node.
     #[derive(Copy)]
     GetAllChildrenNumberResponse {
-        /// It.
+        /// Number of nodes.
         total_number: i32,
     }
 
-    /// Asks for the session's own ephemeral nodes.
+    /// Lists the ephemeral nodes of the session.
     GetEphemerals {
-        /// The plain string that their paths begin with; null is all.
+        /// Prefix of their paths, as plain text. Null lists all.
         prefix_path: Option<ByteString>,
     }
 
     /// Paths of ephemeral nodes.
     GetEphemeralsResponse {
-        /// They.
+        /// Paths.
         ephemerals: Vec<ByteString>,
     }
 
     /// Waits until the connected server has caught up with its leader.
     Sync {
-        /// Echoed without a look.
+        /// Path that the answer repeats, unchecked.
         path: Option<ByteString>,
     }
 
-    /// The answer to [`Sync`].
+    /// Answer to [`Sync`].
     SyncResponse {
-        /// As asked.
+        /// Path of the request.
         path: Option<ByteString>,
     }
 
-    /// Asks that a node exists and has a version; meant for multis.
+    /// Checks that a node exists and has a version. Only allowed in a multi.
     Check {
-        /// The node; null is a bad argument.
+        /// Path of the node. Null is a bad argument.
         path: Option<ByteString>,
-        /// The data version that it must have.
+        /// Data version that the node must have.
         version: Expected,
     }
 
-    /// Changes the members of an ensemble; answers as [`GetData`].
+    /// Changes the members of an ensemble. Answers as [`GetData`].
     Reconfig {
         /// Servers to add.
         joining_servers: Option<ByteString>,
         /// Servers to remove.
         leaving_servers: Option<ByteString>,
-        /// All servers, instead of the two above.
+        /// All servers, instead of the two lists above.
         new_members: Option<ByteString>,
-        /// The configuration that it changes, -1 for any.
+        /// Configuration that is changed, -1 for any.
         current_config_id: Zxid,
     }
 }
 
 decoded_records! {
-    /// Data and `Stat`.
+    /// Data and `Stat` of a node.
     GetDataResponse {
-        /// The node's data.
+        /// Data of the node.
         data: Option<Bytes>,
-        /// Its `Stat`.
+        /// `Stat` of the node.
         stat: Stat,
     }
 }
@@ -240,7 +240,7 @@ impl Encode for GetDataResponse {
     }
 }
 
-/// Borrowed form of [`GetDataResponse`], to be written without a copy of the data.
+/// Borrowed form of [`GetDataResponse`], which is written without a copy of the data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GetDataResponseView<'a> {
     /// Data of the node.

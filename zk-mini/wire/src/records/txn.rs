@@ -1,5 +1,5 @@
-//! The records of the transaction log and of snapshots: what Apache ZooKeeper keeps on disk
-//! (`org.apache.zookeeper.txn` and `…server.persistence` of `zookeeper.jute`).
+//! Records of transaction logs and snapshots: Apache ZooKeeper's files on disk (`org.apache.zookeeper.txn` and
+//! `…server.persistence` of `zookeeper.jute`).
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -11,195 +11,195 @@ use crate::numbers::{SessionId, UnixMillis, Version, Xid, Zxid};
 use crate::op::OpCode;
 
 records! {
-    /// What a log or a snapshot begins with.
+    /// Header of a log or a snapshot.
     #[derive(Copy)]
     FileHeader {
         /// `ZKLG` or `ZKSN`.
         magic: i32,
-        /// Of the format: 2.
+        /// Version of the format: 2.
         version: i32,
-        /// 0 in a log, -1 in a snapshot; nobody reads it.
+        /// 0 in a log, -1 in a snapshot; never read.
         dbid: i64,
     }
 
-    /// What stands before every transaction in a log.
+    /// Header of a transaction in a log.
     #[derive(Copy)]
     TxnHeader {
-        /// The session that asked for it, or that it is about.
+        /// Session that sent the request, or that the transaction is about.
         session: SessionId,
-        /// The number that the session gave the request.
+        /// Number that the session gave to the request.
         xid: Xid,
-        /// The transaction's own number.
+        /// Number of the transaction.
         zxid: Zxid,
-        /// When it was decided.
+        /// Time of the decision.
         time: UnixMillis,
-        /// Which of the records below follows.
+        /// Type of the record that follows.
         op: OpCode,
     }
 
-    /// What may stand behind a transaction: the digest of the tree after it.
+    /// Digest of the tree after a transaction; optional, at its end.
     #[derive(Copy)]
     TreeDigest {
-        /// How it is made: [`TreeDigest::VERSION`], or another way.
+        /// Version of the digest's algorithm: [`TreeDigest::VERSION`], or another one.
         version: i32,
-        /// The digest.
+        /// Digest.
         digest: i64,
     }
 
-    /// What may stand behind a snapshot.
+    /// Digest at the end of a snapshot; optional.
     #[derive(Copy)]
     ZxidDigest {
-        /// The last transaction that is in the snapshot.
+        /// Last transaction that is in the snapshot.
         zxid: Zxid,
-        /// The digest of the tree after it.
+        /// Digest of the tree after it.
         digest: TreeDigest,
     }
 
-    /// A session begins.
+    /// Start of a session.
     #[derive(Copy)]
     CreateSessionTxn {
-        /// Its timeout in milliseconds.
+        /// Session timeout in milliseconds.
         timeout: i32,
     }
 
-    /// A session ends; older releases leave the record out.
+    /// End of a session. Older releases leave the record out.
     CloseSessionTxn {
-        /// Its ephemeral nodes.
+        /// Ephemeral nodes of the session.
         paths_to_delete: Vec<ByteString>,
     }
 
-    /// A node that stays, or goes with its session.
+    /// Creation of a persistent or ephemeral node.
     CreateTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Its data.
+        /// Data of the node.
         data: Option<Bytes>,
-        /// Its list.
+        /// ACL of the node.
         acl: Vec<Acl>,
-        /// Whether it goes with the session.
+        /// `true` for an ephemeral node.
         ephemeral: bool,
-        /// How many children its parent will ever have had.
+        /// Number of children that its parent will ever have had.
         parent_cversion: i32,
     }
 
-    /// A container.
+    /// Creation of a container.
     CreateContainerTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Its data.
+        /// Data of the node.
         data: Option<Bytes>,
-        /// Its list.
+        /// ACL of the node.
         acl: Vec<Acl>,
-        /// How many children its parent will ever have had.
+        /// Number of children that its parent will ever have had.
         parent_cversion: i32,
     }
 
-    /// A node with a time to live.
+    /// Creation of a node with a time to live.
     CreateTtlTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// Its data.
+        /// Data of the node.
         data: Option<Bytes>,
-        /// Its list.
+        /// ACL of the node.
         acl: Vec<Acl>,
-        /// How many children its parent will ever have had.
+        /// Number of children that its parent will ever have had.
         parent_cversion: i32,
-        /// The time in milliseconds.
+        /// Time to live in milliseconds.
         ttl: i64,
     }
 
-    /// A node is deleted.
+    /// Deletion of a node.
     DeleteTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
     }
 
-    /// A node's data is set.
+    /// Change of a node's data.
     SetDataTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// The new data.
+        /// New data.
         data: Option<Bytes>,
-        /// The version that this makes.
+        /// New data version.
         version: Version,
     }
 
-    /// A node's list is set.
+    /// Change of a node's ACL.
     SetAclTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// The new list.
+        /// New ACL.
         acl: Vec<Acl>,
-        /// The version of the list that this makes.
+        /// New ACL version.
         version: Version,
     }
 
-    /// A check that succeeded.
+    /// Check that succeeded.
     CheckVersionTxn {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// The version asked for.
+        /// Version that was asked for.
         version: Version,
     }
 
-    /// A write that was refused.
+    /// Write that was refused.
     #[derive(Copy)]
     ErrorTxn {
-        /// Why.
+        /// Code of the refusal.
         err: ErrorCode,
     }
 
-    /// Several changes at once.
+    /// Several changes, all at once.
     MultiTxn {
-        /// In order.
+        /// Changes in order.
         txns: Vec<SubTxn>,
     }
 
-    /// One change of several.
+    /// Change of a [`MultiTxn`].
     SubTxn {
-        /// Which record the data is.
+        /// Type of the record.
         op: OpCode,
-        /// The record.
+        /// Record.
         data: Option<Bytes>,
     }
 
-    /// What a snapshot keeps of a node beside path, data and list.
+    /// Part of a node in a snapshot beside path, data and ACL.
     #[derive(Copy)]
     StatPersisted {
-        /// The transaction that created the node.
+        /// Transaction that created the node.
         czxid: Zxid,
-        /// The transaction that set its data last.
+        /// Transaction that last set its data.
         mzxid: Zxid,
-        /// When it was created.
+        /// Time of the creation.
         ctime: UnixMillis,
-        /// When its data was set last.
+        /// Time at which the data was last set.
         mtime: UnixMillis,
-        /// Of its data.
+        /// Version of the data.
         version: Version,
-        /// Children ever created, unlike the field of the same name that clients see.
+        /// Number of children ever created, unlike the field of the same name in [`Stat`](crate::Stat).
         cversion: Version,
-        /// Of its list.
+        /// Version of the ACL.
         aversion: Version,
-        /// The session that it goes with, or what else becomes of it.
+        /// Session that owns an ephemeral node, or the mark of another kind of node.
         ephemeral_owner: i64,
-        /// The transaction that created or deleted a child last.
+        /// Transaction that last created or deleted a child.
         pzxid: Zxid,
     }
 }
 impl TreeDigest {
-    /// The way of making it that is known here.
+    /// Version of the digest's algorithm that this crate knows.
     pub const VERSION: i32 = 2;
 
-    /// How many bytes it takes.
+    /// Length on the wire, in bytes.
     pub const LEN: usize = 12;
 
-    /// A digest that was made in the known way.
+    /// Returns a digest of the known version.
     #[must_use]
     pub fn new(digest: u64) -> Self {
         Self { version: Self::VERSION, digest: digest.cast_signed() }
     }
 
-    /// The digest, if it was made in the known way.
+    /// Returns the digest; `None` if it has another version.
     #[must_use]
     pub fn known(self) -> Option<u64> {
         (self.version == Self::VERSION).then_some(self.digest.cast_unsigned())

@@ -7,9 +7,9 @@ use crate::error_code::ErrorCode;
 use crate::numbers::Zxid;
 
 records! {
-    /// Sets the watches of an earlier connection again and learns what they missed.
+    /// Sets the watches of an earlier connection again. The server sends events for changes since then.
     SetWatches {
-        /// The last transaction that the client has seen.
+        /// Last transaction that the client has seen.
         relative_zxid: Zxid,
         /// Nodes with data watches, set by getData or a successful exists.
         data_watches: Vec<ByteString>,
@@ -19,9 +19,9 @@ records! {
         child_watches: Vec<ByteString>,
     }
 
-    /// [`SetWatches`] with the persistent ones.
+    /// [`SetWatches`] with persistent watches.
     SetWatches2 {
-        /// The last transaction that the client has seen.
+        /// Last transaction that the client has seen.
         relative_zxid: Zxid,
         /// Nodes with data watches, set by getData or a successful exists.
         data_watches: Vec<ByteString>,
@@ -35,24 +35,24 @@ records! {
         persistent_recursive_watches: Vec<ByteString>,
     }
 
-    /// Adds a watch that stays.
+    /// Adds a watch that stays until it is removed.
     AddWatch {
-        /// The node, existing or not.
+        /// Path to watch; the node need not exist.
         path: ByteString,
         /// 0 persistent, 1 persistent recursive.
         mode: i32,
     }
 
-    /// The answer to [`AddWatch`]: the error code once more.
+    /// Answer to [`AddWatch`]: the error code once more.
     #[derive(Copy)]
     AddWatchResponse {
-        /// `OK`.
+        /// Always `OK`.
         err: ErrorCode,
     }
 
-    /// Asks whether a watch is set.
+    /// Checks that a watch is set.
     CheckWatches {
-        /// The node.
+        /// Path of the watch.
         path: ByteString,
         /// 1 children, 2 data, 3 any, 4 persistent, 5 persistent recursive.
         watcher_type: i32,
@@ -60,7 +60,7 @@ records! {
 
     /// Removes watches.
     RemoveWatches {
-        /// The node.
+        /// Path of the watch.
         path: ByteString,
         /// 1 children, 2 data, 3 any, 4 persistent, 5 persistent recursive.
         watcher_type: i32,

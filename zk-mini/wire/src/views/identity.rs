@@ -9,7 +9,7 @@ views! {
     AuthView {
         /// 0; ignored by the server.
         auth_type: i32,
-        /// Scheme of the identity; a null one is refused as an unknown one.
+        /// Scheme of the identity. Null is refused as an unknown scheme.
         scheme: Option<Cow<'a, str>>,
         /// Credentials.
         auth: Option<&'a [u8]>,

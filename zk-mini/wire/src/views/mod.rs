@@ -1,7 +1,7 @@
-//! Requests as a server reads them: borrowed from the frame, and with the nulls that a client sent.
+//! Views: requests as a server reads them, borrowed from the frame, with the nulls that a client sent.
 //!
-//! Apache's server reads every null, and refuses it only where it looks at it. A view keeps a null as `None` where that
-//! shows in the server's answer, and refuses to be read where the server refuses at once.
+//! Apache's server reads every null and refuses it only where it uses it. A view keeps a null as `None` if that shows
+//! in the server's answer; otherwise reading fails.
 
 mod identity;
 mod multi;
@@ -21,7 +21,7 @@ use crate::fields::Fields;
 use crate::numbers::{Expected, Version, Zxid};
 use crate::op::OpCode;
 
-/// A request that is read in place.
+/// Request that is read in place.
 ///
 /// ```
 /// use zk_wire::{Fields, OpCode, RequestView, WatchedPathView};
@@ -32,7 +32,7 @@ use crate::op::OpCode;
 /// # Ok::<(), zk_wire::DecodeError>(())
 /// ```
 pub trait RequestView<'a>: Sized {
-    /// Reads the body of a request. `op` selects the layout where several requests have one view. Bytes after the record
+    /// Reads the body of a request. `op` selects the layout if several requests share a view. Bytes after the record
     /// are ignored, as Apache's server does.
     ///
     /// # Errors
@@ -40,14 +40,14 @@ pub trait RequestView<'a>: Sized {
     fn read(op: OpCode, fields: &mut Fields<'a>) -> Result<Self, DecodeError>;
 }
 
-/// A body to be read later, field by field.
+/// Body that the handler of the request reads field by field.
 impl<'a> RequestView<'a> for Fields<'a> {
     fn read(_: OpCode, fields: &mut Self) -> Result<Self, DecodeError> {
         Ok(*fields)
     }
 }
 
-/// A field of a view.
+/// Field of a view.
 trait Field<'a>: Sized {
     fn read(fields: &mut Fields<'a>, what: &'static str) -> Result<Self, DecodeError>;
 }

@@ -1,4 +1,4 @@
-//! Views of the operations in a multi or a multiRead, which are one record: both may hold writes or reads.
+//! Views of operations in a multi or a multiRead. Both are one record, so both can hold writes or reads.
 
 use std::borrow::Cow;
 
@@ -29,9 +29,9 @@ impl<'a> MultiOpView<'a> {
     /// Reads operations until the end marker.
     ///
     /// # Errors
-    /// The first operation that the server cannot read, or refuses while it reads: [`DecodeError::Null`] for a create
-    /// without an ACL, [`DecodeError::UnexpectedType`] for one that may not stand here, for a read among writes, and for
-    /// a write among reads, [`DecodeError::BadFlags`] for the flags of a create.
+    /// [`DecodeError`] of the first operation that the server cannot read or refuses while it reads:
+    /// [`DecodeError::Null`] for a create without an ACL, [`DecodeError::BadFlags`] for bad flags of a create,
+    /// [`DecodeError::UnexpectedType`] for an operation that is not allowed here or for a mix of reads and writes.
     pub fn read_all(mut fields: Fields<'a>) -> Result<Vec<Self>, DecodeError> {
         let mut ops: Vec<Self> = Vec::new();
         loop {
@@ -73,7 +73,7 @@ impl<'a> MultiOpView<'a> {
         matches!(self, Self::Read { .. })
     }
 
-    /// Returns the operation that the result is written as.
+    /// Returns the operation that names the result.
     #[must_use]
     pub fn op(&self) -> OpCode {
         match self {
@@ -98,7 +98,7 @@ impl<'a> MultiOpView<'a> {
 }
 
 impl CreateView<'_> {
-    /// Refuses a create that the server refuses while it reads a multi. One with a time to live passes.
+    /// Refuses a create that the server refuses while it reads a multi. A create with a time to live passes.
     fn check_in_multi(&self) -> Result<(), DecodeError> {
         if self.ttl.is_some() {
             return Ok(());
@@ -111,7 +111,7 @@ impl CreateView<'_> {
         if mode.has_ttl() { Err(bad_flags) } else { Ok(()) }
     }
 
-    /// Returns the op code that a create has in a multi: there the flags make a container, and not the op code.
+    /// Returns the op code of a create in a multi: there the flags make a container, not the op code.
     fn op_by_flags(&self) -> OpCode {
         match CreateMode::from_flags(self.flags) {
             Some(CreateMode::Container) => OpCode::CREATE_CONTAINER,

@@ -13,9 +13,9 @@ use crate::op::OpCode;
 /// [`CreateContainer`](crate::CreateContainer) and [`CreateTtl`](crate::CreateTtl).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CreateView<'a> {
-    /// Operation: the op code of the request; in a transaction the one that the flags stand for.
+    /// Op code of the request. In a multi it follows from the flags.
     pub op: OpCode,
-    /// Path, without the counter that a sequential node will get.
+    /// Path, without the counter that a sequential node gets.
     pub path: Option<Cow<'a, str>>,
     /// Data of the node.
     pub data: Option<&'a [u8]>,
@@ -23,7 +23,7 @@ pub struct CreateView<'a> {
     pub acl: Option<Vec<AclView<'a>>>,
     /// Kind of node, see [`CreateMode`](crate::CreateMode).
     pub flags: i32,
-    /// Time to live in milliseconds; `None` where the record has no such field.
+    /// Time to live in milliseconds; `None` if the record has no such field.
     pub ttl: Option<i64>,
 }
 
@@ -98,21 +98,20 @@ views! {
         version: Expected,
     }
 
-    /// Borrowed form of the requests that are just a path: [`GetAcl`](crate::GetAcl),
+    /// Borrowed form of requests with a path only: [`GetAcl`](crate::GetAcl),
     /// [`GetAllChildrenNumber`](crate::GetAllChildrenNumber).
     PathView {
         /// Path of the node; null is refused.
         path: Cow<'a, str>,
     }
 
-    /// Borrowed form of the requests that are a path or nothing: [`Sync`](crate::Sync),
-    /// [`GetEphemerals`](crate::GetEphemerals).
+    /// Borrowed form of requests with a path or null: [`Sync`](crate::Sync), [`GetEphemerals`](crate::GetEphemerals).
     OptionalPathView {
         /// Path, or prefix of paths.
         path: Option<Cow<'a, str>>,
     }
 
-    /// Borrowed form of the reads that can set a watch: [`Exists`](crate::Exists), [`GetData`](crate::GetData),
+    /// Borrowed form of reads that can set a watch: [`Exists`](crate::Exists), [`GetData`](crate::GetData),
     /// [`GetChildren`](crate::GetChildren), [`GetChildren2`](crate::GetChildren2).
     WatchedPathView {
         /// Path of the node; null is refused.

@@ -8,7 +8,7 @@ use crate::fields::Fields;
 use crate::numbers::Zxid;
 use crate::op::OpCode;
 
-/// A list of paths as sent: null itself, or with nulls in it.
+/// List of paths as sent: the list or paths in it can be null.
 pub type PathsView<'a> = Option<Vec<Option<Cow<'a, str>>>>;
 
 /// Borrowed form of [`SetWatches`](crate::SetWatches) and [`SetWatches2`](crate::SetWatches2).

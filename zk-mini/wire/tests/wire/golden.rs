@@ -1,5 +1,5 @@
-//! Golden frames: exchanges recorded from Apache ZooKeeper, one file each, are read and written again to the same bytes
-//! by the record that their op code names. `ci/differential --record` records them.
+//! Golden frames: exchanges recorded from Apache ZooKeeper, one file each. Each frame is read by the record that its
+//! op code names, and written again to the same bytes. `ci/differential --record` records them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,22 +8,22 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use zk_wire::*;
 
-/// What a frame is, and how it reads.
+/// Kind of a recorded frame.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
     ConnectRequest,
     ConnectResponse,
     Request(Reads),
-    /// A reply or an event.
+    /// Reply or event.
     Reply,
 }
 
-/// How a request reads.
+/// Result of reading a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Reads {
-    /// And is written again to the same bytes.
+    /// Read, and written again to the same bytes.
     Exactly,
-    /// But would be written otherwise: the server takes what no client writes.
+    /// Read, but written differently: the server accepts requests that no client writes.
     Leniently,
     Not,
 }
@@ -52,7 +52,7 @@ fn recorded_frames_are_read_and_written_again_to_the_same_bytes() {
     assert!(missing.is_empty(), "no recording of a successful {missing:?}");
 }
 
-/// How the frames of one operation are read.
+/// Functions that read the frames of one operation.
 struct Record {
     read: fn(&Bytes) -> Reads,
     response: fn(&str, &Bytes),
@@ -103,7 +103,7 @@ fn record_of(op: OpCode) -> Option<Record> {
     )
 }
 
-/// The operations that a server with its default settings lets succeed, and answers.
+/// Operations that succeed, with an answer, on a server with default settings.
 const SUCCEEDING: &[OpCode] = &[
     OpCode::CREATE,
     OpCode::CREATE2,
@@ -153,7 +153,7 @@ fn read<R: Request>(body: &Bytes) -> Reads {
     }
 }
 
-/// Checks a reply or an event, and says whether it was a successful reply.
+/// Checks a reply or an event; returns `true` for a successful reply.
 fn reply(at: &str, frame: &Bytes, op: OpCode) -> bool {
     let mut body = frame.clone();
     let header = ReplyHeader::decode(&mut body, "header").unwrap_or_else(|error| panic!("{at}: {error}"));
@@ -165,7 +165,7 @@ fn reply(at: &str, frame: &Bytes, op: OpCode) -> bool {
     if header.err != ErrorCode::OK && body.is_empty() {
         return false;
     }
-    // A multi that failed while it was read carries the results so far.
+    // A multi that failed while it was read carries the results before the failure.
     assert!(header.err == ErrorCode::OK || op == OpCode::MULTI, "{at}: an error with a body");
     let record = record_of(op).unwrap_or_else(|| panic!("{at}: a body in reply to {op}"));
     (record.response)(at, &body);
@@ -194,7 +194,8 @@ fn recordings() -> Vec<PathBuf> {
     paths
 }
 
-/// The frames of a file: a line that says what it is, then lines of hexadecimal digits and, after a `|`, of text.
+/// Returns the frames of a file: each has a line with its kind, then lines of hexadecimal digits and, after a `|`, of
+/// text.
 fn frames(path: &Path) -> Vec<(Kind, Bytes)> {
     let mut frames: Vec<(Kind, Vec<u8>)> = Vec::new();
     for line in fs::read_to_string(path).expect("a recording").lines().filter(|line| !line.starts_with('#')) {

@@ -1,0 +1,133 @@
+//! Views read what records write.
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+use zk_wire::*;
+
+use crate::properties::{acl, data, text};
+
+/// Reads a view of a request as it is written, with more bytes after it.
+fn read<T: Request>(request: &T, check: impl FnOnce(OpCode, &mut Fields<'_>)) {
+    let mut body = BytesMut::new();
+    request.encode(&mut body);
+    body.extend_from_slice(b"more");
+    let mut fields = Fields::new(&body);
+    check(T::OP, &mut fields);
+    assert_eq!(fields.int("rest"), Ok(i32::from_be_bytes(*b"more")), "{:?} reads its fields, no more", T::OP);
+}
+
+fn owned(view: &Option<Vec<AclView<'_>>>) -> Option<Vec<Acl>> {
+    let entry = |entry: &AclView<'_>| Acl {
+        perms: entry.perms,
+        scheme: entry.scheme.as_deref().unwrap().into(),
+        id: entry.id.as_deref().unwrap().into(),
+    };
+    view.as_ref().map(|list| list.iter().map(entry).collect())
+}
+
+proptest! {
+    #[test]
+    fn a_view_of_a_request_has_the_fields_of_its_record(
+        path in text(),
+        data in data(),
+        acl in acl(),
+        flags in any::<i32>(),
+        ttl in any::<i64>(),
+        version in any::<i32>(),
+        watch in any::<bool>(),
+        paths in proptest::collection::vec(text(), 0..4),
+    ) {
+        let (path, data) = (&path, &data);
+        let expected = Expected::from(Version(version));
+        let create = |op: OpCode, ttl: Option<i64>, fields: &mut Fields<'_>| {
+            let view = CreateView::read(op, fields).unwrap();
+            assert_eq!((view.op, view.path.as_deref(), view.flags, view.ttl), (op, Some(&**path), flags, ttl));
+            assert_eq!((view.data, owned(&view.acl)), (data.as_deref(), acl.clone()));
+        };
+        let (path_, data_, acl_) = (path.clone(), data.clone(), acl.clone());
+        read(&Create { path: path_.clone(), data: data_.clone(), acl: acl_.clone(), flags }, |op, fields| {
+            create(op, None, fields);
+        });
+        read(&CreateTtl { path: path_.clone(), data: data_.clone(), acl: acl_.clone(), flags, ttl }, |op, fields| {
+            create(op, Some(ttl), fields);
+        });
+        read(&Delete { path: path_.clone(), version: expected }, |op, fields| {
+            let view = VersionedPathView::read(op, fields).unwrap();
+            assert_eq!((view.path.as_deref(), view.version), (Some(&**path), expected));
+        });
+        read(&SetData { path: Some(path_.clone()), data: data_, version: expected }, |op, fields| {
+            let view = SetDataView::read(op, fields).unwrap();
+            assert_eq!((view.path.as_deref(), view.data, view.version), (Some(&**path), data.as_deref(), expected));
+        });
+        read(&SetAcl { path: None, acl: acl_, version: expected }, |op, fields| {
+            let view = SetAclView::read(op, fields).unwrap();
+            assert_eq!((view.path, owned(&view.acl), view.version), (None, acl.clone(), expected));
+        });
+        read(&GetData { path: path_.clone(), watch }, |op, fields| {
+            let view = WatchedPathView::read(op, fields).unwrap();
+            assert_eq!((&*view.path, view.watch), (&**path, watch));
+        });
+        read(&GetAcl { path: path_.clone() }, |op, fields| {
+            assert_eq!(PathView::read(op, fields).unwrap().path, &**path);
+        });
+        read(&Sync { path: None }, |op, fields| assert_eq!(OptionalPathView::read(op, fields).unwrap().path, None));
+        read(&AddWatch { path: path_.clone(), mode: flags }, |op, fields| {
+            let view = AddWatchView::read(op, fields).unwrap();
+            assert_eq!((&*view.path, view.mode), (&**path, flags));
+        });
+        read(&RemoveWatches { path: path_, watcher_type: flags }, |op, fields| {
+            let view = WatcherTypeView::read(op, fields).unwrap();
+            assert_eq!((view.path.as_deref(), view.watcher_type), (Some(&**path), flags));
+        });
+        let watches = SetWatches2 {
+            relative_zxid: Zxid(ttl),
+            data_watches: paths.clone(),
+            exist_watches: vec![],
+            child_watches: paths.clone(),
+            persistent_watches: vec![path.clone()],
+            persistent_recursive_watches: paths.clone(),
+        };
+        read(&watches, |op, fields| {
+            let view = SetWatchesView::read(op, fields).unwrap();
+            let own = |paths: &PathsView<'_>| -> Vec<ByteString> {
+                paths.iter().flatten().map(|path| path.as_deref().unwrap().into()).collect()
+            };
+            assert_eq!(view.relative_zxid, watches.relative_zxid);
+            assert_eq!(own(&view.data_watches), watches.data_watches);
+            assert_eq!(own(&view.exist_watches), watches.exist_watches);
+            assert_eq!(own(&view.child_watches), watches.child_watches);
+            assert_eq!(own(&view.persistent_watches), watches.persistent_watches);
+            assert_eq!(own(&view.persistent_recursive_watches), watches.persistent_recursive_watches);
+        });
+        read(&Auth { auth_type: 0, scheme: Some(path.clone()), auth: data.clone() }, |op, fields| {
+            let view = AuthView::read(op, fields).unwrap();
+            assert_eq!((view.scheme.as_deref(), view.auth), (Some(&**path), data.as_deref()));
+        });
+    }
+}
+
+#[test]
+fn a_multi_says_which_of_its_operations_is_refused_while_it_is_read() {
+    let create = |acl, flags| MultiOp::Create(Create { path: "/a".into(), data: None, acl, flags });
+    let whole = || create(Some(vec![Acl::open()]), 0);
+    let read = |ops: Vec<MultiOp>| {
+        let mut body = BytesMut::new();
+        Multi { ops }.encode(&mut body);
+        MultiOpView::read_all(Fields::new(&body))
+            .map(|ops| ops.iter().map(MultiOpView::op).collect::<Vec<_>>())
+    };
+    let bad_flags = DecodeError::BadFlags { what: "Create.flags", flags: 9 };
+    let null = DecodeError::Null { what: "Create.acl" };
+    assert_eq!(
+        read(vec![whole(), create(Some(vec![]), 4)]),
+        Ok(vec![OpCode::CREATE, OpCode::CREATE_CONTAINER])
+    );
+    assert_eq!(read(vec![whole(), create(None, 9), create(None, 0)]), Err(bad_flags));
+    assert_eq!(read(vec![create(None, 0), create(None, 9)]), Err(null));
+    let mut mixed = BytesMut::new();
+    Multi { ops: vec![whole()] }.encode(&mut mixed);
+    mixed.truncate(mixed.len() - MultiHeader::LEN);
+    MultiRead { ops: vec![ReadOp::GetData(GetData { path: "/a".into(), watch: false })] }.encode(&mut mixed);
+    let refused = MultiOpView::read_all(Fields::new(&mixed));
+    assert_eq!(refused, Err(DecodeError::UnexpectedType { what: "Multi.op", op: OpCode::GET_DATA.0 }));
+}
