@@ -1,4 +1,4 @@
-//! Doing what was decided. It cannot fail, and depends on nothing but the state and the transaction.
+//! Application of transactions. It cannot fail, and depends only on the state and the transaction.
 
 use bytes::Bytes;
 use zk_wire::{ByteString, ErrorCode, Millis, Stat, UnixMillis, Zxid};
@@ -8,7 +8,7 @@ use crate::core::session::Sessions;
 use crate::core::tree::Tree;
 use crate::core::txn::{Change, Txn};
 
-/// What one change did: what the requester is to hear.
+/// Result of one change, for the reply.
 #[derive(Clone, Debug)]
 pub(crate) enum Applied {
     Created { path: ByteString, stat: Stat },
@@ -17,8 +17,8 @@ pub(crate) enum Applied {
     Refused(ErrorCode),
 }
 
-/// Applies a transaction at the time `now`, which only the expiry of a created session depends on. One that changes nodes
-/// adds a result for each change to `results`.
+/// Applies a transaction. `now` is needed only for the expiry of a session that it creates. Appends a result to
+/// `results` for each change of nodes.
 pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
@@ -35,7 +35,7 @@ pub(crate) fn apply(
             let listed = ephemerals.as_deref().unwrap_or_default();
             listed.iter().for_each(|path| audience.wrote(path, 0));
             tree.delete_all(listed, zxid, audience);
-            // They may not be listed.
+            // Deletes ephemeral nodes that the transaction does not list.
             tree.delete_ephemerals(session, zxid, audience);
             sessions.remove(session);
         }
@@ -69,7 +69,7 @@ fn apply_to_node(
         }
         Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version)),
         Change::Error(code) => Applied::Refused(code),
-        // Sessions and multis do not nest.
+        // Sessions and multis do not occur inside a multi.
         Change::Check { .. }
         | Change::CreateSession { .. }
         | Change::CloseSession { .. }

@@ -1,39 +1,39 @@
-//! The differences between the release lines of Apache ZooKeeper that can be served, as data: the code asks
-//! here and nowhere for a version.
+//! Differences between the release lines of Apache ZooKeeper, as data. The rest of the core reads these rules and
+//! never checks a version.
 
-/// Which release line of Apache ZooKeeper to be like, where the two in use differ:
+/// Release line of Apache ZooKeeper that the server imitates. The two in use differ as follows:
 ///
 /// | | 3.8 | 3.9 |
 /// | --- | --- | --- |
-/// | a write whose body cannot be read | takes a zxid | takes none |
-/// | a watch event's zxid | -1 | that of its cause |
-/// | a null path inside a multi | leaves a zxid out | takes one |
-/// | a multi-read that cannot be read to its end | answers what it has | just the error |
-/// | watches of several kinds on one path | the last one replaces the others | add up |
-/// | `checkWatches` and `removeWatches` go by | half of the registry, anybody's watches | the kind, own watches |
-/// | an ACL of the scheme `ip` | IPv4 | IPv6, too |
+/// | a write with an unreadable body | takes a zxid | takes none |
+/// | zxid of a watch event | -1 | zxid of its cause |
+/// | a null path in a multi | leaves a zxid unused | takes a zxid |
+/// | a `multiRead` that fails halfway | error and the results so far | error only |
+/// | watches of several kinds on one path | the last replaces the others | all are kept |
+/// | `checkWatches` and `removeWatches` match | any kind in a table, also of other connections | the exact kind, own watches |
+/// | ACLs of the scheme `ip` | IPv4 | IPv4 and IPv6 |
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Compat {
-    /// The line of 3.8.7.
+    /// Behaves as 3.8.7.
     V3_8,
-    /// The line of 3.9.5.
+    /// Behaves as 3.9.5.
     #[default]
     V3_9,
 }
 
-/// How one release line behaves where the others do otherwise. The names say what holds if it is true.
+/// Behaviour of one release line where the lines differ. Each name says what happens if the value is `true`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// A write whose body cannot be read takes a zxid all the same.
+    /// A write with an unreadable body takes a zxid.
     pub(crate) unreadable_write_takes_zxid: bool,
-    /// Notifications carry the zxid of their cause instead of -1.
+    /// Watch events carry the zxid of their cause instead of -1.
     pub(crate) events_carry_zxid: bool,
-    /// A null path in a multi takes a zxid that no transaction gets, and the answer has an end marker; so it has for a null
-    /// ACL.
+    /// A null path in a multi takes a zxid that no transaction gets, and the reply has an end marker. The reply to a
+    /// null ACL has one, too.
     pub(crate) null_in_multi_is_marked: bool,
-    /// Several kinds of watches can stand on one path; else the last one replaces the others.
+    /// Watches of several kinds can exist on one path. Otherwise the last one replaces the others.
     pub(crate) watch_modes_add_up: bool,
-    /// checkWatches and removeWatches go by the exact kind of watch, own ones only.
+    /// checkWatches and removeWatches match the exact kind of watch, and only watches of the connection.
     pub(crate) watch_types_are_exact: bool,
     /// ACLs of the `ip` scheme may name IPv6 addresses.
     pub(crate) ip_acl_takes_v6: bool,
@@ -58,7 +58,7 @@ const V3_9: Rules = Rules {
 };
 
 impl Compat {
-    /// The table of this release line.
+    /// Returns the rules of this release line.
     pub(crate) fn rules(self) -> &'static Rules {
         match self {
             Self::V3_8 => &V3_8,

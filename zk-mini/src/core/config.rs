@@ -1,12 +1,11 @@
-//! What a server is told at its start.
+//! Configuration of a server.
 
 use zk_wire::{Millis, Zxid};
 
 use crate::core::access::password::SessionSecret;
 use crate::core::compat::Compat;
 
-/// What a server is told at its start. The default is Apache ZooKeeper's, with the tick of its sample
-/// configuration.
+/// Configuration of a server. Defaults are those of Apache ZooKeeper, with the tick of its sample configuration.
 ///
 /// ```
 /// use zk_mini::core::Config;
@@ -17,65 +16,69 @@ use crate::core::compat::Compat;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The unit of session expiry: sessions end at multiples of it.
+    /// Unit of session expiry: sessions expire at multiples of it.
     pub tick: Millis,
-    /// The shortest session timeout that a client can get; two ticks if not set.
+    /// Minimum session timeout that a client can get; two ticks if not set.
     pub min_session_timeout: Option<Millis>,
-    /// The longest session timeout that a client can get; twenty ticks if not set.
+    /// Maximum session timeout that a client can get; twenty ticks if not set.
     pub max_session_timeout: Option<Millis>,
-    /// Makes the session ids of this server differ from those of another that was started in the same millisecond, and
-    /// its tables be in an order that nobody can foresee.
+    /// Seed of session ids and hash tables. Servers with different seeds give different session ids even if they
+    /// start in the same millisecond. Clients must not be able to guess it, because it protects the hash tables.
     pub seed: u64,
-    /// The number before that of the first transaction, if the server begins with nothing.
+    /// Number before that of the first transaction, for a server without earlier state.
     pub begin_after: Zxid,
-    /// Key of session passwords. `None` is none: they are made in Apache ZooKeeper's way, so that such a server can go on with the
-    /// sessions, and everybody who knows an id has the password.
+    /// Key of session passwords. Without it the server makes passwords in Apache ZooKeeper's way: it can take over
+    /// sessions of such a server, but anyone who knows a session's id can compute its password.
     pub session_secret: Option<SessionSecret>,
-    /// Which release line to be like.
+    /// Release line to imitate.
     pub compat: Compat,
-    /// Whether nodes with a time to live may be created (`extendedTypesEnabled`).
+    /// Allows nodes with a time to live (`extendedTypesEnabled`).
     pub extended_types: bool,
-    /// Whether access control lists are kept but not checked (`skipACL`).
+    /// Stores access control lists without checking them (`skipACL`).
     pub skip_acl: bool,
-    /// The digest id (`super:hash`) that may do everything (`DigestAuthenticationProvider.superDigest`).
+    /// Digest id (`super:hash`) with all permissions (`DigestAuthenticationProvider.superDigest`).
     pub super_digest: Option<String>,
-    /// Whether writes over a quota are refused rather than just counted (`enforceQuota`).
+    /// Refuses writes over a quota; otherwise quotas are only counted (`enforceQuota`).
     pub enforce_quota: bool,
-    /// Whether `reconfig` exists (`reconfigEnabled`); a lone server cannot do it all the same, and says so.
+    /// Answers `reconfig` with `UNIMPLEMENTED` instead of `RECONFIG_DISABLED` (`reconfigEnabled`). A single server
+    /// cannot be reconfigured.
     pub reconfig_enabled: bool,
-    /// How often containers and nodes with a time to live are looked at (`znode.container.checkIntervalMs`).
+    /// Interval between checks of containers and nodes with a time to live (`znode.container.checkIntervalMs`).
     pub container_check_interval: Millis,
-    /// The longest reply to a `multiRead`, in bytes with its length. It is the one request that can ask for the same
-    /// megabyte as often as it likes; a longer reply is not written, the request fails with `MARSHALLING_ERROR`.
+    /// Maximum length of a reply to a `multiRead` in bytes, with its length field. A longer reply is not written, and
+    /// the request fails with `MARSHALLING_ERROR`. The limit is needed because one such request can ask for the same
+    /// large node many times.
     pub max_multi_read: usize,
-    /// The longest reply to any request, in bytes with its length; what would be longer fails with `MARSHALLING_ERROR`, a
-    /// write before it is done. A length says no more than the default.
+    /// Maximum length of any reply in bytes, with its length field. A request with a longer reply fails with
+    /// `MARSHALLING_ERROR`; a write fails before it is applied. The default is the maximum of the length field.
     pub max_reply: usize,
-    /// The longest transaction, in bytes as a log has it: lists with what `auth` stands for, a multi whole. A longer one is
-    /// refused with `MARSHALLING_ERROR`; the end of a session is then put out without the list of its nodes.
+    /// Maximum length of a transaction in a log, in bytes, with a multi as a whole and `auth` entries of ACLs
+    /// expanded. A longer one is refused with `MARSHALLING_ERROR`. The end of a session is then logged without the
+    /// list of its nodes.
     pub max_transaction: usize,
-    /// Maximum number of identities that a connection may show; one more is not taken, and ends the connection with
+    /// Maximum number of identities of a connection. One more is not accepted, and ends the connection with
     /// `AUTH_FAILED`.
     pub max_auth_ids: usize,
-    /// Maximum bytes of all of them together, name and hash; more is refused likewise.
+    /// Maximum bytes of all identities of a connection, name and hash. Handled as
+    /// [`max_auth_ids`](Self::max_auth_ids).
     pub max_auth_id_bytes: usize,
-    /// Maximum number of entries of an access control list, `auth` replaced by what it stands for, which may be
-    /// [`max_auth_ids`](Self::max_auth_ids) of them; a longer one is an `INVALID_ACL`.
+    /// Maximum number of entries in an access control list, with `auth` entries expanded to at most
+    /// [`max_auth_ids`](Self::max_auth_ids). A longer list is an `INVALID_ACL`.
     pub max_acl_entries: usize,
-    /// Maximum number of watches of a connection. A request for one more fails with `QUOTA_EXCEEDED`; if it is to set
-    /// watches again, the connection is closed.
+    /// Maximum number of watches of a connection. A request for one more fails with `QUOTA_EXCEEDED`; a setWatches
+    /// closes the connection.
     pub max_watches: usize,
-    /// Maximum bytes of the paths of all of them together; more is refused likewise.
+    /// Maximum bytes of the paths of all watches of a connection. Handled as [`max_watches`](Self::max_watches).
     pub max_watch_bytes: usize,
-    /// Whether transactions are put out, to be kept by somebody. A server that lives in memory saves the work.
+    /// Emits transactions as [`Output::Persist`](super::Output::Persist). Servers in memory save that work.
     pub transactions: bool,
-    /// Whether the tree's digest is kept: a checksum over all nodes, which goes into logs and snapshots.
+    /// Maintains the digest of the tree: a checksum over all nodes for logs and snapshots.
     pub digests: bool,
 }
 
 impl Config {
-    /// The shortest and the longest session timeout that a client can get. Neither is longer than a client can be told,
-    /// which is 24 days.
+    /// Returns the minimum and maximum session timeout that a client can get. Neither exceeds the 24 days that the
+    /// protocol can express.
     #[must_use]
     pub fn session_timeout_bounds(&self) -> (Millis, Millis) {
         let ticks = |n| Millis(self.tick.0.saturating_mul(n));

@@ -1,4 +1,4 @@
-//! What watchers are to hear of a transaction, noted while it is applied.
+//! Watch events of a transaction, collected while it is applied.
 
 use std::ops::Range;
 
@@ -9,18 +9,18 @@ use crate::core::figures::Namespaces;
 use crate::core::message::ConnId;
 use crate::core::watch::Watches;
 
-/// Something that watchers are told of.
+/// Event for the connections that watch a node.
 #[derive(Clone, Debug)]
 pub(crate) struct FiredEvent {
     pub(crate) kind: EventType,
     pub(crate) path: ByteString,
-    /// Who may know.
+    /// ACL that decides which connections may see the event.
     pub(crate) acl: SharedAcl,
-    /// Who watches: which of [`FiredEvents::told`].
+    /// Connections that watch: a range of [`FiredEvents::told`].
     told: Range<usize>,
 }
 
-/// The events of a transaction, in order.
+/// Events of a transaction, in order.
 #[derive(Debug, Default)]
 pub(crate) struct FiredEvents {
     fired: Vec<FiredEvent>,
@@ -33,18 +33,19 @@ impl FiredEvents {
         self.told.clear();
     }
 
-    /// Each event with the connections that watch for it.
+    /// Returns each event with the connections that watch for it.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&FiredEvent, &[ConnId])> {
         self.fired.iter().map(|event| (event, &self.told[event.told.clone()]))
     }
 }
 
-/// Those who watch while a transaction is applied. Of what nobody watches, as most, nothing is kept.
+/// Watches of all connections while a transaction is applied. Changes that nobody watches (the common case) record
+/// nothing.
 #[derive(Debug)]
 pub(crate) struct Audience<'a>(Option<(&'a mut Watches, &'a mut FiredEvents, &'a mut Namespaces)>);
 
 impl<'a> Audience<'a> {
-    /// Watches are used up, and what they were for is added to `events`.
+    /// Uses up watches and adds their events to `events`.
     pub(crate) fn new(
         watches: &'a mut Watches,
         events: &'a mut FiredEvents,
@@ -53,19 +54,19 @@ impl<'a> Audience<'a> {
         Self(Some((watches, events, namespaces)))
     }
 
-    /// For what has happened before.
-    pub(crate) fn nobody() -> Self {
+    /// Returns an audience without watches, for the replay of earlier transactions.
+    pub(crate) fn none() -> Self {
         Self(None)
     }
 
-    /// Notes how much was written at `path`.
+    /// Records the number of bytes written at `path`.
     pub(crate) fn wrote(&mut self, path: &str, len: usize) {
         if let Some((_, _, namespaces)) = &mut self.0 {
             namespaces.wrote(path, len);
         }
     }
 
-    /// Notes what happened to the node at `path`, which is a part of `whole`.
+    /// Records an event at `path`, which is a part of `whole`.
     pub(crate) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
         let Some((watches, FiredEvents { fired, told }, _)) = &mut self.0 else { return };
         let first = told.len();

@@ -1,16 +1,15 @@
-//! Figures for monitoring that only the core can count: watchers that were told of something, and the size of what was read
-//! and written, by namespace.
+//! Figures for monitoring that only the core can count: watchers per event, and bytes read and written per namespace.
 
 use foldhash::HashMap;
 use zk_wire::{ByteString, EventType, Stat};
 
-/// Namespaces that are told apart at most: clients make them, and they are kept.
+/// Maximum number of namespaces with figures of their own. Clients create them, and they are never forgotten.
 const MAX_NAMESPACES: usize = 1_000;
 
-/// Maximum length of the name of a namespace that is told apart, in bytes.
+/// Maximum length of a namespace's name in bytes.
 const LONGEST_NAME: usize = 256;
 
-/// Number, sum, least and greatest of some numbers, such as how long requests took.
+/// Number, sum, minimum and maximum of measured values, such as durations of requests.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Totals {
     pub(crate) count: u64,
@@ -20,7 +19,7 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// Adds a number as often as `count` says.
+    /// Adds a value `count` times.
     pub(crate) fn add(&mut self, number: u64, count: u64) {
         if count == 0 {
             return;
@@ -31,7 +30,7 @@ impl Totals {
         self.count += count;
     }
 
-    /// The mean, to four digits.
+    /// Returns the mean, rounded to four digits after the point.
     pub(crate) fn mean(&self) -> f64 {
         if self.count == 0 {
             return 0.0;
@@ -46,12 +45,12 @@ impl Totals {
     }
 }
 
-/// Number of watchers that heard of an event, by the kind of it.
+/// Numbers of watchers per event, by the type of event.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchersTold([Totals; 4]);
 
 impl WatchersTold {
-    /// Notes how many watchers one table of watches had for an event.
+    /// Adds the number of watchers that one table had for an event.
     pub(crate) fn add(&mut self, kind: EventType, watchers: usize) {
         if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index)) {
             totals.add_size(watchers);
@@ -74,25 +73,25 @@ impl WatchersTold {
     }
 }
 
-/// Bytes that were read and written below each node of the root: path and data of a node, and 68 for a stat.
+/// Bytes read and written below each child of the root: path and data of a node, and 68 for a `Stat`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Namespaces {
     known: Vec<(ByteString, ReadAndWritten)>,
     indexes: HashMap<ByteString, usize>,
-    /// Index of the one that was counted last, which most often is the next one, too.
+    /// Index of the namespace that was counted last. The next one is usually the same.
     last: usize,
 }
 
-/// Figures of reads and of writes; `None` if there were none.
+/// Figures of reads and of writes; `None` before the first.
 pub(crate) type ReadAndWritten = [Option<Totals>; 2];
 
 impl Namespaces {
-    /// A node was looked at: with its stat came so much of data, or of names.
+    /// Counts a read of a node's `Stat` with `len` bytes of data or names.
     pub(crate) fn read(&mut self, path: &str, len: usize) {
         self.add(path, 0, path.len() + len + Stat::LEN);
     }
 
-    /// A node was created, deleted, or given so much of data.
+    /// Counts a write of a node with `len` bytes of data.
     pub(crate) fn wrote(&mut self, path: &str, len: usize) {
         self.add(path, 1, path.len() + len);
     }
@@ -110,7 +109,7 @@ impl Namespaces {
         counted[which].get_or_insert_default().add_size(size);
     }
 
-    /// Returns the place of the namespace that a path begins with. A new one gets a place if there is room.
+    /// Returns the index of a path's namespace, and adds the namespace if there is room.
     fn index(&mut self, path: &str) -> Option<usize> {
         let name = path.split('/').next().filter(|name| !name.is_empty() && name.len() <= LONGEST_NAME)?;
         if let Some(index) = self.indexes.get(name) {
@@ -126,7 +125,7 @@ impl Namespaces {
         Some(index)
     }
 
-    /// Begins to count anew; those that are known stay.
+    /// Resets all figures; known namespaces stay.
     pub(crate) fn reset(&mut self) {
         self.known
             .iter_mut()
@@ -135,7 +134,7 @@ impl Namespaces {
             .for_each(|totals| *totals = Totals::default());
     }
 
-    /// Each namespace with what was read and what was written, by name.
+    /// Returns each namespace with its figures, sorted by name.
     pub(crate) fn by_name(&self) -> Vec<(&str, ReadAndWritten)> {
         let mut all: Vec<_> = self.known.iter().map(|(name, both)| (&**name, *both)).collect();
         all.sort_unstable_by_key(|(name, _)| *name);
@@ -143,7 +142,7 @@ impl Namespaces {
     }
 }
 
-/// Returns whether the first name of a path is this one.
+/// Returns `true` if `name` is the first component of a path.
 fn begins_with(path: &str, name: &str) -> bool {
     path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -175,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_of_namespaces_has_a_bound() {
+    fn number_and_length_of_namespaces_are_bounded() {
         let mut namespaces = Namespaces::default();
         namespaces.wrote(&format!("/{}/a", "n".repeat(LONGEST_NAME + 1)), 0);
         assert_eq!(namespaces.by_name(), []);

@@ -1,4 +1,4 @@
-//! The whole state as a value, to be kept and taken up again. Connections and their watches are no part of it.
+//! Images: the whole state as a value, to be stored and restored. Connections and watches are not part of it.
 
 use std::sync::Arc;
 
@@ -11,59 +11,59 @@ use crate::core::tree::node::Node;
 use crate::core::txn::NodeKind;
 use crate::core::{Config, Core, Now};
 
-/// The state between two transactions; or a *fuzzy* one, as ZooKeeper says, which shows in part what came later. Either
-/// becomes the state that there was when the transactions after `last_zxid` are [replayed](Core::replay).
+/// State between two transactions, or a *fuzzy* one (ZooKeeper's term) that shows later transactions in part. Either
+/// gives the exact state after the transactions since `last_zxid` are [replayed](Core::replay).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Image {
-    /// The last transaction that it shows in full.
+    /// Last transaction that the image shows completely.
     pub last_zxid: Zxid,
-    /// Sessions and the timeouts that they began with.
+    /// Sessions, each with the timeout of its creation.
     pub sessions: Vec<(SessionId, Millis)>,
     /// All nodes, parents before their children.
     pub nodes: Vec<ImageNode>,
-    /// The digest of the tree after the last transaction of which anything is shown, if the server keeps one.
+    /// Digest of the tree after the last transaction that is shown at least in part, if the server maintains one.
     pub digest: Option<(Zxid, u64)>,
 }
 
-/// An [`Image`] that is being taken in steps, between which the server goes on.
+/// Image that is taken in steps. The server can handle inputs between two steps.
 #[derive(Debug)]
 pub struct ImageWalk {
     image: Image,
-    /// The nodes whose children are being visited, each with the last one that was.
+    /// Nodes whose children are being visited, each with the last visited child.
     open: Vec<(ByteString, Option<ByteString>)>,
 }
 
-/// A node of an [`Image`].
+/// Node of an [`Image`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageNode {
-    /// Its path.
+    /// Path of the node.
     pub path: ByteString,
-    /// Its data; null and empty are kept apart.
+    /// Data of the node. Null and empty are kept apart.
     pub data: Option<Bytes>,
-    /// Who may do what; empty if that is not known before what followed is replayed.
+    /// ACL of the node. Empty if it is not known until later transactions are replayed.
     pub acl: Arc<[Acl]>,
-    /// What becomes of it by itself.
+    /// Kind of node.
     pub kind: NodeKind,
-    /// The transaction that created it.
+    /// Transaction that created the node.
     pub czxid: Zxid,
-    /// The transaction that set its data last.
+    /// Transaction that last set its data.
     pub mzxid: Zxid,
-    /// The transaction that created or deleted a child last.
+    /// Transaction that last created or deleted a child.
     pub pzxid: Zxid,
-    /// When it was created.
+    /// Time of the creation.
     pub ctime: UnixMillis,
-    /// When its data was set last.
+    /// Time at which the data was last set.
     pub mtime: UnixMillis,
-    /// Of its data.
+    /// Version of the data.
     pub version: Version,
-    /// Of its list.
+    /// Version of the ACL.
     pub aversion: Version,
-    /// Children ever created.
+    /// Number of children ever created.
     pub created_children: i32,
 }
 
 impl Core {
-    /// The state as it is. Data and lists are shared, not copied.
+    /// Returns an image of the present state. Data and ACLs are shared, not copied.
     #[must_use]
     pub fn image(&self) -> Image {
         let mut walk = ImageWalk::new(self);
@@ -71,8 +71,8 @@ impl Core {
         walk.end(self)
     }
 
-    /// A server that goes on from an image: hand in the transactions after it with [`replay`](Self::replay), then
-    /// call [`recovered`](Self::recovered).
+    /// Creates a server from an image. Then pass the later transactions to [`replay`](Self::replay), and call
+    /// [`recovered`](Self::recovered).
     #[must_use]
     pub fn restore(config: Config, now: Now, image: Image) -> Self {
         let mut core = Self::new(config);
@@ -87,27 +87,27 @@ impl Core {
         core
     }
 
-    /// The digest of the tree, if the server keeps one: Apache ZooKeeper's, version 2.
+    /// Returns the digest of the tree (Apache ZooKeeper's, version 2), if the server maintains one.
     #[must_use]
     pub fn digest(&self) -> Option<u64> {
         self.tree.digest()
     }
 
-    /// Ends a recovery: everything that followed the image has been replayed. Counts what has a quota, and deletes the
-    /// nodes of sessions that are not there, both as Apache ZooKeeper does when it starts. Whether there were any such
-    /// nodes: no transaction says that they have gone.
+    /// Ends a recovery after the last [`replay`](Self::replay): counts quotas, and deletes ephemeral nodes whose
+    /// session does not exist, as Apache ZooKeeper does at its start. Returns `true` if there were such nodes; no
+    /// transaction records their deletion.
     pub fn recovered(&mut self, now: Now) -> bool {
         self.sessions.begin_anew(now.wall, self.last_zxid);
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
         for session in &orphaned {
-            self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::nobody());
+            self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::none());
         }
         self.tree.weigh_all();
         self.tree.recount();
         !orphaned.is_empty()
     }
 
-    /// A node of which is not known who may do what, in spite of all that was replayed: it must not be served.
+    /// Returns a node whose ACL is still unknown after the replay. Such a state must not be served.
     #[must_use]
     pub fn without_acl(&self) -> Option<ByteString> {
         self.tree.without_acl().cloned()
@@ -115,7 +115,7 @@ impl Core {
 }
 
 impl ImageWalk {
-    /// Begins with the state as it is: the image will be one from which to go on with the next transaction.
+    /// Starts an image of the present state.
     #[must_use]
     pub fn new(core: &Core) -> Self {
         let (last_zxid, sessions) = (core.last_zxid, core.sessions.timeouts());
@@ -124,9 +124,9 @@ impl ImageWalk {
         Self { image, open: Vec::new() }
     }
 
-    /// Takes up to `count` nodes more, as they are now, parents before their children, siblings in their order. Whether
-    /// that was all. Begins anew if the end of a session has come since that does not list the session's nodes: its replay
-    /// finds those nodes only that the walk has met, and leaves the parents of the others as they were.
+    /// Takes up to `count` more nodes as they are now: parents before their children, siblings in order. Returns
+    /// `true` when all nodes are taken. Starts again if a session has ended since then without a list of its nodes: a
+    /// replay deletes only nodes that are in the image, and would not update the parents of the others.
     pub fn visit(&mut self, core: &Core, count: usize) -> bool {
         if core.unlisted > self.image.last_zxid {
             *self = Self::new(core);
@@ -136,7 +136,8 @@ impl ImageWalk {
         }
         for _ in 0..count {
             let Some((path, last)) = self.open.last_mut() else { return true };
-            // Who has come before `last` since, or has gone with its parent, is in the transactions that follow.
+            // Children that came before `last` in the meantime, and nodes that went with their parent, are in later
+            // transactions.
             let parent = core.tree.get(path);
             let Some(name) = parent.and_then(|parent| parent.children.after(last.as_deref())) else {
                 self.open.pop();
@@ -151,7 +152,7 @@ impl ImageWalk {
 
     fn take(&mut self, core: &Core, path: &str) {
         let Some((path, node)) = core.tree.entry(path) else { return };
-        // One that has been created since follows, and Apache ZooKeeper does not count a child twice that is there already.
+        // A node created since then is in a later transaction. Apache ZooKeeper would not count it as a child again.
         if node.czxid > self.image.last_zxid {
             return;
         }
@@ -161,7 +162,7 @@ impl ImageWalk {
         }
     }
 
-    /// The image, once all has been visited.
+    /// Returns the image, after all nodes have been visited.
     #[must_use]
     pub fn end(mut self, core: &Core) -> Image {
         self.image.digest = core.digest().map(|digest| (core.last_zxid, digest));

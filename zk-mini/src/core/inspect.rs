@@ -1,4 +1,4 @@
-//! Looking at the state without a client.
+//! Inspection of the state without a client.
 
 use std::sync::Arc;
 
@@ -10,87 +10,87 @@ use crate::core::peer::PeerState;
 use crate::core::watch::{WatchMode, WatchTable};
 use crate::core::{ConnId, Core, Peer, Totals};
 
-/// A node as it is.
+/// Node at the time of the call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeInfo {
-    /// Its data; null and empty are kept apart.
+    /// Data of the node. Null and empty are kept apart.
     pub data: Option<Bytes>,
-    /// Who may do what.
+    /// ACL of the node.
     pub acl: Arc<[Acl]>,
-    /// The rest.
+    /// `Stat` of the node.
     pub stat: Stat,
 }
 
-/// A session as it is.
+/// Session at the time of the call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionInfo {
-    /// Its identity.
+    /// Id of the session.
     pub id: SessionId,
-    /// Its negotiated timeout.
+    /// Negotiated timeout.
     pub timeout: Millis,
-    /// The connection that it is used from, if there is one.
+    /// Connection of the session, if there is one.
     pub conn: Option<ConnId>,
-    /// When it ends if nothing more is heard of it.
+    /// Time at which the session expires without a sign of life.
     pub expires: Millis,
-    /// Its ephemeral nodes, sorted.
+    /// Ephemeral nodes of the session, sorted.
     pub ephemerals: Vec<ByteString>,
 }
 
-/// A connection as it is.
+/// Connection at the time of the call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConnectionInfo {
-    /// The connection.
+    /// Id of the connection.
     pub conn: ConnId,
-    /// Its other end.
+    /// Peer at its other end.
     pub peer: Peer,
-    /// The session that it is used for; none before the handshake.
+    /// Session of the connection; `None` before the handshake.
     pub session: Option<SessionId>,
 }
 
-/// Kind of changes that a watch tells of.
+/// Kind of watch.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum WatchKind {
-    /// One change of a node's data, or of its being there (`getData`, `exists`).
+    /// One event: creation, deletion or change of data (`getData`, `exists`).
     Data,
-    /// One change of a node's list of children (`getChildren`).
+    /// One event: change of the list of children (`getChildren`).
     Children,
-    /// All that happens to a node and to its list of children (`addWatch`), until it is removed.
+    /// All events of a node and its list of children, until the watch is removed (`addWatch`).
     Persistent,
-    /// All that happens to a node and to those below it (`addWatch`, recursive), until it is removed.
+    /// All events of a node and the nodes below it, until the watch is removed (`addWatch`, recursive).
     Recursive,
 }
 
-/// A watch as it is.
+/// Watch at the time of the call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct WatchInfo {
-    /// The path; there need not be a node.
+    /// Watched path; the node need not exist.
     pub path: ByteString,
-    /// Kind of changes that it tells of.
+    /// Kind of watch.
     pub kind: WatchKind,
-    /// The connection that is told. A watch ends with its connection.
+    /// Connection that gets the events. The watch ends with it.
     pub conn: ConnId,
-    /// The session that the connection is used for.
+    /// Session of the connection.
     pub session: Option<SessionId>,
 }
 
 impl Core {
-    /// Numbers of watchers that heard of each event of a kind.
+    /// Returns the numbers of watchers per event of one type.
     pub(crate) fn watchers_told(&self, kind: EventType) -> Totals {
         self.watches.fired.totals(kind)
     }
 
-    /// Each namespace, a node of the root, with the sizes of what was read and written there, by name.
+    /// Returns each namespace (a child of the root) with its figures of reads and writes, sorted by name.
     pub(crate) fn namespaces(&self) -> Vec<(&str, ReadAndWritten)> {
         self.namespaces.by_name()
     }
 
-    /// Begins to count anew what is counted here.
+    /// Resets the figures of watchers and namespaces.
     pub(crate) fn reset_figures(&mut self) {
         self.watches.fired = WatchersTold::default();
         self.namespaces.reset();
     }
 
-    /// A node.
+    /// Returns a node.
     #[must_use]
     pub fn node(&self, path: &str) -> Option<NodeInfo> {
         self.tree.get(path).map(|node| NodeInfo {
@@ -100,20 +100,20 @@ impl Core {
         })
     }
 
-    /// The names of a node's children, sorted.
+    /// Returns the names of a node's children, sorted.
     #[must_use]
     pub fn children(&self, path: &str) -> Option<Vec<ByteString>> {
         self.tree.get(path).map(|node| node.children.iter().cloned().collect())
     }
 
-    /// Returns the number of nodes below a node, without walking over them.
+    /// Returns the number of nodes below a node, from a stored count.
     #[must_use]
     pub fn descendant_count(&self, path: &str) -> Option<usize> {
         self.tree.get(path)?;
         usize::try_from(self.tree.weight_below(path).nodes).ok()
     }
 
-    /// The sessions, sorted by id.
+    /// Returns all sessions, sorted by id.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionInfo> {
         let info = |id: SessionId| {
@@ -129,7 +129,7 @@ impl Core {
         self.sessions.ids().into_iter().filter_map(info).collect()
     }
 
-    /// The connections that are used for sessions, with the session and its timeout, in no order.
+    /// Returns the connections with a session, the session and its timeout, in no order.
     pub(crate) fn session_conns(&self) -> impl Iterator<Item = (ConnId, SessionId, Millis)> {
         self.peers.iter().filter_map(|(conn, peer)| {
             let session = self.sessions.get(peer.session?)?;
@@ -137,7 +137,7 @@ impl Core {
         })
     }
 
-    /// The connections, sorted.
+    /// Returns all connections, sorted by id.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
         let info = |(&conn, peer): (&ConnId, &PeerState)| ConnectionInfo {
@@ -150,43 +150,43 @@ impl Core {
         connections
     }
 
-    /// The number of the last transaction.
+    /// Returns the number of the last transaction.
     #[must_use]
     pub fn last_zxid(&self) -> Zxid {
         self.last_zxid
     }
 
-    /// How many sessions there are.
+    /// Returns the number of sessions.
     #[must_use]
     pub fn session_count(&self) -> usize {
         self.sessions.len()
     }
 
-    /// How many nodes there are, the system's included.
+    /// Returns the number of nodes, with the system's nodes.
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.tree.len()
     }
 
-    /// How many of the nodes are ephemeral.
+    /// Returns the number of ephemeral nodes.
     #[must_use]
     pub fn ephemeral_count(&self) -> usize {
         self.tree.ephemeral_count()
     }
 
-    /// How many watches are set: connection and path, for data and for children.
+    /// Returns the number of watches: pairs of connection and path, in the tables of data and of children.
     #[must_use]
     pub fn watch_count(&self) -> usize {
         self.watches.count()
     }
 
-    /// Bytes of all paths and data.
+    /// Returns the number of bytes of all paths and data.
     #[must_use]
     pub fn data_size(&self) -> usize {
         self.tree.data_size()
     }
 
-    /// All watches, of every kind: sorted by path, then by kind and connection.
+    /// Returns all watches of every kind, sorted by path, kind and connection.
     #[must_use]
     pub fn watches(&self) -> Vec<WatchInfo> {
         let mut watches = Vec::new();
@@ -212,26 +212,25 @@ impl Core {
         }
         let key = |watch: &WatchInfo| (watch.path.clone(), watch.kind, watch.conn);
         watches.sort_unstable_by_key(key);
-        // One that stays is in both tables.
+        // A persistent watch is in both tables.
         watches.dedup();
         watches
     }
 
-    /// Watches on nodes' data and being, by path: every watched path, sorted, with the connections that watch
-    /// it.
+    /// Returns every path with data watches, sorted, with the connections that watch it.
     #[must_use]
     pub fn data_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
         sorted(&self.watches.data)
     }
 
-    /// Watches on nodes' children, likewise.
+    /// Returns every path with child watches, sorted, with the connections that watch it.
     #[must_use]
     pub fn child_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
         sorted(&self.watches.child)
     }
 
-    /// Pairs of watched path and connection, those of [`data_watches`](Self::data_watches), in no order: sorting so many
-    /// takes longer than taking them.
+    /// Returns the pairs of [`data_watches`](Self::data_watches) in no order. Sorting them would take longer than
+    /// collecting them.
     pub(crate) fn data_watch_pairs(&self) -> Vec<(ByteString, ConnId)> {
         let mut pairs = Vec::with_capacity(self.watches.data_count());
         for (path, conns) in self.watches.data.by_path() {
@@ -240,7 +239,7 @@ impl Core {
         pairs
     }
 
-    /// Returns how many connections watch nodes' data, how many paths, and how many pairs of them there are.
+    /// Returns the numbers of connections with data watches, of paths with data watches, and of their pairs.
     pub(crate) fn data_watch_extent(&self) -> (usize, usize, usize) {
         let (conns, paths) = self.watches.data.extent();
         (conns, paths, self.watches.data_count())

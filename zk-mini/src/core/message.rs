@@ -1,4 +1,4 @@
-//! What goes into the core, and what comes out.
+//! Inputs and outputs of the core.
 
 use ::core::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
@@ -6,134 +6,134 @@ use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::txn::Txn;
 
-/// What a clock shows.
+/// Time of a clock.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Now {
-    /// Time that never jumps: sessions expire by it.
+    /// Monotonic time, for the expiry of sessions.
     pub mono: Millis,
-    /// Time as people read it: `Stat` shows it.
+    /// Wall-clock time, for `Stat`.
     pub wall: UnixMillis,
 }
 
-/// A connection, by the number that its owner gave it. Never given twice.
+/// Id of a connection. The owner of the core chooses it, and never uses it again.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct ConnId(
-    /// The number.
+    /// Number of the connection.
     pub u64,
 );
 
-/// Who is at the other end of a connection.
+/// Peer at the other end of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Peer {
-    /// The address that ACLs of the `ip` scheme are matched with.
+    /// Address of the peer, for ACLs of the `ip` scheme.
     pub ip: IpAddr,
 }
 
 impl Peer {
-    /// A peer in the same process.
+    /// Peer in the same process.
     pub const LOCAL: Self = Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST) };
 }
 
-/// What happened.
+/// Input: an event outside of the core.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A connection was accepted.
     Accepted {
-        /// The connection.
+        /// Id of the new connection.
         conn: ConnId,
-        /// Its other end.
+        /// Peer at its other end.
         peer: Peer,
     },
     /// A frame arrived.
     Frame {
-        /// On this connection.
+        /// Connection that it arrived on.
         conn: ConnId,
-        /// Its body, without the length.
+        /// Body of the frame, without its length field.
         frame: Bytes,
     },
-    /// Something has arrived that can be handed in later only, since what came before waits for the disk. It counts as a
-    /// sign of life.
+    /// Data has arrived that cannot be handled yet, because earlier requests wait for the disk. It counts as a sign
+    /// of life of the session.
     Waiting {
-        /// On this connection.
+        /// Connection that it arrived on.
         conn: ConnId,
     },
-    /// A connection is lost, or was closed by its other end.
+    /// A connection was lost, or closed by its peer.
     Closed {
-        /// The connection.
+        /// Id of the connection.
         conn: ConnId,
     },
-    /// Time has passed: due after [`Core::poll_deadline`](super::Core::poll_deadline), harmless at any time. Sessions expire
-    /// by nothing else.
+    /// Time has passed. Due at [`Core::poll_deadline`](super::Core::poll_deadline), and harmless at any other time.
+    /// Sessions expire only by this input.
     Timeout,
 }
 
-/// What has to be done, in order.
+/// Output: an action for the owner of the core. Outputs are performed in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Make the transaction durable before any later output is performed. Only if
-    /// [`Config::transactions`](super::Config::transactions) says so.
+    /// Make the transaction durable before any later output is performed. Emitted only if
+    /// [`Config::transactions`](super::Config::transactions) is set.
     Persist(Txn),
-    /// A session has ended because it was not heard of in time: nothing to do, but to be counted.
+    /// Count an expired session. The core has ended it already.
     Expired {
-        /// The session.
+        /// Id of the session.
         session: SessionId,
     },
-    /// Something has happened that is worth a line in a log: nothing to do.
+    /// Log a note. No other action is needed.
     Note(Note),
     /// Send a frame.
     Send {
-        /// On this connection.
+        /// Connection to send on.
         conn: ConnId,
-        /// The whole frame, with its length.
+        /// Whole frame, with its length field.
         frame: Bytes,
     },
-    /// Close the connection, when what was sent before has been written. Nothing of it is expected any more,
-    /// not even [`Input::Closed`].
+    /// Close the connection after the earlier frames have been written. The core has forgotten it, so no
+    /// [`Input::Closed`] is needed.
     Close {
-        /// The connection.
+        /// Id of the connection.
         conn: ConnId,
     },
 }
 
-/// Something worth a line in a log; see [`Output::Note`]. That a session has expired is an output of its own.
+/// Event for the log; see [`Output::Note`]. An expired session has an output of its own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Note {
-    /// A session has begun.
+    /// A session was opened.
     Opened {
-        /// The connection that asked for it.
+        /// Connection that asked for it.
         conn: ConnId,
-        /// The session.
+        /// Id of the session.
         session: SessionId,
-        /// Its negotiated timeout.
+        /// Negotiated timeout.
         timeout: Millis,
     },
-    /// A session goes on, on another connection.
+    /// A session was resumed on another connection.
     Resumed {
-        /// The connection that it goes on with.
+        /// New connection of the session.
         conn: ConnId,
-        /// The session.
+        /// Id of the session.
         session: SessionId,
-        /// Its negotiated timeout.
+        /// Negotiated timeout.
         timeout: Millis,
     },
     /// A session was closed by its client.
     Closed {
-        /// The connection that it was closed on.
+        /// Connection that the request came on.
         conn: ConnId,
-        /// The session.
+        /// Id of the session.
         session: SessionId,
     },
-    /// A connection got no session, and is closed.
+    /// A connection was refused a session, and is closed.
     Refused {
-        /// The connection.
+        /// Id of the connection.
         conn: ConnId,
-        /// Reason.
+        /// Reason of the refusal.
         reason: Refusal,
     },
 }
 
 impl Note {
-    /// The connection that it is about.
+    /// Returns the connection that the note is about.
     #[must_use]
     pub fn conn(&self) -> ConnId {
         match self {
@@ -148,19 +148,19 @@ impl Note {
 /// Reason why a connection gets no session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// Its first frame is no connect request.
+    /// The first frame is no connect request.
     Unreadable,
-    /// It has seen a later state than there is.
+    /// The client has seen a later state than the server has.
     SeenMore {
-        /// The last transaction that it has seen.
+        /// Last transaction that the client has seen.
         seen: Zxid,
-        /// The last one that there is.
+        /// Last transaction of the server.
         last: Zxid,
     },
-    /// Nothing may change for now, and a new session would.
+    /// The disk is lost, so no new session can be stored.
     NoNewSessions,
-    /// The session that it names has ended, or never was.
+    /// The session has ended or never existed.
     NoSuchSession(SessionId),
-    /// The session that it names is somebody else's.
+    /// The password does not belong to the session.
     WrongPassword(SessionId),
 }

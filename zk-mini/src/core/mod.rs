@@ -1,17 +1,17 @@
-//! The server without its surroundings: sessions, the tree, watches, and every rule of the protocol.
+//! Core of the server: sessions, the tree, watches, and every rule of the protocol, without I/O.
 //!
-//! Plain data and methods. Frames, connections and the time go in as [`Input`]s; replies, watch events,
-//! transactions and closes come out as [`Output`]s, in the order in which they must be performed. It knows
-//! no socket, file, clock, thread or randomness, so a list of inputs is a whole test.
+//! Frames, connections and time go in as [`Input`]s. Replies, watch events, transactions and closes come out as
+//! [`Output`]s, to be performed in order. The core knows no socket, file, clock, thread or randomness, so a list of
+//! inputs is a whole test.
 //!
-//! After each [`Core::handle`], drain [`Core::poll_output`] until it is `None`, then wait for input until
-//! [`Core::poll_deadline`] and hand in [`Input::Timeout`], after all that has arrived until then: nothing ends by itself
-//! but by that input. First go containers and nodes with a time to live, then sessions expire; so a container whose last
-//! child goes with its session waits for the next check. A session of which something is heard before it is expired goes
-//! on, however late that is.
+//! After each [`Core::handle`], drain [`Core::poll_output`] until it is `None`. Then wait for input until
+//! [`Core::poll_deadline`], and pass [`Input::Timeout`] after all input that arrived before it. Sessions and nodes
+//! expire only by that input: containers and nodes with a time to live first, then sessions, so a container whose
+//! last child goes with its session waits for the next check. A sign of life before that input keeps a session,
+//! however late it is.
 //!
-//! A write goes through `prepare`, where every rule that can refuse it is, to a [`Txn`], which `apply`
-//! follows without asking; refusals are transactions too, since they take a zxid. Reads do not.
+//! A write goes through `prepare`, which holds every rule that can refuse it, to a [`Txn`], which `apply` applies
+//! without any check. A refused write is a transaction, too, because it takes a zxid. Reads take none.
 
 mod access;
 mod apply;
@@ -58,20 +58,21 @@ use session::Sessions;
 use tree::Tree;
 use watch::Watches;
 
-/// Number of sessions and nodes that end by themselves in one step, about: a millisecond's work.
+/// Maximum number of sessions and nodes that expire in one step, about a millisecond of work.
 const STEP: usize = 1_000;
 
-/// The server's state machine.
+/// State machine of a server.
 ///
 /// ```
-/// use bytes::Bytes;
-/// use zk_mini::core::{ConnId, Config, Core, Input, Now, Output, Peer};
+/// use bytes::BytesMut;
+/// use zk_mini::core::{Config, ConnId, Core, Input, Now, Output, Peer};
 /// use zk_wire::{ConnectRequest, Encode, SessionId, Zxid};
 ///
-/// let mut core = Core::new(Config::default());
-/// let conn = ConnId(1);
-/// core.handle(Now::default(), Input::Accepted { conn, peer: Peer::LOCAL });
-/// let mut frame = bytes::BytesMut::new();
+/// let (mut core, now, conn) = (Core::new(Config::default()), Now::default(), ConnId(1));
+/// core.handle(now, Input::Accepted { conn, peer: Peer::LOCAL });
+///
+/// // The first frame of a connection opens a session.
+/// let mut frame = BytesMut::new();
 /// ConnectRequest {
 ///     protocol_version: 0,
 ///     last_zxid_seen: Zxid(0),
@@ -81,12 +82,20 @@ const STEP: usize = 1_000;
 ///     read_only: Some(false),
 /// }
 /// .encode(&mut frame);
-/// core.handle(Now::default(), Input::Frame { conn, frame: frame.freeze() });
+/// core.handle(now, Input::Frame { conn, frame: frame.freeze() });
+///
+/// // Its transaction comes before the answer: the client must not see what a crash could lose.
 /// assert!(matches!(core.poll_output(), Some(Output::Persist(txn)) if txn.zxid == Zxid(1)));
 /// assert!(matches!(core.poll_output(), Some(Output::Note(_))));
 /// assert!(matches!(core.poll_output(), Some(Output::Send { .. })));
 /// assert_eq!(core.poll_output(), None);
 /// assert_eq!(core.sessions().len(), 1);
+///
+/// // Without a sign of life the session expires at the deadline, and its connection is closed.
+/// let later = Now { mono: core.poll_deadline().unwrap_or_default(), ..now };
+/// core.handle(later, Input::Timeout);
+/// let outputs: Vec<Output> = std::iter::from_fn(|| core.poll_output()).collect();
+/// assert!(matches!(outputs[..], [Output::Persist(_), Output::Expired { .. }, Output::Close { .. }]));
 /// ```
 #[derive(Debug)]
 pub struct Core {
@@ -98,14 +107,14 @@ pub struct Core {
     peers: HashMap<ConnId, PeerState>,
     outputs: Outputs,
     last_zxid: Zxid,
-    /// Transactions cannot be kept: no write is taken, and no time passes for what would end by itself.
+    /// The disk is lost: writes are refused and nothing expires.
     disk_lost: bool,
-    /// The last end of a session whose nodes were not listed.
+    /// Last end of a session whose nodes were not listed.
     unlisted: Zxid,
-    /// Numbers after the last zxid that no transaction will have.
+    /// Number of zxids after the last one that no transaction gets.
     skipped_zxids: i64,
     reaper: Reaper,
-    /// What the last transaction did, and what is to be heard of it; kept to use their room again.
+    /// Results and events of the last transaction, kept to reuse their memory.
     results: Vec<Applied>,
     events: FiredEvents,
     namespaces: Namespaces,
@@ -113,7 +122,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A server with nothing but the system nodes.
+    /// Creates a server with only the system's nodes.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let rules = config.compat.rules();
@@ -137,9 +146,8 @@ impl Core {
         }
     }
 
-    /// Takes in what happened at the time `now`, which never goes back; but the monotonic half of that of a timeout may be
-    /// an earlier one, up to which all input has been handed in. Frames of connections that are not known, or no more, are
-    /// ignored.
+    /// Handles an input at the time `now`, which never goes back. Exception: a timeout may have an earlier monotonic
+    /// time, if all input up to it has been handled. Frames of unknown or closed connections are ignored.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.skip_idle_checks(now.mono);
         match input {
@@ -153,42 +161,42 @@ impl Core {
         }
     }
 
-    /// The next thing to do.
+    /// Returns the next output; `None` if all are taken.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }
 
-    /// Returns when to hand in [`Input::Timeout`] if nothing happens before. A lot that is due is done in steps, a timeout each,
-    /// so that others get in between: the deadline stays in the past until all is done.
+    /// Returns the time at which [`Input::Timeout`] is due. Many expiries are done in steps, one per timeout, so that
+    /// other inputs get their turn; the deadline stays in the past until all are done.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
         let deadline = self.sessions.next_expiry().into_iter().chain(self.next_reap()).min();
         deadline.filter(|_| !self.disk_lost)
     }
 
-    /// Returns whether there is something to [tidy up](Self::tidy_up).
+    /// Returns `true` if there is work for [`tidy_up`](Self::tidy_up).
     #[must_use]
     pub fn is_untidy(&self) -> bool {
         self.watches.is_to_clear()
     }
 
-    /// Takes a step at what nobody sees any more, but what takes room: watches of connections that have gone.
+    /// Frees memory in a step: watches of closed connections, which are no longer visible.
     pub fn tidy_up(&mut self) {
         self.watches.clear(STEP);
     }
 
-    /// Goes back to an earlier state, without any output, and takes no writes from then on: they are answered with
-    /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), a client that wants to begin or to end a session is
-    /// disconnected, and no session expires. No connection is known any longer. The state that is given up comes back, to be
-    /// dropped where nobody waits for it.
+    /// Goes back to an earlier state after the disk is lost, without any output, and returns the present state, to be
+    /// dropped outside of locks. From then on writes are answered with
+    /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), clients that open or close a session are disconnected,
+    /// and no session expires. All connections are forgotten.
     pub fn go_back(&mut self, mut earlier: Self) -> Self {
         earlier.sessions.go_on_after(&self.sessions);
         earlier.disk_lost = true;
         std::mem::replace(self, earlier)
     }
 
-    /// Takes writes again. Every session has its full timeout left.
+    /// Accepts writes again. Every session gets its full timeout.
     pub fn accept_writes(&mut self, now: Now) {
         self.disk_lost = false;
         for id in self.sessions.ids() {
@@ -196,8 +204,8 @@ impl Core {
         }
     }
 
-    /// Does again what a persisted transaction did, without any output. Sessions get their full timeout from
-    /// `now` on. Transactions up to the last known one are skipped.
+    /// Applies a stored transaction again, without any output. Sessions get their full timeout from `now` on.
+    /// Transactions up to the last known one are skipped.
     pub fn replay(&mut self, now: Now, txn: Txn) {
         if txn.zxid <= self.last_zxid {
             return;
@@ -205,11 +213,11 @@ impl Core {
         let zxid = txn.zxid;
         self.results.clear();
         let (tree, sessions) = (&mut self.tree, &mut self.sessions);
-        apply(tree, sessions, txn, now.mono, &mut Audience::nobody(), &mut self.results);
+        apply(tree, sessions, txn, now.mono, &mut Audience::none(), &mut self.results);
         self.last_zxid = zxid;
     }
 
-    /// The shortest and the longest session timeout that a client can get.
+    /// Returns the minimum and maximum session timeout that a client can get.
     #[must_use]
     pub fn session_timeout_bounds(&self) -> (Millis, Millis) {
         self.config.session_timeout_bounds()
@@ -223,14 +231,14 @@ impl Core {
         }
     }
 
-    /// Something of a connection has arrived that cannot be handled yet.
+    /// Takes data that has arrived, and cannot be handled yet, as a sign of life.
     fn waiting(&mut self, now: Now, conn: ConnId) {
         if let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) {
             self.sessions.touch(session, now.mono);
         }
     }
 
-    /// Does what is due, or a step of it. Containers are judged by what was there before anybody expires.
+    /// Performs what is due, in part if it is a lot. Containers are checked before sessions expire.
     fn time_passes(&mut self, now: Now) {
         if !self.disk_lost {
             let mut room = STEP;
@@ -239,7 +247,7 @@ impl Core {
         }
     }
 
-    /// Ends the sessions whose time is over, and closes their connections.
+    /// Ends expired sessions and closes their connections.
     fn expire(&mut self, now: Now, room: &mut usize) {
         while *room > 0
             && let Some(id) = self.sessions.expired(now.mono)
@@ -254,9 +262,9 @@ impl Core {
         }
     }
 
-    /// Gives a change the next number, applies it, and puts out the transaction, if it is to be kept, and the events that
-    /// it fires: to those who may know. A watch is used up even where its event may not be told. The results stay in
-    /// `results` for the reply.
+    /// Gives a change its zxid, applies it, and emits the transaction (if configured) and its watch events, as far as
+    /// the watchers have access. A watch is used up even if its event is withheld. The results stay in `results` for
+    /// the reply.
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;
@@ -285,7 +293,7 @@ impl Core {
         }
     }
 
-    /// Closes a connection, after what was sent to it. Its session lives on.
+    /// Closes a connection after the frames sent to it. Its session lives on.
     fn close(&mut self, conn: ConnId) {
         if self.peers.contains_key(&conn) {
             self.forget(conn);
@@ -293,7 +301,7 @@ impl Core {
         }
     }
 
-    /// Takes a connection and its watches out of the books.
+    /// Removes a connection and its watches.
     fn forget(&mut self, conn: ConnId) {
         let Some(peer) = self.peers.remove(&conn) else { return };
         self.watches.remove_conn(conn);

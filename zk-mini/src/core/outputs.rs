@@ -1,4 +1,4 @@
-//! What the core puts out: a queue of outputs, and the buffer that frames are written into.
+//! Outputs of the core: their queue, and the buffer that frames are written into.
 
 use std::collections::VecDeque;
 
@@ -10,22 +10,23 @@ use zk_wire::{
 use crate::core::message::{ConnId, Note, Output};
 use crate::core::txn::Txn;
 
-/// Bytes of a frame's length.
+/// Bytes of a frame's length field.
 const LENGTH: usize = 4;
 
 /// Room for the length and the header at the front of a frame.
 const HEAD: usize = LENGTH + ReplyHeader::LEN;
 
-/// How much is asked for at once when the buffer is full.
+/// Size of memory that is requested when the buffer is full.
 const CHUNK: usize = 16 * 1024;
 
-/// A frame longer than this takes its memory with it; otherwise the room of one huge reply would be kept for good.
+/// Maximum length of a frame that leaves its memory in the buffer. Longer ones take it along, so that one huge reply
+/// does not hold memory for good.
 const KEPT: usize = 1 << 20;
 
-/// With more places than this a queue that is empty gives them back.
+/// Maximum capacity of the queue that is kept while it is empty.
 const KEPT_PLACES: usize = 4_096;
 
-/// Outputs in order. All frames are written into one buffer and split off it.
+/// Outputs in order. All frames are written into one buffer and split off.
 #[derive(Debug)]
 pub(crate) struct Outputs {
     queue: VecDeque<Output>,
@@ -33,7 +34,7 @@ pub(crate) struct Outputs {
     max_reply: usize,
 }
 
-/// Body of a frame, with room in front of it for what is known when the frame is sent.
+/// Body of a frame, with room in front for the length and the header.
 #[derive(Debug)]
 pub(crate) struct Body(BytesMut);
 
@@ -65,7 +66,7 @@ impl Outputs {
         self.queue.push_back(Output::Close { conn });
     }
 
-    /// Writes the body of a frame, which is sent by one of the methods below.
+    /// Writes the body of a frame. Send it by one of the methods below.
     pub(crate) fn body(&mut self, write: impl FnOnce(&mut BytesMut)) -> Body {
         if self.buffer.capacity() < 256 {
             self.buffer.reserve(CHUNK);
@@ -84,7 +85,7 @@ impl Outputs {
         self.body(|out| record.encode(out))
     }
 
-    /// Sends a reply. One that no frame can take, or that is longer than allowed, is an error instead.
+    /// Sends a reply. If it is longer than a frame or the configured maximum, an error is sent instead.
     pub(crate) fn reply(&mut self, conn: ConnId, header: ReplyHeader, body: Option<Body>) {
         let body = body.unwrap_or_else(|| self.body(|_| {}));
         let frame = match body.with_header(header) {
@@ -105,8 +106,8 @@ impl Outputs {
         }
     }
 
-    /// Sends a watch event to all of `conns`; it is written once. It fits a frame, as the request or the transaction did
-    /// that the path is from.
+    /// Sends a watch event to all of `conns`; it is written once. It always fits a frame, because the request or
+    /// transaction with its path did.
     pub(crate) fn event(
         &mut self,
         conns: impl IntoIterator<Item = ConnId>,
@@ -133,7 +134,7 @@ impl Outputs {
 }
 
 impl Body {
-    /// Returns the frame with a header; `None` if it is longer than a length can say.
+    /// Returns the frame with a header; `None` if it is too long for a frame.
     fn with_header(self, header: ReplyHeader) -> Option<Bytes> {
         let Self(mut frame) = self;
         let len = length(frame.len() - LENGTH).ok()?;
@@ -143,7 +144,7 @@ impl Body {
         Some(frame.freeze())
     }
 
-    /// Returns the frame without a header, likewise.
+    /// Returns the frame without a header; `None` if it is too long for a frame.
     fn without_header(self) -> Option<Bytes> {
         let Self(mut frame) = self;
         frame.advance(ReplyHeader::LEN);

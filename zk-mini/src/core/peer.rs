@@ -1,4 +1,4 @@
-//! The core's record of a connection.
+//! State of the peers: the core's record of each connection.
 
 use zk_wire::{ByteString, ClientInfo, SessionId};
 
@@ -12,11 +12,11 @@ use crate::core::message::Peer;
 #[derive(Debug)]
 pub(crate) struct PeerState {
     pub(crate) address: Peer,
-    /// `None` before the handshake.
+    /// Session; `None` before the handshake.
     pub(crate) session: Option<SessionId>,
-    /// Whether the handshake had the read-only byte, so that its answer has it too.
+    /// `true` if the handshake had the read-only byte; its answer has it, too.
     pub(crate) knows_read_only: bool,
-    /// What it has shown beside its address. Identities belong to the connection, not to the session.
+    /// Identities beside the address. They belong to the connection, not to the session.
     identities: Vec<Identity>,
 }
 
@@ -25,7 +25,7 @@ impl PeerState {
         Self { address: peer, session: None, knows_read_only: true, identities: Vec::new() }
     }
 
-    /// Its rights.
+    /// Returns the rights of the peer.
     pub(crate) fn requester(&self, config: &Config, rules: &Rules) -> Requester<'_> {
         Requester {
             peer: self.address,
@@ -37,7 +37,7 @@ impl PeerState {
         }
     }
 
-    /// Adds an identity to the ones that it has. `false` if there would be more than it may have.
+    /// Adds an identity. Returns `false` if the peer has as many as allowed.
     pub(crate) fn add_identity(&mut self, identity: Identity, config: &Config) -> bool {
         if self.identities.contains(&identity) {
             return true;
@@ -50,7 +50,7 @@ impl PeerState {
         has_room
     }
 
-    /// Who it is, without secrets.
+    /// Returns the identities of the peer, without secrets.
     pub(crate) fn client_info(&self) -> Vec<ClientInfo> {
         let address = ClientInfo {
             auth_scheme: ByteString::from_static("ip"),

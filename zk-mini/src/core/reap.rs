@@ -1,5 +1,5 @@
-//! Nodes that go by themselves: containers that have lost their last child, and nodes whose time to live is
-//! over. Looked for in intervals, as ZooKeeper's `ContainerManager` does.
+//! Deletion of nodes by the server: containers without children, and nodes whose time to live is over. They are
+//! checked at intervals, as by ZooKeeper's `ContainerManager`.
 
 use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Xid};
 
@@ -9,12 +9,12 @@ use crate::core::session::next_multiple;
 use crate::core::tree::node::Node;
 use crate::core::txn::{Change, NodeKind};
 
-/// Time of the next check, and progress of the one that is not done.
+/// Time of the next check, and progress of an unfinished one.
 #[derive(Debug)]
 pub(crate) struct Reaper {
-    /// Time at which the next check begins, or at which the one began that is not done.
+    /// Time of the next check, or of the unfinished one.
     at: Millis,
-    /// The node that was looked at last in a check that is not done.
+    /// Node that an unfinished check visited last.
     last: Option<ByteString>,
 }
 
@@ -25,8 +25,8 @@ impl Reaper {
 }
 
 impl Core {
-    /// Looks at up to `room` nodes and deletes those that are due, each in a transaction of its own. Parents are looked at
-    /// before their children: one that loses its last child by this check waits for the next.
+    /// Checks up to `room` nodes and deletes those that are due, each in a transaction of its own. Parents are
+    /// checked before their children, so a container that loses its last child by this check waits for the next one.
     pub(crate) fn reap(&mut self, now: Now, room: &mut usize) {
         if now.mono < self.reaper.at {
             return;
@@ -44,12 +44,12 @@ impl Core {
         }
     }
 
-    /// Returns when there will be something to look at.
+    /// Returns the time of the next check; `None` if there are no such nodes.
     pub(crate) fn next_reap(&self) -> Option<Millis> {
         self.has_to_check().then_some(self.reaper.at)
     }
 
-    /// Passes over the checks that had nothing to look at: who comes after one waits for the next.
+    /// Skips checks that had no nodes to look at. A node that comes after such a time waits for the next check.
     pub(crate) fn skip_idle_checks(&mut self, now: Millis) {
         if now > self.reaper.at && !self.has_to_check() {
             self.reaper.at = next_multiple(now, self.config.container_check_interval);
@@ -61,7 +61,7 @@ impl Core {
     }
 }
 
-/// A container that never had a child is still waiting for its first.
+/// Returns `true` if a node is to be deleted. A container is due only after it has had a child.
 fn is_due(node: &Node, wall: UnixMillis) -> bool {
     node.children.is_empty()
         && match node.kind {

@@ -1,5 +1,5 @@
-//! Sessions, and when they end: in buckets at multiples of the tick, so that a ping costs nothing as long as
-//! the session stays in its bucket. Never early, at most one tick late, as ZooKeeper's `ExpiryQueue`.
+//! Sessions and their expiry, in buckets at multiples of the tick, so that a ping costs little while the session
+//! stays in its bucket. A session never expires early, and at most one tick late, as in ZooKeeper's `ExpiryQueue`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,19 +8,19 @@ use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::message::ConnId;
 
-/// The first byte of the ids that this server gives.
+/// First byte of the session ids that this server gives.
 const SERVER: i64 = 1;
 
-/// A session.
+/// Session of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Session {
-    /// As negotiated at its creation.
+    /// Timeout negotiated at its creation.
     pub(crate) timeout: Millis,
-    /// As negotiated by its latest connection.
+    /// Timeout negotiated by its latest connection.
     pub(crate) current_timeout: Millis,
-    /// The connection that it is used from.
+    /// Present connection.
     pub(crate) conn: Option<ConnId>,
-    /// The bucket that it is in.
+    /// Bucket that the session is in.
     pub(crate) expires: Millis,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Sessions {
     buckets: BTreeMap<Millis, BTreeSet<SessionId>>,
     tick: Millis,
     seed: u64,
-    /// The highest id of this server that is known.
+    /// Highest known id that this server has given.
     highest: Option<SessionId>,
     next_id: Option<SessionId>,
 }
@@ -41,7 +41,7 @@ impl Sessions {
         Self { by_id: HashMap::new(), buckets: BTreeMap::new(), tick, seed, highest: None, next_id: None }
     }
 
-    /// The id of the next session to be created.
+    /// Returns the id of the next session.
     pub(crate) fn next_id(&self, wall: UnixMillis) -> SessionId {
         let mut id = self.next_id.unwrap_or_else(|| first_id(wall, self.seed));
         while self.by_id.contains_key(&id) {
@@ -50,10 +50,10 @@ impl Sessions {
         id
     }
 
-    /// Begins a new life of a server, from what is left of the earlier ones: the last transaction and the highest id
-    /// that is known. Sessions may have ended of which nothing is left, and their passwords would fit again; so the ids
-    /// of every life have a beginning of their own, even where the clock shows each of them the same time. The same
-    /// seed, time and remains give the same ids.
+    /// Starts a new life of the server after a restart. Ids start at a new point in every life, even if the clock
+    /// shows the same time: old sessions may have ended without a trace, and their passwords would be valid for a
+    /// session with the same id. The point depends on the seed, the time, the last transaction and the highest known
+    /// id only.
     pub(crate) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
         let highest = self.highest.map_or(0, |id| id.0);
         let mut chance = fastrand::Rng::with_seed(self.seed);
@@ -63,14 +63,14 @@ impl Sessions {
         self.next_id = Some(SessionId((SERVER << 56) | chance.i64(0..1 << 55)));
     }
 
-    /// Gives no id that others have given.
+    /// Continues after the ids that `others` has given.
     pub(crate) fn go_on_after(&mut self, others: &Self) {
         self.next_id = self.next_id.max(others.next_id);
     }
 
-    /// Begins a session, or gives an existing one another timeout.
+    /// Creates a session, or gives an existing one another timeout.
     pub(crate) fn create(&mut self, id: SessionId, timeout: Millis, now: Millis) {
-        // The members of an ensemble give ids of their own.
+        // Other members of an ensemble give ids of their own.
         if id.0 >> 56 == SERVER {
             self.highest = self.highest.max(Some(id));
             self.next_id = self.next_id.max(Some(after(id)));
@@ -86,7 +86,7 @@ impl Sessions {
         self.touch(id, now);
     }
 
-    /// Notes that something was heard of a session. Whether there is such a session.
+    /// Records a sign of life of a session. Returns `false` if there is no such session.
     pub(crate) fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else { return false };
         let expires = next_multiple(now + session.current_timeout, self.tick);
@@ -98,20 +98,20 @@ impl Sessions {
         true
     }
 
-    /// Ends a session.
+    /// Removes a session.
     pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
         let session = self.by_id.remove(&id)?;
         leave_bucket(&mut self.buckets, session.expires, id);
         Some(session)
     }
 
-    /// A session whose time is over, if there is one; it is left in place.
+    /// Returns a session that has expired, and leaves it in place.
     pub(crate) fn expired(&self, now: Millis) -> Option<SessionId> {
         let (&at, ids) = self.buckets.first_key_value()?;
         if at <= now { ids.first().copied() } else { None }
     }
 
-    /// When the next session expires if nothing is heard.
+    /// Returns the time of the next expiry without signs of life.
     pub(crate) fn next_expiry(&self) -> Option<Millis> {
         self.buckets.first_key_value().map(|(&at, _)| at)
     }
@@ -124,7 +124,7 @@ impl Sessions {
         self.by_id.get_mut(&id)
     }
 
-    /// Their ids and timeouts, sorted.
+    /// Returns ids and timeouts, sorted.
     pub(crate) fn timeouts(&self) -> Vec<(SessionId, Millis)> {
         let mut timeouts: Vec<_> = self.by_id.iter().map(|(id, session)| (*id, session.timeout)).collect();
         timeouts.sort_unstable();
@@ -135,7 +135,7 @@ impl Sessions {
         self.by_id.len()
     }
 
-    /// Their ids, sorted.
+    /// Returns ids, sorted.
     pub(crate) fn ids(&self) -> Vec<SessionId> {
         let mut ids: Vec<_> = self.by_id.keys().copied().collect();
         ids.sort_unstable();
@@ -143,7 +143,7 @@ impl Sessions {
     }
 }
 
-/// The first multiple of `interval` after `now`.
+/// Returns the first multiple of `interval` after `now`.
 pub(crate) fn next_multiple(now: Millis, interval: Millis) -> Millis {
     let interval = interval.0.max(1);
     Millis((now.0 / interval).saturating_add(1).saturating_mul(interval))
@@ -158,14 +158,14 @@ fn leave_bucket(buckets: &mut BTreeMap<Millis, BTreeSet<SessionId>>, bucket: Mil
     }
 }
 
-/// The id after this one; of the same server.
+/// Returns the next id of the same server.
 fn after(id: SessionId) -> SessionId {
     const COUNT: i64 = 0x00ff_ffff_ffff_ffff;
     SessionId((id.0 & !COUNT) | (id.0.wrapping_add(1) & COUNT))
 }
 
-/// ZooKeeper's way to unique ids: the server in the first byte, the time of the start below it, and room to
-/// count. The seed goes where the counting begins.
+/// Returns the first id, in ZooKeeper's way: the server in the first byte, the time of the start below it, and room
+/// to count. The seed changes the start of the count.
 fn first_id(wall: UnixMillis, seed: u64) -> SessionId {
     let time = (wall.0 << 16) & 0x00ff_ffff_ffff_0000;
     let salt = if seed == 0 { 0 } else { fastrand::Rng::with_seed(seed).i64(0..0x8000) };
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_go_on_after_the_highest_known() {
+    fn ids_continue_after_the_highest_known() {
         let mut sessions = Sessions::new(Millis(2_000), 0);
         let first = sessions.next_id(UnixMillis(1));
         assert_eq!(first, SessionId(0x0100_0000_0001_0000));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn every_life_of_a_server_gives_ids_of_its_own_and_the_same_remains_the_same_ones() {
+    fn ids_differ_between_lives_and_repeat_for_the_same_state() {
         let wall = UnixMillis(1_577_836_800_000);
         let life = |seed, last, highest: Option<SessionId>| {
             let mut sessions = Sessions { highest, ..Sessions::new(Millis(2_000), seed) };
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_in_use_is_passed_over() {
+    fn an_id_in_use_is_skipped() {
         let mut sessions = Sessions::new(Millis(2_000), 0);
         sessions.begin_anew(UnixMillis(1), Zxid(1));
         let first = sessions.next_id(UnixMillis(1));

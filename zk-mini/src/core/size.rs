@@ -1,29 +1,29 @@
-//! The sizes that changes have in a transaction log, and their results in a reply, before either is written.
+//! Sizes of changes in a transaction log and of their results in a reply, computed before either is written.
 //!
-//! A transaction that no log can take, or that Apache ZooKeeper cannot read back, must be refused before it is applied; so
-//! must one whose reply no frame can take.
+//! A transaction is refused before it is applied if no log can hold it, if Apache ZooKeeper could not read it, or if
+//! no frame can hold its reply.
 
 use zk_wire::{Acl, ByteString, MultiHeader, Stat};
 
 use crate::core::config::Config;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
-/// The header of a transaction, and the digest behind it, whether or not there is one.
+/// Bytes of a transaction's header and of the digest after it, even if there is none.
 const AROUND: usize = 32 + 12;
 
 const LENGTH: usize = 4;
 const VERSION: usize = 4;
 
-/// Type and length, which stand before each change of a multi.
+/// Bytes of type and length before each change in a multi.
 const BEFORE_CHANGE: usize = 4 + LENGTH;
 
-/// A reply's header and the end of a multi, with room to spare.
+/// Bytes of a reply's header and of the end of a multi, with a margin.
 const AROUND_RESULTS: usize = 64;
 
-/// No transaction may be longer, whatever is set: it has a length, and so has all that is told of it.
+/// Maximum length of a transaction for any configuration: its length and those of its replies are 31 bits.
 const LONGEST: usize = i32::MAX as usize - 1024;
 
-/// The size of a multi that is being prepared.
+/// Size of a multi that is being prepared.
 #[derive(Debug)]
 pub(crate) struct MultiSize {
     txn: usize,
@@ -35,7 +35,7 @@ impl MultiSize {
         Self { txn: AROUND + LENGTH, reply: AROUND_RESULTS }
     }
 
-    /// Adds a change. `false` if the multi is too long with it.
+    /// Adds a change. Returns `false` if the multi is too long with it.
     pub(crate) fn add(&mut self, change: &Change, config: &Config) -> bool {
         self.txn += BEFORE_CHANGE + size(change);
         self.reply += MultiHeader::LEN + result(change);
@@ -43,12 +43,12 @@ impl MultiSize {
     }
 }
 
-/// Tells whether a transaction of one change can be kept, and answered.
+/// Returns `true` if a transaction of one change can be stored and answered.
 pub(crate) fn fits(change: &Change, config: &Config) -> bool {
     AROUND + size(change) <= longest(config) && AROUND_RESULTS + result(change) <= config.max_reply
 }
 
-/// The bytes of a transaction of one change in a log, if it is that of a digest, too.
+/// Returns the bytes of a transaction of one change in a log, with a digest.
 #[cfg(test)]
 pub(crate) fn of_txn(change: &Change) -> usize {
     AROUND + size(change)
@@ -58,7 +58,7 @@ fn longest(config: &Config) -> usize {
     config.max_transaction.min(LONGEST)
 }
 
-/// The bytes of a change's record.
+/// Returns the bytes of a change's record.
 fn size(change: &Change) -> usize {
     match change {
         Change::CreateSession { .. } | Change::Error(_) => 4,
@@ -99,7 +99,7 @@ fn buffer(data: Option<&[u8]>) -> usize {
     LENGTH + data.map_or(0, <[u8]>::len)
 }
 
-/// The bytes of what is answered, or a few more.
+/// Returns the bytes of a change's result, rounded up.
 fn result(change: &Change) -> usize {
     match change {
         Change::Create(node) => text(&node.path) + Stat::LEN,

@@ -1,115 +1,115 @@
-//! Transactions: every change of state, as a value. Applied to an equal state, one always has the same
-//! effect, so a log of them is the state.
+//! Transactions: changes of state as values. Applied to the same state, a transaction always has the same effect, so
+//! a log of them is the state.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, ErrorCode, Millis, SessionId, UnixMillis, Version, Xid, Zxid};
 
-/// The owner of a container, and what the owner of a node with a time to live begins with.
+/// Stored owner of a container, and the upper bits of the one of a node with a time to live.
 const CONTAINER: i64 = i64::MIN;
 const TTL: u64 = 0xFF00_0000_0000_0000;
 
-/// A change of state, complete: time, number and names are decided.
+/// Change of state with all decisions made: time, number and names.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Txn {
-    /// Its number: the one after the last.
+    /// Number of the transaction: the one after the last.
     pub zxid: Zxid,
-    /// When it was decided.
+    /// Time of the decision.
     pub time: UnixMillis,
-    /// The session that asked for it, or that it is about.
+    /// Session that sent the request, or that the transaction is about.
     pub session: SessionId,
-    /// The number that the session gave the request; 0 where the server acts by itself.
+    /// Number that the session gave to the request; 0 for actions of the server.
     pub xid: Xid,
-    /// What changes.
+    /// Change that it makes.
     pub change: Change,
-    /// The digest of the tree after it, if the server keeps one.
+    /// Digest of the tree after it, if the server maintains one.
     pub digest: Option<u64>,
 }
 
-/// What a transaction changes.
+/// Change that a transaction makes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Change {
-    /// A session begins.
+    /// Creates a session.
     CreateSession {
-        /// Its negotiated timeout.
+        /// Negotiated timeout.
         timeout: Millis,
     },
-    /// A session ends, and its ephemeral nodes with it.
+    /// Ends a session and deletes its ephemeral nodes.
     CloseSession {
-        /// The nodes, in the order of their deletion. `None` if they are not listed, since there are too many, or since
-        /// whoever wrote the log does not: they are those that the session has.
+        /// Ephemeral nodes in the order of their deletion. `None` if they are not listed, because there are too many
+        /// or because another server wrote the log: then all nodes of the session are deleted.
         ephemerals: Option<Vec<ByteString>>,
     },
-    /// A node is created.
+    /// Creates a node.
     Create(CreateNode),
-    /// A node is deleted.
+    /// Deletes a node.
     Delete {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
     },
-    /// A node's data is set.
+    /// Sets a node's data.
     SetData {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// The new data.
+        /// New data.
         data: Option<Bytes>,
-        /// The data version that this makes.
+        /// New data version.
         version: Version,
     },
-    /// A node's ACL is set.
+    /// Sets a node's ACL.
     SetAcl {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
-        /// The new list.
+        /// New ACL.
         acl: Arc<[Acl]>,
-        /// The ACL version that this makes.
+        /// New ACL version.
         version: Version,
     },
-    /// Nothing: a check that succeeded.
+    /// Changes nothing: a check that succeeded.
     Check {
-        /// The node.
+        /// Path of the node.
         path: ByteString,
     },
-    /// Nothing: a write that was refused took the number.
+    /// Changes nothing: a refused write that took a zxid.
     Error(ErrorCode),
-    /// All of these, in order.
+    /// Makes several changes in order.
     Multi(Vec<Self>),
 }
 
-/// A node to be.
+/// Node that a transaction creates.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CreateNode {
-    /// Its path, with the counter if it is sequential.
+    /// Path, with the counter of a sequential node.
     pub path: ByteString,
-    /// Its data.
+    /// Data of the node.
     pub data: Option<Bytes>,
-    /// Its list.
+    /// ACL of the node.
     pub acl: Arc<[Acl]>,
-    /// What kind of node.
+    /// Kind of node.
     pub kind: NodeKind,
-    /// How many children its parent will ever have had.
+    /// Number of children that its parent will ever have had.
     pub parent_cversion: i32,
 }
 
-/// What becomes of a node by itself.
+/// Kind of node: the way in which it can end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NodeKind {
-    /// It stays.
+    /// Stays until a client deletes it.
     Persistent,
-    /// It goes with its session.
+    /// Deleted with its session.
     Ephemeral(SessionId),
-    /// It goes after its last child.
+    /// Deleted by the server after its last child.
     Container,
-    /// It goes when it has not changed and had no children for so long.
+    /// Deleted by the server when it has had no change and no children for this time.
     Ttl(Millis),
 }
 
 impl NodeKind {
-    /// Longest time to live: what ZooKeeper has room for beside its mark, 40 bits of milliseconds.
+    /// Longest time to live: ZooKeeper stores 40 bits of milliseconds beside its mark.
     pub const MAX_TTL: Millis = Millis(0xFF_FFFF_FFFF);
 
-    /// The number that stands for it in what is stored: ZooKeeper's `ephemeralOwner`.
+    /// Returns the number that stands for the kind in files: ZooKeeper's `ephemeralOwner`.
     #[must_use]
     pub fn owner(self) -> i64 {
         match self {
@@ -120,7 +120,7 @@ impl NodeKind {
         }
     }
 
-    /// What a stored number stands for.
+    /// Returns the kind that a number in a file stands for.
     #[must_use]
     pub fn of_owner(owner: i64) -> Self {
         match owner {

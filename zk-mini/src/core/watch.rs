@@ -1,5 +1,5 @@
-//! Watches: which connection is to be told of what. Two tables, as in ZooKeeper: one for what happens to a
-//! node (exists and getData), one for what happens to its children.
+//! Watches: connections that get an event when a node changes. As in ZooKeeper there are two tables: one for the node
+//! itself (exists, getData), one for its children (getChildren).
 
 use std::collections::{BTreeMap, hash_set};
 
@@ -9,24 +9,24 @@ use zk_wire::{ByteString, ErrorCode, EventType, path};
 use crate::core::figures::WatchersTold;
 use crate::core::message::ConnId;
 
-/// So many watches are taken out of the tables at once when their connection goes.
+/// Number of watches that are removed at once when their connection closes. The rest follows in steps.
 const FEW: usize = 100;
 
-/// More room than this is given back when a connection watches nothing any more.
+/// Maximum capacity that is kept for a connection without watches.
 const KEPT_CAPACITY: usize = 16;
 
-/// How long a watch lasts and how far it reaches.
+/// Duration and reach of a watch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum WatchMode {
-    /// For one event.
+    /// One event.
     Standard,
-    /// Until it is removed.
+    /// All events of the node, until the watch is removed.
     Persistent,
-    /// Until it is removed, for the node and all below it.
+    /// All events of the node and the nodes below it, until the watch is removed.
     Recursive,
 }
 
-/// The modes of one connection's watches on one path.
+/// Modes of a connection's watches on one path.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 struct Modes(u8);
 
@@ -60,7 +60,7 @@ impl Modes {
 #[derive(Debug, Default)]
 struct WatchedPaths {
     paths: HashSet<ByteString>,
-    /// Of all of them together.
+    /// Bytes of all paths.
     bytes: usize,
 }
 
@@ -70,7 +70,7 @@ impl WatchedPaths {
         self.paths.insert(path);
     }
 
-    /// Returns whether it was there.
+    /// Removes a path. Returns `false` if it was not there.
     fn remove(&mut self, path: &str) -> bool {
         let removed = self.paths.remove(path);
         if removed {
@@ -83,20 +83,20 @@ impl WatchedPaths {
 /// One of the two tables.
 #[derive(Debug, Default)]
 pub(crate) struct WatchTable {
-    /// Those of a connection that has gone are taken out bit by bit.
+    /// Watches by path. Those of closed connections are removed in steps.
     by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
-    /// Connections that watch something, or have done so lately.
+    /// Connections with watches, now or a short time ago.
     by_conn: HashMap<ConnId, WatchedPaths>,
-    /// Number of (connection, path) pairs, without those of connections that have gone.
+    /// Number of pairs of connection and path, without closed connections.
     count: usize,
-    /// Number of recursive pairs by the length of the path: no other paths above a node are looked up.
+    /// Number of recursive pairs by the length of their path. Only ancestors of these lengths are looked up.
     recursive: BTreeMap<usize, usize>,
-    /// Connections that have gone, with what is left of their watches.
+    /// Closed connections with the rest of their watches.
     leaving: Vec<(ConnId, hash_set::IntoIter<ByteString>)>,
 }
 
 impl WatchTable {
-    /// Adds a watch; `add_up` keeps those of other modes that are there already.
+    /// Adds a watch. `add_up` keeps existing watches of other modes; otherwise they are replaced.
     pub(crate) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode, add_up: bool) {
         let mode = Modes::of(mode);
         let (own, old, new) = match self.by_path.get_mut(path) {
@@ -122,7 +122,7 @@ impl WatchTable {
         }
     }
 
-    /// Removes a connection's watches of one mode, or of all, from a path. Whether there was something.
+    /// Removes a connection's watches of one mode (or all modes) from a path. Returns `false` if there were none.
     pub(crate) fn remove(&mut self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
         let Some(watchers) = self.by_path.get_mut(path) else { return false };
         let Some(modes) = watchers.get_mut(&conn) else { return false };
@@ -136,8 +136,8 @@ impl WatchTable {
         old != new
     }
 
-    /// Ends all watches of a connection that has gone. What is more than a few stays in the table until it is
-    /// [cleared](Self::clear), and is nobody's.
+    /// Ends all watches of a closed connection. All but a few stay in the table until [`clear`](Self::clear) removes
+    /// them, and are ignored.
     fn remove_conn(&mut self, conn: ConnId) {
         let Some(WatchedPaths { paths, .. }) = self.by_conn.remove(&conn) else { return };
         self.count -= paths.len();
@@ -145,7 +145,7 @@ impl WatchTable {
         self.clear(&mut { FEW });
     }
 
-    /// Takes up to `room` watches of connections that have gone out of the table.
+    /// Removes up to `room` watches of closed connections.
     fn clear(&mut self, room: &mut usize) {
         while *room > 0
             && let Some((conn, paths)) = self.leaving.last_mut()
@@ -165,7 +165,7 @@ impl WatchTable {
         }
     }
 
-    /// Whether a connection has a watch of this mode, or of any, on exactly this path.
+    /// Returns `true` if a connection has a watch of this mode (or any) on exactly this path.
     pub(crate) fn contains(&self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
         self.by_path
             .get(path)
@@ -173,12 +173,12 @@ impl WatchTable {
             .is_some_and(|modes| mode.is_none_or(|mode| modes.has(mode)))
     }
 
-    /// Whether any connection watches exactly this path.
+    /// Returns `true` if any connection watches exactly this path.
     pub(crate) fn is_watched(&self, path: &str) -> bool {
         self.by_path.get(path).is_some_and(|watchers| self.present(watchers).next().is_some())
     }
 
-    /// Every watched path, in no order, with the connections that watch it.
+    /// Returns every watched path, in no order, with the connections that watch it.
     pub(crate) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
         let mut paths = self.by_path.iter().map(|(path, watchers)| (path, self.present(watchers).peekable()));
         std::iter::from_fn(move || {
@@ -186,25 +186,25 @@ impl WatchTable {
         })
     }
 
-    /// Returns how many connections watch something, and how many paths are watched. Looks at the connections only, unless
-    /// some have left a lot behind.
+    /// Returns the numbers of connections with watches and of watched paths. Looks only at connections, unless
+    /// watches of closed ones are left.
     pub(crate) fn extent(&self) -> (usize, usize) {
         let conns = self.by_conn.values().filter(|own| !own.paths.is_empty()).count();
         let paths = if self.leaving.is_empty() { self.by_path.len() } else { self.by_path().count() };
         (conns, paths)
     }
 
-    /// Those of the connections that have not gone.
+    /// Returns the watchers whose connection is open.
     fn present<'a>(&'a self, watchers: &'a BTreeMap<ConnId, Modes>) -> impl Iterator<Item = ConnId> + 'a {
         watchers.keys().copied().filter(|conn| self.by_conn.contains_key(conn))
     }
 
-    /// Returns whether there is a recursive watch, on any path.
+    /// Returns `true` if there is a recursive watch on any path.
     pub(crate) fn has_recursive(&self) -> bool {
         !self.recursive.is_empty()
     }
 
-    /// Adds those to `told` who are to hear of an event, and uses up what is for one event only.
+    /// Adds the watchers of an event to `told`, and uses up one-shot watches.
     fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         self.fire_at(kind, path, told);
         if self.recursive.is_empty() || kind == EventType::NODE_CHILDREN_CHANGED {
@@ -232,7 +232,7 @@ impl WatchTable {
         }
         let mut used_up = 0;
         watchers.retain(|&conn, modes| {
-            // A recursive watch hears of each child's own creation and deletion instead.
+            // A recursive watch gets the event of the created or deleted child itself instead.
             if kind != EventType::NODE_CHILDREN_CHANGED || *modes != Modes::of(WatchMode::Recursive) {
                 told.push(conn);
             }
@@ -248,7 +248,7 @@ impl WatchTable {
         }
     }
 
-    /// Takes a pair without modes out of both maps.
+    /// Removes a pair without modes from both maps.
     fn forget(&mut self, path: &str, conn: ConnId) {
         if let Some(watchers) = self.by_path.get_mut(path) {
             watchers.remove(&conn);
@@ -272,8 +272,8 @@ impl WatchTable {
     }
 }
 
-/// Takes a path from a connection's own and returns how many were taken: none if the connection has gone. Keeps small
-/// allocations, because most clients watch again after each event.
+/// Removes a path from those of a connection, and returns the number removed: 0 for a closed connection. Keeps small
+/// allocations, because most clients re-arm their watch after every event.
 fn forget_path_of(by_conn: &mut HashMap<ConnId, WatchedPaths>, conn: ConnId, path: &str) -> usize {
     let Some(own) = by_conn.get_mut(&conn) else { return 0 };
     let forgotten = own.remove(path);
@@ -296,17 +296,17 @@ fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
     told.truncate(kept);
 }
 
-/// The two tables.
+/// Both tables of watches.
 #[derive(Debug)]
 pub(crate) struct Watches {
     pub(crate) data: WatchTable,
     pub(crate) child: WatchTable,
-    /// Whether several modes can stand on one path; see `Rules::watch_modes_add_up`.
+    /// Allows several modes on one path; see `Rules::watch_modes_add_up`.
     modes_add_up: bool,
-    /// Maximum of what a connection may have in both: pairs, and bytes of their paths.
+    /// Maximum number of pairs of a connection in both tables, and maximum bytes of their paths.
     max: usize,
     max_bytes: usize,
-    /// Number of those who heard of what has happened.
+    /// Numbers of watchers of past events.
     pub(crate) fired: WatchersTold,
 }
 
@@ -316,7 +316,7 @@ impl Watches {
         Self { data, child, modes_add_up, max, max_bytes, fired: WatchersTold::default() }
     }
 
-    /// Watches a node's data, or its coming to be, for one event.
+    /// Watches a node for one event: creation, deletion or change of data.
     pub(crate) fn watch_data(&mut self, path: &str, conn: ConnId) -> Result<(), ErrorCode> {
         self.check_room(&[&self.data], path, conn)?;
         self.data.add(path, conn, WatchMode::Standard, self.modes_add_up);
@@ -330,8 +330,7 @@ impl Watches {
         Ok(())
     }
 
-    /// Adds a watch that stays. Where modes add up, a recursive one has no business in the table of
-    /// children.
+    /// Adds a persistent or recursive watch. Where modes add up, a recursive one is not in the table of children.
     pub(crate) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) -> Result<(), ErrorCode> {
         let for_children = mode != WatchMode::Recursive || !self.modes_add_up;
         let tables = [&self.data, &self.child];
@@ -343,7 +342,7 @@ impl Watches {
         Ok(())
     }
 
-    /// Fails if a connection has as much as it may. What it has already takes no more.
+    /// Fails if a connection has as many watches as allowed. Watches that it has already take no more room.
     fn check_room(&self, tables: &[&WatchTable], path: &str, conn: ConnId) -> Result<(), ErrorCode> {
         let (mut count, mut bytes) = (0, 0);
         for own in [&self.data, &self.child].iter().filter_map(|table| table.by_conn.get(&conn)) {
@@ -358,24 +357,24 @@ impl Watches {
         if new == 0 || fits(new) { Ok(()) } else { Err(ErrorCode::QUOTA_EXCEEDED) }
     }
 
-    /// Ends all watches of a connection that has gone.
+    /// Ends all watches of a closed connection.
     pub(crate) fn remove_conn(&mut self, conn: ConnId) {
         self.data.remove_conn(conn);
         self.child.remove_conn(conn);
     }
 
-    /// Takes a step at what connections that have gone have left behind.
+    /// Frees watches of closed connections in a step.
     pub(crate) fn clear(&mut self, mut room: usize) {
         self.data.clear(&mut room);
         self.child.clear(&mut room);
     }
 
-    /// Returns whether there is something to clear.
+    /// Returns `true` if there is work for [`clear`](Self::clear).
     pub(crate) fn is_to_clear(&self) -> bool {
         !(self.data.leaving.is_empty() && self.child.leaving.is_empty())
     }
 
-    /// Adds those to `told` who are to hear of an event, each once, and uses up their one-shot watches.
+    /// Adds the watchers of an event to `told`, each once, and uses up one-shot watches.
     pub(crate) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         let first = told.len();
         if kind != EventType::NODE_CHILDREN_CHANGED {
@@ -396,12 +395,12 @@ impl Watches {
         }
     }
 
-    /// Returns the number of watches on data.
+    /// Returns the number of data watches: pairs of connection and path.
     pub(crate) fn data_count(&self) -> usize {
         self.data.count
     }
 
-    /// Returns the number of watches in both tables: pairs of connection and path.
+    /// Returns the number of pairs of connection and path in both tables.
     pub(crate) fn count(&self) -> usize {
         self.data.count + self.child.count
     }

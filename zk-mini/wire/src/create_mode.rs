@@ -7,15 +7,15 @@ pub enum CreateMode {
     Persistent,
     /// Deleted with the session that created it.
     Ephemeral,
-    /// As [`Self::Persistent`], with the parent's counter appended to the name.
+    /// Stays until a client deletes it; the parent's counter is appended to its name.
     PersistentSequential,
-    /// As [`Self::Ephemeral`], with the parent's counter appended to the name.
+    /// Deleted with its session; the parent's counter is appended to its name.
     EphemeralSequential,
     /// Deleted by the server some time after its last child.
     Container,
     /// Deleted by the server when it has had no change and no child for its time to live.
     PersistentWithTtl,
-    /// As [`Self::PersistentWithTtl`], with the parent's counter appended to the name.
+    /// Like [`Self::PersistentWithTtl`], with the parent's counter appended to its name.
     PersistentSequentialWithTtl,
 }
 

@@ -1,4 +1,4 @@
-//! The table of access control lists, one copy of each.
+//! Table of access control lists, with one copy of each.
 
 use std::sync::Arc;
 
@@ -7,28 +7,28 @@ use zk_wire::{Acl, AclView};
 
 use crate::core::access::shared_acl::SharedAcl;
 
-/// Weight of unused lists that may be kept in any case.
+/// Weight of unused lists that are kept without a sweep.
 const UNUSED: usize = 32;
 
-/// Each list in use, once, however many nodes have it.
+/// Lists in use, each once for all nodes that have it.
 #[derive(Debug, Default)]
 pub(crate) struct AclTable {
     lists: HashSet<SharedAcl>,
-    /// The list that a node got last: the next one mostly gets the same.
+    /// List of the latest node. The next node usually gets the same.
     latest: Option<SharedAcl>,
-    /// Entries of all of them, and one more for each.
+    /// Number of lists and of their entries.
     weight: usize,
-    /// From this weight on those that no node has any more are looked for.
+    /// Weight at which unused lists are removed.
     sweep_at: usize,
 }
 
 impl AclTable {
-    /// Whether some node may have this list.
+    /// Returns `true` if a node may have this list.
     pub(crate) fn contains(&self, acl: &[Acl]) -> bool {
         self.lists.contains(acl)
     }
 
-    /// The list that a node got last, if that is what was sent. It was valid, and has no duplicates.
+    /// Returns the latest list if it equals the one sent. It is valid and has no duplicates, so no check is needed.
     pub(crate) fn latest(&self, sent: &[AclView<'_>]) -> Option<Arc<[Acl]>> {
         let latest = self.latest.as_ref()?;
         let same =
@@ -36,7 +36,7 @@ impl AclTable {
         same.then(|| Arc::clone(latest.entries()))
     }
 
-    /// The copy of a list that all nodes share.
+    /// Returns the shared copy of a list.
     pub(crate) fn share(&mut self, acl: &Arc<[Acl]>) -> SharedAcl {
         if let Some(latest) = self.latest.as_ref().filter(|latest| Arc::ptr_eq(latest.entries(), acl)) {
             return latest.clone();
@@ -55,8 +55,8 @@ impl AclTable {
         shared
     }
 
-    /// Forgets the lists that nobody else holds, when all together weigh twice as much as what was left the last time: so
-    /// there is no need to count, for each, how many nodes have it.
+    /// Removes lists that no node has, once the weight has doubled since the last sweep. So no count of nodes per
+    /// list is needed.
     fn sweep(&mut self) {
         if self.weight >= self.sweep_at {
             self.lists.retain(|list| !list.is_unused());
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_that_no_node_has_any_more_are_forgotten() {
+    fn unused_lists_are_removed() {
         let mut table = AclTable::default();
         let list = |id: usize| -> Arc<[Acl]> {
             [Acl { perms: Perms::ALL, scheme: "digest".into(), id: format!("{id}:hash").into() }].into()
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn long_lists_that_no_node_has_any_more_are_forgotten_sooner() {
+    fn long_unused_lists_are_removed_sooner() {
         let mut table = AclTable::default();
         let entry =
             |id: usize| Acl { perms: Perms::ALL, scheme: "digest".into(), id: format!("{id}:x").into() };
@@ -96,7 +96,7 @@ mod tests {
         for id in 0..1_000 {
             drop(table.share(&(0..1_000).map(|n| entry(1_000 * id + n)).collect()));
             let entries: usize = table.lists.iter().map(|list| list.len()).sum();
-            // Twice what is in use, the latest included, and the one that has just come.
+            // At most twice the weight in use (with the latest list), and the new list.
             assert!(entries < 2 * (2 * kept.len() + 1_001) + UNUSED + 1_000, "{entries}");
         }
     }

@@ -1,21 +1,21 @@
-//! Addresses as ZooKeeper reads and writes them, which is Java's way: numbers may have signs and the digits of any script.
+//! Addresses in ZooKeeper's text form. It follows Java: numbers may have signs and the digits of any script.
 
 use ::core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Groups of an IPv6 address.
+/// Number of groups in an IPv6 address.
 const GROUPS: usize = 8;
 
-/// Characters of a group at most, its sign included.
+/// Maximum length of a group in characters, with its sign.
 const GROUP_LEN: usize = 4;
 
-/// Zeros of all scripts, each followed by nine further digits, in the plane that one `char` of Java can name.
+/// Zeros of all scripts in the plane that one `char` of Java can name. Each is followed by the digits 1 to 9.
 const ZEROS: [u32; 37] = [
     0x0030, 0x0660, 0x06f0, 0x07c0, 0x0966, 0x09e6, 0x0a66, 0x0ae6, 0x0b66, 0x0be6, 0x0c66, 0x0ce6, 0x0d66,
     0x0de6, 0x0e50, 0x0ed0, 0x0f20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0x19d0, 0x1a80, 0x1a90, 0x1b50,
     0x1bb0, 0x1c40, 0x1c50, 0xa620, 0xa8d0, 0xa900, 0xa9d0, 0xa9f0, 0xaa50, 0xabf0, 0xff10,
 ];
 
-/// Reads an address; IPv6 only if the release does so.
+/// Reads an address. IPv6 is accepted only if `v6` is set.
 pub(crate) fn parse(text: &str, v6: bool) -> Option<IpAddr> {
     if let Some(address) = parse_v4(text) {
         return Some(address.into());
@@ -23,7 +23,7 @@ pub(crate) fn parse(text: &str, v6: bool) -> Option<IpAddr> {
     if v6 { parse_v6(text).map(IpAddr::from) } else { None }
 }
 
-/// Writes an address: one of IPv6 in full, no group left out.
+/// Writes an address. All groups of an IPv6 address are written out.
 pub(crate) fn to_java_string(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => address.to_string(),
@@ -31,14 +31,14 @@ pub(crate) fn to_java_string(address: IpAddr) -> String {
     }
 }
 
-/// Four numbers from 0 to 255.
+/// Reads four numbers from 0 to 255.
 fn parse_v4(text: &str) -> Option<Ipv4Addr> {
     let mut parts = text.split('.').map(|part| parse_int(part, 10).and_then(|n| u8::try_from(n).ok()));
     let address = Ipv4Addr::new(parts.next()??, parts.next()??, parts.next()??, parts.next()??);
     if parts.next().is_none() { Some(address) } else { None }
 }
 
-/// Eight groups, or fewer around one `::`. No dots: ZooKeeper knows no mixed form.
+/// Reads eight groups, or fewer with one `::`. ZooKeeper does not accept the form with dots.
 fn parse_v6(text: &str) -> Option<Ipv6Addr> {
     let groups = |text: &str| match text {
         "" => Some(Vec::new()),
@@ -48,13 +48,13 @@ fn parse_v6(text: &str) -> Option<Ipv6Addr> {
         return <[u16; GROUPS]>::try_from(groups(text)?).ok().map(Ipv6Addr::from);
     };
     let (before, after) = (groups(before)?, groups(after)?);
-    // It stands for a group at least.
+    // `::` stands for at least one group.
     let missing = GROUPS.checked_sub(before.len() + after.len()).filter(|&missing| missing > 0)?;
     let all = [before, vec![0; missing], after].concat();
     <[u16; GROUPS]>::try_from(all).ok().map(Ipv6Addr::from)
 }
 
-/// Two bytes: of a negative number the lower ones.
+/// Reads a group of two bytes: the lower ones if the number is negative.
 fn parse_group(text: &str) -> Option<u16> {
     if text.encode_utf16().count() > GROUP_LEN {
         return None;
@@ -63,7 +63,7 @@ fn parse_group(text: &str) -> Option<u16> {
     Some(u16::from_be_bytes([high, low]))
 }
 
-/// An integer as Java's `Integer.parseInt` reads it.
+/// Reads an integer as Java's `Integer.parseInt` does.
 pub(crate) fn parse_int(text: &str, radix: u32) -> Option<i32> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => (-1, digits),
@@ -78,7 +78,7 @@ pub(crate) fn parse_int(text: &str, radix: u32) -> Option<i32> {
     })
 }
 
-/// The value of a digit of any script.
+/// Returns the value of a digit of any script.
 fn digit(c: char, radix: u32) -> Option<u32> {
     const WIDE: u32 = 0xfee0; // From a letter to its full-width form.
     if c.is_ascii() {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_as_apache_zookeeper_3_9_5_reads_them() {
-        // Each was tried there.
+        // Each address was tried with that server.
         for (text, read) in [
             ("127.0.0.1", "127.0.0.1"),
             ("+127.00.0.01", "127.0.0.1"),
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_has_a_sign_at_most_and_fits() {
+    fn an_integer_has_at_most_one_sign_and_32_bits() {
         assert_eq!(parse_int("-2147483648", 10), Some(i32::MIN));
         for text in ["2147483648", "", "+", "-", "+-1", "1+", " 1"] {
             assert_eq!(parse_int(text, 10), None, "{text:?}");

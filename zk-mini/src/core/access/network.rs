@@ -1,10 +1,10 @@
-//! Networks: the ids of the scheme `ip`.
+//! Networks: ids of the `ip` scheme.
 
 use ::core::net::IpAddr;
 
 use crate::core::access::address;
 
-/// An address with the number of leading bits that count.
+/// Address and the number of its leading bits that count.
 pub(crate) struct Network {
     pub(crate) address: IpAddr,
     pub(crate) bits: u32,
@@ -23,7 +23,7 @@ impl Network {
         Some(Self { address, bits })
     }
 
-    /// Returns whether an address belongs to the network.
+    /// Returns `true` if an address belongs to the network.
     pub(crate) fn holds(&self, peer: IpAddr) -> bool {
         let same_prefix =
             |a: u128, b: u128, width: u32| self.bits == 0 || (a ^ b) >> (width - self.bits) == 0;

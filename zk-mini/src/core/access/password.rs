@@ -1,28 +1,28 @@
-//! The password of a session: a function of its id, so that a server that goes on with a session need not have kept it.
+//! Passwords of sessions. A password is a function of the session's id, so it need not be stored.
 
 use std::fmt;
 
 use sha1::{Digest, Sha1};
 use zk_wire::SessionId;
 
-/// A password's length in bytes.
+/// Length of a password in bytes.
 const LEN: usize = 16;
 
-/// The key that a server makes the passwords of its sessions with. Whoever has it can take over every session.
+/// Key of a server's session passwords. With it one can take over every session.
 #[derive(Clone, Eq, PartialEq)]
 pub struct SessionSecret([u8; Self::LEN]);
 
 impl SessionSecret {
-    /// Its length in bytes.
+    /// Length of a secret in bytes.
     pub const LEN: usize = 32;
 
-    /// A secret of these bytes, which nobody else may be able to guess.
+    /// Creates a secret from bytes, which must not be predictable.
     #[must_use]
     pub fn new(bytes: [u8; Self::LEN]) -> Self {
         Self(bytes)
     }
 
-    /// A secret that everybody can work out who knows the seed: for runs that have to repeat.
+    /// Creates a predictable secret, for repeatable runs.
     #[must_use]
     pub fn from_seed(seed: u64) -> Self {
         let mut bytes = [0; Self::LEN];
@@ -30,21 +30,21 @@ impl SessionSecret {
         Self(bytes)
     }
 
-    /// Its bytes, to be kept where nobody else can read them.
+    /// Returns the bytes, to be stored where only the server can read them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; Self::LEN] {
         &self.0
     }
 }
 
-/// The bytes stay out of logs.
+/// Prints no bytes, so that they do not get into logs.
 impl fmt::Debug for SessionSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionSecret")
     }
 }
 
-/// The password of a session: a keyed function of the id with a secret, Apache ZooKeeper's without.
+/// Returns the password of a session: a keyed hash of the id, or without a secret Apache ZooKeeper's function of it.
 pub(crate) fn password(secret: Option<&SessionSecret>, id: SessionId) -> [u8; LEN] {
     match secret {
         Some(secret) => {
@@ -55,12 +55,12 @@ pub(crate) fn password(secret: Option<&SessionSecret>, id: SessionId) -> [u8; LE
     }
 }
 
-/// Compares all bytes in any case, so that the time it takes tells nothing about the right ones.
+/// Compares a password in constant time.
 pub(crate) fn is_password(expected: &[u8; LEN], given: &[u8]) -> bool {
     given.len() == LEN && expected.iter().zip(given).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
-/// RFC 2104. What is known against SHA-1 finds collisions, which are of no use against a keyed hash.
+/// HMAC of RFC 2104. The known attacks on SHA-1 find collisions, which do not help against a keyed hash.
 fn hmac_sha1(key: &[u8; SessionSecret::LEN], message: &[u8]) -> [u8; 20] {
     const BLOCK: usize = 64;
     let pad = |byte: u8| {
@@ -72,8 +72,8 @@ fn hmac_sha1(key: &[u8; SessionSecret::LEN], message: &[u8]) -> [u8; 20] {
     Sha1::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
 }
 
-/// The one of Apache ZooKeeper (Java's `Random` seeded with id and constant), so that sessions can go on when a data
-/// directory moves from one server to the other. Everybody who knows an id can work it out.
+/// Returns Apache ZooKeeper's password (Java's `Random`, seeded with id and constant), so that sessions continue when
+/// a data directory moves to another server. Anyone who knows the id can compute it.
 fn zookeeper_password(id: SessionId) -> [u8; LEN] {
     const SECRET: i64 = 0xB341_5C00;
     const MULTIPLIER: u64 = 0x5_DEEC_E66D;
@@ -93,8 +93,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_secret_the_password_is_the_one_that_apache_zookeeper_makes() {
-        // What `java.util.Random` gives.
+    fn without_a_secret_passwords_are_apache_zookeepers() {
+        // Output of `java.util.Random`.
         for (id, expected) in [
             (0x0100_0000_0001_0000, 0x8544_e06b_2edc_3db9_6bdf_90f9_278b_afc1),
             (-1, 0x20f6_2cb5_648d_c2d7_7147_1c8a_2486_a9ee_u128),
@@ -104,8 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn the_keyed_function_is_the_hmac_of_the_standards() {
-        // Of RFC 2202, with the key filled up with zeros, which is what HMAC does with a short one.
+    fn the_keyed_hash_is_the_hmac_of_rfc_2202() {
+        // Test cases of RFC 2202. The key is padded with zeros, as HMAC does with a short one.
         let padded = |key: &[u8]| {
             let mut bytes = [0; SessionSecret::LEN];
             bytes[..key.len()].copy_from_slice(key);

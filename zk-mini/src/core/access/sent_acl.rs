@@ -1,4 +1,4 @@
-//! Access control lists that clients send: which may be set, and as what they are kept.
+//! Access control lists from clients: their checks and stored form.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::core::access::network::Network;
 use crate::core::access::requester::Requester;
 
 impl Requester<'_> {
-    /// The list as it is to be kept: without duplicates, `auth` replaced by the requester's own identities.
-    /// Strings are copied, so that the list does not hold on to the request that it came in.
+    /// Returns the list in stored form: without duplicates, and with the requester's identities in place of `auth`.
+    /// Strings are copied, so that the list does not keep the request in memory.
     pub(crate) fn fix(&self, acl: Option<&[AclView<'_>]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
         let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
         if let Some(latest) = known.latest(acl) {
@@ -28,7 +28,7 @@ impl Requester<'_> {
                 let before = fixed.len();
                 fixed.extend(self.own_entries(*perms)?);
                 own += fixed.len() - before;
-                // A few of them may stand for very many.
+                // A few `auth` entries can expand to very many.
                 if own > self.max_own_entries {
                     return Err(ErrorCode::INVALID_ACL);
                 }
@@ -40,7 +40,7 @@ impl Requester<'_> {
         if fixed.len() > self.max_entries { Err(ErrorCode::INVALID_ACL) } else { Ok(fixed.into()) }
     }
 
-    /// What `auth` stands for: the identities that were proven. An address proves nothing.
+    /// Returns the entries that `auth` stands for: proven identities. An address is not one.
     fn own_entries(&self, perms: Perms) -> Result<Vec<Acl>, ErrorCode> {
         let own: Vec<_> = self
             .identities
@@ -51,7 +51,7 @@ impl Requester<'_> {
         if own.is_empty() { Err(ErrorCode::INVALID_ACL) } else { Ok(own) }
     }
 
-    /// The id, if it is one of this scheme. A null is looked at, and stumbled over, only where the scheme is known.
+    /// Returns the id if it is valid for the scheme. Null is checked only if the scheme is known, as in ZooKeeper.
     fn valid_id<'a>(&self, scheme: &str, id: Option<&'a str>) -> Result<&'a str, ErrorCode> {
         if !matches!(scheme, "world" | "digest" | "ip") {
             return Err(ErrorCode::INVALID_ACL);
@@ -66,8 +66,8 @@ impl Requester<'_> {
     }
 }
 
-/// The first of each kind. ZooKeeper compares an entry with those before it part by part, and stumbles over a null
-/// that is its turn.
+/// Returns the list without duplicates. ZooKeeper compares an entry with earlier ones part by part, and fails at a
+/// null in the part that it compares.
 fn without_duplicates<'a>(acl: &'a [AclView<'_>]) -> Result<Vec<&'a AclView<'a>>, ErrorCode> {
     let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(acl.len());
@@ -84,7 +84,7 @@ fn without_duplicates<'a>(acl: &'a [AclView<'_>]) -> Result<Vec<&'a AclView<'a>>
     Ok(kept)
 }
 
-/// Exactly two parts by Java's `split(":")`, which drops empty parts at the end.
+/// Returns `true` if the id has exactly two parts by Java's `split(":")`, which drops empty parts at the end.
 fn is_digest_id(id: &str) -> bool {
     id.trim_end_matches(':').split(':').count() == 2
 }

@@ -1,4 +1,4 @@
-//! An access control list as nodes have it: one copy for all, and looked up rather than read where it is long.
+//! Access control list of a node: one copy for all nodes that have it, with an index if it is long.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use zk_wire::{Acl, ErrorCode, Perms};
 use crate::core::access::network::Network;
 use crate::core::access::requester::{Identity, Requester};
 
-/// Up to so many entries are read one by one.
+/// Maximum number of entries that are checked one by one.
 const SHORT: usize = 8;
 
-/// A list that many nodes may have.
+/// List that many nodes can have.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedAcl(Arc<List>);
 
 #[derive(Debug)]
 struct List {
     entries: Arc<[Acl]>,
-    /// Made when the list is asked for the first time, if it is long.
+    /// Index of a long list, built at its first check.
     index: OnceLock<Index>,
 }
 
@@ -36,7 +36,7 @@ impl SharedAcl {
         &self.0.entries
     }
 
-    /// Returns whether nobody else holds it.
+    /// Returns `true` if no node holds the list.
     pub(crate) fn is_unused(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
@@ -50,7 +50,7 @@ impl SharedAcl {
         if allowed { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
     }
 
-    /// Returns whether an entry gives any of `perms` to a requester.
+    /// Returns `true` if an entry gives any of `perms` to a requester.
     fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
         if self.0.entries.len() <= SHORT {
             return self.0.entries.iter().any(|entry| entry.perms.intersects(perms) && requester.is(entry));
@@ -67,7 +67,7 @@ impl Deref for SharedAcl {
     }
 }
 
-/// One is looked for by its entries.
+/// Lists are looked up by their entries.
 impl Borrow<[Acl]> for SharedAcl {
     fn borrow(&self) -> &[Acl] {
         self
@@ -88,11 +88,11 @@ impl PartialEq for SharedAcl {
 
 impl Eq for SharedAcl {}
 
-/// Permissions of each that is named, by any of the entries.
+/// Permissions of each identity, from all entries.
 #[derive(Debug, Default)]
 struct Index {
     anyone: Perms,
-    /// By number of leading bits, and those bits of the address.
+    /// Permissions by number of leading bits, then by these bits of the address.
     v4: BTreeMap<u32, HashMap<u128, Perms>>,
     v6: BTreeMap<u32, HashMap<u128, Perms>>,
     named: HashMap<Identity, Perms>,
@@ -131,7 +131,7 @@ impl Index {
     }
 }
 
-/// The leading bits of an address.
+/// Returns the leading bits of an address.
 fn prefix(address: IpAddr, bits: u32) -> u128 {
     let (all, width) = match address {
         IpAddr::V4(address) => (u128::from(address.to_bits()), 32),
@@ -181,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_long_list_allows_what_its_entries_allow_one_by_one(
+        fn an_index_allows_what_its_entries_allow(
             entries in prop::collection::vec(entry(), SHORT + 1..20),
             ip in peer(),
             names in prop::collection::vec(prop::sample::select(vec!["a:1", "b:2", "d:4"]), 0..3),

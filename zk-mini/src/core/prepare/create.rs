@@ -1,4 +1,4 @@
-//! The rules of the creates.
+//! Rules of creates.
 
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
@@ -16,11 +16,12 @@ use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
-/// The lists of a multi as sent, each with the one that is to be kept: however many nodes it is for, there is one.
+/// Lists of a multi as sent, each with its stored form. A list is converted once, however many nodes have it.
 pub(crate) type SentLists<'i> = HashMap<&'i [AclView<'i>], SharedAcl>;
 
 impl Prepare<'_> {
-    /// Decides on a create. The order of the checks is ZooKeeper's, and can be seen. A multi has its `lists`.
+    /// Decides on a create. Clients can observe the order of the checks, so it is ZooKeeper's. `lists` is given for a
+    /// multi.
     pub(crate) fn create<'i>(
         &mut self,
         request: &'i CreateView<'i>,
@@ -69,7 +70,7 @@ impl Prepare<'_> {
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
     }
 
-    /// Returns the list that a node is to have; in a multi also as its later operations are checked against.
+    /// Returns the list of the new node; in a multi also in the form that later operations are checked against.
     fn list<'i>(
         &self,
         sent: Option<&'i [AclView<'i>]>,
@@ -86,8 +87,8 @@ impl Prepare<'_> {
         Ok((Arc::clone(list.entries()), Some(list.clone())))
     }
 
-    /// What kind of node it will be. A container is one by its op code, not by its flags; a node with a time
-    /// to live needs both, and a combination that would bring ZooKeeper down is refused.
+    /// Returns the kind of node. The op code makes a container, not the flags; a node with a time to live needs both.
+    /// Combinations that crash ZooKeeper are refused.
     fn kind(&self, mode: CreateMode, request: &CreateView<'_>) -> Result<NodeKind, ErrorCode> {
         if mode.has_ttl() && !self.config.extended_types {
             return Err(ErrorCode::UNIMPLEMENTED);
@@ -105,7 +106,7 @@ impl Prepare<'_> {
     }
 }
 
-/// What `{path}{number:010}` writes, in an eighth of the time: it was a tenth of all that a create takes.
+/// Returns `{path}{number:010}`, in an eighth of the time of `format!`, which took a tenth of a create.
 fn numbered(path: &str, number: i32) -> String {
     let Ok(mut rest) = u32::try_from(number) else { return format!("{path}{number:010}") };
     let mut digits = ['0'; 10];

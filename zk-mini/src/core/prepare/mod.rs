@@ -1,7 +1,7 @@
-//! Deciding on writes: every rule that can refuse one. What comes out is a change that cannot fail.
+//! Decisions on writes: every rule that can refuse one. The result is a change that cannot fail.
 //!
-//! Each operation of a multi sees what the earlier ones did, so nodes are looked at through an overlay of
-//! what this request has changed so far.
+//! Each operation of a multi sees the changes of earlier ones, so nodes are read through an overlay of the request's
+//! changes.
 
 mod create;
 mod multi;
@@ -21,17 +21,17 @@ use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
 use crate::core::txn::{Change, NodeKind};
 
-/// What the rules look at.
+/// State and configuration that the rules read.
 pub(crate) struct Prepare<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) session: SessionId,
     pub(crate) requester: Requester<'a>,
     pub(crate) config: &'a Config,
-    /// What this request has changed; only a multi looks at it.
+    /// Changes of this request; only used for a multi.
     overlay: Option<HashMap<ByteString, Option<Record<'a>>>>,
 }
 
-/// What the rules ask of a node.
+/// Properties of a node that the rules read.
 #[derive(Clone, Debug)]
 struct Record<'a> {
     acl: Cow<'a, SharedAcl>,
@@ -57,7 +57,7 @@ impl<'a> From<&'a Node> for Record<'a> {
     }
 }
 
-/// A change, or the code that the write is refused with.
+/// Change, or the code of the refusal.
 pub(crate) type Prepared = Result<Change, ErrorCode>;
 
 impl<'a> Prepare<'a> {
@@ -70,7 +70,7 @@ impl<'a> Prepare<'a> {
         Self { tree, session, requester, config, overlay: None }
     }
 
-    /// The node as it will be after what this request has done so far.
+    /// Returns the node with the changes of this request.
     fn record(&self, path: &str) -> Result<Record<'a>, ErrorCode> {
         let path = if path.is_empty() { "/" } else { path };
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
@@ -80,8 +80,8 @@ impl<'a> Prepare<'a> {
         .ok_or(ErrorCode::NO_NODE)
     }
 
-    /// As [`record`](Self::record), with the path as the tree has it, so that a transaction need not hold on to the request.
-    /// A path that cannot name a node, or null, is refused as such; one that does name a node need not be looked at again.
+    /// Returns the node with the tree's own copy of the path, so that a transaction does not keep the request in
+    /// memory. Null and invalid paths get their own code; the path of an existing node needs no check.
     fn named(&self, path: Option<&str>) -> Result<(ByteString, Record<'a>), ErrorCode> {
         let path = path.ok_or(ErrorCode::BAD_ARGUMENTS)?;
         self.look_up(path).map_err(|code| match path::validate(path) {
@@ -99,7 +99,7 @@ impl<'a> Prepare<'a> {
         .ok_or(ErrorCode::NO_NODE)
     }
 
-    /// Whether a node will be there, without the cost of a look at it.
+    /// Returns `true` if the node exists, at a lower cost than a record of it.
     fn exists(&self, path: &str) -> bool {
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.is_some(),
@@ -107,7 +107,7 @@ impl<'a> Prepare<'a> {
         }
     }
 
-    /// Whether the quotas leave room, as far as they are enforced.
+    /// Fails if quotas are enforced and leave no room.
     fn check_quota(&self, path: &str, old: usize, data: Option<&[u8]>, count: i64) -> Result<(), ErrorCode> {
         let signed = |len| i64::try_from(len).unwrap_or(i64::MAX);
         let bytes = signed(data.map_or(0, <[u8]>::len)) - signed(old);
@@ -118,7 +118,7 @@ impl<'a> Prepare<'a> {
         }
     }
 
-    /// Notes what an operation does to a node, for the later ones of a multi.
+    /// Records a change of a node for later operations of a multi.
     fn note(&mut self, whole: &ByteString, path: &str, record: impl FnOnce() -> Option<Record<'a>>) {
         let Some(overlay) = &mut self.overlay else { return };
         match overlay.get_mut(path) {
@@ -130,7 +130,7 @@ impl<'a> Prepare<'a> {
     }
 }
 
-/// The part of a path before its last slash; a path without a slash, or with a NUL, names nothing.
+/// Returns the part of a path before its last slash. Paths without a slash or with a NUL are refused.
 fn parent_of(path: &str) -> Result<&str, ErrorCode> {
     match path.bytes().rposition(|byte| byte == b'/') {
         Some(slash) if !path.bytes().any(|byte| byte == 0) => Ok(&path[..slash]),
@@ -138,7 +138,7 @@ fn parent_of(path: &str) -> Result<&str, ErrorCode> {
     }
 }
 
-/// The version after the present one, if that is as expected.
+/// Returns the next version if the present one is as expected.
 fn next_version(current: Version, expected: zk_wire::Expected) -> Result<Version, ErrorCode> {
     if expected.matches(current) {
         Ok(Version(current.0.wrapping_add(1)))

@@ -1,4 +1,4 @@
-//! The rules of multi: all or none, each operation on what the earlier ones made.
+//! Rules of multi: all operations or none, and each sees the changes of earlier ones.
 
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{CreateView, DecodeError, ErrorCode, MultiOpView, OpCode};
@@ -8,19 +8,19 @@ use super::create::SentLists;
 use crate::core::size::MultiSize;
 use crate::core::txn::Change;
 
-/// Why a multi is answered as one that cannot be read, whatever its operations are.
+/// Reason why a multi is answered as unreadable as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unreadable {
-    /// It is one, or turned out to be one when it was tried.
+    /// It cannot be read, or fails in this way when it is tried. It takes a zxid.
     TakesZxid,
-    /// It was found to be one before a number was taken.
+    /// It is refused before it takes a zxid.
     TakesNoZxid,
-    /// A path is null. That is looked for before anything is tried, but after a number was taken.
+    /// A path is null. Paths are checked before anything is tried, but after a zxid is taken.
     NullPath,
 }
 
 impl From<DecodeError> for Unreadable {
-    /// A null is one of an ACL: no other is refused while a multi is read.
+    /// A null is the ACL of a create: no other null is refused while a multi is read.
     fn from(error: DecodeError) -> Self {
         match error {
             DecodeError::Null { .. } => Self::TakesNoZxid,
@@ -30,10 +30,11 @@ impl From<DecodeError> for Unreadable {
 }
 
 impl Prepare<'_> {
-    /// Decides on a multi: one change an operation; if one was refused all are errors.
+    /// Decides on a multi: one change for each operation. If one is refused, all changes are errors.
     ///
     /// # Errors
-    /// The request as a whole has an operation that cannot be meant, or would be more than a transaction may be.
+    /// The request as a whole is refused: for an operation that is not allowed, or because the transaction would be
+    /// too long.
     pub(crate) fn multi(&mut self, items: &[MultiOpView<'_>]) -> Result<Vec<Change>, Unreadable> {
         if items.iter().any(|item| item.path().is_none()) {
             return Err(Unreadable::NullPath);
@@ -55,7 +56,7 @@ impl Prepare<'_> {
             changes.push(change);
         }
         if failed {
-            // Those before the one that failed answer that they did not.
+            // Operations before the failed one answer `OK`, but have no effect.
             for change in &mut changes {
                 match change {
                     Change::Error(_) => break,
@@ -66,7 +67,7 @@ impl Prepare<'_> {
         Ok(changes)
     }
 
-    /// A null that is stumbled over is the fault of the whole request, as is a read.
+    /// Decides on one operation. A null where it is not allowed refuses the whole request, and so does a read.
     fn multi_op<'i>(
         &mut self,
         item: &'i MultiOpView<'i>,
@@ -88,7 +89,7 @@ impl Prepare<'_> {
     }
 }
 
-/// Returns whether the flags ask for a time to live that the record has no place for.
+/// Returns `true` if the flags ask for a time to live, and the record has no field for it.
 fn lacks_ttl(request: &CreateView<'_>) -> bool {
     request.op == OpCode::CREATE_TTL && request.ttl.is_none()
 }

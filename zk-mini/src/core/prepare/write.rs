@@ -1,4 +1,4 @@
-//! The rules of the writes to nodes that exist.
+//! Rules of writes to existing nodes.
 
 use bytes::Bytes;
 use zk_wire::{ErrorCode, Perms, SetAclView, SetDataView, VersionedPathView, path};
@@ -8,7 +8,7 @@ use crate::core::tree::{SYSTEM_NODES, parent_name};
 use crate::core::txn::Change;
 
 impl Prepare<'_> {
-    /// Decides on a delete: the parent's ACL counts, and the node's own is not asked.
+    /// Decides on a delete. The parent's ACL counts, not that of the node.
     pub(crate) fn delete(&mut self, request: &VersionedPathView<'_>) -> Prepared {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = deletable(path)?;
@@ -35,7 +35,7 @@ impl Prepare<'_> {
         let version = next_version(node.version, request.version)?;
         let data_len = request.data.map_or(0, <[u8]>::len);
         self.note(&path, &path, || Some(Record { version, data_len, ..node }));
-        // Copied, so that a node does not hold on to all that was read from its writer at once.
+        // Copied, so that a node does not keep the client's read buffer in memory.
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::SetData { path, data, version })
     }
@@ -50,7 +50,7 @@ impl Prepare<'_> {
         Ok(Change::SetAcl { path, acl, version })
     }
 
-    /// Decides whether a node is as expected.
+    /// Decides on a check of a node's version.
     pub(crate) fn check(&self, request: &VersionedPathView<'_>) -> Prepared {
         let (path, node) = self.named(request.path.as_deref())?;
         node.acl.check(&self.requester, Perms::READ)?;
@@ -59,13 +59,13 @@ impl Prepare<'_> {
     }
 }
 
-/// The parent of a node that is not the system's own.
+/// Returns the parent of a node. The system's nodes are refused.
 fn deletable(path: &str) -> Result<&str, ErrorCode> {
     let parent = parent_of(path)?;
     if SYSTEM_NODES.contains(&path) { Err(ErrorCode::BAD_ARGUMENTS) } else { Ok(parent) }
 }
 
-/// A path that can name a node; null is as bad as any other that cannot.
+/// Returns the path if it can name a node. Null is refused with the same code as an invalid path.
 fn valid(path: Option<&str>) -> Result<&str, ErrorCode> {
     path.filter(|path| path::validate(path).is_ok()).ok_or(ErrorCode::BAD_ARGUMENTS)
 }

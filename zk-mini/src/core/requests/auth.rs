@@ -8,11 +8,11 @@ use crate::core::access::requester::Identity;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 
 impl Core {
-    /// Adds an identity to a connection, or closes it.
+    /// Adds an identity to a connection. The connection is closed if it is not accepted.
     pub(crate) fn auth(&mut self, call: &Call, request: &AuthView<'_>) -> Answer {
         let peer = self.peers.get_mut(&call.conn).ok_or(Failure::Close)?;
         let accepted = match (request.scheme.as_deref(), request.auth) {
-            // Its address is known already.
+            // The address is known already.
             (Some("ip"), _) => true,
             (Some("digest"), Some(credentials)) => {
                 let id = digest_id(credentials);
@@ -28,7 +28,7 @@ impl Core {
         if accepted { Ok(Reply::Header) } else { Err(Failure::LastCode(ErrorCode::AUTH_FAILED)) }
     }
 
-    /// Answers as a server without SASL does: an empty token, which no mechanism takes for a success.
+    /// Answers as a server without SASL: an empty token, which no mechanism accepts as success.
     pub(crate) fn sasl(&mut self, _: &Call, request: &SaslView<'_>) -> Answer {
         match request.token {
             Some(_) => Ok(Reply::Body(self.outputs.record(&SaslResponse { token: None }))),

@@ -1,11 +1,11 @@
-//! Calls and answers: what a handler is given, and what it returns.
+//! Calls and answers: parameters and results of handlers.
 
 use zk_wire::{DecodeError, ErrorCode, Fields, OpCode, RequestView, SessionId, Xid};
 
 use crate::core::message::{ConnId, Now};
 use crate::core::outputs::Body;
 
-/// A request that is being handled.
+/// Request that is being handled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) now: Now,
@@ -25,31 +25,31 @@ impl Call {
 /// Answer to a request.
 pub(crate) type Answer = Result<Reply, Failure>;
 
-/// Reply of a handler. The header is put before it when it is sent.
+/// Reply of a handler. Its header is added when it is sent.
 #[derive(Debug)]
 pub(crate) enum Reply {
-    /// A header alone.
+    /// Header only.
     Header,
-    /// A header and a body.
+    /// Header and body.
     Body(Body),
-    /// A header with an error, and a body all the same.
+    /// Header with an error, and nevertheless a body.
     ErrorAndBody(ErrorCode, Body),
-    /// A body alone, as of a handshake.
+    /// Body only, as the answer to a handshake.
     Greeting(Body),
-    /// A header alone; then the connection is closed.
+    /// Header only, then the connection is closed.
     Last,
 }
 
-/// Reason for which a handler has no reply.
+/// Reason why a handler has no reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Failure {
-    /// A header with this code is sent.
+    /// Sends a header with this code.
     Code(ErrorCode),
-    /// A header with this code is sent; then the connection is closed.
+    /// Sends a header with this code, then closes the connection.
     LastCode(ErrorCode),
-    /// The connection is closed without a reply.
+    /// Closes the connection without a reply.
     Close,
-    /// The body cannot be read. The class of the operation says how that is answered.
+    /// The body cannot be read. The class of the operation decides on the answer.
     Unreadable,
 }
 

@@ -1,4 +1,4 @@
-//! The first frame of a connection: a new session, or an old one taken over.
+//! Handshake: the first frame of a connection opens or resumes a session.
 
 use bytes::Bytes;
 use zk_wire::{ConnectRequest, ConnectResponse, Decode, Millis, SessionId, Xid};
@@ -9,7 +9,7 @@ use crate::core::message::{ConnId, Note, Now, Refusal};
 use crate::core::outputs::Body;
 use crate::core::txn::Change;
 
-/// The session that a handshake gives to a connection.
+/// Session that a handshake gives to a connection.
 struct Granted {
     id: SessionId,
     timeout: Millis,
@@ -17,7 +17,7 @@ struct Granted {
 }
 
 impl Core {
-    /// Handles the first frame of a connection: every handshake is answered here.
+    /// Handles the first frame of a connection. Every handshake is answered here.
     pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, mut frame: Bytes) {
         match self.grant_session(now, conn, &mut frame) {
             Ok(Granted { id, timeout, note }) => {
@@ -26,7 +26,7 @@ impl Core {
                 self.outputs.greet(conn, greeting);
             }
             Err(reason) => {
-                // The others are closed without a word.
+                // For other reasons the connection is closed without an answer.
                 if let Refusal::NoSuchSession(_) | Refusal::WrongPassword(_) = reason {
                     let greeting =
                         self.greeting(conn, SessionId::NONE, Millis(0), Bytes::from_static(&[0; 16]));
@@ -40,11 +40,11 @@ impl Core {
 
     fn grant_session(&mut self, now: Now, conn: ConnId, frame: &mut Bytes) -> Result<Granted, Refusal> {
         let request = ConnectRequest::decode(frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
-        // A client that has seen the future must not be shown the past: it has to try another server.
+        // A client must not see an earlier state than before: it has to try another server.
         if request.last_zxid_seen > self.last_zxid {
             return Err(Refusal::SeenMore { seen: request.last_zxid_seen, last: self.last_zxid });
         }
-        // A new session would be a change.
+        // A new session could not be stored.
         if self.disk_lost && request.session_id == SessionId::NONE {
             return Err(Refusal::NoNewSessions);
         }
@@ -58,8 +58,7 @@ impl Core {
             self.attach(conn, id, timeout);
             return Ok(Granted { id, timeout, note: Note::Opened { conn, session: id, timeout } });
         }
-        // Whoever names a session ends the connection that it is used from, before any proof is asked for:
-        // that is ZooKeeper's order.
+        // The session's present connection is closed before the password is checked: that is ZooKeeper's order.
         let id = request.session_id;
         let previous = self.sessions.get(id).and_then(|session| session.conn);
         if let Some(previous) = previous {
@@ -77,7 +76,7 @@ impl Core {
         Ok(Granted { id, timeout, note: Note::Resumed { conn, session: id, timeout } })
     }
 
-    /// Returns the answer to a handshake that gives a session.
+    /// Writes the answer to a handshake that succeeds.
     pub(crate) fn welcome(&mut self, conn: ConnId, id: SessionId, timeout: Millis) -> Body {
         self.greeting(conn, id, timeout, Bytes::copy_from_slice(&self.password(id)))
     }
@@ -106,15 +105,16 @@ impl Core {
         }
     }
 
-    /// This server is never read-only; clients before 3.4 are not told.
+    /// Returns the read-only byte of the answer; `None` for clients before 3.4. It is `false`, because there is no
+    /// read-only mode.
     fn read_only_byte(&self, conn: ConnId) -> Option<bool> {
         self.peers.get(&conn).filter(|peer| peer.knows_read_only).map(|_| false)
     }
 
-    /// The timeout that a session gets.
+    /// Returns the timeout for a session that asks for `timeout`.
     pub(crate) fn negotiate(&self, timeout: i32) -> Millis {
         let (min, max) = self.session_timeout_bounds();
-        // As in ZooKeeper the upper bound wins if they are the wrong way round.
+        // As in ZooKeeper, the maximum wins if it is below the minimum.
         Millis(u64::try_from(timeout).unwrap_or(0)).max(min).min(max)
     }
 }

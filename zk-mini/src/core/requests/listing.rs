@@ -1,4 +1,4 @@
-//! The names of children, as replies have them.
+//! Names of children in replies.
 
 use bytes::{Bytes, BytesMut};
 use zk_wire::{ByteString, Encode, Zxid, put_len};
@@ -6,23 +6,23 @@ use zk_wire::{ByteString, Encode, Zxid, put_len};
 use crate::core::tree::name_set::NameSet;
 use crate::core::tree::node::Node;
 
-/// A list shorter than this is written sooner than looked for.
+/// Minimum length of a list that is kept. Shorter ones are written in less time than a lookup takes.
 const LONG: usize = 64;
 
-/// The names of a node's children.
+/// Names of a node's children.
 pub(crate) enum Names<'a> {
-    /// To be written without being collected.
+    /// Set of names, which is written without a copy.
     Each(&'a NameSet),
-    /// Written before.
+    /// Names in written form.
     Written { names: &'a Bytes, count: usize },
 }
 
 impl Names<'_> {
-    /// Length of all names together.
+    /// Returns the number of bytes of all names.
     pub(crate) fn text_len(&self) -> usize {
         match self {
             Self::Each(names) => names.iter().map(|name| name.len()).sum(),
-            // Each has its length before it, and all have their number.
+            // The written form has a length before each name, and the number of names at its front.
             Self::Written { names, count } => names.len().saturating_sub(4 + 4 * count),
         }
     }
@@ -32,7 +32,7 @@ impl Encode for Names<'_> {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Each(names) => {
-                // Siblings are mostly of one length.
+                // Siblings usually have names of the same length.
                 out.reserve(4 + names.len() * (4 + names.last().map_or(0, |name| name.len())));
                 put_len(names.len(), out);
                 for name in names.iter() {
@@ -44,19 +44,18 @@ impl Encode for Names<'_> {
     }
 }
 
-/// The long list that was asked for last, kept when it is asked for again: after a change everybody who watches a node
-/// asks for the same one.
+/// Cache of the long list that was read last, in written form. After a change every watcher reads the same list.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
     path: ByteString,
-    /// The node's when it was listed, with the number of its children: no change leaves both as they are.
+    /// State of the node at that time. Every change of children changes one of these numbers.
     pzxid: Zxid,
     count: usize,
     written: Option<Bytes>,
 }
 
 impl Listing {
-    /// The names of the children of a node.
+    /// Returns the names of a node's children.
     pub(crate) fn names<'a>(&'a mut self, path: &str, node: &'a Node) -> Names<'a> {
         let (pzxid, count) = (node.pzxid, node.children.len());
         if count < LONG {

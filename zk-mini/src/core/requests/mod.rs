@@ -1,7 +1,7 @@
-//! Requests: the table of operations, and the one way from a frame through its handler to its reply.
+//! Requests: the table of operations, and the single way from a frame to its handler and to its reply.
 //!
-//! To add an operation: its op code in `zk_wire::OpCode`, its record there and, if nulls matter, a view, a row in the table
-//! below, and a file here with its handler.
+//! To add an operation, add its op code (`zk_wire::OpCode`), its record and a view in `zk-wire`, a row in the table
+//! below, and a file with its handler in this folder.
 
 pub(crate) mod auth;
 pub(crate) mod call;
@@ -26,25 +26,25 @@ use crate::core::message::{ConnId, Now};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::requests::session::SessionTimeoutView;
 
-/// Class of operations: what they have in common around their handlers.
+/// Class of operations with the same rules around their handlers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Class {
-    /// Concerns the connection and no session; no sign of life. Answered outside of the order of transactions, with the
-    /// zxid 0. A body that cannot be read closes the connection.
+    /// Concerns the connection, not the session, and is no sign of life. The reply has the zxid 0, because it is
+    /// outside of the order of transactions. An unreadable body closes the connection.
     Connection,
-    /// A sign of life and nothing else; the reply has an xid of its own.
+    /// Sign of life. The reply has an xid of its own.
     Ping,
-    /// Changes nothing but watches of its connection.
+    /// Changes only watches of the connection.
     Read,
-    /// Changes nodes, and takes a zxid, even if it is refused. Refused while the disk is lost.
+    /// Changes nodes and takes a zxid, even if it is refused. Not allowed while the disk is lost.
     Write,
-    /// Begins or ends a session. Closes the connection while the disk is lost.
+    /// Opens or closes a session. The connection is closed while the disk is lost.
     Session,
-    /// Has no row in the table.
+    /// Unknown op code. The reply has the zxid -1.
     Unknown,
 }
 
-/// A row of the table.
+/// Row of the table.
 struct Operation {
     class: Class,
     handle: fn(&mut Core, &Call, Fields<'_>) -> Answer,
@@ -69,7 +69,7 @@ macro_rules! operations {
 }
 
 operations! {
-    // Op code: class, handler(view of the body);
+    // Op code: class, handler(view of the body).
     PING: Ping, ping();
     AUTH: Connection, auth(AuthView<'_>);
     SASL: Connection, sasl(SaslView<'_>);
@@ -108,8 +108,8 @@ operations! {
 impl Core {
     /// Handles a frame of a connection that has a session.
     ///
-    /// Every request comes this way. Until its handler is called nothing has happened but the sign of life; after the call
-    /// all has, and is in the outputs, and the answer is a value that is not sent yet.
+    /// Every request comes this way. Before its handler runs, only the sign of life has an effect. After it has run,
+    /// all its effects are in the state and in the outputs, and the answer is a value that has not been sent yet.
     pub(crate) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, frame: &Bytes) {
         let mut body = Fields::new(frame);
         let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else {
@@ -117,16 +117,16 @@ impl Core {
         };
         let call = Call { now, conn, session, xid, op };
         let Operation { class, handle } = operation(op);
-        // A rule that refuses a request, or closes its connection, before it is applied belongs here.
+        // A fault rule that refuses the request or closes the connection before it is applied belongs here.
         let answer = match self.admit(&call, class) {
             Ok(()) => handle(self, &call, body),
             Err(failure) => Err(failure),
         };
-        // A rule that loses or delays the reply to what was applied, or closes the connection instead, belongs here.
+        // A fault rule that drops, delays or replaces the reply to an applied request belongs here.
         self.answer(&call, class, answer);
     }
 
-    /// Takes a request as a sign of life, and refuses what cannot be done while the disk is lost.
+    /// Records the sign of life, and refuses requests that need the disk while it is lost.
     fn admit(&mut self, call: &Call, class: Class) -> Result<(), Failure> {
         if class == Class::Connection {
             return Ok(());
@@ -139,7 +139,7 @@ impl Core {
         }
     }
 
-    /// Sends the reply to a request, and closes the connection where that is part of the answer.
+    /// Sends the reply, and closes the connection if the answer says so.
     fn answer(&mut self, call: &Call, class: Class, answer: Answer) {
         let answer = match answer {
             Err(Failure::Unreadable) => self.unreadable(call, class),
@@ -167,7 +167,7 @@ impl Core {
         }
     }
 
-    /// Answers a request whose body cannot be read: with one code, whatever is wrong with it.
+    /// Answers a request with an unreadable body, the same way for every error in it.
     fn unreadable(&mut self, call: &Call, class: Class) -> Answer {
         match class {
             Class::Connection => Err(Failure::Close),
@@ -179,7 +179,7 @@ impl Core {
         }
     }
 
-    /// Answers an operation that there is not.
+    /// Answers an unknown operation.
     #[expect(clippy::unused_self, reason = "a handler as all others")]
     fn unknown(&self) -> Answer {
         Err(Failure::LastCode(ErrorCode::UNIMPLEMENTED))

@@ -1,4 +1,4 @@
-//! multiRead: several reads in one request, whose reply is measured before it is written.
+//! multiRead: several reads in one request. The length of the reply is computed before it is written.
 
 use bytes::BytesMut;
 use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, OpCode, Perms, ReplyHeader, Stat};
@@ -10,10 +10,10 @@ use crate::core::requests::listing::Names;
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
 
-/// Bytes of a length, or of an error code.
+/// Bytes of a length field or an error code.
 const LENGTH: usize = 4;
 
-/// The result of one read: what is to be written, and nothing of it copied.
+/// Result of one read, borrowed from the tree.
 enum Found<'a> {
     Data(&'a Node),
     Children(&'a Node),
@@ -21,7 +21,7 @@ enum Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// `None` where the server stumbles over a null path or a write.
+    /// Performs one read; `None` for a null path or a write, which fail the request.
     fn find(item: &MultiOpView<'_>, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
         let MultiOpView::Read { op, path: Some(path) } = item else { return None };
         let readable = tree.get(path).ok_or(ErrorCode::NO_NODE).and_then(|node| {
@@ -35,7 +35,7 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// Length of its data or names; `None` where there is nothing to read.
+    /// Returns the length of the data or the names; `None` for an error.
     fn text_len(&self) -> Option<usize> {
         match self {
             Self::Data(node) => Some(node.data_len()),
@@ -44,7 +44,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// How many bytes it is written as.
+    /// Returns the number of bytes that the result takes in the reply.
     fn size(&self) -> usize {
         MultiHeader::LEN
             + match self {
@@ -76,8 +76,8 @@ impl Encode for Found<'_> {
 }
 
 impl Core {
-    /// Several reads, each with its own result; their watch flags mean nothing. What was read before one that cannot be
-    /// is sent behind the error, but nothing of what is too long.
+    /// Performs several reads, each with its own result; watch flags are ignored. If a read fails the request, the
+    /// results before it follow the error. A reply that is too long has no results.
     pub(crate) fn multi_read(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
         let items = MultiOpView::read_all(*body)?;
         let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;

@@ -1,4 +1,4 @@
-//! Requests that read: they change nothing but the watches of their connection.
+//! Requests that read. They change only watches of their connection.
 
 use zk_wire::{
     Acl, ByteString, Encode, ErrorCode, GetAllChildrenNumberResponse, OpCode, OptionalPathView, PathView,
@@ -23,7 +23,7 @@ impl Core {
         Ok(Reply::Body(self.outputs.record(&node.data_and_stat())))
     }
 
-    /// The watch is set also where there is no node: it waits for one.
+    /// Reads a node's `Stat`. The watch is set even if there is no node: it waits for the creation.
     pub(crate) fn exists(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
         let WatchedPathView { path, watch } = request;
         if path.contains('\0') {
@@ -44,7 +44,7 @@ impl Core {
         Ok(Reply::Body(self.outputs.record(&StatResponse { stat })))
     }
 
-    /// Handles getChildren, and getChildren2, whose reply has the stat, too.
+    /// Handles getChildren and getChildren2, whose reply has the `Stat`, too.
     pub(crate) fn get_children(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
         let WatchedPathView { path, watch } = request;
         let node = readable(&self.tree, &self.requester(call)?, path)?;
@@ -61,7 +61,7 @@ impl Core {
         })))
     }
 
-    /// Without ADMIN the hashes of digest ids are not shown.
+    /// Reads a node's ACL. Without ADMIN the hashes of digest ids are hidden.
     pub(crate) fn get_acl(&mut self, call: &Call, request: &PathView<'_>) -> Answer {
         let node = self.tree.get(&request.path).ok_or(ErrorCode::NO_NODE)?;
         let requester = self.requester(call)?;
@@ -82,14 +82,14 @@ impl Core {
     pub(crate) fn get_all_children_number(&mut self, call: &Call, request: &PathView<'_>) -> Answer {
         let path = &*request.path;
         readable(&self.tree, &self.requester(call)?, path)?;
-        // The root's other name is below itself by ZooKeeper's count.
+        // ZooKeeper counts the root itself if its path is empty.
         let total = self.tree.weight_below(path).nodes + i64::from(path.is_empty());
         let total_number = i32::try_from(total).unwrap_or(i32::MAX);
         Ok(Reply::Body(self.outputs.record(&GetAllChildrenNumberResponse { total_number })))
     }
 
     pub(crate) fn get_ephemerals(&mut self, call: &Call, request: &OptionalPathView<'_>) -> Answer {
-        // Java's trim takes every character up to the space.
+        // Java's `trim` removes every character up to the space.
         let prefix = request.path.as_deref().unwrap_or_default();
         let trimmed = prefix.trim_matches(|c| c <= ' ');
         let is_all = trimmed.is_empty() || trimmed == "/";
@@ -101,7 +101,7 @@ impl Core {
         })))
     }
 
-    /// There is one server: it has always caught up.
+    /// Answers at once: a single server is always up to date.
     pub(crate) fn sync(&mut self, _: &Call, request: &OptionalPathView<'_>) -> Answer {
         let path = request.path.as_deref().map(ByteString::from);
         Ok(Reply::Body(self.outputs.record(&SyncResponse { path })))
@@ -126,7 +126,7 @@ fn readable<'a>(tree: &'a Tree, requester: &Requester<'_>, path: &str) -> Result
     Ok(node)
 }
 
-/// Returns a digest entry as others see it.
+/// Returns a digest entry with its hash hidden.
 fn without_hash(entry: &Acl) -> Option<Acl> {
     let (name, _) = entry.id.split_once(':').filter(|_| entry.scheme == "digest")?;
     Some(Acl { id: ByteString::from(format!("{name}:x")), ..entry.clone() })

@@ -1,4 +1,4 @@
-//! Requests about the session itself: ping, createSession on an established connection, closeSession.
+//! Requests about the session: ping, createSession on an established connection, closeSession.
 
 use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid};
 
@@ -7,7 +7,7 @@ use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::txn::Change;
 use crate::core::{Core, size};
 
-/// The part of a createSession that is looked at: the timeout in milliseconds.
+/// Timeout in milliseconds: the only field of a createSession that the server reads.
 pub(crate) struct SessionTimeoutView(i32);
 
 impl RequestView<'_> for SessionTimeoutView {
@@ -22,8 +22,8 @@ impl Core {
         Ok(Reply::Header)
     }
 
-    /// Sent again on an established connection: from a restart on the session has the timeout that the body asks for,
-    /// within the bounds, and the answer is that of a handshake.
+    /// Handles a createSession on an established connection, as ZooKeeper does: the answer is that of a handshake,
+    /// and the requested timeout, within the bounds, applies after the next restart.
     pub(crate) fn create_session(&mut self, call: &Call, timeout: &SessionTimeoutView) -> Answer {
         let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
         let timeout = self.negotiate(timeout.0);
@@ -41,10 +41,10 @@ impl Core {
         Ok(Reply::Last)
     }
 
-    /// Ends a session, and its ephemeral nodes with it.
+    /// Ends a session and deletes its ephemeral nodes.
     pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
         let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
-        // It has to end, however many nodes there are.
+        // The session has to end even if the list of its nodes is too long for a transaction.
         let listed = size::fits(&change, &self.config);
         let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
         self.commit(now, session, xid, change);

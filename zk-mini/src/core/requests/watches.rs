@@ -1,4 +1,4 @@
-//! Requests about watches: setting them again after a reconnect, adding, checking and removing them.
+//! Requests about watches: setting them after a reconnect, adding, checking and removing them.
 
 use zk_wire::{
     AddWatchResponse, AddWatchView, ErrorCode, EventType, PathsView, Perms, SetWatchesView, WatcherTypeView,
@@ -10,7 +10,7 @@ use crate::core::message::ConnId;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::watch::{WatchMode, WatchTable};
 
-/// Which watches a request means.
+/// Kind of watch that a request names.
 #[derive(Clone, Copy)]
 enum WatchType {
     Children,
@@ -20,7 +20,7 @@ enum WatchType {
     Recursive,
 }
 
-/// Takes the paths one after the other, up to a null.
+/// Returns the paths in order, and an error at the first null.
 fn each<'a>(paths: &'a PathsView<'_>) -> impl Iterator<Item = Result<&'a str, ErrorCode>> {
     let list = paths.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR);
     let (list, missing) = match list {
@@ -35,7 +35,7 @@ impl Core {
     pub(crate) fn set_watches(&mut self, call: &Call, request: &SetWatchesView<'_>) -> Answer {
         match self.watch_again(call.conn, request) {
             Ok(()) => Ok(Reply::Header),
-            // Nobody looks at this answer: the client would wait for events that never come.
+            // Clients ignore an error here and would wait for events that never come.
             Err(ErrorCode::QUOTA_EXCEEDED) => Err(Failure::Close),
             Err(code) => Err(code.into()),
         }
@@ -51,7 +51,7 @@ impl Core {
         Ok(Reply::Body(self.outputs.record(&AddWatchResponse { err: ErrorCode::OK })))
     }
 
-    /// Nobody watches a null path; the older line stumbles over it where it looks at whole paths.
+    /// A null path has no watch; 3.8 fails on it where it compares whole paths.
     pub(crate) fn check_watches(&mut self, call: &Call, request: &WatcherTypeView<'_>) -> Answer {
         let watch_type = self.watch_type(request.watcher_type)?;
         let exact = self.rules.watch_types_are_exact;
@@ -71,7 +71,8 @@ impl Core {
         )
     }
 
-    /// Sets watches again: what has happened since is told at once, to those who may read the node; the others wait.
+    /// Sets watches again. A change since then is an event at once, if the client may read the node; otherwise the
+    /// watch is set.
     fn watch_again(&mut self, conn: ConnId, request: &SetWatchesView<'_>) -> Result<(), ErrorCode> {
         for path in each(&request.data_watches) {
             let path = path?;
@@ -109,7 +110,7 @@ impl Core {
         Ok(())
     }
 
-    /// Tells what was missed. What may not be read any more is not told, and not waited for either.
+    /// Sends a missed event. If the client may not read the node, neither the event is sent nor the watch set.
     fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &str) {
         let may_know = self.tree.get(path).is_none_or(|node| {
             let requester = self.peers.get(&conn).map(|conn| conn.requester(&self.config, self.rules));
@@ -142,7 +143,7 @@ impl Core {
         }
     }
 
-    /// Returns whether anybody watches a path: in the older line anybody's watch will do.
+    /// Returns `true` if any connection watches a path, as 3.8 checks it.
     fn is_watched(&self, path: &str, watch_type: WatchType) -> Result<bool, ErrorCode> {
         let data = || stands_in(&self.watches.data, path);
         let child = || stands_in(&self.watches.child, path);
@@ -174,8 +175,8 @@ fn found_watch(found: bool) -> Answer {
     if found { Ok(Reply::Header) } else { Err(ErrorCode::NO_WATCHER.into()) }
 }
 
-/// Returns whether a path stands in a table, by the older line's search: it goes from the path to its parents, as far as
-/// recursive watches reach, and fails where there is no slash to go up to.
+/// Returns `true` if a path is in a table, by the search of 3.8: from the path to its parents while there are
+/// recursive watches. It fails at a path without a slash.
 fn stands_in(table: &WatchTable, path: &str) -> Result<bool, ErrorCode> {
     let is_relative = !path.starts_with('/');
     match path {

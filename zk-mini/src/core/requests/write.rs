@@ -12,7 +12,7 @@ use crate::core::txn::Change;
 use crate::core::{Core, size};
 
 impl Core {
-    /// Handles any of the creates.
+    /// Handles all creates.
     pub(crate) fn create(&mut self, call: &Call, request: &CreateView<'_>) -> Answer {
         let prepared = self.prepare(call)?.create(request, None);
         self.write(call, prepared)
@@ -33,12 +33,13 @@ impl Core {
         self.write(call, prepared)
     }
 
-    /// Refuses to delete a container for a client: the server does that by itself, and would ask no ACL.
+    /// Refuses the delete of a container by a client: only the server does it, without any check of ACLs.
     pub(crate) fn delete_container(&mut self, call: &Call) -> Answer {
         self.refuse(call, ErrorCode::BAD_ARGUMENTS)
     }
 
-    /// Refused, as there is one server and no other; one that can be read takes a number, as all that is refused.
+    /// Refuses a change of members, because a single server has none. A readable request takes a zxid, as every
+    /// refused write.
     pub(crate) fn reconfig(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
         if call.read::<ReconfigView<'_>>(*body).is_err() {
             return Err(ErrorCode::MARSHALLING_ERROR.into());
@@ -47,14 +48,14 @@ impl Core {
         self.refuse(call, if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED })
     }
 
-    /// Returns the rules that can refuse a write, from the point of view of a call.
+    /// Returns the rules for writes of a request.
     pub(crate) fn prepare(&self, call: &Call) -> Result<Prepare<'_>, Failure> {
         let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
         let requester = peer.requester(&self.config, self.rules);
         Ok(Prepare::new(&self.tree, call.session, requester, &self.config))
     }
 
-    /// Commits a write of one change, or its refusal, and replies with its result.
+    /// Commits a write or its refusal, and replies with the result.
     fn write(&mut self, call: &Call, prepared: Prepared) -> Answer {
         let change = match prepared {
             Ok(change) if size::fits(&change, &self.config) => change,
@@ -74,7 +75,7 @@ impl Core {
         }))
     }
 
-    /// Refuses a write: that takes a zxid, too.
+    /// Refuses a write, which takes a zxid, too.
     pub(crate) fn refuse(&mut self, call: &Call, code: ErrorCode) -> Answer {
         self.commit(call.now, call.session, call.xid, Change::Error(code));
         Err(code.into())

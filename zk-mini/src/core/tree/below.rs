@@ -1,4 +1,4 @@
-//! Counts of what is below each node: kept, since walking over it would keep everybody waiting.
+//! Sums over the nodes below each node. They are stored, because a walk over the tree would block other requests.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use crate::core::tree::Tree;
 use crate::core::tree::weight::{Weight, signed};
 
 impl Tree {
-    /// Returns how much is below a node; nothing if there is none. All nodes are below the root, which is why it does not count
-    /// them.
+    /// Returns the number and bytes of the nodes below a node; zero if it does not exist. For the root they are
+    /// computed from the totals.
     pub(crate) fn weight_below(&self, path: &str) -> Weight {
         match self.get(path) {
             Some(root) if matches!(path, "" | "/") => {
@@ -24,7 +24,7 @@ impl Tree {
         }
     }
 
-    /// Adds to what is below the nodes above a path, the root apart.
+    /// Adds to the sums of all ancestors of a path, except the root.
     pub(crate) fn weigh_above(&mut self, path: &str, weight: Weight) {
         let mut below = path;
         while let Some((above, _)) = path::split(below).filter(|(above, _)| *above != "/") {
@@ -35,9 +35,9 @@ impl Tree {
         }
     }
 
-    /// The same for many paths at once: what they have above them in common is looked up once.
+    /// Adds to the sums of the ancestors of many paths. Common ancestors are looked up once.
     pub(crate) fn weigh_above_all(&mut self, weights: HashMap<&str, Weight>) {
-        // By length: a path is longer than all above it.
+        // Ordered by length: a path is longer than those of its ancestors.
         let mut open: BTreeMap<(usize, &str), Weight> =
             weights.into_iter().map(|(path, weight)| ((path.len(), path), weight)).collect();
         while let Some(((_, path), weight)) = open.pop_last() {
@@ -49,7 +49,7 @@ impl Tree {
         }
     }
 
-    /// Sums up anew.
+    /// Computes all sums again.
     pub(crate) fn weigh_all(&mut self) {
         let mut paths: Vec<_> = self.iter().map(|(path, _)| path.clone()).collect();
         for path in &paths {
@@ -57,7 +57,7 @@ impl Tree {
                 node.below = Weight::default();
             }
         }
-        // All that is below a node has a longer path.
+        // Descendants have longer paths, so they come first.
         paths.sort_unstable_by_key(|path| Reverse(path.len()));
         for path in &paths {
             let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
@@ -110,31 +110,31 @@ mod tests {
 
     fn run(tree: &mut Tree, path: &str, step: &Step) {
         let (zxid, time, acl): (_, _, Arc<[Acl]>) = (Zxid(1), UnixMillis(1), [Acl::open()].into());
-        let (path, nobody) = (ByteString::from(path), &mut Audience::nobody());
+        let (path, audience) = (ByteString::from(path), &mut Audience::none());
         let is_leaf = tree.get(&path).is_some_and(|node| node.children.is_empty());
         match *step {
             Step::Create(len) => {
                 let (data, kind, parent_cversion) = (data(len), NodeKind::Persistent, 1);
-                tree.create(CreateNode { path, data, acl, kind, parent_cversion }, zxid, time, nobody);
+                tree.create(CreateNode { path, data, acl, kind, parent_cversion }, zxid, time, audience);
             }
-            Step::Delete if is_leaf => tree.delete(&path, zxid, nobody),
+            Step::Delete if is_leaf => tree.delete(&path, zxid, audience),
             Step::Delete => {
-                // Leaves all over the tree, at once.
+                // Several leaves, at once.
                 let leaves = tree.iter().filter(|(path, node)| node.children.is_empty() && path.len() > 4);
                 let leaves: Vec<_> = leaves.map(|(path, _)| path.clone()).collect();
                 let leaves: Vec<_> =
                     leaves.into_iter().filter(|path| !path.starts_with("/zookeeper")).collect();
-                tree.delete_all(&leaves, zxid, nobody);
+                tree.delete_all(&leaves, zxid, audience);
             }
             Step::Set(len) => {
-                tree.set_data(&path, data(len), Version(1), zxid, time, nobody);
+                tree.set_data(&path, data(len), Version(1), zxid, time, audience);
             }
             Step::Restore(len) => tree
                 .restore(path, Node::new(data(len), SharedAcl::new(&acl), NodeKind::Persistent, zxid, time)),
         }
     }
 
-    /// Returns what is below a path, by looking at every node.
+    /// Computes the sum below a path from all nodes.
     fn counted(tree: &Tree, path: &str) -> Weight {
         let below = format!("{}/", path.trim_end_matches('/'));
         let mut weight = Weight::default();
@@ -146,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_is_what_is_there(steps in prop::collection::vec(step(), 1..80)) {
+        fn stored_sums_equal_computed_ones(steps in prop::collection::vec(step(), 1..80)) {
             let mut tree = Tree::new(false, 1);
             for (path, step) in &steps {
                 run(&mut tree, path, step);

@@ -1,14 +1,14 @@
-//! A checksum over all nodes that follows each change: Apache ZooKeeper's digest, version 2. Whoever replays a log can
-//! tell by it whether the result is the same.
+//! Digest of the tree: a checksum over all nodes, updated by each change (Apache ZooKeeper's, version 2). After a
+//! replay it shows whether the state is the same.
 
 use crc32fast::Hasher;
 
 use crate::core::tree::node::Node;
 
-/// What the digest leaves out: quotas are counted by each server for itself.
+/// Prefix of nodes that are left out, because each server counts quotas for itself.
 const UNCOUNTED: &str = "/zookeeper/";
 
-/// The sum of the nodes' digests, if it is kept.
+/// Sum of all nodes' digests, if it is maintained.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TreeDigest(Option<u64>);
 
@@ -21,14 +21,14 @@ impl TreeDigest {
         self.0
     }
 
-    /// Counts a node, after it has come or changed.
+    /// Adds a node after its creation or change.
     pub(crate) fn add(&mut self, path: &str, node: &Node) {
         if let Some(sum) = &mut self.0 {
             *sum = sum.wrapping_add(of(path, node));
         }
     }
 
-    /// Counts a node no longer, before it changes or when it has gone.
+    /// Subtracts a node before its change or after its deletion.
     pub(crate) fn remove(&mut self, path: &str, node: &Node) {
         if let Some(sum) = &mut self.0 {
             *sum = sum.wrapping_sub(of(path, node));
@@ -42,7 +42,7 @@ fn of(path: &str, node: &Node) -> u64 {
     }
     let content = node.content_crc.get_or_init(|| {
         let mut crc = Hasher::new();
-        // The root is the empty path.
+        // The root counts with an empty path.
         crc.update(if path == "/" { b"" } else { path.as_bytes() });
         crc.update(node.data.as_deref().unwrap_or_default());
         crc.finalize()

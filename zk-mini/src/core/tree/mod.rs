@@ -1,5 +1,5 @@
-//! The tree of nodes, by path. It follows transactions and asks nothing: what may be done was decided before. A method that
-//! returns a `Stat` returns the one that the node has now, or the default of none if there is nothing to change.
+//! Tree of nodes. It applies transactions without checks: all decisions are made before. A method that returns a
+//! `Stat` returns that of the node after the change, or the default if there is no such node.
 
 pub(crate) mod below;
 pub(crate) mod digest;
@@ -28,10 +28,10 @@ use crate::core::tree::quota::Quotas;
 use crate::core::tree::weight::{Weight, signed};
 use crate::core::txn::{CreateNode, NodeKind};
 
-/// Nodes that are always there, and that cannot be deleted.
+/// Nodes that always exist and cannot be deleted.
 pub(crate) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
 
-/// All nodes.
+/// All nodes with their indexes.
 #[derive(Debug)]
 pub(crate) struct Tree {
     nodes: Nodes,
@@ -40,7 +40,7 @@ pub(crate) struct Tree {
     ephemeral_count: usize,
     /// Containers and nodes with a time to live.
     reapable: BTreeSet<ByteString>,
-    /// Of all paths, and of all data.
+    /// Bytes of all paths, and of all data.
     path_bytes: usize,
     data_bytes: usize,
     digest: TreeDigest,
@@ -48,7 +48,7 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Just the system nodes, with the odd stats that they have in ZooKeeper.
+    /// Creates a tree with the system's nodes and their `Stat`s as in ZooKeeper.
     pub(crate) fn new(digests: bool, seed: u64) -> Self {
         let mut tree = Self {
             nodes: Nodes::new(seed),
@@ -75,12 +75,12 @@ impl Tree {
         tree
     }
 
-    /// The node at a path; the empty path is another name of the root.
+    /// Returns the node at a path. The empty path is another name of the root.
     pub(crate) fn get(&self, path: &str) -> Option<&Node> {
         self.entry(if path.is_empty() { "/" } else { path }).map(|(_, node)| node)
     }
 
-    /// The node at a path, with the tree's own copy of the path.
+    /// Returns the node at a path with the tree's own copy of the path.
     pub(crate) fn entry(&self, path: &str) -> Option<(&ByteString, &Node)> {
         self.nodes.get(path)
     }
@@ -97,12 +97,12 @@ impl Tree {
         self.ephemeral_count
     }
 
-    /// Bytes of all paths and data.
+    /// Returns the bytes of all paths and data.
     pub(crate) fn data_size(&self) -> usize {
         self.path_bytes + self.data_bytes
     }
 
-    /// Bytes of all data.
+    /// Returns the bytes of all data.
     pub(crate) fn data_bytes(&self) -> usize {
         self.data_bytes
     }
@@ -115,17 +115,17 @@ impl Tree {
         self.nodes.get_mut(path)
     }
 
-    /// The sum over all nodes, if it is kept.
+    /// Returns the digest of the tree, if it is maintained.
     pub(crate) fn digest(&self) -> Option<u64> {
         self.digest.get()
     }
 
-    /// The ephemeral nodes of a session, sorted.
+    /// Returns the ephemeral nodes of a session, sorted.
     pub(crate) fn ephemerals(&self, session: SessionId) -> Vec<ByteString> {
         self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).cloned().collect()
     }
 
-    /// The ephemeral nodes of a session whose paths begin with `prefix`, sorted.
+    /// Returns the ephemeral nodes of a session whose paths begin with `prefix`, sorted.
     pub(crate) fn ephemerals_with_prefix(
         &self,
         session: SessionId,
@@ -134,12 +134,12 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flat_map(move |paths| paths.with_prefix(prefix))
     }
 
-    /// Number of a session's ephemeral nodes.
+    /// Returns the number of a session's ephemeral nodes.
     pub(crate) fn ephemerals_of(&self, session: SessionId) -> usize {
         self.ephemerals.get(&session).map_or(0, NameSet::len)
     }
 
-    /// The first of the containers and nodes with a time to live that comes after `last`, in the order of their paths.
+    /// Returns the first container or node with a time to live after `last`, in the order of paths.
     pub(crate) fn reapable_after(&self, last: Option<&ByteString>) -> Option<&ByteString> {
         match last {
             Some(last) => {
@@ -149,8 +149,8 @@ impl Tree {
         }
     }
 
-    /// Creates a node. After a fuzzy snapshot it may be there already, and stays; one that is there without being among
-    /// its parent's children is the leftover of a parent that has been deleted since, and goes.
+    /// Creates a node. In a replay after a fuzzy snapshot it may exist already; then it stays. If its parent does not
+    /// list it, it is left over from a deleted parent, and is replaced.
     pub(crate) fn create(
         &mut self,
         new: CreateNode,
@@ -161,7 +161,7 @@ impl Tree {
         let CreateNode { path, data, acl, kind, parent_cversion } = new;
         let Some((parent_path, name)) = parent_and_name(&path) else { return Stat::default() };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
-        // As in ZooKeeper the counter never goes back, not even when it overflows.
+        // As in ZooKeeper the counter never decreases, even if it overflows.
         if parent_cversion > parent.created_children {
             self.digest.remove(parent_path, parent);
             parent.created_children = parent_cversion;
@@ -202,8 +202,8 @@ impl Tree {
         self.weigh_above_all(gone);
     }
 
-    /// Deletes a node; what is above its parent still has to lose the weight that it returns. After a fuzzy snapshot it may
-    /// be gone already: that concerns the parent all the same.
+    /// Deletes a node and returns its weight, to be subtracted above its parent. In a replay after a fuzzy snapshot
+    /// the node may not exist; the parent is updated nevertheless.
     fn unlink(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) -> Option<Weight> {
         let deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
@@ -225,7 +225,7 @@ impl Tree {
         Some(weight)
     }
 
-    /// Deletes the ephemeral nodes that a session still has. Whether there were any.
+    /// Deletes the ephemeral nodes of a session. Returns `false` if there were none.
     pub(crate) fn delete_ephemerals(
         &mut self,
         session: SessionId,
@@ -265,8 +265,8 @@ impl Tree {
         stat
     }
 
-    /// Puts back a node of a snapshot: in place of one that is there, with that one's children. A node without a
-    /// parent is left out.
+    /// Puts back a node of a snapshot. An existing one is replaced and its children stay. A node without a parent is
+    /// left out.
     pub(crate) fn restore(&mut self, path: ByteString, mut node: Node) {
         if path != "/" {
             let Some((parent_path, name)) = parent_and_name(&path) else { return };
@@ -285,12 +285,12 @@ impl Tree {
         self.insert(path, node);
     }
 
-    /// The sessions that have ephemeral nodes.
+    /// Returns the sessions that have ephemeral nodes.
     pub(crate) fn owners(&self) -> impl Iterator<Item = SessionId> {
         self.ephemerals.keys().copied()
     }
 
-    /// Sets the data of a node that counts others: neither its version nor its times move, and nobody is told.
+    /// Sets the data of a node with quota counts. Neither version nor times change, and there is no event.
     pub(crate) fn set_quietly(&mut self, path: &str, data: Bytes) {
         let Some(node) = self.nodes.get_mut(path) else { return };
         let (old, new) = (node.data_len(), data.len());
@@ -301,7 +301,7 @@ impl Tree {
         }
     }
 
-    /// Sets a node's ACL. Nobody is told.
+    /// Sets a node's ACL. There is no event.
     pub(crate) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) -> Stat {
         let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         self.digest.remove(path, node);
@@ -311,7 +311,7 @@ impl Tree {
         node.stat()
     }
 
-    /// A node whose list nobody knows; there is one only if a fuzzy snapshot is not followed by what it shows.
+    /// Returns a node with an unknown ACL: its creation was missing after a fuzzy snapshot.
     pub(crate) fn without_acl(&self) -> Option<&ByteString> {
         if !self.acls.contains(&[]) {
             return None;
@@ -319,14 +319,14 @@ impl Tree {
         self.nodes.iter().find(|(_, node)| node.acl.is_empty()).map(|(path, _)| path)
     }
 
-    /// Gives a node of a fuzzy snapshot the list that it was created with, if that came too late to be in it.
+    /// Sets the ACL of a node in a fuzzy snapshot that was written before the ACL.
     fn complete_acl(&mut self, path: &str, acl: &Arc<[Acl]>) {
         if let Some(node) = self.nodes.get_mut(path).filter(|node| node.acl.is_empty()) {
             node.acl = self.acls.share(acl);
         }
     }
 
-    /// Puts a node into the map and the indexes, in place of one that is there.
+    /// Inserts a node into the map and the indexes, in place of an existing one.
     fn insert(&mut self, path: ByteString, node: Node) {
         let kind = node.kind;
         self.path_bytes += path.len();
@@ -347,7 +347,7 @@ impl Tree {
         }
     }
 
-    /// Takes a node that is no longer in the map out of the indexes.
+    /// Removes a node that is no longer in the map from the indexes.
     fn forget(&mut self, path: &ByteString, node: &Node) {
         self.path_bytes -= path.len();
         self.data_bytes -= node.data_len();
@@ -371,7 +371,8 @@ impl Tree {
     }
 }
 
-/// A node's parent and name; `None` for the root, and for what an odd file may call a node but is no path, as "//".
+/// Returns a node's parent and name; `None` for the root and for text that is no path, such as "//", which a damaged
+/// file can contain.
 fn parent_and_name(path: &str) -> Option<(&str, &str)> {
     let is_path = |(parent, name): &(&str, &str)| {
         !name.is_empty() && (*parent != "/" || path.len() == parent.len() + name.len())
@@ -379,7 +380,7 @@ fn parent_and_name(path: &str) -> Option<(&str, &str)> {
     path::split(path).filter(is_path)
 }
 
-/// The parent's path, as the beginning of the child's; "/a" begins with "/", too.
+/// Returns the parent's path as a prefix of the child's. That of "/a" is "/".
 pub(crate) fn parent_name(path: &str) -> &str {
     path::split(path).map_or(path, |(parent, _)| &path[..parent.len()])
 }

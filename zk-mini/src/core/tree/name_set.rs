@@ -1,20 +1,20 @@
-//! A sorted set of names or paths.
+//! Sorted set of names or paths.
 
 use std::collections::VecDeque;
 
 use zk_wire::ByteString;
 
-/// How many names are kept together at most: few enough to make room between them quickly.
+/// Maximum number of names in a chunk: few enough for quick insertions.
 const CHUNK: usize = 128;
 
-/// A sorted set, made for what names mostly are: numbered. One that comes after all others is put there after a single
-/// comparison, and leaves what was full full. A `BTreeSet` compares at every level, and stays half empty.
+/// Sorted set for names that are usually numbered. A name after all others is appended after one comparison, and full
+/// chunks stay full. A `BTreeSet` compares at every level, and its nodes stay half empty.
 #[derive(Debug, Default)]
 pub(crate) struct NameSet {
-    /// Each sorted and not empty, and all before the next. What goes from the front of one moves nothing.
+    /// Sorted, non-empty chunks in order. Removing the first name of a chunk moves no other.
     chunks: Vec<VecDeque<ByteString>>,
     len: usize,
-    /// Of all names together.
+    /// Bytes of all names.
     bytes: usize,
 }
 
@@ -23,7 +23,7 @@ impl NameSet {
         self.len
     }
 
-    /// The bytes of all names.
+    /// Returns the bytes of all names.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -40,7 +40,7 @@ impl NameSet {
         self.chunks.iter().flatten()
     }
 
-    /// Those that begin with `prefix`.
+    /// Returns the names that begin with `prefix`.
     pub(crate) fn with_prefix(&self, prefix: &str) -> impl Iterator<Item = &ByteString> {
         let (chunk, Ok(at) | Err(at)) = self.position(prefix);
         let chunks = self.chunks.get(chunk..).unwrap_or_default();
@@ -51,7 +51,7 @@ impl NameSet {
         names.take_while(move |name| name.starts_with(prefix))
     }
 
-    /// The first name after `name`, or of all.
+    /// Returns the first name after `name`, or the first of all.
     pub(crate) fn after(&self, name: Option<&str>) -> Option<&ByteString> {
         let Some(name) = name else { return self.iter().next() };
         let (chunk, position) = self.position(name);
@@ -59,7 +59,7 @@ impl NameSet {
         next.or_else(|| self.chunks.get(chunk + 1)?.front())
     }
 
-    /// Adds a name. `false` if it was there.
+    /// Adds a name. Returns `false` if it is in the set already.
     pub(crate) fn insert(&mut self, name: ByteString) -> bool {
         let bytes = name.len();
         match self.chunks.last_mut() {
@@ -85,7 +85,7 @@ impl NameSet {
         true
     }
 
-    /// Takes a name out. `false` if it was not there.
+    /// Removes a name. Returns `false` if it is not in the set.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
         let (chunk, Ok(at)) = self.position(name) else { return false };
         let names = &mut self.chunks[chunk];
@@ -101,8 +101,8 @@ impl NameSet {
         true
     }
 
-    /// Puts a chunk and the one after it together, if there is room: of many names that go, no more room is kept than a
-    /// few times what those need that stay.
+    /// Merges a chunk with the next one if both are small. So a set that shrinks takes at most a few times the memory
+    /// that its names need.
     fn merge(&mut self, chunk: usize) {
         let fits =
             |chunks: &[VecDeque<ByteString>]| chunks.iter().map(VecDeque::len).sum::<usize>() <= CHUNK / 2;
@@ -112,8 +112,8 @@ impl NameSet {
         }
     }
 
-    /// The chunk that a name is in or belongs into, and where in it: `Err` if it is not there. Of many that go in order, as
-    /// from a queue or with a session, each is the first: that is looked at before anything is searched for.
+    /// Returns the chunk of a name and its index there; `Err` with the place to insert it if it is not in the set.
+    /// The first name is compared first, because queues and sessions remove names in order.
     fn position(&self, name: &str) -> (usize, Result<usize, usize>) {
         let begins_up_to = |names: &VecDeque<ByteString>| names.front().is_some_and(|first| **first <= *name);
         let chunk = if self.chunks.get(1).is_some_and(begins_up_to) {
@@ -137,14 +137,14 @@ mod tests {
 
     use super::*;
 
-    /// Enough of them for a few chunks.
+    /// Returns one of enough names for several chunks.
     fn name() -> impl Strategy<Value = String> {
         (0..1_500_u32).prop_map(|number| format!("name-{number}"))
     }
 
     proptest! {
         #[test]
-        fn it_is_the_set_that_the_standard_library_has(
+        fn a_name_set_behaves_as_a_btree_set(
             numbered in 0..600_u32,
             steps in prop::collection::vec((any::<bool>(), name()), 0..3_000),
         ) {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_of_many_takes_little_room() {
+    fn a_set_that_shrinks_takes_little_memory() {
         const ALL: usize = 100_000;
         let name = |number: usize| ByteString::from(format!("{number:010}"));
         let upwards: Vec<_> = (0..ALL).collect();

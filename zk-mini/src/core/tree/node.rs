@@ -1,4 +1,4 @@
-//! One node of the tree.
+//! Node of the tree.
 
 use std::sync::OnceLock;
 
@@ -10,7 +10,7 @@ use crate::core::tree::name_set::NameSet;
 use crate::core::tree::weight::Weight;
 use crate::core::txn::NodeKind;
 
-/// A node, all but its path.
+/// Node without its path.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) data: Option<Bytes>,
@@ -23,18 +23,18 @@ pub(crate) struct Node {
     pub(crate) mtime: UnixMillis,
     pub(crate) version: Version,
     pub(crate) aversion: Version,
-    /// Children ever created: what sequential names are made from. `Stat` shows another number.
+    /// Number of children ever created, for sequential names. `Stat` shows another number.
     pub(crate) created_children: i32,
-    /// Names, each a slice of the child's path.
+    /// Names of children, each a slice of the child's path.
     pub(crate) children: NameSet,
-    /// The checksum of path and data, once it has been asked for: it takes a while if they are long.
+    /// Checksum of path and data, computed when it is first needed.
     pub(crate) content_crc: OnceLock<u32>,
-    /// All that is below it; not kept for the root.
+    /// Sum over the nodes below it; not used for the root.
     pub(crate) below: Weight,
 }
 
 impl Node {
-    /// A node at its creation.
+    /// Creates a node.
     pub(crate) fn new(
         data: Option<Bytes>,
         acl: SharedAcl,
@@ -65,18 +65,18 @@ impl Node {
         self.content_crc = OnceLock::new();
     }
 
-    /// The bytes of its data; 0 for null.
+    /// Returns the bytes of the data; 0 for null.
     pub(crate) fn data_len(&self) -> usize {
         self.data.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Returns the reply to a read of its data.
+    /// Returns the reply to a getData.
     pub(crate) fn data_and_stat(&self) -> GetDataResponseView<'_> {
         GetDataResponseView { data: self.data.as_deref(), stat: self.stat() }
     }
 
-    /// What clients see of it. `cversion` counts creates and deletes of children, which follows from the
-    /// creates and what is there; only ephemeral nodes have an owner.
+    /// Returns the `Stat` that clients see. `cversion` counts creations and deletions of children, which follows from
+    /// the creations and the present number. Only ephemeral nodes have an owner.
     pub(crate) fn stat(&self) -> Stat {
         let num_children = saturate(self.children.len());
         Stat {

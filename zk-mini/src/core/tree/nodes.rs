@@ -1,4 +1,4 @@
-//! The nodes by path.
+//! Nodes by path.
 
 use std::hash::BuildHasher;
 
@@ -8,8 +8,8 @@ use zk_wire::ByteString;
 
 use crate::core::tree::node::Node;
 
-/// A table that grows without reading paths, since each slot has the hash of its own, and whose slots are small, since what
-/// is in them is a pointer: with a million nodes, either would keep everybody waiting.
+/// Hash table of nodes. Slots store their hash, so that the table grows without reading paths, and a pointer, so that
+/// they are small. Otherwise growth would block other requests for long with a million nodes.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     slots: HashTable<Slot>,
@@ -29,7 +29,7 @@ impl Slot {
 }
 
 impl Nodes {
-    /// Where a path is depends on the seed, so that nobody can choose paths that are all in one place.
+    /// Creates an empty table. The seed decides on the order of paths, so clients cannot choose paths that collide.
     pub(crate) fn new(seed: u64) -> Self {
         Self { slots: HashTable::new(), hasher: FixedState::with_seed(seed) }
     }
@@ -42,7 +42,7 @@ impl Nodes {
         self.slots.iter().map(|slot| &*slot.entry)
     }
 
-    /// The node at a path, with the path as it is kept.
+    /// Returns the node at a path with the stored path.
     pub(crate) fn get(&self, path: &str) -> Option<(&ByteString, &Node)> {
         let slot = self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path))?;
         Some((&slot.entry.0, &slot.entry.1))
@@ -52,7 +52,7 @@ impl Nodes {
         self.slots.find_mut(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &mut slot.entry.1)
     }
 
-    /// Puts a node in the place of the one that is there, which it returns.
+    /// Inserts a node and returns the one that it replaces.
     pub(crate) fn insert(&mut self, path: ByteString, node: Node) -> Option<Node> {
         let hash = self.hasher.hash_one(&*path);
         match self.slots.entry(hash, |slot| slot.is(&path), |slot| slot.hash) {

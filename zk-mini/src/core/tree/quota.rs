@@ -1,8 +1,7 @@
-//! Quotas: nodes below `/zookeeper/quota` that count what is below other nodes, and may limit it.
+//! Quotas: nodes below `/zookeeper/quota` that count the nodes below others, and can limit them.
 //!
-//! The quota of `/a` is the node `/zookeeper/quota/a/zookeeper_limits`; what is there is written into
-//! `zookeeper_stats` beside it, without a transaction of its own. Stats that hold something else are let be:
-//! ZooKeeper goes down over them.
+//! The quota of `/a` is the node `/zookeeper/quota/a/zookeeper_limits`. The counts are written to `zookeeper_stats`
+//! beside it, without a transaction. If that node has other data, it stays as it is; ZooKeeper crashes on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,19 +15,19 @@ const QUOTA: &str = "/zookeeper/quota";
 const LIMITS: &str = "zookeeper_limits";
 const STATS: &str = "zookeeper_stats";
 
-/// More bytes than numbers of quotas take.
+/// Maximum length of data with quota counts.
 const LONGEST_TRACK: usize = 1024;
 
-/// The paths that have a quota.
+/// Paths with a quota.
 #[derive(Debug, Default)]
 pub(crate) struct Quotas {
     paths: BTreeSet<String>,
-    /// Number of paths of each length: no others need to be looked up.
+    /// Number of paths by length. Only these lengths are looked up.
     lengths: BTreeMap<usize, usize>,
 }
 
 impl Quotas {
-    /// The nearest node at or above a path that has a quota.
+    /// Returns the nearest path with a quota, at or above `path`.
     fn above<'a>(&self, path: &'a str) -> Option<&'a str> {
         if self.paths.is_empty() {
             return None;
@@ -58,7 +57,7 @@ impl Quotas {
 }
 
 impl Tree {
-    /// Follows the creation of a node.
+    /// Updates quotas after the creation of a node.
     pub(crate) fn quota_created(&mut self, path: &str, bytes: usize) {
         match quota_node(path) {
             Some((subject, LIMITS)) => {
@@ -70,14 +69,15 @@ impl Tree {
         self.quota_changed(path, signed(bytes), 1);
     }
 
-    /// Follows the return of a node from a snapshot; the counts in a fuzzy one are not to be relied on.
+    /// Updates quotas after a node is restored from a snapshot. Counts in a fuzzy snapshot are not reliable, so they
+    /// are not used.
     pub(crate) fn quota_restored(&mut self, path: &str) {
         if let Some((subject, LIMITS)) = quota_node(path) {
             self.quotas.insert(subject);
         }
     }
 
-    /// Follows the deletion of a node.
+    /// Updates quotas after the deletion of a node.
     pub(crate) fn quota_deleted(&mut self, path: &str, bytes: usize) {
         if let Some((subject, LIMITS)) = quota_node(path) {
             self.quotas.remove(subject);
@@ -85,7 +85,7 @@ impl Tree {
         self.quota_changed(path, -signed(bytes), -1);
     }
 
-    /// Counts a change of the nodes and bytes at a path.
+    /// Adds to the counts of nodes and bytes at a path.
     pub(crate) fn quota_changed(&mut self, path: &str, bytes: i64, count: i64) {
         let Some(subject) = self.quotas.above(path) else { return };
         let stats_path = format!("{QUOTA}{subject}/{STATS}");
@@ -96,20 +96,20 @@ impl Tree {
         self.set_quietly(&stats_path, stats.to_bytes());
     }
 
-    /// Counts everything that has a quota, after a restart.
+    /// Counts all quotas again after a restart.
     pub(crate) fn recount(&mut self) {
         let subjects: Vec<_> = self.quotas.paths.iter().cloned().collect();
         subjects.iter().for_each(|subject| self.count_anew(subject));
     }
 
-    /// Writes down what is there.
+    /// Writes the present counts of a quota.
     fn count_anew(&mut self, subject: &str) {
         let (count, bytes) = self.measure(subject);
         let stats = Track { values: BTreeMap::from([("count", count), ("bytes", bytes)]) };
         self.set_quietly(&format!("{QUOTA}{subject}/{STATS}"), stats.to_bytes());
     }
 
-    /// Whether a quota with a hard limit leaves room for a change.
+    /// Returns `true` if hard limits leave room for a change.
     pub(crate) fn quota_allows(&self, path: &str, bytes: i64, count: i64) -> bool {
         let Some(subject) = self.quotas.above(path) else { return true };
         let track = |name: &str| self.get(&format!("{QUOTA}{subject}/{name}"))?.data.clone();
@@ -122,7 +122,7 @@ impl Tree {
         fits("count", "countHardLimit", count) && fits("bytes", "byteHardLimit", bytes)
     }
 
-    /// How many nodes there are at and below a path, and the bytes of their data.
+    /// Returns the number of nodes at and below a path, and the bytes of their data.
     fn measure(&self, path: &str) -> (i64, i64) {
         let Some(node) = self.get(path) else { return (0, 0) };
         let mut weight = self.weight_below(path);
@@ -131,25 +131,26 @@ impl Tree {
     }
 }
 
-/// Whether a node is one of those that bring ZooKeeper down: a limit on the root.
+/// Returns `true` for a limit on the root, which crashes ZooKeeper.
 pub(crate) fn is_quota_of_root(path: &str) -> bool {
     matches!(quota_node(path), Some(("", LIMITS)))
 }
 
-/// What a node below `/zookeeper/quota` is about, and its own name; the root is the empty path here.
+/// Splits a path below `/zookeeper/quota` into the path that it is about and its name. The root is the empty path.
 fn quota_node(path: &str) -> Option<(&str, &str)> {
     let (parent, name) = path::split(path)?;
     let subject = parent.strip_prefix(QUOTA)?;
     (subject.is_empty() || subject.starts_with('/')).then_some((subject, name))
 }
 
-/// Numbers by name, as in `count=3,bytes=10=;byteHardLimit=20`.
+/// Named numbers, as in `count=3,bytes=10=;byteHardLimit=20`.
 struct Track<'a> {
     values: BTreeMap<&'a str, i64>,
 }
 
 impl<'a> Track<'a> {
-    /// Reads the numbers. Data longer than any that are meant are garbage, too: they would be read with every change.
+    /// Reads the numbers; `None` for other data. Long data is rejected at once, because it would be read at every
+    /// change.
     fn parse(data: &'a Bytes) -> Option<Self> {
         if data.len() > LONGEST_TRACK {
             return None;
@@ -172,7 +173,7 @@ impl<'a> Track<'a> {
         self.values.insert(name, self.get(name).wrapping_add(change));
     }
 
-    /// The odd `=` before the further names makes older readers stop there.
+    /// Writes the numbers. The extra `=` before the further names makes older readers stop there.
     fn to_bytes(&self) -> Bytes {
         let mut text = format!("count={},bytes={}", self.get("count"), self.get("bytes"));
         let mut separator = "=;";
@@ -191,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tracks_are_written_as_they_are_read() {
+    fn quota_counts_are_written_as_they_are_read() {
         for text in ["count=3,bytes=10", "count=-1,bytes=5=;byteHardLimit=7;countHardLimit=9"] {
             let data = Bytes::from_static(text.as_bytes());
             assert_eq!(Track::parse(&data).unwrap().to_bytes(), data);

@@ -1,8 +1,8 @@
-//! Weights: numbers of nodes with the bytes of their data.
+//! Weights: a number of nodes with the bytes of their data.
 
 use std::ops::{AddAssign, Neg};
 
-/// Some nodes and the bytes of their data; negative where they go.
+/// Number of nodes and bytes of their data; negative for nodes that are deleted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Weight {
     pub(crate) nodes: i64,
@@ -10,18 +10,18 @@ pub(crate) struct Weight {
 }
 
 impl Weight {
-    /// One node with so much data.
+    /// Returns the weight of one node.
     pub(crate) fn of_one(data_len: usize) -> Self {
         Self { nodes: 1, bytes: signed(data_len) }
     }
 
-    /// The change when a node's data is replaced.
+    /// Returns the change of weight when data is replaced.
     pub(crate) fn of_change(old: usize, new: usize) -> Self {
         Self { nodes: 0, bytes: signed(new) - signed(old) }
     }
 }
 
-/// While a fuzzy snapshot is followed by what it shows in part, sums may be wrong; they are made anew at the end.
+/// Wraps on overflow: sums can be wrong in a replay after a fuzzy snapshot, and are computed again at its end.
 impl AddAssign for Weight {
     fn add_assign(&mut self, other: Self) {
         self.nodes = self.nodes.wrapping_add(other.nodes);
@@ -37,7 +37,7 @@ impl Neg for Weight {
     }
 }
 
-/// Returns a length as a number that can be subtracted.
+/// Converts a length for subtraction.
 pub(crate) fn signed(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
