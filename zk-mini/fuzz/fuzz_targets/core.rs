@@ -1,4 +1,4 @@
-//! Arbitrary histories of several connections: the server's state machine holds its invariants after each step.
+//! Arbitrary histories of several connections: the core holds its invariants after each step.
 #![no_main]
 
 #[path = "../../tests/fuzz_corpus/history.rs"]

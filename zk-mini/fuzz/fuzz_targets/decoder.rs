@@ -1,4 +1,4 @@
-//! Arbitrary bytes as every record of the protocol.
+//! Arbitrary bytes as each record of the protocol.
 #![no_main]
 
 #[path = "../../tests/fuzz_corpus/records.rs"]

@@ -118,8 +118,8 @@ fn each_operation_asks_for_its_permission() {
 }
 
 #[test]
-fn set_watches_tells_what_was_missed_only_to_those_who_may_read_it() {
-    // 48: ZooKeeper 3.9.5 tells everybody, the later 3.8.7 does not.
+fn set_watches_sends_missed_events_only_to_readers() {
+    // 48: ZooKeeper 3.9.5 sends the events to every client, the later 3.8.7 does not.
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = Driver::compat(compat);
         let (owner, other) = (t.connect(10_000), t.connect(10_000));
@@ -133,7 +133,7 @@ fn set_watches_tells_what_was_missed_only_to_those_who_may_read_it() {
         };
         t.call(other, &request).unwrap();
         assert_eq!(t.events(other), [(EventType::NODE_DELETED, "/none".into())]);
-        assert_eq!(t.core.watch_count(), 0, "nor is it waited for");
+        assert_eq!(t.core.watch_count(), 0, "no watch is set either");
         t.call(owner, &request).unwrap();
         assert_eq!(t.events(owner).len(), 4);
     }
@@ -154,7 +154,7 @@ fn without_admin_hashes_are_hidden() {
 }
 
 #[test]
-fn duplicates_go_the_order_stays_and_any_perms_are_kept() {
+fn duplicates_are_dropped_and_order_and_any_perms_are_kept() {
     // 56
     let mut t = Driver::new();
     let a = t.connect(10_000);
@@ -175,7 +175,7 @@ fn auth_stands_for_all_proven_ids() {
     auth(&mut t, a, "digest", "user:pass");
     auth(&mut t, a, "digest", "super:test");
     t.call(a, &with_acl("/p", &acl)).unwrap();
-    // Without ADMIN the hashes are hidden even from their owner.
+    // Without ADMIN, hashes are hidden even from their owner.
     let shown = [entry(Perms::READ, "digest", "user:x"), entry(Perms::READ, "digest", "super:x")];
     assert_eq!(get_acl(&mut t, a, "/p").unwrap(), shown);
     let kept = &t.core.node("/p").unwrap().acl;

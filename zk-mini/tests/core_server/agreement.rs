@@ -1,4 +1,4 @@
-//! The core and the model agree in every reply, every event and the final tree; and what was persisted makes
+//! The core and the model agree in every reply, every event and the final tree, and the persisted transactions give
 //! the same tree again.
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ const CLIENTS: usize = 3;
 #[derive(Clone, Debug)]
 enum Step {
     Run(usize, Op),
-    /// The connection is lost, and the session resumed on another.
+    /// Loses the connection and resumes the session on another one.
     Reconnect(usize),
     Advance(u64),
 }
@@ -196,7 +196,7 @@ proptest! {
     }
 
     #[test]
-    fn a_server_that_puts_out_no_transactions_does_the_same(steps in proptest::collection::vec(step(), 1..60)) {
+    fn a_server_without_transactions_behaves_the_same(steps in proptest::collection::vec(step(), 1..60)) {
         let (mut one, mut other) = (Pair::new(), Pair::with(Config { transactions: false, ..Config::default() }));
         for step in &steps {
             one.step(step);
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn persisted_transactions_make_the_same_state_again(steps in proptest::collection::vec(step(), 1..60)) {
+    fn persisted_transactions_give_the_same_state(steps in proptest::collection::vec(step(), 1..60)) {
         let mut pair = Pair::new();
         for step in &steps {
             pair.step(step);
@@ -223,13 +223,13 @@ proptest! {
             core.sessions().into_iter().map(|info| (info.id, info.timeout, info.ephemerals)).collect()
         };
         prop_assert_eq!(sessions(&again), sessions(&pair.t.core));
-        // A transaction that is known already changes nothing.
+        // A transaction that is known already has no effect.
         again.replay(pair.t.now, pair.t.txns[0].clone());
         prop_assert_eq!(again.last_zxid(), pair.t.core.last_zxid());
     }
 
     #[test]
-    fn an_image_of_any_moment_and_what_followed_make_the_same_state(
+    fn an_image_and_later_transactions_give_the_same_state(
         steps in proptest::collection::vec(step(), 1..60),
         moment in any::<proptest::sample::Index>(),
     ) {
@@ -248,7 +248,7 @@ proptest! {
     }
 
     #[test]
-    fn an_image_taken_while_the_server_goes_on_and_what_followed_make_the_same_state(
+    fn an_image_taken_in_steps_and_later_transactions_give_the_same_state(
         before in proptest::collection::vec(step(), 0..60),
         during in proptest::collection::vec((step(), 0_usize..3), 0..40),
         after in proptest::collection::vec(step(), 0..10),

@@ -1,4 +1,4 @@
-//! Arbitrary frames: nothing panics, and the invariants hold after each.
+//! Arbitrary frames: no panic, and the invariants hold after each of them.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ const OPS: [i32; 38] = [
     101, 102, 103, 104, 105, 106, 107, -10, -11,
 ];
 
-/// Bytes that look like records often enough: small lengths, a few paths, nulls.
+/// Returns bytes that often look like records: small lengths, a few paths, nulls.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let text = |text: &'static str| {
         let mut bytes = u32::try_from(text.len()).unwrap().to_be_bytes().to_vec();
@@ -46,7 +46,7 @@ fn request() -> impl Strategy<Value = Bytes> {
         .prop_map(|(xid, op, body)| [&xid.to_be_bytes()[..], &op.to_be_bytes(), &body].concat().into())
 }
 
-/// A well-formed create, with arguments from everywhere.
+/// Returns a well-formed create with arbitrary arguments.
 fn valid_create() -> impl Strategy<Value = Bytes> {
     let path = proptest::sample::select(vec!["/a", "/a/b", "/a/c", "/zookeeper/quota/a"]);
     let op = proptest::sample::select(vec![1_i32, 15, 19]);

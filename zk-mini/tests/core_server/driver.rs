@@ -1,4 +1,4 @@
-//! Drives a core: its own clock, as many connections as wanted, everything that was heard kept in order.
+//! Driver of a core: a clock, any number of connections, and everything they receive, in order.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use zk_mini::core::{Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
 use zk_wire::*;
 
-/// What a connection heard.
+/// Message that a connection received.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Heard {
     Handshake(ConnectResponse),
@@ -15,7 +15,7 @@ pub(crate) enum Heard {
     Closed,
 }
 
-/// What is needed to take a session over.
+/// Credentials to resume a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Credentials {
     pub(crate) id: SessionId,
@@ -25,9 +25,9 @@ pub(crate) struct Credentials {
 pub(crate) struct Driver {
     pub(crate) core: Core,
     pub(crate) now: Now,
-    /// Everything that was persisted.
+    /// All persisted transactions.
     pub(crate) txns: Vec<Txn>,
-    /// The sessions that expired.
+    /// Expired sessions.
     pub(crate) expired: Vec<SessionId>,
     /// Notes for the log.
     pub(crate) notes: Vec<Note>,
@@ -60,7 +60,7 @@ impl Driver {
         }
     }
 
-    /// A connection without a handshake.
+    /// Opens a connection without a handshake.
     pub(crate) fn accept(&mut self) -> ConnId {
         self.accept_from(Peer::LOCAL)
     }
@@ -73,7 +73,7 @@ impl Driver {
         conn
     }
 
-    /// A connection with a new session.
+    /// Opens a connection with a new session.
     pub(crate) fn connect(&mut self, timeout: i32) -> ConnId {
         let conn = self.accept();
         let response = self.handshake(conn, &connect_request(timeout));
@@ -81,7 +81,7 @@ impl Driver {
         conn
     }
 
-    /// A connection that takes a session over, or tries to.
+    /// Opens a connection and tries to resume a session.
     pub(crate) fn resume(&mut self, credentials: &Credentials, timeout: i32) -> (ConnId, ConnectResponse) {
         let conn = self.accept();
         let request = ConnectRequest {
@@ -115,7 +115,7 @@ impl Driver {
         self.credentials(conn).id
     }
 
-    /// Hands in the body of a frame.
+    /// Passes the body of a frame to the core.
     pub(crate) fn frame(&mut self, conn: ConnId, frame: Bytes) {
         self.input(Input::Frame { conn, frame });
     }
@@ -130,12 +130,12 @@ impl Driver {
         self.frame(conn, frame.freeze());
     }
 
-    /// Sends a request and takes its reply, which has to be the last thing that is heard but for a close.
+    /// Sends a request and returns its reply, which must be the last message except for a close.
     pub(crate) fn reply<R: Request>(&mut self, conn: ConnId, request: &R) -> (i64, ErrorCode, Bytes) {
         self.raw(conn, R::OP, &encode(request))
     }
 
-    /// As [`Self::reply`], with any op code and body.
+    /// Sends any op code and body, and returns the reply.
     pub(crate) fn raw(&mut self, conn: ConnId, op: OpCode, body: &[u8]) -> (i64, ErrorCode, Bytes) {
         let xid = Xid(self.next_xid);
         self.next_xid += 1;
@@ -151,14 +151,14 @@ impl Driver {
         }
     }
 
-    /// Sends a request and decodes its reply, which has to be read to the last byte.
+    /// Sends a request and decodes its reply, which must have no trailing bytes.
     pub(crate) fn call<R: Request>(&mut self, conn: ConnId, request: &R) -> Result<R::Response, ErrorCode> {
         let (_, err, body) = self.reply(conn, request);
         err.into_result()?;
         Ok(decode_all(body).expect("a reply of the right form"))
     }
 
-    /// The events heard since the last look, in order.
+    /// Returns the events since the last call, in order.
     pub(crate) fn events(&mut self, conn: ConnId) -> Vec<(EventType, String)> {
         let heard = self.heard.get_mut(&conn).expect("a known connection");
         let mut events = Vec::new();
@@ -172,7 +172,7 @@ impl Driver {
         events
     }
 
-    /// Everything heard, in order.
+    /// Returns all messages in order.
     pub(crate) fn heard(&self, conn: ConnId) -> &[Heard] {
         &self.heard[&conn]
     }
@@ -181,7 +181,7 @@ impl Driver {
         self.heard[&conn].last() == Some(&Heard::Closed)
     }
 
-    /// Moves the clock, stopping at every deadline on the way.
+    /// Moves the clock, with a timeout at every deadline on the way.
     pub(crate) fn advance(&mut self, span: u64) {
         let end = self.now.mono + Millis(span);
         while let Some(deadline) = self.core.poll_deadline().filter(|&deadline| deadline <= end) {
@@ -196,18 +196,18 @@ impl Driver {
         self.move_to(end);
     }
 
-    /// Lets time go by without telling the core: the process stands still.
+    /// Moves the clock without telling the core, as if the process were suspended.
     pub(crate) fn stall(&mut self, span: u64) {
         self.move_to(self.now.mono + Millis(span));
     }
 
-    /// Hands in timeouts until nothing is due; how many it took.
+    /// Passes timeouts until nothing is due, and returns their number.
     pub(crate) fn catch_up(&mut self) -> usize {
         let mut taken = 0;
         while self.core.poll_deadline().is_some_and(|deadline| deadline <= self.now.mono) {
             self.input(Input::Timeout);
             taken += 1;
-            assert!(taken < 10_000, "it never ends");
+            assert!(taken < 10_000, "the timeouts never end");
         }
         taken
     }
@@ -232,7 +232,7 @@ impl Driver {
     }
 
     fn listen(&mut self, conn: ConnId) -> &mut Vec<Heard> {
-        let heard = self.heard.get_mut(&conn).expect("nothing is sent to strangers");
+        let heard = self.heard.get_mut(&conn).expect("nothing is sent to an unknown connection");
         assert_ne!(heard.last(), Some(&Heard::Closed), "nothing is sent after a close");
         heard
     }
@@ -240,7 +240,7 @@ impl Driver {
     fn hear(&mut self, conn: ConnId, frame: Bytes) {
         let mut buffer = BytesMut::from(frame);
         let mut body = next_frame(&mut buffer, usize::MAX).expect("a length").expect("a whole frame");
-        assert!(buffer.is_empty(), "one frame a time");
+        assert!(buffer.is_empty(), "one frame at a time");
         let heard = self.listen(conn);
         let heard_now = if heard.is_empty() {
             Heard::Handshake(decode_all(body).expect("an answer to the handshake"))
@@ -258,7 +258,7 @@ impl Driver {
     }
 }
 
-/// Tells an event from a reply to a request whose xid was -1.
+/// Returns `true` for an event, and `false` for the reply to a request with the xid -1.
 fn zxid_is_of_event(body: &Bytes) -> bool {
     decode_all::<WatchedEvent>(body.clone()).is_ok()
 }

@@ -1,4 +1,4 @@
-//! Whatever clients do, sessions end on time, with everything that is theirs.
+//! Sessions end on time with all their nodes, whatever clients do.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What a session should be.
+/// Expected state of a session.
 struct Expected {
     credentials: Credentials,
     conn: ConnId,
@@ -48,7 +48,7 @@ struct World {
     tick: u64,
     watchers: [ConnId; 2],
     sessions: Vec<Expected>,
-    /// How many transactions were looked at.
+    /// Number of transactions that were checked.
     seen: usize,
 }
 
@@ -134,7 +134,7 @@ impl World {
         session.last_heard = self.t.now.mono.0;
     }
 
-    /// Every watcher has heard of each ephemeral of a session exactly once.
+    /// Checks that every watcher got an event for each ephemeral node of a session, exactly once.
     fn take_end(&mut self, i: usize) {
         for watcher in self.watchers {
             let deleted = self.t.events(watcher);

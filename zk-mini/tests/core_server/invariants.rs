@@ -1,11 +1,11 @@
-//! What holds in the core at any time.
+//! Invariants of the core.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use zk_mini::core::{Core, NodeInfo};
 use zk_wire::{SessionId, path};
 
-/// All nodes, found by walking.
+/// Returns all nodes, found by a walk over the tree.
 pub(crate) fn nodes(core: &Core) -> BTreeMap<String, NodeInfo> {
     let mut nodes = BTreeMap::new();
     let mut open = vec![String::from("/")];
@@ -17,7 +17,8 @@ pub(crate) fn nodes(core: &Core) -> BTreeMap<String, NodeInfo> {
     nodes
 }
 
-/// Counters equal what they count, each ephemeral has a live session, each watch a live connection.
+/// Checks that counters equal what they count, that each ephemeral node has a live session, and each watch a live
+/// connection.
 pub(crate) fn check(core: &Core) {
     let nodes = nodes(core);
     assert_eq!(core.node_count(), nodes.len());
@@ -55,7 +56,7 @@ pub(crate) fn check(core: &Core) {
     }
     let watches = [core.data_watches(), core.child_watches()].concat();
     for (path, watchers) in &watches {
-        assert!(!watchers.is_empty(), "{path} is watched by nobody");
+        assert!(!watchers.is_empty(), "{path} has no watcher");
         assert!(watchers.iter().all(|conn| connections.iter().any(|info| info.conn == *conn)));
     }
     assert_eq!(core.watch_count(), watches.iter().map(|(_, watchers)| watchers.len()).sum::<usize>());

@@ -1,4 +1,4 @@
-//! Limits on what one connection can make the server hold or write, and the answers beyond them.
+//! Limits on the data that one connection can make the server store or write, and the answers beyond them.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use zk_wire::*;
 
 use crate::driver::*;
 
-/// The header of a transaction, and its digest.
+/// Bytes of a transaction's header and digest.
 const AROUND: usize = 32 + 12;
-/// The list `Acl::open`, with its length.
+/// Bytes of the list `Acl::open`.
 const OPEN: usize = 4 + 4 + (4 + 5) + (4 + 6);
 
 fn with(set: impl FnOnce(&mut Config)) -> Driver {
@@ -28,7 +28,7 @@ fn entry(perms: i32, scheme: &str, id: &str) -> Acl {
     Acl { perms: Perms(perms), scheme: scheme.into(), id: id.into() }
 }
 
-/// A create with this list.
+/// Returns a create with an ACL.
 fn listed(path: &str, acl: Vec<Acl>) -> Create {
     Create { acl: Some(acl), ..create(path, CreateMode::Persistent) }
 }
@@ -37,8 +37,8 @@ fn acl_of(t: &Driver, path: &str) -> Arc<[Acl]> {
     t.core.node(path).unwrap().acl
 }
 
-/// Sends a request twice: to a server where its transaction is as long as it may be, and to one where it is too long by
-/// a byte. There it must change nothing but the zxid.
+/// Sends a request to a server where its transaction has exactly the maximum length, and to one where it is a byte
+/// longer than allowed. There it must change only the zxid.
 fn at_the_limit<R: Request>(exactly: usize, request: &R) {
     for (max_transaction, is_done) in [(exactly, true), (exactly - 1, false)] {
         let mut t = Driver::with(Config { max_transaction, ..Config::default() });
@@ -60,7 +60,7 @@ fn at_the_limit<R: Request>(exactly: usize, request: &R) {
 }
 
 #[test]
-fn a_write_whose_transaction_would_be_too_long_is_refused_before_it_is_done() {
+fn a_write_with_a_too_long_transaction_is_refused_before_it_is_applied() {
     let data = [7; 1_000];
     at_the_limit(AROUND + 6 + (4 + 1_000) + OPEN + 1 + 4, &create_with("/b", &data, CreateMode::Persistent));
     at_the_limit(AROUND + 6 + (4 + 1_000) + 4, &set_data("/a", &data, -1));
@@ -81,7 +81,7 @@ fn a_write_whose_transaction_would_be_too_long_is_refused_before_it_is_done() {
 }
 
 #[test]
-fn what_auth_stands_for_counts_as_often_as_it_is_written() {
+fn expanded_auth_entries_count_as_often_as_they_are_written() {
     // 250 ids of 10 kB each, and 900 creates in one multi: a record of more than 2 GiB.
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = with(|config| {
@@ -98,7 +98,7 @@ fn what_auth_stands_for_counts_as_often_as_it_is_written() {
         let (zxid, err, body) = t.reply(a, &Multi { ops });
         assert_eq!((zxid, err, body.len()), (before.next().0, ErrorCode::MARSHALLING_ERROR, 0));
         assert_eq!(t.txns.last().unwrap().change, Change::Error(ErrorCode::MARSHALLING_ERROR));
-        // Each alone is too long as well.
+        // Each create alone is too long, too.
         assert_eq!(t.call(a, &listed("/0", ours())), Err(ErrorCode::MARSHALLING_ERROR));
         let acl = Some(ours());
         let set_acl = SetAcl { path: Some("/".into()), acl, version: Expected::Any };
@@ -113,14 +113,14 @@ fn nodes_of_one_multi_that_send_the_same_list_share_it() {
     let mut t = with(|config| config.max_transaction = usize::MAX);
     let a = t.connect(10_000);
     (0..100).for_each(|n| assert_eq!(auth(&mut t, a, &format!("user-{n}:secret")), ErrorCode::OK));
-    // By turns, so that it takes more than a look at the one before.
+    // Alternating, so that the latest list alone does not help.
     let lists = [vec![entry(31, "auth", "")], vec![entry(1, "auth", "")], vec![Acl::open()]];
     let op = |n: usize| MultiOp::Create(listed(&format!("/{n}"), lists[n % 3].clone()));
     t.call(a, &Multi { ops: (0..NODES).map(op).collect() }).unwrap();
     for n in 0..NODES {
         assert!(Arc::ptr_eq(&acl_of(&t, &format!("/{n}")), &acl_of(&t, &format!("/{}", n % 3))), "{n}");
     }
-    // The transaction, too, which waits for the disk.
+    // The transaction that waits for the disk shares it, too.
     let Change::Multi(changes) = &t.txns.last().unwrap().change else { panic!("no multi") };
     let mut kept = changes.iter().map(|change| match change {
         Change::Create(node) => Arc::as_ptr(&node.acl),
@@ -131,9 +131,9 @@ fn nodes_of_one_multi_that_send_the_same_list_share_it() {
 }
 
 #[test]
-fn a_session_whose_nodes_no_transaction_can_list_ends_all_the_same() {
+fn a_session_with_too_many_nodes_for_a_transaction_ends_nevertheless() {
     for expires in [false, true] {
-        // As much as the longest of the creates.
+        // The maximum equals the longest of the creates.
         let mut t = with(|config| config.max_transaction = 512);
         let (owner, watcher) = (t.connect(4_000), t.connect(40_000));
         let session = t.session(owner);
@@ -159,7 +159,7 @@ fn a_session_whose_nodes_no_transaction_can_list_ends_all_the_same() {
 }
 
 #[test]
-fn a_snapshot_that_such_an_end_comes_into_is_still_right() {
+fn a_snapshot_around_such_an_end_is_still_right() {
     for steps in 0..110 {
         let mut t = with(|config| config.max_transaction = 512);
         let (owner, other) = (t.connect(4_000), t.connect(40_000));
@@ -180,7 +180,7 @@ fn a_snapshot_that_such_an_end_comes_into_is_still_right() {
 }
 
 #[test]
-fn a_connection_shows_no_more_identities_than_it_may() {
+fn identities_of_a_connection_are_limited() {
     let mut t = with(|config| config.max_auth_ids = 2);
     let a = t.connect(10_000);
     for user in ["a", "b", "a", "b"] {
@@ -191,7 +191,7 @@ fn a_connection_shows_no_more_identities_than_it_may() {
     let (a, _) = t.resume(&t.credentials(a), 10_000);
     assert_eq!(auth(&mut t, a, "c:x"), ErrorCode::OK, "they belong to the connection");
 
-    // A name, a colon, and a hash of 28 characters.
+    // A name, a colon, and a hash of 28 characters each.
     let mut t = with(|config| config.max_auth_id_bytes = 2 * (100 + 1 + 28));
     let a = t.connect(10_000);
     for user in ["a", "b"] {
@@ -202,7 +202,7 @@ fn a_connection_shows_no_more_identities_than_it_may() {
 }
 
 #[test]
-fn a_list_has_no_more_entries_than_it_may_also_if_a_few_stand_for_many() {
+fn entries_of_a_list_are_limited_after_auth_is_expanded() {
     let mut t = with(|config| config.max_acl_entries = 20);
     let a = t.connect(10_000);
     (0..10).for_each(|n| assert_eq!(auth(&mut t, a, &format!("{n}:x")), ErrorCode::OK));
@@ -226,7 +226,7 @@ fn a_list_has_no_more_entries_than_it_may_also_if_a_few_stand_for_many() {
 }
 
 #[test]
-fn auth_stands_for_no_more_entries_than_there_may_be_identities() {
+fn auth_entries_expand_to_at_most_the_limit_of_identities() {
     let mut t = with(|config| config.max_auth_ids = 40);
     let a = t.connect(10_000);
     (0..10).for_each(|n| assert_eq!(auth(&mut t, a, &format!("{n}:x")), ErrorCode::OK));
@@ -237,7 +237,7 @@ fn auth_stands_for_no_more_entries_than_there_may_be_identities() {
 }
 
 #[test]
-fn what_systems_in_use_do_is_far_from_the_limits() {
+fn ordinary_use_is_far_from_the_limits() {
     let mut t = Driver::new();
     let a = t.connect(10_000);
     (0..99).for_each(|n| assert_eq!(auth(&mut t, a, &format!("user-{n}:secret")), ErrorCode::OK));
@@ -253,7 +253,7 @@ fn what_systems_in_use_do_is_far_from_the_limits() {
 }
 
 #[test]
-fn lists_and_transactions_that_are_there_may_be_longer_than_new_ones() {
+fn stored_lists_and_transactions_may_exceed_the_limits() {
     let long: Arc<[Acl]> = (0..50).map(|n| entry(31, "ip", &format!("127.0.0.{n}"))).collect();
     let mut before = with(|_| ());
     let a = before.connect(10_000);
@@ -267,7 +267,7 @@ fn lists_and_transactions_that_are_there_may_be_longer_than_new_ones() {
     assert_eq!(core.node("/a").unwrap().acl, long);
 }
 
-/// Each way to watch a path for one event, and for good.
+/// Sets a watch by one of five requests.
 fn watch(t: &mut Driver, conn: ConnId, way: usize, path: &str) -> Result<(), ErrorCode> {
     match way {
         0 => t.call(conn, &get_data(path, true)).map(|_| ()),
@@ -279,7 +279,7 @@ fn watch(t: &mut Driver, conn: ConnId, way: usize, path: &str) -> Result<(), Err
 }
 
 #[test]
-fn a_connection_watches_no_more_than_it_may() {
+fn watches_of_a_connection_are_limited() {
     for way in 0..5 {
         let mut t = with(|config| config.max_watches = 3);
         let (a, b) = (t.connect(10_000), t.connect(10_000));
@@ -298,7 +298,7 @@ fn a_connection_watches_no_more_than_it_may() {
             let remove = RemoveWatches { path: "/0".into(), watcher_type: 3 };
             t.call(a, &remove).unwrap();
         }
-        assert_eq!(watch(&mut t, a, way, "/3"), Ok(()), "what is used up makes room");
+        assert_eq!(watch(&mut t, a, way, "/3"), Ok(()), "a used-up watch makes room");
         t.lose(a);
         t.lose(b);
         assert_eq!(t.core.watch_count(), 0);
@@ -306,7 +306,7 @@ fn a_connection_watches_no_more_than_it_may() {
 }
 
 #[test]
-fn the_bytes_of_a_connections_watches_have_a_limit() {
+fn bytes_of_a_connections_watches_are_limited() {
     let mut t = with(|config| config.max_watch_bytes = 2_000);
     let a = t.connect(10_000);
     let path = |n: usize| format!("/{n}{}", "x".repeat(998));
@@ -316,7 +316,7 @@ fn the_bytes_of_a_connections_watches_have_a_limit() {
     assert_eq!(watch(&mut t, a, 1, &path(0)), no_node, "it is there");
     let remove = RemoveWatches { path: path(0).as_str().into(), watcher_type: 3 };
     t.call(a, &remove).unwrap();
-    // A persistent one is in both tables.
+    // A persistent watch is in both tables.
     let both = |path: String| AddWatch { path: path.as_str().into(), mode: 0 };
     assert_eq!(t.call(a, &both(path(0))).map(|_| ()), Err(ErrorCode::QUOTA_EXCEEDED));
     assert_eq!(t.core.watch_count(), 1, "all or nothing");
@@ -324,12 +324,12 @@ fn the_bytes_of_a_connections_watches_have_a_limit() {
 }
 
 #[test]
-fn whoever_sets_too_many_watches_again_is_disconnected() {
+fn setting_too_many_watches_again_closes_the_connection() {
     for kind in 0..5 {
         let mut t = with(|config| config.max_watches = 3);
         let (a, b) = (t.connect(10_000), t.connect(10_000));
         let session = t.session(a);
-        // Of what is not there, unless that is an event.
+        // Watches on data and on children would give an event at once if the node did not exist.
         let is_there = matches!(kind, 0 | 2);
         let path = |n: i32| ByteString::from(format!("/{n}"));
         if is_there {
@@ -360,7 +360,7 @@ fn whoever_sets_too_many_watches_again_is_disconnected() {
 }
 
 #[test]
-fn a_reply_that_is_too_long_is_an_error_and_a_write_with_one_is_not_done() {
+fn a_too_long_reply_is_an_error_and_its_write_is_not_applied() {
     let mut t = with(|config| config.max_reply = 1_000);
     let a = t.connect(10_000);
     t.call(a, &create("/p", CreateMode::Persistent)).unwrap();

@@ -1,5 +1,5 @@
-//! The core as clients meet it: bytes in, bytes out, and a clock that the test moves. Numbers in comments are
-//! those of the rules in the project's description of ZooKeeper's behaviour.
+//! The core as clients see it: bytes in, bytes out, and a clock that the test moves. Numbers in comments refer to
+//! rules of Apache ZooKeeper's behaviour in `RULES.md` beside this file.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod access;

@@ -1,4 +1,4 @@
-//! Frames that should not be (rules 1, 4, 5, 14 to 20, 22).
+//! Malformed frames (rules 1, 4, 5, 14 to 20, 22).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use zk_mini::core::Compat;
@@ -7,7 +7,7 @@ use zk_wire::*;
 use crate::driver::*;
 
 #[test]
-fn a_frame_without_a_whole_header_closes() {
+fn a_frame_without_a_whole_header_closes_the_connection() {
     // 15
     let mut t = Driver::new();
     let (a, b) = (t.connect(10_000), t.connect(10_000));
@@ -20,7 +20,7 @@ fn a_frame_without_a_whole_header_closes() {
 }
 
 #[test]
-fn a_body_that_cannot_be_read_is_a_marshalling_error() {
+fn an_unreadable_body_is_a_marshalling_error() {
     // 1, 16
     for (compat, taken) in [(Compat::V3_8, 1), (Compat::V3_9, 0)] {
         let mut t = Driver::compat(compat);
@@ -45,7 +45,7 @@ fn a_body_that_cannot_be_read_is_a_marshalling_error() {
 }
 
 #[test]
-fn a_reconfig_that_cannot_be_read_takes_no_zxid_in_any_release() {
+fn an_unreadable_reconfig_takes_no_zxid_in_any_release() {
     // 1, 16, 64
     let whole = [&[0, 0, 0, 1, b'a'][..], &[0xff; 4], &[0; 4], &[0xff; 8]].concat();
     for compat in [Compat::V3_8, Compat::V3_9] {
@@ -62,7 +62,7 @@ fn a_reconfig_that_cannot_be_read_takes_no_zxid_in_any_release() {
 }
 
 #[test]
-fn auth_and_sasl_that_cannot_be_read_close() {
+fn unreadable_auth_and_sasl_close_the_connection() {
     // 16, 22
     for op in [OpCode::AUTH, OpCode::SASL] {
         let mut t = Driver::new();
@@ -159,7 +159,7 @@ fn null_paths_are_marshalling_errors_where_they_are_not_arguments() {
 }
 
 #[test]
-fn nobody_watches_a_null_path() {
+fn a_null_path_has_no_watch() {
     // 52, 53
     for (compat, checked) in
         [(Compat::V3_8, ErrorCode::MARSHALLING_ERROR), (Compat::V3_9, ErrorCode::NO_WATCHER)]
@@ -206,12 +206,12 @@ fn sasl_is_answered_with_a_null_token_or_a_close() {
 }
 
 #[test]
-fn requests_behind_a_close_are_ignored() {
+fn requests_after_a_close_are_ignored() {
     let mut t = Driver::new();
     let a = t.connect(10_000);
     t.call(a, &CloseSession {}).unwrap();
     let before = t.core.last_zxid();
-    // The driver would complain about anything sent now.
+    // The driver fails if anything is sent now.
     t.frame(a, encode(&RequestHeader { xid: Xid(1), op: OpCode::PING }));
     assert_eq!(t.core.last_zxid(), before);
 }

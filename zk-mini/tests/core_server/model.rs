@@ -1,11 +1,11 @@
-//! The simplest server that can be right: one map, everything else found by looking through it.
+//! Simplest correct server: one map, and everything else computed from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use zk_wire::*;
 
-/// An operation, on a universe of paths so small that they collide.
+/// Operation on so few paths that they often collide.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Create { path: String, data: Vec<u8>, mode: CreateMode },
@@ -19,7 +19,7 @@ pub(crate) enum Op {
     CloseSession,
 }
 
-/// What comes back, but for the header's zxid.
+/// Reply without the zxid of its header.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ModelReply {
     Error(ErrorCode),
@@ -44,7 +44,7 @@ struct Node {
     created: i32,
 }
 
-/// A session by its place in the test, as its watches go by that.
+/// Session by its index in the test; watches belong to it.
 pub(crate) type Who = usize;
 
 #[derive(Clone, Debug, Default)]
@@ -85,7 +85,7 @@ impl Model {
         self.zxid += 1;
     }
 
-    /// The connection's watches go with it.
+    /// Closes a connection and removes its watches.
     pub(crate) fn lose(&mut self, who: Who) {
         self.data_watches.retain(|(_, watcher)| *watcher != who);
         self.child_watches.retain(|(_, watcher)| *watcher != who);

@@ -122,7 +122,7 @@ fn events_come_in_the_order_of_the_operations_and_before_the_reply() {
 }
 
 #[test]
-fn creates_answer_by_what_they_made() {
+fn results_of_creates_follow_the_kind_of_create() {
     // 39
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = Driver::with(Config { compat, extended_types: true, ..Config::default() });
@@ -142,7 +142,7 @@ fn creates_answer_by_what_they_made() {
 }
 
 #[test]
-fn creates_that_cannot_be_meant_fail_as_a_whole() {
+fn bad_flags_and_null_acls_of_creates_fail_the_whole_multi() {
     // 42
     let bad_flags = || MultiOp::Create(Create { flags: 9, ..create("/x", CreateMode::Persistent) });
     let no_acl = || MultiOp::Create(Create { acl: None, ..create("/x", CreateMode::Persistent) });
@@ -156,8 +156,8 @@ fn creates_that_cannot_be_meant_fail_as_a_whole() {
 }
 
 #[test]
-fn what_makes_no_sense_fails_the_whole_request_also_after_a_failure() {
-    // 38, 42: it is found while the request is read.
+fn an_unreadable_operation_fails_the_whole_multi_even_after_a_failed_one() {
+    // 38, 42: these are found while the request is read.
     let no_ttl = || MultiOp::Create(Create { flags: 5, ..create("/x", CreateMode::Persistent) });
     let bad_acl = || MultiOp::Create(Create { acl: None, ..create("/x", CreateMode::Persistent) });
     for mut t in both() {
@@ -177,7 +177,7 @@ fn what_makes_no_sense_fails_the_whole_request_also_after_a_failure() {
 
 #[test]
 fn a_null_path_fails_a_multi_before_anything_else_does() {
-    // 3: also where it would be a bad argument alone.
+    // 3: also where null alone would be a bad argument.
     let null = || MultiOp::SetData(SetData { path: None, data: None, version: Expected::Any });
     for (mut t, taken) in both().into_iter().zip([0, 1]) {
         let a = t.connect(10_000);
@@ -187,7 +187,7 @@ fn a_null_path_fails_a_multi_before_anything_else_does() {
     }
 }
 
-/// A multi of one operation whose body is given.
+/// Returns a multi of one operation with the given body.
 fn raw_multi(op: OpCode, body: &[u8], end: bool) -> Bytes {
     let mut out = BytesMut::new();
     MultiHeader { op, done: false, err: ErrorCode(-1) }.encode(&mut out);
@@ -199,7 +199,7 @@ fn raw_multi(op: OpCode, body: &[u8], end: bool) -> Bytes {
 }
 
 #[test]
-fn reads_unknown_types_and_missing_ends_spoil_a_multi() {
+fn reads_unknown_types_and_missing_ends_fail_a_multi() {
     // 41
     for mut t in both() {
         let a = t.connect(10_000);
@@ -221,7 +221,7 @@ fn reads_unknown_types_and_missing_ends_spoil_a_multi() {
 }
 
 #[test]
-fn a_null_path_in_a_multi_skips_a_number_in_3_8() {
+fn a_null_path_in_a_multi_skips_a_zxid_in_3_8() {
     // 3, 21
     let null = [&[0xff; 4][..], &[0; 4]].concat();
     let body = raw_multi(OpCode::DELETE, &null, true);
@@ -265,7 +265,7 @@ fn multi_read_gives_each_read_its_own_result_and_sets_no_watch() {
 }
 
 #[test]
-fn a_multi_read_that_fails_half_way_answers_what_it_has() {
+fn a_multi_read_that_fails_halfway_answers_the_results_so_far() {
     // 21
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = Driver::compat(compat);
@@ -283,13 +283,13 @@ fn a_multi_read_that_fails_half_way_answers_what_it_has() {
 }
 
 #[test]
-fn a_multi_read_that_asks_for_too_much_gets_the_error_alone() {
+fn a_too_long_multi_read_gets_an_error_only() {
     let ops = || {
         let (data, none) = (get_data("/a", false), get_data("/none", false));
         let children = get_children("/", false);
         vec![ReadOp::GetData(data), ReadOp::GetData(none), ReadOp::GetChildren(children)]
     };
-    // A length, the header of the reply, three results, the end.
+    // Length field, header of the reply, three results, end.
     let exactly = 4 + 16 + (9 + 4 + 1_000 + 68) + (9 + 4) + (9 + 4 + (4 + 1) + (4 + 9)) + 9;
     for (max_multi_read, expected) in [(exactly, Ok(3)), (exactly - 1, Err(ErrorCode::MARSHALLING_ERROR))] {
         let mut t = Driver::with(Config { max_multi_read, ..Config::default() });

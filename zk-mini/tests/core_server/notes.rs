@@ -1,4 +1,4 @@
-//! Notes that the core gives for the log.
+//! Notes of the core for the log.
 
 use bytes::Bytes;
 use zk_mini::core::{ConnId, Note, Refusal};
@@ -6,7 +6,7 @@ use zk_wire::*;
 
 use crate::driver::*;
 
-/// Returns the reason for which a connection that begins with this frame is refused.
+/// Returns the reason why a connection with this first frame is refused.
 fn refusal(t: &mut Driver, frame: Bytes) -> Refusal {
     let conn = t.accept();
     t.notes.clear();
@@ -19,7 +19,7 @@ fn refusal(t: &mut Driver, frame: Bytes) -> Refusal {
 }
 
 #[test]
-fn sessions_that_begin_go_on_and_are_closed_are_noted() {
+fn opened_resumed_and_closed_sessions_are_noted() {
     let mut t = Driver::new();
     let first = t.connect(4_000);
     let credentials = t.credentials(first);

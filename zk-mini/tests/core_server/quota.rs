@@ -27,7 +27,7 @@ fn stats(t: &Driver) -> String {
 }
 
 #[test]
-fn stats_are_kept_current_without_a_version() {
+fn quota_counts_change_without_a_version() {
     let (mut t, a) = with_quota(Config::default(), "count=1,bytes=1");
     assert_eq!(stats(&t), "count=2,bytes=6", "the node itself counts, and what was sent is replaced");
     let stat = |t: &Driver| t.core.node("/zookeeper/quota/a/zookeeper_stats").unwrap().stat;
@@ -46,7 +46,7 @@ fn stats_are_kept_current_without_a_version() {
 }
 
 #[test]
-fn without_its_limits_a_quota_counts_no_more() {
+fn a_quota_without_limits_is_not_counted() {
     let (mut t, a) = with_quota(Config::default(), "count=1,bytes=1");
     t.call(a, &delete("/zookeeper/quota/a/zookeeper_limits")).unwrap();
     put(&mut t, a, "/a/c", "123").unwrap();
@@ -68,7 +68,7 @@ fn hard_limits_are_enforced_where_configured() {
 }
 
 #[test]
-fn what_brings_zookeeper_down_does_not_bring_us_down() {
+fn requests_that_crash_zookeeper_are_answered() {
     let (mut t, a) = with_quota(Config::default(), "count=1,bytes=1");
     t.call(a, &set_data("/zookeeper/quota/a/zookeeper_stats", b"garbage", -1)).unwrap();
     put(&mut t, a, "/a/c", "123").unwrap();

@@ -35,7 +35,7 @@ fn the_empty_path_is_the_root_for_reads_only() {
 }
 
 #[test]
-fn the_system_nodes_have_their_odd_stats() {
+fn system_nodes_have_zookeepers_stats() {
     // 29, 32
     let mut t = Driver::new();
     let a = t.connect(10_000);
@@ -64,7 +64,7 @@ fn null_and_empty_data_are_kept_apart() {
 }
 
 #[test]
-fn a_read_shows_the_newest_zxid_of_anybody() {
+fn a_read_shows_the_newest_zxid_of_all_sessions() {
     // 2
     let mut t = Driver::new();
     let (a, b) = (t.connect(10_000), t.connect(10_000));
@@ -99,7 +99,7 @@ fn children_come_with_and_without_the_stat() {
 }
 
 #[test]
-fn a_long_list_is_the_present_one_however_often_it_is_asked_for() {
+fn a_long_list_of_children_is_always_current() {
     let mut t = Driver::new();
     let a = t.connect(10_000);
     let listed = |t: &mut Driver, parent: &str| {
@@ -108,7 +108,7 @@ fn a_long_list_is_the_present_one_however_often_it_is_asked_for() {
         assert!(lists.iter().all(|list| *list == there), "{lists:?} of {there:?}");
         there.len()
     };
-    // Two alike, made by the same transactions.
+    // Creates two nodes by the same transactions, so that only their names differ.
     let both = |name: &str, op: fn(&str) -> MultiOp| Multi {
         ops: vec![op(&format!("/p{name}")), op(&format!("/q{name}"))],
     };
@@ -123,7 +123,7 @@ fn a_long_list_is_the_present_one_however_often_it_is_asked_for() {
     t.call(a, &create("/p/new", CreateMode::Persistent)).unwrap();
     t.call(a, &create("/q/another", CreateMode::Persistent)).unwrap();
     assert_eq!([listed(&mut t, "/p"), listed(&mut t, "/q")], [100; 2]);
-    // One goes and another comes before anybody asks again.
+    // A child is replaced by another before the next read.
     for (old, new) in [("/p/new", "/p/newer"), ("/p/8", "/p/9a"), ("/p/9a", "/p/8")] {
         t.call(a, &delete(old)).unwrap();
         t.call(a, &create(new, CreateMode::Persistent)).unwrap();

@@ -1,4 +1,4 @@
-//! What becomes of an image that is not quite the state, as Apache ZooKeeper's snapshots are.
+//! Restore from images that are not exactly the state, as Apache ZooKeeper's fuzzy snapshots.
 
 use zk_mini::core::{Change, Config, Core, CreateNode, Image, ImageNode, ImageWalk, NodeKind, Now, Txn};
 use zk_wire::*;
@@ -55,8 +55,8 @@ fn delete(path: &str) -> Change {
 }
 
 #[test]
-fn a_node_below_a_parent_that_was_made_anew_is_listed() {
-    // Seen after all of the transactions.
+fn a_node_below_a_recreated_parent_is_listed() {
+    // The image shows both nodes as they are after all transactions.
     let mut core = restore(vec![node("/a", NodeKind::Persistent), node("/a/b", NodeKind::Ephemeral(OWNER))]);
     replay(&mut core, [delete("/a"), create("/a", Perms::ALL, 2), create("/a/b", Perms::ALL, 1)]);
     assert_eq!(core.children("/a").unwrap(), ["b"]);
@@ -65,7 +65,7 @@ fn a_node_below_a_parent_that_was_made_anew_is_listed() {
 }
 
 #[test]
-fn a_list_that_came_too_late_for_the_table_is_the_one_of_the_transaction() {
+fn an_acl_missing_in_the_snapshot_comes_from_its_transaction() {
     let unknown = ImageNode { acl: [].into(), ..node("/a", NodeKind::Persistent) };
     let mut core = restore(vec![unknown.clone()]);
     assert_eq!(core.without_acl().as_deref(), Some("/a"));
@@ -80,14 +80,14 @@ fn a_list_that_came_too_late_for_the_table_is_the_one_of_the_transaction() {
 }
 
 #[test]
-fn a_deletion_concerns_the_parent_even_if_the_child_is_gone_already() {
+fn a_deletion_updates_the_parent_even_if_the_child_is_missing() {
     let mut core = restore(vec![node("/a", NodeKind::Persistent)]);
     replay(&mut core, [delete("/a/gone")]);
     assert_eq!(core.node("/a").unwrap().stat.pzxid, Zxid(11));
 }
 
 #[test]
-fn a_session_that_is_closed_takes_all_its_nodes_with_it_whatever_the_log_names() {
+fn a_closed_session_loses_all_its_nodes_whatever_the_log_lists() {
     for ephemerals in [None, Some(Vec::new())] {
         let mut core =
             restore(vec![node("/a", NodeKind::Ephemeral(OWNER)), node("/b", NodeKind::Persistent)]);
@@ -98,7 +98,7 @@ fn a_session_that_is_closed_takes_all_its_nodes_with_it_whatever_the_log_names()
 }
 
 #[test]
-fn nodes_of_sessions_that_are_not_there_are_deleted_and_that_is_told() {
+fn nodes_of_unknown_sessions_are_deleted_and_reported() {
     let stranger = SessionId(OWNER.0 + 1);
     let mut core =
         restore(vec![node("/a", NodeKind::Ephemeral(stranger)), node("/b", NodeKind::Ephemeral(OWNER))]);
@@ -109,7 +109,7 @@ fn nodes_of_sessions_that_are_not_there_are_deleted_and_that_is_told() {
 }
 
 #[test]
-fn what_has_a_quota_is_counted_anew() {
+fn quotas_are_counted_again() {
     let text = |text: &'static str| Some(bytes::Bytes::from_static(text.as_bytes()));
     let quota = "/zookeeper/quota/a";
     let (limits, stats) = (format!("{quota}/zookeeper_limits"), format!("{quota}/zookeeper_stats"));
@@ -126,7 +126,7 @@ fn what_has_a_quota_is_counted_anew() {
 }
 
 #[test]
-fn a_session_that_begins_after_a_restart_has_the_id_of_none_before() {
+fn a_session_after_a_restart_has_a_new_id() {
     let mut t = Driver::new();
     let conns = [t.connect(10_000), t.connect(10_000)];
     let credentials = conns.map(|conn| t.credentials(conn));
@@ -142,7 +142,7 @@ fn a_session_that_begins_after_a_restart_has_the_id_of_none_before() {
 }
 
 #[test]
-fn what_an_odd_file_calls_a_node_is_none() {
+fn text_that_is_no_path_gives_no_node() {
     for odd in ["//", "//x", "x", ""] {
         let mut core = restore(vec![node(odd, NodeKind::Persistent), node("/a", NodeKind::Persistent)]);
         replay(&mut core, [create(odd, Perms::ALL, 2), delete(odd)]);
@@ -153,7 +153,7 @@ fn what_an_odd_file_calls_a_node_is_none() {
 }
 
 #[test]
-fn what_is_created_while_an_image_is_taken_is_left_to_the_transactions() {
+fn nodes_created_during_an_image_are_left_to_transactions() {
     let mut core = restore(vec![node("/a", NodeKind::Persistent)]);
     let mut walk = ImageWalk::new(&core);
     walk.visit(&core, 0);

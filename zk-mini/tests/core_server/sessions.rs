@@ -1,4 +1,4 @@
-//! Connecting, sessions and their end (rules 1, 6 to 14).
+//! Handshakes, sessions and their end (rules 1, 6 to 14).
 
 use bytes::{Bytes, BytesMut};
 use zk_mini::core::{Change, Compat, Config, Core, Now, SessionSecret};
@@ -31,7 +31,7 @@ fn bounds_can_be_configured() {
 }
 
 #[test]
-fn a_timeout_is_no_longer_than_a_client_can_be_told() {
+fn a_timeout_fits_the_protocol() {
     let long = Some(Millis(1 << 40));
     let config = Config { min_session_timeout: long, max_session_timeout: long, ..Config::default() };
     let mut t = Driver::with(config);
@@ -41,11 +41,11 @@ fn a_timeout_is_no_longer_than_a_client_can_be_told() {
 }
 
 #[test]
-fn of_the_sessions_that_end_those_that_expired_are_counted() {
+fn only_expired_sessions_are_counted_as_expired() {
     let mut t = Driver::new();
     let (closes, expires) = (t.connect(4_000), t.connect(4_000));
     let expiring = t.session(expires);
-    // With the number that the server uses when it acts by itself.
+    // The request has the number that the server uses for its own transactions.
     let mut close = BytesMut::new();
     RequestHeader { xid: Xid(0), op: OpCode::CLOSE_SESSION }.encode(&mut close);
     t.frame(closes, close.freeze());
@@ -70,7 +70,7 @@ fn old_clients_are_answered_without_the_read_only_byte() {
 
 #[test]
 fn odd_handshakes_are_fine() {
-    // 7: version unchecked, any password with session 0, bytes after the record ignored.
+    // 7: the version is unchecked, session 0 takes any password, bytes after the record are ignored.
     let mut t = Driver::new();
     for password in [None, Some(Bytes::new()), Some(Bytes::from_static(b"x"))] {
         let conn = t.accept();
@@ -101,8 +101,8 @@ fn creating_and_closing_a_session_takes_one_zxid_each_and_resuming_none() {
 }
 
 #[test]
-fn a_client_from_the_future_is_closed_without_a_word() {
-    // 8: before anything else, the live connection of the session stays.
+fn a_client_that_has_seen_more_is_closed_without_an_answer() {
+    // 8: this comes before anything else, so the live connection of the session stays.
     let mut t = Driver::new();
     let a = t.connect(10_000);
     let credentials = t.credentials(a);
@@ -119,7 +119,7 @@ fn a_client_from_the_future_is_closed_without_a_word() {
 }
 
 #[test]
-fn a_session_moves_to_the_connection_that_proves_to_own_it() {
+fn a_session_moves_to_a_connection_with_its_password() {
     let mut t = Driver::new();
     let a = t.connect(10_000);
     let credentials = t.credentials(a);
@@ -185,7 +185,7 @@ fn watches_and_identities_stay_behind_when_a_session_moves() {
 
 #[test]
 fn a_lost_connection_leaves_its_session_until_the_timeout() {
-    // 13: 4000 ms go after 4 to 6 seconds.
+    // 13: a session with 4,000 ms expires after 4 to 6 seconds.
     let mut t = Driver::new();
     t.advance(500);
     let a = t.connect(4_000);
@@ -198,7 +198,7 @@ fn a_lost_connection_leaves_its_session_until_the_timeout() {
 }
 
 #[test]
-fn a_session_and_its_ephemerals_go_in_one_transaction() {
+fn a_session_and_its_ephemerals_end_in_one_transaction() {
     let mut t = Driver::new();
     let (a, watcher) = (t.connect(4_000), t.connect(40_000));
     for path in ["/e1", "/e2"] {
@@ -231,7 +231,7 @@ fn any_request_keeps_a_session_alive() {
 }
 
 #[test]
-fn closing_tells_the_closer_first_answers_then_and_closes_last() {
+fn a_close_sends_events_then_the_reply_then_closes() {
     // 12
     let mut t = Driver::new();
     let a = t.connect(10_000);
@@ -254,7 +254,7 @@ fn create_session_on_an_established_connection_answers_as_a_handshake() {
     let before = t.core.last_zxid().0;
     let mut frame = encode(&RequestHeader { xid: Xid(5), op: OpCode::CREATE_SESSION }).to_vec();
     frame.extend_from_slice(&20_000_i32.to_be_bytes());
-    // The driver takes the frame for a reply: the first field of a ConnectResponse is 0, its timeout follows.
+    // The driver takes the frame for a reply: the first field of a ConnectResponse is 0, and its timeout follows.
     t.frame(a, frame.into());
     let Some(Heard::Reply { xid, zxid, .. }) = t.heard(a).last() else { panic!("no answer") };
     assert_eq!((*xid, zxid >> 32), (Xid(0), 10_000));
@@ -263,7 +263,7 @@ fn create_session_on_an_established_connection_answers_as_a_handshake() {
 }
 
 #[test]
-fn a_timeout_that_create_session_asks_for_outlives_no_restart_beyond_the_bounds() {
+fn a_timeout_of_create_session_is_bounded_after_a_restart() {
     // 14
     for (asked, kept) in [(i32::MAX, 40_000), (60_000, 40_000), (9_000, 9_000), (0, 4_000), (-1, 4_000)] {
         let mut t = Driver::new();
@@ -300,7 +300,7 @@ fn both_release_lines_have_sessions() {
 }
 
 #[test]
-fn with_a_secret_passwords_cannot_be_worked_out_and_outlive_the_server() {
+fn passwords_of_a_secret_are_not_predictable_and_survive_a_restart() {
     let keyed = |seed| Config { session_secret: Some(SessionSecret::from_seed(seed)), ..Config::default() };
     let (mut open, mut t) = (Driver::new(), Driver::with(keyed(1)));
     let (a, b) = (open.connect(10_000), t.connect(10_000));
@@ -308,7 +308,7 @@ fn with_a_secret_passwords_cannot_be_worked_out_and_outlive_the_server() {
     assert_eq!(public.id, private.id, "the same id");
     assert_ne!(public.password, private.password);
 
-    // A server that goes on from the same state with the same secret knows its sessions, another does not.
+    // A server with the same state and secret accepts its sessions, one with another secret does not.
     let image = t.core.image();
     for (config, credentials, is_known) in
         [(keyed(1), &private, true), (keyed(1), &public, false), (keyed(2), &private, false)]
@@ -322,12 +322,12 @@ fn with_a_secret_passwords_cannot_be_worked_out_and_outlive_the_server() {
 }
 
 #[test]
-fn a_server_begins_where_it_is_told_to_and_goes_on_over_the_edge_of_the_lower_half() {
+fn zxids_start_where_configured_and_count_past_32_bits() {
     let begin_after = Zxid((1 << 61) + 0xffff_fffe);
     let mut t = Driver::with(Config { begin_after, ..Config::default() });
     let a = t.accept();
     let request = ConnectRequest { last_zxid_seen: begin_after, ..connect_request(10_000) };
-    assert_ne!(t.handshake(a, &request).session_id, SessionId::NONE, "who has seen less is served");
+    assert_ne!(t.handshake(a, &request).session_id, SessionId::NONE, "a client that has seen less is served");
     assert_eq!(t.core.last_zxid(), Zxid(begin_after.0 + 1));
     let (zxid, err, _) = t.reply(a, &create("/a", CreateMode::Persistent));
     assert_eq!((zxid, err), (begin_after.0 + 2, ErrorCode::OK));

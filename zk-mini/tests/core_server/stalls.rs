@@ -1,4 +1,4 @@
-//! After a stall all that has arrived goes before what ends by itself, and a lot of that goes in steps.
+//! Stalls of the process: input that has arrived is handled before expiries, and many expiries are done in steps.
 
 use zk_mini::core::{Compat, Config, ConnId, Input};
 use zk_wire::*;
@@ -17,8 +17,8 @@ fn is_there(t: &Driver, path: &str) -> bool {
     t.core.node(path).is_some()
 }
 
-/// A container whose only child goes with a session of four seconds that begins now, and the connection of another session
-/// that lives long.
+/// Creates a container whose only child belongs to a session of four seconds, and returns the connection of another,
+/// longer session.
 fn container_with_ephemeral(t: &mut Driver) -> ConnId {
     let other = t.connect(40_000);
     create_container(t, other, "/c");
@@ -28,12 +28,12 @@ fn container_with_ephemeral(t: &mut Driver) -> ConnId {
 }
 
 #[test]
-fn a_ping_that_waited_through_a_stall_keeps_its_session_and_who_has_sent_none_expires() {
+fn a_ping_that_waited_through_a_stall_keeps_its_session_and_others_expire() {
     let mut t = Driver::new();
     let (alive, silent) = (t.connect(4_000), t.connect(4_000));
     t.stall(30_000);
     t.ping(alive);
-    assert_eq!(t.core.sessions().len(), 2, "nobody expires by what another sends");
+    assert_eq!(t.core.sessions().len(), 2, "no session expires by the request of another");
     t.catch_up();
     assert_eq!(t.expired, [t.session(silent)]);
     assert!(t.is_closed(silent) && !t.is_closed(alive));
@@ -44,7 +44,7 @@ fn a_ping_that_waited_through_a_stall_keeps_its_session_and_who_has_sent_none_ex
 }
 
 #[test]
-fn a_client_that_comes_back_after_a_stall_has_its_session() {
+fn a_client_that_reconnects_after_a_stall_keeps_its_session() {
     let mut t = Driver::new();
     let conn = t.connect(4_000);
     t.call(conn, &create("/e", CreateMode::Ephemeral)).unwrap();
@@ -58,7 +58,7 @@ fn a_client_that_comes_back_after_a_stall_has_its_session() {
 }
 
 #[test]
-fn what_has_to_wait_for_the_disk_is_a_sign_of_life() {
+fn a_frame_that_waits_for_the_disk_is_a_sign_of_life() {
     let mut t = Driver::new();
     let (waiting, silent, new) = (t.connect(4_000), t.connect(4_000), t.accept());
     t.stall(30_000);
@@ -69,21 +69,21 @@ fn what_has_to_wait_for_the_disk_is_a_sign_of_life() {
 }
 
 #[test]
-fn a_container_that_an_expiry_empties_waits_for_the_next_check() {
+fn a_container_emptied_by_an_expiry_waits_for_the_next_check() {
     let mut t = Driver::new();
     t.advance(54_500);
     container_with_ephemeral(&mut t);
-    // The session ends at 60 s, when there is a check, too.
+    // The session expires at 60 s, when a check is due, too.
     t.advance(5_500);
     assert!(!is_there(&t, "/c/leader") && is_there(&t, "/c"));
     t.advance(59_999);
     assert!(is_there(&t, "/c"));
     t.advance(1);
-    assert!(!is_there(&t, "/c"), "nor does it stay longer");
+    assert!(!is_there(&t, "/c"), "it is deleted at this check");
 }
 
 #[test]
-fn after_a_stall_a_container_is_judged_by_what_was_there_before_anybody_expires() {
+fn after_a_stall_containers_are_checked_before_sessions_expire() {
     let mut t = Driver::new();
     let other = container_with_ephemeral(&mut t);
     create_container(&mut t, other, "/empty");
@@ -94,7 +94,7 @@ fn after_a_stall_a_container_is_judged_by_what_was_there_before_anybody_expires(
     t.catch_up();
     assert!(!is_there(&t, "/empty"), "it was empty");
     assert!(!is_there(&t, "/c/leader") && is_there(&t, "/c"));
-    // Whoever hears of it has time to take its place.
+    // A client that gets the event has time to create a new child.
     t.call(other, &create("/c/leader", CreateMode::Persistent)).unwrap();
     t.stall(50_000);
     t.catch_up();
@@ -115,7 +115,7 @@ fn a_request_that_waited_through_a_stall_keeps_its_container() {
 }
 
 #[test]
-fn who_comes_after_a_check_that_had_nothing_to_look_at_waits_for_the_next() {
+fn a_container_created_after_an_idle_check_waits_for_the_next() {
     let mut t = Driver::new();
     let conn = t.connect(40_000);
     for _ in 0..5 {
@@ -132,7 +132,7 @@ fn who_comes_after_a_check_that_had_nothing_to_look_at_waits_for_the_next() {
 }
 
 #[test]
-fn many_sessions_expire_in_steps_and_who_is_heard_of_in_between_goes_on() {
+fn many_sessions_expire_in_steps_and_a_sign_of_life_in_between_counts() {
     let mut t = Driver::new();
     let conns: Vec<_> = (0..5_000).map(|_| t.connect(4_000)).collect();
     t.stall(30_000);
@@ -148,7 +148,7 @@ fn many_sessions_expire_in_steps_and_who_is_heard_of_in_between_goes_on() {
 }
 
 #[test]
-fn the_nodes_of_sessions_count_as_steps() {
+fn nodes_of_expired_sessions_count_in_a_step() {
     let mut t = Driver::new();
     for session in 0..4 {
         let conn = t.connect(4_000);
@@ -165,7 +165,7 @@ fn the_nodes_of_sessions_count_as_steps() {
 }
 
 #[test]
-fn many_containers_go_in_steps_and_a_session_that_has_expired_too_goes_after_them() {
+fn many_containers_are_deleted_in_steps_before_a_session_expires() {
     let mut t = Driver::with(Config { max_session_timeout: Some(Millis(1_000_000)), ..Config::default() });
     let conn = t.connect(1_000_000);
     for n in 0..2_500 {
@@ -182,7 +182,7 @@ fn many_containers_go_in_steps_and_a_session_that_has_expired_too_goes_after_the
     t.input(Input::Timeout);
     assert_eq!(t.core.node_count(), before - 1_000);
     assert!(t.expired.is_empty());
-    // Somebody comes back to one that is next.
+    // A client recreates a child in the container that is next.
     t.call(conn, &create("/999/again", CreateMode::Persistent)).unwrap();
     assert_eq!(t.catch_up(), 2);
     assert_eq!(t.expired.len(), 1);
@@ -191,7 +191,7 @@ fn many_containers_go_in_steps_and_a_session_that_has_expired_too_goes_after_the
 }
 
 #[test]
-fn the_watches_of_a_connection_that_goes_are_nobodys_at_once_and_leave_in_steps() {
+fn watches_of_a_closed_connection_end_at_once_and_are_freed_in_steps() {
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = Driver::compat(compat);
         let (going, staying) = (t.connect(10_000), t.connect(10_000));
@@ -213,7 +213,7 @@ fn the_watches_of_a_connection_that_goes_are_nobodys_at_once_and_leave_in_steps(
         for path in ["/0001", "/1500", "/2999"] {
             assert_eq!(t.call(staying, &check(path)).unwrap_err(), ErrorCode::NO_WATCHER);
         }
-        // Events for it, and those of what is below its recursive watches, go to nobody.
+        // Its events, and those below its recursive watches, are sent to no connection.
         let heard = t.heard(going).len();
         for path in ["/2000", "/2000/below", "/0000"] {
             t.call(staying, &create(path, CreateMode::Persistent)).unwrap();
@@ -234,7 +234,7 @@ fn the_watches_of_a_connection_that_goes_are_nobodys_at_once_and_leave_in_steps(
 }
 
 #[test]
-fn a_few_watches_go_with_their_connection() {
+fn a_few_watches_are_freed_with_their_connection() {
     let mut t = Driver::new();
     let conn = t.connect(10_000);
     for n in 0..50 {

@@ -23,7 +23,7 @@ fn make(t: &mut Driver, conn: ConnId, path: &str) {
 }
 
 #[test]
-fn exists_watches_what_is_not_there_and_the_others_do_not() {
+fn only_exists_watches_a_missing_node() {
     // 43
     for mut t in both() {
         let a = t.connect(10_000);
@@ -35,13 +35,13 @@ fn exists_watches_what_is_not_there_and_the_others_do_not() {
         make(&mut t, a, "/x");
         assert_eq!(t.events(a), [event(CREATED, "/x")]);
         t.call(a, &set_data("/x", b"", -1)).unwrap();
-        assert_eq!(t.events(a), [], "one event a watch");
+        assert_eq!(t.events(a), [], "one event per watch");
         assert_eq!(t.core.watch_count(), 0);
     }
 }
 
 #[test]
-fn data_and_exists_watches_are_one_and_a_delete_is_told_once() {
+fn data_and_exists_watches_are_one_and_a_delete_is_one_event() {
     // 44
     for mut t in both() {
         let a = t.connect(10_000);
@@ -59,7 +59,7 @@ fn data_and_exists_watches_are_one_and_a_delete_is_told_once() {
 }
 
 #[test]
-fn the_node_is_told_before_its_parent_and_both_before_the_reply() {
+fn events_come_for_the_node_then_for_its_parent_then_the_reply() {
     // 45
     for mut t in both() {
         let a = t.connect(10_000);
@@ -93,7 +93,7 @@ fn events_carry_the_zxid_of_their_cause_in_3_9_only() {
 }
 
 #[test]
-fn set_acl_and_the_birth_of_a_child_fire_no_data_watch() {
+fn set_acl_and_a_new_child_fire_no_data_watch() {
     // 46
     for mut t in both() {
         let a = t.connect(10_000);
@@ -107,7 +107,7 @@ fn set_acl_and_the_birth_of_a_child_fire_no_data_watch() {
 }
 
 #[test]
-fn each_watcher_hears_once() {
+fn each_watcher_gets_one_event() {
     let mut t = Driver::new();
     let writer = t.connect(10_000);
     make(&mut t, writer, "/x");
@@ -136,8 +136,8 @@ fn set_watches(zxid: Zxid, data: &[&str], exist: &[&str], child: &[&str]) -> Set
 }
 
 #[test]
-fn set_watches_tells_at_once_what_was_missed() {
-    // 48: before its reply, with the zxid -1 in both lines.
+fn set_watches_sends_missed_events_at_once() {
+    // 48: before the reply, and with the zxid -1 in both lines.
     for mut t in both() {
         let a = t.connect(10_000);
         for path in ["/changed", "/same", "/parent", "/quiet"] {
@@ -180,7 +180,7 @@ fn add_watch(t: &mut Driver, conn: ConnId, path: &str, mode: i32) {
 }
 
 #[test]
-fn a_persistent_watch_hears_everything_of_its_node_for_ever() {
+fn a_persistent_watch_gets_all_events_of_its_node() {
     // 49
     for mut t in both() {
         let (a, b) = (t.connect(10_000), t.connect(10_000));
@@ -199,8 +199,8 @@ fn a_persistent_watch_hears_everything_of_its_node_for_ever() {
 }
 
 #[test]
-fn a_recursive_watch_hears_all_below_but_never_of_children() {
-    // 49: once, however many ancestors are watched.
+fn a_recursive_watch_gets_all_events_below_but_no_changes_of_child_lists() {
+    // 49: one event, however many ancestors are watched.
     for mut t in both() {
         let (a, b) = (t.connect(10_000), t.connect(10_000));
         add_watch(&mut t, a, "/", 1);
@@ -234,7 +234,7 @@ fn modes_replace_each_other_in_3_8_and_add_up_in_3_9() {
 }
 
 #[test]
-fn add_watch_asks_nothing_of_the_path_but_the_mode() {
+fn add_watch_checks_the_mode_and_not_the_path() {
     // 51
     for mut t in both() {
         let a = t.connect(10_000);
@@ -304,7 +304,7 @@ fn removal_takes_half_of_a_persistent_watch_in_3_8_and_none_in_3_9() {
 }
 
 #[test]
-fn check_watches_takes_anybodys_watch_in_3_8_and_own_ones_in_3_9() {
+fn check_watches_finds_all_watches_in_3_8_and_own_ones_in_3_9() {
     // 53
     for (compat, of_others) in [(Compat::V3_8, Ok(())), (Compat::V3_9, Err(ErrorCode::NO_WATCHER))] {
         let mut t = Driver::compat(compat);
@@ -322,8 +322,8 @@ fn check_watches_takes_anybodys_watch_in_3_8_and_own_ones_in_3_9() {
 }
 
 #[test]
-fn events_are_withheld_from_those_who_may_not_read() {
-    // 54: a one-shot watch is used up all the same.
+fn events_are_withheld_without_read_permission() {
+    // 54: a one-shot watch is used up nevertheless.
     for mut t in both() {
         let (a, b) = (t.connect(10_000), t.connect(10_000));
         t.call(b, &Auth { auth_type: 0, scheme: Some("digest".into()), auth: Some("b:b".into()) }).unwrap();
@@ -342,16 +342,16 @@ fn events_are_withheld_from_those_who_may_not_read() {
 }
 
 #[test]
-fn in_3_8_a_check_goes_up_the_path_while_anybody_holds_a_recursive_watch() {
+fn in_3_8_a_check_searches_parents_while_there_is_a_recursive_watch() {
     // 74
     let mut t = Driver::compat(Compat::V3_8);
     let (a, b) = (t.connect(10_000), t.connect(10_000));
     let (unreadable, none) = (Err(ErrorCode::MARSHALLING_ERROR), Err(ErrorCode::NO_WATCHER));
     let check_all = |t: &mut Driver, relative: Result<(), ErrorCode>| {
         for kind in 1..=3 {
-            assert_eq!(check(t, a, "a", kind), unreadable, "without any slash, always");
+            assert_eq!(check(t, a, "a", kind), unreadable, "a path without a slash always fails");
             assert_eq!(check(t, a, "a/b", kind), relative);
-            assert_eq!(check(t, a, "", kind), none, "also while it is watched");
+            assert_eq!(check(t, a, "", kind), none, "even if it is watched");
             assert_eq!(check(t, a, "/a/b", kind), none);
         }
     };
@@ -362,8 +362,8 @@ fn in_3_8_a_check_goes_up_the_path_while_anybody_holds_a_recursive_watch() {
     add_watch(&mut t, b, "/other", 1);
     check_all(&mut t, unreadable);
     add_watch(&mut t, b, "c/d", 0);
-    assert_eq!(check(&mut t, a, "c/d", 3), Ok(()), "what is watched is found first");
-    // Then only the table of children has a recursive one.
+    assert_eq!(check(&mut t, a, "c/d", 3), Ok(()), "a watched path is found before its parents are searched");
+    // Now only the table of children has a recursive watch.
     t.call(b, &exists("/other", true)).unwrap_err();
     assert_eq!(check(&mut t, a, "a/b", 1), unreadable);
     assert_eq!(check(&mut t, a, "a/b", 2), none);

@@ -1,4 +1,4 @@
-//! Creating, deleting, setting (rules 1, 2, 24 to 37).
+//! Creates, deletes and changes (rules 1, 2, 24 to 37).
 
 use bytes::Bytes;
 use zk_mini::core::{Change, Compat, Config, CreateNode, NodeKind, Txn};
@@ -11,7 +11,7 @@ fn reconfig() -> Reconfig {
 }
 
 #[test]
-fn a_lone_server_cannot_be_reconfigured_even_where_that_is_allowed() {
+fn a_single_server_cannot_be_reconfigured_even_if_that_is_enabled() {
     // 1, 64
     let mut t = Driver::with(Config { reconfig_enabled: true, ..Config::default() });
     let a = t.connect(10_000);
@@ -43,8 +43,8 @@ fn a_refused_write_takes_a_zxid_and_shows_it() {
 }
 
 #[test]
-fn a_client_deletes_no_container_by_the_servers_own_operation() {
-    // 64: ZooKeeper 3.9 lets everybody delete everything that has no children.
+fn delete_container_is_refused_from_clients() {
+    // 64: ZooKeeper 3.9 lets every client delete every node without children by it.
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = Driver::compat(compat);
         let a = t.connect(10_000);
@@ -82,7 +82,7 @@ fn create_checks_in_zookeepers_order() {
 }
 
 #[test]
-fn flags_come_before_the_path_and_the_path_before_the_acl() {
+fn flags_are_checked_before_the_path_and_the_path_before_the_acl() {
     // 24
     let mut t = Driver::new();
     let a = t.connect(10_000);
@@ -194,7 +194,7 @@ fn stats_follow_creates_writes_and_deletes() {
 }
 
 #[test]
-fn an_ephemeral_shows_its_owner_and_moves_its_parents_pzxid_when_it_goes() {
+fn an_ephemeral_shows_its_owner_and_its_deletion_moves_the_parents_pzxid() {
     // 31, 34
     let mut t = Driver::new();
     let (a, b) = (t.connect(10_000), t.connect(10_000));
@@ -293,7 +293,7 @@ fn containers_are_made_by_the_op_code_and_not_by_the_flag() {
 }
 
 #[test]
-fn nodes_with_a_time_to_live_need_extended_types_and_go_when_unchanged() {
+fn nodes_with_a_time_to_live_need_extended_types_and_end_when_unchanged() {
     // 18, 24, 34, 35
     let request = |path: &str, flags, ttl| CreateTtl {
         path: path.into(),
@@ -328,7 +328,7 @@ fn nodes_with_a_time_to_live_need_extended_types_and_go_when_unchanged() {
 }
 
 #[test]
-fn a_node_keeps_its_own_copy_of_what_was_sent() {
+fn a_node_copies_its_data_out_of_the_request() {
     let mut t = Driver::new();
     let a = t.connect(10_000);
     let body = encode(&create_with("/a", b"data", CreateMode::Persistent));
@@ -337,7 +337,7 @@ fn a_node_keeps_its_own_copy_of_what_was_sent() {
     let frame = Bytes::from(frame);
     let watched = frame.clone();
     t.frame(a, frame);
-    assert!(watched.is_unique(), "nothing of the frame is held on to");
+    assert!(watched.is_unique(), "the frame is not kept in memory");
     let mut frame = encode(&RequestHeader { xid: Xid(2), op: OpCode::EXISTS }).to_vec();
     frame.extend_from_slice(&encode(&exists("/b", true)));
     let frame = Bytes::from(frame);

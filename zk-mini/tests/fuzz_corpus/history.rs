@@ -1,7 +1,7 @@
-//! Bytes as the history of a server: connections come and go, requests arrive, time passes.
+//! Bytes as the history of a server: connections open and close, requests arrive, time passes.
 //!
-//! Every string of bytes is a history, and a small change of the bytes is a small change of the history, so that a
-//! fuzzer finds its way. Most requests are well formed, with arguments that collide; the others are any bytes.
+//! Every byte string is a history, and a small change of the bytes is a small change of the history, so that a fuzzer
+//! makes progress. Most requests are well formed, with arguments that collide; the others are arbitrary bytes.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use zk_wire::{ConnectRequest, ConnectResponse, Encode, Millis, SessionId, Zxid, 
 
 use crate::invariants;
 
-/// Each operation with the form of its record: see [`Source::field`]. Then those without one of their own.
+/// Operations with the form of their record, see [`Source::field`]; then those without a record.
 const OPERATIONS: [(i32, &str); 32] = [
     (1, "pbaf"),
     (15, "pbaf"),
@@ -79,12 +79,12 @@ const WORDS: [&str; 9] = [
 /// Plays a history to a server.
 ///
 /// # Panics
-/// When the server does, or when what must hold after each step does not.
+/// The server panics, or an invariant is broken after a step.
 pub(crate) fn run(bytes: &[u8]) {
     let mut source = Source { bytes };
     let config = source.config();
     let mut history = History::new(config.clone());
-    // Someone is there from the start, so that few bytes make a history worth playing.
+    // Two clients are there from the start, so that a few bytes already make a useful history.
     history.connect(None, &mut source);
     history.connect(None, &mut source);
     while let Some(kind) = source.bytes.first() {
@@ -92,7 +92,7 @@ pub(crate) fn run(bytes: &[u8]) {
         history.step(*kind, &mut source);
         invariants::check(&history.core);
     }
-    // The transactions are the whole truth: whoever follows them has the same tree.
+    // Transactions determine the state: a replay gives the same tree.
     let mut again = Core::new(config);
     for txn in &history.txns {
         again.replay(history.now, txn.clone());
@@ -107,7 +107,7 @@ struct History {
     /// Connections that neither end has closed.
     open: BTreeSet<ConnId>,
     last_conn: u64,
-    /// The answers to handshakes: sessions that can be taken over.
+    /// Answers to handshakes: sessions that can be resumed.
     sessions: Vec<ConnectResponse>,
 }
 
@@ -186,7 +186,7 @@ impl History {
         self.input(Input::Frame { conn, frame: frame.freeze() });
     }
 
-    /// One of those that are open, or, rarely, any that ever was.
+    /// Returns an open connection, or rarely any earlier one.
     fn connection(&self, source: &mut Source<'_>) -> ConnId {
         let byte = source.byte();
         let open = self.open.iter().nth_back(usize::from(byte) % self.open.len().max(1));
@@ -208,11 +208,11 @@ impl History {
                     self.txns.push(txn);
                 }
                 Output::Send { conn, frame } => {
-                    assert!(self.open.contains(&conn), "nothing is sent to those who are gone");
+                    assert!(self.open.contains(&conn), "nothing is sent to a closed connection");
                     let body = frame.slice(4..);
                     let length = frame.first_chunk().map(|head| u32::from_be_bytes(*head));
                     assert_eq!(length.map(usize::try_from), Some(Ok(body.len())), "a whole frame");
-                    // A reply may look like one: then the server will refuse what is made of it.
+                    // A reply may look like such an answer. Then the server refuses the session.
                     if let Ok(response) = decode_all::<ConnectResponse>(body) {
                         self.sessions.push(response);
                     }
@@ -224,7 +224,7 @@ impl History {
     }
 }
 
-/// What is left of the bytes. When there are no more, zeros.
+/// Rest of the bytes; zeros after its end.
 struct Source<'a> {
     bytes: &'a [u8],
 }
@@ -236,7 +236,7 @@ impl Source<'_> {
         byte
     }
 
-    /// The first half of the operations, those that change or read nodes, twice as often as the rest.
+    /// Returns an operation. The first half, which reads or changes nodes, is chosen twice as often.
     fn operation(&mut self) -> (i32, &'static str) {
         let choice = usize::from(self.byte()) % (OPERATIONS.len() * 3 / 2);
         OPERATIONS[choice % OPERATIONS.len()]
@@ -262,7 +262,7 @@ impl Source<'_> {
         }
     }
 
-    /// The body of a frame: in most cases a whole request.
+    /// Returns the body of a frame, usually a whole request.
     fn request(&mut self) -> Bytes {
         let (op, form) = self.operation();
         let mut frame = BytesMut::new();
@@ -270,7 +270,7 @@ impl Source<'_> {
         frame.put_i32(op);
         self.record(form, &mut frame);
         match self.byte() {
-            // Cut short, or longer than it should be.
+            // Too short or too long.
             252..=253 => frame.truncate(usize::from(self.byte())),
             254..=255 => frame.extend_from_slice(&self.any_bytes()),
             _ => {}
@@ -304,7 +304,7 @@ impl Source<'_> {
                 for _ in 0..self.byte() % 5 {
                     let (op, form) = self.operation();
                     put_multi_header(out, op, false);
-                    // No multi in a multi: bytes decide how deep this goes, and a stack has an end.
+                    // No multi in a multi: the bytes decide on the depth, and the stack is finite.
                     self.record(if form == "M" { "" } else { form }, out);
                 }
                 put_multi_header(out, -1, true);
@@ -313,7 +313,7 @@ impl Source<'_> {
         }
     }
 
-    /// A vector of records. `a`, a list of access rules: open to the world in most cases.
+    /// Writes a vector of records. ACLs are usually open to the world.
     fn several(&mut self, out: &mut BytesMut, form: &str) {
         match self.byte() {
             254 => out.put_i32(i32::MAX),
@@ -338,7 +338,7 @@ impl Source<'_> {
         match self.byte() {
             255 => out.put_i32(-1),
             254 => put_bytes(out, &self.any_bytes()),
-            // The first few more often than the rest: they collide.
+            // The first few are chosen more often, so that they collide.
             byte if byte >= 32 => put_bytes(out, from[usize::from(byte) % 5].as_bytes()),
             byte => put_bytes(out, from[usize::from(byte) % from.len()].as_bytes()),
         }

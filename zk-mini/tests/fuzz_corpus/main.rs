@@ -1,4 +1,4 @@
-//! What the fuzzers of `zk-mini/fuzz` do, on the seeds that are kept and on random bytes, as ordinary tests.
+//! Fuzz targets of `zk-mini/fuzz` as ordinary tests, on stored seeds and on random bytes.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod history;
@@ -19,14 +19,14 @@ fn seeds(of: &str) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn the_core_holds_its_invariants_in_every_kept_history() {
+fn the_core_holds_its_invariants_in_every_stored_history() {
     let seeds = seeds("core");
     assert!(!seeds.is_empty());
     seeds.iter().for_each(|seed| history::run(seed));
 }
 
 #[test]
-fn every_kept_input_of_the_decoder_is_decoded_or_refused() {
+fn every_stored_input_of_the_decoder_is_decoded_or_refused() {
     let seeds = seeds("decoder");
     assert!(!seeds.is_empty());
     seeds.iter().for_each(|seed| records::decode_each(seed));
@@ -41,7 +41,7 @@ proptest! {
     #[test]
     fn any_bytes_are_decoded_or_refused(
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
-        // Small numbers make lengths and types that lead deeper into the records.
+        // Small numbers give lengths and types that lead deeper into the records.
         modulus in proptest::sample::select(vec![3_u8, 8, 64, 255]),
     ) {
         let bytes: Vec<u8> = bytes.iter().map(|byte| byte % modulus).collect();

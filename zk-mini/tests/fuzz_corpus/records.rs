@@ -1,4 +1,4 @@
-//! Bytes as every record.
+//! Bytes as each record of the protocol.
 
 use std::fmt::Debug;
 
@@ -8,7 +8,7 @@ use zk_wire::*;
 /// Decodes the bytes as a frame and as each record in turn.
 ///
 /// # Panics
-/// When a decoder does, or when what was decoded is something else after its way through the encoder.
+/// A decoder panics, or a decoded record is different after an encode and a decode.
 pub(crate) fn decode_each(bytes: &[u8]) {
     let _ = next_frame(&mut BytesMut::from(bytes), DEFAULT_MAX_FRAME);
     let bytes = &Bytes::copy_from_slice(bytes);
