@@ -342,3 +342,71 @@ async fn take_turn(turns: Arc<Semaphore>) -> TurnPermit {
     yield_now().await;
     permit
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use common::Clock;
+    use rpc_wire::{CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
+    use tokio::io::{AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::context::Context as CallContext;
+    use crate::limits::Limits;
+    use crate::peers::Peers;
+    use crate::service::Service;
+    use crate::session::SessionConfig;
+
+    const MAX: usize = 4096;
+
+    fn shared() -> Arc<Shared> {
+        let echo = |text: String, _: CallContext| async move {
+            yield_now().await;
+            Ok::<_, rpc_wire::Status>(text)
+        };
+        let (service, methods, handlers) = Service::builder("echo").method("echo", echo).build().into_parts();
+        let limits = Limits::default();
+        let session =
+            Arc::new(SessionConfig { service, instance: String::new(), limits, methods, quota: None });
+        let (turns, clock) = (Arc::new(Semaphore::new(1)), Clock::start());
+        Arc::new(Shared { session, handlers, quota: None, turns, clock })
+    }
+
+    #[tokio::test]
+    async fn a_transport_in_memory_that_takes_seven_bytes_at_a_time_is_served() {
+        let (mut client, transport) = duplex(7);
+        let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
+        let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
+        let (drain, draining) = watch::channel(false);
+        let task = ConnectionTask::new(shared(), seat, transport, SocketAddr::from(([127, 0, 0, 1], 1)));
+        let task = tokio::spawn(task.run(draining));
+
+        let mut out = Vec::new();
+        let hello =
+            Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "", instance: "" };
+        Frame::Hello(hello).encode(&mut out, MAX).unwrap();
+        let request =
+            Request { id: CallId(1), method: "echo", time_left: None, more: false, payload: b"\"hi\"" };
+        Frame::Request(request).encode(&mut out, MAX).unwrap();
+        client.write_all(&out).await.unwrap();
+
+        let mut input = Vec::new();
+        let mut answers = Vec::new();
+        while answers.len() < 2 {
+            client.read_buf(&mut input).await.unwrap();
+            while let Some((body, rest)) = split_frame(&input, MAX).unwrap() {
+                if let Frame::Reply(reply) = Frame::decode(body).unwrap() {
+                    assert_eq!(reply, Reply::Ok { id: CallId(1), payload: b"\"hi\"" });
+                }
+                answers.push(body.len());
+                input = rest.to_vec();
+            }
+        }
+        drain.send_replace(true);
+        // The goodbye, and then the end of the stream.
+        while client.read_buf(&mut input).await.unwrap() > 0 {}
+        drop(client);
+        assert_eq!(task.await.unwrap(), End::Drained);
+    }
+}
