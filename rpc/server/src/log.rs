@@ -9,6 +9,7 @@ use crate::peers::PeerKey;
 
 /// Maximum number of lines about one peer in each [`WINDOW`].
 const MAX_LINES: u32 = 10;
+/// Time over which lines are counted.
 const WINDOW: Millis = Millis(10_000);
 
 /// Maximum number of peers that are counted separately.

@@ -101,7 +101,7 @@ struct SeatShare {
     wake: Notify,
 }
 
-/// SeatShare of a connection among the others, released on drop.
+/// Place of a connection among the others, released on drop.
 #[derive(Debug)]
 pub(crate) struct Seat {
     number: u64,

@@ -37,7 +37,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 ///
 /// ```
 /// use rpc_server::{Context, Server, Service, Status};
-/// use tokio::{net::TcpListener, sync::oneshot};
+/// use tokio::net::TcpListener;
+/// use tokio::sync::oneshot;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> std::io::Result<()> {

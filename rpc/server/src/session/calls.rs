@@ -15,7 +15,7 @@ use super::methods::MethodId;
 use super::read_buffer::Arrival;
 use super::reply::{CallHead, cut, leaving, no_time, too_late, write_failed};
 
-/// Wait of a call from which on the server counts as behind: it then refuses calls that cannot be done in time.
+/// Waiting time of a call above which the server counts as behind: it then refuses calls that cannot be done in time.
 const BEHIND: Millis = Millis(1);
 
 /// Calls of a session and the frames for the client.

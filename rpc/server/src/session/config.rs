@@ -13,7 +13,7 @@ pub struct SessionConfig {
     pub service: String,
     /// Identity of this process.
     pub instance: String,
-    /// Limits.
+    /// Limits of the server.
     pub limits: Limits,
     /// Methods of the service.
     pub methods: MethodTable,

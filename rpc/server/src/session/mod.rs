@@ -91,7 +91,7 @@ pub use reply::CallHead;
 pub(crate) use reply::panicked;
 pub(crate) use reply_queue::ReplyQueue;
 
-/// Bytes of waiting replies from which on no call starts and nothing is read.
+/// Maximum number of bytes of waiting replies. Above it no call starts and nothing is read.
 const OUT_HIGH_WATER: usize = 1 << 20;
 
 /// The server's side of one connection.
