@@ -1,8 +1,9 @@
 //! Task of one connection: moves bytes between transport and session, and runs the calls that the session starts.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use common::Millis;
 use common::log::quietly;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
@@ -26,6 +27,14 @@ use crate::shared::Shared;
 
 /// Number of bytes to ask of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
+
+/// Maximum number of bytes to copy from the spare buffer; with more, the connection gets the buffer itself.
+const MOST_COPIED: usize = 2 << 10;
+
+thread_local! {
+    /// Buffer for the next read of a connection without one.
+    static SPARE: Cell<BytesMut> = Cell::default();
+}
 
 /// Time budget of a turn of calls; after it the task yields to other connections, timers and the registry.
 const TURN: Duration = Duration::from_millis(1);
@@ -50,8 +59,8 @@ pub(crate) struct ConnectionTask<S> {
     /// Last reading of the clock, in the units of the runtime and of the session.
     now: Instant,
     time: Millis,
-    /// Begin of the current turn.
-    turn_began: Instant,
+    /// Time that the calls of the current turn took.
+    turn_took: Duration,
     /// The last turn exceeded its budget: the next one waits until other connections had theirs.
     is_slow: bool,
     end: Option<End>,
@@ -95,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             is_shutting_down: false,
             now,
             time,
-            turn_began: now,
+            turn_took: Duration::ZERO,
             is_slow: false,
             end: None,
         }
@@ -175,9 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     fn run_calls(&mut self, cx: &mut Context<'_>) {
         if self.session.wants_turn() {
             self.read_clock();
-            self.turn_began = self.now;
+            self.turn_took = Duration::ZERO;
             self.handle(cx, Input::Turn(self.turn()));
-            self.is_slow = self.now.duration_since(self.turn_began) > TURN;
+            self.is_slow = self.turn_took > TURN;
         }
     }
 
@@ -195,9 +204,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     let task = self.starter.start(start, cx);
                     let before = self.now;
                     self.read_clock();
-                    self.shared.session.methods.took(method, self.now.duration_since(before));
-                    let in_time = self.now.duration_since(self.turn_began) <= TURN;
-                    let turn = in_time.then(|| self.turn());
+                    let took = self.now.duration_since(before);
+                    self.shared.session.methods.took(method, took);
+                    self.turn_took += took;
+                    let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Returned { task, turn });
                 }
                 Output::Abort(task) => drop(task),
@@ -319,14 +329,21 @@ fn poll_read_some<S: AsyncRead + Unpin>(
     buffer: &mut BytesMut,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    if buffer.capacity() - buffer.len() >= READ_CHUNK {
+    if buffer.len() >= READ_CHUNK || buffer.capacity() - buffer.len() >= READ_CHUNK {
+        buffer.reserve(READ_CHUNK);
         return pin!(stream.read_buf(buffer)).poll(cx);
     }
-    let mut chunk = [MaybeUninit::uninit(); READ_CHUNK];
-    let mut chunk = ReadBuf::uninit(&mut chunk);
-    ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
-    buffer.extend_from_slice(chunk.filled());
-    Poll::Ready(Ok(chunk.filled().len()))
+    let mut spare = SPARE.take();
+    spare.reserve(READ_CHUNK);
+    let read = pin!(stream.read_buf(&mut spare)).poll(cx);
+    if buffer.is_empty() && spare.len() > MOST_COPIED {
+        mem::swap(buffer, &mut spare);
+    } else {
+        buffer.extend_from_slice(&spare);
+        spare.clear();
+    }
+    SPARE.set(spare);
+    read
 }
 
 fn poll_turn(turn: &mut Option<TurnFuture>, cx: &mut Context<'_>) -> Poll<TurnPermit> {
