@@ -3,6 +3,7 @@
 //! Callers encode their requests into the session's buffer themselves. [`LinkTask`] writes everything in it at once, and
 //! never stops reading while it writes. It has one timer for everything.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -107,13 +108,13 @@ pub(crate) struct LinkTask<F: FnMut(News)> {
     max_frame: usize,
     tell: F,
     /// Outputs that are being performed; kept for their memory.
-    outputs: Vec<Output<oneshot::Sender<Attempt>>>,
+    outputs: VecDeque<Output<oneshot::Sender<Attempt>>>,
     is_closed: bool,
 }
 
 impl<F: FnMut(News)> LinkTask<F> {
     pub(crate) fn new(session: Arc<SharedSession>, clock: Clock, max_frame: usize, tell: F) -> Self {
-        Self { session, clock, max_frame, tell, outputs: Vec::new(), is_closed: false }
+        Self { session, clock, max_frame, tell, outputs: VecDeque::new(), is_closed: false }
     }
 
     /// Serves the session until it ends.
@@ -169,7 +170,7 @@ impl<F: FnMut(News)> LinkTask<F> {
     fn handle_at(&mut self, now: Millis, input: Input) {
         let mut session = self.session.lock();
         session.handle(now, input);
-        self.outputs.extend(std::iter::from_fn(|| session.poll_output()));
+        session.poll_outputs(&mut self.outputs);
         drop(session);
         self.perform();
     }
@@ -178,7 +179,7 @@ impl<F: FnMut(News)> LinkTask<F> {
     fn transmit(&mut self, output: &mut Transmission) -> Option<Millis> {
         let mut session = self.session.lock();
         session.transmit(output);
-        self.outputs.extend(std::iter::from_fn(|| session.poll_output()));
+        session.poll_outputs(&mut self.outputs);
         let deadline = session.poll_deadline();
         drop(session);
         self.perform();
@@ -187,7 +188,7 @@ impl<F: FnMut(News)> LinkTask<F> {
 
     /// Performs the outputs without the lock, in their order.
     fn perform(&mut self) {
-        for output in self.outputs.drain(..) {
+        while let Some(output) = self.outputs.pop_front() {
             match output {
                 Output::Complete { call, attempt } => {
                     // A caller that has gone needs no answer.

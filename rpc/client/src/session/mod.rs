@@ -150,6 +150,11 @@ impl<C> Session<C> {
         self.outputs.pop_front()
     }
 
+    /// Moves all outputs to `outputs`, which must be empty, for an owner that performs them without its lock.
+    pub fn poll_outputs(&mut self, outputs: &mut VecDeque<Output<C>>) {
+        mem::swap(&mut self.outputs, outputs);
+    }
+
     /// Returns the time at which [`Input::Timeout`] is due.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
