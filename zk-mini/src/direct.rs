@@ -1,6 +1,5 @@
 //! A look at a server without a client.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,8 +7,9 @@ use bytes::Bytes;
 use zk_wire::{Acl, SessionId, Stat, Zxid};
 
 use crate::core::{ConnId, SessionInfo, WatchInfo};
-use crate::shell::connections::Entry;
+use crate::report::figures::ConnectionFigures;
 use crate::shell::engine::Engine;
+use crate::shell::state::ServerState;
 
 /// Reads a server's state without a session, a request or a watch: no client notices. The result of one call is from
 /// one moment; two calls may see two moments.
@@ -89,18 +89,15 @@ impl<'a> Direct<'a> {
     /// Returns the open connections, in the order in which they were accepted, with or without a session.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        self.engine.look(|state| {
-            let sessions: BTreeMap<_, _> =
-                state.core.connections().iter().map(|info| (info.conn, info.session)).collect();
-            let info = |(id, entry): (ConnId, &Entry)| ConnectionInfo {
-                id,
-                remote: entry.remote,
-                session: sessions.get(&id).copied().flatten(),
-                received: entry.stats.received,
-                sent: entry.stats.sent,
-            };
-            state.connections.iter().map(info).collect()
-        })
+        let connections = self.engine.look(ServerState::connection_figures);
+        let info = |figures: ConnectionFigures| ConnectionInfo {
+            id: figures.conn,
+            remote: figures.remote,
+            session: figures.session.map(|(id, _)| id),
+            received: figures.stats.received,
+            sent: figures.stats.sent,
+        };
+        connections.into_iter().map(info).collect()
     }
 
     /// Returns the zxid of the last transaction.

@@ -25,7 +25,7 @@ pub struct ZkMini {
     listener: Option<Arc<Listener>>,
     tasks: Vec<AbortHandle>,
     /// The task that writes to the disk. It ends by itself when everything is written.
-    journal: Option<JoinHandle<()>>,
+    keeper: Option<JoinHandle<()>>,
 }
 
 impl ZkMini {
@@ -59,17 +59,17 @@ impl ZkMini {
             let timer = Arc::clone(&engine);
             tasks.push(engine.runtime.spawn(timer.keep_time()).abort_handle());
         }
-        let journal = store.map(|store| {
-            let keeper = engine.runtime.spawn(keeper::keep(Arc::clone(&engine), store));
+        let keeper = store.map(|store| {
+            let writing = engine.runtime.spawn(keeper::keep(Arc::clone(&engine), store));
             let engine = Arc::clone(&engine);
             engine.runtime.clone().spawn(async move {
-                if keeper.await.is_err_and(|error| error.is_panic()) {
+                if writing.await.is_err_and(|error| error.is_panic()) {
                     log!(ERROR, "nothing can be written any more, by a defect of zk-mini: the server ends all connections");
                     engine.stop();
                 }
             })
         });
-        Self { engine, listener, tasks, journal }
+        Self { engine, listener, tasks, keeper }
     }
 
     /// Returns the first address that the server listens on; `None` if it is in memory only.
@@ -146,9 +146,9 @@ impl ZkMini {
     pub async fn stop(mut self) {
         self.close();
         self.engine.emptied().await;
-        if let Some(journal) = self.journal.take() {
+        if let Some(keeper) = self.keeper.take() {
             // The task does not panic; if its runtime ends first, this ends, too.
-            let _ = journal.await;
+            let _ = keeper.await;
         }
     }
 

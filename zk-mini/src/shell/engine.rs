@@ -55,7 +55,7 @@ pub(crate) struct Engine {
     settled: Notify,
     /// Notified when the core has something to tidy up.
     pub(crate) untidy: Notify,
-    /// One for each source of connections over TCP.
+    /// Barriers of the listeners.
     pub(crate) accept_barriers: Mutex<Vec<AcceptBarrier>>,
     /// Notified when the server has stopped.
     ended: Notify,
@@ -257,7 +257,7 @@ impl Engine {
     pub(crate) fn stop(&self) {
         self.turn(|state, turn| {
             state.stopped = true;
-            // Nothing is logged later: count the lines left out now.
+            // There is no later turn to log how many lines were left out.
             state.log.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
                 entry.outbox.close(Close::Now, turn);

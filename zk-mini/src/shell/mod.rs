@@ -5,6 +5,10 @@
 //! the [`engine`], which holds the [`state`] behind a mutex. The state hands each frame to the core and performs the
 //! outputs: replies go to the [`outbox`] of a connection, or first to the [`journal`] until the [`keeper`] has
 //! written the transactions before them to the disk.
+//!
+//! Places for more: another protocol on the same port is recognised in [`opening`]; another kind of stream, such as TLS,
+//! is made by the [`listener`] and handed to [`connection::spawn`]; an output of the core that takes another way, such as
+//! a delayed or a dropped reply, passes `ServerState::perform`, and a delay ends at a deadline of the state.
 
 pub(crate) mod accept_barrier;
 pub(crate) mod chunks;

@@ -106,20 +106,20 @@ impl Engine {
         for _ in 0..MAX_ROUNDS {
             self.refresh_readiness().await;
             self.accept_pending().await;
-            let asked = self.turn(|state, turn| {
-                let asked = state.connections.ask_for_input(first, turn);
+            let signals = self.turn(|state, turn| {
+                let signals = state.connections.ask_for_input(first, turn);
                 first = state.connections.next_id();
                 for conn in state.connections.waiting_for_disk(turn.limits) {
                     state.handle(Input::Waiting { conn }, turn);
                 }
-                asked
+                signals
             });
-            if asked.is_empty() {
+            if signals.is_empty() {
                 return;
             }
-            for taken in asked {
+            for handled in signals {
                 // Its sender is dropped when the input is handled.
-                let _ = taken.await;
+                let _ = handled.await;
             }
         }
     }
@@ -128,9 +128,9 @@ impl Engine {
     async fn accept_pending(&self) {
         let mut wakers = Wakers::default();
         let accept_barriers = self.accept_barriers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let asked: Vec<_> = accept_barriers.iter().map(|barrier| barrier.ask(&mut wakers)).collect();
+        let signals: Vec<_> = accept_barriers.iter().map(|barrier| barrier.ask(&mut wakers)).collect();
         drop(wakers);
-        for accepted in asked {
+        for accepted in signals {
             // Its sender is dropped when they are accepted.
             let _ = accepted.await;
         }
