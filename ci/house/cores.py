@@ -1,0 +1,89 @@
+"""Rules about modules: pure cores, and the ways between modules."""
+
+import re
+
+from .modules import paths
+from .workspace import place
+
+# Plain data about addresses, in a module that otherwise opens sockets.
+ADDRESSES = {"IpAddr", "Ipv4Addr", "Ipv6Addr", "SocketAddr", "SocketAddrV4", "SocketAddrV6", "AddrParseError"}
+
+RUNTIME = "a runtime or system calls"
+IMPURE = {
+    r"\b(Instant|SystemTime)\b": "a clock",
+    r"\basync\s+(fn|move|\{)|\.await\b": "async",
+    # A hash map is fine where nobody sees its order; that histories replay exactly is for the cores' tests to prove.
+    r"\bRandomState\b|\bRng::new\b": "randomness that no seed decides",
+}
+
+
+def impure_path(names):
+    """Returns what a path names that a core may not name, or None."""
+    match names:
+        case ["tokio" | "socket2" | "nix", *_]:
+            return RUNTIME
+        case ["std", "net", name, *_] if name in ADDRESSES:
+            return None
+        case ["std", "net" | "fs" | "process" | "thread" | "env", *_]:
+            return "the outside world"
+        case ["common" | "zk_mini_common", "Clock", *_]:
+            return "a clock"
+        case ["rand" | "getrandom", *_]:
+            return "randomness that no seed decides"
+        case ["fastrand", name, *_] if name != "Rng":
+            return "randomness that no seed decides"
+    return None
+
+
+def impurities(name, code):
+    """Yields the places where a file names the outside world, and what that is."""
+    for path in paths(code):
+        if what := impure_path(path.names):
+            yield place(name, code, path.at), what
+    for pattern, what in IMPURE.items():
+        for match in re.finditer(pattern, code):
+            yield place(name, code, match.start()), what
+
+
+def cores_are_pure(house):
+    """A core names no runtime, socket, file, clock or source of randomness."""
+    for begin in house.design.pure:
+        files = [name for name in house.code if name.startswith(begin)]
+        if not files:
+            yield f"{begin}: no such file; the list of pure files is in ci/house/design.py"
+        for name in files:
+            for where, what in impurities(name, house.code[name]):
+                yield f"{where}: a core may not name {what}; it comes in as input"
+
+
+def cores_reach_nothing_impure(house):
+    """A core imports nothing from a file that names a runtime or socket, through any chain of modules."""
+    for modules in house.modules.values():
+        impure = {module for module, name in modules.files.items() if any(impurities(name, modules.code[module]))}
+        for module, name in modules.files.items():
+            if name.startswith(house.design.pure) and module not in impure:
+                chain = modules.chain(module, impure.__contains__)
+                if chain:
+                    where = place(name, modules.code[module], modules.imports[module][chain[1]])
+                    end = modules.files[chain[-1]]
+                    ways = " -> ".join(shown(step) for step in chain)
+                    yield f"{where}: a core may not reach {end}, which is not pure: {ways}"
+
+
+def modules_do_not_go_in_circles(house):
+    """Modules of a crate import each other in one direction, but for the idioms that the design names."""
+    for package, modules in house.modules.items():
+        for circle in modules.circles():
+            names = tuple(shown(module) for module in circle)
+            if (package, *names) not in house.design.circles:
+                ways = (
+                    place(modules.files[module], modules.code[module], at)
+                    for module in circle
+                    for target, at in modules.imports[module].items()
+                    if target in circle
+                )
+                yield f"{package}: {', '.join(names)} import each other: {', '.join(sorted(ways))}"
+
+
+def shown(module):
+    return "::".join(module) or "crate"

@@ -1,0 +1,83 @@
+"""The design, as far as the rules know it: names of crates, files and modules. A change of the design is a change here."""
+
+from dataclasses import dataclass, field
+
+# Crates of ours that each crate may depend on; `None` is all of them.
+IMPORTS = {
+    "zk-mini-common": set(),
+    "zk-wire": {"zk-mini-common"},
+    "zk-mini": {"zk-mini-common", "zk-wire"},
+    "zk-mini-server": {"zk-mini-common", "zk-mini", "zk-client", "zk-wire"},
+    "zk-client": {"zk-mini-common", "zk-wire"},
+    "zk-registry": {"zk-mini-common", "zk-client", "zk-wire", "zk-mini"},
+    "rpc-wire": {"zk-mini-common"},
+    "rpc-prefork": {"zk-mini-common"},
+    "rpc-server": {"zk-mini-common", "zk-registry", "rpc-wire", "rpc-prefork"},
+    "rpc-client": {"zk-mini-common", "zk-registry", "rpc-wire"},
+    "demo": None,
+    "integration-tests": None,
+}
+# Further crates for tests: a client is tested against the server, but the server's own tests speak bytes (its examples do not).
+TEST_IMPORTS = {
+    "zk-mini": {"zk-client"},
+    "zk-client": {"zk-mini"},
+    "rpc-server": {"rpc-client"},
+    "rpc-client": {"rpc-server"},
+}
+# Dependencies that exist only through a feature.
+OPTIONAL_IMPORTS = {("zk-registry", "zk-mini"): "embedded"}
+
+# Beginnings of paths of files that are plain data and methods: no socket, file, clock, thread, randomness or async.
+PURE = (
+    "zk-mini/common/src/backoff",
+    "zk-mini/common/src/log/",
+    "zk-mini/common/src/millis",
+    "zk-mini/wire/src/",
+    "zk-mini/src/core/",
+    "zk-mini/src/report/figures",
+    "zk-mini/src/shell/journal",
+    "zk-mini/src/storage/tail",
+    "zk-mini/src/storage/txn",
+    "registry/client/src/chroot",
+    "registry/client/src/servers",
+    "registry/client/src/session/",
+    "registry/src/instance",
+    "registry/src/members",
+    "registry/src/registration/core/",
+    "registry/src/retry",
+    "registry/src/service",
+    "registry/src/subscription/core/",
+    "rpc/wire/src/",
+    "rpc/prefork/src/supervisor/",
+    "rpc/server/src/limits",
+    "rpc/server/src/session/",
+    "rpc/client/src/pool/",
+    "rpc/client/src/retry",
+    "rpc/client/src/session/",
+    "rpc/client/src/targets",
+)
+
+# Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle.
+CIRCLES = {
+    ("zk-mini", "builder", "server"),
+    ("zk-client", "builder", "client"),
+    ("zk-registry", "builder", "registry"),
+}
+
+# Files of RPC that may name `TcpStream`: one a side.
+STREAM_FOLDERS = ("rpc/client/src/", "rpc/server/src/")
+
+FOLDERS = {"registry", "zk-mini", "rpc", "integration-tests", "ci"}
+
+
+@dataclass(frozen=True)
+class Design:
+    """What the rules compare a workspace with."""
+
+    imports: dict = field(default_factory=lambda: IMPORTS)
+    test_imports: dict = field(default_factory=lambda: TEST_IMPORTS)
+    optional_imports: dict = field(default_factory=lambda: OPTIONAL_IMPORTS)
+    pure: tuple = PURE
+    circles: frozenset = frozenset(CIRCLES)
+    stream_folders: tuple = STREAM_FOLDERS
+    folders: frozenset = frozenset(FOLDERS)
