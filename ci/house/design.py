@@ -57,11 +57,13 @@ PURE = (
     "rpc/client/src/targets",
 )
 
-# Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle.
+# Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle; a
+# client's `call()` gives a call, which holds the client. `embedded` is further methods of both.
 CIRCLES = {
     ("zk-mini", "builder", "server"),
     ("zk-client", "builder", "client"),
-    ("zk-registry", "builder", "registry"),
+    ("zk-registry", "builder", "embedded", "registry"),
+    ("rpc-client", "call", "client"),
 }
 
 # Files of RPC that may name `TcpStream`: one a side.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use registry::{Instance, InstanceId, Registry};
+use registry::{Instance, InstanceId, Registration, Registry};
 use serde_json::Value;
+use tokio::runtime::Runtime;
 
 use super::zookeeper::Server;
 use crate::differential::{Action, Arrival, Bindings, Field, Peer, Script, Step, hex, unhex};
@@ -163,13 +164,32 @@ pub fn write(script: &str, dir: &Path, private_sessions: bool) -> io::Result<Vec
             clients.perform(server.addr()?, line)?;
         }
     }
-    super::record::register_instances(&server)?;
+    register_instances(&server)?;
     let alive = server.zk().direct().sessions();
     let mut sessions = clients.sessions();
     sessions.retain(|session| alive.iter().any(|alive| alive.id.0 == session.id));
     clients.hang_up();
     server.stop();
     Ok(sessions)
+}
+
+/// Registers two instances as a service does whose process then dies.
+fn register_instances(server: &Server) -> io::Result<()> {
+    let runtime = Runtime::new()?;
+    let registrations: io::Result<Vec<Registration>> = runtime.block_on(async {
+        let registry = Registry::builder().embedded(server.zk()).root("services").connect();
+        let registry = registry.await.map_err(io::Error::other)?;
+        let first = Instance::new("127.0.0.1", 8080).with("pid", 4711).with("zone", "a\"b\\ü");
+        let second = Instance::new("::1", 8081).with("instance", "4712-a1").with("tags", vec!["x", "y"]);
+        let mut registrations = Vec::new();
+        for instance in [first, second] {
+            registrations.push(registry.register("echo", instance).await.map_err(io::Error::other)?);
+        }
+        Ok(registrations)
+    });
+    // First the runtime: a registration that is dropped withdraws.
+    runtime.shutdown_background();
+    registrations.map(drop)
 }
 
 /// Text for [`LiveSession::parse_all`].

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use registry::{Instance, Registration, Registry};
+use registry::{Instance, Registry};
 use rpc_client::Format;
 use tokio::runtime::Runtime;
 use zk_client::{Acl, Client, CreateMode, Expected};
@@ -62,25 +62,6 @@ fn record_directory(dir: &Path, private: bool) -> io::Result<()> {
     directory::copy(&data, copy.path())?;
     let server = Server::on(copy.path(), private)?;
     fs::write(dir.join("instances.txt"), directory::instances(&server)?)
-}
-
-/// Registers two instances as a service does whose process then dies.
-pub(super) fn register_instances(server: &Server) -> io::Result<()> {
-    let runtime = Runtime::new()?;
-    let registrations: io::Result<Vec<Registration>> = runtime.block_on(async {
-        let registry = Registry::builder().embedded(server.zk()).root("services").connect();
-        let registry = registry.await.map_err(io::Error::other)?;
-        let first = Instance::new("127.0.0.1", 8080).with("pid", 4711).with("zone", "a\"b\\ü");
-        let second = Instance::new("::1", 8081).with("instance", "4712-a1").with("tags", vec!["x", "y"]);
-        let mut registrations = Vec::new();
-        for instance in [first, second] {
-            registrations.push(registry.register("echo", instance).await.map_err(io::Error::other)?);
-        }
-        Ok(registrations)
-    });
-    // First the runtime: a registration that is dropped withdraws.
-    runtime.shutdown_background();
-    registrations.map(drop)
 }
 
 /// A client that talks to a server through the recorder.

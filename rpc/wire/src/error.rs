@@ -1,6 +1,4 @@
-//! Errors of bytes, frames and payloads.
-
-use crate::Format;
+//! Errors of bytes and frames.
 
 /// Bytes that are not a frame of this protocol.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -54,28 +52,4 @@ pub enum EncodeError {
         /// Its length.
         len: usize,
     },
-}
-
-/// A value that cannot be written as a payload, or a payload that is not a value of the expected type.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PayloadError {
-    /// The format cannot express the value, or the bytes are not a value of the expected type.
-    #[error("as {format}: {reason}")]
-    Malformed {
-        /// The payload format.
-        format: Format,
-        /// Reason, for a human.
-        reason: String,
-    },
-    /// The value is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH). A decoder for JSON may report that as
-    /// [`Malformed`](Self::Malformed).
-    #[error("nested too deep: at most {} levels are allowed", crate::MAX_DEPTH)]
-    TooDeep,
-    /// The payload announces far more elements than it has bytes, as is possible with elements such as `()`.
-    #[error("more elements than a payload of this length can have")]
-    TooMany,
-    /// A format that this version cannot read or write.
-    #[error("payload format {0} is unknown; use json or postcard")]
-    UnknownFormat(Format),
 }

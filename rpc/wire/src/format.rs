@@ -5,7 +5,6 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::PayloadError;
 use crate::depth::{self, Failure};
 
 /// A payload format, agreed on in the handshake for the whole connection.
@@ -114,6 +113,30 @@ impl Extend<u8> for Appender<'_> {
     fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
         self.0.extend(bytes);
     }
+}
+
+/// A value that cannot be written as a payload, or a payload that is not a value of the expected type.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The format cannot express the value, or the bytes are not a value of the expected type.
+    #[error("as {format}: {reason}")]
+    Malformed {
+        /// The payload format.
+        format: Format,
+        /// Reason, for a human.
+        reason: String,
+    },
+    /// The value is nested deeper than [`MAX_DEPTH`](crate::MAX_DEPTH). A decoder for JSON may report that as
+    /// [`Malformed`](Self::Malformed).
+    #[error("nested too deep: at most {} levels are allowed", crate::MAX_DEPTH)]
+    TooDeep,
+    /// The payload announces far more elements than it has bytes, as is possible with elements such as `()`.
+    #[error("more elements than a payload of this length can have")]
+    TooMany,
+    /// A format that this version cannot read or write.
+    #[error("payload format {0} is unknown; use json or postcard")]
+    UnknownFormat(Format),
 }
 
 #[cfg(test)]

@@ -1,23 +1,12 @@
 //! The frames of `PROTOCOL.md`. They borrow from the bytes that they are decoded from.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::layout::{MAGIC, Reader, Writer, flag, kind};
-use crate::{Code, DecodeError, EncodeError, Format};
+use crate::{CallId, Code, DecodeError, EncodeError, Format};
 
 /// Time left, on the wire, of a call without a deadline.
 const NO_DEADLINE: u32 = u32::MAX;
-
-/// Number of a call on its connection, chosen by the client. Numbers strictly increase.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct CallId(pub u64);
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A frame of the protocol.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

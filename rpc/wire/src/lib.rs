@@ -33,6 +33,7 @@
 //! features.
 #![forbid(unsafe_code)]
 
+mod call_id;
 mod code;
 mod depth;
 mod error;
@@ -41,11 +42,12 @@ mod frame;
 mod layout;
 mod status;
 
+pub use call_id::CallId;
 pub use code::Code;
 pub use depth::MAX_DEPTH;
-pub use error::{DecodeError, EncodeError, PayloadError};
-pub use format::Format;
-pub use frame::{CallId, Frame, GoAway, Hello, Message, Reply, Request};
+pub use error::{DecodeError, EncodeError};
+pub use format::{Format, PayloadError};
+pub use frame::{Frame, GoAway, Hello, Message, Reply, Request};
 pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
 pub use status::Status;
 

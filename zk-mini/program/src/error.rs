@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::listen::ResolveError;
 use crate::zoo_cfg::ConfigError;
 
 /// Failure of a command.
@@ -12,10 +13,8 @@ pub(crate) enum CliError {
     Server(#[from] zk_mini::Error),
     #[error(transparent)]
     Config(#[from] ConfigError),
-    #[error(
-        "cannot find the address of {host:?}: {source}; use another name, or an address such as 127.0.0.1:2181"
-    )]
-    Resolve { host: String, source: io::Error },
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("the server has ended because of a defect, see the log; start it again")]
@@ -41,7 +40,7 @@ impl CliError {
             Self::NotExecutable { .. } => ExitCode::from(126),
             // The status that clap gives to bad options.
             Self::Config(_)
-            | Self::Resolve { .. }
+            | Self::Resolve(_)
             | Self::Server(zk_mini::Error::SessionTimeouts { .. } | zk_mini::Error::ZeroTick) => {
                 ExitCode::from(2)
             }

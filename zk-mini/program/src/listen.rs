@@ -7,7 +7,15 @@ use std::str::FromStr;
 use tokio::net::lookup_host;
 use zk_mini::Builder;
 
-use crate::error::CliError;
+/// Failure to find the address of a name.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot find the address of {host:?}: {source}; use another name, or an address such as 127.0.0.1:2181"
+)]
+pub(crate) struct ResolveError {
+    host: String,
+    source: io::Error,
+}
 
 /// A host, a port, or both.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -76,7 +84,7 @@ impl FromStr for Host {
 
 impl Host {
     /// Resolves to addresses; the first one is announced.
-    pub(crate) async fn addrs(&self, port: u16) -> Result<Vec<SocketAddr>, CliError> {
+    pub(crate) async fn addrs(&self, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let both = |v4: Ipv4Addr, v6: Ipv6Addr| {
             let v6 = has_ip_v6().then_some(SocketAddr::from((v6, port)));
             std::iter::once(SocketAddr::from((v4, port))).chain(v6).collect()
@@ -102,7 +110,7 @@ fn has_ip_v6() -> bool {
 }
 
 /// Looks up a name; prefers an IPv4 address if it has several.
-async fn look_up(name: &str, port: u16) -> Result<SocketAddr, CliError> {
+async fn look_up(name: &str, port: u16) -> Result<SocketAddr, ResolveError> {
     let found = match lookup_host((name, port)).await {
         Ok(addrs) => {
             let addrs: Vec<_> = addrs.collect();
@@ -111,7 +119,7 @@ async fn look_up(name: &str, port: u16) -> Result<SocketAddr, CliError> {
         }
         Err(error) => Err(error),
     };
-    found.map_err(|source| CliError::Resolve { host: name.into(), source })
+    found.map_err(|source| ResolveError { host: name.into(), source })
 }
 
 #[cfg(test)]
