@@ -59,15 +59,16 @@ def cores_are_pure(house):
 def cores_reach_nothing_impure(house):
     """A core imports nothing from a file that names a runtime or socket, through any chain of modules."""
     for modules in house.modules.values():
-        impure = {module for module, name in modules.files.items() if any(impurities(name, modules.code[module]))}
-        for module, name in modules.files.items():
-            if name.startswith(house.design.pure) and module not in impure:
-                chain = modules.chain(module, impure.__contains__)
+        files = modules.files
+        impure = {module for module, name in files.items() if any(impurities(name, modules.code[module]))}
+        for module in (module for module, name in files.items() if name.startswith(house.design.pure)):
+            for target, at in modules.imports[module].items():
+                # A core that imports another leaves it to that one.
+                chain = not files[target].startswith(house.design.pure) and modules.chain(target, impure.__contains__)
                 if chain:
-                    where = place(name, modules.code[module], modules.imports[module][chain[1]])
-                    end = modules.files[chain[-1]]
-                    ways = " -> ".join(shown(step) for step in chain)
-                    yield f"{where}: a core may not reach {end}, which is not pure: {ways}"
+                    ways = " -> ".join(shown(step) for step in (module, *chain))
+                    where = place(files[module], modules.code[module], at)
+                    yield f"{where}: a core may not reach {files[chain[-1]]}, which is not pure: {ways}"
 
 
 def modules_do_not_go_in_circles(house):

@@ -8,7 +8,7 @@ VAGUE = ("Connection", "Outcome", "State", "Place")
 TYPE = re.compile(rf"\b(?:struct|enum|union|trait|type)\s+({'|'.join(VAGUE)})\b(?!\s*:)")
 
 OPENERS = re.compile(r"(What|Whether|How|Who|Where|When|As)\b")
-OPENERS_PERCENT = 6
+OPENERS_PERCENT = 5
 DOC_COMMENT = re.compile(r"^[ \t]*(//[/!])(?!/)")
 
 
