@@ -1,4 +1,4 @@
-//! How a client is described and connected.
+//! The builder of a client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,13 +19,13 @@ use crate::servers::{ConnectString, parse_chroot};
 use crate::session;
 use crate::state::SessionState;
 
-/// How many calls a client keeps that have no answer yet.
+/// Maximum number of calls without an answer.
 const MAX_PENDING: usize = 64 * 1024;
 
-/// What the one "server" is called where a connector is given and no list.
+/// Name of the only server if there is a connector and no list.
 const IN_MEMORY: &str = "in-memory";
 
-/// Describes a client; see each option for its default.
+/// Configures a client; finish with [`Builder::connect`]. Each option names its default.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -69,65 +69,65 @@ impl Builder {
         }
     }
 
-    /// The servers, and the node that shall be `/` if there is one: `host:port,host:port/chroot`. A name may stand
-    /// for several addresses; each is tried by itself. The default is `127.0.0.1:2181`, or the connector's one end if
-    /// there is a connector.
+    /// Sets the servers, with a chroot if there is one: `host:port,host:port/chroot`. A name may have several addresses;
+    /// each is tried on its own. The default is `127.0.0.1:2181`; with a connector it is the connector's only end.
     pub fn servers(mut self, servers: impl Into<String>) -> Self {
         self.servers = Some(servers.into());
         self
     }
 
-    /// The node that shall be `/`, below the one of the list of servers if that has one too. It need not
-    /// exist; [`Client::ensure_path`] creates it.
+    /// Sets the node that the client sees as `/`, below the chroot of the list of servers if there is one. It need not
+    /// exist; [`Client::ensure_path`] creates it. The default is the root.
     pub fn chroot(mut self, chroot: impl Into<String>) -> Self {
         self.chroot = Some(chroot.into());
         self
     }
 
-    /// How connections are opened: [`TcpConnect`] by default.
+    /// Sets the way to open connections. The default is [`TcpConnect`].
     pub fn via(mut self, connector: impl Connect) -> Self {
         self.connector = Some(Arc::new(connector));
         self
     }
 
-    /// How long the servers keep the session without hearing from the client: 10 seconds by default. The
-    /// server may decide on another one, within its limits.
+    /// Sets the time after which servers end a session without a word from its client. The server may choose another time,
+    /// within its limits. The default is 10 seconds.
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
         self.session_timeout = timeout;
         self
     }
 
-    /// How long [`Self::connect`] tries: 10 seconds by default.
+    /// Sets the time limit of [`Self::connect`]. The default is 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// How long a call waits for a connection while there is none: the session timeout by default.
+    /// Sets the time that a call waits for a connection. The default is the session timeout.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = Some(timeout);
         self
     }
 
-    /// The largest request that the servers read, `jute.maxbuffer`: 1 MiB less one byte by default, 2 GiB less one byte at
-    /// most, which no frame can exceed.
+    /// Sets the largest request that the servers accept (`jute.maxbuffer`). The default is 1 MiB less one byte, the maximum
+    /// 2 GiB less one byte.
     pub fn max_request(mut self, bytes: usize) -> Self {
         self.max_request = bytes.min(i32::MAX as usize);
         self
     }
 
-    /// Makes the order of servers and the jitter reproducible. Random by default.
+    /// Seeds all random choices: the order of servers and addresses, and the pauses between attempts. The default is a
+    /// random seed.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
     /// Connects; returns with a live session. Needs a tokio runtime with its I/O and time drivers (`enable_all`; tokio
-    /// panics without them), and the client lives as long as that.
+    /// panics without them). The client ends with the runtime.
     ///
     /// # Errors
-    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list cannot be read; [`Error::Unreachable`], with what went wrong where, if
-    /// no server gave a session within the connect timeout.
+    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Unreachable`] if no
+    /// server gave a session within the connect timeout, with the last error of each server.
     pub async fn connect(self) -> Result<Client, Error> {
         let connect_timeout = self.connect_timeout;
         let client = self.start()?;

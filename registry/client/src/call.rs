@@ -1,4 +1,4 @@
-//! One call: encode, hand over to the driver, wait, decode.
+//! Calls: encode, hand over to the driver, wait, decode.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use crate::watch::Watch;
 const HEADER: usize = 8;
 const HEADER_WITH_WATCH: usize = 36;
 
-/// What every handle of a client shares.
+/// State shared by all handles of a client.
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
@@ -36,7 +36,7 @@ pub(crate) struct Inner {
     pub(crate) next_call: AtomicU64,
 }
 
-/// ZooKeeper's name of a request's operation.
+/// Returns ZooKeeper's name of a request's operation.
 pub(crate) fn op_name<R: Request>() -> &'static str {
     R::OP.name().unwrap_or("request")
 }
@@ -46,19 +46,19 @@ pub(crate) fn invalid<R: Request>(path: &str, source: PathError) -> Error {
 }
 
 impl Inner {
-    /// Sends a request and reads its answer; `path` names the node in an error.
+    /// Sends a request and decodes its answer; `path` names the node in an error.
     pub(crate) async fn call<R: Request>(&self, path: &str, request: &R) -> Result<R::Response, Error> {
         self.begin(path, request)?.wait::<R>(path).await
     }
 
-    /// The first half of [`Self::call`].
+    /// Sends a request: the first half of [`Self::call`].
     pub(crate) fn begin<R: Request>(&self, path: &str, request: &R) -> Result<PendingCall<'_>, Error> {
         let request = Outgoing { op: R::OP, body: self.encode(path, request, HEADER)?, watch: None };
         Ok(self.start(request, None))
     }
 
-    /// As [`Self::call`], with a watch. exists sets its watch also where the answer is "no node", so that
-    /// answer may stand beside a watch; wherever none is set, the error is the outer one.
+    /// Sends a request that sets a one-shot watch. The outer error means that no watch is set. exists sets its watch also
+    /// when the node does not exist: then there is a watch beside the error.
     pub(crate) async fn call_and_watch<R: Request>(
         &self,
         path: &str,
@@ -110,7 +110,7 @@ impl Inner {
     }
 }
 
-/// A call that was handed over. Dropping it takes it back.
+/// A call that the driver has. Dropping it takes the call back if it was not sent yet.
 pub(crate) struct PendingCall<'a> {
     id: CallId,
     reply: oneshot::Receiver<CallReply>,
@@ -119,7 +119,7 @@ pub(crate) struct PendingCall<'a> {
 }
 
 impl PendingCall<'_> {
-    /// The second half of [`Inner::call`].
+    /// Waits for the answer: the second half of [`Inner::call`].
     pub(crate) async fn wait<R: Request>(mut self, path: &str) -> Result<R::Response, Error> {
         let reply = (&mut self.reply).await.unwrap_or(Err(CallFailure::Closed));
         self.done = true;
@@ -146,7 +146,7 @@ impl PendingCall<'_> {
 impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
         if !self.done {
-            // A closed channel: the call is gone anyway.
+            // A closed channel: the call is over anyway.
             let _ = self.inner.commands.send(Command::Forget(self.id));
         }
     }

@@ -3,7 +3,7 @@
 use zk_wire::ByteString;
 use zk_wire::path::{self, PathError};
 
-/// A path of the server's tree that the caller sees as `/`. Empty, or without a slash at its end.
+/// Path of the server's tree that the caller sees as `/`. Empty for the root; never ends with a slash.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Chroot(String);
 
@@ -13,7 +13,7 @@ impl Chroot {
         Self(checked)
     }
 
-    /// The server's path of a caller's one.
+    /// Returns the server's path of a caller's path.
     pub(crate) fn apply(&self, path: &str) -> Result<ByteString, PathError> {
         path::validate(path)?;
         Ok(match (self.0.as_str(), path) {
@@ -23,18 +23,18 @@ impl Chroot {
         })
     }
 
-    /// As [`Self::apply`], for a create.
+    /// Returns the server's path for a create.
     pub(crate) fn apply_for_create(&self, path: &str, is_sequential: bool) -> Result<ByteString, PathError> {
         if is_sequential { self.apply_sequential(path) } else { self.apply(path) }
     }
 
-    /// As [`Self::apply`], for a path that may end with a slash, because a counter follows it.
+    /// Accepts a slash at the end, because a counter follows it.
     fn apply_sequential(&self, path: &str) -> Result<ByteString, PathError> {
         path::validate(&format!("{path}0"))?;
         Ok(format!("{}{path}", self.0).into())
     }
 
-    /// The caller's path of a server's one; what is not below the chroot stays as it is.
+    /// Returns the caller's path of a server's path. A path outside of the chroot stays as it is.
     pub(crate) fn strip<'a>(&self, path: &'a str) -> &'a str {
         match path.strip_prefix(self.0.as_str()) {
             Some("") if !self.0.is_empty() => "/",

@@ -23,25 +23,25 @@ use crate::state::{CloseReason, Credentials, SessionState};
 use crate::states::SessionStates;
 use crate::watch::Watch;
 
-/// A client of a ZooKeeper ensemble. Clones are handles to the same session.
+/// Client of a ZooKeeper ensemble. Clones are handles to the same session.
 ///
-/// A call waits for a connection if there is none, for the call timeout at most; once it was sent it ends
-/// with the server's answer or with the loss of the connection. Dropping a call's future takes the call back
-/// if it was not sent yet. After the session expired the client opens a new one by itself.
+/// Without a connection a call waits, up to the call timeout. A call that was sent ends with the server's answer or with the
+/// loss of the connection. Dropping a call's future takes the call back if it was not sent yet. After the session has expired
+/// the client opens a new one.
 ///
-/// Dropping the last handle closes the session in the background, as long as the runtime lives. A program that ends
-/// right afterwards leaves the session, and its ephemeral nodes, to the session timeout: [`Self::close`] waits.
+/// Dropping the last handle closes the session in the background, as long as the runtime lives. If the program ends right
+/// afterwards, the session and its ephemeral nodes stay until the session timeout; [`Self::close`] waits.
 #[derive(Clone, Debug)]
 pub struct Client {
     inner: Arc<Inner>,
 }
 
-/// A node that was created.
+/// Result of a create.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Created {
-    /// Its path as the caller sees it, with the counter of a sequential one.
+    /// Path of the node, with the counter of a sequential node.
     pub path: String,
-    /// Its `Stat`.
+    /// `Stat` of the node.
     pub stat: Stat,
 }
 
@@ -49,12 +49,12 @@ impl Client {
     /// Connects to one of `servers`, `host:port,host:port/chroot`, with the defaults of [`Client::builder`].
     ///
     /// # Errors
-    /// As [`Builder::connect`].
+    /// The same as of [`Builder::connect`].
     pub async fn connect(servers: &str) -> Result<Self, Error> {
         Self::builder().servers(servers).connect().await
     }
 
-    /// Begins to describe a client.
+    /// Configures a client.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -75,13 +75,13 @@ impl Client {
         SessionStates::new(self.inner.shared.states())
     }
 
-    /// What proves that the current session is ours; `None` while there is none.
+    /// Returns the credentials of the current session; `None` while there is none.
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         self.inner.shared.credentials()
     }
 
-    /// The servers, each as `host:port`, in the order of the list.
+    /// Returns the servers, each as `host:port`, in the order of the list.
     #[must_use]
     pub fn servers(&self) -> &[String] {
         &self.inner.servers
@@ -116,7 +116,7 @@ impl Client {
     /// Creates a node with an ACL.
     ///
     /// # Errors
-    /// As [`Self::create`], and `INVALID_ACL`.
+    /// The same as of [`Self::create`], and `INVALID_ACL`.
     pub async fn create_with_acl(
         &self,
         path: &str,
@@ -143,19 +143,19 @@ impl Client {
         self.call(path, Delete { path: full, version }).await
     }
 
-    /// The node's `Stat`, or `None` if it does not exist.
+    /// Returns the node's `Stat`; `None` if the node does not exist.
     ///
     /// # Errors
-    /// [`Error`], but not for a node that does not exist.
+    /// [`Error`], but not if the node does not exist.
     pub async fn exists(&self, path: &str) -> Result<Option<Stat>, Error> {
         let full = self.full::<Exists>(path)?;
         existing(self.call(path, Exists { path: full, watch: false }).await)
     }
 
-    /// As [`Self::exists`], with a watch for the node's creation, deletion or next change of data.
+    /// Returns the same as [`Self::exists`], and sets a watch for the node's creation, deletion or next change of data.
     ///
     /// # Errors
-    /// As [`Self::exists`].
+    /// The same as of [`Self::exists`].
     pub async fn exists_and_watch(&self, path: &str) -> Result<(Option<Stat>, Watch), Error> {
         let full = self.full::<Exists>(path)?;
         let request = Exists { path: full.clone(), watch: true };
@@ -163,7 +163,7 @@ impl Client {
         Ok((existing(reply)?, watch))
     }
 
-    /// The node's data and `Stat`. Data that is null reads as empty.
+    /// Returns the node's data and `Stat`. Null data reads as empty.
     ///
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NO_NODE`.
@@ -172,8 +172,8 @@ impl Client {
         self.call(path, GetData { path: full, watch: false }).await.map(data_and_stat)
     }
 
-    /// As [`Self::get`] of many nodes, in their order. Up to 128 requests are under way at a time; each answer, or error, is
-    /// that of its node alone.
+    /// Reads many nodes, as [`Self::get`] does; the results are in the order of the paths. Sends up to 128 requests at a time.
+    /// An error of one node does not affect the others.
     pub async fn get_all(&self, paths: &[String]) -> Vec<Result<(Bytes, Stat), Error>> {
         const UNDER_WAY: usize = 128;
         let mut paths = paths.iter();
@@ -193,10 +193,10 @@ impl Client {
         }
     }
 
-    /// As [`Self::get`], with a watch for the node's deletion or next change of data.
+    /// Returns the same as [`Self::get`], and sets a watch for the node's deletion or next change of data.
     ///
     /// # Errors
-    /// As [`Self::get`]; then no watch is set.
+    /// The same as of [`Self::get`]; then no watch is set.
     pub async fn get_and_watch(&self, path: &str) -> Result<(Bytes, Stat, Watch), Error> {
         let full = self.full::<GetData>(path)?;
         let request = GetData { path: full.clone(), watch: true };
@@ -215,7 +215,7 @@ impl Client {
         Ok(self.call(path, request).await?.stat)
     }
 
-    /// The names of the node's children, in no order, and its `Stat`.
+    /// Returns the names of the node's children, in no order, and the node's `Stat`.
     ///
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NO_NODE`.
@@ -225,10 +225,11 @@ impl Client {
         Ok((names(reply.children), reply.stat))
     }
 
-    /// As [`Self::children`], with a watch for the node's deletion or the next child that comes or goes.
+    /// Returns the same as [`Self::children`], and sets a watch for the node's deletion and for the next creation or deletion
+    /// of a child.
     ///
     /// # Errors
-    /// As [`Self::children`]; then no watch is set.
+    /// The same as of [`Self::children`]; then no watch is set.
     pub async fn children_and_watch(&self, path: &str) -> Result<(Vec<String>, Stat, Watch), Error> {
         let full = self.full::<GetChildren2>(path)?;
         let request = GetChildren2 { path: full.clone(), watch: true };
@@ -237,11 +238,11 @@ impl Client {
         Ok((names(reply.children), reply.stat, watch))
     }
 
-    /// Watches a node, which need not exist, until the handle is dropped: its creation, deletion and changes of data, and the
-    /// creation and deletion of its children. Needs a server of version 3.6 or later.
+    /// Watches a node until the handle is dropped: its creation, deletion and changes of data, and the creation and deletion
+    /// of its children. The node need not exist. Needs a server of version 3.6 or later.
     ///
     /// # Errors
-    /// [`Error`]; of the server's codes `UNIMPLEMENTED`.
+    /// [`Error`]; of the server's codes mostly `UNIMPLEMENTED` (older servers).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -264,12 +265,11 @@ impl Client {
         self.inner().add_watch(path, WatchKind::Persistent).await
     }
 
-    /// Watches a node and all nodes below it until the handle is dropped: every creation, deletion and change of data. There
-    /// is no event for a change of a list of children, because each child has its own. Needs a server of version 3.6 or
-    /// later.
+    /// Watches a node and all nodes below it until the handle is dropped: every creation, deletion and change of data. A new
+    /// or deleted child has its own event, so there is none for its parent. Needs a server of version 3.6 or later.
     ///
     /// # Errors
-    /// [`Error`]; of the server's codes `UNIMPLEMENTED`.
+    /// [`Error`]; of the server's codes mostly `UNIMPLEMENTED` (older servers).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -291,8 +291,8 @@ impl Client {
         self.inner().add_watch(path, WatchKind::Recursive).await
     }
 
-    /// Waits until the connected server has caught up with its leader, so that a later read sees every write
-    /// that was answered before this call.
+    /// Waits until the connected server has caught up with its leader. A later read then sees every write that was answered
+    /// before this call.
     ///
     /// # Errors
     /// [`Error`].
@@ -301,7 +301,7 @@ impl Client {
         self.call(path, Sync { path: Some(full) }).await.map(|_| ())
     }
 
-    /// The node's ACL and `Stat`.
+    /// Returns the node's ACL and `Stat`.
     ///
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NO_NODE` and `NO_AUTH`.
@@ -311,7 +311,7 @@ impl Client {
         Ok((reply.acl, reply.stat))
     }
 
-    /// Sets the node's ACL; `version` is that of the ACL (`aversion`).
+    /// Sets the node's ACL; `version` is the expected version of the ACL (`aversion`).
     ///
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NO_NODE`, `NO_AUTH`, `BAD_VERSION` and `INVALID_ACL`.
@@ -321,25 +321,23 @@ impl Client {
         Ok(self.call(path, request).await?.stat)
     }
 
-    /// Adds an identity, as `digest` with `user:password`. The client adds it again on every later
-    /// connection.
+    /// Adds an identity, for example scheme `digest` with `user:password`. The client adds it again on every later connection.
     ///
     /// # Errors
-    /// [`Error`]; the server's code `AUTH_FAILED` if it does not accept the identity, after which it closes
-    /// the connection.
+    /// [`Error`]; of the server's codes mostly `AUTH_FAILED` (the identity is refused; the server then closes the connection).
     pub async fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Result<(), Error> {
         let request = Auth { auth_type: 0, scheme: Some(scheme.into()), auth: Some(auth.into()) };
         self.call(scheme, request).await
     }
 
-    /// Creates the node and all its missing parents, the chroot included, persistent, empty and open to
-    /// everybody. One that exists is left as it is.
+    /// Creates the node and its missing parents, including the chroot: persistent, empty and open to all clients. Existing
+    /// nodes stay as they are.
     ///
     /// # Errors
-    /// [`Error`]. The call may be made again whatever became of it.
+    /// [`Error`]. It is safe to call again after any error.
     pub async fn ensure_path(&self, path: &str) -> Result<(), Error> {
         let full = self.full::<Create2>(path)?;
-        // From the leaf upwards until one exists or can be created, then down again.
+        // Up from the leaf to the first node that exists or can be created, then down again.
         let mut missing = vec![full.as_ref()];
         while let Some(&node) = missing.last() {
             if node == "/" {
@@ -359,24 +357,24 @@ impl Client {
         Ok(())
     }
 
-    /// Ends the session: its ephemeral nodes go at once. Calls made before it get their answers, later ones
-    /// fail. Every handle is closed by it, and closing again is no error.
+    /// Ends the session and closes every handle: the ephemeral nodes go at once. Earlier calls get their answers, later ones
+    /// fail. Closing again is no error.
     ///
     /// # Errors
-    /// [`Error::ConnectionLost`] if no server confirmed it within the session timeout, and [`Error::Closed`]
-    /// if the client's runtime has ended before; the session then ends by its timeout.
+    /// [`Error::ConnectionLost`] if no server confirmed it within the session timeout; [`Error::Closed`] if the client's runtime
+    /// has ended before. The session then ends by its timeout.
     pub async fn close(&self) -> Result<(), Error> {
         self.close_within(self.inner.session_timeout).await
     }
 
-    /// Ends the session as [`Self::close`], but gives up after `limit`: for a program that has to end by then.
+    /// Ends the session like [`Self::close`], but gives up after `limit`.
     ///
     /// # Errors
-    /// Those of [`Self::close`], with this limit.
+    /// The same as of [`Self::close`], with this limit.
     pub async fn close_within(&self, limit: Duration) -> Result<(), Error> {
         let (op, path) = ("closeSession", "/".to_owned());
         let (done, outcome) = oneshot::channel();
-        // A closed channel drops `done`.
+        // A closed channel drops `done`, and `outcome` fails.
         let _ = self.inner.commands.send(Command::Close { within: limit, done });
         match outcome.await {
             Ok(CloseResult::Unknown { sent }) => Err(Error::ConnectionLost { op, path, sent }),

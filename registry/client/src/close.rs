@@ -1,4 +1,4 @@
-//! Closing a session that somebody else had.
+//! Closes the session of another process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,21 +15,20 @@ use crate::servers::ConnectString;
 use crate::session::{self, CloseResult};
 use crate::state::Credentials;
 
-/// How [`close_session`] found the session.
+/// State in which [`close_session`] found the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SessionEnd {
-    /// It was live and is closed now: its ephemeral nodes are gone.
+    /// The session was live and is closed now: its ephemeral nodes are gone.
     Closed,
-    /// It was gone before, or the password was wrong: servers answer both the same way.
+    /// The session was gone before, or the password was wrong: servers answer both the same way.
     AlreadyGone,
 }
 
-/// Attaches to a session by its credentials and closes it, so that its ephemeral nodes go now and not after
-/// its timeout: for the session of a process that died. Its owner, if it lives, loses the session.
+/// Closes the session of a process that died, so that its ephemeral nodes go now and not after the session timeout. If the
+/// session's owner is alive, it loses the session.
 ///
 /// # Errors
-/// [`Error::Servers`] if `servers` cannot be read; [`Error::Unreachable`] if no server confirmed it within
-/// `timeout`.
+/// [`Error::Servers`] if `servers` is invalid; [`Error::Unreachable`] if no server confirmed it within `timeout`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -54,10 +53,10 @@ pub async fn close_session(
     close_session_via(TcpConnect, servers, credentials, timeout).await
 }
 
-/// As [`close_session`], over connections of another kind.
+/// Closes a session like [`close_session`], over connections of another kind.
 ///
 /// # Errors
-/// As [`close_session`].
+/// The same as of [`close_session`].
 pub async fn close_session_via(
     connector: impl Connect,
     servers: &str,

@@ -1,4 +1,4 @@
-//! How a client reaches a server: TCP, or whatever a test or an embedding program has.
+//! Ways to reach a server: TCP, or a stream of the caller's choice.
 
 use std::fmt;
 use std::io;
@@ -7,32 +7,31 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 
-/// A connection to a server: bytes both ways.
+/// Connection to a server: bytes in both directions.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// What [`Connect::connect`] returns.
+/// Result of [`Connect::connect`].
 pub type Connecting<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send + 'a>>;
 
 /// Result of [`Connect::resolve`].
 pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<String>>> + Send + 'a>>;
 
-/// A way to open connections.
+/// Opens connections to servers.
 pub trait Connect: Send + Sync + 'static {
-    /// Finds the addresses behind `server`, an entry of the list as `host:port`: whatever [`connect`](Self::connect)
-    /// takes. The client asks anew in every round through its servers, and tries each address on its own, in an order
-    /// of chance, so that one that says nothing does not keep it from the others. By default the entry is its own only
-    /// address. The client gives up by dropping the future.
+    /// Finds the addresses of `server`, an entry of the list as `host:port`, for [`connect`](Self::connect). The client asks
+    /// again in every round through its servers. It tries the addresses one by one in random order, so that a silent one
+    /// does not block the others. By default the entry is its only address. Dropping the future gives up.
     fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
         Box::pin(std::future::ready(Ok(vec![server.to_owned()])))
     }
 
-    /// Opens a connection to one of the addresses. The client gives up by dropping the future.
+    /// Opens a connection to one of the addresses. Dropping the future gives up.
     fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a>;
 }
 
-/// Connects over TCP; a name stands for all addresses that the system's resolver has for it.
+/// Connects over TCP; the system's resolver finds the addresses of a name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TcpConnect;
 
@@ -53,14 +52,14 @@ impl Connect for TcpConnect {
     fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
-            // Requests are written in one piece and each is waited for.
+            // A request is written in one piece and somebody waits for its answer: do not hold it back.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
     }
 }
 
-/// Makes a [`Connect`] of a closure that opens a stream, whatever the address.
+/// Makes a [`Connect`] of a closure that opens a stream; the address does not matter.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

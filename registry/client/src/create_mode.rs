@@ -1,4 +1,4 @@
-//! Kinds of nodes that a client can create.
+//! Kinds of nodes to create.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use zk_wire::{Acl, ByteString, Create, Create2, CreateContainer, CreateTtl, Mult
 pub enum CreateMode {
     /// Stays until it is deleted.
     Persistent,
-    /// As [`Self::Persistent`], with the parent's counter appended to the name.
+    /// Persistent, with the parent's counter appended to the name.
     PersistentSequential,
     /// Goes with the session that created it.
     Ephemeral,
-    /// As [`Self::Ephemeral`], with the parent's counter appended to the name.
+    /// Ephemeral, with the parent's counter appended to the name.
     EphemeralSequential,
     /// Goes some time after its last child has gone.
     Container,
     /// Goes when it has had no change and no children for this time, up to 34 years. Servers answer `UNIMPLEMENTED` unless
     /// they are started with `zookeeper.extendedTypesEnabled=true`.
     PersistentWithTtl(Duration),
-    /// As [`Self::PersistentWithTtl`], with the parent's counter appended to the name.
+    /// The same, with the parent's counter appended to the name.
     PersistentSequentialWithTtl(Duration),
 }
 
@@ -52,7 +52,7 @@ impl CreateMode {
         match self {
             Self::Container => CreateRequest::Container(CreateContainer { path, data, acl, flags }),
             Self::PersistentWithTtl(ttl) | Self::PersistentSequentialWithTtl(ttl) => {
-                // A server refuses what is too long.
+                // Servers refuse a time that is too long.
                 let ttl = i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX);
                 CreateRequest::Ttl(CreateTtl { path, data, acl, flags, ttl })
             }

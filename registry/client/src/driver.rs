@@ -1,4 +1,4 @@
-//! The driver: one task that owns the session core and its connection, and hands out what the core says.
+//! The driver: one task that owns the session core and its link, and performs the outputs of the core.
 //!
 //! No rule of the protocol is here. The task ends when the core is closed.
 
@@ -19,14 +19,14 @@ use crate::link::Link;
 use crate::session::{CallId, CloseResult, Input, Output, Session, SessionConfig};
 use crate::state::{CloseReason, SessionState};
 
-/// How many commands are taken at once: their requests leave in one write.
+/// Maximum number of commands taken at once; their requests leave in one write.
 const BATCH: usize = 256;
 
-/// Why a server may end a connection without an answer to the handshake: it says nothing itself.
-const TURNED_AWAY: &str = " during the handshake; it may have as many connections from this address as it allows, \
-                           see its maxClientCnxns";
+/// Probable reason for the end of a connection during the handshake: the server does not tell.
+const TURNED_AWAY: &str = " during the handshake; it may have reached its limit of connections from this address \
+                           (maxClientCnxns)";
 
-/// The task's state.
+/// State of the task.
 pub(crate) struct Driver {
     session: Session,
     clock: Clock,
@@ -37,9 +37,9 @@ pub(crate) struct Driver {
     chroot: Chroot,
     connector: Arc<dyn Connect>,
     servers: Arc<[String]>,
-    /// The addresses of each, as last looked up.
+    /// Addresses of each server, from its last lookup.
     addresses: Vec<Vec<String>>,
-    /// The server that the link is with, and its address; its name, before there is one.
+    /// Server and address of the link; the name of the server during its lookup.
     server: usize,
     address: String,
     calls: HashMap<CallId, Caller>,
@@ -48,13 +48,13 @@ pub(crate) struct Driver {
     ended: bool,
 }
 
-/// Who waits for a call, and for its watch if it sets one.
+/// Ways to the handles that wait for a call and for its watch.
 struct Caller {
     reply: oneshot::Sender<CallReply>,
     notify: Option<Notify>,
 }
 
-/// The connection, or what there is of it.
+/// Progress towards a connection.
 enum LinkStage {
     None,
     LookingUp(Resolving<'static>),
@@ -62,7 +62,7 @@ enum LinkStage {
     Open(Link),
 }
 
-/// What the link does next.
+/// End of a step of the link.
 enum LinkEvent {
     LookedUp(io::Result<Vec<String>>),
     Opened(io::Result<Box<dyn Stream>>),
@@ -70,7 +70,7 @@ enum LinkEvent {
 }
 
 impl Driver {
-    /// A driver that is yet to run, and the ends that its handles hold.
+    /// Creates a driver, and the channel and the state that its handles use.
     pub(crate) fn new(
         config: SessionConfig,
         servers: Vec<String>,
@@ -107,7 +107,7 @@ impl Driver {
         self.handle(Input::Timeout);
         while !self.ended {
             let deadline = self.session.poll_deadline();
-            // What has arrived comes before the clock: a server is not silent whose words lie here.
+            // Bytes that have arrived come before the clock: a busy task must not count the server as silent.
             tokio::select! {
                 biased;
                 event = self.link.event() => self.handle_event(event),
@@ -157,7 +157,7 @@ impl Driver {
         }
     }
 
-    /// All frames that have arrived whole, as long as the core keeps the connection.
+    /// Handles all complete frames, as long as the core keeps the link.
     fn handle_frames(&mut self) {
         while let LinkStage::Open(link) = &mut self.link {
             match link.next_frame() {
@@ -218,7 +218,7 @@ impl Driver {
                 if let (true, Some(notify)) = (watching, notify) {
                     self.watches.insert(id, notify);
                 }
-                // Nobody waits any more: the same as forgotten.
+                // The caller may be gone; a forget then follows.
                 let _ = reply.send(result);
             }
             Output::Watch { id, outcome } => {
@@ -246,7 +246,7 @@ impl Driver {
         }
     }
 
-    /// Makes the path of an event the caller's.
+    /// Turns the path of an event into the caller's path.
     fn strip(&self, mut event: WatchedEvent) -> WatchedEvent {
         event.path = self.chroot.strip(&event.path).into();
         event
@@ -272,7 +272,7 @@ impl Driver {
 }
 
 impl LinkStage {
-    /// Dropping the future loses nothing.
+    /// Waits for the end of the current step. Dropping the future loses nothing.
     async fn event(&mut self) -> LinkEvent {
         match self {
             Self::None => std::future::pending().await,
@@ -283,7 +283,7 @@ impl LinkStage {
     }
 }
 
-/// The runtime may end before the session does.
+/// Publishes the end if the runtime ends before the session.
 impl Drop for Driver {
     fn drop(&mut self) {
         if !matches!(self.shared.state(), SessionState::Closed(_)) {

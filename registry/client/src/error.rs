@@ -1,4 +1,4 @@
-//! The error of every operation, and the questions that a caller has about it.
+//! The error of every operation, with the questions that a caller has about it.
 
 use std::time::Duration;
 
@@ -7,21 +7,20 @@ use zk_wire::{DecodeError, ErrorCode};
 
 use crate::servers::ServersError;
 
-/// Why an operation did not succeed.
+/// Reason why an operation failed.
 ///
-/// Three questions decide what to do next: [`code`](Self::code) is the server's answer, if it gave one;
-/// [`is_retryable`](Self::is_retryable) says whether the same call may succeed later, and
-/// [`may_have_been_applied`](Self::may_have_been_applied) whether a write must be checked before it is
-/// repeated.
+/// Three questions decide what to do next: [`code`](Self::code) is the server's answer;
+/// [`is_retryable`](Self::is_retryable) tells if the same call may succeed later;
+/// [`may_have_been_applied`](Self::may_have_been_applied) tells if a write must be checked before it is repeated.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server answered, and refused.
+    /// The server refused the operation.
     #[error("{op} {path}: {code}")]
     Server {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
         /// The server's answer.
         code: ErrorCode,
@@ -33,65 +32,65 @@ pub enum Error {
         index: usize,
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
         /// The server's answer.
         code: ErrorCode,
     },
-    /// The connection broke before the answer came, or there was none for as long as the call may wait.
+    /// The connection broke before the answer came, or there was no connection within the call timeout.
     #[error("{op} {path}: {}", lost(*.sent))]
     ConnectionLost {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
-        /// Whether the request may have reached the server.
+        /// True if the request may have reached the server.
         sent: bool,
     },
-    /// The session ended on the server while the call waited for a connection. The client opens a new one by
-    /// itself; the old one's ephemeral nodes and watches are gone.
+    /// The session expired while the call waited for a connection. The client opens a new session; the ephemeral nodes and
+    /// one-shot watches of the old one are gone.
     #[error("{op} {path}: the session has expired; the client opens a new one, so call again")]
     SessionExpired {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
     },
-    /// The client is closed, or the tokio runtime that it was made in has ended.
+    /// The client is closed, or its tokio runtime has ended.
     #[error("{op} {path}: the client is closed; connect a new one")]
     Closed {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
     },
-    /// There is no tokio runtime for the client to live on. Nothing was sent.
+    /// The caller is not inside a tokio runtime. Nothing was sent.
     #[error(
         "no tokio runtime: connect from async code that runs on one, with its I/O and time drivers (`enable_all`)"
     )]
     NoRuntime,
-    /// As many calls as the client keeps are already waiting.
+    /// Too many calls are waiting for their answers. Nothing was sent.
     #[error("{op} {path}: {limit} calls are waiting already; wait for some of them first")]
     Overloaded {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
-        /// How many calls the client keeps.
+        /// Maximum number of waiting calls.
         limit: usize,
     },
-    /// The request is larger than servers read (`jute.maxbuffer`): they would close the connection.
+    /// The request is larger than servers accept (`jute.maxbuffer`). Nothing was sent: they would close the connection.
     #[error(
         "{op} {path}: the request takes {size} bytes and servers read at most {limit}; store less in the node"
     )]
     TooLarge {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
-        /// The bytes of the request.
+        /// Size of the request in bytes.
         size: usize,
-        /// The most that servers read.
+        /// Maximum size in bytes.
         limit: usize,
     },
     /// The path cannot name a node. Nothing was sent.
@@ -99,22 +98,22 @@ pub enum Error {
     InvalidPath {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The path as given.
+        /// Path as given.
         path: String,
-        /// The rule that it breaks.
+        /// Rule that the path breaks.
         source: PathError,
     },
-    /// The server answered with success and with something that is not the answer to this request.
+    /// The server reported success with a body that is not an answer to this request.
     #[error("{op} {path}: the server's answer cannot be read: {source}")]
     Protocol {
         /// ZooKeeper's name of the operation.
         op: &'static str,
-        /// The node, as the caller named it.
+        /// Path of the node, as the caller gave it.
         path: String,
-        /// What is wrong with it.
+        /// Error of the decoder.
         source: DecodeError,
     },
-    /// The list of servers cannot be read.
+    /// The list of servers is invalid.
     #[error(transparent)]
     Servers(#[from] ServersError),
     /// No server of the list gave a session in time.
@@ -124,24 +123,24 @@ pub enum Error {
         each(.tried)
     )]
     Unreachable {
-        /// How long it was tried.
+        /// Time limit of the attempt.
         within: Duration,
-        /// Every server of the list, with what last went wrong there.
+        /// Every server of the list, with its last error.
         tried: Vec<Attempt>,
     },
 }
 
-/// What last went wrong with one server of the list.
+/// Server of the list, with its last error.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attempt {
-    /// The server, `host:port`.
+    /// Server as `host:port`.
     pub server: String,
-    /// What went wrong; `None` if its turn never came.
+    /// Last error; `None` if the server was not tried.
     pub cause: Option<String>,
 }
 
 impl Error {
-    /// The server's answer, if it gave one.
+    /// Returns the server's answer, if it refused the operation.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -151,8 +150,8 @@ impl Error {
         }
     }
 
-    /// Whether the same call may succeed when it is made again, with nothing changed but time. A write that
-    /// [`may_have_been_applied`](Self::may_have_been_applied) should be looked for first.
+    /// Returns true if the same call may succeed later without any change. Check first if a write
+    /// [`may_have_been_applied`](Self::may_have_been_applied).
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -172,7 +171,7 @@ impl Error {
         }
     }
 
-    /// Whether a write may have been done although the call failed.
+    /// Returns true if a write may have been applied although the call failed.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         match self {
@@ -196,9 +195,9 @@ fn lost(sent: bool) -> &'static str {
 }
 
 fn each(attempts: &[Attempt]) -> String {
-    let each = attempts.iter().map(|Attempt { server, cause }| {
-        format!("{server} ({})", cause.as_deref().unwrap_or("its turn never came"))
-    });
+    let each = attempts
+        .iter()
+        .map(|Attempt { server, cause }| format!("{server} ({})", cause.as_deref().unwrap_or("not tried")));
     each.collect::<Vec<_>>().join(", ")
 }
 

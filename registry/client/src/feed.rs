@@ -1,5 +1,4 @@
-//! The updates of a persistent watch, on their way from the driver to the handle: a bounded queue that forgets no more
-//! than it says.
+//! Updates of a persistent watch on their way from the driver to the handle: a bounded queue that reports what it drops.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +15,7 @@ pub enum WatchUpdate {
     /// A node changed.
     Changed(WatchedEvent),
     /// Changes may have been missed: the connection was lost and the watch is set again, or the handle was too slow and its
-    /// buffer is full. Read again what matters; later changes follow as usual.
+    /// buffer is full. Read again; later changes follow as usual.
     Missed,
 }
 
@@ -26,18 +25,18 @@ pub(crate) fn feed() -> (FeedSender, FeedReceiver) {
     (FeedSender(Arc::clone(&feed)), FeedReceiver(feed))
 }
 
-/// The driver's end.
+/// End of the driver.
 #[derive(Debug)]
 pub(crate) struct FeedSender(Arc<Feed>);
 
-/// The handle's end.
+/// End of the handle.
 #[derive(Debug)]
 pub(crate) struct FeedReceiver(Arc<Feed>);
 
 #[derive(Debug, Default)]
 struct Feed {
     queue: Mutex<Queue>,
-    /// One permit is enough: there is one receiver, and it looks before it waits.
+    /// Wakes the receiver. One permit is enough: the receiver looks at the queue before it waits.
     arrived: Notify,
 }
 
@@ -50,7 +49,7 @@ struct Queue {
 impl Queue {
     fn push(&mut self, update: WatchUpdate) {
         let update = if self.updates.len() < MAX_WAITING { update } else { WatchUpdate::Missed };
-        // Two in a row say no more than one.
+        // Two in a row mean the same as one.
         if update != WatchUpdate::Missed || self.updates.back() != Some(&WatchUpdate::Missed) {
             self.updates.push_back(update);
         }

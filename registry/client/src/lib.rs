@@ -1,35 +1,95 @@
-//! A ZooKeeper client: one logical connection over successive sessions.
+//! An async ZooKeeper client for tokio: one logical connection over successive sessions.
 //!
-//! The rules of a session - handshake, pings, which server next, which call gets which answer, which watches
-//! live - are a pure state machine in `session`: it sees no socket and no clock. The driver, one tokio task,
-//! moves bytes between it and a stream of any kind.
-//!
-//! A server that lost its data, or whose data were put back to an older state, ends the session within seconds, whether it
-//! still knows it or not: the client is told that it has expired, and goes on with a new one. The protocol has one case in
-//! which nobody can notice it: when others have written so much since that the number of the last transaction is beyond
-//! what this client has seen. Then the session goes on if it is still known, watches of nodes that are gone are told,
-//! and what changed back in the others is not.
+//! A [`Client`] connects to one server of a list, and to another one when that is lost. Its handles are cheap clones. A call
+//! waits for a connection, is sent once, and returns the server's answer or an error that says [whether it may have been
+//! applied](Error::may_have_been_applied) and [whether the same call may succeed later](Error::is_retryable).
 //!
 //! ```
-//! use zk_client::{Acl, Client, CreateMode, EventType, Expected};
+//! use zk_client::{Client, CreateMode, ErrorCode, EventType, Expected, OpResult, WatchUpdate};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let zk = zk_mini::ZkMini::start().await?;
 //! # let servers = zk.connect_string();
 //! let client = Client::connect(&servers).await?; // "zk1:2181,zk2:2181,zk3:2181/chroot"
+//!
+//! // Nodes: create, read, and write only what nobody else has written.
 //! client.ensure_path("/demo").await?;
 //! let node = client.create("/demo/n-", "up", CreateMode::EphemeralSequential).await?;
 //! assert_eq!(node.path, "/demo/n-0000000000");
-//!
-//! let (data, stat, mut watch) = client.get_and_watch(&node.path).await?;
+//! let (data, stat) = client.get(&node.path).await?;
 //! assert_eq!(data, "up");
 //! client.set(&node.path, "busy", Expected::Exactly(stat.version)).await?;
+//! let refused = client.set(&node.path, "late", Expected::Exactly(stat.version)).await;
+//! assert_eq!(refused.unwrap_err().code(), Some(ErrorCode::BAD_VERSION));
+//!
+//! // A one-shot watch comes with a read and tells the next change.
+//! let (_, _, mut watch) = client.get_and_watch(&node.path).await?;
+//! client.set(&node.path, "idle", Expected::Any).await?;
 //! assert_eq!(watch.changed().await?.event, EventType::NODE_DATA_CHANGED);
+//!
+//! // A persistent watch tells every change, here of all nodes below a path.
+//! let mut tree = client.watch_recursive("/demo").await?;
+//!
+//! // Transactions: all or nothing, with a result for each operation.
+//! let results = client
+//!     .transaction()
+//!     .create("/demo/job", "1", CreateMode::Persistent)
+//!     .delete(&node.path, Expected::Any)
+//!     .commit()
+//!     .await?;
+//! assert_eq!(results, [OpResult::Created("/demo/job".to_owned()), OpResult::Deleted]);
+//! let Some(WatchUpdate::Changed(event)) = tree.next().await else { panic!("the connection is fine") };
+//! assert_eq!(&*event.path, "/demo/job");
+//!
+//! // Ends the session now: its ephemeral nodes go, and nothing is left to a timeout.
 //! client.close().await?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # What it can do
+//!
+//! | | |
+//! | --- | --- |
+//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), [many at once](Client::get_all), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Client::set_acl), [sync](Client::sync) |
+//! | Transactions | [`Client::transaction`]: typed results, errors that name the operation |
+//! | Watches | [one-shot](Watch), [persistent and recursive](PersistentWatch) |
+//! | Identities | [`Client::add_auth`], given again on each connection |
+//! | Sessions | reconnects, a new session after an expired one, [states](SessionStates), [credentials](Credentials) to close the session of a dead process |
+//! | Connections | several servers, each address of a name, a chroot, any [stream](Connect): TCP, in memory, TLS |
+//!
+//! It is tested with Apache ZooKeeper 3.8 and 3.9. Persistent watches need 3.6 or later, all else 3.5. There are no cargo
+//! features.
+//!
+//! # Sessions
+//!
+//! Ephemeral nodes belong to the session. It survives the loss of a connection, if the client reaches a server again within
+//! the session timeout. Only a server can end it: [`SessionState::Disconnected`] means that nobody knows. After an expired
+//! session the client opens a new one by itself; [`Client::states`] tells, and ephemeral nodes are created again by the
+//! program.
+//!
+//! A one-shot [`Watch`] survives the connection too: the client sets it again, and the server tells what was missed. It ends
+//! with its session, with [`WatchLost::SessionExpired`]. A [`PersistentWatch`] survives both, and says where changes may be
+//! missing. Identities survive both as well.
+//!
+//! A server that has lost its data, or runs on older data, ends the session within seconds: the client notices, and goes on
+//! with a new one. The protocol has one case that nobody can notice: other clients have written so much since that the
+//! number of the last transaction is beyond what this client has seen. Then a session that is still known goes on.
+//!
+//! # Closing
+//!
+//! - [`Client::close`] ends the session, waits for the server's answer, and closes every handle.
+//!   [`close_within`](Client::close_within) gives up after a limit.
+//! - Dropping the last handle does the same in the background. A program that ends at once should call `close`, or its
+//!   ephemeral nodes stay until the session timeout.
+//! - A process that died cannot close its session. [`close_session`] does it for another process that has its
+//!   [`Credentials`].
+//!
+//! # Tests
+//!
+//! [zk-mini](https://docs.rs/zk-mini) is a ZooKeeper server for tests, in the same process; a client reaches it over TCP or
+//! [in memory](connect_fn).
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -66,7 +126,7 @@ pub use states::SessionStates;
 pub use transaction::{OpResult, Transaction};
 pub use watch::Watch;
 
-// What the operations take and give; re-exported so that users need not name the crate it comes from.
+// Types of arguments and results, so that users need not name zk-wire.
 pub use zk_wire::{
     Acl, ErrorCode, EventType, Expected, KeeperState, Perms, SessionId, Stat, Version, WatchedEvent, Zxid,
 };

@@ -1,4 +1,4 @@
-//! A pump for one connection: bytes in, bytes out, no rule of the protocol.
+//! A connection: bytes in, bytes out, no rule of the protocol.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,13 +11,13 @@ use zk_wire::{DecodeError, next_frame};
 
 use crate::connect::Stream;
 
-/// The largest answer that is read: children's names may take far more than a request may.
+/// Maximum size of an answer: the names of children can take far more than a request.
 const MAX_REPLY: usize = 64 << 20;
 
-/// How much room there is at least for one read.
+/// Minimum room for one read.
 const READ_SIZE: usize = 16 * 1024;
 
-/// An open connection with its two buffers.
+/// Open connection with its two buffers.
 pub(crate) struct Link {
     stream: Box<dyn Stream>,
     incoming: BytesMut,
@@ -30,15 +30,15 @@ impl Link {
         Self { stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), flushed: true }
     }
 
-    /// Appends to what [`Self::read`] writes.
+    /// Appends bytes for [`Self::read`] to write.
     pub(crate) fn send(&mut self, bytes: &Bytes) {
         self.outgoing.extend_from_slice(bytes);
     }
 
-    /// Writes what is to be written and waits until something arrives. Dropping the future loses nothing.
+    /// Writes all that was sent and waits until bytes arrive. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// What the stream says; an end of the stream is `UnexpectedEof`.
+    /// The error of the stream; `UnexpectedEof` at its end.
     pub(crate) async fn read(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             if let Poll::Ready(Err(error)) = self.poll_write(cx) {
@@ -49,10 +49,10 @@ impl Link {
         .await
     }
 
-    /// The next whole frame among what has arrived.
+    /// Returns the next complete frame that has arrived.
     ///
     /// # Errors
-    /// A length that no frame has.
+    /// A length that no frame can have.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
         next_frame(&mut self.incoming, MAX_REPLY)
     }

@@ -10,9 +10,9 @@ use crate::session::CallId;
 /// [`Client::watch_persistent`](crate::Client::watch_persistent) and
 /// [`Client::watch_recursive`](crate::Client::watch_recursive).
 ///
-/// On one connection no change is lost. After a loss of the connection, or of the session, the client sets the watch again
-/// and says [`WatchUpdate::Missed`], because the server does not tell what happened in between. Up to 1024 updates wait for
-/// the handle; when there are more, one [`WatchUpdate::Missed`] stands for them. Dropping the handle withdraws the watch.
+/// No change is lost on one connection. After the loss of the connection, or of the session, the client sets the watch again
+/// and adds [`WatchUpdate::Missed`], because the server does not tell what happened in between. Up to 1024 updates wait for
+/// the handle; one [`WatchUpdate::Missed`] replaces those beyond. Dropping the handle withdraws the watch at the server.
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct PersistentWatch {
@@ -40,7 +40,7 @@ impl PersistentWatch {
 impl Drop for PersistentWatch {
     fn drop(&mut self) {
         if let Some(commands) = self.commands.upgrade() {
-            // A closed channel: the server has no watch any more.
+            // A closed channel: the watch ended with the session.
             let _ = commands.send(Command::Forget(self.id));
         }
     }

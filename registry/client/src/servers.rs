@@ -2,100 +2,100 @@
 
 use zk_wire::path::{self, PathError};
 
-/// The port of an entry that names none.
+/// Port of an entry without one.
 pub const DEFAULT_PORT: u16 = 2181;
 
-/// Why a connect string cannot be read.
+/// Reason why a connect string is invalid.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServersError {
-    /// It names no server at all.
+    /// There is no server.
     #[error("the list of servers {text:?} is empty; write host:port, or several with commas between them")]
     Empty {
-        /// The connect string.
+        /// Connect string as given.
         text: String,
     },
-    /// It is a chroot, or begins with one.
+    /// There is no server before the chroot.
     #[error("no server is named before the chroot in {text:?}; write host:port/chroot")]
     OnlyChroot {
-        /// The connect string.
+        /// Connect string as given.
         text: String,
     },
-    /// It begins as a URL does.
+    /// There is a scheme, as in a URL.
     #[error("the list of servers {text:?} has a scheme; write host:port without one")]
     Scheme {
-        /// The connect string.
+        /// Connect string as given.
         text: String,
     },
-    /// A chroot stands behind more than the last server, or has a comma in its name.
+    /// There is a chroot after a server that is not the last, or the chroot contains a comma.
     #[error(
-        "the chroot {chroot:?} behind the list of servers has a comma; write it once, behind the last server, as in \
-         host,host/chroot (a chroot with a comma in its name is given by itself, see `Builder::chroot`)"
+        "the chroot {chroot:?} after the list of servers has a comma; write it once, after the last server, as in \
+         host,host/chroot (for a chroot with a comma in its name use `Builder::chroot`)"
     )]
     ChrootWithComma {
-        /// The chroot as given.
+        /// Chroot as given.
         chroot: String,
     },
-    /// A name in the chroot begins or ends with a blank.
+    /// A name in the chroot begins or ends with white space.
     #[error(
-        "the chroot {chroot:?} behind the list of servers has a blank at the beginning or the end of a name, which makes \
-         another node of it; take the blank out (such a chroot is given by itself, see `Builder::chroot`)"
+        "the chroot {chroot:?} after the list of servers has white space at the beginning or the end of a name, which makes \
+         it another node; remove it (for such a chroot use `Builder::chroot`)"
     )]
     ChrootWithBlank {
-        /// The chroot as given.
+        /// Chroot as given.
         chroot: String,
     },
-    /// An entry has a port but names no host.
-    #[error("an entry of the list of servers {text:?} names no host; write host:port")]
+    /// An entry has a port but no host.
+    #[error("an entry of the list of servers {text:?} has no host; write host:port")]
     NoHost {
-        /// The connect string.
+        /// Connect string as given.
         text: String,
     },
-    /// An entry's port is not one.
+    /// The port of an entry is invalid.
     #[error(
         "{entry:?} in the list of servers has no valid port; write host:port with a port from 1 to 65535"
     )]
     BadPort {
-        /// The entry.
+        /// Entry as given.
         entry: String,
     },
-    /// An IPv6 address without brackets, or with only one.
+    /// There is an IPv6 address without brackets, or with only one.
     #[error("{entry:?} in the list of servers is ambiguous; write an IPv6 address as [::1]:2181")]
     BadAddress {
-        /// The entry.
+        /// Entry as given.
         entry: String,
     },
-    /// An entry has blanks or other characters that no host has.
+    /// An entry has white space or another character that is not allowed in a host.
     #[error(
-        "{entry:?} in the list of servers has a character that no host has; write host:port, with commas between two"
+        "{entry:?} in the list of servers has a character that is not allowed in a host; write host:port, with commas \
+         between entries"
     )]
     BadHost {
-        /// The entry.
+        /// Entry as given.
         entry: String,
     },
-    /// The chroot cannot name a node.
-    #[error("the chroot {chroot:?} behind the list of servers: {source}")]
+    /// The chroot is not a valid path.
+    #[error("the chroot {chroot:?} after the list of servers: {source}")]
     BadChroot {
-        /// The chroot as given.
+        /// Chroot as given.
         chroot: String,
-        /// The rule that it breaks.
+        /// Rule that the chroot breaks.
         source: PathError,
     },
 }
 
-/// A connect string, taken apart.
+/// Parsed connect string.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ConnectString {
-    /// Each as `host:port`.
+    /// Servers, each as `host:port`.
     pub(crate) servers: Vec<String>,
-    /// Without a trailing slash: empty for the root.
+    /// Chroot without a slash at its end: empty for the root.
     pub(crate) chroot: String,
 }
 
 impl ConnectString {
-    /// Reads `host[:port][,host[:port]]…[/chroot]`, as Java's client does: blanks around entries and entries without
-    /// anything count for nothing, a chroot of `/` is none. A slash at its end is none, either. What can only be a
-    /// mistake is an error.
+    /// Parses `host[:port][,host[:port]]…[/chroot]`, as Java's client does: white space around entries and empty entries are
+    /// ignored, a chroot of `/` is no chroot. A slash at the end of the chroot is ignored, too. Probable mistakes are errors.
     pub(crate) fn parse(text: &str) -> Result<Self, ServersError> {
         let text_owned = || text.to_owned();
         if text.contains("://") {
@@ -120,19 +120,19 @@ impl ConnectString {
     }
 }
 
-/// Checks a connect string without connecting: for a program that wants to know before it begins.
+/// Checks a connect string without connecting, so that a program can report a mistake when it starts.
 ///
 /// # Errors
-/// [`ServersError`], which says what is wrong with it.
+/// [`ServersError`] with the reason.
 pub fn check_servers(servers: &str) -> Result<(), ServersError> {
     ConnectString::parse(servers).map(|_| ())
 }
 
-/// Checks a chroot and takes the slash off its end; `/` and nothing are the empty chroot.
+/// Checks a chroot and removes a slash at its end; `/` and the empty string are no chroot.
 pub(crate) fn parse_chroot(chroot: &str) -> Result<String, ServersError> {
     let checked = match chroot.strip_suffix('/').unwrap_or(chroot) {
         "" => return Ok(String::new()),
-        // It was "//": the path of the root, but not the root's name as a chroot.
+        // The chroot was "//", which is not the root.
         "/" => Err(PathError::EmptyComponent),
         path => path::validate(path).map(|()| path.to_owned()),
     };
@@ -185,8 +185,8 @@ fn parse_server(entry: &str, text: &str) -> Result<String, ServersError> {
     Ok(format!("{host}:{port}"))
 }
 
-/// Tells what no name and no IPv4 address has: blanks, other separators, quotes, parts of URLs. Letters of any script may
-/// be in a name.
+/// Returns true for characters that no name and no IPv4 address has: white space, other separators, quotes, parts of URLs.
+/// A name may have letters of any script.
 fn is_in_no_host(c: char) -> bool {
     c.is_whitespace() || c.is_control() || (c.is_ascii_punctuation() && !matches!(c, '-' | '.' | '_'))
 }
@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn blanks_around_entries_and_entries_without_anything_count_for_nothing() {
+    fn white_space_around_entries_and_empty_entries_are_ignored() {
         let two = || (vec!["h1:1".to_owned(), "h2:2181".to_owned()], String::new());
         for text in ["h1:1,h2", "h1:1,h2,", ",h1:1,,h2", " h1:1 , h2 ", "h1:1,h2\n", "h1:1,h2 /"] {
             assert_eq!(parse(text), two(), "{text:?}");
         }
         assert_eq!(parse("h1:1,"), (vec!["h1:1".to_owned()], String::new()));
         assert_eq!(parse("h1:1,/a"), (vec!["h1:1".to_owned()], "/a".to_owned()));
-        assert_eq!(parse("h/a b/c").1, "/a b/c", "a blank within a name is one");
+        assert_eq!(parse("h/a b/c").1, "/a b/c", "a space inside a name belongs to it");
     }
 
     #[test]
@@ -265,13 +265,13 @@ mod tests {
         }
         assert_eq!(
             err("a//").to_string(),
-            "the chroot \"//\" behind the list of servers: path has an empty component (\"//\")"
+            "the chroot \"//\" after the list of servers: path has an empty component (\"//\")"
         );
         assert!(err("a:b").to_string().contains("a:b"));
         assert_eq!(
             err("h1/app,h2/app").to_string(),
-            "the chroot \"/app,h2/app\" behind the list of servers has a comma; write it once, behind the last server, as \
-             in host,host/chroot (a chroot with a comma in its name is given by itself, see `Builder::chroot`)"
+            "the chroot \"/app,h2/app\" after the list of servers has a comma; write it once, after the last server, as in \
+             host,host/chroot (for a chroot with a comma in its name use `Builder::chroot`)"
         );
     }
 }

@@ -1,24 +1,23 @@
-//! What a client tells about its session.
+//! State of a client's session.
 
 use std::fmt;
 
 use bytes::Bytes;
 use zk_wire::SessionId;
 
-/// How a client stands to the servers.
+/// State of a client's session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum SessionState {
-    /// There is no session yet: the first one, or the one after an expired one, is being opened.
+    /// The client opens its first session, or a new one after an expired one.
     Connecting,
-    /// The session is live and a server is connected. A different id than before means that the earlier
-    /// session is gone, with its ephemeral nodes and watches.
+    /// The session is live and a server is connected. A new id means that the earlier session is gone, with its ephemeral
+    /// nodes and one-shot watches.
     Connected(SessionId),
-    /// No server is connected. The session lives on until a server says otherwise, or shows that it has lost what this
-    /// client has seen. When this lasts longer
-    /// than the session timeout the session *may* be gone, but only a server knows: an ensemble without a
-    /// leader expires nobody.
+    /// No server is connected. After the session timeout the session *may* be gone, but only a server knows: an ensemble
+    /// without a leader ends no session. It ends when a server says so, or shows that it has lost data that this client has
+    /// seen.
     Disconnected(SessionId),
-    /// There will be no session any more.
+    /// The client is closed. This state is the last.
     Closed(CloseReason),
 }
 
@@ -34,27 +33,27 @@ impl fmt::Display for SessionState {
     }
 }
 
-/// Why a client is [`SessionState::Closed`].
+/// Reason why a client is [`SessionState::Closed`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// It was closed, or its last handle was dropped.
+    /// The client was closed, or its last handle was dropped.
     Requested,
-    /// The tokio runtime that it was made in has ended.
+    /// The client's tokio runtime has ended.
     RuntimeEnded,
 }
 
-/// What proves that a session is one's own. Who has them can take the session over or close it, see
+/// Proof of ownership of a session: its holder can take the session over or close it, see
 /// [`close_session`](crate::close_session).
 #[derive(Clone, Eq, PartialEq)]
 pub struct Credentials {
-    /// The session.
+    /// Session.
     pub id: SessionId,
-    /// Its password, made by the server.
+    /// Password of the session, made by the server.
     pub password: Bytes,
 }
 
-/// The password stays out of logs.
+/// Leaves the password out, so that it does not get into logs.
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("id", &format_args!("{}", self.id)).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! The state of a client's session, to be followed.
+//! Follows the state of a client's session.
 
 use tokio::sync::watch;
 
@@ -6,7 +6,7 @@ use crate::state::SessionState;
 
 /// Follows the state of a client's session; see [`Client::states`](crate::Client::states).
 ///
-/// States that follow each other quickly may be told as one: only the latest counts.
+/// Of several states in quick succession only the latest may be returned.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -41,7 +41,7 @@ impl SessionStates {
         *self.states.borrow()
     }
 
-    /// Waits for a state that this value has not told yet: the first one is that after its creation. Returns `None` after
+    /// Waits for the next state; the first is the one after [`Client::states`](crate::Client::states). Returns `None` after
     /// [`SessionState::Closed`], which is the last. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<SessionState> {
         if let Some(state) = self.try_changed() {
@@ -54,14 +54,14 @@ impl SessionStates {
         Some(*self.states.borrow_and_update())
     }
 
-    /// Returns the state that [`Self::changed`] would return at once, if there is one.
+    /// Returns the next state if [`Self::changed`] would not wait.
     pub fn try_changed(&mut self) -> Option<SessionState> {
         let state = self.states.borrow_and_update();
         state.has_changed().then_some(*state)
     }
 
-    /// Waits for a state that fulfils `wanted`: the current one, or a later one. Returns `None` if the client is closed
-    /// before. [`Self::changed`] then waits for a later one.
+    /// Waits until the current state, or a later one, fulfils `wanted`, and returns it. Returns `None` if the client is closed
+    /// before. [`Self::changed`] then waits for a later state.
     pub async fn wait_for(&mut self, mut wanted: impl FnMut(&SessionState) -> bool) -> Option<SessionState> {
         let mut is_wanted = false;
         let is_end = |state: &SessionState| {

@@ -7,10 +7,10 @@ use crate::command::{Command, WatchOutcome};
 use crate::session::CallId;
 use crate::state::WatchLost;
 
-/// A one-shot watch: tells once that the node changed, or that the watch is lost.
+/// A one-shot watch: tells the next change of a node, or that the watch is lost.
 ///
-/// It survives reconnects of its session: the client sets it again, and the server tells at once what was
-/// missed. Dropping it makes the client forget it.
+/// A watch survives reconnects of its session: the client sets it again, and the server tells at once what was missed.
+/// Dropping it makes the client forget it.
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct Watch {
@@ -35,11 +35,10 @@ impl Watch {
         Self { id, progress: WatchProgress::Pending(outcome), commands }
     }
 
-    /// Waits for the change. Dropping the future loses nothing; after the first result every later call
-    /// gives the same one.
+    /// Waits for the change. Every later call returns the same result. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`WatchLost`] if the watch ended without one.
+    /// [`WatchLost`] if the watch ended without an event.
     pub async fn changed(&mut self) -> Result<WatchedEvent, WatchLost> {
         let outcome = match &mut self.progress {
             WatchProgress::Known(outcome) => return outcome.clone(),
@@ -53,7 +52,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let (WatchProgress::Pending(_), Some(commands)) = (&self.progress, self.commands.upgrade()) {
-            // A closed channel: nobody remembers the watch.
+            // A closed channel: the driver has no watches any more.
             let _ = commands.send(Command::Forget(self.id));
         }
     }

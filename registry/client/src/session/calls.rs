@@ -1,38 +1,39 @@
-//! The calls that have no answer yet: those that wait for a connection, and those on one.
+//! Calls without an answer: those that wait for a connection, and those on one.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use zk_wire::{Millis, Xid};
+use common::Millis;
+use zk_wire::Xid;
 
 use super::{CallId, Outgoing, WatchKey, WatchKind};
 
-/// Every pending call is in exactly one of the lists.
+/// Pending calls; each is in exactly one of the lists.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// In the order in which they shall be sent, with their deadlines.
+    /// Calls that wait for a connection, in the order of sending, with their deadlines.
     waiting: BTreeMap<CallId, (Outgoing, Millis)>,
     deadlines: BTreeSet<(Millis, CallId)>,
     sent: VecDeque<Sent>,
     sent_auths: VecDeque<SentAuth>,
-    /// Of the sent calls with a watch, those that somebody still waits for.
+    /// Sent calls whose watch is still wanted.
     wanted: BTreeSet<CallId>,
     last_xid: i32,
 }
 
-/// A request on the connection. Answers come in the order of requests.
+/// Request on the connection. Answers come in the order of requests.
 #[derive(Debug)]
 struct Sent {
     xid: Xid,
     purpose: Purpose,
 }
 
-/// Who sent it.
+/// Sender of a request.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// A caller, and the watch that the answer sets.
+    /// A caller, with the watch that the answer sets.
     Call(CallId, Option<WatchKey>),
-    /// The session itself, to end.
+    /// The session itself, to close.
     Close,
     /// The session itself, to set a lasting watch again.
     Rewatch,
@@ -40,10 +41,10 @@ pub(super) enum Purpose {
     Unwatch,
 }
 
-/// An auth packet on the connection: all have the same xid, and answers of their own order.
+/// Auth packet on the connection. All have the same xid, and their answers have an order of their own.
 #[derive(Debug)]
 pub(super) struct SentAuth {
-    /// Nobody, where it repeats an earlier one on a new connection.
+    /// The caller; `None` if the packet repeats an earlier one on a new connection.
     pub(super) id: Option<CallId>,
     pub(super) body: Bytes,
 }
@@ -58,7 +59,7 @@ impl Calls {
         self.deadlines.insert((deadline, id));
     }
 
-    /// Nobody waits for this call any more: it is not sent, or its answer sets no watch.
+    /// Drops a call: it is not sent, or its answer sets no watch.
     pub(super) fn forget(&mut self, id: CallId) {
         self.take_back(id);
         self.wanted.remove(&id);
@@ -73,24 +74,24 @@ impl Calls {
         self.deadlines.first().map(|&(at, _)| at)
     }
 
-    /// Takes a waiting call out whose time is over.
+    /// Takes out a waiting call whose deadline has passed.
     pub(super) fn pop_overdue(&mut self, now: Millis) -> Option<CallId> {
         let &(_, id) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
         self.take_back(id).then_some(id)
     }
 
-    /// Takes all waiting calls out, in order.
+    /// Takes out all waiting calls, in order.
     pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = (CallId, Outgoing)> + use<> {
         self.deadlines.clear();
         std::mem::take(&mut self.waiting).into_iter().map(|(id, (request, _))| (id, request))
     }
 
-    /// Notes that a request goes out now, and gives it its number.
+    /// Notes a request that goes out now, and returns its number.
     pub(super) fn push_sent(&mut self, purpose: Purpose) -> Xid {
         if let Purpose::Call(id, Some(_)) = purpose {
             self.wanted.insert(id);
         }
-        // Positive for ever: the negative ones have meanings.
+        // Always positive: negative numbers have meanings.
         self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
         let xid = Xid(self.last_xid);
         self.sent.push_back(Sent { xid, purpose });
@@ -101,7 +102,7 @@ impl Calls {
         self.sent_auths.push_back(auth);
     }
 
-    /// Takes out the request that an answer belongs to; `None` if the answer is not that of the next request.
+    /// Takes out the request of an answer; `None` if it is not the answer to the next request.
     pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<Purpose> {
         if self.sent.front()?.xid != xid {
             return None;
@@ -109,12 +110,12 @@ impl Calls {
         Some(self.sent.pop_front()?.purpose)
     }
 
-    /// Returns true once if the watch of a call that was answered is still wanted.
+    /// Returns true, once, if the watch of an answered call is still wanted.
     pub(super) fn take_wanted(&mut self, id: CallId) -> bool {
         self.wanted.remove(&id)
     }
 
-    /// Returns the kinds of watches that the answers to come will set on a path, wanted or not.
+    /// Returns the kinds of watches that requests on the connection set on a path, wanted or not.
     pub(super) fn kinds_to_set(&self, path: &str) -> impl Iterator<Item = WatchKind> {
         self.sent.iter().filter_map(move |sent| match &sent.purpose {
             Purpose::Call(_, Some((kind, watched))) if watched == path => Some(*kind),
@@ -126,7 +127,7 @@ impl Calls {
         self.sent_auths.pop_front()
     }
 
-    /// Takes everybody out who waits for an answer on the connection.
+    /// Takes out all callers that wait for an answer on the connection.
     pub(super) fn take_sent(&mut self) -> impl Iterator<Item = CallId> + use<> {
         self.wanted.clear();
         let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.purpose {

@@ -1,7 +1,8 @@
-//! What comes from the server.
+//! Frames from the server.
 
 use bytes::Bytes;
-use zk_wire::{ConnectResponse, Decode, ErrorCode, Millis, ReplyHeader, SessionId, WatchedEvent, Xid};
+use common::Millis;
+use zk_wire::{ConnectResponse, Decode, ErrorCode, ReplyHeader, SessionId, WatchedEvent, Xid};
 
 use super::calls::Purpose;
 use super::outgoing::{CHECK, LEAVE};
@@ -22,7 +23,7 @@ impl Session {
                 self.link = LinkState::Live { heard: now, wrote };
                 self.handle_reply(now, body)
             }
-            // Of a connection that is gone.
+            // A frame of a connection that is gone.
             LinkState::Idle(_) | LinkState::LookingUp { .. } | LinkState::Opening(_) | LinkState::Ended => {
                 Ok(())
             }
@@ -65,10 +66,10 @@ impl Session {
         Ok(())
     }
 
-    /// The answer in a session that is a probe: its header shows how far the servers are. The beginning of that session
-    /// is a transaction that came after all that we have seen, so if its number does not, the servers have lost what we
-    /// have seen. Then our session is not what it was: it is over, whether it is still known there or not, and nobody
-    /// renews it. Otherwise they may have our session: it goes on, over another connection.
+    /// Handles the answer in a probe session: its header shows the last transaction of the servers. The start of the probe
+    /// session is a transaction after all that we have seen. If its number is not higher, the servers have lost what we have
+    /// seen: our session is over, even if they still know it, and the probe takes its place. Otherwise our session goes on,
+    /// over another connection.
     fn handle_check(&mut self, now: Millis, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         if header.xid != CHECK {
@@ -91,8 +92,8 @@ impl Session {
         Ok(())
     }
 
-    /// The session is ours, on this connection: say so, restore what belonged to the old connection, and send
-    /// what has waited.
+    /// Uses the connection for our session: publishes it, restores the identities and watches of the old connection, and
+    /// sends the calls that have waited.
     fn go_live(&mut self, now: Millis) {
         let Some(&Credentials { id, .. }) = self.credentials.as_ref() else { return };
         self.link = LinkState::Live { heard: now, wrote: now };
@@ -103,7 +104,7 @@ impl Session {
             return;
         }
         self.publish(SessionState::Connected(id));
-        // Identities first: events of missed changes are kept back from who may not read the node.
+        // Identities first: servers tell missed changes only to clients that may read the node.
         for body in self.auths.clone() {
             self.send_auth(now, None, body);
         }
@@ -184,11 +185,11 @@ impl Session {
             Purpose::Close => match header.err {
                 ErrorCode::OK => self.finish(CloseResult::Closed),
                 ErrorCode::SESSION_EXPIRED => self.finish(CloseResult::AlreadyGone),
-                // Its owner has taken it to another server, perhaps: attach again, and ask again.
+                // Perhaps its owner has moved it to another server: attach again and ask again.
                 _ => return Err(DisconnectCause::CloseRefused),
             },
             Purpose::Rewatch if header.err != ErrorCode::OK => return Err(NOT_SET_AGAIN),
-            // A refusal comes from a server that does not know the kind, or of a watch that is gone.
+            // Servers refuse to remove a watch that is gone, or of a kind that they do not know: nothing is left to do.
             Purpose::Rewatch | Purpose::Unwatch => {}
             Purpose::Call(id, key) => {
                 let is_wanted = self.calls.take_wanted(id);
@@ -209,7 +210,7 @@ impl Session {
         Ok(())
     }
 
-    /// As long as setWatches are unanswered, some watches are not set, and have missed what came since.
+    /// Notes the last transaction of an answer. Watches have not heard of it while a setWatches is unanswered.
     fn note_zxid(&mut self, header: ReplyHeader) {
         self.seen = self.seen.max(header.zxid);
         if self.sent_set_watches == 0 {
@@ -218,8 +219,7 @@ impl Session {
     }
 }
 
-const UNASKED: DisconnectCause =
-    DisconnectCause::Protocol("an answer to no question, or not to the next one");
+const UNASKED: DisconnectCause = DisconnectCause::Protocol("an answer to no request, or not to the next one");
 
 const NOT_SET_AGAIN: DisconnectCause = DisconnectCause::Protocol("the watches could not be set again");
 
@@ -228,7 +228,7 @@ fn decode_header(body: &mut Bytes) -> Result<ReplyHeader, DisconnectCause> {
         .map_err(|_| DisconnectCause::Protocol("the header of an answer is cut off"))
 }
 
-/// Which watch the server has set when it answers so: exists watches a node that is not there, too.
+/// Returns the watch that the server has set with this answer. exists also watches a node that does not exist.
 fn kind_set(asked: WatchKind, err: ErrorCode) -> Option<WatchKind> {
     match (asked, err) {
         (WatchKind::Exist, ErrorCode::OK) => Some(WatchKind::Data),

@@ -1,13 +1,12 @@
-//! The session core: what a client says to which server and when, as a state machine without a socket or a
-//! clock.
+//! The session core: decides what to send to which server and when, as a state machine without a socket or a clock.
 //!
-//! After every [`Session::handle`] drain [`Session::poll_output`], in order, before the next one; when
-//! [`Session::poll_deadline`] has come, handle [`Input::Timeout`]. There is at most one connection, so inputs
-//! and outputs do not name it.
+//! After every [`Session::handle`] drain [`Session::poll_output`], in order, before the next one; at
+//! [`Session::poll_deadline`] handle [`Input::Timeout`]. There is at most one connection, so inputs and outputs do not name
+//! it.
 //!
-//! Time: a ping after a third of the session timeout without a request; the server counts as lost after two
-//! thirds without a word from it, which leaves the last third to find another one. Only a server can say
-//! that a session has expired: by its answer, or by having lost what this client has seen.
+//! Time: the client pings after a third of the session timeout without a request. A server that sends nothing for two thirds
+//! counts as lost; the last third is for finding another one. Only a server can end a session: by its answer, or by having
+//! lost data that this client has seen.
 
 mod calls;
 mod incoming;
@@ -22,7 +21,8 @@ mod tests;
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use zk_wire::{Millis, Zxid};
+use common::Millis;
+use zk_wire::Zxid;
 
 use crate::state::WatchLost;
 use crate::state::{CloseReason, Credentials, SessionState};
@@ -31,59 +31,59 @@ use route::{Candidate, Route};
 pub(crate) use types::*;
 use watches::Watches;
 
-/// One logical connection to an ensemble, over successive sessions.
+/// Logical connection to an ensemble, over successive sessions.
 #[derive(Debug)]
 pub(crate) struct Session {
     config: SessionConfig,
     route: Route,
     link: LinkState,
-    /// As last published.
+    /// Last published state.
     state: SessionState,
     /// `None` until a server has given a session.
     credentials: Option<Credentials>,
-    /// As negotiated; as asked for before that.
+    /// Negotiated session timeout; before that, the one to ask for.
     timeout: Millis,
-    /// The newest transaction that any answer has shown.
+    /// Newest transaction that any answer has shown.
     seen: Zxid,
-    /// The same, but of the time when all watches were last known to be set.
+    /// Newest transaction at the time when all watches were last known to be set.
     watched_since: Zxid,
-    /// setWatches requests on the connection without an answer.
+    /// Number of setWatches requests without an answer.
     sent_set_watches: usize,
     calls: Calls,
     watches: Watches,
     /// Bodies of the auth packets that a server has accepted.
     auths: Vec<Bytes>,
-    /// A server has ended the connection instead of answering the handshake, since the last live one.
+    /// True if a server has closed the connection instead of answering the handshake, since the last live connection.
     refused: bool,
-    /// A session that was opened to see how far the servers are, and its timeout.
+    /// Probe session and its timeout; see `must_probe`.
     probe: Option<(Credentials, Millis)>,
     closing: Option<Closing>,
     outgoing: BytesMut,
     outputs: VecDeque<Output>,
 }
 
-/// The connection, or what there is of it.
+/// Progress towards a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum LinkState {
-    /// None; the next attempt is at this time.
+    /// No connection until this time, when the next attempt begins.
     Idle(Millis),
-    /// The addresses of the server are looked up, until this time.
+    /// Looking up the addresses of a server, until this time.
     LookingUp { server: usize, until: Millis },
-    /// Being opened, until this time.
+    /// Opening the connection, until this time.
     Opening(Millis),
-    /// Waiting for the answer to the handshake: of our session, or of another one, to see how far the servers are.
+    /// Waiting for the answer to the handshake, of our session or of a probe session.
     Handshaking { until: Millis, probing: bool },
-    /// Waiting to hear how far they are.
+    /// Waiting for the last transaction of the servers, in a probe session.
     Checking { until: Millis },
-    /// They are not behind: waiting for the end of the session that has shown it.
+    /// Waiting for the end of a probe session, because the servers are not behind.
     Leaving { until: Millis },
-    /// Working. `heard` and `wrote` are when the last frame came and went.
+    /// Working, with the times of the last frames received and sent.
     Live { heard: Millis, wrote: Millis },
-    /// The session is closed.
+    /// Closed for ever.
     Ended,
 }
 
-/// Somebody wants the session to end.
+/// Request to close the session.
 #[derive(Clone, Copy, Debug)]
 struct Closing {
     deadline: Millis,
@@ -91,7 +91,7 @@ struct Closing {
 }
 
 impl Session {
-    /// A session that begins to connect at the first [`Input::Timeout`], which is due at once.
+    /// Creates a session that begins to connect at the first [`Input::Timeout`], which is due at once.
     pub(crate) fn new(config: SessionConfig) -> Self {
         Self {
             route: Route::new(config.servers, config.seed),
@@ -114,7 +114,7 @@ impl Session {
         }
     }
 
-    /// Takes note of what happened, and of what is due by now.
+    /// Handles an input, and all that is due by now.
     pub(crate) fn handle(&mut self, now: Millis, input: Input) {
         match input {
             Input::Call { id, request, deadline } => self.handle_call(now, id, request, deadline),
@@ -137,19 +137,19 @@ impl Session {
         }
     }
 
-    /// What to do next; `None` until the next input.
+    /// Returns the next output; `None` until the next input.
     #[must_use]
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Whether the server owes the answer to the handshake.
+    /// Returns true if the server has not answered the handshake yet.
     #[must_use]
     pub(crate) fn is_handshaking(&self) -> bool {
         matches!(self.link, LinkState::Handshaking { .. })
     }
 
-    /// When something is due.
+    /// Returns the time at which something is due.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let link = match self.link {
@@ -205,7 +205,7 @@ impl Session {
             return;
         }
         if let Some(closing) = &mut self.closing {
-            // Whoever has the least time decides.
+            // The shortest limit of several callers counts.
             closing.deadline = closing.deadline.min(deadline);
             return;
         }
@@ -267,13 +267,13 @@ impl Session {
         self.outputs.push_back(Output::Connect { server, address });
     }
 
-    /// Drops the connection by our own decision.
+    /// Drops the connection.
     fn disconnect(&mut self, now: Millis, cause: DisconnectCause) {
         self.outputs.push_back(Output::Disconnect(cause));
         self.lose_link(now);
     }
 
-    /// The connection is gone: whoever waits for an answer on it will not get one.
+    /// Handles the loss of the connection: calls on it fail.
     fn lose_link(&mut self, now: Millis) {
         self.outgoing.clear();
         self.sent_set_watches = 0;
@@ -287,8 +287,7 @@ impl Session {
         }
     }
 
-    /// The server said that the session is gone. A new one is opened, and whatever belonged to the old one
-    /// ends.
+    /// Handles the server's answer that the session is gone: its calls and watches end, and a new session is opened.
     fn expire(&mut self, now: Millis) {
         if self.closing.is_some() {
             self.finish(CloseResult::AlreadyGone);
@@ -299,11 +298,11 @@ impl Session {
         self.end_session();
     }
 
-    /// The session is no more; another one may begin.
+    /// Ends everything that belongs to the session; another session may begin.
     fn end_session(&mut self) {
         self.credentials = None;
         self.timeout = self.config.session_timeout;
-        // Opening a session is a write: the server that answers it has seen all that we have.
+        // Opening a session is a write: the server that answers it has all that we have seen.
         self.seen = Zxid(0);
         self.watched_since = Zxid(0);
         self.publish(SessionState::Connecting);
@@ -313,7 +312,7 @@ impl Session {
         self.lose_watches(WatchLost::SessionExpired);
     }
 
-    /// The end of everything.
+    /// Closes for ever.
     fn finish(&mut self, result: CloseResult) {
         if !matches!(self.link, LinkState::Idle(_) | LinkState::Ended) {
             self.outputs.push_back(Output::Disconnect(DisconnectCause::Closed));
@@ -342,7 +341,7 @@ impl Session {
         }
     }
 
-    /// Time that the next step to a connection may take.
+    /// Returns the time limit of the next step towards a connection.
     fn attempt_time(&self) -> Millis {
         let whole = match self.credentials {
             Some(_) => self.timeout,
@@ -351,13 +350,13 @@ impl Session {
         self.route.attempt_time(whole)
     }
 
-    /// A server that says nothing for this long counts as lost.
+    /// Returns the time without a frame after which a server counts as lost.
     fn silence(&self) -> Millis {
         Millis(self.timeout.0 * 2 / 3)
     }
 
     fn ping_interval(&self) -> Millis {
-        // Not even a server that grants no time at all makes us spin.
+        // A server that grants no time at all must not make us spin.
         Millis(self.timeout.0 / 3).max(Millis(1))
     }
 

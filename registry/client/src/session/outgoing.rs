@@ -1,4 +1,4 @@
-//! What goes to the server.
+//! Frames to the server.
 
 use bytes::Bytes;
 use common::Millis;
@@ -13,7 +13,7 @@ use super::{CallId, LinkState, Outgoing, Session, WatchKey, WatchKind};
 const ALL_KINDS: [WatchKind; 5] =
     [WatchKind::Data, WatchKind::Exist, WatchKind::Child, WatchKind::Persistent, WatchKind::Recursive];
 
-/// The numbers of the two requests in a session that is a probe.
+/// Numbers of the two requests in a probe session.
 pub(super) const CHECK: Xid = Xid(1);
 pub(super) const LEAVE: Xid = Xid(2);
 
@@ -25,7 +25,7 @@ impl Session {
             Some(credentials) if !probing => (credentials.id, credentials.password.clone()),
             _ => (SessionId::NONE, Bytes::from_static(&[0; 16])),
         };
-        // Whoever wants the session closed wants nothing else of the server: it may be behind.
+        // Any server can close the session, even one that is behind.
         let last_zxid_seen = if probing || self.closing.is_some() { Zxid(0) } else { self.seen };
         FrameWriter::new(&mut self.outgoing).put(&ConnectRequest {
             protocol_version: 0,
@@ -38,11 +38,13 @@ impl Session {
         self.link = LinkState::Handshaking { until, probing };
     }
 
-    /// A server that is behind what we have seen ends the connection without a word, before it looks at the session. One
-    /// that lost its data, or went back to older data, does so for ever, and would never say that the session is gone. To
-    /// ask for the session without telling what we have seen would renew it, where it is still known, though we could
-    /// not use it. So when servers go on hanging up we ask every other round for another session, which shows how far
-    /// they are: see `handle_check`.
+    /// Returns true if the next handshake should ask for a probe session instead of ours.
+    ///
+    /// A server that is behind what we have seen closes the connection without an answer, before it looks at the session. A
+    /// server that lost its data, or runs on older data, does so for ever, and never says that the session is gone. A
+    /// handshake that hides what we have seen would renew the session where it is still known, although we could not use it.
+    /// So after repeated hang-ups every other round asks for a new session, which shows the last transaction of the servers;
+    /// see `handle_check`.
     fn must_probe(&self) -> bool {
         const FIRST_PROBE: u32 = 2;
         let rounds = self.route.rounds();
@@ -50,18 +52,18 @@ impl Session {
         is_its_turn && self.refused && self.credentials.is_some() && self.closing.is_none()
     }
 
-    /// Asks how far the servers are. A sync goes by way of the leader: a server that is merely behind has caught up
-    /// when it answers.
+    /// Asks for the last transaction of the servers. A sync goes through the leader: a server that was only behind has caught
+    /// up when it answers.
     pub(super) fn send_check(&mut self, now: Millis) {
         self.put(now, CHECK, Sync::OP, &Sync { path: Some("/".into()) });
     }
 
-    /// Closes a session that has served its purpose.
+    /// Closes a probe session.
     pub(super) fn send_leave(&mut self, now: Millis) {
         self.put(now, LEAVE, OpCode::CLOSE_SESSION, &CloseSession {});
     }
 
-    /// A call goes out. An auth packet has its own number and its own queue of answers.
+    /// Sends a call. Auth packets have a number and a queue of answers of their own.
     pub(super) fn send_call(&mut self, now: Millis, id: CallId, request: Outgoing) {
         let Outgoing { op, body, watch } = request;
         if op == OpCode::AUTH {
@@ -80,7 +82,7 @@ impl Session {
     pub(super) fn send_set_watches(&mut self, now: Millis) {
         for request in self.watches.set_again(self.watched_since) {
             if request.persistent_watches.is_empty() && request.persistent_recursive_watches.is_empty() {
-                // Servers before 3.6 know this one only.
+                // Servers before 3.6 know only this request.
                 let SetWatches2 { relative_zxid, data_watches, exist_watches, child_watches, .. } = request;
                 let request = SetWatches { relative_zxid, data_watches, exist_watches, child_watches };
                 self.put(now, Xid::SET_WATCHES, SetWatches::OP, &request);
@@ -91,8 +93,8 @@ impl Session {
         }
     }
 
-    /// Sets a lasting watch again after the server has set another watch on its path: servers before 3.9 keep one mode for
-    /// each path, the last one. The lasting watch hears what the other one would.
+    /// Sets a lasting watch again after the server has set another watch on its path: servers before 3.9 keep only the last
+    /// mode for each path. The lasting watch also hears the event of the other watch.
     pub(super) fn keep_lasting(&mut self, now: Millis, (kind, path): &WatchKey) {
         let is_kept = |lasting| *kind < lasting && self.watches.contains(lasting, path);
         let lasting =
@@ -112,14 +114,14 @@ impl Session {
         }
         let others = ALL_KINDS.iter().any(|&other| self.watches.contains(other, path));
         let watcher_type = match kind {
-            // Every server knows "any", which removes all watches of the path.
+            // All servers know the type "any", which removes all watches of the path.
             _ if !others && self.calls.kinds_to_set(path).next().is_none() => 3,
-            // Servers before 3.9 refuse these two, and keep a watch that nobody hears until the connection ends.
+            // Servers before 3.9 refuse these types; an unused watch stays there until the connection ends.
             WatchKind::Recursive => 5,
             _ => 4,
         };
         if *kind == WatchKind::Recursive && self.watches.contains(WatchKind::Persistent, path) {
-            // Servers before 3.9 go back to this mode.
+            // Servers before 3.9 replace the mode of the path by this one.
             self.send_rewatch(now, WatchKind::Persistent, path);
         }
         let xid = self.calls.push_sent(Purpose::Unwatch);
@@ -155,7 +157,7 @@ impl Session {
     }
 }
 
-/// A record that is encoded already.
+/// Encoded record.
 struct Raw<'a>(&'a [u8]);
 
 impl Encode for Raw<'_> {

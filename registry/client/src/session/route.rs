@@ -1,4 +1,4 @@
-//! Choice of the next server and address, and of the time to try it.
+//! Choice of the next server and address, and of the time for it.
 
 use std::collections::VecDeque;
 
@@ -9,45 +9,45 @@ const PAUSES: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
 const FIRST_PAUSE: Millis = Millis(100);
 const LONGEST_PAUSE: Millis = Millis(1_000);
 
-/// No attempt is given less time than this.
+/// Minimum time of an attempt.
 const SHORTEST_ATTEMPT: Millis = Millis(250);
 
-/// A connection that is lost before this age, though it has answered, is no good one.
+/// Age below which the loss of a connection counts as a failure, even if it has answered.
 const YOUNG: Millis = Millis(1_000);
 
-/// So many of them in a row are followed by another attempt at once: servers that are stopped one after the other.
+/// Number of such losses in a row without a pause: servers may be stopped one after the other.
 const FORGIVEN: u32 = 2;
 
-/// The servers in an order of its own, gone through in turn, and how often that has failed.
+/// Goes through the servers in rounds, in a random order, and counts failures.
 ///
-/// A name may stand for several addresses, each a candidate of its own: it is looked up when its turn comes in a
-/// round, one address is tried then, and the others when all names have had their turn.
+/// A name can have several addresses. It is looked up at its turn in a round; then one address is tried, and the others after
+/// all names have had their turn.
 #[derive(Debug)]
 pub(super) struct Route {
     order: Vec<usize>,
     next: usize,
-    /// Names whose turn is yet to come in this round.
+    /// Number of names whose turn comes later in this round.
     left: usize,
-    /// The addresses that come after them.
+    /// Addresses to try after these names.
     further: VecDeque<Candidate>,
-    /// Number of addresses that each server had when it was looked up last.
+    /// Number of addresses of each server at its last lookup.
     addresses: Vec<usize>,
-    /// Rounds that have failed since a connection last proved itself.
+    /// Number of rounds that have failed since a connection last worked.
     rounds: u32,
-    /// Time since which there has been a session on the connection.
+    /// Time at which the connection got its session.
     live_at: Millis,
     proven: bool,
-    /// Connections in a row that answered and were lost young.
+    /// Number of connections in a row that worked and were lost young.
     young: u32,
     random: fastrand::Rng,
 }
 
-/// Candidate for a connection.
+/// Next server or address to try.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Candidate {
-    /// The server is to be looked up first.
+    /// A server whose addresses must be looked up first.
     Server(usize),
-    /// One of the addresses that were found.
+    /// An address that was found.
     Address { server: usize, address: usize },
 }
 
@@ -70,7 +70,7 @@ impl Route {
         }
     }
 
-    /// Candidate to try now; the one after it comes next.
+    /// Returns the next candidate.
     pub(super) fn take_next(&mut self) -> Candidate {
         if self.left == 0 {
             if let Some(next) = self.further.pop_front() {
@@ -84,7 +84,7 @@ impl Route {
         Candidate::Server(server)
     }
 
-    /// A server has so many addresses, one at least: which of them to try now.
+    /// Notes the number of addresses of a server, at least one, and returns the index of the one to try now.
     pub(super) fn looked_up(&mut self, server: usize, addresses: usize) -> usize {
         self.addresses[server] = addresses;
         let mut order: Vec<usize> = (0..addresses).collect();
@@ -93,20 +93,20 @@ impl Route {
         order[0]
     }
 
-    /// Time that an attempt may take: a third of the session timeout for all addresses together, so that a
-    /// session outlives the loss of its server. More in every round, for networks that are that slow.
+    /// Returns the time limit of an attempt. All addresses share a third of the session timeout, so that a session outlives
+    /// the loss of its server. The limit doubles in every round, for slow networks.
     pub(super) fn attempt_time(&self, session_timeout: Millis) -> Millis {
         let candidates: usize = self.addresses.iter().sum();
         let fair = Millis(session_timeout.0 / 3 / candidates as u64).max(SHORTEST_ATTEMPT);
         Millis(fair.0 << self.rounds.min(16)).min(session_timeout.max(SHORTEST_ATTEMPT))
     }
 
-    /// Notes that a connection has a session from now on.
+    /// Notes that the connection has a session.
     pub(super) fn live(&mut self, now: Millis) {
         self.live_at = now;
     }
 
-    /// A connection has done some work: its loss will be no failure, and another round begins with it.
+    /// Notes that the connection works: its loss will be no failure, and starts a new round.
     pub(super) fn proven(&mut self) {
         self.rounds = 0;
         self.proven = true;
@@ -114,10 +114,9 @@ impl Route {
         self.further.clear();
     }
 
-    /// The connection is gone, or was never there: how long to wait before the next attempt. Nothing after a
-    /// proven one and within a round; else half to all of the round's pause, so that many clients do not come
-    /// at once. Proven ones that are lost young again and again are failures, too: a server that answers and then
-    /// hangs up must not be called in a loop.
+    /// Notes that the connection is lost, or was not opened. Returns the pause before the next attempt: none within a round
+    /// or after a connection that worked, else that of [`PAUSES`]. Connections that work and are lost young again and again
+    /// are failures, too: a server that answers and then hangs up must not be called in a loop.
     pub(super) fn lost(&mut self, now: Millis) -> Millis {
         if std::mem::take(&mut self.proven) {
             let is_young = now.since(self.live_at) < YOUNG;
@@ -136,7 +135,7 @@ impl Route {
         PAUSES.pause(failures, &mut self.random)
     }
 
-    /// Number of rounds that have failed in a row.
+    /// Returns the number of rounds that have failed in a row.
     pub(super) fn rounds(&self) -> u32 {
         self.rounds
     }
@@ -154,7 +153,7 @@ mod tests {
             .collect()
     }
 
-    /// The next attempt fails: how long to wait.
+    /// Lets the next attempt fail, and returns the pause.
     fn fail(route: &mut Route) -> Millis {
         let _ = route.take_next();
         route.lost(YOUNG)

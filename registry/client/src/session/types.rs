@@ -1,57 +1,58 @@
-//! What goes into the session core and what comes out.
+//! Inputs and outputs of the session core.
 
 use bytes::Bytes;
-use zk_wire::{ByteString, ErrorCode, Millis, OpCode, WatchedEvent};
+use common::Millis;
+use zk_wire::{ByteString, ErrorCode, OpCode, WatchedEvent};
 
 use crate::state::WatchLost;
 use crate::state::{Credentials, SessionState};
 
-/// A call's identity, given by its caller: unique, and increasing in the order in which calls shall be sent.
-/// A watch has the identity of the call that set it.
+/// Number of a call, given by its caller: unique, and increasing in the order of sending. A watch has the number of the call
+/// that set it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct CallId(pub(crate) u64);
 
-/// What happened.
+/// Input of the core.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// Someone wants an answer; if no server is connected it waits for one until `deadline`.
+    /// A new call; without a connection it waits for one until `deadline`.
     Call { id: CallId, request: Outgoing, deadline: Millis },
-    /// Nobody wants the answer of this call, or the event of its watch, any more.
+    /// The handle of a call or of its watch is gone.
     Forget(CallId),
-    /// The server of [`Output::LookUp`] has so many addresses, numbered from 0; none if they cannot be found.
+    /// Number of addresses of the server of [`Output::LookUp`]; 0 if none was found.
     LookedUp(usize),
-    /// The connection that [`Output::Connect`] asked for is open.
+    /// The connection of [`Output::Connect`] is open.
     Connected,
-    /// It could not be opened, or it broke.
+    /// The connection could not be opened, or it broke.
     Lost,
-    /// A frame's body arrived on it.
+    /// The body of a frame arrived.
     Frame(Bytes),
-    /// End the session; calls not yet sent fail. Give up trying at `deadline`.
+    /// End the session, and give up at `deadline`. Calls that were not sent fail.
     Close { deadline: Millis },
-    /// Time has passed: due at [`Session::poll_deadline`](super::Session::poll_deadline).
+    /// The time of [`Session::poll_deadline`](super::Session::poll_deadline) has come.
     Timeout,
 }
 
-/// A request as it goes out, without its header.
+/// Request without its header.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing {
     pub(crate) op: OpCode,
     pub(crate) body: Bytes,
-    /// The watch that the server sets if it answers with success (exists: also with "no node").
+    /// Watch that the server sets if it answers with success (exists: also with "no node").
     pub(crate) watch: Option<WatchKey>,
 }
 
-/// What a watch looks at.
+/// Watch as a server keeps it, for any number of handles.
 pub(crate) type WatchKey = (WatchKind, ByteString);
 
-/// Which requests set a watch; decides which events end it.
+/// Kind of a watch: decides which events it hears.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum WatchKind {
-    /// Of a node that exists: set by getData, and by exists on one that does.
+    /// One change of an existing node; set by getData, and by exists if the node exists.
     Data,
-    /// Of a node that does not exist.
+    /// The creation of a node; set by exists if the node does not exist.
     Exist,
-    /// Of a node's children.
+    /// One change of a node's list of children.
     Child,
     /// Every change of a node and of its list of children; set by addWatch.
     Persistent,
@@ -66,19 +67,19 @@ impl WatchKind {
     }
 }
 
-/// What to do, in order.
+/// Output of the core: something to do, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Output {
-    /// Find the addresses of the server with this index. There is no connection at this moment.
+    /// Find the addresses of the server with this index. There is no connection now.
     LookUp { server: usize },
-    /// Open a connection to an address that was found, by its index among those of the server.
+    /// Open a connection to an address, by its index among the addresses found.
     Connect { server: usize, address: usize },
     /// Write these bytes.
     Send(Bytes),
     /// Drop the connection, or the attempt to open one.
     Disconnect(DisconnectCause),
-    /// A call is done. With `watching` its watch is set, and one [`Output::Watch`] will follow, unless it is
-    /// forgotten.
+    /// A call is done. With `watching` its watch is set: [`Output::Watch`] will follow once, or [`Output::Event`] many times,
+    /// unless the watch is forgotten.
     Complete { id: CallId, result: Result<Bytes, CallFailure>, watching: bool },
     /// A one-shot watch is done.
     Watch { id: CallId, outcome: Result<WatchedEvent, WatchLost> },
@@ -86,37 +87,37 @@ pub(crate) enum Output {
     Event { id: CallId, event: WatchedEvent },
     /// A lasting watch is set again, on a new connection; it has not heard of changes in between.
     Missed { id: CallId },
-    /// The state changed; the credentials are those of the current session.
+    /// The state changed; the credentials belong to the current session.
     State(SessionState, Option<Credentials>),
-    /// The end: nothing comes out any more.
+    /// The session is closed. This output is the last.
     Closed(CloseResult),
 }
 
-/// Why the core drops a connection.
+/// Reason why the core drops a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum DisconnectCause {
-    /// The server's name was not looked up in time.
+    /// The lookup of the server's name took too long.
     #[error("the name could not be looked up in time")]
     NoAddress,
-    /// No connection was opened in time.
+    /// Opening the connection took too long.
     #[error("no connection in time")]
     NoConnection,
     /// The server took too long to answer the handshake.
     #[error("no answer to the handshake in time")]
     NoHandshake,
-    /// Nothing was heard for two thirds of the session timeout.
-    #[error("the server fell silent")]
+    /// The server sent nothing for two thirds of the session timeout.
+    #[error("the server sent nothing for too long")]
     Silence,
-    /// The server sent what it may not send.
+    /// The server broke the protocol.
     #[error("protocol error: {0}")]
     Protocol(&'static str),
-    /// The server knows what the client has seen: the session goes on, and the one that has shown it is closed.
+    /// The probe session has shown that the server has all that the client has seen: the session goes on.
     #[error("the server has caught up; connecting again with the session")]
     CaughtUp,
     /// The server answered that the session is gone.
     #[error("the session has expired")]
     Expired,
-    /// The server did not close the session when it was asked to.
+    /// The server refused to close the session.
     #[error("the server refused to close the session")]
     CloseRefused,
     /// The session is closed.
@@ -124,7 +125,7 @@ pub(crate) enum DisconnectCause {
     Closed,
 }
 
-/// Why a call has no answer.
+/// Reason why a call failed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CallFailure {
     Server(ErrorCode),
@@ -134,30 +135,30 @@ pub(crate) enum CallFailure {
     Overloaded,
 }
 
-/// How closing went.
+/// Result of closing the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum CloseResult {
     /// The server closed the session, or there was none.
     Closed,
-    /// The server answered that the session was gone already.
+    /// The session was gone already.
     AlreadyGone,
     /// No server answered in time.
     Unknown { sent: bool },
 }
 
-/// What a session is made of.
+/// Configuration of a session.
 #[derive(Clone, Debug)]
 pub(crate) struct SessionConfig {
-    /// How many servers there are.
+    /// Number of servers.
     pub(crate) servers: usize,
-    /// The timeout to ask for; the server decides.
+    /// Session timeout to ask for; the server decides.
     pub(crate) session_timeout: Millis,
-    /// Time that somebody waits for the first session: servers share it, or the session timeout, if that is shorter.
+    /// Time limit for the first session. The servers share it, or the session timeout if that is shorter.
     pub(crate) connect_timeout: Millis,
-    /// How many calls may be pending at once.
+    /// Maximum number of pending calls.
     pub(crate) max_pending: usize,
-    /// Of the order of servers and of the jitter.
+    /// Seed of the order of servers and of the pauses.
     pub(crate) seed: u64,
-    /// An existing session to go on with.
+    /// Existing session to continue.
     pub(crate) attach: Option<Credentials>,
 }

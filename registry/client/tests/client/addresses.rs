@@ -1,4 +1,4 @@
-//! Names that stand for several addresses, some of which are of no use.
+//! Names with several addresses, some of them useless.
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +11,7 @@ use zk_mini::ZkMini;
 
 use crate::support::{soon, until};
 
-/// A resolver in the test's hands: one answer after the other, the last one for ever. Connections are TCP's.
+/// Resolver with given answers, the last one repeated. Connections use TCP.
 #[derive(Clone)]
 struct Resolver {
     answers: Arc<Mutex<VecDeque<Vec<String>>>>,
@@ -52,7 +52,7 @@ async fn server() -> (ZkMini, SocketAddr) {
     (zk, addr)
 }
 
-/// Accepts connections and answers nothing; keeps them open or closes them at once.
+/// Starts a server that accepts connections and never answers; it keeps them open or closes them at once.
 async fn useless(host: u8, keep: bool) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -67,13 +67,13 @@ async fn useless(host: u8, keep: bool) -> SocketAddr {
     addr
 }
 
-/// An address where nobody listens.
+/// Returns an address without a listener.
 async fn nobody(host: u8) -> SocketAddr {
     TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap().local_addr().unwrap()
 }
 
 #[tokio::test]
-async fn an_address_that_says_nothing_or_hangs_up_keeps_nobody_from_the_others() {
+async fn addresses_that_are_silent_or_hang_up_do_not_block_the_others() {
     let (_zk, good) = server().await;
     let resolver = Resolver::of(&[&[useless(2, true).await, useless(3, false).await, nobody(4).await, good]]);
     for seed in 0..6 {
@@ -83,7 +83,7 @@ async fn an_address_that_says_nothing_or_hangs_up_keeps_nobody_from_the_others()
 }
 
 #[tokio::test]
-async fn names_are_looked_up_anew_in_every_round() {
+async fn names_are_looked_up_again_in_every_round() {
     let (_zk, good) = server().await;
     let resolver = Resolver::of(&[&[], &[nobody(2).await], &[good]]);
     soon(client(&resolver, 1).connect()).await.unwrap();
@@ -101,7 +101,7 @@ async fn a_server_that_has_moved_is_found_at_its_new_address() {
 }
 
 #[tokio::test]
-async fn what_went_wrong_is_told_of_every_address() {
+async fn the_error_names_every_address_with_its_last_error() {
     let (silent, none) = (useless(2, true).await, nobody(3).await);
     let resolver = Resolver::of(&[&[silent, none]]);
     let builder = client(&resolver, 1).connect_timeout(Duration::from_secs(2));
@@ -118,7 +118,7 @@ async fn what_went_wrong_is_told_of_every_address() {
 }
 
 #[tokio::test]
-async fn the_systems_resolver_gives_every_address_once() {
+async fn the_resolver_of_the_system_gives_every_address_once() {
     let addresses = soon(TcpConnect.resolve("127.0.0.1:2181")).await.unwrap();
     assert_eq!(addresses, ["127.0.0.1:2181"]);
     let mut addresses = soon(TcpConnect.resolve("localhost:2181")).await.unwrap();

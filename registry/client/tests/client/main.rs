@@ -1,6 +1,6 @@
-//! The public API: against zk-mini in memory, and against scripted servers where zk-mini behaves too well.
+//! The public API: against zk-mini in memory, and against scripted servers for behaviour that zk-mini does not have.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests may, too")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod addresses;
 mod operations;

@@ -38,7 +38,7 @@ async fn a_node_lives_from_create_to_delete() {
 }
 
 #[tokio::test]
-async fn sequential_names_are_those_that_the_server_chose() {
+async fn a_sequential_create_returns_the_name_that_the_server_chose() {
     let zk = server().await;
     let client = client_of(&zk).chroot("/app").connect().await.unwrap();
     client.ensure_path("/").await.unwrap();
@@ -53,7 +53,7 @@ async fn sequential_names_are_those_that_the_server_chose() {
 }
 
 #[tokio::test]
-async fn a_chroot_that_names_no_node_is_refused_before_anything_is_sent() {
+async fn an_invalid_chroot_is_refused_before_anything_is_sent() {
     for chroot in ["//", "a", "/a//b", "/.."] {
         let error = Client::builder().chroot(chroot).connect().await.unwrap_err();
         assert!(matches!(error, Error::Servers(ServersError::BadChroot { .. })), "{chroot}: {error}");
@@ -94,7 +94,7 @@ async fn missing_parents_are_created_and_existing_ones_left_alone() {
 }
 
 #[tokio::test]
-async fn a_watch_tells_once_and_then_always_the_same() {
+async fn a_watch_tells_one_change_and_repeats_it() {
     let zk = server().await;
     let client = client_of(&zk).connect().await.unwrap();
     make(&client, "/a", "1").await;
@@ -123,7 +123,7 @@ async fn watches_on_one_node_are_all_told() {
 }
 
 #[tokio::test]
-async fn a_private_node_is_for_who_has_its_identity() {
+async fn a_private_node_needs_the_identity_of_its_acl() {
     let zk = server().await;
     let (owner, other) = (client_of(&zk).connect().await.unwrap(), client_of(&zk).connect().await.unwrap());
     owner.add_auth("digest", "me:secret").await.unwrap();
@@ -136,7 +136,7 @@ async fn a_private_node_is_for_who_has_its_identity() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_asked_is_not_sent() {
+async fn invalid_paths_and_requests_that_are_too_large_are_not_sent() {
     let zk = server().await;
     let client = client_of(&zk).connect().await.unwrap();
     let error = client.get("a").await.unwrap_err();
@@ -145,7 +145,7 @@ async fn what_cannot_be_asked_is_not_sent() {
 
     let error = client.set("/a", vec![0; 1 << 20], Expected::Any).await.unwrap_err();
     assert!(matches!(error, Error::TooLarge { limit: 1_048_575, .. }), "{error}");
-    // The largest that may be sent does arrive: a header, a path and a length of data, flags and an ACL.
+    // The largest allowed request arrives: header, path, length of the data, version.
     make(&client, "/a", "").await;
     let overhead = 8 + 4 + 2 + 4 + 4;
     client.set("/a", vec![0; 1_048_575 - overhead], Expected::Any).await.unwrap();

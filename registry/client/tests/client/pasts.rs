@@ -1,4 +1,4 @@
-//! Servers that come back with less than a client has seen, or with something else.
+//! Servers that come back with older data, other data or none.
 
 use std::fs;
 use std::io;
@@ -14,7 +14,7 @@ use crate::support::{soon, until};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A way to whichever server there is.
+/// Connector to the current server.
 #[derive(Clone, Default)]
 struct Way(Arc<Mutex<Option<Connector>>>);
 
@@ -33,7 +33,7 @@ impl Way {
     }
 }
 
-/// A server in the real time, since its start is what counts.
+/// Configures a server in real time: its zxids begin with the time of its start.
 fn server() -> Builder {
     ZkMini::builder().in_memory().tick(Duration::from_millis(50)).max_session_timeout(SESSION_TIMEOUT)
 }
@@ -46,13 +46,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Waits until the client has another session than this one.
+/// Waits until the client has a session other than `old`.
 async fn another_session(client: &Client, old: zk_client::SessionId) {
     until(client, |state| matches!(state, SessionState::Connected(id) if *id != old)).await;
 }
 
 #[tokio::test]
-async fn a_client_goes_on_at_once_when_a_server_in_memory_is_started_again() {
+async fn a_client_goes_on_at_once_after_a_restart_of_a_server_in_memory() {
     let (way, before) = (Way::default(), server().start().await.unwrap());
     way.leads_to(&before);
     let client = way.client().await;
@@ -63,12 +63,12 @@ async fn a_client_goes_on_at_once_when_a_server_in_memory_is_started_again() {
     way.leads_to(&after);
     let begun = Instant::now();
     another_session(&client, old).await;
-    assert!(begun.elapsed() < SESSION_TIMEOUT, "told, rather than found out");
+    assert!(begun.elapsed() < SESSION_TIMEOUT, "faster than the session timeout");
     assert_eq!(client.exists("/a").await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn older_data_that_knows_the_session_does_not_keep_the_client_out() {
+async fn older_data_with_the_session_does_not_lock_the_client_out() {
     let dir = tempfile::tempdir().unwrap();
     let (data, older) = (dir.path().join("data"), dir.path().join("older"));
     let way = Way::default();
@@ -88,7 +88,7 @@ async fn older_data_that_knows_the_session_does_not_keep_the_client_out() {
     another_session(&client, old).await;
     assert!(soon(gone.changed()).await.is_err(), "a watch of the old session is lost");
     assert_eq!(client.exists("/later").await.unwrap(), None);
-    // Nobody renews the old one: it ends, and the server says so.
+    // The client does not renew the old session: it ends, and its node goes.
     if let (Some(_), mut watch) = client.exists_and_watch("/mine").await.unwrap() {
         assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DELETED);
     }
@@ -96,7 +96,7 @@ async fn older_data_that_knows_the_session_does_not_keep_the_client_out() {
 }
 
 #[tokio::test]
-async fn an_empty_directory_and_another_cluster_take_the_client_too() {
+async fn a_server_with_an_empty_directory_takes_the_client_too() {
     let dir = tempfile::tempdir().unwrap();
     let (way, zk) = (Way::default(), server().data_dir(dir.path().join("0")).start().await.unwrap());
     way.leads_to(&zk);
@@ -111,6 +111,6 @@ async fn an_empty_directory_and_another_cluster_take_the_client_too() {
         last = server().data_dir(dir.path().join(n.to_string())).start().await.unwrap();
         way.leads_to(&last);
         another_session(&client, old).await;
-        assert_eq!(last.direct().sessions().len(), 1, "no other is left behind");
+        assert_eq!(last.direct().sessions().len(), 1, "no other session is left behind");
     }
 }

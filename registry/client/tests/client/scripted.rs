@@ -16,13 +16,13 @@ use zk_wire::{
 
 const SESSION: SessionId = SessionId(0x51);
 
-/// The server's end of one connection.
+/// Server's end of one connection.
 struct Peer {
     stream: DuplexStream,
     incoming: BytesMut,
 }
 
-/// A client to be, and where the server's ends of its connections arrive.
+/// Receives the server's ends of a client's connections.
 struct Listener {
     connections: Mutex<mpsc::UnboundedReceiver<DuplexStream>>,
 }
@@ -48,7 +48,7 @@ impl Listener {
         Peer { stream, incoming: BytesMut::new() }
     }
 
-    /// Accepts, and answers the handshake.
+    /// Accepts a connection and answers the handshake.
     async fn attach(&self, session_id: SessionId) -> (Peer, ConnectRequest) {
         let mut peer = self.accept().await;
         let request = decode_all(peer.read().await.expect("a handshake")).unwrap();
@@ -67,7 +67,7 @@ impl Listener {
 }
 
 impl Peer {
-    /// The next frame's body; `None` at the end.
+    /// Returns the body of the next frame; `None` at the end.
     async fn read(&mut self) -> Option<Bytes> {
         loop {
             if let Some(body) = next_frame(&mut self.incoming, usize::MAX).unwrap() {
@@ -96,7 +96,7 @@ impl Peer {
         frame.put(&ReplyHeader { xid, zxid: Zxid(5), err });
         frame.put(body);
         drop(frame);
-        // As a network may bring it.
+        // Byte by byte, as a network may deliver it.
         for byte in bytes {
             self.stream.write_all(&[byte]).await.unwrap();
         }
@@ -146,7 +146,7 @@ async fn an_idle_client_pings_every_third_of_the_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_server_is_left_and_the_session_goes_on_at_the_next() {
+async fn the_session_moves_from_a_silent_server_to_the_next_one() {
     let (client, listener, mut silent) = connected().await;
     let call = tokio::spawn({
         let client = client.clone();
@@ -219,7 +219,7 @@ async fn a_request_larger_than_the_pipe_and_its_answer_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nonsense_ends_the_connection_and_not_the_client() {
+async fn invalid_frames_end_the_connection_and_not_the_client() {
     let too_long = [0x7f, 0xff, 0xff, 0xff].as_slice();
     let negative = [0xff; 4].as_slice();
     let cut_off = [0, 0, 0, 2, 1, 2].as_slice();
@@ -239,7 +239,7 @@ async fn nonsense_ends_the_connection_and_not_the_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_another_kind_is_an_error_of_its_call_alone() {
+async fn an_answer_of_the_wrong_type_fails_only_its_call() {
     let (client, _listener, mut peer) = connected().await;
     let serve = async {
         let (header, _) = peer.request().await.unwrap();
@@ -270,12 +270,12 @@ async fn a_call_that_is_dropped_before_it_was_sent_is_never_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn servers_that_never_answer_are_named_when_time_is_up() {
+async fn silent_servers_are_named_in_the_error_after_the_connect_timeout() {
     let (builder, listener) = listen();
     let builder = builder.servers("h1,h2").connect_timeout(Duration::from_secs(20));
     let before = Instant::now();
     let connect = tokio::spawn(builder.connect());
-    // They accept and keep what they have accepted, until the client has given up.
+    // The servers accept connections and keep them open until the client gives up.
     let mut kept = Vec::new();
     while let Some(stream) = listener.connections.lock().await.recv().await {
         kept.push(stream);
@@ -287,7 +287,7 @@ async fn servers_that_never_answer_are_named_when_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn servers_that_hang_up_in_the_handshake_may_have_too_many_connections() {
+async fn the_error_of_a_hang_up_during_the_handshake_mentions_the_limit_of_connections() {
     let (builder, listener) = listen();
     let connect = tokio::spawn(builder.servers("h").connect_timeout(Duration::from_secs(2)).connect());
     while let Some(stream) = listener.connections.lock().await.recv().await {
@@ -300,7 +300,7 @@ async fn servers_that_hang_up_in_the_handshake_may_have_too_many_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn dropping_the_client_says_goodbye() {
+async fn dropping_the_client_closes_the_session() {
     let (client, _listener, mut peer) = connected().await;
     drop(client);
     let (header, _) = peer.request().await.unwrap();

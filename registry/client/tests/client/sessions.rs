@@ -64,14 +64,14 @@ async fn an_expired_session_is_followed_by_a_new_one() {
     assert_eq!(state, SessionState::Connected(new.id));
     assert_ne!(new.id, old.id);
     assert_eq!(soon(watch.changed()).await, Err(WatchLost::SessionExpired));
-    // Whether the call was made before or after the end of the old session, it has an end.
+    // The call may be made before or after the end of the old session: it fails either way.
     let error = soon(waiting).await.unwrap().unwrap_err();
     assert!(error.is_retryable() || error.code().is_some(), "{error}");
     ephemeral(&client, "/mine").await;
 }
 
 #[tokio::test]
-async fn a_call_without_a_connection_fails_in_its_own_time() {
+async fn a_call_without_a_connection_fails_after_the_call_timeout() {
     let zk = server().await;
     let cable = Cable::new(&zk);
     let builder = Client::builder().via(cable.clone()).call_timeout(Duration::from_millis(50));
@@ -95,7 +95,7 @@ async fn closing_ends_the_session_and_every_handle() {
     assert!(zk.direct().get("/mine").is_none());
     assert_eq!(twin.state(), SessionState::Closed(CloseReason::Requested));
     assert_eq!(twin.credentials(), None);
-    // The node went with the session, and the server told before it answered.
+    // The node went with the session, and the event came before the answer.
     assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DELETED);
     assert!(matches!(twin.get("/").await, Err(Error::Closed { .. })));
     twin.close().await.unwrap();
@@ -118,7 +118,7 @@ async fn dropping_the_last_handle_closes_the_session() {
 }
 
 #[tokio::test]
-async fn somebody_elses_session_can_be_closed() {
+async fn the_session_of_another_process_can_be_closed() {
     let zk = server().await;
     let cable = Cable::new(&zk);
     let client = Client::builder().via(cable.clone()).connect().await.unwrap();
@@ -136,7 +136,7 @@ async fn somebody_elses_session_can_be_closed() {
     assert!(zk.direct().get("/mine").is_none());
     assert_eq!(close(credentials).await.unwrap(), SessionEnd::AlreadyGone);
 
-    // Its owner learns it when it comes back.
+    // The owner of the session learns of it when it reconnects.
     let old = client.credentials().map(|credentials| credentials.id);
     cable.plug();
     let state =
@@ -159,7 +159,7 @@ async fn identities_survive_the_connection() {
 }
 
 #[tokio::test]
-async fn a_list_without_a_server_is_named_in_the_error() {
+async fn the_error_names_the_servers_of_the_list() {
     let zk = server().await;
     let cable = Cable::new(&zk);
     cable.unplug();
@@ -184,7 +184,7 @@ fn a_client_whose_runtime_has_ended_is_closed() {
     assert!(matches!(other.block_on(client.get("/")), Err(Error::Closed { .. })));
     assert!(
         matches!(other.block_on(client.close()), Err(Error::Closed { .. })),
-        "nobody has closed the session"
+        "the session was not closed"
     );
     drop(zk);
 }

@@ -1,4 +1,4 @@
-//! A cable between clients and an in-memory server, which a test can pull out.
+//! A cable between clients and a server in memory, which a test can unplug.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,15 +10,15 @@ use tokio::task::AbortHandle;
 use zk_client::{Builder, Client, Connect, Connecting, SessionState, Stream};
 use zk_mini::{Connector, ZkMini};
 
-/// How long a test waits for what must come.
+/// Time limit for an expected event.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A server in memory, whose time moves when the test says so.
+/// Starts a server in memory with a manual clock.
 pub(crate) async fn server() -> ZkMini {
     ZkMini::builder().in_memory().seed(7).manual_clock().start().await.unwrap()
 }
 
-/// Describes a client of `zk`.
+/// Configures a client of `zk`.
 pub(crate) fn client_of(zk: &ZkMini) -> Builder {
     let connector = zk.connector();
     Client::builder().seed(7).via(zk_client::connect_fn(move || {
@@ -27,12 +27,12 @@ pub(crate) fn client_of(zk: &ZkMini) -> Builder {
     }))
 }
 
-/// Waits for what must come.
+/// Waits with a time limit.
 pub(crate) async fn soon<F: Future>(what: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, what).await.expect("it comes in time")
+    tokio::time::timeout(PATIENCE, what).await.expect("in time")
 }
 
-/// Waits until the client's state is one of those.
+/// Waits for a state of the client.
 pub(crate) async fn until(client: &Client, wanted: impl FnMut(&SessionState) -> bool) -> SessionState {
     soon(client.states().wait_for(wanted)).await.unwrap()
 }
@@ -51,7 +51,7 @@ impl Cable {
         Self { connector: zk.connector(), plugged, pipes: Arc::default() }
     }
 
-    /// Cuts what is connected and refuses new connections.
+    /// Cuts all connections and refuses new ones.
     pub(crate) fn unplug(&self) {
         self.plugged.store(false, Ordering::SeqCst);
         for pipe in self.pipes.lock().unwrap().drain(..) {

@@ -1,7 +1,8 @@
-//! How a session ends on purpose.
+//! Closing a session.
 
 use bytes::Bytes;
-use zk_wire::{ErrorCode, Millis, OpCode, SessionId, Zxid};
+use common::Millis;
+use zk_wire::{ErrorCode, OpCode, SessionId, Zxid};
 
 use super::rig::{Rig, SESSION, config};
 use crate::session::{CallFailure, CloseResult, Input, SessionConfig, WatchKind};
@@ -13,7 +14,7 @@ fn close(rig: &mut Rig) {
     rig.input(Input::Close { deadline });
 }
 
-/// A session of somebody else that is to be closed.
+/// Creates the session of another process, to be closed.
 fn foreign() -> Rig {
     let attach = Some(Credentials { id: SESSION, password: Bytes::from_static(b"theirs") });
     let mut rig = Rig::new(SessionConfig { attach, ..config(2) });
@@ -40,7 +41,7 @@ fn calls_before_the_end_are_answered_and_later_ones_refused() {
 }
 
 #[test]
-fn a_session_without_a_connection_is_attached_to_in_order_to_close_it() {
+fn a_session_without_a_connection_is_attached_before_it_is_closed() {
     let mut rig = Rig::live();
     rig.lose();
     rig.call(1, OpCode::CREATE);
@@ -48,7 +49,7 @@ fn a_session_without_a_connection_is_attached_to_in_order_to_close_it() {
     assert_eq!(rig.completed[&1], Err(CallFailure::Closed));
     rig.attach_again();
     assert_eq!(rig.ops(), [OpCode::CLOSE_SESSION]);
-    // Lost once more: whether it was done is asked again.
+    // The answer is lost: the close is sent again.
     rig.lose();
     rig.advance_to_connect();
     rig.accept();
@@ -81,7 +82,7 @@ fn the_shortest_of_several_limits_counts() {
 }
 
 #[test]
-fn a_session_is_closed_whatever_the_past_of_the_server() {
+fn a_server_that_is_behind_can_close_the_session() {
     let mut rig = Rig::live();
     rig.call(1, OpCode::GET_DATA);
     rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
@@ -92,11 +93,7 @@ fn a_session_is_closed_whatever_the_past_of_the_server() {
     rig.advance_to_connect();
     rig.accept();
     let handshake = rig.handshake.clone().unwrap();
-    assert_eq!(
-        (handshake.session_id, handshake.last_zxid_seen),
-        (SESSION, Zxid(0)),
-        "it is not used any more"
-    );
+    assert_eq!((handshake.session_id, handshake.last_zxid_seen), (SESSION, Zxid(0)), "hides what was seen");
     rig.give_session(SESSION);
     rig.answer(OpCode::CLOSE_SESSION, 3, ErrorCode::OK);
     assert_eq!(rig.closed, Some(CloseResult::Closed));
@@ -112,7 +109,7 @@ fn without_a_session_there_is_nothing_to_close() {
 }
 
 #[test]
-fn somebody_elses_session_is_taken_over_and_closed() {
+fn a_session_of_another_process_is_taken_over_and_closed() {
     let mut rig = foreign();
     rig.lose();
     rig.accept();
@@ -125,7 +122,7 @@ fn somebody_elses_session_is_taken_over_and_closed() {
 }
 
 #[test]
-fn somebody_elses_session_may_be_gone_or_out_of_reach() {
+fn a_session_of_another_process_may_be_gone_or_out_of_reach() {
     let mut rig = foreign();
     rig.accept();
     rig.give_session(SessionId::NONE);

@@ -1,4 +1,4 @@
-//! The rules of a session, each as a list of inputs.
+//! Rules of a session, each as a list of inputs.
 
 mod closing;
 mod lasting;
@@ -6,7 +6,8 @@ mod pasts;
 mod properties;
 mod rig;
 
-use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
+use common::Millis;
+use zk_wire::{ErrorCode, EventType, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
 use super::{CallFailure, CallId, Input, WatchKind};
 use crate::state::SessionState;
@@ -16,7 +17,7 @@ use rig::{Rig, RigLink, SESSION, TIMEOUT, config};
 const LOST: CallFailure = CallFailure::ConnectionLost { sent: true };
 
 #[test]
-fn a_new_session_is_asked_for_with_nothing_and_again_with_what_was_seen() {
+fn the_first_handshake_is_empty_and_the_next_one_has_the_session_and_the_last_zxid() {
     let mut rig = Rig::new(config(1));
     rig.accept();
     let first = rig.handshake.clone().unwrap();
@@ -69,7 +70,7 @@ fn only_a_server_can_say_that_the_session_is_gone() {
 }
 
 #[test]
-fn at_a_loss_sent_calls_fail_and_later_ones_wait_for_the_new_connection() {
+fn when_a_connection_is_lost_sent_calls_fail_and_later_ones_wait() {
     let mut rig = Rig::live();
     rig.call(1, OpCode::CREATE);
     rig.lose();
@@ -82,7 +83,7 @@ fn at_a_loss_sent_calls_fail_and_later_ones_wait_for_the_new_connection() {
 }
 
 #[test]
-fn a_waiting_call_fails_when_its_own_time_is_over() {
+fn a_waiting_call_fails_at_its_own_deadline() {
     let mut rig = Rig::live();
     rig.lose();
     rig.call(1, OpCode::CREATE);
@@ -93,7 +94,7 @@ fn a_waiting_call_fails_when_its_own_time_is_over() {
 }
 
 #[test]
-fn an_expired_session_takes_calls_and_watches_with_it_and_is_followed_by_a_new_one() {
+fn an_expired_session_ends_its_calls_and_watches_and_is_followed_by_a_new_one() {
     let mut rig = Rig::live();
     rig.watch(1, WatchKind::Data, "/a");
     rig.answer(OpCode::GET_DATA, 77, ErrorCode::OK);
@@ -134,7 +135,7 @@ fn answers_out_of_order_end_the_connection() {
 }
 
 #[test]
-fn answers_to_no_question_end_the_connection() {
+fn answers_to_no_request_end_the_connection() {
     for xid in [Xid(1), Xid(0), Xid::AUTH, Xid::SET_WATCHES, Xid(-77)] {
         let mut rig = Rig::live();
         rig.frame(&ReplyHeader { xid, zxid: Zxid(1), err: ErrorCode::OK });
@@ -146,7 +147,7 @@ fn answers_to_no_question_end_the_connection() {
 }
 
 #[test]
-fn exists_watches_what_its_answer_says() {
+fn exists_sets_the_watch_that_its_answer_implies() {
     let mut rig = Rig::live();
     for (id, code) in [(1, ErrorCode::OK), (2, ErrorCode::NO_NODE), (3, ErrorCode::NO_AUTH)] {
         rig.watch(id, WatchKind::Exist, &format!("/{id}"));
@@ -161,9 +162,9 @@ fn exists_watches_what_its_answer_says() {
 }
 
 #[test]
-fn watches_are_told_of_everything_since_they_were_last_known_to_be_set() {
+fn watches_hear_of_all_changes_since_they_were_last_known_to_be_set() {
     let mut rig = Rig::live();
-    // Two long paths need two requests to be set again.
+    // Two long paths need two setWatches.
     for (id, name) in [(1, "a"), (2, "b")] {
         rig.watch(id, WatchKind::Child, &format!("/{}", name.repeat(100_000)));
         rig.answer(OpCode::GET_CHILDREN2, 5, ErrorCode::OK);
@@ -171,7 +172,7 @@ fn watches_are_told_of_everything_since_they_were_last_known_to_be_set() {
     rig.lose();
     rig.attach_again();
     assert_eq!(rig.ops(), [OpCode::SET_WATCHES, OpCode::SET_WATCHES]);
-    // The connection breaks between the answers, after the server has gone on.
+    // The connection breaks between the two answers, and the server has new transactions.
     rig.answer(OpCode::SET_WATCHES, 9, ErrorCode::OK);
     rig.lose();
     rig.attach_again();
@@ -184,7 +185,7 @@ fn watches_are_told_of_everything_since_they_were_last_known_to_be_set() {
 }
 
 #[test]
-fn an_event_during_the_setting_again_is_told_once() {
+fn an_event_while_watches_are_set_again_is_told_once() {
     let mut rig = Rig::live();
     rig.watch(1, WatchKind::Data, "/a");
     rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
@@ -192,14 +193,14 @@ fn an_event_during_the_setting_again_is_told_once() {
     rig.answer(OpCode::GET_CHILDREN2, 5, ErrorCode::OK);
     rig.lose();
     rig.attach_again();
-    // A deleted node has one event for each list that it stands in.
+    // A deleted node has one event for each list of the setWatches that has it.
     rig.event(EventType::NODE_DELETED, "/a");
     rig.event(EventType::NODE_DELETED, "/a");
     assert_eq!(rig.fired.keys().collect::<Vec<_>>(), [&1, &2]);
 }
 
 #[test]
-fn what_nobody_waits_for_any_more_is_not_sent_and_not_watched() {
+fn forgotten_calls_are_not_sent_and_forgotten_watches_not_set_again() {
     let mut rig = Rig::live();
     rig.watch(1, WatchKind::Data, "/in-flight");
     rig.input(Input::Forget(CallId(1)));
@@ -213,7 +214,7 @@ fn what_nobody_waits_for_any_more_is_not_sent_and_not_watched() {
 }
 
 #[test]
-fn identities_are_given_again_before_the_watches_are_set() {
+fn identities_are_sent_again_before_watches() {
     let mut rig = Rig::live();
     rig.call(1, OpCode::AUTH);
     rig.answer(OpCode::AUTH, 0, ErrorCode::OK);
@@ -225,7 +226,7 @@ fn identities_are_given_again_before_the_watches_are_set() {
 }
 
 #[test]
-fn an_identity_that_was_refused_is_not_given_again() {
+fn a_refused_identity_is_not_sent_again() {
     let mut rig = Rig::live();
     rig.call(1, OpCode::AUTH);
     rig.answer(OpCode::AUTH, 0, ErrorCode::AUTH_FAILED);
@@ -248,7 +249,7 @@ fn pending_calls_are_limited() {
 }
 
 #[test]
-fn a_server_that_hangs_up_at_once_is_not_pestered() {
+fn a_server_that_hangs_up_at_once_is_not_called_in_a_loop() {
     let mut rig = Rig::live();
     rig.lose();
     rig.connects.clear();
@@ -267,7 +268,7 @@ fn every_server_is_tried_while_the_session_lives() {
     rig.accept();
     rig.give_session(SESSION);
     rig.advance(TIMEOUT);
-    // Nobody answers: the last live server was left after two thirds.
+    // No server answers: the last live one was left after two thirds.
     let mut tried = rig.connects[1..4].to_vec();
     tried.sort_unstable();
     assert_eq!(tried, [(0, 0), (1, 0), (2, 0)]);
@@ -275,7 +276,7 @@ fn every_server_is_tried_while_the_session_lives() {
 }
 
 #[test]
-fn an_address_that_says_nothing_has_a_share_of_the_time_and_the_next_one_its_turn() {
+fn a_silent_address_gets_its_share_of_the_time_and_then_the_next_one_is_tried() {
     let mut rig = Rig::idle(config(1));
     rig.addresses = 3;
     rig.input(Input::Timeout);
@@ -294,7 +295,7 @@ fn an_address_that_says_nothing_has_a_share_of_the_time_and_the_next_one_its_tur
 }
 
 #[test]
-fn the_first_session_is_looked_for_in_the_time_that_somebody_waits_for_it() {
+fn the_connect_timeout_limits_the_attempts_at_the_first_session() {
     let mut rig = Rig::new(super::SessionConfig { connect_timeout: Millis(3_000), ..config(1) });
     rig.advance(999);
     assert_eq!(rig.link, RigLink::Opening);
@@ -303,7 +304,7 @@ fn the_first_session_is_looked_for_in_the_time_that_somebody_waits_for_it() {
 }
 
 #[test]
-fn a_name_that_is_not_found_is_no_server_and_looked_up_again() {
+fn a_name_without_an_address_is_looked_up_again() {
     let mut rig = Rig::idle(config(1));
     rig.addresses = 0;
     rig.input(Input::Timeout);
@@ -315,11 +316,15 @@ fn a_name_that_is_not_found_is_no_server_and_looked_up_again() {
 }
 
 #[test]
-fn a_server_that_lost_what_was_seen_ends_the_session_and_gives_another() {
+fn a_server_that_lost_data_ends_the_session_and_gives_a_new_one() {
     let mut rig = refused();
     rig.watch(2, WatchKind::Data, "/a");
     let probe = rig.handshake.clone().unwrap();
-    assert_eq!((probe.session_id, probe.last_zxid_seen), (SessionId::NONE, Zxid(0)), "ours is not renewed");
+    assert_eq!(
+        (probe.session_id, probe.last_zxid_seen),
+        (SessionId::NONE, Zxid(0)),
+        "our session is not renewed"
+    );
     rig.give_session(SessionId(0x52));
     assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)), "not yet");
     rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
@@ -335,17 +340,17 @@ fn a_server_that_lost_what_was_seen_ends_the_session_and_gives_another() {
     rig.lose();
     rig.accept();
     let again = rig.handshake.clone().unwrap();
-    assert_eq!((again.session_id, again.last_zxid_seen), (SessionId(0x52), Zxid(77)), "of the new past");
+    assert_eq!((again.session_id, again.last_zxid_seen), (SessionId(0x52), Zxid(77)), "of the new session");
 }
 
 #[test]
-fn a_server_that_was_only_behind_goes_on_with_the_session_and_keeps_no_other() {
+fn a_server_that_was_only_behind_continues_the_session_and_keeps_no_probe() {
     let mut rig = refused();
     rig.call(2, OpCode::GET_DATA);
     rig.give_session(SessionId(0x52));
     assert_eq!(rig.ops(), [OpCode::SYNC]);
     rig.answer(OpCode::SYNC, 78, ErrorCode::OK);
-    assert_eq!(rig.ops(), [OpCode::CLOSE_SESSION], "the one that was the question");
+    assert_eq!(rig.ops(), [OpCode::CLOSE_SESSION], "of the probe session");
     rig.answer(OpCode::CLOSE_SESSION, 79, ErrorCode::OK);
     rig.advance_to_connect();
     rig.accept();
@@ -357,7 +362,7 @@ fn a_server_that_was_only_behind_goes_on_with_the_session_and_keeps_no_other() {
 }
 
 #[test]
-fn servers_that_give_no_session_to_anybody_say_nothing_about_ours() {
+fn servers_that_give_no_session_at_all_do_not_end_ours() {
     let mut rig = refused();
     for _ in 0..50 {
         rig.lose();
@@ -365,7 +370,7 @@ fn servers_that_give_no_session_to_anybody_say_nothing_about_ours() {
         rig.accept();
     }
     assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
-    // No answer to the question, and one that is an error, are no proof.
+    // Without an answer, or with an error, the probe proves nothing.
     for answered in [false, true] {
         while rig.handshake.clone().unwrap().session_id != SessionId::NONE {
             rig.lose();
@@ -383,7 +388,7 @@ fn servers_that_give_no_session_to_anybody_say_nothing_about_ours() {
     assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)));
 }
 
-/// A session that has seen 77 and was refused without a word; the next handshake, a question, is under way.
+/// Creates a session that has seen zxid 77 and was refused without an answer; the handshake of a probe is under way.
 fn refused() -> Rig {
     let mut rig = Rig::live();
     rig.call(1, OpCode::GET_DATA);
@@ -425,7 +430,7 @@ fn a_server_that_answers_and_then_hangs_up_is_not_asked_in_a_loop() {
     }
     assert_eq!(waits[..2], [0, 0], "it may happen");
     assert!(waits[10..].iter().all(|wait| *wait >= 500), "{waits:?}");
-    // One that stays is a good one: its loss is made up for at once.
+    // After a connection that lasted there is no pause.
     rig.advance(5_000);
     rig.call(20, OpCode::EXISTS);
     while rig.ops() != [OpCode::EXISTS] {

@@ -1,5 +1,5 @@
-//! Servers with any past, as a client finds them when it comes back: the client is connected again, or told that its session
-//! is over, within a bound; and it leaves no session behind that it has renewed and does not use.
+//! Reconnects to servers with any history: within a bound the client is connected again, or knows that its session is over;
+//! and it leaves no session behind that it has renewed and does not use.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::state::SessionState;
 #[derive(Clone, Debug, Default)]
 struct Data {
     zxid: i64,
-    /// The sessions, and when they expire.
+    /// Sessions, with the times at which they expire.
     sessions: BTreeMap<SessionId, u64>,
 }
 
-/// Event at the server, or in time.
+/// Event at the server.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Others write.
+    /// Other clients write.
     Write(i64),
     Advance(u64),
-    /// The data is put aside, to be put back later.
+    /// A copy of the data is kept for a later restart.
     Keep,
-    /// Another start: from one of the states that were put aside, with the numbers of another cluster, or with nothing.
+    /// The server restarts: with its data, a kept copy, the data of another cluster, or without data.
     Restart(Start),
     /// The connection is cut.
     Cut,
@@ -56,14 +56,13 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A client and the server that it knows, which follows ZooKeeper's rules; further servers of its list, if there are any,
-/// say nothing.
+/// Client with a server that follows ZooKeeper's rules; all other servers of its list are silent.
 struct World {
     rig: Rig,
     data: Data,
     kept: Vec<Data>,
     session: i64,
-    /// Highest number that the client has seen under its session.
+    /// Highest zxid that the client has seen in its session.
     seen: i64,
 }
 
@@ -80,7 +79,7 @@ impl World {
         world
     }
 
-    /// The server answers whatever it has been asked.
+    /// Lets the server answer all requests.
     fn serve(&mut self) {
         loop {
             let now = self.rig.now;
@@ -103,7 +102,7 @@ impl World {
         let asked = self.rig.handshake.clone().unwrap();
         let now = self.rig.now;
         if asked.session_id != SessionId::NONE {
-            assert_eq!(asked.last_zxid_seen.0, self.seen, "whoever names a session tells what it has seen");
+            assert_eq!(asked.last_zxid_seen.0, self.seen, "a handshake with a session has the last zxid");
         }
         if asked.last_zxid_seen.0 > self.data.zxid {
             return self.rig.lose();
@@ -139,7 +138,7 @@ impl World {
         }
     }
 
-    /// A new session has seen nothing.
+    /// Resets the highest zxid for a new session.
     fn note_state(&mut self) {
         if self.rig.states.last() == Some(&SessionState::Connecting) || self.rig.states.is_empty() {
             self.seen = 0;
@@ -150,7 +149,7 @@ impl World {
         self.current().is_some()
     }
 
-    /// The session that the client uses now.
+    /// Returns the session that the client uses now.
     fn current(&self) -> Option<SessionId> {
         match self.rig.states.last() {
             Some(SessionState::Connected(id)) => Some(*id),
@@ -169,7 +168,7 @@ impl World {
     fn start(&mut self, data: Data) {
         let now = self.rig.now;
         self.data = data;
-        // Whoever is known has its full time.
+        // After a restart every session has its full timeout.
         self.data.sessions.values_mut().for_each(|expires| *expires = now + TIMEOUT);
         self.cut();
     }
@@ -205,7 +204,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn a_client_is_connected_again_whatever_the_servers_past(
+    fn a_client_is_connected_again_after_any_history(
         servers in 1..4_usize,
         steps in vec(any_step(), 1..40),
     ) {
@@ -213,13 +212,13 @@ proptest! {
         for (step, call) in steps.into_iter().zip(1..) {
             world.step(step, call);
         }
-        // A server that says nothing takes the time of an attempt, which grows to a session timeout.
+        // A silent server takes the time of an attempt, which grows to a session timeout.
         world.advance(TIMEOUT * if servers == 1 { 1 } else { 3 * servers as u64 });
         let current = world.current();
         prop_assert!(current.is_some(), "{:?}", world.rig.states);
         prop_assert!(world.data.sessions.contains_key(&current.unwrap()));
         prop_assert!(world.seen <= world.data.zxid);
-        // It stays so, and what else the server knows is renewed by nobody.
+        // The client stays connected, and renews no other session of the server.
         let states = world.rig.states.len();
         world.advance(TIMEOUT);
         prop_assert_eq!(world.rig.states.len(), states);
@@ -228,7 +227,7 @@ proptest! {
 }
 
 #[test]
-fn data_put_back_to_an_older_state_that_knows_the_session_ends_it_in_a_second() {
+fn older_data_that_has_the_session_ends_it_within_a_second() {
     let mut world = World::new(1);
     let old = world.current().unwrap();
     world.step(Step::Keep, 0);
@@ -238,5 +237,8 @@ fn data_put_back_to_an_older_state_that_knows_the_session_ends_it_in_a_second() 
     assert!(matches!(world.current(), Some(new) if new != old), "{:?}", world.rig.states);
     let expires = world.data.sessions[&old];
     world.advance(TIMEOUT);
-    assert!(expires < world.rig.now && !world.data.sessions.contains_key(&old), "nobody has renewed it");
+    assert!(
+        expires < world.rig.now && !world.data.sessions.contains_key(&old),
+        "the client has not renewed it"
+    );
 }

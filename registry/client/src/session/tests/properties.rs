@@ -1,11 +1,12 @@
-//! What holds for every list of inputs. The rig checks what holds at every step: one connection at most,
-//! every call completed and every watch told once, pings often enough.
+//! Properties of every list of inputs. The rig checks those of every step: at most one connection, each call completed and
+//! each one-shot watch told once, pings often enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use common::Millis;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use zk_wire::{ErrorCode, EventType, Millis, OpCode, ReplyHeader, SessionId, Xid, Zxid};
+use zk_wire::{ErrorCode, EventType, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
 use super::rig::{Rig, RigLink, SESSION, config};
 use crate::session::{Input, WatchKey, WatchKind};
@@ -21,7 +22,7 @@ enum Step {
     /// The nth call so far.
     Forget(usize),
     Advance(u64),
-    /// The server does what is next: accept, give the session, answer the oldest request.
+    /// The server takes its next step: accepts, gives the session, answers the oldest request.
     Serve(ErrorCode),
     Event(EventType, usize),
     Lose,
@@ -57,7 +58,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A rig with a server that knows which watches a connection has.
+/// Rig with a simple server.
 struct World {
     rig: Rig,
     calls: u64,
@@ -101,11 +102,7 @@ impl World {
                 let lasting = self.lasting();
                 self.rig.give_session(SessionId::NONE);
                 if self.rig.states.last() == Some(&SessionState::Connecting) {
-                    assert_eq!(
-                        self.set(),
-                        lasting,
-                        "no one-shot watch outlives its session, and every other one"
-                    );
+                    assert_eq!(self.set(), lasting, "one-shot watches end with the session, all others stay");
                 }
             }
             Step::Nonsense(xid) if self.rig.link == RigLink::Live => {
@@ -141,7 +138,7 @@ impl World {
         }
     }
 
-    /// A new connection has exactly the watches that somebody waits for.
+    /// Checks that a new connection has exactly the watches that handles wait for.
     fn check_watches(&self) {
         let mut on_server = BTreeSet::new();
         for request in self.rig.set_watches() {
@@ -155,7 +152,7 @@ impl World {
         }
         let wanted: BTreeSet<WatchKey> = self.set().into_values().collect();
         let covered = |(kind, path): &WatchKey| match kind {
-            // An exists on a node that is there sets a data watch.
+            // An exists of an existing node sets a data watch.
             WatchKind::Exist => {
                 on_server.contains(&(WatchKind::Exist, path.clone()))
                     || on_server.contains(&(WatchKind::Data, path.clone()))
@@ -166,15 +163,15 @@ impl World {
         assert!(on_server.len() <= wanted.len() + 4, "{on_server:?}");
     }
 
-    /// The watches that were set and stay.
+    /// Returns the lasting watches that are set.
     fn lasting(&self) -> BTreeMap<u64, WatchKey> {
         self.set().into_iter().filter(|(_, (kind, _))| kind.is_lasting()).collect()
     }
 
-    /// The lasting watches that an event concerns.
+    /// Returns the lasting watches that an event concerns.
     fn lasting_told(&self, event: EventType, path: &str) -> BTreeSet<u64> {
         if !matches!(self.rig.states.last(), Some(SessionState::Connected(_))) {
-            // Of a session that only shows how far the server is.
+            // The frame belongs to a probe session.
             return BTreeSet::new();
         }
         let set = self.set();
@@ -182,7 +179,7 @@ impl World {
         let parent = zk_wire::path::split(path).map(|(parent, _)| parent);
         let hears = |(kind, at): &WatchKey| match kind {
             WatchKind::Persistent if at == path => true,
-            // The parent's list has changed, too.
+            // The event implies a change of the parent's list of children.
             WatchKind::Persistent => {
                 Some(&**at) == parent
                     && matches!(event, EventType::NODE_CREATED | EventType::NODE_DELETED)
@@ -199,7 +196,7 @@ impl World {
         set.iter().filter(|(_, key)| hears(key)).map(|(&id, _)| id).collect()
     }
 
-    /// The watches that were set and have not told, or that stay.
+    /// Returns the watches that are set.
     fn set(&self) -> BTreeMap<u64, WatchKey> {
         let done = self.rig.watching.iter().filter(|(id, _)| self.rig.completed.contains_key(id));
         done.map(|(&id, key)| (id, key.clone())).collect()
@@ -223,7 +220,7 @@ proptest! {
         rig.advance(5_000);
         prop_assert!(rig.closed.is_some());
         let left: Vec<u64> = rig.watching.keys().copied().collect();
-        prop_assert_eq!(left, lasting, "one-shot watches that nobody was told of");
+        prop_assert_eq!(left, lasting, "one-shot watches that were not told");
         for id in (1..=calls).filter(|id| !forgotten.contains(id)) {
             prop_assert!(rig.completed.contains_key(&id), "call {} has no end", id);
         }

@@ -1,4 +1,4 @@
-//! A session with a clock of its own, and the other end of its connection in the test's hands.
+//! A session with a clock of its own; the test plays the server.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,17 +24,17 @@ pub(super) fn config(servers: usize) -> SessionConfig {
     SessionConfig { servers, session_timeout, connect_timeout, max_pending: 100, seed: 1, attach: None }
 }
 
-/// What the session does is noted here, and checked against the rules that hold always.
+/// Session under test: notes its outputs, and checks the rules that always hold.
 pub(super) struct Rig {
     pub(super) session: Session,
     pub(super) now: u64,
     pub(super) link: RigLink,
-    /// Number of addresses that a server has when it is looked up.
+    /// Number of addresses of each server.
     pub(super) addresses: usize,
-    /// Every server that a connection was asked for, and at which address.
+    /// Servers and addresses of all attempts to connect.
     pub(super) connects: Vec<(usize, usize)>,
     looked_up: Option<usize>,
-    /// What the server has received and not answered yet, on this connection.
+    /// Requests of this connection that the server has not answered.
     pub(super) received: VecDeque<(RequestHeader, Bytes)>,
     pub(super) handshake: Option<ConnectRequest>,
     pub(super) completed: BTreeMap<u64, Result<Bytes, CallFailure>>,
@@ -57,14 +57,14 @@ pub(super) enum RigLink {
 }
 
 impl Rig {
-    /// A session that has asked for its first connection.
+    /// Creates a session that has asked for its first connection.
     pub(super) fn new(config: SessionConfig) -> Self {
         let mut rig = Self::idle(config);
         rig.input(Input::Timeout);
         rig
     }
 
-    /// A session that has not begun.
+    /// Creates a session that has not begun.
     pub(super) fn idle(config: SessionConfig) -> Self {
         Self {
             session: Session::new(config),
@@ -85,7 +85,7 @@ impl Rig {
         }
     }
 
-    /// As [`Self::new`], with a live session.
+    /// Creates a session that is live.
     pub(super) fn live() -> Self {
         let mut rig = Self::new(config(1));
         rig.accept();
@@ -179,7 +179,7 @@ impl Rig {
         self.handshake = None;
     }
 
-    /// Lets time pass, stopping wherever the session wants to be woken.
+    /// Lets time pass, with a stop at every deadline of the session.
     pub(super) fn advance(&mut self, millis: u64) {
         let target = self.now + millis;
         while let Some(Millis(due)) = self.session.poll_deadline()
@@ -196,7 +196,7 @@ impl Rig {
         self.now = target;
     }
 
-    /// Lets time pass until a connection is asked for.
+    /// Lets time pass until the next attempt to connect.
     pub(super) fn advance_to_connect(&mut self) {
         for _ in 0..100 {
             if self.link == RigLink::Opening {
@@ -207,14 +207,14 @@ impl Rig {
         panic!("no connection was asked for");
     }
 
-    /// The connection that was asked for is open.
+    /// Opens the connection.
     pub(super) fn accept(&mut self) {
         assert_eq!(self.link, RigLink::Opening);
         self.link = RigLink::Open;
         self.input(Input::Connected);
     }
 
-    /// The connection breaks, or is refused.
+    /// Breaks or refuses the connection.
     pub(super) fn lose(&mut self) {
         self.drop_link();
         self.input(Input::Lost);
@@ -236,7 +236,7 @@ impl Rig {
         });
     }
 
-    /// Comes back to the same session after a loss.
+    /// Reconnects to the same session after a loss.
     pub(super) fn attach_again(&mut self) {
         self.advance_to_connect();
         self.accept();
@@ -263,12 +263,12 @@ impl Rig {
         self.input(Input::Frame(bytes.freeze()));
     }
 
-    /// A call that may wait for a connection for ten seconds.
+    /// Makes a call that may wait for a connection for ten seconds.
     pub(super) fn call(&mut self, id: u64, op: OpCode) {
         self.call_with(id, op, Bytes::new(), None);
     }
 
-    /// A call that sets a watch.
+    /// Makes a call that sets a watch.
     pub(super) fn watch(&mut self, id: u64, kind: WatchKind, path: &str) {
         let mut body = BytesMut::new();
         let key = (kind, ByteString::from(path));
@@ -294,13 +294,13 @@ impl Rig {
         self.call_with(id, op, body.freeze(), Some(key));
     }
 
-    /// Sets a lasting watch, and the server agrees.
+    /// Sets a lasting watch, and the server accepts it.
     pub(super) fn set_lasting(&mut self, id: u64, kind: WatchKind, path: &str) {
         self.watch(id, kind, path);
         self.answer(OpCode::ADD_WATCH, 5, ErrorCode::OK);
     }
 
-    /// The handle of a watch is dropped.
+    /// Drops the handle of a call or watch.
     pub(super) fn forget(&mut self, id: u64) {
         self.watching.remove(&id);
         self.input(Input::Forget(CallId(id)));
@@ -314,12 +314,12 @@ impl Rig {
         self.input(Input::Call { id: CallId(id), request: Outgoing { op, body, watch }, deadline });
     }
 
-    /// The operations that the server has received and not answered.
+    /// Returns the operations that the server has not answered.
     pub(super) fn ops(&self) -> Vec<OpCode> {
         self.received.iter().map(|(header, _)| header.op).collect()
     }
 
-    /// The setWatches among them, of both kinds.
+    /// Returns the setWatches among them, of both kinds.
     pub(super) fn set_watches(&self) -> Vec<SetWatches2> {
         let requests = self.received.iter().filter_map(|(header, body)| match header.op {
             OpCode::SET_WATCHES2 => Some(decode_all(body.clone()).unwrap()),
@@ -339,7 +339,7 @@ impl Rig {
         requests.collect()
     }
 
-    /// The newest request, which must be this one.
+    /// Returns the newest request, which must be of this type.
     pub(super) fn newest<R: Request>(&self) -> R {
         let (header, body) = self.received.back().expect("a request");
         assert_eq!(header.op, R::OP);
