@@ -130,3 +130,8 @@ pub use watch::Watch;
 pub use zk_wire::{
     Acl, ErrorCode, EventType, Expected, KeeperState, Perms, SessionId, Stat, Version, WatchedEvent, Zxid,
 };
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;
