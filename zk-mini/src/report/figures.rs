@@ -41,7 +41,6 @@ impl Configuration {
 pub(crate) struct ServerFigures {
     pub(crate) uptime: Millis,
     pub(crate) last_zxid: Zxid,
-    /// Number of nodes as ZooKeeper counts them: its map holds the root under two names.
     pub(crate) nodes: usize,
     pub(crate) ephemeral_nodes: usize,
     /// Bytes of all paths and data.
@@ -52,6 +51,13 @@ pub(crate) struct ServerFigures {
     /// Counters since the start or the last reset.
     pub(crate) stats: ServerStats,
     pub(crate) watchers_told: WatchersTold,
+}
+
+impl ServerFigures {
+    /// Returns the number of nodes as ZooKeeper counts them: its map holds the root under two names.
+    pub(crate) fn nodes_in_zookeeper(&self) -> usize {
+        self.nodes + 1
+    }
 }
 
 /// Numbers of watchers that were told of an event, by the kind of event.

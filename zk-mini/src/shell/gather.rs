@@ -17,7 +17,7 @@ impl ServerState {
         ServerFigures {
             uptime: now.mono,
             last_zxid: core.last_zxid(),
-            nodes: core.node_count() + 1,
+            nodes: core.node_count(),
             ephemeral_nodes: core.ephemeral_count(),
             data_bytes: core.data_size(),
             sessions: core.session_count(),

@@ -162,10 +162,10 @@ impl Line {
             Self::Note(remote, note) => log_note(*remote, note),
             Self::Expired(session) => log!(INFO, %session, "session expired"),
             Self::TooMany(remote, max) => {
-                log!(WARN, %remote, max, "connection refused: its address has as many as it may (maxClientCnxns)");
+                log!(WARN, %remote, max, "connection refused: its address has the maximum number of connections (maxClientCnxns)");
             }
             Self::Sessionless(remote, conn) => {
-                log!(INFO, %remote, conn = conn.0, "connection closed: it does not ask for a session");
+                log!(INFO, %remote, conn = conn.0, "connection closed: it has not asked for a session in time");
             }
             Self::DoesNotRead(remote, conn, limit) => {
                 log!(WARN, %remote, conn = conn.0, limit, "connection closed: the peer does not read");
@@ -174,10 +174,10 @@ impl Line {
                 log!(INFO, %remote, conn = conn.0, %error, "handshake refused: this is no ZooKeeper client");
             }
             Self::NoFrame(remote, conn, true, error) => {
-                log!(WARN, %remote, conn = conn.0, %error, "connection closed: what it sends is no request");
+                log!(WARN, %remote, conn = conn.0, %error, "connection closed: the peer has sent bytes that are no request");
             }
             Self::LeftOut(LeftOut { source, lines }) => {
-                log!(WARN, source = %ShownSource(*source), lines, "more lines were left out in the last minute");
+                log!(WARN, source = %ShownSource(*source), lines, "further lines were left out in the last minute");
             }
             Self::Request(conn, frame) => log_request(*conn, frame),
             Self::Received(conn, frame, is_secret) => {

@@ -230,14 +230,14 @@ fn next_record(input: &mut Bytes) -> Record {
         return if is_zeros(input) { Record::None } else { Record::Bad("zeros before further records") };
     }
     if input.len() < BEFORE {
-        return Record::Bad("it ends in a record");
+        return Record::Bad("it ends inside a record");
     }
     let (sum, len) = (input.get_i64(), input.get_i32());
     let Some(len) = usize::try_from(len).ok().filter(|len| *len > 0) else {
         return Record::Bad("a record of an impossible length");
     };
     if len >= input.len() {
-        return Record::Bad("it ends in a record");
+        return Record::Bad("it ends inside a record");
     }
     // Copied, so that no node keeps the whole file alive.
     let record = Bytes::copy_from_slice(&input[..len]);

@@ -145,7 +145,7 @@ fn newest_snapshot(files: &Files) -> Result<Newest, StorageError> {
         match snapshot::read(&*files.disk, &file, zxid) {
             Ok(read) => return Ok(Newest { snapshot: Some((read, file)), damaged }),
             Err(error @ StorageError::Snapshot { .. }) => {
-                log!(WARN, %error, "passed over");
+                log!(WARN, %error, "a damaged snapshot is passed over");
                 damaged.push((zxid, error));
             }
             // The snapshot may be whole, and the logs behind it deleted.
@@ -259,7 +259,7 @@ impl Recovery {
                 file,
                 offset,
                 reason: format!(
-                    "it ends in a record, and the next log does not go on there, but with {first}"
+                    "it ends inside a record, and the next log does not go on there, but with {first}"
                 ),
                 loss: Loss { bytes, transactions: 0, last: None },
             }),

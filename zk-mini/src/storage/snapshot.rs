@@ -137,7 +137,7 @@ fn behind(content: &[u8], mut input: Bytes) -> Result<Behind, String> {
         PROCESSED => (false, true),
         DIGEST => (true, false),
         len if len == DIGEST + PROCESSED => (true, true),
-        _ => return Err("what is behind the seal is neither a digest nor a number".into()),
+        _ => return Err("the bytes behind the seal are neither a digest nor a zxid".into()),
     };
     let unsealed = |input: &mut Bytes| {
         let sealed = content.len() - input.len();
@@ -196,7 +196,7 @@ fn unsnap(mut raw: Bytes) -> io::Result<Bytes> {
     while raw.has_remaining() {
         let len = raw.try_get_u32().ok().and_then(|len| usize::try_from(len).ok());
         let Some(len) = len.filter(|len| *len <= raw.len()) else {
-            return Err(invalid("it ends in a compressed block".into()));
+            return Err(invalid("it ends inside a compressed block".into()));
         };
         let block = snap::raw::Decoder::new().decompress_vec(&raw.split_to(len));
         content.extend(block.map_err(|error| invalid(error.to_string()))?);

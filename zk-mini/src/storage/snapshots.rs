@@ -35,7 +35,7 @@ impl Snapshots {
         if let Some(retain) = self.retain
             && let Err(error) = self.purge(retain, image.last_zxid)
         {
-            log!(WARN, %error, "old snapshots and logs are kept");
+            log!(WARN, %error, "cannot delete old snapshots and logs");
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ pub(crate) fn answer(
     out.put("avg_latency", &Decimal(latency.mean()));
     // Requests are answered as they are read: none waits.
     out.put("outstanding_requests", &0);
-    out.put("znode_count", &figures.nodes);
+    out.put("znode_count", &figures.nodes_in_zookeeper());
     out.put("global_sessions", &figures.sessions);
     out.put("local_sessions", &0);
     out.put("packets_sent", &stats.sent);

@@ -45,5 +45,5 @@ fn write(out: &mut String, figures: &ServerFigures) -> fmt::Result {
     writeln!(out, "Outstanding: 0")?;
     writeln!(out, "Zxid: {}", figures.last_zxid)?;
     writeln!(out, "Mode: standalone")?;
-    writeln!(out, "Node count: {}", figures.nodes)
+    writeln!(out, "Node count: {}", figures.nodes_in_zookeeper())
 }

@@ -32,7 +32,7 @@ impl Mounted {
         let fails = state.failing_in == Some(0);
         state.failing_in = state.failing_in.and_then(|left| left.checked_sub(1));
         if fails {
-            return Err(io::Error::other("the disk has a bad moment"));
+            return Err(io::Error::other("the disk fails this once"));
         }
         let goes_off = state.power_left == Some(0);
         state.power_left = state.power_left.and_then(|left| left.checked_sub(1));
