@@ -1,9 +1,13 @@
-//! The test on the front page, run as it stands there.
+//! The tests on the front page, run as they stand there.
 
+mod a_leader_that_falls_silent_is_gone;
 mod a_service_is_found;
 
 #[test]
-fn the_front_page_shows_this_test() {
+fn the_front_page_shows_these_tests() {
     let readme = include_str!("../../../README.md");
-    assert!(readme.contains(include_str!("a_service_is_found.rs")), "the test and the README differ");
+    for test in [include_str!("a_service_is_found.rs"), include_str!("a_leader_that_falls_silent_is_gone.rs")]
+    {
+        assert!(readme.contains(test), "this test is not in the README:\n{test}");
+    }
 }
