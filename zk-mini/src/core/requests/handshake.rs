@@ -17,7 +17,8 @@ struct Granted {
 }
 
 impl Core {
-    /// Handles the first frame of a connection. Every handshake is answered here.
+    /// Handles the first frame of a connection. Every handshake is answered here, so fault rules about connects belong
+    /// here.
     pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, mut frame: Bytes) {
         match self.grant_session(now, conn, &mut frame) {
             Ok(Granted { id, timeout, note }) => {
@@ -38,6 +39,7 @@ impl Core {
         }
     }
 
+    /// Decides on a handshake: opens a session, or resumes the one that the client names.
     fn grant_session(&mut self, now: Now, conn: ConnId, frame: &mut Bytes) -> Result<Granted, Refusal> {
         let request = ConnectRequest::decode(frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
         // A client must not see an earlier state than before: it has to try another server.

@@ -51,16 +51,19 @@ struct Operation {
 }
 
 macro_rules! operations {
+    (@handle $handler:ident) => {
+        |core, call, _| core.$handler(call)
+    };
+    (@handle $handler:ident $view:ty) => {
+        |core, call, body| core.$handler(call, &call.read::<$view>(body)?)
+    };
     ($($op:ident: $class:ident, $handler:ident($($view:ty)?);)*) => {
         /// Returns the row of an op code.
         fn operation(op: OpCode) -> Operation {
             match op {
                 $(OpCode::$op => Operation {
                     class: Class::$class,
-                    handle: |core, call, body| {
-                        let _ = body;
-                        core.$handler(call $(, &call.read::<$view>(body)?)?)
-                    },
+                    handle: operations!(@handle $handler $($view)?),
                 },)*
                 _ => Operation { class: Class::Unknown, handle: |core, _, _| core.unknown() },
             }
@@ -116,14 +119,19 @@ impl Core {
             return self.close(conn);
         };
         let call = Call { now, conn, session, xid, op };
-        let Operation { class, handle } = operation(op);
+        let operation = operation(op);
         // A fault rule that refuses the request or closes the connection before it is applied belongs here.
-        let answer = match self.admit(&call, class) {
-            Ok(()) => handle(self, &call, body),
-            Err(failure) => Err(failure),
-        };
+        let answer = self.handle_call(&call, &operation, body);
         // A fault rule that drops, delays or replaces the reply to an applied request belongs here.
-        self.answer(&call, class, answer);
+        self.answer(&call, operation.class, answer);
+    }
+
+    fn handle_call(&mut self, call: &Call, operation: &Operation, body: Fields<'_>) -> Answer {
+        self.admit(call, operation.class)?;
+        match (operation.handle)(self, call, body) {
+            Err(Failure::Unreadable) => self.unreadable(call, operation.class),
+            answer => answer,
+        }
     }
 
     /// Records the sign of life, and refuses requests that need the disk while it is lost.
@@ -139,12 +147,20 @@ impl Core {
         }
     }
 
+    /// Answers a request with an unreadable body, the same way for every error in it.
+    fn unreadable(&mut self, call: &Call, class: Class) -> Answer {
+        match class {
+            Class::Connection => Err(Failure::Close),
+            Class::Session => self.refuse(call, ErrorCode::MARSHALLING_ERROR),
+            Class::Write if self.rules.unreadable_write_takes_zxid => {
+                self.refuse(call, ErrorCode::MARSHALLING_ERROR)
+            }
+            _ => Err(ErrorCode::MARSHALLING_ERROR.into()),
+        }
+    }
+
     /// Sends the reply, and closes the connection if the answer says so.
     fn answer(&mut self, call: &Call, class: Class, answer: Answer) {
-        let answer = match answer {
-            Err(Failure::Unreadable) => self.unreadable(call, class),
-            answer => answer,
-        };
         let (err, body, is_last) = match answer {
             Ok(Reply::Header) => (ErrorCode::OK, None, false),
             Ok(Reply::Body(body)) => (ErrorCode::OK, Some(body), false),
@@ -164,18 +180,6 @@ impl Core {
         self.outputs.reply(call.conn, ReplyHeader { xid, zxid, err }, body);
         if is_last {
             self.close(call.conn);
-        }
-    }
-
-    /// Answers a request with an unreadable body, the same way for every error in it.
-    fn unreadable(&mut self, call: &Call, class: Class) -> Answer {
-        match class {
-            Class::Connection => Err(Failure::Close),
-            Class::Session => self.refuse(call, ErrorCode::MARSHALLING_ERROR),
-            Class::Write if self.rules.unreadable_write_takes_zxid => {
-                self.refuse(call, ErrorCode::MARSHALLING_ERROR)
-            }
-            _ => Err(ErrorCode::MARSHALLING_ERROR.into()),
         }
     }
 
