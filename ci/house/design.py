@@ -36,8 +36,11 @@ PURE = (
     "zk-mini/src/core/",
     "zk-mini/src/report/figures",
     "zk-mini/src/shell/journal",
+    "zk-mini/src/storage/snapshot.rs",
     "zk-mini/src/storage/tail",
     "zk-mini/src/storage/txn",
+    "zk-mini/program/src/properties",
+    "zk-mini/program/src/zoo_keys",
     "registry/client/src/chroot",
     "registry/client/src/servers",
     "registry/client/src/session/",
@@ -57,13 +60,12 @@ PURE = (
     "rpc/client/src/targets",
 )
 
-# Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle; a
-# client's `call()` gives a call, which holds the client. `embedded` is further methods of both.
+# Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle.
+# `embedded` has further methods of both.
 CIRCLES = {
     ("zk-mini", "builder", "server"),
     ("zk-client", "builder", "client"),
     ("zk-registry", "builder", "embedded", "registry"),
-    ("rpc-client", "call", "client"),
 }
 
 # Files of RPC that may name `TcpStream`: one a side.
