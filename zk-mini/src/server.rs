@@ -180,7 +180,7 @@ mod tests {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let ended = zk.ended();
         tokio::pin!(ended);
-        assert!(is_pending(&mut ended), "it serves");
+        assert!(is_pending(&mut ended), "the server serves");
         // This is how the task ends the server that writes to the disk.
         zk.engine.stop();
         tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();

@@ -96,6 +96,8 @@ pub(crate) struct ConnectionFigures {
 #[derive(Clone, Debug)]
 pub(crate) struct ExpiryFigures {
     pub(crate) now: Now,
+    /// Interval of the checks that close connections.
+    pub(crate) connection_check: Millis,
     pub(crate) sessions: Vec<SessionInfo>,
     pub(crate) connections: Vec<ConnectionFigures>,
 }
@@ -134,6 +136,8 @@ pub(crate) struct DescriptorFigures {
 #[derive(Clone, Debug)]
 pub(crate) struct Environment {
     pub(crate) host_name: Option<String>,
+    pub(crate) os_name: &'static str,
+    pub(crate) os_arch: &'static str,
     pub(crate) os_version: Option<String>,
     pub(crate) temp_dir: PathBuf,
     pub(crate) current_dir: Option<PathBuf>,

@@ -187,7 +187,8 @@ impl Engine {
         self.turn(|state, turn| {
             let remote = state.connections.remote(guard.id);
             let had_session = !state.connections.is_new(guard.id);
-            state.log.push(turn.now.mono, Line::NoFrame(remote, guard.id, had_session, error));
+            let line = Line::NoFrame { remote, conn: guard.id, had_session, error };
+            state.log.push(turn.now.mono, line);
             guard.outbox.close(Close::Flushed, turn);
         });
     }
@@ -393,6 +394,6 @@ mod tests {
         }));
         assert!(panicked.is_err());
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert_eq!(zk.engine.look(|state| state.connections.len()), 0, "and the state can be had");
+        assert_eq!(zk.engine.look(|state| state.connections.len()), 0, "and the state can be locked again");
     }
 }

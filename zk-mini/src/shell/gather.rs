@@ -8,6 +8,7 @@ use crate::report::figures::{
     ConnectionFigures, ExpiryFigures, NamespaceFigures, ServerFigures, WatchCounts, WatchFigures,
     WatchersTold,
 };
+use crate::shell::limits::SESSIONLESS;
 use crate::shell::state::ServerState;
 
 impl ServerState {
@@ -60,7 +61,12 @@ impl ServerState {
 
     /// Returns sessions and connections with the times of their expiry.
     pub(crate) fn expiry_figures(&self, now: Now) -> ExpiryFigures {
-        ExpiryFigures { now, sessions: self.core.sessions(), connections: self.connection_figures() }
+        ExpiryFigures {
+            now,
+            connection_check: SESSIONLESS,
+            sessions: self.core.sessions(),
+            connections: self.connection_figures(),
+        }
     }
 
     /// Returns the watches on the data of nodes.

@@ -237,7 +237,7 @@ mod tests {
         let outbox = Outbox::default();
         assert!(push(&outbox, 5, "one"));
         assert!(!push(&outbox, 5, "two"));
-        assert!(push(&outbox, 5, "three"), "told already");
+        assert!(push(&outbox, 5, "three"), "reported already");
         assert_eq!(outbox.status(), (0, Close::Now));
     }
 

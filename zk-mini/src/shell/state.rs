@@ -113,7 +113,8 @@ impl ServerState {
                 }
                 if !self.connections.send(conn, &frame, turn) {
                     let remote = self.connections.remote(conn);
-                    self.log.push(turn.now.mono, Line::DoesNotRead(remote, conn, turn.limits.max_backlog));
+                    let limit = turn.limits.max_backlog;
+                    self.log.push(turn.now.mono, Line::DoesNotRead { remote, conn, limit });
                 }
             }
             Output::Close { conn } => self.connections.close_by_core(conn, turn),

@@ -30,6 +30,9 @@ pub(crate) fn environment() -> Environment {
     let memory = file("/proc/meminfo").unwrap_or_default();
     Environment {
         host_name: file("/proc/sys/kernel/hostname"),
+        // Names as Java has them.
+        os_name: if cfg!(target_os = "linux") { "Linux" } else { env::consts::OS },
+        os_arch: if cfg!(target_arch = "x86_64") { "amd64" } else { env::consts::ARCH },
         os_version: file("/proc/sys/kernel/osrelease"),
         temp_dir: env::temp_dir(),
         current_dir: env::current_dir().ok(),

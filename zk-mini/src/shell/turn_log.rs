@@ -39,18 +39,18 @@ pub(crate) enum Line {
     TooMany(SocketAddr, i32),
     /// A connection has not asked for a session in time.
     Sessionless(Remote, ConnId),
-    /// A peer does not read what it is sent, beyond this number of bytes.
-    DoesNotRead(Remote, ConnId, usize),
-    /// A peer sent bytes that are no frame. `true` if it had a session.
-    NoFrame(Remote, ConnId, bool, DecodeError),
+    /// A peer does not read, and more bytes wait for it than the limit.
+    DoesNotRead { remote: Remote, conn: ConnId, limit: usize },
+    /// A peer sent bytes that are no frame.
+    NoFrame { remote: Remote, conn: ConnId, had_session: bool, error: DecodeError },
     /// Lines were left out.
     LeftOut(LeftOut<Source>),
     /// A request, as it came in.
     Request(ConnId, Bytes),
-    /// A frame as it came in. `true` if it may hold a secret.
-    Received(ConnId, Bytes, bool),
-    /// A frame as it goes out. `true` if it may hold a secret.
-    Sent(ConnId, Bytes, bool),
+    /// A frame as it came in.
+    Received { conn: ConnId, frame: Bytes, is_secret: bool },
+    /// A frame as it goes out.
+    Sent { conn: ConnId, frame: Bytes, is_secret: bool },
 }
 
 /// Source of lines, for the limit.
@@ -106,13 +106,13 @@ impl TurnLog {
         if is_wanted(Level::TRACE) {
             let op = frame.get(4..8).and_then(|op| Some(OpCode(i32::from_be_bytes(op.try_into().ok()?))));
             let is_secret = is_handshake || matches!(op, Some(OpCode::AUTH | OpCode::SASL));
-            self.waiting.push(Line::Received(conn, frame.clone(), is_secret));
+            self.waiting.push(Line::Received { conn, frame: frame.clone(), is_secret });
         }
     }
 
     /// Adds a frame that goes out. Call it only if the level trace is wanted.
     pub(crate) fn sent(&mut self, conn: ConnId, frame: &Bytes, is_handshake: bool) {
-        self.waiting.push(Line::Sent(conn, frame.clone(), is_handshake));
+        self.waiting.push(Line::Sent { conn, frame: frame.clone(), is_secret: is_handshake });
     }
 
     /// Returns the time of the next line that no input causes.
@@ -134,12 +134,13 @@ impl TurnLog {
 impl Line {
     fn level(&self) -> Level {
         match self {
-            Self::TooMany(..) | Self::DoesNotRead(..) | Self::NoFrame(_, _, true, _) | Self::LeftOut(_) => {
-                Level::WARN
-            }
-            Self::Note(..) | Self::Expired(_) | Self::Sessionless(..) | Self::NoFrame(..) => Level::INFO,
+            Self::TooMany(..)
+            | Self::DoesNotRead { .. }
+            | Self::NoFrame { had_session: true, .. }
+            | Self::LeftOut(_) => Level::WARN,
+            Self::Note(..) | Self::Expired(_) | Self::Sessionless(..) | Self::NoFrame { .. } => Level::INFO,
             Self::Request(..) => Level::DEBUG,
-            Self::Received(..) | Self::Sent(..) => Level::TRACE,
+            Self::Received { .. } | Self::Sent { .. } => Level::TRACE,
         }
     }
 
@@ -148,11 +149,11 @@ impl Line {
         match self {
             Self::Note(remote, _)
             | Self::Sessionless(remote, _)
-            | Self::DoesNotRead(remote, ..)
-            | Self::NoFrame(remote, ..) => Some(Source::of(remote.peer().ip)),
+            | Self::DoesNotRead { remote, .. }
+            | Self::NoFrame { remote, .. } => Some(Source::of(remote.peer().ip)),
             Self::TooMany(remote, _) => Some(Source::of(remote.ip())),
             Self::Expired(_) => Some(Source::Expiry),
-            Self::LeftOut(_) | Self::Request(..) | Self::Received(..) | Self::Sent(..) => None,
+            Self::LeftOut(_) | Self::Request(..) | Self::Received { .. } | Self::Sent { .. } => None,
         }
     }
 
@@ -167,23 +168,23 @@ impl Line {
             Self::Sessionless(remote, conn) => {
                 log!(INFO, %remote, conn = conn.0, "connection closed: it has not asked for a session in time");
             }
-            Self::DoesNotRead(remote, conn, limit) => {
+            Self::DoesNotRead { remote, conn, limit } => {
                 log!(WARN, %remote, conn = conn.0, limit, "connection closed: the peer does not read");
             }
-            Self::NoFrame(remote, conn, false, error) => {
+            Self::NoFrame { remote, conn, had_session: false, error } => {
                 log!(INFO, %remote, conn = conn.0, %error, "handshake refused: this is no ZooKeeper client");
             }
-            Self::NoFrame(remote, conn, true, error) => {
+            Self::NoFrame { remote, conn, had_session: true, error } => {
                 log!(WARN, %remote, conn = conn.0, %error, "connection closed: the peer has sent bytes that are no request");
             }
             Self::LeftOut(LeftOut { source, lines }) => {
                 log!(WARN, source = %ShownSource(*source), lines, "further lines were left out in the last minute");
             }
             Self::Request(conn, frame) => log_request(*conn, frame),
-            Self::Received(conn, frame, is_secret) => {
+            Self::Received { conn, frame, is_secret } => {
                 log!(TRACE, conn = conn.0, len = frame.len(), frame = %Frame(frame, *is_secret), "received");
             }
-            Self::Sent(conn, frame, is_secret) => {
+            Self::Sent { conn, frame, is_secret } => {
                 log!(TRACE, conn = conn.0, len = frame.len(), frame = %Frame(frame, *is_secret), "sent");
             }
         }

@@ -103,7 +103,7 @@ async fn an_unknown_op_code_gets_an_error_and_closes_the_connection() {
     raw.write(&[frame(&request(5, 4711, b"?")), frame(&request(-2, PING, &[]))].concat()).await;
     let reply = raw.reply().await;
     assert_eq!((reply.xid, reply.zxid, reply.err), (5, -1, -6));
-    assert_eq!(raw.receive().await, None, "what follows is not answered");
+    assert_eq!(raw.receive().await, None, "further requests are not answered");
     bystander.assert_undisturbed().await;
 }
 

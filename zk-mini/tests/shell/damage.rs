@@ -141,5 +141,5 @@ async fn one_bad_bit_or_sector_is_noticed_or_harmless_before_the_last_write() {
     let [noticed, harmless, like_a_crash] = tried(count, &mut Rng::with_seed(7)).await;
     println!("{noticed} noticed, {harmless} harmless, {like_a_crash} as a crash may leave them");
     assert_eq!(noticed + harmless + like_a_crash, count);
-    assert!(noticed > count / 4 && harmless > count / 10, "they were of all kinds");
+    assert!(noticed > count / 4 && harmless > count / 10, "there were damages of all kinds");
 }

@@ -68,6 +68,6 @@ async fn the_access_control_list_of_a_node_is_returned() {
         vec![0xff; 4],
     ];
     assert_eq!(raw.request(1, SET_ACL, &acl.concat()).await.err, 0);
-    assert_eq!(shown("/a").unwrap(), ["world:anyone 1", "digest:joe:secret 31"], "nothing is hidden here");
+    assert_eq!(shown("/a").unwrap(), ["world:anyone 1", "digest:joe:secret 31"], "a digest is shown");
     assert_eq!(shown("/b"), None);
 }

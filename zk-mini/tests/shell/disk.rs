@@ -72,7 +72,7 @@ async fn a_failing_disk_costs_only_writes_that_were_not_acknowledged() {
         fault(&disk, true);
         raw.send(&request(2, CREATE, &create("/lost", 0))).await;
         assert_eq!(raw.receive().await, None, "it is not acknowledged");
-        assert_eq!(other.receive().await, None, "what it has seen since may have been taken back");
+        assert_eq!(other.receive().await, None, "the writes that it has seen may have been taken back");
 
         let mut raw = Raw::resumed(&zk, &session).await;
         assert_eq!(get(&mut raw, "/kept").await.err, 0);
@@ -81,14 +81,14 @@ async fn a_failing_disk_costs_only_writes_that_were_not_acknowledged() {
         assert_eq!(raw.request(4, SET_DATA, &set_data("/kept", b"1")).await.err, NOT_READ_ONLY);
         let mut stranger = Raw::in_memory(&zk);
         stranger.send(&crate::raw::connect_request(10_000)).await;
-        assert_eq!(stranger.receive().await, None, "a session would be a change");
+        assert_eq!(stranger.receive().await, None, "a new session would be a write");
         zk.advance(Duration::from_secs(60)).await;
         assert_eq!(get(&mut raw, "/kept").await.err, 0, "no session ends meanwhile");
 
         fault(&disk, false);
         create_at_last(&mut raw, "/new").await;
         zk.advance(Duration::from_secs(9)).await;
-        assert_eq!(get(&mut raw, "/kept").await.err, 0, "its time begins anew");
+        assert_eq!(get(&mut raw, "/kept").await.err, 0, "its session timeout begins anew");
         Raw::with_session(&zk, 10_000).await;
         zk.stop().await;
 

@@ -37,7 +37,7 @@ async fn a_client_with_many_requests_does_not_keep_one_with_few_waiting() {
     let mut after = 0;
     for n in 0..500 {
         let reply = greedy.reply().await;
-        assert_eq!((reply.xid, reply.err), (n, 0), "its own come in order, and all of them");
+        assert_eq!((reply.xid, reply.err), (n, 0), "its own replies come in order, and all of them");
         after += usize::from(reply.zxid > last);
     }
     assert!(after > 250, "{after} of 500 came after the ten");
@@ -144,7 +144,7 @@ async fn a_request_written_before_time_is_moved_keeps_its_container() {
     assert!(zk.direct().get("/c/again").is_some());
 }
 
-async fn who_comes_back_has_its_session() {
+async fn assert_a_client_that_comes_back_has_its_session() {
     let zk = ZkMini::builder().manual_clock().start().await.unwrap();
     let mut raw = Raw::tcp(&zk).await;
     let answered = raw.open_session(4_000).await;
@@ -161,12 +161,12 @@ async fn who_comes_back_has_its_session() {
 
 #[tokio::test]
 async fn a_client_that_comes_back_before_time_is_moved_has_its_session() {
-    who_comes_back_has_its_session().await;
+    assert_a_client_that_comes_back_has_its_session().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_comes_back_before_time_is_moved_has_its_session_with_threads() {
-    who_comes_back_has_its_session().await;
+    assert_a_client_that_comes_back_has_its_session().await;
 }
 
 #[tokio::test]

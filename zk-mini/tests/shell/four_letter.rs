@@ -111,7 +111,7 @@ async fn answers_without_an_order_have_the_recorded_lines_and_keys() {
     let mntr = ask(&zk, b"mntr").await;
     let mut figures = keys(&mntr, "\t");
     figures.retain(|key, _| !key.ends_with("_per_namespace"));
-    assert_eq!(figures, keys(recorded!("mntr"), "\t"), "its README says what was taken out");
+    assert_eq!(figures, keys(recorded!("mntr"), "\t"), "the README names the keys that were taken out");
     let (conf, envi) = (ask(&zk, b"conf").await, ask(&zk, b"envi").await);
     let names = |answer: &str| {
         answer.lines().map(|line| line.split('=').next().unwrap().to_owned()).collect::<Vec<_>>()
@@ -240,8 +240,12 @@ async fn dropped_connections_and_revalidated_sessions_are_counted() {
     let mut late = Raw::tcp(&zk).await;
     late.send(&crate::raw::resume_request(&session)).await;
     late.rest().await;
-    assert_eq!(figure(&zk, "connection_revalidate_count").await, "2", "also one that is over");
-    assert_eq!(figure(&zk, "connection_drop_count").await, "1", "the server has ended those");
+    assert_eq!(figure(&zk, "connection_revalidate_count").await, "2", "a session that has ended counts, too");
+    assert_eq!(
+        figure(&zk, "connection_drop_count").await,
+        "1",
+        "connections that the server has closed do not count"
+    );
 }
 
 #[tokio::test]
@@ -285,7 +289,7 @@ async fn watchers_told_and_bytes_by_namespace_are_counted_as_in_zookeeper() {
     }
     ask(&zk, b"srst").await;
     assert_eq!(figure(&zk, "cnt_node_created_watch_count").await, "0");
-    assert_eq!(figure(&zk, "max_ns_read_per_namespace").await, "0", "it is known all the same");
+    assert_eq!(figure(&zk, "max_ns_read_per_namespace").await, "0", "the namespace is still listed");
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_sec
     zk.advance(Duration::from_millis(1)).await;
     assert_eq!(within(silent.rest()).await, b"");
     assert_eq!(client.create("/a", 0).await.err, 0);
-    assert_eq!(late.create("/b", 0).await.err, 0, "it has asked in time");
+    assert_eq!(late.create("/b", 0).await.err, 0, "it asked for a session in time");
 
     let mut next = Raw::tcp(&zk).await;
     eventually("it is there", || zk.direct().connections().len() == 3).await;

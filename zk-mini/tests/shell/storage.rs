@@ -140,7 +140,7 @@ async fn damage_in_the_middle_stops_the_start_with_a_clear_error() {
     let Error::Storage(StorageError::Log { file, offset, .. }) = &error else { panic!("{error}") };
     assert_eq!((file, *offset), (&log(dir.path()), 16));
     assert!(error.to_string().contains("log.1 is damaged at byte 16"), "{error}");
-    assert_eq!(fs::read(log(dir.path())).unwrap(), content, "nothing is touched");
+    assert_eq!(fs::read(log(dir.path())).unwrap(), content, "no file is changed");
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn a_client_of_an_earlier_server_does_not_get_a_new_clients_session() {
         assert_eq!(session_of(&answer).0, [0; 8]);
     }
     for owner in &mut owners {
-        assert_eq!(owner.create("/mine-", 3).await.err, 0, "nobody took it over");
+        assert_eq!(owner.create("/mine-", 3).await.err, 0, "no other client has its session");
     }
 }
 

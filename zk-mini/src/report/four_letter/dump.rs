@@ -9,7 +9,6 @@ use super::clients::JavaAddr;
 use super::date::JavaDate;
 use crate::core::{Now, SessionInfo};
 use crate::report::figures::ExpiryFigures;
-use crate::shell::limits::SESSIONLESS;
 
 /// Returns the approximate number of lines of an answer.
 pub(crate) fn lines(figures: &ExpiryFigures) -> usize {
@@ -25,7 +24,7 @@ pub(crate) fn answer(figures: &ExpiryFigures) -> String {
 }
 
 fn write(out: &mut String, figures: &ExpiryFigures) -> fmt::Result {
-    let ExpiryFigures { now, sessions, connections } = figures;
+    let ExpiryFigures { now, connection_check, sessions, connections } = figures;
     writeln!(out, "SessionTracker dump:")?;
     let by_expiry = sessions.iter().map(|session| (session.expires, session.id.to_string()));
     write!(out, "Session ")?;
@@ -39,7 +38,7 @@ fn write(out: &mut String, figures: &ExpiryFigures) -> fmt::Result {
         let owner = owners.get(&connection.conn);
         // A connection outlives its session by a moment, as it is checked less often.
         let expires = owner.map_or(connection.session_due, |session| {
-            Millis(session.expires.0.next_multiple_of(SESSIONLESS.0))
+            Millis(session.expires.0.next_multiple_of(connection_check.0))
         });
         let session = owner.map_or(SessionId::NONE, |session| session.id);
         (expires, format!("ip: {} sessionId: {session}", JavaAddr(connection.remote)))

@@ -1,6 +1,5 @@
 //! `envi`: the machine and the user. There is no Java: its keys are there, and say so.
 
-use std::env::consts;
 use std::fmt::Write;
 
 use crate::report::figures::{Configuration, Environment};
@@ -20,8 +19,8 @@ pub(crate) fn answer(config: &Configuration, environment: &Environment) -> Strin
         ("java.library.path", None),
         ("java.io.tmpdir", Some(environment.temp_dir.display().to_string())),
         ("java.compiler", None),
-        ("os.name", Some(if cfg!(target_os = "linux") { "Linux" } else { consts::OS }.to_owned())),
-        ("os.arch", Some(if cfg!(target_arch = "x86_64") { "amd64" } else { consts::ARCH }.to_owned())),
+        ("os.name", Some(environment.os_name.into())),
+        ("os.arch", Some(environment.os_arch.into())),
         ("os.version", environment.os_version.clone()),
         ("user.name", environment.user.clone()),
         ("user.home", environment.home.clone()),
