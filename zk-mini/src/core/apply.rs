@@ -34,6 +34,7 @@ pub(crate) fn apply(
         Change::CloseSession { ephemerals } => {
             let listed = ephemerals.as_deref().unwrap_or_default();
             listed.iter().for_each(|path| audience.wrote(path, 0));
+            // In the listed order: it is the order of the events.
             tree.delete_all(listed, zxid, audience);
             // Deletes ephemeral nodes that the transaction does not list.
             tree.delete_ephemerals(session, zxid, audience);

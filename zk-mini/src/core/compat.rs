@@ -8,7 +8,6 @@
 /// | a write with an unreadable body | takes a zxid | takes none |
 /// | zxid of a watch event | -1 | zxid of its cause |
 /// | a null path in a multi | leaves a zxid unused | takes a zxid |
-/// | a `multiRead` that fails halfway | error and the results so far | error only |
 /// | watches of several kinds on one path | the last replaces the others | all are kept |
 /// | `checkWatches` and `removeWatches` match | any kind in a table, also of other connections | the exact kind, own watches |
 /// | ACLs of the scheme `ip` | IPv4 | IPv4 and IPv6 |

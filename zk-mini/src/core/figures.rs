@@ -99,6 +99,7 @@ impl Namespaces {
     fn add(&mut self, path: &str, which: usize, size: usize) {
         let Some(path) = path.strip_prefix('/') else { return };
         let counted = match self.known.get_mut(self.last) {
+            // Same namespace as the last time: no lookup.
             Some((name, counted)) if begins_with(path, name) => counted,
             _ => {
                 let Some(index) = self.index(path) else { return };

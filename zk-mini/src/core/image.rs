@@ -102,6 +102,7 @@ impl Core {
         for session in &orphaned {
             self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::none());
         }
+        // Sums and counts are not reliable during a replay after a fuzzy snapshot.
         self.tree.weigh_all();
         self.tree.recount();
         !orphaned.is_empty()
@@ -144,6 +145,7 @@ impl ImageWalk {
                 continue;
             };
             *last = Some(name.clone());
+            // The child may be in the tree without being in the image, see `take`.
             let child = path::join(path, name);
             self.take(core, &child);
         }

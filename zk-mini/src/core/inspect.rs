@@ -211,6 +211,7 @@ impl Core {
             }
         }
         let key = |watch: &WatchInfo| (watch.path.clone(), watch.kind, watch.conn);
+        // Equal watches have to be neighbours.
         watches.sort_unstable_by_key(key);
         // A persistent watch is in both tables.
         watches.dedup();

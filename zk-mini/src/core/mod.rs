@@ -191,6 +191,7 @@ impl Core {
     /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), clients that open or close a session are disconnected,
     /// and no session expires. All connections are forgotten.
     pub fn go_back(&mut self, mut earlier: Self) -> Self {
+        // Clients know ids that the earlier state has not given yet.
         earlier.sessions.go_on_after(&self.sessions);
         earlier.disk_lost = true;
         std::mem::replace(self, earlier)
@@ -241,6 +242,7 @@ impl Core {
     /// Performs what is due, in part if it is a lot. Containers are checked before sessions expire.
     fn time_passes(&mut self, now: Now) {
         if !self.disk_lost {
+            // One budget for both, so that a step has a bounded duration.
             let mut room = STEP;
             self.reap(now, &mut room);
             self.expire(now, &mut room);
@@ -253,6 +255,7 @@ impl Core {
             && let Some(id) = self.sessions.expired(now.mono)
         {
             let conn = self.sessions.get(id).and_then(|session| session.conn);
+            // A session costs as much as the nodes that go with it.
             *room = room.saturating_sub(1 + self.tree.ephemerals_of(id));
             self.end_session(now, id, Xid(0));
             self.outputs.expired(id);
@@ -272,6 +275,7 @@ impl Core {
             self.unlisted = zxid;
         }
         let txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
+        // `apply` consumes the transaction.
         let kept = self.config.transactions.then(|| txn.clone());
         self.results.clear();
         self.events.clear();
@@ -279,6 +283,7 @@ impl Core {
         apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut audience, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
+            // Before the events: no client may see a change that a crash could lose.
             self.outputs.persist(Txn { digest: self.tree.digest(), ..txn });
         }
         let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
@@ -306,6 +311,7 @@ impl Core {
         let Some(peer) = self.peers.remove(&conn) else { return };
         self.watches.remove_conn(conn);
         let session = peer.session.and_then(|id| self.sessions.get_mut(id));
+        // The session may have moved to another connection.
         if let Some(session) = session.filter(|session| session.conn == Some(conn)) {
             session.conn = None;
         }

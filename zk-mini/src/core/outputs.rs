@@ -71,9 +71,11 @@ impl Outputs {
         if self.buffer.capacity() < 256 {
             self.buffer.reserve(CHUNK);
         }
+        // The length and the header are filled in when the frame is sent.
         self.buffer.put_slice(&[0; HEAD]);
         write(&mut self.buffer);
         let frame = self.buffer.split();
+        // The rest of the buffer shares its memory with the frame.
         if self.buffer.capacity() > KEPT || frame.len() > KEPT {
             self.buffer = BytesMut::new();
         }
@@ -147,6 +149,7 @@ impl Body {
     /// Returns the frame without a header; `None` if it is too long for a frame.
     fn without_header(self) -> Option<Bytes> {
         let Self(mut frame) = self;
+        // The length moves to the end of the room, directly before the body.
         frame.advance(ReplyHeader::LEN);
         let len = length(frame.len() - LENGTH).ok()?;
         *frame.first_chunk_mut()? = len.to_be_bytes();

@@ -43,6 +43,7 @@ impl PeerState {
             return true;
         }
         let bytes: usize = self.identities.iter().chain([&identity]).map(|identity| identity.id.len()).sum();
+        // All bytes count, with those of the new identity.
         let has_room = self.identities.len() < config.max_auth_ids && bytes <= config.max_auth_id_bytes;
         if has_room {
             self.identities.push(identity);

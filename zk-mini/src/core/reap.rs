@@ -37,6 +37,7 @@ impl Core {
                 return;
             };
             *room -= 1;
+            // Before the deletion, so that a check never visits a path twice.
             self.reaper.last = Some(path.clone());
             if self.tree.get(&path).is_some_and(|node| is_due(node, now.wall)) {
                 self.commit(now, SessionId::NONE, Xid(0), Change::Delete { path });

@@ -57,6 +57,7 @@ impl Sessions {
     pub(crate) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
         let highest = self.highest.map_or(0, |id| id.0);
         let mut chance = fastrand::Rng::with_seed(self.seed);
+        // Each part seeds the generator for the next, so that all of them count.
         for part in [wall.0, last.0, highest] {
             chance = fastrand::Rng::with_seed(chance.u64(..) ^ part.cast_unsigned());
         }
@@ -89,6 +90,7 @@ impl Sessions {
     /// Records a sign of life of a session. Returns `false` if there is no such session.
     pub(crate) fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else { return false };
+        // Within a bucket only the lookup is needed: the common case of a ping.
         let expires = next_multiple(now + session.current_timeout, self.tick);
         if expires != session.expires {
             leave_bucket(&mut self.buckets, session.expires, id);

@@ -107,6 +107,7 @@ impl WatchTable {
                 (None, old, *modes)
             }
             None => {
+                // A copy, so that the table does not keep the request in memory.
                 let own = ByteString::from(path);
                 self.by_path.insert(own.clone(), BTreeMap::from([(conn, mode)]));
                 (Some(own), Modes::default(), mode)
@@ -115,6 +116,7 @@ impl WatchTable {
         self.count_recursive(path, old, new);
         if old.is_empty() {
             self.count += 1;
+            // Both maps share one copy of the path.
             let own = own.or_else(|| self.by_path.get_key_value(path).map(|(own, _)| own.clone()));
             if let Some(own) = own {
                 self.by_conn.entry(conn).or_default().insert(own);
@@ -141,6 +143,7 @@ impl WatchTable {
     fn remove_conn(&mut self, conn: ConnId) {
         let Some(WatchedPaths { paths, .. }) = self.by_conn.remove(&conn) else { return };
         self.count -= paths.len();
+        // `present` ignores these watchers from now on.
         self.leaving.push((conn, paths.into_iter()));
         self.clear(&mut { FEW });
     }
@@ -210,8 +213,10 @@ impl WatchTable {
         if self.recursive.is_empty() || kind == EventType::NODE_CHILDREN_CHANGED {
             return;
         }
+        // Recursive watches of ancestors; the node itself is done.
         let mut below = path;
         while let Some((parent, _)) = path::split(below) {
+            // A lookup by length is cheaper than one by path.
             let watchers = self.recursive.get(&parent.len()).and_then(|_| self.by_path.get(parent));
             let watchers = watchers.into_iter().flatten();
             told.extend(watchers.filter(|(_, modes)| modes.has(WatchMode::Recursive)).map(|(&conn, _)| conn));
@@ -222,6 +227,7 @@ impl WatchTable {
     fn fire_at(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         let Some(watchers) = self.by_path.get_mut(path) else { return };
         let first_new = told.len();
+        // The common case: the whole entry is used up.
         if watchers.values().all(|modes| *modes == Modes::of(WatchMode::Standard)) {
             let Some(watchers) = self.by_path.remove(path) else { return };
             told.extend(watchers.into_keys());
@@ -243,6 +249,7 @@ impl WatchTable {
         if used_up == 0 {
             return;
         }
+        // Watchers without a mode left were one-shot.
         for conn in told[first_new..].iter().filter(|conn| !watchers.contains_key(conn)) {
             self.count -= forget_path_of(&mut self.by_conn, *conn, path);
         }
@@ -349,6 +356,7 @@ impl Watches {
             count += own.paths.len();
             bytes += own.bytes;
         }
+        // Checked first as if all pairs were new, which needs no lookup.
         let fits = |new: usize| count + new <= self.max && bytes + new * path.len() <= self.max_bytes;
         if fits(tables.len()) {
             return Ok(());

@@ -235,6 +235,7 @@ impl Encode for Option<ByteString> {
 impl Decode for Option<ByteString> {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
         let Some(bytes) = take_buffer(input, what)? else { return Ok(None) };
+        // Valid UTF-8, the common case, is not copied.
         Ok(Some(match ByteString::try_from(bytes.clone()) {
             Ok(text) => text,
             Err(_) => String::from_utf8_lossy(&bytes).into_owned().into(),
@@ -275,6 +276,7 @@ impl<T: Encode> Encode for Option<Vec<T>> {
 impl<T: Decode> Decode for Option<Vec<T>> {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
         let Some(count) = item_count(i32::decode(input, what)?) else { return Ok(None) };
+        // Before the allocation: a hostile count costs nothing.
         need(input.len(), count.saturating_mul(4), what)?;
         (0..count).map(|_| T::decode(input, what)).collect::<Result<_, _>>().map(Some)
     }

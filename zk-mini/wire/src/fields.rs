@@ -99,6 +99,7 @@ impl<'a> Fields<'a> {
         mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
         let Some(count) = item_count(self.int(what)?) else { return Ok(None) };
+        // Before the allocation: a hostile count costs nothing.
         need(self.left.len(), count.saturating_mul(4), what)?;
         (0..count).map(|_| item(self)).collect::<Result<_, _>>().map(Some)
     }

@@ -20,6 +20,7 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, De
         .ok()
         .filter(|&body| body <= max)
         .ok_or(DecodeError::BadLength { what: "frame", len })?;
+    // The length stays in the buffer until the whole frame is there.
     if buffer.len() < 4 + body {
         return Ok(None);
     }
@@ -73,6 +74,7 @@ impl<'a> FrameWriter<'a> {
         let len = length(body);
         match len {
             Ok(len) => self.buffer[self.start..self.start + 4].copy_from_slice(&len.to_be_bytes()),
+            // Nothing of the frame may stay in the buffer.
             Err(_) => self.buffer.truncate(self.start),
         }
         len.map(|_| ())

@@ -38,12 +38,14 @@ impl AclTable {
 
     /// Returns the shared copy of a list.
     pub(crate) fn share(&mut self, acl: &Arc<[Acl]>) -> SharedAcl {
+        // The common case: the list comes from `latest` above.
         if let Some(latest) = self.latest.as_ref().filter(|latest| Arc::ptr_eq(latest.entries(), acl)) {
             return latest.clone();
         }
         let shared = match self.lists.get(&**acl) {
             Some(known) => known.clone(),
             None => {
+                // Only a new list can make the table grow.
                 self.sweep();
                 let shared = SharedAcl::new(acl);
                 self.lists.insert(shared.clone());

@@ -44,6 +44,7 @@ fn parse_v6(text: &str) -> Option<Ipv6Addr> {
         "" => Some(Vec::new()),
         text => text.split(':').map(parse_group).collect::<Option<Vec<u16>>>(),
     };
+    // Without `::` all groups must be there.
     let Some((before, after)) = text.split_once("::") else {
         return <[u16; GROUPS]>::try_from(groups(text)?).ok().map(Ipv6Addr::from);
     };

@@ -18,6 +18,7 @@ impl Network {
             None => (text, None),
         };
         let address = address::parse(address, v6)?;
+        // Without a number all bits count.
         let all = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.map_or(Some(all), |bits| u32::try_from(bits).ok().filter(|&bits| bits <= all))?;
         Some(Self { address, bits })

@@ -82,6 +82,7 @@ fn zookeeper_password(id: SessionId) -> [u8; LEN] {
     let mut password = [0; LEN];
     for word in password.chunks_exact_mut(4) {
         state = state.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
+        // The upper 32 of 48 bits, little-endian: Java's `nextBytes`.
         let [_, _, bytes @ .., _, _] = state.to_be_bytes();
         word.copy_from_slice(&[bytes[3], bytes[2], bytes[1], bytes[0]]);
     }

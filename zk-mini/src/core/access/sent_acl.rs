@@ -14,10 +14,12 @@ impl Requester<'_> {
     /// Strings are copied, so that the list does not keep the request in memory.
     pub(crate) fn fix(&self, acl: Option<&[AclView<'_>]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
         let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
+        // The common case: the same list as that of the latest node.
         if let Some(latest) = known.latest(acl) {
             return Ok(latest);
         }
         let acl = without_duplicates(acl)?;
+        // Before the expansion, so that a long list costs nothing.
         if acl.len() > self.max_entries {
             return Err(ErrorCode::INVALID_ACL);
         }

@@ -44,6 +44,7 @@ impl SharedAcl {
     /// Fails unless the list gives any of `perms` to a requester.
     pub(crate) fn check(&self, requester: &Requester<'_>, perms: Perms) -> Result<(), ErrorCode> {
         let allowed = requester.unchecked
+            // Lists from a snapshot can be empty; ZooKeeper allows everything then.
             || self.is_empty()
             || self.allows(requester, perms)
             || requester.identities.iter().any(|identity| identity.scheme == "super");
@@ -106,6 +107,7 @@ impl Index {
                 "world" if id == "anyone" => &mut index.anyone,
                 "world" => continue,
                 "ip" => {
+                    // IPv6 entries are indexed in any case, and skipped at the check.
                     let Some(network) = Network::parse(id, true) else { continue };
                     let of_family = if network.address.is_ipv4() { &mut index.v4 } else { &mut index.v6 };
                     let prefix = prefix(network.address, network.bits);

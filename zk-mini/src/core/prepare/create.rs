@@ -32,6 +32,7 @@ impl Prepare<'_> {
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = parent_of(sent_path)?;
         let (acl, shared) = self.list(request.acl.as_deref(), lists)?;
+        // The list is checked before the parent: clients can see the order.
         let parent = self.record(parent_path)?;
         parent.acl.check(&self.requester, Perms::CREATE)?;
         let path = if mode.is_sequential() {
@@ -39,6 +40,7 @@ impl Prepare<'_> {
         } else {
             ByteString::from(sent_path)
         };
+        // After the counter is appended: it can make a bad path valid, as "/a/".
         path::validate(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
         if is_quota_of_root(&path) {
             return Err(ErrorCode::BAD_ARGUMENTS);
@@ -50,6 +52,7 @@ impl Prepare<'_> {
             return Err(ErrorCode::NO_CHILDREN_FOR_EPHEMERALS);
         }
         self.check_quota(&path, 0, request.data, 1)?;
+        // Creations count even if the child is deleted later.
         let parent_cversion = parent.created_children.wrapping_add(1);
         self.note(&path, parent_name(&path), || {
             let num_children = parent.num_children + 1;
@@ -66,6 +69,7 @@ impl Prepare<'_> {
                 data_len: request.data.map_or(0, <[u8]>::len),
             })
         });
+        // A copy, so that the node does not keep the client's read buffer in memory.
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
     }
@@ -80,6 +84,7 @@ impl Prepare<'_> {
         let (Some(sent), Some(lists)) = (sent, lists) else {
             return Ok((self.requester.fix(sent, known)?, None));
         };
+        // Lists of a multi can be long and many; each is converted once.
         let list = match lists.entry(sent) {
             Entry::Occupied(list) => list.into_mut(),
             Entry::Vacant(new) => new.insert(SharedAcl::new(&self.requester.fix(Some(sent), known)?)),

@@ -72,6 +72,7 @@ impl<'a> Prepare<'a> {
 
     /// Returns the node with the changes of this request.
     fn record(&self, path: &str) -> Result<Record<'a>, ErrorCode> {
+        // The parent of a top-level node is the empty part before its slash.
         let path = if path.is_empty() { "/" } else { path };
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.clone(),
@@ -84,6 +85,7 @@ impl<'a> Prepare<'a> {
     /// memory. Null and invalid paths get their own code; the path of an existing node needs no check.
     fn named(&self, path: Option<&str>) -> Result<(ByteString, Record<'a>), ErrorCode> {
         let path = path.ok_or(ErrorCode::BAD_ARGUMENTS)?;
+        // An existing path is valid, so only a missing one is checked.
         self.look_up(path).map_err(|code| match path::validate(path) {
             Ok(()) => code,
             Err(_) => ErrorCode::BAD_ARGUMENTS,

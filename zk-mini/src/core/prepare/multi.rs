@@ -39,6 +39,7 @@ impl Prepare<'_> {
         if items.iter().any(|item| item.path().is_none()) {
             return Err(Unreadable::NullPath);
         }
+        // From here on the rules see earlier operations of the multi.
         self.overlay = Some(HashMap::new());
         let mut changes = Vec::with_capacity(items.len());
         let (mut size, mut lists) = (MultiSize::new(), SentLists::new());

@@ -12,6 +12,7 @@ impl Prepare<'_> {
     pub(crate) fn delete(&mut self, request: &VersionedPathView<'_>) -> Prepared {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = deletable(path)?;
+        // The parent's ACL is checked even if the node does not exist.
         let parent = self.record(parent_path)?;
         parent.acl.check(&self.requester, Perms::DELETE)?;
         let (path, node) = self.look_up(path)?;

@@ -16,6 +16,7 @@ impl Core {
             (Some("ip"), _) => true,
             (Some("digest"), Some(credentials)) => {
                 let id = digest_id(credentials);
+                // The super user is known by both identities.
                 if self.config.super_digest.as_deref() == Some(&*id) {
                     let scheme = ByteString::from_static("super");
                     peer.add_identity(Identity { scheme, id: ByteString::new() }, &self.config);

@@ -62,6 +62,7 @@ impl Listing {
             return Names::Each(&node.children);
         }
         if (self.pzxid, self.count) != (pzxid, count) || self.path != path {
+            // The list is written only when it is asked for again.
             *self = Self { path: path.into(), pzxid, count, written: None };
             return Names::Each(&node.children);
         }

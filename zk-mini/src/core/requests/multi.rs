@@ -27,6 +27,7 @@ impl Core {
             Err(null @ (Unreadable::NullPath | Unreadable::TakesNoZxid))
                 if self.rules.null_in_multi_is_marked =>
             {
+                // 3.8 has taken the number already, and no transaction gets it.
                 self.skipped_zxids += i64::from(null == Unreadable::NullPath);
                 let body = self.outputs.record(&MultiResponse::default());
                 Ok(Reply::ErrorAndBody(ErrorCode::MARSHALLING_ERROR, body))

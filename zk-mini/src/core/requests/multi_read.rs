@@ -91,6 +91,7 @@ impl Core {
             }
             results.push(result);
         }
+        // Counted only now: a reply that is too long reads nothing.
         for (item, result) in items.iter().zip(&results) {
             if let (MultiOpView::Read { path: Some(path), .. }, Some(len)) = (item, result.text_len()) {
                 self.namespaces.read(path, len);

@@ -25,6 +25,7 @@ impl Core {
     /// Handles a createSession on an established connection, as ZooKeeper does: the answer is that of a handshake,
     /// and the requested timeout, within the bounds, applies after the next restart.
     pub(crate) fn create_session(&mut self, call: &Call, timeout: &SessionTimeoutView) -> Answer {
+        // The present timeout stays until the next restart.
         let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
         let timeout = self.negotiate(timeout.0);
         self.commit(call.now, call.session, call.xid, Change::CreateSession { timeout });

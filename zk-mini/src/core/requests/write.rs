@@ -59,6 +59,7 @@ impl Core {
     fn write(&mut self, call: &Call, prepared: Prepared) -> Answer {
         let change = match prepared {
             Ok(change) if size::fits(&change, &self.config) => change,
+            // Neither a log nor a frame can hold it.
             Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
             Err(code) => Change::Error(code),
         };

@@ -15,6 +15,7 @@ impl Tree {
     pub(crate) fn weight_below(&self, path: &str) -> Weight {
         match self.get(path) {
             Some(root) if matches!(path, "" | "/") => {
+                // The root is not kept up to date: each change would touch it.
                 let mut all = Weight { nodes: signed(self.len()), bytes: signed(self.data_bytes()) };
                 all += -Weight::of_one(root.data_len());
                 all
@@ -40,6 +41,7 @@ impl Tree {
         // Ordered by length: a path is longer than those of its ancestors.
         let mut open: BTreeMap<(usize, &str), Weight> =
             weights.into_iter().map(|(path, weight)| ((path.len(), path), weight)).collect();
+        // The longest first, so that all weights below a path are added up before it is its turn.
         while let Some(((_, path), weight)) = open.pop_last() {
             let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
             if let Some(node) = self.node_mut(above) {

@@ -47,6 +47,7 @@ fn of(path: &str, node: &Node) -> u64 {
         crc.update(node.data.as_deref().unwrap_or_default());
         crc.finalize()
     });
+    // A change of the `Stat` alone does not read the data again.
     let mut crc = Hasher::new_with_initial(*content);
     for number in [node.czxid.0, node.mzxid.0, node.pzxid.0, node.ctime.0, node.mtime.0] {
         crc.update(&number.to_be_bytes());

@@ -168,6 +168,7 @@ impl Tree {
             parent.pzxid = zxid;
             self.digest.add(parent_path, parent);
         }
+        // The name shares the memory of the path.
         if !parent.children.insert(path.slice_ref(name)) {
             self.complete_acl(&path, &acl);
             return Stat::default();
@@ -216,6 +217,7 @@ impl Tree {
         self.digest.remove(parent_path, parent);
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
+        // What follows concerns only a node that was there.
         let (path, node) = deleted?;
         let weight = Weight::of_one(node.data_len());
         parent.below += -weight;
@@ -273,6 +275,7 @@ impl Tree {
             let Some(parent) = self.nodes.get_mut(parent_path) else { return };
             parent.children.insert(path.slice_ref(name));
         }
+        // For a new node. If it replaces one, only the change of data counts.
         let mut weight = Weight::of_one(node.data_len());
         if let Some(present) = self.nodes.get_mut(&path) {
             node.children = std::mem::take(&mut present.children);
@@ -313,6 +316,7 @@ impl Tree {
 
     /// Returns a node with an unknown ACL: its creation was missing after a fuzzy snapshot.
     pub(crate) fn without_acl(&self) -> Option<&ByteString> {
+        // The common case, without a walk over all nodes.
         if !self.acls.contains(&[]) {
             return None;
         }

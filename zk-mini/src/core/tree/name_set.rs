@@ -78,6 +78,7 @@ impl NameSet {
         self.bytes += name.len();
         names.insert(at, name);
         if names.len() > CHUNK {
+            // Two halves, so that the next insertions find room.
             let upper = names.split_off(CHUNK / 2);
             self.chunks.insert(chunk + 1, upper);
         }

@@ -85,6 +85,7 @@ impl Node {
             ctime: self.ctime,
             mtime: self.mtime,
             version: self.version,
+            // Created plus deleted, where deleted is created minus present.
             cversion: Version(self.created_children.wrapping_mul(2).wrapping_sub(num_children)),
             aversion: self.aversion,
             ephemeral_owner: match self.kind {

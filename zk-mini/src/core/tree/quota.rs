@@ -33,6 +33,7 @@ impl Quotas {
             return None;
         }
         let mut candidate = path;
+        // The set of lengths is small, so most ancestors need no search of paths.
         while !(self.lengths.contains_key(&candidate.len()) && self.paths.contains(candidate)) {
             (candidate, _) = path::split(candidate)?;
         }
@@ -63,6 +64,7 @@ impl Tree {
             Some((subject, LIMITS)) => {
                 self.quotas.insert(subject);
             }
+            // Data that the client sent is replaced by the real counts.
             Some((subject, STATS)) => self.count_anew(subject),
             _ => {}
         }
@@ -117,6 +119,7 @@ impl Tree {
         let (Some(limits), Some(stats)) = (Track::parse(&limits), Track::parse(&stats)) else { return true };
         let fits = |name: &str, limit: &str, change: i64| {
             let limit = limits.get(limit);
+            // -1 is no limit.
             change == 0 || limit < 0 || stats.get(name).saturating_add(change) <= limit
         };
         fits("count", "countHardLimit", count) && fits("bytes", "byteHardLimit", bytes)

@@ -88,6 +88,7 @@ impl Decode for ConnectResponse {
 }
 
 fn decode_read_only(input: &mut Bytes) -> Result<Option<bool>, DecodeError> {
+    // Clients before 3.4 end the record here.
     if input.is_empty() { Ok(None) } else { bool::decode(input, "readOnly").map(Some) }
 }
 
