@@ -38,6 +38,7 @@ pub struct Client {
 
 /// Result of a create.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Created {
     /// Path of the node, with the counter of a sequential node.
     pub path: String,

@@ -132,6 +132,7 @@ pub enum Error {
 
 /// Server of the list, with its last error.
 #[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub struct Attempt {
     /// Server as `host:port`.
     pub server: String,
