@@ -14,7 +14,7 @@
 //! two can look alike, as when a sector is lost. So the bytes that are cut off are kept, and the start and `fsck`
 //! name the file, the offset and the size.
 //!
-//! Parts that a start cuts off, or that [`repair`] takes out so that a server starts again, go to *side files* in the
+//! Parts that a start cuts off, or that [`repair`](repair()) takes out so that a server starts again, go to *side files* in the
 //! same directory: `zk-mini.cut.LOG.from-byte-N` has the bytes of a log from that offset on, and
 //! `zk-mini.removed.FILE` is a whole log or snapshot. No server reads or deletes them, and none replaces another.
 //!

@@ -62,7 +62,7 @@ pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageEr
 }
 
 impl SimulatedDisk {
-    /// Reads a directory on this disk as [`recover`](crate::storage::recover) does, for a server of this
+    /// Reads a directory on this disk as [`recover`](recover()) does, for a server of this
     /// configuration.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub enum SyncMode {
     #[default]
     Group,
     /// Once the system has it. It survives the end of the process. After an end of the machine, a log may be left on
-    /// which no server starts before a [`repair`](super::repair).
+    /// which no server starts before a [`repair`](super::repair()).
     None,
 }
 
