@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::codec::{DecodeError, Encode, TooLong, length, put_len};
+use crate::codec::{DecodeError, Encode, TooLong, length};
 
 /// Maximum length of a frame that a server reads by default: `jute.maxbuffer`, 1 MiB less one byte.
 pub const DEFAULT_MAX_FRAME: usize = 0xf_ffff;
@@ -50,11 +50,6 @@ impl<'a> FrameWriter<'a> {
     /// Appends a value to the body.
     pub fn put<T: Encode + ?Sized>(&mut self, value: &T) {
         value.encode(self.buffer);
-    }
-
-    /// Appends the number of items in a vector; append the items after it, one by one.
-    pub fn put_len(&mut self, len: usize) {
-        put_len(len, self.buffer);
     }
 
     /// Ends the frame.
