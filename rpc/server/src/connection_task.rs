@@ -329,7 +329,8 @@ fn poll_read_some<S: AsyncRead + Unpin>(
     buffer: &mut BytesMut,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    if buffer.len() >= READ_CHUNK || buffer.capacity() - buffer.len() >= READ_CHUNK {
+    // A large buffer stays in use until it is empty.
+    if buffer.len() >= READ_CHUNK || buffer.try_reclaim(READ_CHUNK / 2) {
         buffer.reserve(READ_CHUNK);
         return pin!(stream.read_buf(buffer)).poll(cx);
     }
