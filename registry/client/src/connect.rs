@@ -52,7 +52,7 @@ impl Connect for TcpConnect {
     fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
-            // A request is written in one piece and somebody waits for its answer: do not hold it back.
+            // A request is written in one piece and its caller waits: do not delay it.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Box<dyn Stream>)
         })

@@ -13,7 +13,7 @@
 //! # let servers = zk.connect_string();
 //! let client = Client::connect(&servers).await?; // "zk1:2181,zk2:2181,zk3:2181/chroot"
 //!
-//! // Nodes: create, read, and write only what nobody else has written.
+//! // Nodes: create, read, and write only over the version that was read.
 //! client.ensure_path("/demo").await?;
 //! let node = client.create("/demo/n-", "up", CreateMode::EphemeralSequential).await?;
 //! assert_eq!(node.path, "/demo/n-0000000000");
@@ -65,7 +65,7 @@
 //! # Sessions
 //!
 //! Ephemeral nodes belong to the session. It survives the loss of a connection, if the client reaches a server again within
-//! the session timeout. Only a server can end it: [`SessionState::Disconnected`] means that nobody knows. After an expired
+//! the session timeout. Only a server can end it: [`SessionState::Disconnected`] means that its end is unknown. After an expired
 //! session the client opens a new one by itself; [`Client::states`] tells, and ephemeral nodes are created again by the
 //! program.
 //!
@@ -74,7 +74,7 @@
 //! missing. Identities survive both as well.
 //!
 //! A server that has lost its data, or runs on older data, ends the session within seconds: the client notices, and goes on
-//! with a new one. The protocol has one case that nobody can notice: other clients have written so much since that the
+//! with a new one. One case goes unnoticed, because the protocol does not show it: other clients have written so much since that the
 //! number of the last transaction is beyond what this client has seen. Then a session that is still known goes on.
 //!
 //! # Closing

@@ -196,7 +196,7 @@ mod tests {
         let mut watches = one_of_each();
         watches.insert(CallId(4), (WatchKind::Data, "/a".into()));
         assert_eq!(watches.forget(CallId(1)), None);
-        assert_eq!(watches.set_again(Zxid(0))[0].data_watches, ["/a"], "somebody else still waits");
+        assert_eq!(watches.set_again(Zxid(0))[0].data_watches, ["/a"], "another handle still waits");
         for id in 2..=4 {
             assert!(watches.forget(CallId(id)).is_some());
         }

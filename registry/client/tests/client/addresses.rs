@@ -68,14 +68,14 @@ async fn useless(host: u8, keep: bool) -> SocketAddr {
 }
 
 /// Returns an address without a listener.
-async fn nobody(host: u8) -> SocketAddr {
+async fn unused(host: u8) -> SocketAddr {
     TcpListener::bind((Ipv4Addr::new(127, 0, 0, host), 0)).await.unwrap().local_addr().unwrap()
 }
 
 #[tokio::test]
 async fn addresses_that_are_silent_or_hang_up_do_not_block_the_others() {
     let (_zk, good) = server().await;
-    let resolver = Resolver::of(&[&[useless(2, true).await, useless(3, false).await, nobody(4).await, good]]);
+    let resolver = Resolver::of(&[&[useless(2, true).await, useless(3, false).await, unused(4).await, good]]);
     for seed in 0..6 {
         let client = soon(client(&resolver, seed).connect()).await.unwrap();
         client.close().await.unwrap();
@@ -85,7 +85,7 @@ async fn addresses_that_are_silent_or_hang_up_do_not_block_the_others() {
 #[tokio::test]
 async fn names_are_looked_up_again_in_every_round() {
     let (_zk, good) = server().await;
-    let resolver = Resolver::of(&[&[], &[nobody(2).await], &[good]]);
+    let resolver = Resolver::of(&[&[], &[unused(2).await], &[good]]);
     soon(client(&resolver, 1).connect()).await.unwrap();
 }
 
@@ -102,7 +102,7 @@ async fn a_server_that_has_moved_is_found_at_its_new_address() {
 
 #[tokio::test]
 async fn the_error_names_every_address_with_its_last_error() {
-    let (silent, none) = (useless(2, true).await, nobody(3).await);
+    let (silent, none) = (useless(2, true).await, unused(3).await);
     let resolver = Resolver::of(&[&[silent, none]]);
     let builder = client(&resolver, 1).connect_timeout(Duration::from_secs(2));
     let error = soon(builder.connect()).await.unwrap_err();

@@ -6,6 +6,7 @@ mod addresses;
 mod operations;
 mod pasts;
 mod persistent;
+mod random_watches;
 mod runtime;
 mod scripted;
 mod sessions;
