@@ -267,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 #[cfg(test)]
 mod tests {
     use rpc_wire::{Format, Frame, Hello, Reply, VERSION};
-    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::*;
     use crate::session::Config;
@@ -296,7 +296,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_link_runs_over_any_stream_however_little_it_takes_at_a_time() {
+    async fn a_link_runs_over_a_stream_that_takes_seven_bytes_at_a_time() {
+        let (ours, theirs) = duplex(7);
+        call_and_leave(ours, theirs).await;
+    }
+
+    #[tokio::test]
+    async fn a_link_flushes_a_stream_that_buffers() {
+        for pipe in [7, MAX_FRAME] {
+            let (ours, theirs) = duplex(pipe);
+            call_and_leave(BufWriter::new(ours), theirs).await;
+        }
+    }
+
+    async fn call_and_leave(ours: impl AsyncRead + AsyncWrite + Unpin, theirs: DuplexStream) {
         let config = Config {
             service: "test".into(),
             format: Format::JSON,
@@ -308,7 +321,6 @@ mod tests {
         let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));
         let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
         let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
-        let (ours, theirs) = duplex(7);
         let calls = async {
             assert!(matches!(news.recv().await, Some(News::Greeted { instance }) if instance == "a"));
             let mut attempts = Vec::new();

@@ -54,6 +54,8 @@ pub(crate) struct ConnectionTask<S> {
     /// Batch that is being written, and the length of its written part.
     writing: Vec<u8>,
     written: usize,
+    /// The transport may hold written bytes back, because it buffers.
+    is_dirty: bool,
     /// The transport has to be closed for writing.
     is_shutting_down: bool,
     /// Last reading of the clock, in the units of the runtime and of the session.
@@ -101,6 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             outbox,
             writing: Vec::new(),
             written: 0,
+            is_dirty: false,
             is_shutting_down: false,
             now,
             time,
@@ -161,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             self.handle(cx, Input::Drain);
         }
         if let Some(armed) = woken.rang {
-            self.flush(cx);
+            self.write_replies(cx);
             self.read_clock();
             let late = self.time.since(armed);
             if late > STALL {
@@ -173,10 +176,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if !self.is_slow || self.session.is_draining() {
             self.run_calls(cx);
         }
-        self.flush(cx);
+        self.write_replies(cx);
         if self.seat.evicted() {
             self.handle(cx, Input::Evicted);
-            self.flush(cx);
+            self.write_replies(cx);
         }
     }
 
@@ -232,8 +235,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         let mut done = self.session.wants_bytes() && self.poll_read(cx).is_ready();
         if !self.writing.is_empty() {
             let before = self.written;
-            done |= self.write(cx) || self.written != before || self.end.is_some();
+            done |= self.write(cx) || self.written != before;
         }
+        self.flush_transport(cx);
+        done |= self.end.is_some();
         done |= self.is_shutting_down && self.poll_shutdown(cx).is_ready();
         if done { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -252,7 +257,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     }
 
     /// Writes waiting replies, as many as the transport takes now.
-    fn flush(&mut self, cx: &mut Context<'_>) {
+    fn write_replies(&mut self, cx: &mut Context<'_>) {
         let replies = self.outbox.take();
         if !replies.is_empty() {
             self.read_clock();
@@ -267,6 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 break;
             }
         }
+        self.flush_transport(cx);
         if self.is_shutting_down {
             let _ = self.poll_shutdown(cx);
         }
@@ -284,7 +290,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     self.lose(cx, &io::ErrorKind::WriteZero.into());
                     return false;
                 }
-                Poll::Ready(Ok(written)) => self.written += written,
+                Poll::Ready(Ok(written)) => {
+                    self.written += written;
+                    self.is_dirty = true;
+                }
                 Poll::Ready(Err(error)) => {
                     self.lose(cx, &error);
                     return false;
@@ -303,6 +312,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         is_done
     }
 
+    /// Sends the bytes that the transport buffers, once a whole batch is written. Costs nothing with TCP.
+    fn flush_transport(&mut self, cx: &mut Context<'_>) {
+        if self.is_dirty
+            && self.writing.is_empty()
+            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx)
+        {
+            self.is_dirty = false;
+            if let Err(error) = flushed {
+                self.lose(cx, &error);
+            }
+        }
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let result = ready!(Pin::new(&mut self.stream).poll_shutdown(cx));
         self.is_shutting_down = false;
@@ -314,7 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
 
     /// Ends the session after a failure of the transport, or its end.
     fn lose(&mut self, cx: &mut Context<'_>, error: &io::Error) {
-        (self.writing, self.written) = (Vec::new(), 0);
+        (self.writing, self.written, self.is_dirty) = (Vec::new(), 0, false);
         self.handle(cx, Input::Closed);
         if self.end == Some(End::Lost) {
             quietly(|| tracing::debug!(peer = %self.peer, %error, "connection ended"));
@@ -367,7 +389,7 @@ mod tests {
 
     use common::Clock;
     use rpc_wire::{CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
-    use tokio::io::{AsyncWriteExt, duplex};
+    use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::*;
     use crate::context::Context as CallContext;
@@ -393,7 +415,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_transport_in_memory_that_takes_seven_bytes_at_a_time_is_served() {
-        let (mut client, transport) = duplex(7);
+        let (client, transport) = duplex(7);
+        call_and_drain(client, transport).await;
+    }
+
+    #[tokio::test]
+    async fn a_transport_that_buffers_is_flushed() {
+        for pipe in [7, MAX] {
+            let (client, transport) = duplex(pipe);
+            call_and_drain(client, BufWriter::new(transport)).await;
+        }
+    }
+
+    async fn call_and_drain(
+        mut client: DuplexStream,
+        transport: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
         let (drain, draining) = watch::channel(false);
