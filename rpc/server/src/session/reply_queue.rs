@@ -42,7 +42,9 @@ impl ReplyQueue {
         self.unsent + self.replies.frames.len() <= self.limit / 2
     }
 
+    /// Takes the waiting replies. Their bytes count as unsent from here on.
     pub(crate) fn take(&mut self) -> Replies {
+        self.unsent += self.replies.frames.len();
         mem::take(&mut self.replies)
     }
 
@@ -70,9 +72,20 @@ mod tests {
         queue.push(CallId(1), &[1; 50], |_| panic!("there is room"));
         queue.push(CallId(2), &[2; 50], |out| out.push(9));
         let replies = queue.take();
+        assert_eq!(queue.unsent, 101);
         let ended = [EndedCall { id: CallId(1), len: 50 }, EndedCall { id: CallId(2), len: 1 }];
         assert_eq!(replies.ended, ended);
         assert_eq!(replies.frames, [vec![1; 50], vec![9]].concat());
+    }
+
+    #[test]
+    fn bytes_that_are_taken_while_others_are_written_hide_no_progress() {
+        let mut queue = ReplyQueue::new(100);
+        queue.note_unsent(40);
+        queue.push(CallId(1), &[1; 30], |_| panic!("there is room"));
+        let taken = queue.take().frames.len();
+        queue.note_unsent(40 + taken - 25);
+        assert_eq!(queue.written(), 25);
     }
 
     #[test]
