@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use common::log::survive;
-use rpc_wire::ReplyWriter;
+use rpc_wire::{CallId, ReplyWriter};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -34,11 +34,14 @@ pub(crate) struct CallStarter {
 
 /// Handle of a call that continues on a task of its own. Dropping it drops the handler.
 #[derive(Debug)]
-pub(crate) struct CallTask(AbortHandle);
+pub(crate) struct CallTask {
+    pub(crate) id: CallId,
+    handle: AbortHandle,
+}
 
 impl Drop for CallTask {
     fn drop(&mut self) {
-        self.0.abort();
+        self.handle.abort();
     }
 }
 
@@ -88,7 +91,7 @@ impl CallStarter {
             drop(in_flight);
             outbox.push(&call, &out);
         };
-        CallTask(tokio::spawn(task).abort_handle())
+        CallTask { id: call.id, handle: tokio::spawn(task).abort_handle() }
     }
 }
 

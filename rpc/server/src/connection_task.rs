@@ -213,7 +213,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Returned { task, turn });
                 }
-                Output::Abort(task) => drop(task),
+                Output::Abort(task) => {
+                    let id = task.id;
+                    drop(task);
+                    self.outbox.forget(id);
+                }
                 Output::Retire => {
                     if let Some(quota) = &self.shared.quota {
                         quota.use_up();

@@ -49,6 +49,13 @@ impl Outbox {
         room
     }
 
+    /// Forgets a call that was aborted. Its waker would keep the memory of its task until there is room.
+    pub(crate) fn forget(&self, id: CallId) {
+        let waker = self.lock().paused.remove(&id);
+        // Without the lock, because the last waker may free the task.
+        drop(waker);
+    }
+
     /// Returns the total of the bytes that have been written to the client.
     pub(crate) fn written(&self) -> u64 {
         self.lock().queue.written()
@@ -99,11 +106,26 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_paused_call_is_woken_when_half_of_the_limit_is_free() {
+    fn outbox(limit: usize) -> Outbox {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
-        let (outbox, woken) = (Outbox::new(Arc::new(seat), 100), Arc::new(Woken::default()));
+        Outbox::new(Arc::new(seat), limit)
+    }
+
+    #[test]
+    fn a_paused_call_that_is_aborted_leaves_no_waker() {
+        let (outbox, woken) = (outbox(100), Arc::new(Woken::default()));
+        let waker = Waker::from(Arc::clone(&woken));
+        outbox.note_unsent(51);
+        assert!(!outbox.has_room(CallId(1), &Context::from_waker(&waker)));
+        assert_eq!(Arc::strong_count(&woken), 3);
+        outbox.forget(CallId(1));
+        assert_eq!(Arc::strong_count(&woken), 2);
+    }
+
+    #[test]
+    fn a_paused_call_is_woken_when_half_of_the_limit_is_free() {
+        let (outbox, woken) = (outbox(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
         outbox.note_unsent(51);
