@@ -58,7 +58,8 @@ pub struct Limits {
     /// Maximum time of silence on a connection without running calls; then it is closed. A PING ends a silence.
     /// Default: 10 min.
     pub idle_timeout: Duration,
-    /// Maximum time for a client to read a batch of replies; then its connection is closed. Default: 30 s.
+    /// Maximum time for a client to read a batch of replies, which are those that wait when the server writes; then its
+    /// connection is closed. To read a part of the batch does not extend the time. Default: 30 s.
     pub write_timeout: Duration,
     /// Maximum time for running calls to finish after the server has been asked to stop. Default: 10 s.
     pub drain_timeout: Duration,

@@ -105,7 +105,7 @@ pub struct Session<T> {
     starting: Option<Starting>,
     /// Unwritten bytes of the last batch.
     unwritten: usize,
-    /// Time since which the transport has not taken the rest of a batch.
+    /// Time since which the transport has not taken the rest of a batch. A part that it takes does not change it.
     blocked: Option<Millis>,
     /// Time since which nothing is read, because enough work waits.
     deaf: Option<Millis>,
@@ -146,7 +146,7 @@ struct Starting {
 enum Due {
     /// Rest of a frame.
     Frame,
-    /// Progress of a batch.
+    /// Rest of a batch.
     Write,
     /// Any sign of life.
     Activity,

@@ -418,6 +418,23 @@ fn a_client_that_does_not_read_is_disconnected_and_its_calls_are_aborted() {
 }
 
 #[test]
+fn the_time_to_read_is_that_of_a_whole_batch() {
+    let mut driver = Driver::limited(|limits| limits.write_timeout = Duration::from_secs(30));
+    driver.is_blocked = true;
+    driver.send(&[request(1, "now", None)]);
+    driver.advance(29_999);
+    driver.unblock();
+    driver.is_blocked = true;
+    driver.send(&[request(2, "now", None)]);
+    driver.advance(29_999);
+    assert_eq!(driver.end, None, "the second batch has its own time");
+    driver.writing.drain(..1);
+    driver.tell(Input::Wrote(1));
+    driver.advance(1);
+    assert_eq!(driver.end, Some(End::Unread), "to read a part of it does not extend the time");
+}
+
+#[test]
 fn while_many_replies_wait_no_call_starts_and_nothing_is_read() {
     let mut driver = Driver::greeted(|_| ());
     driver.is_blocked = true;
