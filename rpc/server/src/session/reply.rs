@@ -63,7 +63,7 @@ pub(super) fn too_late() -> Status {
 
 pub(super) fn no_time(left: Millis) -> Status {
     Status::resource_exhausted(format!(
-        "the call has waited until {left} are left, in which it cannot be done here"
+        "only {left} of the call's time remain, and this method usually needs longer"
     ))
 }
 
