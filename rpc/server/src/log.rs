@@ -3,9 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use common::log::{LeftOut, LineLimit, quietly};
-use common::{Clock, Millis};
-
-use crate::peers::PeerKey;
+use common::{Clock, Millis, PeerKey};
 
 /// Maximum number of lines about one peer in each [`WINDOW`].
 const MAX_LINES: u32 = 10;

@@ -1,13 +1,12 @@
 //! Connected peers, their shares of the limits, and the choice of connections to close when a limit is reached.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::Millis;
+use common::{Millis, PeerKey};
 use tokio::sync::Notify;
 
 use crate::limits::Limits;
@@ -24,31 +23,6 @@ const MOST_LEAVING: usize = 64;
 
 /// Pause after a search that found no connection to close.
 const LOOK_AGAIN: Millis = Millis(100);
-
-/// Identity of a peer: an IPv4 address, or a /64 network of IPv6, because one host has at least one.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct PeerKey(IpAddr);
-
-impl PeerKey {
-    pub(crate) fn new(addr: IpAddr) -> Self {
-        Self(match addr.to_canonical() {
-            IpAddr::V6(addr) => {
-                let [a, b, c, d, ..] = addr.segments();
-                Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-            addr => addr,
-        })
-    }
-}
-
-impl fmt::Display for PeerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            IpAddr::V4(addr) => addr.fmt(f),
-            IpAddr::V6(addr) => write!(f, "{addr}/64"),
-        }
-    }
-}
 
 /// Peers of a server and their shares of its limits.
 #[derive(Debug)]
@@ -321,15 +295,6 @@ mod tests {
 
     fn host(number: u8) -> IpAddr {
         IpAddr::from([10, 0, 0, number])
-    }
-
-    #[test]
-    fn addresses_of_one_host_are_one_peer() {
-        let key = |text: &str| PeerKey::new(text.parse().unwrap());
-        assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_ne!(key("10.0.0.1"), key("10.0.0.2"));
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, process};
 
-use common::Clock;
 use common::log::{Shown, quietly};
+use common::{Clock, PeerKey};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
 use rpc_wire::Code;
@@ -24,7 +24,7 @@ use crate::connection_task::ConnectionTask;
 use crate::limits::Limits;
 use crate::log::PeerLines;
 use crate::open_connections::OpenConnections;
-use crate::peers::{PeerKey, Peers};
+use crate::peers::Peers;
 use crate::quota::Quota;
 use crate::service::Service;
 use crate::session::{End, SessionConfig};

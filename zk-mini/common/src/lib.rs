@@ -2,7 +2,7 @@
 //!
 //! A *core* here is plain data: it takes inputs and the time, and gives outputs. [`Millis`] is its time and [`Backoff`] its
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, and [`log`] keeps its
-//! logging from ending a task or filling a disk.
+//! logging from ending a task or filling a disk. [`PeerKey`] is the unit of limits per host.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
 
@@ -13,8 +13,10 @@ mod backoff;
 mod clock;
 pub mod log;
 mod millis;
+mod peer;
 
 pub use backoff::Backoff;
 #[cfg(feature = "tokio")]
 pub use clock::Clock;
 pub use millis::Millis;
+pub use peer::PeerKey;

@@ -1,9 +1,10 @@
 //! Log lines of a turn. They are gathered under the lock of the state and logged when it is free: a log may be slow.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
+use common::PeerKey;
 use common::log::{LeftOut, LineLimit, Shown};
 use tracing::Level;
 use zk_wire::{Decode, DecodeError, Millis, OpCode, RequestHeader, SessionId};
@@ -56,22 +57,10 @@ pub(crate) enum Line {
 /// Source of lines, for the limit.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Source {
-    /// An IPv4 address.
-    V4(Ipv4Addr),
-    /// The first 64 bits of an IPv6 address: the owner of one has them all.
-    V6(Ipv6Addr),
+    /// A client's host.
+    Peer(PeerKey),
     /// Sessions that expire, of all clients.
     Expiry,
-}
-
-impl Source {
-    fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => Self::V4(ip),
-            IpAddr::V6(ip) if ip.is_loopback() => Self::V6(ip),
-            IpAddr::V6(ip) => Self::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
-        }
-    }
 }
 
 impl Default for TurnLog {
@@ -150,8 +139,8 @@ impl Line {
             Self::Note(remote, _)
             | Self::Sessionless(remote, _)
             | Self::DoesNotRead { remote, .. }
-            | Self::NoFrame { remote, .. } => Some(Source::of(remote.peer().ip)),
-            Self::TooMany(remote, _) => Some(Source::of(remote.ip())),
+            | Self::NoFrame { remote, .. } => Some(Source::Peer(PeerKey::new(remote.peer().ip))),
+            Self::TooMany(remote, _) => Some(Source::Peer(PeerKey::new(remote.ip()))),
             Self::Expired(_) => Some(Source::Expiry),
             Self::LeftOut(_) | Self::Request(..) | Self::Received { .. } | Self::Sent { .. } => None,
         }
@@ -246,8 +235,7 @@ struct ShownSource(Option<Source>);
 impl fmt::Display for ShownSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(Source::V4(ip)) => ip.fmt(f),
-            Some(Source::V6(ip)) => write!(f, "{ip}/64"),
+            Some(Source::Peer(peer)) => peer.fmt(f),
             Some(Source::Expiry) => f.write_str("sessions that expired"),
             None => f.write_str("many addresses"),
         }
@@ -278,22 +266,5 @@ struct Frame<'a>(&'a Bytes, bool);
 impl fmt::Display for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.1 { f.write_str("(not shown: it may hold a password)") } else { Shown(self.0).fmt(f) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(ip: &str) -> Source {
-        Source::of(ip.parse().unwrap())
-    }
-
-    #[test]
-    fn the_addresses_of_one_network_of_ipv6_are_one_source() {
-        assert_eq!(source("2001:db8::1"), source("2001:db8::ffff:1"));
-        assert_ne!(source("2001:db8::1"), source("2001:db8:0:1::1"));
-        assert_eq!(source("::ffff:10.0.0.1"), source("10.0.0.1"));
-        assert_ne!(source("::1"), source("::2"));
     }
 }
