@@ -38,7 +38,6 @@ PURE = (
     "zk-mini/src/shell/chunks",
     "zk-mini/src/shell/journal",
     "zk-mini/src/shell/opening",
-    "zk-mini/src/shell/stats",
     "zk-mini/src/storage/snapshot.rs",
     "zk-mini/src/storage/tail",
     "zk-mini/src/storage/txn",

@@ -11,7 +11,7 @@ use zk_wire::{Millis, Zxid};
 use crate::core::{Compat, Config, Core, SessionSecret};
 use crate::error::Error;
 use crate::report::figures::Configuration;
-use crate::report::four_letter::Words;
+use crate::report::four_letter::Whitelist;
 use crate::server::ZkMini;
 use crate::shell::clock::{Clock, zxid_of_this_start};
 use crate::shell::engine::{Engine, Setup};
@@ -48,7 +48,7 @@ pub struct Builder {
     seed: Option<u64>,
     core: Config,
     limits: Limits,
-    words: Words,
+    words: Whitelist,
     data_dir: Option<PathBuf>,
     private_sessions: bool,
     storage: Settings,
@@ -63,7 +63,7 @@ impl Builder {
             seed: None,
             core: Config::default(),
             limits: Limits::default(),
-            words: Words::default(),
+            words: Whitelist::default(),
             data_dir: None,
             private_sessions: false,
             storage: Settings::default(),
@@ -244,7 +244,7 @@ impl Builder {
     /// Sets `4lw.commands.whitelist`, the four-letter words that are answered: a list with commas, or `*` for all,
     /// which is the default. `srvr` is always answered.
     pub fn four_letter_words(mut self, words: &str) -> Self {
-        self.words = Words::listed(words);
+        self.words = Whitelist::listed(words);
         self
     }
 

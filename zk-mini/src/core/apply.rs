@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use zk_wire::{ByteString, ErrorCode, Millis, Stat, UnixMillis, Zxid};
 
-use crate::core::events::Audience;
+use crate::core::events::Observers;
 use crate::core::session::Sessions;
 use crate::core::tree::Tree;
 use crate::core::txn::{Change, Txn};
@@ -24,20 +24,20 @@ pub(crate) fn apply(
     sessions: &mut Sessions,
     txn: Txn,
     now: Millis,
-    audience: &mut Audience<'_>,
+    observers: &mut Observers<'_>,
     results: &mut Vec<Applied>,
 ) {
     let Txn { zxid, time, session, change, .. } = txn;
-    let mut apply_to_node = |change| apply_to_node(tree, zxid, time, change, audience);
+    let mut apply_to_node = |change| apply_to_node(tree, zxid, time, change, observers);
     match change {
         Change::CreateSession { timeout } => sessions.create(session, timeout, now),
         Change::CloseSession { ephemerals } => {
             let listed = ephemerals.as_deref().unwrap_or_default();
-            listed.iter().for_each(|path| audience.wrote(path, 0));
+            listed.iter().for_each(|path| observers.wrote(path, 0));
             // In the listed order: it is the order of the events.
-            tree.delete_all(listed, zxid, audience);
+            tree.delete_all(listed, zxid, observers);
             // Deletes ephemeral nodes that the transaction does not list.
-            tree.delete_ephemerals(session, zxid, audience);
+            tree.delete_ephemerals(session, zxid, observers);
             sessions.remove(session);
         }
         Change::Multi(changes) => results.extend(changes.into_iter().map(apply_to_node)),
@@ -50,23 +50,23 @@ fn apply_to_node(
     zxid: Zxid,
     time: UnixMillis,
     change: Change,
-    audience: &mut Audience<'_>,
+    observers: &mut Observers<'_>,
 ) -> Applied {
     match change {
         Change::Create(new) => {
             let path = new.path.clone();
-            audience.wrote(&path, new.data.as_ref().map_or(0, Bytes::len));
-            let stat = tree.create(new, zxid, time, audience);
+            observers.wrote(&path, new.data.as_ref().map_or(0, Bytes::len));
+            let stat = tree.create(new, zxid, time, observers);
             Applied::Created { path, stat }
         }
         Change::Delete { path } => {
-            audience.wrote(&path, 0);
-            tree.delete(&path, zxid, audience);
+            observers.wrote(&path, 0);
+            tree.delete(&path, zxid, observers);
             Applied::Done
         }
         Change::SetData { path, data, version } => {
-            audience.wrote(&path, data.as_ref().map_or(0, Bytes::len));
-            Applied::Set(tree.set_data(&path, data, version, zxid, time, audience))
+            observers.wrote(&path, data.as_ref().map_or(0, Bytes::len));
+            Applied::Set(tree.set_data(&path, data, version, zxid, time, observers))
         }
         Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version)),
         Change::Error(code) => Applied::Refused(code),

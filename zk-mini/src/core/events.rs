@@ -39,12 +39,12 @@ impl FiredEvents {
     }
 }
 
-/// Watches of all connections while a transaction is applied. Changes that nobody watches (the common case) record
-/// nothing.
+/// Observers of a transaction while it is applied: watches, and the figures of namespaces. A change without watches, the
+/// common case, adds no event.
 #[derive(Debug)]
-pub(crate) struct Audience<'a>(Option<(&'a mut Watches, &'a mut FiredEvents, &'a mut Namespaces)>);
+pub(crate) struct Observers<'a>(Option<(&'a mut Watches, &'a mut FiredEvents, &'a mut Namespaces)>);
 
-impl<'a> Audience<'a> {
+impl<'a> Observers<'a> {
     /// Uses up watches and adds their events to `events`.
     pub(crate) fn new(
         watches: &'a mut Watches,
@@ -54,7 +54,7 @@ impl<'a> Audience<'a> {
         Self(Some((watches, events, namespaces)))
     }
 
-    /// Returns an audience without watches, for the replay of earlier transactions.
+    /// Returns observers without watches, for the replay of earlier transactions.
     pub(crate) fn none() -> Self {
         Self(None)
     }

@@ -46,30 +46,25 @@ impl Totals {
 }
 
 /// Numbers of watchers per event, by the type of event.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct WatchersTold([Totals; 4]);
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WatchersTold {
+    pub(crate) created: Totals,
+    pub(crate) deleted: Totals,
+    pub(crate) data_changed: Totals,
+    pub(crate) children_changed: Totals,
+}
 
 impl WatchersTold {
     /// Adds the number of watchers that one table had for an event.
     pub(crate) fn add(&mut self, kind: EventType, watchers: usize) {
-        if let Some(totals) = Self::index(kind).and_then(|index| self.0.get_mut(index)) {
-            totals.add_size(watchers);
-        }
-    }
-
-    pub(crate) fn totals(&self, kind: EventType) -> Totals {
-        Self::index(kind).and_then(|index| self.0.get(index)).copied().unwrap_or_default()
-    }
-
-    fn index(kind: EventType) -> Option<usize> {
-        [
-            EventType::NODE_CREATED,
-            EventType::NODE_DELETED,
-            EventType::NODE_DATA_CHANGED,
-            EventType::NODE_CHILDREN_CHANGED,
-        ]
-        .iter()
-        .position(|known| *known == kind)
+        let totals = match kind {
+            EventType::NODE_CREATED => &mut self.created,
+            EventType::NODE_DELETED => &mut self.deleted,
+            EventType::NODE_DATA_CHANGED => &mut self.data_changed,
+            EventType::NODE_CHILDREN_CHANGED => &mut self.children_changed,
+            _ => return,
+        };
+        totals.add_size(watchers);
     }
 }
 

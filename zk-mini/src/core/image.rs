@@ -6,7 +6,7 @@ use bytes::Bytes;
 use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid, path};
 
 use crate::core::access::shared_acl::SharedAcl;
-use crate::core::events::Audience;
+use crate::core::events::Observers;
 use crate::core::tree::node::Node;
 use crate::core::txn::NodeKind;
 use crate::core::{Config, Core, Now};
@@ -100,7 +100,7 @@ impl Core {
         self.sessions.begin_anew(now.wall, self.last_zxid);
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
         for session in &orphaned {
-            self.tree.delete_ephemerals(*session, self.last_zxid, &mut Audience::none());
+            self.tree.delete_ephemerals(*session, self.last_zxid, &mut Observers::none());
         }
         // Sums and counts are not reliable during a replay after a fuzzy snapshot.
         self.tree.weigh_all();

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{Acl, ByteString, EventType, Millis, SessionId, Stat, Zxid};
+use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 
 use crate::core::figures::{ReadAndWritten, WatchersTold};
 use crate::core::peer::PeerState;
 use crate::core::watch::{WatchMode, WatchTable};
-use crate::core::{ConnId, Core, Peer, Totals};
+use crate::core::{ConnId, Core, Peer};
 
 /// Node at the time of the call.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +38,7 @@ pub struct SessionInfo {
 
 /// Connection at the time of the call.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ConnectionInfo {
+pub struct PeerInfo {
     /// Id of the connection.
     pub conn: ConnId,
     /// Peer at its other end.
@@ -74,9 +74,9 @@ pub struct WatchInfo {
 }
 
 impl Core {
-    /// Returns the numbers of watchers per event of one type.
-    pub(crate) fn watchers_told(&self, kind: EventType) -> Totals {
-        self.watches.fired.totals(kind)
+    /// Returns the numbers of watchers per event.
+    pub(crate) fn watchers_told(&self) -> WatchersTold {
+        self.watches.fired
     }
 
     /// Returns each namespace (a child of the root) with its figures of reads and writes, sorted by name.
@@ -139,8 +139,8 @@ impl Core {
 
     /// Returns all connections, sorted by id.
     #[must_use]
-    pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let info = |(&conn, peer): (&ConnId, &PeerState)| ConnectionInfo {
+    pub fn connections(&self) -> Vec<PeerInfo> {
+        let info = |(&conn, peer): (&ConnId, &PeerState)| PeerInfo {
             conn,
             peer: peer.address,
             session: peer.session,

@@ -37,7 +37,7 @@ pub use access::password::SessionSecret;
 pub use compat::Compat;
 pub use config::Config;
 pub use image::{Image, ImageNode, ImageWalk};
-pub use inspect::{ConnectionInfo, NodeInfo, SessionInfo, WatchInfo, WatchKind};
+pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Peer, Refusal};
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
@@ -47,9 +47,9 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 
 use apply::{Applied, apply};
 use compat::Rules;
-use events::{Audience, FiredEvents};
+use events::{FiredEvents, Observers};
 use figures::Namespaces;
-pub(crate) use figures::Totals;
+pub(crate) use figures::{Totals, WatchersTold};
 use outputs::Outputs;
 use peer::PeerState;
 use reap::Reaper;
@@ -214,7 +214,7 @@ impl Core {
         let zxid = txn.zxid;
         self.results.clear();
         let (tree, sessions) = (&mut self.tree, &mut self.sessions);
-        apply(tree, sessions, txn, now.mono, &mut Audience::none(), &mut self.results);
+        apply(tree, sessions, txn, now.mono, &mut Observers::none(), &mut self.results);
         self.last_zxid = zxid;
     }
 
@@ -279,8 +279,8 @@ impl Core {
         let kept = self.config.transactions.then(|| txn.clone());
         self.results.clear();
         self.events.clear();
-        let mut audience = Audience::new(&mut self.watches, &mut self.events, &mut self.namespaces);
-        apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut audience, &mut self.results);
+        let mut observers = Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces);
+        apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut observers, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
             // Before the events: no client may see a change that a crash could lose.

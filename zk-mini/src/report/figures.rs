@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use foldhash::HashMap;
 use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 
-use crate::core::{Compat, ConnId, Now, SessionInfo, Totals};
-use crate::shell::stats::{ConnectionStats, ServerStats};
+use crate::core::{Compat, ConnId, Now, SessionInfo, Totals, WatchersTold};
+use crate::report::stats::{ConnectionStats, ServerStats};
 
 /// Settings of a server, which do not change while it runs.
 #[derive(Clone, Debug)]
@@ -58,15 +58,6 @@ impl ServerFigures {
     pub(crate) fn nodes_in_zookeeper(&self) -> usize {
         self.nodes + 1
     }
-}
-
-/// Numbers of watchers that were told of an event, by the kind of event.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct WatchersTold {
-    pub(crate) created: Totals,
-    pub(crate) deleted: Totals,
-    pub(crate) data_changed: Totals,
-    pub(crate) children_changed: Totals,
 }
 
 /// Sizes of reads and of writes below one child of the root; `None` if there were none.

@@ -4,3 +4,4 @@
 
 pub(crate) mod figures;
 pub(crate) mod four_letter;
+pub(crate) mod stats;

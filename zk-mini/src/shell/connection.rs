@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::report::four_letter::Question;
+use crate::report::four_letter::WordRequest;
 use crate::shell::chunks::{Chunks, KEPT_CAPACITY};
 use crate::shell::engine::{ConnectionGuard, Handled};
 use crate::shell::opening::Opening;
@@ -61,8 +61,8 @@ async fn serve(stream: impl Stream, guard: ConnectionGuard) {
     loop {
         match poll_fn(|cx| task.poll_progress(cx)).await {
             Progress::Input => {
-                if let Some(question) = task.handle_input() {
-                    task.guard.engine.answer(&task.guard, question).await;
+                if let Some(request) = task.handle_input() {
+                    task.guard.engine.answer(&task.guard, request).await;
                 }
             }
             Progress::Yield => tokio::task::yield_now().await,
@@ -174,7 +174,7 @@ impl<S: Stream> ConnectionTask<S> {
 
     /// Handles the input. Returns the four-letter word that the connection begins with, if it does; nothing more is
     /// handled then.
-    fn handle_input(&mut self) -> Option<Question> {
+    fn handle_input(&mut self) -> Option<WordRequest> {
         self.waiter_turns = if self.waiters.is_empty() { 0 } else { self.waiter_turns + 1 };
         if self.waiter_turns > MAX_WAITER_TURNS {
             self.waiters.clear();
@@ -184,9 +184,9 @@ impl<S: Stream> ConnectionTask<S> {
             match Opening::recognise(&self.input, &self.guard.engine.setup.words) {
                 Opening::Incomplete => return None,
                 Opening::Frame => self.recognised = true,
-                Opening::Word(question) => {
+                Opening::FourLetterWord(request) => {
                     self.waiters.clear();
-                    return Some(question);
+                    return Some(request);
                 }
             }
         }

@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::ConnId;
+use crate::report::stats::{ConnectionStats, FrameBatch, ServerStats};
 use crate::shell::limits::{Limits, SESSIONLESS};
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::remote::Remote;
-use crate::shell::stats::{Batch, ConnectionStats, ServerStats};
 use crate::shell::turn::Turn;
 
 /// All connections of one server.
@@ -162,7 +162,7 @@ impl Connections {
     }
 
     /// Counts the frames of a connection that were handled by `now`, in `millis`.
-    pub(crate) fn handled(&mut self, id: ConnId, batch: &Batch, now: Millis, millis: u64, zxid: Zxid) {
+    pub(crate) fn handled(&mut self, id: ConnId, batch: &FrameBatch, now: Millis, millis: u64, zxid: Zxid) {
         self.stats.received += batch.frames;
         self.stats.bytes_received += batch.bytes;
         self.stats.handshakes += batch.handshakes;

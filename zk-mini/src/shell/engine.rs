@@ -13,7 +13,8 @@ use zk_wire::{DecodeError, Millis, next_frame};
 
 use crate::core::{ConnId, Core, Input, Output};
 use crate::report::figures::Configuration;
-use crate::report::four_letter::{DEFAULT_TRACE_MASK, Words};
+use crate::report::four_letter::{DEFAULT_TRACE_MASK, Whitelist};
+use crate::report::stats::FrameBatch;
 use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
@@ -24,7 +25,6 @@ use crate::shell::panics::surviving;
 use crate::shell::remote::Remote;
 use crate::shell::runtime::Runtime;
 use crate::shell::state::ServerState;
-use crate::shell::stats;
 use crate::shell::turn::{Turn, Wakers};
 use crate::shell::turn_log::{Line, TurnLog};
 use crate::storage::Files;
@@ -66,7 +66,7 @@ pub(crate) struct Engine {
 pub(crate) struct Setup {
     pub(crate) configuration: Arc<Configuration>,
     /// Four-letter words that are answered.
-    pub(crate) words: Words,
+    pub(crate) words: Whitelist,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
 }
@@ -149,7 +149,7 @@ impl Engine {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
         self.turn(|state, turn| {
             let mut slice = TimeSlice::begin(turn.limits.time_slice);
-            let mut batch = stats::Batch::default();
+            let mut batch = FrameBatch::default();
             let mut is_handshake = state.connections.is_new(guard.id);
             let mut unwritten = 0;
             let handled = loop {

@@ -1,12 +1,10 @@
 //! Taking the figures of a server from its state. Each call is one look: what it copies is from one moment.
 
 use foldhash::HashMap;
-use zk_wire::EventType;
 
 use crate::core::Now;
 use crate::report::figures::{
     ConnectionFigures, ExpiryFigures, NamespaceFigures, ServerFigures, WatchCounts, WatchFigures,
-    WatchersTold,
 };
 use crate::shell::limits::SESSIONLESS;
 use crate::shell::state::ServerState;
@@ -25,12 +23,7 @@ impl ServerState {
             connections: self.connections.len(),
             watches: core.watch_count(),
             stats: self.connections.stats.clone(),
-            watchers_told: WatchersTold {
-                created: core.watchers_told(EventType::NODE_CREATED),
-                deleted: core.watchers_told(EventType::NODE_DELETED),
-                data_changed: core.watchers_told(EventType::NODE_DATA_CHANGED),
-                children_changed: core.watchers_told(EventType::NODE_CHILDREN_CHANGED),
-            },
+            watchers_told: core.watchers_told(),
         }
     }
 

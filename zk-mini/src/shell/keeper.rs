@@ -42,7 +42,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             // A snapshot of changes that have not become durable must not be written.
             snapshot.end().await;
             snapshot = Snapshot::None;
-            let Some(kept) = survive(&engine, store, error).await else { return };
+            let Some(kept) = wait_for_disk(&engine, store, error).await else { return };
             store = kept;
             continue;
         }
@@ -86,7 +86,7 @@ async fn with<T: Send + 'static>(
 
 /// Goes back to the durable state, and serves only that until the disk can be written again. `None` if the server, or
 /// its runtime, has ended before.
-async fn survive(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
+async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
     log!(ERROR,
         %error, log = %store.place().display(),
         "cannot write: no write is acknowledged that is not on disk, all clients are disconnected, and writes are \

@@ -71,14 +71,14 @@ impl Listener {
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
                 Ok((stream, remote)) => {
-                    failures.make_a_line(false);
+                    failures.should_log(false);
                     surviving(|| serve(stream, remote, &engine));
                 }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 // Mostly there are too many open files, and that takes time to change.
                 Err(error) => {
-                    if failures.make_a_line(true) {
+                    if failures.should_log(true) {
                         log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");
                     }
                     engine.runtime.sleep(PAUSE).await;
@@ -121,7 +121,7 @@ struct Failures {
 
 impl Failures {
     /// Counts an attempt. Returns true if it is a failure to log.
-    fn make_a_line(&mut self, failed: bool) -> bool {
+    fn should_log(&mut self, failed: bool) -> bool {
         let logged = failed && self.quiet == 0;
         self.quiet = if logged { ATTEMPTS_PER_LINE } else { self.quiet.saturating_sub(1) };
         logged
@@ -184,13 +184,13 @@ mod tests {
     fn failures_make_few_lines_even_if_some_attempts_succeed_between_them() {
         let mut failures = Failures::default();
         let lines = |failures: &mut Failures, attempts: u32, succeeds: u32| {
-            (0..attempts).filter(|n| failures.make_a_line(n % succeeds != 1)).count()
+            (0..attempts).filter(|n| failures.should_log(n % succeeds != 1)).count()
         };
         assert_eq!(lines(&mut failures, 6_010, u32::MAX), 10);
         assert_eq!(lines(&mut Failures::default(), 6_010, 2), 10);
         let mut failures = Failures::default();
-        assert!(failures.make_a_line(true) && !failures.make_a_line(true));
-        (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.make_a_line(false)));
-        assert!(failures.make_a_line(true), "a failure after a good time is logged at once");
+        assert!(failures.should_log(true) && !failures.should_log(true));
+        (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.should_log(false)));
+        assert!(failures.should_log(true), "a failure after a good time is logged at once");
     }
 }

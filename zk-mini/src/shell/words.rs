@@ -2,12 +2,14 @@
 
 use tokio::task::spawn_blocking;
 
-use crate::report::four_letter::{Question, Word, clients, conf, dirs, dump, envi, mntr, server, watches};
+use crate::report::four_letter::{
+    FourLetterWord, WordRequest, clients, conf, dirs, dump, envi, mntr, server, watches,
+};
+use crate::report::stats::ServerStats;
 use crate::shell::engine::{ConnectionGuard, Engine};
 use crate::shell::outbox::Close;
 use crate::shell::state::ServerState;
-use crate::shell::stats::ServerStats;
-use crate::shell::surroundings;
+use crate::shell::system_info;
 use crate::shell::turn::Turn;
 
 /// Number of lines from which on a text is written on a thread of its own.
@@ -46,10 +48,10 @@ impl Answer {
 
 impl Engine {
     /// Answers a four-letter word and closes its connection.
-    pub(crate) async fn answer(&self, guard: &ConnectionGuard, question: Question) {
+    pub(crate) async fn answer(&self, guard: &ConnectionGuard, request: WordRequest) {
         let answer = self.turn(|state, turn| {
             state.connections.word_received(guard.id);
-            self.answer_to(question, state, turn, guard)
+            self.answer_to(request, state, turn, guard)
         });
         let mut text = answer.write().await;
         // Four bytes may ask for the watches of all clients.
@@ -67,76 +69,78 @@ impl Engine {
     /// Performs a word, and takes the figures that its answer shows.
     fn answer_to(
         &self,
-        question: Question,
+        request: WordRequest,
         state: &mut ServerState,
         turn: &Turn<'_>,
         guard: &ConnectionGuard,
     ) -> Answer {
         let config = self.setup.configuration.clone();
         let files = self.setup.files.clone();
-        let word = match question {
-            Question::Word(word) => word,
-            Question::Refused(word) => {
+        let word = match request {
+            WordRequest::Allowed(word) => word,
+            WordRequest::Refused(word) => {
                 return Answer::text(format!("{word} is not executed because it is not in the whitelist.\n"));
             }
-            Question::SetTraceMask(mask) => {
+            WordRequest::SetTraceMask(mask) => {
                 state.trace_mask = mask;
                 return Answer::text(mask.to_string());
             }
-            Question::SetNothing => return Answer::text(""),
+            WordRequest::SetNothing => return Answer::text(""),
         };
         match word {
-            Word::Conf => Answer::short(move || conf::answer(&config, &surroundings::disk(files.as_deref()))),
-            Word::Cons => {
+            FourLetterWord::Conf => {
+                Answer::short(move || conf::answer(&config, &system_info::disk(files.as_deref())))
+            }
+            FourLetterWord::Cons => {
                 let (connections, asking) = (state.connection_figures(), guard.id);
                 Answer::new(connections.len(), move || clients::answer(&connections, asking))
             }
-            Word::Crst => {
+            FourLetterWord::Crst => {
                 state.connections.reset_each();
                 Answer::text("Connection stats reset.\n")
             }
-            Word::Dirs => Answer::short(move || dirs::answer(&surroundings::disk(files.as_deref()))),
-            Word::Dump => {
+            FourLetterWord::Dirs => Answer::short(move || dirs::answer(&system_info::disk(files.as_deref()))),
+            FourLetterWord::Dump => {
                 let figures = state.expiry_figures(turn.now);
                 Answer::new(dump::lines(&figures), move || dump::answer(&figures))
             }
-            Word::Envi => Answer::short(move || envi::answer(&config, &surroundings::environment())),
-            Word::Gtmk | Word::Stmk => Answer::text(state.trace_mask.to_string()),
+            FourLetterWord::Envi => Answer::short(move || envi::answer(&config, &system_info::environment())),
+            FourLetterWord::Gtmk | FourLetterWord::Stmk => Answer::text(state.trace_mask.to_string()),
             // The real server has no answer either before its 128th transaction.
-            Word::Hash => Answer::text(""),
-            Word::Isro => Answer::text("rw"),
-            Word::Mntr => {
+            FourLetterWord::Hash => Answer::text(""),
+            FourLetterWord::Isro => Answer::text("rw"),
+            FourLetterWord::Mntr => {
                 let (figures, namespaces) = (state.server_figures(turn.now), state.namespace_figures());
                 Answer::short(move || {
-                    mntr::answer(&config, &figures, &namespaces, surroundings::descriptors())
+                    mntr::answer(&config, &figures, &namespaces, system_info::descriptors())
                 })
             }
-            Word::Ruok => Answer::text("imok"),
-            Word::Srst => {
+            FourLetterWord::Ruok => Answer::text("imok"),
+            FourLetterWord::Srst => {
                 state.connections.stats = ServerStats::default();
                 state.core.reset_figures();
                 Answer::text("Server stats reset.\n")
             }
-            Word::Srvr => {
+            FourLetterWord::Srvr => {
                 let figures = state.server_figures(turn.now);
                 Answer::short(move || server::answer(&config, &figures))
             }
-            Word::Stat => {
+            FourLetterWord::Stat => {
                 let (figures, connections) = (state.server_figures(turn.now), state.connection_figures());
                 let asking = guard.id;
                 Answer::new(connections.len(), move || {
                     server::answer_with_clients(&config, &figures, &connections, asking)
                 })
             }
-            Word::Wchc => {
+            FourLetterWord::Wchc => {
                 let figures = state.watch_figures();
                 Answer::new(figures.pairs.len(), move || watches::by_session(figures))
             }
-            Word::Wchp => {
+            FourLetterWord::Wchp => {
                 let figures = state.watch_figures();
                 Answer::new(figures.pairs.len(), move || watches::by_path(figures))
             }
-            Word::Wchs => {
+            FourLetterWord::Wchs => {
                 let counts = state.watch_counts();
                 Answer::short(move || watches::summary(counts))
             }

@@ -125,7 +125,7 @@ async fn answers_without_an_order_have_the_recorded_lines_and_keys() {
 }
 
 #[tokio::test]
-async fn the_newer_release_has_five_figures_more() {
+async fn mntr_of_the_newer_release_has_the_new_figures() {
     let zk = ZkMini::start().await.unwrap();
     let answer = ask(&zk, b"mntr").await;
     let recorded = keys(recorded!("mntr"), "\t");

@@ -12,7 +12,11 @@ use crate::core::access::requester::Requester;
 impl Requester<'_> {
     /// Returns the list in stored form: without duplicates, and with the requester's identities in place of `auth`.
     /// Strings are copied, so that the list does not keep the request in memory.
-    pub(crate) fn fix(&self, acl: Option<&[AclView<'_>]>, known: &AclTable) -> Result<Arc<[Acl]>, ErrorCode> {
+    pub(crate) fn normalize_acl(
+        &self,
+        acl: Option<&[AclView<'_>]>,
+        known: &AclTable,
+    ) -> Result<Arc<[Acl]>, ErrorCode> {
         let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
         // The common case: the same list as that of the latest node.
         if let Some(latest) = known.latest(acl) {

@@ -82,12 +82,14 @@ impl Prepare<'_> {
     ) -> Result<(Arc<[Acl]>, Option<SharedAcl>), ErrorCode> {
         let known = self.tree.acls();
         let (Some(sent), Some(lists)) = (sent, lists) else {
-            return Ok((self.requester.fix(sent, known)?, None));
+            return Ok((self.requester.normalize_acl(sent, known)?, None));
         };
         // Lists of a multi can be long and many; each is converted once.
         let list = match lists.entry(sent) {
             Entry::Occupied(list) => list.into_mut(),
-            Entry::Vacant(new) => new.insert(SharedAcl::new(&self.requester.fix(Some(sent), known)?)),
+            Entry::Vacant(new) => {
+                new.insert(SharedAcl::new(&self.requester.normalize_acl(Some(sent), known)?))
+            }
         };
         Ok((Arc::clone(list.entries()), Some(list.clone())))
     }

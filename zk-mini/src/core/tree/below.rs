@@ -83,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::core::access::shared_acl::SharedAcl;
-    use crate::core::events::Audience;
+    use crate::core::events::Observers;
     use crate::core::tree::node::Node;
     use crate::core::txn::{CreateNode, NodeKind};
 
@@ -112,24 +112,24 @@ mod tests {
 
     fn run(tree: &mut Tree, path: &str, step: &Step) {
         let (zxid, time, acl): (_, _, Arc<[Acl]>) = (Zxid(1), UnixMillis(1), [Acl::open()].into());
-        let (path, audience) = (ByteString::from(path), &mut Audience::none());
+        let (path, observers) = (ByteString::from(path), &mut Observers::none());
         let is_leaf = tree.get(&path).is_some_and(|node| node.children.is_empty());
         match *step {
             Step::Create(len) => {
                 let (data, kind, parent_cversion) = (data(len), NodeKind::Persistent, 1);
-                tree.create(CreateNode { path, data, acl, kind, parent_cversion }, zxid, time, audience);
+                tree.create(CreateNode { path, data, acl, kind, parent_cversion }, zxid, time, observers);
             }
-            Step::Delete if is_leaf => tree.delete(&path, zxid, audience),
+            Step::Delete if is_leaf => tree.delete(&path, zxid, observers),
             Step::Delete => {
                 // Several leaves, at once.
                 let leaves = tree.iter().filter(|(path, node)| node.children.is_empty() && path.len() > 4);
                 let leaves: Vec<_> = leaves.map(|(path, _)| path.clone()).collect();
                 let leaves: Vec<_> =
                     leaves.into_iter().filter(|path| !path.starts_with("/zookeeper")).collect();
-                tree.delete_all(&leaves, zxid, audience);
+                tree.delete_all(&leaves, zxid, observers);
             }
             Step::Set(len) => {
-                tree.set_data(&path, data(len), Version(1), zxid, time, audience);
+                tree.set_data(&path, data(len), Version(1), zxid, time, observers);
             }
             Step::Restore(len) => tree
                 .restore(path, Node::new(data(len), SharedAcl::new(&acl), NodeKind::Persistent, zxid, time)),

@@ -19,7 +19,7 @@ use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Ve
 
 use crate::core::access::acl_table::AclTable;
 use crate::core::access::shared_acl::SharedAcl;
-use crate::core::events::Audience;
+use crate::core::events::Observers;
 use crate::core::tree::digest::TreeDigest;
 use crate::core::tree::name_set::NameSet;
 use crate::core::tree::node::Node;
@@ -156,7 +156,7 @@ impl Tree {
         new: CreateNode,
         zxid: Zxid,
         time: UnixMillis,
-        audience: &mut Audience<'_>,
+        observers: &mut Observers<'_>,
     ) -> Stat {
         let CreateNode { path, data, acl, kind, parent_cversion } = new;
         let Some((parent_path, name)) = parent_and_name(&path) else { return Stat::default() };
@@ -174,8 +174,8 @@ impl Tree {
             return Stat::default();
         }
         let acl = self.acls.share(&acl);
-        audience.note(EventType::NODE_CREATED, &path, &path, &acl);
-        audience.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
+        observers.note(EventType::NODE_CREATED, &path, &path, &acl);
+        observers.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
         let node = Node::new(data, acl, kind, zxid, time);
         let (stat, data_len) = (node.stat(), node.data_len());
         parent.below += Weight::of_one(data_len);
@@ -186,17 +186,17 @@ impl Tree {
     }
 
     /// Deletes a node.
-    pub(crate) fn delete(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) {
-        if let Some(weight) = self.unlink(path, zxid, audience) {
+    pub(crate) fn delete(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) {
+        if let Some(weight) = self.unlink(path, zxid, observers) {
             self.weigh_above(parent_name(path), -weight);
         }
     }
 
     /// Deletes nodes, one after the other.
-    pub(crate) fn delete_all(&mut self, paths: &[ByteString], zxid: Zxid, audience: &mut Audience<'_>) {
+    pub(crate) fn delete_all(&mut self, paths: &[ByteString], zxid: Zxid, observers: &mut Observers<'_>) {
         let mut gone: HashMap<&str, Weight> = HashMap::new();
         for path in paths {
-            if let Some(weight) = self.unlink(path, zxid, audience) {
+            if let Some(weight) = self.unlink(path, zxid, observers) {
                 *gone.entry(parent_name(path)).or_default() += -weight;
             }
         }
@@ -205,11 +205,11 @@ impl Tree {
 
     /// Deletes a node and returns its weight, to be subtracted above its parent. In a replay after a fuzzy snapshot
     /// the node may not exist; the parent is updated nevertheless.
-    fn unlink(&mut self, path: &str, zxid: Zxid, audience: &mut Audience<'_>) -> Option<Weight> {
+    fn unlink(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) -> Option<Weight> {
         let deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
             self.forget(path, node);
-            audience.note(EventType::NODE_DELETED, path, path, &node.acl);
+            observers.note(EventType::NODE_DELETED, path, path, &node.acl);
         }
         let (parent_path, name) = path::split(path)?;
         let parent = self.nodes.get_mut(parent_path)?;
@@ -222,7 +222,7 @@ impl Tree {
         let weight = Weight::of_one(node.data_len());
         parent.below += -weight;
         let parent_path = &path[..parent_path.len()];
-        audience.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
+        observers.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
         self.quota_deleted(&path, node.data_len());
         Some(weight)
     }
@@ -232,10 +232,10 @@ impl Tree {
         &mut self,
         session: SessionId,
         zxid: Zxid,
-        audience: &mut Audience<'_>,
+        observers: &mut Observers<'_>,
     ) -> bool {
         let paths = self.ephemerals(session);
-        self.delete_all(&paths, zxid, audience);
+        self.delete_all(&paths, zxid, observers);
         !paths.is_empty()
     }
 
@@ -247,7 +247,7 @@ impl Tree {
         version: Version,
         zxid: Zxid,
         time: UnixMillis,
-        audience: &mut Audience<'_>,
+        observers: &mut Observers<'_>,
     ) -> Stat {
         let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
@@ -258,7 +258,7 @@ impl Tree {
         node.mzxid = zxid;
         node.mtime = time;
         self.digest.add(path, node);
-        audience.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
+        observers.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
         let stat = node.stat();
         if old != new {
             self.weigh_above(path, Weight::of_change(old, new));

@@ -3,11 +3,9 @@
 
 use std::fmt::{self, Display, Write};
 
-use crate::core::{Compat, Totals};
-use crate::report::figures::{
-    Configuration, DescriptorFigures, NamespaceFigures, ServerFigures, WatchersTold,
-};
-use crate::shell::stats::{FrameLengths, Latency, ServerStats};
+use crate::core::{Compat, Totals, WatchersTold};
+use crate::report::figures::{Configuration, DescriptorFigures, NamespaceFigures, ServerFigures};
+use crate::report::stats::{FrameLengths, Latency, ServerStats};
 
 pub(crate) fn answer(
     config: &Configuration,

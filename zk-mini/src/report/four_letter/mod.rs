@@ -19,11 +19,11 @@ macro_rules! words {
     ($($name:ident = $word:literal, $doc:literal;)*) => {
         /// A four-letter word.
         #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub(crate) enum Word {
+        pub(crate) enum FourLetterWord {
             $(#[doc = $doc] $name,)*
         }
 
-        impl Word {
+        impl FourLetterWord {
             const ALL: &[(Self, &'static str)] = &[$((Self::$name, $word),)*];
         }
     };
@@ -50,7 +50,7 @@ words! {
     Wchs = "wchs", "Numbers of watches.";
 }
 
-impl fmt::Display for Word {
+impl fmt::Display for FourLetterWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = Self::ALL.iter().find(|(word, _)| word == self).map_or("", |(_, name)| name);
         f.write_str(name)
@@ -62,20 +62,21 @@ pub(crate) const DEFAULT_TRACE_MASK: i64 = 0b1_0011_0010;
 
 /// The words that are answered (`4lw.commands.whitelist`); by default all.
 #[derive(Clone, Debug)]
-pub(crate) struct Words(u32);
+pub(crate) struct Whitelist(u32);
 
 /// A word with its argument.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Question {
+pub(crate) enum WordRequest {
     /// A word that is not in the whitelist.
-    Refused(Word),
-    Word(Word),
+    Refused(FourLetterWord),
+    /// A word to answer.
+    Allowed(FourLetterWord),
     SetTraceMask(i64),
     /// `stmk` without a mask: the connection ends without an answer.
     SetNothing,
 }
 
-impl Words {
+impl Whitelist {
     /// Returns the words in a list with commas; a `*` means all. As in ZooKeeper, unknown words are passed over, and `srvr`
     /// is always answered.
     pub(crate) fn listed(list: &str) -> Self {
@@ -84,34 +85,36 @@ impl Words {
             if item == "*" {
                 return Self::default();
             }
-            words.0 |=
-                Word::ALL.iter().filter(|(_, name)| *name == item).fold(0, |all, (word, _)| all | bit(*word));
+            words.0 |= FourLetterWord::ALL
+                .iter()
+                .filter(|(_, name)| *name == item)
+                .fold(0, |all, (word, _)| all | bit(*word));
         }
-        words.0 |= bit(Word::Srvr);
+        words.0 |= bit(FourLetterWord::Srvr);
         words
     }
 
-    /// Returns the question that four bytes and the `rest` of the input ask; `None` if they are no word.
-    pub(crate) fn question(&self, first: &[u8; 4], rest: &[u8]) -> Option<Question> {
-        let (word, _) = Word::ALL.iter().find(|(_, name)| name.as_bytes() == first)?;
+    /// Reads a word from the first four bytes, and its argument from the `rest`; `None` if the bytes are no word.
+    pub(crate) fn request(&self, first: &[u8; 4], rest: &[u8]) -> Option<WordRequest> {
+        let (word, _) = FourLetterWord::ALL.iter().find(|(_, name)| name.as_bytes() == first)?;
         Some(match word {
-            word if self.0 & bit(*word) == 0 => Question::Refused(*word),
-            Word::Stmk => match rest.first_chunk() {
-                Some(mask) => Question::SetTraceMask(i64::from_be_bytes(*mask)),
-                None => Question::SetNothing,
+            word if self.0 & bit(*word) == 0 => WordRequest::Refused(*word),
+            FourLetterWord::Stmk => match rest.first_chunk() {
+                Some(mask) => WordRequest::SetTraceMask(i64::from_be_bytes(*mask)),
+                None => WordRequest::SetNothing,
             },
-            word => Question::Word(*word),
+            word => WordRequest::Allowed(*word),
         })
     }
 }
 
-impl Default for Words {
+impl Default for Whitelist {
     fn default() -> Self {
         Self(u32::MAX)
     }
 }
 
-fn bit(word: Word) -> u32 {
+fn bit(word: FourLetterWord) -> u32 {
     1 << (word as u32)
 }
 
@@ -121,14 +124,21 @@ mod tests {
 
     #[test]
     fn a_list_is_read_as_zookeeper_reads_it() {
-        let words = Words::listed(" ruok, stat,nope");
-        let question = |word: &[u8; 4]| words.question(word, b"\n");
-        assert_eq!(question(b"ruok"), Some(Question::Word(Word::Ruok)));
-        assert_eq!(question(b"stat"), Some(Question::Word(Word::Stat)));
-        assert_eq!(question(b"srvr"), Some(Question::Word(Word::Srvr)), "always");
-        assert_eq!(question(b"mntr"), Some(Question::Refused(Word::Mntr)));
-        assert_eq!(question(b"stmk"), Some(Question::Refused(Word::Stmk)), "it waits for no argument");
-        assert_eq!(question(b"nope"), None);
-        assert_eq!(Words::listed("ruok,*").question(b"mntr", b""), Some(Question::Word(Word::Mntr)));
+        let words = Whitelist::listed(" ruok, stat,nope");
+        let request = |word: &[u8; 4]| words.request(word, b"\n");
+        assert_eq!(request(b"ruok"), Some(WordRequest::Allowed(FourLetterWord::Ruok)));
+        assert_eq!(request(b"stat"), Some(WordRequest::Allowed(FourLetterWord::Stat)));
+        assert_eq!(request(b"srvr"), Some(WordRequest::Allowed(FourLetterWord::Srvr)), "always");
+        assert_eq!(request(b"mntr"), Some(WordRequest::Refused(FourLetterWord::Mntr)));
+        assert_eq!(
+            request(b"stmk"),
+            Some(WordRequest::Refused(FourLetterWord::Stmk)),
+            "it waits for no argument"
+        );
+        assert_eq!(request(b"nope"), None);
+        assert_eq!(
+            Whitelist::listed("ruok,*").request(b"mntr", b""),
+            Some(WordRequest::Allowed(FourLetterWord::Mntr))
+        );
     }
 }

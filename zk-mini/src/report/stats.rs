@@ -74,7 +74,7 @@ pub(crate) struct ConnectionStats {
 
 /// Frames of one connection that were handled in one turn.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
+pub(crate) struct FrameBatch {
     pub(crate) frames: u64,
     /// Frames that took a zxid.
     pub(crate) updates: u64,
@@ -87,7 +87,7 @@ pub(crate) struct Batch {
     pub(crate) xid: Option<i32>,
 }
 
-impl Batch {
+impl FrameBatch {
     /// Adds a frame. A header that cannot be read is left to the core. For a handshake, the last zxid of the server
     /// is given: the session of a client that has seen a later one is not looked up.
     pub(crate) fn add(&mut self, frame: &[u8], handshake: Option<Zxid>) {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_batch_has_the_last_op_and_the_last_number_that_is_not_negative() {
-        let mut batch = Batch::default();
+        let mut batch = FrameBatch::default();
         batch.add(&[0, 0, 0, 7, 0, 0, 0, 4], None);
         batch.add(&[0xff, 0xff, 0xff, 0xfe, 0, 0, 0, 11], None);
         batch.add(&[0, 0, 0], None);
@@ -210,7 +210,7 @@ mod tests {
         let hello = |seen: i64, session: i64| {
             [&[0; 4][..], &seen.to_be_bytes(), &[0; 4], &session.to_be_bytes(), &[0; 4]].concat()
         };
-        let mut batch = Batch::default();
+        let mut batch = FrameBatch::default();
         for (seen, session) in [(0, 0), (0, 7), (5, 7), (6, 7), (6, 0)] {
             batch.add(&hello(seen, session), Some(Zxid(5)));
         }
