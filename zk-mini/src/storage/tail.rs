@@ -276,7 +276,12 @@ mod tests {
             let first = at.div_ceil(SECTOR);
             let sector = first + sector.index(content.len() / SECTOR - first);
             content[sector * SECTOR..(sector + 1) * SECTOR].fill(0);
-            prop_assert!(is_torn(&content, at, &[], |_| None), "it lacks a sector");
+            // In one of 50,000 cases the sums change as by one flipped bit: then it counts as damage, as a flip must.
+            let looks_flipped = head(&content, at).is_some_and(|(sum, len)| {
+                let record_end = at + BEFORE + 1 + len;
+                record_end <= end_of(&content) && has_one_bit_flipped(&content, at + BEFORE..record_end, sum)
+            });
+            prop_assert_eq!(is_torn(&content, at, &[], |_| None), !looks_flipped, "it lacks a sector");
         }
     }
 }
