@@ -13,6 +13,9 @@ const PID_FILE: &str = "zookeeper_server.pid";
 /// File with the number of a member of an ensemble.
 const MEMBER_FILE: &str = "myid";
 
+/// Directory in which Linux shows the processes.
+const PROC: &str = "/proc";
+
 /// Maximum number of bytes to read of a number.
 const NUMBER: u64 = 32;
 
@@ -52,7 +55,9 @@ fn check(disk: &dyn Disk, dir: &Path) -> Result<(), StorageError> {
     let noted = disk.read_start(&file, NUMBER).ok().and_then(|content| String::from_utf8(content).ok());
     // 0 and negative numbers are groups of processes.
     match noted.and_then(|noted| noted.trim().parse().ok()).filter(|pid| *pid > 0) {
-        Some(pid) if is_alive(pid) => Err(StorageError::Owned { dir: dir.into(), pid, file }),
+        Some(pid) if is_alive(Path::new(PROC), pid) => {
+            Err(StorageError::Owned { dir: dir.into(), pid, file })
+        }
         _ => Ok(()),
     }
 }
@@ -62,12 +67,13 @@ fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }
 
-/// Returns true if there is such a process, also of another user. Where the system has no `/proc`, as others than Linux, it
-/// is assumed: two servers on one directory would destroy its data.
-fn is_alive(pid: i32) -> bool {
+/// Returns true if there is such a process, also of another user. `proc` is the system's `/proc`. Processes that it does
+/// not show are assumed to be alive, because two servers on one directory would destroy its data: that is so on systems
+/// without `/proc`, and where it hides the processes of other users (`hidepid`), and with them process 1.
+fn is_alive(proc: &Path, pid: i32) -> bool {
     // In a container, numbers begin at 1: a file that was left behind may name this process.
     let is_this = u32::try_from(pid) == Ok(process::id());
-    !is_this && (Path::new(&format!("/proc/{pid}")).exists() || !Path::new("/proc/self").exists())
+    !is_this && (proc.join(pid.to_string()).exists() || !proc.join("1").exists())
 }
 
 #[cfg(test)]
@@ -80,10 +86,23 @@ mod tests {
     #[test]
     fn another_process_is_alive_until_it_has_been_waited_for() {
         let number = |pid: u32| i32::try_from(pid).unwrap();
+        let is_alive = |pid| is_alive(Path::new(PROC), pid);
         assert!(is_alive(number(parent_id())));
         assert!(!is_alive(number(process::id())), "this process is no other owner");
         let mut child = Command::new("true").spawn().unwrap();
         child.wait().unwrap();
         assert!(!is_alive(number(child.id())));
+    }
+    #[test]
+    fn a_process_that_may_be_hidden_is_assumed_to_be_alive() -> std::io::Result<()> {
+        let proc = tempfile::tempdir()?;
+        assert!(is_alive(proc.path(), 77), "nothing is shown");
+        std::fs::create_dir(proc.path().join("self"))?;
+        assert!(is_alive(proc.path(), 77), "only this user's processes are shown");
+        std::fs::create_dir(proc.path().join("1"))?;
+        assert!(!is_alive(proc.path(), 77));
+        std::fs::create_dir(proc.path().join("77"))?;
+        assert!(is_alive(proc.path(), 77));
+        Ok(())
     }
 }
