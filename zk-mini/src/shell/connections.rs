@@ -23,7 +23,8 @@ pub(crate) struct Connections {
     /// Number of connections over TCP, by address.
     per_ip: BTreeMap<IpAddr, usize>,
     given: u64,
-    /// Times by which connections have to ask for a session, in order. Some connections have done so, or are gone.
+    /// Times by which connections must request a session, in order. Connections with a session, or closed ones, remain
+    /// until their time.
     expected: VecDeque<(Millis, ConnId)>,
     pub(crate) stats: ServerStats,
 }
@@ -36,12 +37,12 @@ pub(crate) struct Entry {
     pub(crate) outbox: Arc<Outbox>,
     /// Time at which it was accepted.
     pub(crate) established: UnixMillis,
-    /// Time by which it has to ask for a session.
+    /// Time by which it must request a session.
     pub(crate) session_due: Millis,
     pub(crate) stats: ConnectionStats,
     /// True once the core has sent it a frame: it has asked for a session.
     answered: bool,
-    /// True once the core has closed it, and knows it no longer.
+    /// True once the core has closed and forgotten it.
     closed_by_core: bool,
 }
 
@@ -62,7 +63,8 @@ impl Connections {
         }
         self.given += 1;
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
-        let session_due = Millis((turn.now.mono.0 / SESSIONLESS.0 + 2) * SESSIONLESS.0);
+        let checks = (turn.now.mono.0 / SESSIONLESS.0).saturating_add(2);
+        let session_due = Millis(checks.saturating_mul(SESSIONLESS.0));
         let entry = Entry {
             remote,
             outbox: Arc::clone(&outbox),
@@ -77,7 +79,7 @@ impl Connections {
         Some((id, outbox))
     }
 
-    /// Removes a connection that has ended. Returns true if the core still knows it and has to be told.
+    /// Removes a connection that has ended. Returns true if the core still knows it and must be told.
     pub(crate) fn remove(&mut self, id: ConnId) -> bool {
         let Some(entry) = self.by_id.remove(&id) else { return false };
         if let Some(ip) = entry.remote.map(|remote| remote.ip())
@@ -134,7 +136,7 @@ impl Connections {
         }
     }
 
-    /// Closes all connections. The core knows none of them any longer.
+    /// Closes all connections, which the core has forgotten.
     pub(crate) fn close_all_by_core(&mut self, turn: &mut Turn<'_>) {
         for entry in self.by_id.values_mut() {
             entry.closed_by_core = true;

@@ -57,6 +57,18 @@ async fn the_same_holds_over_tcp_and_with_threads() {
 }
 
 #[tokio::test]
+async fn a_clock_at_its_end_still_serves() {
+    let zk = manual().await;
+    zk.advance(Duration::MAX).await;
+    let mut raw = Raw::with_session(&zk, 4_000).await;
+    raw.create("/e", EPHEMERAL).await;
+    let mut asking = Raw::in_memory(&zk);
+    asking.write(b"dump").await;
+    let answer = String::from_utf8(asking.rest().await).unwrap();
+    assert!(answer.contains("\t/e\n") && answer.contains("UTC 292278994:\n"), "{answer}");
+}
+
+#[tokio::test]
 async fn pings_between_short_moves_keep_a_session() {
     let zk = manual().await;
     let mut raw = Raw::with_session(&zk, 4_000).await;

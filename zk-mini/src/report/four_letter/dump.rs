@@ -38,7 +38,7 @@ fn write(out: &mut String, figures: &ExpiryFigures) -> fmt::Result {
         let owner = owners.get(&connection.conn);
         // A connection outlives its session by a moment, as it is checked less often.
         let expires = owner.map_or(connection.session_due, |session| {
-            Millis(session.expires.0.next_multiple_of(connection_check.0))
+            Millis(session.expires.0.checked_next_multiple_of(connection_check.0).unwrap_or(u64::MAX))
         });
         let session = owner.map_or(SessionId::NONE, |session| session.id);
         (expires, format!("ip: {} sessionId: {session}", JavaAddr(connection.remote)))
