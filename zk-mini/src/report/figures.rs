@@ -76,9 +76,9 @@ pub(crate) struct ConnectionFigures {
     pub(crate) remote: Option<SocketAddr>,
     /// Time at which it was accepted.
     pub(crate) established: UnixMillis,
-    /// Time by which it has to ask for a session.
+    /// Time by which it must request a session.
     pub(crate) session_due: Millis,
-    /// Its session and the timeout of that, once it has one.
+    /// Its session and the session's timeout, once it has one.
     pub(crate) session: Option<(SessionId, Millis)>,
     pub(crate) stats: ConnectionStats,
 }

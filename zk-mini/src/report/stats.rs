@@ -1,6 +1,6 @@
 //! Counters of a server and of its connections.
 
-use zk_wire::{Millis, OpCode, Zxid};
+use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestHeader, SessionId, Xid, Zxid};
 
 use crate::core::Totals;
 
@@ -29,12 +29,12 @@ pub(crate) struct ServerStats {
 }
 
 impl ServerStats {
-    /// Counts a frame that is sent. Its first four bytes are a length; the next four are the number of the request
-    /// that it replies to, or -1 for a watch event.
+    /// Counts a frame that is sent. Behind its length is the number of the request that it replies to, or that of watch
+    /// events.
     pub(crate) fn frame_sent(&mut self, frame: &[u8]) {
         let length = frame.len().saturating_sub(4);
         let bytes = u64::try_from(length).unwrap_or(u64::MAX);
-        if frame.get(4..8) == Some(&[0xff; 4]) {
+        if frame.get(4..8) == Some(&Xid::NOTIFICATION.0.to_be_bytes()) {
             self.event_bytes += bytes;
         } else {
             self.reply_bytes += bytes;
@@ -99,24 +99,26 @@ impl FrameBatch {
             self.op = Some(OpCode::CREATE_SESSION);
             return;
         }
-        let Some((xid, rest)) = frame.split_first_chunk() else { return };
-        let Some(op) = rest.first_chunk() else { return };
-        match OpCode(i32::from_be_bytes(*op)) {
+        let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut Fields::new(frame)) else { return };
+        match op {
             OpCode::AUTH | OpCode::SASL => {}
             op => self.op = Some(op),
         }
         // Clients give their pings and the like negative numbers.
-        self.xid = Some(i32::from_be_bytes(*xid)).filter(|xid| *xid >= 0).or(self.xid);
+        self.xid = Some(xid.0).filter(|xid| *xid >= 0).or(self.xid);
     }
 }
 
-/// Returns true if a connect request names a session. Behind the version come the last zxid seen, the timeout and the
-/// session's id.
+/// Returns true if a connect request names a session that the server would look up.
 fn names_session(frame: &[u8], last_zxid: Zxid) -> bool {
-    let long =
-        |at: usize| frame.get(at..).and_then(<[u8]>::first_chunk).map(|long| i64::from_be_bytes(*long));
-    let (seen, session) = (long(4), long(16));
-    seen.is_some_and(|seen| seen <= last_zxid.0) && session.is_some_and(|session| session != 0)
+    let mut fields = Fields::new(frame);
+    let mut read = || -> Result<(i64, i64), DecodeError> {
+        fields.int("ConnectRequest.protocol_version")?;
+        let seen = fields.long("ConnectRequest.last_zxid_seen")?;
+        fields.int("ConnectRequest.timeout")?;
+        Ok((seen, fields.long("ConnectRequest.session_id")?))
+    };
+    read().is_ok_and(|(seen, session)| seen <= last_zxid.0 && session != SessionId::NONE.0)
 }
 
 /// Latency of requests, in milliseconds: totals and distribution.

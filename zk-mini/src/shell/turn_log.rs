@@ -7,7 +7,7 @@ use bytes::Bytes;
 use common::PeerKey;
 use common::log::{LeftOut, LineLimit, Shown};
 use tracing::Level;
-use zk_wire::{Decode, DecodeError, Millis, OpCode, RequestHeader, SessionId};
+use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestHeader, SessionId};
 
 use crate::core::{ConnId, Note, Refusal};
 use crate::log::is_wanted;
@@ -42,7 +42,7 @@ pub(crate) enum Line {
     Sessionless(Remote, ConnId),
     /// A peer does not read, and more bytes wait for it than the limit.
     DoesNotRead { remote: Remote, conn: ConnId, limit: usize },
-    /// A peer sent bytes that are no frame.
+    /// A peer sent bytes that are not a frame.
     NoFrame { remote: Remote, conn: ConnId, had_session: bool, error: DecodeError },
     /// Lines were left out.
     LeftOut(LeftOut<Source>),
@@ -70,7 +70,7 @@ impl Default for TurnLog {
 }
 
 impl TurnLog {
-    /// Adds a line, unless its source has caused too many. At the level debug none is left out.
+    /// Adds a line, unless its source has caused too many. At level debug all lines are kept.
     pub(crate) fn push(&mut self, now: Millis, line: Line) {
         if !is_wanted(line.level()) {
             return;
@@ -93,8 +93,9 @@ impl TurnLog {
             self.waiting.push(Line::Request(conn, frame.clone()));
         }
         if is_wanted(Level::TRACE) {
-            let op = frame.get(4..8).and_then(|op| Some(OpCode(i32::from_be_bytes(op.try_into().ok()?))));
-            let is_secret = is_handshake || matches!(op, Some(OpCode::AUTH | OpCode::SASL));
+            let header = RequestHeader::read(&mut Fields::new(frame));
+            let is_secret =
+                is_handshake || header.is_ok_and(|header| matches!(header.op, OpCode::AUTH | OpCode::SASL));
             self.waiting.push(Line::Received { conn, frame: frame.clone(), is_secret });
         }
     }
@@ -152,19 +153,19 @@ impl Line {
             Self::Note(remote, note) => log_note(*remote, note),
             Self::Expired(session) => log!(INFO, %session, "session expired"),
             Self::TooMany(remote, max) => {
-                log!(WARN, %remote, max, "connection refused: its address has the maximum number of connections (maxClientCnxns)");
+                log!(WARN, %remote, max, "connection refused: this address already has the maximum number of connections (maxClientCnxns)");
             }
             Self::Sessionless(remote, conn) => {
-                log!(INFO, %remote, conn = conn.0, "connection closed: it has not asked for a session in time");
+                log!(INFO, %remote, conn = conn.0, "connection closed: no session was requested in time");
             }
             Self::DoesNotRead { remote, conn, limit } => {
                 log!(WARN, %remote, conn = conn.0, limit, "connection closed: the peer does not read");
             }
             Self::NoFrame { remote, conn, had_session: false, error } => {
-                log!(INFO, %remote, conn = conn.0, %error, "handshake refused: this is no ZooKeeper client");
+                log!(INFO, %remote, conn = conn.0, %error, "handshake refused: the peer is not a ZooKeeper client");
             }
             Self::NoFrame { remote, conn, had_session: true, error } => {
-                log!(WARN, %remote, conn = conn.0, %error, "connection closed: the peer has sent bytes that are no request");
+                log!(WARN, %remote, conn = conn.0, %error, "connection closed: invalid request");
             }
             Self::LeftOut(LeftOut { source, lines }) => {
                 log!(WARN, source = %ShownSource(*source), lines, "further lines were left out in the last minute");
@@ -198,36 +199,17 @@ fn log_note(remote: Remote, note: &Note) {
 }
 
 fn log_request(conn: ConnId, frame: &Bytes) {
-    let mut body = frame.clone();
-    let Ok(RequestHeader { xid, op }) = RequestHeader::decode(&mut body, "RequestHeader") else {
+    let mut fields = Fields::new(frame);
+    let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut fields) else {
         return log!(DEBUG, conn = conn.0, "a request without a header");
     };
-    match path_of(op, &body) {
+    let path = if op.begins_with_path() { fields.buffer("path").ok().flatten() } else { None };
+    match path {
         Some(path) => {
             log!(DEBUG, conn = conn.0, xid = xid.0, %op, path = %Shown(path), len = frame.len(), "request");
         }
         None => log!(DEBUG, conn = conn.0, xid = xid.0, %op, len = frame.len(), "request"),
     }
-}
-
-/// Returns the path that a request begins with, if its operation has one there.
-fn path_of(op: OpCode, body: &[u8]) -> Option<&[u8]> {
-    match op {
-        OpCode::PING
-        | OpCode::MULTI
-        | OpCode::MULTI_READ
-        | OpCode::AUTH
-        | OpCode::SASL
-        | OpCode::SET_WATCHES
-        | OpCode::SET_WATCHES2
-        | OpCode::RECONFIG
-        | OpCode::WHO_AM_I
-        | OpCode::CREATE_SESSION
-        | OpCode::CLOSE_SESSION => return None,
-        _ => {}
-    }
-    let (len, rest) = body.split_first_chunk()?;
-    rest.get(..usize::try_from(i32::from_be_bytes(*len)).ok()?)
 }
 
 struct ShownSource(Option<Source>);
@@ -247,24 +229,24 @@ struct ShownRefusal<'a>(&'a Refusal);
 impl fmt::Display for ShownRefusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Refusal::Unreadable => f.write_str("its first frame is no connect request"),
+            Refusal::Unreadable => f.write_str("the first frame is not a connect request"),
             Refusal::SeenMore { seen, last } => write!(
                 f,
-                "it has seen zxid {seen}, and this server is at {last} only: the client knows another server, or \
-                 this one before it lost its state; the client has to be started anew"
+                "the client has seen zxid {seen}, and this server is only at {last}: the client knows another \
+                 server, or this one before it lost its state; restart the client"
             ),
             Refusal::NoNewSessions => f.write_str("the disk cannot be written, so there are no new sessions"),
-            Refusal::NoSuchSession(session) => write!(f, "session {session} has ended, or never was"),
+            Refusal::NoSuchSession(session) => write!(f, "session {session} has ended or never existed"),
             Refusal::WrongPassword(session) => write!(f, "wrong password for session {session}"),
         }
     }
 }
 
-/// A frame, shown as text as far as it is text. `true` hides it.
+/// A frame as escaped text. `true` hides it.
 struct Frame<'a>(&'a Bytes, bool);
 
 impl fmt::Display for Frame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.1 { f.write_str("(not shown: it may hold a password)") } else { Shown(self.0).fmt(f) }
+        if self.1 { f.write_str("(hidden: it may contain a password)") } else { Shown(self.0).fmt(f) }
     }
 }

@@ -14,7 +14,9 @@ pub struct OpCode(
 );
 
 macro_rules! op_codes {
-    ($($name:ident = $code:literal, $text:literal;)*) => {
+    (@begins_with_path path) => { true };
+    (@begins_with_path other) => { false };
+    ($($name:ident = $code:literal, $text:literal, $short:literal, $first:ident;)*) => {
         impl OpCode {
             $(#[doc = concat!("`", $text, "`, ", $code, " on the wire.")] pub const $name: Self = Self($code);)*
 
@@ -26,44 +28,63 @@ macro_rules! op_codes {
                     _ => None,
                 }
             }
+
+            /// Returns ZooKeeper's short name of the operation, as in the answer to `cons`; `NA` if it has none.
+            #[must_use]
+            pub fn short_name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $short,)*
+                    _ => "NA",
+                }
+            }
+
+            /// Returns `true` if the body of the request begins with a path, or null in its place.
+            #[must_use]
+            pub fn begins_with_path(self) -> bool {
+                match self {
+                    $(Self::$name => op_codes!(@begins_with_path $first),)*
+                    _ => false,
+                }
+            }
         }
     };
 }
 
 op_codes! {
-    NOTIFICATION = 0, "notification";
-    CREATE = 1, "create";
-    DELETE = 2, "delete";
-    EXISTS = 3, "exists";
-    GET_DATA = 4, "getData";
-    SET_DATA = 5, "setData";
-    GET_ACL = 6, "getACL";
-    SET_ACL = 7, "setACL";
-    GET_CHILDREN = 8, "getChildren";
-    SYNC = 9, "sync";
-    PING = 11, "ping";
-    GET_CHILDREN2 = 12, "getChildren2";
-    CHECK = 13, "check";
-    MULTI = 14, "multi";
-    CREATE2 = 15, "create2";
-    RECONFIG = 16, "reconfig";
-    CHECK_WATCHES = 17, "checkWatches";
-    REMOVE_WATCHES = 18, "removeWatches";
-    CREATE_CONTAINER = 19, "createContainer";
-    DELETE_CONTAINER = 20, "deleteContainer";
-    CREATE_TTL = 21, "createTTL";
-    MULTI_READ = 22, "multiRead";
-    AUTH = 100, "auth";
-    SET_WATCHES = 101, "setWatches";
-    SASL = 102, "sasl";
-    GET_EPHEMERALS = 103, "getEphemerals";
-    GET_ALL_CHILDREN_NUMBER = 104, "getAllChildrenNumber";
-    SET_WATCHES2 = 105, "setWatches2";
-    ADD_WATCH = 106, "addWatch";
-    WHO_AM_I = 107, "whoAmI";
-    CREATE_SESSION = -10, "createSession";
-    CLOSE_SESSION = -11, "closeSession";
-    ERROR = -1, "error";
+    // Constant = code, name, short name, first field of the body.
+    NOTIFICATION = 0, "notification", "NA", other;
+    CREATE = 1, "create", "CREA", path;
+    DELETE = 2, "delete", "DELE", path;
+    EXISTS = 3, "exists", "EXIS", path;
+    GET_DATA = 4, "getData", "GETD", path;
+    SET_DATA = 5, "setData", "SETD", path;
+    GET_ACL = 6, "getACL", "GETA", path;
+    SET_ACL = 7, "setACL", "SETA", path;
+    GET_CHILDREN = 8, "getChildren", "GETC", path;
+    SYNC = 9, "sync", "SYNC", path;
+    PING = 11, "ping", "PING", other;
+    GET_CHILDREN2 = 12, "getChildren2", "GETC", path;
+    CHECK = 13, "check", "CHEC", path;
+    MULTI = 14, "multi", "MULT", other;
+    CREATE2 = 15, "create2", "CREA", path;
+    RECONFIG = 16, "reconfig", "RECO", other;
+    CHECK_WATCHES = 17, "checkWatches", "CHKW", path;
+    REMOVE_WATCHES = 18, "removeWatches", "REMW", path;
+    CREATE_CONTAINER = 19, "createContainer", "CREA", path;
+    DELETE_CONTAINER = 20, "deleteContainer", "DELE", path;
+    CREATE_TTL = 21, "createTTL", "CREA", path;
+    MULTI_READ = 22, "multiRead", "MLTR", other;
+    AUTH = 100, "auth", "NA", other;
+    SET_WATCHES = 101, "setWatches", "SETW", other;
+    SASL = 102, "sasl", "NA", other;
+    GET_EPHEMERALS = 103, "getEphemerals", "GETE", path;
+    GET_ALL_CHILDREN_NUMBER = 104, "getAllChildrenNumber", "GETACN", path;
+    SET_WATCHES2 = 105, "setWatches2", "STW2", other;
+    ADD_WATCH = 106, "addWatch", "ADDW", path;
+    WHO_AM_I = 107, "whoAmI", "HOMI", other;
+    CREATE_SESSION = -10, "createSession", "SESS", other;
+    CLOSE_SESSION = -11, "closeSession", "CLOS", other;
+    ERROR = -1, "error", "NA", other;
 }
 
 impl fmt::Display for OpCode {

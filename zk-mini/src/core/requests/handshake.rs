@@ -42,7 +42,7 @@ impl Core {
     /// Decides on a handshake: opens a session, or resumes the one that the client names.
     fn grant_session(&mut self, now: Now, conn: ConnId, frame: &mut Bytes) -> Result<Granted, Refusal> {
         let request = ConnectRequest::decode(frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
-        // A client must not see an earlier state than before: it has to try another server.
+        // A client must not see an earlier state than before, so it tries another server.
         if request.last_zxid_seen > self.last_zxid {
             return Err(Refusal::SeenMore { seen: request.last_zxid_seen, last: self.last_zxid });
         }

@@ -1,6 +1,6 @@
 //! Requests: the table of operations, and the single way from a frame to its handler and to its reply.
 //!
-//! To add an operation, add its op code (`zk_wire::OpCode`), its record and a view in `zk-wire`, a row in the table
+//! To add an operation, add its row to the op codes (`zk_wire::OpCode`), its record and a view in `zk-wire`, a row in the table
 //! below, and a file with its handler in this folder.
 
 pub(crate) mod auth;
@@ -22,6 +22,7 @@ use zk_wire::{
 };
 
 use crate::core::Core;
+use crate::core::access::requester::Requester;
 use crate::core::message::{ConnId, Now};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::requests::session::SessionTimeoutView;
@@ -111,8 +112,7 @@ operations! {
 impl Core {
     /// Handles a frame of a connection that has a session.
     ///
-    /// Every request comes this way. Before its handler runs, only the sign of life has an effect. After it has run,
-    /// all its effects are in the state and in the outputs, and the answer is a value that has not been sent yet.
+    /// Every request comes this way. Before the handler only the session is refreshed; after it only the reply is unsent.
     pub(crate) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, frame: &Bytes) {
         let mut body = Fields::new(frame);
         let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else {
@@ -181,6 +181,12 @@ impl Core {
         if is_last {
             self.close(call.conn);
         }
+    }
+
+    /// Returns the rights of the peer of a connection.
+    pub(crate) fn requester(&self, conn: ConnId) -> Result<Requester<'_>, Failure> {
+        let peer = self.peers.get(&conn).ok_or(Failure::Close)?;
+        Ok(peer.requester(&self.config, self.rules))
     }
 
     /// Answers an unknown operation.

@@ -1,12 +1,13 @@
 //! multiRead: several reads in one request. The length of the reply is computed before it is written.
 
 use bytes::BytesMut;
-use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, OpCode, Perms, ReplyHeader, Stat};
+use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, OpCode, ReplyHeader, Stat};
 
 use crate::core::Core;
 use crate::core::access::requester::Requester;
-use crate::core::requests::call::{Answer, Call, Failure, Reply};
+use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::requests::listing::Names;
+use crate::core::requests::read::readable;
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
 
@@ -24,11 +25,7 @@ impl<'a> Found<'a> {
     /// Performs one read; `None` for a null path or a write, which fail the request.
     fn find(item: &MultiOpView<'_>, tree: &'a Tree, requester: &Requester<'_>) -> Option<Self> {
         let MultiOpView::Read { op, path: Some(path) } = item else { return None };
-        let readable = tree.get(path).ok_or(ErrorCode::NO_NODE).and_then(|node| {
-            node.acl.check(requester, Perms::READ)?;
-            Ok(node)
-        });
-        Some(match readable {
+        Some(match readable(tree, requester, path) {
             Err(code) => Self::Refused(code),
             Ok(node) if *op == OpCode::GET_DATA => Self::Data(node),
             Ok(node) => Self::Children(node),
@@ -80,8 +77,7 @@ impl Core {
     /// results before it follow the error. A reply that is too long has no results.
     pub(crate) fn multi_read(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
         let items = MultiOpView::read_all(*body)?;
-        let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
-        let requester = peer.requester(&self.config, self.rules);
+        let requester = self.requester(call.conn)?;
         let mut size = LENGTH + ReplyHeader::LEN + MultiHeader::LEN;
         let mut results = Vec::new();
         for result in items.iter().map_while(|item| Found::find(item, &self.tree, &requester)) {

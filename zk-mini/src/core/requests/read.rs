@@ -15,7 +15,7 @@ use crate::core::tree::node::Node;
 impl Core {
     pub(crate) fn get_data(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
         let WatchedPathView { path, watch } = request;
-        let node = readable(&self.tree, &self.requester(call)?, path)?;
+        let node = readable(&self.tree, &self.requester(call.conn)?, path)?;
         self.namespaces.read(path, node.data_len());
         if *watch {
             self.watches.watch_data(path, call.conn)?;
@@ -31,7 +31,7 @@ impl Core {
         }
         let stat = match self.tree.get(path) {
             Some(node) => {
-                node.acl.check(&self.requester(call)?, Perms::READ)?;
+                node.acl.check(&self.requester(call.conn)?, Perms::READ)?;
                 Some(node.stat())
             }
             None => None,
@@ -47,7 +47,7 @@ impl Core {
     /// Handles getChildren and getChildren2, whose reply has the `Stat`, too.
     pub(crate) fn get_children(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
         let WatchedPathView { path, watch } = request;
-        let node = readable(&self.tree, &self.requester(call)?, path)?;
+        let node = readable(&self.tree, &self.requester(call.conn)?, path)?;
         if *watch {
             self.watches.watch_children(path, call.conn)?;
         }
@@ -64,7 +64,7 @@ impl Core {
     /// Reads a node's ACL. Without ADMIN the hashes of digest ids are hidden.
     pub(crate) fn get_acl(&mut self, call: &Call, request: &PathView<'_>) -> Answer {
         let node = self.tree.get(&request.path).ok_or(ErrorCode::NO_NODE)?;
-        let requester = self.requester(call)?;
+        let requester = self.requester(call.conn)?;
         node.acl.check(&requester, Perms::READ | Perms::ADMIN)?;
         let hides = node.acl.check(&requester, Perms::ADMIN).is_err();
         Ok(Reply::Body(self.outputs.body(|out| {
@@ -81,7 +81,7 @@ impl Core {
 
     pub(crate) fn get_all_children_number(&mut self, call: &Call, request: &PathView<'_>) -> Answer {
         let path = &*request.path;
-        readable(&self.tree, &self.requester(call)?, path)?;
+        readable(&self.tree, &self.requester(call.conn)?, path)?;
         // ZooKeeper counts the root itself if its path is empty.
         let total = self.tree.weight_below(path).nodes + i64::from(path.is_empty());
         let total_number = i32::try_from(total).unwrap_or(i32::MAX);
@@ -112,15 +112,14 @@ impl Core {
         let response = WhoAmIResponse { client_info: client_info.unwrap_or_default() };
         Ok(Reply::Body(self.outputs.record(&response)))
     }
-
-    pub(crate) fn requester(&self, call: &Call) -> Result<Requester<'_>, ErrorCode> {
-        let peer = self.peers.get(&call.conn).ok_or(ErrorCode::NO_AUTH)?;
-        Ok(peer.requester(&self.config, self.rules))
-    }
 }
 
 /// Returns a node that a requester may read.
-fn readable<'a>(tree: &'a Tree, requester: &Requester<'_>, path: &str) -> Result<&'a Node, ErrorCode> {
+pub(crate) fn readable<'a>(
+    tree: &'a Tree,
+    requester: &Requester<'_>,
+    path: &str,
+) -> Result<&'a Node, ErrorCode> {
     let node = tree.get(path).ok_or(ErrorCode::NO_NODE)?;
     node.acl.check(requester, Perms::READ)?;
     Ok(node)

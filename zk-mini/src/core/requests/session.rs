@@ -45,7 +45,7 @@ impl Core {
     /// Ends a session and deletes its ephemeral nodes.
     pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
         let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
-        // The session has to end even if the list of its nodes is too long for a transaction.
+        // The session ends even if the list of its nodes is too long for a transaction.
         let listed = size::fits(&change, &self.config);
         let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
         self.commit(now, session, xid, change);

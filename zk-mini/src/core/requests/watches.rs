@@ -113,8 +113,7 @@ impl Core {
     /// Sends a missed event. If the client may not read the node, neither the event is sent nor the watch set.
     fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &str) {
         let may_know = self.tree.get(path).is_none_or(|node| {
-            let requester = self.peers.get(&conn).map(|conn| conn.requester(&self.config, self.rules));
-            requester.is_some_and(|requester| node.acl.check(&requester, Perms::READ).is_ok())
+            self.requester(conn).is_ok_and(|requester| node.acl.check(&requester, Perms::READ).is_ok())
         });
         if may_know {
             self.outputs.event([conn], Zxid(-1), kind, path);

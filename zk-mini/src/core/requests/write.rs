@@ -50,9 +50,7 @@ impl Core {
 
     /// Returns the rules for writes of a request.
     pub(crate) fn prepare(&self, call: &Call) -> Result<Prepare<'_>, Failure> {
-        let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
-        let requester = peer.requester(&self.config, self.rules);
-        Ok(Prepare::new(&self.tree, call.session, requester, &self.config))
+        Ok(Prepare::new(&self.tree, call.session, self.requester(call.conn)?, &self.config))
     }
 
     /// Commits a write or its refusal, and replies with the result.

@@ -22,7 +22,7 @@ fn write(out: &mut String, connection: &ConnectionFigures, asking: ConnId) -> fm
     write!(out, " {}", Brief { connection, asking })?;
     if let Some((sid, Millis(to))) = connection.session {
         let stats = &connection.stats;
-        let op = stats.op.map_or("NA", op_name);
+        let op = stats.op.map_or("NA", OpCode::short_name);
         write!(out, ",sid={sid},lop={op},est={},to={to}", connection.established.0)?;
         if let Some(xid) = stats.xid {
             write!(out, ",lcxid={xid:#x}")?;
@@ -64,36 +64,5 @@ impl fmt::Display for JavaAddr {
             Some(remote) => write!(f, "/{remote}"),
             None => f.write_str("/in-memory"),
         }
-    }
-}
-
-/// Returns the real server's short name of an operation.
-fn op_name(op: OpCode) -> &'static str {
-    match op {
-        OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => "CREA",
-        OpCode::DELETE | OpCode::DELETE_CONTAINER => "DELE",
-        OpCode::EXISTS => "EXIS",
-        OpCode::GET_DATA => "GETD",
-        OpCode::SET_DATA => "SETD",
-        OpCode::GET_ACL => "GETA",
-        OpCode::SET_ACL => "SETA",
-        OpCode::GET_CHILDREN | OpCode::GET_CHILDREN2 => "GETC",
-        OpCode::SYNC => "SYNC",
-        OpCode::PING => "PING",
-        OpCode::CHECK => "CHEC",
-        OpCode::MULTI => "MULT",
-        OpCode::MULTI_READ => "MLTR",
-        OpCode::RECONFIG => "RECO",
-        OpCode::CHECK_WATCHES => "CHKW",
-        OpCode::REMOVE_WATCHES => "REMW",
-        OpCode::SET_WATCHES => "SETW",
-        OpCode::SET_WATCHES2 => "STW2",
-        OpCode::ADD_WATCH => "ADDW",
-        OpCode::GET_EPHEMERALS => "GETE",
-        OpCode::GET_ALL_CHILDREN_NUMBER => "GETACN",
-        OpCode::WHO_AM_I => "HOMI",
-        OpCode::CREATE_SESSION => "SESS",
-        OpCode::CLOSE_SESSION => "CLOS",
-        _ => "NA",
     }
 }

@@ -78,7 +78,7 @@ records! {
         acl: Vec<Acl>,
         /// `true` for an ephemeral node.
         ephemeral: bool,
-        /// Number of children that its parent will ever have had.
+        /// Children ever created below the parent, including this one.
         parent_cversion: i32,
     }
 
@@ -90,7 +90,7 @@ records! {
         data: Option<Bytes>,
         /// ACL of the node.
         acl: Vec<Acl>,
-        /// Number of children that its parent will ever have had.
+        /// Children ever created below the parent, including this one.
         parent_cversion: i32,
     }
 
@@ -102,7 +102,7 @@ records! {
         data: Option<Bytes>,
         /// ACL of the node.
         acl: Vec<Acl>,
-        /// Number of children that its parent will ever have had.
+        /// Children ever created below the parent, including this one.
         parent_cversion: i32,
         /// Time to live in milliseconds.
         ttl: i64,

@@ -131,3 +131,40 @@ fn a_multi_says_which_of_its_operations_is_refused_while_it_is_read() {
     let refused = MultiOpView::read_all(Fields::new(&mixed));
     assert_eq!(refused, Err(DecodeError::UnexpectedType { what: "Multi.op", op: OpCode::GET_DATA.0 }));
 }
+
+/// Returns true if the table of op codes and the record agree on whether the body begins with the path `/path`.
+fn agrees<T: Request>(request: &T) -> bool {
+    let mut body = BytesMut::new();
+    request.encode(&mut body);
+    T::OP.begins_with_path() == (Fields::new(&body).buffer("path") == Ok(Some(b"/path")))
+}
+
+#[test]
+fn the_table_of_op_codes_knows_which_requests_begin_with_a_path() {
+    let path = ByteString::from_static("/path");
+    let (version, watch, paths) = (Expected::Any, true, vec![path.clone()]);
+    let create = |flags| Create { path: path.clone(), data: None, acl: None, flags };
+    assert!(agrees(&create(0)));
+    assert!(agrees(&CreateTtl { path: path.clone(), data: None, acl: None, flags: 5, ttl: 1 }));
+    assert!(agrees(&Delete { path: path.clone(), version }));
+    assert!(agrees(&DeleteContainer { path: path.clone() }));
+    assert!(agrees(&Exists { path: path.clone(), watch }));
+    assert!(agrees(&GetData { path: path.clone(), watch }));
+    assert!(agrees(&SetData { path: Some(path.clone()), data: None, version }));
+    assert!(agrees(&GetAcl { path: path.clone() }));
+    assert!(agrees(&SetAcl { path: Some(path.clone()), acl: None, version }));
+    assert!(agrees(&GetChildren { path: path.clone(), watch }));
+    assert!(agrees(&GetChildren2 { path: path.clone(), watch }));
+    assert!(agrees(&GetAllChildrenNumber { path: path.clone() }));
+    assert!(agrees(&GetEphemerals { prefix_path: Some(path.clone()) }));
+    assert!(agrees(&Sync { path: Some(path.clone()) }));
+    assert!(agrees(&Check { path: Some(path.clone()), version }));
+    assert!(agrees(&CheckWatches { path: path.clone(), watcher_type: 1 }));
+    assert!(agrees(&RemoveWatches { path: path.clone(), watcher_type: 1 }));
+    assert!(agrees(&AddWatch { path: path.clone(), mode: 0 }));
+    let relative_zxid = Zxid(0);
+    let (data_watches, exist_watches, child_watches) = (paths.clone(), paths.clone(), paths);
+    assert!(agrees(&SetWatches { relative_zxid, data_watches, exist_watches, child_watches }));
+    assert!(agrees(&Auth { auth_type: 0, scheme: Some(path), auth: None }));
+    assert!(agrees(&Ping {}) && agrees(&WhoAmI {}) && agrees(&CloseSession {}));
+}
