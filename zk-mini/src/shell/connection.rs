@@ -3,9 +3,9 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
@@ -57,6 +57,7 @@ async fn serve(stream: impl Stream, guard: ConnectionGuard) {
         yields: false,
         recognised: false,
         output: Chunks::default(),
+        is_flushed: true,
     };
     loop {
         match poll_fn(|cx| task.poll_progress(cx)).await {
@@ -89,6 +90,8 @@ struct ConnectionTask<S> {
     recognised: bool,
     /// Bytes that are being written.
     output: Chunks,
+    /// False while the stream may hold bytes in a buffer of its own.
+    is_flushed: bool,
 }
 
 enum Progress {
@@ -106,7 +109,7 @@ impl<S: Stream> ConnectionTask<S> {
     /// Writes, then reads: a client that sends requests and then closes gets the replies to those before.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         loop {
-            let peer_takes_nothing = match self.poll_flush(cx) {
+            let peer_takes_nothing = match self.poll_write(cx) {
                 Poll::Ready(Ok(())) => false,
                 Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
                 Poll::Pending => true,
@@ -141,24 +144,34 @@ impl<S: Stream> ConnectionTask<S> {
     }
 
     /// Writes until nothing is queued.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            if !self.output.has_remaining() {
-                self.guard.outbox.take(&mut self.output);
-                if self.output.is_empty() {
-                    return Poll::Ready(Ok(()));
-                }
+            let Poll::Ready(written) = self.poll_write_batch(cx) else {
+                self.guard.outbox.release_barriers();
+                return Poll::Pending;
+            };
+            written?;
+            // This reports the batch as written.
+            self.guard.outbox.take(&mut self.output);
+            if self.output.is_empty() {
+                return Poll::Ready(Ok(()));
             }
-            match pin!(self.stream.write_buf(&mut self.output)).poll(cx) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    self.guard.outbox.release_barriers();
-                    return Poll::Pending;
-                }
+            self.is_flushed = false;
+        }
+    }
+
+    /// Writes the rest of a batch, and flushes it: a stream such as TLS may have a buffer of its own.
+    fn poll_write_batch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.output.has_remaining() {
+            if ready!(pin!(self.stream.write_buf(&mut self.output)).poll(cx))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
         }
+        if !self.is_flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -206,13 +219,13 @@ impl<S: Stream> ConnectionTask<S> {
     async fn finish(mut self, close: Close) {
         if close == Close::Flushed {
             let engine = Arc::clone(&self.guard.engine);
-            let flush = poll_fn(|cx| {
-                let flushed = self.poll_flush(cx).is_ready();
-                let cut_off = !flushed && !self.guard.outbox.wait(cx.waker(), true, close);
-                if flushed || cut_off { Poll::Ready(()) } else { Poll::Pending }
+            let write = poll_fn(|cx| {
+                let written = self.poll_write(cx).is_ready();
+                let cut_off = !written && !self.guard.outbox.wait(cx.waker(), true, close);
+                if written || cut_off { Poll::Ready(()) } else { Poll::Pending }
             });
             // A peer that does not take it in time loses it.
-            let _ = engine.runtime.timeout(LINGER, flush).await;
+            let _ = engine.runtime.timeout(LINGER, write).await;
         }
         let _ = self.stream.shutdown().await;
         // Closing a socket with unread input resets it, and the peer might lose bytes that it has not read yet.
@@ -224,5 +237,53 @@ impl<S: Stream> ConnectionTask<S> {
             Poll::Ready(())
         })
         .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::BufStream;
+    use zk_wire::{ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
+
+    use super::*;
+    use crate::ZkMini;
+
+    #[tokio::test]
+    async fn replies_leave_the_buffer_of_a_stream_that_has_one() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let (mut client, server) = tokio::io::duplex(1024);
+        spawn(BufStream::new(server), zk.engine.admit(None).unwrap());
+        let handshake = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid(0),
+            timeout: 10_000,
+            session_id: SessionId::NONE,
+            password: None,
+            read_only: None,
+        };
+        assert_eq!(exchange(&mut client, &handshake).await.len(), 36);
+        for _ in 0..3 {
+            let ping = RequestHeader { xid: Xid::PING, op: OpCode::PING };
+            let reply = exchange(&mut client, &ping).await;
+            assert_eq!(reply.first_chunk(), Some(&Xid::PING.0.to_be_bytes()));
+        }
+        let close = RequestHeader { xid: Xid(1), op: OpCode::CLOSE_SESSION };
+        assert_eq!(exchange(&mut client, &close).await.len(), 16);
+        assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "the last reply comes before the end");
+    }
+
+    /// Sends a frame, and returns the next one.
+    async fn exchange(client: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &impl Encode) -> Vec<u8> {
+        let mut body = BytesMut::new();
+        request.encode(&mut body);
+        client.write_u32(u32::try_from(body.len()).unwrap()).await.unwrap();
+        client.write_all(&body).await.unwrap();
+        let reply = async {
+            let len = client.read_u32().await.unwrap();
+            let mut reply = vec![0; usize::try_from(len).unwrap()];
+            client.read_exact(&mut reply).await.unwrap();
+            reply
+        };
+        tokio::time::timeout(Duration::from_secs(20), reply).await.expect("a reply in time")
     }
 }
