@@ -97,13 +97,13 @@ impl Builder {
         self
     }
 
-    /// Draws session ids and passwords from this number, not by chance. With [`manual_clock`](Self::manual_clock),
+    /// Derives session ids and passwords from this number instead of random bytes. With [`manual_clock`](Self::manual_clock),
     /// the same requests then get the same replies, to the byte, if the [`data_dir`](Self::data_dir) has the same
     /// content. The ids depend on that content, so that no later server on the directory gives the ids of an earlier
     /// one.
     ///
     /// For tests only: a client that knows or guesses the seed knows every password. In memory such a server begins
-    /// at zxid 0; see the [crate's documentation](crate#where-zxids-begin).
+    /// at zxid 0; see the [crate's documentation](crate#first-zxid).
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
@@ -141,7 +141,7 @@ impl Builder {
         self
     }
 
-    /// Sets the release line of Apache ZooKeeper to be like, where the lines differ; 3.9 unless set.
+    /// Sets the release line of Apache ZooKeeper to imitate where the lines differ; 3.9 unless set.
     pub fn compat(mut self, compat: Compat) -> Self {
         self.core.compat = compat;
         self

@@ -21,11 +21,11 @@ pub enum Error {
     },
     /// The system gives no runtime: no thread, or no descriptors.
     #[error(
-        "no runtime to serve on: the system gives no more threads or descriptors; end something, or raise the limits"
+        "cannot start a runtime: the system has no more threads or descriptors; end a program, or raise the limits"
     )]
     NoRuntime,
     /// The tick is zero, or less than a millisecond.
-    #[error("the tick is zero: it has to be one millisecond or more")]
+    #[error("the tick is zero: it must be at least one millisecond")]
     ZeroTick,
     /// The system gives no random bytes for a secret.
     #[error("the system gives no random bytes for session passwords: {0}")]

@@ -24,7 +24,7 @@ pub struct ZkMini {
     pub(crate) engine: Arc<Engine>,
     listener: Option<Arc<Listener>>,
     tasks: Vec<AbortHandle>,
-    /// The task that writes to the disk. It ends by itself when everything is written.
+    /// The task that writes to the disk. It ends when everything is written.
     keeper: Option<JoinHandle<()>>,
 }
 
@@ -64,7 +64,7 @@ impl ZkMini {
             let engine = Arc::clone(&engine);
             engine.runtime.clone().spawn(async move {
                 if writing.await.is_err_and(|error| error.is_panic()) {
-                    log!(ERROR, "nothing can be written any more, by a defect of zk-mini: the server ends all connections");
+                    log!(ERROR, "a defect of zk-mini has stopped the writing to the disk: the server closes all connections");
                     engine.stop();
                 }
             })
@@ -92,10 +92,10 @@ impl ZkMini {
         addr.to_string()
     }
 
-    /// Opens a connection without a socket; see [`Connector::connect`]. It works also if the server listens.
+    /// Opens a connection without a socket; see [`Connector::connect`]. A server that listens accepts it, too.
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
-        // It is refused only after a stop, which takes or drops `self`. A closed stream says the same.
+        // Refused only after a stop, which takes or drops `self`; the caller then gets a closed stream.
         connector::connect(&self.engine).unwrap_or_else(|| tokio::io::duplex(1).0)
     }
 
@@ -105,7 +105,7 @@ impl ZkMini {
         Connector::new(&self.engine)
     }
 
-    /// Returns a look at the server's state that takes no client.
+    /// Returns a view of the server's state that needs no client.
     #[must_use]
     pub fn direct(&self) -> Direct<'_> {
         Direct::new(&self.engine)
@@ -135,8 +135,8 @@ impl ZkMini {
         }
     }
 
-    /// Waits until the server has ended by itself: by a defect, which is in the log, it cannot write to its disk any
-    /// more. A disk that fails is no such end. No client is served from then on, so a program should end, too.
+    /// Waits until a defect stops the server; a failing disk does not. The log describes the defect. No client is served
+    /// afterwards, so a program should end, too.
     pub async fn ended(&self) {
         self.engine.ended().await;
     }
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_server_that_ends_by_itself_says_so() {
+    async fn a_server_that_a_defect_has_stopped_reports_it() {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let ended = zk.ended();
         tokio::pin!(ended);

@@ -1,4 +1,4 @@
-//! Small parts that several crates of zk-mini share: time as data, pauses between attempts, log lines that harm nobody.
+//! Small parts that several crates of zk-mini share: time as data, pauses between attempts, safe log lines.
 //!
 //! A *core* here is plain data: it takes inputs and the time, and gives outputs. [`Millis`] is its time and [`Backoff`] its
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, and [`log`] keeps its

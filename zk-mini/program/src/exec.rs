@@ -29,7 +29,7 @@ use crate::signals::Signals;
 /// not found, 126 if it cannot be executed.
 ///
 /// The command does not outlive zk-mini: if zk-mini is killed, even with KILL, so
-/// is the command. The command itself has to end the processes that it starts:
+/// is the command. The command itself must end the processes that it starts:
 /// those left in the background go on without a server.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment, override_usage = "zk-mini exec [OPTIONS] -- COMMAND [ARGS]...")]

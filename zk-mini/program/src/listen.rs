@@ -104,7 +104,7 @@ pub(crate) fn on(builder: Builder, addrs: &[SocketAddr]) -> Builder {
     others.iter().fold(builder.listen(*first), |builder, addr| builder.also_listen(*addr))
 }
 
-/// Returns false on a machine without IPv6, which is no error.
+/// Returns false on a machine without IPv6.
 fn has_ip_v6() -> bool {
     UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()
 }

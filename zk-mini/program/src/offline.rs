@@ -24,7 +24,7 @@ use crate::error::CliError;
 ///   3  a server starts, and cuts off the end of the last log from the byte that is
 ///      printed: the usual trace of a crash during a write that was not yet
 ///      acknowledged. Damage in the last write can look the same. The part cut off
-///      is kept in a side file. A running server may just be writing it
+///      is kept in a side file. A running server may still be writing it
 ///   4  --repair has moved files aside, and now a server starts
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -143,7 +143,7 @@ fn too_long(recovery: &Recovery, max_buffer: usize) -> Option<String> {
     ))
 }
 
-/// Prints to standard output; a reader that closes the pipe early is no error.
+/// Prints to standard output; a reader may close the pipe early.
 pub(crate) fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<ExitCode, CliError> {
     let mut out = BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {

@@ -87,7 +87,7 @@ settings! {
             None => builder,
         };
 
-    /// Maximum connections from one address; 0 is no limit [default: 60]
+    /// Maximum connections from one address; 0 means unlimited [default: 60]
     max_client_cnxns: i32, (value_name = "N", value_parser = connections, allow_negative_numbers = true),
         ["maxClientCnxns"], connections, Builder::max_client_connections;
 
@@ -209,7 +209,7 @@ fn timeout(value: &str) -> Result<Timeout, &'static str> {
     Ok(Timeout(Some(n)))
 }
 
-/// Parses a number as ZooKeeper does: a negative one is no limit, too.
+/// Parses a number as ZooKeeper does: a negative one means unlimited, too.
 fn connections(value: &str) -> Result<i32, &'static str> {
     value.parse().map_err(|_| "a number of connections, or 0 for no limit")
 }

@@ -48,11 +48,11 @@ impl fmt::Display for Remark {
 pub(crate) enum ConfigError {
     #[error("cannot read {}: {source}", file.display())]
     Read { file: PathBuf, source: io::Error },
-    #[error("{}:{line}: {} is {value:?}; it has to be {expected}", file.display(), key.escape_debug())]
+    #[error("{}:{line}: {} is {value:?}; it must be {expected}", file.display(), key.escape_debug())]
     Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
-    #[error("{}:{line}: {} is no key of ZooKeeper's; did you mean {meant}?", file.display(), key.escape_debug())]
+    #[error("{}:{line}: {} is not a ZooKeeper key; did you mean {meant}?", file.display(), key.escape_debug())]
     Misspelt { file: PathBuf, line: usize, key: String, meant: &'static str },
-    #[error("{}:{line}: this is no text that a zoo.cfg can hold: {what}", file.display())]
+    #[error("{}:{line}: invalid text: {what}", file.display())]
     NoText { file: PathBuf, line: usize, what: &'static str },
     #[error(
         "{}: dataDir is missing: add dataDir=DIR to the file, or --data-dir DIR to the options; without --config the \
@@ -69,16 +69,13 @@ const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 const IGNORED: &[(&str, &str)] = &[
     ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
     ("ssl.", "is ignored: there is no TLS"),
-    ("authProvider.", "is ignored: there are the providers world, auth, digest and ip"),
+    ("authProvider.", "is ignored: the only providers are world, auth, digest and ip"),
     ("admin.", "is ignored: there is no admin server"),
-    ("server.", "is ignored: this server stands alone"),
-    ("dynamicConfigFile", "is ignored: it is not read: this server stands alone"),
-    (
-        "globalOutstandingLimit",
-        "is ignored: requests are answered as they are read, so that none is outstanding",
-    ),
-    ("localSessions", "is ignored: a server that stands alone has but one kind of session"),
-    ("", "is ignored: it means nothing to zk-mini"),
+    ("server.", "is ignored: this is a standalone server"),
+    ("dynamicConfigFile", "is ignored: it is not read, because this is a standalone server"),
+    ("globalOutstandingLimit", "is ignored: requests are answered as they are read, so none is outstanding"),
+    ("localSessions", "is ignored: a standalone server has only one kind of session"),
+    ("", "is ignored: zk-mini has no such setting"),
 ];
 
 /// Settings that ZooKeeper takes from `java -D…` only; here, from the file.
@@ -273,7 +270,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                "conf/zoo.cfg:1: initLimit is ignored: it means nothing to zk-mini",
+                "conf/zoo.cfg:1: initLimit is ignored: zk-mini has no such setting",
                 "conf/zoo.cfg:3: secureClientPort is ignored: there is no TLS, and nothing listens there",
                 "conf/zoo.cfg:4: jute.maxbuffer holds here; ZooKeeper itself takes it from a Java property only",
                 "conf/zoo.cfg:5: ssl.keyStore.location is ignored: there is no TLS",
@@ -286,7 +283,7 @@ mod tests {
         let config = parse("a\u{202e}b=1\n").unwrap();
         assert_eq!(
             config.remarks[0].to_string(),
-            "conf/zoo.cfg:1: a\\u{202e}b is ignored: it means nothing to zk-mini"
+            "conf/zoo.cfg:1: a\\u{202e}b is ignored: zk-mini has no such setting"
         );
     }
 
@@ -296,7 +293,7 @@ mod tests {
             |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg")).map_err(|error| error.to_string());
         for text in [&b"x=1\na\x1b[2J=1"[..], b"\nx=\0", b"#\n\xff\xfet\0i\0c\0k\0", b"x\ncaf\xe9=1"] {
             let error = parse(text).unwrap_err();
-            assert!(error.starts_with("zoo.cfg:2: this is no text that a zoo.cfg can hold"), "{error}");
+            assert!(error.starts_with("zoo.cfg:2: invalid text: "), "{error}");
         }
         assert!(parse(b"a=\\u12").unwrap_err().contains("hexadecimal"));
         for comment in [&b"# caf\xe9 \x1b\ntickTime=1"[..], b" \t! caf\xe9\ntickTime=1"] {
@@ -313,10 +310,7 @@ mod tests {
     #[test]
     fn a_misspelt_key_is_an_error_that_has_the_right_spelling() {
         let error = parse("tickTime=2000\nzookeeper.datadir=/d\n").unwrap_err();
-        assert_eq!(
-            error,
-            "conf/zoo.cfg:2: zookeeper.datadir is no key of ZooKeeper's; did you mean dataDir?"
-        );
+        assert_eq!(error, "conf/zoo.cfg:2: zookeeper.datadir is not a ZooKeeper key; did you mean dataDir?");
     }
 
     #[test]
@@ -372,7 +366,7 @@ mod tests {
     #[test]
     fn a_bad_value_is_an_error_with_file_line_and_key() {
         let error = parse("\nclientPort=many\n").unwrap_err();
-        assert_eq!(error, "conf/zoo.cfg:2: clientPort is \"many\"; it has to be a port, 0 to 65535");
+        assert_eq!(error, "conf/zoo.cfg:2: clientPort is \"many\"; it must be a port, 0 to 65535");
         for text in [
             "clientPort=65536",
             "tickTime=0",

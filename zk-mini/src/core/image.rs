@@ -97,7 +97,7 @@ impl Core {
     /// session does not exist, as Apache ZooKeeper does at its start. Returns `true` if there were such nodes; no
     /// transaction records their deletion.
     pub fn recovered(&mut self, now: Now) -> bool {
-        self.sessions.begin_anew(now.wall, self.last_zxid);
+        self.sessions.start_new_ids(now.wall, self.last_zxid);
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
         for session in &orphaned {
             self.tree.delete_ephemerals(*session, self.last_zxid, &mut Observers::none());
@@ -126,8 +126,8 @@ impl ImageWalk {
     }
 
     /// Takes up to `count` more nodes as they are now: parents before their children, siblings in order. Returns
-    /// `true` when all nodes are taken. Starts again if a session has ended since then without a list of its nodes: a
-    /// replay deletes only nodes that are in the image, and would not update the parents of the others.
+    /// `true` when all nodes are taken. Starts again if a session ended meanwhile without listing its nodes: a replay
+    /// deletes only nodes that are in the image, and would not update the parents of the others.
     pub fn visit(&mut self, core: &Core, count: usize) -> bool {
         if core.unlisted > self.image.last_zxid {
             *self = Self::new(core);

@@ -211,7 +211,7 @@ impl Core {
             }
         }
         let key = |watch: &WatchInfo| (watch.path.clone(), watch.kind, watch.conn);
-        // Equal watches have to be neighbours.
+        // `dedup` needs equal watches side by side.
         watches.sort_unstable_by_key(key);
         // A persistent watch is in both tables.
         watches.dedup();

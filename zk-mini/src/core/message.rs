@@ -148,7 +148,7 @@ impl Note {
 /// Reason why a connection gets no session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// The first frame is no connect request.
+    /// The first frame is not a connect request.
     Unreadable,
     /// The client has seen a later state than the server has.
     SeenMore {

@@ -50,11 +50,10 @@ impl Sessions {
         id
     }
 
-    /// Starts a new life of the server after a restart. Ids start at a new point in every life, even if the clock
-    /// shows the same time: old sessions may have ended without a trace, and their passwords would be valid for a
-    /// session with the same id. The point depends on the seed, the time, the last transaction and the highest known
-    /// id only.
-    pub(crate) fn begin_anew(&mut self, wall: UnixMillis, last: Zxid) {
+    /// Chooses the next id after a restart. Reused ids would make old passwords valid, so each start uses new ids, even
+    /// if the clock shows the same time. The id depends only on the seed, the time, the last transaction and the
+    /// highest known id.
+    pub(crate) fn start_new_ids(&mut self, wall: UnixMillis, last: Zxid) {
         let highest = self.highest.map_or(0, |id| id.0);
         let mut chance = fastrand::Rng::with_seed(self.seed);
         // Each part seeds the generator for the next, so that all of them count.
@@ -203,25 +202,25 @@ mod tests {
     }
 
     #[test]
-    fn ids_differ_between_lives_and_repeat_for_the_same_state() {
+    fn ids_differ_between_starts_and_repeat_for_the_same_state() {
         let wall = UnixMillis(1_577_836_800_000);
-        let life = |seed, last, highest: Option<SessionId>| {
+        let start = |seed, last, highest: Option<SessionId>| {
             let mut sessions = Sessions { highest, ..Sessions::new(Millis(2_000), seed) };
-            sessions.begin_anew(wall, Zxid(last));
+            sessions.start_new_ids(wall, Zxid(last));
             sessions.next_id(wall)
         };
-        let lives: Vec<_> = (0..1_000).map(|last| life(7, last, None)).collect();
-        for (n, id) in lives.iter().enumerate() {
-            assert_eq!(*id, life(7, i64::try_from(n).unwrap(), None));
+        let starts: Vec<_> = (0..1_000).map(|last| start(7, last, None)).collect();
+        for (n, id) in starts.iter().enumerate() {
+            assert_eq!(*id, start(7, i64::try_from(n).unwrap(), None));
             assert_eq!(id.0 >> 56, SERVER);
         }
-        let mut sorted: Vec<_> = lives.iter().map(|id| id.0).collect();
+        let mut sorted: Vec<_> = starts.iter().map(|id| id.0).collect();
         sorted.sort_unstable();
-        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] > 1_000), "not even near to each other");
-        assert_ne!(life(7, 5, None), life(8, 5, None), "by the seed, too");
+        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] > 1_000), "far from each other");
+        assert_ne!(start(7, 5, None), start(8, 5, None), "by the seed, too");
         assert_ne!(
-            life(7, 5, None),
-            life(7, 5, Some(SessionId(0x0100_0000_0000_0001))),
+            start(7, 5, None),
+            start(7, 5, Some(SessionId(0x0100_0000_0000_0001))),
             "and by the highest id"
         );
     }
@@ -229,10 +228,10 @@ mod tests {
     #[test]
     fn an_id_in_use_is_skipped() {
         let mut sessions = Sessions::new(Millis(2_000), 0);
-        sessions.begin_anew(UnixMillis(1), Zxid(1));
+        sessions.start_new_ids(UnixMillis(1), Zxid(1));
         let first = sessions.next_id(UnixMillis(1));
         sessions.create(first, Millis(1), Millis(0));
-        sessions.begin_anew(UnixMillis(1), Zxid(1));
+        sessions.start_new_ids(UnixMillis(1), Zxid(1));
         sessions.next_id = Some(first);
         assert_eq!(sessions.next_id(UnixMillis(1)), after(first));
         assert_eq!(after(SessionId(0x01ff_ffff_ffff_ffff)), SessionId(0x0100_0000_0000_0000));

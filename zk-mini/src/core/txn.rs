@@ -88,7 +88,7 @@ pub struct CreateNode {
     pub acl: Arc<[Acl]>,
     /// Kind of node.
     pub kind: NodeKind,
-    /// Number of children that its parent will ever have had.
+    /// Children ever created below the parent, including this one.
     pub parent_cversion: i32,
 }
 

@@ -207,7 +207,7 @@ impl WatchTable {
         !self.recursive.is_empty()
     }
 
-    /// Adds the watchers of an event to `told`, and uses up one-shot watches.
+    /// Adds the watchers of an event to `told`, and removes one-shot watches.
     fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         self.fire_at(kind, path, told);
         if self.recursive.is_empty() || kind == EventType::NODE_CHILDREN_CHANGED {
@@ -382,7 +382,7 @@ impl Watches {
         !(self.data.leaving.is_empty() && self.child.leaving.is_empty())
     }
 
-    /// Adds the watchers of an event to `told`, each once, and uses up one-shot watches.
+    /// Adds the watchers of an event to `told`, each once, and removes one-shot watches.
     pub(crate) fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
         let first = told.len();
         if kind != EventType::NODE_CHILDREN_CHANGED {

@@ -142,7 +142,7 @@ mod tests {
         assert!(!slice.is_over(READ_CLOCK_AFTER - 1));
         assert!(slice.is_over(1));
         assert!(!slice.is_over(1), "and then again only after some more");
-        assert!(TimeSlice::begin(Duration::ZERO).is_over(0), "none is none");
+        assert!(TimeSlice::begin(Duration::ZERO).is_over(0), "a budget of zero is over at once");
         assert!(!TimeSlice::begin(Duration::MAX).is_over(usize::MAX));
     }
 

@@ -139,8 +139,8 @@ impl Engine {
         })
     }
 
-    /// Handles the whole frames at the front of `input`, in one turn. Handles fewer, as the result says, if the peer
-    /// has to read its replies first, or if other connections are to have a turn.
+    /// Handles the whole frames at the front of `input` in one turn. Stops earlier, as the result tells, if the peer must
+    /// read its replies first, or if other connections are due.
     pub(crate) fn handle_frames(
         &self,
         guard: &ConnectionGuard,
@@ -182,7 +182,7 @@ impl Engine {
         })
     }
 
-    /// Closes a connection whose peer sends bytes that are no frame.
+    /// Closes a connection whose peer sends bytes that are not a frame.
     pub(crate) fn refuse_input(&self, guard: &ConnectionGuard, error: DecodeError) {
         self.turn(|state, turn| {
             let remote = state.connections.remote(guard.id);
@@ -338,7 +338,7 @@ impl Engine {
 pub(crate) enum Handled {
     /// The rest of the input is not a whole frame.
     All,
-    /// There may be more frames: the replies that are queued have to be written first.
+    /// There may be more frames: the queued replies must be written first.
     UntilBacklog,
     /// There are more frames: other connections go first.
     UntilNextTurn,

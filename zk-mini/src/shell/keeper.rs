@@ -77,7 +77,7 @@ async fn with<T: Send + 'static>(
     });
     let worked = worked.await.inspect_err(|error| {
         if error.is_panic() {
-            log!(ERROR, %error, "the storage is lost, by a defect of zk-mini: the server ends all connections");
+            log!(ERROR, %error, "a defect of zk-mini has lost the storage: the server closes all connections");
             engine.stop();
         }
     });
@@ -89,8 +89,8 @@ async fn with<T: Send + 'static>(
 async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> Option<Store> {
     log!(ERROR,
         %error, log = %store.place().display(),
-        "cannot write: no write is acknowledged that is not on disk, all clients are disconnected, and writes are \
-         refused until the disk takes them; trying every second"
+        "cannot write to the disk: all clients are disconnected, and writes are refused until the disk accepts them; \
+         no lost write was acknowledged; trying every second"
     );
     let mut wait = Duration::ZERO;
     let mut served = false;
@@ -120,7 +120,7 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
         }
     }
     engine.turn(|state, turn| state.core.accept_writes(turn.now));
-    log!(INFO, log = %store.place().display(), "the disk takes writes again: the server goes on");
+    log!(INFO, log = %store.place().display(), "the disk accepts writes again");
     Some(store)
 }
 
@@ -167,7 +167,7 @@ impl Snapshot {
         }))
     }
 
-    /// Gives it up, or waits until it is written. A failure has been logged.
+    /// Cancels it, or waits until it is written. A failure has been logged.
     async fn end(self) {
         if let Self::Writing(writing) = self {
             let _ = writing.await;

@@ -6,14 +6,14 @@ use zk_wire::Millis;
 
 use crate::storage::DURABLE;
 
-/// Maximum length of a frame, whatever is set. Text in it may become three times as long when it is written again,
-/// with bytes that are not UTF-8 replaced, and its length still has to fit.
+/// Maximum length of a frame, whatever is set. Text in it may become three times as long when bytes
+/// that are not UTF-8 are replaced, and its length must still fit.
 pub(crate) const LONGEST_FRAME: usize = 512 << 20;
 
 /// Value that ZooKeeper takes for a smaller `jute.maxbuffer.extrasize`.
 const LEAST_EXTRA: usize = 1024;
 
-/// Time that a connection has to ask for a session, rounded up to a multiple of it: ZooKeeper's
+/// Time in which a connection must request a session, rounded up to a multiple of it: ZooKeeper's
 /// `nio.sessionlessCnxnTimeout`, which is also the interval of its checks.
 pub(crate) const SESSIONLESS: Millis = Millis(10_000);
 
@@ -22,9 +22,9 @@ pub(crate) const SESSIONLESS: Millis = Millis(10_000);
 pub(crate) struct Limits {
     /// `jute.maxbuffer`: maximum length of a frame that is read. Replies may be longer.
     pub(crate) max_frame: usize,
-    /// `jute.maxbuffer.extrasize`: number of bytes by which a transaction may be longer; `None` is as much again.
+    /// `jute.maxbuffer.extrasize`: number of bytes by which a transaction may be longer; `max_frame` if not set.
     pub(crate) extra_frame: Option<usize>,
-    /// `maxClientCnxns`: connections from one address over TCP; 0 or less is no limit.
+    /// `maxClientCnxns`: maximum number of TCP connections from one address; 0 or less means unlimited.
     pub(crate) max_client_connections: i32,
     /// Number of unwritten bytes above which a connection is cut off; a single reply may be longer.
     pub(crate) max_backlog: usize,
@@ -39,8 +39,8 @@ impl Limits {
             || usize::try_from(self.max_client_connections).is_ok_and(|max| open < max)
     }
 
-    /// Returns the number of unwritten bytes from which on a connection is not read: its replies have to go first. So
-    /// only watch events, which go on coming, can bring it over the limit.
+    /// Returns the number of unwritten bytes from which on a connection is not read: its replies must be written first.
+    /// So only watch events can bring it over the limit.
     pub(crate) fn pause_reading(&self) -> usize {
         self.max_backlog / 4
     }

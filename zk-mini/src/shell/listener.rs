@@ -29,7 +29,7 @@ const TRIES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Listener {
     sockets: Mutex<Sockets>,
-    /// Addresses of the sockets. The first one is told to users.
+    /// Addresses of the sockets. Users are shown the first one.
     pub(crate) addrs: Vec<SocketAddr>,
     barrier: AcceptBarrier,
 }
@@ -112,7 +112,7 @@ impl Listener {
     }
 }
 
-/// Failures to accept, few of which are logged: where descriptors are short, every other attempt may fail.
+/// Failures to accept. Few are logged: when descriptors run out, every second attempt may fail.
 #[derive(Debug, Default)]
 struct Failures {
     /// Number of attempts for which no line is logged.
@@ -160,8 +160,8 @@ fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpL
     Ok((socket, addr))
 }
 
-/// Serves a connection, or closes it without a word, as ZooKeeper does, if its address has too many. A handshake of
-/// TLS would go in here, in a task of its own.
+/// Serves a connection, or closes it silently, as ZooKeeper does, if its address has too many. A TLS handshake would be
+/// done here, in a task of its own.
 fn serve(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
     // Without it a reply waits for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_make_few_lines_even_if_some_attempts_succeed_between_them() {
+    fn few_failures_are_logged_even_if_some_attempts_succeed_between_them() {
         let mut failures = Failures::default();
         let lines = |failures: &mut Failures, attempts: u32, succeeds: u32| {
             (0..attempts).filter(|n| failures.should_log(n % succeeds != 1)).count()

@@ -77,7 +77,7 @@ impl ServerState {
         outputs
     }
 
-    /// Holds an output back if it has to wait for the disk; otherwise returns it.
+    /// Holds an output back if it must wait for the disk; otherwise returns it.
     fn hold(&mut self, output: Output) -> Option<Output> {
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {

@@ -19,7 +19,7 @@ use crate::shell::turn::Wakers;
 /// Maximum time that due work waits for input that has arrived.
 const MAX_PENDING_INPUT: Duration = Duration::from_secs(2);
 
-/// Maximum number of rounds, of which each looks at the connections that came during the one before.
+/// Maximum number of rounds. Each one looks at the connections that came during the previous one.
 const MAX_ROUNDS: usize = 4;
 
 impl Engine {
@@ -39,8 +39,8 @@ impl Engine {
         })
     }
 
-    /// Acts at each deadline, after the input that has arrived until then: the process may have been stopped, or had
-    /// no time. Never returns.
+    /// Acts at each deadline, after the input that has arrived by then: the process may have been stopped or starved of
+    /// CPU time. Never returns.
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
             let (clock, due) = self.look(|state| {
@@ -99,8 +99,8 @@ impl Engine {
         }
     }
 
-    /// Has every connection handle the input that has arrived, once through all of them, as far as one gets in its
-    /// turns. Connections that came meanwhile are looked at, too.
+    /// Lets every connection handle the input that has arrived, as far as its turns allow. Connections that come
+    /// meanwhile are included.
     pub(crate) async fn handle_pending_input(&self) {
         let mut first = ConnId(0);
         for _ in 0..MAX_ROUNDS {

@@ -47,10 +47,10 @@ pub enum StorageError {
         /// Data directory.
         dir: PathBuf,
     },
-    /// The file of the secret for session passwords does not hold a secret.
+    /// The secret file for session passwords has the wrong length.
     #[error(
-        "{} is no secret of zk-mini: it must have {expected} bytes. Restore it; or delete it, which ends all sessions for \
-         their clients", file.display()
+        "{} is not a valid secret file: it must have {expected} bytes. Restore it; or delete it, which ends all \
+         sessions", file.display()
     )]
     Secret {
         /// File of the secret.
@@ -116,7 +116,7 @@ pub enum StorageError {
     Ahead {
         /// Snapshot that shows them.
         file: PathBuf,
-        /// Zxid of the last transaction of which it shows anything.
+        /// Zxid of the last transaction that it shows at least in part.
         shown: Zxid,
         /// Zxid of the last transaction of the logs.
         last: Zxid,
@@ -167,7 +167,7 @@ pub enum StorageError {
         dir: PathBuf,
     },
     /// There is no data to read.
-    #[error("{} is no data directory: there is no version-2 in it", dir.display())]
+    #[error("{} is not a data directory: there is no version-2 in it", dir.display())]
     NoData {
         /// Directory that was given.
         dir: PathBuf,

@@ -28,7 +28,7 @@ pub(super) struct LogFile {
     durable: u64,
     /// Length of the file, with the zeros behind the last record.
     size: u64,
-    /// Number of bytes by which it grows, so that a sync seldom has to write the length, too.
+    /// Number of bytes by which it grows, so that a sync rarely writes the length, too.
     block: u64,
 }
 
@@ -220,7 +220,7 @@ fn damaged(file: &Path, content: &[u8], at: usize, reason: String) -> StorageErr
 enum Record {
     None,
     Some(Bytes),
-    /// Bytes that are no record, and the reason.
+    /// Bytes that are not a record, and the reason.
     Bad(&'static str),
 }
 

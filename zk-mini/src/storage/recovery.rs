@@ -24,8 +24,8 @@ pub struct Recovery {
     pub logs: Vec<PathBuf>,
     /// Number of transactions that were read behind it.
     pub replayed: u64,
-    /// Log that ends in a part of a record, as a crash leaves it; offset and number of bytes of that part. If it was
-    /// damage that left it, the bytes may have been transactions. `None` for a log that has only been begun.
+    /// Log that ends with part of a record, usually after a crash, with the offset and number of bytes of that part.
+    /// After other damage, the bytes may have been transactions. `None` for a log that has only been begun.
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Snapshots that were passed over because of their damage.
     pub damaged: Vec<StorageError>,
@@ -51,7 +51,7 @@ pub struct LongRecord {
 /// Reads a data directory and changes nothing, also if a server runs on it.
 ///
 /// # Errors
-/// [`StorageError`] if it is no data directory, or its files do not give a state.
+/// [`StorageError`] if it is not a data directory, or its files do not give a state.
 pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageError> {
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
     files.check_there()?;
@@ -89,7 +89,7 @@ pub(super) fn recover_files(
     files.check_places()?;
     let Newest { snapshot, mut damaged } = newest_snapshot(files)?;
     let logs = files.logs()?;
-    // Without a snapshot the logs have to begin with the first transaction.
+    // Without a snapshot the logs must begin with the first transaction.
     if let (None, Some((first, _))) = (&snapshot, logs.first().filter(|(first, _)| *first != Zxid(1))) {
         return Err(StorageError::NoSnapshot { dir: files.dir().into(), first: *first });
     }
@@ -169,7 +169,7 @@ fn is_of_a_later_epoch(next: Zxid, last: Zxid) -> bool {
 enum Joint {
     Sound,
     /// Zxids are missing before the name of the log. Apache ZooKeeper skips one now and then; the digest of the first
-    /// transaction has to show that nothing else is missing.
+    /// transaction must show that nothing else is missing.
     Open,
     /// Zxids are missing behind the name of the log: the next digest must not show that more is missing.
     Skipped,

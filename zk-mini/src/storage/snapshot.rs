@@ -83,7 +83,7 @@ pub(super) struct Snapshot {
     pub(super) image: Image,
     /// Zxid of the last transaction that it shows, if it says so itself.
     pub(super) told: Option<Zxid>,
-    /// Zxid of the last transaction of which it shows anything. The logs have to reach it.
+    /// Zxid of the last transaction that it shows at least in part. The logs must reach it.
     pub(super) shown: Zxid,
 }
 

@@ -107,7 +107,7 @@ impl Store {
             let before = self.buffer.len();
             self.put(txn)?;
             if self.buffer.len() > MAX_UNSYNCED && before > 0 {
-                // It goes with the next sync, and has to say that there was one before.
+                // It belongs to the next sync, and its mark must show that this one came before.
                 self.buffer.truncate(before);
                 self.flush()?;
                 self.put(txn)?;
@@ -128,7 +128,7 @@ impl Store {
     fn begin_log(&mut self) -> io::Result<()> {
         let files = &self.snapshots.files;
         let log = LogFile::create(&*files.disk, files.log(self.last.next()), self.pre_alloc_size)?;
-        // The name has to be durable before anything is written.
+        // The name must be durable before anything is written.
         files.sync_log_dir()?;
         self.log = Some(log);
         Ok(())
@@ -236,7 +236,7 @@ mod tests {
         Txn { zxid, time, session, xid, change, digest: None }
     }
 
-    /// Returns a disk with a snapshot and the logs around it, none of which their writer has synced.
+    /// Returns a disk with a snapshot and the logs around it, all of them unsynced.
     fn left_by_another(seed: u64) -> io::Result<SimulatedDisk> {
         let (ours, others) = (SimulatedDisk::new(0), SimulatedDisk::new(seed));
         for n in 1..=3 {

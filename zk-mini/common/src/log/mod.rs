@@ -1,4 +1,4 @@
-//! Logging that harms nobody: a subscriber is the user's code and may panic, and peers choose part of the text.
+//! Logging that can neither panic nor flood: a subscriber is the user's code and may panic, and peers choose part of the text.
 
 mod line_limit;
 mod panics;

@@ -27,7 +27,7 @@ pub fn quietly(log: impl FnOnce()) {
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    format!("panicked: {}", text.unwrap_or("with something that is no text"))
+    format!("panicked: {}", text.unwrap_or("with a value that is not text"))
 }
 
 #[cfg(test)]
@@ -40,7 +40,7 @@ mod tests {
         assert_eq!(survive(|| panic!("no {}", "disk")), Err::<(), _>("panicked: no disk".into()));
         assert_eq!(
             survive(|| std::panic::panic_any(7)),
-            Err::<(), _>("panicked: with something that is no text".into())
+            Err::<(), _>("panicked: with a value that is not text".into())
         );
     }
 

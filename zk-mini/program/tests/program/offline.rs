@@ -148,7 +148,7 @@ async fn each_kind_of_bad_path_has_its_own_error() {
         expect(&inner, &above);
         expect(&empty.path().join("file"), "file: Not a directory");
         expect(&empty.path().join("none"), "none: No such file or directory");
-        expect(empty.path(), " is no data directory: there is no version-2 in it");
+        expect(empty.path(), " is not a data directory: there is no version-2 in it");
         assert_eq!(run(&[command], dir.path()).0, 0);
     }
     assert!(refused(&inner).await.contains("the data directory is the one above it"));
@@ -217,8 +217,8 @@ async fn a_directory_of_a_running_apache_zookeeper_is_refused() {
     other.wait().unwrap();
     server(dir.path()).start().await.unwrap().stop().await;
     let this = std::process::id().to_string();
-    for nobody in ["", "-1", "0", "zookeeper", &this] {
-        fs::write(dir.path().join("zookeeper_server.pid"), nobody).unwrap();
+    for no_process in ["", "-1", "0", "zookeeper", &this] {
+        fs::write(dir.path().join("zookeeper_server.pid"), no_process).unwrap();
         server(dir.path()).start().await.unwrap().stop().await;
     }
 }
@@ -241,7 +241,7 @@ async fn a_lock_file_that_is_a_link_is_not_followed() {
     fs::remove_file(&lock).unwrap();
     fs::write(elsewhere.path().join("theirs"), "").unwrap();
     fs::hard_link(elsewhere.path().join("theirs"), &lock).unwrap();
-    assert!(refused(dir.path()).await.contains("it is no ordinary file"));
+    assert!(refused(dir.path()).await.contains("it is not a regular file"));
     fs::remove_file(&lock).unwrap();
     assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
     assert!(refused(dir.path()).await.starts_with("cannot lock "));

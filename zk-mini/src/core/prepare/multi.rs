@@ -11,11 +11,11 @@ use crate::core::txn::Change;
 /// Reason why a multi is answered as unreadable as a whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unreadable {
-    /// It cannot be read, or fails in this way when it is tried. It takes a zxid.
+    /// Unreadable; the refusal takes a zxid.
     TakesZxid,
-    /// It is refused before it takes a zxid.
+    /// Refused before it takes a zxid.
     TakesNoZxid,
-    /// A path is null. Paths are checked before anything is tried, but after a zxid is taken.
+    /// Null path. Paths are checked before the operations, but after a zxid is taken.
     NullPath,
 }
 

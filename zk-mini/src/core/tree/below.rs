@@ -153,13 +153,13 @@ mod tests {
             for (path, step) in &steps {
                 run(&mut tree, path, step);
             }
-            for anew in [false, true] {
-                if anew {
+            for recount in [false, true] {
+                if recount {
                     tree.weigh_all();
                 }
                 let paths: Vec<_> = tree.iter().map(|(path, _)| path.clone()).collect();
                 for path in &paths {
-                    prop_assert_eq!(tree.weight_below(path), counted(&tree, path), "{}, {}", path, anew);
+                    prop_assert_eq!(tree.weight_below(path), counted(&tree, path), "{}, {}", path, recount);
                 }
             }
         }

@@ -375,7 +375,7 @@ impl Tree {
     }
 }
 
-/// Returns a node's parent and name; `None` for the root and for text that is no path, such as "//", which a damaged
+/// Returns a node's parent and name; `None` for the root and for text that is not a path, such as "//", which a damaged
 /// file can contain.
 fn parent_and_name(path: &str) -> Option<(&str, &str)> {
     let is_path = |(parent, name): &(&str, &str)| {

@@ -119,7 +119,7 @@ impl Tree {
         let (Some(limits), Some(stats)) = (Track::parse(&limits), Track::parse(&stats)) else { return true };
         let fits = |name: &str, limit: &str, change: i64| {
             let limit = limits.get(limit);
-            // -1 is no limit.
+            // -1 means unlimited.
             change == 0 || limit < 0 || stats.get(name).saturating_add(change) <= limit
         };
         fits("count", "countHardLimit", count) && fits("bytes", "byteHardLimit", bytes)
@@ -202,6 +202,6 @@ mod tests {
         }
         assert!(Track::parse(&Bytes::from_static(b"garbage")).is_none());
         assert!(Track::parse(&Bytes::from_static(b"count=x")).is_none());
-        assert!(Track::parse(&Bytes::from("count=1,".repeat(200))).is_none(), "so many are not meant");
+        assert!(Track::parse(&Bytes::from("count=1,".repeat(200))).is_none(), "too long");
     }
 }

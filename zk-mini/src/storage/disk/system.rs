@@ -82,7 +82,7 @@ impl Disk for SystemDisk {
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        // The lock is no link to another place, and no pipe that waits for a reader.
+        // Refuses a symbolic link, and does not block on a pipe.
         let flags = O_NOFOLLOW | O_NONBLOCK;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(PRIVATE).custom_flags(flags);
@@ -90,9 +90,7 @@ impl Disk for SystemDisk {
         check_lock(&lock, file)?;
         match lock.try_lock() {
             Ok(()) if lock.is_at(file)? => Ok(Some(Box::new(lock))),
-            Ok(()) => {
-                Err(io::Error::other("it has just been replaced; another process writes to its directory"))
-            }
+            Ok(()) => Err(io::Error::other("it has just been replaced: another process uses the directory")),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -106,7 +104,7 @@ const PRIVATE: u32 = 0o600;
 fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
     let found = lock.metadata()?;
     if !found.is_file() || found.nlink() != 1 {
-        return Err(io::Error::other("it is no ordinary file; delete it"));
+        return Err(io::Error::other("it is not a regular file; delete it"));
     }
     let dir = fs::metadata(file.parent().unwrap_or(file))?;
     if found.uid() != dir.uid() && Some(found.uid()) != effective_user() {
@@ -119,8 +117,8 @@ fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the effective user of this process, which owns its directory in `/proc`; `None` on systems without that: the lock
-/// file then has to belong to the owner of its directory.
+/// Returns the effective user of this process: the owner of its directory in `/proc`. `None` on systems without `/proc`:
+/// there the lock file must belong to the owner of its directory.
 fn effective_user() -> Option<u32> {
     fs::metadata("/proc/self").ok().map(|this| this.uid())
 }
