@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use common::Millis;
 use common::log::quietly;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
@@ -73,9 +73,7 @@ pub(crate) struct ConnectionTask<S> {
 struct Woken {
     /// The connection may take a turn.
     turn: Option<TurnPermit>,
-    /// The server drains.
-    drain: bool,
-    /// The timer, set to this time, has fired.
+    /// This time, to which the timer was set, has come.
     rang: Option<Millis>,
 }
 
@@ -114,19 +112,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     }
 
     /// Serves until the session ends.
-    pub(crate) async fn run(mut self, mut drain: watch::Receiver<bool>) -> End {
+    pub(crate) async fn run(&mut self) -> End {
         let seat = Arc::clone(&self.seat);
+        let mut seat_woken = pin!(seat.woken());
         let mut timer = pin!(sleep_until(self.now));
         let mut armed: Option<Millis> = None;
         let mut turn: Option<TurnFuture> = None;
-        let mut woken = Woken::default();
+        let mut permit = None;
         loop {
+            // The clock decides: a client that never pauses keeps the timer, which is polled last, from firing.
+            let woken = Woken { turn: permit.take(), rang: armed.take_if(|armed| *armed <= self.time) };
             poll_fn(|cx| {
                 self.work(cx, &woken);
                 Poll::Ready(())
             })
             .await;
-            woken = Woken::default();
+            drop(woken);
             if let Some(end) = self.end.take() {
                 return end;
             }
@@ -139,14 +140,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 timer.as_mut().reset(at);
                 armed = Some(due);
             }
-            let is_draining = self.session.is_draining();
             tokio::select! {
+                // Bytes are the most common event, and the branches behind them are not polled when they arrive.
+                biased;
+                got = poll_fn(|cx| poll_turn(&mut turn, cx)) => (permit, turn) = (Some(got), None),
                 () = poll_fn(|cx| self.poll_io(cx)) => {}
-                () = seat.woken() => {}
-                permit = poll_fn(|cx| poll_turn(&mut turn, cx)) => (woken.turn, turn) = (Some(permit), None),
-                // An error means that the server is gone.
-                _ = drain.wait_for(|&drain| drain), if !is_draining => woken.drain = true,
-                () = &mut timer, if armed.is_some() => woken.rang = armed.take(),
+                () = &mut seat_woken => seat_woken.set(seat.woken()),
+                () = &mut timer, if armed.is_some() => self.read_clock(),
             }
         }
     }
@@ -160,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if woken.turn.is_some() {
             self.run_calls(cx);
         }
-        if woken.drain {
+        if self.seat.is_draining() && !self.session.is_draining() {
             self.handle(cx, Input::Drain);
         }
         if let Some(armed) = woken.rang {
@@ -356,7 +356,7 @@ fn poll_read_some<S: AsyncRead + Unpin>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     // A large buffer stays in use until it is empty.
-    if buffer.len() >= READ_CHUNK || buffer.try_reclaim(READ_CHUNK / 2) {
+    if buffer.len() >= READ_CHUNK || (buffer.capacity() > 0 && buffer.try_reclaim(READ_CHUNK / 2)) {
         buffer.reserve(READ_CHUNK);
         return pin!(stream.read_buf(buffer)).poll(cx);
     }
@@ -437,9 +437,8 @@ mod tests {
     ) {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
-        let (drain, draining) = watch::channel(false);
-        let task = ConnectionTask::new(shared(), seat, transport, SocketAddr::from(([127, 0, 0, 1], 1)));
-        let task = tokio::spawn(task.run(draining));
+        let mut task = ConnectionTask::new(shared(), seat, transport, SocketAddr::from(([127, 0, 0, 1], 1)));
+        let task = tokio::spawn(async move { task.run().await });
 
         let mut out = Vec::new();
         let hello =
@@ -462,7 +461,7 @@ mod tests {
                 input = rest.to_vec();
             }
         }
-        drain.send_replace(true);
+        peers.drain();
         // The goodbye, and then the end of the stream.
         while client.read_buf(&mut input).await.unwrap() > 0 {}
         drop(client);

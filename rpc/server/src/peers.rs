@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::{Millis, PeerKey};
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use crate::limits::Limits;
 use crate::session::Full;
@@ -31,6 +32,8 @@ pub(crate) struct Peers {
     in_flight: AtomicUsize,
     /// Sum of the bytes of all connections.
     held: AtomicUsize,
+    /// The server drains. Never reset.
+    draining: AtomicBool,
     table: Mutex<Table>,
 }
 
@@ -105,7 +108,7 @@ impl Peers {
             bytes: limits.bytes,
         };
         let (in_flight, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { limits, in_flight, held, table: Mutex::default() }
+        Self { limits, in_flight, held, draining: AtomicBool::new(false), table: Mutex::default() }
     }
 
     /// Returns a seat for a new connection. If all are taken, the connection that has been idle longest is asked to close.
@@ -143,6 +146,13 @@ impl Peers {
     /// Asks a connection that has been idle for long enough to close; returns false if there is none.
     pub(crate) fn make_room(&self, now: Millis) -> bool {
         self.evict_idle(&mut self.lock(), now)
+    }
+
+    /// Tells all connections that the server drains.
+    pub(crate) fn drain(&self) {
+        let table = self.lock();
+        self.draining.store(true, Relaxed);
+        table.seats.values().for_each(|share| share.wake.notify_one());
     }
 
     fn evict_idle(&self, table: &mut Table, now: Millis) -> bool {
@@ -229,9 +239,14 @@ impl Seat {
         self.share.wake.notify_one();
     }
 
-    /// Completes after a wake or an eviction.
-    pub(crate) async fn woken(&self) {
-        self.share.wake.notified().await;
+    /// Completes after a wake, an eviction or the start of a drain.
+    pub(crate) fn woken(&self) -> Notified<'_> {
+        self.share.wake.notified()
+    }
+
+    /// Returns true if the server drains.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.peers.draining.load(Relaxed)
     }
 
     /// Returns the limit on calls that is reached, if any.

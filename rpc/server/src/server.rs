@@ -11,7 +11,6 @@ use common::{Clock, PeerKey};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
 use rpc_wire::Code;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, watch};
@@ -139,7 +138,6 @@ impl Server {
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));
         let shared = share(service, instance, limits, quota, clock);
-        let (drain, draining) = watch::channel(false);
         let mut acceptor = Acceptor::new(listener)?;
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -152,8 +150,10 @@ impl Server {
                 accepted = acceptor.accept(reluctant) => match accepted {
                     Ok((stream, peer)) => match peers.seat(peer.ip(), clock.now()) {
                         Ok(seat) => {
-                            let connection = ConnectionTask::new(Arc::clone(&shared), seat, stream, peer);
-                            connections.spawn(serve_one(connection, peer, draining.clone(), Arc::clone(&lines)));
+                            let mut connection = ConnectionTask::new(Arc::clone(&shared), seat, stream, peer);
+                            let lines = Arc::clone(&lines);
+                            // The connection is lent to `run`: a future holds what it passes by value twice.
+                            connections.spawn(async move { say_ended(connection.run().await, peer, &lines) });
                         }
                         Err(full) => {
                             refuse(&stream, &full.to_string());
@@ -172,7 +172,7 @@ impl Server {
             }
         }
         drop(acceptor);
-        drain.send_replace(true);
+        peers.drain();
         let all = async { while connections.join_next().await.is_some() {} };
         if timeout(shared.session.limits.drain_timeout, all).await.is_err() {
             let connections = connections.len();
@@ -196,13 +196,8 @@ fn share(
     Arc::new(Shared { session, handlers, quota, turns: Arc::new(Semaphore::new(turns())), clock })
 }
 
-async fn serve_one<S: AsyncRead + AsyncWrite + Unpin>(
-    connection: ConnectionTask<S>,
-    peer: SocketAddr,
-    draining: watch::Receiver<bool>,
-    lines: Arc<PeerLines>,
-) {
-    match connection.run(draining).await {
+fn say_ended(end: End, peer: SocketAddr, lines: &PeerLines) {
+    match end {
         End::Drained | End::Lost => {}
         end @ End::Unread => quietly(|| tracing::debug!(%peer, error = %end, "connection ended")),
         End::Refused(status) => {
