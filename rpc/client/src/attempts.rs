@@ -1,4 +1,5 @@
-//! The attempts at one call, until there is a result or another attempt makes no sense.
+//! The way of one call: picks a link, sends, waits, and tries again until there is a result or another attempt makes no
+//! sense.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

@@ -1,4 +1,4 @@
-//! A call, as its caller sees it.
+//! A call as its caller sees it: options, then a future of the typed result. `attempts` does the work.
 
 use std::marker::PhantomData;
 use std::pin::Pin;

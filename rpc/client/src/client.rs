@@ -12,8 +12,8 @@ use tokio::task::AbortHandle;
 
 use crate::call::Call;
 use crate::error::Error;
-use crate::links::{Source, keep_links};
 use crate::pool::{Input, Pool, PoolConfig};
+use crate::pool_task::{Source, run_pool};
 use crate::retry::Budget;
 use crate::session::Config;
 use crate::shared::{Settings, Shared};
@@ -264,7 +264,7 @@ impl ClientBuilder {
         };
         let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
         shared.feed(Input::Targets(targets));
-        let keeper = tokio::spawn(keep_links(shared.clone(), source)).abort_handle();
+        let keeper = tokio::spawn(run_pool(shared.clone(), source)).abort_handle();
         Ok(Client { inner: Arc::new(Inner { shared, deadline: self.deadline, keeper }) })
     }
 }

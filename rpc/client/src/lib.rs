@@ -76,7 +76,8 @@
 //!
 //! # Inside
 //! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call),
-//! `retry` and `targets` decide without I/O. `link`, `links`, `attempts` and `connector` are the shell around them.
+//! `retry` and `targets` decide without I/O. The shell around them: `pool_task`
+//! makes the links, `link_task` serves one, `connector` is its transport, and `attempts` makes one [`Call`] over them.
 #![forbid(unsafe_code)]
 
 mod attempts;
@@ -85,8 +86,9 @@ mod client;
 mod connector;
 mod error;
 mod link;
-mod links;
+mod link_task;
 mod pool;
+mod pool_task;
 mod retry;
 #[doc(hidden)]
 pub mod session;

@@ -15,11 +15,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::context::Context as CallContext;
-use crate::outbox::Outbox;
 use crate::peers::{InFlight, Seat};
 use crate::service::Running;
 use crate::session::{self, CallHead, Pause, Start};
 use crate::shared::Shared;
+use crate::shared_reply_queue::SharedReplyQueue;
 
 /// Bound on the time that the session adds to a deadline by rounding.
 const ROUNDING: Duration = Duration::from_millis(1);
@@ -28,7 +28,7 @@ const ROUNDING: Duration = Duration::from_millis(1);
 pub(crate) struct CallStarter {
     pub(crate) shared: Arc<Shared>,
     pub(crate) seat: Arc<Seat>,
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) reply_queue: Arc<SharedReplyQueue>,
     pub(crate) peer: SocketAddr,
 }
 
@@ -72,7 +72,7 @@ impl CallStarter {
     /// Continues the handler on a task of its own. It pauses, for a bounded time, while too many replies wait for the client.
     fn spawn(&self, call: CallHead, deadline: Option<Instant>, mut running: Running) -> CallTask {
         let in_flight = InFlight::new(&self.seat);
-        let (shared, outbox) = (Arc::clone(&self.shared), Arc::clone(&self.outbox));
+        let (shared, reply_queue) = (Arc::clone(&self.shared), Arc::clone(&self.reply_queue));
         let task = async move {
             let mut out = Vec::new();
             let mut pause = None;
@@ -81,15 +81,19 @@ impl CallStarter {
                 if deadline.is_some_and(|at| at <= clock::now()) {
                     return Poll::Pending;
                 }
-                if !outbox.has_room(call.id, cx) {
-                    ready!(pause.get_or_insert_with(|| PauseTimer::new(&shared, &outbox)).poll(cx, &outbox));
+                if !reply_queue.has_room(call.id, cx) {
+                    ready!(
+                        pause
+                            .get_or_insert_with(|| PauseTimer::new(&shared, &reply_queue))
+                            .poll(cx, &reply_queue)
+                    );
                 }
                 poll_handler(&call, &mut running, cx, &mut out)
             })
             .await;
             drop_quietly(running);
             drop(in_flight);
-            outbox.push(&call, &out);
+            reply_queue.push(&call, &out);
         };
         CallTask { id: call.id, handle: tokio::spawn(task).abort_handle() }
     }
@@ -132,8 +136,8 @@ struct PauseTimer {
 }
 
 impl PauseTimer {
-    fn new(shared: &Arc<Shared>, outbox: &Outbox) -> Self {
-        let pause = Pause::new(shared.clock.now(), outbox.written());
+    fn new(shared: &Arc<Shared>, reply_queue: &SharedReplyQueue) -> Self {
+        let pause = Pause::new(shared.clock.now(), reply_queue.written());
         let mut timer =
             Self { pause, shared: Arc::clone(shared), sleep: Box::pin(sleep_until(clock::now())) };
         timer.set();
@@ -141,10 +145,10 @@ impl PauseTimer {
     }
 
     /// Completes when the pause is over.
-    fn poll(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, reply_queue: &SharedReplyQueue) -> Poll<()> {
         while self.set() {
             ready!(self.sleep.as_mut().poll(cx));
-            self.pause.check(self.shared.clock.now(), outbox.written());
+            self.pause.check(self.shared.clock.now(), reply_queue.written());
         }
         Poll::Ready(())
     }

@@ -20,10 +20,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::call_task::{CallStarter, CallTask};
 use crate::clock;
-use crate::outbox::Outbox;
 use crate::peers::Seat;
 use crate::session::{End, Input, Output, Session, Turn};
 use crate::shared::Shared;
+use crate::shared_reply_queue::SharedReplyQueue;
 
 /// Number of bytes to ask of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
@@ -50,7 +50,7 @@ pub(crate) struct ConnectionTask<S> {
     starter: CallStarter,
     stream: S,
     session: Session<CallTask>,
-    outbox: Arc<Outbox>,
+    reply_queue: Arc<SharedReplyQueue>,
     /// Batch that is being written, and the length of its written part.
     writing: Vec<u8>,
     written: usize,
@@ -83,7 +83,8 @@ type TurnFuture = Pin<Box<dyn Future<Output = TurnPermit> + Send>>;
 impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     pub(crate) fn new(shared: Arc<Shared>, seat: Seat, stream: S, peer: SocketAddr) -> Self {
         let seat = Arc::new(seat);
-        let outbox = Arc::new(Outbox::new(Arc::clone(&seat), shared.session.limits.reply_bytes));
+        let reply_queue =
+            Arc::new(SharedReplyQueue::new(Arc::clone(&seat), shared.session.limits.reply_bytes));
         let now = clock::now();
         let time = shared.clock.at(now);
         Self {
@@ -91,14 +92,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             starter: CallStarter {
                 shared: Arc::clone(&shared),
                 seat: Arc::clone(&seat),
-                outbox: Arc::clone(&outbox),
+                reply_queue: Arc::clone(&reply_queue),
                 peer,
             },
             shared,
             seat,
             peer,
             stream,
-            outbox,
+            reply_queue,
             writing: Vec::new(),
             written: 0,
             is_dirty: false,
@@ -216,11 +217,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 Output::Abort(task) => {
                     let id = task.id;
                     drop(task);
-                    self.outbox.forget(id);
+                    self.reply_queue.forget(id);
                 }
                 Output::Retire => {
-                    if let Some(quota) = &self.shared.quota {
-                        quota.use_up();
+                    if let Some(retirement) = &self.shared.retirement {
+                        retirement.fall_due();
                     }
                 }
                 Output::ShutDown => self.is_shutting_down = true,
@@ -262,7 +263,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
 
     /// Writes waiting replies, as many as the transport takes now.
     fn write_replies(&mut self, cx: &mut Context<'_>) {
-        let replies = self.outbox.take();
+        let replies = self.reply_queue.take();
         if !replies.is_empty() {
             self.read_clock();
             self.handle(cx, Input::Replies(replies));
@@ -280,7 +281,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if self.is_shutting_down {
             let _ = self.poll_shutdown(cx);
         }
-        let waiting = self.outbox.note_unsent(self.session.unsent());
+        let waiting = self.reply_queue.note_unsent(self.session.unsent());
         self.seat.holds(self.session.held() + self.writing.capacity() + waiting);
         self.seat.idle_since(self.session.idle_since());
     }
@@ -414,7 +415,7 @@ mod tests {
         let session =
             Arc::new(SessionConfig { service, instance: String::new(), limits, methods, quota: None });
         let (turns, clock) = (Arc::new(Semaphore::new(1)), Clock::start());
-        Arc::new(Shared { session, handlers, quota: None, turns, clock })
+        Arc::new(Shared { session, handlers, retirement: None, turns, clock })
     }
 
     #[tokio::test]

@@ -98,16 +98,16 @@ mod context;
 mod limits;
 mod log;
 mod open_connections;
-mod outbox;
 mod peers;
 mod plan;
 mod prefork;
-mod quota;
+mod retirement;
 mod server;
 mod service;
 #[doc(hidden)]
 pub mod session;
 mod shared;
+mod shared_reply_queue;
 mod worker;
 
 pub use context::Context;

@@ -24,7 +24,7 @@ use crate::limits::Limits;
 use crate::log::PeerLines;
 use crate::open_connections::OpenConnections;
 use crate::peers::Peers;
-use crate::quota::Quota;
+use crate::retirement::Retirement;
 use crate::service::Service;
 use crate::session::{End, SessionConfig};
 use crate::shared::Shared;
@@ -60,7 +60,7 @@ pub struct Server {
     instance: String,
     limits: Limits,
     shared_listener: bool,
-    quota: Option<Arc<Quota>>,
+    retirement: Option<Arc<Retirement>>,
     open: watch::Sender<usize>,
 }
 
@@ -80,7 +80,7 @@ impl Server {
             instance: process_identity(),
             limits: Limits::default(),
             shared_listener: false,
-            quota: None,
+            retirement: None,
             open: watch::Sender::new(0),
         }
     }
@@ -105,9 +105,9 @@ impl Server {
         self
     }
 
-    /// Sets the quota of calls.
-    pub(crate) fn quota(mut self, quota: Option<Arc<Quota>>) -> Self {
-        self.quota = quota;
+    /// Sets the quota of calls, and its signal.
+    pub(crate) fn retirement(mut self, retirement: Option<Arc<Retirement>>) -> Self {
+        self.retirement = retirement;
         self
     }
 
@@ -133,11 +133,11 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
-        let Self { service, instance, limits, shared_listener, quota, open } = self;
+        let Self { service, instance, limits, shared_listener, retirement, open } = self;
         let clock = Clock::start();
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));
-        let shared = share(service, instance, limits, quota, clock);
+        let shared = share(service, instance, limits, retirement, clock);
         let mut acceptor = Acceptor::new(listener)?;
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
@@ -187,13 +187,13 @@ fn share(
     service: Service,
     instance: String,
     limits: Limits,
-    quota: Option<Arc<Quota>>,
+    retirement: Option<Arc<Retirement>>,
     clock: Clock,
 ) -> Arc<Shared> {
     let (service, methods, handlers) = service.into_parts();
-    let calls = quota.as_ref().map(|quota| Arc::clone(&quota.calls));
-    let session = Arc::new(SessionConfig { service, instance, limits, methods, quota: calls });
-    Arc::new(Shared { session, handlers, quota, turns: Arc::new(Semaphore::new(turns())), clock })
+    let quota = retirement.as_ref().map(|retirement| Arc::clone(&retirement.quota));
+    let session = Arc::new(SessionConfig { service, instance, limits, methods, quota });
+    Arc::new(Shared { session, handlers, retirement, turns: Arc::new(Semaphore::new(turns())), clock })
 }
 
 fn say_ended(end: End, peer: SocketAddr, lines: &PeerLines) {

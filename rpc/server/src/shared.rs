@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::Clock;
 use tokio::sync::Semaphore;
 
-use crate::quota::Quota;
+use crate::retirement::Retirement;
 use crate::service::Handler;
 use crate::session::SessionConfig;
 
@@ -14,7 +14,7 @@ pub(crate) struct Shared {
     pub(crate) session: Arc<SessionConfig>,
     /// Handlers in the order of the methods in `session`.
     pub(crate) handlers: Vec<Handler>,
-    pub(crate) quota: Option<Arc<Quota>>,
+    pub(crate) retirement: Option<Arc<Retirement>>,
     /// Turns of connections whose calls take long.
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) clock: Clock,

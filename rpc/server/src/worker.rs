@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use crate::announcer::Announcer;
 use crate::open_connections::OpenConnections;
 use crate::plan::{GOODBYE, Plan, QUICK_DRAIN, WorkerError, stop_asked};
-use crate::quota::Quota;
+use crate::retirement::Retirement;
 use crate::server::Server;
 use crate::service::Service;
 
@@ -86,8 +86,9 @@ async fn serve(
         service = service.with_name(name);
     }
     let name = service.name().to_owned();
-    let quota = plan.max_calls.map(|calls| Arc::new(Quota::new(calls, process::id().into())));
-    let server = Server::new(service).limits(plan.limits.clone()).shared_listener(true).quota(quota.clone());
+    let retirement = plan.max_calls.map(|calls| Arc::new(Retirement::new(calls, process::id().into())));
+    let server =
+        Server::new(service).limits(plan.limits.clone()).shared_listener(true).retirement(retirement.clone());
 
     let announcer = Announcer::new(worker, plan, name, instance(worker, plan, addr, server.identity()));
     let mut at_last = Box::pin(announcer.announce_at_last());
@@ -136,7 +137,7 @@ async fn serve(
         }
         never = run_usr1_hook(on_usr1, &usr1) => match never {},
         never = send_heartbeats(worker, plan.heartbeat) => match never {},
-        never = retire_when_used_up(worker, quota.as_deref()) => match never {},
+        never = retire_when_due(worker, retirement.as_deref()) => match never {},
     }
     announcer.say_goodbye().await
 }
@@ -188,9 +189,9 @@ async fn send_heartbeats(worker: &Worker, every: Option<Duration>) -> Infallible
 }
 
 /// Asks to be replaced once the quota of calls is used up.
-async fn retire_when_used_up(worker: &Worker, quota: Option<&Quota>) -> Infallible {
-    let Some(quota) = quota else { pending().await };
-    quota.used_up().await;
+async fn retire_when_due(worker: &Worker, retirement: Option<&Retirement>) -> Infallible {
+    let Some(retirement) = retirement else { pending().await };
+    retirement.due().await;
     if let Err(error) = worker.retire() {
         quietly(|| tracing::warn!(%error, "cannot ask the parent to be replaced"));
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::call_quota::CallQuota;
 use super::methods::MethodTable;
-use super::quota::CallQuota;
 use crate::limits::Limits;
 
 /// Settings and tables that all sessions of a server share.

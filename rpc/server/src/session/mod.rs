@@ -60,13 +60,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod call_quota;
 mod calls;
 mod config;
 mod hello;
 mod message;
 mod methods;
 mod pause;
-mod quota;
 mod read_buffer;
 mod reply;
 mod reply_queue;
@@ -80,12 +80,12 @@ use bytes::BytesMut;
 use common::Millis;
 use rpc_wire::{Frame, Status};
 
+pub use call_quota::CallQuota;
 use calls::{Accepted, Calls};
 pub use config::SessionConfig;
 pub use message::{End, EndedCall, Full, Input, Output, Replies, Start, Turn};
 pub use methods::{MethodId, MethodTable};
 pub(crate) use pause::Pause;
-pub use quota::CallQuota;
 use read_buffer::ReadBuffer;
 pub use reply::CallHead;
 pub(crate) use reply::panicked;

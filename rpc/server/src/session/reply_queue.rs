@@ -1,4 +1,5 @@
-//! Replies of one connection's calls, and the bound on the bytes that wait for the client.
+//! The reply queue of a connection as data: replies on their way to the session, and the bound on the bytes that wait
+//! for the client. `shared_reply_queue` puts it under a lock.
 
 use std::mem;
 

@@ -1,4 +1,4 @@
-//! Number of calls after which a worker is replaced.
+//! The quota of calls after which a worker is replaced: a counter, without the signal.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;

@@ -1,4 +1,4 @@
-//! Replies on their way from call tasks to the connection's task.
+//! The reply queue of a connection, shared by its call tasks and its own task: the lock, and the wakers of paused calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,24 +9,24 @@ use rpc_wire::CallId;
 use crate::peers::Seat;
 use crate::session::{CallHead, Replies, ReplyQueue};
 
-/// Outbox of a connection: call tasks add replies, the connection's task takes all of them at once.
+/// Reply queue of a connection: call tasks add replies, the connection's task takes all of them at once.
 #[derive(Debug)]
-pub(crate) struct Outbox {
+pub(crate) struct SharedReplyQueue {
     seat: Arc<Seat>,
-    state: Mutex<OutboxState>,
+    state: Mutex<WaitingReplies>,
 }
 
 #[derive(Debug)]
-struct OutboxState {
+struct WaitingReplies {
     queue: ReplyQueue,
     /// Wakers of calls that wait for room.
     paused: HashMap<CallId, Waker>,
 }
 
-impl Outbox {
-    /// Creates an outbox for up to `limit` bytes of replies.
+impl SharedReplyQueue {
+    /// Creates a queue for up to `limit` bytes of replies.
     pub(crate) fn new(seat: Arc<Seat>, limit: usize) -> Self {
-        let state = OutboxState { queue: ReplyQueue::new(limit), paused: HashMap::new() };
+        let state = WaitingReplies { queue: ReplyQueue::new(limit), paused: HashMap::new() };
         Self { seat, state: Mutex::new(state) }
     }
 
@@ -66,7 +66,7 @@ impl Outbox {
         self.lock().queue.take()
     }
 
-    /// Records the number of taken bytes that have not been written. Returns the number of bytes in the outbox.
+    /// Records the number of taken bytes that have not been written. Returns the number of bytes in the queue.
     pub(crate) fn note_unsent(&self, bytes: usize) -> usize {
         let mut state = self.lock();
         let waiting = state.queue.note_unsent(bytes);
@@ -78,7 +78,7 @@ impl Outbox {
         waiting
     }
 
-    fn lock(&self) -> MutexGuard<'_, OutboxState> {
+    fn lock(&self) -> MutexGuard<'_, WaitingReplies> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -106,35 +106,35 @@ mod tests {
         }
     }
 
-    fn outbox(limit: usize) -> Outbox {
+    fn reply_queue(limit: usize) -> SharedReplyQueue {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
-        Outbox::new(Arc::new(seat), limit)
+        SharedReplyQueue::new(Arc::new(seat), limit)
     }
 
     #[test]
     fn a_paused_call_that_is_aborted_leaves_no_waker() {
-        let (outbox, woken) = (outbox(100), Arc::new(Woken::default()));
+        let (reply_queue, woken) = (reply_queue(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
-        outbox.note_unsent(51);
-        assert!(!outbox.has_room(CallId(1), &Context::from_waker(&waker)));
+        reply_queue.note_unsent(51);
+        assert!(!reply_queue.has_room(CallId(1), &Context::from_waker(&waker)));
         assert_eq!(Arc::strong_count(&woken), 3);
-        outbox.forget(CallId(1));
+        reply_queue.forget(CallId(1));
         assert_eq!(Arc::strong_count(&woken), 2);
     }
 
     #[test]
     fn a_paused_call_is_woken_when_half_of_the_limit_is_free() {
-        let (outbox, woken) = (outbox(100), Arc::new(Woken::default()));
+        let (reply_queue, woken) = (reply_queue(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
-        outbox.note_unsent(51);
-        assert!(!outbox.has_room(CallId(1), &cx) && !outbox.has_room(CallId(1), &cx));
-        outbox.note_unsent(51);
+        reply_queue.note_unsent(51);
+        assert!(!reply_queue.has_room(CallId(1), &cx) && !reply_queue.has_room(CallId(1), &cx));
+        reply_queue.note_unsent(51);
         assert_eq!(woken.0.load(Relaxed), 0);
-        outbox.note_unsent(50);
+        reply_queue.note_unsent(50);
         assert_eq!(woken.0.load(Relaxed), 1);
-        assert!(outbox.has_room(CallId(1), &cx));
-        assert_eq!(outbox.written(), 1);
+        assert!(reply_queue.has_room(CallId(1), &cx));
+        assert_eq!(reply_queue.written(), 1);
     }
 }

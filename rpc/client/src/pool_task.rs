@@ -1,4 +1,4 @@
-//! The shell around the pool: connects, closes, and follows the registry.
+//! The task of the pool: makes and closes the links that the pool asks for, and follows the registry.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::connector;
-use crate::link::{Link, LinkTask, News, SharedSession};
+use crate::link::{Link, SharedSession};
+use crate::link_task::{LinkTask, News};
 use crate::pool::{Input, LinkId, Output};
 use crate::session::{self, Session};
 use crate::shared::Shared;
@@ -43,7 +44,7 @@ impl Source {
 }
 
 /// Keeps the links that the pool wants, until it is dropped; then the links end, too.
-pub(crate) async fn keep_links(shared: Arc<Shared>, mut source: Source) {
+pub(crate) async fn run_pool(shared: Arc<Shared>, mut source: Source) {
     let mut links = JoinSet::new();
     loop {
         let deadline = perform(&shared, &mut links);

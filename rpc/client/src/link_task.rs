@@ -1,0 +1,276 @@
+//! The task of a link: it moves bytes between transport and session, and hands the ends of calls to their callers.
+//!
+//! [`LinkTask`] writes everything that callers have encoded at once, and never stops reading while it writes. It has one
+//! timer for everything.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use common::{Clock, Millis};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::oneshot;
+
+use crate::link::SharedSession;
+use crate::session::{Attempt, Ending, Input, Output, Transmission, next_frame};
+
+/// Number of bytes asked of the transport at a time.
+const READ_CHUNK: usize = 16 << 10;
+
+/// News of a link, for the pool.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The server has said hello.
+    Greeted { instance: String },
+    /// The server takes no more calls.
+    GoingAway,
+    /// The server has answered a ping.
+    Alive,
+    /// The session has ended.
+    Closed(Ending),
+}
+
+/// The task that pumps bytes between a session and a transport. Dropped early, it ends the session.
+pub(crate) struct LinkTask<F: FnMut(News)> {
+    session: Arc<SharedSession>,
+    clock: Clock,
+    max_frame: usize,
+    tell: F,
+    /// Outputs that are being performed; kept for their memory.
+    outputs: VecDeque<Output<oneshot::Sender<Attempt>>>,
+    is_closed: bool,
+}
+
+impl<F: FnMut(News)> LinkTask<F> {
+    pub(crate) fn new(session: Arc<SharedSession>, clock: Clock, max_frame: usize, tell: F) -> Self {
+        Self { session, clock, max_frame, tell, outputs: VecDeque::new(), is_closed: false }
+    }
+
+    /// Serves the session until it ends.
+    pub(crate) async fn run(mut self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let mut pump = Pump::new(stream);
+        let mut due = pin!(self.clock.sleep_until(None));
+        let mut armed = None;
+        loop {
+            let deadline = self.transmit(&mut pump.output);
+            if self.is_closed {
+                return;
+            }
+            // Most deadlines are later than those before, so one timer, seldom set, is enough.
+            if let Some(deadline) = deadline.filter(|deadline| armed.is_none_or(|armed| *deadline < armed)) {
+                due.set(self.clock.sleep_until(Some(deadline)));
+                armed = Some(deadline);
+            }
+            tokio::select! {
+                moved = poll_fn(|cx| pump.poll(cx)) => match moved {
+                    Ok(Moved { read: true }) => self.receive(&mut pump.input),
+                    Ok(Moved { read: false }) => {}
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.handle(Input::Eof),
+                    Err(error) => self.handle(Input::Failed(error.to_string().into())),
+                },
+                () = self.session.woken() => {}
+                () = &mut due, if armed.is_some() => {
+                    armed = None;
+                    self.handle(Input::Timeout);
+                }
+            }
+        }
+    }
+
+    /// Hands complete frames over, one at a time because callers on other threads need the session, too.
+    fn receive(&mut self, input: &mut BytesMut) {
+        let now = self.clock.now();
+        let mut is_part = true;
+        loop {
+            match next_frame(input, self.max_frame) {
+                Ok(Some(body)) => self.handle_at(now, Input::Frame(body)),
+                Ok(None) if is_part => return self.handle_at(now, Input::Heard),
+                Ok(None) => return,
+                Err(error) => return self.handle_at(now, Input::Garbage(error)),
+            }
+            is_part = false;
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.handle_at(self.clock.now(), input);
+    }
+
+    fn handle_at(&mut self, now: Millis, input: Input) {
+        let mut session = self.session.lock();
+        session.handle(now, input);
+        session.poll_outputs(&mut self.outputs);
+        drop(session);
+        self.perform();
+    }
+
+    /// Replaces a transmission that is done by the next one. Returns the time of the next timeout.
+    fn transmit(&mut self, output: &mut Transmission) -> Option<Millis> {
+        let mut session = self.session.lock();
+        session.transmit(output);
+        session.poll_outputs(&mut self.outputs);
+        let deadline = session.poll_deadline();
+        drop(session);
+        self.perform();
+        deadline
+    }
+
+    /// Performs the outputs without the lock, in their order.
+    fn perform(&mut self) {
+        while let Some(output) = self.outputs.pop_front() {
+            match output {
+                Output::Complete { call, attempt } => {
+                    // A caller that has gone needs no answer.
+                    let _ = call.send(attempt);
+                }
+                Output::Room => self.session.give_room(),
+                Output::Greeted { instance } => (self.tell)(News::Greeted { instance }),
+                Output::GoingAway => (self.tell)(News::GoingAway),
+                Output::Alive => (self.tell)(News::Alive),
+                Output::Closed(ending) => {
+                    self.is_closed = true;
+                    (self.tell)(News::Closed(ending));
+                }
+            }
+        }
+    }
+}
+
+impl<F: FnMut(News)> Drop for LinkTask<F> {
+    fn drop(&mut self) {
+        // Its callers may be on another runtime. Nothing happens if the session has ended.
+        self.handle(Input::Failed("its runtime has ended".into()));
+    }
+}
+
+/// A transport, and the bytes in both directions.
+struct Pump<S> {
+    stream: S,
+    input: BytesMut,
+    output: Transmission,
+    /// Bytes were written and not flushed.
+    is_dirty: bool,
+}
+
+/// Progress of a [`Pump`].
+struct Moved {
+    read: bool,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, input: BytesMut::new(), output: Transmission::default(), is_dirty: false }
+    }
+
+    /// Writes and reads as much as is possible now. Waits if nothing is.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Moved>> {
+        let wrote = self.poll_write(cx)?.is_ready();
+        // Grows with the bytes that come, whatever length a frame announces.
+        self.input.reserve(READ_CHUNK);
+        match pin!(self.stream.read_buf(&mut self.input)).poll(cx)? {
+            Poll::Ready(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(_) => Poll::Ready(Ok(Moved { read: true })),
+            Poll::Pending if wrote => Poll::Ready(Ok(Moved { read: false })),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Writes as much as is possible now. Ready if something was written.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut wrote = false;
+        while !self.output.is_done() {
+            match Pin::new(&mut self.stream).poll_write(cx, self.output.rest())? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(n) => self.output.advance(n),
+                Poll::Pending => break,
+            }
+            (wrote, self.is_dirty) = (true, true);
+        }
+        if self.is_dirty && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.is_dirty = false;
+        }
+        if wrote { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc_wire::{Format, Frame, Hello, Reply, VERSION};
+    use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
+
+    use super::*;
+    use crate::link::Started;
+    use crate::session::{Config, NewCall, Session};
+
+    const MAX_FRAME: usize = 1 << 20;
+
+    /// Answers the hello and then `calls` calls, with what they sent.
+    async fn serve(mut stream: DuplexStream, calls: usize) {
+        let mut input = BytesMut::new();
+        let mut answered = 0;
+        while answered <= calls {
+            let Some(body) = next_frame(&mut input, MAX_FRAME).unwrap() else {
+                stream.read_buf(&mut input).await.unwrap();
+                continue;
+            };
+            let mut out = Vec::new();
+            let answer = match Frame::decode(&body).unwrap() {
+                Frame::Hello(hello) => Frame::Hello(Hello { version: VERSION, instance: "a", ..hello }),
+                Frame::Request(call) => Frame::Reply(Reply::Ok { id: call.id, payload: call.payload }),
+                frame => panic!("{frame:?}"),
+            };
+            answer.encode(&mut out, MAX_FRAME).unwrap();
+            stream.write_all(&out).await.unwrap();
+            answered += 1;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_link_runs_over_a_stream_that_takes_seven_bytes_at_a_time() {
+        let (ours, theirs) = duplex(7);
+        call_and_leave(ours, theirs).await;
+    }
+
+    #[tokio::test]
+    async fn a_link_flushes_a_stream_that_buffers() {
+        for pipe in [7, MAX_FRAME] {
+            let (ours, theirs) = duplex(pipe);
+            call_and_leave(BufWriter::new(ours), theirs).await;
+        }
+    }
+
+    async fn call_and_leave(ours: impl AsyncRead + AsyncWrite + Unpin, theirs: DuplexStream) {
+        let config = Config {
+            service: "test".into(),
+            format: Format::JSON,
+            max_frame: MAX_FRAME,
+            keepalive: Millis(3_000),
+            max_queued: MAX_FRAME,
+        };
+        let (clock, deadline) = (Clock::start(), Millis(60_000));
+        let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));
+        let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
+        let calls = async {
+            assert!(matches!(news.recv().await, Some(News::Greeted { instance }) if instance == "a"));
+            let mut attempts = Vec::new();
+            for payload in [&b"one"[..], &b"two".repeat(1_000)] {
+                let call = NewCall { method: "echo", payload, deadline };
+                let Ok(Started::Sent(_, attempt)) = session.start(clock.now(), call) else {
+                    panic!("not sent")
+                };
+                attempts.push((attempt, payload.to_vec()));
+            }
+            session.handle(clock.now(), Input::Leave);
+            for (attempt, payload) in attempts {
+                assert_eq!(attempt.await.unwrap().unwrap(), payload);
+            }
+            assert!(matches!(news.recv().await, Some(News::Closed(Ending::Left))));
+        };
+        tokio::join!(task.run(ours), serve(theirs, 2), calls);
+    }
+}
