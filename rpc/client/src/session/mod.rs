@@ -8,6 +8,9 @@
 //! - Cut the bytes that arrive into frames by [`next_frame`], and give them as [`Input::Frame`].
 //! - Give [`Input::Timeout`] at [`Session::poll_deadline`].
 //!
+//! [`Session::start`] is no input, because its argument is borrowed and its caller needs the answer at once.
+//! [`Session::transmit`] is no output, because bytes pass without a copy.
+//!
 //! `C` is the owner's handle of a call. Each call ends exactly once: by one [`Output::Complete`], or without an output by
 //! [`Input::Cancel`].
 
@@ -191,7 +194,7 @@ impl<C> Session<C> {
         }
     }
 
-    /// Returns the number of calls that have not ended.
+    /// Returns the number of calls that have not ended, for checks of the owner's own count.
     pub fn in_flight(&self) -> usize {
         self.calls.len()
     }

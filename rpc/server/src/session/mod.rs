@@ -14,6 +14,11 @@
 //!
 //! `T` is the owner's handle of a running call; [`Output::Abort`] gives it back.
 //!
+//! A session has more methods than `handle`, `poll_output` and `poll_deadline`, for these reasons. Bytes pass without a copy:
+//! [`Session::read_buffer`], [`Session::transmit`]. The owner divides its time among connections, and reads only what there
+//! is room for: [`Session::wants_turn`], [`Session::wants_bytes`], [`Session::is_draining`]. Connections share limits:
+//! [`Session::held`], [`Session::unsent`], [`Session::idle_since`].
+//!
 //! Each call is answered at most once. A call that is cancelled or past its deadline is given back by [`Output::Abort`];
 //! a reply that its handler produces later is dropped.
 //!
