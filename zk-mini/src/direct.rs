@@ -1,4 +1,4 @@
-//! A look at a server without a client.
+//! Inspection of a running server without a client.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::report::figures::ConnectionFigures;
 use crate::shell::engine::Engine;
 use crate::shell::state::ServerState;
 
-/// Reads a server's state without a session, a request or a watch: no client notices. The result of one call is from
-/// one moment; two calls may see two moments.
+/// Reads a server's state without a session, a request or a watch: no client notices. The result of one call is
+/// consistent; two calls may see different states.
 #[derive(Clone, Debug)]
 pub struct Direct<'a> {
     engine: &'a Arc<Engine>,

@@ -115,8 +115,7 @@ impl ZkMini {
     ///
     /// First, input that peers have written before is handled, as far as each connection may go on. Then the server
     /// acts at each of its deadlines on the way, in order, with the clock at that deadline. Requests that arrive
-    /// meanwhile are handled after the whole move: for a session that is to outlive a long time, ping between short
-    /// moves. When this returns, all effects of the move have been performed: sessions have expired, their nodes are
+    /// meanwhile are handled after the whole move: to keep a session alive for a long time, ping between short moves. When this returns, all effects of the move have been performed: sessions have expired, their nodes are
     /// gone, watch events and replies are in the connections (as far as their peers take them), and connections that
     /// the server closes are closed. The clients' reactions are not waited for.
     ///

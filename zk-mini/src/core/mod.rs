@@ -186,8 +186,8 @@ impl Core {
         self.watches.clear(STEP);
     }
 
-    /// Goes back to an earlier state after the disk is lost, without any output, and returns the present state, to be
-    /// dropped outside of locks. From then on writes are answered with
+    /// Goes back to an earlier state after the disk is lost, without any output. Returns the present state, so that the
+    /// caller can drop it outside of locks. From then on writes are answered with
     /// [`NOT_READ_ONLY`](zk_wire::ErrorCode::NOT_READ_ONLY), clients that open or close a session are disconnected,
     /// and no session expires. All connections are forgotten.
     pub fn go_back(&mut self, mut earlier: Self) -> Self {
@@ -239,7 +239,7 @@ impl Core {
         }
     }
 
-    /// Performs what is due, in part if it is a lot. Containers are checked before sessions expire.
+    /// Does due work, at most one step of it. Containers are checked before sessions expire.
     fn time_passes(&mut self, now: Now) {
         if !self.disk_lost {
             // One budget for both, so that a step has a bounded duration.

@@ -47,17 +47,17 @@ impl Core {
 
     /// Returns the time of the next check; `None` if there are no such nodes.
     pub(crate) fn next_reap(&self) -> Option<Millis> {
-        self.has_to_check().then_some(self.reaper.at)
+        self.has_nodes_to_check().then_some(self.reaper.at)
     }
 
     /// Skips checks that had no nodes to look at. A node that comes after such a time waits for the next check.
     pub(crate) fn skip_idle_checks(&mut self, now: Millis) {
-        if now > self.reaper.at && !self.has_to_check() {
+        if now > self.reaper.at && !self.has_nodes_to_check() {
             self.reaper.at = next_multiple(now, self.config.container_check_interval);
         }
     }
 
-    fn has_to_check(&self) -> bool {
+    fn has_nodes_to_check(&self) -> bool {
         self.reaper.last.is_some() || self.tree.reapable_after(None).is_some()
     }
 }

@@ -1,4 +1,4 @@
-//! Waiting until a listening socket has no connection left that came before.
+//! Barrier: waits until all connections that have arrived at a socket are accepted.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};

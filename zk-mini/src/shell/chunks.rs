@@ -5,11 +5,11 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Length from which on a frame is not copied. A short one that is not copied would keep the buffer alive that it is
-/// a slice of.
+/// Minimum length of a frame that is not copied. A short frame is copied, because it would keep the whole buffer alive
+/// that it is a slice of.
 const LONG: usize = 8 * 1024;
 
-/// Capacity above which an empty buffer is given back, so that one burst does not cost memory for ever.
+/// Capacity above which an empty buffer is freed, so that one burst does not hold memory for ever.
 pub(crate) const KEPT_CAPACITY: usize = 16 * 1024;
 
 /// Bytes in order. Reading them, as a [`Buf`], takes them off the front.

@@ -27,7 +27,7 @@ pub(crate) enum Clock {
         /// Time of the server's start.
         origin: Instant,
     },
-    /// A clock that stands still until it is moved.
+    /// A clock that moves only by hand.
     Manual {
         /// Sum of all moves.
         moved: Duration,

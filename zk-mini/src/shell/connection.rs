@@ -17,20 +17,17 @@ use crate::shell::engine::{ConnectionGuard, Handled};
 use crate::shell::opening::Opening;
 use crate::shell::outbox::{Close, InputWaiter};
 
-/// Bytes to read at once: few at first, so that an idle connection costs little; twice as many each time that a read
-/// has filled them.
+/// Bytes to read at once: few at first, so that an idle connection costs little; doubled whenever a read fills them.
 const FIRST_READ: usize = 512;
 const LARGEST_READ: usize = 64 * 1024;
 
-/// Maximum number of turns that a waiter waits for the input that has arrived. In each turn one read or one time
-/// slice is handled.
+/// Maximum number of turns that a waiter for arrived input waits. Each turn handles one read or one time slice.
 const MAX_WAITER_TURNS: u32 = 16;
 
-/// Number of bytes of one read after which other connections have a turn, however fast they were handled: there may
-/// be more.
+/// Length of a read after which other connections have a turn: more input has probably arrived.
 const LARGE_READ: usize = 8 * 1024;
 
-/// Time that a connection that is closing waits for its peer to take the queued bytes.
+/// Time for the peer of a closing connection to take the queued bytes.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// A stream of bytes to a peer: TCP, or a pipe in this process. A TLS stream would be one more.
@@ -224,7 +221,7 @@ impl<S: Stream> ConnectionTask<S> {
                 let cut_off = !written && !self.guard.outbox.wait(cx.waker(), true, close);
                 if written || cut_off { Poll::Ready(()) } else { Poll::Pending }
             });
-            // A peer that does not take it in time loses it.
+            // A peer that is too slow loses the rest.
             let _ = engine.runtime.timeout(LINGER, write).await;
         }
         let _ = self.stream.shutdown().await;

@@ -182,8 +182,8 @@ impl Connections {
         stats.latency.add(millis, batch.frames);
     }
 
-    /// Asks all connections from `first` on to handle the input that has arrived. Each returned signal comes when one
-    /// has.
+    /// Asks all connections from `first` on to handle the input that has arrived. Returns a signal for
+    /// each of them.
     pub(crate) fn ask_for_input(
         &self,
         first: ConnId,

@@ -1,4 +1,4 @@
-//! The state of a server behind its mutex, and the signals between its tasks.
+//! Engine of a server: its state behind a mutex, and the signals between its tasks.
 //!
 //! The mutex is held to hand inputs to the core and to move its outputs into the outboxes; never across an `await`,
 //! and never while a task is woken or a line is logged.
@@ -45,7 +45,7 @@ pub(crate) struct Engine {
     pub(crate) setup: Setup,
     /// Runtime of the connections.
     pub(crate) runtime: Runtime,
-    /// Notified when the next deadline is nearer than the one the timer sleeps for.
+    /// Notified when the next deadline is earlier than the one that the timer sleeps for.
     pub(crate) deadline_nearer: Notify,
     /// Notified when the last connection of a stopped server has ended.
     emptied: Notify,
@@ -206,7 +206,7 @@ impl Engine {
         })
     }
 
-    /// Waits until no output waits for the disk.
+    /// Returns when no output waits for the disk any more.
     pub(crate) async fn settled(&self) {
         loop {
             let settled = self.settled.notified();
@@ -217,7 +217,7 @@ impl Engine {
         }
     }
 
-    /// Performs the outputs of a batch whose transactions are durable. Outputs that come meanwhile wait behind them.
+    /// Performs the outputs of a batch whose transactions are durable. Newer outputs wait behind them.
     pub(crate) async fn perform_durable(&self, batch: Batch) {
         let mut outputs = batch.outputs.into_iter();
         while self.turn(|state, turn| {
@@ -241,8 +241,8 @@ impl Engine {
         self.settled.notify_waiters();
     }
 
-    /// Goes back to the durable state, and takes no writes for now. No client was told of a later change; all are
-    /// disconnected, because their watches are not in that state.
+    /// Goes back to the durable state, and refuses writes for now. No client was told of a later change. All clients are
+    /// disconnected, because the durable state has no watches.
     pub(crate) fn go_back(&self, durable: Core) {
         let given_up = self.turn(|state, turn| {
             state.journal = Some(Journal::default());
@@ -295,7 +295,7 @@ impl Engine {
         look(&self.lock())
     }
 
-    /// Does work with the state in one turn. Tasks are woken and lines logged when the lock is free again.
+    /// Does work with the state in one turn. Tasks are woken and lines logged after the unlock.
     pub(crate) fn turn<T>(&self, work: impl FnOnce(&mut ServerState, &mut Turn<'_>) -> T) -> T {
         // Declared before the lock, so that a panic, too, frees the lock before it wakes tasks.
         let mut wakers = Wakers::default();
@@ -340,7 +340,7 @@ pub(crate) enum Handled {
     All,
     /// There may be more frames: the queued replies must be written first.
     UntilBacklog,
-    /// There are more frames: other connections go first.
+    /// There are more frames, but other connections are due first.
     UntilNextTurn,
 }
 

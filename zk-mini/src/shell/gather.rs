@@ -1,4 +1,4 @@
-//! Taking the figures of a server from its state. Each call is one look: what it copies is from one moment.
+//! Copies figures out of the state for reports. All figures of one call are from the same moment.
 
 use foldhash::HashMap;
 

@@ -59,7 +59,7 @@ impl Journal {
         !self.writing && self.held.outputs.is_empty()
     }
 
-    /// Returns a journal whose batch is never written.
+    /// Returns a journal that is busy for ever.
     #[cfg(test)]
     pub(crate) fn stuck() -> Self {
         Self { writing: true, ..Self::default() }

@@ -1,6 +1,6 @@
 //! The task that writes the journal to the disk, and snapshots beside it.
 //!
-//! If the disk fails, the server goes back to the durable state, and serves that until the disk can be written again.
+//! If the disk fails, the server goes back to the durable state, and serves it read-only until the disk works again.
 
 use std::io;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             continue;
         }
         engine.perform_durable(batch).await;
-        // Clients that were answered may have more to write: it goes with the next batch.
+        // Answered clients may send more writes: they join the next batch.
         tokio::task::yield_now().await;
         snapshot = snapshot.go_on(&engine, &store);
         if let Snapshot::None = snapshot
@@ -127,9 +127,9 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
 /// Progress of a snapshot.
 enum Snapshot {
     None,
-    /// It is being taken, in steps, while the server goes on.
+    /// It is being copied, in steps, while the server serves.
     Walking(ImageWalk),
-    /// It is taken; some of its changes are not durable yet.
+    /// It is copied; some of its changes are not durable yet.
     Taken(Image),
     /// It is being written on another thread.
     Writing(JoinHandle<()>),

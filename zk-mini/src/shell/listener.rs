@@ -37,12 +37,12 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 struct Sockets {
     open: Vec<TcpListener>,
-    /// Index of the socket that is asked first. It moves on, so that no socket waits for the peers of another.
+    /// Index of the socket that is polled first. It rotates, so that no socket starves another.
     next: usize,
 }
 
 impl Listener {
-    /// Listens on all of these addresses. Where their port is 0, all get the same one.
+    /// Listens on all of these addresses. Those with port 0 get the same port.
     pub(crate) fn bind(addrs: &[SocketAddr], backlog: i32) -> Result<Self, Error> {
         let mut tries = 0;
         loop {
@@ -76,7 +76,7 @@ impl Listener {
                 }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // Mostly there are too many open files, and that takes time to change.
+                // Usually too many open files, which takes time to change.
                 Err(error) => {
                     if failures.should_log(true) {
                         log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");

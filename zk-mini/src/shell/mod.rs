@@ -1,4 +1,4 @@
-//! The part of the server that moves bytes, reads clocks and waits. Only this module and the handles of users name
+//! The shell around the core: it moves bytes, reads clocks and waits. Only this module and the public handles name
 //! tokio.
 //!
 //! A request comes in at a [`listener`] or a [`connector`]; a task, [`connection`], reads it and hands its frames to
@@ -6,9 +6,9 @@
 //! outputs: replies go to the [`outbox`] of a connection, or first to the [`journal`] until the [`keeper`] has
 //! written the transactions before them to the disk.
 //!
-//! Places for more: another protocol on the same port is recognised in [`opening`]; another kind of stream, such as TLS,
-//! is made by the [`listener`] and handed to [`connection::spawn`]; an output of the core that takes another way, such as
-//! a delayed or a dropped reply, passes `ServerState::perform`, and a delay ends at a deadline of the state.
+//! Room for more: another protocol on the same port is recognised in [`opening`]; another kind of stream, such as TLS,
+//! is made by the [`listener`] and handed to [`connection::spawn`]; a reply is dropped or delayed in
+//! `ServerState::perform`, and a delay ends at a deadline of the state.
 
 pub(crate) mod accept_barrier;
 pub(crate) mod chunks;

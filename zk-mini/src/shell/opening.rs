@@ -1,4 +1,4 @@
-//! The first bytes of a connection, by which the protocols that share a port are told apart.
+//! Recognises the protocol of a connection by its first bytes: several protocols share a port.
 
 use crate::report::four_letter::{Whitelist, WordRequest};
 

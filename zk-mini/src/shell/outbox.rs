@@ -50,8 +50,8 @@ pub(crate) enum Close {
 }
 
 impl Outbox {
-    /// Appends a frame, unless the connection is closing, and wakes the task. A peer that lets too much pile up is
-    /// cut off: returns false, the first time. A single frame of any length is taken where little is queued.
+    /// Appends a frame, unless the connection is closing, and wakes the task. A peer that does not read is cut
+    /// off beyond the limit: returns false, the first time. If little is queued, a frame of any length is accepted.
     pub(crate) fn push(&self, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
         let mut queue = self.lock();
         if queue.close != Close::No {
@@ -266,7 +266,7 @@ mod tests {
         assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
         assert_eq!(wakes(|turn| outbox.close(Close::Flushed, turn)), 1);
         assert!(!outbox.wait(task, true, Close::No));
-        assert!(outbox.wait(task, true, Close::Flushed), "it known of that");
+        assert!(outbox.wait(task, true, Close::Flushed), "the wish is known");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Going on after a panic, which is a defect: it costs one connection or one turn, not the server.
+//! Survival of panics: a defect costs one connection or one turn, not the server.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The other end of a connection.
+//! Address of the other end of a connection.
 
 use std::fmt;
 use std::net::SocketAddr;

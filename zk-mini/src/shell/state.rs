@@ -1,4 +1,4 @@
-//! The state of a server, which the engine guards, and the performing of the core's outputs.
+//! State of a server (core, clock, connections, journal): inputs go to the core, and its outputs are performed.
 
 use tracing::Level;
 use zk_wire::Millis;
@@ -40,7 +40,7 @@ impl ServerState {
         self.poll_deadline().is_some_and(|deadline| deadline <= now)
     }
 
-    /// Does a step of the work that is due.
+    /// Does one step of due work.
     pub(crate) fn time_passes(&mut self, turn: &mut Turn<'_>) {
         for conn in self.connections.close_sessionless(turn) {
             let remote = self.connections.remote(conn);

@@ -1,5 +1,4 @@
-//! Figures that are not in the state of a server, but in files and variables of the system. They take a while to look up:
-//! do it while no lock is held.
+//! Figures from the system: disk usage, file descriptors, machine and user. Reading them is slow: hold no lock.
 
 use std::env;
 use std::fs;

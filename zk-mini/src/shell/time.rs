@@ -1,4 +1,4 @@
-//! The passing of time: input that has arrived goes first, then the work that is due, in steps.
+//! Time: handles input that has arrived, then does due work, in steps.
 
 use std::future::pending;
 use std::sync::{Arc, PoisonError};
@@ -70,8 +70,8 @@ impl Engine {
         }
     }
 
-    /// Does the work that is due at `due`. Work that has become due meanwhile comes after input that has arrived
-    /// meanwhile.
+    /// Does the work that is due at `due`. Work that becomes due later is done after the input that arrives until
+    /// then.
     async fn catch_up(&self, due: Millis) {
         let step = || {
             self.turn(|state, turn| {
@@ -90,7 +90,7 @@ impl Engine {
         }
     }
 
-    /// Tidies up, in steps that let other tasks in between. Never returns.
+    /// Tidies up in steps, between which other tasks run. Never returns.
     pub(crate) async fn tidy_up(self: Arc<Self>) {
         loop {
             self.untidy.notified().await;
@@ -124,7 +124,7 @@ impl Engine {
         }
     }
 
-    /// Has all connections accepted that wait for it.
+    /// Waits until all pending connections are accepted.
     async fn accept_pending(&self) {
         let mut wakers = Wakers::default();
         let accept_barriers = self.accept_barriers.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -1,14 +1,14 @@
-//! A turn with the state of a server: everything that work under the lock needs beside the state.
+//! Context of work under the lock of the state: the time, the limits, and the tasks to wake afterwards.
 
 use std::task::Waker;
 
 use crate::core::Now;
 use crate::shell::limits::Limits;
 
-/// A turn with the state of a server. All work under the lock of the state gets it.
+/// Context of one turn with the state, from lock to unlock. All work under the lock gets it.
 #[derive(Debug)]
 pub(crate) struct Turn<'a> {
-    /// Time of the turn. Work that is late sets it back to the deadline.
+    /// Time of the turn. Overdue work sets it back to the deadline.
     pub(crate) now: Now,
     pub(crate) limits: &'a Limits,
     /// Tasks to wake when the lock is free again.

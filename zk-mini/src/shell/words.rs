@@ -1,4 +1,4 @@
-//! Answering four-letter words: figures are taken under the lock of the state, the text is written when it is free.
+//! Answers four-letter words: figures are copied under the lock of the state, and formatted after the unlock.
 
 use tokio::task::spawn_blocking;
 

@@ -71,7 +71,7 @@ fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
 /// not show are assumed to be alive, because two servers on one directory would destroy its data: that is so on systems
 /// without `/proc`, and where it hides the processes of other users (`hidepid`), and with them process 1.
 fn is_alive(proc: &Path, pid: i32) -> bool {
-    // In a container, numbers begin at 1: a file that was left behind may name this process.
+    // In a container, process ids begin at 1: a stale file may name this process.
     let is_this = u32::try_from(pid) == Ok(process::id());
     !is_this && (proc.join(pid.to_string()).exists() || !proc.join("1").exists())
 }

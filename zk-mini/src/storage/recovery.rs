@@ -1,4 +1,4 @@
-//! Reading the files of a directory back into the state that they describe.
+//! Recovery: reads the files of a data directory back into a state.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

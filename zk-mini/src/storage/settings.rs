@@ -10,12 +10,11 @@ use crate::core::SessionSecret;
 pub enum SyncMode {
     /// After a sync of its own.
     Always,
-    /// After a sync that serves all writes that wait at the time. They wait no longer for it than for one of their
-    /// own.
+    /// After a sync that serves all waiting writes. They wait no longer than for a sync of their own.
     #[default]
     Group,
-    /// Once the system has it. It survives the end of the process. After an end of the machine, a log may be left on
-    /// which no server starts before a [`repair`](super::repair()).
+    /// After the operating system has it. It survives a crash of the process. After a crash of the machine, a server may
+    /// not start on the log before a [`repair`](super::repair()).
     None,
 }
 

@@ -1,4 +1,4 @@
-//! Writing snapshots, and deleting old ones.
+//! Writes snapshots, and deletes old ones.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Telling the ends of logs that a crash can leave from damage.
+//! Distinguishes the end of a log that a crash has left from damage.
 //!
 //! Of bytes that were written and not yet synced, a disk keeps each sector or leaves zeros in its place, in any
 //! order, and the file may end anywhere in them. So a record that a crash has torn lacks a whole sector or its end,

@@ -159,7 +159,7 @@ fn a_session_with_too_many_nodes_for_a_transaction_ends_nevertheless() {
 }
 
 #[test]
-fn a_snapshot_around_such_an_end_is_still_right() {
+fn a_snapshot_taken_during_an_unlisted_session_end_is_right() {
     for steps in 0..110 {
         let mut t = with(|config| config.max_transaction = 512);
         let (owner, other) = (t.connect(4_000), t.connect(40_000));

@@ -1,4 +1,4 @@
-//! The core as clients see it: bytes in, bytes out, and a clock that the test moves. Numbers in comments refer to
+//! Tests of the core as clients see it: bytes in, bytes out, and a clock that the test moves. Numbers in comments refer to
 //! rules of Apache ZooKeeper's behaviour in `RULES.md` beside this file.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 

@@ -142,7 +142,7 @@ fn a_session_after_a_restart_has_a_new_id() {
 }
 
 #[test]
-fn text_that_is_no_path_gives_no_node() {
+fn invalid_paths_give_no_nodes() {
     for odd in ["//", "//x", "x", ""] {
         let mut core = restore(vec![node(odd, NodeKind::Persistent), node("/a", NodeKind::Persistent)]);
         replay(&mut core, [create(odd, Perms::ALL, 2), delete(odd)]);

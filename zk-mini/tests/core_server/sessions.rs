@@ -69,7 +69,7 @@ fn old_clients_are_answered_without_the_read_only_byte() {
 }
 
 #[test]
-fn odd_handshakes_are_fine() {
+fn unusual_handshakes_are_accepted() {
     // 7: the version is unchecked, session 0 takes any password, bytes after the record are ignored.
     let mut t = Driver::new();
     for password in [None, Some(Bytes::new()), Some(Bytes::from_static(b"x"))] {
@@ -291,7 +291,7 @@ fn ids_of_servers_with_different_seeds_differ() {
 }
 
 #[test]
-fn both_release_lines_have_sessions() {
+fn sessions_work_in_both_release_lines() {
     for compat in [Compat::V3_8, Compat::V3_9] {
         let mut t = Driver::compat(compat);
         let conn = t.connect(10_000);

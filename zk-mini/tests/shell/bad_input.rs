@@ -40,7 +40,7 @@ impl Bystander {
 }
 
 #[tokio::test]
-async fn impossible_lengths_close_without_a_word() {
+async fn impossible_lengths_close_the_connection_silently() {
     let bystander = Bystander::new().await;
     for length in [-1_i32, i32::MIN, i32::MAX, 0x10_0000] {
         assert_eq!(bystander.closes_after(&length.to_be_bytes()).await, b"", "{length} at the start");
@@ -62,7 +62,7 @@ async fn requests_before_a_bad_length_are_still_answered() {
 }
 
 #[tokio::test]
-async fn frames_without_a_whole_header_close_without_a_word() {
+async fn frames_without_a_whole_header_close_the_connection_silently() {
     let bystander = Bystander::new().await;
     for length in 0..8 {
         assert_eq!(bystander.closes_after(&frame(&vec![0; length])).await, b"", "{length} at the start");

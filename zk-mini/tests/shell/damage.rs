@@ -1,4 +1,4 @@
-//! One flipped bit or one bad sector, anywhere in a log or a snapshot: it is noticed, or nothing is missing.
+//! Damage of one bit or one sector, anywhere in a log or a snapshot: it is noticed, or nothing is missing.
 
 use std::fs;
 use std::num::NonZeroU64;

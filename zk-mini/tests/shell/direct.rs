@@ -1,4 +1,4 @@
-//! Looks at a server without a client.
+//! Inspection of a server without a client, by `ZkMini::direct`.
 
 use zk_mini::ZkMini;
 use zk_mini::core::WatchKind;

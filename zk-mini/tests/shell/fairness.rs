@@ -61,7 +61,7 @@ async fn later_requests_of_a_connection_wait_for_earlier_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn threads_take_turns_too() {
+async fn clients_take_turns_on_a_runtime_with_threads() {
     let zk = one_by_one().await;
     let mut greedy = Raw::tcp(&zk).await;
     greedy.open_session(40_000).await;

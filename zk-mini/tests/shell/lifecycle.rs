@@ -67,7 +67,7 @@ async fn stop_does_not_wait_for_a_peer_that_is_being_sent_its_last_replies() {
 }
 
 #[tokio::test]
-async fn a_connector_outlives_its_server_and_says_so() {
+async fn a_connector_of_a_stopped_server_refuses_connections() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let connector = zk.connector();
     let clone = connector.clone();

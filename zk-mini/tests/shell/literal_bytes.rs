@@ -1,4 +1,4 @@
-//! Conversations, byte for byte.
+//! Conversations of a client and the server, byte for byte.
 
 use zk_mini::ZkMini;
 
@@ -50,13 +50,13 @@ async fn a_conversation_over_tcp() {
 }
 
 #[tokio::test]
-async fn the_same_in_memory() {
+async fn a_conversation_in_memory() {
     let zk = ZkMini::builder().in_memory().seed(7).start().await.unwrap();
     converse(Raw::in_memory(&zk)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_on_a_runtime_with_threads() {
+async fn a_conversation_on_a_runtime_with_threads() {
     let zk = ZkMini::builder().seed(7).start().await.unwrap();
     converse(Raw::tcp(&zk).await).await;
     assert!(zk.direct().get("/a").is_some());

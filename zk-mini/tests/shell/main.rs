@@ -1,4 +1,4 @@
-//! The server as its users meet it, tested in bytes: neither a client crate nor the codec takes part.
+//! Tests of a whole server through the public API, in raw bytes: neither a client crate nor the codec takes part.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod backlog;

@@ -1,4 +1,4 @@
-//! Files in the wrong directory or under the wrong name: no server starts on what seems to be left.
+//! Files in the wrong directory or under the wrong name: no server starts without them.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Servers in tests without a runtime, with a poor one, or with one whose only thread is blocked.
+//! Servers started without a runtime, on one without drivers, or on one whose only thread is blocked.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

@@ -1,5 +1,5 @@
-//! The power goes at any moment, again and again. The state that comes back is one that there was, and not older than
-//! the last one that a client was told of. Without syncs it may be older, or cannot be read.
+//! Losses of power at random moments: the recovered state is an earlier one, with all acknowledged writes. Without syncs
+//! it may be older, or unreadable.
 
 use std::collections::{HashMap, HashSet};
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -345,7 +345,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
-    fn the_state_that_comes_back_is_one_that_there_was(
+    fn a_recovered_state_is_an_earlier_one_with_all_acknowledged_writes(
         seed in any::<u64>(),
         sync in prop_oneof![Just(SyncMode::Group), Just(SyncMode::Always), Just(SyncMode::None)],
         lives in proptest::collection::vec(life(), 1..5),

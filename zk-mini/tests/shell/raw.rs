@@ -1,4 +1,4 @@
-//! A client made of bytes, written here so that it shares no mistake with the server.
+//! Client for tests that writes and reads raw bytes, so that it shares no mistake with the server.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Directories that have lost something, or that another program has written: nothing is missing, or the start fails.
+//! Recovery of directories with missing files, or of another writer: nothing is missing, or the start fails.
 
 use std::fs;
 use std::path::Path;
@@ -62,7 +62,7 @@ fn seal(content: &mut Vec<u8>) {
 }
 
 #[tokio::test]
-async fn a_damaged_record_before_zeros_of_a_client_is_not_taken_for_the_end() {
+async fn a_damaged_record_before_a_clients_zeros_is_not_treated_as_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let zk = server(dir.path()).start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 10_000).await;
@@ -164,7 +164,7 @@ async fn a_node_without_its_access_control_list_is_refused() {
 }
 
 #[tokio::test]
-async fn transactions_that_a_snapshot_shows_in_part_have_to_be_in_the_logs() {
+async fn transactions_that_a_snapshot_shows_in_part_must_be_in_the_logs() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 2).await;
     let snapshot = file(dir.path(), "snapshot.2");
@@ -224,7 +224,7 @@ async fn a_digest_from_before_the_snapshot_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_skipped_zxid_is_no_gap() {
+async fn a_skipped_zxid_is_not_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     lives(dir.path(), 1).await;
     let zk = server(dir.path()).compat(Compat::V3_8).start().await.unwrap();

@@ -144,7 +144,7 @@ async fn damage_in_the_middle_stops_the_start_with_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_damaged_length_is_not_taken_for_the_end() {
+async fn a_damaged_length_is_not_treated_as_the_end_of_the_log() {
     let dir = tempfile::tempdir().unwrap();
     with_nodes(dir.path(), 3).await.stop().await;
     let mut content = fs::read(log(dir.path())).unwrap();

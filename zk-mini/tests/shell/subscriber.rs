@@ -1,4 +1,4 @@
-//! A program whose tracing subscriber panics is served all the same.
+//! Servers in a program whose tracing subscriber panics.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -47,7 +47,7 @@ async fn when_advance_returns_events_are_written_and_ended_connections_closed() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_same_holds_over_tcp_and_with_threads() {
+async fn when_advance_returns_ended_tcp_connections_are_closed() {
     let zk = ZkMini::builder().manual_clock().start().await.unwrap();
     let mut dying = Raw::tcp(&zk).await;
     dying.open_session(4_000).await;

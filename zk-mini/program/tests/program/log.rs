@@ -1,4 +1,4 @@
-//! The log of the program, read and unread.
+//! Log of the program on standard error: content, levels, and a reader that is slow or gone.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,7 +27,7 @@ fn stopped(zk: Program) -> String {
 }
 
 #[test]
-fn an_unread_log_stops_nothing() {
+fn a_log_that_is_not_read_does_not_block_the_server() {
     let (nobody, closed) = std::io::pipe().unwrap();
     drop(nobody);
     let (_silent, unread) = std::io::pipe().unwrap();
@@ -66,7 +66,7 @@ fn address_data_and_new_sessions_are_logged() {
 }
 
 #[test]
-fn a_peer_that_is_no_client_causes_one_line() {
+fn a_peer_that_is_not_a_client_causes_one_log_line() {
     let zk = Program::start(&SERVE);
     let address = zk.address();
     send(&address, b"GET / HTTP/1.1\r\n\r\n");

@@ -161,7 +161,7 @@ fn after_a_stop_queued_input_comes_first_then_container_checks_then_expiry() {
 }
 
 #[test]
-fn the_same_holds_with_a_data_directory() {
+fn after_a_stop_the_order_is_the_same_with_a_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     queued_input_goes_first(&["--data-dir", dir.path().to_str().unwrap()]);
 }

@@ -1,4 +1,4 @@
-//! `envi`: the machine and the user. There is no Java: its keys are there, and say so.
+//! `envi`: the machine and the user. The keys about Java are there without a value.
 
 use std::fmt::Write;
 

@@ -1,5 +1,5 @@
-//! `mntr`: figures for monitoring, a name and a value to a line. All of the real server's are there; those of mechanisms
-//! that this server does not have are what a fresh server shows.
+//! `mntr`: figures for monitoring, a name and a value to a line. All names of the real server are there; figures of
+//! mechanisms that this server lacks are those of a fresh server.
 
 use std::fmt::{self, Display, Write};
 

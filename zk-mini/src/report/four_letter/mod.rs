@@ -1,7 +1,7 @@
 //! ZooKeeper's four-letter words. A connection that begins with one gets an answer in text, and is closed.
 //!
-//! Each file is one text, or several of the same figures; layout and keys are those of the real server, so that its tools
-//! read them. A new word takes a line in the table below, an arm in `shell/words.rs`, and its text here.
+//! Each file formats the answers about one set of figures. Layout and keys are those of the real server, so that its
+//! tools can read them. A new word takes a line in the table below, an arm in `shell/words.rs`, and its text here.
 
 pub(crate) mod clients;
 pub(crate) mod conf;

@@ -1,4 +1,4 @@
-//! The file system that storage uses. It is a seam: a test can have a disk that is full, fails, or loses power.
+//! File system that storage uses, as a trait, so that tests can have a disk that is full, fails, or loses power.
 
 mod seam;
 mod simulated;

@@ -1,4 +1,4 @@
-//! A disk in memory that fails as real disks do, when a test says so.
+//! A disk in memory that fails as real disks do, on a test's command.
 
 mod content;
 mod mounted;
