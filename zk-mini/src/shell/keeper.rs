@@ -18,7 +18,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Writes the journal until the server has stopped and everything is written.
 pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
-    let mut snapshot = Snapshot::None;
+    let mut snapshot = SnapshotProgress::None;
     loop {
         let (batch, stopped) =
             engine.turn(|state, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
@@ -26,7 +26,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             if stopped {
                 break;
             }
-            if let Snapshot::Walking(_) = snapshot {
+            if let SnapshotProgress::Walking(_) = snapshot {
                 snapshot = snapshot.go_on(&engine, &store);
                 tokio::task::yield_now().await;
             } else {
@@ -41,7 +41,7 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             drop(batch);
             // A snapshot of changes that have not become durable must not be written.
             snapshot.end().await;
-            snapshot = Snapshot::None;
+            snapshot = SnapshotProgress::None;
             let Some(kept) = wait_for_disk(&engine, store, error).await else { return };
             store = kept;
             continue;
@@ -50,13 +50,15 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
         // Answered clients may send more writes: they join the next batch.
         tokio::task::yield_now().await;
         snapshot = snapshot.go_on(&engine, &store);
-        if let Snapshot::None = snapshot
+        if let SnapshotProgress::None = snapshot
             && store.wants_snapshot()
         {
             let Some((kept, ended)) = with(&engine, store, Store::roll).await else { return };
             store = kept;
             match ended {
-                Ok(()) => snapshot = Snapshot::Walking(engine.look(|state| ImageWalk::new(&state.core))),
+                Ok(()) => {
+                    snapshot = SnapshotProgress::Walking(engine.look(|state| ImageWalk::new(&state.core)));
+                }
                 Err(error) => log!(ERROR, %error, "no snapshot: the log cannot be ended"),
             }
         }
@@ -125,7 +127,7 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
 }
 
 /// Progress of a snapshot.
-enum Snapshot {
+enum SnapshotProgress {
     None,
     /// It is being copied, in steps, while the server serves.
     Walking(ImageWalk),
@@ -135,7 +137,7 @@ enum Snapshot {
     Writing(JoinHandle<()>),
 }
 
-impl Snapshot {
+impl SnapshotProgress {
     /// Does the next step. Every batch that was taken before the last step is durable.
     fn go_on(self, engine: &Engine, store: &Store) -> Self {
         match self {
@@ -194,9 +196,9 @@ mod tests {
         let settings = Settings { device, snap_step, ..Settings::default() };
         let opened = Store::open(Path::new("/data"), settings, Config::default(), Now::default());
         let store = opened.unwrap().1;
-        let mut snapshot = Snapshot::Walking(zk.engine.look(|state| ImageWalk::new(&state.core)));
+        let mut snapshot = SnapshotProgress::Walking(zk.engine.look(|state| ImageWalk::new(&state.core)));
         let mut taken = 0;
-        while let Snapshot::Walking(_) = snapshot {
+        while let SnapshotProgress::Walking(_) = snapshot {
             snapshot = snapshot.go_on(&zk.engine, &store);
             taken += 1;
         }

@@ -172,10 +172,10 @@ impl Line {
             }
             Self::Request(conn, frame) => log_request(*conn, frame),
             Self::Received { conn, frame, is_secret } => {
-                log!(TRACE, conn = conn.0, len = frame.len(), frame = %Frame(frame, *is_secret), "received");
+                log!(TRACE, conn = conn.0, len = frame.len(), frame = %ShownFrame(frame, *is_secret), "received");
             }
             Self::Sent { conn, frame, is_secret } => {
-                log!(TRACE, conn = conn.0, len = frame.len(), frame = %Frame(frame, *is_secret), "sent");
+                log!(TRACE, conn = conn.0, len = frame.len(), frame = %ShownFrame(frame, *is_secret), "sent");
             }
         }
     }
@@ -243,9 +243,9 @@ impl fmt::Display for ShownRefusal<'_> {
 }
 
 /// A frame as escaped text. `true` hides it.
-struct Frame<'a>(&'a Bytes, bool);
+struct ShownFrame<'a>(&'a Bytes, bool);
 
-impl fmt::Display for Frame<'_> {
+impl fmt::Display for ShownFrame<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.1 { f.write_str("(hidden: it may contain a password)") } else { Shown(self.0).fmt(f) }
     }

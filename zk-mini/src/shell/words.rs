@@ -16,13 +16,13 @@ use crate::shell::turn::Turn;
 const MANY_LINES: usize = 5_000;
 
 /// The text of an answer, to be written when the lock is free.
-struct Answer {
+struct PendingText {
     /// Approximate number of lines.
     lines: usize,
     write: Box<dyn FnOnce() -> String + Send>,
 }
 
-impl Answer {
+impl PendingText {
     fn new(lines: usize, write: impl FnOnce() -> String + Send + 'static) -> Self {
         Self { lines, write: Box::new(write) }
     }
@@ -73,76 +73,82 @@ impl Engine {
         state: &mut ServerState,
         turn: &Turn<'_>,
         guard: &ConnectionGuard,
-    ) -> Answer {
+    ) -> PendingText {
         let config = self.setup.configuration.clone();
         let files = self.setup.files.clone();
         let word = match request {
             WordRequest::Allowed(word) => word,
             WordRequest::Refused(word) => {
-                return Answer::text(format!("{word} is not executed because it is not in the whitelist.\n"));
+                return PendingText::text(format!(
+                    "{word} is not executed because it is not in the whitelist.\n"
+                ));
             }
             WordRequest::SetTraceMask(mask) => {
                 state.trace_mask = mask;
-                return Answer::text(mask.to_string());
+                return PendingText::text(mask.to_string());
             }
-            WordRequest::SetNothing => return Answer::text(""),
+            WordRequest::SetNothing => return PendingText::text(""),
         };
         match word {
             FourLetterWord::Conf => {
-                Answer::short(move || conf::answer(&config, &system_info::disk(files.as_deref())))
+                PendingText::short(move || conf::answer(&config, &system_info::disk(files.as_deref())))
             }
             FourLetterWord::Cons => {
                 let (connections, asking) = (state.connection_figures(), guard.id);
-                Answer::new(connections.len(), move || clients::answer(&connections, asking))
+                PendingText::new(connections.len(), move || clients::answer(&connections, asking))
             }
             FourLetterWord::Crst => {
                 state.connections.reset_each();
-                Answer::text("Connection stats reset.\n")
+                PendingText::text("Connection stats reset.\n")
             }
-            FourLetterWord::Dirs => Answer::short(move || dirs::answer(&system_info::disk(files.as_deref()))),
+            FourLetterWord::Dirs => {
+                PendingText::short(move || dirs::answer(&system_info::disk(files.as_deref())))
+            }
             FourLetterWord::Dump => {
                 let figures = state.expiry_figures(turn.now);
-                Answer::new(dump::lines(&figures), move || dump::answer(&figures))
+                PendingText::new(dump::lines(&figures), move || dump::answer(&figures))
             }
-            FourLetterWord::Envi => Answer::short(move || envi::answer(&config, &system_info::environment())),
-            FourLetterWord::Gtmk | FourLetterWord::Stmk => Answer::text(state.trace_mask.to_string()),
+            FourLetterWord::Envi => {
+                PendingText::short(move || envi::answer(&config, &system_info::environment()))
+            }
+            FourLetterWord::Gtmk | FourLetterWord::Stmk => PendingText::text(state.trace_mask.to_string()),
             // The real server has no answer either before its 128th transaction.
-            FourLetterWord::Hash => Answer::text(""),
-            FourLetterWord::Isro => Answer::text("rw"),
+            FourLetterWord::Hash => PendingText::text(""),
+            FourLetterWord::Isro => PendingText::text("rw"),
             FourLetterWord::Mntr => {
                 let (figures, namespaces) = (state.server_figures(turn.now), state.namespace_figures());
-                Answer::short(move || {
+                PendingText::short(move || {
                     mntr::answer(&config, &figures, &namespaces, system_info::descriptors())
                 })
             }
-            FourLetterWord::Ruok => Answer::text("imok"),
+            FourLetterWord::Ruok => PendingText::text("imok"),
             FourLetterWord::Srst => {
                 state.connections.stats = ServerStats::default();
                 state.core.reset_figures();
-                Answer::text("Server stats reset.\n")
+                PendingText::text("Server stats reset.\n")
             }
             FourLetterWord::Srvr => {
                 let figures = state.server_figures(turn.now);
-                Answer::short(move || server::answer(&config, &figures))
+                PendingText::short(move || server::answer(&config, &figures))
             }
             FourLetterWord::Stat => {
                 let (figures, connections) = (state.server_figures(turn.now), state.connection_figures());
                 let asking = guard.id;
-                Answer::new(connections.len(), move || {
+                PendingText::new(connections.len(), move || {
                     server::answer_with_clients(&config, &figures, &connections, asking)
                 })
             }
             FourLetterWord::Wchc => {
                 let figures = state.watch_figures();
-                Answer::new(figures.pairs.len(), move || watches::by_session(figures))
+                PendingText::new(figures.pairs.len(), move || watches::by_session(figures))
             }
             FourLetterWord::Wchp => {
                 let figures = state.watch_figures();
-                Answer::new(figures.pairs.len(), move || watches::by_path(figures))
+                PendingText::new(figures.pairs.len(), move || watches::by_path(figures))
             }
             FourLetterWord::Wchs => {
                 let counts = state.watch_counts();
-                Answer::short(move || watches::summary(counts))
+                PendingText::short(move || watches::summary(counts))
             }
         }
     }

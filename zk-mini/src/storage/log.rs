@@ -161,14 +161,14 @@ pub(super) fn read(
     loop {
         let at = content.len() - input.len();
         match next_record(&mut input) {
-            Record::None => return Ok(Tail::Whole),
-            Record::Some(record) => {
+            NextRecord::None => return Ok(Tail::Whole),
+            NextRecord::Some(record) => {
                 let len = record.len();
                 let (txn, _) =
                     split(record).map_err(|error| damaged(file, &content, at, error.to_string()))?;
                 each(Logged { txn, offset: at as u64, len })?;
             }
-            Record::Bad(reason) => {
+            NextRecord::Bad(reason) => {
                 let behind = tail::whole_records(&content, at);
                 if tail::is_torn(&content, at, &behind, |record| {
                     split(Bytes::copy_from_slice(record)).ok()?.1
@@ -193,8 +193,8 @@ pub(super) fn first_zxid(disk: &dyn Disk, file: &Path) -> Option<Zxid> {
     }
     let mut input = Bytes::from(start).split_off(head);
     match next_record(&mut input) {
-        Record::Some(record) => Some(split(record).ok()?.0.zxid),
-        Record::None | Record::Bad(_) => None,
+        NextRecord::Some(record) => Some(split(record).ok()?.0.zxid),
+        NextRecord::None | NextRecord::Bad(_) => None,
     }
 }
 
@@ -217,39 +217,44 @@ fn damaged(file: &Path, content: &[u8], at: usize, reason: String) -> StorageErr
     StorageError::Log { file: file.into(), offset: at as u64, reason, loss }
 }
 
-enum Record {
+/// Result of looking for the next record.
+enum NextRecord {
     None,
     Some(Bytes),
     /// Bytes that are not a record, and the reason.
     Bad(&'static str),
 }
 
-fn next_record(input: &mut Bytes) -> Record {
+fn next_record(input: &mut Bytes) -> NextRecord {
     if is_zeros(&input[..input.len().min(BEFORE)]) {
         // No record has a length of zero.
-        return if is_zeros(input) { Record::None } else { Record::Bad("zeros before further records") };
+        return if is_zeros(input) {
+            NextRecord::None
+        } else {
+            NextRecord::Bad("zeros before further records")
+        };
     }
     if input.len() < BEFORE {
-        return Record::Bad("it ends inside a record");
+        return NextRecord::Bad("it ends inside a record");
     }
     let (sum, len) = (input.get_i64(), input.get_i32());
     let Some(len) = usize::try_from(len).ok().filter(|len| *len > 0) else {
-        return Record::Bad("a record of an impossible length");
+        return NextRecord::Bad("a record of an impossible length");
     };
     if len >= input.len() {
-        return Record::Bad("it ends inside a record");
+        return NextRecord::Bad("it ends inside a record");
     }
     // Copied, so that no node keeps the whole file alive.
     let record = Bytes::copy_from_slice(&input[..len]);
     input.advance(len);
     let mark = input.get_u8();
     if sum != i64::from(adler2::adler32_slice(&record)) {
-        return Record::Bad("the checksum of a record does not fit");
+        return NextRecord::Bad("the checksum of a record does not fit");
     }
     if mark != MARK {
-        return Record::Bad("a record without its mark");
+        return NextRecord::Bad("a record without its mark");
     }
-    Record::Some(record)
+    NextRecord::Some(record)
 }
 
 /// Returns true if a log is a header, or the beginning of one, and nothing more.

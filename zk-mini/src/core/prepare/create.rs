@@ -10,7 +10,7 @@ use zk_wire::{
     Acl, AclView, ByteString, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
 };
 
-use super::{Prepare, Prepared, Record, parent_of};
+use super::{NodeRecord, Prepare, Prepared, parent_of};
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
@@ -56,10 +56,10 @@ impl Prepare<'_> {
         let parent_cversion = parent.created_children.wrapping_add(1);
         self.note(&path, parent_name(&path), || {
             let num_children = parent.num_children + 1;
-            Some(Record { created_children: parent_cversion, num_children, ..parent })
+            Some(NodeRecord { created_children: parent_cversion, num_children, ..parent })
         });
         self.note(&path, &path, || {
-            Some(Record {
+            Some(NodeRecord {
                 acl: Cow::Owned(shared?),
                 kind,
                 version: Version(0),

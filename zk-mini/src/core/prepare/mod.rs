@@ -28,12 +28,12 @@ pub(crate) struct Prepare<'a> {
     pub(crate) requester: Requester<'a>,
     pub(crate) config: &'a Config,
     /// Changes of this request; only used for a multi.
-    overlay: Option<HashMap<ByteString, Option<Record<'a>>>>,
+    overlay: Option<HashMap<ByteString, Option<NodeRecord<'a>>>>,
 }
 
 /// Properties of a node that the rules read.
 #[derive(Clone, Debug)]
-struct Record<'a> {
+struct NodeRecord<'a> {
     acl: Cow<'a, SharedAcl>,
     kind: NodeKind,
     version: Version,
@@ -43,7 +43,7 @@ struct Record<'a> {
     data_len: usize,
 }
 
-impl<'a> From<&'a Node> for Record<'a> {
+impl<'a> From<&'a Node> for NodeRecord<'a> {
     fn from(node: &'a Node) -> Self {
         Self {
             acl: Cow::Borrowed(&node.acl),
@@ -71,19 +71,19 @@ impl<'a> Prepare<'a> {
     }
 
     /// Returns the node with the changes of this request.
-    fn record(&self, path: &str) -> Result<Record<'a>, ErrorCode> {
+    fn record(&self, path: &str) -> Result<NodeRecord<'a>, ErrorCode> {
         // The parent of a top-level node is the empty part before its slash.
         let path = if path.is_empty() { "/" } else { path };
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.clone(),
-            None => self.tree.get(path).map(Record::from),
+            None => self.tree.get(path).map(NodeRecord::from),
         }
         .ok_or(ErrorCode::NO_NODE)
     }
 
     /// Returns the node with the tree's own copy of the path, so that a transaction does not keep the request in
     /// memory. Null and invalid paths get their own code; the path of an existing node needs no check.
-    fn named(&self, path: Option<&str>) -> Result<(ByteString, Record<'a>), ErrorCode> {
+    fn named(&self, path: Option<&str>) -> Result<(ByteString, NodeRecord<'a>), ErrorCode> {
         let path = path.ok_or(ErrorCode::BAD_ARGUMENTS)?;
         // An existing path is valid, so only a missing one is checked.
         self.look_up(path).map_err(|code| match path::validate(path) {
@@ -92,11 +92,11 @@ impl<'a> Prepare<'a> {
         })
     }
 
-    fn look_up(&self, path: &str) -> Result<(ByteString, Record<'a>), ErrorCode> {
+    fn look_up(&self, path: &str) -> Result<(ByteString, NodeRecord<'a>), ErrorCode> {
         let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
         match changed {
             Some((path, changed)) => changed.clone().map(|record| (path.clone(), record)),
-            None => self.tree.entry(path).map(|(path, node)| (path.clone(), Record::from(node))),
+            None => self.tree.entry(path).map(|(path, node)| (path.clone(), NodeRecord::from(node))),
         }
         .ok_or(ErrorCode::NO_NODE)
     }
@@ -121,7 +121,7 @@ impl<'a> Prepare<'a> {
     }
 
     /// Records a change of a node for later operations of a multi.
-    fn note(&mut self, whole: &ByteString, path: &str, record: impl FnOnce() -> Option<Record<'a>>) {
+    fn note(&mut self, whole: &ByteString, path: &str, record: impl FnOnce() -> Option<NodeRecord<'a>>) {
         let Some(overlay) = &mut self.overlay else { return };
         match overlay.get_mut(path) {
             Some(noted) => *noted = record(),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use zk_wire::{ErrorCode, Perms, SetAclView, SetDataView, VersionedPathView, path};
 
-use super::{Prepare, Prepared, Record, next_version, parent_of};
+use super::{NodeRecord, Prepare, Prepared, next_version, parent_of};
 use crate::core::tree::{SYSTEM_NODES, parent_name};
 use crate::core::txn::Change;
 
@@ -22,7 +22,7 @@ impl Prepare<'_> {
         }
         self.note(&path, parent_name(&path), || {
             let num_children = parent.num_children.saturating_sub(1);
-            Some(Record { num_children, ..parent })
+            Some(NodeRecord { num_children, ..parent })
         });
         self.note(&path, &path, || None);
         Ok(Change::Delete { path })
@@ -35,7 +35,7 @@ impl Prepare<'_> {
         self.check_quota(&path, node.data_len, request.data, 0)?;
         let version = next_version(node.version, request.version)?;
         let data_len = request.data.map_or(0, <[u8]>::len);
-        self.note(&path, &path, || Some(Record { version, data_len, ..node }));
+        self.note(&path, &path, || Some(NodeRecord { version, data_len, ..node }));
         // Copied, so that a node does not keep the client's read buffer in memory.
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::SetData { path, data, version })
