@@ -29,7 +29,7 @@ pub(crate) struct SharedSession {
     room: Arc<Notify>,
 }
 
-type ClientSession = Session<oneshot::Sender<Attempt>>;
+pub(crate) type ClientSession = Session<oneshot::Sender<Attempt>>;
 
 /// Result of [`SharedSession::start`].
 #[derive(Debug)]

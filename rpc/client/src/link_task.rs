@@ -15,11 +15,14 @@ use common::{Clock, Millis};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::oneshot;
 
-use crate::link::SharedSession;
+use crate::link::{ClientSession, SharedSession};
 use crate::session::{Attempt, Ending, Input, Output, Transmission, next_frame};
 
 /// Number of bytes asked of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
+
+/// Maximum number of frames to handle under one lock, for which callers on other threads may wait.
+const FRAMES_PER_LOCK: usize = 16;
 
 /// News of a link, for the pool.
 #[derive(Debug)]
@@ -81,26 +84,24 @@ impl<F: FnMut(News)> LinkTask<F> {
         }
     }
 
-    /// Hands complete frames over, one at a time because callers on other threads need the session, too.
+    /// Hands complete frames over, a few under each lock because callers on other threads need the session, too.
     fn receive(&mut self, input: &mut BytesMut) {
-        let now = self.clock.now();
-        let mut is_part = true;
-        loop {
-            match next_frame(input, self.max_frame) {
-                Ok(Some(body)) => self.handle_at(now, Input::Frame(body)),
-                Ok(None) if is_part => return self.handle_at(now, Input::Heard),
-                Ok(None) => return,
-                Err(error) => return self.handle_at(now, Input::Garbage(error)),
-            }
-            is_part = false;
+        let (now, len) = (self.clock.now(), input.len());
+        let mut more = true;
+        while more {
+            let mut session = self.session.lock();
+            more = handle_frames(&mut session, now, input, self.max_frame);
+            session.poll_outputs(&mut self.outputs);
+            drop(session);
+            self.perform();
+        }
+        if input.len() == len {
+            self.handle(Input::Heard);
         }
     }
 
     fn handle(&mut self, input: Input) {
-        self.handle_at(self.clock.now(), input);
-    }
-
-    fn handle_at(&mut self, now: Millis, input: Input) {
+        let now = self.clock.now();
         let mut session = self.session.lock();
         session.handle(now, input);
         session.poll_outputs(&mut self.outputs);
@@ -145,6 +146,21 @@ impl<F: FnMut(News)> Drop for LinkTask<F> {
         // Its callers may be on another runtime. Nothing happens if the session has ended.
         self.handle(Input::Failed("its runtime has ended".into()));
     }
+}
+
+/// Hands up to [`FRAMES_PER_LOCK`] frames over. Returns false if no more are complete.
+fn handle_frames(session: &mut ClientSession, now: Millis, input: &mut BytesMut, max_frame: usize) -> bool {
+    for _ in 0..FRAMES_PER_LOCK {
+        match next_frame(input, max_frame) {
+            Ok(Some(body)) => session.handle(now, Input::Frame(body)),
+            Ok(None) => return false,
+            Err(error) => {
+                session.handle(now, Input::Garbage(error));
+                return false;
+            }
+        }
+    }
+    true
 }
 
 /// A transport, and the bytes in both directions.

@@ -3,7 +3,7 @@
 //!
 //! # How to drive it
 //! - Start calls by [`Session::start`], and give everything else to [`Session::handle`].
-//! - Drain [`Session::poll_output`] after each of them, and after [`Session::transmit`].
+//! - Drain [`Session::poll_output`] after each of them, or after a few in a row, and after [`Session::transmit`].
 //! - Write the bytes of [`Session::transmit`], note progress by [`Transmission::advance`], and ask for more.
 //! - Cut the bytes that arrive into frames by [`next_frame`], and give them as [`Input::Frame`].
 //! - Give [`Input::Timeout`] at [`Session::poll_deadline`].
@@ -27,7 +27,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use common::Millis;
 use rpc_wire::{CallId, DecodeError, EncodeError, Frame, GoAway, Reply, Request, Status};
 
@@ -97,7 +97,7 @@ impl<C> Session<C> {
         match (&mut self.phase, input) {
             (Phase::Open(silence) | Phase::Leaving(silence), Input::Frame(body)) => {
                 silence.hear();
-                if let Err(error) = self.handle_frame(&body) {
+                if let Err(error) = self.handle_frame(body) {
                     self.close(Ending::Protocol(error));
                 }
             }
@@ -210,9 +210,14 @@ impl<C> Session<C> {
         }
     }
 
-    fn handle_frame(&mut self, body: &Bytes) -> Result<(), DecodeError> {
-        match Frame::decode(body)? {
-            Frame::Reply(Reply::Ok { id, payload }) => self.complete(id, Ok(body.slice_ref(payload))),
+    fn handle_frame(&mut self, mut body: Bytes) -> Result<(), DecodeError> {
+        match Frame::decode(&body)? {
+            Frame::Reply(Reply::Ok { id, payload }) => {
+                // The payload is the end of the frame.
+                let head = body.len() - payload.len();
+                body.advance(head);
+                self.complete(id, Ok(body));
+            }
             Frame::Reply(Reply::Failed { id, code, message, not_run }) => {
                 let status = Status::new(code, message);
                 self.complete(id, Err(if not_run { Ended::NotRun(status) } else { Ended::Failed(status) }));
