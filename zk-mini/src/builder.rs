@@ -77,8 +77,7 @@ impl Builder {
         self
     }
 
-    /// Adds an address to listen on. Port 0 gives it the port of the first address; one is chosen that is free on
-    /// all. An IPv6 address beside others does not take connections over IPv4: add an IPv4 address for these.
+    /// Adds an address to listen on. Port 0 gives it the port of the first address, which is chosen to be free on all. An IPv6 address beside others does not take connections over IPv4: add an IPv4 address for these.
     pub fn also_listen(mut self, addr: impl Into<SocketAddr>) -> Self {
         self.listen.push(addr.into());
         self
@@ -279,7 +278,7 @@ impl Builder {
     }
 
     /// Makes session passwords with a secret that is kept in the [`data_dir`](Self::data_dir); off unless set. Use it
-    /// if the directory is never handed over to Apache ZooKeeper. Without it, passwords are made as there, and a
+    /// if the directory is never handed over to Apache ZooKeeper. Without it, passwords are made in ZooKeeper's way, and a
     /// client that guesses a session's id can take the session over.
     ///
     /// The secret is the file `zk-mini.secret`, made at the first such start and readable by its owner only: it opens
@@ -403,7 +402,7 @@ impl Builder {
         Ok(ZkMini::run(engine, listener, store, self.manual_clock))
     }
 
-    /// Makes a secret: from the seed, if there is one, otherwise by chance.
+    /// Makes a secret: from the seed if there is one, otherwise from random bytes.
     fn new_secret(&self) -> Result<SessionSecret, Error> {
         if let Some(seed) = self.seed {
             return Ok(SessionSecret::from_seed(seed));

@@ -56,12 +56,12 @@
 //! | any other reply | [`max_reply`](Builder::max_reply) | 2 GiB, the most that a length field can hold | code -5 |
 //!
 //! These limits apply to requests. A data directory of Apache ZooKeeper may have longer lists and transactions: they are
-//! read as they are. The end of a session cannot be refused: if its ephemeral nodes are too many for one transaction, the
+//! accepted. The end of a session cannot be refused: if its ephemeral nodes are too many for one transaction, the
 //! log does not list them, and a reader of the log deletes the nodes that the session has.
 //!
 //! # Fairness
 //! The server handles the requests of one connection for two milliseconds ([`longest_turn`](Builder::longest_turn)), then
-//! those of others. A request is handled in one go; its cost depends on the length of the request and of its reply, not on
+//! those of others. A request is handled without interruption; its cost depends on the length of the request and of its reply, not on
 //! the size of the tree: the number of descendants is counted as they change, long ACLs are indexed, watches of a closed
 //! connection are removed in steps, and so are sessions and containers that expire.
 //!
@@ -113,7 +113,7 @@
 //! connection, not the session.
 //!
 //! # Deliberate differences
-//! Some bugs of the real server can only hurt, so they are not reproduced:
+//! Some bugs of the real server are not reproduced, because no client can depend on them:
 //!
 //! | request | ZooKeeper | zk-mini |
 //! | --- | --- | --- |

@@ -79,8 +79,8 @@ impl ZkMini {
     }
 
     /// Returns the connect string for clients: `127.0.0.1:PORT`. A server that listens on every address gives its
-    /// loopback address; one in memory gives a name that resolves to nothing, for clients that want a name beside
-    /// their [`Connector`].
+    /// loopback address; a server in memory gives a name that does not resolve, for clients that need a name
+    /// beside their [`Connector`].
     #[must_use]
     pub fn connect_string(&self) -> String {
         let Some(mut addr) = self.addr() else { return "in-memory:2181".into() };

@@ -186,7 +186,7 @@ fn bare(key: &str) -> &str {
     key.strip_prefix("zookeeper.").unwrap_or(key)
 }
 
-/// Returns true for a control character, or one that was no UTF-8. Comments may be in any encoding.
+/// Returns true for a control character, or the replacement of invalid UTF-8. Comments may be in any encoding.
 fn is_no_text(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\u{c}')) || c == char::REPLACEMENT_CHARACTER
 }

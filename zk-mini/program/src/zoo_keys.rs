@@ -164,7 +164,7 @@ const OTHERS: &[&str] = &[
     "znode.container.maxPerMinute",
 ];
 
-/// Returns the known key that an unknown one is probably meant to be.
+/// Returns the known key that is probably meant by an unknown key.
 pub(crate) fn meant(key: &str) -> Option<&'static str> {
     let known = || Settings::keys().chain(OTHERS.iter().copied());
     if FAMILIES.iter().any(|family| key.starts_with(family)) || known().any(|name| name == key) {

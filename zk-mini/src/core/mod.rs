@@ -111,7 +111,7 @@ pub struct Core {
     disk_lost: bool,
     /// Last end of a session whose nodes were not listed.
     unlisted: Zxid,
-    /// Number of zxids after the last one that no transaction gets.
+    /// Number of zxids to skip before the next transaction.
     skipped_zxids: i64,
     reaper: Reaper,
     /// Results and events of the last transaction, kept to reuse their memory.

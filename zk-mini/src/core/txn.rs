@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::{Acl, ByteString, ErrorCode, Millis, SessionId, UnixMillis, Version, Xid, Zxid};
 
-/// Stored owner of a container, and the upper bits of the one of a node with a time to live.
+/// Stored owner of a container, and upper bits of the stored owner of a node with a time to live.
 const CONTAINER: i64 = i64::MIN;
 const TTL: u64 = 0xFF00_0000_0000_0000;
 

@@ -80,7 +80,7 @@ impl WatchedPaths {
     }
 }
 
-/// One of the two tables.
+/// Table of watches, for nodes or for children.
 #[derive(Debug, Default)]
 pub(crate) struct WatchTable {
     /// Watches by path. Those of closed connections are removed in steps.
@@ -337,7 +337,7 @@ impl Watches {
         Ok(())
     }
 
-    /// Adds a persistent or recursive watch. Where modes add up, a recursive one is not in the table of children.
+    /// Adds a persistent or recursive watch. Where modes add up, the table of children has no recursive watches.
     pub(crate) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode) -> Result<(), ErrorCode> {
         let for_children = mode != WatchMode::Recursive || !self.modes_add_up;
         let tables = [&self.data, &self.child];
@@ -349,7 +349,7 @@ impl Watches {
         Ok(())
     }
 
-    /// Fails if a connection has as many watches as allowed. Watches that it has already take no more room.
+    /// Fails if a connection has as many watches as allowed. Existing watches take no more room.
     fn check_room(&self, tables: &[&WatchTable], path: &str, conn: ConnId) -> Result<(), ErrorCode> {
         let (mut count, mut bytes) = (0, 0);
         for own in [&self.data, &self.child].iter().filter_map(|table| table.by_conn.get(&conn)) {

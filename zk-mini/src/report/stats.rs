@@ -88,8 +88,8 @@ pub(crate) struct FrameBatch {
 }
 
 impl FrameBatch {
-    /// Adds a frame. A header that cannot be read is left to the core. For a handshake, the last zxid of the server
-    /// is given: the session of a client that has seen a later one is not looked up.
+    /// Adds a frame. Unreadable headers are left to the core. `handshake` is the server's last zxid for a handshake: the
+    /// session of a client that has seen a later zxid is not looked up.
     pub(crate) fn add(&mut self, frame: &[u8], handshake: Option<Zxid>) {
         self.frames += 1;
         self.bytes += 4 + u64::try_from(frame.len()).unwrap_or(u64::MAX);

@@ -123,7 +123,7 @@ impl Connections {
         goes_on
     }
 
-    /// Returns the other end of a connection. A connection that is gone counts as one in this process.
+    /// Returns the other end of a connection. A closed connection counts as one in this process.
     pub(crate) fn remote(&self, id: ConnId) -> Remote {
         Remote(self.by_id.get(&id).and_then(|entry| entry.remote))
     }

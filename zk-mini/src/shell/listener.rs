@@ -22,7 +22,7 @@ const BACKLOG: i32 = 4096;
 /// failures.
 const ATTEMPTS_PER_LINE: u32 = 600;
 
-/// Maximum number of ports to try until one is free on every address.
+/// Maximum number of attempts to find a port that is free on every address.
 const TRIES: usize = 64;
 
 /// Listening sockets. They can be closed at once, while their task waits.

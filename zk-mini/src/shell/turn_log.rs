@@ -19,7 +19,7 @@ const LINES: u32 = 60;
 /// Length of a window; it begins with the first line.
 const WINDOW: Millis = Millis(60_000);
 
-/// Maximum number of sources that are told apart.
+/// Maximum number of sources with a limit of their own.
 const MAX_SOURCES: usize = 1024;
 
 /// Lines that wait for the end of a turn. Most turns have none.

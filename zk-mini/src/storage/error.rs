@@ -144,7 +144,7 @@ pub enum StorageError {
         /// True if it is a log.
         is_log: bool,
     },
-    /// The directory for logs has none, and the one of the last server has some.
+    /// The directory for logs is empty, and the log directory of the last server is not.
     #[error(
         "there are no logs in {}, and the last server on {} had them in {}: set that as the log directory, or move them \
          from there", dir.display(), data.display(), logs.display()

@@ -96,8 +96,8 @@ impl Files {
         Ok(())
     }
 
-    /// Refuses a directory for logs that has none, if the one that the last server has [noted](Self::log_dir_to_note)
-    /// has some: the snapshots alone are an older state.
+    /// Refuses a log directory without logs if the directory that the last server [noted](Self::log_dir_to_note) has
+    /// some: the snapshots alone are an older state.
     fn check_noted_logs(&self) -> Result<(), StorageError> {
         const LONGEST: u64 = 4_096;
         let [data, dir] = self.outer();

@@ -33,7 +33,7 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Begins a log. One of the same name is replaced: it has no record, as otherwise it would have been read.
+    /// Begins a log. A log of the same name is replaced: it has no record, because otherwise it would have been read.
     pub(super) fn create(disk: &dyn Disk, path: PathBuf, block: u64) -> io::Result<Self> {
         let mut file = disk.create(&path)?;
         file.write_at(0, &header())?;

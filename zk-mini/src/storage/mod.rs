@@ -1,4 +1,4 @@
-//! The state on disk, in Apache ZooKeeper's own format: a directory can be handed over to it, and back.
+//! The state on disk, in Apache ZooKeeper's own format: either server can continue on the other's directory.
 //!
 //! `version-2/snapshot.ZXID` is the state after that transaction; `version-2/log.ZXID` has the transactions from that
 //! one on. A start reads the newest valid snapshot and the logs behind it, writes a new snapshot, and begins a new
@@ -20,7 +20,7 @@
 //!
 //! # Other refusals
 //! No server starts if the name of a log or a snapshot does not fit its content; if logs are in the directory for
-//! snapshots or the other way round; if a directory for logs has none while the one of the last server has some; if a
+//! snapshots or the other way round; if the log directory has no logs while that of the last server has some; if a
 //! `version-2` is given in place of the data directory; if zxids are missing between two logs; or if
 //! `zookeeper_server.pid` names a process that is alive. The server warns of a `myid`, by which the directory belongs
 //! to a member of an ensemble.

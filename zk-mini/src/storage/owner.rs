@@ -67,7 +67,7 @@ fn is_of_a_member(disk: &dyn Disk, dir: &Path) -> bool {
     disk.read_start(&dir.join(MEMBER_FILE), NUMBER).is_ok()
 }
 
-/// Returns true if there is such a process, also of another user. `proc` is the system's `/proc`. Processes that it does
+/// Returns true if the process exists, also if it is another user's. `proc` is the system's `/proc`. Processes that it does
 /// not show are assumed to be alive, because two servers on one directory would destroy its data: that is so on systems
 /// without `/proc`, and where it hides the processes of other users (`hidepid`), and with them process 1.
 fn is_alive(proc: &Path, pid: i32) -> bool {

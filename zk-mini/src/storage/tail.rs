@@ -55,7 +55,7 @@ pub(super) fn is_torn(
 }
 
 /// Returns the whole records behind an offset, without what stands before and behind them. It takes one pass: a
-/// client may have sent data that looks like many long records, one in another.
+/// client may have sent data that looks like many long, nested records.
 pub(super) fn whole_records(content: &[u8], at: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     // By the end of the record: its start, the checksum of all bytes before it, and its own.

@@ -107,7 +107,7 @@ impl Index {
                 "world" if id == "anyone" => &mut index.anyone,
                 "world" => continue,
                 "ip" => {
-                    // IPv6 entries are indexed in any case, and skipped at the check.
+                    // IPv6 entries are always indexed; the check skips them if necessary.
                     let Some(network) = Network::parse(id, true) else { continue };
                     let of_family = if network.address.is_ipv4() { &mut index.v4 } else { &mut index.v6 };
                     let prefix = prefix(network.address, network.bits);

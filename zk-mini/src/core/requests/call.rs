@@ -32,7 +32,7 @@ pub(crate) enum Reply {
     Header,
     /// Header and body.
     Body(Body),
-    /// Header with an error, and nevertheless a body.
+    /// Header with an error, and a body.
     ErrorAndBody(ErrorCode, Body),
     /// Body only, as the answer to a handshake.
     Greeting(Body),

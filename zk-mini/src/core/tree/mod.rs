@@ -204,7 +204,7 @@ impl Tree {
     }
 
     /// Deletes a node and returns its weight, to be subtracted above its parent. In a replay after a fuzzy snapshot
-    /// the node may not exist; the parent is updated nevertheless.
+    /// the node may not exist; the parent is still updated.
     fn unlink(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) -> Option<Weight> {
         let deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
@@ -217,7 +217,7 @@ impl Tree {
         self.digest.remove(parent_path, parent);
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
-        // What follows concerns only a node that was there.
+        // The rest is only for an existing node.
         let (path, node) = deleted?;
         let weight = Weight::of_one(node.data_len());
         parent.below += -weight;

@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns one of enough names for several chunks.
+    /// Returns a name out of 1,500: enough for several chunks.
     fn name() -> impl Strategy<Value = String> {
         (0..1_500_u32).prop_map(|number| format!("name-{number}"))
     }

@@ -52,7 +52,7 @@ impl Nodes {
         self.slots.find_mut(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &mut slot.entry.1)
     }
 
-    /// Inserts a node and returns the one that it replaces.
+    /// Inserts a node and returns the replaced node.
     pub(crate) fn insert(&mut self, path: ByteString, node: Node) -> Option<Node> {
         let hash = self.hasher.hash_one(&*path);
         match self.slots.entry(hash, |slot| slot.is(&path), |slot| slot.hash) {
