@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::servers::{ConnectString, parse_chroot};
 use crate::session;
-use crate::state::SessionState;
+use crate::session_state::SessionState;
 
 /// Maximum number of calls without an answer.
 const MAX_PENDING: usize = 64 * 1024;

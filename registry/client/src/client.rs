@@ -19,8 +19,8 @@ use crate::create_mode::{CreateMode, CreateRequest};
 use crate::error::Error;
 use crate::persistent_watch::PersistentWatch;
 use crate::session::{CloseResult, WatchKind};
-use crate::state::{CloseReason, Credentials, SessionState};
-use crate::states::SessionStates;
+use crate::session_state::{CloseReason, Credentials, SessionState};
+use crate::state_follower::SessionStates;
 use crate::watch::Watch;
 
 /// Client of a ZooKeeper ensemble. Clones are handles to the same session.

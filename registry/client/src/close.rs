@@ -13,7 +13,7 @@ use crate::driver::Driver;
 use crate::error::Error;
 use crate::servers::ConnectString;
 use crate::session::{self, CloseResult};
-use crate::state::Credentials;
+use crate::session_state::Credentials;
 
 /// State in which [`close_session`] found the session.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

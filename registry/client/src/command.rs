@@ -10,7 +10,7 @@ use zk_wire::WatchedEvent;
 use crate::error::Attempt;
 use crate::feed::FeedSender;
 use crate::session::{CallFailure, CallId, CloseResult, Outgoing};
-use crate::state::{Credentials, SessionState, WatchLost};
+use crate::session_state::{Credentials, SessionState, WatchLost};
 
 /// Result of a call: the body of the server's answer.
 pub(crate) type CallReply = Result<Bytes, CallFailure>;

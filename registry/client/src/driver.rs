@@ -17,7 +17,7 @@ use crate::connect::{Connect, Connecting, Resolving, Stream};
 use crate::feed::WatchUpdate;
 use crate::link::Link;
 use crate::session::{CallId, CloseResult, Input, Output, Session, SessionConfig};
-use crate::state::{CloseReason, SessionState};
+use crate::session_state::{CloseReason, SessionState};
 
 /// Maximum number of commands taken at once; their requests leave in one write.
 const BATCH: usize = 256;

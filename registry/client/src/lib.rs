@@ -107,8 +107,8 @@ mod link;
 mod persistent_watch;
 mod servers;
 mod session;
-mod state;
-mod states;
+mod session_state;
+mod state_follower;
 mod transaction;
 mod watch;
 
@@ -121,8 +121,8 @@ pub use error::{Attempt, Error};
 pub use feed::WatchUpdate;
 pub use persistent_watch::PersistentWatch;
 pub use servers::{DEFAULT_PORT, ServersError, check_servers};
-pub use state::{CloseReason, Credentials, SessionState, WatchLost};
-pub use states::SessionStates;
+pub use session_state::{CloseReason, Credentials, SessionState, WatchLost};
+pub use state_follower::SessionStates;
 pub use transaction::{OpResult, Transaction};
 pub use watch::Watch;
 

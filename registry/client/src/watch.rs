@@ -5,7 +5,7 @@ use zk_wire::WatchedEvent;
 
 use crate::command::{Command, WatchOutcome};
 use crate::session::CallId;
-use crate::state::WatchLost;
+use crate::session_state::WatchLost;
 
 /// A one-shot watch: tells the next change of a node, or that the watch is lost.
 ///

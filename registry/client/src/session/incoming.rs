@@ -7,7 +7,7 @@ use zk_wire::{ConnectResponse, Decode, ErrorCode, ReplyHeader, SessionId, Watche
 use super::calls::Purpose;
 use super::outgoing::{CHECK, LEAVE};
 use super::{CallFailure, CloseResult, DisconnectCause, LinkState, Output, Session, WatchKind};
-use crate::state::{Credentials, SessionState};
+use crate::session_state::{Credentials, SessionState};
 
 impl Session {
     pub(super) fn handle_frame(&mut self, now: Millis, mut body: Bytes) {

@@ -24,8 +24,8 @@ use bytes::{Bytes, BytesMut};
 use common::Millis;
 use zk_wire::Zxid;
 
-use crate::state::WatchLost;
-use crate::state::{CloseReason, Credentials, SessionState};
+use crate::session_state::WatchLost;
+use crate::session_state::{CloseReason, Credentials, SessionState};
 use calls::Calls;
 use route::{Candidate, Route};
 pub(crate) use types::*;

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use common::Millis;
 use zk_wire::{ByteString, ErrorCode, OpCode, WatchedEvent};
 
-use crate::state::WatchLost;
-use crate::state::{Credentials, SessionState};
+use crate::session_state::WatchLost;
+use crate::session_state::{Credentials, SessionState};
 
 /// Number of a call, given by its caller: unique, and increasing in the order of sending. A watch has the number of the call
 /// that set it.

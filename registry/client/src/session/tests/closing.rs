@@ -6,8 +6,8 @@ use zk_wire::{ErrorCode, OpCode, SessionId, Zxid};
 
 use super::rig::{Rig, SESSION, config};
 use crate::session::{CallFailure, CloseResult, Input, SessionConfig, WatchKind};
-use crate::state::WatchLost;
-use crate::state::{CloseReason, Credentials, SessionState};
+use crate::session_state::WatchLost;
+use crate::session_state::{CloseReason, Credentials, SessionState};
 
 fn close(rig: &mut Rig) {
     let deadline = Millis(rig.now + 5_000);

@@ -5,7 +5,7 @@ use zk_wire::{AddWatch, ErrorCode, EventType, GetData, OpCode, RemoveWatches, Se
 use super::rig::{Rig, SESSION};
 use crate::session::WatchKind::{Child, Data, Persistent, Recursive};
 use crate::session::{CallFailure, Input};
-use crate::state::WatchLost;
+use crate::session_state::WatchLost;
 
 /// The updates since the last look: handle, event, path; `None` where some may have been missed.
 fn updates(rig: &mut Rig) -> Vec<(u64, Option<(EventType, String)>)> {
@@ -169,7 +169,7 @@ fn nothing_is_withdrawn_without_a_connection_or_while_closing() {
     rig.input(Input::Close { deadline });
     rig.forget(2);
     assert_eq!(rig.ops(), [OpCode::SET_WATCHES2, OpCode::CLOSE_SESSION]);
-    assert_eq!(rig.states.last(), Some(&crate::state::SessionState::Connected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&crate::session_state::SessionState::Connected(SESSION)));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn it_is_set_again_after_another_watch_on_its_path() {
     assert_eq!(rig.newest::<RemoveWatches>().watcher_type, 5);
     rig.answer(OpCode::ADD_WATCH, 5, ErrorCode::OK);
     rig.answer(OpCode::REMOVE_WATCHES, 5, ErrorCode::MARSHALLING_ERROR);
-    assert_eq!(rig.states.last(), Some(&crate::state::SessionState::Connected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&crate::session_state::SessionState::Connected(SESSION)));
 }
 
 #[test]
@@ -221,5 +221,5 @@ fn one_that_cannot_be_set_again_ends_the_connection() {
     assert!(rig.newest::<GetData>().watch);
     rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
     rig.answer(OpCode::ADD_WATCH, 5, ErrorCode::MARSHALLING_ERROR);
-    assert_eq!(rig.states.last(), Some(&crate::state::SessionState::Disconnected(SESSION)));
+    assert_eq!(rig.states.last(), Some(&crate::session_state::SessionState::Disconnected(SESSION)));
 }

@@ -10,8 +10,8 @@ use common::Millis;
 use zk_wire::{ErrorCode, EventType, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
 use super::{CallFailure, CallId, Input, WatchKind};
-use crate::state::SessionState;
-use crate::state::WatchLost;
+use crate::session_state::SessionState;
+use crate::session_state::WatchLost;
 use rig::{Rig, RigLink, SESSION, TIMEOUT, config};
 
 const LOST: CallFailure = CallFailure::ConnectionLost { sent: true };

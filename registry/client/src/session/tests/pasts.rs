@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use zk_wire::{ErrorCode, OpCode, SessionId};
 
 use super::rig::{Rig, RigLink, TIMEOUT, config};
-use crate::state::SessionState;
+use crate::session_state::SessionState;
 
 /// Data of a server.
 #[derive(Clone, Debug, Default)]

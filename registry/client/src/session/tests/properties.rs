@@ -10,7 +10,7 @@ use zk_wire::{ErrorCode, EventType, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
 use super::rig::{Rig, RigLink, SESSION, config};
 use crate::session::{Input, WatchKey, WatchKind};
-use crate::state::SessionState;
+use crate::session_state::SessionState;
 
 const NODES: u8 = 4;
 const PATHS: [&str; 4] = ["/", "/a", "/a/b", "/c"];

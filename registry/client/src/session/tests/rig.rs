@@ -13,8 +13,8 @@ use zk_wire::{
 use crate::session::{
     CallFailure, CallId, CloseResult, Input, Outgoing, Output, Session, SessionConfig, WatchKey, WatchKind,
 };
-use crate::state::SessionState;
-use crate::state::WatchLost;
+use crate::session_state::SessionState;
+use crate::session_state::WatchLost;
 
 pub(super) const TIMEOUT: u64 = 9_000;
 pub(super) const SESSION: SessionId = SessionId(0x51);

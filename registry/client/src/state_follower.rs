@@ -1,8 +1,8 @@
-//! Follows the state of a client's session.
+//! The stream of a client's session states, over tokio's watch channel.
 
 use tokio::sync::watch;
 
-use crate::state::SessionState;
+use crate::session_state::SessionState;
 
 /// Follows the state of a client's session; see [`Client::states`](crate::Client::states).
 ///

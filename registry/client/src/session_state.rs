@@ -1,4 +1,4 @@
-//! State of a client's session.
+//! Public data of a session: its state, its credentials, the reasons of its end. No runtime here: the session core uses it.
 
 use std::fmt;
 
