@@ -39,7 +39,7 @@ impl InMemory {
 }
 
 impl Connect for InMemory {
-    fn connect<'a>(&'a self, _: &'a str) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _server: &'a str, _address: &'a str) -> Connecting<'a> {
         Box::pin(async { Ok(Box::new(self.0.connect()?) as Box<dyn Stream>) })
     }
 }

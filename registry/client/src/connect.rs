@@ -27,8 +27,9 @@ pub trait Connect: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(vec![server.to_owned()])))
     }
 
-    /// Opens a connection to one of the addresses. Dropping the future gives up.
-    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a>;
+    /// Opens a connection to `address`, one of the addresses of `server`. `server` is the entry of the list as `host:port`:
+    /// its host is the name that a TLS certificate is checked against. Dropping the future gives up.
+    fn connect<'a>(&'a self, server: &'a str, address: &'a str) -> Connecting<'a>;
 }
 
 /// Connects over TCP; the system's resolver finds the addresses of a name.
@@ -49,7 +50,7 @@ impl Connect for TcpConnect {
         })
     }
 
-    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _server: &'a str, address: &'a str) -> Connecting<'a> {
         Box::pin(async move {
             let stream = TcpStream::connect(address).await?;
             // A request is written in one piece and its caller waits: do not delay it.
@@ -59,7 +60,7 @@ impl Connect for TcpConnect {
     }
 }
 
-/// Makes a [`Connect`] of a closure that opens a stream; the address does not matter.
+/// Makes a [`Connect`] of a closure that opens a stream, the same way for every server and address.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -91,7 +92,7 @@ where
     Fut: Future<Output = io::Result<S>> + Send,
     S: Stream + 'static,
 {
-    fn connect<'a>(&'a self, _: &'a str) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _server: &'a str, _address: &'a str) -> Connecting<'a> {
         Box::pin(async move { Ok(Box::new((self.0)().await?) as Box<dyn Stream>) })
     }
 }

@@ -261,8 +261,9 @@ impl Driver {
     fn open_link(&mut self, server: usize, address: usize) {
         let Some(address) = self.addresses[server].get(address).cloned() else { return };
         (self.server, self.address) = (server, address.clone());
-        let connector = Arc::clone(&self.connector);
-        self.link = LinkStage::Opening(Box::pin(async move { connector.connect(&address).await }));
+        let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
+        let connecting = async move { connector.connect(&servers[server], &address).await };
+        self.link = LinkStage::Opening(Box::pin(connecting));
     }
 
     fn blame(&self, cause: String) {

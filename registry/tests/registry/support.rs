@@ -157,7 +157,7 @@ impl Wire {
 }
 
 impl Connect for Wire {
-    fn connect<'a>(&'a self, _: &'a str) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _server: &'a str, _address: &'a str) -> Connecting<'a> {
         Box::pin(async {
             if *self.is_cut.borrow() {
                 return Err(io::ErrorKind::ConnectionRefused.into());

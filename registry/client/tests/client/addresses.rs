@@ -36,8 +36,9 @@ impl Connect for Resolver {
         Box::pin(async move { Ok(answer.unwrap_or_default()) })
     }
 
-    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
-        TcpConnect.connect(address)
+    fn connect<'a>(&'a self, server: &'a str, address: &'a str) -> Connecting<'a> {
+        assert_eq!(server, "zk.test:2181", "the name of the list, for a certificate");
+        TcpConnect.connect(server, address)
     }
 }
 

@@ -76,7 +76,7 @@ impl Cable {
 }
 
 impl Connect for Cable {
-    fn connect<'a>(&'a self, _: &'a str) -> Connecting<'a> {
+    fn connect<'a>(&'a self, _server: &'a str, _address: &'a str) -> Connecting<'a> {
         Box::pin(async move { Ok(Box::new(self.open()?) as Box<dyn Stream>) })
     }
 }
