@@ -44,11 +44,15 @@ impl SessionStates {
     /// Waits for the next state; the first is the one after [`Client::states`](crate::Client::states). Returns `None` after
     /// [`SessionState::Closed`], which is the last. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<SessionState> {
-        if let Some(state) = self.try_changed() {
-            return Some(state);
-        }
-        if matches!(self.current(), SessionState::Closed(_)) {
-            return None;
+        {
+            // One look for both: the client may be closed at any time, and that state must be returned once.
+            let state = self.states.borrow_and_update();
+            if state.has_changed() {
+                return Some(*state);
+            }
+            if matches!(*state, SessionState::Closed(_)) {
+                return None;
+            }
         }
         self.states.changed().await.ok()?;
         Some(*self.states.borrow_and_update())
