@@ -14,8 +14,9 @@ const MAX_WAITING: usize = 1024;
 pub enum WatchUpdate {
     /// A node changed.
     Changed(WatchedEvent),
-    /// Changes may have been missed: the connection was lost and the watch is set again, or the handle was too slow and its
-    /// buffer is full. Read again; later changes follow as usual.
+    /// Changes may have been missed: the connection was lost and the watch is set again, the handle was too slow and its
+    /// buffer is full, or another watch on the same path was set or dropped meanwhile. Read again; later changes follow as
+    /// usual.
     Missed,
 }
 

@@ -10,9 +10,11 @@ use crate::session::CallId;
 /// [`Client::watch_persistent`](crate::Client::watch_persistent) and
 /// [`Client::watch_recursive`](crate::Client::watch_recursive).
 ///
-/// No change is lost on one connection. After the loss of the connection, or of the session, the client sets the watch again
-/// and adds [`WatchUpdate::Missed`], because the server does not tell what happened in between. Up to 1024 updates wait for
-/// the handle; one [`WatchUpdate::Missed`] replaces those beyond. Dropping the handle withdraws the watch at the server.
+/// No change is lost without a word. After the loss of the connection, or of the session, the client sets the watch again and
+/// adds [`WatchUpdate::Missed`], because the server does not tell what happened in between. It does the same if nodes changed
+/// while this client set or dropped another watch on the same path, because servers before 3.9 keep one watch for a path. Up
+/// to 1024 updates wait for the handle; one [`WatchUpdate::Missed`] replaces those beyond. With a persistent and a recursive
+/// watch on one path the same change of children may be told twice. Dropping the handle withdraws the watch at the server.
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct PersistentWatch {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use common::Millis;
-use zk_wire::Xid;
+use zk_wire::{ByteString, Xid, Zxid};
 
 use super::{CallId, Outgoing, WatchKey, WatchKind};
 
@@ -35,8 +35,8 @@ pub(super) enum Purpose {
     Call(CallId, Option<WatchKey>),
     /// The session itself, to close.
     Close,
-    /// The session itself, to set a lasting watch again.
-    Rewatch,
+    /// The session itself, to set a lasting watch on this path again. Until then changes after `since` may be missed.
+    Rewatch { path: ByteString, since: Zxid },
     /// The session itself, to withdraw a lasting watch.
     Unwatch,
 }
@@ -132,7 +132,7 @@ impl Calls {
         self.wanted.clear();
         let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.purpose {
             Purpose::Call(id, _) => Some(id),
-            Purpose::Close | Purpose::Rewatch | Purpose::Unwatch => None,
+            Purpose::Close | Purpose::Rewatch { .. } | Purpose::Unwatch => None,
         });
         calls.chain(std::mem::take(&mut self.sent_auths).into_iter().filter_map(|auth| auth.id))
     }

@@ -188,9 +188,17 @@ impl Session {
                 // Perhaps its owner has moved it to another server: attach again and ask again.
                 _ => return Err(DisconnectCause::CloseRefused),
             },
-            Purpose::Rewatch if header.err != ErrorCode::OK => return Err(NOT_SET_AGAIN),
+            Purpose::Rewatch { .. } if header.err != ErrorCode::OK => return Err(NOT_SET_AGAIN),
+            Purpose::Rewatch { path, since } => {
+                // Servers before 3.9 have told nothing of transactions in between.
+                if header.zxid > since {
+                    for id in self.watches.lasting_on(&path) {
+                        self.outputs.push_back(Output::Missed { id });
+                    }
+                }
+            }
             // Servers refuse to remove a watch that is gone, or of a kind that they do not know: nothing is left to do.
-            Purpose::Rewatch | Purpose::Unwatch => {}
+            Purpose::Unwatch => {}
             Purpose::Call(id, key) => {
                 let is_wanted = self.calls.take_wanted(id);
                 let key = key.and_then(|(kind, path)| Some((kind_set(kind, header.err)?, path)));

@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// Sets a lasting watch again after the server has set another watch on its path: servers before 3.9 keep only the last
-    /// mode for each path. The lasting watch also hears the event of the other watch.
+    /// mode for each path. If there were transactions in between, the lasting watch may have missed them, and is told so.
     pub(super) fn keep_lasting(&mut self, now: Millis, (kind, path): &WatchKey) {
         let is_kept = |lasting| *kind < lasting && self.watches.contains(lasting, path);
         let lasting =
@@ -107,9 +107,11 @@ impl Session {
     /// Removes a lasting watch from the server if no handle has it any more.
     pub(super) fn withdraw(&mut self, now: Millis, (kind, path): &WatchKey) {
         let is_live = matches!(self.link, LinkState::Live { .. }) && self.closing.is_none();
-        let is_needed =
-            self.watches.contains(*kind, path) || self.calls.kinds_to_set(path).any(|set| set == *kind);
-        if !is_live || !kind.is_lasting() || is_needed {
+        // First: many one-shot watches are dropped, and the rest looks through all calls.
+        if !is_live || !kind.is_lasting() {
+            return;
+        }
+        if self.watches.contains(*kind, path) || self.calls.kinds_to_set(path).any(|set| set == *kind) {
             return;
         }
         let others = ALL_KINDS.iter().any(|&other| self.watches.contains(other, path));
@@ -129,7 +131,7 @@ impl Session {
     }
 
     fn send_rewatch(&mut self, now: Millis, kind: WatchKind, path: &ByteString) {
-        let xid = self.calls.push_sent(Purpose::Rewatch);
+        let xid = self.calls.push_sent(Purpose::Rewatch { path: path.clone(), since: self.seen });
         let mode = i32::from(kind == WatchKind::Recursive);
         self.put(now, xid, AddWatch::OP, &AddWatch { path: path.clone(), mode });
     }

@@ -85,7 +85,8 @@ pub(crate) enum Output {
     Watch { id: CallId, outcome: Result<WatchedEvent, WatchLost> },
     /// A lasting watch has heard of a change.
     Event { id: CallId, event: WatchedEvent },
-    /// A lasting watch is set again, on a new connection; it has not heard of changes in between.
+    /// A lasting watch is set again, on a new connection or after another watch on its path; it may not have heard of changes
+    /// in between.
     Missed { id: CallId },
     /// The state changed; the credentials belong to the current session.
     State(SessionState, Option<Credentials>),

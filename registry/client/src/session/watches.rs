@@ -91,6 +91,12 @@ impl Watches {
         })
     }
 
+    /// Returns the lasting watches on a path, in the order of their calls.
+    pub(super) fn lasting_on(&self, path: &ByteString) -> BTreeSet<CallId> {
+        let kinds = [WatchKind::Persistent, WatchKind::Recursive].into_iter();
+        kinds.filter_map(|kind| self.by_key.get(&(kind, path.clone()))).flatten().copied().collect()
+    }
+
     /// Returns all lasting watches.
     pub(super) fn lasting(&self) -> impl Iterator<Item = CallId> {
         self.by_id.iter().filter(|(_, (kind, _))| kind.is_lasting()).map(|(&id, _)| id)

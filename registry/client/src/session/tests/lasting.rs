@@ -214,6 +214,27 @@ fn it_is_set_again_after_another_watch_on_its_path() {
 }
 
 #[test]
+fn it_says_that_it_may_have_missed_what_happened_until_it_is_set_again() {
+    // Another watch takes its place on the path, and a transaction comes before it is set again.
+    for kind in [Persistent, Recursive] {
+        let mut rig = Rig::live();
+        rig.set_lasting(1, kind, "/a");
+        rig.watch(2, Data, "/a");
+        rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
+        rig.answer(OpCode::ADD_WATCH, 6, ErrorCode::OK);
+        assert_eq!(updates(&mut rig), [(1, None)]);
+    }
+
+    // The recursive watch that stood in for it goes.
+    let mut rig = Rig::live();
+    rig.set_lasting(1, Persistent, "/a");
+    rig.set_lasting(2, Recursive, "/a");
+    rig.forget(2);
+    rig.answer(OpCode::ADD_WATCH, 6, ErrorCode::OK);
+    assert_eq!(updates(&mut rig), [(1, None)]);
+}
+
+#[test]
 fn one_that_cannot_be_set_again_ends_the_connection() {
     let mut rig = Rig::live();
     rig.set_lasting(1, Persistent, "/a");
