@@ -62,3 +62,37 @@ async fn a_persistent_watch_lives_beside_others_through_a_restart_and_until_it_i
         client.close_within(Duration::from_secs(5)).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_change_goes_by_unheard_while_other_watches_are_set_on_its_path() {
+    // Fewer than a handle buffers, with a missed one between any two.
+    const CHANGES: usize = 500;
+    for release in [Release::V3_8, Release::V3_9] {
+        let zk = RealZooKeeper::builder().release(release).start().unwrap();
+        let client = Client::connect(&zk.connect_string()).await.unwrap();
+        let other = Client::connect(&zk.connect_string()).await.unwrap();
+        client.create("/a", "", CreateMode::Persistent).await.unwrap();
+        let mut tree = client.watch_recursive("/a").await.unwrap();
+        let changes = tokio::spawn(async move {
+            for n in 0..CHANGES {
+                other.create(&format!("/a/{n}"), "", CreateMode::Persistent).await.unwrap();
+            }
+        });
+        while !changes.is_finished() {
+            let _ = client.get_and_watch("/a").await.unwrap();
+        }
+        changes.await.unwrap();
+        client.sync("/").await.unwrap();
+        client.close_within(Duration::from_secs(5)).await.unwrap();
+        let (mut told, mut missed) = (0, 0);
+        while let Some(update) = timeout(PATIENCE, tree.next()).await.expect("the end comes") {
+            match update {
+                WatchUpdate::Changed(event) if event.event == EventType::NODE_CREATED => told += 1,
+                WatchUpdate::Changed(event) => panic!("{release:?}: {event:?}"),
+                WatchUpdate::Missed => missed += 1,
+            }
+        }
+        assert!(told == CHANGES || missed > 0, "{release:?}: {told} of {CHANGES}, and no word of the others");
+        assert!(told == CHANGES || release == Release::V3_8, "newer servers keep every watch");
+    }
+}
