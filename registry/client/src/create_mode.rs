@@ -19,8 +19,9 @@ pub enum CreateMode {
     EphemeralSequential,
     /// Goes some time after its last child has gone.
     Container,
-    /// Goes when it has had no change and no children for this time, up to 34 years. Servers answer `UNIMPLEMENTED` unless
-    /// they are started with `zookeeper.extendedTypesEnabled=true`.
+    /// Goes when it has had no change and no children for this time: whole milliseconds, from 1 up to 34 years; other times
+    /// get `BAD_ARGUMENTS`. Servers answer `UNIMPLEMENTED` unless they are started with
+    /// `zookeeper.extendedTypesEnabled=true`.
     PersistentWithTtl(Duration),
     /// The same, with the parent's counter appended to the name.
     PersistentSequentialWithTtl(Duration),

@@ -16,7 +16,7 @@ use crate::servers::ServersError;
 #[non_exhaustive]
 pub enum Error {
     /// The server refused the operation.
-    #[error("{op} {path}: {code}")]
+    #[error("{op} {path}: {code}{}", hint(.op, *.code))]
     Server {
         /// ZooKeeper's name of the operation.
         op: &'static str,
@@ -26,7 +26,7 @@ pub enum Error {
         code: ErrorCode,
     },
     /// The server refused an operation of a [`Transaction`](crate::Transaction); nothing was done.
-    #[error("operation {index} of the transaction, {op} {path}: {code}")]
+    #[error("operation {index} of the transaction, {op} {path}: {code}{}", hint(.op, *.code))]
     Transaction {
         /// Position of the operation that was refused, from 0.
         index: usize,
@@ -184,6 +184,23 @@ impl Error {
             ),
             _ => false,
         }
+    }
+}
+
+/// Returns what to do, where the server's answer alone is a riddle.
+fn hint(op: &str, code: ErrorCode) -> &'static str {
+    match (op, code) {
+        ("create" | "create2" | "createTTL" | "createContainer", ErrorCode::NO_NODE) => {
+            "; its parent, or the client's chroot, is missing: create that first, as `ensure_path` does"
+        }
+        ("createTTL", ErrorCode::UNIMPLEMENTED) => {
+            "; nodes with a TTL need a server that runs with zookeeper.extendedTypesEnabled=true"
+        }
+        ("createTTL", ErrorCode::BAD_ARGUMENTS) => "; a TTL has to be 1 ms or more, and at most 34 years",
+        ("addWatch", ErrorCode::UNIMPLEMENTED) => {
+            "; persistent watches need a server of version 3.6 or later"
+        }
+        _ => "",
     }
 }
 

@@ -1,11 +1,14 @@
 //! Every operation, against zk-mini in memory.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::support::{client_of, server, soon};
 use zk_client::{
     Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, Perms, ServersError, Version,
 };
+use zk_mini::ZkMini;
+
+use crate::support::{client_of, server, soon};
 
 fn open() -> [Acl; 1] {
     [Acl::open()]
@@ -195,4 +198,29 @@ async fn many_nodes_are_read_in_their_order_each_with_its_own_answer() {
     client.close().await.unwrap();
     let answers = client.get_all(&paths).await;
     assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Closed { .. }))));
+}
+
+#[tokio::test]
+async fn an_error_says_what_is_missing_or_out_of_range() {
+    let zk = server().await;
+    let client = client_of(&zk).chroot("/none").connect().await.unwrap();
+    let error = client.create("/a", "", CreateMode::Persistent).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "create2 /a: node does not exist (-101); its parent, or the client's chroot, is missing: create that first, as \
+         `ensure_path` does"
+    );
+    let ttl = |millis| CreateMode::PersistentWithTtl(Duration::from_millis(millis));
+    let error = client.create("/a", "", ttl(1)).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::UNIMPLEMENTED));
+    assert!(error.to_string().ends_with("zookeeper.extendedTypesEnabled=true"), "{error}");
+
+    let zk = ZkMini::builder().in_memory().manual_clock().extended_types(true).start().await.unwrap();
+    let client = client_of(&zk).connect().await.unwrap();
+    for out_of_range in [0, u64::MAX] {
+        let error = client.create("/a", "", ttl(out_of_range)).await.unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::BAD_ARGUMENTS), "{error}");
+        assert!(error.to_string().ends_with("1 ms or more, and at most 34 years"), "{error}");
+    }
+    client.create("/a", "", ttl(1)).await.unwrap();
 }
