@@ -177,6 +177,8 @@ impl<T> Session<T> {
     }
 
     /// Takes an input. Drain [`Session::poll_output`] afterwards.
+    // `Returned` is the most common input, and a constant where it is passed: inlined, it needs no match.
+    #[inline(always)]
     pub fn handle(&mut self, now: Millis, input: Input<T>) {
         match input {
             Input::Received => self.receive(now),
