@@ -7,8 +7,8 @@
 //! written the transactions before them to the disk.
 //!
 //! Room for more: another protocol on the same port is recognised in [`opening`]; another kind of stream, such as TLS,
-//! is made by the [`listener`] and handed to [`connection::spawn`]; a reply is dropped or delayed in
-//! `ServerState::perform`, and a delay ends at a deadline of the state.
+//! is made by the [`listener`] and handed to [`connection::spawn`], which flushes it after each batch. Faults are decided in
+//! the core, where requests and answers pass, with the core's deadlines; `ServerState::perform` performs them.
 
 pub(crate) mod accept_barrier;
 pub(crate) mod chunks;

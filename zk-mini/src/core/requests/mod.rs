@@ -1,7 +1,7 @@
 //! Requests: the table of operations, and the single way from a frame to its handler and to its reply.
 //!
 //! To add an operation, add its row to the op codes (`zk_wire::OpCode`), its record and a view in `zk-wire`, a row in the table
-//! below, and a file with its handler in this folder.
+//! below, and the handler in the file of its group in this folder.
 
 pub(crate) mod auth;
 pub(crate) mod call;
@@ -112,7 +112,8 @@ operations! {
 impl Core {
     /// Handles a frame of a connection that has a session.
     ///
-    /// Every request comes this way. Before the handler only the session is refreshed; after it only the reply is unsent.
+    /// Every request comes this way. Before the handler, `admit` refreshes the session and may refuse the
+    /// request; after it, only the reply remains to be sent.
     pub(crate) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, frame: &Bytes) {
         let mut body = Fields::new(frame);
         let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else {
