@@ -1,0 +1,143 @@
+//! The task over transports that are no sockets.
+
+use std::future::pending;
+use std::net::{IpAddr, Ipv4Addr};
+
+use common::Clock;
+use rpc_wire::{CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
+use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, ReadBuf, duplex};
+use tokio::task::coop::poll_proceed;
+use tokio::time::timeout;
+
+use super::*;
+use crate::context::Context as CallContext;
+use crate::limits::Limits;
+use crate::peers::Peers;
+use crate::service::Service;
+use crate::session::SessionConfig;
+
+const MAX: usize = 4096;
+
+fn shared() -> Arc<Shared> {
+    let echo = |text: String, _: CallContext| async move {
+        yield_now().await;
+        Ok::<_, rpc_wire::Status>(text)
+    };
+    let stuck = |(): (), _: CallContext| pending::<Result<(), rpc_wire::Status>>();
+    let service = Service::builder("echo").method("echo", echo).method("stuck", stuck).build();
+    let (service, methods, handlers) = service.into_parts();
+    let limits = Limits::default();
+    let session = Arc::new(SessionConfig { service, instance: String::new(), limits, methods, quota: None });
+    let (turns, clock) = (Arc::new(Semaphore::new(1)), Clock::start());
+    Arc::new(Shared { session, handlers, retirement: None, turns, clock })
+}
+
+#[tokio::test]
+async fn a_transport_in_memory_that_takes_seven_bytes_at_a_time_is_served() {
+    let (client, transport) = duplex(7);
+    call_and_drain(client, transport).await;
+}
+
+#[tokio::test]
+async fn a_transport_that_buffers_is_flushed() {
+    for pipe in [7, MAX] {
+        let (client, transport) = duplex(pipe);
+        call_and_drain(client, BufWriter::new(transport)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_without_a_pause_does_not_hold_up_a_deadline() {
+    let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
+    let request = hello_and_request("stuck", Some(Duration::from_millis(20)), b"null");
+    let mut task = connection(&peers, Flood { first: request, is_answered: false });
+    assert_eq!(timeout(Duration::from_secs(30), task.run()).await, Ok(End::Lost));
+}
+
+/// Client that sends pings until its call is answered with a failure, and then closes.
+struct Flood {
+    first: Vec<u8>,
+    is_answered: bool,
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // A socket lets other tasks run, too.
+        ready!(poll_proceed(cx)).made_progress();
+        if !self.is_answered {
+            Frame::Ping(1).encode(&mut self.first, MAX).unwrap();
+            buf.put_slice(&mem::take(&mut self.first));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let len = bytes.len();
+        while let Some((body, rest)) = split_frame(bytes, MAX).unwrap() {
+            let frame = Frame::decode(body).unwrap();
+            self.is_answered |= matches!(frame, Frame::Reply(Reply::Failed { .. }));
+            bytes = rest;
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn connection<S: AsyncRead + AsyncWrite + Unpin>(peers: &Arc<Peers>, stream: S) -> ConnectionTask<S> {
+    let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
+    ConnectionTask::new(shared(), seat, stream, SocketAddr::from(([127, 0, 0, 1], 1)))
+}
+
+fn hello_and_request(method: &str, time_left: Option<Duration>, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let hello = Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "", instance: "" };
+    Frame::Hello(hello).encode(&mut out, MAX).unwrap();
+    let request = Request { id: CallId(1), method, time_left, more: false, payload };
+    Frame::Request(request).encode(&mut out, MAX).unwrap();
+    out
+}
+
+async fn call_and_drain(
+    mut client: DuplexStream,
+    transport: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
+    let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
+    let mut task = connection(&peers, transport);
+    let task = tokio::spawn(async move { task.run().await });
+    client.write_all(&hello_and_request("echo", None, b"\"hi\"")).await.unwrap();
+
+    let mut input = Vec::new();
+    let mut answers = Vec::new();
+    while answers.len() < 2 {
+        client.read_buf(&mut input).await.unwrap();
+        while let Some((body, rest)) = split_frame(&input, MAX).unwrap() {
+            if let Frame::Reply(reply) = Frame::decode(body).unwrap() {
+                assert_eq!(reply, Reply::Ok { id: CallId(1), payload: b"\"hi\"" });
+            }
+            answers.push(body.len());
+            input = rest.to_vec();
+        }
+    }
+    peers.drain();
+    // The goodbye, and then the end of the stream.
+    while client.read_buf(&mut input).await.unwrap() > 0 {}
+    drop(client);
+    assert_eq!(task.await.unwrap(), End::Drained);
+}
