@@ -91,7 +91,7 @@ impl Worker {
     /// Replaces the note, for example because the worker has a new session or nothing to clean up any more.
     ///
     /// # Errors
-    /// As for [`ready`](Self::ready).
+    /// Fails as [`ready`](Self::ready) does.
     pub fn set_note(&self, note: &[u8]) -> io::Result<()> {
         Ok(self.channel.note(note)?)
     }
@@ -112,7 +112,7 @@ impl Worker {
     /// stop when that is ready. Workers are replaced one at a time.
     ///
     /// # Errors
-    /// As for [`ready`](Self::ready).
+    /// Fails as [`ready`](Self::ready) does.
     pub fn retire(&self) -> io::Result<()> {
         Ok(self.channel.retire()?)
     }
@@ -121,7 +121,7 @@ impl Worker {
     /// given up for that. The message of a panic is left automatically.
     ///
     /// # Errors
-    /// As for [`ready`](Self::ready), except that a long message is cut.
+    /// Fails as [`ready`](Self::ready) does, but a long message is cut instead of refused.
     pub fn last_words(&self, words: &str) -> io::Result<()> {
         Ok(self.channel.last_words(words)?)
     }
