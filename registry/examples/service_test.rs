@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The server can be inspected, too: this test leaves two instances behind, and they end with it.
     let server = registry.server().ok_or("the registry is embedded")?;
-    assert_eq!(server.direct().children("/shop").map(|nodes| nodes.len()), Some(2));
+    assert_eq!(server.children("/shop").map(|nodes| nodes.len()), Some(2));
     Ok(())
 }
 

@@ -183,7 +183,7 @@ impl Registry {
     /// let served = registry.run_then_close(Duration::from_secs(2), serve(&registry)).await;
     /// assert!(served.is_err());
     /// let server = registry.server().expect("it is embedded");
-    /// assert!(server.direct().sessions().is_empty(), "the program may end now");
+    /// assert!(server.sessions().is_empty(), "the program may end now");
     /// # Ok(())
     /// # }
     #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]

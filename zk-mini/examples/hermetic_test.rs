@@ -15,9 +15,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The code under test: it knows a connect string and nothing of zk-mini.
     save_setting(&zk.connect_string(), "/settings", b"blue").await?;
 
-    let (data, stat) = zk.direct().get("/settings").ok_or("the setting was not saved")?;
+    let (data, stat) = zk.get("/settings").ok_or("the setting was not saved")?;
     assert_eq!((&data[..], stat.version.0), (&b"blue"[..], 0));
-    assert!(zk.direct().sessions().is_empty(), "the client has closed its session");
+    assert!(zk.sessions().is_empty(), "the client has closed its session");
     println!("saved {:?} in {}", String::from_utf8_lossy(&data), zk.connect_string());
     Ok(())
 }

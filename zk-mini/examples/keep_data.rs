@@ -15,14 +15,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::connect(&zk.connect_string()).await?;
     client.create("/jobs", "", CreateMode::Persistent).await?;
     client.create("/jobs/running-here", "", CreateMode::Ephemeral).await?;
-    let (address, zxid) = (zk.addr().ok_or("no address")?, zk.direct().last_zxid());
+    let (address, zxid) = (zk.addr().ok_or("no address")?, zk.last_zxid());
     zk.stop().await;
 
     let zk = ZkMini::builder().listen(address).data_dir(dir.path()).start().await?;
-    assert_eq!(zk.direct().last_zxid(), zxid);
+    assert_eq!(zk.last_zxid(), zxid);
     // The client reconnects with its session, so its ephemeral node is still there.
     client.create("/jobs/next-", "", CreateMode::PersistentSequential).await?;
-    let children = zk.direct().children("/jobs").ok_or("no jobs")?;
+    let children = zk.children("/jobs").ok_or("no jobs")?;
     assert_eq!(children, ["next-0000000001", "running-here"]);
     println!("after a restart, zxid {zxid}: {children:?}");
     Ok(())

@@ -5,7 +5,7 @@
 use std::error::Error;
 
 use zk_client::{Client, CreateMode};
-use zk_mini::{Direct, WatchKind, ZkMini};
+use zk_mini::{Handle, WatchKind, ZkMini};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -16,26 +16,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let caller = Client::connect(&zk.connect_string()).await?;
     let (_, _, _watch) = caller.children_and_watch("/services/echo").await?;
 
-    let direct = zk.direct();
-    print_tree(&direct, "/");
-    for session in direct.sessions() {
+    print_tree(&zk, "/");
+    for session in zk.sessions() {
         println!("session {} owns {:?}", session.id, session.ephemerals);
     }
-    for connection in direct.connections() {
+    for connection in zk.connections() {
         println!("connection {:?} from {:?}", connection.id, connection.remote);
     }
-    let watches = direct.watches();
+    let watches = zk.watches();
     println!("watches: {watches:?}");
 
-    assert_eq!((direct.sessions().len(), direct.connections().len()), (2, 2));
+    assert_eq!((zk.sessions().len(), zk.connections().len()), (2, 2));
     assert!(matches!(&watches[..], [watch] if watch.kind == WatchKind::Children));
     Ok(())
 }
 
-fn print_tree(direct: &Direct<'_>, path: &str) {
-    let Some((data, stat)) = direct.get(path) else { return };
+fn print_tree(zk: &Handle, path: &str) {
+    let Some((data, stat)) = zk.get(path) else { return };
     println!("{path} {:?} version {}", String::from_utf8_lossy(&data), stat.version);
-    for child in direct.children(path).unwrap_or_default() {
-        print_tree(direct, &format!("{}/{child}", path.trim_end_matches('/')));
+    for child in zk.children(path).unwrap_or_default() {
+        print_tree(zk, &format!("{}/{child}", path.trim_end_matches('/')));
     }
 }

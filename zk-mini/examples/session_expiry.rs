@@ -25,9 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!((&event.path[..], event.event), ("/leader", EventType::NODE_DELETED));
     standby.create("/leader", "two", CreateMode::Ephemeral).await?;
 
-    let (data, _) = zk.direct().get("/leader").ok_or("there is no leader")?;
+    let (data, _) = zk.get("/leader").ok_or("there is no leader")?;
     assert_eq!(data, "two");
-    assert_eq!(zk.direct().sessions().len(), 1);
+    assert_eq!(zk.sessions().len(), 1);
     println!("30 seconds later {} leads", String::from_utf8_lossy(&data));
     Ok(())
 }

@@ -10,7 +10,7 @@
 //! assert!(servers.starts_with("127.0.0.1:"));
 //!
 //! // The tests can look inside without a client.
-//! assert!(zk.direct().get("/zookeeper").is_some());
+//! assert!(zk.get("/zookeeper").is_some());
 //! zk.stop().await; // or drop it
 //! # Ok(())
 //! # }
@@ -24,7 +24,7 @@
 //! | --- | --- |
 //! | start, stop, move time | [`ZkMini`], [`Builder`] |
 //! | connect without a socket | [`Connector`] |
-//! | see nodes, sessions, connections, watches | [`Direct`] |
+//! | see nodes, sessions, connections, watches, and everything else with a running server | [`Handle`] |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
@@ -142,8 +142,8 @@
 mod log;
 mod builder;
 pub mod core;
-mod direct;
 mod error;
+mod handle;
 mod report;
 mod server;
 mod shell;
@@ -151,8 +151,8 @@ pub mod storage;
 
 pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind};
 pub use builder::Builder;
-pub use direct::{ConnectionInfo, Direct};
 pub use error::Error;
+pub use handle::{ConnectionInfo, Handle};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{StorageError, SyncMode};

@@ -165,7 +165,7 @@ pub fn write(script: &str, dir: &Path, private_sessions: bool) -> io::Result<Vec
         }
     }
     register_instances(&server)?;
-    let alive = server.zk().direct().sessions();
+    let alive = server.zk().sessions();
     let mut sessions = clients.sessions();
     sessions.retain(|session| alive.iter().any(|alive| alive.id.0 == session.id));
     clients.hang_up();

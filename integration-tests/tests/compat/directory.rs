@@ -90,12 +90,12 @@ fn sessions_go_on_and_expire_in_time() {
         assert!(directory::attach(&server, &wrong).unwrap().is_none());
         // Those that nobody takes over are the instances' and end first.
         server.advance(Duration::from_secs(25));
-        let alive = server.zk().direct().sessions();
+        let alive = server.zk().sessions();
         assert_eq!(alive.len(), sessions.len());
         drop(kept);
         server.advance(Duration::from_secs(60));
-        assert_eq!(server.zk().direct().sessions(), []);
-        assert!(ephemerals.iter().all(|path| server.zk().direct().get(path).is_none()));
+        assert_eq!(server.zk().sessions(), []);
+        assert!(ephemerals.iter().all(|path| server.zk().get(path).is_none()));
         server.stop();
     }
 }
@@ -104,20 +104,20 @@ fn sessions_go_on_and_expire_in_time() {
 fn it_is_written_on_with_the_next_number() {
     for recorded in Recorded::all() {
         let server = recorded.start();
-        let last = server.zk().direct().last_zxid();
+        let last = server.zk().last_zxid();
         let mut client = Clients::default();
         let steps = "0 connect int:0 long:0 int:30000 long:0 null byte:0\n\
                      0 create text:\"/plain/s-\" text:\"new\" int:1 int:31 text:\"world\" text:\"anyone\" int:2\n";
         let replies = client.perform(server.addr().unwrap(), steps).unwrap();
         // The header, then the path: the counter of the parent goes on, too.
         assert!(replies[1].ends_with(b"\0\0\0\x13/plain/s-0000000005"), "{:?}", replies[1]);
-        assert_eq!(server.zk().direct().last_zxid().0, last.0 + 2);
+        assert_eq!(server.zk().last_zxid().0, last.0 + 2);
         client.hang_up();
         server.stop();
 
         let again = recorded.start();
-        assert_eq!(again.zk().direct().last_zxid().0, last.0 + 2);
-        assert_eq!(&again.zk().direct().get("/plain/s-0000000005").unwrap().0[..], b"new");
+        assert_eq!(again.zk().last_zxid().0, last.0 + 2);
+        assert_eq!(&again.zk().get("/plain/s-0000000005").unwrap().0[..], b"new");
         again.stop();
     }
 }

@@ -6,6 +6,6 @@ async fn a_leader_that_falls_silent_is_gone() -> Result<(), Box<dyn std::error::
     let client = Client::connect(&zk.connect_string()).await?; // or kazoo, Curator, ...
     client.create("/leader", "me", CreateMode::Ephemeral).await?;
     zk.advance(std::time::Duration::from_secs(30)).await; // its session expires, now
-    assert!(zk.direct().get("/leader").is_none()); // seen without a client
+    assert!(zk.get("/leader").is_none()); // seen without a client
     Ok(())
 }

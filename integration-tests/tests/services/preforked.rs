@@ -55,12 +55,12 @@ async fn a_service_that_is_stopped_while_it_registers_leaves_no_node() {
     let zk = ZkMini::start().await.unwrap();
     for _ in 0..10 {
         // A session without a node may stay until its timeout if the stop comes before the worker knows the session.
-        let before = zk.direct().sessions().len();
+        let before = zk.sessions().len();
         let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
         let mut service = Process::start(command.args(["4", &zk.connect_string()]));
-        eventually("a worker has a session", PATIENCE, || zk.direct().sessions().len() > before);
+        eventually("a worker has a session", PATIENCE, || zk.sessions().len() > before);
         assert!(service.terminate().success(), "{service}");
-        assert!(zk.direct().children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
+        assert!(zk.children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
     }
 }
 
@@ -88,7 +88,7 @@ async fn a_service_survives_crashes_without_a_registry_and_registers_when_it_is_
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     members("the dead worker is gone", &mut seen, |now| !now.instances.contains_key(id)).await;
     assert!(service.terminate().success(), "{service}");
-    assert!(zk.direct().children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
+    assert!(zk.children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
     service.assert_nothing_left();
 }
 

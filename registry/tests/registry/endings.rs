@@ -21,13 +21,13 @@ async fn instances_of_a_program_that_ends_or_fails_go_at_once() {
         let registry = registry(&zk).await;
         let work = async {
             let _registration = registry.register("demo", at(1)).await?;
-            assert_eq!(zk.direct().children("/demo").unwrap().len(), 1);
+            assert_eq!(zk.children("/demo").unwrap().len(), 1);
             if is_error { Err(Error::Withdrawn) } else { Ok(7) }
         };
         let ended = soon(registry.run_then_close(LIMIT, work)).await;
         assert_eq!(ended.is_err(), is_error);
-        assert!(zk.direct().sessions().is_empty(), "its session is closed");
-        assert!(zk.direct().children("/demo").unwrap().is_empty());
+        assert!(zk.sessions().is_empty(), "its session is closed");
+        assert!(zk.children("/demo").unwrap().is_empty());
     }
 }
 
@@ -46,7 +46,7 @@ async fn instances_of_a_program_that_panics_go_at_once_and_the_panic_goes_on() {
     });
     let error = soon(program).await.unwrap_err();
     assert_eq!(error.into_panic().downcast_ref::<&str>(), Some(&"a defect"));
-    assert!(zk.direct().sessions().is_empty());
+    assert!(zk.sessions().is_empty());
 }
 
 #[test]
@@ -58,12 +58,12 @@ fn instances_are_gone_when_main_ends_right_after_run_then_close() {
         let registry = soon(Registry::connect(&zk.connect_string())).await.unwrap();
         let work = async {
             std::mem::forget(registry.register("demo", at(1)).await.unwrap());
-            assert_eq!(zk.direct().children("/demo").unwrap().len(), 1);
+            assert_eq!(zk.children("/demo").unwrap().len(), 1);
         };
         soon(registry.run_then_close(LIMIT, work)).await;
     });
     drop(main);
-    assert!(zk.direct().children("/demo").unwrap().is_empty());
+    assert!(zk.children("/demo").unwrap().is_empty());
     let _runtime = serving.enter();
     drop(zk);
 }
@@ -127,7 +127,7 @@ async fn instances_are_registered_again_after_a_restart_with_older_or_no_data() 
         *way.lock().unwrap() = Some(zk.connector());
         let again = async {
             loop {
-                let node = registration.path().and_then(|path| zk.direct().get(&format!("/app{path}")));
+                let node = registration.path().and_then(|path| zk.get(&format!("/app{path}")));
                 if registration.credentials().is_some_and(|session| session != before)
                     && matches!(registration.state(), RegistrationState::Registered { .. })
                     && node.is_some_and(|(data, _)| data.ends_with(b"\"port\":2}"))
@@ -139,6 +139,6 @@ async fn instances_are_registered_again_after_a_restart_with_older_or_no_data() 
         };
         soon(again).await;
         members(&mut demo, |members| !members.stale && ports(members) == [2]).await;
-        assert_eq!(zk.direct().sessions().len(), 1, "the old session has expired");
+        assert_eq!(zk.sessions().len(), 1, "the old session has expired");
     }
 }

@@ -13,8 +13,8 @@ use crate::support::{Wire, at, members, ports, registry, server, soon, stranger}
 
 /// Returns the data of the service's nodes.
 fn nodes(zk: &ZkMini) -> Vec<String> {
-    let names = zk.direct().children("/demo").unwrap_or_default();
-    let data = |name: &String| zk.direct().get(&format!("/demo/{name}")).expect("listed").0;
+    let names = zk.children("/demo").unwrap_or_default();
+    let data = |name: &String| zk.get(&format!("/demo/{name}")).expect("listed").0;
     names.iter().map(|name| String::from_utf8_lossy(&data(name)).into_owned()).collect()
 }
 
@@ -40,7 +40,7 @@ async fn an_instance_is_an_ephemeral_node_with_the_tutorials_json() {
     assert_eq!(nodes(&zk), [r#"{"host":"127.0.0.1","pid":7,"port":8080}"#]);
 
     let path = registration.path().unwrap();
-    let owner = zk.direct().get(&path).unwrap().1.ephemeral_owner;
+    let owner = zk.get(&path).unwrap().1.ephemeral_owner;
     assert_ne!(owner, SessionId::NONE);
     assert_eq!(registration.credentials().unwrap().session_id(), owner.to_string());
     assert!(path.starts_with(&format!("/demo/{:016x}", owner.0)), "{path} has the id of its session");
@@ -133,7 +133,7 @@ async fn a_reconnect_of_the_same_session_changes_nothing() {
     let wire = Wire::to(&zk);
     let registry = wire.registry().await;
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
-    let (path, zxid) = (registration.path(), zk.direct().last_zxid());
+    let (path, zxid) = (registration.path(), zk.last_zxid());
     let mut connection = registry.connection();
     for _ in 0..3 {
         wire.cut();
@@ -143,7 +143,7 @@ async fn a_reconnect_of_the_same_session_changes_nothing() {
         // A round trip behind all requests of the registration, if there were any.
         assert_eq!(ports(&soon(registry.discover("demo")).await.unwrap()), [1]);
     }
-    assert_eq!((registration.path(), zk.direct().last_zxid()), (path, zxid));
+    assert_eq!((registration.path(), zk.last_zxid()), (path, zxid));
 }
 
 #[tokio::test]
@@ -238,7 +238,7 @@ async fn bad_names_and_instances_are_errors_before_anything_is_sent() {
     assert_eq!(port, "the instance cannot be registered: port 0 is not in 1..=65535");
     assert!(matches!(registry.discover("").await, Err(Error::Name { .. })));
     assert!(matches!(registry.subscribe("a//b").await, Err(Error::Name { .. })));
-    assert_eq!(zk.direct().children("/demo"), None);
+    assert_eq!(zk.children("/demo"), None);
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn closing_the_session_of_a_dead_worker_removes_its_node_at_once() {
     let bytes = registration.credentials().unwrap().to_bytes();
     let credentials = registry::Credentials::from_bytes(&bytes).unwrap();
     registry::close_session(&servers, &credentials, Duration::from_secs(10)).await.unwrap();
-    assert!(zk.direct().get(&path).is_none());
+    assert!(zk.get(&path).is_none());
 
     // This worker is alive after all, so it registers again.
     moved_from(&mut registration, &path).await;
@@ -295,6 +295,6 @@ async fn a_session_is_closed_over_connections_in_memory_too() {
     let (path, credentials) = (registration.path().unwrap(), registration.credentials().unwrap());
     let closed = close_session_via(Wire::to(&zk), "any", &credentials, Duration::from_secs(10));
     soon(closed).await.unwrap();
-    assert!(zk.direct().get(&path).is_none());
+    assert!(zk.get(&path).is_none());
     moved_from(&mut registration, &path).await;
 }

@@ -238,7 +238,7 @@ async fn a_change_among_thousands_of_instances_costs_one_list_or_one_read() {
 async fn an_embedded_registry_works_as_any_other() {
     let registry = soon(Registry::embedded()).await.unwrap();
     let _registration = soon(registry.register("demo", at(1))).await.unwrap();
-    assert_eq!(registry.server().unwrap().direct().children("/demo").unwrap().len(), 1);
+    assert_eq!(registry.server().unwrap().children("/demo").unwrap().len(), 1);
     let error = stranger(registry.server().unwrap()).await.delete("/demo", Expected::Any).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::NOT_EMPTY));
 }
@@ -283,6 +283,6 @@ async fn all_watchers_agree_after_lost_connections_and_sessions() {
         for watcher in &mut watchers {
             members(watcher, |members| !members.stale && ports(members) == [201, 202, 203]).await;
         }
-        assert_eq!(zk.direct().children("/demo").unwrap().len(), 3, "one node each");
+        assert_eq!(zk.children("/demo").unwrap().len(), 3, "one node each");
     }
 }

@@ -133,7 +133,7 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
         _ = interrupt.recv() => "SIGINT",
         () = zk.ended() => return Err(CliError::Ended),
     };
-    tracing::info!(signal, connections = zk.direct().connections().len(), "stopping");
+    tracing::info!(signal, connections = zk.connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)
 }

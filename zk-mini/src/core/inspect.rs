@@ -30,6 +30,8 @@ pub struct SessionInfo {
     pub timeout: Millis,
     /// Connection of the session, if there is one.
     pub conn: Option<ConnId>,
+    /// Time of the last sign of life.
+    pub heard: Millis,
     /// Time at which the session expires without a sign of life.
     pub expires: Millis,
     /// Ephemeral nodes of the session, sorted.
@@ -122,6 +124,7 @@ impl Core {
                 id,
                 timeout: session.current_timeout,
                 conn: session.conn,
+                heard: session.heard,
                 expires: session.expires,
                 ephemerals: self.tree.ephemerals(id),
             })

@@ -27,11 +27,13 @@ pub struct ConnId(
 pub struct Peer {
     /// Address of the peer, for ACLs of the `ip` scheme.
     pub ip: IpAddr,
+    /// Port of the peer; 0 if it is in the same process.
+    pub port: u16,
 }
 
 impl Peer {
     /// Peer in the same process.
-    pub const LOCAL: Self = Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST) };
+    pub const LOCAL: Self = Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0 };
 }
 
 /// Input: an event outside of the core.
@@ -43,6 +45,8 @@ pub enum Input {
         conn: ConnId,
         /// Peer at its other end.
         peer: Peer,
+        /// Index of the listening address; `None` if it came without a socket.
+        listener: Option<usize>,
     },
     /// A frame arrived.
     Frame {

@@ -69,7 +69,7 @@ const STEP: usize = 1_000;
 /// use zk_wire::{ConnectRequest, Encode, SessionId, Zxid};
 ///
 /// let (mut core, now, conn) = (Core::new(Config::default()), Now::default(), ConnId(1));
-/// core.handle(now, Input::Accepted { conn, peer: Peer::LOCAL });
+/// core.handle(now, Input::Accepted { conn, peer: Peer::LOCAL, listener: None });
 ///
 /// // The first frame of a connection opens a session.
 /// let mut frame = BytesMut::new();
@@ -151,8 +151,8 @@ impl Core {
     pub fn handle(&mut self, now: Now, input: Input) {
         self.skip_idle_checks(now.mono);
         match input {
-            Input::Accepted { conn, peer } => {
-                self.peers.insert(conn, PeerState::new(peer));
+            Input::Accepted { conn, peer, listener } => {
+                self.peers.insert(conn, PeerState::new(peer, listener));
             }
             Input::Frame { conn, frame } => self.frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),

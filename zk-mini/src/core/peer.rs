@@ -12,6 +12,9 @@ use crate::core::message::Peer;
 #[derive(Debug)]
 pub(crate) struct PeerState {
     pub(crate) address: Peer,
+    /// Index of the listening address that it came to.
+    #[expect(dead_code, reason = "conditions of fault rules read it")]
+    pub(crate) listener: Option<usize>,
     /// Session; `None` before the handshake.
     pub(crate) session: Option<SessionId>,
     /// `true` if the handshake had the read-only byte; its answer has it, too.
@@ -21,8 +24,8 @@ pub(crate) struct PeerState {
 }
 
 impl PeerState {
-    pub(crate) fn new(peer: Peer) -> Self {
-        Self { address: peer, session: None, knows_read_only: true, identities: Vec::new() }
+    pub(crate) fn new(peer: Peer, listener: Option<usize>) -> Self {
+        Self { address: peer, listener, session: None, knows_read_only: true, identities: Vec::new() }
     }
 
     /// Returns the rights of the peer.

@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) conn: Option<ConnId>,
     /// Bucket that the session is in.
     pub(crate) expires: Millis,
+    /// Time of the last sign of life.
+    pub(crate) heard: Millis,
 }
 
 /// All sessions.
@@ -80,6 +82,7 @@ impl Sessions {
             current_timeout: timeout,
             conn: None,
             expires: Millis(0),
+            heard: now,
         });
         session.timeout = timeout;
         session.current_timeout = timeout;
@@ -89,6 +92,7 @@ impl Sessions {
     /// Records a sign of life of a session. Returns `false` if there is no such session.
     pub(crate) fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else { return false };
+        session.heard = now;
         // Within a bucket only the lookup is needed: the common case of a ping.
         let expires = next_multiple(now + session.current_timeout, self.tick);
         if expires != session.expires {

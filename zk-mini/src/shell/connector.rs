@@ -37,7 +37,7 @@ impl Connector {
 
 /// Opens a connection; `None` if the server has been stopped.
 pub(crate) fn connect(engine: &Arc<Engine>) -> Option<DuplexStream> {
-    let guard = engine.admit(None).ok()?;
+    let guard = engine.admit(None, None).ok()?;
     let (client, server) = tokio::io::duplex(PIPE_BYTES);
     connection::spawn(server, guard);
     Some(client)

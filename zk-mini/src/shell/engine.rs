@@ -121,8 +121,12 @@ impl Engine {
         }
     }
 
-    /// Admits a connection from `remote`, or from this process.
-    pub(crate) fn admit(self: &Arc<Self>, remote: Option<SocketAddr>) -> Result<ConnectionGuard, Refused> {
+    /// Admits a connection from `remote` at a listening address, or from this process.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        remote: Option<SocketAddr>,
+        listener: Option<usize>,
+    ) -> Result<ConnectionGuard, Refused> {
         self.turn(|state, turn| {
             if state.stopped {
                 return Err(Refused::Stopped);
@@ -134,7 +138,7 @@ impl Engine {
                 }
                 return Err(Refused::TooMany);
             };
-            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer() }, turn);
+            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox })
         })
     }

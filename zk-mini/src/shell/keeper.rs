@@ -255,11 +255,7 @@ mod tests {
             zk.engine.handle_pending_input().await;
             assert!(zk.engine.advance(Duration::from_secs(3)));
         }
-        assert_eq!(
-            zk.direct().sessions().len(),
-            1,
-            "the client that has written lives, the silent one does not"
-        );
+        assert_eq!(zk.sessions().len(), 1, "the client that has written lives, the silent one does not");
     }
 
     #[tokio::test]

@@ -70,9 +70,9 @@ impl Listener {
         let mut failures = Failures::default();
         while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
             match accepted {
-                Ok((stream, remote)) => {
+                Ok(accepted) => {
                     failures.should_log(false);
-                    surviving(|| serve(stream, remote, &engine));
+                    surviving(|| serve(accepted, &engine));
                 }
                 // The peer was gone before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -87,11 +87,11 @@ impl Listener {
         }
     }
 
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
         self.barrier.accept(cx.waker(), || self.poll_sockets(cx), Poll::is_pending)
     }
 
-    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<(TcpStream, SocketAddr)>>> {
+    fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
         let mut sockets = self.lock();
         let len = sockets.open.len();
         if len == 0 {
@@ -101,7 +101,8 @@ impl Listener {
             let socket = sockets.next % len;
             sockets.next = socket + 1;
             if let Poll::Ready(accepted) = sockets.open[socket].poll_accept(cx) {
-                return Poll::Ready(Some(accepted));
+                let at = |(stream, remote)| Accepted { stream, remote, listener: socket };
+                return Poll::Ready(Some(accepted.map(at)));
             }
         }
         Poll::Pending
@@ -110,6 +111,14 @@ impl Listener {
     fn lock(&self) -> MutexGuard<'_, Sockets> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Accepted connection.
+struct Accepted {
+    stream: TcpStream,
+    remote: SocketAddr,
+    /// Index of the listening address.
+    listener: usize,
 }
 
 /// Failures to accept. Few are logged: when descriptors run out, every second attempt may fail.
@@ -162,12 +171,12 @@ fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpL
 
 /// Serves a connection, or closes it silently, as ZooKeeper does, if its address has too many. A TLS handshake would be
 /// done here, in a task of its own.
-fn serve(stream: TcpStream, remote: SocketAddr, engine: &Arc<Engine>) {
+fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) {
     // Without it a reply waits for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
     }
-    match engine.admit(Some(remote)) {
+    match engine.admit(Some(remote), Some(listener)) {
         Ok(guard) => {
             log!(DEBUG, %remote, conn = guard.id.0, "connected");
             connection::spawn(stream, guard);

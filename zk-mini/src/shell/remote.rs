@@ -12,7 +12,7 @@ pub(crate) struct Remote(pub(crate) Option<SocketAddr>);
 impl Remote {
     /// Returns the peer for the core. A peer in this process has the loopback address.
     pub(crate) fn peer(self) -> Peer {
-        self.0.map_or(Peer::LOCAL, |addr| Peer { ip: addr.ip().to_canonical() })
+        self.0.map_or(Peer::LOCAL, |addr| Peer { ip: addr.ip().to_canonical(), port: addr.port() })
     }
 }
 

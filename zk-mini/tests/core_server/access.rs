@@ -55,7 +55,7 @@ fn who_am_i_lists_super_too_and_writes_addresses_in_full() {
     // 72
     let super_digest = Some("super:lK75jTNcA+U9vtVEw5vB51mj/w4=".into());
     let mut t = Driver::with(Config { super_digest, ..Config::default() });
-    let conn = t.accept_from(Peer { ip: "2001:db8::1".parse().unwrap() });
+    let conn = t.accept_from(Peer { ip: "2001:db8::1".parse().unwrap(), port: 1 });
     t.handshake(conn, &connect_request(10_000));
     for data in ["user:pass", "super:secret", "super:secret"] {
         auth(&mut t, conn, "digest", data);
@@ -245,7 +245,7 @@ fn addresses_match_by_their_leading_bits() {
     {
         let path = format!("/n{i}");
         t.call(maker, &with_acl(&path, &[entry(Perms::READ, "ip", id)])).unwrap();
-        let conn = t.accept_from(Peer { ip: from.parse().unwrap() });
+        let conn = t.accept_from(Peer { ip: from.parse().unwrap(), port: 1 });
         t.handshake(conn, &connect_request(10_000));
         assert_eq!(t.call(conn, &get_data(&path, false)).is_ok(), allowed, "{id} from {from}");
     }

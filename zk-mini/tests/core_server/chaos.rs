@@ -87,7 +87,7 @@ proptest! {
             let input = match step {
                 Step::Accept => {
                     accepted += 1;
-                    Input::Accepted { conn: ConnId(accepted), peer: Peer::LOCAL }
+                    Input::Accepted { conn: ConnId(accepted), peer: Peer::LOCAL, listener: None }
                 }
                 Step::Frame(conn, frame) => Input::Frame { conn: ConnId(conn), frame },
                 Step::Closed(conn) => Input::Closed { conn: ConnId(conn) },

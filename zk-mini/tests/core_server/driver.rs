@@ -69,7 +69,7 @@ impl Driver {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         self.heard.insert(conn, Vec::new());
-        self.input(Input::Accepted { conn, peer });
+        self.input(Input::Accepted { conn, peer, listener: None });
         conn
     }
 

@@ -165,7 +165,7 @@ impl History {
         self.last_conn += 1;
         let conn = ConnId(self.last_conn);
         self.open.insert(conn);
-        self.input(Input::Accepted { conn, peer: Peer::LOCAL });
+        self.input(Input::Accepted { conn, peer: Peer::LOCAL, listener: None });
         conn
     }
 

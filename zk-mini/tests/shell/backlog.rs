@@ -19,7 +19,7 @@ async fn with_a_big_node() -> (ZkMini, Raw) {
 async fn requests_wait_when_their_replies_are_not_read_and_none_is_lost() {
     let (zk, _writer) = with_a_big_node().await;
     let mut slow = Raw::with_session(&zk, 40_000).await;
-    let received = |zk: &ZkMini| zk.direct().connections()[1].received;
+    let received = |zk: &ZkMini| zk.connections()[1].received;
     // A hundred megabytes of replies, asked for at once.
     let asked: Vec<u8> =
         (0..100).flat_map(|xid| frame(&request(xid, GET_DATA, &get_data("/big", false)))).collect();
@@ -47,9 +47,9 @@ async fn a_peer_that_lets_events_pile_up_is_cut_off_and_no_other() {
     for xid in 0..200 {
         assert_eq!(busy.request(xid, SET_DATA, &set_data(&path, b"")).await.err, 0);
     }
-    eventually("one connection is left", || zk.direct().connections().len() == 1).await;
+    eventually("one connection is left", || zk.connections().len() == 1).await;
     assert_eq!(busy.request(9, GET_DATA, &get_data(&path, false)).await.err, 0);
-    assert_eq!(zk.direct().sessions().len(), 2, "its session lives on");
+    assert_eq!(zk.sessions().len(), 2, "its session lives on");
 }
 
 /// Returns a request with many reads of "/big".

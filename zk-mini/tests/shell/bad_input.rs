@@ -35,7 +35,7 @@ impl Bystander {
     /// Checks that the client is answered, and that no other connection is left.
     async fn assert_undisturbed(mut self) {
         assert_eq!(self.client.request(9, GET_DATA, &get_data("/kept", false)).await.err, 0);
-        eventually("the bad connections are gone", || self.zk.direct().connections().len() == 1).await;
+        eventually("the bad connections are gone", || self.zk.connections().len() == 1).await;
     }
 }
 
@@ -92,7 +92,7 @@ async fn garbage_or_a_request_before_the_handshake_closes_the_connection() {
     let bystander = Bystander::new().await;
     assert_eq!(bystander.closes_after(b"GET / HTTP/1.1\r\nHost: zk\r\n\r\n").await, b"");
     bystander.closes_after(&frame(&request(1, 1, &create("/early", 0)))).await;
-    assert!(bystander.zk.direct().get("/early").is_none());
+    assert!(bystander.zk.get("/early").is_none());
     bystander.assert_undisturbed().await;
 }
 
@@ -126,7 +126,7 @@ async fn connections_that_end_inside_a_frame_leave_nothing() {
         raw.write(&whole[..cut]).await;
         drop(raw);
     }
-    eventually("they are gone", || bystander.zk.direct().connections().len() == 1).await;
-    assert!(bystander.zk.direct().get("/half").is_none());
+    eventually("they are gone", || bystander.zk.connections().len() == 1).await;
+    assert!(bystander.zk.get("/half").is_none());
     bystander.assert_undisturbed().await;
 }

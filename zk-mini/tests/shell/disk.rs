@@ -93,7 +93,7 @@ async fn a_failing_disk_costs_only_writes_that_were_not_acknowledged() {
         zk.stop().await;
 
         let zk = start(&disk).await;
-        assert_eq!(zk.direct().children("/").unwrap(), ["kept", "new", "zookeeper"]);
+        assert_eq!(zk.children("/").unwrap(), ["kept", "new", "zookeeper"]);
         zk.stop().await;
     }
 }
@@ -117,7 +117,7 @@ async fn a_log_does_not_keep_transactions_that_were_taken_back() {
     drop(zk);
     disk.restore_power();
     let zk = start(&disk).await;
-    assert_eq!(zk.direct().children("/").unwrap(), ["length", "zookeeper"]);
+    assert_eq!(zk.children("/").unwrap(), ["length", "zookeeper"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,12 +172,12 @@ async fn a_snapshot_that_fails_leaves_the_logs_that_are_needed() {
         }
     }
     assert_eq!(lost, 5);
-    let before = zk.direct().children("/").unwrap();
+    let before = zk.children("/").unwrap();
     disk.lose_power();
     drop(zk);
     disk.restore_power();
     let zk = start(&disk).await;
-    assert_eq!(zk.direct().children("/").unwrap(), before);
+    assert_eq!(zk.children("/").unwrap(), before);
 }
 
 /// Returns the state on a disk, and checks that no part of it is of a later transaction.

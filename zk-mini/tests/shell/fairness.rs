@@ -56,7 +56,7 @@ async fn later_requests_of_a_connection_wait_for_earlier_ones() {
     for n in (0..100).chain(0..100) {
         assert_eq!(raw.reply().await.xid, n);
     }
-    let czxid = |path: &str| zk.direct().get(path).unwrap().1.czxid.0;
+    let czxid = |path: &str| zk.get(path).unwrap().1.czxid.0;
     assert_eq!(czxid("/b99") - czxid("/a0"), 199);
 }
 
@@ -68,7 +68,7 @@ async fn clients_take_turns_on_a_runtime_with_threads() {
     greedy.write(&creates("greedy", 2_000)).await;
     // The other thread looks at the state as often as it likes.
     within(async {
-        while zk.direct().get("/greedy1999").is_none() {
+        while zk.get("/greedy1999").is_none() {
             tokio::task::yield_now().await;
         }
     })
@@ -90,9 +90,9 @@ async fn input_written_before_time_is_moved_is_handled_first() {
             // No client waits for the answer.
             raw.send(&request(-2, PING, &[])).await;
         }
-        assert!(zk.direct().get("/e").is_some(), "over TCP: {tcp}");
+        assert!(zk.get("/e").is_some(), "over TCP: {tcp}");
         zk.advance(6 * SECOND).await;
-        assert!(zk.direct().get("/e").is_none(), "over TCP: {tcp}");
+        assert!(zk.get("/e").is_none(), "over TCP: {tcp}");
     }
 }
 
@@ -110,7 +110,7 @@ async fn input_written_before_time_is_moved_is_handled_first_with_threads() {
         for raw in &mut clients {
             raw.send(&request(-2, PING, &[])).await;
         }
-        assert_eq!(zk.direct().sessions().len(), 20, "after {round} rounds");
+        assert_eq!(zk.sessions().len(), 20, "after {round} rounds");
     }
 }
 
@@ -126,7 +126,7 @@ fn time_can_be_moved_from_a_runtime_without_drivers() {
         serving.block_on(raw.send(&request(-2, PING, &[])));
     }
     moving.block_on(zk.advance(3 * SECOND));
-    assert_eq!(zk.direct().sessions().len(), 1);
+    assert_eq!(zk.sessions().len(), 1);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_request_written_before_time_is_moved_keeps_its_container() {
     zk.advance(29 * SECOND).await;
     raw.send(&request(4, 1, &create("/c/again", 0))).await;
     zk.advance(SECOND).await;
-    assert!(zk.direct().get("/c/again").is_some());
+    assert!(zk.get("/c/again").is_some());
 }
 
 async fn assert_a_client_that_comes_back_has_its_session() {
@@ -156,7 +156,7 @@ async fn assert_a_client_that_comes_back_has_its_session() {
         back.send(&resume_request(&answered)).await;
     }
     zk.advance(3 * SECOND).await;
-    assert!(zk.direct().get("/e").is_some());
+    assert!(zk.get("/e").is_some());
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn a_client_that_sends_without_end_does_not_hold_up_time() {
         }
     });
     within(zk.advance(6 * SECOND)).await;
-    assert!(zk.direct().get("/e").is_none());
+    assert!(zk.get("/e").is_none());
     sending.abort();
 }
 
@@ -197,12 +197,8 @@ async fn long_answers_to_four_letter_words_are_whole_and_in_order() {
     for n in 0..6_000 {
         owner.create(&format!("/e{n:05}"), EPHEMERAL).await;
     }
-    let [watcher, owner] = zk.direct().sessions()[..]
-        .iter()
-        .map(|info| info.id.to_string())
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap();
+    let [watcher, owner] =
+        zk.sessions()[..].iter().map(|info| info.id.to_string()).collect::<Vec<_>>().try_into().unwrap();
     let ask = async |word: &[u8]| {
         let mut asking = Raw::tcp(&zk).await;
         asking.write(word).await;

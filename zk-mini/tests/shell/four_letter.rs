@@ -173,7 +173,7 @@ async fn figures_are_those_of_the_recorded_scene() {
         assert_eq!(ours.get(name), Some(&value), "{name}");
     }
     drop(client);
-    eventually("it is gone", || zk.direct().connections().is_empty()).await;
+    eventually("it is gone", || zk.connections().is_empty()).await;
     zk.advance(std::time::Duration::from_secs(40)).await;
     assert!(ask(&zk, b"mntr").await.contains("zk_stale_sessions_expired\t1\n"));
 }
@@ -230,7 +230,7 @@ async fn dropped_connections_and_revalidated_sessions_are_counted() {
     let session = raw.open_session(10_000).await;
     assert_eq!(figure(&zk, "connection_drop_count").await, "0", "a word ends its connection itself");
     drop(raw);
-    eventually("it is gone", || zk.direct().connections().is_empty()).await;
+    eventually("it is gone", || zk.connections().is_empty()).await;
     assert_eq!(figure(&zk, "connection_drop_count").await, "1");
     assert_eq!(figure(&zk, "connection_revalidate_count").await, "0");
     let mut raw = Raw::resumed(&zk, &session).await;

@@ -44,7 +44,7 @@ async fn drop_frees_the_port_at_once_and_closes_every_connection() {
 async fn stop_does_not_wait_for_a_peer_that_does_not_read() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let mut deaf = Raw::with_session(&zk, 4_000).await;
-    let connection = || zk.direct().connections()[0].received;
+    let connection = || zk.connections()[0].received;
     for _ in 0..400 {
         deaf.send(&crate::raw::request(1, 1, &crate::raw::create(&format!("/{:0>1000}", 1), 0))).await;
     }
@@ -60,8 +60,8 @@ async fn stop_does_not_wait_for_a_peer_that_is_being_sent_its_last_replies() {
         deaf.send(&crate::raw::request(xid, 4, &crate::raw::get_data("/", false))).await;
     }
     deaf.send(&crate::raw::request(4_000, -11, b"")).await;
-    eventually("its session is closed", || zk.direct().sessions().is_empty()).await;
-    assert_eq!(zk.direct().connections().len(), 1);
+    eventually("its session is closed", || zk.sessions().is_empty()).await;
+    assert_eq!(zk.connections().len(), 1);
     // A running server would wait longer for such a peer.
     tokio::time::timeout(Duration::from_secs(4), zk.stop()).await.unwrap();
 }
@@ -81,10 +81,10 @@ async fn in_memory_connections_work_beside_a_listener() {
     let zk = ZkMini::start().await.unwrap();
     let mut writer = Raw::with_session(&zk, 4_000).await;
     writer.create("/a", 0).await;
-    let connections = zk.direct().connections();
+    let connections = zk.connections();
     assert_eq!(connections.len(), 1);
     assert_eq!((connections[0].remote, connections[0].received, connections[0].sent), (None, 2, 2));
-    assert_eq!(connections[0].session, Some(zk.direct().sessions()[0].id));
+    assert_eq!(connections[0].session, Some(zk.sessions()[0].id));
     let mut reader = Raw::tcp(&zk).await;
     reader.open_session(4_000).await;
     assert_eq!(reader.request(1, 4, &crate::raw::get_data("/a", false)).await.err, 0);
@@ -100,8 +100,8 @@ async fn a_connection_is_removed_when_its_peer_closes_it_or_half_of_it() {
     half.stream.shutdown().await.unwrap();
     drop(gone);
     assert_eq!(half.receive().await, None);
-    eventually("both are forgotten", || zk.direct().connections().is_empty()).await;
-    assert_eq!(zk.direct().sessions().len(), 1, "the session lives on");
+    eventually("both are forgotten", || zk.connections().is_empty()).await;
+    assert_eq!(zk.sessions().len(), 1, "the session lives on");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_thousand_servers_in_one_process() {
         assert_eq!(raw.create(&format!("/{number}"), 0).await.err, 0);
     }
     for (number, zk) in servers.iter().enumerate() {
-        assert_eq!(zk.direct().children("/").unwrap(), [number.to_string(), "zookeeper".into()]);
+        assert_eq!(zk.children("/").unwrap(), [number.to_string(), "zookeeper".into()]);
     }
     let addrs: Vec<_> = servers.iter().map(|zk| zk.addr().unwrap()).collect();
     drop(servers);
@@ -142,10 +142,8 @@ async fn one_address_has_at_most_max_client_connections() {
     // Connections in memory are not counted.
     Raw::with_session(&zk, 4_000).await;
     drop(first);
-    eventually("there is room again", || {
-        zk.direct().connections().iter().filter(|c| c.remote.is_some()).count() == 1
-    })
-    .await;
+    eventually("there is room again", || zk.connections().iter().filter(|c| c.remote.is_some()).count() == 1)
+        .await;
     Raw::tcp(&zk).await.open_session(4_000).await;
 }
 

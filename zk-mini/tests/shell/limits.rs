@@ -12,11 +12,11 @@ async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_sec
     let zk = ZkMini::builder().manual_clock().start().await.unwrap();
     let (mut silent, mut late) = (Raw::tcp(&zk).await, Raw::tcp(&zk).await);
     let mut client = Raw::with_session(&zk, 40_000).await;
-    eventually("all are there", || zk.direct().connections().len() == 3).await;
+    eventually("all are there", || zk.connections().len() == 3).await;
     // Half a handshake does not count.
     silent.write(&[0, 0, 0, 44, 0]).await;
     zk.advance(Duration::from_millis(19_999)).await;
-    assert_eq!(zk.direct().connections().len(), 3);
+    assert_eq!(zk.connections().len(), 3);
     late.open_session(40_000).await;
     zk.advance(Duration::from_millis(1)).await;
     assert_eq!(within(silent.rest()).await, b"");
@@ -24,9 +24,9 @@ async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_sec
     assert_eq!(late.create("/b", 0).await.err, 0, "it asked for a session in time");
 
     let mut next = Raw::tcp(&zk).await;
-    eventually("it is there", || zk.direct().connections().len() == 3).await;
+    eventually("it is there", || zk.connections().len() == 3).await;
     zk.advance(Duration::from_secs(10)).await;
-    assert_eq!(zk.direct().connections().len(), 3, "the time is rounded up to ten seconds");
+    assert_eq!(zk.connections().len(), 3, "the time is rounded up to ten seconds");
     zk.advance(Duration::from_secs(10)).await;
     assert_eq!(next.rest().await, b"");
 }
@@ -58,7 +58,7 @@ async fn a_multi_of_ten_thousand_creates_is_applied_as_one() {
     let zk = ZkMini::start().await.unwrap();
     let mut client = Raw::tcp(&zk).await;
     client.open_session(30_000).await;
-    let before = zk.direct().last_zxid().0;
+    let before = zk.last_zxid().0;
     let header = |op: i32, done: u8| [&op.to_be_bytes()[..], &[done], &[0xff; 4]].concat();
     let mut body: Vec<u8> =
         (0..OPS).flat_map(|n| [header(1, 0), create(&format!("/{n:05}"), 0)].concat()).collect();
@@ -68,7 +68,7 @@ async fn a_multi_of_ten_thousand_creates_is_applied_as_one() {
     assert_eq!((reply.err, reply.zxid), (0, before + 1));
     // Each create has a header and a path; the end has a header.
     assert_eq!(reply.body.len(), OPS * (9 + 4 + 6) + 9);
-    assert_eq!(zk.direct().children("/").unwrap().len(), OPS + 1);
+    assert_eq!(zk.children("/").unwrap().len(), OPS + 1);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn the_longest_request_can_be_set() {
     assert_eq!(client.reply().await.err, 0);
     client.write(&frame(&set(2_000_001 - overhead))[..100]).await;
     assert_eq!(client.rest().await, b"");
-    assert_eq!(zk.direct().get("/a").unwrap().1.version.0, 1);
+    assert_eq!(zk.get("/a").unwrap().1.version.0, 1);
 }
 
 #[tokio::test]
@@ -153,7 +153,7 @@ async fn transactions_and_lists_over_the_limits_are_read_from_a_directory() {
     for _ in 0..2 {
         let limited = ZkMini::builder().in_memory().max_acl_entries(10).data_dir(dir.path());
         let zk = limited.start().await.unwrap();
-        assert_eq!(zk.direct().children("/").unwrap().len(), 20 + 1);
+        assert_eq!(zk.children("/").unwrap().len(), 20 + 1);
         let mut client = Raw::with_session(&zk, 30_000).await;
         let get_acl = client.request(1, 6, &string("/7")).await;
         assert_eq!(get_acl.err, -102, "it is not ours");
@@ -172,5 +172,5 @@ async fn one_identity_too_many_ends_the_connection() {
     }
     assert_eq!(auth(&mut client, "one:more").await, -115);
     assert_eq!(within(client.rest()).await, b"");
-    assert_eq!(zk.direct().sessions().len(), 1);
+    assert_eq!(zk.sessions().len(), 1);
 }

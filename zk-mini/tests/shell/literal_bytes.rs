@@ -59,7 +59,7 @@ async fn a_conversation_in_memory() {
 async fn a_conversation_on_a_runtime_with_threads() {
     let zk = ZkMini::builder().seed(7).start().await.unwrap();
     converse(Raw::tcp(&zk).await).await;
-    assert!(zk.direct().get("/a").is_some());
+    assert!(zk.get("/a").is_some());
 }
 
 #[tokio::test]

@@ -4,11 +4,11 @@
 mod backlog;
 mod bad_input;
 mod damage;
-mod direct;
 mod disk;
 mod fairness;
 mod files;
 mod four_letter;
+mod inspection;
 mod lifecycle;
 mod limits;
 mod literal_bytes;

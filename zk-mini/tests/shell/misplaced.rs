@@ -179,10 +179,10 @@ async fn a_log_that_is_moved_away_under_the_server_is_noticed_before_the_next_ac
         raw.send(&request(-2, PING, &[])).await;
         let answer = tokio::time::timeout(std::time::Duration::from_millis(200), raw.receive()).await;
         assert!(!matches!(answer, Ok(Some(_))), "{answer:?}");
-        assert!(zk.direct().get("/before").is_some(), "nothing older is served");
+        assert!(zk.get("/before").is_some(), "nothing older is served");
         if !is_deleted {
             fs::rename(&away, &log).unwrap();
-            eventually("it goes on", || zk.direct().get("/after").is_none()).await;
+            eventually("it goes on", || zk.get("/after").is_none()).await;
             let mut raw = session_at_last(&zk).await;
             assert_eq!(raw.create("/again", 0).await.err, 0);
             zk.stop().await;

@@ -127,7 +127,7 @@ impl Reference {
     fn accept(&mut self) -> usize {
         self.told.push(Vec::new());
         let conn = self.told.len() - 1;
-        self.handle(Input::Accepted { conn: conn_id(conn), peer: Peer::LOCAL });
+        self.handle(Input::Accepted { conn: conn_id(conn), peer: Peer::LOCAL, listener: None });
         conn
     }
 

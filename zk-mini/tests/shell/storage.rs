@@ -35,20 +35,20 @@ async fn a_restart_keeps_nodes_counters_and_sessions() {
     let mut raw = Raw::with_session(&zk, 10_000).await;
     raw.create("/e", EPHEMERAL).await;
     raw.create("/n-", 2).await;
-    let before = (zk.direct().get("/e"), zk.direct().last_zxid(), zk.direct().sessions()[0].id);
+    let before = (zk.get("/e"), zk.last_zxid(), zk.sessions()[0].id);
     zk.stop().await;
 
     let zk = start(dir.path()).await;
-    let session = zk.direct().sessions()[0].id;
-    assert_eq!((zk.direct().get("/e"), zk.direct().last_zxid(), session), before);
+    let session = zk.sessions()[0].id;
+    assert_eq!((zk.get("/e"), zk.last_zxid(), session), before);
     let mut raw = Raw::with_session(&zk, 10_000).await;
     assert!(raw.create("/n-", 2).await.body.ends_with(b"/n-0000000002"));
 
     // The session owner does not come back: its time begins with the start.
     zk.advance(Duration::from_secs(9)).await;
-    assert!(zk.direct().get("/e").is_some());
+    assert!(zk.get("/e").is_some());
     zk.advance(Duration::from_secs(3)).await;
-    assert_eq!(zk.direct().get("/e"), None);
+    assert_eq!(zk.get("/e"), None);
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn a_third_start_sees_what_the_second_wrote() {
     let dir = tempfile::tempdir().unwrap();
     for generation in 1..=4 {
         let zk = with_nodes(dir.path(), 2).await;
-        assert_eq!(zk.direct().children("/").unwrap().len(), 1 + 2 * generation);
+        assert_eq!(zk.children("/").unwrap().len(), 1 + 2 * generation);
         zk.stop().await;
     }
     assert_eq!(recover(dir.path(), None).unwrap().core.last_zxid(), Zxid(12));
@@ -122,10 +122,7 @@ async fn a_torn_end_is_cut_off_and_the_log_goes_on() {
 
     let zk = with_nodes(dir.path(), 1).await;
     assert_eq!(fs::metadata(log(dir.path())).unwrap().len(), offset);
-    assert_eq!(
-        zk.direct().children("/").unwrap(),
-        ["n-0000000000", "n-0000000001", "n-0000000002", "zookeeper"]
-    );
+    assert_eq!(zk.children("/").unwrap(), ["n-0000000000", "n-0000000001", "n-0000000002", "zookeeper"]);
     zk.stop().await;
 }
 

@@ -66,9 +66,9 @@ async fn connections_expiry_and_the_listener_outlive_a_subscriber_that_panics() 
         assert_eq!(Raw::tcp(&zk).await.rest().await, b"");
     }
     assert_eq!(first.request(1, GET_DATA, &get_data("/", false)).await.err, 0);
-    eventually("it expires", || zk.direct().sessions().is_empty()).await;
+    eventually("it expires", || zk.sessions().is_empty()).await;
     assert_eq!(first.receive().await, None);
-    eventually("there is room again", || zk.direct().connections().is_empty()).await;
+    eventually("there is room again", || zk.connections().is_empty()).await;
     let mut next = Raw::tcp(&zk).await;
     next.open_session(400).await;
     assert_eq!(next.create("/a", 0).await.err, 0);
@@ -89,6 +89,6 @@ async fn a_data_directory_is_kept_under_a_subscriber_that_panics() {
     }
     crate::raw::within(zk.stop()).await;
     let zk = start().await.unwrap();
-    assert_eq!(zk.direct().children("/").unwrap().len(), 51);
+    assert_eq!(zk.children("/").unwrap().len(), 51);
     assert!(subscriber.told() > 0);
 }

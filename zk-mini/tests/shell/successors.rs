@@ -50,7 +50,7 @@ async fn a_server_in_memory_tells_the_clients_of_the_one_before_that_their_sessi
     let mut raw = Raw::in_memory(&before);
     let session = raw.open_session(10_000).await;
     let seen = raw.create("/a", 0).await.zxid;
-    assert_eq!(seen, before.direct().last_zxid().0);
+    assert_eq!(seen, before.last_zxid().0);
     before.stop().await;
 
     // At once: less than a millisecond may have passed.
@@ -70,7 +70,7 @@ async fn zxids_begin_at_zero_with_a_seed_a_manual_clock_or_a_data_directory() {
     let dir = tempfile::tempdir().unwrap();
     let in_memory = || ZkMini::builder().in_memory();
     for builder in [in_memory().seed(7), in_memory().manual_clock(), in_memory().data_dir(dir.path())] {
-        assert_eq!(start(builder).await.direct().last_zxid().0, 0);
+        assert_eq!(start(builder).await.last_zxid().0, 0);
     }
 }
 

@@ -21,10 +21,10 @@ async fn a_session_ends_by_the_manual_clock_and_by_no_other() {
     raw.create("/e", EPHEMERAL).await;
 
     zk.advance(4 * SECOND).await;
-    assert!(zk.direct().get("/e").is_some(), "never early");
+    assert!(zk.get("/e").is_some(), "never early");
     zk.advance(2 * SECOND).await;
-    assert!(zk.direct().get("/e").is_none(), "at most a tick late");
-    assert!(zk.direct().sessions().is_empty());
+    assert!(zk.get("/e").is_none(), "at most a tick late");
+    assert!(zk.sessions().is_empty());
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn when_advance_returns_events_are_written_and_ended_connections_closed() 
     assert_eq!(event[16..24], [0, 0, 0, 2, 0, 0, 0, 3], "NodeDeleted, SyncConnected");
     let mut rest = Vec::new();
     assert_eq!(now_or_never(dying.stream.read_to_end(&mut rest)).expect("closed").unwrap(), 0);
-    assert_eq!(zk.direct().connections().len(), 1);
+    assert_eq!(zk.connections().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -52,7 +52,7 @@ async fn when_advance_returns_ended_tcp_connections_are_closed() {
     let mut dying = Raw::tcp(&zk).await;
     dying.open_session(4_000).await;
     zk.advance(6 * SECOND).await;
-    assert!(zk.direct().connections().is_empty());
+    assert!(zk.connections().is_empty());
     assert_eq!(dying.receive().await, None);
 }
 
@@ -76,9 +76,9 @@ async fn pings_between_short_moves_keep_a_session() {
         zk.advance(2 * SECOND).await;
         assert_eq!(raw.request(-2, PING, &[]).await.err, 0);
     }
-    assert_eq!(zk.direct().sessions().len(), 1);
+    assert_eq!(zk.sessions().len(), 1);
     zk.advance(20 * SECOND).await;
-    assert_eq!(zk.direct().sessions().len(), 0);
+    assert_eq!(zk.sessions().len(), 0);
 }
 
 #[tokio::test]
@@ -94,8 +94,8 @@ async fn one_long_move_has_the_effect_of_many_short_ones() {
             zk.advance(14 * SECOND / steps).await;
         }
         survivor.create("/now", 0).await;
-        let (_, stat) = zk.direct().get("/now").unwrap();
-        (stat.ctime, stat.czxid, zk.direct().children("/"), zk.direct().sessions().len())
+        let (_, stat) = zk.get("/now").unwrap();
+        (stat.ctime, stat.czxid, zk.children("/"), zk.sessions().len())
     };
     assert_eq!(run(1).await, run(14).await);
 }
@@ -108,7 +108,7 @@ async fn less_than_a_millisecond_is_not_lost() {
         zk.advance(Duration::from_micros(250)).await;
     }
     raw.create("/now", 0).await;
-    assert_eq!(zk.direct().get("/now").unwrap().1.ctime.0, 1_577_836_800_001);
+    assert_eq!(zk.get("/now").unwrap().1.ctime.0, 1_577_836_800_001);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_peer_that_does_not_read_does_not_hold_up_time() {
     }
     deaf.send(&crate::raw::request(2, GET_DATA, &get_data("/e", true))).await;
     crate::raw::within(zk.advance(6 * SECOND)).await;
-    assert!(zk.direct().get("/e").is_none());
+    assert!(zk.get("/e").is_none());
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn real_time_ends_sessions_too() {
     let zk = ZkMini::builder().in_memory().tick(Duration::from_millis(20)).start().await.unwrap();
     let mut raw = Raw::with_session(&zk, 40).await;
     assert_eq!(raw.receive().await, None);
-    assert!(zk.direct().sessions().is_empty());
+    assert!(zk.sessions().is_empty());
 }
 
 /// Polls a future once.

@@ -84,7 +84,7 @@ impl Server {
     fn connect(&mut self) -> ConnId {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        self.core.handle(Now::default(), Input::Accepted { conn, peer: Peer::LOCAL });
+        self.core.handle(Now::default(), Input::Accepted { conn, peer: Peer::LOCAL, listener: None });
         let before = std::mem::replace(&mut self.conn, conn);
         self.ask(&handshake().slice(4..));
         self.conn = before;

@@ -31,7 +31,7 @@ fn call(zk: &ZkMini, calls: u64) -> Value {
 }
 
 fn workers(zk: &ZkMini) -> usize {
-    zk.direct().children("/demo").map_or(0, |workers| workers.len())
+    zk.children("/demo").map_or(0, |workers| workers.len())
 }
 
 #[test]

@@ -77,7 +77,7 @@ async fn a_chroot_is_invisible() {
     assert_eq!(created.path, "/a");
     let event = soon(watch.changed()).await.unwrap();
     assert_eq!((event.event, &*event.path), (EventType::NODE_CREATED, "/a"));
-    assert!(zk.direct().get("/top/below/a").is_some());
+    assert!(zk.get("/top/below/a").is_some());
 
     let (_, _, mut watch) = client.children_and_watch("/").await.unwrap();
     client.delete("/a", Expected::Any).await.unwrap();

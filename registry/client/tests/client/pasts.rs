@@ -83,7 +83,7 @@ async fn older_data_with_the_session_does_not_lock_the_client_out() {
     zk.stop().await;
 
     let zk = server().data_dir(&older).start().await.unwrap();
-    assert_eq!(zk.direct().get("/mine").unwrap().1.ephemeral_owner, old);
+    assert_eq!(zk.get("/mine").unwrap().1.ephemeral_owner, old);
     way.leads_to(&zk);
     another_session(&client, old).await;
     assert!(soon(gone.changed()).await.is_err(), "a watch of the old session is lost");
@@ -92,7 +92,7 @@ async fn older_data_with_the_session_does_not_lock_the_client_out() {
     if let (Some(_), mut watch) = client.exists_and_watch("/mine").await.unwrap() {
         assert_eq!(soon(watch.changed()).await.unwrap().event, EventType::NODE_DELETED);
     }
-    assert_eq!(zk.direct().sessions().len(), 1);
+    assert_eq!(zk.sessions().len(), 1);
 }
 
 #[tokio::test]
@@ -111,6 +111,6 @@ async fn a_server_with_an_empty_directory_takes_the_client_too() {
         last = server().data_dir(dir.path().join(n.to_string())).start().await.unwrap();
         way.leads_to(&last);
         another_session(&client, old).await;
-        assert_eq!(last.direct().sessions().len(), 1, "no other session is left behind");
+        assert_eq!(last.sessions().len(), 1, "no other session is left behind");
     }
 }

@@ -152,10 +152,10 @@ async fn a_dropped_handle_withdraws_its_watch_at_the_server() {
         drop(first);
         // Each call is handled after the drop before it.
         client.sync("/").await.unwrap();
-        assert!(zk.direct().watches().iter().any(|watch| watch.path == "/a"));
+        assert!(zk.watches().iter().any(|watch| watch.path == "/a"));
         drop(second);
         client.sync("/").await.unwrap();
-        let left: Vec<_> = zk.direct().watches().into_iter().map(|watch| watch.path).collect();
+        let left: Vec<_> = zk.watches().into_iter().map(|watch| watch.path).collect();
         assert!(!left.is_empty() && left.iter().all(|path| path == "/b"), "{left:?}");
         make(&client, "/b").await;
         assert_told(&mut node, &[(EventType::NODE_CREATED, "/b")]).await;
@@ -165,7 +165,7 @@ async fn a_dropped_handle_withdraws_its_watch_at_the_server() {
         drop(asked);
         client.sync("/").await.unwrap();
         client.sync("/").await.unwrap();
-        assert!(zk.direct().watches().iter().all(|watch| watch.path == "/b"));
+        assert!(zk.watches().iter().all(|watch| watch.path == "/b"));
     }
 }
 

@@ -54,7 +54,7 @@ async fn an_expired_session_is_followed_by_a_new_one() {
         async move { client.get("/mine").await }
     });
     zk.advance(Duration::from_secs(60)).await;
-    assert!(zk.direct().get("/mine").is_none());
+    assert!(zk.get("/mine").is_none());
     cable.plug();
 
     let state =
@@ -92,7 +92,7 @@ async fn closing_ends_the_session_and_every_handle() {
     let (_, _, mut watch) = client.get_and_watch("/mine").await.unwrap();
     let twin = client.clone();
     client.close().await.unwrap();
-    assert!(zk.direct().get("/mine").is_none());
+    assert!(zk.get("/mine").is_none());
     assert_eq!(twin.state(), SessionState::Closed(CloseReason::Requested));
     assert_eq!(twin.credentials(), None);
     // The node went with the session, and the event came before the answer.
@@ -113,7 +113,7 @@ async fn dropping_the_last_handle_closes_the_session() {
     assert!(twin.exists("/mine").await.unwrap().is_some());
     drop(twin);
     soon(states.wait_for(|state| matches!(state, SessionState::Closed(_)))).await.unwrap();
-    assert!(zk.direct().get("/mine").is_none());
+    assert!(zk.get("/mine").is_none());
     drop(watch);
 }
 
@@ -131,9 +131,9 @@ async fn the_session_of_another_process_can_be_closed() {
     let wrong = Credentials { password: vec![0; 16].into(), ..credentials.clone() };
     let close = |credentials| close_session_via(helper.clone(), "any:1", credentials, timeout);
     assert_eq!(close(wrong).await.unwrap(), SessionEnd::AlreadyGone);
-    assert!(zk.direct().get("/mine").is_some());
+    assert!(zk.get("/mine").is_some());
     assert_eq!(close(credentials.clone()).await.unwrap(), SessionEnd::Closed);
-    assert!(zk.direct().get("/mine").is_none());
+    assert!(zk.get("/mine").is_none());
     assert_eq!(close(credentials).await.unwrap(), SessionEnd::AlreadyGone);
 
     // The owner of the session learns of it when it reconnects.

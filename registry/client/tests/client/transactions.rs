@@ -103,9 +103,9 @@ async fn a_node_with_a_time_to_live_goes_after_it() {
     client.create("/t", "", CreateMode::PersistentWithTtl(Duration::from_millis(1_500))).await.unwrap();
     let error = client.create("/t", "", CreateMode::PersistentWithTtl(Duration::MAX)).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::BAD_ARGUMENTS));
-    assert!(zk.direct().get("/t").is_some());
+    assert!(zk.get("/t").is_some());
     zk.advance(Duration::from_secs(3_600)).await;
-    assert!(zk.direct().get("/t").is_none());
+    assert!(zk.get("/t").is_none());
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn a_flipped_bit_before_whole_transactions_stops_the_start_until_it_is_rep
     assert!(side.to_str().unwrap().ends_with(&format!("zk-mini.cut.log.1.from-byte-{}", kept.len())));
     assert_eq!(run(&["fsck"], dir.path()).0, 0);
     let zk = server(dir.path()).start().await.unwrap();
-    assert!(zk.direct().get("/n-01").is_some() && zk.direct().get("/n-03").is_none());
+    assert!(zk.get("/n-01").is_some() && zk.get("/n-03").is_none());
     zk.stop().await;
 }
 

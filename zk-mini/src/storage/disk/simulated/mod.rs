@@ -30,7 +30,7 @@ use state::DiskState;
 /// drop(zk);
 /// disk.restore_power();
 /// let zk = ZkMini::builder().in_memory().data_dir("/data").disk(&disk).start().await?;
-/// assert_eq!(zk.direct().last_zxid().0, 0);
+/// assert_eq!(zk.last_zxid().0, 0);
 /// # Ok(())
 /// # }
 /// ```

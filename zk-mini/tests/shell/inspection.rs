@@ -21,8 +21,8 @@ async fn every_kind_of_watch_is_listed_with_its_path_and_its_session() {
     other.request(1, ADD_WATCH, &[string("/"), vec![0, 0, 0, 0]].concat()).await;
     other.request(2, ADD_WATCH, &[string("/deep"), vec![0, 0, 0, 1]].concat()).await;
     other.request(3, GET_CHILDREN, &get_data("/", false)).await;
-    let connections = zk.direct().connections();
-    let watches = zk.direct().watches();
+    let connections = zk.connections();
+    let watches = zk.watches();
     let shown: Vec<_> = watches
         .iter()
         .map(|watch| {
@@ -42,7 +42,7 @@ async fn every_kind_of_watch_is_listed_with_its_path_and_its_session() {
         ]
     );
     other.create("/later", 0).await;
-    let kinds: Vec<_> = zk.direct().watches().iter().map(|watch| watch.kind).collect();
+    let kinds: Vec<_> = zk.watches().iter().map(|watch| watch.kind).collect();
     assert_eq!(kinds, [WatchKind::Data, WatchKind::Persistent, WatchKind::Recursive], "used up");
 }
 
@@ -52,7 +52,7 @@ async fn the_access_control_list_of_a_node_is_returned() {
     let mut raw = Raw::with_session(&zk, 4_000).await;
     raw.create("/a", 0).await;
     let shown = |path| {
-        let acl = zk.direct().acl(path)?;
+        let acl = zk.acl(path)?;
         Some(
             acl.iter()
                 .map(|entry| format!("{}:{} {}", entry.scheme, entry.id, entry.perms.0))

@@ -1,22 +1,14 @@
 //! Inspection of a running server without a client.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use zk_wire::{Acl, SessionId, Stat, Zxid};
 
 use crate::core::{ConnId, SessionInfo, WatchInfo};
+use crate::handle::Handle;
 use crate::report::figures::ConnectionFigures;
-use crate::shell::engine::Engine;
 use crate::shell::state::ServerState;
-
-/// Reads a server's state without a session, a request or a watch: no client notices. The result of one call is
-/// consistent; two calls may see different states.
-#[derive(Clone, Debug)]
-pub struct Direct<'a> {
-    engine: &'a Arc<Engine>,
-}
 
 /// An open connection.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -34,11 +26,9 @@ pub struct ConnectionInfo {
     pub sent: u64,
 }
 
-impl<'a> Direct<'a> {
-    pub(crate) fn new(engine: &'a Arc<Engine>) -> Self {
-        Self { engine }
-    }
-
+/// Inspection, without a session, a request or a watch: no client notices. The result of one call is consistent; two
+/// calls may see different states.
+impl Handle {
     /// Returns the data and the stat of a node; `None` if there is no such node. Null data is returned as empty.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<(Bytes, Stat)> {
@@ -68,7 +58,7 @@ impl<'a> Direct<'a> {
     /// use zk_mini::core::WatchKind;
     ///
     /// let zk = ZkMini::start().await?;
-    /// let watches = zk.direct().watches();
+    /// let watches = zk.watches();
     /// let subscribers =
     ///     watches.iter().filter(|watch| watch.path == "/services/echo" && watch.kind == WatchKind::Children);
     /// assert_eq!(subscribers.count(), 0);

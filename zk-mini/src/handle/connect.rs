@@ -1,0 +1,43 @@
+//! Addresses of a server, and connections to it without a socket.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tokio::io::DuplexStream;
+
+use crate::handle::Handle;
+use crate::shell::connector::{self, Connector};
+
+impl Handle {
+    /// Returns the first address that the server listens on; `None` if it is in memory only.
+    #[must_use]
+    pub fn addr(&self) -> Option<SocketAddr> {
+        self.engine.setup.configuration.listens
+    }
+
+    /// Returns the connect string for clients: `127.0.0.1:PORT`. A server that listens on every address gives its
+    /// loopback address; a server in memory gives a name that does not resolve, for clients that need a name
+    /// beside their [`Connector`].
+    #[must_use]
+    pub fn connect_string(&self) -> String {
+        let Some(mut addr) = self.addr() else { return "in-memory:2181".into() };
+        match addr.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        addr.to_string()
+    }
+
+    /// Opens a connection without a socket; see [`Connector::connect`]. A server that listens accepts it, too.
+    #[must_use]
+    pub fn connect(&self) -> DuplexStream {
+        // Refused only after a stop; the caller then gets a closed stream.
+        connector::connect(&self.engine).unwrap_or_else(|| tokio::io::duplex(1).0)
+    }
+
+    /// Returns a handle that opens connections without a socket. It may outlive the server.
+    #[must_use]
+    pub fn connector(&self) -> Connector {
+        Connector::new(&self.engine)
+    }
+}

@@ -1,0 +1,51 @@
+//! Handle of a server: everything that a test can do with it except starting and stopping it.
+//!
+//! One file a topic; each adds methods to [`Handle`].
+
+mod connect;
+mod inspect;
+mod time;
+
+use std::sync::Arc;
+
+use crate::shell::engine::Engine;
+
+pub use inspect::ConnectionInfo;
+
+/// Handle of a server. [`ZkMini`](crate::ZkMini) dereferences to it, and all its methods are there, too. A clone can be
+/// given to other tasks: it does not keep the server running, and shows the last state of one that has stopped.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(crate) engine: Arc<Engine>,
+}
+
+impl Handle {
+    /// Waits until a defect stops the server; a failing disk does not. The log describes the defect. No client is served
+    /// afterwards, so a program should end, too.
+    pub async fn ended(&self) {
+        self.engine.ended().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::ZkMini;
+
+    #[tokio::test]
+    async fn a_server_that_a_defect_has_stopped_reports_it() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let ended = zk.ended();
+        tokio::pin!(ended);
+        assert!(is_pending(&mut ended), "the server serves");
+        // This is how the task ends the server that writes to the disk.
+        zk.engine.stop();
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
+
+    fn is_pending(future: &mut std::pin::Pin<&mut impl Future<Output = ()>>) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        future.as_mut().poll(&mut context).is_pending()
+    }
+}
