@@ -6,8 +6,8 @@ use std::hint::black_box;
 use bytes::{Bytes, BytesMut};
 use zk_mini::core::{Config, ConnId, Core, Input, Now, Output, Peer};
 use zk_wire::{
-    Acl, ConnectRequest, Create, CreateMode, Delete, Encode, Expected, FrameWriter, GetChildren, GetData,
-    Multi, MultiOp, Request, RequestHeader, SessionId, SetData, Xid, Zxid,
+    Acl, ConnectRequest, Create, CreateMode, Delete, Encode, Exists, Expected, FrameWriter, GetChildren,
+    GetData, Multi, MultiOp, Request, RequestHeader, SessionId, SetData, Xid, Zxid,
 };
 
 /// Contents of a full server.
@@ -141,6 +141,16 @@ pub fn multi() -> Bytes {
 pub fn create(path: &str, mode: CreateMode) -> Bytes {
     let data = Some(Bytes::from_static(&[7; 100]));
     request(&Create { path: path.into(), data, acl: Some(vec![Acl::open()]), flags: mode.flags() })
+}
+
+/// Encodes an exists with its length.
+pub fn exists(path: &str) -> Bytes {
+    let mut out = BytesMut::new();
+    let mut frame = FrameWriter::new(&mut out);
+    frame.put(&RequestHeader { xid: Xid(1), op: Exists::OP });
+    frame.put(&Exists { path: path.into(), watch: false });
+    drop(frame);
+    out.freeze()
 }
 
 fn request<R: Request>(body: &R) -> Bytes {
