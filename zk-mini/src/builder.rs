@@ -44,7 +44,7 @@ pub struct Builder {
     /// Addresses to listen on; empty for a server in memory.
     listen: Vec<SocketAddr>,
     backlog: i32,
-    manual_clock: bool,
+    time: Time,
     seed: Option<u64>,
     core: Config,
     limits: Limits,
@@ -54,12 +54,22 @@ pub struct Builder {
     storage: Settings,
 }
 
+/// Clock of a server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Time {
+    Real,
+    /// It moves by hand only.
+    Manual,
+    /// It moves with tokio's paused clock.
+    Auto,
+}
+
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
             backlog: -1,
-            manual_clock: false,
+            time: Time::Real,
             seed: None,
             core: Config::default(),
             limits: Limits::default(),
@@ -108,10 +118,43 @@ impl Builder {
         self
     }
 
-    /// Stops the clock: time moves only by [`ZkMini::advance`]. It begins at 2020-01-01, midnight UTC; zxids begin at
-    /// 0.
+    /// Stops the clock: time moves only by [`ZkMini::advance`], until [`ZkMini::release_clock`]. It begins at
+    /// 2020-01-01, midnight UTC; zxids begin at 0.
     pub fn manual_clock(mut self) -> Self {
-        self.manual_clock = true;
+        self.time = Time::Manual;
+        self
+    }
+
+    /// Lets time move with tokio's paused clock, which a test moves, or which moves by itself when all tasks wait. As
+    /// with [`manual_clock`](Self::manual_clock), it begins at 2020-01-01, midnight UTC, and zxids begin at 0: with a
+    /// [`seed`](Self::seed), runs repeat to the byte. [`ZkMini::hold_clock`] works as with every clock.
+    ///
+    /// For a server [`in_memory`](Self::in_memory) and streams that share its runtime: while tokio waits for a socket, its
+    /// paused clock runs ahead.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zk_mini::ZkMini;
+    ///
+    /// # fn main() -> Result<(), zk_mini::Error> {
+    /// # let paused = || {
+    /// #     let mut runtime = tokio::runtime::Builder::new_current_thread();
+    /// #     runtime.enable_time().start_paused(true).build().unwrap()
+    /// # };
+    /// // #[tokio::test(start_paused = true)]
+    /// # paused().block_on(
+    /// async {
+    ///     let zk = ZkMini::builder().in_memory().auto_advance().start().await?;
+    ///     let began = zk.now();
+    ///     tokio::time::sleep(Duration::from_secs(60)).await; // takes no time
+    ///     assert_eq!(zk.now().mono.0 - began.mono.0, 60_000);
+    ///     Ok(())
+    /// }
+    /// # )
+    /// # }
+    /// ```
+    pub fn auto_advance(mut self) -> Self {
+        self.time = Time::Auto;
         self
     }
 
@@ -263,7 +306,8 @@ impl Builder {
     }
 
     /// Sets the time for which the requests of one connection are handled before other connections have a turn; 2 ms
-    /// unless set. One request at least is handled, however long it takes.
+    /// unless set. One request at least is handled, however long it takes. While the clock is held or tokio's, this time
+    /// is estimated from the number of bytes, so that runs repeat.
     pub fn longest_turn(mut self, time: Duration) -> Self {
         self.limits.time_slice = time;
         self
@@ -350,7 +394,12 @@ impl Builder {
     pub async fn start(mut self) -> Result<ZkMini, Error> {
         let runtime = Runtime::choose(!self.listen.is_empty())?;
         let secret = self.new_secret()?;
-        let repeats = self.seed.is_some() || self.manual_clock;
+        let clock = match self.time {
+            Time::Real => Clock::real(),
+            Time::Manual => Clock::manual(),
+            Time::Auto => Clock::auto().ok_or(Error::TimeNotPaused)?,
+        };
+        let repeats = self.seed.is_some() || self.time != Time::Real;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         self.core.max_multi_read = self.limits.max_multi_read();
         self.core.max_transaction = self.limits.max_transaction();
@@ -366,7 +415,6 @@ impl Builder {
             [] => None,
             addrs => Some(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?),
         };
-        let clock = if self.manual_clock { Clock::manual() } else { Clock::real() };
         let (core, store) = match self.data_dir {
             Some(dir) => {
                 let config = Config { digests: true, ..self.core };
@@ -399,7 +447,7 @@ impl Builder {
         }
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
-        Ok(ZkMini::run(engine, listener, store, self.manual_clock))
+        Ok(ZkMini::run(engine, listener, store))
     }
 
     /// Makes a secret: from the seed if there is one, otherwise from random bytes.

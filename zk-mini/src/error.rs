@@ -27,6 +27,11 @@ pub enum Error {
     /// The tick is zero, or less than a millisecond.
     #[error("the tick is zero: it must be at least one millisecond")]
     ZeroTick,
+    /// [`Builder::auto_advance`](crate::Builder::auto_advance) is set, and tokio's clock is not paused at the start.
+    #[error(
+        "auto_advance() needs tokio's paused clock: use #[tokio::test(start_paused = true)], or manual_clock() instead"
+    )]
+    TimeNotPaused,
     /// The system gives no random bytes for a secret.
     #[error("the system gives no random bytes for session passwords: {0}")]
     NoRandomness(#[source] io::Error),

@@ -152,7 +152,7 @@ pub mod storage;
 pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind};
 pub use builder::Builder;
 pub use error::Error;
-pub use handle::{ConnectionInfo, Handle};
+pub use handle::{ClockRuns, ConnectionInfo, Handle, Jump, ServeError};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{StorageError, SyncMode};

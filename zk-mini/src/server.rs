@@ -39,12 +39,7 @@ impl ZkMini {
         Builder::new()
     }
 
-    pub(crate) fn run(
-        engine: Arc<Engine>,
-        listener: Option<Listener>,
-        store: Option<Store>,
-        manual_clock: bool,
-    ) -> Self {
+    pub(crate) fn run(engine: Arc<Engine>, listener: Option<Listener>, store: Option<Store>) -> Self {
         let listener = listener.map(Arc::new);
         let mut tasks = Vec::new();
         if let Some(listener) = &listener {
@@ -52,10 +47,8 @@ impl ZkMini {
             tasks.push(engine.runtime.spawn(accept).abort_handle());
         }
         tasks.push(engine.runtime.spawn(Arc::clone(&engine).tidy_up()).abort_handle());
-        if !manual_clock {
-            let timer = Arc::clone(&engine);
-            tasks.push(engine.runtime.spawn(timer.keep_time()).abort_handle());
-        }
+        // A clock that is held may be released.
+        tasks.push(engine.runtime.spawn(Arc::clone(&engine).keep_time()).abort_handle());
         let keeper = store.map(|store| {
             let writing = engine.runtime.spawn(keeper::keep(Arc::clone(&engine), store));
             let engine = Arc::clone(&engine);

@@ -52,6 +52,7 @@ use figures::Namespaces;
 pub(crate) use figures::{Totals, WatchersTold};
 use outputs::Outputs;
 use peer::PeerState;
+pub(crate) use reap::NextDeletion;
 use reap::Reaper;
 use requests::listing::Listing;
 use session::Sessions;
@@ -171,8 +172,12 @@ impl Core {
     /// other inputs get their turn; the deadline stays in the past until all are done.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
-        let deadline = self.sessions.next_expiry().into_iter().chain(self.next_reap()).min();
-        deadline.filter(|_| !self.disk_lost)
+        self.deadline_beside_checks().into_iter().chain(self.next_reap()).min().filter(|_| !self.disk_lost)
+    }
+
+    /// Returns the next deadline of all but the checks of [`reap`](Self::reap), most of which find nothing.
+    fn deadline_beside_checks(&self) -> Option<Millis> {
+        self.sessions.next_expiry()
     }
 
     /// Returns `true` if there is work for [`tidy_up`](Self::tidy_up).

@@ -1,7 +1,7 @@
 //! Deletion of nodes by the server: containers without children, and nodes whose time to live is over. They are
 //! checked at intervals, as by ZooKeeper's `ContainerManager`.
 
-use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Xid};
+use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::Core;
 use crate::core::message::Now;
@@ -16,6 +16,16 @@ pub(crate) struct Reaper {
     at: Millis,
     /// Node that an unfinished check visited last.
     last: Option<ByteString>,
+}
+
+/// Time of the next deletion, if no further transaction comes: kept while time is moved, because looking for it visits all
+/// nodes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NextDeletion {
+    /// Last transaction when it was looked for.
+    after: Zxid,
+    /// Wall-clock time at which it is due; `None` if there is none.
+    due: Option<UnixMillis>,
 }
 
 impl Reaper {
@@ -39,7 +49,7 @@ impl Core {
             *room -= 1;
             // Before the deletion, so that a check never visits a path twice.
             self.reaper.last = Some(path.clone());
-            if self.tree.get(&path).is_some_and(|node| is_due(node, now.wall)) {
+            if self.tree.get(&path).and_then(due).is_some_and(|due| due <= now.wall) {
                 self.commit(now, SessionId::NONE, Xid(0), Change::Delete { path });
             }
         }
@@ -57,19 +67,66 @@ impl Core {
         }
     }
 
+    /// Returns the next time, up to `limit`, at which something happens without any input, if the wall clock runs with
+    /// the monotonic one until then. Checks that will find nothing do not count.
+    pub(crate) fn next_event(
+        &self,
+        now: Now,
+        limit: Millis,
+        known: &mut Option<NextDeletion>,
+    ) -> Option<Millis> {
+        if self.disk_lost {
+            return None;
+        }
+        let other = self.deadline_beside_checks().filter(|at| *at <= limit);
+        let limit = other.unwrap_or(limit);
+        // Looking for a node is slow, so it is done only if a check comes first.
+        let check =
+            self.next_reap().filter(|at| *at <= limit).and_then(|_| self.next_useful_check(now, known));
+        check.filter(|at| *at <= limit).or(other)
+    }
+
+    /// Skips the checks before `to`, which find nothing.
+    pub(crate) fn skip_checks_before(&mut self, to: Millis) {
+        if self.reaper.at < to && self.reaper.last.is_none() {
+            self.reaper.at = self.first_check_from(to);
+        }
+    }
+
+    /// Returns the time of the next check that finds something.
+    fn next_useful_check(&self, now: Now, known: &mut Option<NextDeletion>) -> Option<Millis> {
+        if self.reaper.last.is_some() {
+            return Some(self.reaper.at);
+        }
+        if known.is_none_or(|known| known.after != self.last_zxid) {
+            let nodes = self.tree.reapable().filter_map(|path| self.tree.get(path));
+            *known = Some(NextDeletion { after: self.last_zxid, due: nodes.filter_map(due).min() });
+        }
+        let wait = known.and_then(|known| known.due)?.0.saturating_sub(now.wall.0);
+        let due = now.mono + Millis(u64::try_from(wait).unwrap_or(0));
+        Some(self.reaper.at.max(self.first_check_from(due)))
+    }
+
+    /// Returns the time of the first check at `time` or later.
+    fn first_check_from(&self, time: Millis) -> Millis {
+        next_multiple(time.since(Millis(1)), self.config.container_check_interval)
+    }
+
     fn has_nodes_to_check(&self) -> bool {
         self.reaper.last.is_some() || self.tree.reapable_after(None).is_some()
     }
 }
 
-/// Returns `true` if a node is to be deleted. A container is due only after it has had a child.
-fn is_due(node: &Node, wall: UnixMillis) -> bool {
-    node.children.is_empty()
-        && match node.kind {
-            NodeKind::Container => node.created_children > 0,
-            NodeKind::Ttl(ttl) => {
-                u64::try_from(wall.0.saturating_sub(node.mtime.0)).is_ok_and(|age| age > ttl.0)
-            }
-            NodeKind::Persistent | NodeKind::Ephemeral(_) => false,
+/// Returns the wall-clock time from which on a node is to be deleted. A container is due only after it has had a child.
+fn due(node: &Node) -> Option<UnixMillis> {
+    match node.kind {
+        _ if !node.children.is_empty() => None,
+        NodeKind::Container => (node.created_children > 0).then_some(UnixMillis(i64::MIN)),
+        NodeKind::Ttl(ttl) => {
+            let last = node.mtime.0.saturating_add(i64::try_from(ttl.0).unwrap_or(i64::MAX));
+            // A node lives longer than its time to live.
+            last.checked_add(1).map(UnixMillis)
         }
+        NodeKind::Persistent | NodeKind::Ephemeral(_) => None,
+    }
 }

@@ -4,6 +4,7 @@
 
 mod connect;
 mod inspect;
+mod serve;
 mod time;
 
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 use crate::shell::engine::Engine;
 
 pub use inspect::ConnectionInfo;
+pub use serve::ServeError;
+pub use time::{ClockRuns, Jump};
 
 /// Handle of a server. [`ZkMini`](crate::ZkMini) dereferences to it, and all its methods are there, too. A clone can be
 /// given to other tasks: it does not keep the server running, and shows the last state of one that has stopped.

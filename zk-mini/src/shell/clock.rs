@@ -8,92 +8,166 @@ use zk_wire::{Millis, UnixMillis, Zxid};
 
 use crate::core::Now;
 
-/// First time of a manual clock: 2020-01-01, midnight UTC. It is fixed, so that a run can be repeated.
+/// First wall-clock time of a manual clock: 2020-01-01, midnight UTC. It is fixed, so that a run can be repeated.
 const MANUAL_START: UnixMillis = UnixMillis(1_577_836_800_000);
 
-/// Bytes of requests and replies after which a time slice reads the clock: about ten microseconds of work.
+/// End of monotonic time. It is far below the largest number, so that a deadline always lies behind the time.
+pub(crate) const LATEST: Duration = Duration::from_millis(1 << 63);
+
+/// Bytes of requests and replies after which a time slice reads the clock.
 const READ_CLOCK_AFTER: usize = 2048;
 
-/// Source of a server's time.
+/// Time that this amount of work takes, about.
+const UNIT: Duration = Duration::from_micros(10);
+
+/// Clock of a server. It runs by itself until it is held; then it moves only by hand, until it is released.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Clock {
+pub(crate) struct Clock {
+    /// Source of time while the clock runs.
+    source: Source,
+    /// Time on the source's clock when this clock began to run; `None` while it is held.
+    since: Option<Instant>,
+    /// Time that this clock showed then.
+    shown: Duration,
+    /// Milliseconds from the monotonic time to the wall clock's; `None` if that is the machine's.
+    wall: Option<i64>,
+}
+
+/// Source of a clock's time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Source {
     /// The machine's clock.
-    Real {
-        /// Time of the server's start.
-        origin: std::time::Instant,
-    },
+    Machine,
     /// Tokio's clock, which was paused at the start.
-    Paused {
-        /// Time of the server's start.
-        origin: Instant,
-    },
-    /// A clock that moves only by hand.
-    Manual {
-        /// Sum of all moves.
-        moved: Duration,
-    },
+    Tokio,
 }
 
 impl Clock {
-    /// Returns the machine's clock, or tokio's if that is paused here.
+    /// Returns a clock that runs by the machine's, or by tokio's if that is paused here.
     pub(crate) fn real() -> Self {
-        if is_paused() { Self::Paused { origin: Instant::now() } } else { Self::Real { origin: machine() } }
+        let source = if is_paused() { Source::Tokio } else { Source::Machine };
+        Self { source, since: Some(source.now()), shown: Duration::ZERO, wall: None }
     }
 
+    /// Returns a clock that is held.
     pub(crate) fn manual() -> Self {
-        Self::Manual { moved: Duration::ZERO }
+        Self { since: None, wall: Some(MANUAL_START.0), ..Self::real() }
+    }
+
+    /// Returns a clock that runs by tokio's, and begins at a fixed time; `None` if tokio's clock is not paused here.
+    pub(crate) fn auto() -> Option<Self> {
+        let clock = Self { wall: Some(MANUAL_START.0), ..Self::real() };
+        (clock.source == Source::Tokio).then_some(clock)
     }
 
     pub(crate) fn now(&self) -> Now {
-        match self {
-            Self::Real { origin } => Now { mono: (machine() - *origin).into(), wall: wall() },
-            Self::Paused { origin } => Now { mono: origin.elapsed().into(), wall: wall() },
-            Self::Manual { moved } => manual_now((*moved).into()),
+        self.at(self.mono().into())
+    }
+
+    /// Returns the monotonic time.
+    pub(crate) fn mono(&self) -> Duration {
+        let ran =
+            self.since.map_or(Duration::ZERO, |since| self.source.now().saturating_duration_since(since));
+        self.shown.saturating_add(ran).min(LATEST)
+    }
+
+    /// Returns both times at the monotonic time `mono`.
+    pub(crate) fn at(&self, mono: Millis) -> Now {
+        Now {
+            mono,
+            wall: self.wall.map_or_else(wall, |ahead| UnixMillis(ahead.saturating_add(signed(mono)))),
         }
     }
 
-    /// Returns the instant at which the clock shows `mono`, for tokio's timers; `None` for a manual clock.
+    pub(crate) fn is_held(&self) -> bool {
+        self.since.is_none()
+    }
+
+    /// Returns true if a run does not depend on the machine's clock.
+    pub(crate) fn repeats(&self) -> bool {
+        self.wall.is_some() && (self.is_held() || self.source == Source::Tokio)
+    }
+
+    /// Stops the clock.
+    pub(crate) fn hold(&mut self) {
+        if !self.is_held() {
+            // From now on the wall clock does not run either.
+            self.move_wall(0);
+            self.shown = self.mono();
+            self.since = None;
+        }
+    }
+
+    /// Lets the clock run on from the time that it shows.
+    pub(crate) fn release(&mut self) {
+        if self.is_held() {
+            self.since = Some(self.source.now());
+        }
+    }
+
+    /// Moves a clock that is held.
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.shown = self.shown.saturating_add(by).min(LATEST);
+    }
+
+    /// Moves the wall clock by milliseconds. From then on it runs with the monotonic one.
+    pub(crate) fn move_wall(&mut self, by: i64) {
+        let Now { mono, wall } = self.now();
+        self.wall = Some(wall.0.saturating_add(by).saturating_sub(signed(mono)));
+    }
+
+    /// Returns the instant at which the clock shows `mono`, for tokio's timers; `None` while it is held.
     pub(crate) fn instant_of(&self, mono: Millis) -> Option<Instant> {
-        let origin = match self {
-            Self::Real { origin } => Instant::from_std(*origin),
-            Self::Paused { origin } => *origin,
-            Self::Manual { .. } => return None,
-        };
-        origin.checked_add(mono.into())
+        self.since?.checked_add(Duration::from(mono).saturating_sub(self.shown))
     }
 }
 
-/// Time budget for the requests of one connection, by the machine's clock whatever the server's is.
+impl Source {
+    fn now(self) -> Instant {
+        match self {
+            Self::Machine => Instant::from_std(machine()),
+            Self::Tokio => Instant::now(),
+        }
+    }
+}
+
+/// Time budget for the requests of one connection. It is measured by the machine's clock, or, where a run is to repeat,
+/// by the amount of work.
 #[derive(Debug)]
 pub(crate) struct TimeSlice {
-    began: std::time::Instant,
-    longest: Duration,
-    /// Bytes since the clock was read.
+    /// Start, if the time is measured.
+    began: Option<std::time::Instant>,
+    /// Time that is left.
+    left: Duration,
+    /// Bytes since the time was measured.
     unread: usize,
 }
 
 impl TimeSlice {
+    /// Begins a slice; one that `repeats` does not depend on the machine's clock.
     #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub(crate) fn begin(longest: Duration) -> Self {
-        Self { began: std::time::Instant::now(), longest, unread: 0 }
+    pub(crate) fn begin(longest: Duration, repeats: bool) -> Self {
+        let began = (!repeats).then(std::time::Instant::now);
+        Self { began, left: longest, unread: 0 }
     }
 
     /// Returns true if the time is over after `bytes` more were read or written. Reading the clock takes as long as a
     /// tenth of a small request, so it is read after a few of them.
     pub(crate) fn is_over(&mut self, bytes: usize) -> bool {
         self.unread += bytes;
-        if self.unread < READ_CLOCK_AFTER && !self.longest.is_zero() {
+        if self.unread < READ_CLOCK_AFTER && !self.left.is_zero() {
             return false;
         }
-        self.unread = 0;
-        self.began.elapsed() >= self.longest
+        let unread = std::mem::take(&mut self.unread);
+        match self.began {
+            Some(began) => began.elapsed() >= self.left,
+            None => {
+                let units = u32::try_from(unread / READ_CLOCK_AFTER).unwrap_or(u32::MAX);
+                self.left = self.left.saturating_sub(UNIT.saturating_mul(units));
+                self.left.is_zero()
+            }
+        }
     }
-}
-
-/// Returns the time that a manual clock shows after moves of `mono` in all.
-pub(crate) fn manual_now(mono: Millis) -> Now {
-    let moved = i64::try_from(mono.0).unwrap_or(i64::MAX);
-    Now { mono, wall: UnixMillis(MANUAL_START.0.saturating_add(moved)) }
 }
 
 /// Returns a zxid that no earlier server in memory can have reached, so that clients of an earlier one are served.
@@ -121,6 +195,11 @@ pub(crate) fn is_paused() -> bool {
     shown < before || shown > machine()
 }
 
+/// Returns monotonic time as a wall clock counts it.
+fn signed(mono: Millis) -> i64 {
+    i64::try_from(mono.0).unwrap_or(i64::MAX)
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 fn machine() -> std::time::Instant {
     std::time::Instant::now()
@@ -138,12 +217,21 @@ mod tests {
 
     #[test]
     fn a_time_slice_reads_the_clock_only_after_some_work() {
-        let mut slice = TimeSlice::begin(Duration::from_nanos(1));
+        let mut slice = TimeSlice::begin(Duration::from_nanos(1), false);
         assert!(!slice.is_over(READ_CLOCK_AFTER - 1));
         assert!(slice.is_over(1));
         assert!(!slice.is_over(1), "and then again only after some more");
-        assert!(TimeSlice::begin(Duration::ZERO).is_over(0), "a budget of zero is over at once");
-        assert!(!TimeSlice::begin(Duration::MAX).is_over(usize::MAX));
+        for repeats in [false, true] {
+            assert!(TimeSlice::begin(Duration::ZERO, repeats).is_over(0), "a budget of zero is over at once");
+            assert!(!TimeSlice::begin(Duration::MAX, repeats).is_over(usize::MAX));
+        }
+    }
+
+    #[test]
+    fn a_time_slice_that_repeats_counts_the_work() {
+        let mut slice = TimeSlice::begin(3 * UNIT, true);
+        let turns = (0..).take_while(|_| !slice.is_over(READ_CLOCK_AFTER / 2)).count();
+        assert_eq!(turns, 5);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub(crate) struct Connections {
     /// Number of connections over TCP, by address.
     per_ip: BTreeMap<IpAddr, usize>,
     given: u64,
-    /// Times by which connections must request a session, in order. Connections with a session, or closed ones, remain
-    /// until their time.
+    /// Times by which connections must request a session, in order. The first one has not done so; others may have, or
+    /// have ended.
     expected: VecDeque<(Millis, ConnId)>,
     pub(crate) stats: ServerStats,
 }
@@ -82,6 +82,7 @@ impl Connections {
     /// Removes a connection that has ended. Returns true if the core still knows it and must be told.
     pub(crate) fn remove(&mut self, id: ConnId) -> bool {
         let Some(entry) = self.by_id.remove(&id) else { return false };
+        self.expect_next();
         if let Some(ip) = entry.remote.map(|remote| remote.ip())
             && let Some(open) = self.per_ip.get_mut(&ip)
         {
@@ -109,7 +110,17 @@ impl Connections {
                 closed.push(id);
             }
         }
+        self.expect_next();
         closed
+    }
+
+    /// Goes to the next connection that must still request a session.
+    fn expect_next(&mut self) {
+        while let Some((_, id)) = self.expected.front()
+            && self.by_id.get(id).is_none_or(|entry| entry.answered)
+        {
+            self.expected.pop_front();
+        }
     }
 
     /// Queues a frame; drops it if the connection is gone. Returns false if the connection ends because its peer does
@@ -117,9 +128,12 @@ impl Connections {
     pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
         let Some(entry) = self.by_id.get_mut(&id) else { return true };
         let goes_on = entry.outbox.push(frame, turn);
-        entry.answered = true;
         entry.stats.sent += 1;
+        let was_answered = std::mem::replace(&mut entry.answered, true);
         self.stats.frame_sent(frame);
+        if !was_answered {
+            self.expect_next();
+        }
         goes_on
     }
 

@@ -152,7 +152,7 @@ impl Engine {
     ) -> Result<Handled, DecodeError> {
         let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
         self.turn(|state, turn| {
-            let mut slice = TimeSlice::begin(turn.limits.time_slice);
+            let mut slice = TimeSlice::begin(turn.limits.time_slice, state.clock.repeats());
             let mut batch = FrameBatch::default();
             let mut is_handshake = state.connections.is_new(guard.id);
             let mut unwritten = 0;
@@ -307,8 +307,9 @@ impl Engine {
         let mut turn = Turn { now: state.clock.now(), limits: &self.limits, wakers: &mut wakers };
         let result = work(&mut state, &mut turn);
         let deadline = state.poll_deadline();
-        let deadline_nearer =
-            deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
+        // The timer sleeps while the clock is held.
+        let deadline_nearer = !state.clock.is_held()
+            && deadline.is_some_and(|deadline| state.armed.is_none_or(|armed| deadline < armed));
         if deadline_nearer {
             state.armed = deadline;
         }

@@ -9,12 +9,13 @@ use tokio::net::UnixStream;
 use tokio::task::yield_now;
 use zk_wire::Millis;
 
-use crate::core::{ConnId, Input};
+use crate::core::{ConnId, Input, NextDeletion, Now};
 use crate::shell::accept_barrier::AcceptBarrier;
-use crate::shell::clock::{Clock, manual_now};
+use crate::shell::clock::LATEST;
 use crate::shell::engine::Engine;
 use crate::shell::panics::{PAUSE, surviving};
-use crate::shell::turn::Wakers;
+use crate::shell::state::ServerState;
+use crate::shell::turn::{Turn, Wakers};
 
 /// Maximum time that due work waits for input that has arrived.
 const MAX_PENDING_INPUT: Duration = Duration::from_secs(2);
@@ -22,20 +23,79 @@ const MAX_PENDING_INPUT: Duration = Duration::from_secs(2);
 /// Maximum number of rounds. Each one looks at the connections that came during the previous one.
 const MAX_ROUNDS: usize = 4;
 
+impl ServerState {
+    /// Moves a clock that is held, with a stop at each deadline on the way.
+    fn advance(&mut self, by: Duration, turn: &mut Turn<'_>) {
+        self.clock.advance(by);
+        let target = Millis::from(self.clock.mono());
+        let mut known = None;
+        loop {
+            let deadline = self.next_event(turn.now, target, &mut known);
+            // What is overdue is done now.
+            let to = deadline.unwrap_or(target).max(turn.now.mono);
+            self.core.skip_checks_before(to);
+            turn.now = self.clock.at(to);
+            self.time_passes(turn);
+            if deadline.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Returns the next time, up to `limit`, at which something happens without any input, if the wall clock runs with
+    /// the monotonic one.
+    fn next_event(&self, now: Now, limit: Millis, known: &mut Option<NextDeletion>) -> Option<Millis> {
+        let closes = self.connections.next_deadline().filter(|at| *at <= limit);
+        self.core.next_event(now, closes.unwrap_or(limit), known).or(closes)
+    }
+}
+
 impl Engine {
-    /// Moves a manual clock, with a stop at each deadline on the way. Returns false if it is not a manual one.
+    /// Holds the clock, and does what is due.
+    pub(crate) fn hold_clock(&self) {
+        self.turn(|state, turn| {
+            state.clock.hold();
+            turn.now = state.clock.now();
+            state.advance(Duration::ZERO, turn);
+        });
+    }
+
+    /// Lets a clock that is held run on.
+    pub(crate) fn release_clock(&self) {
+        self.turn(|state, _| state.clock.release());
+        // The timer does not watch a clock that is held.
+        self.deadline_nearer.notify_one();
+    }
+
+    /// Moves the wall clock alone, by milliseconds.
+    pub(crate) fn jump_wall_clock(&self, by: i64) {
+        self.turn(|state, _| state.clock.move_wall(by));
+    }
+
+    /// Moves a clock that is held, with a stop at each deadline on the way. Returns false if it is not held.
     pub(crate) fn advance(&self, by: Duration) -> bool {
         self.turn(|state, turn| {
-            let Clock::Manual { moved } = &mut state.clock else { return false };
-            *moved = moved.saturating_add(by);
-            let target = Millis::from(*moved);
-            while let Some(deadline) = state.poll_deadline().filter(|deadline| *deadline <= target) {
-                turn.now = manual_now(deadline.max(turn.now.mono));
-                state.time_passes(turn);
+            let is_held = state.clock.is_held();
+            if is_held {
+                state.advance(by, turn);
             }
-            turn.now = manual_now(target);
-            state.time_passes(turn);
-            true
+            is_held
+        })
+    }
+
+    /// Moves a clock that is held to the next time at which something happens. Returns how far, if anything will happen;
+    /// `None` if the clock is not held.
+    pub(crate) fn advance_to_next_deadline(&self) -> Option<Option<Duration>> {
+        self.turn(|state, turn| {
+            if !state.clock.is_held() {
+                return None;
+            }
+            let deadline = state.next_event(turn.now, LATEST.into(), &mut None);
+            Some(deadline.map(|deadline| {
+                let by = Duration::from(deadline).saturating_sub(state.clock.mono());
+                state.advance(by, turn);
+                by
+            }))
         })
     }
 
@@ -44,8 +104,8 @@ impl Engine {
     pub(crate) async fn keep_time(self: Arc<Self>) {
         loop {
             let (clock, due) = self.look(|state| {
-                let now = state.clock.now().mono;
-                (state.clock, state.is_due(now).then_some(now))
+                let now = Millis::from(state.clock.mono());
+                (state.clock, (!state.clock.is_held() && state.is_due(now)).then_some(now))
             });
             if let Some(due) = due {
                 // Peers that send without end do not hold up time.
@@ -75,6 +135,10 @@ impl Engine {
     async fn catch_up(&self, due: Millis) {
         let step = || {
             self.turn(|state, turn| {
+                // The clock may have been held meanwhile, and moved by hand.
+                if state.clock.is_held() || !state.is_due(due) {
+                    return false;
+                }
                 turn.now.mono = due;
                 state.time_passes(turn);
                 state.is_due(due)

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod clocks;
 mod damage;
 mod disk;
 mod fairness;
@@ -18,6 +19,7 @@ mod power;
 mod raw;
 mod recovery;
 mod storage;
+mod streams;
 mod subscriber;
 mod successors;
 mod time;

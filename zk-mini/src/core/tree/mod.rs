@@ -149,6 +149,11 @@ impl Tree {
         }
     }
 
+    /// Returns the containers and the nodes with a time to live.
+    pub(crate) fn reapable(&self) -> impl Iterator<Item = &ByteString> {
+        self.reapable.iter()
+    }
+
     /// Creates a node. In a replay after a fuzzy snapshot it may exist already; then it stays. If its parent does not
     /// list it, it is left over from a deleted parent, and is replaced.
     pub(crate) fn create(
