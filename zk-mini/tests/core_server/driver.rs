@@ -212,6 +212,14 @@ impl Driver {
         taken
     }
 
+    /// Replaces the core by one that has been started again. All connections are closed.
+    pub(crate) fn replace(&mut self, core: Core) {
+        for peer in self.core.connections() {
+            self.listen(peer.conn).push(Heard::Closed);
+        }
+        self.core = core;
+    }
+
     fn move_to(&mut self, mono: Millis) {
         let span = mono.since(self.now.mono);
         self.now.mono = mono;

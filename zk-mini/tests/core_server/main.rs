@@ -16,6 +16,8 @@ mod notes;
 mod quota;
 mod reads;
 mod restore;
+#[path = "../session_stories/mod.rs"]
+mod session_stories;
 mod sessions;
 mod stalls;
 mod watches;
