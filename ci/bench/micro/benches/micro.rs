@@ -1,11 +1,11 @@
 //! The codec, and the core's operations without I/O.
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bench_micro::{Server, create, handshake, multi, operations};
+use bench_micro::{Served, Server, create, handshake, multi, open_session, operations};
 use bytes::{Bytes, BytesMut};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use zk_mini::ZkMini;
 use zk_wire::{
@@ -66,9 +66,42 @@ fn start(criterion: &mut Criterion) {
     });
 }
 
+/// Measures what a test does to a server in memory that has one connection.
+fn instrument(criterion: &mut Criterion) {
+    let served = Served::start(ZkMini::builder().in_memory().manual_clock()).expect("a server");
+    let zk = served.zk();
+    let mut group = criterion.benchmark_group("instrument");
+    group.bench_function("advance, nothing due", |bencher| {
+        bencher.iter(|| served.block_on(zk.advance(Duration::from_nanos(1))));
+    });
+    group.bench_function("advance, a session expires", |bencher| {
+        each(
+            bencher,
+            || served.block_on(open_session(zk)),
+            |_| {
+                served.block_on(zk.advance(Duration::from_secs(60)));
+            },
+        );
+    });
+}
+
+/// Measures `act` on something that is made anew for each time.
+fn each<T>(bencher: &mut Bencher<'_>, mut make: impl FnMut() -> T, mut act: impl FnMut(&mut T)) {
+    bencher.iter_custom(|times| {
+        let mut taken = Duration::ZERO;
+        for _ in 0..times {
+            let mut made = make();
+            let begin = Instant::now();
+            act(&mut made);
+            taken += begin.elapsed();
+        }
+        taken
+    });
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().without_plots().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = codec, core, start
+    targets = codec, core, start, instrument
 }
 criterion_main!(benches);

@@ -1,14 +1,18 @@
 //! The core's operations without I/O, on a nearly empty server and on a full one.
 #![forbid(unsafe_code)]
 
+mod served;
+
 use std::hint::black_box;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use zk_mini::core::{Config, ConnId, Core, Input, Now, Output, Peer};
 use zk_wire::{
     Acl, ConnectRequest, Create, CreateMode, Delete, Encode, Exists, Expected, FrameWriter, GetChildren,
-    GetData, Multi, MultiOp, Request, RequestHeader, SessionId, SetData, Xid, Zxid,
+    GetData, Multi, MultiOp, Request, RequestHeader, SessionId, SetData, Zxid,
 };
+
+pub use served::{Batch, DEPTH, Served, open_session};
 
 /// Contents of a full server.
 const NODES: usize = 1_000_000;
@@ -147,15 +151,21 @@ pub fn create(path: &str, mode: CreateMode) -> Bytes {
 pub fn exists(path: &str) -> Bytes {
     let mut out = BytesMut::new();
     let mut frame = FrameWriter::new(&mut out);
-    frame.put(&RequestHeader { xid: Xid(1), op: Exists::OP });
+    frame.put(&RequestHeader { xid: served::XID, op: Exists::OP });
     frame.put(&Exists { path: path.into(), watch: false });
     drop(frame);
     out.freeze()
 }
 
+/// Appends a frame with its length.
+fn with_length(frame: &Bytes, out: &mut BytesMut) {
+    out.put_u32(u32::try_from(frame.len()).expect("a short frame"));
+    out.put_slice(frame);
+}
+
 fn request<R: Request>(body: &R) -> Bytes {
     let mut out = BytesMut::new();
-    RequestHeader { xid: Xid(1), op: R::OP }.encode(&mut out);
+    RequestHeader { xid: served::XID, op: R::OP }.encode(&mut out);
     body.encode(&mut out);
     out.freeze()
 }
