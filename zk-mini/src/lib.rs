@@ -149,10 +149,10 @@ mod server;
 mod shell;
 pub mod storage;
 
-pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind};
+pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind, WriteError, Written};
 pub use builder::Builder;
 pub use error::Error;
-pub use handle::{ClockRuns, ConnectionInfo, Handle, Jump, ServeError};
+pub use handle::{ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, ServeError, Set};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{StorageError, SyncMode};

@@ -57,6 +57,7 @@ impl ZkMini {
                     log!(ERROR, "a defect of zk-mini has stopped the writing to the disk: the server closes all connections");
                     engine.stop();
                 }
+                engine.keeper_ended();
             })
         });
         Self { handle: Handle { engine }, listener, tasks, keeper }

@@ -4,6 +4,7 @@
 
 mod connect;
 mod inspect;
+mod nodes;
 mod serve;
 mod time;
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use crate::shell::engine::Engine;
 
 pub use inspect::ConnectionInfo;
+pub use nodes::{Create, Delete, Set};
 pub use serve::ServeError;
 pub use time::{ClockRuns, Jump};
 

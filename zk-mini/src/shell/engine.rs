@@ -51,8 +51,8 @@ pub(crate) struct Engine {
     emptied: Notify,
     /// Notified when there is a batch for the disk, or the server has stopped.
     pub(crate) journal_filled: Notify,
-    /// Notified when no output waits for the disk any more.
-    settled: Notify,
+    /// Notified when outputs that waited for the disk have been performed or given up.
+    pub(crate) settled: Notify,
     /// Notified when the core has something to tidy up.
     pub(crate) untidy: Notify,
     /// Barriers of the listeners.
@@ -249,7 +249,9 @@ impl Engine {
     /// disconnected, because the durable state has no watches.
     pub(crate) fn go_back(&self, durable: Core) {
         let given_up = self.turn(|state, turn| {
-            state.journal = Some(Journal::default());
+            if let Some(journal) = &mut state.journal {
+                journal.lose();
+            }
             state.connections.close_all_by_core(turn);
             state.core.go_back(durable)
         });

@@ -10,6 +10,18 @@ pub(crate) struct Journal {
     held: Batch,
     /// True while a batch is being written.
     writing: bool,
+    /// Number of batches taken so far.
+    taken: u64,
+    /// Number of times that outputs were given up, because the disk failed.
+    losses: u64,
+}
+
+/// Point in the sequence of outputs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    losses: u64,
+    /// Batch of the last output before the mark.
+    batch: u64,
 }
 
 /// Outputs that wait for the same sync.
@@ -41,12 +53,35 @@ impl Journal {
             return None;
         }
         self.writing = true;
+        self.taken += 1;
         Some(std::mem::take(&mut self.held))
     }
 
     /// Notes that the batch has been written and its outputs performed.
     pub(crate) fn written(&mut self) {
         self.writing = false;
+    }
+
+    /// Gives up all outputs that wait.
+    pub(crate) fn lose(&mut self) {
+        *self = Self { losses: self.losses + 1, taken: self.taken, ..Self::default() };
+    }
+
+    /// Returns a mark behind all outputs so far.
+    pub(crate) fn mark(&self) -> Mark {
+        let is_held = !self.held.outputs.is_empty();
+        let batch = if self.is_idle() { 0 } else { self.taken + u64::from(is_held) };
+        Mark { losses: self.losses, batch }
+    }
+
+    /// Returns true if no output before a mark waits any more.
+    pub(crate) fn has_passed(&self, mark: Mark) -> bool {
+        self.losses != mark.losses || self.taken - u64::from(self.writing) >= mark.batch
+    }
+
+    /// Returns true if outputs before a mark were given up.
+    pub(crate) fn has_lost(&self, mark: Mark) -> bool {
+        self.losses != mark.losses && mark.batch > 0
     }
 
     /// Returns true if there is a batch to take.
@@ -62,7 +97,7 @@ impl Journal {
     /// Returns a journal that is busy for ever.
     #[cfg(test)]
     pub(crate) fn stuck() -> Self {
-        Self { writing: true, ..Self::default() }
+        Self { writing: true, taken: 1, ..Self::default() }
     }
 }
 
@@ -112,5 +147,25 @@ mod tests {
         assert_eq!(journal.take().unwrap().outputs.len(), 1);
         journal.written();
         assert!(journal.is_idle() && journal.hold(send()).is_some());
+    }
+
+    #[test]
+    fn a_mark_is_passed_when_the_outputs_before_it_are_performed_or_given_up() {
+        let mut journal = Journal::default();
+        assert!(journal.has_passed(journal.mark()), "nothing waits");
+        journal.hold(persist());
+        let first = journal.mark();
+        assert!(journal.take().is_some());
+        let same = journal.mark();
+        journal.hold(persist());
+        let second = journal.mark();
+        assert!(![first, same, second].iter().any(|mark| journal.has_passed(*mark)));
+        journal.written();
+        assert!(journal.has_passed(first) && journal.has_passed(same) && !journal.has_passed(second));
+        assert!(!journal.has_lost(first));
+        journal.lose();
+        assert!(journal.has_passed(second) && journal.has_lost(second));
+        journal.hold(persist());
+        assert!(!journal.has_passed(journal.mark()), "the count goes on");
     }
 }

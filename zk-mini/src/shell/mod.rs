@@ -11,6 +11,7 @@
 //! the core, where requests and answers pass, with the core's deadlines; `ServerState::perform` performs them.
 
 pub(crate) mod accept_barrier;
+pub(crate) mod change;
 pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod connection;

@@ -3,7 +3,7 @@
 use tracing::Level;
 use zk_wire::Millis;
 
-use crate::core::{Core, Input, Output};
+use crate::core::{ConnId, Core, Input, Output};
 use crate::log::is_wanted;
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
@@ -57,6 +57,12 @@ impl ServerState {
             Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,
         };
         self.core.handle(turn.now, input);
+        self.perform_all(request, turn)
+    }
+
+    /// Performs all outputs of the core, or holds them back. Returns their number. A `request` that caused them is charged
+    /// to its connection while they wait for the disk.
+    pub(crate) fn perform_all(&mut self, request: Option<(ConnId, usize)>, turn: &mut Turn<'_>) -> usize {
         let (mut outputs, mut held) = (0, false);
         while let Some(output) = self.core.poll_output() {
             outputs += 1;

@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod literal_bytes;
 mod misplaced;
+mod nodes;
 mod plain;
 mod power;
 mod raw;
