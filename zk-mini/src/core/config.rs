@@ -70,6 +70,9 @@ pub struct Config {
     pub max_watches: usize,
     /// Maximum bytes of the paths of all watches of a connection. Handled as [`max_watches`](Self::max_watches).
     pub max_watch_bytes: usize,
+    /// Maximum bytes that wait to be sent to one connection while it is frozen or slow. Beyond it they are dropped, and
+    /// the connection is closed.
+    pub max_held: usize,
     /// Emits transactions as [`Output::Persist`](super::Output::Persist). Servers in memory save that work.
     pub transactions: bool,
     /// Maintains the digest of the tree: a checksum over all nodes for logs and snapshots.
@@ -113,6 +116,7 @@ impl Default for Config {
             max_acl_entries: 32_768,
             max_watches: 2_000_000,
             max_watch_bytes: 256 << 20,
+            max_held: 64 << 20,
             transactions: true,
             digests: false,
         }

@@ -36,6 +36,19 @@ impl Peer {
     pub const LOCAL: Self = Self { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0 };
 }
 
+/// Part of a server that can be [frozen](Input::Freeze).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Part {
+    /// The whole server. It stalls: time does nothing before the thaw.
+    Server,
+    /// The listening address of this index: its connections, present and to come.
+    Listener(usize),
+    /// A session: its present connection, and every later one whose handshake names it.
+    Session(SessionId),
+    /// One connection.
+    Connection(ConnId),
+}
+
 /// Input: an event outside of the core.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -61,10 +74,22 @@ pub enum Input {
         /// Connection that it arrived on.
         conn: ConnId,
     },
-    /// A connection was lost, or closed by its peer.
+    /// A connection was lost, or closed by its peer. There is no output about it any more.
     Closed {
         /// Id of the connection.
         conn: ConnId,
+    },
+    /// Freeze a part of the server: nothing that its connections send is handled, and nothing is sent to them, not even
+    /// that they are closed. Time goes on, so their sessions expire, unless it is the whole server.
+    Freeze {
+        /// Part to freeze.
+        part: Part,
+    },
+    /// Thaw a part of the server. What has arrived in the meantime is handled, and what waited is sent, in order; then
+    /// what is due happens at the next [`Timeout`](Self::Timeout).
+    Thaw {
+        /// Part to thaw.
+        part: Part,
     },
     /// Time has passed. Due at [`Core::poll_deadline`](super::Core::poll_deadline), and harmless at any other time.
     /// Sessions expire only by this input.
@@ -90,6 +115,17 @@ pub enum Output {
         conn: ConnId,
         /// Whole frame, with its length field.
         frame: Bytes,
+    },
+    /// Hand in no more frames of this connection for now. They wait best where a peer notices it; frames that come
+    /// nevertheless wait in the core.
+    Pause {
+        /// Id of the connection.
+        conn: ConnId,
+    },
+    /// Hand in frames of this connection again.
+    Resume {
+        /// Id of the connection.
+        conn: ConnId,
     },
     /// Close the connection after the earlier frames have been written. The core has forgotten it, so no
     /// [`Input::Closed`] is needed.

@@ -20,8 +20,11 @@ mod config;
 mod direct;
 mod events;
 mod figures;
+mod freeze;
+mod gates;
 mod image;
 mod inspect;
+mod link;
 mod message;
 mod outputs;
 mod peer;
@@ -40,7 +43,7 @@ pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
-pub use message::{ConnId, Input, Note, Now, Output, Peer, Refusal};
+pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
 use bytes::Bytes;
@@ -52,6 +55,7 @@ use compat::Rules;
 use events::{FiredEvents, Observers};
 use figures::Namespaces;
 pub(crate) use figures::{Totals, WatchersTold};
+use gates::Gates;
 use outputs::Outputs;
 use peer::PeerState;
 pub(crate) use reap::NextDeletion;
@@ -135,7 +139,7 @@ impl Core {
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
             peers: HashMap::new(),
-            outputs: Outputs::new(config.max_reply),
+            outputs: Outputs::new(config.max_reply, Gates::new(config.max_held)),
             last_zxid: config.begin_after,
             disk_lost: false,
             unlisted: Zxid(0),
@@ -153,15 +157,20 @@ impl Core {
     /// time, if all input up to it has been handled. Frames of unknown or closed connections are ignored.
     pub fn handle(&mut self, now: Now, input: Input) {
         self.skip_idle_checks(now.mono);
+        self.outputs.gates.set_now(now.mono);
         match input {
             Input::Accepted { conn, peer, listener } => {
                 self.peers.insert(conn, PeerState::new(peer, listener));
+                self.accepted_frozen(conn, listener);
             }
             Input::Frame { conn, frame } => self.frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),
-            Input::Closed { conn } => self.forget(conn),
+            Input::Closed { conn } => self.lost(conn),
+            Input::Freeze { part } => self.freeze(part),
+            Input::Thaw { part } => self.thaw(now, part),
             Input::Timeout => self.time_passes(now),
         }
+        self.perform_effects();
     }
 
     /// Returns the next output; `None` if all are taken.
@@ -174,12 +183,16 @@ impl Core {
     /// other inputs get their turn; the deadline stays in the past until all are done.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<Millis> {
-        self.deadline_beside_checks().into_iter().chain(self.next_reap()).min().filter(|_| !self.disk_lost)
+        if self.is_stalled() {
+            return None;
+        }
+        self.deadline_beside_checks().into_iter().chain(self.next_reap()).min()
     }
 
     /// Returns the next deadline of all but the checks of [`reap`](Self::reap), most of which find nothing.
     fn deadline_beside_checks(&self) -> Option<Millis> {
-        self.sessions.next_expiry()
+        let expiry = self.sessions.next_expiry().filter(|_| !self.disk_lost);
+        expiry.into_iter().chain(self.outputs.gates.next_due()).min()
     }
 
     /// Returns `true` if there is work for [`tidy_up`](Self::tidy_up).
@@ -200,6 +213,7 @@ impl Core {
     pub fn go_back(&mut self, mut earlier: Self) -> Self {
         // Clients know ids that the earlier state has not given yet.
         earlier.sessions.go_on_after(&self.sessions);
+        earlier.outputs.gates = self.outputs.gates.without_connections();
         earlier.disk_lost = true;
         std::mem::replace(self, earlier)
     }
@@ -232,8 +246,16 @@ impl Core {
     }
 
     fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {
+        if self.outputs.gates.is_empty() || !self.outputs.gates.hold_frame(conn, &frame) {
+            self.arrived(now, conn, frame);
+        }
+    }
+
+    /// Handles a frame that has passed the gate of its connection.
+    fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes) {
         match self.peers.get(&conn).map(|peer| peer.session) {
             Some(Some(session)) => self.request(now, conn, session, &frame),
+            Some(None) if self.names_frozen_session(conn, &frame) => {}
             Some(None) => self.handshake(now, conn, frame),
             None => {}
         }
@@ -241,16 +263,24 @@ impl Core {
 
     /// Takes data that has arrived, and cannot be handled yet, as a sign of life.
     fn waiting(&mut self, now: Now, conn: ConnId) {
+        if self.outputs.gates.holds_input(conn) {
+            return;
+        }
         if let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) {
             self.sessions.touch(session, now.mono);
         }
     }
 
-    /// Does due work, at most one step of it. Containers are checked before sessions expire.
+    /// Does due work, at most one step of it. What has arrived by now is handled before anything expires. Containers
+    /// are checked before sessions expire.
     fn time_passes(&mut self, now: Now) {
+        if self.is_stalled() {
+            return;
+        }
+        // One budget for all, so that a step has a bounded duration.
+        let mut room = STEP;
+        self.let_pass(now, &mut room);
         if !self.disk_lost {
-            // One budget for both, so that a step has a bounded duration.
-            let mut room = STEP;
             self.reap(now, &mut room);
             self.expire(now, &mut room);
         }
@@ -321,6 +351,9 @@ impl Core {
         // The session may have moved to another connection.
         if let Some(session) = session.filter(|session| session.conn == Some(conn)) {
             session.conn = None;
+        }
+        if !self.outputs.gates.is_empty() {
+            self.outputs.gates.depart(conn, peer);
         }
     }
 }

@@ -7,6 +7,7 @@ use zk_wire::{
     Encode, ErrorCode, EventType, KeeperState, ReplyHeader, SessionId, WatchedEventView, Xid, Zxid, length,
 };
 
+use crate::core::gates::Gates;
 use crate::core::message::{ConnId, Note, Output};
 use crate::core::txn::Txn;
 
@@ -32,6 +33,8 @@ pub(crate) struct Outputs {
     queue: VecDeque<Output>,
     buffer: BytesMut,
     max_reply: usize,
+    /// Gates that hold outputs back.
+    pub(crate) gates: Gates,
 }
 
 /// Body of a frame, with room in front for the length and the header.
@@ -39,8 +42,8 @@ pub(crate) struct Outputs {
 pub(crate) struct Body(BytesMut);
 
 impl Outputs {
-    pub(crate) fn new(max_reply: usize) -> Self {
-        Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply }
+    pub(crate) fn new(max_reply: usize, gates: Gates) -> Self {
+        Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply, gates }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
@@ -63,7 +66,12 @@ impl Outputs {
     }
 
     pub(crate) fn close(&mut self, conn: ConnId) {
-        self.queue.push_back(Output::Close { conn });
+        self.through_gate(conn, Output::Close { conn });
+    }
+
+    /// Emits an output that has passed its gate, or has none.
+    pub(crate) fn emit(&mut self, output: Output) {
+        self.queue.push_back(output);
     }
 
     /// Writes the body of a frame. Send it by one of the methods below.
@@ -131,7 +139,15 @@ impl Outputs {
     }
 
     fn send(&mut self, conn: ConnId, frame: Bytes) {
-        self.queue.push_back(Output::Send { conn, frame });
+        self.through_gate(conn, Output::Send { conn, frame });
+    }
+
+    fn through_gate(&mut self, conn: ConnId, output: Output) {
+        if self.gates.is_empty() {
+            self.queue.push_back(output);
+        } else {
+            self.queue.extend(self.gates.hold_output(conn, output));
+        }
     }
 }
 

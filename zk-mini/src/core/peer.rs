@@ -13,7 +13,6 @@ use crate::core::message::Peer;
 pub(crate) struct PeerState {
     pub(crate) address: Peer,
     /// Index of the listening address that it came to.
-    #[expect(dead_code, reason = "conditions of fault rules read it")]
     pub(crate) listener: Option<usize>,
     /// Session; `None` before the handshake.
     pub(crate) session: Option<SessionId>,

@@ -57,7 +57,7 @@ impl Core {
 
     /// Returns the time of the next check; `None` if there are no such nodes.
     pub(crate) fn next_reap(&self) -> Option<Millis> {
-        self.has_nodes_to_check().then_some(self.reaper.at)
+        (!self.disk_lost && self.has_nodes_to_check()).then_some(self.reaper.at)
     }
 
     /// Skips checks that had no nodes to look at. A node that comes after such a time waits for the next check.
@@ -75,7 +75,7 @@ impl Core {
         limit: Millis,
         known: &mut Option<NextDeletion>,
     ) -> Option<Millis> {
-        if self.disk_lost {
+        if self.is_stalled() {
             return None;
         }
         let other = self.deadline_beside_checks().filter(|at| *at <= limit);
@@ -88,7 +88,7 @@ impl Core {
 
     /// Skips the checks before `to`, which find nothing.
     pub(crate) fn skip_checks_before(&mut self, to: Millis) {
-        if self.reaper.at < to && self.reaper.last.is_none() {
+        if self.reaper.at < to && self.reaper.last.is_none() && !self.is_stalled() {
             self.reaper.at = self.first_check_from(to);
         }
     }

@@ -63,8 +63,7 @@ impl Connections {
         }
         self.given += 1;
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
-        let checks = (turn.now.mono.0 / SESSIONLESS.0).saturating_add(2);
-        let session_due = Millis(checks.saturating_mul(SESSIONLESS.0));
+        let session_due = session_due(turn.now.mono);
         let entry = Entry {
             remote,
             outbox: Arc::clone(&outbox),
@@ -104,7 +103,13 @@ impl Connections {
         let mut closed = Vec::new();
         while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= turn.now.mono) {
             self.expected.pop_front();
-            if let Some(entry) = self.by_id.get(&id).filter(|entry| !entry.answered) {
+            if let Some(entry) = self.by_id.get_mut(&id).filter(|entry| !entry.answered) {
+                // Its request may have arrived long ago.
+                if entry.outbox.is_paused() {
+                    entry.session_due = session_due(turn.now.mono);
+                    self.expected.push_back((entry.session_due, id));
+                    continue;
+                }
                 entry.outbox.close(Close::Now, turn);
                 self.stats.sessionless_expired += 1;
                 closed.push(id);
@@ -147,6 +152,20 @@ impl Connections {
         if let Some(entry) = self.by_id.get_mut(&id) {
             entry.closed_by_core = true;
             entry.outbox.close(Close::Flushed, turn);
+        }
+    }
+
+    /// Reads no more of a connection for now.
+    pub(crate) fn pause(&self, id: ConnId) {
+        if let Some(entry) = self.by_id.get(&id) {
+            entry.outbox.pause();
+        }
+    }
+
+    /// Reads a connection again.
+    pub(crate) fn resume(&self, id: ConnId, turn: &mut Turn<'_>) {
+        if let Some(entry) = self.by_id.get(&id) {
+            entry.outbox.resume(turn);
         }
     }
 
@@ -250,4 +269,10 @@ impl Connections {
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
+}
+
+/// Returns the time by which a connection must request a session.
+fn session_due(now: Millis) -> Millis {
+    let checks = (now.0 / SESSIONLESS.0).saturating_add(2);
+    Millis(checks.saturating_mul(SESSIONLESS.0))
 }

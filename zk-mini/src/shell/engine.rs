@@ -345,7 +345,7 @@ impl Engine {
 pub(crate) enum Handled {
     /// The rest of the input is not a whole frame.
     All,
-    /// There may be more frames: the queued replies must be written first.
+    /// There may be more frames: the queued replies must be written first, or the connection is paused.
     UntilBacklog,
     /// There are more frames, but other connections are due first.
     UntilNextTurn,

@@ -106,7 +106,7 @@ impl Batch {
     pub(crate) fn transactions(&self) -> impl Iterator<Item = &Txn> {
         self.outputs.iter().filter_map(|output| match output {
             Output::Persist(txn) => Some(txn),
-            Output::Send { .. } | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
+            _ => None,
         })
     }
 }

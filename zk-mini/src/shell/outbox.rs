@@ -25,6 +25,8 @@ struct Queue {
     in_flight: usize,
     /// Bytes of replies and requests that wait for the disk.
     held: usize,
+    /// The connection is not read.
+    paused: bool,
     close: Close,
     /// The connection's task, while it waits.
     task: Option<Waker>,
@@ -77,17 +79,33 @@ impl Outbox {
         turn.wakers.add(queue.task.take());
     }
 
-    /// Returns the number of bytes that are queued or wait for the disk, and the wish to end the connection.
+    /// Returns the number of bytes that are queued or wait for the disk, and the wish to end the connection. A paused
+    /// connection is as good as full.
     pub(crate) fn status(&self) -> (usize, Close) {
-        let queue = self.lock();
-        (queue.backlog() + queue.held, queue.close)
+        self.lock().status()
+    }
+
+    /// Asks the task to read nothing.
+    pub(crate) fn pause(&self) {
+        self.lock().paused = true;
+    }
+
+    /// Asks the task to read again.
+    pub(crate) fn resume(&self, turn: &mut Turn<'_>) {
+        let mut queue = self.lock();
+        queue.paused = false;
+        turn.wakers.add(queue.task.take());
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.lock().paused
     }
 
     /// Returns the same as [`status`](Self::status) to the task before it reads, and hands it the waiters for input.
     pub(crate) fn before_reading(&self, waiters: &mut Vec<InputWaiter>) -> (usize, Close) {
         let mut queue = self.lock();
         waiters.append(&mut queue.waiters);
-        (queue.backlog() + queue.held, queue.close)
+        queue.status()
     }
 
     /// Asks the task to handle the input that has arrived. The receiver fails when the task has, as far as it may:
@@ -179,6 +197,11 @@ impl Outbox {
 }
 
 impl Queue {
+    fn status(&self) -> (usize, Close) {
+        let load = if self.paused { usize::MAX } else { self.backlog() + self.held };
+        (load, self.close)
+    }
+
     fn backlog(&self) -> usize {
         self.bytes.len() + self.in_flight
     }

@@ -54,7 +54,7 @@ impl ServerState {
     pub(crate) fn handle(&mut self, input: Input, turn: &mut Turn<'_>) -> usize {
         let request = match &input {
             Input::Frame { conn, frame } => Some((*conn, frame.len())),
-            Input::Accepted { .. } | Input::Waiting { .. } | Input::Closed { .. } | Input::Timeout => None,
+            _ => None,
         };
         self.core.handle(turn.now, input);
         self.perform_all(request, turn)
@@ -88,6 +88,8 @@ impl ServerState {
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {
             Output::Send { conn, frame } => Some((*conn, frame.len())),
+            // They tell no peer anything, and a slow disk must not let input pile up.
+            Output::Pause { .. } | Output::Resume { .. } => return Some(output),
             Output::Persist(_) | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
         };
         let output = journal.hold(output);
@@ -123,6 +125,8 @@ impl ServerState {
                     self.log.push(turn.now.mono, Line::DoesNotRead { remote, conn, limit });
                 }
             }
+            Output::Pause { conn } => self.connections.pause(conn),
+            Output::Resume { conn } => self.connections.resume(conn, turn),
             Output::Close { conn } => self.connections.close_by_core(conn, turn),
         }
     }

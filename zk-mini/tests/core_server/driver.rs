@@ -1,6 +1,6 @@
 //! Driver of a core: a clock, any number of connections, and everything they receive, in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use zk_mini::core::{Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
@@ -31,6 +31,8 @@ pub(crate) struct Driver {
     pub(crate) expired: Vec<SessionId>,
     /// Notes for the log.
     pub(crate) notes: Vec<Note>,
+    /// Connections whose input is to wait.
+    pub(crate) paused: BTreeSet<ConnId>,
     heard: BTreeMap<ConnId, Vec<Heard>>,
     next_conn: u64,
     next_xid: i32,
@@ -54,6 +56,7 @@ impl Driver {
             txns: Vec::new(),
             expired: Vec::new(),
             notes: Vec::new(),
+            paused: BTreeSet::new(),
             heard: BTreeMap::new(),
             next_conn: 1,
             next_xid: 1,
@@ -234,6 +237,8 @@ impl Driver {
                 Output::Send { conn, frame } => self.hear(conn, frame),
                 Output::Expired { session } => self.expired.push(session),
                 Output::Note(note) => self.notes.push(note),
+                Output::Pause { conn } => assert!(self.paused.insert(conn), "a connection is paused once"),
+                Output::Resume { conn } => assert!(self.paused.remove(&conn), "and resumed if it is paused"),
                 Output::Close { conn } => self.listen(conn).push(Heard::Closed),
             }
         }

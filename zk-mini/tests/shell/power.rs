@@ -119,7 +119,7 @@ impl Reference {
                 Output::Send { conn, frame } => {
                     self.told[usize::try_from(conn.0).unwrap()].extend_from_slice(&frame);
                 }
-                Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => {}
+                _ => {}
             }
         }
     }
