@@ -18,9 +18,14 @@ use crate::process::Process;
 pub fn zk_mini() -> Command {
     let binary = profile_dir().join("zk-mini");
     let built = fs::metadata(&binary).and_then(|metadata| metadata.modified()).ok();
-    let sources =
-        ["../zk-mini/src", "../zk-mini/program/src", "../zk-mini/wire/src", "../zk-mini/common/src"]
-            .map(|dir| newest(&package_dir().join(dir)));
+    let sources = [
+        "../zk-mini/src",
+        "../zk-mini/program/src",
+        "../zk-mini/torture/src",
+        "../zk-mini/wire/src",
+        "../zk-mini/common/src",
+    ]
+    .map(|dir| newest(&package_dir().join(dir)));
     let is_current = built.is_some_and(|built| sources.into_iter().flatten().all(|source| source <= built));
     assert!(is_current, "{} is missing or out of date: run cargo build --workspace", binary.display());
     Command::new(binary)
@@ -81,7 +86,8 @@ pub fn python(script: &str) -> Command {
     command
 }
 
-fn package_dir() -> &'static Path {
+/// Returns the directory of this package, with the scripts.
+pub fn package_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -3,4 +3,5 @@
 mod operations;
 mod rpc;
 mod services;
+mod torture;
 mod tutorial;

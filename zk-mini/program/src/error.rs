@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use nix::sys::signal::Signal;
+
 use crate::listen::ResolveError;
 use crate::zoo_cfg::ConfigError;
 
@@ -27,6 +29,12 @@ pub(crate) enum CliError {
     NotExecutable { command: String, source: io::Error },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
+    #[error(transparent)]
+    Torture(#[from] zk_mini_torture::Error),
+    #[error("cannot read the names of days in {file}: {source}")]
+    KnownDays { file: String, source: io::Error },
+    #[error("ended by {0}")]
+    Interrupted(Signal),
     #[error("cannot start the command, or wait for its end: {0}")]
     Child(io::Error),
 }
@@ -41,6 +49,9 @@ impl CliError {
             // The status that clap gives to bad options.
             Self::Config(_)
             | Self::Resolve(_)
+            | Self::Torture(_)
+            | Self::KnownDays { .. }
+            | Self::Interrupted(_)
             | Self::Server(zk_mini::Error::SessionTimeouts { .. } | zk_mini::Error::ZeroTick) => {
                 ExitCode::from(2)
             }

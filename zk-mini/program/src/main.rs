@@ -11,6 +11,7 @@ mod properties;
 mod serve;
 mod settings;
 mod signals;
+mod torture;
 mod zoo_cfg;
 mod zoo_keys;
 
@@ -39,6 +40,7 @@ Examples:
   zk-mini serve                        a server on 127.0.0.1:2181 and [::1]:2181
   zk-mini serve --port 0               a server on a free port, which is printed
   zk-mini exec -- pytest               a private server for one run of a test suite
+  zk-mini torture -- ./my-registry     the bad days of ZooKeeper, and the bugs that they show
 
 Environment:
   RUST_LOG   level of the log on standard error: error, warn, info (default of `serve`:
@@ -53,6 +55,7 @@ enum Command {
     Exec(exec::ExecArgs),
     Dump(dump::DumpArgs),
     Fsck(offline::FsckArgs),
+    Torture(torture::TortureArgs),
     #[command(name = exec::REPLACE, hide = true)]
     Replace(exec::ReplaceArgs),
 }
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Command::Exec(args) => exec::run(args),
         Command::Dump(args) => dump::dump(&args),
         Command::Fsck(args) => offline::fsck(&args),
+        Command::Torture(args) => torture::run(&args),
         Command::Replace(args) => exec::replace(&args),
     };
     let code = done.unwrap_or_else(|error| {
@@ -97,7 +101,7 @@ impl Command {
             // Standard error belongs to the command.
             Self::Exec(_) | Self::Replace(_) => "warn",
             // The report has it all.
-            Self::Dump(_) | Self::Fsck(_) => "error",
+            Self::Dump(_) | Self::Fsck(_) | Self::Torture(_) => "error",
         }
     }
 }

@@ -14,3 +14,4 @@ mod process;
 mod raw;
 mod serve;
 mod stopped;
+mod torture;
