@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
@@ -21,7 +22,7 @@ const READ_CLOCK_AFTER: usize = 2048;
 const UNIT: Duration = Duration::from_micros(10);
 
 /// Clock of a server. It runs by itself until it is held; then it moves only by hand, until it is released.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Clock {
     /// Source of time while the clock runs.
     source: Source,
@@ -34,19 +35,20 @@ pub(crate) struct Clock {
 }
 
 /// Source of a clock's time.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 enum Source {
     /// The machine's clock.
     Machine,
-    /// Tokio's clock, which was paused at the start.
-    Tokio,
+    /// The clock of this runtime, which was paused at the start.
+    Tokio(Handle),
 }
 
 impl Clock {
     /// Returns a clock that runs by the machine's, or by tokio's if that is paused here.
     pub(crate) fn real() -> Self {
-        let source = if is_paused() { Source::Tokio } else { Source::Machine };
-        Self { source, since: Some(source.now()), shown: Duration::ZERO, wall: None }
+        let source =
+            Handle::try_current().ok().filter(|_| is_paused()).map_or(Source::Machine, Source::Tokio);
+        Self { since: Some(source.now()), source, shown: Duration::ZERO, wall: None }
     }
 
     /// Returns a clock that is held.
@@ -57,7 +59,7 @@ impl Clock {
     /// Returns a clock that runs by tokio's, and begins at a fixed time; `None` if tokio's clock is not paused here.
     pub(crate) fn auto() -> Option<Self> {
         let clock = Self { wall: Some(MANUAL_START.0), ..Self::real() };
-        (clock.source == Source::Tokio).then_some(clock)
+        clock.source.is_paused().then_some(clock)
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -85,7 +87,7 @@ impl Clock {
 
     /// Returns true if a run does not depend on the machine's clock.
     pub(crate) fn repeats(&self) -> bool {
-        self.wall.is_some() && (self.is_held() || self.source == Source::Tokio)
+        self.wall.is_some() && (self.is_held() || self.source.is_paused())
     }
 
     /// Stops the clock.
@@ -123,11 +125,19 @@ impl Clock {
 }
 
 impl Source {
-    fn now(self) -> Instant {
+    fn now(&self) -> Instant {
         match self {
             Self::Machine => Instant::from_std(machine()),
-            Self::Tokio => Instant::now(),
+            // The caller may be in another runtime, or in none.
+            Self::Tokio(runtime) => {
+                let _entered = runtime.enter();
+                Instant::now()
+            }
         }
+    }
+
+    fn is_paused(&self) -> bool {
+        matches!(self, Self::Tokio(_))
     }
 }
 

@@ -105,7 +105,7 @@ impl Engine {
         loop {
             let (clock, due) = self.look(|state| {
                 let now = Millis::from(state.clock.mono());
-                (state.clock, (!state.clock.is_held() && state.is_due(now)).then_some(now))
+                (state.clock.clone(), (!state.clock.is_held() && state.is_due(now)).then_some(now))
             });
             if let Some(due) = due {
                 // Peers that send without end do not hold up time.
