@@ -17,6 +17,18 @@ macro_rules! open_enum {
         );
         impl $type {
             $($(#[$value_meta])* pub const $name: Self = Self($code);)*
+
+            /// Every value that has a name.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Returns the value with this name, in ZooKeeper's spelling; `None` for any other text.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
         }
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

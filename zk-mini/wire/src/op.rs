@@ -29,6 +29,25 @@ macro_rules! op_codes {
                 }
             }
 
+            /// Every operation that the table names.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// Returns the operation with this name, in ZooKeeper's spelling; `None` for any other text.
+            ///
+            /// ```
+            /// use zk_wire::OpCode;
+            ///
+            /// assert_eq!(OpCode::named("getChildren2"), Some(OpCode::GET_CHILDREN2));
+            /// assert_eq!(OpCode::named("getchildren2"), None);
+            /// ```
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($text => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+
             /// Returns ZooKeeper's short name of the operation, as in the answer to `cons`; `NA` if it has none.
             #[must_use]
             pub fn short_name(self) -> &'static str {

@@ -85,6 +85,17 @@ impl<'a> MultiOpView<'a> {
         }
     }
 
+    /// Returns the path as sent, without the rest.
+    #[must_use]
+    pub fn into_path(self) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Create(view) => view.path,
+            Self::Delete(view) | Self::Check(view) => view.path,
+            Self::SetData(view) => view.path,
+            Self::Read { path, .. } => path,
+        }
+    }
+
     /// Returns the path as sent.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
