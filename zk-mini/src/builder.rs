@@ -436,8 +436,9 @@ impl Builder {
             backlog: self.backlog,
             max_client_connections: self.limits.max_client_connections,
         };
+        let listeners = listener.as_ref().map(|listener| listener.addrs.clone()).unwrap_or_default();
         let files = store.as_ref().map(Store::files);
-        let setup = Setup { configuration: configuration.into(), words: self.words, files };
+        let setup = Setup { configuration: configuration.into(), words: self.words, listeners, files };
         match &listener {
             Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
             None => log!(INFO, "serving in this process only"),

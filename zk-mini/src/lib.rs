@@ -25,6 +25,7 @@
 //! | start, stop, move time | [`ZkMini`], [`Builder`] |
 //! | connect without a socket | [`Connector`] |
 //! | see nodes, sessions, connections, watches, and everything else with a running server | [`Handle`] |
+//! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
@@ -150,9 +151,11 @@ mod shell;
 pub mod storage;
 
 pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind, WriteError, Written};
+pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
 pub use builder::Builder;
 pub use error::Error;
 pub use handle::{ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, ServeError, Set};
+pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{StorageError, SyncMode};

@@ -19,6 +19,7 @@ mod compat;
 mod config;
 mod direct;
 mod events;
+pub(crate) mod faults;
 mod figures;
 mod freeze;
 mod gates;
@@ -41,6 +42,7 @@ pub use access::password::SessionSecret;
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
+pub use faults::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
@@ -53,6 +55,7 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 use apply::{Applied, apply};
 use compat::Rules;
 use events::{FiredEvents, Observers};
+use faults::Faults;
 use figures::Namespaces;
 pub(crate) use figures::{Totals, WatchersTold};
 use gates::Gates;
@@ -126,6 +129,7 @@ pub struct Core {
     events: FiredEvents,
     namespaces: Namespaces,
     listing: Listing,
+    faults: Faults,
 }
 
 impl Core {
@@ -149,6 +153,7 @@ impl Core {
             events: FiredEvents::default(),
             namespaces: Namespaces::default(),
             listing: Listing::default(),
+            faults: Faults::default(),
             config,
         }
     }
@@ -215,6 +220,7 @@ impl Core {
         earlier.sessions.go_on_after(&self.sessions);
         earlier.outputs.gates = self.outputs.gates.without_connections();
         earlier.disk_lost = true;
+        earlier.faults = std::mem::take(&mut self.faults);
         std::mem::replace(self, earlier)
     }
 
@@ -331,7 +337,17 @@ impl Core {
                     event.acl.check(&peer.requester(&self.config, self.rules), Perms::READ).is_ok()
                 })
             };
-            self.outputs.event(told.iter().copied().filter(may_know), shown, event.kind, &event.path);
+            let told = told.iter().copied().filter(may_know);
+            if self.faults.are_of_events() {
+                let told: Vec<_> = told
+                    .filter(|conn| {
+                        !self.faults.drops_event(now, (*conn, self.peers.get(conn)), event.kind, &event.path)
+                    })
+                    .collect();
+                self.outputs.event(told, shown, event.kind, &event.path);
+            } else {
+                self.outputs.event(told, shown, event.kind, &event.path);
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 //! One file a topic; each adds methods to [`Handle`].
 
 mod connect;
+mod faults;
 mod inspect;
 mod nodes;
 mod serve;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use crate::shell::engine::Engine;
 
+pub use faults::{Fault, FiresNoMore, WhyNoMore};
 pub use inspect::ConnectionInfo;
 pub use nodes::{Create, Delete, Set};
 pub use serve::ServeError;

@@ -55,6 +55,8 @@ pub(crate) struct Engine {
     pub(crate) settled: Notify,
     /// Notified when the core has something to tidy up.
     pub(crate) untidy: Notify,
+    /// Notified when a fault rule has fired or was removed, or the server has stopped.
+    pub(crate) fault_news: Notify,
     /// Barriers of the listeners.
     pub(crate) accept_barriers: Mutex<Vec<AcceptBarrier>>,
     /// Notified when the server has stopped.
@@ -67,6 +69,8 @@ pub(crate) struct Setup {
     pub(crate) configuration: Arc<Configuration>,
     /// Four-letter words that are answered.
     pub(crate) words: Whitelist,
+    /// Addresses that the server listens on.
+    pub(crate) listeners: Vec<SocketAddr>,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
 }
@@ -116,6 +120,7 @@ impl Engine {
             journal_filled: Notify::new(),
             settled: Notify::new(),
             untidy: Notify::new(),
+            fault_news: Notify::new(),
             accept_barriers: Mutex::default(),
             ended: Notify::new(),
         }
@@ -272,6 +277,7 @@ impl Engine {
         });
         self.journal_filled.notify_one();
         self.ended.notify_waiters();
+        self.fault_news.notify_waiters();
     }
 
     /// Waits until the server has stopped.
@@ -317,8 +323,12 @@ impl Engine {
         }
         let journal_filled = state.journal.as_ref().is_some_and(Journal::has_work);
         let untidy = state.core.is_untidy();
+        let fault_news = state.core.take_fault_news();
         let lines = state.log.take();
         drop(state);
+        if fault_news {
+            self.fault_news.notify_waiters();
+        }
         if untidy {
             self.untidy.notify_one();
         }

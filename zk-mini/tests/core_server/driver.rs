@@ -69,10 +69,19 @@ impl Driver {
     }
 
     pub(crate) fn accept_from(&mut self, peer: Peer) -> ConnId {
+        self.accepted(peer, None)
+    }
+
+    /// Opens a connection to a listening address.
+    pub(crate) fn accept_at(&mut self, listener: Option<usize>) -> ConnId {
+        self.accepted(Peer::LOCAL, listener)
+    }
+
+    fn accepted(&mut self, peer: Peer, listener: Option<usize>) -> ConnId {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         self.heard.insert(conn, Vec::new());
-        self.input(Input::Accepted { conn, peer, listener: None });
+        self.input(Input::Accepted { conn, peer, listener });
         conn
     }
 

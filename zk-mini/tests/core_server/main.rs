@@ -7,6 +7,8 @@ mod agreement;
 mod chaos;
 mod driver;
 mod expiry;
+mod fault_moments;
+mod faults;
 mod invariants;
 mod limits;
 mod malformed;

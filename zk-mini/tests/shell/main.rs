@@ -7,6 +7,7 @@ mod clocks;
 mod damage;
 mod disk;
 mod fairness;
+mod faults;
 mod files;
 mod four_letter;
 mod inspection;

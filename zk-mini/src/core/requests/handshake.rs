@@ -10,17 +10,28 @@ use crate::core::outputs::Body;
 use crate::core::txn::Change;
 
 /// Session that a handshake gives to a connection.
-struct Granted {
+#[derive(Clone, Copy)]
+pub(super) struct Granted {
     id: SessionId,
     timeout: Millis,
-    note: Note,
+    pub(super) note: Note,
 }
 
 impl Core {
-    /// Handles the first frame of a connection. Every handshake is answered here, so fault rules about connects belong
-    /// here.
-    pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, mut frame: Bytes) {
-        match self.grant_session(now, conn, &mut frame) {
+    /// Handles the first frame of a connection.
+    pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, frame: Bytes) {
+        if !self.faults.is_empty()
+            && let Some(fault) = self.fault_of_handshake(now, conn, &frame)
+        {
+            return self.handshake_with_fault(now, conn, frame, fault);
+        }
+        let granted = self.grant_session(now, conn, frame);
+        self.answer_handshake(conn, granted);
+    }
+
+    /// Sends the answer to a handshake, and closes the connection if it gets no session.
+    pub(super) fn answer_handshake(&mut self, conn: ConnId, granted: Result<Granted, Refusal>) {
+        match granted {
             Ok(Granted { id, timeout, note }) => {
                 self.outputs.note(note);
                 let greeting = self.welcome(conn, id, timeout);
@@ -40,8 +51,14 @@ impl Core {
     }
 
     /// Decides on a handshake: opens a session, or resumes the one that the client names.
-    fn grant_session(&mut self, now: Now, conn: ConnId, frame: &mut Bytes) -> Result<Granted, Refusal> {
-        let request = ConnectRequest::decode(frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
+    pub(super) fn grant_session(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        mut frame: Bytes,
+    ) -> Result<Granted, Refusal> {
+        let request =
+            ConnectRequest::decode(&mut frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
         // A client must not see an earlier state than before, so it tries another server.
         if request.last_zxid_seen > self.last_zxid {
             return Err(Refusal::SeenMore { seen: request.last_zxid_seen, last: self.last_zxid });

@@ -5,6 +5,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod call;
+mod faulty;
 pub(crate) mod handshake;
 pub(crate) mod listing;
 pub(crate) mod multi;
@@ -121,9 +122,12 @@ impl Core {
         };
         let call = Call { now, conn, session, xid, op };
         let operation = operation(op);
-        // A fault rule that refuses the request or closes the connection before it is applied belongs here.
+        if !self.faults.is_empty()
+            && let Some(then) = self.fault_of_request(&call, body)
+        {
+            return self.request_with_fault(&call, &operation, body, then);
+        }
         let answer = self.handle_call(&call, &operation, body);
-        // A fault rule that drops, delays or replaces the reply to an applied request belongs here.
         self.answer(&call, operation.class, answer);
     }
 

@@ -33,7 +33,7 @@ fn each<'a>(paths: &'a PathsView<'_>) -> impl Iterator<Item = Result<&'a str, Er
 impl Core {
     /// Sets the watches of an earlier connection again.
     pub(crate) fn set_watches(&mut self, call: &Call, request: &SetWatchesView<'_>) -> Answer {
-        match self.watch_again(call.conn, request) {
+        match self.watch_again(call, request) {
             Ok(()) => Ok(Reply::Header),
             // Clients ignore an error here and would wait for events that never come.
             Err(ErrorCode::QUOTA_EXCEEDED) => Err(Failure::Close),
@@ -73,13 +73,14 @@ impl Core {
 
     /// Sets watches again. A change since then is an event at once, if the client may read the node; otherwise the
     /// watch is set.
-    fn watch_again(&mut self, conn: ConnId, request: &SetWatchesView<'_>) -> Result<(), ErrorCode> {
+    fn watch_again(&mut self, call: &Call, request: &SetWatchesView<'_>) -> Result<(), ErrorCode> {
+        let conn = call.conn;
         for path in each(&request.data_watches) {
             let path = path?;
             match self.tree.get(path) {
-                None => self.tell_missed(conn, EventType::NODE_DELETED, path),
+                None => self.tell_missed(call, EventType::NODE_DELETED, path),
                 Some(node) if node.mzxid > request.relative_zxid => {
-                    self.tell_missed(conn, EventType::NODE_DATA_CHANGED, path);
+                    self.tell_missed(call, EventType::NODE_DATA_CHANGED, path);
                 }
                 Some(_) => self.watches.watch_data(path, conn)?,
             }
@@ -87,16 +88,16 @@ impl Core {
         for path in each(&request.exist_watches) {
             let path = path?;
             match self.tree.get(path) {
-                Some(_) => self.tell_missed(conn, EventType::NODE_CREATED, path),
+                Some(_) => self.tell_missed(call, EventType::NODE_CREATED, path),
                 None => self.watches.watch_data(path, conn)?,
             }
         }
         for path in each(&request.child_watches) {
             let path = path?;
             match self.tree.get(path) {
-                None => self.tell_missed(conn, EventType::NODE_DELETED, path),
+                None => self.tell_missed(call, EventType::NODE_DELETED, path),
                 Some(node) if node.pzxid > request.relative_zxid => {
-                    self.tell_missed(conn, EventType::NODE_CHILDREN_CHANGED, path);
+                    self.tell_missed(call, EventType::NODE_CHILDREN_CHANGED, path);
                 }
                 Some(_) => self.watches.watch_children(path, conn)?,
             }
@@ -111,11 +112,15 @@ impl Core {
     }
 
     /// Sends a missed event. If the client may not read the node, neither the event is sent nor the watch set.
-    fn tell_missed(&mut self, conn: ConnId, kind: EventType, path: &str) {
+    fn tell_missed(&mut self, call: &Call, kind: EventType, path: &str) {
+        let conn = call.conn;
         let may_know = self.tree.get(path).is_none_or(|node| {
             self.requester(conn).is_ok_and(|requester| node.acl.check(&requester, Perms::READ).is_ok())
         });
-        if may_know {
+        let is_dropped = self.faults.are_of_events()
+            && may_know
+            && self.faults.drops_event(call.now, (conn, self.peers.get(&conn)), kind, path);
+        if may_know && !is_dropped {
             self.outputs.event([conn], Zxid(-1), kind, path);
         }
     }

@@ -1,0 +1,151 @@
+//! Rules of a core: adding and removing them, and asking them at each moment.
+
+use bytes::Bytes;
+use zk_wire::{ConnectRequest, Decode, EventType, Fields, SessionId};
+
+use crate::core::Core;
+use crate::core::faults::case::{Case, What};
+use crate::core::faults::error::RuleError;
+use crate::core::faults::hit::{FaultId, FaultInfo, Hit};
+use crate::core::faults::request::RequestInfo;
+use crate::core::faults::rule::Rule;
+use crate::core::faults::table::{Faults, Fired};
+use crate::core::faults::then::Then;
+use crate::core::message::{ConnId, Now};
+use crate::core::peer::PeerState;
+use crate::core::requests::call::Call;
+
+impl Core {
+    /// Adds a fault rule behind the others. `listener` is the index of the listening address in its condition, as in
+    /// [`Input::Accepted`](crate::core::Input::Accepted).
+    ///
+    /// # Errors
+    /// [`RuleError::TooMany`].
+    ///
+    /// ```
+    /// use zk_mini::core::{Config, Core};
+    /// use zk_mini::{On, Rule, Then};
+    ///
+    /// let mut core = Core::new(Config::default());
+    /// let id = core.add_fault(Rule::new(On::connect(), Then::refuse())?, None)?;
+    /// assert_eq!(core.faults().len(), 1);
+    /// assert!(core.remove_fault(id));
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    pub fn add_fault(&mut self, rule: Rule, listener: Option<usize>) -> Result<FaultId, RuleError> {
+        self.faults.add(rule, listener, false)
+    }
+
+    /// Removes a rule. Returns `false` if there is none with this id.
+    pub fn remove_fault(&mut self, id: FaultId) -> bool {
+        self.faults.remove(id)
+    }
+
+    /// Returns the rules, in the order in which they were added.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultInfo> {
+        self.faults.infos()
+    }
+
+    /// Returns the latest hits of a rule, at most a hundred, in order.
+    #[must_use]
+    pub fn fault_hits(&self, id: FaultId) -> Vec<Hit> {
+        self.faults.hits(id).cloned().collect()
+    }
+
+    /// Returns a rule, also a removed one whose guard is alive.
+    pub(crate) fn fault(&self, id: FaultId) -> Option<FaultInfo> {
+        self.faults.info(id)
+    }
+
+    /// Returns the nth hit of a rule; the oldest one that is kept, if that is later.
+    pub(crate) fn fault_hit(&self, id: FaultId, n: u64) -> Option<Hit> {
+        self.faults.hits(id).find(|hit| hit.number >= n).cloned()
+    }
+
+    /// Adds a rule whose record stays until it is [forgotten](Self::forget_fault) or [kept](Self::keep_fault).
+    pub(crate) fn add_guarded_fault(
+        &mut self,
+        rule: Rule,
+        listener: Option<usize>,
+    ) -> Result<FaultId, RuleError> {
+        self.faults.add(rule, listener, true)
+    }
+
+    /// Removes a rule and its record.
+    pub(crate) fn forget_fault(&mut self, id: FaultId) {
+        self.faults.forget(id);
+    }
+
+    /// Drops the record of a rule when the rule is removed.
+    pub(crate) fn keep_fault(&mut self, id: FaultId) {
+        self.faults.keep(id);
+    }
+
+    /// Removes all rules.
+    pub(crate) fn remove_faults(&mut self) {
+        self.faults.remove_all();
+    }
+
+    /// Returns `true` if a rule has fired, or was removed, since the last call.
+    pub(crate) fn take_fault_news(&mut self) -> bool {
+        self.faults.take_news()
+    }
+
+    /// Shows a request to the rules.
+    #[cold]
+    pub(crate) fn fault_of_request(&mut self, call: &Call, body: Fields<'_>) -> Option<Then> {
+        let request = RequestInfo::read(call.op, body);
+        let case = Case {
+            now: call.now,
+            what: What::Request { xid: call.xid, request: &request },
+            session: Some(call.session),
+            conn: Some(call.conn),
+            listener: self.peers.get(&call.conn).and_then(|peer| peer.listener),
+        };
+        self.faults.fire(case).map(|fired| fired.then)
+    }
+
+    /// Shows a handshake to the rules. One that cannot be read is not shown.
+    #[cold]
+    pub(crate) fn fault_of_handshake(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        frame: &Bytes,
+    ) -> Option<(Fired, SessionId)> {
+        let request = ConnectRequest::decode(&mut frame.clone(), "ConnectRequest").ok()?;
+        let named = request.session_id;
+        let peer = self.peers.get_mut(&conn)?;
+        peer.knows_read_only = request.read_only.is_some();
+        let case = Case {
+            now,
+            what: What::Handshake,
+            session: Some(named).filter(|id| *id != SessionId::NONE),
+            conn: Some(conn),
+            listener: peer.listener,
+        };
+        self.faults.fire(case).map(|fired| (fired, named))
+    }
+}
+
+impl Faults {
+    /// Shows an event for a connection to the rules. Returns `true` if it is not to be sent.
+    #[cold]
+    pub(crate) fn drops_event(
+        &mut self,
+        now: Now,
+        (conn, peer): (ConnId, Option<&PeerState>),
+        kind: EventType,
+        path: &str,
+    ) -> bool {
+        let case = Case {
+            now,
+            what: What::Event { kind, path },
+            session: peer.and_then(|peer| peer.session),
+            conn: Some(conn),
+            listener: peer.and_then(|peer| peer.listener),
+        };
+        self.fire(case).is_some_and(|fired| fired.then == Then::DropEvent)
+    }
+}

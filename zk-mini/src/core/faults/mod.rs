@@ -1,0 +1,32 @@
+//! Faults: rules that make the server misbehave on purpose.
+//!
+//! A [`Rule`] is a condition, [`On`], and an effect, [`Then`]. The rules are asked in the order in which they were added,
+//! and the first one that fires decides alone: later rules are not shown the case and do not count it. A server without
+//! rules pays one comparison for a request.
+//!
+//! | moment | rules are asked |
+//! | --- | --- |
+//! | request | when it arrives, before anything else |
+//! | watch event | for each connection that is to be told, when the watch has been used up |
+//! | handshake | when it arrives, before its session is looked up |
+//!
+//! Rules outlive restarts; they end with the server, or when they are removed.
+
+mod case;
+mod effects;
+mod error;
+mod glob;
+mod hit;
+mod on;
+mod request;
+mod rule;
+mod table;
+mod then;
+
+pub use error::RuleError;
+pub use glob::GlobError;
+pub use hit::{FaultId, FaultInfo, FaultState, Hit};
+pub use on::On;
+pub use rule::Rule;
+pub(crate) use table::{Faults, Fired};
+pub use then::Then;
