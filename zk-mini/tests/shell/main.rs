@@ -3,6 +3,7 @@
 
 mod backlog;
 mod bad_input;
+mod clock_moves;
 mod clocks;
 mod damage;
 mod disk;
