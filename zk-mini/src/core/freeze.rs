@@ -22,6 +22,7 @@ impl Core {
 
     /// Freezes a part.
     pub(crate) fn freeze(&mut self, part: Part) {
+        self.outputs.gates.freeze(part);
         for (conn, peer) in &self.peers {
             let is_of_part = match part {
                 Part::Server => true,
@@ -33,7 +34,6 @@ impl Core {
                 self.outputs.gates.assign(*conn, peer.listener, peer.session);
             }
         }
-        self.outputs.gates.freeze(part);
     }
 
     /// Thaws a part, and lets pass what waited.

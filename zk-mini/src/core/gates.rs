@@ -77,7 +77,7 @@ struct Gate {
     /// Time before which nothing more is sent.
     opens: Option<Millis>,
     link: Option<Link>,
-    /// Parts that the connection belongs to. They are set before they can be frozen.
+    /// Parts that the connection belongs to. They are set when a part of it is frozen.
     listener: Option<usize>,
     session: Option<SessionId>,
     is_frozen: bool,
@@ -201,6 +201,10 @@ impl Gates {
     pub(crate) fn hold_output(&mut self, conn: ConnId, output: Output) -> Option<Output> {
         let Some(gate) = self.by_conn.get_mut(&conn) else { return Some(output) };
         if gate.is_shut {
+            // Its peer was lost without notice.
+            if let Output::Close { .. } = output {
+                self.settle(conn);
+            }
             return None;
         }
         let len = if let Output::Send { frame, .. } = &output { frame.len() } else { 0 };
@@ -257,7 +261,7 @@ impl Gates {
         }
     }
 
-    /// Freezes a part, from now on. Its connections must have been [assigned](Self::assign) to it.
+    /// Freezes a part, from now on. [Assign](Self::assign) its connections then.
     pub(crate) fn freeze(&mut self, part: Part) {
         self.frozen.insert(part);
         self.refresh(part);

@@ -79,6 +79,17 @@ pub enum Input {
         /// Id of the connection.
         conn: ConnId,
     },
+    /// Close a connection. Its session lives on.
+    Disconnect {
+        /// Id of the connection.
+        conn: ConnId,
+    },
+    /// Let a session expire now, exactly as if its time had run out. Without effect if it is not alive, or the disk is
+    /// lost.
+    Expire {
+        /// Id of the session.
+        session: SessionId,
+    },
     /// Freeze a part of the server: nothing that its connections send is handled, and nothing is sent to them, not even
     /// that they are closed. Time goes on, so their sessions expire, unless it is the whole server.
     Freeze {
@@ -92,7 +103,7 @@ pub enum Input {
         part: Part,
     },
     /// Time has passed. Due at [`Core::poll_deadline`](super::Core::poll_deadline), and harmless at any other time.
-    /// Sessions expire only by this input.
+    /// Sessions expire by this input and by [`Expire`](Self::Expire) only.
     Timeout,
 }
 

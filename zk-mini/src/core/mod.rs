@@ -19,6 +19,7 @@ mod compat;
 mod config;
 mod direct;
 mod events;
+mod expiry;
 pub(crate) mod faults;
 mod figures;
 mod freeze;
@@ -171,6 +172,8 @@ impl Core {
             Input::Frame { conn, frame } => self.frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),
             Input::Closed { conn } => self.lost(conn),
+            Input::Disconnect { conn } => self.close(conn),
+            Input::Expire { session } => self.expire_now(now, session),
             Input::Freeze { part } => self.freeze(part),
             Input::Thaw { part } => self.thaw(now, part),
             Input::Timeout => self.time_passes(now),
@@ -289,22 +292,6 @@ impl Core {
         if !self.disk_lost {
             self.reap(now, &mut room);
             self.expire(now, &mut room);
-        }
-    }
-
-    /// Ends expired sessions and closes their connections.
-    fn expire(&mut self, now: Now, room: &mut usize) {
-        while *room > 0
-            && let Some(id) = self.sessions.expired(now.mono)
-        {
-            let conn = self.sessions.get(id).and_then(|session| session.conn);
-            // A session costs as much as the nodes that go with it.
-            *room = room.saturating_sub(1 + self.tree.ephemerals_of(id));
-            self.end_session(now, id, Xid(0));
-            self.outputs.expired(id);
-            if let Some(conn) = conn {
-                self.close(conn);
-            }
         }
     }
 

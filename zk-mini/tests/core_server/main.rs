@@ -9,6 +9,8 @@ mod driver;
 mod expiry;
 mod fault_moments;
 mod faults;
+mod forced_expiry;
+mod freezing;
 mod invariants;
 mod limits;
 mod malformed;

@@ -1,0 +1,36 @@
+//! Expiry of sessions: when their time has run out, and on demand.
+
+use zk_wire::{SessionId, Xid};
+
+use crate::core::Core;
+use crate::core::message::Now;
+
+impl Core {
+    /// Lets the sessions expire whose time has run out, as far as there is `room`.
+    pub(crate) fn expire(&mut self, now: Now, room: &mut usize) {
+        while *room > 0
+            && let Some(id) = self.sessions.expired(now.mono)
+        {
+            // A session costs as much as the nodes that go with it.
+            *room = room.saturating_sub(1 + self.tree.ephemerals_of(id));
+            self.expire_session(now, id);
+        }
+    }
+
+    /// Lets a session expire before its time, if it is alive and the disk accepts writes.
+    pub(crate) fn expire_now(&mut self, now: Now, id: SessionId) {
+        if !self.disk_lost && self.sessions.get(id).is_some() {
+            self.expire_session(now, id);
+        }
+    }
+
+    /// Ends a session and closes its connection.
+    fn expire_session(&mut self, now: Now, id: SessionId) {
+        let conn = self.sessions.get(id).and_then(|session| session.conn);
+        self.end_session(now, id, Xid(0));
+        self.outputs.expired(id);
+        if let Some(conn) = conn {
+            self.close(conn);
+        }
+    }
+}
