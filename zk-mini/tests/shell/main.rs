@@ -21,6 +21,7 @@ mod plain;
 mod power;
 mod raw;
 mod recovery;
+mod restarts;
 #[allow(dead_code, reason = "the tests of the core use the rest")]
 #[path = "../session_stories/mod.rs"]
 mod session_stories;
