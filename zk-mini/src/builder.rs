@@ -81,7 +81,7 @@ impl Builder {
     }
 
     /// Listens on this address only; 127.0.0.1 unless set. Port 0, the default, lets the system choose a port: see
-    /// [`ZkMini::addr`].
+    /// [`Handle::addr`](crate::Handle::addr).
     pub fn listen(mut self, addr: impl Into<SocketAddr>) -> Self {
         self.listen = vec![addr.into()];
         self
@@ -100,7 +100,8 @@ impl Builder {
         self
     }
 
-    /// Opens no port: the only connections are those of [`ZkMini::connect`] and [`ZkMini::connector`].
+    /// Opens no port: the only connections are those of [`Handle::connect`](crate::Handle::connect),
+    /// [`Handle::connector`](crate::Handle::connector) and [`Handle::serve_stream`](crate::Handle::serve_stream).
     pub fn in_memory(mut self) -> Self {
         self.listen.clear();
         self
@@ -118,8 +119,8 @@ impl Builder {
         self
     }
 
-    /// Stops the clock: time moves only by [`ZkMini::advance`], until [`ZkMini::release_clock`]. It begins at
-    /// 2020-01-01, midnight UTC; zxids begin at 0.
+    /// Stops the clock: time moves only by [`Handle::advance`](crate::Handle::advance), until
+    /// [`Handle::release_clock`](crate::Handle::release_clock). It begins at 2020-01-01, midnight UTC; zxids begin at 0.
     pub fn manual_clock(mut self) -> Self {
         self.time = Time::Manual;
         self
@@ -127,7 +128,7 @@ impl Builder {
 
     /// Lets time move with tokio's paused clock, which a test moves, or which moves by itself when all tasks wait. As
     /// with [`manual_clock`](Self::manual_clock), it begins at 2020-01-01, midnight UTC, and zxids begin at 0: with a
-    /// [`seed`](Self::seed), runs repeat to the byte. [`ZkMini::hold_clock`] works as with every clock.
+    /// [`seed`](Self::seed), runs repeat to the byte. [`Handle::hold_clock`](crate::Handle::hold_clock) works, too.
     ///
     /// For a server [`in_memory`](Self::in_memory) and streams that share its runtime: while tokio waits for a socket, its
     /// paused clock runs ahead.

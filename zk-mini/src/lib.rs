@@ -16,14 +16,17 @@
 //! # }
 //! ```
 //!
-//! Tests need neither a socket ([`ZkMini::connect`], [`ZkMini::connector`]) nor patience: with [`Builder::manual_clock`]
-//! time moves by [`ZkMini::advance`] only, and a session expires in no time. All state is in memory and goes with the
+//! Tests need neither a socket ([`Handle::connect`], [`Handle::connector`]) nor patience: with [`Builder::manual_clock`]
+//! time moves by [`Handle::advance`] only, and a session expires in no time. All state is in memory and goes with the
 //! server, unless it has a [`data_dir`](Builder::data_dir).
 //!
 //! | to | use |
 //! | --- | --- |
-//! | start, stop, move time | [`ZkMini`], [`Builder`] |
+//! | start and stop | [`ZkMini`], [`Builder`] |
+//! | move time, take a running clock over, let the wall clock jump | [`Handle::advance`], [`Handle::hold_clock`], [`Handle::jump_wall_clock`] |
+//! | run by tokio's paused time | [`Builder::auto_advance`] |
 //! | connect without a socket | [`Connector`] |
+//! | serve a stream of your own, such as one of a simulated network | [`Handle::serve_stream`], example `partition` |
 //! | see nodes, sessions, connections, watches, and everything else with a running server | [`Handle`] |
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
@@ -154,9 +157,7 @@ pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind
 pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
 pub use builder::Builder;
 pub use error::Error;
-pub use handle::{
-    ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, RestoreError, ServeError, Set, Snapshot,
-};
+pub use handle::{ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, ServeError, Set};
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use server::ZkMini;
 pub use shell::connector::Connector;

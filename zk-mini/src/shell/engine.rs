@@ -47,8 +47,8 @@ pub(crate) struct Engine {
     pub(crate) runtime: Runtime,
     /// Notified when the next deadline is earlier than the one that the timer sleeps for.
     pub(crate) deadline_nearer: Notify,
-    /// Notified when a connection has ended.
-    pub(crate) connection_ended: Notify,
+    /// Notified when the last connection of a stopped server has ended.
+    emptied: Notify,
     /// Notified when there is a batch for the disk, or the server has stopped.
     pub(crate) journal_filled: Notify,
     /// Notified when outputs that waited for the disk have been performed or given up.
@@ -108,7 +108,6 @@ impl Engine {
             armed: None,
             log: TurnLog::default(),
             stopped: false,
-            losing: None,
         };
         Self {
             state: Mutex::new(state),
@@ -117,7 +116,7 @@ impl Engine {
             setup,
             runtime,
             deadline_nearer: Notify::new(),
-            connection_ended: Notify::new(),
+            emptied: Notify::new(),
             journal_filled: Notify::new(),
             settled: Notify::new(),
             untidy: Notify::new(),
@@ -295,11 +294,11 @@ impl Engine {
     /// Waits until the last connection of a stopped server has ended.
     pub(crate) async fn emptied(&self) {
         loop {
-            let ended = self.connection_ended.notified();
+            let emptied = self.emptied.notified();
             if self.lock().connections.len() == 0 {
                 return;
             }
-            ended.await;
+            emptied.await;
         }
     }
 
@@ -366,15 +365,18 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let engine = &self.engine;
         // A guard may be dropped by a panic, and a second panic would end the process.
-        surviving(|| {
+        let was_last = surviving(|| {
             engine.turn(|state, turn| {
                 if state.connections.remove(self.id) {
                     state.handle(Input::Closed { conn: self.id }, turn);
                 }
-            });
+                state.stopped && state.connections.len() == 0
+            })
         });
         self.outbox.release_all();
-        engine.connection_ended.notify_waiters();
+        if was_last.unwrap_or_else(|| engine.look(|state| state.connections.len() == 0)) {
+            engine.emptied.notify_waiters();
+        }
         log!(DEBUG, conn = self.id.0, "connection ended");
     }
 }

@@ -100,6 +100,43 @@ async fn holding_twice_and_releasing_twice_change_nothing() {
     assert!(!zk.is_clock_held());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn many_hands_on_a_clock_move_it_forwards_only() {
+    let zk = ZkMini::builder().tick(Duration::from_millis(10)).start().await.unwrap();
+    let hands = (0..6_u64).map(|hand| {
+        let zk = (*zk).clone();
+        tokio::spawn(async move {
+            for step in 0..60 {
+                let before = zk.now().mono;
+                match (hand + step) % 4 {
+                    0 => zk.hold_clock().await,
+                    1 => zk.release_clock(),
+                    2 => {
+                        let _ = zk.try_advance(Duration::from_millis(step)).await;
+                    }
+                    _ => {
+                        let _ = zk.try_advance_to_next_deadline().await;
+                    }
+                }
+                assert!(zk.now().mono >= before);
+            }
+        })
+    });
+    let hands: Vec<_> = hands.collect();
+    let mut raw = Raw::tcp(&zk).await;
+    while !hands.iter().all(tokio::task::JoinHandle::is_finished) {
+        // The session may expire at any time.
+        raw.open_session(40).await;
+        raw = Raw::tcp(&zk).await;
+    }
+    for hand in hands {
+        hand.await.unwrap();
+    }
+    zk.release_clock();
+    raw.open_session(40).await;
+    assert_eq!(raw.receive().await, None, "time goes on by itself");
+}
+
 #[tokio::test]
 async fn a_jump_of_the_wall_clock_is_seen_in_nodes_and_not_by_sessions() {
     let zk = manual().await;
