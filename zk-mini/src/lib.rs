@@ -157,7 +157,9 @@ pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind
 pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
 pub use builder::Builder;
 pub use error::Error;
-pub use handle::{ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, ServeError, Set};
+pub use handle::{
+    ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, RestoreError, ServeError, Set, Snapshot,
+};
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use server::ZkMini;
 pub use shell::connector::Connector;

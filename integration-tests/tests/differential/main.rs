@@ -1,6 +1,17 @@
 //! The same scripts on zk-mini and on Apache ZooKeeper 3.8 and 3.9. `ci/differential` runs longer ones by hand.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
+#[allow(dead_code, reason = "the tests of zk-mini use the rest")]
+#[path = "../../../zk-mini/tests/shell/raw.rs"]
+mod raw;
+#[allow(dead_code, reason = "the tests of zk-mini use the rest")]
+#[path = "../../../zk-mini/tests/session_stories/mod.rs"]
+mod session_stories;
+#[allow(dead_code, reason = "the tests of zk-mini use the rest")]
+#[path = "../../../zk-mini/tests/session_stories/wire.rs"]
+mod session_wire;
+mod sessions;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -15,9 +15,9 @@ impl Core {
         self.outputs.gates.is_conn_frozen(conn)
     }
 
-    /// Returns `true` if the whole server is frozen: nothing is due before the thaw.
+    /// Returns `true` if the whole server is frozen, or down: nothing is due before the thaw.
     pub(crate) fn is_stalled(&self) -> bool {
-        self.outputs.gates.is_frozen(Part::Server)
+        self.is_down || self.outputs.gates.is_frozen(Part::Server)
     }
 
     /// Freezes a part.

@@ -309,6 +309,11 @@ impl Gates {
         self.assign(conn, listener, Some(session));
     }
 
+    /// Returns the connections that have a gate, also those that the core has forgotten.
+    pub(crate) fn conns(&self) -> impl Iterator<Item = ConnId> {
+        self.by_conn.keys().copied()
+    }
+
     /// Returns gates without connections, where the same parts are frozen.
     pub(crate) fn without_connections(&self) -> Self {
         let keeps = |part: &&Part| !matches!(part, Part::Connection(_));

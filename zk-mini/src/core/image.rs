@@ -98,6 +98,12 @@ impl Core {
     /// transaction records their deletion.
     pub fn recovered(&mut self, now: Now) -> bool {
         self.sessions.start_new_ids(now.wall, self.last_zxid);
+        self.complete()
+    }
+
+    /// Deletes ephemeral nodes whose session does not exist, and counts sums and quotas. Returns `true` if there were such
+    /// nodes.
+    pub(crate) fn complete(&mut self) -> bool {
         let orphaned: Vec<_> = self.tree.owners().filter(|id| self.sessions.get(*id).is_none()).collect();
         for session in &orphaned {
             self.tree.delete_ephemerals(*session, self.last_zxid, &mut Observers::none());

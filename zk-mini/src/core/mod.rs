@@ -26,6 +26,7 @@ mod freeze;
 mod gates;
 mod image;
 mod inspect;
+mod lifecycle;
 mod link;
 mod message;
 mod outputs;
@@ -120,6 +121,10 @@ pub struct Core {
     last_zxid: Zxid,
     /// The disk is lost: writes are refused and nothing expires.
     disk_lost: bool,
+    /// The server is down: nothing expires.
+    is_down: bool,
+    /// Zxid of the last exchange of the whole state. Watches set relative to an earlier one have missed it.
+    replaced: Zxid,
     /// Last end of a session whose nodes were not listed.
     unlisted: Zxid,
     /// Number of zxids to skip before the next transaction.
@@ -147,6 +152,8 @@ impl Core {
             outputs: Outputs::new(config.max_reply, Gates::new(config.max_held)),
             last_zxid: config.begin_after,
             disk_lost: false,
+            is_down: false,
+            replaced: Zxid(0),
             unlisted: Zxid(0),
             skipped_zxids: 0,
             reaper: Reaper::new(config.container_check_interval),
@@ -162,8 +169,7 @@ impl Core {
     /// Handles an input at the time `now`, which never goes back. Exception: a timeout may have an earlier monotonic
     /// time, if all input up to it has been handled. Frames of unknown or closed connections are ignored.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.skip_idle_checks(now.mono);
-        self.outputs.gates.set_now(now.mono);
+        self.begin(now);
         match input {
             Input::Accepted { conn, peer, listener } => {
                 self.peers.insert(conn, PeerState::new(peer, listener));
@@ -179,6 +185,12 @@ impl Core {
             Input::Timeout => self.time_passes(now),
         }
         self.perform_effects();
+    }
+
+    /// Brings everything that depends on the time alone up to date.
+    pub(crate) fn begin(&mut self, now: Now) {
+        self.skip_idle_checks(now.mono);
+        self.outputs.gates.set_now(now.mono);
     }
 
     /// Returns the next output; `None` if all are taken.
@@ -222,6 +234,7 @@ impl Core {
         // Clients know ids that the earlier state has not given yet.
         earlier.sessions.go_on_after(&self.sessions);
         earlier.outputs.gates = self.outputs.gates.without_connections();
+        (earlier.is_down, earlier.replaced) = (self.is_down, self.replaced);
         earlier.disk_lost = true;
         earlier.faults = std::mem::take(&mut self.faults);
         std::mem::replace(self, earlier)

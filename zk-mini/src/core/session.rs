@@ -68,6 +68,18 @@ impl Sessions {
     /// Continues after the ids that `others` has given.
     pub(crate) fn go_on_after(&mut self, others: &Self) {
         self.next_id = self.next_id.max(others.next_id);
+        self.highest = self.highest.max(others.highest);
+    }
+
+    /// Gives every session the timeout of its creation, in full, as after a restart of the server. No session has a
+    /// connection then.
+    pub(crate) fn restart(&mut self, now: Millis) {
+        for id in self.ids() {
+            if let Some(session) = self.by_id.get_mut(&id) {
+                session.current_timeout = session.timeout;
+            }
+            self.touch(id, now);
+        }
     }
 
     /// Creates a session, or gives an existing one another timeout.

@@ -5,8 +5,10 @@
 mod connect;
 mod faults;
 mod inspect;
+mod lifecycle;
 mod nodes;
 mod serve;
+mod snapshots;
 mod time;
 
 use std::sync::Arc;
@@ -15,8 +17,10 @@ use crate::shell::engine::Engine;
 
 pub use faults::{Fault, FiresNoMore, WhyNoMore};
 pub use inspect::ConnectionInfo;
+pub use lifecycle::RestoreError;
 pub use nodes::{Create, Delete, Set};
 pub use serve::ServeError;
+pub use snapshots::Snapshot;
 pub use time::{ClockRuns, Jump};
 
 /// Handle of a server. [`ZkMini`](crate::ZkMini) dereferences to it, and all its methods are there, too. A clone can be

@@ -3,11 +3,19 @@
 use crate::core::{Core, Now};
 use crate::shell::engine::Engine;
 use crate::shell::journal::{Journal, Mark};
+use crate::shell::state::ServerState;
 
 /// Point in the sequence of outputs of a server; `None` if nothing ever waits for the disk.
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub(crate) struct Performing(Option<Mark>);
+
+impl Performing {
+    /// Returns the point behind all outputs so far.
+    pub(crate) fn of(state: &ServerState) -> Self {
+        Self(state.journal.as_ref().map(Journal::mark))
+    }
+}
 
 impl Engine {
     /// Changes the core, and performs the outputs, or holds them until they are durable. `None` if the server has been
@@ -17,9 +25,11 @@ impl Engine {
             if state.stopped {
                 return None;
             }
+            state.core.begin(turn.now);
             let result = change(&mut state.core, turn.now);
+            state.core.perform_effects();
             state.perform_all(None, turn);
-            Some((result, Performing(state.journal.as_ref().map(Journal::mark))))
+            Some((result, Performing::of(state)))
         })
     }
 

@@ -169,6 +169,25 @@ impl Connections {
         }
     }
 
+    /// Returns true if a connection before `limit` that the core has closed has not ended yet.
+    pub(crate) fn has_closing(&self, limit: ConnId) -> bool {
+        self.by_id.range(..limit).any(|(_, entry)| entry.closed_by_core)
+    }
+
+    /// Waits no longer until the peers of closed connections before `limit` take what is queued.
+    pub(crate) fn hurry(&self, limit: ConnId, turn: &mut Turn<'_>) {
+        let closed = self.by_id.range(..limit).filter(|(_, entry)| entry.closed_by_core);
+        closed.for_each(|(_, entry)| entry.outbox.close(Close::Now, turn));
+    }
+
+    /// Closes all connections at once, whatever is queued.
+    pub(crate) fn drop_all(&mut self, turn: &mut Turn<'_>) {
+        for entry in self.by_id.values_mut() {
+            entry.closed_by_core = true;
+            entry.outbox.close(Close::Now, turn);
+        }
+    }
+
     /// Closes all connections, which the core has forgotten.
     pub(crate) fn close_all_by_core(&mut self, turn: &mut Turn<'_>) {
         for entry in self.by_id.values_mut() {

@@ -47,8 +47,8 @@ pub(crate) struct Engine {
     pub(crate) runtime: Runtime,
     /// Notified when the next deadline is earlier than the one that the timer sleeps for.
     pub(crate) deadline_nearer: Notify,
-    /// Notified when the last connection of a stopped server has ended.
-    emptied: Notify,
+    /// Notified when a connection has ended.
+    pub(crate) connection_ended: Notify,
     /// Notified when there is a batch for the disk, or the server has stopped.
     pub(crate) journal_filled: Notify,
     /// Notified when outputs that waited for the disk have been performed or given up.
@@ -108,6 +108,7 @@ impl Engine {
             armed: None,
             log: TurnLog::default(),
             stopped: false,
+            losing: None,
         };
         Self {
             state: Mutex::new(state),
@@ -116,7 +117,7 @@ impl Engine {
             setup,
             runtime,
             deadline_nearer: Notify::new(),
-            emptied: Notify::new(),
+            connection_ended: Notify::new(),
             journal_filled: Notify::new(),
             settled: Notify::new(),
             untidy: Notify::new(),
@@ -294,11 +295,11 @@ impl Engine {
     /// Waits until the last connection of a stopped server has ended.
     pub(crate) async fn emptied(&self) {
         loop {
-            let emptied = self.emptied.notified();
+            let ended = self.connection_ended.notified();
             if self.lock().connections.len() == 0 {
                 return;
             }
-            emptied.await;
+            ended.await;
         }
     }
 
@@ -365,18 +366,15 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let engine = &self.engine;
         // A guard may be dropped by a panic, and a second panic would end the process.
-        let was_last = surviving(|| {
+        surviving(|| {
             engine.turn(|state, turn| {
                 if state.connections.remove(self.id) {
                     state.handle(Input::Closed { conn: self.id }, turn);
                 }
-                state.stopped && state.connections.len() == 0
-            })
+            });
         });
         self.outbox.release_all();
-        if was_last.unwrap_or_else(|| engine.look(|state| state.connections.len() == 0)) {
-            engine.emptied.notify_waiters();
-        }
+        engine.connection_ended.notify_waiters();
         log!(DEBUG, conn = self.id.0, "connection ended");
     }
 }

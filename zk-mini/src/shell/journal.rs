@@ -2,18 +2,24 @@
 //!
 //! While one batch is being written, the next one gathers, so that one sync serves every output that waits for it.
 
-use crate::core::{ConnId, Output, Txn};
+use std::collections::VecDeque;
+
+use crate::core::{ConnId, Image, Output, Txn};
 
 /// Outputs that wait for the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
+    /// Batches before `held`: each ends where the state was exchanged.
+    ready: VecDeque<Batch>,
     held: Batch,
     /// True while a batch is being written.
     writing: bool,
     /// Number of batches taken so far.
     taken: u64,
-    /// Number of times that outputs were given up, because the disk failed.
+    /// Number of times that outputs were given up.
     losses: u64,
+    /// The present state is going to be lost: nobody may hear of it.
+    doomed: bool,
 }
 
 /// Point in the sequence of outputs.
@@ -27,6 +33,8 @@ pub(crate) struct Mark {
 /// Outputs that wait for the same sync.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
+    /// New state of the server, in place of everything before.
+    pub(crate) exchanged: Option<Box<Image>>,
     pub(crate) outputs: Vec<Output>,
     /// Bytes of the requests in it, for each connection that they came from.
     pub(crate) charges: Vec<(ConnId, usize)>,
@@ -35,6 +43,9 @@ pub(crate) struct Batch {
 impl Journal {
     /// Holds an output back if it is a transaction, or follows one that is not durable yet; otherwise returns it.
     pub(crate) fn hold(&mut self, output: Output) -> Option<Output> {
+        if self.doomed {
+            return None;
+        }
         if self.is_idle() && !matches!(output, Output::Persist(_)) {
             return Some(output);
         }
@@ -54,12 +65,26 @@ impl Journal {
         }
         self.writing = true;
         self.taken += 1;
-        Some(std::mem::take(&mut self.held))
+        Some(self.ready.pop_front().unwrap_or_else(|| std::mem::take(&mut self.held)))
+    }
+
+    /// Notes that the state has been exchanged for an image, which must be durable before any later output is performed.
+    pub(crate) fn exchange(&mut self, image: Image) {
+        if !self.held.is_empty() {
+            self.ready.push_back(std::mem::take(&mut self.held));
+        }
+        self.held.exchanged = Some(Box::new(image));
     }
 
     /// Notes that the batch has been written and its outputs performed.
     pub(crate) fn written(&mut self) {
         self.writing = false;
+    }
+
+    /// Gives up all outputs that wait, and all to come until [`lose`](Self::lose).
+    pub(crate) fn doom(&mut self) {
+        self.lose();
+        self.doomed = true;
     }
 
     /// Gives up all outputs that wait.
@@ -69,8 +94,8 @@ impl Journal {
 
     /// Returns a mark behind all outputs so far.
     pub(crate) fn mark(&self) -> Mark {
-        let is_held = !self.held.outputs.is_empty();
-        let batch = if self.is_idle() { 0 } else { self.taken + u64::from(is_held) };
+        let waiting = self.ready.len() + usize::from(self.doomed || !self.held.is_empty());
+        let batch = if self.is_idle() { 0 } else { self.taken + waiting as u64 };
         Mark { losses: self.losses, batch }
     }
 
@@ -86,12 +111,12 @@ impl Journal {
 
     /// Returns true if there is a batch to take.
     pub(crate) fn has_work(&self) -> bool {
-        !self.writing && !self.held.outputs.is_empty()
+        !(self.writing || self.ready.is_empty() && self.held.is_empty())
     }
 
     /// Returns true if no output waits.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.writing && self.held.outputs.is_empty()
+        !self.writing && !self.doomed && self.ready.is_empty() && self.held.is_empty()
     }
 
     /// Returns a journal that is busy for ever.
@@ -102,6 +127,10 @@ impl Journal {
 }
 
 impl Batch {
+    fn is_empty(&self) -> bool {
+        self.outputs.is_empty() && self.exchanged.is_none()
+    }
+
     /// Returns the transactions, in order.
     pub(crate) fn transactions(&self) -> impl Iterator<Item = &Txn> {
         self.outputs.iter().filter_map(|output| match output {
@@ -167,5 +196,36 @@ mod tests {
         assert!(journal.has_passed(second) && journal.has_lost(second));
         journal.hold(persist());
         assert!(!journal.has_passed(journal.mark()), "the count goes on");
+    }
+
+    #[test]
+    fn an_exchange_of_the_state_stands_between_two_batches() {
+        let mut journal = Journal::default();
+        journal.exchange(Image::default());
+        assert!(journal.hold(send()).is_none(), "the new state is not durable yet");
+        journal.exchange(Image::default());
+        journal.hold(persist());
+        let mark = journal.mark();
+        let first = journal.take().unwrap();
+        assert!(first.exchanged.is_some() && first.transactions().count() == 0);
+        journal.written();
+        let second = journal.take().unwrap();
+        assert!(second.exchanged.is_some() && second.transactions().count() == 1);
+        assert!(!journal.has_passed(mark));
+        journal.written();
+        assert!(journal.has_passed(mark) && journal.is_idle());
+    }
+
+    #[test]
+    fn nobody_hears_of_a_state_that_is_going_to_be_lost() {
+        let mut journal = Journal::default();
+        journal.hold(persist());
+        journal.doom();
+        assert!(journal.hold(send()).is_none() && journal.hold(persist()).is_none());
+        assert!(journal.take().is_none() && !journal.is_idle());
+        let mark = journal.mark();
+        assert!(!journal.has_passed(mark));
+        journal.lose();
+        assert!(journal.has_lost(mark) && journal.hold(send()).is_some());
     }
 }

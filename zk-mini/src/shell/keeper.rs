@@ -6,12 +6,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::core::{Image, ImageWalk};
 use crate::shell::engine::Engine;
 use crate::shell::journal::Journal;
-use crate::storage::{Snapshots, Store};
+use crate::storage::{Snapshots, StorageError, Store};
 
 /// Time between two attempts to write to a disk that has failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -20,9 +21,17 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
     let mut snapshot = SnapshotProgress::None;
     loop {
-        let (batch, stopped) =
-            engine.turn(|state, _| (state.journal.as_mut().and_then(Journal::take), state.stopped));
-        let Some(batch) = batch else {
+        let (batch, losing, stopped) = engine.turn(|state, _| {
+            (state.journal.as_mut().and_then(Journal::take), state.losing.take(), state.stopped)
+        });
+        if let Some(losing) = losing {
+            snapshot.end().await;
+            snapshot = SnapshotProgress::None;
+            let Some(kept) = lose_unsynced(&engine, store, losing).await else { return };
+            store = kept;
+            continue;
+        }
+        let Some(mut batch) = batch else {
             if stopped {
                 break;
             }
@@ -34,7 +43,15 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
             }
             continue;
         };
-        let append = move |store: &mut Store| (store.append(batch.transactions()), batch);
+        let exchanged = batch.exchanged.take();
+        if exchanged.is_some() {
+            snapshot.end().await;
+            snapshot = SnapshotProgress::None;
+        }
+        let append = move |store: &mut Store| {
+            let begun = exchanged.map_or(Ok(()), |image| store.exchange(&image));
+            (begun.and_then(|()| store.append(batch.transactions())), batch)
+        };
         let Some((kept, (written, batch))) = with(&engine, store, append).await else { return };
         store = kept;
         if let Err(error) = written {
@@ -84,6 +101,30 @@ async fn with<T: Send + 'static>(
         }
     });
     worked.ok()
+}
+
+/// Loses what is not durable, and goes on with the rest. `None` if the server, or its runtime, has ended.
+async fn lose_unsynced(
+    engine: &Engine,
+    store: Store,
+    losing: oneshot::Sender<Result<(), StorageError>>,
+) -> Option<Store> {
+    let now = engine.look(|state| state.clock.now());
+    let (mut store, durable) = with(engine, store, move |store| store.lose_unsynced(now)).await?;
+    let result = match durable {
+        Ok(core) => {
+            engine.go_on_with(core);
+            Ok(())
+        }
+        Err(error) => {
+            let cause = io::Error::other(error.to_string());
+            store = wait_for_disk(engine, store, cause).await?;
+            Err(error)
+        }
+    };
+    // The caller may have gone.
+    let _ = losing.send(result);
+    Some(store)
 }
 
 /// Goes back to the durable state, and serves only that until the disk can be written again. `None` if the server, or

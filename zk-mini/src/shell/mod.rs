@@ -18,6 +18,7 @@ pub(crate) mod connection;
 pub(crate) mod connections;
 pub(crate) mod connector;
 pub(crate) mod engine;
+pub(crate) mod exchange;
 pub(crate) mod gather;
 pub(crate) mod journal;
 pub(crate) mod keeper;

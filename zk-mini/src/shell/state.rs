@@ -1,5 +1,6 @@
 //! State of a server (core, clock, connections, journal): inputs go to the core, and its outputs are performed.
 
+use tokio::sync::oneshot;
 use tracing::Level;
 use zk_wire::Millis;
 
@@ -10,6 +11,7 @@ use crate::shell::connections::Connections;
 use crate::shell::journal::Journal;
 use crate::shell::turn::Turn;
 use crate::shell::turn_log::{Line, TurnLog};
+use crate::storage::StorageError;
 
 /// The state behind the mutex of an engine.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct ServerState {
     /// Lines to log after the turn.
     pub(crate) log: TurnLog,
     pub(crate) stopped: bool,
+    /// Asks the keeper to lose what is not durable.
+    pub(crate) losing: Option<oneshot::Sender<Result<(), StorageError>>>,
 }
 
 impl ServerState {

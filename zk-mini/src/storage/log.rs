@@ -2,6 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use zk_wire::{Decode, DecodeError, Encode, FileHeader, TooLong, Zxid, length};
@@ -24,8 +26,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     /// Offset of the next record. Behind it are zeros, or the rest of a write that failed.
     end: u64,
-    /// Offset up to which the log is durable.
-    durable: u64,
+    /// Offset up to which the log is durable. A snapshot may sync the log, too.
+    durable: Arc<AtomicU64>,
     /// Length of the file, with the zeros behind the last record.
     size: u64,
     /// Number of bytes by which it grows, so that a sync rarely writes the length, too.
@@ -38,7 +40,8 @@ impl LogFile {
         let mut file = disk.create(&path)?;
         file.write_at(0, &header())?;
         file.sync()?;
-        Ok(Self { file, path, end: HEADER, durable: HEADER, size: HEADER, block })
+        let durable = Arc::new(AtomicU64::new(HEADER));
+        Ok(Self { file, path, end: HEADER, durable, size: HEADER, block })
     }
 
     /// Appends records that were made by [`put`], and syncs them if `sync` is set.
@@ -52,7 +55,7 @@ impl LogFile {
         self.file.write_at(self.end, records)?;
         if sync {
             self.file.sync()?;
-            self.durable = end;
+            self.durable.store(end, Ordering::Relaxed);
         }
         if !self.file.is_at(&self.path)? {
             return Err(io::Error::other(
@@ -69,7 +72,7 @@ impl LogFile {
         self.file.set_len(self.end)?;
         self.size = self.end;
         self.file.sync()?;
-        self.durable = self.end;
+        self.durable.store(self.end, Ordering::Relaxed);
         Ok(())
     }
 
@@ -89,7 +92,35 @@ impl LogFile {
 
     /// Returns the offset up to which the log is durable.
     pub(super) fn durable(&self) -> u64 {
-        self.durable
+        self.durable.load(Ordering::Relaxed)
+    }
+
+    /// Returns the log as it is now, for another writer that is going to sync it.
+    pub(super) fn unsynced(&self) -> Unsynced {
+        Unsynced { path: self.path.clone(), end: self.end, durable: Arc::clone(&self.durable) }
+    }
+
+    /// Loses the records that are not durable, as a machine does that loses its power.
+    pub(super) fn lose_unsynced(&mut self) -> io::Result<()> {
+        self.end = self.durable();
+        self.trim()
+    }
+}
+
+/// Log with records that may not be durable.
+#[derive(Clone, Debug)]
+pub(super) struct Unsynced {
+    path: PathBuf,
+    end: u64,
+    durable: Arc<AtomicU64>,
+}
+
+impl Unsynced {
+    /// Makes the records durable.
+    pub(super) fn sync(&self, disk: &dyn Disk) -> Result<(), StorageError> {
+        disk.sync_file(&self.path).map_err(|source| StorageError::io("sync", &self.path, source))?;
+        self.durable.fetch_max(self.end, Ordering::Relaxed);
+        Ok(())
     }
 }
 

@@ -1,12 +1,12 @@
 //! Writes snapshots, and deletes old ones.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use zk_wire::Zxid;
 
 use super::error::StorageError;
 use super::files::Files;
+use super::log::Unsynced;
 use super::snapshot;
 use crate::core::Image;
 
@@ -16,7 +16,7 @@ pub(crate) struct Snapshots {
     pub(super) files: Arc<Files>,
     pub(super) retain: Option<usize>,
     /// Log with the transactions that the next snapshot shows, if it has not been synced.
-    pub(super) unsynced: Option<PathBuf>,
+    pub(super) unsynced: Option<Unsynced>,
     /// True if snapshots have the part that 3.9 has added.
     pub(super) processed: bool,
 }
@@ -26,7 +26,7 @@ impl Snapshots {
     pub(crate) fn write(&self, image: &Image) -> Result<(), StorageError> {
         let disk = &*self.files.disk;
         if let Some(log) = &self.unsynced {
-            disk.sync_file(log).map_err(|source| StorageError::io("sync", log, source))?;
+            log.sync(disk)?;
         }
         let file = self.files.snapshot(image.last_zxid);
         let written =

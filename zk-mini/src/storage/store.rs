@@ -17,7 +17,7 @@ use super::secret;
 use super::settings::{Settings, SyncMode};
 use super::snapshots::Snapshots;
 use super::tail::MAX_UNSYNCED;
-use crate::core::{Compat, Config, Core, Now, Txn};
+use crate::core::{Compat, Config, Core, Image, Now, Txn};
 
 /// A data directory that is being written, by one owner at a time.
 #[derive(Debug)]
@@ -164,6 +164,23 @@ impl Store {
         self.snapshots.files.try_room()
     }
 
+    /// Begins anew with another state: a snapshot of it, and a log behind that. When this returns, it is durable. The files of
+    /// before stay, as far as old snapshots are kept.
+    pub(crate) fn exchange(&mut self, image: &Image) -> io::Result<()> {
+        self.roll()?;
+        self.snapshots().write(image).map_err(io::Error::other)?;
+        self.last = image.last_zxid;
+        Ok(())
+    }
+
+    /// Loses the transactions that are not durable, and returns the state without them.
+    pub(crate) fn lose_unsynced(&mut self, now: Now) -> Result<Core, StorageError> {
+        if let Some(log) = &mut self.log {
+            log.lose_unsynced().map_err(|source| StorageError::io("cut", log.path(), source))?;
+        }
+        self.go_back(now)
+    }
+
     /// Returns true if it is time for a snapshot.
     pub(crate) fn wants_snapshot(&self) -> bool {
         self.since_snapshot >= self.snap_count
@@ -180,7 +197,7 @@ impl Store {
 
     /// Returns a writer of snapshots, which works beside this.
     pub(crate) fn snapshots(&self) -> Snapshots {
-        let unsynced = self.log.as_ref().filter(|_| self.sync == SyncMode::None).map(|log| log.path().into());
+        let unsynced = self.log.as_ref().filter(|_| self.sync == SyncMode::None).map(LogFile::unsynced);
         Snapshots { unsynced, ..self.snapshots.clone() }
     }
 

@@ -25,7 +25,7 @@ struct World {
 
 impl World {
     fn new(story: &Story) -> Self {
-        let (min, max) = story.timeout_bounds();
+        let (min, max) = story.bounds;
         let config = Config {
             tick: Millis(story.tick),
             min_session_timeout: Some(Millis(min)),

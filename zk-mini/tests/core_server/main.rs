@@ -20,6 +20,7 @@ mod notes;
 mod quota;
 mod reads;
 mod restore;
+#[allow(dead_code, reason = "the tests of whole servers use the rest")]
 #[path = "../session_stories/mod.rs"]
 mod session_stories;
 mod sessions;

@@ -77,34 +77,43 @@ impl Step {
     }
 }
 
-/// Story: a list of steps, and the tick of the server.
+/// Story: a list of steps, and the settings of the server.
 #[derive(Clone)]
 pub(crate) struct Story {
     pub(crate) tick: u64,
+    /// Bounds of the session timeout.
+    pub(crate) bounds: (u64, u64),
     pub(crate) steps: Vec<Step>,
 }
 
-impl Story {
-    /// Bounds of the session timeout.
-    pub(crate) fn timeout_bounds(&self) -> (u64, u64) {
-        (self.tick, 1_000_000)
-    }
-}
-
-/// Returns stories for a server that time and restarts can be asked of.
+/// Returns stories with everything that can happen to a core.
 pub(crate) fn stories() -> impl Strategy<Value = Story> {
     let tick = prop_oneof![4 => Just(2_000), 1 => Just(100), 1 => Just(7), 1 => Just(1)];
-    (tick, proptest::collection::vec(step(), 1..60)).prop_map(|(tick, steps)| Story { tick, steps })
+    let step = prop_oneof![
+        61 => public_step(12_000, 6_000, 500),
+        2 => client().prop_map(Step::Straggle),
+        2 => time(6_000, 500).prop_map(Step::Stall),
+        2 => Just(Step::Snapshot),
+    ];
+    (tick, proptest::collection::vec(step, 1..60)).prop_map(|(tick, steps)| Story {
+        tick,
+        bounds: (tick, 1_000_000),
+        steps,
+    })
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let client = || (0..CLIENTS).prop_map(Client);
+/// Returns stories with what clients and the operator of a server do. Timeouts and waits are a few ticks long.
+pub(crate) fn public_stories(tick: u64, steps: usize) -> impl Strategy<Value = Story> {
+    proptest::collection::vec(public_step(6 * tick, 3 * tick, tick / 4), 1..steps)
+        .prop_map(move |steps| Story { tick, bounds: (2 * tick, 60_000), steps })
+}
+
+fn public_step(longest_timeout: u64, longest_wait: u64, unit: u64) -> impl Strategy<Value = Step> {
     let name = || proptest::sample::select(NAMES.as_slice());
-    // Round numbers meet the ticks exactly.
-    let time = |longest: u64| prop_oneof![0..longest, (0..longest / 500).prop_map(|n| n * 500)];
+    let timeout = || time(longest_timeout, unit);
     prop_oneof![
-        6 => (client(), time(12_000)).prop_map(|(client, timeout)| Step::Open { client, timeout }),
-        6 => (client(), time(12_000), proptest::bool::weighted(0.75))
+        6 => (client(), timeout()).prop_map(|(client, timeout)| Step::Open { client, timeout }),
+        6 => (client(), timeout(), proptest::bool::weighted(0.75))
             .prop_map(|(client, timeout, right_password)| Step::Reattach { client, timeout, right_password }),
         6 => client().prop_map(Step::Ping),
         8 => (client(), name()).prop_map(|(client, name)| Step::Create(client, name)),
@@ -113,12 +122,18 @@ fn step() -> impl Strategy<Value = Step> {
         3 => client().prop_map(Step::WatchList),
         2 => client().prop_map(Step::Close),
         4 => client().prop_map(Step::Lose),
-        2 => client().prop_map(Step::Straggle),
-        14 => time(6_000).prop_map(Step::Wait),
-        2 => time(6_000).prop_map(Step::Stall),
-        2 => Just(Step::Snapshot),
+        14 => time(longest_wait, unit).prop_map(Step::Wait),
         2 => Just(Step::Restart),
     ]
+}
+
+fn client() -> impl Strategy<Value = Client> {
+    (0..CLIENTS).prop_map(Client)
+}
+
+/// Returns times. Half of them are multiples of `unit`, which meet the ticks exactly.
+fn time(longest: u64, unit: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![0..longest, (0..longest / unit).prop_map(move |n| n * unit)]
 }
 
 impl fmt::Display for Client {

@@ -36,11 +36,15 @@ pub(crate) enum Heard {
     Closed,
 }
 
+impl Heard {
+    pub(crate) fn is_event(&self) -> bool {
+        matches!(self, Self::Created(_) | Self::Deleted(_) | Self::ListChanged)
+    }
+}
+
 /// Returns messages with neighbouring events sorted.
 pub(crate) fn in_order(mut heard: Vec<Heard>) -> Vec<Heard> {
-    let is_event =
-        |heard: &Heard| matches!(heard, Heard::Created(_) | Heard::Deleted(_) | Heard::ListChanged);
-    heard.chunk_by_mut(|one, next| is_event(one) && is_event(next)).for_each(<[Heard]>::sort);
+    heard.chunk_by_mut(|one, next| one.is_event() && next.is_event()).for_each(<[Heard]>::sort);
     heard
 }
 
@@ -58,7 +62,7 @@ pub(crate) struct Session {
 #[derive(Clone, Debug)]
 pub(crate) struct Model {
     tick: u64,
-    bounds: (u64, u64),
+    pub(crate) bounds: (u64, u64),
     /// Time that the server may be late, beyond a tick.
     lateness: u64,
     pub(crate) now: Span,
@@ -83,7 +87,7 @@ impl Model {
     pub(crate) fn new(story: &Story, lateness: u64) -> Self {
         Self {
             tick: story.tick,
-            bounds: story.timeout_bounds(),
+            bounds: story.bounds,
             lateness,
             now: Span::default(),
             stalled: 0,
@@ -147,7 +151,7 @@ impl Model {
     pub(crate) fn expired(&mut self, session: usize, at: Span) {
         let it = &self.sessions[session];
         assert!(it.is_alive, "session {session} ends twice");
-        let due = it.heard.from + it.timeout;
+        let due = self.due(session);
         assert!(at.to > due, "session {session} expired early: at {at:?}, due after {due}");
         let latest = self.latest(session);
         assert!(at.from <= latest, "session {session} expired late: at {at:?}, due until {latest}");
@@ -165,6 +169,11 @@ impl Model {
         }
     }
 
+    /// Returns `true` if a session that is alive may have expired at `now`.
+    pub(crate) fn is_in_doubt(&self, now: u64) -> bool {
+        (0..self.sessions.len()).any(|session| self.sessions[session].is_alive && now >= self.due(session))
+    }
+
     /// Takes what a client must have heard since the last call.
     pub(crate) fn take_heard(&mut self, client: Client) -> Vec<Heard> {
         std::mem::take(&mut self.heard[client.0])
@@ -173,6 +182,11 @@ impl Model {
     /// Returns the names of the nodes that a session owns.
     pub(crate) fn owned(&self, session: usize) -> Vec<&str> {
         self.nodes.iter().filter(|(_, owner)| **owner == session).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Returns the last time at which a session is alive for sure.
+    fn due(&self, session: usize) -> u64 {
+        self.sessions[session].heard.from + self.sessions[session].timeout
     }
 
     /// Returns the last time at which a session may be alive.

@@ -21,6 +21,14 @@ mod plain;
 mod power;
 mod raw;
 mod recovery;
+mod restarts;
+#[allow(dead_code, reason = "the tests of the core use the rest")]
+#[path = "../session_stories/mod.rs"]
+mod session_stories;
+#[allow(dead_code, reason = "the tests of real servers use the rest")]
+#[path = "../session_stories/wire.rs"]
+mod session_wire;
+mod sessions;
 mod storage;
 mod streams;
 mod subscriber;

@@ -72,14 +72,15 @@ impl Core {
     }
 
     /// Sets watches again. A change since then is an event at once, if the client may read the node; otherwise the
-    /// watch is set.
+    /// watch is set. If the whole state was exchanged since then, every node counts as changed.
     fn watch_again(&mut self, call: &Call, request: &SetWatchesView<'_>) -> Result<(), ErrorCode> {
         let conn = call.conn;
+        let missed_all = request.relative_zxid < self.replaced;
         for path in each(&request.data_watches) {
             let path = path?;
             match self.tree.get(path) {
                 None => self.tell_missed(call, EventType::NODE_DELETED, path),
-                Some(node) if node.mzxid > request.relative_zxid => {
+                Some(node) if missed_all || node.mzxid > request.relative_zxid => {
                     self.tell_missed(call, EventType::NODE_DATA_CHANGED, path);
                 }
                 Some(_) => self.watches.watch_data(path, conn)?,
@@ -96,19 +97,41 @@ impl Core {
             let path = path?;
             match self.tree.get(path) {
                 None => self.tell_missed(call, EventType::NODE_DELETED, path),
-                Some(node) if node.pzxid > request.relative_zxid => {
+                Some(node) if missed_all || node.pzxid > request.relative_zxid => {
                     self.tell_missed(call, EventType::NODE_CHILDREN_CHANGED, path);
                 }
                 Some(_) => self.watches.watch_children(path, conn)?,
             }
         }
         for path in each(&request.persistent_watches) {
-            self.watches.add(path?, conn, WatchMode::Persistent)?;
+            let path = path?;
+            self.watches.add(path, conn, WatchMode::Persistent)?;
+            if missed_all {
+                self.tell_exchanged(call, path);
+                if self.tree.get(path).is_some() {
+                    self.tell_missed(call, EventType::NODE_CHILDREN_CHANGED, path);
+                }
+            }
         }
         for path in each(&request.persistent_recursive_watches) {
-            self.watches.add(path?, conn, WatchMode::Recursive)?;
+            let path = path?;
+            self.watches.add(path, conn, WatchMode::Recursive)?;
+            if missed_all {
+                self.tell_exchanged(call, path);
+            }
         }
         Ok(())
+    }
+
+    /// Tells a persistent watch that its node may have changed with the whole state. ZooKeeper tells it nothing of what it
+    /// missed, so its client reads again after every reconnect; this is for clients that wait for an event.
+    fn tell_exchanged(&mut self, call: &Call, path: &str) {
+        let kind = if self.tree.get(path).is_some() {
+            EventType::NODE_DATA_CHANGED
+        } else {
+            EventType::NODE_DELETED
+        };
+        self.tell_missed(call, kind, path);
     }
 
     /// Sends a missed event. If the client may not read the node, neither the event is sent nor the watch set.

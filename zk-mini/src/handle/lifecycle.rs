@@ -1,0 +1,103 @@
+//! Restarts of a server and its reset, on the same address and with the same handle.
+
+use crate::core::Core;
+use crate::handle::Handle;
+use crate::shell::exchange::{Losing, NoExchange};
+use crate::storage::StorageError;
+
+/// Reason why a server does not have the wanted state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// The server has been stopped. It has its last state.
+    #[error("the server has been stopped: start another one")]
+    Stopped,
+    /// The disk is lost. The state is the former one.
+    #[error("the disk of the server fails, and it refuses every change; it tries again every second")]
+    ReadOnly,
+    /// The disk failed before the new state was durable. The server goes back to the state that is on the disk.
+    #[error(
+        "the disk failed before the new state was durable: the server goes back to what is on the disk, and refuses writes \
+         until the disk accepts them"
+    )]
+    NotDurable,
+    /// The files cannot be read or written.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl From<NoExchange> for RestoreError {
+    fn from(reason: NoExchange) -> Self {
+        match reason {
+            NoExchange::Stopped => Self::Stopped,
+            NoExchange::ReadOnly => Self::ReadOnly,
+        }
+    }
+}
+
+/// Restarts. The listener, the handle, the clock, and what is frozen stay; all connections of clients are closed when a method
+/// returns. No client is stuck afterwards: zxids go on above all that this server has given, ids of sessions are never given
+/// twice, sessions that are kept have their full timeout again, and all others are told that they have expired.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use zk_client::{Client, CreateMode};
+/// use zk_mini::ZkMini;
+///
+/// let zk = ZkMini::start().await?;
+/// let client = Client::connect(&zk.connect_string()).await?;
+/// client.create("/leader", "me", CreateMode::Ephemeral).await?;
+///
+/// zk.restart().await; // the client reconnects by itself, and still leads
+/// assert!(client.exists("/leader").await?.is_some());
+///
+/// zk.reset().await?; // everything is gone, the client's session, too
+/// assert!(zk.sessions().is_empty() && zk.get("/leader").is_none());
+/// # Ok(())
+/// # }
+/// ```
+impl Handle {
+    /// Restarts the server: nodes and sessions stay. Replies that were waiting for the disk are sent before.
+    ///
+    /// Does nothing if the server has been stopped.
+    pub async fn restart(&self) {
+        self.engine.change_and_close(Core::restart).await;
+    }
+
+    /// Restarts the server as after a loss of power. In memory everything is lost, as by [`reset`](Self::reset). With a data
+    /// directory, what was not synced is: writes that are not answered yet, and with [`SyncMode::None`](crate::SyncMode) also
+    /// answered ones, up to the last snapshot or log.
+    ///
+    /// # Errors
+    /// [`RestoreError`]
+    pub async fn restart_losing_unsynced(&self) -> Result<(), RestoreError> {
+        match self.engine.lose_unsynced()? {
+            Losing::InMemory => return self.reset().await,
+            // The keeper has ended: the server has been stopped, or a defect has stopped it.
+            Losing::Asked(lost) => lost.await.map_err(|_| RestoreError::Stopped)??,
+        }
+        self.engine.change_and_close(|_, _| ()).await.ok_or(RestoreError::Stopped)
+    }
+
+    /// Empties the server: only the system's nodes are left, and no session. With a data directory this is durable when it
+    /// returns; files of before stay, as old snapshots do.
+    ///
+    /// # Errors
+    /// [`RestoreError`]
+    pub async fn reset(&self) -> Result<(), RestoreError> {
+        let config = self.engine.look(|state| state.core.config().clone());
+        self.exchange(Core::new(config)).await
+    }
+
+    /// Exchanges the state of the server.
+    pub(super) async fn exchange(&self, next: Core) -> Result<(), RestoreError> {
+        let (former, performing) = self.engine.exchange(next)?;
+        drop(former);
+        if !self.engine.performed(performing).await {
+            return Err(RestoreError::NotDurable);
+        }
+        self.engine.closed().await;
+        Ok(())
+    }
+}
