@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::handle::Handle;
 use crate::shell::engine::Engine;
 use crate::shell::keeper;
-use crate::shell::listener::Listener;
 use crate::storage::Store;
 
 /// A running ZooKeeper server; it stops when it is stopped or dropped. All servers of a process that listen share one
@@ -19,7 +18,6 @@ use crate::storage::Store;
 #[derive(Debug)]
 pub struct ZkMini {
     handle: Handle,
-    listener: Option<Arc<Listener>>,
     tasks: Vec<AbortHandle>,
     /// The task that writes to the disk. It ends when everything is written.
     keeper: Option<JoinHandle<()>>,
@@ -39,10 +37,9 @@ impl ZkMini {
         Builder::new()
     }
 
-    pub(crate) fn run(engine: Arc<Engine>, listener: Option<Listener>, store: Option<Store>) -> Self {
-        let listener = listener.map(Arc::new);
+    pub(crate) fn run(engine: Arc<Engine>, store: Option<Store>) -> Self {
         let mut tasks = Vec::new();
-        if let Some(listener) = &listener {
+        if let Some(listener) = &engine.setup.listener {
             let accept = Arc::clone(listener).accept(Arc::clone(&engine));
             tasks.push(engine.runtime.spawn(accept).abort_handle());
         }
@@ -60,7 +57,7 @@ impl ZkMini {
                 engine.keeper_ended();
             })
         });
-        Self { handle: Handle { engine }, listener, tasks, keeper }
+        Self { handle: Handle { engine }, tasks, keeper }
     }
 
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
@@ -75,7 +72,7 @@ impl ZkMini {
     }
 
     fn close(&self) {
-        if let Some(listener) = &self.listener {
+        if let Some(listener) = &self.engine.setup.listener {
             listener.close();
         }
         for task in &self.tasks {

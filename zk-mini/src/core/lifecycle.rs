@@ -31,8 +31,9 @@ impl Core {
 
     /// Goes on after [`take_down`](Self::take_down). Sessions have their full timeouts from now on.
     pub fn bring_up(&mut self, now: Now) {
-        self.is_down = false;
-        self.sessions.restart(now.mono);
+        if std::mem::take(&mut self.is_down) {
+            self.sessions.restart(now.mono);
+        }
     }
 
     /// Returns `true` between [`take_down`](Self::take_down) and [`bring_up`](Self::bring_up).

@@ -31,7 +31,7 @@ impl Handle {
     /// Opens a connection without a socket; see [`Connector::connect`]. A server that listens accepts it, too.
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
-        // Refused only after a stop; the caller then gets a closed stream.
+        // Refused only by a server that is stopped or down; the caller then gets a closed stream.
         connector::connect(&self.engine).unwrap_or_else(|| tokio::io::duplex(1).0)
     }
 

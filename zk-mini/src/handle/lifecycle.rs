@@ -1,6 +1,7 @@
 //! Restarts of a server and its reset, on the same address and with the same handle.
 
 use crate::core::Core;
+use crate::error::Error;
 use crate::handle::Handle;
 use crate::shell::exchange::{Losing, NoExchange};
 use crate::storage::StorageError;
@@ -88,6 +89,42 @@ impl Handle {
     pub async fn reset(&self) -> Result<(), RestoreError> {
         let config = self.engine.look(|state| state.core.config().clone());
         self.exchange(Core::new(config)).await
+    }
+
+    /// Takes the server down, as a process that is stopped: all connections are closed, and new ones refused, by sockets and
+    /// by [`connector`](Self::connector)s. Nodes and sessions stay, and nothing expires. The port stays ours, so that
+    /// [`bring_up`](Self::bring_up) gets it again. The handle works as before: what it writes is seen when the server is up.
+    pub async fn take_down(&self) {
+        if let Some(listener) = &self.engine.setup.listener {
+            listener.take_down();
+        }
+        self.engine.change_and_close(|core, _| core.take_down()).await;
+    }
+
+    /// Brings the server up after [`take_down`](Self::take_down), on the same addresses. Sessions have their full timeouts, as
+    /// after a restart.
+    ///
+    /// # Errors
+    /// [`Error::Listen`] if the server cannot listen on one of its addresses. It stays down then.
+    pub async fn bring_up(&self) -> Result<(), Error> {
+        // Nobody can be refused by a server that listens.
+        self.engine.change(Core::bring_up);
+        let listened = self
+            .engine
+            .setup
+            .listener
+            .as_ref()
+            .map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime));
+        if listened.is_err() {
+            self.engine.change_and_close(|core, _| core.take_down()).await;
+        }
+        listened
+    }
+
+    /// Returns true between [`take_down`](Self::take_down) and [`bring_up`](Self::bring_up).
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.engine.look(|state| state.core.is_down())
     }
 
     /// Exchanges the state of the server.

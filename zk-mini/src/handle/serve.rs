@@ -16,6 +16,9 @@ pub enum ServeError {
     /// The server has been stopped.
     #[error("the zk-mini server has been stopped")]
     Stopped,
+    /// The server is down; see [`Handle::bring_up`].
+    #[error("the zk-mini server is down: bring it up first")]
+    Down,
     /// The peer's address has the maximum number of connections.
     #[error(
         "this address already has the maximum number of connections: see `Builder::max_client_connections`"
@@ -59,6 +62,7 @@ impl Handle {
     ) -> Result<ConnId, ServeError> {
         let guard = self.engine.admit(Some(peer), None).map_err(|refused| match refused {
             Refused::Stopped => ServeError::Stopped,
+            Refused::Down => ServeError::Down,
             Refused::TooMany => ServeError::TooManyConnections,
         })?;
         let id = guard.id;

@@ -55,6 +55,13 @@ impl AcceptBarrier {
         accepted
     }
 
+    /// Wakes the accepting task: there are other sockets.
+    pub(crate) fn wake(&self) {
+        if let Some(task) = self.with(|state| state.task.clone()) {
+            task.wake();
+        }
+    }
+
     /// Releases all waiters: no connection is accepted any more.
     pub(crate) fn close(&self) {
         self.with(|state| *state = AcceptState::default());

@@ -27,15 +27,19 @@ impl Connector {
     /// not count it. Dropping the stream closes it.
     ///
     /// # Errors
-    /// [`io::ErrorKind::ConnectionRefused`] once the server has been stopped or dropped.
+    /// [`io::ErrorKind::ConnectionRefused`] once the server has been stopped or dropped, and while it is down.
     pub fn connect(&self) -> io::Result<DuplexStream> {
-        let refused =
-            || io::Error::new(io::ErrorKind::ConnectionRefused, "the zk-mini server has been stopped");
+        let refused = || {
+            io::Error::new(
+                io::ErrorKind::ConnectionRefused,
+                "the zk-mini server has been stopped, or is down",
+            )
+        };
         connect(&self.engine.upgrade().ok_or_else(refused)?).ok_or_else(refused)
     }
 }
 
-/// Opens a connection; `None` if the server has been stopped.
+/// Opens a connection; `None` if the server has been stopped, or is down.
 pub(crate) fn connect(engine: &Arc<Engine>) -> Option<DuplexStream> {
     let guard = engine.admit(None, None).ok()?;
     let (client, server) = tokio::io::duplex(PIPE_BYTES);

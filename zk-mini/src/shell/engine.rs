@@ -20,6 +20,7 @@ use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
+use crate::shell::listener::Listener;
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::panics::surviving;
 use crate::shell::remote::Remote;
@@ -71,6 +72,7 @@ pub(crate) struct Setup {
     pub(crate) words: Whitelist,
     /// Addresses that the server listens on.
     pub(crate) listeners: Vec<SocketAddr>,
+    pub(crate) listener: Option<Arc<Listener>>,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
 }
@@ -87,6 +89,7 @@ pub(crate) struct ConnectionGuard {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refused {
     Stopped,
+    Down,
     TooMany,
 }
 
@@ -136,6 +139,9 @@ impl Engine {
         self.turn(|state, turn| {
             if state.stopped {
                 return Err(Refused::Stopped);
+            }
+            if state.core.is_down() {
+                return Err(Refused::Down);
             }
             let Some((id, outbox)) = state.connections.admit(remote, turn) else {
                 if let Some(remote) = remote {

@@ -14,6 +14,7 @@ use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::connection;
 use crate::shell::engine::{Engine, Refused};
 use crate::shell::panics::{PAUSE, surviving};
+use crate::shell::runtime::Runtime;
 
 /// Maximum number of connections that wait to be accepted, unless it is set. The system has a limit of its own.
 const BACKLOG: i32 = 4096;
@@ -32,6 +33,7 @@ pub(crate) struct Listener {
     /// Addresses of the sockets. Users are shown the first one.
     pub(crate) addrs: Vec<SocketAddr>,
     barrier: AcceptBarrier,
+    backlog: i32,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,8 @@ struct Sockets {
     open: Vec<TcpListener>,
     /// Index of the socket that is polled first. It rotates, so that no socket starves another.
     next: usize,
+    /// The server is down: these sockets keep the ports, and do not listen.
+    held: Option<Vec<Socket>>,
 }
 
 impl Listener {
@@ -60,8 +64,58 @@ impl Listener {
 
     /// Closes the sockets: the port is free when this returns.
     pub(crate) fn close(&self) {
-        self.lock().open.clear();
+        let mut sockets = self.lock();
+        sockets.open.clear();
+        sockets.held = None;
+        drop(sockets);
         self.barrier.close();
+    }
+
+    /// Refuses connections, and keeps the ports.
+    pub(crate) fn take_down(&self) {
+        let mut sockets = self.lock();
+        // They were closed for good, or are down already.
+        if sockets.open.is_empty() {
+            return;
+        }
+        sockets.open.clear();
+        // A port that somebody took in between is asked for again later.
+        let held = self.addrs.iter().filter_map(|addr| hold(*addr, self.addrs.len() > 1).ok());
+        sockets.held = Some(held.collect());
+    }
+
+    /// Listens again on the same ports.
+    pub(crate) fn bring_up(&self, runtime: &Runtime) -> Result<(), Error> {
+        let mut sockets = self.lock();
+        let Some(held) = sockets.held.take() else { return Ok(()) };
+        let listened = self.listen_again(held, runtime);
+        match listened {
+            Ok(open) => {
+                sockets.open = open;
+                drop(sockets);
+                self.barrier.wake();
+                Ok(())
+            }
+            Err(error) => {
+                sockets.held = Some(Vec::new());
+                Err(error)
+            }
+        }
+    }
+
+    fn listen_again(&self, mut held: Vec<Socket>, runtime: &Runtime) -> Result<Vec<TcpListener>, Error> {
+        let is_at =
+            |socket: &Socket, addr| socket.local_addr().is_ok_and(|held| held.as_socket() == Some(addr));
+        let mut again = |addr: SocketAddr| {
+            let socket = match held.iter().position(|socket| is_at(socket, addr)) {
+                Some(at) => held.swap_remove(at),
+                None => hold(addr, self.addrs.len() > 1)?,
+            };
+            listen(socket, self.backlog)
+        };
+        let mut again =
+            |addr: &SocketAddr| again(*addr).map_err(|source| Error::Listen { addr: *addr, source });
+        runtime.with_drivers(|| self.addrs.iter().map(&mut again).collect())
     }
 
     /// Accepts connections until the sockets are closed, at the latest until it is aborted.
@@ -95,7 +149,7 @@ impl Listener {
         let mut sockets = self.lock();
         let len = sockets.open.len();
         if len == 0 {
-            return Poll::Ready(None);
+            return if sockets.held.is_some() { Poll::Pending } else { Poll::Ready(None) };
         }
         for _ in 0..len {
             let socket = sockets.next % len;
@@ -150,11 +204,24 @@ fn bind_all(wishes: &[SocketAddr], backlog: i32) -> Result<Listener, Error> {
         open.push(socket);
         addrs.push(addr);
     }
-    Ok(Listener { sockets: Mutex::new(Sockets { open, next: 0 }), addrs, barrier: AcceptBarrier::default() })
+    let sockets = Mutex::new(Sockets { open, next: 0, held: None });
+    Ok(Listener { sockets, addrs, barrier: AcceptBarrier::default(), backlog })
 }
 
-/// Binds a socket. An IPv6 socket `beside_others` leaves IPv4 to them.
+/// Binds a socket, and listens.
 fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = listen(hold(addr, beside_others)?, backlog)?;
+    let addr = socket.local_addr()?;
+    Ok((socket, addr))
+}
+
+fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
+    socket.listen(if backlog > 0 { backlog } else { BACKLOG })?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Binds a socket, which keeps the port. An IPv6 socket `beside_others` leaves IPv4 to them.
+fn hold(addr: SocketAddr, beside_others: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     // A server can be started again at once; two at a time still fail.
     socket.set_reuse_address(true)?;
@@ -163,10 +230,7 @@ fn bind(addr: SocketAddr, beside_others: bool, backlog: i32) -> io::Result<(TcpL
     }
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
-    socket.listen(if backlog > 0 { backlog } else { BACKLOG })?;
-    let socket = TcpListener::from_std(socket.into())?;
-    let addr = socket.local_addr()?;
-    Ok((socket, addr))
+    Ok(socket)
 }
 
 /// Serves a connection, or closes it silently, as ZooKeeper does, if its address has too many. A TLS handshake would be
@@ -181,7 +245,7 @@ fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) 
             log!(DEBUG, %remote, conn = guard.id.0, "connected");
             connection::spawn(stream, guard);
         }
-        Err(Refused::TooMany | Refused::Stopped) => {}
+        Err(Refused::TooMany | Refused::Stopped | Refused::Down) => {}
     }
 }
 

@@ -374,3 +374,65 @@ async fn a_stopped_server_is_not_restarted() {
     assert!(matches!(handle.restore(&snapshot).await, Err(RestoreError::Stopped)));
     assert_eq!(handle.connector().connect().unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
+
+#[tokio::test]
+async fn a_server_that_is_down_refuses_connections_and_comes_back_on_its_port() {
+    let zk = ZkMini::start().await.unwrap();
+    let addr = zk.addr().unwrap();
+    let mut raw = Raw::tcp(&zk).await;
+    let answered = raw.open_session(4_000).await;
+    raw.create("/e", EPHEMERAL).await;
+    let refuses = || async { tokio::net::TcpStream::connect(addr).await.unwrap_err().kind() };
+    for _ in 0..3 {
+        within(zk.take_down()).await;
+        zk.take_down().await;
+        assert!(zk.is_down() && zk.connections().is_empty());
+        assert_eq!(refuses().await, ErrorKind::ConnectionRefused);
+        assert_eq!(zk.connector().connect().unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        assert_eq!(Raw::in_memory(&zk).receive().await, None);
+        // The port is ours: nobody who lets the system choose gets it.
+        let others: Vec<_> =
+            (0..50).map(|_| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
+        assert!(others.iter().all(|other| other.local_addr().unwrap() != addr));
+        zk.set("/e", "while down").await.unwrap();
+        zk.bring_up().await.unwrap();
+        zk.bring_up().await.unwrap();
+        let mut raw = Raw::tcp(&zk).await;
+        raw.send(&resume_request(&answered)).await;
+        assert_eq!(raw.receive().await.unwrap(), answered);
+        assert_eq!(raw.request(1, GET_DATA, &get_data("/e", false)).await.err, 0);
+    }
+    zk.take_down().await;
+    zk.stop().await;
+    std::net::TcpListener::bind(addr).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_expires_while_a_server_is_down() {
+    let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+    let _raw = Raw::with_session(&zk, 4_000).await;
+    zk.advance(Duration::from_secs(3)).await;
+    zk.take_down().await;
+    zk.advance(Duration::from_secs(300)).await;
+    assert_eq!(zk.sessions().len(), 1);
+    zk.bring_up().await.unwrap();
+    zk.advance(Duration::from_secs(3)).await;
+    assert_eq!(zk.sessions().len(), 1, "it has its full timeout");
+    zk.advance(Duration::from_secs(3)).await;
+    assert!(zk.sessions().is_empty());
+}
+
+#[tokio::test]
+async fn a_server_on_a_port_that_was_taken_meanwhile_stays_down_and_says_so() {
+    let zk = ZkMini::start().await.unwrap();
+    let addr = zk.addr().unwrap();
+    zk.take_down().await;
+    // A server may share the port with a socket that does not listen.
+    let thief = std::net::TcpListener::bind(addr).unwrap();
+    let error = zk.bring_up().await.unwrap_err();
+    assert!(error.to_string().contains("in use"), "{error}");
+    assert!(zk.is_down());
+    drop(thief);
+    zk.bring_up().await.unwrap();
+    Raw::tcp(&zk).await.open_session(4_000).await;
+}
