@@ -439,10 +439,8 @@ impl Builder {
         };
         let listeners = listener.as_ref().map(|listener| listener.addrs.clone()).unwrap_or_default();
         let files = store.as_ref().map(Store::files);
-        let listener = listener.map(Arc::new);
-        let setup =
-            Setup { configuration: configuration.into(), words: self.words, listeners, listener, files };
-        match &setup.listener {
+        let setup = Setup { configuration: configuration.into(), words: self.words, listeners, files };
+        match &listener {
             Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
             None => log!(INFO, "serving in this process only"),
         }
@@ -451,7 +449,7 @@ impl Builder {
         }
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
-        Ok(ZkMini::run(engine, store))
+        Ok(ZkMini::run(engine, listener, store))
     }
 
     /// Makes a secret: from the seed if there is one, otherwise from random bytes.

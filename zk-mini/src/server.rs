@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::handle::Handle;
 use crate::shell::engine::Engine;
 use crate::shell::keeper;
+use crate::shell::listener::Listener;
 use crate::storage::Store;
 
 /// A running ZooKeeper server; it stops when it is stopped or dropped. All servers of a process that listen share one
@@ -37,9 +38,10 @@ impl ZkMini {
         Builder::new()
     }
 
-    pub(crate) fn run(engine: Arc<Engine>, store: Option<Store>) -> Self {
+    pub(crate) fn run(engine: Arc<Engine>, listener: Option<Listener>, store: Option<Store>) -> Self {
+        let listener = listener.map(Arc::new);
         let mut tasks = Vec::new();
-        if let Some(listener) = &engine.setup.listener {
+        if let Some(listener) = &listener {
             let accept = Arc::clone(listener).accept(Arc::clone(&engine));
             tasks.push(engine.runtime.spawn(accept).abort_handle());
         }
@@ -57,7 +59,7 @@ impl ZkMini {
                 engine.keeper_ended();
             })
         });
-        Self { handle: Handle { engine }, tasks, keeper }
+        Self { handle: Handle { engine, listener }, tasks, keeper }
     }
 
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
@@ -72,7 +74,7 @@ impl ZkMini {
     }
 
     fn close(&self) {
-        if let Some(listener) = &self.engine.setup.listener {
+        if let Some(listener) = &self.listener {
             listener.close();
         }
         for task in &self.tasks {

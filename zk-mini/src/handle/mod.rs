@@ -14,6 +14,7 @@ mod time;
 use std::sync::Arc;
 
 use crate::shell::engine::Engine;
+use crate::shell::listener::Listener;
 
 pub use faults::{Fault, FiresNoMore, WhyNoMore};
 pub use inspect::ConnectionInfo;
@@ -28,6 +29,8 @@ pub use time::{ClockRuns, Jump};
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(crate) engine: Arc<Engine>,
+    /// Listening sockets, if there are some.
+    pub(crate) listener: Option<Arc<Listener>>,
 }
 
 impl Handle {

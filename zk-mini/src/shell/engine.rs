@@ -20,7 +20,6 @@ use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
-use crate::shell::listener::Listener;
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::panics::surviving;
 use crate::shell::remote::Remote;
@@ -72,7 +71,6 @@ pub(crate) struct Setup {
     pub(crate) words: Whitelist,
     /// Addresses that the server listens on.
     pub(crate) listeners: Vec<SocketAddr>,
-    pub(crate) listener: Option<Arc<Listener>>,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
 }
