@@ -21,6 +21,9 @@ use crate::shell::listener::Listener;
 use crate::shell::runtime::Runtime;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
 
+/// Number of requests, and of other entries, that the history keeps unless set.
+const HISTORY: usize = 1_000;
+
 /// Configures a server; finish with [`start`](Self::start). The defaults are Apache ZooKeeper's, on a free port of
 /// 127.0.0.1.
 ///
@@ -71,7 +74,7 @@ impl Builder {
             backlog: -1,
             time: Time::Real,
             seed: None,
-            core: Config::default(),
+            core: Config { history: HISTORY, ..Config::default() },
             limits: Limits::default(),
             words: Whitelist::default(),
             data_dir: None,
@@ -117,6 +120,18 @@ impl Builder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
+    }
+
+    /// Sets the number of requests, and of other entries, that the [history](crate::history) keeps; 1,000 unless set. See
+    /// there for its memory.
+    pub fn history(mut self, entries: usize) -> Self {
+        self.core.history = entries;
+        self
+    }
+
+    /// Records no [history](crate::history).
+    pub fn without_history(self) -> Self {
+        self.history(0)
     }
 
     /// Stops the clock: time moves only by [`Handle::advance`](crate::Handle::advance), until

@@ -153,6 +153,7 @@ mod server;
 mod shell;
 pub mod storage;
 
+pub use self::core::history;
 pub use self::core::{Compat, ConnId, NodeKind, SessionInfo, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
 pub use builder::Builder;

@@ -17,6 +17,16 @@ pub(crate) enum Applied {
     Refused(ErrorCode),
 }
 
+impl Applied {
+    /// Returns the code of a refused change.
+    pub(crate) fn refusal(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused(code) => Some(*code),
+            Self::Created { .. } | Self::Set(_) | Self::Done => None,
+        }
+    }
+}
+
 /// Applies a transaction. `now` is needed only for the expiry of a session that it creates. Appends a result to
 /// `results` for each change of nodes.
 pub(crate) fn apply(
@@ -68,7 +78,7 @@ fn apply_to_node(
             observers.wrote(&path, data.as_ref().map_or(0, Bytes::len));
             Applied::Set(tree.set_data(&path, data, version, zxid, time, observers))
         }
-        Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version)),
+        Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version, observers)),
         Change::Error(code) => Applied::Refused(code),
         // Sessions and multis do not occur inside a multi.
         Change::Check { .. }

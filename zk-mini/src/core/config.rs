@@ -75,6 +75,8 @@ pub struct Config {
     pub max_held: usize,
     /// Emits transactions as [`Output::Persist`](super::Output::Persist). Servers in memory save that work.
     pub transactions: bool,
+    /// Number of requests that the [history](super::history) keeps, and of other entries; 0 turns it off.
+    pub history: usize,
     /// Maintains the digest of the tree: a checksum over all nodes for logs and snapshots.
     pub digests: bool,
 }
@@ -118,6 +120,7 @@ impl Default for Config {
             max_watch_bytes: 256 << 20,
             max_held: 64 << 20,
             transactions: true,
+            history: 0,
             digests: false,
         }
     }

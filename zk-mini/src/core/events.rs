@@ -6,7 +6,9 @@ use zk_wire::{ByteString, EventType};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::figures::Namespaces;
+use crate::core::history::Writing;
 use crate::core::message::ConnId;
+use crate::core::tree::before::Before;
 use crate::core::watch::Watches;
 
 /// Event for the connections that watch a node.
@@ -39,10 +41,19 @@ impl FiredEvents {
     }
 }
 
-/// Observers of a transaction while it is applied: watches, and the figures of namespaces. A change without watches, the
-/// common case, adds no event.
+/// Observers of a transaction while it is applied: watches, the figures of namespaces, and the history. A change without
+/// watches, the common case, adds no event.
 #[derive(Debug)]
-pub(crate) struct Observers<'a>(Option<(&'a mut Watches, &'a mut FiredEvents, &'a mut Namespaces)>);
+pub(crate) struct Observers<'a>(Option<Watching<'a>>);
+
+#[derive(Debug)]
+struct Watching<'a> {
+    watches: &'a mut Watches,
+    events: &'a mut FiredEvents,
+    namespaces: &'a mut Namespaces,
+    /// `None` if no history is recorded.
+    history: Option<Writing<'a>>,
+}
 
 impl<'a> Observers<'a> {
     /// Uses up watches and adds their events to `events`.
@@ -50,8 +61,9 @@ impl<'a> Observers<'a> {
         watches: &'a mut Watches,
         events: &'a mut FiredEvents,
         namespaces: &'a mut Namespaces,
+        history: Option<Writing<'a>>,
     ) -> Self {
-        Self(Some((watches, events, namespaces)))
+        Self(Some(Watching { watches, events, namespaces, history }))
     }
 
     /// Returns observers without watches, for the replay of earlier transactions.
@@ -61,19 +73,31 @@ impl<'a> Observers<'a> {
 
     /// Records the number of bytes written at `path`.
     pub(crate) fn wrote(&mut self, path: &str, len: usize) {
-        if let Some((_, _, namespaces)) = &mut self.0 {
+        if let Some(Watching { namespaces, .. }) = &mut self.0 {
             namespaces.wrote(path, len);
         }
     }
 
     /// Records an event at `path`, which is a part of `whole`.
     pub(crate) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
-        let Some((watches, FiredEvents { fired, told }, _)) = &mut self.0 else { return };
+        let Some(Watching { watches, events: FiredEvents { fired, told }, .. }) = &mut self.0 else { return };
         let first = told.len();
         watches.fire(kind, path, told);
         if told.len() > first {
             let (path, acl) = (whole.slice_ref(path), acl.clone());
             fired.push(FiredEvent { kind, path, acl, told: first..told.len() });
+        }
+    }
+
+    /// Returns the history, if it is recorded.
+    pub(crate) fn history(&mut self) -> Option<&mut Writing<'a>> {
+        self.0.as_mut()?.history.as_mut()
+    }
+
+    /// Records the values that a change of a node replaces, if there is a history. `version` is the new one.
+    pub(crate) fn changed(&mut self, version: i32, before: impl FnOnce() -> Before) {
+        if let Some(history) = self.history() {
+            history.changed(before(), version);
         }
     }
 }

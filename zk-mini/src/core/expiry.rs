@@ -3,6 +3,7 @@
 use zk_wire::{SessionId, Xid};
 
 use crate::core::Core;
+use crate::core::history::EndReason;
 use crate::core::message::Now;
 
 impl Core {
@@ -13,21 +14,21 @@ impl Core {
         {
             // A session costs as much as the nodes that go with it.
             *room = room.saturating_sub(1 + self.tree.ephemerals_of(id));
-            self.expire_session(now, id);
+            self.expire_session(now, id, EndReason::Expired);
         }
     }
 
     /// Lets a session expire before its time, if it is alive and the disk accepts writes.
     pub(crate) fn expire_now(&mut self, now: Now, id: SessionId) {
         if !self.disk_lost && self.sessions.get(id).is_some() {
-            self.expire_session(now, id);
+            self.expire_session(now, id, EndReason::Forced);
         }
     }
 
     /// Ends a session and closes its connection.
-    fn expire_session(&mut self, now: Now, id: SessionId) {
+    fn expire_session(&mut self, now: Now, id: SessionId, reason: EndReason) {
         let conn = self.sessions.get(id).and_then(|session| session.conn);
-        self.end_session(now, id, Xid(0));
+        self.end_session(now, id, Xid(0), reason);
         self.outputs.expired(id);
         if let Some(conn) = conn {
             self.close(conn);

@@ -96,10 +96,10 @@ impl Core {
     /// Forgets a connection that was lost, or closed by its peer.
     pub(crate) fn lost(&mut self, conn: ConnId) {
         if self.outputs.gates.is_empty() {
-            return self.forget(conn);
+            return self.end_connection(conn, false);
         }
         if !self.outputs.gates.lose(conn, self.peers.contains_key(&conn)) {
-            self.forget(conn);
+            self.end_connection(conn, false);
         }
         self.outputs.gates.settle(conn);
     }
@@ -117,7 +117,7 @@ impl Core {
                 // It is closed already.
                 Effect::Pause(_) | Effect::Resume(_) => {}
                 Effect::CutOff(conn) => {
-                    self.forget(conn);
+                    self.end_connection(conn, true);
                     self.outputs.gates.settle(conn);
                 }
             }

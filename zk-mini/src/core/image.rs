@@ -77,6 +77,7 @@ impl Core {
     pub fn restore(config: Config, now: Now, image: Image) -> Self {
         let mut core = Self::new(config);
         core.last_zxid = image.last_zxid;
+        core.history.forget_past(image.last_zxid);
         for node in image.nodes {
             let (path, node) = node.into_node();
             core.tree.restore(path, node);
@@ -108,6 +109,7 @@ impl Core {
         for session in &orphaned {
             self.tree.delete_ephemerals(*session, self.last_zxid, &mut Observers::none());
         }
+        self.history.forget_past(self.last_zxid);
         // Sums and counts are not reliable during a replay after a fuzzy snapshot.
         self.tree.weigh_all();
         self.tree.recount();
@@ -179,7 +181,7 @@ impl ImageWalk {
 }
 
 impl ImageNode {
-    fn of(path: &ByteString, node: &Node) -> Self {
+    pub(crate) fn of(path: &ByteString, node: &Node) -> Self {
         Self {
             path: path.clone(),
             data: node.data.clone(),

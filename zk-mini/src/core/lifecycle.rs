@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use zk_wire::{ErrorCode, SessionId, Xid, Zxid};
 
+use crate::core::history::{Cause, Replacement};
 use crate::core::message::{ConnId, Now};
 use crate::core::reap::Reaper;
 use crate::core::requests::listing::Listing;
@@ -21,18 +22,21 @@ impl Core {
     pub fn restart(&mut self, now: Now) {
         self.close_all();
         self.sessions.restart(now.mono);
+        self.history.server(self.last_zxid, "restarted");
     }
 
     /// Closes all connections and stands still: nothing expires until [`bring_up`](Self::bring_up).
     pub fn take_down(&mut self) {
         self.close_all();
         self.is_down = true;
+        self.history.server(self.last_zxid, "taken down");
     }
 
     /// Goes on after [`take_down`](Self::take_down). Sessions have their full timeouts from now on.
     pub fn bring_up(&mut self, now: Now) {
         if std::mem::take(&mut self.is_down) {
             self.sessions.restart(now.mono);
+            self.history.server(self.last_zxid, "brought up again");
         }
     }
 
@@ -56,7 +60,7 @@ impl Core {
     ///
     /// The last zxid is then above all that either of them has given. No transaction says so: a log needs an
     /// [`Image`] of the new state.
-    pub fn replace(&mut self, now: Now, mut next: Self) -> Self {
+    pub fn replace(&mut self, now: Now, mut next: Self, why: Replacement) -> Self {
         self.close_all();
         next.sessions.go_on_after(&self.sessions);
         std::mem::swap(&mut self.tree, &mut next.tree);
@@ -70,12 +74,13 @@ impl Core {
         self.unlisted = self.last_zxid;
         self.reaper = Reaper::new(next_multiple(now.mono, self.config.container_check_interval));
         self.listing = Listing::default();
+        self.record_replacement(&next, why);
         next
     }
 
     /// Commits a transaction that changes nothing, so that a log has a zxid above all that were lost.
     pub fn mark_zxid(&mut self, now: Now) {
-        self.commit(now, SessionId::NONE, Xid(0), Change::Error(ErrorCode::OK));
+        self.commit(now, SessionId::NONE, Xid(0), Cause::Direct, Change::Error(ErrorCode::OK));
     }
 
     /// Returns the configuration.
@@ -96,7 +101,7 @@ impl Core {
         let conns: BTreeSet<ConnId> = self.peers.keys().copied().chain(gates.conns()).collect();
         *gates = gates.without_connections();
         for conn in conns {
-            self.forget(conn);
+            self.end_connection(conn, true);
             // Also for a connection that is forgotten, whose close was held.
             self.outputs.close(conn);
         }

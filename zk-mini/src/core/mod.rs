@@ -24,6 +24,7 @@ pub(crate) mod faults;
 mod figures;
 mod freeze;
 mod gates;
+pub mod history;
 mod image;
 mod inspect;
 mod lifecycle;
@@ -61,6 +62,8 @@ use faults::Faults;
 use figures::Namespaces;
 pub(crate) use figures::{Totals, WatchersTold};
 use gates::Gates;
+pub use history::Replacement;
+use history::{Author, Cause, Recorder, Told, Writing};
 use outputs::Outputs;
 use peer::PeerState;
 pub(crate) use reap::NextDeletion;
@@ -136,6 +139,7 @@ pub struct Core {
     namespaces: Namespaces,
     listing: Listing,
     faults: Faults,
+    pub(crate) history: Recorder,
 }
 
 impl Core {
@@ -162,6 +166,7 @@ impl Core {
             namespaces: Namespaces::default(),
             listing: Listing::default(),
             faults: Faults::default(),
+            history: Recorder::new(config.history, config.begin_after),
             config,
         }
     }
@@ -189,6 +194,7 @@ impl Core {
 
     /// Brings everything that depends on the time alone up to date.
     pub(crate) fn begin(&mut self, now: Now) {
+        self.history.now = now.wall;
         self.skip_idle_checks(now.mono);
         self.outputs.gates.set_now(now.mono);
     }
@@ -237,6 +243,7 @@ impl Core {
         (earlier.is_down, earlier.replaced) = (self.is_down, self.replaced);
         earlier.disk_lost = true;
         earlier.faults = std::mem::take(&mut self.faults);
+        earlier.continue_history_of(self, Replacement::DiskLost);
         std::mem::replace(self, earlier)
     }
 
@@ -259,6 +266,7 @@ impl Core {
         let (tree, sessions) = (&mut self.tree, &mut self.sessions);
         apply(tree, sessions, txn, now.mono, &mut Observers::none(), &mut self.results);
         self.last_zxid = zxid;
+        self.history.forget_past(zxid);
     }
 
     /// Returns the minimum and maximum session timeout that a client can get.
@@ -311,7 +319,7 @@ impl Core {
     /// Gives a change its zxid, applies it, and emits the transaction (if configured) and its watch events, as far as
     /// the watchers have access. A watch is used up even if its event is withheld. The results stay in `results` for
     /// the reply.
-    fn commit(&mut self, now: Now, session: SessionId, xid: Xid, change: Change) {
+    fn commit(&mut self, now: Now, session: SessionId, xid: Xid, cause: Cause, change: Change) {
         let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
         self.skipped_zxids = 0;
         if matches!(change, Change::CloseSession { ephemerals: None }) {
@@ -322,7 +330,11 @@ impl Core {
         let kept = self.config.transactions.then(|| txn.clone());
         self.results.clear();
         self.events.clear();
-        let mut observers = Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces);
+        self.history.now = now.wall;
+        let author = Author { zxid, session, xid, cause };
+        let writing = self.history.is_on().then_some(Writing { recorder: &mut self.history, author });
+        let mut observers =
+            Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces, writing);
         apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut observers, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
@@ -337,26 +349,48 @@ impl Core {
                     event.acl.check(&peer.requester(&self.config, self.rules), Perms::READ).is_ok()
                 })
             };
+            let mut listed = Told::default();
             let told = told.iter().copied().filter(may_know);
             if self.faults.are_of_events() {
-                let told: Vec<_> = told
-                    .filter(|conn| {
-                        !self.faults.drops_event(now, (*conn, self.peers.get(conn)), event.kind, &event.path)
-                    })
-                    .collect();
+                let mut is_sent = |conn: &ConnId| {
+                    let to = (*conn, self.peers.get(conn));
+                    !self.faults.drops_event(now, to, (event.kind, &event.path), zxid, &mut self.history)
+                };
+                let told: Vec<_> = told.filter(|conn| is_sent(conn)).collect();
+                let told = told.into_iter().inspect(|conn| listed.add(*conn));
                 self.outputs.event(told, shown, event.kind, &event.path);
             } else {
+                let told = told.inspect(|conn| listed.add(*conn));
                 self.outputs.event(told, shown, event.kind, &event.path);
             }
+            if listed.count > 0 && self.history.is_on() {
+                self.history.event(zxid, event.kind, &event.path, &listed);
+            }
         }
+    }
+
+    /// Notes an event for the log and the history.
+    fn note(&mut self, note: Note) {
+        if self.history.is_on() {
+            self.history.note(self.last_zxid, &note);
+        }
+        self.outputs.note(note);
     }
 
     /// Closes a connection after the frames sent to it. Its session lives on.
     fn close(&mut self, conn: ConnId) {
         if self.peers.contains_key(&conn) {
-            self.forget(conn);
+            self.end_connection(conn, true);
             self.outputs.close(conn);
         }
+    }
+
+    /// Removes a connection that has ended, and its watches.
+    fn end_connection(&mut self, conn: ConnId, by_server: bool) {
+        if let Some(peer) = self.peers.get(&conn).filter(|_| self.history.is_on()) {
+            self.history.disconnected(self.last_zxid, conn, peer.address, peer.session, by_server);
+        }
+        self.forget(conn);
     }
 
     /// Removes a connection and its watches.

@@ -4,6 +4,7 @@
 use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::Core;
+use crate::core::history::Cause;
 use crate::core::message::Now;
 use crate::core::session::next_multiple;
 use crate::core::tree::node::Node;
@@ -49,8 +50,11 @@ impl Core {
             *room -= 1;
             // Before the deletion, so that a check never visits a path twice.
             self.reaper.last = Some(path.clone());
-            if self.tree.get(&path).and_then(due).is_some_and(|due| due <= now.wall) {
-                self.commit(now, SessionId::NONE, Xid(0), Change::Delete { path });
+            let due = self.tree.get(&path).filter(|node| due(node).is_some_and(|due| due <= now.wall));
+            if let Some(kind) = due.map(|node| node.kind) {
+                let is_container = kind == NodeKind::Container;
+                let cause = if is_container { Cause::Container } else { Cause::TimeToLive };
+                self.commit(now, SessionId::NONE, Xid(0), cause, Change::Delete { path });
             }
         }
     }

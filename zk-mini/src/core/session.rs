@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
-use crate::core::message::ConnId;
+use crate::core::message::{ConnId, Peer};
 
 /// First byte of the session ids that this server gives.
 const SERVER: i64 = 1;
@@ -20,6 +20,8 @@ pub(crate) struct Session {
     pub(crate) current_timeout: Millis,
     /// Present connection.
     pub(crate) conn: Option<ConnId>,
+    /// Peer of its latest connection; `None` if it has not had one here.
+    pub(crate) client: Option<Peer>,
     /// Bucket that the session is in.
     pub(crate) expires: Millis,
     /// Time of the last sign of life.
@@ -93,6 +95,7 @@ impl Sessions {
             timeout,
             current_timeout: timeout,
             conn: None,
+            client: None,
             expires: Millis(0),
             heard: now,
         });

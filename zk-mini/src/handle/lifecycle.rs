@@ -1,6 +1,6 @@
 //! Restarts of a server and its reset, on the same address and with the same handle.
 
-use crate::core::Core;
+use crate::core::{Core, Replacement};
 use crate::error::Error;
 use crate::handle::Handle;
 use crate::shell::exchange::{Losing, NoExchange};
@@ -74,7 +74,7 @@ impl Handle {
     /// [`RestoreError`]
     pub async fn restart_losing_unsynced(&self) -> Result<(), RestoreError> {
         match self.engine.lose_unsynced()? {
-            Losing::InMemory => return self.reset().await,
+            Losing::InMemory => return self.empty(Replacement::Loss).await,
             // The keeper has ended: the server has been stopped, or a defect has stopped it.
             Losing::Asked(lost) => lost.await.map_err(|_| RestoreError::Stopped)??,
         }
@@ -87,8 +87,12 @@ impl Handle {
     /// # Errors
     /// [`RestoreError`]
     pub async fn reset(&self) -> Result<(), RestoreError> {
+        self.empty(Replacement::Reset).await
+    }
+
+    async fn empty(&self, why: Replacement) -> Result<(), RestoreError> {
         let config = self.engine.look(|state| state.core.config().clone());
-        self.exchange(Core::new(config)).await
+        self.exchange(Core::new(config), why).await
     }
 
     /// Takes the server down, as a process that is stopped: all connections are closed, and new ones refused, by sockets and
@@ -124,8 +128,8 @@ impl Handle {
     }
 
     /// Exchanges the state of the server.
-    pub(super) async fn exchange(&self, next: Core) -> Result<(), RestoreError> {
-        let (former, performing) = self.engine.exchange(next)?;
+    pub(super) async fn exchange(&self, next: Core, why: Replacement) -> Result<(), RestoreError> {
+        let (former, performing) = self.engine.exchange(next, why)?;
         drop(former);
         if !self.engine.performed(performing).await {
             return Err(RestoreError::NotDurable);

@@ -4,6 +4,7 @@
 
 mod connect;
 mod faults;
+mod history;
 mod inspect;
 mod lifecycle;
 mod nodes;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use zk_wire::Zxid;
 
-use crate::core::{Core, Image};
+use crate::core::{Core, Image, Replacement};
 use crate::handle::Handle;
 use crate::handle::lifecycle::RestoreError;
 
@@ -84,6 +84,6 @@ impl Handle {
     /// [`RestoreError`]
     pub async fn restore(&self, snapshot: &Snapshot) -> Result<(), RestoreError> {
         let (config, now) = self.engine.look(|state| (state.core.config().clone(), state.clock.now()));
-        self.exchange(Core::of_image(config, now, Image::clone(&snapshot.image))).await
+        self.exchange(Core::of_image(config, now, Image::clone(&snapshot.image)), Replacement::Restored).await
     }
 }

@@ -3,7 +3,7 @@
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
-use crate::core::{ConnId, Core, Image, Now};
+use crate::core::{ConnId, Core, Image, Now, Replacement};
 use crate::shell::change::Performing;
 use crate::shell::engine::Engine;
 use crate::storage::StorageError;
@@ -35,7 +35,7 @@ impl Engine {
     }
 
     /// Exchanges the state of the core for another. Returns the former state.
-    pub(crate) fn exchange(&self, next: Core) -> Result<(Core, Performing), NoExchange> {
+    pub(crate) fn exchange(&self, next: Core, why: Replacement) -> Result<(Core, Performing), NoExchange> {
         // Taken outside of the lock; its number is not known yet.
         let image = self.setup.files.as_ref().map(|_| next.image());
         self.turn(|state, turn| {
@@ -46,7 +46,7 @@ impl Engine {
                 return Err(NoExchange::ReadOnly);
             }
             state.core.begin(turn.now);
-            let former = state.core.replace(turn.now, next);
+            let former = state.core.replace(turn.now, next, why);
             state.perform_all(None, turn);
             if let (Some(journal), Some(image)) = (&mut state.journal, image) {
                 let last_zxid = state.core.last_zxid();
@@ -83,7 +83,7 @@ impl Engine {
                 journal.lose();
             }
             state.core.begin(turn.now);
-            let former = state.core.replace(turn.now, durable);
+            let former = state.core.replace(turn.now, durable, Replacement::Loss);
             state.perform_all(None, turn);
             state.core.mark_zxid(turn.now);
             state.perform_all(None, turn);

@@ -11,6 +11,7 @@ mod fault_moments;
 mod faults;
 mod forced_expiry;
 mod freezing;
+mod history;
 mod invariants;
 mod limits;
 mod malformed;

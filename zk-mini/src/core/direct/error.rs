@@ -101,12 +101,12 @@ impl Core {
             ErrorCode::NODE_EXISTS => WriteError::NodeExists { path },
             ErrorCode::NO_CHILDREN_FOR_EPHEMERALS => WriteError::EphemeralParent { path, parent },
             ErrorCode::BAD_ARGUMENTS if path::validate(&path).is_ok() => WriteError::QuotaOfRoot { path },
-            code => self.explain(&path, Expected::Any, code),
+            code => self.refusal(&path, Expected::Any, code),
         }
     }
 
     /// Returns the reason for the code with which a write to a node was refused.
-    pub(super) fn explain(&self, path: &str, expected: Expected, code: ErrorCode) -> WriteError {
+    pub(super) fn refusal(&self, path: &str, expected: Expected, code: ErrorCode) -> WriteError {
         if let Err(source) = path::validate(path) {
             return WriteError::BadPath { path: path.into(), source };
         }

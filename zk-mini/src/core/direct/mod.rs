@@ -17,6 +17,7 @@ pub use error::WriteError;
 use crate::core::Core;
 use crate::core::access::requester::Requester;
 use crate::core::apply::Applied;
+use crate::core::history::Cause;
 use crate::core::message::{Now, Peer};
 use crate::core::prepare::{Prepare, Prepared};
 use crate::core::size::{self, MultiSize};
@@ -104,7 +105,7 @@ impl Core {
             }
             Change::Multi(changes)
         };
-        self.commit(now, owner, Xid(0), change);
+        self.commit(now, owner, Xid(0), Cause::Direct, change);
         match self.results.pop() {
             Some(Applied::Created { path, stat }) => Ok(Written { path, stat, created: true }),
             _ => Err(WriteError::Refused { path: new.path.into(), code: ErrorCode::RUNTIME_INCONSISTENCY }),
@@ -125,7 +126,7 @@ impl Core {
         self.check_writable(path)?;
         let request = SetDataView { path: Some(Cow::Borrowed(path)), data, version };
         let prepared = self.prepare_directly(SessionId::NONE).set_data(&request);
-        let change = self.checked(prepared).map_err(|code| self.explain(path, version, code))?;
+        let change = self.checked(prepared).map_err(|code| self.refusal(path, version, code))?;
         self.commit_stat(now, path, change)
     }
 
@@ -138,7 +139,7 @@ impl Core {
         let (acl, version) = (Some(views_of(acl)), Expected::Any);
         let request = SetAclView { path: Some(Cow::Borrowed(path)), acl, version };
         let prepared = self.prepare_directly(SessionId::NONE).set_acl(&request);
-        let change = self.checked(prepared).map_err(|code| self.explain(path, version, code))?;
+        let change = self.checked(prepared).map_err(|code| self.refusal(path, version, code))?;
         self.commit_stat(now, path, change)
     }
 
@@ -152,8 +153,8 @@ impl Core {
         let change = self
             .prepare_directly(SessionId::NONE)
             .delete(&request)
-            .map_err(|code| self.explain(path, version, code))?;
-        self.commit(now, SessionId::NONE, Xid(0), change);
+            .map_err(|code| self.refusal(path, version, code))?;
+        self.commit(now, SessionId::NONE, Xid(0), Cause::Direct, change);
         Ok(())
     }
 
@@ -166,7 +167,7 @@ impl Core {
     pub fn delete_all_directly(&mut self, now: Now, path: &str) -> Result<usize, WriteError> {
         self.check_writable(path)?;
         if path::validate(path).is_err() || self.tree.get(path).is_none() {
-            return Err(self.explain(path, Expected::Any, ErrorCode::NO_NODE));
+            return Err(self.refusal(path, Expected::Any, ErrorCode::NO_NODE));
         }
         let paths = self.with_descendants(path);
         let deleted = paths.len();
@@ -210,7 +211,7 @@ impl Core {
     }
 
     fn commit_stat(&mut self, now: Now, path: &str, change: Change) -> Result<Written, WriteError> {
-        self.commit(now, SessionId::NONE, Xid(0), change);
+        self.commit(now, SessionId::NONE, Xid(0), Cause::Direct, change);
         match self.results.pop() {
             Some(Applied::Set(stat)) => Ok(Written { path: path.into(), stat, created: false }),
             _ => Err(WriteError::Refused { path: path.into(), code: ErrorCode::RUNTIME_INCONSISTENCY }),
@@ -223,7 +224,7 @@ impl Core {
             1 => changes.swap_remove(0),
             _ => Change::Multi(changes),
         };
-        self.commit(now, SessionId::NONE, Xid(0), change);
+        self.commit(now, SessionId::NONE, Xid(0), Cause::Direct, change);
     }
 
     /// Returns a node and the nodes below it, parents before their children, without the system's nodes.

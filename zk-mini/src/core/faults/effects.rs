@@ -1,7 +1,7 @@
 //! Rules of a core: adding and removing them, and asking them at each moment.
 
 use bytes::Bytes;
-use zk_wire::{ConnectRequest, Decode, EventType, Fields, SessionId};
+use zk_wire::{ConnectRequest, Decode, EventType, Fields, SessionId, Zxid};
 
 use crate::core::Core;
 use crate::core::faults::case::{Case, What};
@@ -11,6 +11,7 @@ use crate::core::faults::request::RequestInfo;
 use crate::core::faults::rule::Rule;
 use crate::core::faults::table::{Faults, Fired};
 use crate::core::faults::then::Then;
+use crate::core::history::Recorder;
 use crate::core::message::{ConnId, Now};
 use crate::core::peer::PeerState;
 use crate::core::requests::call::Call;
@@ -103,7 +104,18 @@ impl Core {
             conn: Some(call.conn),
             listener: self.peers.get(&call.conn).and_then(|peer| peer.listener),
         };
-        self.faults.fire(case).map(|fired| fired.then)
+        let fired = self.faults.fire(case)?;
+        self.record_fault(fired);
+        Some(fired.then)
+    }
+
+    /// Records a rule that has fired.
+    fn record_fault(&mut self, fired: Fired) {
+        if self.history.is_on()
+            && let Some(hit) = self.faults.hits(fired.id).last()
+        {
+            self.history.fault(self.last_zxid, fired.id, hit, fired.then);
+        }
     }
 
     /// Shows a handshake to the rules. One that cannot be read is not shown.
@@ -125,7 +137,9 @@ impl Core {
             conn: Some(conn),
             listener: peer.listener,
         };
-        self.faults.fire(case).map(|fired| (fired, named))
+        let fired = self.faults.fire(case)?;
+        self.record_fault(fired);
+        Some((fired, named))
     }
 }
 
@@ -136,8 +150,9 @@ impl Faults {
         &mut self,
         now: Now,
         (conn, peer): (ConnId, Option<&PeerState>),
-        kind: EventType,
-        path: &str,
+        (kind, path): (EventType, &str),
+        zxid: Zxid,
+        history: &mut Recorder,
     ) -> bool {
         let case = Case {
             now,
@@ -146,6 +161,12 @@ impl Faults {
             conn: Some(conn),
             listener: peer.and_then(|peer| peer.listener),
         };
-        self.fire(case).is_some_and(|fired| fired.then == Then::DropEvent)
+        let Some(fired) = self.fire(case) else { return false };
+        if history.is_on()
+            && let Some(hit) = self.hits(fired.id).last()
+        {
+            history.fault(zxid, fired.id, hit, fired.then);
+        }
+        fired.then == Then::DropEvent
     }
 }

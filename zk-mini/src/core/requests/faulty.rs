@@ -58,13 +58,13 @@ impl Core {
             Then::Refuse | Then::Disconnect => self.close(conn),
             Then::LoseReply => {
                 if let Ok(granted) = self.grant_session(now, conn, frame) {
-                    self.outputs.note(granted.note);
+                    self.note(granted.note);
                 }
                 self.close(conn);
             }
             Then::Silent => self.mute(conn),
             Then::SilentAfter => match self.grant_session(now, conn, frame) {
-                Ok(granted) => self.outputs.note(granted.note),
+                Ok(granted) => self.note(granted.note),
                 Err(_) => self.mute(conn),
             },
             Then::DropEvent => {}

@@ -1,10 +1,11 @@
 //! Handshake: the first frame of a connection opens or resumes a session.
 
 use bytes::Bytes;
-use zk_wire::{ConnectRequest, ConnectResponse, Decode, Millis, SessionId, Xid};
+use zk_wire::{ConnectRequest, ConnectResponse, Decode, Millis, OpCode, SessionId, Xid};
 
 use crate::core::Core;
 use crate::core::access::password::{is_password, password};
+use crate::core::history::Cause;
 use crate::core::message::{ConnId, Note, Now, Refusal};
 use crate::core::outputs::Body;
 use crate::core::txn::Change;
@@ -33,7 +34,7 @@ impl Core {
     pub(super) fn answer_handshake(&mut self, conn: ConnId, granted: Result<Granted, Refusal>) {
         match granted {
             Ok(Granted { id, timeout, note }) => {
-                self.outputs.note(note);
+                self.note(note);
                 let greeting = self.welcome(conn, id, timeout);
                 self.outputs.greet(conn, greeting);
             }
@@ -44,7 +45,7 @@ impl Core {
                         self.greeting(conn, SessionId::NONE, Millis(0), Bytes::from_static(&[0; 16]));
                     self.outputs.greet(conn, greeting);
                 }
-                self.outputs.note(Note::Refused { conn, reason });
+                self.note(Note::Refused { conn, reason });
                 self.close(conn);
             }
         }
@@ -73,7 +74,8 @@ impl Core {
         }
         if request.session_id == SessionId::NONE {
             let id = self.sessions.next_id(now.wall);
-            self.commit(now, id, Xid(0), Change::CreateSession { timeout });
+            let cause = Cause::Request { conn, op: OpCode::CREATE_SESSION };
+            self.commit(now, id, Xid(0), cause, Change::CreateSession { timeout });
             self.attach(conn, id, timeout);
             return Ok(Granted { id, timeout, note: Note::Opened { conn, session: id, timeout } });
         }
@@ -117,6 +119,7 @@ impl Core {
     fn attach(&mut self, conn: ConnId, id: SessionId, timeout: Millis) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.conn = Some(conn);
+            session.client = self.peers.get(&conn).map(|peer| peer.address);
             session.current_timeout = timeout;
         }
         if let Some(peer) = self.peers.get_mut(&conn) {

@@ -132,11 +132,15 @@ impl Core {
     }
 
     fn handle_call(&mut self, call: &Call, operation: &Operation, body: Fields<'_>) -> Answer {
-        self.admit(call, operation.class)?;
-        match (operation.handle)(self, call, body) {
+        let answer = self.admit(call, operation.class).and_then(|()| (operation.handle)(self, call, body));
+        let answer = match answer {
             Err(Failure::Unreadable) => self.unreadable(call, operation.class),
             answer => answer,
+        };
+        if self.history.is_on() {
+            self.history.request(call, self.last_zxid, body, &answer);
         }
+        answer
     }
 
     /// Records the sign of life, and refuses requests that need the disk while it is lost.

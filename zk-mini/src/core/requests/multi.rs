@@ -16,7 +16,13 @@ impl Core {
             .and_then(|ops| Ok((prepare.multi(&ops)?, ops)));
         match prepared {
             Ok((changes, ops)) => {
-                self.commit(call.now, call.session, call.xid, Change::Multi(changes));
+                self.commit(call.now, call.session, call.xid, call.into(), Change::Multi(changes));
+                let mut refused = self.results.iter().filter_map(Applied::refusal);
+                if let Some(code) =
+                    refused.find(|code| !matches!(*code, ErrorCode::OK | ErrorCode::RUNTIME_INCONSISTENCY))
+                {
+                    self.history.multi_failed(code);
+                }
                 Ok(Reply::Body(self.outputs.body(|out| {
                     for (result, op) in self.results.drain(..).zip(&ops) {
                         multi_result(result, op.op()).encode(out);

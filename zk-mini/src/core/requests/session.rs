@@ -2,6 +2,7 @@
 
 use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid};
 
+use crate::core::history::{Cause, EndReason, SessionEnd};
 use crate::core::message::{Note, Now};
 use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::txn::Change;
@@ -28,7 +29,7 @@ impl Core {
         // The present timeout stays until the next restart.
         let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
         let timeout = self.negotiate(timeout.0);
-        self.commit(call.now, call.session, call.xid, Change::CreateSession { timeout });
+        self.commit(call.now, call.session, call.xid, call.into(), Change::CreateSession { timeout });
         if let Some(session) = self.sessions.get_mut(call.session) {
             session.current_timeout = negotiated;
         }
@@ -37,17 +38,32 @@ impl Core {
     }
 
     pub(crate) fn close_session(&mut self, call: &Call) -> Answer {
-        self.end_session(call.now, call.session, call.xid);
-        self.outputs.note(Note::Closed { conn: call.conn, session: call.session });
+        self.end_session(call.now, call.session, call.xid, EndReason::Closed);
+        self.note(Note::Closed { conn: call.conn, session: call.session });
         Ok(Reply::Last)
     }
 
     /// Ends a session and deletes its ephemeral nodes.
-    pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid) {
+    pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid, reason: EndReason) {
+        self.record_end(now, session, reason);
         let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
         // The session ends even if the list of its nodes is too long for a transaction.
         let listed = size::fits(&change, &self.config);
         let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
-        self.commit(now, session, xid, change);
+        self.commit(now, session, xid, Cause::SessionEnd, change);
+    }
+
+    /// Records why a session ends, for the history of the nodes that go with it.
+    pub(crate) fn record_end(&mut self, now: Now, id: SessionId, reason: EndReason) {
+        if let Some(session) = self.sessions.get(id).filter(|_| self.history.is_on()) {
+            let end = SessionEnd {
+                reason,
+                silent: now.mono.since(session.heard),
+                timeout: session.current_timeout,
+                client: session.client,
+            };
+            let ephemerals = self.tree.ephemerals_of(id);
+            self.history.session_ends(self.last_zxid, id, end, ephemerals);
+        }
     }
 }

@@ -61,7 +61,7 @@ impl Core {
             Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
             Err(code) => Change::Error(code),
         };
-        self.commit(call.now, call.session, call.xid, change);
+        self.commit(call.now, call.session, call.xid, call.into(), change);
         let result = self.results.pop().ok_or(Failure::Close)?;
         Ok(Reply::Body(match result {
             Applied::Created { path, .. } if call.op == OpCode::CREATE => {
@@ -76,7 +76,7 @@ impl Core {
 
     /// Refuses a write, which takes a zxid, too.
     pub(crate) fn refuse(&mut self, call: &Call, code: ErrorCode) -> Answer {
-        self.commit(call.now, call.session, call.xid, Change::Error(code));
+        self.commit(call.now, call.session, call.xid, call.into(), Change::Error(code));
         Err(code.into())
     }
 }

@@ -1,6 +1,7 @@
 //! Tree of nodes. It applies transactions without checks: all decisions are made before. A method that returns a
 //! `Stat` returns that of the node after the change, or the default if there is no such node.
 
+pub(crate) mod before;
 pub(crate) mod below;
 pub(crate) mod digest;
 pub(crate) mod name_set;
@@ -20,6 +21,7 @@ use zk_wire::{Acl, ByteString, EventType, Perms, SessionId, Stat, UnixMillis, Ve
 use crate::core::access::acl_table::AclTable;
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::events::Observers;
+use crate::core::tree::before::Before;
 use crate::core::tree::digest::TreeDigest;
 use crate::core::tree::name_set::NameSet;
 use crate::core::tree::node::Node;
@@ -167,6 +169,7 @@ impl Tree {
         let Some((parent_path, name)) = parent_and_name(&path) else { return Stat::default() };
         let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
         // As in ZooKeeper the counter never decreases, even if it overflows.
+        let (pzxid, created_children) = (parent.pzxid, parent.created_children);
         if parent_cversion > parent.created_children {
             self.digest.remove(parent_path, parent);
             parent.created_children = parent_cversion;
@@ -186,7 +189,10 @@ impl Tree {
         parent.below += Weight::of_one(data_len);
         self.weigh_above(parent_path, Weight::of_one(data_len));
         self.insert(path.clone(), node);
-        self.quota_created(&path, data_len);
+        if let Some(history) = observers.history() {
+            history.created(&path, kind, data_len, pzxid, created_children);
+        }
+        self.quota_created(&path, data_len, observers);
         stat
     }
 
@@ -212,23 +218,29 @@ impl Tree {
     /// the node may not exist; the parent is still updated.
     fn unlink(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) -> Option<Weight> {
         let deleted = self.nodes.remove(path);
-        if let Some((path, node)) = &deleted {
+        if let Some((path, node)) = deleted.as_deref() {
             self.forget(path, node);
             observers.note(EventType::NODE_DELETED, path, path, &node.acl);
         }
         let (parent_path, name) = path::split(path)?;
         let parent = self.nodes.get_mut(parent_path)?;
+        let pzxid = parent.pzxid;
         parent.children.remove(name);
         self.digest.remove(parent_path, parent);
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         // The rest is only for an existing node.
-        let (path, node) = deleted?;
+        let mut deleted = deleted?;
+        let (path, node) = &mut *deleted;
         let weight = Weight::of_one(node.data_len());
         parent.below += -weight;
         let parent_path = &path[..parent_path.len()];
-        observers.note(EventType::NODE_CHILDREN_CHANGED, &path, parent_path, &parent.acl);
-        self.quota_deleted(&path, node.data_len());
+        observers.note(EventType::NODE_CHILDREN_CHANGED, path, parent_path, &parent.acl);
+        let data_len = node.data_len();
+        // It has no children any more, but may have their memory.
+        node.children = NameSet::default();
+        self.quota_deleted(path, data_len, observers);
+        observers.changed(0, || Before::Deleted { node: deleted, pzxid });
         Some(weight)
     }
 
@@ -258,16 +270,21 @@ impl Tree {
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_bytes = self.data_bytes - old + new;
         self.digest.remove(path, node);
-        node.set_data(data);
+        let data = node.set_data(data);
+        let before = (node.version, node.mzxid, node.mtime);
         node.version = version;
         node.mzxid = zxid;
         node.mtime = time;
         self.digest.add(path, node);
         observers.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
         let stat = node.stat();
+        observers.changed(version.0, || {
+            let (version, mzxid, mtime) = before;
+            Before::Data { path: path.clone(), data, version, mzxid, mtime }
+        });
         if old != new {
             self.weigh_above(path, Weight::of_change(old, new));
-            self.quota_changed(path, signed(new) - signed(old), 0);
+            self.quota_changed(path, signed(new) - signed(old), 0, observers);
         }
         stat
     }
@@ -299,23 +316,31 @@ impl Tree {
     }
 
     /// Sets the data of a node with quota counts. Neither version nor times change, and there is no event.
-    pub(crate) fn set_quietly(&mut self, path: &str, data: Bytes) {
+    pub(crate) fn set_quietly(&mut self, path: &str, data: Bytes, observers: &mut Observers<'_>) {
         let Some(node) = self.nodes.get_mut(path) else { return };
         let (old, new) = (node.data_len(), data.len());
         self.data_bytes = self.data_bytes - old + new;
-        node.set_data(Some(data));
+        let data = node.set_data(Some(data));
+        observers.changed(0, || Before::Quietly { path: path.into(), data });
         if old != new {
             self.weigh_above(path, Weight::of_change(old, new));
         }
     }
 
     /// Sets a node's ACL. There is no event.
-    pub(crate) fn set_acl(&mut self, path: &str, acl: &Arc<[Acl]>, version: Version) -> Stat {
+    pub(crate) fn set_acl(
+        &mut self,
+        path: &ByteString,
+        acl: &Arc<[Acl]>,
+        version: Version,
+        observers: &mut Observers<'_>,
+    ) -> Stat {
         let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         self.digest.remove(path, node);
-        node.acl = self.acls.share(acl);
-        node.aversion = version;
+        let acl = std::mem::replace(&mut node.acl, self.acls.share(acl));
+        let before = std::mem::replace(&mut node.aversion, version);
         self.digest.add(path, node);
+        observers.changed(version.0, || Before::Acl { path: path.clone(), acl, version: before });
         node.stat()
     }
 

@@ -60,9 +60,10 @@ impl Node {
         }
     }
 
-    pub(crate) fn set_data(&mut self, data: Option<Bytes>) {
-        self.data = data;
+    /// Sets the data, and returns the earlier ones.
+    pub(crate) fn set_data(&mut self, data: Option<Bytes>) -> Option<Bytes> {
         self.content_crc = OnceLock::new();
+        std::mem::replace(&mut self.data, data)
     }
 
     /// Returns the bytes of the data; 0 for null.

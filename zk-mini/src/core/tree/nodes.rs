@@ -64,8 +64,8 @@ impl Nodes {
         }
     }
 
-    pub(crate) fn remove(&mut self, path: &str) -> Option<(ByteString, Node)> {
+    pub(crate) fn remove(&mut self, path: &str) -> Option<Box<(ByteString, Node)>> {
         let found = self.slots.find_entry(self.hasher.hash_one(path), |slot| slot.is(path));
-        found.ok().map(|found| *found.remove().0.entry)
+        found.ok().map(|found| found.remove().0.entry)
     }
 }

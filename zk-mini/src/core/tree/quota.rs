@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use zk_wire::path;
 
+use crate::core::events::Observers;
 use crate::core::tree::Tree;
 use crate::core::tree::weight::{Weight, signed};
 
@@ -59,16 +60,16 @@ impl Quotas {
 
 impl Tree {
     /// Updates quotas after the creation of a node.
-    pub(crate) fn quota_created(&mut self, path: &str, bytes: usize) {
+    pub(crate) fn quota_created(&mut self, path: &str, bytes: usize, observers: &mut Observers<'_>) {
         match quota_node(path) {
             Some((subject, LIMITS)) => {
                 self.quotas.insert(subject);
             }
             // Data that the client sent is replaced by the real counts.
-            Some((subject, STATS)) => self.count_anew(subject),
+            Some((subject, STATS)) => self.count_anew(subject, observers),
             _ => {}
         }
-        self.quota_changed(path, signed(bytes), 1);
+        self.quota_changed(path, signed(bytes), 1, observers);
     }
 
     /// Updates quotas after a node is restored from a snapshot. Counts in a fuzzy snapshot are not reliable, so they
@@ -80,35 +81,41 @@ impl Tree {
     }
 
     /// Updates quotas after the deletion of a node.
-    pub(crate) fn quota_deleted(&mut self, path: &str, bytes: usize) {
+    pub(crate) fn quota_deleted(&mut self, path: &str, bytes: usize, observers: &mut Observers<'_>) {
         if let Some((subject, LIMITS)) = quota_node(path) {
             self.quotas.remove(subject);
         }
-        self.quota_changed(path, -signed(bytes), -1);
+        self.quota_changed(path, -signed(bytes), -1, observers);
     }
 
     /// Adds to the counts of nodes and bytes at a path.
-    pub(crate) fn quota_changed(&mut self, path: &str, bytes: i64, count: i64) {
+    pub(crate) fn quota_changed(
+        &mut self,
+        path: &str,
+        bytes: i64,
+        count: i64,
+        observers: &mut Observers<'_>,
+    ) {
         let Some(subject) = self.quotas.above(path) else { return };
         let stats_path = format!("{QUOTA}{subject}/{STATS}");
         let data = self.get(&stats_path).and_then(|node| node.data.clone()).unwrap_or_default();
         let Some(mut stats) = Track::parse(&data) else { return };
         stats.add("count", count);
         stats.add("bytes", bytes);
-        self.set_quietly(&stats_path, stats.to_bytes());
+        self.set_quietly(&stats_path, stats.to_bytes(), observers);
     }
 
     /// Counts all quotas again after a restart.
     pub(crate) fn recount(&mut self) {
         let subjects: Vec<_> = self.quotas.paths.iter().cloned().collect();
-        subjects.iter().for_each(|subject| self.count_anew(subject));
+        subjects.iter().for_each(|subject| self.count_anew(subject, &mut Observers::none()));
     }
 
     /// Writes the present counts of a quota.
-    fn count_anew(&mut self, subject: &str) {
+    fn count_anew(&mut self, subject: &str, observers: &mut Observers<'_>) {
         let (count, bytes) = self.measure(subject);
         let stats = Track { values: BTreeMap::from([("count", count), ("bytes", bytes)]) };
-        self.set_quietly(&format!("{QUOTA}{subject}/{STATS}"), stats.to_bytes());
+        self.set_quietly(&format!("{QUOTA}{subject}/{STATS}"), stats.to_bytes(), observers);
     }
 
     /// Returns `true` if hard limits leave room for a change.

@@ -1,0 +1,293 @@
+//! History: the last events of the server, in a fixed amount of memory.
+//!
+//! Requests have a ring of their own, so that a client which polls does not push out the changes. Pings are not recorded.
+
+mod cause;
+mod entry;
+mod explain;
+mod latest;
+mod past;
+mod record;
+mod replaced;
+mod ring;
+mod text;
+mod undo;
+mod view;
+
+use zk_wire::{ByteString, ErrorCode, EventType, Fields, Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
+
+use crate::core::faults::{FaultId, Hit, Then};
+use crate::core::message::{ConnId, Note, Peer, Refusal};
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
+use crate::core::tree::before::Before;
+use crate::core::txn::NodeKind;
+
+pub(crate) use cause::{Author, Cause, EndReason, SessionEnd, Told};
+pub use entry::{Entry, EntryKind};
+pub use explain::{ChangeKind, Explanation, NodeChange};
+use latest::Latest;
+pub(crate) use past::Past;
+pub use past::{NotKept, PastNode, PastTree};
+use record::{By, Record, What};
+pub use replaced::Replacement;
+use ring::Ring;
+use undo::Undo;
+pub use view::{History, Mark, Moment};
+
+/// Bytes of replaced values that are kept, per entry.
+const UNDO: usize = 256;
+
+/// Recorder of the history.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    /// Number of requests, and of other entries, that are kept; 0 if nothing is recorded.
+    entries: usize,
+    next_seq: u64,
+    /// Time of the input that is being handled.
+    pub(crate) now: UnixMillis,
+    requests: Ring,
+    others: Ring,
+    /// Peers of connections that are gone.
+    departed: Latest<ConnId, Peer>,
+    ends: Latest<SessionId, SessionEnd>,
+    undo: Undo,
+    /// Error of the multi that is being handled: its reply has it inside.
+    multi_error: ErrorCode,
+}
+
+impl Recorder {
+    pub(crate) fn new(entries: usize, begin_after: Zxid) -> Self {
+        Self {
+            entries,
+            next_seq: 1,
+            now: UnixMillis(0),
+            requests: Ring::new(entries),
+            others: Ring::new(entries),
+            departed: Latest::new(entries),
+            ends: Latest::new(entries),
+            undo: Undo::new(entries.saturating_mul(UNDO), begin_after),
+            multi_error: ErrorCode::OK,
+        }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.entries > 0
+    }
+
+    /// Returns `true` if entries have been pushed out.
+    fn is_cut(&self) -> bool {
+        self.others.is_cut()
+    }
+
+    /// Returns the number of the next entry.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Gives up the earlier states of the tree. `zxid` is the last transaction of the present one.
+    pub(crate) fn forget_past(&mut self, zxid: Zxid) {
+        self.undo.forget(zxid);
+    }
+
+    /// Records a request and its outcome.
+    pub(crate) fn request(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>, answer: &Answer) {
+        if call.op == OpCode::PING {
+            return;
+        }
+        let code = match answer {
+            Ok(Reply::ErrorAndBody(code, _)) | Err(Failure::Code(code) | Failure::LastCode(code)) => code.0,
+            Ok(_) if call.op == OpCode::MULTI => std::mem::replace(&mut self.multi_error, ErrorCode::OK).0,
+            Ok(_) => 0,
+            Err(Failure::Close | Failure::Unreadable) => Record::CLOSED.into(),
+        };
+        let (path, watch) = path_and_watch(call.op, body);
+        let record = Record {
+            zxid,
+            session: call.session,
+            conn: call.conn,
+            op: Record::short(call.op),
+            xid: call.xid,
+            extra: u32::from(watch),
+            code: i16::try_from(code).unwrap_or(i16::MAX),
+            what: What::Request,
+            ..self.stamped()
+        };
+        self.requests.push(record, path, &[]);
+    }
+
+    /// Notes the error that is inside of the reply to a multi.
+    pub(crate) fn multi_failed(&mut self, code: ErrorCode) {
+        self.multi_error = code;
+    }
+
+    /// Records a watch event.
+    pub(crate) fn event(&mut self, zxid: Zxid, kind: EventType, path: &str, told: &Told) {
+        let record = Record {
+            zxid,
+            code: i16::try_from(kind.0).unwrap_or(i16::MAX),
+            extra: told.count,
+            what: What::Event,
+            ..self.stamped()
+        };
+        self.others.push(record, path.as_bytes(), told.bytes());
+    }
+
+    /// Records the outcome of a handshake. The end of a session has [its own record](Self::session_ends).
+    pub(crate) fn note(&mut self, zxid: Zxid, note: &Note) {
+        let (what, session, timeout, why) = match *note {
+            Note::Opened { session, timeout, .. } => (What::Opened, session, timeout, String::new()),
+            Note::Resumed { session, timeout, .. } => (What::Resumed, session, timeout, String::new()),
+            Note::Refused { reason, .. } => {
+                let session = match reason {
+                    Refusal::NoSuchSession(id) | Refusal::WrongPassword(id) => id,
+                    Refusal::Unreadable | Refusal::SeenMore { .. } | Refusal::NoNewSessions => {
+                        SessionId::NONE
+                    }
+                };
+                (What::Refused, session, Millis(0), text::refusal(reason))
+            }
+            Note::Closed { .. } => return,
+        };
+        let extra = u32::try_from(timeout.0).unwrap_or(u32::MAX);
+        let record = Record { zxid, session, conn: note.conn(), extra, what, ..self.stamped() };
+        self.others.push(record, &[], why.as_bytes());
+    }
+
+    /// Records the end of a connection. It is an entry if there was a session.
+    pub(crate) fn disconnected(
+        &mut self,
+        zxid: Zxid,
+        conn: ConnId,
+        peer: Peer,
+        session: Option<SessionId>,
+        by_server: bool,
+    ) {
+        self.departed.insert(conn, peer);
+        if let Some(session) = session {
+            let what = What::Disconnected;
+            let record = Record { zxid, session, conn, code: i16::from(by_server), what, ..self.stamped() };
+            self.others.push(record, &[], &[]);
+        }
+    }
+
+    /// Records the end of a session. Call it before the transaction, which it explains.
+    pub(crate) fn session_ends(
+        &mut self,
+        zxid: Zxid,
+        session: SessionId,
+        end: SessionEnd,
+        ephemerals: usize,
+    ) {
+        let what = What::Ended;
+        let extra = u32::try_from(ephemerals).unwrap_or(u32::MAX);
+        let record = Record { zxid, session, extra, what, ..self.stamped() };
+        self.ends.insert(session, end);
+        self.others.push(record, &[], &[]);
+    }
+
+    /// Records that a fault rule fired.
+    #[cold]
+    pub(crate) fn fault(&mut self, zxid: Zxid, rule: FaultId, hit: &Hit, then: Then) {
+        let record = Record {
+            zxid,
+            session: hit.session.unwrap_or(SessionId::NONE),
+            conn: hit.connection.unwrap_or(ConnId(0)),
+            op: Record::short(hit.op.unwrap_or(OpCode(0))),
+            xid: hit.xid.unwrap_or(Xid(0)),
+            code: hit.event.and_then(|event| i16::try_from(event.0).ok()).unwrap_or(0),
+            extra: u32::try_from(rule.0).unwrap_or(u32::MAX),
+            what: What::Fault,
+            ..self.stamped()
+        };
+        let path = hit.path.as_deref().unwrap_or_default();
+        self.others.push(record, path.as_bytes(), then.to_string().as_bytes());
+    }
+
+    /// Records an act on the whole server, in a few words: "restarted", "reset".
+    pub(crate) fn server(&mut self, zxid: Zxid, what: &str) {
+        if !self.is_on() {
+            return;
+        }
+        let record = Record { zxid, what: What::Server, ..self.stamped() };
+        self.others.push(record, &[], what.as_bytes());
+    }
+
+    fn change(&mut self, author: &Author, what: What, path: &str, code: i16, extra: u32) {
+        let (by, conn, op) = match author.cause {
+            Cause::Request { conn, op } => (By::Request, conn, op),
+            Cause::SessionEnd => (By::SessionEnd, ConnId(0), OpCode::CLOSE_SESSION),
+            Cause::Container => (By::Container, ConnId(0), OpCode::DELETE_CONTAINER),
+            Cause::TimeToLive => (By::TimeToLive, ConnId(0), OpCode::DELETE),
+            Cause::Direct => (By::Direct, ConnId(0), OpCode(0)),
+        };
+        let Author { zxid, session, xid, .. } = *author;
+        let op = Record::short(op);
+        let record = Record { zxid, session, conn, xid, extra, code, op, what, by, ..self.stamped() };
+        self.others.push(record, path.as_bytes(), &[]);
+    }
+
+    /// Returns a record with the next number and the time.
+    fn stamped(&mut self) -> Record {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        Record { seq, time: self.now, ..Record::EMPTY }
+    }
+}
+
+/// Recorder of one transaction.
+#[derive(Debug)]
+pub(crate) struct Writing<'a> {
+    pub(crate) recorder: &'a mut Recorder,
+    pub(crate) author: Author,
+}
+
+impl Writing<'_> {
+    /// Records a created node. The numbers are those of its parent before.
+    pub(crate) fn created(
+        &mut self,
+        path: &ByteString,
+        kind: NodeKind,
+        data_len: usize,
+        pzxid: Zxid,
+        created_children: i32,
+    ) {
+        let kind = match kind {
+            NodeKind::Persistent => 0,
+            NodeKind::Ephemeral(_) => 1,
+            NodeKind::Container => 2,
+            NodeKind::Ttl(_) => 3,
+        };
+        let len = u32::try_from(data_len).unwrap_or(u32::MAX);
+        self.recorder.change(&self.author, What::Created, path, kind, len);
+        self.undo(Before::Created { path: path.clone(), pzxid, created_children });
+    }
+
+    /// Records a change, with the values before it.
+    pub(crate) fn changed(&mut self, before: Before, version: i32) {
+        let what = match &before {
+            Before::Data { path, .. } => Some((What::DataSet, &**path)),
+            Before::Acl { path, .. } => Some((What::AclSet, &**path)),
+            Before::Deleted { node, .. } => Some((What::Deleted, &*node.0)),
+            Before::Created { .. } | Before::Quietly { .. } => None,
+        };
+        if let Some((what, path)) = what {
+            self.recorder.change(&self.author, what, path, 0, version.cast_unsigned());
+        }
+        self.undo(before);
+    }
+
+    fn undo(&mut self, before: Before) {
+        self.recorder.undo.push(self.author.zxid, before);
+    }
+}
+
+/// Returns the path of a request as it was sent, and whether it asks for a watch.
+fn path_and_watch(op: OpCode, mut body: Fields<'_>) -> (&[u8], bool) {
+    if !op.begins_with_path() {
+        return (&[], false);
+    }
+    let Ok(Some(path)) = body.buffer("path") else { return (&[], false) };
+    let may_watch =
+        matches!(op, OpCode::EXISTS | OpCode::GET_DATA | OpCode::GET_CHILDREN | OpCode::GET_CHILDREN2);
+    (path, may_watch && body.boolean("watch").unwrap_or(false))
+}

@@ -1,0 +1,130 @@
+//! Words for people: times, spans, peers and reasons.
+
+use std::fmt::{self, Display};
+
+use zk_wire::{Millis, SessionId, UnixMillis};
+
+use crate::core::history::cause::{EndReason, SessionEnd};
+use crate::core::message::{Peer, Refusal};
+
+/// Point in time, printed as `2026-11-28 09:41:07.120`, in UTC.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timestamp(pub(super) UnixMillis);
+
+impl Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.0;
+        let (days, in_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+        let (year, month, day) = date(days);
+        let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
+        let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}.{millis:03}")
+    }
+}
+
+/// Returns year, month and day of a number of days since 1970-01-01. The year begins in March, so that the leap day is
+/// its last ("days from civil", Howard Hinnant).
+fn date(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let (era, in_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (in_era - in_era / 1_460 + in_era / 36_524 - in_era / 146_096) / 365;
+    let in_year = in_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * in_year + 2) / 153;
+    let day = in_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (year + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Span of time, printed as `6 s`, `6.2 s` or `250 ms`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span(pub(super) Millis);
+
+impl Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.0;
+        match (millis / 1_000, millis % 1_000 / 100) {
+            (0, _) if millis > 0 => write!(f, "{millis} ms"),
+            (seconds, 0) => write!(f, "{seconds} s"),
+            (seconds, tenths) => write!(f, "{seconds}.{tenths} s"),
+        }
+    }
+}
+
+/// Peer, printed as `client 127.0.0.1:5123`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Client(pub(super) Peer);
+
+impl Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match address(self.0) {
+            Some(address) => write!(f, "client {address}"),
+            None => f.write_str("client in this process"),
+        }
+    }
+}
+
+/// Returns the address of a peer; `None` if it is in this process.
+pub(super) fn address(peer: Peer) -> Option<core::net::SocketAddr> {
+    (peer.port != 0).then(|| (peer.ip, peer.port).into())
+}
+
+/// Says why a session has ended; `None` if that is no longer known.
+pub(super) fn end(end: &SessionEnd) -> String {
+    let SessionEnd { reason, silent, timeout, client } = *end;
+    let client = client.map(Client);
+    let with_client = client.map(|client| format!(", {client}")).unwrap_or_default();
+    let heard = format!("last heard {} before, timeout {}{with_client}", Span(silent), Span(timeout));
+    match reason {
+        EndReason::Closed => {
+            client.map_or_else(|| "closed by its client".into(), |client| format!("closed by its {client}"))
+        }
+        EndReason::Expired => format!("expired, {heard}"),
+        EndReason::Forced => format!("expired by the test, {heard}"),
+    }
+}
+
+/// Says why a handshake was refused.
+pub(super) fn refusal(reason: Refusal) -> String {
+    match reason {
+        Refusal::Unreadable => "the first frame is not a connect request".into(),
+        Refusal::SeenMore { seen, last } => {
+            format!("the client has seen transaction {seen}, and the last one here is {last}")
+        }
+        Refusal::NoNewSessions => "the disk is lost: no session can be stored".into(),
+        Refusal::NoSuchSession(id) => format!("session {id} has ended, or never existed"),
+        Refusal::WrongPassword(id) => format!("the password is not that of session {id}"),
+    }
+}
+
+/// Returns a count with its noun.
+pub(super) fn count(count: u32, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// Session, printed as `session 0x100…`; nothing for none.
+pub(super) fn session(id: SessionId) -> String {
+    format!("session {id}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_printed_in_utc() {
+        let shown = |millis| Timestamp(UnixMillis(millis)).to_string();
+        assert_eq!(shown(0), "1970-01-01 00:00:00.000");
+        assert_eq!(shown(1_577_836_800_000), "2020-01-01 00:00:00.000");
+        assert_eq!(shown(1_709_164_799_999), "2024-02-28 23:59:59.999");
+        assert_eq!(shown(1_709_164_800_000), "2024-02-29 00:00:00.000");
+        assert_eq!(shown(-1), "1969-12-31 23:59:59.999");
+        // A clock that was moved as far as possible harms nothing.
+        assert!(!shown(i64::MAX).is_empty() && !shown(i64::MIN).is_empty());
+    }
+
+    #[test]
+    fn spans_have_the_unit_that_people_use() {
+        let shown = |millis| Span(Millis(millis)).to_string();
+        assert_eq!([0, 250, 6_000, 6_249].map(shown), ["0 s", "250 ms", "6 s", "6.2 s"]);
+    }
+}
