@@ -418,6 +418,7 @@ impl Builder {
         let repeats = self.seed.is_some() || self.time != Time::Real;
         self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         self.core.max_multi_read = self.limits.max_multi_read();
+        self.core.max_held = self.limits.max_backlog;
         self.core.max_transaction = self.limits.max_transaction();
         let (compat, tick) = (self.core.compat, self.core.tick);
         if tick == Millis(0) {

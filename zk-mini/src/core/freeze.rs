@@ -15,9 +15,15 @@ impl Core {
         self.outputs.gates.is_conn_frozen(conn)
     }
 
+    /// Returns `true` if a part itself is frozen.
+    #[must_use]
+    pub fn is_part_frozen(&self, part: Part) -> bool {
+        self.outputs.gates.is_frozen(part)
+    }
+
     /// Returns `true` if the whole server is frozen, or down: nothing is due before the thaw.
     pub(crate) fn is_stalled(&self) -> bool {
-        self.is_down || self.outputs.gates.is_frozen(Part::Server)
+        self.is_down || self.is_part_frozen(Part::Server)
     }
 
     /// Freezes a part.

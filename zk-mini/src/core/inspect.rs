@@ -8,7 +8,7 @@ use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 use crate::core::figures::{ReadAndWritten, WatchersTold};
 use crate::core::peer::PeerState;
 use crate::core::watch::{WatchMode, WatchTable};
-use crate::core::{ConnId, Core, Peer};
+use crate::core::{ConnId, Core, Part, Peer};
 
 /// Node at the time of the call.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,18 +118,57 @@ impl Core {
     /// Returns all sessions, sorted by id.
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionInfo> {
-        let info = |id: SessionId| {
-            let session = self.sessions.get(id)?;
-            Some(SessionInfo {
-                id,
-                timeout: session.current_timeout,
-                conn: session.conn,
-                heard: session.heard,
-                expires: session.expires,
-                ephemerals: self.tree.ephemerals(id),
-            })
-        };
-        self.sessions.ids().into_iter().filter_map(info).collect()
+        self.sessions.ids().into_iter().filter_map(|id| self.session(id)).collect()
+    }
+
+    /// Returns a session; `None` if it is not alive.
+    #[must_use]
+    pub fn session(&self, id: SessionId) -> Option<SessionInfo> {
+        let session = self.sessions.get(id)?;
+        Some(SessionInfo {
+            id,
+            timeout: session.current_timeout,
+            conn: session.conn,
+            heard: session.heard,
+            expires: session.expires,
+            ephemerals: self.tree.ephemerals(id),
+        })
+    }
+
+    /// Returns the ids of all sessions, sorted.
+    pub(crate) fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.ids()
+    }
+
+    /// Returns `true` if a session is alive.
+    pub(crate) fn is_alive(&self, id: SessionId) -> bool {
+        self.sessions.get(id).is_some()
+    }
+
+    /// Returns `true` if a connection is open.
+    pub(crate) fn knows(&self, conn: ConnId) -> bool {
+        self.peers.contains_key(&conn)
+    }
+
+    /// Returns the connection of a session.
+    pub(crate) fn conn_of(&self, id: SessionId) -> Option<ConnId> {
+        self.sessions.get(id)?.conn
+    }
+
+    /// Returns the session that owns an ephemeral node.
+    pub(crate) fn owner_of(&self, path: &str) -> Option<SessionId> {
+        let owner = self.tree.get(path)?.stat().ephemeral_owner;
+        self.is_alive(owner).then_some(owner)
+    }
+
+    /// Returns the number of watches of a connection, as [`watches`](Self::watches) lists them.
+    pub(crate) fn watch_count_of(&self, conn: ConnId) -> usize {
+        self.watches.count_of(conn)
+    }
+
+    /// Returns `true` if a session is frozen, with or without a connection.
+    pub(crate) fn is_session_frozen(&self, id: SessionId) -> bool {
+        self.is_part_frozen(Part::Session(id)) || self.conn_of(id).is_some_and(|conn| self.is_frozen(conn))
     }
 
     /// Returns the connections with a session, the session and its timeout, in no order.

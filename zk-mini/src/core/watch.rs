@@ -181,6 +181,12 @@ impl WatchTable {
         self.by_path.get(path).is_some_and(|watchers| self.present(watchers).next().is_some())
     }
 
+    /// Returns the modes of a connection's watches, path by path.
+    fn modes_of(&self, conn: ConnId) -> impl Iterator<Item = Modes> {
+        let paths = self.by_conn.get(&conn).into_iter().flat_map(|watched| &watched.paths);
+        paths.filter_map(move |path| self.by_path.get(path)?.get(&conn).copied())
+    }
+
     /// Returns every watched path, in no order, with the connections that watch it.
     pub(crate) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
         let mut paths = self.by_path.iter().map(|(path, watchers)| (path, self.present(watchers).peekable()));
@@ -406,6 +412,14 @@ impl Watches {
     /// Returns the number of data watches: pairs of connection and path.
     pub(crate) fn data_count(&self) -> usize {
         self.data.count
+    }
+
+    /// Returns the number of watches of a connection, each counted once for its path and kind.
+    pub(crate) fn count_of(&self, conn: ConnId) -> usize {
+        let of_nodes = self.data.modes_of(conn).map(|modes| modes.0.count_ones()).sum::<u32>();
+        // Watches of other modes are in the other table, too.
+        let of_children = self.child.modes_of(conn).filter(|modes| modes.has(WatchMode::Standard)).count();
+        usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
     }
 
     /// Returns the number of pairs of connection and path in both tables.

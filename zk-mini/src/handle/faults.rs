@@ -137,7 +137,7 @@ impl Handle {
     }
 
     /// Returns the index of the listener that connections to `addr` come to.
-    fn listener_at(&self, addr: SocketAddr) -> Option<usize> {
+    pub(super) fn listener_at(&self, addr: SocketAddr) -> Option<usize> {
         let is_at = |listens: &SocketAddr| {
             *listens == addr || (listens.ip().is_unspecified() && listens.port() == addr.port())
         };

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use zk_wire::{Acl, SessionId, Stat, Zxid};
+use zk_wire::{Acl, SessionId, Stat, UnixMillis, Zxid};
 
-use crate::core::{ConnId, SessionInfo, WatchInfo};
+use crate::core::{ConnId, WatchInfo};
 use crate::handle::Handle;
 use crate::report::figures::ConnectionFigures;
 use crate::shell::state::ServerState;
@@ -14,7 +14,7 @@ use crate::shell::state::ServerState;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectionInfo {
-    /// Number of the connection, as in [`SessionInfo::conn`].
+    /// Number of the connection, as in [`SessionInfo::conn`](crate::SessionInfo::conn).
     pub id: ConnId,
     /// Address of the other end; `None` if it is in this process.
     pub remote: Option<SocketAddr>,
@@ -24,6 +24,11 @@ pub struct ConnectionInfo {
     pub received: u64,
     /// Number of frames sent, replies and watch events, since then.
     pub sent: u64,
+    /// Time at which it was accepted, by the server's wall clock.
+    pub since: UnixMillis,
+    /// True if nothing that it sends is handled, and nothing is sent to it: the connection, its session, its listener or
+    /// the server is frozen.
+    pub frozen: bool,
 }
 
 /// Inspection, without a session, a request or a watch: no client notices. The result of one call is consistent; two
@@ -70,12 +75,6 @@ impl Handle {
         self.engine.look(|state| state.core.watches())
     }
 
-    /// Returns the sessions that are alive, sorted by id.
-    #[must_use]
-    pub fn sessions(&self) -> Vec<SessionInfo> {
-        self.engine.look(|state| state.core.sessions())
-    }
-
     /// Returns the open connections, in the order in which they were accepted, with or without a session.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
@@ -86,6 +85,8 @@ impl Handle {
             session: figures.session.map(|(id, _)| id),
             received: figures.stats.received,
             sent: figures.stats.sent,
+            since: figures.established,
+            frozen: figures.frozen,
         };
         connections.into_iter().map(info).collect()
     }

@@ -4,13 +4,16 @@
 
 mod connect;
 mod faults;
+mod freeze;
 mod history;
 mod inspect;
 mod lifecycle;
 mod nodes;
 mod serve;
+mod sessions;
 mod snapshots;
 mod time;
+mod wait;
 
 use std::sync::Arc;
 
@@ -18,12 +21,15 @@ use crate::shell::engine::Engine;
 use crate::shell::listener::Listener;
 
 pub use faults::{Fault, FiresNoMore, WhyNoMore};
+pub use freeze::NotListening;
 pub use inspect::ConnectionInfo;
 pub use lifecycle::RestoreError;
 pub use nodes::{Create, Delete, Set};
 pub use serve::ServeError;
+pub use sessions::{ClientAddr, Session, SessionInfo, SessionSet};
 pub use snapshots::Snapshot;
 pub use time::{ClockRuns, Jump};
+pub use wait::TimedOut;
 
 /// Handle of a server. [`ZkMini`](crate::ZkMini) dereferences to it, and all its methods are there, too. A clone can be
 /// given to other tasks: it does not keep the server running, and shows the last state of one that has stopped.

@@ -162,14 +162,14 @@ impl Handle {
     }
 
     /// Lets every connection handle the input that has arrived.
-    async fn handle_pending_input(&self) {
+    pub(super) async fn handle_pending_input(&self) {
         let engine = Arc::clone(&self.engine);
         // The caller's runtime may have no drivers for sockets. This fails only if ours has ended.
         let _ = self.engine.runtime.spawn(async move { engine.handle_pending_input().await }).await;
     }
 
     /// Waits until all effects of a move have been performed.
-    async fn passed(&self) {
+    pub(super) async fn passed(&self) {
         self.engine.settled().await;
         for barrier in self.engine.barriers() {
             // Its sender is dropped when the barrier is passed.

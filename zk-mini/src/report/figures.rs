@@ -80,6 +80,7 @@ pub(crate) struct ConnectionFigures {
     pub(crate) session_due: Millis,
     /// Its session and the session's timeout, once it has one.
     pub(crate) session: Option<(SessionId, Millis)>,
+    pub(crate) frozen: bool,
     pub(crate) stats: ConnectionStats,
 }
 

@@ -16,6 +16,7 @@ use crate::report::figures::Configuration;
 use crate::report::four_letter::{DEFAULT_TRACE_MASK, Whitelist};
 use crate::report::stats::FrameBatch;
 use crate::shell::accept_barrier::AcceptBarrier;
+use crate::shell::changes::Changes;
 use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
 use crate::shell::journal::{Batch, Journal};
@@ -61,6 +62,7 @@ pub(crate) struct Engine {
     pub(crate) accept_barriers: Mutex<Vec<AcceptBarrier>>,
     /// Notified when the server has stopped.
     ended: Notify,
+    pub(crate) changes: Changes,
 }
 
 /// Properties of a server that do not change while it runs.
@@ -125,6 +127,7 @@ impl Engine {
             fault_news: Notify::new(),
             accept_barriers: Mutex::default(),
             ended: Notify::new(),
+            changes: Changes::default(),
         }
     }
 
@@ -343,6 +346,7 @@ impl Engine {
         if deadline_nearer {
             self.deadline_nearer.notify_one();
         }
+        self.changes.tell();
         drop(wakers);
         lines.iter().for_each(Line::log);
         result

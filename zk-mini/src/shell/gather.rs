@@ -47,6 +47,7 @@ impl ServerState {
                 established: entry.established,
                 session_due: entry.session_due,
                 session: sessions.get(&conn).copied(),
+                frozen: self.core.is_frozen(conn),
                 stats: entry.stats.clone(),
             })
             .collect()

@@ -12,6 +12,7 @@
 
 pub(crate) mod accept_barrier;
 pub(crate) mod change;
+pub(crate) mod changes;
 pub(crate) mod chunks;
 pub(crate) mod clock;
 pub(crate) mod connection;

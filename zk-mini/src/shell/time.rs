@@ -130,6 +130,17 @@ impl Engine {
         }
     }
 
+    /// Does the work that is due now.
+    pub(crate) async fn do_due_work(&self) {
+        let due = self.turn(|state, turn| {
+            if state.clock.is_held() {
+                state.advance(Duration::ZERO, turn);
+            }
+            turn.now.mono
+        });
+        self.catch_up(due).await;
+    }
+
     /// Does the work that is due at `due`. Work that becomes due later is done after the input that arrives until
     /// then.
     async fn catch_up(&self, due: Millis) {

@@ -1,0 +1,93 @@
+//! Waiting for a condition, without sleeping.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::handle::Handle;
+
+/// Maximum number of sessions that the text of a [`TimedOut`] lists.
+const LISTED: usize = 20;
+
+/// A condition did not hold in time. The text says how the server looked then.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TimedOut {
+    /// Limit that has passed.
+    pub limit: Duration,
+    /// State of the server at that time, in lines.
+    pub state: String,
+}
+
+impl fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the condition did not hold within {:?}\n{}", self.limit, self.state)
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+impl Handle {
+    /// Waits until a condition holds. It is asked now, and after everything that happens in the server.
+    ///
+    /// The limit is in real time, whatever the server's clock is: it only keeps a test from hanging. If the server runs by
+    /// tokio's paused clock, the limit does, too.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use zk_client::Client;
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let servers = zk.connect_string();
+    /// let client = tokio::spawn(async move { Client::connect(&servers).await });
+    /// zk.wait_for(|zk| zk.sessions().len() == 1, Duration::from_secs(5)).await?;
+    ///
+    /// let error = zk.wait_for(|zk| zk.get("/never").is_some(), Duration::ZERO).await.unwrap_err();
+    /// assert!(error.to_string().contains("1 sessions"), "{error}");
+    /// # drop(client.await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TimedOut`] if it does not hold at the end of the limit.
+    pub async fn wait_for(
+        &self,
+        mut condition: impl FnMut(&Self) -> bool,
+        limit: Duration,
+    ) -> Result<(), TimedOut> {
+        let watching = self.engine.changes.watch();
+        let holds = async {
+            loop {
+                let changed = watching.changed();
+                if condition(self) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if self.engine.runtime.timeout(limit, holds).await.is_ok() || condition(self) {
+            return Ok(());
+        }
+        Err(TimedOut { limit, state: self.describe() })
+    }
+
+    /// Describes the state in lines.
+    fn describe(&self) -> String {
+        let (sessions, connections) = (self.sessions(), self.connections());
+        let frozen = if self.is_frozen() { ", frozen" } else { "" };
+        let mut lines = vec![format!(
+            "the server is at zxid {}, with {} sessions and {} connections{frozen}",
+            self.last_zxid(),
+            sessions.len(),
+            connections.len(),
+        )];
+        lines.extend(sessions.iter().take(LISTED).map(ToString::to_string));
+        if sessions.len() > LISTED {
+            lines.push(format!("and {} more sessions", sessions.len() - LISTED));
+        }
+        lines.join("\n")
+    }
+}
