@@ -6,10 +6,11 @@ use std::time::Duration;
 use integration_tests::ensemble::{RealZooKeeper, Release};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::session_stories::{Step, Story, public_stories};
-use crate::session_wire::{Audience, Told, tell};
+use crate::session_wire::{Audience, Restart, Told, tell};
 
 const TICK: Duration = Duration::from_millis(200);
 
@@ -21,17 +22,24 @@ fn random_stories() -> Vec<Story> {
     let mut runner = TestRunner::default();
     let tick = u64::try_from(TICK.as_millis()).unwrap();
     let stories = public_stories(tick, STEPS).prop_map(|mut story| {
-        story.steps.retain(|step| !matches!(step, Step::Restart));
+        // All stories share one restart.
+        let mut is_first = true;
+        story.steps.retain(|step| !matches!(step, Step::Restart) || std::mem::take(&mut is_first));
         story
     });
     (0..STORIES).map(|_| stories.new_tree(&mut runner).unwrap().current()).collect()
 }
 
 async fn assert_told(release: Release) {
-    let zk = RealZooKeeper::builder().release(release).tick(TICK).start().unwrap();
+    let mut zk = RealZooKeeper::builder().release(release).tick(TICK).start().unwrap();
+    let (arrival, mut arrivals) = mpsc::channel(1);
+    let (restarted, is_over) = watch::channel(false);
     let mut tellers = JoinSet::new();
     for (n, story) in random_stories().into_iter().enumerate() {
-        let audience = Audience::Real { addr: zk.addr(0) };
+        let audience = Audience::Real {
+            addr: zk.addr(0),
+            restart: Restart { arrival: Some(arrival.clone()), is_over: is_over.clone() },
+        };
         tellers.spawn(async move {
             let told = tokio::spawn({
                 let story = story.clone();
@@ -40,6 +48,15 @@ async fn assert_told(release: Release) {
             told.await.map_err(|_| story)
         });
     }
+    drop(arrival);
+    // Until every story waits for the restart, or has ended.
+    while arrivals.recv().await.is_some() {}
+    tokio::task::block_in_place(|| {
+        zk.kill(0);
+        zk.restart(0)
+    })
+    .unwrap();
+    restarted.send_replace(true);
     let told = tellers.join_all().await;
     let failed: Vec<_> = told.iter().filter_map(|told| told.as_ref().err()).collect();
     assert!(failed.is_empty(), "{} of {STORIES} stories end otherwise: {failed:#?}", failed.len());

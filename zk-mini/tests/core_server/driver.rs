@@ -142,6 +142,15 @@ impl Driver {
         self.frame(conn, frame.freeze());
     }
 
+    /// Sends a request, and does not look for a reply.
+    pub(crate) fn send<R: Request>(&mut self, conn: ConnId, request: &R) {
+        let mut frame = BytesMut::new();
+        RequestHeader { xid: Xid(self.next_xid), op: R::OP }.encode(&mut frame);
+        self.next_xid += 1;
+        request.encode(&mut frame);
+        self.frame(conn, frame.freeze());
+    }
+
     /// Sends a request and returns its reply, which must be the last message except for a close.
     pub(crate) fn reply<R: Request>(&mut self, conn: ConnId, request: &R) -> (i64, ErrorCode, Bytes) {
         self.raw(conn, R::OP, &encode(request))

@@ -3,7 +3,7 @@
 //! `SESSION_STORIES=1000000 cargo nextest run -p zk-mini -E 'test(expiry::)'` tells more stories than CI does.
 
 use proptest::prelude::*;
-use zk_mini::core::{Change, Config, ConnId, Core, Image, ImageWalk};
+use zk_mini::core::{Change, Config, ConnId, Core, Image, ImageWalk, Input, On, Part, Rule, Then};
 use zk_wire::*;
 
 use crate::driver::{self, Credentials, Driver, connect_request, encode};
@@ -39,6 +39,7 @@ impl World {
     /// Tells the server a step, and returns what its client hears on the connection that it leaves.
     fn perform(&mut self, step: &Step, model: &Model) -> Vec<Heard> {
         let mut heard = Vec::new();
+        let of_last = |client: Client| model.last[client.0].map(|session| self.sessions[session].id);
         match *step {
             Step::Open { client, timeout } => {
                 self.lose(client);
@@ -55,8 +56,18 @@ impl World {
                         password: if right_password { password } else { wrong },
                         ..connect_request(i32::try_from(timeout).unwrap())
                     };
-                    self.handshake(client, &request);
-                    heard = before.map_or_else(Vec::new, |(conn, seen)| self.heard_on(conn, seen));
+                    let conn = self.handshake(client, &request);
+                    match before {
+                        Some((before, seen)) if self.t.is_closed(before) => {
+                            heard = self.heard_on(before, seen);
+                        }
+                        // Refused by a fault, while the connection that it has lives on.
+                        Some(_) if model.connected[client.0] => {
+                            heard = self.heard_on(conn, 0);
+                            self.conns[client.0] = before;
+                        }
+                        _ => {}
+                    }
                 }
             }
             Step::Ping(client) | Step::Straggle(client) => {
@@ -82,6 +93,24 @@ impl World {
             Step::Stall(span) => self.t.stall(span),
             Step::Snapshot => self.walk = Some(ImageWalk::new(&self.t.core)),
             Step::Restart => self.restart(),
+            Step::Expire(client) => {
+                if let Some(session) = of_last(client) {
+                    self.t.input(Input::Expire { session });
+                }
+            }
+            Step::Fault(client, fault) => {
+                if let Some(session) = of_last(client) {
+                    let rule = rule(fault, session);
+                    self.t.core.add_fault(rule, None).expect("a possible rule");
+                }
+            }
+            Step::Freeze(client) | Step::Thaw(client) => {
+                if let Some(session) = of_last(client) {
+                    let part = Part::Session(session);
+                    let is_thaw = matches!(step, Step::Thaw(_));
+                    self.t.input(if is_thaw { Input::Thaw { part } } else { Input::Freeze { part } });
+                }
+            }
         }
         if let Some(mut walk) = self.walk.take() {
             if walk.visit(&self.t.core, 2) {
@@ -102,7 +131,7 @@ impl World {
 
     fn request<R: Request>(&mut self, model: &Model, client: Client, request: &R) {
         if let Some((conn, _)) = self.conns[client.0].filter(|_| model.connected[client.0]) {
-            self.t.reply(conn, request);
+            self.t.send(conn, request);
         }
     }
 
@@ -176,6 +205,18 @@ impl World {
     }
 }
 
+/// Returns the rule of a fault.
+fn rule(fault: Fault, session: SessionId) -> Rule {
+    let writes = On::ops(&[OpCode::CREATE, OpCode::DELETE]);
+    let (on, then) = match fault {
+        Fault::LoseWrite => (writes, Then::disconnect()),
+        Fault::LoseReply => (writes, Then::apply_and_lose_reply()),
+        Fault::IgnorePing => (On::op(OpCode::PING), Then::be_silent()),
+        Fault::RefuseReturn => (On::reattach(), Then::refuse()),
+    };
+    Rule::new(on.session(session).times(1), then).expect("a possible rule")
+}
+
 fn path(name: &str) -> String {
     format!("/{name}")
 }
@@ -202,6 +243,9 @@ fn answer(code: ErrorCode) -> Heard {
 fn tell(story: &Story) {
     let (mut world, mut model) = (World::new(story), Model::new(story, 0));
     for step in &story.steps {
+        if model.is_out_of_place(step) {
+            continue;
+        }
         let seen = world.t.txns.len();
         let left = world.perform(step, &model);
         let expired = match step {

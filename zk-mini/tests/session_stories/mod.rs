@@ -57,6 +57,26 @@ pub(crate) enum Step {
     Snapshot,
     /// The server starts again from its last complete snapshot and the log.
     Restart,
+    /// The last session of the client is made to expire.
+    Expire(Client),
+    /// Something goes wrong, once, for the last session of the client.
+    Fault(Client, Fault),
+    /// The connections of the client's session freeze. The client does nothing drastic before the thaw.
+    Freeze(Client),
+    Thaw(Client),
+}
+
+/// Fault that a rule of the server causes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// The next write is lost with the connection.
+    LoseWrite,
+    /// The next write is applied, and its reply is lost with the connection.
+    LoseReply,
+    /// The next ping is ignored.
+    IgnorePing,
+    /// The next attempt to come back to the session is refused.
+    RefuseReturn,
 }
 
 impl Step {
@@ -71,7 +91,11 @@ impl Step {
             | Self::WatchList(client)
             | Self::Close(client)
             | Self::Lose(client)
-            | Self::Straggle(client) => Some(*client),
+            | Self::Straggle(client)
+            | Self::Expire(client)
+            | Self::Fault(client, _)
+            | Self::Freeze(client)
+            | Self::Thaw(client) => Some(*client),
             Self::Wait(_) | Self::Stall(_) | Self::Snapshot | Self::Restart => None,
         }
     }
@@ -94,6 +118,10 @@ pub(crate) fn stories() -> impl Strategy<Value = Story> {
         2 => client().prop_map(Step::Straggle),
         2 => time(6_000, 500).prop_map(Step::Stall),
         2 => Just(Step::Snapshot),
+        2 => client().prop_map(Step::Expire),
+        6 => (client(), fault()).prop_map(|(client, fault)| Step::Fault(client, fault)),
+        3 => client().prop_map(Step::Freeze),
+        3 => client().prop_map(Step::Thaw),
     ];
     (tick, proptest::collection::vec(step, 1..60)).prop_map(|(tick, steps)| Story {
         tick,
@@ -125,6 +153,10 @@ fn public_step(longest_timeout: u64, longest_wait: u64, unit: u64) -> impl Strat
         14 => time(longest_wait, unit).prop_map(Step::Wait),
         2 => Just(Step::Restart),
     ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    proptest::sample::select(vec![Fault::LoseWrite, Fault::LoseReply, Fault::IgnorePing, Fault::RefuseReturn])
 }
 
 fn client() -> impl Strategy<Value = Client> {
@@ -168,6 +200,17 @@ impl fmt::Display for Step {
             Self::Stall(span) => write!(f, "the server is suspended for {span} ms"),
             Self::Snapshot => write!(f, "the server begins a snapshot"),
             Self::Restart => write!(f, "the server starts again"),
+            Self::Expire(client) => write!(f, "the session of {client} is made to expire"),
+            Self::Fault(client, Fault::LoseWrite) => write!(f, "the next write of {client} will be lost"),
+            Self::Fault(client, Fault::LoseReply) => {
+                write!(f, "the reply to the next write of {client} will be lost")
+            }
+            Self::Fault(client, Fault::IgnorePing) => write!(f, "the next ping of {client} will be ignored"),
+            Self::Fault(client, Fault::RefuseReturn) => {
+                write!(f, "the next return of {client} will be refused")
+            }
+            Self::Freeze(client) => write!(f, "the session of {client} freezes"),
+            Self::Thaw(client) => write!(f, "the session of {client} thaws"),
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{CLIENTS, Client, Step, Story};
+use super::{CLIENTS, Client, Fault, Step, Story};
 
 /// Time at which something happened: at some time from `from` to `to`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -81,6 +81,10 @@ pub(crate) struct Model {
     /// Number of transactions.
     pub(crate) transactions: i64,
     heard: [Vec<Heard>; CLIENTS],
+    /// Faults that wait for a session.
+    faults: Vec<(usize, Fault)>,
+    /// What waits for the thaw of each client's session: its requests, and what it will hear.
+    pub(crate) frozen: [Option<(Vec<Step>, Vec<Heard>)>; CLIENTS],
 }
 
 impl Model {
@@ -99,11 +103,23 @@ impl Model {
             list_watches: BTreeSet::new(),
             transactions: 0,
             heard: Default::default(),
+            faults: Vec::new(),
+            frozen: Default::default(),
         }
+    }
+
+    /// Returns `true` if the client of a step waits for a thaw, and the step is not for that.
+    pub(crate) fn is_out_of_place(&self, step: &Step) -> bool {
+        let is_drastic =
+            matches!(step, Step::Open { .. } | Step::Reattach { .. } | Step::Lose(_) | Step::Freeze(_));
+        is_drastic && step.client().is_some_and(|client| self.frozen[client.0].is_some())
     }
 
     /// Performs a step. Expiries that it causes are told afterwards.
     pub(crate) fn perform(&mut self, step: &Step) {
+        if self.is_out_of_place(step) {
+            return;
+        }
         match *step {
             Step::Open { client, timeout } => {
                 self.disconnect(client);
@@ -120,13 +136,24 @@ impl Model {
             Step::Lose(client) => self.disconnect(client),
             Step::Wait(_) | Step::Snapshot | Step::Straggle(_) => {}
             Step::Stall(_) => self.stalled = self.now.to,
-            Step::Restart => {
-                for client in (0..CLIENTS).map(Client) {
+            Step::Restart => self.restart(),
+            Step::Expire(client) => {
+                if let Some(session) = self.last[client.0].filter(|&session| self.sessions[session].is_alive)
+                {
+                    self.end(session);
                     self.close(client);
                 }
-                for session in &mut self.sessions {
-                    session.heard = self.now;
-                    session.timeout = session.first_timeout;
+            }
+            Step::Fault(client, fault) => {
+                self.faults.extend(self.last[client.0].map(|session| (session, fault)));
+            }
+            Step::Freeze(client) => {
+                self.frozen[client.0] = self.last[client.0].map(|_| Default::default());
+            }
+            Step::Thaw(client) => {
+                if let Some((requests, heard)) = self.frozen[client.0].take() {
+                    self.heard[client.0].extend(heard);
+                    requests.iter().for_each(|request| self.perform(request));
                 }
             }
             Step::Ping(client)
@@ -135,15 +162,50 @@ impl Model {
             | Step::Watch(client, _)
             | Step::WatchList(client)
             | Step::Close(client) => {
-                if let Some(session) = self.last[client.0].filter(|_| self.connected[client.0]) {
-                    self.sessions[session].heard = self.now;
-                    let answer = self.request(client, session, step);
-                    self.hear(client, answer);
-                    if matches!(step, Step::Close(_)) {
-                        self.close(client);
+                if self.connected[client.0] {
+                    match &mut self.frozen[client.0] {
+                        Some((requests, _)) => requests.push(*step),
+                        None => self.arrive(client, step),
                     }
                 }
             }
+        }
+    }
+
+    /// Handles a request of a client that is connected.
+    fn arrive(&mut self, client: Client, request: &Step) {
+        let Some(session) = self.last[client.0] else { return };
+        let fault = match request {
+            Step::Ping(_) => self.take_fault(session, &[Fault::IgnorePing]),
+            Step::Create(..) | Step::Delete(..) => {
+                self.take_fault(session, &[Fault::LoseWrite, Fault::LoseReply])
+            }
+            _ => None,
+        };
+        match fault {
+            Some(Fault::IgnorePing) => return,
+            Some(Fault::LoseWrite) => return self.close(client),
+            _ => {}
+        }
+        self.sessions[session].heard = self.now;
+        let answer = self.request(client, session, request);
+        if fault.is_none() {
+            self.hear(client, answer);
+        }
+        if fault.is_some() || matches!(request, Step::Close(_)) {
+            self.close(client);
+        }
+    }
+
+    fn restart(&mut self) {
+        self.faults.clear();
+        self.frozen = Default::default();
+        for client in (0..CLIENTS).map(Client) {
+            self.close(client);
+        }
+        for session in &mut self.sessions {
+            session.heard = self.now;
+            session.timeout = session.first_timeout;
         }
     }
 
@@ -202,6 +264,11 @@ impl Model {
 
     fn reattach(&mut self, client: Client, timeout: u64, right_password: bool) {
         let Some(session) = self.last[client.0] else { return };
+        if self.take_fault(session, &[Fault::RefuseReturn]).is_some() {
+            // The session and its connection stay.
+            self.hear(client, Heard::Refused);
+            return self.hear(client, Heard::Closed);
+        }
         // The session's connection goes, whatever the password is.
         self.close(client);
         let it = &mut self.sessions[session];
@@ -291,6 +358,15 @@ impl Model {
     }
 
     fn hear(&mut self, client: Client, heard: Heard) {
-        self.heard[client.0].push(heard);
+        match &mut self.frozen[client.0] {
+            Some((_, later)) => later.push(heard),
+            None => self.heard[client.0].push(heard),
+        }
+    }
+
+    /// Takes the first fault of these kinds that waits for a session.
+    fn take_fault(&mut self, session: usize, kinds: &[Fault]) -> Option<Fault> {
+        let first = self.faults.iter().position(|(of, fault)| *of == session && kinds.contains(fault))?;
+        Some(self.faults.remove(first).1)
     }
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use zk_mini::Handle;
 
@@ -34,7 +35,16 @@ pub(crate) enum Audience {
     /// zk-mini with a manual clock.
     Mini { zk: Handle, in_memory: bool },
     /// A server with real time.
-    Real { addr: SocketAddr },
+    Real { addr: SocketAddr, restart: Restart },
+}
+
+/// The one restart of a real server that many stories are told to.
+#[derive(Clone)]
+pub(crate) struct Restart {
+    /// Dropped when the story waits for the restart, or has ended.
+    pub(crate) arrival: Option<mpsc::Sender<()>>,
+    /// Set when the server serves again.
+    pub(crate) is_over: watch::Receiver<bool>,
 }
 
 /// End of a story.
@@ -64,6 +74,8 @@ struct Teller {
     model: Model,
     /// Client that never expires. It watches one node of each session, outside of the story.
     observer: Raw,
+    /// Answer to the observer's handshake.
+    observed: Vec<u8>,
     clients: [Option<Conn>; CLIENTS],
     /// Answers to the handshakes that opened the sessions.
     sessions: Vec<Vec<u8>>,
@@ -72,7 +84,7 @@ struct Teller {
 /// Tells a story, and panics where the server does not do what the model says.
 pub(crate) async fn tell(story: &Story, audience: Audience, home: &str) -> Told {
     let mut observer = connect(&audience).await;
-    observer.open_session(60_000).await;
+    let observed = observer.open_session(60_000).await;
     assert_eq!(observer.create(&format!("/{home}"), 0).await.err, 0);
     let lateness = if matches!(audience, Audience::Mini { .. }) { 0 } else { LATENESS };
     let mut teller = Teller {
@@ -83,12 +95,18 @@ pub(crate) async fn tell(story: &Story, audience: Audience, home: &str) -> Told 
         moved: 0,
         model: Model::new(story, lateness),
         observer,
+        observed,
         clients: Default::default(),
         sessions: Vec::new(),
     };
     for step in &story.steps {
         teller.settle().await;
         let before = teller.now();
+        if matches!(step, Step::Restart) {
+            teller.restart().await;
+            teller.compare(step, None).await;
+            continue;
+        }
         let left = teller.perform(step).await;
         let after = teller.now();
         if teller.is_real() && teller.model.is_in_doubt(after) && !matches!(step, Step::Wait(_)) {
@@ -110,9 +128,9 @@ impl Teller {
             Step::Open { client, timeout } => {
                 let hello = raw::connect_request(i32::try_from(timeout).unwrap());
                 let mut conn = Conn::open(&self.audience, &hello).await;
-                let marker = format!("/{}.{}", self.home, self.sessions.len());
+                let marker = self.marker(self.sessions.len());
                 assert_eq!(conn.raw.create(&marker, EPHEMERAL).await.err, 0);
-                assert_eq!(self.observer.request(1, EXISTS, &watch(&marker)).await.err, 0);
+                assert_eq!(self.observer.request(1, EXISTS, &watch_of(&marker)).await.err, 0);
                 self.sessions.push(conn.inbox[0].clone());
                 // The connection that it had is lost.
                 self.clients[client.0] = Some(conn);
@@ -146,16 +164,51 @@ impl Teller {
                 self.request(client, 2, DELETE, &delete).await
             }
             Step::Watch(client, name) => {
-                let exists = watch(&self.path(name));
+                let exists = watch_of(&self.path(name));
                 self.request(client, 2, EXISTS, &exists).await
             }
             Step::WatchList(client) => {
-                let list = watch(&format!("/{}", self.home));
+                let list = watch_of(&format!("/{}", self.home));
                 self.request(client, 2, GET_CHILDREN, &list).await
             }
             Step::Close(client) => self.request(client, 2, CLOSE_SESSION, &[]).await,
-            Step::Straggle(_) | Step::Stall(_) | Step::Snapshot | Step::Restart => {
-                panic!("not to be told by bytes: {step}")
+            _ => panic!("not to be told by bytes: {step}"),
+        }
+    }
+
+    /// Lets the server start again.
+    async fn restart(&mut self) {
+        let before = self.now();
+        match &mut self.audience {
+            Audience::Mini { zk, .. } => zk.restart().await,
+            Audience::Real { restart, .. } => {
+                restart.arrival = None;
+                restart.is_over.wait_for(|is_over| *is_over).await.expect("the server starts again");
+            }
+        }
+        self.observer = connect(&self.audience).await;
+        let hello = raw::resume_request(&self.observed);
+        self.observer.send(&hello).await;
+        assert_eq!(
+            self.observer.receive().await.expect("an answer"),
+            self.observed,
+            "the observer's session lives"
+        );
+        for session in 0..self.sessions.len() {
+            let is_there = self.observer.request(1, EXISTS, &watch_of(&self.marker(session))).await.err == 0;
+            if self.model.sessions[session].is_alive && !is_there {
+                // It expired while other stories were told.
+                assert!(self.is_real(), "a session is lost");
+                self.model.expired(session, Span { from: before, to: self.now() });
+            }
+        }
+        self.model.now = Span { from: before, to: self.now() };
+        self.model.perform(&Step::Restart);
+        if self.is_real() {
+            // A kill loses what was on its way.
+            for client in (0..CLIENTS).map(Client) {
+                self.model.take_heard(client);
+                self.clients[client.0] = None;
             }
         }
     }
@@ -268,6 +321,11 @@ impl Teller {
         }
     }
 
+    /// Returns the node that shows the observer whether a session is alive.
+    fn marker(&self, session: usize) -> String {
+        format!("/{}.{session}", self.home)
+    }
+
     fn path(&self, name: &str) -> String {
         format!("/{}/{name}", self.home)
     }
@@ -303,7 +361,7 @@ async fn connect(audience: &Audience) -> Raw {
     match audience {
         Audience::Mini { zk, in_memory: true } => Raw { stream: Box::new(zk.connect()) },
         Audience::Mini { zk, .. } => tcp(zk.addr().expect("the server listens")).await,
-        Audience::Real { addr } => tcp(*addr).await,
+        Audience::Real { addr, .. } => tcp(*addr).await,
     }
 }
 
@@ -314,7 +372,7 @@ async fn tcp(addr: SocketAddr) -> Raw {
     Raw { stream: Box::new(stream) }
 }
 
-fn watch(path: &str) -> Vec<u8> {
+fn watch_of(path: &str) -> Vec<u8> {
     raw::get_data(path, true)
 }
 

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use zk_mini::ZkMini;
 
-use crate::session_stories::{Step, Story, public_stories};
+use crate::session_stories::{Story, public_stories};
 use crate::session_wire::{Audience, Told, tell};
 
 const TICK: u64 = 2_000;
@@ -21,18 +21,11 @@ fn assert_told(story: &Story, in_memory: bool) {
     assert_eq!(told, Told::ToTheEnd);
 }
 
-fn stories() -> impl Strategy<Value = Story> {
-    public_stories(TICK, 40).prop_map(|mut story| {
-        story.steps.retain(|step| !matches!(step, Step::Restart));
-        story
-    })
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
 
     #[test]
-    fn sessions_in_memory_do_what_the_model_says(story in stories()) {
+    fn sessions_in_memory_do_what_the_model_says(story in public_stories(TICK, 40)) {
         assert_told(&story, true);
     }
 }
@@ -41,7 +34,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
     #[test]
-    fn sessions_over_sockets_do_what_the_model_says(story in stories()) {
+    fn sessions_over_sockets_do_what_the_model_says(story in public_stories(TICK, 40)) {
         assert_told(&story, false);
     }
 }
