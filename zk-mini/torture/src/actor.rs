@@ -24,7 +24,7 @@ const LONGEST_LINE: u64 = 64 << 10;
 /// Maximum number of claims that are kept; a process that says more is ended.
 const MOST_CLAIMS: usize = 20_000;
 /// Number of lines of standard error that are kept, the last ones, and the length of each.
-const LAST_LINES: usize = 12;
+const LAST_LINES: usize = 8;
 const LAST_LINE_CHARS: usize = 300;
 /// Time after the end of a process in which its output must end, too.
 const OUTPUT_LIMIT: Duration = Duration::from_secs(1);
@@ -49,6 +49,8 @@ struct Heard {
     flooded: bool,
     stderr: VecDeque<String>,
     reaped: bool,
+    /// True if it was asked to end, or killed.
+    dismissed: bool,
     /// Set when the process has ended and all of its output has been read.
     ended: Option<ExitStatus>,
 }
@@ -77,7 +79,8 @@ impl Actor {
 
     /// Sends a signal to the process and those that it has started; to nothing if it has ended.
     pub(crate) fn signal(&self, signal: Signal) {
-        let heard = self.heard();
+        let mut heard = self.heard();
+        heard.dismissed |= matches!(signal, Signal::SIGTERM | Signal::SIGKILL);
         if !heard.reaped {
             let _ = killpg(self.group, signal);
         }
@@ -98,6 +101,15 @@ impl Actor {
         self.heard().ended
     }
 
+    /// Returns the complaint that it has ended by itself, if it has.
+    pub(crate) fn is_alive(&self) -> Result<(), String> {
+        let heard = self.heard();
+        match heard.ended {
+            Some(status) if !heard.dismissed => Err(format!("{} has ended by itself: {status}", self.name)),
+            _ => Ok(()),
+        }
+    }
+
     /// Tells its state for people: what it said last, its end, and the end of its standard error if it has ended or never spoken.
     pub(crate) fn describe(&self) -> Vec<String> {
         let heard = self.heard();
@@ -114,7 +126,8 @@ impl Actor {
             lines.push(format!("{name} was ended after {MOST_CLAIMS} lines"));
         }
         if let Some(status) = heard.ended {
-            lines.push(format!("{name} has ended by itself: {status}"));
+            let how = if heard.dismissed { "has ended" } else { "has ended by itself" };
+            lines.push(format!("{name} {how}: {status}"));
         }
         if heard.ended.is_some() || heard.claims.is_empty() {
             lines.extend(heard.stderr.iter().map(|line| format!("{name}'s standard error: {line}")));
@@ -156,13 +169,12 @@ async fn listen(
         });
         let errors = lines(stderr, |line| {
             let text = String::from_utf8_lossy(line);
-            let shown: String =
-                text.trim_end().chars().take(LAST_LINE_CHARS).flat_map(char::escape_debug).collect();
+            let line: String = text.trim_end().chars().take(LAST_LINE_CHARS).map(shown).collect();
             let mut heard = lock(&heard);
             if heard.stderr.len() == LAST_LINES {
                 heard.stderr.pop_front();
             }
-            heard.stderr.push_back(shown);
+            heard.stderr.push_back(line);
         });
         tokio::join!(claims, errors);
     };
@@ -206,6 +218,11 @@ async fn lines(pipe: Option<impl AsyncRead + Unpin>, mut take: impl FnMut(&[u8])
             Ok(_) => take(&line),
         }
     }
+}
+
+/// Returns a character that a terminal may show.
+fn shown(char: char) -> char {
+    if char.is_control() { '\u{fffd}' } else { char }
 }
 
 fn lock(heard: &Mutex<Heard>) -> MutexGuard<'_, Heard> {

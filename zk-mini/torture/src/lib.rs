@@ -24,6 +24,7 @@ mod claim;
 mod day;
 mod days;
 mod error;
+mod ghost;
 mod report;
 mod role;
 mod runner;

@@ -16,7 +16,7 @@ pub enum Verdict {
     Clean,
     /// It did not.
     Failed,
-    /// The command does not play the role: it ended with status 77.
+    /// The command does not play the role, or never comes into the situation.
     NotPlayed,
     /// The day could not be judged: the command cannot be started, or does not work on a good day.
     NotRun,

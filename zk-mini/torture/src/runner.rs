@@ -21,7 +21,7 @@ use crate::trouble::Trouble;
 /// Time for a process to be ready unless set.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// Number of days at a time unless set.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 12;
 /// Maximum number of times that a day is played.
 const MOST_TRIES: u32 = 3;
 
@@ -57,7 +57,7 @@ impl Torture {
         self
     }
 
-    /// Sets the number of days that are played at a time, each with its own server. Default: 8; a day mostly waits.
+    /// Sets the number of days that are played at a time, each with its own server. Default: 12; a day mostly waits.
     pub fn at_a_time(mut self, days: NonZeroUsize) -> Self {
         self.at_a_time = days.get();
         self
@@ -96,10 +96,12 @@ impl Torture {
         let mut findings = self.play(&good_days).await;
         let by_role: BTreeMap<_, _> =
             findings.values().map(|finding| (finding.day.role, finding.clone())).collect();
-        let (fit, unfit): (Vec<_>, Vec<_>) = chosen
-            .iter()
-            .filter(|day| !findings.contains_key(day.name))
-            .partition(|day| by_role.get(&day.role).is_some_and(|good| good.verdict == Verdict::Clean));
+        let (fit, unfit): (Vec<_>, Vec<_>) =
+            chosen.iter().filter(|day| !findings.contains_key(day.name)).partition(|day| {
+                by_role
+                    .get(&day.role)
+                    .is_some_and(|good| matches!(good.verdict, Verdict::Clean | Verdict::Failed))
+            });
         let fit: Vec<_> = fit.into_iter().copied().collect();
         findings.extend(self.play(&fit).await);
         for day in unfit {
@@ -166,7 +168,7 @@ async fn play(day: &'static Day, command: Arc<[OsString]>, ready_limit: Duration
         Ok(()) => finding(Verdict::Clean, String::new(), story),
         Err(Trouble::Failed(happened)) => finding(Verdict::Failed, happened, story),
         Err(Trouble::NotReady(happened)) => finding(Verdict::NotRun, happened, story),
-        Err(Trouble::NotPlayed) => finding(Verdict::NotPlayed, String::new(), Vec::new()),
+        Err(Trouble::NotPlayed(reason)) => finding(Verdict::NotPlayed, reason, Vec::new()),
     }
 }
 

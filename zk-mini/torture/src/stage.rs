@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{Clock, Millis};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
-use zk_mini::ZkMini;
+use zk_mini::{Fault, On, Then, ZkMini};
 use zk_wire::{SessionId, Zxid};
 
 use crate::actor::Actor;
@@ -180,6 +180,13 @@ impl Stage {
         found
     }
 
+    /// Returns all nodes below the path, parents first.
+    pub(crate) fn all_nodes(&self) -> Vec<Node> {
+        let mut found = Vec::new();
+        self.walk(PATH, &mut |_, _, node| found.push(node));
+        found
+    }
+
     /// Returns the nodes of an instance that are there to stay: ephemeral nodes of dead sessions are not counted.
     pub(crate) fn living_nodes(&self, name: &str) -> Vec<Node> {
         let living: BTreeSet<_> = self.zk.sessions().iter().map(|session| session.id).collect();
@@ -217,7 +224,7 @@ impl Stage {
     }
 
     /// Waits until `probe` says that all is well, and goes on to say so for a while. Otherwise its last complaint is what
-    /// happened.
+    /// happened. A process that ends by itself is the end of it.
     pub(crate) async fn settled(
         &self,
         limit: Duration,
@@ -225,15 +232,50 @@ impl Stage {
     ) -> Result<(), Trouble> {
         let mut well_since = None;
         let mut complaint = String::new();
-        let calm = self.until(limit + CALM, || match probe() {
-            Ok(()) => (self.now().since(*well_since.get_or_insert(self.now())) >= CALM.into()).then_some(()),
-            Err(now) => {
+        let calm = self.until(limit + CALM, || match (self.all_live(), probe()) {
+            (Err(casualty), _) => Some(Err(casualty)),
+            (Ok(()), Ok(())) => {
+                let since = *well_since.get_or_insert(self.now());
+                (self.now().since(since) >= CALM.into()).then_some(Ok(()))
+            }
+            (Ok(()), Err(now)) => {
                 complaint = now;
                 well_since = None;
                 None
             }
         });
-        calm.await.ok_or_else(|| Trouble::Failed(format!("after {:.1} s: {complaint}", limit.as_secs_f64())))
+        let settled =
+            calm.await.unwrap_or_else(|| Err(format!("after {:.1} s: {complaint}", limit.as_secs_f64())));
+        settled.map_err(Trouble::Failed)
+    }
+
+    /// Returns the complaint that a process has ended by itself, if one has.
+    fn all_live(&self) -> Result<(), String> {
+        self.actors.iter().try_for_each(|actor| actor.is_alive())
+    }
+
+    /// Adds a fault rule for the rest of the day.
+    pub(crate) fn fault(&mut self, on: On, then: Then) -> Fault {
+        self.tell(format!("from now on: {on}: {then}"));
+        self.zk.fault(on, then)
+    }
+
+    /// Waits until a rule has fired, by the deeds of a process.
+    pub(crate) async fn fired(&mut self, actor: &Actor, fault: &Fault) -> Result<(), Trouble> {
+        let fired = self.until(PATIENCE, || {
+            (fault.fired() > 0).then_some(Ok(())).or_else(|| actor.is_alive().err().map(Err))
+        });
+        match fired.await {
+            Some(Ok(())) => {}
+            Some(Err(casualty)) => return Err(Trouble::NotReady(casualty)),
+            None => {
+                return Err(Trouble::NotPlayed(
+                    "the client has not sent the request that the day is about".into(),
+                ));
+            }
+        }
+        self.tell(format!("the rule has hit {}", actor.name));
+        Ok(())
     }
 
     /// Requires that an instance is registered exactly once, and that its process knows it.
@@ -243,7 +285,6 @@ impl Stage {
 
     pub(crate) fn is_registered_once(&self, actor: &Actor) -> Result<(), String> {
         let name = actor.name;
-        is_alive(actor)?;
         let says = actor.last(Claim::registered).map(|(_, says)| says);
         match (&self.living_nodes(name)[..], says) {
             ([_], Some(true)) => Ok(()),
@@ -257,6 +298,28 @@ impl Stage {
         }
     }
 
+    /// Requires that a process comes back to its session.
+    pub(crate) async fn reconnected(&mut self, actor: &Actor, session: SessionId) -> Result<(), Trouble> {
+        let find = || self.zk.sessions().into_iter().find(|found| found.id == session);
+        let back = self.until(PATIENCE, || find().is_some_and(|found| found.conn.is_some()).then_some(()));
+        if back.await.is_none() {
+            let what =
+                format!("{} has not come back to its session {session} within {PATIENCE:?}", actor.name);
+            return Err(Trouble::Failed(what));
+        }
+        self.tell(format!("{} is back in its session {session}", actor.name));
+        Ok(())
+    }
+
+    /// Requires that a node stays as it is for a while, and that no other appears beside it.
+    pub(crate) async fn untouched(&self, actor: &Actor, node: &Node) -> Result<(), Trouble> {
+        let change = self.until(CALM, || match &self.nodes(actor.name)[..] {
+            [same] if same == node => actor.is_alive().err(),
+            nodes => Some(format!("the node {} is not left alone: now there is {nodes:?}", node.path)),
+        });
+        change.await.map_or(Ok(()), |change| Err(Trouble::Failed(change)))
+    }
+
     /// Requires that a process knows exactly these instances.
     pub(crate) async fn knows(
         &self,
@@ -266,12 +329,11 @@ impl Stage {
     ) -> Result<(), Trouble> {
         let expected = names(members);
         let probe = || {
-            is_alive(actor)?;
             let (_, known) = actor.last(Claim::members).unwrap_or_default();
             if known == expected {
                 return Ok(());
             }
-            Err(format!("{} believes in {known:?}; {expected:?} are there", actor.name))
+            Err(format!("{} believes in {}; there is {}", actor.name, list(&known), list(&expected)))
         };
         self.settled(limit, probe).await
     }
@@ -279,12 +341,28 @@ impl Stage {
     /// Requires that a process gets the lock.
     pub(crate) async fn held_by(&self, actor: &Actor, limit: Duration) -> Result<(), Trouble> {
         let probe = || {
-            is_alive(actor)?;
             if holds(actor) {
                 Ok(())
             } else {
                 Err(format!("{} does not hold the lock, which is free", actor.name))
             }
+        };
+        self.settled(limit, probe).await
+    }
+
+    /// Requires that a process gets the lock, and that its former holder knows.
+    pub(crate) async fn held_only_by(
+        &self,
+        actor: &Actor,
+        former: &Actor,
+        limit: Duration,
+    ) -> Result<(), Trouble> {
+        let probe = || match (holds(actor), holds(former)) {
+            (true, false) => Ok(()),
+            (true, true) => {
+                Err(format!("{} holds the lock, and {} believes that it does, too", actor.name, former.name))
+            }
+            (false, _) => Err(format!("{} does not hold the lock", actor.name)),
         };
         self.settled(limit, probe).await
     }
@@ -309,7 +387,9 @@ impl Stage {
         let ready = self.until(limit, || probe().map(Ok).or_else(|| actor.ended().map(Err)));
         match ready.await {
             Some(Ok(ready)) => Ok(ready),
-            Some(Err(status)) if status.code() == Some(NOT_PLAYED) => Err(Trouble::NotPlayed),
+            Some(Err(status)) if status.code() == Some(NOT_PLAYED) => {
+                Err(Trouble::NotPlayed(format!("the command does not play the role: status {NOT_PLAYED}")))
+            }
             Some(Err(status)) => {
                 Err(Trouble::NotReady(format!("{name} ended ({status}) before it was {what}")))
             }
@@ -327,8 +407,9 @@ pub(crate) fn holds(actor: &Actor) -> bool {
     actor.last(Claim::held).is_some_and(|(_, held)| held)
 }
 
-pub(crate) fn is_alive(actor: &Actor) -> Result<(), String> {
-    actor.ended().map_or(Ok(()), |status| Err(format!("{} has ended by itself: {status}", actor.name)))
+fn list(names: &BTreeSet<String>) -> String {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    if names.is_empty() { "nobody".into() } else { names.join(" and ") }
 }
 
 fn names(members: &[&str]) -> BTreeSet<String> {

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use zk_mini::{Jump, On, Then};
+use zk_wire::ErrorCode;
 
 use crate::day::{Day, Severity};
 use crate::role::Role;
-use crate::stage::{PATIENCE, SESSION_TIMEOUT, Stage, TICK};
+use crate::stage::{PATH, PATIENCE, SESSION_TIMEOUT, Stage, TICK};
 use crate::trouble::Trouble;
+
+const HOUR: Duration = Duration::from_secs(3_600);
 
 const ROW: Day = Day {
     name: "",
@@ -64,6 +68,94 @@ pub(super) static DAYS: &[Day] = &[
         run: |stage| Box::pin(paused_process(stage)),
         ..ROW
     },
+    Day {
+        name: "node-deleted-by-hand",
+        plays: "the node of a registered process is deleted, as by zkCli.sh",
+        requires: "it registers again",
+        why: "people tidy up, and scripts that delete dead instances err. The usual mistake is not to watch one's own \
+              node: the process serves, and nobody finds it until it is restarted",
+        run: |stage| Box::pin(node_deleted_by_hand(stage)),
+        ..ROW
+    },
+    Day {
+        name: "parent-removed",
+        plays: "the node of the service is deleted with all instances below it",
+        requires: "a registered process makes the node of the service again, and registers",
+        why: "\"deleteall\" on the wrong path, or a container that goes with its last child. The usual mistake is to make \
+              the parent at the start only: each create then fails with \"no node\"",
+        run: |stage| Box::pin(parent_removed(stage)),
+        ..ROW
+    },
+    Day {
+        name: "wall-clock-jumps",
+        plays: "the wall clock of the server jumps an hour ahead, and then two hours back",
+        requires: "the node stays, untouched",
+        why: "clocks are set. A session must not depend on it, on either side",
+        run: |stage| Box::pin(wall_clock_jumps(stage)),
+        ..ROW
+    },
+    Day {
+        name: "connection-lost-before-create",
+        plays: "the connection breaks when the create of its node arrives, and the create is not applied",
+        requires: "it registers, once",
+        why: "servers restart. The usual mistake is to end, or to go on unregistered, at the first \"connection loss\"",
+        run: |stage| Box::pin(trouble_at_create(stage, Then::disconnect())),
+        ..ROW
+    },
+    Day {
+        name: "reply-lost-after-create",
+        plays: "the create of its node is applied, and the connection breaks before the reply",
+        requires: "it is registered, once",
+        why: "a server dies between the two, or a network does. The usual mistakes are to repeat the create, which makes \
+              two sequential nodes that live as long as the session, and to take \"node exists\" for a stranger",
+        run: |stage| Box::pin(trouble_at_create(stage, Then::apply_and_lose_reply())),
+        ..ROW
+    },
+    Day {
+        name: "session-moved",
+        severity: Severity::Advice,
+        plays: "the create of its node is answered with \"session moved\", code -118, and is not applied",
+        requires: "it registers, once",
+        why: "in an ensemble, a client that has just gone over to another server meets it. It is rare, so few clients \
+              try again",
+        run: |stage| Box::pin(trouble_at_create(stage, Then::fail(ErrorCode::SESSION_MOVED))),
+        ..ROW
+    },
+    Day {
+        name: "server-throttles",
+        severity: Severity::Advice,
+        plays: "the create of its node is answered with \"throttled\", code -127, and is not applied",
+        requires: "it registers, once",
+        why: "ZooKeeper 3.7 and later sheds load so. Older clients do not know the code",
+        run: |stage| Box::pin(trouble_at_create(stage, Then::fail(ErrorCode::THROTTLED_OP))),
+        ..ROW
+    },
+    Day {
+        name: "server-restarts",
+        plays: "the server restarts, and keeps its data and sessions",
+        requires: "the node stays, untouched, and no second one appears",
+        why: "upgrades. The client reconnects within its session; the usual mistake is to register at each connect, which \
+              makes a second node, or makes the instance flap for every subscriber",
+        run: |stage| Box::pin(server_restarts(stage)),
+        ..ROW
+    },
+    Day {
+        name: "server-loses-its-data",
+        plays: "the server restarts empty",
+        requires: "a registered process makes the node of the service again, and registers",
+        why: "a development server, a lost disk, a new ensemble at the old address. The usual mistakes are to take a \
+              reconnect for the old session, and to make the parent at the start only",
+        run: |stage| Box::pin(server_loses_its_data(stage)),
+        ..ROW
+    },
+    Day {
+        name: "snapshot-restored",
+        plays: "the server goes back to a snapshot from before the registration",
+        requires: "it registers again",
+        why: "an operator restores a backup: zxids go on, sessions do not. The client is told that its session has expired",
+        run: |stage| Box::pin(snapshot_restored(stage)),
+        ..ROW
+    },
 ];
 
 async fn good_day(stage: &mut Stage) -> Result<(), Trouble> {
@@ -111,5 +203,62 @@ async fn paused_process(stage: &mut Stage) -> Result<(), Trouble> {
     actor.signal(Signal::SIGCONT);
     stage.tell("alpha gets SIGCONT");
     gone.ok_or_else(|| Trouble::Failed("the session of a stopped process has not expired".into()))?;
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn node_deleted_by_hand(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    stage.zk.delete(&node.path).await?;
+    stage.tell(format!("{} is deleted", node.path));
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn parent_removed(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, _) = stage.registrant("alpha").await?;
+    stage.zk.delete_recursive(PATH).await?;
+    stage.tell(format!("{PATH} is deleted, with everything below"));
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn wall_clock_jumps(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    for jump in [Jump::Forward(HOUR), Jump::Back(2 * HOUR)] {
+        stage.zk.jump_wall_clock(jump);
+        stage.tell(format!("the wall clock jumps: {jump:?}"));
+        stage.untouched(&actor, &node).await?;
+    }
+    Ok(())
+}
+
+/// Lets the first create of the instance's node meet with an effect.
+async fn trouble_at_create(stage: &mut Stage, then: Then) -> Result<(), Trouble> {
+    // The first process makes the parents, so that the next create is that of the instance.
+    let pattern = stage.pattern().await?;
+    let fault = stage.fault(On::create(pattern.glob()).nth(1), then);
+    let actor = stage.start(Role::Register, "bravo")?;
+    stage.fired(&actor, &fault).await?;
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn server_restarts(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    stage.zk.restart().await;
+    stage.tell("the server restarts");
+    stage.reconnected(&actor, node.owner).await?;
+    stage.untouched(&actor, &node).await
+}
+
+async fn server_loses_its_data(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, _) = stage.registrant("alpha").await?;
+    stage.zk.reset().await?;
+    stage.tell("the server restarts, and is empty");
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn snapshot_restored(stage: &mut Stage) -> Result<(), Trouble> {
+    let snapshot = stage.zk.snapshot();
+    let (actor, _) = stage.registrant("alpha").await?;
+    stage.zk.restore(&snapshot).await?;
+    stage.tell("the server goes back to a snapshot from before the registration");
     stage.registered_once(&actor, PATIENCE).await
 }
