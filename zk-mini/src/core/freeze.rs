@@ -78,7 +78,7 @@ impl Core {
         {
             *room -= 1;
             match passed {
-                Passed::Frame(held) => self.arrived(now, conn, held.frame),
+                Passed::Frame(held) => self.arrived(now, conn, held.frame, held.is_delayed),
                 Passed::LateFrame(held, peer) => self.apply_late(now, conn, &held, peer),
                 Passed::Lost => self.lost(conn),
                 Passed::Output(output) => self.outputs.emit(output),
@@ -93,7 +93,7 @@ impl Core {
             return self.outputs.gates.give_up(conn);
         };
         self.peers.insert(conn, peer);
-        self.request(now, conn, session, &held.frame);
+        self.request(now, conn, session, &held.frame, held.is_delayed);
         // The peer departs again, for its next request, and leaves no watch.
         self.forget(conn);
         self.outputs.gates.settle(conn);
@@ -139,6 +139,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::core::faults::FaultId;
     use crate::core::link::Link;
     use crate::core::{Config, Input, Peer};
 
@@ -330,8 +331,8 @@ mod tests {
     #[test]
     fn a_slow_link_carries_one_frame_after_the_other() {
         let mut t = World::new();
-        let link = Link::new(Millis(100), std::num::NonZeroU64::new(1_000));
-        t.core.outputs.gates.slow_down(A, Some(link));
+        let link = Link::new(FaultId(1), Millis(100), std::num::NonZeroU64::new(1_000));
+        t.core.outputs.gates.slow_down(A, link);
         // 8 + 7 bytes each.
         t.exists(A, 1, "/a");
         t.exists(A, 2, "/b");

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use bytes::Bytes;
 use zk_wire::{Millis, SessionId};
 
+use crate::core::faults::FaultId;
 use crate::core::link::Link;
 use crate::core::message::{ConnId, Output, Part};
 use crate::core::peer::PeerState;
@@ -64,7 +65,6 @@ pub(crate) enum Passed {
 pub(crate) struct HeldFrame {
     pub(crate) frame: Bytes,
     /// It was delayed by [`Gates::delay_frame`].
-    #[expect(dead_code, reason = "fault rules read it, to see a request once")]
     pub(crate) is_delayed: bool,
     /// The server has read it. What a frozen server has not read is lost when it closes the connection.
     is_read: bool,
@@ -104,6 +104,8 @@ struct Lane<T> {
 struct Waiting<T> {
     /// Time from which on it may pass.
     at: Millis,
+    /// The same without the time that it takes on a slow link.
+    unslowed: Millis,
     bytes: usize,
     thing: T,
 }
@@ -164,32 +166,55 @@ impl Gates {
             return false;
         }
         let is_read = !gate.is_frozen;
-        gate.incoming.push_back(at, HeldFrame::new(frame, false, is_read), frame.len());
+        gate.incoming.push_back((at, self.now), HeldFrame::new(frame, false, is_read), frame.len());
         self.settle(conn);
         true
     }
 
     /// Holds a frame, which may have passed before, and everything behind it until a time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "fault rules call it"))]
     pub(crate) fn delay_frame(&mut self, conn: ConnId, frame: &Bytes, until: Millis) {
         let gate = self.by_conn.entry(conn).or_default();
-        gate.incoming.push_front(until, HeldFrame::new(frame, true, true), frame.len());
+        gate.incoming.push_front((until, until), HeldFrame::new(frame, true, true), frame.len());
         self.settle(conn);
     }
 
+    /// Holds a frame, which may have passed before, for as long as it takes on the link of its connection. Returns
+    /// `false` if that is no time.
+    pub(crate) fn carry_frame(&mut self, conn: ConnId, frame: &Bytes) -> bool {
+        let Some(gate) = self.by_conn.get_mut(&conn) else { return false };
+        let at = gate.link.as_mut().map_or(self.now, |link| link.arrives(self.now, frame.len()));
+        if at > self.now {
+            gate.incoming.push_front((at, self.now), HeldFrame::new(frame, true, true), frame.len());
+            self.settle(conn);
+        }
+        at > self.now
+    }
+
     /// Holds everything that is sent to a connection from now on until a time.
-    #[cfg_attr(not(test), expect(dead_code, reason = "fault rules call it"))]
     pub(crate) fn delay_output(&mut self, conn: ConnId, until: Millis) {
         let gate = self.by_conn.entry(conn).or_default();
         gate.opens = gate.opens.max(Some(until));
         self.settle(conn);
     }
 
-    /// Gives a connection a slow link; `None` makes it fast again for what comes from now on.
-    #[cfg_attr(not(test), expect(dead_code, reason = "fault rules call it"))]
-    pub(crate) fn slow_down(&mut self, conn: ConnId, link: Option<Link>) {
-        self.by_conn.entry(conn).or_default().link = link;
+    /// Gives a connection a slow link.
+    pub(crate) fn slow_down(&mut self, conn: ConnId, link: Link) {
+        self.by_conn.entry(conn).or_default().link = Some(link);
         self.settle(conn);
+    }
+
+    /// Ends the links that a rule has made. What is on its way over them has arrived.
+    pub(crate) fn end_links(&mut self, rule: FaultId) {
+        let is_of_rule = |gate: &Gate| gate.link.is_some_and(|link| link.rule == rule);
+        let slowed = self.by_conn.iter().filter(|(_, gate)| is_of_rule(gate));
+        for conn in slowed.map(|(conn, _)| *conn).collect::<Vec<_>>() {
+            if let Some(gate) = self.by_conn.get_mut(&conn) {
+                gate.link = None;
+                gate.incoming.unslow();
+                gate.outgoing.unslow();
+                self.settle(conn);
+            }
+        }
     }
 
     /// Returns `true` if input of a connection waits here.
@@ -210,17 +235,18 @@ impl Gates {
         let len = if let Output::Send { frame, .. } = &output { frame.len() } else { 0 };
         gate.is_shut = matches!(output, Output::Close { .. });
         let sent = gate.link.as_mut().map_or(self.now, |link| link.leaves(self.now, len));
-        let at = gate.opens.map_or(sent, |opens| sent.max(opens));
+        let unslowed = gate.opens.map_or(self.now, |opens| opens.max(self.now));
+        let at = sent.max(unslowed);
         let passed = if at <= self.now && !gate.is_frozen && gate.outgoing.is_empty() {
             Some(output)
         } else {
             if !gate.is_shut && !gate.outgoing.is_empty() && gate.outgoing.bytes + len > self.max_held {
                 gate.outgoing.clear();
-                gate.outgoing.push_back(at, Output::Close { conn }, 0);
+                gate.outgoing.push_back((at, unslowed), Output::Close { conn }, 0);
                 gate.is_shut = true;
                 self.effects.push_back(Effect::CutOff(conn));
             } else {
-                gate.outgoing.push_back(at, output, len);
+                gate.outgoing.push_back((at, unslowed), output, len);
             }
             None
         };
@@ -305,7 +331,7 @@ impl Gates {
         session: SessionId,
     ) {
         let gate = self.by_conn.entry(conn).or_default();
-        gate.incoming.push_front(self.now, HeldFrame::new(frame, false, false), frame.len());
+        gate.incoming.push_front((self.now, self.now), HeldFrame::new(frame, false, false), frame.len());
         self.assign(conn, listener, Some(session));
     }
 
@@ -434,15 +460,15 @@ impl<T> Lane<T> {
         self.waiting.front().map(|waiting| waiting.at)
     }
 
-    fn push_back(&mut self, at: Millis, thing: T, len: usize) {
+    fn push_back(&mut self, (at, unslowed): (Millis, Millis), thing: T, len: usize) {
         let bytes = len + OVERHEAD;
-        self.waiting.push_back(Waiting { at, bytes, thing });
+        self.waiting.push_back(Waiting { at, unslowed, bytes, thing });
         self.bytes += bytes;
     }
 
-    fn push_front(&mut self, at: Millis, thing: T, len: usize) {
+    fn push_front(&mut self, (at, unslowed): (Millis, Millis), thing: T, len: usize) {
         let bytes = len + OVERHEAD;
-        self.waiting.push_front(Waiting { at, bytes, thing });
+        self.waiting.push_front(Waiting { at, unslowed, bytes, thing });
         self.bytes += bytes;
     }
 
@@ -453,6 +479,13 @@ impl<T> Lane<T> {
         let Waiting { bytes, thing, .. } = self.waiting.pop_front()?;
         self.bytes -= bytes;
         Some(thing)
+    }
+
+    /// Lets pass what only waits for its link.
+    fn unslow(&mut self) {
+        for waiting in &mut self.waiting {
+            waiting.at = waiting.unslowed;
+        }
     }
 
     fn retain(&mut self, keeps: impl Fn(&T) -> bool) {

@@ -4,9 +4,13 @@ use ::core::num::NonZeroU64;
 
 use zk_wire::Millis;
 
+use crate::core::faults::FaultId;
+
 /// Slow link between a peer and the server. Frames of one direction follow each other; the directions are independent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
+    /// Rule that has made it.
+    pub(crate) rule: FaultId,
     latency: Millis,
     bytes_per_second: Option<NonZeroU64>,
     /// Times at which the last frame of each direction has been put on the link, in microseconds.
@@ -16,9 +20,8 @@ pub(crate) struct Link {
 
 impl Link {
     /// Creates a link that delays everything by `latency`, and carries at most that many bytes per second.
-    #[cfg_attr(not(test), expect(dead_code, reason = "fault rules create links"))]
-    pub(crate) fn new(latency: Millis, bytes_per_second: Option<NonZeroU64>) -> Self {
-        Self { latency, bytes_per_second, busy_in: 0, busy_out: 0 }
+    pub(crate) fn new(rule: FaultId, latency: Millis, bytes_per_second: Option<NonZeroU64>) -> Self {
+        Self { rule, latency, bytes_per_second, busy_in: 0, busy_out: 0 }
     }
 
     /// Returns the time at which a frame that the peer has sent has arrived as a whole.
@@ -46,7 +49,7 @@ mod tests {
 
     #[test]
     fn frames_follow_each_other_and_the_latency_comes_on_top() {
-        let mut link = Link::new(Millis(100), NonZeroU64::new(1_000));
+        let mut link = Link::new(FaultId(1), Millis(100), NonZeroU64::new(1_000));
         assert_eq!(link.leaves(Millis(5), 10), Millis(115));
         assert_eq!(link.leaves(Millis(6), 10), Millis(125), "behind the one before");
         assert_eq!(link.arrives(Millis(6), 10), Millis(116), "the other direction is free");
@@ -55,17 +58,17 @@ mod tests {
 
     #[test]
     fn parts_of_a_millisecond_add_up() {
-        let mut link = Link::new(Millis(0), NonZeroU64::new(10_000));
+        let mut link = Link::new(FaultId(1), Millis(0), NonZeroU64::new(10_000));
         let last = (0..100).map(|_| link.arrives(Millis(0), 1)).last();
         assert_eq!(last, Some(Millis(10)));
     }
 
     #[test]
     fn a_link_without_a_rate_only_delays() {
-        let mut link = Link::new(Millis(7), None);
+        let mut link = Link::new(FaultId(1), Millis(7), None);
         assert_eq!(link.arrives(Millis(1), usize::MAX), Millis(8));
         assert_eq!(
-            Link::new(Millis(u64::MAX), NonZeroU64::new(1)).arrives(Millis(1), usize::MAX),
+            Link::new(FaultId(1), Millis(u64::MAX), NonZeroU64::new(1)).arrives(Millis(1), usize::MAX),
             Millis(u64::MAX)
         );
     }

@@ -277,16 +277,17 @@ impl Core {
 
     fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {
         if self.outputs.gates.is_empty() || !self.outputs.gates.hold_frame(conn, &frame) {
-            self.arrived(now, conn, frame);
+            self.arrived(now, conn, frame, false);
         }
     }
 
-    /// Handles a frame that has passed the gate of its connection.
-    fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes) {
+    /// Handles a frame that has passed the gate of its connection. Fault rules are not asked about one that they have
+    /// delayed.
+    fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         match self.peers.get(&conn).map(|peer| peer.session) {
-            Some(Some(session)) => self.request(now, conn, session, &frame),
+            Some(Some(session)) => self.request(now, conn, session, &frame, is_delayed),
             Some(None) if self.names_frozen_session(conn, &frame) => {}
-            Some(None) => self.handshake(now, conn, frame),
+            Some(None) => self.handshake(now, conn, frame, is_delayed),
             None => {}
         }
     }
@@ -352,13 +353,14 @@ impl Core {
             let mut listed = Told::default();
             let told = told.iter().copied().filter(may_know);
             if self.faults.are_of_events() {
-                let mut is_sent = |conn: &ConnId| {
-                    let to = (*conn, self.peers.get(conn));
-                    !self.faults.drops_event(now, to, (event.kind, &event.path), zxid, &mut self.history)
-                };
-                let told: Vec<_> = told.filter(|conn| is_sent(conn)).collect();
-                let told = told.into_iter().inspect(|conn| listed.add(*conn));
-                self.outputs.event(told, shown, event.kind, &event.path);
+                for conn in told {
+                    let to = (conn, self.peers.get(&conn));
+                    let what = (event.kind, &*event.path);
+                    let fate = self.faults.fate_of_event(now, to, what, zxid, &mut self.history);
+                    if self.outputs.event_with_fate(fate, conn, shown, event.kind, &event.path) {
+                        listed.add(conn);
+                    }
+                }
             } else {
                 let told = told.inspect(|conn| listed.add(*conn));
                 self.outputs.event(told, shown, event.kind, &event.path);

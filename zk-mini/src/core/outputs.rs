@@ -7,6 +7,7 @@ use zk_wire::{
     Encode, ErrorCode, EventType, KeeperState, ReplyHeader, SessionId, WatchedEventView, Xid, Zxid, length,
 };
 
+use crate::core::faults::EventFate;
 use crate::core::gates::Gates;
 use crate::core::message::{ConnId, Note, Output};
 use crate::core::txn::Txn;
@@ -136,6 +137,24 @@ impl Outputs {
                 self.send(conn, frame);
             }
         }
+    }
+
+    /// Sends a watch event to one connection as a fault rule has decided. Returns `false` if it is dropped.
+    pub(crate) fn event_with_fate(
+        &mut self,
+        fate: EventFate,
+        conn: ConnId,
+        zxid: Zxid,
+        kind: EventType,
+        path: &str,
+    ) -> bool {
+        match fate {
+            EventFate::Dropped => return false,
+            EventFate::Delayed(until) => self.gates.delay_output(conn, until),
+            EventFate::Sent => {}
+        }
+        self.event([conn], zxid, kind, path);
+        true
     }
 
     fn send(&mut self, conn: ConnId, frame: Bytes) {

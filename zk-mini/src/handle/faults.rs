@@ -128,12 +128,19 @@ impl Handle {
     /// # }
     /// ```
     pub fn remove_fault(&self, id: FaultId) -> bool {
-        self.engine.turn(|state, _| state.core.remove_fault(id))
+        self.engine.turn(|state, turn| {
+            let is_removed = state.core.remove_fault(turn.now, id);
+            state.perform_all(None, turn);
+            is_removed
+        })
     }
 
     /// Removes all rules.
     pub fn remove_faults(&self) {
-        self.engine.turn(|state, _| state.core.remove_faults());
+        self.engine.turn(|state, turn| {
+            state.core.remove_faults(turn.now);
+            state.perform_all(None, turn);
+        });
     }
 
     /// Returns the index of the listener that connections to `addr` come to.
@@ -230,7 +237,10 @@ impl Fault {
 impl Drop for Fault {
     fn drop(&mut self) {
         if !self.is_kept {
-            self.handle.engine.turn(|state, _| state.core.forget_fault(self.id));
+            self.handle.engine.turn(|state, turn| {
+                state.core.forget_fault(turn.now, self.id);
+                state.perform_all(None, turn);
+            });
         }
     }
 }

@@ -249,6 +249,11 @@ impl Driver {
 
     pub(crate) fn input(&mut self, input: Input) {
         self.core.handle(self.now, input);
+        self.drain();
+    }
+
+    /// Performs the outputs of a change that is no input.
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Persist(txn) => self.txns.push(txn),

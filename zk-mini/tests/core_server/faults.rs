@@ -141,7 +141,7 @@ fn create_stands_for_every_create_and_get_children_for_both() {
         Some(ErrorCode::NO_NODE)
     );
     assert_eq!((fired(&t, creates), fired(&t, lists)), (4, 2));
-    t.core.remove_fault(creates);
+    t.core.remove_fault(t.now, creates);
     let exact = fault(&mut t, On::op(OpCode::CREATE2).path("/a"), Then::be_silent());
     assert!(t.call(conn, &node("/a")).is_ok(), "other names stand for themselves");
     assert_eq!(fired(&t, exact), 0);
@@ -221,7 +221,7 @@ fn the_first_rule_that_fires_decides_and_later_ones_do_not_count_it() {
     assert_eq!(counts, [(3, 1), (2, 2)]);
     let states: Vec<_> = t.core.faults().iter().map(|fault| fault.state).collect();
     assert_eq!(states, [FaultState::UsedUp, FaultState::Active]);
-    assert!(t.core.remove_fault(second));
+    assert!(t.core.remove_fault(t.now, second));
     assert_eq!(t.call(conn, &exists("/a", false)).err(), Some(ErrorCode::NO_NODE));
     assert_eq!(fired(&t, first), 1);
 }
@@ -257,10 +257,10 @@ fn a_rule_can_be_about_one_session_connection_or_listener() {
     let id = t.session(one);
     let of_session = fault(&mut t, On::any().session(id), Then::fail(ErrorCode::API_ERROR));
     assert!(t.call(one, &get_data("/", false)).is_err() && t.call(other, &get_data("/", false)).is_ok());
-    t.core.remove_fault(of_session);
+    t.core.remove_fault(t.now, of_session);
     let of_connection = fault(&mut t, On::any().connection(other), Then::fail(ErrorCode::API_ERROR));
     assert!(t.call(one, &get_data("/", false)).is_ok() && t.call(other, &get_data("/", false)).is_err());
-    t.core.remove_fault(of_connection);
+    t.core.remove_fault(t.now, of_connection);
     let addr = "127.0.0.1:1".parse().unwrap();
     let rule = Rule::new(On::any().listener(addr), Then::fail(ErrorCode::API_ERROR)).unwrap();
     t.core.add_fault(rule, Some(1)).unwrap();

@@ -7,6 +7,7 @@ mod agreement;
 mod chaos;
 mod driver;
 mod expiry;
+mod fault_delays;
 mod fault_moments;
 mod faults;
 mod forced_expiry;

@@ -1,7 +1,9 @@
 //! Faults as a test asks for them, over memory and TCP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use zk_mini::storage::SimulatedDisk;
 use zk_mini::{On, Rule, RuleError, Then, WhyNoMore, ZkMini};
 use zk_wire::{ErrorCode, OpCode};
 
@@ -114,4 +116,59 @@ async fn a_rule_can_be_about_the_connections_to_one_address() {
 #[should_panic(expected = "is not a glob")]
 async fn an_impossible_rule_panics_with_the_reason() {
     let _ = in_memory().await.fault(On::create("demo"), Then::disconnect());
+}
+
+#[tokio::test]
+async fn a_manual_clock_reaches_the_end_of_a_delay() {
+    let zk = in_memory().await;
+    let mut raw = Raw::with_session(&zk, 40_000).await;
+    let _late = zk.fault(On::create("/a"), Then::delay(Duration::from_secs(3)));
+    raw.send(&request(1, CREATE, &create("/a", 0))).await;
+    raw.send(&request(2, GET_DATA, &get_data("/a", false))).await;
+    zk.advance(Duration::from_millis(2_999)).await;
+    assert!(zk.get("/a").is_none());
+    zk.advance(Duration::from_millis(1)).await;
+    let replies = [raw.reply().await, raw.reply().await];
+    assert_eq!(replies.map(|reply| (reply.xid, reply.err)), [(1, 0), (2, 0)]);
+}
+
+#[tokio::test]
+async fn a_real_clock_reaches_it_too() {
+    let zk = ZkMini::start().await.unwrap();
+    let mut raw = Raw::tcp(&zk).await;
+    raw.open_session(10_000).await;
+    let late = zk.fault(On::get_data("/"), Then::apply_and_delay_reply(Duration::from_millis(30)));
+    let begun = tokio::time::Instant::now();
+    assert_eq!(raw.request(1, GET_DATA, &get_data("/", false)).await.err, 0);
+    assert!(begun.elapsed() >= Duration::from_millis(29), "{:?}", begun.elapsed());
+    assert_eq!(late.fired(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_connection_is_fast_when_the_guard_goes() {
+    let zk = in_memory().await;
+    let slow = zk.fault(On::connect(), Then::slow(Duration::from_secs(5), None));
+    let mut raw = Raw::in_memory(&zk);
+    raw.send(&crate::raw::connect_request(40_000)).await;
+    slow.until_fired().await.unwrap();
+    assert!(zk.sessions().is_empty());
+    drop(slow);
+    assert!(raw.receive().await.is_some());
+    assert_eq!(raw.request(1, GET_DATA, &get_data("/", false)).await.err, 0);
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_to_a_durable_transaction() {
+    let disk = SimulatedDisk::new(1);
+    let start = || ZkMini::builder().in_memory().manual_clock().data_dir("/data").disk(&disk).start();
+    let zk = start().await.unwrap();
+    let mut raw = Raw::with_session(&zk, 4_000).await;
+    let _lost = zk.fault(On::create("/a"), Then::apply_and_lose_reply());
+    raw.send(&request(1, CREATE, &create("/a", 0))).await;
+    assert_eq!(raw.receive().await, None);
+    // The connection has ended, so the transaction is on the disk.
+    disk.lose_power();
+    drop(zk);
+    disk.restore_power();
+    assert!(start().await.unwrap().get("/a").is_some());
 }

@@ -1,7 +1,9 @@
 //! Rules of a core: adding and removing them, and asking them at each moment.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use zk_wire::{ConnectRequest, Decode, EventType, Fields, SessionId, Zxid};
+use zk_wire::{ConnectRequest, Decode, EventType, Fields, Millis, SessionId, Zxid};
 
 use crate::core::Core;
 use crate::core::faults::case::{Case, What};
@@ -24,22 +26,27 @@ impl Core {
     /// [`RuleError::TooMany`].
     ///
     /// ```
-    /// use zk_mini::core::{Config, Core};
+    /// use zk_mini::core::{Config, Core, Now};
     /// use zk_mini::{On, Rule, Then};
     ///
     /// let mut core = Core::new(Config::default());
     /// let id = core.add_fault(Rule::new(On::connect(), Then::refuse())?, None)?;
     /// assert_eq!(core.faults().len(), 1);
-    /// assert!(core.remove_fault(id));
+    /// assert!(core.remove_fault(Now::default(), id));
     /// # Ok::<(), zk_mini::RuleError>(())
     /// ```
     pub fn add_fault(&mut self, rule: Rule, listener: Option<usize>) -> Result<FaultId, RuleError> {
         self.faults.add(rule, listener, false)
     }
 
-    /// Removes a rule. Returns `false` if there is none with this id.
-    pub fn remove_fault(&mut self, id: FaultId) -> bool {
-        self.faults.remove(id)
+    /// Removes a rule, and makes connections fast again that it has slowed down. Returns `false` if there is none with
+    /// this id. Drain the outputs afterwards.
+    pub fn remove_fault(&mut self, now: Now, id: FaultId) -> bool {
+        let is_removed = self.faults.remove(id);
+        if is_removed {
+            self.end_links(now, id);
+        }
+        is_removed
     }
 
     /// Returns the rules, in the order in which they were added.
@@ -74,7 +81,8 @@ impl Core {
     }
 
     /// Removes a rule and its record.
-    pub(crate) fn forget_fault(&mut self, id: FaultId) {
+    pub(crate) fn forget_fault(&mut self, now: Now, id: FaultId) {
+        self.remove_fault(now, id);
         self.faults.forget(id);
     }
 
@@ -84,8 +92,10 @@ impl Core {
     }
 
     /// Removes all rules.
-    pub(crate) fn remove_faults(&mut self) {
-        self.faults.remove_all();
+    pub(crate) fn remove_faults(&mut self, now: Now) {
+        for id in self.faults.ids() {
+            self.remove_fault(now, id);
+        }
     }
 
     /// Returns `true` if a rule has fired, or was removed, since the last call.
@@ -95,7 +105,7 @@ impl Core {
 
     /// Shows a request to the rules.
     #[cold]
-    pub(crate) fn fault_of_request(&mut self, call: &Call, body: Fields<'_>) -> Option<Then> {
+    pub(crate) fn fault_of_request(&mut self, call: &Call, body: Fields<'_>) -> Option<Fired> {
         let request = RequestInfo::read(call.op, body);
         let case = Case {
             now: call.now,
@@ -106,7 +116,7 @@ impl Core {
         };
         let fired = self.faults.fire(case)?;
         self.record_fault(fired);
-        Some(fired.then)
+        Some(fired)
     }
 
     /// Records a rule that has fired.
@@ -143,17 +153,26 @@ impl Core {
     }
 }
 
+/// Fate of an event for one connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EventFate {
+    Sent,
+    Dropped,
+    /// Sent at this time.
+    Delayed(Millis),
+}
+
 impl Faults {
-    /// Shows an event for a connection to the rules. Returns `true` if it is not to be sent.
+    /// Shows an event for a connection to the rules.
     #[cold]
-    pub(crate) fn drops_event(
+    pub(crate) fn fate_of_event(
         &mut self,
         now: Now,
         (conn, peer): (ConnId, Option<&PeerState>),
         (kind, path): (EventType, &str),
         zxid: Zxid,
         history: &mut Recorder,
-    ) -> bool {
+    ) -> EventFate {
         let case = Case {
             now,
             what: What::Event { kind, path },
@@ -161,12 +180,21 @@ impl Faults {
             conn: Some(conn),
             listener: peer.and_then(|peer| peer.listener),
         };
-        let Some(fired) = self.fire(case) else { return false };
+        let Some(fired) = self.fire(case) else { return EventFate::Sent };
         if history.is_on()
             && let Some(hit) = self.hits(fired.id).last()
         {
             history.fault(zxid, fired.id, hit, fired.then);
         }
-        fired.then == Then::DropEvent
+        match fired.then {
+            Then::DropEvent => EventFate::Dropped,
+            Then::Delay(by) if !by.is_zero() => EventFate::Delayed(after(now, by)),
+            _ => EventFate::Sent,
+        }
     }
+}
+
+/// Returns the end of a delay, which is rounded up to milliseconds.
+pub(crate) fn after(now: Now, by: Duration) -> Millis {
+    now.mono + Millis::from(by.saturating_add(Duration::from_nanos(999_999)))
 }

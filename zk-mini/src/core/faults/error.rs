@@ -50,8 +50,8 @@ pub enum RuleError {
     /// The condition has a path, and its cases have none.
     #[error("{0} has no path: only requests and events have")]
     NoPath(String),
-    /// A number counts from 1.
-    #[error("`{0}` is 0: it counts from 1")]
+    /// A number is at least 1.
+    #[error("`{0}` is 0: it is at least 1")]
     Zero(&'static str),
     /// The probability is not from 0 to 1.
     #[error("the probability {0} is not a number from 0 to 1")]

@@ -23,6 +23,7 @@ mod rule;
 mod table;
 mod then;
 
+pub(crate) use effects::{EventFate, after};
 pub use error::RuleError;
 pub use glob::GlobError;
 pub use hit::{FaultId, FaultInfo, FaultState, Hit};

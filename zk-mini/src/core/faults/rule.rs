@@ -55,8 +55,10 @@ impl Rule {
         {
             return Err(RuleError::Probability(p));
         }
-        if then == Then::Fail(ErrorCode::OK) {
-            return Err(RuleError::NoError);
+        match then {
+            Then::Fail(ErrorCode::OK) => return Err(RuleError::NoError),
+            Then::Slow { bytes_per_second: Some(0), .. } => return Err(RuleError::Zero("bytes_per_second")),
+            _ => {}
         }
         let (possible, allowed) = effects(&on.moment, then);
         if !possible {
@@ -99,13 +101,15 @@ impl fmt::Display for Rule {
 /// Returns `true` if the effect goes with the kind of moment, and the effects that do.
 fn effects(moment: &Moment, then: Then) -> (bool, &'static str) {
     match moment {
-        Moment::Request(_) | Moment::AnyRequest => {
-            (!matches!(then, Then::Refuse | Then::DropEvent), "fail, close the connection, or be silent")
-        }
-        Moment::Event(_) => (matches!(then, Then::DropEvent), "drop the event"),
-        Moment::Connect | Moment::Reattach => {
-            (!matches!(then, Then::Fail(_) | Then::DropEvent), "refuse, close the connection, or be silent")
-        }
+        Moment::Request(_) | Moment::AnyRequest => (
+            !matches!(then, Then::Refuse | Then::DropEvent),
+            "fail, be delayed, be slow, be lost with its connection, or find silence",
+        ),
+        Moment::Event(_) => (matches!(then, Then::DropEvent | Then::Delay(_)), "be dropped or delayed"),
+        Moment::Connect | Moment::Reattach => (
+            !matches!(then, Then::Fail(_) | Then::DropEvent),
+            "be refused, be delayed, be slow, be lost with its connection, or find silence",
+        ),
         Moment::Expiry => (false, "do nothing"),
     }
 }

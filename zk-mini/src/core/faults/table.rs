@@ -96,9 +96,8 @@ impl Faults {
         true
     }
 
-    /// Removes a rule and its record.
+    /// Forgets the record of a removed rule.
     pub(crate) fn forget(&mut self, id: FaultId) {
-        self.remove(id);
         self.retired.retain(|entry| entry.id != id);
     }
 
@@ -110,11 +109,8 @@ impl Faults {
         }
     }
 
-    /// Removes all rules.
-    pub(crate) fn remove_all(&mut self) {
-        for id in self.rules.iter().map(|entry| entry.id).collect::<Vec<_>>() {
-            self.remove(id);
-        }
+    pub(crate) fn ids(&self) -> Vec<FaultId> {
+        self.rules.iter().map(|entry| entry.id).collect()
     }
 
     pub(crate) fn infos(&self) -> Vec<FaultInfo> {

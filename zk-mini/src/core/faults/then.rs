@@ -1,6 +1,7 @@
 //! Effects of rules.
 
 use std::fmt;
+use std::time::Duration;
 
 use zk_wire::ErrorCode;
 
@@ -15,8 +16,13 @@ use zk_wire::ErrorCode;
 /// | [`fail`](Self::fail) | yes | `createSession` only | | |
 /// | [`disconnect`](Self::disconnect), [`apply_and_lose_reply`](Self::apply_and_lose_reply) | yes | yes | | |
 /// | [`be_silent`](Self::be_silent), [`apply_and_be_silent`](Self::apply_and_be_silent) | yes | yes | | |
+/// | [`delay`](Self::delay) | yes | yes | yes | |
+/// | [`apply_and_delay_reply`](Self::apply_and_delay_reply), [`slow`](Self::slow) | yes | yes | | |
 /// | [`refuse`](Self::refuse) | | yes | | |
 /// | [`drop_event`](Self::drop_event) | | | yes | |
+///
+/// Delays are rounded up to milliseconds of the server's clock, and one of zero does nothing. Removing a rule releases
+/// nothing that it holds, except that a slow connection is fast at once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Then {
@@ -34,6 +40,17 @@ pub enum Then {
     Refuse,
     /// See [`drop_event`](Self::drop_event).
     DropEvent,
+    /// See [`delay`](Self::delay).
+    Delay(Duration),
+    /// See [`apply_and_delay_reply`](Self::apply_and_delay_reply).
+    DelayReply(Duration),
+    /// See [`slow`](Self::slow).
+    Slow {
+        /// Time that every frame takes in addition.
+        latency: Duration,
+        /// Maximum number of bytes per second in each direction, without a limit if `None`.
+        bytes_per_second: Option<u64>,
+    },
 }
 
 impl Then {
@@ -139,6 +156,59 @@ impl Then {
     pub fn drop_event() -> Self {
         Self::DropEvent
     }
+
+    /// Handles the request, or the handshake, as if it arrived later. Whatever the same connection sends behind it waits,
+    /// too; no other connection does. It is applied even if its connection has gone meanwhile, like one in the queue of
+    /// a real server, but not if its session has ended.
+    ///
+    /// An event is sent later, and so is everything that the server sends to that connection behind it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zk_mini::{On, Rule, Then};
+    ///
+    /// let rule = Rule::new(On::create("/a"), Then::delay(Duration::from_millis(500)))?;
+    /// assert_eq!(rule.to_string(), "create of /a: delay by 500ms");
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    #[must_use]
+    pub fn delay(by: Duration) -> Self {
+        Self::Delay(by)
+    }
+
+    /// Applies the request, or the handshake, at once, and sends the reply later, unchanged. Everything that the server
+    /// sends to that connection behind the reply waits, too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zk_mini::{On, Rule, Then};
+    ///
+    /// let rule = Rule::new(On::any().every(2), Then::apply_and_delay_reply(Duration::from_secs(3)))?;
+    /// assert_eq!(rule.to_string(), "any request, each 2nd: apply, then delay the reply by 3s");
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    #[must_use]
+    pub fn apply_and_delay_reply(by: Duration) -> Self {
+        Self::DelayReply(by)
+    }
+
+    /// Gives the connection a slow link from this frame on, in both directions, until the rule is removed: frames take
+    /// `latency` longer, and follow each other at `bytes_per_second`, or as fast as they can with `None`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zk_mini::{On, Rule, Then};
+    ///
+    /// let modem = Rule::new(On::connect(), Then::slow(Duration::from_millis(120), 7_000))?;
+    /// assert_eq!(modem.to_string(), "connect: a link with 120ms latency and 7000 bytes per second");
+    /// let far = Rule::new(On::connect(), Then::slow(Duration::from_millis(120), None))?;
+    /// assert_eq!(far.to_string(), "connect: a link with 120ms latency");
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    #[must_use]
+    pub fn slow(latency: Duration, bytes_per_second: impl Into<Option<u64>>) -> Self {
+        Self::Slow { latency, bytes_per_second: bytes_per_second.into() }
+    }
 }
 
 /// The effect in a few words.
@@ -155,6 +225,12 @@ impl fmt::Display for Then {
             Self::SilentAfter => f.write_str("apply, then be silent"),
             Self::Refuse => f.write_str("refuse"),
             Self::DropEvent => f.write_str("drop the event"),
+            Self::Delay(by) => write!(f, "delay by {by:?}"),
+            Self::DelayReply(by) => write!(f, "apply, then delay the reply by {by:?}"),
+            Self::Slow { latency, bytes_per_second } => {
+                write!(f, "a link with {latency:?} latency")?;
+                bytes_per_second.map_or(Ok(()), |rate| write!(f, " and {rate} bytes per second"))
+            }
         }
     }
 }

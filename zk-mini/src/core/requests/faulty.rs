@@ -1,10 +1,14 @@
 //! Requests and handshakes that a fault rule has hit.
 
+use ::core::num::NonZeroU64;
+use std::time::Duration;
+
 use bytes::Bytes;
 use zk_wire::{Fields, SessionId};
 
 use crate::core::Core;
-use crate::core::faults::{Fired, Then};
+use crate::core::faults::{FaultId, Fired, Then, after};
+use crate::core::link::Link;
 use crate::core::message::{ConnId, Now, Refusal};
 use crate::core::requests::Operation;
 use crate::core::requests::call::Call;
@@ -16,9 +20,13 @@ impl Core {
         call: &Call,
         operation: &Operation,
         body: Fields<'_>,
-        then: Then,
+        frame: &Bytes,
+        fired: Fired,
     ) {
-        match then {
+        if self.waits_by_rule(call.now, call.conn, frame, fired) {
+            return;
+        }
+        match fired.then {
             Then::Fail(code) => {
                 let answer = self.admit(call, operation.class).and(Err(code.into()));
                 self.answer(call, operation.class, answer);
@@ -36,8 +44,16 @@ impl Core {
                     self.mute(call.conn);
                 }
             }
-            // Effects of other moments.
-            Then::Refuse | Then::DropEvent => {}
+            Then::DelayReply(by) => {
+                let answer = self.handle_call(call, operation, body);
+                self.delay_output(call.now, call.conn, by);
+                self.answer(call, operation.class, answer);
+            }
+            // A delay of nothing, and effects of other moments.
+            Then::Delay(_) | Then::Slow { .. } | Then::Refuse | Then::DropEvent => {
+                let answer = self.handle_call(call, operation, body);
+                self.answer(call, operation.class, answer);
+            }
         }
     }
 
@@ -50,6 +66,9 @@ impl Core {
         frame: Bytes,
         (fired, named): (Fired, SessionId),
     ) {
+        if self.waits_by_rule(now, conn, &frame, fired) {
+            return;
+        }
         match fired.then {
             Then::Fail(_) => self.answer_handshake(conn, Err(Refusal::NoSuchSession(named))),
             Then::Refuse if fired.of_reattach => {
@@ -67,7 +86,50 @@ impl Core {
                 Ok(granted) => self.note(granted.note),
                 Err(_) => self.mute(conn),
             },
-            Then::DropEvent => {}
+            Then::DelayReply(by) => {
+                let granted = self.grant_session(now, conn, frame);
+                self.delay_output(now, conn, by);
+                self.answer_handshake(conn, granted);
+            }
+            Then::Delay(_) | Then::Slow { .. } | Then::DropEvent => {
+                let granted = self.grant_session(now, conn, frame);
+                self.answer_handshake(conn, granted);
+            }
+        }
+    }
+
+    /// Holds a frame that a rule delays or that comes over a link that a rule makes slow. Returns `false` if it is to be
+    /// handled now.
+    fn waits_by_rule(&mut self, now: Now, conn: ConnId, frame: &Bytes, fired: Fired) -> bool {
+        let gates = &mut self.outputs.gates;
+        match fired.then {
+            Then::Delay(by) if !by.is_zero() => {
+                gates.delay_frame(conn, frame, after(now, by));
+                true
+            }
+            Then::Slow { latency, bytes_per_second } => {
+                let rate = bytes_per_second.and_then(NonZeroU64::new);
+                gates.slow_down(conn, Link::new(fired.id, after(Now::default(), latency), rate));
+                gates.carry_frame(conn, frame)
+            }
+            _ => false,
+        }
+    }
+
+    /// Delays what is sent to a connection from now on.
+    fn delay_output(&mut self, now: Now, conn: ConnId, by: Duration) {
+        if !by.is_zero() {
+            self.outputs.gates.delay_output(conn, after(now, by));
+        }
+    }
+
+    /// Makes connections fast again that a rule has slowed down, and lets pass what only waits for that.
+    pub(crate) fn end_links(&mut self, now: Now, id: FaultId) {
+        if !self.outputs.gates.is_empty() {
+            self.outputs.gates.set_now(now.mono);
+            self.outputs.gates.end_links(id);
+            self.let_pass(now, &mut { usize::MAX });
+            self.perform_effects();
         }
     }
 

@@ -20,8 +20,9 @@ pub(super) struct Granted {
 
 impl Core {
     /// Handles the first frame of a connection.
-    pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, frame: Bytes) {
+    pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         if !self.faults.is_empty()
+            && !is_delayed
             && let Some(fault) = self.fault_of_handshake(now, conn, &frame)
         {
             return self.handshake_with_fault(now, conn, frame, fault);

@@ -115,7 +115,14 @@ impl Core {
     ///
     /// Every request comes this way. Before the handler, `admit` refreshes the session and may refuse the
     /// request; after it, only the reply remains to be sent.
-    pub(crate) fn request(&mut self, now: Now, conn: ConnId, session: SessionId, frame: &Bytes) {
+    pub(crate) fn request(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        session: SessionId,
+        frame: &Bytes,
+        is_delayed: bool,
+    ) {
         let mut body = Fields::new(frame);
         let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else {
             return self.close(conn);
@@ -123,9 +130,10 @@ impl Core {
         let call = Call { now, conn, session, xid, op };
         let operation = operation(op);
         if !self.faults.is_empty()
-            && let Some(then) = self.fault_of_request(&call, body)
+            && !is_delayed
+            && let Some(fired) = self.fault_of_request(&call, body)
         {
-            return self.request_with_fault(&call, &operation, body, then);
+            return self.request_with_fault(&call, &operation, body, frame, fired);
         }
         let answer = self.handle_call(&call, &operation, body);
         self.answer(&call, operation.class, answer);

@@ -6,6 +6,7 @@ use zk_wire::{
 };
 
 use crate::core::Core;
+use crate::core::faults::EventFate;
 use crate::core::history::Told;
 use crate::core::message::ConnId;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
@@ -141,16 +142,18 @@ impl Core {
         let may_know = self.tree.get(path).is_none_or(|node| {
             self.requester(conn).is_ok_and(|requester| node.acl.check(&requester, Perms::READ).is_ok())
         });
-        let to = (conn, self.peers.get(&conn));
-        let (last, history) = (self.last_zxid, &mut self.history);
-        let is_dropped = self.faults.are_of_events()
-            && may_know
-            && self.faults.drops_event(call.now, to, (kind, path), last, history);
-        if may_know && !is_dropped {
-            self.outputs.event([conn], Zxid(-1), kind, path);
-            if self.history.is_on() {
-                self.history.event(self.last_zxid, kind, path, &Told::one(conn));
-            }
+        if !may_know {
+            return;
+        }
+        let fate = if self.faults.are_of_events() {
+            let to = (conn, self.peers.get(&conn));
+            self.faults.fate_of_event(call.now, to, (kind, path), self.last_zxid, &mut self.history)
+        } else {
+            EventFate::Sent
+        };
+        let is_sent = self.outputs.event_with_fate(fate, conn, Zxid(-1), kind, path);
+        if is_sent && self.history.is_on() {
+            self.history.event(self.last_zxid, kind, path, &Told::one(conn));
         }
     }
 
