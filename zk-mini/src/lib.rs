@@ -155,7 +155,7 @@ pub mod storage;
 
 pub use self::core::history;
 pub use self::core::{Compat, ConnId, NodeKind, WatchInfo, WatchKind, WriteError, Written};
-pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
+pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind, On, Rule, RuleError, Then};
 pub use builder::Builder;
 pub use error::Error;
 pub use handle::{ClientAddr, NotListening, Session, SessionInfo, SessionSet, TimedOut};

@@ -28,7 +28,9 @@ impl Core {
     /// Ends a session and closes its connection.
     fn expire_session(&mut self, now: Now, id: SessionId, reason: EndReason) {
         let conn = self.sessions.get(id).and_then(|session| session.conn);
-        self.end_session(now, id, Xid(0), reason);
+        if self.faults.is_empty() || !self.holds_nodes_of(now, id, reason) {
+            self.end_session(now, id, Xid(0), reason);
+        }
         self.outputs.expired(id);
         if let Some(conn) = conn {
             self.close(conn);

@@ -58,7 +58,7 @@ impl Core {
     }
 
     /// Holds a handshake that names a frozen session. Returns `false` if it may be handled.
-    pub(crate) fn names_frozen_session(&mut self, conn: ConnId, frame: &Bytes) -> bool {
+    pub(crate) fn names_frozen_session(&mut self, conn: ConnId, frame: &Bytes, is_delayed: bool) -> bool {
         if !self.outputs.gates.has_frozen_parts() {
             return false;
         }
@@ -66,7 +66,7 @@ impl Core {
         let is_frozen = self.outputs.gates.is_frozen(Part::Session(request.session_id));
         if is_frozen {
             let listener = self.peers.get(&conn).and_then(|peer| peer.listener);
-            self.outputs.gates.hold_handshake(conn, frame, listener, request.session_id);
+            self.outputs.gates.hold_handshake(conn, frame, is_delayed, listener, request.session_id);
         }
         is_frozen
     }

@@ -327,11 +327,12 @@ impl Gates {
         &mut self,
         conn: ConnId,
         frame: &Bytes,
+        is_delayed: bool,
         listener: Option<usize>,
         session: SessionId,
     ) {
         let gate = self.by_conn.entry(conn).or_default();
-        gate.incoming.push_front((self.now, self.now), HeldFrame::new(frame, false, false), frame.len());
+        gate.incoming.push_front((self.now, self.now), HeldFrame::new(frame, is_delayed, false), frame.len());
         self.assign(conn, listener, Some(session));
     }
 

@@ -127,7 +127,9 @@ impl ImageWalk {
     /// Starts an image of the present state.
     #[must_use]
     pub fn new(core: &Core) -> Self {
-        let (last_zxid, sessions) = (core.last_zxid, core.sessions.timeouts());
+        let (last_zxid, mut sessions) = (core.last_zxid, core.sessions.timeouts());
+        // No transaction has ended them yet.
+        core.held.add_to(&mut sessions);
         let nodes = Vec::with_capacity(core.tree.len());
         let image = Image { last_zxid, sessions, nodes, digest: None };
         Self { image, open: Vec::new() }

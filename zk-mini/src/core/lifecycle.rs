@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use zk_wire::{ErrorCode, SessionId, Xid, Zxid};
 
+use crate::core::faults::HeldSessions;
 use crate::core::history::{Cause, Replacement};
 use crate::core::message::{ConnId, Now};
 use crate::core::reap::Reaper;
@@ -66,6 +67,8 @@ impl Core {
         std::mem::swap(&mut self.tree, &mut next.tree);
         std::mem::swap(&mut self.sessions, &mut next.sessions);
         self.sessions.restart(now.mono);
+        // The next state has them as living sessions, if at all.
+        self.held = HeldSessions::default();
         let given = Zxid(self.last_zxid.0.saturating_add(self.skipped_zxids));
         self.last_zxid = given.max(next.last_zxid).next();
         self.skipped_zxids = 0;

@@ -45,7 +45,7 @@ pub use access::password::SessionSecret;
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
-pub use faults::{FaultId, FaultInfo, FaultState, GlobError, Hit, On, Rule, RuleError, Then};
+pub use faults::{FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind, On, Rule, RuleError, Then};
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
@@ -58,7 +58,7 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 use apply::{Applied, apply};
 use compat::Rules;
 use events::{FiredEvents, Observers};
-use faults::Faults;
+use faults::{Faults, HeldSessions};
 use figures::Namespaces;
 pub(crate) use figures::{Totals, WatchersTold};
 use gates::Gates;
@@ -140,6 +140,7 @@ pub struct Core {
     listing: Listing,
     faults: Faults,
     pub(crate) history: Recorder,
+    held: HeldSessions,
 }
 
 impl Core {
@@ -167,6 +168,7 @@ impl Core {
             listing: Listing::default(),
             faults: Faults::default(),
             history: Recorder::new(config.history, config.begin_after),
+            held: HeldSessions::default(),
             config,
         }
     }
@@ -217,8 +219,8 @@ impl Core {
 
     /// Returns the next deadline of all but the checks of [`reap`](Self::reap), most of which find nothing.
     fn deadline_beside_checks(&self) -> Option<Millis> {
-        let expiry = self.sessions.next_expiry().filter(|_| !self.disk_lost);
-        expiry.into_iter().chain(self.outputs.gates.next_due()).min()
+        let ends = self.sessions.next_expiry().into_iter().chain(self.held.next_end()).min();
+        ends.filter(|_| !self.disk_lost).into_iter().chain(self.outputs.gates.next_due()).min()
     }
 
     /// Returns `true` if there is work for [`tidy_up`](Self::tidy_up).
@@ -244,6 +246,8 @@ impl Core {
         earlier.disk_lost = true;
         earlier.faults = std::mem::take(&mut self.faults);
         earlier.continue_history_of(self, Replacement::DiskLost);
+        earlier.held = std::mem::take(&mut self.held);
+        earlier.held.go_on_in(&mut earlier.sessions);
         std::mem::replace(self, earlier)
     }
 
@@ -286,7 +290,7 @@ impl Core {
     fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         match self.peers.get(&conn).map(|peer| peer.session) {
             Some(Some(session)) => self.request(now, conn, session, &frame, is_delayed),
-            Some(None) if self.names_frozen_session(conn, &frame) => {}
+            Some(None) if self.names_frozen_session(conn, &frame, is_delayed) => {}
             Some(None) => self.handshake(now, conn, frame, is_delayed),
             None => {}
         }
@@ -313,6 +317,7 @@ impl Core {
         self.let_pass(now, &mut room);
         if !self.disk_lost {
             self.reap(now, &mut room);
+            self.end_holds(now, &mut room);
             self.expire(now, &mut room);
         }
     }

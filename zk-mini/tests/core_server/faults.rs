@@ -313,6 +313,7 @@ fn impossible_rules_are_refused_with_the_reason() {
         (On::connect(), fail),
         (On::reattach(), Then::drop_event()),
         (On::expiry(), Then::disconnect()),
+        (On::any(), Then::hold_ephemerals(std::time::Duration::MAX)),
     ] {
         assert!(matches!(error(on, then), RuleError::Impossible { .. }));
     }

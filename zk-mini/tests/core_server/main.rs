@@ -8,6 +8,7 @@ mod chaos;
 mod driver;
 mod expiry;
 mod fault_delays;
+mod fault_expiry;
 mod fault_moments;
 mod faults;
 mod forced_expiry;

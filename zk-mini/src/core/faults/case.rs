@@ -29,4 +29,6 @@ pub(crate) enum What<'a> {
     },
     /// A handshake. The case's session is the one that it names.
     Handshake,
+    /// A session whose time has run out.
+    Expiry,
 }

@@ -1,13 +1,12 @@
 //! Rules of a core: adding and removing them, and asking them at each moment.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use zk_wire::{ConnectRequest, Decode, EventType, Fields, Millis, SessionId, Zxid};
+use zk_wire::{ConnectRequest, Decode, EventType, Fields, SessionId, Zxid};
 
 use crate::core::Core;
 use crate::core::faults::case::{Case, What};
 use crate::core::faults::error::RuleError;
+use crate::core::faults::fate::{EventFate, after};
 use crate::core::faults::hit::{FaultId, FaultInfo, Hit};
 use crate::core::faults::request::RequestInfo;
 use crate::core::faults::rule::Rule;
@@ -120,7 +119,7 @@ impl Core {
     }
 
     /// Records a rule that has fired.
-    fn record_fault(&mut self, fired: Fired) {
+    pub(crate) fn record_fault(&mut self, fired: Fired) {
         if self.history.is_on()
             && let Some(hit) = self.faults.hits(fired.id).last()
         {
@@ -153,15 +152,6 @@ impl Core {
     }
 }
 
-/// Fate of an event for one connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum EventFate {
-    Sent,
-    Dropped,
-    /// Sent at this time.
-    Delayed(Millis),
-}
-
 impl Faults {
     /// Shows an event for a connection to the rules.
     #[cold]
@@ -192,9 +182,4 @@ impl Faults {
             _ => EventFate::Sent,
         }
     }
-}
-
-/// Returns the end of a delay, which is rounded up to milliseconds.
-pub(crate) fn after(now: Now, by: Duration) -> Millis {
-    now.mono + Millis::from(by.saturating_add(Duration::from_nanos(999_999)))
 }

@@ -73,29 +73,46 @@ pub struct Hit {
     pub number: u64,
     /// Time of the server's clock.
     pub at: Now,
-    /// Operation of the request; `None` for an event and for a handshake.
+    /// Kind of case.
+    pub kind: HitKind,
+    /// Operation of the request.
     pub op: Option<OpCode>,
     /// Number that the client gave to the request.
     pub xid: Option<Xid>,
-    /// Kind of the event; `None` for all else.
+    /// Kind of the event.
     pub event: Option<EventType>,
     /// Path that matched; the first one if the rule asks for none.
     pub path: Option<String>,
-    /// Session that sent the request, or was to get the event, or was named by the handshake.
+    /// Session that sent the request, was to get the event, was named by the handshake, or expired.
     pub session: Option<SessionId>,
     /// Connection that was hit.
     pub connection: Option<ConnId>,
 }
 
+/// Kind of case in which a rule has fired.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HitKind {
+    /// A request, with [`Hit::op`] and [`Hit::xid`].
+    Request,
+    /// A watch event, with [`Hit::event`].
+    Event,
+    /// A handshake.
+    Handshake,
+    /// The expiry of a session.
+    Expiry,
+}
+
 impl Hit {
     pub(super) fn new(number: u64, case: &Case<'_>, path: Option<&str>) -> Self {
-        let (op, xid, event) = match case.what {
-            What::Request { xid, request } => (Some(request.op), Some(xid), None),
-            What::Event { kind, .. } => (None, None, Some(kind)),
-            What::Handshake => (None, None, None),
+        let (kind, op, xid, event) = match case.what {
+            What::Request { xid, request } => (HitKind::Request, Some(request.op), Some(xid), None),
+            What::Event { kind, .. } => (HitKind::Event, None, None, Some(kind)),
+            What::Handshake => (HitKind::Handshake, None, None, None),
+            What::Expiry => (HitKind::Expiry, None, None, None),
         };
         let (at, session, connection) = (case.now, case.session, case.conn);
-        Self { number, at, op, xid, event, path: path.map(Into::into), session, connection }
+        Self { number, at, kind, op, xid, event, path: path.map(Into::into), session, connection }
     }
 }
 
@@ -105,6 +122,7 @@ impl fmt::Display for Hit {
         match (self.op, self.event) {
             (Some(op), _) => write!(f, "{op}")?,
             (None, Some(event)) => write!(f, "event {event}")?,
+            (None, None) if self.kind == HitKind::Expiry => f.write_str("expiry")?,
             (None, None) => f.write_str("handshake")?,
         }
         if let Some(path) = &self.path {

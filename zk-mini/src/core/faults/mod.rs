@@ -9,13 +9,16 @@
 //! | request | when it arrives, before anything else |
 //! | watch event | for each connection that is to be told, when the watch has been used up |
 //! | handshake | when it arrives, before its session is looked up |
+//! | expiry | when the time of a session has run out, before its nodes are deleted |
 //!
 //! Rules outlive restarts; they end with the server, or when they are removed.
 
 mod case;
 mod effects;
 mod error;
+mod fate;
 mod glob;
+mod held;
 mod hit;
 mod on;
 mod request;
@@ -23,10 +26,11 @@ mod rule;
 mod table;
 mod then;
 
-pub(crate) use effects::{EventFate, after};
 pub use error::RuleError;
+pub(crate) use fate::{EventFate, after};
 pub use glob::GlobError;
-pub use hit::{FaultId, FaultInfo, FaultState, Hit};
+pub(crate) use held::HeldSessions;
+pub use hit::{FaultId, FaultInfo, FaultState, Hit, HitKind};
 pub use on::On;
 pub use rule::Rule;
 pub(crate) use table::{Faults, Fired};

@@ -102,15 +102,15 @@ impl fmt::Display for Rule {
 fn effects(moment: &Moment, then: Then) -> (bool, &'static str) {
     match moment {
         Moment::Request(_) | Moment::AnyRequest => (
-            !matches!(then, Then::Refuse | Then::DropEvent),
-            "fail, be delayed, be slow, be lost with its connection, or find silence",
+            !matches!(then, Then::Refuse | Then::DropEvent | Then::HoldEphemerals(_)),
+            "fail, be delayed, come over a slow link, be lost with its connection, or find silence",
         ),
         Moment::Event(_) => (matches!(then, Then::DropEvent | Then::Delay(_)), "be dropped or delayed"),
         Moment::Connect | Moment::Reattach => (
-            !matches!(then, Then::Fail(_) | Then::DropEvent),
-            "be refused, be delayed, be slow, be lost with its connection, or find silence",
+            !matches!(then, Then::Fail(_) | Then::DropEvent | Then::HoldEphemerals(_)),
+            "be refused, be delayed, come over a slow link, be lost with its connection, or find silence",
         ),
-        Moment::Expiry => (false, "do nothing"),
+        Moment::Expiry => (matches!(then, Then::HoldEphemerals(_)), "hold the ephemeral nodes"),
     }
 }
 

@@ -186,7 +186,7 @@ impl Entry {
                 let is_meant = kind.is_none_or(|kind| kind == told);
                 (is_meant && glob.is_none_or(|glob| glob.matches(path))).then_some(Some(path))
             }
-            (Moment::Connect, What::Handshake) => Some(None),
+            (Moment::Connect, What::Handshake) | (Moment::Expiry, What::Expiry) => Some(None),
             (Moment::Reattach, What::Handshake) => case.session.is_some().then_some(None),
             (Moment::Request(ops), What::Handshake) => {
                 (case.session.is_none() && ops.contains(&OpCode::CREATE_SESSION) && glob.is_none())

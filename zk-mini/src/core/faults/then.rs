@@ -20,6 +20,7 @@ use zk_wire::ErrorCode;
 /// | [`apply_and_delay_reply`](Self::apply_and_delay_reply), [`slow`](Self::slow) | yes | yes | | |
 /// | [`refuse`](Self::refuse) | | yes | | |
 /// | [`drop_event`](Self::drop_event) | | | yes | |
+/// | [`hold_ephemerals`](Self::hold_ephemerals) | | | | yes |
 ///
 /// Delays are rounded up to milliseconds of the server's clock, and one of zero does nothing. Removing a rule releases
 /// nothing that it holds, except that a slow connection is fast at once.
@@ -44,6 +45,8 @@ pub enum Then {
     Delay(Duration),
     /// See [`apply_and_delay_reply`](Self::apply_and_delay_reply).
     DelayReply(Duration),
+    /// See [`hold_ephemerals`](Self::hold_ephemerals).
+    HoldEphemerals(Duration),
     /// See [`slow`](Self::slow).
     Slow {
         /// Time that every frame takes in addition.
@@ -192,6 +195,26 @@ impl Then {
         Self::DelayReply(by)
     }
 
+    /// Leaves the nodes of an expired session in place for a time: the gap between the end of a session and the deletion
+    /// of its ephemeral nodes. The session is gone at once: its connection is closed, it is not listed, and nobody can
+    /// resume it. Its nodes keep their owner, and go in one transaction at the end of the time.
+    ///
+    /// No transaction tells of the end of the session before that. So after a restart that reads the state from a disk,
+    /// and in a snapshot, the session is alive.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zk_mini::{On, Rule, Then};
+    ///
+    /// let gap = Rule::new(On::expiry(), Then::hold_ephemerals(Duration::from_secs(30)))?;
+    /// assert_eq!(gap.to_string(), "expiry: hold the ephemeral nodes for 30s");
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    #[must_use]
+    pub fn hold_ephemerals(by: Duration) -> Self {
+        Self::HoldEphemerals(by)
+    }
+
     /// Gives the connection a slow link from this frame on, in both directions, until the rule is removed: frames take
     /// `latency` longer, and follow each other at `bytes_per_second`, or as fast as they can with `None`.
     ///
@@ -227,6 +250,7 @@ impl fmt::Display for Then {
             Self::DropEvent => f.write_str("drop the event"),
             Self::Delay(by) => write!(f, "delay by {by:?}"),
             Self::DelayReply(by) => write!(f, "apply, then delay the reply by {by:?}"),
+            Self::HoldEphemerals(by) => write!(f, "hold the ephemeral nodes for {by:?}"),
             Self::Slow { latency, bytes_per_second } => {
                 write!(f, "a link with {latency:?} latency")?;
                 bytes_per_second.map_or(Ok(()), |rate| write!(f, " and {rate} bytes per second"))

@@ -50,7 +50,7 @@ impl Core {
                 self.answer(call, operation.class, answer);
             }
             // A delay of nothing, and effects of other moments.
-            Then::Delay(_) | Then::Slow { .. } | Then::Refuse | Then::DropEvent => {
+            Then::Delay(_) | Then::Slow { .. } | Then::Refuse | Then::DropEvent | Then::HoldEphemerals(_) => {
                 let answer = self.handle_call(call, operation, body);
                 self.answer(call, operation.class, answer);
             }
@@ -91,7 +91,7 @@ impl Core {
                 self.delay_output(now, conn, by);
                 self.answer_handshake(conn, granted);
             }
-            Then::Delay(_) | Then::Slow { .. } | Then::DropEvent => {
+            Then::Delay(_) | Then::Slow { .. } | Then::DropEvent | Then::HoldEphemerals(_) => {
                 let granted = self.grant_session(now, conn, frame);
                 self.answer_handshake(conn, granted);
             }
