@@ -29,15 +29,21 @@ impl Core {
     /// Freezes a part.
     pub(crate) fn freeze(&mut self, part: Part) {
         self.outputs.gates.freeze(part);
+        let one = match part {
+            Part::Server | Part::Listener(_) => None,
+            Part::Session(session) => Some(self.conn_of(session)),
+            Part::Connection(conn) => Some(Some(conn)),
+        };
+        let gates = &mut self.outputs.gates;
+        if let Some(conn) = one {
+            if let Some((conn, peer)) = conn.and_then(|conn| self.peers.get_key_value(&conn)) {
+                gates.assign(*conn, peer.listener, peer.session);
+            }
+            return;
+        }
         for (conn, peer) in &self.peers {
-            let is_of_part = match part {
-                Part::Server => true,
-                Part::Listener(listener) => peer.listener == Some(listener),
-                Part::Session(session) => peer.session == Some(session),
-                Part::Connection(frozen) => frozen == *conn,
-            };
-            if is_of_part {
-                self.outputs.gates.assign(*conn, peer.listener, peer.session);
+            if part == Part::Server || peer.listener.map(Part::Listener) == Some(part) {
+                gates.assign(*conn, peer.listener, peer.session);
             }
         }
     }

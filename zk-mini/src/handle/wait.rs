@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::handle::Handle;
 
-/// Maximum number of sessions that the text of a [`TimedOut`] lists.
-const LISTED: usize = 20;
+/// Maximum numbers of sessions, and of entries of the history, that the text of a [`TimedOut`] lists.
+const SESSIONS: usize = 20;
+const ENTRIES: usize = 10;
 
 /// A condition did not hold in time. The text says how the server looked then.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -84,9 +85,14 @@ impl Handle {
             sessions.len(),
             connections.len(),
         )];
-        lines.extend(sessions.iter().take(LISTED).map(ToString::to_string));
-        if sessions.len() > LISTED {
-            lines.push(format!("and {} more sessions", sessions.len() - LISTED));
+        lines.extend(sessions.iter().take(SESSIONS).map(ToString::to_string));
+        if sessions.len() > SESSIONS {
+            lines.push(format!("and {} more sessions", sessions.len() - SESSIONS));
+        }
+        let entries = self.history().last(ENTRIES);
+        if !entries.is_empty() {
+            lines.push("what happened last:".into());
+            lines.extend(entries.iter().map(ToString::to_string));
         }
         lines.join("\n")
     }

@@ -13,6 +13,7 @@ mod fault_moments;
 mod faults;
 mod forced_expiry;
 mod freezing;
+mod gates;
 mod history;
 mod invariants;
 mod limits;

@@ -221,6 +221,7 @@ async fn a_condition_that_never_holds_ends_with_a_description() {
     let text = error.to_string();
     assert!(text.starts_with("the condition did not hold within 20ms\nthe server is at zxid"), "{text}");
     assert!(text.contains("client in this process, heard 0ns ago"), "{text}");
+    assert!(text.contains("\nwhat happened last:\n"), "{text}");
 }
 
 #[tokio::test]
