@@ -292,6 +292,15 @@ async fn an_automatic_clock_can_be_held_too() {
     assert_eq!(zk.now().wall.0, MANUAL_START + 2_500);
 }
 
+#[tokio::test(start_paused = true)]
+async fn another_thread_sees_the_time_of_the_servers_runtime() {
+    let zk = ZkMini::builder().in_memory().auto_advance().start().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let handle = (*zk).clone();
+    let seen = std::thread::spawn(move || handle.now()).join().unwrap();
+    assert_eq!(seen, zk.now());
+}
+
 #[tokio::test]
 async fn an_automatic_clock_needs_a_paused_one() {
     let error = ZkMini::builder().in_memory().auto_advance().start().await.unwrap_err();
