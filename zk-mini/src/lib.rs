@@ -165,4 +165,4 @@ pub use handle::{
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
-pub use storage::{StorageError, SyncMode};
+pub use storage::{SnapshotError, StorageError, SyncMode};

@@ -295,7 +295,7 @@ fn serve_with(dir: &Path, options: &[&str]) -> ServeProcess {
     ServeProcess::with_args(&[&args, options].concat())
 }
 
-fn digest_mismatches(real: &RealZooKeeper) -> u64 {
+pub(crate) fn digest_mismatches(real: &RealZooKeeper) -> u64 {
     let mut stream = std::net::TcpStream::connect(real.connect_string()).unwrap();
     stream.write_all(b"mntr").unwrap();
     let mut answer = String::new();
@@ -304,10 +304,10 @@ fn digest_mismatches(real: &RealZooKeeper) -> u64 {
     count.unwrap_or_else(|| panic!("no such count: {answer}")).parse().unwrap()
 }
 
-type Nodes = Vec<(String, Vec<u8>, Stat, Vec<Acl>)>;
+pub(crate) type Nodes = Vec<(String, Vec<u8>, Stat, Vec<Acl>)>;
 
 /// Makes every kind of change. The client stays connected, as a client of a killed server is.
-async fn fill(servers: &str) -> (Client, Nodes) {
+pub(crate) async fn fill(servers: &str) -> (Client, Nodes) {
     let client = Client::connect(servers).await.unwrap();
     client.add_auth("digest", "user:secret").await.unwrap();
     let own = client.create("/own", "mine", CreateMode::Persistent).await.unwrap();
@@ -336,7 +336,7 @@ async fn fill(servers: &str) -> (Client, Nodes) {
     (client, nodes)
 }
 
-async fn assert_opened(servers: &str, owner: &Client, before: &Nodes) {
+pub(crate) async fn assert_opened(servers: &str, owner: &Client, before: &Nodes) {
     let client = Client::connect(servers).await.unwrap();
     client.add_auth("digest", "user:secret").await.unwrap();
     assert_eq!(&nodes(&client).await, before);

@@ -1,6 +1,7 @@
 //! Registry, client and data files with a real Apache ZooKeeper, whose servers are killed under them.
 
 mod bad_input;
+mod exchange;
 mod hand_over;
 mod harness;
 mod persistent_watch;

@@ -1,5 +1,6 @@
 //! Clients in Python with our servers, and ours with servers in Python.
 
+mod exchange;
 mod operations;
 mod rpc;
 mod services;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use zk_wire::Zxid;
 
 use crate::core::{Core, Image, Replacement};
 use crate::handle::Handle;
 use crate::handle::lifecycle::RestoreError;
+use crate::storage::{SnapshotError, image_from_bytes, image_to_bytes};
 
 /// Nodes and sessions of a server at one moment: a value that stays as it is, and that any server can be given. Clones share
 /// their content. See [`Handle::snapshot`].
@@ -21,6 +23,24 @@ impl Snapshot {
     #[must_use]
     pub fn last_zxid(&self) -> Zxid {
         self.image.last_zxid
+    }
+
+    /// Returns the snapshot as the bytes of a file of Apache ZooKeeper: `snapshot.ZXID` in a data directory, not compressed.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if a part is longer than the format allows.
+    pub fn to_bytes(&self) -> Result<Bytes, SnapshotError> {
+        image_to_bytes(&self.image)
+    }
+
+    /// Reads a snapshot from the bytes of a file of Apache ZooKeeper 3.6 or later, or of [`to_bytes`](Self::to_bytes).
+    /// Ephemeral nodes whose session is not in it go when it is restored, as at the start of ZooKeeper.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] if the bytes are damaged, compressed, or show no whole tree: a snapshot that ZooKeeper takes under
+    /// load may need the log behind it.
+    pub fn from_bytes(bytes: impl Into<Bytes>) -> Result<Self, SnapshotError> {
+        Ok(Self { image: Arc::new(image_from_bytes(&bytes.into())?) })
     }
 
     /// Returns the number of nodes, with the system's nodes.

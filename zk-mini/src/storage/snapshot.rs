@@ -39,8 +39,9 @@ const END: &[u8] = b"\0\0\0\x01/";
 /// last `processed` transaction it has the form of 3.9.
 pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image, processed: bool) -> io::Result<()> {
     let unfinished = file.with_extension(UNFINISHED);
-    let written =
-        write_to(disk.create(&unfinished)?, image, processed).and_then(|()| disk.rename(&unfinished, file));
+    let written = write_to(disk.create(&unfinished)?, image, processed)
+        .and_then(|mut written| written.sync())
+        .and_then(|()| disk.rename(&unfinished, file));
     if written.is_err() {
         // A part of the file may be what fills the disk.
         let _ = disk.remove(&unfinished);
@@ -48,7 +49,12 @@ pub(super) fn write(disk: &dyn Disk, file: &Path, image: &Image, processed: bool
     written
 }
 
-fn write_to(file: Box<dyn DiskFile>, image: &Image, processed: bool) -> io::Result<()> {
+/// Returns the bytes of a snapshot in the form of 3.9, which earlier releases read, too.
+pub(super) fn encode(image: &Image) -> io::Result<Vec<u8>> {
+    write_to(Vec::new(), image, true)
+}
+
+fn write_to<S: Sink>(file: S, image: &Image, processed: bool) -> io::Result<S> {
     let mut sealed = Sealed::new(file);
     let out = &mut sealed.buffer;
     FileHeader { magic: MAGIC, version: FORMAT, dbid: -1 }.encode(out);
@@ -74,7 +80,7 @@ fn write_to(file: Box<dyn DiskFile>, image: &Image, processed: bool) -> io::Resu
             sealed.seal()?;
         }
     }
-    sealed.file.sync()
+    Ok(sealed.file)
 }
 
 /// Contents of a snapshot.
@@ -92,24 +98,30 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snap
     let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
     let raw = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
     let content = decompress(raw, file).map_err(|error| invalid((0, error.to_string())))?;
-    let (mut input, whole) = (content.clone(), content.len());
-    let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
-    let mut image = parsed.map_err(invalid)?;
-    let sealed = whole - input.len();
-    let seal = i64::decode(&mut input, "seal").map_err(|error| invalid((sealed, error.to_string())))?;
-    let mut sum = Adler32::new();
-    sum.write_slice(&content[..sealed]);
-    if seal != i64::from(sum.checksum()) {
-        return Err(invalid((sealed, "the seal does not fit".into())));
-    }
-    let at = whole - input.len();
-    let Behind { digest, processed } = behind(&content, input).map_err(|reason| invalid((at, reason)))?;
-    image.digest = digest;
-    let told = processed.max(digest.map(|(zxid, _)| zxid));
-    if let Some(told) = told.filter(|told| *told < last_zxid) {
+    let snapshot = decode(&content, last_zxid).map_err(invalid)?;
+    if let Some(told) = snapshot.told.filter(|told| *told < last_zxid) {
         let reason = format!("it was taken after transaction {told}");
         return Err(StorageError::Misnamed { file: file.into(), reason });
     }
+    Ok(snapshot)
+}
+
+/// Reads the bytes of a snapshot of this zxid. The error is the offset up to which they could be read, and the reason.
+pub(super) fn decode(content: &Bytes, last_zxid: Zxid) -> Result<Snapshot, (usize, String)> {
+    let (mut input, whole) = (content.clone(), content.len());
+    let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
+    let mut image = parsed?;
+    let sealed = whole - input.len();
+    let seal = i64::decode(&mut input, "seal").map_err(|error| (sealed, error.to_string()))?;
+    let mut sum = Adler32::new();
+    sum.write_slice(&content[..sealed]);
+    if seal != i64::from(sum.checksum()) {
+        return Err((sealed, "the seal does not fit".into()));
+    }
+    let at = whole - input.len();
+    let Behind { digest, processed } = behind(content, input).map_err(|reason| (at, reason))?;
+    image.digest = digest;
+    let told = processed.max(digest.map(|(zxid, _)| zxid));
     let zxids = image.nodes.iter().map(|node| node.czxid.max(node.mzxid).max(node.pzxid));
     let shown = zxids.chain(told).max().unwrap_or_default();
     Ok(Snapshot { image, told, shown })
@@ -303,7 +315,7 @@ impl<'a> Lists<'a> {
         self.numbers.get(list).copied().unwrap_or(OPEN)
     }
 
-    fn write(&self, sealed: &mut Sealed) -> io::Result<()> {
+    fn write(&self, sealed: &mut Sealed<impl Sink>) -> io::Result<()> {
         length(self.by_number.len()).map_err(io::Error::other)?.encode(&mut sealed.buffer);
         for (number, list) in (1_i64..).zip(&self.by_number) {
             sealed.put(|out| {
@@ -315,17 +327,47 @@ impl<'a> Lists<'a> {
     }
 }
 
-/// A file with the checksum of all bytes written to it.
-struct Sealed {
-    file: Box<dyn DiskFile>,
+/// Place for the bytes of a snapshot.
+trait Sink {
+    /// Writes behind everything before.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the content durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Sink for Box<dyn DiskFile> {
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        (**self).write_at(offset, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn write(&mut self, _: u64, bytes: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink with the checksum of all bytes written to it.
+struct Sealed<S> {
+    file: S,
     written: u64,
     synced: u64,
     sum: Adler32,
     buffer: BytesMut,
 }
 
-impl Sealed {
-    fn new(file: Box<dyn DiskFile>) -> Self {
+impl<S: Sink> Sealed<S> {
+    fn new(file: S) -> Self {
         Self { file, written: 0, synced: 0, sum: Adler32::new(), buffer: BytesMut::new() }
     }
 
@@ -347,7 +389,7 @@ impl Sealed {
 
     fn flush(&mut self) -> io::Result<()> {
         self.sum.write_slice(&self.buffer);
-        self.file.write_at(self.written, &self.buffer)?;
+        self.file.write(self.written, &self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         if self.written - self.synced >= SYNC {

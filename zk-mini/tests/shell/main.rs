@@ -31,6 +31,7 @@ mod session_stories;
 #[path = "../session_stories/wire.rs"]
 mod session_wire;
 mod sessions;
+mod snapshot_bytes;
 mod storage;
 mod streams;
 mod subscriber;
