@@ -98,8 +98,13 @@ impl Core {
         let Some(session) = peer.session.filter(|id| self.sessions.get(*id).is_some()) else {
             return self.outputs.gates.give_up(conn);
         };
+        let present = self.conn_of(session);
         self.peers.insert(conn, peer);
         self.request(now, conn, session, &held.frame, held.is_delayed);
+        // The client may have come back since, and the request may have closed its session.
+        if let Some(present) = present.filter(|_| !self.is_alive(session)) {
+            self.close(present);
+        }
         // The peer departs again, for its next request, and leaves no watch.
         self.forget(conn);
         self.outputs.gates.settle(conn);
@@ -176,15 +181,18 @@ mod tests {
 
         fn accept(&mut self, conn: ConnId) {
             self.input(Input::Accepted { conn, peer: Peer::LOCAL, listener: Some(0) });
-            let request = ConnectRequest {
+            self.frame(conn, &Self::handshake(), None);
+        }
+
+        fn handshake() -> ConnectRequest {
+            ConnectRequest {
                 protocol_version: 0,
                 last_zxid_seen: Zxid(0),
                 timeout: 10_000,
                 session_id: SessionId::NONE,
                 password: None,
                 read_only: Some(false),
-            };
-            self.frame(conn, &request, None);
+            }
         }
 
         fn input(&mut self, input: Input) {
@@ -297,6 +305,25 @@ mod tests {
             assert!(t.heard().iter().all(|(_, xid)| xid.is_none()), "nobody is there to be answered");
             assert!(t.core.outputs.gates.is_empty());
         }
+    }
+
+    #[test]
+    fn a_late_close_of_a_session_closes_its_present_connection() {
+        let mut t = World::new();
+        let session = t.core.sessions()[0].id;
+        let close = RequestHeader { xid: Xid(1), op: OpCode::CLOSE_SESSION };
+        t.delay(A, &World::encode(None, &close), 700);
+        t.input(Input::Closed { conn: A });
+        let back = ConnId(3);
+        t.input(Input::Accepted { conn: back, peer: Peer::LOCAL, listener: None });
+        let password = crate::core::access::password::password(None, session);
+        let password = Some(Bytes::copy_from_slice(&password));
+        t.frame(back, &ConnectRequest { session_id: session, password, ..World::handshake() }, None);
+        assert_eq!(t.core.conn_of(session), Some(back));
+        t.advance(700);
+        assert!(!t.core.is_alive(session));
+        assert_eq!(t.core.connections().len(), 1);
+        assert_eq!(t.heard().last(), Some(&(back, None)));
     }
 
     #[test]

@@ -1,10 +1,11 @@
-//! Any order of freezes, thaws, closes and moves of the clock: a connection that lives misses nothing and hears everything
-//! in order, and one that has ended has heard a beginning of it.
+//! Any order of freezes, thaws, delays, closes and moves of the clock: a connection that lives misses nothing and hears
+//! everything in order, and one that has ended has heard a beginning of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
-use zk_mini::core::{Config, ConnId, Input, Part};
+use zk_mini::core::{Config, ConnId, Input, On, Part, Rule, Then};
 use zk_wire::*;
 
 use crate::driver::*;
@@ -15,8 +16,13 @@ const LISTENERS: usize = 2;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The connection creates a node, and sets a watch that the next create of any connection fires.
+    /// The connection creates a node; those that watch the root get an event.
     Send(u64),
+    /// Its next request, or else the reply, is delayed by some milliseconds.
+    Delay(u64, u64),
+    DelayReply(u64, u64),
+    /// The next event for it is delayed.
+    DelayEvent(u64, u64),
     Freeze(Frozen),
     Thaw(Frozen),
     /// Its peer closes the connection.
@@ -47,6 +53,9 @@ fn frozen() -> impl Strategy<Value = Frozen> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (0..CONNS).prop_map(Step::Send),
+        1 => (0..CONNS, 1..5_000_u64).prop_map(|(conn, by)| Step::Delay(conn, by)),
+        1 => (0..CONNS, 1..5_000_u64).prop_map(|(conn, by)| Step::DelayReply(conn, by)),
+        1 => (0..CONNS, 1..5_000_u64).prop_map(|(conn, by)| Step::DelayEvent(conn, by)),
         4 => frozen().prop_map(Step::Freeze),
         4 => frozen().prop_map(Step::Thaw),
         1 => (0..CONNS).prop_map(Step::Close),
@@ -73,6 +82,8 @@ impl World {
         let conns = (0..CONNS).map(|n| {
             let conn = t.accept_at(usize::try_from(n).ok().map(|n| n % LISTENERS));
             let granted = t.handshake(conn, &connect_request(i32::MAX));
+            let watch = AddWatch { path: "/".into(), mode: 1 };
+            assert_eq!(t.raw(conn, OpCode::ADD_WATCH, &encode(&watch)).1, ErrorCode::OK);
             (conn, granted.session_id)
         });
         let conns = conns.collect();
@@ -104,6 +115,13 @@ impl World {
                     [&xid.to_be_bytes()[..], &OpCode::CREATE.0.to_be_bytes(), &encode(&record)].concat();
                 self.t.frame(conn, frame.into());
             }
+            Step::Delay(n, by) => self.rule(On::create("/**").connection(of(n).0), Then::delay, *by),
+            Step::DelayReply(n, by) => {
+                self.rule(On::create("/**").connection(of(n).0), Then::apply_and_delay_reply, *by);
+            }
+            Step::DelayEvent(n, by) => {
+                self.rule(On::any_event("/**").connection(of(n).0), Then::delay, *by);
+            }
             Step::Freeze(frozen) => self.t.input(Input::Freeze { part: self.part(*frozen) }),
             Step::Thaw(frozen) => self.t.input(Input::Thaw { part: self.part(*frozen) }),
             Step::Close(n) => {
@@ -129,6 +147,12 @@ impl World {
         invariants::check(&self.t.core);
     }
 
+    fn rule(&mut self, on: On, then: fn(Duration) -> Then, millis: u64) {
+        let rule = Rule::new(on.times(1), then(Duration::from_millis(millis))).expect("a rule");
+        self.t.core.add_fault(rule, None).expect("room for it");
+    }
+
+    /// Thaws everything, and waits until all delays are over.
     fn thaw_all(&mut self) {
         let mut parts = vec![Part::Server];
         parts.extend((0..LISTENERS).map(Part::Listener));
@@ -139,16 +163,28 @@ impl World {
             self.t.input(Input::Thaw { part });
         }
         self.t.catch_up();
+        self.t.advance(1_000_000);
     }
 
     fn check(&self) {
         for (conn, _) in &self.conns {
             let heard = self.t.heard(*conn);
+            let mut zxids = Vec::new();
+            // The first reply is that to the watch.
             let xids = heard.iter().filter_map(|heard| match heard {
-                Heard::Reply { xid, .. } => Some(xid.0),
+                Heard::Reply { xid, zxid, .. } => {
+                    zxids.push(*zxid);
+                    Some(xid.0)
+                }
+                Heard::Event { zxid, .. } => {
+                    zxids.push(*zxid);
+                    None
+                }
                 _ => None,
             });
-            let xids: Vec<_> = xids.collect();
+            let xids: Vec<_> = xids.skip(1).collect();
+            zxids.retain(|zxid| *zxid != -1);
+            assert!(zxids.is_sorted(), "{conn:?} never sees the past after the present");
             let in_order: Vec<_> = (1..=i32::try_from(xids.len()).expect("few")).collect();
             assert_eq!(xids, in_order, "{conn:?} hears everything in order");
             let (sent, handled) = (self.sent.get(conn).copied().unwrap_or_default(), in_order.len());
@@ -162,6 +198,9 @@ impl World {
                 assert_eq!(i32::try_from(created), Ok(sent), "what {conn:?} sent before its end counts");
             } else {
                 assert_eq!(xids.last().copied().unwrap_or_default(), sent, "{conn:?} hears everything");
+                let events = heard.iter().filter(|heard| matches!(heard, Heard::Event { .. })).count();
+                // The event of a create at this path, and that of the change of its parent.
+                assert_eq!(events, names.len() - 1, "and of everything: {heard:?}");
                 assert!(!self.t.is_closed(*conn) && !self.t.core.is_frozen(*conn));
             }
         }
