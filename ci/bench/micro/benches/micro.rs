@@ -3,11 +3,11 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use bench_micro::{Served, Server, create, handshake, multi, open_session, operations};
+use bench_micro::{Batch, Served, Server, create, handshake, multi, open_session, operations};
 use bytes::{Bytes, BytesMut};
 use criterion::{Bencher, Criterion, criterion_group, criterion_main};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use zk_mini::ZkMini;
+use zk_mini::{On, Then, ZkMini};
 use zk_wire::{
     Create, CreateMode, Decode, ErrorCode, FrameWriter, GetDataResponse, Multi, ReplyHeader, RequestHeader,
     Stat, Xid, Zxid,
@@ -66,9 +66,27 @@ fn start(criterion: &mut Criterion) {
     });
 }
 
-/// Measures what a test does to a server in memory that has one connection.
+/// Measures operations through a server in memory, 64 in flight, with the history and without.
+fn served(criterion: &mut Criterion) {
+    let of =
+        |name: &str| operations().into_iter().find(|operation| operation.name == name).expect("an operation");
+    for (name, builder) in [
+        ("64 in flight", ZkMini::builder().in_memory()),
+        ("64 in flight, without history", ZkMini::builder().in_memory().without_history()),
+    ] {
+        let mut served = Served::start(builder).expect("a server");
+        let mut group = criterion.benchmark_group(name);
+        for operation in ["getData", "setData 100 B", "create, delete"] {
+            let batch = Batch::of_operation(&of(operation));
+            group.bench_function(operation, |bencher| bencher.iter(|| served.run(&batch)));
+        }
+    }
+}
+
+/// Measures what a test does to a server in memory.
 fn instrument(criterion: &mut Criterion) {
-    let served = Served::start(ZkMini::builder().in_memory().manual_clock()).expect("a server");
+    let builder = || ZkMini::builder().in_memory().manual_clock();
+    let served = Served::start(builder()).expect("a server");
     let zk = served.zk();
     let mut group = criterion.benchmark_group("instrument");
     group.bench_function("advance, nothing due", |bencher| {
@@ -83,6 +101,27 @@ fn instrument(criterion: &mut Criterion) {
             },
         );
     });
+    group.bench_function("snapshot of 1,000 nodes", |bencher| {
+        bencher.iter(|| black_box(zk.snapshot()));
+    });
+    let snapshot = zk.snapshot();
+    group.bench_function("restore of 1,000 nodes, a session", |bencher| {
+        each(
+            bencher,
+            || served.block_on(open_session(zk)),
+            |_| {
+                served.block_on(zk.restore(&snapshot)).expect("restored");
+            },
+        );
+    });
+
+    let mut served = Served::start(builder()).expect("a server");
+    let get_data = operations().remove(0);
+    let batch = Batch::once(&get_data);
+    group.bench_function("getData, one at a time", |bencher| bencher.iter(|| served.run(&batch)));
+    let fault = served.zk().fault(On::get_data("/node"), Then::fail(ErrorCode::OPERATION_TIMEOUT));
+    group.bench_function("getData that a rule fails", |bencher| bencher.iter(|| served.run(&batch)));
+    assert!(fault.fired() > 0);
 }
 
 /// Measures `act` on something that is made anew for each time.
@@ -102,6 +141,6 @@ fn each<T>(bencher: &mut Bencher<'_>, mut make: impl FnMut() -> T, mut act: impl
 criterion_group! {
     name = benches;
     config = Criterion::default().without_plots().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    targets = codec, core, start, instrument
+    targets = codec, core, start, served, instrument
 }
 criterion_main!(benches);

@@ -96,6 +96,11 @@ impl Batch {
         Self::of(&operation.requests, DEPTH)
     }
 
+    /// Returns the requests of an operation, once.
+    pub fn once(operation: &Operation) -> Self {
+        Self::of(&operation.requests, 1)
+    }
+
     fn of(requests: &[Bytes], times: usize) -> Self {
         let mut bytes = BytesMut::new();
         for request in std::iter::repeat_n(requests, times).flatten() {

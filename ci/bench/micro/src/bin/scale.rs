@@ -22,9 +22,11 @@ struct Case {
     builder: fn() -> Builder,
 }
 
-const CASES: [Case; 2] = [
+const CASES: [Case; 4] = [
     Case { name: "in memory", builder: || ZkMini::builder().in_memory() },
+    Case { name: "in memory, without history", builder: || ZkMini::builder().in_memory().without_history() },
     Case { name: "with a port", builder: ZkMini::builder },
+    Case { name: "with a port, without history", builder: || ZkMini::builder().without_history() },
 ];
 
 fn main() -> anyhow::Result<()> {
