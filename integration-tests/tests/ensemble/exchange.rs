@@ -1,4 +1,5 @@
 //! Data directories and snapshots of a zk-mini that was reset and restored, in Apache ZooKeeper.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::path::Path;
 
