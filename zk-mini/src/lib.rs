@@ -29,11 +29,13 @@
 //! | serve a stream of your own, such as one of a simulated network | [`Handle::serve_stream`], example `partition` |
 //! | see nodes, sessions, connections, watches, and everything else with a running server | [`Handle`] |
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
+//! | test a client on random bad days | `testing`, a cargo feature |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
 //!
-//! The crate has no cargo features. The program is the crate `zk-mini-server`.
+//! The cargo feature `testing` adds [`testing`](https://docs.rs/zk-mini/latest/zk_mini/testing), and with it the crate
+//! proptest; without it the crate is as light as it can be. The program is the crate `zk-mini-server`.
 //!
 //! # Fidelity
 //! Clients see a standalone Apache ZooKeeper: operations, errors, stats, zxids, watches and their order, access control,
@@ -152,6 +154,8 @@ mod report;
 mod server;
 mod shell;
 pub mod storage;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use self::core::history;
 pub use self::core::{Compat, ConnId, NodeKind, WatchInfo, WatchKind, WriteError, Written};

@@ -6,6 +6,8 @@ mod bad_input;
 mod clock_moves;
 mod clocks;
 mod damage;
+#[cfg(feature = "testing")]
+mod days;
 mod disk;
 mod fairness;
 mod faults;

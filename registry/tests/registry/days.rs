@@ -1,0 +1,59 @@
+//! The registry on random bad days of the server.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use registry::Registry;
+use zk_mini::ZkMini;
+use zk_mini::testing::{Day, days, in_virtual_time};
+
+use crate::support::{at, ports};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+async fn connected(zk: &ZkMini) -> Registry {
+    Registry::builder().embedded(zk).session_timeout(TIMEOUT).seed(7).connect().await.unwrap()
+}
+
+/// Registers one instance before the day and one during it, and checks that everybody sees each exactly once afterwards.
+fn instances_are_present_once_after(day: &Day) {
+    in_virtual_time(async {
+        let zk = ZkMini::builder().in_memory().auto_advance().seed(7).start().await.unwrap();
+        let (registry, observer) = (connected(&zk).await, connected(&zk).await);
+        let subscription = observer.subscribe("demo").await.unwrap();
+        let first = registry.register("demo", at(1)).await.unwrap();
+        let second = tokio::spawn({
+            let registry = registry.clone();
+            async move {
+                loop {
+                    // An error tells that the instance is not registered.
+                    if let Ok(registration) = registry.register("demo", at(2)).await {
+                        return registration;
+                    }
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        });
+        day.play(&zk).await;
+        // Longer than every delay and backoff, and than sessions live without a client.
+        tokio::time::sleep(6 * TIMEOUT).await;
+
+        let nodes = zk.children("/demo").unwrap();
+        assert_eq!(nodes.len(), 2, "{nodes:?}");
+        assert_eq!(ports(&subscription.current()), [1, 2]);
+        assert_eq!(ports(&registry.discover("demo").await.unwrap()), [1, 2]);
+
+        second.await.unwrap().withdraw().await.unwrap();
+        first.withdraw().await.unwrap();
+        assert_eq!(zk.children("/demo").unwrap(), [""; 0]);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn instances_are_present_exactly_once_after_any_day(day in days(TIMEOUT)) {
+        instances_are_present_once_after(&day);
+    }
+}
