@@ -146,7 +146,7 @@ impl Builder {
     /// [`seed`](Self::seed), runs repeat to the byte. [`Handle::hold_clock`](crate::Handle::hold_clock) works, too.
     ///
     /// For a server [`in_memory`](Self::in_memory) and streams that share its runtime: while tokio waits for a socket, its
-    /// paused clock runs ahead.
+    /// paused clock runs ahead. Of this and [`manual_clock`](Self::manual_clock) the later one counts.
     ///
     /// ```
     /// use std::time::Duration;

@@ -51,13 +51,9 @@ impl ServerState {
 }
 
 impl Engine {
-    /// Holds the clock, and does what is due.
+    /// Holds the clock. What is due by then is not done yet.
     pub(crate) fn hold_clock(&self) {
-        self.turn(|state, turn| {
-            state.clock.hold();
-            turn.now = state.clock.now();
-            state.advance(Duration::ZERO, turn);
-        });
+        self.turn(|state, _| state.clock.hold());
     }
 
     /// Lets a clock that is held run on.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use zk_mini::{ClockRuns, Error, Jump, ZkMini};
+use tokio::io::AsyncWriteExt;
+use zk_mini::{ClockRuns, Error, Jump, On, Then, ZkMini};
 use zk_wire::UnixMillis;
 
-use crate::raw::{EPHEMERAL, PING, Raw};
+use crate::raw::{EPHEMERAL, GET_DATA, PING, Raw, connect_request, frame};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MANUAL_START: i64 = 1_577_836_800_000;
@@ -74,16 +75,19 @@ async fn sessions_expire_by_a_manual_clock_that_was_released() {
 }
 
 #[tokio::test]
-async fn holding_a_clock_ends_the_sessions_that_are_due() {
-    let zk = ZkMini::builder().in_memory().tick(Duration::from_millis(20)).start().await.unwrap();
-    let _raw = Raw::with_session(&zk, 40).await;
+async fn holding_a_clock_ends_the_sessions_that_are_due_and_silent() {
+    let zk = ZkMini::builder().in_memory().tick(Duration::from_millis(200)).start().await.unwrap();
+    let _silent = Raw::with_session(&zk, 400).await;
+    let mut pinging = Raw::with_session(&zk, 400).await;
     // The timer gets no time meanwhile.
     let began = zk.now().mono;
-    while zk.now().mono.0 < began.0 + 60 {
+    while zk.now().mono.0 < began.0 + 600 {
         std::thread::yield_now();
     }
+    pinging.send(&crate::raw::request(-2, PING, &[])).await;
     zk.hold_clock().await;
-    assert!(zk.sessions().is_empty());
+    assert_eq!(zk.sessions().len(), 1, "its ping had arrived before");
+    assert_eq!(pinging.reply().await.err, 0);
 }
 
 #[tokio::test]
@@ -119,20 +123,17 @@ async fn many_hands_on_a_clock_move_it_forwards_only() {
                     }
                 }
                 assert!(zk.now().mono >= before);
+                // It makes deadlines: for its session, and before that for asking for one.
+                let mut stream = zk.connect();
+                let _ = stream.write_all(&frame(&connect_request(40))).await;
             }
         })
     });
-    let hands: Vec<_> = hands.collect();
-    let mut raw = Raw::tcp(&zk).await;
-    while !hands.iter().all(tokio::task::JoinHandle::is_finished) {
-        // The session may expire at any time.
-        raw.open_session(40).await;
-        raw = Raw::tcp(&zk).await;
-    }
-    for hand in hands {
+    for hand in hands.collect::<Vec<_>>() {
         hand.await.unwrap();
     }
     zk.release_clock();
+    let mut raw = Raw::tcp(&zk).await;
     raw.open_session(40).await;
     assert_eq!(raw.receive().await, None, "time goes on by itself");
 }
@@ -215,6 +216,42 @@ async fn the_next_deadline_is_that_of_the_next_thing_that_happens() {
     assert_eq!(zk.advance_to_next_deadline().await, None, "a container that was never used stays");
     assert_eq!(zk.now(), stopped, "and time stands still");
     drop(silent);
+}
+
+#[tokio::test]
+async fn the_end_of_a_delay_and_of_a_hold_are_deadlines() {
+    let zk = manual().await;
+    let mut raw = Raw::with_session(&zk, 40_000).await;
+    raw.create("/e", EPHEMERAL).await;
+    let delayed = zk.fault(On::get_data("/e"), Then::delay(3 * SECOND));
+    let _held = zk.fault(On::expiry(), Then::hold_ephemerals(5 * SECOND));
+    raw.send(&crate::raw::request(2, GET_DATA, &crate::raw::get_data("/e", false))).await;
+
+    assert_eq!(zk.advance_to_next_deadline().await, Some(3 * SECOND), "the request is handled");
+    assert_eq!((delayed.fired(), raw.reply().await.err), (1, 0));
+    assert_eq!(zk.advance_to_next_deadline().await, Some(41 * SECOND), "the session expires");
+    assert!(zk.sessions().is_empty() && zk.get("/e").is_some());
+    assert_eq!(zk.advance_to_next_deadline().await, Some(5 * SECOND), "its node goes");
+    assert!(zk.get("/e").is_none());
+    assert_eq!(zk.advance_to_next_deadline().await, None);
+}
+
+#[tokio::test]
+async fn all_of_time_passes_whatever_is_frozen_or_slow() {
+    let zk = manual().await;
+    let _slow = zk.fault(On::connect().nth(2), Then::slow(SECOND, 10));
+    let mut frozen = Raw::with_session(&zk, 4_000).await;
+    let mut slow = Raw::in_memory(&zk);
+    slow.send(&connect_request(4_000)).await;
+    frozen.create("/e", EPHEMERAL).await;
+    assert!(zk.freeze_connection(zk.connections()[0].id));
+    frozen.send(&crate::raw::request(2, GET_DATA, &crate::raw::get_data("/e", false))).await;
+    crate::raw::within(zk.advance(Duration::MAX)).await;
+    assert!(zk.sessions().is_empty() && zk.get("/e").is_none());
+    zk.freeze();
+    crate::raw::within(zk.advance(Duration::MAX)).await;
+    assert_eq!(crate::raw::within(zk.advance_to_next_deadline()).await, None);
+    zk.thaw().await;
 }
 
 #[tokio::test]
