@@ -28,6 +28,9 @@
 //! | connect without a socket | [`Connector`] |
 //! | serve a stream of your own, such as one of a simulated network | [`Handle::serve_stream`], example `partition` |
 //! | see nodes, sessions, connections, watches, and everything else with a running server | [`Handle`] |
+//! | expire or disconnect a session, now and on the server's side | [`Session`], [`SessionSet`] |
+//! | let a connection, a session, a listener or the server stall | [`Session::freeze`], [`Handle::freeze_connection`], [`Handle::freeze_listener`], [`Handle::freeze`] |
+//! | wait for a state without sleeping | [`Handle::wait_for`], [`Session::until_expired`], [`Session::until_watches`] |
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
 //! | test a client on random bad days | `testing`, a cargo feature |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |

@@ -290,3 +290,75 @@ async fn a_peer_that_leaves_a_frozen_connection_is_missed_after_the_thaw() {
         assert_eq!(zk.sessions().len(), 1);
     }
 }
+
+/// Freezes and thaws everything again and again while clients send.
+async fn storm(listens: bool, seed: u64) {
+    const REQUESTS: i32 = 400;
+    let builder = ZkMini::builder();
+    let zk = if listens { builder.start().await } else { builder.in_memory().start().await }.unwrap();
+    let mut clients = tokio::task::JoinSet::new();
+    for n in 0..6 {
+        let mut raw = unconnected(&zk).await;
+        raw.open_session(40_000).await;
+        clients.spawn(async move {
+            let (mut reading, mut writing) = tokio::io::split(raw.stream);
+            let write = async {
+                for xid in 1..=REQUESTS {
+                    let body = create(&format!("/{n}-{xid}"), 0);
+                    writing.write_all(&frame(&request(xid, CREATE, &body))).await.unwrap();
+                    if xid % 16 == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            };
+            let read = async {
+                for xid in 1..=REQUESTS {
+                    let mut reply = vec![0; usize::try_from(reading.read_u32().await.unwrap()).unwrap()];
+                    reading.read_exact(&mut reply).await.unwrap();
+                    assert_eq!(reply[..4], xid.to_be_bytes(), "client {n}");
+                }
+            };
+            within(async { tokio::join!(write, read) }).await;
+        });
+    }
+    let mut chance = fastrand::Rng::with_seed(seed);
+    while !clients.is_empty() && zk.children("/").unwrap().len() < 6 * 400 {
+        match chance.u8(0..4) {
+            0 => {
+                zk.freeze();
+                tokio::task::yield_now().await;
+                zk.thaw().await;
+            }
+            1 => {
+                let conns = zk.connections();
+                let conn = conns[chance.usize(0..conns.len())].id;
+                zk.freeze_connection(conn);
+                tokio::task::yield_now().await;
+                zk.thaw_connection(conn).await;
+            }
+            _ => {
+                let some = zk.sessions_where(|_| chance.bool());
+                some.freeze();
+                tokio::task::yield_now().await;
+                some.thaw().await;
+            }
+        }
+    }
+    while let Some(ended) = within(clients.join_next()).await {
+        ended.unwrap();
+    }
+    assert_eq!(zk.children("/").unwrap().len(), 6 * 400 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_freeze_loses_a_request_or_a_reply_of_clients_that_go_on() {
+    for seed in 0..3 {
+        storm(true, seed).await;
+        storm(false, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn no_freeze_on_one_thread_loses_a_request_or_a_reply() {
+    storm(false, 7).await;
+}
