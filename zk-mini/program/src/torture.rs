@@ -48,7 +48,7 @@ pub(crate) struct TortureArgs {
     json: bool,
 
     /// Number of days that are played at a time
-    #[arg(long, value_name = "NUMBER", default_value = "12")]
+    #[arg(long, value_name = "NUMBER", default_value = "16")]
     at_a_time: NonZeroUsize,
 
     /// Seconds that a process may take to start and to be ready

@@ -23,6 +23,8 @@ use crate::claim::Claim;
 const LONGEST_LINE: u64 = 64 << 10;
 /// Maximum number of claims that are kept; a process that says more is ended.
 const MOST_CLAIMS: usize = 20_000;
+/// Number of claims that are told.
+const LAST_CLAIMS: usize = 6;
 /// Number of lines of standard error that are kept, the last ones, and the length of each.
 const LAST_LINES: usize = 8;
 const LAST_LINE_CHARS: usize = 300;
@@ -91,6 +93,11 @@ impl Actor {
         self.heard().claims.iter().rev().find_map(|(at, claim)| Some((*at, select(claim)?)))
     }
 
+    /// Returns all claims since a time.
+    pub(crate) fn claims_since(&self, since: Millis) -> Vec<(Millis, Claim)> {
+        self.heard().claims.iter().filter(|(at, _)| *at >= since).cloned().collect()
+    }
+
     /// Returns true if it has ever said anything that is a claim.
     pub(crate) fn has_spoken(&self) -> bool {
         !self.heard().claims.is_empty()
@@ -110,16 +117,20 @@ impl Actor {
         }
     }
 
-    /// Tells its state for people: what it said last, its end, and the end of its standard error if it has ended or never spoken.
+    /// Returns its last claims, with their times.
+    pub(crate) fn last_claims(&self) -> Vec<(Millis, String)> {
+        let heard = self.heard();
+        let first = heard.claims.len().saturating_sub(LAST_CLAIMS);
+        let last = heard.claims.get(first..).unwrap_or_default();
+        last.iter().map(|(at, claim)| (*at, format!("{} says: {claim}", self.name))).collect()
+    }
+
+    /// Tells its state for people: its end, and the end of its standard error if it has ended by itself or never spoken.
     pub(crate) fn describe(&self) -> Vec<String> {
         let heard = self.heard();
-        let name = self.name;
+        let (name, has_spoken) = (self.name, !heard.claims.is_empty());
         let mut lines = Vec::new();
-        let last = heard.claims.len().saturating_sub(4);
-        for (at, claim) in heard.claims.get(last..).unwrap_or_default() {
-            lines.push(format!("{:6.3} s  {name} says: {claim}", at.0 as f64 / 1_000.0));
-        }
-        if heard.claims.is_empty() {
+        if !has_spoken {
             lines.push(format!("{name} has said nothing that the contract knows"));
         }
         if heard.flooded {
@@ -129,7 +140,7 @@ impl Actor {
             let how = if heard.dismissed { "has ended" } else { "has ended by itself" };
             lines.push(format!("{name} {how}: {status}"));
         }
-        if heard.ended.is_some() || heard.claims.is_empty() {
+        if !has_spoken || (heard.ended.is_some() && !heard.dismissed) {
             lines.extend(heard.stderr.iter().map(|line| format!("{name}'s standard error: {line}")));
         }
         lines

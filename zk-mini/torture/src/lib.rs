@@ -25,6 +25,7 @@ mod day;
 mod days;
 mod error;
 mod ghost;
+mod harm;
 mod report;
 mod role;
 mod runner;

@@ -21,7 +21,7 @@ use crate::trouble::Trouble;
 /// Time for a process to be ready unless set.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 /// Number of days at a time unless set.
-const AT_A_TIME: usize = 12;
+const AT_A_TIME: usize = 16;
 /// Maximum number of times that a day is played.
 const MOST_TRIES: u32 = 3;
 
@@ -57,7 +57,7 @@ impl Torture {
         self
     }
 
-    /// Sets the number of days that are played at a time, each with its own server. Default: 12; a day mostly waits.
+    /// Sets the number of days that are played at a time, each with its own server. Default: 16; a day mostly waits.
     pub fn at_a_time(mut self, days: NonZeroUsize) -> Self {
         self.at_a_time = days.get();
         self

@@ -8,7 +8,8 @@ use std::time::Duration;
 use common::{Clock, Millis};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
-use zk_mini::{Fault, On, Then, ZkMini};
+use zk_mini::history::{Entry, EntryKind};
+use zk_mini::{WatchInfo, ZkMini};
 use zk_wire::{SessionId, Zxid};
 
 use crate::actor::Actor;
@@ -32,6 +33,11 @@ pub(crate) const END_LIMIT: Duration = Duration::from_secs(5);
 /// Status by which a command says that it does not play a role, as in automake's tests.
 const NOT_PLAYED: i32 = 77;
 
+/// Maximum number of nodes that are explained.
+const MOST_EXPLAINED: usize = 4;
+/// Number of requests, and of other entries, that are remembered: a day has some hundreds.
+const HISTORY: usize = 10_000;
+
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// A node of an instance.
@@ -50,7 +56,7 @@ pub(crate) struct Stage {
     servers: String,
     ready_limit: Duration,
     clock: Clock,
-    story: Vec<String>,
+    story: Vec<(Millis, String)>,
     actors: Vec<Arc<Actor>>,
 }
 
@@ -60,7 +66,7 @@ impl Stage {
         command: Arc<[OsString]>,
         ready_limit: Duration,
     ) -> Result<Self, zk_mini::Error> {
-        let server = ZkMini::builder().tick(TICK).max_session_timeout(100 * SESSION_TIMEOUT);
+        let server = ZkMini::builder().history(HISTORY).tick(TICK).max_session_timeout(100 * SESSION_TIMEOUT);
         let zk = server.start().await?;
         let servers = zk.connect_string();
         let (story, actors) = (Vec::new(), Vec::new());
@@ -74,16 +80,28 @@ impl Stage {
 
     /// Adds a line to the story.
     pub(crate) fn tell(&mut self, line: impl AsRef<str>) {
-        let at = self.now();
-        self.story.push(format!("{:6.3} s  {}", at.0 as f64 / 1_000.0, line.as_ref()));
+        self.story.push((self.now(), line.as_ref().into()));
     }
 
-    /// Ends the day: kills all processes, and returns the story with their last words.
+    /// Ends the day: kills all processes, and returns the story, with their last words, and the server's explanation of the
+    /// nodes that instances have had.
     pub(crate) fn close(mut self) -> Vec<String> {
-        for actor in &self.actors {
-            self.story.extend(actor.describe());
+        self.story.extend(self.actors.iter().flat_map(|actor| actor.last_claims()));
+        // Stable: what was told at the same time stays in order.
+        self.story.sort_by_key(|(at, _)| *at);
+        let line = |(at, line): (Millis, String)| format!("{:6.3} s  {line}", at.0 as f64 / 1_000.0);
+        let mut story: Vec<_> = self.story.into_iter().map(line).collect();
+        story.extend(self.actors.iter().flat_map(|actor| actor.describe()));
+        let history = self.zk.history().kind(EntryKind::Transaction);
+        let owned = |entry: &&Entry| entry.what == "created" && entry.session.is_some();
+        let mut paths: Vec<_> = history.iter().filter(owned).filter_map(|entry| entry.path.clone()).collect();
+        paths.retain(|path| path.len() > PATH.len() && path.starts_with(PATH));
+        paths.dedup();
+        let first = paths.len().saturating_sub(MOST_EXPLAINED);
+        for path in paths.drain(first..) {
+            story.extend(self.zk.explain(&path).to_string().lines().map(String::from));
         }
-        self.story
+        story
     }
 
     /// Starts a process.
@@ -144,10 +162,14 @@ impl Stage {
 
     /// Starts a process that waits for the lock, and waits until it queues: its node is there, or a watch of its own.
     pub(crate) async fn waiter(&mut self, name: &'static str) -> Result<Arc<Actor>, Trouble> {
-        let (sessions, watches) = (self.zk.sessions().len(), self.watches_below());
+        let earlier: BTreeSet<_> = self.zk.sessions().iter().map(|session| session.id).collect();
         let actor = self.start(Role::Lock, name)?;
         let ready = self.ready(&actor, "waiting", || {
-            (self.zk.sessions().len() > sessions && self.watches_below() > watches).then_some(())
+            let is_new = |session: SessionId| !earlier.contains(&session);
+            let watches = self.zk.watches();
+            let waits =
+                |watch: &&WatchInfo| watch.path.starts_with(PATH) && watch.session.is_some_and(is_new);
+            watches.iter().find(waits).map(|_| ())
         });
         ready.await?;
         self.tell(format!("{name} waits for the lock"));
@@ -252,30 +274,6 @@ impl Stage {
     /// Returns the complaint that a process has ended by itself, if one has.
     fn all_live(&self) -> Result<(), String> {
         self.actors.iter().try_for_each(|actor| actor.is_alive())
-    }
-
-    /// Adds a fault rule for the rest of the day.
-    pub(crate) fn fault(&mut self, on: On, then: Then) -> Fault {
-        self.tell(format!("from now on: {on}: {then}"));
-        self.zk.fault(on, then)
-    }
-
-    /// Waits until a rule has fired, by the deeds of a process.
-    pub(crate) async fn fired(&mut self, actor: &Actor, fault: &Fault) -> Result<(), Trouble> {
-        let fired = self.until(PATIENCE, || {
-            (fault.fired() > 0).then_some(Ok(())).or_else(|| actor.is_alive().err().map(Err))
-        });
-        match fired.await {
-            Some(Ok(())) => {}
-            Some(Err(casualty)) => return Err(Trouble::NotReady(casualty)),
-            None => {
-                return Err(Trouble::NotPlayed(
-                    "the client has not sent the request that the day is about".into(),
-                ));
-            }
-        }
-        self.tell(format!("the rule has hit {}", actor.name));
-        Ok(())
     }
 
     /// Requires that an instance is registered exactly once, and that its process knows it.

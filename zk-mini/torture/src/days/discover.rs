@@ -1,5 +1,6 @@
 //! Bad days of a process that follows the instances of a service.
 
+use zk_mini::history::Entry;
 use zk_mini::{On, Then};
 use zk_wire::ErrorCode;
 
@@ -7,6 +8,9 @@ use crate::day::{Day, Severity};
 use crate::role::Role;
 use crate::stage::{PATH, PATIENCE, SESSION_TIMEOUT, Stage};
 use crate::trouble::Trouble;
+
+/// Reads of a subscriber for one change: a list, the new instance, and as much again.
+const READS_OF_A_CHANGE: usize = 4;
 
 const ROW: Day = Day {
     name: "",
@@ -115,6 +119,77 @@ pub(super) static DAYS: &[Day] = &[
         why: "an operator restores a backup. Nothing was deleted; the difference shows only to those who set their watches \
               again after the reconnect",
         run: |stage| Box::pin(restored_under_a_subscriber(stage)),
+        ..ROW
+    },
+    Day {
+        name: "subscriber-session-expires",
+        plays: "the session of a subscriber expires, and an instance comes afterwards",
+        requires: "it knows the new instance",
+        why: "a stalled server, a busy process. The watches went with the session; the usual mistake is to set them once",
+        run: |stage| Box::pin(subscriber_session_expires(stage)),
+        ..ROW
+    },
+    Day {
+        name: "expiry-in-an-outage",
+        plays: "the server goes away; the session of a subscriber expires, and an instance comes; the server is back",
+        requires: "it knows the new instance",
+        why: "a network that is down for longer than the session timeout",
+        run: |stage| Box::pin(expiry_in_an_outage(stage)),
+        ..ROW
+    },
+    Day {
+        name: "outage",
+        severity: Severity::Advice,
+        plays: "the server goes away for one and a half session timeouts; the instances live",
+        requires: "a subscriber goes on to believe in them",
+        why: "the registry is away, the services are not: a subscriber that drops them makes an outage of everything. Some \
+              prefer to call nobody rather than somebody who may have gone",
+        run: |stage| Box::pin(outage(stage)),
+        ..ROW
+    },
+    Day {
+        name: "event-lost-with-the-connection",
+        plays: "an instance comes, and the connection breaks before the event is sent",
+        requires: "the subscriber knows the new instance",
+        why: "servers restart. The watch is used up on the server; a client finds out by setting its watches again with \
+              the last zxid that it has seen, or by reading again",
+        run: |stage| Box::pin(event_lost_with_the_connection(stage)),
+        ..ROW
+    },
+    Day {
+        name: "change-in-a-stall",
+        plays: "the server does nothing for four fifths of the session timeout; then an instance comes",
+        requires: "a subscriber knows the new instance",
+        why: "garbage collection, a slow disk. After two thirds of the timeout clients look for another server, in the \
+              same session, and must not lose their watches",
+        run: |stage| Box::pin(change_in_a_stall(stage)),
+        ..ROW
+    },
+    Day {
+        name: "herd-of-100",
+        severity: Severity::Advice,
+        plays: "twenty instances are there, and one more comes",
+        requires: "a subscriber sends at most four reads for the change",
+        why: "with a hundred subscribers each read comes a hundred times, at the same moment. The usual mistake is to read \
+              every child again for each change: it is correct, and it does not scale",
+        run: |stage| Box::pin(herd_of_100(stage)),
+        ..ROW
+    },
+    Day {
+        name: "change-between-event-and-re-arm",
+        plays: "an instance comes; while the subscriber lists again, which takes a third of a second, another comes",
+        requires: "it knows both",
+        why: "deployments. A list must set the watch in the same request; the usual mistake is to list, and to set the \
+              watch afterwards: what happens in between is never seen",
+        run: |stage| Box::pin(change_between_event_and_re_arm(stage)),
+        ..ROW
+    },
+    Day {
+        name: "event-delayed",
+        plays: "an instance comes, and the event is late by half a second; meanwhile another comes",
+        requires: "the subscriber knows both",
+        why: "a busy server. There is one event for the two; the usual mistake is to take it for one change",
+        run: |stage| Box::pin(event_delayed(stage)),
         ..ROW
     },
 ];
@@ -237,4 +312,106 @@ async fn restored_under_a_subscriber(stage: &mut Stage) -> Result<(), Trouble> {
     stage.zk.restore(&snapshot).await?;
     stage.tell("the server goes back to a snapshot without bravo");
     stage.knows(&subscriber, &["alpha"], PATIENCE).await
+}
+
+async fn subscriber_session_expires(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    stage.expire(stage.first_session()).await;
+    stage.appear(&pattern, "bravo").await?;
+    stage.knows(&subscriber, &["alpha", "bravo"], PATIENCE).await
+}
+
+async fn expiry_in_an_outage(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    stage.take_down().await;
+    stage.expire(stage.first_session()).await;
+    stage.appear(&pattern, "bravo").await?;
+    stage.bring_up().await?;
+    stage.knows(&subscriber, &["alpha", "bravo"], PATIENCE).await
+}
+
+async fn outage(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    let begin = stage.now();
+    stage.take_down().await;
+    stage.pass(SESSION_TIMEOUT * 3 / 2).await;
+    stage.bring_up().await?;
+    stage.knows(&subscriber, &["alpha"], PATIENCE).await?;
+    let claims = subscriber.claims_since(begin);
+    match claims.iter().find(|(_, claim)| claim.members().is_some_and(|members| !members.contains("alpha"))) {
+        Some((at, claim)) => {
+            Err(Trouble::Failed(format!("at {:.3} s watcher said: {claim}", at.0 as f64 / 1_000.0)))
+        }
+        None => Ok(()),
+    }
+}
+
+async fn event_lost_with_the_connection(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    let fault = stage.fault(On::any_event("/**").nth(1), Then::drop_event());
+    stage.appear(&pattern, "bravo").await?;
+    stage.fired(&subscriber, &fault).await?;
+    stage.disconnect(stage.first_session()).await;
+    stage.knows(&subscriber, &["alpha", "bravo"], PATIENCE).await
+}
+
+async fn change_in_a_stall(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    stage.stall().await;
+    stage.appear(&pattern, "bravo").await?;
+    stage.knows(&subscriber, &["alpha", "bravo"], PATIENCE).await
+}
+
+async fn herd_of_100(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    let names: Vec<_> = (0..20).map(|number| format!("many-{number}")).collect();
+    for name in &names {
+        stage.appear(&pattern, name).await?;
+    }
+    let mut members: Vec<_> = names.iter().map(String::as_str).collect();
+    let subscriber = stage.subscriber("watcher", &members).await?;
+    let before = stage.zk.mark();
+    stage.appear(&pattern, "alpha").await?;
+    members.push("alpha");
+    stage.knows(&subscriber, &members, PATIENCE).await?;
+    let reads = stage.zk.history().since(before).filter(Entry::is_read).len();
+    if reads <= READS_OF_A_CHANGE {
+        return Ok(());
+    }
+    Err(Trouble::Failed(format!(
+        "watcher sends {reads} reads for one change; a hundred send {}",
+        100 * reads
+    )))
+}
+
+async fn change_between_event_and_re_arm(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    let late = Then::apply_and_delay_reply(SESSION_TIMEOUT / 6);
+    let fault = stage.fault(On::get_children(pattern.parent()).nth(1), late);
+    stage.appear(&pattern, "bravo").await?;
+    stage.fired(&subscriber, &fault).await?;
+    stage.appear(&pattern, "charlie").await?;
+    stage.knows(&subscriber, &["alpha", "bravo", "charlie"], PATIENCE).await
+}
+
+async fn event_delayed(stage: &mut Stage) -> Result<(), Trouble> {
+    let pattern = stage.pattern().await?;
+    stage.appear(&pattern, "alpha").await?;
+    let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
+    let _fault = stage.fault(On::any_event("/**").nth(1), Then::delay(SESSION_TIMEOUT / 4));
+    stage.appear(&pattern, "bravo").await?;
+    stage.appear(&pattern, "charlie").await?;
+    stage.knows(&subscriber, &["alpha", "bravo", "charlie"], PATIENCE).await
 }

@@ -1,8 +1,10 @@
 //! Bad days of a process that holds a lock, or leads.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use zk_mini::history::Entry;
 use zk_mini::{On, Then};
 use zk_wire::SessionId;
 
@@ -100,6 +102,34 @@ pub(super) static DAYS: &[Day] = &[
         why: "a development server, a lost disk. The usual mistakes are to believe for ever, and to wait for a node that \
               is gone with all others",
         run: |stage| Box::pin(lock_lost_with_the_data(stage)),
+        ..ROW
+    },
+    Day {
+        name: "frozen-holder",
+        plays: "nothing passes between the holder and the server until another has the lock; then all does",
+        requires: "the first says that it holds the lock no longer before the other says that it does",
+        why: "switches fail, hosts hang. The holder cannot hear that its session has expired, so it must count the time \
+              since it has heard from a server. The usual mistake is to believe for ever: two leaders at once",
+        run: |stage| Box::pin(frozen_holder(stage)),
+        ..ROW
+    },
+    Day {
+        name: "holder-session-expires",
+        plays: "the session of the holder expires, while another waits",
+        requires: "the other has the lock, and the first says that it holds it no longer",
+        why: "a stalled server, a busy process. The library reconnects with a new session by itself; the usual mistake is \
+              not to notice that it is a new one",
+        run: |stage| Box::pin(holder_session_expires(stage)),
+        ..ROW
+    },
+    Day {
+        name: "herd-at-a-lock",
+        severity: Severity::Advice,
+        plays: "one process holds, three wait, and the holder ends",
+        requires: "only the one whose turn it is reads anything",
+        why: "if all that wait watch the same node, each release wakes all of them: with a hundred, a hundred lists of a \
+              hundred names. It is correct, and it does not scale",
+        run: |stage| Box::pin(herd_at_a_lock(stage)),
         ..ROW
     },
 ];
@@ -202,4 +232,52 @@ async fn lock_lost_with_the_data(stage: &mut Stage) -> Result<(), Trouble> {
         _ => Ok(()),
     };
     stage.settled(PATIENCE, one).await
+}
+
+async fn frozen_holder(stage: &mut Stage) -> Result<(), Trouble> {
+    let first = stage.holder("alpha").await?;
+    let session = stage.first_session();
+    let second = stage.waiter("bravo").await?;
+    let frozen = stage.freeze(session);
+    let held = stage.until(SESSION_TIMEOUT + PATIENCE, || holds(&second).then(|| holds(&first))).await;
+    match held {
+        Some(false) => stage.tell("bravo holds the lock, and alpha has said before that it does not"),
+        Some(true) => {
+            return Err(Trouble::Failed(
+                "bravo says that it holds the lock, and alpha has not taken it back".into(),
+            ));
+        }
+        None => return Err(Trouble::Failed("bravo never gets the lock".into())),
+    }
+    stage.thaw(frozen).await;
+    stage.held_only_by(&second, &first, PATIENCE).await
+}
+
+async fn holder_session_expires(stage: &mut Stage) -> Result<(), Trouble> {
+    let first = stage.holder("alpha").await?;
+    let session = stage.first_session();
+    let second = stage.waiter("bravo").await?;
+    stage.expire(session).await;
+    stage.held_only_by(&second, &first, PATIENCE).await
+}
+
+async fn herd_at_a_lock(stage: &mut Stage) -> Result<(), Trouble> {
+    let first = stage.holder("alpha").await?;
+    let holder = stage.first_session();
+    let mut waiting = Vec::new();
+    for name in ["bravo", "charlie", "delta"] {
+        waiting.push(stage.waiter(name).await?);
+    }
+    let before = stage.zk.mark();
+    stage.terminate(&first).await?;
+    let one = || waiting.iter().any(|actor| holds(actor)).then_some(()).ok_or("nobody gets the lock".into());
+    stage.settled(SESSION_TIMEOUT + PATIENCE, one).await?;
+    let reads = stage.zk.history().since(before).filter(Entry::is_read);
+    let readers: BTreeSet<_> =
+        reads.iter().filter_map(|entry| entry.session).filter(|id| *id != holder).collect();
+    if readers.len() <= 1 {
+        return Ok(());
+    }
+    let (count, reads) = (readers.len(), reads.len());
+    Err(Trouble::Failed(format!("{count} of the 3 that wait send reads at one release, {reads} together")))
 }

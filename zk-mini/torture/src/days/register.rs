@@ -156,6 +156,102 @@ pub(super) static DAYS: &[Day] = &[
         run: |stage| Box::pin(snapshot_restored(stage)),
         ..ROW
     },
+    Day {
+        name: "expiry-while-connected",
+        plays: "the session of a registered process expires on the server, and the connection is closed",
+        requires: "it registers again",
+        why: "a stalled server, a busy process, a network that loses pings. The library reconnects with a new session by \
+              itself; the usual mistake is to register once, at the start",
+        run: |stage| Box::pin(expiry_while_connected(stage)),
+        ..ROW
+    },
+    Day {
+        name: "expiry-while-disconnected",
+        plays: "the server goes away, the session expires, and the server is back",
+        requires: "it registers again",
+        why: "a network that is down for longer than the session timeout. The client hears of the expiry when it is back",
+        run: |stage| Box::pin(expiry_while_disconnected(stage)),
+        ..ROW
+    },
+    Day {
+        name: "partition",
+        plays: "nothing passes between a registered process and the server until its session has expired; then all does",
+        requires: "it registers again",
+        why: "switches fail without closing a connection. The client has to find out by itself that nobody answers",
+        run: |stage| Box::pin(partition(stage)),
+        ..ROW
+    },
+    Day {
+        name: "reconnect-within-the-session",
+        plays: "the connection breaks, and the session lives",
+        requires: "the node stays, untouched, and no second one appears",
+        why: "connections break every day. The usual mistake is to register at each connect",
+        run: |stage| Box::pin(reconnect_within_the_session(stage)),
+        ..ROW
+    },
+    Day {
+        name: "server-stalls",
+        plays: "the server does nothing for four fifths of the session timeout, then goes on",
+        requires: "the node stays, untouched, and no second one appears",
+        why: "garbage collection, a slow disk. After two thirds of the timeout clients look for another server; the \
+              session lives all the while",
+        run: |stage| Box::pin(server_stalls(stage)),
+        ..ROW
+    },
+    Day {
+        name: "server-away-for-long",
+        plays: "the server goes away for one and a half session timeouts, and keeps its data and sessions",
+        requires: "in the end it is registered, once",
+        why: "maintenance. An ensemble without a leader ends no session, so the old node is still there when the client, \
+              by its own clock, has given up its session",
+        run: |stage| Box::pin(server_away_for_long(stage)),
+        ..ROW
+    },
+    Day {
+        name: "server-away-at-the-start",
+        severity: Severity::Advice,
+        plays: "no server listens for a second and a half after the start of the process",
+        requires: "it registers as soon as there is one",
+        why: "a whole system starts at once. To end and be started again by a supervisor works, too",
+        run: |stage| Box::pin(server_away_at_the_start(stage)),
+        ..ROW
+    },
+    Day {
+        name: "re-attach-refused",
+        plays: "the connection breaks, and the client is told that its session has expired, which lives on by itself",
+        requires: "when the old session has ended, the instance is registered, once",
+        why: "a server that lags behind, or lost its memory of the session. For a time there are two nodes; the usual \
+              mistakes are to take the old one for one's own, and not to register again",
+        run: |stage| Box::pin(re_attach_refused(stage)),
+        ..ROW
+    },
+    Day {
+        name: "reply-late-after-create",
+        plays: "the create of its node is applied, and the reply comes after four fifths of the session timeout",
+        requires: "it is registered, once",
+        why: "a slow disk, a stalled server. A client that hears nothing looks for another server after two thirds of the \
+              timeout, and cannot know what has become of its create",
+        run: |stage| Box::pin(trouble_at_create(stage, Then::apply_and_delay_reply(SESSION_TIMEOUT * 4 / 5))),
+        ..ROW
+    },
+    Day {
+        name: "slow-server",
+        plays: "each request waits for a quarter of a second",
+        requires: "it is registered, once",
+        why: "a busy server, a long line. The usual mistake is a timeout for requests that is shorter than that, with a \
+              second create",
+        run: |stage| Box::pin(slow_server(stage)),
+        ..ROW
+    },
+    Day {
+        name: "old-node-outlives-its-session",
+        plays: "the session expires, and its node stays for a second longer",
+        requires: "in the end the instance is registered, by the new session",
+        why: "between the end of a session and that of its nodes lies a transaction, which a busy ensemble takes its time \
+              for. The usual mistake is to find one's node \"still there\" in the new session, and to be content",
+        run: |stage| Box::pin(old_node_outlives_its_session(stage)),
+        ..ROW
+    },
 ];
 
 async fn good_day(stage: &mut Stage) -> Result<(), Trouble> {
@@ -188,9 +284,7 @@ async fn restart_before_the_old_session_ends(stage: &mut Stage) -> Result<(), Tr
     first.signal(Signal::SIGKILL);
     stage.tell("alpha gets SIGKILL, and is started again");
     let second = stage.start(Role::Register, "alpha")?;
-    let old_gone = || stage.zk.sessions().iter().all(|session| session.id != node.owner).then_some(());
-    stage.until(SESSION_TIMEOUT + PATIENCE, old_gone).await;
-    stage.tell(format!("the old session {} has ended", node.owner));
+    stage.until_ended(node.owner).await?;
     stage.registered_once(&second, PATIENCE).await
 }
 
@@ -198,11 +292,9 @@ async fn paused_process(stage: &mut Stage) -> Result<(), Trouble> {
     let (actor, node) = stage.registrant("alpha").await?;
     actor.signal(Signal::SIGSTOP);
     stage.tell("alpha gets SIGSTOP");
-    let gone = || stage.zk.sessions().iter().all(|session| session.id != node.owner).then_some(());
-    let gone = stage.until(SESSION_TIMEOUT + PATIENCE, gone).await;
+    stage.until_ended(node.owner).await?;
     actor.signal(Signal::SIGCONT);
     stage.tell("alpha gets SIGCONT");
-    gone.ok_or_else(|| Trouble::Failed("the session of a stopped process has not expired".into()))?;
     stage.registered_once(&actor, PATIENCE).await
 }
 
@@ -260,5 +352,81 @@ async fn snapshot_restored(stage: &mut Stage) -> Result<(), Trouble> {
     let (actor, _) = stage.registrant("alpha").await?;
     stage.zk.restore(&snapshot).await?;
     stage.tell("the server goes back to a snapshot from before the registration");
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn expiry_while_connected(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    stage.expire(node.owner).await;
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn expiry_while_disconnected(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    stage.take_down().await;
+    stage.expire(node.owner).await;
+    stage.bring_up().await?;
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn partition(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    let thaw = stage.freeze(node.owner);
+    stage.until_ended(node.owner).await?;
+    stage.thaw(thaw).await;
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn reconnect_within_the_session(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    stage.disconnect(node.owner).await;
+    stage.reconnected(&actor, node.owner).await?;
+    stage.untouched(&actor, &node).await
+}
+
+async fn server_stalls(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    stage.stall().await;
+    stage.reconnected(&actor, node.owner).await?;
+    stage.untouched(&actor, &node).await
+}
+
+async fn server_away_for_long(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, _) = stage.registrant("alpha").await?;
+    stage.take_down().await;
+    stage.pass(SESSION_TIMEOUT * 3 / 2).await;
+    stage.bring_up().await?;
+    stage.registered_once(&actor, SESSION_TIMEOUT + PATIENCE).await
+}
+
+async fn server_away_at_the_start(stage: &mut Stage) -> Result<(), Trouble> {
+    stage.take_down().await;
+    let actor = stage.start(Role::Register, "alpha")?;
+    stage.pass(SESSION_TIMEOUT * 3 / 4).await;
+    stage.bring_up().await?;
+    stage.registered_once(&actor, 2 * PATIENCE).await
+}
+
+async fn re_attach_refused(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    let _fault = stage.fault(On::reattach().session(node.owner), Then::refuse());
+    stage.disconnect(node.owner).await;
+    stage.until_ended(node.owner).await?;
+    stage.registered_once(&actor, PATIENCE).await
+}
+
+async fn slow_server(stage: &mut Stage) -> Result<(), Trouble> {
+    let _fault = stage.fault(On::any(), Then::delay(SESSION_TIMEOUT / 8));
+    let actor = stage.start(Role::Register, "alpha")?;
+    stage.registered_once(&actor, 2 * PATIENCE).await
+}
+
+async fn old_node_outlives_its_session(stage: &mut Stage) -> Result<(), Trouble> {
+    let (actor, node) = stage.registrant("alpha").await?;
+    let _fault = stage.fault(On::expiry().session(node.owner), Then::hold_ephemerals(SESSION_TIMEOUT / 2));
+    stage.expire(node.owner).await;
+    let gone = || stage.nodes("alpha").iter().all(|now| now.owner != node.owner).then_some(());
+    stage.until(SESSION_TIMEOUT, gone).await;
+    stage.tell(format!("{} is gone", node.path));
     stage.registered_once(&actor, PATIENCE).await
 }
