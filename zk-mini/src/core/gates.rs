@@ -193,14 +193,21 @@ impl Gates {
     /// Holds everything that is sent to a connection from now on until a time.
     pub(crate) fn delay_output(&mut self, conn: ConnId, until: Millis) {
         let gate = self.by_conn.entry(conn).or_default();
-        gate.opens = gate.opens.max(Some(until));
-        self.settle(conn);
+        // Nothing is sent there any more, and the gate stays until its late frame is handled.
+        if !gate.is_shut {
+            gate.opens = gate.opens.max(Some(until));
+            self.settle(conn);
+        }
     }
 
     /// Gives a connection a slow link.
     pub(crate) fn slow_down(&mut self, conn: ConnId, link: Link) {
-        self.by_conn.entry(conn).or_default().link = Some(link);
-        self.settle(conn);
+        let gate = self.by_conn.entry(conn).or_default();
+        // See `delay_output`.
+        if !gate.is_shut {
+            gate.link = Some(link);
+            self.settle(conn);
+        }
     }
 
     /// Ends the links that a rule has made. What is on its way over them has arrived.
@@ -336,9 +343,12 @@ impl Gates {
         self.assign(conn, listener, Some(session));
     }
 
-    /// Returns the connections that have a gate, also those that the core has forgotten.
-    pub(crate) fn conns(&self) -> impl Iterator<Item = ConnId> {
-        self.by_conn.keys().copied()
+    /// Returns the connections that the core has closed and forgotten, and whose close is held.
+    pub(crate) fn closing(&self) -> impl Iterator<Item = ConnId> {
+        self.by_conn
+            .iter()
+            .filter(|(_, gate)| gate.is_shut && !gate.outgoing.is_empty())
+            .map(|(conn, _)| *conn)
     }
 
     /// Returns gates without connections, where the same parts are frozen.

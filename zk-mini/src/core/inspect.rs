@@ -171,6 +171,11 @@ impl Core {
         self.is_part_frozen(Part::Session(id)) || self.conn_of(id).is_some_and(|conn| self.is_frozen(conn))
     }
 
+    /// Returns `true` if a connection has a session.
+    pub(crate) fn has_session(&self, conn: ConnId) -> bool {
+        self.peers.get(&conn).is_some_and(|peer| peer.session.is_some())
+    }
+
     /// Returns the connections with a session, the session and its timeout, in no order.
     pub(crate) fn session_conns(&self) -> impl Iterator<Item = (ConnId, SessionId, Millis)> {
         self.peers.iter().filter_map(|(conn, peer)| {

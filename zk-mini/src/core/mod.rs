@@ -290,6 +290,7 @@ impl Core {
     fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         match self.peers.get(&conn).map(|peer| peer.session) {
             Some(Some(session)) => self.request(now, conn, session, &frame, is_delayed),
+            Some(None) if self.is_muted(conn) => {}
             Some(None) if self.names_frozen_session(conn, &frame, is_delayed) => {}
             Some(None) => self.handshake(now, conn, frame, is_delayed),
             None => {}

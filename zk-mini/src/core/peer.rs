@@ -16,6 +16,8 @@ pub(crate) struct PeerState {
     pub(crate) listener: Option<usize>,
     /// Session; `None` before the handshake.
     pub(crate) session: Option<SessionId>,
+    /// `true` if a fault rule wants no frame of it to be handled any more. It has no session then.
+    pub(crate) is_muted: bool,
     /// `true` if the handshake had the read-only byte; its answer has it, too.
     pub(crate) knows_read_only: bool,
     /// Identities beside the address. They belong to the connection, not to the session.
@@ -24,7 +26,14 @@ pub(crate) struct PeerState {
 
 impl PeerState {
     pub(crate) fn new(peer: Peer, listener: Option<usize>) -> Self {
-        Self { address: peer, listener, session: None, knows_read_only: true, identities: Vec::new() }
+        Self {
+            address: peer,
+            listener,
+            session: None,
+            is_muted: false,
+            knows_read_only: true,
+            identities: Vec::new(),
+        }
     }
 
     /// Returns the rights of the peer.

@@ -98,12 +98,17 @@ impl Connections {
         self.expected.front().map(|(at, _)| *at)
     }
 
-    /// Closes the connections that have not asked for a session in time, and returns them.
-    pub(crate) fn close_sessionless(&mut self, turn: &mut Turn<'_>) -> Vec<ConnId> {
+    /// Closes the connections that have not asked for a session in time, and returns them. One that has a session, and
+    /// whose answer a fault rule delays, stays.
+    pub(crate) fn close_sessionless(
+        &mut self,
+        has_session: impl Fn(ConnId) -> bool,
+        turn: &mut Turn<'_>,
+    ) -> Vec<ConnId> {
         let mut closed = Vec::new();
         while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= turn.now.mono) {
             self.expected.pop_front();
-            if let Some(entry) = self.by_id.get_mut(&id).filter(|entry| !entry.answered) {
+            if let Some(entry) = self.by_id.get_mut(&id).filter(|entry| !entry.answered && !has_session(id)) {
                 // Its request may have arrived long ago.
                 if entry.outbox.is_paused() {
                     entry.session_due = session_due(turn.now.mono);

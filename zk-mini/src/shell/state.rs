@@ -46,7 +46,7 @@ impl ServerState {
 
     /// Does one step of due work.
     pub(crate) fn time_passes(&mut self, turn: &mut Turn<'_>) {
-        for conn in self.connections.close_sessionless(turn) {
+        for conn in self.connections.close_sessionless(|conn| self.core.has_session(conn), turn) {
             let remote = self.connections.remote(conn);
             self.log.push(turn.now.mono, Line::Sessionless(remote, conn));
         }

@@ -211,3 +211,33 @@ fn a_link_that_ends_does_not_end_other_delays() {
     t.advance(1);
     assert_eq!(replies(&t, conn)[1..], [(2, 2)]);
 }
+
+#[test]
+fn a_delayed_end_of_a_session_closes_the_connection_that_has_resumed_it() {
+    let mut t = Driver::new();
+    let conn = t.connect(10_000);
+    fault(&mut t, On::any(), Then::delay(ms(100)));
+    send(&mut t, conn, 1, &CloseSession {});
+    let (again, _) = t.resume(&t.credentials(conn), 10_000);
+    send(&mut t, again, 1, &create("/e", CreateMode::Ephemeral));
+    t.advance(100);
+    assert!(t.is_closed(again));
+    assert_eq!((t.core.session_count(), t.core.ephemeral_count()), (0, 0));
+}
+
+#[test]
+fn rules_about_a_request_whose_connection_has_gone_send_nothing_there() {
+    for then in [Then::apply_and_delay_reply(ms(50)), Then::slow(ms(50), None), Then::apply_and_lose_reply()]
+    {
+        let mut t = Driver::new();
+        let conn = t.connect(10_000);
+        fault(&mut t, On::create("/a"), Then::delay(ms(100)));
+        fault(&mut t, On::create("/b"), then);
+        send(&mut t, conn, 1, &node("/a"));
+        send(&mut t, conn, 2, &node("/b"));
+        t.lose(conn);
+        t.advance(1_000);
+        assert!(t.core.node("/b").is_some(), "{then}");
+        assert_eq!(replies(&t, conn), []);
+    }
+}

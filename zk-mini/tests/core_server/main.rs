@@ -7,6 +7,7 @@ mod agreement;
 mod chaos;
 mod driver;
 mod expiry;
+mod fault_chaos;
 mod fault_delays;
 mod fault_expiry;
 mod fault_moments;

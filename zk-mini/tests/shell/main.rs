@@ -10,6 +10,7 @@ mod damage;
 mod days;
 mod disk;
 mod fairness;
+mod fault_runs;
 mod faults;
 mod files;
 mod four_letter;

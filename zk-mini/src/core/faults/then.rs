@@ -164,6 +164,8 @@ impl Then {
     /// too; no other connection does. It is applied even if its connection has gone meanwhile, like one in the queue of
     /// a real server, but not if its session has ended.
     ///
+    /// A handshake that is late by more than ten to twenty seconds finds its connection closed, as by ZooKeeper.
+    ///
     /// An event is sent later, and so is everything that the server sends to that connection behind it.
     ///
     /// ```
@@ -203,12 +205,23 @@ impl Then {
     /// and in a snapshot, the session is alive.
     ///
     /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use std::time::Duration;
-    /// use zk_mini::{On, Rule, Then};
+    /// use zk_client::{Client, CreateMode};
+    /// use zk_mini::{On, Then, ZkMini};
     ///
-    /// let gap = Rule::new(On::expiry(), Then::hold_ephemerals(Duration::from_secs(30)))?;
-    /// assert_eq!(gap.to_string(), "expiry: hold the ephemeral nodes for 30s");
-    /// # Ok::<(), zk_mini::RuleError>(())
+    /// let zk = ZkMini::builder().manual_clock().start().await?;
+    /// let client = Client::connect(&zk.connect_string()).await?;
+    /// client.create("/leader", "", CreateMode::Ephemeral).await?;
+    ///
+    /// let _gap = zk.fault(On::expiry(), Then::hold_ephemerals(Duration::from_secs(30)));
+    /// zk.session_of("/leader").ok_or("nobody leads")?.expire().await;
+    /// assert!(zk.get("/leader").is_some(), "the session is gone, its node is not");
+    /// zk.advance(Duration::from_secs(30)).await;
+    /// assert!(zk.get("/leader").is_none());
+    /// # Ok(())
+    /// # }
     /// ```
     #[must_use]
     pub fn hold_ephemerals(by: Duration) -> Self {

@@ -26,32 +26,24 @@ impl Core {
         if self.waits_by_rule(call.now, call.conn, frame, fired) {
             return;
         }
+        let answer = match fired.then {
+            Then::Disconnect => return self.close(call.conn),
+            Then::Silent => return,
+            Then::Fail(code) => self.admit(call, operation.class).and(Err(code.into())),
+            _ => self.handle_call(call, operation, body),
+        };
         match fired.then {
-            Then::Fail(code) => {
-                let answer = self.admit(call, operation.class).and(Err(code.into()));
-                self.answer(call, operation.class, answer);
-            }
-            Then::Disconnect => self.close(call.conn),
-            Then::LoseReply => {
-                // The reply is written and dropped. The events of the request went out before it.
-                let _ = self.handle_call(call, operation, body);
-                self.close(call.conn);
-            }
-            Then::Silent => {}
+            // The reply is written and dropped. The events of the request went out before it.
+            Then::LoseReply => self.close(call.conn),
             Then::SilentAfter => {
-                let _ = self.handle_call(call, operation, body);
                 if self.sessions.get(call.session).is_none() {
                     self.mute(call.conn);
                 }
             }
-            Then::DelayReply(by) => {
-                let answer = self.handle_call(call, operation, body);
-                self.delay_output(call.now, call.conn, by);
-                self.answer(call, operation.class, answer);
-            }
-            // A delay of nothing, and effects of other moments.
-            Then::Delay(_) | Then::Slow { .. } | Then::Refuse | Then::DropEvent | Then::HoldEphemerals(_) => {
-                let answer = self.handle_call(call, operation, body);
+            then => {
+                if let Then::DelayReply(by) = then {
+                    self.delay_output(call.now, call.conn, by);
+                }
                 self.answer(call, operation.class, answer);
             }
         }
@@ -123,6 +115,11 @@ impl Core {
         }
     }
 
+    /// Returns `true` if a rule wants what a connection sends to be ignored.
+    pub(crate) fn is_muted(&self, conn: ConnId) -> bool {
+        self.peers.get(&conn).is_some_and(|peer| peer.is_muted)
+    }
+
     /// Makes connections fast again that a rule has slowed down, and lets pass what only waits for that.
     pub(crate) fn end_links(&mut self, now: Now, id: FaultId) {
         if !self.outputs.gates.is_empty() {
@@ -133,8 +130,12 @@ impl Core {
         }
     }
 
-    /// Ignores a connection from now on, without closing it.
+    /// Ignores what a connection sends from now on, without closing it.
     fn mute(&mut self, conn: ConnId) {
-        self.forget(conn);
+        self.watches.remove_conn(conn);
+        if let Some(peer) = self.peers.get_mut(&conn) {
+            peer.is_muted = true;
+            peer.session = None;
+        }
     }
 }
