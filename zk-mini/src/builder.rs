@@ -54,6 +54,7 @@ pub struct Builder {
     words: Whitelist,
     data_dir: Option<PathBuf>,
     private_sessions: bool,
+    prints_history: bool,
     storage: Settings,
 }
 
@@ -79,6 +80,7 @@ impl Builder {
             words: Whitelist::default(),
             data_dir: None,
             private_sessions: false,
+            prints_history: true,
             storage: Settings::default(),
         }
     }
@@ -122,8 +124,8 @@ impl Builder {
         self
     }
 
-    /// Sets the number of requests, and of other entries, that the [history](crate::history) keeps; 1,000 unless set. See
-    /// there for its memory.
+    /// Sets the number of requests, and of other entries, that the [history](crate::history) keeps; 1,000 unless set,
+    /// 4,194,304 at most. Each takes up to 1 KB.
     pub fn history(mut self, entries: usize) -> Self {
         self.core.history = entries;
         self
@@ -132,6 +134,13 @@ impl Builder {
     /// Records no [history](crate::history).
     pub fn without_history(self) -> Self {
         self.history(0)
+    }
+
+    /// Prints the last entries of the [history](crate::history) to the standard error if a panic drops the server, as when
+    /// a test fails; on unless set. Test harnesses show it with the failure.
+    pub fn print_history_on_panic(mut self, prints: bool) -> Self {
+        self.prints_history = prints;
+        self
     }
 
     /// Stops the clock: time moves only by [`Handle::advance`](crate::Handle::advance), until
@@ -465,7 +474,7 @@ impl Builder {
         }
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
-        Ok(ZkMini::run(engine, listener, store))
+        Ok(ZkMini::run(engine, listener, store, self.prints_history))
     }
 
     /// Makes a secret: from the seed if there is one, otherwise from random bytes.

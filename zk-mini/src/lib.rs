@@ -170,6 +170,7 @@ pub use handle::{
     ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, RestoreError, ServeError, Set, Snapshot,
 };
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
+pub use handle::{HistoryNews, HistoryStream};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{SnapshotError, StorageError, SyncMode};

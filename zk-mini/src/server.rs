@@ -11,6 +11,7 @@ use crate::handle::Handle;
 use crate::shell::engine::Engine;
 use crate::shell::keeper;
 use crate::shell::listener::Listener;
+use crate::shell::panics::surviving;
 use crate::storage::Store;
 
 /// A running ZooKeeper server; it stops when it is stopped or dropped. All servers of a process that listen share one
@@ -22,6 +23,7 @@ pub struct ZkMini {
     tasks: Vec<AbortHandle>,
     /// The task that writes to the disk. It ends when everything is written.
     keeper: Option<JoinHandle<()>>,
+    prints_history: bool,
 }
 
 impl ZkMini {
@@ -38,7 +40,12 @@ impl ZkMini {
         Builder::new()
     }
 
-    pub(crate) fn run(engine: Arc<Engine>, listener: Option<Listener>, store: Option<Store>) -> Self {
+    pub(crate) fn run(
+        engine: Arc<Engine>,
+        listener: Option<Listener>,
+        store: Option<Store>,
+        prints_history: bool,
+    ) -> Self {
         let listener = listener.map(Arc::new);
         let mut tasks = Vec::new();
         if let Some(listener) = &listener {
@@ -59,7 +66,7 @@ impl ZkMini {
                 engine.keeper_ended();
             })
         });
-        Self { handle: Handle { engine, listener }, tasks, keeper }
+        Self { handle: Handle { engine, listener }, tasks, keeper, prints_history }
     }
 
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
@@ -93,9 +100,14 @@ impl Deref for ZkMini {
 }
 
 /// Stops the server. The port is free at once; the connections are closed, and the data directory is free, as soon as
-/// their runtime runs.
+/// their runtime runs. In a thread that panics, as a test that fails, it prints the end of the history first; see
+/// [`Builder::print_history_on_panic`].
 impl Drop for ZkMini {
     fn drop(&mut self) {
+        if self.prints_history && std::thread::panicking() {
+            // The output may be closed, and a second panic would end the process.
+            surviving(|| self.handle.print_history());
+        }
         self.close();
     }
 }

@@ -7,6 +7,9 @@ use clap::Args;
 use zk_mini::Builder;
 use zk_mini::Compat;
 
+/// Number of requests, and of other events, that the history keeps unless set: people look at it long afterwards.
+const HISTORY: usize = 50_000;
+
 /// Defines the settings. An entry has the option's help, name and type, attributes for clap; the keys of `zoo.cfg` and
 /// their parser; and the call of the builder.
 macro_rules! settings {
@@ -44,7 +47,8 @@ macro_rules! settings {
             }
 
             /// Configures a server.
-            pub(crate) fn apply(self, mut builder: Builder) -> Builder {
+            pub(crate) fn apply(self, builder: Builder) -> Builder {
+                let mut builder = builder.history(HISTORY);
                 $(builder = with(builder, self.$name, $apply);)*
                 builder
             }
@@ -122,6 +126,10 @@ settings! {
     /// Maximum bytes of the paths of all watches of a connection [default: 268435456]
     max_watch_bytes: usize, (value_name = "BYTES", value_parser = count),
         [], count, Builder::max_watch_bytes;
+
+    /// Requests, and other events, that the history keeps, each up to 1 KB; 0 turns it off [default: 50000]
+    history: usize, (value_name = "N", value_parser = count),
+        [], count, Builder::history;
 
     /// Four-letter words to answer, separated by commas; * is all [default: *; with a zoo.cfg, or beyond loopback, srvr]
     four_letter_words: String, (value_name = "WORDS"),

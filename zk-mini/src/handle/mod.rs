@@ -6,6 +6,7 @@ mod connect;
 mod faults;
 mod freeze;
 mod history;
+mod history_stream;
 mod inspect;
 mod lifecycle;
 mod nodes;
@@ -22,6 +23,7 @@ use crate::shell::listener::Listener;
 
 pub use faults::{Fault, FiresNoMore, WhyNoMore};
 pub use freeze::NotListening;
+pub use history_stream::{HistoryNews, HistoryStream};
 pub use inspect::ConnectionInfo;
 pub use lifecycle::RestoreError;
 pub use nodes::{Create, Delete, Set};

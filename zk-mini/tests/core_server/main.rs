@@ -22,6 +22,7 @@ mod malformed;
 mod model;
 mod multi;
 mod notes;
+mod past;
 mod quota;
 mod reads;
 mod restore;

@@ -15,6 +15,7 @@ mod faults;
 mod files;
 mod four_letter;
 mod freezing;
+mod history;
 mod inspection;
 mod lifecycle;
 mod limits;

@@ -59,6 +59,7 @@ macro_rules! op_codes {
 
             /// Returns `true` if the body of the request begins with a path, or null in its place.
             #[must_use]
+            #[inline]
             pub fn begins_with_path(self) -> bool {
                 match self {
                     $(Self::$name => op_codes!(@begins_with_path $first),)*

@@ -35,8 +35,13 @@ pub struct Operation {
 impl Server {
     /// Makes a server with two nodes, one of which has 1,000 children.
     pub fn small() -> Self {
+        Self::with_history(0)
+    }
+
+    /// Makes a small server whose history has so many entries.
+    pub fn with_history(history: usize) -> Self {
         let mut server = Self {
-            core: Core::new(Config { transactions: false, ..Config::default() }),
+            core: Core::new(Config { transactions: false, history, ..Config::default() }),
             conn: ConnId(0),
             conns: 0,
         };

@@ -1,6 +1,6 @@
 //! Causes: the reasons why something happened, as those who cause it know them.
 
-use zk_wire::{Millis, OpCode, SessionId, Xid, Zxid};
+use zk_wire::{Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::message::{ConnId, Peer};
 use crate::core::requests::call::Call;
@@ -42,6 +42,8 @@ pub(crate) struct SessionEnd {
     /// Time since the last sign of life.
     pub(crate) silent: Millis,
     pub(crate) timeout: Millis,
+    /// Wall-clock time of the end.
+    pub(crate) at: UnixMillis,
     /// Peer of its last connection, if it had one since the start of the server.
     pub(crate) client: Option<Peer>,
 }

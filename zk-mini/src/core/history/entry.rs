@@ -286,8 +286,12 @@ impl Core {
             }
             By::SessionEnd => {
                 let reason = self.history.ends.get(record.session);
+                let held =
+                    reason.map(|end| record.time.0 - end.at.0).and_then(|held| u64::try_from(held).ok());
+                let held = held.filter(|held| *held > 0).map(|held| text::Span(zk_wire::Millis(held)));
+                let held = held.map(|held| format!("; a fault held it for {held}")).unwrap_or_default();
                 let reason = reason.map(|end| format!(": {}", text::end(end))).unwrap_or_default();
-                format!("by the end of {session}{reason}")
+                format!("by the end of {session}{reason}{held}")
             }
             By::Container => "by the server: a container whose last child is gone".into(),
             By::TimeToLive => "by the server: its time to live is over".into(),

@@ -1,11 +1,48 @@
-//! History: the last events of the server, in a fixed amount of memory.
+//! History: who did what in the server, and why, in a fixed amount of memory.
 //!
-//! Requests have a ring of their own, so that a client which polls does not push out the changes. Pings are not recorded.
+//! | to | use |
+//! | --- | --- |
+//! | hear who created, changed and deleted a node, and why | [`Handle::explain`] |
+//! | read what happened, filter and print it | [`Handle::history`], [`History`], [`Entry`] |
+//! | follow it | [`Handle::watch_history`] |
+//! | see the tree as it was | [`Handle::tree_at`] |
+//! | check that clients read no more than they need | [`History::reads_per_change`], [`History::woken_per_change`] |
+//! | check that nothing is left over | [`Handle::no_leaked_watches`], [`Handle::no_leaked_sessions`], [`Handle::no_ephemerals_of_the_dead`] |
+//!
+//! ```text
+//! /demo/n-0000000001 does not exist
+//!   2026-11-28 09:41:07.120  0x12    created by request 3 (create2) of session 0x1000…, client 127.0.0.1:5123: ephemeral, 12 bytes
+//!   2026-11-28 09:41:20.000  0x15    deleted by the end of session 0x1000…: expired, last heard 6.2 s before, timeout 6 s, client 127.0.0.1:5123
+//! ```
+//!
+//! # Entries
+//! A request is an [`Entry`] with its outcome, a change of a node with its cause; so are watch events, handshakes, ends of
+//! connections and sessions, faults that fired, and restarts. A write that succeeds has the entries of its changes, of the
+//! events, and then of the request, as its client sees them. Pings have none. Times are of the wall clock, and are printed in
+//! UTC.
+//!
+//! # Memory
+//! [`Builder::history`] sets how many requests are kept, and as many other entries: so a client that polls does not push out
+//! the changes. An entry takes 64 bytes and about as many for its path. Values that were replaced are kept for
+//! [`Handle::tree_at`], 256 bytes an entry on average, large values for a shorter time. With the ends of connections and
+//! sessions this is at most 1 KB an entry, half of it usually: half a megabyte for the 1,000 of the library, 25 MB for the
+//! 50,000 of the program. It is asked for as it is used.
+//!
+//! [`Handle::explain`]: crate::Handle::explain
+//! [`Handle::history`]: crate::Handle::history
+//! [`Handle::watch_history`]: crate::Handle::watch_history
+//! [`Handle::tree_at`]: crate::Handle::tree_at
+//! [`Handle::no_leaked_watches`]: crate::Handle::no_leaked_watches
+//! [`Handle::no_leaked_sessions`]: crate::Handle::no_leaked_sessions
+//! [`Handle::no_ephemerals_of_the_dead`]: crate::Handle::no_ephemerals_of_the_dead
+//! [`Builder::history`]: crate::Builder::history
 
 mod cause;
 mod entry;
 mod explain;
 mod latest;
+mod leaks;
+mod offenders;
 mod past;
 mod record;
 mod replaced;
@@ -26,6 +63,7 @@ pub(crate) use cause::{Author, Cause, EndReason, SessionEnd, Told};
 pub use entry::{Entry, EntryKind};
 pub use explain::{ChangeKind, Explanation, NodeChange};
 use latest::Latest;
+pub use offenders::{Offenders, RequestCounts};
 pub(crate) use past::Past;
 pub use past::{NotKept, PastNode, PastTree};
 use record::{By, Record, What};
@@ -33,6 +71,9 @@ pub use replaced::Replacement;
 use ring::Ring;
 use undo::Undo;
 pub use view::{History, Mark, Moment};
+
+/// Maximum number of requests, and of other entries, that can be kept.
+const MOST: usize = 1 << 22;
 
 /// Bytes of replaced values that are kept, per entry.
 const UNDO: usize = 256;
@@ -57,6 +98,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(entries: usize, begin_after: Zxid) -> Self {
+        let entries = entries.min(MOST);
         Self {
             entries,
             next_seq: 1,
@@ -112,7 +154,7 @@ impl Recorder {
             what: What::Request,
             ..self.stamped()
         };
-        self.requests.push(record, path, &[]);
+        self.requests.push_path(record, path);
     }
 
     /// Notes the error that is inside of the reply to a multi.
@@ -223,7 +265,7 @@ impl Recorder {
         let Author { zxid, session, xid, .. } = *author;
         let op = Record::short(op);
         let record = Record { zxid, session, conn, xid, extra, code, op, what, by, ..self.stamped() };
-        self.others.push(record, path.as_bytes(), &[]);
+        self.others.push_path(record, path.as_bytes());
     }
 
     /// Returns a record with the next number and the time.

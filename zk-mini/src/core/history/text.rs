@@ -68,9 +68,9 @@ pub(super) fn address(peer: Peer) -> Option<core::net::SocketAddr> {
     (peer.port != 0).then(|| (peer.ip, peer.port).into())
 }
 
-/// Says why a session has ended; `None` if that is no longer known.
+/// Says why a session has ended.
 pub(super) fn end(end: &SessionEnd) -> String {
-    let SessionEnd { reason, silent, timeout, client } = *end;
+    let SessionEnd { reason, silent, timeout, client, .. } = *end;
     let client = client.map(Client);
     let with_client = client.map(|client| format!(", {client}")).unwrap_or_default();
     let heard = format!("last heard {} before, timeout {}{with_client}", Span(silent), Span(timeout));

@@ -1,13 +1,16 @@
 //! Views of the history: entries in order, filtered.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::iter::Peekable;
 
-use zk_wire::{SessionId, Zxid};
+use zk_wire::{ByteString, SessionId, Zxid};
 
 use crate::core::Core;
+use crate::core::faults::{Glob, GlobError};
 use crate::core::history::entry::{Entry, EntryKind};
 use crate::core::history::record::Record;
+use crate::core::inspect::WatchKind;
 
 /// Entries of the history at the time of the call, oldest first. The filters narrow it.
 ///
@@ -34,6 +37,28 @@ impl History {
     pub fn until(self, moment: impl Into<Moment>) -> Self {
         let moment = moment.into();
         self.filter(|entry| !moment.is_before(entry))
+    }
+
+    /// Keeps what is about a path. In the pattern `*` stands for any characters within one name, and `/a/**` for everything
+    /// below `/a`.
+    ///
+    /// # Panics
+    /// If the text is not such a pattern; see [`try_path`](Self::try_path).
+    #[must_use]
+    pub fn path(self, pattern: &str) -> Self {
+        match self.try_path(pattern) {
+            Ok(history) => history,
+            Err(error) => panic!("\"{pattern}\" is no pattern of paths: {error}"),
+        }
+    }
+
+    /// Keeps what is about a path, as [`path`](Self::path).
+    ///
+    /// # Errors
+    /// [`GlobError`] if the text is not such a pattern.
+    pub fn try_path(self, pattern: &str) -> Result<Self, GlobError> {
+        let glob = Glob::new(pattern)?;
+        Ok(self.filter(|entry| entry.path.as_deref().is_some_and(|path| glob.matches(path))))
     }
 
     /// Keeps what is about a session.
@@ -104,12 +129,16 @@ impl<'a> IntoIterator for &'a History {
     }
 }
 
-/// Moment in the history of a server.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// Moment in the history of a server, with what there was then; see [`Handle::mark`](crate::Handle::mark).
+#[derive(Clone, Debug)]
 pub struct Mark {
     pub(crate) next_seq: u64,
     /// Last transaction before the moment.
     pub zxid: Zxid,
+    /// Sessions that were alive.
+    pub(crate) sessions: Vec<SessionId>,
+    /// Watches that were set. The connection does not matter: clients set them again on another.
+    pub(crate) watches: BTreeSet<(ByteString, WatchKind, Option<SessionId>)>,
 }
 
 /// Moment that splits a [`History`]: a [`Mark`], or the last transaction before it.
@@ -133,13 +162,13 @@ impl Moment {
 
 impl From<Mark> for Moment {
     fn from(mark: Mark) -> Self {
-        Self(By::Seq(mark.next_seq))
+        (&mark).into()
     }
 }
 
 impl From<&Mark> for Moment {
     fn from(mark: &Mark) -> Self {
-        (*mark).into()
+        Self(By::Seq(mark.next_seq))
     }
 }
 
@@ -160,7 +189,13 @@ impl Core {
 
     /// Returns the present moment.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { next_seq: self.history.next_seq(), zxid: self.last_zxid }
+        let watches = self.watches().into_iter().map(|watch| (watch.path, watch.kind, watch.session));
+        Mark {
+            next_seq: self.history.next_seq(),
+            zxid: self.last_zxid,
+            sessions: self.sessions.ids(),
+            watches: watches.collect(),
+        }
     }
 }
 

@@ -65,6 +65,7 @@ impl Core {
                 reason,
                 silent: now.mono.since(session.heard),
                 timeout: session.current_timeout,
+                at: now.wall,
                 client: session.client,
             };
             let ephemerals = self.tree.ephemerals_of(id);

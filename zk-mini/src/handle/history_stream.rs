@@ -1,0 +1,93 @@
+//! Stream of new entries of the history.
+
+use std::collections::VecDeque;
+
+use crate::core::history::Entry;
+use crate::handle::Handle;
+
+/// Number of entries that are taken at once, and kept until they are asked for.
+const AT_ONCE: usize = 256;
+
+/// Stream of the entries of the history, as they are added; see [`Handle::watch_history`]. It never delays the server: it
+/// reads what the history keeps, and tells a slow reader how much it missed.
+#[derive(Debug)]
+pub struct HistoryStream {
+    handle: Handle,
+    /// Number of the next entry to take.
+    next: u64,
+    taken: VecDeque<Entry>,
+    /// Number of the next entry to give.
+    given: u64,
+}
+
+/// News of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HistoryNews {
+    /// An entry.
+    Entry(Box<Entry>),
+    /// So many entries were pushed out before they were asked for. A longer history keeps more
+    /// ([`Builder::history`](crate::Builder::history)).
+    Missed(u64),
+}
+
+impl Handle {
+    /// Returns a stream of the entries from number `seq` on: [`Entry::seq`] of the last one seen plus one to resume, 0 for all that
+    /// are kept, `zk.next_seq()` for new ones only. There may be any number of streams.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::{HistoryNews, ZkMini};
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let mut news = zk.watch_history(zk.next_seq());
+    /// zk.create("/a", "").await?;
+    /// let Some(HistoryNews::Entry(entry)) = news.next().await else { panic!("no entry") };
+    /// assert_eq!((entry.path.as_deref(), &*entry.what), (Some("/a"), "created"));
+    /// zk.stop().await;
+    /// assert_eq!(news.next().await, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn watch_history(&self, seq: u64) -> HistoryStream {
+        // The first entry has the number 1.
+        let seq = seq.max(1);
+        HistoryStream { handle: self.clone(), next: seq, taken: VecDeque::new(), given: seq }
+    }
+
+    /// Returns the number of the next entry of the history.
+    #[must_use]
+    pub fn next_seq(&self) -> u64 {
+        self.engine.look(|state| state.core.history.next_seq())
+    }
+}
+
+impl HistoryStream {
+    /// Returns the next entry, or how many were missed before it, as soon as there is one. `None` if the server has stopped.
+    /// Dropping the future loses nothing.
+    pub async fn next(&mut self) -> Option<HistoryNews> {
+        let watching = self.handle.engine.changes.watch();
+        while self.taken.is_empty() {
+            let changed = watching.changed();
+            let stopped;
+            (self.taken, stopped) = self.handle.engine.look(|state| {
+                let entries = state.core.entries(self.next, AT_ONCE);
+                (entries.into(), state.stopped)
+            });
+            if let Some(last) = self.taken.back() {
+                self.next = last.seq + 1;
+            } else if stopped {
+                return None;
+            } else {
+                changed.await;
+            }
+        }
+        let seq = self.taken.front()?.seq;
+        if seq > self.given {
+            return Some(HistoryNews::Missed(seq - std::mem::replace(&mut self.given, seq)));
+        }
+        self.given = seq + 1;
+        self.taken.pop_front().map(|entry| HistoryNews::Entry(Box::new(entry)))
+    }
+}
