@@ -38,7 +38,8 @@
 //! | test against the bare state machine | [`core`] |
 //!
 //! The cargo feature `testing` adds [`testing`](https://docs.rs/zk-mini/latest/zk_mini/testing), and with it the crate
-//! proptest; without it the crate is as light as it can be. The program is the crate `zk-mini-server`.
+//! proptest; `tree-files` reads and writes trees as YAML and JSON. Without them the crate is as light as it can be. The
+//! program is the crate `zk-mini-server`.
 //!
 //! # Fidelity
 //! Clients see a standalone Apache ZooKeeper: operations, errors, stats, zxids, watches and their order, access control,
@@ -159,6 +160,8 @@ mod shell;
 pub mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tree-files")]
+mod tree_file;
 
 pub use self::core::history;
 pub use self::core::{Compat, ConnId, NodeKind, WatchInfo, WatchKind, WriteError, Written};
@@ -174,3 +177,5 @@ pub use handle::{HistoryNews, HistoryStream};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{SnapshotError, StorageError, SyncMode};
+#[cfg(feature = "tree-files")]
+pub use tree_file::{Loaded, TreeFile, TreeFileError, TreeNode};

@@ -91,7 +91,7 @@ impl Handle {
     }
 
     /// Writes, and waits until everything that it caused has happened.
-    async fn write<T>(
+    pub(crate) async fn write<T>(
         &self,
         path: &str,
         write: impl FnOnce(&mut Core, Now) -> Result<T, WriteError>,

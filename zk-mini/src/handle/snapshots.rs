@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_wire::Zxid;
 
-use crate::core::{Core, Image, Replacement};
+use crate::core::{Core, Image, ImageNode, Replacement};
 use crate::handle::Handle;
 use crate::handle::lifecycle::RestoreError;
 use crate::storage::{SnapshotError, image_from_bytes, image_to_bytes};
@@ -15,7 +15,7 @@ use crate::storage::{SnapshotError, image_from_bytes, image_to_bytes};
 /// their content. See [`Handle::snapshot`].
 #[derive(Clone, PartialEq)]
 pub struct Snapshot {
-    pub(super) image: Arc<Image>,
+    pub(crate) image: Arc<Image>,
 }
 
 impl Snapshot {
@@ -47,6 +47,12 @@ impl Snapshot {
     #[must_use]
     pub fn node_count(&self) -> usize {
         self.image.nodes.len()
+    }
+
+    /// Returns all nodes, parents before their children.
+    #[must_use]
+    pub fn nodes(&self) -> &[ImageNode] {
+        &self.image.nodes
     }
 
     /// Returns the number of sessions.

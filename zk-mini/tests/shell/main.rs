@@ -41,3 +41,5 @@ mod streams;
 mod subscriber;
 mod successors;
 mod time;
+#[cfg(feature = "tree-files")]
+mod tree_files;
