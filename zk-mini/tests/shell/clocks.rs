@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use zk_mini::{ClockRuns, Error, Jump, On, Then, ZkMini};
-use zk_wire::UnixMillis;
+use zk_wire::{ErrorCode, UnixMillis};
 
-use crate::raw::{EPHEMERAL, GET_DATA, PING, Raw, connect_request, frame};
+use crate::raw::{CREATE, EPHEMERAL, GET_DATA, PING, Raw, connect_request, frame};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MANUAL_START: i64 = 1_577_836_800_000;
@@ -313,6 +313,31 @@ async fn an_automatic_clock_moves_with_tokio_and_repeats() {
         (answer, zk.get("/f").unwrap().1, zk.now())
     };
     assert_eq!(run().await, run().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_with_faults_repeats_to_the_byte() {
+    let run = async |seed| {
+        let zk = ZkMini::builder().in_memory().seed(1).auto_advance().start().await.unwrap();
+        zk.fault(On::create("/**").probability(0.3, seed), Then::delay(Duration::from_millis(700))).keep();
+        zk.fault(On::any().probability(0.2, seed), Then::fail(ErrorCode::CONNECTION_LOSS)).keep();
+        let mut received = Vec::new();
+        let mut clients = [Raw::with_session(&zk, 4_000).await, Raw::with_session(&zk, 40_000).await];
+        for n in 0..40 {
+            for client in &mut clients {
+                client.send(&crate::raw::request(n, CREATE, &crate::raw::create(&format!("/{n}"), 3))).await;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let [mut one, mut other] = clients;
+        for _ in 0..40 {
+            received.push((one.receive().await, other.receive().await));
+        }
+        (received, zk.children("/"), zk.now())
+    };
+    let first = run(5).await;
+    assert_eq!(run(5).await, first);
+    assert_ne!(run(6).await, first, "and the seeds of the rules matter");
 }
 
 #[tokio::test(start_paused = true)]
