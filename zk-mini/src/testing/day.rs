@@ -83,8 +83,11 @@ impl Lasting {
             Incident::Restart => zk.restart().await,
             Incident::LoseWrite => self.fault(zk, On::ops(&WRITES), Then::disconnect()),
             Incident::LoseReply => self.fault(zk, On::ops(&WRITES), Then::apply_and_lose_reply()),
+            Incident::DelayRequest(time) => self.fault(zk, On::any(), Then::delay(time)),
+            Incident::DelayReply(time) => self.fault(zk, On::any(), Then::apply_and_delay_reply(time)),
             Incident::RefuseConnection => self.fault(zk, On::connect(), Then::refuse()),
             Incident::RefuseSession => self.fault(zk, On::reattach(), Then::refuse()),
+            Incident::HoldEphemerals(time) => self.fault(zk, On::expiry(), Then::hold_ephemerals(time)),
         }
     }
 

@@ -29,10 +29,16 @@ pub enum Incident {
     LoseWrite,
     /// The next write is applied, and its reply is lost with the connection.
     LoseReply,
+    /// The next request arrives late. Requests behind it on the same connection wait, too.
+    DelayRequest(Duration),
+    /// The reply to the next request is sent late.
+    DelayReply(Duration),
     /// The next connection is refused.
     RefuseConnection,
     /// The next client that comes back to its session hears that it has expired. The session lives on, without a client.
     RefuseSession,
+    /// The ephemeral nodes of the next session that expires stay for a time.
+    HoldEphemerals(Duration),
 }
 
 /// The incident in a sentence.
@@ -48,8 +54,13 @@ impl fmt::Display for Incident {
             Self::Restart => write!(f, "the server starts again"),
             Self::LoseWrite => write!(f, "the next write will be lost"),
             Self::LoseReply => write!(f, "the reply to the next write will be lost"),
+            Self::DelayRequest(time) => write!(f, "the next request will arrive {time:?} late"),
+            Self::DelayReply(time) => write!(f, "the next reply will be sent {time:?} late"),
             Self::RefuseConnection => write!(f, "the next connection will be refused"),
             Self::RefuseSession => write!(f, "the next session that comes back will be refused"),
+            Self::HoldEphemerals(time) => {
+                write!(f, "the nodes of the next session that expires will stay for {time:?}")
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use zk_mini::core::{Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
+use zk_mini::core::{Change, Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
 use zk_wire::*;
 
 /// Message that a connection received.
@@ -27,6 +27,8 @@ pub(crate) struct Driver {
     pub(crate) now: Now,
     /// All persisted transactions.
     pub(crate) txns: Vec<Txn>,
+    /// Ends of sessions in order: transactions with their nodes, and expiries with none.
+    pub(crate) ends: Vec<(Millis, SessionId, Option<Vec<ByteString>>)>,
     /// Expired sessions.
     pub(crate) expired: Vec<SessionId>,
     /// Notes for the log.
@@ -54,6 +56,7 @@ impl Driver {
             core,
             now,
             txns: Vec::new(),
+            ends: Vec::new(),
             expired: Vec::new(),
             notes: Vec::new(),
             paused: BTreeSet::new(),
@@ -256,9 +259,18 @@ impl Driver {
     pub(crate) fn drain(&mut self) {
         while let Some(output) = self.core.poll_output() {
             match output {
-                Output::Persist(txn) => self.txns.push(txn),
+                Output::Persist(txn) => {
+                    if let Change::CloseSession { ephemerals } = &txn.change {
+                        let nodes = ephemerals.clone().unwrap_or_default();
+                        self.ends.push((self.now.mono, txn.session, Some(nodes)));
+                    }
+                    self.txns.push(txn);
+                }
                 Output::Send { conn, frame } => self.hear(conn, frame),
-                Output::Expired { session } => self.expired.push(session),
+                Output::Expired { session } => {
+                    self.ends.push((self.now.mono, session, None));
+                    self.expired.push(session);
+                }
                 Output::Note(note) => self.notes.push(note),
                 Output::Pause { conn } => assert!(self.paused.insert(conn), "a connection is paused once"),
                 Output::Resume { conn } => assert!(self.paused.remove(&conn), "and resumed if it is paused"),

@@ -77,6 +77,8 @@ pub(crate) enum Fault {
     IgnorePing,
     /// The next attempt to come back to the session is refused.
     RefuseReturn,
+    /// When the session expires, its nodes stay for a time.
+    HoldNodes(u64),
 }
 
 impl Step {
@@ -156,7 +158,11 @@ fn public_step(longest_timeout: u64, longest_wait: u64, unit: u64) -> impl Strat
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
-    proptest::sample::select(vec![Fault::LoseWrite, Fault::LoseReply, Fault::IgnorePing, Fault::RefuseReturn])
+    let others = vec![Fault::LoseWrite, Fault::LoseReply, Fault::IgnorePing, Fault::RefuseReturn];
+    prop_oneof![
+        3 => proptest::sample::select(others),
+        1 => time(6_000, 500).prop_map(|span| Fault::HoldNodes(span.max(1))),
+    ]
 }
 
 fn client() -> impl Strategy<Value = Client> {
@@ -208,6 +214,9 @@ impl fmt::Display for Step {
             Self::Fault(client, Fault::IgnorePing) => write!(f, "the next ping of {client} will be ignored"),
             Self::Fault(client, Fault::RefuseReturn) => {
                 write!(f, "the next return of {client} will be refused")
+            }
+            Self::Fault(client, Fault::HoldNodes(span)) => {
+                write!(f, "the nodes of {client} will stay for {span} ms when the session expires")
             }
             Self::Freeze(client) => write!(f, "the session of {client} freezes"),
             Self::Thaw(client) => write!(f, "the session of {client} thaws"),

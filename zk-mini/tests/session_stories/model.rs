@@ -83,6 +83,10 @@ pub(crate) struct Model {
     heard: [Vec<Heard>; CLIENTS],
     /// Faults that wait for a session.
     faults: Vec<(usize, Fault)>,
+    /// Sessions that have expired and whose nodes stay until a time.
+    pub(crate) held: BTreeMap<usize, u64>,
+    /// Session that is made to expire.
+    forced: Option<usize>,
     /// What waits for the thaw of each client's session: its requests, and what it will hear.
     pub(crate) frozen: [Option<(Vec<Step>, Vec<Heard>)>; CLIENTS],
 }
@@ -104,6 +108,8 @@ impl Model {
             transactions: 0,
             heard: Default::default(),
             faults: Vec::new(),
+            held: BTreeMap::new(),
+            forced: None,
             frozen: Default::default(),
         }
     }
@@ -138,11 +144,7 @@ impl Model {
             Step::Stall(_) => self.stalled = self.now.to,
             Step::Restart => self.restart(),
             Step::Expire(client) => {
-                if let Some(session) = self.last[client.0].filter(|&session| self.sessions[session].is_alive)
-                {
-                    self.end(session);
-                    self.close(client);
-                }
+                self.forced = self.last[client.0].filter(|&session| self.sessions[session].is_alive);
             }
             Step::Fault(client, fault) => {
                 self.faults.extend(self.last[client.0].map(|session| (session, fault)));
@@ -176,9 +178,9 @@ impl Model {
     fn arrive(&mut self, client: Client, request: &Step) {
         let Some(session) = self.last[client.0] else { return };
         let fault = match request {
-            Step::Ping(_) => self.take_fault(session, &[Fault::IgnorePing]),
+            Step::Ping(_) => self.take_fault(session, |fault| fault == Fault::IgnorePing),
             Step::Create(..) | Step::Delete(..) => {
-                self.take_fault(session, &[Fault::LoseWrite, Fault::LoseReply])
+                self.take_fault(session, |fault| matches!(fault, Fault::LoseWrite | Fault::LoseReply))
             }
             _ => None,
         };
@@ -199,6 +201,10 @@ impl Model {
 
     fn restart(&mut self) {
         self.faults.clear();
+        // No log knows that they have expired.
+        for session in std::mem::take(&mut self.held).into_keys() {
+            self.sessions[session].is_alive = true;
+        }
         self.frozen = Default::default();
         for client in (0..CLIENTS).map(Client) {
             self.close(client);
@@ -209,25 +215,62 @@ impl Model {
         }
     }
 
-    /// Ends a session that the server has expired at this time, and checks that it was the time for it.
+    /// Ends a session that the server has expired at this time, with its nodes, and checks that it was the time for it.
     pub(crate) fn expired(&mut self, session: usize, at: Span) {
-        let it = &self.sessions[session];
-        assert!(it.is_alive, "session {session} ends twice");
-        let due = self.due(session);
-        assert!(at.to > due, "session {session} expired early: at {at:?}, due after {due}");
-        let latest = self.latest(session);
-        assert!(at.from <= latest, "session {session} expired late: at {at:?}, due until {latest}");
+        assert_eq!(self.take_hold(session), None, "the nodes of session {session} should stay");
+        self.check_time(session, at);
         self.end(session);
         if let Some(client) = self.client(session) {
             self.close(client);
         }
     }
 
-    /// Checks that no session should have expired before now.
+    /// Ends a session that the server has expired, while its nodes stay.
+    pub(crate) fn expired_without_nodes(&mut self, session: usize, at: Span) {
+        let hold = self.take_hold(session);
+        let hold = hold.unwrap_or_else(|| panic!("session {session} expired without a transaction"));
+        self.check_time(session, at);
+        self.sessions[session].is_alive = false;
+        self.held.insert(session, at.to + hold);
+        if let Some(client) = self.client(session) {
+            self.close(client);
+        }
+    }
+
+    /// Deletes the nodes of a session that has expired before, and checks that they stayed as long as they should.
+    pub(crate) fn nodes_went(&mut self, session: usize, at: Span) {
+        let until = self.held.remove(&session);
+        let until = until.unwrap_or_else(|| panic!("session {session} ends twice"));
+        assert_eq!(at.to, until.max(self.stalled.min(at.to)), "the end of the hold of session {session}");
+        self.end(session);
+    }
+
+    fn take_hold(&mut self, session: usize) -> Option<u64> {
+        match self.take_fault(session, |fault| matches!(fault, Fault::HoldNodes(_))) {
+            Some(Fault::HoldNodes(span)) => Some(span),
+            _ => None,
+        }
+    }
+
+    fn check_time(&mut self, session: usize, at: Span) {
+        assert!(self.sessions[session].is_alive, "session {session} ends twice");
+        if self.forced.take_if(|forced| *forced == session).is_none() {
+            let (due, latest) = (self.due(session), self.latest(session));
+            assert!(at.to > due, "session {session} expired early: at {at:?}, due after {due}");
+            assert!(at.from <= latest, "session {session} expired late: at {at:?}, due until {latest}");
+        }
+    }
+
+    /// Checks that nothing should have ended before now.
     pub(crate) fn check_overdue(&self) {
+        assert_eq!(self.forced, None, "a session is made to expire, and lives");
         for session in (0..self.sessions.len()).filter(|&session| self.sessions[session].is_alive) {
             let latest = self.latest(session);
             assert!(self.now.from <= latest, "session {session} lives at {:?}, due until {latest}", self.now);
+        }
+        for (session, until) in &self.held {
+            let is_due = self.now.from >= *until && self.now.from > self.stalled;
+            assert!(!is_due, "the nodes of session {session} are there at {:?}, due at {until}", self.now);
         }
     }
 
@@ -264,7 +307,7 @@ impl Model {
 
     fn reattach(&mut self, client: Client, timeout: u64, right_password: bool) {
         let Some(session) = self.last[client.0] else { return };
-        if self.take_fault(session, &[Fault::RefuseReturn]).is_some() {
+        if self.take_fault(session, |fault| fault == Fault::RefuseReturn).is_some() {
             // The session and its connection stay.
             self.hear(client, Heard::Refused);
             return self.hear(client, Heard::Closed);
@@ -364,9 +407,9 @@ impl Model {
         }
     }
 
-    /// Takes the first fault of these kinds that waits for a session.
-    fn take_fault(&mut self, session: usize, kinds: &[Fault]) -> Option<Fault> {
-        let first = self.faults.iter().position(|(of, fault)| *of == session && kinds.contains(fault))?;
+    /// Takes the first fault of a kind that waits for a session.
+    fn take_fault(&mut self, session: usize, is_kind: impl Fn(Fault) -> bool) -> Option<Fault> {
+        let first = self.faults.iter().position(|(of, fault)| *of == session && is_kind(*fault))?;
         Some(self.faults.remove(first).1)
     }
 }
