@@ -3,10 +3,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use zk_wire::{EventType, OpCode};
+use zk_wire::{ErrorCode, EventType, OpCode};
 
 use crate::core::faults::glob::GlobError;
-use crate::core::faults::then::Then;
 
 /// Reason why a condition and an effect are not a rule, or a rule is not added.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -29,6 +28,14 @@ pub enum RuleError {
     /// The list of operations is empty.
     #[error("a rule needs an operation; use `On::any()` for all")]
     NoOperation,
+    /// There is no error code with this name.
+    #[error("{0:?} is no error code; codes are {codes}", codes = Names(ErrorCode::ALL, |code| code.name().filter(|_| code != ErrorCode::OK)))]
+    NoSuchCode(String),
+    /// There is no event with this name.
+    #[error(
+        "{0:?} is no event; events are NodeCreated, NodeDeleted, NodeDataChanged and NodeChildrenChanged, or `*`"
+    )]
+    NoSuchEventName(String),
     /// No client sends this operation.
     #[error("{0} is never sent by a client; operations are {ops}", ops = Names(OpCode::ALL, |op| op.name().filter(|_| is_sent(op))))]
     NeverSent(OpCode),
@@ -43,7 +50,7 @@ pub enum RuleError {
         /// Condition.
         on: String,
         /// Effect.
-        then: Then,
+        then: String,
         /// Effects that go with the condition.
         allowed: &'static str,
     },

@@ -184,6 +184,28 @@ impl On {
         Self::at(Moment::Event(Some(kind))).path(glob)
     }
 
+    /// Watch events of the kind with ZooKeeper's name for it, such as `NodeDeleted`; `*` is
+    /// [`any_event`](Self::any_event).
+    ///
+    /// # Errors
+    /// [`RuleError::NoSuchEventName`], with all names.
+    ///
+    /// ```
+    /// use zk_mini::On;
+    /// use zk_wire::EventType;
+    ///
+    /// assert_eq!(On::event_named("NodeDeleted", "/a")?, On::event(EventType::NODE_DELETED, "/a"));
+    /// assert!(On::event_named("nodeDeleted", "/a").is_err());
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    pub fn event_named(name: &str, glob: impl Into<String>) -> Result<Self, RuleError> {
+        match EventType::named(name) {
+            _ if name == "*" => Ok(Self::any_event(glob)),
+            Some(kind) => Ok(Self::event(kind, glob)),
+            None => Err(RuleError::NoSuchEventName(name.into())),
+        }
+    }
+
     /// Watch events of any kind at a path; see [`event`](Self::event).
     ///
     /// ```

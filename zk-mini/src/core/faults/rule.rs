@@ -62,7 +62,7 @@ impl Rule {
         }
         let (possible, allowed) = effects(&on.moment, then);
         if !possible {
-            return Err(RuleError::Impossible { on: on.moment.to_string(), then, allowed });
+            return Err(RuleError::Impossible { on: on.moment.to_string(), then: then.to_string(), allowed });
         }
         let glob = match &on.path {
             Some(glob) => {

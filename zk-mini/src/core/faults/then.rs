@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use zk_wire::ErrorCode;
 
+use crate::core::faults::error::RuleError;
+
 /// Effect of a [`Rule`](super::Rule) that fires.
 ///
 /// *Before applying* means as if the request had not arrived: it is no sign of life of its session either. *Applied*
@@ -71,6 +73,23 @@ impl Then {
     #[must_use]
     pub fn fail(code: ErrorCode) -> Self {
         Self::Fail(code)
+    }
+
+    /// Fails with the code of this name in ZooKeeper's `KeeperException.Code`; see [`fail`](Self::fail).
+    ///
+    /// # Errors
+    /// [`RuleError::NoSuchCode`], with all names.
+    ///
+    /// ```
+    /// use zk_mini::Then;
+    /// use zk_wire::ErrorCode;
+    ///
+    /// assert_eq!(Then::fail_named("NONODE")?, Then::fail(ErrorCode::NO_NODE));
+    /// assert!(Then::fail_named("NO_NODE").unwrap_err().to_string().contains("NONODE"));
+    /// # Ok::<(), zk_mini::RuleError>(())
+    /// ```
+    pub fn fail_named(name: &str) -> Result<Self, RuleError> {
+        ErrorCode::named(name).map(Self::Fail).ok_or_else(|| RuleError::NoSuchCode(name.into()))
     }
 
     /// Closes the connection before applying. The session lives on.

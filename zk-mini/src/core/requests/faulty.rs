@@ -11,9 +11,10 @@ use crate::core::faults::{FaultId, Fired, Then, after};
 use crate::core::link::Link;
 use crate::core::message::{ConnId, Now, Refusal};
 use crate::core::requests::Operation;
-use crate::core::requests::call::Call;
+use crate::core::requests::call::{Answer, Call};
 
 impl Core {
+    /// Handles a request that a rule has hit. Returns the answer, if there is one to be sent.
     #[cold]
     pub(super) fn request_with_fault(
         &mut self,
@@ -22,13 +23,16 @@ impl Core {
         body: Fields<'_>,
         frame: &Bytes,
         fired: Fired,
-    ) {
+    ) -> Option<Answer> {
         if self.waits_by_rule(call.now, call.conn, frame, fired) {
-            return;
+            return None;
         }
         let answer = match fired.then {
-            Then::Disconnect => return self.close(call.conn),
-            Then::Silent => return,
+            Then::Disconnect => {
+                self.close(call.conn);
+                return None;
+            }
+            Then::Silent => return None,
             Then::Fail(code) => self.admit(call, operation.class).and(Err(code.into())),
             _ => self.handle_call(call, operation, body),
         };
@@ -40,13 +44,13 @@ impl Core {
                     self.mute(call.conn);
                 }
             }
-            then => {
-                if let Then::DelayReply(by) = then {
-                    self.delay_output(call.now, call.conn, by);
-                }
-                self.answer(call, operation.class, answer);
+            Then::DelayReply(by) => {
+                self.delay_output(call.now, call.conn, by);
+                return Some(answer);
             }
+            _ => return Some(answer),
         }
+        None
     }
 
     /// Handles a handshake that names the session `named`.

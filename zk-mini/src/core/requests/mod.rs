@@ -129,13 +129,15 @@ impl Core {
         };
         let call = Call { now, conn, session, xid, op };
         let operation = operation(op);
-        if !self.faults.is_empty()
+        let answer = if !self.faults.is_empty()
             && !is_delayed
             && let Some(fired) = self.fault_of_request(&call, body)
         {
-            return self.request_with_fault(&call, &operation, body, frame, fired);
-        }
-        let answer = self.handle_call(&call, &operation, body);
+            let Some(answer) = self.request_with_fault(&call, &operation, body, frame, fired) else { return };
+            answer
+        } else {
+            self.handle_call(&call, &operation, body)
+        };
         self.answer(&call, operation.class, answer);
     }
 
@@ -179,8 +181,6 @@ impl Core {
     }
 
     /// Sends the reply, and closes the connection if the answer says so.
-    // See `handle_call`.
-    #[inline(always)]
     fn answer(&mut self, call: &Call, class: Class, answer: Answer) {
         let (err, body, is_last) = match answer {
             Ok(Reply::Header) => (ErrorCode::OK, None, false),
