@@ -43,6 +43,7 @@ impl From<NoExchange> for RestoreError {
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
 /// use zk_client::{Client, CreateMode};
 /// use zk_mini::ZkMini;
 ///
@@ -51,6 +52,7 @@ impl From<NoExchange> for RestoreError {
 /// client.create("/leader", "me", CreateMode::Ephemeral).await?;
 ///
 /// zk.restart().await; // the client reconnects by itself, and still leads
+/// zk.session_of("/leader").ok_or("nobody leads")?.until_connected(Duration::from_secs(20)).await?;
 /// assert!(client.exists("/leader").await?.is_some());
 ///
 /// zk.reset().await?; // everything is gone, the client's session, too
