@@ -144,11 +144,12 @@ impl Core {
     // The second place that calls this is for fault rules only; a call costs a twentieth of a getData.
     #[inline(always)]
     fn handle_call(&mut self, call: &Call, operation: &Operation, body: Fields<'_>) -> Answer {
-        let answer = self.admit(call, operation.class).and_then(|()| (operation.handle)(self, call, body));
-        let answer = match answer {
-            Err(Failure::Unreadable) => self.unreadable(call, operation.class),
-            answer => answer,
-        };
+        let mut answer =
+            self.admit(call, operation.class).and_then(|()| (operation.handle)(self, call, body));
+        // Replaced in place: to move an answer costs as much as to look at it.
+        if let Err(Failure::Unreadable) = answer {
+            answer = self.unreadable(call, operation.class);
+        }
         if self.history.is_on() {
             self.history.request(call, self.last_zxid, body, &answer);
         }
