@@ -279,7 +279,9 @@ impl Gates {
         gate.listener = peer.listener;
         gate.session = peer.session.or(gate.session);
         if peer.session.is_some() {
-            gate.incoming.retain(|held| held.is_read);
+            // After a thaw everything has been read.
+            let is_frozen = gate.is_frozen;
+            gate.incoming.retain(|held| held.is_read || !is_frozen);
         } else {
             gate.incoming.clear();
         }
