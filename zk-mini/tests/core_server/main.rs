@@ -6,6 +6,7 @@ mod access;
 mod agreement;
 mod chaos;
 mod driver;
+mod exchange;
 mod expiry;
 mod fault_chaos;
 mod fault_delays;
