@@ -31,6 +31,7 @@
 //! | expire or disconnect a session, now and on the server's side | [`Session`], [`SessionSet`] |
 //! | let a connection, a session, a listener or the server stall | [`Session::freeze`], [`Handle::freeze_connection`], [`Handle::freeze_listener`], [`Handle::freeze`] |
 //! | wait for a state without sleeping | [`Handle::wait_for`], [`Session::until_expired`], [`Session::until_watches`] |
+//! | hear who deleted a node and why, read what happened, see the tree as it was, list leaks | [`history`], [`Handle::explain`] |
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
 //! | test a client on random bad days | `testing`, a cargo feature |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |

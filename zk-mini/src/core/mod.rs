@@ -329,7 +329,7 @@ impl Core {
     /// the watchers have access. A watch is used up even if its event is withheld. The results stay in `results` for
     /// the reply.
     fn commit(&mut self, now: Now, session: SessionId, xid: Xid, cause: Cause, change: Change) {
-        let zxid = Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids));
+        let zxid = self.next_zxid();
         self.skipped_zxids = 0;
         if matches!(change, Change::CloseSession { ephemerals: None }) {
             self.unlisted = zxid;
@@ -377,6 +377,11 @@ impl Core {
                 self.history.event(zxid, event.kind, &event.path, &listed);
             }
         }
+    }
+
+    /// Returns the number of the next transaction.
+    fn next_zxid(&self) -> Zxid {
+        Zxid(self.last_zxid.next().0.wrapping_add(self.skipped_zxids))
     }
 
     /// Notes an event for the log and the history.

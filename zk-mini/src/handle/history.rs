@@ -68,7 +68,8 @@ impl Handle {
         History::new(entries)
     }
 
-    /// Returns the present moment, for [`History::since`] and the checks below.
+    /// Returns the present moment, for [`History::since`] and the checks below. The server waits while the sessions and the
+    /// watches are listed.
     #[must_use]
     pub fn mark(&self) -> Mark {
         self.engine.look(|state| state.core.mark())

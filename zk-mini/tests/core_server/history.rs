@@ -1,6 +1,7 @@
 //! The history: requests, changes and their reasons, in the words that people read.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use zk_mini::core::{Config, ConnId, Input, Peer};
@@ -149,7 +150,7 @@ fn each_entry_is_a_line_that_tells_who_asked_and_what_came_of_it() {
                 "0x6     session {id}, client 127.0.0.1:5123: connection 1 lost, or closed by the client"
             ),
             format!(
-                "0x6     session {id}: expired, last heard 8 s before, timeout 6 s, client 127.0.0.1:5123; it had 0 ephemeral nodes"
+                "0x7     session {id}: expired, last heard 8 s before, timeout 6 s, client 127.0.0.1:5123; it had 0 ephemeral nodes"
             ),
         ]
     );
@@ -218,4 +219,38 @@ fn request<R: Request>(xid: i32, body: &R) -> Bytes {
     RequestHeader { xid: Xid(xid), op: R::OP }.encode(&mut frame);
     frame.extend_from_slice(&encode(body));
     frame.freeze()
+}
+
+#[test]
+fn a_node_that_outlives_its_session_by_a_fault_says_so() {
+    let mut t = recording();
+    let conn = connect_from_socket(&mut t, 6_000);
+    let id = t.session(conn);
+    t.call(conn, &create("/a", CreateMode::Ephemeral)).unwrap();
+    let rule = Rule::new(On::expiry(), Then::hold_ephemerals(Duration::from_secs(30))).unwrap();
+    t.core.add_fault(rule, None).unwrap();
+    t.advance(60_000);
+    let last = t.core.explain("/a").changes.pop().unwrap();
+    let end = "expired, last heard 8 s before, timeout 6 s, client 127.0.0.1:5123; a fault held it for 30 s";
+    assert_eq!(last.because, format!("deleted by the end of session {id}: {end}"));
+    assert_eq!(last.session, Some(id));
+    let kinds: Vec<_> = t.core.entries(0, usize::MAX).iter().map(|entry| entry.kind).collect();
+    assert_eq!(
+        kinds[3..],
+        [EntryKind::Fault, EntryKind::Expiry, EntryKind::Disconnect, EntryKind::Transaction]
+    );
+}
+
+#[test]
+fn the_same_inputs_give_the_same_history() {
+    let run = || {
+        let mut t = Driver::with(Config { history: 50, seed: 7, ..Config::default() });
+        let conn = t.connect(6_000);
+        for n in 0..40 {
+            t.call(conn, &create(&format!("/{n}"), CreateMode::Ephemeral)).unwrap();
+        }
+        t.advance(60_000);
+        t.core.entries(0, usize::MAX)
+    };
+    assert_eq!(run(), run());
 }

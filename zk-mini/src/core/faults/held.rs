@@ -74,7 +74,7 @@ impl Core {
         match fired.then {
             Then::HoldEphemerals(by) if !by.is_zero() => {
                 // The history of the nodes tells of it when they go.
-                self.record_end(now, id, reason);
+                self.record_end(now, id, reason, self.last_zxid);
                 self.sessions.remove(id);
                 let (timeout, until) = (session.timeout, after(now, by));
                 self.held.add(id, HeldSession { timeout, until });

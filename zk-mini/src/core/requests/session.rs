@@ -1,6 +1,6 @@
 //! Requests about the session: ping, createSession on an established connection, closeSession.
 
-use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid};
+use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid, Zxid};
 
 use crate::core::history::{Cause, EndReason, SessionEnd};
 use crate::core::message::{Note, Now};
@@ -50,7 +50,8 @@ impl Core {
 
     /// Ends a session and deletes its ephemeral nodes.
     pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid, reason: EndReason) {
-        self.record_end(now, session, reason);
+        // The transaction that ends it, so that the history since an earlier one has both.
+        self.record_end(now, session, reason, self.next_zxid());
         let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
         // The session ends even if the list of its nodes is too long for a transaction.
         let listed = size::fits(&change, &self.config);
@@ -59,7 +60,7 @@ impl Core {
     }
 
     /// Records why a session ends, for the history of the nodes that go with it.
-    pub(crate) fn record_end(&mut self, now: Now, id: SessionId, reason: EndReason) {
+    pub(crate) fn record_end(&mut self, now: Now, id: SessionId, reason: EndReason, zxid: Zxid) {
         if let Some(session) = self.sessions.get(id).filter(|_| self.history.is_on()) {
             let end = SessionEnd {
                 reason,
@@ -69,7 +70,7 @@ impl Core {
                 client: session.client,
             };
             let ephemerals = self.tree.ephemerals_of(id);
-            self.history.session_ends(self.last_zxid, id, end, ephemerals);
+            self.history.session_ends(zxid, id, end, ephemerals);
         }
     }
 }
