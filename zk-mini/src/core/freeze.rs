@@ -122,6 +122,7 @@ impl Core {
     }
 
     /// Performs the effects of gates on connections.
+    #[cold]
     pub(crate) fn perform_effects(&mut self) {
         while let Some(effect) = self.outputs.gates.pop_effect() {
             match effect {

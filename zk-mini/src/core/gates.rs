@@ -12,15 +12,13 @@ use bytes::Bytes;
 use zk_wire::{Millis, SessionId};
 
 use crate::core::faults::FaultId;
+use crate::core::lane::Lane;
 use crate::core::link::Link;
 use crate::core::message::{ConnId, Output, Part};
 use crate::core::peer::PeerState;
 
 /// Bytes of incoming frames that may wait before the connection is paused.
 const READ_AHEAD: usize = 64 << 10;
-
-/// Bytes that everything that waits counts for, beside its frame.
-const OVERHEAD: usize = 64;
 
 /// Gates of all connections that have one.
 #[derive(Debug)]
@@ -92,24 +90,6 @@ struct Gate {
     due: Option<Millis>,
 }
 
-/// Things that wait, in order.
-#[derive(Debug)]
-struct Lane<T> {
-    waiting: VecDeque<Waiting<T>>,
-    bytes: usize,
-}
-
-/// Thing that waits in a lane.
-#[derive(Debug)]
-struct Waiting<T> {
-    /// Time from which on it may pass.
-    at: Millis,
-    /// The same without the time that it takes on a slow link.
-    unslowed: Millis,
-    bytes: usize,
-    thing: T,
-}
-
 impl Gates {
     pub(crate) fn new(max_held: usize) -> Self {
         Self {
@@ -153,12 +133,18 @@ impl Gates {
         }
     }
 
+    /// Returns `true` if there are effects to perform.
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
     /// Returns the next effect to perform.
     pub(crate) fn pop_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
 
     /// Takes an incoming frame that must wait. Returns `false` if it may pass.
+    #[cold]
     pub(crate) fn hold_frame(&mut self, conn: ConnId, frame: &Bytes) -> bool {
         let Some(gate) = self.by_conn.get_mut(&conn).filter(|gate| !gate.is_shut) else { return false };
         let at = gate.link.as_mut().map_or(self.now, |link| link.arrives(self.now, frame.len()));
@@ -461,58 +447,5 @@ impl HeldFrame {
     /// Copies a frame: it is a part of a larger buffer, which would live as long.
     fn new(frame: &Bytes, is_delayed: bool, is_read: bool) -> Self {
         Self { frame: Bytes::copy_from_slice(frame), is_delayed, is_read }
-    }
-}
-
-impl<T> Lane<T> {
-    fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    fn next(&self) -> Option<Millis> {
-        self.waiting.front().map(|waiting| waiting.at)
-    }
-
-    fn push_back(&mut self, (at, unslowed): (Millis, Millis), thing: T, len: usize) {
-        let bytes = len + OVERHEAD;
-        self.waiting.push_back(Waiting { at, unslowed, bytes, thing });
-        self.bytes += bytes;
-    }
-
-    fn push_front(&mut self, (at, unslowed): (Millis, Millis), thing: T, len: usize) {
-        let bytes = len + OVERHEAD;
-        self.waiting.push_front(Waiting { at, unslowed, bytes, thing });
-        self.bytes += bytes;
-    }
-
-    fn pop(&mut self, now: Millis) -> Option<T> {
-        if self.next()? > now {
-            return None;
-        }
-        let Waiting { bytes, thing, .. } = self.waiting.pop_front()?;
-        self.bytes -= bytes;
-        Some(thing)
-    }
-
-    /// Lets pass what only waits for its link.
-    fn unslow(&mut self) {
-        for waiting in &mut self.waiting {
-            waiting.at = waiting.unslowed;
-        }
-    }
-
-    fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
-        self.waiting.retain(|waiting| keeps(&waiting.thing));
-        self.bytes = self.waiting.iter().map(|waiting| waiting.bytes).sum();
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl<T> Default for Lane<T> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0 }
     }
 }

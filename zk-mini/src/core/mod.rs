@@ -27,6 +27,7 @@ mod gates;
 pub mod history;
 mod image;
 mod inspect;
+mod lane;
 mod lifecycle;
 mod link;
 mod message;
@@ -193,7 +194,9 @@ impl Core {
             Input::Thaw { part } => self.thaw(now, part),
             Input::Timeout => self.time_passes(now),
         }
-        self.perform_effects();
+        if self.outputs.gates.has_effects() {
+            self.perform_effects();
+        }
     }
 
     /// Brings everything that depends on the time alone up to date.
@@ -289,6 +292,7 @@ impl Core {
 
     /// Handles a frame that has passed the gate of its connection. Fault rules are not asked about one that they have
     /// delayed.
+    #[inline]
     fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         match self.peers.get(&conn).map(|peer| peer.session) {
             Some(Some(session)) => self.request(now, conn, session, &frame, is_delayed),
