@@ -35,6 +35,7 @@
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
 //! | test a client on random bad days | `testing`, a cargo feature |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
+//! | write, restart, reset, take and restore snapshots | [`Handle`], [`Snapshot`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
 //!
