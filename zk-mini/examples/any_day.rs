@@ -86,7 +86,10 @@ async fn keep_a_place(client: &Client, name: &str, way: Way) -> Result<(), AnyEr
         None => {
             let path = format!("/election/{name}-");
             let node = client.create(&path, "", CreateMode::EphemeralSequential).await?;
-            client.exists_and_watch(&node.path).await?.1
+            let (stat, watch) = client.exists_and_watch(&node.path).await?;
+            // The session may have expired since.
+            let Some(_) = stat else { return Ok(()) };
+            watch
         }
     };
     watch.changed().await?;
