@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zk_mini::{Fault, On, Session, Then};
+use zk_mini::{Fault, On, Rule, Session, Then};
 use zk_wire::SessionId;
 
 use crate::actor::Actor;
@@ -10,10 +10,12 @@ use crate::stage::{PATIENCE, SESSION_TIMEOUT, Stage};
 use crate::trouble::Trouble;
 
 impl Stage {
-    /// Adds a fault rule for the rest of the day.
-    pub(crate) fn fault(&mut self, on: On, then: Then) -> Fault {
+    /// Adds a fault rule, until it is dropped.
+    pub(crate) fn fault(&mut self, on: On, then: Then) -> Result<Fault, Trouble> {
         self.tell(format!("from now on: {on}: {then}"));
-        self.zk.fault(on, then)
+        // The client has named the nodes, so a glob with their names may be none.
+        let fault = Rule::new(on, then).and_then(|rule| self.zk.try_fault(rule));
+        fault.map_err(|error| Trouble::NotReady(format!("the day could not be played: {error}")))
     }
 
     /// Waits until a rule has fired, by the deeds of a process.

@@ -262,7 +262,7 @@ async fn child_gone_between_list_and_read(stage: &mut Stage) -> Result<(), Troub
     stage.appear(&pattern, "alpha").await?;
     let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
     let Some((path, _)) = pattern.of("bravo").pop() else { return Ok(()) };
-    let fault = stage.fault(On::get_data(path).nth(1), Then::fail(ErrorCode::NO_NODE));
+    let fault = stage.fault(On::get_data(path).nth(1), Then::fail(ErrorCode::NO_NODE))?;
     stage.appear(&pattern, "bravo").await?;
     stage.fired(&subscriber, &fault).await?;
     stage.vanish(&pattern, "bravo").await?;
@@ -274,7 +274,7 @@ async fn connection_lost_between_event_and_re_arm(stage: &mut Stage) -> Result<(
     let pattern = stage.pattern().await?;
     stage.appear(&pattern, "alpha").await?;
     let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
-    let fault = stage.fault(On::get_children(pattern.parent()).nth(1), Then::disconnect());
+    let fault = stage.fault(On::get_children(pattern.parent()).nth(1), Then::disconnect())?;
     stage.appear(&pattern, "bravo").await?;
     stage.fired(&subscriber, &fault).await?;
     stage.knows(&subscriber, &["alpha", "bravo"], PATIENCE).await?;
@@ -356,7 +356,7 @@ async fn event_lost_with_the_connection(stage: &mut Stage) -> Result<(), Trouble
     let pattern = stage.pattern().await?;
     stage.appear(&pattern, "alpha").await?;
     let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
-    let fault = stage.fault(On::any_event("/**").nth(1), Then::drop_event());
+    let fault = stage.fault(On::any_event("/**").nth(1), Then::drop_event())?;
     stage.appear(&pattern, "bravo").await?;
     stage.fired(&subscriber, &fault).await?;
     stage.disconnect(stage.first_session()).await;
@@ -399,7 +399,7 @@ async fn change_between_event_and_re_arm(stage: &mut Stage) -> Result<(), Troubl
     stage.appear(&pattern, "alpha").await?;
     let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
     let late = Then::apply_and_delay_reply(SESSION_TIMEOUT / 6);
-    let fault = stage.fault(On::get_children(pattern.parent()).nth(1), late);
+    let fault = stage.fault(On::get_children(pattern.parent()).nth(1), late)?;
     stage.appear(&pattern, "bravo").await?;
     stage.fired(&subscriber, &fault).await?;
     stage.appear(&pattern, "charlie").await?;
@@ -410,7 +410,7 @@ async fn event_delayed(stage: &mut Stage) -> Result<(), Trouble> {
     let pattern = stage.pattern().await?;
     stage.appear(&pattern, "alpha").await?;
     let subscriber = stage.subscriber("watcher", &["alpha"]).await?;
-    let _fault = stage.fault(On::any_event("/**").nth(1), Then::delay(SESSION_TIMEOUT / 4));
+    let _fault = stage.fault(On::any_event("/**").nth(1), Then::delay(SESSION_TIMEOUT / 4))?;
     stage.appear(&pattern, "bravo").await?;
     stage.appear(&pattern, "charlie").await?;
     stage.knows(&subscriber, &["alpha", "bravo", "charlie"], PATIENCE).await

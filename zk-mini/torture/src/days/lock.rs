@@ -204,7 +204,7 @@ async fn reply_lost_after_create(stage: &mut Stage) -> Result<(), Trouble> {
     // The first process makes the parents, so that the next create is that of the queue.
     let first = stage.holder("alpha").await?;
     stage.terminate(&first).await?;
-    let fault = stage.fault(On::create(format!("{PATH}/**")).nth(1), Then::apply_and_lose_reply());
+    let fault = stage.fault(On::create(format!("{PATH}/**")).nth(1), Then::apply_and_lose_reply())?;
     let second = stage.start(Role::Lock, "bravo")?;
     stage.fired(&second, &fault).await?;
     stage.held_by(&second, PATIENCE).await

@@ -326,7 +326,7 @@ async fn wall_clock_jumps(stage: &mut Stage) -> Result<(), Trouble> {
 async fn trouble_at_create(stage: &mut Stage, then: Then) -> Result<(), Trouble> {
     // The first process makes the parents, so that the next create is that of the instance.
     let pattern = stage.pattern().await?;
-    let fault = stage.fault(On::create(pattern.glob()).nth(1), then);
+    let fault = stage.fault(On::create(pattern.glob()).nth(1), then)?;
     let actor = stage.start(Role::Register, "bravo")?;
     stage.fired(&actor, &fault).await?;
     stage.registered_once(&actor, PATIENCE).await
@@ -409,21 +409,21 @@ async fn server_away_at_the_start(stage: &mut Stage) -> Result<(), Trouble> {
 
 async fn re_attach_refused(stage: &mut Stage) -> Result<(), Trouble> {
     let (actor, node) = stage.registrant("alpha").await?;
-    let _fault = stage.fault(On::reattach().session(node.owner), Then::refuse());
+    let _fault = stage.fault(On::reattach().session(node.owner), Then::refuse())?;
     stage.disconnect(node.owner).await;
     stage.until_ended(node.owner).await?;
     stage.registered_once(&actor, PATIENCE).await
 }
 
 async fn slow_server(stage: &mut Stage) -> Result<(), Trouble> {
-    let _fault = stage.fault(On::any(), Then::delay(SESSION_TIMEOUT / 8));
+    let _fault = stage.fault(On::any(), Then::delay(SESSION_TIMEOUT / 8))?;
     let actor = stage.start(Role::Register, "alpha")?;
     stage.registered_once(&actor, 2 * PATIENCE).await
 }
 
 async fn old_node_outlives_its_session(stage: &mut Stage) -> Result<(), Trouble> {
     let (actor, node) = stage.registrant("alpha").await?;
-    let _fault = stage.fault(On::expiry().session(node.owner), Then::hold_ephemerals(SESSION_TIMEOUT / 2));
+    let _fault = stage.fault(On::expiry().session(node.owner), Then::hold_ephemerals(SESSION_TIMEOUT / 2))?;
     stage.expire(node.owner).await;
     let gone = || stage.nodes("alpha").iter().all(|now| now.owner != node.owner).then_some(());
     stage.until(SESSION_TIMEOUT, gone).await;
