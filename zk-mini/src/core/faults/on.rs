@@ -108,7 +108,8 @@ impl On {
         Self::op(OpCode::MULTI)
     }
 
-    /// All requests but pings; with a [`path`](Self::path), all that have one.
+    /// All requests but pings; with a [`path`](Self::path), all that have one. Handshakes are not among them, see
+    /// [`connect`](Self::connect).
     ///
     /// ```
     /// use zk_mini::On;
