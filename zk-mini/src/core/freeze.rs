@@ -363,6 +363,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_between_two_freezes_is_applied_though_the_server_closes_the_connection() {
+        let mut t = World::new();
+        let part = Part::Connection(A);
+        t.delay(A, &World::create(1, "/a"), 700);
+        t.input(Input::Freeze { part });
+        t.input(Input::Frame { conn: A, frame: World::create(2, "/read") });
+        t.input(Input::Thaw { part });
+        t.input(Input::Freeze { part });
+        t.input(Input::Frame { conn: A, frame: World::create(3, "/unread") });
+        t.core.close(A);
+        t.advance(700);
+        t.input(Input::Thaw { part });
+        assert!(t.core.node("/a").is_some() && t.core.node("/read").is_some());
+        assert!(t.core.node("/unread").is_none());
+    }
+
+    #[test]
     fn a_slow_link_carries_one_frame_after_the_other() {
         let mut t = World::new();
         let link = Link::new(FaultId(1), Millis(100), std::num::NonZeroU64::new(1_000));

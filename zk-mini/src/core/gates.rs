@@ -265,9 +265,7 @@ impl Gates {
         gate.listener = peer.listener;
         gate.session = peer.session.or(gate.session);
         if peer.session.is_some() {
-            // After a thaw everything has been read.
-            let is_frozen = gate.is_frozen;
-            gate.incoming.retain(|held| held.is_read || !is_frozen);
+            gate.incoming.retain(|held| held.is_read);
         } else {
             gate.incoming.clear();
         }
@@ -388,6 +386,10 @@ impl Gates {
         for conn in of_part {
             if let Some(gate) = self.by_conn.get_mut(&conn) {
                 gate.is_frozen = gate.is_in(conn, &self.frozen);
+                if !gate.is_frozen {
+                    // What still waits, for a delay, has been read now.
+                    gate.incoming.things_mut().for_each(|held| held.is_read = true);
+                }
                 self.settle(conn);
             }
         }

@@ -67,6 +67,10 @@ impl<T> Lane<T> {
         }
     }
 
+    pub(crate) fn things_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.waiting.iter_mut().map(|waiting| &mut waiting.thing)
+    }
+
     pub(crate) fn retain(&mut self, keeps: impl Fn(&T) -> bool) {
         self.waiting.retain(|waiting| keeps(&waiting.thing));
         self.bytes = self.waiting.iter().map(|waiting| waiting.bytes).sum();
