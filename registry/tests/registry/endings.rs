@@ -10,7 +10,7 @@ use registry::{Error, RegistrationState, Registry, connect_fn};
 use tokio::time::Instant;
 use zk_mini::{Builder, Connector, ZkMini};
 
-use crate::support::{Wire, at, members, ports, registry, server, soon};
+use crate::support::{Way, at, members, ports, registry, server, soon};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -71,9 +71,9 @@ fn instances_are_gone_when_main_ends_right_after_run_then_close() {
 #[tokio::test]
 async fn closing_without_a_server_gives_up_after_the_limit() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
-    wire.cut();
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
+    way.cut().await;
     let begun = Instant::now();
     let closed = soon(registry.close_within(Duration::from_millis(200))).await;
     assert!(matches!(closed, Err(Error::Close(_))), "{closed:?}");

@@ -5,11 +5,11 @@ use std::time::Duration;
 use registry::{
     ConnectionState, Error, Members, Registration, RegistrationState, Registry, close_session_via,
 };
-use zk_client::{Acl, CreateMode, Expected, Perms};
-use zk_mini::ZkMini;
+use zk_client::{Acl, CreateMode, Expected, Perms, connect_fn};
+use zk_mini::{On, Then, ZkMini};
 use zk_wire::{OpCode, SessionId};
 
-use crate::support::{Wire, at, members, ports, registry, server, soon, stranger};
+use crate::support::{Way, at, members, ports, registry, server, soon, stranger};
 
 /// Returns the data of the service's nodes.
 fn nodes(zk: &ZkMini) -> Vec<String> {
@@ -73,16 +73,16 @@ async fn dropping_a_registration_withdraws_it() {
 #[tokio::test]
 async fn dropping_the_future_of_register_withdraws_too() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
-    wire.cut();
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
+    way.cut().await;
     let mut connection = registry.connection();
     while connection.current() == ConnectionState::Connected {
         soon(connection.changed()).await;
     }
     let given_up = tokio::time::timeout(Duration::from_millis(1), registry.register("demo", at(1))).await;
     assert!(given_up.is_err());
-    wire.mend();
+    way.mend();
     // A later registration in the same session comes after all effects of the first one.
     let _second = soon(registry.register("demo", at(2))).await.unwrap();
     let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
@@ -112,17 +112,17 @@ async fn the_newest_data_is_registered_again_after_an_expired_session() {
 #[tokio::test]
 async fn an_update_without_a_connection_is_registered_by_the_next_session() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
     let path = registration.path().unwrap();
 
-    wire.cut();
+    way.cut().await;
     let given_up = tokio::time::timeout(Duration::from_millis(1), registration.update(at(2))).await;
     assert!(given_up.is_err(), "it waits");
     zk.advance(Duration::from_secs(13)).await;
     assert_eq!(nodes(&zk), [""; 0]);
-    wire.mend();
+    way.mend();
     moved_from(&mut registration, &path).await;
     assert_eq!(nodes(&zk), [r#"{"host":"127.0.0.1","port":2}"#]);
 }
@@ -130,15 +130,15 @@ async fn an_update_without_a_connection_is_registered_by_the_next_session() {
 #[tokio::test]
 async fn a_reconnect_of_the_same_session_changes_nothing() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
     let (path, zxid) = (registration.path(), zk.last_zxid());
     let mut connection = registry.connection();
     for _ in 0..3 {
-        wire.cut();
+        way.cut().await;
         while soon(connection.changed()).await != Some(ConnectionState::Disconnected) {}
-        wire.mend();
+        way.mend();
         while soon(connection.changed()).await != Some(ConnectionState::Connected) {}
         // A round trip behind all requests of the registration, if there were any.
         assert_eq!(ports(&soon(registry.discover("demo")).await.unwrap()), [1]);
@@ -160,16 +160,16 @@ async fn a_node_deleted_by_another_client_is_created_again() {
 #[tokio::test]
 async fn a_service_deleted_by_another_client_is_created_again() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
     let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
     let path = registration.path().unwrap();
     // Without a connection it cannot be created again before all is deleted.
-    wire.cut();
+    way.cut().await;
     let stranger = stranger(&zk).await;
     stranger.delete(&path, Expected::Any).await.unwrap();
     stranger.delete("/demo", Expected::Any).await.unwrap();
-    wire.mend();
+    way.mend();
     moved_from(&mut registration, &path).await;
     assert_eq!(nodes(&zk).len(), 1);
 }
@@ -177,13 +177,13 @@ async fn a_service_deleted_by_another_client_is_created_again() {
 #[tokio::test]
 async fn a_create_whose_reply_is_lost_makes_one_node() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
     stranger(&zk).await.ensure_path("/demo").await.unwrap();
-    wire.lose_reply_of(OpCode::CREATE2);
+    let (mark, lost) = (zk.mark(), zk.fault(On::create("/demo/*").nth(1), Then::apply_and_lose_reply()));
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
-    assert!(wire.has_lost());
-    assert_eq!(wire.requests(OpCode::CREATE2), 1, "it was found, not created again");
+    assert_eq!((lost.fired(), lost.hits()[0].op), (1, Some(OpCode::CREATE2)));
+    assert_eq!(way.requests(OpCode::CREATE2, &mark).await, 1, "it was found, not created again");
     assert_eq!(nodes(&zk).len(), 1);
     soon(registration.withdraw()).await.unwrap();
     assert_eq!(nodes(&zk).len(), 0);
@@ -192,25 +192,24 @@ async fn a_create_whose_reply_is_lost_makes_one_node() {
 #[tokio::test]
 async fn a_withdrawal_whose_reply_is_lost_succeeds() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
+    let registry = registry(&zk).await;
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
-    wire.lose_reply_of(OpCode::DELETE);
+    let lost = zk.fault(On::delete("/demo/*").nth(1), Then::apply_and_lose_reply());
     soon(registration.withdraw()).await.unwrap();
-    assert!(wire.has_lost());
+    assert_eq!(lost.fired(), 1);
     assert_eq!(nodes(&zk).len(), 0);
 }
 
 #[tokio::test]
 async fn a_withdrawal_without_a_connection_waits_for_one() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let registry = wire.registry().await;
+    let way = Way::to(&zk);
+    let registry = way.registry().await;
     let registration = soon(registry.register("demo", at(1))).await.unwrap();
-    wire.cut();
+    way.cut().await;
     let withdrawal = tokio::spawn(registration.withdraw());
     assert_eq!(nodes(&zk).len(), 1);
-    wire.mend();
+    way.mend();
     soon(withdrawal).await.unwrap().unwrap();
     assert_eq!(nodes(&zk).len(), 0);
 }
@@ -293,7 +292,9 @@ async fn a_session_is_closed_over_connections_in_memory_too() {
     let zk = server().await;
     let mut registration = soon(registry(&zk).await.register("demo", at(1))).await.unwrap();
     let (path, credentials) = (registration.path().unwrap(), registration.credentials().unwrap());
-    let closed = close_session_via(Wire::to(&zk), "any", &credentials, Duration::from_secs(10));
+    let connector = zk.connector();
+    let via = connect_fn(move || std::future::ready(connector.connect()));
+    let closed = close_session_via(via, "any", &credentials, Duration::from_secs(10));
     soon(closed).await.unwrap();
     assert!(zk.get(&path).is_none());
     moved_from(&mut registration, &path).await;

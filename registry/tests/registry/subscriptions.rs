@@ -6,7 +6,7 @@ use registry::{Members, Registry, SubscribeOptions};
 use zk_client::{Acl, Client, CreateMode, ErrorCode, Expected};
 use zk_wire::OpCode;
 
-use crate::support::{Wire, at, members, ports, registry, server, soon, stranger};
+use crate::support::{Way, at, members, ports, registry, server, soon, stranger};
 
 async fn put(client: &Client, name: &str, data: &str) {
     let path = format!("/demo/{name}");
@@ -111,18 +111,18 @@ async fn a_node_that_becomes_readable_becomes_a_member() {
 #[tokio::test]
 async fn the_last_members_stay_without_a_connection_and_are_updated_after_it() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let (watcher, worker) = (wire.registry().await, registry(&zk).await);
+    let way = Way::to(&zk);
+    let (watcher, worker) = (way.registry().await, registry(&zk).await);
     let one = soon(worker.register("demo", at(1))).await.unwrap();
     let mut demo = soon(watcher.subscribe("demo")).await.unwrap();
 
-    wire.cut();
+    way.cut().await;
     let stale = members(&mut demo, |members| members.stale).await;
     assert_eq!(ports(&stale), [1]);
     let _two = soon(worker.register("demo", at(2))).await.unwrap();
     soon(one.withdraw()).await.unwrap();
     assert_eq!(ports(&demo.current()), [1]);
-    wire.mend();
+    way.mend();
     let healed = members(&mut demo, |members| !members.stale).await;
     assert_eq!(ports(&healed), [2], "missed changes are made up for");
 }
@@ -130,20 +130,20 @@ async fn the_last_members_stay_without_a_connection_and_are_updated_after_it() {
 #[tokio::test]
 async fn members_are_updated_after_an_expired_session_too() {
     let zk = server().await;
-    let wire = Wire::to(&zk);
-    let (watcher, stranger) = (wire.registry().await, stranger(&zk).await);
+    let way = Way::to(&zk);
+    let (watcher, stranger) = (way.registry().await, stranger(&zk).await);
     stranger.ensure_path("/demo").await.unwrap();
     put(&stranger, "a", r#"{"host":"a","port":1}"#).await;
     put(&stranger, "b", r#"{"host":"b","port":2}"#).await;
     let mut demo = soon(watcher.subscribe("demo")).await.unwrap();
 
-    wire.cut();
+    way.cut().await;
     members(&mut demo, |members| members.stale).await;
     zk.advance(Duration::from_secs(13)).await;
     let stranger = crate::support::stranger(&zk).await;
     stranger.set("/demo/a", r#"{"host":"a","port":3}"#, Expected::Any).await.unwrap();
     stranger.delete("/demo/b", Expected::Any).await.unwrap();
-    wire.mend();
+    way.mend();
     members(&mut demo, |members| !members.stale && ports(members) == [3]).await;
     // Later changes are seen, too.
     stranger.set("/demo/a", r#"{"host":"a","port":4}"#, Expected::Any).await.unwrap();
@@ -205,8 +205,8 @@ async fn a_service_that_cannot_be_listed_is_an_error() {
 async fn a_change_among_thousands_of_instances_costs_one_list_or_one_read() {
     const MANY: u16 = 3_000;
     let zk = server().await;
-    let (wire, stranger) = (Wire::to(&zk), stranger(&zk).await);
-    let watcher = wire.registry().await;
+    let (way, stranger) = (Way::to(&zk), stranger(&zk).await);
+    let watcher = way.registry().await;
     stranger.ensure_path("/demo").await.unwrap();
     for port in 1..=MANY {
         put(&stranger, &port.to_string(), &format!(r#"{{"host":"a","port":{port}}}"#)).await;
@@ -215,23 +215,23 @@ async fn a_change_among_thousands_of_instances_costs_one_list_or_one_read() {
     assert_eq!(demo.current().len(), usize::from(MANY));
     assert_eq!(soon(watcher.discover("demo")).await.unwrap(), *demo.current());
 
-    let lists = || wire.requests(OpCode::GET_CHILDREN2);
-    let reads = || wire.requests(OpCode::GET_DATA);
-    let (l, r) = (lists(), reads());
+    let lists = async |mark| way.requests(OpCode::GET_CHILDREN2, mark).await;
+    let reads = async |mark| way.requests(OpCode::GET_DATA, mark).await;
+    let mark = zk.mark();
     put(&stranger, "new", r#"{"host":"a","port":60000}"#).await;
     members(&mut demo, |members| members.len() == usize::from(MANY) + 1).await;
-    assert_eq!((lists() - l, reads() - r), (1, 1), "one came");
+    assert_eq!((lists(&mark).await, reads(&mark).await), (1, 1), "one came");
 
-    let (l, r) = (lists(), reads());
+    let mark = zk.mark();
     stranger.set("/demo/new", r#"{"host":"a","port":60001}"#, Expected::Any).await.unwrap();
     members(&mut demo, |members| members.instances[&"new".into()].port() == 60001).await;
-    assert_eq!((lists() - l, reads() - r), (0, 1), "one changed");
+    assert_eq!((lists(&mark).await, reads(&mark).await), (0, 1), "one changed");
 
-    let r = reads();
+    let mark = zk.mark();
     stranger.delete("/demo/new", Expected::Any).await.unwrap();
     members(&mut demo, |members| members.len() == usize::from(MANY)).await;
     // A list may still be under way. There must be no read.
-    assert_eq!(reads() - r, 0, "one went");
+    assert_eq!(reads(&mark).await, 0, "one went");
 }
 
 #[tokio::test]
@@ -250,10 +250,10 @@ async fn all_watchers_agree_after_lost_connections_and_sessions() {
     let mut chance = fastrand::Rng::with_seed(7);
     for _ in 0..5 {
         let zk = server().await;
-        let wires: Vec<_> = (0..5).map(|_| Wire::to(&zk)).collect();
+        let ways: Vec<_> = (0..5).map(|_| Way::to(&zk)).collect();
         let mut registries = Vec::new();
-        for wire in &wires {
-            registries.push(wire.registry().await);
+        for way in &ways {
+            registries.push(way.registry().await);
         }
         let mut watchers = Vec::new();
         for registry in &registries[..2] {
@@ -264,10 +264,10 @@ async fn all_watchers_agree_after_lost_connections_and_sessions() {
             workers.push(soon(registry.register("demo", at(port))).await.unwrap());
         }
         for round in 0..20 {
-            let wire = &wires[chance.usize(..5)];
+            let way = &ways[chance.usize(..5)];
             match chance.u8(..6) {
-                0 | 1 => wire.cut(),
-                2 | 3 => wire.mend(),
+                0 | 1 => way.cut().await,
+                2 | 3 => way.mend(),
                 4 => zk.advance(Duration::from_secs(chance.u64(1..15))).await,
                 _ => {
                     let update = workers[chance.usize(..3)].update(at(100 + round));
@@ -276,7 +276,7 @@ async fn all_watchers_agree_after_lost_connections_and_sessions() {
                 }
             }
         }
-        wires.iter().for_each(Wire::mend);
+        ways.iter().for_each(Way::mend);
         for (worker, port) in workers.iter().zip(201..) {
             soon(worker.update(at(port))).await.unwrap();
         }
