@@ -43,6 +43,46 @@
 //! proptest; `tree-files` reads and writes trees as YAML and JSON. Without them the crate is as light as it can be. The
 //! program is the crate `zk-mini-server`.
 //!
+//! # The instrument
+//! Questions that tests of registries, locks and elections ask:
+//!
+//! | question | answer |
+//! | --- | --- |
+//! | does a leader step down when its session expires? | `zk.session_of("/leader")`, then [`Session::expire`]: all that follows has happened when it returns |
+//! | is it there twice if the reply to its create is lost? | [`Then::apply_and_lose_reply`], on [`On::create`] |
+//! | does it take the node of its dead session for its own? | [`Then::hold_ephemerals`], on [`On::expiry`]: the session is gone, its nodes are not yet |
+//! | does it notice a server that hangs? | [`Handle::freeze`]: connections stay open, nothing is answered |
+//! | does it come back after an outage, or after lost data? | [`Handle::take_down`] and [`Handle::bring_up`]; [`Handle::reset`] |
+//! | does it wake everybody up? | [`history::History::reads_per_change`] |
+//! | who deleted the node, and why? | [`Handle::explain`] |
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use std::time::Duration;
+//! # use zk_client::{Client, CreateMode};
+//! use zk_mini::{On, Then, ZkMini};
+//!
+//! let zk = ZkMini::start().await?;
+//! let client = Client::connect(&zk.connect_string()).await?; // the code under test
+//! let lost = zk.fault(On::create("/demo").nth(1), Then::apply_and_lose_reply());
+//! assert!(client.create("/demo", "", CreateMode::Ephemeral).await.is_err());
+//! assert_eq!(lost.fired(), 1);
+//! assert!(zk.get("/demo").is_some()); // it is there all the same
+//!
+//! let session = zk.session_of("/demo").ok_or("no owner")?;
+//! session.until_connected(Duration::from_secs(10)).await?; // again, without sleeping
+//! session.expire().await; // now, and on the server's side
+//! assert!(zk.get("/demo").is_none());
+//! assert!(zk.explain("/demo").to_string().contains("expired by the test"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each of these methods returns in microseconds on a server in memory, works with any client in any language, on real time
+//! as on a [held clock](Builder::manual_clock), and costs nothing while it is not used. The history costs
+//! about a tenth of a microsecond a request; [`Builder::without_history`] turns it off.
+//!
 //! # Fidelity
 //! Clients see a standalone Apache ZooKeeper: operations, errors, stats, zxids, watches and their order, access control,
 //! quotas, sessions, four-letter words and limits. Where the release lines 3.8 and 3.9 differ, [`Builder::compat`]
