@@ -93,18 +93,13 @@ impl Core {
     }
 
     /// Applies a request whose connection has ended since, like one in the queue of a real server. A session that has
-    /// ended, too, has no requests.
+    /// ended, too, has no requests, and one that has come back [has given them up](crate::core::gates::Gates::give_up_departed).
     fn apply_late(&mut self, now: Now, conn: ConnId, held: &HeldFrame, peer: PeerState) {
         let Some(session) = peer.session.filter(|id| self.sessions.get(*id).is_some()) else {
             return self.outputs.gates.give_up(conn);
         };
-        let present = self.conn_of(session);
         self.peers.insert(conn, peer);
         self.request(now, conn, session, &held.frame, held.is_delayed);
-        // The client may have come back since, and the request may have closed its session.
-        if let Some(present) = present.filter(|_| !self.is_alive(session)) {
-            self.close(present);
-        }
         // The peer departs again, for its next request, and leaves no watch.
         self.forget(conn);
         self.outputs.gates.settle(conn);

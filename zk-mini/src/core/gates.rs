@@ -280,6 +280,17 @@ impl Gates {
         }
     }
 
+    /// Drops the requests that wait on connections which a session has left. A server that a client has come back to
+    /// handles nothing of its earlier connections.
+    pub(crate) fn give_up_departed(&mut self, session: SessionId) {
+        let left = |gate: &Gate| gate.departed.is_some() && gate.session == Some(session);
+        let conns: Vec<_> =
+            self.by_conn.iter().filter(|(_, gate)| left(gate)).map(|(conn, _)| *conn).collect();
+        for conn in conns {
+            self.give_up(conn);
+        }
+    }
+
     /// Freezes a part, from now on. [Assign](Self::assign) its connections then.
     pub(crate) fn freeze(&mut self, part: Part) {
         self.frozen.insert(part);

@@ -90,17 +90,33 @@ fn a_delayed_event_holds_what_is_sent_behind_it_to_the_same_connection() {
 }
 
 #[test]
-fn a_delayed_create_comes_after_its_client_has_come_back() {
+fn a_delayed_create_is_applied_though_its_connection_has_gone() {
     let mut t = Driver::new();
     let conn = t.connect(10_000);
-    fault(&mut t, On::create("/**").nth(1), Then::delay(ms(700)));
+    fault(&mut t, On::create("/**"), Then::delay(ms(700)));
     send(&mut t, conn, 1, &create("/e-", CreateMode::EphemeralSequential));
     t.lose(conn);
-    let (again, answer) = t.resume(&t.credentials(conn), 10_000);
-    assert_eq!(answer.session_id, t.session(conn));
-    t.call(again, &create("/e-", CreateMode::EphemeralSequential)).unwrap();
     t.advance(700);
-    assert_eq!(t.core.sessions()[0].ephemerals, ["/e-0000000000", "/e-0000000001"]);
+    assert_eq!(t.core.sessions()[0].ephemerals, ["/e-0000000000"]);
+}
+
+#[test]
+fn a_delayed_create_is_dropped_when_its_client_comes_back() {
+    for is_lost in [true, false] {
+        let mut t = Driver::new();
+        let conn = t.connect(10_000);
+        fault(&mut t, On::create("/**").nth(1), Then::delay(ms(700)));
+        send(&mut t, conn, 1, &create("/e-", CreateMode::EphemeralSequential));
+        if is_lost {
+            t.lose(conn);
+        }
+        let (again, answer) = t.resume(&t.credentials(conn), 10_000);
+        assert_eq!(answer.session_id, t.session(conn));
+        t.call(again, &create("/e-", CreateMode::EphemeralSequential)).unwrap();
+        t.advance(700);
+        assert_eq!(t.core.sessions()[0].ephemerals, ["/e-0000000000"], "and not two");
+        assert!(!t.is_closed(again));
+    }
 }
 
 #[test]
@@ -213,16 +229,16 @@ fn a_link_that_ends_does_not_end_other_delays() {
 }
 
 #[test]
-fn a_delayed_end_of_a_session_closes_the_connection_that_has_resumed_it() {
+fn a_delayed_end_of_a_session_is_dropped_when_its_client_comes_back() {
     let mut t = Driver::new();
     let conn = t.connect(10_000);
-    fault(&mut t, On::any(), Then::delay(ms(100)));
+    fault(&mut t, On::any().nth(1), Then::delay(ms(100)));
     send(&mut t, conn, 1, &CloseSession {});
     let (again, _) = t.resume(&t.credentials(conn), 10_000);
-    send(&mut t, again, 1, &create("/e", CreateMode::Ephemeral));
+    t.call(again, &create("/e", CreateMode::Ephemeral)).unwrap();
     t.advance(100);
-    assert!(t.is_closed(again));
-    assert_eq!((t.core.session_count(), t.core.ephemeral_count()), (0, 0));
+    assert!(!t.is_closed(again));
+    assert_eq!((t.core.session_count(), t.core.ephemeral_count()), (1, 1));
 }
 
 #[test]

@@ -181,7 +181,8 @@ impl Then {
 
     /// Handles the request, or the handshake, as if it arrived later. Whatever the same connection sends behind it waits,
     /// too; no other connection does. It is applied even if its connection has gone meanwhile, like one in the queue of
-    /// a real server, but not if its session has ended.
+    /// a real server, but not if its session has ended, or has come back on another connection: a client that has come back
+    /// has seen whether it was applied.
     ///
     /// A handshake that is late by more than ten to twenty seconds finds its connection closed, as by ZooKeeper.
     ///

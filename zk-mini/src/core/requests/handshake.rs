@@ -93,6 +93,7 @@ impl Core {
         if !proven {
             return Err(Refusal::WrongPassword(id));
         }
+        self.outputs.gates.give_up_departed(id);
         self.attach(conn, id, timeout);
         self.sessions.touch(id, now.mono);
         Ok(Granted { id, timeout, note: Note::Resumed { conn, session: id, timeout } })

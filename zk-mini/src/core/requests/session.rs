@@ -38,12 +38,7 @@ impl Core {
     }
 
     pub(crate) fn close_session(&mut self, call: &Call) -> Answer {
-        let present = self.sessions.get(call.session).and_then(|session| session.conn);
         self.end_session(call.now, call.session, call.xid, EndReason::Closed);
-        // A request that was delayed can end a session that has moved to another connection.
-        if let Some(conn) = present.filter(|conn| *conn != call.conn) {
-            self.close(conn);
-        }
         self.note(Note::Closed { conn: call.conn, session: call.session });
         Ok(Reply::Last)
     }
