@@ -30,7 +30,7 @@ pub struct Day {
     incidents: Vec<Incident>,
 }
 
-/// What lasts until the end of a day.
+/// Parts and rules that last until the end of a day.
 #[derive(Default)]
 struct Lasting {
     faults: Vec<Fault>,

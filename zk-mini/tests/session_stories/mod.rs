@@ -77,7 +77,7 @@ pub(crate) enum Fault {
     IgnorePing,
     /// The next attempt to come back to the session is refused.
     RefuseReturn,
-    /// When the session expires, its nodes stay for a time.
+    /// Nodes of the session stay for a time when it expires.
     HoldNodes(u64),
 }
 

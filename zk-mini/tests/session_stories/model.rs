@@ -87,7 +87,7 @@ pub(crate) struct Model {
     pub(crate) held: BTreeMap<usize, u64>,
     /// Session that is made to expire.
     forced: Option<usize>,
-    /// What waits for the thaw of each client's session: its requests, and what it will hear.
+    /// Requests, and news for the client, that wait for the thaw of each session.
     pub(crate) frozen: [Option<(Vec<Step>, Vec<Heard>)>; CLIENTS],
 }
 

@@ -35,9 +35,9 @@ pub struct Day {
     pub role: Role,
     /// Weight of a failure.
     pub severity: Severity,
-    /// What is done.
+    /// Harm that is done.
     pub plays: &'static str,
-    /// What a good client does.
+    /// Behaviour of a good client.
     pub requires: &'static str,
     /// Occasion in real life, and the usual mistake.
     pub why: &'static str,
