@@ -15,7 +15,8 @@ use zk_mini::{On, Then, ZkMini};
 async fn main() -> Result<(), Box<dyn Error>> {
     let zk = ZkMini::start().await?;
 
-    // The first create below /demo is done, and the connection breaks in place of its reply.
+    // The first create below /demo succeeds, since the parent exists, and the connection breaks in place of its reply.
+    zk.create("/demo", "").await?;
     let lost = zk.fault(On::create("/demo/**").nth(1), Then::apply_and_lose_reply());
     let registry = Registry::connect(&zk.connect_string()).await?;
     let registration = registry.register("demo", Instance::new("127.0.0.1", 8080)).await?;

@@ -5,6 +5,7 @@ use zk_mini::{On, Then, ZkMini};
 async fn an_instance_outlives_a_lost_reply_and_an_expiry() -> Result<(), Box<dyn std::error::Error>> {
     let zk = ZkMini::start().await?;
     let registry = Registry::connect(&zk.connect_string()).await?;
+    zk.create("/demo", "").await?; // the service is known: the first create below it will succeed
     let lost = zk.fault(On::create("/demo/**").nth(1), Then::apply_and_lose_reply());
     let demo = registry.register("demo", Instance::new("127.0.0.1", 8080)).await?; // retried inside
     assert_eq!(lost.fired(), 1);
