@@ -82,6 +82,20 @@ async fn waiting_ends_when_the_rule_can_fire_no_more() {
 }
 
 #[tokio::test]
+async fn waiting_ends_when_chance_has_used_the_rule_up() {
+    let zk = in_memory().await;
+    let mut raw = Raw::with_session(&zk, 4_000).await;
+    let never = zk.fault(On::any().nth(1).probability(0.0, 1), Then::fail(ErrorCode::API_ERROR));
+    let waiting = {
+        let path = get_data("/", false);
+        let ask = raw.request(1, GET_DATA, &path);
+        within(async { tokio::join!(never.until_fired(), ask).0 }).await
+    };
+    let error = waiting.unwrap_err();
+    assert_eq!((error.fired, error.why), (0, WhyNoMore::UsedUp));
+}
+
+#[tokio::test]
 async fn many_firings_can_be_awaited_and_the_latest_hundred_are_kept() {
     let zk = in_memory().await;
     let mut raw = Raw::with_session(&zk, 4_000).await;

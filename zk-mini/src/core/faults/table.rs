@@ -26,7 +26,7 @@ pub(crate) struct Faults {
     /// Number of rules for events.
     of_events: usize,
     given: u64,
-    /// `true` if a rule has fired, or was removed, since this was last asked.
+    /// `true` if a rule has fired, was removed, or was used up, since this was last asked.
     news: bool,
 }
 
@@ -133,7 +133,7 @@ impl Faults {
         self.rules.iter().chain(&self.retired).find(|entry| entry.id == id)
     }
 
-    /// Returns `true` if a rule has fired, or was removed, since the last call.
+    /// Returns `true` if a rule has fired, was removed, or was used up, since the last call.
     pub(crate) fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
@@ -149,6 +149,8 @@ impl Faults {
                 let of_reattach = entry.rule.on().moment == Moment::Reattach;
                 return Some(Fired { id: entry.id, then: entry.rule.then(), of_reattach });
             }
+            // Chance has used it up: those who wait for it wait in vain.
+            self.news |= entry.is_spent();
         }
         None
     }
