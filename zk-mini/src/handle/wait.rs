@@ -67,6 +67,8 @@ impl Handle {
                     return;
                 }
                 changed.await;
+                // In a busy server there is always a change: without this the limit, and other tasks, would not get their turn.
+                tokio::task::yield_now().await;
             }
         };
         if self.engine.runtime.timeout(limit, holds).await.is_ok() || condition(self) {

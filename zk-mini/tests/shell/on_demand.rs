@@ -225,6 +225,16 @@ async fn a_condition_that_never_holds_ends_with_a_description() {
 }
 
 #[tokio::test]
+async fn a_server_where_something_always_happens_does_not_outlast_the_limit() {
+    let zk = started(false, true).await;
+    let happens_meanwhile = |zk: &zk_mini::Handle| {
+        zk.freeze();
+        false
+    };
+    zk.wait_for(happens_meanwhile, Duration::from_millis(20)).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn waiting_needs_no_time_of_the_callers_runtime() {
     let wait = || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
