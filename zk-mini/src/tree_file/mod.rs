@@ -109,8 +109,8 @@ impl TreeFile {
             let text = error.to_string();
             // The place is told once.
             let place = format!(" at line {line}, column {column}");
-            let message = text.strip_suffix(&place).unwrap_or(&text).into();
-            TreeFileError { line, column, message }
+            let text = text.strip_suffix(&place).unwrap_or(&text);
+            TreeFileError { line, column, message: in_words_of_files(text) }
         })?;
         let node = |(Path(path), entry): (Path, Option<Entry>)| {
             (path, entry.map_or_else(TreeNode::default, TreeNode::from))
@@ -154,6 +154,20 @@ impl From<&Snapshot> for TreeFile {
             (String::from(&*node.path), TreeNode { data: node.data.clone(), acl, kind: node.kind })
         };
         Self { nodes: snapshot.nodes().iter().filter(is_plain).map(node).collect() }
+    }
+}
+
+/// Says what a reader of a file understands: the parser speaks of its own terms and options.
+fn in_words_of_files(text: &str) -> String {
+    if text == "expected mapping start" {
+        return "a file maps paths to nodes, and a node is a mapping, as in `/a: {data: text}`".into();
+    }
+    match text
+        .strip_prefix("duplicate mapping key: ")
+        .and_then(|rest| rest.split_once(", set DuplicateKeyPolicy"))
+    {
+        Some((key, _)) => format!("{key} is there twice"),
+        None => text.into(),
     }
 }
 
@@ -230,7 +244,9 @@ mod tests {
             ("/a:\n  data: x\n  base64: eA==", 0, "either `data` or `base64`"),
             ("/a:\n  base64: '***'", 2, "base64"),
             ("/a: {}\na/b: {}", 2, "\"a/b\" cannot name a node: path does not begin"),
-            ("/a: {}\n/a: {}", 2, "duplicate"),
+            ("/a: {}\n/a: {}", 2, "/a is there twice"),
+            ("/a: text", 1, "a node is a mapping, as in `/a: {data: text}`"),
+            ("[1]", 1, "a file maps paths to nodes"),
             ("/a:\n  acl: [world:anyone:xyz]", 2, "letters of `cdrwa`"),
             ("/a:\n  acl: [world]", 2, "scheme:id:permissions"),
             ("/a:\n  acl: []", 2, "at least one entry"),
