@@ -121,7 +121,8 @@ impl Then {
         Self::LoseReply
     }
 
-    /// Ignores the request. The connection stays, and later requests on it are answered.
+    /// Ignores the request. The connection stays, and later requests on it are answered. Most clients expect replies in
+    /// the order of their requests: the next reply makes them close the connection.
     ///
     /// ```
     /// use zk_mini::{On, Rule, Then};
