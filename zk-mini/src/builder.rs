@@ -125,7 +125,7 @@ impl Builder {
     }
 
     /// Sets the number of requests, and of other entries, that the [history](crate::history) keeps; 1,000 unless set,
-    /// 4,194,304 at most. Each takes up to 1 KB.
+    /// 2,097,152 at most. Each takes up to 1 KB.
     pub fn history(mut self, entries: usize) -> Self {
         self.core.history = entries;
         self

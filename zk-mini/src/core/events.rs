@@ -6,7 +6,7 @@ use zk_wire::{ByteString, EventType};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::figures::Namespaces;
-use crate::core::history::Writing;
+use crate::core::history::Recorder;
 use crate::core::message::ConnId;
 use crate::core::tree::before::Before;
 use crate::core::watch::Watches;
@@ -52,7 +52,7 @@ struct Watching<'a> {
     events: &'a mut FiredEvents,
     namespaces: &'a mut Namespaces,
     /// `None` if no history is recorded.
-    history: Option<Writing<'a>>,
+    history: Option<&'a mut Recorder>,
 }
 
 impl<'a> Observers<'a> {
@@ -61,7 +61,7 @@ impl<'a> Observers<'a> {
         watches: &'a mut Watches,
         events: &'a mut FiredEvents,
         namespaces: &'a mut Namespaces,
-        history: Option<Writing<'a>>,
+        history: Option<&'a mut Recorder>,
     ) -> Self {
         Self(Some(Watching { watches, events, namespaces, history }))
     }
@@ -90,8 +90,8 @@ impl<'a> Observers<'a> {
     }
 
     /// Returns the history, if it is recorded.
-    pub(crate) fn history(&mut self) -> Option<&mut Writing<'a>> {
-        self.0.as_mut()?.history.as_mut()
+    pub(crate) fn history(&mut self) -> Option<&mut Recorder> {
+        self.0.as_mut()?.history.as_deref_mut()
     }
 
     /// Records the values that a change of a node replaces, if there is a history. `version` is the new one.

@@ -66,7 +66,7 @@ use figures::Namespaces;
 pub(crate) use figures::{Totals, WatchersTold};
 use gates::Gates;
 pub use history::Replacement;
-use history::{Author, Cause, Recorder, Told, Writing};
+use history::{Cause, Recorder, Told};
 use outputs::Outputs;
 use peer::PeerState;
 pub(crate) use reap::NextDeletion;
@@ -344,10 +344,9 @@ impl Core {
         self.results.clear();
         self.events.clear();
         self.history.now = now.wall;
-        let author = Author { zxid, session, xid, cause };
-        let writing = self.history.is_on().then_some(Writing { recorder: &mut self.history, author });
+        let history = self.history.transaction(zxid, session, xid, cause);
         let mut observers =
-            Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces, writing);
+            Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces, history);
         apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut observers, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {

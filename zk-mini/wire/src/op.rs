@@ -14,8 +14,8 @@ pub struct OpCode(
 );
 
 macro_rules! op_codes {
-    (@begins_with_path path) => { true };
-    (@begins_with_path other) => { false };
+    (@bit path, $code:literal) => { 1 << $code };
+    (@bit other, $code:literal) => { 0 };
     ($($name:ident = $code:literal, $text:literal, $short:literal, $first:ident;)*) => {
         impl OpCode {
             $(#[doc = concat!("`", $text, "`, ", $code, " on the wire.")] pub const $name: Self = Self($code);)*
@@ -61,10 +61,9 @@ macro_rules! op_codes {
             #[must_use]
             #[inline]
             pub fn begins_with_path(self) -> bool {
-                match self {
-                    $(Self::$name => op_codes!(@begins_with_path $first),)*
-                    _ => false,
-                }
+                // A set of bits: it takes fewer instructions than a table of jumps.
+                const CODES: u128 = 0 $(| op_codes!(@bit $first, $code))*;
+                (0..128).contains(&self.0) && CODES >> self.0 & 1 != 0
             }
         }
     };

@@ -1,6 +1,6 @@
 //! Causes: the reasons why something happened, as those who cause it know them.
 
-use zk_wire::{Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
+use zk_wire::{Millis, OpCode, UnixMillis};
 
 use crate::core::message::{ConnId, Peer};
 use crate::core::requests::call::Call;
@@ -24,15 +24,6 @@ impl From<&Call> for Cause {
     fn from(call: &Call) -> Self {
         Self::Request { conn: call.conn, op: call.op }
     }
-}
-
-/// Author of a transaction: what its changes have in common.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Author {
-    pub(crate) zxid: Zxid,
-    pub(crate) session: SessionId,
-    pub(crate) xid: Xid,
-    pub(crate) cause: Cause,
 }
 
 /// End of a session.

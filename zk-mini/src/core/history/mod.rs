@@ -59,7 +59,7 @@ use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::tree::before::Before;
 use crate::core::txn::NodeKind;
 
-pub(crate) use cause::{Author, Cause, EndReason, SessionEnd, Told};
+pub(crate) use cause::{Cause, EndReason, SessionEnd, Told};
 pub use entry::{Entry, EntryKind};
 pub use explain::{ChangeKind, Explanation, NodeChange};
 use latest::Latest;
@@ -68,12 +68,9 @@ pub(crate) use past::Past;
 pub use past::{NotKept, PastNode, PastTree};
 use record::{By, Record, What};
 pub use replaced::Replacement;
-use ring::Ring;
+use ring::{MOST, Ring};
 use undo::Undo;
 pub use view::{History, Mark, Moment};
-
-/// Maximum number of requests, and of other entries, that can be kept.
-const MOST: usize = 1 << 22;
 
 /// Bytes of replaced values that are kept, per entry.
 const UNDO: usize = 256;
@@ -94,6 +91,8 @@ pub(crate) struct Recorder {
     undo: Undo,
     /// Error of the multi that is being handled: its reply has it inside.
     multi_error: ErrorCode,
+    /// What the changes of the present transaction have in common.
+    author: Record,
 }
 
 impl Recorder {
@@ -109,6 +108,7 @@ impl Recorder {
             ends: Latest::new(entries),
             undo: Undo::new(entries.saturating_mul(UNDO), begin_after),
             multi_error: ErrorCode::OK,
+            author: Record::EMPTY,
         }
     }
 
@@ -137,24 +137,30 @@ impl Recorder {
             return;
         }
         let code = match answer {
-            Ok(Reply::ErrorAndBody(code, _)) | Err(Failure::Code(code) | Failure::LastCode(code)) => code.0,
-            Ok(_) if call.op == OpCode::MULTI => std::mem::replace(&mut self.multi_error, ErrorCode::OK).0,
+            Ok(Reply::ErrorAndBody(code, _)) | Err(Failure::Code(code) | Failure::LastCode(code)) => {
+                Record::code(*code)
+            }
+            Ok(_) if call.op == OpCode::MULTI => {
+                Record::code(std::mem::replace(&mut self.multi_error, ErrorCode::OK))
+            }
             Ok(_) => 0,
-            Err(Failure::Close | Failure::Unreadable) => Record::CLOSED.into(),
+            Err(Failure::Close | Failure::Unreadable) => Record::CLOSED,
         };
         let (path, watch) = path_and_watch(call.op, body);
-        let record = Record {
+        let (seq, time) = (self.take_seq(), self.now);
+        self.requests.push_path(path, || Record {
+            seq,
             zxid,
+            time,
             session: call.session,
             conn: call.conn,
             op: Record::short(call.op),
             xid: call.xid,
             extra: u32::from(watch),
-            code: i16::try_from(code).unwrap_or(i16::MAX),
+            code,
             what: What::Request,
-            ..self.stamped()
-        };
-        self.requests.push_path(record, path);
+            ..Record::EMPTY
+        });
     }
 
     /// Notes the error that is inside of the reply to a multi.
@@ -254,40 +260,34 @@ impl Recorder {
         self.others.push(record, &[], what.as_bytes());
     }
 
-    fn change(&mut self, author: &Author, what: What, path: &str, code: i16, extra: u32) {
-        let (by, conn, op) = match author.cause {
+    /// Begins to record a transaction. Returns `None` if nothing is recorded.
+    #[inline]
+    pub(crate) fn transaction(
+        &mut self,
+        zxid: Zxid,
+        session: SessionId,
+        xid: Xid,
+        cause: Cause,
+    ) -> Option<&mut Self> {
+        if !self.is_on() {
+            return None;
+        }
+        let (by, conn, op) = match cause {
             Cause::Request { conn, op } => (By::Request, conn, op),
             Cause::SessionEnd => (By::SessionEnd, ConnId(0), OpCode::CLOSE_SESSION),
             Cause::Container => (By::Container, ConnId(0), OpCode::DELETE_CONTAINER),
             Cause::TimeToLive => (By::TimeToLive, ConnId(0), OpCode::DELETE),
             Cause::Direct => (By::Direct, ConnId(0), OpCode(0)),
         };
-        let Author { zxid, session, xid, .. } = *author;
-        let op = Record::short(op);
-        let record = Record { zxid, session, conn, xid, extra, code, op, what, by, ..self.stamped() };
-        self.others.push_path(record, path.as_bytes());
+        let (time, op) = (self.now, Record::short(op));
+        self.author = Record { zxid, time, session, conn, xid, op, by, ..self.author };
+        Some(self)
     }
 
-    /// Returns a record with the next number and the time.
-    fn stamped(&mut self) -> Record {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        Record { seq, time: self.now, ..Record::EMPTY }
-    }
-}
-
-/// Recorder of one transaction.
-#[derive(Debug)]
-pub(crate) struct Writing<'a> {
-    pub(crate) recorder: &'a mut Recorder,
-    pub(crate) author: Author,
-}
-
-impl Writing<'_> {
     /// Records a created node. The numbers are those of its parent before.
     pub(crate) fn created(
         &mut self,
-        path: &ByteString,
+        path: ByteString,
         kind: NodeKind,
         data_len: usize,
         pzxid: Zxid,
@@ -300,11 +300,12 @@ impl Writing<'_> {
             NodeKind::Ttl(_) => 3,
         };
         let len = u32::try_from(data_len).unwrap_or(u32::MAX);
-        self.recorder.change(&self.author, What::Created, path, kind, len);
-        self.undo(Before::Created { path: path.clone(), pzxid, created_children });
+        self.change(What::Created, &path, kind, len);
+        self.undo.push(self.author.zxid, Before::Created { path, pzxid, created_children });
     }
 
     /// Records a change, with the values before it.
+    #[inline]
     pub(crate) fn changed(&mut self, before: Before, version: i32) {
         let what = match &before {
             Before::Data { path, .. } => Some((What::DataSet, &**path)),
@@ -313,13 +314,27 @@ impl Writing<'_> {
             Before::Created { .. } | Before::Quietly { .. } => None,
         };
         if let Some((what, path)) = what {
-            self.recorder.change(&self.author, what, path, 0, version.cast_unsigned());
+            self.change(what, path, 0, version.cast_unsigned());
         }
-        self.undo(before);
+        self.undo.push(self.author.zxid, before);
     }
 
-    fn undo(&mut self, before: Before) {
-        self.recorder.undo.push(self.author.zxid, before);
+    fn change(&mut self, what: What, path: &str, code: i16, extra: u32) {
+        let seq = self.take_seq();
+        let author = &self.author;
+        self.others.push_path(path.as_bytes(), || Record { seq, extra, code, what, ..*author });
+    }
+
+    /// Returns a record with the next number and the time.
+    fn stamped(&mut self) -> Record {
+        Record { seq: self.take_seq(), time: self.now, ..Record::EMPTY }
+    }
+
+    #[inline]
+    fn take_seq(&mut self) -> u64 {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        seq
     }
 }
 

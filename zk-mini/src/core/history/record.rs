@@ -54,6 +54,11 @@ impl Record {
     /// Code of a request whose connection was closed instead of an answer.
     pub(super) const CLOSED: i16 = i16::MIN;
 
+    /// Returns an error code as it is stored. No known one is cut.
+    pub(super) fn code(code: ErrorCode) -> i16 {
+        i16::try_from(code.0).unwrap_or(i16::MAX)
+    }
+
     /// Returns an op code as it is stored. No known one is cut.
     pub(super) fn short(op: OpCode) -> i16 {
         i16::try_from(op.0).unwrap_or(i16::MIN)

@@ -2,6 +2,10 @@
 
 use crate::core::history::record::Record;
 
+/// Maximum number of records. While one is in its slot, less than 4 GiB of texts are written, also if each is as long as
+/// can be: so 32 bits tell its text from later ones.
+pub(super) const MOST: usize = 1 << 21;
+
 /// Bytes of text per record. Most paths are shorter.
 const TEXT: usize = 64;
 
@@ -18,20 +22,22 @@ const LARGEST: usize = 1 << 31;
 /// Mark in the place of what is cut out of a longer path.
 const CUT: &[u8] = "…".as_bytes();
 
+/// Bytes of memory that are filled at once, before they are used.
+const STEP: usize = 4_096;
+
 /// The last records. New ones push out the oldest, also when the texts fill their memory. The memory is asked for at
 /// the first record; the system provides it as it is used.
+///
+/// A record that was pushed out may still be in its slot: its text has been overwritten, which its place shows.
 #[derive(Debug)]
 pub(super) struct Ring {
     records: Vec<Record>,
     /// Maximum number of records.
     room: usize,
-    /// Slot of the oldest record, and number of records.
-    oldest: usize,
-    len: usize,
-    /// Begin of the text of the oldest record.
-    oldest_text: u32,
-    /// Records have been pushed out.
-    is_cut: bool,
+    /// Slot of the next record.
+    next: usize,
+    /// Number of all records.
+    pushed: usize,
     texts: Vec<u8>,
     /// Maximum number of bytes of texts: a power of two.
     text_room: u32,
@@ -40,97 +46,79 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Creates a ring for so many records.
+    /// Creates a ring for so many records, [`MOST`] at most.
     pub(super) fn new(room: usize) -> Self {
+        let room = room.clamp(1, MOST);
         let text_room = room.saturating_mul(TEXT).clamp(SMALLEST, LARGEST).next_power_of_two();
         Self {
             records: Vec::new(),
-            room: room.max(1),
-            oldest: 0,
-            len: 0,
-            oldest_text: 0,
-            is_cut: false,
+            room,
+            next: 0,
+            pushed: 0,
             texts: Vec::new(),
             text_room: u32::try_from(text_room).unwrap_or(1 << 31),
             written: 0,
         }
     }
 
+    /// Adds a record with a path: the common case. `record` is made where it stays.
+    #[inline]
+    pub(super) fn push_path(&mut self, path: &[u8], record: impl Fn() -> Record) {
+        if path.len() > LONGEST_PATH || !self.put(path, &[], &record) {
+            self.push(record(), path, &[]);
+        }
+    }
+
     /// Adds a record with a path and what belongs behind it. A long path is cut in the middle.
+    #[cold]
     pub(super) fn push(&mut self, record: Record, path: &[u8], tail: &[u8]) {
         if path.len() > LONGEST_PATH {
             return self.push(record, &cut(path), tail);
         }
         let tail = &tail[..tail.len().min(LONGEST_TAIL)];
-        let (at, place) = self.add(record, path.len(), tail.len());
-        match place {
-            Some(place) => {
-                let (front, back) = place.split_at_mut(path.len());
-                front.copy_from_slice(path);
-                back.copy_from_slice(tail);
-            }
-            None => self.append_text(at, &[path, tail].concat()),
-        }
+        self.make_room(path.len() + tail.len());
+        self.put(path, tail, || record);
     }
 
-    /// Adds a record with a path: the common case.
+    /// Writes a record and its texts, which are short. Returns `false` if there is no memory for them yet, or it is not
+    /// in one piece.
     #[inline]
-    pub(super) fn push_path(&mut self, record: Record, path: &[u8]) {
-        if path.len() > LONGEST_PATH {
-            return self.push(record, path, &[]);
-        }
-        match self.add(record, path.len(), 0) {
-            (_, Some(place)) => place.copy_from_slice(path),
-            (at, None) => self.append_text(at, path),
-        }
+    fn put(&mut self, path: &[u8], tail: &[u8], record: impl Fn() -> Record) -> bool {
+        let at = self.place(self.written);
+        let bytes = path.len() + tail.len();
+        let (Some(slot), Some(text)) = (self.records.get_mut(self.next), self.texts.get_mut(at..at + bytes))
+        else {
+            return false;
+        };
+        *slot = Record { text: self.written, path: path.len() as u16, tail: tail.len() as u16, ..record() };
+        self.written = self.written.wrapping_add(bytes as u32);
+        self.next = if self.next + 1 == self.room { 0 } else { self.next + 1 };
+        self.pushed += 1;
+        // Last: a call in between would cost as much as the rest.
+        let (front, back) = text.split_at_mut(path.len());
+        front.copy_from_slice(path);
+        back.copy_from_slice(tail);
+        true
     }
 
-    /// Adds a record, and returns the place of its text; `None` if it is to be appended.
-    #[inline]
-    fn add(&mut self, mut record: Record, path: usize, tail: usize) -> (usize, Option<&mut [u8]>) {
-        let mut begin = self.written;
-        let mut at = begin & (self.text_room - 1);
-        // Both are short.
-        let bytes = (path + tail) as u32;
-        if at + bytes > self.text_room {
+    /// Prepares the memory for the next record and a text of so many bytes.
+    fn make_room(&mut self, bytes: usize) {
+        let (mut at, room) = (self.place(self.written), self.text_room as usize);
+        if at + bytes > room {
             // A text is in one piece: the end of the memory stays unused.
-            begin = begin.wrapping_add(self.text_room - at);
+            self.written = self.written.wrapping_add((room - at) as u32);
             at = 0;
         }
-        let end = begin.wrapping_add(bytes);
-        self.written = end;
-        while self.len == self.room || (self.len > 0 && end.wrapping_sub(self.oldest_text) > self.text_room) {
-            self.drop_oldest();
-        }
-        if self.len == 0 {
-            self.oldest_text = begin;
-        }
-        (record.text, record.path, record.tail) = (begin, path as u16, tail as u16);
-        let slot = self.slot(self.len);
-        self.len += 1;
-        match self.records.get_mut(slot) {
-            Some(slot) => *slot = record,
-            None => self.append(record),
-        }
-        (at as usize, self.texts.get_mut(at as usize..(at + bytes) as usize))
-    }
-
-    #[inline]
-    fn drop_oldest(&mut self) {
-        self.oldest = if self.oldest + 1 == self.room { 0 } else { self.oldest + 1 };
-        self.len -= 1;
-        self.is_cut = true;
-        if let Some(oldest) = self.records.get(self.oldest) {
-            self.oldest_text = oldest.text;
-        }
+        fill(&mut self.records, self.next + 1, self.room, Record::EMPTY);
+        fill(&mut self.texts, at + bytes, room, 0);
     }
 
     /// Returns the records from a number on, in order, with their texts.
     pub(super) fn since(&self, seq: u64) -> impl DoubleEndedIterator<Item = (&Record, &[u8])> {
         let first = self.first_since(seq);
-        (first..self.len).filter_map(|position| {
+        (first..self.len()).filter_map(|position| {
             let record = self.records.get(self.slot(position))?;
-            let at = (record.text & (self.text_room - 1)) as usize;
+            let at = self.place(record.text);
             let text = self.texts.get(at..at + usize::from(record.path) + usize::from(record.tail))?;
             Some((record, text))
         })
@@ -138,42 +126,47 @@ impl Ring {
 
     /// Returns `true` if records have been pushed out.
     pub(super) fn is_cut(&self) -> bool {
-        self.is_cut
+        self.len() - self.first_since(0) < self.pushed
     }
 
-    /// Writes a text where none has been written yet.
-    #[cold]
-    fn append_text(&mut self, at: usize, text: &[u8]) {
-        if self.texts.capacity() == 0 {
-            self.texts.reserve_exact(self.text_room as usize);
-        }
-        self.texts.resize(at, 0);
-        self.texts.extend_from_slice(text);
+    /// Returns the place of a text in the memory.
+    #[inline]
+    fn place(&self, text: u32) -> usize {
+        (text & (self.text_room - 1)) as usize
     }
 
-    #[cold]
-    fn append(&mut self, record: Record) {
-        if self.records.capacity() == 0 {
-            self.records.reserve_exact(self.room);
-        }
-        self.records.push(record);
+    /// Returns the number of records in slots.
+    fn len(&self) -> usize {
+        self.pushed.min(self.room)
     }
 
-    /// Returns the position of the first record with this number or a later one.
+    /// Returns the slot of the record at a position, from the oldest on.
+    fn slot(&self, position: usize) -> usize {
+        let slot = if self.pushed < self.room { position } else { self.next + position };
+        if slot >= self.room { slot - self.room } else { slot }
+    }
+
+    /// Returns the position of the first record that is kept and has this number or a later one.
     fn first_since(&self, seq: u64) -> usize {
-        let (mut from, mut to) = (0, self.len);
+        let (mut from, mut to) = (0, self.len());
         while from < to {
             let middle = from.midpoint(to);
-            let is_before = self.records.get(self.slot(middle)).is_some_and(|record| record.seq < seq);
+            let is_before = self.records.get(self.slot(middle)).is_some_and(|record| {
+                record.seq < seq || self.written.wrapping_sub(record.text) > self.text_room
+            });
             if is_before { from = middle + 1 } else { to = middle }
         }
         from
     }
+}
 
-    /// Returns the slot of the record at a position.
-    fn slot(&self, position: usize) -> usize {
-        let slot = self.oldest + position;
-        if slot >= self.room { slot - self.room } else { slot }
+/// Makes a vector long enough, and a little longer, but never longer than `room`.
+fn fill<T: Copy>(vector: &mut Vec<T>, needed: usize, room: usize, with: T) {
+    if vector.len() < needed {
+        if vector.capacity() == 0 {
+            vector.reserve_exact(room);
+        }
+        vector.resize(room.min(needed + STEP / size_of::<T>()), with);
     }
 }
 
@@ -211,7 +204,7 @@ mod tests {
                     ring.push(record, &path, &tail);
                     all.push((seq, [cut(&path), tail[..tail.len().min(LONGEST_TAIL)].to_vec()].concat()));
                 } else {
-                    ring.push_path(record, &path);
+                    ring.push_path(&path, || record);
                     all.push((seq, cut(&path)));
                 }
                 let kept: Vec<_> = ring.since(0).map(|(record, text)| (record.seq, text.to_vec())).collect();
@@ -232,7 +225,7 @@ mod tests {
     fn texts_are_kept_when_their_count_of_bytes_wraps_around() {
         let mut ring = Ring { written: u32::MAX - 10_000, ..Ring::new(100) };
         for seq in 1..1_000 {
-            ring.push_path(Record { seq, ..Record::EMPTY }, seq.to_string().repeat(20).as_bytes());
+            ring.push_path(seq.to_string().repeat(20).as_bytes(), || Record { seq, ..Record::EMPTY });
             for (record, text) in ring.since(0) {
                 assert_eq!(text, record.seq.to_string().repeat(20).as_bytes());
             }

@@ -19,6 +19,8 @@ pub(super) struct Undo {
 #[derive(Debug)]
 struct Step {
     zxid: Zxid,
+    /// Bytes that it takes.
+    weight: usize,
     before: Before,
 }
 
@@ -28,13 +30,23 @@ impl Undo {
     }
 
     /// Adds the values that a change of a transaction replaces. The oldest go if there is no room.
+    #[inline]
     pub(super) fn push(&mut self, zxid: Zxid, before: Before) {
-        self.bytes += before.weight();
-        self.steps.push_back(Step { zxid, before });
+        let weight = before.weight();
+        self.bytes += weight;
+        self.steps.push_back(Step { zxid, weight, before });
+        if self.bytes > self.room {
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops no more than needed: memory that is freed piece by piece is the next to be used again.
+    #[inline(never)]
+    fn drop_oldest(&mut self) {
         while self.bytes > self.room
             && let Some(oldest) = self.steps.pop_front()
         {
-            self.bytes -= oldest.before.weight();
+            self.bytes -= oldest.weight;
             self.floor = self.floor.max(oldest.zxid);
         }
     }

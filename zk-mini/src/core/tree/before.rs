@@ -23,6 +23,7 @@ pub(crate) enum Before {
 
 impl Before {
     /// Returns the number of bytes that it takes. Values that are still in use elsewhere count, too.
+    #[inline]
     pub(crate) fn weight(&self) -> usize {
         let rest = match self {
             Self::Created { path, .. } => path.len(),
@@ -38,6 +39,7 @@ impl Before {
     }
 }
 
+#[inline(never)]
 fn weight_of(acl: &[Acl]) -> usize {
     acl.iter().map(|entry| size_of::<Acl>() + entry.scheme.len() + entry.id.len()).sum()
 }

@@ -189,10 +189,10 @@ impl Tree {
         parent.below += Weight::of_one(data_len);
         self.weigh_above(parent_path, Weight::of_one(data_len));
         self.insert(path.clone(), node);
-        if let Some(history) = observers.history() {
-            history.created(&path, kind, data_len, pzxid, created_children);
-        }
         self.quota_created(&path, data_len, observers);
+        if let Some(history) = observers.history() {
+            history.created(path, kind, data_len, pzxid, created_children);
+        }
         stat
     }
 
@@ -259,32 +259,35 @@ impl Tree {
     /// Sets a node's data.
     pub(crate) fn set_data(
         &mut self,
-        path: &ByteString,
+        path: ByteString,
         data: Option<Bytes>,
         version: Version,
         zxid: Zxid,
         time: UnixMillis,
         observers: &mut Observers<'_>,
     ) -> Stat {
-        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
+        let Some(node) = self.nodes.get_mut(&path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_bytes = self.data_bytes - old + new;
-        self.digest.remove(path, node);
+        self.digest.remove(&path, node);
         let data = node.set_data(data);
         let before = (node.version, node.mzxid, node.mtime);
         node.version = version;
         node.mzxid = zxid;
         node.mtime = time;
-        self.digest.add(path, node);
-        observers.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
+        self.digest.add(&path, node);
+        observers.note(EventType::NODE_DATA_CHANGED, &path, &path, &node.acl);
         let stat = node.stat();
+        if old != new {
+            self.weigh_above(&path, Weight::of_change(old, new));
+        }
+        let counted = (old != new && !self.quotas.is_empty()).then(|| path.clone());
         observers.changed(version.0, || {
             let (version, mzxid, mtime) = before;
-            Before::Data { path: path.clone(), data, version, mzxid, mtime }
+            Before::Data { path, data, version, mzxid, mtime }
         });
-        if old != new {
-            self.weigh_above(path, Weight::of_change(old, new));
-            self.quota_changed(path, signed(new) - signed(old), 0, observers);
+        if let Some(path) = counted {
+            self.quota_changed(&path, signed(new) - signed(old), 0, observers);
         }
         stat
     }

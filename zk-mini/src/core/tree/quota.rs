@@ -28,9 +28,13 @@ pub(crate) struct Quotas {
 }
 
 impl Quotas {
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     /// Returns the nearest path with a quota, at or above `path`.
     fn above<'a>(&self, path: &'a str) -> Option<&'a str> {
-        if self.paths.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let mut candidate = path;
