@@ -53,6 +53,7 @@ impl Core {
         self.outputs.gates.thaw(part);
         let mut room = usize::MAX;
         self.let_pass(now, &mut room);
+        self.outputs.gates.read_on();
     }
 
     /// Gives a new connection a gate if it comes to a frozen part.
@@ -110,7 +111,7 @@ impl Core {
         if self.outputs.gates.is_empty() {
             return self.end_connection(conn, false);
         }
-        if !self.outputs.gates.lose(conn, self.peers.contains_key(&conn)) {
+        if !self.outputs.gates.lose(conn, self.peers.get(&conn)) {
             self.end_connection(conn, false);
         }
         self.outputs.gates.settle(conn);
@@ -304,25 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn a_late_close_of_a_session_closes_its_present_connection() {
-        let mut t = World::new();
-        let session = t.core.sessions()[0].id;
-        let close = RequestHeader { xid: Xid(1), op: OpCode::CLOSE_SESSION };
-        t.delay(A, &World::encode(None, &close), 700);
-        t.input(Input::Closed { conn: A });
-        let back = ConnId(3);
-        t.input(Input::Accepted { conn: back, peer: Peer::LOCAL, listener: None });
-        let password = crate::core::access::password::password(None, session);
-        let password = Some(Bytes::copy_from_slice(&password));
-        t.frame(back, &ConnectRequest { session_id: session, password, ..World::handshake() }, None);
-        assert_eq!(t.core.conn_of(session), Some(back));
-        t.advance(700);
-        assert!(!t.core.is_alive(session));
-        assert_eq!(t.core.connections().len(), 1);
-        assert_eq!(t.heard().last(), Some(&(back, None)));
-    }
-
-    #[test]
     fn a_delayed_request_does_not_outlive_its_session() {
         let mut t = World::new();
         t.delay(A, &World::create(1, "/a"), 60_000);
@@ -422,5 +404,21 @@ mod tests {
         t.core.handle(t.now, Input::Frame { conn: A, frame: Bytes::from(vec![0; 70_000]) });
         let outputs: Vec<_> = std::iter::from_fn(|| t.core.poll_output()).collect();
         assert_eq!(outputs, [Output::Pause { conn: A }]);
+    }
+
+    #[test]
+    fn a_connection_that_comes_to_a_frozen_server_and_goes_leaves_nothing() {
+        let mut t = World::new();
+        t.input(Input::Freeze { part: Part::Server });
+        for conn in (3..100).map(ConnId) {
+            t.input(Input::Accepted { conn, peer: Peer::LOCAL, listener: None });
+            t.input(Input::Closed { conn });
+        }
+        assert_eq!(t.core.connections().len(), 2);
+        t.input(Input::Closed { conn: A });
+        assert_eq!(t.core.connections().len(), 2, "the end of a session's connection is noticed at the thaw");
+        t.input(Input::Thaw { part: Part::Server });
+        assert_eq!(t.core.connections().len(), 1);
+        assert!(t.core.outputs.gates.is_empty());
     }
 }

@@ -249,11 +249,13 @@ impl Gates {
 
     /// Notes that a connection has ended at its peer's side. Returns `true` if a frozen server does not notice that
     /// before the thaw; otherwise the core forgets the peer, if it still knows it, and [settles](Self::settle) the gate.
-    pub(crate) fn lose(&mut self, conn: ConnId, is_known: bool) -> bool {
+    /// A peer that has neither a session nor sent anything is forgotten at once: any number of them may come and go.
+    pub(crate) fn lose(&mut self, conn: ConnId, peer: Option<&PeerState>) -> bool {
         let Some(gate) = self.by_conn.get_mut(&conn) else { return false };
         gate.is_shut = true;
         gate.outgoing.clear();
-        gate.is_lost = is_known && gate.is_frozen;
+        let matters = peer.is_some_and(|peer| peer.session.is_some() || !gate.incoming.is_empty());
+        gate.is_lost = gate.is_frozen && matters;
         gate.is_lost
     }
 
@@ -301,6 +303,14 @@ impl Gates {
     pub(crate) fn thaw(&mut self, part: Part) {
         self.frozen.remove(&part);
         self.refresh(part);
+    }
+
+    /// Notes that everything has been read that waits at gates which are not frozen. Call it when what is due has passed:
+    /// a frozen server reads its input in order, so if it closes the connection, it has not read the rest.
+    pub(crate) fn read_on(&mut self) {
+        for gate in self.by_conn.values_mut().filter(|gate| !gate.is_frozen) {
+            gate.incoming.things_mut().for_each(|held| held.is_read = true);
+        }
     }
 
     /// Returns `true` if this part itself is frozen.
@@ -397,10 +407,6 @@ impl Gates {
         for conn in of_part {
             if let Some(gate) = self.by_conn.get_mut(&conn) {
                 gate.is_frozen = gate.is_in(conn, &self.frozen);
-                if !gate.is_frozen {
-                    // What still waits, for a delay, has been read now.
-                    gate.incoming.things_mut().for_each(|held| held.is_read = true);
-                }
                 self.settle(conn);
             }
         }
