@@ -29,8 +29,9 @@ impl Core {
     /// Closes all connections and stands still: nothing expires until [`bring_up`](Self::bring_up).
     pub fn take_down(&mut self) {
         self.close_all();
-        self.is_down = true;
-        self.history.server(self.last_zxid, "taken down");
+        if !std::mem::replace(&mut self.is_down, true) {
+            self.history.server(self.last_zxid, "taken down");
+        }
     }
 
     /// Goes on after [`take_down`](Self::take_down). Sessions have their full timeouts from now on.

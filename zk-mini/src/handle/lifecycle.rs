@@ -77,8 +77,8 @@ impl Handle {
     pub async fn restart_losing_unsynced(&self) -> Result<(), RestoreError> {
         match self.engine.lose_unsynced()? {
             Losing::InMemory => return self.empty(Replacement::Loss).await,
-            // The keeper has ended: the server has been stopped, or a defect has stopped it.
-            Losing::Asked(lost) => lost.await.map_err(|_| RestoreError::Stopped)??,
+            // Given up: the disk has failed before, or the server has been stopped.
+            Losing::Asked(lost) => lost.await.map_err(|_| self.given_up())??,
         }
         self.engine.change_and_close(|_, _| ()).await.ok_or(RestoreError::Stopped)
     }
@@ -90,6 +90,10 @@ impl Handle {
     /// [`RestoreError`]
     pub async fn reset(&self) -> Result<(), RestoreError> {
         self.empty(Replacement::Reset).await
+    }
+
+    fn given_up(&self) -> RestoreError {
+        if self.engine.look(|state| state.stopped) { RestoreError::Stopped } else { RestoreError::ReadOnly }
     }
 
     async fn empty(&self, why: Replacement) -> Result<(), RestoreError> {
@@ -108,7 +112,7 @@ impl Handle {
     }
 
     /// Brings the server up after [`take_down`](Self::take_down), on the same addresses. Sessions have their full timeouts, as
-    /// after a restart.
+    /// after a restart. Does nothing if the server is not down, or has been stopped.
     ///
     /// # Errors
     /// [`Error::Listen`] if the server cannot listen on one of its addresses. It stays down then.

@@ -62,11 +62,11 @@ impl Engine {
         }
     }
 
-    /// Notes that nothing is written to the disk any more: outputs that still wait are never performed.
+    /// Notes that nothing is written to the disk any more: outputs that still wait, or come later, are never performed.
     pub(crate) fn keeper_ended(&self) {
         self.turn(|state, _| {
             if let Some(journal) = &mut state.journal {
-                journal.lose();
+                journal.end();
             }
         });
         self.settled.notify_waiters();

@@ -265,6 +265,8 @@ impl Engine {
             if let Some(journal) = &mut state.journal {
                 journal.lose();
             }
+            // A server that is read-only loses nothing on demand.
+            state.losing = None;
             state.connections.close_all_by_core(turn);
             state.core.go_back(durable)
         });

@@ -82,6 +82,8 @@ impl Engine {
             if let Some(journal) = &mut state.journal {
                 journal.lose();
             }
+            // Also those whose close was lost with the state.
+            state.connections.close_all_by_core(turn);
             state.core.begin(turn.now);
             let former = state.core.replace(turn.now, durable, Replacement::Loss);
             state.perform_all(None, turn);

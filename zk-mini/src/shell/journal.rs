@@ -20,6 +20,8 @@ pub(crate) struct Journal {
     losses: u64,
     /// The present state is going to be lost: nobody may hear of it.
     doomed: bool,
+    /// Nothing is written to the disk any more.
+    ended: bool,
 }
 
 /// Point in the sequence of outputs.
@@ -43,7 +45,7 @@ pub(crate) struct Batch {
 impl Journal {
     /// Holds an output back if it is a transaction, or follows one that is not durable yet; otherwise returns it.
     pub(crate) fn hold(&mut self, output: Output) -> Option<Output> {
-        if self.doomed {
+        if self.doomed || self.ended {
             return None;
         }
         if self.is_idle() && !matches!(output, Output::Persist(_)) {
@@ -89,7 +91,13 @@ impl Journal {
 
     /// Gives up all outputs that wait.
     pub(crate) fn lose(&mut self) {
-        *self = Self { losses: self.losses + 1, taken: self.taken, ..Self::default() };
+        *self = Self { losses: self.losses + 1, taken: self.taken, ended: self.ended, ..Self::default() };
+    }
+
+    /// Gives up all outputs that wait, and all to come: nobody waits for the disk any more.
+    pub(crate) fn end(&mut self) {
+        self.lose();
+        self.ended = true;
     }
 
     /// Returns a mark behind all outputs so far.

@@ -322,4 +322,43 @@ mod tests {
         };
         tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
     }
+
+    #[tokio::test]
+    async fn a_connection_that_the_lost_state_had_closed_is_closed() {
+        let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+        // No task takes the order, so there is time for a client.
+        zk.engine.turn(|state, _| state.journal = Some(Journal::default()));
+        assert!(zk.engine.lose_unsynced().is_ok());
+        let mut refused = zk.connect();
+        let resume = ConnectRequest {
+            protocol_version: 0,
+            last_zxid_seen: Zxid(0),
+            timeout: 4_000,
+            session_id: SessionId(7),
+            password: Some(vec![0; 16].into()),
+            read_only: Some(false),
+        };
+        refused.write_all(&frame(&resume, 0)).await.unwrap();
+        zk.engine.handle_pending_input().await;
+        assert!(zk.engine.look(|state| state.core.connections().is_empty()), "the core has refused it");
+        zk.engine.go_on_with(crate::core::Core::new(Config::default()));
+        let mut answer = Vec::new();
+        let ended = refused.read_to_end(&mut answer);
+        tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_loss_that_a_failing_disk_forestalls_is_refused() {
+        let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+        zk.engine.turn(|state, _| state.journal = Some(Journal::default()));
+        let fails = async {
+            while zk.engine.look(|state| state.losing.is_none()) {
+                tokio::task::yield_now().await;
+            }
+            zk.engine.go_back(crate::core::Core::new(Config::default()));
+        };
+        let both = async { tokio::join!(zk.restart_losing_unsynced(), fails).0 };
+        let refused = tokio::time::timeout(Duration::from_secs(5), both).await.unwrap();
+        assert!(matches!(refused, Err(crate::RestoreError::ReadOnly)), "{refused:?}");
+    }
 }

@@ -436,3 +436,16 @@ async fn a_server_on_a_port_that_was_taken_meanwhile_stays_down_and_says_so() {
     zk.bring_up().await.unwrap();
     Raw::tcp(&zk).await.open_session(4_000).await;
 }
+
+#[tokio::test]
+async fn the_handle_of_a_stopped_server_waits_for_no_disk() {
+    let disk = SimulatedDisk::new(1);
+    let zk = on(&disk).manual_clock().start().await.unwrap();
+    let _raw = Raw::with_session(&zk, 4_000).await;
+    let handle = zk.clone();
+    within(zk.stop()).await;
+    within(handle.advance(Duration::from_secs(60))).await;
+    within(handle.thaw()).await;
+    within(handle.hold_clock()).await;
+    assert!(matches!(within(handle.restart_losing_unsynced()).await, Err(RestoreError::Stopped)));
+}
