@@ -22,6 +22,7 @@ pub struct HistoryStream {
 
 /// News of the history.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum HistoryNews {
     /// An entry.
     Entry(Box<Entry>),

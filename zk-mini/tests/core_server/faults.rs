@@ -50,6 +50,17 @@ fn an_injected_failure_takes_no_zxid_and_is_a_sign_of_life() {
 }
 
 #[test]
+fn a_hit_keeps_little_of_a_long_path() {
+    let mut t = Driver::new();
+    let conn = t.connect(4_000);
+    let rule = fault(&mut t, On::exists("/**"), Then::be_silent());
+    let path = format!("/{}", "ü".repeat(400_000));
+    assert!(send(&mut t, conn, 7, &exists(&path, false)).is_empty());
+    let kept = t.core.fault_hits(rule).remove(0).path.unwrap();
+    assert!(kept.len() <= 1_024 && kept.starts_with("/ü") && kept.contains('…'), "{kept}");
+}
+
+#[test]
 fn a_disconnect_before_applying_is_no_sign_of_life_and_leaves_the_session() {
     let mut t = Driver::new();
     let conn = t.connect(4_000);

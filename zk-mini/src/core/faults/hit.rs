@@ -6,6 +6,7 @@ use zk_wire::{EventType, OpCode, SessionId, Xid};
 
 use crate::core::faults::case::{Case, What};
 use crate::core::faults::rule::Rule;
+use crate::core::history::cut;
 use crate::core::message::{ConnId, Now};
 
 /// Number of a rule, given by the server when the rule is added; never given twice.
@@ -39,6 +40,7 @@ pub struct FaultInfo {
 
 /// State of a rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum FaultState {
     /// It can fire.
     Active,
@@ -81,7 +83,7 @@ pub struct Hit {
     pub xid: Option<Xid>,
     /// Kind of the event.
     pub event: Option<EventType>,
-    /// Path that matched; the first one if the rule asks for none.
+    /// Path that matched; the first one if the rule asks for none. A path of more than 1,024 bytes has `…` in its middle.
     pub path: Option<String>,
     /// Session that sent the request, was to get the event, was named by the handshake, or expired.
     pub session: Option<SessionId>,
@@ -103,6 +105,11 @@ pub enum HitKind {
     Expiry,
 }
 
+/// Returns a path as the record keeps it: a hundred long ones would be a hundred megabytes.
+fn kept(path: &str) -> String {
+    String::from_utf8_lossy(&cut(path.as_bytes())).into_owned()
+}
+
 impl Hit {
     pub(super) fn new(number: u64, case: &Case<'_>, path: Option<&str>) -> Self {
         let (kind, op, xid, event) = match case.what {
@@ -112,7 +119,7 @@ impl Hit {
             What::Expiry => (HitKind::Expiry, None, None, None),
         };
         let (at, session, connection) = (case.now, case.session, case.conn);
-        Self { number, at, kind, op, xid, event, path: path.map(Into::into), session, connection }
+        Self { number, at, kind, op, xid, event, path: path.map(kept), session, connection }
     }
 }
 

@@ -51,6 +51,7 @@ pub struct NodeChange {
 
 /// Kind of change of a node.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
 pub enum ChangeKind {
     /// The node was created.
     Created,

@@ -68,6 +68,7 @@ pub(crate) use past::Past;
 pub use past::{NotKept, PastNode, PastTree};
 use record::{By, Record, What};
 pub use replaced::Replacement;
+pub(crate) use ring::cut;
 use ring::{MOST, Ring};
 use undo::Undo;
 pub use view::{History, Mark, Moment};

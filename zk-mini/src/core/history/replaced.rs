@@ -11,6 +11,7 @@ const COMPARED: usize = 100_000;
 
 /// Reason why the state of a server is replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Replacement {
     /// The server was restarted, and lost what was not synced.
     Loss,

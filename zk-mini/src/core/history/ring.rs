@@ -171,7 +171,7 @@ fn fill<T: Copy>(vector: &mut Vec<T>, needed: usize, room: usize, with: T) {
 }
 
 /// Returns a path as it is kept: a long one loses its middle, at the borders of characters.
-pub(super) fn cut(path: &[u8]) -> Vec<u8> {
+pub(crate) fn cut(path: &[u8]) -> Vec<u8> {
     if path.len() <= LONGEST_PATH {
         return path.to_vec();
     }
