@@ -27,15 +27,18 @@
 //! | run by tokio's paused time | [`Builder::auto_advance`] |
 //! | connect without a socket | [`Connector`] |
 //! | serve a stream of your own, such as one of a simulated network | [`Handle::serve_stream`], example `partition` |
-//! | see nodes, sessions, connections, watches, and everything else with a running server | [`Handle`] |
+//! | see nodes, sessions, connections, watches | [`Handle::node`], [`Handle::sessions`], [`Handle::connections`], [`Handle::watches`]; [`Handle::status`] counts them |
 //! | expire or disconnect a session, now and on the server's side | [`Session`], [`SessionSet`] |
 //! | let a connection, a session, a listener or the server stall | [`Session::freeze`], [`Handle::freeze_connection`], [`Handle::freeze_listener`], [`Handle::freeze`] |
 //! | wait for a state without sleeping | [`Handle::wait_for`], [`Session::until_expired`], [`Session::until_watches`] |
-//! | hear who deleted a node and why, read what happened, see the tree as it was, list leaks | [`history`], [`Handle::explain`] |
+//! | hear who deleted a node and why, see the tree as it was, list leaks | [`history`], [`Handle::explain`] |
+//! | read what happened, and follow it | [`Handle::history`], [`Handle::watch_history`] |
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
 //! | test a client on random bad days | `testing`, a cargo feature |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
-//! | write, restart, reset, take and restore snapshots | [`Handle`], [`Snapshot`] |
+//! | write nodes without a session | [`Handle::create`], [`Handle::set`], [`Handle::delete`] |
+//! | restart, go down and come back, reset | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`] |
+//! | take and restore snapshots | [`Handle::snapshot`], [`Snapshot`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
 //!
@@ -206,7 +209,7 @@ pub mod testing;
 mod tree_file;
 
 pub use self::core::history;
-pub use self::core::{Compat, ConnId, NodeKind, WatchInfo, WatchKind, WriteError, Written};
+pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind, On, Rule, RuleError, Then};
 pub use builder::Builder;
 pub use error::Error;
@@ -215,7 +218,7 @@ pub use handle::{
     ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, RestoreError, ServeError, Set, Snapshot,
 };
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
-pub use handle::{HistoryNews, HistoryStream};
+pub use handle::{HistoryNews, HistoryStream, Status};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use storage::{SnapshotError, StorageError, SyncMode};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use zk_wire::{Acl, SessionId, Stat, UnixMillis, Zxid};
 
-use crate::core::{ConnId, WatchInfo};
+use crate::core::{ConnId, NodeInfo, WatchInfo};
 use crate::handle::Handle;
 use crate::report::figures::ConnectionFigures;
 use crate::shell::state::ServerState;
@@ -37,8 +37,27 @@ impl Handle {
     /// Returns the data and the stat of a node; `None` if there is no such node. Null data is returned as empty.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<(Bytes, Stat)> {
-        let node = self.engine.look(|state| state.core.node(path))?;
+        let node = self.node(path)?;
         Some((node.data.unwrap_or_default(), node.stat))
+    }
+
+    /// Returns a node as it is, with its ACL, and with null and empty data kept apart; `None` if there is no such node.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// zk.create("/a", "text").await?;
+    /// let node = zk.node("/a").ok_or("no node")?;
+    /// assert_eq!((node.data.as_deref(), node.stat.data_length), (Some(&b"text"[..]), 4));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn node(&self, path: &str) -> Option<NodeInfo> {
+        self.engine.look(|state| state.core.node(path))
     }
 
     /// Returns the names of a node's children, sorted; `None` if there is no such node.
@@ -51,7 +70,7 @@ impl Handle {
     /// Returns the access control list of a node; `None` if there is no such node.
     #[must_use]
     pub fn acl(&self, path: &str) -> Option<Vec<Acl>> {
-        Some(self.engine.look(|state| state.core.node(path))?.acl.to_vec())
+        Some(self.node(path)?.acl.to_vec())
     }
 
     /// Returns all watches, of every kind, sorted by path. The server waits while they are listed.

@@ -13,6 +13,7 @@ mod nodes;
 mod serve;
 mod sessions;
 mod snapshots;
+mod status;
 mod time;
 mod wait;
 
@@ -30,6 +31,7 @@ pub use nodes::{Create, Delete, Set};
 pub use serve::ServeError;
 pub use sessions::{ClientAddr, Session, SessionInfo, SessionSet};
 pub use snapshots::Snapshot;
+pub use status::Status;
 pub use time::{ClockRuns, Jump};
 pub use wait::TimedOut;
 

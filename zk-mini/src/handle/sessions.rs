@@ -174,6 +174,33 @@ impl Handle {
         SessionSet { handle: self.clone(), ids: self.engine.look(|state| state.core.session_ids()) }
     }
 
+    /// Thaws a session, also one that has ended meanwhile: its client, which waits at the handshake, hears of that now.
+    /// Returns false if it is not frozen itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_client::Client;
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let client = Client::connect(&zk.connect_string()).await?;
+    /// let session = zk.session(zk.sessions()[0].id).ok_or("not alive")?;
+    /// session.freeze();
+    /// session.expire().await;
+    /// assert!(zk.session(session.id()).is_none());
+    /// assert!(zk.thaw_session(session.id()).await);
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn thaw_session(&self, id: SessionId) -> bool {
+        let part = Part::Session(id);
+        let is_frozen = self.engine.look(|state| state.core.is_part_frozen(part));
+        self.thaw_parts(&[part]).await;
+        is_frozen
+    }
+
     fn session_handle(&self, id: SessionId) -> Session {
         Session { handle: self.clone(), id }
     }
@@ -287,7 +314,7 @@ impl Session {
     /// Thaws the session. When this returns, what its client has sent meanwhile has been handled, and what waited for
     /// it has been sent. Without effect if the session is not frozen itself.
     pub async fn thaw(&self) {
-        self.handle.thaw_parts(&[Part::Session(self.id)]).await;
+        self.handle.thaw_session(self.id).await;
     }
 
     /// Waits until the session is not alive any more: it has expired, or its client has closed it.
