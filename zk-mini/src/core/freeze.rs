@@ -85,7 +85,7 @@ impl Core {
         {
             *room -= 1;
             match passed {
-                Passed::Frame(held) => self.arrived(now, conn, held.frame, held.is_delayed),
+                Passed::Frame(held) => self.passed(now, conn, &held),
                 Passed::LateFrame(held, peer) => self.apply_late(now, conn, &held, peer),
                 Passed::Lost => self.lost(conn),
                 Passed::Output(output) => self.outputs.emit(output),
@@ -93,14 +93,20 @@ impl Core {
         }
     }
 
+    /// Handles a frame that has waited at a gate.
+    #[inline(never)]
+    fn passed(&mut self, now: Now, conn: ConnId, held: &HeldFrame) {
+        self.arrived(now, conn, &held.frame, held.is_delayed);
+    }
+
     /// Applies a request whose connection has ended since, like one in the queue of a real server. A session that has
     /// ended, too, has no requests, and one that has come back [has given them up](crate::core::gates::Gates::give_up_departed).
     fn apply_late(&mut self, now: Now, conn: ConnId, held: &HeldFrame, peer: PeerState) {
-        let Some(session) = peer.session.filter(|id| self.sessions.get(*id).is_some()) else {
+        if peer.session.is_none_or(|id| self.sessions.get(id).is_none()) {
             return self.outputs.gates.give_up(conn);
-        };
+        }
         self.peers.insert(conn, peer);
-        self.request(now, conn, session, &held.frame, held.is_delayed);
+        self.passed(now, conn, held);
         // The peer departs again, for its next request, and leaves no watch.
         self.forget(conn);
         self.outputs.gates.settle(conn);

@@ -178,6 +178,7 @@ impl Core {
 
     /// Handles an input at the time `now`, which never goes back. Exception: a timeout may have an earlier monotonic
     /// time, if all input up to it has been handled. Frames of unknown or closed connections are ignored.
+    #[expect(clippy::needless_pass_by_value, reason = "an input is used up; a frame is not moved out of it")]
     pub fn handle(&mut self, now: Now, input: Input) {
         self.begin(now);
         match input {
@@ -185,7 +186,7 @@ impl Core {
                 self.peers.insert(conn, PeerState::new(peer, listener));
                 self.accepted_frozen(conn, listener);
             }
-            Input::Frame { conn, frame } => self.frame(now, conn, frame),
+            Input::Frame { conn, ref frame } => self.frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),
             Input::Closed { conn } => self.lost(conn),
             Input::Disconnect { conn } => self.close(conn),
@@ -284,22 +285,31 @@ impl Core {
         self.config.session_timeout_bounds()
     }
 
-    fn frame(&mut self, now: Now, conn: ConnId, frame: Bytes) {
-        if self.outputs.gates.is_empty() || !self.outputs.gates.hold_frame(conn, &frame) {
+    #[inline]
+    fn frame(&mut self, now: Now, conn: ConnId, frame: &Bytes) {
+        if self.outputs.gates.is_empty() || !self.outputs.gates.hold_frame(conn, frame) {
             self.arrived(now, conn, frame, false);
         }
     }
 
     /// Handles a frame that has passed the gate of its connection. Fault rules are not asked about one that they have
     /// delayed.
-    #[inline]
-    fn arrived(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
+    // From here to the reply, what every request passes is compiled into `handle`, where nothing is instrumented, and into
+    // `passed`: each call on the way costs 2 % of a getData.
+    #[inline(always)]
+    fn arrived(&mut self, now: Now, conn: ConnId, frame: &Bytes, is_delayed: bool) {
         match self.peers.get(&conn).map(|peer| peer.session) {
-            Some(Some(session)) => self.request(now, conn, session, &frame, is_delayed),
-            Some(None) if self.is_muted(conn) => {}
-            Some(None) if self.names_frozen_session(conn, &frame, is_delayed) => {}
-            Some(None) => self.handshake(now, conn, frame, is_delayed),
+            Some(Some(session)) => self.request(now, conn, session, frame, is_delayed),
+            Some(None) => self.first_frame(now, conn, frame, is_delayed),
             None => {}
+        }
+    }
+
+    /// Handles a frame of a connection without a session.
+    #[inline(never)]
+    fn first_frame(&mut self, now: Now, conn: ConnId, frame: &Bytes, is_delayed: bool) {
+        if !self.is_muted(conn) && !self.names_frozen_session(conn, frame, is_delayed) {
+            self.handshake(now, conn, frame.clone(), is_delayed);
         }
     }
 

@@ -101,6 +101,7 @@ impl Outputs {
     }
 
     /// Sends a reply. If it is longer than a frame or the configured maximum, an error is sent instead.
+    #[inline(always)]
     pub(crate) fn reply(&mut self, conn: ConnId, header: ReplyHeader, body: Option<Body>) {
         let body = body.unwrap_or_else(|| self.body(|_| {}));
         let frame = match body.with_header(header) {
@@ -161,6 +162,7 @@ impl Outputs {
         true
     }
 
+    #[inline(always)]
     fn send(&mut self, conn: ConnId, frame: Bytes) {
         // Written twice, because an output is long: without gates it is made where it stays.
         if self.gates.is_empty() {

@@ -10,13 +10,21 @@ use crate::core::Core;
 use crate::core::faults::{FaultId, Fired, Then, after};
 use crate::core::link::Link;
 use crate::core::message::{ConnId, Now, Refusal};
-use crate::core::requests::Operation;
 use crate::core::requests::call::{Answer, Call};
+use crate::core::requests::{Operation, operation};
 
 impl Core {
-    /// Handles a request that a rule has hit. Returns the answer, if there is one to be sent.
+    /// Handles a request that a rule has hit.
     #[cold]
-    pub(super) fn request_with_fault(
+    pub(super) fn request_with_fault(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, fired: Fired) {
+        let operation = operation(call.op);
+        if let Some(answer) = self.answer_with_fault(call, &operation, body, frame, fired) {
+            self.answer(call, operation.class, answer);
+        }
+    }
+
+    /// Returns the answer to a request that a rule has hit, if there is one to be sent.
+    fn answer_with_fault(
         &mut self,
         call: &Call,
         operation: &Operation,

@@ -18,8 +18,9 @@ impl Core {
             Ok((changes, ops)) => {
                 self.commit(call.now, call.session, call.xid, call.into(), Change::Multi(changes));
                 let mut refused = self.results.iter().filter_map(Applied::refusal);
-                if let Some(code) =
-                    refused.find(|code| !matches!(*code, ErrorCode::OK | ErrorCode::RUNTIME_INCONSISTENCY))
+                if self.history.is_on()
+                    && let Some(code) = refused
+                        .find(|code| !matches!(*code, ErrorCode::OK | ErrorCode::RUNTIME_INCONSISTENCY))
                 {
                     self.history.multi_failed(code);
                 }

@@ -55,13 +55,15 @@ impl Core {
 
     /// Commits a write or its refusal, and replies with the result.
     fn write(&mut self, call: &Call, prepared: Prepared) -> Answer {
+        // Before the change, which would be moved once more to make room for it.
+        let cause = call.into();
         let change = match prepared {
             Ok(change) if size::fits(&change, &self.config) => change,
             // Neither a log nor a frame can hold it.
             Ok(_) => Change::Error(ErrorCode::MARSHALLING_ERROR),
             Err(code) => Change::Error(code),
         };
-        self.commit(call.now, call.session, call.xid, call.into(), change);
+        self.commit(call.now, call.session, call.xid, cause, change);
         let result = self.results.pop().ok_or(Failure::Close)?;
         Ok(Reply::Body(match result {
             Applied::Created { path, .. } if call.op == OpCode::CREATE => {
