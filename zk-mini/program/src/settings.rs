@@ -8,7 +8,7 @@ use zk_mini::Builder;
 use zk_mini::Compat;
 
 /// Number of requests, and of other events, that the history keeps unless set: people look at it long afterwards.
-const HISTORY: usize = 50_000;
+const HISTORY: usize = 10_000;
 
 /// Defines the settings. An entry has the option's help, name and type, attributes for clap; the keys of `zoo.cfg` and
 /// their parser; and the call of the builder.

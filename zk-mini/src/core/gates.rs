@@ -282,8 +282,8 @@ impl Gates {
         }
     }
 
-    /// Drops the requests that wait on connections which a session has left. A server that a client has come back to
-    /// handles nothing of its earlier connections.
+    /// Drops the requests that wait on connections which a session has left: it has ended, or come back on another
+    /// connection. A server that a client has come back to handles nothing of its earlier connections.
     pub(crate) fn give_up_departed(&mut self, session: SessionId) {
         let left = |gate: &Gate| gate.departed.is_some() && gate.session == Some(session);
         let conns: Vec<_> =

@@ -431,7 +431,11 @@ impl Core {
             session.conn = None;
         }
         if !self.outputs.gates.is_empty() {
+            let ended = peer.session.filter(|id| !self.is_alive(*id));
             self.outputs.gates.depart(conn, peer);
+            if let Some(session) = ended {
+                self.outputs.gates.give_up_departed(session);
+            }
         }
     }
 }

@@ -131,6 +131,21 @@ fn a_delayed_request_of_an_ended_session_is_nothing() {
 }
 
 #[test]
+fn an_ended_session_leaves_no_delayed_requests_behind() {
+    let mut t = Driver::new();
+    fault(&mut t, On::create("/a"), Then::delay(Duration::MAX));
+    for is_lost in [true, false] {
+        let conn = t.connect(4_000);
+        send(&mut t, conn, 1, &node("/a"));
+        if is_lost {
+            t.lose(conn);
+        }
+        t.advance(6_000);
+        assert_eq!((t.core.session_count(), t.core.poll_deadline()), (0, None), "nothing waits for ever");
+    }
+}
+
+#[test]
 fn a_delay_for_ever_is_one() {
     let mut t = Driver::new();
     let conn = t.connect(4_000);

@@ -25,8 +25,8 @@
 //! [`Builder::history`] sets how many requests are kept, and as many other entries: so a client that polls does not push out
 //! the changes. An entry takes 64 bytes and about as many for its path. Values that were replaced are kept for
 //! [`Handle::tree_at`], 256 bytes an entry on average, large values for a shorter time. With the ends of connections and
-//! sessions this is at most 1 KB an entry, half of it usually: half a megabyte for the 1,000 of the library, 25 MB for the
-//! 50,000 of the program. It is asked for as it is used.
+//! sessions this is at most 1 KB an entry, half of it usually: half a megabyte for the 1,000 of the library, 5 MB for the
+//! 10,000 of the program. It is asked for as it is used.
 //!
 //! [`Handle::explain`]: crate::Handle::explain
 //! [`Handle::history`]: crate::Handle::history

@@ -52,6 +52,7 @@ impl Core {
         let listed = size::fits(&change, &self.config);
         let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
         self.commit(now, session, xid, Cause::SessionEnd, change);
+        self.outputs.gates.give_up_departed(session);
     }
 
     /// Records why a session ends, for the history of the nodes that go with it.
