@@ -101,6 +101,13 @@ fn instrument(criterion: &mut Criterion) {
             },
         );
     });
+    group.bench_function("expire a session", |bencher| {
+        each(
+            bencher,
+            || served.block_on(open_session(zk)),
+            |_| assert_eq!(served.block_on(zk.all_sessions().expire()), 1),
+        );
+    });
     group.bench_function("snapshot of 1,000 nodes", |bencher| {
         bencher.iter(|| black_box(zk.snapshot()));
     });
