@@ -82,9 +82,10 @@
 //! # }
 //! ```
 //!
-//! Each of these methods returns in microseconds on a server in memory, works with any client in any language, on real time
-//! as on a [held clock](Builder::manual_clock), and costs nothing while it is not used. The history costs
-//! about a tenth of a microsecond a request; [`Builder::without_history`] turns it off.
+//! All of this works with any client in any language, on real time as on a [held clock](Builder::manual_clock). Rules and
+//! freezing cost nothing while they are not used. On a server in memory, moving time, ending a session and hitting a request take
+//! microseconds; a snapshot or a restore of 1,000 nodes takes a millisecond. The history costs a read next to nothing, and a
+//! write up to a quarter of its time; [`Builder::without_history`] turns it off.
 //!
 //! # Fidelity
 //! Clients see a standalone Apache ZooKeeper: operations, errors, stats, zxids, watches and their order, access control,
