@@ -200,7 +200,7 @@ impl ImageNode {
         }
     }
 
-    fn into_node(self) -> (ByteString, Node) {
+    pub(crate) fn into_node(self) -> (ByteString, Node) {
         let mut node = Node::new(self.data, SharedAcl::new(&self.acl), self.kind, self.czxid, self.ctime);
         node.mzxid = self.mzxid;
         node.pzxid = self.pzxid;

@@ -92,7 +92,7 @@ pub(crate) struct Recorder {
     undo: Undo,
     /// Error of the multi that is being handled: its reply has it inside.
     multi_error: ErrorCode,
-    /// What the changes of the present transaction have in common.
+    /// Fields that all changes of the present transaction have in common.
     author: Record,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
-use zk_wire::{Acl, ByteString, SessionId, Stat, Version, Zxid, path};
+use zk_wire::{Acl, ByteString, Stat, Zxid, path};
 
 use crate::core::Core;
 use crate::core::image::{Image, ImageNode};
@@ -162,31 +162,17 @@ impl Past {
         }
         let nodes = nodes.into_iter().map(|node| {
             let count = children.get(&node.path).copied().unwrap_or(0);
-            (node.path.clone(), PastNode::new(node, count))
+            PastNode::new(node, count)
         });
         PastTree { zxid, nodes: nodes.collect() }
     }
 }
 
 impl PastNode {
-    fn new(node: ImageNode, num_children: i32) -> Self {
-        let stat = Stat {
-            czxid: node.czxid,
-            mzxid: node.mzxid,
-            ctime: node.ctime,
-            mtime: node.mtime,
-            version: node.version,
-            cversion: Version(node.created_children.wrapping_mul(2).wrapping_sub(num_children)),
-            aversion: node.aversion,
-            ephemeral_owner: match node.kind {
-                NodeKind::Ephemeral(session) => session,
-                NodeKind::Persistent | NodeKind::Container | NodeKind::Ttl(_) => SessionId::NONE,
-            },
-            data_length: node.data.as_ref().map_or(0, |data| i32::try_from(data.len()).unwrap_or(i32::MAX)),
-            num_children,
-            pzxid: node.pzxid,
-        };
-        Self { data: node.data, acl: node.acl, kind: node.kind, stat }
+    fn new(image: ImageNode, num_children: i32) -> (ByteString, Self) {
+        let (acl, (path, node)) = (Arc::clone(&image.acl), image.into_node());
+        let stat = node.stat_with(num_children);
+        (path, Self { data: node.data, acl, kind: node.kind, stat })
     }
 }
 

@@ -79,7 +79,12 @@ impl Node {
     /// Returns the `Stat` that clients see. `cversion` counts creations and deletions of children, which follows from
     /// the creations and the present number. Only ephemeral nodes have an owner.
     pub(crate) fn stat(&self) -> Stat {
-        let num_children = saturate(self.children.len());
+        self.stat_with(saturate(self.children.len()))
+    }
+
+    /// Returns the `Stat` of the node with another number of children.
+    #[inline]
+    pub(crate) fn stat_with(&self, num_children: i32) -> Stat {
         Stat {
             czxid: self.czxid,
             mzxid: self.mzxid,

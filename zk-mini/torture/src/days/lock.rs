@@ -13,15 +13,7 @@ use crate::role::Role;
 use crate::stage::{PATH, PATIENCE, SESSION_TIMEOUT, Stage, holds};
 use crate::trouble::Trouble;
 
-const ROW: Day = Day {
-    name: "",
-    role: Role::Lock,
-    severity: Severity::Bug,
-    plays: "",
-    requires: "",
-    why: "",
-    run: |stage| Box::pin(good_day(stage)),
-};
+const ROW: Day = Day::of(Role::Lock, |stage| Box::pin(good_day(stage)));
 
 pub(super) static DAYS: &[Day] = &[
     Day {
