@@ -10,11 +10,13 @@ use zk_wire::{Millis, Zxid};
 
 use crate::core::{Compat, Config, Core, SessionSecret};
 use crate::error::Error;
+use crate::handle::Handle;
 use crate::report::figures::Configuration;
 use crate::report::four_letter::Whitelist;
 use crate::server::ZkMini;
 use crate::shell::clock::{Clock, zxid_of_this_start};
-use crate::shell::engine::{Engine, Setup};
+use crate::shell::engine::{Engine, HttpHandler, Setup};
+use crate::shell::http::HttpConnection;
 use crate::shell::journal::Journal;
 use crate::shell::limits::{LONGEST_FRAME, Limits};
 use crate::shell::listener::Listener;
@@ -56,6 +58,7 @@ pub struct Builder {
     private_sessions: bool,
     prints_history: bool,
     storage: Settings,
+    http: Option<HttpHandler>,
 }
 
 /// Clock of a server.
@@ -82,6 +85,7 @@ impl Builder {
             private_sessions: false,
             prints_history: true,
             storage: Settings::default(),
+            http: None,
         }
     }
 
@@ -315,6 +319,43 @@ impl Builder {
         self
     }
 
+    /// Gives connections that begin with an HTTP request to `handler`, with the bytes already read, so that ZooKeeper's
+    /// protocol and HTTP share a port. Unless set, they are closed, as ZooKeeper does. These connections are not among the server's: they
+    /// are accepted while it is frozen, or has the maximum number of connections, and neither counted nor listed.
+    ///
+    /// The function is called on the server's runtime, and must not block: it hands the connection to a task. The crate
+    /// `zk-mini-http` has one that serves control, metrics and a page.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().on_http(|server, mut connection| {
+    ///     let nodes = server.status().nodes;
+    ///     tokio::spawn(async move {
+    ///         let answer = format!("HTTP/1.0 200 OK\r\n\r\n{nodes} nodes");
+    ///         connection.stream.write_all(answer.as_bytes()).await
+    ///     });
+    /// });
+    /// let zk = zk.in_memory().start().await?;
+    /// let mut client = zk.connect();
+    /// client.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer).await?;
+    /// assert!(answer.ends_with(" nodes"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_http(mut self, handler: impl Fn(Handle, HttpConnection) + Send + Sync + 'static) -> Self {
+        let handler = move |engine: &Arc<Engine>, connection| {
+            handler(Handle { engine: Arc::clone(engine) }, connection);
+        };
+        self.http = Some(HttpHandler(Arc::new(handler)));
+        self
+    }
+
     /// Sets `znode.container.checkIntervalMs`, the time between two checks of containers and nodes with a time to
     /// live; 60 s unless set.
     pub fn container_check_interval(mut self, interval: Duration) -> Self {
@@ -439,7 +480,7 @@ impl Builder {
         }
         let listener = match &self.listen[..] {
             [] => None,
-            addrs => Some(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?),
+            addrs => Some(Arc::new(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?)),
         };
         let (core, store) = match self.data_dir {
             Some(dir) => {
@@ -462,9 +503,7 @@ impl Builder {
             backlog: self.backlog,
             max_client_connections: self.limits.max_client_connections,
         };
-        let listeners = listener.as_ref().map(|listener| listener.addrs.clone()).unwrap_or_default();
         let files = store.as_ref().map(Store::files);
-        let setup = Setup { configuration: configuration.into(), words: self.words, listeners, files };
         match &listener {
             Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
             None => log!(INFO, "serving in this process only"),
@@ -472,9 +511,11 @@ impl Builder {
         if store.is_none() {
             log!(INFO, "in memory: nothing is kept");
         }
+        let (configuration, words, http) = (configuration.into(), self.words, self.http);
+        let setup = Setup { configuration, words, listener, http, files };
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
-        Ok(ZkMini::run(engine, listener, store, self.prints_history))
+        Ok(ZkMini::run(engine, store, self.prints_history))
     }
 
     /// Makes a secret: from the seed if there is one, otherwise from random bytes.

@@ -222,6 +222,7 @@ pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use handle::{HistoryNews, HistoryStream, Status};
 pub use server::ZkMini;
 pub use shell::connector::Connector;
+pub use shell::http::{HttpConnection, HttpStream};
 pub use storage::{SnapshotError, StorageError, SyncMode};
 #[cfg(feature = "tree-files")]
 pub use tree_file::{Loaded, TreeFile, TreeFileError, TreeNode};

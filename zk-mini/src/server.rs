@@ -8,9 +8,9 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::handle::Handle;
+use crate::shell::accept;
 use crate::shell::engine::Engine;
 use crate::shell::keeper;
-use crate::shell::listener::Listener;
 use crate::shell::panics::surviving;
 use crate::storage::Store;
 
@@ -40,16 +40,10 @@ impl ZkMini {
         Builder::new()
     }
 
-    pub(crate) fn run(
-        engine: Arc<Engine>,
-        listener: Option<Listener>,
-        store: Option<Store>,
-        prints_history: bool,
-    ) -> Self {
-        let listener = listener.map(Arc::new);
+    pub(crate) fn run(engine: Arc<Engine>, store: Option<Store>, prints_history: bool) -> Self {
         let mut tasks = Vec::new();
-        if let Some(listener) = &listener {
-            let accept = Arc::clone(listener).accept(Arc::clone(&engine));
+        if let Some(listener) = &engine.setup.listener {
+            let accept = accept::accept(Arc::clone(listener), Arc::clone(&engine));
             tasks.push(engine.runtime.spawn(accept).abort_handle());
         }
         tasks.push(engine.runtime.spawn(Arc::clone(&engine).tidy_up()).abort_handle());
@@ -66,7 +60,7 @@ impl ZkMini {
                 engine.keeper_ended();
             })
         });
-        Self { handle: Handle { engine, listener }, tasks, keeper, prints_history }
+        Self { handle: Handle { engine }, tasks, keeper, prints_history }
     }
 
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be
@@ -81,7 +75,7 @@ impl ZkMini {
     }
 
     fn close(&self) {
-        if let Some(listener) = &self.listener {
+        if let Some(listener) = &self.engine.setup.listener {
             listener.close();
         }
         for task in &self.tasks {

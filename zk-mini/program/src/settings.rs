@@ -127,7 +127,7 @@ settings! {
     max_watch_bytes: usize, (value_name = "BYTES", value_parser = count),
         [], count, Builder::max_watch_bytes;
 
-    /// Requests, and other events, that the history keeps, each up to 1 KB; 0 turns it off [default: 50000]
+    /// Requests, and other events, that the history keeps, each up to 1 KB; 0 turns it off [default: 10000]
     history: usize, (value_name = "N", value_parser = count),
         [], count, Builder::history;
 

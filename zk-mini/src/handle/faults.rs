@@ -148,7 +148,7 @@ impl Handle {
         let is_at = |listens: &SocketAddr| {
             *listens == addr || (listens.ip().is_unspecified() && listens.port() == addr.port())
         };
-        self.engine.setup.listeners.iter().position(is_at)
+        self.engine.setup.addrs().iter().position(is_at)
     }
 }
 

@@ -188,7 +188,7 @@ impl Handle {
     }
 
     fn listener(&self, addr: SocketAddr) -> Result<Part, NotListening> {
-        let listens = || self.engine.setup.listeners.clone();
+        let listens = || self.engine.setup.addrs().to_vec();
         self.listener_at(addr).map(Part::Listener).ok_or_else(|| NotListening { addr, listens: listens() })
     }
 }

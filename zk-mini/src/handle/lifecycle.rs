@@ -105,7 +105,7 @@ impl Handle {
     /// by [`connector`](Self::connector)s. Nodes and sessions stay, and nothing expires. The port stays ours, so that
     /// [`bring_up`](Self::bring_up) gets it again. The handle works as before: what it writes is seen when the server is up.
     pub async fn take_down(&self) {
-        if let Some(listener) = &self.listener {
+        if let Some(listener) = &self.engine.setup.listener {
             listener.take_down();
         }
         self.engine.change_and_close(|core, _| core.take_down()).await;
@@ -119,8 +119,8 @@ impl Handle {
     pub async fn bring_up(&self) -> Result<(), Error> {
         // Nobody can be refused by a server that listens.
         self.engine.change(Core::bring_up);
-        let listened =
-            self.listener.as_ref().map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime));
+        let listener = self.engine.setup.listener.as_ref();
+        let listened = listener.map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime));
         if listened.is_err() {
             self.engine.change_and_close(|core, _| core.take_down()).await;
         }

@@ -20,7 +20,6 @@ mod wait;
 use std::sync::Arc;
 
 use crate::shell::engine::Engine;
-use crate::shell::listener::Listener;
 
 pub use faults::{Fault, FiresNoMore, WhyNoMore};
 pub use freeze::NotListening;
@@ -40,8 +39,6 @@ pub use wait::TimedOut;
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(crate) engine: Arc<Engine>,
-    /// Listening sockets, if there are some.
-    pub(crate) listener: Option<Arc<Listener>>,
 }
 
 impl Handle {

@@ -63,7 +63,10 @@ impl Handle {
         let guard = self.engine.admit(Some(peer), None).map_err(|refused| match refused {
             Refused::Stopped => ServeError::Stopped,
             Refused::Down => ServeError::Down,
-            Refused::TooMany => ServeError::TooManyConnections,
+            Refused::TooMany => {
+                self.engine.reject(peer);
+                ServeError::TooManyConnections
+            }
         })?;
         let id = guard.id;
         connection::spawn(Box::pin(stream), guard);

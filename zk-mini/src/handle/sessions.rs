@@ -353,7 +353,8 @@ impl Session {
     /// let zk = ZkMini::start().await?;
     /// let client = Client::connect(&zk.connect_string()).await?;
     /// let session = zk.session(zk.sessions()[0].id).ok_or("not alive")?;
-    /// let watching = tokio::spawn(async move { client.children_and_watch("/").await });
+    /// let subscriber = client.clone(); // the session lives as long as a client of it
+    /// let watching = tokio::spawn(async move { subscriber.children_and_watch("/").await });
     /// session.until_watches(1, Duration::from_secs(5)).await?;
     /// # drop(watching.await?);
     /// # Ok(())

@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::report::four_letter::WordRequest;
 use crate::shell::chunks::{Chunks, KEPT_CAPACITY};
 use crate::shell::engine::{ConnectionGuard, Handled};
+use crate::shell::http::{HttpConnection, HttpStream, Stream};
 use crate::shell::opening::Opening;
 use crate::shell::outbox::{Close, InputWaiter};
 
@@ -29,11 +29,6 @@ const LARGE_READ: usize = 8 * 1024;
 
 /// Time for the peer of a closing connection to take the queued bytes.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// A stream of bytes to a peer: TCP, or a pipe in this process. A TLS stream would be one more.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
 /// Serves a connection in a task of its own.
 pub(crate) fn spawn(stream: impl Stream, guard: ConnectionGuard) {
@@ -52,17 +47,17 @@ async fn serve(stream: impl Stream, guard: ConnectionGuard) {
         waiters: Vec::new(),
         waiter_turns: 0,
         yields: false,
-        recognised: false,
+        opening: Opening::Incomplete,
         output: Chunks::default(),
         is_flushed: true,
     };
     loop {
         match poll_fn(|cx| task.poll_progress(cx)).await {
-            Progress::Input => {
-                if let Some(request) = task.handle_input() {
-                    task.guard.engine.answer(&task.guard, request).await;
-                }
-            }
+            Progress::Input => match task.handle_input() {
+                Opening::FourLetterWord(request) => task.guard.engine.answer(&task.guard, request).await,
+                Opening::Http => return task.hand_over(),
+                Opening::Incomplete | Opening::Frame => {}
+            },
             Progress::Yield => tokio::task::yield_now().await,
             Progress::Closing(close) => return task.finish(close).await,
             Progress::Lost => return,
@@ -83,8 +78,8 @@ struct ConnectionTask<S> {
     waiter_turns: u32,
     /// True if other connections are to have a turn before more is handled.
     yields: bool,
-    /// True once the protocol is known to be ZooKeeper's.
-    recognised: bool,
+    /// Protocol, as far as it is known.
+    opening: Opening,
     /// Bytes that are being written.
     output: Chunks,
     /// False while the stream may hold bytes in a buffer of its own.
@@ -119,7 +114,7 @@ impl<S: Stream> ConnectionTask<S> {
             if std::mem::take(&mut self.yields) {
                 return Poll::Ready(Progress::Yield);
             }
-            if backlog < self.guard.engine.limits.pause_reading() {
+            if backlog < self.guard.engine.limits.pause_reading() || self.may_be_http() {
                 if self.handled != Handled::All {
                     return Poll::Ready(Progress::Input);
                 }
@@ -182,23 +177,38 @@ impl<S: Stream> ConnectionTask<S> {
         read
     }
 
-    /// Handles the input. Returns the four-letter word that the connection begins with, if it does; nothing more is
-    /// handled then.
-    fn handle_input(&mut self) -> Option<WordRequest> {
+    /// Returns true if the first bytes are still missing, and may be HTTP's: these are read even while the connection is
+    /// frozen.
+    fn may_be_http(&self) -> bool {
+        self.opening == Opening::Incomplete
+            && self.input.len() < Opening::LEN
+            && self.guard.engine.setup.http.is_some()
+    }
+
+    /// Handles the input, and returns the protocol. Only frames of ZooKeeper's protocol are handled here.
+    fn handle_input(&mut self) -> Opening {
         self.waiter_turns = if self.waiters.is_empty() { 0 } else { self.waiter_turns + 1 };
         if self.waiter_turns > MAX_WAITER_TURNS {
             self.waiters.clear();
         }
         let brought = self.input.len();
-        if !self.recognised {
-            match Opening::recognise(&self.input, &self.guard.engine.setup.words) {
-                Opening::Incomplete => return None,
-                Opening::Frame => self.recognised = true,
-                Opening::FourLetterWord(request) => {
+        let setup = &self.guard.engine.setup;
+        if self.opening == Opening::Incomplete {
+            self.opening = Opening::recognise(&self.input, &setup.words, setup.http.is_some());
+            match self.opening {
+                Opening::Incomplete | Opening::Http => return self.opening,
+                Opening::Frame | Opening::FourLetterWord(_) if self.guard.outbox.is_paused() => {
+                    // A frozen connection goes on when it is thawed.
+                    self.handled = Handled::UntilNextTurn;
                     self.waiters.clear();
-                    return Some(request);
+                    return Opening::Incomplete;
                 }
+                Opening::Frame | Opening::FourLetterWord(_) => {}
             }
+        }
+        if self.opening != Opening::Frame {
+            self.waiters.clear();
+            return self.opening;
         }
         match self.guard.engine.handle_frames(&self.guard, &mut self.input) {
             Ok(handled) => {
@@ -209,7 +219,15 @@ impl<S: Stream> ConnectionTask<S> {
                 self.guard.engine.refuse_input(&self.guard, error);
             }
         }
-        None
+        self.opening
+    }
+
+    /// Hands the connection to the function that serves HTTP. The server forgets it first.
+    fn hand_over(self) {
+        let Self { stream, guard, input, .. } = self;
+        let (engine, peer, listener) = (Arc::clone(&guard.engine), guard.remote, guard.listener);
+        drop(guard);
+        engine.hand_over(HttpConnection { stream: HttpStream::new(input, stream), peer, listener });
     }
 
     /// Writes what is queued, if `close` says so, and closes.
@@ -239,7 +257,7 @@ impl<S: Stream> ConnectionTask<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::BufStream;
+    use tokio::io::{AsyncRead, AsyncWrite, BufStream};
     use zk_wire::{ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
 
     use super::*;

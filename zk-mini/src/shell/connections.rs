@@ -56,7 +56,6 @@ impl Connections {
         if let Some(remote) = remote {
             let open = self.per_ip.entry(remote.ip()).or_default();
             if !turn.limits.allows_another(*open) {
-                self.stats.rejected += 1;
                 return None;
             }
             *open += 1;

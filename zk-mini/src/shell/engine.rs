@@ -3,6 +3,7 @@
 //! The mutex is held to hand inputs to the core and to move its outputs into the outboxes; never across an `await`,
 //! and never while a task is woken or a line is logged.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,8 +20,10 @@ use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::changes::Changes;
 use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
+use crate::shell::http::HttpConnection;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
+use crate::shell::listener::Listener;
 use crate::shell::outbox::{Close, Outbox};
 use crate::shell::panics::surviving;
 use crate::shell::remote::Remote;
@@ -71,10 +74,29 @@ pub(crate) struct Setup {
     pub(crate) configuration: Arc<Configuration>,
     /// Four-letter words that are answered.
     pub(crate) words: Whitelist,
-    /// Addresses that the server listens on.
-    pub(crate) listeners: Vec<SocketAddr>,
+    /// Listening sockets, if there are some.
+    pub(crate) listener: Option<Arc<Listener>>,
+    /// Function that serves HTTP, if there is one.
+    pub(crate) http: Option<HttpHandler>,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
+}
+
+impl Setup {
+    /// Returns the addresses that the server listens on.
+    pub(crate) fn addrs(&self) -> &[SocketAddr] {
+        self.listener.as_ref().map_or(&[], |listener| &listener.addrs)
+    }
+}
+
+/// Function that serves connections that begin with an HTTP request.
+#[derive(Clone)]
+pub(crate) struct HttpHandler(pub(crate) Arc<dyn Fn(&Arc<Engine>, HttpConnection) + Send + Sync>);
+
+impl fmt::Debug for HttpHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpHandler")
+    }
 }
 
 /// A connection that is counted and that the core knows. Dropping it removes the connection.
@@ -83,6 +105,10 @@ pub(crate) struct ConnectionGuard {
     pub(crate) engine: Arc<Engine>,
     pub(crate) id: ConnId,
     pub(crate) outbox: Arc<Outbox>,
+    /// Address of the other end; `None` if it is in this process.
+    pub(crate) remote: Option<SocketAddr>,
+    /// Address that it was accepted at.
+    pub(crate) listener: Option<SocketAddr>,
 }
 
 /// Reason for refusing a connection.
@@ -131,7 +157,8 @@ impl Engine {
         }
     }
 
-    /// Admits a connection from `remote` at a listening address, or from this process.
+    /// Admits a connection from `remote` at a listening address, or from this process. One that is too many is for the caller
+    /// to [`reject`](Self::reject).
     pub(crate) fn admit(
         self: &Arc<Self>,
         remote: Option<SocketAddr>,
@@ -144,16 +171,27 @@ impl Engine {
             if state.core.is_down() {
                 return Err(Refused::Down);
             }
-            let Some((id, outbox)) = state.connections.admit(remote, turn) else {
-                if let Some(remote) = remote {
-                    let max = self.limits.max_client_connections;
-                    state.log.push(turn.now.mono, Line::TooMany(remote, max));
-                }
-                return Err(Refused::TooMany);
-            };
+            let (id, outbox) = state.connections.admit(remote, turn).ok_or(Refused::TooMany)?;
             state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
-            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox })
+            let listener = listener.and_then(|listener| self.setup.addrs().get(listener)).copied();
+            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener })
         })
+    }
+
+    /// Counts and logs a connection that is one too many for its address.
+    pub(crate) fn reject(&self, remote: SocketAddr) {
+        let max = self.limits.max_client_connections;
+        self.turn(|state, turn| {
+            state.connections.stats.rejected += 1;
+            state.log.push(turn.now.mono, Line::TooMany(remote, max));
+        });
+    }
+
+    /// Hands a connection to the function that serves HTTP.
+    pub(crate) fn hand_over(self: &Arc<Self>, connection: HttpConnection) {
+        if let Some(HttpHandler(handler)) = &self.setup.http {
+            surviving(|| handler(self, connection));
+        }
     }
 
     /// Handles the whole frames at the front of `input` in one turn. Stops earlier, as the result tells, if the peer must

@@ -1,9 +1,8 @@
-//! Accepting connections over TCP.
+//! Listening sockets.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,17 +10,10 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::error::Error;
 use crate::shell::accept_barrier::AcceptBarrier;
-use crate::shell::connection;
-use crate::shell::engine::{Engine, Refused};
-use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::runtime::Runtime;
 
 /// Maximum number of connections that wait to be accepted, unless it is set. The system has a limit of its own.
 const BACKLOG: i32 = 4096;
-
-/// Number of attempts, good or bad, after a logged failure to accept for which no line is logged: about a minute of
-/// failures.
-const ATTEMPTS_PER_LINE: u32 = 600;
 
 /// Maximum number of attempts to find a port that is free on every address.
 const TRIES: usize = 64;
@@ -32,7 +24,7 @@ pub(crate) struct Listener {
     sockets: Mutex<Sockets>,
     /// Addresses of the sockets. Users are shown the first one.
     pub(crate) addrs: Vec<SocketAddr>,
-    barrier: AcceptBarrier,
+    pub(crate) barrier: AcceptBarrier,
     backlog: i32,
 }
 
@@ -118,30 +110,8 @@ impl Listener {
         runtime.with_drivers(|| self.addrs.iter().map(&mut again).collect())
     }
 
-    /// Accepts connections until the sockets are closed, at the latest until it is aborted.
-    pub(crate) async fn accept(self: Arc<Self>, engine: Arc<Engine>) {
-        engine.add_accept_barrier(&self.barrier);
-        let mut failures = Failures::default();
-        while let Some(accepted) = poll_fn(|cx| self.poll_accept(cx)).await {
-            match accepted {
-                Ok(accepted) => {
-                    failures.should_log(false);
-                    surviving(|| serve(accepted, &engine));
-                }
-                // The peer was gone before it was accepted.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                // Usually too many open files, which takes time to change.
-                Err(error) => {
-                    if failures.should_log(true) {
-                        log!(WARN, %error, addr = %self.addrs[0], "cannot accept; trying again");
-                    }
-                    engine.runtime.sleep(PAUSE).await;
-                }
-            }
-        }
-    }
-
-    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
+    /// Accepts a connection; `None` once the sockets are closed for good.
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
         self.barrier.accept(cx.waker(), || self.poll_sockets(cx), Poll::is_pending)
     }
 
@@ -168,27 +138,11 @@ impl Listener {
 }
 
 /// Accepted connection.
-struct Accepted {
-    stream: TcpStream,
-    remote: SocketAddr,
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) remote: SocketAddr,
     /// Index of the listening address.
-    listener: usize,
-}
-
-/// Failures to accept. Few are logged: when descriptors run out, every second attempt may fail.
-#[derive(Debug, Default)]
-struct Failures {
-    /// Number of attempts for which no line is logged.
-    quiet: u32,
-}
-
-impl Failures {
-    /// Counts an attempt. Returns true if it is a failure to log.
-    fn should_log(&mut self, failed: bool) -> bool {
-        let logged = failed && self.quiet == 0;
-        self.quiet = if logged { ATTEMPTS_PER_LINE } else { self.quiet.saturating_sub(1) };
-        logged
-    }
+    pub(crate) listener: usize,
 }
 
 fn bind_all(wishes: &[SocketAddr], backlog: i32) -> Result<Listener, Error> {
@@ -231,39 +185,4 @@ fn hold(addr: SocketAddr, beside_others: bool) -> io::Result<Socket> {
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     Ok(socket)
-}
-
-/// Serves a connection, or closes it silently, as ZooKeeper does, if its address has too many. A TLS handshake would be
-/// done here, in a task of its own.
-fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) {
-    // Without it a reply waits for the acknowledgement of the one before.
-    if let Err(error) = stream.set_nodelay(true) {
-        log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
-    }
-    match engine.admit(Some(remote), Some(listener)) {
-        Ok(guard) => {
-            log!(DEBUG, %remote, conn = guard.id.0, "connected");
-            connection::spawn(stream, guard);
-        }
-        Err(Refused::TooMany | Refused::Stopped | Refused::Down) => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_failures_are_logged_even_if_some_attempts_succeed_between_them() {
-        let mut failures = Failures::default();
-        let lines = |failures: &mut Failures, attempts: u32, succeeds: u32| {
-            (0..attempts).filter(|n| failures.should_log(n % succeeds != 1)).count()
-        };
-        assert_eq!(lines(&mut failures, 6_010, u32::MAX), 10);
-        assert_eq!(lines(&mut Failures::default(), 6_010, 2), 10);
-        let mut failures = Failures::default();
-        assert!(failures.should_log(true) && !failures.should_log(true));
-        (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.should_log(false)));
-        assert!(failures.should_log(true), "a failure after a good time is logged at once");
-    }
 }

@@ -1,15 +1,16 @@
 //! The shell around the core: it moves bytes, reads clocks and waits. Only this module and the public handles name
 //! tokio.
 //!
-//! A request comes in at a [`listener`] or a [`connector`]; a task, [`connection`], reads it and hands its frames to
+//! A request comes in at a [`listener`], from which [`accept`] takes it, or a [`connector`]; a task, [`connection`], reads it and hands its frames to
 //! the [`engine`], which holds the [`state`] behind a mutex. The state hands each frame to the core and performs the
 //! outputs: replies go to the [`outbox`] of a connection, or first to the [`journal`] until the [`keeper`] has
 //! written the transactions before them to the disk.
 //!
 //! Room for more: another protocol on the same port is recognised in [`opening`]; another kind of stream, such as TLS,
-//! is made by the [`listener`] and handed to [`connection::spawn`], which flushes it after each batch. Faults are decided in
+//! is made by [`accept`] and handed to [`connection::spawn`], which flushes it after each batch. Faults are decided in
 //! the core, where requests and answers pass, with the core's deadlines; `ServerState::perform` performs them.
 
+pub(crate) mod accept;
 pub(crate) mod accept_barrier;
 pub(crate) mod change;
 pub(crate) mod changes;
@@ -21,6 +22,7 @@ pub(crate) mod connector;
 pub(crate) mod engine;
 pub(crate) mod exchange;
 pub(crate) mod gather;
+pub(crate) mod http;
 pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod limits;

@@ -11,13 +11,30 @@ pub(crate) enum Opening {
     Frame,
     /// A four-letter word.
     FourLetterWord(WordRequest),
+    /// HTTP: the bytes are the beginning of a method.
+    Http,
 }
 
+/// First bytes of HTTP's methods. As the length of a frame each is over 1 GB, which no server accepts.
+const HTTP: [&[u8; Opening::LEN]; 6] = [b"GET ", b"PUT ", b"POST", b"HEAD", b"DELE", b"OPTI"];
+
 impl Opening {
-    /// Recognises the protocol. Four letters are a word, not a length, however long a frame may be.
-    pub(crate) fn recognise(input: &[u8], words: &Whitelist) -> Self {
+    /// Number of bytes that tell the protocol.
+    pub(crate) const LEN: usize = 4;
+
+    /// Recognises the protocol; HTTP only if the server has it. Four letters are a word, not a length, however long a frame
+    /// may be.
+    pub(crate) fn recognise(input: &[u8], words: &Whitelist, has_http: bool) -> Self {
         let Some((first, rest)) = input.split_first_chunk() else { return Self::Incomplete };
+        if has_http && Self::is_http(first) {
+            return Self::Http;
+        }
         words.request(first, rest).map_or(Self::Frame, Self::FourLetterWord)
+    }
+
+    /// Returns true if a connection that begins with these bytes speaks HTTP.
+    pub(crate) fn is_http(first: &[u8; Self::LEN]) -> bool {
+        HTTP.contains(&first)
     }
 }
 
@@ -27,7 +44,7 @@ mod tests {
 
     #[test]
     fn an_opening_may_be_incomplete() {
-        let opening = |input: &[u8]| Opening::recognise(input, &Whitelist::default());
+        let opening = |input: &[u8]| Opening::recognise(input, &Whitelist::default(), true);
         assert_eq!(opening(b"ruo"), Opening::Incomplete);
         assert_eq!(opening(b"stm"), Opening::Incomplete);
         assert_eq!(
@@ -40,5 +57,16 @@ mod tests {
             Opening::FourLetterWord(WordRequest::SetTraceMask(0b1_0011_1110))
         );
         assert_eq!(opening(&[0, 0, 0, 45]), Opening::Frame);
+    }
+
+    #[test]
+    fn http_is_told_by_its_method_if_the_server_has_it() {
+        let opening = |input: &[u8], has| Opening::recognise(input, &Whitelist::default(), has);
+        for request in ["GET / HTTP/1.1", "PUT /x", "POST /x", "HEAD /", "DELETE /x", "OPTIONS *"] {
+            assert_eq!(opening(request.as_bytes(), true), Opening::Http, "{request}");
+            assert_eq!(opening(request.as_bytes(), false), Opening::Frame, "{request}");
+        }
+        assert_eq!(opening(b"GET", true), Opening::Incomplete);
+        assert_eq!(opening(b"get /", true), Opening::Frame, "methods are upper case");
     }
 }

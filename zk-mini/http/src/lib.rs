@@ -1,0 +1,3 @@
+//! The HTTP side of zk-mini.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,146 @@
+//! Accepting connections over TCP.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncReadExt;
+
+use crate::shell::connection;
+use crate::shell::engine::{Engine, Refused};
+use crate::shell::http::{HttpConnection, HttpStream};
+use crate::shell::listener::{Accepted, Listener};
+use crate::shell::opening::Opening;
+use crate::shell::panics::{PAUSE, surviving};
+
+/// Number of attempts, good or bad, after a logged failure to accept for which no line is logged: about a minute of
+/// failures.
+const ATTEMPTS_PER_LINE: u32 = 600;
+
+/// Time for a connection that is one too many to send its first bytes: it may be HTTP.
+const FIRST_BYTES: Duration = Duration::from_secs(2);
+
+/// Maximum number of connections of all servers of the process that are one too many and whose first bytes are awaited.
+const MAX_AWAITED: usize = 64;
+
+/// A place among the connections whose first bytes are awaited. Dropping it frees it.
+struct AwaitedPlace;
+
+static PLACES_TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+impl AwaitedPlace {
+    /// Takes a place; `None` if there is none.
+    fn take() -> Option<Self> {
+        // Made first: it is given back if it is one too many.
+        let place = Self;
+        (PLACES_TAKEN.fetch_add(1, Ordering::Relaxed) < MAX_AWAITED).then_some(place)
+    }
+}
+
+impl Drop for AwaitedPlace {
+    fn drop(&mut self) {
+        PLACES_TAKEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Accepts connections until the sockets are closed, at the latest until it is aborted.
+pub(crate) async fn accept(listener: Arc<Listener>, engine: Arc<Engine>) {
+    engine.add_accept_barrier(&listener.barrier);
+    let mut failures = Failures::default();
+    while let Some(accepted) = poll_fn(|cx| listener.poll_accept(cx)).await {
+        match accepted {
+            Ok(accepted) => {
+                failures.should_log(false);
+                surviving(|| serve(accepted, &engine));
+            }
+            // The peer was gone before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // Usually too many open files, which takes time to change.
+            Err(error) => {
+                if failures.should_log(true) {
+                    log!(WARN, %error, addr = %listener.addrs[0], "cannot accept; trying again");
+                }
+                engine.runtime.sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Failures to accept. Few are logged: when descriptors run out, every second attempt may fail.
+#[derive(Debug, Default)]
+struct Failures {
+    /// Number of attempts for which no line is logged.
+    quiet: u32,
+}
+
+impl Failures {
+    /// Counts an attempt. Returns true if it is a failure to log.
+    fn should_log(&mut self, failed: bool) -> bool {
+        let logged = failed && self.quiet == 0;
+        self.quiet = if logged { ATTEMPTS_PER_LINE } else { self.quiet.saturating_sub(1) };
+        logged
+    }
+}
+
+/// Serves a connection, or closes it silently, as ZooKeeper does, if its address has too many. A TLS handshake would be
+/// done here, in a task of its own.
+fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) {
+    // Without it a reply waits for the acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
+    }
+    match engine.admit(Some(remote), Some(listener)) {
+        Ok(guard) => {
+            log!(DEBUG, %remote, conn = guard.id.0, "connected");
+            connection::spawn(stream, guard);
+        }
+        Err(Refused::TooMany) => {
+            let engine = Arc::clone(engine);
+            engine.runtime.clone().spawn(serve_if_http(Accepted { stream, remote, listener }, engine));
+        }
+        Err(Refused::Stopped | Refused::Down) => {}
+    }
+}
+
+/// Serves a connection that is one too many for ZooKeeper's protocol, if it is HTTP; closes it otherwise.
+async fn serve_if_http(Accepted { mut stream, remote, listener }: Accepted, engine: Arc<Engine>) {
+    let mut first = BytesMut::new();
+    if engine.setup.http.is_some()
+        && let Some(_place) = AwaitedPlace::take()
+    {
+        let read = async {
+            while first.len() < Opening::LEN && stream.read_buf(&mut first).await.is_ok_and(|read| read > 0) {
+            }
+        };
+        // One that is silent for longer is closed.
+        let _ = engine.runtime.timeout(FIRST_BYTES, read).await;
+    }
+    if !first.first_chunk().is_some_and(Opening::is_http) {
+        return engine.reject(remote);
+    }
+    let listener = engine.setup.addrs().get(listener).copied();
+    let stream = HttpStream::new(first, stream);
+    engine.hand_over(HttpConnection { stream, peer: Some(remote), listener });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_failures_are_logged_even_if_some_attempts_succeed_between_them() {
+        let mut failures = Failures::default();
+        let lines = |failures: &mut Failures, attempts: u32, succeeds: u32| {
+            (0..attempts).filter(|n| failures.should_log(n % succeeds != 1)).count()
+        };
+        assert_eq!(lines(&mut failures, 6_010, u32::MAX), 10);
+        assert_eq!(lines(&mut Failures::default(), 6_010, 2), 10);
+        let mut failures = Failures::default();
+        assert!(failures.should_log(true) && !failures.should_log(true));
+        (0..ATTEMPTS_PER_LINE).for_each(|_| assert!(!failures.should_log(false)));
+        assert!(failures.should_log(true), "a failure after a good time is logged at once");
+    }
+}
