@@ -91,7 +91,9 @@ impl Setup {
 
 /// Function that serves connections that begin with an HTTP request.
 #[derive(Clone)]
-pub(crate) struct HttpHandler(pub(crate) Arc<dyn Fn(&Arc<Engine>, HttpConnection) + Send + Sync>);
+pub(crate) struct HttpHandler(pub(crate) Arc<ServeHttp>);
+
+type ServeHttp = dyn Fn(&Arc<Engine>, HttpConnection) + Send + Sync;
 
 impl fmt::Debug for HttpHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

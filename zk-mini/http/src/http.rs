@@ -1,0 +1,77 @@
+//! HTTP of a server: on its ZooKeeper port, and on ports of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use tokio::net::TcpListener;
+use zk_mini::{Builder, Handle, HttpConnection};
+
+use crate::app::App;
+use crate::connection;
+use crate::face::Face;
+use crate::router;
+use crate::runtime::runtime;
+use crate::settings::Settings;
+
+/// The HTTP side of servers. A clone shares settings and limits.
+#[derive(Clone, Debug)]
+pub struct Http {
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    /// Routes of [`Face::Full`], made for the first connection.
+    full: OnceLock<Router>,
+}
+
+impl Http {
+    /// Configures the HTTP side. It serves nothing until it is given a port.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self { shared: Arc::new(Shared { settings, full: OnceLock::new() }) }
+    }
+
+    /// Serves [`Face::Full`] on the ZooKeeper port of a server that is still to be started, and on its in-memory connections.
+    pub fn share_port(&self, builder: Builder) -> Builder {
+        let shared = Arc::clone(&self.shared);
+        builder.on_http(move |server, HttpConnection { stream, peer, listener, .. }| {
+            // Without a thread there is nobody to answer: the connection is closed.
+            if let Ok(runtime) = runtime() {
+                let router = shared.full.get_or_init(|| router::of(&Face::Full)).clone();
+                let app = App { server, shared: Arc::clone(&shared), peer, listener };
+                runtime.spawn(connection::serve(stream, app, router));
+            }
+        })
+    }
+
+    /// Serves HTTP on a port of its own, until the server stops. Port 0 lets the system choose; returns the address.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the address cannot be listened on, or the system gives no thread.
+    pub fn listen(&self, server: &Handle, addr: SocketAddr, face: &Face) -> io::Result<SocketAddr> {
+        let runtime = runtime()?;
+        let listener = std::net::TcpListener::bind(addr)?;
+        listener.set_nonblocking(true)?;
+        let bound = listener.local_addr()?;
+        let listener = {
+            let _entered = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let (server, shared, router) = (server.clone(), Arc::clone(&self.shared), router::of(face));
+        runtime.spawn(connection::accept(listener, server.clone(), move |stream, peer| {
+            let app = App {
+                server: server.clone(),
+                shared: Arc::clone(&shared),
+                peer: Some(peer),
+                listener: Some(bound),
+            };
+            connection::serve(stream, app, router.clone())
+        }));
+        Ok(bound)
+    }
+}
