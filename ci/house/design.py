@@ -23,6 +23,7 @@ IMPORTS = {
 TEST_IMPORTS = {
     "zk-mini": {"zk-client"},
     "zk-client": {"zk-mini"},
+    "zk-mini-http": {"zk-client"},
     "rpc-server": {"rpc-client"},
     "rpc-client": {"rpc-server"},
 }

@@ -1,4 +1,4 @@
-//! What a request is about: the server, and the connection on which the request came.
+//! Context of a request: the server, and the connection on which the request came.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use zk_mini::Handle;
 
 use crate::error::ApiError;
-use crate::http::Shared;
+use crate::shared::Shared;
 
 /// Server of a request, and the connection on which it came. Handlers take it as an argument.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@
 pub enum Face {
     /// Everything: the page, control, the AdminServer's commands, metrics.
     Full,
-    /// What Apache ZooKeeper serves over HTTP, and no control.
+    /// The AdminServer's commands and metrics, as Apache ZooKeeper has them, without control.
     Admin {
         /// Path of the AdminServer's commands, such as `/commands`; `None` to leave them out.
         commands: Option<String>,

@@ -2,9 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use zk_mini::{Builder, Handle, HttpConnection};
 
@@ -14,6 +13,7 @@ use crate::face::Face;
 use crate::router;
 use crate::runtime::runtime;
 use crate::settings::Settings;
+use crate::shared::Shared;
 
 /// The HTTP side of servers. A clone shares settings and limits.
 #[derive(Clone, Debug)]
@@ -21,19 +21,11 @@ pub struct Http {
     shared: Arc<Shared>,
 }
 
-/// What all connections share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    /// Routes of [`Face::Full`], made for the first connection.
-    full: OnceLock<Router>,
-}
-
 impl Http {
     /// Configures the HTTP side. It serves nothing until it is given a port.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { shared: Arc::new(Shared { settings, full: OnceLock::new() }) }
+        Self { shared: Arc::new(Shared::new(settings)) }
     }
 
     /// Serves [`Face::Full`] on the ZooKeeper port of a server that is still to be started, and on its in-memory connections.

@@ -33,6 +33,7 @@ mod http;
 mod router;
 mod runtime;
 mod settings;
+mod shared;
 mod v1;
 
 pub use face::Face;

@@ -1,14 +1,13 @@
 //! One port for ZooKeeper's protocol and HTTP.
 
-mod support;
-
 use std::net::{Ipv4Addr, SocketAddr};
 
-use support::{Client, LIMIT, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zk_mini::ZkMini;
 use zk_mini_http::{Face, Http, Settings};
+
+use crate::support::{Client, LIMIT, start};
 
 #[tokio::test]
 async fn the_zookeeper_port_answers_http_and_does_not_count_it() {

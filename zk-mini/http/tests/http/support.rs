@@ -1,8 +1,5 @@
 //! A server with HTTP on its ZooKeeper port, and a client that shows whole answers.
 
-// Each test file uses a part of it.
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

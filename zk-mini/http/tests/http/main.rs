@@ -1,0 +1,6 @@
+//! Every call over a real connection.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod port;
+mod support;
