@@ -27,7 +27,7 @@
 //! | run by tokio's paused time | [`Builder::auto_advance`] |
 //! | connect without a socket | [`Connector`] |
 //! | serve a stream of your own, such as one of a simulated network | [`Handle::serve_stream`], example `partition` |
-//! | see nodes, sessions, connections, watches | [`Handle::node`], [`Handle::sessions`], [`Handle::connections`], [`Handle::watches`]; [`Handle::status`] counts them |
+//! | see nodes, sessions, connections, watches | [`Handle::node`], [`Handle::subtree`], [`Handle::sessions`], [`Handle::connections`], [`Handle::watches`]; [`Handle::status`] counts them |
 //! | expire or disconnect a session, now and on the server's side | [`Session`], [`SessionSet`] |
 //! | let a connection, a session, a listener or the server stall | [`Session::freeze`], [`Handle::freeze_connection`], [`Handle::freeze_listener`], [`Handle::freeze`] |
 //! | wait for a state without sleeping | [`Handle::wait_for`], [`Session::until_expired`], [`Session::until_watches`] |
@@ -212,6 +212,7 @@ mod tree_file;
 pub use self::core::history;
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind, On, Rule, RuleError, Then};
+pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use builder::Builder;
 pub use error::Error;
 pub use handle::{ClientAddr, NotListening, Session, SessionInfo, SessionSet, TimedOut};
@@ -226,3 +227,6 @@ pub use shell::http::{HttpConnection, HttpStream};
 pub use storage::{SnapshotError, StorageError, SyncMode};
 #[cfg(feature = "tree-files")]
 pub use tree_file::{Loaded, TreeFile, TreeFileError, TreeNode};
+
+/// Version of this crate.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -38,6 +38,7 @@ mod reap;
 mod requests;
 mod session;
 pub(crate) mod size;
+mod subtree;
 mod tree;
 mod txn;
 mod watch;
@@ -50,8 +51,8 @@ pub use faults::{FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind, On, Ru
 pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
-#[cfg(feature = "tree-files")]
-pub(crate) use tree::SYSTEM_NODES;
+pub use subtree::{NoSubtree, Reach, Subtree, SubtreeNode};
+pub use tree::SYSTEM_NODES;
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
 use bytes::Bytes;

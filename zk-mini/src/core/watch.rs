@@ -187,6 +187,12 @@ impl WatchTable {
         paths.filter_map(move |path| self.by_path.get(path)?.get(&conn).copied())
     }
 
+    /// Returns the modes of the watches on a path, connection by connection.
+    fn modes_at(&self, path: &str) -> impl Iterator<Item = Modes> {
+        let watchers = self.by_path.get(path).into_iter().flatten();
+        watchers.filter(|(conn, _)| self.by_conn.contains_key(conn)).map(|(_, modes)| *modes)
+    }
+
     /// Returns every watched path, in no order, with the connections that watch it.
     pub(crate) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
         let mut paths = self.by_path.iter().map(|(path, watchers)| (path, self.present(watchers).peekable()));
@@ -419,6 +425,14 @@ impl Watches {
         let of_nodes = self.data.modes_of(conn).map(|modes| modes.0.count_ones()).sum::<u32>();
         // Watches of other modes are in the other table, too.
         let of_children = self.child.modes_of(conn).filter(|modes| modes.has(WatchMode::Standard)).count();
+        usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
+    }
+
+    /// Returns the number of watches on a path, each counted once for its connection and kind.
+    pub(crate) fn count_at(&self, path: &str) -> usize {
+        let (of_nodes, of_children) = (self.data.modes_at(path), self.child.modes_at(path));
+        let of_nodes = of_nodes.map(|modes| modes.0.count_ones()).sum::<u32>();
+        let of_children = of_children.filter(|modes| modes.has(WatchMode::Standard)).count();
         usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use zk_wire::{Acl, SessionId, Stat, UnixMillis, Zxid};
 
-use crate::core::{ConnId, NodeInfo, WatchInfo};
+use crate::core::{ConnId, NoSubtree, NodeInfo, Reach, Subtree, WatchInfo};
 use crate::handle::Handle;
 use crate::report::figures::ConnectionFigures;
 use crate::shell::state::ServerState;
@@ -58,6 +58,37 @@ impl Handle {
     #[must_use]
     pub fn node(&self, path: &str) -> Option<NodeInfo> {
         self.engine.look(|state| state.core.node(path))
+    }
+
+    /// Returns a node and the nodes below it, down to a depth, at one moment.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::{Reach, ZkMini};
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// zk.create("/services/echo/a", "").parents().await?;
+    /// let subtree = zk.subtree("/services", &Reach { depth: 2, ..Reach::default() })?;
+    /// let paths: Vec<_> = subtree.nodes.iter().map(|node| &*node.path).collect();
+    /// assert_eq!(paths, ["/services", "/services/echo", "/services/echo/a"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`NoSubtree`], also if there is more than `reach` allows.
+    pub fn subtree(&self, path: &str, reach: &Reach) -> Result<Subtree, NoSubtree> {
+        self.engine.look(|state| state.core.subtree(path, reach))
+    }
+
+    /// Returns a node and the nodes below it as they were after a transaction. Unlike [`tree_at`](Self::tree_at) it looks
+    /// only at what has changed since, and at what it returns.
+    ///
+    /// # Errors
+    /// [`NoSubtree`]
+    pub fn subtree_at(&self, zxid: Zxid, path: &str, reach: &Reach) -> Result<Subtree, NoSubtree> {
+        self.engine.look(|state| state.core.subtree_at(zxid, path, reach))
     }
 
     /// Returns the names of a node's children, sorted; `None` if there is no such node.

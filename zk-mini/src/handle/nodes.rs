@@ -90,6 +90,13 @@ impl Handle {
         self.write(path, |core, now| core.set_acl_directly(now, path, acl)).await
     }
 
+    /// Returns the most bytes that a client may send in a request, and that a direct write should have:
+    /// [`jute_max_buffer`](crate::Builder::jute_max_buffer).
+    #[must_use]
+    pub fn jute_max_buffer(&self) -> usize {
+        self.engine.limits.max_frame
+    }
+
     /// Writes, and waits until everything that it caused has happened.
     pub(crate) async fn write<T>(
         &self,
@@ -158,7 +165,8 @@ impl<'a> Create<'a> {
         self
     }
 
-    /// Sets the data if the node exists. Its kind and its ACL stay.
+    /// Sets the data if the node exists. Its kind and its ACL stay; a node that is to be [ephemeral](Self::ephemeral) must
+    /// belong to that session already.
     pub fn or_set(mut self) -> Self {
         self.or_set = true;
         self
@@ -166,8 +174,19 @@ impl<'a> Create<'a> {
 
     fn write(&self, core: &mut Core, now: Now) -> Result<Written, WriteError> {
         let (path, data, open) = (self.path, Some(&self.data[..]), [Acl::open()]);
-        if self.or_set && !self.sequential && core.node(path).is_some() {
-            return core.set_directly(now, path, data, Expected::Any);
+        if self.or_set
+            && !self.sequential
+            && let Some(present) = core.node(path)
+        {
+            match self.kind {
+                NodeKind::Ephemeral(session) if !core.is_alive(session) => {
+                    return Err(WriteError::NoSession { path: path.into(), session });
+                }
+                NodeKind::Ephemeral(session) if present.stat.ephemeral_owner != session => {
+                    return Err(WriteError::OtherOwner { path: path.into(), session });
+                }
+                _ => return core.set_directly(now, path, data, Expected::Any),
+            }
         }
         let acl = self.acl.unwrap_or(&open);
         let Self { kind, sequential, parents, .. } = *self;

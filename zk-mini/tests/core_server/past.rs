@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use zk_mini::core::{Config, Image, ImageNode, NodeKind};
+use zk_mini::core::{Config, Core, Image, ImageNode, NoSubtree, NodeKind, Reach, SubtreeNode};
 use zk_mini::history::{NotKept, PastNode, PastTree};
 use zk_wire::*;
 
@@ -226,6 +226,32 @@ fn is_same(tree: &PastTree, image: &Image) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+const WHOLE: Reach = Reach { depth: usize::MAX, nodes: usize::MAX, bytes: usize::MAX };
+
+/// Checks that subtrees show a past tree, or a part of it.
+fn parts_are_the_same(core: &Core, tree: &PastTree) -> Result<(), TestCaseError> {
+    let whole = core.subtree_at(tree.zxid(), "/", &WHOLE).unwrap();
+    prop_assert_eq!(whole.zxid, tree.zxid());
+    prop_assert_eq!(whole.nodes.len(), tree.len());
+    for node in &whole.nodes {
+        let then = tree.get(&node.path).unwrap();
+        let (of_node, of_then) =
+            ((&node.data, &node.acl, node.kind, &node.stat), (&then.data, &then.acl, then.kind, &then.stat));
+        prop_assert_eq!(of_node, of_then, "{} at {}", node.path, tree.zxid());
+        // Each part is in the whole, in one piece.
+        let depth = 1;
+        let part = core.subtree_at(tree.zxid(), &node.path, &Reach { depth, ..WHOLE }).unwrap();
+        let prefix = if &*node.path == "/" { "/".into() } else { format!("{}/", node.path) };
+        let within = |other: &&SubtreeNode| {
+            other.path == node.path || other.path.starts_with(&prefix) && other.depth <= node.depth + depth
+        };
+        let expected: Vec<_> = whole.nodes.iter().filter(within).map(|node| &node.path).collect();
+        prop_assert_eq!(part.nodes.iter().map(|node| &node.path).collect::<Vec<_>>(), expected);
+        prop_assert!(part.nodes.iter().skip(1).is_sorted_by_key(|node| &node.path));
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
     #[test]
@@ -242,6 +268,7 @@ proptest! {
             match core.tree_at(image.last_zxid) {
                 Ok(tree) => {
                     is_same(&tree, image)?;
+                    parts_are_the_same(core, &tree)?;
                     shown += 1;
                 }
                 Err(NotKept::TooOld { oldest, .. }) => {
@@ -253,6 +280,16 @@ proptest! {
         }
         prop_assert!(shown > 0, "the present, at least");
         is_same(&core.tree_at(core.last_zxid()).unwrap(), &core.image())?;
+        for path in PATHS {
+            let present = core.subtree(path, &WHOLE);
+            match core.subtree_at(core.last_zxid(), path, &WHOLE) {
+                Err(NoSubtree::NoNodeThen { .. }) => {
+                    let is_missing = matches!(present, Err(NoSubtree::NoNode { .. }));
+                    prop_assert!(is_missing, "{}", path);
+                }
+                then => prop_assert_eq!(present, then),
+            }
+        }
         let next = core.last_zxid().next();
         prop_assert_eq!(core.tree_at(next), Err(NotKept::NotYet { asked: next, last: core.last_zxid() }));
     }

@@ -69,6 +69,25 @@ async fn parents_are_made_in_the_transaction_of_the_node() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_set_stays_with_its_owner() {
+    let zk = in_memory().await;
+    let _raw = Raw::with_session(&zk, 4_000).await;
+    let owner = zk.sessions()[0].id;
+    zk.create("/plain", "").await.unwrap();
+    let path = String::from("/plain");
+    let error = zk.create("/plain", "x").or_set().ephemeral(owner).await.unwrap_err();
+    assert_eq!(error, WriteError::OtherOwner { path: path.clone(), session: owner });
+    let stranger = SessionId(7);
+    let error = zk.create("/plain", "x").or_set().ephemeral(stranger).await.unwrap_err();
+    assert_eq!(error, WriteError::NoSession { path, session: stranger });
+    assert_eq!(zk.get("/plain").unwrap().0, "", "nothing is written");
+    assert!(zk.create("/e", "1").or_set().ephemeral(owner).await.unwrap().created);
+    assert!(!zk.create("/e", "2").or_set().ephemeral(owner).await.unwrap().created);
+    assert!(!zk.create("/e", "3").or_set().await.unwrap().created);
+    assert_eq!(zk.get("/e").unwrap().1.ephemeral_owner, owner);
+}
+
+#[tokio::test]
 async fn the_options_make_every_kind_of_node() {
     let zk = in_memory().await;
     zk.create("/c", "").container().await.unwrap();

@@ -43,6 +43,11 @@ pub enum WriteError {
         "{path} cannot belong to session {session}: it has ended, or never existed; see `sessions()` for those that live"
     )]
     NoSession { path: String, session: SessionId },
+    /// The node that is to be ephemeral exists, and does not belong to the session.
+    #[error(
+        "{path} exists and does not belong to session {session}: delete it first, or set its data without an owner"
+    )]
+    OtherOwner { path: String, session: SessionId },
     /// The node is one of the system's, which cannot be deleted.
     #[error("{path} is a node of the system: it always exists")]
     SystemNode { path: String },

@@ -64,6 +64,7 @@ pub use entry::{Entry, EntryKind};
 pub use explain::{ChangeKind, Explanation, NodeChange};
 use latest::Latest;
 pub use offenders::{Offenders, RequestCounts};
+pub(in crate::core) use past::ChangedNodes;
 pub(crate) use past::Past;
 pub use past::{NotKept, PastNode, PastTree};
 use record::{By, Record, What};

@@ -14,6 +14,9 @@ use crate::core::tree::Tree;
 use crate::core::tree::before::Before;
 use crate::core::txn::NodeKind;
 
+/// Nodes that have changed, each as it was before; `None` is one that was not there.
+pub(in crate::core) type ChangedNodes = HashMap<ByteString, Option<ImageNode>>;
+
 /// Tree as it was after an earlier transaction. It is a value: the server goes on, and it stays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PastTree {
@@ -117,7 +120,7 @@ impl PastTree {
 pub(crate) struct Past {
     zxid: Zxid,
     image: Image,
-    changed: HashMap<ByteString, Option<ImageNode>>,
+    changed: ChangedNodes,
 }
 
 impl Core {
@@ -131,6 +134,12 @@ impl Core {
 
     /// Collects what is needed for [`tree_at`](Self::tree_at).
     pub(crate) fn past(&self, zxid: Zxid) -> Result<Past, NotKept> {
+        let changed = self.changed_since(zxid)?;
+        Ok(Past { zxid, image: self.image(), changed })
+    }
+
+    /// Returns the nodes that transactions after `zxid` have changed, each as it was then; `None` is one that was not there.
+    pub(in crate::core) fn changed_since(&self, zxid: Zxid) -> Result<ChangedNodes, NotKept> {
         if !self.history.is_on() {
             return Err(NotKept::NotRecorded);
         }
@@ -144,7 +153,7 @@ impl Core {
         let mut changed = HashMap::new();
         // Backwards, so that the earliest value of each node is the last.
         self.history.undo.since(zxid).for_each(|before| put_back(before, &mut changed, &self.tree));
-        Ok(Past { zxid, image: self.image(), changed })
+        Ok(changed)
     }
 }
 

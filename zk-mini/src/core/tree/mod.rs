@@ -31,7 +31,7 @@ use crate::core::tree::weight::{Weight, signed};
 use crate::core::txn::{CreateNode, NodeKind};
 
 /// Nodes that always exist and cannot be deleted.
-pub(crate) const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+pub const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
 
 /// All nodes with their indexes.
 #[derive(Debug)]
