@@ -30,6 +30,7 @@
 //! | see nodes, sessions, connections, watches | [`Handle::node`], [`Handle::subtree`], [`Handle::sessions`], [`Handle::connections`], [`Handle::watches`]; [`Handle::status`] counts them |
 //! | expire or disconnect a session, now and on the server's side | [`Session`], [`SessionSet`] |
 //! | let a connection, a session, a listener or the server stall | [`Session::freeze`], [`Handle::freeze_connection`], [`Handle::freeze_listener`], [`Handle::freeze`] |
+//! | show figures, of the server or of each connection | [`Handle::figures`], [`figures`] |
 //! | wait for a state without sleeping | [`Handle::wait_for`], [`Session::until_expired`], [`Session::until_watches`] |
 //! | hear who deleted a node and why, see the tree as it was, list leaks | [`history`], [`Handle::explain`] |
 //! | read what happened, and follow it | [`Handle::history`], [`Handle::watch_history`] |
@@ -210,6 +211,7 @@ pub mod testing;
 mod tree_file;
 
 pub use self::core::history;
+pub use self::core::{AccessError, Credentials};
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind, On, Rule, RuleError, Then};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
@@ -221,6 +223,7 @@ pub use handle::{
 };
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use handle::{HistoryNews, HistoryStream, Status};
+pub use report::figures;
 pub use server::ZkMini;
 pub use shell::connector::Connector;
 pub use shell::http::{HttpConnection, HttpStream};

@@ -11,11 +11,16 @@ const LONGEST_NAME: usize = 256;
 
 /// Number, sum, minimum and maximum of measured values, such as durations of requests.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Totals {
-    pub(crate) count: u64,
-    pub(crate) sum: u64,
-    pub(crate) min: u64,
-    pub(crate) max: u64,
+#[non_exhaustive]
+pub struct Totals {
+    /// Number of values.
+    pub count: u64,
+    /// Sum of the values.
+    pub sum: u64,
+    /// Smallest value; 0 without any.
+    pub min: u64,
+    /// Largest value; 0 without any.
+    pub max: u64,
 }
 
 impl Totals {
@@ -30,8 +35,9 @@ impl Totals {
         self.count += count;
     }
 
-    /// Returns the mean, rounded to four digits after the point.
-    pub(crate) fn mean(&self) -> f64 {
+    /// Returns the mean, rounded to four digits after the point; 0 without any value.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
         if self.count == 0 {
             return 0.0;
         }
@@ -46,12 +52,17 @@ impl Totals {
 }
 
 /// Numbers of watchers per event, by the type of event.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct WatchersTold {
-    pub(crate) created: Totals,
-    pub(crate) deleted: Totals,
-    pub(crate) data_changed: Totals,
-    pub(crate) children_changed: Totals,
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct WatchersTold {
+    /// Watchers of creations.
+    pub created: Totals,
+    /// Watchers of deletions.
+    pub deleted: Totals,
+    /// Watchers of changes of data.
+    pub data_changed: Totals,
+    /// Watchers of changes of lists of children.
+    pub children_changed: Totals,
 }
 
 impl WatchersTold {

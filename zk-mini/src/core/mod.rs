@@ -43,6 +43,7 @@ mod tree;
 mod txn;
 mod watch;
 
+pub use access::credentials::{AccessError, Credentials};
 pub use access::password::SessionSecret;
 pub use compat::Compat;
 pub use config::Config;
@@ -64,7 +65,7 @@ use compat::Rules;
 use events::{FiredEvents, Observers};
 use faults::{Faults, HeldSessions};
 use figures::Namespaces;
-pub(crate) use figures::{Totals, WatchersTold};
+pub use figures::{Totals, WatchersTold};
 use gates::Gates;
 pub use history::Replacement;
 use history::{Cause, Recorder, Told};

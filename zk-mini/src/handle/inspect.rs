@@ -1,11 +1,11 @@
 //! Inspection of a running server without a client.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use zk_wire::{Acl, SessionId, Stat, UnixMillis, Zxid};
+use zk_wire::{Acl, Perms, SessionId, Stat, UnixMillis, Zxid};
 
-use crate::core::{ConnId, NoSubtree, NodeInfo, Reach, Subtree, WatchInfo};
+use crate::core::{AccessError, ConnId, Credentials, NoSubtree, NodeInfo, Peer, Reach, Subtree, WatchInfo};
 use crate::handle::Handle;
 use crate::report::figures::ConnectionFigures;
 use crate::shell::state::ServerState;
@@ -139,6 +139,21 @@ impl Handle {
             frozen: figures.frozen,
         };
         connections.into_iter().map(info).collect()
+    }
+
+    /// Checks that a node's ACL gives each of `perms` to somebody at an address who shows credentials: as for a client that has
+    /// sent them, without a connection.
+    ///
+    /// # Errors
+    /// [`AccessError`]
+    pub fn authorize(
+        &self,
+        ip: IpAddr,
+        credentials: Credentials<'_>,
+        path: &str,
+        perms: Perms,
+    ) -> Result<(), AccessError> {
+        self.engine.look(|state| state.core.authorize(Peer { ip, port: 0 }, credentials, path, perms))
     }
 
     /// Returns the zxid of the last transaction.

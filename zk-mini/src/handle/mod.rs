@@ -4,6 +4,7 @@
 
 mod connect;
 mod faults;
+mod figures;
 mod freeze;
 mod history;
 mod history_stream;

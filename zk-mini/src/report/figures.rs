@@ -1,32 +1,59 @@
-//! Figures of a server at one moment, apart from every text that shows them.
+//! Figures of a server at one moment, as values. Whatever shows them, shows these: the four-letter words, and programs that
+//! take them by [`Handle::figures`](crate::Handle::figures) and the methods beside it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use foldhash::HashMap;
 use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 
-use crate::core::{Compat, ConnId, Now, SessionInfo, Totals, WatchersTold};
-use crate::report::stats::{ConnectionStats, ServerStats};
+use crate::core::{Compat, ConnId, Now, SessionInfo};
+
+pub use crate::core::{Totals, WatchersTold};
+pub use crate::report::stats::{ConnectionStats, FrameLengths, Latency, ServerStats};
+
+/// Figures of a server, all from one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Figures {
+    /// Settings.
+    pub configuration: Configuration,
+    /// Figures of the whole server.
+    pub server: ServerFigures,
+    /// Sizes of reads and writes below each child of the root, sorted by its name: the first thousand.
+    pub namespaces: Vec<NamespaceFigures>,
+    /// Numbers of watches on the data of nodes.
+    pub data_watches: WatchCounts,
+    /// Trace mask that the word `stmk` sets. It has no other effect.
+    pub trace_mask: i64,
+    /// Figures of the history.
+    pub history: HistoryFigures,
+    /// Figures of the fault rules.
+    pub faults: FaultFigures,
+}
 
 /// Settings of a server, which do not change while it runs.
 #[derive(Clone, Debug)]
-pub(crate) struct Configuration {
-    pub(crate) compat: Compat,
-    pub(crate) tick: Millis,
+#[non_exhaustive]
+pub struct Configuration {
+    /// Release line of ZooKeeper that it is like.
+    pub compat: Compat,
+    /// Tick.
+    pub tick: Millis,
     /// Shortest and longest session timeout that a client can get.
-    pub(crate) session_timeouts: (Millis, Millis),
+    pub session_timeouts: (Millis, Millis),
     /// First address that it listens on.
-    pub(crate) listens: Option<SocketAddr>,
+    pub listens: Option<SocketAddr>,
     /// `clientPortListenBacklog`, as it was set.
-    pub(crate) backlog: i32,
+    pub backlog: i32,
     /// `maxClientCnxns`, as it was set.
-    pub(crate) max_client_connections: i32,
+    pub max_client_connections: i32,
 }
 
 impl Configuration {
     /// Returns the version of ZooKeeper that the server is like, and its own, in ZooKeeper's form.
-    pub(crate) fn version(&self) -> String {
+    #[must_use]
+    pub fn version(&self) -> String {
         let like = match self.compat {
             Compat::V3_8 => "3.8.7",
             Compat::V3_9 => "3.9.5",
@@ -38,104 +65,170 @@ impl Configuration {
 
 /// Figures of the whole server.
 #[derive(Clone, Debug)]
-pub(crate) struct ServerFigures {
-    pub(crate) uptime: Millis,
-    pub(crate) last_zxid: Zxid,
-    pub(crate) nodes: usize,
-    pub(crate) ephemeral_nodes: usize,
+#[non_exhaustive]
+pub struct ServerFigures {
+    /// Time since the start.
+    pub uptime: Millis,
+    /// Zxid of the last transaction.
+    pub last_zxid: Zxid,
+    /// Number of nodes, with the system's nodes.
+    pub nodes: usize,
+    /// Number of ephemeral nodes.
+    pub ephemeral_nodes: usize,
     /// Bytes of all paths and data.
-    pub(crate) data_bytes: usize,
-    pub(crate) sessions: usize,
-    pub(crate) connections: usize,
-    pub(crate) watches: usize,
+    pub data_bytes: usize,
+    /// Number of sessions that are alive.
+    pub sessions: usize,
+    /// Number of open connections, with or without a session.
+    pub connections: usize,
+    /// Number of watches: pairs of connection and path.
+    pub watches: usize,
     /// Counters since the start or the last reset.
-    pub(crate) stats: ServerStats,
-    pub(crate) watchers_told: WatchersTold,
+    pub stats: ServerStats,
+    /// Numbers of watchers per event.
+    pub watchers_told: WatchersTold,
 }
 
 impl ServerFigures {
     /// Returns the number of nodes as ZooKeeper counts them: its map holds the root under two names.
-    pub(crate) fn nodes_in_zookeeper(&self) -> usize {
+    #[must_use]
+    pub fn nodes_in_zookeeper(&self) -> usize {
         self.nodes + 1
     }
 }
 
-/// Sizes of reads and of writes below one child of the root; `None` if there were none.
-#[derive(Clone, Debug)]
-pub(crate) struct NamespaceFigures {
-    pub(crate) name: String,
-    pub(crate) read: Option<Totals>,
-    pub(crate) written: Option<Totals>,
+/// Sizes of reads and of writes below one child of the root.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct NamespaceFigures {
+    /// Name of the child.
+    pub name: String,
+    /// Bytes per read; `None` if there were none.
+    pub read: Option<Totals>,
+    /// Bytes per write; `None` if there were none.
+    pub written: Option<Totals>,
 }
 
 /// Figures of one connection.
 #[derive(Clone, Debug)]
-pub(crate) struct ConnectionFigures {
-    pub(crate) conn: ConnId,
+#[non_exhaustive]
+pub struct ConnectionFigures {
+    /// Number of the connection.
+    pub conn: ConnId,
     /// Address of the other end; `None` if it is in this process.
-    pub(crate) remote: Option<SocketAddr>,
+    pub remote: Option<SocketAddr>,
     /// Time at which it was accepted.
-    pub(crate) established: UnixMillis,
+    pub established: UnixMillis,
     /// Time by which it must request a session.
-    pub(crate) session_due: Millis,
+    pub session_due: Millis,
     /// Its session and the session's timeout, once it has one.
-    pub(crate) session: Option<(SessionId, Millis)>,
-    pub(crate) frozen: bool,
-    pub(crate) stats: ConnectionStats,
+    pub session: Option<(SessionId, Millis)>,
+    /// True if nothing that it sends is handled, and nothing is sent to it.
+    pub frozen: bool,
+    /// Counters since it was accepted, or the last reset.
+    pub stats: ConnectionStats,
 }
 
 /// Sessions and connections with the times of their expiry.
 #[derive(Clone, Debug)]
-pub(crate) struct ExpiryFigures {
-    pub(crate) now: Now,
+#[non_exhaustive]
+pub struct ExpiryFigures {
+    /// Time of the figures.
+    pub now: Now,
     /// Interval of the checks that close connections.
-    pub(crate) connection_check: Millis,
-    pub(crate) sessions: Vec<SessionInfo>,
-    pub(crate) connections: Vec<ConnectionFigures>,
+    pub connection_check: Millis,
+    /// Sessions, with their ephemeral nodes.
+    pub sessions: Vec<SessionInfo>,
+    /// Connections.
+    pub connections: Vec<ConnectionFigures>,
 }
 
 /// Watches on the data of nodes. As in ZooKeeper, those on lists of children are not among them.
 #[derive(Clone, Debug)]
-pub(crate) struct WatchFigures {
+#[non_exhaustive]
+pub struct WatchFigures {
     /// Each watched path with a connection that watches it, in no order.
-    pub(crate) pairs: Vec<(ByteString, ConnId)>,
-    pub(crate) sessions: HashMap<ConnId, SessionId>,
+    pub pairs: Vec<(ByteString, ConnId)>,
+    /// Sessions of the connections.
+    pub sessions: BTreeMap<ConnId, SessionId>,
 }
 
 /// Numbers of watches on the data of nodes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WatchCounts {
-    pub(crate) connections: usize,
-    pub(crate) paths: usize,
-    pub(crate) watches: usize,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct WatchCounts {
+    /// Connections that watch something.
+    pub connections: usize,
+    /// Paths that are watched.
+    pub paths: usize,
+    /// Pairs of both.
+    pub watches: usize,
+}
+
+/// Figures of the history.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct HistoryFigures {
+    /// True if the server keeps one.
+    pub is_on: bool,
+    /// Number of entries since the start, also of those that are no longer kept.
+    pub recorded: u64,
+}
+
+/// Figures of the fault rules.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FaultFigures {
+    /// Number of rules.
+    pub rules: usize,
+    /// Number of times that rules have fired, also those that were removed.
+    pub fired: u64,
 }
 
 /// Directories of the snapshots and of the logs, with the bytes in them. Empty paths if nothing is on disk.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DiskFigures {
-    pub(crate) data: (PathBuf, u64),
-    pub(crate) logs: (PathBuf, u64),
+#[non_exhaustive]
+pub struct DiskFigures {
+    /// Directory of the snapshots.
+    pub data: (PathBuf, u64),
+    /// Directory of the logs.
+    pub logs: (PathBuf, u64),
+    /// Zxid of the newest snapshot, and the time at which it was written, if there is one.
+    pub last_snapshot: Option<(Zxid, UnixMillis)>,
 }
 
 /// File descriptors of the process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct DescriptorFigures {
-    pub(crate) open: usize,
-    pub(crate) max: u64,
+#[non_exhaustive]
+pub struct DescriptorFigures {
+    /// Number of open ones.
+    pub open: usize,
+    /// Maximum number; 0 if it is not known.
+    pub max: u64,
 }
 
 /// The machine and the user that the server runs on and as; `None` where it is not known.
 #[derive(Clone, Debug)]
-pub(crate) struct Environment {
-    pub(crate) host_name: Option<String>,
-    pub(crate) os_name: &'static str,
-    pub(crate) os_arch: &'static str,
-    pub(crate) os_version: Option<String>,
-    pub(crate) temp_dir: PathBuf,
-    pub(crate) current_dir: Option<PathBuf>,
-    pub(crate) user: Option<String>,
-    pub(crate) home: Option<String>,
-    /// Memory that is available, and all memory, in KiB.
-    pub(crate) memory_available: Option<u64>,
-    pub(crate) memory_total: Option<u64>,
+#[non_exhaustive]
+pub struct Environment {
+    /// Name of the machine.
+    pub host_name: Option<String>,
+    /// Name of the operating system, as Java has it.
+    pub os_name: &'static str,
+    /// Architecture, as Java has it.
+    pub os_arch: &'static str,
+    /// Version of the kernel.
+    pub os_version: Option<String>,
+    /// Directory for temporary files.
+    pub temp_dir: PathBuf,
+    /// Working directory.
+    pub current_dir: Option<PathBuf>,
+    /// Name of the user.
+    pub user: Option<String>,
+    /// Home of the user.
+    pub home: Option<String>,
+    /// Memory that is available, in KiB.
+    pub memory_available: Option<u64>,
+    /// All memory, in KiB.
+    pub memory_total: Option<u64>,
 }

@@ -6,26 +6,36 @@ use crate::core::Totals;
 
 /// Counters of one server, since its start or the last `srst`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ServerStats {
-    /// Requests received and frames sent by all connections, also by those that are gone.
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    pub(crate) reads: Latency,
-    pub(crate) updates: Latency,
-    pub(crate) bytes_received: u64,
-    /// Bytes of replies, and of watch events.
-    pub(crate) reply_bytes: u64,
-    pub(crate) event_bytes: u64,
-    pub(crate) frame_lengths: Option<FrameLengths>,
-    pub(crate) handshakes: u64,
+#[non_exhaustive]
+pub struct ServerStats {
+    /// Requests received by all connections, also by those that are gone.
+    pub received: u64,
+    /// Frames sent by all connections, also by those that are gone.
+    pub sent: u64,
+    /// Latency of requests that took no zxid.
+    pub reads: Latency,
+    /// Latency of requests that took one.
+    pub updates: Latency,
+    /// Bytes received, with the length fields.
+    pub bytes_received: u64,
+    /// Bytes of replies.
+    pub reply_bytes: u64,
+    /// Bytes of watch events.
+    pub event_bytes: u64,
+    /// Lengths of frames sent; `None` if there were none.
+    pub frame_lengths: Option<FrameLengths>,
+    /// Requests for sessions.
+    pub handshakes: u64,
     /// Handshakes that named a session.
-    pub(crate) revalidations: u64,
-    pub(crate) rejected: u64,
+    pub revalidations: u64,
+    /// Connections that were one too many for their address.
+    pub rejected: u64,
     /// Connections that their peers have closed, with or without a session.
-    pub(crate) dropped: u64,
+    pub dropped: u64,
     /// Connections that were closed because they never asked for a session.
-    pub(crate) sessionless_expired: u64,
-    pub(crate) sessions_expired: u64,
+    pub sessionless_expired: u64,
+    /// Sessions that have expired.
+    pub sessions_expired: u64,
 }
 
 impl ServerStats {
@@ -45,31 +55,44 @@ impl ServerStats {
     }
 
     /// Returns the latency of all requests.
-    pub(crate) fn latency(&self) -> Latency {
+    #[must_use]
+    pub fn latency(&self) -> Latency {
         self.reads.merged(&self.updates)
     }
 }
 
 /// Lengths of the frames that were sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct FrameLengths {
-    pub(crate) last: usize,
-    pub(crate) min: usize,
-    pub(crate) max: usize,
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct FrameLengths {
+    /// Length of the last one.
+    pub last: usize,
+    /// Shortest length.
+    pub min: usize,
+    /// Longest length.
+    pub max: usize,
 }
 
 /// Counters of one connection, since it was accepted or the last `crst`.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionStats {
-    pub(crate) received: u64,
-    pub(crate) sent: u64,
-    /// Of the last request: its op code, its number unless that is negative, and the last zxid after it.
-    pub(crate) op: Option<OpCode>,
-    pub(crate) xid: Option<i32>,
-    pub(crate) zxid: Option<Zxid>,
-    pub(crate) answered: Millis,
-    pub(crate) last_latency: u64,
-    pub(crate) latency: Totals,
+#[non_exhaustive]
+pub struct ConnectionStats {
+    /// Frames received.
+    pub received: u64,
+    /// Frames sent.
+    pub sent: u64,
+    /// Op code of the last request.
+    pub op: Option<OpCode>,
+    /// Number of the last request that has one which is not negative.
+    pub xid: Option<i32>,
+    /// Last zxid of the server after the last request.
+    pub zxid: Option<Zxid>,
+    /// Time at which the last request was handled, by the monotonic clock.
+    pub answered: Millis,
+    /// Latency of the last request in milliseconds.
+    pub last_latency: u64,
+    /// Latency of all requests in milliseconds.
+    pub latency: Totals,
 }
 
 /// Frames of one connection that were handled in one turn.
@@ -123,8 +146,10 @@ fn names_session(frame: &[u8], last_zxid: Zxid) -> bool {
 
 /// Latency of requests, in milliseconds: totals and distribution.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Latency {
-    pub(crate) totals: Totals,
+#[non_exhaustive]
+pub struct Latency {
+    /// Number, sum and extremes.
+    pub totals: Totals,
     /// Number of requests that took 0 ms, 1 ms, up to 3 ms, up to 7 ms, and so on; the last for everything longer.
     spread: [u64; 20],
 }
@@ -139,7 +164,8 @@ impl Latency {
 
     /// Returns an upper bound of the latency of this share of the requests, in thousandths; it is less than twice the
     /// true value.
-    pub(crate) fn percentile(&self, thousandths: u64) -> u64 {
+    #[must_use]
+    pub fn percentile(&self, thousandths: u64) -> u64 {
         let wanted = (self.totals.count * thousandths).div_ceil(1_000);
         let mut seen = 0;
         for (bits, count) in self.spread.iter().enumerate() {

@@ -4,12 +4,32 @@ use foldhash::HashMap;
 
 use crate::core::Now;
 use crate::report::figures::{
-    ConnectionFigures, ExpiryFigures, NamespaceFigures, ServerFigures, WatchCounts, WatchFigures,
+    Configuration, ConnectionFigures, ExpiryFigures, FaultFigures, Figures, HistoryFigures, NamespaceFigures,
+    ServerFigures, WatchCounts, WatchFigures,
 };
+use crate::report::stats::ServerStats;
 use crate::shell::limits::SESSIONLESS;
 use crate::shell::state::ServerState;
 
 impl ServerState {
+    /// Returns the figures that take no list, except that of the namespaces.
+    pub(crate) fn figures(&self, configuration: &Configuration, now: Now) -> Figures {
+        let (rules, fired) = self.core.fault_totals();
+        let history = &self.core.history;
+        Figures {
+            configuration: configuration.clone(),
+            server: self.server_figures(now),
+            namespaces: self.namespace_figures(),
+            data_watches: self.watch_counts(),
+            trace_mask: self.trace_mask,
+            history: HistoryFigures {
+                is_on: history.is_on(),
+                recorded: history.next_seq().saturating_sub(1),
+            },
+            faults: FaultFigures { rules, fired },
+        }
+    }
+
     /// Returns the figures of the whole server.
     pub(crate) fn server_figures(&self, now: Now) -> ServerFigures {
         let core = &self.core;
@@ -67,6 +87,12 @@ impl ServerState {
     pub(crate) fn watch_figures(&self) -> WatchFigures {
         let sessions = self.core.session_conns().map(|(conn, session, _)| (conn, session)).collect();
         WatchFigures { pairs: self.core.data_watch_pairs(), sessions }
+    }
+
+    /// Sets the counters of the server back to zero.
+    pub(crate) fn reset_figures(&mut self) {
+        self.connections.stats = ServerStats::default();
+        self.core.reset_figures();
     }
 
     /// Returns the numbers of watches on the data of nodes.

@@ -10,7 +10,7 @@ use crate::storage::Files;
 pub(crate) fn disk(files: Option<&Files>) -> DiskFigures {
     let Some(files) = files else { return DiskFigures::default() };
     let [data, logs] = files.usage().map(|(dir, bytes)| (dir.to_owned(), bytes));
-    DiskFigures { data, logs }
+    DiskFigures { data, logs, last_snapshot: files.last_snapshot() }
 }
 
 /// Returns the number of file descriptors of this process.

@@ -5,7 +5,6 @@ use tokio::task::spawn_blocking;
 use crate::report::four_letter::{
     FourLetterWord, WordRequest, clients, conf, dirs, dump, envi, mntr, server, watches,
 };
-use crate::report::stats::ServerStats;
 use crate::shell::engine::{ConnectionGuard, Engine};
 use crate::shell::outbox::Close;
 use crate::shell::state::ServerState;
@@ -123,8 +122,7 @@ impl Engine {
             }
             FourLetterWord::Ruok => PendingText::text("imok"),
             FourLetterWord::Srst => {
-                state.connections.stats = ServerStats::default();
-                state.core.reset_figures();
+                state.reset_figures();
                 PendingText::text("Server stats reset.\n")
             }
             FourLetterWord::Srvr => {

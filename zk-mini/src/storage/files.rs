@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zk_wire::Zxid;
+use zk_wire::{UnixMillis, Zxid};
 
 use super::disk::Disk;
 use super::error::StorageError;
@@ -176,6 +176,12 @@ impl Files {
             let files = self.disk.list(dir).unwrap_or_default();
             (dir.as_path(), files.iter().map(|(_, len)| len).sum())
         })
+    }
+
+    /// Returns the zxid of the newest snapshot, and the time at which it was written, if there is one.
+    pub(crate) fn last_snapshot(&self) -> Option<(Zxid, UnixMillis)> {
+        let (zxid, file) = self.snapshots().ok()?.pop()?;
+        Some((zxid, self.disk.modified(&file).ok()?))
     }
 
     pub(super) fn snapshot(&self, last: Zxid) -> PathBuf {

@@ -12,6 +12,7 @@ mod disk;
 mod fairness;
 mod fault_runs;
 mod faults;
+mod figures;
 mod files;
 mod four_letter;
 mod freezing;

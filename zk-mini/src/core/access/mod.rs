@@ -2,6 +2,7 @@
 
 pub(crate) mod acl_table;
 pub(crate) mod address;
+pub(crate) mod credentials;
 pub(crate) mod digest;
 pub(crate) mod network;
 pub(crate) mod password;

@@ -54,6 +54,11 @@ impl Core {
         self.faults.infos()
     }
 
+    /// Returns the number of rules, and how often any have fired.
+    pub(crate) fn fault_totals(&self) -> (usize, u64) {
+        self.faults.totals()
+    }
+
     /// Returns the latest hits of a rule, at most a hundred, in order.
     #[must_use]
     pub fn fault_hits(&self, id: FaultId) -> Vec<Hit> {

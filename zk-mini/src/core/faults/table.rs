@@ -26,6 +26,8 @@ pub(crate) struct Faults {
     /// Number of rules for events.
     of_events: usize,
     given: u64,
+    /// Number of times that rules have fired, also those that are gone.
+    fired: u64,
     /// `true` if a rule has fired, was removed, or was used up, since this was last asked.
     news: bool,
 }
@@ -133,6 +135,11 @@ impl Faults {
         self.rules.iter().chain(&self.retired).find(|entry| entry.id == id)
     }
 
+    /// Returns the number of rules, and how often any have fired.
+    pub(crate) fn totals(&self) -> (usize, u64) {
+        (self.rules.len(), self.fired)
+    }
+
     /// Returns `true` if a rule has fired, was removed, or was used up, since the last call.
     pub(crate) fn take_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
@@ -145,7 +152,7 @@ impl Faults {
             let Some(path) = entry.matches(&case) else { continue };
             if entry.counts() {
                 entry.hit(&case, path);
-                self.news = true;
+                (self.news, self.fired) = (true, self.fired + 1);
                 let of_reattach = entry.rule.on().moment == Moment::Reattach;
                 return Some(Fired { id: entry.id, then: entry.rule.then(), of_reattach });
             }

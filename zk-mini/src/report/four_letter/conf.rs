@@ -5,7 +5,7 @@ use crate::report::figures::{Configuration, DiskFigures};
 pub(crate) fn answer(config: &Configuration, disk: &DiskFigures) -> String {
     let port = config.listens.map_or(-1, |addr| i32::from(addr.port()));
     let (min, max) = config.session_timeouts;
-    let DiskFigures { data: (data, data_size), logs: (logs, logs_size) } = disk;
+    let DiskFigures { data: (data, data_size), logs: (logs, logs_size), .. } = disk;
     // There is no secure port.
     format!(
         "clientPort={port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_size}\n\

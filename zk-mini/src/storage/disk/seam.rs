@@ -4,6 +4,8 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use zk_wire::UnixMillis;
+
 /// A file system. Written bytes, and the names of files, are durable only once they have been synced.
 pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes a directory and those above it, durably.
@@ -19,6 +21,9 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
     /// Returns the first `len` bytes of a file, or fewer if it is shorter.
     fn read_start(&self, file: &Path, len: u64) -> io::Result<Vec<u8>>;
+
+    /// Returns the time of the last change of a file.
+    fn modified(&self, file: &Path) -> io::Result<UnixMillis>;
 
     /// Creates a file, or replaces it by an empty one.
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>>;

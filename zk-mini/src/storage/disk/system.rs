@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use libc::{O_NOFOLLOW, O_NONBLOCK};
+use zk_wire::UnixMillis;
 
 use super::seam::{Disk, DiskFile, Lock};
 
@@ -46,6 +47,13 @@ impl Disk for SystemDisk {
         let mut start = Vec::new();
         File::open(file)?.take(len).read_to_end(&mut start)?;
         Ok(start)
+    }
+
+    fn modified(&self, file: &Path) -> io::Result<UnixMillis> {
+        let metadata = fs::metadata(file)?;
+        Ok(UnixMillis(
+            metadata.mtime().saturating_mul(1_000).saturating_add(metadata.mtime_nsec() / 1_000_000),
+        ))
     }
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
