@@ -28,6 +28,9 @@ impl Core {
 
     /// Freezes a part.
     pub(crate) fn freeze(&mut self, part: Part) {
+        if !self.is_part_frozen(part) {
+            self.history.part(self.last_zxid, part, "frozen");
+        }
         self.outputs.gates.freeze(part);
         let one = match part {
             Part::Server | Part::Listener(_) => None,
@@ -50,6 +53,9 @@ impl Core {
 
     /// Thaws a part, and lets pass what waited.
     pub(crate) fn thaw(&mut self, now: Now, part: Part) {
+        if self.is_part_frozen(part) {
+            self.history.part(self.last_zxid, part, "thawed");
+        }
         self.outputs.gates.thaw(part);
         let mut room = usize::MAX;
         self.let_pass(now, &mut room);

@@ -112,6 +112,31 @@ impl Handle {
         self.engine.look(|state| state.core.faults())
     }
 
+    /// Returns a rule and its counts; `None` if there is none with this id.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), zk_mini::Error> {
+    /// use zk_mini::{On, Then, ZkMini};
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let id = zk.fault(On::connect(), Then::refuse()).keep();
+    /// assert_eq!(zk.fault_info(id).map(|rule| rule.fired), Some(0));
+    /// assert!(zk.fault_hits(id).is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn fault_info(&self, id: FaultId) -> Option<FaultInfo> {
+        self.engine.look(|state| state.core.fault(id))
+    }
+
+    /// Returns what a rule has hit, in order: the latest hundred. Nothing if there is no rule with this id.
+    #[must_use]
+    pub fn fault_hits(&self, id: FaultId) -> Vec<Hit> {
+        self.engine.look(|state| state.core.fault_hits(id))
+    }
+
     /// Removes a rule. Returns `false` if there is none with this id.
     ///
     /// ```
@@ -162,13 +187,13 @@ impl Fault {
     /// Returns the number of times that the rule has fired.
     #[must_use]
     pub fn fired(&self) -> u64 {
-        self.handle.engine.look(|state| state.core.fault(self.id).map_or(0, |fault| fault.fired))
+        self.handle.fault_info(self.id).map_or(0, |fault| fault.fired)
     }
 
     /// Returns what the rule has hit, in order: the latest hundred.
     #[must_use]
     pub fn hits(&self) -> Vec<Hit> {
-        self.handle.engine.look(|state| state.core.fault_hits(self.id))
+        self.handle.fault_hits(self.id)
     }
 
     /// Waits until the rule has fired, and returns what it hit first; see [`until_fired_times`](Self::until_fired_times).

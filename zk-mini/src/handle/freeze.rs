@@ -46,9 +46,9 @@ impl Handle {
         let disconnect = |core: &mut Core, now| {
             let is_known = core.knows(conn);
             core.handle(now, Input::Disconnect { conn });
-            usize::from(is_known)
+            is_known
         };
-        self.act(disconnect).await > 0
+        self.act(disconnect).await.unwrap_or_default()
     }
 
     /// Freezes a connection. Returns false if there is no such connection.

@@ -2,7 +2,7 @@
 
 use zk_wire::Zxid;
 
-use crate::core::history::{Explanation, History, Mark, NotKept, Offenders, Past, PastTree};
+use crate::core::history::{Entry, Explanation, History, Mark, NotKept, Offenders, Past, PastTree};
 use crate::handle::Handle;
 
 /// Number of entries that are taken at once: a fraction of a millisecond, during which clients wait.
@@ -59,13 +59,34 @@ impl Handle {
         let end = self.engine.look(|state| state.core.history.next_seq());
         let (mut entries, mut next) = (Vec::new(), 0);
         while next < end {
-            let more = self.engine.look(|state| state.core.entries(next, AT_ONCE));
+            let more = self.history_from(next, AT_ONCE);
             let Some(last) = more.last() else { break };
             next = last.seq + 1;
             entries.extend(more);
         }
         entries.retain(|entry| entry.seq < end);
         History::new(entries)
+    }
+
+    /// Returns up to `limit` entries from number `seq` on, oldest first: a page of the history. Clients wait meanwhile, less
+    /// than a millisecond for 1,000 entries.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let first = zk.next_seq();
+    /// zk.create("/a/b", "").parents().await?;
+    /// let page = zk.history_from(first, 1);
+    /// assert_eq!((page.len(), page[0].seq), (1, first));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn history_from(&self, seq: u64, limit: usize) -> Vec<Entry> {
+        self.engine.look(|state| state.core.entries(seq, limit))
     }
 
     /// Returns the present moment, for [`History::since`] and the checks below. The server waits while the sessions and the

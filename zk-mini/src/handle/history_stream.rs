@@ -65,6 +65,12 @@ impl Handle {
 }
 
 impl HistoryStream {
+    /// Returns the number of entries that the stream has taken, and that nobody has asked for yet. It is bounded.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.len()
+    }
+
     /// Returns the next entry, or how many were missed before it, as soon as there is one. `None` if the server has stopped.
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<HistoryNews> {

@@ -205,16 +205,17 @@ impl Handle {
         Session { handle: self.clone(), id }
     }
 
-    async fn expire_all(&self, ids: &[SessionId]) -> usize {
+    /// Lets the sessions expire, and returns those that this ended.
+    async fn expire_all(&self, ids: &[SessionId]) -> Vec<SessionId> {
         let expire = |core: &mut Core, now| {
             let is_expired = |id: &SessionId| {
                 let was_alive = core.is_alive(*id);
                 core.handle(now, Input::Expire { session: *id });
                 was_alive && !core.is_alive(*id)
             };
-            ids.iter().copied().filter(is_expired).count()
+            ids.iter().copied().filter(is_expired).collect()
         };
-        self.act(expire).await
+        self.act(expire).await.unwrap_or_default()
     }
 
     async fn disconnect_all(&self, ids: &[SessionId]) -> usize {
@@ -225,15 +226,15 @@ impl Handle {
             }
             conns.len()
         };
-        self.act(disconnect).await
+        self.act(disconnect).await.unwrap_or_default()
     }
 
-    /// Does something to the core, and waits until everything that it caused has happened. Returns zero if the server has
+    /// Does something to the core, and waits until everything that it caused has happened. Returns `None` if the server has
     /// stopped, or its disk failed before.
-    pub(super) async fn act(&self, act: impl FnOnce(&mut Core, Now) -> usize) -> usize {
+    pub(super) async fn act<T>(&self, act: impl FnOnce(&mut Core, Now) -> T) -> Option<T> {
         match self.engine.change(act) {
-            Some((count, performing)) if self.engine.performed(performing).await => count,
-            _ => 0,
+            Some((result, performing)) if self.engine.performed(performing).await => Some(result),
+            _ => None,
         }
     }
 }
@@ -259,7 +260,7 @@ impl Session {
     /// them), the connection is closed unless it is frozen, and the end of the session is durable if the server has a
     /// data directory. While the disk is lost, no session expires.
     pub async fn expire(&self) -> bool {
-        self.handle.expire_all(&[self.id]).await > 0
+        !self.handle.expire_all(&[self.id]).await.is_empty()
     }
 
     /// Closes the connection of the session, which lives on: its client may come back. When this returns, the
@@ -401,6 +402,25 @@ impl SessionSet {
 
     /// Lets all of them expire now; see [`Session::expire`]. Returns the number of those that this ended.
     pub async fn expire(&self) -> usize {
+        self.expire_each().await.len()
+    }
+
+    /// Lets all of them expire now; see [`Session::expire`]. Returns those that this ended, sorted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_client::Client;
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let _client = Client::connect(&zk.connect_string()).await?;
+    /// let all = zk.all_sessions();
+    /// assert_eq!(all.expire_each().await, all.ids());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn expire_each(&self) -> Vec<SessionId> {
         self.handle.expire_all(&self.ids).await
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::Now;
 use crate::handle::Handle;
+use crate::shell::state::ServerState;
 
 /// Time cannot be moved by hand while the clock runs by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -37,6 +38,35 @@ impl Handle {
     #[must_use]
     pub fn is_clock_held(&self) -> bool {
         self.engine.look(|state| state.clock.is_held())
+    }
+
+    /// Returns `tickTime`, the unit of session expiry.
+    #[must_use]
+    pub fn tick(&self) -> Duration {
+        self.engine.look(|state| state.core.config().tick).into()
+    }
+
+    /// Returns the time until the next [deadline](Self::advance_to_next_deadline); `None` if nothing will ever happen without
+    /// a client. Nodes that the server will delete are searched, so this takes longer the more there are.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_client::Client;
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().manual_clock().start().await?;
+    /// assert_eq!(zk.next_deadline(), None);
+    /// let client = Client::connect(&zk.connect_string()).await?;
+    /// let until_expiry = zk.next_deadline().ok_or("no session")?;
+    /// assert!(until_expiry >= zk.sessions()[0].timeout);
+    /// # drop(client);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.engine.look(ServerState::until_next_event)
     }
 
     /// Takes over a clock that runs: from the present time on, time moves only by [`advance`](Self::advance). What is due

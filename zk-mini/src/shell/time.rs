@@ -42,6 +42,12 @@ impl ServerState {
         }
     }
 
+    /// Returns the time until something happens without any input.
+    pub(crate) fn until_next_event(&self) -> Option<Duration> {
+        let deadline = self.next_event(self.clock.now(), LATEST.into(), &mut None)?;
+        Some(Duration::from(deadline).saturating_sub(self.clock.mono()))
+    }
+
     /// Returns the next time, up to `limit`, at which something happens without any input, if the wall clock runs with
     /// the monotonic one.
     fn next_event(&self, now: Now, limit: Millis, known: &mut Option<NextDeletion>) -> Option<Millis> {

@@ -344,3 +344,30 @@ fn rules_have_a_limit_and_thousands_of_them_are_no_obstacle() {
     assert!(t.call(conn, &node("/a")).is_ok());
     assert_eq!(send(&mut t, conn, 1, &node("/9999")), [Heard::Closed]);
 }
+
+#[test]
+fn every_condition_can_be_read_and_made_again_from_what_was_read() {
+    let conditions = [
+        On::create("/a/**").nth(2).every(3).times(4).probability(0.5, 7),
+        On::any(),
+        On::op(OpCode::SYNC).session(SessionId(9)).connection(ConnId(4)),
+        On::event(EventType::NODE_DELETED, "/a"),
+        On::any_event("/a"),
+        On::connect().listener(([127, 0, 0, 1], 2181).into()),
+        On::reattach(),
+        On::expiry(),
+    ];
+    for on in conditions {
+        let read = on.condition();
+        let mut made = On::of(read.kind);
+        made = read.path.into_iter().fold(made, On::path);
+        made = read.session.into_iter().fold(made, On::session);
+        made = read.connection.into_iter().fold(made, On::connection);
+        made = read.listener.into_iter().fold(made, On::listener);
+        made = read.nth.into_iter().fold(made, On::nth);
+        made = read.every.into_iter().fold(made, On::every);
+        made = read.times.into_iter().fold(made, On::times);
+        made = read.probability.into_iter().fold(made, |on, (p, seed)| on.probability(p, seed));
+        assert_eq!(made, on);
+    }
+}

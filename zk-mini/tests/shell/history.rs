@@ -169,3 +169,30 @@ fn a_panic_elsewhere_prints_nothing_when_the_server_is_dropped() {
         drop(zk);
     });
 }
+
+#[tokio::test]
+async fn freezes_and_thaws_are_entries_of_their_part() {
+    let zk = in_memory(1_000).await;
+    let _client = Raw::with_session(&zk, 10_000).await;
+    let (session, conn) = (zk.sessions()[0].id, zk.connections()[0].id);
+    let begin = zk.next_seq();
+
+    zk.freeze();
+    zk.freeze();
+    zk.thaw().await;
+    zk.thaw().await;
+    zk.session(session).unwrap().freeze();
+    zk.thaw_session(session).await;
+    assert!(zk.freeze_connection(conn));
+
+    let entries = zk.history_from(begin, 100);
+    assert!(entries.iter().all(|entry| entry.kind == EntryKind::Server));
+    let seen: Vec<_> = entries.iter().map(|entry| (&*entry.what, entry.session, entry.conn)).collect();
+    let whole = [("frozen", None, None), ("thawed", None, None)];
+    let parts =
+        [("frozen", Some(session), None), ("thawed", Some(session), None), ("frozen", None, Some(conn))];
+    assert_eq!(seen, [&whole[..], &parts].concat(), "only what changes something");
+    let printed: Vec<_> = entries.iter().map(ToString::to_string).collect();
+    assert!(printed[0].ends_with("the server: frozen"), "{}", printed[0]);
+    assert!(printed[2].ends_with(&format!("session {session}: frozen")), "{}", printed[2]);
+}

@@ -32,7 +32,7 @@ pub(crate) use glob::Glob;
 pub use glob::GlobError;
 pub(crate) use held::HeldSessions;
 pub use hit::{FaultId, FaultInfo, FaultState, Hit, HitKind};
-pub use on::On;
+pub use on::{CaseKind, Condition, On};
 pub use rule::Rule;
 pub(crate) use table::{Faults, Fired};
 pub use then::Then;

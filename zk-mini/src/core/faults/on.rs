@@ -26,7 +26,7 @@ use crate::core::message::ConnId;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct On {
-    pub(super) moment: Moment,
+    pub(super) kind: CaseKind,
     pub(super) path: Option<String>,
     pub(super) session: Option<SessionId>,
     pub(super) connection: Option<ConnId>,
@@ -37,10 +37,11 @@ pub struct On {
     pub(super) probability: Option<(f64, u64)>,
 }
 
-/// Kind of moment at which rules are asked.
+/// Kind of case that a condition is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Moment {
-    /// A request of one of these operations.
+#[non_exhaustive]
+pub enum CaseKind {
+    /// A request of one of these operations; see [`On::ops`].
     Request(Vec<OpCode>),
     /// Any request; without a path any but a ping.
     AnyRequest,
@@ -52,6 +53,30 @@ pub(super) enum Moment {
     Reattach,
     /// A session whose time has run out.
     Expiry,
+}
+
+/// Condition as data, for programs that show rules or store them; see [`On::condition`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Condition {
+    /// Kind of case.
+    pub kind: CaseKind,
+    /// Glob of the paths; `None` for every path.
+    pub path: Option<String>,
+    /// Session; `None` for every session.
+    pub session: Option<SessionId>,
+    /// Connection; `None` for every connection.
+    pub connection: Option<ConnId>,
+    /// Listening address; `None` for every one.
+    pub listener: Option<SocketAddr>,
+    /// Number of the first case that counts; see [`On::nth`].
+    pub nth: Option<u64>,
+    /// Distance of the cases that count; see [`On::every`].
+    pub every: Option<u64>,
+    /// Maximum number of times; see [`On::times`].
+    pub times: Option<u64>,
+    /// Probability from 0 to 1, and the seed of its decisions; see [`On::probability`].
+    pub probability: Option<(f64, u64)>,
 }
 
 macro_rules! of_a_path {
@@ -118,7 +143,7 @@ impl On {
     /// ```
     #[must_use]
     pub fn any() -> Self {
-        Self::at(Moment::AnyRequest)
+        Self::at(CaseKind::AnyRequest)
     }
 
     /// Requests of an operation. `create` stands for every create, `getChildren` for `getChildren2` and `setWatches` for
@@ -147,7 +172,7 @@ impl On {
     /// ```
     #[must_use]
     pub fn ops(ops: &[OpCode]) -> Self {
-        Self::at(Moment::Request(ops.to_vec()))
+        Self::at(CaseKind::Request(ops.to_vec()))
     }
 
     /// Requests of the operation with ZooKeeper's name for it, such as `getChildren2`; `*` is [`any`](Self::any).
@@ -182,7 +207,7 @@ impl On {
     /// ```
     #[must_use]
     pub fn event(kind: EventType, glob: impl Into<String>) -> Self {
-        Self::at(Moment::Event(Some(kind))).path(glob)
+        Self::at(CaseKind::Event(Some(kind))).path(glob)
     }
 
     /// Watch events of the kind with ZooKeeper's name for it, such as `NodeDeleted`; `*` is
@@ -216,7 +241,7 @@ impl On {
     /// ```
     #[must_use]
     pub fn any_event(glob: impl Into<String>) -> Self {
-        Self::at(Moment::Event(None)).path(glob)
+        Self::at(CaseKind::Event(None)).path(glob)
     }
 
     /// Handshakes: the first frame of every connection that speaks ZooKeeper's protocol.
@@ -228,7 +253,7 @@ impl On {
     /// ```
     #[must_use]
     pub fn connect() -> Self {
-        Self::at(Moment::Connect)
+        Self::at(CaseKind::Connect)
     }
 
     /// Handshakes that name a session, to resume it.
@@ -241,7 +266,7 @@ impl On {
     /// ```
     #[must_use]
     pub fn reattach() -> Self {
-        Self::at(Moment::Reattach)
+        Self::at(CaseKind::Reattach)
     }
 
     /// Expiries: sessions whose time has run out, or which a test expires.
@@ -253,7 +278,36 @@ impl On {
     /// ```
     #[must_use]
     pub fn expiry() -> Self {
-        Self::at(Moment::Expiry)
+        Self::at(CaseKind::Expiry)
+    }
+
+    /// Cases of a kind, at every path: [`any_event`](Self::any_event) and the like without a path.
+    ///
+    /// ```
+    /// use zk_mini::{CaseKind, On};
+    ///
+    /// let created = CaseKind::Event(Some(zk_wire::EventType::NODE_CREATED));
+    /// assert_eq!(On::of(created).to_string(), "event NodeCreated");
+    /// ```
+    #[must_use]
+    pub fn of(kind: CaseKind) -> Self {
+        Self::at(kind)
+    }
+
+    /// Returns the condition as data.
+    ///
+    /// ```
+    /// use zk_mini::{CaseKind, On};
+    /// use zk_wire::OpCode;
+    ///
+    /// let condition = On::create("/a").nth(2).condition();
+    /// assert_eq!(condition.kind, CaseKind::Request(vec![OpCode::CREATE]));
+    /// assert_eq!((condition.path.as_deref(), condition.nth, condition.every), (Some("/a"), Some(2), None));
+    /// ```
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        let Self { kind, path, session, connection, listener, nth, every, times, probability } = self.clone();
+        Condition { kind, path, session, connection, listener, nth, every, times, probability }
     }
 
     /// Returns the listening address in the condition.
@@ -261,9 +315,9 @@ impl On {
         self.listener
     }
 
-    fn at(moment: Moment) -> Self {
+    fn at(kind: CaseKind) -> Self {
         Self {
-            moment,
+            kind,
             path: None,
             session: None,
             connection: None,
@@ -328,9 +382,9 @@ impl On {
 /// The condition in a few words.
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.moment)?;
-        match (&self.path, &self.moment) {
-            (Some(path), Moment::Event(_)) => write!(f, " at {path}")?,
+        write!(f, "{}", self.kind)?;
+        match (&self.path, &self.kind) {
+            (Some(path), CaseKind::Event(_)) => write!(f, " at {path}")?,
             (Some(path), _) => write!(f, " of {path}")?,
             (None, _) => {}
         }
@@ -360,7 +414,7 @@ impl fmt::Display for On {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for CaseKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request(ops) => {

@@ -6,7 +6,7 @@ use zk_wire::{ErrorCode, EventType};
 
 use crate::core::faults::error::{RuleError, is_sent};
 use crate::core::faults::glob::Glob;
-use crate::core::faults::on::{Moment, On};
+use crate::core::faults::on::{CaseKind, On};
 use crate::core::faults::then::Then;
 
 /// Rule of faults: when something happens, then the server misbehaves so.
@@ -32,16 +32,16 @@ impl Rule {
     /// # Errors
     /// [`RuleError`] if they do not go together, or if one of them is impossible.
     pub fn new(on: On, then: Then) -> Result<Self, RuleError> {
-        match &on.moment {
-            Moment::Request(ops) if ops.is_empty() => return Err(RuleError::NoOperation),
-            Moment::Request(ops) => {
+        match &on.kind {
+            CaseKind::Request(ops) if ops.is_empty() => return Err(RuleError::NoOperation),
+            CaseKind::Request(ops) => {
                 if let Some(op) = ops.iter().find(|op| !is_sent(**op)) {
                     return Err(RuleError::NeverSent(*op));
                 }
             }
-            Moment::Event(Some(kind)) if !is_told(*kind) => return Err(RuleError::NoSuchEvent(*kind)),
-            Moment::Connect | Moment::Reattach | Moment::Expiry if on.path.is_some() => {
-                return Err(RuleError::NoPath(on.moment.to_string()));
+            CaseKind::Event(Some(kind)) if !is_told(*kind) => return Err(RuleError::NoSuchEvent(*kind)),
+            CaseKind::Connect | CaseKind::Reattach | CaseKind::Expiry if on.path.is_some() => {
+                return Err(RuleError::NoPath(on.kind.to_string()));
             }
             _ => {}
         }
@@ -60,9 +60,9 @@ impl Rule {
             Then::Slow { bytes_per_second: Some(0), .. } => return Err(RuleError::Zero("bytes_per_second")),
             _ => {}
         }
-        let (possible, allowed) = effects(&on.moment, then);
+        let (possible, allowed) = effects(&on.kind, then);
         if !possible {
-            return Err(RuleError::Impossible { on: on.moment.to_string(), then: then.to_string(), allowed });
+            return Err(RuleError::Impossible { on: on.kind.to_string(), then: then.to_string(), allowed });
         }
         let glob = match &on.path {
             Some(glob) => {
@@ -98,19 +98,19 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Returns `true` if the effect goes with the kind of moment, and the effects that do.
-fn effects(moment: &Moment, then: Then) -> (bool, &'static str) {
-    match moment {
-        Moment::Request(_) | Moment::AnyRequest => (
+/// Returns `true` if the effect goes with the kind of case, and the effects that do.
+fn effects(kind: &CaseKind, then: Then) -> (bool, &'static str) {
+    match kind {
+        CaseKind::Request(_) | CaseKind::AnyRequest => (
             !matches!(then, Then::Refuse | Then::DropEvent | Then::HoldEphemerals(_)),
             "fail, be delayed, come over a slow link, be lost with its connection, or find silence",
         ),
-        Moment::Event(_) => (matches!(then, Then::DropEvent | Then::Delay(_)), "be dropped or delayed"),
-        Moment::Connect | Moment::Reattach => (
+        CaseKind::Event(_) => (matches!(then, Then::DropEvent | Then::Delay(_)), "be dropped or delayed"),
+        CaseKind::Connect | CaseKind::Reattach => (
             !matches!(then, Then::Fail(_) | Then::DropEvent | Then::HoldEphemerals(_)),
             "be refused, be delayed, come over a slow link, be lost with its connection, or find silence",
         ),
-        Moment::Expiry => (matches!(then, Then::HoldEphemerals(_)), "hold the ephemeral nodes"),
+        CaseKind::Expiry => (matches!(then, Then::HoldEphemerals(_)), "hold the ephemeral nodes"),
     }
 }
 

@@ -7,7 +7,7 @@ use zk_wire::OpCode;
 use crate::core::faults::case::{Case, What};
 use crate::core::faults::error::RuleError;
 use crate::core::faults::hit::{FaultId, FaultInfo, FaultState, Hit};
-use crate::core::faults::on::Moment;
+use crate::core::faults::on::CaseKind;
 use crate::core::faults::rule::Rule;
 use crate::core::faults::then::Then;
 
@@ -79,7 +79,7 @@ impl Faults {
         }
         self.given += 1;
         let id = FaultId(self.given);
-        self.of_events += usize::from(matches!(rule.on().moment, Moment::Event(_)));
+        self.of_events += usize::from(matches!(rule.on().kind, CaseKind::Event(_)));
         let chance = rule.on().probability.map(|(_, seed)| fastrand::Rng::with_seed(seed));
         let (matched, fired, hits) = (0, 0, VecDeque::new());
         self.rules.push(Entry { id, rule, listener, guarded, chance, matched, fired, hits });
@@ -90,7 +90,7 @@ impl Faults {
     pub(crate) fn remove(&mut self, id: FaultId) -> bool {
         let Some(at) = self.rules.iter().position(|entry| entry.id == id) else { return false };
         let entry = self.rules.remove(at);
-        self.of_events -= usize::from(matches!(entry.rule.on().moment, Moment::Event(_)));
+        self.of_events -= usize::from(matches!(entry.rule.on().kind, CaseKind::Event(_)));
         if entry.guarded {
             self.retired.push(entry);
         }
@@ -153,7 +153,7 @@ impl Faults {
             if entry.counts() {
                 entry.hit(&case, path);
                 (self.news, self.fired) = (true, self.fired + 1);
-                let of_reattach = entry.rule.on().moment == Moment::Reattach;
+                let of_reattach = entry.rule.on().kind == CaseKind::Reattach;
                 return Some(Fired { id: entry.id, then: entry.rule.then(), of_reattach });
             }
             // Chance has used it up: those who wait for it wait in vain.
@@ -174,13 +174,13 @@ impl Entry {
             return None;
         }
         let glob = self.rule.glob();
-        match (&on.moment, case.what) {
-            (Moment::AnyRequest, What::Request { request, .. }) => match glob {
+        match (&on.kind, case.what) {
+            (CaseKind::AnyRequest, What::Request { request, .. }) => match glob {
                 None if request.op == OpCode::PING => None,
                 None => Some(request.first_path()),
                 Some(glob) => request.path_where(|_, path| glob.matches(path)).map(Some),
             },
-            (Moment::Request(ops), What::Request { request, .. }) => {
+            (CaseKind::Request(ops), What::Request { request, .. }) => {
                 let is_meant = |op| ops.iter().any(|meant| stands_for(*meant, op));
                 let as_whole = is_meant(request.op);
                 match glob {
@@ -191,13 +191,13 @@ impl Entry {
                     None => request.path_where(|op, _| is_meant(op)).map(Some),
                 }
             }
-            (Moment::Event(kind), What::Event { kind: told, path }) => {
+            (CaseKind::Event(kind), What::Event { kind: told, path }) => {
                 let is_meant = kind.is_none_or(|kind| kind == told);
                 (is_meant && glob.is_none_or(|glob| glob.matches(path))).then_some(Some(path))
             }
-            (Moment::Connect, What::Handshake) | (Moment::Expiry, What::Expiry) => Some(None),
-            (Moment::Reattach, What::Handshake) => case.session.is_some().then_some(None),
-            (Moment::Request(ops), What::Handshake) => {
+            (CaseKind::Connect, What::Handshake) | (CaseKind::Expiry, What::Expiry) => Some(None),
+            (CaseKind::Reattach, What::Handshake) => case.session.is_some().then_some(None),
+            (CaseKind::Request(ops), What::Handshake) => {
                 (case.session.is_none() && ops.contains(&OpCode::CREATE_SESSION) && glob.is_none())
                     .then_some(None)
             }

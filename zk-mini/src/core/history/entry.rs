@@ -75,7 +75,7 @@ pub enum EntryKind {
     Expiry,
     /// Fault rule that fired.
     Fault,
-    /// Act on the whole server, such as a restart.
+    /// Act on the server, such as a restart, or the freezing of a part of it.
     Server,
 }
 
@@ -166,7 +166,11 @@ impl fmt::Display for Entry {
                     None => write!(f, ")"),
                 }
             }
-            EntryKind::Server => write!(f, "the server: {what}"),
+            EntryKind::Server => match (self.session, self.conn) {
+                (Some(session), _) => write!(f, "{}: {what}", text::session(session)),
+                (None, Some(conn)) => write!(f, "connection {}: {what}", conn.0),
+                (None, None) => write!(f, "the server: {what}"),
+            },
         }
     }
 }

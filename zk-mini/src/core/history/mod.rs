@@ -54,7 +54,7 @@ mod view;
 use zk_wire::{ByteString, ErrorCode, EventType, Fields, Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::faults::{FaultId, Hit, Then};
-use crate::core::message::{ConnId, Note, Peer, Refusal};
+use crate::core::message::{ConnId, Note, Part, Peer, Refusal};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::tree::before::Before;
 use crate::core::txn::NodeKind;
@@ -260,6 +260,22 @@ impl Recorder {
         }
         let record = Record { zxid, what: What::Server, ..self.stamped() };
         self.others.push(record, &[], what.as_bytes());
+    }
+
+    /// Records that a part of the server was frozen or thawed.
+    #[cold]
+    pub(crate) fn part(&mut self, zxid: Zxid, part: Part, what: &str) {
+        if !self.is_on() {
+            return;
+        }
+        let (session, conn, of) = match part {
+            Part::Server => (SessionId::NONE, ConnId(0), ""),
+            Part::Listener(_) => (SessionId::NONE, ConnId(0), "listener "),
+            Part::Session(session) => (session, ConnId(0), ""),
+            Part::Connection(conn) => (SessionId::NONE, conn, ""),
+        };
+        let record = Record { zxid, session, conn, what: What::Server, ..self.stamped() };
+        self.others.push(record, &[], format!("{of}{what}").as_bytes());
     }
 
     /// Begins to record a transaction. Returns `None` if nothing is recorded.
