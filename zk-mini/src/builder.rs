@@ -22,6 +22,8 @@ use crate::shell::limits::{LONGEST_FRAME, Limits};
 use crate::shell::listener::Listener;
 use crate::shell::runtime::Runtime;
 use crate::storage::{Device, Settings, SimulatedDisk, Store, SyncMode};
+#[cfg(feature = "tree-files")]
+use crate::tree_file::TreeFile;
 
 /// Number of requests, and of other entries, that the history keeps unless set.
 const HISTORY: usize = 1_000;
@@ -59,6 +61,8 @@ pub struct Builder {
     prints_history: bool,
     storage: Settings,
     http: Option<HttpHandler>,
+    #[cfg(feature = "tree-files")]
+    tree: Option<TreeFile>,
 }
 
 /// Clock of a server.
@@ -86,6 +90,8 @@ impl Builder {
             prints_history: true,
             storage: Settings::default(),
             http: None,
+            #[cfg(feature = "tree-files")]
+            tree: None,
         }
     }
 
@@ -448,6 +454,27 @@ impl Builder {
         self
     }
 
+    /// Writes the nodes of a file into the tree before the first client is served, as [`Handle::load`] does: all of them,
+    /// or the server does not start. In a [`data_dir`](Self::data_dir) that has nodes already, those of the file get its
+    /// data and ACLs, and the others stay. With the feature `tree-files`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::{TreeFile, ZkMini};
+    ///
+    /// let file = TreeFile::parse("/config/limit: {data: '10'}")?;
+    /// let zk = ZkMini::builder().load(&file).start().await?;
+    /// assert_eq!(zk.get("/config/limit").unwrap().0, "10");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tree-files")]
+    pub fn load(mut self, tree: &TreeFile) -> Self {
+        self.tree = Some(tree.clone());
+        self
+    }
+
     /// Starts the server. When this returns, the server serves.
     ///
     /// The caller's runtime needs no drivers: a server that listens runs on a thread that all servers of the process
@@ -515,7 +542,15 @@ impl Builder {
         let setup = Setup { configuration, words, listener, http, files };
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
-        Ok(ZkMini::run(engine, store, self.prints_history))
+        // No connection is accepted before the server runs. Nothing becomes durable before, either.
+        #[cfg(feature = "tree-files")]
+        let loaded = self.tree.map(|tree| tree.write_first(&engine)).transpose()?.flatten();
+        let zk = ZkMini::run(engine, store, self.prints_history);
+        #[cfg(feature = "tree-files")]
+        if let Some(loaded) = loaded {
+            loaded.until_durable(&zk).await?;
+        }
+        Ok(zk)
     }
 
     /// Makes a secret: from the seed if there is one, otherwise from random bytes.

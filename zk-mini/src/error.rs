@@ -38,6 +38,10 @@ pub enum Error {
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A node of the tree that the server is to begin with is refused; see [`Builder::load`](crate::Builder::load).
+    #[cfg(feature = "tree-files")]
+    #[error("the tree cannot be loaded: {0}")]
+    Load(#[from] crate::core::WriteError),
     /// The shortest session timeout is longer than the longest.
     #[error(
         "the shortest session timeout ({min}) is longer than the longest ({max}): raise the longest, \

@@ -57,6 +57,15 @@ const V3_9: Rules = Rules {
 };
 
 impl Compat {
+    /// Returns the release that the server behaves as: `3.8.7` or `3.9.5`.
+    #[must_use]
+    pub fn release(self) -> &'static str {
+        match self {
+            Self::V3_8 => "3.8.7",
+            Self::V3_9 => "3.9.5",
+        }
+    }
+
     /// Returns the rules of this release line.
     pub(crate) fn rules(self) -> &'static Rules {
         match self {

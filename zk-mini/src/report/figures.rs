@@ -54,10 +54,7 @@ impl Configuration {
     /// Returns the version of ZooKeeper that the server is like, and its own, in ZooKeeper's form.
     #[must_use]
     pub fn version(&self) -> String {
-        let like = match self.compat {
-            Compat::V3_8 => "3.8.7",
-            Compat::V3_9 => "3.9.5",
-        };
+        let like = self.compat.release();
         // A build has no date, so that the same source gives the same build.
         format!("{like}-zk-mini-{}, built on 1970-01-01 00:00 UTC", env!("CARGO_PKG_VERSION"))
     }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::core::{Config, Core, NewNode, NodeKind, Now, WriteError};
 use crate::handle::{Handle, Snapshot};
+use crate::shell::change::Performing;
+use crate::shell::engine::Engine;
 use crate::tree_file::TreeFile;
-use zk_wire::Expected;
+use zk_wire::{Acl, Expected, path};
 
 /// Result of loading a tree.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,14 +27,15 @@ impl Handle {
         TreeFile::from(&self.snapshot())
     }
 
-    /// Writes the nodes of a file into the tree, as direct writes that no other write comes between. Missing nodes are
-    /// created; nodes that exist get the data and the ACL of the file, and keep their kind. All other nodes stay: to exchange
-    /// the whole tree, [`restore`](Self::restore) a [`Snapshot::from_tree`].
+    /// Writes the nodes of a file into the tree, as direct writes that no other write comes between: all of them, or none.
+    /// Missing nodes are created; nodes that exist get the data and the ACL of the file, and keep their kind. All other nodes
+    /// stay: to exchange the whole tree, [`restore`](Self::restore) a [`Snapshot::from_tree`]. A server that is to have the
+    /// nodes before its first client comes takes them with [`Builder::load`](crate::Builder::load).
     ///
     /// # Errors
-    /// [`WriteError`] of the first node that is refused. The nodes before it, in the order of their paths, are written.
+    /// [`WriteError`] of the first node that is refused, in the order of their paths; nothing is written then.
     pub async fn load(&self, tree: &TreeFile) -> Result<Loaded, WriteError> {
-        self.write("/", |core, now| tree.write(core, now)).await
+        self.write("/", |core, now| tree.write_all(core, now)).await
     }
 }
 
@@ -50,7 +53,36 @@ impl Snapshot {
     }
 }
 
+/// Tree that a server has got before it runs.
+#[derive(Debug)]
+pub(crate) struct LoadedFirst(Performing);
+
+impl LoadedFirst {
+    /// Waits until the tree is on the disk of a server with a data directory.
+    pub(crate) async fn until_durable(self, server: &Handle) -> Result<(), WriteError> {
+        if server.engine.performed(self.0).await {
+            Ok(())
+        } else {
+            Err(WriteError::NotDurable { path: "/".into() })
+        }
+    }
+}
+
 impl TreeFile {
+    /// Writes all nodes, or none, into a server that does not run yet. `None` if it has been stopped.
+    pub(crate) fn write_first(&self, engine: &Engine) -> Result<Option<LoadedFirst>, WriteError> {
+        let changed = engine.change(|core, now| self.write_all(core, now));
+        changed.map(|(loaded, performing)| loaded.map(|_| LoadedFirst(performing))).transpose()
+    }
+
+    /// Writes all nodes, or none.
+    pub(crate) fn write_all(&self, core: &mut Core, now: Now) -> Result<Loaded, WriteError> {
+        // What a write is refused for depends on the nodes before it. So a copy, which shares the data, tries all of them.
+        let config = Config { digests: false, transactions: false, ..core.config().clone() };
+        self.write(&mut Core::of_image(config, now, core.image()), now)?;
+        self.write(core, now)
+    }
+
     fn write(&self, core: &mut Core, now: Now) -> Result<Loaded, WriteError> {
         let mut loaded = Loaded::default();
         for (path, node) in &self.nodes {
@@ -61,7 +93,8 @@ impl TreeFile {
             let (data, acl, kind) = (node.data.as_deref(), &*node.acl, node.kind);
             match core.node(path) {
                 None => {
-                    let new = NewNode { path, data, acl, kind, sequential: false, parents: true };
+                    make_parent(core, now, path)?;
+                    let new = NewNode { path, data, acl, kind, sequential: false, parents: false };
                     core.create_directly(now, &new)?;
                 }
                 Some(present) => {
@@ -77,4 +110,18 @@ impl TreeFile {
         }
         Ok(loaded)
     }
+}
+
+/// Makes the missing nodes above a path: empty and open, whatever the ACL of the node is.
+fn make_parent(core: &mut Core, now: Now, path: &str) -> Result<(), WriteError> {
+    let Some((parent, _)) = path::split(path) else { return Ok(()) };
+    if core.node(parent).is_none() {
+        let (data, acl) = (Some(&[][..]), &[Acl::open()][..]);
+        let kind = NodeKind::Persistent;
+        core.create_directly(
+            now,
+            &NewNode { path: parent, data, acl, kind, sequential: false, parents: true },
+        )?;
+    }
+    Ok(())
 }

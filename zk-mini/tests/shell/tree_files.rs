@@ -74,8 +74,49 @@ async fn a_node_that_no_server_takes_is_named() {
     let tree = TreeFile::parse("/a: {}\n/b: {acl: ['auth::cdrwa']}\n/c: {}").unwrap();
     let error = zk.load(&tree).await.unwrap_err();
     assert_eq!(error, WriteError::InvalidAcl { path: "/b".into() });
-    assert!(zk.get("/a").is_some() && zk.get("/c").is_none());
+    assert_eq!((zk.get("/a"), zk.get("/c")), (None, None));
     assert_eq!(Snapshot::from_tree(&tree), Err(error));
     let error = zk.load(&TreeFile::parse("/t: {ttl_ms: 5}").unwrap()).await.unwrap_err();
     assert_eq!(error, WriteError::NoTtl { path: "/t".into() });
+}
+
+#[tokio::test]
+async fn a_file_with_a_refused_node_changes_nothing() {
+    let zk = in_memory().await;
+    let mut raw = Raw::with_session(&zk, 10_000).await;
+    raw.create("/m", EPHEMERAL).await;
+    let before = (zk.last_zxid(), zk.tree_file());
+    let error = zk.load(&TreeFile::parse("/a: {data: x}\n/m/child: {}").unwrap()).await.unwrap_err();
+    assert!(matches!(&error, WriteError::EphemeralParent { parent, .. } if parent == "/m"), "{error}");
+    assert_eq!((zk.last_zxid(), zk.tree_file()), before);
+}
+
+#[tokio::test]
+async fn parents_that_are_not_in_the_file_are_open_to_all() {
+    let zk = in_memory().await;
+    zk.load(&TreeFile::parse("/a/b/key: {data: x, acl: [world:anyone:r]}").unwrap()).await.unwrap();
+    assert_eq!((zk.acl("/a").unwrap(), zk.acl("/a/b").unwrap()), (vec![Acl::open()], vec![Acl::open()]));
+    assert_eq!(zk.acl("/a/b/key").unwrap()[0].perms, Perms::READ);
+}
+
+#[tokio::test]
+async fn a_server_begins_with_the_nodes_of_a_file_and_keeps_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let serving = |text: &str| {
+        let tree = TreeFile::parse(text).unwrap();
+        ZkMini::builder().in_memory().data_dir(dir.path()).load(&tree).start()
+    };
+    let zk = serving("/a: {data: '1'}\n/b: {data: '1'}").await.unwrap();
+    zk.set("/a", "2").await.unwrap();
+    zk.create("/c", "2").await.unwrap();
+    zk.stop().await;
+    let zk = serving("/a: {data: '1'}").await.unwrap();
+    let data = |path| zk.get(path).unwrap().0;
+    assert_eq!((data("/a"), data("/b"), data("/c")), ("1".into(), "1".into(), "2".into()));
+    zk.stop().await;
+    // The directory is free again after a refusal.
+    let error = serving("/lease: {ttl_ms: 10}").await.unwrap_err();
+    assert!(matches!(error, zk_mini::Error::Load(WriteError::NoTtl { .. })), "{error}");
+    let zk = ZkMini::builder().in_memory().data_dir(dir.path()).start().await.unwrap();
+    assert_eq!((zk.get("/a").unwrap().0, zk.get("/lease")), ("1".into(), None));
 }
