@@ -6,6 +6,9 @@ use std::process::ExitCode;
 use nix::sys::signal::Signal;
 
 use crate::listen::ResolveError;
+use crate::load::LoadError;
+use crate::pid_file::PidFileError;
+use crate::ready_fd::ReadyFdError;
 use crate::zoo_cfg::ConfigError;
 
 /// Failure of a command.
@@ -17,6 +20,12 @@ pub(crate) enum CliError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    ReadyFd(#[from] ReadyFdError),
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("the server has ended because of a defect, see the log; start it again")]
@@ -46,9 +55,13 @@ impl CliError {
         match self {
             Self::NotFound { .. } => ExitCode::from(127),
             Self::NotExecutable { .. } => ExitCode::from(126),
+            Self::Load(error) if !error.is_of_the_file() => ExitCode::FAILURE,
             // The status that clap gives to bad options.
             Self::Config(_)
             | Self::Resolve(_)
+            | Self::Load(_)
+            | Self::ReadyFd(_)
+            | Self::PidFile(_)
             | Self::Torture(_)
             | Self::KnownDays { .. }
             | Self::Interrupted(_)

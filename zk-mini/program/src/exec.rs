@@ -16,8 +16,10 @@ use zk_mini::ZkMini;
 use crate::block_on;
 use crate::error::CliError;
 use crate::listen::{self, Host};
+use crate::load::{LoadArgs, Loading};
 use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::start::start;
 
 /// Run a command with a private server, which ends with it
 ///
@@ -37,6 +39,9 @@ pub(crate) struct ExecArgs {
     /// Further environment variable that is set to the port; may be repeated
     #[arg(long, value_name = "NAME", value_parser = variable_name)]
     port_env: Vec<String>,
+
+    #[command(flatten)]
+    load: LoadArgs,
 
     #[command(flatten)]
     settings: Settings,
@@ -60,15 +65,17 @@ pub(crate) struct ReplaceArgs {
 pub(crate) const REPLACE: &str = "replace-process";
 
 pub(crate) fn run(args: ExecArgs) -> Result<ExitCode, CliError> {
+    let loading = args.load.read()?;
     // Before the runtime starts: its threads inherit the signal mask.
     Signals::block().map_err(CliError::Signals)?;
-    block_on(exec(args))
+    block_on(exec(args, loading))
 }
 
-async fn exec(args: ExecArgs) -> Result<ExitCode, CliError> {
+async fn exec(args: ExecArgs, loading: Option<Loading>) -> Result<ExitCode, CliError> {
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
     let addrs = Host::Loopback.addrs(0).await?;
-    let zk = listen::on(args.settings.apply(ZkMini::builder()), &addrs).start().await?;
+    let builder = listen::on(args.settings.apply(ZkMini::builder()), &addrs);
+    let zk = start(builder, loading).await?;
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
     // is lost meanwhile, and none can end this process and leave the command behind.

@@ -104,6 +104,14 @@ pub(crate) fn on(builder: Builder, addrs: &[SocketAddr]) -> Builder {
     others.iter().fold(builder.listen(*first), |builder, addr| builder.also_listen(*addr))
 }
 
+/// Returns the addresses with the port that the system has chosen for all of them, if none was given.
+pub(crate) fn with_port(mut addrs: Vec<SocketAddr>, chosen: Option<SocketAddr>) -> Vec<SocketAddr> {
+    if let Some(chosen) = chosen {
+        addrs.iter_mut().filter(|addr| addr.port() == 0).for_each(|addr| addr.set_port(chosen.port()));
+    }
+    addrs
+}
+
 /// Returns false on a machine without IPv6.
 fn has_ip_v6() -> bool {
     UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok()

@@ -1,7 +1,5 @@
 //! `zk-mini serve`: runs a server until a signal stops it.
 
-use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,7 +12,10 @@ use zk_mini::ZkMini;
 use crate::block_on;
 use crate::error::CliError;
 use crate::listen::{self, Listen};
+use crate::load::{LoadArgs, Loading};
+use crate::ready::{Herald, Ready, ReadyArgs};
 use crate::settings::Settings;
+use crate::start::start;
 use crate::zoo_cfg::{ConfigError, ZooCfg};
 
 const DEFAULT_PORT: u16 = 2181;
@@ -23,8 +24,8 @@ const DEFAULT_PORT: u16 = 2181;
 ///
 /// Once ready, the server prints one line, `listening on HOST:PORT`, on standard
 /// output; the log goes to standard error. SIGTERM and SIGINT stop it with status
-/// 0. A server that cannot start says why: status 2 for a bad option or zoo.cfg,
-/// otherwise 1.
+/// 0. A server that cannot start says why: status 2 for a bad option, zoo.cfg or
+/// tree to load, otherwise 1.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
@@ -80,10 +81,17 @@ pub(crate) struct ServeArgs {
     retain_snapshots: Option<NonZeroUsize>,
 
     #[command(flatten)]
+    load: LoadArgs,
+
+    #[command(flatten)]
     settings: Settings,
+
+    #[command(flatten)]
+    ready: ReadyArgs,
 }
 
 pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
+    let herald = args.ready.claim()?;
     let file = args.config.as_deref().map(ZooCfg::read).transpose()?.unwrap_or_default();
     if let Some(name) = &args.config
         && args.data_dir.is_none()
@@ -94,10 +102,16 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     for remark in &file.remarks {
         tracing::warn!("{remark}");
     }
-    block_on(serve(args, file))
+    let loading = args.load.read()?;
+    block_on(serve(args, file, loading, herald))
 }
 
-async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
+async fn serve(
+    args: ServeArgs,
+    file: ZooCfg,
+    loading: Option<Loading>,
+    herald: Herald,
+) -> Result<ExitCode, CliError> {
     // Before the server is announced, so that a signal right after that line is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
@@ -125,8 +139,15 @@ async fn serve(args: ServeArgs, file: ZooCfg) -> Result<ExitCode, CliError> {
     if let Some(count) = args.retain_snapshots.or(file.retain_snapshots) {
         builder = builder.retain_snapshots(count);
     }
-    let zk = builder.start().await?;
-    zk.addr().into_iter().for_each(announce);
+    let zk = start(builder, loading).await?;
+    let ready = Ready { listen: listen::with_port(addrs, zk.addr()), compat: zk.status().compat };
+    let _pid_file = match herald.announce(&ready) {
+        Ok(pid_file) => pid_file,
+        Err(error) => {
+            zk.stop().await;
+            return Err(error.into());
+        }
+    };
 
     let signal = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
@@ -148,13 +169,5 @@ fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {
         "group" => Ok(SyncMode::Group),
         "none" => Ok(SyncMode::None),
         _ => Err("always, group or none"),
-    }
-}
-
-/// Prints the line that scripts wait for.
-fn announce(addr: SocketAddr) {
-    let mut stdout = io::stdout().lock();
-    if let Err(error) = writeln!(stdout, "listening on {addr}").and_then(|()| stdout.flush()) {
-        tracing::warn!(%error, %addr, "listening, but standard output cannot be written to");
     }
 }

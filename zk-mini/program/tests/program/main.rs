@@ -6,12 +6,14 @@ mod exec;
 #[path = "../../../tests/shell/files.rs"]
 mod files;
 mod listen;
+mod load;
 mod log;
 mod offline;
 mod process;
 #[allow(dead_code, reason = "the tests of the library use the rest")]
 #[path = "../../../tests/shell/raw.rs"]
 mod raw;
+mod ready;
 mod serve;
 mod stopped;
 mod torture;

@@ -61,6 +61,11 @@ impl Program {
         line.strip_prefix("listening on ").unwrap_or_else(|| panic!("{line}")).into()
     }
 
+    /// Returns its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }

@@ -1,0 +1,124 @@
+//! What the program says once it serves: the lines that scripts and test suites wait for.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::process;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use zk_mini::Compat;
+
+use crate::pid_file::{PidFile, PidFileError};
+use crate::ready_fd::{self, ReadyFd, ReadyFdError};
+
+/// Options of `serve` for the program that starts it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Options for supervisors and test suites")]
+pub(crate) struct ReadyArgs {
+    /// Form of the line that says that the server is ready
+    ///
+    /// text: `listening on HOST:PORT`. json: an object on one line, with ready, listen
+    /// (all addresses), http (URL, or null), pid, version, compat (the release of
+    /// ZooKeeper that it behaves as); fields may be added.
+    #[arg(long, value_name = "FORM", value_enum, default_value_t, verbatim_doc_comment)]
+    ready: Form,
+
+    /// Write that line to this descriptor, too, and close it
+    ///
+    /// As in `zk-mini serve --ready-fd 3 3>ready.fifo`; a pipe, a socket or a file.
+    /// If the server does not start, the descriptor is closed without a line.
+    #[arg(long, value_name = "N", value_parser = ready_fd::number, verbatim_doc_comment)]
+    ready_fd: Option<RawFd>,
+
+    /// Write the process id to this file before the server is ready, and remove it at the end
+    ///
+    /// A file that is there already is replaced, as sshd and nginx do: the process in it
+    /// may have been killed, and its number given to another. The file is complete
+    /// whenever it exists, and it is not removed if another process has replaced it.
+    #[arg(long, value_name = "FILE", verbatim_doc_comment)]
+    pid_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Form {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Ways to say that the server is ready, taken over before anything else is done.
+#[derive(Debug)]
+pub(crate) struct Herald {
+    form: Form,
+    fd: Option<ReadyFd>,
+    pid_file: Option<PathBuf>,
+}
+
+/// Addresses of a server that is ready.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    /// Addresses with the ports that they have got; not empty.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) compat: Compat,
+}
+
+/// The line of `--ready json`. Fields are only ever added.
+#[derive(Serialize)]
+struct Line<'a> {
+    ready: bool,
+    listen: &'a [SocketAddr],
+    http: Option<String>,
+    pid: u32,
+    version: &'static str,
+    compat: &'static str,
+}
+
+impl ReadyArgs {
+    /// Takes over what the parent has passed on. To be called before the program opens anything.
+    pub(crate) fn claim(&self) -> Result<Herald, ReadyFdError> {
+        let fd = self.ready_fd.map(ReadyFd::claim).transpose()?;
+        Ok(Herald { form: self.ready, fd, pid_file: self.pid_file.clone() })
+    }
+}
+
+impl Herald {
+    /// Announces the server. The file with the process id, if there is one, goes when it is dropped.
+    pub(crate) fn announce(self, ready: &Ready) -> Result<Option<PidFile>, PidFileError> {
+        let pid_file = self.pid_file.as_deref().map(PidFile::write).transpose()?;
+        let lines = match self.form {
+            Form::Text => ready.text(),
+            Form::Json => ready.json(),
+        };
+        let mut stdout = io::stdout().lock();
+        let written = lines.iter().try_for_each(|line| writeln!(stdout, "{line}"));
+        if let Err(error) = written.and_then(|()| stdout.flush()) {
+            tracing::warn!(%error, listen = ?ready.listen, "ready, but standard output cannot be written to");
+        }
+        if let (Some(fd), Some(line)) = (self.fd, lines.first())
+            && let Err(error) = fd.write(line)
+        {
+            tracing::warn!(%error, "ready, but the descriptor of --ready-fd cannot be written to");
+        }
+        Ok(pid_file)
+    }
+}
+
+impl Ready {
+    fn text(&self) -> Vec<String> {
+        self.listen.first().map(|addr| format!("listening on {addr}")).into_iter().collect()
+    }
+
+    fn json(&self) -> Vec<String> {
+        let line = Line {
+            ready: true,
+            listen: &self.listen,
+            http: None,
+            pid: process::id(),
+            version: env!("CARGO_PKG_VERSION"),
+            compat: self.compat.release(),
+        };
+        serde_json::to_string(&line).into_iter().collect()
+    }
+}
