@@ -30,6 +30,7 @@ mod extract;
 mod face;
 mod hex;
 mod http;
+mod page;
 mod router;
 mod runtime;
 mod settings;

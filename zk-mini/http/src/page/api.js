@@ -1,0 +1,84 @@
+// Calls to the server: the contract of `/v1`. A token, if one is wanted, is asked for once and kept for this tab only.
+
+const KEY = 'zk-mini token';
+let askForToken = async () => null;
+
+/** Error that the server answered with. */
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** Sets the function that asks the user for a token. */
+export function onTokenWanted(ask) {
+  askForToken = ask;
+}
+
+/** Sends a request, with the token if there is one. A refused token is asked for again. */
+export async function request(path, options = {}) {
+  for (;;) {
+    const token = sessionStorage.getItem(KEY);
+    const headers = { ...options.headers };
+    if (token) headers.Authorization = `Bearer ${token}`;
+    const response = await fetch(path, { ...options, headers, cache: 'no-store', redirect: 'error' });
+    if (response.ok) return response;
+    if (response.status === 401) {
+      // Another call may have asked meanwhile.
+      if (sessionStorage.getItem(KEY) === token) sessionStorage.setItem(KEY, await askForToken(Boolean(token)));
+      continue;
+    }
+    throw await errorOf(response);
+  }
+}
+
+async function errorOf(response) {
+  const text = await response.text();
+  try {
+    const { code, message } = JSON.parse(text).error;
+    return new ApiError(response.status, code, message);
+  } catch {
+    return new ApiError(response.status, 'HTTP', text || `the server answered with status ${response.status}`);
+  }
+}
+
+const get = async (path, query) => (await request(withQuery(path, query))).json();
+
+async function send(method, path, body) {
+  const json = body === undefined ? {} : { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) };
+  const text = await (await request(path, { method, ...json })).text();
+  return text ? JSON.parse(text) : null;
+}
+
+function withQuery(path, query) {
+  const given = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null && value !== false);
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
+}
+
+const nodePath = (path) => `/v1/nodes${path.split('/').map(encodeURIComponent).join('/')}`;
+
+export const api = {
+  status: () => get('/v1/status'),
+  /** Node with `depth` levels below it; as it was after a transaction, if `zxid` is given. */
+  tree: (path, depth, zxid) => get('/v1/tree', { path, depth, zxid }),
+  sessions: () => get('/v1/sessions'),
+  connections: () => get('/v1/connections'),
+  explain: (path) => get('/v1/explain', { path }),
+  history: (query) => get('/v1/history', query),
+  watches: (query) => get('/v1/watches', query),
+  diff: (from, to) => get('/v1/diff', { from, to }),
+  put: async (path, data, query) =>
+    (await request(withQuery(nodePath(path), query), {
+      method: 'PUT', body: data, headers: { 'Content-Type': 'application/octet-stream' },
+    })).json(),
+  remove: (path, recursive) => send('DELETE', withQuery(nodePath(path), { recursive })),
+  session: (id, action) => send('POST', `/v1/sessions/${id}/${action}`),
+  clock: () => get('/v1/clock'),
+  setClock: (change) => send('POST', '/v1/clock', change),
+  faults: () => get('/v1/faults'),
+  addFault: (rule) => send('POST', '/v1/faults', rule),
+  removeFault: (id) => send('DELETE', `/v1/faults/${encodeURIComponent(id)}`),
+  removeFaults: () => send('DELETE', '/v1/faults'),
+};

@@ -1,0 +1,143 @@
+// The live side: follows the events of the server, asks for what has no events, and notices when the server is gone.
+
+import { api } from './api.js';
+import { past } from './history-ring.js';
+import { changed, on, state } from './state.js';
+import { readEvents } from './stream.js';
+
+/** Milliseconds between two looks at sessions and figures. */
+const EVERY = 1000;
+/** Milliseconds between two attempts to reach a server that is gone. */
+const RETRY = 700;
+/** Number of earlier entries that are asked for. */
+const EARLIER = 5000;
+
+let handlers;
+let stream = null;
+
+/** Begins. `reloaded()` is called when everything may be different, `applied(entry)` for each change of a node. */
+export function startLive(reloaded, applied) {
+  handlers = { reloaded, applied };
+  follow();
+  poll();
+  on('paused', () => (state.paused ? stream?.abort() : undefined));
+}
+
+async function follow() {
+  for (;;) {
+    if (!state.paused) await followOnce().catch(() => {});
+    if (!state.paused) lose();
+    await wait(state.paused ? 150 : RETRY);
+  }
+}
+
+async function followOnce() {
+  stream = new AbortController();
+  await api.status();
+  await readEvents('/v1/events', stream.signal, () => catchUp(), receive);
+}
+
+/** Loads what happened before the stream began. What comes meanwhile waits. */
+async function catchUp() {
+  waiting = [];
+  const { entries } = listOf(await api.history({ limit: EARLIER }));
+  past.clear();
+  past.add(entries);
+  handlers.reloaded();
+  const later = waiting;
+  waiting = null;
+  take(later);
+  state.lostSince = null;
+  changed('lost', 'history', 'tree');
+}
+let waiting = null;
+
+/** A list of entries, bare or in an object. */
+const listOf = (answer) => (Array.isArray(answer) ? { entries: answer } : answer);
+
+function receive(events) {
+  const entries = [];
+  for (const { event, data } of events) {
+    if (event === 'missed') {
+      handlers.reloaded();
+      continue;
+    }
+    entries.push(JSON.parse(data));
+  }
+  if (waiting) waiting.push(...entries);
+  else take(entries);
+}
+
+function take(entries) {
+  const last = past.lastSeq;
+  past.add(entries);
+  let hasSessions = false;
+  for (const entry of entries) {
+    if (entry.seq <= last) continue;
+    if (entry.kind === 'transaction') handlers.applied(entry);
+    else if (entry.kind === 'server' && !entry.session) handlers.reloaded();
+    else if (entry.kind === 'fault') faultsDue = true;
+    else if (entry.kind !== 'request' && entry.kind !== 'event') hasSessions = true;
+  }
+  if (hasSessions) hurry();
+  changed('history');
+}
+
+let hurried;
+let faultsDue = true;
+let timer;
+/** Asks for sessions sooner than the next time: something has happened to one. */
+export function hurry() {
+  hurried ??= setTimeout(() => {
+    hurried = undefined;
+    clearTimeout(timer);
+    poll();
+  }, 120);
+}
+
+async function poll() {
+  clearTimeout(timer);
+  const begun = performance.now();
+  try {
+    if (!document.hidden && !state.lostSince && !state.paused) await look();
+  } catch {
+    // The stream tells whether the server is gone.
+  }
+  timer = setTimeout(poll, Math.max(EVERY, 3 * (performance.now() - begun)));
+}
+
+async function look() {
+  const [status, sessions, clock] = await Promise.all([api.status(), api.sessions(), api.clock()]);
+  const watches = state.status?.watches;
+  state.status = status;
+  state.sessions = sessions;
+  state.heardAt = performance.now();
+  takeClock(clock);
+  changed('status', 'sessions', 'clock');
+  if (watches !== status.watches) changed('watches');
+  if (faultsDue || state.faults.length) await lookAtFaults();
+}
+
+/** Takes over what the server says of its clock. */
+export function takeClock(clock) {
+  const now = typeof clock.now === 'number' ? clock.now : Date.parse(clock.now);
+  state.clock = { ...clock, now: Number.isNaN(now) ? null : now };
+  state.clockAhead = state.clock.now ? state.clock.now - Date.now() : 0;
+  changed('clock');
+}
+
+/** Asks for the faults. */
+export async function lookAtFaults() {
+  faultsDue = false;
+  state.faults = await api.faults();
+  changed('faults');
+}
+
+function lose() {
+  if (state.lostSince === null) {
+    state.lostSince = Date.now();
+    changed('lost');
+  }
+}
+
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

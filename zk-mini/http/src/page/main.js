@@ -1,0 +1,125 @@
+// Begins, and ties the parts together: the tree of now or of a chosen moment, the header, the tabs of a narrow page.
+
+import { api, onTokenWanted } from './api.js';
+import { startClock } from './clock-view.js';
+import { askToken } from './dialog.js';
+import { $, h, setText, show } from './dom.js';
+import { startFaults } from './faults-view.js';
+import { clockTime } from './format.js';
+import { startKeys } from './keys.js';
+import { startLive } from './live.js';
+import { startLog } from './log-view.js';
+import { look, nodeChanged, startNode } from './node-view.js';
+import { follow, go } from './route.js';
+import { startSessions } from './session-view.js';
+import { changed, on, state } from './state.js';
+import { complain } from './tell.js';
+import { startLegend, startTimeline, toNow } from './timeline.js';
+import { TreeModel } from './tree-model.js';
+import { isExpanded, showTree, startTree } from './tree-view.js';
+import { connectString } from './welcome.js';
+
+const present = new TreeModel((path, depth) => api.tree(path, depth), isExpanded, () => changed('tree', 'empty'));
+
+/** Shows the tree of the chosen moment. */
+async function showMoment() {
+  const { at } = state;
+  document.body.classList.toggle('past', at !== null);
+  if (at === null) {
+    showTree(present);
+    return;
+  }
+  const then = new TreeModel((path, depth) => api.tree(path, depth, at), isExpanded, () => changed('tree'));
+  try {
+    await then.load('/');
+    if (state.at === at) showTree(then);
+  } catch (error) {
+    if (state.at !== at) return;
+    complain(error);
+    toNow();
+  }
+}
+
+/** Everything may be different: after a reconnect, a restart, a gap in the events. */
+function reload() {
+  present.isComplete = false;
+  present.root.children = null;
+  present.touch();
+  present.load('/').catch(() => {});
+  look();
+}
+
+function watchEmptiness() {
+  const isEmpty = Boolean(present.root.children) && [...present.root.children.keys()].every((name) => name === 'zookeeper');
+  if (state.isEmpty === isEmpty) return;
+  state.isEmpty = isEmpty;
+  changed('node');
+}
+
+function renderHeader() {
+  const { status, lostSince, at } = state;
+  setText($('address'), connectString());
+  show($('figures'), [status], () => status && [
+    status.compat && figure('like ZooKeeper', status.compat), figure('zxid', status.last_zxid),
+    count(status.nodes, 'node'), count(status.sessions, 'session'), count(status.watches, 'watch', 'watches'),
+  ]);
+  document.body.classList.toggle('lost', lostSince !== null);
+  const notice = lostSince !== null
+    ? [h('strong', {}, 'The server does not answer'), ` since ${clockTime(lostSince)}. What stands here may be old. The page comes back by itself.`]
+    : at !== null
+      ? [h('strong', {}, 'The past'), ' after transaction ', h('code', {}, at), '. Nothing can be changed here. ',
+        h('button', { type: 'button', onclick: toNow }, 'Back to now (Esc)')]
+      : state.paused ? [h('strong', {}, 'Paused'), '. Nothing here moves until you go on (press . again).'] : null;
+  $('notice').hidden = notice === null;
+  show($('notice'), [lostSince, at, state.paused], () => notice);
+  $('pause').setAttribute('aria-pressed', String(state.paused));
+  setText($('pause'), state.paused ? 'Go on' : 'Pause');
+}
+
+const figure = (name, value) => h('span', { class: 'figure' }, `${name} `, h('i', {}, value));
+const count = (number, one, many = `${one}s`) =>
+  h('span', { class: 'figure' }, h('i', {}, number.toLocaleString('en')), ` ${number === 1 ? one : many}`);
+
+function renderTabs() {
+  document.body.dataset.tab = state.tab;
+  for (const tab of $('tabs').children) tab.setAttribute('aria-current', tab.dataset.tab === state.tab ? 'page' : 'false');
+}
+
+/** Beat of all that moves with time: rings, countdowns, the strip. */
+function startTicking() {
+  const calm = matchMedia('(prefers-reduced-motion: reduce)');
+  const beat = () => {
+    if (!document.hidden && !state.paused && !state.lostSince && state.clock.mode !== 'manual') changed('tick');
+    setTimeout(beat, calm.matches ? 1000 : 100);
+  };
+  beat();
+}
+
+onTokenWanted(askToken);
+startTree();
+startNode();
+startSessions();
+startTimeline();
+startLegend();
+startLog();
+startFaults();
+startClock();
+startKeys();
+on('status lost at paused', renderHeader);
+on('tab', renderTabs);
+on('at', showMoment);
+on('empty tree', watchEmptiness);
+$('tabs').addEventListener('click', (event) => event.target.dataset.tab && go({ tab: event.target.dataset.tab }));
+addEventListener('hashchange', follow);
+addEventListener('popstate', follow);
+follow();
+renderTabs();
+renderHeader();
+showTree(present);
+if (state.at) showMoment();
+startLive(reload, (entry) => {
+  present.apply(entry);
+  nodeChanged(entry);
+  changed('tree');
+});
+startTicking();
