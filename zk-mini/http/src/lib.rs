@@ -23,7 +23,9 @@
 #![forbid(unsafe_code)]
 #![allow(dead_code)] // until all parts have moved in
 
+mod accept;
 mod app;
+mod blocking;
 mod connection;
 mod error;
 mod extract;
@@ -35,6 +37,7 @@ mod router;
 mod runtime;
 mod settings;
 mod shared;
+mod upload;
 mod v1;
 
 pub use face::Face;

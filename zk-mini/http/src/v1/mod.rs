@@ -1,6 +1,15 @@
 //! Control of a server, as JSON: the API of version 1. Fields are only ever added.
 
+#![allow(unused_qualifications, reason = "code that utoipa generates")]
+
+mod lifecycle;
+mod node_path;
+mod nodes;
+mod openapi;
+mod snapshot;
+mod stat;
 mod status;
+mod tree;
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
@@ -13,8 +22,18 @@ const API: u32 = 1;
 
 /// Returns the routes under `/v1`.
 pub(crate) fn router() -> Router {
-    let (router, _openapi) = OpenApiRouter::new().merge(status::routes()).split_for_parts();
-    router.fallback(unknown_path).method_not_allowed_fallback(wrong_method)
+    let topics = [
+        status::routes(),
+        tree::routes(),
+        nodes::routes(),
+        lifecycle::routes(),
+        snapshot::routes(),
+        openapi::routes(),
+    ];
+    let all = topics.into_iter().fold(OpenApiRouter::with_openapi(openapi::base()), OpenApiRouter::merge);
+    let (router, api) = all.split_for_parts();
+    let router = router.fallback(unknown_path).method_not_allowed_fallback(wrong_method);
+    router.layer(openapi::layer(api))
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

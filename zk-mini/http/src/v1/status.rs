@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+use zk_mini::{Compat, Handle};
 
 use crate::app::App;
 use crate::extract::Json;
@@ -16,9 +17,15 @@ pub(super) fn routes() -> OpenApiRouter {
 
 /// Figures of the server.
 #[derive(Serialize, ToSchema)]
-struct Status {
+pub(super) struct Status {
     /// Version of this API: a client refuses a higher one.
+    #[schema(example = 1)]
     api: u32,
+    /// Version of zk-mini.
+    version: &'static str,
+    /// Release line of ZooKeeper that the server is like.
+    #[schema(example = "3.9")]
+    compat: &'static str,
     /// Zxid of the last transaction.
     last_zxid: Hex,
     /// Number of nodes, with the system's.
@@ -27,23 +34,46 @@ struct Status {
     sessions: usize,
     /// Number of ZooKeeper connections.
     connections: usize,
-    /// Number of watches.
+    /// Number of watches: pairs of connection and path.
     watches: usize,
     /// `real`, or `manual` if time moves only by `POST /v1/clock`.
     clock: &'static str,
+    /// Number of servers.
+    servers: usize,
+    /// True after `POST /v1/freeze`, until `POST /v1/thaw`.
+    frozen: bool,
+    /// True if the server is down: it takes no ZooKeeper connections.
+    down: bool,
+    /// True if the disk is lost: every write is refused until it is back.
+    read_only: bool,
+}
+
+impl Status {
+    pub(super) fn of(server: &Handle) -> Self {
+        let status = server.status();
+        Self {
+            api: API,
+            version: zk_mini::VERSION,
+            compat: match status.compat {
+                Compat::V3_8 => "3.8",
+                Compat::V3_9 => "3.9",
+            },
+            last_zxid: status.last_zxid.into(),
+            nodes: status.nodes,
+            sessions: status.sessions,
+            connections: status.connections,
+            watches: status.watches,
+            clock: if status.clock_held { "manual" } else { "real" },
+            servers: 1,
+            frozen: status.frozen,
+            down: status.down,
+            read_only: status.read_only,
+        }
+    }
 }
 
 /// Figures of the server.
-#[utoipa::path(get, path = "/status", responses((status = 200, body = Status)))]
+#[utoipa::path(get, path = "/status", tag = "server", responses((status = 200, body = Status)))]
 async fn status(app: App) -> Json<Status> {
-    let status = app.server.status();
-    Json(Status {
-        api: API,
-        last_zxid: status.last_zxid.into(),
-        nodes: status.nodes,
-        sessions: status.sessions,
-        connections: status.connections,
-        watches: status.watches,
-        clock: if status.clock_held { "manual" } else { "real" },
-    })
+    Json(Status::of(&app.server))
 }
