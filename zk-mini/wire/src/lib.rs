@@ -66,6 +66,7 @@ mod op;
 pub mod path;
 mod records;
 mod stat;
+mod utc;
 mod views;
 
 pub use acl::{Acl, Perms};
@@ -80,6 +81,7 @@ pub use numbers::{Expected, SessionId, UnixMillis, Version, Xid, Zxid};
 pub use op::OpCode;
 pub use records::*;
 pub use stat::Stat;
+pub use utc::Utc;
 pub use views::*;
 
 // Strings of every record, re-exported so that users need not depend on the crate.

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use common::log::Shown;
-use zk_wire::{ByteString, ErrorCode, OpCode, SessionId, UnixMillis, Xid, Zxid};
+use zk_wire::{ByteString, ErrorCode, OpCode, SessionId, UnixMillis, Utc, Xid, Zxid};
 
 use crate::core::Core;
 use crate::core::history::record::{By, Record, What};
-use crate::core::history::text::{self, Client, Timestamp};
+use crate::core::history::text::{self, Client};
 use crate::core::message::{ConnId, Peer};
 
 /// Entry of the history: something that happened in the server.
@@ -138,7 +138,7 @@ impl Entry {
 
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {:<6}  ", Timestamp(self.time), self.zxid.to_string())?;
+        write!(f, "{}  {:<6}  ", Utc(self.time), self.zxid.to_string())?;
         let (what, path, author) = (&self.what, self.path_text(), self.author());
         let because = self.because.as_deref();
         match self.kind {

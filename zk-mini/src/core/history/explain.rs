@@ -4,13 +4,12 @@ use core::net::SocketAddr;
 use std::fmt;
 
 use common::log::Shown;
-use zk_wire::{ByteString, SessionId, UnixMillis, Xid, Zxid};
+use zk_wire::{ByteString, SessionId, UnixMillis, Utc, Xid, Zxid};
 
 use crate::core::Core;
 use crate::core::history::entry::{Entry, EntryKind};
 use crate::core::history::record::What;
 use crate::core::history::ring::cut;
-use crate::core::history::text::Timestamp;
 
 /// Explanation of a node: its changes, oldest first, as far as the history reaches. It is printed for people.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,7 +100,7 @@ impl fmt::Display for Explanation {
 
 impl fmt::Display for NodeChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}  {:<6}  {}", Timestamp(self.time), self.zxid.to_string(), self.because)
+        write!(f, "{}  {:<6}  {}", Utc(self.time), self.zxid.to_string(), self.because)
     }
 }
 
