@@ -1,11 +1,13 @@
 //! The builder of a client.
 
 use std::fmt;
+use std::future::pending;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use common::Millis;
+use common::{Clock, Millis};
 use tokio::runtime::Handle;
 use zk_wire::DEFAULT_MAX_FRAME;
 
@@ -50,6 +52,7 @@ pub struct Builder {
     connector: Option<Arc<dyn Connect>>,
     session_timeout: Duration,
     connect_timeout: Duration,
+    connect_rounds: Option<NonZeroU32>,
     call_timeout: Option<Duration>,
     max_request: usize,
     seed: Option<u64>,
@@ -63,6 +66,7 @@ impl Builder {
             connector: None,
             session_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
+            connect_rounds: None,
             call_timeout: None,
             max_request: DEFAULT_MAX_FRAME,
             seed: None,
@@ -102,6 +106,13 @@ impl Builder {
         self
     }
 
+    /// Lets [`Self::connect`] give up earlier, once every address of every server has failed this number of times. Where all
+    /// refuse the connection, four rounds take about a second. The default is to go on until the connect timeout.
+    pub fn connect_rounds(mut self, rounds: NonZeroU32) -> Self {
+        self.connect_rounds = Some(rounds);
+        self
+    }
+
     /// Sets the time that a call waits for a connection. The default is the session timeout.
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = Some(timeout);
@@ -127,16 +138,28 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Unreachable`] if no
-    /// server gave a session within the connect timeout, with the last error of each server.
+    /// server gave a session within the connect timeout, or the rounds, with the last error of each server.
     pub async fn connect(self) -> Result<Client, Error> {
-        let connect_timeout = self.connect_timeout;
+        let (connect_timeout, rounds) = (self.connect_timeout, self.connect_rounds);
         let client = self.start()?;
+        let (clock, shared) = (Clock::start(), &client.inner().shared);
         let mut states = client.states();
         let connected = states.wait_for(|state| matches!(state, SessionState::Connected(_)));
-        match tokio::time::timeout(connect_timeout, connected).await.map(|found| found.is_some()) {
-            Ok(true) => Ok(client),
-            _ => Err(Error::Unreachable { within: connect_timeout, tried: client.inner().shared.attempts() }),
-        }
+        let given_up = async {
+            match rounds {
+                Some(rounds) => shared.wait_for_failed_rounds(rounds.get()).await,
+                None => pending().await,
+            }
+        };
+        let within = tokio::select! {
+            biased;
+            found = tokio::time::timeout(connect_timeout, connected) => match found {
+                Ok(Some(_)) => return Ok(client),
+                _ => connect_timeout,
+            },
+            () = given_up => clock.now().into(),
+        };
+        Err(Error::Unreachable { within, tried: shared.attempts() })
     }
 
     fn start(self) -> Result<Client, Error> {

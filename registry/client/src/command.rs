@@ -51,6 +51,7 @@ pub(crate) struct Shared {
     state: watch::Sender<SessionState>,
     credentials: Mutex<Option<Credentials>>,
     tried: Mutex<Vec<TriedServer>>,
+    failed_rounds: watch::Sender<u32>,
 }
 
 /// Server of the list, with the last error at each of its addresses.
@@ -81,6 +82,7 @@ impl Shared {
             state: watch::Sender::new(SessionState::Connecting),
             credentials: Mutex::new(None),
             tried: Mutex::new(tried.collect()),
+            failed_rounds: watch::Sender::new(0),
         }
     }
 
@@ -102,6 +104,17 @@ impl Shared {
     /// Returns every server with its last error.
     pub(crate) fn attempts(&self) -> Vec<Attempt> {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner).iter().map(TriedServer::attempt).collect()
+    }
+
+    /// Notes the number of rounds through all servers that have failed in a row.
+    pub(crate) fn note_failed_rounds(&self, rounds: u32) {
+        self.failed_rounds.send_if_modified(|noted| std::mem::replace(noted, rounds) != rounds);
+    }
+
+    /// Waits until this number of rounds has failed in a row.
+    pub(crate) async fn wait_for_failed_rounds(&self, rounds: u32) {
+        // The sender is in `self`: it does not go.
+        let _ = self.failed_rounds.subscribe().wait_for(|failed| *failed >= rounds).await;
     }
 
     /// Publishes a new state.

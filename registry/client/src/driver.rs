@@ -198,6 +198,7 @@ impl Driver {
         while let Some(output) = self.session.poll_output() {
             self.perform(output);
         }
+        self.shared.note_failed_rounds(self.session.failed_rounds());
     }
 
     fn perform(&mut self, output: Output) {

@@ -123,7 +123,7 @@ pub enum Error {
         each(.tried)
     )]
     Unreachable {
-        /// Time limit of the attempt.
+        /// Time of the attempt.
         within: Duration,
         /// Every server of the list, with its last error.
         tried: Vec<Attempt>,

@@ -120,7 +120,7 @@ pub use create_mode::CreateMode;
 pub use error::{Attempt, Error};
 pub use feed::WatchUpdate;
 pub use persistent_watch::PersistentWatch;
-pub use servers::{DEFAULT_PORT, ServersError, check_servers};
+pub use servers::{ConnectString, DEFAULT_PORT, ServersError, check_servers};
 pub use session_state::{CloseReason, Credentials, SessionState, WatchLost};
 pub use state_follower::SessionStates;
 pub use transaction::{OpResult, Transaction};

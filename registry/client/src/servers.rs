@@ -85,18 +85,29 @@ pub enum ServersError {
 }
 
 /// Parsed connect string.
+///
+/// ```
+/// use zk_client::ConnectString;
+///
+/// let list = ConnectString::parse("zk1,zk2:2182/app").unwrap();
+/// assert_eq!((list.servers, list.chroot), (vec!["zk1:2181".into(), "zk2:2182".into()], "/app".into()));
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct ConnectString {
+#[non_exhaustive]
+pub struct ConnectString {
     /// Servers, each as `host:port`.
-    pub(crate) servers: Vec<String>,
+    pub servers: Vec<String>,
     /// Chroot without a slash at its end: empty for the root.
-    pub(crate) chroot: String,
+    pub chroot: String,
 }
 
 impl ConnectString {
     /// Parses `host[:port][,host[:port]]…[/chroot]`, as Java's client does: white space around entries and empty entries are
     /// ignored, a chroot of `/` is no chroot. A slash at the end of the chroot is ignored, too. Probable mistakes are errors.
-    pub(crate) fn parse(text: &str) -> Result<Self, ServersError> {
+    ///
+    /// # Errors
+    /// [`ServersError`] with the reason.
+    pub fn parse(text: &str) -> Result<Self, ServersError> {
         let text_owned = || text.to_owned();
         if text.contains("://") {
             return Err(ServersError::Scheme { text: text_owned() });

@@ -143,6 +143,12 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Returns the number of rounds through all servers and addresses that have failed since a connection last worked.
+    #[must_use]
+    pub(crate) fn failed_rounds(&self) -> u32 {
+        self.route.rounds()
+    }
+
     /// Returns true if the server has not answered the handshake yet.
     #[must_use]
     pub(crate) fn is_handshaking(&self) -> bool {

@@ -119,6 +119,17 @@ async fn the_error_names_every_address_with_its_last_error() {
 }
 
 #[tokio::test]
+async fn a_limited_number_of_rounds_ends_the_attempt_before_the_connect_timeout() {
+    let resolver = Resolver::of(&[&[unused(2).await, unused(3).await]]);
+    let builder = client(&resolver, 1).connect_timeout(Duration::from_secs(3_600));
+    let error = soon(builder.connect_rounds(4.try_into().unwrap()).connect()).await.unwrap_err();
+    let Error::Unreachable { within, tried } = &error else { panic!("{error}") };
+    assert!(*within < Duration::from_secs(20), "{error}");
+    let cause = tried[0].cause.as_deref().unwrap();
+    assert_eq!(cause.matches("Connection refused").count(), 2, "{error}");
+}
+
+#[tokio::test]
 async fn the_resolver_of_the_system_gives_every_address_once() {
     let addresses = soon(TcpConnect.resolve("127.0.0.1:2181")).await.unwrap();
     assert_eq!(addresses, ["127.0.0.1:2181"]);
