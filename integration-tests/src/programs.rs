@@ -24,6 +24,7 @@ pub fn zk_mini() -> Command {
         "../zk-mini/torture/src",
         "../zk-mini/wire/src",
         "../zk-mini/common/src",
+        "../registry/client/src",
     ]
     .map(|dir| newest(&package_dir().join(dir)));
     let is_current = built.is_some_and(|built| sources.into_iter().flatten().all(|source| source <= built));

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use nix::sys::signal::Signal;
 
+use crate::client::ClientError;
 use crate::listen::ResolveError;
 use crate::load::LoadError;
 use crate::pid_file::PidFileError;
@@ -26,6 +27,8 @@ pub(crate) enum CliError {
     ReadyFd(#[from] ReadyFdError),
     #[error(transparent)]
     PidFile(#[from] PidFileError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
     #[error("the server has ended because of a defect, see the log; start it again")]
@@ -42,6 +45,8 @@ pub(crate) enum CliError {
     Torture(#[from] zk_mini_torture::Error),
     #[error("cannot read the names of days in {file}: {source}")]
     KnownDays { file: String, source: io::Error },
+    #[error("cannot write manual pages to {dir}: {source}")]
+    Pages { dir: String, source: io::Error },
     #[error("ended by {0}")]
     Interrupted(Signal),
     #[error("cannot start the command, or wait for its end: {0}")]
@@ -50,12 +55,13 @@ pub(crate) enum CliError {
 
 impl CliError {
     /// Exit status of the program: 2 for a bad configuration, 127 or 126 for a command that cannot be started, as in a
-    /// shell, otherwise 1.
+    /// shell, the client's own for its commands, otherwise 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
             Self::NotFound { .. } => ExitCode::from(127),
             Self::NotExecutable { .. } => ExitCode::from(126),
             Self::Load(error) if !error.is_of_the_file() => ExitCode::FAILURE,
+            Self::Client(error) => ExitCode::from(error.status()),
             // The status that clap gives to bad options.
             Self::Config(_)
             | Self::Resolve(_)

@@ -1,6 +1,8 @@
 //! The program `zk-mini`: see `zk-mini --help`.
 #![forbid(unsafe_code)]
 
+mod client;
+mod completions;
 mod dump;
 mod error;
 mod exec;
@@ -23,8 +25,9 @@ mod zoo_keys;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use client::ClientCommand;
 use error::CliError;
 use log::Log;
 
@@ -46,6 +49,8 @@ Examples:
   zk-mini serve --port 0               a server on a free port, which is printed
   zk-mini exec -- pytest               a private server for one run of a test suite
   zk-mini torture -- ./my-registry     the bad days of ZooKeeper, and the bugs that they show
+  zk-mini ls -r /                      all nodes of the server at $ZK_HOSTS or 127.0.0.1:2181
+  zk-mini get -s zk1:2181/app /config  a node of any ZooKeeper ensemble
 
 Environment:
   RUST_LOG   level of the log on standard error: error, warn, info (default of `serve`:
@@ -61,6 +66,10 @@ enum Command {
     Dump(dump::DumpArgs),
     Fsck(offline::FsckArgs),
     Torture(torture::TortureArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
     #[command(name = exec::REPLACE, hide = true)]
     Replace(exec::ReplaceArgs),
 }
@@ -88,6 +97,9 @@ fn main() -> ExitCode {
         Command::Dump(args) => dump::dump(&args),
         Command::Fsck(args) => offline::fsck(&args),
         Command::Torture(args) => torture::run(&args),
+        Command::Client(command) => command.run().map_err(CliError::from),
+        Command::Completions(args) => completions::completions(&args, &Cli::command()),
+        Command::Man(args) => completions::man(&args, &Cli::command()),
         Command::Replace(args) => exec::replace(&args),
     };
     let code = done.unwrap_or_else(|error| {
@@ -107,6 +119,8 @@ impl Command {
             Self::Exec(_) | Self::Replace(_) => "warn",
             // The report has it all.
             Self::Dump(_) | Self::Fsck(_) | Self::Torture(_) => "error",
+            // It says itself what matters.
+            Self::Client(_) | Self::Completions(_) | Self::Man(_) => "error",
         }
     }
 }

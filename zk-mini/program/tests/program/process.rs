@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +18,8 @@ pub(crate) struct Program {
     child: Child,
     /// Lines of standard output, as they come.
     stdout: Receiver<String>,
+    /// Lines of standard error, once one has been asked for.
+    stderr: Option<Receiver<String>>,
 }
 
 impl Program {
@@ -31,9 +33,14 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
         command.args(args).env_remove("RUST_LOG").envs(log.map(|log| ("RUST_LOG", log)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(stderr);
-        let mut child = command.spawn().unwrap();
+        Self::spawn(command)
+    }
+
+    /// Starts a command of the caller, whose standard output is read.
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
-        Self { child, stdout }
+        Self { child, stdout, stderr: None }
     }
 
     /// Waits for its end and returns the status.
@@ -53,6 +60,12 @@ impl Program {
             Err(Disconnected) => None,
             Err(Timeout) => panic!("no line"),
         }
+    }
+
+    /// Returns the next line on standard error.
+    pub(crate) fn error_line(&mut self) -> String {
+        let errors = self.stderr.get_or_insert_with(|| lines(self.child.stderr.take().unwrap()));
+        errors.recv_timeout(PATIENCE).expect("a line on standard error")
     }
 
     /// Returns the address that it prints.
@@ -100,10 +113,10 @@ impl Drop for Program {
     }
 }
 
-fn lines(stdout: ChildStdout) -> Receiver<String> {
+fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
-        BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
     });
     receiver
 }
