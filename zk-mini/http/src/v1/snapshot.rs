@@ -158,5 +158,5 @@ fn read(form: Form, body: Bytes) -> Result<(Snapshot, Vec<String>), ApiError> {
 }
 
 fn refused(error: &dyn std::error::Error) -> ApiError {
-    ApiError::bad_request(format!("the snapshot cannot be restored, and nothing has changed: {error}"))
+    ApiError::bad_request(format!("the snapshot is refused, and nothing has changed: {error}"))
 }

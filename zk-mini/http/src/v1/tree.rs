@@ -17,8 +17,9 @@ use crate::extract::{Json, Query};
 use crate::hex::Hex;
 use crate::v1::stat::Stat;
 
-/// Maximum number of levels in an answer: the parsers of most languages accept a few hundred.
-const MAX_LEVELS: usize = 200;
+/// Maximum number of levels below the node in an answer. Each takes an object and a list, and parsers of JSON bound their nesting,
+/// some to 128.
+const MAX_LEVELS: usize = 60;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(tree))
