@@ -7,7 +7,9 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use zk_mini::Handle;
 
+use crate::connection::AtEnd;
 use crate::error::ApiError;
+use crate::face::Face;
 use crate::shared::Shared;
 
 /// Server of a request, and the connection on which it came. Handlers take it as an argument.
@@ -15,10 +17,14 @@ use crate::shared::Shared;
 pub(crate) struct App {
     pub(crate) server: Handle,
     pub(crate) shared: Arc<Shared>,
+    /// Parts that the port serves.
+    pub(crate) face: Arc<Face>,
     /// Address of the other end; `None` if it is in this process.
     pub(crate) peer: Option<SocketAddr>,
     /// Address that the port was told to listen on; `None` for a connection that came by other ways.
     pub(crate) listener: Option<SocketAddr>,
+    /// What is done after the last answer of the connection.
+    pub(crate) at_end: AtEnd,
 }
 
 impl<S: Sync> FromRequestParts<S> for App {

@@ -2,11 +2,13 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::connection::TooSlow;
 use crate::error::ApiError;
 
 /// JSON in the body of a request, whatever its content type, or of an answer.
@@ -43,7 +45,10 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
-        bytes.map(Self).map_err(|rejection| ApiError::new(rejection.status(), rejection.body_text()))
+        bytes.map(Self).map_err(|rejection| match TooSlow::caused(&rejection) {
+            Some(slow) => ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string()),
+            None => ApiError::new(rejection.status(), rejection.body_text()),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use zk_mini::{Builder, Handle, HttpConnection};
 
 use crate::app::App;
-use crate::connection;
+use crate::connection::{self, AtEnd};
 use crate::face::Face;
 use crate::router;
 use crate::runtime::runtime;
@@ -30,12 +30,13 @@ impl Http {
 
     /// Serves [`Face::Full`] on the ZooKeeper port of a server that is still to be started, and on its in-memory connections.
     pub fn share_port(&self, builder: Builder) -> Builder {
-        let shared = Arc::clone(&self.shared);
+        let (shared, face) = (Arc::clone(&self.shared), Arc::new(Face::Full));
         builder.on_http(move |server, HttpConnection { stream, peer, listener, .. }| {
             // Without a thread there is nobody to answer: the connection is closed.
             if let Ok(runtime) = runtime() {
                 let router = shared.full.get_or_init(|| router::of(&Face::Full)).clone();
-                let app = App { server, shared: Arc::clone(&shared), peer, listener };
+                let (shared, face) = (Arc::clone(&shared), Arc::clone(&face));
+                let app = App { server, shared, face, peer, listener, at_end: AtEnd::default() };
                 runtime.spawn(connection::serve(stream, app, router));
             }
         })
@@ -55,12 +56,15 @@ impl Http {
             TcpListener::from_std(listener)?
         };
         let (server, shared, router) = (server.clone(), Arc::clone(&self.shared), router::of(face));
+        let face = Arc::new(face.clone());
         runtime.spawn(connection::accept(listener, server.clone(), move |stream, peer| {
             let app = App {
                 server: server.clone(),
                 shared: Arc::clone(&shared),
+                face: Arc::clone(&face),
                 peer: Some(peer),
                 listener: Some(bound),
+                at_end: AtEnd::default(),
             };
             connection::serve(stream, app, router.clone())
         }));

@@ -1,14 +1,22 @@
 //! All routes.
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, Uri};
 
 use crate::face::Face;
-use crate::{page, v1};
+use crate::{controller, page, v1};
 
 /// Returns the routes of a face.
 pub(crate) fn of(face: &Face) -> Router {
-    match face {
-        Face::Full => page::router().nest("/v1", v1::router()),
+    let router = match face {
+        Face::Full => page::router().nest("/v1", v1::router()).merge(controller::router()),
         Face::Admin { .. } => Router::new(),
-    }
+    };
+    // Connections bound all bodies, by the settings.
+    router.fallback(nothing_there).layer(DefaultBodyLimit::disable())
+}
+
+async fn nothing_there(uri: Uri) -> (StatusCode, String) {
+    (StatusCode::NOT_FOUND, format!("there is nothing at {}\n", uri.path()))
 }

@@ -19,9 +19,6 @@ use crate::extract::Json;
 use crate::upload::upload;
 use crate::v1::status::Status;
 
-/// Maximum length of a snapshot that is uploaded.
-const MAX_UPLOAD: usize = 256 << 20;
-
 /// Form of a snapshot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Form {
@@ -110,11 +107,12 @@ async fn snapshot(app: App, headers: HeaderMap) -> Result<Response, ApiError> {
 async fn restore(app: App, request: Request) -> Result<Json<Restored>, ApiError> {
     let sent = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let form = form_of(&String::from_utf8_lossy(sent));
+    let max = app.shared.settings.max_restore;
     // It is read in any case: most clients look at an answer when they have sent everything.
-    let body = upload(request, MAX_UPLOAD).await?;
+    let body = upload(request, max).await?;
     let form = form?;
     let body = body.ok_or_else(|| {
-        let message = format!("the snapshot is longer than {MAX_UPLOAD} bytes, the limit of HTTP");
+        let message = format!("the snapshot is longer than {max} bytes, the limit of HTTP");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     })?;
     completely(async move {

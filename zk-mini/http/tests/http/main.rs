@@ -7,6 +7,7 @@ mod nodes;
 mod openapi;
 mod page;
 mod port;
+mod security;
 mod snapshot;
 mod status;
 mod support;
