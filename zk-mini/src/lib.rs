@@ -220,7 +220,7 @@ pub use builder::Builder;
 pub use error::Error;
 pub use handle::{ClientAddr, NotListening, Session, SessionInfo, SessionSet, TimedOut};
 pub use handle::{
-    ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, RestoreError, ServeError, Set, Snapshot,
+    ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, Removed, RestoreError, ServeError, Set, Snapshot,
 };
 pub use handle::{Fault, FiresNoMore, WhyNoMore};
 pub use handle::{HistoryNews, HistoryStream, Status};

@@ -1,15 +1,31 @@
 //! Long computations, beside the thread that serves.
 
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::ApiError;
 
-/// Computes on a thread that may take its time: the one that serves has other requests.
+/// Number of computations at a time: each may hold a whole tree.
+static COMPUTATIONS: Semaphore = Semaphore::const_new(4);
+
+/// Computes on a thread that may take its time: the one that serves has other requests. Few do so at a time.
 ///
 /// # Errors
 /// Those of `compute`, and an internal error if it panics.
 pub(crate) async fn blocking<T: Send + 'static>(
+    compute: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    // Nobody closes it. The permit goes with the computation, not with a client that leaves.
+    let permit = COMPUTATIONS.acquire().await;
+    on_a_thread(move || {
+        let _permit = permit;
+        compute()
+    })
+    .await
+}
+
+async fn on_a_thread<T: Send + 'static>(
     compute: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let computed = spawn_blocking(compute).await;
@@ -24,5 +40,5 @@ pub(crate) async fn completely<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     let runtime = Handle::current();
-    blocking(move || runtime.block_on(work)).await
+    on_a_thread(move || runtime.block_on(work)).await
 }

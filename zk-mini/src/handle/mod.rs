@@ -27,7 +27,7 @@ pub use freeze::NotListening;
 pub use history_stream::{HistoryNews, HistoryStream};
 pub use inspect::ConnectionInfo;
 pub use lifecycle::RestoreError;
-pub use nodes::{Create, Delete, Set};
+pub use nodes::{Create, Delete, Removed, Set};
 pub use serve::ServeError;
 pub use sessions::{ClientAddr, Session, SessionInfo, SessionSet};
 pub use snapshots::Snapshot;

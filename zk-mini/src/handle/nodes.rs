@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use zk_wire::{Acl, Expected, SessionId, Version};
+use zk_wire::{Acl, Expected, SessionId, Stat, Version};
 
-use crate::core::{Core, NewNode, NodeKind, Now, WriteError, Written};
+use crate::core::{Core, NewNode, NodeKind, Now, SYSTEM_NODES, WriteError, Written};
 use crate::handle::Handle;
 
 /// Future of a write.
@@ -82,6 +82,28 @@ impl Handle {
         self.write(path, |core, now| core.delete_all_directly(now, path)).await
     }
 
+    /// Deletes a node, and all nodes below it if `recursive`, and returns its last `Stat`. The system's nodes are refused, the root
+    /// with all below it, too.
+    ///
+    /// # Errors
+    /// [`WriteError`]
+    pub async fn remove(&self, path: &str, recursive: bool) -> Result<Removed, WriteError> {
+        let remove = |core: &mut Core, now| {
+            if SYSTEM_NODES.contains(&path) {
+                return Err(WriteError::SystemNode { path: path.into() });
+            }
+            let stat = core.node(path).map(|node| node.stat).unwrap_or_default();
+            let nodes = if recursive {
+                core.delete_all_directly(now, path)?
+            } else {
+                core.delete_directly(now, path, Expected::Any)?;
+                1
+            };
+            Ok(Removed { stat, nodes })
+        };
+        self.write(path, remove).await
+    }
+
     /// Sets a node's access control list.
     ///
     /// # Errors
@@ -112,6 +134,16 @@ impl Handle {
             Err(WriteError::NotDurable { path: path.into() })
         }
     }
+}
+
+/// Node that was deleted by [`Handle::remove`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Removed {
+    /// `Stat` of the node before.
+    pub stat: Stat,
+    /// Number of nodes that were deleted.
+    pub nodes: usize,
 }
 
 /// Create of a node; await it. See [`Handle::create`].

@@ -46,7 +46,10 @@ impl Snapshot {
     /// # Errors
     /// [`WriteError`] of the first node that no server would take.
     pub fn from_tree(tree: &TreeFile) -> Result<Self, WriteError> {
-        let config = Config { extended_types: true, transactions: false, ..Config::default() };
+        // A server may allow longer data than others do.
+        let max_transaction = usize::MAX;
+        let config =
+            Config { extended_types: true, transactions: false, max_transaction, ..Config::default() };
         let mut core = Core::new(config);
         tree.write(&mut core, Now::default())?;
         Ok(Self { image: Arc::new(core.image()) })

@@ -190,6 +190,28 @@ async fn a_tree_goes_in_one_transaction_and_a_long_one_in_several() {
 }
 
 #[tokio::test]
+async fn a_node_that_is_removed_leaves_its_last_stat_and_the_system_stays() {
+    let zk = in_memory().await;
+    zk.create("/a/b/c", "").parents().await.unwrap();
+    zk.set("/a", "data").await.unwrap();
+    let stat = zk.get("/a").unwrap().1;
+    let error = zk.remove("/a", false).await.unwrap_err();
+    assert_eq!(error, WriteError::NotEmpty { path: "/a".into(), children: 1 });
+    let removed = zk.remove("/a", true).await.unwrap();
+    assert_eq!((removed.stat, removed.nodes), (stat, 3));
+    let error = zk.remove("/a", true).await.unwrap_err();
+    assert_eq!(error, WriteError::NoNode { path: "/a".into() });
+    zk.create("/b", "").await.unwrap();
+    for path in ["/", "/zookeeper", "/zookeeper/config"] {
+        for recursive in [false, true] {
+            let error = zk.remove(path, recursive).await.unwrap_err();
+            assert_eq!(error, WriteError::SystemNode { path: path.into() });
+        }
+    }
+    assert_eq!(zk.remove("/b", false).await.unwrap().nodes, 1);
+}
+
+#[tokio::test]
 async fn a_write_returns_when_it_is_durable() {
     let disk = SimulatedDisk::new(1);
     let start = || ZkMini::builder().in_memory().data_dir("/data").disk(&disk).start();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zk_mini::{SYSTEM_NODES, WriteError};
+use zk_mini::WriteError;
 
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
@@ -58,10 +58,13 @@ struct Written {
     stat: Stat,
 }
 
-/// Result of a deletion.
+/// A node that was deleted.
 #[derive(Debug, Serialize, ToSchema)]
 struct Deleted {
+    #[schema(example = "/services/echo")]
     path: String,
+    /// As it was before.
+    stat: Stat,
     /// Number of nodes that were deleted.
     deleted: usize,
 }
@@ -127,16 +130,8 @@ async fn delete_node(
     NodePath(path): NodePath,
     Query(options): Query<DeleteOptions>,
 ) -> Result<Json<Deleted>, ApiError> {
-    if SYSTEM_NODES.contains(&&*path) {
-        return Err(WriteError::SystemNode { path }.into());
-    }
-    let deleted = if options.recursive {
-        app.server.delete_recursive(&path).await?
-    } else {
-        app.server.delete(&path).await?;
-        1
-    };
-    Ok(Json(Deleted { path, deleted }))
+    let removed = app.server.remove(&path, options.recursive).await?;
+    Ok(Json(Deleted { path, stat: removed.stat.into(), deleted: removed.nodes }))
 }
 
 impl From<WriteError> for ApiError {

@@ -108,8 +108,8 @@ async fn restore(app: App, request: Request) -> Result<Json<Restored>, ApiError>
     let sent = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let form = form_of(&String::from_utf8_lossy(sent));
     let max = app.shared.settings.max_restore;
-    // It is read in any case: most clients look at an answer when they have sent everything.
-    let body = upload(request, max).await?;
+    // Most clients look at an answer when they have sent everything.
+    let body = upload(request, if form.is_ok() { max } else { 0 }).await?;
     let form = form?;
     let body = body.ok_or_else(|| {
         let message = format!("the snapshot is longer than {max} bytes, the limit of HTTP");

@@ -193,15 +193,15 @@ async fn a_node_with_children_is_deleted_only_with_them() {
     assert!(message.contains("2 children") && message.contains("?recursive=true"), "{message}");
     http.delete("/v1/nodes/a?recursive=false").await.error(409);
     let before = zk.last_zxid();
-    assert_eq!(
-        http.delete("/v1/nodes/a?recursive=true").await.json(200),
-        json!({"path": "/a", "deleted": 4})
-    );
+    let stat = http.get("/v1/tree?path=/a").await.json(200)["stat"].clone();
+    let deleted = http.delete("/v1/nodes/a?recursive=true").await.json(200);
+    assert_eq!(deleted, json!({"path": "/a", "stat": stat, "deleted": 4}));
     assert_eq!(zk.last_zxid(), before.next(), "one transaction");
     assert!(http.delete("/v1/nodes/a").await.error(404).contains("/a does not exist"));
     http.delete("/v1/nodes/a?recursive=true").await.error(404);
-    http.put("/v1/nodes/leaf", "").await.json(201);
-    assert_eq!(http.delete("/v1/nodes/leaf").await.json(200), json!({"path": "/leaf", "deleted": 1}));
+    let stat = http.put("/v1/nodes/leaf", "").await.json(201)["stat"].clone();
+    let deleted = http.delete("/v1/nodes/leaf").await.json(200);
+    assert_eq!(deleted, json!({"path": "/leaf", "stat": stat, "deleted": 1}));
     let message = http.delete("/v1/nodes/leaf?recusive=true").await.error(400);
     assert!(message.contains("`recursive`"), "{message}");
     let message = http.delete("/v1/nodes/leaf?recursive=yes").await.error(400);

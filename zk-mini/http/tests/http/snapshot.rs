@@ -140,3 +140,15 @@ async fn a_frozen_server_is_restored() {
     http.send("POST", "/v1/restore", &[FILE], &taken).await.json(200);
     assert!(zk.get("/a").is_some() && zk.is_frozen());
 }
+
+#[tokio::test]
+async fn a_server_with_long_data_is_restored_from_each_form() {
+    let (zk, http) = start(ZkMini::builder().jute_max_buffer(8 << 20)).await;
+    http.put("/v1/nodes/long", vec![b'x'; 5 << 20]).await.json(201);
+    for content_type in ["application/octet-stream", "application/yaml"] {
+        let sent = http.send("GET", "/v1/snapshot", &[("accept", content_type)], b"").await;
+        http.delete("/v1/nodes/long").await.json(200);
+        http.send("POST", "/v1/restore", &[("content-type", content_type)], &sent.body).await.json(200);
+        assert_eq!(zk.get("/long").unwrap().0.len(), 5 << 20, "{content_type}");
+    }
+}
