@@ -71,3 +71,38 @@ impl Http {
         Ok(bound)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use zk_mini::ZkMini;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn a_server_that_is_dropped_is_gone_while_connections_are_open() {
+        let http = Http::new(Settings::default());
+        let zk = http.share_port(ZkMini::builder()).start().await.unwrap();
+        let own_port = http.listen(&zk, ([127, 0, 0, 1], 0).into(), &Face::Full).unwrap();
+        let mut open = Vec::new();
+        for addr in [zk.addr().unwrap(), own_port] {
+            let mut stream = TcpStream::connect(addr).await.unwrap();
+            stream.write_all(b"GET /v1/status HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+            stream.read_exact(&mut [0; 12]).await.unwrap();
+            open.push(stream);
+        }
+        drop(zk);
+        // The server holds the function that serves HTTP, which holds what connections share.
+        let is_gone = async {
+            while Arc::strong_count(&http.shared) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), is_gone).await.expect("nothing holds the server");
+        drop(open);
+    }
+}

@@ -176,11 +176,44 @@ async fn or_panic(answer: impl Future<Output = Result<Response, Infallible>>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use zk_mini::ZkMini;
+
     use super::*;
+    use crate::face::Face;
+    use crate::settings::Settings;
+    use crate::shared::Shared;
+
+    async fn panic() -> String {
+        panic!("a defect")
+    }
 
     #[tokio::test]
-    async fn a_handler_that_panics_gives_no_answer() {
-        assert!(or_panic(async { Ok(Response::default()) }).await.is_some());
-        assert!(or_panic(async { panic!("a defect") }).await.is_none());
+    async fn a_panic_is_answered_and_the_connection_goes_on() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let app = App {
+            server: zk.clone(),
+            shared: Arc::new(Shared::new(Settings::default())),
+            face: Arc::new(Face::Full),
+            peer: None,
+            listener: None,
+            at_end: AtEnd::default(),
+        };
+        let (mut near, far) = tokio::io::duplex(4096);
+        let router = Router::new().route("/v1/panic", get(panic)).route("/well", get(|| async { "well" }));
+        tokio::spawn(serve(far, app, router));
+        near.write_all(b"GET /v1/panic HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        near.write_all(b"GET /well HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answers = String::new();
+        let read = near.read_to_string(&mut answers);
+        tokio::time::timeout(Duration::from_secs(20), read).await.unwrap().unwrap();
+        assert!(
+            answers.starts_with("HTTP/1.1 500 ") && answers.contains("{\"error\":{\"code\":\"internal\""),
+            "{answers}"
+        );
+        assert!(answers.ends_with("well"), "{answers}");
     }
 }

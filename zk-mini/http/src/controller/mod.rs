@@ -29,8 +29,13 @@ const MAX_DELAY: Duration = Duration::from_secs(366 * 24 * 3600);
 /// Returns the routes of the controller.
 pub(crate) fn router() -> Router {
     Router::new()
-        .route("/command", any(|| async { Failed::from(BadCommand("the action is missing".into())) }))
+        .route("/command", any(nothing))
+        .route("/command/", any(nothing))
         .route("/command/{*command}", any(command))
+}
+
+async fn nothing() -> Failed {
+    BadCommand("the action is missing".into()).into()
 }
 
 async fn command(app: App, method: Method, Path(text): Path<String>) -> Result<String, Failed> {

@@ -37,11 +37,12 @@ pub(crate) fn router() -> Router {
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {
+    // The routes are nested, and see what follows /v1.
     let path = uri.path();
-    ApiError::not_found(format!("there is no call {path}; GET /v1/openapi.json lists all calls"))
+    ApiError::not_found(format!("there is no call /v1{path}; GET /v1/openapi.json lists all calls"))
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let message = format!("{} has no {method}; the header Allow lists its methods", uri.path());
+    let message = format!("/v1{} has no {method}; the header Allow lists its methods", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod controller;
+mod hostile;
 mod lifecycle;
 mod nodes;
 mod openapi;
