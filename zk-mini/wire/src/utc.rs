@@ -4,8 +4,14 @@ use std::fmt::{self, Display};
 
 use crate::numbers::UnixMillis;
 
-/// Point in time, printed as `2026-11-28 09:41:07.120`, in UTC.
-#[derive(Clone, Copy, Debug)]
+/// Point in time, printed as `2026-11-28 09:41:07.120`, in UTC; with `{:#}` as `2026-11-28T09:41:07.120Z`, by ISO 8601.
+///
+/// ```
+/// use zk_wire::{UnixMillis, Utc};
+///
+/// assert_eq!(format!("{:#}", Utc(UnixMillis(1_577_836_800_120))), "2020-01-01T00:00:00.120Z");
+/// ```
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Utc(
     /// Milliseconds since 1970.
     pub UnixMillis,
@@ -18,7 +24,13 @@ impl Display for Utc {
         let (year, month, day) = date(days);
         let (seconds, millis) = (in_day / 1_000, in_day % 1_000);
         let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02} {hours:02}:{minutes:02}:{seconds:02}.{millis:03}")
+        let (between, zone) = if f.alternate() { ("T", "Z") } else { (" ", "") };
+        // ISO 8601 wants a sign for years of more than four digits.
+        let sign = if f.alternate() && year > 9_999 { "+" } else { "" };
+        write!(
+            f,
+            "{sign}{year:04}-{month:02}-{day:02}{between}{hours:02}:{minutes:02}:{seconds:02}.{millis:03}{zone}"
+        )
     }
 }
 
@@ -47,6 +59,9 @@ mod tests {
         assert_eq!(shown(1_709_164_799_999), "2024-02-28 23:59:59.999");
         assert_eq!(shown(1_709_164_800_000), "2024-02-29 00:00:00.000");
         assert_eq!(shown(-1), "1969-12-31 23:59:59.999");
+        let iso = |millis| format!("{:#}", Utc(UnixMillis(millis)));
+        assert_eq!(iso(1_709_164_799_999), "2024-02-28T23:59:59.999Z");
+        assert_eq!(iso(253_402_300_800_000), "+10000-01-01T00:00:00.000Z");
         // A clock that was moved as far as possible harms nothing.
         assert!(!shown(i64::MAX).is_empty() && !shown(i64::MIN).is_empty());
     }
