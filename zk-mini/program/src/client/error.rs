@@ -40,6 +40,27 @@ pub(crate) enum ClientError {
         "{origin}: an identity is SCHEME:CREDENTIALS, as in digest:user:password, and there is one without a colon"
     )]
     Identity { origin: &'static str },
+    #[error("the address {url:?} of --http or ZK_MINI_HTTP is not of the form http://HOST:PORT")]
+    Url { url: String },
+    #[error("the token in the file of --http-token-file has a character that HTTP cannot send")]
+    BadToken,
+    #[error(
+        "no server could be reached; tried {tried}; name a zk-mini with --server HOST:PORT or in ZK_HOSTS"
+    )]
+    NoHttp { tried: String },
+    #[error(
+        "{who}; this command needs zk-mini, which answers HTTP at its ZooKeeper port unless --http-token-file or `--http \
+         off` keep it shut; --http names another port"
+    )]
+    NoZkMini { who: String },
+    #[error("the connection to {address} was lost: {cause}")]
+    HttpLost { address: String, cause: String },
+    #[error("the server refuses: {message}{hint}")]
+    HttpRefused { message: String, hint: &'static str, may_not: bool },
+    #[error(
+        "the server speaks version {api} of the interface, and this program knows up to {known}; update it"
+    )]
+    NewerApi { api: u64, known: u64 },
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
     #[error("cannot handle signals: {0}")]
@@ -61,6 +82,7 @@ const NODE_EXISTS: u8 = 5;
 const NOT_EMPTY: u8 = 6;
 const BAD_VERSION: u8 = 7;
 const NO_AUTH: u8 = 8;
+const NO_ZK_MINI: u8 = 9;
 
 /// Section of the help text of each command.
 pub(crate) const STATUSES: &str = "\
@@ -86,7 +108,10 @@ impl ClientError {
             Self::Zk(error) if error.is_retryable() => UNREACHABLE,
             Self::NodeLost { .. } => UNREACHABLE,
             Self::StillFilled { .. } => NOT_EMPTY,
-            Self::Hidden(_) => NO_AUTH,
+            Self::Hidden(_) | Self::HttpRefused { may_not: true, .. } => NO_AUTH,
+            Self::Url { .. } | Self::BadToken => USAGE,
+            Self::NoHttp { .. } | Self::HttpLost { .. } => UNREACHABLE,
+            Self::NoZkMini { .. } => NO_ZK_MINI,
             Self::Refused { code, .. } => match *code {
                 ErrorCode::NO_NODE => NO_NODE,
                 ErrorCode::NODE_EXISTS => NODE_EXISTS,
@@ -98,6 +123,15 @@ impl ClientError {
             },
             _ => FAILURE,
         }
+    }
+
+    /// Returns true if another attempt to connect may succeed.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        // A server that is about to end, or has just begun, closes connections without an answer.
+        matches!(
+            self,
+            Self::NoHttp { .. } | Self::HttpLost { .. } | Self::NoZkMini { .. } | Self::NoAnswer { .. }
+        )
     }
 
     /// Returns the server's answer, if it refused the operation.

@@ -3,7 +3,9 @@
 mod acl;
 mod create;
 mod error;
+mod explain;
 mod get;
+mod http;
 mod input;
 mod ls;
 mod node;
@@ -14,6 +16,8 @@ mod session;
 mod set;
 mod stat;
 mod stop;
+mod tail;
+mod time;
 mod together;
 mod walk;
 mod watch;
@@ -36,6 +40,8 @@ pub(crate) enum ClientCommand {
     Stat(stat::StatArgs),
     Watch(watch::WatchArgs),
     Acl(acl::AclArgs),
+    Explain(explain::ExplainArgs),
+    Tail(tail::TailArgs),
 }
 
 impl ClientCommand {
@@ -49,6 +55,8 @@ impl ClientCommand {
             Self::Stat(args) => stat::run(args),
             Self::Watch(args) => watch::run(args),
             Self::Acl(args) => acl::run(args),
+            Self::Explain(args) => explain::run(args),
+            Self::Tail(args) => tail::run(args),
         };
         match done {
             // The reader has seen enough, as `head` does.

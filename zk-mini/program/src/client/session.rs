@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
-use zk_client::Client;
+use zk_client::{Client, ConnectString};
 
 use super::error::ClientError;
 use super::output::Output;
@@ -82,15 +82,21 @@ pub(crate) fn runtime() -> Result<Runtime, ClientError> {
     runtime.map_err(ClientError::Runtime)
 }
 
-impl ServerArgs {
-    fn text(&self) -> String {
-        let given = self.server.clone().or_else(|| env::var("ZK_HOSTS").ok().filter(|text| !text.is_empty()));
-        given.unwrap_or_else(|| "127.0.0.1:2181".to_owned())
-    }
+/// Returns the list of servers: as given, as in the environment, or this machine's.
+pub(crate) fn servers(given: Option<&str>) -> Result<ConnectString, ClientError> {
+    Ok(ConnectString::parse(&servers_text(given))?)
+}
 
+fn servers_text(given: Option<&str>) -> String {
+    let variable = || env::var("ZK_HOSTS").ok().filter(|text| !text.is_empty());
+    given.map(str::to_owned).or_else(variable).unwrap_or_else(|| "127.0.0.1:2181".to_owned())
+}
+
+impl ServerArgs {
     async fn connect(&self) -> Result<Session, ClientError> {
         let identities = self.identities()?;
-        let builder = Client::builder().servers(self.text()).connect_timeout(self.timeout);
+        let builder =
+            Client::builder().servers(servers_text(self.server.as_deref())).connect_timeout(self.timeout);
         let client = builder.connect_rounds(ROUNDS).call_timeout(self.timeout).connect().await?;
         let session = Session { client, limit: self.timeout };
         for (scheme, credentials) in identities {

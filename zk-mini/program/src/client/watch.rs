@@ -1,12 +1,10 @@
 //! `zk-mini watch`: the changes of a node, as they come.
 
-use std::future::pending;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use tokio::time::sleep;
 use zk_client::{EventType, SessionState, WatchUpdate};
 
 use super::error::{ClientError, STATUSES};
@@ -14,6 +12,7 @@ use super::output::{Output, Visible, note};
 use super::parse::seconds;
 use super::session::{ServerArgs, with_session};
 use super::stop::Stop;
+use super::time::after;
 
 /// Print the changes of a node, as they come
 ///
@@ -70,12 +69,7 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), ClientError> {
             Visible(&args.path),
             if args.recursive { " and below" } else { "" }
         ));
-        let end = async {
-            match args.span {
-                Some(span) => sleep(span).await,
-                None => pending().await,
-            }
-        };
+        let end = after(args.span);
         tokio::pin!(end);
         let mut seen = 0;
         loop {

@@ -6,12 +6,13 @@ use std::process::{Command, Stdio};
 
 use super::command;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 17] = [
     "acl",
     "completions",
     "create",
     "dump",
     "exec",
+    "explain",
     "fsck",
     "get",
     "ls",
@@ -20,6 +21,7 @@ const COMMANDS: [&str; 15] = [
     "serve",
     "set",
     "stat",
+    "tail",
     "torture",
     "watch",
 ];

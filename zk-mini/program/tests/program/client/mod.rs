@@ -3,6 +3,7 @@
 mod completions;
 mod errors;
 mod follow;
+mod no_zk_mini;
 mod nodes;
 
 use std::io::Write;

@@ -1,0 +1,135 @@
+//! Server-sent events: lines of text become events.
+
+use bytes::BytesMut;
+
+/// Maximum size of an event; those of zk-mini have a few hundred bytes.
+const MAX_EVENT: usize = 16 << 20;
+
+/// Event of a stream.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(in crate::client) struct SseEvent {
+    /// Id of the last event so far; a stream resumes behind it.
+    pub(in crate::client) id: Option<String>,
+    pub(in crate::client) event: String,
+    pub(in crate::client) data: String,
+}
+
+/// Takes bytes as they come, and gives events.
+#[derive(Debug, Default)]
+pub(in crate::client) struct Parser {
+    buffer: BytesMut,
+    /// Number of bytes of `buffer` that have no line end.
+    scanned: usize,
+    next: SseEvent,
+    has_data: bool,
+}
+
+impl Parser {
+    /// Takes bytes. Returns false if an event is too large.
+    #[must_use]
+    pub(in crate::client) fn push(&mut self, bytes: &[u8]) -> bool {
+        self.buffer.extend_from_slice(bytes);
+        self.buffer.len() + self.next.data.len() <= MAX_EVENT
+    }
+
+    /// Returns the next event, if it is complete.
+    pub(in crate::client) fn event(&mut self) -> Option<SseEvent> {
+        while let Some(line) = self.line() {
+            if !line.is_empty() {
+                self.field(&line);
+                continue;
+            }
+            let id = self.next.id.clone();
+            let event = std::mem::replace(&mut self.next, SseEvent { id, ..SseEvent::default() });
+            if std::mem::take(&mut self.has_data) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// Takes a complete line. A carriage return may end it alone, or with a line feed that comes later.
+    fn line(&mut self) -> Option<String> {
+        let rest = &self.buffer[self.scanned..];
+        let Some(end) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
+            self.scanned = self.buffer.len();
+            return None;
+        };
+        let end = self.scanned + end;
+        let width = match self.buffer[end..] {
+            [b'\r', b'\n', ..] => 2,
+            // The line feed may be on its way.
+            [b'\r'] => {
+                self.scanned = end;
+                return None;
+            }
+            _ => 1,
+        };
+        let line = self.buffer.split_to(end + width);
+        self.scanned = 0;
+        Some(String::from_utf8_lossy(&line[..end]).into_owned())
+    }
+
+    fn field(&mut self, line: &str) {
+        let (name, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value);
+        match name {
+            "event" => value.clone_into(&mut self.next.event),
+            "id" => self.next.id = Some(value.to_owned()),
+            "data" => {
+                if std::mem::replace(&mut self.has_data, true) {
+                    self.next.data.push('\n');
+                }
+                self.next.data.push_str(value);
+            }
+            // A comment keeps the connection alive; other fields are of no use here.
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events(chunks: &[&[u8]]) -> Vec<SseEvent> {
+        let mut parser = Parser::default();
+        let mut events = Vec::new();
+        for chunk in chunks {
+            assert!(parser.push(chunk));
+            events.extend(std::iter::from_fn(|| parser.event()));
+        }
+        events
+    }
+
+    fn event(id: &str, event: &str, data: &str) -> SseEvent {
+        SseEvent { id: Some(id.to_owned()), event: event.to_owned(), data: data.to_owned() }
+    }
+
+    const STREAM: &[u8] = b": hello\r\n\r\nid: 1\r\nevent: expiry\r\ndata: {\"a\":1}\r\n\r\nid:2\ndata: x\ndata:\ndata: y\n\ndata: z\n\n";
+
+    #[test]
+    fn events_have_fields_and_the_last_id_stays() {
+        assert_eq!(
+            events(&[STREAM]),
+            [event("1", "expiry", "{\"a\":1}"), event("2", "", "x\n\ny"), event("2", "", "z")]
+        );
+    }
+
+    #[test]
+    fn it_does_not_matter_how_the_bytes_arrive() {
+        let whole = events(&[STREAM]);
+        for at in 0..STREAM.len() {
+            assert_eq!(events(&[&STREAM[..at], &STREAM[at..]]), whole, "{at}");
+        }
+        assert_eq!(events(&STREAM.chunks(1).collect::<Vec<_>>()), whole);
+    }
+
+    #[test]
+    fn an_event_without_an_end_is_not_kept_without_a_limit() {
+        let mut parser = Parser::default();
+        let chunk = [b'x'; 1 << 20];
+        let pushed = (0..20).take_while(|_| parser.push(&chunk) && parser.event().is_none()).count();
+        assert_eq!(pushed, 16);
+    }
+}
