@@ -61,8 +61,10 @@ const nodePath = (path) => `/v1/nodes${path.split('/').map(encodeURIComponent).j
 
 export const api = {
   status: () => get('/v1/status'),
-  /** Node with `depth` levels below it; as it was after a transaction, if `zxid` is given. */
-  tree: (path, depth, zxid) => get('/v1/tree', { path, depth, zxid }),
+  /** Node with its data; as it was after a transaction, if `zxid` is given. */
+  node: (path, zxid) => get('/v1/tree', { path, depth: 0, zxid }),
+  /** Node with `depth` levels below it, without data. */
+  tree: (path, depth, zxid) => get('/v1/tree', { path, depth, zxid, data: 'false' }),
   sessions: () => get('/v1/sessions'),
   connections: () => get('/v1/connections'),
   explain: (path) => get('/v1/explain', { path }),
@@ -75,6 +77,7 @@ export const api = {
     })).json(),
   remove: (path, recursive) => send('DELETE', withQuery(nodePath(path), { recursive })),
   session: (id, action) => send('POST', `/v1/sessions/${id}/${action}`),
+  thaw: () => send('POST', '/v1/thaw'),
   clock: () => get('/v1/clock'),
   setClock: (change) => send('POST', '/v1/clock', change),
   faults: () => get('/v1/faults'),

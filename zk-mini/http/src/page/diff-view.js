@@ -9,7 +9,7 @@ import { changed, state } from './state.js';
 
 /** Number of characters of data that are shown. */
 const SHOWN = 400;
-const SAYING = { created: 'created', deleted: 'deleted', changed: 'changed' };
+const SAYING = ['created', 'changed', 'replaced', 'deleted'];
 
 let known = null;
 let asked = '';
@@ -38,9 +38,9 @@ export function diffView(box) {
 }
 
 function summary(changes) {
-  const parts = Object.entries(SAYING).map(([what, word]) => {
+  const parts = SAYING.map((what) => {
     const number = changes.filter((change) => change.what === what).length;
-    return number ? `${count(number, 'node')} ${word}` : null;
+    return number ? `${count(number, 'node')} ${what}` : null;
   });
   return parts.filter(Boolean).join(', ') || 'nothing';
 }
@@ -54,6 +54,7 @@ function changeRow({ path, what, before, after }) {
 }
 
 function inShort(side) {
+  if (side.encoding === 'omitted') return h('span', { class: 'dim' }, 'too large to show here');
   const bytes = bytesOf(side);
   if (bytes === null) return h('span', { class: 'dim' }, 'null');
   if (side.encoding === 'base64') return h('span', { class: 'dim' }, `${size(bytes.length)}, not UTF-8`);

@@ -1,6 +1,6 @@
 // Numbers, times and names as people read them.
 
-/** Session id in short: `0x1000a…0002`. */
+/** Session id or zxid in short: `0x1000…0002`. */
 export function shortId(id) {
   return id.length > 12 ? `${id.slice(0, 6)}…${id.slice(-4)}` : id;
 }

@@ -120,9 +120,8 @@ async function look() {
 
 /** Takes over what the server says of its clock. */
 export function takeClock(clock) {
-  const now = typeof clock.now === 'number' ? clock.now : Date.parse(clock.now);
-  state.clock = { ...clock, now: Number.isNaN(now) ? null : now };
-  state.clockAhead = state.clock.now ? state.clock.now - Date.now() : 0;
+  state.clock = { ...clock, now: clock.now_ms };
+  state.clockAhead = clock.now_ms - Date.now();
   changed('clock');
 }
 

@@ -23,11 +23,11 @@ export function startLog() {
     shownFilter = $('log-filter').value.trim().toLowerCase();
     changed('history');
   });
-  on('history at', render);
+  on('history at tab', render);
 }
 
 function render() {
-  if (!isOpen) return;
+  if (!isOpen && state.tab !== 'timeline') return;
   const all = past.entries;
   const last = state.at ? past.indexOfZxid(state.at) + 1 : all.length;
   const rows = [];

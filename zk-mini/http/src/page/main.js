@@ -3,9 +3,9 @@
 import { api, onTokenWanted } from './api.js';
 import { startClock } from './clock-view.js';
 import { askToken } from './dialog.js';
-import { $, h, setText, show } from './dom.js';
+import { $, button, h, setText, show } from './dom.js';
 import { startFaults } from './faults-view.js';
-import { clockTime } from './format.js';
+import { clockTime, shortId } from './format.js';
 import { startKeys } from './keys.js';
 import { startLive } from './live.js';
 import { startLog } from './log-view.js';
@@ -13,7 +13,7 @@ import { look, nodeChanged, startNode } from './node-view.js';
 import { follow, go } from './route.js';
 import { startSessions } from './session-view.js';
 import { changed, on, state } from './state.js';
-import { complain } from './tell.js';
+import { attempt, complain } from './tell.js';
 import { startLegend, startTimeline, toNow } from './timeline.js';
 import { TreeModel } from './tree-model.js';
 import { isExpanded, showTree, startTree } from './tree-view.js';
@@ -60,23 +60,37 @@ function renderHeader() {
   const { status, lostSince, at } = state;
   setText($('address'), connectString());
   show($('figures'), [status], () => status && [
-    status.compat && figure('like ZooKeeper', status.compat), figure('zxid', status.last_zxid),
+    h('span', { class: 'figure compat' }, 'like ZooKeeper ', h('i', {}, status.compat)), figure('zxid', shortId(status.last_zxid), status.last_zxid),
     count(status.nodes, 'node'), count(status.sessions, 'session'), count(status.watches, 'watch', 'watches'),
   ]);
   document.body.classList.toggle('lost', lostSince !== null);
-  const notice = lostSince !== null
-    ? [h('strong', {}, 'The server does not answer'), ` since ${clockTime(lostSince)}. What stands here may be old. The page comes back by itself.`]
-    : at !== null
-      ? [h('strong', {}, 'The past'), ' after transaction ', h('code', {}, at), '. Nothing can be changed here. ',
-        h('button', { type: 'button', onclick: toNow }, 'Back to now (Esc)')]
-      : state.paused ? [h('strong', {}, 'Paused'), '. Nothing here moves until you go on (press . again).'] : null;
+  const notice = noticeOf();
   $('notice').hidden = notice === null;
-  show($('notice'), [lostSince, at, state.paused], () => notice);
+  show($('notice'), [lostSince, at, state.paused, status?.frozen, status?.down, status?.read_only], () => notice);
   $('pause').setAttribute('aria-pressed', String(state.paused));
   setText($('pause'), state.paused ? 'Go on' : 'Pause');
 }
 
-const figure = (name, value) => h('span', { class: 'figure' }, `${name} `, h('i', {}, value));
+/** What is not as usual, in a sentence; `null` if nothing. */
+function noticeOf() {
+  const { status, lostSince, at } = state;
+  if (lostSince !== null) {
+    return [h('strong', {}, 'The server does not answer'), ` since ${clockTime(lostSince)}. What stands here may be old. The page comes back by itself.`];
+  }
+  if (at !== null) {
+    return [h('strong', {}, 'The past'), ' after transaction ', h('code', { title: at }, shortId(at)), '. Nothing can be changed here. ',
+      button('Back to now (Esc)', toNow)];
+  }
+  if (state.paused) return [h('strong', {}, 'Paused'), '. Nothing here moves until you go on (press . again).'];
+  if (status?.down) return [h('strong', {}, 'The server is down'), ': it takes no ZooKeeper connections.'];
+  if (status?.frozen) {
+    return [h('strong', {}, 'The server is frozen'), ': clients hear nothing of it. ', button('Thaw', () => attempt(() => api.thaw()))];
+  }
+  if (status?.read_only) return [h('strong', {}, 'The disk fails'), ': every write is refused until it works again.'];
+  return null;
+}
+
+const figure = (name, value, title) => h('span', { class: 'figure', title }, `${name} `, h('i', {}, value));
 const count = (number, one, many = `${one}s`) =>
   h('span', { class: 'figure' }, h('i', {}, number.toLocaleString('en')), ` ${number === 1 ? one : many}`);
 

@@ -13,6 +13,8 @@ import { changed, isReadOnly, on, state, timeLeft } from './state.js';
 import { attempt, tell } from './tell.js';
 import { isEmptyServer, welcome } from './welcome.js';
 
+/** Number of watches up to which all are looked through. */
+const MANY_WATCHES = 2000;
 /** Milliseconds between two looks at a node that keeps changing. */
 const EVERY = 300;
 
@@ -53,7 +55,7 @@ export async function look() {
   isDue = false;
   const { path, at } = state;
   const [node, explained, watches] = await Promise.allSettled([
-    api.tree(path, 0, at), api.explain(path), at ? { watches: [] } : api.watches({ path }),
+    api.node(path, at), api.explain(path), at ? [] : watchesOf(path),
   ]);
   known = {
     path, at,
@@ -150,6 +152,11 @@ function facts({ stat }) {
   return parts.filter(Boolean).join(' · ');
 }
 
+const clientOf = (id) => {
+  const client = sessionOf(id)?.client;
+  return client && ` ${client}`;
+};
+
 const millis = (value) => (typeof value === 'number' ? value : Date.parse(value));
 
 function actions(path, node, owner) {
@@ -187,6 +194,14 @@ const KINDS = {
   persistent: ['data and children', 'until removed'], recursive: ['everything below, too', 'until removed'],
 };
 
+/** Watches that are told of a node: those on its path, and those on all that is below a node above it. */
+async function watchesOf(path) {
+  if ((state.status?.watches ?? 0) > MANY_WATCHES) return api.watches({ path, limit: MANY_WATCHES });
+  const all = await api.watches({ limit: MANY_WATCHES });
+  const isAbove = (above) => above === '/' || path.startsWith(`${above}/`);
+  return all.filter((watch) => watch.path === path || (watch.kind === 'recursive' && isAbove(watch.path)));
+}
+
 function watchers(path, watches) {
   if (!watches.length) return null;
   const shown = watches.slice(0, 100);
@@ -197,7 +212,7 @@ function watchers(path, watches) {
       return h('tr', {},
         h('th', { scope: 'row' }, what, watch.path !== path && [' of ', pathLink(watch.path)]),
         h('td', {}, watch.session ? ['session ', sessionLink(watch.session)] : `connection ${watch.connection}`,
-          watch.client && ` ${watch.client}`, until && `, ${until}`));
+          clientOf(watch.session), until && `, ${until}`));
     }))),
     watches.length > shown.length && h('p', { class: 'dim' }, `and ${count(watches.length - shown.length, 'more')}`.replace('mores', 'more')));
 }

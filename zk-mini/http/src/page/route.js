@@ -57,7 +57,7 @@ export function sessionLink(id) {
 
 /** Link to a moment. */
 export function zxidLink(zxid) {
-  return link({ at: zxid, tab: 'timeline' }, { class: 'code', title: `the tree as it was after ${zxid}` }, zxid);
+  return link({ at: zxid, tab: 'timeline' }, { class: 'code', title: `the tree as it was after ${zxid}` }, shortId(zxid));
 }
 
 /** Sentence of the server, with links where it names a session. */

@@ -1,7 +1,7 @@
 // The strip at the foot: what happened when. Choosing a moment shows the tree as it was; two moments, what changed between.
 
 import { $, button, h, setText, show } from './dom.js';
-import { clockTime, span } from './format.js';
+import { clockTime, shortId, span } from './format.js';
 import { classOf, inWords, past } from './history-ring.js';
 import { go } from './route.js';
 import { changed, on, serverNow, state } from './state.js';
@@ -114,7 +114,7 @@ function paintMarks(context, xOf, begin, end, width, height) {
     // Where much happens, the marks tell how much by their strength.
     const most = Math.max(...columns[name].values());
     for (const [x, number] of columns[name]) {
-      context.globalAlpha = 0.45 + 0.55 * (number / most);
+      context.globalAlpha = 0.7 + 0.3 * (number / most);
       context.fillRect(Math.min(x, width - 5), from * height, 2.5, (to - from) * height);
     }
     context.globalAlpha = 1;
@@ -155,7 +155,7 @@ function say(begin, end) {
     element.setAttribute('aria-pressed', String(String(shown) === element.dataset.span));
   }
   const entry = hover !== null ? entryAtX(hover) : state.at ? past.entries[past.indexOfZxid(state.at)] : null;
-  const words = entry ? `${clockTime(entry.ms)} · ${entry.zxid} · ${inWords(entry)}` : latest();
+  const words = entry ? `${clockTime(entry.ms)} · ${shortId(entry.zxid)} · ${inWords(entry)}` : latest();
   setText($('moment'), words);
   const at = state.at ? past.indexOfZxid(state.at) : past.entries.length - 1;
   canvas.setAttribute('aria-valuemin', '0');

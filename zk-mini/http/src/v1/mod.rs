@@ -2,6 +2,7 @@
 
 #![allow(unused_qualifications, reason = "code that utoipa generates")]
 
+mod diff;
 mod lifecycle;
 mod node_path;
 mod nodes;
@@ -25,6 +26,7 @@ pub(crate) fn router() -> Router {
     let topics = [
         status::routes(),
         tree::routes(),
+        diff::routes(),
         nodes::routes(),
         lifecycle::routes(),
         snapshot::routes(),

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zk_mini::history::NotKept;
 use zk_mini::{NoSubtree, NodeKind, Reach, SubtreeNode};
 
 use crate::app::App;
@@ -39,6 +38,10 @@ struct Wanted {
     depth: u64,
     /// Transaction after which to show the tree; the present unless given.
     zxid: Option<Hex>,
+    /// False leaves the data out, however large: `encoding` is `omitted` then.
+    #[serde(default = "yes")]
+    #[param(default = true)]
+    data: bool,
 }
 
 fn root() -> String {
@@ -47,6 +50,10 @@ fn root() -> String {
 
 fn one() -> u64 {
     1
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A node, with the nodes below it down to the depth.
@@ -59,7 +66,7 @@ struct Node {
     name: String,
     /// Data as text: as it is, or in Base64, as `encoding` says.
     data: Option<String>,
-    /// `utf8`, `base64` for data that are no UTF-8, or `null`, which is not the same as empty.
+    /// `utf8`, `base64` for data that are no UTF-8, or `null`, which is not the same as empty; `omitted` if they were not wanted.
     encoding: &'static str,
     /// `persistent`, `ephemeral`, `container` or `ttl`.
     kind: &'static str,
@@ -91,8 +98,11 @@ struct Node {
 async fn tree(app: App, Query(wanted): Query<Wanted>) -> Result<Response, ApiError> {
     // A large answer takes a while to write, and others are waiting.
     blocking(move || {
-        let Wanted { path, depth, zxid } = wanted;
-        let reach = Reach { depth: usize::try_from(depth).unwrap_or(usize::MAX), ..Reach::default() };
+        let Wanted { path, depth, zxid, data } = wanted;
+        let mut reach = Reach { depth: usize::try_from(depth).unwrap_or(usize::MAX), ..Reach::default() };
+        if !data {
+            reach.bytes = usize::MAX;
+        }
         let subtree = match zxid {
             Some(zxid) => app.server.subtree_at(zxid.into(), &path, &reach),
             None => app.server.subtree(&path, &reach),
@@ -102,7 +112,7 @@ async fn tree(app: App, Query(wanted): Query<Wanted>) -> Result<Response, ApiErr
                 "{path} has nodes more than {MAX_LEVELS} levels below it: depth may be {MAX_LEVELS} there"
             )));
         }
-        let nested = nested(subtree.nodes);
+        let nested = nested(subtree.nodes, data);
         let node = nested.ok_or_else(|| ApiError::internal(format!("{path} has no node")))?;
         Ok(Json(node).into_response())
     })
@@ -110,12 +120,15 @@ async fn tree(app: App, Query(wanted): Query<Wanted>) -> Result<Response, ApiErr
 }
 
 /// Puts nodes, each followed by those below it, into each other.
-fn nested(nodes: Vec<SubtreeNode>) -> Option<Node> {
+fn nested(nodes: Vec<SubtreeNode>, with_data: bool) -> Option<Node> {
     // From the end, all that is below a node is complete before the node.
     let mut complete: Vec<(usize, Node)> = Vec::new();
     for node in nodes.into_iter().rev() {
         let depth = node.depth;
         let mut node = Node::from(node);
+        if !with_data {
+            (node.data, node.encoding) = (None, "omitted");
+        }
         while complete.last().is_some_and(|(level, _)| *level == depth + 1) {
             node.children.extend(complete.pop().map(|(_, child)| child));
         }
@@ -143,7 +156,8 @@ impl From<SubtreeNode> for Node {
     }
 }
 
-fn text_of(data: Option<&Bytes>) -> (Option<String>, &'static str) {
+/// Returns data as text, and how it is written.
+pub(super) fn text_of(data: Option<&Bytes>) -> (Option<String>, &'static str) {
     let Some(data) = data else { return (None, "null") };
     match std::str::from_utf8(data) {
         Ok(text) => (Some(text.into()), "utf8"),
@@ -156,15 +170,7 @@ impl From<NoSubtree> for ApiError {
         let message = error.to_string();
         match error {
             NoSubtree::NoNode { .. } | NoSubtree::NoNodeThen { .. } => Self::not_found(message),
-            NoSubtree::NotKept(NotKept::TooOld { asked, oldest }) => {
-                let (asked, oldest) = (Hex::from(asked), Hex::from(oldest));
-                Self::gone(format!(
-                    "the tree after transaction {asked} is no longer known: {oldest} is the oldest that can be asked for"
-                ))
-            }
-            NoSubtree::NotKept(NotKept::NotRecorded) => {
-                Self::conflict("this server records no history: only the present tree can be shown")
-            }
+            NoSubtree::NotKept(why) => Self::from(why),
             _ => Self::bad_request(message),
         }
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod controller;
+mod diff;
 mod hostile;
 mod lifecycle;
 mod nodes;

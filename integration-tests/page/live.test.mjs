@@ -1,0 +1,194 @@
+// What people do with the page: look, act, go back in time.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { api, closeBrowser, openPage, put, row, startKazoo, startServer, until } from './support.mjs';
+
+after(closeBrowser);
+
+const nodeText = (page) => page.locator('#node').innerText();
+
+test('an empty server says what to do, and shows what a client creates', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, server);
+  await until('three commands', async () => (await page.locator('#node .command').count()) === 3);
+  assert.match(await nodeText(page), new RegExp(`KazooClient\\('${server.address}'\\)`));
+  const kazoo = await startKazoo(t, server);
+  await kazoo.call('create', '/hello', 'world', true);
+  await row(page, 'hello').click();
+  await until('the sentence', async () => /Ephemeral: it goes when session .* ends, in \d+\.\d s unless that is heard of/.test(await nodeText(page)));
+  assert.match(await nodeText(page), /world/);
+  await until('the card of the session', async () => (await page.locator('.card').count()) === 1);
+  assert.match(await page.locator('.card').innerText(), /of 10 s[^]*\/hello/);
+});
+
+test('a session expires by a click: kazoo reports LOST, the node goes, and explain names the reason', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server);
+  await kazoo.call('create', '/leader', 'me', true);
+  const page = await openPage(t, server, { hash: '#path=/leader' });
+  await page.getByRole('button', { name: 'Expire its session' }).click();
+  await page.locator('#expire-owner.asking').click();
+  assert.equal(await kazoo.call('wait_lost'), true);
+  await until('the reason', async () => {
+    const text = await nodeText(page);
+    return text.includes('It is gone.') && /deleted by the end of session \S+: expired by the test, last heard/.test(text);
+  });
+  await until('the row to go', async () => (await page.locator('#tree .row').filter({ hasText: 'leader' }).count()) === 0);
+});
+
+test('somebody who was not there asks who deleted a node', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server);
+  await kazoo.call('create', '/jobs/nightly', '', false);
+  await kazoo.call('delete', '/jobs/nightly');
+  const page = await openPage(t, server);
+  await row(page, 'jobs').waitFor();
+  await page.keyboard.press('g');
+  await page.keyboard.type('/jobs/nightly');
+  await page.keyboard.press('Enter');
+  await until('the answer', async () => /It was deleted by request \d+ \(delete\) of session/.test(await nodeText(page)));
+  await page.locator('#node .doings a.code').first().click();
+  await until('its session is marked', async () => (await page.locator('.card.chosen').count()) === 1);
+});
+
+test('the timeline shows the past, and what changed between two moments', async (t) => {
+  const server = await startServer(t);
+  const { stat } = await put(server, '/config', 'old');
+  await put(server, '/config', 'new');
+  await put(server, '/later', '1');
+  const page = await openPage(t, server, { hash: '#path=/config' });
+  await until('the present', async () => /new/.test(await page.locator('#node pre').innerText()));
+  await row(page, 'later').waitFor();
+  await page.locator('#strip').focus();
+  await until('the moment after the creation', async () => {
+    if (await page.evaluate((at) => location.hash.includes(`at=${at}&`) || location.hash.endsWith(`at=${at}`), stat.czxid)) return true;
+    await page.keyboard.press('ArrowLeft');
+    return false;
+  });
+  await until('the data of then', async () => /old/.test(await page.locator('#node pre').innerText()));
+  await until('the tree of then', async () => (await row(page, 'later').count()) === 0);
+  assert.match(await page.locator('#notice').innerText(), /The past after transaction 0x/);
+  assert.equal(await page.locator('#node .actions').count(), 0, 'nothing can be changed in the past');
+  assert.equal(await page.locator('#new-fault').isDisabled(), true);
+
+  await page.keyboard.press('Shift+ArrowRight');
+  await until('the difference', async () => /changed\s+\/config[^]*old[^]*new/.test(await nodeText(page)));
+  await page.keyboard.press('Escape');
+  await row(page, 'later').waitFor();
+  await until('the present', async () => /new/.test(await page.locator('#node pre').innerText()));
+});
+
+test('the strip is dragged with the mouse', async (t) => {
+  const server = await startServer(t);
+  for (let index = 0; index < 5; index += 1) await put(server, `/n${index}`, '');
+  const page = await openPage(t, server);
+  await row(page, 'n4').waitFor();
+  const box = await page.locator('#strip').boundingBox();
+  await page.mouse.move(box.x + box.width - 6, box.y + 20);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width / 3, box.y + 20, { steps: 4 });
+  await page.mouse.up();
+  await until('a moment', () => page.evaluate(() => location.hash.includes('at=0x')));
+  await page.getByRole('button', { name: 'Back to now (Esc)' }).click();
+  await until('the present', () => page.evaluate(() => !location.hash.includes('at=')));
+});
+
+test('a fault that is made by choosing fires', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server);
+  const page = await openPage(t, server);
+  await page.keyboard.press('f');
+  const dialog = page.locator('dialog');
+  await dialog.getByLabel('Path, or a pattern of paths').fill('/orders/**');
+  await dialog.getByLabel('Then').selectOption({ label: 'refuse it with' });
+  await dialog.getByLabel('Error').selectOption('NOAUTH');
+  await dialog.getByRole('button', { name: 'Set it' }).click();
+  await until('the strip', async () => /create of \/orders\/\*\* at most 1×: fail with NOAUTH\s*not yet/.test(await page.locator('#faults').innerText()));
+  await assert.rejects(kazoo.call('create', '/orders/1'), /NoAuth/);
+  await until('the count', async () => /fired 1×/.test(await page.locator('#faults').innerText()));
+  await page.locator('#faults').getByRole('button', { name: /^Remove/ }).click();
+  await until('the strip to go', async () => page.locator('#faults').isHidden());
+  assert.deepEqual(await api(server, 'GET', 'v1/faults'), []);
+});
+
+test('a clock that is moved by hand lets a session expire', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server);
+  await kazoo.call('create', '/mine', '', true);
+  const page = await openPage(t, server);
+  await row(page, 'mine').waitFor();
+  await page.getByRole('button', { name: 'Clock: real' }).click();
+  await until('the bar', async () => /The clock stands still/.test(await page.locator('#clock-bar').innerText()));
+  await page.getByRole('button', { name: '+1 tick (2 s)' }).click();
+  await until('the clock to have moved', async () => /went on by 2 s/.test(await page.locator('#said').innerText()));
+  await page.getByRole('button', { name: /^To the next/ }).click();
+  assert.equal(await kazoo.call('wait_lost'), true);
+  await until('the row to go', async () => (await page.locator('#tree .row').filter({ hasText: 'mine' }).count()) === 0);
+  await page.locator('#clock-bar').getByRole('button', { name: 'Let it run' }).click();
+  await until('the clock runs', async () => (await api(server, 'GET', 'v1/clock')).mode === 'real');
+});
+
+test('nodes are created, set and deleted', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, server);
+  await page.getByRole('button', { name: 'Or create a node here' }).click();
+  await page.locator('dialog').getByLabel('Path').fill('/a/b');
+  await page.locator('dialog').getByLabel('Data').fill('{"x":[1,2]}');
+  await page.locator('dialog').getByRole('button', { name: 'Create' }).click();
+  await until('the node', async () => (await page.locator('#node pre').innerText()) === '{\n  "x": [\n    1,\n    2\n  ]\n}');
+  await page.getByRole('button', { name: 'Hex' }).click();
+  assert.match(await page.locator('#node pre').innerText(), /^000000 {2}7b 22 78 22 .* \{"x":\[1,2\]\}$/);
+  await page.getByRole('button', { name: 'Set data' }).click();
+  await page.locator('dialog').getByLabel('Data').fill('plain');
+  await page.locator('dialog').getByRole('button', { name: 'Set', exact: true }).click();
+  await until('the new data', async () => (await page.locator('#node').innerText()).includes('changed 1 time'));
+  await row(page, 'a').click();
+  await page.locator('#node').getByRole('button', { name: 'Delete' }).click();
+  await page.locator('#node .danger.asking').click();
+  await until('it is gone', async () => (await nodeText(page)).includes('It is gone.'));
+  assert.equal((await fetch(`${server.url}v1/tree?path=/a`)).status, 404);
+});
+
+test('a connection is cut, a session is frozen and thawed', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server, { timeout: 30 });
+  const page = await openPage(t, server);
+  const card = page.locator('.card');
+  await card.getByRole('button', { name: 'Freeze' }).click();
+  await until('the word', async () => /frozen/.test(await card.innerText()));
+  await card.getByRole('button', { name: 'Thaw' }).click();
+  await until('the word to go', async () => !/frozen/.test(await card.innerText()));
+  await card.getByRole('button', { name: 'Cut' }).click();
+  await until('the client to be back', async () => {
+    const entries = await api(server, 'GET', 'v1/history?limit=1000');
+    return (entries.entries ?? entries).some((entry) => entry.what === 'resumed' && entry.session === kazoo.session);
+  });
+});
+
+test('watches are shown with who set them', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server);
+  await kazoo.call('create', '/watched', '');
+  await kazoo.call('watch', '/watched');
+  await kazoo.call('watch_children', '/watched');
+  const page = await openPage(t, server, { hash: '#path=/watched' });
+  await until('both watches', async () => /Watched by[^]*data[^]*session[^]*children[^]*session/.test(await nodeText(page)));
+  await until('their count in the tree', async () => /◉ 2/.test(await row(page, 'watched').innerText()));
+});
+
+test('a server that is gone greys the page, which comes back by itself', async (t) => {
+  const server = await startServer(t);
+  await put(server, '/before', '');
+  const page = await openPage(t, server, { mayLoseServer: true });
+  await row(page, 'before').waitFor();
+  await server.stop();
+  await until('the notice', async () => /The server does not answer since \d\d:\d\d/.test(await page.locator('#notice').innerText()));
+  assert.equal(await page.locator('body.lost').count(), 1);
+  await row(page, 'before').waitFor();
+  const again = await startServer(t, { port: server.port });
+  await put(again, '/after', '');
+  await row(page, 'after').waitFor();
+  assert.equal(await page.locator('body.lost').count(), 0);
+  await until('the old tree to go', async () => (await row(page, 'before').count()) === 0);
+});

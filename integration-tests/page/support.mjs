@@ -1,0 +1,144 @@
+// What every test needs: a server, a kazoo client, a browser, and waiting for a condition.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const { PAGE_MODULES, ZK_MINI, KAZOO_PYTHON, CHROMIUM } = process.env;
+const require = createRequire(`${PAGE_MODULES}/`);
+const { chromium } = require('playwright-core');
+export const axeSource = require('axe-core').source;
+
+/** Milliseconds for which a condition is waited for. */
+export const LIMIT = 30_000;
+
+/** Waits until `look()` returns something true, and returns that. An error of the last look says why it never did. */
+export async function until(what, look) {
+  const end = Date.now() + LIMIT;
+  let last;
+  while (Date.now() < end) {
+    try {
+      last = undefined;
+      const found = await look();
+      if (found) return found;
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`waited in vain: ${what}${last ? `: ${last.message}` : ''}`);
+}
+
+/** Starts `zk-mini serve` on a port that the system chooses, or on this one; the test ends it. */
+export async function startServer(t, { port = 0, options = [] } = {}) {
+  const child = spawn(ZK_MINI, ['serve', '--listen', `127.0.0.1:${port}`, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGTERM');
+    await gone;
+  };
+  t.after(stop);
+  for await (const line of createInterface({ input: child.stdout })) {
+    const found = line.match(/^listening on (127\.0\.0\.1:(\d+))/);
+    if (found) {
+      child.stdout.resume();
+      return { address: found[1], port: Number(found[2]), url: `http://${found[1]}/`, stop };
+    }
+  }
+  throw new Error('zk-mini has ended before it listened');
+}
+
+/** Starts a client of kazoo. `call(name, ...arguments)` asks it for something; see kazoo_client.py. */
+export async function startKazoo(t, server, { timeout = 10 } = {}) {
+  const script = fileURLToPath(new URL('kazoo_client.py', import.meta.url));
+  const child = spawn(KAZOO_PYTHON, [script, server.address, String(timeout)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const answer = async () => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error('the kazoo client has ended');
+    const { error, result } = JSON.parse(value);
+    if (error) throw new Error(error);
+    return result;
+  };
+  t.after(async () => {
+    const gone = once(child, 'exit');
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await gone;
+  });
+  const session = await answer();
+  return {
+    session,
+    call: (name, ...given) => {
+      child.stdin.write(`${JSON.stringify([name, ...given])}\n`);
+      return answer();
+    },
+  };
+}
+
+let browser = null;
+
+/** Opens the page of a server. What it complains of in the console, and what it asks of other hosts, fails the test at its end. */
+export async function openPage(t, server, { hash = '', dark = false, phone = false, mayLoseServer = false, script = null, size = null } = {}) {
+  browser ??= await chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: process.getuid() !== 0, args: ['--disable-dev-shm-usage'] });
+  const context = await browser.newContext({
+    viewport: size ?? (phone ? { width: 390, height: 844 } : { width: 1400, height: 860 }),
+    colorScheme: dark ? 'dark' : 'light',
+    hasTouch: phone,
+    reducedMotion: 'no-preference',
+  });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on('console', (message) => {
+    const isLoss = mayLoseServer && message.text().startsWith('Failed to load resource');
+    if (['error', 'warning'].includes(message.type()) && !isLoss) complaints.push(`console: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`error: ${error.stack}`));
+  page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(server.url) && !request.url().startsWith('blob:')) complaints.push(`request: ${request.url()}`);
+  });
+  if (script) await page.addInitScript(script);
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(complaints, []);
+  });
+  await page.goto(server.url + hash);
+  await page.locator('#figures .figure').first().waitFor({ timeout: LIMIT });
+  page.setDefaultTimeout(LIMIT);
+  return page;
+}
+
+/** Closes the browser, at the end of a file. */
+export async function closeBrowser() {
+  await browser?.close();
+  browser = null;
+}
+
+/** Asks the server for JSON. */
+export async function api(server, method, path, body) {
+  const response = await fetch(server.url + path, {
+    method, body: body && JSON.stringify(body), headers: body ? { 'Content-Type': 'application/json' } : {},
+  });
+  assert.ok(response.ok, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
+  return response.json();
+}
+
+/** Writes a node. */
+export async function put(server, path, data, query = '') {
+  const response = await fetch(`${server.url}v1/nodes${path.split('/').map(encodeURIComponent).join('/')}${query}`, { method: 'PUT', body: data });
+  assert.ok(response.ok, `PUT ${path}: ${response.status} ${await response.clone().text()}`);
+  return response.json();
+}
+
+/** Row of the tree with this name. */
+export const row = (page, name) => page.locator('#tree .row:not(.gone)').filter({ has: page.locator(`.name:text-is(${JSON.stringify(name)})`) });
+
+/** True if nothing scrolls sideways. */
+export const fitsSideways = (page) => page.evaluate(() =>
+  document.documentElement.scrollWidth <= innerWidth && document.body.scrollWidth <= innerWidth
+  && [...document.querySelectorAll('.scroll')].every((box) => box.scrollWidth <= box.clientWidth + 1));
