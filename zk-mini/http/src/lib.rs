@@ -19,6 +19,41 @@
 //!
 //! HTTP is served on a thread of its own, which starts with the first connection: it does not delay ZooKeeper's clients. The
 //! crate calls nothing but the public methods of [`zk_mini::Handle`].
+//!
+//! # Who may ask
+//!
+//! On loopback, every program of the machine; [`Settings::token`] changes that. Web pages other than the server's own may not:
+//!
+//! | a request | is answered with |
+//! | --- | --- |
+//! | whose `Host` is missing, repeated or malformed | 400 |
+//! | whose `Host` is no loopback name or address (`localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`; the port does not matter) | 403 |
+//! | whose `Origin` is not `http://` or `https://` and the `Host` with its port | 403 |
+//! | whose `Sec-Fetch-Site` is neither `same-origin` nor `none` | 403 |
+//! | `OPTIONS` | 403 |
+//! | POST with the type of a form or of plain text (`curl -d`; use `curl --json`) | 415 |
+//!
+//! On every other address a request is answered with 403, unless there is a token: then without it with 401. A request with
+//! the token may call the server by any name, since other machines do. The address that counts is the one that the port was told
+//! to listen on, such as 0.0.0.0; for a stream that the program has accepted itself it is the peer's.
+//! [`Settings::open`] opens `/metrics`, or `/commands`, without a token.
+//!
+//! Errors below `/v1` are JSON, elsewhere a line of text. A head that is no HTTP, or far beyond the limits, is answered by
+//! hyper with a status alone.
+//!
+//! # Limits
+//!
+//! [`Settings`] bounds connections, event streams and bodies, and the time for heads, bodies and answers. A head has 32 KiB for its
+//! address, and 32 KiB and 100 lines for its headers (414, 431). Connections beyond the limit take the place of those that
+//! wait for a request, the longest first. So peers that open connections and send nothing, or read nothing, keep nobody out.
+//!
+//! # ZooKeeperServerController
+//!
+//! `/command/ACTION` and `/command/ACTION/PARAMETER` are the commands of the controller in Apache ZooKeeper's tests, with its names (in any case)
+//! and status codes: `PING`, `SHUTDOWN`, `CLOSECONNECTION[/SESSION]`, `EXPIRESESSION[/SESSION]`, `REJECTCONNECTIONS`,
+//! `ADDDELAY[/MILLISECONDS]`, `FAILREQUESTS[/COUNT]`, `NORESPONSE[/COUNT]`, `RESET`, `ELECTNEWLEADER`. They are POST here, but
+//! `PING`. `RESET` removes the rules that these commands made, and no others. `ELECTNEWLEADER` is accepted and changes nothing: the server is
+//! the only one. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`].
 
 #![forbid(unsafe_code)]
 #![allow(dead_code)] // until all parts have moved in
