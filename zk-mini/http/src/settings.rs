@@ -57,7 +57,7 @@ impl Default for Settings {
             max_event_streams: 128,
             max_body: 1 << 20,
             max_restore: 256 << 20,
-            head_time: Duration::from_secs(60),
+            head_time: Duration::from_secs(300),
             body_time: Duration::from_secs(60),
             write_time: Duration::from_secs(20),
             on_shutdown: None,
@@ -140,7 +140,7 @@ impl Settings {
     }
 
     /// Sets the time that a connection may wait for the whole head of a request, from its start or the end of the answer
-    /// before; 60 s unless set. It is closed afterwards.
+    /// before; 5 min unless set. It is closed afterwards.
     ///
     /// ```
     /// use std::time::Duration;

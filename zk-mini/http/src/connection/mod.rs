@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use http_body_util::Limited;
@@ -53,6 +53,13 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes that are read and dropped in that time.
 const LINGER_BYTES: u64 = 4 << 20;
+
+/// Headers of all answers that do not have them: nothing is to be kept, guessed at, or embedded in pages of others.
+const ALWAYS: [(HeaderName, &str); 3] = [
+    (CACHE_CONTROL, "no-store"),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
 
 /// Serves a connection until either side closes it, or the server stops.
 pub(crate) async fn serve(
@@ -117,8 +124,12 @@ async fn answer(
         }
         Err(refusal) => *refusal,
     };
+    let headers = answered.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
     if app.at_end.is_set() || place.is_turned_away() {
-        answered.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answered.map(|body| Body::new(Working::new(body, place)))
 }

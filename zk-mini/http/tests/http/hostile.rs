@@ -50,6 +50,7 @@ fn head(http: &Client, start: &str) -> String {
 async fn a_slow_head_has_bounded_time() {
     let (zk, http) = start(Settings::default().head_time(Duration::from_millis(300))).await;
     let mut slow = open(&http, head(&http, "GET /v1/status").as_bytes()).await;
+    let kept = open(&http, (head(&http, "GET /v1/status") + "\r\n").as_bytes()).await;
     let before = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let is_closed = async {
@@ -63,6 +64,10 @@ async fn a_slow_head_has_bounded_time() {
     };
     tokio::time::timeout(LIMIT, is_closed).await.unwrap();
     assert!(before.elapsed() >= Duration::from_millis(300));
+    assert!(
+        closed(kept).await.starts_with("HTTP/1.1 200"),
+        "one that waits for the next request has it as well"
+    );
     is_well(&zk, &http).await;
 }
 

@@ -140,7 +140,15 @@ async fn errors_of_the_framework_are_json_too() {
     get(&http, "/v1/nothing", &[]).await.error(404);
     http.delete("/v1/status").await.error(405);
     for malformed in ["/v1/status?x=%zz", "/v1/%", "/v1/status?x=100%"] {
-        assert!(get(&http, malformed, &[]).await.error(400).contains('%'));
+        let refused = get(&http, malformed, &[]).await;
+        assert_eq!(refused.header("cache-control"), Some("no-store"));
+        assert_eq!(refused.header("x-content-type-options"), Some("nosniff"));
+        assert!(refused.error(400).contains('%'));
+    }
+    let large = vec![b' '; 2 << 20];
+    for path in ["/v1/nothing", "/v1/clock"] {
+        let refused = http.send("POST", path, &[("content-type", "application/json")], &large).await;
+        assert!(refused.error(413).contains("bytes"), "the answer is not lost in the upload");
     }
     get(&http, &long, &[]).await.error(414);
     get(&http, "/v1/status", &[("x-big", &big)]).await.error(431);
