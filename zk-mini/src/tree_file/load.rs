@@ -27,6 +27,14 @@ impl Handle {
         TreeFile::from(&self.snapshot())
     }
 
+    /// Returns a snapshot of the nodes of a file, as [`Snapshot::from_tree`] does, with the present time of the server.
+    ///
+    /// # Errors
+    /// [`WriteError`] of the first node that no server would take.
+    pub fn snapshot_of(&self, tree: &TreeFile) -> Result<Snapshot, WriteError> {
+        Snapshot::of_tree_at(tree, self.engine.look(|state| state.clock.now()))
+    }
+
     /// Writes the nodes of a file into the tree, as direct writes that no other write comes between: all of them, or none.
     /// Missing nodes are created; nodes that exist get the data and the ACL of the file, and keep their kind. All other nodes
     /// stay: to exchange the whole tree, [`restore`](Self::restore) a [`Snapshot::from_tree`]. A server that is to have the
@@ -40,18 +48,22 @@ impl Handle {
 }
 
 impl Snapshot {
-    /// Returns a snapshot of the nodes of a file, and no sessions. It begins at zxid 1; a restore goes on above the zxids of
-    /// the server.
+    /// Returns a snapshot of the nodes of a file, and no sessions. It begins at zxid 1, in 1970, and a restore goes on above the zxids
+    /// of the server. See [`Handle::snapshot_of`] for nodes of today.
     ///
     /// # Errors
     /// [`WriteError`] of the first node that no server would take.
     pub fn from_tree(tree: &TreeFile) -> Result<Self, WriteError> {
+        Self::of_tree_at(tree, Now::default())
+    }
+
+    fn of_tree_at(tree: &TreeFile, now: Now) -> Result<Self, WriteError> {
         // A server may allow longer data than others do.
         let max_transaction = usize::MAX;
         let config =
             Config { extended_types: true, transactions: false, max_transaction, ..Config::default() };
         let mut core = Core::new(config);
-        tree.write(&mut core, Now::default())?;
+        tree.write(&mut core, now)?;
         Ok(Self { image: Arc::new(core.image()) })
     }
 }

@@ -63,7 +63,7 @@ struct Written {
 struct Deleted {
     #[schema(example = "/services/echo")]
     path: String,
-    /// As it was before.
+    /// `Stat` of the node before.
     stat: Stat,
     /// Number of nodes that were deleted.
     deleted: usize,

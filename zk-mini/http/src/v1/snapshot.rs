@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use zk_mini::{NodeKind, Snapshot, TreeFile};
+use zk_mini::{Handle, NodeKind, Snapshot, TreeFile};
 
 use crate::accept;
 use crate::app::App;
@@ -116,7 +116,7 @@ async fn restore(app: App, request: Request) -> Result<Json<Restored>, ApiError>
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     })?;
     completely(async move {
-        let (snapshot, left_out) = read(form, body)?;
+        let (snapshot, left_out) = read(&app.server, form, body)?;
         app.server.restore(&snapshot).await?;
         Ok(Json(Restored { status: Status::of(&app.server), left_out }))
     })
@@ -137,7 +137,7 @@ fn form_of(content_type: &str) -> Result<Form, ApiError> {
 }
 
 /// Reads a snapshot, and the paths of nodes that it had to leave out.
-fn read(form: Form, body: Bytes) -> Result<(Snapshot, Vec<String>), ApiError> {
+fn read(server: &Handle, form: Form, body: Bytes) -> Result<(Snapshot, Vec<String>), ApiError> {
     if body.is_empty() {
         return Err(ApiError::bad_request(
             "the body is empty: a snapshot is expected; POST /v1/reset empties the server",
@@ -151,7 +151,7 @@ fn read(form: Form, body: Bytes) -> Result<(Snapshot, Vec<String>), ApiError> {
     let tree = TreeFile::parse(text).map_err(|error| refused(&error))?;
     let is_left_out = |kind| matches!(kind, NodeKind::Ephemeral(_));
     let left_out = tree.nodes.iter().filter(|(_, node)| is_left_out(node.kind)).map(|(path, _)| path.clone());
-    let snapshot = Snapshot::from_tree(&tree).map_err(|error| refused(&error))?;
+    let snapshot = server.snapshot_of(&tree).map_err(|error| refused(&error))?;
     Ok((snapshot, left_out.collect()))
 }
 

@@ -71,7 +71,9 @@ async fn a_readable_tree_exchanges_the_whole_tree() {
             http.send("POST", "/v1/restore", &[("content-type", content_type)], yaml.as_bytes()).await;
         assert_eq!(restored.json(200)["left_out"], json!(["/leader"]), "no session owns it");
         assert_eq!(zk.children("/").unwrap(), ["a", "zookeeper"]);
-        assert_eq!(zk.get("/a/b").unwrap().0, "text");
+        let (data, stat) = zk.get("/a/b").unwrap();
+        assert_eq!(data, "text");
+        assert!(stat.ctime.0 > 1_700_000_000_000, "nodes of today: {stat:?}");
     }
     let json = json!({"/j": {"base64": "AAEC"}});
     http.post("/v1/restore", json).await.json(200);
