@@ -144,7 +144,7 @@ async fn a_bad_question_is_answered_with_what_is_allowed() {
         ("dept=1", 400, "expected one of `path`, `depth`, `zxid`"),
     ] {
         let message = http.get(&format!("/v1/tree?{query}")).await.error(status);
-        assert!(message.contains(says), "{query}: {message}");
+        assert!(message.contains(says) && !message.contains("deserialize"), "{query}: {message}");
     }
 }
 
