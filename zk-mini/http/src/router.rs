@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{StatusCode, Uri};
+use axum::routing::any;
 
 use crate::face::Face;
 use crate::{controller, page, v1};
@@ -10,7 +11,11 @@ use crate::{controller, page, v1};
 /// Returns the routes of a face.
 pub(crate) fn of(face: &Face) -> Router {
     let router = match face {
-        Face::Full => page::router().nest("/v1", v1::router()).merge(controller::router()),
+        Face::Full => {
+            // A nested router does not get its own path with a slash at the end.
+            let v1 = Router::new().nest("/v1", v1::router()).route("/v1/", any(v1::unknown_path));
+            page::router().merge(v1).merge(controller::router())
+        }
         Face::Admin { .. } => Router::new(),
     };
     // Connections bound all bodies, by the settings.

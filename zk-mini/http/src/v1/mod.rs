@@ -13,7 +13,8 @@ mod status;
 mod tree;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::extract::OriginalUri;
+use axum::http::{Method, StatusCode};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::ApiError;
@@ -38,13 +39,13 @@ pub(crate) fn router() -> Router {
     router.layer(openapi::layer(api))
 }
 
-async fn unknown_path(uri: Uri) -> ApiError {
-    // The routes are nested, and see what follows /v1.
+/// Answer to a request for a path that is no call.
+pub(crate) async fn unknown_path(OriginalUri(uri): OriginalUri) -> ApiError {
     let path = uri.path();
-    ApiError::not_found(format!("there is no call /v1{path}; GET /v1/openapi.json lists all calls"))
+    ApiError::not_found(format!("there is no call {path}; GET /v1/openapi.json lists all calls"))
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> ApiError {
-    let message = format!("/v1{} has no {method}; the header Allow lists its methods", uri.path());
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    let message = format!("{} has no {method}; the header Allow lists its methods", uri.path());
     ApiError::new(StatusCode::METHOD_NOT_ALLOWED, message)
 }

@@ -58,7 +58,13 @@ async fn http_may_arrive_byte_by_byte_at_a_frozen_server() {
 #[tokio::test]
 async fn an_unknown_call_is_an_error_in_json() {
     let (_zk, http) = start(ZkMini::builder()).await;
-    assert!(http.get("/v1/statuses").await.error(404).contains("/v1/openapi.json"));
+    for path in ["/v1/statuses", "/v1", "/v1/"] {
+        let message = http.get(path).await.error(404);
+        assert!(
+            message.contains(&format!("no call {path};")) && message.contains("/v1/openapi.json"),
+            "{message}"
+        );
+    }
     let refused = http.delete("/v1/status").await;
     assert_eq!(refused.header("allow"), Some("GET,HEAD"));
     assert!(refused.error(405).contains("DELETE"));
