@@ -25,6 +25,8 @@ mod readmes {
     struct ZkWire;
     #[doc = include_str!("../../zk-mini/README.md")]
     struct ZkMini;
+    #[doc = include_str!("../../zk-mini/http/README.md")]
+    struct ZkMiniHttp;
     #[doc = include_str!("../../zk-mini/torture/README.md")]
     struct ZkMiniTorture;
     #[doc = include_str!("../../registry/client/README.md")]

@@ -1,0 +1,113 @@
+"""Answers on a page and answers that came: their layout, and what may vary in them."""
+
+import json
+import re
+
+WIDTH = 110
+
+# Times, spans, ids of sessions, zxids, addresses of clients: another run has others.
+VARYING = re.compile(
+    r"""
+    (?P<time>      \b1[5-9]\d{11}\b | \b\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\ ?Z|\ UTC|[+-]\d\d:?\d\d)? )
+  | (?P<span>      (?<="since_ms":)\d+ | (?<="last_heard_ms":)\d+ | (?<="expires_in_ms":)-?\d+ | \b\d+(?:\.\d+)?\ ?(?:ms|s)\b )
+  | (?P<id>        \b0x[0-9a-f]{9,16}\b )
+  | (?P<address>   \b(?:127\.0\.0\.1|localhost|\[::1\]):\d{4,5}\b )
+    """,
+    re.X,
+)
+# The same one on the page stands for the same one in the answers.
+NAMING = {"id", "address"}
+
+
+class Names:
+    """Names on the page and those that they stand for: session ids, addresses."""
+
+    def __init__(self):
+        self.by_page = {}
+
+    def serves(self, port):
+        for host in ("localhost", "127.0.0.1", "[::1]"):
+            self.by_page[f"{host}:2181"] = f"{host}:{port}"
+
+    def actual(self, text):
+        """Returns a text of the page with the names of this run."""
+        return replaced(text, self.by_page)
+
+    def on_page(self, text):
+        """Returns a text of this run with the names of the page."""
+        return replaced(text, {actual: name for name, actual in self.by_page.items()})
+
+
+def replaced(text, names):
+    if not names:
+        return text
+    longest_first = sorted(names, key=len, reverse=True)
+    pattern = "|".join(rf"{re.escape(name)}(?![0-9a-f])" for name in longest_first)
+    return re.sub(pattern, lambda match: names[match.group()], text)
+
+
+def differs(shown, printed, names):
+    """Returns where an answer differs from the one on the page, or `None`."""
+    shown, printed = compact(shown), compact(names.on_page(printed))
+    wanted, came = shape(shown), shape(printed)
+    if wanted != came:
+        return difference(wanted, came)
+    for one, other in zip(VARYING.finditer(shown), VARYING.finditer(printed)):
+        if one.lastgroup in NAMING and one.group() != other.group():
+            if one.group() in names.by_page or other.group() in names.by_page.values():
+                return f"{one.group()} on the page was another before"
+            names.by_page[one.group()] = other.group()
+            printed = printed.replace(other.group(), one.group())
+    return None
+
+
+def shape(text):
+    """Returns a text with a word for each part that varies."""
+    return VARYING.sub(lambda match: f"<{match.lastgroup}>", text)
+
+
+def difference(wanted, came):
+    same = next((at for at, pair in enumerate(zip(wanted, came)) if pair[0] != pair[1]), min(len(wanted), len(came)))
+    begin = max(0, same - 30)
+    return f"the page has {wanted[begin : same + 50]!r}, the answer {came[begin : same + 50]!r}"
+
+
+def parsed(text):
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, (dict, list)) else None
+
+
+def compact(text):
+    """Returns JSON without its layout, and other text without blanks at the ends of its lines."""
+    value = parsed(text)
+    if value is not None:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "\n".join(line.rstrip() for line in text.strip().splitlines())
+
+
+def answer_of(text):
+    """Returns an answer as a page shows it: JSON in lines of a readable length."""
+    value = parsed(text)
+    return compact(text) if value is None else laid_out(value, "")
+
+
+def laid_out(value, indent):
+    line = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(line) <= WIDTH or not isinstance(value, (dict, list)) or not value:
+        return line
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(name, ensure_ascii=False)}: {laid_out(part, deeper)}" for name, part in value.items()]
+    else:
+        parts = [laid_out(part, deeper) for part in value]
+    lines, brackets = [], "{}" if isinstance(value, dict) else "[]"
+    for part in parts:
+        if lines and "\n" not in part + lines[-1] and len(deeper) + len(lines[-1]) + len(part) + 3 <= WIDTH:
+            lines[-1] += ", " + part
+        else:
+            lines.append(part)
+    body = ",\n".join(deeper + line for line in lines)
+    return f"{brackets[0]}\n{body}\n{indent}{brackets[1]}"
