@@ -45,6 +45,8 @@ PURE = (
     "zk-mini/src/storage/tail",
     "zk-mini/src/storage/txn",
     "zk-mini/torture/src/claim",
+    "zk-mini/program/src/client/http/sse",
+    "zk-mini/program/src/client/parse",
     "zk-mini/program/src/properties",
     "zk-mini/program/src/zoo_keys",
     "registry/client/src/chroot",

@@ -68,6 +68,7 @@ pub(crate) fn run(args: &AclArgs) -> Result<(), ClientError> {
             let text = format_args!("version {}", stat.aversion);
             return out.print(&Written { path, stat: StatFields::from(&stat) }, text);
         }
+        session.catch_up().await?;
         let (acl, stat) = session.read(|| session.client.acl(path)).await?;
         let text = acl.iter().map(acl_text).collect::<Vec<_>>().join("\n");
         let acl = acl.iter().map(Entry::from).collect();

@@ -49,8 +49,8 @@ pub(crate) enum ClientError {
     )]
     NoHttp { tried: String },
     #[error(
-        "{who}; this command needs zk-mini, which answers HTTP at its ZooKeeper port unless --http-token-file or `--http \
-         off` keep it shut; --http names another port"
+        "{who}; this command needs zk-mini, which answers HTTP at its ZooKeeper port, unless it was started with `--http \
+         off`, or listens beyond this machine without a token; --http names another port"
     )]
     NoZkMini { who: String },
     #[error("the connection to {address} was lost: {cause}")]

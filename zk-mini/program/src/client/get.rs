@@ -48,6 +48,7 @@ struct Node<'a> {
 pub(crate) fn run(args: &GetArgs) -> Result<(), ClientError> {
     with_session(&args.server, async |session, out| {
         let path = &args.path;
+        session.catch_up().await?;
         let (data, stat) = session.read(|| session.client.get(path)).await?;
         if let Some(file) = &args.output {
             let shown = || file.display().to_string();

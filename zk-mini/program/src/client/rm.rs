@@ -62,6 +62,7 @@ pub(crate) fn run(args: &RmArgs) -> Result<(), ClientError> {
 /// Deletes a tree, and what others add to it meanwhile. Returns the number of nodes.
 async fn tree(session: &Session, top: &str) -> Result<usize, ClientError> {
     let mut deleted = 0;
+    session.catch_up().await?;
     for _ in 0..ROUNDS {
         // By depth: nodes of one depth can go at the same time.
         let mut levels: Vec<Vec<String>> = Vec::new();

@@ -144,6 +144,12 @@ impl Session {
         }
     }
 
+    /// Waits until the server has seen all that was written before. Each command may reach another server of an ensemble, and
+    /// must not miss what the command before it has written.
+    pub(crate) async fn catch_up(&self) -> Result<(), ClientError> {
+        self.read(|| self.client.sync("/")).await
+    }
+
     /// Waits for the answer to a read, which is sent again if the connection is lost.
     pub(crate) async fn read<T, F>(&self, call: impl Fn() -> F) -> Result<T, ClientError>
     where

@@ -36,6 +36,7 @@ struct Node<'a> {
 pub(crate) fn run(args: &StatArgs) -> Result<(), ClientError> {
     with_session(&args.server, async |session, out| {
         let path = &args.path;
+        session.catch_up().await?;
         let stat = session.read(|| session.client.exists(path)).await?;
         let missing = || ClientError::Refused { op: "exists", path: path.clone(), code: ErrorCode::NO_NODE };
         let stat = stat.ok_or_else(missing)?;

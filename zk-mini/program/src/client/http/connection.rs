@@ -27,13 +27,13 @@ const API: u64 = 1;
 const MAX_ANSWER: usize = 256 << 20;
 
 /// Connection to a zk-mini.
-pub(in crate::client) struct Connection {
+pub(crate) struct Connection {
     sender: SendRequest<Empty<Bytes>>,
     target: Target,
     token: Option<String>,
     limit: Duration,
     /// Chroot of the list of servers.
-    pub(in crate::client) chroot: String,
+    pub(crate) chroot: String,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ struct ErrorDetail {
 }
 
 /// Connects to the first server that answers, and makes sure that it is a zk-mini.
-pub(in crate::client) async fn connect(args: &HttpArgs) -> Result<Connection, ClientError> {
+pub(crate) async fn connect(args: &HttpArgs) -> Result<Connection, ClientError> {
     let (chroot, targets) = args.targets()?;
     let token = args.token()?;
     let mut tried = String::new();
@@ -100,7 +100,7 @@ fn lost(address: &str, error: &hyper::Error) -> ClientError {
 
 impl Connection {
     /// Asks for a JSON value.
-    pub(in crate::client) async fn json(&mut self, path: &str) -> Result<Value, ClientError> {
+    pub(crate) async fn json(&mut self, path: &str) -> Result<Value, ClientError> {
         let limit = self.limit;
         let answer = timeout(limit, async {
             let body = self.get(path, None).await?.into_body();
@@ -116,11 +116,7 @@ impl Connection {
     }
 
     /// Opens a stream of events, behind the one with an id.
-    pub(in crate::client) async fn events(
-        &mut self,
-        path: &str,
-        last: Option<&str>,
-    ) -> Result<Incoming, ClientError> {
+    pub(crate) async fn events(&mut self, path: &str, last: Option<&str>) -> Result<Incoming, ClientError> {
         let limit = self.limit;
         let answer = timeout(limit, self.get(path, last)).await;
         Ok(answer.map_err(|_| ClientError::NoAnswer { within: limit })??.into_body())
@@ -164,7 +160,7 @@ impl Connection {
     }
 
     /// Returns the server's path of a path.
-    pub(in crate::client) fn apply(&self, path: &str) -> String {
+    pub(crate) fn apply(&self, path: &str) -> String {
         match (self.chroot.as_str(), path) {
             (chroot, "/") if !chroot.is_empty() => chroot.to_owned(),
             (chroot, path) => format!("{chroot}{path}"),
@@ -172,7 +168,7 @@ impl Connection {
     }
 
     /// Replaces the server's path in a field by the one below the chroot.
-    pub(in crate::client) fn strip(&self, value: &mut Value) {
+    pub(crate) fn strip(&self, value: &mut Value) {
         let Some(Value::String(path)) = value.get_mut("path") else { return };
         match path.strip_prefix(&self.chroot) {
             Some("") if !self.chroot.is_empty() => "/".clone_into(path),
@@ -183,7 +179,7 @@ impl Connection {
 }
 
 /// Returns the text for a query of a URL.
-pub(in crate::client) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

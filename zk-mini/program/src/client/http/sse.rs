@@ -7,16 +7,16 @@ const MAX_EVENT: usize = 16 << 20;
 
 /// Event of a stream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(in crate::client) struct SseEvent {
+pub(crate) struct SseEvent {
     /// Id of the last event so far; a stream resumes behind it.
-    pub(in crate::client) id: Option<String>,
-    pub(in crate::client) event: String,
-    pub(in crate::client) data: String,
+    pub(crate) id: Option<String>,
+    pub(crate) event: String,
+    pub(crate) data: String,
 }
 
 /// Takes bytes as they come, and gives events.
 #[derive(Debug, Default)]
-pub(in crate::client) struct Parser {
+pub(crate) struct Parser {
     buffer: BytesMut,
     /// Number of bytes of `buffer` that have no line end.
     scanned: usize,
@@ -27,13 +27,13 @@ pub(in crate::client) struct Parser {
 impl Parser {
     /// Takes bytes. Returns false if an event is too large.
     #[must_use]
-    pub(in crate::client) fn push(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> bool {
         self.buffer.extend_from_slice(bytes);
         self.buffer.len() + self.next.data.len() <= MAX_EVENT
     }
 
     /// Returns the next event, if it is complete.
-    pub(in crate::client) fn event(&mut self) -> Option<SseEvent> {
+    pub(crate) fn event(&mut self) -> Option<SseEvent> {
         while let Some(line) = self.line() {
             if !line.is_empty() {
                 self.field(&line);
