@@ -10,6 +10,7 @@ use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 use crate::core::{Compat, ConnId, Now, SessionInfo};
 
 pub use crate::core::{Totals, WatchersTold};
+pub use crate::report::catalogue::{FigureValue, NamedFigure};
 pub use crate::report::stats::{ConnectionStats, FrameLengths, Latency, ServerStats};
 
 /// Figures of a server, all from one moment.

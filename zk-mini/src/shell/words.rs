@@ -115,10 +115,8 @@ impl Engine {
             FourLetterWord::Hash => PendingText::text(""),
             FourLetterWord::Isro => PendingText::text("rw"),
             FourLetterWord::Mntr => {
-                let (figures, namespaces) = (state.server_figures(turn.now), state.namespace_figures());
-                PendingText::short(move || {
-                    mntr::answer(&config, &figures, &namespaces, system_info::descriptors())
-                })
+                let figures = state.figures(&config, turn.now);
+                PendingText::short(move || mntr::answer(&figures, system_info::descriptors()))
             }
             FourLetterWord::Ruok => PendingText::text("imok"),
             FourLetterWord::Srst => {
