@@ -14,3 +14,15 @@ pub enum Face {
         metrics: bool,
     },
 }
+
+impl Face {
+    /// Returns the path of the AdminServer's commands, with a slash before it and none behind; empty at the root.
+    pub(crate) fn commands(&self) -> Option<String> {
+        let path = match self {
+            Self::Full => "/commands",
+            Self::Admin { commands, .. } => commands.as_deref()?,
+        };
+        let path = path.trim_matches('/');
+        Some(if path.is_empty() { String::new() } else { format!("/{path}") })
+    }
+}

@@ -59,6 +59,7 @@
 #![allow(dead_code)] // until all parts have moved in
 
 mod accept;
+mod admin;
 mod app;
 mod blocking;
 mod connection;
@@ -69,6 +70,7 @@ mod face;
 mod guard;
 mod hex;
 mod http;
+mod metrics;
 mod page;
 mod places;
 mod router;

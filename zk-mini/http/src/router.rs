@@ -6,7 +6,7 @@ use axum::http::{StatusCode, Uri};
 use axum::routing::any;
 
 use crate::face::Face;
-use crate::{controller, page, v1};
+use crate::{admin, controller, metrics, page, v1};
 
 /// Returns the routes of a face.
 pub(crate) fn of(face: &Face) -> Router {
@@ -14,12 +14,17 @@ pub(crate) fn of(face: &Face) -> Router {
         Face::Full => {
             // A nested router does not get its own path with a slash at the end.
             let v1 = Router::new().nest("/v1", v1::router()).route("/v1/", any(v1::unknown_path));
-            page::router().merge(v1).merge(controller::router())
+            let control = page::router().merge(v1).merge(controller::router());
+            control.merge(admin::routes()).merge(metrics::routes()).fallback(nothing_there)
         }
-        Face::Admin { .. } => Router::new(),
+        Face::Admin { metrics, .. } => {
+            let commands = face.commands().map(admin::routes_at);
+            let router = commands.unwrap_or_else(|| Router::new().fallback(nothing_there));
+            if *metrics { router.merge(metrics::routes()) } else { router }
+        }
     };
     // Connections bound all bodies, by the settings.
-    router.fallback(nothing_there).layer(DefaultBodyLimit::disable())
+    router.layer(DefaultBodyLimit::disable())
 }
 
 async fn nothing_there(uri: Uri) -> (StatusCode, String) {

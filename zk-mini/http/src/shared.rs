@@ -1,5 +1,6 @@
 //! Settings and limits that all connections share.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -15,6 +16,8 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) settings: Settings,
+    /// Number of requests.
+    pub(crate) requests: AtomicU64,
     /// Routes of the full face, made for the first connection.
     pub(crate) full: OnceLock<Router>,
     /// Places of connections.
@@ -30,6 +33,7 @@ impl Shared {
         Self {
             places: Places::new(settings.max_connections),
             event_streams: Arc::new(Semaphore::new(event_streams)),
+            requests: AtomicU64::new(0),
             full: OnceLock::new(),
             made: Made::default(),
             settings,

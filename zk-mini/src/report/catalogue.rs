@@ -2,7 +2,7 @@
 //! that this server lacks are those of a fresh server.
 
 use crate::core::{Compat, Totals};
-use crate::report::figures::{DescriptorFigures, Figures, NamespaceFigures};
+use crate::report::figures::{Configuration, DescriptorFigures, Environment, Figures, NamespaceFigures};
 use crate::report::stats::Latency;
 
 /// Figure by ZooKeeper's name.
@@ -122,6 +122,39 @@ impl Figures {
             "updatelatency" => self.server.stats.updates.clone(),
             _ => Latency::default(),
         }
+    }
+}
+
+impl Environment {
+    /// Text in place of a value that is not known.
+    pub const NOT_KNOWN: &'static str = "<NA>";
+
+    /// Returns the properties that ZooKeeper shows, in the order of `envi`; `None` for those that are not known, such as all about
+    /// Java.
+    #[must_use]
+    pub fn named(&self, configuration: &Configuration) -> Vec<(&'static str, Option<String>)> {
+        let megabytes = |kibibytes: Option<u64>| Some(format!("{}MB", kibibytes? / 1024));
+        let total = megabytes(self.memory_total);
+        vec![
+            ("zookeeper.version", Some(configuration.version())),
+            ("host.name", self.host_name.clone()),
+            ("java.version", None),
+            ("java.vendor", None),
+            ("java.home", None),
+            ("java.class.path", None),
+            ("java.library.path", None),
+            ("java.io.tmpdir", Some(self.temp_dir.display().to_string())),
+            ("java.compiler", None),
+            ("os.name", Some(self.os_name.into())),
+            ("os.arch", Some(self.os_arch.into())),
+            ("os.version", self.os_version.clone()),
+            ("user.name", self.user.clone()),
+            ("user.home", self.home.clone()),
+            ("user.dir", self.current_dir.as_ref().map(|dir| dir.display().to_string())),
+            ("os.memory.free", megabytes(self.memory_available)),
+            ("os.memory.max", total.clone()),
+            ("os.memory.total", total),
+        ]
     }
 }
 

@@ -11,6 +11,7 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -116,6 +117,7 @@ async fn answer(
     place: Arc<ConnectionPlace>,
 ) -> Response {
     place.work();
+    app.shared.requests.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
     let mut answered = match admit(request, &app, &place) {
         Ok(request) => {

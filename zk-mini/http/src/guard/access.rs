@@ -21,15 +21,12 @@ pub(super) enum Part {
 impl Part {
     /// Returns the part that a path belongs to. A path that is not known to be harmless is control.
     pub(super) fn of(method: &Method, path: &str, face: &Face) -> Self {
-        let commands = match face {
-            Face::Full => Some("/commands"),
-            Face::Admin { commands, .. } => commands.as_deref(),
-        };
+        let commands = face.commands();
         let is_below =
             |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if is_below("/metrics") {
             Self::Metrics
-        } else if commands.is_some_and(is_below) {
+        } else if commands.is_some_and(|root| is_below(&root)) {
             Self::Commands
         } else if is_below("/v1") || is_below("/command") {
             Self::Control
@@ -79,7 +76,7 @@ mod tests {
 
     #[test]
     fn commands_are_where_the_admin_port_has_them() {
-        let face = Face::Admin { commands: Some("/admin".into()), metrics: true };
+        let face = Face::Admin { commands: Some("admin/".into()), metrics: true };
         assert_eq!(Part::of(&Method::GET, "/admin/mntr", &face), Part::Commands);
         assert_eq!(Part::of(&Method::GET, "/commands/mntr", &face), Part::Control);
     }

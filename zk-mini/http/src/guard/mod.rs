@@ -115,7 +115,8 @@ fn check_access(parts: &Parts, app: &App, is_local: bool) -> Result<(), ApiError
     let is_open = match part {
         Part::Page => settings.token.is_some(),
         Part::Metrics => settings.is_metrics_open,
-        Part::Commands => settings.is_commands_open,
+        // A command that changes something is posted.
+        Part::Commands => settings.is_commands_open && parts.method != Method::POST,
         Part::Control => false,
     };
     match &settings.token {

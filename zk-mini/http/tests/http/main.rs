@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod admin;
 mod controller;
 mod diff;
 mod hostile;
 mod lifecycle;
+mod metrics;
 mod nodes;
 mod openapi;
 mod page;
