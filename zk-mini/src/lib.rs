@@ -212,7 +212,7 @@ mod tree_file;
 
 pub use self::core::history;
 pub use self::core::{AccessError, Credentials};
-pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, GlobError, Hit, HitKind};
+pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Glob, GlobError, Hit, HitKind};
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use self::core::{On, Rule, RuleError, Then};

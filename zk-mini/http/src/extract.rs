@@ -23,10 +23,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         if bytes.is_empty() {
             return Err(ApiError::bad_request("the body is empty; JSON is expected"));
         }
-        let value = serde_json::from_slice(&bytes);
-        value
-            .map(Self)
-            .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        // With the path of the field that is wrong.
+        let value = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))?;
+        reader
+            .end()
+            .map(|()| Self(value))
+            .map_err(|error| ApiError::bad_request(format!("the body is more than one JSON value: {error}")))
     }
 }
 

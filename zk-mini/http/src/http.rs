@@ -9,6 +9,7 @@ use zk_mini::{Builder, Handle, HttpConnection};
 
 use crate::app::App;
 use crate::connection::{self, AtEnd};
+use crate::event_streams::EventStreamCounts;
 use crate::face::Face;
 use crate::router;
 use crate::runtime::runtime;
@@ -40,6 +41,12 @@ impl Http {
                 runtime.spawn(connection::serve(stream, app, router));
             }
         })
+    }
+
+    /// Returns the counts of the event streams that are open.
+    #[must_use]
+    pub fn event_streams(&self) -> EventStreamCounts {
+        self.shared.event_streams()
     }
 
     /// Serves HTTP on a port of its own, until the server stops. Port 0 lets the system choose; returns the address.

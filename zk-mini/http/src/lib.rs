@@ -65,6 +65,7 @@ mod blocking;
 mod connection;
 mod controller;
 mod error;
+mod event_streams;
 mod extract;
 mod face;
 mod guard;
@@ -79,7 +80,9 @@ mod settings;
 mod shared;
 mod upload;
 mod v1;
+mod whole;
 
+pub use event_streams::EventStreamCounts;
 pub use face::Face;
 pub use guard::InvalidToken;
 pub use http::Http;

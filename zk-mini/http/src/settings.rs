@@ -29,6 +29,7 @@ pub struct Settings {
     pub(crate) is_commands_open: bool,
     pub(crate) max_connections: usize,
     pub(crate) max_event_streams: usize,
+    pub(crate) event_keep_alive: Duration,
     pub(crate) max_body: usize,
     pub(crate) max_restore: usize,
     pub(crate) head_time: Duration,
@@ -55,6 +56,7 @@ impl Default for Settings {
             is_commands_open: false,
             max_connections: 256,
             max_event_streams: 128,
+            event_keep_alive: Duration::from_secs(15),
             max_body: 1 << 20,
             max_restore: 256 << 20,
             head_time: Duration::from_secs(300),
@@ -116,6 +118,13 @@ impl Settings {
     /// most half of the connections can be event streams, so that others are answered.
     pub fn max_event_streams(mut self, n: usize) -> Self {
         self.max_event_streams = n;
+        self
+    }
+
+    /// Sets the time after which an event stream on which nothing happens gets a comment; 15 s unless set. It shows both sides that the
+    /// other is there.
+    pub fn event_keep_alive(mut self, time: Duration) -> Self {
+        self.event_keep_alive = time;
         self
     }
 

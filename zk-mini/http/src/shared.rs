@@ -1,14 +1,13 @@
 //! Settings and limits that all connections share.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
 
 use axum::Router;
-use axum::http::StatusCode;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::controller::Made;
 use crate::error::ApiError;
+use crate::event_streams::{EventStreamCounts, EventStreamPlace, EventStreams};
 use crate::places::Places;
 use crate::settings::Settings;
 
@@ -24,7 +23,7 @@ pub(crate) struct Shared {
     pub(crate) places: Places,
     /// Rules that the controller made.
     pub(crate) made: Made,
-    event_streams: Arc<Semaphore>,
+    event_streams: EventStreams,
 }
 
 impl Shared {
@@ -32,22 +31,27 @@ impl Shared {
         let event_streams = settings.max_event_streams.min(settings.max_connections / 2).max(1);
         Self {
             places: Places::new(settings.max_connections),
-            event_streams: Arc::new(Semaphore::new(event_streams)),
             requests: AtomicU64::new(0),
+            event_streams: EventStreams::new(event_streams),
             full: OnceLock::new(),
             made: Made::default(),
             settings,
         }
     }
 
-    /// Takes a place of an event stream, until the permit is dropped.
+    /// Returns the counts of the event streams that are open.
+    pub(crate) fn event_streams(&self) -> EventStreamCounts {
+        self.event_streams.counts()
+    }
+
+    /// Takes a place of an event stream, until it is dropped.
     ///
     /// # Errors
     /// 503 if all are taken.
-    pub(crate) fn event_stream(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        Arc::clone(&self.event_streams).try_acquire_owned().map_err(|_| {
+    pub(crate) fn event_stream(&self) -> Result<EventStreamPlace, ApiError> {
+        self.event_streams.enter().ok_or_else(|| {
             let message = "there are too many event streams; close one, or raise the limit (Settings::max_event_streams)";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+            ApiError::unavailable(message)
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Stream of new entries of the history.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::core::history::Entry;
 use crate::handle::Handle;
 
-/// Number of entries that are taken at once, and kept until they are asked for.
+/// Number of entries that are taken at once, unless set, and kept until they are asked for.
 const AT_ONCE: usize = 256;
 
 /// Stream of the entries of the history, as they are added; see [`Handle::watch_history`]. It never delays the server: it
@@ -18,6 +19,8 @@ pub struct HistoryStream {
     taken: VecDeque<Entry>,
     /// Number of the next entry to give.
     given: u64,
+    pause: Duration,
+    at_once: usize,
 }
 
 /// News of the history.
@@ -54,7 +57,14 @@ impl Handle {
     pub fn watch_history(&self, seq: u64) -> HistoryStream {
         // The first entry has the number 1.
         let seq = seq.max(1);
-        HistoryStream { handle: self.clone(), next: seq, taken: VecDeque::new(), given: seq }
+        HistoryStream {
+            handle: self.clone(),
+            next: seq,
+            taken: VecDeque::new(),
+            given: seq,
+            pause: Duration::ZERO,
+            at_once: AT_ONCE,
+        }
     }
 
     /// Returns the number of the next entry of the history.
@@ -65,6 +75,19 @@ impl Handle {
 }
 
 impl HistoryStream {
+    /// Waits so much longer when something has happened, before it looks what that is. Many streams then cost a busy server
+    /// little: each looks once for all that happens meanwhile.
+    #[must_use]
+    pub fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
+    }
+
+    /// Takes at most so many entries at once, instead of 256: a stream that waits for its reader holds no more.
+    #[must_use]
+    pub fn with_at_once(self, entries: usize) -> Self {
+        Self { at_once: entries.max(1), ..self }
+    }
+
     /// Returns the number of entries that the stream has taken, and that nobody has asked for yet. It is bounded.
     #[must_use]
     pub fn taken(&self) -> usize {
@@ -79,7 +102,7 @@ impl HistoryStream {
             let changed = watching.changed();
             let stopped;
             (self.taken, stopped) = self.handle.engine.look(|state| {
-                let entries = state.core.entries(self.next, AT_ONCE);
+                let entries = state.core.entries(self.next, self.at_once);
                 (entries.into(), state.stopped)
             });
             if let Some(last) = self.taken.back() {
@@ -88,6 +111,9 @@ impl HistoryStream {
                 return None;
             } else {
                 changed.await;
+                if !self.pause.is_zero() {
+                    self.handle.engine.runtime.sleep(self.pause).await;
+                }
             }
         }
         let seq = self.taken.front()?.seq;

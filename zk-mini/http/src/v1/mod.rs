@@ -2,15 +2,26 @@
 
 #![allow(unused_qualifications, reason = "code that utoipa generates")]
 
+mod clock;
+mod connections;
 mod diff;
+mod entry;
+mod event_feed;
+mod events;
+mod explain;
+mod faults;
+mod history;
 mod lifecycle;
 mod node_path;
 mod nodes;
 mod openapi;
+mod paths;
+mod sessions;
 mod snapshot;
 mod stat;
 mod status;
 mod tree;
+mod watches;
 
 use axum::Router;
 use axum::extract::OriginalUri;
@@ -29,6 +40,14 @@ pub(crate) fn router() -> Router {
         tree::routes(),
         diff::routes(),
         nodes::routes(),
+        sessions::routes(),
+        connections::routes(),
+        watches::routes(),
+        clock::routes(),
+        faults::routes(),
+        explain::routes(),
+        history::routes(),
+        events::routes(),
         lifecycle::routes(),
         snapshot::routes(),
         openapi::routes(),

@@ -21,6 +21,10 @@ use crate::error::ApiError;
     tags(
         (name = "server", description = "The server as a whole"),
         (name = "nodes", description = "The tree of nodes"),
+        (name = "sessions", description = "Sessions, connections and watches of clients"),
+        (name = "time", description = "The clock"),
+        (name = "faults", description = "Rules by which the server misbehaves"),
+        (name = "history", description = "What happened, and why"),
     )
 )]
 struct Base;

@@ -3,8 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod clock;
 mod controller;
 mod diff;
+mod events;
+mod explain;
+mod faults;
+mod history;
 mod hostile;
 mod lifecycle;
 mod metrics;
@@ -13,6 +18,7 @@ mod openapi;
 mod page;
 mod port;
 mod security;
+mod sessions;
 mod snapshot;
 mod status;
 mod support;

@@ -19,6 +19,14 @@ pub(crate) async fn start(builder: Builder) -> (ZkMini, Client) {
     (zk, Client { addr })
 }
 
+/// Starts a server with HTTP on its port, with these settings.
+pub(crate) async fn start_with(builder: Builder, settings: Settings) -> (ZkMini, Client, Http) {
+    let http = Http::new(settings);
+    let zk = http.share_port(builder).start().await.unwrap();
+    let addr = zk.addr().unwrap();
+    (zk, Client { addr }, http)
+}
+
 /// A client of HTTP. Each request has a connection of its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {

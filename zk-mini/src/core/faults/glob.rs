@@ -18,15 +18,27 @@ pub enum GlobError {
 
 /// Pattern of paths: `*` stands for any characters within one name, `/a/**` for everything below `/a` but not `/a`
 /// itself, every other character for itself.
+///
+/// ```
+/// use zk_mini::Glob;
+///
+/// let locks = Glob::new("/locks/*/lock-*")?;
+/// assert!(locks.matches("/locks/a/lock-1") && !locks.matches("/locks/lock-1"));
+/// # Ok::<(), zk_mini::GlobError>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Glob {
+pub struct Glob {
     text: String,
     /// The text without `/**` at its end; `None` if it does not end so.
     above: Option<String>,
 }
 
 impl Glob {
-    pub(crate) fn new(text: &str) -> Result<Self, GlobError> {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`GlobError`] if the text is none.
+    pub fn new(text: &str) -> Result<Self, GlobError> {
         path::validate(text)?;
         let above = text.strip_suffix("/**");
         if above.unwrap_or(text).contains("**") {
@@ -35,7 +47,9 @@ impl Glob {
         Ok(Self { text: text.into(), above: above.map(Into::into) })
     }
 
-    pub(crate) fn matches(&self, path: &str) -> bool {
+    /// Returns `true` if the pattern stands for the path.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
         // The root is no name that a star can stand for.
         if path == "/" {
             return self.text == path;

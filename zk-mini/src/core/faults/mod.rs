@@ -28,8 +28,7 @@ mod then;
 
 pub use error::RuleError;
 pub(crate) use fate::{EventFate, after};
-pub(crate) use glob::Glob;
-pub use glob::GlobError;
+pub use glob::{Glob, GlobError};
 pub(crate) use held::HeldSessions;
 pub use hit::{FaultId, FaultInfo, FaultState, Hit, HitKind};
 pub use on::{CaseKind, Condition, On};

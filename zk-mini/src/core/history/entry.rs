@@ -80,6 +80,32 @@ pub enum EntryKind {
 }
 
 impl EntryKind {
+    /// All classes.
+    pub const ALL: &'static [Self] = &[
+        Self::Request,
+        Self::Transaction,
+        Self::Event,
+        Self::Connect,
+        Self::Disconnect,
+        Self::Close,
+        Self::Expiry,
+        Self::Fault,
+        Self::Server,
+    ];
+
+    /// Returns the class with this name.
+    ///
+    /// ```
+    /// use zk_mini::history::EntryKind;
+    ///
+    /// assert_eq!(EntryKind::named("expiry"), Some(EntryKind::Expiry));
+    /// assert!(EntryKind::ALL.iter().all(|kind| EntryKind::named(kind.name()) == Some(*kind)));
+    /// ```
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.name() == name)
+    }
+
     /// Returns the name of the class, in lower case.
     #[must_use]
     pub fn name(self) -> &'static str {
