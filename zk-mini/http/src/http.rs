@@ -54,8 +54,20 @@ impl Http {
     /// # Errors
     /// [`io::Error`] if the address cannot be listened on, or the system gives no thread.
     pub fn listen(&self, server: &Handle, addr: SocketAddr, face: &Face) -> io::Result<SocketAddr> {
+        self.serve(server, std::net::TcpListener::bind(addr)?, face)
+    }
+
+    /// Serves HTTP on a port of its own that is bound already, until the server stops; returns its address.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the listener cannot be used, or the system gives no thread.
+    pub fn serve(
+        &self,
+        server: &Handle,
+        listener: std::net::TcpListener,
+        face: &Face,
+    ) -> io::Result<SocketAddr> {
         let runtime = runtime()?;
-        let listener = std::net::TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;
         let bound = listener.local_addr()?;
         let listener = {
