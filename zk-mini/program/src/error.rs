@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use nix::sys::signal::Signal;
 
 use crate::client::ClientError;
+use crate::http_options::TokenError;
+use crate::http_ports::HttpError;
 use crate::listen::ResolveError;
 use crate::load::LoadError;
 use crate::pid_file::PidFileError;
@@ -23,6 +25,10 @@ pub(crate) enum CliError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
     #[error(transparent)]
     ReadyFd(#[from] ReadyFdError),
     #[error(transparent)]
@@ -60,12 +66,15 @@ impl CliError {
         match self {
             Self::NotFound { .. } => ExitCode::from(127),
             Self::NotExecutable { .. } => ExitCode::from(126),
+            Self::Http(error) if !error.is_of_the_options() => ExitCode::FAILURE,
             Self::Load(error) if !error.is_of_the_file() => ExitCode::FAILURE,
             Self::Client(error) => ExitCode::from(error.status()),
             // The status that clap gives to bad options.
             Self::Config(_)
             | Self::Resolve(_)
             | Self::Load(_)
+            | Self::Token(_)
+            | Self::Http(_)
             | Self::ReadyFd(_)
             | Self::PidFile(_)
             | Self::Torture(_)

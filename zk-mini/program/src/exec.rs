@@ -15,16 +15,19 @@ use zk_mini::ZkMini;
 
 use crate::block_on;
 use crate::error::CliError;
-use crate::listen::{self, Host};
+use crate::http_options::{Access, HttpOptions};
+use crate::listen::Host;
 use crate::load::{LoadArgs, Loading};
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::start::start;
+use crate::start::{Start, Started};
+use crate::zoo_http::HttpKeys;
 
 /// Run a command with a private server, which ends with it
 ///
 /// The server listens on a free port of 127.0.0.1 and ::1. The environment of the
-/// command names it: ZK_HOSTS is HOST:PORT, ZK_HOST and ZK_PORT are the two parts.
+/// command names it: ZK_HOSTS is HOST:PORT, ZK_HOST and ZK_PORT are the two parts;
+/// ZK_MINI_HTTP is http://HOST:PORT, for control over HTTP.
 ///
 /// Signals TERM, INT, HUP, QUIT, USR1 and USR2 are forwarded to the command. The
 /// status is the command's, or 128+N if signal N ended it; 127 if the command is
@@ -46,6 +49,9 @@ pub(crate) struct ExecArgs {
     #[command(flatten)]
     settings: Settings,
 
+    #[command(flatten)]
+    http: HttpOptions,
+
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -62,20 +68,28 @@ pub(crate) struct ReplaceArgs {
     command: Vec<OsString>,
 }
 
+/// Variable with the URL of the server's HTTP side.
+const HTTP: &str = "ZK_MINI_HTTP";
+
 pub(crate) const REPLACE: &str = "replace-process";
 
 pub(crate) fn run(args: ExecArgs) -> Result<ExitCode, CliError> {
     let loading = args.load.read()?;
+    let access = args.http.access()?;
     // Before the runtime starts: its threads inherit the signal mask.
     Signals::block().map_err(CliError::Signals)?;
-    block_on(exec(args, loading))
+    block_on(exec(args, loading, access))
 }
 
-async fn exec(args: ExecArgs, loading: Option<Loading>) -> Result<ExitCode, CliError> {
+async fn exec(
+    args: ExecArgs,
+    loading: Option<Loading>,
+    access: Option<Access>,
+) -> Result<ExitCode, CliError> {
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
     let addrs = Host::Loopback.addrs(0).await?;
-    let builder = listen::on(args.settings.apply(ZkMini::builder()), &addrs);
-    let zk = start(builder, loading).await?;
+    let start = Start { addrs, loading, access, keys: HttpKeys::default() };
+    let Started { zk, http, .. } = start.server(args.settings.apply(ZkMini::builder())).await?;
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
     // is lost meanwhile, and none can end this process and leave the command behind.
@@ -85,6 +99,11 @@ async fn exec(args: ExecArgs, loading: Option<Loading>) -> Result<ExitCode, CliE
     if let Some(addr) = zk.addr() {
         set_environment(&mut command, addr, &args.port_env);
     }
+    match http.url {
+        Some(url) => command.env(HTTP, url),
+        // Around this program there may be another server, which is not meant.
+        None => command.env_remove(HTTP),
+    };
     let mut child = command.spawn().map_err(CliError::Child)?;
     let status = wait(&mut child, &mut signals).await;
     zk.stop().await;

@@ -6,6 +6,8 @@ mod completions;
 mod dump;
 mod error;
 mod exec;
+mod http_options;
+mod http_ports;
 mod listen;
 mod load;
 mod log;
@@ -20,6 +22,7 @@ mod signals;
 mod start;
 mod torture;
 mod zoo_cfg;
+mod zoo_http;
 mod zoo_keys;
 
 use std::io::{self, Write};
@@ -45,7 +48,8 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  zk-mini serve                        a server on 127.0.0.1:2181 and [::1]:2181
+  zk-mini serve                        a server on 127.0.0.1:2181 and [::1]:2181, and a page
+                                       that shows what is in it: http://localhost:2181/
   zk-mini serve --port 0               a server on a free port, which is printed
   zk-mini exec -- pytest               a private server for one run of a test suite
   zk-mini torture -- ./my-registry     the bad days of ZooKeeper, and the bugs that they show

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use zk_mini::Compat;
 
+use crate::http_ports::HttpAt;
 use crate::pid_file::{PidFile, PidFileError};
 use crate::ready_fd::{self, ReadyFd, ReadyFdError};
 
@@ -19,9 +20,10 @@ use crate::ready_fd::{self, ReadyFd, ReadyFdError};
 pub(crate) struct ReadyArgs {
     /// Form of the line that says that the server is ready
     ///
-    /// text: `listening on HOST:PORT`. json: an object on one line, with ready, listen
-    /// (all addresses), http (URL, or null), pid, version, compat (the release of
-    /// ZooKeeper that it behaves as); fields may be added.
+    /// text: `listening on HOST:PORT`; with --http a second one, `http on HOST:PORT`. json: an object on one line, with ready, listen
+    /// (all addresses), http (URL, or null), http_on (addresses of --http), admin (URLs
+    /// that a zoo.cfg asks for), pid, version, compat (the release of ZooKeeper that it
+    /// behaves as); fields may be added.
     #[arg(long, value_name = "FORM", value_enum, default_value_t, verbatim_doc_comment)]
     ready: Form,
 
@@ -62,6 +64,7 @@ pub(crate) struct Ready {
     /// Addresses with the ports that they have got; not empty.
     pub(crate) listen: Vec<SocketAddr>,
     pub(crate) compat: Compat,
+    pub(crate) http: HttpAt,
 }
 
 /// The line of `--ready json`. Fields are only ever added.
@@ -69,7 +72,9 @@ pub(crate) struct Ready {
 struct Line<'a> {
     ready: bool,
     listen: &'a [SocketAddr],
-    http: Option<String>,
+    http: Option<&'a str>,
+    http_on: &'a [SocketAddr],
+    admin: &'a [String],
     pid: u32,
     version: &'static str,
     compat: &'static str,
@@ -107,14 +112,18 @@ impl Herald {
 
 impl Ready {
     fn text(&self) -> Vec<String> {
-        self.listen.first().map(|addr| format!("listening on {addr}")).into_iter().collect()
+        let listening = self.listen.first().map(|addr| format!("listening on {addr}"));
+        let http = self.http.own.first().map(|addr| format!("http on {addr}"));
+        listening.into_iter().chain(http).collect()
     }
 
     fn json(&self) -> Vec<String> {
         let line = Line {
             ready: true,
             listen: &self.listen,
-            http: None,
+            http: self.http.url.as_deref(),
+            http_on: &self.http.own,
+            admin: &self.http.admin,
             pid: process::id(),
             version: env!("CARGO_PKG_VERSION"),
             compat: self.compat.release(),

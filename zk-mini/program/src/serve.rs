@@ -3,19 +3,22 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 use zk_mini::SyncMode;
 use zk_mini::ZkMini;
 
 use crate::block_on;
 use crate::error::CliError;
-use crate::listen::{self, Listen};
+use crate::http_options::{Access, HttpOptions};
+use crate::listen::Listen;
 use crate::load::{LoadArgs, Loading};
 use crate::ready::{Herald, Ready, ReadyArgs};
 use crate::settings::Settings;
-use crate::start::start;
+use crate::start::{Start, Started};
 use crate::zoo_cfg::{ConfigError, ZooCfg};
 
 const DEFAULT_PORT: u16 = 2181;
@@ -23,8 +26,9 @@ const DEFAULT_PORT: u16 = 2181;
 /// Run a server until SIGTERM or SIGINT
 ///
 /// Once ready, the server prints one line, `listening on HOST:PORT`, on standard
-/// output; the log goes to standard error. SIGTERM and SIGINT stop it with status
-/// 0. A server that cannot start says why: status 2 for a bad option, zoo.cfg or
+/// output. That port answers HTTP, too: http://HOST:PORT/ is a page that shows what
+/// is in the server. The log goes to standard error. SIGTERM and SIGINT stop the
+/// server with status 0. A server that cannot start says why: status 2 for a bad option, zoo.cfg or
 /// tree to load, otherwise 1.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -52,12 +56,15 @@ pub(crate) struct ServeArgs {
     /// 4lw.commands.whitelist, extendedTypesEnabled,
     /// znode.container.checkIntervalMs, skipACL,
     /// enforceQuota, reconfigEnabled, snapCount, preAllocSize,
-    /// DigestAuthenticationProvider.superDigest; each also with the prefix
+    /// DigestAuthenticationProvider.superDigest; for HTTP admin.enableServer,
+    /// admin.serverAddress, admin.serverPort, admin.commandURL, and
+    /// metricsProvider.className with httpHost and httpPort; each also with the prefix
     /// `zookeeper.`. Other keys are accepted with one warning each; a key that looks
     /// like a misspelt key of ZooKeeper is an error. With a file the defaults are
     /// ZooKeeper's for files: a tick of 3000 ms, and srvr as the only four-letter
     /// word. Without a clientPortAddress the server listens on loopback only, unlike
-    /// ZooKeeper; for every address, set * or 0.0.0.0.
+    /// ZooKeeper; for every address, set * or 0.0.0.0. The AdminServer has a port (8080)
+    /// only if the file has one of its keys, and it is on loopback, too.
     #[arg(long, value_name = "ZOO.CFG", verbatim_doc_comment)]
     config: Option<PathBuf>,
 
@@ -87,6 +94,9 @@ pub(crate) struct ServeArgs {
     settings: Settings,
 
     #[command(flatten)]
+    http: HttpOptions,
+
+    #[command(flatten)]
     ready: ReadyArgs,
 }
 
@@ -103,14 +113,21 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
         tracing::warn!("{remark}");
     }
     let loading = args.load.read()?;
-    block_on(serve(args, file, loading, herald))
+    let access = args.http.access()?;
+    block_on(serve(args, file, Prepared { loading, access, herald }))
+}
+
+/// Files and descriptors that have been read and taken over.
+struct Prepared {
+    loading: Option<Loading>,
+    access: Option<Access>,
+    herald: Herald,
 }
 
 async fn serve(
     args: ServeArgs,
     file: ZooCfg,
-    loading: Option<Loading>,
-    herald: Herald,
+    Prepared { loading, access, herald }: Prepared,
 ) -> Result<ExitCode, CliError> {
     // Before the server is announced, so that a signal right after that line is not lost.
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
@@ -128,8 +145,7 @@ async fn serve(
     if !is_private && settings.answer_as_zookeeper_does() {
         tracing::info!("of the four-letter words only srvr is answered; --four-letter-words allows more");
     }
-    let mut builder =
-        settings.apply(listen::on(ZkMini::builder(), &addrs)).sync(args.sync.unwrap_or_default());
+    let mut builder = settings.apply(ZkMini::builder()).sync(args.sync.unwrap_or_default());
     if let Some(dir) = args.data_dir.or(file.data_dir) {
         builder = builder.data_dir(dir);
     }
@@ -139,8 +155,11 @@ async fn serve(
     if let Some(count) = args.retain_snapshots.or(file.retain_snapshots) {
         builder = builder.retain_snapshots(count);
     }
-    let zk = start(builder, loading).await?;
-    let ready = Ready { listen: listen::with_port(addrs, zk.addr()), compat: zk.status().compat };
+    let shut_down = Arc::new(Notify::new());
+    let access = access.map(|access| access.on_shutdown(&shut_down));
+    let start = Start { addrs, loading, access, keys: file.http };
+    let Started { zk, listen, http } = start.server(builder).await?;
+    let ready = Ready { listen, compat: zk.status().compat, http };
     let _pid_file = match herald.announce(&ready) {
         Ok(pid_file) => pid_file,
         Err(error) => {
@@ -149,12 +168,13 @@ async fn serve(
         }
     };
 
-    let signal = tokio::select! {
+    let cause = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
+        () = shut_down.notified() => "the command SHUTDOWN over HTTP",
         () = zk.ended() => return Err(CliError::Ended),
     };
-    tracing::info!(signal, connections = zk.connections().len(), "stopping");
+    tracing::info!(cause, connections = zk.connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,15 +1,58 @@
 //! The start of a server, as all commands do it.
 
+use std::net::SocketAddr;
+
 use zk_mini::{Builder, Error, ZkMini};
 
 use crate::error::CliError;
+use crate::http_options::Access;
+use crate::http_ports::{HttpAt, HttpPorts};
+use crate::listen;
 use crate::load::Loading;
+use crate::zoo_http::HttpKeys;
 
-/// Starts a server, which has the nodes of the tree before its first client comes.
-pub(crate) async fn start(builder: Builder, loading: Option<Loading>) -> Result<ZkMini, CliError> {
-    let Some(loading) = loading else { return Ok(builder.start().await?) };
-    builder.load(&loading.tree).start().await.map_err(|error| match error {
-        Error::Load(error) => loading.refused(error).into(),
-        error => error.into(),
-    })
+/// What a server begins with, beside its settings.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Addresses of the ZooKeeper port.
+    pub(crate) addrs: Vec<SocketAddr>,
+    pub(crate) loading: Option<Loading>,
+    /// `None` if there is to be no HTTP.
+    pub(crate) access: Option<Access>,
+    /// Keys of a `zoo.cfg`.
+    pub(crate) keys: HttpKeys,
+}
+
+/// A server that serves.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) zk: ZkMini,
+    /// Addresses of the ZooKeeper port, with the port that it has got.
+    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) http: HttpAt,
+}
+
+impl Start {
+    /// Starts a server, which has the nodes of the tree before its first client comes.
+    pub(crate) async fn server(self, builder: Builder) -> Result<Started, CliError> {
+        let Self { addrs, loading, access, keys } = self;
+        let mut builder = listen::on(builder, &addrs);
+        let ports = match access {
+            Some(access) => Some(HttpPorts::bind(access, &keys, &addrs).await?),
+            None => None,
+        };
+        if let Some(ports) = &ports {
+            builder = ports.share_port(builder);
+        }
+        let zk = match loading {
+            None => builder.start().await?,
+            Some(loading) => builder.load(&loading.tree).start().await.map_err(|error| match error {
+                Error::Load(error) => loading.refused(error).into(),
+                error => CliError::from(error),
+            })?,
+        };
+        let listen = listen::with_port(addrs, zk.addr());
+        let http = ports.map(|ports| ports.serve(&zk, &listen)).transpose()?.unwrap_or_default();
+        Ok(Started { zk, listen, http })
+    }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::listen::Host;
 use crate::properties::{self, BadEscape, Property};
 use crate::settings::Settings;
+use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
 
 /// Contents of a `zoo.cfg`.
@@ -22,6 +23,7 @@ pub(crate) struct ZooCfg {
     /// True if snapshots are to be purged.
     purges: bool,
     pub(crate) settings: Settings,
+    pub(crate) http: HttpKeys,
     /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
 }
@@ -70,7 +72,8 @@ const IGNORED: &[(&str, &str)] = &[
     ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
     ("ssl.", "is ignored: there is no TLS"),
     ("authProvider.", "is ignored: the only providers are world, auth, digest and ip"),
-    ("admin.", "is ignored: there is no admin server"),
+    ("admin.", "is ignored: the AdminServer has no such setting here"),
+    ("metricsProvider.", "is ignored: the metrics have no such setting here"),
     ("server.", "is ignored: this is a standalone server"),
     ("dynamicConfigFile", "is ignored: it is not read, because this is a standalone server"),
     ("globalOutstandingLimit", "is ignored: requests are answered as they are read, so none is outstanding"),
@@ -83,7 +86,6 @@ const JAVA_ONLY: [&str; 2] = ["jute.maxbuffer", "znode.container.checkIntervalMs
 
 /// Entries that ask for the behaviour that zk-mini has anyway; they need no remark.
 const FULFILLED: &[(&str, &str)] = &[
-    ("admin.enableServer", "false"),
     ("localSessionsEnabled", "false"),
     ("localSessionsUpgradingEnabled", "false"),
     ("standaloneEnabled", "true"),
@@ -125,6 +127,7 @@ impl ZooCfg {
         let retained = config.retain_snapshots.or(FEWEST_RETAINED);
         config.retain_snapshots = retained.filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
+        config.remark_unused_metrics(&properties, file);
         config.settings.tick_as_zookeeper_does();
         config.settings.answer_as_zookeeper_does();
         Ok(config)
@@ -161,6 +164,7 @@ impl ZooCfg {
                     );
                 }
             }
+            key if self.http.set(key, value)? => {}
             key if FULFILLED
                 .iter()
                 .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
@@ -171,6 +175,26 @@ impl ZooCfg {
             }
         }
         Ok(())
+    }
+
+    /// Remarks on keys of metrics that have no effect without the provider, which may stand below them.
+    fn remark_unused_metrics(&mut self, properties: &[Property], file: &Path) {
+        if self.http.has_prometheus() {
+            return;
+        }
+        for property in properties {
+            match bare(&property.key) {
+                PROVIDER if self.http.has_unknown_provider() => self.remark(property, file, OTHER_PROVIDER),
+                key if METRICS_KEYS.contains(&key) => {
+                    self.remark(
+                        property,
+                        file,
+                        "is ignored: metricsProvider.className is not that of Prometheus",
+                    );
+                }
+                _ => {}
+            }
+        }
     }
 
     fn remark(&mut self, property: &Property, file: &Path, text: &'static str) {
@@ -322,10 +346,29 @@ mod tests {
 
     #[test]
     fn entries_that_change_nothing_need_no_remark() {
-        let config = parse("admin.enableServer=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n");
+        let config = parse(
+            "localSessionsUpgradingEnabled=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n",
+        );
         assert_eq!(remarks(&config.unwrap()), []);
-        let config = parse("admin.enableServer=true\nlocalSessionsEnabled=true\n");
-        assert_eq!(remarks(&config.unwrap()), [(1, "admin.enableServer"), (2, "localSessionsEnabled")]);
+        let config = parse("standaloneEnabled=false\nlocalSessionsEnabled=true\n");
+        assert_eq!(remarks(&config.unwrap()), [(1, "standaloneEnabled"), (2, "localSessionsEnabled")]);
+    }
+
+    #[test]
+    fn keys_of_the_admin_server_and_of_the_metrics_are_read() {
+        let provider = "zookeeper.metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
+        let config =
+            parse(&format!("metricsProvider.httpPort=0\n{provider}\nzookeeper.admin.serverPort=0\n"));
+        let config = config.unwrap();
+        assert_eq!((remarks(&config), config.http.ports().len()), (vec![], 2));
+        let config =
+            parse("metricsProvider.httpPort=7000\nmetricsProvider.className=org.x.Y\nadmin.idleTimeout=1\n");
+        let config = config.unwrap();
+        assert_eq!(config.http.ports().len(), 0);
+        let told: Vec<_> = config.remarks.iter().map(|remark| remark.line).collect();
+        assert_eq!(told, [3, 1, 2]);
+        let error = parse("admin.serverPort=many\n").unwrap_err();
+        assert_eq!(error, "conf/zoo.cfg:1: admin.serverPort is \"many\"; it must be a port, 0 to 65535");
     }
 
     #[test]

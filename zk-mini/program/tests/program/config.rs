@@ -47,7 +47,7 @@ fn a_bad_configuration_ends_with_status_2_and_shows_the_right_form() {
 #[test]
 fn unknown_keys_are_warned_of_and_ignored() {
     let dir = tempfile::tempdir().unwrap();
-    let text = "admin.serverPort=1\nmetricsProvider.className=org.x.Y\nmetricsProvider.httpPort=7000\n\
+    let text = "admin.idleTimeout=1\nmetricsProvider.className=org.x.Y\nmetricsProvider.httpPort=7000\n\
                 quorumListenOnAllIPs=true\nserver.1=localhost:2888:3888\nmy.own.property=1\nfsync.warningthresholdms=5\n\
                 initLimit=10\nsyncLimit=5\nmaxCnxns=0\nleaderServes=yes\nadmin.enableserver=x\n";
     let zk = serve_with(dir.path(), text, &[]);

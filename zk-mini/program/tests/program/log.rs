@@ -26,6 +26,9 @@ fn stopped(zk: Program) -> String {
     stderr
 }
 
+/// Beginning of a TLS connection, which is no length of a frame that ZooKeeper accepts.
+const TLS_HELLO: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
 #[test]
 fn a_log_that_is_not_read_does_not_block_the_server() {
     let (nobody, closed) = std::io::pipe().unwrap();
@@ -69,7 +72,7 @@ fn address_data_and_new_sessions_are_logged() {
 fn a_peer_that_is_not_a_client_causes_one_log_line() {
     let zk = Program::start(&SERVE);
     let address = zk.address();
-    send(&address, b"GET / HTTP/1.1\r\n\r\n");
+    send(&address, TLS_HELLO);
     let log = stopped(zk);
     let told = |log: &str| log.lines().filter(|line| line.contains("handshake refused")).count();
     assert_eq!(told(&log), 1, "{log}");
@@ -122,7 +125,7 @@ fn a_noisy_peer_causes_few_lines_and_a_count_of_the_others() {
     let zk = Program::start(&SERVE);
     let address = zk.address();
     for _ in 0..500 {
-        send(&address, b"GET / HTTP/1.1\r\n\r\n");
+        send(&address, TLS_HELLO);
     }
     let log = stopped(zk);
     assert_eq!(log.matches("handshake refused").count(), 60, "{log}");

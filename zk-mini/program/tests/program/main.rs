@@ -6,6 +6,7 @@ mod config;
 mod exec;
 #[path = "../../../tests/shell/files.rs"]
 mod files;
+mod http;
 mod listen;
 mod load;
 mod log;
