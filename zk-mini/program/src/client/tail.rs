@@ -235,6 +235,10 @@ impl Display for Line<'_> {
         } else if let Some(client) = text("client") {
             write!(f, "client {client}: ")?;
         }
+        // The reason says it all.
+        if let ("connect" | "disconnect" | "close" | "expiry", Some(because)) = (kind, because) {
+            return write!(f, "{}", Visible(because));
+        }
         write!(f, "{}", Visible(what))?;
         if let Some(path) = path {
             write!(f, " {}", Visible(path))?;
@@ -260,8 +264,8 @@ mod tests {
             ),
             (
                 json!({"time": time, "zxid": "0x5", "kind": "expiry", "session": "0x17", "path": null,
-                       "what": "expired", "because": "not heard of for 6 s"}),
-                "2026-11-28 09:41:07.120  0x5     expiry       session 0x17: expired: not heard of for 6 s",
+                       "what": "expired", "because": "expired, last heard 6 s before"}),
+                "2026-11-28 09:41:07.120  0x5     expiry       session 0x17: expired, last heard 6 s before",
             ),
             (json!({"missed": 7}), "… 7 entries were gone before they could be read"),
         ] {

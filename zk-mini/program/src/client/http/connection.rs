@@ -137,6 +137,8 @@ impl Connection {
         }
         // Only a token with control characters cannot be sent.
         let request = request.body(Empty::new()).map_err(|_| ClientError::BadToken)?;
+        // The answer before may be read while its connection does not know yet that it is over.
+        self.sender.ready().await.map_err(|error| lost(address, &error))?;
         let answer = self.sender.send_request(request).await.map_err(|error| lost(address, &error))?;
         if answer.status() == StatusCode::OK { Ok(answer) } else { Err(self.refused(answer).await) }
     }
