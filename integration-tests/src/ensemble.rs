@@ -98,6 +98,7 @@ impl RealZooKeeper {
             jars: Release::V3_9.directory(),
             jvm_options: Vec::new(),
             data: None,
+            lines: String::new(),
         }
     }
 
@@ -181,6 +182,7 @@ pub struct Builder {
     jars: PathBuf,
     jvm_options: Vec<String>,
     data: Option<PathBuf>,
+    lines: String,
 }
 
 impl Builder {
@@ -223,6 +225,12 @@ impl Builder {
     /// Sets a data directory to start from; the servers get a copy. Default: none.
     pub fn data(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data = Some(dir.into());
+        self
+    }
+
+    /// Adds a line to the `zoo.cfg` of all servers. Of lines with the same key the last one counts.
+    pub fn setting(mut self, key: &str, value: impl fmt::Display) -> Self {
+        self.lines += &format!("{key}={value}\n");
         self
     }
 
@@ -280,6 +288,7 @@ impl Builder {
             }
             fs::write(data_dir.join("myid"), (index + 1).to_string())?;
         }
+        config.push_str(&self.lines);
         let path = data_dir.join("zoo.cfg");
         fs::write(&path, config)?;
         Ok(path)

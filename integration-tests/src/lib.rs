@@ -8,6 +8,7 @@ pub mod compat;
 pub mod differential;
 pub mod ensemble;
 pub mod four_letter;
+pub mod http;
 pub mod ports;
 pub mod process;
 pub mod procfs;
