@@ -25,7 +25,8 @@ pub(crate) struct HttpOptions {
     /// is a page, /v1 is for programs, /commands and /metrics are those of ZooKeeper.
     /// Forms of the address as for the ZooKeeper port; a port is needed, 0 lets the
     /// system choose. `serve` prints it in a second line, `http on HOST:PORT`.
-    #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
+    /// off also keeps the ports closed that a zoo.cfg asks for.
+    #[arg(long, value_name = "HOST:PORT|off", verbatim_doc_comment)]
     http: Option<Wish>,
 
     /// Ask for the token in the first line of this file: `Authorization: Bearer TOKEN`

@@ -94,7 +94,10 @@ impl HttpPorts {
             let addrs = admin.host.addrs(admin.port).await?;
             check_apart(&addrs, shared, admin.what, admin.advice)?;
             match addrs.iter().find(|addr| !access.shows(**addr, &[admin.part])) {
-                Some(addr) => tracing::warn!("no {} on {addr}, which is not loopback: {TURN_ON}", admin.what),
+                Some(addr) => tracing::warn!(
+                    "{addr} is not loopback, so there is no port for {} there: {TURN_ON}",
+                    admin.what
+                ),
                 None => ports.push(Port::bind(admin.what, admin.advice, admin.face, &addrs)?),
             }
         }
@@ -130,7 +133,7 @@ impl HttpPorts {
                 }
             };
             let path = format!("{}{path}", url(first));
-            tracing::info!("{what} at {path}");
+            tracing::info!("HTTP for {what}: {path}");
             at.admin.push(path);
         }
         Ok(at)

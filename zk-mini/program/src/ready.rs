@@ -20,10 +20,10 @@ use crate::ready_fd::{self, ReadyFd, ReadyFdError};
 pub(crate) struct ReadyArgs {
     /// Form of the line that says that the server is ready
     ///
-    /// text: `listening on HOST:PORT`; with --http a second one, `http on HOST:PORT`. json: an object on one line, with ready, listen
-    /// (all addresses), http (URL, or null), http_on (addresses of --http), admin (URLs
-    /// that a zoo.cfg asks for), pid, version, compat (the release of ZooKeeper that it
-    /// behaves as); fields may be added.
+    /// text: `listening on HOST:PORT`; with --http a second line, `http on HOST:PORT`.
+    /// json: an object on one line, with ready, listen (all addresses), http (URL, or
+    /// null), http_on (addresses of --http), admin (URLs that a zoo.cfg asks for), pid,
+    /// version, compat (the release of ZooKeeper that it behaves as); fields may be added.
     #[arg(long, value_name = "FORM", value_enum, default_value_t, verbatim_doc_comment)]
     ready: Form,
 

@@ -28,8 +28,8 @@ const DEFAULT_PORT: u16 = 2181;
 /// Once ready, the server prints one line, `listening on HOST:PORT`, on standard
 /// output. That port answers HTTP, too: http://HOST:PORT/ is a page that shows what
 /// is in the server. The log goes to standard error. SIGTERM and SIGINT stop the
-/// server with status 0. A server that cannot start says why: status 2 for a bad option, zoo.cfg or
-/// tree to load, otherwise 1.
+/// server with status 0. A server that cannot start says why: status 2 for a bad
+/// option, zoo.cfg, token or tree to load, otherwise 1.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {

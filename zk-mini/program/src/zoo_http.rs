@@ -94,7 +94,7 @@ impl HttpKeys {
             || command_url.is_some();
         let commands = command_url.clone().unwrap_or_else(|| "/commands".into());
         let admin = AdminPort {
-            what: "AdminServer",
+            what: "the AdminServer",
             advice: "set admin.serverPort to another port, or admin.enableServer to false",
             host: server_address.clone().unwrap_or_default(),
             port: server_port.unwrap_or(8080),
@@ -102,7 +102,7 @@ impl HttpKeys {
             part: Part::Commands,
         };
         let metrics = AdminPort {
-            what: "metrics for Prometheus",
+            what: "the metrics for Prometheus",
             advice: "set metricsProvider.httpPort to another port, or leave metricsProvider.className out",
             host: http_host.clone().unwrap_or_default(),
             port: http_port.unwrap_or(7000),
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn any_key_of_the_admin_server_opens_it_with_zookeepers_defaults() {
-        let on = |port, path| vec![("AdminServer", Host::Loopback, port, commands(path))];
+        let on = |port, path| vec![("the AdminServer", Host::Loopback, port, commands(path))];
         assert_eq!(ports(&[("admin.enableServer", "true")]), on(8080, "/commands"));
         assert_eq!(ports(&[("admin.serverPort", "0")]), on(0, "/commands"));
         assert_eq!(ports(&[("admin.commandURL", "/a/b/")]), on(8080, "/a/b"));
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn metrics_have_a_port_with_the_provider_for_prometheus_only() {
         let metrics = Face::Admin { commands: None, metrics: true };
-        let on = |port| vec![("metrics for Prometheus", Host::Loopback, port, metrics.clone())];
+        let on = |port| vec![("the metrics for Prometheus", Host::Loopback, port, metrics.clone())];
         assert_eq!(ports(&[("metricsProvider.className", PROMETHEUS)]), on(7000));
         assert_eq!(
             ports(&[("metricsProvider.className", PROMETHEUS), ("metricsProvider.httpPort", "0")]),

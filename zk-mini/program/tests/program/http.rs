@@ -121,7 +121,7 @@ fn a_port_in_use_is_an_error_that_names_the_way_out() {
         write(dir.path(), "zoo.cfg", &format!("clientPort=0\ndataDir={data}\nadmin.serverPort={port}\n"));
     let (status, stderr) = Program::start(&["serve", "--config", config.to_str().unwrap()]).end();
     assert_eq!(status.code(), Some(1));
-    assert!(stderr.contains("for AdminServer: the address is in use; set admin.serverPort"), "{stderr}");
+    assert!(stderr.contains("for the AdminServer: the address is in use; set admin.serverPort"), "{stderr}");
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn a_zoo_cfg_opens_the_ports_that_it_names_without_control() {
     assert_eq!((status(addresses[1].0, "/metrics"), status(addresses[1].0, "/zk/ruok")), (200, 404));
     let log = log_of(zk);
     for url in admin {
-        assert!(log.contains(&format!(" at {}", url.as_str().unwrap())), "{log}");
+        assert!(log.contains(&format!("{}\n", url.as_str().unwrap())), "{log}");
     }
 }
 
@@ -269,7 +269,12 @@ fn a_zoo_cfg_opens_no_port_beyond_loopback_without_a_token() {
     let (zk, line) = ready(&["--config", config]);
     assert_eq!(line["admin"], Value::Array(vec![]));
     let log = log_of(zk);
-    assert!(log.contains("no AdminServer on 0.0.0.0:0, which is not loopback: --http-token-file"), "{log}");
+    assert!(
+        log.contains(
+            "0.0.0.0:0 is not loopback, so there is no port for the AdminServer there: --http-token-file"
+        ),
+        "{log}"
+    );
     let (_zk, line) = ready(&["--config", config, "--http-open", "commands"]);
     assert_eq!(line["admin"].as_array().unwrap().len(), 1);
 }
