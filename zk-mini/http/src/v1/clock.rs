@@ -46,7 +46,7 @@ struct Clock {
 /// Change of the clock: one of these.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Change {
+struct ClockChange {
     /// `manual` stops the clock at the present time; `real` lets it run on from the time that it shows.
     mode: Option<Mode>,
     /// Moves a manual clock by so many milliseconds; everything that is due on the way happens.
@@ -74,14 +74,14 @@ async fn clock(app: App) -> Json<Clock> {
 
 /// Takes the clock over, moves it, or lets it run. Answers when what that caused has been performed: sessions have expired, events and
 /// replies have been sent.
-#[utoipa::path(post, path = "/clock", tag = "time", request_body = Change, responses(
+#[utoipa::path(post, path = "/clock", tag = "time", request_body = ClockChange, responses(
     (status = 200, body = Clock), (status = 400, body = ErrorBody),
     (status = 409, body = ErrorBody, description = "the clock runs by itself"),
 ))]
-async fn change(app: App, Json(change): Json<Change>) -> Result<Json<Clock>, ApiError> {
+async fn change(app: App, Json(change): Json<ClockChange>) -> Result<Json<Clock>, ApiError> {
     let server = &app.server;
     let moved = match change {
-        Change {
+        ClockChange {
             mode: Some(mode),
             advance_ms: None,
             advance_ticks: None,
@@ -94,14 +94,14 @@ async fn change(app: App, Json(change): Json<Change>) -> Result<Json<Clock>, Api
             }
             None
         }
-        Change {
+        ClockChange {
             mode: None,
             advance_ms: Some(by),
             advance_ticks: None,
             to_next_deadline: None,
             jump_wall_ms: None,
         } => Some(advance(&app, "advance_ms", Some(by.0)).await?),
-        Change {
+        ClockChange {
             mode: None,
             advance_ms: None,
             advance_ticks: Some(ticks),
@@ -111,7 +111,7 @@ async fn change(app: App, Json(change): Json<Change>) -> Result<Json<Clock>, Api
             let by = ticks.0.checked_mul(millis(server.tick()));
             Some(advance(&app, "advance_ticks", by).await?)
         }
-        Change {
+        ClockChange {
             mode: None,
             advance_ms: None,
             advance_ticks: None,
@@ -121,7 +121,7 @@ async fn change(app: App, Json(change): Json<Change>) -> Result<Json<Clock>, Api
             let moved = server.try_advance_to_next_deadline().await.map_err(runs)?;
             Some(moved.map_or(0, millis))
         }
-        Change {
+        ClockChange {
             mode: None,
             advance_ms: None,
             advance_ticks: None,

@@ -41,7 +41,7 @@ struct ConnectionBody {
 
 /// Connection that something has happened to.
 #[derive(Serialize, ToSchema)]
-struct Affected {
+struct AffectedConnections {
     /// Ids of the connections.
     connections: Vec<Hex>,
 }
@@ -69,36 +69,36 @@ async fn list(app: App) -> Json<Vec<ConnectionBody>> {
 
 /// Closes a connection. Its session lives on. Answers when it is closed.
 #[utoipa::path(post, path = "/connections/{id}/disconnect", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedConnections), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
-async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnections>, ApiError> {
     let id = id_of(&id)?;
     answer(id, app.server.disconnect(id).await)
 }
 
 /// Silences a connection: nothing that its client sends is handled, and nothing is sent to it.
 #[utoipa::path(post, path = "/connections/{id}/freeze", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedConnections), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
-async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnections>, ApiError> {
     let id = id_of(&id)?;
     answer(id, app.server.freeze_connection(id))
 }
 
 /// Thaws a connection. Answers when what its client has sent has been handled. Without effect on one that is not frozen.
 #[utoipa::path(post, path = "/connections/{id}/thaw", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedConnections), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
-async fn thaw(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn thaw(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnections>, ApiError> {
     let id = id_of(&id)?;
     let was_open = app.server.connections().iter().any(|connection| connection.id == id);
     answer(id, app.server.thaw_connection(id).await || was_open)
 }
 
-fn answer(id: ConnId, is_known: bool) -> Result<Json<Affected>, ApiError> {
+fn answer(id: ConnId, is_known: bool) -> Result<Json<AffectedConnections>, ApiError> {
     let id = Hex::from(id);
     if is_known {
-        return Ok(Json(Affected { connections: vec![id] }));
+        return Ok(Json(AffectedConnections { connections: vec![id] }));
     }
     Err(ApiError::not_found(format!("there is no connection {id}; GET /v1/connections lists all")))
 }

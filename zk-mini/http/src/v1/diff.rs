@@ -40,14 +40,14 @@ struct Wanted {
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct Diff {
     /// Nodes that are not the same, sorted by path.
-    changes: Vec<Change>,
+    changes: Vec<Difference>,
     /// Number of further ones.
     more: usize,
 }
 
 /// Node that is not the same at both moments.
 #[derive(Debug, Serialize, ToSchema)]
-struct Change {
+struct Difference {
     path: String,
     /// `created`, `changed` (its data or its ACL was set), `replaced` (another node has its path) or `deleted`.
     what: &'static str,
@@ -97,7 +97,7 @@ fn compare(before: &PastTree, after: &PastTree, limit: usize) -> Diff {
     let more = pairs.len().saturating_sub(limit);
     pairs.truncate(limit);
     let mut left = MAX_BYTES;
-    let changes = pairs.into_iter().map(|(path, what, was, is)| Change {
+    let changes = pairs.into_iter().map(|(path, what, was, is)| Difference {
         path: path.to_owned(),
         what,
         before: was.map(|node| Side::of(node, &mut left)),

@@ -33,14 +33,14 @@ struct Explanation {
     /// True if there is such a node now.
     exists: bool,
     /// Changes of this node, oldest first, as far as the history reaches. Those of its children are not among them.
-    history: Vec<Change>,
+    history: Vec<ExplainedChange>,
     /// True if earlier changes may have been pushed out of the history.
     is_cut: bool,
 }
 
 /// Change of a node.
 #[derive(Serialize, ToSchema)]
-struct Change {
+struct ExplainedChange {
     /// Transaction that made it.
     zxid: Hex,
     /// Wall-clock time, by ISO 8601, in UTC.
@@ -68,11 +68,11 @@ async fn explain(app: App, Query(which): Query<Which>) -> Result<Json<Explanatio
     };
     paths::check(&path)?;
     let explanation = app.server.explain(&path);
-    let history = explanation.changes.into_iter().map(Change::from).collect();
+    let history = explanation.changes.into_iter().map(ExplainedChange::from).collect();
     Ok(Json(Explanation { path, exists: explanation.exists, history, is_cut: explanation.is_cut }))
 }
 
-impl From<NodeChange> for Change {
+impl From<NodeChange> for ExplainedChange {
     fn from(change: NodeChange) -> Self {
         Self {
             zxid: change.zxid.into(),

@@ -53,7 +53,7 @@ struct Session {
 
 /// Sessions that something has happened to.
 #[derive(Serialize, ToSchema)]
-struct Affected {
+struct AffectedSessions {
     /// Ids of the sessions.
     sessions: Vec<Hex>,
 }
@@ -78,11 +78,11 @@ async fn list(app: App) -> Json<Vec<Session>> {
 /// Lets sessions expire now, exactly as if their time had run out. Answers when they have ended, and when what that caused has been
 /// sent: watch events, and the end of their connections. Nodes that a fault holds go later.
 #[utoipa::path(post, path = "/sessions/expire", tag = "sessions", request_body = Which, responses(
-    (status = 200, body = Affected, description = "the sessions that this has ended"),
+    (status = 200, body = AffectedSessions, description = "the sessions that this has ended"),
     (status = 400, body = ErrorBody), (status = 404, body = ErrorBody, description = "no such node, or it has no owner"),
     (status = 503, body = ErrorBody, description = "the disk is lost"),
 ))]
-async fn expire_many(app: App, Json(which): Json<Which>) -> Result<Json<Affected>, ApiError> {
+async fn expire_many(app: App, Json(which): Json<Which>) -> Result<Json<AffectedSessions>, ApiError> {
     let path = match (which.owner_of, which.all) {
         (Some(path), None) => path,
         (None, Some(true)) => {
@@ -112,19 +112,19 @@ async fn expire_many(app: App, Json(which): Json<Which>) -> Result<Json<Affected
 
 /// Lets a session expire now, exactly as if its time had run out. Answers when it has ended, and when what that caused has been sent.
 #[utoipa::path(post, path = "/sessions/{id}/expire", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
     (status = 503, body = ErrorBody, description = "the disk is lost"),
 ))]
-async fn expire(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn expire(app: App, Path(id): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {
     end(&app, &alive(&app, &id)?).await
 }
 
 /// Closes the connection of a session, which lives on. Answers when it is closed. A session without a connection is left out of the
 /// answer.
 #[utoipa::path(post, path = "/sessions/{id}/disconnect", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
-async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {
     let session = alive(&app, &id)?;
     let closed = session.disconnect().await;
     Ok(affected(closed.then(|| session.id())))
@@ -133,9 +133,9 @@ async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<Affected>, 
 /// Silences the connection of a session, and later ones: nothing that its client sends is handled, and nothing is sent to it. As
 /// time goes, the session expires.
 #[utoipa::path(post, path = "/sessions/{id}/freeze", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
-async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {
     let session = alive(&app, &id)?;
     session.freeze();
     Ok(affected([session.id()]))
@@ -144,15 +144,15 @@ async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<Affected>, ApiE
 /// Thaws a session, also one that has expired meanwhile: its client hears of that now. Answers when what its client has sent has been
 /// handled. Without effect on one that is not frozen.
 #[utoipa::path(post, path = "/sessions/{id}/thaw", tag = "sessions", params(("id" = Hex, Path)), responses(
-    (status = 200, body = Affected), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
+    (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
-async fn thaw(app: App, Path(text): Path<String>) -> Result<Json<Affected>, ApiError> {
+async fn thaw(app: App, Path(text): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {
     let id = id_of(&text)?;
     let was_alive = app.server.session(id).is_some();
     if app.server.thaw_session(id).await || was_alive { Ok(affected([id])) } else { Err(unknown(id)) }
 }
 
-async fn end(app: &App, session: &zk_mini::Session) -> Result<Json<Affected>, ApiError> {
+async fn end(app: &App, session: &zk_mini::Session) -> Result<Json<AffectedSessions>, ApiError> {
     if session.expire().await {
         return Ok(affected([session.id()]));
     }
@@ -189,8 +189,8 @@ fn unknown(id: SessionId) -> ApiError {
     ))
 }
 
-fn affected(ids: impl IntoIterator<Item = SessionId>) -> Json<Affected> {
-    Json(Affected { sessions: ids.into_iter().map(Hex::from).collect() })
+fn affected(ids: impl IntoIterator<Item = SessionId>) -> Json<AffectedSessions> {
+    Json(AffectedSessions { sessions: ids.into_iter().map(Hex::from).collect() })
 }
 
 pub(super) fn millis(span: Duration) -> u64 {

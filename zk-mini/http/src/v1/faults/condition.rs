@@ -19,7 +19,7 @@ pub(super) struct When {
     /// Requests of this operation, by ZooKeeper's name, or of any of several. `create` stands for every create, `getChildren` for
     /// `getChildren2`, too; `*` for all but pings, with a path for all that have one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<String>>, example = json!("create"))]
+    #[schema(example = json!("create"))]
     op: Option<Ops>,
     /// Watch events of this kind: `NodeCreated`, `NodeDeleted`, `NodeDataChanged`, `NodeChildrenChanged`, or `*`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,7 +64,7 @@ pub(super) struct When {
 }
 
 /// Names of operations.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(
     untagged,
     expecting = "the name of an operation, or a list of names, such as \"create\" or [\"create\",\"delete\"]"
