@@ -260,13 +260,13 @@ impl Gates {
     }
 
     /// Takes the peer of a connection that has ended, if requests wait that the server has read. They are applied at
-    /// their time.
-    pub(crate) fn depart(&mut self, conn: ConnId, peer: PeerState) {
+    /// their time, unless the session has ended, too.
+    pub(crate) fn depart(&mut self, conn: ConnId, peer: PeerState, has_session_ended: bool) {
         let Some(gate) = self.by_conn.get_mut(&conn) else { return };
         gate.is_lost = false;
         gate.listener = peer.listener;
         gate.session = peer.session.or(gate.session);
-        if peer.session.is_some() {
+        if peer.session.is_some() && !has_session_ended {
             gate.incoming.retain(|held| held.is_read);
         } else {
             gate.incoming.clear();

@@ -435,10 +435,11 @@ impl Core {
         }
         if !self.outputs.gates.is_empty() {
             let ended = peer.session.filter(|id| !self.is_alive(*id));
-            self.outputs.gates.depart(conn, peer);
+            // Those of this connection go by `depart`: its gate must stay, for the close that comes next.
             if let Some(session) = ended {
                 self.outputs.gates.give_up_departed(session);
             }
+            self.outputs.gates.depart(conn, peer, ended.is_some());
         }
     }
 }
