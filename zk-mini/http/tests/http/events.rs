@@ -138,14 +138,14 @@ async fn a_stream_can_be_narrowed() {
 async fn a_stream_survives_a_restart_and_a_reset_and_ends_with_the_server() {
     let (zk, http) = start(ZkMini::builder()).await;
     let mut events = Events::open(http, "", "").await;
-    zk.restart().await;
+    http.post("/v1/restart", Value::Null).await.json(200);
     assert_eq!(events.next().await.unwrap().data["what"], "restarted");
     zk.create("/a", "").await.unwrap();
     assert_eq!(events.next().await.unwrap().data["what"], "created");
-    zk.reset().await.unwrap();
+    http.post("/v1/reset", Value::Null).await.json(200);
     assert_eq!(events.next().await.unwrap().data["what"], "reset: everything was deleted");
     assert_eq!(events.next().await.unwrap().data["what"], "deleted");
-    zk.freeze();
+    http.post("/v1/freeze", Value::Null).await.json(200);
     assert_eq!(events.next().await.unwrap().data["what"], "frozen");
     zk.create("/b", "").await.unwrap();
     assert_eq!(events.next().await.unwrap().data["path"], "/b");

@@ -198,3 +198,19 @@ async fn a_frozen_server_expires_on_demand() {
     assert_eq!(http.post(&path, Value::Null).await.json(200), json!({"sessions": [session["id"]]}));
     assert!(zk.sessions().is_empty());
 }
+
+#[tokio::test]
+async fn a_frozen_server_answers_all_questions_and_takes_rules_and_time() {
+    let (zk, http) = start(ZkMini::builder().manual_clock()).await;
+    let _client = connected(&zk).await;
+    http.post("/v1/freeze", Value::Null).await.json(200);
+    for path in ["sessions", "connections", "watches", "clock", "faults", "history", "explain?path=/"] {
+        http.get(&format!("/v1/{path}")).await.json(200);
+    }
+    let rule = json!({"when": {"expiry": true}, "then": {"hold_ephemerals_ms": 1}});
+    http.post("/v1/faults", rule).await.json(200);
+    http.post("/v1/clock", json!({"advance_ms": 600_000})).await.json(200);
+    assert_eq!(zk.sessions().len(), 1, "nobody expires");
+    http.post("/v1/thaw", Value::Null).await.json(200);
+    assert!(zk.sessions().is_empty());
+}
