@@ -3,6 +3,7 @@
 mod completions;
 mod errors;
 mod follow;
+mod history;
 mod no_zk_mini;
 mod nodes;
 
