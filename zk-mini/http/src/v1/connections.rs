@@ -9,7 +9,8 @@ use zk_mini::{ConnId, ConnectionInfo};
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
-use crate::hex::{Hex, NotHex};
+use crate::hex::Hex;
+use crate::v1::entry::small_id;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
@@ -104,6 +105,5 @@ fn answer(id: ConnId, is_known: bool) -> Result<Json<AffectedConnections>, ApiEr
 }
 
 fn id_of(text: &str) -> Result<ConnId, ApiError> {
-    let id = text.parse::<Hex>().map_err(|error: NotHex| ApiError::bad_request(error.to_string()))?;
-    Ok(ConnId(id.0.cast_unsigned()))
+    small_id(text).map(ConnId)
 }

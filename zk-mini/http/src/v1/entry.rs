@@ -107,6 +107,15 @@ pub(super) fn hex(text: &str) -> Result<Hex, ApiError> {
     text.parse().map_err(|error: NotHex| ApiError::bad_request(error.to_string()))
 }
 
+/// Reads the id of a fault or a connection: as it is answered, or as a decimal number, which the texts of the history have.
+///
+/// # Errors
+/// 400, with an example.
+pub(super) fn small_id(text: &str) -> Result<u64, ApiError> {
+    let decimal = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    decimal.map_or_else(|| hex(text).map(|id| id.0.cast_unsigned()), Ok)
+}
+
 /// Reads a number of a parameter.
 ///
 /// # Errors

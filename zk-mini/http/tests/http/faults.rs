@@ -54,6 +54,12 @@ async fn a_rule_fires_is_listed_with_its_count_and_is_removed() {
     }
     assert_eq!(http.delete("/v1/faults").await.json(200)["faults"].as_array().unwrap().len(), 3);
     assert!(zk.faults().is_empty());
+    let last = add(http, json!({"connect": true}), json!({"refuse": true})).await;
+    assert_eq!(
+        (&last["id"], http.delete("/v1/faults/5").await.status),
+        (&json!("0x5"), 200),
+        "as the history writes it"
+    );
 }
 
 #[tokio::test]

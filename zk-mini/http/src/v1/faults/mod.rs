@@ -13,7 +13,8 @@ use zk_mini::{FaultId, FaultInfo, FaultState, Rule, RuleError};
 use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
-use crate::hex::{Hex, NotHex};
+use crate::hex::Hex;
+use crate::v1::entry::small_id;
 use condition::When;
 use effect::Effect;
 use hit::HitBody;
@@ -127,8 +128,7 @@ fn unknown(id: FaultId) -> ApiError {
 }
 
 fn id_of(text: &str) -> Result<FaultId, ApiError> {
-    let id = text.parse::<Hex>().map_err(|error: NotHex| ApiError::bad_request(error.to_string()))?;
-    Ok(FaultId(id.0.cast_unsigned()))
+    small_id(text).map(FaultId)
 }
 
 fn refused(error: &RuleError) -> ApiError {
