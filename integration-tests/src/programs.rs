@@ -21,6 +21,7 @@ pub fn zk_mini() -> Command {
     let sources = [
         "../zk-mini/src",
         "../zk-mini/program/src",
+        "../zk-mini/http/src",
         "../zk-mini/torture/src",
         "../zk-mini/wire/src",
         "../zk-mini/common/src",
