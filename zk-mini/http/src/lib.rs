@@ -47,6 +47,29 @@
 //! address, and 32 KiB and 100 lines for its headers (414, 431). Connections beyond the limit take the place of those that
 //! wait for a request, the longest first. So peers that open connections and send nothing, or read nothing, keep nobody out.
 //!
+//! # AdminServer
+//!
+//! `/commands` lists the commands of ZooKeeper's AdminServer, and `/commands/NAME` runs one: those of 3.8 or 3.9, by the server's
+//! [`Compat`](zk_mini::Compat). Names, fields, types and status codes are the real server's, with these differences:
+//!
+//! | command | ZooKeeper | here |
+//! | --- | --- | --- |
+//! | `connection_stat_reset`, `stat_reset`, `set_trace_mask` | GET | POST; a GET is answered with 405, because no GET changes anything |
+//! | a method that a command does not take | 3.8: 405, 3.9: 500 | 405 |
+//! | `snapshot` | writes a file on the server, too | writes none |
+//! | `snapshot`, `restore` | one in a while, others get 429 | as often as asked for |
+//! | `hash` | digests from the 128th transaction on | none |
+//! | `system_properties`, and `java.` in `environment` | those of Java | those that mean something here |
+//!
+//! `snapshot` and `restore` want the header `Authorization` with `digest USER:PASSWORD` or `ip`: an identity that has all permissions
+//! on `/`. Where HTTP has a token, too, there are two such headers. Errors are in our own words.
+//!
+//! # Metrics
+//!
+//! `/metrics` has the names and types of ZooKeeper's own metrics for Prometheus, also of mechanisms that this server lacks. Left out are
+//! those of Java (`jvm_`), of quotas (`quota_`) and those that a server on its own has no values of. Quantiles of latencies are since
+//! the start, or the last reset, and bound the true value from above, by less than twice. Figures that ZooKeeper does not have begin with `zk_mini_`.
+//!
 //! # ZooKeeperServerController
 //!
 //! `/command/ACTION` and `/command/ACTION/PARAMETER` are the commands of the controller in Apache ZooKeeper's tests, with its names (in any case)
@@ -56,7 +79,6 @@
 //! the only one. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`].
 
 #![forbid(unsafe_code)]
-#![allow(dead_code)] // until all parts have moved in
 
 mod accept;
 mod admin;

@@ -1,13 +1,5 @@
-//! ZooKeeper's AdminServer: `/commands` lists the commands, `/commands/NAME` runs one. Names, fields and status codes are the real
-//! server's, with one difference: a command that changes something must be posted.
-//!
-//! | command | method |
-//! | --- | --- |
-//! | `connection_stat_reset`, `stat_reset`, `set_trace_mask` | POST; a GET, which the real server takes, is answered with 405 |
-//! | `restore` | POST, as there |
-//! | all others | GET; of a POST the real 3.9 answers 500, and this one 405 |
-//!
-//! `snapshot` writes no file, and neither it nor `restore` is limited to one in five minutes.
+//! ZooKeeper's AdminServer: `/commands` lists the commands, `/commands/NAME` runs one. The documentation of the crate has the
+//! differences to the real one.
 
 mod command;
 mod lists;
