@@ -155,7 +155,7 @@ async fn a_head_or_a_body_without_an_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_thousand_idle_connections_keep_nobody_out() {
+async fn hundreds_of_idle_connections_keep_nobody_out() {
     let (zk, http) = start(Settings::default().max_connections(50)).await;
     let mut idle = Vec::new();
     for n in 0..500 {
