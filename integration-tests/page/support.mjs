@@ -32,6 +32,22 @@ export async function until(what, look) {
   throw new Error(`waited in vain: ${what}${last ? `: ${last.message}` : ''}`);
 }
 
+const endings = new WeakMap();
+
+/** Does something at the end of a test: what was begun last is ended first. */
+function atEnd(t, end) {
+  if (!endings.has(t)) {
+    const all = [];
+    endings.set(t, all);
+    t.after(async () => {
+      const errors = [];
+      for (const each of all.reverse()) await each().catch((error) => errors.push(error));
+      if (errors.length) throw errors[0];
+    });
+  }
+  endings.get(t).push(end);
+}
+
 /** Starts `zk-mini serve` on a port that the system chooses, or on this one; the test ends it. */
 export async function startServer(t, { port = 0, options = [] } = {}) {
   const child = spawn(ZK_MINI, ['serve', '--listen', `127.0.0.1:${port}`, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -41,7 +57,7 @@ export async function startServer(t, { port = 0, options = [] } = {}) {
     child.kill('SIGTERM');
     await gone;
   };
-  t.after(stop);
+  atEnd(t, stop);
   for await (const line of createInterface({ input: child.stdout })) {
     const found = line.match(/^listening on (127\.0\.0\.1:(\d+))/);
     if (found) {
@@ -64,7 +80,7 @@ export async function startKazoo(t, server, { timeout = 10 } = {}) {
     if (error) throw new Error(error);
     return result;
   };
-  t.after(async () => {
+  atEnd(t, async () => {
     const gone = once(child, 'exit');
     if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGKILL');
@@ -103,7 +119,7 @@ export async function openPage(t, server, { hash = '', dark = false, phone = fal
     if (!request.url().startsWith(server.url) && !request.url().startsWith('blob:')) complaints.push(`request: ${request.url()}`);
   });
   if (script) await page.addInitScript(script);
-  t.after(async () => {
+  atEnd(t, async () => {
     await context.close();
     assert.deepEqual(complaints, []);
   });

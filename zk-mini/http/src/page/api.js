@@ -61,10 +61,10 @@ const nodePath = (path) => `/v1/nodes${path.split('/').map(encodeURIComponent).j
 
 export const api = {
   status: () => get('/v1/status'),
-  /** Node with its data; as it was after a transaction, if `zxid` is given. */
-  node: (path, zxid) => get('/v1/tree', { path, depth: 0, zxid }),
+  /** Node with its data, `null` if there is none; as it was after a transaction, if `zxid` is given. */
+  node: (path, zxid) => get('/v1/tree', { path, depth: 0, zxid, optional: 'true' }),
   /** Node with `depth` levels below it, without data. */
-  tree: (path, depth, zxid) => get('/v1/tree', { path, depth, zxid, data: 'false' }),
+  tree: (path, depth, zxid) => get('/v1/tree', { path, depth, zxid, data: 'false', optional: 'true' }),
   sessions: () => get('/v1/sessions'),
   connections: () => get('/v1/connections'),
   explain: (path) => get('/v1/explain', { path }),

@@ -38,10 +38,10 @@ export function startKeys() {
 
 function focusIn(tab, id) {
   go({ tab });
-  requestAnimationFrame(() => requestAnimationFrame(() => {
-    $(id).focus();
-    $(id).select?.();
-  }));
+  // At once: what is typed next belongs there.
+  document.body.dataset.tab = tab;
+  $(id).focus();
+  $(id).select?.();
 }
 
 function pause() {

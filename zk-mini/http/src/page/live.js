@@ -40,7 +40,7 @@ async function followOnce() {
 /** Loads what happened before the stream began. What comes meanwhile waits. */
 async function catchUp() {
   waiting = [];
-  const { entries } = listOf(await api.history({ limit: EARLIER }));
+  const entries = await api.history({ limit: EARLIER });
   past.clear();
   past.add(entries);
   handlers.reloaded();
@@ -51,9 +51,6 @@ async function catchUp() {
   changed('lost', 'history', 'tree');
 }
 let waiting = null;
-
-/** A list of entries, bare or in an object. */
-const listOf = (answer) => (Array.isArray(answer) ? { entries: answer } : answer);
 
 function receive(events) {
   const entries = [];

@@ -20,6 +20,9 @@ const EVERY = 300;
 
 /** What is known of the chosen node: `{ path, at, node, history, watches, error }`. */
 let known = null;
+let knownText = '';
+/** Counts what was new. */
+let revision = 0;
 let isLoading = false;
 let isDue = false;
 
@@ -57,14 +60,18 @@ export async function look() {
   const [node, explained, watches] = await Promise.allSettled([
     api.node(path, at), api.explain(path), at ? [] : watchesOf(path),
   ]);
-  known = {
+  const next = {
     path, at,
     node: node.value ?? null,
-    error: node.reason && node.reason.status !== 404 ? node.reason.message : null,
+    error: node.reason?.message ?? null,
     history: explained.value?.history ?? [],
     isCut: explained.value?.is_cut,
     watches: watches.value ?? [],
   };
+  // Data may be long: they are compared here, once.
+  const text = JSON.stringify(next);
+  if (text !== knownText) revision += 1;
+  [known, knownText] = [next, text];
   changed('node');
   setTimeout(() => {
     isLoading = false;
@@ -86,7 +93,7 @@ function render() {
   if (known?.path !== state.path || known.at !== state.at) return;
   const { node, history } = known;
   const owner = node ? sessionOf(kindOf(node.stat).session) : null;
-  const key = [known, isReadOnly(), owner?.connected, owner?.client, owner?.frozen, again];
+  const key = [revision, isReadOnly(), owner?.connected, owner?.client, owner?.frozen, again];
   show(box, key, () => (node ? presentNode(known, owner) : absentNode(known, history)));
   renderCountdown();
 }

@@ -8,8 +8,6 @@ export const state = {
   /** True while the user has stopped the stream. */
   paused: false,
   sessions: [],
-  /** Watches of the server, by path; `null` if there are too many to list. */
-  watches: new Map(),
   faults: [],
   clock: { mode: 'real' },
   /** Difference of the server's wall clock from the browser's. */

@@ -9,7 +9,7 @@ const MAX_FADING = 30;
 
 class Node {
   constructor(name, path, parent) {
-    Object.assign(this, { name, path, parent, stat: null, hasData: false });
+    Object.assign(this, { name, path, parent, stat: null, watches: 0 });
     /** Children by name; `null` if they are not loaded. */
     this.children = null;
     this.sorted = null;
@@ -60,16 +60,15 @@ export class TreeModel {
     const changes = [];
     const promise = this.fetchTree(path, depth).then(
       (tree) => {
-        const node = this.find(path);
+        const node = tree && this.find(path);
         if (node) this.take(node, tree, depth);
         this.loading.delete(path);
         for (const change of changes) this.apply(change);
         this.touch();
-        return true;
+        return tree !== null;
       },
       (error) => {
         this.loading.delete(path);
-        if (error.status === 404) return false;
         throw error;
       },
     );
@@ -79,6 +78,7 @@ export class TreeModel {
 
   take(node, tree, depth) {
     node.stat = tree.stat;
+    node.watches = tree.watches;
     node.isStale = false;
     if (depth < 1) return;
     const children = new Map();

@@ -41,7 +41,8 @@ export function startTree() {
       event.stopPropagation();
     }
   });
-  on('tree watches at', render);
+  on('tree at', render);
+  on('watches', () => inSight().forEach((node) => (node.isStale = true)));
   on('path', reveal);
   setInterval(refreshSight, REFRESH_EVERY);
 }
@@ -128,7 +129,7 @@ function updateRow(element, row) {
   else element.removeAttribute('aria-expanded');
   setText(twist, hasChildren ? (isOpen ? '▾' : '▸') : kind.name === 'ephemeral' ? '◌' : '');
   setText(name, node.path === '/' ? '/' : visible(node.name));
-  const watches = state.at ? 0 : state.watches?.get(node.path)?.length ?? 0;
+  const watches = state.at ? 0 : node.watches;
   const parts = [];
   if (hasChildren) parts.push(node.childCount.toLocaleString('en'));
   else if (node.stat?.dataLength) parts.push(size(node.stat.dataLength));
@@ -227,12 +228,17 @@ async function reveal() {
   }
 }
 
+/** Nodes whose rows are in sight. */
+function inSight() {
+  const [first, last] = list.range();
+  return rows.slice(first, last).map((row) => row.node);
+}
+
 let isRefreshing = false;
 /** Asks for the stat of the nodes in sight that have changed. */
 async function refreshSight() {
   if (!model || isRefreshing || state.lostSince || document.hidden) return;
-  const [first, last] = list.range();
-  const stale = rows.slice(first, last).map((row) => row.node).filter((node) => node.isStale && !node.goneAt);
+  const stale = inSight().filter((node) => node.isStale && !node.goneAt);
   if (!stale.length) return;
   isRefreshing = true;
   try {

@@ -42,6 +42,10 @@ struct Wanted {
     #[serde(default = "yes")]
     #[param(default = true)]
     data: bool,
+    /// True answers `null` with status 200 if there is no such node: to browsers every 404 is an error to complain of.
+    #[serde(default)]
+    #[param(default = false)]
+    optional: bool,
 }
 
 fn root() -> String {
@@ -98,7 +102,7 @@ struct Node {
 async fn tree(app: App, Query(wanted): Query<Wanted>) -> Result<Response, ApiError> {
     // A large answer takes a while to write, and others are waiting.
     blocking(move || {
-        let Wanted { path, depth, zxid, data } = wanted;
+        let Wanted { path, depth, zxid, data, optional } = wanted;
         let mut reach = Reach { depth: usize::try_from(depth).unwrap_or(usize::MAX), ..Reach::default() };
         if !data {
             reach.bytes = usize::MAX;
@@ -106,7 +110,13 @@ async fn tree(app: App, Query(wanted): Query<Wanted>) -> Result<Response, ApiErr
         let subtree = match zxid {
             Some(zxid) => app.server.subtree_at(zxid.into(), &path, &reach),
             None => app.server.subtree(&path, &reach),
-        }?;
+        };
+        let subtree = match subtree {
+            Err(NoSubtree::NoNode { .. } | NoSubtree::NoNodeThen { .. }) if optional => {
+                return Ok(Json(None::<Node>).into_response());
+            }
+            subtree => subtree?,
+        };
         if subtree.nodes.iter().any(|node| node.depth > MAX_LEVELS) {
             return Err(ApiError::bad_request(format!(
                 "{path} has nodes more than {MAX_LEVELS} levels below it: depth may be {MAX_LEVELS} there"
