@@ -8,6 +8,8 @@ after(closeBrowser);
 
 const NODES = 10_000;
 const RATE = 1000;
+/** Share of a processor that the page may take. */
+const MOST = 0.6;
 /** Rounds of two seconds. A machine that does other things disturbs some of them, not all. */
 const ROUNDS = 10;
 
@@ -38,10 +40,11 @@ test('10,000 nodes and 1,000 events a second do not make the page stutter', asyn
     const share = (await busy() - before) / (events / RATE);
     const longTasks = await page.evaluate(() => window.longTasks);
     rounds.push({ events, share: Number(share.toFixed(2)), longTasks });
-    if (longTasks.length === 0 && share < 0.6) break;
+    if (longTasks.length === 0 && share < MOST) break;
   }
   console.log(`# rounds: ${JSON.stringify(rounds)}`);
-  assert.equal(rounds.at(-1).longTasks.length, 0, `no round was without a long task: ${JSON.stringify(rounds)}`);
+  const { longTasks, share } = rounds.at(-1);
+  assert.ok(longTasks.length === 0 && share < MOST, `no round was free of long tasks: ${JSON.stringify(rounds)}`);
   assert.ok(await page.evaluate(() => document.querySelectorAll('*').length) < 1000, 'only what is in sight exists');
 
   // It has kept up: the last change is there.

@@ -124,7 +124,7 @@ export async function openPage(t, server, { hash = '', dark = false, phone = fal
     assert.deepEqual(complaints, []);
   });
   await page.goto(server.url + hash);
-  await page.locator('#figures .figure').first().waitFor({ timeout: LIMIT });
+  await page.locator('#figures .figure').last().waitFor({ timeout: LIMIT });
   page.setDefaultTimeout(LIMIT);
   return page;
 }
