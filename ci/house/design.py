@@ -71,7 +71,6 @@ PURE = (
 # Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle.
 # `embedded` has further methods of both.
 CIRCLES = {
-    ("zk-mini", "builder", "server"),
     ("zk-client", "builder", "client"),
     ("zk-registry", "builder", "embedded", "registry"),
 }

@@ -1,0 +1,317 @@
+//! Configuring and starting a server.
+
+mod disk;
+mod limits;
+mod start;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::{Compat, Config};
+use crate::handle::Handle;
+use crate::report::four_letter::Whitelist;
+use crate::shell::engine::{Engine, HttpHandler};
+use crate::shell::http::HttpConnection;
+use crate::shell::limits::Limits;
+use crate::storage::Settings;
+#[cfg(feature = "tree-files")]
+use crate::tree_file::TreeFile;
+
+/// Number of requests, and of other entries, that the history keeps unless set.
+const HISTORY: usize = 1_000;
+
+/// Configures a server; finish with [`start`](Self::start). The defaults are Apache ZooKeeper's, on a free port of
+/// 127.0.0.1.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), zk_mini::Error> {
+/// use std::time::Duration;
+/// use zk_mini::ZkMini;
+///
+/// // No socket, and time that moves only when told to: a test of session expiry takes no time.
+/// let zk = ZkMini::builder().in_memory().seed(7).manual_clock().start().await?;
+/// let stream = zk.connect();
+/// zk.advance(Duration::from_secs(30)).await;
+/// # drop(stream);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    /// Addresses to listen on; empty for a server in memory.
+    listen: Vec<SocketAddr>,
+    backlog: i32,
+    time: Time,
+    seed: Option<u64>,
+    core: Config,
+    limits: Limits,
+    words: Whitelist,
+    data_dir: Option<PathBuf>,
+    private_sessions: bool,
+    prints_history: bool,
+    storage: Settings,
+    http: Option<HttpHandler>,
+    #[cfg(feature = "tree-files")]
+    tree: Option<TreeFile>,
+}
+
+/// Clock of a server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Time {
+    Real,
+    /// It moves by hand only.
+    Manual,
+    /// It moves with tokio's paused clock.
+    Auto,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+            backlog: -1,
+            time: Time::Real,
+            seed: None,
+            core: Config { history: HISTORY, ..Config::default() },
+            limits: Limits::default(),
+            words: Whitelist::default(),
+            data_dir: None,
+            private_sessions: false,
+            prints_history: true,
+            storage: Settings::default(),
+            http: None,
+            #[cfg(feature = "tree-files")]
+            tree: None,
+        }
+    }
+
+    /// Listens on this address only; 127.0.0.1 unless set. Port 0, the default, lets the system choose a port: see
+    /// [`Handle::addr`](crate::Handle::addr).
+    pub fn listen(mut self, addr: impl Into<SocketAddr>) -> Self {
+        self.listen = vec![addr.into()];
+        self
+    }
+
+    /// Adds an address to listen on. Port 0 gives it the port of the first address, which is chosen to be free on all. An IPv6 address beside others does not take connections over IPv4: add an IPv4 address for these.
+    pub fn also_listen(mut self, addr: impl Into<SocketAddr>) -> Self {
+        self.listen.push(addr.into());
+        self
+    }
+
+    /// Sets `clientPortListenBacklog`, the number of connections that may wait to be accepted; -1 unless set, which
+    /// means 4,096. The system has a limit of its own.
+    pub fn listen_backlog(mut self, connections: i32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Opens no port: the only connections are those of [`Handle::connect`](crate::Handle::connect),
+    /// [`Handle::connector`](crate::Handle::connector) and [`Handle::serve_stream`](crate::Handle::serve_stream).
+    pub fn in_memory(mut self) -> Self {
+        self.listen.clear();
+        self
+    }
+
+    /// Derives session ids and passwords from this number instead of random bytes. With [`manual_clock`](Self::manual_clock),
+    /// the same requests then get the same replies, to the byte, if the [`data_dir`](Self::data_dir) has the same
+    /// content. The ids depend on that content, so that no later server on the directory gives the ids of an earlier
+    /// one.
+    ///
+    /// For tests only: a client that knows or guesses the seed knows every password. In memory such a server begins
+    /// at zxid 0; see the [crate's documentation](crate#first-zxid).
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the number of requests, and of other entries, that the [history](crate::history) keeps; 1,000 unless set,
+    /// 2,097,152 at most. Each takes up to 1 KB.
+    pub fn history(mut self, entries: usize) -> Self {
+        self.core.history = entries;
+        self
+    }
+
+    /// Records no [history](crate::history).
+    pub fn without_history(self) -> Self {
+        self.history(0)
+    }
+
+    /// Prints the last entries of the [history](crate::history) to the standard error if a panic drops the server, as when
+    /// a test fails; on unless set. Test harnesses show it with the failure.
+    pub fn print_history_on_panic(mut self, prints: bool) -> Self {
+        self.prints_history = prints;
+        self
+    }
+
+    /// Stops the clock: time moves only by [`Handle::advance`](crate::Handle::advance), until
+    /// [`Handle::release_clock`](crate::Handle::release_clock). It begins at 2020-01-01, midnight UTC; zxids begin at 0.
+    pub fn manual_clock(mut self) -> Self {
+        self.time = Time::Manual;
+        self
+    }
+
+    /// Lets time move with tokio's paused clock, which a test moves, or which moves by itself when all tasks wait. As
+    /// with [`manual_clock`](Self::manual_clock), it begins at 2020-01-01, midnight UTC, and zxids begin at 0: with a
+    /// [`seed`](Self::seed), runs repeat to the byte. [`Handle::hold_clock`](crate::Handle::hold_clock) works, too.
+    ///
+    /// For a server [`in_memory`](Self::in_memory) and streams that share its runtime: while tokio waits for a socket, its
+    /// paused clock runs ahead. Of this and [`manual_clock`](Self::manual_clock) the later one counts.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use zk_mini::ZkMini;
+    ///
+    /// # fn main() -> Result<(), zk_mini::Error> {
+    /// # let paused = || {
+    /// #     let mut runtime = tokio::runtime::Builder::new_current_thread();
+    /// #     runtime.enable_time().start_paused(true).build().unwrap()
+    /// # };
+    /// // #[tokio::test(start_paused = true)]
+    /// # paused().block_on(
+    /// async {
+    ///     let zk = ZkMini::builder().in_memory().auto_advance().start().await?;
+    ///     let began = zk.now();
+    ///     tokio::time::sleep(Duration::from_secs(60)).await; // takes no time
+    ///     assert_eq!(zk.now().mono.0 - began.mono.0, 60_000);
+    ///     Ok(())
+    /// }
+    /// # )
+    /// # }
+    /// ```
+    pub fn auto_advance(mut self) -> Self {
+        self.time = Time::Auto;
+        self
+    }
+
+    /// Sets `tickTime`, the unit of session expiry; 2 s unless set.
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.core.tick = tick.into();
+        self
+    }
+
+    /// Sets `minSessionTimeout`, the shortest session timeout that a client can get; two ticks unless set.
+    pub fn min_session_timeout(mut self, timeout: Duration) -> Self {
+        self.core.min_session_timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets `maxSessionTimeout`, the longest session timeout that a client can get; twenty ticks unless set.
+    pub fn max_session_timeout(mut self, timeout: Duration) -> Self {
+        self.core.max_session_timeout = Some(timeout.into());
+        self
+    }
+
+    /// Sets the release line of Apache ZooKeeper to imitate where the lines differ; 3.9 unless set.
+    pub fn compat(mut self, compat: Compat) -> Self {
+        self.core.compat = compat;
+        self
+    }
+
+    /// Sets `extendedTypesEnabled`, which allows nodes with a time to live; off unless set, as in ZooKeeper.
+    pub fn extended_types(mut self, enabled: bool) -> Self {
+        self.core.extended_types = enabled;
+        self
+    }
+
+    /// Sets `skipACL`: access control lists are stored but not checked.
+    pub fn skip_acl(mut self, skip: bool) -> Self {
+        self.core.skip_acl = skip;
+        self
+    }
+
+    /// Sets `DigestAuthenticationProvider.superDigest`, the digest id that has all permissions, such as
+    /// `super:D/InIHSb7yEEbrWz8b9l71RjZJU=` for the password `test`. Unless set, no id has them.
+    pub fn super_digest(mut self, id: impl Into<String>) -> Self {
+        self.core.super_digest = Some(id.into());
+        self
+    }
+
+    /// Sets `enforceQuota`: a write over a quota is refused. Unless set, quotas only count.
+    pub fn enforce_quota(mut self, enforce: bool) -> Self {
+        self.core.enforce_quota = enforce;
+        self
+    }
+
+    /// Sets `reconfigEnabled`: a `reconfig` gets the answer of a standalone server that allows it, "unimplemented";
+    /// unless set, "reconfig is disabled".
+    pub fn reconfig_enabled(mut self, enabled: bool) -> Self {
+        self.core.reconfig_enabled = enabled;
+        self
+    }
+
+    /// Sets `4lw.commands.whitelist`, the four-letter words that are answered: a list with commas, or `*` for all,
+    /// which is the default. `srvr` is always answered.
+    pub fn four_letter_words(mut self, words: &str) -> Self {
+        self.words = Whitelist::listed(words);
+        self
+    }
+
+    /// Gives connections that begin with an HTTP request to `handler`, with the bytes already read, so that ZooKeeper's
+    /// protocol and HTTP share a port. Unless set, they are closed, as ZooKeeper does. These connections are not among the server's: they
+    /// are accepted while it is frozen, or has the maximum number of connections, and neither counted nor listed.
+    ///
+    /// The function is called on the server's runtime, and must not block: it hands the connection to a task. The crate
+    /// `zk-mini-http` has one that serves control, metrics and a page.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().on_http(|server, mut connection| {
+    ///     let nodes = server.status().nodes;
+    ///     tokio::spawn(async move {
+    ///         let answer = format!("HTTP/1.0 200 OK\r\n\r\n{nodes} nodes");
+    ///         connection.stream.write_all(answer.as_bytes()).await
+    ///     });
+    /// });
+    /// let zk = zk.in_memory().start().await?;
+    /// let mut client = zk.connect();
+    /// client.write_all(b"GET / HTTP/1.0\r\n\r\n").await?;
+    /// let mut answer = String::new();
+    /// client.read_to_string(&mut answer).await?;
+    /// assert!(answer.ends_with(" nodes"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_http(mut self, handler: impl Fn(Handle, HttpConnection) + Send + Sync + 'static) -> Self {
+        let handler = move |engine: &Arc<Engine>, connection| {
+            handler(Handle { engine: Arc::clone(engine) }, connection);
+        };
+        self.http = Some(HttpHandler(Arc::new(handler)));
+        self
+    }
+
+    /// Sets `znode.container.checkIntervalMs`, the time between two checks of containers and nodes with a time to
+    /// live; 60 s unless set.
+    pub fn container_check_interval(mut self, interval: Duration) -> Self {
+        self.core.container_check_interval = interval.into();
+        self
+    }
+
+    /// Writes the nodes of a file into the tree before the first client is served, as [`Handle::load`] does: all of them,
+    /// or the server does not start. In a [`data_dir`](Self::data_dir) that has nodes already, those of the file get its
+    /// data and ACLs, and the others stay. With the feature `tree-files`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::{TreeFile, ZkMini};
+    ///
+    /// let file = TreeFile::parse("/config/limit: {data: '10'}")?;
+    /// let zk = ZkMini::builder().load(&file).start().await?;
+    /// assert_eq!(zk.get("/config/limit").unwrap().0, "10");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tree-files")]
+    pub fn load(mut self, tree: &TreeFile) -> Self {
+        self.tree = Some(tree.clone());
+        self
+    }
+}

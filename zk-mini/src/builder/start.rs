@@ -1,0 +1,107 @@
+//! Starting a configured server.
+
+use std::sync::Arc;
+
+use zk_wire::{Millis, Zxid};
+
+use crate::builder::{Builder, Time};
+use crate::core::{Config, Core, SessionSecret};
+use crate::error::Error;
+use crate::report::figures::Configuration;
+use crate::server::ZkMini;
+use crate::shell::clock::{Clock, zxid_of_this_start};
+use crate::shell::engine::{Engine, Setup};
+use crate::shell::journal::Journal;
+use crate::shell::listener::Listener;
+use crate::shell::runtime::Runtime;
+use crate::storage::Store;
+
+impl Builder {
+    /// Starts the server. When this returns, the server serves.
+    ///
+    /// The caller's runtime needs no drivers: a server that listens runs on a thread that all servers of the process
+    /// share; one that is [`in_memory`](Self::in_memory) runs on the caller's tokio runtime, if there is one. If
+    /// tokio's clock is paused at the start, everything runs on the caller's runtime and by that clock.
+    ///
+    /// # Errors
+    /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data
+    /// directory cannot be used.
+    pub async fn start(mut self) -> Result<ZkMini, Error> {
+        let runtime = Runtime::choose(!self.listen.is_empty())?;
+        let secret = self.new_secret()?;
+        let clock = match self.time {
+            Time::Real => Clock::real(),
+            Time::Manual => Clock::manual(),
+            Time::Auto => Clock::auto().ok_or(Error::TimeNotPaused)?,
+        };
+        let repeats = self.seed.is_some() || self.time != Time::Real;
+        self.core.seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        self.core.max_multi_read = self.limits.max_multi_read();
+        self.core.max_held = self.limits.max_backlog;
+        self.core.max_transaction = self.limits.max_transaction();
+        let (compat, tick) = (self.core.compat, self.core.tick);
+        if tick == Millis(0) {
+            return Err(Error::ZeroTick);
+        }
+        let (min, max) = self.core.session_timeout_bounds();
+        if min > max {
+            return Err(Error::SessionTimeouts { min, max });
+        }
+        let listener = match &self.listen[..] {
+            [] => None,
+            addrs => Some(Arc::new(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?)),
+        };
+        let (core, store) = match self.data_dir {
+            Some(dir) => {
+                let config = Config { digests: true, ..self.core };
+                self.storage.new_secret = self.private_sessions.then_some(secret);
+                let (core, store) = Store::open(&dir, self.storage, config, clock.now())?;
+                (core, Some(store))
+            }
+            None => {
+                let begin_after = if repeats { Zxid(0) } else { zxid_of_this_start() };
+                let session_secret = Some(secret);
+                (Core::new(Config { transactions: false, begin_after, session_secret, ..self.core }), None)
+            }
+        };
+        let configuration = Configuration {
+            compat,
+            tick,
+            session_timeouts: (min, max),
+            listens: listener.as_ref().map(|listener| listener.addrs[0]),
+            backlog: self.backlog,
+            max_client_connections: self.limits.max_client_connections,
+        };
+        let files = store.as_ref().map(Store::files);
+        match &listener {
+            Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
+            None => log!(INFO, "serving in this process only"),
+        }
+        if store.is_none() {
+            log!(INFO, "in memory: nothing is kept");
+        }
+        let (configuration, words, http) = (configuration.into(), self.words, self.http);
+        let setup = Setup { configuration, words, listener, http, files };
+        let journal = store.as_ref().map(|_| Journal::default());
+        let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
+        // No connection is accepted before the server runs. Nothing becomes durable before, either.
+        #[cfg(feature = "tree-files")]
+        let loaded = self.tree.map(|tree| tree.write_first(&engine)).transpose()?.flatten();
+        let zk = ZkMini::run(engine, store, self.prints_history);
+        #[cfg(feature = "tree-files")]
+        if let Some(loaded) = loaded {
+            loaded.until_durable(&zk).await?;
+        }
+        Ok(zk)
+    }
+
+    /// Makes a secret: from the seed if there is one, otherwise from random bytes.
+    fn new_secret(&self) -> Result<SessionSecret, Error> {
+        if let Some(seed) = self.seed {
+            return Ok(SessionSecret::from_seed(seed));
+        }
+        let mut bytes = [0; SessionSecret::LEN];
+        getrandom::fill(&mut bytes).map_err(|error| Error::NoRandomness(error.into()))?;
+        Ok(SessionSecret::new(bytes))
+    }
+}
