@@ -23,7 +23,7 @@ pub(crate) struct App {
     pub(crate) peer: Option<SocketAddr>,
     /// Address that the port was told to listen on; `None` for a connection that came by other ways.
     pub(crate) listener: Option<SocketAddr>,
-    /// What is done after the last answer of the connection.
+    /// Tasks for the time after the last answer of the connection.
     pub(crate) at_end: AtEnd,
 }
 

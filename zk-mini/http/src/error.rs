@@ -24,7 +24,7 @@ struct ErrorDetail {
     /// Name of the kind of failure, by the status.
     #[schema(example = "not_found")]
     code: &'static str,
-    /// What was wrong, and what is allowed.
+    /// Fault of the request, and what is allowed instead.
     message: String,
 }
 

@@ -63,7 +63,7 @@ struct Port {
 /// HTTP of a server that has started.
 #[derive(Debug, Default)]
 pub(crate) struct HttpAt {
-    /// Where everything is, if there is such a place.
+    /// Address at which everything is, if there is one.
     pub(crate) url: Option<String>,
     /// Addresses of the port of `--http`.
     pub(crate) own: Vec<SocketAddr>,

@@ -1,4 +1,4 @@
-//! What the program says once it serves: the lines that scripts and test suites wait for.
+//! Announcement of a server that serves: the lines that scripts and test suites wait for.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

@@ -11,7 +11,7 @@ use crate::listen;
 use crate::load::Loading;
 use crate::zoo_http::HttpKeys;
 
-/// What a server begins with, beside its settings.
+/// Content of a server at its start, beside its settings.
 #[derive(Debug)]
 pub(crate) struct Start {
     /// Addresses of the ZooKeeper port.

@@ -63,7 +63,7 @@ enum Provider {
 /// Port that a file asks for.
 #[derive(Clone, Debug)]
 pub(crate) struct AdminPort {
-    /// What is served there, and how to have it elsewhere or not at all, in messages.
+    /// Parts that are served there, and how to have them elsewhere or not at all, in messages.
     pub(crate) what: &'static str,
     pub(crate) advice: &'static str,
     pub(crate) host: Host,

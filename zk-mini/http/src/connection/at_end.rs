@@ -1,4 +1,4 @@
-//! What is done after the last answer of a connection: an answer that the program is ended would be lost with the program.
+//! Tasks for the time after the last answer of a connection: an answer that the program is ended would be lost with the program.
 
 use std::fmt;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 type Action = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What is done after the last answer of a connection; once it is set, the next answer is the last.
+/// Tasks for the time after the last answer of a connection; once it is set, the next answer is the last.
 #[derive(Clone, Default)]
 pub(crate) struct AtEnd(Arc<Mutex<Option<Action>>>);
 

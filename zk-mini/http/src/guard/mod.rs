@@ -1,4 +1,4 @@
-//! Who may ask. Local programs may everything, web pages of others nothing, other machines what a token or the settings
+//! Admission of requests. Local programs may everything, web pages of others nothing, other machines what a token or the settings
 //! allow.
 //!
 //! A browser lets every page send requests to this machine. It tells where a request comes from by `Host`, `Origin` and

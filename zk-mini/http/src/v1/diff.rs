@@ -36,7 +36,7 @@ struct Wanted {
     limit: Option<usize>,
 }
 
-/// What changed in the tree between two moments.
+/// Changes of the tree between two moments.
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct Diff {
     /// Nodes that are not the same, sorted by path.
@@ -63,7 +63,7 @@ struct Side {
     encoding: &'static str,
 }
 
-/// What changed in the tree between two moments.
+/// Changes of the tree between two moments.
 #[utoipa::path(
     get,
     path = "/diff",

@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Requests that are refused, by whom they come from.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -55,7 +55,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["ephemeral", "container"])]
     ttl: Option<Duration>,
 
-    /// Who may do what with it, as in `zk-mini acl` [default: world:anyone:cdrwa]
+    /// Access to it, as in `zk-mini acl` [default: world:anyone:cdrwa]
     #[arg(long, value_name = "SCHEME:ID:PERMISSIONS[,…]", value_parser = acl)]
     acl: Option<AclList>,
 

@@ -1,4 +1,4 @@
-//! What the commands say when they fail, and their statuses.
+//! Messages of commands that fail, and their statuses.
 
 use std::time::Duration;
 
