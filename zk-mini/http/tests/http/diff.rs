@@ -53,7 +53,8 @@ async fn an_optional_node_that_is_not_there_is_null() {
     let (zk, http) = start(ZkMini::builder()).await;
     let before = zk.last_zxid();
     zk.create("/a", "").await.unwrap();
-    for absent in ["/v1/tree?path=/b&optional=true", &format!("/v1/tree?path=/a&zxid={before}&optional=true")] {
+    for absent in ["/v1/tree?path=/b&optional=true", &format!("/v1/tree?path=/a&zxid={before}&optional=true")]
+    {
         assert_eq!(http.get(absent).await.json(200), json!(null));
     }
     assert_eq!(http.get("/v1/tree?path=/a&optional=true").await.json(200)["path"], "/a");
