@@ -60,7 +60,7 @@ impl ZkMini {
                 engine.keeper_ended();
             })
         });
-        Self { handle: Handle { engine }, tasks, keeper, prints_history }
+        Self { handle: Handle::new(engine), tasks, keeper, prints_history }
     }
 
     /// Stops the server. When this returns, the port is free, every connection is closed, and the data directory may be

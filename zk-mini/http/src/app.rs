@@ -27,6 +27,13 @@ pub(crate) struct App {
     pub(crate) at_end: AtEnd,
 }
 
+impl App {
+    /// Returns a handle whose writes the history ascribes to the client of the request.
+    pub(crate) fn writer(&self) -> Handle {
+        self.peer.map_or_else(|| self.server.clone(), |peer| self.server.for_client(peer))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for App {
     type Rejection = ApiError;
 

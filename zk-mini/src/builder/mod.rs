@@ -281,7 +281,7 @@ impl Builder {
     /// ```
     pub fn on_http(mut self, handler: impl Fn(Handle, HttpConnection) + Send + Sync + 'static) -> Self {
         let handler = move |engine: &Arc<Engine>, connection| {
-            handler(Handle { engine: Arc::clone(engine) }, connection);
+            handler(Handle::new(Arc::clone(engine)), connection);
         };
         self.http = Some(HttpHandler(Arc::new(handler)));
         self

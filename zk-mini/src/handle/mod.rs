@@ -18,6 +18,7 @@ mod status;
 mod time;
 mod wait;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::shell::engine::Engine;
@@ -40,9 +41,22 @@ pub use wait::TimedOut;
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(crate) engine: Arc<Engine>,
+    /// Client of HTTP for whom it writes.
+    pub(crate) client: Option<SocketAddr>,
 }
 
 impl Handle {
+    pub(crate) fn new(engine: Arc<Engine>) -> Self {
+        Self { engine, client: None }
+    }
+
+    /// Returns a handle for a client of HTTP: the [`history`](crate::history) names it as the author of what is written with it,
+    /// instead of this program.
+    #[must_use]
+    pub fn for_client(&self, client: SocketAddr) -> Self {
+        Self { engine: Arc::clone(&self.engine), client: Some(client) }
+    }
+
     /// Waits until a defect stops the server; a failing disk does not. The log describes the defect. No client is served
     /// afterwards, so a program should end, too.
     pub async fn ended(&self) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use zk_wire::{Acl, Expected, SessionId, Stat, Version};
 
-use crate::core::{Core, NewNode, NodeKind, Now, SYSTEM_NODES, WriteError, Written};
+use crate::core::{Core, NewNode, NodeKind, Now, Peer, SYSTEM_NODES, WriteError, Written};
 use crate::handle::Handle;
 
 /// Future of a write.
@@ -125,7 +125,13 @@ impl Handle {
         path: &str,
         write: impl FnOnce(&mut Core, Now) -> Result<T, WriteError>,
     ) -> Result<T, WriteError> {
-        let changed = self.engine.change(write);
+        let client = self.client.map(|addr| Peer { ip: addr.ip(), port: addr.port() });
+        let changed = self.engine.change(|core, now| {
+            core.history.write_for(client);
+            let written = write(core, now);
+            core.history.write_for(None);
+            written
+        });
         let (written, performing) = changed.ok_or_else(|| WriteError::Stopped { path: path.into() })?;
         let written = written?;
         if self.engine.performed(performing).await {

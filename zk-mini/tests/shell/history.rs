@@ -196,3 +196,20 @@ async fn freezes_and_thaws_are_entries_of_their_part() {
     assert!(printed[0].ends_with("the server: frozen"), "{}", printed[0]);
     assert!(printed[2].ends_with(&format!("session {session}: frozen")), "{}", printed[2]);
 }
+
+#[tokio::test]
+async fn a_write_for_a_client_of_http_is_its_own() {
+    let zk = ZkMini::builder().in_memory().start().await.unwrap();
+    let (one, other) = (zk.for_client(([127, 0, 0, 1], 5_123).into()), zk.for_client(([0; 16], 9).into()));
+    one.create("/a", "").await.unwrap();
+    zk.set("/a", "x").await.unwrap();
+    other.delete_recursive("/a").await.unwrap();
+    let explanation = zk.explain("/a");
+    let said: Vec<_> = explanation.changes.iter().map(|change| &change.because[..]).collect();
+    assert!(said[0].starts_with("created over HTTP by client 127.0.0.1:5123, without a session"), "{said:?}");
+    assert!(said[1].contains("by the program that runs the server"), "{said:?}");
+    assert_eq!(said[2], "deleted over HTTP by client [::]:9, without a session");
+    let clients: Vec<_> = explanation.changes.iter().map(|change| change.client).collect();
+    assert_eq!(clients, [Some(([127, 0, 0, 1], 5_123).into()), None, Some(([0; 16], 9).into())]);
+    assert!(zk.history().iter().all(|entry| entry.conn.is_none()));
+}

@@ -98,7 +98,8 @@ async fn put_node(
             format!("the data of {path} is longer than {max} bytes, the server's limit (jute.maxbuffer)");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     })?;
-    let mut create = app.server.create(&path, data).parents().or_set();
+    let server = app.writer();
+    let mut create = server.create(&path, data).parents().or_set();
     if let Some(owner) = options.ephemeral_owner {
         create = create.ephemeral(owner.into());
     }
@@ -130,7 +131,7 @@ async fn delete_node(
     NodePath(path): NodePath,
     Query(options): Query<DeleteOptions>,
 ) -> Result<Json<Deleted>, ApiError> {
-    let removed = app.server.remove(&path, options.recursive).await?;
+    let removed = app.writer().remove(&path, options.recursive).await?;
     Ok(Json(Deleted { path, stat: removed.stat.into(), deleted: removed.nodes }))
 }
 

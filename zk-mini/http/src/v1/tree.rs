@@ -133,11 +133,15 @@ async fn tree(app: App, Query(wanted): Query<Wanted>) -> Result<Response, ApiErr
 fn nested(nodes: Vec<SubtreeNode>, with_data: bool) -> Option<Node> {
     // From the end, all that is below a node is complete before the node.
     let mut complete: Vec<(usize, Node)> = Vec::new();
-    for node in nodes.into_iter().rev() {
+    for mut node in nodes.into_iter().rev() {
         let depth = node.depth;
+        if !with_data {
+            // Before it is made text.
+            node.data = None;
+        }
         let mut node = Node::from(node);
         if !with_data {
-            (node.data, node.encoding) = (None, "omitted");
+            node.encoding = "omitted";
         }
         while complete.last().is_some_and(|(level, _)| *level == depth + 1) {
             node.children.extend(complete.pop().map(|(_, child)| child));

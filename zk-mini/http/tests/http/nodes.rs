@@ -251,3 +251,18 @@ async fn a_server_whose_disk_is_lost_refuses_writes_and_says_so() {
     assert_eq!(http.get("/v1/status").await.json(200)["read_only"], true);
     assert_eq!(http.get("/v1/tree?path=/a").await.json(200)["data"], "1");
 }
+
+#[tokio::test]
+async fn the_history_names_the_client_who_wrote() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    http.put("/v1/nodes/a", "").await.json(201);
+    http.delete("/v1/nodes/a").await.json(200);
+    for change in zk.explain("/a").changes {
+        let client = change.client.unwrap();
+        assert!(client.ip().is_loopback());
+        assert!(
+            change.because.contains(&format!("over HTTP by client {client}, without a session")),
+            "{change:?}"
+        );
+    }
+}

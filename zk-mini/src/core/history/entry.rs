@@ -250,6 +250,8 @@ impl Core {
             What::Created | What::DataSet | What::AclSet | What::Deleted => {
                 entry.kind = EntryKind::Transaction;
                 entry.xid = (record.by == By::Request).then_some(record.xid);
+                // Who writes without a session has no ZooKeeper connection.
+                entry.conn = entry.conn.filter(|_| record.by != By::Direct);
                 entry.what = match record.what {
                     What::Created => "created",
                     What::Deleted => "deleted",
@@ -325,6 +327,10 @@ impl Core {
             }
             By::Container => "by the server: a container whose last child is gone".into(),
             By::TimeToLive => "by the server: its time to live is over".into(),
+            By::Direct if record.conn != ConnId(0) => {
+                let client = entry.peer.map_or_else(|| "a client".into(), |peer| Client(peer).to_string());
+                format!("over HTTP by {client}, without a session")
+            }
             By::Direct => "directly, without a session, by the program that runs the server".into(),
             By::Server => tail(),
         };
@@ -358,6 +364,7 @@ impl Core {
     /// Returns the peer of a connection, also of one that has gone.
     fn peer_of(&self, conn: ConnId) -> Option<Peer> {
         let present = self.peers.get(&conn).map(|peer| peer.address);
-        present.or_else(|| self.history.departed.get(conn).copied())
+        let gone = || self.history.departed.get(conn).or_else(|| self.history.writers.get(conn));
+        present.or_else(|| gone().copied())
     }
 }

@@ -77,6 +77,9 @@ pub use view::{History, Mark, Moment};
 /// Bytes of replaced values that are kept, per entry.
 const UNDO: usize = 256;
 
+/// Mark of the numbers of writers: no connection has one that high.
+const WRITERS: u64 = 1 << 63;
+
 /// Recorder of the history.
 #[derive(Debug)]
 pub(crate) struct Recorder {
@@ -89,6 +92,10 @@ pub(crate) struct Recorder {
     others: Ring,
     /// Peers of connections that are gone.
     departed: Latest<ConnId, Peer>,
+    /// Peers for whom direct writes were done, by numbers that no connection has.
+    writers: Latest<ConnId, Peer>,
+    /// Peer for whom the present direct write is done.
+    writer: Option<ConnId>,
     ends: Latest<SessionId, SessionEnd>,
     undo: Undo,
     /// Error of the multi that is being handled: its reply has it inside.
@@ -107,6 +114,8 @@ impl Recorder {
             requests: Ring::new(entries),
             others: Ring::new(entries),
             departed: Latest::new(entries),
+            writers: Latest::new(entries),
+            writer: None,
             ends: Latest::new(entries),
             undo: Undo::new(entries.saturating_mul(UNDO), begin_after),
             multi_error: ErrorCode::OK,
@@ -203,6 +212,16 @@ impl Recorder {
         self.others.push(record, &[], why.as_bytes());
     }
 
+    /// Names the peer for whom the next direct writes are done; `None` for the program that runs the server.
+    pub(crate) fn write_for(&mut self, peer: Option<Peer>) {
+        self.writer = peer.filter(|_| self.is_on()).map(|peer| {
+            // The next entry is the first that can have it.
+            let id = ConnId(WRITERS | self.next_seq);
+            self.writers.insert(id, peer);
+            id
+        });
+    }
+
     /// Records the end of a connection. It is an entry if there was a session.
     pub(crate) fn disconnected(
         &mut self,
@@ -295,7 +314,7 @@ impl Recorder {
             Cause::SessionEnd => (By::SessionEnd, ConnId(0), OpCode::CLOSE_SESSION),
             Cause::Container => (By::Container, ConnId(0), OpCode::DELETE_CONTAINER),
             Cause::TimeToLive => (By::TimeToLive, ConnId(0), OpCode::DELETE),
-            Cause::Direct => (By::Direct, ConnId(0), OpCode(0)),
+            Cause::Direct => (By::Direct, self.writer.unwrap_or(ConnId(0)), OpCode(0)),
         };
         let (time, op) = (self.now, Record::short(op));
         self.author = Record { zxid, time, session, conn, xid, op, by, ..self.author };
