@@ -5,29 +5,33 @@ import re
 
 WIDTH = 110
 
-# Times, spans, ids of sessions, zxids, addresses of clients: another run has others.
+# Another run has others.
 VARYING = re.compile(
     r"""
-    (?P<time>      \b1[5-9]\d{11}\b | \b\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\ ?Z|\ UTC|[+-]\d\d:?\d\d)? )
+    (?P<connection> (?<={"id":")0x[0-9a-f]+(?=","client") )
+  | (?P<count>     (?<="connection":")0x[0-9a-f]+ | (?<="connections":\[")0x[0-9a-f]+ | (?<="seq":)\d+ | (?<=^id:\ )\d+
+                 | (?<="received":)\d+ | (?<="sent":)\d+ | (?<="xid":)\d+ | (?<="monotonic_ms":)\d+ | (?<="next_deadline_ms":)(?:\d+|null) )
+  | (?P<time>      \b1[5-9]\d{11}\b | \b\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\ ?Z|\ UTC|[+-]\d\d:?\d\d)?
+                 | (?<=date:\ )\w{3},\ \d\d\ \w{3}\ \d{4}\ [\d:]{8}\ GMT )
   | (?P<span>      (?<="since_ms":)\d+ | (?<="last_heard_ms":)\d+ | (?<="expires_in_ms":)-?\d+ | \b\d+(?:\.\d+)?\ ?(?:ms|s)\b )
   | (?P<id>        \b0x[0-9a-f]{9,16}\b )
   | (?P<address>   \b(?:127\.0\.0\.1|localhost|\[::1\]):\d{4,5}\b )
     """,
-    re.X,
+    re.X | re.M,
 )
 # The same one on the page stands for the same one in the answers.
-NAMING = {"id", "address"}
+NAMING = {"id", "address", "connection"}
 
 
 class Names:
     """Names on the page and those that they stand for: session ids, addresses."""
 
     def __init__(self):
-        self.by_page = {}
+        self.by_page, self.ports = {}, {}
 
     def serves(self, port):
-        for host in ("localhost", "127.0.0.1", "[::1]"):
-            self.by_page[f"{host}:2181"] = f"{host}:{port}"
+        self.ports = {f"{host}:{port}": f"{host}:2181" for host in ("localhost", "127.0.0.1", "[::1]")}
+        self.by_page.update({of_page: actual for actual, of_page in self.ports.items()})
 
     def actual(self, text):
         """Returns a text of the page with the names of this run."""
@@ -36,6 +40,10 @@ class Names:
     def on_page(self, text):
         """Returns a text of this run with the names of the page."""
         return replaced(text, {actual: name for name, actual in self.by_page.items()})
+
+    def with_port_of_page(self, text):
+        """Returns a text of this run with the port of the page, and all other names as they are."""
+        return replaced(text, self.ports)
 
 
 def replaced(text, names):
@@ -53,11 +61,15 @@ def differs(shown, printed, names):
     if wanted != came:
         return difference(wanted, came)
     for one, other in zip(VARYING.finditer(shown), VARYING.finditer(printed)):
-        if one.lastgroup in NAMING and one.group() != other.group():
-            if one.group() in names.by_page or other.group() in names.by_page.values():
-                return f"{one.group()} on the page was another before"
-            names.by_page[one.group()] = other.group()
-            printed = printed.replace(other.group(), one.group())
+        name, actual = one.group(), names.actual(other.group())
+        if one.lastgroup == "connection":
+            # A small number, which stands for other things elsewhere.
+            name, actual = f"/connections/{name}", f"/connections/{actual}"
+        if one.lastgroup not in NAMING or names.by_page.get(name) == actual:
+            continue
+        if name in names.by_page or actual in names.by_page.values():
+            return f"{name} on the page stood for another before"
+        names.by_page[name] = actual
     return None
 
 

@@ -2,7 +2,7 @@
 """Runs the shell blocks of a page in order, as a reader would, and compares what they print with what the page shows.
 
     page.py PAGE            says where they differ
-    page.py --write PAGE    puts what they print into the page
+    page.py --write PAGE    puts what they print into the page, and the ids that stand in it into the commands
 
 The blocks of the page:
 
@@ -49,27 +49,30 @@ class Reader:
             return text
         written = []
         for command, shown in steps(text):
-            written.append(source_of(command) + self.step(f"line {line}: {command or name}", command, shown, name))
+            answer = self.step(f"line {line}: {command or name}", command, shown, name)
+            written.append(source_of(self.written(command)) + answer)
             line += len(source_of(command).splitlines()) + len(shown)
         return "".join(written)
 
     def step(self, what, command, shown, name):
-        """Runs a command, or reads on in a terminal. Returns the text for the page: what it shows, if that is what came."""
-        kept = "".join(line + "\n" for line in shown)
+        """Runs a command, or reads on in a terminal. Returns the text for the page."""
         try:
             printed = self.in_terminal(name, command, shown) if name else self.run(command)
         except (OSError, subprocess.SubprocessError, AssertionError) as error:
             self.failures += 1
             print(f"{what}: {error}", file=sys.stderr)
-            return kept
+            return "".join(line + "\n" for line in shown)
         reason = differs("\n".join(shown), printed, self.names)
-        if not reason:
-            return kept
-        self.differences += 1
-        answer = answer_of(self.names.on_page(printed))
-        if not self.writes:
+        answer = answer_of(self.names.with_port_of_page(printed))
+        if reason:
+            self.differences += 1
+        if reason and not self.writes:
             print(f"{what}: {reason}\n{answer}", file=sys.stderr)
         return answer and answer + "\n"
+
+    def written(self, command):
+        """Returns a command for the page, with the names of the answers that are written to it."""
+        return command and self.names.with_port_of_page(self.names.actual(command))
 
     def run(self, command):
         self.commands.append(command)
@@ -88,6 +91,7 @@ class Reader:
             return terminal.read(None if self.writes else len(shown))
         if terminal:
             terminal.wait()
+            terminal.close()
         begins = command.startswith(SERVE)
         actual = self.names.actual(command) + (" --port 0" if begins else "")
         terminal = self.terminals[name] = Terminal(actual, self.folder, self.environment)
@@ -118,7 +122,7 @@ def steps(text):
             command += "\n" + line.removeprefix("> ")
         else:
             shown.append(line)
-    if command or shown:
+    if command or shown or not text:
         yield command, shown
 
 

@@ -12,7 +12,7 @@ PAUSE = 1.5
 
 
 class Terminal:
-    """Runs one command; its output comes line by line."""
+    """Runs one command; its output comes line by line, without blank ones."""
 
     def __init__(self, command, folder, environment):
         self.errors = open(folder / f"{id(self)}.stderr", "w+")
@@ -33,6 +33,8 @@ class Terminal:
 
     def collect(self):
         for line in self.process.stdout:
+            if not line.strip():
+                continue
             with self.more:
                 self.lines.append(line)
                 self.more.notify_all()

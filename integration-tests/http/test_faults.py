@@ -4,7 +4,8 @@ import queue
 import time
 import unittest
 
-from kazoo.exceptions import ConnectionLoss, NoNodeError, OperationTimeoutError, SessionExpiredError
+from kazoo.client import KazooClient
+from kazoo.exceptions import ConnectionLoss, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
 from server import PATIENCE, ServerTest
@@ -165,8 +166,6 @@ class Rules(ServerTest):
         self.assertEqual(self.session_of(zk), session)
 
     def client_within(self, seconds):
-        from kazoo.client import KazooClient
-
         zk = KazooClient(hosts=self.server.hosts)
         try:
             zk.start(timeout=seconds)
@@ -216,7 +215,7 @@ class Rules(ServerTest):
         zk = self.client()
         fault = self.add({"op": "*", "path": "/a/**"}, {"fail": "NONODE"})
         zk.create("/a")
-        for call in (zk.create, zk.get, zk.exists):
+        for call in (zk.create, zk.get, zk.get_children):
             with self.assertRaises(NoNodeError):
                 call("/a/b")
         self.assertEqual(self.fired(fault), 3)

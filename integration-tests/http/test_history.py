@@ -57,7 +57,8 @@ class Explain(ServerTest):
         self.assertEqual((change["what"], change["session"]), ("created", None))
 
     def test_an_unknown_path_has_no_history(self):
-        self.assertEqual(self.get("/v1/explain?path=/none"), {"path": "/none", "exists": False, "history": []})
+        unknown = {"path": "/none", "exists": False, "history": []}
+        self.assertLessEqual(unknown.items(), self.get("/v1/explain?path=/none").items())
         self.refused(400, "GET", "/v1/explain?path=none", naming="none")
         self.refused(400, "GET", "/v1/explain")
 
@@ -112,26 +113,14 @@ class Events(ServerTest):
         stream.close()
 
     def test_a_stream_goes_on_behind_the_last_event(self):
-        self.put("/a")
-        self.put("/b")
+        for path in ("/a", "/b", "/c"):
+            self.put(path)
         first = self.get("/v1/history")[0]["seq"]
         stream = self.server.events(headers={"Last-Event-ID": str(first)})
         self.addCleanup(stream.close)
         self.assertEqual(int(stream.next()["id"]), first + 1)
-        stream.until(lambda entry: entry["path"] == "/b")
+        stream.until(lambda entry: entry["path"] == "/c")
         self.refused(400, "GET", "/v1/events", headers={"Last-Event-ID": "last"})
-
-    def test_a_stream_says_how_many_it_has_missed(self):
-        stream = self.server.events(headers={"Last-Event-ID": "0"})
-        self.put("/a")
-        stream.until(lambda entry: entry["path"] == "/a")
-        stream.close()
-        self.overflow(self.get("/v1/tree?path=/a&depth=0")["stat"]["czxid"])
-        stream = self.server.events(headers={"Last-Event-ID": "1"})
-        self.addCleanup(stream.close)
-        event = stream.next()
-        self.assertEqual(event["event"], "missed")
-        self.assertRegex(event["data"], r"\d+")
 
     def test_streams_go_on_through_a_restart_and_a_reset(self):
         stream = self.server.events()
@@ -149,6 +138,22 @@ class Events(ServerTest):
         self.addCleanup(stream.close)
         self.put("/a")
         stream.until(lambda entry: entry["path"] == "/a")
+
+
+class ShortHistory(ServerTest):
+    arguments = ("--history", "100")
+
+    def test_a_stream_says_how_many_it_has_missed(self):
+        stream = self.server.events(headers={"Last-Event-ID": "0"})
+        self.put("/a")
+        stream.until(lambda entry: entry["path"] == "/a")
+        stream.close()
+        self.overflow(self.get("/v1/tree?path=/a&depth=0")["stat"]["czxid"])
+        stream = self.server.events(headers={"Last-Event-ID": "1"})
+        self.addCleanup(stream.close)
+        event = stream.next()
+        self.assertEqual(event["event"], "missed")
+        self.assertRegex(event["data"], r"\d+")
 
 
 if __name__ == "__main__":

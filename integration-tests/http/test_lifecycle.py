@@ -31,16 +31,18 @@ class Restart(ServerTest):
         self.assertFalse(self.exists("/a"))
         self.refused(400, "POST", "/v1/restart?lose_unsynced=perhaps", naming="lose_unsynced")
 
-    def test_a_reset_leaves_nothing(self):
+    def test_a_reset_leaves_no_node_and_no_session(self):
         zk = self.client(timeout=30.0)
         zk.create("/a")
-        self.post("/v1/faults", {"when": {"op": "create"}, "then": {"fail": "NONODE"}})
+        before = self.session_of(zk)
+        fault = self.post("/v1/faults", {"when": {"op": "create", "path": "/none"}, "then": {"fail": "NONODE"}})
         self.post("/v1/reset")
         self.assertFalse(self.exists("/a"))
+        self.assertNotIn(before, [session["id"] for session in self.get("/v1/sessions")])
         self.eventually("LOST", lambda: self.state(zk) == "LOST")
         self.assertEqual(self.state(zk), "CONNECTED")
-        self.assertEqual(self.get("/v1/faults"), [])
         self.assertTrue(zk.create("/a"))
+        self.assertEqual([rule["id"] for rule in self.get("/v1/faults")], [fault["id"]], "rules stay until they are removed")
 
 
 class RestartWithDirectory(ServerTest):

@@ -1,10 +1,9 @@
 """Who may ask, and how errors look."""
 
-import json
 import socket
 import unittest
 
-from server import PATIENCE, Answer, ServerTest
+from server import PATIENCE, ServerTest
 
 
 class Errors(ServerTest):
@@ -34,7 +33,7 @@ class WebPages(ServerTest):
         port = self.server.port
         for host in (
             f"localhost:{port}", f"127.0.0.1:{port}", "127.0.0.1", "localhost", "LOCALHOST:1", "127.0.0.1:9", f"[::1]:{port}",
-        ):  # fmt: skip
+        ):
             with self.subTest(host=host):
                 self.assertEqual(self.asked({"Host": host}), 200)
         for host in ("example.com", f"example.com:{port}", "10.0.0.1", f"localhost.example.com:{port}", "127.0.0.1.nip.io"):
@@ -102,7 +101,7 @@ class Port(ServerTest):
             "POST /v1/clock", "POST /v1/faults", "GET /v1/faults", "DELETE /v1/faults", "GET /v1/explain", "GET /v1/history",
             "GET /v1/events", "POST /v1/restart", "POST /v1/reset", "POST /v1/freeze", "POST /v1/thaw", "GET /v1/snapshot",
             "POST /v1/restore",
-        ):  # fmt: skip
+        ):
             self.assertIn(call, calls)
 
 

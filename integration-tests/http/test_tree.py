@@ -8,7 +8,7 @@ from server import PATIENCE, ServerTest
 
 STAT = {
     "czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "ephemeralOwner", "dataLength", "numChildren", "pzxid",
-}  # fmt: skip
+}
 NODE = {"path", "name", "data", "encoding", "stat", "children"}
 
 
@@ -18,7 +18,7 @@ class Status(ServerTest):
         self.assertLessEqual(
             {
                 "api", "version", "compat", "last_zxid", "nodes", "sessions", "connections", "watches", "clock", "servers",
-            },  # fmt: skip
+            },
             set(status),
         )
         self.assertEqual(status["api"], 1)
@@ -176,6 +176,8 @@ class Nodes(ServerTest):
 
 class SmallRing(ServerTest):
     """The history is a ring of bounded size."""
+
+    arguments = ("--history", "100")
 
     def test_a_zxid_older_than_the_ring_is_gone(self):
         first = self.put("/a")["stat"]["czxid"]

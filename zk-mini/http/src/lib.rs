@@ -18,7 +18,7 @@
 //! ```
 //!
 //! HTTP is served on a thread of its own, which starts with the first connection: it does not delay ZooKeeper's clients. The
-//! crate calls nothing but the public methods of [`zk_mini::Handle`].
+//! crate calls nothing but the public methods of [`zk_mini::Handle`]. [`api`] shows each call with its answer.
 //!
 //! # Who may ask
 //!
@@ -103,6 +103,10 @@ mod shared;
 mod upload;
 mod v1;
 mod whole;
+
+#[cfg(doc)]
+#[doc = include_str!("../API.md")]
+pub mod api {}
 
 pub use event_streams::EventStreamCounts;
 pub use face::Face;
