@@ -88,7 +88,7 @@ class Reader:
         if command == "^C":
             return terminal.interrupt()
         if command is None:
-            return terminal.read(None if self.writes else len(shown))
+            return terminal.read(len(shown), self.writes)
         if terminal:
             terminal.wait()
             terminal.close()
@@ -96,7 +96,7 @@ class Reader:
         actual = self.names.actual(command) + (" --port 0" if begins else "")
         terminal = self.terminals[name] = Terminal(actual, self.folder, self.environment)
         self.commands.append(command)
-        printed = terminal.read(None if self.writes else len(shown))
+        printed = terminal.read(len(shown), self.writes)
         if begins:
             port = re.search(r"listening on \S+:(\d+)", printed)
             if not port:

@@ -45,14 +45,16 @@ class Server:
 
     def __init__(self, *arguments):
         # Short ticks: the shortest session timeout is 400 ms.
-        command = [ZK_MINI, "serve", "--port", "0", "--tick-ms", "200", "--max-session-timeout-ms", "60000", *arguments]
+        port = () if "--listen" in arguments else ("--port", "0")
+        command = [ZK_MINI, "serve", *port, "--tick-ms", "200", "--max-session-timeout-ms", "60000", *arguments]
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         found = re.fullmatch(r"listening on (\S+):(\d+)\n", line)
         if not found:
             raise AssertionError(f"it does not listen: {line!r} {self.stop()}")
-        self.host, self.port = found.group(1).strip("[]"), int(found.group(2))
+        # A server on every address is on this one, too.
+        self.host, self.port = found.group(1).strip("[]").replace("0.0.0.0", "127.0.0.1"), int(found.group(2))
         self.hosts = f"{self.host}:{self.port}"
 
     def stop(self):

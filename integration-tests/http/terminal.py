@@ -39,17 +39,15 @@ class Terminal:
                 self.lines.append(line)
                 self.more.notify_all()
 
-    def read(self, count):
-        """Returns the next lines: so many, or, if `count` is `None`, those that come before a pause."""
+    def read(self, count, and_more=False):
+        """Returns the next lines: so many, and those that come before a pause if `and_more`."""
         end = time.monotonic() + PATIENCE
         with self.more:
-            if count is None:
-                while self.more.wait(PAUSE):
-                    pass
-                count = len(self.lines) - self.seen
             while len(self.lines) < self.seen + count and self.reader.is_alive() and time.monotonic() < end:
                 self.more.wait(0.1)
-            lines = self.lines[self.seen : self.seen + count]
+            while and_more and self.more.wait(PAUSE):
+                pass
+            lines = self.lines[self.seen :] if and_more else self.lines[self.seen : self.seen + count]
             self.seen += len(lines)
         return "".join(lines)
 

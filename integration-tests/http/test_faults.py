@@ -198,6 +198,20 @@ class Rules(ServerTest):
         self.post("/v1/clock", {"advance_ms": 1000})
         self.assertFalse(self.exists("/e"))
 
+    def test_the_cases_of_every_kind_can_be_narrowed(self):
+        zk = self.client()
+        cases = {"session": self.session_of(zk), "nth": 1, "times": 1, "probability": 1.0, "seed": 7}
+        for when, then in [
+            ({"op": "create", "path": "/a"}, {"fail": "NONODE"}),
+            ({"event": "NodeCreated", "path": "/a"}, {"drop_event": True}),
+            ({"connect": True}, {"refuse": True}),
+            ({"reattach": True}, {"refuse": True}),
+            ({"expiry": True}, {"hold_ephemerals_ms": 1}),
+        ]:
+            for narrowed in (cases, {"every": 2}):
+                with self.subTest(when=when, narrowed=narrowed):
+                    self.add({**when, **narrowed}, then)
+
     def test_a_star_without_a_path_means_all_but_pings(self):
         zk = self.client(timeout=1.0)
         fault = self.add({"op": "*"}, {"fail": "NONODE"})

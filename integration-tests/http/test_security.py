@@ -1,6 +1,7 @@
 """Who may ask, and how errors look."""
 
 import socket
+import tempfile
 import unittest
 
 from server import PATIENCE, ServerTest
@@ -103,6 +104,51 @@ class Port(ServerTest):
             "POST /v1/restore",
         ):
             self.assertIn(call, calls)
+
+
+class OtherMachines(ServerTest):
+    """A listener that other machines can reach."""
+
+    arguments = ("--listen", "0.0.0.0:0")
+
+    def test_http_is_off_and_says_what_turns_it_on(self):
+        self.refused(403, "GET", "/v1/status", naming="--http-token-file")
+        for path in ("/", "/metrics", "/commands"):
+            self.assertEqual(self.server.send("GET", path).status, 403)
+        self.client().create("/a")
+
+
+class OpenParts(ServerTest):
+    arguments = ("--listen", "0.0.0.0:0", "--http-open", "metrics,commands")
+
+    def test_they_alone_are_open(self):
+        for path in ("/metrics", "/commands", "/commands/ruok"):
+            self.assertEqual(self.server.send("GET", path).status, 200)
+        self.refused(403, "GET", "/v1/status")
+        self.assertEqual(self.server.send("POST", "/command/RESET").status, 403)
+        self.assertEqual(self.server.send("GET", "/").status, 403)
+
+
+class Token(ServerTest):
+    def setUp(self):
+        token = tempfile.NamedTemporaryFile("w", suffix=".token")
+        self.addCleanup(token.close)
+        token.write("correct-horse-battery\n")
+        token.flush()
+        self.arguments = ("--listen", "0.0.0.0:0", "--http-token-file", token.name)
+        super().setUp()
+
+    def test_every_request_needs_it(self):
+        for value in (None, "Bearer wrong-horse-battery", "correct-horse-battery", "Basic correct-horse-battery", "Bearer "):
+            with self.subTest(value=value):
+                headers = {"Authorization": value} if value else {}
+                self.refused(401, "GET", "/v1/status", headers=headers)
+                self.assertEqual(self.server.send("GET", "/metrics", headers=headers).status, 401)
+                self.assertEqual(self.server.send("POST", "/command/RESET", headers=headers).status, 401)
+        bearer = {"Authorization": "Bearer correct-horse-battery"}
+        self.assertEqual(self.server.send("GET", "/v1/status", headers=bearer).status, 200)
+        self.assertEqual(self.server.send("GET", "/metrics", headers=bearer).status, 200)
+        self.assertEqual(self.server.send("POST", "/v1/freeze", headers=bearer).status, 200)
 
 
 class FewConnections(ServerTest):

@@ -94,6 +94,9 @@ class Sessions(ServerTest):
         self.post("/v1/clock", {"advance_ms": 31_000})
         self.assertFalse(self.exists("/e"))
         self.assertNotIn(session, [other["id"] for other in self.get("/v1/sessions")])
+        self.assertTrue(zk.states.empty(), "nothing is sent to it")
+        self.post(f"/v1/sessions/{session}/thaw")
+        self.assertEqual([self.state(zk), self.state(zk), self.state(zk)], ["SUSPENDED", "LOST", "CONNECTED"])
 
     def test_freezing_silences_later_connections_too(self):
         zk = self.client(timeout=20.0)
@@ -158,6 +161,19 @@ class Server(ServerTest):
         self.assertFalse(self.exists("/late"))
         self.post("/v1/thaw")
         self.assertEqual(pending.get(timeout=PATIENCE), "/late")
+
+    def test_at_the_thaw_what_was_sent_comes_before_what_is_due(self):
+        zk = self.client(timeout=20.0)
+        zk.create("/e", ephemeral=True)
+        session = self.session_of(zk)
+        self.post("/v1/clock", {"mode": "manual"})
+        self.post("/v1/freeze")
+        pending = zk.create_async("/late")
+        self.post("/v1/clock", {"advance_ms": 60_000})
+        self.assertTrue(self.exists("/e"), "nobody expires until the thaw")
+        self.post("/v1/thaw")
+        self.assertEqual(pending.get(timeout=PATIENCE), "/late")
+        self.assertEqual(self.session(zk)["id"], session)
 
 
 class Clock(ServerTest):
