@@ -1,6 +1,9 @@
 // What people do with the page: look, act, go back in time.
 
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { api, closeBrowser, openPage, put, row, startKazoo, startServer, until } from './support.mjs';
 
@@ -19,7 +22,7 @@ test('an empty server says what to do, and shows what a client creates', async (
   await until('the sentence', async () => /Ephemeral: it goes when session .* ends, in \d+\.\d s unless that is heard of/.test(await nodeText(page)));
   assert.match(await nodeText(page), /world/);
   await until('the card of the session', async () => (await page.locator('.card').count()) === 1);
-  assert.match(await page.locator('.card').innerText(), /of 10 s[^]*\/hello/);
+  assert.match(await page.locator('.card').innerText(), /left, timeout 10 s[^]*\/hello/);
 });
 
 test('a session expires by a click: kazoo reports LOST, the node goes, and explain names the reason', async (t) => {
@@ -191,4 +194,26 @@ test('a server that is gone greys the page, which comes back by itself', async (
   await row(page, 'after').waitFor();
   assert.equal(await page.locator('body.lost').count(), 0);
   await until('the old tree to go', async () => (await row(page, 'before').count()) === 0);
+});
+
+test('a token is asked for once, and kept for the tab', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'page-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'token');
+  await writeFile(file, 'correct-horse-battery-staple\n', { mode: 0o600 });
+  const server = await startServer(t, { options: ['--http-token-file', file] });
+  const page = await openPage(t, server, { mayLoseServer: true, isReady: 'dialog[open]' });
+  const token = page.locator('dialog').getByLabel('Token');
+  await token.fill('wrong');
+  await page.keyboard.press('Enter');
+  await page.locator('dialog').getByText('That was not the token.').waitFor();
+  await token.fill('correct-horse-battery-staple');
+  await page.keyboard.press('Enter');
+  await page.locator('#figures .figure').last().waitFor();
+  await page.locator('.command').first().waitFor();
+  assert.equal(await page.locator('dialog').count(), 0);
+  await page.reload();
+  await page.locator('.command').first().waitFor();
+  assert.equal(await page.locator('dialog').count(), 0);
+  assert.deepEqual(await page.evaluate(() => [localStorage.length, document.cookie]), [0, '']);
 });

@@ -99,7 +99,7 @@ export async function startKazoo(t, server, { timeout = 10 } = {}) {
 let browser = null;
 
 /** Opens the page of a server. What it complains of in the console, and what it asks of other hosts, fails the test at its end. */
-export async function openPage(t, server, { hash = '', dark = false, phone = false, mayLoseServer = false, script = null, size = null } = {}) {
+export async function openPage(t, server, { hash = '', dark = false, phone = false, mayLoseServer = false, isReady = '#figures .figure', script = null, size = null } = {}) {
   browser ??= await chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: process.getuid() !== 0, args: ['--disable-dev-shm-usage'] });
   const context = await browser.newContext({
     viewport: size ?? (phone ? { width: 390, height: 844 } : { width: 1400, height: 860 }),
@@ -124,9 +124,16 @@ export async function openPage(t, server, { hash = '', dark = false, phone = fal
     assert.deepEqual(complaints, []);
   });
   await page.goto(server.url + hash);
-  await page.locator('#figures .figure').last().waitFor({ timeout: LIMIT });
+  await page.locator(isReady).last().waitFor({ timeout: LIMIT });
   page.setDefaultTimeout(LIMIT);
   return page;
+}
+
+/** Does something while Chromium traces the tasks of a page. */
+export async function traced(page, act) {
+  await browser.startTracing(page, { categories: ['__metadata', 'disabled-by-default-devtools.timeline'] });
+  const result = await act();
+  return { result, file: await browser.stopTracing() };
 }
 
 /** Closes the browser, at the end of a file. */

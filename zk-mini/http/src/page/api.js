@@ -26,12 +26,21 @@ export async function request(path, options = {}) {
     const response = await fetch(path, { ...options, headers, cache: 'no-store', redirect: 'error' });
     if (response.ok) return response;
     if (response.status === 401) {
-      // Another call may have asked meanwhile.
-      if (sessionStorage.getItem(KEY) === token) sessionStorage.setItem(KEY, await askForToken(Boolean(token)));
+      if (sessionStorage.getItem(KEY) === token) await renewToken(Boolean(token));
       continue;
     }
     throw await errorOf(response);
   }
+}
+
+let renewal = null;
+/** Asks the user for a token; once, however many calls want it. */
+function renewToken(wasWrong) {
+  renewal ??= askForToken(wasWrong).then((token) => {
+    sessionStorage.setItem(KEY, token);
+    renewal = null;
+  });
+  return renewal;
 }
 
 async function errorOf(response) {

@@ -201,12 +201,13 @@ const KINDS = {
   persistent: ['data and children', 'until removed'], recursive: ['everything below, too', 'until removed'],
 };
 
-/** Watches that are told of a node: those on its path, and those on all that is below a node above it. */
+/** Watches that are told of a node: on its path, on the children of the node above, and on all that is below one above. */
 async function watchesOf(path) {
   if ((state.status?.watches ?? 0) > MANY_WATCHES) return api.watches({ path, limit: MANY_WATCHES });
   const all = await api.watches({ limit: MANY_WATCHES });
   const isAbove = (above) => above === '/' || path.startsWith(`${above}/`);
-  return all.filter((watch) => watch.path === path || (watch.kind === 'recursive' && isAbove(watch.path)));
+  const isTold = (watch) => watch.path === path || (watch.kind === 'recursive' ? isAbove(watch.path) : watch.kind !== 'data' && watch.path === parentOf(path));
+  return all.filter(isTold);
 }
 
 function watchers(path, watches) {

@@ -74,7 +74,7 @@ function updateCard(card, session) {
 }
 
 function presentFacts(session, remaining) {
-  const parts = [session.frozen ? 'frozen' : session.connected ? null : 'no connection', `${countdown(remaining)} of ${span(session.timeout_ms)}`];
+  const parts = [session.frozen ? 'frozen' : session.connected ? null : 'no connection', `${countdown(remaining)} left, timeout ${span(session.timeout_ms)}`];
   if (session.watches) parts.push(session.watches === 1 ? '1 watch' : `${session.watches} watches`);
   return parts.filter(Boolean).join(' · ');
 }
@@ -87,9 +87,12 @@ function heldNodes(session, isCut) {
   const paths = session.ephemerals ?? [];
   if (session.end) return h('span', { class: 'dim' }, sentence(session.end.because ?? ''));
   if (!paths.length) return h('span', { class: 'dim' }, session.isPast ? '' : 'holds no node');
-  return [h('span', { class: 'dim' }, isCut ? 'takes with it ' : 'holds '), pathLink(paths[0]),
+  return [h('span', { class: 'dim' }, isCut ? 'takes with it ' : 'holds '), pathLink(paths[0], tailOf(paths[0])),
     paths.length > 1 && h('span', { class: 'dim' }, ` and ${paths.length - 1} more`)];
 }
+
+/** End of a path: there stands what tells nodes apart. */
+const tailOf = (path) => (path.length > 26 ? `…${path.slice(-25)}` : path);
 
 function actionsOf(session) {
   const act = (action, text) => () => attempt(async () => {
