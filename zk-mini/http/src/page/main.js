@@ -42,10 +42,7 @@ async function showMoment() {
 
 /** Everything may be different: after a reconnect, a restart, a gap in the events. */
 function reload() {
-  present.isComplete = false;
-  present.root.children = null;
-  present.touch();
-  present.load('/').catch(() => {});
+  present.reload();
   look();
 }
 

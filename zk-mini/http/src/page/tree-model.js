@@ -76,6 +76,24 @@ export class TreeModel {
     return promise;
   }
 
+  /** Loads again what is open: anything may have changed. What is shown stays until the answer is there. */
+  reload() {
+    this.isComplete = false;
+    const walk = (node) => {
+      if (!node.children && node !== this.root) return;
+      if (!this.isExpanded(node.path)) {
+        node.children = null;
+        return;
+      }
+      // An answer that is under way may be too old.
+      const before = this.loading.get(node.path)?.promise.catch(() => {}) ?? Promise.resolve();
+      before.then(() => this.load(node.path)).catch(() => {});
+      for (const child of node.children?.values() ?? []) walk(child);
+    };
+    walk(this.root);
+    this.touch();
+  }
+
   take(node, tree, depth) {
     node.stat = tree.stat;
     node.watches = tree.watches;
