@@ -147,6 +147,7 @@ test('nodes are created, set and deleted', async (t) => {
   await page.locator('dialog').getByRole('button', { name: 'Set', exact: true }).click();
   await until('the new data', async () => (await page.locator('#node').innerText()).includes('changed 1 time'));
   await row(page, 'a').click();
+  await until('the node above', async () => (await page.locator('#node h1').textContent()) === '/a');
   await page.locator('#node').getByRole('button', { name: 'Delete' }).click();
   await page.locator('#node .danger.asking').click();
   await until('it is gone', async () => (await nodeText(page)).includes('It is gone.'));

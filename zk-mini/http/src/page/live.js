@@ -34,7 +34,7 @@ async function follow() {
 async function followOnce() {
   stream = new AbortController();
   await api.status();
-  await readEvents('/v1/events', stream.signal, () => catchUp(), receive);
+  await readEvents('/v1/events', stream.signal, () => catchUp().catch(() => stream.abort()), receive);
 }
 
 /** Loads what happened before the stream began. What comes meanwhile waits. */
