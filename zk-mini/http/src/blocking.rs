@@ -42,3 +42,30 @@ pub(crate) async fn completely<T: Send + 'static>(
     let runtime = Handle::current();
     on_a_thread(move || runtime.block_on(work)).await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_is_completed_for_a_client_that_has_gone() {
+        let (begin, begun) = oneshot::channel();
+        let (go_on, may_go_on) = oneshot::channel::<()>();
+        let (complete, completed) = oneshot::channel();
+        let request = tokio::spawn(completely(async move {
+            let _ = begin.send(());
+            let _ = may_go_on.await;
+            let _ = complete.send(());
+            Ok(())
+        }));
+        begun.await.unwrap();
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        go_on.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), completed).await.unwrap().unwrap();
+    }
+}

@@ -1,15 +1,19 @@
 //! Settings and limits that all connections share.
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::controller::Made;
 use crate::error::ApiError;
 use crate::event_streams::{EventStreamCounts, EventStreamPlace, EventStreams};
 use crate::places::Places;
 use crate::settings::Settings;
+
+/// Maximum number of restores at a time; others wait before their bodies are read.
+const MAX_RESTORES: usize = 2;
 
 /// Settings and limits that all connections share. It holds no server, so that a server that is dropped is gone.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) places: Places,
     /// Rules that the controller made.
     pub(crate) made: Made,
+    /// Turns of restores: each holds a whole snapshot.
+    restores: Arc<Semaphore>,
     event_streams: EventStreams,
 }
 
@@ -35,6 +41,7 @@ impl Shared {
             event_streams: EventStreams::new(event_streams),
             full: OnceLock::new(),
             made: Made::default(),
+            restores: Arc::new(Semaphore::new(MAX_RESTORES)),
             settings,
         }
     }
@@ -53,5 +60,11 @@ impl Shared {
             let message = "there are too many event streams; close one, or raise the limit (Settings::max_event_streams)";
             ApiError::unavailable(message)
         })
+    }
+
+    /// Waits for the turn of a restore, which lasts until it is dropped.
+    pub(crate) async fn restore_turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes it.
+        Arc::clone(&self.restores).acquire_owned().await.ok()
     }
 }

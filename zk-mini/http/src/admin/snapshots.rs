@@ -78,6 +78,7 @@ pub(super) fn snapshot(command: &str, server: &Handle, with_body: bool) -> Respo
 pub(super) async fn restore(command: &'static str, app: App, request: Request) -> Response {
     let refused = |status, text: &str| reply::error(status, command, text);
     let max = app.shared.settings.max_restore;
+    let turn = app.shared.restore_turn().await;
     let bytes = match upload(request, max).await {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
@@ -88,6 +89,7 @@ pub(super) async fn restore(command: &'static str, app: App, request: Request) -
     };
     let server = app.server;
     let restored = completely(async move {
+        let _turn = turn;
         // As the real server: whatever is wrong with a snapshot is an error of the server.
         let snapshot = Snapshot::from_bytes(bytes).map_err(|error| ApiError::internal(error.to_string()))?;
         server.restore(&snapshot).await.map_err(|error| ApiError::internal(error.to_string()))?;

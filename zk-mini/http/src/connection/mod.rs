@@ -169,7 +169,9 @@ fn admit(
 
 /// Returns true for a path that takes data, whose limit depends on what they are.
 fn bounds_its_body(path: &str) -> bool {
-    path.starts_with("/v1/nodes/") || path.ends_with("/restore")
+    // The command of the AdminServer has a short name, too.
+    let is_snapshot = matches!(path.rsplit('/').next(), Some("restore" | "rest"));
+    is_snapshot || path == "/v1/nodes" || path.starts_with("/v1/nodes/")
 }
 
 /// Awaits an answer. Returns `None` if it panics: the log has the message, other requests go on.

@@ -18,6 +18,7 @@ use zk_mini::{On, RuleError, Then};
 use zk_wire::ErrorCode;
 
 use crate::app::App;
+use crate::blocking::completely;
 
 use action::{Action, BadCommand};
 use made::Kind;
@@ -53,7 +54,9 @@ async fn command(app: App, method: Method, Path(text): Path<String>) -> Result<S
     if app.server.is_down() {
         return Err(Failed(StatusCode::INTERNAL_SERVER_ERROR, "the server has been shut down".to_owned()));
     }
-    let remark = run(action, &app).await?;
+    // Also if the client of the request goes meanwhile: of several connections none is left out.
+    let remark = completely(async move { Ok(run(action, &app).await) }).await;
+    let remark = remark.map_err(|error| Failed(error.status, error.message))??;
     Ok(format!("command/{text}\n{remark}"))
 }
 

@@ -136,7 +136,7 @@ fn check_access(parts: &Parts, app: &App, is_local: bool) -> Result<(), ApiError
 
 /// Checks that the body of a POST is not one that a form of any web page could send.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let types = headers.get_all(CONTENT_TYPE).iter().filter_map(|value| value.to_str().ok());
+    let types = headers.get_all(CONTENT_TYPE).iter().map(HeaderValue::as_bytes);
     match types.filter_map(content_type::form_type).next() {
         None => Ok(()),
         Some(form) => Err(ApiError::new(

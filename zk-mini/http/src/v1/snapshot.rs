@@ -108,6 +108,7 @@ async fn restore(app: App, request: Request) -> Result<Json<Restored>, ApiError>
     let sent = request.headers().get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     let form = form_of(&String::from_utf8_lossy(sent));
     let max = app.shared.settings.max_restore;
+    let turn = app.shared.restore_turn().await;
     // Most clients look at an answer when they have sent everything.
     let body = upload(request, if form.is_ok() { max } else { 0 }).await?;
     let form = form?;
@@ -116,6 +117,7 @@ async fn restore(app: App, request: Request) -> Result<Json<Restored>, ApiError>
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message)
     })?;
     completely(async move {
+        let _turn = turn;
         let (snapshot, left_out) = read(&app.server, form, body)?;
         app.server.restore(&snapshot).await?;
         Ok(Json(Restored { status: Status::of(&app.server), left_out }))

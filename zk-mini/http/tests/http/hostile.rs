@@ -49,9 +49,9 @@ fn head(http: &Client, start: &str) -> String {
 #[tokio::test]
 async fn a_slow_head_has_bounded_time() {
     let (zk, http) = start(Settings::default().head_time(Duration::from_millis(300))).await;
+    let before = Instant::now();
     let mut slow = open(&http, head(&http, "GET /v1/status").as_bytes()).await;
     let kept = open(&http, (head(&http, "GET /v1/status") + "\r\n").as_bytes()).await;
-    let before = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     let is_closed = async {
         // A header a tick: it never ends.
@@ -199,6 +199,37 @@ async fn busy_connections_are_bounded_and_one_more_is_told_so() {
     first.read_exact(&mut answer).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 201"));
     is_well(&zk, &http).await;
+}
+
+#[tokio::test]
+async fn few_snapshots_are_taken_in_at_a_time() {
+    let (zk, http) = start(Settings::default()).await;
+    let file = http.get("/v1/snapshot").await.body;
+    let request = head(&http, "POST /v1/restore")
+        + "content-type: application/octet-stream\r\nexpect: 100-continue\r\nconnection: close\r\n"
+        + &format!("content-length: {}\r\n\r\n", file.len());
+    let continues = async |stream: &mut TcpStream| {
+        let mut answer = [0; 25];
+        tokio::time::timeout(LIMIT, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 100 Continue"));
+    };
+    let mut sent = [open(&http, request.as_bytes()).await, open(&http, request.as_bytes()).await];
+    for stream in &mut sent {
+        continues(stream).await;
+    }
+    let mut third = open(&http, request.as_bytes()).await;
+    is_well(&zk, &http).await;
+    assert!(
+        tokio::time::timeout(Duration::ZERO, third.readable()).await.is_err(),
+        "its body is not read yet"
+    );
+    let [first, second] = sent;
+    drop(first);
+    continues(&mut third).await;
+    for mut stream in [second, third] {
+        stream.write_all(&file).await.unwrap();
+        assert!(closed(stream).await.starts_with("HTTP/1.1 200 "));
+    }
 }
 
 #[tokio::test]

@@ -6,8 +6,9 @@ use serde_json::json;
 use zk_client::{Client, CreateMode, EventType};
 use zk_mini::ZkMini;
 use zk_mini::storage::SimulatedDisk;
+use zk_mini_http::Settings;
 
-use crate::support::start;
+use crate::support::{start, start_with};
 
 #[tokio::test]
 async fn a_node_is_created_with_its_parents_and_then_set() {
@@ -155,6 +156,16 @@ async fn a_path_is_decoded_and_checked_by_the_rules_of_zookeeper() {
         }
     }
     assert_eq!(zk.last_zxid(), before, "nothing is written");
+}
+
+#[tokio::test]
+async fn data_may_be_longer_than_other_bodies() {
+    let (_zk, http, _) = start_with(ZkMini::builder(), Settings::default().max_body(100)).await;
+    for path in ["/v1/nodes/a", "/v1/nodes/", "/v1/nodes"] {
+        let answer = http.put(path, vec![b'x'; 200]).await;
+        assert!(matches!(answer.status, 200 | 201), "{path}: {}", answer.text());
+    }
+    http.post("/v1/clock", json!({ "mode": "x".repeat(200) })).await.error(413);
 }
 
 #[tokio::test]

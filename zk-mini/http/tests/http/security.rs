@@ -98,7 +98,7 @@ async fn pages_of_other_sites_are_refused_even_without_an_origin() {
 
 #[tokio::test]
 async fn what_a_form_could_send_is_no_post() {
-    let (_zk, http) = start(ZkMini::builder()).await;
+    let (zk, http) = start(ZkMini::builder()).await;
     for form in [
         "application/x-www-form-urlencoded",
         "multipart/form-data; boundary=x",
@@ -113,8 +113,14 @@ async fn what_a_form_could_send_is_no_post() {
         let put = http.send("PUT", "/v1/status", &[("content-type", form)], b"{}").await;
         assert_eq!(put.status, 405, "the method is refused, not the type");
     }
+    // Not UTF-8, and a page may send it.
+    let typed =
+        format!("POST /v1/freeze HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: ", http.addr);
+    let odd = [typed.as_bytes(), b"text/plain;x=\xe9\r\n\r\n"].concat();
+    assert!(http.raw(&odd).await.error(415).contains("curl --json"));
     let untyped = http.send("POST", "/command/RESET", &[], b"").await;
     assert_eq!(untyped.status, 200, "{}", untyped.text());
+    assert!(!zk.is_frozen());
 }
 
 #[tokio::test]
