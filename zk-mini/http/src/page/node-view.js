@@ -154,7 +154,7 @@ function facts({ stat }) {
   const parts = [
     stat.numChildren ? count(stat.numChildren, 'child').replace('childs', 'children') : null,
     stat.version ? `changed ${count(stat.version, 'time')}, last at ${time(millis(stat.mtime))}` : 'never changed',
-    `created at ${time(millis(stat.ctime))}`,
+    stat.ctime ? `created at ${time(millis(stat.ctime))}` : 'always there',
   ];
   return parts.filter(Boolean).join(' · ');
 }
