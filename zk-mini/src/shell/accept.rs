@@ -3,48 +3,18 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncReadExt;
 
 use crate::shell::connection;
 use crate::shell::engine::{Engine, Refused};
-use crate::shell::http::{HttpConnection, HttpStream};
 use crate::shell::listener::{Accepted, Listener};
-use crate::shell::opening::Opening;
 use crate::shell::panics::{PAUSE, surviving};
+use crate::shell::turned_away;
 
 /// Number of attempts, good or bad, after a logged failure to accept for which no line is logged: about a minute of
 /// failures.
 const ATTEMPTS_PER_LINE: u32 = 600;
-
-/// Time for a connection that is one too many to send its first bytes: it may be HTTP.
-const FIRST_BYTES: Duration = Duration::from_secs(2);
-
-/// Maximum number of connections of all servers of the process that are one too many and whose first bytes are awaited.
-const MAX_AWAITED: usize = 64;
-
-/// A place among the connections whose first bytes are awaited. Dropping it frees it.
-struct AwaitedPlace;
-
-static PLACES_TAKEN: AtomicUsize = AtomicUsize::new(0);
-
-impl AwaitedPlace {
-    /// Takes a place; `None` if there is none.
-    fn take() -> Option<Self> {
-        // Made first: it is given back if it is one too many.
-        let place = Self;
-        (PLACES_TAKEN.fetch_add(1, Ordering::Relaxed) < MAX_AWAITED).then_some(place)
-    }
-}
-
-impl Drop for AwaitedPlace {
-    fn drop(&mut self) {
-        PLACES_TAKEN.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 /// Accepts connections until the sockets are closed, at the latest until it is aborted.
 pub(crate) async fn accept(listener: Arc<Listener>, engine: Arc<Engine>) {
@@ -106,24 +76,12 @@ fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) 
 }
 
 /// Serves a connection that is one too many for ZooKeeper's protocol, if it is HTTP; closes it otherwise.
-async fn serve_if_http(Accepted { mut stream, remote, listener }: Accepted, engine: Arc<Engine>) {
-    let mut first = BytesMut::new();
-    if engine.setup.http.is_some()
-        && let Some(_place) = AwaitedPlace::take()
-    {
-        let read = async {
-            while first.len() < Opening::LEN && stream.read_buf(&mut first).await.is_ok_and(|read| read > 0) {
-            }
-        };
-        // One that is silent for longer is closed.
-        let _ = engine.runtime.timeout(FIRST_BYTES, read).await;
-    }
-    if !first.first_chunk().is_some_and(Opening::is_http) {
-        return engine.reject(remote);
-    }
+async fn serve_if_http(Accepted { stream, remote, listener }: Accepted, engine: Arc<Engine>) {
     let listener = engine.setup.addrs().get(listener).copied();
-    let stream = HttpStream::new(first, stream);
-    engine.hand_over(HttpConnection { stream, peer: Some(remote), listener });
+    let served = turned_away::serve_if_http(&engine, stream, BytesMut::new(), (Some(remote), listener));
+    if served.await.is_err() {
+        engine.reject(remote);
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::shell::engine::{ConnectionGuard, Handled};
 use crate::shell::http::{HttpConnection, HttpStream, Stream};
 use crate::shell::opening::Opening;
 use crate::shell::outbox::{Close, InputWaiter};
+use crate::shell::turned_away;
 
 /// Bytes to read at once: few at first, so that an idle connection costs little; doubled whenever a read fills them.
 const FIRST_READ: usize = 512;
@@ -59,6 +60,7 @@ async fn serve(stream: impl Stream, guard: ConnectionGuard) {
                 Opening::Incomplete | Opening::Frame => {}
             },
             Progress::Yield => tokio::task::yield_now().await,
+            Progress::Closing(_) if task.may_be_http() => return task.turn_away().await,
             Progress::Closing(close) => return task.finish(close).await,
             Progress::Lost => return,
         }
@@ -177,8 +179,8 @@ impl<S: Stream> ConnectionTask<S> {
         read
     }
 
-    /// Returns true if the first bytes are still missing, and may be HTTP's: these are read even while the connection is
-    /// frozen.
+    /// Returns true if the first bytes are still missing, and may be HTTP's: these are read even if the connection is frozen,
+    /// or to be closed.
     fn may_be_http(&self) -> bool {
         self.opening == Opening::Incomplete
             && self.input.len() < Opening::LEN
@@ -228,6 +230,16 @@ impl<S: Stream> ConnectionTask<S> {
         let (engine, peer, listener) = (Arc::clone(&guard.engine), guard.remote, guard.listener);
         drop(guard);
         engine.hand_over(HttpConnection { stream: HttpStream::new(input, stream), peer, listener });
+    }
+
+    /// Closes a connection whose protocol is not known yet, unless it turns out to be HTTP. The server forgets it first.
+    async fn turn_away(self) {
+        let Self { stream, guard, input, .. } = self;
+        let (engine, from) = (Arc::clone(&guard.engine), (guard.remote, guard.listener));
+        drop(guard);
+        if let Err(mut stream) = turned_away::serve_if_http(&engine, stream, input, from).await {
+            let _ = stream.shutdown().await;
+        }
     }
 
     /// Writes what is queued, if `close` says so, and closes.

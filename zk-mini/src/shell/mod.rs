@@ -37,4 +37,5 @@ pub(crate) mod system_info;
 pub(crate) mod time;
 pub(crate) mod turn;
 pub(crate) mod turn_log;
+pub(crate) mod turned_away;
 pub(crate) mod words;

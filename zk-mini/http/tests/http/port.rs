@@ -56,6 +56,36 @@ async fn http_may_arrive_byte_by_byte_at_a_frozen_server() {
 }
 
 #[tokio::test]
+async fn http_is_answered_on_a_connection_that_a_restart_finds_silent() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    for begin in ["", "GE"] {
+        let mut stream = TcpStream::connect(http.addr).await.unwrap();
+        stream.write_all(begin.as_bytes()).await.unwrap();
+        zk.wait_for(|zk| zk.connections().len() == 1, LIMIT).await.unwrap();
+        zk.restart().await;
+        assert!(zk.connections().is_empty(), "none of ZooKeeper's is left");
+        let request = format!("GET /v1/status HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", http.addr);
+        stream.write_all(&request.as_bytes()[begin.len()..]).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    let mut word = TcpStream::connect(http.addr).await.unwrap();
+    zk.wait_for(|zk| zk.connections().len() == 1, LIMIT).await.unwrap();
+    zk.reset().await.unwrap();
+    word.write_all(b"ruok").await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(LIMIT, word.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert_eq!(answer, "", "another protocol is not served");
+    let mut silent = TcpStream::connect(http.addr).await.unwrap();
+    zk.wait_for(|zk| zk.connections().len() == 1, LIMIT).await.unwrap();
+    zk.restart().await;
+    zk.stop().await;
+    let closed = tokio::time::timeout(LIMIT, silent.read(&mut [0])).await.expect("closed in time");
+    assert!(!matches!(closed, Ok(1)));
+}
+
+#[tokio::test]
 async fn an_unknown_call_is_an_error_in_json() {
     let (_zk, http) = start(ZkMini::builder()).await;
     for path in ["/v1/statuses", "/v1", "/v1/"] {
