@@ -16,10 +16,11 @@ pub enum RestoreError {
     /// The disk is lost. The state is the former one.
     #[error("the disk of the server fails, and it refuses every change; it tries again every second")]
     ReadOnly,
-    /// The disk failed before the new state was durable. The server goes back to the state that is on the disk.
+    /// The disk failed before the new state was durable, or the server was restarted as after a loss of power. It goes back to
+    /// the state that is on the disk.
     #[error(
-        "the disk failed before the new state was durable: the server goes back to what is on the disk, and refuses writes \
-         until the disk accepts them"
+        "the new state was lost before it was durable: the disk failed, and the server refuses writes until the disk accepts \
+         them, or it was restarted without what was not synced; it goes back to what is on the disk"
     )]
     NotDurable,
     /// The files cannot be read or written.
@@ -75,11 +76,13 @@ impl Handle {
     /// # Errors
     /// [`RestoreError`]
     pub async fn restart_losing_unsynced(&self) -> Result<(), RestoreError> {
+        let loss = self.engine.loss.lock().await;
         match self.engine.lose_unsynced()? {
             Losing::InMemory => return self.empty(Replacement::Loss).await,
             // Given up: the disk has failed before, or the server has been stopped.
             Losing::Asked(lost) => lost.await.map_err(|_| self.given_up())??,
         }
+        drop(loss);
         self.engine.change_and_close(|_, _| ()).await.ok_or(RestoreError::Stopped)
     }
 

@@ -63,6 +63,8 @@ pub(crate) struct Engine {
     pub(crate) fault_news: Notify,
     /// Barriers of the listeners.
     pub(crate) accept_barriers: Mutex<Vec<AcceptBarrier>>,
+    /// Held while the keeper loses what is not durable: a second one who asks for that waits.
+    pub(crate) loss: tokio::sync::Mutex<()>,
     /// Notified when the server has stopped.
     ended: Notify,
     pub(crate) changes: Changes,
@@ -154,6 +156,7 @@ impl Engine {
             untidy: Notify::new(),
             fault_news: Notify::new(),
             accept_barriers: Mutex::default(),
+            loss: tokio::sync::Mutex::default(),
             ended: Notify::new(),
             changes: Changes::default(),
         }

@@ -327,6 +327,20 @@ async fn what_was_not_synced_is_lost_and_zxids_go_on() {
 }
 
 #[tokio::test]
+async fn several_losses_at_once_come_one_after_another() {
+    let disk = SimulatedDisk::new(3);
+    let zk = on(&disk).start().await.unwrap();
+    zk.create("/kept", "").await.unwrap();
+    let lose = || within(zk.restart_losing_unsynced());
+    let (a, b, c) = tokio::join!(lose(), lose(), lose());
+    for lost in [a, b, c] {
+        lost.unwrap();
+    }
+    assert!(zk.get("/kept").is_some());
+    zk.create("/new", "").await.unwrap();
+}
+
+#[tokio::test]
 async fn what_a_snapshot_has_synced_is_not_lost() {
     let disk = SimulatedDisk::new(2);
     let zk = on(&disk).sync(SyncMode::None).snap_count(NonZeroU64::new(5).unwrap()).start().await.unwrap();

@@ -76,7 +76,8 @@ export class HistoryRing {
   /** Sessions that lived after a transaction: those of now, those that ended later, without those that were opened later. */
   sessionsAt(zxid, present) {
     const living = new Map(present.map((session) => [session.id, { session }]));
-    for (let index = this.entries.length - 1; index > this.indexOfZxid(zxid); index -= 1) {
+    const then = this.indexOfZxid(zxid);
+    for (let index = this.entries.length - 1; index > then; index -= 1) {
       const entry = this.entries[index];
       if (classOf(entry) === 'end') living.set(entry.session, { end: entry });
       else if (entry.kind === 'connect' && entry.what === 'opened') living.delete(entry.session);

@@ -32,9 +32,15 @@ async function follow() {
 }
 
 async function followOnce() {
-  stream = new AbortController();
-  await api.status();
-  await readEvents('/v1/events', stream.signal, () => catchUp().catch(() => stream.abort()), receive);
+  const own = new AbortController();
+  stream = own;
+  try {
+    await api.status();
+    await readEvents('/v1/events', own.signal, () => catchUp().catch(() => own.abort()), receive);
+  } finally {
+    // One that was silent for too long is still open, and has a place at the server.
+    own.abort();
+  }
 }
 
 /** Loads what happened before the stream began. What comes meanwhile waits. */

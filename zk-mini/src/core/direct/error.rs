@@ -85,8 +85,12 @@ pub enum WriteError {
     /// The disk is lost, and the server refuses all writes.
     #[error("{path} cannot be written: the disk of the server fails; it tries again every second")]
     ReadOnly { path: String },
-    /// The disk failed before the write was durable: it may be there or not.
-    #[error("the disk of the server failed before the write of {path} was durable: look whether it is there")]
+    /// The disk failed before the write was durable, or the server was restarted as after a loss of power: the write may be there
+    /// or not.
+    #[error(
+        "the disk of the server failed before the write of {path} was durable, or the server was restarted without what was \
+         not synced: look whether it is there"
+    )]
     NotDurable { path: String },
     /// The server has been stopped.
     #[error("{path} cannot be written: the server has been stopped")]
