@@ -69,9 +69,21 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
             let text = rejection.body_text();
             // The framework speaks of its own work.
             let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
-            ApiError::bad_request(format!("a parameter is not as expected: {reason}"))
+            ApiError::bad_request(format!("a parameter is not as expected: {}", in_our_words(reason)))
         })
     }
+}
+
+/// Replaces what the standard library says of a value by what is allowed.
+fn in_our_words(reason: &str) -> String {
+    const WORDS: [(&str, &str); 4] = [
+        ("invalid digit found in string", "it is a whole number, 0 or more"),
+        ("cannot parse integer from empty string", "it is a whole number, 0 or more"),
+        ("number too large to fit in target type", "the number is too large"),
+        ("provided string was not `true` or `false`", "it is `true` or `false`"),
+    ];
+    let known = WORDS.iter().find_map(|(theirs, ours)| Some((reason.strip_suffix(theirs)?, ours)));
+    known.map_or_else(|| reason.into(), |(name, ours)| format!("{name}{ours}"))
 }
 
 /// Parts of the path of an address, decoded.

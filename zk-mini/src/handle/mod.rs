@@ -52,6 +52,20 @@ impl Handle {
 
     /// Returns a handle for a client of HTTP: the [`history`](crate::history) names it as the author of what is written with it,
     /// instead of this program.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let client = "10.0.0.1:4321".parse()?;
+    /// zk.for_client(client).create("/a", "").await?;
+    /// let explanation = zk.explain("/a").to_string();
+    /// assert!(explanation.contains("10.0.0.1:4321"), "{explanation}");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn for_client(&self, client: SocketAddr) -> Self {
         Self { engine: Arc::clone(&self.engine), client: Some(client) }

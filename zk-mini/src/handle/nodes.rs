@@ -85,6 +85,20 @@ impl Handle {
     /// Deletes a node, and all nodes below it if `recursive`, and returns its last `Stat`. The system's nodes are refused, the root
     /// with all below it, too.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// zk.create("/services/echo", "x").parents().await?;
+    /// assert!(zk.remove("/services", false).await.is_err(), "it has a child");
+    /// let removed = zk.remove("/services", true).await?;
+    /// assert_eq!((removed.nodes, removed.stat.num_children), (2, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`WriteError`]
     pub async fn remove(&self, path: &str, recursive: bool) -> Result<Removed, WriteError> {
