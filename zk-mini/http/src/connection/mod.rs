@@ -71,9 +71,11 @@ pub(crate) async fn serve(
     let Some(place) = app.shared.places.take() else { return };
     let (server, at_end) = (app.server.clone(), app.at_end.clone());
     tokio::select! {
-        () = exchange(stream, app, router, &place) => {}
-        () = server.ended() => {}
+        biased;
+        // First: a request that comes too late for the place is not begun, so its client may send it again.
         () = place.given_away() => {}
+        () = server.ended() => {}
+        () = exchange(stream, app, router, &place) => {}
     }
     drop(place);
     drop(server);
