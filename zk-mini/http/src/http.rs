@@ -51,6 +51,20 @@ impl Http {
 
     /// Serves HTTP on a port of its own, until the server stops. Port 0 lets the system choose; returns the address.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    /// use zk_mini_http::{Face, Http, Settings};
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// let face = Face::Admin { commands: Some("/commands".into()), metrics: true };
+    /// let addr = Http::new(Settings::default()).listen(&zk, ([127, 0, 0, 1], 0).into(), &face)?;
+    /// println!("http://{addr}/commands/ruok and http://{addr}/metrics");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`io::Error`] if the address cannot be listened on, or the system gives no thread.
     pub fn listen(&self, server: &Handle, addr: SocketAddr, face: &Face) -> io::Result<SocketAddr> {

@@ -43,9 +43,10 @@
 //!
 //! # Limits
 //!
-//! [`Settings`] bounds connections, event streams and bodies, and the time for heads, bodies and answers. A head has 32 KiB for its
-//! address, and 32 KiB and 100 lines for its headers (414, 431). Connections beyond the limit take the place of those that
-//! wait for a request, the longest first. So peers that open connections and send nothing, or read nothing, keep nobody out.
+//! [`Settings`] bounds connections, event streams and bodies, and the time for heads, bodies and answers. A head has 32 KiB for
+//! its address, and 32 KiB and 100 lines for its headers (414, 431). Two snapshots are restored at a time. Connections beyond the
+//! limit take the place of those that wait for a request, the longest first. So peers that open connections and send nothing, or
+//! read nothing, keep nobody out.
 //!
 //! # AdminServer
 //!
