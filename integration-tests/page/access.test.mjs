@@ -33,7 +33,7 @@ for (const dark of [false, true]) {
 
     test(`axe-core finds nothing serious: ${look}`, async (t) => {
       const empty = await startServer(t);
-      const first = await openPage(t, empty, { dark, phone, hash: '#tab=node' });
+      const first = await openPage(t, empty, { dark, phone });
       await first.locator('.command').first().waitFor();
       await check(first, 'the first visit');
 
@@ -62,6 +62,21 @@ for (const dark of [false, true]) {
     });
   }
 }
+
+test('what a card of a session says and asks has room in it', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server, { timeout: 30 });
+  await kazoo.call('create', `/${'long-name-'.repeat(9)}/and-its-end`, '', true);
+  await kazoo.call('create', '/another', '', true);
+  const page = await openPage(t, server);
+  const card = page.locator('.card');
+  await card.getByText('and 1 more').waitFor();
+  await card.getByRole('button', { name: 'Expire' }).click();
+  await card.getByText('Sure? 2 nodes will go').waitFor();
+  const outside = await card.evaluate((box) => [...box.querySelectorAll('.held > *, .actions > *')]
+    .filter((part) => part.getBoundingClientRect().right > box.getBoundingClientRect().right).map((part) => part.innerText));
+  assert.deepEqual(outside, []);
+});
 
 test('the tree is used by the keyboard, and tells where one is', async (t) => {
   const server = await startServer(t);

@@ -37,6 +37,11 @@ test('a session expires by a click: kazoo reports LOST, the node goes, and expla
     const text = await nodeText(page);
     return text.includes('It is gone.') && /deleted by the end of session \S+: expired by the test, last heard/.test(text);
   });
+  await page.locator('#node .say a.code').click();
+  await until('all that the session did', async () => {
+    const did = await page.locator('#log .entry').allInnerTexts();
+    return did.length >= 3 && /opened/.test(did.at(-1)) && (await page.locator('#log-filter').inputValue()) === kazoo.session;
+  });
   await until('the row to go', async () => (await page.locator('#tree .row').filter({ hasText: 'leader' }).count()) === 0);
 });
 
@@ -74,6 +79,7 @@ test('the timeline shows the past, and what changed between two moments', async 
   assert.match(await page.locator('#notice').innerText(), /The past after transaction 0x/);
   assert.equal(await page.locator('#node .actions').count(), 0, 'nothing can be changed in the past');
   assert.equal(await page.locator('#new-fault').isDisabled(), true);
+  assert.match(await page.locator('#node .doings').innerText(), /created over HTTP[^]*later, at \S+\s+changed/);
 
   await page.keyboard.press('Shift+ArrowRight');
   await until('the difference', async () => /changed\s+\/config[^]*old[^]*new/.test(await nodeText(page)));
@@ -183,18 +189,25 @@ test('watches are shown with who set them', async (t) => {
 
 test('a server that is gone greys the page, which comes back by itself', async (t) => {
   const server = await startServer(t);
-  await put(server, '/before', '');
-  const page = await openPage(t, server, { mayLoseServer: true });
+  await put(server, '/before', 'what it was');
+  const { last_zxid: moment } = await api(server, 'GET', 'v1/status');
+  const page = await openPage(t, server, { mayLoseServer: true, hash: '#path=/before' });
+  const inPast = await openPage(t, server, { mayLoseServer: true, hash: `#path=/before&at=${moment}` });
   await row(page, 'before').waitFor();
+  for (const each of [page, inPast]) await until('the data', async () => /what it was/.test(await nodeText(each)));
   await server.stop();
   await until('the notice', async () => /The server does not answer since \d\d:\d\d/.test(await page.locator('#notice').innerText()));
   assert.equal(await page.locator('body.lost').count(), 1);
   await row(page, 'before').waitFor();
+  await until('the greyed node, which nobody can change', async () => (await page.locator('#node .actions').count()) === 0);
+  assert.match(await nodeText(page), /what it was/);
   const again = await startServer(t, { port: server.port });
   await put(again, '/after', '');
   await row(page, 'after').waitFor();
   assert.equal(await page.locator('body.lost').count(), 0);
   await until('the old tree to go', async () => (await row(page, 'before').count()) === 0);
+  await row(inPast, 'after').waitFor();
+  assert.equal(await inPast.locator('body.past').count(), 0, 'a moment that the new server does not know is left');
 });
 
 test('a token is asked for once, and kept for the tab', async (t) => {

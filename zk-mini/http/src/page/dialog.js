@@ -50,7 +50,7 @@ export async function askToken(wasWrong) {
   while (!token) {
     await openDialog({
       title: 'This server wants a token',
-      body: [h('p', {}, wasWrong ? 'That was not the token.' : 'It stands in the file that the server was started with (--http-token-file).'),
+      body: [h('p', { class: wasWrong ? 'bad' : null }, wasWrong ? 'That was not the token.' : 'It stands in the file that the server was started with (--http-token-file).'),
         field('Token', input, 'It is kept in this tab until you close it.')],
       label: 'Go on',
       accept: async () => {

@@ -28,7 +28,7 @@ export function diffView(box) {
     });
   }
   show(box, ['diff', key, known], () => [
-    h('h1', {}, 'What changed'),
+    h('h1', { class: 'plain' }, 'What changed'),
     h('p', { class: 'say' }, 'From ', zxidLink(from), ' to ', zxidLink(to), known?.changes && `: ${summary(known.changes)}.`),
     h('div', { class: 'actions' }, button('Close', () => go({ from: null }))),
     known?.error && h('p', { class: 'bad' }, known.error.message),
@@ -49,8 +49,8 @@ function changeRow({ path, what, before, after }) {
   return h('li', { class: what },
     h('span', { class: 'what' }, what), ' ', pathLink(path),
     h('div', { class: 'sides' },
-      before && h('div', { class: 'before' }, h('span', { class: 'dim' }, 'before '), inShort(before)),
-      after && h('div', { class: 'after' }, h('span', { class: 'dim' }, 'after '), inShort(after))));
+      before && h('div', { class: 'before' }, h('span', { class: 'dim' }, after ? 'before ' : 'its data: '), inShort(before)),
+      after && h('div', { class: 'after' }, h('span', { class: 'dim' }, before ? 'after ' : 'its data: '), inShort(after))));
 }
 
 function inShort(side) {

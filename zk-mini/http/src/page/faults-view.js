@@ -13,10 +13,11 @@ const EVENTS = ['*', 'NodeCreated', 'NodeDeleted', 'NodeDataChanged', 'NodeChild
 const CODES = ['CONNECTIONLOSS', 'OPERATIONTIMEOUT', 'NONODE', 'NODEEXISTS', 'BADVERSION', 'NOTEMPTY', 'NOAUTH', 'SESSIONEXPIRED', 'MARSHALLINGERROR',
   'SYSTEMERROR', 'THROTTLEDOP', 'REQUESTTIMEOUT'];
 
-/** What a rule can be about, and what can be done then. */
+/** What a rule can be about, the word between that and a session, and what can be done then. */
 const KINDS = {
   request: {
     label: 'a client asks for',
+    session: 'by',
     then: {
       after: ['apply it, then lose the reply and the connection', { drop: 'after_apply' }],
       before: ['lose it and the connection', { drop: 'before_apply' }],
@@ -26,12 +27,12 @@ const KINDS = {
       fail: ['refuse it with', (value) => ({ fail: value.code })],
     },
   },
-  event: { label: 'a client is to be told of', then: {
+  event: { label: 'a client is to be told of', session: 'in', then: {
     drop: ['do not send it', { drop_event: true }], delay: ['send it late, by', (value) => ({ delay_ms: value.ms })],
   } },
   connect: { label: 'a client connects', then: { refuse: ['close without an answer', { refuse: true }] } },
-  reattach: { label: 'a client comes back with its session', then: { refuse: ['say that the session has expired', { refuse: true }] } },
-  expiry: { label: 'a session expires', then: { hold: ['keep its ephemeral nodes for', (value) => ({ hold_ephemerals_ms: value.ms })] } },
+  reattach: { label: 'a client comes back with', session: '', then: { refuse: ['say that the session has expired', { refuse: true }] } },
+  expiry: { label: 'time runs out for', session: '', then: { hold: ['keep its ephemeral nodes for', (value) => ({ hold_ephemerals_ms: value.ms })] } },
 };
 
 export function startFaults() {
@@ -134,6 +135,7 @@ export function newFault() {
     for (const [name, part] of Object.entries(parts)) part.hidden = kind.value !== name;
     if (isAboutPath) parts[kind.value].append(path, paths);
     by.hidden = kind.value === 'connect';
+    word.textContent = ` ${KINDS[kind.value].session} `;
     often.hidden = how.value === 'always';
     unit.textContent = { times: Number(often.value) === 1 ? 'time' : 'times', nth: '', every: Number(often.value) === 1 ? 'time' : 'times', always: '' }[how.value];
     ms.parentElement.hidden = !['delay', 'hold'].includes(then.value);
@@ -144,11 +146,12 @@ export function newFault() {
     then.replaceChildren(...Object.entries(KINDS[kind.value].then).map(([name, [label]]) => h('option', { value: name }, label)));
     update();
   };
-  const by = h('span', {}, ' by ', session);
+  const word = h('span', {});
+  const by = h('span', {}, word, session);
   const body = h('div', { class: 'sentence', oninput: update },
     h('p', {}, 'When ', kind, parts.request, parts.event, by, ','),
     h('p', {}, how, ' ', often, ' ', unit, ','),
-    h('p', {}, then, ' ', code, h('span', {}, ms, ' ms'), '.'),
+    h('p', {}, then, ' ', code, h('span', {}, ms, ' ms')),
     h('details', {}, h('summary', {}, 'As JSON, for POST /v1/faults'), saying));
   kind.addEventListener('input', refill);
   refill();

@@ -43,9 +43,9 @@ export function size(bytes) {
 
 const trim = (number) => number.toFixed(number < 10 ? 1 : 0).replace(/\.0$/, '');
 
-/** Count with its noun: `1 node`, `12,345 nodes`. */
-export function count(number, noun) {
-  return `${number.toLocaleString('en')} ${noun}${number === 1 ? '' : 's'}`;
+/** Count with its noun: `1 node`, `12,345 nodes`, `2 matches`. */
+export function count(number, one, many = `${one}s`) {
+  return `${number.toLocaleString('en')} ${number === 1 ? one : many}`;
 }
 
 /** Name that cannot play tricks: control characters and those that turn the direction of writing are shown as `\u{202e}`. */

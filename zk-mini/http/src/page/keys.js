@@ -56,7 +56,8 @@ function help() {
       h('table', { class: 'keys' }, h('tbody', {}, [...KEYS, ['Esc', 'back to now', null]].map(([key, text]) =>
         h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, text))))),
       h('p', { class: 'dim' }, '◌ is an ephemeral node: it goes when its session ends. ◉ counts the watches on a node. '
-        + 'A ring empties until its session expires; each sign of life refills it.'),
+        + 'A ring empties until its session expires; each sign of life refills it. The server looks at every tick only, '
+        + 'so a session may live up to a tick longer than its timeout.'),
     ],
   });
 }

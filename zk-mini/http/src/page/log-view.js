@@ -13,17 +13,26 @@ let shownFilter = '';
 
 export function startLog() {
   list = new VirtualList($('log'), { keyOf: (entry) => entry.seq, build: buildRow, update: updateRow, role: 'list' });
-  $('as-list').addEventListener('click', () => {
-    isOpen = !isOpen;
-    document.body.classList.toggle('with-log', isOpen);
-    $('as-list').setAttribute('aria-pressed', String(isOpen));
-    changed('history');
-  });
+  $('as-list').addEventListener('click', () => openList(!isOpen));
   $('log-filter').addEventListener('input', () => {
     shownFilter = $('log-filter').value.trim().toLowerCase();
     changed('history');
   });
   on('history at tab', render);
+}
+
+function openList(isWanted) {
+  isOpen = isWanted;
+  document.body.classList.toggle('with-log', isOpen);
+  $('as-list').setAttribute('aria-pressed', String(isOpen));
+  changed('history');
+}
+
+/** Opens the list with those entries alone that have a text in them. */
+export function listOnly(text) {
+  $('log-filter').value = text;
+  shownFilter = text;
+  openList(true);
 }
 
 function render() {

@@ -51,14 +51,18 @@ function watchEmptiness() {
   if (state.isEmpty === isEmpty) return;
   state.isEmpty = isEmpty;
   changed('node');
+  // A narrow page shows one part: on the first visit that which says what to do.
+  if (isEmpty && state.tab === 'tree' && matchMedia('(max-width: 860px)').matches) go({ tab: 'node' }, { replace: true });
 }
 
 function renderHeader() {
   const { status, lostSince, at } = state;
   setText($('address'), connectString());
-  show($('figures'), [status], () => status && [
-    h('span', { class: 'figure compat' }, 'like ZooKeeper ', h('i', {}, status.compat)), figure('zxid', shortId(status.last_zxid), status.last_zxid),
-    count(status.nodes, 'node'), count(status.sessions, 'session'), count(status.watches, 'watch', 'watches'),
+  show($('figures'), [status, at], () => status && [
+    h('span', { class: 'figure compat' }, 'like ZooKeeper ', h('i', {}, status.compat)),
+    // The figures are those of now.
+    at === null && [figure('zxid', shortId(status.last_zxid), status.last_zxid), counted(status.nodes, 'node'),
+      counted(status.sessions, 'session'), counted(status.watches, 'watch', 'watches')],
   ]);
   document.body.classList.toggle('lost', lostSince !== null);
   const notice = noticeOf();
@@ -88,7 +92,7 @@ function noticeOf() {
 }
 
 const figure = (name, value, title) => h('span', { class: 'figure', title }, `${name} `, h('i', {}, value));
-const count = (number, one, many = `${one}s`) =>
+const counted = (number, one, many = `${one}s`) =>
   h('span', { class: 'figure' }, h('i', {}, number.toLocaleString('en')), ` ${number === 1 ? one : many}`);
 
 function renderTabs() {
@@ -119,6 +123,8 @@ startKeys();
 on('status lost at paused', renderHeader);
 on('tab', renderTabs);
 on('at', showMoment);
+// A server that has come back may not know the moment any more.
+on('lost', () => state.at !== null && state.lostSince === null && showMoment());
 on('empty tree', watchEmptiness);
 $('tabs').addEventListener('click', (event) => event.target.dataset.tab && go({ tab: event.target.dataset.tab }));
 addEventListener('hashchange', follow);
@@ -127,7 +133,6 @@ follow();
 renderTabs();
 renderHeader();
 showTree(present);
-if (state.at) showMoment();
 startLive(reload, (entry) => {
   present.apply(entry);
   nodeChanged(entry);

@@ -1,6 +1,6 @@
 // The node in the middle: what it is in a sentence, its data, who did what to it, who watches it.
 
-import { api } from './api.js';
+import { ApiError, api } from './api.js';
 import { dataView } from './data-view.js';
 import { diffView } from './diff-view.js';
 import { askCreate, askSet } from './edit.js';
@@ -23,13 +23,15 @@ let known = null;
 let knownText = '';
 /** Counts what was new. */
 let revision = 0;
+/** Counts how often the form of the data was changed by hand. */
+let formChanges = 0;
 let isLoading = false;
 let isDue = false;
 
 export function startNode() {
   on('path at lost', look);
   on('watches', look);
-  on('node path at from lost status sessions', render);
+  on('node path at from lost status sessions history', render);
   on('tick', renderCountdown);
   $('path-form').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -60,10 +62,12 @@ export async function look() {
   const [node, explained, watches] = await Promise.allSettled([
     api.node(path, at), api.explain(path), at ? [] : watchesOf(path),
   ]);
-  const next = {
+  const isUnheard = node.status === 'rejected' && !(node.reason instanceof ApiError);
+  // A server that is gone says nothing: what is known stays in sight.
+  const next = isUnheard && known?.path === path && known.at === at ? known : {
     path, at,
     node: node.value ?? null,
-    error: node.reason?.message ?? null,
+    error: isUnheard ? 'The server does not answer.' : node.reason?.message ?? null,
     history: explained.value?.history ?? [],
     isCut: explained.value?.is_cut,
     watches: watches.value ?? [],
@@ -87,18 +91,17 @@ function render() {
     return;
   }
   if (isEmptyServer()) {
-    show(box, 'welcome', welcome);
+    const [gone] = past.deletedPaths(1);
+    show(box, ['welcome', gone], () => welcome(gone));
     return;
   }
   if (known?.path !== state.path || known.at !== state.at) return;
   const { node, history } = known;
   const owner = node ? sessionOf(kindOf(node.stat).session) : null;
-  const key = [revision, isReadOnly(), owner?.connected, owner?.client, owner?.frozen, again];
+  const key = [revision, isReadOnly(), owner?.connected, owner?.client, owner?.frozen, formChanges];
   show(box, key, () => (node ? presentNode(known, owner) : absentNode(known, history)));
   renderCountdown();
 }
-
-let again = 0;
 
 function presentNode({ path, at, node, history, watches, isCut }, owner) {
   const name = path.slice(path.lastIndexOf('/') + 1);
@@ -108,7 +111,7 @@ function presentNode({ path, at, node, history, watches, isCut }, owner) {
     h('p', { class: 'dim line' }, facts(node)),
     !isReadOnly() && actions(path, node, owner),
     dataView(node, name, () => {
-      again += 1;
+      formChanges += 1;
       changed('node');
     }),
     doings(path, history, isCut),
@@ -152,9 +155,9 @@ function renderCountdown() {
 
 function facts({ stat }) {
   const parts = [
-    stat.numChildren ? count(stat.numChildren, 'child').replace('childs', 'children') : null,
-    stat.version ? `changed ${count(stat.version, 'time')}, last at ${time(millis(stat.mtime))}` : 'never changed',
     stat.ctime ? `created at ${time(millis(stat.ctime))}` : 'always there',
+    stat.version ? `changed ${count(stat.version, 'time')}, last at ${time(millis(stat.mtime))}` : 'never changed',
+    stat.numChildren ? count(stat.numChildren, 'child', 'children') : null,
   ];
   return parts.filter(Boolean).join(' · ');
 }
@@ -183,15 +186,18 @@ function actions(path, node, owner) {
 
 /** Who created, changed and deleted it, and the faults that hit it. */
 function doings(path, history, isCut) {
-  const faults = past.about(path, 'fault', 20).filter((entry) => !state.at || BigInt(entry.zxid) <= BigInt(state.at));
+  const faults = past.about(path, 'fault', 20);
+  const isLater = (entry) => state.at !== null && BigInt(entry.zxid) > BigInt(state.at);
   const all = [...history.map((change) => ({ ...change, ms: millis(change.time) })), ...faults].sort((a, b) => a.ms - b.ms);
   const shown = all.slice(-200);
   return h('section', { class: 'doings', 'aria-label': 'Who did what' },
     h('h2', {}, 'Who did what'),
-    all.length === 0 && h('p', { class: 'none' }, 'Nothing is known: nobody has touched it since the history began.'),
-    (isCut || shown.length < all.length) && h('p', { class: 'dim' }, 'Earlier changes are no longer kept.'),
+    all.length === 0 && h('p', { class: 'none' },
+      isCut ? 'That is no longer kept.' : 'Nothing is known: nobody has touched it since the history began.'),
+    all.length > 0 && (isCut || shown.length < all.length) && h('p', { class: 'dim' }, 'Earlier changes are no longer kept.'),
     shown.length > 0 && h('ol', {}, shown.map((entry) => h('li', { class: entry.kind === 'fault' ? 'fault' : entry.what },
-      h('time', { title: new Date(entry.ms).toISOString() }, clockTime(entry.ms)),
+      isLater(entry) && h('span', { class: 'dim' }, 'later, at '),
+      h('time', { title: new Date(entry.ms).toISOString() }, clockTime(entry.ms)), ' ',
       entry.kind === 'fault' ? [h('b', {}, 'fault'), ` ${visible(entry.because ?? '')}: ${visible(entry.what)}`] : sentence(entry.because ?? entry.what),
       ', ', zxidLink(entry.zxid)))));
 }
@@ -222,13 +228,13 @@ function watchers(path, watches) {
         h('td', {}, watch.session ? ['session ', sessionLink(watch.session)] : `connection ${watch.connection}`,
           clientOf(watch.session), until && `, ${until}`));
     }))),
-    watches.length > shown.length && h('p', { class: 'dim' }, `and ${count(watches.length - shown.length, 'more')}`.replace('mores', 'more')));
+    watches.length > shown.length && h('p', { class: 'dim' }, `and ${(watches.length - shown.length).toLocaleString('en')} more`));
 }
 
 function statTable(stat) {
   const value = (name, it) => {
     if (/zxid$/.test(name)) return zxidLink(it);
-    if (/time$/.test(name)) return [h('code', {}, String(it)), ` ${time(millis(it))}`];
+    if (/time$/.test(name)) return [h('code', {}, String(it)), it ? ` ${time(millis(it))}` : ' before all time'];
     if (name === 'ephemeralOwner' && kindOf(stat).name === 'ephemeral') return sessionLink(it);
     return h('code', {}, String(it));
   };

@@ -2,9 +2,10 @@
 
 import { api } from './api.js';
 import { $, askingButton, button, h, setText, show, svg } from './dom.js';
-import { clockTime, count, countdown, shortId, span } from './format.js';
+import { clockTime, count, countdown, shortId, span, visible } from './format.js';
 import { past } from './history-ring.js';
 import { hurry } from './live.js';
+import { listOnly } from './log-view.js';
 import { go, pathLink, sentence } from './route.js';
 import { on, state, timeLeft } from './state.js';
 import { attempt, tell } from './tell.js';
@@ -20,7 +21,13 @@ export function startSessions() {
   on('sessions lost at session clock tick', render);
   on('session', () => {
     const index = list.rows.findIndex((row) => row.id === state.session);
-    if (index >= 0) list.reveal(index);
+    if (index >= 0) {
+      list.reveal(index);
+    } else if (state.session && state.heardAt) {
+      // It has ended: what is left of it is what it did.
+      listOnly(state.session);
+      go({ tab: 'timeline' }, { replace: true });
+    }
   });
 }
 
@@ -34,7 +41,8 @@ function render() {
   list.measure();
   list.set(rows);
   setText($('session-count'), rows.length ? String(rows.length) : '');
-  show($('session-none'), [rows.length === 0, state.at], () => rows.length === 0 && h('p', { class: 'none' },
+  const isNone = rows.length === 0 && state.heardAt > 0;
+  show($('session-none'), [isNone, state.at], () => isNone && h('p', { class: 'none' },
     state.at ? 'There was no session then.' : 'No client has a session. A client that connects appears here.'));
 }
 
@@ -47,7 +55,7 @@ function buildCard() {
   const left = svg('circle', { cx: 20, cy: 20, r: 16, class: 'left', transform: 'rotate(-90 20 20)', 'stroke-dasharray': AROUND });
   const card = h('div', { class: 'card', role: 'listitem' },
     svg('svg', { class: 'ring', viewBox: '0 0 40 40', 'aria-hidden': 'true' }, full, left),
-    h('div', { class: 'who' }), h('div', { class: 'dim facts' }), h('div', { class: 'held' }), h('div', { class: 'actions' }));
+    h('div', { class: 'who' }), h('div', { class: 'dim facts', title: 'The server looks at every tick: an expiry may come up to a tick after the timeout.' }), h('div', { class: 'held' }), h('div', { class: 'actions' }));
   card.left = left;
   return card;
 }
@@ -65,7 +73,7 @@ function updateCard(card, session) {
       event.preventDefault();
       go({ session: session.id, tab: 'sessions' });
     } }, shortId(session.id)), ' ',
-    h('small', {}, session.client ?? (session.isPast ? '' : 'in this process')),
+    h('small', {}, session.client ?? (session.connected && !session.isPast ? 'in this process' : '')),
   ]);
   setText(facts, session.isPast ? pastFacts(session) : presentFacts(session, remaining));
   show(held, [session.id, session.ephemerals, isCut], () => heldNodes(session, isCut));
@@ -87,12 +95,9 @@ function heldNodes(session, isCut) {
   const paths = session.ephemerals ?? [];
   if (session.end) return h('span', { class: 'dim' }, sentence(session.end.because ?? ''));
   if (!paths.length) return h('span', { class: 'dim' }, session.isPast ? '' : 'holds no node');
-  return [h('span', { class: 'dim' }, isCut ? 'takes with it ' : 'holds '), pathLink(paths[0], tailOf(paths[0])),
-    paths.length > 1 && h('span', { class: 'dim' }, ` and ${paths.length - 1} more`)];
+  return [h('span', { class: 'dim' }, isCut ? 'takes with it ' : 'holds '), pathLink(paths[0]),
+    paths.length > 1 && h('span', { class: 'dim', title: paths.slice(0, 50).map(visible).join('\n') }, ` and ${paths.length - 1} more`)];
 }
-
-/** End of a path: there stands what tells nodes apart. */
-const tailOf = (path) => (path.length > 26 ? `…${path.slice(-25)}` : path);
 
 function actionsOf(session) {
   const act = (action, text) => () => attempt(async () => {

@@ -64,7 +64,7 @@ export function toNow() {
 }
 
 /** The part of time that is shown: `[begin, end]`. */
-function window_() {
+function shownTime() {
   const end = heldEnd ?? serverNow();
   const first = past.entries[0]?.ms ?? end - 60_000;
   const ms = chosenSpan ?? fittingSpan(end);
@@ -89,7 +89,7 @@ function draw() {
   const context = canvas.getContext('2d');
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   context.clearRect(0, 0, width, height);
-  const [begin, end] = window_();
+  const [begin, end] = shownTime();
   const xOf = (ms) => ((ms - begin) / (end - begin)) * (width - 3);
   paintBetween(context, xOf, height);
   paintMarks(context, xOf, begin, end, width, height);
@@ -166,7 +166,7 @@ function say(begin, end) {
   setText($('to-time'), heldEnd ? clockTime(end).slice(0, 8) : state.clock.mode === 'manual' ? 'now (the clock stands still)' : 'now');
   $('compare').hidden = !state.at;
   $('compare').setAttribute('aria-pressed', String(marking !== null || state.from !== null));
-  setText($('compare'), marking !== null ? 'now choose the other moment' : 'Compare with…');
+  setText($('compare'), marking !== null ? 'Now choose the other moment' : state.from !== null ? 'Stop comparing' : 'Compare with…');
   $('to-now').hidden = !state.at;
 }
 
@@ -179,7 +179,7 @@ function latest() {
 
 /** Entry at a place: the nearest one within a few pixels, else the last one before it. */
 function entryAtX(x) {
-  const [begin, end] = window_();
+  const [begin, end] = shownTime();
   const width = canvas.clientWidth - 3;
   const ms = begin + (x / width) * (end - begin);
   const near = ((end - begin) / width) * 5;
@@ -239,7 +239,7 @@ function pan(event) {
   const delta = event.deltaX || (event.shiftKey ? event.deltaY : 0);
   if (!delta) return;
   event.preventDefault();
-  const [begin, end] = window_();
+  const [begin, end] = shownTime();
   move((delta / canvas.clientWidth) * (end - begin));
 }
 
@@ -252,7 +252,7 @@ function move(ms) {
 function keyDown(event) {
   const { entries } = past;
   const at = state.at ? past.indexOfZxid(state.at) : entries.length - 1;
-  const [begin, end] = window_();
+  const [begin, end] = shownTime();
   const step = (by) => {
     // Several entries may belong to one transaction.
     let next = at + by;

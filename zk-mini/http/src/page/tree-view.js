@@ -20,7 +20,10 @@ let rows = [];
 let active = '/';
 let filter = '';
 let shownRevision = -1;
+let shownFilter = '';
+let filteredAt = 0;
 let timer;
+let nextId = 0;
 
 /** Puts the view on the page. */
 export function startTree() {
@@ -90,7 +93,6 @@ function render() {
   else $('tree').removeAttribute('aria-activedescendant');
 }
 
-let filteredAt = 0;
 function filterRows() {
   if (performance.now() < filteredAt + FILTER_EVERY && shownFilter === filter) {
     shownRevision = -1;
@@ -100,11 +102,9 @@ function filterRows() {
   shownFilter = filter;
   const result = model.rowsWith(filter);
   rows = result.rows;
-  setText($('tree-count'), count(result.found, 'match').replace('matchs', 'matches'));
+  setText($('tree-count'), count(result.found, 'match', 'matches'));
 }
-let shownFilter = '';
 
-let nextId = 0;
 function buildRow() {
   nextId += 1;
   return h('div', { class: 'row', role: 'treeitem', id: `row-${nextId}` },
@@ -135,7 +135,7 @@ function updateRow(element, row) {
   else if (node.stat?.dataLength) parts.push(size(node.stat.dataLength));
   if (watches) parts.push(`◉ ${watches}`);
   setText(facts, parts.join(' · '));
-  facts.title = watches ? count(watches, 'watch').replace('watchs', 'watches') : '';
+  facts.title = watches ? count(watches, 'watch', 'watches') : '';
 }
 
 function set(element, name, value) {

@@ -7,8 +7,8 @@ const MARGIN = 8;
 
 export class VirtualList {
   /**
-   * `scroller` scrolls; `rowsOf()` returns all rows; `keyOf(row)` names a row; `build()` makes an element, and
-   * `update(element, row, index)` writes a row into it.
+   * `scroller` scrolls; `keyOf(row)` names a row; `build()` makes an element, and `update(element, row, index)` writes a row
+   * into it.
    */
   constructor(scroller, { keyOf, build, update, role }) {
     Object.assign(this, { scroller, keyOf, build, update, rows: [], elements: new Map(), spare: [] });
