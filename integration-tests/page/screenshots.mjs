@@ -53,12 +53,15 @@ async function run() {
   await until('watches', async () => /Watched by/.test(await light.locator('#node').innerText()));
   await api(server, 'POST', `v1/sessions/${workers[2].session}/expire`);
   await put(server, '/config/timeout_ms', '3000');
-  await until('the row to go', async () => (await light.locator('.row.gone').count()) === 0 && (await row(light, 'worker-0000000002').count()) === 0);
+  await until('the row to go', async () => (await light.locator('#tree .row').filter({ hasText: 'worker-0000000002' }).count()) === 0);
+  const ended = light.locator(`.card a[title="${workers[2].session}"]`);
+  await until('its card to go, and that of the next session to come', async () =>
+    (await ended.count()) === 0 && (await light.locator('.card').count()) === 3);
   await light.getByRole('button', { name: 'all' }).click();
   await light.mouse.move(700, 10);
   await picture(light, 'page');
 
-  const dark = await openPage(t, server, { dark: true, size: { width: 1200, height: 760 }, hash: '#path=/services/echo/worker-0000000002' });
+  const dark = await openPage(t, server, { dark: true, size: { width: 1200, height: 720 }, hash: '#path=/services/echo/worker-0000000002' });
   await until('the reason', async () => /It is gone/.test(await dark.locator('#node').innerText()));
   await row(dark, 'worker-0000000000').waitFor();
   await dark.locator('#as-list').click();
