@@ -37,6 +37,7 @@ test('a session expires by a click: kazoo reports LOST, the node goes, and expla
     const text = await nodeText(page);
     return text.includes('It is gone.') && /deleted by the end of session \S+: expired by the test, last heard/.test(text);
   });
+  await until('the row to fade', async () => (await row(page, 'leader').count()) === 0);
   await page.locator('#node .say a.code').click();
   await until('all that the session did', async () => {
     const did = await page.locator('#log .entry').allInnerTexts();

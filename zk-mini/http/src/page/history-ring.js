@@ -63,6 +63,11 @@ export class HistoryRing {
     return found;
   }
 
+  /** True if a session is known to have ended. Its events come sooner than the next list of sessions. */
+  hasEnded(session) {
+    return this.entries.some((entry) => entry.session === session && classOf(entry) === 'end');
+  }
+
   /** Paths that were deleted lately, the last one first. */
   deletedPaths(most) {
     const paths = new Set();

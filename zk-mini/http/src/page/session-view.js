@@ -21,7 +21,7 @@ export function startSessions() {
   on('sessions lost at session clock tick', render);
   on('session', () => {
     const index = list.rows.findIndex((row) => row.id === state.session);
-    if (index >= 0) {
+    if (index >= 0 && (state.at || !past.hasEnded(state.session))) {
       list.reveal(index);
     } else if (state.session && state.heardAt) {
       // It has ended: what is left of it is what it did.
