@@ -85,9 +85,19 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    fn detail(self) -> ErrorBody {
+        ErrorBody { error: ErrorDetail { code: self.code(), message: self.message } }
+    }
+
+    /// Returns the JSON alone, for an answer that is not made here.
+    pub(crate) fn into_body(self) -> String {
+        serde_json::to_string(&self.detail()).unwrap_or_default()
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let error = ErrorDetail { code: self.code(), message: self.message };
-        (self.status, Json(ErrorBody { error })).into_response()
+        (self.status, Json(self.detail())).into_response()
     }
 }

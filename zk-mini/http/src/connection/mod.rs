@@ -4,6 +4,7 @@ mod accept;
 mod arriving;
 mod at_end;
 mod patient;
+mod worded;
 mod working;
 
 use std::convert::Infallible;
@@ -39,6 +40,7 @@ use arriving::Arriving;
 pub(crate) use arriving::TooSlow;
 pub(crate) use at_end::AtEnd;
 use patient::Patient;
+use worded::Worded;
 use working::Working;
 
 /// Maximum length of the head of a request, and of what is read ahead. The guard's own limits are narrower, and answered in
@@ -92,7 +94,7 @@ async fn exchange(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(app.shared.settings.head_time);
     http.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
-    let stream = TokioIo::new(Patient::new(stream, app.shared.settings.write_time));
+    let stream = TokioIo::new(Worded::new(Patient::new(stream, app.shared.settings.write_time)));
     let service = service_fn(|request| {
         let (app, router, place) = (app.clone(), router.clone(), Arc::clone(place));
         Box::pin(async move { Ok::<_, Infallible>(answer(request, app, router, place).await) })

@@ -63,8 +63,9 @@ fn judge(parts: &Parts, app: &App) -> Result<(), ApiError> {
         None => return Err(ApiError::bad_request(format!("`{host}` is not HOST or HOST:PORT"))),
         // A token proves more than a name, and other machines call this one by names that it does not know.
         Some(false) if is_local => {
+            let foreign = parts.uri.authority().map_or(host, |authority| authority.as_str());
             return Err(forbidden(format!(
-                "the server is not called `{host}`; use localhost, 127.0.0.1 or [::1] (this keeps web pages of others out)"
+                "the server is not called `{foreign}`; use localhost, 127.0.0.1 or [::1] (this keeps web pages of others out)"
             )));
         }
         Some(_) => {}

@@ -45,7 +45,7 @@ struct Clock {
 
 /// Change of the clock: one of these.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"advance_ms\":1000}")]
 struct ClockChange {
     /// `manual` stops the clock at the present time; `real` lets it run on from the time that it shows.
     mode: Option<Mode>,

@@ -60,7 +60,7 @@ struct AffectedSessions {
 
 /// Sessions to end: one of the two.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"owner_of\":\"/path\"}")]
 struct Which {
     /// Path of an ephemeral node, for the session that owns it.
     #[schema(example = "/leader")]

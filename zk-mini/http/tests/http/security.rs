@@ -151,6 +151,10 @@ async fn errors_of_the_framework_are_json_too() {
         assert_eq!(refused.header("x-content-type-options"), Some("nosniff"));
         assert!(refused.error(400).contains('%'));
     }
+    for path in ["/v1/sessions/expire", "/v1/clock", "/v1/faults"] {
+        let message = http.post(path, serde_json::json!([])).await.error(400);
+        assert!(message.contains("an object") && !message.contains("struct"), "{message}");
+    }
     let large = vec![b' '; 2 << 20];
     for path in ["/v1/nothing", "/v1/clock"] {
         let refused = http.send("POST", path, &[("content-type", "application/json")], &large).await;
@@ -160,6 +164,14 @@ async fn errors_of_the_framework_are_json_too() {
     get(&http, "/v1/status", &[("x-big", &big)]).await.error(431);
     let many: Vec<_> = (0..150).map(|_| ("x-many", "1")).collect();
     get(&http, "/v1/status", &many).await.error(431);
+    // Too long even to be read: the framework refuses these itself.
+    let longest = format!("/v1/tree?path=/{}", "x".repeat(70_000));
+    let biggest = "x".repeat(200_000);
+    let most: Vec<_> = (0..300).map(|_| ("x-many", "1")).collect();
+    assert!(get(&http, &longest, &[]).await.error(414).contains("64 KiB"));
+    assert!(get(&http, "/v1/status", &[("x-big", &biggest)]).await.error(431).contains("128 KiB"));
+    assert!(get(&http, "/v1/status", &most).await.error(431).contains("200 headers"));
+    assert!(http.raw(b"GET /v1/status HTTP/3.0\r\n\r\n").await.error(400).contains("head"));
 }
 
 /// Starts a server whose HTTP has a port of its own on all addresses of the machine.

@@ -56,7 +56,7 @@ pub(crate) enum ClientError {
     #[error("the connection to {address} was lost: {cause}")]
     HttpLost { address: String, cause: String },
     #[error("the server refuses: {message}{hint}")]
-    HttpRefused { message: String, hint: &'static str, may_not: bool },
+    HttpRefused { message: String, hint: &'static str, exit: u8 },
     #[error(
         "the server speaks version {api} of the interface, and this program knows up to {known}; update it"
     )]
@@ -74,14 +74,14 @@ pub(crate) enum ClientError {
 }
 
 /// Exit statuses, as the help texts list them.
-const FAILURE: u8 = 1;
-const USAGE: u8 = 2;
+pub(crate) const FAILURE: u8 = 1;
+pub(crate) const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
 const NO_NODE: u8 = 4;
 const NODE_EXISTS: u8 = 5;
 const NOT_EMPTY: u8 = 6;
 const BAD_VERSION: u8 = 7;
-const NO_AUTH: u8 = 8;
+pub(crate) const NO_AUTH: u8 = 8;
 const NO_ZK_MINI: u8 = 9;
 
 /// Section of the help text of each command.
@@ -108,7 +108,8 @@ impl ClientError {
             Self::Zk(error) if error.is_retryable() => UNREACHABLE,
             Self::NodeLost { .. } => UNREACHABLE,
             Self::StillFilled { .. } => NOT_EMPTY,
-            Self::Hidden(_) | Self::HttpRefused { may_not: true, .. } => NO_AUTH,
+            Self::Hidden(_) => NO_AUTH,
+            Self::HttpRefused { exit, .. } => *exit,
             Self::Url { .. } | Self::BadToken => USAGE,
             Self::NoHttp { .. } | Self::HttpLost { .. } => UNREACHABLE,
             Self::NoZkMini { .. } => NO_ZK_MINI,

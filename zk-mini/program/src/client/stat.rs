@@ -11,7 +11,8 @@ use super::session::{ServerArgs, with_session};
 /// Print the stat of a node, in words
 ///
 /// Says what kind of node it is, then each field of ZooKeeper's Stat with its
-/// meaning. A transaction has a number, the zxid. Needs no permission.
+/// meaning. A transaction has a number, the zxid. ZooKeeper 3.8 asks for no
+/// permission, 3.9 for r.
 ///
 /// JSON: {"path","name","kind","stat"}; the kind is ephemeral or persistent. Servers
 /// do not tell containers and nodes with a time to live from persistent ones.

@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter {
 
 /// Rule of faults: when something happens, then the server misbehaves so.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `when` and `then`")]
 #[schema(example = json!({"when": {"op": "create", "path": "/services/**", "nth": 1}, "then": {"drop": "after_apply"}}))]
 struct RuleBody {
     when: When,

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::identify::identify;
 use super::options::HttpArgs;
 use super::target::Target;
-use crate::client::error::ClientError;
+use crate::client::error::{ClientError, FAILURE, NO_AUTH, USAGE};
 
 /// Newest version of the interface that this program knows.
 const API: u64 = 1;
@@ -151,7 +151,12 @@ impl Connection {
             Ok(body) => {
                 let may_not = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
                 let hint = if may_not { "; --http-token-file names a file with the token" } else { "" };
-                ClientError::HttpRefused { message: body.error.message, hint, may_not }
+                let exit = match status {
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => NO_AUTH,
+                    StatusCode::BAD_REQUEST => USAGE,
+                    _ => FAILURE,
+                };
+                ClientError::HttpRefused { message: body.error.message, hint, exit }
             }
             Err(_) => self.stranger(),
         }
