@@ -149,7 +149,7 @@ impl From<WriteError> for ApiError {
                 Hex::from(session)
             )),
             WriteError::NotEmpty { path, children } => Self::conflict(format!(
-                "{path} has {children} children: delete them first, or all at once with ?recursive=true"
+                "{path} has children ({children}): delete them first, or all at once with ?recursive=true"
             )),
             WriteError::SystemNode { path } => Self::bad_request(format!(
                 "{path} is a node of the system, which cannot be deleted; POST /v1/reset empties the server"
