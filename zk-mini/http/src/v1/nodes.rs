@@ -148,9 +148,12 @@ impl From<WriteError> for ApiError {
                 "{path} exists and does not belong to session {}: delete it first, or leave ephemeral_owner out",
                 Hex::from(session)
             )),
-            WriteError::NotEmpty { path, children } => Self::conflict(format!(
-                "{path} has children ({children}): delete them first, or all at once with ?recursive=true"
-            )),
+            WriteError::NotEmpty { path, children } => {
+                let below = if children == 1 { "a child".into() } else { format!("{children} children") };
+                Self::conflict(format!(
+                    "{path} has {below}: delete what is below it first, or all at once with ?recursive=true"
+                ))
+            }
             WriteError::SystemNode { path } => Self::bad_request(format!(
                 "{path} is a node of the system, which cannot be deleted; POST /v1/reset empties the server"
             )),
