@@ -20,6 +20,7 @@ mod serve;
 mod settings;
 mod signals;
 mod start;
+mod stop;
 mod torture;
 mod zoo_cfg;
 mod zoo_http;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use zk_mini::SyncMode;
 use zk_mini::ZkMini;
@@ -19,6 +18,7 @@ use crate::load::{LoadArgs, Loading};
 use crate::ready::{Herald, Ready, ReadyArgs};
 use crate::settings::Settings;
 use crate::start::{Start, Started};
+use crate::stop::Stop;
 use crate::zoo_cfg::{ConfigError, ZooCfg};
 
 const DEFAULT_PORT: u16 = 2181;
@@ -130,8 +130,7 @@ async fn serve(
     Prepared { loading, access, herald }: Prepared,
 ) -> Result<ExitCode, CliError> {
     // Before the server is announced, so that a signal right after that line is not lost.
-    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::Signals)?;
+    let mut stop = Stop::new().map_err(CliError::Signals)?;
 
     let Listen { host, port } = match args.listen {
         Some(listen) => listen,
@@ -169,8 +168,7 @@ async fn serve(
     };
 
     let cause = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
+        signal = stop.requested() => signal,
         () = shut_down.notified() => "the command SHUTDOWN over HTTP",
         () = zk.ended() => return Err(CliError::Ended),
     };

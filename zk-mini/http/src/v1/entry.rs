@@ -112,8 +112,7 @@ pub(super) fn hex(text: &str) -> Result<Hex, ApiError> {
 /// # Errors
 /// 400, with an example.
 pub(super) fn small_id(text: &str) -> Result<u64, ApiError> {
-    let decimal = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-    decimal.map_or_else(|| hex(text).map(|id| id.0.cast_unsigned()), Ok)
+    decimal(text).map_or_else(|| hex(text).map(|id| id.0.cast_unsigned()), Ok)
 }
 
 /// Reads a number of a parameter.
@@ -121,10 +120,14 @@ pub(super) fn small_id(text: &str) -> Result<u64, ApiError> {
 /// # Errors
 /// 400, with the name of the parameter.
 pub(super) fn number(name: &str, text: &str) -> Result<u64, ApiError> {
-    let number = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
-    number.ok_or_else(|| {
+    decimal(text).ok_or_else(|| {
         ApiError::bad_request(format!("{name} is {text:?}; it is a whole number, such as 100"))
     })
+}
+
+/// Reads digits only: Rust's parser would accept a sign.
+fn decimal(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn kind_named(name: &str) -> Result<EntryKind, ApiError> {

@@ -12,7 +12,7 @@ use super::node::{StatFields, Written};
 use super::output::{Visible, note};
 use super::parse::{AclList, acl, seconds};
 use super::session::{ServerArgs, with_session};
-use super::stop::Stop;
+use crate::stop::Stop;
 
 /// Create a node
 ///
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &CreateArgs) -> Result<(), ClientError> {
     let data = input::data(&args.data)?;
     with_session(&args.server, async |session, out| {
         // Before the node exists, so that a signal right after its path is printed is not lost.
-        let mut stop = Stop::new()?;
+        let mut stop = Stop::new().map_err(ClientError::Signals)?;
         let mut states = session.client.states();
         let (client, open) = (&session.client, [Acl::open()]);
         if args.parents
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &CreateArgs) -> Result<(), ClientError> {
         let owner = created.stat.ephemeral_owner;
         loop {
             let state = tokio::select! {
-                () = stop.requested() => return Ok(()),
+                _ = stop.requested() => return Ok(()),
                 state = states.changed() => state,
             };
             match state {

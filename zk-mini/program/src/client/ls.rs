@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use clap::Args;
+use futures_util::future::join_all;
 use serde::Serialize;
 use zk_client::Stat;
 use zk_wire::path;
@@ -11,8 +12,7 @@ use super::error::{ClientError, STATUSES};
 use super::node::{Columns, StatFields, name};
 use super::output::{Json, Output, Visible, note};
 use super::session::{ServerArgs, Session, with_session};
-use super::together::{AT_A_TIME, all};
-use super::walk::{Found, walk};
+use super::walk::{AT_A_TIME, Found, walk};
 
 /// List the nodes below a node
 ///
@@ -80,7 +80,7 @@ async fn children(args: &LsArgs, session: &Session, out: &mut Output) -> Result<
     for some in paths.chunks(AT_A_TIME) {
         if args.long {
             let ask = |path| async move { session.read(|| session.client.exists(path)).await };
-            for (path, stat) in some.iter().zip(all(some.iter().map(|path| ask(path.as_str()))).await) {
+            for (path, stat) in some.iter().zip(join_all(some.iter().map(|path| ask(path.as_str()))).await) {
                 // A node that has gone meanwhile is left out.
                 nodes.extend(stat?.map(|stat| (path.as_str(), Some(stat))));
             }

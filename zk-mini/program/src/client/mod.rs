@@ -15,10 +15,8 @@ mod rm;
 mod session;
 mod set;
 mod stat;
-mod stop;
 mod tail;
 mod time;
-mod together;
 mod walk;
 mod watch;
 

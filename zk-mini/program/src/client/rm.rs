@@ -1,14 +1,14 @@
 //! `zk-mini rm`: deletes a node, or a whole tree.
 
 use clap::Args;
+use futures_util::future::join_all;
 use serde::Serialize;
 use zk_client::{ErrorCode, Expected, Version};
 
 use super::error::{ClientError, STATUSES};
 use super::parse::{expected, version};
 use super::session::{ServerArgs, Session, with_session};
-use super::together::{AT_A_TIME, all};
-use super::walk::walk;
+use super::walk::{AT_A_TIME, walk};
 
 /// Rounds through a tree to which others add nodes.
 const ROUNDS: usize = 8;
@@ -75,7 +75,7 @@ async fn tree(session: &Session, top: &str) -> Result<usize, ClientError> {
         let mut is_filled = false;
         for path in levels.iter().rev().flat_map(|level| level.chunks(AT_A_TIME)) {
             let delete = |path| session.ask(session.client.delete(path, Expected::Any));
-            for answer in all(path.iter().map(|path| delete(path))).await {
+            for answer in join_all(path.iter().map(|path| delete(path))).await {
                 match answer.as_ref().map_err(ClientError::code) {
                     Ok(()) => deleted += 1,
                     Err(Some(ErrorCode::NO_NODE)) => {}

@@ -16,8 +16,8 @@ use super::http::{Connection, HttpArgs, Parser, SseEvent, connect, encoded};
 use super::output::{Output, Visible, note};
 use super::parse::seconds;
 use super::session::runtime;
-use super::stop::Stop;
-use super::time::{after, readable};
+use super::time::{after, readable, too_few};
+use crate::stop::Stop;
 
 /// Kinds of entries that are of interest without being asked for: not each read of each client.
 const USUAL_KINDS: &str = "transaction,connect,disconnect,close,expiry,fault,server";
@@ -74,25 +74,18 @@ pub(crate) struct TailArgs {
 
 pub(crate) fn run(args: &TailArgs) -> Result<(), ClientError> {
     runtime()?.block_on(async {
-        let mut stop = Stop::new()?;
+        let mut stop = Stop::new().map_err(ClientError::Signals)?;
         let mut out = Output::new(args.http.json);
         let seen = Cell::new(0);
         let tail = Tail { args, out: &mut out, seen: &seen };
         let done = tokio::select! {
             biased;
-            () = stop.requested() => Ok(()),
+            _ = stop.requested() => Ok(()),
             done = tail.run() => done,
-            () = after(args.span) => too_few(args, seen.get()),
+            () = after(args.span) => too_few(args.count, args.span, seen.get()),
         };
         done.and_then(|()| out.flush())
     })
-}
-
-fn too_few(args: &TailArgs, seen: usize) -> Result<(), ClientError> {
-    match (args.count, args.span) {
-        (Some(wanted), Some(within)) => Err(ClientError::TooFewEvents { seen, wanted: wanted.get(), within }),
-        _ => Ok(()),
-    }
 }
 
 struct Tail<'a> {

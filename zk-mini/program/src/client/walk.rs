@@ -1,11 +1,14 @@
 //! A walk through a node and all nodes below it: parents first, siblings by name.
 
+use futures_util::future::join_all;
 use zk_client::{ErrorCode, Stat};
 use zk_wire::path;
 
 use super::error::ClientError;
 use super::session::Session;
-use super::together::{AT_A_TIME, all};
+
+/// Maximum number of questions under way at a time.
+pub(crate) const AT_A_TIME: usize = 64;
 
 /// Node on the walk.
 #[derive(Debug)]
@@ -49,7 +52,8 @@ pub(crate) async fn walk(
         let mut below = Vec::with_capacity(paths.len());
         for some in paths.chunks(AT_A_TIME) {
             let ask = |path| async move { session.read(|| session.client.children(path)).await };
-            for (path, answer) in some.iter().zip(all(some.iter().map(|path| ask(path.as_str()))).await) {
+            for (path, answer) in some.iter().zip(join_all(some.iter().map(|path| ask(path.as_str()))).await)
+            {
                 let (children, stat) = match answer {
                     Ok((children, stat)) => (children, Some(stat)),
                     Err(error) => match error.code() {

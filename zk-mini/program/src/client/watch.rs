@@ -11,8 +11,8 @@ use super::error::{ClientError, STATUSES};
 use super::output::{Output, Visible, note};
 use super::parse::seconds;
 use super::session::{ServerArgs, with_session};
-use super::stop::Stop;
-use super::time::after;
+use super::time::{after, too_few};
+use crate::stop::Stop;
 
 /// Print the changes of a node, as they come
 ///
@@ -56,7 +56,7 @@ struct Event<'a> {
 
 pub(crate) fn run(args: &WatchArgs) -> Result<(), ClientError> {
     with_session(&args.server, async |session, out| {
-        let mut stop = Stop::new()?;
+        let mut stop = Stop::new().map_err(ClientError::Signals)?;
         let client = &session.client;
         let mut watch = if args.recursive {
             session.ask(client.watch_recursive(&args.path)).await?
@@ -75,13 +75,13 @@ pub(crate) fn run(args: &WatchArgs) -> Result<(), ClientError> {
         loop {
             let update = tokio::select! {
                 biased;
-                () = stop.requested() => return Ok(()),
+                _ = stop.requested() => return Ok(()),
                 update = watch.next() => update,
                 state = states.changed() => {
                     tell(state);
                     continue;
                 }
-                () = &mut end => return too_few(args, seen),
+                () = &mut end => return too_few(args.count, args.span, seen),
             };
             // The client is closed only below.
             let Some(update) = update else { return Ok(()) };
@@ -100,13 +100,6 @@ fn tell(state: Option<SessionState>) {
         Some(SessionState::Disconnected(_)) => note("connection lost; trying again"),
         Some(SessionState::Connected(_)) => note("connected again"),
         _ => {}
-    }
-}
-
-fn too_few(args: &WatchArgs, seen: usize) -> Result<(), ClientError> {
-    match (args.count, args.span) {
-        (Some(wanted), Some(within)) => Err(ClientError::TooFewEvents { seen, wanted: wanted.get(), within }),
-        _ => Ok(()),
     }
 }
 
