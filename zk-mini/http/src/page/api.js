@@ -75,7 +75,6 @@ export const api = {
   /** Node with `depth` levels below it, without data. */
   tree: (path, depth, zxid) => get('/v1/tree', { path, depth, zxid, data: 'false', optional: 'true' }),
   sessions: () => get('/v1/sessions'),
-  connections: () => get('/v1/connections'),
   explain: (path) => get('/v1/explain', { path }),
   history: (query) => get('/v1/history', query),
   watches: (query) => get('/v1/watches', query),

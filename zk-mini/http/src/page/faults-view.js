@@ -56,7 +56,7 @@ function render() {
 }
 
 /** A rule as a short sentence. */
-export function ruleInWords({ when = {}, then = {} }) {
+function ruleInWords({ when = {}, then = {} }) {
   const op = [when.op].flat().filter(Boolean).map((name) => (name === '*' ? 'any request' : name)).join(' or ');
   const subject = when.connect ? 'connect' : when.reattach ? 'coming back' : when.expiry ? 'expiry'
     : when.event ? `event ${[when.event].flat().map((name) => (name === '*' ? 'of any kind' : name)).join(' or ')}` : op;

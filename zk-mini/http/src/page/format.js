@@ -63,12 +63,3 @@ export function parentOf(path) {
 export function childOf(path, name) {
   return path === '/' ? `/${name}` : `${path}/${name}`;
 }
-
-/** Kind of node, as `ephemeralOwner` tells it: its name, and the session or the time to live. */
-export function kindOf(stat) {
-  const owner = BigInt(stat?.ephemeralOwner ?? 0);
-  if (owner === 0n) return { name: 'persistent' };
-  if (owner === 0x8000000000000000n) return { name: 'container' };
-  if (owner >> 56n === 0xffn) return { name: 'ttl', ttl: Number(owner & 0xffffffffffn) };
-  return { name: 'ephemeral', session: stat.ephemeralOwner };
-}

@@ -12,7 +12,7 @@ const KINDS = {
 /** Class of an entry: `write`, `event`, `open`, `cut`, `end`, `fault` or `server`. */
 export const classOf = (entry) => KINDS[entry.kind] ?? 'server';
 
-export class HistoryRing {
+class HistoryRing {
   constructor() {
     this.entries = [];
     /** Number of entries that were there before and are forgotten. */
@@ -25,8 +25,8 @@ export class HistoryRing {
     for (const entry of entries) {
       if (entry.seq <= this.lastSeq) continue;
       this.lastSeq = entry.seq;
-      if (entry.kind === 'request' || entry.kind === 'missed') continue;
-      entry.ms = typeof entry.time === 'number' ? entry.time : Date.parse(entry.time);
+      if (entry.kind === 'request') continue;
+      entry.ms = Date.parse(entry.time);
       this.entries.push(entry);
     }
     if (this.entries.length > KEPT * 1.2) {

@@ -5,7 +5,7 @@ import { dataView } from './data-view.js';
 import { diffView } from './diff-view.js';
 import { askCreate, askSet } from './edit.js';
 import { $, askingButton, button, h, setText, show } from './dom.js';
-import { clockTime, count, countdown, kindOf, parentOf, size, span, time, visible } from './format.js';
+import { clockTime, count, countdown, parentOf, size, span, time, visible } from './format.js';
 import { past } from './history-ring.js';
 import { go, pathLink, sentence, sessionLink, zxidLink } from './route.js';
 import { expireSession, sessionOf } from './session-view.js';
@@ -97,7 +97,7 @@ function render() {
   }
   if (known?.path !== state.path || known.at !== state.at) return;
   const { node, history } = known;
-  const owner = node ? sessionOf(kindOf(node.stat).session) : null;
+  const owner = node ? sessionOf(node.stat.ephemeralOwner) : null;
   const key = [revision, isReadOnly(), owner?.connected, owner?.client, owner?.frozen, formChanges];
   show(box, key, () => (node ? presentNode(known, owner) : absentNode(known, history)));
   renderCountdown();
@@ -116,7 +116,7 @@ function presentNode({ path, at, node, history, watches, isCut }, owner) {
     }),
     doings(path, history, isCut),
     !at && watchers(path, watches),
-    statTable(node.stat),
+    statTable(node),
   ];
 }
 
@@ -131,13 +131,12 @@ function heading(path) {
 }
 
 /** What kind of node it is, and what ends it. */
-function nature({ stat }, owner, at) {
-  const kind = kindOf(stat);
-  if (kind.name === 'container') return [h('b', {}, 'Container'), ': the server deletes it when its last child is gone.'];
-  if (kind.name === 'ttl') return [h('b', {}, 'Time to live'), `: the server deletes it ${span(kind.ttl)} after its last change, if it has no children.`];
-  if (kind.name === 'persistent') return [h('b', {}, 'Persistent'), ': it stays until somebody deletes it.'];
+function nature({ kind, ttl_ms: ttl, stat }, owner, at) {
+  if (kind === 'container') return [h('b', {}, 'Container'), ': the server deletes it when its last child is gone.'];
+  if (kind === 'ttl') return [h('b', {}, 'Time to live'), `: the server deletes it ${span(ttl)} after its last change, if it has no children.`];
+  if (kind === 'persistent') return [h('b', {}, 'Persistent'), ': it stays until somebody deletes it.'];
   const word = h('b', { class: 'ephemeral' }, 'Ephemeral');
-  const session = ['session ', sessionLink(kind.session)];
+  const session = ['session ', sessionLink(stat.ephemeralOwner)];
   if (at) return [word, ': it goes when ', session, ' ends.'];
   if (!owner) return [word, ': its ', session, ' has ended; a fault holds the node.'];
   const client = owner.client ? [' of ', h('b', {}, owner.client)] : '';
@@ -231,11 +230,11 @@ function watchers(path, watches) {
     watches.length > shown.length && h('p', { class: 'dim' }, `and ${(watches.length - shown.length).toLocaleString('en')} more`));
 }
 
-function statTable(stat) {
+function statTable({ kind, stat }) {
   const value = (name, it) => {
     if (/zxid$/.test(name)) return zxidLink(it);
     if (/time$/.test(name)) return [h('code', {}, String(it)), it ? ` ${time(millis(it))}` : ' before all time'];
-    if (name === 'ephemeralOwner' && kindOf(stat).name === 'ephemeral') return sessionLink(it);
+    if (name === 'ephemeralOwner' && kind === 'ephemeral') return sessionLink(it);
     return h('code', {}, String(it));
   };
   return h('details', { class: 'stat' },

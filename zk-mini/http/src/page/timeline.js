@@ -273,7 +273,7 @@ function keyDown(event) {
 }
 
 /** Legend, for the page. */
-export const LEGEND = [['write', 'write'], ['event', 'watch event'], ['end', 'session ended'], ['fault', 'fault'], ['open', 'opened, cut']];
+const LEGEND = [['write', 'write'], ['event', 'watch event'], ['end', 'session ended'], ['fault', 'fault'], ['open', 'opened, cut']];
 
 export function startLegend() {
   show($('legend'), 'legend', () => LEGEND.map(([name, text]) => h('span', {}, h('i', { class: `mark ${name}`, 'aria-hidden': 'true' }), text)));

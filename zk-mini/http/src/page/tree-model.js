@@ -9,7 +9,7 @@ const MAX_FADING = 30;
 
 class Node {
   constructor(name, path, parent) {
-    Object.assign(this, { name, path, parent, stat: null, watches: 0 });
+    Object.assign(this, { name, path, parent, kind: 'persistent', stat: null, watches: 0 });
     /** Children by name; `null` if they are not loaded. */
     this.children = null;
     this.sorted = null;
@@ -95,6 +95,7 @@ export class TreeModel {
   }
 
   take(node, tree, depth) {
+    node.kind = tree.kind;
     node.stat = tree.stat;
     node.watches = tree.watches;
     node.isStale = false;

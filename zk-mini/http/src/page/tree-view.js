@@ -1,7 +1,7 @@
 // The tree on the left: a list of the open nodes, as ARIA's tree pattern wants it.
 
 import { $, h, setText } from './dom.js';
-import { count, kindOf, parentOf, size, visible } from './format.js';
+import { count, parentOf, size, visible } from './format.js';
 import { go } from './route.js';
 import { changed, on, state } from './state.js';
 import { VirtualList } from './virtual-list.js';
@@ -113,12 +113,11 @@ function buildRow() {
 
 function updateRow(element, row) {
   const { node, level, position, siblings } = row;
-  const kind = kindOf(node.stat);
   const hasChildren = node.childCount > 0;
   const isOpen = hasChildren && (row.isOpen ?? isExpanded(node.path));
   const [twist, name, facts] = element.children;
   element.row = row;
-  element.className = `row ${kind.name}${node.goneAt ? ' gone' : ''}${isNew(node) ? ' new' : ''}`
+  element.className = `row ${node.kind}${node.goneAt ? ' gone' : ''}${isNew(node) ? ' new' : ''}`
     + `${node.path.startsWith('/zookeeper') ? ' system' : ''}${node.path === active ? ' active' : ''}`;
   element.style.setProperty('--level', level - 1);
   set(element, 'aria-level', level);
@@ -127,7 +126,7 @@ function updateRow(element, row) {
   set(element, 'aria-selected', node.path === state.path);
   if (hasChildren) set(element, 'aria-expanded', isOpen);
   else element.removeAttribute('aria-expanded');
-  setText(twist, hasChildren ? (isOpen ? '▾' : '▸') : kind.name === 'ephemeral' ? '◌' : '');
+  setText(twist, hasChildren ? (isOpen ? '▾' : '▸') : node.kind === 'ephemeral' ? '◌' : '');
   setText(name, node.path === '/' ? '/' : visible(node.name));
   const watches = state.at ? 0 : node.watches;
   const parts = [];
