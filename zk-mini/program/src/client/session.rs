@@ -15,7 +15,8 @@ use super::error::ClientError;
 use super::output::Output;
 use super::parse::seconds;
 
-/// Rounds through all servers before a command gives up: where all refuse, a second.
+/// Attempts before a command gives up a server that stands alone: half a second, if it refuses. Servers of an ensemble may refuse
+/// while they elect a leader.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(4).expect("not 0");
 
 /// Number of times that a read is sent if its connection is lost.
@@ -95,9 +96,13 @@ fn servers_text(given: Option<&str>) -> String {
 impl ServerArgs {
     async fn connect(&self) -> Result<Session, ClientError> {
         let identities = self.identities()?;
-        let builder =
-            Client::builder().servers(servers_text(self.server.as_deref())).connect_timeout(self.timeout);
-        let client = builder.connect_rounds(ROUNDS).call_timeout(self.timeout).connect().await?;
+        let list = servers_text(self.server.as_deref());
+        let stands_alone = ConnectString::parse(&list)?.servers.len() == 1;
+        let mut builder = Client::builder().servers(list).connect_timeout(self.timeout);
+        if stands_alone {
+            builder = builder.connect_rounds(ROUNDS);
+        }
+        let client = builder.call_timeout(self.timeout).connect().await?;
         let session = Session { client, limit: self.timeout };
         for (scheme, credentials) in identities {
             session.ask(session.client.add_auth(&scheme, credentials.clone())).await?;
