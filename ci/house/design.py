@@ -78,7 +78,7 @@ CIRCLES = {
 # Files of RPC that may name `TcpStream`: one a side.
 STREAM_FOLDERS = ("rpc/client/src/", "rpc/server/src/")
 
-FOLDERS = {"registry", "zk-mini", "rpc", "integration-tests", "ci"}
+FOLDERS = {"registry", "zk-mini", "rpc", "packages", "docs", "integration-tests", "ci"}
 
 
 @dataclass(frozen=True)
