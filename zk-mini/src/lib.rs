@@ -38,7 +38,7 @@
 //! | test a client on random bad days | `testing`, a cargo feature |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
 //! | write nodes without a session | [`Handle::create`], [`Handle::set`], [`Handle::delete`] |
-//! | restart, go down and come back, reset | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`] |
+//! | restart, go down and come back, reset, be as new for the next test | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`], [`Handle::reset_all`] |
 //! | take and restore snapshots | [`Handle::snapshot`], [`Snapshot`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |

@@ -41,6 +41,13 @@ pub(crate) struct ReadyArgs {
     /// whenever it exists, and it is not removed if another process has replaced it.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pid_file: Option<PathBuf>,
+
+    /// Stop when standard input ends, too
+    ///
+    /// For a test suite that starts the server with a pipe as standard input and writes
+    /// nothing to it: when the suite ends, even by SIGKILL, so does the server.
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) stop_on_eof: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]

@@ -131,6 +131,9 @@ async fn serve(
 ) -> Result<ExitCode, CliError> {
     // Before the server is announced, so that a signal right after that line is not lost.
     let mut stop = Stop::new().map_err(CliError::Signals)?;
+    if args.ready.stop_on_eof {
+        stop = stop.or_end_of_input().map_err(CliError::Runtime)?;
+    }
 
     let Listen { host, port } = match args.listen {
         Some(listen) => listen,

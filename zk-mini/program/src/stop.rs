@@ -1,25 +1,52 @@
-//! The request to stop: SIGINT, as by Ctrl-C, or SIGTERM.
+//! The request to stop: SIGINT, as by Ctrl-C, SIGTERM, or the end of standard input.
 
+use std::future::pending;
 use std::io;
+use std::thread;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot::{Receiver, channel};
 
 /// Receives SIGINT and SIGTERM from its creation on.
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    /// Ends with standard input.
+    input: Option<Receiver<()>>,
 }
 
 impl Stop {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(Self { interrupt, terminate, input: None })
+    }
+
+    /// Takes the end of standard input for a request, too. What comes before it is dropped.
+    pub(crate) fn or_end_of_input(mut self) -> io::Result<Self> {
+        let (ended, input) = channel();
+        // Not a thread of the runtime, whose end would wait for this read.
+        thread::Builder::new().name("stdin".into()).spawn(move || {
+            // An input that cannot be read has ended.
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            drop(ended);
+        })?;
+        self.input = Some(input);
+        Ok(self)
     }
 
     /// Waits for one of them, and returns its name.
     pub(crate) async fn requested(&mut self) -> &'static str {
+        let end_of_input = async {
+            match &mut self.input {
+                // The other end sends nothing: it is dropped.
+                Some(input) => drop(input.await),
+                None => pending().await,
+            }
+        };
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
+            () = end_of_input => "the end of standard input",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Restarts of a server and its reset, on the same address and with the same handle.
 
-use crate::core::{Core, Replacement};
+use crate::core::{Core, Part, Replacement};
 use crate::error::Error;
 use crate::handle::Handle;
 use crate::shell::exchange::{Losing, NoExchange};
@@ -93,6 +93,37 @@ impl Handle {
     /// [`RestoreError`]
     pub async fn reset(&self) -> Result<(), RestoreError> {
         self.empty(Replacement::Reset).await
+    }
+
+    /// Empties the server as [`reset`](Self::reset) does, and undoes what a test has done to it besides: removes all fault
+    /// rules, thaws everything, and holds or releases the clock as the builder did, so that the next test finds it as new.
+    /// Zxids, and the [history](crate::history), go on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::{On, Then, ZkMini};
+    ///
+    /// let zk = ZkMini::start().await?;
+    /// zk.fault(On::create("/**"), Then::disconnect()).keep();
+    /// zk.hold_clock().await;
+    /// zk.freeze();
+    ///
+    /// zk.reset_all().await?;
+    /// assert!(zk.faults().is_empty() && !zk.is_clock_held() && !zk.is_frozen());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RestoreError`]; rules, freezes and the clock have been undone then, too.
+    pub async fn reset_all(&self) -> Result<(), RestoreError> {
+        self.remove_faults();
+        let emptied = self.reset().await;
+        let listeners = (0..self.engine.setup.addrs().len()).map(Part::Listener);
+        self.thaw_parts(&listeners.chain([Part::Server]).collect::<Vec<_>>()).await;
+        self.engine.restore_clock();
+        emptied
     }
 
     fn given_up(&self) -> RestoreError {

@@ -32,6 +32,8 @@ pub(crate) struct Clock {
     shown: Duration,
     /// Milliseconds from the monotonic time to the wall clock's; `None` if that is the machine's.
     wall: Option<i64>,
+    /// It was held from the start.
+    is_manual: bool,
 }
 
 /// Source of a clock's time.
@@ -48,12 +50,12 @@ impl Clock {
     pub(crate) fn real() -> Self {
         let source =
             Handle::try_current().ok().filter(|_| is_paused()).map_or(Source::Machine, Source::Tokio);
-        Self { since: Some(source.now()), source, shown: Duration::ZERO, wall: None }
+        Self { since: Some(source.now()), source, shown: Duration::ZERO, wall: None, is_manual: false }
     }
 
     /// Returns a clock that is held.
     pub(crate) fn manual() -> Self {
-        Self { since: None, wall: Some(MANUAL_START.0), ..Self::real() }
+        Self { since: None, wall: Some(MANUAL_START.0), is_manual: true, ..Self::real() }
     }
 
     /// Returns a clock that runs by tokio's, and begins at a fixed time; `None` if tokio's clock is not paused here.
@@ -104,6 +106,17 @@ impl Clock {
     pub(crate) fn release(&mut self) {
         if self.is_held() {
             self.since = Some(self.source.now());
+        }
+    }
+
+    /// Holds the clock, or lets it run, as at the start. A wall clock that was the machine's is the machine's again.
+    pub(crate) fn restore(&mut self) {
+        if self.is_manual {
+            return self.hold();
+        }
+        self.release();
+        if !self.source.is_paused() {
+            self.wall = None;
         }
     }
 

@@ -69,6 +69,12 @@ impl Engine {
         self.deadline_nearer.notify_one();
     }
 
+    /// Holds the clock, or lets it run, as at the start of the server.
+    pub(crate) fn restore_clock(&self) {
+        self.turn(|state, _| state.clock.restore());
+        self.deadline_nearer.notify_one();
+    }
+
     /// Moves the wall clock alone, by milliseconds.
     pub(crate) fn jump_wall_clock(&self, by: i64) {
         self.turn(|state, _| state.clock.move_wall(by));

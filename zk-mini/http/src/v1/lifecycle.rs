@@ -50,16 +50,31 @@ async fn restart(app: App, Query(options): Query<RestartOptions>) -> Result<Json
     .await
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct ResetOptions {
+    /// Removes all fault rules besides, thaws everything, and lets the clock run again, or holds it if it was held from the start.
+    #[serde(default)]
+    #[param(default = false)]
+    all: bool,
+}
+
 /// Empties the server: no session is left, and no node but the system's. Answers when it serves again.
 #[utoipa::path(
     post,
     path = "/reset",
     tag = "server",
+    params(ResetOptions),
     responses((status = 200, body = Status), (status = 503, description = "the disk fails", body = ErrorBody))
 )]
-async fn reset(app: App) -> Result<Json<Status>, ApiError> {
+async fn reset(app: App, Query(options): Query<ResetOptions>) -> Result<Json<Status>, ApiError> {
     completely(async move {
-        app.server.reset().await?;
+        if options.all {
+            app.server.reset_all().await?;
+        } else {
+            app.server.reset().await?;
+        }
         Ok(Json(Status::of(&app.server)))
     })
     .await

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zk_client::{Client, CreateMode};
@@ -59,6 +59,26 @@ async fn a_reset_leaves_only_the_nodes_of_the_system() {
     let root = http.get("/v1/tree").await.json(200);
     assert_eq!(root["children"].as_array().unwrap().len(), 1);
     drop(client);
+}
+
+#[tokio::test]
+async fn a_reset_of_all_undoes_faults_freezes_and_the_clock() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    let rule = json!({"when": {"op": "create"}, "then": {"fail": "NOAUTH"}});
+    for all in [false, true] {
+        http.post("/v1/faults", rule.clone()).await.json(200);
+        http.post("/v1/clock", json!({"mode": "manual"})).await.json(200);
+        http.post("/v1/clock", json!({"advance_ms": 1_000})).await.json(200);
+        http.post("/v1/freeze", Value::Null).await.json(200);
+        let status = http.post(&format!("/v1/reset?all={all}"), Value::Null).await.json(200);
+        let clock = if all { "real" } else { "manual" };
+        assert_eq!((&status["clock"], &status["frozen"]), (&clock.into(), &(!all).into()));
+        assert_eq!(zk.faults().is_empty(), all);
+    }
+    let client = Client::connect(&zk.connect_string()).await.unwrap();
+    client.create("/a", "", CreateMode::Persistent).await.unwrap();
+    client.close().await.unwrap();
+    http.post("/v1/reset?everything=true", Value::Null).await.json(400);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Ways in which `zk-mini serve` says that it is ready: `--ready`, `--ready-fd`, `--pid-file`.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, PipeWriter, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -38,6 +38,35 @@ fn json_tells_all_addresses_on_one_line() {
     assert!(line.get("http").is_some());
     zk.signal(Signal::SIGTERM);
     assert_eq!(zk.line(), None, "one line");
+}
+
+/// Starts a server that stops when the pipe to it is closed.
+fn serve_until_eof() -> (Program, PipeWriter) {
+    let (input, pipe) = io::pipe().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
+    command.args(["serve", "--port", "0", "--stop-on-eof"]).stdin(input).stderr(Stdio::null());
+    // The command holds the reading end: it goes with it.
+    let zk = Program::spawn(command);
+    (zk, pipe)
+}
+
+#[test]
+fn the_end_of_standard_input_stops_a_server_that_is_asked_to() {
+    let (zk, mut pipe) = serve_until_eof();
+    let address = zk.address();
+    pipe.write_all(b"not a command\n").unwrap();
+    assert!(is_ok(&address), "input is dropped");
+    drop(pipe);
+    assert!(zk.status().success());
+}
+
+#[test]
+fn a_server_that_waits_for_the_end_of_standard_input_heeds_signals() {
+    let (zk, pipe) = serve_until_eof();
+    zk.address();
+    zk.signal(Signal::SIGTERM);
+    assert!(zk.status().success());
+    drop(pipe);
 }
 
 #[test]
