@@ -12,6 +12,7 @@ mod listen;
 mod load;
 mod log;
 mod offline;
+mod own_program;
 mod pid_file;
 mod properties;
 mod ready;

@@ -1,14 +1,18 @@
 //! `--ready-fd`: a descriptor that the parent has passed on, and that is told once that the server is ready.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::RawFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::{self, IoSlice, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
 
 use nix::errno::Errno;
-use nix::libc::{O_ACCMODE, O_NOCTTY, O_NONBLOCK, O_RDONLY};
-use nix::sys::socket::{MsgFlags, send};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrStorage, getsockname, sendmsg};
 use nix::unistd::close;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 /// Reason why a descriptor cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +38,12 @@ enum Why {
 
 /// A descriptor that is this program's now: processes that it starts do not get it.
 #[derive(Debug)]
-pub(crate) enum ReadyFd {
-    /// Opened once more, because a `File` made of a number is not safe; the number itself is closed.
-    File(File),
-    /// A socket cannot be opened again.
-    Socket(RawFd),
+pub(crate) struct ReadyFd {
+    file: File,
 }
+
+/// Number of bytes for which a pipe that can be written to has room, on every system.
+const ROOM: usize = 512;
 
 /// Parses a number; the standard streams have other uses, and are open always.
 pub(crate) fn number(value: &str) -> Result<RawFd, &'static str> {
@@ -50,62 +54,65 @@ pub(crate) fn number(value: &str) -> Result<RawFd, &'static str> {
 impl ReadyFd {
     /// Takes the descriptor over. To be called before the program opens anything, which could get this number.
     pub(crate) fn claim(number: RawFd) -> Result<Self, ReadyFdError> {
-        open_again(number).map_err(|why| ReadyFdError { number, why })
+        take_over(number).map_err(|why| ReadyFdError { number, why })
     }
 
-    /// Writes a line, and closes the descriptor.
-    pub(crate) fn write(self, line: &str) -> io::Result<()> {
+    /// Writes a line, and closes the descriptor. Never waits for a reader.
+    pub(crate) fn write(mut self, line: &str) -> io::Result<()> {
         let line = format!("{line}\n");
-        match self {
-            Self::File(mut file) => file.write_all(line.as_bytes()),
-            Self::Socket(number) => {
-                let sent = send_all(number, line.as_bytes());
-                close(number)?;
-                sent
+        // Other processes may share the open pipe, so it is not made non-blocking.
+        for part in line.as_bytes().chunks(ROOM) {
+            if !events(&self.file, PollFlags::POLLOUT)?.contains(PollFlags::POLLOUT) {
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, "the pipe is full"));
             }
+            self.file.write_all(part)?;
         }
+        Ok(())
     }
 }
 
-fn open_again(number: RawFd) -> Result<ReadyFd, Why> {
-    let path = format!("/proc/self/fd/{number}");
-    let kind = match fs::metadata(&path) {
-        Ok(metadata) => metadata.file_type(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Why::NotOpen(number)),
-        Err(error) => return Err(Why::Other(error)),
-    };
-    // A pipe that is opened again could be opened for writing at its reading end, too.
-    if access_mode(number).map_err(Why::Other)? == O_RDONLY {
+fn take_over(number: RawFd) -> Result<ReadyFd, Why> {
+    // Any other answer is one of an open descriptor. The sockets of the copy could get a number that is free.
+    if let Err(Errno::EBADF) = getsockname::<SockaddrStorage>(number) {
+        return Err(Why::NotOpen(number));
+    }
+    let file = File::from(copy(number).map_err(Why::Other)?);
+    close(number).map_err(|errno| Why::Other(errno.into()))?;
+    let flags = fcntl(&file, FcntlArg::F_GETFL).map_err(|errno| Why::Other(errno.into()))?;
+    if OFlag::from_bits_retain(flags) & OFlag::O_ACCMODE == OFlag::O_RDONLY {
         return Err(Why::ReadOnly);
     }
-    if kind.is_socket() {
-        return Ok(ReadyFd::Socket(number));
+    let is_fifo = file.metadata().map_err(Why::Other)?.file_type().is_fifo();
+    let broken = PollFlags::POLLERR | PollFlags::POLLHUP;
+    if is_fifo && events(&file, PollFlags::POLLOUT).map_err(Why::Other)?.intersects(broken) {
+        return Err(Why::NoReader);
     }
-    // Without O_NONBLOCK, a pipe without a reader would make this wait for one.
-    let opened = File::options().append(true).custom_flags(O_NONBLOCK | O_NOCTTY).open(&path);
-    let file = opened.map_err(|error| match error.raw_os_error() {
-        Some(errno) if kind.is_fifo() && errno == Errno::ENXIO as i32 => Why::NoReader,
-        _ => Why::Other(error),
-    })?;
-    close(number).map_err(|errno| Why::Other(errno.into()))?;
-    Ok(ReadyFd::File(file))
+    Ok(ReadyFd { file })
 }
 
-/// Returns how a descriptor was opened: for reading, writing or both.
-fn access_mode(number: RawFd) -> io::Result<i32> {
-    let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}"))?;
-    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-    let flags = flags.and_then(|octal| i32::from_str_radix(octal.trim(), 8).ok());
-    flags.map(|flags| flags & O_ACCMODE).ok_or_else(|| io::ErrorKind::InvalidData.into())
+/// Makes another descriptor for what this one names. A number alone proves nothing, so safe code cannot turn it into a
+/// `File`. The system passes on what it names, as to another process: here it is a message of this process to itself.
+fn copy(number: RawFd) -> io::Result<OwnedFd> {
+    let (near, far) = UnixStream::pair()?;
+    let numbers = [number];
+    let passed = [ControlMessage::ScmRights(&numbers)];
+    sendmsg::<()>(near.as_raw_fd(), &[IoSlice::new(b"!")], &passed, MsgFlags::empty(), None)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    recvmsg(&far, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::empty())?;
+    let copy = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut copies) => copies.next(),
+        _ => None,
+    });
+    let copy = copy.ok_or_else(|| io::Error::other("the system has not passed it on"))?;
+    fcntl(&copy, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(copy)
 }
 
-fn send_all(socket: RawFd, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match send(socket, bytes, MsgFlags::MSG_NOSIGNAL) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-    Ok(())
+/// Returns what is true of the descriptor now.
+fn events(fd: impl AsFd, wanted: PollFlags) -> io::Result<PollFlags> {
+    let mut polled = [PollFd::new(fd.as_fd(), wanted)];
+    poll(&mut polled, PollTimeout::ZERO)?;
+    Ok(polled[0].revents().unwrap_or(PollFlags::empty()))
 }

@@ -16,6 +16,7 @@ use zk_mini_torture::{Report, Torture, Verdict, days};
 use crate::block_on;
 use crate::error::CliError;
 use crate::exec::REPLACE;
+use crate::own_program::own_program;
 use crate::signals::Signals;
 
 /// Play bad days to a registry, a lock or an election, and report its bugs
@@ -79,8 +80,11 @@ async fn torture(args: &TortureArgs, known: BTreeSet<String>) -> Result<Report, 
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
     // As in `exec`: unblocks the signals, and ties each process to this one.
     let parent = getpid().to_string();
-    let wrapper = ["/proc/self/exe", REPLACE, "--parent", &parent, "--"].map(OsString::from);
-    let command = wrapper.into_iter().chain(args.command.iter().cloned());
+    let wrapper = [REPLACE, "--parent", &parent, "--"].map(OsString::from);
+    let command = [own_program().map_err(CliError::Child)?]
+        .into_iter()
+        .chain(wrapper)
+        .chain(args.command.iter().cloned());
     let torture = Torture::new(command).only(args.only.clone()).known(known).at_a_time(args.at_a_time);
     let torture = torture.ready_limit(Duration::from_secs(args.ready_limit.into()));
     tokio::select! {

@@ -8,8 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 
 use crate::process::{PATIENCE, Program, is_ok};
 
@@ -111,6 +112,21 @@ fn a_socket_gets_the_line_and_its_end() {
 }
 
 #[test]
+fn a_pipe_that_is_not_read_delays_nothing() {
+    let (_reader, writer) = nix::unistd::pipe().unwrap();
+    let flags = OFlag::from_bits_retain(fcntl(&writer, FcntlArg::F_GETFL).unwrap());
+    fcntl(&writer, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK)).unwrap();
+    while nix::unistd::write(&writer, &[0; 512]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(flags)).unwrap();
+    let number = writer.as_raw_fd().to_string();
+    let zk = Program::start(&["serve", "--port", "0", "--ready-fd", &number]);
+    assert!(is_ok(&zk.address()));
+    zk.signal(Signal::SIGTERM);
+    let (status, stderr) = zk.end();
+    assert!(status.success() && stderr.contains("the pipe is full"), "{stderr}");
+}
+
+#[test]
 fn a_server_that_does_not_start_closes_the_descriptor_without_a_line() {
     let dir = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -130,12 +146,15 @@ fn a_server_that_does_not_start_closes_the_descriptor_without_a_line() {
 fn a_descriptor_that_cannot_be_used_is_an_error_that_says_why() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
+    nix::unistd::mkfifo(&dir.path().join("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     for (options, redirections, said) in [
         ("--ready-fd 1", "", "3 or more: 0 to 2 are standard input, output and error"),
         ("--ready-fd=-1", "", "3 or more"),
         ("--ready-fd pipe", "", "3 or more"),
         ("--ready-fd 9", "9>&-", "--ready-fd 9: the descriptor is not open"),
         ("--ready-fd 9", "9<file", "--ready-fd 9: the descriptor is open for reading only"),
+        // Opened for both, a pipe has a reader as long as that descriptor is open.
+        ("--ready-fd 9", "8<>fifo 9>fifo 8<&-", "--ready-fd 9: nobody reads from the pipe"),
         ("--ready-fd 9", "9</", "--ready-fd 9: the descriptor is open for reading only"),
     ] {
         let (status, stderr) = serve_in_shell(dir.path(), options, redirections);
