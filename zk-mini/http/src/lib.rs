@@ -77,7 +77,7 @@
 //! and status codes: `PING`, `SHUTDOWN`, `CLOSECONNECTION[/SESSION]`, `EXPIRESESSION[/SESSION]`, `REJECTCONNECTIONS`,
 //! `ADDDELAY[/MILLISECONDS]`, `FAILREQUESTS[/COUNT]`, `NORESPONSE[/COUNT]`, `RESET`, `ELECTNEWLEADER`. They are POST here, but
 //! `PING`. `RESET` removes the rules that these commands made, and no others. `ELECTNEWLEADER` is accepted and changes nothing: the server is
-//! the only one. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`].
+//! the only one. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`]. Under `zk-mini exec` it is refused.
 
 #![forbid(unsafe_code)]
 

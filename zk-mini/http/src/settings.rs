@@ -35,16 +35,28 @@ pub struct Settings {
     pub(crate) head_time: Duration,
     pub(crate) body_time: Duration,
     pub(crate) write_time: Duration,
-    pub(crate) on_shutdown: Option<OnShutdown>,
+    pub(crate) shutdown: Shutdown,
 }
 
-/// Function that ends the program.
-#[derive(Clone)]
-pub(crate) struct OnShutdown(pub(crate) Arc<dyn Fn() + Send + Sync>);
+/// Effect of the command SHUTDOWN.
+#[derive(Clone, Default)]
+pub(crate) enum Shutdown {
+    /// The server is taken down, and can be brought up again.
+    #[default]
+    TakeDown,
+    /// A function is called, which ends the program.
+    Call(Arc<dyn Fn() + Send + Sync>),
+    /// Nothing happens; the answer has the reason.
+    Refuse(Arc<str>),
+}
 
-impl fmt::Debug for OnShutdown {
+impl fmt::Debug for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnShutdown")
+        match self {
+            Self::TakeDown => f.write_str("TakeDown"),
+            Self::Call(_) => f.write_str("Call"),
+            Self::Refuse(reason) => f.debug_tuple("Refuse").field(reason).finish(),
+        }
     }
 }
 
@@ -62,7 +74,7 @@ impl Default for Settings {
             head_time: Duration::from_secs(300),
             body_time: Duration::from_secs(60),
             write_time: Duration::from_secs(20),
-            on_shutdown: None,
+            shutdown: Shutdown::default(),
         }
     }
 }
@@ -178,7 +190,8 @@ impl Settings {
     }
 
     /// Sets what `/command/SHUTDOWN` does, after its answer has been sent: a program ends. Unless set, the server is
-    /// [taken down](zk_mini::Handle::take_down), which a library can do without harm to its program.
+    /// [taken down](zk_mini::Handle::take_down), which a library can do without harm to its program. See also
+    /// [`refuse_shutdown`](Self::refuse_shutdown).
     ///
     /// The function is called on the thread that serves HTTP, and must not block.
     ///
@@ -195,7 +208,20 @@ impl Settings {
     /// # let _ = settings;
     /// ```
     pub fn on_shutdown(mut self, shut_down: impl Fn() + Send + Sync + 'static) -> Self {
-        self.on_shutdown = Some(OnShutdown(Arc::new(shut_down)));
+        self.shutdown = Shutdown::Call(Arc::new(shut_down));
+        self
+    }
+
+    /// Refuses `/command/SHUTDOWN` with 403 and this reason: the server belongs to somebody else than its clients.
+    ///
+    /// ```
+    /// use zk_mini_http::Settings;
+    ///
+    /// let settings = Settings::default().refuse_shutdown("the test suite ends the server");
+    /// # let _ = settings;
+    /// ```
+    pub fn refuse_shutdown(mut self, reason: &str) -> Self {
+        self.shutdown = Shutdown::Refuse(reason.into());
         self
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use nix::sys::signal::Signal;
 
 use crate::client::ClientError;
+use crate::exec::NoHttp;
 use crate::http_options::TokenError;
 use crate::http_ports::HttpError;
 use crate::listen::ResolveError;
@@ -29,6 +30,8 @@ pub(crate) enum CliError {
     Token(#[from] TokenError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Environment(#[from] NoHttp),
     #[error(transparent)]
     ReadyFd(#[from] ReadyFdError),
     #[error(transparent)]
@@ -75,6 +78,7 @@ impl CliError {
             | Self::Load(_)
             | Self::Token(_)
             | Self::Http(_)
+            | Self::Environment(_)
             | Self::ReadyFd(_)
             | Self::PidFile(_)
             | Self::Torture(_)

@@ -119,6 +119,11 @@ impl Access {
         Self { settings: self.settings.on_shutdown(move || end.notify_one()), ..self }
     }
 
+    /// Answers the controller's command SHUTDOWN with a refusal.
+    pub(crate) fn refuse_shutdown(self, reason: &'static str) -> Self {
+        Self { settings: self.settings.refuse_shutdown(reason), ..self }
+    }
+
     /// Returns true if a port at this address shows everything, with a token or without.
     pub(crate) fn shows_everything(&self, addr: SocketAddr) -> bool {
         self.has_token || addr.ip().to_canonical().is_loopback()

@@ -3,6 +3,7 @@
 
 mod client;
 mod completions;
+mod disk_options;
 mod dump;
 mod error;
 mod exec;

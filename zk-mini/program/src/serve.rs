@@ -1,16 +1,15 @@
 //! `zk-mini serve`: runs a server until a signal stops it.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 use tokio::sync::Notify;
-use zk_mini::SyncMode;
 use zk_mini::ZkMini;
 
 use crate::block_on;
+use crate::disk_options::DiskOptions;
 use crate::error::CliError;
 use crate::http_options::{Access, HttpOptions};
 use crate::listen::Listen;
@@ -68,24 +67,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "ZOO.CFG", verbatim_doc_comment)]
     config: Option<PathBuf>,
 
-    /// Directory for snapshots and logs, in Apache ZooKeeper's format [default: memory only]
-    #[arg(long, value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-
-    /// Directory for transaction logs [default: the data directory]
-    #[arg(long, value_name = "DIR")]
-    data_log_dir: Option<PathBuf>,
-
-    /// Durability of a write before it is acknowledged [default: group]
-    ///
-    /// always: on disk, one sync for each write; group: on disk, one sync for all
-    /// writes that wait, which is as safe; none: handed to the operating system.
-    #[arg(long, value_name = "WHEN", value_parser = sync_mode, verbatim_doc_comment)]
-    sync: Option<SyncMode>,
-
-    /// Number of snapshots to keep, with the logs that belong to them [default: all]
-    #[arg(long, value_name = "N", value_parser = snapshots)]
-    retain_snapshots: Option<NonZeroUsize>,
+    #[command(flatten)]
+    disk: DiskOptions,
 
     #[command(flatten)]
     load: LoadArgs,
@@ -104,7 +87,7 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     let herald = args.ready.claim()?;
     let file = args.config.as_deref().map(ZooCfg::read).transpose()?.unwrap_or_default();
     if let Some(name) = &args.config
-        && args.data_dir.is_none()
+        && args.disk.data_dir.is_none()
         && file.data_dir.is_none()
     {
         return Err(ConfigError::NoDataDir { file: name.clone() }.into());
@@ -147,16 +130,13 @@ async fn serve(
     if !is_private && settings.answer_as_zookeeper_does() {
         tracing::info!("of the four-letter words only srvr is answered; --four-letter-words allows more");
     }
-    let mut builder = settings.apply(ZkMini::builder()).sync(args.sync.unwrap_or_default());
-    if let Some(dir) = args.data_dir.or(file.data_dir) {
-        builder = builder.data_dir(dir);
-    }
-    if let Some(dir) = args.data_log_dir.or(file.data_log_dir) {
-        builder = builder.data_log_dir(dir);
-    }
-    if let Some(count) = args.retain_snapshots.or(file.retain_snapshots) {
-        builder = builder.retain_snapshots(count);
-    }
+    let on_file = DiskOptions {
+        data_dir: file.data_dir,
+        data_log_dir: file.data_log_dir,
+        retain_snapshots: file.retain_snapshots,
+        ..DiskOptions::default()
+    };
+    let builder = args.disk.or(on_file).apply(settings.apply(ZkMini::builder()));
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
     let start = Start { addrs, loading, access, keys: file.http };
@@ -178,17 +158,4 @@ async fn serve(
     tracing::info!(cause, connections = zk.connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)
-}
-
-fn snapshots(value: &str) -> Result<NonZeroUsize, &'static str> {
-    value.parse().map_err(|_| "a number of snapshots, 1 or more")
-}
-
-fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {
-    match value {
-        "always" => Ok(SyncMode::Always),
-        "group" => Ok(SyncMode::Group),
-        "none" => Ok(SyncMode::None),
-        _ => Err("always, group or none"),
-    }
 }

@@ -48,8 +48,9 @@ macro_rules! settings {
 
             /// Configures a server.
             pub(crate) fn apply(self, builder: Builder) -> Builder {
+                let settings = self.with_fast_ones();
                 let mut builder = builder.history(HISTORY);
-                $(builder = with(builder, self.$name, $apply);)*
+                $(builder = with(builder, settings.$name, $apply);)*
                 builder
             }
 
@@ -69,11 +70,24 @@ macro_rules! settings {
 }
 
 settings! {
+    /// Ticks of 50 ms, so that sessions may be as short as 100 ms
+    ///
+    /// A client gets the session timeout that it asks for, from 100 ms (2 ticks) to 40 s:
+    /// a client that asks for 10 s gets 10 s, with --fast and without. Those that ask
+    /// for less than 4 s no longer get 4 s, and a session ends at most 50 ms after its
+    /// timeout, not 2 s. A client that is silent for longer than its timeout, as in a
+    /// pause for garbage collection, loses its session: ask for 1 s on a busy machine.
+    /// The options below set another least and most.
+    fast: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
+                 conflicts_with = "tick_ms", verbatim_doc_comment),
+        // It stands for other settings: see `with_fast_ones`.
+        [], switch, |builder, _| builder;
+
     /// Release line of ZooKeeper to behave like: 3.8 or 3.9 [default: 3.9]
     compat: Compat, (value_name = "LINE", value_parser = compat),
         [], compat, Builder::compat;
 
-    /// Length of a tick, the unit of session timeouts, in milliseconds [default: 2000; with a zoo.cfg 3000]
+    /// Length of a tick, the unit of session timeouts, in milliseconds [default: 2000; with a zoo.cfg 3000; with --fast 50]
     tick_ms: u32, (value_name = "N", value_parser = positive_millis),
         ["tickTime"], positive_millis, |builder, n| builder.tick(millis(n));
 
@@ -84,7 +98,7 @@ settings! {
             None => builder,
         };
 
-    /// Maximum session timeout [default: 20 ticks]
+    /// Maximum session timeout [default: 20 ticks; with --fast 40000]
     max_session_timeout_ms: Timeout, (value_name = "N", value_parser = timeout, allow_negative_numbers = true),
         ["maxSessionTimeout"], timeout, |builder, timeout| match timeout.0 {
             Some(n) => builder.max_session_timeout(millis(n)),
@@ -170,6 +184,25 @@ settings! {
     /// Answer reconfig with "unimplemented", not "disabled"
     reconfig_enabled: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         ["reconfigEnabled"], switch, Builder::reconfig_enabled;
+}
+
+/// Tick of `--fast`, in milliseconds.
+const FAST_TICK: u32 = 50;
+
+/// Maximum session timeout of `--fast`, in milliseconds: twenty ticks of the usual length, since twenty of the short ones
+/// would cut the timeouts of clients that do not ask for short ones.
+const LONGEST_TIMEOUT: u32 = 40_000;
+
+impl Settings {
+    /// Sets what `--fast` stands for. A tick of a file gives way to it.
+    fn with_fast_ones(mut self) -> Self {
+        if self.fast == Some(true) {
+            self.tick_ms = Some(FAST_TICK);
+            let longest = self.max_session_timeout_ms.and_then(|timeout| timeout.0);
+            self.max_session_timeout_ms = Some(Timeout(longest.or(Some(LONGEST_TIMEOUT))));
+        }
+        self
+    }
 }
 
 const KILO: NonZeroU64 = NonZeroU64::new(1024).unwrap();

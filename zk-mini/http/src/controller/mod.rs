@@ -6,6 +6,7 @@
 mod action;
 mod made;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +20,7 @@ use zk_wire::ErrorCode;
 
 use crate::app::App;
 use crate::blocking::completely;
+use crate::settings::Shutdown;
 
 use action::{Action, BadCommand};
 use made::Kind;
@@ -65,7 +67,7 @@ async fn run(action: Action, app: &App) -> Result<&'static str, Failed> {
     let server = &app.server;
     match action {
         Action::Ping => {}
-        Action::Shutdown => shut_down(app),
+        Action::Shutdown => shut_down(app)?,
         Action::CloseConnection(None) => {
             for connection in server.connections() {
                 server.disconnect(connection.id).await;
@@ -102,18 +104,22 @@ async fn run(action: Action, app: &App) -> Result<&'static str, Failed> {
     Ok("")
 }
 
-/// Ends the program or takes the server down, after the answer.
-fn shut_down(app: &App) {
-    match &app.shared.settings.on_shutdown {
-        Some(shut_down) => {
-            let shut_down = shut_down.clone();
-            app.at_end.set(async move { (shut_down.0)() });
+/// Ends the program or takes the server down, after the answer; or refuses to.
+fn shut_down(app: &App) -> Result<(), Failed> {
+    match &app.shared.settings.shutdown {
+        Shutdown::Call(shut_down) => {
+            let shut_down = Arc::clone(shut_down);
+            app.at_end.set(async move { shut_down() });
         }
-        None => {
+        Shutdown::TakeDown => {
             let server = app.server.clone();
             app.at_end.set(async move { server.take_down().await });
         }
+        Shutdown::Refuse(reason) => {
+            return Err(Failed(StatusCode::FORBIDDEN, format!("SHUTDOWN is refused: {reason}")));
+        }
     }
+    Ok(())
 }
 
 fn delay(by: Duration) -> Option<(On, Then)> {

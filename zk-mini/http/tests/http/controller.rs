@@ -201,6 +201,17 @@ async fn shutdown_ends_the_program_after_the_answer_or_takes_the_server_down() {
 }
 
 #[tokio::test]
+async fn shutdown_can_be_refused() {
+    let settings = Settings::default().refuse_shutdown("the suite ends it");
+    let zk = Http::new(settings).share_port(ZkMini::builder()).start().await.unwrap();
+    let http = Client { addr: zk.addr().unwrap() };
+    let answer = post(&http, "SHUTDOWN").await;
+    assert_eq!((answer.status, answer.text()), (403, "SHUTDOWN is refused: the suite ends it\n".into()));
+    send(&http, "PING").await;
+    assert!(!zk.is_down());
+}
+
+#[tokio::test]
 async fn the_admin_port_has_no_controller() {
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let face = Face::Admin { commands: Some("/commands".into()), metrics: true };

@@ -19,6 +19,12 @@ fn status_with(address: &str, path: &str, headers: &str) -> u16 {
 }
 
 fn status_of(address: &str, request: &str, headers: &str) -> u16 {
+    let answer = answer_of(address, request, headers);
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// Returns the whole answer of a server to a request; empty if there is none.
+pub(crate) fn answer_of(address: &str, request: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let request = format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}\r\n");
@@ -26,11 +32,10 @@ fn status_of(address: &str, request: &str, headers: &str) -> u16 {
     let mut answer = Vec::new();
     // A server that closes before it has read everything resets the connection.
     let _ = stream.read_to_end(&mut answer);
-    let line = String::from_utf8_lossy(&answer);
-    line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
-fn status(address: &str, path: &str) -> u16 {
+pub(crate) fn status(address: &str, path: &str) -> u16 {
     status_with(address, path, "")
 }
 

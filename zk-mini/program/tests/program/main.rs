@@ -4,6 +4,7 @@
 mod client;
 mod config;
 mod exec;
+mod exec_options;
 #[path = "../../../tests/shell/files.rs"]
 mod files;
 mod http;

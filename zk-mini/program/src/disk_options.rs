@@ -1,0 +1,71 @@
+//! `--data-dir` and its neighbours: where a server keeps its data, and how safely.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::Args;
+use zk_mini::{Builder, SyncMode};
+
+/// Options of the commands that start a server.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Server options")]
+pub(crate) struct DiskOptions {
+    /// Directory for snapshots and logs, in Apache ZooKeeper's format [default: memory only]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Directory for transaction logs [default: the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_log_dir: Option<PathBuf>,
+
+    /// Durability of a write before it is acknowledged [default: group]
+    ///
+    /// always: on disk, one sync for each write; group: on disk, one sync for all
+    /// writes that wait, which is as safe; none: handed to the operating system.
+    #[arg(long, value_name = "WHEN", value_parser = sync_mode, verbatim_doc_comment)]
+    pub(crate) sync: Option<SyncMode>,
+
+    /// Number of snapshots to keep, with the logs that belong to them [default: all]
+    #[arg(long, value_name = "N", value_parser = snapshots)]
+    pub(crate) retain_snapshots: Option<NonZeroUsize>,
+}
+
+impl DiskOptions {
+    /// Takes missing options from `other`.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            data_log_dir: self.data_log_dir.or(other.data_log_dir),
+            sync: self.sync.or(other.sync),
+            retain_snapshots: self.retain_snapshots.or(other.retain_snapshots),
+        }
+    }
+
+    /// Configures a server.
+    pub(crate) fn apply(self, builder: Builder) -> Builder {
+        let mut builder = builder.sync(self.sync.unwrap_or_default());
+        if let Some(dir) = self.data_dir {
+            builder = builder.data_dir(dir);
+        }
+        if let Some(dir) = self.data_log_dir {
+            builder = builder.data_log_dir(dir);
+        }
+        if let Some(count) = self.retain_snapshots {
+            builder = builder.retain_snapshots(count);
+        }
+        builder
+    }
+}
+
+fn snapshots(value: &str) -> Result<NonZeroUsize, &'static str> {
+    value.parse().map_err(|_| "a number of snapshots, 1 or more")
+}
+
+fn sync_mode(value: &str) -> Result<SyncMode, &'static str> {
+    match value {
+        "always" => Ok(SyncMode::Always),
+        "group" => Ok(SyncMode::Group),
+        "none" => Ok(SyncMode::None),
+        _ => Err("always, group or none"),
+    }
+}
