@@ -267,7 +267,7 @@ mod tests {
         let settings = format!("{:?}", config.settings);
         assert_eq!(
             settings,
-            "Settings { compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
+            "Settings { fast: None, compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
              max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), listen_backlog: None, \
              jute_max_buffer: Some(4194303), jute_max_buffer_extra_size: Some(1024), max_auth_ids: None, \
              max_auth_id_bytes: None, max_acl_entries: None, max_watches: None, max_watch_bytes: None, history: None, \

@@ -55,8 +55,9 @@ pub(crate) struct ExecArgs {
     ///
     /// The last N entries of the history, 50 unless set: changes, sessions, watch
     /// events, faults and refused requests, each with its client, as `zk-mini tail`
-    /// prints them; then the sessions in these lines. Successful reads are left out.
-    /// Nothing is printed if the command succeeds. The status stays the command's.
+    /// prints them; then the sessions in these lines. Requests without an error are left
+    /// out: what they have changed is there. Nothing is printed if the command succeeds.
+    /// The status stays the command's.
     #[arg(
         long,
         value_name = "N",
