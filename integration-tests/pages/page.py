@@ -9,14 +9,21 @@ The blocks of the page:
     ```console           commands behind `$ ` (`> ` continues one), each with its answer below it
     ```console NAME      the same in a terminal of its own, where a program may go on; without a command: what it printed since;
                          `^C` ends it
-    ```python NAME.py    a file, which the commands find
+    ```LANGUAGE FILE     a file, which the commands find
+    ```text              something to read: what a program wrote elsewhere, a drawing
 
-A port is free, so `zk-mini serve` gets one in place of 2181. JSON may be laid out in any way. Times are compared by their form; the
-ids of sessions and the addresses of clients too, but one on the page always stands for the same one in the answers.
+A block of another form is only shown; it needs a line before it that says why: `<!-- not run: REASON -->`. A page with a line
+`<!-- folder: DIR -->` begins in a copy of that folder of the project, any other page in an empty one. A block that includes a file
+of that folder is that file.
+
+A port is free, so `zk-mini serve` gets one in place of 2181; `cargo run -q --bin NAME` starts the NAME that has been built. JSON may
+be laid out in any way. Times are compared by their form; the ids of sessions and the addresses of clients too, but one on the page
+always stands for the same one in the answers.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,8 +33,11 @@ from answers import Names, answer_of, differs
 from terminal import PATIENCE, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^(?:<!-- not run: (?P<reason>.+) -->\n+)?```(?P<language>\w*)(?: (?P<name>\S+))?\n(?P<body>.*?)^```$", re.M | re.S)
+FOLDER = re.compile(r"^<!-- folder: (\S+) -->$", re.M)
+INCLUDE = re.compile(r"\{\{#include ([^}:]+)[^}]*\}\}\n")
 SERVE = "zk-mini serve"
+CARGO_RUN = re.compile(r"\bcargo run -q --bin (\w+)( --(?= ))?")
 
 
 class Reader:
@@ -42,10 +52,11 @@ class Reader:
 
     def block(self, language, name, text, line):
         """Returns the block with the answers that came."""
-        if language == "python" and name:
-            (self.folder / name).write_text(self.names.actual(text))
-            return text
         if language != "console":
+            if name and not INCLUDE.fullmatch(text):
+                file = self.folder / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(self.names.actual(text))
             return text
         written = []
         for command, shown in steps(text):
@@ -74,9 +85,12 @@ class Reader:
         """Returns a command for the page, with the names of the answers that are written to it."""
         return command and self.names.with_port_of_page(self.names.actual(command))
 
+    def actual(self, command):
+        return CARGO_RUN.sub(r"\1", self.names.actual(command))
+
     def run(self, command):
         self.commands.append(command)
-        shell = ["bash", "-c", self.names.actual(command)]
+        shell = ["bash", "-c", self.actual(command)]
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         ended = subprocess.run(shell, **pipes, cwd=self.folder, env=self.environment, timeout=PATIENCE)
         if ended.returncode:
@@ -93,7 +107,7 @@ class Reader:
             terminal.wait()
             terminal.close()
         begins = command.startswith(SERVE)
-        actual = self.names.actual(command) + (" --port 0" if begins else "")
+        actual = self.actual(command) + (" --port 0" if begins else "")
         terminal = self.terminals[name] = Terminal(actual, self.folder, self.environment)
         self.commands.append(command)
         printed = terminal.read(len(shown), self.writes)
@@ -138,13 +152,17 @@ def read(page, writes, visit=lambda port: None):
     text = page.read_text()
     written, end = [], 0
     with tempfile.TemporaryDirectory() as folder:
+        for source in FOLDER.findall(text):
+            shutil.copytree(ROOT / source, folder, dirs_exist_ok=True)
         reader = Reader(Path(folder), writes, visit)
         try:
             for block in BLOCK.finditer(text):
-                language, name, body = block.groups()
-                line = text.count("\n", 0, block.start()) + 2
-                written += [text[end : block.start(3)], reader.block(language, name, body, line)]
-                end = block.end(3)
+                if block["reason"]:
+                    continue
+                line = text.count("\n", 0, block.start("body")) + 1
+                body = reader.block(block["language"], block["name"], block["body"], line)
+                written += [text[end : block.start("body")], body]
+                end = block.end("body")
         finally:
             reader.close()
     return reader, "".join([*written, text[end:]])
