@@ -1,0 +1,27 @@
+"use strict";
+
+/** Options of `ZkMini.start` that are options of `zk-mini serve`. */
+const OF_SERVE = {
+  load: "--load",
+  dataDir: "--data-dir",
+  compat: "--compat",
+  tickMs: "--tick-ms",
+  minSessionTimeoutMs: "--min-session-timeout-ms",
+  maxSessionTimeoutMs: "--max-session-timeout-ms",
+};
+const OF_START = ["program", "args", "startTimeoutMs"];
+
+/** Returns the arguments of `zk-mini serve` for some options, and the time that a start may take. */
+function argumentsOf(options) {
+  const args = [];
+  for (const [name, value] of Object.entries(options)) {
+    if (!(name in OF_SERVE) && !OF_START.includes(name)) {
+      const known = [...OF_START, ...Object.keys(OF_SERVE)].join(", ");
+      throw new TypeError(`ZkMini.start has no option \`${name}\`; it has ${known}`);
+    }
+    if (name in OF_SERVE && value !== undefined) args.push(OF_SERVE[name], String(value));
+  }
+  return { args: [...args, ...(options.args ?? [])], timeoutMs: options.startTimeoutMs ?? 10_000 };
+}
+
+module.exports = { argumentsOf };

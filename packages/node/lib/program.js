@@ -1,0 +1,53 @@
+"use strict";
+const fs = require("node:fs");
+const path = require("node:path");
+const { StartError } = require("./errors.js");
+
+/** Name of the package that carries the program for this machine. */
+const PACKAGE = `@zk-mini/${process.platform}-${process.arch}`;
+
+/** Returns the path of the program: as given, from `ZK_MINI`, from the package of this platform, or from the PATH. */
+function findProgram(given) {
+  const named = given || process.env.ZK_MINI;
+  if (named) {
+    if (isExecutable(named)) return named;
+    const origin = given ? "the option `program`" : "the variable ZK_MINI";
+    throw new StartError(`${origin} names ${named}, which is not an executable file`);
+  }
+  const found = carried() || onPath();
+  if (found) return found;
+  throw new StartError(
+    "the program zk-mini was not found. Looked for, in this order: the option `program` (not given); the variable ZK_MINI" +
+      ` (not set); the npm package ${PACKAGE} (not installed); zk-mini on the PATH (not there).` +
+      " Install the package, or build the program with `cargo build --release` in a checkout and name it in ZK_MINI",
+  );
+}
+
+function carried() {
+  try {
+    return require.resolve(`${PACKAGE}/bin/zk-mini`);
+  } catch {
+    return undefined;
+  }
+}
+
+function onPath() {
+  const folders = (process.env.PATH || "").split(path.delimiter).filter(Boolean);
+  return folders.map((folder) => path.join(folder, "zk-mini")).find((file) => isExecutable(file) && !isScript(file));
+}
+
+/** True for the command of an npm package, which npm puts on the PATH of scripts: it would look for the program, too. */
+function isScript(file) {
+  return fs.realpathSync(file).endsWith(".js");
+}
+
+function isExecutable(file) {
+  try {
+    fs.accessSync(file, fs.constants.X_OK);
+    return fs.statSync(file).isFile();
+  } catch {
+    return false;
+  }
+}
+
+module.exports = { findProgram };

@@ -1,0 +1,235 @@
+"use strict";
+const { Child } = require("./child.js");
+const { ZkMiniError } = require("./errors.js");
+const { call, withQuery, nodePath } = require("./http.js");
+const { findProgram } = require("./program.js");
+const { argumentsOf } = require("./options.js");
+const text = require("./text.js");
+
+/** A running server, and the control over it. index.d.ts documents its methods. */
+class ZkMini {
+  static async start(options = {}) {
+    const { args, timeoutMs } = argumentsOf(options);
+    const child = await Child.start(findProgram(options.program), args, timeoutMs);
+    const { http, listen } = child.ready;
+    return new ZkMini(http, listen[0], child);
+  }
+
+  static attach(url = process.env.ZK_MINI_HTTP) {
+    if (!url) throw new ZkMiniError("no server to attach to: give its URL, or run under `zk-mini exec`, which sets ZK_MINI_HTTP");
+    const isNamed = url === process.env.ZK_MINI_HTTP && process.env.ZK_HOSTS;
+    return new ZkMini(url, isNamed ? process.env.ZK_HOSTS : new URL(url).host, undefined);
+  }
+
+  #child;
+
+  constructor(http, hosts, child) {
+    this.http = http;
+    this.hosts = hosts;
+    this.#child = child;
+  }
+
+  get host() {
+    return this.hosts.slice(0, this.hosts.lastIndexOf(":"));
+  }
+
+  get port() {
+    return Number(this.hosts.slice(this.hosts.lastIndexOf(":") + 1));
+  }
+
+  get pid() {
+    return this.#child?.pid;
+  }
+
+  get log() {
+    return this.#child?.log ?? "";
+  }
+
+  async stop() {
+    await this.#child?.stop();
+  }
+
+  async [Symbol.asyncDispose ?? Symbol.for("Symbol.asyncDispose")]() {
+    await this.stop();
+  }
+
+  async call(method, path, body, type) {
+    try {
+      return await call(this.http, method, path, body, type);
+    } catch (error) {
+      const ending = error.status === 0 && this.#child?.ending;
+      if (ending) error.message += `; the server ${ending}`;
+      throw error;
+    }
+  }
+
+  async status() {
+    return this.call("GET", "/v1/status");
+  }
+
+  // Sessions.
+
+  async expire(target) {
+    if (isPath(target)) return (await this.call("POST", "/v1/sessions/expire", { owner_of: target })).sessions;
+    return (await this.call("POST", `/v1/sessions/${sessionId(target)}/expire`)).sessions;
+  }
+
+  async expireAll() {
+    return (await this.call("POST", "/v1/sessions/expire", { all: true })).sessions;
+  }
+
+  async disconnect(target) {
+    return this.#toSession(target, "disconnect");
+  }
+
+  async freeze(target) {
+    return target === undefined ? this.call("POST", "/v1/freeze") : this.#toSession(target, "freeze");
+  }
+
+  async thaw(target) {
+    return target === undefined ? this.call("POST", "/v1/thaw") : this.#toSession(target, "thaw");
+  }
+
+  async sessions() {
+    return this.call("GET", "/v1/sessions");
+  }
+
+  async connections() {
+    return this.call("GET", "/v1/connections");
+  }
+
+  async watches(path) {
+    return this.call("GET", withQuery("/v1/watches", { path }));
+  }
+
+  async #toSession(target, what) {
+    const id = isPath(target) ? await this.#ownerOf(target) : sessionId(target);
+    return (await this.call("POST", `/v1/sessions/${id}/${what}`)).sessions;
+  }
+
+  async #ownerOf(path) {
+    const { ephemeralOwner } = (await this.tree(path, { depth: 0 })).stat;
+    if (ephemeralOwner === "0x0") throw new ZkMiniError(`nobody owns ${path}: the node is not ephemeral`);
+    return ephemeralOwner;
+  }
+
+  // Faults.
+
+  async fault(when, then) {
+    return new Fault(this, await this.call("POST", "/v1/faults", { when, then }));
+  }
+
+  async faults() {
+    return (await this.call("GET", "/v1/faults")).map((rule) => new Fault(this, rule));
+  }
+
+  async clearFaults() {
+    await this.call("DELETE", "/v1/faults");
+  }
+
+  // Time.
+
+  async clock(mode) {
+    return mode === undefined ? this.call("GET", "/v1/clock") : this.call("POST", "/v1/clock", { mode });
+  }
+
+  async advance(ms) {
+    if ((await this.clock()).mode === "real") await this.clock("manual");
+    return this.call("POST", "/v1/clock", { advance_ms: ms });
+  }
+
+  // The server as a whole.
+
+  async restart({ loseUnsynced } = {}) {
+    return this.call("POST", withQuery("/v1/restart", { lose_unsynced: loseUnsynced }));
+  }
+
+  async reset({ all } = {}) {
+    return this.call("POST", withQuery("/v1/reset", { all }));
+  }
+
+  // Nodes.
+
+  async tree(path = "/", { depth, zxid } = {}) {
+    return this.call("GET", withQuery("/v1/tree", { path, depth, zxid }));
+  }
+
+  async get(path) {
+    const { data, encoding } = await this.tree(path, { depth: 0 });
+    return encoding === "base64" ? Buffer.from(data, "base64") : data;
+  }
+
+  async children(path) {
+    return (await this.tree(path, { depth: 1 })).children.map((child) => child.name);
+  }
+
+  async exists(path) {
+    return (await this.call("GET", withQuery("/v1/tree", { path, depth: 0, data: "false", optional: true }))) !== null;
+  }
+
+  async put(path, data = "", { sequential, ephemeralOwner } = {}) {
+    const owner = ephemeralOwner === undefined ? undefined : sessionId(ephemeralOwner);
+    const target = withQuery(nodePath(path), { sequential, ephemeral_owner: owner });
+    return (await this.call("PUT", target, data, "application/octet-stream")).path;
+  }
+
+  async delete(path, { recursive } = {}) {
+    return (await this.call("DELETE", withQuery(nodePath(path), { recursive }))).deleted;
+  }
+
+  // What has happened.
+
+  async explain(path) {
+    return text.explanation(await this.call("GET", withQuery("/v1/explain", { path })));
+  }
+
+  async history({ path, session, kind, since, limit } = {}) {
+    const id = session === undefined ? undefined : sessionId(session);
+    return this.call("GET", withQuery("/v1/history", { path, session: id, kind, since, limit }));
+  }
+
+  async historyText(filter = { limit: 40 }) {
+    return (await this.history(filter)).map(text.line).join("\n");
+  }
+}
+
+/** A rule of faults in the server. */
+class Fault {
+  #zk;
+
+  constructor(zk, { id, text: inWords }) {
+    this.#zk = zk;
+    this.id = id;
+    this.text = inWords;
+  }
+
+  async fired() {
+    return (await this.#rule()).fired;
+  }
+
+  async hits() {
+    return (await this.#rule()).hits;
+  }
+
+  async remove() {
+    await this.#zk.call("DELETE", `/v1/faults/${this.id}`);
+  }
+
+  #rule() {
+    return this.#zk.call("GET", `/v1/faults/${this.id}`);
+  }
+}
+
+function isPath(target) {
+  return typeof target === "string" && target.startsWith("/");
+}
+
+/** Returns the id of a session as the server writes it, from what clients have: a bigint, 8 bytes, or text. */
+function sessionId(id) {
+  if (typeof id === "bigint") return `0x${BigInt.asUintN(64, id).toString(16)}`;
+  if (id instanceof Uint8Array && id.length === 8) return `0x${Buffer.from(id).toString("hex")}`;
+  if (typeof id === "string" && /^0x[0-9a-f]+$/i.test(id)) return id;
+  throw new TypeError(`not a session: ${id}; give the path of its ephemeral node, "0x…", a bigint, or the 8 bytes of the id`);
+}
+
+module.exports = { ZkMini, Fault };

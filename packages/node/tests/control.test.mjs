@@ -1,0 +1,96 @@
+// Every method, without a client of ZooKeeper.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { after, before, beforeEach, test } from "node:test";
+import { ServerError, ZkMini, ZkMiniError } from "zk-mini";
+
+let zk;
+before(async () => (zk = await ZkMini.start()));
+beforeEach(() => zk.reset({ all: true }));
+after(() => zk.stop());
+
+test("the address is told whole and in parts", async () => {
+  assert.equal(zk.hosts, `${zk.host}:${zk.port}`);
+  assert.equal(zk.http, `http://${zk.hosts}`);
+  assert.equal((await zk.status()).api, 1);
+});
+
+test("nodes are written, read, listed and deleted", async () => {
+  assert.equal(await zk.put("/a/b c/ü?%#", "grün"), "/a/b c/ü?%#");
+  assert.equal(await zk.get("/a/b c/ü?%#"), "grün");
+  assert.equal(await zk.put("/a/task-", "", { sequential: true }), "/a/task-0000000001");
+  assert.deepEqual((await zk.children("/a")).sort(), ["b c", "task-0000000001"]);
+  assert.equal(await zk.get("/a/task-0000000001"), "");
+  await zk.put("/a/bytes", Uint8Array.of(0xff, 0));
+  assert.deepEqual([...(await zk.get("/a/bytes"))], [0xff, 0]);
+  assert.equal((await zk.tree("/a", { depth: 2 })).children.length, 3);
+  await assert.rejects(zk.delete("/a"), { name: "ServerError", status: 409, code: "conflict" });
+  assert.equal(await zk.delete("/a", { recursive: true }), 5);
+  assert.equal(await zk.exists("/a"), false);
+  assert.equal(await zk.exists("/"), true);
+});
+
+test("the past of a node can be seen and explained", async () => {
+  await zk.put("/colour", "green");
+  const { czxid } = (await zk.tree("/colour")).stat;
+  await zk.put("/colour", "blue");
+  assert.equal((await zk.tree("/colour", { zxid: czxid })).data, "green");
+  assert.match(await zk.explain("/colour"), /^\/colour exists\n.* created over HTTP .*\n.* changed over HTTP /);
+  assert.match(await zk.explain("/none"), /^\/none does not exist\n  nothing in the history/);
+  assert.match(await zk.historyText({ path: "/colour", limit: 1 }), /^\S+ \S+  transaction  \/colour changed over HTTP/);
+});
+
+test("a reset with `all` takes rules, stalls and the manual clock away", async () => {
+  await zk.fault({ op: "*" }, { delay_ms: 5 });
+  await zk.freeze();
+  await zk.advance(1000);
+  assert.deepEqual([(await zk.faults()).length, (await zk.status()).frozen, (await zk.clock()).mode], [1, true, "manual"]);
+  await zk.put("/a");
+  await zk.reset({ all: true });
+  assert.deepEqual([(await zk.faults()).length, (await zk.status()).frozen, (await zk.clock()).mode], [0, false, "real"]);
+  assert.equal(await zk.exists("/a"), false);
+});
+
+test("a plain reset leaves rules; clearFaults takes them away", async () => {
+  await zk.fault({ event: "*" }, { drop_event: true });
+  await zk.reset();
+  assert.equal((await zk.faults()).length, 1);
+  await zk.clearFaults();
+  assert.equal((await zk.faults()).length, 0);
+});
+
+test("errors of the server are typed", async () => {
+  const error = await zk.get("/none").catch((error) => error);
+  assert.ok(error instanceof ServerError && error instanceof ZkMiniError && error instanceof Error);
+  assert.deepEqual([error.name, error.status, error.code], ["ServerError", 404, "not_found"]);
+  assert.match(error.message, /\/none does not exist/);
+  await zk.put("/plain");
+  await assert.rejects(zk.expire("/plain"), { code: "not_found", message: /the node is not ephemeral/ });
+  await assert.rejects(zk.freeze("/plain"), { name: "ZkMiniError", message: /the node is not ephemeral/ });
+  await assert.rejects(zk.expire("0xaa"), { code: "not_found" });
+  await assert.rejects(zk.expire("leader"), { name: "TypeError", message: /not a session: leader/ });
+  await assert.rejects(zk.fault({ op: "create", pth: "/a" }, { fail: "NONODE" }), { code: "bad_request", message: /unknown field `pth`/ });
+  assert.deepEqual(await zk.expireAll(), []);
+});
+
+test("a stopped server is an error that says so", async () => {
+  const other = await ZkMini.start();
+  await other.stop();
+  await other.stop();
+  await assert.rejects(other.status(), { name: "ServerError", code: "unreachable", status: 0, message: /does not answer.*ended with status 0/ });
+});
+
+test("servers in one process are apart", async () => {
+  const servers = await Promise.all(Array.from({ length: 8 }, () => ZkMini.start()));
+  await Promise.all(servers.map((server, number) => server.put("/number", String(number))));
+  const numbers = await Promise.all(servers.map((server) => server.get("/number")));
+  assert.deepEqual(numbers, ["0", "1", "2", "3", "4", "5", "6", "7"]);
+  assert.equal(new Set(servers.map((server) => server.port)).size, 8);
+  await Promise.all(servers.map((server) => server.stop()));
+});
+
+test("CommonJS has the same", () => {
+  const require = createRequire(import.meta.url);
+  assert.equal(require("zk-mini").ZkMini, ZkMini);
+  assert.equal(typeof require("zk-mini/test").withZk, "function");
+});

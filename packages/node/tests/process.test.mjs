@@ -1,0 +1,158 @@
+// The program: found or not, started or not, and never left behind.
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { StartError, ZkMini, ZkMiniError } from "zk-mini";
+
+const require = createRequire(import.meta.url);
+const carried = require.resolve(`@zk-mini/${process.platform}-${process.arch}/bin/zk-mini`);
+
+/** Runs a program of JavaScript in a node of its own. */
+function node(source, options = {}) {
+  return spawnSync(process.execPath, ["--input-type=module", "-e", source], { encoding: "utf8", ...options });
+}
+
+/** Returns a new folder with an executable script, and the path of that. */
+function script(t, text) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "zk-mini-test-"));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const file = path.join(folder, "zk-mini");
+  fs.writeFileSync(file, text, { mode: 0o755 });
+  return file;
+}
+
+function isAlive(pid) {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until a process has ended. */
+async function ended(pid) {
+  const deadline = Date.now() + 10_000;
+  while (isAlive(pid)) {
+    assert.ok(Date.now() < deadline, `process ${pid} lives on`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("a program that is named wrongly is told", async () => {
+  const error = await ZkMini.start({ program: "/none/zk-mini" }).catch((error) => error);
+  assert.ok(error instanceof StartError && error instanceof ZkMiniError);
+  assert.match(error.message, /the option `program` names \/none\/zk-mini, which is not an executable file/);
+  const { stdout } = node('import("zk-mini").then(({ ZkMini }) => ZkMini.start()).catch((e) => console.log(e.message))', {
+    env: { ...process.env, ZK_MINI: "/none/zk-mini" },
+  });
+  assert.match(stdout, /the variable ZK_MINI names \/none\/zk-mini/);
+});
+
+test("without any program the error names the four places", async (t) => {
+  // The package alone, without the one of the platform.
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "zk-mini-test-"));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  const installed = path.dirname(require.resolve("zk-mini"));
+  fs.cpSync(installed, path.join(folder, "node_modules/zk-mini"), { recursive: true });
+  const source = 'import { ZkMini } from "zk-mini"; await ZkMini.start().catch((e) => console.log(e.name, e.message))';
+  const { stdout } = node(source, { cwd: folder, env: { PATH: folder } });
+  for (const place of ["StartError", "`program`", "ZK_MINI", `@zk-mini/${process.platform}-${process.arch}`, "on the PATH"]) {
+    assert.ok(stdout.includes(place), `${place} in: ${stdout}`);
+  }
+  // The one on the PATH is the last that is looked for.
+  fs.symlinkSync(carried, path.join(folder, "zk-mini"));
+  const there = node('import { ZkMini } from "zk-mini"; const zk = await ZkMini.start(); console.log(zk.hosts); await zk.stop()', {
+    cwd: folder,
+    env: { PATH: folder },
+  });
+  assert.match(there.stdout, /^127\.0\.0\.1:\d+\n$/, there.stderr);
+});
+
+test("a program that fails shows its log", async (t) => {
+  const program = script(t, "#!/bin/sh\necho 'no disk left' >&2\nexit 7\n");
+  const error = await ZkMini.start({ program }).catch((error) => error);
+  assert.match(error.message, /did not start: .* ended with status 7; its log ends with:\n  no disk left$/);
+  assert.equal(error.log, "no disk left\n");
+});
+
+test("a program that says nothing, or something else, is told", async (t) => {
+  const silent = script(t, "#!/bin/sh\necho waiting >&2\nexec sleep 60\n");
+  await assert.rejects(ZkMini.start({ program: silent, startTimeoutMs: 200 }), /did not say within 200 ms that it is ready/);
+  const other = script(t, "#!/bin/sh\necho hello\nexec sleep 60\n");
+  await assert.rejects(ZkMini.start({ program: other }), /is no zk-mini: its first line is hello/);
+  const broken = script(t, "no program");
+  fs.chmodSync(broken, 0o755);
+  await assert.rejects(ZkMini.start({ program: broken }), { name: "StartError" });
+});
+
+test("bad options are refused, with what is allowed", async () => {
+  await assert.rejects(ZkMini.start({ tick: 50 }), { name: "TypeError", message: /no option `tick`; it has .*tickMs/ });
+  await assert.rejects(ZkMini.start({ tickMs: "soon" }), { name: "StartError", message: /status 2; its log ends with:\n.*soon/s });
+  await assert.rejects(ZkMini.start({ load: "/none.yaml" }), { name: "StartError", message: /none\.yaml/ });
+});
+
+test("options reach the server", async (t) => {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "zk-mini-test-"));
+  t.after(() => fs.rmSync(folder, { recursive: true }));
+  fs.writeFileSync(path.join(folder, "tree.yaml"), "/config/colour: {data: green}\n");
+  const options = { load: path.join(folder, "tree.yaml"), dataDir: path.join(folder, "data"), tickMs: 50, compat: "3.8", args: ["--history", "7"] };
+  const first = await ZkMini.start(options);
+  assert.equal(await first.get("/config/colour"), "green");
+  assert.equal((await first.clock()).tick_ms, 50);
+  assert.match((await first.status()).compat, /^3\.8/);
+  assert.match(first.log, /serving/);
+  await first.put("/kept", "yes");
+  await first.stop();
+  const second = await ZkMini.start({ dataDir: options.dataDir });
+  assert.equal(await second.get("/kept"), "yes");
+  await second.stop();
+});
+
+test("an event loop with nothing else to do ends, and the server with it", async () => {
+  const { stdout, status } = node('import { ZkMini } from "zk-mini"; const zk = await ZkMini.start(); console.log(zk.pid)');
+  assert.equal(status, 0);
+  await ended(Number(stdout));
+});
+
+test("a killed parent leaves no server behind", async () => {
+  const source = 'import { ZkMini } from "zk-mini"; const zk = await ZkMini.start(); console.log(zk.pid); setInterval(() => {}, 1000)';
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"] });
+  const [line] = await once(parent.stdout, "data");
+  const server = Number(line);
+  assert.ok(isAlive(server));
+  parent.kill("SIGKILL");
+  await ended(server);
+});
+
+test("a server that is killed is told in the next error", async () => {
+  const zk = await ZkMini.start();
+  process.kill(zk.pid, "SIGKILL");
+  await ended(zk.pid);
+  await assert.rejects(zk.status(), { code: "unreachable", message: /the server was ended by SIGKILL/ });
+  await zk.stop();
+});
+
+test("attach uses the server of zk-mini exec, and leaves it running", () => {
+  const source = `import { ZkMini } from "zk-mini";
+    const zk = ZkMini.attach(); await zk.put("/a", "b"); await zk.stop();
+    const again = ZkMini.attach(process.env.ZK_MINI_HTTP);
+    console.log(await again.get("/a"), zk.hosts === process.env.ZK_HOSTS, zk.pid)`;
+  const command = path.resolve("node_modules/.bin/zk-mini");
+  const { stdout, stderr } = spawnSync(command, ["exec", "--", process.execPath, "--input-type=module", "-e", source], { encoding: "utf8" });
+  assert.equal(stdout, "b true undefined\n", stderr);
+  assert.throws(() => ZkMini.attach(), { name: "ZkMiniError", message: /zk-mini exec/ });
+});
+
+test("the command of the package ends as the program ends", () => {
+  const command = path.resolve("node_modules/.bin/zk-mini");
+  assert.match(spawnSync(command, ["--version"], { encoding: "utf8" }).stdout, /^zk-mini \d/);
+  assert.equal(spawnSync(command, ["exec", "--", "sh", "-c", "exit 5"]).status, 5);
+  const missing = spawnSync(command, ["--version"], { encoding: "utf8", env: { ...process.env, ZK_MINI: "/none" } });
+  assert.deepEqual([missing.status, missing.stderr.startsWith("zk-mini: the variable ZK_MINI names /none")], [1, true]);
+});
