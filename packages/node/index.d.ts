@@ -6,6 +6,8 @@ export type Session = string | bigint | Uint8Array;
 export interface StartOptions {
   /** Path of the program. Otherwise it is `ZK_MINI`, the one of the package for this platform, or `zk-mini` on the PATH. */
   program?: string;
+  /** Sessions as short as 100 ms. A client that asks for 10 s gets 10 s all the same. */
+  fast?: boolean;
   /** File with the nodes to begin with, YAML or JSON. */
   load?: string;
   /** Directory for snapshots and logs. Without it everything is in memory. */

@@ -2,6 +2,7 @@
 
 /** Options of `ZkMini.start` that are options of `zk-mini serve`. */
 const OF_SERVE = {
+  fast: "--fast",
   load: "--load",
   dataDir: "--data-dir",
   compat: "--compat",
@@ -19,9 +20,15 @@ function argumentsOf(options) {
       const known = [...OF_START, ...Object.keys(OF_SERVE)].join(", ");
       throw new TypeError(`ZkMini.start has no option \`${name}\`; it has ${known}`);
     }
-    if (name in OF_SERVE && value !== undefined) args.push(OF_SERVE[name], String(value));
+    if (name in OF_SERVE && value !== undefined) args.push(...argument(OF_SERVE[name], value));
   }
   return { args: [...args, ...(options.args ?? [])], timeoutMs: options.startTimeoutMs ?? 10_000 };
+}
+
+/** Returns an option of the command line; true and false belong to its name. */
+function argument(name, value) {
+  if (typeof value === "boolean") return [`${name}=${value}`];
+  return [name, String(value)];
 }
 
 module.exports = { argumentsOf };

@@ -112,6 +112,9 @@ test("options reach the server", async (t) => {
   const second = await ZkMini.start({ dataDir: options.dataDir });
   assert.equal(await second.get("/kept"), "yes");
   await second.stop();
+  const fast = await ZkMini.start({ fast: true });
+  assert.equal((await fast.clock()).tick_ms, 50);
+  await fast.stop();
 });
 
 test("an event loop with nothing else to do ends, and the server with it", async () => {
