@@ -43,6 +43,9 @@
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
 //!
+//! Without its default feature `server` the crate is [`core`] alone: no sockets, files, clocks or threads, and so for any
+//! target, `wasm32-unknown-unknown` among them. Servers run on Linux and macOS; for Windows they compile.
+//!
 //! The cargo feature `testing` adds [`testing`](https://docs.rs/zk-mini/latest/zk_mini/testing), and with it the crate
 //! proptest; `tree-files` reads and writes trees as YAML and JSON. Without them the crate is as light as it can be. The
 //! program is the crate `zk-mini-server`.
@@ -194,17 +197,29 @@
 //! [`core`] is the server as a state machine: bytes and the time go in, bytes come out. The code around it moves the bytes
 //! and reads the clock; it has no rule of the protocol.
 #![forbid(unsafe_code)]
+// Without a server, nobody calls the parts of the core that are for one.
+#![cfg_attr(not(feature = "server"), allow(dead_code, unused_imports))]
 
+#[cfg(feature = "server")]
 #[macro_use]
 mod log;
+#[cfg(feature = "server")]
 mod builder;
 pub mod core;
+#[cfg(feature = "server")]
 mod error;
+#[cfg(feature = "server")]
 mod handle;
+#[cfg(feature = "server")]
 mod report;
+#[cfg(feature = "server")]
 mod server;
+#[cfg(feature = "server")]
 mod shell;
+#[cfg(feature = "server")]
 pub mod storage;
+#[cfg(feature = "server")]
+mod sys;
 #[cfg(feature = "testing")]
 pub mod testing;
 #[cfg(feature = "tree-files")]
@@ -216,19 +231,23 @@ pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Glob, 
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use self::core::{On, Rule, RuleError, Then};
-pub use builder::Builder;
-pub use error::Error;
-pub use handle::{ClientAddr, NotListening, Session, SessionInfo, SessionSet, TimedOut};
-pub use handle::{
-    ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, Removed, RestoreError, ServeError, Set, Snapshot,
+#[cfg(feature = "server")]
+pub use self::{
+    builder::Builder,
+    error::Error,
+    handle::{ClientAddr, NotListening, Session, SessionInfo, SessionSet, TimedOut},
+    handle::{
+        ClockRuns, ConnectionInfo, Create, Delete, Handle, Jump, Removed, RestoreError, ServeError, Set,
+        Snapshot,
+    },
+    handle::{Fault, FiresNoMore, WhyNoMore},
+    handle::{HistoryNews, HistoryStream, Status},
+    report::figures,
+    server::ZkMini,
+    shell::connector::Connector,
+    shell::http::{HttpConnection, HttpStream},
+    storage::{SnapshotError, StorageError, SyncMode},
 };
-pub use handle::{Fault, FiresNoMore, WhyNoMore};
-pub use handle::{HistoryNews, HistoryStream, Status};
-pub use report::figures;
-pub use server::ZkMini;
-pub use shell::connector::Connector;
-pub use shell::http::{HttpConnection, HttpStream};
-pub use storage::{SnapshotError, StorageError, SyncMode};
 #[cfg(feature = "tree-files")]
 pub use tree_file::{Loaded, TreeFile, TreeFileError, TreeNode};
 

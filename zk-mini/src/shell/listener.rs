@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::error::Error;
 use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::runtime::Runtime;
+use crate::sys;
 
 /// Maximum number of connections that wait to be accepted, unless it is set. The system has a limit of its own.
 const BACKLOG: i32 = 4096;
@@ -177,8 +178,7 @@ fn listen(socket: Socket, backlog: i32) -> io::Result<TcpListener> {
 /// Binds a socket, which keeps the port. An IPv6 socket `beside_others` leaves IPv4 to them.
 fn hold(addr: SocketAddr, beside_others: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    // A server can be started again at once; two at a time still fail.
-    socket.set_reuse_address(true)?;
+    sys::allow_restart(&socket)?;
     if addr.is_ipv6() && beside_others {
         socket.set_only_v6(true)?;
     }

@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
 use tokio::task::yield_now;
 use zk_wire::Millis;
 
@@ -16,6 +15,7 @@ use crate::shell::engine::Engine;
 use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::state::ServerState;
 use crate::shell::turn::{Turn, Wakers};
+use crate::sys;
 
 /// Maximum time that due work waits for input that has arrived.
 const MAX_PENDING_INPUT: Duration = Duration::from_secs(2);
@@ -229,7 +229,7 @@ impl Engine {
     async fn refresh_readiness(&self) {
         yield_now().await;
         if self.setup.configuration.listens.is_some()
-            && let Ok((mut near, far)) = self.runtime.with_drivers(UnixStream::pair)
+            && let Ok((mut near, far)) = self.runtime.with_drivers(sys::connected_pair)
             && near.write_all(&[0]).await.is_ok()
         {
             let _ = far.readable().await;

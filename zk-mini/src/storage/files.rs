@@ -1,8 +1,6 @@
 //! Files of a data directory, and their names.
 
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +9,7 @@ use zk_wire::{UnixMillis, Zxid};
 use super::disk::Disk;
 use super::error::StorageError;
 use super::log;
+use crate::sys;
 
 const FORMAT_DIR: &str = "version-2";
 
@@ -105,7 +104,7 @@ impl Files {
             |dir: &Path| self.disk.list(dir).unwrap_or_default().iter().any(|(name, _)| is_log(name));
         // A user that may not read the note is not warned.
         let noted = self.disk.read_start(&data.join(LOCK), LONGEST).unwrap_or_default();
-        let logs = PathBuf::from(OsString::from_vec(noted));
+        let logs = PathBuf::from(sys::name_from_bytes(noted));
         if !logs.as_os_str().is_empty() && !has_logs(&self.logs) && has_logs(&logs.join(FORMAT_DIR)) {
             return Err(StorageError::LogsElsewhere { dir: dir.into(), data: data.into(), logs });
         }
@@ -116,7 +115,7 @@ impl Files {
     /// otherwise nothing.
     pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
         let dirs = self.to_lock()?;
-        Ok(dirs.into_iter().nth(1).map(|logs| logs.into_os_string().into_vec()).unwrap_or_default())
+        Ok(dirs.into_iter().nth(1).map(|logs| sys::name_bytes(logs.into_os_string())).unwrap_or_default())
     }
 
     /// Refuses logs whose first transaction is before the name of the log or beyond that of the next: they have been

@@ -76,7 +76,7 @@ fn is_alive(proc: &Path, pid: i32) -> bool {
     !is_this && (proc.join(pid.to_string()).exists() || !proc.join("1").exists())
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::os::unix::process::parent_id;
     use std::process::Command;

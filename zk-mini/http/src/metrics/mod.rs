@@ -2,6 +2,7 @@
 
 mod families;
 mod own;
+mod process;
 mod zookeeper;
 
 use axum::Router;
@@ -9,8 +10,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus::TextEncoder;
-use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 
 use crate::app::App;
 use crate::blocking::blocking;
@@ -35,6 +34,6 @@ fn text(app: &App) -> prometheus::Result<String> {
     let figures = app.server.figures();
     let mut families = zookeeper::families(&figures, app.server.descriptor_figures());
     families.extend(own::families(app, &figures));
-    families.extend(ProcessCollector::for_self().collect());
+    families.extend(process::families());
     TextEncoder::new().encode_to_string(&families)
 }

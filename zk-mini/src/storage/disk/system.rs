@@ -1,14 +1,14 @@
 //! The file system of the machine.
 
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-use libc::{O_NOFOLLOW, O_NONBLOCK};
 use zk_wire::UnixMillis;
 
 use super::seam::{Disk, DiskFile, Lock};
+use crate::sys;
 
 /// The file system of the machine.
 #[derive(Debug)]
@@ -50,10 +50,10 @@ impl Disk for SystemDisk {
     }
 
     fn modified(&self, file: &Path) -> io::Result<UnixMillis> {
-        let metadata = fs::metadata(file)?;
-        Ok(UnixMillis(
-            metadata.mtime().saturating_mul(1_000).saturating_add(metadata.mtime_nsec() / 1_000_000),
-        ))
+        let since = fs::metadata(file)?.modified()?.duration_since(UNIX_EPOCH);
+        // Files can be dated before 1970.
+        let (time, sign) = since.map_or_else(|before| (before.duration(), -1), |after| (after, 1));
+        Ok(UnixMillis(sign * i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
     }
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -66,7 +66,7 @@ impl Disk for SystemDisk {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?))
+        Ok(Box::new(sys::private_options().open(file)?))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn DiskFile>> {
@@ -82,20 +82,16 @@ impl Disk for SystemDisk {
     }
 
     fn sync_file(&self, file: &Path) -> io::Result<()> {
-        File::open(file)?.sync_data()
+        sys::open_to_sync(file)?.sync_data()
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
+        sys::sync_dir(dir)
     }
 
     fn lock(&self, file: &Path) -> io::Result<Option<Box<dyn Lock>>> {
-        // Refuses a symbolic link, and does not block on a pipe.
-        let flags = O_NOFOLLOW | O_NONBLOCK;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(PRIVATE).custom_flags(flags);
-        let lock = options.open(file)?;
-        check_lock(&lock, file)?;
+        let lock = sys::lock_options().open(file)?;
+        sys::protect_lock(&lock, file)?;
         match lock.try_lock() {
             Ok(()) if lock.is_at(file)? => Ok(Some(Box::new(lock))),
             Ok(()) => Err(io::Error::other("it has just been replaced: another process uses the directory")),
@@ -105,35 +101,9 @@ impl Disk for SystemDisk {
     }
 }
 
-/// Mode of a lock file. A user that can open it can lock it.
-const PRIVATE: u32 = 0o600;
-
-/// Refuses a lock file that other users can lock, or makes it private.
-fn check_lock(lock: &File, file: &Path) -> io::Result<()> {
-    let found = lock.metadata()?;
-    if !found.is_file() || found.nlink() != 1 {
-        return Err(io::Error::other("it is not a regular file; delete it"));
-    }
-    let dir = fs::metadata(file.parent().unwrap_or(file))?;
-    if found.uid() != dir.uid() && Some(found.uid()) != effective_user() {
-        let message = "it belongs to another user, who could keep it locked; delete it";
-        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
-    }
-    if found.mode() & 0o077 != 0 {
-        lock.set_permissions(Permissions::from_mode(PRIVATE))?;
-    }
-    Ok(())
-}
-
-/// Returns the effective user of this process: the owner of its directory in `/proc`. `None` on systems without `/proc`:
-/// there the lock file must belong to the owner of its directory.
-fn effective_user() -> Option<u32> {
-    fs::metadata("/proc/self").ok().map(|this| this.uid())
-}
-
 impl DiskFile for File {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        sys::write_all_at(self, bytes, offset)
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
@@ -146,13 +116,9 @@ impl DiskFile for File {
     }
 
     fn is_at(&self, file: &Path) -> io::Result<bool> {
-        match fs::metadata(file) {
-            Ok(there) => {
-                let this = self.metadata()?;
-                Ok((this.dev(), this.ino()) == (there.dev(), there.ino()))
-            }
+        match sys::is_same_file(self, file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+            known => known,
         }
     }
 }
@@ -165,7 +131,7 @@ impl Lock for File {
         }
         // The new content replaces the old one, also if it is shorter.
         Self::set_len(self, 0)?;
-        self.write_all_at(content, 0)?;
+        sys::write_all_at(self, content, 0)?;
         self.sync_data()
     }
 }
