@@ -9,9 +9,8 @@ use zk_wire::{UnixMillis, Zxid};
 use super::disk::Disk;
 use super::error::StorageError;
 use super::log;
-use crate::sys;
 
-const FORMAT_DIR: &str = "version-2";
+pub(super) const FORMAT_DIR: &str = "version-2";
 
 /// Lock file of a directory that is being written. It is never deleted: another server may wait for it.
 pub(super) const LOCK: &str = "zk-mini.lock";
@@ -93,29 +92,6 @@ impl Files {
             }
         }
         Ok(())
-    }
-
-    /// Refuses a log directory without logs if the directory that the last server [noted](Self::log_dir_to_note) has
-    /// some: the snapshots alone are an older state.
-    fn check_noted_logs(&self) -> Result<(), StorageError> {
-        const LONGEST: u64 = 4_096;
-        let [data, dir] = self.outer();
-        let has_logs =
-            |dir: &Path| self.disk.list(dir).unwrap_or_default().iter().any(|(name, _)| is_log(name));
-        // A user that may not read the note is not warned.
-        let noted = self.disk.read_start(&data.join(LOCK), LONGEST).unwrap_or_default();
-        let logs = PathBuf::from(sys::name_from_bytes(noted));
-        if !logs.as_os_str().is_empty() && !has_logs(&self.logs) && has_logs(&logs.join(FORMAT_DIR)) {
-            return Err(StorageError::LogsElsewhere { dir: dir.into(), data: data.into(), logs });
-        }
-        Ok(())
-    }
-
-    /// Returns the note for the lock file of the data directory: the directory of the logs, if it is another;
-    /// otherwise nothing.
-    pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
-        let dirs = self.to_lock()?;
-        Ok(dirs.into_iter().nth(1).map(|logs| sys::name_bytes(logs.into_os_string())).unwrap_or_default())
     }
 
     /// Refuses logs whose first transaction is before the name of the log or beyond that of the next: they have been
@@ -236,7 +212,7 @@ impl Files {
 }
 
 /// Returns true if Apache ZooKeeper takes a name for a log, whatever follows.
-fn is_log(name: &str) -> bool {
+pub(super) fn is_log(name: &str) -> bool {
     name.starts_with("log.")
 }
 

@@ -32,6 +32,7 @@ mod disk;
 mod error;
 mod files;
 mod log;
+mod note;
 mod owner;
 mod recovery;
 mod repair;

@@ -1,4 +1,4 @@
-//! What systems do differently: files, names and sockets. Each has the same functions; no other file asks for the system.
+//! Differences between systems: files, names and sockets. Each has the same functions; no other file asks for the system.
 
 #[cfg(unix)]
 mod unix;
