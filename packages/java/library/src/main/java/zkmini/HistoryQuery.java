@@ -1,0 +1,85 @@
+package zkmini;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/** Question about the history. {@code zk.history().path("/members/*").kinds("expiry").list()} */
+public final class HistoryQuery {
+    private final Http http;
+    private final Map<String, String> options = new LinkedHashMap<>();
+
+    HistoryQuery(Http http) {
+        this.http = http;
+    }
+
+    private HistoryQuery with(String key, String value) {
+        options.put(key, value);
+        return this;
+    }
+
+    /**
+     * Keeps entries about these paths.
+     *
+     * @param pattern a path, with {@code *} and {@code **} as in a fault
+     * @return this question
+     */
+    public HistoryQuery path(String pattern) {
+        return with("path", pattern);
+    }
+
+    /**
+     * Keeps entries about this session.
+     *
+     * @param id its id, such as {@code 0x1a2226f1d592494}
+     * @return this question
+     */
+    public HistoryQuery session(String id) {
+        return with("session", id);
+    }
+
+    /**
+     * Keeps entries of these kinds.
+     *
+     * @param kinds {@code request}, {@code transaction}, {@code event}, {@code connect}, {@code disconnect}, {@code close},
+     *     {@code expiry}, {@code fault}, {@code server}
+     * @return this question
+     */
+    public HistoryQuery kinds(String... kinds) {
+        return with("kind", String.join(",", kinds));
+    }
+
+    /**
+     * Keeps entries after this one.
+     *
+     * @param seq number of an entry
+     * @return this question
+     */
+    public HistoryQuery after(long seq) {
+        return with("since_seq", Long.toString(seq));
+    }
+
+    /**
+     * Keeps the last entries.
+     *
+     * @param entries maximum number of entries
+     * @return this question
+     */
+    public HistoryQuery limit(int entries) {
+        return with("limit", Integer.toString(entries));
+    }
+
+    /** {@return the entries, the oldest first} */
+    public List<HistoryEntry> list() {
+        String query = options.entrySet().stream()
+                .map(option -> option.getKey() + "=" + Paths.encode(option.getValue()))
+                .collect(Collectors.joining("&"));
+        return JsonObject.objects(http.getList("/v1/history?" + query), HistoryEntry::new);
+    }
+
+    /** {@return the entries as text, one a line, ready to print} */
+    public String text() {
+        return list().stream().map(HistoryEntry::line).collect(Collectors.joining("\n"));
+    }
+}

@@ -1,0 +1,475 @@
+package zkmini;
+
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+
+/**
+ * ZooKeeper server for tests, with its control. A call that changes something returns when it has happened, and everybody has been
+ * told. All calls may be made from any thread. Failures are kinds of {@link ZkMiniException}.
+ *
+ * <pre>{@code
+ * try (ZkMini zk = ZkMini.start()) {
+ *     client = CuratorFrameworkFactory.newClient(zk.hosts(), retry);
+ *     ...
+ *     zk.expire("/election/leader");
+ * }
+ * }</pre>
+ */
+public final class ZkMini implements AutoCloseable {
+    private static final long API = 1;
+
+    private final String hosts;
+    private final Http http;
+    /** Process of the server; null for one that was started elsewhere. */
+    private final ServerProcess process;
+
+    private ZkMini(String hosts, Http http, ServerProcess process) {
+        this.hosts = hosts;
+        this.http = http;
+        this.process = process;
+    }
+
+    /**
+     * Starts a server on a free port, with everything in memory. It ends at {@link #close}, and at the latest with this Java
+     * process, however that ends.
+     *
+     * @return the server, which is ready
+     * @throws StartException if there is no program, or it does not start
+     */
+    public static ZkMini start() {
+        return builder().start();
+    }
+
+    /** {@return settings for a server to start} */
+    public static ZkMiniBuilder builder() {
+        return new ZkMiniBuilder();
+    }
+
+    /**
+     * Takes the server that {@code zk-mini exec} has started: that of the variables {@code ZK_HOSTS} and {@code ZK_MINI_HTTP}.
+     *
+     * @return the server; to close it does not end it
+     */
+    public static ZkMini attach() {
+        Map<String, String> environment = System.getenv();
+        String http = environment.getOrDefault("ZK_MINI_HTTP", "");
+        if (http.isEmpty()) {
+            throw new StartException(
+                    "the variable ZK_MINI_HTTP is not set: run the tests under `zk-mini exec -- COMMAND`, or give the address, as in"
+                            + " ZkMini.attach(URI.create(\"http://localhost:2181\"))",
+                    null);
+        }
+        return attached(URI.create(http), environment.getOrDefault("ZK_HOSTS", ""));
+    }
+
+    /**
+     * Takes a server that runs already.
+     *
+     * @param http address of its HTTP, such as {@code http://localhost:2181}
+     * @return the server; to close it does not end it
+     */
+    public static ZkMini attach(URI http) {
+        return attached(http, "");
+    }
+
+    private static ZkMini attached(URI http, String hosts) {
+        Http control = new Http(http, () -> "does a server run there?");
+        long api = control.get("/v1/status").number("api");
+        if (api != API) {
+            throw new StartException(
+                    "the server at " + http + " speaks version " + api + " of the API, and this client speaks version " + API
+                            + ": take the same version of both",
+                    null);
+        }
+        return new ZkMini(hosts.isEmpty() ? http.getAuthority() : hosts, control, null);
+    }
+
+    static ZkMini started(ServerProcess process) {
+        JsonObject ready = process.ready();
+        String http = ready.optionalString("http");
+        if (http == null && !ready.list("http_on").isEmpty()) {
+            http = "http://" + ready.strings("http_on").get(0);
+        }
+        if (http == null) {
+            process.stop();
+            throw new StartException(
+                    "the server has no HTTP: leave out `--http off`; beyond loopback give it `--http 127.0.0.1:0`", null);
+        }
+        return new ZkMini(String.join(",", ready.strings("listen")), new Http(URI.create(http), process::remedy), process);
+    }
+
+    /** {@return the connect string for clients, such as {@code 127.0.0.1:40123}} */
+    public String hosts() {
+        return hosts;
+    }
+
+    private String first() {
+        return hosts.split("[,/]")[0];
+    }
+
+    /** {@return the host of the first address} */
+    public String host() {
+        return first().substring(0, first().lastIndexOf(':'));
+    }
+
+    /** {@return the port of the first address} */
+    public int port() {
+        return Integer.parseInt(first().substring(first().lastIndexOf(':') + 1));
+    }
+
+    /** {@return the address of HTTP; a browser shows a page there} */
+    public URI http() {
+        return http.base();
+    }
+
+    /** {@return figures of the server} */
+    public Status status() {
+        return new Status(http.get("/v1/status"));
+    }
+
+    /** {@return the end of the log of a server that was started here, otherwise nothing} */
+    public String log() {
+        return process == null ? "" : process.log();
+    }
+
+    /** Ends a server that was started here. A second time it does nothing. */
+    @Override
+    public void close() {
+        if (process != null) {
+            process.stop();
+        }
+    }
+
+    /** Makes the server as new: no sessions, nodes and fault rules, nothing frozen, a clock that runs. */
+    public void reset() {
+        http.post("/v1/reset?all=true");
+    }
+
+    /** Ends all sessions and removes all nodes. Fault rules and the clock stay. */
+    public void resetData() {
+        http.post("/v1/reset");
+    }
+
+    /** Ends the server and starts it again: connections break, clients come back with their sessions, the data stay. */
+    public void restart() {
+        http.post("/v1/restart");
+    }
+
+    /** Lets the power fail, and starts the server again: what was not on disk is lost, in memory everything. */
+    public void restartAndLoseUnsynced() {
+        http.post("/v1/restart?lose_unsynced=true");
+    }
+
+    /** Stalls the server: it answers no client, and no session expires. */
+    public void freeze() {
+        http.post("/v1/freeze");
+    }
+
+    /** Lets a frozen server go on. */
+    public void thaw() {
+        http.post("/v1/thaw");
+    }
+
+    /** {@return all sessions} */
+    public List<Session> sessions() {
+        return JsonObject.objects(http.getList("/v1/sessions"), Session::new);
+    }
+
+    /** {@return all connections of ZooKeeper clients} */
+    public List<Connection> connections() {
+        return JsonObject.objects(http.getList("/v1/connections"), Connection::new);
+    }
+
+    /** {@return all watches} */
+    public List<Watch> watches() {
+        return JsonObject.objects(http.getList("/v1/watches"), Watch::new);
+    }
+
+    /**
+     * Ends a session as if its client had been silent for its timeout: its ephemeral nodes go, and it is told.
+     *
+     * @param pathOrSession path of an ephemeral node of the session, or its id, {@code 0x…}
+     */
+    public void expire(String pathOrSession) {
+        if (Paths.isSession(pathOrSession)) {
+            http.post("/v1/sessions/" + pathOrSession + "/expire");
+        } else {
+            http.post("/v1/sessions/expire", "owner_of", pathOrSession);
+        }
+    }
+
+    /**
+     * Ends a session, as {@link #expire(String)} does.
+     *
+     * @param session id of the session, as the client has it ({@code ZooKeeper.getSessionId()})
+     */
+    public void expire(long session) {
+        expire(Paths.sessionId(session));
+    }
+
+    /** Ends all sessions, as {@link #expire(String)} does. */
+    public void expireAll() {
+        http.post("/v1/sessions/expire", "all", true);
+    }
+
+    /**
+     * Closes the connection of a session, which lives on.
+     *
+     * @param pathOrSession path of an ephemeral node of the session, or its id, {@code 0x…}
+     */
+    public void disconnect(String pathOrSession) {
+        toSession(pathOrSession, "disconnect");
+    }
+
+    /**
+     * Stops to hear a session, and to speak to it. It expires, unless it is thawed in time.
+     *
+     * @param pathOrSession path of an ephemeral node of the session, or its id, {@code 0x…}
+     */
+    public void freeze(String pathOrSession) {
+        toSession(pathOrSession, "freeze");
+    }
+
+    /**
+     * Hears a frozen session again.
+     *
+     * @param pathOrSession path of an ephemeral node of the session, or its id, {@code 0x…}
+     */
+    public void thaw(String pathOrSession) {
+        toSession(pathOrSession, "thaw");
+    }
+
+    private void toSession(String pathOrSession, String action) {
+        String session = pathOrSession;
+        if (!Paths.isSession(pathOrSession)) {
+            session = tree(pathOrSession, 0).stat().ephemeralOwner().orElseThrow(
+                    () -> new IllegalArgumentException(pathOrSession + " is not ephemeral, so no session owns it"));
+        }
+        http.post("/v1/sessions/" + session + "/" + action);
+    }
+
+    /**
+     * Adds a fault rule.
+     *
+     * @param fault the fault, such as {@code Fault.on("create").path("/orders/*").once().dropReply()}
+     * @return the rule
+     */
+    public FaultRule fault(Fault fault) {
+        return new FaultRule(http, http.post("/v1/faults", fault.toJson()));
+    }
+
+    /** Removes all fault rules. */
+    public void clearFaults() {
+        http.delete("/v1/faults");
+    }
+
+    /** {@return the clock} */
+    public Clock clock() {
+        return new Clock(http.get("/v1/clock"));
+    }
+
+    /** Stops the clock. No time passes for the server until {@link #advance}. */
+    public void stopClock() {
+        http.post("/v1/clock", "mode", "manual");
+    }
+
+    /** Lets the clock run by itself again. */
+    public void runClock() {
+        http.post("/v1/clock", "mode", "real");
+    }
+
+    /**
+     * Lets time pass, at once. A clock that runs is stopped first. Whatever is due happens, in its order.
+     *
+     * @param time time to pass
+     * @return the clock after it
+     */
+    public Clock advance(Duration time) {
+        if (!clock().isManual()) {
+            stopClock();
+        }
+        return new Clock(http.post("/v1/clock", "advance_ms", time.toMillis()));
+    }
+
+    /**
+     * Returns a node with all nodes below it.
+     *
+     * @param path its path
+     * @return the node
+     * @throws NotFoundException if it is not there
+     */
+    public Node tree(String path) {
+        return tree(path, Integer.MAX_VALUE);
+    }
+
+    /**
+     * Returns a node with nodes below it.
+     *
+     * @param path its path
+     * @param depth number of levels below it
+     * @return the node
+     * @throws NotFoundException if it is not there
+     */
+    public Node tree(String path, int depth) {
+        return new Node(http.get("/v1/tree?path=" + Paths.encode(path) + "&depth=" + depth));
+    }
+
+    /**
+     * Returns the data of a node.
+     *
+     * @param path its path
+     * @return its data
+     * @throws NotFoundException if it is not there
+     */
+    public byte[] get(String path) {
+        return tree(path, 0).data();
+    }
+
+    /**
+     * Tells whether a node exists.
+     *
+     * @param path its path
+     * @return whether it exists
+     */
+    public boolean exists(String path) {
+        return http.getAny("/v1/tree?depth=0&data=false&optional=true&path=" + Paths.encode(path)) != null;
+    }
+
+    /**
+     * Returns the names of the children of a node.
+     *
+     * @param path its path
+     * @return the names
+     * @throws NotFoundException if it is not there
+     */
+    public List<String> children(String path) {
+        return tree(path, 1).children().stream().map(Node::name).collect(Collectors.toList());
+    }
+
+    /**
+     * Writes a node. It is made if it is not there, with its parents.
+     *
+     * @param path its path
+     * @param data its data, as text
+     * @return its figures
+     */
+    public Stat put(String path, String data) {
+        return put(path, data.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /**
+     * Writes a node. It is made if it is not there, with its parents.
+     *
+     * @param path its path
+     * @param data its data
+     * @return its figures
+     */
+    public Stat put(String path, byte[] data) {
+        return new Stat(http.put(node(path), data).object("stat"));
+    }
+
+    /**
+     * Makes an ephemeral node, with its parents.
+     *
+     * @param path its path
+     * @param data its data
+     * @param session id of the session that owns it, {@code 0x…}
+     * @return its figures
+     */
+    public Stat putEphemeral(String path, byte[] data, String session) {
+        return new Stat(http.put(node(path) + "?ephemeral_owner=" + Paths.encode(session), data).object("stat"));
+    }
+
+    /**
+     * Makes a node with a number behind its name, with its parents.
+     *
+     * @param prefix its path without the number, such as {@code /queue/task-}
+     * @param data its data
+     * @return its path
+     */
+    public String putSequential(String prefix, byte[] data) {
+        return http.put(node(prefix) + "?sequential=true", data).string("path");
+    }
+
+    /**
+     * Deletes a node that has no children.
+     *
+     * @param path its path
+     */
+    public void delete(String path) {
+        http.delete(node(path));
+    }
+
+    /**
+     * Deletes a node with all nodes below it.
+     *
+     * @param path its path
+     */
+    public void deleteTree(String path) {
+        http.delete(node(path) + "?recursive=true");
+    }
+
+    private static String node(String path) {
+        return "/v1/nodes" + Paths.encode(Paths.checked(path));
+    }
+
+    /**
+     * Tells who made, changed and deleted a node, and why.
+     *
+     * @param path its path; the node need not exist any more
+     * @return text, ready to print
+     */
+    public String explain(String path) {
+        JsonObject answer = http.get("/v1/explain?path=" + Paths.encode(path));
+        StringBuilder text = new StringBuilder(path).append(answer.flag("exists") ? " exists" : " does not exist");
+        if (answer.flag("is_cut")) {
+            text.append("\n  (what was before is no longer in the history)");
+        }
+        for (String line : answer.objects("history", change -> change.string("time") + "  " + change.string("because"))) {
+            text.append("\n  ").append(line);
+        }
+        return text.toString();
+    }
+
+    /** {@return a question about all that has happened; without more it gives the last entries} */
+    public HistoryQuery history() {
+        return new HistoryQuery(http);
+    }
+
+    /** {@return the whole tree, as a snapshot in the format of Apache ZooKeeper} */
+    public byte[] snapshot() {
+        return http.getBytes("/v1/snapshot", Http.BYTES);
+    }
+
+    /** {@return the whole tree, as YAML} */
+    public String snapshotYaml() {
+        return new String(http.getBytes("/v1/snapshot", Http.YAML), StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Replaces the whole tree by a snapshot.
+     *
+     * @param snapshot a snapshot in the format of Apache ZooKeeper
+     */
+    public void restore(byte[] snapshot) {
+        http.post("/v1/restore", Http.BYTES, snapshot);
+    }
+
+    /**
+     * Replaces the whole tree by nodes in YAML.
+     *
+     * @param yaml such as <code>/config/colour: {data: green}</code>
+     */
+    public void restoreYaml(String yaml) {
+        http.post("/v1/restore", Http.YAML, yaml.getBytes(StandardCharsets.UTF_8));
+    }
+
+    @Override
+    public String toString() {
+        return "zk-mini at " + hosts;
+    }
+}
