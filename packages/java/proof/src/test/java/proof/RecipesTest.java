@@ -134,11 +134,13 @@ class RecipesTest {
         CuratorFramework client = client(zk.hosts());
         BlockingQueue<ConnectionState> states = states(client);
         client.create().withMode(CreateMode.EPHEMERAL).forPath("/a");
+        String session = zk.tree("/a").stat().ephemeralOwner().get();
         zk.stopClock();
         zk.freeze("/a");
         zk.advance(Duration.ofSeconds(30));
         assertFalse(zk.exists("/a"));
         zk.runClock();
+        zk.thaw(session);
         Wait.untilTaken(states, ConnectionState.LOST);
     }
 
