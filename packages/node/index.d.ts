@@ -72,7 +72,7 @@ export class ZkMini {
   sessions(): Promise<SessionInfo[]>;
   connections(): Promise<ConnectionInfo[]>;
   /** Watches of all clients, or those on paths that fit, such as `/members/*`. */
-  watches(path?: string): Promise<unknown[]>;
+  watches(path?: string): Promise<WatchInfo[]>;
 
   /** Adds a rule: when something goes wrong, and what goes wrong then. */
   fault(when: When, then: Then): Promise<Fault>;
@@ -160,7 +160,7 @@ export interface Then {
   drop?: "before_apply" | "after_apply";
   /** No reply comes, and the connection stays. */
   silent?: "before_apply" | "after_apply";
-  slow?: { delay_ms?: number; bytes_per_second?: number };
+  slow?: { latency_ms?: number; bytes_per_second?: number };
   /** The client does not hear of the event. */
   drop_event?: true;
   refuse?: true;
@@ -219,6 +219,13 @@ export interface ConnectionInfo {
   sent: number;
 }
 
+export interface WatchInfo {
+  path: string;
+  kind: "data" | "children" | "persistent" | "recursive";
+  session: string | null;
+  connection: string;
+}
+
 export interface Clock {
   mode: "real" | "manual";
   now: string;
@@ -233,7 +240,7 @@ export interface Node {
   path: string;
   name: string;
   data: string | null;
-  encoding: "utf8" | "base64" | null;
+  encoding: "utf8" | "base64" | "null";
   kind: string;
   watches: number;
   stat: Stat;

@@ -1,0 +1,3 @@
+module zkmini
+
+go 1.19

@@ -1,0 +1,390 @@
+package zkmini
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Server is a running server, and the control over it. It may be used by several goroutines.
+type Server struct {
+	// Hosts is the address for ZooKeeper clients, HOST:PORT.
+	Hosts string
+	// HTTP is the URL of the server's control, and of its page.
+	HTTP    string
+	process *process
+}
+
+// Start starts a server on a free port of 127.0.0.1. It ends with [Server.Stop], and with this process, however that ends. The context
+// is that of the start alone.
+func Start(ctx context.Context, options ...Option) (*Server, error) {
+	s := settings{timeout: 10 * time.Second}
+	for _, option := range options {
+		option(&s)
+	}
+	program, err := findProgram(s.program)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	process, ready, err := launch(ctx, program, s.args)
+	if err != nil {
+		return nil, err
+	}
+	return &Server{Hosts: ready.Listen[0], HTTP: ready.HTTP, process: process}, nil
+}
+
+// Attach returns a server that runs already: at a URL, or with "" the one of `zk-mini exec`. Stop leaves it alone.
+func Attach(address string) (*Server, error) {
+	hosts := ""
+	if address == "" {
+		address, hosts = os.Getenv("ZK_MINI_HTTP"), os.Getenv("ZK_HOSTS")
+	}
+	if address == "" {
+		return nil, errors.New("zkmini: no server to attach to: give its URL, or run under `zk-mini exec`, which sets ZK_MINI_HTTP")
+	}
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Host == "" {
+		return nil, fmt.Errorf("zkmini: %q is not the URL of a server, such as http://127.0.0.1:2181", address)
+	}
+	if hosts == "" {
+		hosts = parsed.Host
+	}
+	return &Server{Hosts: hosts, HTTP: parsed.Scheme + "://" + parsed.Host}, nil
+}
+
+// Stop stops the server.
+func (s *Server) Stop() error {
+	if s.process == nil {
+		return nil
+	}
+	return s.process.stop()
+}
+
+// Host returns the host of Hosts.
+func (s *Server) Host() string { host, _, _ := net.SplitHostPort(s.Hosts); return host }
+
+// Port returns the port of Hosts.
+func (s *Server) Port() int {
+	_, port, _ := net.SplitHostPort(s.Hosts)
+	number, _ := strconv.Atoi(port)
+	return number
+}
+
+// Pid returns the process id of the server; 0 after Attach.
+func (s *Server) Pid() int {
+	if s.process == nil {
+		return 0
+	}
+	return s.process.command.Process.Pid
+}
+
+// Log returns the end of what the server wrote to standard error.
+func (s *Server) Log() string {
+	if s.process == nil {
+		return ""
+	}
+	return s.process.log.String()
+}
+
+// Status returns figures of the server.
+func (s *Server) Status() (Status, error) { return get[Status](s, "/v1/status") }
+
+// Reset removes all nodes and sessions. Faults and the clock stay.
+func (s *Server) Reset() error { return s.post("/v1/reset") }
+
+// ResetAll removes all nodes, sessions and faults, thaws everything, and lets the clock run: what to do between two tests.
+func (s *Server) ResetAll() error { return s.post("/v1/reset?all=true") }
+
+// Restart restarts the server. Connections break, nodes and sessions stay.
+func (s *Server) Restart() error { return s.post("/v1/restart") }
+
+// RestartLosingUnsynced restarts the server as after a loss of power: in memory everything is lost, on disk what was not yet synced.
+func (s *Server) RestartLosingUnsynced() error { return s.post("/v1/restart?lose_unsynced=true") }
+
+// Freeze stalls the server, as in a long garbage collection.
+func (s *Server) Freeze() error { return s.post("/v1/freeze") }
+
+// Thaw lets the server go on.
+func (s *Server) Thaw() error { return s.post("/v1/thaw") }
+
+// Expire ends a session as if it had been silent for its timeout, and returns its id.
+func (s *Server) Expire(session string) (string, error) { return s.toSession(session, "expire") }
+
+// ExpireAll ends all sessions, and returns their ids.
+func (s *Server) ExpireAll() ([]string, error) {
+	var ended struct{ Sessions []string }
+	err := s.Call("POST", "/v1/sessions/expire", map[string]bool{"all": true}, &ended)
+	return ended.Sessions, err
+}
+
+// Disconnect closes the connection of a session, which lives on.
+func (s *Server) Disconnect(session string) error {
+	_, err := s.toSession(session, "disconnect")
+	return err
+}
+
+// FreezeSession stops hearing a session. It can expire meanwhile.
+func (s *Server) FreezeSession(session string) error {
+	_, err := s.toSession(session, "freeze")
+	return err
+}
+
+// ThawSession hears a session again.
+func (s *Server) ThawSession(session string) error {
+	_, err := s.toSession(session, "thaw")
+	return err
+}
+
+// Does something to a session, and returns its id.
+func (s *Server) toSession(session, what string) (string, error) {
+	id := session
+	if strings.HasPrefix(session, "/") {
+		node, err := s.Tree(session, 0)
+		if err != nil {
+			return "", err
+		}
+		if id = node.Stat.EphemeralOwner; id == "0x0" {
+			return "", fmt.Errorf("zkmini: %s %s: nobody owns the node: it is not ephemeral", what, session)
+		}
+	}
+	if !strings.HasPrefix(id, "0x") {
+		return "", fmt.Errorf("zkmini: %s %q: not a session: give the path of its ephemeral node, or its id, 0x…", what, session)
+	}
+	return id, s.post("/v1/sessions/" + url.PathEscape(id) + "/" + what)
+}
+
+// SessionID returns the id of a session as the server writes it, from what clients have.
+func SessionID(id int64) string { return "0x" + strconv.FormatUint(uint64(id), 16) }
+
+// Sessions returns all sessions.
+func (s *Server) Sessions() ([]Session, error) { return get[[]Session](s, "/v1/sessions") }
+
+// Connections returns all connections of ZooKeeper clients.
+func (s *Server) Connections() ([]Connection, error) { return get[[]Connection](s, "/v1/connections") }
+
+// Watches returns all watches.
+func (s *Server) Watches() ([]Watch, error) { return get[[]Watch](s, "/v1/watches") }
+
+// Fault adds a rule: when something goes wrong, and what goes wrong then.
+func (s *Server) Fault(when When, then Then) (*Rule, error) {
+	rule := &Rule{server: s}
+	return rule, s.Call("POST", "/v1/faults", map[string]any{"when": when, "then": then}, rule)
+}
+
+// ClearFaults removes all rules.
+func (s *Server) ClearFaults() error { return s.Call("DELETE", "/v1/faults", nil, nil) }
+
+// Rule is a rule of faults in the server.
+type Rule struct {
+	ID string
+	// Text is the rule in words.
+	Text   string
+	server *Server
+}
+
+// Fired returns how often the rule did something.
+func (r *Rule) Fired() (int, error) {
+	rule, err := get[struct{ Fired int }](r.server, "/v1/faults/"+r.ID)
+	return rule.Fired, err
+}
+
+// Hits returns what the rule did something to.
+func (r *Rule) Hits() ([]Hit, error) {
+	rule, err := get[struct{ Hits []Hit }](r.server, "/v1/faults/"+r.ID)
+	return rule.Hits, err
+}
+
+// Remove removes the rule.
+func (r *Rule) Remove() error { return r.server.Call("DELETE", "/v1/faults/"+r.ID, nil, nil) }
+
+// Clock returns the clock of the server.
+func (s *Server) Clock() (Clock, error) { return get[Clock](s, "/v1/clock") }
+
+// ManualClock stops the clock at the present time.
+func (s *Server) ManualClock() error { return s.setClock("manual") }
+
+// RealClock lets the clock run on from the time that it shows.
+func (s *Server) RealClock() error { return s.setClock("real") }
+
+func (s *Server) setClock(mode string) error {
+	return s.Call("POST", "/v1/clock", map[string]string{"mode": mode}, nil)
+}
+
+// Advance moves the clock, and does all that is due on the way. A real clock is made manual first.
+func (s *Server) Advance(d time.Duration) error {
+	if clock, err := s.Clock(); err != nil {
+		return err
+	} else if clock.Mode == "real" {
+		if err := s.ManualClock(); err != nil {
+			return err
+		}
+	}
+	return s.Call("POST", "/v1/clock", map[string]int64{"advance_ms": d.Milliseconds()}, nil)
+}
+
+// Tree returns a node, and those below it, as deep as depth says; 0 for none.
+func (s *Server) Tree(path string, depth int) (*Node, error) {
+	return get[*Node](s, "/v1/tree?depth="+strconv.Itoa(depth)+"&path="+url.QueryEscape(path))
+}
+
+// Get returns the data of a node.
+func (s *Server) Get(path string) (string, error) {
+	node, err := s.Tree(path, 0)
+	if err != nil {
+		return "", err
+	}
+	return node.Data, nil
+}
+
+// Children returns the names of the children of a node, sorted.
+func (s *Server) Children(path string) ([]string, error) {
+	node, err := s.Tree(path, 1)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	for _, child := range node.Children {
+		names = append(names, child.Name)
+	}
+	return names, nil
+}
+
+// Exists says whether a node is there.
+func (s *Server) Exists(path string) (bool, error) {
+	node, err := get[*Node](s, "/v1/tree?depth=0&data=false&optional=true&path="+url.QueryEscape(path))
+	return node != nil, err
+}
+
+// Put sets the data of a node, which is made if need be, with its parents.
+func (s *Server) Put(path, data string) error {
+	_, err := s.put(path, data, "")
+	return err
+}
+
+// PutSequential makes a node with a number behind its name, and returns its path.
+func (s *Server) PutSequential(path, data string) (string, error) {
+	return s.put(path, data, "?sequential=true")
+}
+
+// PutEphemeral makes a node of a session, which is given by its id.
+func (s *Server) PutEphemeral(path, data, session string) error {
+	_, err := s.put(path, data, "?ephemeral_owner="+url.QueryEscape(session))
+	return err
+}
+
+func (s *Server) put(path, data, query string) (string, error) {
+	var node struct{ Path string }
+	err := s.Call("PUT", nodePath(path)+query, []byte(data), &node)
+	return node.Path, err
+}
+
+// Delete deletes a node that has no children.
+func (s *Server) Delete(path string) error { return s.Call("DELETE", nodePath(path), nil, nil) }
+
+// DeleteAll deletes a node and all below it.
+func (s *Server) DeleteAll(path string) error {
+	return s.Call("DELETE", nodePath(path)+"?recursive=true", nil, nil)
+}
+
+func nodePath(path string) string { return (&url.URL{Path: "/v1/nodes" + path}).EscapedPath() }
+
+// Explain says who created, changed and deleted a node, and why: text to print.
+func (s *Server) Explain(path string) (string, error) {
+	type change struct{ Time, Zxid, Because string }
+	explained, err := get[struct {
+		Exists  bool
+		IsCut   bool `json:"is_cut"`
+		History []change
+	}](s, "/v1/explain?path="+url.QueryEscape(path))
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	text.WriteString(path + map[bool]string{true: " exists", false: " does not exist"}[explained.Exists])
+	if explained.IsCut {
+		text.WriteString("\n  … earlier changes are no longer in the history")
+	} else if len(explained.History) == 0 && explained.Exists {
+		text.WriteString("\n  it was there when the history began, and has not changed since")
+	} else if len(explained.History) == 0 {
+		text.WriteString("\n  nothing in the history has to do with it")
+	}
+	for _, c := range explained.History {
+		fmt.Fprintf(&text, "\n  %s  %s  %s", readable(c.Time), c.Zxid, c.Because)
+	}
+	return text.String(), nil
+}
+
+// History returns what happened last, at most so many entries, the oldest first.
+func (s *Server) History(limit int) ([]Entry, error) {
+	return get[[]Entry](s, "/v1/history?limit="+strconv.Itoa(limit))
+}
+
+// Call makes any call of the HTTP API. The body is sent as JSON, or as it is if it is a []byte; the answer, JSON, is put into answer.
+func (s *Server) Call(method, path string, body, answer any) error {
+	content, isRaw := body.([]byte)
+	kind := "application/octet-stream"
+	if body != nil && !isRaw {
+		var err error
+		if content, err = json.Marshal(body); err != nil {
+			return err
+		}
+		kind = "application/json"
+	}
+	request, err := http.NewRequest(method, s.HTTP+path, bytes.NewReader(content))
+	if err != nil {
+		return err
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", kind)
+	}
+	response, err := control.Do(request)
+	if err != nil {
+		return s.unreachable(err)
+	}
+	defer response.Body.Close()
+	content, err = io.ReadAll(response.Body)
+	if err != nil {
+		return s.unreachable(err)
+	}
+	if response.StatusCode >= 400 {
+		refusal := struct{ Error *Error }{&Error{Code: "unknown", Message: string(content)}}
+		_ = json.Unmarshal(content, &refusal) // If it is no JSON, the whole text is the message.
+		refusal.Error.Status, refusal.Error.call = response.StatusCode, method+" "+path
+		return refusal.Error
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.Unmarshal(content, answer)
+}
+
+func (s *Server) post(path string) error { return s.Call("POST", path, nil, nil) }
+
+func get[V any](s *Server, path string) (V, error) {
+	var value V
+	err := s.Call("GET", path, nil, &value)
+	return value, err
+}
+
+// A connection for each request: no goroutine is left over, and none breaks at its next use.
+var control = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+func (s *Server) unreachable(err error) error {
+	message := fmt.Sprintf("the server does not answer: %v", err)
+	if s.process != nil && s.process.hasEnded() {
+		message += "; it " + s.process.ending()
+	}
+	return &Error{Code: ErrUnreachable.Code, Message: message, call: s.HTTP}
+}

@@ -1,0 +1,174 @@
+package zkminitests
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"zkmini"
+)
+
+func TestTheAddressIsToldWholeAndInParts(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	if joined := net.JoinHostPort(zk.Host(), strconv.Itoa(zk.Port())); joined != zk.Hosts || zk.HTTP != "http://"+zk.Hosts {
+		t.Errorf("%s, %s, %s", joined, zk.Hosts, zk.HTTP)
+	}
+	if status := zk.Status(); status.API != 1 || status.Clock != "real" || status.Frozen {
+		t.Errorf("%+v", status)
+	}
+}
+
+func TestNodesAreWrittenReadListedAndDeleted(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	for path, data := range map[string]string{"/a/b c/ü?%#": "grün", "/a/bytes": "\xff\x00", "/a/empty": ""} {
+		zk.Put(path, data)
+		if got := zk.Get(path); got != data {
+			t.Errorf("%s has %q", path, got)
+		}
+	}
+	if path := zk.PutSequential("/a/task-", "x"); path != "/a/task-0000000003" {
+		t.Error(path)
+	}
+	if names := zk.Children("/a"); !reflect.DeepEqual(names, []string{"b c", "bytes", "empty", "task-0000000003"}) {
+		t.Error(names)
+	}
+	if node := zk.Tree("/a", 2); len(node.Children) != 4 || node.Children[0].Children[0].Data != "grün" || node.Stat.NumChildren != 4 {
+		t.Errorf("%+v", node)
+	}
+	if err := zk.Server.Delete("/a"); !errors.Is(err, zkmini.ErrConflict) {
+		t.Error(err)
+	}
+	zk.Delete("/a/empty")
+	zk.DeleteAll("/a")
+	if zk.Exists("/a") || !zk.Exists("/") {
+		t.Error(zk.Tree("/", 3))
+	}
+}
+
+func TestAResetOfAllTakesFaultsStallsAndTheManualClockAway(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	rule := zk.Fault(zkmini.When{Event: "*"}, zkmini.Then{DropEvent: true})
+	zk.Put("/a", "")
+	zk.Reset()
+	if zk.Exists("/a") || rule.Fired() != 0 {
+		t.Error("a plain reset removes nodes, and leaves the rule")
+	}
+	zk.Freeze()
+	zk.Advance(time.Second)
+	if !zk.Status().Frozen || zk.Clock().Mode != "manual" {
+		t.Errorf("%+v", zk.Status())
+	}
+	zk.ResetAll()
+	if zk.Status().Frozen || zk.Clock().Mode != "real" {
+		t.Errorf("%+v", zk.Status())
+	}
+	if _, err := rule.Rule.Fired(); !errors.Is(err, zkmini.ErrNotFound) {
+		t.Errorf("the rule is still there: %v", err)
+	}
+}
+
+func TestEveryFaultIsUnderstoodByTheServer(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	for text, rule := range map[string]struct {
+		when zkmini.When
+		then zkmini.Then
+	}{
+		"fail with NONODE":          {zkmini.When{Op: "create,setData", Session: "0x17"}, zkmini.Then{Fail: "NONODE"}},
+		"delay by 500ms":            {zkmini.When{Op: "*", Every: 3}, zkmini.Then{Delay: 500 * time.Millisecond}},
+		"delay the reply by":        {zkmini.When{Op: "*"}, zkmini.Then{DelayReply: time.Second}},
+		"without the reply":         {zkmini.When{Op: "*", Nth: 2}, zkmini.Then{Drop: zkmini.AfterApply}},
+		"be silent before applying": {zkmini.When{Op: "*"}, zkmini.Then{Silent: zkmini.BeforeApply}},
+		"1s latency and 10 bytes":   {zkmini.When{Connect: true}, zkmini.Then{SlowLatency: time.Second, SlowBytesPerSecond: 10}},
+		"drop the event":            {zkmini.When{Event: "NodeDeleted", Path: "/a/*"}, zkmini.Then{DropEvent: true}},
+		"refuse":                    {zkmini.When{Reattach: true}, zkmini.Then{Refuse: true}},
+		"expiry":                    {zkmini.When{Expiry: true}, zkmini.Then{HoldEphemerals: time.Minute}},
+		"seed 7":                    {zkmini.When{Op: "*", Probability: 0.1, Seed: 7}, zkmini.Then{Fail: "NONODE"}},
+		"connect at listener":       {zkmini.When{Connect: true, Listener: zk.Hosts}, zkmini.Then{Refuse: true}},
+	} {
+		if added := zk.Fault(rule.when, rule.then); !strings.Contains(added.Text, text) {
+			t.Errorf("%q is not in %q", text, added.Text)
+		}
+	}
+	zk.ClearFaults()
+}
+
+func TestErrorsOfTheServerAreTyped(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t).Server
+	_, err := zk.Get("/none")
+	var refusal *zkmini.Error
+	if !errors.As(err, &refusal) || refusal.Status != 404 || refusal.Code != "not_found" || refusal.Message != "/none does not exist" {
+		t.Errorf("%#v", err)
+	}
+	if errors.Is(err, zkmini.ErrConflict) || errors.Is(err, errors.New("other")) {
+		t.Error("an error is like another")
+	}
+	if _, err := zk.Fault(zkmini.When{}, zkmini.Then{Fail: "NONODE"}); !errors.Is(err, zkmini.ErrBadRequest) {
+		t.Error(err)
+	}
+	if err := zk.Put("/plain", ""); err != nil {
+		t.Fatal(err)
+	}
+	for session, want := range map[string]string{"/plain": "not ephemeral", "0xaa": "no session 0xaa", "leader": "not a session", "/none": "does not exist"} {
+		if _, err := zk.Expire(session); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("expire %s: %v", session, err)
+		}
+	}
+	if ended, err := zk.ExpireAll(); err != nil || len(ended) != 0 {
+		t.Error(ended, err)
+	}
+}
+
+func TestAServerIsUsedBySeveralGoroutines(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	var group sync.WaitGroup
+	for number := 0; number < 16; number++ {
+		group.Add(1)
+		go func(number int) {
+			defer group.Done()
+			if err := zk.Server.Put(fmt.Sprintf("/n/%02d", number), zk.Log()); err != nil {
+				t.Error(err)
+			}
+		}(number)
+	}
+	group.Wait()
+	if names := zk.Children("/n"); len(names) != 16 {
+		t.Error(names)
+	}
+}
+
+func TestWhoIsThereIsTold(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	conn, _ := connect(t, zk)
+	id := zkmini.SessionID(conn.SessionID())
+	zk.PutEphemeral("/member", "x", id)
+	if _, _, _, err := conn.GetW("/member"); err != nil {
+		t.Fatal(err)
+	}
+	sessions, connections, watches := zk.Sessions(), zk.Connections(), zk.Watches()
+	if len(sessions) != 1 || sessions[0].ID != id || sessions[0].TimeoutMs != 4000 || !reflect.DeepEqual(sessions[0].Ephemerals, []string{"/member"}) {
+		t.Errorf("%+v", sessions)
+	}
+	if len(connections) != 1 || connections[0].Session != id || connections[0].ID != sessions[0].Connection {
+		t.Errorf("%+v", connections)
+	}
+	if len(watches) != 1 || watches[0] != (zkmini.Watch{Path: "/member", Kind: "data", Session: id, Connection: connections[0].ID}) {
+		t.Errorf("%+v", watches)
+	}
+	entries := zk.History(3)
+	if len(entries) != 3 || !strings.HasSuffix(entries[2].String(), "request      session "+id+": getData /member") {
+		t.Errorf("%v", entries)
+	}
+}
