@@ -1,5 +1,7 @@
 //! The client.
 
+use std::time::Duration;
+
 use registry::Registry;
 use rpc_client::Client;
 
@@ -10,7 +12,7 @@ use crate::{ClientArgs, Result, print_line};
 pub(crate) async fn run(args: ClientArgs) -> Result<()> {
     let registry = Registry::connect(&args.zookeeper).await?;
     let client = Client::builder(registry.clone(), &args.service).connect().await?;
-    let tally = Load::start(&client, args.calls, args.concurrency).finish().await;
+    let tally = Load::start(&client, args.calls, args.concurrency, Duration::ZERO).finish().await;
     registry.close().await?;
     print_line(&serde_json::to_string(&tally)?)?;
     match tally.first_failure {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rpc_client::Client;
 use serde::Serialize;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::CALL_DEADLINE;
 use crate::services::{Pi, PiResult, Ping, Pong};
@@ -29,6 +31,22 @@ pub(crate) struct Tally {
     pub(crate) first_failure: Option<String>,
 }
 
+impl Tally {
+    fn count(&mut self, answer: Result<u32, rpc_client::Error>) {
+        self.calls += 1;
+        match answer {
+            Ok(pid) => {
+                self.ok += 1;
+                *self.by_pid.entry(pid).or_default() += 1;
+            }
+            Err(error) => {
+                self.failed += 1;
+                self.first_failure.get_or_insert_with(|| error.to_string());
+            }
+        }
+    }
+}
+
 /// Running callers.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -39,12 +57,12 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts `concurrency` callers that make `calls` calls together.
-    pub(crate) fn start(client: &Client, calls: u64, concurrency: u32) -> Self {
+    /// Starts `concurrency` callers that make `calls` calls together, each with a pause after a call.
+    pub(crate) fn start(client: &Client, calls: u64, concurrency: u32, pause: Duration) -> Self {
         let budget = Arc::new(AtomicU64::new(calls));
         let tally = Arc::<Mutex<Tally>>::default();
         let callers = (0..concurrency)
-            .map(|_| call_in_a_loop(client.clone(), Arc::clone(&budget), Arc::clone(&tally)))
+            .map(|_| call_in_a_loop(client.clone(), Arc::clone(&budget), Arc::clone(&tally), pause))
             .collect();
         Self { client: client.clone(), budget, tally, callers }
     }
@@ -68,21 +86,13 @@ impl Load {
     }
 }
 
-async fn call_in_a_loop(client: Client, budget: Arc<AtomicU64>, tally: Arc<Mutex<Tally>>) {
+async fn call_in_a_loop(client: Client, budget: Arc<AtomicU64>, tally: Arc<Mutex<Tally>>, pause: Duration) {
     let take = |left: u64| left.checked_sub(1);
     while let Ok(left) = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
         let answer = call(&client, left).await;
-        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
-        tally.calls += 1;
-        match answer {
-            Ok(pid) => {
-                tally.ok += 1;
-                *tally.by_pid.entry(pid).or_default() += 1;
-            }
-            Err(error) => {
-                tally.failed += 1;
-                tally.first_failure.get_or_insert_with(|| error.to_string());
-            }
+        tally.lock().unwrap_or_else(PoisonError::into_inner).count(answer);
+        if !pause.is_zero() {
+            sleep(pause).await;
         }
     }
 }

@@ -4,9 +4,13 @@
 
 mod client;
 mod load;
+mod narrator;
+mod process;
+mod registry_view;
 mod server;
 mod services;
 mod show;
+mod stay;
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -44,6 +48,9 @@ struct ShowArgs {
     /// Name of the service in the registry; no other server may use it meanwhile.
     #[arg(long, default_value = "demo", value_name = "NAME")]
     service: String,
+    /// Serve a page and keep running until Ctrl-C: watch the workers, kill one by a button.
+    #[arg(long)]
+    stay: bool,
 }
 
 #[derive(Args, Debug)]
@@ -84,6 +91,9 @@ struct ClientArgs {
     concurrency: u32,
 }
 
+/// Maximum time for a step. Each takes far less.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Maximum time for a call with all its retries.
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -99,6 +109,7 @@ fn main() -> ExitCode {
         // The server forks, which has to happen before a runtime exists.
         Some(Half::Server(args)) => server::run(args),
         Some(Half::Client(args)) => with_runtime(client::run(args)),
+        None if cli.show.stay => with_runtime(stay::run(cli.show)),
         None => with_runtime(show::run(cli.show)),
     };
     match result {

@@ -1,4 +1,7 @@
 //! The demonstration, its server and its client, as a newcomer runs them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
+
+mod stay;
 
 use std::process::{Command, Stdio};
 

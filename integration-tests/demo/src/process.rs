@@ -9,8 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::PATIENCE;
-use crate::Result;
+use crate::{PATIENCE, Result};
 
 /// A running server; killed when dropped.
 pub(crate) struct ServerProcess {
@@ -27,6 +26,8 @@ impl ServerProcess {
             .args(["--workers", &workers.to_string(), "--with-parent", &process::id().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // Ctrl-C is for the demonstration, which stops its servers in order.
+            .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
         let (Some(pid), Some(stdout)) = (child.id(), child.stdout.take()) else {
@@ -48,6 +49,11 @@ impl ServerProcess {
     /// Returns the address that it listens on: `HOST:PORT`.
     pub(crate) fn addr(&self) -> &str {
         &self.addr
+    }
+
+    /// Returns how it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
     }
 
     /// Stops it with SIGTERM and waits for its end.

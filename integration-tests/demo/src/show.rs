@@ -1,8 +1,5 @@
 //! The demonstration: each step is checked, and then printed.
 
-mod process;
-mod registry_view;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,13 +15,11 @@ use tokio::time::{Instant, sleep, timeout};
 use zk_mini::ZkMini;
 
 use crate::load::{Load, Tally};
+use crate::narrator::Narrator;
+use crate::process::ServerProcess;
+use crate::registry_view::{RegistryView, all_are_gone};
 use crate::services::{Pi, PiResult, Ping, Pong};
-use crate::{CALL_DEADLINE, Result, ShowArgs, print_line};
-use process::ServerProcess;
-use registry_view::RegistryView;
-
-/// Maximum time for a step. Each takes far less.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+use crate::{CALL_DEADLINE, PATIENCE, Result, ShowArgs};
 
 const WORKERS: usize = 2;
 const CALLERS: u32 = 8;
@@ -57,15 +52,8 @@ pub(crate) async fn run(args: ShowArgs) -> Result<()> {
     result
 }
 
-/// Waits until the service has no instance.
-async fn all_are_gone(hosts: &str, service: &str) -> Result<()> {
-    let registry = Registry::connect(hosts).await?;
-    let mut view = RegistryView::new(registry.subscribe(service).await?);
-    view.wait("the last node to go", |view| view.pids().is_empty().then_some(())).await
-}
-
 async fn demonstrate(own: bool, hosts: &str, service: &str, started: &AtomicBool) -> Result<()> {
-    let tell = Narrator { start: Instant::now() };
+    let tell = Narrator::start();
     let registry = Registry::connect(hosts).await?;
     if own {
         tell.line(&format!("zk-mini serves on {hosts}, in this process"))?;
@@ -85,17 +73,6 @@ async fn demonstrate(own: bool, hosts: &str, service: &str, started: &AtomicBool
     stage.registry.close().await?;
     stage.tell.line("everything is stopped; every line above was checked")?;
     Ok(())
-}
-
-/// Prints steps with their time.
-struct Narrator {
-    start: Instant,
-}
-
-impl Narrator {
-    fn line(&self, text: &str) -> Result<()> {
-        Ok(print_line(&format!("{:6.3} s  {text}", self.start.elapsed().as_secs_f64()))?)
-    }
 }
 
 /// State that the steps share.
@@ -156,7 +133,7 @@ impl Stage {
     }
 
     async fn start_load(&mut self, server: &ServerProcess) -> Result<Load> {
-        let load = Load::start(&self.client, u64::MAX, CALLERS);
+        let load = Load::start(&self.client, u64::MAX, CALLERS, Duration::ZERO);
         let workers = self.view.pids_at(server.addr());
         answered_by(&load, &workers).await?;
         self.tell.line(&format!("{CALLERS} callers are calling, and both workers answer"))?;
