@@ -2,20 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { api, axeSource, closeBrowser, fitsSideways, openPage, put, row, startKazoo, startServer, until } from './support.mjs';
+import { api, checkAccess, closeBrowser, openPage, put, row, startKazoo, startServer, until } from './support.mjs';
 
 after(closeBrowser);
-
-/** Fails if axe-core finds a serious or critical fault. */
-async function check(page, where) {
-  // Rules are evaluated in the page, which runs no text: the driver may.
-  await page.evaluate(axeSource);
-  const violations = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations
-    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-    .map(({ id, help, nodes }) => ({ id, help, at: nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`) })));
-  assert.deepEqual(violations, [], where);
-  assert.ok(await fitsSideways(page), `${where}: something scrolls sideways`);
-}
 
 async function scene(t) {
   const server = await startServer(t);
@@ -35,30 +24,30 @@ for (const dark of [false, true]) {
       const empty = await startServer(t);
       const first = await openPage(t, empty, { dark, phone });
       await first.locator('.command').first().waitFor();
-      await check(first, 'the first visit');
+      await checkAccess(first, 'the first visit');
 
       const server = await scene(t);
       const page = await openPage(t, server, { dark, phone, hash: '#path=/services/echo/worker&tab=node' });
       await page.locator('#node pre').waitFor();
       await page.locator('#node summary').click();
-      await check(page, 'a node');
+      await checkAccess(page, 'a node');
       for (const tab of phone ? ['tree', 'sessions', 'timeline'] : []) {
         await page.locator(`#tabs [data-tab=${tab}]`).click();
         await page.locator(`[data-part=${tab}]`).waitFor();
-        await check(page, tab);
+        await checkAccess(page, tab);
       }
       if (!phone) {
         await page.locator('#as-list').click();
         await page.locator('.entry').first().waitFor();
-        await check(page, 'the list');
+        await checkAccess(page, 'the list');
       }
       await page.locator('#new-fault').click();
       await page.locator('dialog[open]').waitFor();
-      await check(page, 'a dialog');
+      await checkAccess(page, 'a dialog');
       await page.keyboard.press('Escape');
       await page.goto(`${server.url}#path=/services&at=${(await api(server, 'GET', 'v1/status')).last_zxid}`);
       await page.locator('body.past').waitFor();
-      await check(page, 'the past');
+      await checkAccess(page, 'the past');
     });
   }
 }

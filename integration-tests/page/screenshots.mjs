@@ -1,21 +1,21 @@
-// Makes the pictures of the page: `screenshots.mjs FOLDER`. What they show has really happened, in a server of their own.
+// Makes the pictures of the pages: `screenshots.mjs FOLDER DEMO_FOLDER`. What they show has really happened, in servers of their own.
 
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
-import { api, closeBrowser, openPage, put, row, startKazoo, startServer, until } from './support.mjs';
+import { api, closeBrowser, openPage, put, row, startDemo, startKazoo, startServer, until } from './support.mjs';
 
 const MOST_BYTES = 200 << 10;
-const folder = process.argv[2] ?? '.';
+const [folder = '.', demoFolder = '.'] = process.argv.slice(2);
 const endings = [];
 /** Stands for a test: what is begun is ended at the end. */
 const t = { after: (end) => endings.push(end) };
 
-async function picture(page, name) {
-  const path = `${folder}/${name}.png`;
-  await page.evaluate(() => document.getElementById('said').hidden = true);
+async function picture(page, name, into = folder, most = MOST_BYTES) {
+  const path = `${into}/${name}.png`;
+  await page.evaluate(() => document.getElementById('said')?.setAttribute('hidden', ''));
   await page.screenshot({ path, animations: 'disabled' });
   const { size } = await stat(path);
-  assert.ok(size < MOST_BYTES, `${path} has ${size} bytes`);
+  assert.ok(size < most, `${path} has ${size} bytes`);
   console.log(`${path}: ${size >> 10} KB`);
 }
 
@@ -38,7 +38,24 @@ async function scene(server) {
   return workers;
 }
 
+/** The demonstration: two servers, and a worker that has just been killed. */
+async function demonstrate() {
+  const demo = await startDemo(t);
+  const page = await openPage(t, demo, { isReady: '#servers tbody tr', size: { width: 1040, height: 500 } });
+  const alive = page.locator('#servers tbody tr:not(.dead)');
+  await page.getByRole('button', { name: 'Add a server' }).click();
+  await until('all answer', async () => (await alive.count()) === 4 && (await alive.locator('.number').allInnerTexts()).every((count) => Number(count.replace(',', '')) > 300));
+  await alive.nth(1).getByRole('button').click();
+  await page.locator('tr.dead').getByText(/^gone after/).waitFor();
+  await until('its successor', async () => (await alive.count()) === 4);
+  await until('its answers', async () => (await page.locator('tr.new meter').evaluateAll((meters) => meters.every((meter) => meter.value > 0))));
+  await page.mouse.move(5, 400);
+  await picture(page, 'demo', demoFolder, 150 << 10);
+}
+
 async function run() {
+  await demonstrate();
+
   const empty = await startServer(t);
   const first = await openPage(t, empty);
   await first.locator('.command').first().waitFor();

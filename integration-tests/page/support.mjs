@@ -7,10 +7,10 @@ import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const { PAGE_MODULES, ZK_MINI, KAZOO_PYTHON, CHROMIUM } = process.env;
+const { PAGE_MODULES, ZK_MINI, DEMO, KAZOO_PYTHON, CHROMIUM } = process.env;
 const require = createRequire(`${PAGE_MODULES}/`);
 const { chromium } = require('playwright-core');
-export const axeSource = require('axe-core').source;
+const axeSource = require('axe-core').source;
 
 /** Milliseconds for which a condition is waited for. */
 export const LIMIT = 30_000;
@@ -48,9 +48,9 @@ function atEnd(t, end) {
   endings.get(t).push(end);
 }
 
-/** Starts `zk-mini serve` on a port that the system chooses, or on this one; the test ends it. */
-export async function startServer(t, { port = 0, options = [] } = {}) {
-  const child = spawn(ZK_MINI, ['serve', '--listen', `127.0.0.1:${port}`, ...options], { stdio: ['ignore', 'pipe', 'inherit'] });
+/** Starts a program that prints where it listens; the test ends it. */
+async function startProgram(t, program, options, pattern) {
+  const child = spawn(program, options, { stdio: ['ignore', 'pipe', 'inherit'] });
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
@@ -59,14 +59,21 @@ export async function startServer(t, { port = 0, options = [] } = {}) {
   };
   atEnd(t, stop);
   for await (const line of createInterface({ input: child.stdout })) {
-    const found = line.match(/^listening on (127\.0\.0\.1:(\d+))/);
+    const found = line.match(pattern);
     if (found) {
       child.stdout.resume();
       return { address: found[1], port: Number(found[2]), url: `http://${found[1]}/`, stop };
     }
   }
-  throw new Error('zk-mini has ended before it listened');
+  throw new Error(`${program} has ended before it listened`);
 }
+
+/** Starts `zk-mini serve` on a port that the system chooses, or on this one. */
+export const startServer = (t, { port = 0, options = [] } = {}) =>
+  startProgram(t, ZK_MINI, ['serve', '--listen', `127.0.0.1:${port}`, ...options], /^listening on (127\.0\.0\.1:(\d+))/);
+
+/** Starts `demo --stay`. */
+export const startDemo = (t) => startProgram(t, DEMO, ['--stay'], /open http:\/\/(127\.0\.0\.1:(\d+))\//);
 
 /** Starts a client of kazoo. `call(name, ...arguments)` asks it for something; see kazoo_client.py. */
 export async function startKazoo(t, server, { timeout = 10 } = {}) {
@@ -165,3 +172,14 @@ export const row = (page, name) => page.locator('#tree .row:not(.gone)').filter(
 export const fitsSideways = (page) => page.evaluate(() =>
   document.documentElement.scrollWidth <= innerWidth && document.body.scrollWidth <= innerWidth
   && [...document.querySelectorAll('.scroll')].every((box) => box.scrollWidth <= box.clientWidth + 1));
+
+/** Fails if axe-core finds a serious or critical fault. */
+export async function checkAccess(page, where) {
+  // Rules are evaluated in the page, which runs no text: the driver may.
+  await page.evaluate(axeSource);
+  const violations = await page.evaluate(async () => (await window.axe.run(document, { resultTypes: ['violations'] })).violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, help, nodes }) => ({ id, help, at: nodes.slice(0, 3).map((node) => `${node.target} ${node.failureSummary}`) })));
+  assert.deepEqual(violations, [], where);
+  assert.ok(await fitsSideways(page), `${where}: something scrolls sideways`);
+}

@@ -272,7 +272,8 @@ impl Stage {
 
     fn left(&mut self, pid: u32) -> Result<()> {
         let Some(worker) = self.workers.get_mut(&pid) else { return Ok(()) };
-        worker.gone = Some(Instant::now());
+        let gone = Instant::now();
+        worker.gone = Some(gone);
         let reason = self.parts.zk.as_ref().and_then(|zk| zk.explain(&worker.node).changes.pop());
         let reason = reason.map(|change| format!(": {}", change.because)).unwrap_or_default();
         let is_serving = self.servers.iter().any(|server| {
@@ -282,7 +283,8 @@ impl Stage {
         worker.is_replaced |= !is_serving;
         let text = match worker.killed {
             Some(killed) => {
-                format!("the node of {pid} is gone, {:.0} ms after its death{reason}", millis_since(killed))
+                let after = millis(gone.saturating_duration_since(killed));
+                format!("the node of {pid} is gone, {after:.0} ms after its death{reason}")
             }
             None if is_serving => format!("worker {pid} has died, and its node is gone{reason}"),
             None => format!("worker {pid} has left{reason}"),

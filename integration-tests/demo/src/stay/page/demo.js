@@ -15,6 +15,9 @@ function h(tag, properties, ...children) {
   return element;
 }
 
+/** Leaves out most of the digits that make the name of a node unique. */
+const short = (text) => text.replace(/([0-9a-f]{6})[0-9a-f]{26}-/g, '$1…');
+
 function notice(text) {
   $('notice').textContent = text;
   $('notice').hidden = !text;
@@ -36,14 +39,14 @@ function figure(value, words) {
 
 function workerRow(stage, worker, most) {
   const node = stage.zk_page
-    ? h('a', { href: `${stage.zk_page}#path=${worker.node.split('/').map(encodeURIComponent).join('/')}`, target: 'zk-mini' }, worker.node)
-    : worker.node;
+    ? h('a', { href: `${stage.zk_page}#path=${worker.node.split('/').map(encodeURIComponent).join('/')}`, target: 'zk-mini', title: worker.node }, short(worker.node))
+    : short(worker.node);
   const state = worker.gone_after_ms === null ? 'gone' : `gone after ${Math.max(1, Math.round(worker.gone_after_ms))} ms`;
   return h('tr', { class: worker.is_dead ? 'dead' : worker.is_new ? 'new' : '', 'data-pid': worker.pid },
     h('td', { class: 'pid' }, String(worker.pid)),
     h('td', { class: 'node' }, node),
     h('td', { class: 'number' }, number.format(worker.answered)),
-    h('td', { class: 'rate' }, h('meter', { min: 0, max: most, value: worker.per_second, 'aria-label': `${worker.per_second} calls a second` })),
+    h('td', { class: 'rate' }, !worker.is_dead && h('meter', { min: 0, max: most, value: worker.per_second, 'aria-label': `${worker.per_second} calls a second` })),
     h('td', {}, worker.is_dead
       ? state
       : h('button', {
@@ -98,7 +101,7 @@ function show(stage) {
   if (story !== last) {
     last = story;
     $('story').replaceChildren(...stage.story.map((line) =>
-      h('li', { class: line.kind }, h('time', {}, `${line.at.toFixed(3)} s`), line.text)));
+      h('li', { class: line.kind }, h('time', {}, `${line.at.toFixed(3)} s`), short(line.text))));
   }
 }
 
