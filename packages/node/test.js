@@ -16,7 +16,7 @@ function withZk(body, options = {}) {
     try {
       return await body(zk, context);
     } catch (error) {
-      await tell(zk, typeof context?.diagnostic === "function" ? (line) => context.diagnostic(line) : console.error);
+      await tell(zk, typeof context?.diagnostic === "function" ? byLines(context) : console.error);
       throw error;
     } finally {
       isOver = true;
@@ -27,7 +27,11 @@ function withZk(body, options = {}) {
 
 async function tell(zk, print) {
   const history = await zk.historyText().catch((error) => error.message);
-  for (const line of ["zk-mini, what happened last:", ...history.split("\n")]) print(line);
+  print(`zk-mini, what happened last:\n${history}`);
+}
+
+function byLines(context) {
+  return (text) => text.split("\n").forEach((line) => context.diagnostic(line));
 }
 
 module.exports = { withZk };

@@ -102,6 +102,20 @@ func TestEveryFaultIsUnderstoodByTheServer(t *testing.T) {
 	zk.ClearFaults()
 }
 
+// Stop and Call stay as they are: a test that uses them wants their errors.
+func TestTheServerOfATestHasEveryMethodWithoutTheError(t *testing.T) {
+	failure := reflect.TypeOf((*error)(nil)).Elem()
+	for _, kind := range []reflect.Type{reflect.TypeOf(&zkmini.Test{}), reflect.TypeOf(&zkmini.TestRule{})} {
+		for number := 0; number < kind.NumMethod(); number++ {
+			method := kind.Method(number)
+			outputs := method.Type.NumOut()
+			if outputs > 0 && method.Type.Out(outputs-1) == failure && method.Name != "Stop" && method.Name != "Call" {
+				t.Errorf("%v.%s returns an error", kind, method.Name)
+			}
+		}
+	}
+}
+
 func TestErrorsOfTheServerAreTyped(t *testing.T) {
 	t.Parallel()
 	zk := zkmini.Run(t).Server

@@ -14,6 +14,7 @@ const OF_START = ["program", "args", "startTimeoutMs"];
 
 /** Returns the arguments of `zk-mini serve` for some options, and the time that a start may take. */
 function argumentsOf(options) {
+  if (options.args !== undefined && !Array.isArray(options.args)) throw new TypeError("the option `args` is a list of strings");
   const args = [];
   for (const [name, value] of Object.entries(options)) {
     if (!(name in OF_SERVE) && !OF_START.includes(name)) {

@@ -227,7 +227,8 @@ function isPath(target) {
 /** Returns the id of a session as the server writes it, from what clients have: a bigint, 8 bytes, or text. */
 function sessionId(id) {
   if (typeof id === "bigint") return `0x${BigInt.asUintN(64, id).toString(16)}`;
-  if (id instanceof Uint8Array && id.length === 8) return `0x${Buffer.from(id).toString("hex")}`;
+  // Not by `instanceof`: Jest has a Uint8Array of its own for each file.
+  if (ArrayBuffer.isView(id) && id.byteLength === 8) return `0x${Buffer.from(id).toString("hex")}`;
   if (typeof id === "string" && /^0x[0-9a-f]+$/i.test(id)) return id;
   throw new TypeError(`not a session: ${id}; give the path of its ephemeral node, "0x…", a bigint, or the 8 bytes of the id`);
 }

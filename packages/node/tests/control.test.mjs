@@ -1,6 +1,8 @@
 // Every method, without a client of ZooKeeper.
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { createRequire } from "node:module";
+import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { ServerError, ZkMini, ZkMiniError } from "zk-mini";
 
@@ -87,6 +89,16 @@ test("servers in one process are apart", async () => {
   assert.deepEqual(numbers, ["0", "1", "2", "3", "4", "5", "6", "7"]);
   assert.equal(new Set(servers.map((server) => server.port)).size, 8);
   await Promise.all(servers.map((server) => server.stop()));
+});
+
+test("the types and the README name every method", () => {
+  const require = createRequire(import.meta.url);
+  const read = (name) => fs.readFileSync(path.join(path.dirname(require.resolve("zk-mini")), name), "utf8");
+  const [types, readme] = [read("index.d.ts"), read("README.md")];
+  for (const name of Object.getOwnPropertyNames(ZkMini.prototype).filter((name) => name !== "constructor")) {
+    assert.match(types, new RegExp(`^  (readonly )?${name}[(:]`, "m"));
+    assert.ok(readme.includes(`\`zk.${name}`), `README.md: ${name}`);
+  }
 });
 
 test("CommonJS has the same", () => {
