@@ -33,10 +33,12 @@ test("a test that fails prints what happened, one that passes does not", (t) => 
 
 test("a test that runs into its timeout prints what happened, and its server ends", (t) => {
   const { stdout, stderr, status, pids } = run(t, `
-    test("hangs", { timeout: 300 }, withZk(async (zk, t) => {
+    test("hangs", { timeout: 3000 }, withZk(async (zk, t) => {
       t.diagnostic("pid " + zk.pid);
       await zk.put("/stuck");
-      await new Promise((resolve) => setTimeout(resolve, 1500));
+      const alive = setInterval(() => {}, 1000);
+      t.signal.addEventListener("abort", () => clearInterval(alive));
+      await new Promise(() => {});
     }));
   `);
   assert.equal(status, 1);
