@@ -14,9 +14,9 @@ public final class Connection extends Answer {
         return json.string("id");
     }
 
-    /** {@return the address of the client} */
-    public String client() {
-        return json.string("client");
+    /** {@return the address of the client, if it has one} */
+    public Optional<String> client() {
+        return Optional.ofNullable(json.optionalString("client"));
     }
 
     /** {@return the id of its session, if it has one yet} */

@@ -245,13 +245,13 @@ public final class Fault {
         /**
          * The connection is slow from now on, until the rule is removed.
          *
-         * @param delay time that each reply waits
+         * @param latency time that each reply waits
          * @param bytesPerSecond speed of the connection
          * @return the fault
          */
-        public Fault slow(Duration delay, long bytesPerSecond) {
+        public Fault slow(Duration latency, long bytesPerSecond) {
             Map<String, Object> slow = new LinkedHashMap<>();
-            slow.put("delay_ms", delay.toMillis());
+            slow.put("latency_ms", latency.toMillis());
             slow.put("bytes_per_second", bytesPerSecond);
             return then("slow", slow);
         }

@@ -1,10 +1,15 @@
 package zkmini;
 
 import java.time.Instant;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 
 /** Entry of the history: something that has happened. */
 public final class HistoryEntry extends Answer {
+    /** Kinds whose reason says all. */
+    private static final List<String> WHOLE = Arrays.asList("connect", "disconnect", "close", "expiry");
+
     HistoryEntry(JsonObject json) {
         super(json);
     }
@@ -29,9 +34,9 @@ public final class HistoryEntry extends Answer {
         return json.string("what");
     }
 
-    /** {@return a sentence: who did it, and why} */
-    public String because() {
-        return json.string("because");
+    /** {@return a sentence: who did it, and why, where there is more to tell} */
+    public Optional<String> because() {
+        return Optional.ofNullable(json.optionalString("because"));
     }
 
     /** {@return the path that it is about} */
@@ -56,10 +61,22 @@ public final class HistoryEntry extends Answer {
 
     /** {@return the entry as a line to read} */
     public String line() {
-        StringBuilder line = new StringBuilder(json.string("time")).append("  ").append(kind());
-        path().ifPresent(path -> line.append("  ").append(path));
-        line.append("  ").append(because());
-        error().ifPresent(error -> line.append("  (").append(error).append(')'));
-        return line.toString();
+        String time = json.string("time").replace('T', ' ').replace("Z", "");
+        return time + "  " + kind() + "  " + sentence();
+    }
+
+    private String sentence() {
+        // The reason of a change is a sentence whose subject is the node.
+        if (kind().equals("transaction") && path().isPresent()) {
+            return path().get() + " " + because().orElse(what());
+        }
+        String who = session().map(id -> "session " + id + ": ").orElse("");
+        if (because().isPresent() && WHOLE.contains(kind())) {
+            return who + because().get();
+        }
+        return who + what()
+                + path().map(path -> " " + path).orElse("")
+                + error().map(error -> ", " + error).orElse("")
+                + because().map(because -> ": " + because).orElse("");
     }
 }

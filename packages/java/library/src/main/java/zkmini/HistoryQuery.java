@@ -5,7 +5,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** Question about the history. {@code zk.history().path("/members/*").kinds("expiry").list()} */
+/**
+ * Question about the history: {@code zk.history().path("/members/*").kinds("transaction").list()}. A reset of the server does not empty
+ * it.
+ */
 public final class HistoryQuery {
     private final Http http;
     private final Map<String, String> options = new LinkedHashMap<>();
@@ -51,7 +54,7 @@ public final class HistoryQuery {
     }
 
     /**
-     * Keeps entries after this one.
+     * Keeps entries after this one. A limit then keeps the first of them, not the last.
      *
      * @param seq number of an entry
      * @return this question

@@ -47,11 +47,10 @@ public final class Node extends Answer {
 
     /** {@return its data, empty if it has none} */
     public byte[] data() {
-        String encoding = json.optionalString("encoding");
-        if (encoding == null) {
+        String data = json.optionalString("data");
+        if (data == null) {
             return new byte[0];
         }
-        String data = json.string("data");
-        return encoding.equals("base64") ? Base64.getDecoder().decode(data) : data.getBytes(StandardCharsets.UTF_8);
+        return json.string("encoding").equals("base64") ? Base64.getDecoder().decode(data) : data.getBytes(StandardCharsets.UTF_8);
     }
 }

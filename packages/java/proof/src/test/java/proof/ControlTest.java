@@ -1,0 +1,336 @@
+package proof;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.net.ServerSocket;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.Watcher.Event.KeeperState;
+import org.apache.zookeeper.ZooDefs;
+import org.apache.zookeeper.ZooKeeper;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+import zkmini.Clock;
+import zkmini.Fault;
+import zkmini.FaultHit;
+import zkmini.FaultRule;
+import zkmini.HistoryEntry;
+import zkmini.Node;
+import zkmini.NotFoundException;
+import zkmini.RefusedException;
+import zkmini.Session;
+import zkmini.StartException;
+import zkmini.Stat;
+import zkmini.UnexpectedAnswerException;
+import zkmini.UnreachableException;
+import zkmini.ZkMini;
+import zkmini.junit.ZkMiniExtension;
+
+/** Each call of the control, with the client of ZooKeeper. */
+class ControlTest {
+    @RegisterExtension
+    static final ZkMiniExtension extension = ZkMiniExtension.create();
+
+    @TempDir
+    Path folder;
+
+    /** Client of ZooKeeper that keeps the states that it hears of. */
+    private static final class Client implements AutoCloseable {
+        private final BlockingQueue<KeeperState> states = new LinkedBlockingQueue<>();
+        private final ZooKeeper zk;
+
+        private Client(ZkMini server) throws Exception {
+            zk = new ZooKeeper(server.hosts(), 10_000, event -> states.add(event.getState()));
+            Wait.untilTaken(states, KeeperState.SyncConnected);
+        }
+
+        private void ephemeral(String path) throws Exception {
+            zk.create(path, new byte[0], ZooDefs.Ids.OPEN_ACL_UNSAFE, CreateMode.EPHEMERAL);
+        }
+
+        @Override
+        public void close() throws Exception {
+            zk.close();
+        }
+    }
+
+    @Test
+    void nodesAreWrittenReadAndDeleted(ZkMini zk) {
+        byte[] bytes = {0, (byte) 0xff, 7};
+        Stat stat = zk.put("/a b/ü%?&#+/c", bytes);
+        assertEquals(3, stat.dataLength());
+        assertArrayEquals(bytes, zk.get("/a b/ü%?&#+/c"));
+        assertEquals(Collections.singletonList("ü%?&#+"), zk.children("/a b"));
+        assertEquals(1, zk.put("/a b/ü%?&#+/c", "green").version());
+        Node node = zk.tree("/a b");
+        assertEquals("green", node.children().get(0).children().get(0).text());
+        assertEquals(0, zk.tree("/a b", 0).children().size());
+        assertEquals("persistent", node.kind());
+        assertEquals(1, node.stat().numChildren());
+        assertTrue(node.stat().created().isAfter(Instant.parse("2020-01-01T00:00:00Z")));
+        assertEquals("/queue/task-0000000000", zk.putSequential("/queue/task-", new byte[0]));
+
+        RefusedException refused = assertThrows(RefusedException.class, () -> zk.delete("/a b"));
+        assertEquals(409, refused.status());
+        assertEquals("conflict", refused.code());
+        assertTrue(refused.getMessage().contains("has a child"), refused.getMessage());
+        zk.deleteTree("/a b");
+        assertFalse(zk.exists("/a b"));
+        assertThrows(NotFoundException.class, () -> zk.get("/a b"));
+        assertThrows(NotFoundException.class, () -> zk.delete("/a b"));
+        assertThrows(IllegalArgumentException.class, () -> zk.put("a", "x"));
+        zk.put("/empty", "");
+        zk.delete("/empty");
+        assertTrue(zk.exists("/"));
+    }
+
+    @Test
+    void sessionsAreSeenAndEnded(ZkMini zk) throws Exception {
+        try (Client client = new Client(zk)) {
+            client.ephemeral("/mine");
+            client.zk.exists("/mine", true);
+            Session session = zk.sessions().get(0);
+            assertEquals("0x" + Long.toHexString(client.zk.getSessionId()), session.id());
+            assertEquals(Duration.ofSeconds(10), session.timeout());
+            assertTrue(session.isConnected() && !session.isFrozen() && session.client().isPresent());
+            assertEquals(Collections.singletonList("/mine"), session.ephemerals());
+            assertEquals(1, session.watches());
+            assertTrue(session.expiresIn().compareTo(Duration.ZERO) > 0);
+            assertEquals(session.id(), zk.connections().get(0).session().get());
+            assertEquals(session.client(), zk.connections().get(0).client());
+            assertTrue(zk.connections().get(0).since().isAfter(Instant.EPOCH));
+            assertTrue(zk.connections().get(0).received() > 0 && zk.connections().get(0).sent() > 0);
+            assertEquals("/mine", zk.watches().get(0).path());
+            assertEquals("data", zk.watches().get(0).kind());
+            assertEquals(session.id(), zk.tree("/mine").stat().ephemeralOwner().get());
+
+            zk.disconnect(session.id());
+            Wait.untilTaken(client.states, KeeperState.Disconnected);
+            Wait.untilTaken(client.states, KeeperState.SyncConnected);
+            zk.putEphemeral("/ours/too", new byte[] {1}, session.id());
+            zk.freeze("/mine");
+            assertTrue(zk.sessions().get(0).isFrozen());
+            zk.thaw("/mine");
+            assertFalse(zk.sessions().get(0).isFrozen());
+
+            zk.expire(client.zk.getSessionId());
+            Wait.untilTaken(client.states, KeeperState.Expired);
+            assertFalse(zk.exists("/mine") || zk.exists("/ours/too"));
+            assertEquals(Collections.emptyList(), zk.sessions());
+            assertThrows(NotFoundException.class, () -> zk.expire(session.id()));
+        }
+        zk.put("/nobodys", "");
+        assertThrows(RefusedException.class, () -> zk.expire("/nobodys"));
+        assertThrows(IllegalArgumentException.class, () -> zk.disconnect("/nobodys"));
+        assertThrows(IllegalArgumentException.class, () -> zk.expire("nobodys"));
+        try (Client one = new Client(zk); Client other = new Client(zk)) {
+            zk.expireAll();
+            Wait.untilTaken(one.states, KeeperState.Expired);
+            Wait.untilTaken(other.states, KeeperState.Expired);
+        }
+    }
+
+    @Test
+    void theClockIsMoved(ZkMini zk) {
+        assertFalse(zk.clock().isManual());
+        assertEquals(Duration.ofSeconds(2), zk.clock().tick());
+        zk.stopClock();
+        Clock before = zk.clock();
+        Clock after = zk.advance(Duration.ofHours(3));
+        assertTrue(after.isManual());
+        assertEquals(Duration.ofHours(3), Duration.between(before.now(), after.now()));
+        zk.runClock();
+        assertFalse(zk.clock().isManual());
+        assertTrue(zk.advance(Duration.ZERO).isManual());
+    }
+
+    @Test
+    void everyFaultIsTakenByTheServer(ZkMini zk) {
+        Duration time = Duration.ofMillis(5);
+        List<Fault> faults = Arrays.asList(
+                Fault.on("create").path("/a/**").nth(2).fail("NONODE"),
+                Fault.on("create", "delete").session("0x17").every(3).delay(time),
+                Fault.on("*").session(Long.MIN_VALUE).times(4).delayReply(time),
+                Fault.on("getData").probability(0.5, 7).dropRequest(),
+                Fault.on("getData").dropReply(),
+                Fault.on("setData").ignoreRequest(),
+                Fault.on("setData").ignoreReply(),
+                Fault.onConnect().slow(time, 1000),
+                Fault.onConnect().refuse(),
+                Fault.onReattach().once().refuse(),
+                Fault.onEvent("NodeDeleted").path("/a/*").dropEvent(),
+                Fault.onExpiry().holdEphemerals(time));
+        for (Fault fault : faults) {
+            FaultRule rule = zk.fault(fault);
+            assertEquals(0, rule.fired(), rule.text());
+            assertEquals(0, rule.matched());
+            assertEquals(Collections.emptyList(), rule.hits());
+        }
+        FaultRule removed = zk.fault(faults.get(0));
+        removed.remove();
+        removed.close();
+        zk.clearFaults();
+        assertThrows(NotFoundException.class, removed::fired);
+        RefusedException refused = assertThrows(RefusedException.class, () -> zk.fault(Fault.on("creat").dropReply()));
+        assertEquals(400, refused.status());
+        assertTrue(refused.getMessage().contains("creat"), refused.getMessage());
+    }
+
+    @Test
+    void aRuleTellsWhatItHit(ZkMini zk) throws Exception {
+        try (Client client = new Client(zk)) {
+            FaultRule rule = zk.fault(Fault.on("create").path("/a").fail("NONODE"));
+            assertThrows(org.apache.zookeeper.KeeperException.NoNodeException.class, () -> client.ephemeral("/a"));
+            FaultHit hit = rule.hits().get(0);
+            assertEquals(1, hit.number());
+            assertEquals("create", hit.op().get());
+            assertEquals("/a", hit.path().get());
+            assertEquals(zk.sessions().get(0).id(), hit.session().get());
+        }
+    }
+
+    @Test
+    void whatHasHappenedIsTold(ZkMini zk) {
+        // A reset does not empty the history.
+        List<HistoryEntry> before = zk.history().limit(1).list();
+        long last = before.isEmpty() ? 0 : before.get(0).seq();
+        zk.put("/a", "1");
+        zk.put("/b", "1");
+        zk.delete("/a");
+        List<HistoryEntry> entries = zk.history().after(last).path("/a").kinds("transaction").list();
+        assertEquals(2, entries.size());
+        assertEquals("created", entries.get(0).what());
+        assertEquals("/a", entries.get(1).path().get());
+        assertTrue(entries.get(0).seq() < entries.get(1).seq());
+        assertEquals("deleted", zk.history().after(entries.get(0).seq()).path("/a").limit(1).list().get(0).what());
+        assertTrue(zk.history().path("/a").text().contains("created over HTTP"), zk.history().text());
+        String told = zk.explain("/a");
+        assertTrue(told.startsWith("/a does not exist\n") && told.contains("deleted over HTTP"), told);
+        assertEquals(0, zk.history().session("0x17").list().size());
+        for (HistoryEntry entry : zk.history().list()) {
+            assertTrue(entry.line().contains(entry.kind()), entry.line());
+        }
+    }
+
+    @Test
+    void aServerIsFrozenRestartedAndReset(ZkMini zk) throws Exception {
+        zk.freeze();
+        assertTrue(zk.status().isFrozen());
+        zk.thaw();
+        assertFalse(zk.status().isFrozen());
+        zk.put("/a", "x");
+        zk.restart();
+        assertTrue(zk.exists("/a"));
+        zk.restartAndLoseUnsynced();
+        assertFalse(zk.exists("/a"));
+
+        zk.put("/a", "x");
+        zk.stopClock();
+        FaultRule rule = zk.fault(Fault.on("create").dropReply());
+        zk.resetData();
+        assertFalse(zk.exists("/a"));
+        assertTrue(zk.clock().isManual());
+        assertEquals(0, rule.fired());
+        zk.freeze();
+        zk.reset();
+        assertFalse(zk.clock().isManual() || zk.status().isFrozen());
+        assertThrows(NotFoundException.class, rule::fired);
+        assertEquals(4, zk.status().nodes());
+    }
+
+    @Test
+    void theTreeGoesOutAndIn(ZkMini zk) {
+        zk.put("/config/colour", "green");
+        byte[] snapshot = zk.snapshot();
+        assertEquals("/config: {}\n/config/colour:\n  data: green", zk.snapshotYaml().trim());
+        zk.restoreYaml("/other: {data: blue}");
+        assertFalse(zk.exists("/config"));
+        assertArrayEquals("blue".getBytes(), zk.get("/other"));
+        zk.restore(snapshot);
+        assertArrayEquals("green".getBytes(), zk.get("/config/colour"));
+        assertThrows(RefusedException.class, () -> zk.restore(new byte[] {1, 2, 3}));
+        assertTrue(zk.exists("/config/colour"));
+    }
+
+    @Test
+    void settingsOfAServer() throws Exception {
+        Path data = folder.resolve("data");
+        try (ZkMini zk = ZkMini.builder().dataDirectory(data).tick(Duration.ofMillis(50)).options("--compat", "3.8").start()) {
+            assertEquals(Duration.ofMillis(50), zk.clock().tick());
+            assertTrue(zk.status().compat().startsWith("3.8"), zk.status().compat());
+            assertEquals("127.0.0.1", zk.host());
+            assertEquals(zk.hosts(), zk.host() + ":" + zk.port());
+            zk.put("/kept", "x");
+        }
+        try (ZkMini zk = ZkMini.builder().dataDirectory(data).listen("localhost:0").start()) {
+            assertTrue(zk.exists("/kept"));
+            assertTrue(zk.port() > 0);
+        }
+    }
+
+    @Test
+    void aServerIsTakenOver(ZkMini zk) {
+        zk.put("/a", "x");
+        try (ZkMini other = ZkMini.attach(zk.http())) {
+            assertEquals(zk.hosts(), other.hosts());
+            assertTrue(other.exists("/a"));
+            assertEquals("", other.log());
+        }
+        assertTrue(zk.exists("/a"));
+        // These tests do not run under `zk-mini exec`.
+        assertTrue(assertThrows(StartException.class, ZkMini::attach).getMessage().contains("ZK_MINI_HTTP"));
+    }
+
+    @Test
+    void failuresSayWhatIsWrong() throws Exception {
+        StartException option = assertThrows(StartException.class, () -> ZkMini.builder().options("--no-such").start());
+        assertTrue(option.getMessage().contains("ended with status 2") && option.getMessage().contains("--no-such"), option.getMessage());
+
+        Path noProgram = Files.write(folder.resolve("no-program"), "hello".getBytes());
+        assertTrue(noProgram.toFile().setExecutable(true));
+        StartException text = assertThrows(StartException.class, () -> ZkMini.builder().program(noProgram).start());
+        assertTrue(text.getMessage().contains(noProgram.toString()), text.getMessage());
+
+        Path other = Files.write(folder.resolve("other"), "#!/bin/sh\necho hello\nexec cat\n".getBytes());
+        assertTrue(other.toFile().setExecutable(true));
+        StartException hello = assertThrows(StartException.class, () -> ZkMini.builder().program(other).start());
+        assertTrue(hello.getMessage().contains("`hello`"), hello.getMessage());
+
+        ZkMini closed = ZkMini.start();
+        closed.close();
+        closed.close();
+        UnreachableException gone = assertThrows(UnreachableException.class, closed::status);
+        assertTrue(gone.getMessage().contains("has ended with status 0"), gone.getMessage());
+        assertNotEquals("", closed.log());
+
+        try (ServerSocket silent = new ServerSocket(0)) {
+            Thread answer = new Thread(() -> {
+                try (java.net.Socket socket = silent.accept()) {
+                    socket.getInputStream().read(new byte[4096]);
+                    socket.getOutputStream().write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".getBytes());
+                } catch (java.io.IOException e) {
+                    throw new java.io.UncheckedIOException(e);
+                }
+            });
+            answer.start();
+            URI http = URI.create("http://127.0.0.1:" + silent.getLocalPort());
+            assertTrue(assertThrows(UnexpectedAnswerException.class, () -> ZkMini.attach(http)).getMessage().contains("`api` is missing"));
+            answer.join();
+        }
+    }
+}
