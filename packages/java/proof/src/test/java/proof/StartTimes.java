@@ -5,15 +5,18 @@ import java.util.concurrent.Callable;
 import org.apache.curator.framework.CuratorFramework;
 import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.retry.RetryOneTime;
+import org.junit.jupiter.api.Test;
 import zkmini.ZkMini;
 
-/** Measurement, by hand: the time until a server is ready, and until it has ended. Medians and the first time, in milliseconds. */
-final class StartTimes {
+/**
+ * Measurement, by hand, as its name is not that of a test: the time until a server is ready, and until it has ended. Medians and the
+ * first time, in milliseconds.
+ */
+class StartTimes {
     private static final int TIMES = 21;
 
-    private StartTimes() {}
-
-    public static void main(String[] arguments) throws Exception {
+    @Test
+    void startsAndEnds() throws Exception {
         // What all have in common is loaded before.
         try (CuratorFramework client = CuratorFrameworkFactory.newClient("127.0.0.1:1", new RetryOneTime(1))) {
             client.start();
