@@ -58,7 +58,8 @@
 //! | status for operators | [`Options::control`](field@Options::control), [`status`], the program `prefork-status` |
 //! | systemd: readiness, reload, watchdog, socket activation | `Type=notify` or `notify-reload`, [`passed_by_systemd`] |
 //!
-//! The crate has no Cargo features. It needs Linux: `signalfd`, `/proc` and the parent-death signal.
+//! The crate has no Cargo features. It needs Linux: `signalfd`, `/proc` and the parent-death signal. For another target it does
+//! not compile, and says so: depend on it under `[target.'cfg(target_os = "linux")'.dependencies]`.
 //!
 //! # Signals
 //!
@@ -95,6 +96,12 @@
 //! `supervisor` is a pure core: events and the time in, things to do out. The rest is a thin shell around it. All
 //! `unsafe` code is in `process`.
 #![deny(unsafe_code)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "rpc-prefork needs Linux: signalfd, /proc and the parent-death signal. Depend on it under \
+     [target.'cfg(target_os = \"linux\")'.dependencies], and start one process elsewhere"
+);
 
 mod channel;
 mod clock;

@@ -83,14 +83,19 @@
 //! | --- | --- | --- |
 //! | none | | the crate has no cargo features |
 //!
+//! # Systems
+//! Linux; macOS without [`Prefork`], whose processes need Linux's system calls: there start several processes with a
+//! [`Server`] each. Not Windows.
+//!
 //! # Inside
 //! The module `session` decides without I/O: it is one connection, from hello to drain. `acceptor`, `connection_task` and
 //! `call_task` are the shell around it. On the hot path a connection reads once, handles every complete frame, encodes all
 //! replies into one buffer and writes once. The protocol is that of the crate `rpc-wire`.
 #![forbid(unsafe_code)]
+// Only workers retire, and only Linux has them.
+#![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 mod acceptor;
-mod announcer;
 mod call_task;
 mod clock;
 mod connection_task;
@@ -99,7 +104,7 @@ mod limits;
 mod log;
 mod open_connections;
 mod peers;
-mod plan;
+#[cfg(target_os = "linux")]
 mod prefork;
 mod retirement;
 mod server;
@@ -108,12 +113,13 @@ mod service;
 pub mod session;
 mod shared;
 mod shared_reply_queue;
-mod worker;
 
 pub use context::Context;
 pub use limits::Limits;
 pub use open_connections::OpenConnections;
+#[cfg(target_os = "linux")]
 pub use prefork::{Prefork, PreforkError};
+#[cfg(target_os = "linux")]
 pub use rpc_prefork::Options as PreforkOptions;
 pub use rpc_wire::{Code, Format, INSTANCE_FIELD, Status};
 pub use server::{Drained, Server};

@@ -3,6 +3,7 @@
 mod environment;
 mod failure;
 mod replace;
+mod tie;
 
 use std::ffi::OsString;
 use std::io;
@@ -21,6 +22,7 @@ use crate::error::CliError;
 use crate::http_options::{Access, HttpOptions};
 use crate::listen::Host;
 use crate::load::{LoadArgs, Loading};
+use crate::own_program::own_program;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::start::{Start, Started};
@@ -29,6 +31,7 @@ use crate::zoo_http::HttpKeys;
 use environment::EnvironmentArgs;
 pub(crate) use environment::NoHttp;
 pub(crate) use replace::{REPLACE, ReplaceArgs, replace};
+use tie::Tie;
 
 /// Run a command with a private server, which ends with it
 ///
@@ -114,7 +117,7 @@ async fn exec(
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
     // is lost meanwhile, and none can end this process and leave the command behind.
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(own_program().map_err(CliError::Child)?);
     let parent = getpid().to_string();
     command.args([REPLACE, "--parent", &parent, "--"]).args(&args.command).kill_on_drop(true);
     if let Some(addr) = zk.addr() {
@@ -126,7 +129,9 @@ async fn exec(
         }
     }
     let mut child = command.spawn().map_err(CliError::Child)?;
+    let tie = Tie::new(&child).map_err(CliError::Child)?;
     let status = wait(&mut child, &mut signals).await;
+    tie.release().await;
     if let (Ok(status), Some(limit)) = (&status, args.explain_on_failure)
         && !status.success()
     {

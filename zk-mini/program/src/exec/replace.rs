@@ -6,10 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 use clap::Args;
-use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::Signal;
-use nix::unistd::getppid;
 
+use super::tie;
 use crate::error::CliError;
 use crate::signals::Signals;
 
@@ -28,9 +26,7 @@ pub(crate) const REPLACE: &str = "replace-process";
 
 /// Becomes the command; returns only if that fails.
 pub(crate) fn replace(args: &ReplaceArgs) -> Result<ExitCode, CliError> {
-    // The setting survives exec. The parent may have been killed before it was made.
-    set_pdeathsig(Signal::SIGKILL).map_err(|errno| CliError::Child(errno.into()))?;
-    if getppid().as_raw() != args.parent {
+    if !tie::accept(args.parent).map_err(CliError::Child)? {
         return Ok(ExitCode::FAILURE);
     }
     Signals::unblock().map_err(CliError::Signals)?;

@@ -1,11 +1,17 @@
 //! Signals as values with their origin, which a handler could not see.
 
+#[cfg(target_os = "linux")]
+#[path = "signalfd.rs"]
+mod source;
+#[cfg(not(target_os = "linux"))]
+#[path = "kqueue.rs"]
+mod source;
+
 use std::io;
 
-use nix::libc::SI_KERNEL;
 use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use tokio::io::unix::AsyncFd;
+
+use source::Source;
 
 /// Signals that are forwarded to the command.
 const FORWARDED: [Signal; 6] =
@@ -15,14 +21,14 @@ const FORWARDED: [Signal; 6] =
 /// started with: under `nohup` it ignores SIGHUP.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    fd: AsyncFd<SignalFd>,
+    source: Source,
 }
 
 /// A signal that has arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Received {
     pub(crate) signal: Signal,
-    /// True if the kernel sent it to the whole process group: a key was pressed, or the terminal was closed.
+    /// True if the system sent it to the whole process group: a key was pressed, or the terminal was closed.
     pub(crate) from_terminal: bool,
 }
 
@@ -38,25 +44,13 @@ impl Signals {
     }
 
     /// Starts to receive the blocked signals.
-    #[expect(deprecated, reason = "sound for a type that owns its descriptor; the new constructor is unsafe")]
     pub(crate) fn receive() -> io::Result<Self> {
-        let fd = SignalFd::with_flags(&set(), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        Ok(Self { fd: AsyncFd::new(fd)? })
+        Ok(Self { source: Source::new()? })
     }
 
     /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> io::Result<Received> {
-        loop {
-            let mut ready = self.fd.readable().await?;
-            // `None` means "would block": it clears the readiness.
-            let read = ready.try_io(|fd| fd.get_ref().read_signal()?.ok_or(io::ErrorKind::WouldBlock.into()));
-            let Ok(info) = read else { continue };
-            let info = info?;
-            let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
-            if let Some(signal) = signal {
-                return Ok(Received { signal, from_terminal: info.ssi_code == SI_KERNEL });
-            }
-        }
+        self.source.next().await
     }
 }
 

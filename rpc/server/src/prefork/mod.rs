@@ -1,5 +1,9 @@
 //! A service of several processes: one listener, N workers, each announced in the registry.
 
+mod announcer;
+mod plan;
+mod worker;
+
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,9 +11,10 @@ use std::time::Duration;
 use rpc_prefork::Options;
 
 use crate::limits::Limits;
-use crate::plan::{GOODBYE, Plan, QUICK_DRAIN};
 use crate::service::Service;
-use crate::worker::{self, WorkerSetup};
+
+use plan::{GOODBYE, Plan, QUICK_DRAIN};
+use worker::WorkerSetup;
 
 /// Serves a [`Service`] from several worker processes on one address.
 ///

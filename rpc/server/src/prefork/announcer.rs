@@ -11,7 +11,7 @@ use tokio::net::unix::pipe;
 use tokio::select;
 use tokio::time::{sleep, timeout};
 
-use crate::plan::{GOODBYE, Plan, WorkerError, stop_asked};
+use super::plan::{GOODBYE, Plan, WorkerError, stop_asked};
 
 /// Pauses between attempts to register.
 const RETRY: Backoff = Backoff::new(Millis(1_000), Millis(2_000));

@@ -17,9 +17,9 @@ use tokio::runtime::{self, Runtime};
 use tokio::select;
 use tokio::time::{sleep, timeout};
 
-use crate::announcer::Announcer;
+use super::announcer::Announcer;
+use super::plan::{GOODBYE, Plan, QUICK_DRAIN, WorkerError, stop_asked};
 use crate::open_connections::OpenConnections;
-use crate::plan::{GOODBYE, Plan, QUICK_DRAIN, WorkerError, stop_asked};
 use crate::retirement::Retirement;
 use crate::server::Server;
 use crate::service::Service;
