@@ -16,7 +16,7 @@ impl Files {
             |dir: &Path| self.disk.list(dir).unwrap_or_default().iter().any(|(name, _)| is_log(name));
         // A user that may not read the note is not warned.
         let noted = self.disk.read_start(&data.join(LOCK), LONGEST).unwrap_or_default();
-        let logs = PathBuf::from(sys::name_from_bytes(noted));
+        let logs = PathBuf::from(sys::name_from_bytes(&noted));
         if !logs.as_os_str().is_empty()
             && !has_logs(&dir.join(FORMAT_DIR))
             && has_logs(&logs.join(FORMAT_DIR))
@@ -30,6 +30,6 @@ impl Files {
     /// otherwise nothing.
     pub(super) fn log_dir_to_note(&self) -> Result<Vec<u8>, StorageError> {
         let dirs = self.to_lock()?;
-        Ok(dirs.into_iter().nth(1).map(|logs| sys::name_bytes(logs.into_os_string())).unwrap_or_default())
+        Ok(dirs.into_iter().nth(1).map(|logs| sys::name_bytes(logs.as_os_str())).unwrap_or_default())
     }
 }

@@ -1,9 +1,9 @@
 //! Linux, macOS and other Unix systems.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -72,12 +72,12 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Returns a name as bytes that [`name_from_bytes`] reads.
-pub(crate) fn name_bytes(name: OsString) -> Vec<u8> {
-    name.into_vec()
+pub(crate) fn name_bytes(name: &OsStr) -> Vec<u8> {
+    name.as_bytes().to_vec()
 }
 
-pub(crate) fn name_from_bytes(bytes: Vec<u8>) -> OsString {
-    OsString::from_vec(bytes)
+pub(crate) fn name_from_bytes(bytes: &[u8]) -> OsString {
+    OsStr::from_bytes(bytes).to_owned()
 }
 
 /// Lets a server listen on a port again at once after its end. Two at a time still fail.

@@ -1,6 +1,6 @@
 //! Windows.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::net::Ipv4Addr;
@@ -67,12 +67,12 @@ pub(crate) fn sync_dir(_: &Path) -> io::Result<()> {
 }
 
 /// Returns a name as bytes that [`name_from_bytes`] reads. A name that is not Unicode loses what is not.
-pub(crate) fn name_bytes(name: OsString) -> Vec<u8> {
+pub(crate) fn name_bytes(name: &OsStr) -> Vec<u8> {
     name.to_string_lossy().into_owned().into_bytes()
 }
 
-pub(crate) fn name_from_bytes(bytes: Vec<u8>) -> OsString {
-    String::from_utf8_lossy(&bytes).into_owned().into()
+pub(crate) fn name_from_bytes(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 /// Does nothing: the port is free at once, and SO_REUSEADDR would let two servers listen on it.
