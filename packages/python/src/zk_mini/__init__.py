@@ -1,0 +1,58 @@
+"""A ZooKeeper server for tests, and the control of it.
+
+With pytest, take the fixture ``zk``. Elsewhere::
+
+    from zk_mini import ZkMini
+
+    with ZkMini.start() as zk:
+        client = KazooClient(zk.hosts)
+        ...
+        zk.expire("/election/leader")
+"""
+
+from ._answers import Change, Clock, Connection, Diff, Entry, Hit, Node, Session, Stat, Status, Watch
+from ._control import Target
+from ._errors import (
+    ApiError,
+    BadRequestError,
+    ConflictError,
+    NotFoundError,
+    ProgramNotFoundError,
+    ServerGoneError,
+    StartError,
+    TooOldError,
+    ZkMiniError,
+)
+from ._faults import Fault, Time
+from ._program import find_program
+from ._server import ZkMini
+from ._testcase import ZkMiniMixin
+
+__all__ = [
+    "ApiError",
+    "BadRequestError",
+    "Change",
+    "Clock",
+    "ConflictError",
+    "Connection",
+    "Diff",
+    "Entry",
+    "Fault",
+    "Hit",
+    "Node",
+    "NotFoundError",
+    "ProgramNotFoundError",
+    "ServerGoneError",
+    "Session",
+    "StartError",
+    "Stat",
+    "Status",
+    "Target",
+    "Time",
+    "TooOldError",
+    "Watch",
+    "ZkMini",
+    "ZkMiniError",
+    "ZkMiniMixin",
+    "find_program",
+]

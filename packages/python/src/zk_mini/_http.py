@@ -1,0 +1,80 @@
+"""Calls of the HTTP control."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any, Callable, Optional
+
+from ._errors import ServerGoneError, api_error
+
+_TIMEOUT_SECONDS = 60.0
+
+
+class Http:
+    """The HTTP side of a server. Each call has a connection of its own, so threads and forked processes may share this."""
+
+    def __init__(self, url: str, token: Optional[str] = None, ending: Callable[[], Optional[str]] = lambda: None) -> None:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or not parts.port or parts.path not in ("", "/"):
+            raise ValueError(f"{url} is no address of a server; expected is http://HOST:PORT")
+        self.url = url.rstrip("/")
+        self.host, self.port = parts.hostname, parts.port
+        self._token = token
+        # What has become of the process, if it is ours.
+        self._ending = ending
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Optional[Mapping[str, Any]] = None,
+        body: Optional[bytes] = None,
+        content_type: str = "application/octet-stream",
+        accept: str = "application/json",
+    ) -> bytes:
+        """Sends a request. Returns the body of its answer; raises what the server said if it refused."""
+        target = urllib.parse.quote(path) + _query(query or {})
+        headers = {"Accept": accept}
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_SECONDS)
+        try:
+            connection.request(method, target, body, headers)
+            response = connection.getresponse()
+            status, answer = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            ending = self._ending()
+            why = f"it {ending}" if ending else f"{type(error).__name__}: {error}"
+            raise ServerGoneError(f"the server at {self.url} does not answer {method} {target}: {why}") from error
+        finally:
+            connection.close()
+        if status >= 400:
+            raise _refusal(f"{method} {target}", status, answer)
+        return answer
+
+    def json(self, method: str, path: str, query: Optional[Mapping[str, Any]] = None, body: Optional[Mapping[str, Any]] = None) -> Any:
+        """Sends a request with JSON, and returns the JSON of its answer."""
+        sent = None if body is None else json.dumps(body).encode()
+        return json.loads(self.call(method, path, query, sent, "application/json"))
+
+
+def _query(options: Mapping[str, Any]) -> str:
+    given = {name: _text(value) for name, value in options.items() if value is not None}
+    return "?" + urllib.parse.urlencode(given, quote_via=urllib.parse.quote) if given else ""
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _refusal(call: str, status: int, answer: bytes) -> Exception:
+    try:
+        error = json.loads(answer)["error"]
+        return api_error(call, status, error["code"], error["message"])
+    except (ValueError, KeyError, TypeError):
+        return api_error(call, status, "unknown", answer[:500].decode(errors="replace") or "the answer is empty")

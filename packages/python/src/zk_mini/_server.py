@@ -1,0 +1,134 @@
+"""A server for tests: started here, or one that runs already."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Callable, Literal, Optional, Union
+
+from ._control import Control
+from ._errors import ZkMiniError
+from ._http import Http
+from ._process import Process
+from ._program import find_program
+
+_START_SECONDS = 20.0
+# Kinds of the history that a person reads first; of requests only those that failed, since a write is a transaction, too.
+_STORY = {"transaction", "event", "connect", "disconnect", "close", "expiry", "fault", "server"}
+
+
+class ZkMini(Control):
+    """A running server. Also a context manager, which stops it at the end."""
+
+    def __init__(self, http: Http, hosts: str, process: Optional[Process]) -> None:
+        super().__init__(http, hosts)
+        self._process = process
+        # Entries of the history up to this one are of somebody else.
+        self._story_begins = 0
+        running.append(self)
+
+    @classmethod
+    def start(
+        cls,
+        *,
+        load: Optional[Union[str, os.PathLike[str], Mapping[str, Any]]] = None,
+        fast: bool = False,
+        tick_ms: Optional[int] = None,
+        min_session_timeout_ms: Optional[int] = None,
+        max_session_timeout_ms: Optional[int] = None,
+        data_dir: Optional[Union[str, os.PathLike[str]]] = None,
+        compat: Optional[Literal["3.8", "3.9"]] = None,
+        args: Sequence[str] = (),
+        program: Optional[Union[str, os.PathLike[str]]] = None,
+        start_timeout: float = _START_SECONDS,
+    ) -> ZkMini:
+        """Starts a server on a free port of 127.0.0.1. It ends with `stop`, and with this process, however that ends.
+
+        ``load`` are the nodes to begin with: a file, YAML or JSON, or the same as a dictionary. ``fast`` allows sessions as short
+        as 100 ms. ``args`` are further options of ``zk-mini serve``.
+        """
+        options = {
+            "--load": None if isinstance(load, Mapping) else load,
+            "--tick-ms": tick_ms,
+            "--min-session-timeout-ms": min_session_timeout_ms,
+            "--max-session-timeout-ms": max_session_timeout_ms,
+            "--data-dir": data_dir,
+            "--compat": compat,
+        }
+        arguments = ["--fast"] if fast else []
+        for name, value in options.items():
+            if value is not None:
+                arguments += [name, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+        process = Process(find_program(program), [*arguments, *args], start_timeout)
+        server = cls(Http(process.ready["http"], ending=process.ending), ",".join(process.ready["listen"]), process)
+        if isinstance(load, Mapping):
+            try:
+                server.restore(json.dumps(load))
+            except BaseException:
+                server.stop()
+                raise
+        return server
+
+    @classmethod
+    def attach(cls, http: Optional[str] = None, *, hosts: Optional[str] = None, token: Optional[str] = None) -> ZkMini:
+        """Returns a server that runs already: at a URL, or that of ``zk-mini exec``. `stop` leaves it alone."""
+        url = http or os.environ.get("ZK_MINI_HTTP")
+        if not url:
+            raise ZkMiniError("attach to which server? Give its URL, such as http://127.0.0.1:2181, or run under `zk-mini exec`")
+        control = Http(url, token)
+        control.json("GET", "/v1/status")
+        if hosts is None:
+            hosts = None if http else os.environ.get("ZK_HOSTS")
+        return cls(control, hosts or f"{control.host}:{control.port}", None)
+
+    @property
+    def pid(self) -> Optional[int]:
+        """Process id of a server that was started here."""
+        return self._process.pid if self._process else None
+
+    @property
+    def log(self) -> str:
+        """Log of a server that was started here."""
+        return self._process.log() if self._process else ""
+
+    def stop(self) -> None:
+        """Stops a server that was started here; leaves another one alone."""
+        if self not in running:
+            return
+        for observer in observers:
+            observer(self)
+        running.remove(self)
+        if self._process:
+            self._process.stop()
+
+    def history_text(self, limit: int = 40) -> str:
+        """Returns what happened last, a line for each entry: writes, events, sessions, faults, and requests that failed."""
+        latest = self.history(since_seq=self._story_begins or None, limit=20 * limit)
+        story = [entry for entry in latest if entry.kind in _STORY or entry.error]
+        left_out = len(story) - limit
+        lines = [str(entry) for entry in story[-limit:]]
+        if left_out > 0:
+            lines.insert(0, f"… {left_out} earlier")
+        return "\n".join(lines)
+
+    def begin_story(self) -> None:
+        """Lets `history_text` begin here."""
+        latest = self.history(limit=1)
+        self._story_begins = latest[-1].seq if latest else 0
+
+    def __enter__(self) -> ZkMini:
+        return self
+
+    def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]) -> None:
+        self.stop()
+
+    def __repr__(self) -> str:
+        state = "" if self in running else ", stopped"
+        return f"<ZkMini {self.hosts}{state}>"
+
+
+# Servers of this process that have not been stopped, and what is told of one that will be.
+running: list[ZkMini] = []
+observers: list[Callable[[ZkMini], None]] = []

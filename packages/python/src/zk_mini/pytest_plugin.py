@@ -1,0 +1,107 @@
+"""The plugin of pytest: the fixtures ``zk`` and ``zk_session``, and the history of the server in the report of a failed test."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ._errors import ZkMiniError
+from ._server import ZkMini, observers, running
+
+_TITLE = "zk-mini, what happened last"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the settings."""
+    text = "Further options of `zk-mini serve` for the servers of the tests, such as --compat=3.8"
+    parser.getgroup("zk-mini").addoption("--zk-mini-args", action="append", default=[], metavar="OPTIONS", help=text)
+    parser.addini("zk_mini_args", text, type="args", default=[])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describes the marker, and begins to record servers that end during a test."""
+    config.addinivalue_line("markers", "zk(**options): options of ZkMini.start for the server of a test, or of a module as `pytestmark`")
+    config.pluginmanager.register(_Recorder(), "zk_mini_recorder")
+
+
+@pytest.fixture
+def zk(request: pytest.FixtureRequest) -> Iterator[ZkMini]:
+    """A ZooKeeper server for this test alone."""
+    with _start(request, request.node.iter_markers("zk")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def _zk_of_module(request: pytest.FixtureRequest) -> Iterator[ZkMini]:
+    with _start(request, request.node.iter_markers("zk")) as server:
+        yield server
+
+
+@pytest.fixture
+def zk_session(request: pytest.FixtureRequest, _zk_of_module: ZkMini) -> ZkMini:
+    """A ZooKeeper server for this module, reset before each test: no node, no session, no fault, a clock that runs."""
+    if any(marker.name == "zk" for marker in request.node.own_markers):
+        raise pytest.UsageError("zk_session is one server for the module: set its options by `pytestmark = pytest.mark.zk(...)`, or take the fixture `zk`")
+    _zk_of_module.reset(all=True)
+    _zk_of_module.begin_story()
+    return _zk_of_module
+
+
+def _start(request: pytest.FixtureRequest, markers: Iterator[pytest.Mark]) -> ZkMini:
+    """Starts a server with the options of the markers, the closest first, after those of the configuration."""
+    options: dict[str, Any] = {}
+    for marker in markers:
+        if marker.args:
+            raise pytest.UsageError(f"the marker zk takes options by their names, such as zk(tick_ms=50); not {marker.args}")
+        options = {**marker.kwargs, **options}
+    load = options.get("load")
+    if isinstance(load, (str, os.PathLike)):
+        # Relative to the file of the test, wherever pytest was started.
+        options["load"] = Path(request.path).parent / load
+    config = request.config
+    extra = [*config.getini("zk_mini_args"), *(word for text in config.getoption("zk_mini_args") for word in shlex.split(text))]
+    options["args"] = [*extra, *options.get("args", ())]
+    try:
+        return ZkMini.start(**options)
+    except TypeError as error:
+        raise pytest.UsageError(f"the marker zk: {error}") from None
+
+
+class _Recorder:
+    """Puts the history of the servers into the report of a failed test, of those that have ended meanwhile, too."""
+
+    def __init__(self) -> None:
+        self._ended: list[str] = []
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+        self._ended.clear()
+        observers.append(self._server_ends)
+        try:
+            return (yield)
+        finally:
+            observers.remove(self._server_ends)
+
+    def _server_ends(self, server: ZkMini) -> None:
+        self._ended.append(_story(server))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed:
+            stories = [*self._ended, *(_story(server) for server in running)]
+            report.sections += [(_TITLE, story) for story in stories if story]
+        return report
+
+
+def _story(server: ZkMini) -> str:
+    try:
+        story = server.history_text()
+    except ZkMiniError as error:
+        return f"{server.hosts}: {error}\n{server.log}"
+    return f"server {server.hosts}\n{story}" if story else ""
