@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiozk
 import pytest
@@ -11,38 +12,48 @@ import pytest_asyncio
 from zk_mini import ZkMini
 
 PATIENCE = 20
-# aiozk finds out that a connection is closed when its heartbeat fails, so sessions are short here.
-SESSION = {"session_timeout": 0.6}
 
+# aiozk finds out that a connection is closed when its heartbeat fails, so sessions are short here.
 pytestmark = pytest.mark.zk(fast=True)
+
+
+@asynccontextmanager
+async def connected(zk: ZkMini) -> AsyncIterator[aiozk.ZKClient]:
+    client = aiozk.ZKClient(zk.hosts, session_timeout=0.6)
+    await asyncio.wait_for(client.start(), PATIENCE)
+    yield client
+    # `close` waits for a server to say goodbye to.
+    await exists(client, "/")
+    await asyncio.wait_for(client.close(), PATIENCE)
+
+
+async def exists(client: aiozk.ZKClient, path: str) -> bool:
+    """Asks until there is an answer: a call on a connection that was closed fails."""
+    while True:
+        try:
+            return bool(await asyncio.wait_for(client.exists(path), PATIENCE))
+        except aiozk.exc.TimeoutError:
+            continue
 
 
 @pytest_asyncio.fixture
 async def client(zk: ZkMini) -> AsyncIterator[aiozk.ZKClient]:
-    """A client that ends with the test."""
-    client = aiozk.ZKClient(zk.hosts, **SESSION)
-    await asyncio.wait_for(client.start(), PATIENCE)
-    yield client
-    await asyncio.wait_for(client.close(), PATIENCE)
+    async with connected(zk) as client:
+        yield client
 
 
-async def test_an_async_client_hears_of_an_expiry(zk: ZkMini, client: aiozk.ZKClient) -> None:
-    await client.create("/workers")
-    worker = aiozk.ZKClient(zk.hosts, **SESSION)
-    await asyncio.wait_for(worker.start(), PATIENCE)
-    try:
-        await worker.create("/workers/a", ephemeral=True)
-        gone = client.wait_for_events([aiozk.WatchEvent.DELETED], "/workers/a")
-        assert await client.exists("/workers/a", watch=True)
+async def test_a_client_hears_of_the_expiry_of_another(zk: ZkMini, client: aiozk.ZKClient) -> None:
+    async with connected(zk) as worker:
+        await worker.create("/worker", ephemeral=True)
+        gone = client.wait_for_events([aiozk.WatchEvent.DELETED], "/worker")
+        assert await client.exists("/worker", watch=True)
 
-        zk.expire("/workers/a")
+        zk.expire("/worker")
 
         await asyncio.wait_for(gone, PATIENCE)
-        assert not await client.exists("/workers/a"), zk.explain("/workers/a")
-        # The worker has a new session, and no node.
-        assert not await asyncio.wait_for(worker.exists("/workers/a"), PATIENCE)
-    finally:
-        await asyncio.wait_for(worker.close(), PATIENCE)
+        assert not await client.exists("/worker"), zk.explain("/worker")
+        # The worker gets a new session, and has no node any more.
+        assert not await exists(worker, "/worker")
 
 
 async def test_a_lost_reply_is_an_order_that_was_placed(zk: ZkMini, client: aiozk.ZKClient) -> None:
@@ -53,4 +64,5 @@ async def test_a_lost_reply_is_an_order_that_was_placed(zk: ZkMini, client: aioz
         await asyncio.wait_for(client.create("/orders/1", b"tea"), PATIENCE)
 
     assert lost.fired == 1
-    assert zk.get("/orders/1") == b"tea", zk.explain("/orders/1")
+    assert await exists(client, "/orders/1"), zk.explain("/orders/1")
+    assert zk.get("/orders/1") == b"tea"

@@ -38,12 +38,12 @@ def test_a_watcher_hears_of_an_expiry(zk: ZkMini, connect: Connect) -> None:
     seen: list[list[str]] = []
     empty = threading.Event()
 
-    @watcher.ChildrenWatch("/workers")
     def changed(children: list[str]) -> None:
         seen.append(children)
         if not children:
             empty.set()
 
+    watcher.ChildrenWatch("/workers", changed)
     zk.expire("/workers/a")
 
     assert empty.wait(PATIENCE), zk.explain("/workers/a")
@@ -51,7 +51,7 @@ def test_a_watcher_hears_of_an_expiry(zk: ZkMini, connect: Connect) -> None:
     assert "expired by the test" in zk.explain("/workers/a")
 
 
-def test_an_election_has_a_new_leader_when_the_old_one_expires(zk: ZkMini, connect: Connect) -> None:
+def test_an_election_has_a_new_leader_when_the_old_one_expires(zk: ZkMini, connect: Connect, wait_for: Callable[..., None]) -> None:
     leads = {name: threading.Event() for name in "ab"}
     release = threading.Event()
 
@@ -68,7 +68,7 @@ def test_an_election_has_a_new_leader_when_the_old_one_expires(zk: ZkMini, conne
         threads.append(thread)
         if name == "a":
             assert leads["a"].wait(PATIENCE)
-    _wait_for(lambda: len(zk.children("/election")) == 2)
+    wait_for(lambda: len(zk.children("/election")) == 2)
     assert not leads["b"].is_set()
 
     leader = min(zk.children("/election"), key=lambda name: name[-10:])
@@ -143,12 +143,3 @@ def _quietly(run: Callable[..., Any]) -> Callable[..., None]:
             pass
 
     return quiet
-
-
-def _wait_for(condition: Callable[[], bool]) -> None:
-    done = threading.Event()
-    for _ in range(PATIENCE * 100):
-        if condition():
-            return
-        done.wait(0.01)
-    raise AssertionError("it did not happen")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Literal, Optional, Union
 
 from ._answers import Clock, Connection, Diff, Entry, Node, Session, Stat, Status, Watch, explanation
-from ._errors import NotFoundError
+from ._errors import ZkMiniError
 from ._faults import Fault, Time, milliseconds, rule
 from ._http import Http
 
@@ -120,7 +120,7 @@ class Control:
             return target.id
         if isinstance(target, Connection):
             if target.session is None:
-                raise ValueError(f"connection {target.id} has no session")
+                raise ZkMiniError(f"connection {target.id} has no session")
             return target.session
         if isinstance(target, int):
             # Clients have it as a signed number.
@@ -129,7 +129,7 @@ class Control:
             return target
         owner = self.stat(target).ephemeral_owner
         if owner == _NO_SESSION:
-            raise ValueError(f"{target} is not ephemeral: it belongs to no session")
+            raise ZkMiniError(f"{target} is not ephemeral: it belongs to no session")
         return owner
 
     # Faults.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -52,10 +53,8 @@ class Fault:
 
     def remove(self) -> None:
         """Removes the rule; one that is removed already stays so."""
-        try:
+        with contextlib.suppress(NotFoundError):
             self._http.json("DELETE", f"/v1/faults/{self.id}")
-        except NotFoundError:
-            pass
 
     def _now(self) -> Json:
         answer: Json = self._http.json("GET", f"/v1/faults/{self.id}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -26,6 +27,7 @@ class Process:
     def __init__(self, program: str, arguments: Sequence[str], start_timeout: float) -> None:
         command = [program, "serve", "--listen", "127.0.0.1:0", "--ready", "json", "--stop-on-eof", *arguments]
         self._owner = os.getpid()
+        self._last_log = ""
         # A file is read when somebody asks for it; a pipe would need a thread that reads it all the time.
         self._log = tempfile.TemporaryFile()
         try:
@@ -70,10 +72,8 @@ class Process:
         _children.discard(self)
         _close(self._child.stdin)
         if patience:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._child.wait(patience)
-            except subprocess.TimeoutExpired:
-                pass
         if self._child.poll() is None:
             self._child.kill()
         self._child.wait()
@@ -84,7 +84,6 @@ class Process:
     def _first_line(self, program: str, patience: float) -> dict[str, Any]:
         line = self._read_line(time.monotonic() + patience)
         if not line.endswith(b"\n"):
-            self._child.wait(_STOP_SECONDS) if not line and self._at_end else None
             how = self.ending() or f"did not say within {patience:g} s that it is ready"
             log = self._read_log(-_LOG_END).strip() or "(empty)"
             raise StartError(f"the server did not start: {program} {how}; its log:\n{log}")
@@ -98,14 +97,15 @@ class Process:
     def _read_line(self, deadline: float) -> bytes:
         stdout = self._child.stdout
         assert stdout is not None
-        self._at_end = False
         line = b""
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
             while not line.endswith(b"\n") and selector.select(max(0.0, deadline - time.monotonic())):
                 part = os.read(stdout.fileno(), 65536)
                 if not part:
-                    self._at_end = True
+                    # Its status follows.
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        self._child.wait(_STOP_SECONDS)
                     break
                 line += part
         return line

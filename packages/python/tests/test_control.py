@@ -1,0 +1,266 @@
+"""Every call of the control."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kazoo.client import KazooClient
+from kazoo.exceptions import NoAuthError
+from zk_mini import BadRequestError, ConflictError, NotFoundError, ServerGoneError, TooOldError, ZkMini, ZkMiniError
+
+
+@pytest.fixture
+def client(zk: ZkMini) -> Any:
+    client = KazooClient(zk.hosts, timeout=10)
+    client.start(20)
+    yield client
+    client.stop()
+    client.close()
+
+
+def test_nodes(zk: ZkMini) -> None:
+    assert zk.put("/config/colour", "grün") == "/config/colour"
+    assert zk.put("/config/raw", b"\xff\x00") == "/config/raw"
+    assert zk.put("/config/n-", sequential=True) == "/config/n-0000000002"
+    assert zk.get("/config/colour") == "grün".encode()
+    assert zk.get("/config/raw") == b"\xff\x00"
+    assert zk.get("/config") == b""
+    assert zk.children("/config") == ["colour", "n-0000000002", "raw"]
+    assert zk.stat("/config/colour").version == 0
+    assert zk.exists("/config/colour")
+    assert not zk.exists("/config/none")
+    with pytest.raises(ConflictError, match="has 3 children"):
+        zk.delete("/config")
+    assert zk.delete("/config", recursive=True) == 4
+    with pytest.raises(NotFoundError, match=r"/config does not exist \(GET /v1/tree"):
+        zk.get("/config")
+
+
+def test_names_that_need_quoting(zk: ZkMini) -> None:
+    path = "/a b/100%/ü?x=1#y&z"
+    assert zk.put(path, "x") == path
+    assert zk.get(path) == b"x"
+    assert zk.delete(path) == 1
+
+
+def test_a_tree_is_whole_and_prints_as_one(zk: ZkMini, client: Any) -> None:
+    client.create("/app/a/b", b"deep", makepath=True)
+    client.create("/app/worker", b"", ephemeral=True)
+
+    tree = zk.tree("/app")
+
+    assert tree.children[0].children[0].data == b"deep"
+    assert tree.children[1].is_ephemeral
+    session = hex(client.client_id[0])
+    assert str(tree) == f"/app\n  a\n    b  b'deep'\n  worker  (ephemeral  of session {session})"
+    assert zk.tree("/app", depth=0).children == ()
+
+
+def test_the_past(zk: ZkMini) -> None:
+    zk.put("/a", "1")
+    then = zk.status().last_zxid
+    zk.put("/a", "2")
+    zk.put("/b")
+
+    assert zk.tree("/a", zxid=then).data == b"1"
+    changes = zk.diff(then).changes
+    assert [(change.path, change.what, change.before, change.after) for change in changes] == [
+        ("/a", "changed", b"1", b"2"),
+        ("/b", "created", None, b""),
+    ]
+    with pytest.raises(TooOldError):
+        zk.tree("/a", zxid="0x1")
+
+
+def test_sessions_are_named_in_any_way(zk: ZkMini, client: Any) -> None:
+    client.create("/worker", ephemeral=True)
+    session = zk.sessions()[0]
+    assert session.ephemerals == ("/worker",)
+    assert session.timeout_ms == 10_000
+    connection = zk.connections()[0]
+    assert connection.session == session.id == hex(client.client_id[0])
+
+    for target in ("/worker", client.client_id[0], session.id, session):
+        zk.freeze(target)
+        assert zk.sessions()[0].frozen
+        zk.thaw(target)
+        assert not zk.sessions()[0].frozen
+    zk.freeze(connection)
+    zk.thaw(connection)
+    assert zk.put("/helper", ephemeral_owner=client.client_id[0]) == "/helper"
+    assert zk.expire("/helper") == session.id
+    assert not zk.exists("/worker")
+
+
+def test_errors_say_what_was_wrong(zk: ZkMini) -> None:
+    zk.put("/plain")
+    with pytest.raises(ZkMiniError, match="/plain is not ephemeral"):
+        zk.expire("/plain")
+    with pytest.raises(NotFoundError, match="0x99"):
+        zk.expire("0x99")
+    with pytest.raises(BadRequestError) as error:
+        zk.fault("create", fail="NOSUCHCODE")
+    assert (error.value.status, error.value.code) == (400, "bad_request")
+    assert "NOSUCHCODE" in str(error.value)
+
+
+def test_expire_all(zk: ZkMini, client: Any) -> None:
+    session = hex(client.client_id[0])
+    assert zk.expire_all() == [session]
+
+
+def test_watches(zk: ZkMini, client: Any) -> None:
+    client.get_children("/", watch=lambda event: None)
+    (watch,) = zk.watches("/")
+    assert (watch.path, watch.session) == ("/", hex(client.client_id[0]))
+    assert zk.watches("/other/**") == []
+
+
+def test_time_by_hand(zk: ZkMini, client: Any) -> None:
+    client.create("/lease", ephemeral=True)
+    assert zk.clock().mode == "real"
+    session = client.client_id[0]
+    zk.freeze(session)
+
+    assert zk.advance(5).mode == "manual"
+    assert zk.exists("/lease")
+    assert zk.advance(datetime.timedelta(seconds=10)).advanced_ms == 10_000
+    assert not zk.exists("/lease")
+    zk.thaw(session)
+
+    before = zk.clock()
+    assert zk.advance_ticks(2).monotonic_ms == before.monotonic_ms + 2 * before.tick_ms
+    assert zk.jump_wall_clock(-3600).now_ms < before.now_ms
+    assert zk.advance_to_next_deadline().mode == "manual"
+    assert zk.clock("real").mode == "real"
+
+
+RULES: list[dict[str, Any]] = [
+    {"op": "create", "path": "/a/**", "fail": "NONODE", "nth": 2},
+    {"op": ["setData", "delete"], "delay": 0.5, "every": 3},
+    {"op": "*", "delay_reply": datetime.timedelta(milliseconds=500), "probability": 0.1, "seed": 7},
+    {"op": "create", "drop": "before_apply", "times": 1},
+    {"op": "create", "drop": "after_apply", "session": "0x12"},
+    {"op": "create", "silent": "before_apply", "connection": "0x3"},
+    {"op": "create", "silent": "after_apply", "listener": "HOSTS"},
+    {"op": "getData", "latency": 0.05, "bytes_per_second": 1000},
+    {"op": "getData", "bytes_per_second": 1000},
+    {"event": "NodeDeleted", "path": "/members/*", "drop_event": True},
+    {"event": "*", "delay": 1},
+    {"connect": True, "refuse": True},
+    {"reattach": True, "refuse": True},
+    {"connect": True, "delay_reply": 1},
+    {"expiry": True, "hold_ephemerals": 30},
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_every_rule_can_be_written(zk: ZkMini, rule: dict[str, Any]) -> None:
+    if "listener" in rule:
+        rule = {**rule, "listener": zk.hosts}
+    fault = zk.fault(**rule)
+    assert [listed.text for listed in zk.faults()] == [fault.text]
+    assert (fault.fired, fault.matched, fault.state, fault.hits) == (0, 0, "active", [])
+    assert fault.text in repr(fault)
+    fault.remove()
+    fault.remove()
+    assert zk.faults() == []
+
+
+def test_a_fault_tells_what_it_hit(zk: ZkMini, client: Any) -> None:
+    with zk.fault("create", "/a", fail="NOAUTH", times=1) as fault:
+        with pytest.raises(NoAuthError):
+            client.create("/a")
+        assert fault.fired == 1
+        assert fault.state == "used_up"
+        assert fault.hits[0].path == "/a"
+        zk.clear_faults()
+        assert zk.faults() == []
+
+
+def test_explain_reads_well(zk: ZkMini, client: Any) -> None:
+    client.create("/leader", b"a", ephemeral=True)
+    zk.expire("/leader")
+    first, created, deleted = zk.explain("/leader").splitlines()
+    assert first == "/leader does not exist"
+    assert "created by request" in created
+    assert "expired by the test" in deleted
+    assert zk.explain("/none") == "/none does not exist\n  nothing in the history has to do with it"
+    assert zk.explain("/zookeeper").startswith("/zookeeper exists\n")
+
+
+def test_history(zk: ZkMini, client: Any) -> None:
+    client.create("/a")
+    zk.put("/b")
+    session = client.client_id[0]
+    assert [entry.what for entry in zk.history(path="/a", kind="transaction")] == ["created"]
+    assert {entry.session for entry in zk.history(session=session)} == {hex(session)}
+    latest = zk.history(limit=1)[0]
+    assert zk.history(since_seq=latest.seq) == []
+    assert zk.history(kind=["transaction", "connect"], before_seq=latest.seq)
+    text = zk.history_text()
+    assert f"session {hex(session)}: opened" in text
+    assert "/b created over HTTP" in text.splitlines()[-1]
+    assert zk.history_text(limit=1).startswith("… ")
+
+
+def test_snapshots(zk: ZkMini) -> None:
+    zk.put("/a", "1")
+    binary, text = zk.snapshot(), zk.snapshot_text()
+    for snapshot in (binary, text, '{"/a": {"data": "1"}}'):
+        zk.delete("/a")
+        zk.restore(snapshot)
+        assert zk.get("/a") == b"1"
+
+
+def test_restart_and_reset(zk: ZkMini, client: Any) -> None:
+    client.create("/a", b"1")
+    zk.restart()
+    assert zk.get("/a") == b"1"
+    zk.restart(lose_unsynced=True)
+    assert not zk.exists("/a")
+
+    zk.put("/b")
+    zk.fault("*", fail="NONODE")
+    zk.advance(1)
+    zk.freeze()
+    assert zk.status().frozen
+    zk.reset(all=True)
+    assert not zk.exists("/b")
+    assert zk.faults() == []
+    status = zk.status()
+    assert (status.frozen, status.clock, status.sessions) == (False, "real", 0)
+
+
+def test_the_nodes_to_begin_with(tmp_path: Path) -> None:
+    file = tmp_path / "tree.yaml"
+    file.write_text("/config/limit: {data: '10'}\n")
+    for load in (file, str(file), {"/config/limit": {"data": "10"}}):
+        with ZkMini.start(load=load) as zk:
+            assert zk.get("/config/limit") == b"10"
+
+
+def test_attach(zk: ZkMini, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ZkMini.attach(zk.http) as other:
+        assert (other.hosts, other.pid, other.log) == (zk.hosts, None, "")
+    assert zk.status().servers == 1
+    monkeypatch.setenv("ZK_MINI_HTTP", zk.http)
+    monkeypatch.setenv("ZK_HOSTS", "127.0.0.1:1,127.0.0.1:2")
+    with ZkMini.attach() as other:
+        assert (other.hosts, other.host, other.port) == ("127.0.0.1:1,127.0.0.1:2", "127.0.0.1", 1)
+    monkeypatch.delenv("ZK_MINI_HTTP")
+    with pytest.raises(ZkMiniError, match="attach to which server"):
+        ZkMini.attach()
+    with pytest.raises(ValueError, match="expected is http://HOST:PORT"):
+        ZkMini.attach("127.0.0.1:2181")
+
+
+def test_a_server_that_is_gone() -> None:
+    zk = ZkMini.start()
+    zk.stop()
+    zk.stop()
+    with pytest.raises(ServerGoneError, match="it ended with status 0"):
+        zk.status()

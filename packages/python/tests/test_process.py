@@ -1,0 +1,128 @@
+"""The server as a process: its start, its end, and where its program is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from zk_mini import ProgramNotFoundError, StartError, ZkMini, find_program
+
+WaitFor = Callable[[Callable[[], object]], None]
+
+
+def ended(pid: int) -> bool:
+    """True if the process is gone, or a zombie that nobody has waited for."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+    return not state or state.startswith("Z")
+
+
+def script(path: Path, body: str) -> Path:
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_the_program_is_looked_for_in_this_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, named, on_path = (script(tmp_path / name, "exit 0") for name in ("given", "named", "zk-mini"))
+    monkeypatch.setenv("ZK_MINI", str(named))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program(given) == str(given)
+    assert find_program() == str(named)
+    monkeypatch.delenv("ZK_MINI")
+    # That of the installed wheel.
+    assert find_program() == os.path.realpath(Path(sys.executable).parent / "zk-mini")
+    monkeypatch.setattr("zk_mini._program._carried", lambda: None)
+    assert find_program() == str(on_path)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ProgramNotFoundError, match=r"argument `program` \(not given\).*ZK_MINI.*package.*PATH"):
+        find_program()
+    monkeypatch.setenv("ZK_MINI", "/none")
+    with pytest.raises(ProgramNotFoundError, match="the variable ZK_MINI names /none, which is not an executable file"):
+        find_program()
+
+
+def test_the_installed_command_runs() -> None:
+    command = Path(sys.executable).parent / "zk-mini"
+    assert subprocess.run([command, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.startswith("zk-mini ")
+
+
+def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"(?s)ended with status 2; its log:\n.*--nonsense"):
+        ZkMini.start(args=["--nonsense"])
+    with pytest.raises(StartError, match=r"(?s)ended with status 2; its log:\n.*none\.yaml"):
+        ZkMini.start(load="none.yaml")
+    with pytest.raises(StartError, match=r"is no zk-mini of this version: its first line is b'hello\\n'"):
+        ZkMini.start(program=script(tmp_path / "other", "echo hello"))
+    with pytest.raises(StartError, match=r"(?s)did not say within 0.01 s that it is ready; its log:\n\(empty\)"):
+        ZkMini.start(program=script(tmp_path / "mute", "read nothing"), start_timeout=0.01)
+    no_program = tmp_path / "no-program"
+    no_program.write_text("#!/none\n")
+    no_program.chmod(0o755)
+    with pytest.raises(StartError, match="cannot be run"):
+        ZkMini.start(program=no_program)
+
+
+def test_it_stops_and_leaves_its_log() -> None:
+    with ZkMini.start() as zk:
+        pid = zk.pid
+        assert pid and not ended(pid)
+        assert zk.host == "127.0.0.1" and zk.hosts == f"{zk.host}:{zk.port}"
+    assert ended(pid)
+    assert "stop" in zk.log
+    assert repr(zk) == f"<ZkMini {zk.hosts}, stopped>"
+
+
+def test_options_are_those_of_the_server(tmp_path: Path) -> None:
+    with ZkMini.start(tick_ms=50, data_dir=tmp_path, compat="3.8", args=["--history", "0"]) as zk:
+        assert zk.clock().tick_ms == 50
+        assert zk.status().compat.startswith("3.8")
+        zk.put("/a")
+        assert zk.history_text() == ""
+    assert list(tmp_path.glob("version-2/log.*"))
+
+
+def test_it_ends_with_a_program_that_is_killed(wait_for: WaitFor) -> None:
+    program = "from zk_mini import ZkMini; zk = ZkMini.start(); print(zk.pid, flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        server = int(child.stdout.readline())
+        assert not ended(server)
+        child.kill()
+        wait_for(lambda: ended(server))
+        assert child.wait() == -signal.SIGKILL
+
+
+def test_a_forked_child_uses_the_server_and_does_not_stop_it(zk: ZkMini) -> None:
+    child = os.fork()
+    if child == 0:
+        zk.put("/from-the-child")
+        zk.stop()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert zk.exists("/from-the-child")
+
+
+def test_a_forked_child_does_not_keep_the_server_alive(wait_for: WaitFor) -> None:
+    program = """
+import os
+from zk_mini import ZkMini
+zk = ZkMini.start()
+child = os.fork()
+if child == 0:
+    input()
+    os._exit(0)
+print(zk.pid, flush=True)
+input()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        server = int(parent.stdout.readline())
+        parent.kill()
+        # The child waits for the end of the input, which is still open here.
+        wait_for(lambda: ended(server))
