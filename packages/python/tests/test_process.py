@@ -18,6 +18,11 @@ WaitFor = Callable[[Callable[[], object]], None]
 
 def ended(pid: int) -> bool:
     """True if the process is gone, or a zombie that nobody has waited for."""
+    if Path("/proc/self/stat").exists():
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except FileNotFoundError:
+            return True
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
     return not state or state.startswith("Z")
 
@@ -115,7 +120,7 @@ from zk_mini import ZkMini
 zk = ZkMini.start()
 child = os.fork()
 if child == 0:
-    input()
+    os.read(0, 1)
     os._exit(0)
 print(zk.pid, flush=True)
 input()
