@@ -36,6 +36,8 @@ class Http:
         accept: str = "application/json",
     ) -> bytes:
         """Sends a request. Returns the body of its answer; raises what the server said if it refused."""
+        # Frames that pytest leaves out: what the server said matters, not how it was asked.
+        __tracebackhide__ = True
         target = urllib.parse.quote(path) + _query(query or {})
         headers = {"Accept": accept}
         if body is not None:
@@ -59,6 +61,7 @@ class Http:
 
     def json(self, method: str, path: str, query: Optional[Mapping[str, Any]] = None, body: Optional[Mapping[str, Any]] = None) -> Any:
         """Sends a request with JSON, and returns the JSON of its answer."""
+        __tracebackhide__ = True
         sent = None if body is None else json.dumps(body).encode()
         return json.loads(self.call(method, path, query, sent, "application/json"))
 

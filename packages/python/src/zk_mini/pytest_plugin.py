@@ -37,19 +37,22 @@ def zk(request: pytest.FixtureRequest) -> Iterator[ZkMini]:
 
 
 @pytest.fixture(scope="module")
-def _zk_of_module(request: pytest.FixtureRequest) -> Iterator[ZkMini]:
+def _zk_of_module(request: pytest.FixtureRequest) -> Iterator[tuple[ZkMini, str]]:
     with _start(request, request.node.iter_markers("zk")) as server:
-        yield server
+        yield server, server.snapshot_text()
 
 
 @pytest.fixture
-def zk_session(request: pytest.FixtureRequest, _zk_of_module: ZkMini) -> ZkMini:
-    """A ZooKeeper server for this module, reset before each test: no node, no session, no fault, a clock that runs."""
+def zk_session(request: pytest.FixtureRequest, _zk_of_module: tuple[ZkMini, str]) -> ZkMini:
+    """A ZooKeeper server for this module, reset before each test: the nodes of its start, no session, no fault, a clock that runs."""
     if any(marker.name == "zk" for marker in request.node.own_markers):
         raise pytest.UsageError("zk_session is one server for the module: set its options by `pytestmark = pytest.mark.zk(...)`, or take the fixture `zk`")
-    _zk_of_module.reset(all=True)
-    _zk_of_module.begin_story()
-    return _zk_of_module
+    server, nodes = _zk_of_module
+    server.reset(all=True)
+    if server.snapshot_text() != nodes:
+        server.restore(nodes)
+    server.begin_story()
+    return server
 
 
 def _start(request: pytest.FixtureRequest, markers: Iterator[pytest.Mark]) -> ZkMini:
