@@ -285,20 +285,35 @@ func (s *Server) PutEphemeral(path, data, session string) error {
 }
 
 func (s *Server) put(path, data, query string) (string, error) {
+	target, err := nodePath(path)
+	if err != nil {
+		return "", err
+	}
 	var node struct{ Path string }
-	err := s.Call("PUT", nodePath(path)+query, []byte(data), &node)
+	err = s.Call("PUT", target+query, []byte(data), &node)
 	return node.Path, err
 }
 
 // Delete deletes a node that has no children.
-func (s *Server) Delete(path string) error { return s.Call("DELETE", nodePath(path), nil, nil) }
+func (s *Server) Delete(path string) error { return s.remove(path, "") }
 
 // DeleteAll deletes a node and all below it.
-func (s *Server) DeleteAll(path string) error {
-	return s.Call("DELETE", nodePath(path)+"?recursive=true", nil, nil)
+func (s *Server) DeleteAll(path string) error { return s.remove(path, "?recursive=true") }
+
+func (s *Server) remove(path, query string) error {
+	target, err := nodePath(path)
+	if err != nil {
+		return err
+	}
+	return s.Call("DELETE", target+query, nil, nil)
 }
 
-func nodePath(path string) string { return (&url.URL{Path: "/v1/nodes" + path}).EscapedPath() }
+func nodePath(path string) (string, error) {
+	if !strings.HasPrefix(path, "/") {
+		return "", fmt.Errorf("zkmini: the path of a node begins with a slash: %q", path)
+	}
+	return (&url.URL{Path: "/v1/nodes" + path}).EscapedPath(), nil
+}
 
 // Explain says who created, changed and deleted a node, and why: text to print.
 func (s *Server) Explain(path string) (string, error) {

@@ -46,6 +46,11 @@ func TestNodesAreWrittenReadListedAndDeleted(t *testing.T) {
 	if err := zk.Server.Delete("/a"); !errors.Is(err, zkmini.ErrConflict) {
 		t.Error(err)
 	}
+	for _, err := range []error{zk.Server.Put("a", ""), zk.Server.Delete("a")} {
+		if err == nil || !strings.Contains(err.Error(), `begins with a slash: "a"`) {
+			t.Error(err)
+		}
+	}
 	zk.Delete("/a/empty")
 	zk.DeleteAll("/a")
 	if zk.Exists("/a") || !zk.Exists("/") {

@@ -44,6 +44,7 @@ function withQuery(path, parameters) {
 
 /** Returns the path of a node as it stands below `/v1/nodes`. */
 function nodePath(path) {
+  if (!path.startsWith("/")) throw new TypeError(`the path of a node begins with a slash: ${path}`);
   return "/v1/nodes" + path.split("/").map(encodeURIComponent).join("/");
 }
 

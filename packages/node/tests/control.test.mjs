@@ -27,6 +27,7 @@ test("nodes are written, read, listed and deleted", async () => {
   assert.deepEqual([...(await zk.get("/a/bytes"))], [0xff, 0]);
   assert.equal((await zk.tree("/a", { depth: 2 })).children.length, 3);
   await assert.rejects(zk.delete("/a"), { name: "ServerError", status: 409, code: "conflict" });
+  await assert.rejects(zk.put("a"), { name: "TypeError", message: /begins with a slash: a/ });
   assert.equal(await zk.delete("/a", { recursive: true }), 5);
   assert.equal(await zk.exists("/a"), false);
   assert.equal(await zk.exists("/"), true);
