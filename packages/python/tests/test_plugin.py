@@ -131,8 +131,8 @@ FAILURES = {
                 assert 0
     """,
     "with unittest": """
-        from zk_mini import ZkMiniMixin
-        class TestIt(ZkMiniMixin):
+        from zk_mini import ZkMiniTestCase
+        class TestIt(ZkMiniTestCase):
             def test_it(self): self.zk.put('/wanted'); self.fail()
     """,
 }
@@ -184,6 +184,27 @@ def test_a_server_that_died_shows_its_log(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess(*RUN)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*ServerGoneError: the server at * does not answer PUT /v1/nodes/a: it was ended by signal 9"])
+
+
+def test_unittest_shows_the_history_too(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        """
+from zk_mini import ZkMiniTestCase
+
+class FailureTest(ZkMiniTestCase):
+    def test_it(self): self.zk.put('/wanted'); self.fail()
+
+class ErrorTest(ZkMiniTestCase):
+    zk_options = {"args": ["--nonsense"]}
+    def test_it(self): ...
+"""
+    )
+    ended = subprocess.run([sys.executable, "-m", "unittest"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 1
+    assert "FAILED (failures=1, errors=1)" in ended.stderr
+    assert "zk-mini, what happened last:" in ended.stderr
+    assert "/wanted created over HTTP" in ended.stderr
+    assert "StartError: the server did not start" in ended.stderr
 
 
 def test_with_xdist(pytester: pytest.Pytester) -> None:

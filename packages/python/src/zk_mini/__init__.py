@@ -26,7 +26,7 @@ from ._errors import (
 from ._faults import Fault, Time
 from ._program import find_program
 from ._server import ZkMini
-from ._testcase import ZkMiniMixin
+from ._testcase import ZkMiniTestCase
 
 __all__ = [
     "ApiError",
@@ -53,6 +53,6 @@ __all__ = [
     "Watch",
     "ZkMini",
     "ZkMiniError",
-    "ZkMiniMixin",
+    "ZkMiniTestCase",
     "find_program",
 ]

@@ -15,6 +15,8 @@ from ._process import Process
 from ._program import find_program
 
 _START_SECONDS = 20.0
+# Characters of the log of a server that has ended.
+_LOG_END = 4000
 # Kinds of the history that a person reads first; of requests only those that failed, since a write is a transaction, too.
 _STORY = {"transaction", "event", "connect", "disconnect", "close", "expiry", "fault", "server"}
 
@@ -112,6 +114,13 @@ class ZkMini(Control):
         if left_out > 0:
             lines.insert(0, f"… {left_out} earlier")
         return "\n".join(lines)
+
+    def story(self) -> str:
+        """Returns `history_text`; or, if the server does not answer, why, and the end of its log."""
+        try:
+            return self.history_text()
+        except ZkMiniError as error:
+            return f"{error}\n{self.log[-_LOG_END:]}".rstrip()
 
     def begin_story(self) -> None:
         """Lets `history_text` begin here."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Optional
 from ._server import ZkMini
 
 
-class ZkMiniMixin(unittest.TestCase):
+class ZkMiniTestCase(unittest.TestCase):
     """Base of test cases that have a server each, ``self.zk``: also in ``setUp``. A failed test shows what happened last in it."""
 
     zk: ZkMini
@@ -35,5 +35,5 @@ class ZkMiniMixin(unittest.TestCase):
             for report, count in zip(reports, before):
                 if len(report) > count:
                     case, text = report[-1]
-                    report[-1] = (case, f"{text}\nzk-mini, what happened last:\n{self.zk.history_text()}\n")
+                    report[-1] = (case, f"{text}\nzk-mini, what happened last:\n{self.zk.story()}\n")
         return result

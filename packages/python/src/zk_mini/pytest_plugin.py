@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ._errors import ZkMiniError
 from ._server import ZkMini, observers, running
 
 _TITLE = "zk-mini, what happened last"
@@ -103,8 +102,5 @@ class _Recorder:
 
 
 def _story(server: ZkMini) -> str:
-    try:
-        story = server.history_text()
-    except ZkMiniError as error:
-        return f"{server.hosts}: {error}\n{server.log}"
+    story = server.story()
     return f"server {server.hosts}\n{story}" if story else ""
