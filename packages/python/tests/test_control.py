@@ -207,6 +207,21 @@ def test_history(zk: ZkMini, client: Any) -> None:
     assert zk.history_text(limit=1).startswith("… ")
 
 
+def test_events_as_they_happen(zk: ZkMini) -> None:
+    zk.put("/a")
+    before = zk.history(limit=1)[0].seq
+    zk.put("/b")
+    events = zk.events(path="/*", kind=["transaction"], since_seq=before, timeout=0.5)
+    assert next(events).path == "/b"
+    zk.delete("/a")
+    entry = next(events)
+    assert (entry.path, entry.what) == ("/a", "deleted")
+    with pytest.raises(TimeoutError, match=r"nothing happened within 0\.5 s"):
+        next(events)
+    with pytest.raises(BadRequestError):
+        next(zk.events(kind="nonsense"))
+
+
 def test_snapshots(zk: ZkMini) -> None:
     zk.put("/a", "1")
     binary, text = zk.snapshot(), zk.snapshot_text()

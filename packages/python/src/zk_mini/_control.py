@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Optional, Union
 
 from ._answers import Clock, Connection, Diff, Entry, Node, Session, Stat, Status, Watch, explanation
@@ -293,13 +293,33 @@ class Control:
         options = {
             "path": path,
             "session": None if session is None else self._session_id(session),
-            "kind": kind if kind is None or isinstance(kind, str) else ",".join(kind),
+            "kind": _names(kind),
             "since": since,
             "since_seq": since_seq,
             "before_seq": before_seq,
             "limit": limit,
         }
         return [Entry.from_json(entry) for entry in self._http.json("GET", "/v1/history", options)]
+
+    def events(
+        self,
+        *,
+        path: Optional[str] = None,
+        session: Optional[Target] = None,
+        kind: Optional[Union[str, Iterable[str]]] = None,
+        since_seq: Optional[int] = None,
+        timeout: float = 10,
+    ) -> Iterator[Entry]:
+        """Yields entries of the history as they happen; first those after `since_seq`. `TimeoutError`: none came for so long."""
+        options = {
+            "path": path,
+            "session": None if session is None else self._session_id(session),
+            "kind": _names(kind),
+            "since_seq": since_seq,
+        }
+        for entry in self._http.events(options, timeout):
+            if "seq" in entry:
+                yield Entry.from_json(entry)
 
     def diff(self, since: str, to: Optional[str] = None) -> Diff:
         """Returns what changed in the tree between two zxids; without ``to`` until now."""
@@ -321,6 +341,10 @@ class Control:
             self._http.call("POST", "/v1/restore", body=snapshot.encode(), content_type="application/yaml")
         else:
             self._http.call("POST", "/v1/restore", body=snapshot)
+
+
+def _names(kind: Optional[Union[str, Iterable[str]]]) -> Optional[str]:
+    return kind if kind is None or isinstance(kind, str) else ",".join(kind)
 
 
 def _milliseconds(time: Optional[Time]) -> Optional[int]:

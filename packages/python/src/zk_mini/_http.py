@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Callable, Optional
 
 from ._errors import ServerGoneError, api_error
@@ -58,6 +59,25 @@ class Http:
         if status >= 400:
             raise _refusal(f"{method} {target}", status, answer)
         return answer
+
+    def events(self, query: Mapping[str, Any], patience: float) -> Iterator[Any]:
+        """Yields the events of the server as they happen. Raises `TimeoutError` if there is none for so many seconds."""
+        headers = {"Accept": "text/event-stream", **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=patience)
+        try:
+            target = "/v1/events" + _query(query)
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _refusal(f"GET {target}", response.status, response.read())
+            for line in response:
+                # Of an event's fields this alone is needed: the others are in it, too.
+                if line.startswith(b"data:"):
+                    yield json.loads(line[len(b"data:") :])
+        except socket.timeout:
+            raise TimeoutError(f"nothing happened within {patience:g} s") from None
+        finally:
+            connection.close()
 
     def json(self, method: str, path: str, query: Optional[Mapping[str, Any]] = None, body: Optional[Mapping[str, Any]] = None) -> Any:
         """Sends a request with JSON, and returns the JSON of its answer."""
