@@ -103,6 +103,7 @@ def test_it_ends_with_a_program_that_is_killed(wait_for: WaitFor) -> None:
         assert child.wait() == -signal.SIGKILL
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_uses_the_server_and_does_not_stop_it(zk: ZkMini) -> None:
     child = os.fork()
     if child == 0:
