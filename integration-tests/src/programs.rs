@@ -78,7 +78,7 @@ impl ServeProcess {
     }
 }
 
-/// Returns a command for a Python script of this package, such as `tutorial/producer.py`, with a Python that has kazoo.
+/// Returns a command for a Python script of this package, such as `torture/kazoo_recipe.py`, with a Python that has kazoo.
 ///
 /// # Panics
 /// If there is no such Python; the message tells how to get one.
@@ -86,6 +86,14 @@ pub fn python(script: &str) -> Command {
     let mut command = Command::new(python_with_kazoo());
     command.arg("-u").arg(package_dir().join(script)).env("PYTHONDONTWRITEBYTECODE", "1");
     command
+}
+
+/// Returns a command for a Python script of the book's tutorial, such as `producer.py`.
+///
+/// # Panics
+/// If there is no Python with kazoo; the message tells how to get one.
+pub fn tutorial(script: &str) -> Command {
+    python(&format!("../docs/code/{script}"))
 }
 
 /// Returns the directory of this package, with the scripts.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The recipes of kazoo's tutorial and of `tutorial/`, as they are, under torture:
+"""The recipes of kazoo's tutorial and of the book's, as they are, under torture:
 
     zk-mini torture -- python3 kazoo_recipe.py
 """

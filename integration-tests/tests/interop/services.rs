@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 fn a_python_consumer_sees_a_rust_service_come_go_and_die() {
     let zk = ServeProcess::start();
     let servers = zk.addr().to_string();
-    let mut consumer = Process::start(programs::python("tutorial/consumer.py").arg(&servers));
+    let mut consumer = Process::start(programs::tutorial("consumer.py").arg(&servers));
     consumer.line_with("[]");
     let register = |runtime: &Runtime, port| {
         runtime.block_on(async {
@@ -54,7 +54,7 @@ async fn a_rust_client_calls_a_service_of_the_tutorials_producer() {
     let service = rpc_server::Service::builder("demo").method("echo", echo).build();
     tokio::spawn(rpc_server::Server::new(service).serve(listener, std::future::pending()));
 
-    let mut producer = Process::start(programs::python("tutorial/producer.py").args([&servers, &address]));
+    let mut producer = Process::start(programs::tutorial("producer.py").args([&servers, &address]));
     producer.line_with("announced /demo/rpc");
     let client = Client::builder(registry.clone(), "demo").connect().await.unwrap();
     call(&client, 10).await;
@@ -69,7 +69,7 @@ async fn a_rust_client_calls_a_service_of_the_tutorials_producer() {
 async fn a_rust_client_calls_a_python_server() {
     let zk = ServeProcess::start();
     let servers = zk.addr().to_string();
-    let mut server = Process::start(programs::python("tutorial/rpc_server.py").arg(&servers));
+    let mut server = Process::start(programs::tutorial("rpc_server.py").arg(&servers));
     server.line_with("ready 127.0.0.1:");
     let registry = Registry::connect(&servers).await.unwrap();
     let client = Client::builder(registry, "demo").connect().await.unwrap();
@@ -89,7 +89,7 @@ async fn a_python_client_calls_a_rust_server() {
     let registry = Registry::connect(&servers).await.unwrap();
     let server = RegisteredServer::start(&registry, "demo").await;
 
-    let python = || programs::python("tutorial/rpc_client.py");
+    let python = || programs::tutorial("rpc_client.py");
     let mut client = Process::start(python().args([servers.as_str(), "echo", r#""hello""#]));
     client.line_with(r#""hello"]"#);
     assert!(client.wait().success(), "{client}");

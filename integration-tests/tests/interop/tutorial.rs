@@ -19,7 +19,7 @@ fn the_tutorial_works_on_zk_mini() {
 
 /// Runs a consumer that sees producers start, leave, be killed, and hang.
 fn producers_come_and_go(servers: &str) {
-    let mut consumer = Process::start(programs::python("tutorial/consumer.py").arg(servers));
+    let mut consumer = Process::start(programs::tutorial("consumer.py").arg(servers));
     consumer.line_with("[]");
 
     let mut leaving = producer(servers, "127.0.0.1:8001");
@@ -40,7 +40,7 @@ fn producers_come_and_go(servers: &str) {
 }
 
 fn producer(servers: &str, address: &str) -> Process {
-    let mut command = programs::python("tutorial/producer.py");
+    let mut command = programs::tutorial("producer.py");
     let mut producer = Process::start(command.args([servers, address, "--session-timeout", "2"]));
     producer.line_with("announced /demo/rpc00000000");
     producer

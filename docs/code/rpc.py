@@ -1,5 +1,6 @@
 """A small client and a small server of our RPC protocol (rpc/wire/PROTOCOL.md): JSON, no streams."""
 
+import contextlib
 import json
 import socketserver
 import struct
@@ -72,8 +73,12 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, address, service, instance, methods):
-        super().__init__(address, Handler)
+    def __init__(self, address, service, instance, methods, listener=None):
+        """Listens at an address, or takes a listener that other processes have, too."""
+        super().__init__(address, Handler, bind_and_activate=listener is None)
+        if listener:
+            self.socket.close()
+            self.socket = listener
         self.service, self.instance, self.methods = service, instance, methods
 
 
@@ -81,6 +86,11 @@ class Handler(socketserver.BaseRequestHandler):
     """One connection of a client."""
 
     def handle(self):
+        # A client that is killed resets its connection.
+        with contextlib.suppress(ConnectionResetError):
+            self.answer_calls()
+
+    def answer_calls(self):
         connection, server = FrameStream(self.request), self.server
         while frame := connection.receive():
             kind, call, fields = frame
