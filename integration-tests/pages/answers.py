@@ -14,13 +14,14 @@ VARYING = re.compile(
   | (?P<time>      \b1[5-9]\d{11}\b | \b\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\ ?Z|\ UTC|[+-]\d\d:?\d\d)?
                  | (?<=date:\ )\w{3},\ \d\d\ \w{3}\ \d{4}\ [\d:]{8}\ GMT )
   | (?P<span>      (?<="since_ms":)\d+ | (?<="last_heard_ms":)\d+ | (?<="expires_in_ms":)-?\d+ | \b\d+(?:\.\d+)?\ ?(?:ms|s)\b )
+  | (?P<node>      \b[0-9a-f]{32}-\d{10}\b )
   | (?P<id>        \b0x[0-9a-f]{9,16}\b )
   | (?P<address>   \b(?:127\.0\.0\.1|localhost|\[::1\]):\d{4,5}\b )
     """,
     re.X | re.M,
 )
 # The same one on the page stands for the same one in the answers.
-NAMING = {"id", "address", "connection"}
+NAMING = {"id", "node", "address", "connection"}
 
 
 class Names:

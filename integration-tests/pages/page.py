@@ -16,7 +16,7 @@ A block of another form is only shown; it needs a line before it that says why: 
 `<!-- folder: DIR -->` begins in a copy of that folder of the project, any other page in an empty one. A block that includes a file
 of that folder is that file.
 
-A port is free, so `zk-mini serve` gets one in place of 2181; `cargo run -q --bin NAME` starts the NAME that has been built. JSON may
+A port is free, so `zk-mini serve` gets one in place of 2181, which ZK_HOSTS names to the commands of zk-mini; `cargo run -q --bin NAME` starts the NAME that has been built. JSON may
 be laid out in any way. Times are compared by their form; the ids of sessions and the addresses of clients too, but one on the page
 always stands for the same one in the answers.
 """
@@ -116,6 +116,7 @@ class Reader:
             if not port:
                 raise AssertionError(f"it does not listen: {printed}{terminal.close()}")
             self.names.serves(port.group(1))
+            self.environment["ZK_HOSTS"] = f"127.0.0.1:{port.group(1)}"
             self.visit(int(port.group(1)))
         return printed
 
