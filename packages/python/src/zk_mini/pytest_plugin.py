@@ -25,14 +25,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Describes the marker, and begins to record servers that end during a test."""
     config.addinivalue_line("markers", "zk(**options): options of ZkMini.start for the server of a test, or of a module as `pytestmark`")
-    config.pluginmanager.register(_Recorder(), "zk_mini_recorder")
+    recorder = config.stash[_RECORDER] = _Recorder()
+    config.pluginmanager.register(recorder, "zk_mini_recorder")
 
 
 @pytest.fixture
 def zk(request: pytest.FixtureRequest) -> Iterator[ZkMini]:
     """A ZooKeeper server for this test alone."""
-    with _start(request, request.node.iter_markers("zk")) as server:
-        yield server
+    server = _start(request, request.node.iter_markers("zk"))
+    yield server
+    request.config.stash[_RECORDER].stop_after_report(server)
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +81,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self._ended: list[str] = []
+        self._to_stop: list[ZkMini] = []
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self) -> Generator[None, object, object]:
@@ -88,6 +91,13 @@ class _Recorder:
             return (yield)
         finally:
             observers.remove(self._server_ends)
+            for server in self._to_stop:
+                server.stop()
+            self._to_stop.clear()
+
+    def stop_after_report(self, server: ZkMini) -> None:
+        """Stops a server at the end of the test, once no report can ask it any more."""
+        self._to_stop.append(server)
 
     def _server_ends(self, server: ZkMini) -> None:
         self._ended.append(_story(server))
@@ -99,6 +109,9 @@ class _Recorder:
             stories = [*self._ended, *(_story(server) for server in running)]
             report.sections += [(_TITLE, story) for story in stories if story]
         return report
+
+
+_RECORDER = pytest.StashKey[_Recorder]()
 
 
 def _story(server: ZkMini) -> str:
