@@ -284,6 +284,22 @@ class ControlTest {
     }
 
     @Test
+    void aServerThatStallsEndsAllTheSame() {
+        ZkMini zk = ZkMini.start();
+        zk.stopClock();
+        zk.freeze();
+        Thread.currentThread().interrupt();
+        zk.close();
+        assertTrue(Thread.interrupted());
+        ZkMini other = ZkMini.start();
+        other.stopClock();
+        other.freeze();
+        other.close();
+        String message = assertThrows(UnreachableException.class, other::status).getMessage();
+        assertTrue(message.contains("has ended with status 0"), message);
+    }
+
+    @Test
     void aServerIsTakenOver(ZkMini zk) {
         zk.put("/a", "x");
         try (ZkMini other = ZkMini.attach(zk.http())) {

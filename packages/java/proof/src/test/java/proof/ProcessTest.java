@@ -13,7 +13,9 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -57,17 +59,52 @@ class ProcessTest {
         }
     }
 
-    private static Process java(String... arguments) throws IOException {
+    /** Program under `zk-mini exec`. */
+    static final class Guest {
+        private Guest() {}
+
+        public static void main(String[] arguments) {
+            try (ZkMini zk = ZkMini.attach()) {
+                zk.put("/a", "x");
+                System.out.println(zk.hosts().equals(System.getenv("ZK_HOSTS")) && zk.exists("/a"));
+            }
+        }
+    }
+
+    @Test
+    void underExecTheServerIsThatOfTheVariables() throws Exception {
+        ZkMini.start().close(); // so that the program is there
+        Process exec = java(new String[] {program().toString(), "exec", "--"}, Guest.class.getName());
+        try (BufferedReader out = new BufferedReader(new InputStreamReader(exec.getInputStream(), StandardCharsets.US_ASCII))) {
+            assertEquals("true", out.readLine());
+            assertTrue(exec.waitFor(20, TimeUnit.SECONDS));
+            assertEquals(0, exec.exitValue());
+        } finally {
+            exec.destroyForcibly();
+        }
+    }
+
+    /** Returns the program that the library has written, which is the only one there. */
+    private static Path program() throws IOException {
+        try (Stream<Path> files = Files.walk(Paths.get(System.getenv("XDG_CACHE_HOME"), "zk-mini"))) {
+            List<Path> programs = files.filter(Files::isRegularFile).collect(Collectors.toList());
+            assertEquals(1, programs.size(), programs::toString);
+            return programs.get(0);
+        }
+    }
+
+    private static Process java(String[] before, String... arguments) throws IOException {
         String java = Paths.get(System.getProperty("java.home"), "bin", "java").toString();
         String classpath = System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
-        String[] command = Stream.concat(Stream.of(java, "-cp", classpath), Stream.of(arguments)).toArray(String[]::new);
+        String[] command = Stream.of(before, new String[] {java, "-cp", classpath}, arguments)
+                .flatMap(Stream::of).toArray(String[]::new);
         return new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"exit", "halt", "return", "kill"})
     void itEndsWithTheJvm(String end) throws Exception {
-        Process owner = java(Owner.class.getName(), end);
+        Process owner = java(new String[0], Owner.class.getName(), end);
         try (BufferedReader out = new BufferedReader(new InputStreamReader(owner.getInputStream(), StandardCharsets.US_ASCII))) {
             String[] ports = out.readLine().split(" ");
             if (end.equals("kill")) {
@@ -88,10 +125,7 @@ class ProcessTest {
     void theProgramIsTheOneThatTheJarCarries(ZkMini zk) throws Exception {
         // The step has set neither ZK_MINI nor has it put the program on the path.
         assertFalse(System.getenv().containsKey("ZK_MINI"));
-        Path cache = Paths.get(System.getenv("XDG_CACHE_HOME"), "zk-mini");
-        try (Stream<Path> files = Files.walk(cache)) {
-            assertEquals(1, files.filter(Files::isRegularFile).filter(Files::isExecutable).count());
-        }
+        assertTrue(Files.isExecutable(program()));
         assertTrue(zk.exists("/"));
     }
 }
