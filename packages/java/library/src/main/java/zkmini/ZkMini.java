@@ -78,14 +78,18 @@ public final class ZkMini implements AutoCloseable {
 
     private static ZkMini attached(URI http, String hosts) {
         Http control = new Http(http, () -> "does a server run there?");
+        checkApi(control);
+        return new ZkMini(hosts.isEmpty() ? http.getAuthority() : hosts, control, null);
+    }
+
+    private static void checkApi(Http control) {
         long api = control.get("/v1/status").number("api");
         if (api != API) {
             throw new StartException(
-                    "the server at " + http + " speaks version " + api + " of the API, and this client speaks version " + API
+                    "the server at " + control.base() + " speaks version " + api + " of the API, and this client speaks version " + API
                             + ": take the same version of both",
                     null);
         }
-        return new ZkMini(hosts.isEmpty() ? http.getAuthority() : hosts, control, null);
     }
 
     static ZkMini started(ServerProcess process) {
@@ -99,7 +103,14 @@ public final class ZkMini implements AutoCloseable {
             throw new StartException(
                     "the server has no HTTP: leave out `--http off`; beyond loopback give it `--http 127.0.0.1:0`", null);
         }
-        return new ZkMini(String.join(",", ready.strings("listen")), new Http(URI.create(http), process::remedy), process);
+        Http control = new Http(URI.create(http), process::remedy);
+        try {
+            checkApi(control);
+        } catch (ZkMiniException e) {
+            process.stop();
+            throw e;
+        }
+        return new ZkMini(String.join(",", ready.strings("listen")), control, process);
     }
 
     /** {@return the connect string for clients, such as {@code 127.0.0.1:40123}} */

@@ -334,19 +334,29 @@ class ControlTest {
         assertTrue(gone.getMessage().contains("has ended with status 0"), gone.getMessage());
         assertNotEquals("", closed.log());
 
-        try (ServerSocket silent = new ServerSocket(0)) {
-            Thread answer = new Thread(() -> {
-                try (java.net.Socket socket = silent.accept()) {
+        assertTrue(assertThrows(UnexpectedAnswerException.class, () -> attachToOneThatSays("{}")).getMessage().contains("`api` is missing"));
+        assertTrue(assertThrows(UnexpectedAnswerException.class, () -> attachToOneThatSays("<p>")).getMessage().contains("no JSON"));
+        assertTrue(assertThrows(StartException.class, () -> attachToOneThatSays("{\"api\":2}")).getMessage().contains("speaks version 2"));
+    }
+
+    /** Attaches to a server that gives one answer. */
+    private static void attachToOneThatSays(String answer) throws Exception {
+        try (ServerSocket listener = new ServerSocket(0)) {
+            Thread server = new Thread(() -> {
+                try (java.net.Socket socket = listener.accept()) {
                     socket.getInputStream().read(new byte[4096]);
-                    socket.getOutputStream().write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}".getBytes());
+                    String head = "HTTP/1.1 200 OK\r\nContent-Length: " + answer.length() + "\r\n\r\n";
+                    socket.getOutputStream().write((head + answer).getBytes());
                 } catch (java.io.IOException e) {
                     throw new java.io.UncheckedIOException(e);
                 }
             });
-            answer.start();
-            URI http = URI.create("http://127.0.0.1:" + silent.getLocalPort());
-            assertTrue(assertThrows(UnexpectedAnswerException.class, () -> ZkMini.attach(http)).getMessage().contains("`api` is missing"));
-            answer.join();
+            server.start();
+            try {
+                ZkMini.attach(URI.create("http://127.0.0.1:" + listener.getLocalPort()));
+            } finally {
+                server.join();
+            }
         }
     }
 }
