@@ -75,7 +75,10 @@ class Job:
         assert action["runs"]["using"] == "composite"
         steps = action["runs"]["steps"]
         assert all("shell" in step for step in steps if "run" in step), "a composite action names its shells"
+        # Success is that of the action's own steps.
+        before, self.failed = self.failed, False
         found = self.steps(steps, names, action_path=folder)
+        self.failed = self.failed or before
         scope = {f"steps.{id}.outputs.{name}": text for id, outputs in found.items() for name, text in outputs.items()}
         return {name: filled(about["value"], scope, missing="") for name, about in action.get("outputs", {}).items()}
 

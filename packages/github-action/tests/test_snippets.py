@@ -24,7 +24,7 @@ class Snippets(Case):
     def setUp(self):
         super().setUp()
         self.job.environment["PATH"] = f"{self.python / 'bin'}:{self.job.environment['PATH']}"
-        subprocess.run([self.python / "bin/pip", "uninstall", "--quiet", "--yes", "zk-mini"], check=True)
+        subprocess.run([self.python / "bin/pip", "uninstall", "--quiet", "--yes", "zk-mini"], check=True, stderr=subprocess.DEVNULL)
         self.tests = self.write("run-tests", RUN_TESTS)
 
     def lines(self, lines):
