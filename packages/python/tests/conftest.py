@@ -9,7 +9,7 @@ import pytest
 
 pytest_plugins = ["pytester"]
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 @pytest.fixture
