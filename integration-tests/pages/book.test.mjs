@@ -41,6 +41,7 @@ for (const [device, size] of Object.entries({ phone: { width: 375, height: 812 }
       for (const name of chapters) {
         await page.goto(address(language, name));
         const { wide, sticking } = await page.evaluate(() => {
+          for (const answer of document.querySelectorAll('details')) answer.open = true;
           const root = document.documentElement;
           const out = [...document.querySelectorAll('main *')].filter((each) => each.getBoundingClientRect().right > root.clientWidth + 1);
           // What scrolls by itself, such as a long line of code, may be wider than the page.
