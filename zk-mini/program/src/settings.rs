@@ -76,7 +76,8 @@ settings! {
     /// a client that asks for 10 s gets 10 s, with --fast and without. Those that ask
     /// for less than 4 s no longer get 4 s, and a session ends at most 50 ms after its
     /// timeout, not 2 s. A client that is silent for longer than its timeout, as in a
-    /// pause for garbage collection, loses its session: ask for 1 s on a busy machine.
+    /// pause for garbage collection, loses its session: ask for 1 s on a busy machine,
+    /// and with kazoo, whose signs of life are up to 0.4 s late, for 0.5 s or more.
     /// The options below set another least and most.
     fast: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true",
                  conflicts_with = "tick_ms", verbatim_doc_comment),
