@@ -34,6 +34,7 @@ SOUND = {
     "rpc/client/src/connector.rs": "use tokio::net::TcpStream;\n",
     "rpc/prefork/Cargo.toml": '[package]\nname = "rpc-prefork"\n',
     "rpc/prefork/src/lib.rs": "unsafe fn fork() {}\n",
+    "docs/code/src/bin/fork.rs": "unsafe fn fork() {}\n",
 }
 
 CORE = "zk-mini/src/core/mod.rs"

@@ -82,3 +82,19 @@ test('the contents lead on', async () => {
   assert.deepEqual(complaints, []);
   await context.close();
 });
+
+test('the search finds a chapter', async () => {
+  const { context, page, complaints } = await reader({ width: 375, height: 812 });
+  await page.goto(address('en', 'index.html'));
+  await page.locator('#mdbook-search-toggle').click();
+  const found = page.locator('#mdbook-searchresults a[href*="tutorial/reaping.html"]').first();
+  for (let tries = 0; tries < 20 && !(await found.isVisible()); tries++) {
+    // Keys that come before the index is loaded are not searched for.
+    await page.locator('#mdbook-searchbar').fill('');
+    await page.locator('#mdbook-searchbar').pressSequentially('zombie', { delay: 50 });
+  }
+  await found.click();
+  await page.waitForURL(/tutorial\/reaping\.html/);
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
