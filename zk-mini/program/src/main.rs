@@ -12,6 +12,7 @@ mod http_ports;
 mod listen;
 mod load;
 mod log;
+mod notify;
 mod offline;
 mod own_program;
 mod pid_file;

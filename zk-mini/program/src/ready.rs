@@ -118,6 +118,11 @@ impl Herald {
 }
 
 impl Ready {
+    /// Returns what a person reads in the status of a service.
+    pub(crate) fn status(&self) -> String {
+        self.text().join(", ")
+    }
+
     fn text(&self) -> Vec<String> {
         let listening = self.listen.first().map(|addr| format!("listening on {addr}"));
         let http = self.http.own.first().map(|addr| format!("http on {addr}"));

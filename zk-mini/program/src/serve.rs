@@ -14,6 +14,7 @@ use crate::error::CliError;
 use crate::http_options::{Access, HttpOptions};
 use crate::listen::Listen;
 use crate::load::{LoadArgs, Loading};
+use crate::notify::Supervisor;
 use crate::ready::{Herald, Ready, ReadyArgs};
 use crate::settings::Settings;
 use crate::start::{Start, Started};
@@ -28,7 +29,8 @@ const DEFAULT_PORT: u16 = 2181;
 /// output. That port answers HTTP, too: http://HOST:PORT/ is a page that shows what
 /// is in the server. The log goes to standard error. SIGTERM and SIGINT stop the
 /// server with status 0. A server that cannot start says why: status 2 for a bad
-/// option, zoo.cfg, token or tree to load, otherwise 1.
+/// option, zoo.cfg, token or tree to load, otherwise 1. A supervisor that sets
+/// NOTIFY_SOCKET, as systemd does for Type=notify, is told of start and stop.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
@@ -149,12 +151,15 @@ async fn serve(
             return Err(error.into());
         }
     };
+    let supervisor = Supervisor::from_environment();
+    supervisor.ready(&ready.status());
 
     let cause = tokio::select! {
         signal = stop.requested() => signal,
         () = shut_down.notified() => "the command SHUTDOWN over HTTP",
         () = zk.ended() => return Err(CliError::Ended),
     };
+    supervisor.stopping(cause);
     tracing::info!(cause, connections = zk.connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ mod http;
 mod listen;
 mod load;
 mod log;
+mod notify;
 mod offline;
 mod process;
 #[allow(dead_code, reason = "the tests of the library use the rest")]
