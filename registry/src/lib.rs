@@ -41,7 +41,8 @@
 //! # }
 #![cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
 //! ```
-//! The folder `examples` has whole programs: a hermetic test, a watcher, a rolling replacement, a standby.
+//! The folder `examples` has whole programs: a hermetic test, a watcher, a rolling replacement, a standby. Code without async
+//! uses the registry with [`blocking`].
 //!
 //! # When things break
 //! - The connection is lost: instances stay registered, and subscribers keep the last members, marked
@@ -69,8 +70,10 @@
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `embedded` | no | `Registry::embedded` and `Builder::embedded`: a zk-mini in this process |
+#![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod builder;
 mod credentials;
 mod discovery;

@@ -35,7 +35,9 @@
 //! | hear who deleted a node and why, see the tree as it was, list leaks | [`history`], [`Handle::explain`] |
 //! | read what happened, and follow it | [`Handle::history`], [`Handle::watch_history`] |
 //! | lose a reply, refuse a connection, drop an event | [`Handle::fault`] with [`On`] and [`Then`] |
-//! | test a client on random bad days | `testing`, a cargo feature |
+//! | write a plain `#[test]` with a server of its own | [`testing::run`] |
+//! | use all of this without async | [`blocking`] |
+//! | test a client on random bad days | `testing::days`, with the cargo feature `proptest` |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
 //! | write nodes without a session | [`Handle::create`], [`Handle::set`], [`Handle::delete`] |
 //! | restart, go down and come back, reset, be as new for the next test | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`], [`Handle::reset_all`] |
@@ -46,9 +48,15 @@
 //! Without its default feature `server` the crate is [`core`] alone: no sockets, files, clocks or threads, and so for any
 //! target, `wasm32-unknown-unknown` among them. Servers run on Linux and macOS; for Windows they compile.
 //!
-//! The cargo feature `testing` adds [`testing`](https://docs.rs/zk-mini/latest/zk_mini/testing), and with it the crate
-//! proptest; `tree-files` reads and writes trees as YAML and JSON. Without them the crate is as light as it can be. The
-//! program is the crate `zk-mini-server`.
+//! # Features
+//! | feature | default | adds |
+//! | --- | --- | --- |
+//! | `server` | yes | all but [`core`] |
+//! | `compressed-snapshots` | yes | data directories of Apache ZooKeeper whose snapshots are compressed |
+//! | `tree-files` | no | trees as YAML and JSON |
+//! | `proptest` | no | random bad days in [`testing`], with the crate proptest |
+//!
+//! The program is the crate `zk-mini-server`.
 //!
 //! # The instrument
 //! Questions that tests of registries, locks and elections ask:
@@ -196,6 +204,7 @@
 //! # Inside
 //! [`core`] is the server as a state machine: bytes and the time go in, bytes come out. The code around it moves the bytes
 //! and reads the clock; it has no rule of the protocol.
+#![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]
 // Without a server, nobody calls the parts of the core that are for one.
 #![cfg_attr(not(feature = "server"), allow(dead_code, unused_imports))]
@@ -203,6 +212,8 @@
 #[cfg(feature = "server")]
 #[macro_use]
 mod log;
+#[cfg(feature = "server")]
+pub mod blocking;
 #[cfg(feature = "server")]
 mod builder;
 pub mod core;
@@ -220,7 +231,7 @@ mod shell;
 pub mod storage;
 #[cfg(feature = "server")]
 mod sys;
-#[cfg(feature = "testing")]
+#[cfg(feature = "server")]
 pub mod testing;
 #[cfg(feature = "tree-files")]
 mod tree_file;

@@ -74,6 +74,13 @@ impl ZkMini {
         }
     }
 
+    /// Prints the end of the history, for a test that has failed, unless the builder has turned it off.
+    pub(crate) fn report(&self) {
+        if self.prints_history {
+            self.handle.print_history();
+        }
+    }
+
     fn close(&self) {
         if let Some(listener) = &self.engine.setup.listener {
             listener.close();
@@ -98,9 +105,9 @@ impl Deref for ZkMini {
 /// [`Builder::print_history_on_panic`].
 impl Drop for ZkMini {
     fn drop(&mut self) {
-        if self.prints_history && std::thread::panicking() {
+        if std::thread::panicking() {
             // The output may be closed, and a second panic would end the process.
-            surviving(|| self.handle.print_history());
+            surviving(|| self.report());
         }
         self.close();
     }

@@ -60,7 +60,7 @@
 //! | Connections | several servers, each address of a name, a chroot, any [stream](Connect): TCP, in memory, TLS |
 //!
 //! It is tested with Apache ZooKeeper 3.8 and 3.9. Persistent watches need 3.6 or later, all else 3.5. There are no cargo
-//! features.
+//! features. Code without async uses it with [`blocking`].
 //!
 //! # Sessions
 //!
@@ -92,6 +92,7 @@
 //! [in memory](connect_fn).
 #![forbid(unsafe_code)]
 
+pub mod blocking;
 mod builder;
 mod call;
 mod chroot;

@@ -2,13 +2,16 @@
 //!
 //! A *core* here is plain data: it takes inputs and the time, and gives outputs. [`Millis`] is its time and [`Backoff`] its
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, and [`log`] keeps its
-//! logging from ending a task or filling a disk. [`PeerKey`] is the unit of limits per host.
+//! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`PeerKey`] is the unit of limits per host.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
 
+#![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]
 
 mod backoff;
+#[cfg(feature = "tokio")]
+pub mod blocking;
 #[cfg(feature = "tokio")]
 mod clock;
 pub mod log;

@@ -5,11 +5,10 @@
 //! servers of the process share. A server in memory needs timers only: it runs on the caller's runtime, with the
 //! timers of the shared thread. If tokio's clock is paused, everything runs on the caller's runtime.
 
-use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Handle};
+use common::blocking::background;
+use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, Timeout};
 
@@ -32,7 +31,7 @@ impl Runtime {
         {
             return Ok(Self { tasks: callers.clone(), timers: callers.clone() });
         }
-        let shared = shared().ok_or(Error::NoRuntime)?;
+        let shared = background().ok_or(Error::NoRuntime)?;
         let tasks = callers.filter(|_| !listens).unwrap_or_else(|| shared.clone());
         Ok(Self { tasks, timers: shared })
     }
@@ -65,19 +64,4 @@ impl Runtime {
     pub(crate) fn timeout<F: Future>(&self, time: Duration, future: F) -> Timeout<F> {
         self.with_drivers(|| tokio::time::timeout(time, future))
     }
-}
-
-/// Returns the runtime of the thread that all servers of the process share; it lasts as long as the process. `None`
-/// if the system gives no thread or descriptors.
-fn shared() -> Option<Handle> {
-    static SHARED: OnceLock<Handle> = OnceLock::new();
-    if let Some(handle) = SHARED.get() {
-        return Some(handle.clone());
-    }
-    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
-    let handle = runtime.handle().clone();
-    let run = move || runtime.block_on(std::future::pending::<()>());
-    thread::Builder::new().name("zk-mini".into()).spawn(run).ok()?;
-    // Of two that were started at the same time, one stays idle.
-    Some(SHARED.get_or_init(|| handle).clone())
 }

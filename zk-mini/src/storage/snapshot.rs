@@ -1,19 +1,18 @@
 //! Snapshots: sessions, the table of ACLs, nodes, and a checksum over all of them, the seal.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use adler2::Adler32;
 use bytes::{Buf, Bytes, BytesMut};
-use flate2::bufread::GzDecoder;
 use zk_wire::{
     Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, TreeDigest,
     Version, Zxid, ZxidDigest, length,
 };
 
+use super::compressed::decompress;
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
 use super::files::UNFINISHED;
@@ -179,41 +178,6 @@ pub(super) fn is_whole(disk: &dyn Disk, file: &Path) -> bool {
     let content = disk.read(file).and_then(|raw| decompress(raw, file)).unwrap_or_default();
     let sealed = content.strip_suffix(END).and_then(<[u8]>::split_last_chunk::<8>);
     sealed.is_some_and(|(sealed, seal)| i64::from_be_bytes(*seal) == i64::from(adler2::adler32_slice(sealed)))
-}
-
-/// Returns the content of a file, decompressed if necessary.
-fn decompress(raw: Vec<u8>, file: &Path) -> io::Result<Bytes> {
-    match file.extension().and_then(OsStr::to_str) {
-        Some("gz") => {
-            let mut content = Vec::new();
-            GzDecoder::new(&raw[..]).read_to_end(&mut content)?;
-            Ok(content.into())
-        }
-        Some("snappy") => unsnap(raw.into()),
-        _ => Ok(raw.into()),
-    }
-}
-
-/// Decompresses the output of `SnappyOutputStream` of snappy-java: a header, then blocks, each with its length in
-/// front.
-fn unsnap(mut raw: Bytes) -> io::Result<Bytes> {
-    const MAGIC: &[u8] = b"\x82SNAPPY\0";
-    const VERSIONS: usize = 8;
-    let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidData, what);
-    if !raw.starts_with(MAGIC) || raw.len() < MAGIC.len() + VERSIONS {
-        return Err(invalid("not compressed with snappy".into()));
-    }
-    raw.advance(MAGIC.len() + VERSIONS);
-    let mut content = Vec::new();
-    while raw.has_remaining() {
-        let len = raw.try_get_u32().ok().and_then(|len| usize::try_from(len).ok());
-        let Some(len) = len.filter(|len| *len <= raw.len()) else {
-            return Err(invalid("it ends inside a compressed block".into()));
-        };
-        let block = snap::raw::Decoder::new().decompress_vec(&raw.split_to(len));
-        content.extend(block.map_err(|error| invalid(error.to_string()))?);
-    }
-    Ok(content.into())
 }
 
 fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {

@@ -11,6 +11,9 @@ use crate::raw::*;
 /// Set in the process of a test that is to fail.
 const FAIL: &str = "ZK_MINI_TEST_FAILS";
 
+/// Entry that such a test makes.
+const CULPRIT: &str = "/the-culprit created directly, without a session, by the program that runs the server";
+
 async fn in_memory(history: usize) -> ZkMini {
     ZkMini::builder().in_memory().manual_clock().history(history).start().await.unwrap()
 }
@@ -144,19 +147,42 @@ async fn a_test_that_fails_prints_the_history() {
         panic!("as the test asks");
     }
     for (prints, times) in [("with", 1), ("without", 0)] {
-        let this = std::env::current_exe().unwrap();
-        let arguments = ["history::a_test_that_fails_prints_the_history", "--exact", "--nocapture"];
-        let failed = Command::new(this).args(arguments).env(FAIL, prints).output().unwrap();
-        assert!(!failed.status.success());
-        let printed = String::from_utf8(failed.stderr).unwrap();
+        let printed = fail("a_test_that_fails_prints_the_history", prints);
         assert!(printed.contains("as the test asks"), "{printed}");
-        let entry = "/the-culprit created directly, without a session, by the program that runs the server";
-        assert_eq!(printed.matches(entry).count(), times, "{printed}");
+        assert_eq!(printed.matches(CULPRIT).count(), times, "{printed}");
         assert_eq!(
             printed.matches("the last 1 of 1 entries in the history of zk-mini at in-memory").count(),
             times
         );
     }
+}
+
+/// Returns an error, in a process of its own, with or without the history.
+#[test]
+fn a_test_that_returns_an_error_prints_the_history() -> Result<(), zk_mini::WriteError> {
+    if let Some(prints) = std::env::var_os(FAIL) {
+        let builder = ZkMini::builder().print_history_on_panic(prints == "with");
+        return zk_mini::testing::run_with(builder, async |zk| {
+            zk.create("/the-culprit", "").await?;
+            zk.delete("/as-the-test-asks").await?;
+            Ok(())
+        });
+    }
+    for (prints, times) in [("with", 1), ("without", 0)] {
+        let printed = fail("a_test_that_returns_an_error_prints_the_history", prints);
+        assert!(printed.contains("as-the-test-asks"), "{printed}");
+        assert_eq!(printed.matches(CULPRIT).count(), times, "{printed}");
+    }
+    Ok(())
+}
+
+/// Runs one test of this file in a process in which it fails, and returns what it prints.
+fn fail(test: &str, prints: &str) -> String {
+    let this = std::env::current_exe().unwrap();
+    let arguments = [&format!("history::{test}"), "--exact", "--nocapture"];
+    let failed = Command::new(this).args(arguments).env(FAIL, prints).output().unwrap();
+    assert!(!failed.status.success());
+    String::from_utf8(failed.stderr).unwrap()
 }
 
 #[test]

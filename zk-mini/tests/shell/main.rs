@@ -3,10 +3,11 @@
 
 mod backlog;
 mod bad_input;
+mod blocking;
 mod clock_moves;
 mod clocks;
 mod damage;
-#[cfg(feature = "testing")]
+#[cfg(feature = "proptest")]
 mod days;
 mod disk;
 mod fairness;

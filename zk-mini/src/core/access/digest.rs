@@ -2,14 +2,14 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 /// Returns the id of the credentials `name:password`: `name:base64(sha1(credentials))`. SHA-1 is broken for
 /// signatures, but ZooKeeper's digests use it.
 pub(crate) fn digest_id(credentials: &[u8]) -> String {
     let text = String::from_utf8_lossy(credentials);
     let name = text.split(':').next().unwrap_or_default();
-    format!("{name}:{}", STANDARD.encode(Sha1::digest(text.as_bytes())))
+    format!("{name}:{}", STANDARD.encode(Sha1::from(&*text).digest().bytes()))
 }
 
 #[cfg(test)]

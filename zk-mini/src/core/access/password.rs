@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 use zk_wire::SessionId;
 
 /// Length of a password in bytes.
@@ -68,8 +68,12 @@ fn hmac_sha1(key: &[u8; SessionSecret::LEN], message: &[u8]) -> [u8; 20] {
         block.iter_mut().zip(key).for_each(|(block, key)| *block ^= key);
         block
     };
-    let inner = Sha1::new().chain_update(pad(0x36)).chain_update(message).finalize();
-    Sha1::new().chain_update(pad(0x5c)).chain_update(inner).finalize().into()
+    let hash = |pad: [u8; BLOCK], message: &[u8]| {
+        let mut hash = Sha1::from(pad);
+        hash.update(message);
+        hash.digest().bytes()
+    };
+    hash(pad(0x5c), &hash(pad(0x36), message))
 }
 
 /// Returns Apache ZooKeeper's password (Java's `Random`, seeded with id and constant), so that sessions continue when
