@@ -28,8 +28,7 @@ fn everything_that_a_server_does_can_be_waited_for() {
         let zk = ZkMini::builder().manual_clock().start().wait().unwrap();
         zk.create("/a/b", "1").parents().wait().unwrap();
         let before = zk.snapshot();
-        let rule = zk.fault(On::any(), Then::disconnect());
-        rule.remove();
+        drop(zk.fault(On::any(), Then::disconnect()));
         let session = async { Raw::with_session(&zk, 10_000).await }.wait();
         zk.wait_for(|zk| zk.sessions().len() == 1, PATIENCE).wait().unwrap();
         zk.freeze();
