@@ -62,8 +62,13 @@ mod tests {
 
     #[test]
     fn a_task_goes_on_after_the_waiting() {
-        let task = async { tokio::spawn(sleep(Duration::from_millis(1))) }.wait();
-        task.wait().unwrap();
+        let (done, is_done) = std::sync::mpsc::channel();
+        let task = async move {
+            sleep(Duration::from_millis(1)).await;
+            done.send(()).unwrap();
+        };
+        async { drop(tokio::spawn(task)) }.wait();
+        is_done.recv_timeout(Duration::from_secs(20)).unwrap();
     }
 
     #[test]
