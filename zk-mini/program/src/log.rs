@@ -10,8 +10,11 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, SigmaskHow};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Maximum number of lines that wait to be written; further ones are dropped and counted.
 const MAX_WAITING: usize = 4096;
@@ -54,21 +57,21 @@ impl Log {
     }
 
     /// Subscribes to the program's `tracing` events: those of `level`, or of the filter in `RUST_LOG`.
-    pub(crate) fn receive(&self, level: &str) {
+    pub(crate) fn receive(&self, level: LevelFilter) {
         let wish = std::env::var("RUST_LOG").unwrap_or_default();
-        // An empty filter would show errors only; an empty variable is meant as an unset one.
-        let wish = Some(wish.trim()).filter(|wish| !wish.is_empty()).map(EnvFilter::try_new);
+        // An empty filter would show nothing; an empty variable is meant as an unset one.
+        let wish = Some(wish.trim()).filter(|wish| !wish.is_empty()).map(str::parse::<Targets>);
+        let by_default = || Targets::new().with_default(level);
         let (filter, bad) = match wish {
             Some(Ok(filter)) => (filter, None),
-            Some(Err(error)) => (EnvFilter::new(level), Some(error)),
-            None => (EnvFilter::new(level), None),
+            Some(Err(error)) => (by_default(), Some(error)),
+            None => (by_default(), None),
         };
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(self.clone())
             .with_ansi(io::stderr().is_terminal())
-            .log_internal_errors(false)
-            .init();
+            .log_internal_errors(false);
+        tracing_subscriber::registry().with(lines).with(filter).init();
         if let Some(error) = bad {
             tracing::warn!(%error, "RUST_LOG is not a valid filter and is ignored");
         }

@@ -33,6 +33,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
 
 use client::ClientCommand;
 use error::CliError;
@@ -120,15 +121,15 @@ fn main() -> ExitCode {
 
 impl Command {
     /// Default level of the log, without `RUST_LOG`.
-    fn log_level(&self) -> &'static str {
+    fn log_level(&self) -> LevelFilter {
         match self {
-            Self::Serve(_) => "info",
+            Self::Serve(_) => LevelFilter::INFO,
             // Standard error belongs to the command.
-            Self::Exec(_) | Self::Replace(_) => "warn",
+            Self::Exec(_) | Self::Replace(_) => LevelFilter::WARN,
             // The report has it all.
-            Self::Dump(_) | Self::Fsck(_) | Self::Torture(_) => "error",
+            Self::Dump(_) | Self::Fsck(_) | Self::Torture(_) => LevelFilter::ERROR,
             // It says itself what matters.
-            Self::Client(_) | Self::Completions(_) | Self::Man(_) => "error",
+            Self::Client(_) | Self::Completions(_) | Self::Man(_) => LevelFilter::ERROR,
         }
     }
 }
