@@ -1,0 +1,39 @@
+"""A process that uses kombu's SimpleQueue: an order a line on standard input, an answer a line on standard output, both JSON."""
+
+import json
+import sys
+import time
+from queue import Empty
+
+from kombu import Connection
+
+
+def main(url):
+    """Obeys until standard input ends."""
+    connection = Connection(url)
+    queue = connection.SimpleQueue("orders")
+
+    def get():
+        try:
+            message = queue.get(timeout=2)
+        except Empty:
+            return "empty"
+        message.ack()
+        return message.payload
+
+    def disconnected():
+        while queue.producer.channel.client.connected:
+            time.sleep(0.02)
+
+    orders = {
+        "put": lambda text, priority: queue.put(text, priority=priority) or "done",
+        "get": get,
+        "disconnected": disconnected,
+        "delete": queue.queue.delete,
+    }
+    for line in sys.stdin:
+        order, *words = json.loads(line)
+        print(json.dumps(orders[order](*words)), flush=True)
+
+
+main(sys.argv[1])
