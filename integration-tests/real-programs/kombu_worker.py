@@ -5,6 +5,7 @@ import sys
 import time
 from queue import Empty
 
+from kazoo.exceptions import SessionExpiredError
 from kombu import Connection
 
 
@@ -21,12 +22,21 @@ def main(url):
         message.ack()
         return message.payload
 
+    def put(text, priority):
+        while True:
+            try:
+                queue.put(text, priority=priority)
+                return "done"
+            except SessionExpiredError:
+                # A slow start of the server has cost the session before the put was sent; kazoo makes a new one.
+                time.sleep(0.1)
+
     def disconnected():
         while queue.producer.channel.client.connected:
             time.sleep(0.02)
 
     orders = {
-        "put": lambda text, priority: queue.put(text, priority=priority) or "done",
+        "put": put,
         "get": get,
         "disconnected": disconnected,
         "delete": queue.queue.delete,

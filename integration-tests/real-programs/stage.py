@@ -54,6 +54,11 @@ class Stage:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    @staticmethod
+    def kill_group(pid):
+        """Kills the group of a process that one of ours has started."""
+        os.killpg(os.getpgid(pid), signal.SIGKILL)
+
     def freeze(self, process):
         """Stops a process of ours, with its children, as a long pause does."""
         os.killpg(process.pid, signal.SIGSTOP)
