@@ -7,14 +7,14 @@ from servers import Missing
 
 
 def unpacked(cache, packages):
-    """Returns a folder with the files of these packages, a mapping of names to versions."""
-    name = "-".join(f"{package}_{version}" for package, version in packages.items())
-    folder = cache / "debian" / name.replace("/", "_")[:100]
+    """Returns a folder with the files of these packages: names with versions, or with none for what Debian has now."""
+    name, version = next(iter(packages.items()))
+    folder = cache / "debian" / f"{name}_{version}"
     complete = folder / "complete"
     if complete.is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [f"{package}={version}" for package, version in packages.items()]
+    wanted = [f"{package}={version}" if version else package for package, version in packages.items()]
     download = subprocess.run(["apt-get", "download", *wanted], cwd=folder, capture_output=True, text=True)
     if download.returncode:
         raise Missing(f"apt-get download {' '.join(wanted)}: {download.stderr.strip()} (Debian 12; apt-get update)")
