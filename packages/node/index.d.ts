@@ -35,7 +35,7 @@ export class ZkMini {
   /** Returns a server that runs already: at a URL, or the one of `zk-mini exec`. `stop()` leaves it alone. */
   static attach(url?: string): ZkMini;
 
-  /** Address for ZooKeeper clients, HOST:PORT. */
+  /** Address for ZooKeeper clients, HOST:PORT; several, with commas, if the server listens on several. */
   readonly hosts: string;
   readonly host: string;
   readonly port: number;
@@ -57,18 +57,19 @@ export class ZkMini {
   status(): Promise<Status>;
 
   /** Ends a session as if it had been silent for its timeout. Returns its id. */
-  expire(session: Session): Promise<string[]>;
+  expire(session: Session): Promise<string>;
+  /** Ends all sessions. Returns their ids. */
   expireAll(): Promise<string[]>;
-  /** Closes the connection of a session, which lives on. */
-  disconnect(session: Session): Promise<string[]>;
+  /** Closes the connection of a session, which lives on. Returns the id of the session. */
+  disconnect(session: Session): Promise<string>;
   /** Stalls the server, as in a long garbage collection. */
   freeze(): Promise<unknown>;
   /** Stops hearing a session. It can expire meanwhile. */
-  freeze(session: Session): Promise<string[]>;
+  freeze(session: Session): Promise<string>;
   /** Lets the server go on. */
   thaw(): Promise<unknown>;
   /** Hears a session again. */
-  thaw(session: Session): Promise<string[]>;
+  thaw(session: Session): Promise<string>;
   sessions(): Promise<SessionInfo[]>;
   connections(): Promise<ConnectionInfo[]>;
   /** Watches of all clients, or those on paths that fit, such as `/members/*`. */
@@ -81,10 +82,16 @@ export class ZkMini {
 
   /** Returns the clock, after setting its mode if one is given. */
   clock(mode?: "real" | "manual"): Promise<Clock>;
-  /** Moves the clock, and does all that is due on the way. A real clock is made manual first. */
+  /** Moves the clock by milliseconds, and does all that is due on the way. A real clock is made manual first. */
   advance(ms: number): Promise<Clock>;
+  /** The same, by a number of ticks of the server. */
+  advanceTicks(ticks: number): Promise<Clock>;
+  /** The same, to the time at which the next thing happens by itself, such as an expiry. */
+  advanceToNextDeadline(): Promise<Clock>;
+  /** Moves the time of day alone, by milliseconds, back if negative, as an administrator or NTP does. Sessions do not notice. */
+  jumpWallClock(ms: number): Promise<Clock>;
 
-  /** Returns a node and those below it, as deep as `depth` says: 1 if not given. With `zxid`: as it was after that transaction. */
+  /** Returns a node, and all below it or as deep as `depth` says. With `zxid`: as it was after that transaction. */
   tree(path?: string, options?: { depth?: number; zxid?: string }): Promise<Node>;
   /** Returns the data of a node: text, bytes if they are no UTF-8, or null if it has none. */
   get(path: string): Promise<string | Uint8Array | null>;
@@ -100,7 +107,7 @@ export class ZkMini {
   explain(path: string): Promise<string>;
   /** Returns what has happened, the oldest first. */
   history(filter?: HistoryFilter): Promise<Entry[]>;
-  /** Returns the same as text, a line for each entry; the last 40 if no filter is given. */
+  /** Returns the same as text, a line for each entry. Without a filter: the last 40, of requests only those that failed. */
   historyText(filter?: HistoryFilter): Promise<string>;
 
   /** Makes any call of the HTTP API. Returns its answer: a value if it is JSON, else text. */
@@ -118,6 +125,7 @@ export class Fault {
   fired(): Promise<number>;
   /** Returns what it did something to. */
   hits(): Promise<Hit[]>;
+  /** Removes the rule; one that is removed already stays so. */
   remove(): Promise<void>;
 }
 

@@ -30,7 +30,8 @@ class Child {
   constructor(program, args) {
     this.program = program;
     const all = ["serve", "--listen", "127.0.0.1:0", "--ready", "json", "--stop-on-eof", ...args];
-    this.#process = spawn(program, all, { stdio: ["pipe", "pipe", "pipe"] });
+    // Detached from the terminal: Ctrl-C is for the tests, which may still ask the server what has happened.
+    this.#process = spawn(program, all, { stdio: ["pipe", "pipe", "pipe"], detached: true });
     // Writing to the pipe of a server that has ended fails; nothing is ever written.
     this.#process.stdin.on("error", () => {});
     this.#process.stderr.setEncoding("utf8").on("data", (text) => {
@@ -58,7 +59,11 @@ class Child {
   }
 
   async kill() {
-    if (this.ending === undefined) this.#process.kill("SIGKILL");
+    if (this.ending !== undefined) return;
+    // A process that the program has started may hold its output open.
+    const close = () => [this.#process.stdout, this.#process.stderr].forEach((output) => output?.destroy());
+    if (this.#process.kill("SIGKILL")) this.#process.once("exit", close);
+    else close();
     await this.#untilEnded();
   }
 

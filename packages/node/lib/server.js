@@ -6,13 +6,18 @@ const { findProgram } = require("./program.js");
 const { argumentsOf } = require("./options.js");
 const text = require("./text.js");
 
+/** Deeper than the tree of any test. */
+const WHOLE_TREE = 1000;
+/** Lines of `historyText` unless it is asked for something else. */
+const STORY_LINES = 40;
+
 /** A running server, and the control over it. index.d.ts documents its methods. */
 class ZkMini {
   static async start(options = {}) {
     const { args, timeoutMs } = argumentsOf(options);
     const child = await Child.start(findProgram(options.program), args, timeoutMs);
     const { http, listen } = child.ready;
-    return new ZkMini(http, listen[0], child);
+    return new ZkMini(http, listen.join(","), child);
   }
 
   static attach(url = process.env.ZK_MINI_HTTP) {
@@ -30,11 +35,15 @@ class ZkMini {
   }
 
   get host() {
-    return this.hosts.slice(0, this.hosts.lastIndexOf(":"));
+    return this.#first.slice(0, this.#first.lastIndexOf(":")).replace(/^\[|\]$/g, "");
   }
 
   get port() {
-    return Number(this.hosts.slice(this.hosts.lastIndexOf(":") + 1));
+    return Number(this.#first.slice(this.#first.lastIndexOf(":") + 1));
+  }
+
+  get #first() {
+    return this.hosts.split(",")[0];
   }
 
   get pid() {
@@ -70,8 +79,8 @@ class ZkMini {
   // Sessions.
 
   async expire(target) {
-    if (isPath(target)) return (await this.call("POST", "/v1/sessions/expire", { owner_of: target })).sessions;
-    return (await this.call("POST", `/v1/sessions/${sessionId(target)}/expire`)).sessions;
+    if (!isPath(target)) return this.#toSession(target, "expire");
+    return (await this.call("POST", "/v1/sessions/expire", { owner_of: target })).sessions[0];
   }
 
   async expireAll() {
@@ -104,7 +113,8 @@ class ZkMini {
 
   async #toSession(target, what) {
     const id = isPath(target) ? await this.#ownerOf(target) : sessionId(target);
-    return (await this.call("POST", `/v1/sessions/${id}/${what}`)).sessions;
+    await this.call("POST", `/v1/sessions/${id}/${what}`);
+    return id;
   }
 
   async #ownerOf(path) {
@@ -116,7 +126,9 @@ class ZkMini {
   // Faults.
 
   async fault(when, then) {
-    return new Fault(this, await this.call("POST", "/v1/faults", { when, then }));
+    // The server wants both halves of a slow connection.
+    const effect = then?.slow ? { ...then, slow: { latency_ms: 0, ...then.slow } } : then;
+    return new Fault(this, await this.call("POST", "/v1/faults", { when, then: effect }));
   }
 
   async faults() {
@@ -134,8 +146,24 @@ class ZkMini {
   }
 
   async advance(ms) {
+    return this.#advance({ advance_ms: ms });
+  }
+
+  async advanceTicks(ticks) {
+    return this.#advance({ advance_ticks: ticks });
+  }
+
+  async advanceToNextDeadline() {
+    return this.#advance({ to_next_deadline: true });
+  }
+
+  async jumpWallClock(ms) {
+    return this.call("POST", "/v1/clock", { jump_wall_ms: ms });
+  }
+
+  async #advance(change) {
     if ((await this.clock()).mode === "real") await this.clock("manual");
-    return this.call("POST", "/v1/clock", { advance_ms: ms });
+    return this.call("POST", "/v1/clock", change);
   }
 
   // The server as a whole.
@@ -150,7 +178,7 @@ class ZkMini {
 
   // Nodes.
 
-  async tree(path = "/", { depth, zxid } = {}) {
+  async tree(path = "/", { depth = WHOLE_TREE, zxid } = {}) {
     return this.call("GET", withQuery("/v1/tree", { path, depth, zxid }));
   }
 
@@ -188,8 +216,14 @@ class ZkMini {
     return this.call("GET", withQuery("/v1/history", { path, session: id, kind, since, limit }));
   }
 
-  async historyText(filter = { limit: 40 }) {
-    return (await this.history(filter)).map(text.line).join("\n");
+  async historyText(filter) {
+    return (await (filter ? this.history(filter) : this.#story())).map(text.line).join("\n");
+  }
+
+  /** Returns what a person reads first: of requests only those that failed, since a write is a transaction, too. */
+  async #story() {
+    const latest = await this.history({ limit: 20 * STORY_LINES });
+    return latest.filter(({ kind, error }) => kind !== "request" || error).slice(-STORY_LINES);
   }
 }
 
@@ -212,7 +246,12 @@ class Fault {
   }
 
   async remove() {
-    await this.#zk.call("DELETE", `/v1/faults/${this.id}`);
+    try {
+      await this.#zk.call("DELETE", `/v1/faults/${this.id}`);
+    } catch (error) {
+      // It is removed already, as after a reset.
+      if (error.code !== "not_found") throw error;
+    }
   }
 
   #rule() {
@@ -228,7 +267,7 @@ function isPath(target) {
 function sessionId(id) {
   if (typeof id === "bigint") return `0x${BigInt.asUintN(64, id).toString(16)}`;
   // Not by `instanceof`: Jest has a Uint8Array of its own for each file.
-  if (ArrayBuffer.isView(id) && id.byteLength === 8) return `0x${Buffer.from(id).toString("hex")}`;
+  if (ArrayBuffer.isView(id) && id.byteLength === 8) return sessionId(Buffer.from(id).readBigUInt64BE());
   if (typeof id === "string" && /^0x[0-9a-f]+$/i.test(id)) return id;
   throw new TypeError(`not a session: ${id}; give the path of its ephemeral node, "0x…", a bigint, or the 8 bytes of the id`);
 }

@@ -15,6 +15,8 @@ test("the address is told whole and in parts", async () => {
   assert.equal(zk.hosts, `${zk.host}:${zk.port}`);
   assert.equal(zk.http, `http://${zk.hosts}`);
   assert.equal((await zk.status()).api, 1);
+  const six = ZkMini.attach("http://[::1]:2181");
+  assert.deepEqual([six.hosts, six.host, six.port], ["[::1]:2181", "::1", 2181]);
 });
 
 test("nodes are written, read, listed and deleted", async () => {
@@ -25,7 +27,8 @@ test("nodes are written, read, listed and deleted", async () => {
   assert.equal(await zk.get("/a/task-0000000001"), "");
   await zk.put("/a/bytes", Uint8Array.of(0xff, 0));
   assert.deepEqual([...(await zk.get("/a/bytes"))], [0xff, 0]);
-  assert.equal((await zk.tree("/a", { depth: 2 })).children.length, 3);
+  assert.equal((await zk.tree("/a", { depth: 0 })).children.length, 0);
+  assert.deepEqual((await zk.tree("/a")).children[0].children.map((child) => child.name), ["ü?%#"]);
   await assert.rejects(zk.delete("/a"), { name: "ServerError", status: 409, code: "conflict" });
   await assert.rejects(zk.put("a"), { name: "TypeError", message: /begins with a slash: a/ });
   assert.equal(await zk.delete("/a", { recursive: true }), 5);
@@ -52,6 +55,27 @@ test("a reset with `all` takes rules, stalls and the manual clock away", async (
   await zk.reset({ all: true });
   assert.deepEqual([(await zk.faults()).length, (await zk.status()).frozen, (await zk.clock()).mode], [0, false, "real"]);
   assert.equal(await zk.exists("/a"), false);
+});
+
+test("time moves by ticks, to the next deadline, and by the clock on the wall", async () => {
+  assert.equal((await zk.advanceTicks(3)).advanced_ms, 3 * (await zk.clock()).tick_ms);
+  assert.equal((await zk.clock()).mode, "manual");
+  const { monotonic_ms: before, now_ms: then } = await zk.advanceToNextDeadline();
+  const { monotonic_ms: after, now_ms: now } = await zk.jumpWallClock(-5000);
+  assert.deepEqual([after, now], [before, then - 5000]);
+});
+
+test("the history as text leaves out reads, unless they fail", async () => {
+  await zk.put("/told", "x");
+  assert.match(await zk.historyText(), /transaction  \/told created/);
+  assert.doesNotMatch(await zk.historyText(), /  request  /);
+});
+
+test("a slow connection needs one of latency and bandwidth; a rule may be removed twice", async () => {
+  const rule = await zk.fault({ connect: true }, { slow: { bytes_per_second: 1000 } });
+  await rule.remove();
+  await rule.remove();
+  assert.deepEqual(await zk.faults(), []);
 });
 
 test("a plain reset leaves rules; clearFaults takes them away", async () => {

@@ -84,6 +84,9 @@ test("a program that fails shows its log", async (t) => {
 test("a program that says nothing, or something else, is told", async (t) => {
   const silent = script(t, "#!/bin/sh\necho waiting >&2\nexec sleep 60\n");
   await assert.rejects(ZkMini.start({ program: silent, startTimeoutMs: 200 }), /did not say within 200 ms that it is ready/);
+  // A child of the program, which holds its output open, ends by itself.
+  const parent = script(t, '#!/bin/sh\nsh -c "read -r line"\ntrue\n');
+  await assert.rejects(ZkMini.start({ program: parent, startTimeoutMs: 200 }), /did not say within 200 ms/);
   const other = script(t, "#!/bin/sh\necho hello\nexec sleep 60\n");
   await assert.rejects(ZkMini.start({ program: other }), /is no zk-mini: its first line is hello/);
   const broken = script(t, "no program");

@@ -11,14 +11,14 @@ test("typed", withZk(async (zk, t: TestContext) => {
   const rule: Fault = await zk.fault(when, then);
   const fired: number = await rule.fired();
   t.diagnostic(`${rule.text}: ${fired}, ${(await rule.hits())[0]?.path ?? ""}`);
-  const ids: string[] = await zk.expire("/election/leader");
+  const id: string = await zk.expire("/election/leader");
   const data: string | Uint8Array | null = await zk.get("/config");
   const node: Node = await zk.tree("/", { depth: 2 });
   await zk.freeze();
   await zk.freeze(0x17n);
   await zk.thaw(Buffer.alloc(8));
   await zk.advance(15_000);
-  await zk.put("/a", data ?? "", { ephemeralOwner: ids[0] ?? "0x1" });
+  await zk.put("/a", data ?? "", { ephemeralOwner: id });
   const size: number = node.stat.dataLength + (await zk.delete("/a", { recursive: true }));
   t.diagnostic(`${size} ${await zk.explain("/a")}`);
 }, options));
