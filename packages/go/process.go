@@ -99,7 +99,11 @@ func (p *process) stop() error {
 
 func (p *process) kill() {
 	_ = p.command.Process.Kill() // It may have ended.
-	<-p.ended
+	select {
+	case <-p.ended:
+	case <-time.After(stopTimeout):
+		// A process that the program has started holds its output open.
+	}
 }
 
 func (p *process) hasEnded() bool {

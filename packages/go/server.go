@@ -18,7 +18,7 @@ import (
 
 // Server is a running server, and the control over it. It may be used by several goroutines.
 type Server struct {
-	// Hosts is the address for ZooKeeper clients, HOST:PORT.
+	// Hosts is the address for ZooKeeper clients, HOST:PORT; several, with commas, if the server listens on several.
 	Hosts string
 	// HTTP is the URL of the server's control, and of its page.
 	HTTP    string
@@ -42,7 +42,7 @@ func Start(ctx context.Context, options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Hosts: ready.Listen[0], HTTP: ready.HTTP, process: process}, nil
+	return &Server{Hosts: strings.Join(ready.Listen, ","), HTTP: ready.HTTP, process: process}, nil
 }
 
 // Attach returns a server that runs already: at a URL, or with "" the one of `zk-mini exec`. Stop leaves it alone.
@@ -72,15 +72,17 @@ func (s *Server) Stop() error {
 	return s.process.stop()
 }
 
-// Host returns the host of Hosts.
-func (s *Server) Host() string { host, _, _ := net.SplitHostPort(s.Hosts); return host }
+// Host returns the host of the first address.
+func (s *Server) Host() string { host, _, _ := net.SplitHostPort(s.first()); return host }
 
-// Port returns the port of Hosts.
+// Port returns the port of the first address.
 func (s *Server) Port() int {
-	_, port, _ := net.SplitHostPort(s.Hosts)
+	_, port, _ := net.SplitHostPort(s.first())
 	number, _ := strconv.Atoi(port)
 	return number
 }
+
+func (s *Server) first() string { first, _, _ := strings.Cut(s.Hosts, ","); return first }
 
 // Pid returns the process id of the server; 0 after Attach.
 func (s *Server) Pid() int {
@@ -224,6 +226,25 @@ func (s *Server) setClock(mode string) error {
 
 // Advance moves the clock, and does all that is due on the way. A real clock is made manual first.
 func (s *Server) Advance(d time.Duration) error {
+	return s.advance(map[string]any{"advance_ms": d.Milliseconds()})
+}
+
+// AdvanceTicks does the same, by a number of ticks of the server.
+func (s *Server) AdvanceTicks(ticks int) error {
+	return s.advance(map[string]any{"advance_ticks": ticks})
+}
+
+// AdvanceToNextDeadline does the same, to the time at which the next thing happens by itself, such as an expiry.
+func (s *Server) AdvanceToNextDeadline() error {
+	return s.advance(map[string]any{"to_next_deadline": true})
+}
+
+// JumpWallClock moves the time of day alone, back if negative, as an administrator or NTP does. Sessions do not notice.
+func (s *Server) JumpWallClock(d time.Duration) error {
+	return s.Call("POST", "/v1/clock", map[string]any{"jump_wall_ms": d.Milliseconds()}, nil)
+}
+
+func (s *Server) advance(change map[string]any) error {
 	if clock, err := s.Clock(); err != nil {
 		return err
 	} else if clock.Mode == "real" {
@@ -231,10 +252,13 @@ func (s *Server) Advance(d time.Duration) error {
 			return err
 		}
 	}
-	return s.Call("POST", "/v1/clock", map[string]int64{"advance_ms": d.Milliseconds()}, nil)
+	return s.Call("POST", "/v1/clock", change, nil)
 }
 
-// Tree returns a node, and those below it, as deep as depth says; 0 for none.
+// WholeTree is the depth of all nodes below a node.
+const WholeTree = 1000
+
+// Tree returns a node, and those below it, as deep as depth says: 0 for none, [WholeTree] for all.
 func (s *Server) Tree(path string, depth int) (*Node, error) {
 	return get[*Node](s, "/v1/tree?depth="+strconv.Itoa(depth)+"&path="+url.QueryEscape(path))
 }
@@ -344,6 +368,25 @@ func (s *Server) Explain(path string) (string, error) {
 // History returns what happened last, at most so many entries, the oldest first.
 func (s *Server) History(limit int) ([]Entry, error) {
 	return get[[]Entry](s, "/v1/history?limit="+strconv.Itoa(limit))
+}
+
+// HistoryText returns what happened last, a line for each entry, at most so many: of requests only those that failed, since a write is
+// a transaction, too.
+func (s *Server) HistoryText(limit int) (string, error) {
+	entries, err := s.History(20 * limit)
+	if err != nil {
+		return "", err
+	}
+	var lines []string
+	for _, entry := range entries {
+		if entry.Kind != "request" || entry.Error != "" {
+			lines = append(lines, entry.String())
+		}
+	}
+	if excess := len(lines) - limit; excess > 0 {
+		lines = lines[excess:]
+	}
+	return strings.Join(lines, "\n"), nil
 }
 
 // Call makes any call of the HTTP API. The body is sent as JSON, or as it is if it is a []byte; the answer, JSON, is put into answer.

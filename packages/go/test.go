@@ -138,6 +138,24 @@ func (z *Test) Advance(d time.Duration) {
 	z.check(z.Server.Advance(d))
 }
 
+// AdvanceTicks is that of [Server].
+func (z *Test) AdvanceTicks(ticks int) {
+	z.t.Helper()
+	z.check(z.Server.AdvanceTicks(ticks))
+}
+
+// AdvanceToNextDeadline is that of [Server].
+func (z *Test) AdvanceToNextDeadline() {
+	z.t.Helper()
+	z.check(z.Server.AdvanceToNextDeadline())
+}
+
+// JumpWallClock is that of [Server].
+func (z *Test) JumpWallClock(d time.Duration) {
+	z.t.Helper()
+	z.check(z.Server.JumpWallClock(d))
+}
+
 // Tree is that of [Server].
 func (z *Test) Tree(path string, depth int) *Node {
 	z.t.Helper()
@@ -214,6 +232,14 @@ func (z *Test) Explain(path string) string {
 func (z *Test) History(limit int) []Entry {
 	z.t.Helper()
 	value, err := z.Server.History(limit)
+	z.check(err)
+	return value
+}
+
+// HistoryText is that of [Server].
+func (z *Test) HistoryText(limit int) string {
+	z.t.Helper()
+	value, err := z.Server.HistoryText(limit)
 	z.check(err)
 	return value
 }

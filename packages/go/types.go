@@ -78,7 +78,8 @@ type Then struct {
 // MarshalJSON writes the effect as the server reads it.
 func (t Then) MarshalJSON() ([]byte, error) {
 	type slow struct {
-		Latency        int64 `json:"latency_ms,omitempty"`
+		// The server wants it in any case.
+		Latency        int64 `json:"latency_ms"`
 		BytesPerSecond int   `json:"bytes_per_second,omitempty"`
 	}
 	effect := struct {

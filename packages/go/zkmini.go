@@ -64,16 +64,12 @@ func Run(t T, options ...Option) *Test {
 
 func (z *Test) logHistory() {
 	z.t.Helper()
-	entries, err := z.Server.History(historyOfFailure)
+	text, err := z.Server.HistoryText(historyOfFailure)
 	if err != nil {
 		z.t.Logf("%v", err)
 		return
 	}
-	text := "zk-mini, what happened last:"
-	for _, entry := range entries {
-		text += "\n" + entry.String()
-	}
-	z.t.Logf("%s", text)
+	z.t.Logf("zk-mini, what happened last:\n%s", text)
 }
 
 func (z *Test) check(err error) {

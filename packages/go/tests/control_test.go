@@ -40,7 +40,10 @@ func TestNodesAreWrittenReadListedAndDeleted(t *testing.T) {
 	if names := zk.Children("/a"); !reflect.DeepEqual(names, []string{"b c", "bytes", "empty", "task-0000000003"}) {
 		t.Error(names)
 	}
-	if node := zk.Tree("/a", 2); len(node.Children) != 4 || node.Children[0].Children[0].Data != "grün" || node.Stat.NumChildren != 4 {
+	if node := zk.Tree("/a", 0); len(node.Children) != 0 {
+		t.Errorf("%+v", node)
+	}
+	if node := zk.Tree("/a", zkmini.WholeTree); len(node.Children) != 4 || node.Children[0].Children[0].Data != "grün" || node.Stat.NumChildren != 4 {
 		t.Errorf("%+v", node)
 	}
 	if err := zk.Server.Delete("/a"); !errors.Is(err, zkmini.ErrConflict) {
@@ -81,6 +84,43 @@ func TestAResetOfAllTakesFaultsStallsAndTheManualClockAway(t *testing.T) {
 	}
 }
 
+func TestTimeMovesByTicksToTheNextDeadlineAndByTheClockOnTheWall(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	zk.Advance(0)
+	begin := zk.Clock()
+	zk.AdvanceTicks(3)
+	if clock := zk.Clock(); clock.Mode != "manual" || clock.MonotonicMs-begin.MonotonicMs != 3*clock.TickMs {
+		t.Errorf("%+v", clock)
+	}
+	zk.AdvanceToNextDeadline()
+	before := zk.Clock()
+	zk.JumpWallClock(-5 * time.Second)
+	if clock := zk.Clock(); clock.MonotonicMs != before.MonotonicMs || clock.NowMs != before.NowMs-5000 {
+		t.Errorf("%+v, before %+v", clock, before)
+	}
+}
+
+func TestTheHistoryAsTextLeavesOutRequestsUnlessTheyFail(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	conn, _ := connect(t, zk)
+	zk.Put("/told", "x")
+	if _, _, err := conn.Get("/told"); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := conn.Get("/none"); err == nil {
+		t.Fatal("/none is there")
+	}
+	text := zk.HistoryText(10)
+	if !strings.Contains(text, "/told created") || strings.Contains(text, "getData /told") || !strings.Contains(text, "getData /none, NONODE") {
+		t.Error(text)
+	}
+	if text := zk.HistoryText(1); strings.Count(text, "\n") != 0 || !strings.Contains(text, "/none") {
+		t.Error(text)
+	}
+}
+
 func TestEveryFaultIsUnderstoodByTheServer(t *testing.T) {
 	t.Parallel()
 	zk := zkmini.Run(t)
@@ -94,6 +134,7 @@ func TestEveryFaultIsUnderstoodByTheServer(t *testing.T) {
 		"without the reply":         {zkmini.When{Op: "*", Nth: 2}, zkmini.Then{Drop: zkmini.AfterApply}},
 		"be silent before applying": {zkmini.When{Op: "*"}, zkmini.Then{Silent: zkmini.BeforeApply}},
 		"1s latency and 10 bytes":   {zkmini.When{Connect: true}, zkmini.Then{SlowLatency: time.Second, SlowBytesPerSecond: 10}},
+		"10 bytes":                  {zkmini.When{Connect: true}, zkmini.Then{SlowBytesPerSecond: 10}},
 		"drop the event":            {zkmini.When{Event: "NodeDeleted", Path: "/a/*"}, zkmini.Then{DropEvent: true}},
 		"refuse":                    {zkmini.When{Reattach: true}, zkmini.Then{Refuse: true}},
 		"expiry":                    {zkmini.When{Expiry: true}, zkmini.Then{HoldEphemerals: time.Minute}},

@@ -104,6 +104,11 @@ func TestAProgramThatFailsShowsItsLog(t *testing.T) {
 	if err := refusedStart(t, zkmini.Program(script(t, "echo hello; exec sleep 60"))); !strings.Contains(err.Error(), "its first line is hello") {
 		t.Error(err)
 	}
+	// A child of the program, which holds its output open, ends by itself.
+	parent := zkmini.Program(script(t, "sh -c 'read -r line'; true"))
+	if err := refusedStart(t, parent, zkmini.StartTimeout(200*time.Millisecond)); !strings.Contains(err.Error(), "did not say in time") {
+		t.Error(err)
+	}
 	silent := zkmini.Program(script(t, "echo waiting >&2; exec sleep 60"))
 	if err := refusedStart(t, silent, zkmini.StartTimeout(200*time.Millisecond)); !strings.Contains(err.Error(), "in time") || err.Log != "waiting\n" {
 		t.Error(err)
