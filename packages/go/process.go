@@ -73,10 +73,15 @@ func launch(ctx context.Context, program string, args []string) (*process, ready
 	reason := ""
 	select {
 	case line := <-first.found:
-		if err := json.Unmarshal(line, &r); err == nil && len(r.Listen) > 0 {
+		err := json.Unmarshal(line, &r)
+		switch {
+		case err != nil || len(r.Listen) == 0:
+			reason = fmt.Sprintf("%s is no zk-mini: its first line is %s", program, line)
+		case r.HTTP == "":
+			reason = "the server has no HTTP, by which it is controlled: leave out `--http off`"
+		default:
 			return p, r, nil
 		}
-		reason = fmt.Sprintf("%s is no zk-mini: its first line is %s", program, line)
 	case <-p.ended:
 		reason = fmt.Sprintf("the server did not start: %s %s", program, p.ending())
 	case <-ctx.Done():

@@ -122,6 +122,9 @@ func TestAProgramThatFailsShowsItsLog(t *testing.T) {
 
 func TestBadOptionsAreRefusedWithTheReason(t *testing.T) {
 	t.Parallel()
+	if err := refusedStart(t, zkmini.Args("--http", "off")); !strings.Contains(err.Error(), "leave out `--http off`") {
+		t.Error(err)
+	}
 	for want, option := range map[string]zkmini.Option{
 		"'soon'":     zkmini.Args("--tick-ms", "soon"),
 		"none.yaml":  zkmini.Load("/none.yaml"),

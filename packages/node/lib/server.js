@@ -1,6 +1,6 @@
 "use strict";
 const { Child } = require("./child.js");
-const { ZkMiniError } = require("./errors.js");
+const { StartError, ZkMiniError } = require("./errors.js");
 const { call, withQuery, nodePath } = require("./http.js");
 const { findProgram } = require("./program.js");
 const { argumentsOf } = require("./options.js");
@@ -17,6 +17,10 @@ class ZkMini {
     const { args, timeoutMs } = argumentsOf(options);
     const child = await Child.start(findProgram(options.program), args, timeoutMs);
     const { http, listen } = child.ready;
+    if (!http) {
+      await child.stop();
+      throw new StartError("the server has no HTTP, by which it is controlled: leave out `--http off`");
+    }
     return new ZkMini(http, listen.join(","), child);
   }
 

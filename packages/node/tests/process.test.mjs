@@ -98,6 +98,7 @@ test("bad options are refused, with what is allowed", async () => {
   await assert.rejects(ZkMini.start({ tick: 50 }), { name: "TypeError", message: /no option `tick`; it has .*tickMs/ });
   await assert.rejects(ZkMini.start({ args: "--fast" }), { name: "TypeError", message: /a list of strings/ });
   await assert.rejects(ZkMini.start({ tickMs: "soon" }), { name: "StartError", message: /status 2; its log ends with:\n.*soon/s });
+  await assert.rejects(ZkMini.start({ args: ["--http", "off"] }), { name: "StartError", message: /leave out `--http off`/ });
   await assert.rejects(ZkMini.start({ load: "/none.yaml" }), { name: "StartError", message: /none\.yaml/ });
 });
 

@@ -205,6 +205,11 @@ def test_history(zk: ZkMini, client: Any) -> None:
     assert f"session {hex(session)}: opened" in text
     assert "/b created over HTTP" in text.splitlines()[-1]
     assert zk.history_text(limit=1).startswith("… ")
+    zk.begin_story()
+    assert zk.history_text() == ""
+    for number in range(30):
+        zk.put(f"/many/{number}")
+    assert "/many/29 created" in zk.history_text(limit=1)
 
 
 def test_events_as_they_happen(zk: ZkMini) -> None:

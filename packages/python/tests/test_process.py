@@ -60,6 +60,8 @@ def test_the_installed_command_runs() -> None:
 def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(StartError, match=r"(?s)ended with status 2; its log:\n.*--nonsense"):
         ZkMini.start(args=["--nonsense"])
+    with pytest.raises(StartError, match="leave out `--http off`"):
+        ZkMini.start(args=["--http", "off"])
     with pytest.raises(StartError, match=r"(?s)ended with status 2; its log:\n.*none\.yaml"):
         ZkMini.start(load="none.yaml")
     with pytest.raises(StartError, match=r"is no zk-mini of this version: its first line is b'hello\\n'"):

@@ -289,7 +289,7 @@ class Control:
         before_seq: Optional[int] = None,
         limit: Optional[int] = None,
     ) -> list[Entry]:
-        """Returns what has happened, the oldest first; ``limit`` keeps the latest."""
+        """Returns what has happened, the oldest first; ``limit`` keeps the latest, with ``since_seq`` the first of them."""
         options = {
             "path": path,
             "session": None if session is None else self._session_id(session),

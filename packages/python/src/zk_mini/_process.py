@@ -92,6 +92,8 @@ class Process:
             ready["listen"], ready["http"]
         except (ValueError, KeyError, TypeError):
             raise StartError(f"{program} is no zk-mini of this version: its first line is {line[:200]!r}") from None
+        if not ready["http"]:
+            raise StartError("the server has no HTTP, by which it is controlled: leave out `--http off`")
         return dict(ready)
 
     def _read_line(self, deadline: float) -> bytes:

@@ -107,8 +107,9 @@ class ZkMini(Control):
 
     def history_text(self, limit: int = 40) -> str:
         """Returns what happened last, a line for each entry: writes, events, sessions, faults, and requests that failed."""
-        latest = self.history(since_seq=self._story_begins or None, limit=20 * limit)
-        story = [entry for entry in latest if entry.kind in _STORY or entry.error]
+        # Not with `since_seq`: a limit would then keep the first entries, and these are to be the last.
+        latest = self.history(limit=20 * limit)
+        story = [entry for entry in latest if entry.seq > self._story_begins and (entry.kind in _STORY or entry.error)]
         left_out = len(story) - limit
         lines = [str(entry) for entry in story[-limit:]]
         if left_out > 0:
