@@ -49,6 +49,11 @@ public final class HistoryEntry extends Answer {
         return Optional.ofNullable(json.optionalString("session"));
     }
 
+    /** {@return the address of the client that did it} */
+    public Optional<String> client() {
+        return Optional.ofNullable(json.optionalString("client"));
+    }
+
     /** {@return the zxid after it} */
     public Optional<String> zxid() {
         return Optional.ofNullable(json.optionalString("zxid"));
@@ -61,8 +66,12 @@ public final class HistoryEntry extends Answer {
 
     /** {@return the entry as a line to read} */
     public String line() {
-        String time = json.string("time").replace('T', ' ').replace("Z", "");
-        return time + "  " + kind() + "  " + sentence();
+        return String.format("%s  %-11s  %s", readable(json.string("time")), kind(), sentence());
+    }
+
+    /** Returns a time of ISO 8601 in the form of a log. */
+    static String readable(String time) {
+        return time.replace('T', ' ').replace("Z", "");
     }
 
     private String sentence() {
@@ -70,7 +79,7 @@ public final class HistoryEntry extends Answer {
         if (kind().equals("transaction") && path().isPresent()) {
             return path().get() + " " + because().orElse(what());
         }
-        String who = session().map(id -> "session " + id + ": ").orElse("");
+        String who = session().map(id -> "session " + id + ": ").orElse(client().map(client -> "client " + client + ": ").orElse(""));
         if (because().isPresent() && WHOLE.contains(kind())) {
             return who + because().get();
         }

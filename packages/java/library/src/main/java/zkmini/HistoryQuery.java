@@ -81,6 +81,19 @@ public final class HistoryQuery {
         return JsonObject.objects(http.getList("/v1/history?" + query), HistoryEntry::new);
     }
 
+    /**
+     * Returns what a person reads first, the oldest first: of requests only those that failed, since a write is a transaction, too.
+     *
+     * @param entries maximum number of entries
+     * @return the last entries
+     */
+    public List<HistoryEntry> latest(int entries) {
+        List<HistoryEntry> story = limit(20 * entries).list().stream()
+                .filter(entry -> !entry.kind().equals("request") || entry.error().isPresent())
+                .collect(Collectors.toList());
+        return story.subList(Math.max(0, story.size() - entries), story.size());
+    }
+
     /** {@return the entries as text, one a line, ready to print} */
     public String text() {
         return list().stream().map(HistoryEntry::line).collect(Collectors.joining("\n"));

@@ -107,7 +107,10 @@ final class ServerProcess {
         }
         if (line.isEmpty()) {
             boolean hasEnded = process.waitFor(STOP_SECONDS, TimeUnit.SECONDS);
-            process.destroyForcibly();
+            if (!hasEnded) {
+                // Of a process that has ended this would only close the log before it is read.
+                process.destroyForcibly();
+            }
             logReader.join(TimeUnit.SECONDS.toMillis(STOP_SECONDS));
             throw failure(hasEnded ? "ended with status " + process.exitValue() : "closed its output", null);
         }

@@ -124,7 +124,7 @@ public final class ZkMini implements AutoCloseable {
 
     /** {@return the host of the first address} */
     public String host() {
-        return first().substring(0, first().lastIndexOf(':'));
+        return first().substring(0, first().lastIndexOf(':')).replaceAll("[\\[\\]]", "");
     }
 
     /** {@return the port of the first address} */
@@ -155,14 +155,14 @@ public final class ZkMini implements AutoCloseable {
         }
     }
 
-    /** Makes the server as new: no sessions, nodes and fault rules, nothing frozen, a clock that runs. */
+    /** Ends all sessions and removes all nodes. Fault rules and the clock stay. */
     public void reset() {
-        http.post("/v1/reset?all=true");
+        http.post("/v1/reset");
     }
 
-    /** Ends all sessions and removes all nodes. Fault rules and the clock stay. */
-    public void resetData() {
-        http.post("/v1/reset");
+    /** Makes the server as new: no sessions, nodes and fault rules, nothing frozen, a clock that runs. */
+    public void resetAll() {
+        http.post("/v1/reset?all=true");
     }
 
     /** Ends the server and starts it again: connections break, clients come back with their sessions, the data stay. */
@@ -171,7 +171,7 @@ public final class ZkMini implements AutoCloseable {
     }
 
     /** Lets the power fail, and starts the server again: what was not on disk is lost, in memory everything. */
-    public void restartAndLoseUnsynced() {
+    public void restartLosingUnsynced() {
         http.post("/v1/restart?lose_unsynced=true");
     }
 
@@ -284,12 +284,12 @@ public final class ZkMini implements AutoCloseable {
     }
 
     /** Stops the clock. No time passes for the server until {@link #advance}. */
-    public void stopClock() {
+    public void manualClock() {
         http.post("/v1/clock", "mode", "manual");
     }
 
     /** Lets the clock run by itself again. */
-    public void runClock() {
+    public void realClock() {
         http.post("/v1/clock", "mode", "real");
     }
 
@@ -300,10 +300,43 @@ public final class ZkMini implements AutoCloseable {
      * @return the clock after it
      */
     public Clock advance(Duration time) {
+        return advance("advance_ms", time.toMillis());
+    }
+
+    /**
+     * Lets a number of ticks pass, as {@link #advance(Duration)} does.
+     *
+     * @param ticks number of ticks
+     * @return the clock after it
+     */
+    public Clock advanceTicks(long ticks) {
+        return advance("advance_ticks", ticks);
+    }
+
+    /**
+     * Lets time pass until the next thing happens by itself, such as an expiry, as {@link #advance(Duration)} does.
+     *
+     * @return the clock after it
+     */
+    public Clock advanceToNextDeadline() {
+        return advance("to_next_deadline", true);
+    }
+
+    private Clock advance(String how, Object value) {
         if (!clock().isManual()) {
-            stopClock();
+            manualClock();
         }
-        return new Clock(http.post("/v1/clock", "advance_ms", time.toMillis()));
+        return new Clock(http.post("/v1/clock", how, value));
+    }
+
+    /**
+     * Moves the time of day alone, as an administrator or NTP does. Sessions do not notice.
+     *
+     * @param time time to move it by; negative moves it back
+     * @return the clock after it
+     */
+    public Clock jumpWallClock(Duration time) {
+        return new Clock(http.post("/v1/clock", "jump_wall_ms", time.toMillis()));
     }
 
     /**
@@ -438,12 +471,20 @@ public final class ZkMini implements AutoCloseable {
         JsonObject answer = http.get("/v1/explain?path=" + Paths.encode(path));
         StringBuilder text = new StringBuilder(path).append(answer.flag("exists") ? " exists" : " does not exist");
         if (answer.flag("is_cut")) {
-            text.append("\n  (what was before is no longer in the history)");
+            text.append("\n  … earlier changes are no longer in the history");
+        } else if (answer.list("history").isEmpty()) {
+            text.append(answer.flag("exists")
+                    ? "\n  it was there when the history began, and has not changed since"
+                    : "\n  nothing in the history has to do with it");
         }
-        for (String line : answer.objects("history", change -> change.string("time") + "  " + change.string("because"))) {
+        for (String line : answer.objects("history", ZkMini::explained)) {
             text.append("\n  ").append(line);
         }
         return text.toString();
+    }
+
+    private static String explained(JsonObject change) {
+        return HistoryEntry.readable(change.string("time")) + "  " + change.string("zxid") + "  " + change.string("because");
     }
 
     /** {@return a question about all that has happened; without more it gives the last entries} */

@@ -149,12 +149,15 @@ class ControlTest {
     void theClockIsMoved(ZkMini zk) {
         assertFalse(zk.clock().isManual());
         assertEquals(Duration.ofSeconds(2), zk.clock().tick());
-        zk.stopClock();
+        zk.manualClock();
         Clock before = zk.clock();
         Clock after = zk.advance(Duration.ofHours(3));
         assertTrue(after.isManual());
         assertEquals(Duration.ofHours(3), Duration.between(before.now(), after.now()));
-        zk.runClock();
+        assertEquals(Duration.ofSeconds(6), Duration.between(after.now(), zk.advanceTicks(3).now()));
+        Instant deadline = zk.advanceToNextDeadline().now();
+        assertEquals(Duration.ofMinutes(-5), Duration.between(deadline, zk.jumpWallClock(Duration.ofMinutes(-5)).now()));
+        zk.realClock();
         assertFalse(zk.clock().isManual());
         assertTrue(zk.advance(Duration.ZERO).isManual());
     }
@@ -221,6 +224,8 @@ class ControlTest {
         assertTrue(zk.history().path("/a").text().contains("created over HTTP"), zk.history().text());
         String told = zk.explain("/a");
         assertTrue(told.startsWith("/a does not exist\n") && told.contains("deleted over HTTP"), told);
+        assertEquals("/none does not exist\n  nothing in the history has to do with it", zk.explain("/none"));
+        assertEquals(1, zk.history().latest(1).size());
         assertEquals(0, zk.history().session("0x17").list().size());
         for (HistoryEntry entry : zk.history().list()) {
             assertTrue(entry.line().contains(entry.kind()), entry.line());
@@ -236,18 +241,18 @@ class ControlTest {
         zk.put("/a", "x");
         zk.restart();
         assertTrue(zk.exists("/a"));
-        zk.restartAndLoseUnsynced();
+        zk.restartLosingUnsynced();
         assertFalse(zk.exists("/a"));
 
         zk.put("/a", "x");
-        zk.stopClock();
+        zk.manualClock();
         FaultRule rule = zk.fault(Fault.on("create").dropReply());
-        zk.resetData();
+        zk.reset();
         assertFalse(zk.exists("/a"));
         assertTrue(zk.clock().isManual());
         assertEquals(0, rule.fired());
         zk.freeze();
-        zk.reset();
+        zk.resetAll();
         assertFalse(zk.clock().isManual() || zk.status().isFrozen());
         assertThrows(NotFoundException.class, rule::fired);
         assertEquals(4, zk.status().nodes());
@@ -286,13 +291,13 @@ class ControlTest {
     @Test
     void aServerThatStallsEndsAllTheSame() {
         ZkMini zk = ZkMini.start();
-        zk.stopClock();
+        zk.manualClock();
         zk.freeze();
         Thread.currentThread().interrupt();
         zk.close();
         assertTrue(Thread.interrupted());
         ZkMini other = ZkMini.start();
-        other.stopClock();
+        other.manualClock();
         other.freeze();
         other.close();
         String message = assertThrows(UnreachableException.class, other::status).getMessage();

@@ -77,7 +77,7 @@ class ExtensionTest {
             assertFalse(zk.exists("/a") || zk.exists("/before"));
             assertTrue(zk.exists("/each"));
             zk.put("/a", "");
-            zk.stopClock();
+            zk.manualClock();
         }
 
         @Nested

@@ -135,11 +135,11 @@ class RecipesTest {
         BlockingQueue<ConnectionState> states = states(client);
         client.create().withMode(CreateMode.EPHEMERAL).forPath("/a");
         String session = zk.tree("/a").stat().ephemeralOwner().get();
-        zk.stopClock();
+        zk.manualClock();
         zk.freeze("/a");
         zk.advance(Duration.ofSeconds(30));
         assertFalse(zk.exists("/a"));
-        zk.runClock();
+        zk.realClock();
         zk.thaw(session);
         Wait.untilTaken(states, ConnectionState.LOST);
     }

@@ -134,7 +134,7 @@ public final class ZkMiniExtension
         running.add(context);
         ZkMini server = server(context);
         if (!keep && placeOfServer(context) != context) {
-            server.reset();
+            server.resetAll();
         }
         List<HistoryEntry> last = server.history().limit(1).list();
         context.getStore(namespace).put(BEFORE, last.isEmpty() ? 0 : last.get(0).seq());
@@ -158,7 +158,7 @@ public final class ZkMiniExtension
     private String history(ExtensionContext context) {
         try {
             long before = context.getStore(namespace).getOrDefault(BEFORE, Long.class, 0L);
-            String text = server(context).history().limit(HISTORY_ENTRIES).list().stream()
+            String text = server(context).history().latest(HISTORY_ENTRIES).stream()
                     .filter(entry -> entry.seq() > before)
                     .map(entry -> "  " + entry.line())
                     .collect(Collectors.joining("\n"));
