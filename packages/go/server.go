@@ -28,7 +28,7 @@ type Server struct {
 // Start starts a server on a free port of 127.0.0.1. It ends with [Server.Stop], and with this process, however that ends. The context
 // is that of the start alone.
 func Start(ctx context.Context, options ...Option) (*Server, error) {
-	s := settings{timeout: 10 * time.Second}
+	s := settings{timeout: 20 * time.Second}
 	for _, option := range options {
 		option(&s)
 	}

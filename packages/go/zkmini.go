@@ -109,7 +109,7 @@ func Compat(line string) Option { return Args("--compat", line) }
 // Tick sets the length of a tick, the unit of session timeouts; 2 s otherwise.
 func Tick(d time.Duration) Option { return Args("--tick-ms", milliseconds(d)) }
 
-// StartTimeout sets the time that the start may take; 10 s otherwise.
+// StartTimeout sets the time that the start may take; 20 s otherwise.
 func StartTimeout(d time.Duration) Option { return func(s *settings) { s.timeout = d } }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

@@ -22,7 +22,7 @@ export interface StartOptions {
   maxSessionTimeoutMs?: number;
   /** Further arguments of `zk-mini serve`. */
   args?: readonly string[];
-  /** Time that the start may take; 10,000 if not given. */
+  /** Time that the start may take; 20,000 if not given. */
   startTimeoutMs?: number;
 }
 

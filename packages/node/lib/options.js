@@ -23,7 +23,7 @@ function argumentsOf(options) {
     }
     if (name in OF_SERVE && value !== undefined) args.push(...argument(OF_SERVE[name], value));
   }
-  return { args: [...args, ...(options.args ?? [])], timeoutMs: options.startTimeoutMs ?? 10_000 };
+  return { args: [...args, ...(options.args ?? [])], timeoutMs: options.startTimeoutMs ?? 20_000 };
 }
 
 /** Returns an option of the command line; true and false belong to its name. */
