@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from servers import SERVERS, TARGET, Missing
+from servers import SERVERS, TARGET, Missing, ZkMini
 from stage import Stage
 
 CACHE = TARGET / "real-programs"
@@ -44,6 +44,7 @@ def lines(notes):
 def run(name, shows):
     """Runs a program on both. Tells if what was noted is the same."""
     program = importlib.import_module(f"{name}_program")
+    ZkMini.program()
     program.install(CACHE)
     folder = Path(tempfile.mkdtemp(prefix="real-programs-"))
     folder.chmod(0o755)

@@ -107,7 +107,8 @@ class Stage:
         def visit(path):
             try:
                 value, stat = self._client.get(path)
-                children = sorted(self._client.get_children(path))
+                # Random parts of names do not decide who comes first.
+                children = sorted(self._client.get_children(path), key=self._reduced)
             except NoNodeError:
                 return
             line = f"{path} {self._kind(stat, owners)}"
