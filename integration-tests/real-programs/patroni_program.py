@@ -170,8 +170,9 @@ def run(stage, _cache):
 
     if hasattr(stage.server, "expire"):
         stage.server.expire(f"{NODES}/leader")
-        leads = stage.until("a leader again", lambda: next((n for n in (a, b) if n.is_in(LEADS)), None), 120)
-        other = a if leads is b else b
+        name = stage.until("a leader's node again", lambda: stage.get(f"{NODES}/leader"), 120)
+        leads, other = (a, b) if name == b"a" else (b, a)
+        wait_for(leads, other)
         leads.query("INSERT INTO orders (item) VALUES ('bread')")
         wait_for(leads, other, ["tea", "milk", "sugar", "bread"])
     for node in (a, b):
