@@ -10,8 +10,8 @@ from servers import free_port
 VERSION = "18.16.1+ds-7.3+b2"
 # With the libraries that few machines have.
 LIBRARIES = (
-    "libboost-filesystem1.74.0 libboost-program-options1.74.0 libcapnp-0.9.2 libcctz2 libcpuinfo0 libdouble-conversion3 libfarmhash0 libicu72 "
-    "libjemalloc2 libltdl7 libmariadb3 libmetrohash1 libodbc2 libpcre3 libpococrypto80 libpocodata80 libpocodataodbc80 libpocofoundation80 "
+    "libboost-filesystem1.74.0 libboost-program-options1.74.0 libcapnp-0.9.2 libcctz2 libcpuinfo0 libdouble-conversion3 libfarmhash0 "
+    "libicu72 libjemalloc2 libltdl7 libmariadb3 libmetrohash1 libodbc2 libpcre3 libpococrypto80 libpocodata80 libpocodataodbc80 libpocofoundation80 "
     "libpocojson80 libpocomongodb80 libpoconet80 libpoconetssl80 libpocoutil80 libpocoxml80 librdkafka1 libre2-9"
 )
 PACKAGES = {"clickhouse-server": VERSION, "clickhouse-common": VERSION, **dict.fromkeys(LIBRARIES.split())}
@@ -62,6 +62,8 @@ class Replica:
         command = [self.files / "usr/sbin/clickhouse-server", f"--config-file={self.folder / 'config.xml'}"]
         self.process = self.stage.start(command, self.name, env=environment, cwd=self.folder)
         self.stage.until(f"{self.name} to answer", lambda: self.process.poll() is not None or self.query("SELECT 1") == ["1"])
+        if self.process.poll() is not None:
+            raise AssertionError(f"ClickHouse's replica {self.name} has ended, see its log")
 
     def query(self, text):
         """Returns the lines of the answer; nothing if it has failed or is not there."""

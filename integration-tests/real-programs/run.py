@@ -4,6 +4,7 @@ import difflib
 import importlib
 import logging
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -70,19 +71,21 @@ def run(name, shows):
 
 def main(words):
     """Returns the status: 1 if one differed or failed, 2 if something is missing."""
+    # So that every process that was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_words: sys.exit(143))
     # Lost connections belong to the stories.
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
     names = [word for word in words if word != "--show"]
     status = 0
     for name in names:
         try:
-            status |= not run(name, "--show" in words)
+            status = max(status, 0 if run(name, "--show" in words) else 1)
         except Missing as missing:
             print(f"{name}: {missing}", file=sys.stderr)
-            status |= 2
+            status = 2
         except (AssertionError, RuntimeError) as failure:
             print(f"{name}: FAILED: {failure}", file=sys.stderr)
-            status |= 1
+            status = max(status, 1)
     return status
 
 
