@@ -39,7 +39,7 @@ class Worker:
 
 
 def run(stage, _cache):
-    """Tells the story of two producers and two consumers."""
+    """Tells the story of a producer and two consumers."""
     stage.watch("/shop")
     producer, consumer = Worker(stage, "producer"), Worker(stage, "consumer")
     for text in ("tea", "milk", "sugar"):
