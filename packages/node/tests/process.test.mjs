@@ -138,6 +138,17 @@ test("a killed parent leaves no server behind", async () => {
   await ended(server);
 });
 
+test("a test that handles Ctrl-C can still ask the server", async () => {
+  // The keys of a terminal go to the whole process group.
+  const source = `import { ZkMini } from "zk-mini"; const zk = await ZkMini.start(); await zk.put("/there");
+    process.once("SIGINT", async () => { console.log(await zk.historyText()); process.exit(0); });
+    setInterval(() => {}, 1000); process.kill(-process.pid, "SIGINT")`;
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "pipe", "inherit"], detached: true });
+  const [[text], [status]] = await Promise.all([once(parent.stdout, "data"), once(parent, "exit")]);
+  assert.match(String(text), /\/there created/);
+  assert.equal(status, 0);
+});
+
 test("a server that is killed is told in the next error", async () => {
   const zk = await ZkMini.start();
   process.kill(zk.pid, "SIGKILL");
