@@ -18,6 +18,7 @@ IMPORTS = {
     "rpc-client": {"zk-mini-common", "zk-registry", "rpc-wire"},
     "demo": None,
     "tutorial": {"zk-client", "zk-registry", "rpc-server", "rpc-client"},
+    "playground": {"zk-mini", "zk-wire"},
     "integration-tests": None,
 }
 # Further crates for tests: a client is tested against the server, but the server's own tests speak bytes (its examples do not).
@@ -67,6 +68,9 @@ PURE = (
     "rpc/client/src/retry",
     "rpc/client/src/session/",
     "rpc/client/src/targets",
+    "docs/playground/src/client",
+    "docs/playground/src/command",
+    "docs/playground/src/world",
 )
 
 # Modules that import each other by idiom: a handle's `builder()` gives the builder, whose last method gives the handle.
@@ -79,8 +83,9 @@ CIRCLES = {
 # Files of RPC that may name `TcpStream`: one a side.
 STREAM_FOLDERS = ("rpc/client/src/", "rpc/server/src/")
 
-# Beginnings of paths that may have `unsafe` code: the crate that forks, and the tutorial, which teaches how that is done.
-UNSAFE = ("rpc/prefork/", "docs/code/")
+# Beginnings of paths that may have `unsafe` code: the crate that forks; the tutorial, which teaches how that is done; and the
+# names of the functions that the playground's page calls, which are an unsafe attribute.
+UNSAFE = ("rpc/prefork/", "docs/code/", "docs/playground/src/lib.rs")
 
 FOLDERS = {"registry", "zk-mini", "rpc", "packages", "docs", "integration-tests", "ci"}
 
