@@ -37,6 +37,12 @@ def build(language, target):
         yield f"mdbook build docs/{language}:\n{said}"
 
 
+def build_playground(target):
+    """Puts the page that the chapter about the playground leads to into the books."""
+    if subprocess.run([sys.executable, str(DOCS / "playground/build.py"), str(target)]).returncode:
+        yield "the playground cannot be built: see above"
+
+
 def chapters(language):
     """Returns the depth and the file of each chapter."""
     summary = (DOCS / language / "src/SUMMARY.md").read_text(encoding="utf-8")
@@ -137,6 +143,7 @@ def main():
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "book"
     for language in LANGUAGES:
         complaints += [*unlisted(language), *build(language, target)]
+    complaints += build_playground(target)
     for language in LANGUAGES:
         complaints += links.complaints(target, target / language)
     for complaint in complaints:

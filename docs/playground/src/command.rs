@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(got["seen"][0]["answer"], "你好");
         let deleted = player.play(&json!({ "do": "delete", "client": 1, "path": "/jobs" }));
         assert_eq!(deleted["seen"][0]["error"], "NOTEMPTY");
-        let bad = player.play(&json!({ "do": "get", "client": 1, "path": "no slash" }));
+        let bad = player.create(1, "no slash", "persistent");
         assert_eq!(bad["seen"][0]["error"], "BADARGUMENTS");
         let closed = player.play(&json!({ "do": "close", "client": 1 }));
         assert_eq!(closed["state"]["clients"][0]["life"], "closed");
