@@ -10,6 +10,7 @@ const log = [];
 let run;
 let state;
 
+const moment = (ms) => `${(ms / 1000).toFixed(1)} s`;
 const option = ([value, text]) => h('option', { value }, text);
 const labelled = (text, field, properties) => h('label', properties, text, field);
 const checkbox = (id, text, checked) => h('label', {}, h('input', { type: 'checkbox', id, checked }), text);
@@ -139,9 +140,9 @@ function begin() {
 }
 
 function render() {
-  setText($('clock'), `${(state.time / 1000).toFixed(1)} s`);
+  setText($('clock'), moment(state.time));
   const done = w.steps.map(([, isDone]) => Boolean(isDone(progress)));
-  show($('steps'), done, () => w.steps.map(([text], index) => h('li', { class: done[index] && 'done' }, text, done[index] && h('span', { class: 'dim' }, ` (${w.done})`))));
+  show($('steps'), done, () => w.steps.map(([text], index) => h('li', { class: done[index] && 'done' }, text, done[index] && h('span', { class: 'dim' }, w.aside(w.done)))));
   const open = state.clients.filter((client) => client.life === 'open').map((client) => client.client);
   const chosen = $('client').value;
   show($('client'), open, () => open.map((number) => option([number, String(number)])));
@@ -162,12 +163,12 @@ function renderSessions() {
 function card(client, told) {
   const number = client.client;
   const heading = `session-${number}`;
-  const facts = client.life === 'open' ? `${client.pings ? w.pinging : w.silent}, ${w.left(span(client.left))} / ${span(client.timeout)}` : w.ended[client.life];
+  const facts = client.life === 'open' ? `${client.pings ? w.pinging : w.silent}${w.comma}${w.expires(moment(client.expires), span(client.timeout))}` : w.ended[client.life];
   return h('li', { class: `session ${client.life}`, 'aria-labelledby': heading },
     h('h3', { id: heading }, w.name(number)),
     h('p', { class: 'facts' }, facts),
-    client.ephemerals.length > 0 && h('p', {}, `${w.owns}: `, h('code', {}, client.ephemerals.map(visible).join(', '))),
-    client.watches.length > 0 && h('p', {}, `${w.watches}: `, h('code', {}, client.watches.map(({ path, kind }) => `${visible(path)} (${w.kinds[kind]})`).join(', '))),
+    client.ephemerals.length > 0 && h('p', {}, w.line(w.owns, ''), h('code', {}, client.ephemerals.map(visible).join(', '))),
+    client.watches.length > 0 && h('p', {}, w.line(w.watches, ''), h('code', {}, client.watches.map(({ path, kind }) => `${visible(path)} (${w.kinds[kind]})`).join(', '))),
     told.map(({ event, path }) => h('p', { class: 'told' }, w.event(event, visible(path)))).slice(0, 3),
     client.life === 'open' && h('div', { class: 'line' },
       h('label', {}, h('input', { type: 'checkbox', id: `pings-${number}`, 'aria-label': w.of(w.pings, number), checked: client.pings, onchange: (event) => act({ do: 'pings', client: number, pings: event.target.checked }) }), w.pings),
@@ -193,9 +194,9 @@ function logLine(seen) {
     expired: () => w.expired,
     closed: () => w.closedSession,
     event: () => w.event(seen.event, visible(seen.path)),
-    request: () => `${w.ops[seen.op]} ${visible(seen.path)}${seen.watch ? ` (${w.watch})` : ''} → ${seen.error ? `${seen.error}: ${seen.message}` : answerOf(seen)}`,
+    request: () => `${w.ops[seen.op]} ${visible(seen.path)}${seen.watch ? w.aside(w.watch) : ''} → ${seen.error ? `${seen.error}: ${seen.message}` : answerOf(seen)}`,
   }[seen.kind]();
-  return h('li', { class: seen.error ? 'failed' : seen.kind }, h('time', {}, `${(seen.time / 1000).toFixed(1)} s`), `${w.name(seen.client)}: ${what}`);
+  return h('li', { class: seen.error ? 'failed' : seen.kind }, h('time', {}, moment(seen.time)), w.line(w.name(seen.client), what));
 }
 
 function answerOf({ op, answer }) {

@@ -221,7 +221,7 @@ impl World {
 
     fn client_state(&self, client: &Client) -> Value {
         let alive = self.core.session(client.session);
-        let left = alive.as_ref().map(|session| session.expires.0.saturating_sub(self.mono.0));
+        let expires = alive.as_ref().map(|session| session.expires.0);
         let ephemerals = alive.map(|session| session.ephemerals).unwrap_or_default();
         let watches = self.core.watches().into_iter().filter(|watch| watch.conn == client.conn());
         let watches = watches.map(|watch| {
@@ -232,7 +232,7 @@ impl World {
             "session": client.session.to_string(),
             "life": client.life.name(),
             "timeout": client.timeout.0,
-            "left": left,
+            "expires": expires,
             "pings": client.next_ping.is_some(),
             "ephemerals": ephemerals.iter().map(|path| &**path).collect::<Vec<_>>(),
             "watches": watches.collect::<Vec<_>>(),
