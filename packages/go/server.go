@@ -122,7 +122,15 @@ func (s *Server) Freeze() error { return s.post("/v1/freeze") }
 func (s *Server) Thaw() error { return s.post("/v1/thaw") }
 
 // Expire ends a session as if it had been silent for its timeout, and returns its id.
-func (s *Server) Expire(session string) (string, error) { return s.toSession(session, "expire") }
+func (s *Server) Expire(session string) (string, error) {
+	if !strings.HasPrefix(session, "/") {
+		return s.toSession(session, "expire")
+	}
+	// In one call: nobody else can make the node again in between.
+	var ended struct{ Sessions []string }
+	err := s.Call("POST", "/v1/sessions/expire", map[string]string{"owner_of": session}, &ended)
+	return strings.Join(ended.Sessions, ","), err
+}
 
 // ExpireAll ends all sessions, and returns their ids.
 func (s *Server) ExpireAll() ([]string, error) {

@@ -179,7 +179,7 @@ func TestErrorsOfTheServerAreTyped(t *testing.T) {
 	if err := zk.Put("/plain", ""); err != nil {
 		t.Fatal(err)
 	}
-	for session, want := range map[string]string{"/plain": "not ephemeral", "0xaa": "no session 0xaa", "leader": "not a session", "/none": "does not exist"} {
+	for session, want := range map[string]string{"/plain": "not ephemeral", "0xaa": "no session 0xaa", "leader": "not a session", "/none": "no such node"} {
 		if _, err := zk.Expire(session); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("expire %s: %v", session, err)
 		}

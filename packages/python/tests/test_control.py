@@ -97,7 +97,7 @@ def test_sessions_are_named_in_any_way(zk: ZkMini, client: Any) -> None:
 
 def test_errors_say_what_was_wrong(zk: ZkMini) -> None:
     zk.put("/plain")
-    with pytest.raises(ZkMiniError, match="/plain is not ephemeral"):
+    with pytest.raises(ZkMiniError, match="/plain: the node is not ephemeral"):
         zk.expire("/plain")
     with pytest.raises(NotFoundError, match="0x99"):
         zk.expire("0x99")
