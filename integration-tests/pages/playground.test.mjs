@@ -104,6 +104,19 @@ test('the keyboard is enough, and a request that fails says why', async () => {
   await context.close();
 });
 
+test('a page with room for no more sessions says so, until the reader begins again', async () => {
+  const { context, page, complaints } = await player('zh', {});
+  const open = page.locator('#open');
+  for (let clicks = 0; clicks < 100 && (await open.isEnabled()); clicks++) await open.click();
+  assert.equal(await page.locator('.session').count(), 20);
+  assert.match(await text(page, '#error'), /重新开始/);
+  await page.locator('#begin').click();
+  assert.ok(await open.isEnabled());
+  assert.equal(await text(page, '#error'), '');
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
 test('what a reader types never becomes markup', async () => {
   const { context, page, complaints } = await player('en', {});
   await page.locator('#open').click();

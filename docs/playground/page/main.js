@@ -23,11 +23,12 @@ function act(command) {
   try {
     outcome = run(command);
   } catch (error) {
-    setText($('error'), w.stopped + error.message);
+    setText($('error'), w.broken + error.message);
     return null;
   }
-  setText($('error'), outcome.error ?? '');
   state = outcome.state;
+  setText($('error'), outcome.error ?? (state.is_full ? w.full : ''));
+  $('open').disabled = state.is_full;
   for (const seen of outcome.seen) {
     log.unshift(seen);
     if (seen.kind === 'opened') progress.opened++;

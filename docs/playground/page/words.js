@@ -13,6 +13,7 @@ const EN = {
   owns: 'owns', watches: 'watches', kinds: { children: 'children', data: 'node' }, of: (text, n) => `${text}: session ${n}`,
   opened: (ms) => `opened, timeout ${ms}`, expired: 'has expired, and its connection is closed', closedSession: 'closed its session',
   event: (event, path) => `is told: ${event} ${path}`, yes: 'yes', no: 'no', done: 'done', none: 'none', openFirst: 'Open a session first.',
+  full: 'These are all the sessions that the page has room for: begin again for more.', broken: 'The core has stopped, which is a defect: load the page again. ',
   stopped: 'The playground cannot run here: it needs a browser of 2023 or later. ',
   steps: [
     ['Open two sessions.', (s) => s.opened >= 2],
@@ -38,6 +39,7 @@ const ZH = {
   owns: '拥有', watches: '监视', kinds: { children: '子节点', data: '节点' }, of: (text, n) => `${text}：会话 ${n}`,
   opened: (ms) => `已打开，超时 ${ms}`, expired: '已过期，连接被关闭', closedSession: '关闭了自己的会话',
   event: (event, path) => `收到通知：${event} ${path}`, yes: '存在', no: '不存在', done: '完成', none: '无', openFirst: '请先打开一个会话。',
+  full: '页面只能容纳这么多会话：要打开更多，请重新开始。', broken: '核心停止了，这是一个缺陷：请重新加载页面。',
   stopped: '演练场无法在这里运行：需要 2023 年以后的浏览器。',
   steps: [
     ['打开两个会话。', EN.steps[0][1]],

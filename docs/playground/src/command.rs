@@ -239,6 +239,7 @@ mod tests {
         for _ in 0..20 {
             player.open(false);
         }
+        assert_eq!(player.play(&json!({ "do": "advance", "ms": 1 }))["state"]["is_full"], true);
         let refused = player.refused(&json!({ "do": "open", "timeout": 6_000, "pings": true }));
         assert!(refused.contains("20 sessions"), "{refused}");
     }

@@ -213,7 +213,7 @@ impl World {
         self.list("/", &mut nodes);
         json!({
             "time": self.mono.0,
-            "zxid": self.core.last_zxid().to_string(),
+            "is_full": self.clients.len() >= MAX_CLIENTS,
             "nodes": nodes,
             "clients": self.clients.iter().map(|client| self.client_state(client)).collect::<Vec<_>>(),
         })
