@@ -42,10 +42,11 @@ pub(crate) struct ReadyArgs {
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     pid_file: Option<PathBuf>,
 
-    /// Stop when standard input ends, too
+    /// Stop when standard input ends, and not at SIGINT
     ///
     /// For a test suite that starts the server with a pipe as standard input and writes
-    /// nothing to it: when the suite ends, even by SIGKILL, so does the server.
+    /// nothing to it: when the suite ends, even by SIGKILL, so does the server. Ctrl-C
+    /// is left to the suite, which may still ask the server what has happened.
     #[arg(long, verbatim_doc_comment)]
     pub(crate) stop_on_eof: bool,
 }

@@ -117,7 +117,7 @@ async fn serve(
     // Before the server is announced, so that a signal right after that line is not lost.
     let mut stop = Stop::new().map_err(CliError::Signals)?;
     if args.ready.stop_on_eof {
-        stop = stop.or_end_of_input().map_err(CliError::Runtime)?;
+        stop = stop.at_end_of_input().map_err(CliError::Runtime)?;
     }
 
     let Listen { host, port } = match args.listen {

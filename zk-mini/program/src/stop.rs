@@ -1,4 +1,4 @@
-//! The request to stop: SIGINT, as by Ctrl-C, SIGTERM, or the end of standard input.
+//! The request to stop: SIGTERM, and SIGINT, as by Ctrl-C, or the end of standard input.
 
 use std::future::pending;
 use std::io;
@@ -21,8 +21,9 @@ impl Stop {
         Ok(Self { interrupt, terminate, input: None })
     }
 
-    /// Takes the end of standard input for a request, too. What comes before it is dropped.
-    pub(crate) fn or_end_of_input(mut self) -> io::Result<Self> {
+    /// Takes the end of standard input for a request instead of SIGINT: Ctrl-C is for the parent, which may still need the
+    /// server. What comes before the end is dropped.
+    pub(crate) fn at_end_of_input(mut self) -> io::Result<Self> {
         let (ended, input) = channel();
         // Not a thread of the runtime, whose end would wait for this read.
         thread::Builder::new().name("stdin".into()).spawn(move || {
@@ -36,6 +37,7 @@ impl Stop {
 
     /// Waits for one of them, and returns its name.
     pub(crate) async fn requested(&mut self) -> &'static str {
+        let is_alone = self.input.is_none();
         let end_of_input = async {
             match &mut self.input {
                 // The other end sends nothing: it is dropped.
@@ -44,7 +46,7 @@ impl Stop {
             }
         };
         tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.interrupt.recv(), if is_alone => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
             () = end_of_input => "the end of standard input",
         }

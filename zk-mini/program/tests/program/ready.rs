@@ -62,9 +62,11 @@ fn the_end_of_standard_input_stops_a_server_that_is_asked_to() {
 }
 
 #[test]
-fn a_server_that_waits_for_the_end_of_standard_input_heeds_signals() {
+fn a_server_that_waits_for_the_end_of_standard_input_leaves_ctrl_c_to_its_parent() {
     let (zk, pipe) = serve_until_eof();
-    zk.address();
+    let address = zk.address();
+    zk.signal(Signal::SIGINT);
+    assert!(is_ok(&address));
     zk.signal(Signal::SIGTERM);
     assert!(zk.status().success());
     drop(pipe);
