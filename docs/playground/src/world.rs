@@ -24,7 +24,7 @@ pub(crate) struct World {
     begin: UnixMillis,
     mono: Millis,
     clients: Vec<Client>,
-    /// What clients saw since the last command, oldest first.
+    /// Answers and events that clients saw since the last command, oldest first.
     seen: Vec<Value>,
     /// Reply to the request that is being carried out.
     reply: Option<(ReplyHeader, Bytes)>,
