@@ -16,7 +16,7 @@ TARGET = "aarch64-unknown-linux-musl"
 def build(target):
     """Returns the path of the program: without optimisation, as it only has to run."""
     if not Path(output("rustc", "--print", "target-libdir", "--target", TARGET)).exists():
-        raise Complaint(f"Rust's target {TARGET} is missing: run ci/setup")
+        raise Complaint(f"Rust's target {TARGET} is missing: rustup target add {TARGET}")
     env = os.environ | {
         # Rust has a linker for every system; a C compiler for this one may not be there.
         "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER": "rust-lld",
