@@ -8,8 +8,8 @@ class Complaint(Exception):
 
 
 def needed(program, package):
-    """Returns the path of a program that ci/setup installs."""
+    """Returns the path of a program of a Debian package."""
     path = shutil.which(program)
     if not path:
-        raise Complaint(f"{program} is missing: run ci/setup, which installs the Debian package {package}")
+        raise Complaint(f"{program} is missing: it is in the Debian package {package}; ci/setup installs what CI needs")
     return path
