@@ -11,6 +11,10 @@ PATIENCE = 20
 PAUSE = 1.5
 
 
+# A shell starts its background processes with SIGINT ignored, and so would be what they start: here Control-C has to work.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Terminal:
     """Runs one command; its output comes line by line, without blank ones."""
 
