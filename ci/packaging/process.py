@@ -28,10 +28,9 @@ def into(root, user=None):
     return enter
 
 
-def run(root, *command, user=None, env=None):
-    """Runs a command to its end, and returns its standard output. A failure is a complaint."""
-    # The environment is empty, as that of a container.
-    process = subprocess.Popen(
+def started(root, command, user, env):
+    """Starts a command; its environment is empty unless given, as that of a container."""
+    return subprocess.Popen(
         command,
         preexec_fn=into(root, user),
         env=env or {},
@@ -40,6 +39,11 @@ def run(root, *command, user=None, env=None):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def run(root, *command, user=None, env=None):
+    """Runs a command to its end, and returns its standard output. A failure is a complaint."""
+    process = started(root, command, user, env)
     try:
         stdout, stderr = process.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
@@ -56,15 +60,7 @@ class Server:
 
     def __init__(self, root, command, user=None, env=None):
         self.command = [*command, "--ready", "json"]
-        self.process = subprocess.Popen(
-            self.command,
-            preexec_fn=into(root, user),
-            env=env or {},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = started(root, self.command, user, env)
         self.log = []
         self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
         self.reader.start()

@@ -16,6 +16,15 @@ def _from_json(kind: type[_Answer], answer: Json, **others: Any) -> _Answer:
     return kind(**{name: value for name, value in answer.items() if name in names and name not in others}, **others)
 
 
+class _Plain:
+    """Answer whose fields are those of the server."""
+
+    @classmethod
+    def from_json(cls: type[_Answer], answer: Json) -> _Answer:
+        """Reads an answer."""
+        return _from_json(cls, answer)
+
+
 @dataclass(frozen=True)
 class Stat:
     """Stat of a node, as ZooKeeper has it. Zxids and ids are written ``0x…``."""
@@ -145,7 +154,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Connection:
+class Connection(_Plain):
     """Connection of a client, with or without a session. ``since_ms`` is the time at which it was accepted."""
 
     id: str
@@ -156,14 +165,9 @@ class Connection:
     received: int
     sent: int
 
-    @classmethod
-    def from_json(cls, answer: Json) -> Connection:
-        """Reads an answer."""
-        return _from_json(cls, answer)
-
 
 @dataclass(frozen=True)
-class Watch:
+class Watch(_Plain):
     """Watch of a client."""
 
     path: str
@@ -171,14 +175,9 @@ class Watch:
     connection: str
     session: Optional[str]
 
-    @classmethod
-    def from_json(cls, answer: Json) -> Watch:
-        """Reads an answer."""
-        return _from_json(cls, answer)
-
 
 @dataclass(frozen=True)
-class Status:
+class Status(_Plain):
     """Figures of the server."""
 
     api: int
@@ -195,14 +194,9 @@ class Status:
     down: bool
     read_only: bool
 
-    @classmethod
-    def from_json(cls, answer: Json) -> Status:
-        """Reads an answer."""
-        return _from_json(cls, answer)
-
 
 @dataclass(frozen=True)
-class Clock:
+class Clock(_Plain):
     """Clock of the server. ``mode`` is ``real`` or ``manual``."""
 
     mode: str
@@ -213,14 +207,9 @@ class Clock:
     next_deadline_ms: Optional[int]
     advanced_ms: Optional[int] = None
 
-    @classmethod
-    def from_json(cls, answer: Json) -> Clock:
-        """Reads an answer."""
-        return _from_json(cls, answer)
-
 
 @dataclass(frozen=True)
-class Hit:
+class Hit(_Plain):
     """Case in which a rule of faults has fired."""
 
     number: int
@@ -233,14 +222,9 @@ class Hit:
     connection: Optional[str]
     xid: Optional[int]
 
-    @classmethod
-    def from_json(cls, answer: Json) -> Hit:
-        """Reads an answer."""
-        return _from_json(cls, answer)
-
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(_Plain):
     """Entry of the history. Printed, it is a line."""
 
     seq: int
@@ -255,11 +239,6 @@ class Entry:
     connection: Optional[str]
     xid: Optional[int]
     error: Optional[str]
-
-    @classmethod
-    def from_json(cls, answer: Json) -> Entry:
-        """Reads an answer."""
-        return _from_json(cls, answer)
 
     def __str__(self) -> str:
         start = f"{readable(self.time)}  {self.kind:11}  "
