@@ -27,10 +27,11 @@ const DEFAULT_PORT: u16 = 2181;
 ///
 /// Once ready, the server prints one line, `listening on HOST:PORT`, on standard
 /// output. That port answers HTTP, too: http://HOST:PORT/ is a page that shows what
-/// is in the server. The log goes to standard error. SIGTERM and SIGINT stop the
-/// server with status 0. A server that cannot start says why: status 2 for a bad
-/// option, zoo.cfg, token or tree to load, otherwise 1. A supervisor that sets
-/// NOTIFY_SOCKET, as systemd does for Type=notify, is told of start and stop.
+/// is in the server. The log goes to standard error. SIGTERM and, without
+/// --stop-on-eof, SIGINT stop the server with status 0. A server that cannot start
+/// says why: status 2 for a bad option, zoo.cfg, token or tree to load, otherwise 1.
+/// A supervisor that sets NOTIFY_SOCKET, as systemd does for Type=notify, is told of
+/// start and stop.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
