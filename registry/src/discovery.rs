@@ -2,13 +2,12 @@
 
 use zk_client::{Error, ErrorCode};
 
-use crate::instance::Instance;
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
 use crate::node::ServiceNode;
 
 /// Lists the node's children and reads all of them at once. A service without a node has no members.
 pub(crate) async fn discover(node: &ServiceNode) -> Result<Members, Error> {
-    let ServiceNode { client, path, .. } = node;
+    let ServiceNode { client, path, codec, .. } = node;
     let names = match client.children(path).await {
         Ok((names, _)) => names,
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => return Ok(Members::default()),
@@ -19,7 +18,7 @@ pub(crate) async fn discover(node: &ServiceNode) -> Result<Members, Error> {
     for (name, read) in names.iter().zip(client.get_all(&paths).await) {
         let id = InstanceId::from(name.as_str());
         match read {
-            Ok((data, _)) => match Instance::from_json(&data) {
+            Ok((data, _)) => match codec.decode(name, &data) {
                 Ok(instance) => drop(members.instances.insert(id, instance.into())),
                 Err(defect) => members.skipped.push(Skipped { id, reason: defect.into() }),
             },

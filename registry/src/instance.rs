@@ -3,8 +3,20 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::status::Status;
+
 const HOST: &str = "host";
 const PORT: &str = "port";
+const STATUS: &str = "status";
+const WEIGHT: &str = "weight";
+const ZONE: &str = "zone";
+const TAGS: &str = "tags";
+const TLS_PORT: &str = "tls_port";
+const STARTED: &str = "started_ms";
+const WARM_UP: &str = "warm_up_ms";
+
+/// Weight of an instance that names none.
+const FULL_WEIGHT: u32 = 100;
 
 /// One running server of a service: the address that it listens on, and further fields of its choice.
 ///
@@ -41,6 +53,88 @@ impl Instance {
             self.extra.insert(key, value.into());
         }
         self
+    }
+
+    /// Sets the status. Default: [`Status::Up`].
+    #[must_use]
+    pub fn with_status(self, status: Status) -> Self {
+        self.with(STATUS, status.as_str())
+    }
+
+    /// Sets the share of work, compared with the weights of the others; 0 takes none. Default: 100.
+    #[must_use]
+    pub fn with_weight(self, weight: u32) -> Self {
+        self.with(WEIGHT, weight)
+    }
+
+    /// Sets the zone: a failure domain such as a data center or a rack.
+    #[must_use]
+    pub fn with_zone(self, zone: impl Into<String>) -> Self {
+        self.with(ZONE, zone.into())
+    }
+
+    /// Sets the tags: words that subscribers filter by.
+    #[must_use]
+    pub fn with_tags<T: Into<String>>(self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.with(TAGS, tags.into_iter().map(Into::into).collect::<Vec<String>>())
+    }
+
+    /// Sets a port of the same host that speaks TLS.
+    #[must_use]
+    pub fn with_tls_port(self, port: u16) -> Self {
+        self.with(TLS_PORT, port)
+    }
+
+    /// Lets the weight grow from almost nothing to its full value, over `warm_up_ms` from `started_ms` on, in milliseconds
+    /// since 1970: a process that has just started is slow.
+    #[must_use]
+    pub fn with_warm_up(self, started_ms: u64, warm_up_ms: u64) -> Self {
+        self.with(STARTED, started_ms).with(WARM_UP, warm_up_ms)
+    }
+
+    /// Returns the status. An instance that says none, or an unknown word, is up.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.get(STATUS).and_then(Value::as_str).and_then(Status::from_word).unwrap_or_default()
+    }
+
+    /// Returns the weight that it was given, without regard to a warm-up.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        let weight = self.get(WEIGHT).and_then(Value::as_u64);
+        weight.map_or(FULL_WEIGHT, |weight| u32::try_from(weight).unwrap_or(u32::MAX))
+    }
+
+    /// Returns the weight at a time, in milliseconds since 1970: less than [`Self::weight`] during the warm-up, but never
+    /// less than 1 because of it.
+    #[must_use]
+    pub fn weight_at(&self, now_ms: u64) -> u32 {
+        let full = self.weight();
+        let number = |key| self.get(key).and_then(Value::as_u64);
+        let (Some(started), Some(warm_up)) = (number(STARTED), number(WARM_UP)) else { return full };
+        let age = now_ms.saturating_sub(started);
+        if age >= warm_up {
+            return full;
+        }
+        let share = u128::from(full) * u128::from(age) / u128::from(warm_up);
+        u32::try_from(share).unwrap_or(full).max(full.min(1))
+    }
+
+    /// Returns the zone; `None` if it names none.
+    #[must_use]
+    pub fn zone(&self) -> Option<&str> {
+        self.get(ZONE).and_then(Value::as_str)
+    }
+
+    /// Returns the tags.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.get(TAGS).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+    }
+
+    /// Returns the port that speaks TLS; `None` if it names none.
+    #[must_use]
+    pub fn tls_port(&self) -> Option<u16> {
+        self.get(TLS_PORT).and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok())
     }
 
     /// Returns the host: a name or an address.
@@ -176,6 +270,9 @@ pub enum InstanceError {
     /// The port cannot be connected to.
     #[error("port {0} is not in 1..=65535")]
     Port(String),
+    /// The format can be read, but not written.
+    #[error("the format {0} can only be read; register with another one")]
+    ReadOnly(&'static str),
     /// The instance is larger than [`Instance::MAX_BYTES`].
     #[error("instance has {0} bytes as JSON, at most {max} are allowed: keep large data elsewhere", max = Instance::MAX_BYTES)]
     TooLarge(usize),
@@ -233,6 +330,32 @@ mod tests {
     fn an_ipv6_address_is_put_in_brackets() {
         assert_eq!(Instance::new("::1", 80).addr(), "[::1]:80");
         assert_eq!(Instance::new("[::1]", 80).addr(), "[::1]:80");
+    }
+
+    #[test]
+    fn the_named_fields_are_fields_of_the_json_and_have_defaults() {
+        let plain = Instance::new("a", 1);
+        assert_eq!((plain.status(), plain.weight(), plain.zone()), (Status::Up, 100, None));
+        assert_eq!((plain.tags().count(), plain.tls_port()), (0, None));
+        let instance = plain.with_status(Status::Draining).with_weight(7).with_zone("z").with_tags(["x", "y"]);
+        let instance = instance.with_tls_port(443);
+        let json = String::from_utf8(instance.to_json().unwrap().to_vec()).unwrap();
+        assert_eq!(
+            json,
+            r#"{"host":"a","port":1,"status":"draining","tags":["x","y"],"tls_port":443,"weight":7,"zone":"z"}"#
+        );
+        assert_eq!((instance.status(), instance.weight(), instance.zone()), (Status::Draining, 7, Some("z")));
+        assert_eq!((instance.tags().collect::<Vec<_>>(), instance.tls_port()), (vec!["x", "y"], Some(443)));
+        let foreign = Instance::new("a", 1).with("status", "ok").with("weight", "heavy").with("tags", 3);
+        assert_eq!((foreign.status(), foreign.weight(), foreign.tags().count()), (Status::Up, 100, 0));
+    }
+
+    #[test]
+    fn the_weight_grows_during_the_warm_up() {
+        let instance = Instance::new("a", 1).with_weight(50).with_warm_up(1_000, 100);
+        let weights = [0, 1_000, 1_002, 1_050, 1_099, 1_100, u64::MAX].map(|now| instance.weight_at(now));
+        assert_eq!(weights, [1, 1, 1, 25, 49, 50, 50]);
+        assert_eq!(instance.with_weight(0).weight_at(1_050), 0, "no work at all");
     }
 
     #[test]

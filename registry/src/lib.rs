@@ -75,6 +75,7 @@
 
 pub mod blocking;
 mod builder;
+pub mod codec;
 mod credentials;
 mod discovery;
 #[cfg(feature = "embedded")]
@@ -88,6 +89,7 @@ mod registry;
 mod retry;
 mod service;
 mod state;
+mod status;
 mod subscription;
 
 pub use builder::Builder;
@@ -98,6 +100,7 @@ pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
 pub use service::NameError;
+pub use status::Status;
 pub use state::{ConnectionState, ConnectionStates};
 pub use subscription::{SubscribeOptions, Subscription};
 

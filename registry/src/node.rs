@@ -1,17 +1,20 @@
-//! A service's node, as the tasks behind registrations and subscriptions reach it.
+//! A service's node in one format, as the tasks behind registrations and subscriptions reach it.
 
 use std::future::pending;
 use std::sync::Arc;
 
 use zk_client::{Client, Watch};
 
-/// A service's node, and the client that reaches it.
+use crate::codec::Codec;
+
+/// A service's node in one format, and the client that reaches it.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceNode {
     pub(crate) client: Client,
     /// Name of the service, for errors and log lines.
     pub(crate) service: Arc<str>,
     pub(crate) path: Arc<str>,
+    pub(crate) codec: Arc<dyn Codec>,
 }
 
 /// Waits until the watch fires or is lost; for ever without a watch.

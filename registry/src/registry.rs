@@ -12,6 +12,7 @@ use common::log::quietly;
 use zk_client::Client;
 
 use crate::builder::Builder;
+use crate::codec::{Codec, Json};
 use crate::credentials::Credentials;
 use crate::discovery;
 use crate::error::Error;
@@ -19,7 +20,6 @@ use crate::instance::Instance;
 use crate::members::Members;
 use crate::node::ServiceNode;
 use crate::registration::Registration;
-use crate::service::service_path;
 use crate::state::ConnectionStates;
 use crate::subscription::{SubscribeOptions, Subscription};
 
@@ -205,9 +205,10 @@ impl Registry {
     }
 
     fn node(&self, service: &str) -> Result<ServiceNode, Error> {
-        let path = service_path(&self.root, service);
+        let codec: Arc<dyn Codec> = Arc::new(Json);
+        let path = codec.service_path(&self.root, service);
         let path = path.map_err(|reason| Error::Name { name: service.to_owned(), reason })?;
-        Ok(ServiceNode { client: self.client.clone(), service: service.into(), path: path.into() })
+        Ok(ServiceNode { client: self.client.clone(), service: service.into(), path: path.into(), codec })
     }
 
     fn next_seed(&self) -> u64 {

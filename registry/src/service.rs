@@ -33,6 +33,12 @@ pub(crate) fn service_path(root: &str, service: &str) -> Result<String, NameErro
     Ok(path)
 }
 
+/// Returns the path of the node whose children are the services.
+pub(crate) fn services_path(root: &str) -> Result<String, NameError> {
+    let path = root_path(root)?;
+    Ok(if path.is_empty() { "/".to_owned() } else { path })
+}
+
 /// Returns the path of the root; empty without a root.
 pub(crate) fn root_path(root: &str) -> Result<String, NameError> {
     if root.is_empty() { Ok(String::new()) } else { checked(root).map(|root| format!("/{root}")) }

@@ -89,16 +89,15 @@ impl Driver {
 
     fn perform_outputs(&mut self, views: &watch::Sender<View>) {
         while let Some(output) = self.core.poll_output() {
-            let ServiceNode { client, path, .. } = self.node.clone();
+            let node = self.node.clone();
             let watched = self.updates;
             match output {
                 Output::List => {
-                    self.tasks.spawn(async move { Finished::Listed(list(&client, &path).await) });
+                    self.tasks.spawn(async move { Finished::Listed(list(&node.client, &node.path).await) });
                 }
                 Output::Read { id, read } => {
                     self.tasks.spawn(async move {
-                        let path = zk_wire::path::join(&path, id.as_str());
-                        let (outcome, watch) = self::read(&client, &path, watched).await;
+                        let (outcome, watch) = self::read(&node, id.as_str(), watched).await;
                         Finished::Read { id, read, outcome, watch }
                     });
                 }
@@ -178,14 +177,15 @@ async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error
     }
 }
 
-async fn read(client: &Client, path: &str, watched: bool) -> (ReadOutcome, Option<Watch>) {
+async fn read(node: &ServiceNode, name: &str, watched: bool) -> (ReadOutcome, Option<Watch>) {
+    let path = zk_wire::path::join(&node.path, name);
     let read = if watched {
-        client.get_and_watch(path).await.map(|(data, _, watch)| (data, Some(watch)))
+        node.client.get_and_watch(&path).await.map(|(data, _, watch)| (data, Some(watch)))
     } else {
-        client.get(path).await.map(|(data, _)| (data, None))
+        node.client.get(&path).await.map(|(data, _)| (data, None))
     };
     match read {
-        Ok((data, watch)) => (ReadOutcome::Data(data), watch),
+        Ok((data, watch)) => (ReadOutcome::Decoded(node.codec.decode(name, &data)), watch),
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => (ReadOutcome::Gone, None),
         Err(error @ Error::Server { .. }) if error.is_retryable() => {
             (ReadOutcome::Deferred(error.to_string()), None)

@@ -12,10 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use common::Millis;
 
-use crate::instance::Instance;
+use crate::instance::{Instance, InstanceError};
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
 use crate::retry::RetrySchedule;
 
@@ -48,8 +47,8 @@ pub(crate) struct ReadId(u64);
 /// End of a read.
 #[derive(Clone, Debug)]
 pub(crate) enum ReadOutcome {
-    /// The node's data; its watch is set.
-    Data(Bytes),
+    /// The instance that the node is, or its defect; the watch is set.
+    Decoded(Result<Instance, InstanceError>),
     /// The node no longer exists.
     Gone,
     /// The server does not let us read it.
@@ -323,9 +322,9 @@ impl Core {
             return;
         }
         entry.read = ReadState::Idle;
-        let is_answered = matches!(outcome, ReadOutcome::Data(_));
+        let is_answered = matches!(outcome, ReadOutcome::Decoded(_));
         let value = match outcome {
-            ReadOutcome::Data(data) => Instance::from_json(&data).map(Arc::new).map_err(SkipReason::from),
+            ReadOutcome::Decoded(decoded) => decoded.map(Arc::new).map_err(SkipReason::from),
             ReadOutcome::Unreadable(why) => Err(SkipReason::Unreadable(why)),
             ReadOutcome::Deferred(why) => entry.value.clone().unwrap_or(Err(SkipReason::Unreadable(why))),
             // Deleted between the list and the read: the watch on the list will tell of it, too.

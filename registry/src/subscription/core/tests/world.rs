@@ -181,7 +181,7 @@ impl World {
                     Some(_) if self.locked.contains(id.as_str()) => ReadOutcome::Unreadable("locked".into()),
                     Some((data, _)) => {
                         self.watched.push(id.as_str().to_owned());
-                        ReadOutcome::Data(data.clone().into())
+                        ReadOutcome::Decoded(Instance::from_json(data.as_bytes()))
                     }
                     None => ReadOutcome::Gone,
                 };

@@ -1,0 +1,97 @@
+//! Formats of instances in ZooKeeper: where their nodes are, how they are named, and what they contain. Pure.
+
+mod json;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::instance::{Instance, InstanceError};
+use crate::service::NameError;
+
+pub use json::Json;
+
+/// Format of a service's instances in ZooKeeper. [`Json`] is the default.
+///
+/// Registrations write with it ([`RegisterOptions::codecs`](crate::RegisterOptions)), subscriptions read with it
+/// ([`SubscribeOptions::codecs`](crate::SubscribeOptions)).
+pub trait Codec: fmt::Debug + Send + Sync + 'static {
+    /// Returns the path of the node whose children are the instances, below the chroot. `root` is that of the registry, and
+    /// may be empty.
+    ///
+    /// # Errors
+    /// The rule that the name breaks.
+    fn service_path(&self, root: &str, service: &str) -> Result<String, NameError>;
+
+    /// Returns the path of the node whose children are the services, below the chroot.
+    ///
+    /// # Errors
+    /// The rule that the root breaks.
+    fn services_path(&self, root: &str) -> Result<String, NameError>;
+
+    /// Returns the way to name an instance's node. `is_named` is true if the user has chosen the instance's id.
+    fn naming(&self, is_named: bool) -> Naming;
+
+    /// Returns the kind of the service's node and of its missing parents.
+    fn parents(&self) -> Parents {
+        Parents::Persistent
+    }
+
+    /// Returns the data of an instance's node.
+    ///
+    /// # Errors
+    /// The reason why the instance cannot be written in this format.
+    fn encode(&self, of: &Published<'_>) -> Result<Bytes, InstanceError>;
+
+    /// Reads an instance's node: its name and its data.
+    ///
+    /// # Errors
+    /// The first defect.
+    fn decode(&self, name: &str, data: &[u8]) -> Result<Instance, InstanceError>;
+
+    /// Returns true if a child of the service's node should be an instance; others are ignored.
+    fn is_instance(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
+    /// Returns false if the name of a node has all that [`decode`](Self::decode) needs: then nodes are not read.
+    fn reads_data(&self) -> bool {
+        true
+    }
+}
+
+/// Instance to write, with what formats say of it beside.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Published<'a> {
+    /// Name of the service.
+    pub service: &'a str,
+    /// Id of the instance: the user's choice, or a random UUID that stays the same as long as the registration lives.
+    pub id: &'a str,
+    /// Instance.
+    pub instance: &'a Instance,
+    /// Time of the registration, in milliseconds since 1970.
+    pub registered_at: u64,
+}
+
+/// Way to name an instance's node.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Naming {
+    /// Ephemeral sequential: the prefix, a GUID, a hyphen, and the server's counter.
+    Sequential {
+        /// Beginning of the name.
+        prefix: &'static str,
+    },
+    /// Ephemeral: the instance's id. A newer instance of the same id takes the place of an older one.
+    Id,
+}
+
+/// Kind of a service's node and of its missing parents.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Parents {
+    /// They stay.
+    Persistent,
+    /// ZooKeeper removes them some time after their last child.
+    Container,
+}
