@@ -7,7 +7,8 @@ use crate::error::Error;
 use crate::registry::Registry;
 use crate::service;
 
-/// Configures a registry; finish with [`Builder::connect`]. Every option has a default.
+/// Configures a registry; finish with [`Builder::connect`] or [`Builder::connect_in_background`]. Every option has a
+/// default.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -83,9 +84,29 @@ impl Builder {
     /// [`Error::Connect`] if the list of servers cannot be read, or if no server was reached within the connect timeout,
     /// with the cause for each server; [`Error::Name`] for an invalid root.
     pub async fn connect(self) -> Result<Registry, Error> {
-        service::root_path(&self.root).map_err(|reason| Error::Name { name: self.root.clone(), reason })?;
+        self.check_root()?;
         let client = self.client.connect().await.map_err(Error::Connect)?;
         Ok(Registry::over(client, self.root, self.seed.unwrap_or_else(|| fastrand::u64(..))))
+    }
+
+    /// Returns a registry at once, in the state [`ConnectionState::Connecting`](crate::ConnectionState::Connecting): for a
+    /// program that must start while the servers are away. It connects in the background, for as long as it takes.
+    /// Registrations and subscriptions wait for it.
+    ///
+    /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
+    /// [`Wait`](crate::blocking::Wait), which has the runtime.
+    ///
+    /// # Errors
+    /// [`Error::Connect`] if the list of servers cannot be read; [`Error::Name`] for an invalid root.
+    pub async fn connect_in_background(self) -> Result<Registry, Error> {
+        self.check_root()?;
+        let client = self.client.connect_in_background().await.map_err(Error::Connect)?;
+        Ok(Registry::over(client, self.root, self.seed.unwrap_or_else(|| fastrand::u64(..))))
+    }
+
+    fn check_root(&self) -> Result<(), Error> {
+        let checked = service::root_path(&self.root).map(drop);
+        checked.map_err(|reason| Error::Name { name: self.root.clone(), reason })
     }
 }
 

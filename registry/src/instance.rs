@@ -337,7 +337,8 @@ mod tests {
         let plain = Instance::new("a", 1);
         assert_eq!((plain.status(), plain.weight(), plain.zone()), (Status::Up, 100, None));
         assert_eq!((plain.tags().count(), plain.tls_port()), (0, None));
-        let instance = plain.with_status(Status::Draining).with_weight(7).with_zone("z").with_tags(["x", "y"]);
+        let instance =
+            plain.with_status(Status::Draining).with_weight(7).with_zone("z").with_tags(["x", "y"]);
         let instance = instance.with_tls_port(443);
         let json = String::from_utf8(instance.to_json().unwrap().to_vec()).unwrap();
         assert_eq!(

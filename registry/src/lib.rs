@@ -100,8 +100,8 @@ pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
 pub use service::NameError;
-pub use status::Status;
 pub use state::{ConnectionState, ConnectionStates};
+pub use status::Status;
 pub use subscription::{SubscribeOptions, Subscription};
 
 // Value of an instance's further field; re-exported so that users need not name the crate that it comes from.

@@ -27,7 +27,8 @@ const MAX_PENDING: usize = 64 * 1024;
 /// Name of the only server if there is a connector and no list.
 const IN_MEMORY: &str = "in-memory";
 
-/// Configures a client; finish with [`Builder::connect`]. Each option names its default.
+/// Configures a client; finish with [`Builder::connect`] or [`Builder::connect_in_background`]. Each option names its
+/// default.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -160,6 +161,29 @@ impl Builder {
             () = given_up => clock.now().into(),
         };
         Err(Error::Unreachable { within, tried: shared.attempts() })
+    }
+
+    /// Returns a client at once, in the state [`SessionState::Connecting`]: for a program that starts while the servers are
+    /// away. It connects in the background, for as long as it takes; calls wait for the connection, up to the call timeout.
+    /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
+    /// [`Wait`](crate::blocking::Wait), which has the runtime.
+    ///
+    /// # Errors
+    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), zk_client::Error> {
+    /// use zk_client::{Client, SessionState};
+    ///
+    /// // Nothing listens at this port.
+    /// let client = Client::builder().servers("127.0.0.1:1").connect_in_background().await?;
+    /// assert_eq!(client.state(), SessionState::Connecting);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn connect_in_background(self) -> Result<Client, Error> {
+        self.start()
     }
 
     fn start(self) -> Result<Client, Error> {

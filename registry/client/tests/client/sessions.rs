@@ -188,3 +188,19 @@ fn a_client_whose_runtime_has_ended_is_closed() {
     );
     drop(zk);
 }
+
+#[tokio::test]
+async fn a_client_that_connects_in_the_background_serves_its_calls_once_the_server_is_there() {
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    cable.unplug();
+    let client = soon(Client::builder().via(cable.clone()).connect_in_background()).await.unwrap();
+    assert_eq!(client.state(), SessionState::Connecting);
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.exists("/").await }
+    });
+    cable.plug();
+    assert!(soon(waiting).await.unwrap().unwrap().is_some());
+    assert!(matches!(client.state(), SessionState::Connected(_)));
+}
