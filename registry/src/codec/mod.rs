@@ -29,6 +29,11 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// The rule that the root breaks.
     fn services_path(&self, root: &str) -> Result<String, NameError>;
 
+    /// Returns the name of the service that a child of [`services_path`](Self::services_path) is; `None` if it is none.
+    fn service_name(&self, child: &str) -> Option<String> {
+        Some(child.to_owned())
+    }
+
     /// Returns the way to name an instance's node. `is_named` is true if the user has chosen the instance's id.
     fn naming(&self, is_named: bool) -> Naming;
 
@@ -75,6 +80,14 @@ pub struct Published<'a> {
     pub registered_at: u64,
 }
 
+impl<'a> Published<'a> {
+    /// Describes an instance of a service, as registrations do before they write it.
+    #[must_use]
+    pub fn new(service: &'a str, id: &'a str, instance: &'a Instance, registered_at: u64) -> Self {
+        Self { service, id, instance, registered_at }
+    }
+}
+
 /// Way to name an instance's node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Naming {
@@ -83,8 +96,27 @@ pub enum Naming {
         /// Beginning of the name.
         prefix: &'static str,
     },
+    /// Like [`Sequential`](Self::Sequential), but with decimal digits alone behind the prefix, the first of them no zero: some
+    /// readers take what follows the prefix for a number.
+    Numbered {
+        /// Beginning of the name.
+        prefix: &'static str,
+    },
     /// Ephemeral: the instance's id. A newer instance of the same id takes the place of an older one.
     Id,
+}
+
+impl Naming {
+    /// Returns the name up to the server's counter, with a session's id and a random number as the GUID; `None` if the name is
+    /// the instance's id. All beginnings of one prefix have the same length.
+    #[must_use]
+    pub fn beginning(self, session: u64, random: u64) -> Option<String> {
+        match self {
+            Self::Sequential { prefix } => Some(format!("{prefix}{session:016x}{random:016x}-")),
+            Self::Numbered { prefix } => Some(format!("{prefix}1{session:020}{random:020}")),
+            Self::Id => None,
+        }
+    }
 }
 
 /// Kind of a service's node and of its missing parents.
@@ -94,4 +126,20 @@ pub enum Parents {
     Persistent,
     /// ZooKeeper removes them some time after their last child.
     Container,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_holds_the_session_and_has_always_the_same_length() {
+        let sequential = Naming::Sequential { prefix: "p-" };
+        assert_eq!(sequential.beginning(0xab, 1).as_deref(), Some("p-00000000000000ab0000000000000001-"));
+        let numbered = Naming::Numbered { prefix: "member_" };
+        let short = numbered.beginning(0, 7).unwrap();
+        assert_eq!(short, "member_10000000000000000000000000000000000000007");
+        assert_eq!(numbered.beginning(u64::MAX, u64::MAX).unwrap().len(), short.len());
+        assert_eq!(Naming::Id.beginning(1, 1), None);
+    }
 }
