@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use common::{Clock, Millis};
 use tokio::runtime::Handle;
-use zk_wire::DEFAULT_MAX_FRAME;
+use zk_wire::{Auth, DEFAULT_MAX_FRAME, Encode};
 
-use crate::call::Inner;
+use crate::call::{Inner, identity, op_name};
 use crate::chroot::Chroot;
 use crate::client::Client;
 use crate::connect::{Connect, TcpConnect};
@@ -56,6 +57,8 @@ pub struct Builder {
     connect_rounds: Option<NonZeroU32>,
     call_timeout: Option<Duration>,
     max_request: usize,
+    /// Schemes of the identities, and their auth packets.
+    identities: Vec<(String, Bytes)>,
     seed: Option<u64>,
 }
 
@@ -70,6 +73,7 @@ impl Builder {
             connect_rounds: None,
             call_timeout: None,
             max_request: DEFAULT_MAX_FRAME,
+            identities: Vec::new(),
             seed: None,
         }
     }
@@ -127,6 +131,28 @@ impl Builder {
         self
     }
 
+    /// Adds an identity, for example scheme `digest` with `user:password`. The client gives it on each connection, before
+    /// anything else; several are given in their order. The default is none.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// use zk_client::{Acl, Client, CreateMode};
+    ///
+    /// let servers = zk.connect_string();
+    /// let client = Client::builder().servers(servers).auth("digest", "app:secret").connect().await?;
+    /// client.create_with_acl("/private", "", CreateMode::Persistent, &[Acl::creator_only()]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn auth(mut self, scheme: &str, auth: impl Into<Bytes>) -> Self {
+        let mut packet = BytesMut::new();
+        identity(scheme, auth.into()).encode(&mut packet);
+        self.identities.push((scheme.to_owned(), packet.freeze()));
+        self
+    }
+
     /// Seeds all random choices: the order of servers and addresses, and the pauses between attempts. The default is a
     /// random seed.
     pub fn seed(mut self, seed: u64) -> Self {
@@ -139,9 +165,12 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Unreachable`] if no
-    /// server gave a session within the connect timeout, or the rounds, with the last error of each server.
+    /// server gave a session within the connect timeout, or the rounds, with the last error of each server;
+    /// [`Error::Server`] with `AUTH_FAILED` as soon as a server refuses an identity of [`Self::auth`]. A server that
+    /// refuses one later counts as one that cannot be reached.
     pub async fn connect(self) -> Result<Client, Error> {
         let (connect_timeout, rounds) = (self.connect_timeout, self.connect_rounds);
+        let schemes: Vec<_> = self.identities.iter().map(|(scheme, _)| scheme.clone()).collect();
         let client = self.start()?;
         let (clock, shared) = (Clock::start(), &client.inner().shared);
         let mut states = client.states();
@@ -158,6 +187,10 @@ impl Builder {
                 Ok(Some(_)) => return Ok(client),
                 _ => connect_timeout,
             },
+            (index, code) = shared.wait_for_refused_identity() => {
+                let path = schemes.get(index).cloned().unwrap_or_default();
+                return Err(Error::Server { op: op_name::<Auth>(), path, code });
+            }
             () = given_up => clock.now().into(),
         };
         Err(Error::Unreachable { within, tried: shared.attempts() })
@@ -201,6 +234,7 @@ impl Builder {
             session_timeout: Millis::from(self.session_timeout),
             connect_timeout: Millis::from(self.connect_timeout),
             max_pending: MAX_PENDING,
+            identities: self.identities.into_iter().map(|(_, packet)| packet).collect(),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
             attach: None,
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::{mpsc, oneshot};
 use zk_wire::path::PathError;
-use zk_wire::{AddWatch, ByteString, ErrorCode, Request, decode_all};
+use zk_wire::{AddWatch, Auth, ByteString, ErrorCode, Request, decode_all};
 
 use crate::chroot::Chroot;
 use crate::command::{CallReply, Command, Notify, Shared};
@@ -43,6 +43,11 @@ pub(crate) fn op_name<R: Request>() -> &'static str {
 
 pub(crate) fn invalid<R: Request>(path: &str, source: PathError) -> Error {
     Error::InvalidPath { op: op_name::<R>(), path: path.to_owned(), source }
+}
+
+/// Returns the packet that adds an identity to a connection.
+pub(crate) fn identity(scheme: &str, auth: Bytes) -> Auth {
+    Auth { auth_type: 0, scheme: Some(scheme.into()), auth: Some(auth) }
 }
 
 impl Inner {

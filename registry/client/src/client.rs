@@ -8,12 +8,12 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use zk_wire::path;
 use zk_wire::{
-    Acl, Auth, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl,
-    GetChildren2, GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse, Sync,
+    Acl, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl, GetChildren2,
+    GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse, Sync,
 };
 
 use crate::builder::Builder;
-use crate::call::{Inner, invalid};
+use crate::call::{Inner, identity, invalid, op_name};
 use crate::command::Command;
 use crate::create_mode::{CreateMode, CreateRequest};
 use crate::error::Error;
@@ -127,11 +127,8 @@ impl Client {
     ) -> Result<Created, Error> {
         let full = self.inner.chroot.apply_for_create(path, mode.is_sequential());
         let full = full.map_err(|source| invalid::<Create2>(path, source))?;
-        let Create2Response { path, stat } = match mode.request(full, data.into(), acl) {
-            CreateRequest::Plain(request) => self.call(path, request).await?,
-            CreateRequest::Container(request) => self.call(path, request).await?,
-            CreateRequest::Ttl(request) => self.call(path, request).await?,
-        };
+        let Create2Response { path, stat } =
+            self.create_full(path, mode.request(full, data.into(), acl)).await?;
         Ok(Created { path: self.inner.chroot.strip(&path).to_owned(), stat })
     }
 
@@ -322,37 +319,73 @@ impl Client {
         Ok(self.call(path, request).await?.stat)
     }
 
-    /// Adds an identity, for example scheme `digest` with `user:password`. The client adds it again on every later connection.
+    /// Adds an identity, for example scheme `digest` with `user:password`. The client gives it again on every later
+    /// connection. One that is known before connecting goes to [`Builder::auth`].
     ///
     /// # Errors
     /// [`Error`]; of the server's codes mostly `AUTH_FAILED` (the identity is refused; the server then closes the connection).
     pub async fn add_auth(&self, scheme: &str, auth: impl Into<Bytes>) -> Result<(), Error> {
-        let request = Auth { auth_type: 0, scheme: Some(scheme.into()), auth: Some(auth.into()) };
-        self.call(scheme, request).await
+        self.call(scheme, identity(scheme, auth.into())).await
     }
 
     /// Creates the node and its missing parents, including the chroot: persistent, empty and open to all clients. Existing
     /// nodes stay as they are.
     ///
     /// # Errors
-    /// [`Error`]. It is safe to call again after any error.
+    /// The same as of [`Self::ensure_path_with`].
     pub async fn ensure_path(&self, path: &str) -> Result<(), Error> {
+        self.ensure_path_with(path, CreateMode::Persistent, &[Acl::open()]).await
+    }
+
+    /// Creates the node and its missing parents, including the chroot: empty, all with this mode and this ACL. Existing nodes
+    /// stay as they are. With [`CreateMode::Container`] the servers delete them some time after their last children.
+    ///
+    /// # Errors
+    /// [`Error`]; of the server's codes mostly `NO_AUTH` and `INVALID_ACL`, and `BAD_ARGUMENTS` for a mode that is ephemeral
+    /// or sequential. It is safe to call again after any error.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+    /// use zk_client::{Acl, CreateMode};
+    ///
+    /// client.ensure_path_with("/locks/orders", CreateMode::Container, &[Acl::open()]).await?;
+    /// client.create("/locks/orders/lock-", "", CreateMode::EphemeralSequential).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn ensure_path_with(&self, path: &str, mode: CreateMode, acl: &[Acl]) -> Result<(), Error> {
+        if mode.is_ephemeral() || mode.is_sequential() {
+            let (op, code) = (op_name::<Create2>(), ErrorCode::BAD_ARGUMENTS);
+            return Err(Error::Server { op, path: path.to_owned(), code });
+        }
         let full = self.full::<Create2>(path)?;
         // Up from the leaf to the first node that exists or can be created, then down again.
-        let mut missing = vec![full.as_ref()];
+        let mut missing: Vec<&str> = vec![&full];
         while let Some(&node) = missing.last() {
             if node == "/" {
                 return Ok(());
             }
-            match self.create_plain_node(path, node).await {
-                Err(error) if error.code() == Some(ErrorCode::NO_NODE) => match path::split(node) {
-                    Some((parent, _)) => missing.push(parent),
-                    None => return Err(error),
-                },
-                Err(error) if error.code() != Some(ErrorCode::NODE_EXISTS) => return Err(error),
-                _ => {
-                    missing.pop();
+            let Err(error) = self.create_full(path, mode.request(node.into(), Bytes::new(), acl)).await
+            else {
+                missing.pop();
+                continue;
+            };
+            match (error.code(), path::split(node)) {
+                (Some(ErrorCode::NO_NODE), Some((parent, _))) => missing.push(parent),
+                (Some(ErrorCode::NODE_EXISTS), _) => drop(missing.pop()),
+                // Servers look at the permission first: the node may be there.
+                (Some(ErrorCode::NO_AUTH), _) => {
+                    let request = Exists { path: node.into(), watch: false };
+                    match self.call(path, request).await {
+                        Ok(_) => drop(missing.pop()),
+                        Err(unknown) if unknown.code().is_none() => return Err(unknown),
+                        Err(_) => return Err(error),
+                    }
                 }
+                _ => return Err(error),
             }
         }
         Ok(())
@@ -387,10 +420,13 @@ impl Client {
         }
     }
 
-    async fn create_plain_node(&self, path: &str, full: &str) -> Result<Create2Response, Error> {
-        let request =
-            Create2 { path: full.into(), data: Some(Bytes::new()), acl: Some(vec![Acl::open()]), flags: 0 };
-        self.call(path, request).await
+    /// Creates a node of the server's tree; `path` names it in an error.
+    async fn create_full(&self, path: &str, request: CreateRequest) -> Result<Create2Response, Error> {
+        match request {
+            CreateRequest::Plain(request) => self.call(path, request).await,
+            CreateRequest::Container(request) => self.call(path, request).await,
+            CreateRequest::Ttl(request) => self.call(path, request).await,
+        }
     }
 
     fn full<R: Request>(&self, path: &str) -> Result<ByteString, Error> {

@@ -69,6 +69,7 @@ pub async fn close_session_via(
         session_timeout: Millis::from(timeout),
         connect_timeout: Millis::from(timeout),
         max_pending: 1,
+        identities: Vec::new(),
         seed: fastrand::u64(..),
         attach: Some(credentials),
     };

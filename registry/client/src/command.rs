@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
-use zk_wire::WatchedEvent;
+use zk_wire::{ErrorCode, WatchedEvent};
 
 use crate::error::Attempt;
 use crate::feed::FeedSender;
@@ -52,6 +52,7 @@ pub(crate) struct Shared {
     credentials: Mutex<Option<Credentials>>,
     tried: Mutex<Vec<TriedServer>>,
     failed_rounds: watch::Sender<u32>,
+    refused_identity: watch::Sender<Option<(usize, ErrorCode)>>,
 }
 
 /// Server of the list, with the last error at each of its addresses.
@@ -83,6 +84,7 @@ impl Shared {
             credentials: Mutex::new(None),
             tried: Mutex::new(tried.collect()),
             failed_rounds: watch::Sender::new(0),
+            refused_identity: watch::Sender::new(None),
         }
     }
 
@@ -115,6 +117,23 @@ impl Shared {
     pub(crate) async fn wait_for_failed_rounds(&self, rounds: u32) {
         // The sender is in `self`: it does not go.
         let _ = self.failed_rounds.subscribe().wait_for(|failed| *failed >= rounds).await;
+    }
+
+    /// Notes that a server has refused an identity, by its index.
+    pub(crate) fn note_refused_identity(&self, index: usize, code: ErrorCode) {
+        self.refused_identity.send_replace(Some((index, code)));
+    }
+
+    /// Waits until a server has refused an identity.
+    pub(crate) async fn wait_for_refused_identity(&self) -> (usize, ErrorCode) {
+        let mut refused = self.refused_identity.subscribe();
+        loop {
+            if let Some(refused) = *refused.borrow_and_update() {
+                return refused;
+            }
+            // The sender is in `self`: it does not go.
+            let _ = refused.changed().await;
+        }
     }
 
     /// Publishes a new state.

@@ -16,7 +16,7 @@ use crate::command::{CallReply, Command, Notify, Shared};
 use crate::connect::{Connect, Connecting, Resolving, Stream};
 use crate::feed::WatchUpdate;
 use crate::link::Link;
-use crate::session::{CallId, CloseResult, Input, Output, Session, SessionConfig};
+use crate::session::{CallId, CloseResult, DisconnectCause, Input, Output, Session, SessionConfig};
 use crate::session_state::{CloseReason, SessionState};
 
 /// Maximum number of commands taken at once; their requests leave in one write.
@@ -212,6 +212,9 @@ impl Driver {
             }
             Output::Disconnect(cause) => {
                 self.link = LinkStage::None;
+                if let DisconnectCause::IdentityRefused { index, code } = cause {
+                    self.shared.note_refused_identity(index, code);
+                }
                 self.blame(cause.to_string());
             }
             Output::Complete { id, result, watching } => {

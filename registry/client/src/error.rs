@@ -197,6 +197,10 @@ fn hint(op: &str, code: ErrorCode) -> &'static str {
             "; nodes with a TTL need a server that runs with zookeeper.extendedTypesEnabled=true"
         }
         ("createTTL", ErrorCode::BAD_ARGUMENTS) => "; a TTL has to be 1 ms or more, and at most 34 years",
+        ("auth", ErrorCode::AUTH_FAILED) => {
+            "; the server does not know the scheme, or refuses the identity: check both, and the authentication \
+             providers of the server"
+        }
         ("addWatch", ErrorCode::UNIMPLEMENTED) => {
             "; persistent watches need a server of version 3.6 or later"
         }

@@ -57,14 +57,42 @@ records! {
 }
 
 impl Acl {
+    /// Returns an entry for any scheme. The id of `digest` is the one that `getAcl` shows, `user:` and the hash of
+    /// `user:password`; for one's own identity [`Acl::creator_only`] needs no hash.
+    ///
+    /// ```
+    /// use zk_wire::{Acl, Perms};
+    ///
+    /// let office = Acl::new(Perms::READ | Perms::CREATE, "ip", "10.0.0.0/8");
+    /// assert_eq!((&*office.scheme, &*office.id), ("ip", "10.0.0.0/8"));
+    /// ```
+    #[must_use]
+    pub fn new(perms: Perms, scheme: impl Into<ByteString>, id: impl Into<ByteString>) -> Self {
+        Self { perms, scheme: scheme.into(), id: id.into() }
+    }
+
     /// Returns the entry that allows everything to everyone: ZooKeeper's `OPEN_ACL_UNSAFE`.
     #[must_use]
     pub fn open() -> Self {
-        Self {
-            perms: Perms::ALL,
-            scheme: ByteString::from_static("world"),
-            id: ByteString::from_static("anyone"),
-        }
+        Self::world(Perms::ALL)
+    }
+
+    /// Returns the entry that allows everyone to read, and nothing else: ZooKeeper's `READ_ACL_UNSAFE`.
+    #[must_use]
+    pub fn read_only() -> Self {
+        Self::world(Perms::READ)
+    }
+
+    /// Returns the entry that allows everything to the identities of the client that creates the node, and nothing to
+    /// others: ZooKeeper's `CREATOR_ALL_ACL`. The server puts the identities in its place; a client without one gets
+    /// `INVALID_ACL`.
+    #[must_use]
+    pub fn creator_only() -> Self {
+        Self { perms: Perms::ALL, scheme: ByteString::from_static("auth"), id: ByteString::new() }
+    }
+
+    fn world(perms: Perms) -> Self {
+        Self { perms, scheme: ByteString::from_static("world"), id: ByteString::from_static("anyone") }
     }
 }
 

@@ -44,8 +44,7 @@ pub(super) enum Purpose {
 /// Auth packet on the connection. All have the same xid, and their answers have an order of their own.
 #[derive(Debug)]
 pub(super) struct SentAuth {
-    /// The caller; `None` if the packet repeats an earlier one on a new connection.
-    pub(super) id: Option<CallId>,
+    pub(super) id: CallId,
     pub(super) body: Bytes,
 }
 
@@ -134,6 +133,6 @@ impl Calls {
             Purpose::Call(id, _) => Some(id),
             Purpose::Close | Purpose::Rewatch { .. } | Purpose::Unwatch => None,
         });
-        calls.chain(std::mem::take(&mut self.sent_auths).into_iter().filter_map(|auth| auth.id))
+        calls.chain(std::mem::take(&mut self.sent_auths).into_iter().map(|auth| auth.id))
     }
 }

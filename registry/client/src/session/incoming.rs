@@ -19,6 +19,9 @@ impl Session {
                 Ok(_) => Err(UNASKED),
                 Err(cause) => Err(cause),
             },
+            LinkState::Identifying { until, accepted } => {
+                self.handle_identity_reply(now, until, accepted, body)
+            }
             LinkState::Live { wrote, .. } => {
                 self.link = LinkState::Live { heard: now, wrote };
                 self.handle_reply(now, body)
@@ -62,7 +65,7 @@ impl Session {
         }
         self.timeout = timeout;
         self.credentials = Some(given);
-        self.go_live(now);
+        self.identify(now);
         Ok(())
     }
 
@@ -81,7 +84,7 @@ impl Session {
                 self.end_session();
                 (self.credentials, self.timeout, self.seen) = (Some(credentials), timeout, header.zxid);
                 self.watched_since = self.seen;
-                self.go_live(now);
+                self.identify(now);
             }
             _ => {
                 self.refused = false;
@@ -92,8 +95,44 @@ impl Session {
         Ok(())
     }
 
-    /// Uses the connection for our session: publishes it, restores the identities and watches of the old connection, and
-    /// sends the calls that have waited.
+    /// Uses the connection for our session: first gives its identities and waits for the answers, because servers tell
+    /// missed changes only to clients that may read the node, and because nothing may be done without them.
+    fn identify(&mut self, now: Millis) {
+        if self.identities.is_empty() || self.closing.is_some() {
+            self.go_live(now);
+            return;
+        }
+        for body in self.identities.clone() {
+            self.send_identity(now, &body);
+        }
+        self.link = LinkState::Identifying { until: now + self.ping_interval(), accepted: 0 };
+    }
+
+    fn handle_identity_reply(
+        &mut self,
+        now: Millis,
+        until: Millis,
+        accepted: usize,
+        mut body: Bytes,
+    ) -> Result<(), DisconnectCause> {
+        let ReplyHeader { xid, err: code, .. } = decode_header(&mut body)?;
+        if xid != Xid::AUTH {
+            return Err(UNASKED);
+        }
+        if code != ErrorCode::OK {
+            return Err(DisconnectCause::IdentityRefused { index: accepted, code });
+        }
+        let accepted = accepted + 1;
+        if accepted < self.identities.len() {
+            self.link = LinkState::Identifying { until, accepted };
+        } else {
+            self.go_live(now);
+        }
+        Ok(())
+    }
+
+    /// Publishes the session as connected, sets the watches of the old connection again, and sends the calls that have
+    /// waited.
     fn go_live(&mut self, now: Millis) {
         let Some(&Credentials { id, .. }) = self.credentials.as_ref() else { return };
         self.link = LinkState::Live { heard: now, wrote: now };
@@ -104,10 +143,6 @@ impl Session {
             return;
         }
         self.publish(SessionState::Connected(id));
-        // Identities first: servers tell missed changes only to clients that may read the node.
-        for body in self.auths.clone() {
-            self.send_auth(now, None, body);
-        }
         self.send_set_watches(now);
         for (id, request) in self.calls.take_waiting() {
             self.send_call(now, id, request);
@@ -149,13 +184,11 @@ impl Session {
     fn handle_auth_reply(&mut self, header: ReplyHeader) -> Result<(), DisconnectCause> {
         let auth = self.calls.pop_answered_auth().ok_or(UNASKED)?;
         let result = header.err.into_result();
-        if result.is_ok() && !self.auths.contains(&auth.body) {
-            self.auths.push(auth.body);
+        if result.is_ok() && !self.identities.contains(&auth.body) {
+            self.identities.push(auth.body);
         }
-        if let Some(id) = auth.id {
-            let result = result.map(|()| Bytes::new()).map_err(CallFailure::Server);
-            self.outputs.push_back(Output::Complete { id, result, watching: false });
-        }
+        let result = result.map(|()| Bytes::new()).map_err(CallFailure::Server);
+        self.outputs.push_back(Output::Complete { id: auth.id, result, watching: false });
         Ok(())
     }
 

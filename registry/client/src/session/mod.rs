@@ -51,8 +51,8 @@ pub(crate) struct Session {
     sent_set_watches: usize,
     calls: Calls,
     watches: Watches,
-    /// Bodies of the auth packets that a server has accepted.
-    auths: Vec<Bytes>,
+    /// Bodies of the auth packets to give on each connection: the configured ones, and those that a server has accepted.
+    identities: Vec<Bytes>,
     /// True if a server has closed the connection instead of answering the handshake, since the last live connection.
     refused: bool,
     /// Probe session and its timeout; see `must_probe`.
@@ -77,6 +77,8 @@ enum LinkState {
     Checking { until: Millis },
     /// Waiting for the end of a probe session, because the servers are not behind.
     Leaving { until: Millis },
+    /// Waiting for the answers to the identities of the session, until this time.
+    Identifying { until: Millis, accepted: usize },
     /// Working, with the times of the last frames received and sent.
     Live { heard: Millis, wrote: Millis },
     /// Closed for ever.
@@ -99,13 +101,13 @@ impl Session {
             state: SessionState::Connecting,
             credentials: config.attach.clone(),
             timeout: config.session_timeout,
+            identities: config.identities.clone(),
             config,
             seen: Zxid(0),
             watched_since: Zxid(0),
             sent_set_watches: 0,
             calls: Calls::default(),
             watches: Watches::default(),
-            auths: Vec::new(),
             refused: false,
             probe: None,
             closing: None,
@@ -164,7 +166,8 @@ impl Session {
             LinkState::LookingUp { until, .. }
             | LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
-            | LinkState::Leaving { until } => until,
+            | LinkState::Leaving { until }
+            | LinkState::Identifying { until, .. } => until,
             LinkState::Live { heard, wrote } => (heard + self.silence()).min(wrote + self.ping_interval()),
         };
         let closing = self.closing.map(|closing| closing.deadline);
@@ -201,6 +204,7 @@ impl Session {
             | LinkState::Opening(_)
             | LinkState::Checking { .. }
             | LinkState::Leaving { .. }
+            | LinkState::Identifying { .. }
             | LinkState::Live { .. } => {}
         }
         self.lose_link(now);
@@ -243,6 +247,7 @@ impl Session {
             LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
             | LinkState::Leaving { until }
+            | LinkState::Identifying { until, .. }
                 if until <= now =>
             {
                 self.disconnect(now, DisconnectCause::NoHandshake);

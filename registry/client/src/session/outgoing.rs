@@ -67,16 +67,16 @@ impl Session {
     pub(super) fn send_call(&mut self, now: Millis, id: CallId, request: Outgoing) {
         let Outgoing { op, body, watch } = request;
         if op == OpCode::AUTH {
-            self.send_auth(now, Some(id), body);
+            self.send_identity(now, &body);
+            self.calls.push_sent_auth(SentAuth { id, body });
             return;
         }
         let xid = self.calls.push_sent(Purpose::Call(id, watch));
         self.put(now, xid, op, &Raw(&body));
     }
 
-    pub(super) fn send_auth(&mut self, now: Millis, id: Option<CallId>, body: Bytes) {
-        self.put(now, Xid::AUTH, OpCode::AUTH, &Raw(&body));
-        self.calls.push_sent_auth(SentAuth { id, body });
+    pub(super) fn send_identity(&mut self, now: Millis, body: &Bytes) {
+        self.put(now, Xid::AUTH, OpCode::AUTH, &Raw(body));
     }
 
     pub(super) fn send_set_watches(&mut self, now: Millis) {

@@ -106,6 +106,9 @@ pub(crate) enum DisconnectCause {
     /// The server took too long to answer the handshake.
     #[error("no answer to the handshake in time")]
     NoHandshake,
+    /// The server refused an identity of the session, by its index.
+    #[error("the server refused an identity: {code}")]
+    IdentityRefused { index: usize, code: ErrorCode },
     /// The server sent nothing for two thirds of the session timeout.
     #[error("the server sent nothing for too long")]
     Silence,
@@ -158,6 +161,8 @@ pub(crate) struct SessionConfig {
     pub(crate) connect_timeout: Millis,
     /// Maximum number of pending calls.
     pub(crate) max_pending: usize,
+    /// Bodies of the auth packets of the identities to begin with.
+    pub(crate) identities: Vec<Bytes>,
     /// Seed of the order of servers and of the pauses.
     pub(crate) seed: u64,
     /// Existing session to continue.

@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use zk_client::{
-    Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, Perms, ServersError, Version,
-};
-use zk_mini::ZkMini;
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, ServersError, Version};
+use zk_mini::{NodeKind, ZkMini};
 
 use crate::support::{client_of, server, soon};
 
@@ -97,6 +95,27 @@ async fn missing_parents_are_created_and_existing_ones_left_alone() {
 }
 
 #[tokio::test]
+async fn a_path_is_made_of_containers_and_with_the_acl_of_its_owner() {
+    let zk = server().await;
+    let client = client_of(&zk).chroot("/app").auth("digest", "me:secret").connect().await.unwrap();
+    let acl = [Acl::creator_only(), Acl::read_only()];
+    client.ensure_path_with("/a/b", CreateMode::Container, &acl).await.unwrap();
+    for path in ["/app", "/app/a", "/app/a/b"] {
+        let snapshot = zk.snapshot();
+        let node = snapshot.nodes().iter().find(|node| node.path == path).unwrap();
+        assert!(matches!(node.kind, NodeKind::Container), "{path}");
+        assert_eq!(zk.acl(path).unwrap()[0].scheme, "digest");
+    }
+    // For others nothing can be created there, which does not matter to what exists.
+    let other = client_of(&zk).connect().await.unwrap();
+    other.ensure_path("/app/a/b").await.unwrap();
+    assert_eq!(other.ensure_path("/app/a/c").await.unwrap_err().code(), Some(ErrorCode::NO_AUTH));
+
+    let error = client.ensure_path_with("/e", CreateMode::Ephemeral, &open()).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::BAD_ARGUMENTS), "{error}");
+}
+
+#[tokio::test]
 async fn a_watch_tells_one_change_and_repeats_it() {
     let zk = server().await;
     let client = client_of(&zk).connect().await.unwrap();
@@ -130,12 +149,30 @@ async fn a_private_node_needs_the_identity_of_its_acl() {
     let zk = server().await;
     let (owner, other) = (client_of(&zk).connect().await.unwrap(), client_of(&zk).connect().await.unwrap());
     owner.add_auth("digest", "me:secret").await.unwrap();
-    let private = Acl { perms: Perms::ALL, scheme: "auth".into(), id: "".into() };
-    owner.create_with_acl("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
+    owner.create_with_acl("/p", "x", CreateMode::Persistent, &[Acl::creator_only()]).await.unwrap();
     assert_eq!(other.get("/p").await.unwrap_err().code(), Some(ErrorCode::NO_AUTH));
     assert_eq!(owner.acl("/p").await.unwrap().0[0].scheme, "digest");
     owner.set_acl("/p", &open(), Expected::Any).await.unwrap();
     assert_eq!(other.get("/p").await.unwrap().0, "x");
+    owner.set_acl("/p", &[Acl::creator_only(), Acl::read_only()], Expected::Any).await.unwrap();
+    assert_eq!(other.get("/p").await.unwrap().0, "x");
+    let refused = other.set("/p", "y", Expected::Any).await;
+    assert_eq!(refused.unwrap_err().code(), Some(ErrorCode::NO_AUTH));
+    owner.set("/p", "y", Expected::Any).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_identity_that_no_server_knows_is_an_error_of_connect_and_names_the_scheme() {
+    let zk = server().await;
+    let builder = client_of(&zk).auth("digest", "me:secret").auth("kerberos", "me");
+    let error = soon(builder.connect()).await.unwrap_err();
+    assert_eq!(error.code(), Some(ErrorCode::AUTH_FAILED));
+    assert_eq!(
+        error.to_string(),
+        "auth kerberos: authentication failed (-115); the server does not know the scheme, or refuses the identity: check \
+         both, and the authentication providers of the server"
+    );
+    assert!(!error.is_retryable());
 }
 
 #[tokio::test]

@@ -148,14 +148,19 @@ async fn the_session_of_another_process_can_be_closed() {
 async fn identities_survive_the_connection() {
     let zk = server().await;
     let cable = Cable::new(&zk);
-    let client = Client::builder().via(cable.clone()).connect().await.unwrap();
-    client.add_auth("digest", "me:secret").await.unwrap();
-    let private = Acl { scheme: "auth".into(), id: "".into(), ..Acl::open() };
-    client.create_with_acl("/p", "x", CreateMode::Persistent, &[private]).await.unwrap();
+    let configured =
+        Client::builder().via(cable.clone()).auth("digest", "me:secret").connect().await.unwrap();
+    let added = Client::builder().via(cable.clone()).connect().await.unwrap();
+    added.add_auth("digest", "me:secret").await.unwrap();
+    added.create_with_acl("/p", "x", CreateMode::Persistent, &[Acl::creator_only()]).await.unwrap();
     cable.unplug();
-    until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
+    for client in [&configured, &added] {
+        until(client, |state| matches!(state, SessionState::Disconnected(_))).await;
+    }
     cable.plug();
-    assert_eq!(client.get("/p").await.unwrap().0, "x");
+    for client in [configured, added] {
+        assert_eq!(client.get("/p").await.unwrap().0, "x");
+    }
 }
 
 #[tokio::test]

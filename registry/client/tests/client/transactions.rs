@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, OpResult, Perms, Version, connect_fn};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, OpResult, Version, connect_fn};
 use zk_mini::ZkMini;
 
 use crate::support::{client_of, server};
@@ -69,7 +69,7 @@ async fn nodes_of_a_transaction_can_have_an_acl() {
     let zk = server().await;
     let (owner, other) = (client_below(&zk, "/app").await, client_below(&zk, "/app").await);
     owner.add_auth("digest", "me:secret").await.unwrap();
-    let private = [Acl { perms: Perms::ALL, scheme: "auth".into(), id: "".into() }];
+    let private = [Acl::creator_only()];
     let creates = owner.transaction().create_with_acl("/p", "x", CreateMode::Persistent, &private);
     creates.create("/open", "x", CreateMode::Persistent).commit().await.unwrap();
     assert_eq!(other.get("/p").await.unwrap_err().code(), Some(ErrorCode::NO_AUTH));

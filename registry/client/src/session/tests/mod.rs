@@ -1,6 +1,7 @@
 //! Rules of a session, each as a list of inputs.
 
 mod closing;
+mod identities;
 mod lasting;
 mod pasts;
 mod properties;
@@ -211,29 +212,6 @@ fn forgotten_calls_are_not_sent_and_forgotten_watches_not_set_again() {
     rig.attach_again();
     assert_eq!(rig.ops(), []);
     assert_eq!(rig.watching.len(), 0);
-}
-
-#[test]
-fn identities_are_sent_again_before_watches() {
-    let mut rig = Rig::live();
-    rig.call(1, OpCode::AUTH);
-    rig.answer(OpCode::AUTH, 0, ErrorCode::OK);
-    rig.watch(2, WatchKind::Data, "/a");
-    rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
-    rig.lose();
-    rig.attach_again();
-    assert_eq!(rig.ops(), [OpCode::AUTH, OpCode::SET_WATCHES]);
-}
-
-#[test]
-fn a_refused_identity_is_not_sent_again() {
-    let mut rig = Rig::live();
-    rig.call(1, OpCode::AUTH);
-    rig.answer(OpCode::AUTH, 0, ErrorCode::AUTH_FAILED);
-    assert_eq!(rig.completed[&1], Err(CallFailure::Server(ErrorCode::AUTH_FAILED)));
-    rig.lose();
-    rig.attach_again();
-    assert_eq!(rig.ops(), []);
 }
 
 #[test]

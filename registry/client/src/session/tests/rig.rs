@@ -21,7 +21,15 @@ pub(super) const SESSION: SessionId = SessionId(0x51);
 
 pub(super) fn config(servers: usize) -> SessionConfig {
     let [session_timeout, connect_timeout] = [Millis(TIMEOUT); 2];
-    SessionConfig { servers, session_timeout, connect_timeout, max_pending: 100, seed: 1, attach: None }
+    SessionConfig {
+        servers,
+        session_timeout,
+        connect_timeout,
+        max_pending: 100,
+        identities: Vec::new(),
+        seed: 1,
+        attach: None,
+    }
 }
 
 /// Session under test: notes its outputs, and checks the rules that always hold.
