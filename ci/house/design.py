@@ -56,6 +56,8 @@ PURE = (
     "registry/client/src/chroot",
     "registry/client/src/servers",
     "registry/client/src/session/",
+    "registry/recipes/src/guid",
+    "registry/recipes/src/patience",
     "registry/src/codec/",
     "registry/src/instance",
     "registry/src/members",

@@ -32,6 +32,8 @@ mod readmes {
     struct ZkMiniTorture;
     #[doc = include_str!("../../registry/client/README.md")]
     struct ZkClient;
+    #[doc = include_str!("../../registry/recipes/README.md")]
+    struct ZkRecipes;
     #[doc = include_str!("../../registry/README.md")]
     struct Registry;
     #[doc = include_str!("../../rpc/wire/README.md")]

@@ -3,3 +3,10 @@
 //! Every recipe takes a [`zk_client::Client`] and a path, and holds on bad days: a lost reply, an expired session, a deleted node, a
 //! server that falls silent.
 #![forbid(unsafe_code)]
+
+mod error;
+mod guid;
+mod patience;
+mod protected;
+
+pub use error::Error;

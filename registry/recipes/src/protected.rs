@@ -1,0 +1,87 @@
+//! Calls that outlive bad days: reads that are repeated, and creates that make one node although a reply is lost.
+
+use bytes::Bytes;
+use zk_client::{Client, CreateMode, Error, ErrorCode, SessionId, Zxid};
+use zk_wire::path;
+
+use crate::guid::Guid;
+use crate::patience::Patience;
+
+/// A node of ours.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) path: String,
+    /// Session that owns it; [`SessionId::NONE`] for a node that is not ephemeral.
+    pub(crate) owner: SessionId,
+    /// Transaction that created it.
+    pub(crate) created: Zxid,
+}
+
+/// Repeats a call that is safe to repeat until the servers answer it; gives up when they refuse it or the client is closed.
+pub(crate) async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+    let mut patience = Patience::new(fastrand::u64(..));
+    loop {
+        match call().await {
+            Err(error) if error.is_retryable() => pause(&mut patience).await,
+            done => return done,
+        }
+    }
+}
+
+/// Creates a sequential node below `parent`, which is made if it is missing. The name is a GUID and `rest`, as Curator protects it,
+/// and a node whose reply was lost is found by it. Dropping the future may leave the node.
+pub(crate) async fn create(
+    client: &Client,
+    parent: &str,
+    rest: &str,
+    data: Bytes,
+    mode: CreateMode,
+) -> Result<Node, Error> {
+    let mut patience = Patience::new(fastrand::u64(..));
+    loop {
+        let session = client.credentials().map_or(SessionId::NONE, |credentials| credentials.id);
+        let name = Guid::new(session, fastrand::u64(..)).curator(rest);
+        let error = match client.create(&path::join(parent, &name), data.clone(), mode).await {
+            Ok(created) => {
+                let (owner, zxid) = (created.stat.ephemeral_owner, created.stat.czxid);
+                return Ok(Node { path: created.path, owner, created: zxid });
+            }
+            Err(error) => error,
+        };
+        if error.may_have_been_applied() {
+            let found = again(async || find(client, parent, &name).await).await?;
+            // A node of an expired session of ours goes with that session.
+            let lives = |node: &Node| {
+                let current = client.credentials().map(|credentials| credentials.id);
+                node.owner == SessionId::NONE || Some(node.owner) == current
+            };
+            if let Some(node) = found.filter(lives) {
+                return Ok(node);
+            }
+        } else if error.code() == Some(ErrorCode::NO_NODE) {
+            again(async || client.ensure_path(parent).await).await?;
+        } else if !error.is_retryable() {
+            return Err(error);
+        }
+        pause(&mut patience).await;
+    }
+}
+
+/// Returns the node below `parent` whose name begins with `name`.
+pub(crate) async fn find(client: &Client, parent: &str, name: &str) -> Result<Option<Node>, Error> {
+    // The present server may not have seen yet what the last one did for us.
+    client.sync(parent).await?;
+    let children = match client.children(parent).await {
+        Ok((children, _)) => children,
+        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some(child) = children.iter().find(|child| child.starts_with(name)) else { return Ok(None) };
+    let path = path::join(parent, child);
+    let stat = client.exists(&path).await?;
+    Ok(stat.map(|stat| Node { path, owner: stat.ephemeral_owner, created: stat.czxid }))
+}
+
+async fn pause(patience: &mut Patience) {
+    tokio::time::sleep(patience.pause().into()).await;
+}
