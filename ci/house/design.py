@@ -59,6 +59,7 @@ PURE = (
     "registry/recipes/src/guid",
     "registry/recipes/src/patience",
     "registry/src/codec/",
+    "registry/src/filter",
     "registry/src/instance",
     "registry/src/members",
     "registry/src/registration/core/",

@@ -81,6 +81,7 @@ mod discovery;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
+mod filter;
 mod instance;
 mod members;
 mod node;
@@ -95,6 +96,7 @@ mod subscription;
 pub use builder::Builder;
 pub use credentials::{Credentials, close_session, close_session_via};
 pub use error::Error;
+pub use filter::Filter;
 pub use instance::{Instance, InstanceError};
 pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
 pub use registration::{Registration, RegistrationState};

@@ -2,9 +2,9 @@
 
 mod core;
 mod driver;
+mod options;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use common::Millis;
 use tokio::sync::watch;
@@ -14,6 +14,8 @@ use crate::members::Members;
 use crate::node::ServiceNode;
 use core::Core;
 use driver::Driver;
+
+pub use options::SubscribeOptions;
 
 /// Follows the members of a service. Clones share one background task; dropping the last clone ends it.
 ///
@@ -25,54 +27,6 @@ use driver::Driver;
 #[derive(Clone, Debug)]
 pub struct Subscription {
     views: watch::Receiver<View>,
-}
-
-/// Options of a [`Subscription`]; each setter has its default.
-///
-/// ```
-/// use registry::SubscribeOptions;
-///
-/// let membership_only = SubscribeOptions::default().updates(false);
-/// ```
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SubscribeOptions {
-    updates: bool,
-    empty_after: Duration,
-    reads: usize,
-}
-
-impl Default for SubscribeOptions {
-    fn default() -> Self {
-        Self { updates: true, empty_after: Duration::ZERO, reads: 128 }
-    }
-}
-
-impl SubscribeOptions {
-    /// Reports new data of known instances. Default: true.
-    ///
-    /// It takes a watch for every instance and subscriber (measured with 10,000 instances: about 1 KiB each on both sides
-    /// together, and a third more time to subscribe), and a second event for each instance that goes. With false, each
-    /// instance is read once, when its name is new: for thousands of instances that never change.
-    #[must_use]
-    pub fn updates(mut self, updates: bool) -> Self {
-        self.updates = updates;
-        self
-    }
-
-    /// Holds the last members, marked stale, for this time after all are gone: a safeguard against a service that is
-    /// emptied by mistake. Default: zero, they are not held.
-    #[must_use]
-    pub fn empty_after(mut self, time: Duration) -> Self {
-        self.empty_after = time;
-        self
-    }
-
-    /// Limits the number of instances that are read at the same time. Default: 128.
-    #[must_use]
-    pub fn reads(mut self, reads: usize) -> Self {
-        self.reads = reads;
-        self
-    }
 }
 
 /// Progress of the driver.
