@@ -64,6 +64,7 @@ PURE = (
     "registry/src/members",
     "registry/src/registration/core/",
     "registry/src/retry",
+    "registry/src/select/",
     "registry/src/service",
     "registry/src/status",
     "registry/src/subscription/core/",

@@ -88,6 +88,7 @@ mod node;
 mod registration;
 mod registry;
 mod retry;
+pub mod select;
 mod service;
 mod state;
 mod status;
