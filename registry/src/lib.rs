@@ -70,6 +70,8 @@
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `embedded` | no | `Registry::embedded` and `Builder::embedded`: a zk-mini in this process |
+//! | `stream` | no | `into_stream` of [`Subscription`] and [`ConnectionStates`]: streams of futures-core |
+//! | `tower` | no | `Subscription::discover`: services for the balancers of tower, and so for gRPC with tonic |
 #![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]
 
@@ -77,6 +79,8 @@ pub mod blocking;
 mod builder;
 pub mod codec;
 mod credentials;
+#[cfg(feature = "tower")]
+mod discover;
 mod discovery;
 #[cfg(feature = "embedded")]
 mod embedded;
@@ -92,10 +96,14 @@ pub mod select;
 mod service;
 mod state;
 mod status;
+#[cfg(feature = "stream")]
+mod stream;
 mod subscription;
 
 pub use builder::Builder;
 pub use credentials::{Credentials, close_session, close_session_via};
+#[cfg(feature = "tower")]
+pub use discover::Discover;
 pub use error::Error;
 pub use filter::Filter;
 pub use instance::{Instance, InstanceError};
@@ -105,6 +113,8 @@ pub use registry::Registry;
 pub use service::NameError;
 pub use state::{ConnectionState, ConnectionStates};
 pub use status::Status;
+#[cfg(feature = "stream")]
+pub use stream::Updates;
 pub use subscription::{SubscribeOptions, Subscription};
 
 // Value of an instance's further field; re-exported so that users need not name the crate that it comes from.
