@@ -196,7 +196,7 @@ mod tests {
         }
 
         async fn changed(&mut self) -> Option<Arc<Members>> {
-            watch::Receiver::changed(self).await.ok()?;
+            Self::changed(self).await.ok()?;
             Some(self.borrow_and_update().clone())
         }
     }

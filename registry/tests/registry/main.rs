@@ -5,5 +5,6 @@ mod days;
 mod endings;
 mod panicking_subscriber;
 mod registrations;
+mod streams;
 mod subscriptions;
 mod support;
