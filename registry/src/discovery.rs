@@ -2,32 +2,51 @@
 
 use zk_client::{Error, ErrorCode};
 
-use crate::members::{InstanceId, Members, SkipReason, Skipped};
+use crate::filter::Filter;
+use crate::instance::Instance;
+use crate::members::{Members, SkipReason, Skipped};
+use crate::merge::merge;
 use crate::node::ServiceNode;
 
+/// Looks at the service in each format, one after the other, and joins what they show.
+pub(crate) async fn discover(nodes: &[ServiceNode], filter: &Filter) -> Result<Members, Error> {
+    let mut formats = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        formats.push(look(node).await?);
+    }
+    let mut members = if formats.len() > 1 { merge(&formats) } else { formats.pop().unwrap_or_default() };
+    members.instances.retain(|_, instance| filter.accepts(instance));
+    Ok(members)
+}
+
 /// Lists the node's children and reads all of them at once. A service without a node has no members.
-pub(crate) async fn discover(node: &ServiceNode) -> Result<Members, Error> {
+async fn look(node: &ServiceNode) -> Result<Members, Error> {
     let ServiceNode { client, path, codec, .. } = node;
-    let names = match client.children(path).await {
+    let mut names = match client.children(path).await {
         Ok((names, _)) => names,
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => return Ok(Members::default()),
         Err(error) => return Err(error),
     };
-    let paths: Vec<_> = names.iter().map(|name| zk_wire::path::join(path, name)).collect();
+    names.retain(|name| codec.is_instance(name));
     let mut members = Members::default();
-    for (name, read) in names.iter().zip(client.get_all(&paths).await) {
-        let id = InstanceId::from(name.as_str());
-        match read {
-            Ok((data, _)) => match codec.decode(name, &data) {
-                Ok(instance) => drop(members.instances.insert(id, instance.into())),
-                Err(defect) => members.skipped.push(Skipped { id, reason: defect.into() }),
-            },
-            Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
-            Err(error) if error.code().is_some() && !error.is_retryable() => {
-                members.skipped.push(Skipped { id, reason: SkipReason::Unreadable(error.to_string()) });
+    let mut add = |name: &str, read: Result<Instance, SkipReason>| match read {
+        Ok(instance) => drop(members.instances.insert(name.into(), instance.into())),
+        Err(reason) => members.skipped.push(Skipped { id: name.into(), reason }),
+    };
+    if codec.reads_data() {
+        let paths: Vec<_> = names.iter().map(|name| zk_wire::path::join(path, name)).collect();
+        for (name, read) in names.iter().zip(client.get_all(&paths).await) {
+            match read {
+                Ok((data, _)) => add(name, node.decode(name, &data).map_err(SkipReason::from)),
+                Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
+                Err(error) if error.code().is_some() && !error.is_retryable() => {
+                    add(name, Err(SkipReason::Unreadable(error.to_string())));
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
+    } else {
+        names.iter().for_each(|name| add(name, node.decode(name, &[]).map_err(SkipReason::from)));
     }
     members.skipped.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(members)

@@ -88,6 +88,7 @@ mod error;
 mod filter;
 mod instance;
 mod members;
+mod merge;
 mod node;
 mod registration;
 mod registry;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use zk_client::{Client, Watch};
 
 use crate::codec::Codec;
+use crate::instance::{Instance, InstanceError};
 
 /// A service's node in one format, and the client that reaches it.
 #[derive(Clone, Debug)]
@@ -15,6 +16,16 @@ pub(crate) struct ServiceNode {
     pub(crate) service: Arc<str>,
     pub(crate) path: Arc<str>,
     pub(crate) codec: Arc<dyn Codec>,
+}
+
+impl ServiceNode {
+    /// Reads an instance's node. One that is too large to be registered is no instance: subscribers keep what they read.
+    pub(crate) fn decode(&self, name: &str, data: &[u8]) -> Result<Instance, InstanceError> {
+        if data.len() > Instance::MAX_BYTES {
+            return Err(InstanceError::TooLarge(data.len()));
+        }
+        self.codec.decode(name, data)
+    }
 }
 
 /// Waits until the watch fires or is lost; for ever without a watch.

@@ -21,7 +21,7 @@ use crate::members::Members;
 use crate::node::ServiceNode;
 use crate::registration::Registration;
 use crate::state::ConnectionStates;
-use crate::subscription::{SubscribeOptions, Subscription};
+use crate::subscription::{Sources, SubscribeOptions, Subscription};
 
 /// Registers services and finds them. Clones are handles to the same session. The [crate's documentation](crate) has an
 /// example.
@@ -31,6 +31,7 @@ pub struct Registry {
     root: Arc<str>,
     /// Seed of the next registration or subscription.
     seed: Arc<AtomicU64>,
+    sources: Arc<Sources>,
     #[cfg(feature = "embedded")]
     server: Option<crate::embedded::Server>,
 }
@@ -68,6 +69,7 @@ impl Registry {
             client,
             root: root.into(),
             seed: Arc::new(AtomicU64::new(seed)),
+            sources: Sources::new(),
             #[cfg(feature = "embedded")]
             server: None,
         }
@@ -82,26 +84,35 @@ impl Registry {
     /// # Errors
     /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the servers refuse it; [`Error::Closed`].
     pub async fn register(&self, service: &str, instance: Instance) -> Result<Registration, Error> {
-        let node = self.node(service)?;
+        let node = self.node(service, Arc::new(Json))?;
         let data = instance.to_json()?;
         Registration::start(node, data, self.next_seed()).await
     }
 
-    /// Returns the present instances of a service. A service that was never registered has none.
+    /// Returns the present instances of a service, with the default [`SubscribeOptions`]: those that are up. A service that was
+    /// never registered has none.
     ///
     /// # Errors
     /// [`Error::Name`]; [`Error::Refused`] if the servers refuse it or did not answer within the session timeout;
     /// [`Error::Closed`].
     pub async fn discover(&self, service: &str) -> Result<Members, Error> {
-        let node = self.node(service)?;
-        discovery::discover(&node).await.map_err(|source| match source {
+        self.discover_with(service, SubscribeOptions::default()).await
+    }
+
+    /// Returns the present instances of a service as [`Self::discover`] does, with the formats and the filter of the options.
+    ///
+    /// # Errors
+    /// The errors of [`Self::discover`].
+    pub async fn discover_with(&self, service: &str, options: SubscribeOptions) -> Result<Members, Error> {
+        let nodes = self.nodes(service, &options.codecs)?;
+        discovery::discover(&nodes, &options.filter).await.map_err(|source| match source {
             zk_client::Error::Closed { .. } => Error::Closed,
             source => Error::Refused { action: "discover", service: service.to_owned(), source },
         })
     }
 
     /// Follows the instances of a service, with the default [`SubscribeOptions`]. Returns when the present instances are
-    /// known.
+    /// known. A service that does not exist has none; its creation is waited for with a watch.
     ///
     /// Waits while no server is connected: put a timeout around it if that matters. Dropping the future ends the
     /// subscription.
@@ -121,7 +132,8 @@ impl Registry {
         service: &str,
         options: SubscribeOptions,
     ) -> Result<Subscription, Error> {
-        Subscription::start(self.node(service)?, options, self.next_seed()).await
+        let nodes = self.nodes(service, &options.codecs)?;
+        Subscription::start(&self.sources, &nodes, options, self.next_seed()).await
     }
 
     /// Returns the credentials of the session that owns our instances; `None` while there is no session.
@@ -204,8 +216,11 @@ impl Registry {
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    fn node(&self, service: &str) -> Result<ServiceNode, Error> {
-        let codec: Arc<dyn Codec> = Arc::new(Json);
+    fn nodes(&self, service: &str, codecs: &[Arc<dyn Codec>]) -> Result<Vec<ServiceNode>, Error> {
+        codecs.iter().map(|codec| self.node(service, codec.clone())).collect()
+    }
+
+    fn node(&self, service: &str, codec: Arc<dyn Codec>) -> Result<ServiceNode, Error> {
         let path = codec.service_path(&self.root, service);
         let path = path.map_err(|reason| Error::Name { name: service.to_owned(), reason })?;
         Ok(ServiceNode { client: self.client.clone(), service: service.into(), path: path.into(), codec })

@@ -2,6 +2,7 @@
 
 mod json;
 
+use std::any::Any;
 use std::fmt;
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ pub use json::Json;
 ///
 /// Registrations write with it ([`RegisterOptions::codecs`](crate::RegisterOptions)), subscriptions read with it
 /// ([`SubscribeOptions::codecs`](crate::SubscribeOptions)).
-pub trait Codec: fmt::Debug + Send + Sync + 'static {
+pub trait Codec: Any + fmt::Debug + Send + Sync {
     /// Returns the path of the node whose children are the instances, below the chroot. `root` is that of the registry, and
     /// may be empty.
     ///

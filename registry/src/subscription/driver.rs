@@ -1,4 +1,4 @@
-//! The task behind a subscription: performs the core's requests with a client.
+//! The task of a source: performs the core's requests with a client.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use zk_client::{Client, Error, ErrorCode, EventType, SessionState, Watch};
 
-use super::View;
-use super::core::{Core, Input, Output, ReadId, ReadOutcome};
+use super::core::{Core, Input, Lost, Output, ReadId, ReadOutcome};
+use super::view::View;
 use crate::members::{InstanceId, Members};
 use crate::node::{ServiceNode, fired};
 
@@ -20,7 +20,7 @@ const MAX_AT_ONCE: usize = 4096;
 const MAX_LOGGED: usize = 8;
 
 /// Owns the core and feeds it.
-pub(crate) struct Driver {
+pub(super) struct Driver {
     node: ServiceNode,
     core: Core,
     /// True if the data of instances is watched.
@@ -39,13 +39,12 @@ enum Finished {
 }
 
 impl Driver {
-    pub(crate) fn new(node: ServiceNode, core: Core, updates: bool) -> Self {
-        let (clock, tasks) = (Clock::start(), JoinSet::new());
-        Self { node, core, updates, clock, list_watch: None, tasks, refused: None }
+    pub(super) fn new(node: ServiceNode, core: Core, updates: bool, clock: Clock) -> Self {
+        Self { node, core, updates, clock, list_watch: None, tasks: JoinSet::new(), refused: None }
     }
 
     /// Runs until the last subscriber is gone or the client is closed.
-    pub(crate) async fn run(mut self, views: watch::Sender<View>) {
+    pub(super) async fn run(mut self, views: watch::Sender<View>) {
         self.drive(&views).await;
         // The last members are never asked for again: they are stale.
         self.core.handle(self.clock.now(), Input::Disconnected);
@@ -95,17 +94,21 @@ impl Driver {
                 Output::List => {
                     self.tasks.spawn(async move { Finished::Listed(list(&node.client, &node.path).await) });
                 }
+                Output::Read { id, read } if !node.codec.reads_data() => {
+                    let outcome = ReadOutcome::Decoded(node.codec.decode(id.as_str(), &[]));
+                    self.core.handle(self.clock.now(), Input::Read { id, read, outcome });
+                }
                 Output::Read { id, read } => {
                     self.tasks.spawn(async move {
                         let (outcome, watch) = self::read(&node, id.as_str(), watched).await;
                         Finished::Read { id, read, outcome, watch }
                     });
                 }
-                Output::Publish(members) => self.publish(members, views),
+                Output::Publish(members, lost) => self.publish(members, lost, views),
             }
         }
-        if self.refused.is_some() && views.borrow().members.is_none() {
-            views.send_modify(|view| view.refused = self.refused.clone());
+        if let Some(error) = self.refused.take_if(|_| views.borrow().members.is_none()) {
+            views.send_replace(View { refused: Some(error), ..View::default() });
         }
     }
 
@@ -113,8 +116,9 @@ impl Driver {
         match finished {
             Finished::Listed(Ok((names, watch))) => {
                 self.list_watch = Some(watch);
-                self.refused = None;
-                Input::Listed(Some(names))
+                Input::Listed(Some(
+                    names.into_iter().filter(|name| self.node.codec.is_instance(name)).collect(),
+                ))
             }
             Finished::Listed(Err(error)) => {
                 quietly(
@@ -143,7 +147,7 @@ impl Driver {
         }
     }
 
-    fn publish(&self, members: Arc<Members>, views: &watch::Sender<View>) {
+    fn publish(&self, members: Arc<Members>, lost: Option<Lost>, views: &watch::Sender<View>) {
         let before = views.borrow().members.clone().unwrap_or_default();
         let mut new = members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped));
         for skipped in new.by_ref().take(MAX_LOGGED) {
@@ -157,7 +161,7 @@ impl Driver {
                 || tracing::warn!(service = %self.node.service, more, "more nodes are not instances: skipped"),
             );
         }
-        views.send_modify(|view| *view = View { members: Some(members), refused: None });
+        views.send_replace(View { members: Some(members), lost, refused: None });
     }
 }
 
@@ -185,7 +189,7 @@ async fn read(node: &ServiceNode, name: &str, watched: bool) -> (ReadOutcome, Op
         node.client.get(&path).await.map(|(data, _)| (data, None))
     };
     match read {
-        Ok((data, watch)) => (ReadOutcome::Decoded(node.codec.decode(name, &data)), watch),
+        Ok((data, watch)) => (ReadOutcome::Decoded(node.decode(name, &data)), watch),
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => (ReadOutcome::Gone, None),
         Err(error @ Error::Server { .. }) if error.is_retryable() => {
             (ReadOutcome::Deferred(error.to_string()), None)

@@ -2,22 +2,31 @@
 
 mod core;
 mod driver;
+mod merger;
 mod options;
+mod sources;
+mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use common::Millis;
+use common::{Clock, Millis};
 use tokio::sync::watch;
 
 use crate::error::Error;
 use crate::members::Members;
 use crate::node::ServiceNode;
-use core::Core;
-use driver::Driver;
+use sources::Source;
+use view::View;
 
 pub use options::SubscribeOptions;
+pub(crate) use sources::Sources;
 
-/// Follows the members of a service. Clones share one background task; dropping the last clone ends it.
+/// Follows the members of a service.
+///
+/// Subscriptions of one [`Registry`](crate::Registry), and of its clones, that read the same service in the same formats and
+/// with the same [`reads`](SubscribeOptions::reads), [`updates`](SubscribeOptions::updates) and
+/// [`spread`](SubscribeOptions::spread) share one background task, and so the requests. Each has its own
+/// [`filter`](SubscribeOptions::filter). Dropping the last of them ends the task.
 ///
 /// Changes are not queued: a subscriber that misses ten changes sees the newest members next, and [`Members::diff`] gives
 /// the changes since its last view.
@@ -27,47 +36,89 @@ pub use options::SubscribeOptions;
 #[derive(Clone, Debug)]
 pub struct Subscription {
     views: watch::Receiver<View>,
+    options: Arc<SubscribeOptions>,
+    clock: Clock,
+    /// Members that the last call of [`Self::changed`] returned.
+    seen: Arc<Members>,
+    shown: Arc<Mutex<Shown>>,
+    /// Kept: the source ends with its last subscription.
+    _source: Arc<Source>,
 }
 
-/// Progress of the driver.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct View {
-    pub(crate) members: Option<Arc<Members>>,
-    /// Error of the last list, if the servers refused it.
-    pub(crate) refused: Option<zk_client::Error>,
+/// Members that were shown last: only a new view makes a new choice.
+#[derive(Debug, Default)]
+struct Shown {
+    of: Option<Arc<Members>>,
+    holds: bool,
+    members: Arc<Members>,
 }
 
 impl Subscription {
-    /// Starts the task. Returns when the members are known.
+    /// Opens the source of these nodes, one for each format. Returns when the members are known.
     pub(crate) async fn start(
-        node: ServiceNode,
+        sources: &Arc<Sources>,
+        nodes: &[ServiceNode],
         options: SubscribeOptions,
         seed: u64,
     ) -> Result<Self, Error> {
-        let service = node.service.clone();
-        let (sender, mut views) = watch::channel(View::default());
-        let core = Core::new(seed, options.reads, options.updates, Millis::from(options.empty_after));
-        tokio::spawn(Driver::new(node, core, options.updates).run(sender));
+        let source = sources.open(nodes, &options, seed);
+        let mut views = source.views();
         let view = views.wait_for(|view| view.members.is_some() || view.refused.is_some()).await;
         let view = view.map_err(|_| Error::Closed)?.clone();
-        match (view.members, view.refused) {
-            (None, Some(source)) => {
-                Err(Error::Refused { action: "subscribe to", service: service.to_string(), source })
-            }
-            _ => Ok(Self { views }),
+        if let Some(source) = view.refused {
+            let service = nodes.first().map(|node| node.service.to_string()).unwrap_or_default();
+            return Err(Error::Refused { action: "subscribe to", service, source });
         }
+        let mut subscription = Self {
+            views,
+            options: Arc::new(options),
+            clock: sources.clock,
+            seen: Arc::default(),
+            shown: Arc::default(),
+            _source: source,
+        };
+        subscription.seen = subscription.current();
+        Ok(subscription)
     }
 
     /// Returns the last known members.
     #[must_use]
     pub fn current(&self) -> Arc<Members> {
-        self.views.borrow().members.clone().unwrap_or_default()
+        self.show(&self.views.borrow()).0
     }
 
     /// Waits for other members than at the last call, or than at the subscription, and returns them; `None` when the
     /// registry is closed. Dropping the future loses nothing.
     pub async fn changed(&mut self) -> Option<Arc<Members>> {
-        self.views.changed().await.ok()?;
-        Some(self.views.borrow_and_update().members.clone().unwrap_or_default())
+        loop {
+            self.views.mark_unchanged();
+            let (members, held_until) = self.show(&self.views.borrow());
+            if members != self.seen {
+                self.seen = members.clone();
+                return Some(members);
+            }
+            tokio::select! {
+                changed = self.views.changed() => changed.ok()?,
+                () = self.clock.sleep_until(held_until) => {}
+            }
+        }
+    }
+
+    /// Returns the members of a view, and the time until which they are held although they are gone.
+    fn show(&self, view: &View) -> (Arc<Members>, Option<Millis>) {
+        let bound = Millis::from(self.options.empty_after);
+        let now = self.clock.now();
+        let held_until = view.held_until(bound).filter(|until| *until > now);
+        let holds = held_until.is_some();
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = match (&shown.of, &view.members) {
+            (Some(of), Some(members)) => Arc::ptr_eq(of, members) && shown.holds == holds,
+            _ => false,
+        };
+        if !is_same {
+            let members = view.shown(&self.options.filter, holds);
+            *shown = Shown { of: view.members.clone(), holds, members };
+        }
+        (shown.members.clone(), held_until)
     }
 }

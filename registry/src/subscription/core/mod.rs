@@ -8,6 +8,9 @@
 //! - A node that cannot be read, or that is no instance and is not watched, is read again after a pause, because no event
 //!   will tell of it.
 //! - Without a connection the last members stay, marked stale, until a list is answered again.
+//! - With a spread the requests for a change wait for a random pause, and those for changes within the pause with them.
+
+mod losses;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -17,6 +20,9 @@ use common::Millis;
 use crate::instance::{Instance, InstanceError};
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
 use crate::retry::RetrySchedule;
+use losses::Losses;
+
+pub(crate) use losses::{AT_ONCE, Lost};
 
 /// Events that the shell reports.
 #[derive(Clone, Debug)]
@@ -66,21 +72,33 @@ pub(crate) enum Output {
     List,
     /// Read a node, with a watch.
     Read { id: InstanceId, read: ReadId },
-    /// Publish the members: they differ from the last ones.
-    Publish(Arc<Members>),
+    /// Publish the members: they differ from the last ones. With the loss, if there is no instance any more.
+    Publish(Arc<Members>, Option<Lost>),
+}
+
+/// Rules of a core.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Settings {
+    /// Maximum number of reads under way; at least one is allowed.
+    pub(crate) max_reads: usize,
+    /// True if a better value of a node makes itself known, so that a broken node need not be read again.
+    pub(crate) watched: bool,
+    /// Longest pause between a change and the requests for it.
+    pub(crate) spread: Millis,
 }
 
 /// The state machine.
 #[derive(Debug)]
 pub(crate) struct Core {
-    max_reads: usize,
-    /// True if each read leaves a watch on its node.
-    watched: bool,
-    empty_after: Millis,
+    settings: Settings,
     /// Time of the last input.
     now: Millis,
     connected: bool,
+    /// True once there was no connection: then other clients come back at the same time as we do.
+    was_away: bool,
     list: ListState,
+    /// Changes whose requests wait for the end of the pause.
+    paused: Option<Paused>,
     /// True if a list was answered over the present connection.
     confirmed: bool,
     entries: BTreeMap<InstanceId, Entry>,
@@ -95,9 +113,10 @@ pub(crate) struct Core {
     unread: usize,
     /// True if the entries may differ from the published members.
     changed: bool,
-    /// Time at which the members become empty, while they are held although all are gone.
-    empty_at: Option<Millis>,
     published: Option<Arc<Members>>,
+    losses: Losses,
+    /// Loss of all instances, as long as there are none.
+    lost: Option<Lost>,
     not_before: Option<Millis>,
     schedule: RetrySchedule,
     random: fastrand::Rng,
@@ -112,6 +131,13 @@ enum ListState {
         current: bool,
     },
     Known,
+}
+
+#[derive(Debug)]
+struct Paused {
+    until: Millis,
+    list: bool,
+    nodes: BTreeSet<InstanceId>,
 }
 
 #[derive(Debug)]
@@ -136,14 +162,14 @@ enum ReadState {
 }
 
 impl Core {
-    pub(crate) fn new(seed: u64, max_reads: usize, watched: bool, empty_after: Millis) -> Self {
+    pub(crate) fn new(seed: u64, settings: Settings) -> Self {
         Self {
-            max_reads: max_reads.max(1),
-            watched,
-            empty_after,
+            settings,
             now: Millis(0),
             connected: false,
+            was_away: false,
             list: ListState::Wanted,
+            paused: None,
             confirmed: false,
             entries: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -152,8 +178,9 @@ impl Core {
             next_read: 0,
             unread: 0,
             changed: false,
-            empty_at: None,
             published: None,
+            losses: Losses::default(),
+            lost: None,
             not_before: None,
             schedule: RetrySchedule::new(seed),
             // Another stream than that of the schedule, which draws from the same seed.
@@ -168,7 +195,7 @@ impl Core {
         match input {
             Input::Connected => {
                 self.connected = true;
-                self.not_before = None;
+                self.not_before = if self.was_away { self.end_of_pause() } else { None };
                 self.schedule.reset();
                 self.outlive_list();
                 // Watches report what they missed, but not when they are done with it. The answer to a list does.
@@ -176,6 +203,7 @@ impl Core {
             }
             Input::Disconnected => {
                 self.connected = false;
+                self.was_away = true;
                 self.confirmed = false;
                 self.outlive_list();
             }
@@ -184,19 +212,25 @@ impl Core {
                 self.list = ListState::Wanted;
                 self.retry_later();
             }
-            Input::ListChanged => self.want_list(),
+            Input::ListChanged => self.list_changed(),
             Input::Read { id, read, outcome } => {
                 self.reads -= 1;
                 self.read(id, read, outcome);
             }
-            Input::NodeChanged(id) => self.want_read(id),
+            Input::NodeChanged(id) => self.node_changed(id),
             Input::NodeDeleted(id) => {
                 // A new node of that name may exist already, and the last list may have shown it.
                 if self.remove(&id) {
-                    self.want_list();
+                    self.list_changed();
                 }
             }
             Input::Timeout => self.not_before = self.not_before.filter(|&at| at > now),
+        }
+        if let Some(paused) = self.paused.take_if(|paused| paused.until <= now) {
+            if paused.list {
+                self.want_list();
+            }
+            paused.nodes.into_iter().for_each(|id| self.want_read(id));
         }
         while self.retries.first().is_some_and(|(at, _)| *at <= now) {
             let Some((_, id)) = self.retries.pop_first() else { break };
@@ -207,22 +241,26 @@ impl Core {
     /// Returns the next output, if there is one.
     #[must_use]
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
-        self.next_request().or_else(|| self.next_members().map(Output::Publish))
+        self.next_request().or_else(|| {
+            let members = self.next_members()?;
+            Some(Output::Publish(members, self.lost.clone()))
+        })
     }
 
     /// Returns the time at which [`Input::Timeout`] is due.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let request = self.not_before.filter(|_| self.connected);
+        let paused = self.paused.as_ref().map(|paused| paused.until);
         let retry = self.retries.first().map(|(at, _)| *at);
-        request.into_iter().chain(self.empty_at).chain(retry).min()
+        request.into_iter().chain(paused).chain(retry).min()
     }
 
     fn next_request(&mut self) -> Option<Output> {
         if !self.connected || self.not_before.is_some() {
             return None;
         }
-        while self.reads < self.max_reads {
+        while self.reads < self.settings.max_reads.max(1) {
             let Some(id) = self.queue.pop_front() else { break };
             if let Some(entry) = self.entries.get_mut(&id).filter(|entry| entry.read == ReadState::Queued) {
                 let read = ReadId(self.next_read);
@@ -242,7 +280,7 @@ impl Core {
     /// Returns the members, if they are known and differ from the published ones.
     fn next_members(&mut self) -> Option<Arc<Members>> {
         let settled = self.settle();
-        let stale = !self.confirmed || self.empty_at.is_some();
+        let stale = !self.confirmed;
         let members = match (settled, &self.published) {
             (Some(members), _) => Members { stale, ..members },
             (None, Some(last)) if last.stale != stale => Members { stale, ..(**last).clone() },
@@ -257,20 +295,15 @@ impl Core {
 
     /// Computes the members, if they may have changed and every entry has been read.
     fn settle(&mut self) -> Option<Members> {
-        let is_due = self.empty_at.is_some_and(|at| at <= self.now);
-        if self.unread > 0 || !(self.changed || is_due) {
+        if self.unread > 0 || !self.changed {
             return None;
         }
         self.changed = false;
-        let mut members = self.derive();
-        match &self.published {
-            Some(last)
-                if members.is_empty() && !last.is_empty() && !is_due && self.empty_after > Millis(0) =>
-            {
-                self.empty_at.get_or_insert(self.now + self.empty_after);
-                members.instances = last.instances.clone();
-            }
-            _ => self.empty_at = None,
+        let members = self.derive();
+        if !members.is_empty() {
+            self.lost = None;
+        } else if self.published.as_ref().is_some_and(|last| !last.is_empty()) {
+            self.lost = Some(self.losses.take(self.now));
         }
         Some(members)
     }
@@ -347,7 +380,7 @@ impl Core {
             self.retries.remove(&(before.at, id.clone()));
         }
         // Only an answer sets a watch, and only a watch tells of better data.
-        if !is_answered || (value.is_err() && !self.watched) {
+        if !is_answered || (value.is_err() && !self.settings.watched) {
             let schedule = before.map(|before| before.schedule);
             let mut schedule = schedule.unwrap_or_else(|| RetrySchedule::patient(self.random.u64(..)));
             let at = schedule.next(self.now);
@@ -355,7 +388,10 @@ impl Core {
             entry.retry = Some(Box::new(EntryRetry { schedule, at }));
         }
         if entry.value.as_ref() != Some(&value) {
-            entry.value = Some(value);
+            let broken = value.is_err();
+            if let Some(Ok(instance)) = entry.value.replace(value).filter(|_| broken) {
+                self.losses.remember(self.now, id.clone(), instance);
+            }
             self.changed = true;
         }
         if again {
@@ -366,14 +402,45 @@ impl Core {
     /// Removes an entry. Returns false if there was none.
     fn remove(&mut self, id: &InstanceId) -> bool {
         let Some(entry) = self.entries.remove(id) else { return false };
-        if entry.value.is_none() {
-            self.unread -= 1;
-        }
         if let Some(retry) = entry.retry {
             self.retries.remove(&(retry.at, id.clone()));
         }
+        match entry.value {
+            Some(Ok(instance)) => self.losses.remember(self.now, id.clone(), instance),
+            Some(Err(_)) => {}
+            None => self.unread -= 1,
+        }
         self.changed = true;
         true
+    }
+
+    fn list_changed(&mut self) {
+        match self.pause() {
+            Some(paused) => paused.list = true,
+            None => self.want_list(),
+        }
+    }
+
+    fn node_changed(&mut self, id: InstanceId) {
+        match self.pause() {
+            Some(paused) => drop(paused.nodes.insert(id)),
+            None => self.want_read(id),
+        }
+    }
+
+    /// Returns the pause that a change waits for: the present one, or a new one; `None` if it need not wait.
+    fn pause(&mut self) -> Option<&mut Paused> {
+        if self.paused.is_none() {
+            let until = self.end_of_pause()?;
+            self.paused = Some(Paused { until, list: false, nodes: BTreeSet::new() });
+        }
+        self.paused.as_mut()
+    }
+
+    /// Returns the end of a pause that begins now; `None` without a spread.
+    fn end_of_pause(&mut self) -> Option<Millis> {
+        let Millis(spread) = self.settings.spread;
+        (spread > 0).then(|| self.now + Millis(self.random.u64(1..=spread)))
     }
 
     fn want_list(&mut self) {

@@ -6,6 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::merge::merge;
 use crate::retry::MAX_PATIENT_PAUSE;
 use world::{Act, World, data_of, id};
 
@@ -27,13 +28,66 @@ fn any_act() -> impl Strategy<Value = Act> {
 
 proptest! {
     #[test]
-    fn the_members_equal_the_nodes_after_any_history(acts in vec(any_act(), 0..100), hold in 0u64..9_000) {
-        let mut world = World::new(Millis(hold));
+    fn the_members_equal_the_nodes_after_any_history(
+        acts in vec(any_act(), 0..100),
+        spread in prop_oneof![Just(0), 0u64..9_000],
+    ) {
+        let mut world = World::new(Millis(spread));
         for act in &acts {
             world.act(act);
         }
         world.settle();
         prop_assert_eq!(world.members(), &world.expected());
+    }
+
+    #[test]
+    fn two_formats_are_joined_after_any_history(
+        acts in vec((any::<bool>(), any_act()), 0..100),
+        spread in prop_oneof![Just(0), 0u64..9_000],
+    ) {
+        let mut worlds = [World::new(Millis(spread)), World::new(Millis(spread))];
+        for (second, act) in &acts {
+            worlds[usize::from(*second)].act(act);
+        }
+        worlds.iter_mut().for_each(World::settle);
+        let [first, second] = worlds.each_ref().map(World::expected);
+        let merged = merge(worlds.each_ref().map(World::members));
+        for (id, instance) in &first.instances {
+            prop_assert_eq!(merged.instances.get(id), Some(instance));
+        }
+        for (id, instance) in &second.instances {
+            let hidden = first.instances.contains_key(id) || first.instances.values().any(|one| one == instance);
+            let expected = if hidden { first.instances.get(id) } else { Some(instance) };
+            prop_assert_eq!(merged.instances.get(id), expected);
+        }
+        prop_assert!(merged.instances.keys().all(|id| first.instances.contains_key(id) || second.instances.contains_key(id)));
+        prop_assert_eq!(merged.skipped.len(), first.skipped.len() + second.skipped.len());
+    }
+
+    #[test]
+    fn a_change_is_asked_for_once_and_within_the_spread(
+        acts in vec(prop_oneof![(0u8..6, 2u8..6).prop_map(|(name, data)| Act::Put(name, data)), (0u8..6).prop_map(Act::Delete)], 1..30),
+        spread in 1u64..9_000,
+    ) {
+        let mut world = World::new(Millis(spread));
+        for name in 0..6 {
+            world.put(&format!("x{name}"), data_of(9));
+        }
+        world.settle();
+        (world.lists, world.reads) = (0, 0);
+        let begun = world.now;
+        for act in &acts {
+            world.act(act);
+            flow(&mut world);
+        }
+        prop_assert_eq!((world.lists, world.reads), (0, 0), "no time has passed");
+        if let Some(due) = world.core.poll_deadline() {
+            prop_assert!(due.since(begun) <= Millis(spread));
+            world.act(&Act::Wait(due.since(begun).0));
+            flow(&mut world);
+        }
+        prop_assert_eq!(world.members(), &world.expected());
+        prop_assert!(world.lists <= 1 && world.reads <= world.expected().len(), "{} {}", world.lists, world.reads);
     }
 
     #[test]
@@ -130,16 +184,67 @@ fn members_are_published_only_when_all_are_read() {
 }
 
 #[test]
-fn the_last_members_are_held_for_the_configured_time() {
+fn a_loss_of_all_remembers_what_went_within_seconds() {
+    let mut world = settled(&["a", "b", "c", "d"]);
+    world.delete("a");
+    flow(&mut world);
+    world.act(&Act::Wait(10_000));
+    for name in ["b", "c"] {
+        world.delete(name);
+        flow(&mut world);
+        assert_eq!(world.lost, None, "a partial loss");
+        world.act(&Act::Wait(2_000));
+    }
+    world.put("d", String::new());
+    flow(&mut world);
+    assert_eq!(world.members(), &world.expected());
+    let lost = world.lost.clone().expect("no instance is left");
+    assert_eq!(lost.members.instances.keys().map(InstanceId::as_str).collect::<Vec<_>>(), ["b", "c", "d"]);
+    assert_eq!(lost.at, world.now);
+
+    world.act(&Act::Wait(1_000));
+    world.delete("d");
+    flow(&mut world);
+    assert_eq!(world.lost, Some(lost), "nothing more was lost");
+    world.put("e", data_of(9));
+    flow(&mut world);
+    assert_eq!(world.lost, None);
+}
+
+#[test]
+fn reconnected_clients_do_not_ask_at_once() {
     let mut world = World::new(Millis(1_000));
+    world.put("a", data_of(9));
+    world.act(&Act::Connect);
+    assert_eq!(world.requests, [Output::List], "the first list does not wait");
+    flow(&mut world);
+    let mut pauses = BTreeSet::new();
+    for _ in 0..20 {
+        world.act(&Act::Disconnect);
+        world.act(&Act::Connect);
+        assert_eq!(world.requests, []);
+        let due = world.core.poll_deadline().expect("the list is due");
+        pauses.insert(due.since(world.now));
+        world.act(&Act::Wait(due.since(world.now).0));
+        assert_eq!(world.requests, [Output::List]);
+        flow(&mut world);
+        assert_eq!(world.members(), &world.expected());
+    }
+    assert!(pauses.len() > 10 && pauses.iter().all(|pause| *pause <= Millis(1_000)), "{pauses:?}");
+
+    let mut waiting = World::new(Millis(1_000));
+    waiting.act(&Act::Disconnect);
+    waiting.act(&Act::Connect);
+    assert_eq!(waiting.requests, [], "all that wait for the servers come at the same time");
+}
+
+#[test]
+fn a_deleted_node_goes_at_once_whatever_the_spread() {
+    let mut world = World::new(Millis(1_000_000));
     world.put("a", data_of(9));
     world.settle();
     world.delete("a");
     flow(&mut world);
-    assert!(world.members().stale && world.members().len() == 1);
-    world.act(&Act::Wait(999));
-    assert!(world.members().stale && world.members().len() == 1);
-    world.act(&Act::Wait(1));
     assert_eq!(world.members(), &Members::default());
 }
 
@@ -199,7 +304,7 @@ fn each_unreadable_node_has_its_own_retry_and_none_once_it_is_deleted() {
 #[test]
 fn a_broken_node_is_read_again_if_nodes_are_not_watched() {
     let mut world = settled(&[]);
-    world.core = Core::new(7, 4, false, Millis(0));
+    world.core = Core::new(7, Settings { max_reads: 4, watched: false, spread: Millis(0) });
     world.members = None;
     world.put("a", data_of(9));
     world.put("b", String::new());
@@ -238,7 +343,7 @@ fn a_deferred_read_keeps_the_last_value_and_hides_no_other_node() {
                         outcome: ReadOutcome::Deferred("later".into()),
                     });
                 }
-                Output::Publish(_) => unreachable!("not a request"),
+                Output::Publish(..) => unreachable!("not a request"),
             }
         }
     }

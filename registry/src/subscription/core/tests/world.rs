@@ -4,7 +4,7 @@ use std::sync::Arc;
 use common::Millis;
 use proptest::prelude::prop;
 
-use super::super::{Core, Input, Output, ReadOutcome};
+use super::super::{Core, Input, Lost, Output, ReadOutcome, Settings};
 use crate::instance::Instance;
 use crate::members::{InstanceId, Members, Skipped};
 
@@ -25,6 +25,7 @@ pub(super) struct World {
     /// Answers and events under way; events may overtake answers and each other.
     pub(super) coming: Vec<Input>,
     pub(super) members: Option<Arc<Members>>,
+    pub(super) lost: Option<Lost>,
     /// True if a list was made over this connection.
     is_fresh: bool,
     pub(super) lists: usize,
@@ -53,10 +54,10 @@ pub(super) enum Act {
 }
 
 impl World {
-    pub(super) fn new(empty_after: Millis) -> Self {
+    pub(super) fn new(spread: Millis) -> Self {
         Self {
             now: Millis(0),
-            core: Core::new(7, 4, true, empty_after),
+            core: Core::new(7, Settings { max_reads: 4, watched: true, spread }),
             locked: BTreeSet::new(),
             nodes: BTreeMap::new(),
             creations: 0,
@@ -66,6 +67,7 @@ impl World {
             requests: Vec::new(),
             coming: Vec::new(),
             members: None,
+            lost: None,
             is_fresh: false,
             lists: 0,
             reads: 0,
@@ -76,10 +78,11 @@ impl World {
         self.core.handle(self.now, input);
         let mut publications = 0;
         while let Some(output) = self.core.poll_output() {
-            if let Output::Publish(members) = output {
+            if let Output::Publish(members, lost) = output {
                 assert_ne!(self.members.as_ref(), Some(&members), "only changes are published");
                 assert!(members.stale || self.is_fresh, "members are stale until they are confirmed");
-                self.members = Some(members);
+                assert!(members.is_empty() || lost.is_none(), "a loss of all");
+                (self.members, self.lost) = (Some(members), lost);
                 publications += 1;
             } else {
                 assert!(self.connected);
@@ -187,7 +190,7 @@ impl World {
                 };
                 Input::Read { id, read, outcome }
             }
-            Output::Publish(_) => unreachable!("not a request"),
+            Output::Publish(..) => unreachable!("not a request"),
         };
         self.coming.push(answer);
     }
@@ -196,7 +199,7 @@ impl World {
         let answer = match self.requests.remove(which) {
             Output::List => Input::Listed(None),
             Output::Read { id, read } => Input::Read { id, read, outcome: ReadOutcome::Failed },
-            Output::Publish(_) => unreachable!("not a request"),
+            Output::Publish(..) => unreachable!("not a request"),
         };
         self.input(answer);
     }
