@@ -156,6 +156,7 @@ impl<'a> Attempts<'a> {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = any(&mut rooms) => {}
                 () = shared.clock.sleep_until(Some(self.deadline)) => return Err(self.too_late()),
             }
@@ -181,6 +182,7 @@ impl<'a> Attempts<'a> {
                 return Ok(picked);
             }
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = shared.room() => {}
                 // One last look, because a runtime that was held up may find the change and the timeout at once.

@@ -1,5 +1,6 @@
 //! The client of one service.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
 use crate::call::Call;
+use crate::connector::{Connect, TcpConnect};
 use crate::error::Error;
 use crate::pool::{Input, Pool, PoolConfig};
 use crate::pool_task::{Source, run_pool};
@@ -108,7 +110,6 @@ enum Instances {
 }
 
 /// Configures a [`Client`]; finish with [`connect`](Self::connect).
-#[derive(Debug)]
 #[must_use = "call connect"]
 pub struct ClientBuilder {
     instances: Instances,
@@ -121,6 +122,7 @@ pub struct ClientBuilder {
     retry_burst: u32,
     retry_percent: u32,
     pool: PoolConfig,
+    connector: Arc<dyn Connect>,
 }
 
 impl ClientBuilder {
@@ -146,7 +148,14 @@ impl ClientBuilder {
                 backoff: Backoff::new(Millis(50), Millis(5_000)),
                 seed: fastrand::u64(..),
             },
+            connector: Arc::new(TcpConnect),
         }
+    }
+
+    /// Opens connections in another way than over TCP; [`connect_fn`](crate::connect_fn) makes one of a closure.
+    pub fn via(mut self, connector: impl Connect) -> Self {
+        self.connector = Arc::new(connector);
+        self
     }
 
     /// Sets the payload format. Default: JSON.
@@ -264,7 +273,17 @@ impl ClientBuilder {
         };
         let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
         shared.feed(Input::Targets(targets));
-        let keeper = tokio::spawn(run_pool(shared.clone(), source)).abort_handle();
+        let keeper = tokio::spawn(run_pool(shared.clone(), self.connector, source)).abort_handle();
         Ok(Client { inner: Arc::new(Inner { shared, deadline: self.deadline, keeper }) })
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("instances", &self.instances)
+            .field("session", &self.session)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use registry::Subscription;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::connector;
+use crate::connector::Connect;
 use crate::link::{Link, SharedSession};
 use crate::link_task::{LinkTask, News};
 use crate::pool::{Input, LinkId, Output};
@@ -44,11 +44,12 @@ impl Source {
 }
 
 /// Keeps the links that the pool wants, until it is dropped; then the links end, too.
-pub(crate) async fn run_pool(shared: Arc<Shared>, mut source: Source) {
+pub(crate) async fn run_pool(shared: Arc<Shared>, connector: Arc<dyn Connect>, mut source: Source) {
     let mut links = JoinSet::new();
     loop {
-        let deadline = perform(&shared, &mut links);
+        let deadline = perform(&shared, &connector, &mut links);
         tokio::select! {
+            biased;
             () = shared.work() => {}
             () = shared.clock.sleep_until(deadline) => shared.feed(Input::Timeout),
             targets = source.next() => shared.feed(Input::Targets(targets)),
@@ -58,12 +59,12 @@ pub(crate) async fn run_pool(shared: Arc<Shared>, mut source: Source) {
 }
 
 /// Performs the pool's outputs; returns the time of its next timeout.
-fn perform(shared: &Arc<Shared>, links: &mut JoinSet<()>) -> Option<Millis> {
+fn perform(shared: &Arc<Shared>, connector: &Arc<dyn Connect>, links: &mut JoinSet<()>) -> Option<Millis> {
     let mut pool = shared.pool();
     while let Some(output) = pool.poll_output() {
         match output {
             Output::Connect { id, addr } => {
-                links.spawn(run_link(shared.clone(), id, addr));
+                links.spawn(run_link(shared.clone(), connector.clone(), id, addr));
             }
             Output::Close { handle } => {
                 handle.session.handle(shared.clock.now(), session::Input::Leave);
@@ -74,9 +75,9 @@ fn perform(shared: &Arc<Shared>, links: &mut JoinSet<()>) -> Option<Millis> {
 }
 
 /// Connects, and serves the link until it ends.
-async fn run_link(shared: Arc<Shared>, id: LinkId, addr: String) {
+async fn run_link(shared: Arc<Shared>, connector: Arc<dyn Connect>, id: LinkId, addr: String) {
     let deadline = shared.clock.now() + shared.settings.connect_timeout;
-    let connecting = connector::connect(&addr);
+    let connecting = connector.connect(&addr);
     let stream = match timeout(Duration::from(shared.settings.connect_timeout), connecting).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return failed(&shared, id, &addr, &error.to_string()),

@@ -1,4 +1,4 @@
-//! Listener that several processes may share. The only file that names TCP streams.
+//! Ways to accept connections: a listener that several processes may share. The only file that names TCP streams.
 
 use std::fs::File;
 use std::io;
@@ -9,6 +9,7 @@ use common::log::quietly;
 use rpc_wire::{CallId, Code, DEFAULT_MAX_FRAME, Frame, GoAway};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
@@ -19,6 +20,24 @@ const COURTESY: Duration = Duration::from_millis(1);
 
 /// Silence of a connection after which the system probes the client's host.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Accepts the connections of a server.
+pub(crate) trait Accept {
+    /// Connection.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Accepts the next connection; with `reluctant`, after idle processes had a chance. Cancel-safe.
+    fn accept(
+        &mut self,
+        reluctant: bool,
+    ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
+
+    /// Refuses a waiting connection although no descriptors are left. Returns its address; `None` if none waits.
+    fn turn_away(&mut self, why: &str) -> Option<SocketAddr>;
+
+    /// Sends a GOAWAY with the reason, if the connection takes it at once, and closes it.
+    fn refuse(stream: Self::Stream, why: &str);
+}
 
 /// Listener that can wait between readiness and `accept`.
 ///
@@ -38,9 +57,12 @@ impl Acceptor {
     pub(crate) fn new(listener: TcpListener) -> io::Result<Self> {
         Ok(Self { listener: AsyncFd::new(listener.into_std()?)?, courtesy: None, spare: spare() })
     }
+}
 
-    /// Accepts the next connection; with `reluctant`, after idle processes had a chance. Cancel-safe.
-    pub(crate) async fn accept(&mut self, reluctant: bool) -> io::Result<(TcpStream, SocketAddr)> {
+impl Accept for Acceptor {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self, reluctant: bool) -> io::Result<(TcpStream, SocketAddr)> {
         loop {
             let mut ready = self.listener.readable().await?;
             if reluctant {
@@ -62,26 +84,33 @@ impl Acceptor {
         }
     }
 
-    /// Refuses a waiting connection although no descriptors are left. Returns its address; `None` if none waits.
-    pub(crate) fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
+    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
         drop(self.spare.take());
         let accepted = self.listener.get_ref().accept();
         let turned_away = accepted.ok().map(|(stream, peer)| {
-            refuse(&stream, why);
+            send(&stream, &go_away(why));
             peer
         });
         self.spare = spare();
         turned_away
     }
+
+    fn refuse(stream: TcpStream, why: &str) {
+        send(&stream, &go_away(why));
+    }
 }
 
-/// Sends a GOAWAY with the reason, if the socket takes it at once.
-pub(crate) fn refuse<'a>(stream: impl Into<SockRef<'a>>, why: &str) {
+/// Sends bytes, if the socket takes them at once.
+fn send<'a>(stream: impl Into<SockRef<'a>>, bytes: &[u8]) {
+    let _ = stream.into().send(bytes);
+}
+
+/// Returns the frame that refuses a connection; empty for a reason that no frame can hold.
+pub(crate) fn go_away(why: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    let go_away = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: why });
-    if go_away.encode(&mut out, DEFAULT_MAX_FRAME).is_ok() {
-        let _ = stream.into().send(&out);
-    }
+    let frame = Frame::GoAway(GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: why });
+    let encoded = frame.encode(&mut out, DEFAULT_MAX_FRAME);
+    encoded.map(|_| out).unwrap_or_default()
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {

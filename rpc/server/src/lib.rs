@@ -102,6 +102,7 @@ mod connection_task;
 mod context;
 mod limits;
 mod log;
+mod memory;
 mod open_connections;
 mod peers;
 #[cfg(target_os = "linux")]
@@ -116,6 +117,7 @@ mod shared_reply_queue;
 
 pub use context::Context;
 pub use limits::Limits;
+pub use memory::{MemoryConnector, MemoryListener, in_memory};
 pub use open_connections::OpenConnections;
 #[cfg(target_os = "linux")]
 pub use prefork::{Prefork, PreforkError};

@@ -17,11 +17,12 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::acceptor::{Acceptor, refuse};
+use crate::acceptor::{Accept, Acceptor};
 use crate::clock;
 use crate::connection_task::ConnectionTask;
 use crate::limits::Limits;
 use crate::log::PeerLines;
+use crate::memory::MemoryListener;
 use crate::open_connections::OpenConnections;
 use crate::peers::Peers;
 use crate::retirement::Retirement;
@@ -133,18 +134,31 @@ impl Server {
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
+        Ok(self.serve_accepted(Acceptor::new(listener)?, shutdown).await)
+    }
+
+    /// Serves connections without sockets, as [`serve`](Self::serve) does; see [`in_memory`](crate::in_memory).
+    pub async fn serve_in_memory(
+        self,
+        listener: MemoryListener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
+        self.serve_accepted(listener, shutdown).await
+    }
+
+    async fn serve_accepted<A: Accept>(self, mut acceptor: A, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { service, instance, limits, shared_listener, retirement, open } = self;
         let clock = Clock::start();
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));
         let shared = share(service, instance, limits, retirement, clock);
-        let mut acceptor = Acceptor::new(listener)?;
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
             open.send_replace(connections.len());
             let reluctant = shared_listener && !connections.is_empty();
             tokio::select! {
+                biased;
                 () = &mut shutdown => break,
                 Some(_) = connections.join_next() => {}
                 accepted = acceptor.accept(reluctant) => match accepted {
@@ -156,7 +170,7 @@ impl Server {
                             connections.spawn(async move { say_ended(connection.run().await, peer, &lines) });
                         }
                         Err(full) => {
-                            refuse(&stream, &full.to_string());
+                            A::refuse(stream, &full.to_string());
                             say_refused(peer, &full.to_string(), &lines);
                         }
                     },
@@ -179,7 +193,7 @@ impl Server {
             quietly(|| tracing::warn!(connections, "calls did not end in time and were cut"));
         }
         lines.finish();
-        Ok(Drained { cut: connections.len() })
+        Drained { cut: connections.len() }
     }
 }
 
