@@ -1,6 +1,7 @@
 //! The registry and RPC on zk-mini, by TCP and in memory. `tests/ensemble` has the same on a real ensemble.
 
 mod preforked;
+mod whole_stack;
 
 use integration_tests::scenarios;
 use registry::Registry;
