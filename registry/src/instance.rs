@@ -175,26 +175,8 @@ impl Instance {
     /// # Errors
     /// The first defect.
     pub fn from_json(data: &[u8]) -> Result<Self, InstanceError> {
-        if data.is_empty() {
-            return Err(InstanceError::Empty);
-        }
-        let value = serde_json::from_slice(data).map_err(|e| InstanceError::NotJson(e.to_string()))?;
-        let Value::Object(mut fields) = value else {
-            return Err(InstanceError::NotAnObject(kind(&value)));
-        };
-        let host = match fields.remove(HOST) {
-            Some(Value::String(host)) => host,
-            Some(other) => return Err(wrong(HOST, "a string", &other)),
-            None => return Err(InstanceError::Missing(HOST)),
-        };
-        let port = match fields.remove(PORT) {
-            Some(Value::Number(port)) => port
-                .as_u64()
-                .and_then(|port| u16::try_from(port).ok())
-                .ok_or_else(|| InstanceError::Port(port.to_string()))?,
-            Some(other) => return Err(wrong(PORT, "a number", &other)),
-            None => return Err(InstanceError::Missing(PORT)),
-        };
+        let mut fields = read_object(data)?;
+        let (host, port) = (take_text(&mut fields, HOST)?, take_port(&mut fields, PORT)?);
         let instance = Self { host, port, extra: fields };
         instance.check()?;
         Ok(instance)
@@ -210,18 +192,15 @@ impl Instance {
         let mut fields = self.extra.clone();
         fields.insert(HOST.into(), self.host.clone().into());
         fields.insert(PORT.into(), self.port.into());
-        let json = Value::Object(fields).to_string();
-        if json.len() > Self::MAX_BYTES {
-            return Err(InstanceError::TooLarge(json.len()));
-        }
-        Ok(json.into())
+        write_object(fields)
     }
 
     /// Maximum size of an instance as JSON, in bytes. A ZooKeeper node holds almost 1 MiB, but every subscriber reads every
     /// instance.
     pub const MAX_BYTES: usize = 256 * 1024;
 
-    fn check(&self) -> Result<(), InstanceError> {
+    /// Checks that host and port can be an address.
+    pub(crate) fn check(&self) -> Result<(), InstanceError> {
         if self.host.is_empty() {
             return Err(InstanceError::EmptyHost);
         }
@@ -270,6 +249,9 @@ pub enum InstanceError {
     /// The port cannot be connected to.
     #[error("port {0} is not in 1..=65535")]
     Port(String),
+    /// The name of the node is not the URL that it should be.
+    #[error("the node's name is no URL of a provider: {0}")]
+    NotAUrl(&'static str),
     /// The format can be read, but not written.
     #[error("the format {0} can only be read; register with another one")]
     ReadOnly(&'static str),
@@ -278,7 +260,52 @@ pub enum InstanceError {
     TooLarge(usize),
 }
 
-fn wrong(field: &'static str, expected: &'static str, found: &Value) -> InstanceError {
+/// Reads a JSON object.
+pub(crate) fn read_object(data: &[u8]) -> Result<Map<String, Value>, InstanceError> {
+    if data.is_empty() {
+        return Err(InstanceError::Empty);
+    }
+    match serde_json::from_slice(data).map_err(|e| InstanceError::NotJson(e.to_string()))? {
+        Value::Object(fields) => Ok(fields),
+        other => Err(InstanceError::NotAnObject(kind(&other))),
+    }
+}
+
+/// Writes a JSON object of at most [`Instance::MAX_BYTES`].
+pub(crate) fn write_object(fields: Map<String, Value>) -> Result<Bytes, InstanceError> {
+    let json = Value::Object(fields).to_string();
+    if json.len() > Instance::MAX_BYTES {
+        return Err(InstanceError::TooLarge(json.len()));
+    }
+    Ok(json.into())
+}
+
+/// Takes a string out of an object.
+pub(crate) fn take_text(
+    fields: &mut Map<String, Value>,
+    field: &'static str,
+) -> Result<String, InstanceError> {
+    match fields.remove(field) {
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(wrong(field, "a string", &other)),
+        None => Err(InstanceError::Missing(field)),
+    }
+}
+
+/// Takes a number of a port out of an object.
+pub(crate) fn take_port(fields: &mut Map<String, Value>, field: &'static str) -> Result<u16, InstanceError> {
+    match fields.remove(field) {
+        Some(Value::Number(port)) => port
+            .as_u64()
+            .and_then(|port| u16::try_from(port).ok())
+            .ok_or_else(|| InstanceError::Port(port.to_string())),
+        Some(other) => Err(wrong(field, "a number", &other)),
+        None => Err(InstanceError::Missing(field)),
+    }
+}
+
+/// Returns the error for a value of the wrong type.
+pub(crate) fn wrong(field: &'static str, expected: &'static str, found: &Value) -> InstanceError {
     InstanceError::WrongType { field, expected, found: kind(found) }
 }
 

@@ -1,6 +1,27 @@
 //! Formats of instances in ZooKeeper: where their nodes are, how they are named, and what they contain. Pure.
+//!
+//! | format | nodes of a service's instances | names | data | who reads and writes it |
+//! | --- | --- | --- | --- | --- |
+//! | [`Json`] | `/{root}/{service}/*` | session, random number, counter; or the chosen id | `{"host", "port", …}` | this library, the tutorial's programs in Python |
+//! | [`Curator::at`] | `/{basePath}/{name}/*` | the id | Curator's JSON, further fields in `payload` | Apache Curator's `curator-x-discovery` |
+//! | [`Curator::spring_cloud`] | `/services/{name}/*` | the id | Curator's JSON, further fields in `payload.metadata` | Spring Cloud ZooKeeper |
+//! | [`ServerSet`] | `/{path}/{service}/member_*` | `member_` and digits | `serviceEndpoint`, `additionalEndpoints`, `status`, … | Finagle, `twitter/commons` in Java and Python |
+//! | [`Dubbo`], read only | `/dubbo/{interface}/providers/*` | a URL, encoded | none is read | Apache Dubbo writes it |
+//!
+//! All paths are below the chroot. The named fields of an [`Instance`], its status, weight, zone, tags, TLS port and warm-up, are
+//! written and read in all formats, each in the way that the format's other readers know, as far as they know it. Fields of
+//! others that have no name here are kept: an instance that is read and published again in the same format loses none.
 
+#[cfg(test)]
+mod arbitrary;
+mod base;
+mod curator;
+mod dubbo;
 mod json;
+mod kept;
+mod labels;
+mod server_set;
+mod spring;
 
 use std::any::Any;
 use std::fmt;
@@ -10,7 +31,10 @@ use bytes::Bytes;
 use crate::instance::{Instance, InstanceError};
 use crate::service::NameError;
 
+pub use curator::Curator;
+pub use dubbo::Dubbo;
 pub use json::Json;
+pub use server_set::ServerSet;
 
 /// Format of a service's instances in ZooKeeper. [`Json`] is the default.
 ///
