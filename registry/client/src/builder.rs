@@ -56,6 +56,7 @@ pub struct Builder {
     connect_timeout: Duration,
     connect_rounds: Option<NonZeroU32>,
     call_timeout: Option<Duration>,
+    answer_timeout: Option<Duration>,
     max_request: usize,
     /// Schemes of the identities, and their auth packets.
     identities: Vec<(String, Bytes)>,
@@ -72,6 +73,7 @@ impl Builder {
             connect_timeout: Duration::from_secs(10),
             connect_rounds: None,
             call_timeout: None,
+            answer_timeout: None,
             max_request: DEFAULT_MAX_FRAME,
             identities: Vec::new(),
             seed: None,
@@ -118,9 +120,22 @@ impl Builder {
         self
     }
 
-    /// Sets the time that a call waits for a connection. The default is the session timeout.
+    /// Sets the time that a call waits for a connection. The default is the session timeout. For its answer it waits as long
+    /// as the connection lives, see [`Self::answer_timeout`].
     pub fn call_timeout(mut self, timeout: Duration) -> Self {
         self.call_timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the time that a server has for the next answer, counted from the request or from the answer before it. After it
+    /// the connection counts as lost, even if the server still answers pings: answers come in order, so those behind it
+    /// will not come either. Its calls fail with [`Error::ConnectionLost`], and the session goes on at another connection.
+    ///
+    /// The default is the session timeout, as the server grants it. A server that stalls as a whole answers no pings either
+    /// and is left after two thirds of that, so one that is left by this limit has lost the request or its answer. Java's
+    /// client waits for ever unless `zookeeper.request.timeout` is set; `Duration::MAX` does the same here.
+    pub fn answer_timeout(mut self, timeout: Duration) -> Self {
+        self.answer_timeout = Some(timeout);
         self
     }
 
@@ -233,6 +248,7 @@ impl Builder {
             servers: list.servers.len(),
             session_timeout: Millis::from(self.session_timeout),
             connect_timeout: Millis::from(self.connect_timeout),
+            answer_timeout: self.answer_timeout.map(Millis::from),
             max_pending: MAX_PENDING,
             identities: self.identities.into_iter().map(|(_, packet)| packet).collect(),
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),

@@ -53,6 +53,11 @@ impl Calls {
         self.waiting.len() + self.sent.len() + self.sent_auths.len()
     }
 
+    /// Returns true if a request on the connection has no answer yet.
+    pub(super) fn is_any_sent(&self) -> bool {
+        !self.sent.is_empty() || !self.sent_auths.is_empty()
+    }
+
     pub(super) fn wait(&mut self, id: CallId, request: Outgoing, deadline: Millis) {
         self.waiting.insert(id, (request, deadline));
         self.deadlines.insert((deadline, id));

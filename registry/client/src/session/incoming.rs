@@ -22,8 +22,8 @@ impl Session {
             LinkState::Identifying { until, accepted } => {
                 self.handle_identity_reply(now, until, accepted, body)
             }
-            LinkState::Live { wrote, .. } => {
-                self.link = LinkState::Live { heard: now, wrote };
+            LinkState::Live { wrote, owed, .. } => {
+                self.link = LinkState::Live { heard: now, wrote, owed };
                 self.handle_reply(now, body)
             }
             // A frame of a connection that is gone.
@@ -135,7 +135,7 @@ impl Session {
     /// waited.
     fn go_live(&mut self, now: Millis) {
         let Some(&Credentials { id, .. }) = self.credentials.as_ref() else { return };
-        self.link = LinkState::Live { heard: now, wrote: now };
+        self.link = LinkState::Live { heard: now, wrote: now, owed: None };
         self.route.live(now);
         self.refused = false;
         if self.closing.is_some() {
@@ -153,12 +153,20 @@ impl Session {
         let header = decode_header(&mut body)?;
         match header.xid {
             Xid::NOTIFICATION => return self.handle_event(body),
-            Xid::PING => {}
+            Xid::PING => {
+                self.route.proven();
+                return Ok(());
+            }
             Xid::AUTH => self.handle_auth_reply(header)?,
             Xid::SET_WATCHES => self.handle_set_watches_reply(header)?,
             _ => self.handle_answer(now, header, body)?,
         }
         self.route.proven();
+        let is_next_due = self.sent_set_watches > 0 || self.calls.is_any_sent();
+        if let LinkState::Live { owed, .. } = &mut self.link {
+            // From now on, not from its sending: a server that is busy with many requests is not silent.
+            *owed = is_next_due.then_some(now);
+        }
         Ok(())
     }
 

@@ -5,8 +5,9 @@
 //! it.
 //!
 //! Time: the client pings after a third of the session timeout without a request. A server that sends nothing for two thirds
-//! counts as lost; the last third is for finding another one. Only a server can end a session: by its answer, or by having
-//! lost data that this client has seen.
+//! counts as lost; the last third is for finding another one. So does one that answers pings but not the request whose turn it
+//! is: answers come in order, so nothing behind it can be trusted. Only a server can end a session: by its answer, or by
+//! having lost data that this client has seen.
 
 mod calls;
 mod incoming;
@@ -79,8 +80,8 @@ enum LinkState {
     Leaving { until: Millis },
     /// Waiting for the answers to the identities of the session, until this time.
     Identifying { until: Millis, accepted: usize },
-    /// Working, with the times of the last frames received and sent.
-    Live { heard: Millis, wrote: Millis },
+    /// Working, with the times of the last frames received and sent, and the time since when the next answer is due.
+    Live { heard: Millis, wrote: Millis, owed: Option<Millis> },
     /// Closed for ever.
     Ended,
 }
@@ -168,7 +169,10 @@ impl Session {
             | LinkState::Checking { until }
             | LinkState::Leaving { until }
             | LinkState::Identifying { until, .. } => until,
-            LinkState::Live { heard, wrote } => (heard + self.silence()).min(wrote + self.ping_interval()),
+            LinkState::Live { heard, wrote, owed } => {
+                let answer = owed.map_or(Millis(u64::MAX), |since| since + self.answer_timeout());
+                (heard + self.silence()).min(wrote + self.ping_interval()).min(answer)
+            }
         };
         let closing = self.closing.map(|closing| closing.deadline);
         [closing, self.calls.next_deadline()].into_iter().flatten().fold(link, Millis::min).into()
@@ -254,6 +258,9 @@ impl Session {
             }
             LinkState::Live { heard, .. } if heard + self.silence() <= now => {
                 self.disconnect(now, DisconnectCause::Silence);
+            }
+            LinkState::Live { owed: Some(since), .. } if since + self.answer_timeout() <= now => {
+                self.disconnect(now, DisconnectCause::NoAnswer);
             }
             LinkState::Live { wrote, .. } if wrote + self.ping_interval() <= now => {
                 self.send_ping(now);
@@ -364,6 +371,11 @@ impl Session {
     /// Returns the time without a frame after which a server counts as lost.
     fn silence(&self) -> Millis {
         Millis(self.timeout.0 * 2 / 3)
+    }
+
+    /// Returns the time that the server has for the next answer.
+    fn answer_timeout(&self) -> Millis {
+        self.config.answer_timeout.unwrap_or(self.timeout).max(Millis(1))
     }
 
     fn ping_interval(&self) -> Millis {

@@ -153,8 +153,11 @@ impl Session {
         frame.put(&RequestHeader { xid, op });
         frame.put(body);
         drop(frame);
-        if let LinkState::Live { wrote, .. } = &mut self.link {
+        if let LinkState::Live { wrote, owed, .. } = &mut self.link {
             *wrote = now;
+            if op != OpCode::PING {
+                owed.get_or_insert(now);
+            }
         }
     }
 }

@@ -112,6 +112,9 @@ pub(crate) enum DisconnectCause {
     /// The server sent nothing for two thirds of the session timeout.
     #[error("the server sent nothing for too long")]
     Silence,
+    /// The server answered pings, but not the request whose turn it was.
+    #[error("a request was not answered in time")]
+    NoAnswer,
     /// The server broke the protocol.
     #[error("protocol error: {0}")]
     Protocol(&'static str),
@@ -159,6 +162,8 @@ pub(crate) struct SessionConfig {
     pub(crate) session_timeout: Millis,
     /// Time limit for the first session. The servers share it, or the session timeout if that is shorter.
     pub(crate) connect_timeout: Millis,
+    /// Time that a server has for the next answer; `None` for the session timeout.
+    pub(crate) answer_timeout: Option<Millis>,
     /// Maximum number of pending calls.
     pub(crate) max_pending: usize,
     /// Bodies of the auth packets of the identities to begin with.

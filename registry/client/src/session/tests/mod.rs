@@ -1,5 +1,6 @@
 //! Rules of a session, each as a list of inputs.
 
+mod answers;
 mod closing;
 mod identities;
 mod lasting;

@@ -25,6 +25,7 @@ pub(super) fn config(servers: usize) -> SessionConfig {
         servers,
         session_timeout,
         connect_timeout,
+        answer_timeout: None,
         max_pending: 100,
         identities: Vec::new(),
         seed: 1,
@@ -53,6 +54,8 @@ pub(super) struct Rig {
     pub(super) states: Vec<SessionState>,
     pub(super) closed: Option<CloseResult>,
     last_sent: u64,
+    /// Time since when the next answer is due.
+    owed: u64,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,6 +93,7 @@ impl Rig {
             states: Vec::new(),
             closed: None,
             last_sent: 0,
+            owed: 0,
         }
     }
 
@@ -172,6 +176,9 @@ impl Rig {
                 RigLink::Open if self.handshake.is_none() => self.handshake = Some(decode_all(body).unwrap()),
                 RigLink::Live => {
                     let header = RequestHeader::decode(&mut body, "header").unwrap();
+                    if self.received.iter().all(|(header, _)| header.op == OpCode::PING) {
+                        self.owed = self.now;
+                    }
                     self.received.push_back((header, body));
                 }
                 link => panic!("sent something at {link:?}"),
@@ -199,6 +206,8 @@ impl Rig {
             assert!(next.is_none_or(|next| next > self.now), "what is due is done");
             if self.link == RigLink::Live {
                 assert!(self.now - self.last_sent <= TIMEOUT / 3, "pings come often enough");
+                let is_owed = self.received.iter().any(|(header, _)| header.op != OpCode::PING);
+                assert!(!is_owed || self.now - self.owed < TIMEOUT, "no request waits for ever");
             }
         }
         self.now = target;
@@ -261,7 +270,17 @@ impl Rig {
     pub(super) fn answer(&mut self, op: OpCode, zxid: i64, err: ErrorCode) {
         let (header, _) = self.received.pop_front().expect("a request");
         assert_eq!(header.op, op);
+        if op != OpCode::PING {
+            self.owed = self.now;
+        }
         self.frame(&ReplyHeader { xid: header.xid, zxid: Zxid(zxid), err });
+    }
+
+    /// Answers the oldest ping, and leaves older requests without an answer.
+    pub(super) fn answer_ping(&mut self) {
+        let ping = self.received.iter().position(|(header, _)| header.op == OpCode::PING).expect("a ping");
+        let (header, _) = self.received.remove(ping).expect("it is there");
+        self.frame(&ReplyHeader { xid: header.xid, zxid: Zxid(5), err: ErrorCode::OK });
     }
 
     pub(super) fn event(&mut self, event: EventType, path: &str) {
