@@ -145,11 +145,28 @@ impl Shared {
 
     /// Notes an error at an address of a server.
     pub(crate) fn blame(&self, server: usize, address: &str, cause: String) {
+        self.with_cause(server, address, |noted| *noted = cause);
+    }
+
+    /// Notes an error at an address of a server if none is noted there.
+    pub(crate) fn blame_first(&self, server: usize, address: &str, cause: &str) {
+        self.with_cause(server, address, |noted| {
+            if noted.is_empty() {
+                cause.clone_into(noted);
+            }
+        });
+    }
+
+    fn with_cause(&self, server: usize, address: &str, change: impl FnOnce(&mut String)) {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(TriedServer { causes, .. }) = tried.get_mut(server) else { return };
         match causes.iter_mut().find(|(blamed, _)| blamed == address) {
-            Some((_, last)) => *last = cause,
-            None => causes.push((address.to_owned(), cause)),
+            Some((_, noted)) => change(noted),
+            None => {
+                let mut noted = String::new();
+                change(&mut noted);
+                causes.push((address.to_owned(), noted));
+            }
         }
     }
 

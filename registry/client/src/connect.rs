@@ -21,14 +21,15 @@ pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<String>>> + 
 /// Opens connections to servers.
 pub trait Connect: Send + Sync + 'static {
     /// Finds the addresses of `server`, an entry of the list as `host:port`, for [`connect`](Self::connect). The client asks
-    /// again in every round through its servers. It tries the addresses one by one in random order, so that a silent one
-    /// does not block the others. By default the entry is its only address. Dropping the future gives up.
+    /// again in every round through its servers, and uses the last answer where a later one is late or missing. It tries the
+    /// addresses in random order. By default the entry is its only address. Dropping the future gives up.
     fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
         Box::pin(std::future::ready(Ok(vec![server.to_owned()])))
     }
 
     /// Opens a connection to `address`, one of the addresses of `server`. `server` is the entry of the list as `host:port`:
-    /// its host is the name that a TLS certificate is checked against. Dropping the future gives up.
+    /// its host is the name that a TLS certificate is checked against. An attempt that takes longer than a quarter of a second
+    /// goes on beside the next one, and the first to succeed is used. Dropping the future gives up.
     fn connect<'a>(&'a self, server: &'a str, address: &'a str) -> Connecting<'a>;
 }
 

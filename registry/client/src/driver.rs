@@ -3,6 +3,7 @@
 //! No rule of the protocol is here. The task ends when the core is closed.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
@@ -11,12 +12,15 @@ use common::{Clock, Millis};
 use tokio::sync::{mpsc, oneshot};
 use zk_wire::WatchedEvent;
 
+use crate::attempts::{AttemptEvent, Attempts, Target};
 use crate::chroot::Chroot;
 use crate::command::{CallReply, Command, Notify, Shared};
-use crate::connect::{Connect, Connecting, Resolving, Stream};
+use crate::connect::Connect;
 use crate::feed::WatchUpdate;
 use crate::link::Link;
-use crate::session::{CallId, CloseResult, DisconnectCause, Input, Output, Session, SessionConfig};
+use crate::session::{
+    AttemptId, CallId, CloseResult, DisconnectCause, Input, Output, Session, SessionConfig,
+};
 use crate::session_state::{CloseReason, SessionState};
 
 /// Maximum number of commands taken at once; their requests leave in one write.
@@ -26,11 +30,14 @@ const BATCH: usize = 256;
 const TURNED_AWAY: &str = " during the handshake; it may have reached its limit of connections from this address \
                            (maxClientCnxns)";
 
+const NO_CONNECTION: &str = "no connection in time";
+
 /// State of the task.
 pub(crate) struct Driver {
     session: Session,
     clock: Clock,
-    link: LinkStage,
+    attempts: Attempts,
+    link: Option<Link>,
     commands: mpsc::UnboundedReceiver<Command>,
     shared: Arc<Shared>,
     session_timeout: Millis,
@@ -39,9 +46,8 @@ pub(crate) struct Driver {
     servers: Arc<[String]>,
     /// Addresses of each server, from its last lookup.
     addresses: Vec<Vec<String>>,
-    /// Server and address of the link; the name of the server during its lookup.
-    server: usize,
-    address: String,
+    /// Server and address of the link.
+    target: Target,
     calls: HashMap<CallId, Caller>,
     watches: HashMap<CallId, Notify>,
     closers: Vec<oneshot::Sender<CloseResult>>,
@@ -52,21 +58,6 @@ pub(crate) struct Driver {
 struct Caller {
     reply: oneshot::Sender<CallReply>,
     notify: Option<Notify>,
-}
-
-/// Progress towards a connection.
-enum LinkStage {
-    None,
-    LookingUp(Resolving<'static>),
-    Opening(Connecting<'static>),
-    Open(Link),
-}
-
-/// End of a step of the link.
-enum LinkEvent {
-    LookedUp(io::Result<Vec<String>>),
-    Opened(io::Result<Box<dyn Stream>>),
-    Arrived(io::Result<()>),
 }
 
 impl Driver {
@@ -83,15 +74,15 @@ impl Driver {
             session_timeout: config.session_timeout,
             session: Session::new(config),
             clock: Clock::start(),
-            link: LinkStage::None,
+            attempts: Attempts::default(),
+            link: None,
             commands,
             shared: Arc::clone(&shared),
             chroot,
             connector,
             addresses: vec![Vec::new(); servers.len()],
             servers: servers.into(),
-            server: 0,
-            address: String::new(),
+            target: Target { server: 0, address: String::new() },
             calls: HashMap::new(),
             watches: HashMap::new(),
             closers: Vec::new(),
@@ -110,7 +101,8 @@ impl Driver {
             // Bytes that have arrived come before the clock: a busy task must not count the server as silent.
             tokio::select! {
                 biased;
-                event = self.link.event() => self.handle_event(event),
+                read = read(&mut self.link) => self.handle_read(read),
+                event = self.attempts.next() => self.handle_attempt(event),
                 count = self.commands.recv_many(&mut batch, BATCH), if handles_left => {
                     if count == 0 {
                         handles_left = false;
@@ -123,43 +115,49 @@ impl Driver {
         }
     }
 
-    fn handle_event(&mut self, event: LinkEvent) {
+    fn handle_attempt(&mut self, event: AttemptEvent) {
         match event {
-            LinkEvent::LookedUp(Ok(addresses)) if !addresses.is_empty() => {
-                self.link = LinkStage::None;
-                self.shared.forget_others(self.server, &addresses);
+            AttemptEvent::LookedUp(Target { server, .. }, Ok(addresses)) if !addresses.is_empty() => {
+                self.shared.forget_others(server, &addresses);
                 let count = addresses.len();
-                self.addresses[self.server] = addresses;
+                self.addresses[server] = addresses;
                 self.handle(Input::LookedUp(count));
             }
-            LinkEvent::LookedUp(failed) => {
-                self.link = LinkStage::None;
-                self.blame(match failed {
-                    Ok(_) => "the name has no address".to_owned(),
-                    Err(error) => error.to_string(),
-                });
+            AttemptEvent::LookedUp(target, failed) => {
+                self.blame(
+                    &target,
+                    match failed {
+                        Ok(_) => "the name has no address".to_owned(),
+                        Err(error) => error.to_string(),
+                    },
+                );
                 self.handle(Input::LookedUp(0));
             }
-            LinkEvent::Opened(Ok(stream)) => {
-                self.link = LinkStage::Open(Link::new(stream));
+            AttemptEvent::Opened(_, target, Ok(stream)) => {
+                (self.attempts, self.target) = (Attempts::default(), target);
+                self.link = Some(Link::new(stream));
                 self.handle(Input::Connected);
             }
-            LinkEvent::Arrived(Ok(())) => self.handle_frames(),
-            LinkEvent::Opened(Err(error)) => self.lose_link(error.to_string()),
-            LinkEvent::Arrived(Err(error)) => {
-                let cause = match error.kind() {
-                    io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
-                    _ => error.to_string(),
-                };
-                let hint = if self.session.is_handshaking() { TURNED_AWAY } else { "" };
-                self.lose_link(cause + hint);
+            AttemptEvent::Opened(attempt, target, Err(error)) => {
+                self.blame(&target, error.to_string());
+                self.handle(Input::NotConnected(attempt));
             }
         }
     }
 
+    fn handle_read(&mut self, read: io::Result<()>) {
+        let Err(error) = read else { return self.handle_frames() };
+        let cause = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
+            _ => error.to_string(),
+        };
+        let hint = if self.session.is_handshaking() { TURNED_AWAY } else { "" };
+        self.lose_link(cause + hint);
+    }
+
     /// Handles all complete frames, as long as the core keeps the link.
     fn handle_frames(&mut self) {
-        while let LinkStage::Open(link) = &mut self.link {
+        while let Some(link) = &mut self.link {
             match link.next_frame() {
                 Ok(Some(body)) => self.handle(Input::Frame(body)),
                 Ok(None) => return,
@@ -169,8 +167,8 @@ impl Driver {
     }
 
     fn lose_link(&mut self, cause: String) {
-        self.link = LinkStage::None;
-        self.blame(cause);
+        self.link = None;
+        self.blame(&self.target, cause);
         self.handle(Input::Lost);
     }
 
@@ -204,18 +202,28 @@ impl Driver {
     fn perform(&mut self, output: Output) {
         match output {
             Output::LookUp { server } => self.look_up(server),
-            Output::Connect { server, address } => self.open_link(server, address),
+            Output::StopLookUp => {
+                if let Some(target) = self.attempts.stop_look_up() {
+                    self.blame(&target, "the name could not be looked up in time".to_owned());
+                }
+            }
+            Output::Connect { attempt, server, address } => self.open(attempt, server, address),
+            Output::GiveUp(attempt) => {
+                if let Some(target) = self.attempts.give_up(attempt) {
+                    self.blame(&target, NO_CONNECTION.to_owned());
+                }
+            }
             Output::Send(bytes) => {
-                if let LinkStage::Open(link) = &mut self.link {
+                if let Some(link) = &mut self.link {
                     link.send(&bytes);
                 }
             }
             Output::Disconnect(cause) => {
-                self.link = LinkStage::None;
+                self.link = None;
                 if let DisconnectCause::IdentityRefused { index, code } = cause {
                     self.shared.note_refused_identity(index, code);
                 }
-                self.blame(cause.to_string());
+                self.blame(&self.target, cause.to_string());
             }
             Output::Complete { id, result, watching } => {
                 let Some(Caller { reply, notify }) = self.calls.remove(&id) else { return };
@@ -238,7 +246,7 @@ impl Driver {
                 feed.push(WatchUpdate::Missed);
             }
             Output::State(state, credentials) => {
-                quietly(|| tracing::debug!(%state, server = %self.address, "session state"));
+                quietly(|| tracing::debug!(%state, server = %self.target.address, "session state"));
                 self.shared.publish(state, credentials);
             }
             Output::Closed(result) => {
@@ -257,34 +265,33 @@ impl Driver {
     }
 
     fn look_up(&mut self, server: usize) {
-        (self.server, self.address) = (server, self.servers[server].clone());
+        let target = Target { server, address: self.servers[server].clone() };
         let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
-        self.link = LinkStage::LookingUp(Box::pin(async move { connector.resolve(&servers[server]).await }));
+        let resolving = async move { connector.resolve(&servers[server]).await };
+        self.attempts.look_up(target, Box::pin(resolving));
     }
 
-    fn open_link(&mut self, server: usize, address: usize) {
+    fn open(&mut self, attempt: AttemptId, server: usize, address: usize) {
         let Some(address) = self.addresses[server].get(address).cloned() else { return };
-        (self.server, self.address) = (server, address.clone());
+        // Until there is another cause: the client may be given up while attempts are under way.
+        self.shared.blame_first(server, &address, NO_CONNECTION);
+        let target = Target { server, address: address.clone() };
         let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
         let connecting = async move { connector.connect(&servers[server], &address).await };
-        self.link = LinkStage::Opening(Box::pin(connecting));
+        self.attempts.open(attempt, target, Box::pin(connecting));
     }
 
-    fn blame(&self, cause: String) {
-        quietly(|| tracing::debug!(server = %self.address, %cause, "connection lost"));
-        self.shared.blame(self.server, &self.address, cause);
+    fn blame(&self, Target { server, address }: &Target, cause: String) {
+        quietly(|| tracing::debug!(server = %address, %cause, "connection lost"));
+        self.shared.blame(*server, address, cause);
     }
 }
 
-impl LinkStage {
-    /// Waits for the end of the current step. Dropping the future loses nothing.
-    async fn event(&mut self) -> LinkEvent {
-        match self {
-            Self::None => std::future::pending().await,
-            Self::LookingUp(looking_up) => LinkEvent::LookedUp(looking_up.await),
-            Self::Opening(opening) => LinkEvent::Opened(opening.await),
-            Self::Open(link) => LinkEvent::Arrived(link.read().await),
-        }
+/// Waits for bytes of the link, for ever if there is none. Dropping the future loses nothing.
+async fn read(link: &mut Option<Link>) -> io::Result<()> {
+    match link {
+        Some(link) => link.read().await,
+        None => pending().await,
     }
 }
 

@@ -92,6 +92,7 @@
 //! [in memory](connect_fn).
 #![forbid(unsafe_code)]
 
+mod attempts;
 pub mod blocking;
 mod builder;
 mod call;

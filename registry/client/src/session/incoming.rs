@@ -27,9 +27,10 @@ impl Session {
                 self.handle_reply(now, body)
             }
             // A frame of a connection that is gone.
-            LinkState::Idle(_) | LinkState::LookingUp { .. } | LinkState::Opening(_) | LinkState::Ended => {
-                Ok(())
-            }
+            LinkState::Idle(_)
+            | LinkState::LookingUp { .. }
+            | LinkState::Opening { .. }
+            | LinkState::Ended => Ok(()),
         };
         if let Err(cause) = handled {
             self.disconnect(now, cause);

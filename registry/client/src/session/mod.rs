@@ -28,9 +28,12 @@ use zk_wire::Zxid;
 use crate::session_state::WatchLost;
 use crate::session_state::{CloseReason, Credentials, SessionState};
 use calls::Calls;
-use route::{Candidate, Route};
+use route::{Candidate, HEAD_START, Route};
 pub(crate) use types::*;
 use watches::Watches;
+
+/// Maximum number of attempts under way at once.
+const MAX_ATTEMPTS: usize = 8;
 
 /// Logical connection to an ensemble, over successive sessions.
 #[derive(Debug)]
@@ -38,6 +41,9 @@ pub(crate) struct Session {
     config: SessionConfig,
     route: Route,
     link: LinkState,
+    /// Attempts to open a connection, oldest first, each with its time limit. They race: the first one that is open is used.
+    attempts: VecDeque<(AttemptId, Millis)>,
+    last_attempt: u64,
     /// Last published state.
     state: SessionState,
     /// `None` until a server has given a session.
@@ -66,12 +72,12 @@ pub(crate) struct Session {
 /// Progress towards a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum LinkState {
-    /// No connection until this time, when the next attempt begins.
+    /// No connection. At this time the next attempt begins; earlier ones may be under way.
     Idle(Millis),
     /// Looking up the addresses of a server, until this time.
     LookingUp { server: usize, until: Millis },
-    /// Opening the connection, until this time.
-    Opening(Millis),
+    /// Opening a connection; from this time on the next attempt may overtake this one.
+    Opening { attempt: AttemptId, until: Millis },
     /// Waiting for the answer to the handshake, of our session or of a probe session.
     Handshaking { until: Millis, probing: bool },
     /// Waiting for the last transaction of the servers, in a probe session.
@@ -99,6 +105,8 @@ impl Session {
         Self {
             route: Route::new(config.servers, config.seed),
             link: LinkState::Idle(Millis(0)),
+            attempts: VecDeque::new(),
+            last_attempt: 0,
             state: SessionState::Connecting,
             credentials: config.attach.clone(),
             timeout: config.session_timeout,
@@ -128,7 +136,8 @@ impl Session {
                 }
             }
             Input::LookedUp(addresses) => self.handle_looked_up(now, addresses),
-            Input::Connected => self.handle_connected(),
+            Input::Connected => self.handle_connected(now),
+            Input::NotConnected(attempt) => self.handle_not_connected(now, attempt),
             Input::Lost => self.handle_lost(now),
             Input::Frame(body) => self.handle_frame(now, body),
             Input::Close { deadline } => self.handle_close(now, deadline),
@@ -163,8 +172,9 @@ impl Session {
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let link = match self.link {
             LinkState::Ended => return None,
-            LinkState::Idle(at) | LinkState::Opening(at) => at,
+            LinkState::Idle(at) => at,
             LinkState::LookingUp { until, .. }
+            | LinkState::Opening { until, .. }
             | LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
             | LinkState::Leaving { until }
@@ -175,7 +185,9 @@ impl Session {
             }
         };
         let closing = self.closing.map(|closing| closing.deadline);
-        [closing, self.calls.next_deadline()].into_iter().flatten().fold(link, Millis::min).into()
+        let attempts = self.attempts.iter().map(|&(_, until)| until);
+        let others = [closing, self.calls.next_deadline()].into_iter().flatten();
+        attempts.chain(others).fold(link, Millis::min).into()
     }
 
     fn handle_call(&mut self, now: Millis, id: CallId, request: Outgoing, deadline: Millis) {
@@ -192,24 +204,31 @@ impl Session {
 
     fn handle_looked_up(&mut self, now: Millis, addresses: usize) {
         let LinkState::LookingUp { server, .. } = self.link else { return };
+        // A resolver that is away as well must not keep us from a server that has not moved.
+        let addresses = if addresses == 0 { self.route.known(server) } else { addresses };
         if addresses == 0 {
-            self.lose_link(now);
+            self.go_on(now);
         } else {
             let address = self.route.looked_up(server, addresses);
             self.connect(now, server, address);
         }
     }
 
+    fn handle_not_connected(&mut self, now: Millis, failed: AttemptId) {
+        self.attempts.retain(|(attempt, _)| *attempt != failed);
+        if let LinkState::Opening { attempt, .. } = self.link
+            && attempt == failed
+        {
+            self.go_on(now);
+        }
+    }
+
     fn handle_lost(&mut self, now: Millis) {
-        match self.link {
-            LinkState::Idle(_) | LinkState::Ended => return,
-            LinkState::Handshaking { .. } => self.refused = true,
-            LinkState::LookingUp { .. }
-            | LinkState::Opening(_)
-            | LinkState::Checking { .. }
-            | LinkState::Leaving { .. }
-            | LinkState::Identifying { .. }
-            | LinkState::Live { .. } => {}
+        if !self.has_connection() {
+            return;
+        }
+        if let LinkState::Handshaking { .. } = self.link {
+            self.refused = true;
         }
         self.lose_link(now);
     }
@@ -243,11 +262,15 @@ impl Session {
         {
             self.finish(CloseResult::Unknown { sent });
         }
+        self.give_up_overdue(now);
         match self.link {
             LinkState::LookingUp { until, .. } if until <= now => {
-                self.disconnect(now, DisconnectCause::NoAddress);
+                self.outputs.push_back(Output::StopLookUp);
+                self.handle_looked_up(now, 0);
             }
-            LinkState::Opening(until) if until <= now => self.disconnect(now, DisconnectCause::NoConnection),
+            LinkState::Opening { until, .. } if until <= now => {
+                self.link = LinkState::Idle(now + self.route.overtaken(now));
+            }
             LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
             | LinkState::Leaving { until }
@@ -267,12 +290,15 @@ impl Session {
             }
             _ => {}
         }
-        if let LinkState::Idle(at) = self.link
+        while let LinkState::Idle(at) = self.link
             && at <= now
         {
             match self.route.take_next() {
                 Candidate::Server(server) => {
-                    self.link = LinkState::LookingUp { server, until: now + self.attempt_time() };
+                    // Where addresses are known, a slow resolver is not waited for.
+                    let is_known = self.route.known(server) > 0;
+                    let limit = if is_known { HEAD_START } else { self.attempt_time() };
+                    self.link = LinkState::LookingUp { server, until: now + limit };
                     self.outputs.push_back(Output::LookUp { server });
                 }
                 Candidate::Address { server, address } => self.connect(now, server, address),
@@ -280,9 +306,35 @@ impl Session {
         }
     }
 
+    /// Begins to open a connection. Attempts at addresses that swallow packets go on beside later ones: a server that comes
+    /// back is reached at the next attempt, and a slow network is given its time all the same.
     fn connect(&mut self, now: Millis, server: usize, address: usize) {
-        self.link = LinkState::Opening(now + self.attempt_time());
-        self.outputs.push_back(Output::Connect { server, address });
+        self.last_attempt += 1;
+        let attempt = AttemptId(self.last_attempt);
+        if self.attempts.len() >= MAX_ATTEMPTS
+            && let Some((oldest, _)) = self.attempts.pop_front()
+        {
+            self.outputs.push_back(Output::GiveUp(oldest));
+        }
+        self.attempts.push_back((attempt, now + self.attempt_time()));
+        self.link = LinkState::Opening { attempt, until: now + HEAD_START };
+        self.outputs.push_back(Output::Connect { attempt, server, address });
+    }
+
+    fn give_up_overdue(&mut self, now: Millis) {
+        let outputs = &mut self.outputs;
+        self.attempts.retain(|&(attempt, until)| {
+            let is_overdue = until <= now;
+            if is_overdue {
+                outputs.push_back(Output::GiveUp(attempt));
+            }
+            !is_overdue
+        });
+    }
+
+    /// Goes on to the next server or address, perhaps after a pause.
+    fn go_on(&mut self, now: Millis) {
+        self.link = LinkState::Idle(now + self.route.lost(now));
     }
 
     /// Drops the connection.
@@ -299,7 +351,7 @@ impl Session {
         if let (LinkState::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
             self.publish(SessionState::Disconnected(credentials.id));
         }
-        self.link = LinkState::Idle(now + self.route.lost(now));
+        self.go_on(now);
         for id in self.calls.take_sent() {
             self.fail(id, CallFailure::ConnectionLost { sent: true });
         }
@@ -312,7 +364,7 @@ impl Session {
             return;
         }
         self.outputs.push_back(Output::Disconnect(DisconnectCause::Expired));
-        self.link = LinkState::Idle(now + self.route.lost(now));
+        self.go_on(now);
         self.end_session();
     }
 
@@ -332,9 +384,10 @@ impl Session {
 
     /// Closes for ever.
     fn finish(&mut self, result: CloseResult) {
-        if !matches!(self.link, LinkState::Idle(_) | LinkState::Ended) {
+        if self.has_connection() {
             self.outputs.push_back(Output::Disconnect(DisconnectCause::Closed));
         }
+        self.attempts.clear();
         self.link = LinkState::Ended;
         self.credentials = None;
         self.outgoing.clear();
@@ -344,6 +397,20 @@ impl Session {
         }
         self.lose_watches(WatchLost::Closed);
         self.outputs.push_back(Output::Closed(result));
+    }
+
+    fn has_connection(&self) -> bool {
+        match self.link {
+            LinkState::Idle(_)
+            | LinkState::LookingUp { .. }
+            | LinkState::Opening { .. }
+            | LinkState::Ended => false,
+            LinkState::Handshaking { .. }
+            | LinkState::Checking { .. }
+            | LinkState::Leaving { .. }
+            | LinkState::Identifying { .. }
+            | LinkState::Live { .. } => true,
+        }
     }
 
     fn publish(&mut self, state: SessionState) {

@@ -18,8 +18,11 @@ pub(super) const CHECK: Xid = Xid(1);
 pub(super) const LEAVE: Xid = Xid(2);
 
 impl Session {
-    pub(super) fn handle_connected(&mut self) {
-        let LinkState::Opening(until) = self.link else { return };
+    pub(super) fn handle_connected(&mut self, now: Millis) {
+        if self.attempts.is_empty() {
+            return;
+        }
+        self.attempts.clear();
         let probing = self.must_probe();
         let (session_id, password) = match &self.credentials {
             Some(credentials) if !probing => (credentials.id, credentials.password.clone()),
@@ -35,7 +38,7 @@ impl Session {
             password: Some(password),
             read_only: Some(false),
         });
-        self.link = LinkState::Handshaking { until, probing };
+        self.link = LinkState::Handshaking { until: now + self.attempt_time(), probing };
     }
 
     /// Returns true if the next handshake should ask for a probe session instead of ours.

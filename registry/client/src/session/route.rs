@@ -4,18 +4,26 @@ use std::collections::VecDeque;
 
 use common::{Backoff, Millis};
 
-/// Pauses between two rounds through all servers.
+/// Pauses between two rounds through all servers. The longest one leaves a client that much under a second behind the return
+/// of its servers.
 const PAUSES: Backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-const FIRST_PAUSE: Millis = Millis(100);
-const LONGEST_PAUSE: Millis = Millis(1_000);
+const FIRST_PAUSE: Millis = Millis(200);
+const LONGEST_PAUSE: Millis = Millis(800);
+
+/// Longest pause after the loss of a connection that worked: the clients of a server that ends do not all come to the next one
+/// in the same moment.
+const SPREAD: Millis = Millis(100);
+
+/// Time after which an attempt that is not through yet is overtaken by the next one.
+pub(super) const HEAD_START: Millis = Millis(250);
 
 /// Minimum time of an attempt.
-const SHORTEST_ATTEMPT: Millis = Millis(250);
+const SHORTEST_ATTEMPT: Millis = HEAD_START;
 
 /// Age below which the loss of a connection counts as a failure, even if it has answered.
 const YOUNG: Millis = Millis(1_000);
 
-/// Number of such losses in a row without a pause: servers may be stopped one after the other.
+/// Number of such losses in a row without a longer pause: servers may be stopped one after the other.
 const FORGIVEN: u32 = 2;
 
 /// Goes through the servers in rounds, in a random order, and counts failures.
@@ -30,12 +38,12 @@ pub(super) struct Route {
     left: usize,
     /// Addresses to try after these names.
     further: VecDeque<Candidate>,
-    /// Number of addresses of each server at its last lookup.
+    /// Number of addresses of each server at its last lookup that found some; 0 before.
     addresses: Vec<usize>,
     /// Number of rounds that have failed since a connection last worked.
     rounds: u32,
     /// Time at which the connection got its session.
-    live_at: Millis,
+    live_at: Option<Millis>,
     proven: bool,
     /// Number of connections in a row that worked and were lost young.
     young: u32,
@@ -61,9 +69,9 @@ impl Route {
             next: 0,
             left: servers,
             further: VecDeque::new(),
-            addresses: vec![1; servers],
+            addresses: vec![0; servers],
             rounds: 0,
-            live_at: Millis(0),
+            live_at: None,
             proven: false,
             young: 0,
             random,
@@ -93,17 +101,22 @@ impl Route {
         order[0]
     }
 
+    /// Returns the number of addresses of a server at its last lookup that found some.
+    pub(super) fn known(&self, server: usize) -> usize {
+        self.addresses[server]
+    }
+
     /// Returns the time limit of an attempt. All addresses share a third of the session timeout, so that a session outlives
     /// the loss of its server. The limit doubles in every round, for slow networks.
     pub(super) fn attempt_time(&self, session_timeout: Millis) -> Millis {
-        let candidates: usize = self.addresses.iter().sum();
+        let candidates: usize = self.addresses.iter().map(|&known| known.max(1)).sum();
         let fair = Millis(session_timeout.0 / 3 / candidates as u64).max(SHORTEST_ATTEMPT);
         Millis(fair.0 << self.rounds.min(16)).min(session_timeout.max(SHORTEST_ATTEMPT))
     }
 
     /// Notes that the connection has a session.
     pub(super) fn live(&mut self, now: Millis) {
-        self.live_at = now;
+        self.live_at = Some(now);
     }
 
     /// Notes that the connection works: its loss will be no failure, and starts a new round.
@@ -114,14 +127,23 @@ impl Route {
         self.further.clear();
     }
 
-    /// Notes that the connection is lost, or was not opened. Returns the pause before the next attempt: none within a round
-    /// or after a connection that worked, else that of [`PAUSES`]. Connections that work and are lost young again and again
-    /// are failures, too: a server that answers and then hangs up must not be called in a loop.
+    /// Notes that the connection is lost, or that an attempt has failed or is overtaken. Returns the pause before the next
+    /// attempt: a short one after a connection that worked, none within a round, else that of [`PAUSES`].
+    ///
+    /// A connection has worked if it has answered a request, or lived for a second. Those that worked and are lost young again
+    /// and again are failures, too: a server that answers and then hangs up must not be called in a loop.
     pub(super) fn lost(&mut self, now: Millis) -> Millis {
+        let age = self.live_at.take().map(|since| now.since(since));
+        let is_old = age.is_some_and(|age| age >= YOUNG);
+        if is_old {
+            self.proven();
+        }
         if std::mem::take(&mut self.proven) {
-            let is_young = now.since(self.live_at) < YOUNG;
-            self.young = if is_young { self.young.saturating_add(1) } else { 0 };
-            return self.young.checked_sub(1 + FORGIVEN).map_or(Millis(0), |n| self.pause(n));
+            self.young = if is_old { 0 } else { self.young.saturating_add(1) };
+            return match self.young.checked_sub(1 + FORGIVEN) {
+                Some(failures) => self.pause(failures),
+                None => Millis(self.random.u64(0..=SPREAD.0)),
+            };
         }
         if self.left > 0 || !self.further.is_empty() {
             return Millis(0);
@@ -129,6 +151,11 @@ impl Route {
         let pause = self.pause(self.rounds);
         self.rounds = self.rounds.saturating_add(1);
         pause
+    }
+
+    /// Notes that an attempt has used its head start. Returns the pause before the next attempt: the head start is a part of it.
+    pub(super) fn overtaken(&mut self, now: Millis) -> Millis {
+        self.lost(now).since(HEAD_START)
     }
 
     fn pause(&mut self, failures: u32) -> Millis {
@@ -209,7 +236,7 @@ mod tests {
         let _ = route.take_next();
         route.looked_up(0, 3);
         route.proven();
-        assert_eq!(route.lost(YOUNG), Millis(0));
+        assert!(route.lost(YOUNG) <= SPREAD);
         assert_eq!(route.take_next(), Candidate::Server(0));
     }
 
@@ -220,15 +247,30 @@ mod tests {
         for round in 0..40_u32 {
             assert_eq!(fail(&mut route), Millis(0), "within a round");
             let pause = fail(&mut route);
-            let full = Millis(100 << round.min(8)).min(LONGEST_PAUSE);
+            let full = Millis(FIRST_PAUSE.0 << round.min(8)).min(LONGEST_PAUSE);
             assert!(Millis(full.0 / 2) <= pause && pause <= full, "round {round}: {pause}");
             longest = longest.max(pause);
         }
-        assert!(longest > Millis(500));
+        assert!(longest > Millis(600));
         route.proven();
-        assert_eq!(route.lost(YOUNG), Millis(0), "the loss itself");
+        assert!(route.lost(YOUNG) <= SPREAD, "the loss itself");
         assert_eq!(fail(&mut route), Millis(0), "the first server of a new round");
         assert!(fail(&mut route) <= FIRST_PAUSE);
+    }
+
+    #[test]
+    fn a_connection_that_has_lived_for_a_second_resets_the_pauses_without_an_answer() {
+        let mut route = Route::new(1, 1);
+        for age in [YOUNG.0 - 1, YOUNG.0] {
+            for _ in 0..10 {
+                fail(&mut route);
+            }
+            let _ = route.take_next();
+            route.live(Millis(5));
+            let pause = route.lost(Millis(5 + age));
+            let is_old = age == YOUNG.0;
+            assert_eq!((pause <= SPREAD, route.rounds() == 0), (is_old, is_old), "{age}: {pause}");
+        }
     }
 
     #[test]

@@ -21,9 +21,11 @@ pub(crate) enum Input {
     Forget(CallId),
     /// Number of addresses of the server of [`Output::LookUp`]; 0 if none was found.
     LookedUp(usize),
-    /// The connection of [`Output::Connect`] is open.
+    /// A connection of [`Output::Connect`] is open. The other attempts are dropped.
     Connected,
-    /// The connection could not be opened, or it broke.
+    /// A connection of [`Output::Connect`] could not be opened.
+    NotConnected(AttemptId),
+    /// The connection broke.
     Lost,
     /// The body of a frame arrived.
     Frame(Bytes),
@@ -67,17 +69,26 @@ impl WatchKind {
     }
 }
 
+/// Number of an attempt to open a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct AttemptId(pub(crate) u64);
+
 /// Output of the core: something to do, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Output {
     /// Find the addresses of the server with this index. There is no connection now.
     LookUp { server: usize },
-    /// Open a connection to an address, by its index among the addresses found.
-    Connect { server: usize, address: usize },
+    /// Stop looking up: it takes too long.
+    StopLookUp,
+    /// Open a connection to an address, by its index among the addresses found. Earlier attempts go on.
+    Connect { attempt: AttemptId, server: usize, address: usize },
+    /// Drop an attempt to open a connection.
+    GiveUp(AttemptId),
     /// Write these bytes.
     Send(Bytes),
-    /// Drop the connection, or the attempt to open one.
+    /// Drop the connection.
     Disconnect(DisconnectCause),
+
     /// A call is done. With `watching` its watch is set: [`Output::Watch`] will follow once, or [`Output::Event`] many times,
     /// unless the watch is forgotten.
     Complete { id: CallId, result: Result<Bytes, CallFailure>, watching: bool },
@@ -97,12 +108,6 @@ pub(crate) enum Output {
 /// Reason why the core drops a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum DisconnectCause {
-    /// The lookup of the server's name took too long.
-    #[error("the name could not be looked up in time")]
-    NoAddress,
-    /// Opening the connection took too long.
-    #[error("no connection in time")]
-    NoConnection,
     /// The server took too long to answer the handshake.
     #[error("no answer to the handshake in time")]
     NoHandshake,

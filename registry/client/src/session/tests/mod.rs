@@ -6,6 +6,7 @@ mod identities;
 mod lasting;
 mod pasts;
 mod properties;
+mod reconnects;
 mod rig;
 
 use common::Millis;
@@ -228,73 +229,6 @@ fn pending_calls_are_limited() {
 }
 
 #[test]
-fn a_server_that_hangs_up_at_once_is_not_called_in_a_loop() {
-    let mut rig = Rig::live();
-    rig.lose();
-    rig.connects.clear();
-    while rig.now < 20_000 {
-        rig.advance_to_connect();
-        rig.accept();
-        rig.give_session(SESSION);
-        rig.lose();
-    }
-    assert!(rig.connects.len() < 50, "{}", rig.connects.len());
-}
-
-#[test]
-fn every_server_is_tried_while_the_session_lives() {
-    let mut rig = Rig::new(config(3));
-    rig.accept();
-    rig.give_session(SESSION);
-    rig.advance(TIMEOUT);
-    // No server answers: the last live one was left after two thirds.
-    let mut tried = rig.connects[1..4].to_vec();
-    tried.sort_unstable();
-    assert_eq!(tried, [(0, 0), (1, 0), (2, 0)]);
-    assert_ne!(rig.connects[0], rig.connects[1], "another one first");
-}
-
-#[test]
-fn a_silent_address_gets_its_share_of_the_time_and_then_the_next_one_is_tried() {
-    let mut rig = Rig::idle(config(1));
-    rig.addresses = 3;
-    rig.input(Input::Timeout);
-    rig.accept();
-    rig.advance(TIMEOUT / 9 - 1);
-    assert_eq!(rig.connects.len(), 1);
-    rig.advance(1);
-    rig.accept();
-    rig.advance(TIMEOUT / 9);
-    let mut tried = rig.connects.clone();
-    tried.sort_unstable();
-    assert_eq!(tried, [(0, 0), (0, 1), (0, 2)]);
-    rig.accept();
-    rig.give_session(SESSION);
-    assert_eq!(rig.states, [SessionState::Connected(SESSION)]);
-}
-
-#[test]
-fn the_connect_timeout_limits_the_attempts_at_the_first_session() {
-    let mut rig = Rig::new(super::SessionConfig { connect_timeout: Millis(3_000), ..config(1) });
-    rig.advance(999);
-    assert_eq!(rig.link, RigLink::Opening);
-    rig.advance(1);
-    assert_eq!(rig.link, RigLink::None);
-}
-
-#[test]
-fn a_name_without_an_address_is_looked_up_again() {
-    let mut rig = Rig::idle(config(1));
-    rig.addresses = 0;
-    rig.input(Input::Timeout);
-    rig.advance(5_000);
-    assert_eq!(rig.connects, []);
-    rig.addresses = 1;
-    rig.advance(1_000);
-    assert_eq!(rig.connects, [(0, 0)]);
-}
-
-#[test]
 fn a_server_that_lost_data_ends_the_session_and_gives_a_new_one() {
     let mut rig = refused();
     rig.watch(2, WatchKind::Data, "/a");
@@ -393,29 +327,4 @@ fn the_server_decides_on_the_timeout() {
     assert_eq!(rig.ops(), []);
     rig.advance(1);
     assert_eq!(rig.ops(), [OpCode::PING]);
-}
-
-#[test]
-fn a_server_that_answers_and_then_hangs_up_is_not_asked_in_a_loop() {
-    let mut rig = Rig::live();
-    let mut waits = Vec::new();
-    for id in 0..20 {
-        rig.call(id, OpCode::EXISTS);
-        rig.answer(OpCode::EXISTS, 5, ErrorCode::OK);
-        rig.lose();
-        let lost = rig.now;
-        rig.attach_again();
-        waits.push(rig.now - lost);
-    }
-    assert_eq!(waits[..2], [0, 0], "it may happen");
-    assert!(waits[10..].iter().all(|wait| *wait >= 500), "{waits:?}");
-    // After a connection that lasted there is no pause.
-    rig.advance(5_000);
-    rig.call(20, OpCode::EXISTS);
-    while rig.ops() != [OpCode::EXISTS] {
-        rig.answer(OpCode::PING, 5, ErrorCode::OK);
-    }
-    rig.answer(OpCode::EXISTS, 5, ErrorCode::OK);
-    rig.lose();
-    assert_eq!(rig.link, RigLink::Opening);
 }

@@ -11,7 +11,8 @@ use zk_wire::{
 };
 
 use crate::session::{
-    CallFailure, CallId, CloseResult, Input, Outgoing, Output, Session, SessionConfig, WatchKey, WatchKind,
+    AttemptId, CallFailure, CallId, CloseResult, Input, Outgoing, Output, Session, SessionConfig, WatchKey,
+    WatchKind,
 };
 use crate::session_state::SessionState;
 use crate::session_state::WatchLost;
@@ -42,7 +43,10 @@ pub(super) struct Rig {
     pub(super) addresses: usize,
     /// Servers and addresses of all attempts to connect.
     pub(super) connects: Vec<(usize, usize)>,
+    pub(super) is_resolver_silent: bool,
     looked_up: Option<usize>,
+    /// Attempts under way, oldest first.
+    pub(super) attempts: Vec<AttemptId>,
     /// Requests of this connection that the server has not answered.
     pub(super) received: VecDeque<(RequestHeader, Bytes)>,
     pub(super) handshake: Option<ConnectRequest>,
@@ -83,7 +87,9 @@ impl Rig {
             link: RigLink::None,
             addresses: 1,
             connects: Vec::new(),
+            is_resolver_silent: false,
             looked_up: None,
+            attempts: Vec::new(),
             received: VecDeque::new(),
             handshake: None,
             completed: BTreeMap::new(),
@@ -120,17 +126,26 @@ impl Rig {
     fn note(&mut self, output: Output) {
         match output {
             Output::LookUp { .. } => {
-                assert_eq!(self.link, RigLink::None, "never two connections at once");
-                self.looked_up = Some(self.addresses);
+                assert!(!self.has_link(), "never two connections at once");
+                self.looked_up = (!self.is_resolver_silent).then_some(self.addresses);
             }
-            Output::Connect { server, address } => {
-                assert_eq!(self.link, RigLink::None, "never two connections at once");
+            Output::StopLookUp => assert!(self.is_resolver_silent),
+            Output::Connect { attempt, server, address } => {
+                assert!(!self.has_link(), "never two connections at once");
                 self.link = RigLink::Opening;
+                self.attempts.push(attempt);
                 self.connects.push((server, address));
+                assert!(self.attempts.len() <= 8, "attempts do not pile up");
+            }
+            Output::GiveUp(attempt) => {
+                let before = self.attempts.len();
+                self.attempts.retain(|under_way| *under_way != attempt);
+                assert_eq!(self.attempts.len(), before - 1, "it was under way");
+                self.note_attempts();
             }
             Output::Send(bytes) => self.receive(bytes),
             Output::Disconnect(_) => {
-                assert_ne!(self.link, RigLink::None, "there is something to drop");
+                assert!(self.has_link(), "there is something to drop");
                 self.drop_link();
             }
             Output::Complete { id: CallId(id), result, watching } => {
@@ -213,7 +228,16 @@ impl Rig {
         self.now = target;
     }
 
-    /// Lets time pass until the next attempt to connect.
+    fn has_link(&self) -> bool {
+        matches!(self.link, RigLink::Open | RigLink::Live)
+    }
+
+    /// Notes the end of an attempt.
+    fn note_attempts(&mut self) {
+        self.link = if self.attempts.is_empty() { RigLink::None } else { RigLink::Opening };
+    }
+
+    /// Lets time pass until there is an attempt to connect.
     pub(super) fn advance_to_connect(&mut self) {
         for _ in 0..100 {
             if self.link == RigLink::Opening {
@@ -224,17 +248,26 @@ impl Rig {
         panic!("no connection was asked for");
     }
 
-    /// Opens the connection.
+    /// Opens the connection of the newest attempt, which follows the loss of another one within a short time.
     pub(super) fn accept(&mut self) {
+        if self.link == RigLink::None {
+            self.advance(100);
+        }
         assert_eq!(self.link, RigLink::Opening);
+        self.attempts.clear();
         self.link = RigLink::Open;
         self.input(Input::Connected);
     }
 
-    /// Breaks or refuses the connection.
+    /// Breaks the connection, or refuses the newest attempt.
     pub(super) fn lose(&mut self) {
-        self.drop_link();
-        self.input(Input::Lost);
+        if let Some(attempt) = self.attempts.pop() {
+            self.note_attempts();
+            self.input(Input::NotConnected(attempt));
+        } else {
+            self.drop_link();
+            self.input(Input::Lost);
+        }
     }
 
     /// Answers the handshake.
