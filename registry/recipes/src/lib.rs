@@ -2,11 +2,37 @@
 //!
 //! Every recipe takes a [`zk_client::Client`] and a path, and holds on bad days: a lost reply, an expired session, a deleted node, a
 //! server that falls silent.
+//!
+//! | | | with Curator | with kazoo |
+//! | --- | --- | --- | --- |
+//! | [`Lock`] | one at a time | `InterProcessMutex` | `Lock` |
+//! | [`ReadWriteLock`] | many that read, or one that writes | `InterProcessReadWriteLock` | `ReadLock`, `WriteLock` |
+//! | [`Semaphore`] | so many at a time | `InterProcessSemaphoreV2` | |
+//! | [`Election`] | one leads, the others stand by | `LeaderSelector`, `LeaderLatch` | `Election` |
+//!
+//! Those of a line exclude each other on the same path, so a fleet may be mixed; [`Naming`] says what the others need for it.
 #![forbid(unsafe_code)]
 
+mod contender;
+mod election;
 mod error;
+mod guard;
 mod guid;
+mod leader;
+mod lock;
+mod naming;
 mod patience;
 mod protected;
+mod queueing;
+mod read_write_lock;
+mod semaphore;
 
+pub use contender::Loss;
+pub use election::{Candidate, Election, Standing};
 pub use error::Error;
+pub use guard::{Guard, Holding};
+pub use leader::LeaderWatch;
+pub use lock::Lock;
+pub use naming::Naming;
+pub use read_write_lock::ReadWriteLock;
+pub use semaphore::Semaphore;

@@ -1,0 +1,105 @@
+//! One node that contends for a turn, and the task that takes care of it.
+
+mod core;
+mod driver;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use zk_client::Client;
+
+use crate::error::Error;
+pub use core::Loss;
+pub(crate) use core::{Phase, Terms, in_order};
+use driver::Driver;
+
+/// What a contender contends for.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) client: Client,
+    /// Name of the recipe, for errors and log lines.
+    pub(crate) recipe: &'static str,
+    /// Parent of the nodes.
+    pub(crate) path: Arc<str>,
+    pub(crate) terms: Terms,
+    /// Data of the node, for people and for others that contend.
+    pub(crate) data: Bytes,
+}
+
+/// Contends as long as it lives; dropping it withdraws in the background.
+#[derive(Debug)]
+pub(crate) struct Contender {
+    recipe: &'static str,
+    path: Arc<str>,
+    /// Dropping it withdraws, too.
+    withdraw: watch::Sender<()>,
+    report: watch::Receiver<Report>,
+}
+
+/// Progress of the driver.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) phase: Phase,
+    /// Error of the last step, if the servers refused it.
+    pub(crate) refused: Option<zk_client::Error>,
+}
+
+impl Contender {
+    /// Starts the task.
+    pub(crate) fn start(place: Place) -> Result<Self, Error> {
+        let (recipe, path) = (place.recipe, place.path.clone());
+        let no_runtime = |_| Error::of(recipe, &path)(zk_client::Error::NoRuntime);
+        let runtime = Handle::try_current().map_err(no_runtime)?;
+        let (withdraw, withdrawals) = watch::channel(());
+        let (reports, report) = watch::channel(Report { phase: Phase::Joining, refused: None });
+        runtime.spawn(Driver::new(place, fastrand::u64(..)).run(withdrawals, reports));
+        Ok(Self { recipe, path, withdraw, report })
+    }
+
+    /// Returns the progress.
+    pub(crate) fn phase(&self) -> Phase {
+        self.report.borrow().phase.clone()
+    }
+
+    /// Waits for a phase that is wanted, and returns it. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// The servers refuse us, or the client is closed.
+    pub(crate) async fn reached(&mut self, wanted: impl Fn(&Phase) -> bool) -> Result<Phase, Error> {
+        let closed = Report { phase: Phase::Lost(Loss::Closed), refused: None };
+        let ends = |report: &Report| {
+            let is_closed = report.phase == Phase::Lost(Loss::Closed);
+            wanted(&report.phase) || is_closed || report.refused.is_some()
+        };
+        // The task ends without a word only with its runtime.
+        let report = self.report.wait_for(ends).await.map_or(closed, |report| report.clone());
+        if wanted(&report.phase) {
+            return Ok(report.phase);
+        }
+        let closed = || zk_client::Error::Closed { op: self.recipe, path: self.path.to_string() };
+        Err(Error::of(self.recipe, &self.path)(report.refused.unwrap_or_else(closed)))
+    }
+
+    /// Waits for another phase than `seen`, and returns it.
+    pub(crate) async fn changed(&self, seen: &Phase) -> Phase {
+        let mut report = self.report.clone();
+        let changed = report.wait_for(|report| report.phase != *seen).await;
+        changed.map_or(Phase::Lost(Loss::Closed), |report| report.phase.clone())
+    }
+
+    /// Withdraws, and waits until the node is gone, also while no server is connected.
+    ///
+    /// # Errors
+    /// The servers refuse to delete the node; it goes with the session then.
+    pub(crate) async fn withdraw(mut self) -> Result<(), Error> {
+        // The task has ended already if nobody receives it.
+        let _ = self.withdraw.send(());
+        let is_over = |report: &Report| matches!(report.phase, Phase::Withdrawn | Phase::Lost(_));
+        match self.report.wait_for(is_over).await.map(|report| report.refused.clone()) {
+            Ok(Some(refused)) => Err(Error::of(self.recipe, &self.path)(refused)),
+            _ => Ok(()),
+        }
+    }
+}

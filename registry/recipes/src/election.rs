@@ -1,0 +1,175 @@
+//! The election: one leads, the others stand by.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zk_client::{Client, Zxid};
+
+use crate::contender::{Contender, Phase, Place, Terms};
+use crate::error::Error;
+use crate::leader::{self, LeaderWatch};
+use crate::naming::{Naming, Role};
+use crate::queueing;
+
+/// An election among all processes that name its path: the one that has stood for longest leads.
+///
+/// Candidates queue, and each watches only the one before it. It is the election of Curator (`LeaderSelector`; `LeaderLatch` with
+/// [`Naming::LeaderLatch`]) and of kazoo (`Election`), and has one leader with them; see [`Naming`].
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let zk = zk_mini::ZkMini::start().await?;
+/// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+/// # async fn work(token: zk_client::Zxid) {}
+/// use zk_recipes::Election;
+///
+/// let election = Election::new(&client, "/election").identity("ada");
+/// let mut candidate = election.stand()?;
+/// let token = candidate.lead().await?;
+/// assert_eq!(election.leader().await?.as_deref(), Some("ada"));
+/// tokio::select! {
+///     () = work(token) => candidate.resign().await?,
+///     _ = candidate.lost() => eprintln!("another may lead; `lead` waits for the next turn"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Election {
+    place: Place,
+}
+
+/// A candidate as long as it lives, through lost connections and expired sessions: who has lost the lead stands again.
+///
+/// Dropping it resigns in the background; [`Self::resign`] waits.
+#[derive(Debug)]
+#[must_use = "dropping a candidate resigns"]
+pub struct Candidate {
+    contender: Contender,
+}
+
+/// State of a [`Candidate`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Another one leads, or nobody knows.
+    Waiting,
+    /// It leads.
+    Leading,
+    /// It leads or not: no server is connected, or something has happened to its node.
+    Unsure,
+    /// The client is closed. Final.
+    Closed,
+}
+
+impl Election {
+    /// Names an election by the path of its node, which is created when it is missing. Nothing is sent yet.
+    #[must_use]
+    pub fn new(client: &Client, path: impl Into<Arc<str>>) -> Self {
+        let terms = Terms { naming: Naming::default(), role: Role::Leader, again: true };
+        let (client, path) = (client.clone(), path.into());
+        Self { place: Place { client, recipe: "election", path, terms, data: Bytes::new() } }
+    }
+
+    /// Sets the names of our nodes. The default is [`Naming::Curator`].
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.place.terms.naming = naming;
+        self
+    }
+
+    /// Sets who we are, for [`Self::leader`] and [`Self::candidates`]. The default is nobody.
+    #[must_use]
+    pub fn identity(mut self, identity: impl Into<String>) -> Self {
+        self.place.data = identity.into().into();
+        self
+    }
+
+    /// Stands as a candidate from now on.
+    ///
+    /// # Errors
+    /// [`Error::Client`] outside of a tokio runtime.
+    pub fn stand(&self) -> Result<Candidate, Error> {
+        Ok(Candidate { contender: Contender::start(self.place.clone())? })
+    }
+
+    /// Returns the [identity](Self::identity) of the leader; `None` if there is no candidate.
+    ///
+    /// # Errors
+    /// [`Error::Client`].
+    pub async fn leader(&self) -> Result<Option<String>, Error> {
+        leader::read(&self.place).await
+    }
+
+    /// Returns the [identities](Self::identity) of the candidates, the leader first.
+    ///
+    /// # Errors
+    /// [`Error::Client`].
+    pub async fn candidates(&self) -> Result<Vec<String>, Error> {
+        queueing::contenders(&self.place).await
+    }
+
+    /// Follows who leads, without standing.
+    pub fn watch(&self) -> LeaderWatch {
+        LeaderWatch::new(self.place.clone())
+    }
+}
+
+impl Candidate {
+    /// Waits until this candidate leads, and returns its fencing token: a number that is higher than that of every earlier leader.
+    /// Returns at once while it leads. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`Error::Client`] if the servers refuse the candidate, which tries again until it is dropped, or if the client is closed.
+    pub async fn lead(&mut self) -> Result<Zxid, Error> {
+        let leads = |phase: &Phase| matches!(phase, Phase::Holding { sure: true, .. });
+        loop {
+            if let Phase::Holding { created, .. } = self.contender.reached(leads).await? {
+                return Ok(created);
+            }
+        }
+    }
+
+    /// Waits until this candidate does not lead, or cannot be sure of it: then its work has to stop.
+    pub async fn lost(&self) {
+        loop {
+            let phase = self.contender.phase();
+            if Standing::of(&phase) != Standing::Leading {
+                return;
+            }
+            self.contender.changed(&phase).await;
+        }
+    }
+
+    /// Returns true if it leads for sure, as far as this process has heard.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        self.standing() == Standing::Leading
+    }
+
+    /// Returns what is known.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        Standing::of(&self.contender.phase())
+    }
+
+    /// Resigns, and waits until the node is gone or the session is over, also while no server is connected.
+    ///
+    /// # Errors
+    /// [`Error::Client`] if the servers refuse to delete the node; it goes with the session then.
+    pub async fn resign(self) -> Result<(), Error> {
+        self.contender.withdraw().await
+    }
+}
+
+impl Standing {
+    fn of(phase: &Phase) -> Self {
+        match phase {
+            Phase::Holding { sure: true, .. } => Self::Leading,
+            Phase::Holding { .. } => Self::Unsure,
+            Phase::Joining | Phase::Waiting => Self::Waiting,
+            Phase::Lost(_) | Phase::Withdrawn => Self::Closed,
+        }
+    }
+}
