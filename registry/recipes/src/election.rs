@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_client::{Client, Zxid};
 
-use crate::contender::{Contender, Phase, Place, Terms};
+use crate::contender::{Contender, Phase, Seat, Terms};
 use crate::error::Error;
 use crate::leader::{self, LeaderWatch};
 use crate::naming::{Naming, Role};
@@ -37,7 +37,7 @@ use crate::queueing;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Election {
-    place: Place,
+    seat: Seat,
 }
 
 /// A candidate as long as it lives, through lost connections and expired sessions: who has lost the lead stands again.
@@ -69,20 +69,20 @@ impl Election {
     pub fn new(client: &Client, path: impl Into<Arc<str>>) -> Self {
         let terms = Terms { naming: Naming::default(), role: Role::Leader, again: true };
         let (client, path) = (client.clone(), path.into());
-        Self { place: Place { client, recipe: "election", path, terms, data: Bytes::new() } }
+        Self { seat: Seat { client, recipe: "election", path, terms, data: Bytes::new() } }
     }
 
     /// Sets the names of our nodes. The default is [`Naming::Curator`].
     #[must_use]
     pub fn naming(mut self, naming: Naming) -> Self {
-        self.place.terms.naming = naming;
+        self.seat.terms.naming = naming;
         self
     }
 
     /// Sets who we are, for [`Self::leader`] and [`Self::candidates`]. The default is nobody.
     #[must_use]
     pub fn identity(mut self, identity: impl Into<String>) -> Self {
-        self.place.data = identity.into().into();
+        self.seat.data = identity.into().into();
         self
     }
 
@@ -91,7 +91,7 @@ impl Election {
     /// # Errors
     /// [`Error::Client`] outside of a tokio runtime.
     pub fn stand(&self) -> Result<Candidate, Error> {
-        Ok(Candidate { contender: Contender::start(self.place.clone())? })
+        Ok(Candidate { contender: Contender::start(self.seat.clone())? })
     }
 
     /// Returns the [identity](Self::identity) of the leader; `None` if there is no candidate.
@@ -99,7 +99,7 @@ impl Election {
     /// # Errors
     /// [`Error::Client`].
     pub async fn leader(&self) -> Result<Option<String>, Error> {
-        leader::read(&self.place).await
+        leader::read(&self.seat).await
     }
 
     /// Returns the [identities](Self::identity) of the candidates, the leader first.
@@ -107,12 +107,12 @@ impl Election {
     /// # Errors
     /// [`Error::Client`].
     pub async fn candidates(&self) -> Result<Vec<String>, Error> {
-        queueing::contenders(&self.place).await
+        queueing::contenders(&self.seat).await
     }
 
     /// Follows who leads, without standing.
     pub fn watch(&self) -> LeaderWatch {
-        LeaderWatch::new(self.place.clone())
+        LeaderWatch::new(self.seat.clone())
     }
 }
 

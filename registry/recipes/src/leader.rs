@@ -3,7 +3,7 @@
 use zk_client::{Client, Error as ClientError, ErrorCode, Watch};
 use zk_wire::path;
 
-use crate::contender::{Place, in_order};
+use crate::contender::{Seat, in_order};
 use crate::error::Error;
 use crate::protected::again;
 
@@ -29,7 +29,7 @@ use crate::protected::again;
 /// ```
 #[derive(Debug)]
 pub struct LeaderWatch {
-    place: Place,
+    seat: Seat,
     /// The leader that was returned last.
     seen: Option<Option<Leader>>,
     watch: Option<Watch>,
@@ -42,8 +42,8 @@ struct Leader {
 }
 
 impl LeaderWatch {
-    pub(crate) fn new(place: Place) -> Self {
-        Self { place, seen: None, watch: None }
+    pub(crate) fn new(seat: Seat) -> Self {
+        Self { seat, seen: None, watch: None }
     }
 
     /// Returns the identity of the leader, `None` if there is no candidate: at the first call at once, later when it is another one.
@@ -52,7 +52,7 @@ impl LeaderWatch {
     /// # Errors
     /// [`Error::Client`] if the servers refuse to tell, or the client is closed.
     pub async fn changed(&mut self) -> Result<Option<String>, Error> {
-        let Place { client, recipe, path, .. } = &self.place;
+        let Seat { client, recipe, path, .. } = &self.seat;
         loop {
             if let Some(watch) = &mut self.watch {
                 // A watch that is lost tells as little as one that fires: only a look does.
@@ -71,8 +71,8 @@ impl LeaderWatch {
 }
 
 /// Returns the identity of the leader.
-pub(crate) async fn read(place: &Place) -> Result<Option<String>, Error> {
-    let Place { client, recipe, path, .. } = place;
+pub(crate) async fn read(seat: &Seat) -> Result<Option<String>, Error> {
+    let Seat { client, recipe, path, .. } = seat;
     let read = again(async || {
         while let Some(first) = first(client, path).await? {
             if let Some((data, _)) = unless_gone(client.get(&first).await)? {

@@ -21,6 +21,7 @@ mod guid;
 mod leader;
 mod lock;
 mod naming;
+mod node;
 mod patience;
 mod protected;
 mod queueing;

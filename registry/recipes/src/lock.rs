@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use zk_client::Client;
 
-use crate::contender::{Place, Terms};
+use crate::contender::{Seat, Terms};
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::naming::{Naming, Role};
@@ -38,7 +38,7 @@ use crate::queueing;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Lock {
-    place: Place,
+    seat: Seat,
 }
 
 impl Lock {
@@ -50,20 +50,20 @@ impl Lock {
 
     pub(crate) fn with_role(client: &Client, recipe: &'static str, path: Arc<str>, role: Role) -> Self {
         let terms = Terms { naming: Naming::default(), role, again: false };
-        Self { place: Place { client: client.clone(), recipe, path, terms, data: Bytes::new() } }
+        Self { seat: Seat { client: client.clone(), recipe, path, terms, data: Bytes::new() } }
     }
 
     /// Sets the names of our nodes. The default is [`Naming::Curator`].
     #[must_use]
     pub fn naming(mut self, naming: Naming) -> Self {
-        self.place.terms.naming = naming;
+        self.seat.terms.naming = naming;
         self
     }
 
     /// Sets who we are, for people and for [`Self::contenders`]. The default is nobody.
     #[must_use]
     pub fn identity(mut self, identity: impl Into<String>) -> Self {
-        self.place.data = identity.into().into();
+        self.seat.data = identity.into().into();
         self
     }
 
@@ -72,7 +72,7 @@ impl Lock {
     /// # Errors
     /// [`Error::Client`] if the servers refuse it, or the client is closed.
     pub async fn acquire(&self) -> Result<Guard, Error> {
-        queueing::acquire(&self.place).await
+        queueing::acquire(&self.seat).await
     }
 
     /// Takes the lock if nobody has it and nobody waits for it. Waits for the servers' answer, but for nobody else.
@@ -80,7 +80,7 @@ impl Lock {
     /// # Errors
     /// The same as of [`Self::acquire`].
     pub async fn try_acquire(&self) -> Result<Option<Guard>, Error> {
-        queueing::try_acquire(&self.place).await
+        queueing::try_acquire(&self.seat).await
     }
 
     /// Waits for the lock for some time; `None` if it was not our turn until then.
@@ -96,6 +96,6 @@ impl Lock {
     /// # Errors
     /// [`Error::Client`].
     pub async fn contenders(&self) -> Result<Vec<String>, Error> {
-        queueing::contenders(&self.place).await
+        queueing::contenders(&self.seat).await
     }
 }

@@ -1,21 +1,12 @@
 //! Calls that outlive bad days: reads that are repeated, and creates that make one node although a reply is lost.
 
 use bytes::Bytes;
-use zk_client::{Client, CreateMode, Error, ErrorCode, SessionId, Zxid};
+use zk_client::{Client, CreateMode, Error, ErrorCode, SessionId};
 use zk_wire::path;
 
 use crate::guid::Guid;
+use crate::node::Node;
 use crate::patience::Patience;
-
-/// A node of ours.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) path: String,
-    /// Session that owns it; [`SessionId::NONE`] for a node that is not ephemeral.
-    pub(crate) owner: SessionId,
-    /// Transaction that created it.
-    pub(crate) created: Zxid,
-}
 
 /// Repeats a call that is safe to repeat until the servers answer it; gives up when they refuse it or the client is closed.
 pub(crate) async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {

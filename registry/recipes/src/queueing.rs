@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use crate::contender::{Contender, Loss, Phase, Place, in_order};
+use crate::contender::{Contender, Loss, Phase, Seat, in_order};
 use crate::error::Error;
 use crate::guard::Guard;
 use crate::protected::again;
 
 /// Waits for our turn.
-pub(crate) async fn acquire(place: &Place) -> Result<Guard, Error> {
+pub(crate) async fn acquire(seat: &Seat) -> Result<Guard, Error> {
     loop {
-        if let Some(guard) = turn(Contender::start(place.clone())?).await? {
+        if let Some(guard) = turn(Contender::start(seat.clone())?).await? {
             return Ok(guard);
         }
     }
@@ -23,9 +23,9 @@ pub(crate) async fn turn(mut contender: Contender) -> Result<Option<Guard>, Erro
 }
 
 /// Takes the turn if it is ours at once, and leaves nothing behind otherwise.
-pub(crate) async fn try_acquire(place: &Place) -> Result<Option<Guard>, Error> {
+pub(crate) async fn try_acquire(seat: &Seat) -> Result<Option<Guard>, Error> {
     loop {
-        let mut contender = Contender::start(place.clone())?;
+        let mut contender = Contender::start(seat.clone())?;
         let is_decided = |phase: &Phase| is_sure(phase) || is_lost(phase) || *phase == Phase::Waiting;
         match contender.reached(is_decided).await? {
             Phase::Waiting => {
@@ -50,8 +50,8 @@ pub(crate) async fn within<T>(
 }
 
 /// Returns the data of all nodes that contend, in order.
-pub(crate) async fn contenders(place: &Place) -> Result<Vec<String>, Error> {
-    let Place { client, recipe, path, .. } = place;
+pub(crate) async fn contenders(seat: &Seat) -> Result<Vec<String>, Error> {
+    let Seat { client, recipe, path, .. } = seat;
     let names = again(async || match client.children(path).await {
         Err(error) if error.code() == Some(zk_client::ErrorCode::NO_NODE) => Ok(Vec::new()),
         children => Ok(children?.0),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use zk_client::Client;
 
-use crate::contender::{Contender, Place, Terms};
+use crate::contender::{Contender, Seat, Terms};
 use crate::error::Error;
 use crate::guard::{Guard, Holding};
 use crate::lock::Lock;
@@ -40,7 +40,7 @@ use crate::queueing;
 #[derive(Clone, Debug)]
 pub struct Semaphore {
     door: Lock,
-    lease: Place,
+    lease: Seat,
 }
 
 impl Semaphore {
@@ -52,7 +52,7 @@ impl Semaphore {
         let leases = zk_wire::path::join(&path, "leases").into();
         Self {
             door: Lock::with_role(client, recipe, zk_wire::path::join(&path, "locks").into(), Role::Mutex),
-            lease: Place { client: client.clone(), recipe, path: leases, terms, data: Bytes::new() },
+            lease: Seat { client: client.clone(), recipe, path: leases, terms, data: Bytes::new() },
         }
     }
 

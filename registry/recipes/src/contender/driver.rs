@@ -7,16 +7,17 @@ use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
 use zk_wire::path;
 
 use super::core::{Core, Input, Loss, Output, Phase, StepFailure, StepOutcome};
-use super::{Place, Report};
-use crate::protected::{Node, find};
+use super::{Report, Seat};
+use crate::node::Node;
+use crate::protected::find;
 
 /// Owns the core and feeds it.
 pub(super) struct Driver {
-    place: Place,
+    seat: Seat,
     core: Core,
     clock: Clock,
     step: Option<Performing>,
@@ -35,20 +36,20 @@ struct Performed {
 }
 
 impl Driver {
-    pub(super) fn new(place: Place, seed: u64) -> Self {
-        let core = Core::new(seed, place.terms);
-        Self { place, core, clock: Clock::start(), step: None, node: None, queue: None, refused: None }
+    pub(super) fn new(seat: Seat, seed: u64) -> Self {
+        let core = Core::new(seed, seat.terms);
+        Self { seat, core, clock: Clock::start(), step: None, node: None, queue: None, refused: None }
     }
 
     /// Runs until the turn is lost for good or withdrawn, or the client is closed.
     pub(super) async fn run(mut self, mut withdrawals: watch::Receiver<()>, reports: watch::Sender<Report>) {
-        let mut states = self.place.client.states();
+        let mut states = self.seat.client.states();
         let first = states.wait_for(|_| true).await;
         let mut is_open = self.handle_state(first);
         let mut withdrawn = false;
         while is_open {
             if let Some(step) = self.core.poll_output() {
-                self.step = Some(Box::pin(perform(self.place.clone(), step)));
+                self.step = Some(Box::pin(perform(self.seat.clone(), step)));
             }
             if matches!(self.report(&reports), Phase::Lost(_) | Phase::Withdrawn) {
                 return;
@@ -115,11 +116,11 @@ impl Driver {
             Err(error) => {
                 let failure = failure(&error);
                 quietly(
-                    || tracing::debug!(path = %self.place.path, %error, "{}: a step failed", self.place.recipe),
+                    || tracing::debug!(path = %self.seat.path, %error, "{}: a step failed", self.seat.recipe),
                 );
                 if failure == StepFailure::Refused {
                     quietly(
-                        || tracing::warn!(path = %self.place.path, %error, "{} refused", self.place.recipe),
+                        || tracing::warn!(path = %self.seat.path, %error, "{} refused", self.seat.recipe),
                     );
                     self.refused = Some(error);
                 }
@@ -137,7 +138,7 @@ impl Driver {
         reports.send_if_modified(|report| {
             let is_new_phase = report.phase != phase;
             if is_new_phase {
-                quietly(|| tracing::debug!(path = %self.place.path, ?phase, "{}", self.place.recipe));
+                quietly(|| tracing::debug!(path = %self.seat.path, ?phase, "{}", self.seat.recipe));
             }
             let is_new = is_new_phase || report.refused.is_some() != self.refused.is_some();
             *report = Report { phase: phase.clone(), refused: self.refused.clone() };
@@ -147,11 +148,12 @@ impl Driver {
     }
 }
 
-async fn perform(place: Place, step: Output) -> Result<Performed, Error> {
-    let Place { client, path: parent, data, .. } = place;
+async fn perform(seat: Seat, step: Output) -> Result<Performed, Error> {
+    let Seat { client, path: parent, data, .. } = seat;
     let outcome = match step {
         Output::EnsureParent => {
-            client.ensure_path(&parent).await?;
+            // Containers, as Curator makes them: a lock that nobody uses any more leaves nothing.
+            client.ensure_path_with(&parent, CreateMode::Container, &[Acl::open()]).await?;
             StepOutcome::ParentExists
         }
         Output::Create { name } => StepOutcome::Created(create(&client, &parent, &name, data).await?),

@@ -17,7 +17,7 @@ use driver::Driver;
 
 /// What a contender contends for.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Seat {
     pub(crate) client: Client,
     /// Name of the recipe, for errors and log lines.
     pub(crate) recipe: &'static str,
@@ -48,13 +48,13 @@ pub(crate) struct Report {
 
 impl Contender {
     /// Starts the task.
-    pub(crate) fn start(place: Place) -> Result<Self, Error> {
-        let (recipe, path) = (place.recipe, place.path.clone());
+    pub(crate) fn start(seat: Seat) -> Result<Self, Error> {
+        let (recipe, path) = (seat.recipe, seat.path.clone());
         let no_runtime = |_| Error::of(recipe, &path)(zk_client::Error::NoRuntime);
         let runtime = Handle::try_current().map_err(no_runtime)?;
         let (withdraw, withdrawals) = watch::channel(());
         let (reports, report) = watch::channel(Report { phase: Phase::Joining, refused: None });
-        runtime.spawn(Driver::new(place, fastrand::u64(..)).run(withdrawals, reports));
+        runtime.spawn(Driver::new(seat, fastrand::u64(..)).run(withdrawals, reports));
         Ok(Self { recipe, path, withdraw, report })
     }
 

@@ -178,7 +178,7 @@ fn one_leads_after(day: &Day) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn a_lock_never_has_two_holders_and_leaves_nothing_on_any_day(day in fair_days()) {

@@ -15,8 +15,8 @@ use zk_client::{SessionId, Zxid};
 
 use crate::guid::Guid;
 use crate::naming::{Naming, Role};
+use crate::node::Node;
 use crate::patience::{MAX_PAUSE, Patience};
-use crate::protected::Node;
 use queue::Turn;
 pub(crate) use queue::in_order;
 

@@ -30,7 +30,7 @@ pub(crate) enum Turn {
 
 /// Returns if it is the turn of our node, `own`.
 pub(crate) fn turn(role: Role, names: &[String], own: &str) -> Turn {
-    let Some(mine) = Place::of(own).filter(|_| names.iter().any(|name| name == own)) else {
+    let Some(mine) = Ticket::of(own).filter(|_| names.iter().any(|name| name == own)) else {
         return Turn::Gone;
     };
     if let Role::Lease(places) = role {
@@ -38,7 +38,7 @@ pub(crate) fn turn(role: Role, names: &[String], own: &str) -> Turn {
         return if names.len() <= places { Turn::Ours } else { Turn::Full };
     }
     let before = names.iter().filter_map(|name| {
-        let place = Place::of(name)?;
+        let place = Ticket::of(name)?;
         let distance = place.sequence.wrapping_sub(mine.sequence);
         let excludes = role != Role::Read || !place.shares;
         (distance < 0 && excludes).then_some((distance, name))
@@ -52,21 +52,21 @@ pub(crate) fn turn(role: Role, names: &[String], own: &str) -> Turn {
 
 /// Returns the names of nodes that contend, those whose turn comes first first.
 pub(crate) fn in_order(names: Vec<String>) -> Vec<String> {
-    let places = names.into_iter().filter_map(|name| Some((Place::of(&name)?.sequence, name)));
+    let places = names.into_iter().filter_map(|name| Some((Ticket::of(&name)?.sequence, name)));
     let mut places: Vec<_> = places.collect();
     let Some(&(base, _)) = places.first() else { return Vec::new() };
     places.sort_by_key(|(sequence, _)| sequence.wrapping_sub(base));
     places.into_iter().map(|(_, name)| name).collect()
 }
 
-/// Place of a node in the queue. The counter of a parent wraps around, so only the distance of two places has a meaning.
+/// Ticket of a node in the queue. The counter of a parent wraps around, so only the distance of two places has a meaning.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Place {
+struct Ticket {
     sequence: i32,
     shares: bool,
 }
 
-impl Place {
+impl Ticket {
     /// Reads a name; `None` for one without a counter, which does not contend.
     fn of(name: &str) -> Option<Self> {
         let marked = MARKS.iter().find_map(|(mark, shares)| {
@@ -93,7 +93,7 @@ mod tests {
     const CURATOR: &str = "_c_01234567-89ab-cdef-0fed-cba987654321-";
 
     fn place(name: &str) -> Option<(i32, bool)> {
-        Place::of(name).map(|Place { sequence, shares }| (sequence, shares))
+        Ticket::of(name).map(|Ticket { sequence, shares }| (sequence, shares))
     }
 
     fn names<const N: usize>(names: [&str; N]) -> Vec<String> {
