@@ -35,6 +35,14 @@ pub enum Error {
         /// Answer of the servers.
         source: zk_client::Error,
     },
+    /// The servers refused to list the services.
+    #[error("cannot list the services below {path:?}: {source}")]
+    Services {
+        /// Path of the node whose children are the services.
+        path: String,
+        /// Answer of the servers.
+        source: zk_client::Error,
+    },
     /// The session could not be closed.
     #[error("cannot close the session: {0}; it ends by its timeout")]
     Close(#[source] zk_client::Error),
@@ -68,7 +76,10 @@ impl Error {
 
     fn client_error(&self) -> Option<&zk_client::Error> {
         match self {
-            Self::Connect(source) | Self::Refused { source, .. } | Self::Close(source) => Some(source),
+            Self::Connect(source)
+            | Self::Refused { source, .. }
+            | Self::Services { source, .. }
+            | Self::Close(source) => Some(source),
             _ => None,
         }
     }
@@ -91,7 +102,8 @@ mod tests {
             let answers = (source.is_retryable(), source.may_have_been_applied());
             let refused =
                 Error::Refused { action: "withdraw", service: "demo".into(), source: source.clone() };
-            for error in [Error::Connect(source.clone()), refused, Error::Close(source)] {
+            let services = Error::Services { path: path(), source: source.clone() };
+            for error in [Error::Connect(source.clone()), refused, services, Error::Close(source)] {
                 assert_eq!((error.is_retryable(), error.may_have_been_applied()), answers, "{error}");
             }
         }

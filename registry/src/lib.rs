@@ -87,6 +87,7 @@ mod embedded;
 mod error;
 mod filter;
 mod instance;
+mod list_state;
 mod members;
 mod merge;
 mod node;
@@ -95,6 +96,7 @@ mod registry;
 mod retry;
 pub mod select;
 mod service;
+mod services;
 mod state;
 mod status;
 #[cfg(feature = "stream")]
@@ -112,6 +114,7 @@ pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
 pub use registration::{Registration, RegistrationState};
 pub use registry::Registry;
 pub use service::NameError;
+pub use services::{ServiceNames, Services};
 pub use state::{ConnectionState, ConnectionStates};
 pub use status::Status;
 #[cfg(feature = "stream")]

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use zk_client::{Client, Watch};
+use zk_client::{Client, Error, ErrorCode, SessionState, Watch};
 
 use crate::codec::Codec;
 use crate::instance::{Instance, InstanceError};
@@ -25,6 +25,31 @@ impl ServiceNode {
             return Err(InstanceError::TooLarge(data.len()));
         }
         self.codec.decode(name, data)
+    }
+}
+
+/// Returns the names of a node's children, with a watch that tells when they change; none if the node does not exist.
+pub(crate) async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error> {
+    loop {
+        match client.children_and_watch(path).await {
+            Ok((names, _, watch)) => return Ok((names, watch)),
+            Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
+            Err(error) => return Err(error),
+        }
+        // A watch on the node itself tells of its creation.
+        let (stat, watch) = client.exists_and_watch(path).await?;
+        if stat.is_none() {
+            return Ok((Vec::new(), watch));
+        }
+    }
+}
+
+/// Returns true if a client in this state has a connection; `None` once it is closed.
+pub(crate) fn is_connected(state: SessionState) -> Option<bool> {
+    match state {
+        SessionState::Connected(_) => Some(true),
+        SessionState::Disconnected(_) | SessionState::Connecting => Some(false),
+        SessionState::Closed(_) => None,
     }
 }
 

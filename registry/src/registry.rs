@@ -20,6 +20,7 @@ use crate::instance::Instance;
 use crate::members::Members;
 use crate::node::ServiceNode;
 use crate::registration::Registration;
+use crate::services::Services;
 use crate::state::ConnectionStates;
 use crate::subscription::{Sources, SubscribeOptions, Subscription};
 
@@ -134,6 +135,27 @@ impl Registry {
     ) -> Result<Subscription, Error> {
         let nodes = self.nodes(service, &options.codecs)?;
         Subscription::start(&self.sources, &nodes, options, self.next_seed()).await
+    }
+
+    /// Follows the names of the services, in the default format. Returns when the present ones are known.
+    ///
+    /// Waits while no server is connected: put a timeout around it if that matters.
+    ///
+    /// # Errors
+    /// [`Error::Services`] if the servers refuse it; [`Error::Closed`].
+    pub async fn services(&self) -> Result<Services, Error> {
+        self.services_with(Arc::new(Json)).await
+    }
+
+    /// Follows the names of the services of a format, as [`Self::services`] does.
+    ///
+    /// # Errors
+    /// The errors of [`Self::services`].
+    pub async fn services_with(&self, codec: Arc<dyn Codec>) -> Result<Services, Error> {
+        let path = codec.services_path(&self.root);
+        let path = path.map_err(|reason| Error::Name { name: self.root.to_string(), reason })?;
+        let node = ServiceNode { client: self.client.clone(), service: "".into(), path: path.into(), codec };
+        Services::start(node, self.sources.clock(), self.next_seed()).await
     }
 
     /// Returns the credentials of the session that owns our instances; `None` while there is no session.

@@ -27,10 +27,15 @@ pub enum NameError {
 pub(crate) fn service_path(root: &str, service: &str) -> Result<String, NameError> {
     let path = format!("{}/{}", root_path(root)?, checked(service)?);
     path::validate(&path)?;
-    if path.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+    if is_reserved(&path) {
         return Err(NameError::Reserved);
     }
     Ok(path)
+}
+
+/// Returns true for the paths of nodes that ZooKeeper keeps for itself.
+pub(crate) fn is_reserved(path: &str) -> bool {
+    path.strip_prefix(RESERVED).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns the path of the node whose children are the services.

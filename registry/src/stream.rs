@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 
 use crate::members::Members;
+use crate::services::{ServiceNames, Services};
 use crate::state::{ConnectionState, ConnectionStates};
 use crate::subscription::Subscription;
 
@@ -110,6 +111,25 @@ impl Follow for Subscription {
     }
 
     fn changed(&mut self) -> impl Future<Output = Option<Arc<Members>>> + Send {
+        self.changed()
+    }
+}
+
+impl Services {
+    /// Returns a stream of the names: first the present ones, then each newer set. It ends when the registry is closed.
+    pub fn into_stream(self) -> Updates<Arc<ServiceNames>> {
+        Updates::of(self)
+    }
+}
+
+impl Follow for Services {
+    type Value = Arc<ServiceNames>;
+
+    fn current(&self) -> Arc<ServiceNames> {
+        self.current()
+    }
+
+    fn changed(&mut self) -> impl Future<Output = Option<Arc<ServiceNames>>> + Send {
         self.changed()
     }
 }

@@ -6,12 +6,12 @@ use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zk_client::{Client, Error, ErrorCode, EventType, SessionState, Watch};
+use zk_client::{Error, ErrorCode, EventType, SessionState, Watch};
 
 use super::core::{Core, Input, Lost, Output, ReadId, ReadOutcome};
 use super::view::View;
 use crate::members::{InstanceId, Members};
-use crate::node::{ServiceNode, fired};
+use crate::node::{ServiceNode, fired, is_connected, list};
 
 /// Maximum number of finished tasks that are handled before the members are published.
 const MAX_AT_ONCE: usize = 4096;
@@ -165,22 +165,6 @@ impl Driver {
     }
 }
 
-/// Returns the names of the node's children; none if the node does not exist.
-async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error> {
-    loop {
-        match client.children_and_watch(path).await {
-            Ok((names, _, watch)) => return Ok((names, watch)),
-            Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
-            Err(error) => return Err(error),
-        }
-        // A watch on the node itself tells of its creation.
-        let (stat, watch) = client.exists_and_watch(path).await?;
-        if stat.is_none() {
-            return Ok((Vec::new(), watch));
-        }
-    }
-}
-
 async fn read(node: &ServiceNode, name: &str, watched: bool) -> (ReadOutcome, Option<Watch>) {
     let path = zk_wire::path::join(&node.path, name);
     let read = if watched {
@@ -201,9 +185,5 @@ async fn read(node: &ServiceNode, name: &str, watched: bool) -> (ReadOutcome, Op
 
 /// Returns the input for a state of the client; `None` once the client is closed.
 fn connection(state: SessionState) -> Option<Input> {
-    match state {
-        SessionState::Connected(_) => Some(Input::Connected),
-        SessionState::Disconnected(_) | SessionState::Connecting => Some(Input::Disconnected),
-        SessionState::Closed(_) => None,
-    }
+    is_connected(state).map(|connected| if connected { Input::Connected } else { Input::Disconnected })
 }

@@ -72,7 +72,7 @@ impl Subscription {
         let mut subscription = Self {
             views,
             options: Arc::new(options),
-            clock: sources.clock,
+            clock: sources.clock(),
             seen: Arc::default(),
             shown: Arc::default(),
             _source: source,

@@ -18,7 +18,7 @@ use crate::node::ServiceNode;
 /// Sources of one registry. A source ends with its last subscription.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    pub(super) clock: Clock,
+    clock: Clock,
     by_key: Mutex<HashMap<Key, Weak<Source>>>,
 }
 
@@ -49,6 +49,10 @@ struct NodeKey {
 impl Sources {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { clock: Clock::start(), by_key: Mutex::default() })
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// Returns the source of these nodes, one for each format; starts it if there is none.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use common::Millis;
 
 use crate::instance::{Instance, InstanceError};
+use crate::list_state::ListState;
 use crate::members::{InstanceId, Members, SkipReason, Skipped};
 use crate::retry::RetrySchedule;
 use losses::Losses;
@@ -122,17 +123,6 @@ pub(crate) struct Core {
     random: fastrand::Rng,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum ListState {
-    Wanted,
-    /// `again` if another list is wanted after this one; `current` if it was asked for over the present connection.
-    InFlight {
-        again: bool,
-        current: bool,
-    },
-    Known,
-}
-
 #[derive(Debug)]
 struct Paused {
     until: Millis,
@@ -197,15 +187,15 @@ impl Core {
                 self.connected = true;
                 self.not_before = if self.was_away { self.end_of_pause() } else { None };
                 self.schedule.reset();
-                self.outlive_list();
+                self.list.outlive();
                 // Watches report what they missed, but not when they are done with it. The answer to a list does.
-                self.want_list();
+                self.list.want();
             }
             Input::Disconnected => {
                 self.connected = false;
                 self.was_away = true;
                 self.confirmed = false;
-                self.outlive_list();
+                self.list.outlive();
             }
             Input::Listed(Some(names)) => self.listed(names),
             Input::Listed(None) => {
@@ -228,7 +218,7 @@ impl Core {
         }
         if let Some(paused) = self.paused.take_if(|paused| paused.until <= now) {
             if paused.list {
-                self.want_list();
+                self.list.want();
             }
             paused.nodes.into_iter().for_each(|id| self.want_read(id));
         }
@@ -270,11 +260,7 @@ impl Core {
                 return Some(Output::Read { id, read });
             }
         }
-        if self.list == ListState::Wanted && self.unread == 0 {
-            self.list = ListState::InFlight { again: false, current: true };
-            return Some(Output::List);
-        }
-        None
+        (self.unread == 0 && self.list.ask()).then_some(Output::List)
     }
 
     /// Returns the members, if they are known and differ from the published ones.
@@ -325,10 +311,7 @@ impl Core {
     }
 
     fn listed(&mut self, mut names: Vec<String>) {
-        if let ListState::InFlight { again, current } = self.list {
-            self.list = if again { ListState::Wanted } else { ListState::Known };
-            self.confirmed |= current;
-        }
+        self.confirmed |= self.list.answered();
         self.changed |= self.published.is_none();
         self.schedule.reset();
         names.sort_unstable();
@@ -417,7 +400,7 @@ impl Core {
     fn list_changed(&mut self) {
         match self.pause() {
             Some(paused) => paused.list = true,
-            None => self.want_list(),
+            None => self.list.want(),
         }
     }
 
@@ -441,20 +424,6 @@ impl Core {
     fn end_of_pause(&mut self) -> Option<Millis> {
         let Millis(spread) = self.settings.spread;
         (spread > 0).then(|| self.now + Millis(self.random.u64(1..=spread)))
-    }
-
-    fn want_list(&mut self) {
-        match &mut self.list {
-            ListState::InFlight { again, .. } => *again = true,
-            list => *list = ListState::Wanted,
-        }
-    }
-
-    /// Marks a list under way as one of an earlier connection.
-    fn outlive_list(&mut self) {
-        if let ListState::InFlight { current, .. } = &mut self.list {
-            *current = false;
-        }
     }
 
     fn want_read(&mut self, id: InstanceId) {
