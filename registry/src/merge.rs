@@ -5,19 +5,24 @@ use std::collections::BTreeSet;
 use crate::members::Members;
 
 /// Joins the members that each format shows. An instance hides those of later formats that have its address, or a node of the
-/// same name: it was published several times. Instances of one format do not hide each other.
-pub(crate) fn merge<'a>(formats: impl IntoIterator<Item = &'a Members>) -> Members {
+/// same name: it was published several times. Instances of one format do not hide each other. A node that one format can read
+/// is no defect in another one.
+pub(crate) fn merge<'a>(formats: impl IntoIterator<Item = &'a Members> + Clone) -> Members {
     let mut merged = Members::default();
     let mut seen = BTreeSet::new();
-    for members in formats {
+    let mut names = BTreeSet::new();
+    for members in formats.clone() {
         let new = members.instances.iter().filter(|(id, instance)| {
-            !seen.contains(&(instance.host(), instance.port())) && !merged.instances.contains_key(*id)
+            !seen.contains(&(instance.host(), instance.port())) && !names.contains(id)
         });
-        let new: Vec<_> = new.map(|(id, instance)| (id.clone(), instance.clone())).collect();
-        merged.instances.extend(new);
+        merged.instances.extend(new.map(|(id, instance)| (id.clone(), instance.clone())));
         seen.extend(members.instances.values().map(|instance| (instance.host(), instance.port())));
-        merged.skipped.extend(members.skipped.iter().cloned());
+        names.extend(members.instances.keys());
         merged.stale |= members.stale;
+    }
+    for members in formats {
+        let broken = members.skipped.iter().filter(|skipped| names.insert(&skipped.id));
+        merged.skipped.extend(broken.cloned());
     }
     merged
 }
@@ -30,8 +35,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::instance::Instance;
-    use crate::members::InstanceId;
+    use crate::instance::{Instance, InstanceError};
+    use crate::members::{InstanceId, Skipped};
 
     fn members(instances: &[(&str, u16)]) -> Members {
         let instance = |&(id, port): &(&str, u16)| (InstanceId::from(id), Arc::new(Instance::new("a", port)));
@@ -51,6 +56,18 @@ mod tests {
     #[test]
     fn a_name_of_an_earlier_format_hides_it_while_an_instance_moves() {
         assert_eq!(merge([&members(&[("one", 2)]), &members(&[("one", 1)])]), members(&[("one", 2)]));
+    }
+
+    #[test]
+    fn a_node_that_one_format_reads_is_no_defect_and_one_that_none_reads_is_told_once() {
+        let skipped = |ids: &[&str]| -> Vec<_> {
+            let skipped = |id: &&str| Skipped { id: (*id).into(), reason: InstanceError::Empty.into() };
+            ids.iter().map(skipped).collect()
+        };
+        let first = Members { skipped: skipped(&["b", "x"]), ..members(&[("a", 1)]) };
+        let second = Members { skipped: skipped(&["a", "x"]), ..members(&[("b", 2)]) };
+        let expected = Members { skipped: skipped(&["x"]), ..members(&[("a", 1), ("b", 2)]) };
+        assert_eq!(merge([&first, &second]), expected);
     }
 
     #[test]

@@ -26,12 +26,12 @@ impl View {
         let refused = formats.iter().find_map(|view| view.refused.clone());
         let known: Option<Vec<_>> = formats.iter().map(|view| view.members.as_deref()).collect();
         let Some(known) = known else { return Self { refused, ..Self::default() } };
-        let members = merge(known);
+        let members = merge(known.iter().copied());
         let losses = || formats.iter().filter_map(|view| view.lost.as_ref());
         let last = losses().map(|lost| lost.at).max().filter(|_| members.is_empty());
         let lost = last.map(|at| {
-            let at_once = losses().filter(|lost| lost.at + AT_ONCE >= at);
-            Lost { members: Arc::new(merge(at_once.map(|lost| &*lost.members))), at }
+            let at_once: Vec<_> = losses().filter(|lost| lost.at + AT_ONCE >= at).collect();
+            Lost { members: Arc::new(merge(at_once.iter().map(|lost| &*lost.members))), at }
         });
         Self { members: Some(Arc::new(members)), lost, refused: None }
     }
