@@ -50,7 +50,13 @@
 //! - The session expires: every [`Registration`] creates its node again in a new session, with the newest data.
 //! - A reply is lost: the node is searched before it is created again, so an instance never has two.
 //! - The servers lose their data, or go back to older data: within seconds the session ends, as if it had expired.
-//! - An instance cannot be read: the others stay available, and it is read again until it can be.
+//! - An instance cannot be read, or its data is garbage or huge: the others stay available, and it is read again until it is
+//!   an instance.
+//! - All instances go at once: subscribers see it at once, or keep the last ones for a while with
+//!   [`SubscribeOptions::empty_after`].
+//! - A service, or the parent of all, does not exist: its creation is waited for with a watch, and no question is asked twice.
+//!   It may be deleted and made again.
+//! - A subscriber is slow: it sees the latest members next. Nothing is queued for it.
 //! - The program ends: its instances go at once if it waits for that, see [`Registry::run_then_close`]; otherwise after the
 //!   session timeout.
 //!
@@ -62,15 +68,20 @@
 //! reported in [`Members::skipped`].
 //!
 //! # Cost of a change
-//! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes costs each
-//! subscriber a list and a read, one that goes a list; several changes at once share the list. With
-//! [`SubscribeOptions::updates`] every read sets a watch, and new data costs one read.
+//! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes costs a list
+//! and a read, one that goes a list; several changes at once share the list. With [`SubscribeOptions::updates`] every read sets
+//! a watch, and new data costs one read.
+//!
+//! All subscriptions of a [`Registry`] and its clones to one service share these requests, if they read it alike: a process asks
+//! once for a change, however many parts of it listen. Each format that is read costs the same again
+//! ([`SubscribeOptions::codecs`]). Where thousands of processes listen, [`SubscribeOptions::spread`] keeps their questions
+//! apart.
 //!
 //! # Features
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `embedded` | no | `Registry::embedded` and `Builder::embedded`: a zk-mini in this process |
-//! | `stream` | no | `into_stream` of [`Subscription`] and [`ConnectionStates`]: streams of futures-core |
+//! | `stream` | no | `into_stream` of [`Subscription`], [`Services`] and [`ConnectionStates`]: streams of futures-core |
 //! | `tower` | no | `Subscription::discover`: services for the balancers of tower, and so for gRPC with tonic |
 #![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]

@@ -79,8 +79,16 @@ impl SubscribeOptions {
         self
     }
 
-    /// Holds the last members, marked stale, for this time after all are gone: a safeguard against a service that is
-    /// emptied by mistake. Default: zero, they are not held.
+    /// Holds the last members, marked stale, for this time after all are gone: a safeguard against a registry that loses its
+    /// data, and against a failure between the registry and all instances. Default: zero, they are not held.
+    ///
+    /// Held are the instances that were lost within five seconds, because servers end the sessions of a common failure one tick
+    /// after another; not those whose status says that they were about to leave. The first instance that comes ends the hold. A
+    /// loss of some passes at once.
+    ///
+    /// An ensemble agrees on its list: mostly it is empty because the last instance has left, and the address may be another
+    /// program's by now. So the hold is a choice, for callers to whom a dead address costs little. Half a minute covers a
+    /// session timeout and the return of the instances.
     #[must_use]
     pub fn empty_after(mut self, time: Duration) -> Self {
         self.empty_after = time;
