@@ -68,6 +68,7 @@ PURE = (
     "registry/src/members",
     "registry/src/merge",
     "registry/src/registration/core/",
+    "registry/src/registration/options",
     "registry/src/retry",
     "registry/src/select/",
     "registry/src/service.rs",

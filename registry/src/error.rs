@@ -22,6 +22,14 @@ pub enum Error {
         /// The rule that it breaks.
         reason: NameError,
     },
+    /// The string cannot be the id of an instance.
+    #[error("{id:?} cannot be the id of an instance: {reason}")]
+    Id {
+        /// The id as given.
+        id: String,
+        /// The rule that it breaks.
+        reason: NameError,
+    },
     /// The instance cannot be registered.
     #[error("the instance cannot be registered: {0}")]
     Instance(#[from] InstanceError),

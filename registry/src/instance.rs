@@ -120,6 +120,10 @@ impl Instance {
         u32::try_from(share).unwrap_or(full).max(full.min(1))
     }
 
+    pub(crate) fn has_warm_up(&self) -> bool {
+        self.get(WARM_UP).is_some()
+    }
+
     /// Returns the zone; `None` if it names none.
     #[must_use]
     pub fn zone(&self) -> Option<&str> {

@@ -88,6 +88,7 @@
 
 pub mod blocking;
 mod builder;
+mod clock;
 pub mod codec;
 mod credentials;
 #[cfg(feature = "tower")]
@@ -122,7 +123,9 @@ pub use error::Error;
 pub use filter::Filter;
 pub use instance::{Instance, InstanceError};
 pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
-pub use registration::{Registration, RegistrationState};
+pub use registration::{
+    LossReason, OnDelete, RegisterOptions, Registration, RegistrationState, WithdrawReason,
+};
 pub use registry::Registry;
 pub use service::NameError;
 pub use services::{ServiceNames, Services};

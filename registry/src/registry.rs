@@ -12,14 +12,14 @@ use common::log::quietly;
 use zk_client::Client;
 
 use crate::builder::Builder;
-use crate::codec::{Codec, Json};
+use crate::codec::Codec;
 use crate::credentials::Credentials;
 use crate::discovery;
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::members::Members;
 use crate::node::ServiceNode;
-use crate::registration::Registration;
+use crate::registration::{RegisterOptions, Registration};
 use crate::services::Services;
 use crate::state::ConnectionStates;
 use crate::subscription::{Sources, SubscribeOptions, Subscription};
@@ -85,9 +85,22 @@ impl Registry {
     /// # Errors
     /// [`Error::Name`], [`Error::Instance`]; [`Error::Refused`] if the servers refuse it; [`Error::Closed`].
     pub async fn register(&self, service: &str, instance: Instance) -> Result<Registration, Error> {
-        let node = self.node(service, Arc::new(Json))?;
-        let data = instance.to_json()?;
-        Registration::start(node, data, self.next_seed()).await
+        self.register_with(service, instance, RegisterOptions::default()).await
+    }
+
+    /// Registers an instance as [`Self::register`] does, with options: an id, formats.
+    ///
+    /// # Errors
+    /// The errors of [`Self::register`]; [`Error::Id`].
+    pub async fn register_with(
+        &self,
+        service: &str,
+        instance: Instance,
+        options: RegisterOptions,
+    ) -> Result<Registration, Error> {
+        let nodes = self.nodes(service, &options.codecs)?;
+        let (client, seed) = (self.client.clone(), self.next_seed());
+        Registration::start(client, service.into(), nodes, instance, options, seed).await
     }
 
     /// Returns the present instances of a service, with the default [`SubscribeOptions`]: those that are up. A service that was

@@ -15,6 +15,9 @@ pub enum NameError {
     /// The name begins or ends with a slash.
     #[error("it begins or ends with \"/\"; write \"demo\" or \"team/demo\"")]
     OuterSlash,
+    /// The id of an instance has a slash.
+    #[error("it has a \"/\"")]
+    Slash,
     /// The name belongs to a node that ZooKeeper keeps for itself.
     #[error("\"zookeeper\" belongs to ZooKeeper itself")]
     Reserved,

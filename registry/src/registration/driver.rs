@@ -1,27 +1,38 @@
 //! The task behind a registration: performs the core's steps with a client.
 
-use std::future::pending;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionId, SessionState, Watch};
+use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
 
-use super::core::{Core, Input, Node, Output, Phase, StepFailure, StepOutcome};
-use super::{RegistrationState, Report, Wish};
+use super::core::{
+    Core, Input, LossReason, Node, NodeInput, NodeName, OnDelete, Output, RegistrationState, StepFailure,
+    StepOutcome,
+};
+use super::publication::Publication;
+use super::{Report, Wish};
 use crate::node::{ServiceNode, fired};
 
 /// Owns the core and feeds it.
 pub(crate) struct Driver {
-    node: ServiceNode,
     core: Core,
     clock: Clock,
+    nodes: Vec<NodeTask>,
+    handled: u64,
+}
+
+/// One node of the instance, with what is under way for it.
+struct NodeTask {
+    node: ServiceNode,
     step: Option<Performing>,
     watch: Option<Watch>,
-    visible: Option<u64>,
-    handled: u64,
+    /// Error of the last step, if the servers refused it.
     refused: Option<Error>,
 }
 
@@ -33,30 +44,42 @@ struct Performed {
 }
 
 impl Driver {
-    pub(crate) fn new(node: ServiceNode, data: Bytes, seed: u64) -> Self {
+    /// Takes the nodes of the service and the data of the instance, one for each format.
+    pub(crate) fn new(
+        nodes: Vec<ServiceNode>,
+        publication: &Publication,
+        on_delete: OnDelete,
+        data: &Arc<[Bytes]>,
+        seed: u64,
+    ) -> Self {
+        let nodes = nodes.into_iter().map(|node| NodeTask { node, step: None, watch: None, refused: None });
         Self {
-            node,
-            core: Core::new(seed, data),
+            core: Core::new(seed, publication.names(), publication.id(), on_delete, data),
             clock: Clock::start(),
-            step: None,
-            watch: None,
-            visible: None,
+            nodes: nodes.collect(),
             handled: 0,
-            refused: None,
         }
     }
 
-    /// Runs until the registration is withdrawn or the client is closed.
-    pub(crate) async fn run(mut self, mut wishes: watch::Receiver<Wish>, reports: watch::Sender<Report>) {
-        let mut states = self.node.client.states();
+    /// Runs until the registration is over or the client is closed.
+    pub(crate) async fn run(
+        mut self,
+        client: Client,
+        mut wishes: watch::Receiver<Wish>,
+        reports: watch::Sender<Report>,
+    ) {
+        let mut states = client.states();
         let first = states.wait_for(|_| true).await;
         let mut is_open = self.handle_state(first);
         let mut withdrawn = false;
         while is_open {
-            if let Some(step) = self.core.poll_output() {
-                self.step = Some(Box::pin(perform(self.node.clone(), step)));
+            while let Some((index, step)) = self.core.poll_output() {
+                if let Some(task) = self.nodes.get_mut(index) {
+                    task.step = Some(Box::pin(perform(task.node.clone(), step)));
+                }
             }
-            if self.report(&reports) == RegistrationState::Withdrawn {
+            self.report(&reports);
+            if self.core.is_over() {
                 return;
             }
             let input = tokio::select! {
@@ -69,21 +92,16 @@ impl Driver {
                     let wish = wishes.borrow_and_update().clone();
                     withdrawn = wish.withdrawn || gone.is_err();
                     self.handled = wish.revision;
-                    self.refused = None;
+                    self.nodes.iter_mut().for_each(|task| task.refused = None);
                     Some(match withdrawn {
-                        true => Input::Withdraw,
+                        true => Input::All(NodeInput::Withdraw),
                         false => Input::Update { data: wish.data, revision: wish.revision },
                     })
                 }
-                performed = performing(&mut self.step) => {
-                    self.step = None;
-                    Some(Input::Done(self.done(performed)))
+                (index, input) = next_input(&mut self.nodes) => Some(Input::One(index, input)),
+                () = self.clock.sleep_until(self.core.poll_deadline()) => {
+                    Some(Input::All(NodeInput::Timeout))
                 }
-                () = fired(&mut self.watch) => {
-                    self.watch = None;
-                    Some(Input::NodeChanged)
-                }
-                () = self.clock.sleep_until(self.core.poll_deadline()) => Some(Input::Timeout),
             };
             // The core must know of a session before it learns of steps performed in it.
             if let Some(state) = states.try_changed() {
@@ -96,17 +114,63 @@ impl Driver {
         reports.send_modify(|report| {
             report.state = RegistrationState::Closed;
             report.refused = None;
+            report.is_over = true;
         });
     }
 
     /// Returns false once the client is closed.
     fn handle_state(&mut self, state: Option<SessionState>) -> bool {
         let Some(input) = state.and_then(connection) else { return false };
-        self.core.handle(self.clock.now(), input);
+        self.core.handle(self.clock.now(), Input::All(input));
         true
     }
 
+    fn report(&self, reports: &watch::Sender<Report>) {
+        let refused = self.nodes.iter().find_map(|task| task.refused.clone());
+        let state = match (self.core.state(), &refused) {
+            (RegistrationState::Reregistering(_), Some(error)) => {
+                RegistrationState::Reregistering(LossReason::Refused(error.to_string()))
+            }
+            (state, _) => state,
+        };
+        let next = Report {
+            state,
+            visible: self.core.visible_revision(),
+            handled: self.handled,
+            refused,
+            is_over: self.core.is_over(),
+        };
+        reports.send_if_modified(|report| {
+            if report.state != next.state
+                && let Some(task) = self.nodes.first()
+            {
+                quietly(|| tracing::info!(service = %task.node.service, state = ?next.state, "registration"));
+            }
+            let is_new = report.differs_from(&next);
+            *report = next;
+            is_new
+        });
+    }
+}
+
+impl NodeTask {
+    /// Returns the next event of this node, if there is one.
+    fn poll_input(&mut self, cx: &mut std::task::Context<'_>) -> Poll<NodeInput> {
+        if let Some(step) = &mut self.step
+            && let Poll::Ready(performed) = step.as_mut().poll(cx)
+        {
+            self.step = None;
+            return Poll::Ready(NodeInput::Done(self.done(performed)));
+        }
+        if pin!(fired(&mut self.watch)).poll(cx).is_ready() {
+            self.watch = None;
+            return Poll::Ready(NodeInput::NodeChanged);
+        }
+        Poll::Pending
+    }
+
     fn done(&mut self, performed: Result<Performed, Error>) -> StepOutcome {
+        let service = &self.node.service;
         match performed {
             Ok(Performed { outcome, watch }) => {
                 self.refused = None;
@@ -115,47 +179,34 @@ impl Driver {
             }
             Err(error) => {
                 let failure = failure(&error);
-                quietly(
-                    || tracing::debug!(service = %self.node.service, %error, "registration: a step failed"),
-                );
+                quietly(|| tracing::debug!(%service, %error, "registration: a step failed"));
                 if failure == StepFailure::Refused {
-                    quietly(|| tracing::warn!(service = %self.node.service, %error, "registration refused"));
+                    quietly(|| tracing::warn!(%service, %error, "registration refused"));
                     self.refused = Some(error);
                 }
                 StepOutcome::Failed(failure)
             }
         }
     }
+}
 
-    fn report(&mut self, reports: &watch::Sender<Report>) -> RegistrationState {
-        let state = match self.core.phase() {
-            Phase::Pending => RegistrationState::Pending,
-            Phase::Registered { path } => RegistrationState::Registered { path },
-            Phase::Withdrawn => RegistrationState::Withdrawn,
-        };
-        self.visible = self.visible.max(self.core.visible_revision());
-        reports.send_if_modified(|report| {
-            let is_new_state = report.state != state;
-            if is_new_state {
-                quietly(|| tracing::info!(service = %self.node.service, ?state, "registration"));
-            }
-            let is_new = is_new_state
-                || report.visible != self.visible
-                || report.handled != self.handled
-                || report.refused.is_some() != self.refused.is_some();
-            let (visible, handled, refused) = (self.visible, self.handled, self.refused.clone());
-            *report = Report { state: state.clone(), visible, handled, refused };
-            is_new
+/// Waits for the next event of any node, and returns it with the node's index.
+async fn next_input(nodes: &mut [NodeTask]) -> (usize, NodeInput) {
+    poll_fn(|cx| {
+        let ready = nodes.iter_mut().enumerate().find_map(|(index, task)| match task.poll_input(cx) {
+            Poll::Ready(input) => Some((index, input)),
+            Poll::Pending => None,
         });
-        state
-    }
+        ready.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }
 
 /// Returns the input for a state of the client; `None` once the client is closed.
-fn connection(state: SessionState) -> Option<Input> {
+fn connection(state: SessionState) -> Option<NodeInput> {
     match state {
-        SessionState::Connected(session) => Some(Input::Connected(session)),
-        SessionState::Disconnected(_) | SessionState::Connecting => Some(Input::Disconnected),
+        SessionState::Connected(session) => Some(NodeInput::Connected(session)),
+        SessionState::Disconnected(_) | SessionState::Connecting => Some(NodeInput::Disconnected),
         SessionState::Closed(_) => None,
     }
 }
@@ -168,55 +219,72 @@ async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
             StepOutcome::ParentExists
         }
         Output::Create { name, data } => {
+            let (name, mode) = match name {
+                NodeName::Sequential(name) => (name, CreateMode::EphemeralSequential),
+                NodeName::Fixed(name) => (name, CreateMode::Ephemeral),
+            };
+            let created = client.create(&zk_wire::path::join(&parent, &name), data, mode).await?;
+            StepOutcome::Created(Node::new(created.path, &created.stat))
+        }
+        Output::Replace { name, version, data, writes_twice } => {
             let path = zk_wire::path::join(&parent, &name);
-            let mode = CreateMode::EphemeralSequential;
-            let created = client.create(&path, data, mode).await?;
-            StepOutcome::Created(Node { path: created.path, owner: created.stat.ephemeral_owner })
+            let transaction = client.transaction().delete(&path, Expected::Exactly(version)).create(
+                &path,
+                data.clone(),
+                CreateMode::Ephemeral,
+            );
+            let transaction =
+                if writes_twice { transaction.set(&path, data, Expected::Any) } else { transaction };
+            transaction.commit().await?;
+            StepOutcome::Replaced
         }
         Output::Find { name } => StepOutcome::Found(find(&client, &parent, &name).await?),
         Output::Check { path } => {
             let (stat, watch) = client.exists_and_watch(&path).await?;
-            let outcome = StepOutcome::Checked(stat.map(|stat| stat.ephemeral_owner));
+            let outcome = StepOutcome::Checked(stat.map(|stat| Node::new(path, &stat)));
             return Ok(Performed { outcome, watch: Some(watch) });
         }
-        Output::Set { path, data, .. } => {
-            client.set(&path, data, Expected::Any).await?;
-            StepOutcome::Set
+        Output::Set { path, version, data, .. } => {
+            let stat = client.set(&path, data, version).await?;
+            StepOutcome::Set(Node::new(path, &stat))
         }
-        Output::Delete { path } => {
-            client.delete(&path, Expected::Any).await?;
+        Output::Delete { path, version } => {
+            client.delete(&path, version).await?;
             StepOutcome::Deleted
         }
     };
     Ok(Performed { outcome, watch: None })
 }
 
-/// Returns the node below `parent` whose name begins with `name`.
-async fn find(client: &Client, parent: &str, name: &str) -> Result<Option<Node>, Error> {
+/// Returns the node of this name below `parent`.
+async fn find(client: &Client, parent: &str, name: &NodeName) -> Result<Option<Node>, Error> {
     // The present server may not have seen yet what the last one did for us.
     client.sync(parent).await?;
-    let (children, _) = client.children(parent).await?;
-    let Some(child) = children.iter().find(|child| child.starts_with(name)) else { return Ok(None) };
-    let path = zk_wire::path::join(parent, child);
-    let owner: Option<SessionId> = client.exists(&path).await?.map(|stat| stat.ephemeral_owner);
-    Ok(owner.map(|owner| Node { path, owner }))
+    let path = match name {
+        NodeName::Fixed(name) => zk_wire::path::join(parent, name),
+        NodeName::Sequential(name) => {
+            let (children, _) = client.children(parent).await?;
+            let Some(child) = children.iter().find(|child| child.starts_with(name)) else { return Ok(None) };
+            zk_wire::path::join(parent, child)
+        }
+    };
+    let stat = client.exists(&path).await?;
+    Ok(stat.map(|stat| Node::new(path, &stat)))
 }
 
 fn failure(error: &Error) -> StepFailure {
-    if error.code() == Some(ErrorCode::NO_NODE) {
+    let code = error.code();
+    if code == Some(ErrorCode::NO_NODE) {
         StepFailure::NoNode
+    } else if code == Some(ErrorCode::NODE_EXISTS) {
+        StepFailure::NodeExists
+    } else if code == Some(ErrorCode::BAD_VERSION) {
+        StepFailure::BadVersion
     } else if error.may_have_been_applied() {
         StepFailure::Unanswered
     } else if error.is_retryable() || matches!(error, Error::Closed { .. }) {
         StepFailure::NotDone
     } else {
         StepFailure::Refused
-    }
-}
-
-async fn performing(step: &mut Option<Performing>) -> Result<Performed, Error> {
-    match step {
-        Some(step) => step.await,
-        None => pending().await,
     }
 }

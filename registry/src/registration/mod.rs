@@ -2,17 +2,25 @@
 
 mod core;
 mod driver;
+mod options;
+mod publication;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::clock;
 use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::node::ServiceNode;
+use crate::status::Status;
 use driver::Driver;
+use publication::Publication;
+
+pub use core::{LossReason, OnDelete, RegistrationState, WithdrawReason};
+pub use options::RegisterOptions;
 
 /// Keeps an instance registered as long as it lives.
 ///
@@ -45,6 +53,7 @@ use driver::Driver;
 #[derive(Debug)]
 #[must_use = "dropping a registration withdraws it, if the program goes on"]
 pub struct Registration {
+    publication: Publication,
     wish: watch::Sender<Wish>,
     report: watch::Receiver<Report>,
     /// State at the last call of `changed`.
@@ -53,26 +62,12 @@ pub struct Registration {
     service: Arc<str>,
 }
 
-/// State of a [`Registration`].
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RegistrationState {
-    /// No node is known to be ours; one is created as soon as a server is connected.
-    Pending,
-    /// The node at this path is ours. Its loss may stay unknown for a session timeout.
-    Registered {
-        /// Path of the node, below the chroot.
-        path: String,
-    },
-    /// Withdrawn. Final.
-    Withdrawn,
-    /// The registry was closed, and the node went with the session. Final.
-    Closed,
-}
-
 /// Wish of the guard; the newest counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
-    pub(crate) data: Bytes,
+    instance: Instance,
+    /// The instance in each format.
+    pub(crate) data: Arc<[Bytes]>,
     pub(crate) revision: u64,
     pub(crate) withdrawn: bool,
 }
@@ -81,38 +76,64 @@ pub(crate) struct Wish {
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) state: RegistrationState,
-    /// Newest revision that others could read at some time.
+    /// Newest revision that others could read at some time, in every format.
     pub(crate) visible: Option<u64>,
     /// Revision of the newest wish that this report takes into account.
     pub(crate) handled: u64,
     /// Error of the last step, if the servers refused it.
     pub(crate) refused: Option<zk_client::Error>,
+    /// True once nothing will be done any more.
+    pub(crate) is_over: bool,
+}
+
+impl Report {
+    /// Returns true if somebody may wait for the difference.
+    pub(crate) fn differs_from(&self, other: &Self) -> bool {
+        self.state != other.state
+            || self.visible != other.visible
+            || self.handled != other.handled
+            || self.refused.is_some() != other.refused.is_some()
+            || self.is_over != other.is_over
+    }
 }
 
 impl Registration {
-    /// Starts the task. Returns when the node exists.
-    pub(crate) async fn start(node: ServiceNode, data: Bytes, seed: u64) -> Result<Self, Error> {
-        let (wish, wishes) = watch::channel(Wish { data: data.clone(), revision: 0, withdrawn: false });
+    /// Starts the task. Returns when the instance has a node in each format; `nodes` has one for each.
+    pub(crate) async fn start(
+        client: zk_client::Client,
+        service: Arc<str>,
+        nodes: Vec<ServiceNode>,
+        instance: Instance,
+        options: RegisterOptions,
+        seed: u64,
+    ) -> Result<Self, Error> {
+        let RegisterOptions { id, codecs, on_delete, warm_up } = options;
+        let publication = Publication::new(service.clone(), id, codecs, clock::unix_ms(), warm_up, seed)?;
+        let data = publication.encode(&instance)?;
+        let driver = Driver::new(nodes, &publication, on_delete, &data, seed);
+        let (wish, wishes) = watch::channel(Wish { instance, data, revision: 0, withdrawn: false });
         let (reports, report) = watch::channel(Report {
-            state: RegistrationState::Pending,
+            state: RegistrationState::Registering,
             visible: None,
             handled: 0,
             refused: None,
+            is_over: false,
         });
-        let (client, service) = (node.client.clone(), node.service.clone());
-        tokio::spawn(Driver::new(node, data, seed).run(wishes, reports));
+        tokio::spawn(driver.run(client.clone(), wishes, reports));
         // From here on, dropping the future drops the guard, which withdraws.
-        let mut registration = Self { wish, report, seen: RegistrationState::Pending, client, service };
+        let seen = RegistrationState::Registering;
+        let mut registration = Self { publication, wish, report, seen, client, service };
         registration.reached("register an instance of", 0, |report| report.visible.is_some()).await?;
         registration.seen = registration.state();
         Ok(registration)
     }
 
-    /// Returns the path of the node, below the chroot; `None` while no node is known to be ours.
+    /// Returns the path of the node, below the chroot, that of the first format if there are several; `None` while not all
+    /// nodes are known to be ours.
     #[must_use]
     pub fn path(&self) -> Option<String> {
         match &self.report.borrow().state {
-            RegistrationState::Registered { path } => Some(path.clone()),
+            RegistrationState::Registered { paths } => paths.first().cloned(),
             _ => None,
         }
     }
@@ -124,7 +145,28 @@ impl Registration {
     }
 
     /// Waits for another state than at the last call, or than at the creation, and returns it; `None` when the state is
-    /// final. Dropping the future loses nothing.
+    /// final. A caller that is slow sees the latest state: a loss that was repaired meanwhile shows in the new
+    /// [`paths`](RegistrationState::Registered), if the nodes have no fixed name. Dropping the future loses nothing.
+    ///
+    /// ```
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), registry::Error> {
+    /// use registry::{Instance, RegisterOptions, RegistrationState, Registry, WithdrawReason};
+    ///
+    /// let registry = Registry::embedded().await?;
+    /// let id = || RegisterOptions::default().id("host-7");
+    /// let mut older = registry.register_with("demo", Instance::new("127.0.0.1", 8080), id()).await?;
+    /// let newer = registry.register_with("demo", Instance::new("127.0.0.1", 8081), id()).await?;
+    ///
+    /// // A service would finish its work now.
+    /// assert_eq!(older.changed().await, Some(RegistrationState::Withdrawn(WithdrawReason::Replaced)));
+    /// assert_eq!(older.changed().await, None);
+    /// # drop(newer);
+    /// # Ok(())
+    /// # }
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
+    /// ```
     pub async fn changed(&mut self) -> Option<RegistrationState> {
         let state = self.report.wait_for(|report| report.state != self.seen).await.ok()?.state.clone();
         self.seen = state.clone();
@@ -138,14 +180,42 @@ impl Registration {
     }
 
     /// Publishes new data, and returns when others can read it. A new session registers it, too, even if the future was
-    /// dropped.
+    /// dropped. Of several updates in a short time only the last one may be written.
     ///
     /// # Errors
     /// [`Error::Instance`]; [`Error::Refused`] if the servers refuse it, although the task tries again later;
-    /// [`Error::Closed`].
+    /// [`Error::Withdrawn`]; [`Error::Closed`].
     pub async fn update(&self, instance: Instance) -> Result<(), Error> {
-        let data = instance.to_json()?;
-        let wanted = self.wish(|wish| wish.data = data);
+        self.change(|_| instance).await
+    }
+
+    /// Publishes another status, and leaves the rest as it is; see [`Self::update`].
+    ///
+    /// # Errors
+    /// The errors of [`Self::update`].
+    pub async fn set_status(&self, status: Status) -> Result<(), Error> {
+        self.change(|instance| instance.with_status(status)).await
+    }
+
+    /// Publishes another weight, and leaves the rest as it is; see [`Self::update`].
+    ///
+    /// # Errors
+    /// The errors of [`Self::update`].
+    pub async fn set_weight(&self, weight: u32) -> Result<(), Error> {
+        self.change(|instance| instance.with_weight(weight)).await
+    }
+
+    async fn change(&self, change: impl FnOnce(Instance) -> Instance) -> Result<(), Error> {
+        let mut wanted = Ok(0);
+        self.wish.send_if_modified(|wish| {
+            let instance = change(wish.instance.clone());
+            wanted = self.publication.encode(&instance).map(|data| {
+                *wish = Wish { instance, data, revision: wish.revision + 1, ..*wish };
+                wish.revision
+            });
+            wanted.is_ok()
+        });
+        let wanted = wanted?;
         let is_visible = |report: &Report| report.visible.is_some_and(|visible| visible >= wanted);
         self.reached("update an instance of", wanted, is_visible).await
     }
@@ -156,22 +226,16 @@ impl Registration {
     /// # Errors
     /// [`Error::Refused`] if the servers refuse it; the node then stays until the session ends.
     pub async fn withdraw(self) -> Result<(), Error> {
-        let wanted = self.wish(|wish| wish.withdrawn = true);
+        let mut wanted = 0;
+        self.wish.send_modify(|wish| {
+            wish.withdrawn = true;
+            wish.revision += 1;
+            wanted = wish.revision;
+        });
         match self.reached("withdraw an instance of", wanted, |_| false).await {
             Err(Error::Withdrawn | Error::Closed) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
-    }
-
-    /// Changes the wish, and returns its new revision.
-    fn wish(&self, change: impl FnOnce(&mut Wish)) -> u64 {
-        let mut revision = 0;
-        self.wish.send_modify(|wish| {
-            change(wish);
-            wish.revision += 1;
-            revision = wish.revision;
-        });
-        revision
     }
 
     /// Waits for a report that satisfies `enough`, or that rules it out.
@@ -182,13 +246,10 @@ impl Registration {
         enough: impl Fn(&Report) -> bool,
     ) -> Result<(), Error> {
         let is_refused = |report: &Report| report.refused.is_some() && report.handled >= wanted;
-        let is_over = |report: &Report| {
-            matches!(report.state, RegistrationState::Withdrawn | RegistrationState::Closed)
-        };
         let mut reports = self.report.clone();
         // A driver that ends without a last report has lost its runtime.
         let report = reports
-            .wait_for(|report| enough(report) || is_refused(report) || is_over(report))
+            .wait_for(|report| enough(report) || is_refused(report) || report.is_over)
             .await
             .map_err(|_| Error::Closed)?
             .clone();
@@ -197,7 +258,7 @@ impl Registration {
         }
         match (report.refused, report.state) {
             (Some(source), _) => Err(Error::Refused { action, service: self.service.to_string(), source }),
-            (None, RegistrationState::Withdrawn) => Err(Error::Withdrawn),
+            (None, RegistrationState::Withdrawn(_)) => Err(Error::Withdrawn),
             (None, _) => Err(Error::Closed),
         }
     }

@@ -29,7 +29,7 @@ async fn reached(registration: &mut Registration, wanted: impl Fn(&RegistrationS
 
 /// Waits for another node than that at `path`.
 async fn moved_from(registration: &mut Registration, path: &str) {
-    reached(registration, |s| matches!(s, RegistrationState::Registered { path: new } if new != path)).await;
+    reached(registration, |s| matches!(s, RegistrationState::Registered { paths } if paths[0] != path)).await;
 }
 
 #[tokio::test]
