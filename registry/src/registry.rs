@@ -12,7 +12,7 @@ use common::log::quietly;
 use zk_client::Client;
 
 use crate::builder::Builder;
-use crate::codec::Codec;
+use crate::codec::{Codec, Json};
 use crate::credentials::Credentials;
 use crate::discovery;
 use crate::error::Error;
