@@ -1,4 +1,4 @@
-//! Bad days for our own registry, which has none of their bugs, and for clients with one flaw each, which have it.
+//! Bad days for our own registry, lock and election, which have none of their bugs, and for clients with one flaw each, which have it.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::collections::BTreeSet;
@@ -67,9 +67,16 @@ fn failed(report: &Report) -> BTreeSet<&'static str> {
 }
 
 #[tokio::test]
-async fn our_registry_and_a_lock_by_hand_have_no_bad_day() {
+async fn our_registry_and_our_lock_have_no_bad_day() {
     let report = fixture(None).run().await.unwrap();
     assert_eq!(report.named(Verdict::Clean).count(), days().len(), "{report}");
+}
+
+#[tokio::test]
+async fn our_election_has_no_bad_day() {
+    let days: Vec<_> = days().iter().filter(|day| day.role == Role::Lock).map(|day| day.name).collect();
+    let report = fixture(Some("election")).only(days.iter().copied()).run().await.unwrap();
+    assert_eq!(report.named(Verdict::Clean).count(), days.len(), "{report}");
 }
 
 #[tokio::test]
