@@ -9,6 +9,7 @@ pub mod differential;
 pub mod ensemble;
 pub mod four_letter;
 pub mod http;
+pub mod java;
 pub mod ports;
 pub mod process;
 pub mod procfs;

@@ -1,6 +1,7 @@
-//! Clients in Python with our servers, and ours with servers in Python.
+//! Clients in Python and Java with our servers, and ours with servers in Python.
 
 mod exchange;
+mod formats;
 mod operations;
 mod rpc;
 mod services;
