@@ -1,4 +1,5 @@
 //! The formats of services before those who define them: Curator's own service discovery, kazoo, and Dubbo's rules.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,10 +9,13 @@ use integration_tests::java::JavaPrograms;
 use integration_tests::process::Process;
 use integration_tests::programs;
 use integration_tests::scenarios::members;
-use registry::codec::{Codec, Curator, Dubbo, Parents, Published, ServerSet};
-use registry::{Filter, Instance, Members, Registry, Status, SubscribeOptions, Subscription};
+use registry::codec::{Codec, Curator, Dubbo, ServerSet};
+use registry::{
+    Filter, Instance, Members, RegisterOptions, Registration, Registry, Status, SubscribeOptions,
+    Subscription,
+};
 use serde_json::{Value, json};
-use zk_client::{Acl, Client, CreateMode, Expected};
+use zk_client::Client;
 use zk_mini::ZkMini;
 
 /// Folder of the programs in Java.
@@ -20,42 +24,30 @@ const JAVA: &str = "tests/interop/java";
 /// Maximum time for the start of a JVM on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server, and a client that publishes.
+/// A server, and a registry that publishes and follows.
 struct World {
     zk: ZkMini,
-    client: Client,
+    registry: Registry,
 }
 
 impl World {
     async fn start() -> Self {
         let zk = ZkMini::start().await.unwrap();
-        let client = Client::connect(&zk.connect_string()).await.unwrap();
-        Self { zk, client }
+        let registry = Registry::connect(&zk.connect_string()).await.unwrap();
+        Self { zk, registry }
     }
 
-    async fn publish(&self, codec: &impl Codec, service: &str, id: &str, instance: &Instance) -> String {
-        let parent = codec.service_path("", service).unwrap();
-        let mode = match codec.parents() {
-            Parents::Container => CreateMode::Container,
-            Parents::Persistent => CreateMode::Persistent,
-        };
-        self.client.ensure_path_with(&parent, mode, &[Acl::open()]).await.unwrap();
-        let (name, mode) = match codec.naming(true).beginning(1, 2) {
-            Some(beginning) => (beginning, CreateMode::EphemeralSequential),
-            None => (id.to_owned(), CreateMode::Ephemeral),
-        };
-        let data = codec.encode(&Published::new(service, id, instance, 1_700_000_000_000)).unwrap();
-        self.client.create(&format!("{parent}/{name}"), data, mode).await.unwrap().path
+    async fn publish(&self, codec: impl Codec, service: &str, id: &str, instance: &Instance) -> Registration {
+        let codecs: [Arc<dyn Codec>; 1] = [Arc::new(codec)];
+        let options = RegisterOptions::default().id(id).codecs(codecs);
+        self.registry.register_with(service, instance.clone(), options).await.unwrap()
     }
 
     async fn subscribe(&self, codec: impl Codec, service: &str) -> Subscription {
-        let registry = Registry::connect(&self.zk.connect_string()).await.unwrap();
         let all = Filter::default().statuses([Status::Starting, Status::Up, Status::Draining, Status::Down]);
         let codecs: [Arc<dyn Codec>; 1] = [Arc::new(codec)];
-        registry
-            .subscribe_with(service, SubscribeOptions::default().codecs(codecs).filter(all))
-            .await
-            .unwrap()
+        let options = SubscribeOptions::default().codecs(codecs).filter(all);
+        self.registry.subscribe_with(service, options).await.unwrap()
     }
 }
 
@@ -91,7 +83,7 @@ async fn curators_discovery_finds_what_is_published_in_its_format() {
     let mut curator = Follower::start(&java, &world, "/discovery", &services);
     let codec = Curator::at("/discovery");
 
-    let path = world.publish(&codec, "any", "any-1", &instance().with_tls_port(8443)).await;
+    let any = world.publish(codec.clone(), "any", "any-1", &instance().with_tls_port(8443)).await;
     let seen = curator.until("any", "the instance", |seen| seen["provided"] == json!(["any-1"]));
     let one = &seen["all"]["any-1"];
     assert_eq!(
@@ -100,20 +92,19 @@ async fn curators_discovery_finds_what_is_published_in_its_format() {
     );
     assert_eq!(one["payload"], json!({"@class": "java.util.LinkedHashMap", "zone": "a", "weight": 7}));
 
-    let draining = instance().with_status(Status::Draining);
-    let data = codec.encode(&Published::new("any", "any-1", &draining, 0)).unwrap();
-    world.client.set(&path, data, Expected::Any).await.unwrap();
+    any.set_status(Status::Draining).await.unwrap();
     let seen = curator.until("any", "no work for it", |seen| seen["provided"] == json!([]));
     assert_eq!(seen["all"]["any-1"]["enabled"], false, "it is still there");
-    world.client.delete(&path, Expected::Any).await.unwrap();
+    any.withdraw().await.unwrap();
     curator.until("any", "nothing", |seen| seen["all"] == json!({}));
 
-    world.publish(&codec, "none", "up", &Instance::new("10.0.0.1", 1)).await;
-    world.publish(&codec, "none", "down", &Instance::new("10.0.0.1", 2).with_status(Status::Down)).await;
+    let _up = world.publish(codec.clone(), "none", "up", &Instance::new("10.0.0.1", 1)).await;
+    let down = Instance::new("10.0.0.1", 2).with_status(Status::Down);
+    let _down = world.publish(codec.clone(), "none", "down", &down).await;
     let is_complete = |seen: &Value| seen["provided"] == json!(["up"]) && seen["all"]["down"].is_object();
     curator.until("none", "both, and work for one", is_complete);
 
-    world.publish(&codec, "mixed", "with-fields", &instance()).await;
+    let _mixed = world.publish(codec, "mixed", "with-fields", &instance()).await;
     curator.until("mixed", "that the payload is not of its class", |seen| {
         seen["failed"] == "ClassCastException"
     });
@@ -125,13 +116,15 @@ async fn spring_clouds_callers_find_what_is_published_in_its_format() {
     let java = JavaPrograms::compile(JAVA);
     let class = "org.springframework.cloud.zookeeper.discovery.ZookeeperInstance";
     let mut spring = Follower::start(&java, &world, "/services", &["orders", class]);
-    let codec = Curator::spring_cloud();
 
-    world.publish(&codec, "orders", "plain", &instance().with_tags(["x", "y"]).with("pid", 4711)).await;
-    world.publish(&codec, "orders", "secure", &Instance::new("::1", 1).with_tls_port(8443)).await;
-    world
-        .publish(&codec, "orders", "away", &Instance::new("10.0.0.1", 2).with_status(Status::Draining))
-        .await;
+    let mut published = Vec::new();
+    for (id, instance) in [
+        ("plain", instance().with_tags(["x", "y"]).with("pid", 4711)),
+        ("secure", Instance::new("orders-2", 8080).with_tls_port(8443)),
+        ("away", Instance::new("10.0.0.1", 2).with_status(Status::Draining)),
+    ] {
+        published.push(world.publish(Curator::spring_cloud(), "orders", id, &instance).await);
+    }
     let seen =
         spring.until("orders", "three", |seen| seen["all"].as_object().is_some_and(|all| all.len() == 3));
     let payload = |id: &str| seen["all"][id]["payload"].clone();
@@ -146,6 +139,7 @@ async fn spring_clouds_callers_find_what_is_published_in_its_format() {
         json!({"instance_status": "OUT_OF_SERVICE", "status": "draining"})
     );
     assert_eq!(seen["uris"]["plain"], "http://10.0.0.1:8080");
+    assert_eq!(seen["uris"]["secure"], "https://orders-2:8443");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,18 +164,20 @@ async fn what_curator_registered_is_read_and_nothing_is_lost_when_it_is_publishe
     assert_eq!((by_id["spring"].zone(), by_id["spring"].weight()), (Some("b"), 8));
     assert_eq!([by_id["enabled"].status(), by_id["disabled"].status()], [Status::Up, Status::Down]);
 
+    let client = Client::connect(&world.zk.connect_string()).await.unwrap();
+    let mut copies = Vec::new();
     for (id, instance) in by_id {
-        world.publish(&Curator::at("/copies"), "orders", id, instance).await;
+        copies.push(world.publish(Curator::at("/copies"), "orders", id, instance).await);
         let node = async |base: &str| {
-            let (data, _) = world.client.get(&format!("{base}/orders/{id}")).await.unwrap();
+            let (data, _) = client.get(&format!("{base}/orders/{id}")).await.unwrap();
             let mut node: Value = serde_json::from_slice(&data).unwrap();
             assert!(node["registrationTimeUTC"].take().is_u64());
             node
         };
         assert_eq!(node("/copies").await, node("/discovery").await, "{id}");
     }
-    let mut copies = Follower::start(&java, &world, "/copies", &["orders", "java.lang.Object"]);
-    copies.until("orders", "the copies", |seen| seen["all"].as_object().is_some_and(|all| all.len() == 7));
+    let mut follower = Follower::start(&java, &world, "/copies", &["orders", "java.lang.Object"]);
+    follower.until("orders", "the copies", |seen| seen["all"].as_object().is_some_and(|all| all.len() == 7));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,9 +191,8 @@ async fn a_server_set_has_members_in_python_and_ours() {
     let theirs = seen.instances.values().next().unwrap();
     assert_eq!((theirs.addr(), theirs.get("shard")), ("10.0.0.9:9".to_owned(), Some(&json!(5))));
 
-    let path = world
-        .publish(&codec, "role/prod/orders", "ours", &instance().with_tls_port(8443).with("shard", 3))
-        .await;
+    let instance = instance().with_tls_port(8443).with("shard", 3);
+    let registration = world.publish(codec, "role/prod/orders", "ours", &instance).await;
     let ours = json!({
         "serviceEndpoint": {"host": "10.0.0.1", "port": 8080},
         "additionalEndpoints": {"https": {"host": "10.0.0.1", "port": 8443}},
@@ -211,7 +206,7 @@ async fn a_server_set_has_members_in_python_and_ours() {
     };
     python.line_that("both members", PATIENCE, both);
     members("both", &mut set, |members| members.len() == 2).await;
-    world.client.delete(&path, Expected::Any).await.unwrap();
+    registration.withdraw().await.unwrap();
     python.line_that("its own", PATIENCE, |line| !line.contains("8443"));
 }
 
