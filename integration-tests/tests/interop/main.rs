@@ -2,6 +2,7 @@
 
 mod exchange;
 mod formats;
+mod locks;
 mod operations;
 mod rpc;
 mod services;
