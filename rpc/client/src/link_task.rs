@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
-use common::{Clock, Millis};
+use common::{Millis, TokioClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::oneshot;
 
@@ -40,7 +40,7 @@ pub(crate) enum News {
 /// The task that pumps bytes between a session and a transport. Dropped early, it ends the session.
 pub(crate) struct LinkTask<F: FnMut(News)> {
     session: Arc<SharedSession>,
-    clock: Clock,
+    clock: TokioClock,
     max_frame: usize,
     tell: F,
     /// Outputs that are being performed; kept for their memory.
@@ -49,7 +49,7 @@ pub(crate) struct LinkTask<F: FnMut(News)> {
 }
 
 impl<F: FnMut(News)> LinkTask<F> {
-    pub(crate) fn new(session: Arc<SharedSession>, clock: Clock, max_frame: usize, tell: F) -> Self {
+    pub(crate) fn new(session: Arc<SharedSession>, clock: TokioClock, max_frame: usize, tell: F) -> Self {
         Self { session, clock, max_frame, tell, outputs: VecDeque::new(), is_closed: false }
     }
 
@@ -279,7 +279,7 @@ mod tests {
             keepalive: Millis(3_000),
             max_queued: MAX_FRAME,
         };
-        let (clock, deadline) = (Clock::start(), Millis(60_000));
+        let (clock, deadline) = (TokioClock::start(), Millis(60_000));
         let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));
         let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
         let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());

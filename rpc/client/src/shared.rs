@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use common::{Clock, Millis};
+use common::{Millis, TokioClock};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -15,7 +15,7 @@ use crate::stats::Counters;
 /// State of a client.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) clock: Clock,
+    pub(crate) clock: TokioClock,
     pub(crate) config: Arc<Config>,
     pub(crate) settings: Settings,
     /// Counted retries of all calls.
@@ -44,7 +44,7 @@ pub(crate) struct Settings {
 impl Shared {
     pub(crate) fn new(config: Config, settings: Settings, budget: Budget, pool: Pool<Arc<Link>>) -> Self {
         Self {
-            clock: Clock::start(),
+            clock: TokioClock::start(),
             config: Arc::new(config),
             settings,
             budget,

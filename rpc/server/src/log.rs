@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use common::log::{LeftOut, LineLimit, quietly};
-use common::{Clock, Millis, PeerKey};
+use common::{Millis, PeerKey, TokioClock};
 
 /// Maximum number of lines about one peer in each [`WINDOW`].
 const MAX_LINES: u32 = 10;
@@ -16,12 +16,12 @@ const MAX_PEERS: usize = 256;
 /// Bounds the number of lines about each peer.
 #[derive(Debug)]
 pub(crate) struct PeerLines {
-    clock: Clock,
+    clock: TokioClock,
     limit: Mutex<LineLimit<Option<PeerKey>>>,
 }
 
 impl PeerLines {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: TokioClock) -> Self {
         Self { clock, limit: Mutex::new(LineLimit::new(MAX_LINES, WINDOW, MAX_PEERS)) }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::{io, process};
 
 use common::log::{Shown, quietly};
-use common::{Clock, PeerKey};
+use common::{PeerKey, TokioClock};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
 use rpc_wire::Code;
@@ -148,7 +148,7 @@ impl Server {
 
     async fn serve_accepted<A: Accept>(self, mut acceptor: A, shutdown: impl Future<Output = ()>) -> Drained {
         let Self { service, instance, limits, shared_listener, retirement, open } = self;
-        let clock = Clock::start();
+        let clock = TokioClock::start();
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));
         let shared = share(service, instance, limits, retirement, clock);
@@ -202,7 +202,7 @@ fn share(
     instance: String,
     limits: Limits,
     retirement: Option<Arc<Retirement>>,
-    clock: Clock,
+    clock: TokioClock,
 ) -> Arc<Shared> {
     let (service, methods, handlers) = service.into_parts();
     let quota = retirement.as_ref().map(|retirement| Arc::clone(&retirement.quota));

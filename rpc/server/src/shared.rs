@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::Clock;
+use common::TokioClock;
 use tokio::sync::Semaphore;
 
 use crate::retirement::Retirement;
@@ -17,5 +17,5 @@ pub(crate) struct Shared {
     pub(crate) retirement: Option<Arc<Retirement>>,
     /// Turns of connections whose calls take long.
     pub(crate) turns: Arc<Semaphore>,
-    pub(crate) clock: Clock,
+    pub(crate) clock: TokioClock,
 }

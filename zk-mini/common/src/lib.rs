@@ -1,7 +1,8 @@
 //! Small parts that several crates of zk-mini share: time as data, pauses between attempts, safe log lines.
 //!
 //! A *core* here is plain data: it takes inputs and the time, and gives outputs. [`Millis`] is its time and [`Backoff`] its
-//! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, and [`log`] keeps its
+//! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, tokio's or one that a test holds
+//! for a server and its clients ([`SharedClock`]), and [`log`] keeps its
 //! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`PeerKey`] is the unit of limits per host.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
@@ -20,6 +21,6 @@ mod peer;
 
 pub use backoff::Backoff;
 #[cfg(feature = "tokio")]
-pub use clock::Clock;
+pub use clock::{Clock, SharedClock, TokioClock};
 pub use millis::Millis;
 pub use peer::PeerKey;

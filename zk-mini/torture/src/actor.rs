@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::{Clock, Millis};
+use common::{Millis, TokioClock};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -63,7 +63,7 @@ impl Actor {
         name: &'static str,
         command: &[OsString],
         environment: &BTreeMap<&'static str, String>,
-        clock: Clock,
+        clock: TokioClock,
     ) -> io::Result<Self> {
         let [program, arguments @ ..] = command else { return Err(io::ErrorKind::InvalidInput.into()) };
         // Before the start, so that no end is missed.
@@ -164,7 +164,7 @@ async fn listen(
     group: Pid,
     mut ends: tokio::signal::unix::Signal,
     heard: Arc<Mutex<Heard>>,
-    clock: Clock,
+    clock: TokioClock,
 ) {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let output = async {

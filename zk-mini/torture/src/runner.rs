@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::Clock;
+use common::TokioClock;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -79,7 +79,7 @@ impl Torture {
     /// # Errors
     /// [`Error`] if a name is not that of a day, or if there is no command.
     pub async fn run(self) -> Result<Report, Error> {
-        let clock = Clock::start();
+        let clock = TokioClock::start();
         let all = days();
         if let Some(unknown) =
             self.only.iter().chain(&self.known).find(|name| all.iter().all(|day| day.name != **name))

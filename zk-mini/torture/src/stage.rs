@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Clock, Millis};
+use common::{Millis, TokioClock};
 use nix::sys::signal::Signal;
 use tokio::time::sleep;
 use zk_mini::history::{Entry, EntryKind};
@@ -55,7 +55,7 @@ pub(crate) struct Stage {
     command: Arc<[OsString]>,
     servers: String,
     ready_limit: Duration,
-    clock: Clock,
+    clock: TokioClock,
     story: Vec<(Millis, String)>,
     actors: Vec<Arc<Actor>>,
 }
@@ -70,7 +70,7 @@ impl Stage {
         let zk = server.start().await?;
         let servers = zk.connect_string();
         let (story, actors) = (Vec::new(), Vec::new());
-        Ok(Self { zk, command, servers, ready_limit, clock: Clock::start(), story, actors })
+        Ok(Self { zk, command, servers, ready_limit, clock: TokioClock::start(), story, actors })
     }
 
     /// Returns the time since the start of the day.

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::Clock;
+use common::TokioClock;
 use rpc_wire::{CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
 use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, ReadBuf, duplex};
 use tokio::task::coop::poll_proceed;
@@ -28,7 +28,7 @@ fn shared() -> Arc<Shared> {
     let (service, methods, handlers) = service.into_parts();
     let limits = Limits::default();
     let session = Arc::new(SessionConfig { service, instance: String::new(), limits, methods, quota: None });
-    let (turns, clock) = (Arc::new(Semaphore::new(1)), Clock::start());
+    let (turns, clock) = (Arc::new(Semaphore::new(1)), TokioClock::start());
     Arc::new(Shared { session, handlers, retirement: None, turns, clock })
 }
 

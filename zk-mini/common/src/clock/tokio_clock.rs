@@ -1,4 +1,4 @@
-//! The clock of a shell: tokio's, so that it stands still where a test has paused it.
+//! The clock of tokio, so that it stands still where a test has paused it.
 
 use std::future::pending;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::Millis;
 
-/// Tells a core's time: milliseconds since the clock was started.
+/// Tells the time of tokio: milliseconds since the clock was started.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct TokioClock {
     origin: Instant,
 }
 
-impl Clock {
+impl TokioClock {
     /// Starts a clock at zero.
     #[must_use]
     pub fn start() -> Self {
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn an_instant_and_its_time_name_each_other() {
-        let clock = Clock::start();
+        let clock = TokioClock::start();
         let instant = clock.instant(Millis(7)).unwrap();
         assert_eq!(clock.at(instant), Millis(7));
         assert_eq!(clock.at(instant + Duration::from_micros(999)), Millis(7));
@@ -62,7 +62,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_deadline_has_come_once_it_has_been_slept_for() {
-        let clock = Clock::start();
+        let clock = TokioClock::start();
         tokio::time::advance(Duration::from_micros(1_700)).await;
         for deadline in [Millis(0), Millis(2), Millis(3), Millis(1_000)] {
             clock.sleep_until(Some(deadline)).await;
