@@ -242,6 +242,7 @@ pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Glob, 
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use self::core::{On, Rule, RuleError, Then};
+// A server's clock, for clients in the same process.
 #[cfg(feature = "server")]
 pub use self::{
     builder::Builder,
@@ -259,6 +260,8 @@ pub use self::{
     shell::http::{HttpConnection, HttpStream},
     storage::{SnapshotError, StorageError, SyncMode},
 };
+#[cfg(feature = "server")]
+pub use common::Clock;
 #[cfg(feature = "tree-files")]
 pub use tree_file::{Loaded, TreeFile, TreeFileError, TreeNode};
 

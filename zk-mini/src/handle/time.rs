@@ -1,7 +1,8 @@
 //! Control of the time of a server.
 
-use std::sync::Arc;
 use std::time::Duration;
+
+use common::Clock;
 
 use crate::core::Now;
 use crate::handle::Handle;
@@ -40,14 +41,42 @@ impl Handle {
         self.engine.look(|state| state.clock.is_held())
     }
 
+    /// Returns a clock that follows this server's, running or held, for clients in this process: [`advance`](Self::advance) then
+    /// moves server and clients together. When the server stops, the clock runs by itself.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use zk_client::{Client, CreateMode};
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().manual_clock().start().await?;
+    /// let observer = Client::builder().servers(zk.connect_string()).clock(zk.clock()).connect().await?;
+    /// let client = Client::builder().servers(zk.connect_string()).clock(zk.clock()).connect().await?;
+    /// client.create("/leader", "me", CreateMode::Ephemeral).await?;
+    ///
+    /// zk.advance(Duration::from_secs(3600)).await; // both go on pinging
+    /// assert!(observer.exists("/leader").await?.is_some());
+    /// zk.session_of("/leader").ok_or("no session")?.freeze(); // it falls silent
+    /// zk.advance(Duration::from_secs(30)).await;
+    /// assert!(observer.exists("/leader").await?.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.engine.share_clock().clock()
+    }
+
     /// Returns `tickTime`, the unit of session expiry.
     #[must_use]
     pub fn tick(&self) -> Duration {
         self.engine.look(|state| state.core.config().tick).into()
     }
 
-    /// Returns the time until the next [deadline](Self::advance_to_next_deadline); `None` if nothing will ever happen without
-    /// a client. Nodes that the server will delete are searched, so this takes longer the more there are.
+    /// Returns the time until the next [deadline](Self::advance_to_next_deadline); `None` if nothing will ever happen
+    /// by itself. Nodes that the server will delete are searched, so this takes longer the more there are.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -101,11 +130,19 @@ impl Handle {
     /// Moves a clock that is held.
     ///
     /// First, input that peers have written before is handled, as far as each connection may go on. Then the server
-    /// acts at each of its deadlines on the way, in order, with the clock at that deadline. Requests that arrive
-    /// meanwhile are handled after the whole move: to keep a session alive for a long time, ping between short moves.
-    /// When this returns, all effects of the move have been performed: sessions have expired, their nodes are
-    /// gone, watch events and replies are in the connections (as far as their peers take them), and connections that
-    /// the server closes are closed. The clients' reactions are not waited for.
+    /// acts at each of its deadlines on the way, in order, with the clock at that deadline. When this returns, all effects of
+    /// the move have been performed: sessions have expired, their nodes are gone, watch events and replies are in the
+    /// connections (as far as their peers take them), and connections that the server closes are closed.
+    ///
+    /// Clients with clocks of their own do not notice: their requests that arrive meanwhile are handled after the whole move,
+    /// and their reactions are not waited for. A move longer than their session timeout ends their sessions.
+    ///
+    /// Clients on the [clock of this server](Self::clock) move with it: each acts at its deadlines, such as pings, and the server
+    /// handles what it sends, before time goes on. What they send at a time counts before what is due in the server
+    /// at that time. Tasks that merely use such clients have a few turns at each time; to be waited for, they
+    /// [take part](Clock::attend). A client that does not act within two seconds of real time, because its runtime is blocked or
+    /// is not polled, is left behind, and waited for again once it acts. Dropping the future ends the move at the time that
+    /// it has reached.
     ///
     /// # Panics
     /// If the clock runs by itself: see [`hold_clock`](Self::hold_clock) and
@@ -119,6 +156,10 @@ impl Handle {
     /// # Errors
     /// [`ClockRuns`] if it runs by itself.
     pub async fn try_advance(&self, by: Duration) -> Result<(), ClockRuns> {
+        if let Some(followers) = self.engine.followers() {
+            let moved = self.engine.move_together(&followers, |_| Some(by)).await;
+            return moved.map(|_| ()).ok_or(ClockRuns);
+        }
         self.handle_pending_input().await;
         if !self.engine.advance(by) {
             return Err(ClockRuns);
@@ -127,9 +168,9 @@ impl Handle {
         Ok(())
     }
 
-    /// Moves a clock that is held to the next time at which something happens without a client: a session expires, a
+    /// Moves a clock that is held to the next time at which something happens by itself: a session expires, a
     /// delay ends, a connection that has asked for no session is closed, a check deletes a container or a node whose time to
-    /// live is over. Otherwise it is [`advance`](Self::advance). Returns how far it went; `None`, and time stands still,
+    /// live is over, or a client on the [clock of this server](Self::clock) acts. Otherwise it is [`advance`](Self::advance). Returns how far it went; `None`, and time stands still,
     /// if nothing will ever happen.
     ///
     /// ```
@@ -159,6 +200,10 @@ impl Handle {
     /// # Errors
     /// [`ClockRuns`] if it runs by itself.
     pub async fn try_advance_to_next_deadline(&self) -> Result<Option<Duration>, ClockRuns> {
+        if let Some(followers) = self.engine.followers() {
+            let moved = self.engine.move_together(&followers, ServerState::until_next_event).await;
+            return moved.ok_or(ClockRuns);
+        }
         self.handle_pending_input().await;
         let passed = self.engine.advance_to_next_deadline().ok_or(ClockRuns)?;
         self.passed().await;
@@ -193,17 +238,11 @@ impl Handle {
 
     /// Lets every connection handle the input that has arrived.
     pub(super) async fn handle_pending_input(&self) {
-        let engine = Arc::clone(&self.engine);
-        // The caller's runtime may have no drivers for sockets. This fails only if ours has ended.
-        let _ = self.engine.runtime.spawn(async move { engine.handle_pending_input().await }).await;
+        self.engine.handle_arrived_input().await;
     }
 
     /// Waits until all effects of a move have been performed.
     pub(super) async fn passed(&self) {
-        self.engine.settled().await;
-        for barrier in self.engine.barriers() {
-            // Its sender is dropped when the barrier is passed.
-            let _ = barrier.await;
-        }
+        self.engine.passed().await;
     }
 }

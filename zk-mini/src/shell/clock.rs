@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use common::SharedClock;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use zk_wire::{Millis, UnixMillis, Zxid};
@@ -34,6 +35,8 @@ pub(crate) struct Clock {
     wall: Option<i64>,
     /// It was held from the start.
     is_manual: bool,
+    /// Clock of those who follow this one, once somebody does.
+    followers: Option<SharedClock>,
 }
 
 /// Source of a clock's time.
@@ -50,7 +53,14 @@ impl Clock {
     pub(crate) fn real() -> Self {
         let source =
             Handle::try_current().ok().filter(|_| is_paused()).map_or(Source::Machine, Source::Tokio);
-        Self { since: Some(source.now()), source, shown: Duration::ZERO, wall: None, is_manual: false }
+        Self {
+            since: Some(source.now()),
+            source,
+            shown: Duration::ZERO,
+            wall: None,
+            is_manual: false,
+            followers: None,
+        }
     }
 
     /// Returns a clock that is held.
@@ -99,6 +109,7 @@ impl Clock {
             self.move_wall(0);
             self.shown = self.mono();
             self.since = None;
+            self.show();
         }
     }
 
@@ -106,6 +117,7 @@ impl Clock {
     pub(crate) fn release(&mut self) {
         if self.is_held() {
             self.since = Some(self.source.now());
+            self.show();
         }
     }
 
@@ -123,6 +135,33 @@ impl Clock {
     /// Moves a clock that is held.
     pub(crate) fn advance(&mut self, by: Duration) {
         self.shown = self.shown.saturating_add(by).min(LATEST);
+        self.show();
+    }
+
+    /// Returns a clock that shows the same monotonic time from now on. Its timers are those of a runtime.
+    pub(crate) fn share(&mut self, timers: &Handle) -> &SharedClock {
+        let (shown, since) = (self.shown, self.since);
+        self.followers.get_or_insert_with(|| SharedClock::new(timers.clone(), shown, since))
+    }
+
+    /// Returns the clock of those who follow this one.
+    pub(crate) fn followers(&self) -> Option<&SharedClock> {
+        self.followers.as_ref()
+    }
+
+    /// Lets those who follow this clock go on by themselves, because nobody will move it any more. Returns their clock, for the
+    /// caller to wake them.
+    pub(crate) fn part(&mut self) -> Option<SharedClock> {
+        let followers = self.followers.take()?;
+        followers.show(self.mono(), Some(self.source.now()));
+        Some(followers)
+    }
+
+    /// Shows the time to those who follow.
+    fn show(&self) {
+        if let Some(followers) = &self.followers {
+            followers.show(self.shown, self.since);
+        }
     }
 
     /// Moves the wall clock by milliseconds. From then on it runs with the monotonic one.

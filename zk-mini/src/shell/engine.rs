@@ -65,6 +65,8 @@ pub(crate) struct Engine {
     pub(crate) accept_barriers: Mutex<Vec<AcceptBarrier>>,
     /// Held while the keeper loses what is not durable: a second one who asks for that waits.
     pub(crate) loss: tokio::sync::Mutex<()>,
+    /// Held while a clock is moved from deadline to deadline: a second one who moves it waits.
+    pub(crate) moving: tokio::sync::Mutex<()>,
     /// Notified when the server has stopped.
     ended: Notify,
     pub(crate) changes: Changes,
@@ -157,6 +159,7 @@ impl Engine {
             fault_news: Notify::new(),
             accept_barriers: Mutex::default(),
             loss: tokio::sync::Mutex::default(),
+            moving: tokio::sync::Mutex::default(),
             ended: Notify::new(),
             changes: Changes::default(),
         }
@@ -320,14 +323,18 @@ impl Engine {
 
     /// Admits no more connections and closes all.
     pub(crate) fn stop(&self) {
-        self.turn(|state, turn| {
+        let followers = self.turn(|state, turn| {
             state.stopped = true;
             // There is no later turn to log how many lines were left out.
             state.log.time_passes(Millis(u64::MAX));
             for (_, entry) in state.connections.iter() {
                 entry.outbox.close(Close::Now, turn);
             }
+            state.clock.part()
         });
+        if let Some(followers) = followers {
+            followers.wake_all();
+        }
         self.journal_filled.notify_one();
         self.ended.notify_waiters();
         self.fault_news.notify_waiters();

@@ -35,6 +35,7 @@ pub(crate) mod runtime;
 pub(crate) mod state;
 pub(crate) mod system_info;
 pub(crate) mod time;
+pub(crate) mod together;
 pub(crate) mod turn;
 pub(crate) mod turn_log;
 pub(crate) mod turned_away;

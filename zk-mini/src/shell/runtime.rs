@@ -44,6 +44,11 @@ impl Runtime {
         self.tasks.spawn(task)
     }
 
+    /// Returns the runtime of the timers.
+    pub(crate) fn timers(&self) -> &Handle {
+        &self.timers
+    }
+
     /// Calls `make` where sockets and timers can be made.
     pub(crate) fn with_drivers<T>(&self, make: impl FnOnce() -> T) -> T {
         let _entered = self.timers.enter();

@@ -1,10 +1,12 @@
 //! Time: handles input that has arrived, then does due work, in steps.
 
 use std::future::pending;
+use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use common::SharedClock;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::yield_now;
 use zk_wire::Millis;
 
@@ -42,15 +44,22 @@ impl ServerState {
         }
     }
 
-    /// Returns the time until something happens without any input.
+    /// Returns the time until something happens without any input, here or with those who follow the clock.
     pub(crate) fn until_next_event(&self) -> Option<Duration> {
-        let deadline = self.next_event(self.clock.now(), LATEST.into(), &mut None)?;
+        let event = self.next_event(self.clock.now(), LATEST.into(), &mut None);
+        let sleeper = self.clock.followers().and_then(SharedClock::next_deadline);
+        let deadline = [event, sleeper].into_iter().flatten().min()?;
         Some(Duration::from(deadline).saturating_sub(self.clock.mono()))
     }
 
     /// Returns the next time, up to `limit`, at which something happens without any input, if the wall clock runs with
     /// the monotonic one.
-    fn next_event(&self, now: Now, limit: Millis, known: &mut Option<NextDeletion>) -> Option<Millis> {
+    pub(super) fn next_event(
+        &self,
+        now: Now,
+        limit: Millis,
+        known: &mut Option<NextDeletion>,
+    ) -> Option<Millis> {
         let closes = self.connections.next_deadline().filter(|at| *at <= limit);
         self.core.next_event(now, closes.unwrap_or(limit), known).or(closes)
     }
@@ -65,14 +74,21 @@ impl Engine {
     /// Lets a clock that is held run on.
     pub(crate) fn release_clock(&self) {
         self.turn(|state, _| state.clock.release());
-        // The timer does not watch a clock that is held.
-        self.deadline_nearer.notify_one();
+        self.clock_runs();
     }
 
     /// Holds the clock, or lets it run, as at the start of the server.
     pub(crate) fn restore_clock(&self) {
         self.turn(|state, _| state.clock.restore());
+        self.clock_runs();
+    }
+
+    /// Lets all who sleep look at a clock that may run now: timers do not watch a clock that is held.
+    fn clock_runs(&self) {
         self.deadline_nearer.notify_one();
+        if let Some(followers) = self.followers() {
+            followers.wake_all();
+        }
     }
 
     /// Moves the wall clock alone, by milliseconds.
@@ -224,16 +240,24 @@ impl Engine {
         self.accept_barriers.lock().unwrap_or_else(PoisonError::into_inner).push(barrier.clone());
     }
 
-    /// Waits until the runtime has heard of all sockets that were ready when this was called: it hears of a socket
-    /// that becomes ready now after them.
     async fn refresh_readiness(&self) {
         yield_now().await;
-        if self.setup.configuration.listens.is_some()
-            && let Ok((mut near, far)) = self.runtime.with_drivers(sys::connected_pair)
-            && near.write_all(&[0]).await.is_ok()
-        {
-            let _ = far.readable().await;
-            yield_now().await;
+        if self.setup.configuration.listens.is_some() {
+            hear_of_sockets(|| self.runtime.with_drivers(sys::connected_pair)).await;
         }
+    }
+}
+
+/// Waits until the runtime of a new pair of sockets has heard of all sockets that were ready when this was called: it hears of
+/// a socket that becomes ready now after them.
+pub(super) async fn hear_of_sockets<S: AsyncRead + AsyncWrite + Unpin>(
+    pair: impl FnOnce() -> io::Result<(S, S)>,
+) {
+    if let Ok((mut near, mut far)) = pair()
+        && near.write_all(&[0]).await.is_ok()
+    {
+        // The byte arrives, or the pair is useless.
+        let _ = far.read_u8().await;
+        yield_now().await;
     }
 }
