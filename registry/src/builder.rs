@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use zk_client::Clock;
+
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::service;
@@ -75,6 +77,12 @@ impl Builder {
     pub fn seed(mut self, seed: u64) -> Self {
         self.client = self.client.seed(seed);
         self.seed = Some(seed);
+        self
+    }
+
+    /// Sets the clock of all timeouts and pauses, for a test that moves time: see [`zk_client::Builder::clock`]. Default: tokio's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.client = self.client.clock(clock);
         self
     }
 

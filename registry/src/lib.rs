@@ -139,3 +139,5 @@ pub use subscription::{SubscribeOptions, Subscription};
 pub use serde_json::Value;
 // Ways to open connections; likewise.
 pub use zk_client::{Connect, Connecting, Resolving, Stream, connect_fn};
+// The clock that a test may hold and move; likewise.
+pub use zk_client::Clock;

@@ -66,11 +66,12 @@ impl Registry {
     }
 
     pub(crate) fn over(client: Client, root: String, seed: u64) -> Self {
+        let clock = client.clock();
         Self {
             client,
             root: root.into(),
             seed: Arc::new(AtomicU64::new(seed)),
-            sources: Sources::new(),
+            sources: Sources::new(clock),
             #[cfg(feature = "embedded")]
             server: None,
         }

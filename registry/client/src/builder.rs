@@ -61,6 +61,7 @@ pub struct Builder {
     /// Schemes of the identities, and their auth packets.
     identities: Vec<(String, Bytes)>,
     seed: Option<u64>,
+    clock: Option<Clock>,
 }
 
 impl Builder {
@@ -77,6 +78,7 @@ impl Builder {
             max_request: DEFAULT_MAX_FRAME,
             identities: Vec::new(),
             seed: None,
+            clock: None,
         }
     }
 
@@ -175,6 +177,30 @@ impl Builder {
         self
     }
 
+    /// Sets the clock of all timeouts, pauses and pings, for a test that moves time: that of a server in the same process moves
+    /// with the server's. The default is tokio's clock.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use zk_client::Client;
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().manual_clock().start().await?;
+    /// let client = Client::builder().servers(zk.connect_string()).clock(zk.clock()).connect().await?;
+    /// let session = client.credentials();
+    /// zk.advance(Duration::from_secs(3600)).await;
+    /// assert!(client.exists("/").await?.is_some());
+    /// assert_eq!(client.credentials(), session); // it has pinged all the time
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     /// Connects; returns with a live session. Needs a tokio runtime with its I/O and time drivers (`enable_all`; tokio
     /// panics without them). The client ends with the runtime.
     ///
@@ -187,7 +213,8 @@ impl Builder {
         let (connect_timeout, rounds) = (self.connect_timeout, self.connect_rounds);
         let schemes: Vec<_> = self.identities.iter().map(|(scheme, _)| scheme.clone()).collect();
         let client = self.start()?;
-        let (clock, shared) = (Clock::start(), &client.inner().shared);
+        let (clock, shared) = (client.clock(), &client.inner().shared);
+        let began = clock.now();
         let mut states = client.states();
         let connected = states.wait_for(|state| matches!(state, SessionState::Connected(_)));
         let given_up = async {
@@ -198,15 +225,15 @@ impl Builder {
         };
         let within = tokio::select! {
             biased;
-            found = tokio::time::timeout(connect_timeout, connected) => match found {
-                Ok(Some(_)) => return Ok(client),
+            found = clock.timeout(connect_timeout, connected) => match found {
+                Some(Some(_)) => return Ok(client),
                 _ => connect_timeout,
             },
             (index, code) = shared.wait_for_refused_identity() => {
                 let path = schemes.get(index).cloned().unwrap_or_default();
                 return Err(Error::Server { op: op_name::<Auth>(), path, code });
             }
-            () = given_up => clock.now().into(),
+            () = given_up => clock.now().since(began).into(),
         };
         Err(Error::Unreachable { within, tried: shared.attempts() })
     }
@@ -256,11 +283,15 @@ impl Builder {
         };
         let connector = self.connector.unwrap_or_else(|| Arc::new(TcpConnect));
         let chroot = Chroot::new(list.chroot + &below);
-        let (driver, commands, shared) = Driver::new(config, list.servers.clone(), connector, chroot.clone());
-        runtime.spawn(driver.run());
+        let clock = self.clock.unwrap_or_else(Clock::start);
+        let servers = list.servers.clone();
+        let (driver, commands, shared) =
+            Driver::new(config, servers, connector, chroot.clone(), clock.clone());
+        runtime.spawn(clock.attend(driver.run()));
         Ok(Client::new(Inner {
             commands,
             shared,
+            clock,
             servers: list.servers,
             chroot,
             session_timeout: self.session_timeout,

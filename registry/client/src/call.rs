@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use common::Clock;
 use tokio::sync::{mpsc, oneshot};
 use zk_wire::path::PathError;
 use zk_wire::{AddWatch, Auth, ByteString, ErrorCode, Request, decode_all};
@@ -27,6 +28,7 @@ const HEADER_WITH_WATCH: usize = 36;
 pub(crate) struct Inner {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
     pub(crate) servers: Vec<String>,
     pub(crate) chroot: Chroot,
     pub(crate) session_timeout: Duration,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::Clock;
 use tokio::sync::oneshot;
 use zk_wire::path;
 use zk_wire::{
@@ -80,6 +81,13 @@ impl Client {
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {
         self.inner.shared.credentials()
+    }
+
+    /// Returns the client's clock, for what is built on the client: it sleeps by this clock, and its tasks
+    /// [take part](Clock::attend) in moves of time.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.inner.clock.clone()
     }
 
     /// Returns the servers, each as `host:port`, in the order of the list.

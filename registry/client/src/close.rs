@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::Millis;
+use common::{Clock, Millis};
 use tokio::sync::oneshot;
 
 use crate::chroot::Chroot;
@@ -74,7 +74,8 @@ pub async fn close_session_via(
         seed: fastrand::u64(..),
         attach: Some(credentials),
     };
-    let (driver, commands, shared) = Driver::new(config, servers, Arc::new(connector), Chroot::default());
+    let (driver, commands, shared) =
+        Driver::new(config, servers, Arc::new(connector), Chroot::default(), Clock::start());
     let (done, outcome) = oneshot::channel();
     // The driver holds the other end.
     let _ = commands.send(Command::Close { within: timeout, done });

@@ -67,13 +67,14 @@ impl Driver {
         servers: Vec<String>,
         connector: Arc<dyn Connect>,
         chroot: Chroot,
+        clock: Clock,
     ) -> (Self, mpsc::UnboundedSender<Command>, Arc<Shared>) {
         let (sender, commands) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new(&servers));
         let driver = Self {
             session_timeout: config.session_timeout,
             session: Session::new(config),
-            clock: Clock::start(),
+            clock,
             attempts: Attempts::default(),
             link: None,
             commands,

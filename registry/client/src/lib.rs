@@ -128,7 +128,8 @@ pub use state_follower::SessionStates;
 pub use transaction::{OpResult, Transaction};
 pub use watch::Watch;
 
-// Types of arguments and results, so that users need not name zk-wire.
+// Types of arguments and results, so that users need not name the crates that they come from.
+pub use common::Clock;
 pub use zk_wire::{
     Acl, ErrorCode, EventType, Expected, KeeperState, Perms, SessionId, Stat, Version, WatchedEvent, Zxid,
 };

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
+use zk_client::{Client, Clock, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
 
 use super::core::{
     Core, Input, LossReason, Node, NodeInput, NodeName, OnDelete, Output, RegistrationState, StepFailure,
@@ -51,11 +50,12 @@ impl Driver {
         on_delete: OnDelete,
         data: &Arc<[Bytes]>,
         seed: u64,
+        clock: Clock,
     ) -> Self {
         let nodes = nodes.into_iter().map(|node| NodeTask { node, step: None, watch: None, refused: None });
         Self {
             core: Core::new(seed, publication.names(), publication.id(), on_delete, data),
-            clock: Clock::start(),
+            clock,
             nodes: nodes.collect(),
             handled: 0,
         }

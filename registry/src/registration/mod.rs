@@ -110,7 +110,7 @@ impl Registration {
         let RegisterOptions { id, codecs, on_delete, warm_up } = options;
         let publication = Publication::new(service.clone(), id, codecs, clock::unix_ms(), warm_up, seed)?;
         let data = publication.encode(&instance)?;
-        let driver = Driver::new(nodes, &publication, on_delete, &data, seed);
+        let driver = Driver::new(nodes, &publication, on_delete, &data, seed, client.clock());
         let (wish, wishes) = watch::channel(Wish { instance, data, revision: 0, withdrawn: false });
         let (reports, report) = watch::channel(Report {
             state: RegistrationState::Registering,
@@ -119,7 +119,7 @@ impl Registration {
             refused: None,
             is_over: false,
         });
-        tokio::spawn(driver.run(client.clone(), wishes, reports));
+        tokio::spawn(client.clock().attend(driver.run(client.clone(), wishes, reports)));
         // From here on, dropping the future drops the guard, which withdraws.
         let seen = RegistrationState::Registering;
         let mut registration = Self { publication, wish, report, seen, client, service };

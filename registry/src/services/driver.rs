@@ -73,7 +73,8 @@ impl Driver {
             match output {
                 Output::List => {
                     let node = self.node.clone();
-                    self.listing.spawn(async move { list(&node.client, &node.path).await });
+                    let list = async move { list(&node.client, &node.path).await };
+                    self.listing.spawn(self.clock.attend(list));
                 }
                 Output::Publish(names) => {
                     views.send_replace(View { names: Some(names), refused: None });

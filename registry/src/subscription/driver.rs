@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use zk_client::{Error, ErrorCode, EventType, SessionState, Watch};
+use zk_client::{Clock, Error, ErrorCode, EventType, SessionState, Watch};
 
 use super::core::{Core, Input, Lost, Output, ReadId, ReadOutcome};
 use super::view::View;
@@ -92,17 +91,19 @@ impl Driver {
             let watched = self.updates;
             match output {
                 Output::List => {
-                    self.tasks.spawn(async move { Finished::Listed(list(&node.client, &node.path).await) });
+                    let list = async move { Finished::Listed(list(&node.client, &node.path).await) };
+                    self.tasks.spawn(self.clock.attend(list));
                 }
                 Output::Read { id, read } if !node.codec.reads_data() => {
                     let outcome = ReadOutcome::Decoded(node.codec.decode(id.as_str(), &[]));
                     self.core.handle(self.clock.now(), Input::Read { id, read, outcome });
                 }
                 Output::Read { id, read } => {
-                    self.tasks.spawn(async move {
+                    let read = async move {
                         let (outcome, watch) = self::read(&node, id.as_str(), watched).await;
                         Finished::Read { id, read, outcome, watch }
-                    });
+                    };
+                    self.tasks.spawn(self.clock.attend(read));
                 }
                 Output::Publish(members, lost) => self.publish(members, lost, views),
             }
@@ -135,10 +136,11 @@ impl Driver {
             Finished::Read { id, read, outcome, watch } => {
                 if let Some(mut watch) = watch {
                     let id = id.clone();
-                    self.tasks.spawn(async move {
+                    let fired = async move {
                         let deleted = watch.changed().await.is_ok_and(|e| e.event == EventType::NODE_DELETED);
                         Finished::Fired { id, deleted }
-                    });
+                    };
+                    self.tasks.spawn(self.clock.attend(fired));
                 }
                 Input::Read { id, read, outcome }
             }

@@ -47,12 +47,13 @@ struct NodeKey {
 }
 
 impl Sources {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { clock: Clock::start(), by_key: Mutex::default() })
+    /// Makes the sources of a registry whose client has this clock.
+    pub(crate) fn new(clock: Clock) -> Arc<Self> {
+        Arc::new(Self { clock, by_key: Mutex::default() })
     }
 
     pub(crate) fn clock(&self) -> Clock {
-        self.clock
+        self.clock.clone()
     }
 
     /// Returns the source of these nodes, one for each format; starts it if there is none.
@@ -80,10 +81,10 @@ impl Sources {
         }
         let (sender, views) = watch::channel(View::default());
         match nodes {
-            [node] => tokio::spawn(self.driver(node, options, seed).run(sender)),
-            _ => tokio::spawn(async move {
+            [node] => tokio::spawn(self.clock.attend(self.driver(node, options, seed).run(sender))),
+            _ => tokio::spawn(self.clock.attend(async move {
                 merge(parts.iter().map(|part| part.views()).collect(), sender).await;
-            }),
+            })),
         };
         let source = Arc::new(Source { views, key: key.clone(), sources: self.clone() });
         by_key.insert(key, Arc::downgrade(&source));
@@ -97,7 +98,7 @@ impl Sources {
             watched: options.updates || !node.codec.reads_data(),
             spread: Millis::from(options.spread),
         };
-        Driver::new(node.clone(), Core::new(seed, settings), options.updates, self.clock)
+        Driver::new(node.clone(), Core::new(seed, settings), options.updates, self.clock.clone())
     }
 
     fn by_key(&self) -> MutexGuard<'_, HashMap<Key, Weak<Source>>> {

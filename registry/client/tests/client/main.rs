@@ -11,5 +11,6 @@ mod random_watches;
 mod runtime;
 mod scripted;
 mod sessions;
+mod shared_clock;
 mod support;
 mod transactions;

@@ -37,8 +37,8 @@ struct Performed {
 
 impl Driver {
     pub(super) fn new(seat: Seat, seed: u64) -> Self {
-        let core = Core::new(seed, seat.terms);
-        Self { seat, core, clock: Clock::start(), step: None, node: None, queue: None, refused: None }
+        let (core, clock) = (Core::new(seed, seat.terms), seat.client.clock());
+        Self { seat, core, clock, step: None, node: None, queue: None, refused: None }
     }
 
     /// Runs until the turn is lost for good or withdrawn, or the client is closed.

@@ -54,7 +54,8 @@ impl Contender {
         let runtime = Handle::try_current().map_err(no_runtime)?;
         let (withdraw, withdrawals) = watch::channel(());
         let (reports, report) = watch::channel(Report { phase: Phase::Joining, refused: None });
-        runtime.spawn(Driver::new(seat, fastrand::u64(..)).run(withdrawals, reports));
+        let clock = seat.client.clock();
+        runtime.spawn(clock.attend(Driver::new(seat, fastrand::u64(..)).run(withdrawals, reports)));
         Ok(Self { recipe, path, withdraw, report })
     }
 
