@@ -99,9 +99,9 @@ async fn curators_discovery_finds_what_is_published_in_its_format() {
     curator.until("any", "nothing", |seen| seen["all"] == json!({}));
 
     let _up = world.publish(codec.clone(), "none", "up", &Instance::new("10.0.0.1", 1)).await;
-    let down = Instance::new("10.0.0.1", 2).with_status(Status::Down);
-    let _down = world.publish(codec.clone(), "none", "down", &down).await;
-    let is_complete = |seen: &Value| seen["provided"] == json!(["up"]) && seen["all"]["down"].is_object();
+    let drained = world.publish(codec.clone(), "none", "drained", &Instance::new("10.0.0.1", 2)).await;
+    drained.set_status(Status::Draining).await.unwrap();
+    let is_complete = |seen: &Value| seen["provided"] == json!(["up"]) && seen["all"]["drained"].is_object();
     curator.until("none", "both, and work for one", is_complete);
 
     let _mixed = world.publish(codec, "mixed", "with-fields", &instance()).await;

@@ -17,7 +17,9 @@ const FORMAT: &str = "curator";
 /// Fields of a payload that would mean something else as fields of an [`Instance`].
 const RESERVED: [&str; 5] = ["host", "port", "tls_port", spring::CLASS, FORMAT];
 
-/// Object beside a payload that is none itself, so that further fields have a place.
+const STATUS: &str = "status";
+
+/// Object beside a payload that is no object itself, so that further fields have a place.
 const BESIDE: &str = "fields";
 
 /// The JSON of Apache Curator's service discovery (`curator-x-discovery`), which Spring Cloud ZooKeeper uses, too.
@@ -28,8 +30,8 @@ const BESIDE: &str = "fields";
 /// | [`Instance`] | Curator |
 /// | --- | --- |
 /// | host, port, TLS port | `address`, `port`, `sslPort` |
-/// | status | `enabled`: absent if it is up, else false; the word `starting` or `draining` is in the payload |
-/// | further fields | `payload`: an object; null if there are none |
+/// | status | `enabled`: absent if it is up, else false |
+/// | further fields, the status among them | `payload`: an object; null if there are none but the status |
 /// | further fields, for Spring Cloud | `metadata` of the payload, as strings; `instance_status` is the status |
 /// | the field `curator` | what has no field here: `serviceType`, `uriSpec`, the time of registration, the class of the payload, … |
 ///
@@ -102,7 +104,7 @@ impl Codec for Curator {
         instance.check()?;
         let mut node = kept::of(instance, FORMAT);
         let kept = node.remove("payload");
-        let mut fields = further(instance);
+        let fields = further(instance);
         let is_spring = self.is_spring || kept.as_ref().is_some_and(spring::is_payload);
         let payload = if is_spring {
             if self.is_spring {
@@ -111,10 +113,15 @@ impl Codec for Curator {
             spring::payload(of, kept, &fields)
         } else {
             if kept.is_none() && is_status_alone(&fields) {
-                // `enabled` tells it, and programs that want no payload can read the instance.
-                fields.clear();
+                // Programs that want no payload can read the instance, whatever its status.
+                let fields = fields.into_iter().filter(|(_, word)| !is_told(word)).collect::<Fields>();
+                if !fields.is_empty() {
+                    node.insert(BESIDE.into(), fields.into());
+                }
+                Value::Null
+            } else {
+                payload(fields, kept, &mut node)
             }
-            payload(fields, kept, &mut node)
         };
         let has_no_plain_port =
             node.get("port") == Some(&Value::Null) && instance.tls_port() == Some(instance.port());
@@ -185,10 +192,15 @@ fn further(instance: &Instance) -> Fields {
     fields.map(|(key, value)| (key.to_owned(), value.clone())).collect()
 }
 
-/// Returns true if there is one field, a status that `enabled` tells, too.
+/// Returns true if there is one field, a status.
 fn is_status_alone(fields: &Fields) -> bool {
-    let is_told = |word: &Value| word == Status::Up.as_str() || word == Status::Down.as_str();
-    fields.len() == 1 && fields.get("status").is_some_and(is_told)
+    let status = fields.get(STATUS).and_then(Value::as_str).and_then(Status::from_word);
+    fields.len() == 1 && status.is_some()
+}
+
+/// Returns true if `enabled` tells a status.
+fn is_told(word: &Value) -> bool {
+    word == Status::Up.as_str() || word == Status::Down.as_str()
 }
 
 /// Returns the payload of a program that is not Spring Cloud.
@@ -212,7 +224,16 @@ fn payload(mut fields: Fields, kept: Option<Value>, node: &mut Fields) -> Value 
 /// Takes the fields of an instance out of a node's payload. What is left stays in the node.
 fn read_payload(node: &mut Fields) -> Fields {
     match node.remove("payload") {
-        None | Some(Value::Null) => Fields::new(),
+        None | Some(Value::Null) => {
+            let beside = kept::take_object(node, BESIDE).unwrap_or_default();
+            if is_status_alone(&beside) {
+                return beside;
+            }
+            if !beside.is_empty() {
+                node.insert(BESIDE.into(), beside.into());
+            }
+            Fields::new()
+        }
         Some(Value::Object(payload)) => {
             let (fields, rest) = if spring::is_class(&payload) {
                 spring::read(payload)
@@ -292,14 +313,19 @@ mod tests {
 
     #[test]
     fn an_instance_that_takes_no_work_is_not_enabled() {
-        for (status, payload) in [
-            (Status::Down, Value::Null),
-            (Status::Draining, json!({"status": "draining"})),
-            (Status::Starting, json!({"status": "starting"})),
+        for (status, beside) in [
+            (Status::Down, json!({})),
+            (Status::Draining, json!({"fields": {"status": "draining"}})),
+            (Status::Starting, json!({"fields": {"status": "starting"}})),
         ] {
+            let mut expected = with(beside);
+            expected["enabled"] = false.into();
             let node = written(&Curator::default(), &Instance::new("10.0.0.1", 8080).with_status(status));
-            assert_eq!(node, with(json!({"enabled": false, "payload": payload})));
-            assert_eq!(read(&node).status(), status);
+            assert_eq!(
+                (&node, read(&node).status()),
+                (&expected, status),
+                "without a payload, as Java may want it"
+            );
         }
         let up = Instance::new("10.0.0.1", 8080).with_status(Status::Up);
         assert_eq!(written(&Curator::default(), &up), plain());
@@ -321,6 +347,7 @@ mod tests {
             json!({"payload": {"@class": "com.example.Details", "host": "h", "port": "p", "description": "d"}}),
             json!({"payload": {"curator": 1, "tls_port": 2, "status": "green"}}),
             json!({"serviceType": "PERMANENT", "uriSpec": {"parts": [{"value": "port", "variable": true}]}}),
+            json!({"fields": {"a": 1}}),
             json!({"enabled": true, "somethingNew": [1, {"a": null}]}),
             json!({"enabled": false}),
             json!({"port": null, "sslPort": 8443}),
