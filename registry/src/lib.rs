@@ -65,7 +65,8 @@
 //! ephemeral children whose data is the JSON object of [`Instance`]. The name of a child is
 //! `<session id><random number>-<counter>`, in hexadecimal and decimal, so that an operator sees its session. Children of
 //! other names count as well: any ZooKeeper client can register an instance. A child that is no instance is skipped and
-//! reported in [`Members::skipped`].
+//! reported in [`Members::skipped`]. Apache Curator, Spring Cloud, Finagle and Dubbo have other nodes: [`codec`] reads and writes
+//! theirs.
 //!
 //! # Cost of a change
 //! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes costs a list
