@@ -10,7 +10,7 @@ use crate::session_state::WatchLost;
 /// A one-shot watch: tells the next change of a node, or that the watch is lost.
 ///
 /// A watch survives reconnects of its session: the client sets it again, and the server tells at once what was missed.
-/// Dropping it makes the client forget it.
+/// Dropping it withdraws it at the server, unless another handle has the same watch or it has fired.
 #[derive(Debug)]
 #[must_use = "a watch that is dropped tells nothing"]
 pub struct Watch {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::Millis;
 use zk_wire::{ByteString, Xid, Zxid};
 
-use super::{CallId, Outgoing, WatchKey, WatchKind};
+use super::{CallId, Outgoing, WatchKey};
 
 /// Pending calls; each is in exactly one of the lists.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct Calls {
     sent_auths: VecDeque<SentAuth>,
     /// Sent calls whose watch is still wanted.
     wanted: BTreeSet<CallId>,
+    /// Number of sent calls that set a watch, wanted or not.
+    setting: BTreeMap<WatchKey, usize>,
     last_xid: i32,
 }
 
@@ -37,7 +39,9 @@ pub(super) enum Purpose {
     Close,
     /// The session itself, to set a lasting watch on this path again. Until then changes after `since` may be missed.
     Rewatch { path: ByteString, since: Zxid },
-    /// The session itself, to withdraw a lasting watch.
+    /// The session itself, to set one-shot watches again that were removed with a lasting one.
+    Restore,
+    /// The session itself, to withdraw a watch.
     Unwatch,
 }
 
@@ -92,8 +96,9 @@ impl Calls {
 
     /// Notes a request that goes out now, and returns its number.
     pub(super) fn push_sent(&mut self, purpose: Purpose) -> Xid {
-        if let Purpose::Call(id, Some(_)) = purpose {
-            self.wanted.insert(id);
+        if let Purpose::Call(id, Some(key)) = &purpose {
+            self.wanted.insert(*id);
+            *self.setting.entry(key.clone()).or_default() += 1;
         }
         // Always positive: negative numbers have meanings.
         self.last_xid = self.last_xid.checked_add(1).unwrap_or(1);
@@ -111,7 +116,16 @@ impl Calls {
         if self.sent.front()?.xid != xid {
             return None;
         }
-        Some(self.sent.pop_front()?.purpose)
+        let purpose = self.sent.pop_front()?.purpose;
+        if let Purpose::Call(_, Some(key)) = &purpose
+            && let Some(count) = self.setting.get_mut(key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.setting.remove(key);
+            }
+        }
+        Some(purpose)
     }
 
     /// Returns true, once, if the watch of an answered call is still wanted.
@@ -119,12 +133,9 @@ impl Calls {
         self.wanted.remove(&id)
     }
 
-    /// Returns the kinds of watches that requests on the connection set on a path, wanted or not.
-    pub(super) fn kinds_to_set(&self, path: &str) -> impl Iterator<Item = WatchKind> {
-        self.sent.iter().filter_map(move |sent| match &sent.purpose {
-            Purpose::Call(_, Some((kind, watched))) if watched == path => Some(*kind),
-            _ => None,
-        })
+    /// Returns true if a request on the connection sets this watch, wanted or not.
+    pub(super) fn will_set(&self, key: &WatchKey) -> bool {
+        self.setting.contains_key(key)
     }
 
     pub(super) fn pop_answered_auth(&mut self) -> Option<SentAuth> {
@@ -134,9 +145,10 @@ impl Calls {
     /// Takes out all callers that wait for an answer on the connection.
     pub(super) fn take_sent(&mut self) -> impl Iterator<Item = CallId> + use<> {
         self.wanted.clear();
+        self.setting.clear();
         let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.purpose {
             Purpose::Call(id, _) => Some(id),
-            Purpose::Close | Purpose::Rewatch { .. } | Purpose::Unwatch => None,
+            Purpose::Close | Purpose::Rewatch { .. } | Purpose::Restore | Purpose::Unwatch => None,
         });
         calls.chain(std::mem::take(&mut self.sent_auths).into_iter().map(|auth| auth.id))
     }

@@ -230,7 +230,10 @@ impl Session {
                 // Perhaps its owner has moved it to another server: attach again and ask again.
                 _ => return Err(DisconnectCause::CloseRefused),
             },
-            Purpose::Rewatch { .. } if header.err != ErrorCode::OK => return Err(NOT_SET_AGAIN),
+            Purpose::Rewatch { .. } | Purpose::Restore if header.err != ErrorCode::OK => {
+                return Err(NOT_SET_AGAIN);
+            }
+            Purpose::Restore => {}
             Purpose::Rewatch { path, since } => {
                 // Servers before 3.9 have told nothing of transactions in between.
                 if header.zxid > since {
@@ -240,7 +243,10 @@ impl Session {
                 }
             }
             // Servers refuse to remove a watch that is gone, or of a kind that they do not know: nothing is left to do.
-            Purpose::Unwatch => {}
+            Purpose::Unwatch => {
+                self.sent_withdrawals = self.sent_withdrawals.saturating_sub(1);
+                self.send_withdrawals(now);
+            }
             Purpose::Call(id, key) => {
                 let is_wanted = self.calls.take_wanted(id);
                 let key = key.and_then(|(kind, path)| Some((kind_set(kind, header.err)?, path)));
@@ -250,7 +256,7 @@ impl Session {
                     if is_wanted {
                         self.watches.insert(id, key);
                     } else {
-                        self.withdraw(now, &key);
+                        self.withdraw(now, key);
                     }
                 }
                 let result = header.err.into_result().map(|()| body).map_err(CallFailure::Server);

@@ -19,7 +19,7 @@ mod watches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use common::Millis;
@@ -58,6 +58,10 @@ pub(crate) struct Session {
     sent_set_watches: usize,
     calls: Calls,
     watches: Watches,
+    /// Watches of the connection that no handle has any more, and that are still to be withdrawn.
+    unused: BTreeSet<WatchKey>,
+    /// Number of withdrawals without an answer.
+    sent_withdrawals: usize,
     /// Bodies of the auth packets to give on each connection: the configured ones, and those that a server has accepted.
     identities: Vec<Bytes>,
     /// True if a server has closed the connection instead of answering the handshake, since the last live connection.
@@ -117,6 +121,8 @@ impl Session {
             sent_set_watches: 0,
             calls: Calls::default(),
             watches: Watches::default(),
+            unused: BTreeSet::new(),
+            sent_withdrawals: 0,
             refused: false,
             probe: None,
             closing: None,
@@ -132,7 +138,7 @@ impl Session {
             Input::Forget(id) => {
                 self.calls.forget(id);
                 if let Some(key) = self.watches.forget(id) {
-                    self.withdraw(now, &key);
+                    self.withdraw(now, key);
                 }
             }
             Input::LookedUp(addresses) => self.handle_looked_up(now, addresses),
@@ -347,6 +353,8 @@ impl Session {
     fn lose_link(&mut self, now: Millis) {
         self.outgoing.clear();
         self.sent_set_watches = 0;
+        self.unused.clear();
+        self.sent_withdrawals = 0;
         self.probe = None;
         if let (LinkState::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
             self.publish(SessionState::Disconnected(credentials.id));

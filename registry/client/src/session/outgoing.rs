@@ -10,8 +10,11 @@ use zk_wire::{
 use super::calls::{Purpose, SentAuth};
 use super::{CallId, LinkState, Outgoing, Session, WatchKey, WatchKind};
 
-const ALL_KINDS: [WatchKind; 5] =
-    [WatchKind::Data, WatchKind::Exist, WatchKind::Child, WatchKind::Persistent, WatchKind::Recursive];
+const ONE_SHOTS: [WatchKind; 3] = [WatchKind::Data, WatchKind::Exist, WatchKind::Child];
+const LASTING: [WatchKind; 2] = [WatchKind::Persistent, WatchKind::Recursive];
+
+/// Maximum number of requests under way that withdraw watches: a program may drop thousands at once.
+const MAX_WITHDRAWALS: usize = 64;
 
 /// Numbers of the two requests in a probe session.
 pub(super) const CHECK: Xid = Xid(1);
@@ -99,7 +102,7 @@ impl Session {
     /// Sets a lasting watch again after the server has set another watch on its path: servers before 3.9 keep only the last
     /// mode for each path. If there were transactions in between, the lasting watch may have missed them, and is told so.
     pub(super) fn keep_lasting(&mut self, now: Millis, (kind, path): &WatchKey) {
-        let is_kept = |lasting| *kind < lasting && self.watches.contains(lasting, path);
+        let is_kept = |lasting| *kind < lasting && self.watches.contains(&(lasting, path.clone()));
         let lasting =
             [WatchKind::Recursive, WatchKind::Persistent].into_iter().find(|&lasting| is_kept(lasting));
         if let Some(lasting) = lasting {
@@ -107,30 +110,67 @@ impl Session {
         }
     }
 
-    /// Removes a lasting watch from the server if no handle has it any more.
-    pub(super) fn withdraw(&mut self, now: Millis, (kind, path): &WatchKey) {
-        let is_live = matches!(self.link, LinkState::Live { .. }) && self.closing.is_none();
-        // First: many one-shot watches are dropped, and the rest looks through all calls.
-        if !is_live || !kind.is_lasting() {
-            return;
+    /// Removes a watch from the server if no handle has it any more; soon, if many are removed.
+    pub(super) fn withdraw(&mut self, now: Millis, key: WatchKey) {
+        if matches!(self.link, LinkState::Live { .. }) && self.closing.is_none() {
+            self.unused.insert(key);
+            self.send_withdrawals(now);
         }
-        if self.watches.contains(*kind, path) || self.calls.kinds_to_set(path).any(|set| set == *kind) {
-            return;
+    }
+
+    pub(super) fn send_withdrawals(&mut self, now: Millis) {
+        while self.sent_withdrawals < MAX_WITHDRAWALS
+            && self.closing.is_none()
+            && let Some(key) = self.unused.pop_first()
+        {
+            self.send_withdrawal(now, key);
         }
-        let others = ALL_KINDS.iter().any(|&other| self.watches.contains(other, path));
-        let watcher_type = match kind {
+    }
+
+    fn send_withdrawal(&mut self, now: Millis, (kind, path): WatchKey) {
+        let is_set = |kind: &WatchKind| self.watches.contains(&(*kind, path.clone()));
+        let will_be_set = |kind: &WatchKind| self.calls.will_set(&(*kind, path.clone()));
+        let is_used = |kinds: &[WatchKind]| kinds.iter().any(|kind| is_set(kind) || will_be_set(kind));
+        let (watcher_type, others) = match kind {
+            // Older servers take it for a part of a lasting watch.
+            WatchKind::Data | WatchKind::Exist | WatchKind::Child if is_used(&LASTING) => return,
+            // One watch for a server.
+            WatchKind::Data | WatchKind::Exist if is_used(&[WatchKind::Data, WatchKind::Exist]) => return,
+            WatchKind::Child if is_used(&[kind]) => return,
+            WatchKind::Persistent | WatchKind::Recursive if is_used(&[kind]) => return,
+            WatchKind::Data | WatchKind::Exist => (2, Vec::new()),
+            WatchKind::Child => (1, Vec::new()),
             // All servers know the type "any", which removes all watches of the path.
-            _ if !others && self.calls.kinds_to_set(path).next().is_none() => 3,
+            _ if !is_used(&LASTING) && !ONE_SHOTS.iter().any(will_be_set) => {
+                (3, ONE_SHOTS.into_iter().filter(is_set).collect())
+            }
             // Servers before 3.9 refuse these types; an unused watch stays there until the connection ends.
-            WatchKind::Recursive => 5,
-            _ => 4,
+            WatchKind::Persistent => (4, Vec::new()),
+            WatchKind::Recursive => (5, Vec::new()),
         };
-        if *kind == WatchKind::Recursive && self.watches.contains(WatchKind::Persistent, path) {
+        if kind == WatchKind::Recursive && is_set(&WatchKind::Persistent) {
             // Servers before 3.9 replace the mode of the path by this one.
-            self.send_rewatch(now, WatchKind::Persistent, path);
+            self.send_rewatch(now, WatchKind::Persistent, &path);
         }
+        self.sent_withdrawals += 1;
         let xid = self.calls.push_sent(Purpose::Unwatch);
         self.put(now, xid, RemoveWatches::OP, &RemoveWatches { path: path.clone(), watcher_type });
+        if !others.is_empty() {
+            self.send_restore(now, &others, &path);
+        }
+    }
+
+    /// Sets one-shot watches again that were removed with a lasting one. The server tells them what changed meanwhile.
+    fn send_restore(&mut self, now: Millis, kinds: &[WatchKind], path: &ByteString) {
+        let list = |kind| if kinds.contains(&kind) { vec![path.clone()] } else { Vec::new() };
+        let request = SetWatches {
+            relative_zxid: self.watched_since,
+            data_watches: list(WatchKind::Data),
+            exist_watches: list(WatchKind::Exist),
+            child_watches: list(WatchKind::Child),
+        };
+        let xid = self.calls.push_sent(Purpose::Restore);
+        self.put(now, xid, SetWatches::OP, &request);
     }
 
     fn send_rewatch(&mut self, now: Millis, kind: WatchKind, path: &ByteString) {

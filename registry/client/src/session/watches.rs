@@ -35,8 +35,8 @@ impl Watches {
     }
 
     /// Returns true if a handle has this watch.
-    pub(super) fn contains(&self, kind: WatchKind, path: &ByteString) -> bool {
-        self.by_key.contains_key(&(kind, path.clone()))
+    pub(super) fn contains(&self, key: &WatchKey) -> bool {
+        self.by_key.contains_key(key)
     }
 
     /// Takes out the one-shot watches that an event ends, in the order of their calls.
@@ -84,10 +84,11 @@ impl Watches {
             return None;
         }
         let parent = ByteString::from(path::split(&event.path)?.0);
-        self.contains(WatchKind::Recursive, &parent).then_some(WatchedEvent {
+        let key = (WatchKind::Recursive, parent);
+        self.contains(&key).then(|| WatchedEvent {
             event: EventType::NODE_CHILDREN_CHANGED,
             state: KeeperState::SYNC_CONNECTED,
-            path: parent,
+            path: key.1.clone(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::future::ready;
 
 use fastrand::Rng;
 use zk_client::{Client, CreateMode, EventType, Expected, PersistentWatch, Watch, WatchUpdate};
-use zk_mini::{Compat, ZkMini};
+use zk_mini::{Compat, WatchKind, ZkMini};
 
 use crate::support::client_of;
 
@@ -33,6 +33,8 @@ struct World {
     other: Client,
     nodes: BTreeSet<&'static str>,
     lasting: Vec<Lasting>,
+    /// Paths that have or had a lasting watch.
+    had_lasting: BTreeSet<&'static str>,
     one_shots: Vec<OneShot>,
 }
 
@@ -71,6 +73,7 @@ impl World {
             true => self.client.watch_recursive(path).await,
             false => self.client.watch_persistent(path).await,
         };
+        self.had_lasting.insert(path);
         self.lasting.push(Lasting { is_recursive, path, watch: watch.unwrap() });
     }
 
@@ -102,6 +105,33 @@ impl World {
         // The events come before the answer.
         self.client.sync("/").await.unwrap();
         self.check(event, path).await;
+    }
+
+    /// Checks the watches of the client at the server against its handles.
+    async fn check_server(&mut self, zk: &ZkMini, compat: Compat) {
+        // The withdrawals before it are done.
+        self.client.sync("/").await.unwrap();
+        let session = self.client.credentials().map(|credentials| credentials.id);
+        let watches = zk.watches().into_iter().filter(|watch| watch.session == session);
+        let set: BTreeSet<_> = watches.map(|watch| (watch.path.to_string(), watch.kind)).collect();
+        let lasting = self.lasting.iter().map(|lasting| {
+            let kind = if lasting.is_recursive { WatchKind::Recursive } else { WatchKind::Persistent };
+            (lasting.path.to_owned(), kind)
+        });
+        let one_shots = self.one_shots.iter().map(|one_shot| {
+            let kind = if one_shot.is_of_children { WatchKind::Children } else { WatchKind::Data };
+            (one_shot.path.to_owned(), kind)
+        });
+        let wanted: BTreeSet<_> = lasting.chain(one_shots).collect();
+        // Older servers keep one mode for each path, and cannot remove one of them alone.
+        let is_exact = |path: &str| match compat {
+            Compat::V3_9 => !self.lasting.iter().any(|lasting| lasting.path == path),
+            _ => !self.had_lasting.contains(path),
+        };
+        let exact = |set: BTreeSet<(String, WatchKind)>| -> BTreeSet<_> {
+            set.into_iter().filter(|(path, _)| is_exact(path)).collect()
+        };
+        assert_eq!(exact(set), exact(wanted), "{compat:?}");
     }
 
     async fn check(&mut self, event: EventType, path: &str) {
@@ -154,10 +184,12 @@ async fn every_handle_hears_exactly_its_changes() {
                 other,
                 nodes: BTreeSet::new(),
                 lasting: Vec::new(),
+                had_lasting: BTreeSet::new(),
                 one_shots: Vec::new(),
             };
             for _ in 0..80 {
                 world.step().await;
+                world.check_server(&zk, compat).await;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Watches that stay: persistent and persistent recursive ones.
 
-use zk_wire::{AddWatch, ErrorCode, EventType, GetData, OpCode, RemoveWatches, SessionId};
+use zk_wire::{AddWatch, ErrorCode, EventType, GetData, OpCode, RemoveWatches, SessionId, Zxid};
 
 use super::rig::{Rig, SESSION};
 use crate::session::WatchKind::{Child, Data, Persistent, Recursive};
@@ -118,16 +118,40 @@ fn the_last_handle_withdraws_it() {
 }
 
 #[test]
-fn it_is_withdrawn_alone_where_other_watches_stand_on_the_path() {
-    for (kind, expected) in [(Persistent, 4), (Recursive, 5)] {
+fn one_shot_watches_on_its_path_are_set_again_when_it_is_withdrawn() {
+    for kind in [Persistent, Recursive] {
         let mut rig = Rig::live();
-        rig.watch(1, Child, "/a");
-        rig.answer(OpCode::GET_CHILDREN2, 5, ErrorCode::OK);
+        for (id, one_shot, op) in [(1, Child, OpCode::GET_CHILDREN2), (2, Data, OpCode::GET_DATA)] {
+            rig.watch(id, one_shot, "/a");
+            rig.answer(op, 7, ErrorCode::OK);
+        }
+        rig.set_lasting(3, kind, "/a");
+        rig.forget(3);
+        assert_eq!(rig.ops(), [OpCode::REMOVE_WATCHES, OpCode::SET_WATCHES]);
+        let again = &rig.set_watches()[0];
+        assert_eq!(
+            (&again.data_watches[..], &again.child_watches[..]),
+            (&["/a".into()][..], &["/a".into()][..])
+        );
+        assert_eq!(again.relative_zxid, Zxid(7), "what changes in between is told");
+        rig.answer(OpCode::REMOVE_WATCHES, 7, ErrorCode::OK);
+        rig.answer(OpCode::SET_WATCHES, 7, ErrorCode::OK);
+        assert_eq!((rig.updates.len(), rig.fired.len()), (0, 0));
+    }
+}
+
+#[test]
+fn it_is_withdrawn_alone_where_another_lasting_watch_stands_or_others_are_under_way() {
+    for (kind, other, expected) in [(Persistent, Recursive, 4), (Recursive, Persistent, 5)] {
+        let mut rig = Rig::live();
+        rig.set_lasting(1, other, "/a");
         rig.set_lasting(2, kind, "/a");
+        while !rig.received.is_empty() {
+            rig.answer(OpCode::ADD_WATCH, 5, ErrorCode::OK);
+        }
         rig.forget(2);
         assert_eq!(rig.newest::<RemoveWatches>().watcher_type, expected);
 
-        // The other watch may be under way.
         let mut rig = Rig::live();
         rig.set_lasting(2, kind, "/a");
         rig.watch(1, Data, "/a");

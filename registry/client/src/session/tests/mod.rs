@@ -8,6 +8,7 @@ mod pasts;
 mod properties;
 mod reconnects;
 mod rig;
+mod withdrawals;
 
 use common::Millis;
 use zk_wire::{ErrorCode, EventType, OpCode, ReplyHeader, SessionId, Xid, Zxid};
