@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Backoff, Millis};
-use registry::Registry;
+use registry::{Registry, SubscribeOptions};
 use rpc_wire::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -116,6 +116,7 @@ pub struct ClientBuilder {
     session: Config,
     deadline: Duration,
     patience: Duration,
+    hold: Duration,
     connect_timeout: Duration,
     connections: Option<usize>,
     max_retries: u32,
@@ -138,6 +139,7 @@ impl ClientBuilder {
             },
             deadline: Duration::from_secs(10),
             patience: Duration::from_secs(3),
+            hold: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             connections: None,
             max_retries: 2,
@@ -174,6 +176,16 @@ impl ClientBuilder {
     /// call's deadline.
     pub fn wait_for_instance(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Sets the time for which the instances stay in use after all of them went from the registry at once. Default: 30 s; with
+    /// zero they go at once.
+    ///
+    /// So a registry that has lost its data, or the sessions of all instances, costs no call. If the instances have left in
+    /// truth, calls end with [`Error::Unreachable`] meanwhile; a process of another service at one of the addresses gets none.
+    pub fn hold_lost_instances(mut self, time: Duration) -> Self {
+        self.hold = time;
         self
     }
 
@@ -259,7 +271,8 @@ impl ClientBuilder {
         let (source, targets) = match self.instances {
             Instances::Fixed(addrs) => (Source::Fixed, targets::fixed(&addrs, self.connections.unwrap_or(1))),
             Instances::Registry(registry) => {
-                let subscription = registry.subscribe(&self.session.service).await?;
+                let options = SubscribeOptions::default().empty_after(self.hold);
+                let subscription = registry.subscribe_with(&self.session.service, options).await?;
                 let max_connections = self.connections.unwrap_or(MAX_CONNECTIONS);
                 let targets = targets::targets(&subscription.current(), max_connections);
                 (Source::Registry { subscription, max_connections }, targets)

@@ -61,6 +61,7 @@
 //! | the server is restarted or replaced | not affected: the server finishes its calls, and new ones go elsewhere |
 //! | another process listens at the address of an instance | never goes there: the process shows its identity in the hello |
 //! | the registry is away | is not affected: the last known instances stay in use |
+//! | all instances go from the registry at once | is not affected as long as they answer: they stay in use [for a while](ClientBuilder::hold_lost_instances) |
 //!
 //! Retries after attempts that may have run, or that an overloaded server refused, are bounded for each call
 //! ([`max_retries`](ClientBuilder::max_retries)) and for the client ([`retry_budget`](ClientBuilder::retry_budget)).

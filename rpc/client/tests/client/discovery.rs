@@ -73,6 +73,27 @@ async fn without_instances_a_call_fails_clearly_and_works_again_when_one_comes()
 }
 
 #[tokio::test]
+async fn calls_go_on_when_the_registry_has_lost_all_instances_and_these_still_answer() {
+    let registry = Registry::embedded().await.unwrap();
+    let servers = [TestServer::start("a").await, TestServer::start("b").await];
+    let provider = Registry::builder().embedded(registry.server().unwrap()).connect().await.unwrap();
+    let _a = announce(&provider, &servers[0], Some("a")).await;
+    let _b = announce(&provider, &servers[1], Some("b")).await;
+    let careless = Client::builder(registry.clone(), "test").hold_lost_instances(Duration::ZERO);
+    let careless = careless.wait_for_instance(Duration::from_millis(50)).connect().await.unwrap();
+    let client = Client::builder(registry.clone(), "test").connect().await.unwrap();
+    who(&client).await.unwrap();
+
+    // As if the servers had ended the sessions of all by mistake, and the instances could not come back yet.
+    provider.close().await.unwrap();
+    eventually(async || matches!(who(&careless).await, Err(Error::NoInstances { .. }))).await;
+    for _ in 0..50 {
+        who(&client).await.unwrap();
+    }
+    assert_eq!(client.stats().failed, 0);
+}
+
+#[tokio::test]
 async fn another_process_on_the_port_of_a_registered_one_gets_no_call() {
     let registry = Registry::embedded().await.unwrap();
     let stranger = TestServer::start("stranger").await;
