@@ -1,12 +1,17 @@
 //! The registry and RPC on a real ensemble: the scenarios that run on zk-mini, and deaths of servers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use integration_tests::ensemble::RealZooKeeper;
+use integration_tests::four_letter;
 use integration_tests::scenarios::rpc::{RegisteredServer, call};
 use integration_tests::scenarios::{self, members};
 use integration_tests::wait::{PATIENCE, eventually};
-use registry::{ConnectionState, Instance, Registry};
+use registry::codec::{Codec, Curator, Json, ServerSet};
+use registry::{
+    ConnectionState, Filter, Instance, Members, RegisterOptions, Registry, ServiceNames, SubscribeOptions,
+};
 use zk_client::Client;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,4 +86,106 @@ async fn calls_go_on_without_a_registry_and_follow_its_changes_afterwards() {
     first.leave().await;
     second.leave().await;
     assert_eq!(client.stats().failed, 0, "{:?}", client.stats());
+}
+
+/// Returns the number of requests that a session has sent over its present connection.
+fn received(zk: &RealZooKeeper, session: i64) -> usize {
+    let server = zk.serving(session).expect("a server has its connection");
+    let connections = four_letter::ask(zk.addr(server), "cons").unwrap();
+    let sid = format!("sid=0x{session:x},");
+    let line = connections.lines().find(|line| line.contains(&sid)).expect("its line");
+    let count = line.split("recved=").nth(1).and_then(|rest| rest.split(',').next());
+    count.and_then(|count| count.parse().ok()).expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_subscriptions_of_a_process_share_their_requests() {
+    let zk = RealZooKeeper::standalone().unwrap();
+    let servers = zk.connect_string();
+    // Pings are far apart.
+    let client =
+        Client::builder().servers(&servers).session_timeout(Duration::from_secs(60)).connect().await.unwrap();
+    let (watcher, provider) = (Registry::new(client.clone()), Registry::connect(&servers).await.unwrap());
+    let session = client.credentials().unwrap().id.0;
+    let mut subscriptions = Vec::new();
+    for zone in 0..50 {
+        let options = SubscribeOptions::default().filter(Filter::default().zone("a").zone(zone.to_string()));
+        subscriptions.push(watcher.subscribe_with("demo", options).await.unwrap());
+    }
+    let instance = Instance::new("127.0.0.1", 8001).with_zone("a");
+    let registration = provider.register("demo", instance.clone()).await.unwrap();
+    for subscription in &mut subscriptions {
+        members("it comes", subscription, |now| now.len() == 1).await;
+    }
+    let before = received(&zk, session);
+    let _second = provider.register("demo", Instance::new("127.0.0.1", 8002).with_zone("a")).await.unwrap();
+    registration.update(instance.with("load", 1)).await.unwrap();
+    let is_updated =
+        |now: &Members| now.len() == 2 && now.instances.values().any(|one| one.get("load").is_some());
+    for subscription in &mut subscriptions {
+        members("another comes, and one changes", subscription, is_updated).await;
+    }
+    let requests = received(&zk, session) - before;
+    assert!((3..=4).contains(&requests), "a list, two reads, and a ping at most: {requests}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_come_in_several_formats_and_an_instance_in_all_is_one_member() {
+    let zk = RealZooKeeper::ensemble().unwrap();
+    let servers = zk.connect_string();
+    let connect = async || Registry::builder().servers(&servers).root("fleet").connect().await.unwrap();
+    let (watcher, provider) = (connect().await, connect().await);
+    let codecs = || -> [Arc<dyn Codec>; 3] {
+        [Arc::new(Json), Arc::new(Curator::at("/curator")), Arc::new(ServerSet::at("/sets"))]
+    };
+    let mut services = watcher.services().await.unwrap();
+    assert_eq!(*services.current(), ServiceNames::default(), "no root yet");
+    let options = SubscribeOptions::default().codecs(codecs());
+    let mut seen = watcher.subscribe_with("shop", options).await.unwrap();
+
+    let options = RegisterOptions::default().codecs(codecs());
+    let instance = Instance::new("127.0.0.1", 8001);
+    let registration = provider.register_with("shop", instance, options).await.unwrap();
+    let client = Client::connect(&servers).await.unwrap();
+    for path in ["/fleet/shop", "/curator/shop", "/sets/shop"] {
+        assert_eq!(client.children(path).await.unwrap().0.len(), 1, "{path}");
+    }
+    let shop = async {
+        while !services.current().names.contains("shop") {
+            services.changed().await.expect("the registry is open");
+        }
+    };
+    tokio::time::timeout(PATIENCE, shop).await.expect("the service is listed");
+    let found = members("one member", &mut seen, |now| now.len() == 1 && now.skipped.is_empty()).await;
+    assert_eq!(found.instances.values().next().unwrap().port(), 8001);
+    registration.withdraw().await.unwrap();
+    members("it goes in all formats", &mut seen, Members::is_empty).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_that_a_real_ensemble_loses_at_once_are_held_for_the_bound() {
+    let zk = RealZooKeeper::ensemble().unwrap();
+    let servers = zk.connect_string();
+    let watcher = Registry::connect(&servers).await.unwrap();
+    let bound = Duration::from_secs(3);
+    let options = SubscribeOptions::default().empty_after(bound);
+    let mut careful = watcher.subscribe_with("demo", options).await.unwrap();
+    let mut exact = watcher.subscribe("demo").await.unwrap();
+    let mut providers = Vec::new();
+    for port in 8001..=8005 {
+        let provider = Registry::connect(&servers).await.unwrap();
+        let registration = provider.register("demo", Instance::new("127.0.0.1", port)).await.unwrap();
+        providers.push((provider, registration));
+    }
+    members("all", &mut careful, |now| now.len() == 5).await;
+    for (provider, _) in &providers {
+        provider.close().await.unwrap();
+    }
+    members("none", &mut exact, Members::is_empty).await;
+    // Their sessions ended one after another, within seconds.
+    let held = members("the lost ones", &mut careful, |now| now.stale).await;
+    let since = tokio::time::Instant::now();
+    assert_eq!(held.len(), 5);
+    let empty = members("nobody", &mut careful, Members::is_empty).await;
+    assert!(!empty.stale && since.elapsed() > bound / 2, "{:?}", since.elapsed());
 }
