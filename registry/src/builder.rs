@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use zk_client::Clock;
+use bytes::Bytes;
+use zk_client::{Acl, Clock};
 
 use crate::error::Error;
 use crate::registry::Registry;
@@ -26,12 +27,13 @@ use crate::service;
 pub struct Builder {
     client: zk_client::Builder,
     root: String,
+    acl: Vec<Acl>,
     seed: Option<u64>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { client: zk_client::Client::builder(), root: String::new(), seed: None }
+        Self { client: zk_client::Client::builder(), root: String::new(), acl: vec![Acl::open()], seed: None }
     }
 
     /// Sets the servers, with an optional chroot below which everything lies: `host:port,host:port/chroot`. Default:
@@ -58,6 +60,48 @@ impl Builder {
     /// Sets the time after which [`Self::connect`] gives up. Default: 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.client = self.client.connect_timeout(timeout);
+        self
+    }
+
+    /// Adds an identity, for example scheme `digest` with `user:password`. It is given on each connection, before anything
+    /// else. Default: none.
+    pub fn auth(mut self, scheme: &str, secret: impl Into<Bytes>) -> Self {
+        self.client = self.client.auth(scheme, secret);
+        self
+    }
+
+    /// Sets the ACL of all nodes that registrations create: instances, services and their missing parents. Nodes that exist
+    /// keep theirs. Default, also for an empty list: everything is allowed to everyone.
+    ///
+    /// Others must be able to read, and every instance of a service must be able to create and delete below the
+    /// service's node.
+    ///
+    /// ```
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// use registry::{Acl, Error, Instance, Registry};
+    ///
+    /// let builder = || Registry::builder().servers(zk.connect_string());
+    /// let ours = builder().auth("digest", "payments:secret").acl([Acl::creator_only(), Acl::read_only()]);
+    /// let registry = ours.connect().await?;
+    /// let registration = registry.register("demo", Instance::new("127.0.0.1", 8080)).await?;
+    ///
+    /// let strangers = builder().connect().await?;
+    /// assert_eq!(strangers.discover("demo").await?.len(), 1);
+    /// let refused = strangers.register("demo", Instance::new("127.0.0.1", 8081)).await;
+    /// assert!(matches!(refused, Err(Error::Refused { .. })));
+    /// # drop(registration);
+    /// # Ok(())
+    /// # }
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
+    /// ```
+    pub fn acl(mut self, acl: impl IntoIterator<Item = Acl>) -> Self {
+        self.acl = acl.into_iter().collect();
+        if self.acl.is_empty() {
+            self.acl.push(Acl::open());
+        }
         self
     }
 
@@ -94,7 +138,7 @@ impl Builder {
     pub async fn connect(self) -> Result<Registry, Error> {
         self.check_root()?;
         let client = self.client.connect().await.map_err(Error::Connect)?;
-        Ok(Registry::over(client, self.root, self.seed.unwrap_or_else(|| fastrand::u64(..))))
+        Ok(Registry::over(client, self.root, self.acl, self.seed.unwrap_or_else(|| fastrand::u64(..))))
     }
 
     /// Returns a registry at once, in the state [`ConnectionState::Connecting`](crate::ConnectionState::Connecting): for a
@@ -109,7 +153,7 @@ impl Builder {
     pub async fn connect_in_background(self) -> Result<Registry, Error> {
         self.check_root()?;
         let client = self.client.connect_in_background().await.map_err(Error::Connect)?;
-        Ok(Registry::over(client, self.root, self.seed.unwrap_or_else(|| fastrand::u64(..))))
+        Ok(Registry::over(client, self.root, self.acl, self.seed.unwrap_or_else(|| fastrand::u64(..))))
     }
 
     fn check_root(&self) -> Result<(), Error> {

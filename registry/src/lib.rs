@@ -138,6 +138,8 @@ pub use subscription::{SubscribeOptions, Subscription};
 
 // Value of an instance's further field; re-exported so that users need not name the crate that it comes from.
 pub use serde_json::Value;
+// Rights to nodes; likewise.
+pub use zk_client::{Acl, Perms};
 // Ways to open connections; likewise.
 pub use zk_client::{Connect, Connecting, Resolving, Stream, connect_fn};
 // The clock that a test may hold and move; likewise.

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use zk_client::{Client, Error, ErrorCode, SessionState, Watch};
+use zk_client::{Acl, Client, Error, ErrorCode, SessionState, Watch};
 
 use crate::codec::Codec;
 use crate::instance::{Instance, InstanceError};
@@ -16,6 +16,8 @@ pub(crate) struct ServiceNode {
     pub(crate) service: Arc<str>,
     pub(crate) path: Arc<str>,
     pub(crate) codec: Arc<dyn Codec>,
+    /// ACL of the nodes that registrations create.
+    pub(crate) acl: Arc<[Acl]>,
 }
 
 impl ServiceNode {

@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use common::log::quietly;
-use zk_client::Client;
+use zk_client::{Acl, Client};
 
 use crate::builder::Builder;
 use crate::codec::{Codec, Json};
@@ -30,6 +30,8 @@ use crate::subscription::{Sources, SubscribeOptions, Subscription};
 pub struct Registry {
     client: Client,
     root: Arc<str>,
+    /// ACL of the nodes that registrations create.
+    acl: Arc<[Acl]>,
     /// Seed of the next registration or subscription.
     seed: Arc<AtomicU64>,
     sources: Arc<Sources>,
@@ -62,14 +64,15 @@ impl Registry {
     /// Makes a registry over an existing client. Closing the one closes the other.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self::over(client, String::new(), fastrand::u64(..))
+        Self::over(client, String::new(), vec![Acl::open()], fastrand::u64(..))
     }
 
-    pub(crate) fn over(client: Client, root: String, seed: u64) -> Self {
+    pub(crate) fn over(client: Client, root: String, acl: Vec<Acl>, seed: u64) -> Self {
         let clock = client.clock();
         Self {
             client,
             root: root.into(),
+            acl: acl.into(),
             seed: Arc::new(AtomicU64::new(seed)),
             sources: Sources::new(clock),
             #[cfg(feature = "embedded")]
@@ -168,8 +171,7 @@ impl Registry {
     pub async fn services_with(&self, codec: Arc<dyn Codec>) -> Result<Services, Error> {
         let path = codec.services_path(&self.root);
         let path = path.map_err(|reason| Error::Name { name: self.root.to_string(), reason })?;
-        let node = ServiceNode { client: self.client.clone(), service: "".into(), path: path.into(), codec };
-        Services::start(node, self.sources.clock(), self.next_seed()).await
+        Services::start(self.node_at("", path, codec), self.sources.clock(), self.next_seed()).await
     }
 
     /// Returns the credentials of the session that owns our instances; `None` while there is no session.
@@ -259,7 +261,12 @@ impl Registry {
     fn node(&self, service: &str, codec: Arc<dyn Codec>) -> Result<ServiceNode, Error> {
         let path = codec.service_path(&self.root, service);
         let path = path.map_err(|reason| Error::Name { name: service.to_owned(), reason })?;
-        Ok(ServiceNode { client: self.client.clone(), service: service.into(), path: path.into(), codec })
+        Ok(self.node_at(service, path, codec))
+    }
+
+    fn node_at(&self, service: &str, path: String, codec: Arc<dyn Codec>) -> ServiceNode {
+        let (client, acl) = (self.client.clone(), self.acl.clone());
+        ServiceNode { client, service: service.into(), path: path.into(), codec, acl }
     }
 
     fn next_seed(&self) -> u64 {

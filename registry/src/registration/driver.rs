@@ -16,6 +16,7 @@ use super::core::{
 };
 use super::publication::Publication;
 use super::{Report, Wish};
+use crate::codec::Parents;
 use crate::node::{ServiceNode, fired};
 
 /// Owns the core and feeds it.
@@ -212,10 +213,14 @@ fn connection(state: SessionState) -> Option<NodeInput> {
 }
 
 async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
-    let ServiceNode { client, path: parent, .. } = node;
+    let ServiceNode { client, path: parent, codec, acl, .. } = node;
     let outcome = match step {
         Output::EnsureParent => {
-            client.ensure_path(&parent).await?;
+            let mode = match codec.parents() {
+                Parents::Persistent => CreateMode::Persistent,
+                Parents::Container => CreateMode::Container,
+            };
+            client.ensure_path_with(&parent, mode, &acl).await?;
             StepOutcome::ParentExists
         }
         Output::Create { name, data } => {
@@ -223,7 +228,8 @@ async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
                 NodeName::Sequential(name) => (name, CreateMode::EphemeralSequential),
                 NodeName::Fixed(name) => (name, CreateMode::Ephemeral),
             };
-            let created = client.create(&zk_wire::path::join(&parent, &name), data, mode).await?;
+            let path = zk_wire::path::join(&parent, &name);
+            let created = client.create_with_acl(&path, data, mode, &acl).await?;
             StepOutcome::Created(Node::new(created.path, &created.stat))
         }
         Output::Replace { name, version, data, writes_twice } => {
