@@ -63,15 +63,16 @@
 //! # Nodes in ZooKeeper
 //! A service is a persistent node, `/{root}/{service}` below the chroot, created when it is missing. Its instances are
 //! ephemeral children whose data is the JSON object of [`Instance`]. The name of a child is
-//! `<session id><random number>-<counter>`, in hexadecimal and decimal, so that an operator sees its session. Children of
-//! other names count as well: any ZooKeeper client can register an instance. A child that is no instance is skipped and
-//! reported in [`Members::skipped`]. Apache Curator, Spring Cloud, Finagle and Dubbo have other nodes: [`codec`] reads and writes
-//! theirs.
+//! `<session id><random number>-<counter>`, in hexadecimal and decimal, so that an operator sees its session, or the
+//! [id](RegisterOptions::id) of the instance. Children of other names count as well: any ZooKeeper client can register an
+//! instance. A child that is no instance is skipped and reported in [`Members::skipped`]. Apache Curator, Spring Cloud, Finagle
+//! and Dubbo have other nodes: [`codec`] reads and writes theirs.
 //!
 //! # Cost of a change
 //! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes costs a list
 //! and a read, one that goes a list; several changes at once share the list. With [`SubscribeOptions::updates`] every read sets
-//! a watch, and new data costs one read.
+//! a watch, and new data costs one read. So do reads of nodes whose names can come again, because another instance may stand
+//! behind the name: those with an [id](RegisterOptions::id), and those of other clients.
 //!
 //! All subscriptions of a [`Registry`] and its clones to one service share these requests, if they read it alike: a process asks
 //! once for a change, however many parts of it listen. Each format that is read costs the same again

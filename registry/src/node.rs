@@ -28,6 +28,11 @@ impl ServiceNode {
         }
         self.codec.decode(name, data)
     }
+
+    /// Returns true if another node may have this name later.
+    pub(crate) fn may_come_again(&self, name: &str) -> bool {
+        !self.codec.naming(false).is_unique(name)
+    }
 }
 
 /// Returns the names of a node's children, with a watch that tells when they change; none if the node does not exist.

@@ -142,6 +142,20 @@ impl Naming {
             Self::Id => None,
         }
     }
+
+    /// Returns true if a name has a GUID and a counter, as this naming makes them: no other node will ever have it.
+    pub(crate) fn is_unique(self, name: &str) -> bool {
+        const COUNTER: usize = 10;
+        let (Self::Sequential { prefix } | Self::Numbered { prefix }) = self else { return false };
+        let Some(beginning) = self.beginning(0, 0) else { return false };
+        let alike = |(new, zero): (u8, u8)| match zero {
+            b'0' | b'1' => new.is_ascii_hexdigit(),
+            other => new == other,
+        };
+        name.len() == beginning.len() + COUNTER
+            && name.starts_with(prefix)
+            && name.bytes().zip(beginning.bytes()).skip(prefix.len()).all(alike)
+    }
 }
 
 /// Kind of a service's node and of its missing parents.
@@ -166,5 +180,18 @@ mod tests {
         assert_eq!(short, "member_10000000000000000000000000000000000000007");
         assert_eq!(numbered.beginning(u64::MAX, u64::MAX).unwrap().len(), short.len());
         assert_eq!(Naming::Id.beginning(1, 1), None);
+    }
+
+    #[test]
+    fn only_a_name_with_a_guid_never_comes_again() {
+        for naming in [Naming::Sequential { prefix: "p-" }, Naming::Numbered { prefix: "member_" }] {
+            let name = naming.beginning(u64::MAX, 7).unwrap() + "0000000003";
+            assert!(naming.is_unique(&name), "{name}");
+            assert!(!naming.is_unique(&name[1..]) && !Naming::Id.is_unique(&name));
+        }
+        let sequential = Naming::Sequential { prefix: "" };
+        for name in ["host-7", "member_0000000003", "67c8a5d2-27b2-4b8b-9dd9-5d0b6a0d5fd1", "äö"] {
+            assert!(!sequential.is_unique(name), "{name}");
+        }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct Driver {
 enum Finished {
     Listed(Result<(Vec<String>, Watch), Error>),
     Read { id: InstanceId, read: ReadId, outcome: ReadOutcome, watch: Option<Watch> },
-    Fired { id: InstanceId, deleted: bool },
+    Fired { id: InstanceId, deleted: bool, may_come_again: bool },
 }
 
 impl Driver {
@@ -88,17 +88,19 @@ impl Driver {
     fn perform_outputs(&mut self, views: &watch::Sender<View>) {
         while let Some(output) = self.core.poll_output() {
             let node = self.node.clone();
-            let watched = self.updates;
             match output {
                 Output::List => {
                     let list = async move { Finished::Listed(list(&node.client, &node.path).await) };
                     self.tasks.spawn(self.clock.attend(list));
                 }
                 Output::Read { id, read } if !node.codec.reads_data() => {
-                    let outcome = ReadOutcome::Decoded(node.codec.decode(id.as_str(), &[]));
+                    // A name does not get better.
+                    let outcome =
+                        ReadOutcome::Decoded { decoded: node.codec.decode(id.as_str(), &[]), watched: true };
                     self.core.handle(self.clock.now(), Input::Read { id, read, outcome });
                 }
                 Output::Read { id, read } => {
+                    let watched = self.updates || node.may_come_again(id.as_str());
                     let read = async move {
                         let (outcome, watch) = self::read(&node, id.as_str(), watched).await;
                         Finished::Read { id, read, outcome, watch }
@@ -135,17 +137,18 @@ impl Driver {
             }
             Finished::Read { id, read, outcome, watch } => {
                 if let Some(mut watch) = watch {
-                    let id = id.clone();
+                    let (id, may_come_again) = (id.clone(), self.node.may_come_again(id.as_str()));
                     let fired = async move {
                         let deleted = watch.changed().await.is_ok_and(|e| e.event == EventType::NODE_DELETED);
-                        Finished::Fired { id, deleted }
+                        Finished::Fired { id, deleted, may_come_again }
                     };
                     self.tasks.spawn(self.clock.attend(fired));
                 }
                 Input::Read { id, read, outcome }
             }
-            Finished::Fired { id, deleted: true } => Input::NodeDeleted(id),
-            Finished::Fired { id, deleted: false } => Input::NodeChanged(id),
+            Finished::Fired { id, deleted: true, may_come_again: true } => Input::NodeDeletedOrReplaced(id),
+            Finished::Fired { id, deleted: true, .. } => Input::NodeDeleted(id),
+            Finished::Fired { id, .. } => Input::NodeChanged(id),
         }
     }
 
@@ -175,7 +178,7 @@ async fn read(node: &ServiceNode, name: &str, watched: bool) -> (ReadOutcome, Op
         node.client.get(&path).await.map(|(data, _)| (data, None))
     };
     match read {
-        Ok((data, watch)) => (ReadOutcome::Decoded(node.decode(name, &data)), watch),
+        Ok((data, watch)) => (ReadOutcome::Decoded { decoded: node.decode(name, &data), watched }, watch),
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => (ReadOutcome::Gone, None),
         Err(error @ Error::Server { .. }) if error.is_retryable() => {
             (ReadOutcome::Deferred(error.to_string()), None)

@@ -92,12 +92,7 @@ impl Sources {
     }
 
     fn driver(&self, node: &ServiceNode, options: &SubscribeOptions, seed: u64) -> Driver {
-        let settings = Settings {
-            max_reads: options.reads,
-            // A name does not get better.
-            watched: options.updates || !node.codec.reads_data(),
-            spread: Millis::from(options.spread),
-        };
+        let settings = Settings { max_reads: options.reads, spread: Millis::from(options.spread) };
         Driver::new(node.clone(), Core::new(seed, settings), options.updates, self.clock.clone())
     }
 

@@ -3,6 +3,8 @@
 //!
 //! - A node's data is read when its name is new, and again when its watch fires. A member that comes costs one list and
 //!   one read, one that changes costs one read, one that goes costs one list.
+//! - A deleted node whose name can come again stays a member until a list or a read shows that no other node has taken its
+//!   place.
 //! - The next list waits until all nodes of the last one have been read. So members are published between two lists,
 //!   however fast they change.
 //! - A node that cannot be read, or that is no instance and is not watched, is read again after a pause, because no event
@@ -43,6 +45,8 @@ pub(crate) enum Input {
     NodeChanged(InstanceId),
     /// The watch on a node told that the node was deleted.
     NodeDeleted(InstanceId),
+    /// The same for a node whose name can come again: it may be a new node by now.
+    NodeDeletedOrReplaced(InstanceId),
     /// The deadline has come.
     Timeout,
 }
@@ -54,8 +58,9 @@ pub(crate) struct ReadId(u64);
 /// End of a read.
 #[derive(Clone, Debug)]
 pub(crate) enum ReadOutcome {
-    /// The instance that the node is, or its defect; the watch is set.
-    Decoded(Result<Instance, InstanceError>),
+    /// The instance that the node is, or its defect. `watched` if a better value makes itself known, so that a broken node need
+    /// not be read again.
+    Decoded { decoded: Result<Instance, InstanceError>, watched: bool },
     /// The node no longer exists.
     Gone,
     /// The server does not let us read it.
@@ -82,8 +87,6 @@ pub(crate) enum Output {
 pub(crate) struct Settings {
     /// Maximum number of reads under way; at least one is allowed.
     pub(crate) max_reads: usize,
-    /// True if a better value of a node makes itself known, so that a broken node need not be read again.
-    pub(crate) watched: bool,
     /// Longest pause between a change and the requests for it.
     pub(crate) spread: Millis,
 }
@@ -105,6 +108,8 @@ pub(crate) struct Core {
     entries: BTreeMap<InstanceId, Entry>,
     /// Nodes to read; some may be gone by the time it is their turn.
     queue: VecDeque<InstanceId>,
+    /// Nodes to read again if the next list still has them.
+    doubted: BTreeSet<InstanceId>,
     /// Times of the next reads of nodes that could not be used.
     retries: BTreeSet<(Millis, InstanceId)>,
     /// Number of reads under way.
@@ -163,6 +168,7 @@ impl Core {
             confirmed: false,
             entries: BTreeMap::new(),
             queue: VecDeque::new(),
+            doubted: BTreeSet::new(),
             retries: BTreeSet::new(),
             reads: 0,
             next_read: 0,
@@ -212,6 +218,15 @@ impl Core {
                 // A new node of that name may exist already, and the last list may have shown it.
                 if self.remove(&id) {
                     self.list_changed();
+                }
+            }
+            Input::NodeDeletedOrReplaced(id) => {
+                let list_comes =
+                    self.list != ListState::Known || self.paused.as_ref().is_some_and(|p| p.list);
+                if list_comes {
+                    self.doubted.insert(id);
+                } else {
+                    self.node_changed(id);
                 }
             }
             Input::Timeout => self.not_before = self.not_before.filter(|&at| at > now),
@@ -329,6 +344,7 @@ impl Core {
                 self.queue.push_back(id);
             }
         }
+        std::mem::take(&mut self.doubted).into_iter().for_each(|id| self.want_read(id));
     }
 
     fn read(&mut self, id: InstanceId, of: ReadId, outcome: ReadOutcome) {
@@ -338,9 +354,12 @@ impl Core {
             return;
         }
         entry.read = ReadState::Idle;
-        let is_answered = matches!(outcome, ReadOutcome::Decoded(_));
+        let (is_answered, is_watched) = match outcome {
+            ReadOutcome::Decoded { watched, .. } => (true, watched),
+            _ => (false, false),
+        };
         let value = match outcome {
-            ReadOutcome::Decoded(decoded) => decoded.map(Arc::new).map_err(SkipReason::from),
+            ReadOutcome::Decoded { decoded, .. } => decoded.map(Arc::new).map_err(SkipReason::from),
             ReadOutcome::Unreadable(why) => Err(SkipReason::Unreadable(why)),
             ReadOutcome::Deferred(why) => entry.value.clone().unwrap_or(Err(SkipReason::Unreadable(why))),
             // Deleted between the list and the read: the watch on the list will tell of it, too.
@@ -363,7 +382,7 @@ impl Core {
             self.retries.remove(&(before.at, id.clone()));
         }
         // Only an answer sets a watch, and only a watch tells of better data.
-        if !is_answered || (value.is_err() && !self.settings.watched) {
+        if !is_answered || (value.is_err() && !is_watched) {
             let schedule = before.map(|before| before.schedule);
             let mut schedule = schedule.unwrap_or_else(|| RetrySchedule::patient(self.random.u64(..)));
             let at = schedule.next(self.now);

@@ -14,6 +14,7 @@ fn any_act() -> impl Strategy<Value = Act> {
     prop_oneof![
         3 => (0u8..6, 0u8..6).prop_map(|(name, data)| Act::Put(name, data)),
         3 => (0u8..6).prop_map(Act::Delete),
+        2 => (0u8..6, 0u8..6).prop_map(|(name, data)| Act::Replace(name, data)),
         1 => (0u8..6).prop_map(Act::Lock),
         1 => (0u8..6).prop_map(Act::Unlock),
         2 => Just(Act::Connect),
@@ -305,10 +306,25 @@ fn each_unreadable_node_has_its_own_retry_and_none_once_it_is_deleted() {
 }
 
 #[test]
+fn a_node_that_is_replaced_under_its_name_is_read_again_and_never_missing() {
+    let mut world = settled(&["3", "4"]);
+    world.replace("3", data_of(8));
+    world.delete("4");
+    // The events arrive one by one, that of the list first, before any answer.
+    world.coming.sort_by_key(|input| !matches!(input, Input::ListChanged));
+    for input in std::mem::take(&mut world.coming) {
+        world.input(input);
+        assert_eq!(world.members().len(), 2);
+    }
+    flow(&mut world);
+    assert_eq!(world.members(), &world.expected());
+    assert_eq!((world.lists, world.reads), (1, 1));
+}
+
+#[test]
 fn a_broken_node_is_read_again_if_nodes_are_not_watched() {
     let mut world = settled(&[]);
-    world.core = Core::new(7, Settings { max_reads: 4, watched: false, spread: Millis(0) });
-    world.members = None;
+    world.is_blind = true;
     world.put("a", data_of(9));
     world.put("b", String::new());
     world.input(Input::Connected);

@@ -18,6 +18,8 @@ pub(super) struct World {
     nodes: BTreeMap<String, (String, u64)>,
     creations: u64,
     pub(super) connected: bool,
+    /// True if no read sets a watch.
+    pub(super) is_blind: bool,
     list_watched: bool,
     /// Names of watched nodes, once for each read that set a watch.
     pub(super) watched: Vec<String>,
@@ -36,6 +38,7 @@ pub(super) struct World {
 pub(super) enum Act {
     Put(u8, u8),
     Delete(u8),
+    Replace(u8, u8),
     /// The node may no longer be read. No watch tells.
     Lock(u8),
     /// The node may be read again. No watch tells.
@@ -57,11 +60,12 @@ impl World {
     pub(super) fn new(spread: Millis) -> Self {
         Self {
             now: Millis(0),
-            core: Core::new(7, Settings { max_reads: 4, watched: true, spread }),
+            core: Core::new(7, Settings { max_reads: 4, spread }),
             locked: BTreeSet::new(),
             nodes: BTreeMap::new(),
             creations: 0,
             connected: false,
+            is_blind: false,
             list_watched: false,
             watched: Vec::new(),
             requests: Vec::new(),
@@ -98,6 +102,7 @@ impl World {
         match act {
             Act::Put(name, data) => self.put(&name.to_string(), data_of(*data)),
             Act::Delete(name) => self.delete(&name.to_string()),
+            Act::Replace(name, data) => self.replace(&name.to_string(), data_of(*data)),
             Act::Lock(name) => drop(self.locked.insert(name.to_string())),
             Act::Unlock(name) => drop(self.locked.remove(&name.to_string())),
             Act::Connect => {
@@ -153,7 +158,17 @@ impl World {
 
     pub(super) fn delete(&mut self, name: &str) {
         if self.nodes.remove(name).is_some() {
-            self.fire(name, &Input::NodeDeleted(id(name)));
+            self.fire(name, &deleted(name));
+            self.fire_list();
+        }
+    }
+
+    /// Puts another node into the place of this one, in one transaction.
+    pub(super) fn replace(&mut self, name: &str, data: String) {
+        if let Some(node) = self.nodes.get_mut(name).filter(|_| may_come_again(name)) {
+            self.creations += 1;
+            *node = (data, self.creations);
+            self.fire(name, &deleted(name));
             self.fire_list();
         }
     }
@@ -184,7 +199,8 @@ impl World {
                     Some(_) if self.locked.contains(id.as_str()) => ReadOutcome::Unreadable("locked".into()),
                     Some((data, _)) => {
                         self.watched.push(id.as_str().to_owned());
-                        ReadOutcome::Decoded(Instance::from_json(data.as_bytes()))
+                        let decoded = Instance::from_json(data.as_bytes());
+                        ReadOutcome::Decoded { decoded, watched: !self.is_blind }
                     }
                     None => ReadOutcome::Gone,
                 };
@@ -245,6 +261,15 @@ impl World {
 
 pub(super) fn id(name: &str) -> InstanceId {
     name.into()
+}
+
+/// Returns true for names that are not unique.
+fn may_come_again(name: &str) -> bool {
+    name.starts_with(['3', '4', '5'])
+}
+
+fn deleted(name: &str) -> Input {
+    if may_come_again(name) { Input::NodeDeletedOrReplaced(id(name)) } else { Input::NodeDeleted(id(name)) }
 }
 
 /// Data of an instance, or for some numbers broken data.
