@@ -63,3 +63,19 @@ def doc_comments_open_with_a_noun_or_verb(house):
         share = len(places) * 100 / comments
         yield f"{share:.1f} % of {comments} doc comments open with a question word; at most {OPENERS_PERCENT} %:"
         yield from places
+
+
+# A sentence in code spans: long enough not to be a command or a field.
+TEST_NAME = re.compile(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`")
+
+
+def named_tests_exist(house):
+    """Each test that the book names, a sentence in snake case, is a function of the project."""
+    functions = {name for code in house.code.values() for name in re.findall(r"\bfn (\w+)", code)}
+    for name in house.files:
+        if name.startswith("docs/") and name.endswith(".md"):
+            text = house.text(name)
+            for match in TEST_NAME.finditer(text):
+                if match.group(1) not in functions:
+                    line = text.count("\n", 0, match.start()) + 1
+                    yield f"{name}:{line}: no test is named {match.group(1)}"

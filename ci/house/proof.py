@@ -35,6 +35,8 @@ SOUND = {
     "rpc/prefork/Cargo.toml": '[package]\nname = "rpc-prefork"\n',
     "rpc/prefork/src/lib.rs": "unsafe fn fork() {}\n",
     "docs/code/src/bin/fork.rs": "unsafe fn fork() {}\n",
+    "docs/en/src/bugs.md": "`some_field` is held by `it_is_what_it_is`.\n",
+    "registry/tests/registry/main.rs": "#[test]\nfn it_is_what_it_is() {}\n",
 }
 
 CORE = "zk-mini/src/core/mod.rs"
@@ -82,6 +84,7 @@ BREAKS = [
     ("names_are_exact", "rpc/client/src/manager.rs", "\n", "manager.rs"),
     ("doc_comments_open_with_a_noun_or_verb", "registry/src/lib.rs", "/// How many there are.\n", "% of 5 doc comments"),
     ("doc_comments_open_with_a_noun_or_verb", "registry/src/lib.rs", "//!\n//! When it is\n", "lib.rs:2"),
+    ("named_tests_exist", "docs/en/src/bugs.md", "`a_test_that_is_gone`\n", "bugs.md:2: no test is named a_test_that_is_gone"),
 ]
 
 
