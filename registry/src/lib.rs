@@ -126,7 +126,7 @@ pub use filter::Filter;
 pub use instance::{Instance, InstanceError};
 pub use members::{Change, InstanceId, Members, SkipReason, Skipped};
 pub use registration::{
-    LossReason, OnDelete, RegisterOptions, Registration, RegistrationState, WithdrawReason,
+    Drained, LossReason, OnDelete, RegisterOptions, Registration, RegistrationState, WithdrawReason,
 };
 pub use registry::Registry;
 pub use service::NameError;

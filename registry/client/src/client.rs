@@ -83,6 +83,13 @@ impl Client {
         self.inner.shared.credentials()
     }
 
+    /// Returns the timeout of the current session, as the servers have set it; without a session, the one that the client asks
+    /// for.
+    #[must_use]
+    pub fn session_timeout(&self) -> Duration {
+        self.inner.shared.session_timeout().into()
+    }
+
     /// Returns the client's clock, for what is built on the client: it sleeps by this clock, and its tasks
     /// [take part](Clock::attend) in moves of time.
     #[must_use]

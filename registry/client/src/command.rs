@@ -1,9 +1,11 @@
 //! The messages between the handles of a client and its driver, and the state that the driver publishes.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::Millis;
 use tokio::sync::{oneshot, watch};
 use zk_wire::{ErrorCode, WatchedEvent};
 
@@ -50,6 +52,8 @@ pub(crate) enum Notify {
 pub(crate) struct Shared {
     state: watch::Sender<SessionState>,
     credentials: Mutex<Option<Credentials>>,
+    /// Negotiated session timeout, in milliseconds; before that, the one to ask for.
+    session_timeout: AtomicU64,
     tried: Mutex<Vec<TriedServer>>,
     failed_rounds: watch::Sender<u32>,
     refused_identity: watch::Sender<Option<(usize, ErrorCode)>>,
@@ -77,11 +81,12 @@ impl TriedServer {
 }
 
 impl Shared {
-    pub(crate) fn new(servers: &[String]) -> Self {
+    pub(crate) fn new(servers: &[String], session_timeout: Millis) -> Self {
         let tried = servers.iter().map(|server| TriedServer { server: server.clone(), causes: Vec::new() });
         Self {
             state: watch::Sender::new(SessionState::Connecting),
             credentials: Mutex::new(None),
+            session_timeout: AtomicU64::new(session_timeout.0),
             tried: Mutex::new(tried.collect()),
             failed_rounds: watch::Sender::new(0),
             refused_identity: watch::Sender::new(None),
@@ -101,6 +106,16 @@ impl Shared {
     /// Returns the credentials of the current session.
     pub(crate) fn credentials(&self) -> Option<Credentials> {
         self.credentials.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Returns the timeout of the current session, or the one to ask for.
+    pub(crate) fn session_timeout(&self) -> Millis {
+        Millis(self.session_timeout.load(Ordering::Relaxed))
+    }
+
+    /// Notes the timeout of a session, before the session is published.
+    pub(crate) fn note_session_timeout(&self, timeout: Millis) {
+        self.session_timeout.store(timeout.0, Ordering::Relaxed);
     }
 
     /// Returns every server with its last error.

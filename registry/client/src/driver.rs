@@ -70,7 +70,7 @@ impl Driver {
         clock: Clock,
     ) -> (Self, mpsc::UnboundedSender<Command>, Arc<Shared>) {
         let (sender, commands) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::new(&servers));
+        let shared = Arc::new(Shared::new(&servers, config.session_timeout));
         let driver = Self {
             session_timeout: config.session_timeout,
             session: Session::new(config),
@@ -248,6 +248,7 @@ impl Driver {
             }
             Output::State(state, credentials) => {
                 quietly(|| tracing::debug!(%state, server = %self.target.address, "session state"));
+                self.shared.note_session_timeout(self.session.timeout());
                 self.shared.publish(state, credentials);
             }
             Output::Closed(result) => {

@@ -1,6 +1,7 @@
 //! The guard that keeps an instance registered.
 
 mod core;
+mod drain;
 mod driver;
 mod options;
 mod publication;
@@ -20,6 +21,7 @@ use driver::Driver;
 use publication::Publication;
 
 pub use core::{LossReason, OnDelete, RegistrationState, WithdrawReason};
+pub use drain::Drained;
 pub use options::RegisterOptions;
 
 /// Keeps an instance registered as long as it lives.
@@ -226,16 +228,26 @@ impl Registration {
     /// # Errors
     /// [`Error::Refused`] if the servers refuse it; the node then stays until the session ends.
     pub async fn withdraw(self) -> Result<(), Error> {
+        self.withdrawn().await
+    }
+
+    async fn withdrawn(&self) -> Result<(), Error> {
+        let wanted = self.wish_withdrawn();
+        match self.reached("withdraw an instance of", wanted, |_| false).await {
+            Err(Error::Withdrawn | Error::Closed) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Wishes the withdrawal, and returns the revision of the wish.
+    fn wish_withdrawn(&self) -> u64 {
         let mut wanted = 0;
         self.wish.send_modify(|wish| {
             wish.withdrawn = true;
             wish.revision += 1;
             wanted = wish.revision;
         });
-        match self.reached("withdraw an instance of", wanted, |_| false).await {
-            Err(Error::Withdrawn | Error::Closed) | Ok(()) => Ok(()),
-            Err(error) => Err(error),
-        }
+        wanted
     }
 
     /// Waits for a report that satisfies `enough`, or that rules it out.

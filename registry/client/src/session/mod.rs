@@ -161,6 +161,12 @@ impl Session {
         self.outputs.pop_front()
     }
 
+    /// Returns the negotiated session timeout; before that, the one to ask for.
+    #[must_use]
+    pub(crate) fn timeout(&self) -> Millis {
+        self.timeout
+    }
+
     /// Returns the number of rounds through all servers and addresses that have failed since a connection last worked.
     #[must_use]
     pub(crate) fn failed_rounds(&self) -> u32 {
