@@ -1,6 +1,9 @@
 //! Error of every operation, and the questions that a caller has about it.
 
+use bytes::Bytes;
 use zk_client::ErrorCode;
+
+use crate::queue_entry::QueueEntry;
 
 /// Error of a recipe.
 ///
@@ -20,6 +23,77 @@ pub enum Error {
         /// Error of the operation, which names its node.
         source: zk_client::Error,
     },
+    /// The reply was lost, and what is there now does not tell if the change was made.
+    #[error("{recipe} {path}: the reply was lost, and it is not known if the change was made: {source}")]
+    Unknown {
+        /// Name of the recipe.
+        recipe: &'static str,
+        /// Path of the recipe's node, as the caller gave it.
+        path: String,
+        /// Error of the write.
+        source: zk_client::Error,
+    },
+    /// Others changed the node first in every attempt. Nothing was changed.
+    #[error(
+        "{recipe} {path}: others were faster in {attempts} attempts; allow more attempts, or change it less often"
+    )]
+    Contended {
+        /// Name of the recipe.
+        recipe: &'static str,
+        /// Path of the recipe's node, as the caller gave it.
+        path: String,
+        /// Number of attempts.
+        attempts: u32,
+    },
+    /// The data of a [`Counter`](crate::Counter)'s node is no number of its format.
+    #[error("counter {path}: {data:?} is no number of this counter's format")]
+    NotANumber {
+        /// Path of the node.
+        path: String,
+        /// Data of the node.
+        data: Bytes,
+    },
+    /// A [`Counter`](crate::Counter)'s new number does not fit its format. Nothing was changed.
+    #[error("counter {path}: {number} + {amount} does not fit the counter's format")]
+    OutOfRange {
+        /// Path of the node.
+        path: String,
+        /// Number before the change.
+        number: i64,
+        /// Amount to add.
+        amount: i64,
+    },
+    /// An entry has gone from a [`Queue`](crate::Queue) while the reply to our own delete was lost: this client has taken it, or
+    /// another one has. It is ours if no other client takes from the queue.
+    #[error("queue: it is not known if {} was taken by this client or by another: {source}", .entry.path)]
+    PerhapsTaken {
+        /// The entry, with its data.
+        entry: Box<QueueEntry>,
+        /// Error of the delete.
+        source: zk_client::Error,
+    },
+    /// The queue has as many entries as it may have. Nothing was put.
+    #[error("queue {path}: it has {limit} entries or more, which is its limit; take some first")]
+    Full {
+        /// Path of the queue.
+        path: String,
+        /// Limit of the queue.
+        limit: usize,
+    },
+    /// The claim on an entry ended with its session, or was deleted: the entry is for others to take, unless they have done it
+    /// already. Nothing was changed.
+    #[error("queue: the claim {path} is lost; others may work on its entry now")]
+    ClaimLost {
+        /// Path of the claim.
+        path: String,
+    },
+    /// The session of a member of a [`DoubleBarrier`](crate::DoubleBarrier) expired inside, or its node was deleted: others may have
+    /// left before this one was done.
+    #[error("double barrier {path}: this member was lost inside; others may have left before it was done")]
+    MemberLost {
+        /// Path of the barrier.
+        path: String,
+    },
 }
 
 impl Error {
@@ -37,7 +111,10 @@ impl Error {
     /// Returns true if the same call may succeed later, with nothing changed but time.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        self.client_error().is_some_and(zk_client::Error::is_retryable)
+        match self {
+            Self::Contended { .. } | Self::Full { .. } => true,
+            _ => self.client_error().is_some_and(zk_client::Error::is_retryable),
+        }
     }
 
     /// Returns true if the servers may have performed the operation although the call failed.
@@ -55,7 +132,10 @@ impl Error {
 
     fn client_error(&self) -> Option<&zk_client::Error> {
         match self {
-            Self::Client { source, .. } => Some(source),
+            Self::Client { source, .. }
+            | Self::Unknown { source, .. }
+            | Self::PerhapsTaken { source, .. } => Some(source),
+            _ => None,
         }
     }
 }

@@ -9,11 +9,20 @@
 //! | [`ReadWriteLock`] | many that read, or one that writes | `InterProcessReadWriteLock` | `ReadLock`, `WriteLock` |
 //! | [`Semaphore`] | so many at a time | `InterProcessSemaphoreV2` | |
 //! | [`Election`] | one leads, the others stand by | `LeaderSelector`, `LeaderLatch` | `Election` |
+//! | [`Barrier`] | closed and opened for all | `DistributedBarrier` | `Barrier` |
+//! | [`DoubleBarrier`] | members go in together, and out together | `DistributedDoubleBarrier` | `DoubleBarrier` |
+//! | [`Queue`] | each entry is taken once | `DistributedQueue`, `DistributedPriorityQueue` | `Queue` |
+//! | [`LockingQueue`] | entries are claimed, and removed when they are done | `DistributedQueue` with a lock path | `LockingQueue` |
+//! | [`Counter`] | a number that many change | `SharedCount`, `DistributedAtomicInteger`, `DistributedAtomicLong` | `Counter` |
+//! | [`TreeCache`] | the nodes below a path, in memory | | |
 //!
 //! Those of a line exclude each other on the same path, so a fleet may be mixed; [`Naming`] says what the others need for it.
 #![forbid(unsafe_code)]
 
+mod barrier;
 mod contender;
+mod counter;
+mod double_barrier;
 mod election;
 mod error;
 mod guard;
@@ -24,16 +33,25 @@ mod naming;
 mod node;
 mod patience;
 mod protected;
+mod queue;
+mod queue_entry;
 mod queueing;
 mod read_write_lock;
 mod semaphore;
+mod tree_cache;
 
+pub use barrier::Barrier;
 pub use contender::Loss;
+pub use counter::{Counter, CounterFormat};
+pub use double_barrier::{BarrierMember, DoubleBarrier};
 pub use election::{Candidate, Election, Standing};
 pub use error::Error;
 pub use guard::{Guard, Holding};
 pub use leader::LeaderWatch;
 pub use lock::Lock;
 pub use naming::Naming;
+pub use queue::{Claim, LockingQueue, Priority, Queue, QueueNames, curator_items};
+pub use queue_entry::QueueEntry;
 pub use read_write_lock::ReadWriteLock;
 pub use semaphore::Semaphore;
+pub use tree_cache::{Tree, TreeCache, TreeChange, TreeNode, TreeOptions};

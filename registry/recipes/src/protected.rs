@@ -1,7 +1,7 @@
 //! Calls that outlive bad days: reads that are repeated, and creates that make one node although a reply is lost.
 
 use bytes::Bytes;
-use zk_client::{Client, CreateMode, Error, ErrorCode, SessionId};
+use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionId, Watch, WatchLost};
 use zk_wire::path;
 
 use crate::guid::Guid;
@@ -9,13 +9,36 @@ use crate::node::Node;
 use crate::patience::Patience;
 
 /// Repeats a call that is safe to repeat until the servers answer it; gives up when they refuse it or the client is closed.
-pub(crate) async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, Error>) -> Result<T, Error> {
+pub(crate) async fn again<T, F: Future<Output = Result<T, Error>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T, Error> {
     let mut patience = Patience::new(fastrand::u64(..));
     loop {
         match call().await {
             Err(error) if error.is_retryable() => pause(&mut patience).await,
             done => return done,
         }
+    }
+}
+
+/// Deletes a node; one that is gone already is no error.
+pub(crate) async fn delete(client: &Client, path: &str) -> Result<(), Error> {
+    match client.delete(path, Expected::Any).await {
+        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(()),
+        deleted => deleted,
+    }
+}
+
+/// Returns the client's session; [`SessionId::NONE`] while it has none.
+pub(crate) fn session(client: &Client) -> SessionId {
+    client.credentials().map_or(SessionId::NONE, |credentials| credentials.id)
+}
+
+/// Waits until a one-shot watch fires, or its session expires: a reason to look again either way.
+pub(crate) async fn fired(mut watch: Watch, path: &str) -> Result<(), Error> {
+    match watch.changed().await {
+        Err(WatchLost::Closed) => Err(Error::Closed { op: "watch", path: path.to_owned() }),
+        _ => Ok(()),
     }
 }
 
@@ -30,7 +53,7 @@ pub(crate) async fn create(
 ) -> Result<Node, Error> {
     let mut patience = Patience::new(fastrand::u64(..));
     loop {
-        let session = client.credentials().map_or(SessionId::NONE, |credentials| credentials.id);
+        let session = session(client);
         let name = Guid::new(session, fastrand::u64(..)).curator(rest);
         let error = match client.create(&path::join(parent, &name), data.clone(), mode).await {
             Ok(created) => {

@@ -1,0 +1,230 @@
+//! A barrier through which a number of members goes together, in and out.
+
+use bytes::Bytes;
+use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, Watch, Zxid};
+use zk_wire::path;
+
+use crate::error::Error;
+use crate::node::Node;
+use crate::protected::{again, create, delete, fired, session};
+
+/// Name of the recipe in errors.
+const RECIPE: &str = "double barrier";
+
+/// Name of the node that says that the barrier is open.
+const READY: &str = "ready";
+
+/// Barrier that lets members in when enough have come, and out when all are done, as kazoo's `DoubleBarrier` and Curator's
+/// `DistributedDoubleBarrier` do. The number is a threshold and no limit: who comes while members are inside goes in at once.
+///
+/// Each member has an ephemeral node, so one that dies counts as done. The node `ready` is made by the last to come and removed
+/// with the node of the last to leave; one that a crash has left from earlier is recognised by its age and removed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let zk = zk_mini::ZkMini::start().await?;
+/// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+/// use zk_recipes::DoubleBarrier;
+///
+/// let barrier = DoubleBarrier::new(&client, "/jobs/7", 2);
+/// let (one, other) = tokio::try_join!(barrier.enter(), barrier.enter())?;
+/// // Both work now.
+/// tokio::try_join!(one.leave(), other.leave())?;
+/// assert_eq!(client.children("/jobs/7").await?.0.len(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct DoubleBarrier {
+    client: Client,
+    path: String,
+    members: usize,
+}
+
+/// Member inside a [`DoubleBarrier`]. Dropping it leaves without waiting for the others, in the background.
+#[derive(Debug)]
+#[must_use = "a member that is dropped leaves at once"]
+pub struct BarrierMember {
+    barrier: DoubleBarrier,
+    node: Option<Node>,
+}
+
+impl DoubleBarrier {
+    /// Names a barrier by the path of its node, for this number of members. Nothing is sent.
+    #[must_use]
+    pub fn new(client: &Client, path: &str, members: usize) -> Self {
+        Self { client: client.clone(), path: path.to_owned(), members }
+    }
+
+    /// Enters: waits until enough members have come. Outlives lost connections; after an expired session it comes again. Dropping
+    /// the future steps back, in the background.
+    ///
+    /// # Errors
+    /// [`Error`] if the servers refuse it, or the client is closed.
+    pub async fn enter(&self) -> Result<BarrierMember, Error> {
+        let mut member = BarrierMember { barrier: self.clone(), node: None };
+        loop {
+            let node = match member.node.take() {
+                Some(node) if node.owner == session(&self.client) => node,
+                _ => self.come().await?,
+            };
+            member.node = Some(node.clone());
+            let ready = self.join(READY);
+            let (stat, watch) = self.ask(|| self.client.exists_and_watch(&ready)).await?;
+            let members = self.members_present().await?;
+            if !members.contains(&node.path) {
+                // Its session has expired, or somebody deleted it.
+                member.node = None;
+                continue;
+            }
+            match stat {
+                Some(stat) if node.created < stat.czxid => return Ok(member),
+                Some(stat) if self.has_member_before(stat.czxid, &members).await? => return Ok(member),
+                Some(_) => self.delete(&ready).await?,
+                None if members.len() >= self.members => {
+                    self.open(&ready).await?;
+                    return Ok(member);
+                }
+                None => self.fired(watch).await?,
+            }
+        }
+    }
+
+    /// Creates the node of a member.
+    async fn come(&self) -> Result<Node, Error> {
+        let mode = CreateMode::EphemeralSequential;
+        let created = create(&self.client, &self.path, "member-", Bytes::new(), mode).await;
+        created.map_err(Error::of(RECIPE, &self.path))
+    }
+
+    /// Opens the barrier, if it is not open.
+    async fn open(&self, ready: &str) -> Result<(), Error> {
+        let create = || async {
+            match self.client.create(ready, "", CreateMode::Persistent).await {
+                Err(error) if error.code() == Some(ErrorCode::NODE_EXISTS) => Ok(()),
+                created => created.map(|_| ()),
+            }
+        };
+        self.ask(create).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.ask(|| delete(&self.client, path)).await
+    }
+
+    /// Returns the nodes of all members, in order.
+    async fn members_present(&self) -> Result<Vec<String>, Error> {
+        let list = || async {
+            match self.client.children(&self.path).await {
+                Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(Vec::new()),
+                children => children.map(|(names, _)| names),
+            }
+        };
+        let mut names = self.ask(list).await?;
+        names.retain(|name| name != READY);
+        names.sort_unstable();
+        Ok(names.iter().map(|name| self.join(name)).collect())
+    }
+
+    /// Returns true if a member is there that came before the barrier was opened: it is inside, and the barrier is not left from
+    /// earlier.
+    async fn has_member_before(&self, opened: Zxid, members: &[String]) -> Result<bool, Error> {
+        for member in members {
+            let stat = self.ask(|| self.client.exists(member)).await?;
+            if stat.is_some_and(|stat| stat.czxid < opened) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Asks the servers until they answer.
+    async fn ask<T, F: Future<Output = Result<T, ClientError>>>(
+        &self,
+        call: impl FnMut() -> F,
+    ) -> Result<T, Error> {
+        again(call).await.map_err(Error::of(RECIPE, &self.path))
+    }
+
+    /// Waits until a watch fires or its session expires.
+    async fn fired(&self, watch: Watch) -> Result<(), Error> {
+        fired(watch, &self.path).await.map_err(Error::of(RECIPE, &self.path))
+    }
+
+    fn join(&self, name: &str) -> String {
+        path::join(&self.path, name)
+    }
+}
+
+impl BarrierMember {
+    /// Leaves: waits until all members are done or dead. Outlives lost connections and expired sessions.
+    ///
+    /// # Errors
+    /// [`Error::MemberLost`] if this member's session expired inside, or its node was deleted: the others may have left before; it is
+    /// returned when all have left. Else an error of the client.
+    pub async fn leave(mut self) -> Result<(), Error> {
+        let barrier = self.barrier.clone();
+        let Some(node) = self.node.clone() else { return Ok(()) };
+        // As in kazoo, the first in the order of names stays until all others have gone.
+        let mut is_lost = false;
+        loop {
+            let members = barrier.members_present().await?;
+            let is_present = members.contains(&node.path);
+            is_lost |= self.node.is_some() && !is_present;
+            if !is_present {
+                self.node = None;
+            }
+            match members.as_slice() {
+                [] => break,
+                [only] if *only == node.path => {
+                    barrier.go_last(&node).await?;
+                    self.node = None;
+                }
+                [first, .., last] if *first == node.path => barrier.until_gone(last).await?,
+                [first, ..] => {
+                    if self.node.is_some() {
+                        barrier.delete(&node.path).await?;
+                        self.node = None;
+                    }
+                    barrier.until_gone(first).await?;
+                }
+            }
+        }
+        if is_lost { Err(Error::MemberLost { path: barrier.path }) } else { Ok(()) }
+    }
+}
+
+impl DoubleBarrier {
+    /// Removes the node of the last member together with `ready`, so that who comes meanwhile finds both or none.
+    async fn go_last(&self, node: &Node) -> Result<(), Error> {
+        let ready = self.join(READY);
+        let both = || async {
+            let both = self.client.transaction().delete(&node.path, Expected::Any);
+            match both.delete(&ready, Expected::Any).commit().await {
+                // One of them has gone: `ready` by a member of kazoo, or both by a call whose reply was lost.
+                Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {
+                    delete(&self.client, &node.path).await
+                }
+                done => done.map(|_| ()),
+            }
+        };
+        self.ask(both).await
+    }
+
+    /// Waits until a member has gone.
+    async fn until_gone(&self, member: &str) -> Result<(), Error> {
+        let (stat, watch) = self.ask(|| self.client.exists_and_watch(member)).await?;
+        if stat.is_some() { self.fired(watch).await } else { Ok(()) }
+    }
+}
+
+impl Drop for BarrierMember {
+    fn drop(&mut self) {
+        let Some(node) = self.node.take() else { return };
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let client = self.barrier.client.clone();
+            runtime.spawn(async move { again(|| delete(&client, &node.path)).await });
+        }
+    }
+}

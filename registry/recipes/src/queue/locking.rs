@@ -1,0 +1,307 @@
+//! A queue whose entries are claimed first and removed when they are done.
+
+use bytes::Bytes;
+use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, SessionId};
+
+use super::entries::{Entries, children, watch_children};
+use super::{Priority, QueueNames, RECIPE};
+use crate::error::Error;
+use crate::guid::Guid;
+use crate::patience::Patience;
+use crate::protected::{again, delete, fired, session};
+use crate::queue_entry::QueueEntry;
+
+/// Queue that loses no entry: an entry is claimed, and removed when it is done. If the client dies, or gives the claim back, the entry
+/// is there for the next one, so an entry may be worked on more than once. The nodes are those of kazoo's `LockingQueue` or, by
+/// [`Self::curator`], of Curator's `DistributedQueue` with a lock path. Clones are handles to the same queue.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let zk = zk_mini::ZkMini::start().await?;
+/// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+/// use zk_recipes::LockingQueue;
+///
+/// let queue = LockingQueue::new(&client, "/jobs");
+/// queue.put("a").await?;
+/// let claim = queue.claim().await?;
+/// assert!(queue.try_claim().await?.is_none(), "it is claimed");
+/// claim.give_back().await?;
+///
+/// let claim = queue.claim().await?;
+/// assert_eq!(claim.data(), "a");
+/// claim.done().await?;
+/// assert!(queue.is_empty().await?);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LockingQueue {
+    entries: Entries,
+    claims: String,
+}
+
+/// Entry of a [`LockingQueue`] that is claimed for this client, as long as its session lives. Dropping it gives the entry back, in the
+/// background.
+#[derive(Debug)]
+#[must_use = "an entry whose claim is dropped goes back to the queue"]
+pub struct Claim {
+    client: Client,
+    entry: QueueEntry,
+    path: String,
+    owner: SessionId,
+    is_over: bool,
+}
+
+impl LockingQueue {
+    /// Names a queue by the path of its node; entries are below `entries`, claims below `taken`, as in kazoo. Nothing is sent.
+    #[must_use]
+    pub fn new(client: &Client, path: &str) -> Self {
+        let join = |name| zk_wire::path::join(path, name);
+        Self { entries: Entries::new(client, join("entries")), claims: join("taken") }
+    }
+
+    /// Names a queue of Curator by the paths of its entries and of its locks.
+    #[must_use]
+    pub fn curator(client: &Client, path: &str, lock_path: &str) -> Self {
+        let mut entries = Entries::new(client, path.to_owned());
+        entries.names = QueueNames::Curator;
+        Self { entries, claims: lock_path.to_owned() }
+    }
+
+    /// Limits the number of entries, as [`Queue::limit`](crate::Queue::limit) does.
+    #[must_use]
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.entries.limit = Some(limit);
+        self
+    }
+
+    /// Puts an entry behind all others of the usual priority. Returns the path of its node.
+    ///
+    /// # Errors
+    /// The same as of [`Queue::put`](crate::Queue::put).
+    pub async fn put(&self, data: impl Into<Bytes>) -> Result<String, Error> {
+        self.entries.put(data.into(), None).await
+    }
+
+    /// Puts an entry behind all others of this priority.
+    ///
+    /// # Errors
+    /// The same as of [`Self::put`].
+    pub async fn put_with_priority(
+        &self,
+        data: impl Into<Bytes>,
+        priority: Priority,
+    ) -> Result<String, Error> {
+        self.entries.put(data.into(), Some(priority)).await
+    }
+
+    /// Puts several entries, all or none. Returns their paths.
+    ///
+    /// # Errors
+    /// The same as of [`Self::put`]; with `TooLarge` if they do not fit in one request.
+    pub async fn put_all<T: Into<Bytes>>(
+        &self,
+        data: impl IntoIterator<Item = T>,
+    ) -> Result<Vec<String>, Error> {
+        self.entries.put_all(data.into_iter().map(Into::into).collect()).await
+    }
+
+    /// Returns the number of entries, with those that are claimed.
+    ///
+    /// # Errors
+    /// [`Error`] if the servers refuse it, or the client is closed.
+    pub async fn len(&self) -> Result<usize, Error> {
+        self.entries.len().await
+    }
+
+    /// Returns true if there is no entry.
+    ///
+    /// # Errors
+    /// The same as of [`Self::len`].
+    pub async fn is_empty(&self) -> Result<bool, Error> {
+        Ok(self.len().await? == 0)
+    }
+
+    /// Claims the first entry that is free; waits for one if there is none, also through lost connections and expired sessions.
+    /// Dropping the future may leave a claim, which then lasts as long as the session.
+    ///
+    /// # Errors
+    /// [`Error`] if the servers refuse it, or the client is closed.
+    pub async fn claim(&self) -> Result<Claim, Error> {
+        loop {
+            if let Some(claim) = self.try_claim().await? {
+                return Ok(claim);
+            }
+            // Entries come, and claims go.
+            let (claims, claims_watch) = watch_children(&self.entries.client, &self.claims).await?;
+            let (names, watch) = watch_children(&self.entries.client, &self.entries.path).await?;
+            let is_free = |name: &String| !claims.contains(name);
+            if self.entries.names.entries(names).iter().any(is_free) {
+                continue;
+            }
+            let fired = tokio::select! {
+                fired = fired(claims_watch, &self.claims) => fired,
+                fired = fired(watch, &self.entries.path) => fired,
+            };
+            fired.map_err(Error::of(RECIPE, &self.entries.path))?;
+        }
+    }
+
+    /// Claims the first entry that is free, if there is one.
+    ///
+    /// # Errors
+    /// The same as of [`Self::claim`].
+    pub async fn try_claim(&self) -> Result<Option<Claim>, Error> {
+        let client = &self.entries.client;
+        while let Some(name) = self.entries.next(async || children(client, &self.claims).await).await? {
+            if let Some(claim) = self.claim_entry(&name).await? {
+                return Ok(Some(claim));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Claims an entry; `None` if another client was faster.
+    async fn claim_entry(&self, name: &str) -> Result<Option<Claim>, Error> {
+        let client = &self.entries.client;
+        let path = zk_wire::path::join(&self.claims, name);
+        let entry = zk_wire::path::join(&self.entries.path, name);
+        let Some(owner) = self.create_claim(&path).await.map_err(Error::of(RECIPE, &self.claims))? else {
+            return Ok(None);
+        };
+        let entry = QueueEntry { path: entry, data: Bytes::new() };
+        let mut claim = Claim { client: client.clone(), entry, path, owner, is_over: false };
+        match self.entries.read(&claim.entry.path).await? {
+            Some((data, _)) => {
+                claim.entry.data = data;
+                Ok(Some(claim))
+            }
+            // It was done before it was claimed.
+            None => claim.give_back().await.map(|()| None),
+        }
+    }
+
+    /// Creates a claim and returns the session that owns it; `None` if another client has one.
+    async fn create_claim(&self, path: &str) -> Result<Option<SessionId>, ClientError> {
+        let client = &self.entries.client;
+        let mut patience = Patience::new(fastrand::u64(..));
+        let mark = Guid::new(session(client), fastrand::u64(..)).to_string();
+        let mut is_unanswered = false;
+        loop {
+            let error = match client.create(path, mark.clone(), CreateMode::Ephemeral).await {
+                Ok(created) => return Ok(Some(created.stat.ephemeral_owner)),
+                Err(error) => error,
+            };
+            match error.code() {
+                Some(ErrorCode::NODE_EXISTS) => {
+                    if !is_unanswered {
+                        return Ok(None);
+                    }
+                    let found = again(async || match client.get(path).await {
+                        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
+                        found => found.map(Some),
+                    });
+                    let found = found.await?;
+                    let ours =
+                        found.filter(|(data, stat)| *data == mark && stat.ephemeral_owner == session(client));
+                    return Ok(ours.map(|(_, stat)| stat.ephemeral_owner));
+                }
+                Some(ErrorCode::NO_NODE) => again(async || client.ensure_path(&self.claims).await).await?,
+                _ if error.may_have_been_applied() => is_unanswered = true,
+                _ if error.is_retryable() => {}
+                _ => return Err(error),
+            }
+            tokio::time::sleep(patience.pause().into()).await;
+        }
+    }
+}
+
+impl Claim {
+    /// Returns the data of the entry.
+    #[must_use]
+    pub fn data(&self) -> &Bytes {
+        &self.entry.data
+    }
+
+    /// Returns the entry.
+    #[must_use]
+    pub fn entry(&self) -> &QueueEntry {
+        &self.entry
+    }
+
+    /// Returns true if the servers know the claim.
+    ///
+    /// # Errors
+    /// [`Error`] if the servers refuse it, or the client is closed.
+    pub async fn is_held(&self) -> Result<bool, Error> {
+        let stat = again(async || self.client.exists(&self.path).await).await;
+        let stat = stat.map_err(Error::of(RECIPE, &self.path))?;
+        Ok(stat.is_some_and(|stat| stat.ephemeral_owner == self.owner))
+    }
+
+    /// Removes the entry and the claim: the work is done. Outlives lost connections and replies.
+    ///
+    /// # Errors
+    /// [`Error::ClaimLost`] if the session expired or the claim was deleted before: the entry is in the queue again, or another
+    /// client has done it. [`Error::Unknown`] if the reply was lost, and then the session expired, and the entry is gone. Else an
+    /// error of the client, and the entry is given back.
+    pub async fn done(mut self) -> Result<(), Error> {
+        let mut unanswered: Option<ClientError> = None;
+        let mut patience = Patience::new(fastrand::u64(..));
+        while session(&self.client) == self.owner {
+            let both = self.client.transaction().delete(&self.entry.path, Expected::Any);
+            let Err(error) = both.delete(&self.path, Expected::Any).commit().await else {
+                self.is_over = true;
+                return Ok(());
+            };
+            match error.code() {
+                Some(ErrorCode::NO_NODE) => {
+                    self.is_over = unanswered.is_some();
+                    // In this session nobody but us removes them.
+                    return if self.is_over { Ok(()) } else { Err(self.lost()) };
+                }
+                _ if error.may_have_been_applied() => unanswered = Some(error),
+                _ if error.is_retryable() => {}
+                _ => return Err(Error::of(RECIPE, &self.path)(error)),
+            }
+            tokio::time::sleep(patience.pause().into()).await;
+        }
+        self.is_over = true;
+        let Some(source) = unanswered else { return Err(self.lost()) };
+        let exists = again(async || self.client.exists(&self.entry.path).await).await;
+        match exists.map_err(Error::of(RECIPE, &self.path))? {
+            Some(_) => Err(self.lost()),
+            None => Err(Error::Unknown { recipe: RECIPE, path: self.entry.path.clone(), source }),
+        }
+    }
+
+    /// Removes the claim: the entry is free again, in its old place.
+    ///
+    /// # Errors
+    /// [`Error`] if the servers refuse it, or the client is closed.
+    pub async fn give_back(mut self) -> Result<(), Error> {
+        self.is_over = true;
+        if session(&self.client) != self.owner {
+            // It has gone with its session, and the next one of this name is another client's.
+            return Ok(());
+        }
+        again(|| delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
+    }
+
+    fn lost(&self) -> Error {
+        Error::ClaimLost { path: self.path.clone() }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.is_over || session(&self.client) != self.owner {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (client, path) = (self.client.clone(), self.path.clone());
+            runtime.spawn(async move { again(|| delete(&client, &path)).await });
+        }
+    }
+}
