@@ -69,15 +69,17 @@ impl Sources {
             spread: options.spread,
             reads: options.reads,
         };
-        // Before the lock: they take it, too.
+        // Begun before the lock, which they take, too.
         let mut seeds = fastrand::Rng::with_seed(seed);
         let mut part = |node| self.open(std::slice::from_ref(node), options, seeds.u64(..));
         let parts: Vec<_> = if nodes.len() > 1 { nodes.iter().map(&mut part).collect() } else { Vec::new() };
 
+        // Dropped after the lock: the end of a source takes it.
+        let found;
         let mut by_key = self.by_key();
-        let running = by_key.get(&key).and_then(Weak::upgrade).filter(|source| !source.has_ended());
-        if let Some(source) = running {
-            return source;
+        found = by_key.get(&key).and_then(Weak::upgrade);
+        if let Some(source) = found.as_ref().filter(|source| !source.has_ended()) {
+            return source.clone();
         }
         let (sender, views) = watch::channel(View::default());
         match nodes {

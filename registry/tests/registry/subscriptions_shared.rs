@@ -1,14 +1,16 @@
 //! Requests that subscriptions share, and the herd of many clients.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use registry::codec::{Codec, Dubbo, Json};
 use registry::{Filter, Members, Registry, SubscribeOptions};
 use zk_client::{CreateMode, Expected};
 use zk_mini::history::EntryKind;
 use zk_mini::testing::in_virtual_time;
-use zk_mini::{On, Then, ZkMini};
+use zk_mini::{Handle, On, Then, ZkMini};
 use zk_wire::OpCode;
 
 use crate::support::{Way, at, members, ports, registry, server, soon, stranger};
@@ -78,6 +80,33 @@ async fn a_service_is_followed_again_after_its_last_subscription_is_gone() {
         soon(registration.withdraw()).await.unwrap();
         members(&mut demo, Members::is_empty).await;
     }
+}
+
+#[tokio::test]
+async fn the_last_subscription_takes_its_watches_from_the_server() {
+    let zk = server().await;
+    let (caller, worker) = (registry(&zk).await, registry(&zk).await);
+    let mut registrations = Vec::new();
+    for port in 1..=5 {
+        registrations.push(soon(worker.register("demo", at(port))).await.unwrap());
+    }
+    let count = |zk: &Handle| zk.watches().len();
+    let before = count(&zk);
+    let both: [Arc<dyn Codec>; 2] = [Arc::new(Json), Arc::new(Dubbo::default())];
+    let both = SubscribeOptions::default().codecs(both);
+    let first = soon(caller.subscribe("demo")).await.unwrap();
+    let second = soon(caller.subscribe_with("demo", both)).await.unwrap();
+    let services = soon(caller.services()).await.unwrap();
+    assert_eq!(
+        count(&zk),
+        before + 1 + 5 + 1 + 1,
+        "the list, the instances, the other format, and the services"
+    );
+    drop(first);
+    soon(caller.discover("demo")).await.unwrap();
+    assert_eq!(count(&zk), before + 8, "the other subscription reads the format, too");
+    drop((second, services));
+    zk.wait_for(|zk| count(zk) == before, Duration::from_secs(60)).await.unwrap();
 }
 
 #[tokio::test]

@@ -75,7 +75,8 @@ async fn resolve(cli: &Cli, row: Row, count: usize) -> anyhow::Result<f64> {
     let _instances = announce(&server, count).await?;
     let times = (10_000 / count).clamp(3, 100);
     let mut millis = match row {
-        Row::Ours => ours::resolve(&server, times, count).await?,
+        Row::Ours => ours::resolve(&server, &ours::one_format(), times, count).await?,
+        Row::Formats => ours::resolve(&server, &ours::two_formats(), times, count).await?,
         Row::Obvious => obvious::resolve(&server, times, count).await?,
         Row::Kazoo => kazoo::resolve(&cli.python, &server, times, count).await?,
         Row::Bare => Vec::new(),
@@ -88,7 +89,8 @@ async fn changes(cli: &Cli, row: Row, count: usize, report: &mut Report) -> anyh
     let server = Server::start(&cli.zk_mini).await?;
     let instances = announce(&server, 1).await?;
     let mut seen = match row {
-        Row::Ours => ours::subscribe(&server, count).await?,
+        Row::Ours => ours::subscribe(&server, &ours::one_format(), count).await?,
+        Row::Formats => ours::subscribe(&server, &ours::two_formats(), count).await?,
         Row::Obvious => obvious::subscribe(&server, count).await?,
         Row::Bare => ours::watch(&server, count).await?,
         Row::Kazoo => kazoo::subscribe(&cli.python, &server, count).await?,

@@ -1,9 +1,11 @@
 //! Our registry, and our bare client.
 
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use anyhow::ensure;
-use registry::Registry;
+use registry::codec::{Codec, Curator, Json};
+use registry::{Registry, SubscribeOptions};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use zk_client::Client;
@@ -17,12 +19,27 @@ async fn connect(server: &Server) -> anyhow::Result<Registry> {
     Ok(Registry::builder().servers(&server.addr).root("bench").connect().await?)
 }
 
-pub async fn resolve(server: &Server, times: usize, count: usize) -> anyhow::Result<Vec<f64>> {
+pub fn one_format() -> SubscribeOptions {
+    SubscribeOptions::default()
+}
+
+/// Reads Curator's format, too, in which no instance is published.
+pub fn two_formats() -> SubscribeOptions {
+    let formats: [Arc<dyn Codec>; 2] = [Arc::new(Curator::at("/curator")), Arc::new(Json)];
+    SubscribeOptions::default().codecs(formats)
+}
+
+pub async fn resolve(
+    server: &Server,
+    options: &SubscribeOptions,
+    times: usize,
+    count: usize,
+) -> anyhow::Result<Vec<f64>> {
     let registry = connect(server).await?;
     let mut millis = Vec::new();
     for _ in 0..times {
         let begun = Instant::now();
-        let found = registry.discover("service").await?;
+        let found = registry.discover_with("service", options.clone()).await?;
         millis.push(begun.elapsed().as_secs_f64() * 1e3);
         ensure!(found.len() == count, "{} found", found.len());
     }
@@ -30,12 +47,12 @@ pub async fn resolve(server: &Server, times: usize, count: usize) -> anyhow::Res
 }
 
 /// Opens subscribers, each over a session of its own.
-pub async fn subscribe(server: &Server, count: usize) -> anyhow::Result<Seen> {
+pub async fn subscribe(server: &Server, options: &SubscribeOptions, count: usize) -> anyhow::Result<Seen> {
     let (sender, at) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     for _ in 0..count {
         let registry = connect(server).await?;
-        let mut subscription = registry.subscribe("service").await?;
+        let mut subscription = registry.subscribe_with("service", options.clone()).await?;
         ensure!(subscription.current().len() == 1, "there is one");
         let sender = sender.clone();
         tasks.spawn(async move {

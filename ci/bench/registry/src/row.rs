@@ -14,6 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Row {
     /// Our registry.
     Ours,
+    /// Our registry, reading two formats.
+    Formats,
     /// kazoo: `ChildrenWatch`, and a `get` for each new child with a watch on its data.
     Kazoo,
     /// The crate `zookeeper-client`, in the obvious way: list, then read one after the other; with watches again at
@@ -24,11 +26,12 @@ pub enum Row {
 }
 
 impl Row {
-    pub const ALL: [Self; 4] = [Self::Ours, Self::Kazoo, Self::Obvious, Self::Bare];
+    pub const ALL: [Self; 5] = [Self::Ours, Self::Formats, Self::Kazoo, Self::Obvious, Self::Bare];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "registry",
+            Self::Formats => "registry, 2 formats",
             Self::Kazoo => "kazoo",
             Self::Obvious => "zookeeper-client",
             Self::Bare => "bare event",
