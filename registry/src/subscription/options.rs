@@ -72,7 +72,8 @@ impl SubscribeOptions {
 
     /// Asks the servers for a change after a random pause of up to `max`: for services with so many subscribers that their
     /// questions, all at once, are too much. Changes within the pause share it. A reconnect pauses, too; the first list on a
-    /// connection that is there does not, and a deleted node goes at once. Default: zero, no pause.
+    /// connection that is there does not. A deleted node goes without a question, so at once, unless its name can come again (the
+    /// id that a user chose). Default: zero, no pause.
     #[must_use]
     pub fn spread(mut self, max: Duration) -> Self {
         self.spread = max;
