@@ -1,11 +1,13 @@
 //! Configuration of a registry.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
 use zk_client::{Acl, Clock};
 
+use crate::cache::Cache;
 use crate::error::Error;
 use crate::registry::Registry;
 use crate::service;
@@ -29,11 +31,18 @@ pub struct Builder {
     root: String,
     acl: Vec<Acl>,
     seed: Option<u64>,
+    cache: Option<Cache>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { client: zk_client::Client::builder(), root: String::new(), acl: vec![Acl::open()], seed: None }
+        Self {
+            client: zk_client::Client::builder(),
+            root: String::new(),
+            acl: vec![Acl::open()],
+            seed: None,
+            cache: None,
+        }
     }
 
     /// Sets the servers, with an optional chroot below which everything lies: `host:port,host:port/chroot`. Default:
@@ -130,6 +139,44 @@ impl Builder {
         self
     }
 
+    /// Keeps the last members of each service that is subscribed to in a file in this directory, for a start while the
+    /// registry is away. Default: none.
+    ///
+    /// While no server is connected, a new subscription that has no answer yet has the members of the file at once. They are
+    /// [stale](crate::Members::stale), with [the time of their confirmation](crate::Members::cached), until the registry
+    /// answers. A service that was empty is empty in its file, too. While a server is connected the files are not read.
+    ///
+    /// Files are replaced in one step, at most once a second, on a thread for blocking work; they have at most 32 MiB, and a
+    /// service with more members has none. The directory is created when it is missing. Registries, and processes, may share it.
+    /// A file that is damaged, or of another service or ensemble, is named in the log and replaced later; so is an error to
+    /// write. Neither ends a subscription.
+    ///
+    /// ```
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use registry::{Registry, unix_ms};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let cache = directory.path();
+    /// let registry = Registry::builder().servers("zk1.test:2181").cache(cache).connect_in_background().await?;
+    /// // With a file of this service this returns at once, otherwise with the answer of the registry.
+    /// let subscribed = tokio::time::timeout(Duration::from_millis(1), registry.subscribe("demo")).await;
+    /// if let Ok(demo) = subscribed {
+    ///     if let Some(age) = demo?.current().age(unix_ms()) {
+    ///         println!("the registry is away; these are the members of {age:?} ago");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
+    /// ```
+    pub fn cache(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.cache = Some(Cache::new(directory.into()));
+        self
+    }
+
     /// Connects, and returns with a live session. Needs a tokio runtime; the registry works as long as the runtime does.
     ///
     /// # Errors
@@ -138,12 +185,14 @@ impl Builder {
     pub async fn connect(self) -> Result<Registry, Error> {
         self.check_root()?;
         let client = self.client.connect().await.map_err(Error::Connect)?;
-        Ok(Registry::over(client, self.root, self.acl, self.seed.unwrap_or_else(|| fastrand::u64(..))))
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        Ok(Registry::over(client, self.root, self.acl, seed, self.cache))
     }
 
     /// Returns a registry at once, in the state [`ConnectionState::Connecting`](crate::ConnectionState::Connecting): for a
     /// program that must start while the servers are away. It connects in the background, for as long as it takes.
-    /// Registrations and subscriptions wait for it.
+    /// Registrations and subscriptions wait for it; with a [cache](Self::cache), a subscription has the members of the last
+    /// time at once.
     ///
     /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
     /// [`Wait`](crate::blocking::Wait), which has the runtime.
@@ -153,7 +202,8 @@ impl Builder {
     pub async fn connect_in_background(self) -> Result<Registry, Error> {
         self.check_root()?;
         let client = self.client.connect_in_background().await.map_err(Error::Connect)?;
-        Ok(Registry::over(client, self.root, self.acl, self.seed.unwrap_or_else(|| fastrand::u64(..))))
+        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        Ok(Registry::over(client, self.root, self.acl, seed, self.cache))
     }
 
     fn check_root(&self) -> Result<(), Error> {

@@ -57,6 +57,8 @@
 //! - A service, or the parent of all, does not exist: its creation is waited for with a watch, and no question is asked twice.
 //!   It may be deleted and made again.
 //! - A subscriber is slow: it sees the latest members next. Nothing is queued for it.
+//! - The registry is away when the program starts: [`Builder::connect_in_background`] waits for nothing, and a
+//!   [cache](Builder::cache) has the members of the last time.
 //! - The program ends: its instances go at once if it waits for that, see [`Registry::run_then_close`]; otherwise after the
 //!   session timeout.
 //!
@@ -90,6 +92,7 @@
 
 pub mod blocking;
 mod builder;
+mod cache;
 mod clock;
 pub mod codec;
 mod credentials;
@@ -100,6 +103,7 @@ mod discovery;
 mod embedded;
 mod error;
 mod filter;
+mod hash;
 mod instance;
 mod list_state;
 mod members;
@@ -118,6 +122,7 @@ mod stream;
 mod subscription;
 
 pub use builder::Builder;
+pub use clock::unix_ms;
 pub use credentials::{Credentials, close_session, close_session_via};
 #[cfg(feature = "tower")]
 pub use discover::Discover;

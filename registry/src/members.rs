@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::log::Shown;
 
@@ -44,9 +45,19 @@ pub struct Members {
     /// True if these are the last known members and may be out of date: no server is connected, or
     /// [`SubscribeOptions::empty_after`](crate::SubscribeOptions::empty_after) holds members that are gone.
     pub stale: bool,
+    /// Time at which the registry last confirmed them, in milliseconds since 1970, if they are from the cache on disk because
+    /// no server has been reached yet: see [`Builder::cache`](crate::Builder::cache). They are stale then.
+    pub cached: Option<u64>,
 }
 
 impl Members {
+    /// Returns the time since the registry confirmed these members, if they are from the cache on disk. `now_ms` is
+    /// [`unix_ms`](crate::unix_ms).
+    #[must_use]
+    pub fn age(&self, now_ms: u64) -> Option<Duration> {
+        self.cached.map(|confirmed_ms| Duration::from_millis(now_ms.saturating_sub(confirmed_ms)))
+    }
+
     /// Returns the number of usable instances.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -19,6 +19,7 @@ pub(crate) fn merge<'a>(formats: impl IntoIterator<Item = &'a Members> + Clone) 
         seen.extend(members.instances.values().map(|instance| (instance.host(), instance.port())));
         names.extend(members.instances.keys());
         merged.stale |= members.stale;
+        merged.cached = merged.cached.into_iter().chain(members.cached).min();
     }
     for members in formats {
         let broken = members.skipped.iter().filter(|skipped| names.insert(&skipped.id));

@@ -12,6 +12,7 @@ use common::log::quietly;
 use zk_client::{Acl, Client};
 
 use crate::builder::Builder;
+use crate::cache::Cache;
 use crate::codec::{Codec, Json};
 use crate::credentials::Credentials;
 use crate::discovery;
@@ -64,17 +65,17 @@ impl Registry {
     /// Makes a registry over an existing client. Closing the one closes the other.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self::over(client, String::new(), vec![Acl::open()], fastrand::u64(..))
+        Self::over(client, String::new(), vec![Acl::open()], fastrand::u64(..), None)
     }
 
-    pub(crate) fn over(client: Client, root: String, acl: Vec<Acl>, seed: u64) -> Self {
+    pub(crate) fn over(client: Client, root: String, acl: Vec<Acl>, seed: u64, cache: Option<Cache>) -> Self {
         let clock = client.clock();
         Self {
             client,
             root: root.into(),
             acl: acl.into(),
             seed: Arc::new(AtomicU64::new(seed)),
-            sources: Sources::new(clock),
+            sources: Sources::new(clock, cache),
             #[cfg(feature = "embedded")]
             server: None,
         }

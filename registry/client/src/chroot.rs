@@ -13,6 +13,11 @@ impl Chroot {
         Self(checked)
     }
 
+    /// Returns the path; empty for the root.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Returns the server's path of a caller's path.
     pub(crate) fn apply(&self, path: &str) -> Result<ByteString, PathError> {
         path::validate(path)?;

@@ -103,6 +103,12 @@ impl Client {
         &self.inner.servers
     }
 
+    /// Returns the node of the servers that this client sees as `/`; empty for their root.
+    #[must_use]
+    pub fn chroot(&self) -> &str {
+        self.inner.chroot.as_str()
+    }
+
     /// Creates a node that is open to all clients. A sequential node gets its parent's counter appended, ten digits.
     ///
     /// # Errors

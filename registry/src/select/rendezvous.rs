@@ -1,7 +1,7 @@
 //! A choice by key that hardly moves when the members change.
 
-use super::hash::Hash;
 use super::{Candidate, share};
+use crate::hash::Hash;
 use crate::instance::Instance;
 
 /// Chooses the instance of a key; `None` if none takes work. The time is in milliseconds since 1970.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::hash::Hash;
 use super::{Candidate, share};
+use crate::hash::Hash;
 use crate::members::InstanceId;
 
 /// Lets the instances take turns, each as often as its weight says. The turns of a heavy one are spread over the round: with

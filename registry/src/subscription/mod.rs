@@ -1,5 +1,6 @@
 //! The handle that follows the members of a service.
 
+mod cached;
 mod core;
 mod driver;
 mod merger;

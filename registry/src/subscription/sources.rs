@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use common::{Clock, Millis};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
+use super::cached::cached;
 use super::core::{Core, Settings};
 use super::driver::Driver;
 use super::merger::merge;
 use super::options::SubscribeOptions;
 use super::view::View;
+use crate::cache::Cache;
 use crate::node::ServiceNode;
 
 /// Sources of one registry. A source ends with its last subscription.
 #[derive(Debug)]
 pub(crate) struct Sources {
     clock: Clock,
+    cache: Option<Cache>,
     by_key: Mutex<HashMap<Key, Weak<Source>>>,
 }
 
@@ -48,8 +52,8 @@ struct NodeKey {
 
 impl Sources {
     /// Makes the sources of a registry whose client has this clock.
-    pub(crate) fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self { clock, by_key: Mutex::default() })
+    pub(crate) fn new(clock: Clock, cache: Option<Cache>) -> Arc<Self> {
+        Arc::new(Self { clock, cache, by_key: Mutex::default() })
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -83,7 +87,7 @@ impl Sources {
         }
         let (sender, views) = watch::channel(View::default());
         match nodes {
-            [node] => tokio::spawn(self.clock.attend(self.driver(node, options, seed).run(sender))),
+            [node] => self.start(node, options, seed, sender),
             _ => tokio::spawn(self.clock.attend(async move {
                 merge(parts.iter().map(|part| part.views()).collect(), sender).await;
             })),
@@ -91,6 +95,21 @@ impl Sources {
         let source = Arc::new(Source { views, key: key.clone(), sources: self.clone() });
         by_key.insert(key, Arc::downgrade(&source));
         source
+    }
+
+    /// Starts the task that follows a node, and one for the cache if there is one.
+    fn start(
+        &self,
+        node: &ServiceNode,
+        options: &SubscribeOptions,
+        seed: u64,
+        views: watch::Sender<View>,
+    ) -> JoinHandle<()> {
+        let driver = self.driver(node, options, seed);
+        let Some(cache) = &self.cache else { return tokio::spawn(self.clock.attend(driver.run(views))) };
+        let (sender, answers) = watch::channel(View::default());
+        tokio::spawn(self.clock.attend(driver.run(sender)));
+        tokio::spawn(self.clock.attend(cached(cache.of(node), node.client.clone(), answers, views)))
     }
 
     fn driver(&self, node: &ServiceNode, options: &SubscribeOptions, seed: u64) -> Driver {

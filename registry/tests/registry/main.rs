@@ -1,6 +1,7 @@
 //! The registry against a zk-mini in the same process.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
+mod cache;
 mod days;
 mod endings;
 mod panicking_subscriber;
