@@ -363,6 +363,25 @@ mod tests {
     }
 
     #[test]
+    fn what_spring_cloud_wrote_is_written_again() {
+        // Recorded from Spring Cloud ZooKeeper 4.3.0 with two labels of the user's.
+        let recorded = r#"{"name":"shop","id":"94933f0c-10e5-4b2e-8001-8c4a44e893a4","address":"127.0.0.1","port":18099,
+            "sslPort":null,"payload":{"@class":"org.springframework.cloud.zookeeper.discovery.ZookeeperInstance","id":"shop",
+            "name":"shop","metadata":{"zone":"b","weight":"8","instance_status":"UP"}},"registrationTimeUTC":1795896905951,
+            "serviceType":"DYNAMIC","uriSpec":{"parts":[{"value":"scheme","variable":true},{"value":"://","variable":false},
+            {"value":"address","variable":true},{"value":":","variable":false},{"value":"port","variable":true}]}}"#;
+        let id = "94933f0c-10e5-4b2e-8001-8c4a44e893a4";
+        let codec = Curator::spring_cloud();
+        let instance = codec.decode(id, recorded.as_bytes()).unwrap();
+        assert_eq!((instance.zone(), instance.weight(), instance.status()), (Some("b"), 8, Status::Up));
+        let again = codec.encode(&Published::new("shop", id, &instance, 1_795_896_905_951)).unwrap();
+        let json = |data: &[u8]| serde_json::from_slice::<Value>(data).unwrap();
+        assert_eq!(json(&again), json(recorded.as_bytes()));
+        let fresh = Instance::new("127.0.0.1", 18099);
+        assert_eq!(written(&codec, &fresh)["uriSpec"], json(recorded.as_bytes())["uriSpec"]);
+    }
+
+    #[test]
     fn a_changed_instance_keeps_a_payload_that_is_no_object() {
         let node = with(json!({"payload": "text"}));
         let changed = written(&Curator::default(), &read(&node).with_weight(7));
