@@ -4,6 +4,7 @@ mod bad_input;
 mod command_line;
 mod exchange;
 mod hand_over;
+mod locks;
 mod harness;
 mod persistent_watch;
 mod services;

@@ -10,6 +10,9 @@
 
 mod queue;
 
+#[cfg(test)]
+mod tests;
+
 use common::Millis;
 use zk_client::{SessionId, Zxid};
 
