@@ -11,17 +11,18 @@ use zk_recipes::{Election, Guard, Lock};
 async fn client(zk: &RealZooKeeper) -> Client {
     // Long enough for the election of a new leader.
     let builder = Client::builder().servers(zk.connect_string()).session_timeout(Duration::from_secs(20));
-    builder.connect().await.unwrap()
+    builder.connect().await.expect("a session")
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("done long ago")
 }
 
-async fn waiting(lock: Lock, contenders: usize) -> tokio::task::JoinHandle<Guard> {
+/// Queues behind a holder.
+async fn waiting(lock: Lock) -> tokio::task::JoinHandle<Guard> {
     let queue = lock.clone();
-    let waiting = tokio::spawn(async move { lock.acquire().await.unwrap() });
-    soon(async { while queue.contenders().await.unwrap().len() < contenders {} }).await;
+    let waiting = tokio::spawn(async move { lock.acquire().await.expect("the lock") });
+    soon(async { while queue.contenders().await.expect("the queue").len() < 2 {} }).await;
     waiting
 }
 
@@ -30,7 +31,7 @@ async fn a_lock_and_a_lead_survive_the_death_of_the_server_and_go_to_the_next_in
     let mut zk = RealZooKeeper::ensemble().unwrap();
     let (ada, bob) = (client(&zk).await, client(&zk).await);
     let first = soon(Lock::new(&ada, "/locks/report").acquire()).await.unwrap();
-    let second = waiting(Lock::new(&bob, "/locks/report"), 2).await;
+    let second = waiting(Lock::new(&bob, "/locks/report")).await;
     let mut leader = Election::new(&ada, "/election").identity("ada").stand().unwrap();
     let token = soon(leader.lead()).await.unwrap();
     let mut next = Election::new(&bob, "/election").identity("bob").stand().unwrap();
