@@ -32,10 +32,10 @@ async fn kazoos_recipes_and_ours_exclude_each_other() {
 
 /// Takes each recipe many times, together with a program that does the same.
 async fn contend(mut program: Command, recipes: &[&'static str]) {
-    let zk = ZkMini::start().await.unwrap();
-    let client = Client::connect(&zk.connect_string()).await.unwrap();
+    let zk = ZkMini::start().await.expect("a server");
+    let client = Client::connect(&zk.connect_string()).await.expect("a session");
     for recipe in recipes {
-        client.ensure_path(&format!("/{recipe}/inside")).await.unwrap();
+        client.ensure_path(&format!("/{recipe}/inside")).await.expect("the servers answer");
     }
     program.arg(zk.connect_string()).arg(ROUNDS.to_string()).args(recipes);
     let mut program = Process::start(&mut program);
@@ -43,12 +43,15 @@ async fn contend(mut program: Command, recipes: &[&'static str]) {
     for recipe in recipes {
         let mut ours = JoinSet::new();
         for _ in 0..2 {
-            let client = Client::connect(&zk.connect_string()).await.unwrap();
+            let client = Client::connect(&zk.connect_string()).await.expect("a session");
             ours.spawn(run(client, recipe));
         }
-        client.create(&format!("/{recipe}/go"), "", CreateMode::Persistent).await.unwrap();
+        client
+            .create(&format!("/{recipe}/go"), "", CreateMode::Persistent)
+            .await
+            .expect("the servers answer");
         while let Some(done) = ours.join_next().await {
-            done.unwrap();
+            done.expect("it did not fail");
         }
         let done = format!("done {recipe}");
         program.line_that(&done, PATIENCE, |line| line == done);
@@ -59,7 +62,7 @@ async fn contend(mut program: Command, recipes: &[&'static str]) {
 }
 
 async fn run(client: Client, recipe: &'static str) {
-    let (path, two) = (format!("/{recipe}/lock"), NonZeroUsize::new(2).unwrap());
+    let (path, two) = (format!("/{recipe}/lock"), NonZeroUsize::MIN.saturating_add(1));
     let naming = match recipe {
         "latch" => Naming::LeaderLatch,
         recipe if recipe.starts_with("plain_") => Naming::Kazoo,
@@ -70,10 +73,11 @@ async fn run(client: Client, recipe: &'static str) {
     for round in 0..ROUNDS {
         let guard = match (recipe.trim_start_matches("plain_"), round % 2) {
             ("selector" | "latch" | "election", _) => {
-                let mut candidate = Election::new(&client, &*path).naming(naming).stand().unwrap();
-                candidate.lead().await.unwrap();
+                let mut candidate =
+                    Election::new(&client, &*path).naming(naming).stand().expect("in a runtime");
+                candidate.lead().await.expect("the servers answer");
                 inside(&client, recipe, true).await;
-                candidate.resign().await.unwrap();
+                candidate.resign().await.expect("the servers answer");
                 continue;
             }
             ("semaphore", _) => Semaphore::new(&client, &*path, two).acquire().await,
@@ -81,10 +85,10 @@ async fn run(client: Client, recipe: &'static str) {
             ("read_write", _) => locks.read().acquire().await,
             _ => lock.acquire().await,
         };
-        let guard = guard.unwrap();
+        let guard = guard.expect("the servers answer");
         let alone = recipe != "semaphore" && (!recipe.ends_with("read_write") || round % 2 == 0);
         inside(&client, recipe, alone).await;
-        guard.release().await.unwrap();
+        guard.release().await.expect("the servers answer");
     }
 }
 
@@ -92,11 +96,13 @@ async fn run(client: Client, recipe: &'static str) {
 async fn inside(client: &Client, recipe: &str, alone: bool) {
     let inside = format!("/{recipe}/inside");
     let name = if alone { "alone" } else { "shared" };
-    let node =
-        client.create(&format!("{inside}/{name}-"), "", CreateMode::EphemeralSequential).await.unwrap();
-    let (all, _) = client.children(&inside).await.unwrap();
+    let node = client
+        .create(&format!("{inside}/{name}-"), "", CreateMode::EphemeralSequential)
+        .await
+        .expect("the servers answer");
+    let (all, _) = client.children(&inside).await.expect("the servers answer");
     let fits = if alone { all.len() == 1 } else { all.iter().all(|other| other.starts_with("shared")) };
     assert!(fits && (recipe != "semaphore" || all.len() <= 2), "{} is inside with {all:?}", node.path);
     tokio::time::sleep(Duration::from_millis(2)).await;
-    client.delete(&node.path, Expected::Any).await.unwrap();
+    client.delete(&node.path, Expected::Any).await.expect("the servers answer");
 }

@@ -88,7 +88,7 @@ impl Lock {
     /// # Errors
     /// The same as of [`Self::acquire`].
     pub async fn acquire_within(&self, limit: Duration) -> Result<Option<Guard>, Error> {
-        queueing::within(limit, self.acquire()).await
+        queueing::within(&self.seat, limit, self.acquire()).await
     }
 
     /// Returns the [identities](Self::identity) of those that have the lock or wait for it, in order.

@@ -41,12 +41,13 @@ pub(crate) async fn try_acquire(seat: &Seat) -> Result<Option<Guard>, Error> {
     }
 }
 
-/// Waits for some time; `None` if that is over.
+/// Waits for some time, by the client's clock; `None` if that is over.
 pub(crate) async fn within<T>(
+    seat: &Seat,
     limit: Duration,
     acquire: impl Future<Output = Result<T, Error>>,
 ) -> Result<Option<T>, Error> {
-    tokio::time::timeout(limit, acquire).await.ok().transpose()
+    seat.client.clock().timeout(limit, acquire).await.transpose()
 }
 
 /// Returns the data of all nodes that contend, in order.

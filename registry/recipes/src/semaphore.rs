@@ -102,7 +102,7 @@ impl Semaphore {
     /// # Errors
     /// The same as of [`Self::acquire`].
     pub async fn acquire_within(&self, limit: Duration) -> Result<Option<Guard>, Error> {
-        queueing::within(limit, self.acquire()).await
+        queueing::within(&self.lease, limit, self.acquire()).await
     }
 
     /// Returns the [identities](Self::identity) of those that have a place, and of one that may wait for the next.
