@@ -46,6 +46,17 @@ struct Cli {
     /// Number of rounds.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// Compares only ways with this text in their names.
+    #[arg(long)]
+    only: Vec<String>,
+}
+
+impl Cli {
+    fn rows(&self) -> impl Iterator<Item = Row> {
+        let wanted =
+            |row: &Row| self.only.is_empty() || self.only.iter().any(|text| row.name().contains(text));
+        Row::ALL.into_iter().filter(wanted)
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -54,13 +65,13 @@ async fn main() -> anyhow::Result<()> {
     let mut report = Report::default();
     for _ in 0..cli.rounds {
         for &count in &cli.instances {
-            for row in Row::ALL.into_iter().filter(|row| *row != Row::Bare) {
+            for row in cli.rows().filter(|row| *row != Row::Bare) {
                 let millis = resolve(&cli, row, count).await?;
                 report.add(&format!("find {count} instances"), "ms", row.name(), millis);
             }
         }
         for &count in &cli.subscribers {
-            for row in Row::ALL.into_iter().filter(|row| *row != Row::Kazoo || count <= cli.most_of_kazoo) {
+            for row in cli.rows().filter(|row| *row != Row::Kazoo || count <= cli.most_of_kazoo) {
                 changes(&cli, row, count, &mut report).await?;
             }
         }
