@@ -65,10 +65,13 @@ impl Subscription {
     /// so does an instance that is registered again at its address: right for connections. Several instances at one address,
     /// such as forked workers, are one service. `None` leaves the address out.
     ///
-    /// Three lines balance a gRPC client of tonic, whose generated code takes such a channel:
+    /// Three statements balance a gRPC client of tonic, whose generated code takes such a channel. The example
+    /// `tonic_rolling_restart` is a whole program.
     ///
     /// ```no_run
+    /// use tonic::Status;
     /// use tonic::transport::Endpoint;
+    /// use tower::ServiceExt;
     /// use tower::balance::p2c::Balance;
     /// use tower::buffer::Buffer;
     /// use tower::load::{CompleteOnResponse, PendingRequests};
@@ -78,7 +81,7 @@ impl Subscription {
     ///     let server = Endpoint::from_shared(format!("http://{}", instance.addr())).ok()?;
     ///     Some(PendingRequests::new(server.connect_lazy(), CompleteOnResponse::default()))
     /// });
-    /// let channel = Buffer::new(Balance::new(servers), 1024);
+    /// let channel = Buffer::new(Balance::new(servers), 1024).map_err(Status::from_error).boxed_clone();
     /// # let _client = tonic_health::pb::health_client::HealthClient::new(channel);
     /// # Ok(())
     /// # }

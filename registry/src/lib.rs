@@ -41,8 +41,8 @@
 //! # }
 #![cfg_attr(not(feature = "embedded"), doc = "# #[cfg(not(any()))] fn main() {}")]
 //! ```
-//! The folder `examples` has whole programs: a hermetic test, a watcher, a rolling replacement, a standby. Code without async
-//! uses the registry with [`blocking`].
+//! The folder `examples` has whole programs: a hermetic test, a watcher, a rolling replacement (also with gRPC), a standby.
+//! Code without async uses the registry with [`blocking`].
 //!
 //! # When things break
 //! - The connection is lost: instances stay registered, and subscribers keep the last members, marked
@@ -85,7 +85,7 @@
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `embedded` | no | `Registry::embedded` and `Builder::embedded`: a zk-mini in this process |
-//! | `stream` | no | `into_stream` of [`Subscription`], [`Services`] and [`ConnectionStates`]: streams of futures-core |
+//! | `stream` | no | Streams of futures-core: `into_stream` of [`Subscription`], [`Services`], [`ConnectionStates`]; `Registration::states` |
 //! | `tower` | no | `Subscription::discover`: services for the balancers of tower, and so for gRPC with tonic |
 #![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use tokio::sync::watch;
 
 use crate::members::Members;
+use crate::registration::{Registration, RegistrationState, Report};
 use crate::services::{ServiceNames, Services};
 use crate::state::{ConnectionState, ConnectionStates};
 use crate::subscription::Subscription;
@@ -151,6 +153,34 @@ impl Follow for ConnectionStates {
 
     fn changed(&mut self) -> impl Future<Output = Option<ConnectionState>> + Send {
         self.changed()
+    }
+}
+
+impl Registration {
+    /// Returns a stream of the states: first the present one, then each newer one. It ends after a final state, or when the
+    /// registry is closed. It does not keep the instance registered.
+    pub fn states(&self) -> Updates<RegistrationState> {
+        Updates::of(States { reports: self.reports(), seen: self.state() })
+    }
+}
+
+/// Follower of a registration's state.
+struct States {
+    reports: watch::Receiver<Report>,
+    seen: RegistrationState,
+}
+
+impl Follow for States {
+    type Value = RegistrationState;
+
+    fn current(&self) -> RegistrationState {
+        self.seen.clone()
+    }
+
+    async fn changed(&mut self) -> Option<RegistrationState> {
+        let state = self.reports.wait_for(|report| report.state != self.seen).await.ok()?.state.clone();
+        self.seen.clone_from(&state);
+        Some(state)
     }
 }
 

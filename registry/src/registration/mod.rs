@@ -175,6 +175,12 @@ impl Registration {
         Some(state)
     }
 
+    /// Returns the progress, for a follower that does not hold the registration.
+    #[cfg(feature = "stream")]
+    pub(crate) fn reports(&self) -> watch::Receiver<Report> {
+        self.report.clone()
+    }
+
     /// Returns the credentials of the session that owns the node; `None` while there is no session.
     #[must_use]
     pub fn credentials(&self) -> Option<Credentials> {

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use futures_util::{FutureExt, StreamExt};
-use registry::{ConnectionState, Discover, Instance, Members, Subscription};
+use registry::{
+    ConnectionState, Discover, Instance, Members, RegistrationState, Subscription, WithdrawReason,
+};
 use tower::discover::Change;
 
 use crate::support::{Way, at, members, ports, registry, server, soon};
@@ -71,6 +73,31 @@ async fn streams_end_with_the_registry() {
     let rest: Vec<_> = soon(demo.by_ref().collect()).await;
     assert!(rest.last().is_some_and(|last| last.stale), "no server is asked any more");
     assert_eq!(soon(demo.next()).await, None);
+}
+
+#[tokio::test]
+async fn the_states_of_a_registration_are_a_stream_with_the_reasons() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let one = soon(registry.register("demo", at(1))).await.unwrap();
+    let mut states = one.states();
+    assert!(matches!(soon(states.next()).await, Some(RegistrationState::Registered { .. })));
+    assert!(states.next().now_or_never().is_none());
+    soon(one.withdraw()).await.unwrap();
+    assert_eq!(soon(states.next()).await, Some(RegistrationState::Withdrawn(WithdrawReason::Requested)));
+    assert_eq!(soon(states.next()).await, None);
+}
+
+#[tokio::test]
+async fn the_names_of_the_services_are_a_stream() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let mut services = soon(registry.services()).await.unwrap().into_stream();
+    assert!(soon(services.next()).await.unwrap().names.is_empty());
+    let _one = soon(registry.register("demo", at(1))).await.unwrap();
+    assert!(soon(services.next()).await.unwrap().names.contains("demo"));
+    soon(registry.close()).await.unwrap();
+    assert!(soon(services.collect::<Vec<_>>()).await.iter().all(|last| last.stale));
 }
 
 /// Returns the changes that are ready: each with its key, and the port of a new service.
