@@ -16,7 +16,7 @@
 //! | [`Counter`] | a number that many change | `SharedCount`, `DistributedAtomicInteger`, `DistributedAtomicLong` | `Counter` |
 //! | [`TreeCache`] | the nodes below a path, in memory | | |
 //!
-//! Those of a line exclude each other on the same path, so a fleet may be mixed; [`Naming`] says what the others need for it.
+//! Those of a line work together on the same path, so a fleet may be mixed; [`Naming`] says what the locks of the others need for it.
 #![forbid(unsafe_code)]
 
 mod barrier;

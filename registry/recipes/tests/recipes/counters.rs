@@ -90,7 +90,7 @@ fn a_node_that_is_no_number_or_cannot_hold_the_sum_is_left_alone() {
         small.set(i32::MAX.into()).await.unwrap();
         let error = small.add(1).await.unwrap_err();
         assert!(matches!(error, Error::OutOfRange { .. }), "{error}");
-        assert_eq!(small.get().await.unwrap(), i32::MAX.into());
+        assert_eq!(small.get().await.unwrap(), i64::from(i32::MAX));
         let large = Counter::new(&client, "/large").format(CounterFormat::Int64);
         large.set(i64::MAX).await.unwrap();
         assert!(matches!(large.add(1).await, Err(Error::OutOfRange { .. })));
