@@ -1,6 +1,6 @@
 //! A standby that takes over when the active instance dies. Both register with a rank; the lowest rank leads, so that all who
-//! look agree. The active one dies without a goodbye, and the time of the server moves by hand: nothing waits for the session
-//! timeout.
+//! look agree. The active one dies without a goodbye, and time moves by hand, for the server and both instances: nothing waits
+//! for the session timeout.
 //!
 //! `cargo run -p zk-registry --features embedded --example standby`
 
@@ -19,9 +19,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Each runtime stands for a process: when it ends, everything on it ends at once.
     let dying = Runtime::new()?;
-    let active = dying.block_on(join(&zk, 1, Duration::from_secs(10)))?;
+    let active = dying.block_on(join(&zk, 1))?;
     let (standby, mut scheduler) = surviving.block_on(async {
-        let standby = join(&zk, 2, Duration::from_secs(40)).await?;
+        let standby = join(&zk, 2).await?;
         let scheduler = standby.0.subscribe(SERVICE).await?;
         Ok::<_, registry::Error>((standby, scheduler))
     })?;
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(dying);
     drop(active);
     surviving.block_on(async {
-        // The session of rank 1 expires; that of rank 2 does not.
+        // The session of rank 1 expires; rank 2 goes on pinging.
         zk.advance(Duration::from_secs(13)).await;
         lead(&mut scheduler, 2).await?;
         println!("rank 1 has died; rank 2 leads");
@@ -42,12 +42,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Registers an instance of the scheduler from a session of its own.
-async fn join(
-    zk: &ZkMini,
-    rank: u16,
-    session_timeout: Duration,
-) -> Result<(Registry, Registration), registry::Error> {
-    let registry = Registry::builder().embedded(zk).session_timeout(session_timeout).connect().await?;
+async fn join(zk: &ZkMini, rank: u16) -> Result<(Registry, Registration), registry::Error> {
+    let registry = Registry::builder().embedded(zk).connect().await?;
     let instance = Instance::new("127.0.0.1", 9000 + rank).with("rank", rank);
     let registration = registry.register(SERVICE, instance).await?;
     Ok((registry, registration))

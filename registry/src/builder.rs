@@ -120,10 +120,31 @@ impl Builder {
         self
     }
 
-    /// Connects in memory to a server in the same process.
+    /// Connects in memory to a server in the same process, and follows its [clock](zk_mini::Handle::clock): a test that moves
+    /// the server's time moves the registry's, too, and while the clock is held, pauses pass only by such moves.
+    /// [`Self::clock`] afterwards sets another clock.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use registry::{Instance, Registry};
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().in_memory().manual_clock().start().await?;
+    /// let server = Registry::builder().embedded(&zk).connect().await?;
+    /// let _instance = server.register("echo", Instance::new("127.0.0.1", 8080)).await?;
+    /// let client = Registry::builder().embedded(&zk).connect().await?;
+    /// let echo = client.subscribe("echo").await?;
+    ///
+    /// zk.advance(Duration::from_secs(3600)).await; // an hour of pings
+    /// assert_eq!(echo.current().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "embedded")]
     pub fn embedded(self, server: &zk_mini::ZkMini) -> Self {
-        self.via(crate::embedded::InMemory::new(server))
+        self.via(crate::embedded::InMemory::new(server)).clock(server.clock())
     }
 
     /// Makes the names of nodes and the pauses between retries reproducible. Default: random.

@@ -7,6 +7,7 @@ mod endings;
 mod panicking_subscriber;
 mod registrations;
 mod services;
+mod shared_clock;
 mod streams;
 mod subscriptions;
 mod subscriptions_formats;

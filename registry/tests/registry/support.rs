@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Instance, Members, Registry, Subscription};
+use registry::{Clock, Instance, Members, Registry, Subscription};
 use zk_client::{Client, connect_fn};
 use zk_mini::history::{EntryKind, Mark};
 use zk_mini::{Fault, Handle, On, Session, Then, ZkMini};
@@ -25,8 +25,9 @@ pub(crate) async fn server() -> ZkMini {
     ZkMini::builder().in_memory().manual_clock().seed(7).start().await.unwrap()
 }
 
+/// Connects a registry whose pauses pass by themselves, and whose sessions expire when the server's time moves.
 pub(crate) async fn registry(zk: &ZkMini) -> Registry {
-    soon(Registry::builder().embedded(zk).connect()).await.unwrap()
+    soon(Registry::builder().embedded(zk).clock(Clock::start()).connect()).await.unwrap()
 }
 
 /// Connects a client that knows nothing of registries.
