@@ -91,7 +91,7 @@ async fn calls_go_on_without_a_registry_and_follow_its_changes_afterwards() {
 /// Returns the number of requests that a session has sent over its present connection.
 fn received(zk: &RealZooKeeper, session: i64) -> usize {
     let server = zk.serving(session).expect("a server has its connection");
-    let connections = four_letter::ask(zk.addr(server), "cons").unwrap();
+    let connections = four_letter::ask(zk.addr(server), "cons").expect("an answer");
     let sid = format!("sid=0x{session:x},");
     let line = connections.lines().find(|line| line.contains(&sid)).expect("its line");
     let count = line.split("recved=").nth(1).and_then(|rest| rest.split(',').next());
