@@ -65,7 +65,7 @@ impl World {
         }
         // An instance watches its node; a follower the list and each node.
         let (watches, needed) = (self.zk.watches(), instances + followers * (1 + instances));
-        if watches.len() < needed {
+        if watches.len() != needed {
             let watches =
                 watches.iter().map(|watch| format!("\n{} {:?} {:?}", watch.path, watch.kind, watch.session));
             return Err(format!(

@@ -38,7 +38,7 @@ pub(crate) struct Round {
 pub(crate) enum Act {
     /// An instance starts, unless it runs.
     Start(usize),
-    /// An instance leaves: it withdraws, finishes its calls and closes.
+    /// An instance leaves: it drains, finishes its calls and closes.
     Stop(usize),
     /// An instance dies, as by kill -9.
     Kill(usize),

@@ -72,11 +72,11 @@ impl Process {
         let _ = timeout(Duration::ZERO, updating).await;
     }
 
-    /// Leaves: withdraws, finishes the calls that run, and closes.
+    /// Leaves: withdraws, serves until callers have heard of it, finishes the calls that run, and closes.
     pub(crate) async fn stop(self) {
         let Self { registry, registration, server, stop, .. } = self;
         // Refused on bad days; closing the session does it, or its timeout.
-        let _ = registration.withdraw().await;
+        let _ = registration.drain(Duration::from_secs(1)).await;
         drop(stop);
         let _ = server.await;
         let _ = registry.close().await;
