@@ -25,7 +25,7 @@ use crate::queueing;
 /// use zk_recipes::Election;
 ///
 /// let election = Election::new(&client, "/election").identity("ada");
-/// let mut candidate = election.stand()?;
+/// let mut candidate = election.stand().await?;
 /// let token = candidate.lead().await?;
 /// assert_eq!(election.leader().await?.as_deref(), Some("ada"));
 /// tokio::select! {
@@ -86,11 +86,12 @@ impl Election {
         self
     }
 
-    /// Stands as a candidate from now on.
+    /// Stands as a candidate from now on, without waiting for any answer.
     ///
     /// # Errors
     /// [`Error::Client`] outside of a tokio runtime.
-    pub fn stand(&self) -> Result<Candidate, Error> {
+    // Async for its task, which code without async has a runtime for only inside of `wait`.
+    pub async fn stand(&self) -> Result<Candidate, Error> {
         Ok(Candidate { contender: Contender::start(self.seat.clone())? })
     }
 

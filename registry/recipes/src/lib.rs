@@ -17,6 +17,25 @@
 //! | [`TreeCache`] | the nodes below a path, in memory | | |
 //!
 //! Those of a line work together on the same path, so a fleet may be mixed; [`Naming`] says what the locks of the others need for it.
+//!
+//! Code without async writes `wait()` for every `.await`, with [`zk_client::blocking::Wait`]:
+//!
+//! ```
+//! use zk_client::Client;
+//! use zk_client::blocking::Wait;
+//! use zk_recipes::{Election, Lock};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let zk = zk_mini::ZkMini::start().wait()?;
+//! # let servers = zk.connect_string();
+//! let client = Client::connect(&servers).wait()?;
+//! let guard = Lock::new(&client, "/locks/report").acquire().wait()?;
+//! guard.release().wait()?;
+//! let mut candidate = Election::new(&client, "/election").stand().wait()?;
+//! candidate.lead().wait()?;
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
 
 mod barrier;

@@ -18,7 +18,7 @@ use crate::queueing;
 ///
 /// All that use it must name the same number. It is the semaphore of Curator (`InterProcessSemaphoreV2`), and counts its leases:
 /// a lock below `locks` lets one in, who makes a node below `leases` and waits there until all of those have a place. So a place
-/// that becomes free wakes one. kazoo's `Semaphore` has another layout.
+/// that becomes free wakes that one, and it the next one at the lock. kazoo's `Semaphore` has another layout.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

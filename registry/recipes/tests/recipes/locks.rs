@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use zk_client::{Acl, CreateMode, ErrorCode, Perms};
-use zk_mini::{On, Then};
+use zk_client::{Acl, Client, CreateMode, ErrorCode, Perms, connect_fn};
+use zk_mini::testing::in_virtual_time;
+use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Holding, Lock, Loss};
 
 use crate::support::{TIMEOUT, client, count, quiet, soon, until, with_server};
@@ -196,6 +197,25 @@ fn a_waiter_with_a_limit_gets_the_lock_that_becomes_free_in_time() {
         });
         let second = Lock::new(&bob, PATH).acquire_within(Duration::from_secs(3)).await.unwrap();
         assert!(second.is_some_and(|guard| guard.is_held()));
+    });
+}
+
+#[test]
+fn a_limited_wait_ends_when_a_held_clock_is_moved() {
+    in_virtual_time(async {
+        let zk = ZkMini::builder().in_memory().manual_clock().seed(7).start().await.unwrap();
+        let connector = zk.connector();
+        let via = connect_fn(move || std::future::ready(connector.connect()));
+        let client = Client::builder().via(via).clock(zk.clock()).connect().await.unwrap();
+        let held = Lock::new(&client, PATH).acquire().await.unwrap();
+        let lock = Lock::new(&client, PATH);
+        let waiting = tokio::spawn(async move { lock.acquire_within(Duration::from_secs(3)).await.unwrap() });
+        until(&zk, |zk| count(zk, PATH) == 2).await;
+        zk.advance(Duration::from_millis(2_999)).await;
+        assert!(!waiting.is_finished());
+        zk.advance(Duration::from_millis(1)).await;
+        assert!(soon(waiting).await.unwrap().is_none());
+        assert!(held.is_held());
     });
 }
 

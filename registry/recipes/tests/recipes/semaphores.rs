@@ -39,6 +39,30 @@ fn so_many_hold_a_place_and_one_that_becomes_free_goes_to_the_next() {
 }
 
 #[test]
+fn a_place_that_becomes_free_wakes_two_of_all_that_wait() {
+    with_server(async |zk| {
+        let ada = client(zk).await;
+        let one = soon(semaphore(&ada).acquire()).await.unwrap();
+        let _two = soon(semaphore(&ada).acquire()).await.unwrap();
+        let mut waiting = tokio::task::JoinSet::new();
+        for n in 1..=10 {
+            let client = client(zk).await;
+            waiting.spawn(async move { semaphore(&client).acquire().await.unwrap() });
+            until(zk, |zk| count(zk, LOCKS) == n).await;
+        }
+        quiet().await;
+        let mark = zk.mark();
+        soon(one.release()).await.unwrap();
+        let three = soon(waiting.join_next()).await.unwrap().unwrap();
+        quiet().await;
+        assert!(three.is_held());
+        let reads = zk.history().since(&mark).filter(zk_mini::history::Entry::is_read);
+        let readers: std::collections::BTreeSet<_> = reads.iter().filter_map(|entry| entry.session).collect();
+        assert_eq!(readers.len(), 2, "the one at the leases, and the next one at the lock");
+    });
+}
+
+#[test]
 fn a_place_is_lost_with_the_session_and_goes_to_one_that_waits() {
     with_server(async |zk| {
         let (ada, bob) = (client(zk).await, client(zk).await);
