@@ -1,7 +1,7 @@
 //! A barrier through which a number of members goes together, in and out.
 
 use bytes::Bytes;
-use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, Watch, Zxid};
+use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, EventType, Expected, Watch, Zxid};
 use zk_wire::path;
 
 use crate::error::Error;
@@ -64,14 +64,20 @@ impl DoubleBarrier {
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn enter(&self) -> Result<BarrierMember, Error> {
         let mut member = BarrierMember { barrier: self.clone(), node: None };
+        let ready = self.join(READY);
         loop {
-            let node = match member.node.take() {
-                Some(node) if node.owner == session(&self.client) => node,
-                _ => self.come().await?,
+            // Watched before the member comes: members of kazoo remove `ready` when they leave, which may be at once.
+            let (stat, mut watch) = self.ask(|| self.client.exists_and_watch(&ready)).await?;
+            let present = member.node.take().filter(|node| node.owner == session(&self.client));
+            let has_come = present.is_none();
+            let node = match present {
+                Some(node) => node,
+                None => self.come().await?,
             };
             member.node = Some(node.clone());
-            let ready = self.join(READY);
-            let (stat, watch) = self.ask(|| self.client.exists_and_watch(&ready)).await?;
+            if has_come && has_fired(&mut watch).await {
+                continue;
+            }
             let members = self.members_present().await?;
             if !members.contains(&node.path) {
                 // Its session has expired, or somebody deleted it.
@@ -86,7 +92,10 @@ impl DoubleBarrier {
                     self.open(&ready).await?;
                     return Ok(member);
                 }
-                None => self.fired(watch).await?,
+                None => match watch.changed().await {
+                    Ok(event) if event.event == EventType::NODE_CREATED => return Ok(member),
+                    _ => self.fired(watch).await?,
+                },
             }
         }
     }
@@ -187,6 +196,11 @@ impl BarrierMember {
                         barrier.delete(&node.path).await?;
                         self.node = None;
                     }
+                    let others = members.iter().filter(|member| **member != node.path).count();
+                    if others == 1 && !barrier.is_ours(first) {
+                        // kazoo takes `ready` for a member, and waits for its end.
+                        barrier.delete(&barrier.join(READY)).await?;
+                    }
                     barrier.until_gone(first).await?;
                 }
             }
@@ -212,6 +226,11 @@ impl DoubleBarrier {
         self.ask(both).await
     }
 
+    /// Returns true for a member that has come by this library.
+    fn is_ours(&self, member: &str) -> bool {
+        member.starts_with(&self.join("_c_"))
+    }
+
     /// Waits until a member has gone.
     async fn until_gone(&self, member: &str) -> Result<(), Error> {
         let (stat, watch) = self.ask(|| self.client.exists_and_watch(member)).await?;
@@ -226,5 +245,14 @@ impl Drop for BarrierMember {
             let client = self.barrier.client.clone();
             runtime.spawn(async move { again(|| delete(&client, &node.path)).await });
         }
+    }
+}
+
+/// Returns true if a watch has fired, without waiting.
+async fn has_fired(watch: &mut Watch) -> bool {
+    tokio::select! {
+        biased;
+        _ = watch.changed() => true,
+        () = std::future::ready(()) => false,
     }
 }
