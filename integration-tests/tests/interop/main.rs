@@ -4,6 +4,7 @@ mod exchange;
 mod formats;
 mod locks;
 mod operations;
+mod recipes;
 mod rpc;
 mod services;
 mod torture;
