@@ -269,6 +269,8 @@ impl Claim {
         }
         self.is_over = true;
         let Some(source) = unanswered else { return Err(self.lost()) };
+        // As long as the old session lives, and the claim with it, a request that is late may still be performed.
+        again(async || self.outlive().await).await.map_err(Error::of(RECIPE, &self.path))?;
         let exists = again(async || self.client.exists(&self.entry.path).await).await;
         match exists.map_err(Error::of(RECIPE, &self.path))? {
             Some(_) => Err(self.lost()),
@@ -287,6 +289,19 @@ impl Claim {
             return Ok(());
         }
         again(|| delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
+    }
+
+    /// Waits until the claim is gone, or another client's.
+    async fn outlive(&self) -> Result<(), ClientError> {
+        loop {
+            match self.client.get_and_watch(&self.path).await {
+                Ok((_, stat, watch)) if stat.ephemeral_owner == self.owner => {
+                    fired(watch, &self.path).await?;
+                }
+                Err(error) if error.code() != Some(ErrorCode::NO_NODE) => return Err(error),
+                _ => return Ok(()),
+            }
+        }
     }
 
     fn lost(&self) -> Error {

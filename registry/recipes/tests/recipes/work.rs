@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use zk_client::ErrorCode;
 use zk_mini::history::EntryKind;
-use zk_mini::testing::{Day, days};
+use zk_mini::testing::{Day, Incident, days};
 use zk_mini::{On, Then};
 use zk_recipes::{Error, LockingQueue, Priority, Queue, QueueNames};
 use zk_wire::OpCode;
@@ -272,6 +272,17 @@ fn each_entry_is_done_on(day: &Day) {
             assert!(certain + perhaps >= 1, "{data} is lost: {tally:?}");
         }
     });
+}
+
+/// The client of a claim hears that its session has expired; it lives on, and the late request of that session does the work.
+#[test]
+fn a_late_request_of_a_refused_session_is_waited_for() {
+    each_entry_is_done_on(&Day::from([
+        Incident::Wait(Duration::from_millis(1)),
+        Incident::DelayRequest(Duration::from_millis(5_885)),
+        Incident::RefuseSession,
+        Incident::Wait(Duration::from_millis(6_743)),
+    ]));
 }
 
 proptest! {
