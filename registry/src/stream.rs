@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 
 use crate::members::Members;
 use crate::registration::{Registration, RegistrationState, Report};
@@ -60,8 +61,9 @@ impl<T: Send + 'static> Updates<T> {
     pub(crate) fn of<F: Follow<Value = T>>(mut follower: F) -> Self {
         Self::new(async move {
             let present = follower.current();
-            // A change that was not seen yet is the present value: it must not be told twice.
-            let newer = match poll_once(follower.changed()).await {
+            // A change that was not seen yet is the present value: it must not be told twice. So this look is not one that
+            // tokio may put off because the task has worked for long.
+            let newer = match poll_once(unconstrained(follower.changed())).await {
                 Poll::Ready(newer) => newer,
                 Poll::Pending => None,
             };

@@ -159,3 +159,69 @@ fn is_same(one: Option<&Arc<Members>>, other: Option<&Arc<Members>>) -> bool {
 async fn is_closed(mut newest: watch::Receiver<Newest>) {
     while newest.changed().await.is_ok() {}
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tempfile::TempDir;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::instance::Instance;
+
+    fn in_new_directory() -> (TempDir, ServiceCache) {
+        let directory = tempfile::tempdir().unwrap();
+        let origin = Origin { servers: vec!["a:1".into()], path: "/demo".into(), codec: "Json".into() };
+        let file = CacheFile { path: directory.path().join("demo.members"), origin };
+        (directory, ServiceCache { file: Arc::new(file) })
+    }
+
+    fn members(port: u16) -> Arc<Members> {
+        Arc::new([("a".into(), Arc::new(Instance::new("a", port)))].into_iter().collect())
+    }
+
+    /// Waits until the file has a member at this port, and returns the time that passes on tokio's clock, which a test has
+    /// paused: it stands still while the disk is at work.
+    async fn until(cache: &ServiceCache, port: u16) -> u128 {
+        let begun = Instant::now();
+        let is_there = |found: Members| found.instances.values().any(|instance| instance.port() == port);
+        while !cache.clone().load().await.is_some_and(is_there) {
+            sleep(Duration::from_millis(250)).await;
+        }
+        begun.elapsed().as_millis()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn changes_are_written_at_most_once_a_second_and_the_last_one_always() {
+        let (_directory, cache) = in_new_directory();
+        let writer = cache.clone().writer();
+        writer.show(&members(1));
+        assert!(until(&cache, 1).await < 500, "the first one at once");
+        for port in 2..50 {
+            writer.show(&members(port));
+        }
+        let passed = until(&cache, 49).await;
+        assert!((500..1_500).contains(&passed), "{passed} ms");
+        writer.show(&members(50));
+        drop(writer);
+        assert!(until(&cache, 50).await < 500, "no pause at the end");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_that_stay_are_confirmed_again_as_long_as_they_are_not_stale() {
+        let (directory, cache) = in_new_directory();
+        let path = directory.path().join("demo.members");
+        let writer = cache.clone().writer();
+        writer.show(&members(1));
+        until(&cache, 1).await;
+        std::fs::remove_file(&path).unwrap();
+        let passed = until(&cache, 1).await;
+        assert!((299_000..303_000).contains(&passed), "{passed} ms");
+
+        writer.show(&Arc::new(Members { stale: true, ..(*members(1)).clone() }));
+        std::fs::remove_file(&path).unwrap();
+        sleep(3 * Duration::from(CONFIRM_AFTER)).await;
+        assert!(cache.load().await.is_none());
+    }
+}
