@@ -11,6 +11,7 @@ use integration_tests::wait::{PATIENCE, eventually};
 use registry::codec::{Codec, Curator, Json, ServerSet};
 use registry::{
     ConnectionState, Filter, Instance, Members, RegisterOptions, Registry, ServiceNames, SubscribeOptions,
+    unix_ms,
 };
 use zk_client::Client;
 
@@ -188,4 +189,36 @@ async fn instances_that_a_real_ensemble_loses_at_once_are_held_for_the_bound() {
     assert_eq!(held.len(), 5);
     let empty = members("nobody", &mut careful, Members::is_empty).await;
     assert!(!empty.stale && since.elapsed() > bound / 2, "{:?}", since.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_starts_while_the_registry_is_away_has_the_last_members_until_it_is_back() {
+    let mut zk = RealZooKeeper::standalone().unwrap();
+    let servers = zk.connect_string();
+    let cache = tempfile::tempdir().unwrap();
+    let builder = || Registry::builder().servers(&servers).cache(cache.path());
+    let provider = Registry::connect(&servers).await.unwrap();
+    let registration = provider.register("demo", Instance::new("127.0.0.1", 8001)).await.unwrap();
+    let before = builder().connect().await.unwrap();
+    let seen = before.subscribe("demo").await.unwrap();
+    eventually("the members are on disk", PATIENCE, || {
+        let files = std::fs::read_dir(cache.path()).unwrap();
+        files
+            .map(|file| file.unwrap().path())
+            .any(|path| path.extension().is_some_and(|end| end == "members"))
+    });
+    drop(seen);
+    before.close().await.unwrap();
+
+    zk.kill(0);
+    let after = builder().connect_in_background().await.unwrap();
+    let mut seen =
+        tokio::time::timeout(PATIENCE, after.subscribe("demo")).await.expect("from the disk").unwrap();
+    let cached = seen.current();
+    assert_eq!(cached.instances.values().next().map(|one| one.port()), Some(8001));
+    assert!(cached.stale && cached.age(unix_ms()).is_some_and(|age| age < 2 * PATIENCE), "{cached:?}");
+    zk.restart(0).unwrap();
+    members("fresh ones", &mut seen, |now| now.len() == 1 && !now.stale && now.cached.is_none()).await;
+    registration.withdraw().await.unwrap();
+    members("nobody", &mut seen, |now| now.is_empty() && !now.stale).await;
 }
