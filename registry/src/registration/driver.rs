@@ -234,11 +234,8 @@ async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
         }
         Output::Replace { name, version, data, writes_twice } => {
             let path = zk_wire::path::join(&parent, &name);
-            let transaction = client.transaction().delete(&path, Expected::Exactly(version)).create(
-                &path,
-                data.clone(),
-                CreateMode::Ephemeral,
-            );
+            let transaction = client.transaction().delete(&path, Expected::Exactly(version));
+            let transaction = transaction.create_with_acl(&path, data.clone(), CreateMode::Ephemeral, &acl);
             let transaction =
                 if writes_twice { transaction.set(&path, data, Expected::Any) } else { transaction };
             transaction.commit().await?;

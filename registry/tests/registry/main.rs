@@ -3,9 +3,13 @@
 
 mod cache;
 mod days;
+mod drains;
 mod endings;
 mod panicking_subscriber;
 mod registrations;
+mod registrations_again;
+mod registrations_named;
+mod rights;
 mod services;
 mod shared_clock;
 mod streams;

@@ -2,35 +2,12 @@
 
 use std::time::Duration;
 
-use registry::{
-    ConnectionState, Error, Members, Registration, RegistrationState, Registry, close_session_via,
-};
+use registry::{ConnectionState, Error, Members, RegistrationState, Registry, close_session_via};
 use zk_client::{Acl, CreateMode, Expected, Perms, connect_fn};
 use zk_mini::{On, Then, ZkMini};
 use zk_wire::{OpCode, SessionId};
 
-use crate::support::{Way, at, members, ports, registry, server, soon, stranger};
-
-/// Returns the data of the service's nodes.
-fn nodes(zk: &ZkMini) -> Vec<String> {
-    let names = zk.children("/demo").unwrap_or_default();
-    let data = |name: &String| zk.get(&format!("/demo/{name}")).expect("listed").0;
-    names.iter().map(|name| String::from_utf8_lossy(&data(name)).into_owned()).collect()
-}
-
-async fn reached(registration: &mut Registration, wanted: impl Fn(&RegistrationState) -> bool) {
-    soon(async {
-        while !wanted(&registration.state()) {
-            registration.changed().await.expect("the registration has ended");
-        }
-    })
-    .await;
-}
-
-/// Waits for another node than that at `path`.
-async fn moved_from(registration: &mut Registration, path: &str) {
-    reached(registration, |s| matches!(s, RegistrationState::Registered { paths } if paths[0] != path)).await;
-}
+use crate::support::{Way, at, members, moved_from, nodes, ports, reached, registry, server, soon, stranger};
 
 #[tokio::test]
 async fn an_instance_is_an_ephemeral_node_with_the_tutorials_json() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Clock, Instance, Members, Registry, Subscription};
+use registry::{Clock, Instance, Members, Registration, RegistrationState, Registry, Subscription};
 use zk_client::{Client, connect_fn};
 use zk_mini::history::{EntryKind, Mark};
 use zk_mini::{Fault, Handle, On, Session, Then, ZkMini};
@@ -60,6 +60,28 @@ pub(crate) fn ports(members: &Members) -> Vec<u16> {
     let mut ports: Vec<_> = members.instances.values().map(|instance| instance.port()).collect();
     ports.sort_unstable();
     ports
+}
+
+/// Returns the data of the service's nodes.
+pub(crate) fn nodes(zk: &ZkMini) -> Vec<String> {
+    let names = zk.children("/demo").unwrap_or_default();
+    let data = |name: &String| zk.get(&format!("/demo/{name}")).expect("listed").0;
+    names.iter().map(|name| String::from_utf8_lossy(&data(name)).into_owned()).collect()
+}
+
+/// Waits for a state that `wanted` accepts.
+pub(crate) async fn reached(registration: &mut Registration, wanted: impl Fn(&RegistrationState) -> bool) {
+    soon(async {
+        while !wanted(&registration.state()) {
+            registration.changed().await.expect("the registration has ended");
+        }
+    })
+    .await;
+}
+
+/// Waits for another node than that at `path`.
+pub(crate) async fn moved_from(registration: &mut Registration, path: &str) {
+    reached(registration, |s| matches!(s, RegistrationState::Registered { paths } if paths[0] != path)).await;
 }
 
 /// The way of one registry to a server: an address of its own, by which the server can cut it off and tell what it asked.

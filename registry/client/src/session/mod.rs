@@ -378,6 +378,8 @@ impl Session {
             return;
         }
         self.outputs.push_back(Output::Disconnect(DisconnectCause::Expired));
+        // A server that knows that is well: the next session need not wait as after failures.
+        self.route.proven();
         self.go_on(now);
         self.end_session();
     }

@@ -14,7 +14,7 @@ use crate::retry::{MAX_PAUSE, RetrySchedule};
 
 /// Longest pause by chance before a node is created again: when the session of many ends at once, or somebody deletes the
 /// service, they do not all write in the same moment.
-pub(super) const SPREAD: Millis = Millis(100);
+const SPREAD: Millis = Millis(50);
 
 /// Number of our sessions to remember. Nodes of more than one are left only while sessions end one after the other.
 const REMEMBERED: usize = 16;

@@ -185,7 +185,7 @@ fn a_node_that_is_deleted_again_and_again_is_created_ever_more_slowly() {
 }
 
 #[test]
-fn after_an_expiry_many_registrants_come_back_spread_over_a_tenth_of_a_second() {
+fn after_an_expiry_many_registrants_do_not_come_back_in_the_same_moment() {
     const MANY: u64 = 10_000;
     let mut comers = BTreeMap::new();
     for seed in 0..MANY {
@@ -196,8 +196,8 @@ fn after_an_expiry_many_registrants_come_back_spread_over_a_tenth_of_a_second() 
         *comers.entry(world.registrants[0].core.poll_deadline()).or_insert(0) += 1;
     }
     let (latest, most) = (comers.keys().max().unwrap(), comers.values().max().unwrap());
-    assert!(*latest <= Some(Millis(100)), "{latest:?}");
-    assert!(*most < 3 * MANY / 100, "{most} in one millisecond");
+    assert!(*latest <= Some(Millis(50)), "{latest:?}");
+    assert!(*most < 3 * MANY / 50, "{most} in one millisecond");
 }
 
 #[test]

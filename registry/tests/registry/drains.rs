@@ -1,0 +1,100 @@
+//! The end of an instance that still serves.
+
+use std::time::Duration;
+
+use registry::{Drained, Registry};
+use tokio::time::Instant;
+use zk_mini::testing::in_virtual_time;
+use zk_mini::{On, Then, ZkMini};
+use zk_wire::OpCode;
+
+use crate::support::{at, nodes, ports};
+
+const GRACE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+async fn server() -> ZkMini {
+    ZkMini::builder().in_memory().auto_advance().seed(7).start().await.unwrap()
+}
+
+async fn connected(zk: &ZkMini) -> Registry {
+    Registry::builder().embedded(zk).session_timeout(TIMEOUT).seed(7).connect().await.unwrap()
+}
+
+#[test]
+fn a_drained_instance_says_so_then_goes_and_serves_until_clients_have_heard_of_it() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let registry = connected(&zk).await;
+        let registration = registry.register("demo", at(1)).await.unwrap();
+        let (path, begun) = (registration.path().unwrap(), Instant::now());
+        assert_eq!(registration.drain(GRACE).await.unwrap(), Drained::Confirmed);
+        assert!((GRACE..GRACE * 2).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        let changes: Vec<_> = zk.explain(&path).changes.iter().map(ToString::to_string).collect();
+        assert!(changes[1].contains("set"), "{changes:?}");
+        assert!(changes[2].contains("deleted"), "{changes:?}");
+        let past = zk.tree_at(zk.explain(&path).changes[1].zxid).unwrap();
+        let data = past.get(&path).unwrap().data.clone().unwrap();
+        assert!(String::from_utf8_lossy(&data).contains(r#""status":"draining""#));
+    });
+}
+
+#[test]
+fn no_client_chooses_an_instance_that_refuses_work_after_its_drain() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let client = connected(&zk).await;
+        let listener = zk.sessions()[0].id;
+        let service = connected(&zk).await;
+        let demo = client.subscribe("demo").await.unwrap();
+        // The client's server is half a second behind.
+        let slow = zk.fault(On::any_event("/**").session(listener), Then::delay(GRACE / 2));
+        let (first, _second) =
+            (service.register("demo", at(1)).await.unwrap(), service.register("demo", at(2)).await.unwrap());
+        tokio::time::sleep(GRACE).await;
+        assert_eq!(ports(&demo.current()), [1, 2]);
+        let drain = tokio::spawn(first.drain(GRACE));
+        let mut stale_choices = 0;
+        while !drain.is_finished() {
+            stale_choices += usize::from(nodes(&zk).len() == 1 && ports(&demo.current()) == [1, 2]);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(ports(&demo.current()), [2]);
+        assert!(slow.fired() > 0 && stale_choices > 10, "it was still chosen after it was gone");
+    });
+}
+
+#[test]
+fn a_drain_ends_also_while_the_registry_is_away_and_the_instance_does_not_come_back() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let registry = connected(&zk).await;
+        let registration = registry.register("demo", at(1)).await.unwrap();
+        zk.take_down().await;
+        let begun = Instant::now();
+        assert_eq!(registration.drain(GRACE).await.unwrap(), Drained::Presumed);
+        let bound = TIMEOUT.mul_f32(1.5) + GRACE;
+        assert!((bound..bound + GRACE).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        let mark = zk.mark();
+        zk.bring_up().await.unwrap();
+        tokio::time::sleep(6 * TIMEOUT).await;
+        assert_eq!(nodes(&zk), [""; 0]);
+        let creates = zk.history().since(&mark).path("/demo/**");
+        assert!(creates.iter().all(|entry| entry.op != Some(OpCode::CREATE2)), "{creates}");
+    });
+}
+
+#[test]
+fn a_drain_is_confirmed_when_the_registry_is_back_in_time() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let registry = connected(&zk).await;
+        let registration = registry.register("demo", at(1)).await.unwrap();
+        zk.take_down().await;
+        let drain = tokio::spawn(registration.drain(GRACE));
+        tokio::time::sleep(TIMEOUT / 2).await;
+        zk.bring_up().await.unwrap();
+        assert_eq!(drain.await.unwrap().unwrap(), Drained::Confirmed);
+        assert_eq!(nodes(&zk), [""; 0]);
+    });
+}

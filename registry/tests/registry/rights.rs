@@ -1,0 +1,78 @@
+//! ACLs of what registrations create, and the identities that they need.
+
+use std::sync::Arc;
+
+use registry::codec::{Codec, Curator, Json};
+use registry::{Acl, Error, RegisterOptions, Registry};
+use zk_mini::ZkMini;
+
+use crate::support::{at, moved_from, nodes, registry, server, soon};
+
+async fn ours(zk: &ZkMini) -> Registry {
+    let builder = Registry::builder().embedded(zk).root("team/services").auth("digest", "payments:secret");
+    soon(builder.acl([Acl::creator_only(), Acl::read_only()]).connect()).await.unwrap()
+}
+
+#[tokio::test]
+async fn everything_that_a_registration_creates_has_the_acl() {
+    let zk = server().await;
+    let registry = ours(&zk).await;
+    let codecs: [Arc<dyn Codec>; 2] = [Arc::new(Json), Arc::new(Curator::at("/discovery"))];
+    let named = RegisterOptions::default().id("a").codecs(codecs);
+    let older = soon(registry.register_with("demo", at(1), named.clone())).await.unwrap();
+    let unnamed = soon(registry.register("demo", at(2))).await.unwrap();
+    let path = unnamed.path().unwrap();
+    let created = [
+        "/team",
+        "/team/services",
+        "/team/services/demo",
+        "/team/services/demo/a",
+        &path,
+        "/discovery",
+        "/discovery/demo",
+        "/discovery/demo/a",
+    ];
+    let check = || {
+        for path in created {
+            let acl = zk.acl(path).unwrap();
+            let schemes: Vec<_> = acl.iter().map(|entry| &*entry.scheme).collect();
+            assert_eq!(schemes, ["digest", "world"], "{path}");
+        }
+    };
+    check();
+    // An instance that takes the place of another has it, too.
+    let newer = soon(ours(&zk).await.register_with("demo", at(3), named)).await.unwrap();
+    check();
+    drop((older, newer));
+}
+
+#[tokio::test]
+async fn the_identity_is_given_on_every_connection_and_in_every_session() {
+    let zk = server().await;
+    let registry = ours(&zk).await;
+    let mut registration = soon(registry.register("demo", at(1))).await.unwrap();
+    for port in 2..4 {
+        zk.sessions_where(|_| true).disconnect().await;
+        soon(registration.update(at(port))).await.unwrap();
+        let path = registration.path().unwrap();
+        zk.session_of(&path).unwrap().expire().await;
+        moved_from(&mut registration, &path).await;
+    }
+    soon(registration.withdraw()).await.unwrap();
+    assert_eq!(zk.children("/team/services/demo").unwrap(), [""; 0]);
+    assert_eq!(nodes(&zk), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_stranger_neither_registers_beside_nor_replaces_a_protected_instance() {
+    let zk = server().await;
+    let owner = ours(&zk).await;
+    let _ours = soon(owner.register_with("demo", at(1), RegisterOptions::default().id("a"))).await.unwrap();
+    let strangers = soon(Registry::builder().embedded(&zk).root("team/services").connect()).await.unwrap();
+    for options in [RegisterOptions::default(), RegisterOptions::default().id("a")] {
+        let refused = soon(strangers.register_with("demo", at(2), options)).await;
+        assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    }
+    assert_eq!(soon(strangers.discover("demo")).await.unwrap().len(), 1);
+    drop(registry(&zk).await);
+}
