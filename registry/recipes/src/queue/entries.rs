@@ -25,8 +25,8 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new(client: &Client, path: String) -> Self {
-        let (client, names, candidates) = (client.clone(), QueueNames::default(), Arc::default());
-        Self { client, path, names, limit: None, candidates, clock: Clock::start() }
+        let (client, names, clock) = (client.clone(), QueueNames::default(), client.clock());
+        Self { client, path, names, limit: None, candidates: Arc::default(), clock }
     }
 
     pub(super) async fn put(&self, data: Bytes, priority: Option<Priority>) -> Result<String, Error> {

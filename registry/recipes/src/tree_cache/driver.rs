@@ -27,7 +27,8 @@ pub(crate) struct Driver {
 impl Driver {
     /// Takes a recursive watch on the path of the core.
     pub(crate) fn new(client: Client, watch: PersistentWatch, core: Core) -> Self {
-        Self { client, watch, core, clock: Clock::start(), reads: JoinSet::new() }
+        let (clock, reads) = (client.clock(), JoinSet::new());
+        Self { client, watch, core, clock, reads }
     }
 
     /// Runs until the last handle is gone or the client is closed.
@@ -106,7 +107,8 @@ impl Driver {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Read { path, read, what } => {
-                    self.reads.spawn(perform(self.client.clone(), path, read, what));
+                    let read = perform(self.client.clone(), path, read, what);
+                    self.reads.spawn(self.clock.attend(read));
                 }
                 Output::Publish(tree) => {
                     log_skipped(&trees.borrow(), &tree);

@@ -154,7 +154,8 @@ impl TreeCache {
         let scope = Scope::new(path, options.depth, options.filter);
         let core = Core::new(fastrand::u64(..), scope, options.data, options.reads);
         let (sender, mut trees) = watch::channel(Tree::new(path.into()));
-        tokio::spawn(Driver::new(client.clone(), watch, core).run(sender));
+        let driver = Driver::new(client.clone(), watch, core);
+        tokio::spawn(client.clock().attend(driver.run(sender)));
         if trees.changed().await.is_err() {
             let closed = zk_client::Error::Closed { op: "getData", path: path.to_owned() };
             return Err(Error::of(RECIPE, path)(closed));
