@@ -12,7 +12,7 @@ use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
 use zk_wire::{ErrorCode, OpCode};
 
-use crate::support::{Way, at, members, nodes, ports, reached, registry, server, soon};
+use crate::support::{Way, at, builder, members, nodes, ports, reached, registry, server, soon};
 
 fn is_registered(state: &RegistrationState) -> bool {
     matches!(state, RegistrationState::Registered { .. })
@@ -174,7 +174,7 @@ async fn a_warm_up_is_written_with_the_time_of_the_registration_and_outlives_upd
 #[tokio::test]
 async fn a_service_removed_while_the_registry_is_used_is_made_again_for_every_instance() {
     let zk = server().await;
-    let registry = soon(Registry::builder().embedded(&zk).root("team/services").connect()).await.unwrap();
+    let registry = soon(builder(&zk).root("team/services").connect()).await.unwrap();
     let first = soon(registry.register("demo", at(1))).await.unwrap();
     zk.delete_recursive("/team").await.unwrap();
     let second = soon(registry.register("demo", at(2))).await.unwrap();

@@ -6,11 +6,11 @@ use registry::codec::{Codec, Curator, Json};
 use registry::{Acl, Error, RegisterOptions, Registry};
 use zk_mini::ZkMini;
 
-use crate::support::{at, moved_from, nodes, registry, server, soon};
+use crate::support::{at, builder, moved_from, nodes, server, soon};
 
 async fn ours(zk: &ZkMini) -> Registry {
-    let builder = Registry::builder().embedded(zk).root("team/services").auth("digest", "payments:secret");
-    soon(builder.acl([Acl::creator_only(), Acl::read_only()]).connect()).await.unwrap()
+    let connecting = builder(zk).root("team/services").auth("digest", "payments:secret");
+    soon(connecting.acl([Acl::creator_only(), Acl::read_only()]).connect()).await.unwrap()
 }
 
 #[tokio::test]
@@ -68,11 +68,10 @@ async fn a_stranger_neither_registers_beside_nor_replaces_a_protected_instance()
     let zk = server().await;
     let owner = ours(&zk).await;
     let _ours = soon(owner.register_with("demo", at(1), RegisterOptions::default().id("a"))).await.unwrap();
-    let strangers = soon(Registry::builder().embedded(&zk).root("team/services").connect()).await.unwrap();
+    let strangers = soon(builder(&zk).root("team/services").connect()).await.unwrap();
     for options in [RegisterOptions::default(), RegisterOptions::default().id("a")] {
         let refused = soon(strangers.register_with("demo", at(2), options)).await;
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
     assert_eq!(soon(strangers.discover("demo")).await.unwrap().len(), 1);
-    drop(registry(&zk).await);
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Clock, Instance, Members, Registration, RegistrationState, Registry, Subscription};
+use registry::{Builder, Clock, Instance, Members, Registration, RegistrationState, Registry, Subscription};
 use zk_client::{Client, connect_fn};
 use zk_mini::history::{EntryKind, Mark};
 use zk_mini::{Fault, Handle, On, Session, Then, ZkMini};
@@ -27,7 +27,12 @@ pub(crate) async fn server() -> ZkMini {
 
 /// Connects a registry whose pauses pass by themselves, and whose sessions expire when the server's time moves.
 pub(crate) async fn registry(zk: &ZkMini) -> Registry {
-    soon(Registry::builder().embedded(zk).clock(Clock::start()).connect()).await.unwrap()
+    soon(builder(zk).connect()).await.unwrap()
+}
+
+/// Configures such a registry.
+pub(crate) fn builder(zk: &ZkMini) -> Builder {
+    Registry::builder().embedded(zk).clock(Clock::start())
 }
 
 /// Connects a client that knows nothing of registries.
