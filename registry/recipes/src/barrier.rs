@@ -51,7 +51,9 @@ impl Barrier {
     /// # Errors
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn close(&self) -> Result<(), Error> {
-        again(async || self.client.ensure_path(&self.path).await).await.map_err(Error::of(RECIPE, &self.path))
+        again(&self.client, async || self.client.ensure_path(&self.path).await)
+            .await
+            .map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Opens the barrier: all who wait go on. An open one stays open.
@@ -59,7 +61,7 @@ impl Barrier {
     /// # Errors
     /// [`Error`] if the servers refuse it, with `NOT_EMPTY` if the node has children, or the client is closed.
     pub async fn open(&self) -> Result<(), Error> {
-        again(|| delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
+        again(&self.client, || delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Returns true if the barrier is closed.
@@ -67,7 +69,7 @@ impl Barrier {
     /// # Errors
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn is_closed(&self) -> Result<bool, Error> {
-        let stat = again(async || self.client.exists(&self.path).await).await;
+        let stat = again(&self.client, async || self.client.exists(&self.path).await).await;
         Ok(stat.map_err(Error::of(RECIPE, &self.path))?.is_some())
     }
 
@@ -78,7 +80,7 @@ impl Barrier {
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn wait(&self) -> Result<(), Error> {
         loop {
-            let found = again(async || self.client.exists_and_watch(&self.path).await).await;
+            let found = again(&self.client, async || self.client.exists_and_watch(&self.path).await).await;
             let (stat, watch) = found.map_err(Error::of(RECIPE, &self.path))?;
             if stat.is_none() {
                 return Ok(());

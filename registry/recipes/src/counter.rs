@@ -5,6 +5,7 @@ use common::{Backoff, Millis};
 use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, Stat, Version, Zxid};
 
 use crate::error::Error;
+use crate::protected::pause;
 
 /// Name of the recipe in errors.
 const RECIPE: &str = "counter";
@@ -161,7 +162,7 @@ impl Counter {
             match error {
                 Some(error) if unanswered.is_none() => return Err(Error::of(RECIPE, &self.path)(error)),
                 Some(error) if !error.is_retryable() => break,
-                _ => tokio::time::sleep(PAUSES.pause(failures, &mut random).into()).await,
+                _ => pause(&self.client, PAUSES.pause(failures, &mut random)).await,
             }
         }
         let (recipe, path) = (RECIPE, self.path.clone());

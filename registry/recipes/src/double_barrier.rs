@@ -153,7 +153,7 @@ impl DoubleBarrier {
         &self,
         call: impl FnMut() -> F,
     ) -> Result<T, Error> {
-        again(call).await.map_err(Error::of(RECIPE, &self.path))
+        again(&self.client, call).await.map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Waits until a watch fires or its session expires.
@@ -243,7 +243,7 @@ impl Drop for BarrierMember {
         let Some(node) = self.node.take() else { return };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let client = self.barrier.client.clone();
-            runtime.spawn(async move { again(|| delete(&client, &node.path)).await });
+            runtime.spawn(async move { again(&client, || delete(&client, &node.path)).await });
         }
     }
 }

@@ -60,7 +60,7 @@ impl LeaderWatch {
                 self.watch = None;
             }
             let (leader, watch) =
-                again(async || look(client, path).await).await.map_err(Error::of(recipe, path))?;
+                again(client, async || look(client, path).await).await.map_err(Error::of(recipe, path))?;
             self.watch = Some(watch);
             if self.seen.as_ref() != Some(&leader) {
                 self.seen = Some(leader.clone());
@@ -73,7 +73,7 @@ impl LeaderWatch {
 /// Returns the identity of the leader.
 pub(crate) async fn read(seat: &Seat) -> Result<Option<String>, Error> {
     let Seat { client, recipe, path, .. } = seat;
-    let read = again(async || {
+    let read = again(client, async || {
         while let Some(first) = first(client, path).await? {
             if let Some((data, _)) = unless_gone(client.get(&first).await)? {
                 return Ok(Some(identity(&data)));

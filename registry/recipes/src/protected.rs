@@ -1,6 +1,7 @@
 //! Calls that outlive bad days: reads that are repeated, and creates that make one node although a reply is lost.
 
 use bytes::Bytes;
+use common::Millis;
 use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionId, Watch, WatchLost};
 use zk_wire::path;
 
@@ -10,12 +11,13 @@ use crate::patience::Patience;
 
 /// Repeats a call that is safe to repeat until the servers answer it; gives up when they refuse it or the client is closed.
 pub(crate) async fn again<T, F: Future<Output = Result<T, Error>>>(
+    client: &Client,
     mut call: impl FnMut() -> F,
 ) -> Result<T, Error> {
     let mut patience = Patience::new(fastrand::u64(..));
     loop {
         match call().await {
-            Err(error) if error.is_retryable() => pause(&mut patience).await,
+            Err(error) if error.is_retryable() => pause(client, patience.pause()).await,
             done => return done,
         }
     }
@@ -63,7 +65,7 @@ pub(crate) async fn create(
             Err(error) => error,
         };
         if error.may_have_been_applied() {
-            let found = again(async || find(client, parent, &name).await).await?;
+            let found = again(client, async || find(client, parent, &name).await).await?;
             // A node of an expired session of ours goes with that session.
             let lives = |node: &Node| {
                 let current = client.credentials().map(|credentials| credentials.id);
@@ -73,11 +75,11 @@ pub(crate) async fn create(
                 return Ok(node);
             }
         } else if error.code() == Some(ErrorCode::NO_NODE) {
-            again(async || client.ensure_path(parent).await).await?;
+            again(client, async || client.ensure_path(parent).await).await?;
         } else if !error.is_retryable() {
             return Err(error);
         }
-        pause(&mut patience).await;
+        pause(client, patience.pause()).await;
     }
 }
 
@@ -96,6 +98,8 @@ pub(crate) async fn find(client: &Client, parent: &str, name: &str) -> Result<Op
     Ok(stat.map(|stat| Node { path, owner: stat.ephemeral_owner, created: stat.czxid }))
 }
 
-async fn pause(patience: &mut Patience) {
-    tokio::time::sleep(patience.pause().into()).await;
+/// Waits for a time by the client's clock.
+pub(crate) async fn pause(client: &Client, time: Millis) {
+    let clock = client.clock();
+    clock.sleep_until(Some(clock.now() + time)).await;
 }

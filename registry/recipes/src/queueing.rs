@@ -53,7 +53,7 @@ pub(crate) async fn within<T>(
 /// Returns the data of all nodes that contend, in order.
 pub(crate) async fn contenders(seat: &Seat) -> Result<Vec<String>, Error> {
     let Seat { client, recipe, path, .. } = seat;
-    let names = again(async || match client.children(path).await {
+    let names = again(client, async || match client.children(path).await {
         Err(error) if error.code() == Some(zk_client::ErrorCode::NO_NODE) => Ok(Vec::new()),
         children => Ok(children?.0),
     });

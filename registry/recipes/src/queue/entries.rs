@@ -58,7 +58,7 @@ impl Entries {
     }
 
     pub(super) async fn len(&self) -> Result<usize, Error> {
-        let stat = again(async || self.client.exists(&self.path).await).await;
+        let stat = again(&self.client, async || self.client.exists(&self.path).await).await;
         let stat = stat.map_err(Error::of(RECIPE, &self.path))?;
         Ok(stat.map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or_default()))
     }
@@ -72,7 +72,7 @@ impl Entries {
             return Ok(Some(name));
         }
         let list = async || Ok((children(&self.client, &self.path).await?, taken().await?));
-        let (names, taken) = again(list).await.map_err(Error::of(RECIPE, &self.path))?;
+        let (names, taken) = again(&self.client, list).await.map_err(Error::of(RECIPE, &self.path))?;
         let mut free = self.names.entries(names);
         if !taken.is_empty() {
             let taken = std::collections::BTreeSet::from_iter(taken);
@@ -93,7 +93,7 @@ impl Entries {
             Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
             read => read.map(Some),
         };
-        again(read).await.map_err(Error::of(RECIPE, &self.path))
+        again(&self.client, read).await.map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Waits until there is an entry.
@@ -123,7 +123,7 @@ impl Entries {
     ) -> Result<T, ClientError> {
         match create().await {
             Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {
-                again(async || self.client.ensure_path(&self.path).await).await?;
+                again(&self.client, async || self.client.ensure_path(&self.path).await).await?;
                 create().await
             }
             created => created,
@@ -145,7 +145,7 @@ pub(super) async fn children(client: &Client, path: &str) -> Result<Vec<String>,
 
 /// Returns the names of the children, with a watch on them. Makes the node if it does not exist.
 pub(super) async fn watch_children(client: &Client, path: &str) -> Result<(Vec<String>, Watch), Error> {
-    let watched = again(async || match client.children_and_watch(path).await {
+    let watched = again(client, async || match client.children_and_watch(path).await {
         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {
             client.ensure_path(path).await?;
             client.children_and_watch(path).await

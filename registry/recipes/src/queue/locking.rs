@@ -8,7 +8,7 @@ use super::{Priority, QueueNames, RECIPE};
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::patience::Patience;
-use crate::protected::{again, delete, fired, session};
+use crate::protected::{again, delete, fired, pause, session};
 use crate::queue_entry::QueueEntry;
 
 /// Queue that loses no entry: an entry is claimed, and removed when it is done. If the client dies, or gives the claim back, the entry
@@ -198,7 +198,7 @@ impl LockingQueue {
                     if !is_unanswered {
                         return Ok(None);
                     }
-                    let found = again(async || match client.get(path).await {
+                    let found = again(client, async || match client.get(path).await {
                         Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
                         found => found.map(Some),
                     });
@@ -207,12 +207,14 @@ impl LockingQueue {
                         found.filter(|(data, stat)| *data == mark && stat.ephemeral_owner == session(client));
                     return Ok(ours.map(|(_, stat)| stat.ephemeral_owner));
                 }
-                Some(ErrorCode::NO_NODE) => again(async || client.ensure_path(&self.claims).await).await?,
+                Some(ErrorCode::NO_NODE) => {
+                    again(client, async || client.ensure_path(&self.claims).await).await?
+                }
                 _ if error.may_have_been_applied() => is_unanswered = true,
                 _ if error.is_retryable() => {}
                 _ => return Err(error),
             }
-            tokio::time::sleep(patience.pause().into()).await;
+            pause(client, patience.pause()).await;
         }
     }
 }
@@ -235,7 +237,7 @@ impl Claim {
     /// # Errors
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn is_held(&self) -> Result<bool, Error> {
-        let stat = again(async || self.client.exists(&self.path).await).await;
+        let stat = again(&self.client, async || self.client.exists(&self.path).await).await;
         let stat = stat.map_err(Error::of(RECIPE, &self.path))?;
         Ok(stat.is_some_and(|stat| stat.ephemeral_owner == self.owner))
     }
@@ -265,13 +267,13 @@ impl Claim {
                 _ if error.is_retryable() => {}
                 _ => return Err(Error::of(RECIPE, &self.path)(error)),
             }
-            tokio::time::sleep(patience.pause().into()).await;
+            pause(&self.client, patience.pause()).await;
         }
         self.is_over = true;
         let Some(source) = unanswered else { return Err(self.lost()) };
         // As long as the old session lives, and the claim with it, a request that is late may still be performed.
-        again(async || self.outlive().await).await.map_err(Error::of(RECIPE, &self.path))?;
-        let exists = again(async || self.client.exists(&self.entry.path).await).await;
+        again(&self.client, async || self.outlive().await).await.map_err(Error::of(RECIPE, &self.path))?;
+        let exists = again(&self.client, async || self.client.exists(&self.entry.path).await).await;
         match exists.map_err(Error::of(RECIPE, &self.path))? {
             Some(_) => Err(self.lost()),
             None => Err(Error::Unknown { recipe: RECIPE, path: self.entry.path.clone(), source }),
@@ -288,7 +290,7 @@ impl Claim {
             // It has gone with its session, and the next one of this name is another client's.
             return Ok(());
         }
-        again(|| delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
+        again(&self.client, || delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Waits until the claim is gone, or another client's.
@@ -316,7 +318,7 @@ impl Drop for Claim {
         }
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (client, path) = (self.client.clone(), self.path.clone());
-            runtime.spawn(async move { again(|| delete(&client, &path)).await });
+            runtime.spawn(async move { again(&client, || delete(&client, &path)).await });
         }
     }
 }

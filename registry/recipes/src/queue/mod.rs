@@ -11,6 +11,7 @@ use zk_client::{Client, Error as ClientError, ErrorCode, Expected};
 
 use crate::error::Error;
 use crate::patience::Patience;
+use crate::protected::pause;
 use crate::queue_entry::QueueEntry;
 use entries::Entries;
 pub use locking::{Claim, LockingQueue};
@@ -176,7 +177,7 @@ impl Queue {
                     return Err(Error::of(RECIPE, &self.entries.path)(error));
                 }
             }
-            tokio::time::sleep(patience.pause().into()).await;
+            pause(client, patience.pause()).await;
         }
         match unanswered {
             Some(source) => Err(Error::PerhapsTaken { entry: Box::new(entry), source }),

@@ -149,7 +149,7 @@ impl TreeCache {
     /// The same as of [`Self::start`].
     pub async fn start_with(client: &Client, path: &str, options: TreeOptions) -> Result<Self, Error> {
         // Watched first and read then: a change in between is told.
-        let watch = again(async || client.watch_recursive(path).await).await;
+        let watch = again(client, async || client.watch_recursive(path).await).await;
         let watch = watch.map_err(Error::of(RECIPE, path))?;
         let scope = Scope::new(path, options.depth, options.filter);
         let core = Core::new(fastrand::u64(..), scope, options.data, options.reads);
