@@ -208,7 +208,7 @@ impl LockingQueue {
                     return Ok(ours.map(|(_, stat)| stat.ephemeral_owner));
                 }
                 Some(ErrorCode::NO_NODE) => {
-                    again(client, async || client.ensure_path(&self.claims).await).await?
+                    again(client, async || client.ensure_path(&self.claims).await).await?;
                 }
                 _ if error.may_have_been_applied() => is_unanswered = true,
                 _ if error.is_retryable() => {}
