@@ -192,7 +192,7 @@ impl Client {
     }
 
     /// Reads many nodes, as [`Self::get`] does; the results are in the order of the paths. Sends up to 128 requests at a time.
-    /// An error of one node does not affect the others.
+    /// An error of one node does not affect the others. For a few small nodes [`Self::reads`] needs one request.
     pub async fn get_all(&self, paths: &[String]) -> Vec<Result<(Bytes, Stat), Error>> {
         const UNDER_WAY: usize = 128;
         let mut paths = paths.iter();
@@ -475,6 +475,6 @@ fn data_and_stat(reply: GetDataResponse) -> (Bytes, Stat) {
     (reply.data.unwrap_or_default(), reply.stat)
 }
 
-fn names(children: Vec<ByteString>) -> Vec<String> {
+pub(crate) fn names(children: Vec<ByteString>) -> Vec<String> {
     children.into_iter().map(String::from).collect()
 }

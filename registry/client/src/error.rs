@@ -9,9 +9,53 @@ use crate::servers::ServersError;
 
 /// Reason why an operation failed.
 ///
-/// Three questions decide what to do next: [`code`](Self::code) is the server's answer;
-/// [`is_retryable`](Self::is_retryable) tells if the same call may succeed later;
-/// [`may_have_been_applied`](Self::may_have_been_applied) tells if a write must be checked before it is repeated.
+/// Three questions decide what to do next: may a write have been applied, so that it must be checked before it is repeated
+/// ([`may_have_been_applied`](Self::may_have_been_applied)); may the same call succeed later
+/// ([`is_retryable`](Self::is_retryable)); is the session over, so that its ephemeral nodes are to be created again
+/// ([`is_session_over`](Self::is_session_over)). The answers:
+///
+/// | variant | may have been applied | retryable | session over |
+/// | --- | --- | --- | --- |
+/// | [`Server`](Self::Server), [`Transaction`](Self::Transaction) | no | no | no |
+/// | with `CONNECTION_LOSS`, `OPERATION_TIMEOUT`, `REQUEST_TIMEOUT` | yes | yes | no |
+/// | with `SESSION_MOVED`, `NOT_READ_ONLY`, `THROTTLED_OP` | no | yes | no |
+/// | with `SESSION_EXPIRED` | no | yes | yes |
+/// | [`ConnectionLost`](Self::ConnectionLost), `sent` | yes | yes | no |
+/// | `ConnectionLost`, not `sent` | no | yes | no |
+/// | [`SessionExpired`](Self::SessionExpired) | no | yes | yes |
+/// | [`Closed`](Self::Closed) | no | no | yes |
+/// | [`Overloaded`](Self::Overloaded) | no | yes | no |
+/// | [`Protocol`](Self::Protocol) | yes | no | no |
+/// | [`Unreachable`](Self::Unreachable) | no | yes | no |
+/// | [`TooLarge`](Self::TooLarge), [`InvalidPath`](Self::InvalidPath), [`Servers`](Self::Servers), [`NoRuntime`](Self::NoRuntime) | no | no | no |
+///
+/// A session that is not over may still end before the next call: [`Client::states`](crate::Client::states) tells.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let zk = zk_mini::ZkMini::start().await?;
+/// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+/// use zk_client::{CreateMode, ErrorCode};
+///
+/// // Each create after a lost answer finds out if an earlier one was applied.
+/// let lost = zk.fault(zk_mini::On::create("/job").nth(1), zk_mini::Then::apply_and_lose_reply());
+/// let mut is_in_doubt = false;
+/// loop {
+///     match client.create("/job", "mine", CreateMode::Persistent).await {
+///         Ok(_) => break,
+///         Err(error) if is_in_doubt && error.code() == Some(ErrorCode::NODE_EXISTS) => {
+///             assert_eq!(client.get("/job").await?.0, "mine");
+///             break;
+///         }
+///         Err(error) if error.is_retryable() => is_in_doubt |= error.may_have_been_applied(),
+///         Err(error) => return Err(error.into()),
+///     }
+/// }
+/// assert!(is_in_doubt && lost.fired() == 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -185,6 +229,13 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Returns true if the session that the call was made in is over: its ephemeral nodes and one-shot watches are gone, or go
+    /// by its timeout. Unless it is closed, the client opens a new one.
+    #[must_use]
+    pub fn is_session_over(&self) -> bool {
+        matches!(self, Self::Closed { .. }) || self.code() == Some(ErrorCode::SESSION_EXPIRED)
+    }
 }
 
 /// Returns what to do, where the server's answer alone is a riddle.
@@ -200,6 +251,9 @@ fn hint(op: &str, code: ErrorCode) -> &'static str {
         ("auth", ErrorCode::AUTH_FAILED) => {
             "; the server does not know the scheme, or refuses the identity: check both, and the authentication \
              providers of the server"
+        }
+        ("multiRead", ErrorCode::UNIMPLEMENTED) => {
+            "; several reads in one request need a server of version 3.6 or later"
         }
         ("addWatch", ErrorCode::UNIMPLEMENTED) => {
             "; persistent watches need a server of version 3.6 or later"
@@ -232,21 +286,24 @@ mod tests {
         let op = "create";
         let path = || "/a".to_owned();
         let server = |code| Error::Server { op, path: path(), code };
-        for (error, retryable, applied) in [
-            (Error::ConnectionLost { op, path: path(), sent: true }, true, true),
-            (Error::ConnectionLost { op, path: path(), sent: false }, true, false),
-            (Error::SessionExpired { op, path: path() }, true, false),
-            (Error::Overloaded { op, path: path(), limit: 1 }, true, false),
-            (Error::Closed { op, path: path() }, false, false),
-            (server(ErrorCode::NODE_EXISTS), false, false),
-            (server(ErrorCode::SESSION_MOVED), true, false),
-            (server(ErrorCode::SESSION_EXPIRED), true, false),
-            (server(ErrorCode::OPERATION_TIMEOUT), true, true),
-            (server(ErrorCode(-9_999)), false, false),
+        for (error, retryable, applied, over) in [
+            (Error::ConnectionLost { op, path: path(), sent: true }, true, true, false),
+            (Error::ConnectionLost { op, path: path(), sent: false }, true, false, false),
+            (Error::SessionExpired { op, path: path() }, true, false, true),
+            (Error::Overloaded { op, path: path(), limit: 1 }, true, false, false),
+            (Error::Closed { op, path: path() }, false, false, true),
+            (Error::Unreachable { within: Duration::ZERO, tried: Vec::new() }, true, false, false),
+            (Error::NoRuntime, false, false, false),
+            (server(ErrorCode::NODE_EXISTS), false, false, false),
+            (server(ErrorCode::SESSION_MOVED), true, false, false),
+            (server(ErrorCode::NOT_READ_ONLY), true, false, false),
+            (server(ErrorCode::SESSION_EXPIRED), true, false, true),
+            (server(ErrorCode::OPERATION_TIMEOUT), true, true, false),
+            (server(ErrorCode(-9_999)), false, false, false),
         ] {
             assert_eq!(
-                (error.is_retryable(), error.may_have_been_applied()),
-                (retryable, applied),
+                (error.is_retryable(), error.may_have_been_applied(), error.is_session_over()),
+                (retryable, applied, over),
                 "{error}"
             );
         }

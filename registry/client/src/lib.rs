@@ -52,7 +52,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), [many at once](Client::get_all), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Client::set_acl), [sync](Client::sync) |
+//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), many at once ([one answer each](Client::get_all), [one for all](Client::reads)), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Client::set_acl), [sync](Client::sync) |
 //! | Transactions | [`Client::transaction`]: typed results, errors that name the operation |
 //! | Watches | [one-shot](Watch), [persistent and recursive](PersistentWatch) |
 //! | Identities | [`Client::add_auth`], given again on each connection |
@@ -107,6 +107,7 @@ mod error;
 mod feed;
 mod link;
 mod persistent_watch;
+mod reads;
 mod servers;
 mod session;
 mod session_state;
@@ -122,6 +123,7 @@ pub use create_mode::CreateMode;
 pub use error::{Attempt, Error};
 pub use feed::WatchUpdate;
 pub use persistent_watch::PersistentWatch;
+pub use reads::{Read, Reads};
 pub use servers::{ConnectString, DEFAULT_PORT, ServersError, check_servers};
 pub use session_state::{CloseReason, Credentials, SessionState, WatchLost};
 pub use state_follower::SessionStates;

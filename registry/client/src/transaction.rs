@@ -26,7 +26,8 @@ pub struct Transaction {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum OpResult {
-    /// Created this node; the path has the counter of a sequential one.
+    /// Created this node; the path has the counter of a sequential one. There is no `Stat`: the operation that would return it
+    /// is lost when a server of version 3.8 reads its log again.
     Created(String),
     /// Set the data; this is the new `Stat`.
     Set(Stat),

@@ -8,6 +8,7 @@ mod operations;
 mod pasts;
 mod persistent;
 mod random_watches;
+mod reads;
 mod runtime;
 mod scripted;
 mod sessions;
