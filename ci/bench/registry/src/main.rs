@@ -5,6 +5,7 @@
 mod kazoo;
 mod obvious;
 mod ours;
+mod reconnect;
 mod row;
 mod server;
 
@@ -40,6 +41,9 @@ struct Cli {
     /// Maximum number of subscribers with kazoo, which has two threads for each.
     #[arg(long, default_value_t = 100)]
     most_of_kazoo: usize,
+    /// Numbers of watches of a client that loses its connection.
+    #[arg(long, default_value = "1000,100000", value_delimiter = ',')]
+    watches: Vec<usize>,
     /// Changes in one round.
     #[arg(long, default_value_t = 10)]
     changes: usize,
@@ -74,6 +78,11 @@ async fn main() -> anyhow::Result<()> {
             for row in cli.rows().filter(|row| *row != Row::Kazoo || count <= cli.most_of_kazoo) {
                 changes(&cli, row, count, &mut report).await?;
             }
+        }
+        for &count in &cli.watches {
+            let server = Server::start(&cli.zk_mini).await?;
+            let millis = reconnect::with_watches(&server, count).await?;
+            report.add(&format!("reconnect with {count} watches"), "ms", Row::Ours.name(), millis);
         }
     }
     println!("\n{}", report.table(&Row::ALL.map(Row::name)));

@@ -209,3 +209,40 @@ async fn a_client_that_connects_in_the_background_serves_its_calls_once_the_serv
     assert!(soon(waiting).await.unwrap().unwrap().is_some());
     assert!(matches!(client.state(), SessionState::Connected(_)));
 }
+
+#[tokio::test]
+async fn a_reconnect_with_many_watches_sets_them_again_in_requests_of_a_bounded_size() {
+    const WATCHES: usize = 10_000;
+    let zk = server().await;
+    let cable = Cable::new(&zk);
+    let client = Client::builder().via(cable.clone()).connect().await.unwrap();
+    let other = client_of(&zk).connect().await.unwrap();
+    let path = |n: usize| format!("/services/of-a-long-name/{n:06}");
+    let mut watches = Vec::new();
+    for first in (0..WATCHES).step_by(500) {
+        let setting = (first..first + 500).map(|n| {
+            let client = client.clone();
+            tokio::spawn(async move { client.exists_and_watch(&path(n)).await.unwrap().1 })
+        });
+        for watch in setting.collect::<Vec<_>>() {
+            watches.push(watch.await.unwrap());
+        }
+    }
+    cable.unplug();
+    until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
+    other.ensure_path(&path(0)).await.unwrap();
+    let from = zk.next_seq();
+    cable.plug();
+    until(&client, |state| matches!(state, SessionState::Connected(_))).await;
+    // The answer comes after those of all watches.
+    client.sync("/").await.unwrap();
+    let texts = zk.history_from(from, 1_000).into_iter().map(|entry| entry.to_string());
+    let requests = texts.filter(|text| text.contains("setWatches")).count();
+    assert!((3..=5).contains(&requests), "{requests} requests");
+    let own = client.credentials().unwrap().id;
+    let set = zk.watches().into_iter().filter(|watch| watch.session == Some(own)).count();
+    assert_eq!(set, WATCHES - 1, "all but the one that was told");
+    assert_eq!(soon(watches[0].changed()).await.unwrap().event, EventType::NODE_CREATED);
+    other.create(&path(WATCHES - 1), "", CreateMode::Persistent).await.unwrap();
+    assert_eq!(soon(watches[WATCHES - 1].changed()).await.unwrap().event, EventType::NODE_CREATED);
+}
