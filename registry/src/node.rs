@@ -55,7 +55,9 @@ pub(crate) async fn list(client: &Client, path: &str) -> Result<(Vec<String>, Wa
 pub(crate) fn is_connected(state: SessionState) -> Option<bool> {
     match state {
         SessionState::Connected(_) => Some(true),
-        SessionState::Disconnected(_) | SessionState::Connecting => Some(false),
+        SessionState::Disconnected(_) | SessionState::ConnectedReadOnly(_) | SessionState::Connecting => {
+            Some(false)
+        }
         SessionState::Closed(_) => None,
     }
 }

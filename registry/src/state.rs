@@ -20,7 +20,7 @@ impl From<SessionState> for ConnectionState {
         match state {
             SessionState::Connecting => Self::Connecting,
             SessionState::Connected(_) => Self::Connected,
-            SessionState::Disconnected(_) => Self::Disconnected,
+            SessionState::Disconnected(_) | SessionState::ConnectedReadOnly(_) => Self::Disconnected,
             SessionState::Closed(_) => Self::Closed,
         }
     }

@@ -7,5 +7,6 @@ mod hand_over;
 mod harness;
 mod locks;
 mod persistent_watch;
+mod read_only;
 mod services;
 mod session;

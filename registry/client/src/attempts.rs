@@ -1,10 +1,15 @@
-//! Attempts to reach a server that are under way: at most one lookup of a name, and openings of connections that race.
+//! Attempts to reach a server that are under way: at most one lookup of a name, openings of connections that race, and at most
+//! one question for a server's mode.
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
-use crate::connect::{Connecting, Resolving, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::connect::{Connect, Connecting, Resolving, Stream};
 use crate::session::AttemptId;
 
 /// Address that is tried.
@@ -20,13 +25,19 @@ pub(crate) struct Target {
 pub(crate) enum AttemptEvent {
     LookedUp(Target, io::Result<Vec<String>>),
     Opened(AttemptId, Target, io::Result<Box<dyn Stream>>),
+    /// The server is in read-write mode.
+    ReadWrite(usize),
 }
+
+/// Question for a server's mode: true for read-write.
+type Asking = Pin<Box<dyn Future<Output = io::Result<bool>> + Send>>;
 
 /// Attempts under way. Dropping them gives them up.
 #[derive(Default)]
 pub(crate) struct Attempts {
     lookup: Option<(Target, Resolving<'static>)>,
     openings: Vec<Opening>,
+    question: Option<(usize, Asking)>,
 }
 
 struct Opening {
@@ -53,6 +64,11 @@ impl Attempts {
         Some(self.openings.remove(index).target)
     }
 
+    /// Asks a server for its mode; drops an earlier question.
+    pub(crate) fn ask_mode(&mut self, server: usize, name: String, connector: Arc<dyn Connect>) {
+        self.question = Some((server, Box::pin(is_read_write(name, connector))));
+    }
+
     /// Waits for the end of an attempt, for ever if there is none. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> AttemptEvent {
         poll_fn(|cx| {
@@ -68,8 +84,29 @@ impl Attempts {
                     return Poll::Ready(AttemptEvent::Opened(attempt, target, result));
                 }
             }
+            if let Some((server, asking)) = &mut self.question
+                && let Poll::Ready(answer) = asking.as_mut().poll(cx)
+            {
+                let server = *server;
+                self.question = None;
+                if let Ok(true) = answer {
+                    return Poll::Ready(AttemptEvent::ReadWrite(server));
+                }
+            }
             Poll::Pending
         })
         .await
     }
+}
+
+/// Asks a server with the word `isro`, which servers that may be read-only answer with their mode.
+async fn is_read_write(server: String, connector: Arc<dyn Connect>) -> io::Result<bool> {
+    let addresses = connector.resolve(&server).await?;
+    let Some(address) = addresses.first() else { return Ok(false) };
+    let mut stream = connector.connect(&server, address).await?;
+    stream.write_all(b"isro").await?;
+    stream.flush().await?;
+    let mut answer = [0; 2];
+    stream.read_exact(&mut answer).await?;
+    Ok(&answer == b"rw")
 }

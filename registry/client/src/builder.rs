@@ -57,6 +57,7 @@ pub struct Builder {
     connect_rounds: Option<NonZeroU32>,
     call_timeout: Option<Duration>,
     answer_timeout: Option<Duration>,
+    read_only: bool,
     max_request: usize,
     /// Schemes of the identities, and their auth packets.
     identities: Vec<(String, Bytes)>,
@@ -75,6 +76,7 @@ impl Builder {
             connect_rounds: None,
             call_timeout: None,
             answer_timeout: None,
+            read_only: false,
             max_request: DEFAULT_MAX_FRAME,
             identities: Vec::new(),
             seed: None,
@@ -138,6 +140,20 @@ impl Builder {
     /// client waits for ever unless `zookeeper.request.timeout` is set; `Duration::MAX` does the same here.
     pub fn answer_timeout(mut self, timeout: Duration) -> Self {
         self.answer_timeout = Some(timeout);
+        self
+    }
+
+    /// Accepts servers in read-only mode: cut off from the majority of their ensemble, they answer reads, from data that may be
+    /// old, to clients that accept it (`readonlymode.enabled=true` at the servers). The state is
+    /// [`SessionState::ConnectedReadOnly`] then, and writes fail with `NOT_READ_ONLY`. The client asks the other servers at
+    /// growing intervals, up to 10 seconds, and moves to one in read-write mode. The default is false.
+    ///
+    /// This is for programs that start, or start again, while the majority is away. A session that a read-only server has
+    /// given ends with the move, and servers give one only with `localSessionsEnabled=true`. Where the client has a session
+    /// of the ensemble, it keeps it: Apache ZooKeeper refuses such a session in read-only mode, so the client stays
+    /// disconnected until the majority is back, or has ended the session.
+    pub fn read_only(mut self, accept: bool) -> Self {
+        self.read_only = accept;
         self
     }
 
@@ -216,7 +232,7 @@ impl Builder {
         let (clock, shared) = (client.clock(), &client.inner().shared);
         let began = clock.now();
         let mut states = client.states();
-        let connected = states.wait_for(|state| matches!(state, SessionState::Connected(_)));
+        let connected = states.wait_for(SessionState::is_connected);
         let given_up = async {
             match rounds {
                 Some(rounds) => shared.wait_for_failed_rounds(rounds.get()).await,
@@ -275,6 +291,7 @@ impl Builder {
             servers: list.servers.len(),
             session_timeout: Millis::from(self.session_timeout),
             connect_timeout: Millis::from(self.connect_timeout),
+            read_only: self.read_only,
             answer_timeout: self.answer_timeout.map(Millis::from),
             max_pending: MAX_PENDING,
             identities: self.identities.into_iter().map(|(_, packet)| packet).collect(),

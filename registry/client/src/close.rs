@@ -68,6 +68,7 @@ pub async fn close_session_via(
         servers: servers.len(),
         session_timeout: Millis::from(timeout),
         connect_timeout: Millis::from(timeout),
+        read_only: false,
         answer_timeout: None,
         max_pending: 1,
         identities: Vec::new(),

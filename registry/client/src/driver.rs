@@ -139,6 +139,7 @@ impl Driver {
                 self.link = Some(Link::new(stream));
                 self.handle(Input::Connected);
             }
+            AttemptEvent::ReadWrite(server) => self.handle(Input::ReadWrite { server }),
             AttemptEvent::Opened(attempt, target, Err(error)) => {
                 self.blame(&target, error.to_string());
                 self.handle(Input::NotConnected(attempt));
@@ -213,6 +214,9 @@ impl Driver {
                 if let Some(target) = self.attempts.give_up(attempt) {
                     self.blame(&target, NO_CONNECTION.to_owned());
                 }
+            }
+            Output::AskMode { server } => {
+                self.attempts.ask_mode(server, self.servers[server].clone(), Arc::clone(&self.connector));
             }
             Output::Send(bytes) => {
                 if let Some(link) = &mut self.link {

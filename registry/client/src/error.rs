@@ -255,6 +255,9 @@ fn hint(op: &str, code: ErrorCode) -> &'static str {
         ("multiRead", ErrorCode::UNIMPLEMENTED) => {
             "; several reads in one request need a server of version 3.6 or later"
         }
+        (_, ErrorCode::NOT_READ_ONLY) => {
+            "; the connected server is cut off from the others and answers only reads, until the client has found another"
+        }
         ("addWatch", ErrorCode::UNIMPLEMENTED) => {
             "; persistent watches need a server of version 3.6 or later"
         }

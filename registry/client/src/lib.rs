@@ -52,15 +52,29 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), many at once ([one answer each](Client::get_all), [one for all](Client::reads)), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Client::set_acl), [sync](Client::sync) |
+//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), many at once ([one answer each](Client::get_all), [one for all](Client::reads)), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Acl), [paths](Client::ensure_path_with) of containers or persistent nodes, [sync](Client::sync) |
 //! | Transactions | [`Client::transaction`]: typed results, errors that name the operation |
 //! | Watches | [one-shot](Watch), [persistent and recursive](PersistentWatch) |
-//! | Identities | [`Client::add_auth`], given again on each connection |
+//! | Identities | [`Builder::auth`] and [`Client::add_auth`]: given on each connection, before anything else |
 //! | Sessions | reconnects, a new session after an expired one, [states](SessionStates), [credentials](Credentials) to close the session of a dead process |
-//! | Connections | several servers, each address of a name, a chroot, any [stream](Connect): TCP, in memory, TLS |
+//! | Connections | several servers, each address of a name, a chroot, [servers in read-only mode](Builder::read_only), any [stream](Connect): TCP, in memory, TLS |
+//! | Errors | [three questions](Error): may it have been applied, may it be tried again, is the session over |
 //!
-//! It is tested with Apache ZooKeeper 3.8 and 3.9. Persistent watches need 3.6 or later, all else 3.5. There are no cargo
+//! It is tested with Apache ZooKeeper 3.8 and 3.9. Persistent watches and several reads in one request need 3.6 or later, all else
+//! 3.5. There are no cargo
 //! features. Code without async uses it with [`blocking`].
+//!
+//! # Bad days
+//!
+//! - The client goes through the addresses of its servers in random order. An attempt that is not through within a quarter of
+//!   a second is overtaken by the next one. Rounds that fail are followed by pauses of up to 0.8 seconds, cut by chance, so a
+//!   client is back within a second after its servers, and many clients are spread out.
+//! - A server that is silent for two thirds of the session timeout is left, and so is one that answers pings but not
+//!   [the request whose turn it is](Builder::answer_timeout).
+//! - A call waits for a connection up to the [call timeout](Builder::call_timeout), and is sent at most once. What is lost with
+//!   its connection is [never repeated](Error::may_have_been_applied) by the client: the program decides.
+//! - Up to 65,536 calls may be waiting, and further ones fail with [`Error::Overloaded`].
+//! - Watches are set again in requests of at most 128 KiB. A watch whose handle is dropped is withdrawn at the server.
 //!
 //! # Sessions
 //!

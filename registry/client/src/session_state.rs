@@ -13,6 +13,9 @@ pub enum SessionState {
     /// The session is live and a server is connected. A new id means that the earlier session is gone, with its ephemeral
     /// nodes and one-shot watches.
     Connected(SessionId),
+    /// The session is live, and the connected server is in read-only mode: cut off from the others, it answers reads from data
+    /// that may be old. Only with [`Builder::read_only`](crate::Builder::read_only).
+    ConnectedReadOnly(SessionId),
     /// No server is connected. After the session timeout the session *may* be gone, but only a server knows: an ensemble
     /// without a leader ends no session. It ends when a server says so, or shows that it has lost data that this client has
     /// seen.
@@ -21,11 +24,20 @@ pub enum SessionState {
     Closed(CloseReason),
 }
 
+impl SessionState {
+    /// Returns true if a server is connected, in either mode.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self, Self::Connected(_) | Self::ConnectedReadOnly(_))
+    }
+}
+
 impl fmt::Display for SessionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connecting => f.write_str("connecting"),
             Self::Connected(id) => write!(f, "connected, session {id}"),
+            Self::ConnectedReadOnly(id) => write!(f, "connected to a read-only server, session {id}"),
             Self::Disconnected(id) => write!(f, "disconnected, session {id}"),
             Self::Closed(CloseReason::Requested) => f.write_str("closed"),
             Self::Closed(CloseReason::RuntimeEnded) => f.write_str("closed with its runtime"),

@@ -207,7 +207,9 @@ async fn next_input(nodes: &mut [NodeTask]) -> (usize, NodeInput) {
 fn connection(state: SessionState) -> Option<NodeInput> {
     match state {
         SessionState::Connected(session) => Some(NodeInput::Connected(session)),
-        SessionState::Disconnected(_) | SessionState::Connecting => Some(NodeInput::Disconnected),
+        SessionState::Disconnected(_) | SessionState::ConnectedReadOnly(_) | SessionState::Connecting => {
+            Some(NodeInput::Disconnected)
+        }
         SessionState::Closed(_) => None,
     }
 }

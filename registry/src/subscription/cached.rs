@@ -57,7 +57,7 @@ pub(super) async fn cached(
 /// Returns the input for a state of the client.
 fn connection(state: SessionState) -> Input {
     match state {
-        SessionState::Connected(_) => Input::Connected,
+        SessionState::Connected(_) | SessionState::ConnectedReadOnly(_) => Input::Connected,
         SessionState::Disconnected(_) | SessionState::Connecting | SessionState::Closed(_) => {
             Input::Disconnected
         }

@@ -43,10 +43,21 @@ impl Session {
         probing: bool,
         mut body: Bytes,
     ) -> Result<(), DisconnectCause> {
-        let response = ConnectResponse::decode(&mut body, "ConnectResponse")
-            .map_err(|_| DisconnectCause::Protocol("the answer to the handshake cannot be read"))?;
+        let mut header = body.clone();
+        let response =
+            ConnectResponse::decode(&mut body, "ConnectResponse").map_err(|_| {
+                match decode_header(&mut header) {
+                    Ok(ReplyHeader { err: ErrorCode::NOT_READ_ONLY, .. }) => DisconnectCause::NoLocalSessions,
+                    _ => DisconnectCause::Protocol("the answer to the handshake cannot be read"),
+                }
+            })?;
         let timeout = Millis(u64::try_from(response.timeout).unwrap_or(0));
+        let is_read_only = response.read_only == Some(true);
         if response.session_id == SessionId::NONE || timeout == Millis(0) {
+            if is_read_only {
+                // The majority may know the session.
+                return Err(DisconnectCause::UnknownToReadOnly);
+            }
             if self.credentials.is_none() || probing {
                 return Err(DisconnectCause::Protocol("no session was given"));
             }
@@ -61,11 +72,18 @@ impl Session {
             self.link = LinkState::Checking { until: now + self.ping_interval() };
             return Ok(());
         }
+        if self.is_local {
+            self.end_local_session();
+        }
         if self.credentials.as_ref().is_some_and(|own| own.id != given.id) {
             return Err(DisconnectCause::Protocol("the handshake was answered with another session"));
         }
         self.timeout = timeout;
+        self.is_local = is_read_only && self.credentials.is_none();
         self.credentials = Some(given);
+        if is_read_only {
+            self.begin_search(now);
+        }
         self.identify(now);
         Ok(())
     }
@@ -143,7 +161,10 @@ impl Session {
             self.send_close(now);
             return;
         }
-        self.publish(SessionState::Connected(id));
+        self.publish(match self.search {
+            Some(_) => SessionState::ConnectedReadOnly(id),
+            None => SessionState::Connected(id),
+        });
         self.send_set_watches(now);
         for (id, request) in self.calls.take_waiting() {
             self.send_call(now, id, request);
@@ -227,6 +248,8 @@ impl Session {
             Purpose::Close => match header.err {
                 ErrorCode::OK => self.finish(CloseResult::Closed),
                 ErrorCode::SESSION_EXPIRED => self.finish(CloseResult::AlreadyGone),
+                // It goes with its server.
+                ErrorCode::NOT_READ_ONLY if self.is_local => self.finish(CloseResult::Closed),
                 // Perhaps its owner has moved it to another server: attach again and ask again.
                 _ => return Err(DisconnectCause::CloseRefused),
             },

@@ -12,6 +12,7 @@
 mod calls;
 mod incoming;
 mod outgoing;
+mod read_only;
 mod route;
 mod types;
 mod watches;
@@ -28,6 +29,7 @@ use zk_wire::Zxid;
 use crate::session_state::WatchLost;
 use crate::session_state::{CloseReason, Credentials, SessionState};
 use calls::Calls;
+use read_only::Search;
 use route::{Candidate, HEAD_START, Route};
 pub(crate) use types::*;
 use watches::Watches;
@@ -64,6 +66,10 @@ pub(crate) struct Session {
     sent_withdrawals: usize,
     /// Bodies of the auth packets to give on each connection: the configured ones, and those that a server has accepted.
     identities: Vec<Bytes>,
+    /// True if the session was given by a read-only server, and is known to that one alone.
+    is_local: bool,
+    /// `None` unless the connected server is read-only.
+    search: Option<Search>,
     /// True if a server has closed the connection instead of answering the handshake, since the last live connection.
     refused: bool,
     /// Probe session and its timeout; see `must_probe`.
@@ -123,6 +129,8 @@ impl Session {
             watches: Watches::default(),
             unused: BTreeSet::new(),
             sent_withdrawals: 0,
+            is_local: false,
+            search: None,
             refused: false,
             probe: None,
             closing: None,
@@ -144,6 +152,7 @@ impl Session {
             Input::LookedUp(addresses) => self.handle_looked_up(now, addresses),
             Input::Connected => self.handle_connected(now),
             Input::NotConnected(attempt) => self.handle_not_connected(now, attempt),
+            Input::ReadWrite { server } => self.handle_read_write(now, server),
             Input::Lost => self.handle_lost(now),
             Input::Frame(body) => self.handle_frame(now, body),
             Input::Close { deadline } => self.handle_close(now, deadline),
@@ -198,7 +207,7 @@ impl Session {
         };
         let closing = self.closing.map(|closing| closing.deadline);
         let attempts = self.attempts.iter().map(|&(_, until)| until);
-        let others = [closing, self.calls.next_deadline()].into_iter().flatten();
+        let others = [closing, self.calls.next_deadline(), self.next_question()].into_iter().flatten();
         attempts.chain(others).fold(link, Millis::min).into()
     }
 
@@ -258,7 +267,7 @@ impl Session {
         for (id, _) in self.calls.take_waiting() {
             self.fail(id, CallFailure::Closed);
         }
-        if self.credentials.is_none() {
+        if self.credentials.is_none() || self.is_local && !matches!(self.link, LinkState::Live { .. }) {
             self.finish(CloseResult::Closed);
         } else if let LinkState::Live { .. } = self.link {
             self.send_close(now);
@@ -275,6 +284,7 @@ impl Session {
             self.finish(CloseResult::Unknown { sent });
         }
         self.give_up_overdue(now);
+        self.ask_if_due(now);
         match self.link {
             LinkState::LookingUp { until, .. } if until <= now => {
                 self.outputs.push_back(Output::StopLookUp);
@@ -359,6 +369,7 @@ impl Session {
     fn lose_link(&mut self, now: Millis) {
         self.outgoing.clear();
         self.sent_set_watches = 0;
+        self.search = None;
         self.unused.clear();
         self.sent_withdrawals = 0;
         self.probe = None;
@@ -405,6 +416,7 @@ impl Session {
         }
         self.attempts.clear();
         self.link = LinkState::Ended;
+        self.search = None;
         self.credentials = None;
         self.outgoing.clear();
         self.publish(SessionState::Closed(CloseReason::Requested));

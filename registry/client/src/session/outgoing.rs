@@ -28,7 +28,7 @@ impl Session {
         self.attempts.clear();
         let probing = self.must_probe();
         let (session_id, password) = match &self.credentials {
-            Some(credentials) if !probing => (credentials.id, credentials.password.clone()),
+            Some(credentials) if !probing && !self.is_local => (credentials.id, credentials.password.clone()),
             _ => (SessionId::NONE, Bytes::from_static(&[0; 16])),
         };
         // Any server can close the session, even one that is behind.
@@ -39,7 +39,8 @@ impl Session {
             timeout: i32::try_from(self.config.session_timeout.0).unwrap_or(i32::MAX),
             session_id,
             password: Some(password),
-            read_only: Some(false),
+            // It can neither close the session nor show what has been written.
+            read_only: Some(self.config.read_only && !probing && self.closing.is_none()),
         });
         self.link = LinkState::Handshaking { until: now + self.attempt_time(), probing };
     }
@@ -55,7 +56,7 @@ impl Session {
         const FIRST_PROBE: u32 = 2;
         let rounds = self.route.rounds();
         let is_its_turn = rounds >= FIRST_PROBE && rounds.is_multiple_of(2);
-        is_its_turn && self.refused && self.credentials.is_some() && self.closing.is_none()
+        is_its_turn && self.refused && self.credentials.is_some() && !self.is_local && self.closing.is_none()
     }
 
     /// Asks for the last transaction of the servers. A sync goes through the leader: a server that was only behind has caught

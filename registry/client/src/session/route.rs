@@ -141,14 +141,14 @@ impl Route {
         if std::mem::take(&mut self.proven) {
             self.young = if is_old { 0 } else { self.young.saturating_add(1) };
             return match self.young.checked_sub(1 + FORGIVEN) {
-                Some(failures) => self.pause(failures),
+                Some(failures) => self.pause(&PAUSES, failures),
                 None => Millis(self.random.u64(0..=SPREAD.0)),
             };
         }
         if self.left > 0 || !self.further.is_empty() {
             return Millis(0);
         }
-        let pause = self.pause(self.rounds);
+        let pause = self.pause(&PAUSES, self.rounds);
         self.rounds = self.rounds.saturating_add(1);
         pause
     }
@@ -158,8 +158,21 @@ impl Route {
         self.lost(now).since(HEAD_START)
     }
 
-    fn pause(&mut self, failures: u32) -> Millis {
-        PAUSES.pause(failures, &mut self.random)
+    /// Returns a server of the list, by chance.
+    pub(super) fn any_server(&mut self) -> usize {
+        self.random.usize(..self.order.len())
+    }
+
+    /// Makes a server the next candidate, in a new round.
+    pub(super) fn prefer(&mut self, server: usize) {
+        self.next = self.order.iter().position(|&other| other == server).unwrap_or(self.next);
+        self.left = 0;
+        self.further.clear();
+    }
+
+    /// Returns a pause of these, cut by chance.
+    pub(super) fn pause(&mut self, pauses: &Backoff, failures: u32) -> Millis {
+        pauses.pause(failures, &mut self.random)
     }
 
     /// Returns the number of rounds that have failed in a row.

@@ -25,6 +25,8 @@ pub(crate) enum Input {
     Connected,
     /// A connection of [`Output::Connect`] could not be opened.
     NotConnected(AttemptId),
+    /// The server of [`Output::AskMode`] is in read-write mode.
+    ReadWrite { server: usize },
     /// The connection broke.
     Lost,
     /// The body of a frame arrived.
@@ -84,6 +86,8 @@ pub(crate) enum Output {
     Connect { attempt: AttemptId, server: usize, address: usize },
     /// Drop an attempt to open a connection.
     GiveUp(AttemptId),
+    /// Ask a server for its mode, over a connection of its own, instead of the server that was asked before.
+    AskMode { server: usize },
     /// Write these bytes.
     Send(Bytes),
     /// Drop the connection.
@@ -126,6 +130,15 @@ pub(crate) enum DisconnectCause {
     /// The probe session has shown that the server has all that the client has seen: the session goes on.
     #[error("the server has caught up; connecting again with the session")]
     CaughtUp,
+    /// A read-only server gives no sessions.
+    #[error("the server is read-only, and gives no sessions: it runs without localSessionsEnabled=true")]
+    NoLocalSessions,
+    /// A read-only server does not know the session.
+    #[error("the server is read-only, and does not know the session")]
+    UnknownToReadOnly,
+    /// Another server is in read-write mode.
+    #[error("another server is in read-write mode")]
+    ReadWriteFound,
     /// The server answered that the session is gone.
     #[error("the session has expired")]
     Expired,
@@ -167,6 +180,8 @@ pub(crate) struct SessionConfig {
     pub(crate) session_timeout: Millis,
     /// Time limit for the first session. The servers share it, or the session timeout if that is shorter.
     pub(crate) connect_timeout: Millis,
+    /// True if a server in read-only mode is accepted.
+    pub(crate) read_only: bool,
     /// Time that a server has for the next answer; `None` for the session timeout.
     pub(crate) answer_timeout: Option<Millis>,
     /// Maximum number of pending calls.

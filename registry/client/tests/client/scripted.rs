@@ -50,6 +50,11 @@ impl Listener {
 
     /// Accepts a connection and answers the handshake.
     async fn attach(&self, session_id: SessionId) -> (Peer, ConnectRequest) {
+        self.attach_in_mode(session_id, false).await
+    }
+
+    /// Accepts a connection and answers the handshake, as a server in read-only mode or in read-write mode.
+    async fn attach_in_mode(&self, session_id: SessionId, is_read_only: bool) -> (Peer, ConnectRequest) {
         let mut peer = self.accept().await;
         let request = decode_all(peer.read().await.expect("a handshake")).unwrap();
         let password = Some(Bytes::from_static(&[7; 16]));
@@ -59,7 +64,7 @@ impl Listener {
             timeout,
             session_id,
             password,
-            read_only: Some(false),
+            read_only: Some(is_read_only),
         })
         .await;
         (peer, request)
@@ -307,4 +312,33 @@ async fn dropping_the_client_closes_the_session() {
     assert_eq!(header.op, OpCode::CLOSE_SESSION);
     peer.answer(header.xid, ErrorCode::OK, &()).await;
     assert!(peer.request().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_a_read_only_server_moves_to_the_first_one_that_says_it_takes_writes() {
+    const LOCAL: SessionId = SessionId(0x99);
+    let (builder, listener) = listen();
+    let builder = builder.servers("h1,h2").read_only(true);
+    let (client, (mut peer, _)) = tokio::join!(builder.connect(), listener.attach_in_mode(LOCAL, true));
+    let client = client.unwrap();
+    assert_eq!(client.state(), SessionState::ConnectedReadOnly(LOCAL));
+    let serve = async {
+        let (header, _) = peer.request().await.unwrap();
+        peer.answer(header.xid, ErrorCode::NOT_READ_ONLY, &()).await;
+    };
+    let (refused, ()) = tokio::join!(client.set("/a", "x", Expected::Any), serve);
+    let error = refused.unwrap_err();
+    assert!(error.code() == Some(ErrorCode::NOT_READ_ONLY) && error.is_retryable(), "{error}");
+    assert!(!error.may_have_been_applied());
+
+    for mode in ["ro", "isro is not executed because it is not in the whitelist.", "rw"] {
+        let mut asked = listener.accept().await;
+        let mut word = [0; 4];
+        asked.stream.read_exact(&mut word).await.unwrap();
+        assert_eq!(&word, b"isro");
+        asked.stream.write_all(mode.as_bytes()).await.unwrap();
+    }
+    let (_peer, request) = listener.attach(SESSION).await;
+    assert_eq!(request.session_id, SessionId::NONE, "the session of a read-only server is its own");
+    client.states().wait_for(|state| *state == SessionState::Connected(SESSION)).await.unwrap();
 }

@@ -94,7 +94,7 @@ impl Driver {
     fn handle_state(&mut self, state: Option<SessionState>) -> bool {
         let input = match state {
             Some(SessionState::Connected(session)) => Input::Connected(session),
-            Some(SessionState::Disconnected(_)) => Input::Disconnected,
+            Some(SessionState::Disconnected(_) | SessionState::ConnectedReadOnly(_)) => Input::Disconnected,
             Some(SessionState::Connecting) => Input::SessionOver,
             Some(SessionState::Closed(_)) | None => return false,
         };

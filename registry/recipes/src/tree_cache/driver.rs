@@ -146,7 +146,7 @@ fn changed(update: WatchUpdate) -> Input {
 /// Returns the input for a state of the client; `None` once the client is closed.
 fn connection(state: SessionState) -> Option<Input> {
     match state {
-        SessionState::Connected(_) => Some(Input::Connected),
+        SessionState::Connected(_) | SessionState::ConnectedReadOnly(_) => Some(Input::Connected),
         SessionState::Disconnected(_) | SessionState::Connecting => Some(Input::Disconnected),
         SessionState::Closed(_) => None,
     }

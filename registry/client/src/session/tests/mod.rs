@@ -6,6 +6,7 @@ mod identities;
 mod lasting;
 mod pasts;
 mod properties;
+mod read_only;
 mod reconnects;
 mod rig;
 mod withdrawals;

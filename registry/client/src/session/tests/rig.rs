@@ -26,6 +26,7 @@ pub(super) fn config(servers: usize) -> SessionConfig {
         servers,
         session_timeout,
         connect_timeout,
+        read_only: false,
         answer_timeout: None,
         max_pending: 100,
         identities: Vec::new(),
@@ -44,6 +45,8 @@ pub(super) struct Rig {
     /// Servers and addresses of all attempts to connect.
     pub(super) connects: Vec<(usize, usize)>,
     pub(super) is_resolver_silent: bool,
+    /// Questions for the mode of a server, with their times.
+    pub(super) asked: Vec<(u64, usize)>,
     looked_up: Option<usize>,
     /// Attempts under way, oldest first.
     pub(super) attempts: Vec<AttemptId>,
@@ -88,6 +91,7 @@ impl Rig {
             addresses: 1,
             connects: Vec::new(),
             is_resolver_silent: false,
+            asked: Vec::new(),
             looked_up: None,
             attempts: Vec::new(),
             received: VecDeque::new(),
@@ -143,6 +147,10 @@ impl Rig {
                 assert_eq!(self.attempts.len(), before - 1, "it was under way");
                 self.note_attempts();
             }
+            Output::AskMode { server } => {
+                assert_eq!(self.link, RigLink::Live, "only a read-only server is left for another one");
+                self.asked.push((self.now, server));
+            }
             Output::Send(bytes) => self.receive(bytes),
             Output::Disconnect(_) => {
                 assert!(self.has_link(), "there is something to drop");
@@ -166,7 +174,7 @@ impl Rig {
             Output::Event { id: CallId(id), event } => self.note_update(id, Some(event)),
             Output::Missed { id: CallId(id) } => self.note_update(id, None),
             Output::State(state, credentials) => {
-                let has_session = matches!(state, SessionState::Connected(_) | SessionState::Disconnected(_));
+                let has_session = state.is_connected() || matches!(state, SessionState::Disconnected(_));
                 assert_eq!(credentials.is_some(), has_session, "{state:?}");
                 assert_ne!(self.states.last(), Some(&state));
                 self.states.push(state);
@@ -272,6 +280,11 @@ impl Rig {
 
     /// Answers the handshake.
     pub(super) fn give_session(&mut self, session_id: SessionId) {
+        self.give_session_in_mode(session_id, false);
+    }
+
+    /// Answers the handshake, as a server in read-only mode or in read-write mode.
+    pub(super) fn give_session_in_mode(&mut self, session_id: SessionId, is_read_only: bool) {
         assert_eq!(self.link, RigLink::Open);
         let gone = session_id == SessionId::NONE;
         if !gone {
@@ -282,7 +295,7 @@ impl Rig {
             timeout: if gone { 0 } else { i32::try_from(TIMEOUT).unwrap() },
             session_id,
             password: Some(Bytes::from_static(b"password")),
-            read_only: Some(false),
+            read_only: Some(is_read_only),
         });
     }
 
