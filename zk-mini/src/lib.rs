@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | start and stop | [`ZkMini`], [`Builder`] |
 //! | move time, take a running clock over, let the wall clock jump | [`Handle::advance`], [`Handle::hold_clock`], [`Handle::jump_wall_clock`] |
+//! | move the clients of this process along | [`Handle::clock`] |
 //! | run by tokio's paused time | [`Builder::auto_advance`] |
 //! | connect without a socket | [`Connector`] |
 //! | serve a stream of your own, such as one of a simulated network | [`Handle::serve_stream`], example `partition` |

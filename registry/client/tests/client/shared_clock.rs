@@ -187,3 +187,43 @@ async fn a_client_outlives_the_clock_of_a_server_that_stops() {
     until(&client, |state| matches!(state, SessionState::Disconnected(_))).await;
     soon(client.close_within(Duration::from_millis(20))).await.unwrap_err();
 }
+
+#[test]
+fn the_shared_clock_follows_tokios_paused_one_and_can_be_held_there() {
+    zk_mini::testing::in_virtual_time(async {
+        let zk = ZkMini::builder().in_memory().auto_advance().seed(7).start().await.unwrap();
+        let client = following(&zk).connect().await.unwrap();
+        let session = client.credentials();
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(client.clock().now(), zk.now().mono);
+        assert!(client.exists("/nothing").await.unwrap().is_none());
+
+        zk.hold_clock().await;
+        zk.advance(HOUR).await;
+        assert!(client.exists("/nothing").await.unwrap().is_none());
+        zk.release_clock();
+        tokio::time::sleep(HOUR).await;
+        assert_eq!(client.credentials(), session);
+        assert_eq!(zk.now().mono.0, 3 * 3_600_000);
+    });
+}
+
+#[tokio::test]
+async fn tasks_that_use_a_client_may_react_before_time_goes_on() {
+    let zk = server().await;
+    let (client, other) = (connected(following(&zk)).await, connected(following(&zk)).await);
+    other.create("/turn", "", CreateMode::Persistent).await.unwrap();
+    let (clock, worker) = (zk.clock(), client.clone());
+    // A task that does not take part: it writes at each change that it hears of.
+    let (_, _, mut watch) = client.get_and_watch("/turn").await.unwrap();
+    let echo = tokio::spawn(async move {
+        watch.changed().await.unwrap();
+        worker.create("/echo", "", CreateMode::Persistent).await.unwrap().stat.ctime
+    });
+    let setter = tokio::spawn(async move {
+        clock.sleep(SECOND).await;
+        other.set("/turn", "yours", zk_client::Expected::Any).await.unwrap().mtime
+    });
+    soon(zk.advance(HOUR)).await;
+    assert_eq!(setter.await.unwrap(), echo.await.unwrap());
+}

@@ -65,13 +65,17 @@ impl Clock {
         }
     }
 
+    /// Waits for this time.
+    pub async fn sleep(&self, time: Duration) {
+        self.sleep_until(Some(self.now() + Millis::from(time))).await;
+    }
+
     /// Waits for a future, but no longer than this time; then it is dropped, and `None` returned.
     pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
-        let deadline = self.now() + Millis::from(limit);
         tokio::select! {
             biased;
             output = future => Some(output),
-            () = self.sleep_until(Some(deadline)) => None,
+            () = self.sleep(limit) => None,
         }
     }
 

@@ -281,3 +281,94 @@ impl fmt::Debug for SharedClock {
         f.debug_struct("SharedClock").field("time", &self.lock().time).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    fn held() -> SharedClock {
+        SharedClock::new(Handle::current(), Duration::ZERO, None)
+    }
+
+    #[tokio::test]
+    async fn sleepers_are_woken_at_their_times_one_after_another() {
+        let shared = held();
+        let (clock, woken) = (shared.clock(), Arc::new(Mutex::new(Vec::new())));
+        for (name, at) in [("late", 9), ("first", 5), ("second", 5)] {
+            let (sleeper, woken) = (clock.clone(), Arc::clone(&woken));
+            tokio::spawn(clock.attend(async move {
+                sleeper.sleep_until(Some(Millis(at))).await;
+                woken.lock().unwrap().push((name, sleeper.now()));
+            }));
+        }
+        shared.acted().await;
+        assert!(!shared.is_busy() && !shared.wake_next(), "nobody's time has come");
+        while let Some(at) = shared.next_deadline() {
+            shared.show(at.into(), None);
+            while shared.wake_next() {
+                shared.acted().await;
+            }
+        }
+        let expected = [("first", Millis(5)), ("second", Millis(5)), ("late", Millis(9))];
+        assert_eq!(*woken.lock().unwrap(), expected);
+        assert!(shared.lock().members.is_empty(), "they have left");
+    }
+
+    #[tokio::test]
+    async fn a_member_is_busy_from_any_event_until_it_sleeps_again() {
+        let shared = held();
+        let event = Arc::new(Notify::new());
+        let heard = Arc::clone(&event);
+        let task = tokio::spawn(shared.clock().attend(async move {
+            heard.notified().await;
+            pending::<()>().await;
+        }));
+        shared.acted().await;
+        assert!(!shared.is_busy());
+        event.notify_one();
+        assert!(shared.is_busy());
+        shared.acted().await;
+        assert!(!shared.is_busy());
+        task.abort();
+        let _ = task.await;
+        assert!(shared.lock().members.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_member_that_was_given_up_counts_again_once_it_acts() {
+        let shared = held();
+        let clock = shared.clock();
+        let never_polled = clock.attend(pending::<()>());
+        let task = clock.attend(clock.sleep_until(None));
+        tokio::pin!(task);
+        assert!(shared.is_busy());
+        shared.give_up();
+        assert!(!shared.is_busy());
+        shared.acted().await;
+        assert!(tokio::time::timeout(Duration::ZERO, &mut task).await.is_err(), "it sleeps");
+        assert!(shared.acts() > 0 && shared.runtimes().len() == 1);
+        shared.give_up_on(&Handle::current());
+        assert!(shared.runtimes().is_empty());
+        drop(never_polled);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_runs_follows_its_runtime_until_it_is_held() {
+        let shared = SharedClock::new(Handle::current(), Duration::from_secs(9), Some(Instant::now()));
+        let clock = shared.clock();
+        clock.sleep(Duration::from_secs(1)).await;
+        assert_eq!(clock.now(), Millis(10_000));
+        let sleeper = clock.clone();
+        let task = tokio::spawn(async move { sleeper.sleep_until(Some(Millis(11_000))).await });
+        tokio::task::yield_now().await;
+        shared.show(Duration::from_millis(10_500), None);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!task.is_finished(), "it is held");
+        shared.show(Duration::from_millis(10_500), Some(Instant::now()));
+        shared.wake_all();
+        task.await.unwrap();
+        assert_eq!(clock.now(), Millis(11_000));
+    }
+}

@@ -69,6 +69,18 @@ async fn an_advance_is_answered_when_all_that_it_caused_has_happened() {
 }
 
 #[tokio::test]
+async fn clients_on_the_clock_of_the_server_move_with_it() {
+    let (zk, http) = start(ZkMini::builder().manual_clock()).await;
+    let client = ZkClient::builder().servers(zk.connect_string()).clock(zk.clock()).connect().await.unwrap();
+    let next = http.get("/v1/clock").await.json(200)["next_deadline_ms"].as_u64().unwrap();
+    assert!(next < 10_000, "its ping, and not its expiry: {next}");
+    let pinged = http.post("/v1/clock", json!({"to_next_deadline": true})).await.json(200);
+    assert_eq!(pinged["advanced_ms"], next);
+    http.post("/v1/clock", json!({"advance_ms": 600_000})).await.json(200);
+    assert_eq!(zk.sessions()[0].id, client.credentials().unwrap().id);
+}
+
+#[tokio::test]
 async fn the_wall_clock_jumps_alone() {
     let (_zk, http) = start(ZkMini::builder().manual_clock()).await;
     let back = http.post("/v1/clock", json!({"jump_wall_ms": -1_000})).await.json(200);
