@@ -188,24 +188,22 @@ async fn a_client_outlives_the_clock_of_a_server_that_stops() {
     soon(client.close_within(Duration::from_millis(20))).await.unwrap_err();
 }
 
-#[test]
-fn the_shared_clock_follows_tokios_paused_one_and_can_be_held_there() {
-    zk_mini::testing::in_virtual_time(async {
-        let zk = ZkMini::builder().in_memory().auto_advance().seed(7).start().await.unwrap();
-        let client = following(&zk).connect().await.unwrap();
-        let session = client.credentials();
-        tokio::time::sleep(HOUR).await;
-        assert_eq!(client.clock().now(), zk.now().mono);
-        assert!(client.exists("/nothing").await.unwrap().is_none());
+#[tokio::test(start_paused = true)]
+async fn the_shared_clock_follows_tokios_paused_one_and_can_be_held_there() {
+    let zk = ZkMini::builder().in_memory().auto_advance().seed(7).start().await.unwrap();
+    let client = following(&zk).connect().await.unwrap();
+    let session = client.credentials();
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(client.clock().now(), zk.now().mono);
+    assert!(client.exists("/nothing").await.unwrap().is_none());
 
-        zk.hold_clock().await;
-        zk.advance(HOUR).await;
-        assert!(client.exists("/nothing").await.unwrap().is_none());
-        zk.release_clock();
-        tokio::time::sleep(HOUR).await;
-        assert_eq!(client.credentials(), session);
-        assert_eq!(zk.now().mono.0, 3 * 3_600_000);
-    });
+    zk.hold_clock().await;
+    zk.advance(HOUR).await;
+    assert!(client.exists("/nothing").await.unwrap().is_none());
+    zk.release_clock();
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(client.credentials(), session);
+    assert_eq!(zk.now().mono.0, 3 * 3_600_000);
 }
 
 #[tokio::test]
