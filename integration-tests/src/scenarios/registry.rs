@@ -1,9 +1,14 @@
 //! A service in the registry, as others see it.
 
-use registry::{Change, Instance, Members, Registry};
+use std::time::Duration;
+
+use registry::{
+    Change, Drained, Instance, Members, RegisterOptions, RegistrationState, Registry, WithdrawReason,
+};
 use serde_json::{Value, json};
 
 use super::members;
+use crate::wait::PATIENCE;
 
 /// Registers, changes, withdraws and registers an instance, and closes its session. A subscriber sees each change.
 ///
@@ -39,6 +44,44 @@ pub async fn a_subscriber_sees_every_change_of_an_instance(connect: impl AsyncFn
     provider.close().await.expect("closed");
     members("the instance goes with its session", &mut seen, Members::is_empty).await;
     watcher.close().await.expect("closed");
+}
+
+/// Registers an instance under the id of another one, whose process lives. A subscriber never sees two or none, the older one
+/// gives up, and the newer one drains.
+///
+/// # Panics
+/// If it is otherwise.
+pub async fn a_newer_instance_takes_the_place_of_an_older_one(connect: impl AsyncFn() -> Registry) {
+    let (older, newer, watcher) = (connect().await, connect().await, connect().await);
+    let service = "scenario/place";
+    let register = async |registry: &Registry, port| {
+        let (instance, options) = (Instance::new("127.0.0.1", port), RegisterOptions::default().id("host-7"));
+        registry.register_with(service, instance, options).await.expect("registered")
+    };
+    let mut first = register(&older, 8001).await;
+    let mut seen = watcher.subscribe(service).await.expect("subscribed");
+    members("the first", &mut seen, |now| now.len() == 1).await;
+    let second = register(&newer, 8002).await;
+    let follows = async {
+        let mut now = seen.current();
+        while now.instances.values().all(|instance| instance.port() == 8001) {
+            assert_eq!(now.len(), 1);
+            now = seen.changed().await.expect("the watcher is open");
+        }
+        assert_eq!(now.len(), 1);
+    };
+    tokio::time::timeout(PATIENCE, follows).await.expect("the second is seen");
+    let replaced = RegistrationState::Withdrawn(WithdrawReason::Replaced);
+    assert_eq!(first.changed().await, Some(replaced));
+    first.withdraw().await.expect("nothing is left to do");
+    assert_eq!(watcher.discover(service).await.expect("discovered").len(), 1);
+
+    let drained = second.drain(Duration::from_secs(1)).await.expect("drained");
+    assert_eq!(drained, Drained::Confirmed);
+    assert!(seen.current().is_empty(), "it was heard by then");
+    for registry in [older, newer, watcher] {
+        registry.close().await.expect("closed");
+    }
 }
 
 /// Creates children that are no instances. They are reported and hide no instance.

@@ -21,6 +21,7 @@ async fn subscribers_see_changes_and_calls_follow_the_servers() {
     let servers = zk.connect_string();
     let connect = async || Registry::connect(&servers).await.unwrap();
     scenarios::registry::a_subscriber_sees_every_change_of_an_instance(connect).await;
+    scenarios::registry::a_newer_instance_takes_the_place_of_an_older_one(connect).await;
     scenarios::rpc::calls_follow_the_servers(connect).await;
     let client = Client::connect(&servers).await.unwrap();
     scenarios::registry::foreign_nodes_are_skipped_and_reported(client).await;

@@ -12,6 +12,8 @@ async fn changes_are_seen_over_tcp() {
     let zk = ZkMini::start().await.unwrap();
     let servers = zk.connect_string();
     scenarios::registry::a_subscriber_sees_every_change_of_an_instance(async || by_tcp(&servers).await).await;
+    scenarios::registry::a_newer_instance_takes_the_place_of_an_older_one(async || by_tcp(&servers).await)
+        .await;
 }
 
 #[tokio::test]
