@@ -310,18 +310,17 @@ impl Core {
     }
 
     fn derive(&self) -> Members {
-        let mut members = Members::default();
-        for (id, entry) in &self.entries {
-            match &entry.value {
-                Some(Ok(instance)) => {
-                    members.instances.insert(id.clone(), instance.clone());
-                }
-                Some(Err(reason)) => {
-                    members.skipped.push(Skipped { id: id.clone(), reason: reason.clone() });
-                }
-                None => {}
-            }
-        }
+        // Collected, and not inserted one by one: the entries are in order already.
+        let usable = self.entries.iter().filter_map(|(id, entry)| match &entry.value {
+            Some(Ok(instance)) => Some((id.clone(), instance.clone())),
+            _ => None,
+        });
+        let mut members: Members = usable.collect();
+        let skipped = self.entries.iter().filter_map(|(id, entry)| match &entry.value {
+            Some(Err(reason)) => Some(Skipped { id: id.clone(), reason: reason.clone() }),
+            _ => None,
+        });
+        members.skipped.extend(skipped);
         members
     }
 
@@ -330,21 +329,33 @@ impl Core {
         self.changed |= self.published.is_none();
         self.schedule.reset();
         names.sort_unstable();
-        let is_listed =
-            |id: &InstanceId| names.binary_search_by(|name| name.as_str().cmp(id.as_str())).is_ok();
-        let gone: Vec<_> = self.entries.keys().filter(|id| !is_listed(id)).cloned().collect();
+        names.dedup();
+        let (gone, new) = self.differences(&names);
         for id in &gone {
             self.remove(id);
         }
-        for name in &names {
-            let id = InstanceId::from(name.as_str());
-            if !self.entries.contains_key(&id) {
-                self.entries.insert(id.clone(), Entry { value: None, read: ReadState::Queued, retry: None });
-                self.unread += 1;
-                self.queue.push_back(id);
-            }
+        for id in new {
+            self.entries.insert(id.clone(), Entry { value: None, read: ReadState::Queued, retry: None });
+            self.unread += 1;
+            self.queue.push_back(id);
         }
         std::mem::take(&mut self.doubted).into_iter().for_each(|id| self.want_read(id));
+    }
+
+    /// Returns the entries that are not among the names, and the names that are no entries. The names are in order.
+    fn differences(&self, names: &[String]) -> (Vec<InstanceId>, Vec<InstanceId>) {
+        let (mut gone, mut new) = (Vec::new(), Vec::new());
+        let mut known = self.entries.keys().peekable();
+        for name in names {
+            while let Some(id) = known.next_if(|id| id.as_str() < name.as_str()) {
+                gone.push(id.clone());
+            }
+            if known.next_if(|id| id.as_str() == name).is_none() {
+                new.push(InstanceId::from(name.as_str()));
+            }
+        }
+        gone.extend(known.cloned());
+        (gone, new)
     }
 
     fn read(&mut self, id: InstanceId, of: ReadId, outcome: ReadOutcome) {
