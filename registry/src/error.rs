@@ -30,6 +30,12 @@ pub enum Error {
         /// The rule that it breaks.
         reason: NameError,
     },
+    /// Two formats of a registration write below the same node, where the readers of each would meet the other.
+    #[error("two formats write below {path:?}: give one of them a path of its own, or leave it out")]
+    SamePath {
+        /// Path of the node.
+        path: String,
+    },
     /// The instance cannot be registered.
     #[error("the instance cannot be registered: {0}")]
     Instance(#[from] InstanceError),

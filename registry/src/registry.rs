@@ -1,5 +1,6 @@
 //! Handle of the registry.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
@@ -96,7 +97,7 @@ impl Registry {
     /// Registers an instance as [`Self::register`] does, with options: an id, formats.
     ///
     /// # Errors
-    /// The errors of [`Self::register`]; [`Error::Id`].
+    /// The errors of [`Self::register`]; [`Error::Id`]; [`Error::SamePath`].
     pub async fn register_with(
         &self,
         service: &str,
@@ -104,6 +105,7 @@ impl Registry {
         options: RegisterOptions,
     ) -> Result<Registration, Error> {
         let nodes = self.nodes(service, &options.codecs)?;
+        check_apart(&nodes)?;
         let (client, seed) = (self.client.clone(), self.next_seed());
         Registration::start(client, service.into(), nodes, instance, options, seed).await
     }
@@ -283,5 +285,14 @@ impl Registry {
     #[cfg(feature = "embedded")]
     pub(crate) fn embedded_server(&self) -> Option<&zk_mini::ZkMini> {
         self.server.as_deref()
+    }
+}
+
+/// Checks that no two formats write below the same node: one would take the place of the other there, or stand beside it.
+fn check_apart(nodes: &[ServiceNode]) -> Result<(), Error> {
+    let mut paths = HashSet::new();
+    match nodes.iter().find(|node| !paths.insert(&node.path)) {
+        Some(node) => Err(Error::SamePath { path: node.path.to_string() }),
+        None => Ok(()),
     }
 }

@@ -53,8 +53,8 @@ impl RegisterOptions {
         self
     }
 
-    /// Sets the formats: the instance has one node in each, and is registered when all are there. Default, also for
-    /// an empty list: [`Json`].
+    /// Sets the formats: the instance has one node in each, and is registered when all are there. Each format needs a path of
+    /// its own. Default, also for an empty list: [`Json`].
     pub fn codecs(mut self, codecs: impl IntoIterator<Item = Arc<dyn Codec>>) -> Self {
         self.codecs = codecs.into_iter().collect();
         if self.codecs.is_empty() {

@@ -206,6 +206,19 @@ async fn an_instance_in_several_formats_is_registered_updated_and_withdrawn_in_a
 }
 
 #[tokio::test]
+async fn two_formats_that_would_write_below_one_node_are_an_error_before_anything_is_sent() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let json = || -> Arc<dyn Codec> { Arc::new(Json) };
+    for other in [json(), Arc::new(Curator::default())] {
+        let options = RegisterOptions::default().id("host-7").codecs([json(), other]);
+        let error = registry.register_with("demo", at(1), options).await.unwrap_err();
+        assert!(error.to_string().starts_with("two formats write below \"/demo\": "), "{error}");
+    }
+    assert_eq!(zk.children("/demo"), None);
+}
+
+#[tokio::test]
 async fn parents_of_curators_format_are_containers() {
     let zk = server().await;
     let way = Way::to(&zk);
