@@ -1,6 +1,9 @@
 //! The end of an instance that still serves.
 
+use std::future::pending;
 use std::time::Duration;
+
+use zk_client::{Clock, SessionState, SessionStates};
 
 use super::Registration;
 use crate::error::Error;
@@ -32,9 +35,10 @@ impl Registration {
     /// choice.
     ///
     /// # While the registry is away
-    /// It goes on trying. After one and a half session timeouts, servers that work have ended the session, and nobody finds the
-    /// instance any more: then it waits for `grace`, and returns [`Drained::Presumed`]. Put a timeout around it for less; dropping
-    /// the future withdraws in the background.
+    /// It goes on trying. Once no server has been connected for one and a half session timeouts, servers that work have ended
+    /// the session, and nobody finds the instance any more: then it waits for `grace`, and returns [`Drained::Presumed`]. Each
+    /// connection keeps the session alive, so the time begins anew. Put a timeout around it for less; dropping the future
+    /// withdraws in the background.
     ///
     /// ```
     #[cfg_attr(not(feature = "embedded"), doc = "# #[cfg(any())]")]
@@ -53,19 +57,21 @@ impl Registration {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Refused`] if the servers refuse to delete the node: it stays until the session ends.
+    /// [`Error::Refused`] if the servers refuse to delete the node: it stays until the session ends; [`Error::Closed`] if the
+    /// runtime of the registry has ended: likewise.
     pub async fn drain(self, grace: Duration) -> Result<Drained, Error> {
         let clock = self.client.clock();
-        // The server counts from the last time that it heard of us, and is late by a tick at most: half a timeout or less.
+        // A server is late by a tick at most: half a timeout or less.
         let gone = self.client.session_timeout().mul_f32(1.5);
         let withdrawal = async {
             // A failure hinders nothing: the instance goes all the same.
             let _ = self.set_status(Status::Draining).await;
             self.withdrawn().await
         };
-        let drained = match clock.timeout(gone, withdrawal).await {
-            Some(withdrawn) => withdrawn.map(|()| Drained::Confirmed)?,
-            None => {
+        let drained = tokio::select! {
+            biased;
+            withdrawn = withdrawal => withdrawn.map(|()| Drained::Confirmed)?,
+            () = unconnected(self.client.states(), &clock, gone) => {
                 // A server that comes back now must not see it again.
                 self.wish_withdrawn();
                 Drained::Presumed
@@ -73,5 +79,17 @@ impl Registration {
         };
         clock.sleep_until(Some(clock.now() + grace.into())).await;
         Ok(drained)
+    }
+}
+
+/// Waits until no server has been connected for this time; for ever if the client is closed before.
+async fn unconnected(mut states: SessionStates, clock: &Clock, time: Duration) {
+    loop {
+        let lives = matches!(states.current(), SessionState::Connected(_) | SessionState::Closed(_));
+        let deadline = if lives { None } else { Some(clock.now() + time.into()) };
+        tokio::select! {
+            changed = states.changed() => if changed.is_none() { return pending().await },
+            () = clock.sleep_until(deadline) => return,
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use zk_client::{CloseReason, SessionState};
 
 use crate::clock;
 use crate::credentials::Credentials;
@@ -23,6 +24,8 @@ use publication::Publication;
 pub use core::{LossReason, OnDelete, RegistrationState, WithdrawReason};
 pub use drain::Drained;
 pub use options::RegisterOptions;
+
+const CLOSED: SessionState = SessionState::Closed(CloseReason::Requested);
 
 /// Keeps an instance registered as long as it lives.
 ///
@@ -232,7 +235,8 @@ impl Registration {
     /// session has ended, also while no server is connected.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the servers refuse it; the node then stays until the session ends.
+    /// [`Error::Refused`] if the servers refuse it, [`Error::Closed`] if the runtime of the registry has ended; the node then
+    /// stays until the session ends.
     pub async fn withdraw(self) -> Result<(), Error> {
         self.withdrawn().await
     }
@@ -240,7 +244,9 @@ impl Registration {
     async fn withdrawn(&self) -> Result<(), Error> {
         let wanted = self.wish_withdrawn();
         match self.reached("withdraw an instance of", wanted, |_| false).await {
-            Err(Error::Withdrawn | Error::Closed) | Ok(()) => Ok(()),
+            Err(Error::Withdrawn) | Ok(()) => Ok(()),
+            // The node went with the session.
+            Err(Error::Closed) if self.client.states().current() == CLOSED => Ok(()),
             Err(error) => Err(error),
         }
     }

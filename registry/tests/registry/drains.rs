@@ -98,3 +98,21 @@ fn a_drain_is_confirmed_when_the_registry_is_back_in_time() {
         assert_eq!(nodes(&zk), [""; 0]);
     });
 }
+
+#[test]
+fn a_drain_does_not_presume_an_instance_gone_while_connections_keep_its_session_alive() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let registry = connected(&zk).await;
+        let registration = registry.register("demo", at(1)).await.unwrap();
+        let cuts = [OpCode::SET_DATA, OpCode::DELETE];
+        let cut = zk.fault(On::ops(&cuts), Then::disconnect());
+        let drain = tokio::spawn(registration.drain(GRACE));
+        tokio::time::sleep(6 * TIMEOUT).await;
+        assert!(cut.fired() > 10 && nodes(&zk).len() == 1, "the session lives: {}", cut.fired());
+        assert!(!drain.is_finished(), "callers still find the instance");
+        drop(cut);
+        assert_eq!(drain.await.unwrap().unwrap(), Drained::Confirmed);
+        assert_eq!(nodes(&zk), [""; 0]);
+    });
+}

@@ -68,6 +68,25 @@ fn instances_are_gone_when_main_ends_right_after_run_then_close() {
     drop(zk);
 }
 
+#[test]
+fn nobody_is_told_that_an_instance_is_gone_if_the_runtime_ended_before_it() {
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = serving.block_on(ZkMini::start()).unwrap();
+    let main = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (one, two) = main.block_on(async {
+        let registry = soon(Registry::connect(&zk.connect_string())).await.unwrap();
+        (registry.register("demo", at(1)).await.unwrap(), registry.register("demo", at(2)).await.unwrap())
+    });
+    drop(main);
+    assert_eq!(zk.children("/demo").unwrap().len(), 2, "until the session timeout");
+    serving.block_on(async {
+        assert!(matches!(soon(one.withdraw()).await, Err(Error::Closed)));
+        assert!(matches!(soon(two.drain(Duration::ZERO)).await, Err(Error::Closed)));
+    });
+    let _runtime = serving.enter();
+    drop(zk);
+}
+
 #[tokio::test]
 async fn closing_without_a_server_gives_up_after_the_limit() {
     let zk = server().await;

@@ -6,7 +6,8 @@
 pub enum RegistrationState {
     /// Not registered yet: that happens as soon as a server is connected.
     Registering,
-    /// Others can find the instance. The loss of its nodes may stay unknown for a session timeout.
+    /// Others can find the instance, as far as is known: the state stays while no server is connected. Only a server can tell
+    /// that the session, and the nodes with it, has ended.
     Registered {
         /// Paths of the nodes, below the chroot: one for each format, in the order of
         /// [`RegisterOptions::codecs`](crate::RegisterOptions::codecs).
@@ -16,7 +17,7 @@ pub enum RegistrationState {
     Reregistering(LossReason),
     /// Withdrawn. Final.
     Withdrawn(WithdrawReason),
-    /// The registry was closed, and the nodes went with the session. Final.
+    /// The registry was closed, or its runtime has ended: the nodes go with the session, at the latest by its timeout. Final.
     Closed,
 }
 
