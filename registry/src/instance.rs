@@ -259,6 +259,9 @@ pub enum InstanceError {
     /// The format can be read, but not written.
     #[error("the format {0} can only be read; register with another one")]
     ReadOnly(&'static str),
+    /// A defect that a format of your own has found. The text says it.
+    #[error("{0}")]
+    Other(String),
     /// The instance is larger than [`Instance::MAX_BYTES`].
     #[error("instance has {0} bytes as JSON, at most {max} are allowed: keep large data elsewhere", max = Instance::MAX_BYTES)]
     TooLarge(usize),

@@ -1,6 +1,7 @@
 //! A service's node in one format, as the tasks behind registrations and subscriptions reach it.
 
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use zk_client::{Acl, Client, Error, ErrorCode, SessionState, Watch};
@@ -26,7 +27,9 @@ impl ServiceNode {
         if data.len() > Instance::MAX_BYTES {
             return Err(InstanceError::TooLarge(data.len()));
         }
-        self.codec.decode(name, data)
+        // A format of the user's may have a bug, which must not hide the other instances.
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.codec.decode(name, data)));
+        decoded.unwrap_or_else(|_| Err(InstanceError::Other("the format has panicked".to_owned())))
     }
 
     /// Returns true if another node may have this name later.

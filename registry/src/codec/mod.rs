@@ -40,6 +40,47 @@ pub use server_set::ServerSet;
 ///
 /// Registrations write with it ([`RegisterOptions::codecs`](crate::RegisterOptions)), subscriptions read with it
 /// ([`SubscribeOptions::codecs`](crate::SubscribeOptions)).
+///
+/// A format of your own has its nodes where you like:
+/// ```
+/// use bytes::Bytes;
+/// use registry::codec::{Codec, Json, Naming, Published};
+/// use registry::{Instance, InstanceError, NameError};
+///
+/// /// Nodes whose data is `host:port`.
+/// #[derive(Debug)]
+/// struct Plain;
+///
+/// impl Codec for Plain {
+///     fn service_path(&self, _root: &str, service: &str) -> Result<String, NameError> {
+///         Json.service_path("plain", service)
+///     }
+///
+///     fn services_path(&self, _root: &str) -> Result<String, NameError> {
+///         Json.services_path("plain")
+///     }
+///
+///     fn naming(&self, is_named: bool) -> Naming {
+///         Json.naming(is_named)
+///     }
+///
+///     fn encode(&self, of: &Published<'_>) -> Result<Bytes, InstanceError> {
+///         Ok(of.instance.addr().into())
+///     }
+///
+///     fn decode(&self, _name: &str, data: &[u8]) -> Result<Instance, InstanceError> {
+///         let address = std::str::from_utf8(data).ok().and_then(|text| text.rsplit_once(':'));
+///         let (host, port) = address.ok_or_else(|| InstanceError::Other("no host:port".to_owned()))?;
+///         let port = port.parse().map_err(|_| InstanceError::Port(port.to_owned()))?;
+///         Ok(Instance::new(host, port))
+///     }
+/// }
+///
+/// let instance = Instance::new("10.0.0.1", 8080);
+/// let data = Plain.encode(&Published::new("demo", "a", &instance, 0))?;
+/// assert_eq!(Plain.decode("a", &data)?, instance);
+/// # Ok::<(), InstanceError>(())
+/// ```
 pub trait Codec: Any + fmt::Debug + Send + Sync {
     /// Returns the path of the node whose children are the instances, below the chroot. `root` is that of the registry, and
     /// may be empty.

@@ -96,7 +96,7 @@ impl Driver {
                 Output::Read { id, read } if !node.codec.reads_data() => {
                     // A name does not get better.
                     let outcome =
-                        ReadOutcome::Decoded { decoded: node.codec.decode(id.as_str(), &[]), watched: true };
+                        ReadOutcome::Decoded { decoded: node.decode(id.as_str(), &[]), watched: true };
                     self.core.handle(self.clock.now(), Input::Read { id, read, outcome });
                 }
                 Output::Read { id, read } => {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::codec::{Codec, Curator, Dubbo, Json, Published, ServerSet};
-use registry::{Filter, Instance, Members, Registry, Status, SubscribeOptions};
+use bytes::Bytes;
+use registry::codec::{Codec, Curator, Dubbo, Json, Naming, Published, ServerSet};
+use registry::{Filter, Instance, InstanceError, Members, NameError, Registry, Status, SubscribeOptions};
 use zk_client::{Client, CreateMode, Expected};
 use zk_mini::ZkMini;
 use zk_mini::testing::in_virtual_time;
@@ -166,4 +167,46 @@ fn a_loss_in_all_formats_is_held_and_a_loss_in_one_is_not() {
         members(&mut demo, Members::is_empty).await;
         assert!(lost.elapsed() > bound - Duration::from_secs(1), "{:?}", lost.elapsed());
     });
+}
+
+/// Format with a bug: it panics at one port, without the panic hook, which would fill the output of the test.
+#[derive(Debug)]
+struct Buggy;
+
+impl Codec for Buggy {
+    fn service_path(&self, root: &str, service: &str) -> Result<String, NameError> {
+        Json.service_path(root, service)
+    }
+
+    fn services_path(&self, root: &str) -> Result<String, NameError> {
+        Json.services_path(root)
+    }
+
+    fn naming(&self, is_named: bool) -> Naming {
+        Json.naming(is_named)
+    }
+
+    fn encode(&self, of: &Published<'_>) -> Result<Bytes, InstanceError> {
+        Json.encode(of)
+    }
+
+    fn decode(&self, name: &str, data: &[u8]) -> Result<Instance, InstanceError> {
+        let instance = Json.decode(name, data)?;
+        if instance.port() == 2 { std::panic::resume_unwind(Box::new("a bug")) } else { Ok(instance) }
+    }
+}
+
+#[tokio::test]
+async fn a_format_that_panics_at_one_node_hides_no_other() {
+    let zk = server().await;
+    let (caller, stranger) = (registry(&zk).await, stranger(&zk).await);
+    for port in 1..=3 {
+        publish(&stranger, &Json, &port.to_string(), &at(port)).await;
+    }
+    let codecs: [Arc<dyn Codec>; 1] = [Arc::new(Buggy)];
+    let options = SubscribeOptions::default().codecs(codecs);
+    let found = soon(caller.subscribe_with("demo", options.clone())).await.unwrap().current();
+    assert_eq!(ports(&found), [1, 3]);
+    assert_eq!(found.skipped[0].to_string(), "2: the format has panicked");
+    assert_eq!(soon(caller.discover_with("demo", options)).await.unwrap(), *found);
 }
