@@ -26,6 +26,8 @@ pub(super) enum FileError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Defect(#[from] Defect),
+    #[error("it is no file")]
+    NotAFile,
     #[error("it would have {0} bytes; at most {MAX_BYTES} are kept")]
     TooLarge(u64),
 }
@@ -33,10 +35,12 @@ pub(super) enum FileError {
 impl CacheFile {
     /// Reads the file; `None` if there is none.
     pub(super) fn read(&self) -> Result<Option<Members>, FileError> {
-        let file = match File::open(&self.path) {
+        match fs::metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
+            // Whoever opens a pipe waits, perhaps for ever.
+            found => found?.is_file().then_some(()).ok_or(FileError::NotAFile)?,
+        }
+        let file = File::open(&self.path)?;
         let mut bytes = Vec::new();
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
         check_size(bytes.len())?;
@@ -143,6 +147,13 @@ mod tests {
         file.write(&Members::default(), 7).unwrap();
         File::options().write(true).open(&file.path).unwrap().set_len(2 * MAX_BYTES).unwrap();
         assert!(matches!(file.read(), Err(FileError::TooLarge(_))));
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let (_directory, file) = in_new_directory();
+        fs::create_dir_all(&file.path).unwrap();
+        assert!(matches!(file.read(), Err(FileError::NotAFile)));
     }
 
     #[test]

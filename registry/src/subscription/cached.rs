@@ -7,6 +7,7 @@ use zk_client::{Client, SessionState};
 use super::view::View;
 use crate::cache::ServiceCache;
 use crate::cache::fallback::{Fallback, Input, Output};
+use crate::node::is_connected;
 
 /// Runs until the last subscriber is gone or the client is closed.
 pub(super) async fn cached(
@@ -56,10 +57,5 @@ pub(super) async fn cached(
 
 /// Returns the input for a state of the client.
 fn connection(state: SessionState) -> Input {
-    match state {
-        SessionState::Connected(_) | SessionState::ConnectedReadOnly(_) => Input::Connected,
-        SessionState::Disconnected(_) | SessionState::Connecting | SessionState::Closed(_) => {
-            Input::Disconnected
-        }
-    }
+    if is_connected(state) == Some(true) { Input::Connected } else { Input::Disconnected }
 }
