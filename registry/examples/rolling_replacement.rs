@@ -1,11 +1,16 @@
-//! Replaces an instance by a newer one without a gap: the new one registers first, the old one leaves the registry, and
-//! stops only when no caller sees it any more. A caller that follows the service always has an instance to call.
+//! Replaces an instance by a newer one without a gap: the new one registers first, the old one leaves the registry while it
+//! still serves, and stops only when no caller sees it any more. A caller that follows the service always has an instance to
+//! call.
 //!
 //! `cargo run -p zk-registry --features embedded --example rolling_replacement`
 
 use std::error::Error;
+use std::time::Duration;
 
 use registry::{Instance, Members, Registry, Subscription};
+
+/// Time for callers to hear that an instance leaves. In production a second: see the documentation of `drain`.
+const GRACE: Duration = Duration::from_millis(100);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -18,8 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let replacement = registry.register("shop", version(next)).await?;
         wait_for(&mut caller, &[next - 1, next]).await?;
 
-        running.withdraw().await?;
-        // Drain: calls that were sent before the old instance left are still under way here. It stops after them.
+        // It goes on serving meanwhile: calls that were sent before it left are still under way.
+        running.drain(GRACE).await?;
         wait_for(&mut caller, &[next]).await?;
         running = replacement;
         println!("version {next} has replaced version {}", next - 1);

@@ -44,6 +44,23 @@
 //! The folder `examples` has whole programs: a hermetic test, a watcher, a rolling replacement (also with gRPC), a standby.
 //! Code without async uses the registry with [`blocking`].
 //!
+//! # What to call
+//! | task | call |
+//! | --- | --- |
+//! | register; with an id, formats, a warm-up | [`Registry::register`]; [`Registry::register_with`], [`RegisterOptions`] |
+//! | say that it starts, is down, takes less work | [`Registration::set_status`], [`Registration::set_weight`] |
+//! | publish other data | [`Registration::update`] |
+//! | hear of a loss, or of an end | [`Registration::changed`] |
+//! | leave without a failed call | [`Registration::drain`] |
+//! | look once; follow | [`Registry::discover`]; [`Registry::subscribe`] |
+//! | follow the names of services | [`Registry::services`] |
+//! | want some only: by status, zone, tags | [`SubscribeOptions::filter`], [`Filter`] |
+//! | choose one among the members | [`select`] |
+//! | live beside Curator, Spring Cloud, Finagle, Dubbo | [`codec`] |
+//! | start while the registry is away | [`Builder::connect_in_background`], [`Builder::cache`] |
+//! | protect what is registered | [`Builder::auth`], [`Builder::acl`] |
+//! | feed a stream, or a balancer of tower | the [features](#features) `stream` and `tower` |
+//!
 //! # When things break
 //! - The connection is lost: instances stay registered, and subscribers keep the last members, marked
 //!   [`stale`](Members::stale).
