@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use registry::codec::{Codec, Curator, Json};
-use registry::{Registry, SubscribeOptions};
+use registry::{RegisterOptions, Registry, SubscribeOptions};
 use zk_mini::ZkMini;
 use zk_mini::testing::{Day, days, in_virtual_time};
 
@@ -17,7 +17,7 @@ async fn connected(zk: &ZkMini) -> Registry {
     Registry::builder().embedded(zk).session_timeout(TIMEOUT).seed(7).connect().await.unwrap()
 }
 
-/// Registers one instance before the day and one during it, and checks that everybody sees each exactly once afterwards.
+/// Registers one instance before the day and one with an id during it, and checks that everybody sees each exactly once afterwards.
 fn instances_are_present_once_after(day: &Day) {
     in_virtual_time(async {
         let zk = ZkMini::builder().in_memory().auto_advance().seed(7).start().await.unwrap();
@@ -34,7 +34,8 @@ fn instances_are_present_once_after(day: &Day) {
             async move {
                 loop {
                     // An error tells that the instance is not registered.
-                    if let Ok(registration) = registry.register("demo", at(2)).await {
+                    let named = RegisterOptions::default().id("host-7");
+                    if let Ok(registration) = registry.register_with("demo", at(2), named).await {
                         return registration;
                     }
                     tokio::time::sleep(Duration::from_secs(1)).await;
