@@ -309,6 +309,7 @@ impl Builder {
             commands,
             shared,
             clock,
+            runtime,
             servers: list.servers,
             chroot,
             session_timeout: self.session_timeout,

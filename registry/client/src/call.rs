@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use common::Clock;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use zk_wire::path::PathError;
 use zk_wire::{AddWatch, Auth, ByteString, ErrorCode, Request, decode_all};
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub(crate) commands: mpsc::UnboundedSender<Command>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
+    /// Runtime of the driver.
+    pub(crate) runtime: Handle,
     pub(crate) servers: Vec<String>,
     pub(crate) chroot: Chroot,
     pub(crate) session_timeout: Duration,

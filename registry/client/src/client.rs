@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::Clock;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use zk_wire::path;
 use zk_wire::{
     Acl, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl, GetChildren2,
@@ -95,6 +96,16 @@ impl Client {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.inner.clock.clone()
+    }
+
+    /// Starts a task that lives as long as the client can: on the client's runtime, whichever runtime calls, and on its
+    /// [clock](Self::clock). The task is cancelled at once if that runtime has ended.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.inner.runtime.spawn(self.clock().attend(task))
     }
 
     /// Returns the servers, each as `host:port`, in the order of the list.

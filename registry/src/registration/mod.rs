@@ -124,7 +124,7 @@ impl Registration {
             refused: None,
             is_over: false,
         });
-        tokio::spawn(client.clock().attend(driver.run(client.clone(), wishes, reports)));
+        client.spawn(driver.run(client.clone(), wishes, reports));
         // From here on, dropping the future drops the guard, which withdraws.
         let seen = RegistrationState::Registering;
         let mut registration = Self { publication, wish, report, seen, client, service };

@@ -47,7 +47,7 @@ impl Services {
     pub(crate) async fn start(node: ServiceNode, clock: Clock, seed: u64) -> Result<Self, Error> {
         let path = node.path.to_string();
         let (sender, mut views) = watch::channel(View::default());
-        tokio::spawn(clock.clone().attend(Driver::new(node, clock, seed).run(sender)));
+        node.client.clone().spawn(Driver::new(node, clock, seed).run(sender));
         let view = views.wait_for(|view| view.names.is_some() || view.refused.is_some()).await;
         let view = view.map_err(|_| Error::Closed)?.clone();
         match view.refused {

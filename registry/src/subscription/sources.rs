@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use common::{Clock, Millis};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
 use super::cached::cached;
 use super::core::{Core, Settings};
@@ -88,28 +87,26 @@ impl Sources {
         let (sender, views) = watch::channel(View::default());
         match nodes {
             [node] => self.start(node, options, seed, sender),
-            _ => tokio::spawn(self.clock.attend(async move {
+            [] => {}
+            [node, ..] => drop(node.client.spawn(async move {
                 merge(parts.iter().map(|part| part.views()).collect(), sender).await;
             })),
-        };
+        }
         let source = Arc::new(Source { views, key: key.clone(), sources: self.clone() });
         by_key.insert(key, Arc::downgrade(&source));
         source
     }
 
     /// Starts the task that follows a node, and one for the cache if there is one.
-    fn start(
-        &self,
-        node: &ServiceNode,
-        options: &SubscribeOptions,
-        seed: u64,
-        views: watch::Sender<View>,
-    ) -> JoinHandle<()> {
-        let driver = self.driver(node, options, seed);
-        let Some(cache) = &self.cache else { return tokio::spawn(self.clock.attend(driver.run(views))) };
+    fn start(&self, node: &ServiceNode, options: &SubscribeOptions, seed: u64, views: watch::Sender<View>) {
+        let (driver, client) = (self.driver(node, options, seed), &node.client);
+        let Some(cache) = &self.cache else {
+            client.spawn(driver.run(views));
+            return;
+        };
         let (sender, answers) = watch::channel(View::default());
-        tokio::spawn(self.clock.attend(driver.run(sender)));
-        tokio::spawn(self.clock.attend(cached(cache.of(node), node.client.clone(), answers, views)))
+        client.spawn(driver.run(sender));
+        client.spawn(cached(cache.of(node), client.clone(), answers, views));
     }
 
     fn driver(&self, node: &ServiceNode, options: &SubscribeOptions, seed: u64) -> Driver {

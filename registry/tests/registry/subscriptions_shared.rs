@@ -254,3 +254,26 @@ fn a_slow_server_makes_changes_share_the_next_read() {
         assert!(lists <= 3, "{lists} lists");
     });
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_and_a_registration_outlive_the_runtime_that_began_them() {
+    let zk = ZkMini::builder().in_memory().start().await.unwrap();
+    let registry = registry(&zk).await;
+    let elsewhere = registry.clone();
+    let began = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let registration = elsewhere.register("demo", at(1)).await.unwrap();
+            (registration, elsewhere.subscribe("demo").await.unwrap())
+        })
+    });
+    let (registration, mut first) = tokio::task::spawn_blocking(|| began.join().unwrap()).await.unwrap();
+    let mut second = soon(registry.subscribe("demo")).await.unwrap();
+
+    let path = registration.path().unwrap();
+    zk.session_of(&path).unwrap().expire().await;
+    let _other = soon(registry.register("demo", at(2))).await.unwrap();
+    for subscription in [&mut first, &mut second] {
+        members(subscription, |members| ports(members) == [1, 2]).await;
+    }
+}

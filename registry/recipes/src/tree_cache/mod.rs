@@ -155,7 +155,7 @@ impl TreeCache {
         let core = Core::new(fastrand::u64(..), scope, options.data, options.reads);
         let (sender, mut trees) = watch::channel(Tree::new(path.into()));
         let driver = Driver::new(client.clone(), watch, core);
-        tokio::spawn(client.clock().attend(driver.run(sender)));
+        client.spawn(driver.run(sender));
         if trees.changed().await.is_err() {
             let closed = zk_client::Error::Closed { op: "getData", path: path.to_owned() };
             return Err(Error::of(RECIPE, path)(closed));
