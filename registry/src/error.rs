@@ -63,8 +63,9 @@ pub enum Error {
     /// The registry was closed by [`Registry::close`](crate::Registry::close), or its runtime has ended.
     #[error("the registry is closed; connect a new one")]
     Closed,
-    /// The registration was withdrawn.
-    #[error("the registration was withdrawn; register again")]
+    /// The registration was withdrawn, by us or because another instance has its id; see
+    /// [`WithdrawReason`](crate::WithdrawReason).
+    #[error("the registration was withdrawn, or a newer instance with its id has taken its place")]
     Withdrawn,
     /// The embedded server did not start.
     #[cfg(feature = "embedded")]

@@ -97,7 +97,8 @@ impl Registry {
     /// Registers an instance as [`Self::register`] does, with options: an id, formats.
     ///
     /// # Errors
-    /// The errors of [`Self::register`]; [`Error::Id`]; [`Error::SamePath`].
+    /// The errors of [`Self::register`]; [`Error::Id`]; [`Error::SamePath`]; [`Error::Withdrawn`] if a newer instance with the id
+    /// comes before this one is found.
     pub async fn register_with(
         &self,
         service: &str,

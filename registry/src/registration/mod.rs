@@ -129,7 +129,10 @@ impl Registration {
         let seen = RegistrationState::Registering;
         let mut registration = Self { publication, wish, report, seen, client, service };
         registration.reached("register an instance of", 0, |report| report.visible.is_some()).await?;
-        registration.seen = registration.state();
+        // Another state by now is news.
+        if let registered @ RegistrationState::Registered { .. } = registration.state() {
+            registration.seen = registered;
+        }
         Ok(registration)
     }
 

@@ -192,6 +192,28 @@ async fn a_withdrawal_without_a_connection_waits_for_one() {
 }
 
 #[tokio::test]
+async fn an_instance_withdrawn_during_a_reconnect_does_not_come_back() {
+    for expires in [false, true] {
+        let zk = server().await;
+        let way = Way::to(&zk);
+        let registry = way.registry().await;
+        let registration = soon(registry.register("demo", at(1))).await.unwrap();
+        way.cut().await;
+        let mark = zk.mark();
+        let withdrawal = tokio::spawn(registration.withdraw());
+        if expires {
+            zk.advance(Duration::from_secs(13)).await;
+        }
+        way.mend();
+        soon(withdrawal).await.unwrap().unwrap();
+        // Comes after all that the first one does.
+        let _second = soon(registry.register("demo", at(2))).await.unwrap();
+        assert_eq!(nodes(&zk), [r#"{"host":"127.0.0.1","port":2}"#]);
+        assert_eq!(way.requests(OpCode::CREATE2, &mark).await, 1, "that of the second one");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_by_the_servers_is_an_error_with_the_reason() {
     let zk = server().await;
     let stranger = stranger(&zk).await;

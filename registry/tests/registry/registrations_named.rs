@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use registry::codec::{Codec, Curator, Json};
 use registry::{
     Error, Instance, RegisterOptions, Registration, RegistrationState, Registry, SubscribeOptions,
@@ -56,6 +57,23 @@ async fn a_newer_instance_of_the_same_id_takes_the_place_and_subscribers_never_s
     let change = zk.explain("/demo/host-7");
     let zxids: Vec<_> = change.changes.iter().map(|change| change.zxid).collect();
     assert_eq!(zxids[1], zxids[2], "deleted and created in one transaction: {change}");
+}
+
+#[tokio::test]
+async fn an_instance_that_is_replaced_before_its_registration_is_looked_at_hears_of_it() {
+    let zk = server().await;
+    let (older, newer) = (registry(&zk).await, registry(&zk).await);
+    let mut registering = Box::pin(named(&older, at(1)));
+    assert!(registering.as_mut().now_or_never().is_none());
+    zk.wait_for(|zk| zk.get("/demo/host-7").is_some(), Duration::from_secs(60)).await.unwrap();
+    let _second = named(&newer, at(2)).await;
+    for _ in 0..5 {
+        // Round trips, in which the older one sees that it is replaced.
+        soon(older.discover("demo")).await.unwrap();
+    }
+    let mut first = registering.await;
+    assert_eq!(soon(first.changed()).await, Some(REPLACED));
+    assert_eq!(soon(first.changed()).await, None, "it is over");
 }
 
 #[tokio::test]
