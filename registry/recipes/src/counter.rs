@@ -185,9 +185,8 @@ impl Counter {
                 self.client.set(&self.path, data, Expected::Exactly(stat.version)).await.map(|_| ())
             }
             None => {
-                if let Some((parent, _)) = zk_wire::path::split(&self.path) {
-                    self.client.ensure_path(parent).await.map_err(not_applied)?;
-                }
+                let parent = zk_wire::path::split(&self.path).map_or("/", |(parent, _)| parent);
+                self.client.ensure_path(parent).await.map_err(not_applied)?;
                 self.client.create(&self.path, data, CreateMode::Persistent).await.map(|_| ())
             }
         }

@@ -12,7 +12,7 @@ use zk_mini::{On, Then};
 use zk_recipes::{Counter, CounterFormat, Error};
 use zk_wire::OpCode;
 
-use crate::support::{TIMEOUT, client, soon, with_server};
+use crate::support::{TIMEOUT, builder, client, soon, with_server};
 
 const PATH: &str = "/stats/count";
 
@@ -28,6 +28,15 @@ fn each_of_many_clients_at_once_adds_its_part() {
         sums.sort_unstable();
         assert_eq!(sums, (1..=20).map(|n| 3 * n).collect::<Vec<_>>(), "each sum once");
         assert_eq!(Counter::new(&client(zk).await, PATH).get().await.unwrap(), 60);
+    });
+}
+
+#[test]
+fn the_root_of_a_chroot_that_does_not_exist_counts_too() {
+    with_server(async |zk| {
+        let client = builder(zk).chroot("/stats/count").connect().await.unwrap();
+        assert_eq!(Counter::new(&client, "/").add(1).await.unwrap(), 1);
+        assert_eq!(zk.get(PATH).unwrap().0, "1");
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use zk_client::{Client, connect_fn};
+use zk_client::{Builder, Client, connect_fn};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{Handle, ZkMini};
 
@@ -19,12 +19,16 @@ pub(crate) fn with_server(test: impl AsyncFnOnce(&ZkMini)) {
 }
 
 pub(crate) async fn client(zk: &ZkMini) -> Client {
+    builder(zk).connect().await.unwrap()
+}
+
+pub(crate) fn builder(zk: &ZkMini) -> Builder {
     let connector = zk.connector();
     let via = connect_fn(move || {
         let stream = connector.connect();
         async move { stream }
     });
-    Client::builder().via(via).session_timeout(TIMEOUT).seed(7).connect().await.unwrap()
+    Client::builder().via(via).session_timeout(TIMEOUT).seed(7)
 }
 
 /// Waits with a bound for a future that should end by itself.
