@@ -126,8 +126,7 @@ impl Error {
     /// Returns true if the session is over, and with it every ephemeral node that the recipe had.
     #[must_use]
     pub fn is_session_over(&self) -> bool {
-        let is_closed = matches!(self.client_error(), Some(zk_client::Error::Closed { .. }));
-        is_closed || self.code() == Some(ErrorCode::SESSION_EXPIRED)
+        self.client_error().is_some_and(zk_client::Error::is_session_over)
     }
 
     fn client_error(&self) -> Option<&zk_client::Error> {
