@@ -6,7 +6,7 @@ use zk_wire::path;
 
 use crate::error::Error;
 use crate::node::Node;
-use crate::protected::{again, create, delete, fired, session};
+use crate::protected::{again, create, delete, delete_owned, fired, session, to_its_end};
 
 /// Name of the recipe in errors.
 const RECIPE: &str = "double barrier";
@@ -47,7 +47,8 @@ pub struct DoubleBarrier {
 #[must_use = "a member that is dropped leaves at once"]
 pub struct BarrierMember {
     barrier: DoubleBarrier,
-    node: Option<Node>,
+    node: Node,
+    is_gone: bool,
 }
 
 impl DoubleBarrier {
@@ -63,48 +64,50 @@ impl DoubleBarrier {
     /// # Errors
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn enter(&self) -> Result<BarrierMember, Error> {
-        let mut member = BarrierMember { barrier: self.clone(), node: None };
+        let mut waiting: Option<BarrierMember> = None;
         let ready = self.join(READY);
         loop {
             // Watched before the member comes: members of kazoo remove `ready` when they leave, which may be at once.
             let (stat, mut watch) = self.ask(|| self.client.exists_and_watch(&ready)).await?;
-            let present = member.node.take().filter(|node| node.owner == session(&self.client));
+            let present = waiting.take().filter(|member| member.node.owner == session(&self.client));
             let has_come = present.is_none();
-            let node = match present {
-                Some(node) => node,
+            let member = match present {
+                Some(member) => member,
                 None => self.come().await?,
             };
-            member.node = Some(node.clone());
-            if has_come && has_fired(&mut watch).await {
-                continue;
-            }
-            let members = self.members_present().await?;
-            if !members.contains(&node.path) {
-                // Its session has expired, or somebody deleted it.
-                member.node = None;
-                continue;
-            }
-            match stat {
-                Some(stat) if node.created < stat.czxid => return Ok(member),
-                Some(stat) if self.has_member_before(stat.czxid, &members).await? => return Ok(member),
-                Some(_) => self.delete(&ready).await?,
-                None if members.len() >= self.members => {
-                    self.open(&ready).await?;
-                    return Ok(member);
+            if !has_come || !has_fired(&mut watch).await {
+                let members = self.members_present().await?;
+                if !members.contains(&member.node.path) {
+                    // Its session has expired, or somebody deleted it.
+                    continue;
                 }
-                None => match watch.changed().await {
-                    Ok(event) if event.event == EventType::NODE_CREATED => return Ok(member),
-                    _ => self.fired(watch).await?,
-                },
+                match stat {
+                    Some(stat) if member.node.created < stat.czxid => return Ok(member),
+                    Some(stat) if self.has_member_before(stat.czxid, &members).await? => return Ok(member),
+                    Some(_) => self.delete(&ready).await?,
+                    None if members.len() >= self.members => {
+                        self.open(&ready).await?;
+                        return Ok(member);
+                    }
+                    None => match watch.changed().await {
+                        Ok(event) if event.event == EventType::NODE_CREATED => return Ok(member),
+                        _ => self.fired(watch).await?,
+                    },
+                }
             }
+            waiting = Some(member);
         }
     }
 
     /// Creates the node of a member.
-    async fn come(&self) -> Result<Node, Error> {
-        let mode = CreateMode::EphemeralSequential;
-        let created = create(&self.client, &self.path, "member-", Bytes::new(), mode).await;
-        created.map_err(Error::of(RECIPE, &self.path))
+    async fn come(&self) -> Result<BarrierMember, Error> {
+        let barrier = self.clone();
+        let coming = async move {
+            let mode = CreateMode::EphemeralSequential;
+            let node = create(&barrier.client, &barrier.path, "member-", Bytes::new(), mode).await?;
+            Ok(BarrierMember { barrier, node, is_gone: false })
+        };
+        to_its_end(&self.client, &self.path, coming).await.map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Opens the barrier, if it is not open.
@@ -174,27 +177,25 @@ impl BarrierMember {
     /// returned when all have left. Else an error of the client.
     pub async fn leave(mut self) -> Result<(), Error> {
         let barrier = self.barrier.clone();
-        let Some(node) = self.node.clone() else { return Ok(()) };
+        let node = self.node.clone();
         // As in kazoo, the first in the order of names stays until all others have gone.
         let mut is_lost = false;
         loop {
             let members = barrier.members_present().await?;
             let is_present = members.contains(&node.path);
-            is_lost |= self.node.is_some() && !is_present;
-            if !is_present {
-                self.node = None;
-            }
+            is_lost |= !self.is_gone && !is_present;
+            self.is_gone |= !is_present;
             match members.as_slice() {
                 [] => break,
                 [only] if *only == node.path => {
                     barrier.go_last(&node).await?;
-                    self.node = None;
+                    self.is_gone = true;
                 }
                 [first, .., last] if *first == node.path => barrier.until_gone(last).await?,
                 [first, ..] => {
-                    if self.node.is_some() {
+                    if !self.is_gone {
                         barrier.delete(&node.path).await?;
-                        self.node = None;
+                        self.is_gone = true;
                     }
                     let others = members.iter().filter(|member| **member != node.path).count();
                     if others == 1 && !barrier.is_ours(first) {
@@ -240,11 +241,11 @@ impl DoubleBarrier {
 
 impl Drop for BarrierMember {
     fn drop(&mut self) {
-        let Some(node) = self.node.take() else { return };
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let client = self.barrier.client.clone();
-            runtime.spawn(async move { again(&client, || delete(&client, &node.path)).await });
+        if self.is_gone {
+            return;
         }
+        let (client, node) = (self.barrier.client.clone(), self.node.clone());
+        self.barrier.client.spawn(async move { delete_owned(&client, &node.path, node.owner).await });
     }
 }
 

@@ -31,6 +31,27 @@ pub(crate) async fn delete(client: &Client, path: &str) -> Result<(), Error> {
     }
 }
 
+/// Deletes an ephemeral node of ours. Ends with the session that owns it: afterwards another client's node may have the name.
+pub(crate) async fn delete_owned(client: &Client, path: &str, owner: SessionId) -> Result<(), Error> {
+    let delete = async || match session(client) == owner {
+        true => delete(client, path).await,
+        false => Ok(()),
+    };
+    again(client, delete).await
+}
+
+/// Makes something in a task, which goes on if this future is dropped. What it has made is dropped then, too: so what undoes itself
+/// when it is dropped leaves nothing behind, although a request that was sent cannot be taken back.
+pub(crate) async fn to_its_end<T: Send + 'static>(
+    client: &Client,
+    path: &str,
+    making: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let closed = |_| Error::Closed { op: "create", path: path.to_owned() };
+    // It fails only if the runtime ends.
+    client.spawn(making).await.map_err(closed)?
+}
+
 /// Returns the client's session; [`SessionId::NONE`] while it has none.
 pub(crate) fn session(client: &Client) -> SessionId {
     client.credentials().map_or(SessionId::NONE, |credentials| credentials.id)

@@ -8,7 +8,7 @@ use super::{Priority, QueueNames, RECIPE};
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::patience::Patience;
-use crate::protected::{again, delete, fired, pause, session};
+use crate::protected::{again, delete_owned, fired, pause, session, to_its_end};
 use crate::queue_entry::QueueEntry;
 
 /// Queue that loses no entry: an entry is claimed, and removed when it is done. If the client dies, or gives the claim back, the entry
@@ -124,7 +124,7 @@ impl LockingQueue {
     }
 
     /// Claims the first entry that is free; waits for one if there is none, also through lost connections and expired sessions.
-    /// Dropping the future may leave a claim, which then lasts as long as the session.
+    /// Dropping the future gives back what it has claimed, in the background.
     ///
     /// # Errors
     /// [`Error`] if the servers refuse it, or the client is closed.
@@ -164,14 +164,16 @@ impl LockingQueue {
 
     /// Claims an entry; `None` if another client was faster.
     async fn claim_entry(&self, name: &str) -> Result<Option<Claim>, Error> {
-        let client = &self.entries.client;
+        let queue = self.clone();
+        let entry = QueueEntry { path: zk_wire::path::join(&self.entries.path, name), data: Bytes::new() };
         let path = zk_wire::path::join(&self.claims, name);
-        let entry = zk_wire::path::join(&self.entries.path, name);
-        let Some(owner) = self.create_claim(&path).await.map_err(Error::of(RECIPE, &self.claims))? else {
-            return Ok(None);
+        let claiming = async move {
+            let owner = queue.create_claim(&path).await?;
+            let client = queue.entries.client;
+            Ok(owner.map(|owner| Claim { client, entry, path, owner, is_over: false }))
         };
-        let entry = QueueEntry { path: entry, data: Bytes::new() };
-        let mut claim = Claim { client: client.clone(), entry, path, owner, is_over: false };
+        let claimed = to_its_end(&self.entries.client, &self.claims, claiming).await;
+        let Some(mut claim) = claimed.map_err(Error::of(RECIPE, &self.claims))? else { return Ok(None) };
         match self.entries.read(&claim.entry.path).await? {
             Some((data, _)) => {
                 claim.entry.data = data;
@@ -285,12 +287,9 @@ impl Claim {
     /// # Errors
     /// [`Error`] if the servers refuse it, or the client is closed.
     pub async fn give_back(mut self) -> Result<(), Error> {
-        self.is_over = true;
-        if session(&self.client) != self.owner {
-            // It has gone with its session, and the next one of this name is another client's.
-            return Ok(());
-        }
-        again(&self.client, || delete(&self.client, &self.path)).await.map_err(Error::of(RECIPE, &self.path))
+        let deleted = delete_owned(&self.client, &self.path, self.owner).await;
+        self.is_over = deleted.is_ok();
+        deleted.map_err(Error::of(RECIPE, &self.path))
     }
 
     /// Waits until the claim is gone, or another client's.
@@ -313,12 +312,10 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        if self.is_over || session(&self.client) != self.owner {
+        if self.is_over {
             return;
         }
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let (client, path) = (self.client.clone(), self.path.clone());
-            runtime.spawn(async move { again(&client, || delete(&client, &path)).await });
-        }
+        let (client, path, owner) = (self.client.clone(), self.path.clone(), self.owner);
+        self.client.spawn(async move { delete_owned(&client, &path, owner).await });
     }
 }

@@ -73,6 +73,23 @@ fn members_enter_together_leave_together_and_clean_up() {
 }
 
 #[test]
+fn who_gives_up_while_coming_and_who_is_dropped_outside_of_every_runtime_has_left() {
+    with_server(async |zk| {
+        let barrier = DoubleBarrier::new(&client(zk).await, PATH, 1);
+        barrier.enter().await.unwrap().leave().await.unwrap();
+        let slow = zk.fault(On::create("/barrier/*").times(1), Then::delay(TIMEOUT / 10));
+        tokio::time::timeout(TIMEOUT / 20, barrier.enter()).await.unwrap_err();
+        assert_eq!(slow.fired(), 1);
+        tokio::time::sleep(TIMEOUT / 5).await;
+        assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
+
+        let member = barrier.enter().await.unwrap();
+        std::thread::spawn(move || drop(member)).join().unwrap();
+        until(zk, |zk| zk.children(PATH).unwrap() == ["ready"]).await;
+    });
+}
+
+#[test]
 fn a_member_that_dies_inside_counts_as_done() {
     with_server(async |zk| {
         let (dying, living) = (client(zk).await, client(zk).await);

@@ -156,6 +156,50 @@ fn the_claim_of_a_client_that_dies_or_is_dropped_frees_its_entry() {
 }
 
 #[test]
+fn an_entry_is_free_again_whenever_and_wherever_its_taker_gives_up() {
+    with_server(async |zk| {
+        let queue = LockingQueue::new(&client(zk).await, PATH);
+        queue.put("a").await.unwrap();
+        queue.claim().await.unwrap().give_back().await.unwrap();
+        // While the claim is made.
+        let slow = zk.fault(On::create("/work/taken/*").times(1), Then::delay(TIMEOUT / 10));
+        tokio::time::timeout(TIMEOUT / 20, queue.claim()).await.unwrap_err();
+        assert_eq!(slow.fired(), 1);
+        tokio::time::sleep(TIMEOUT / 5).await;
+        assert_eq!(count(zk, "/work/taken"), 0);
+        // Outside of every runtime.
+        let claim = queue.claim().await.unwrap();
+        std::thread::spawn(move || drop(claim)).join().unwrap();
+        // While it is given back.
+        let claim = soon(queue.claim()).await.unwrap();
+        let lost = zk.fault(On::op(OpCode::DELETE).times(1), Then::be_silent());
+        tokio::time::timeout(TIMEOUT / 20, claim.give_back()).await.unwrap_err();
+        soon(queue.claim()).await.unwrap().done().await.unwrap();
+        assert_eq!(lost.fired(), 1);
+    });
+}
+
+#[test]
+fn a_claim_that_is_dropped_ends_no_other_when_its_session_expires_meanwhile() {
+    with_server(async |zk| {
+        let queue = LockingQueue::new(&client(zk).await, PATH);
+        queue.put("a").await.unwrap();
+        let claim = queue.claim().await.unwrap();
+        let session = zk.session_of("/work/taken/entry-100-0000000000").unwrap();
+        let other = LockingQueue::new(&client(zk).await, PATH);
+        let claiming = tokio::spawn(async move { other.claim().await });
+        quiet().await;
+        let parted = zk.fault(On::op(OpCode::DELETE).times(1), Then::disconnect());
+        drop(claim);
+        parted.until_fired().await.unwrap();
+        session.expire().await;
+        let claim = soon(claiming).await.unwrap().unwrap();
+        tokio::time::sleep(2 * TIMEOUT).await;
+        assert!(claim.is_held().await.unwrap());
+    });
+}
+
+#[test]
 fn lost_replies_make_no_second_claim_and_end_no_work_twice() {
     with_server(async |zk| {
         let queue = LockingQueue::new(&client(zk).await, PATH);
