@@ -215,6 +215,8 @@ impl Builder {
     /// Registrations and subscriptions wait for it; with a [cache](Self::cache), a subscription has the members of the last
     /// time at once.
     ///
+    /// An identity of [`Self::auth`] that the servers refuse is tried again, too, with a warning in the log.
+    ///
     /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
     /// [`Wait`](crate::blocking::Wait), which has the runtime.
     ///

@@ -256,6 +256,7 @@ impl Builder {
 
     /// Returns a client at once, in the state [`SessionState::Connecting`]: for a program that starts while the servers are
     /// away. It connects in the background, for as long as it takes; calls wait for the connection, up to the call timeout.
+    /// A server that refuses an identity of [`Self::auth`] counts as one that cannot be reached, and the log has a warning.
     /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
     /// [`Wait`](crate::blocking::Wait), which has the runtime.
     ///

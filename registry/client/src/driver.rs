@@ -226,6 +226,8 @@ impl Driver {
             Output::Disconnect(cause) => {
                 self.link = None;
                 if let DisconnectCause::IdentityRefused { index, code } = cause {
+                    // No retry helps before somebody changes something: whoever connects in the background hears of it only here.
+                    quietly(|| tracing::warn!(server = %self.target.address, %cause, "identity refused"));
                     self.shared.note_refused_identity(index, code);
                 }
                 self.blame(&self.target, cause.to_string());

@@ -1,9 +1,14 @@
 //! ACLs of what registrations create, and the identities that they need.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use registry::codec::{Codec, Curator, Json};
-use registry::{Acl, Error, RegisterOptions, Registry};
+use registry::{Acl, Clock, Error, RegisterOptions, Registry};
+use tokio::sync::mpsc;
+use tracing::field::Field;
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 use zk_mini::ZkMini;
 
 use crate::support::{at, builder, moved_from, nodes, server, soon};
@@ -74,4 +79,43 @@ async fn a_stranger_neither_registers_beside_nor_replaces_a_protected_instance()
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
     assert_eq!(soon(strangers.discover("demo")).await.unwrap().len(), 1);
+}
+
+/// Tells of each warning.
+struct Warnings(mpsc::UnboundedSender<String>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() == Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut told = String::new();
+        event.record(&mut |field: &Field, value: &dyn Debug| told += &format!("{field}={value:?} "));
+        let _ = self.0.send(told);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn an_identity_that_is_refused_is_an_error_and_in_the_background_a_warning() {
+    let zk = server().await;
+    let builder = || Registry::builder().embedded(&zk).clock(Clock::start()).auth("unknown", "secret");
+    let refused = soon(builder().connect()).await.unwrap_err();
+    assert!(refused.to_string().contains("authentication failed"), "{refused}");
+
+    let (warnings, mut told) = mpsc::unbounded_channel();
+    let _guard = tracing::subscriber::set_default(Warnings(warnings));
+    let registry = soon(builder().connect_in_background()).await.unwrap();
+    let warning = soon(told.recv()).await.unwrap();
+    assert!(warning.contains("identity refused") && !warning.contains("secret"), "{warning}");
+    soon(registry.close()).await.unwrap();
 }
