@@ -4,6 +4,7 @@ use zk_client::{SessionState, SessionStates};
 
 /// State of a [`Registry`](crate::Registry)'s connection to the servers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum ConnectionState {
     /// The first session, or the one after an expired one, is being opened.
     Connecting,

@@ -156,6 +156,7 @@ impl<'a> Published<'a> {
 
 /// Way to name an instance's node.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Naming {
     /// Ephemeral sequential: the prefix, a GUID, a hyphen, and the server's counter.
     Sequential {
@@ -201,6 +202,7 @@ impl Naming {
 
 /// Kind of a service's node and of its missing parents.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum Parents {
     /// They stay.
     Persistent,

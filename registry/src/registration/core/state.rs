@@ -50,6 +50,7 @@ pub enum WithdrawReason {
 
 /// Answer to the deletion of an instance's node by another client, such as an operator by hand.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
 pub enum OnDelete {
     /// Registers the instance again: it is alive.
     #[default]
