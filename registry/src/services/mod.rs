@@ -59,7 +59,12 @@ impl Services {
     /// Returns the last known names.
     #[must_use]
     pub fn current(&self) -> Arc<ServiceNames> {
-        self.views.borrow().names.clone().unwrap_or_default()
+        let mut names = self.views.borrow().names.clone().unwrap_or_default();
+        // With the runtime of the task: it could not say that nobody is asked any more.
+        if !names.stale && self.views.has_changed().is_err() {
+            Arc::make_mut(&mut names).stale = true;
+        }
+        names
     }
 
     /// Waits for other names than at the last call, or than at the beginning, and returns them; `None` when the registry is

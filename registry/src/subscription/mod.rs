@@ -51,6 +51,7 @@ pub struct Subscription {
 struct Shown {
     of: Option<Arc<Members>>,
     holds: bool,
+    has_ended: bool,
     members: Arc<Members>,
 }
 
@@ -111,14 +112,21 @@ impl Subscription {
         let now = self.clock.now();
         let held_until = view.held_until(bound).filter(|until| *until > now);
         let holds = held_until.is_some();
+        // With the runtime of the source: it could not say that nobody is asked any more.
+        let has_ended = self.views.has_changed().is_err();
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = match (&shown.of, &view.members) {
-            (Some(of), Some(members)) => Arc::ptr_eq(of, members) && shown.holds == holds,
+            (Some(of), Some(members)) => {
+                Arc::ptr_eq(of, members) && (shown.holds, shown.has_ended) == (holds, has_ended)
+            }
             _ => false,
         };
         if !is_same {
-            let members = view.shown(&self.options.filter, holds);
-            *shown = Shown { of: view.members.clone(), holds, members };
+            let mut members = view.shown(&self.options.filter, holds);
+            if has_ended && !members.stale {
+                Arc::make_mut(&mut members).stale = true;
+            }
+            *shown = Shown { of: view.members.clone(), holds, has_ended, members };
         }
         (shown.members.clone(), held_until)
     }

@@ -87,6 +87,24 @@ fn nobody_is_told_that_an_instance_is_gone_if_the_runtime_ended_before_it() {
     drop(zk);
 }
 
+#[test]
+fn members_and_names_are_stale_once_the_runtime_has_ended() {
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = serving.block_on(ZkMini::start()).unwrap();
+    let main = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (demo, services) = main.block_on(async {
+        let registry = soon(Registry::connect(&zk.connect_string())).await.unwrap();
+        let _one = registry.register("demo", at(1)).await.unwrap();
+        (registry.subscribe("demo").await.unwrap(), registry.services().await.unwrap())
+    });
+    assert!(!demo.current().stale && !services.current().stale);
+    drop(main);
+    assert!(demo.current().stale && services.current().stale);
+    assert_eq!((ports(&demo.current()), services.current().names.len()), (vec![1], 1));
+    let _runtime = serving.enter();
+    drop(zk);
+}
+
 #[tokio::test]
 async fn closing_without_a_server_gives_up_after_the_limit() {
     let zk = server().await;
