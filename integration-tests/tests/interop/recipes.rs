@@ -15,8 +15,8 @@ struct Side {
 
 impl Side {
     async fn start() -> Self {
-        let zk = ZkMini::start().await.unwrap();
-        let client = Client::connect(&zk.connect_string()).await.unwrap();
+        let zk = ZkMini::start().await.expect("a free port");
+        let client = Client::connect(&zk.connect_string()).await.expect("it has just started");
         Self { zk, client }
     }
 
