@@ -32,9 +32,9 @@ async fn a_lock_and_a_lead_survive_the_death_of_the_server_and_go_to_the_next_in
     let (ada, bob) = (client(&zk).await, client(&zk).await);
     let first = soon(Lock::new(&ada, "/locks/report").acquire()).await.unwrap();
     let second = waiting(Lock::new(&bob, "/locks/report")).await;
-    let mut leader = Election::new(&ada, "/election").identity("ada").stand().await.unwrap();
+    let mut leader = Election::new(&ada, "/election").identity("ada").stand();
     let token = soon(leader.lead()).await.unwrap();
-    let mut next = Election::new(&bob, "/election").identity("bob").stand().await.unwrap();
+    let mut next = Election::new(&bob, "/election").identity("bob").stand();
 
     let session = ada.credentials().unwrap().id;
     let server = zk.serving(session.0).unwrap();

@@ -73,8 +73,7 @@ async fn run(client: Client, recipe: &'static str) {
     for round in 0..ROUNDS {
         let guard = match (recipe.trim_start_matches("plain_"), round % 2) {
             ("selector" | "latch" | "election", _) => {
-                let mut candidate =
-                    Election::new(&client, &*path).naming(naming).stand().await.expect("in a runtime");
+                let mut candidate = Election::new(&client, &*path).naming(naming).stand();
                 candidate.lead().await.expect("the servers answer");
                 inside(&client, recipe, true).await;
                 candidate.resign().await.expect("the servers answer");

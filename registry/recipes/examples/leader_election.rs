@@ -64,7 +64,7 @@ async fn stand(
     terms: mpsc::UnboundedSender<Term>,
 ) -> Result<(), AnyError> {
     let client = Client::connect(&servers).await?;
-    let mut candidate = Election::new(&client, "/election").identity(name).stand().await?;
+    let mut candidate = Election::new(&client, "/election").identity(name).stand();
     loop {
         let token = candidate.lead().await?;
         terms.send(Term::Begins { name, token, client: client.clone() })?;

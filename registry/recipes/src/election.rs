@@ -25,7 +25,7 @@ use crate::queueing;
 /// use zk_recipes::Election;
 ///
 /// let election = Election::new(&client, "/election").identity("ada");
-/// let mut candidate = election.stand().await?;
+/// let mut candidate = election.stand();
 /// let token = candidate.lead().await?;
 /// assert_eq!(election.leader().await?.as_deref(), Some("ada"));
 /// tokio::select! {
@@ -87,12 +87,8 @@ impl Election {
     }
 
     /// Stands as a candidate from now on, without waiting for any answer.
-    ///
-    /// # Errors
-    /// [`Error::Client`] outside of a tokio runtime.
-    // Async for its task, which code without async has a runtime for only inside of `wait`.
-    pub async fn stand(&self) -> Result<Candidate, Error> {
-        Ok(Candidate { contender: Contender::start(self.seat.clone())? })
+    pub fn stand(&self) -> Candidate {
+        Candidate { contender: Contender::start(self.seat.clone()) }
     }
 
     /// Returns the [identity](Self::identity) of the leader; `None` if there is no candidate.

@@ -22,7 +22,7 @@ use crate::protected::again;
 /// let election = Election::new(&client, "/election").identity("ada");
 /// let mut watch = election.watch();
 /// assert_eq!(watch.changed().await?, None);
-/// let _candidate = election.stand().await?;
+/// let _candidate = election.stand();
 /// assert_eq!(watch.changed().await?.as_deref(), Some("ada"));
 /// # Ok(())
 /// # }

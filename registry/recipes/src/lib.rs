@@ -31,7 +31,7 @@
 //! let client = Client::connect(&servers).wait()?;
 //! let guard = Lock::new(&client, "/locks/report").acquire().wait()?;
 //! guard.release().wait()?;
-//! let mut candidate = Election::new(&client, "/election").stand().wait()?;
+//! let mut candidate = Election::new(&client, "/election").stand();
 //! candidate.lead().wait()?;
 //! # Ok(())
 //! # }

@@ -10,7 +10,7 @@ use crate::protected::again;
 /// Waits for our turn.
 pub(crate) async fn acquire(seat: &Seat) -> Result<Guard, Error> {
     loop {
-        if let Some(guard) = turn(Contender::start(seat.clone())?).await? {
+        if let Some(guard) = turn(Contender::start(seat.clone())).await? {
             return Ok(guard);
         }
     }
@@ -25,7 +25,7 @@ pub(crate) async fn turn(mut contender: Contender) -> Result<Option<Guard>, Erro
 /// Takes the turn if it is ours at once, and leaves nothing behind otherwise.
 pub(crate) async fn try_acquire(seat: &Seat) -> Result<Option<Guard>, Error> {
     loop {
-        let mut contender = Contender::start(seat.clone())?;
+        let mut contender = Contender::start(seat.clone());
         let is_decided = |phase: &Phase| is_sure(phase) || is_lost(phase) || *phase == Phase::Waiting;
         match contender.reached(is_decided).await? {
             Phase::Waiting => {

@@ -71,7 +71,7 @@ impl Semaphore {
     pub async fn acquire(&self) -> Result<Guard, Error> {
         loop {
             let mut door = self.door.acquire().await?;
-            let lease = queueing::turn(Contender::start(self.lease.clone())?);
+            let lease = queueing::turn(Contender::start(self.lease.clone()));
             let is_door_lost = async { while !matches!(door.changed().await, Holding::Lost(_)) {} };
             tokio::select! {
                 biased;

@@ -6,7 +6,6 @@ mod driver;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use zk_client::Client;
 
@@ -48,20 +47,24 @@ pub(crate) struct Report {
 
 impl Contender {
     /// Starts the task.
-    pub(crate) fn start(seat: Seat) -> Result<Self, Error> {
+    pub(crate) fn start(seat: Seat) -> Self {
         let (recipe, path) = (seat.recipe, seat.path.clone());
-        let no_runtime = |_| Error::of(recipe, &path)(zk_client::Error::NoRuntime);
-        let runtime = Handle::try_current().map_err(no_runtime)?;
         let (withdraw, withdrawals) = watch::channel(());
         let (reports, report) = watch::channel(Report { phase: Phase::Joining, refused: None });
-        let clock = seat.client.clock();
-        runtime.spawn(clock.attend(Driver::new(seat, fastrand::u64(..)).run(withdrawals, reports)));
-        Ok(Self { recipe, path, withdraw, report })
+        let client = seat.client.clone();
+        client.spawn(Driver::new(seat, fastrand::u64(..)).run(withdrawals, reports));
+        Self { recipe, path, withdraw, report }
     }
 
     /// Returns the progress.
     pub(crate) fn phase(&self) -> Phase {
-        self.report.borrow().phase.clone()
+        // Before a look at the last word: the task ends without one only with its runtime.
+        let has_ended = self.report.has_changed().is_err();
+        match self.report.borrow().phase.clone() {
+            phase @ (Phase::Lost(_) | Phase::Withdrawn) => phase,
+            _ if has_ended => Phase::Lost(Loss::Closed),
+            phase => phase,
+        }
     }
 
     /// Waits for a phase that is wanted, and returns it. Dropping the future loses nothing.

@@ -151,7 +151,7 @@ fn one_leads_after(day: &Day) {
     with_server(async |zk| {
         let mut candidates = Vec::new();
         for _ in 0..WORKERS {
-            candidates.push(Election::new(&client(zk).await, PATH).stand().await.unwrap());
+            candidates.push(Election::new(&client(zk).await, PATH).stand());
         }
         let leaders = |candidates: &[Candidate]| candidates.iter().filter(|one| one.is_leader()).count();
         let watch = async {

@@ -11,9 +11,9 @@ fn the_one_that_stood_first_leads_and_the_next_one_after_it() {
     with_server(async |zk| {
         let (ada, bob) = (client(zk).await, client(zk).await);
         let election = Election::new(&ada, PATH).identity("ada");
-        let mut first = election.stand().await.unwrap();
+        let mut first = election.stand();
         let token = soon(first.lead()).await.unwrap();
-        let mut second = Election::new(&bob, PATH).identity("bob").stand().await.unwrap();
+        let mut second = Election::new(&bob, PATH).identity("bob").stand();
         until(zk, |zk| count(zk, PATH) == 2).await;
         quiet().await;
         assert_eq!(election.candidates().await.unwrap(), ["ada", "bob"]);
@@ -30,9 +30,9 @@ fn the_one_that_stood_first_leads_and_the_next_one_after_it() {
 fn a_leader_that_loses_its_session_or_its_node_stands_again_behind_the_others() {
     with_server(async |zk| {
         let (ada, bob) = (client(zk).await, client(zk).await);
-        let mut first = Election::new(&ada, PATH).identity("ada").stand().await.unwrap();
+        let mut first = Election::new(&ada, PATH).identity("ada").stand();
         soon(first.lead()).await.unwrap();
-        let mut second = Election::new(&bob, PATH).identity("bob").stand().await.unwrap();
+        let mut second = Election::new(&bob, PATH).identity("bob").stand();
         until(zk, |zk| count(zk, PATH) == 2).await;
         quiet().await;
 
@@ -58,7 +58,7 @@ fn a_leader_that_loses_its_session_or_its_node_stands_again_behind_the_others() 
 fn a_leader_without_a_connection_is_unsure_and_leads_on_when_it_is_back() {
     with_server(async |zk| {
         let ada = client(zk).await;
-        let mut candidate = Election::new(&ada, PATH).stand().await.unwrap();
+        let mut candidate = Election::new(&ada, PATH).stand();
         let token = soon(candidate.lead()).await.unwrap();
         zk.take_down().await;
         soon(candidate.lost()).await;
@@ -74,7 +74,7 @@ fn an_observer_hears_of_each_leader_and_of_none() {
         let (ada, bob, cyd) = (client(zk).await, client(zk).await, client(zk).await);
         let mut watch = Election::new(&cyd, PATH).watch();
         assert_eq!(soon(watch.changed()).await.unwrap(), None, "the node is missing, too");
-        let mut first = Election::new(&ada, PATH).identity("ada").stand().await.unwrap();
+        let mut first = Election::new(&ada, PATH).identity("ada").stand();
         assert_eq!(soon(watch.changed()).await.unwrap().as_deref(), Some("ada"));
         soon(first.lead()).await.unwrap();
 
@@ -83,7 +83,7 @@ fn an_observer_hears_of_each_leader_and_of_none() {
             zk.history().since(mark).session(observer).iter().filter(|entry| entry.is_read()).count()
         };
         let mark = zk.mark();
-        let second = Election::new(&bob, PATH).identity("bob").stand().await.unwrap();
+        let second = Election::new(&bob, PATH).identity("bob").stand();
         until(zk, |zk| count(zk, PATH) == 2).await;
         quiet().await;
         assert_eq!(reads(zk, &mark), 0, "candidates cost an observer nothing");
@@ -91,7 +91,7 @@ fn an_observer_hears_of_each_leader_and_of_none() {
         assert_eq!(soon(watch.changed()).await.unwrap().as_deref(), Some("bob"));
         drop(second);
         assert_eq!(soon(watch.changed()).await.unwrap(), None);
-        let _third = Election::new(&ada, PATH).identity("ada").stand().await.unwrap();
+        let _third = Election::new(&ada, PATH).identity("ada").stand();
         assert_eq!(soon(watch.changed()).await.unwrap().as_deref(), Some("ada"));
         cyd.close().await.unwrap();
         assert!(soon(watch.changed()).await.unwrap_err().is_session_over());
@@ -102,7 +102,7 @@ fn an_observer_hears_of_each_leader_and_of_none() {
 fn candidates_of_a_leader_latch_have_its_names() {
     with_server(async |zk| {
         let ada = client(zk).await;
-        let mut candidate = Election::new(&ada, PATH).naming(Naming::LeaderLatch).stand().await.unwrap();
+        let mut candidate = Election::new(&ada, PATH).naming(Naming::LeaderLatch).stand();
         soon(candidate.lead()).await.unwrap();
         let names = zk.children(PATH).unwrap();
         assert!(names[0].starts_with("_c_") && names[0].contains("-latch-0"), "{names:?}");

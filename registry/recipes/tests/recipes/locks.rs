@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::runtime::Builder;
 use zk_client::{Acl, Client, CreateMode, ErrorCode, Perms, connect_fn};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Holding, Lock, Loss};
 
-use crate::support::{TIMEOUT, client, count, quiet, soon, until, with_server};
+use crate::support::{TIMEOUT, builder, client, count, quiet, soon, until, with_server};
 
 const PATH: &str = "/locks/report";
 
@@ -31,6 +32,31 @@ fn a_lock_is_held_by_one_and_then_by_the_next_with_a_higher_token() {
         let second = soon(waiting).await.unwrap();
         assert!(second.is_held() && second.fencing_token() > token);
         assert_eq!(zk.get(second.path()).unwrap().0, "bob");
+    });
+}
+
+/// Runs a future in a runtime of its own, which ends with it.
+async fn elsewhere<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let run = move || Builder::new_current_thread().enable_time().build().unwrap().block_on(future);
+    tokio::task::spawn_blocking(run).await.unwrap()
+}
+
+#[test]
+fn a_lock_outlives_the_runtime_in_which_it_was_taken_and_is_lost_with_that_of_its_client() {
+    with_server(async |zk| {
+        let lock = Lock::new(&client(zk).await, PATH);
+        let taking = lock.clone();
+        let guard = elsewhere(async move { taking.acquire().await.unwrap() }).await;
+        assert!(guard.is_held());
+        std::thread::spawn(move || drop(guard)).join().unwrap();
+        soon(lock.acquire()).await.unwrap().release().await.unwrap();
+
+        let other = builder(zk);
+        let taking = async move { Lock::new(&other.connect().await.unwrap(), PATH).acquire().await.unwrap() };
+        let guard = elsewhere(taking).await;
+        assert_eq!(soon(guard.lost()).await, Holding::Lost(Loss::Closed));
+        assert!(!guard.is_held());
+        soon(guard.release()).await.unwrap();
     });
 }
 
