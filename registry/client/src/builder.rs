@@ -194,7 +194,8 @@ impl Builder {
     }
 
     /// Sets the clock of all timeouts, pauses and pings, for a test that moves time: that of a server in the same process moves
-    /// with the server's. The default is tokio's clock.
+    /// with the server's. While it is held, no limit passes: a connect to a server that refuses it waits until the clock is moved.
+    /// The default is tokio's clock.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -125,7 +125,8 @@ pub enum Error {
     },
     /// The request is larger than servers accept (`jute.maxbuffer`). Nothing was sent: they would close the connection.
     #[error(
-        "{op} {path}: the request takes {size} bytes and servers read at most {limit}; store less in the node"
+        "{op} {path}: the request takes {size} bytes and servers read at most {limit}; store less in a node, or \
+         send less at a time"
     )]
     TooLarge {
         /// ZooKeeper's name of the operation.
