@@ -68,18 +68,18 @@ async fn run(client: Client, recipe: &'static str) {
         recipe if recipe.starts_with("plain_") => Naming::Kazoo,
         _ => Naming::Curator,
     };
-    let lock = Lock::new(&client, &*path).naming(naming);
-    let locks = ReadWriteLock::new(&client, &*path).naming(naming);
+    let lock = Lock::new(&client, &path).naming(naming);
+    let locks = ReadWriteLock::new(&client, &path).naming(naming);
     for round in 0..ROUNDS {
         let guard = match (recipe.trim_start_matches("plain_"), round % 2) {
             ("selector" | "latch" | "election", _) => {
-                let mut candidate = Election::new(&client, &*path).naming(naming).stand();
+                let mut candidate = Election::new(&client, &path).naming(naming).stand();
                 candidate.lead().await.expect("the servers answer");
                 inside(&client, recipe, true).await;
                 candidate.resign().await.expect("the servers answer");
                 continue;
             }
-            ("semaphore", _) => Semaphore::new(&client, &*path, two).acquire().await,
+            ("semaphore", _) => Semaphore::new(&client, &path, two).acquire().await,
             ("read_write", 0) => locks.write().acquire().await,
             ("read_write", _) => locks.read().acquire().await,
             _ => lock.acquire().await,

@@ -1,7 +1,5 @@
 //! The election: one leads, the others stand by.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use zk_client::{Client, Zxid};
 
@@ -66,7 +64,7 @@ pub enum Standing {
 impl Election {
     /// Names an election by the path of its node, which is created when it is missing. Nothing is sent yet.
     #[must_use]
-    pub fn new(client: &Client, path: impl Into<Arc<str>>) -> Self {
+    pub fn new(client: &Client, path: &str) -> Self {
         let terms = Terms { naming: Naming::default(), role: Role::Leader, again: true };
         let (client, path) = (client.clone(), path.into());
         Self { seat: Seat { client, recipe: "election", path, terms, data: Bytes::new() } }

@@ -44,7 +44,7 @@ pub struct Lock {
 impl Lock {
     /// Names a lock by the path of its node, which is created when it is missing. Nothing is sent yet.
     #[must_use]
-    pub fn new(client: &Client, path: impl Into<Arc<str>>) -> Self {
+    pub fn new(client: &Client, path: &str) -> Self {
         Self::with_role(client, "lock", path.into(), Role::Mutex)
     }
 

@@ -40,8 +40,8 @@ pub struct ReadWriteLock {
 impl ReadWriteLock {
     /// Names a lock by the path of its node, which is created when it is missing. Nothing is sent yet.
     #[must_use]
-    pub fn new(client: &Client, path: impl Into<Arc<str>>) -> Self {
-        let path = path.into();
+    pub fn new(client: &Client, path: &str) -> Self {
+        let path: Arc<str> = path.into();
         Self {
             read: Lock::with_role(client, "read lock", path.clone(), Role::Read),
             write: Lock::with_role(client, "write lock", path, Role::Write),

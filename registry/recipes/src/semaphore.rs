@@ -1,7 +1,6 @@
 //! The semaphore: so many at a time.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -46,12 +45,12 @@ pub struct Semaphore {
 impl Semaphore {
     /// Names a semaphore by the path of its node, which is created when it is missing. Nothing is sent yet.
     #[must_use]
-    pub fn new(client: &Client, path: impl Into<Arc<str>>, places: NonZeroUsize) -> Self {
-        let (recipe, path) = ("semaphore", path.into());
+    pub fn new(client: &Client, path: &str, places: NonZeroUsize) -> Self {
+        let recipe = "semaphore";
         let terms = Terms { naming: Naming::Curator, role: Role::Lease(places.get()), again: false };
-        let leases = zk_wire::path::join(&path, "leases").into();
+        let leases = zk_wire::path::join(path, "leases").into();
         Self {
-            door: Lock::with_role(client, recipe, zk_wire::path::join(&path, "locks").into(), Role::Mutex),
+            door: Lock::with_role(client, recipe, zk_wire::path::join(path, "locks").into(), Role::Mutex),
             lease: Seat { client: client.clone(), recipe, path: leases, terms, data: Bytes::new() },
         }
     }
