@@ -77,8 +77,11 @@ impl Contender {
             let is_closed = report.phase == Phase::Lost(Loss::Closed);
             wanted(&report.phase) || is_closed || report.refused.is_some()
         };
-        // The task ends without a word only with its runtime.
-        let report = self.report.wait_for(ends).await.map_or(closed, |report| report.clone());
+        let report = match self.phase() {
+            // Its last word is no longer true.
+            Phase::Lost(Loss::Closed) => closed,
+            _ => self.report.wait_for(ends).await.map_or(closed, |report| report.clone()),
+        };
         if wanted(&report.phase) {
             return Ok(report.phase);
         }

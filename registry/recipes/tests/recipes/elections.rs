@@ -2,7 +2,7 @@
 
 use zk_recipes::{Election, Naming, Standing};
 
-use crate::support::{client, count, quiet, soon, until, with_server};
+use crate::support::{builder, client, count, elsewhere, quiet, soon, until, with_server};
 
 const PATH: &str = "/election";
 
@@ -106,5 +106,21 @@ fn candidates_of_a_leader_latch_have_its_names() {
         soon(candidate.lead()).await.unwrap();
         let names = zk.children(PATH).unwrap();
         assert!(names[0].starts_with("_c_") && names[0].contains("-latch-0"), "{names:?}");
+    });
+}
+
+#[test]
+fn a_candidate_does_not_lead_after_the_runtime_of_its_client() {
+    with_server(async |zk| {
+        let builder = builder(zk);
+        let leading = async move {
+            let mut candidate = Election::new(&builder.connect().await.unwrap(), PATH).stand();
+            candidate.lead().await.unwrap();
+            candidate
+        };
+        let mut candidate = elsewhere(leading).await;
+        soon(candidate.lost()).await;
+        assert_eq!(candidate.standing(), Standing::Closed);
+        assert!(soon(candidate.lead()).await.unwrap_err().is_session_over());
     });
 }

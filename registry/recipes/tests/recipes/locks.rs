@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use tokio::runtime::Builder;
 use zk_client::{Acl, Client, CreateMode, ErrorCode, Perms, connect_fn};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Holding, Lock, Loss};
 
-use crate::support::{TIMEOUT, builder, client, count, quiet, soon, until, with_server};
+use crate::support::{TIMEOUT, builder, client, count, elsewhere, quiet, soon, until, with_server};
 
 const PATH: &str = "/locks/report";
 
@@ -33,12 +32,6 @@ fn a_lock_is_held_by_one_and_then_by_the_next_with_a_higher_token() {
         assert!(second.is_held() && second.fencing_token() > token);
         assert_eq!(zk.get(second.path()).unwrap().0, "bob");
     });
-}
-
-/// Runs a future in a runtime of its own, which ends with it.
-async fn elsewhere<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
-    let run = move || Builder::new_current_thread().enable_time().build().unwrap().block_on(future);
-    tokio::task::spawn_blocking(run).await.unwrap()
 }
 
 #[test]

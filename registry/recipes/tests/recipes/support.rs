@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::{runtime, task};
 use zk_client::{Builder, Client, connect_fn};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{Handle, ZkMini};
@@ -49,4 +50,10 @@ pub(crate) async fn quiet() {
 /// Returns the number of children.
 pub(crate) fn count(zk: &Handle, path: &str) -> usize {
     zk.children(path).unwrap_or_default().len()
+}
+
+/// Runs a future in a runtime of its own, which ends with it.
+pub(crate) async fn elsewhere<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let run = move || runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future);
+    task::spawn_blocking(run).await.unwrap()
 }
