@@ -10,7 +10,9 @@ VARYING = re.compile(
     r"""
     (?P<connection> (?<={"id":")0x[0-9a-f]+(?=","client") )
   | (?P<count>     (?<="connection":")0x[0-9a-f]+ | (?<="connections":\[")0x[0-9a-f]+ | (?<="seq":)\d+ | (?<=^id:\ )\d+
-                 | (?<="received":)\d+ | (?<="sent":)\d+ | (?<="xid":)\d+ | (?<="monotonic_ms":)\d+ | (?<="next_deadline_ms":)(?:\d+|null) )
+                 | (?<="received":)\d+ | (?<="sent":)\d+ | (?<="xid":)\d+ | (?<="monotonic_ms":)\d+ | (?<="next_deadline_ms":)(?:\d+|null)
+                 # The data of an instance name its process, whose number may have fewer digits.
+                 | (?<=ephemeral,\ )\d+(?=\ bytes) )
   | (?P<time>      \b1[5-9]\d{11}\b | \b\d{4}-\d\d-\d\d[T\ ]\d\d:\d\d:\d\d(?:\.\d+)?(?:\ ?Z|\ UTC|[+-]\d\d:?\d\d)?
                  | (?<=date:\ )\w{3},\ \d\d\ \w{3}\ \d{4}\ [\d:]{8}\ GMT )
   | (?P<span>      (?<="since_ms":)\d+ | (?<="last_heard_ms":)\d+ | (?<="expires_in_ms":)-?\d+ | \b\d+(?:\.\d+)?\ ?(?:ms|s)\b )

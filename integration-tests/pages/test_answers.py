@@ -13,6 +13,8 @@ class Comparison(unittest.TestCase):
         self.assertIsNone(differs(shown, '{"ctime":1790000000001,"client":"127.0.0.1:4711","version":1}', names))
         self.assertIn('"version":2', differs(shown, '{"ctime":1790000000001,"client":"127.0.0.1:4711","version":2}', names))
         self.assertTrue(differs(shown, '{"ctime":1790000000001,"client":"127.0.0.1:4711"}', names))
+        self.assertIsNone(differs("created: ephemeral, 87 bytes", "created: ephemeral, 85 bytes", names))
+        self.assertTrue(differs("created: ephemeral, 87 bytes", "created: 85 bytes", names))
 
     def test_a_session_on_the_page_is_the_same_everywhere(self):
         names = Names()
