@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What an instance says about itself. Only [`Up`](Self::Up) takes new work.
+/// Readiness for work, as an instance says it of itself. Only [`Up`](Self::Up) takes new work.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Status {
     /// It starts, and is not ready yet.

@@ -14,6 +14,9 @@ use zk_recipes::{Election, Lock, Naming, ReadWriteLock, Semaphore};
 
 const ROUNDS: usize = 20;
 
+/// Number of looks at who else is inside: some milliseconds.
+const LOOKS: usize = 20;
+
 /// Maximum time for the start of a program, and for one recipe, on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -99,9 +102,11 @@ async fn inside(client: &Client, recipe: &str, alone: bool) {
         .create(&format!("{inside}/{name}-"), "", CreateMode::EphemeralSequential)
         .await
         .expect("the servers answer");
-    let (all, _) = client.children(&inside).await.expect("the servers answer");
-    let fits = if alone { all.len() == 1 } else { all.iter().all(|other| other.starts_with("shared")) };
-    assert!(fits && (recipe != "semaphore" || all.len() <= 2), "{} is inside with {all:?}", node.path);
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    // Stays for some time, and looks all the time.
+    for _ in 0..LOOKS {
+        let (all, _) = client.children(&inside).await.expect("the servers answer");
+        let fits = if alone { all.len() == 1 } else { all.iter().all(|other| other.starts_with("shared")) };
+        assert!(fits && (recipe != "semaphore" || all.len() <= 2), "{} is inside with {all:?}", node.path);
+    }
     client.delete(&node.path, Expected::Any).await.expect("the servers answer");
 }

@@ -1,4 +1,4 @@
-//! Who leads, for those that do not stand.
+//! The leader, for those that do not stand.
 
 use zk_client::{Client, Error as ClientError, ErrorCode, Watch};
 use zk_wire::path;

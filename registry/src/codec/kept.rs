@@ -1,4 +1,4 @@
-//! What another client wrote and an [`Instance`] has no field for: one field, named after the format, keeps it. So it is
+//! Data of another client that an [`Instance`] has no field for: one field, named after the format, keeps them. So they are
 //! written again, should the instance be published again. Pure.
 
 use serde_json::{Map, Value};

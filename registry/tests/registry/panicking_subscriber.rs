@@ -1,37 +1,16 @@
 //! A tracing subscriber that panics ends nothing.
 
 use registry::Instance;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
+use tracing::{Event, Level};
 use zk_client::CreateMode;
 
-use crate::support::{members, ports, registry, server, soon, stranger};
-
-/// Panics at each event, without the panic hook, which would fill the output of the test.
-struct Panicking;
-
-impl Subscriber for Panicking {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn event(&self, _: &Event<'_>) {
-        std::panic::resume_unwind(Box::new("the subscriber"));
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
+use crate::support::{EachEvent, members, ports, registry, server, soon, stranger};
 
 #[tokio::test]
 async fn services_are_registered_and_found_under_a_subscriber_that_panics() {
-    let _guard = tracing::subscriber::set_default(Panicking);
+    // Without the panic hook, which would fill the output of the test.
+    let panics = |_: &Event<'_>| std::panic::resume_unwind(Box::new("the subscriber"));
+    let _guard = tracing::subscriber::set_default(EachEvent(Level::TRACE, panics));
     let zk = server().await;
     let (registry, stranger) = (registry(&zk).await, stranger(&zk).await);
     let registration = soon(registry.register("demo", Instance::new("127.0.0.1", 1))).await.unwrap();

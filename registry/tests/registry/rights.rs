@@ -7,11 +7,10 @@ use registry::codec::{Codec, Curator, Json};
 use registry::{Acl, Clock, Error, RegisterOptions, Registry};
 use tokio::sync::mpsc;
 use tracing::field::Field;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level};
 use zk_mini::ZkMini;
 
-use crate::support::{at, builder, moved_from, nodes, server, soon};
+use crate::support::{EachEvent, at, builder, moved_from, nodes, server, soon};
 
 async fn ours(zk: &ZkMini) -> Registry {
     let connecting = builder(zk).root("team/services").auth("digest", "payments:secret");
@@ -81,30 +80,6 @@ async fn a_stranger_neither_registers_beside_nor_replaces_a_protected_instance()
     assert_eq!(soon(strangers.discover("demo")).await.unwrap().len(), 1);
 }
 
-/// Tells of each warning.
-struct Warnings(mpsc::UnboundedSender<String>);
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() == Level::WARN
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut told = String::new();
-        event.record(&mut |field: &Field, value: &dyn Debug| told += &format!("{field}={value:?} "));
-        let _ = self.0.send(told);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
 #[tokio::test]
 async fn an_identity_that_is_refused_is_an_error_and_in_the_background_a_warning() {
     let zk = server().await;
@@ -113,7 +88,12 @@ async fn an_identity_that_is_refused_is_an_error_and_in_the_background_a_warning
     assert!(refused.to_string().contains("authentication failed"), "{refused}");
 
     let (warnings, mut told) = mpsc::unbounded_channel();
-    let _guard = tracing::subscriber::set_default(Warnings(warnings));
+    let tell = move |event: &Event<'_>| {
+        let mut told = String::new();
+        event.record(&mut |field: &Field, value: &dyn Debug| told += &format!("{field}={value:?} "));
+        let _ = warnings.send(told);
+    };
+    let _guard = tracing::subscriber::set_default(EachEvent(Level::WARN, tell));
     let registry = soon(builder().connect_in_background()).await.unwrap();
     let warning = soon(told.recv()).await.unwrap();
     assert!(warning.contains("identity refused") && !warning.contains("secret"), "{warning}");

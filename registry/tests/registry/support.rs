@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry::{Builder, Clock, Instance, Members, Registration, RegistrationState, Registry, Subscription};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 use zk_client::{Client, connect_fn};
 use zk_mini::history::{EntryKind, Mark};
 use zk_mini::{Fault, Handle, On, Session, Then, ZkMini};
@@ -142,4 +144,26 @@ impl Way {
         self.zk.wait_for(connected, Duration::from_secs(60)).await.unwrap();
         self.zk.sessions_from(self.client).iter().next().unwrap()
     }
+}
+
+/// Subscriber of tracing that hands each event of this level, or a more severe one, to a function.
+pub(crate) struct EachEvent<F>(pub(crate) Level, pub(crate) F);
+
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Subscriber for EachEvent<F> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= self.0
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        (self.1)(event);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
 }

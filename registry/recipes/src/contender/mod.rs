@@ -14,7 +14,7 @@ pub use core::Loss;
 pub(crate) use core::{Phase, Terms, in_order};
 use driver::Driver;
 
-/// What a contender contends for.
+/// Place that contenders queue for, and the terms of one of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Seat {
     pub(crate) client: Client,

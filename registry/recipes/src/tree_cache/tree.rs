@@ -26,7 +26,7 @@ pub struct TreeNode {
     pub(super) children: BTreeMap<Arc<str>, Arc<Self>>,
 }
 
-/// What a `Stat` tells of the children: another state means that some came or went.
+/// State of the children, as a `Stat` tells it: another one means that some came or went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct ChildrenState {
     pzxid: Zxid,

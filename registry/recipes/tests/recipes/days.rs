@@ -62,7 +62,7 @@ impl Recipe {
     }
 }
 
-/// What the workers hold.
+/// Guards that the workers hold.
 #[derive(Default)]
 struct Scene {
     guards: Mutex<[Option<Arc<Guard>>; WORKERS]>,

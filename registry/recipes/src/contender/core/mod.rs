@@ -124,7 +124,7 @@ pub(crate) enum Phase {
     Withdrawn,
 }
 
-/// What the core contends for, and how.
+/// Names, role and persistence of a contender.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
     pub(crate) naming: Naming,

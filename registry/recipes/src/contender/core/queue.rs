@@ -2,7 +2,7 @@
 
 use crate::naming::Role;
 
-/// What stands before the counter, and whether it shares: names of kazoo, Curator and ours.
+/// Ends of the names before the counter, each with true if its contender shares: of kazoo, of Curator and ours.
 const MARKS: [(&str, bool); 7] = [
     ("__rlock__", true),
     ("__lock__", false),

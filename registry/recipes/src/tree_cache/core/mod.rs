@@ -48,7 +48,7 @@ pub(crate) enum Input {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct ReadId(u64);
 
-/// What to read of a node.
+/// Part of a node to read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum What {
     /// Its data and `Stat`.

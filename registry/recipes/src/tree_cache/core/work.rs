@@ -1,4 +1,4 @@
-//! What is left to read: one piece of work a node, in the order in which it came.
+//! Reads to do: one piece of work a node, in the order in which it came.
 
 use std::collections::BTreeMap;
 

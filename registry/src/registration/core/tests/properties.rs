@@ -1,4 +1,4 @@
-//! What holds after any history.
+//! Statements that hold after any history.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
