@@ -232,7 +232,7 @@ mod tests {
 
     use super::*;
     use crate::link::Started;
-    use crate::session::{Config, NewCall, Session};
+    use crate::session::{BUDGET, Config, NewCall, Session};
 
     const MAX_FRAME: usize = 1 << 20;
 
@@ -248,7 +248,7 @@ mod tests {
             let mut out = Vec::new();
             let answer = match Frame::decode(&body).unwrap() {
                 Frame::Hello(hello) => Frame::Hello(Hello { version: VERSION, instance: "a", ..hello }),
-                Frame::Request(call) => Frame::Reply(Reply::Ok { id: call.id, payload: call.payload }),
+                Frame::Request(call) => Frame::Reply(Reply::ok(call.id, call.payload)),
                 frame => panic!("{frame:?}"),
             };
             answer.encode(&mut out, MAX_FRAME).unwrap();
@@ -278,6 +278,7 @@ mod tests {
             max_frame: MAX_FRAME,
             keepalive: Millis(3_000),
             max_queued: MAX_FRAME,
+            budget: BUDGET,
         };
         let (clock, deadline) = (TokioClock::start(), Millis(60_000));
         let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));

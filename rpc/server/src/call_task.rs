@@ -1,7 +1,6 @@
 //! Handlers of calls: the first poll, and the task that continues.
 
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
-use crate::context::Context as CallContext;
+use crate::context::{ConnectionInfo, Context as CallContext};
 use crate::peers::{InFlight, Seat};
 use crate::service::Running;
 use crate::session::{self, CallHead, Pause, Start};
@@ -29,7 +28,7 @@ pub(crate) struct CallStarter {
     pub(crate) shared: Arc<Shared>,
     pub(crate) seat: Arc<Seat>,
     pub(crate) reply_queue: Arc<SharedReplyQueue>,
-    pub(crate) peer: SocketAddr,
+    pub(crate) connection: Arc<ConnectionInfo>,
 }
 
 /// Handle of a call that continues on a task of its own. Dropping it drops the handler.
@@ -48,11 +47,12 @@ impl Drop for CallTask {
 impl CallStarter {
     /// Polls the call's handler once. Most end there and need neither a task nor a reply buffer of their own.
     pub(crate) fn start(&self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
-        let Start { call, method, payload, reply } = start;
+        let Start { call, method, metadata, payload, reply } = start;
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
         // The session rounds up. A handler passes its time on, and that is never more than the caller's.
         let callers = deadline.and_then(|at| at.checked_sub(ROUNDING));
-        let context = CallContext { deadline: callers, peer: self.peer };
+        let context =
+            CallContext { connection: Arc::clone(&self.connection), method, deadline: callers, metadata };
         let handler = &self.shared.handlers[method.index()];
         let started = catch_unwind(AssertUnwindSafe(|| handler(payload, call.format, context)));
         let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {

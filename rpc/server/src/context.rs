@@ -1,20 +1,51 @@
 //! Circumstances of a call.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_wire::MetadataRef;
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::session::{MethodId, SessionConfig};
 
-/// Circumstances of one call, for its handler.
-#[derive(Clone, Copy, Debug)]
+/// Circumstances of one call, for its handler. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Context {
+    pub(crate) connection: Arc<ConnectionInfo>,
+    pub(crate) method: MethodId,
     pub(crate) deadline: Option<Instant>,
+    /// Boxed, because most calls have none.
+    pub(crate) metadata: Option<Arc<rpc_wire::Metadata>>,
+}
+
+/// Circumstances that all calls of a connection share.
+#[derive(Debug)]
+pub(crate) struct ConnectionInfo {
+    pub(crate) config: Arc<SessionConfig>,
     pub(crate) peer: SocketAddr,
 }
 
 impl Context {
+    /// Returns the name of the service.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        &self.connection.config.service
+    }
+
+    /// Returns the name of the method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.connection.config.methods.name(self.method)
+    }
+
+    /// Returns the names and values that the caller sent beside the argument.
+    #[must_use]
+    pub fn metadata(&self) -> MetadataRef<'_> {
+        self.metadata.as_deref().map(rpc_wire::Metadata::as_ref).unwrap_or_default()
+    }
+
     /// Returns the time for which the caller will still wait: zero after the deadline, `None` if there is no deadline.
     ///
     /// Pass it on to services that the handler calls itself. The handler is dropped at its next `await` after the deadline,
@@ -25,6 +56,6 @@ impl Context {
 
     /// Returns the address of the client.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        self.connection.peer
     }
 }

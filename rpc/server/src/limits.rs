@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_wire::Format;
+use rpc_wire::{Budget, Format};
 
 /// Bounds on the memory, connections and calls that clients can take, and on idle times.
 ///
@@ -68,6 +68,14 @@ pub struct Limits {
     /// Payload formats that are accepted. Clients with another format are refused with FAILED_PRECONDITION. Default: JSON
     /// and postcard.
     pub formats: Vec<Format>,
+}
+
+impl Limits {
+    /// Returns the bytes that a client may send ahead.
+    pub(crate) fn budget(&self) -> Budget {
+        let calls = u32::try_from(self.argument_bytes).unwrap_or(u32::MAX);
+        Budget { stream: 256 << 10, connection: 4 << 20, calls }
+    }
 }
 
 impl Default for Limits {

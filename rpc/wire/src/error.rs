@@ -30,6 +30,9 @@ pub enum DecodeError {
     /// A frame kind below 128 that this version does not know.
     #[error("unknown frame kind {0}")]
     UnknownKind(u8),
+    /// Metadata have a name that is not allowed.
+    #[error("a name of metadata is empty or has other characters than a-z, 0-9, '-', '_' and '.'")]
+    MetadataName,
 }
 
 /// A frame that cannot be written.
@@ -44,12 +47,17 @@ pub enum EncodeError {
         /// The receiver's limit.
         max: usize,
     },
-    /// A text field is longer than its length byte allows.
-    #[error("{what} has {len} bytes; at most 255 are possible")]
+    /// A field is longer than its length allows.
+    #[error("{what} has {len} bytes; at most {max} are possible")]
     FieldTooLong {
         /// The field.
         what: &'static str,
         /// Its length.
         len: usize,
+        /// Maximum length.
+        max: usize,
     },
+    /// A name of metadata that is not allowed.
+    #[error("metadata cannot have the name {0:?}; use 1 to 255 characters of a-z, 0-9, '-', '_' and '.'")]
+    MetadataName(String),
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::layout::{MAGIC, Reader, Writer, flag, kind};
-use crate::{CallId, Code, DecodeError, EncodeError, Format};
+use crate::layout::{Reader, Writer, flag, kind};
+use crate::{CallId, Code, DecodeError, EncodeError, Hello, MetadataRef};
 
 /// Time left, on the wire, of a call without a deadline.
 const NO_DEADLINE: u32 = u32::MAX;
@@ -22,30 +22,18 @@ pub enum Frame<'a> {
     Pong(u64),
     /// Opens a call.
     Request(Request<'a>),
-    /// A further message of a streaming call. Reserved: version 1 does not send it.
+    /// A message of a stream.
     Message(Message<'a>),
+    /// Ends the client's messages of this call; the server's go on.
+    End(CallId),
+    /// Permission to send more bytes of messages.
+    Credit(Credit),
     /// Ends a call.
     Reply(Reply<'a>),
     /// Cancels a call; no reply follows.
     Cancel(CallId),
     /// A kind that this version does not know and skips.
     Unknown(u8),
-}
-
-/// Identity and abilities of the sender.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Hello<'a> {
-    /// From the client: its newest version. From the server: the version that both use.
-    pub version: u16,
-    /// Payload format of the connection. The client chooses it, and the server repeats it.
-    pub format: Format,
-    /// The largest frame body that the sender of this hello accepts.
-    pub max_frame: u32,
-    /// From the client: the service that it wants, or empty for any. From the server: the service that it offers.
-    pub service: &'a str,
-    /// From the client: a name for logs, which may be empty. From the server: the identity of its process, the same as in
-    /// the registry.
-    pub instance: &'a str,
 }
 
 /// End of a connection: no new calls are taken on it.
@@ -68,21 +56,32 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// Time for which the caller waits, from the arrival of the frame; `None` for no deadline.
     pub time_left: Option<Duration>,
-    /// True if further messages follow. Servers of version 1 refuse that.
+    /// Names and values beside the argument. Version 1 has none.
+    pub metadata: MetadataRef<'a>,
+    /// True if the client's messages follow. The payload is empty then.
     pub more: bool,
+    /// True if the client takes messages before the reply.
+    pub stream: bool,
     /// The argument, in the connection's format.
     pub payload: &'a [u8],
 }
 
-/// A further message of a streaming call.
+/// A message of a stream, from either side.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Message<'a> {
     /// The call.
     pub id: CallId,
-    /// True if further messages follow in this direction.
-    pub more: bool,
     /// The message, in the connection's format.
     pub payload: &'a [u8],
+}
+
+/// Permission to send more bytes of messages: each message costs the length of its frame.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Credit {
+    /// The call; `CallId(0)` for all calls of the connection together.
+    pub id: CallId,
+    /// Number of further bytes.
+    pub bytes: u32,
 }
 
 /// The end of a call.
@@ -92,7 +91,9 @@ pub enum Reply<'a> {
     Ok {
         /// The call.
         id: CallId,
-        /// The result, in the connection's format.
+        /// Names and values beside the result. Version 1 has none.
+        metadata: MetadataRef<'a>,
+        /// The result, in the connection's format; empty after a stream of the server's messages.
         payload: &'a [u8],
     },
     /// The call failed.
@@ -103,6 +104,10 @@ pub enum Reply<'a> {
         code: Code,
         /// Reason, for a human.
         message: &'a str,
+        /// Particulars of the failure as JSON; empty for none. Version 1 has none.
+        details: &'a str,
+        /// Names and values beside the failure. Version 1 has none.
+        metadata: MetadataRef<'a>,
         /// True if no part of the call ran, so that it may be sent to another server.
         not_run: bool,
     },
@@ -115,7 +120,6 @@ impl<'a> Frame<'a> {
     /// The body is not a frame of this protocol.
     pub fn decode(body: &'a [u8]) -> Result<Self, DecodeError> {
         let (kind, flags, id, mut input) = Reader::new(body)?;
-        let more = flags & flag::MORE != 0;
         Ok(match kind {
             kind::HELLO => Self::Hello(Hello::decode(input)?),
             kind::GOAWAY => Self::GoAway(GoAway {
@@ -129,19 +133,15 @@ impl<'a> Frame<'a> {
                 id: CallId(id),
                 time_left: time_left(input.u32("time left")?),
                 method: input.text("method")?,
-                more,
+                metadata: metadata(flags, &mut input)?,
+                more: flags & flag::MORE != 0,
+                stream: flags & flag::STREAM != 0,
                 payload: input.rest(),
             }),
-            kind::MESSAGE => Self::Message(Message { id: CallId(id), more, payload: input.rest() }),
-            kind::REPLY => Self::Reply(match Code(input.u8("reply code")?) {
-                Code::OK => Reply::Ok { id: CallId(id), payload: input.rest() },
-                code => Reply::Failed {
-                    id: CallId(id),
-                    code,
-                    message: input.rest_as_text("reply message")?,
-                    not_run: flags & flag::NOT_RUN != 0,
-                },
-            }),
+            kind::MESSAGE => Self::Message(Message { id: CallId(id), payload: input.rest() }),
+            kind::REPLY => Self::Reply(Reply::decode(CallId(id), flags, input)?),
+            kind::END => Self::End(CallId(id)),
+            kind::CREDIT => Self::Credit(Credit { id: CallId(id), bytes: input.u32("credit")? }),
             kind::CANCEL => Self::Cancel(CallId(id)),
             kind if kind >= kind::FIRST_SKIPPABLE => Self::Unknown(kind),
             kind => return Err(DecodeError::UnknownKind(kind)),
@@ -163,30 +163,17 @@ impl<'a> Frame<'a> {
             }
             Self::Ping(number) => Writer::new(out, kind::PING, 0, number),
             Self::Pong(number) => Writer::new(out, kind::PONG, 0, number),
-            Self::Request(request) => {
-                let mut writer = Writer::new(out, kind::REQUEST, more_flag(request.more), request.id.0);
-                writer.u32(millis_left(request.time_left));
-                writer.text("method", request.method)?;
-                writer.bytes(request.payload);
-                writer
-            }
-            Self::Message(Message { id, more, payload }) => {
-                let mut writer = Writer::new(out, kind::MESSAGE, more_flag(more), id.0);
+            Self::Request(request) => request.encode(out)?,
+            Self::Message(Message { id, payload }) => {
+                let mut writer = Writer::new(out, kind::MESSAGE, 0, id.0);
                 writer.bytes(payload);
                 writer
             }
-            Self::Reply(Reply::Ok { id, payload }) => {
-                let mut writer = Writer::new(out, kind::REPLY, 0, id.0);
-                writer.u8(Code::OK.0);
-                writer.bytes(payload);
-                writer
-            }
-            Self::Reply(Reply::Failed { id, code, message, not_run }) => {
-                let flags = if not_run { flag::NOT_RUN } else { 0 };
-                let mut writer = Writer::new(out, kind::REPLY, flags, id.0);
-                // Code 0 would make the receiver read the failure as a success.
-                writer.u8(if code == Code::OK { Code::UNKNOWN } else { code }.0);
-                writer.bytes(message.as_bytes());
+            Self::Reply(reply) => reply.encode(out)?,
+            Self::End(id) => Writer::new(out, kind::END, 0, id.0),
+            Self::Credit(Credit { id, bytes }) => {
+                let mut writer = Writer::new(out, kind::CREDIT, 0, id.0);
+                writer.u32(bytes);
                 writer
             }
             Self::Cancel(id) => Writer::new(out, kind::CANCEL, 0, id.0),
@@ -196,31 +183,98 @@ impl<'a> Frame<'a> {
     }
 }
 
-impl<'a> Hello<'a> {
-    fn decode(mut input: Reader<'a>) -> Result<Self, DecodeError> {
-        if input.array("magic")? != MAGIC {
-            return Err(DecodeError::BadMagic);
+impl Request<'_> {
+    /// Makes a unary request without method, deadline, metadata and argument.
+    #[must_use]
+    pub fn new(id: CallId) -> Self {
+        let metadata = MetadataRef::default();
+        Self { id, method: "", time_left: None, metadata, more: false, stream: false, payload: &[] }
+    }
+
+    fn encode<'o>(&self, out: &'o mut Vec<u8>) -> Result<Writer<'o>, EncodeError> {
+        let mut flags = if self.more { flag::MORE } else { 0 };
+        flags |= if self.stream { flag::STREAM } else { 0 };
+        flags |= metadata_flag(self.metadata);
+        let mut writer = Writer::new(out, kind::REQUEST, flags, self.id.0);
+        writer.u32(millis_left(self.time_left));
+        writer.text("method", self.method)?;
+        write_metadata(&mut writer, self.metadata)?;
+        writer.bytes(self.payload);
+        Ok(writer)
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// Makes a successful reply without metadata.
+    #[must_use]
+    pub fn ok(id: CallId, payload: &'a [u8]) -> Self {
+        Self::Ok { id, metadata: MetadataRef::default(), payload }
+    }
+
+    /// Makes a failed reply without details and metadata.
+    #[must_use]
+    pub fn failed(id: CallId, code: Code, message: &'a str) -> Self {
+        Self::Failed { id, code, message, details: "", metadata: MetadataRef::default(), not_run: false }
+    }
+
+    fn decode(id: CallId, flags: u8, mut input: Reader<'a>) -> Result<Self, DecodeError> {
+        let code = Code(input.u8("reply code")?);
+        let metadata = metadata(flags, &mut input)?;
+        if code == Code::OK {
+            return Ok(Self::Ok { id, metadata, payload: input.rest() });
         }
-        // Bytes after the known fields come from a newer version and are skipped.
-        Ok(Self {
-            version: input.u16("version")?,
-            format: Format(input.u8("format")?),
-            max_frame: input.u32("max frame")?,
-            service: input.text("service")?,
-            instance: input.text("instance")?,
+        let details = if flags & flag::DETAILS != 0 { input.long_text("details")? } else { "" };
+        let not_run = flags & flag::NOT_RUN != 0;
+        Ok(Self::Failed {
+            id,
+            code,
+            message: input.rest_as_text("reply message")?,
+            details,
+            metadata,
+            not_run,
         })
     }
 
     fn encode<'o>(&self, out: &'o mut Vec<u8>) -> Result<Writer<'o>, EncodeError> {
-        let mut writer = Writer::new(out, kind::HELLO, 0, 0);
-        writer.bytes(&MAGIC);
-        writer.u16(self.version);
-        writer.u8(self.format.0);
-        writer.u32(self.max_frame);
-        writer.text("service", self.service)?;
-        writer.text("instance", self.instance)?;
-        Ok(writer)
+        match *self {
+            Self::Ok { id, metadata, payload } => {
+                let mut writer = Writer::new(out, kind::REPLY, metadata_flag(metadata), id.0);
+                writer.u8(Code::OK.0);
+                write_metadata(&mut writer, metadata)?;
+                writer.bytes(payload);
+                Ok(writer)
+            }
+            Self::Failed { id, code, message, details, metadata, not_run } => {
+                let mut flags = if not_run { flag::NOT_RUN } else { 0 };
+                flags |= if details.is_empty() { 0 } else { flag::DETAILS };
+                flags |= metadata_flag(metadata);
+                let mut writer = Writer::new(out, kind::REPLY, flags, id.0);
+                // Code 0 would make the receiver read the failure as a success.
+                writer.u8(if code == Code::OK { Code::UNKNOWN } else { code }.0);
+                write_metadata(&mut writer, metadata)?;
+                if !details.is_empty() {
+                    writer.long_text("details", details)?;
+                }
+                writer.bytes(message.as_bytes());
+                Ok(writer)
+            }
+        }
     }
+}
+
+fn metadata<'a>(flags: u8, input: &mut Reader<'a>) -> Result<MetadataRef<'a>, DecodeError> {
+    if flags & flag::METADATA == 0 {
+        return Ok(MetadataRef::default());
+    }
+    MetadataRef::decode(input.long("metadata")?)
+}
+
+fn metadata_flag(metadata: MetadataRef<'_>) -> u8 {
+    if metadata.is_empty() { 0 } else { flag::METADATA }
+}
+
+fn write_metadata(writer: &mut Writer<'_>, metadata: MetadataRef<'_>) -> Result<(), EncodeError> {
+    if metadata.is_empty() { Ok(()) } else { writer.long("metadata", metadata.as_bytes()) }
 }
 
 fn time_left(millis: u32) -> Option<Duration> {
@@ -231,10 +285,6 @@ fn time_left(millis: u32) -> Option<Duration> {
 fn millis_left(time_left: Option<Duration>) -> u32 {
     let Some(left) = time_left else { return NO_DEADLINE };
     u32::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(NO_DEADLINE).min(NO_DEADLINE - 1)
-}
-
-fn more_flag(more: bool) -> u8 {
-    if more { flag::MORE } else { 0 }
 }
 
 #[cfg(test)]

@@ -20,15 +20,23 @@ pub(crate) mod kind {
     pub(crate) const MESSAGE: u8 = 0x11;
     pub(crate) const REPLY: u8 = 0x12;
     pub(crate) const CANCEL: u8 = 0x13;
+    pub(crate) const END: u8 = 0x14;
+    pub(crate) const CREDIT: u8 = 0x15;
     /// First kind that a receiver skips if it does not know it; an unknown kind below is an error.
     pub(crate) const FIRST_SKIPPABLE: u8 = 0x80;
 }
 
 pub(crate) mod flag {
-    /// Further messages of this call follow in this direction.
+    /// The client's messages follow.
     pub(crate) const MORE: u8 = 0x01;
     /// No part of the call ran.
     pub(crate) const NOT_RUN: u8 = 0x02;
+    /// Metadata follow.
+    pub(crate) const METADATA: u8 = 0x04;
+    /// Particulars of the failure follow.
+    pub(crate) const DETAILS: u8 = 0x08;
+    /// The client takes messages before the reply.
+    pub(crate) const STREAM: u8 = 0x10;
 }
 
 /// Body of a frame, and the bytes after it.
@@ -146,11 +154,23 @@ impl<'a> Writer<'a> {
 
     /// Appends a text of at most 255 bytes, after its length.
     pub(crate) fn text(&mut self, what: &'static str, value: &str) -> Result<(), EncodeError> {
-        let len =
-            u8::try_from(value.len()).map_err(|_| EncodeError::FieldTooLong { what, len: value.len() })?;
+        let len = u8::try_from(value.len()).map_err(|_| too_long(what, value.len(), u8::MAX.into()))?;
         self.u8(len);
         self.bytes(value.as_bytes());
         Ok(())
+    }
+
+    /// Appends bytes, at most 65,535, after their length.
+    pub(crate) fn long(&mut self, what: &'static str, value: &[u8]) -> Result<(), EncodeError> {
+        let len = u16::try_from(value.len()).map_err(|_| too_long(what, value.len(), u16::MAX.into()))?;
+        self.u16(len);
+        self.bytes(value);
+        Ok(())
+    }
+
+    /// Appends a text of at most 65,535 bytes, after its length.
+    pub(crate) fn long_text(&mut self, what: &'static str, value: &str) -> Result<(), EncodeError> {
+        self.long(what, value.as_bytes())
     }
 
     pub(crate) fn finish(mut self, max: usize) -> Result<(), EncodeError> {
@@ -161,6 +181,10 @@ impl<'a> Writer<'a> {
         self.finished = true;
         Ok(())
     }
+}
+
+fn too_long(what: &'static str, len: usize, max: usize) -> EncodeError {
+    EncodeError::FieldTooLong { what, len, max }
 }
 
 impl Drop for Writer<'_> {
@@ -184,6 +208,11 @@ impl<'a> Reader<'a> {
         Ok((kind, flags, u64::from_be_bytes(id), Self(rest)))
     }
 
+    /// Returns a reader of fields without a header.
+    pub(crate) fn rest_of(fields: &'a [u8]) -> Self {
+        Self(fields)
+    }
+
     pub(crate) fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], DecodeError> {
         let (value, rest) = self.0.split_first_chunk::<N>().ok_or(DecodeError::Truncated { what })?;
         self.0 = rest;
@@ -204,9 +233,28 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn text(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
         let len = usize::from(self.u8(what)?);
+        let value = self.take(len, what)?;
+        std::str::from_utf8(value).map_err(|_| DecodeError::NotUtf8 { what })
+    }
+
+    /// Reads bytes after their length of two bytes.
+    pub(crate) fn long(&mut self, what: &'static str) -> Result<&'a [u8], DecodeError> {
+        let len = usize::from(self.u16(what)?);
+        self.take(len, what)
+    }
+
+    pub(crate) fn long_text(&mut self, what: &'static str) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.long(what)?).map_err(|_| DecodeError::NotUtf8 { what })
+    }
+
+    fn take(&mut self, len: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let (value, rest) = self.0.split_at_checked(len).ok_or(DecodeError::Truncated { what })?;
         self.0 = rest;
-        std::str::from_utf8(value).map_err(|_| DecodeError::NotUtf8 { what })
+        Ok(value)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn rest(self) -> &'a [u8] {

@@ -17,7 +17,7 @@
 //!
 //! let mut payload = Vec::new();
 //! Format::JSON.encode(&"hello", &mut payload)?;
-//! let request = Request { id: CallId(1), method: "echo", time_left: None, more: false, payload: &payload };
+//! let request = Request { method: "echo", payload: &payload, ..Request::new(CallId(1)) };
 //!
 //! let mut out = Vec::new();
 //! Frame::Request(request).encode(&mut out, DEFAULT_MAX_FRAME)?;
@@ -39,7 +39,9 @@ mod depth;
 mod error;
 mod format;
 mod frame;
+mod hello;
 mod layout;
+mod metadata;
 mod status;
 
 pub use call_id::CallId;
@@ -47,12 +49,17 @@ pub use code::Code;
 pub use depth::MAX_DEPTH;
 pub use error::{DecodeError, EncodeError};
 pub use format::{Format, PayloadError};
-pub use frame::{Frame, GoAway, Hello, Message, Reply, Request};
+pub use frame::{Credit, Frame, GoAway, Message, Reply, Request};
+pub use hello::{Budget, Hello};
 pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
+pub use metadata::{Metadata, MetadataRef};
 pub use status::Status;
 
-/// The version of the protocol that this crate speaks.
-pub const VERSION: u16 = 1;
+/// The newest version of the protocol that this crate speaks.
+pub const VERSION: u16 = 2;
+
+/// The oldest version of the protocol that this crate speaks.
+pub const OLDEST_VERSION: u16 = 1;
 
 /// Default of the largest frame body that is accepted: 4 MiB.
 pub const DEFAULT_MAX_FRAME: usize = 4 << 20;

@@ -1,7 +1,7 @@
 //! Parameters of sessions.
 
 use common::Millis;
-use rpc_wire::Format;
+use rpc_wire::{Budget, Format};
 
 /// Parameters of all sessions of a client.
 #[derive(Clone, Debug)]
@@ -17,4 +17,9 @@ pub struct Config {
     pub keepalive: Millis,
     /// Maximum number of bytes that wait for a server that does not read; one request alone may be longer.
     pub max_queued: usize,
+    /// Bytes of messages and replies that a server may send ahead.
+    pub budget: Budget,
 }
+
+/// Default of [`Config::budget`].
+pub const BUDGET: Budget = Budget { stream: 256 << 10, connection: 4 << 20, calls: 32 << 20 };

@@ -1,7 +1,7 @@
 //! The hello: agreement on a session.
 
 use common::log::Shown;
-use rpc_wire::{DecodeError, EncodeError, Frame, Hello, VERSION};
+use rpc_wire::{Budget, DecodeError, EncodeError, Frame, Hello, OLDEST_VERSION, VERSION};
 
 use super::config::Config;
 
@@ -39,20 +39,32 @@ pub(super) fn write(config: &Config, out: &mut Vec<u8>) -> Result<(), EncodeErro
         max_frame: u32::try_from(config.max_frame).unwrap_or(u32::MAX),
         service: &config.service,
         instance: "",
+        budget: Some(config.budget),
     };
     Frame::Hello(hello).encode(out, rpc_wire::DEFAULT_MAX_FRAME)
 }
 
-/// Reads the server's answer. Returns its identity, and the maximum length of a frame for it.
-pub(super) fn read(config: &Config, body: &[u8]) -> Result<(String, usize), HelloError> {
+/// Server, as its hello describes it.
+#[derive(Debug)]
+pub(super) struct Server {
+    /// Identity of its process.
+    pub(super) instance: String,
+    /// Maximum length of a frame for it.
+    pub(super) max_frame: usize,
+    /// Bytes that it takes; `None` if it speaks version 1.
+    pub(super) budget: Option<Budget>,
+}
+
+/// Reads the server's answer.
+pub(super) fn read(config: &Config, body: &[u8]) -> Result<Server, HelloError> {
     match Frame::decode(body)? {
         Frame::Hello(hello) => {
-            let agreed = hello.version == VERSION && hello.format == config.format;
+            let agreed = (OLDEST_VERSION..=VERSION).contains(&hello.version) && hello.format == config.format;
             if !agreed || (!config.service.is_empty() && hello.service != config.service) {
                 return Err(HelloError::Disagrees(Shown::text(hello.service).to_string()));
             }
-            let server_max = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
-            Ok((hello.instance.to_owned(), server_max))
+            let max_frame = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
+            Ok(Server { instance: hello.instance.to_owned(), max_frame, budget: hello.budget })
         }
         Frame::GoAway(go_away) => {
             Err(HelloError::Refused(format!("{}: {}", go_away.code, Shown::text(go_away.message))))

@@ -29,10 +29,10 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Frame, GoAway, Reply, Request, Status};
+use rpc_wire::{Budget, CallId, DecodeError, EncodeError, Frame, GoAway, Reply, Request, Status};
 
 use calls::Calls;
-pub use config::Config;
+pub use config::{BUDGET, Config};
 pub use hello::HelloError;
 pub use message::{Attempt, Ended, Ending, Input, NewCall, Output, Refused};
 use silence::{Silence, Verdict};
@@ -48,6 +48,8 @@ pub struct Session<C> {
     out: Vec<u8>,
     /// Maximum length of a frame's body for the server.
     server_max: usize,
+    /// Bytes that the server takes; `None` while they are not known, and if it speaks version 1.
+    server_budget: Option<Budget>,
     last: CallId,
     /// Last call whose request may have left this process.
     transmitted: CallId,
@@ -79,6 +81,7 @@ impl<C> Session<C> {
             calls: Calls::default(),
             out: Vec::new(),
             server_max: usize::MAX,
+            server_budget: None,
             last: CallId(0),
             transmitted: CallId(0),
             pong: None,
@@ -140,7 +143,7 @@ impl<C> Session<C> {
         }
         let id = CallId(self.last.0 + 1);
         let time_left = Some(deadline.since(now).into());
-        let request = Request { id, method, time_left, more: false, payload };
+        let request = Request { method, time_left, payload, ..Request::new(id) };
         Frame::Request(request).encode(&mut self.out, self.server_max)?;
         self.last = id;
         self.calls.insert(id, call, deadline);
@@ -201,8 +204,9 @@ impl<C> Session<C> {
 
     fn handle_hello(&mut self, now: Millis, body: &[u8]) {
         match hello::read(&self.config, body) {
-            Ok((instance, server_max)) => {
-                self.server_max = server_max;
+            Ok(hello::Server { instance, max_frame, budget }) => {
+                self.server_max = max_frame;
+                self.server_budget = budget;
                 self.phase = Phase::Open(Silence::new(now, self.config.keepalive));
                 self.outputs.push_back(Output::Greeted { instance });
             }
@@ -212,13 +216,13 @@ impl<C> Session<C> {
 
     fn handle_frame(&mut self, mut body: Bytes) -> Result<(), DecodeError> {
         match Frame::decode(&body)? {
-            Frame::Reply(Reply::Ok { id, payload }) => {
+            Frame::Reply(Reply::Ok { id, payload, .. }) => {
                 // The payload is the end of the frame.
                 let head = body.len() - payload.len();
                 body.advance(head);
                 self.complete(id, Ok(body));
             }
-            Frame::Reply(Reply::Failed { id, code, message, not_run }) => {
+            Frame::Reply(Reply::Failed { id, code, message, not_run, .. }) => {
                 let status = Status::new(code, message);
                 self.complete(id, Err(if not_run { Ended::NotRun(status) } else { Ended::Failed(status) }));
             }

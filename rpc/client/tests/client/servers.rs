@@ -125,8 +125,14 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
     let mut input = Vec::new();
     let mut out = Vec::new();
     next_frame(&mut stream, &mut input).await?;
-    let hello =
-        Hello { version: 1, format: Format::JSON, max_frame: 4 << 20, service: "test", instance: name };
+    let hello = Hello {
+        version: 1,
+        format: Format::JSON,
+        max_frame: 4 << 20,
+        service: "test",
+        instance: name,
+        budget: None,
+    };
     Frame::Hello(hello).encode(&mut out, 1 << 20).unwrap();
     stream.write_all(&out).await.ok()?;
     out.clear();

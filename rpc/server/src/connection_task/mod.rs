@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::call_task::{CallStarter, CallTask};
 use crate::clock;
+use crate::context::ConnectionInfo;
 use crate::peers::Seat;
 use crate::session::{End, Input, Output, Session, Turn};
 use crate::shared::Shared;
@@ -96,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 shared: Arc::clone(&shared),
                 seat: Arc::clone(&seat),
                 reply_queue: Arc::clone(&reply_queue),
-                peer,
+                connection: Arc::new(ConnectionInfo { config: Arc::clone(&shared.session), peer }),
             },
             shared,
             seat,

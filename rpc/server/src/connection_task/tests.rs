@@ -107,9 +107,16 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin>(peers: &Arc<Peers>, stream: S) 
 
 fn hello_and_request(method: &str, time_left: Option<Duration>, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let hello = Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "", instance: "" };
+    let hello = Hello {
+        version: VERSION,
+        format: Format::JSON,
+        max_frame: 4096,
+        service: "",
+        instance: "",
+        budget: None,
+    };
     Frame::Hello(hello).encode(&mut out, MAX).unwrap();
-    let request = Request { id: CallId(1), method, time_left, more: false, payload };
+    let request = Request { method, time_left, payload, ..Request::new(CallId(1)) };
     Frame::Request(request).encode(&mut out, MAX).unwrap();
     out
 }
@@ -129,7 +136,7 @@ async fn call_and_drain(
         client.read_buf(&mut input).await.unwrap();
         while let Some((body, rest)) = split_frame(&input, MAX).unwrap() {
             if let Frame::Reply(reply) = Frame::decode(body).unwrap() {
-                assert_eq!(reply, Reply::Ok { id: CallId(1), payload: b"\"hi\"" });
+                assert_eq!(reply, Reply::ok(CallId(1), b"\"hi\""));
             }
             answers.push(body.len());
             input = rest.to_vec();

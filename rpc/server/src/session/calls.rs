@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Millis;
-use rpc_wire::{CallId, Format, Frame, GoAway, HEADER_LEN, Request, Status};
+use rpc_wire::{CallId, Format, Frame, GoAway, HEADER_LEN, Metadata, Request, Status};
 
 use super::config::SessionConfig;
 use super::hello::{Agreed, MIN_FRAME};
@@ -51,10 +51,12 @@ struct RunningCall<T> {
 }
 
 /// Call that may start.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Accepted {
     pub(super) call: CallHead,
     pub(super) method: MethodId,
+    /// Names and values beside the argument, until the owner takes them.
+    pub(super) metadata: Option<Arc<Metadata>>,
     pub(super) argument_bytes: usize,
 }
 
@@ -143,7 +145,8 @@ impl<T> Calls<T> {
             }
         }
         self.retire |= self.config.quota.as_ref().is_some_and(|quota| quota.spend());
-        Ok(Some(Accepted { call, method, argument_bytes: request.payload.len() }))
+        let metadata = (!request.metadata.is_empty()).then(|| Arc::new(request.metadata.to_owned()));
+        Ok(Some(Accepted { call, method, metadata, argument_bytes: request.payload.len() }))
     }
 
     /// Returns the reason to refuse a request, if there is one.

@@ -1,6 +1,6 @@
 //! Hello: the agreement before the first call.
 
-use rpc_wire::{EncodeError, Format, Frame, Hello, Status, VERSION, split_frame};
+use rpc_wire::{Budget, EncodeError, Format, Frame, Hello, OLDEST_VERSION, Status, VERSION, split_frame};
 
 use super::config::SessionConfig;
 use super::reply::broken;
@@ -14,9 +14,12 @@ const MAX_HELLO: usize = 4096;
 /// Parameters that a hello has settled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreed {
+    pub(super) version: u16,
     pub(super) format: Format,
     /// Maximum length of a frame's body for the client.
     pub(super) client_max: usize,
+    /// Bytes that the client takes; `None` if it speaks version 1.
+    pub(super) client_budget: Option<Budget>,
 }
 
 impl SessionConfig {
@@ -33,8 +36,8 @@ impl SessionConfig {
 
     fn agree(&self, hello: &Hello<'_>) -> Result<Agreed, Status> {
         let (name, formats) = (&self.service, &self.limits.formats);
-        if hello.version < VERSION {
-            let why = format!("this server speaks version {VERSION} of the protocol and no older one");
+        if hello.version < OLDEST_VERSION {
+            let why = format!("this server speaks versions {OLDEST_VERSION} to {VERSION} of the protocol");
             return Err(Status::failed_precondition(why));
         }
         if !hello.format.is_known() || !formats.contains(&hello.format) {
@@ -51,17 +54,19 @@ impl SessionConfig {
             let why = format!("a client must accept frames of {MIN_FRAME} bytes at least");
             return Err(Status::failed_precondition(why));
         }
-        Ok(Agreed { format: hello.format, client_max })
+        let (version, client_budget) = (hello.version.min(VERSION), hello.budget);
+        Ok(Agreed { version, format: hello.format, client_max, client_budget })
     }
 
     /// Appends the server's hello to `out`.
     pub(super) fn answer(&self, agreed: Agreed, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let hello = Hello {
-            version: VERSION,
+            version: agreed.version,
             format: agreed.format,
             max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
             service: &self.service,
             instance: &self.instance,
+            budget: Some(self.limits.budget()),
         };
         Frame::Hello(hello).encode(out, agreed.client_max)
     }

@@ -1,7 +1,9 @@
 //! Inputs and outputs of a session.
 
+use std::sync::Arc;
+
 use common::Millis;
-use rpc_wire::{CallId, Status};
+use rpc_wire::{CallId, Metadata, Status};
 
 use super::methods::MethodId;
 use super::reply::CallHead;
@@ -58,6 +60,8 @@ pub struct Start<'a> {
     pub call: CallHead,
     /// Method of the call.
     pub method: MethodId,
+    /// Names and values beside the argument.
+    pub metadata: Option<Arc<Metadata>>,
     /// Argument in the session's format.
     pub payload: &'a [u8],
     /// Buffer to which the reply frame is appended if the call ends at once.

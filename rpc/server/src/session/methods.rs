@@ -36,6 +36,11 @@ impl MethodTable {
         self.methods.binary_search_by(|method| method.name.as_str().cmp(name)).ok().map(MethodId)
     }
 
+    /// Returns the name of a method; empty if it is another table's.
+    pub fn name(&self, method: MethodId) -> &str {
+        self.methods.get(method.0).map_or("", |method| &method.name)
+    }
+
     /// Returns the usual time for which the first poll of a call keeps its thread.
     pub fn usual(&self, method: MethodId) -> Duration {
         Duration::from_nanos(self.methods.get(method.0).map_or(0, |method| method.usual.load(Relaxed)))

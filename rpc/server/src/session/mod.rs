@@ -41,9 +41,9 @@
 //!
 //! // A client sends its hello and a call in one write.
 //! let mut bytes = Vec::new();
-//! let hello = Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "demo", instance: "" };
+//! let hello = Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "demo", instance: "", budget: None };
 //! Frame::Hello(hello).encode(&mut bytes, 4096)?;
-//! let request = Request { id: CallId(1), method: "ping", time_left: None, more: false, payload: b"7" };
+//! let request = Request { method: "ping", payload: b"7", ..Request::new(CallId(1)) };
 //! Frame::Request(request).encode(&mut bytes, 4096)?;
 //! session.read_buffer().extend_from_slice(&bytes);
 //! session.handle(Millis(1), Input::Received);
@@ -52,7 +52,7 @@
 //! assert!(session.wants_turn());
 //! session.handle(Millis(1), Input::Turn(Turn::default()));
 //! let Some(Output::Start(start)) = session.poll_output() else { panic!("a call") };
-//! Frame::Reply(Reply::Ok { id: start.call.id, payload: start.payload }).encode(start.reply, start.call.max_frame)?;
+//! Frame::Reply(Reply::ok(start.call.id, start.payload)).encode(start.reply, start.call.max_frame)?;
 //! session.handle(Millis(2), Input::Returned { task: None, turn: Some(Turn::default()) });
 //! assert!(session.poll_output().is_none());
 //!
@@ -61,7 +61,7 @@
 //! session.handle(Millis(2), Input::Wrote(out.len()));
 //! let (_hello, rest) = split_frame(&out, 4096)?.ok_or("a hello")?;
 //! let (reply, _) = split_frame(rest, 4096)?.ok_or("a reply")?;
-//! assert_eq!(Frame::decode(reply)?, Frame::Reply(Reply::Ok { id: CallId(1), payload: b"7" }));
+//! assert_eq!(Frame::decode(reply)?, Frame::Reply(Reply::ok(CallId(1), b"7")));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -231,9 +231,16 @@ impl<T> Session<T> {
         }
         if let Some(starting) = self.starting.as_mut().filter(|starting| !starting.is_handed_out) {
             starting.is_handed_out = true;
-            let Accepted { call, method, argument_bytes } = starting.accepted;
+            let Accepted { call, method, argument_bytes, .. } = starting.accepted;
+            let metadata = starting.accepted.metadata.take();
             let payload = self.input.end_of_last(argument_bytes);
-            return Some(Output::Start(Start { call, method, payload, reply: &mut self.calls.out }));
+            return Some(Output::Start(Start {
+                call,
+                method,
+                metadata,
+                payload,
+                reply: &mut self.calls.out,
+            }));
         }
         if mem::take(&mut self.shut_down) {
             return Some(Output::ShutDown);

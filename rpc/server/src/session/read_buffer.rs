@@ -222,8 +222,7 @@ mod tests {
     const MAX: usize = 1 << 20;
 
     fn request(id: u64) -> Vec<u8> {
-        let request =
-            Request { id: CallId(id), method: "m", time_left: None, more: false, payload: b"12345" };
+        let request = Request { method: "m", payload: b"12345", ..Request::new(CallId(id)) };
         encoded(&Frame::Request(request))
     }
 
@@ -321,13 +320,8 @@ mod tests {
     #[test]
     fn a_long_handled_frame_is_freed_although_the_next_one_has_begun() {
         let mut input = ReadBuffer::new(MAX);
-        let long = Frame::Request(Request {
-            id: CallId(1),
-            method: "m",
-            time_left: None,
-            more: false,
-            payload: &vec![0; MAX - 100],
-        });
+        let long =
+            Frame::Request(Request { method: "m", payload: &vec![0; MAX - 100], ..Request::new(CallId(1)) });
         read(&mut input, Millis(0), &encoded(&long));
         read(&mut input, Millis(0), &request(2)[..1]);
         next(&mut input);

@@ -1,7 +1,7 @@
 //! Replies of failed calls.
 
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, Reply, Status};
+use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, MetadataRef, Reply, Status};
 
 /// Length of the body of a failed reply without its message.
 const FAILED_LEN: usize = HEADER_LEN - 4 + 1;
@@ -39,7 +39,8 @@ impl CallHead {
 
 /// Appends the reply of a failed call. The message is cut to the client's limit.
 pub(super) fn write_failed(out: &mut Vec<u8>, id: CallId, status: &Status, not_run: bool, max_frame: usize) {
-    let reply = |message| Frame::Reply(Reply::Failed { id, code: status.code, message, not_run });
+    let (code, details, metadata) = (status.code, "", MetadataRef::default());
+    let reply = |message| Frame::Reply(Reply::Failed { id, code, message, details, metadata, not_run });
     // The smallest limit that a hello may name has room for the other fields.
     let _ = reply(cut(&status.message, max_frame.saturating_sub(FAILED_LEN))).encode(out, max_frame);
 }

@@ -100,7 +100,7 @@ impl Driver {
         let mut queue = ReplyQueue::new(MAX);
         for &id in ids {
             let mut frame = Vec::new();
-            Frame::Reply(Reply::Ok { id: CallId(id), payload: b"0" }).encode(&mut frame, MAX).unwrap();
+            Frame::Reply(Reply::ok(CallId(id), b"0")).encode(&mut frame, MAX).unwrap();
             queue.push(CallId(id), &frame, |_| panic!("there is room"));
         }
         self.handle(Input::Replies(queue.take()));
@@ -117,10 +117,10 @@ impl Driver {
         while let Some(output) = self.session.poll_output() {
             assert!(self.end.is_none(), "nothing follows the end");
             match output {
-                Output::Start(Start { call, payload, reply, method }) => {
+                Output::Start(Start { call, payload, reply, method, .. }) => {
                     let is_later = method.index() == 0;
                     if !is_later {
-                        let reply_frame = Reply::Ok { id: call.id, payload };
+                        let reply_frame = Reply::ok(call.id, payload);
                         Frame::Reply(reply_frame).encode(reply, call.max_frame).unwrap();
                     }
                     self.started.push(call);
@@ -192,12 +192,13 @@ fn hello() -> Frame<'static> {
         max_frame: MAX as u32,
         service: "demo",
         instance: "",
+        budget: None,
     })
 }
 
 fn request(id: u64, method: &'static str, time_left: Option<u64>) -> Frame<'static> {
     let time_left = time_left.map(Duration::from_millis);
-    Frame::Request(Request { id: CallId(id), method, time_left, more: false, payload: b"12345" })
+    Frame::Request(Request { method, time_left, payload: b"12345", ..Request::new(CallId(id)) })
 }
 
 fn later(id: u64) -> Frame<'static> {
@@ -440,8 +441,7 @@ fn while_many_replies_wait_no_call_starts_and_nothing_is_read() {
     driver.is_blocked = true;
     let payload = vec![b' '; MAX / 2];
     for id in 1..=9 {
-        let request =
-            Request { id: CallId(id), method: "now", time_left: None, more: false, payload: &payload };
+        let request = Request { method: "now", payload: &payload, ..Request::new(CallId(id)) };
         driver.send(&[Frame::Request(request)]);
     }
     assert_eq!(driver.started.len(), 2);

@@ -51,7 +51,7 @@ async fn failures_have_their_codes() {
     assert_eq!(client.call(2, "echo", &17).await, failed(2, Code::INVALID_ARGUMENT));
     assert_eq!(client.call(3, "missing", &()).await, failed(3, Code::NOT_FOUND));
     assert_eq!(client.call(4, "fill", &(MAX + 1)).await, failed(4, Code::RESOURCE_EXHAUSTED));
-    let stream = Request { id: CallId(5), method: "echo", time_left: None, more: true, payload: b"" };
+    let stream = Request { method: "echo", more: true, ..Request::new(CallId(5)) };
     client.push(&Frame::Request(stream));
     client.send().await;
     assert_eq!(client.answer().await, refused(5, Code::UNIMPLEMENTED));
@@ -138,8 +138,7 @@ async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {
     for (format, level) in [(Format::JSON, b'['), (Format::POSTCARD, 1)] {
         let mut client = RawClient::greeted(server.addr, format).await;
         let payload = vec![level; 100_000];
-        let deep =
-            Request { id: CallId(1), method: "count", time_left: None, more: false, payload: &payload };
+        let deep = Request { method: "count", payload: &payload, ..Request::new(CallId(1)) };
         client.push(&Frame::Request(deep));
         client.send().await;
         assert_eq!(client.answer().await, failed(1, Code::INVALID_ARGUMENT));

@@ -25,7 +25,8 @@ async fn turned_away(bytes: &[u8]) -> Answer {
 }
 
 fn hello(change: impl FnOnce(&mut Hello<'_>)) -> Vec<u8> {
-    let mut hello = Hello { version: 1, format: Format::JSON, max_frame: 4096, service: "", instance: "" };
+    let mut hello =
+        Hello { version: 1, format: Format::JSON, max_frame: 4096, service: "", instance: "", budget: None };
     change(&mut hello);
     let mut out = Vec::new();
     Frame::Hello(hello).encode(&mut out, 4096).unwrap();

@@ -57,13 +57,7 @@ async fn arguments_of_running_calls_are_bounded_and_finished_calls_make_room() {
     let wait = |client: &mut RawClient, id, len| {
         let payload = blanks(len);
         let id = CallId(id);
-        client.push(&Frame::Request(Request {
-            id,
-            method: "wait",
-            time_left: None,
-            more: false,
-            payload: &payload,
-        }));
+        client.push(&Frame::Request(Request { method: "wait", payload: &payload, ..Request::new(id) }));
     };
     wait(&mut client, 1, 60_000);
     wait(&mut client, 2, 60_000);

@@ -175,7 +175,14 @@ impl RawClient {
     }
 
     pub(crate) fn hello(&mut self, version: u16, format: Format, service: &str) {
-        self.push(&Frame::Hello(Hello { version, format, max_frame: MAX as u32, service, instance: "" }));
+        self.push(&Frame::Hello(Hello {
+            version,
+            format,
+            max_frame: MAX as u32,
+            service,
+            instance: "",
+            budget: None,
+        }));
     }
 
     pub(crate) fn push(&mut self, frame: &Frame<'_>) {
@@ -195,7 +202,7 @@ impl RawClient {
     ) {
         let mut payload = Vec::new();
         self.format.encode(argument, &mut payload).unwrap();
-        let request = Request { id: CallId(id), method, time_left, more: false, payload: &payload };
+        let request = Request { method, time_left, payload: &payload, ..Request::new(CallId(id)) };
         self.push(&Frame::Request(request));
     }
 
@@ -227,7 +234,7 @@ impl RawClient {
                 let answer = match Frame::decode(body).unwrap() {
                     Frame::Hello(hello) => Answer::Hello(hello.instance.into()),
                     Frame::GoAway(go) => Answer::GoAway(go.last, go.code),
-                    Frame::Reply(Reply::Ok { id, payload }) => Answer::Ok(id, payload.to_vec()),
+                    Frame::Reply(Reply::Ok { id, payload, .. }) => Answer::Ok(id, payload.to_vec()),
                     Frame::Reply(Reply::Failed { id, code, not_run, .. }) => {
                         Answer::Failed(id, code, not_run)
                     }

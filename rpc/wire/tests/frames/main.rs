@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rpc_wire::{
-    Ahead, CallId, Code, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway, Hello, Message,
-    Reply, ReplyWriter, Request, look_ahead, split_frame,
+    Ahead, Budget, CallId, Code, Credit, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway,
+    Hello, Message, Metadata, Reply, ReplyWriter, Request, look_ahead, split_frame,
 };
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
@@ -31,6 +31,9 @@ proptest! {
     fn decode_undoes_encode(
         id in any::<u64>(),
         (version, format, max_frame, flag) in any::<(u16, u8, u32, bool)>(),
+        budget in any::<(u32, u32, u32)>(),
+        entries in vec(("[a-z0-9._-]{1,20}", vec(any::<u8>(), 0..20)), 0..4),
+        details in ".{0,40}",
         (service, instance, message) in ("[a-z/]{0,60}", "\\PC{0,60}", ".{0,80}"),
         millis in proptest::option::of(0..u32::MAX),
         code in 1..=u8::MAX,
@@ -38,17 +41,43 @@ proptest! {
         payload in vec(any::<u8>(), 0..100),
     ) {
         let id = CallId(id);
-        let hello = Hello { version, format: Format(format), max_frame, service: &service, instance: &instance };
+        let (stream, connection, calls) = budget;
+        let budget = (version >= 2).then_some(Budget { stream, connection, calls });
+        let format = Format(format);
+        let hello = Hello { version, format, max_frame, service: &service, instance: &instance, budget };
+        let mut metadata = Metadata::new();
+        for (name, value) in &entries {
+            metadata.push(name, value).unwrap();
+        }
+        let metadata = metadata.as_ref();
         let time_left = millis.map(|millis| Duration::from_millis(millis.into()));
         for frame in [
             Frame::Hello(hello),
             Frame::GoAway(GoAway { last: id, code: Code(code), message: &message }),
             Frame::Ping(id.0),
             Frame::Pong(id.0),
-            Frame::Request(Request { id, method: &service, time_left, more: flag, payload: &payload }),
-            Frame::Message(Message { id, more: flag, payload: &payload }),
-            Frame::Reply(Reply::Ok { id, payload: &payload }),
-            Frame::Reply(Reply::Failed { id, code: Code(code), message: &message, not_run: flag }),
+            Frame::Request(Request {
+                id,
+                method: &service,
+                time_left,
+                metadata,
+                more: flag,
+                stream: !flag,
+                payload: &payload,
+            }),
+            Frame::Message(Message { id, payload: &payload }),
+            Frame::End(id),
+            Frame::Credit(Credit { id, bytes: max_frame }),
+            Frame::Reply(Reply::Ok { id, metadata, payload: &payload }),
+            Frame::Reply(Reply::ok(id, &payload)),
+            Frame::Reply(Reply::Failed {
+                id,
+                code: Code(code),
+                message: &message,
+                details: &details,
+                metadata,
+                not_run: flag,
+            }),
             Frame::Cancel(id),
             Frame::Unknown(kind),
         ] {
@@ -58,7 +87,7 @@ proptest! {
 
     #[test]
     fn decode_never_panics_and_accepted_frames_encode_again(
-        kind in prop_oneof![1..0x14_u8, any::<u8>()],
+        kind in prop_oneof![1..0x16_u8, any::<u8>()],
         tail in vec(any::<u8>(), 0..64),
     ) {
         let mut body = vec![kind];
@@ -88,7 +117,7 @@ fn a_frame_over_the_limit_is_refused_by_its_prefix() {
 #[test]
 fn a_frame_over_the_receivers_limit_is_not_written() {
     let mut out = vec![1, 2, 3];
-    let frame = Frame::Reply(Reply::Ok { id: CallId(1), payload: &[0; 100] });
+    let frame = Frame::Reply(Reply::ok(CallId(1), &[0; 100]));
     assert_eq!(frame.encode(&mut out, 110), Err(EncodeError::TooLong { len: 111, max: 110 }));
     assert_eq!(out, [1, 2, 3]);
     assert!(frame.encode(&mut out, 111).is_ok());
@@ -96,7 +125,7 @@ fn a_frame_over_the_receivers_limit_is_not_written() {
 
 #[test]
 fn a_failure_is_never_decoded_as_a_success() {
-    let failed = Reply::Failed { id: CallId(1), code: Code::OK, message: "no", not_run: false };
+    let failed = Reply::failed(CallId(1), Code::OK, "no");
     let bytes = encoded(&Frame::Reply(failed));
     let Ok(Frame::Reply(Reply::Failed { code, .. })) = Frame::decode(&bytes[4..]) else {
         panic!("a failure")
@@ -106,7 +135,7 @@ fn a_failure_is_never_decoded_as_a_success() {
 
 #[test]
 fn a_look_ahead_recognises_requests_and_cancels() {
-    let request = Request { id: CallId(9), method: "m", time_left: None, more: false, payload: b"" };
+    let request = Request { method: "m", payload: b"", ..Request::new(CallId(9)) };
     assert_eq!(look_ahead(&encoded(&Frame::Request(request))[4..]), Ahead::Request(CallId(9)));
     assert_eq!(look_ahead(&encoded(&Frame::Cancel(CallId(7)))[4..]), Ahead::Cancel(CallId(7)));
     assert_eq!(look_ahead(&encoded(&Frame::Ping(7))[4..]), Ahead::Other);
@@ -125,9 +154,9 @@ fn a_dropped_reply_writer_leaves_nothing() {
 #[test]
 fn a_method_name_over_255_bytes_is_an_error() {
     let method = "m".repeat(256);
-    let request = Request { id: CallId(1), method: &method, time_left: None, more: false, payload: b"" };
+    let request = Request { method: &method, payload: b"", ..Request::new(CallId(1)) };
     let error = Frame::Request(request).encode(&mut Vec::new(), DEFAULT_MAX_FRAME).unwrap_err();
-    assert_eq!(error, EncodeError::FieldTooLong { what: "method", len: 256 });
+    assert_eq!(error, EncodeError::FieldTooLong { what: "method", len: 256, max: 255 });
 }
 
 #[test]
@@ -149,7 +178,14 @@ fn an_http_request_is_not_a_hello() {
 
 #[test]
 fn a_hello_of_a_newer_version_may_have_further_fields() {
-    let hello = Hello { version: 1, format: Format::JSON, max_frame: 1 << 20, service: "s", instance: "i" };
+    let hello = Hello {
+        version: 1,
+        format: Format::JSON,
+        max_frame: 1 << 20,
+        service: "s",
+        instance: "i",
+        budget: None,
+    };
     let mut bytes = encoded(&Frame::Hello(hello));
     bytes.extend_from_slice(b"more");
     assert_eq!(Frame::decode(&bytes[4..]), Ok(Frame::Hello(hello)));
@@ -159,27 +195,28 @@ fn a_hello_of_a_newer_version_may_have_further_fields() {
 fn the_example_in_the_protocol_document_matches_the_codec() {
     let frames = [
         Frame::Hello(Hello {
-            version: 1,
+            version: 2,
             format: Format::JSON,
             max_frame: 4 << 20,
             service: "demo",
             instance: "",
+            budget: Some(Budget { stream: 256 << 10, connection: 4 << 20, calls: 32 << 20 }),
         }),
         Frame::Hello(Hello {
-            version: 1,
+            version: 2,
             format: Format::JSON,
             max_frame: 4 << 20,
             service: "demo",
             instance: "4711-a1",
+            budget: Some(Budget { stream: 256 << 10, connection: 4 << 20, calls: 64 << 20 }),
         }),
         Frame::Request(Request {
-            id: CallId(1),
             method: "ping",
             time_left: Some(Duration::from_millis(1500)),
-            more: false,
             payload: br#"{"n":7}"#,
+            ..Request::new(CallId(1))
         }),
-        Frame::Reply(Reply::Ok { id: CallId(1), payload: br#"{"n":7}"# }),
+        Frame::Reply(Reply::ok(CallId(1), br#"{"n":7}"#)),
     ];
     let ours: Vec<String> = frames
         .iter()

@@ -34,6 +34,7 @@ impl Driver {
             max_frame: MAX_FRAME,
             keepalive: KEEPALIVE,
             max_queued: MAX_QUEUED,
+            budget: BUDGET,
         };
         let mut driver = Self {
             session: Session::new(Arc::new(config), HELLO_DEADLINE),
@@ -89,7 +90,7 @@ impl Driver {
     }
 
     fn reply(&mut self, id: CallId) {
-        self.frame(&Frame::Reply(Reply::Ok { id, payload: b"7" }));
+        self.frame(&Frame::Reply(Reply::ok(id, b"7")));
     }
 
     fn go_away(&mut self, last: CallId) {
@@ -141,7 +142,14 @@ impl Driver {
 
 fn hello(service: &str) -> Frame<'_> {
     let max_frame = u32::try_from(MAX_FRAME).unwrap();
-    Frame::Hello(Hello { version: VERSION, format: Format::JSON, max_frame, service, instance: "a" })
+    Frame::Hello(Hello {
+        version: VERSION,
+        format: Format::JSON,
+        max_frame,
+        service,
+        instance: "a",
+        budget: Some(BUDGET),
+    })
 }
 
 /// Returns why a session has ended, which must be all that it has told.
@@ -171,7 +179,7 @@ fn a_session_begins_with_the_hellos_of_both() {
 fn a_server_that_does_not_agree_gets_no_session() {
     let refusal = GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: "full" };
     let other_version =
-        Hello { version: 2, format: Format::JSON, max_frame: 1, service: "test", instance: "" };
+        Hello { version: 3, format: Format::JSON, max_frame: 1, service: "test", instance: "", budget: None };
     for (frame, reason) in [
         (
             hello("other"),
@@ -212,7 +220,7 @@ fn replies_come_in_any_order_and_count_once() {
     t.reply(CallId(99));
     assert_eq!(t.completed(), [(2, payload())]);
     let status = Status::new(Code::NOT_FOUND, "no");
-    t.frame(&Frame::Reply(Reply::Failed { id: one, code: status.code, message: "no", not_run: false }));
+    t.frame(&Frame::Reply(Reply::failed(one, status.code, "no")));
     t.reply(one);
     assert_eq!(t.completed(), [(1, Err(Ended::Failed(status)))]);
     assert_eq!(t.session.in_flight(), 0);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use rpc_wire::MetadataRef;
 
 use super::*;
 
@@ -74,7 +75,14 @@ fn take(t: &mut Driver, step: Step, calls: &mut u32) {
         Step::Reply { id, code: 0, .. } => t.reply(CallId(id)),
         Step::Reply { id, code, not_run } => {
             let (id, code) = (CallId(id), Code(code));
-            t.frame(&Frame::Reply(Reply::Failed { id, code, message: "", not_run }));
+            t.frame(&Frame::Reply(Reply::Failed {
+                id,
+                code,
+                message: "",
+                details: "",
+                metadata: MetadataRef::default(),
+                not_run,
+            }));
         }
         Step::GoAway(last) => t.go_away(CallId(last)),
         Step::Ping(number) => t.frame(&Frame::Ping(number)),

@@ -100,6 +100,7 @@ impl World {
             max_frame: MAX_FRAME,
             keepalive: Millis(400),
             max_queued: 200,
+            budget: client::BUDGET,
         };
         let mut limits = Limits::default();
         limits.in_flight_per_connection = 4;
@@ -185,7 +186,7 @@ impl World {
         let Some(id) = pick(self.tasks.iter(), which) else { return };
         self.tasks.remove(&id);
         let before = self.ended.frames.len();
-        Frame::Reply(Reply::Ok { id, payload: b"later" }).encode(&mut self.ended.frames, MAX_FRAME).unwrap();
+        Frame::Reply(Reply::ok(id, b"later")).encode(&mut self.ended.frames, MAX_FRAME).unwrap();
         let len = self.ended.frames.len() - before;
         self.ended.ended.push(EndedCall { id, len });
     }
@@ -380,7 +381,7 @@ impl World {
         while let Some(output) = self.server.poll_output() {
             assert!(!self.server_closed, "an output after the end");
             match output {
-                server::Output::Start(server::Start { call: head, method, payload, reply }) => {
+                server::Output::Start(server::Start { call: head, method, payload, reply, .. }) => {
                     let id = head.id;
                     assert!(self.ran.insert(id), "{id} runs again");
                     let call = self.calls.values().find(|call| call.id == id);
@@ -392,7 +393,7 @@ impl World {
                     match ["fail", "later", "now"][method.index()] {
                         "fail" => head.fail(&Status::not_found("no"), reply),
                         "now" => {
-                            let answer = Frame::Reply(Reply::Ok { id, payload });
+                            let answer = Frame::Reply(Reply::ok(id, payload));
                             answer.encode(reply, head.max_frame).unwrap();
                         }
                         _ => assert!(self.tasks.insert(id)),

@@ -1,0 +1,4 @@
+//! The program `rpc`.
+#![forbid(unsafe_code)]
+
+fn main() {}
