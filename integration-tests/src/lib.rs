@@ -39,6 +39,8 @@ mod readmes {
     struct Registry;
     #[doc = include_str!("../../rpc/wire/README.md")]
     struct RpcWire;
+    #[doc = include_str!("../../rpc/metrics/README.md")]
+    struct RpcMetrics;
     #[doc = include_str!("../../rpc/prefork/README.md")]
     struct RpcPrefork;
     #[doc = include_str!("../../rpc/server/README.md")]

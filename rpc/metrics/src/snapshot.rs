@@ -1,0 +1,151 @@
+//! Metrics as values: families of series, which can be added up and looked up.
+
+use std::collections::BTreeMap;
+
+use crate::distribution::Distribution;
+
+/// Names and values that tell the series of a family apart.
+pub(crate) type Labels = Vec<(String, String)>;
+
+/// Readings of metrics at one moment. Those of several processes can be added up.
+///
+/// ```
+/// use rpc_metrics::Snapshot;
+///
+/// let mut sum = Snapshot::default();
+/// for worker in ["a", "b"] {
+///     let mut snapshot = Snapshot::default();
+///     snapshot.counter("jobs_total", "Jobs done.", &[("kind", "mail")], 2);
+///     snapshot.gauge("jobs_running", "Jobs that run.", &[], u64::from(worker == "b"));
+///     sum.merge(&snapshot);
+/// }
+/// assert_eq!(sum.sum("jobs_total", &[("kind", "mail")]), 4);
+/// assert!(sum.to_text().ends_with("# TYPE jobs_total counter\njobs_total{kind=\"mail\"} 4\n"));
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Snapshot {
+    pub(crate) families: BTreeMap<String, Family>,
+}
+
+/// Series that share a name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Family {
+    pub(crate) help: String,
+    pub(crate) kind: Kind,
+    pub(crate) series: BTreeMap<Labels, Value>,
+}
+
+/// Type of a family.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// Reading of one series.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Value {
+    Number(u64),
+    Distribution(Distribution),
+}
+
+impl Snapshot {
+    /// Adds to a number that only grows. By custom its name ends with `_total`.
+    pub fn counter(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: u64) {
+        self.add(name, help, Kind::Counter, owned(labels), Value::Number(value));
+    }
+
+    /// Adds to a number that grows and shrinks.
+    pub fn gauge(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: u64) {
+        self.add(name, help, Kind::Gauge, owned(labels), Value::Number(value));
+    }
+
+    /// Adds to a histogram of durations. By custom its name ends with `_seconds`.
+    pub fn histogram(&mut self, name: &str, help: &str, labels: &[(&str, &str)], value: Distribution) {
+        self.add(name, help, Kind::Histogram, owned(labels), Value::Distribution(value));
+    }
+
+    /// Adds the readings of another snapshot: series with the same name and labels become their sum.
+    pub fn merge(&mut self, other: &Self) {
+        for (name, family) in &other.families {
+            for (labels, value) in &family.series {
+                self.add(name, &family.help, family.kind, labels.clone(), value.clone());
+            }
+        }
+    }
+
+    /// Removes what describes the present, such as calls in flight, and keeps what has been counted: the part of a process
+    /// that has ended.
+    pub fn retain_counted(&mut self) {
+        self.families.retain(|_, family| family.kind != Kind::Gauge);
+    }
+
+    /// Returns the sum of the counters or gauges of this name that have at least these labels.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.select(name, labels).fold(0, |sum, value| match value {
+            Value::Number(number) => sum.saturating_add(*number),
+            Value::Distribution(_) => sum,
+        })
+    }
+
+    /// Returns the sum of the histograms of this name that have at least these labels.
+    #[must_use]
+    pub fn distribution(&self, name: &str, labels: &[(&str, &str)]) -> Distribution {
+        let mut sum = Distribution::default();
+        for value in self.select(name, labels) {
+            if let Value::Distribution(distribution) = value {
+                sum.merge(distribution);
+            }
+        }
+        sum
+    }
+
+    /// Returns the values of a label that series of this name have.
+    #[must_use]
+    pub fn label_values(&self, name: &str, label: &str) -> Vec<&str> {
+        let series = self.families.get(name).into_iter().flat_map(|family| family.series.keys());
+        let mut values: Vec<_> =
+            series.flatten().filter(|(name, _)| name == label).map(|(_, value)| value.as_str()).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
+    }
+
+    fn select(&self, name: &str, labels: &[(&str, &str)]) -> impl Iterator<Item = &Value> {
+        let has = |own: &Labels| {
+            labels.iter().all(|(name, value)| own.iter().any(|(own, is)| own == name && is == value))
+        };
+        let series = self.families.get(name).into_iter().flat_map(|family| &family.series);
+        series.filter(move |(own, _)| has(own)).map(|(_, value)| value)
+    }
+
+    /// Adds a reading. A family has the type of its first reading; one of another type is left out.
+    pub(crate) fn add(&mut self, name: &str, help: &str, kind: Kind, labels: Labels, value: Value) {
+        if !self.families.contains_key(name) {
+            let family = Family { help: help.to_owned(), kind, series: BTreeMap::new() };
+            self.families.insert(name.to_owned(), family);
+        }
+        let Some(family) = self.families.get_mut(name).filter(|family| family.kind == kind) else { return };
+        match family.series.get_mut(&labels) {
+            None => {
+                family.series.insert(labels, value);
+            }
+            Some(Value::Number(sum)) => {
+                if let Value::Number(number) = value {
+                    *sum = sum.saturating_add(number);
+                }
+            }
+            Some(Value::Distribution(sum)) => {
+                if let Value::Distribution(distribution) = value {
+                    sum.merge(&distribution);
+                }
+            }
+        }
+    }
+}
+
+fn owned(labels: &[(&str, &str)]) -> Labels {
+    labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
