@@ -1,8 +1,9 @@
 //! Addresses to connect to, made of the members of a service. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use registry::Members;
+use registry::{Instance, Members};
 use rpc_wire::INSTANCE_FIELD;
 
 /// Addresses to connect to.
@@ -19,8 +20,10 @@ pub(crate) struct Targets {
 pub(crate) struct Target {
     /// Number of connections: one for each worker behind the address, so never more than `instances`.
     pub(crate) connections: usize,
-    /// Identities of the processes that are expected there; empty if they are not known.
-    pub(crate) instances: BTreeSet<String>,
+    /// Entries of the processes that are expected there, by identity; empty if they are not known.
+    pub(crate) instances: BTreeMap<String, Arc<Instance>>,
+    /// Entry of any process there; `None` without a registry.
+    pub(crate) any: Option<Arc<Instance>>,
 }
 
 impl Target {
@@ -30,7 +33,17 @@ impl Target {
     }
 
     pub(crate) fn expects(&self, instance: &str) -> bool {
-        !self.is_known() || self.instances.contains(instance)
+        !self.is_known() || self.instances.contains_key(instance)
+    }
+
+    /// Returns the registry's entry of a process, or of another one at the same address if it has none of its own.
+    pub(crate) fn entry(&self, instance: &str) -> Option<&Arc<Instance>> {
+        self.instances.get(instance).or(self.any.as_ref())
+    }
+
+    /// Returns true if the same processes are expected in both, whatever else their entries say.
+    pub(crate) fn has_same_processes(&self, other: &Self) -> bool {
+        self.connections == other.connections && self.instances.keys().eq(other.instances.keys())
     }
 }
 
@@ -43,9 +56,10 @@ pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
         let target = targets.entry(addr.clone()).or_default();
         target.connections += 1;
         match instance.get(INSTANCE_FIELD).and_then(|value| value.as_str()) {
-            Some(identity) => drop(target.instances.insert(identity.to_owned())),
+            Some(identity) => drop(target.instances.insert(identity.to_owned(), Arc::clone(instance))),
             None => drop(anonymous.insert(addr)),
         }
+        target.any.get_or_insert_with(|| Arc::clone(instance));
     }
     // One node without an identity is enough: its process cannot be told from a stranger.
     for addr in &anonymous {
@@ -63,16 +77,14 @@ pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
 
 /// Returns the targets of a fixed list of addresses.
 pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
-    let target = Target { connections, instances: BTreeSet::new() };
+    let target = Target { connections, ..Target::default() };
     let by_addr = addrs.iter().map(|addr| (addr.clone(), target.clone())).collect();
     Targets { by_addr, stale: false }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use registry::{Instance, InstanceId};
+    use registry::InstanceId;
 
     use super::*;
 
@@ -90,7 +102,7 @@ mod tests {
         let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8).by_addr;
         assert_eq!(targets.keys().collect::<Vec<_>>(), ["a:1", "a:2"]);
         assert_eq!(targets["a:1"].connections, 2);
-        assert_eq!(targets["a:1"].instances, BTreeSet::from(["x".into(), "y".into()]));
+        assert!(targets["a:1"].instances.keys().eq(["x", "y"]));
     }
 
     #[test]
@@ -117,5 +129,15 @@ mod tests {
         let targets = targets(&members, 8).by_addr;
         assert!(targets["a:1"].instances.is_empty());
         assert_eq!(targets["a:2"].instances.len(), 1);
+    }
+
+    #[test]
+    fn a_process_has_its_own_entry_or_one_of_its_address() {
+        let of = |identity, weight| worker(1, identity).with_weight(weight);
+        let before = &targets(&members([of("x", 1), of("y", 2)]), 8).by_addr["a:1"];
+        let weight = |identity| before.entry(identity).map(|entry| entry.weight());
+        assert_eq!([weight("x"), weight("y"), weight("z")], [Some(1), Some(2), Some(1)]);
+        let after = &targets(&members([of("x", 5), of("y", 2)]), 8).by_addr["a:1"];
+        assert!(before != after && before.has_same_processes(after));
     }
 }

@@ -248,8 +248,9 @@ impl<H: Clone> Pool<H> {
         self.endpoints.retain(|addr, _| targets.contains_key(addr));
         for (addr, target) in targets {
             // A change at an address is a new process there: its predecessor's failures do not count.
-            if self.endpoints.get(&addr).is_none_or(|endpoint| endpoint.target != target) {
-                self.endpoints.insert(addr, Endpoint::new(target, now));
+            match self.endpoints.get_mut(&addr) {
+                Some(endpoint) if endpoint.target.has_same_processes(&target) => endpoint.target = target,
+                _ => drop(self.endpoints.insert(addr, Endpoint::new(target, now))),
             }
         }
     }

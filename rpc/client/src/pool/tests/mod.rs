@@ -1,10 +1,17 @@
 use std::collections::BTreeSet;
 
+use registry::Instance;
+
 use super::*;
 
 mod random;
 
 const SECOND: Millis = Millis(1_000);
+
+/// Returns the entry of a process in the registry.
+fn entry(identity: &str) -> (String, Arc<Instance>) {
+    (identity.to_owned(), Arc::new(Instance::new("host", 1)))
+}
 
 /// A pool whose links are their own handles.
 struct Driver {
@@ -45,7 +52,8 @@ impl Driver {
     fn view(&mut self, targets: &[(&str, &[&str])], stale: bool) {
         let target = |instances: &[&str]| Target {
             connections: instances.len(),
-            instances: instances.iter().filter(|name| !name.is_empty()).map(|&name| name.into()).collect(),
+            instances: instances.iter().filter(|name| !name.is_empty()).map(|&name| entry(name)).collect(),
+            any: None,
         };
         let by_addr = targets.iter().map(|(addr, instances)| ((*addr).into(), target(instances))).collect();
         self.input(Input::Targets(Targets { by_addr, stale }));
@@ -199,7 +207,7 @@ fn the_successor_of_a_dead_worker_gets_a_connection() {
 #[test]
 fn connections_from_before_the_workers_were_known_are_spread_anew() {
     let mut t = Driver::new();
-    let unknown = Target { connections: 2, instances: BTreeSet::new() };
+    let unknown = Target { connections: 2, ..Target::default() };
     t.input(Input::Targets(Targets { by_addr: [("a".into(), unknown)].into(), stale: false }));
     let (_, second) = (t.reach("1"), t.reach("1"));
     t.targets(&[("a", &["1", "2"])]);

@@ -45,8 +45,8 @@ proptest! {
                 Step::Targets(list, stale) => {
                     let list = list.into_iter().map(|(addr, instances)| {
                         let connections = instances.len().max(1);
-                        let instances = instances.iter().map(u8::to_string).collect();
-                        (addr.to_string(), Target { connections, instances })
+                        let instances = instances.iter().map(|name| entry(&name.to_string())).collect();
+                        (addr.to_string(), Target { connections, instances, any: None })
                     });
                     t.input(Input::Targets(Targets { by_addr: list.collect(), stale }));
                 }
@@ -99,7 +99,7 @@ proptest! {
                 prop_assert_eq!(t.pool.ready.contains(id), matches!(link.phase, Phase::Ready { .. }));
             }
             for (addr, endpoint) in t.pool.endpoints.iter().filter(|(_, endpoint)| endpoint.target.is_known()) {
-                for worker in &endpoint.target.instances {
+                for worker in endpoint.target.instances.keys() {
                     prop_assert!(t.links_to(addr, worker) <= 1);
                 }
             }
