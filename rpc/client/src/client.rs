@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::pool::{Input, Pool, PoolConfig};
 use crate::pool_task::{Source, run_pool};
 use crate::retry::Budget;
-use crate::session::{BUDGET, Config};
+use crate::session::Config;
 use crate::shared::{Settings, Shared};
 use crate::stats::Stats;
 use crate::targets;
@@ -136,7 +136,7 @@ impl ClientBuilder {
                 max_frame: rpc_wire::DEFAULT_MAX_FRAME,
                 keepalive: Millis(3_000),
                 max_queued: 16 << 20,
-                budget: BUDGET,
+                budget: rpc_wire::Budget::default(),
             },
             deadline: Duration::from_secs(10),
             patience: Duration::from_secs(3),

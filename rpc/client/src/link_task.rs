@@ -227,12 +227,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
 #[cfg(test)]
 mod tests {
-    use rpc_wire::{Format, Frame, Hello, Reply, VERSION};
+    use rpc_wire::{Budget, Format, Frame, Hello, Reply, VERSION};
     use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::*;
     use crate::link::Started;
-    use crate::session::{BUDGET, Config, NewCall, Session};
+    use crate::session::{Config, NewCall, Session};
 
     const MAX_FRAME: usize = 1 << 20;
 
@@ -278,7 +278,7 @@ mod tests {
             max_frame: MAX_FRAME,
             keepalive: Millis(3_000),
             max_queued: MAX_FRAME,
-            budget: BUDGET,
+            budget: Budget::default(),
         };
         let (clock, deadline) = (TokioClock::start(), Millis(60_000));
         let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));

@@ -74,7 +74,7 @@ impl Limits {
     /// Returns the bytes that a client may send ahead.
     pub(crate) fn budget(&self) -> Budget {
         let calls = u32::try_from(self.argument_bytes).unwrap_or(u32::MAX);
-        Budget { stream: 256 << 10, connection: 4 << 20, calls }
+        Budget { calls, ..Budget::default() }
     }
 }
 

@@ -67,6 +67,13 @@ impl<'a> Hello<'a> {
     }
 }
 
+impl Default for Budget {
+    /// Returns what a client of this project announces: 256 KiB a call, 4 MiB a connection, 32 MiB of replies.
+    fn default() -> Self {
+        Self { stream: 256 << 10, connection: 4 << 20, calls: 32 << 20 }
+    }
+}
+
 impl Budget {
     fn decode(input: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {

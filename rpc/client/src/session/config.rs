@@ -20,6 +20,3 @@ pub struct Config {
     /// Bytes of messages and replies that a server may send ahead.
     pub budget: Budget,
 }
-
-/// Default of [`Config::budget`].
-pub const BUDGET: Budget = Budget { stream: 256 << 10, connection: 4 << 20, calls: 32 << 20 };

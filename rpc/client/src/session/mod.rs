@@ -32,7 +32,7 @@ use common::Millis;
 use rpc_wire::{Budget, CallId, DecodeError, EncodeError, Frame, GoAway, Reply, Request, Status};
 
 use calls::Calls;
-pub use config::{BUDGET, Config};
+pub use config::Config;
 pub use hello::HelloError;
 pub use message::{Attempt, Ended, Ending, Input, NewCall, Output, Refused};
 use silence::{Silence, Verdict};
@@ -81,7 +81,7 @@ impl<C> Session<C> {
             calls: Calls::default(),
             out: Vec::new(),
             server_max: usize::MAX,
-            server_budget: None,
+            server_budget: Some(Budget::default()),
             last: CallId(0),
             transmitted: CallId(0),
             pong: None,

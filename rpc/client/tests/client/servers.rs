@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rpc_client::{Client, ClientBuilder};
 use rpc_server::{Context, Drained, Format, Server, Service, Status};
-use rpc_wire::{CallId, Frame, GoAway, Hello, split_frame};
+use rpc_wire::{Budget, CallId, Frame, GoAway, Hello, split_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -131,7 +131,7 @@ async fn misbehave(mut stream: TcpStream, name: &str, how: Misbehaviour) -> Opti
         max_frame: 4 << 20,
         service: "test",
         instance: name,
-        budget: None,
+        budget: Some(Budget::default()),
     };
     Frame::Hello(hello).encode(&mut out, 1 << 20).unwrap();
     stream.write_all(&out).await.ok()?;

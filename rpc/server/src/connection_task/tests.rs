@@ -4,7 +4,7 @@ use std::future::pending;
 use std::net::{IpAddr, Ipv4Addr};
 
 use common::TokioClock;
-use rpc_wire::{CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
+use rpc_wire::{Budget, CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
 use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, ReadBuf, duplex};
 use tokio::task::coop::poll_proceed;
 use tokio::time::timeout;
@@ -113,7 +113,7 @@ fn hello_and_request(method: &str, time_left: Option<Duration>, payload: &[u8]) 
         max_frame: 4096,
         service: "",
         instance: "",
-        budget: None,
+        budget: Some(Budget::default()),
     };
     Frame::Hello(hello).encode(&mut out, MAX).unwrap();
     let request = Request { method, time_left, payload, ..Request::new(CallId(1)) };

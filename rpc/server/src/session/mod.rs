@@ -28,7 +28,7 @@
 //! use common::Millis;
 //! use rpc_server::session::{Input, MethodTable, Output, Session, SessionConfig, Turn};
 //! use rpc_server::{Format, Limits};
-//! use rpc_wire::{CallId, Frame, Hello, Reply, Request, VERSION, split_frame};
+//! use rpc_wire::{Budget, CallId, Frame, Hello, Reply, Request, VERSION, split_frame};
 //!
 //! let config = SessionConfig {
 //!     service: "demo".into(),
@@ -41,7 +41,8 @@
 //!
 //! // A client sends its hello and a call in one write.
 //! let mut bytes = Vec::new();
-//! let hello = Hello { version: VERSION, format: Format::JSON, max_frame: 4096, service: "demo", instance: "", budget: None };
+//! let (format, budget) = (Format::JSON, Some(Budget::default()));
+//! let hello = Hello { version: VERSION, format, max_frame: 4096, service: "demo", instance: "", budget };
 //! Frame::Hello(hello).encode(&mut bytes, 4096)?;
 //! let request = Request { method: "ping", payload: b"7", ..Request::new(CallId(1)) };
 //! Frame::Request(request).encode(&mut bytes, 4096)?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc_wire::{CallId, Code, Format, Hello, Reply, Request, VERSION, split_frame};
+use rpc_wire::{Budget, CallId, Code, Format, Hello, Reply, Request, VERSION, split_frame};
 
 use super::*;
 use crate::limits::Limits;
@@ -192,7 +192,7 @@ fn hello() -> Frame<'static> {
         max_frame: MAX as u32,
         service: "demo",
         instance: "",
-        budget: None,
+        budget: Some(Budget::default()),
     })
 }
 

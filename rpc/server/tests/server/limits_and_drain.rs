@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rpc_server::{Code, Format, Limits};
-use rpc_wire::{CallId, Frame, Hello};
+use rpc_wire::{Budget, CallId, Frame, Hello};
 use tokio::time::timeout;
 
 use crate::peer::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
@@ -25,8 +25,14 @@ async fn turned_away(bytes: &[u8]) -> Answer {
 }
 
 fn hello(change: impl FnOnce(&mut Hello<'_>)) -> Vec<u8> {
-    let mut hello =
-        Hello { version: 1, format: Format::JSON, max_frame: 4096, service: "", instance: "", budget: None };
+    let mut hello = Hello {
+        version: 1,
+        format: Format::JSON,
+        max_frame: 4096,
+        service: "",
+        instance: "",
+        budget: Some(Budget::default()),
+    };
     change(&mut hello);
     let mut out = Vec::new();
     Frame::Hello(hello).encode(&mut out, 4096).unwrap();

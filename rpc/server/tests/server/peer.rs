@@ -7,7 +7,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use rpc_server::{Code, Context, Drained, Format, Limits, Server, Service, ServiceBuilder, Status};
-use rpc_wire::{CallId, Frame, Hello, Reply, Request, split_frame};
+use rpc_wire::{Budget, CallId, Frame, Hello, Reply, Request, split_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -181,7 +181,7 @@ impl RawClient {
             max_frame: MAX as u32,
             service,
             instance: "",
-            budget: None,
+            budget: Some(Budget::default()),
         }));
     }
 

@@ -179,12 +179,12 @@ fn an_http_request_is_not_a_hello() {
 #[test]
 fn a_hello_of_a_newer_version_may_have_further_fields() {
     let hello = Hello {
-        version: 1,
+        version: 2,
         format: Format::JSON,
         max_frame: 1 << 20,
         service: "s",
         instance: "i",
-        budget: None,
+        budget: Some(Budget::default()),
     };
     let mut bytes = encoded(&Frame::Hello(hello));
     bytes.extend_from_slice(b"more");

@@ -1,5 +1,5 @@
 use bytes::BytesMut;
-use rpc_wire::{Code, Format, Hello, VERSION};
+use rpc_wire::{Budget, Code, Format, Hello, VERSION};
 
 use super::*;
 
@@ -34,7 +34,7 @@ impl Driver {
             max_frame: MAX_FRAME,
             keepalive: KEEPALIVE,
             max_queued: MAX_QUEUED,
-            budget: BUDGET,
+            budget: Budget::default(),
         };
         let mut driver = Self {
             session: Session::new(Arc::new(config), HELLO_DEADLINE),
@@ -148,7 +148,7 @@ fn hello(service: &str) -> Frame<'_> {
         max_frame,
         service,
         instance: "a",
-        budget: Some(BUDGET),
+        budget: Some(Budget::default()),
     })
 }
 
@@ -178,8 +178,14 @@ fn a_session_begins_with_the_hellos_of_both() {
 #[test]
 fn a_server_that_does_not_agree_gets_no_session() {
     let refusal = GoAway { last: CallId(0), code: Code::RESOURCE_EXHAUSTED, message: "full" };
-    let other_version =
-        Hello { version: 3, format: Format::JSON, max_frame: 1, service: "test", instance: "", budget: None };
+    let other_version = Hello {
+        version: 3,
+        format: Format::JSON,
+        max_frame: 1,
+        service: "test",
+        instance: "",
+        budget: Some(Budget::default()),
+    };
     for (frame, reason) in [
         (
             hello("other"),

@@ -11,7 +11,7 @@ use rpc_client::session::{Attempt, Ended, NewCall, Refused, Transmission, next_f
 use rpc_server::session as server;
 use rpc_server::session::{EndedCall, Full, Replies, Turn};
 use rpc_server::{Limits, Status};
-use rpc_wire::{CallId, Format, Frame, Reply};
+use rpc_wire::{Budget, CallId, Format, Frame, Reply};
 
 const MAX_FRAME: usize = 4_096;
 
@@ -100,7 +100,7 @@ impl World {
             max_frame: MAX_FRAME,
             keepalive: Millis(400),
             max_queued: 200,
-            budget: client::BUDGET,
+            budget: Budget::default(),
         };
         let mut limits = Limits::default();
         limits.in_flight_per_connection = 4;
