@@ -1,23 +1,20 @@
 //! The way of one call: picks a link, sends, waits, and tries again until there is a result or another attempt makes no
 //! sense.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
 
-use bytes::Bytes;
 use common::Millis;
 use common::log::Shown;
 use rpc_wire::{CallId, Code, Status};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::link::{Link, Started};
+use crate::link::Link;
+use crate::placement::{Placed, Placement, Unplaced, no_link};
 use crate::pool::{LinkId, LinkOutcome};
 use crate::retry::{self, Retry};
-use crate::session::{Attempt, Ended, Input, NewCall};
+use crate::session::{Answer, Attempt, Ended, Input, NewCall};
 use crate::shared::Shared;
 
 /// Maximum number of attempts at one call.
@@ -31,9 +28,7 @@ pub(crate) struct Attempts<'a> {
     shared: &'a Shared,
     method: &'a str,
     payload: &'a [u8],
-    /// Time at the end of the last wait.
-    now: Millis,
-    deadline: Millis,
+    placement: Placement<'a>,
     idempotent: bool,
     /// The last attempt that may have run it.
     may_have_run: Option<MayHaveRun>,
@@ -61,22 +56,21 @@ impl<'a> Attempts<'a> {
             shared,
             method,
             payload,
-            now,
             // One more, because the clock rounds down and a call must not end early.
-            deadline: now + time_left + Millis(1),
+            placement: Placement::new(shared, now, now + time_left + Millis(1)),
             idempotent,
             may_have_run: None,
             retries: 0,
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Bytes, Error> {
+    pub(crate) async fn run(mut self) -> Result<Answer, Error> {
         let mut avoid = None;
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 0 {
                 self.shared.counters.retried.fetch_add(1, Ordering::Relaxed);
                 self.pause(attempt).await;
-                self.now = self.shared.clock.now();
+                self.placement.now = self.shared.clock.now();
             }
             let Some(mut running) = self.start(avoid).await? else { continue };
             avoid = Some(running.id);
@@ -91,7 +85,7 @@ impl<'a> Attempts<'a> {
             };
             let reason = match &ended {
                 Ended::Lost(reason) => Some(Arc::clone(reason)),
-                Ended::Failed(status) => Some(format!("it answered {status}").into()),
+                Ended::Failed(status, _) => Some(format!("it answered {status}").into()),
                 Ended::Late => Some("no answer in time".into()),
                 Ended::NotSent | Ended::NotRun(_) => None,
             };
@@ -110,7 +104,7 @@ impl<'a> Attempts<'a> {
         let pause = retry::pause(attempt, || self.shared.pool().random());
         if pause > Millis(0) {
             let clock = self.shared.clock;
-            clock.sleep_until(Some(self.deadline.min(clock.now() + pause))).await;
+            clock.sleep_until(Some(self.placement.deadline.min(clock.now() + pause))).await;
         }
     }
 
@@ -127,85 +121,20 @@ impl<'a> Attempts<'a> {
 
     /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
     async fn start(&mut self, avoid: Option<LinkId>) -> Result<Option<Running<'a>>, Error> {
-        let shared = self.shared;
-        let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
-        loop {
-            let (id, link) = self.link(if full.is_empty() { avoid.as_slice() } else { &full }).await?;
-            let call = NewCall { method: self.method, payload: self.payload, deadline: self.deadline };
-            let started = link.session.start(self.now, call);
-            if let Ok(Started::Sent(call, attempt)) = started {
-                link.counters.sent.fetch_add(1, Ordering::Relaxed);
-                let outcome = LinkOutcome::Neither;
-                return Ok(Some(Running { shared, id, link, call, attempt, outcome }));
+        let new = NewCall { method: self.method, payload: self.payload, deadline: self.placement.deadline };
+        let placed = self.placement.start(avoid, |link, now| link.session.start(now, new)).await;
+        let Placed { id, link, started: (call, attempt) } = match placed {
+            Ok(Some(placed)) => placed,
+            Ok(None) => return Ok(None),
+            Err(Unplaced::NoLink) => return Err(self.lost().unwrap_or_else(|| no_link(self.shared))),
+            Err(Unplaced::Argument(error)) => {
+                return Err(Error::Argument { method: self.method.into(), reason: error.to_string() });
             }
-            let _ = shared.pool().finish(id, LinkOutcome::Neither);
-            let room = match started {
-                Ok(Started::Full(room)) => room,
-                Ok(_) => return Ok(None),
-                Err(error) => {
-                    return Err(Error::Argument { method: self.method.into(), reason: error.to_string() });
-                }
-            };
-            if rooms.is_empty() {
-                rooms.push(Box::pin(shared.changed()));
-            }
-            rooms.push(Box::pin(room));
-            if !full.contains(&id) {
-                // Another link may have room.
-                full.push(id);
-                continue;
-            }
-            tokio::select! {
-                biased;
-                () = any(&mut rooms) => {}
-                () = shared.clock.sleep_until(Some(self.deadline)) => return Err(self.too_late()),
-            }
-            self.now = shared.clock.now();
-            full.clear();
-            rooms.clear();
-        }
-    }
-
-    /// Waits for a link that takes a call.
-    async fn link(&mut self, avoid: &[LinkId]) -> Result<(LinkId, Arc<Link>), Error> {
-        let shared = self.shared;
-        if let Some(picked) = shared.pool().pick(avoid) {
-            return Ok(picked);
-        }
-        let until = self.deadline.min(self.now + shared.settings.patience);
-        loop {
-            let mut changed = pin!(shared.changed());
-            // From here on no change is missed.
-            changed.as_mut().enable();
-            self.now = shared.clock.now();
-            if let Some(picked) = shared.pool().pick(avoid) {
-                return Ok(picked);
-            }
-            tokio::select! {
-                biased;
-                () = changed => {}
-                () = shared.room() => {}
-                // One last look, because a runtime that was held up may find the change and the timeout at once.
-                () = shared.clock.sleep_until(Some(until)) => {
-                    let picked = shared.pool().pick(avoid);
-                    return picked.ok_or_else(|| self.no_link());
-                }
-            }
-        }
-    }
-
-    /// Returns the reason why no link took the call.
-    fn no_link(&self) -> Error {
-        if let Some(lost) = self.lost() {
-            return lost;
-        }
-        let service = self.service();
-        let pool = self.shared.pool();
-        if !pool.has_targets() {
-            return Error::NoInstances { service };
-        }
-        let reason = pool.failure().unwrap_or("all connections are busy or being made").to_owned();
-        Error::Unreachable { service, reason }
+            Err(Unplaced::Late) => return Err(self.too_late()),
+        };
+        link.counters.sent.fetch_add(1, Ordering::Relaxed);
+        let outcome = LinkOutcome::Neither;
+        Ok(Some(Running { shared: self.shared, id, link, call, attempt, outcome }))
     }
 
     /// Returns the error of a call that an earlier attempt may have run.
@@ -230,12 +159,12 @@ impl<'a> Attempts<'a> {
             Ended::Late => self.too_late(),
             // The server's clock was a little ahead of ours. An earlier answer is the handler's, about a deadline of its
             // own.
-            Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. })
-                if self.shared.clock.now() + CLOCK_SLACK >= self.deadline =>
+            Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. }, _)
+                if self.shared.clock.now() + CLOCK_SLACK >= self.placement.deadline =>
             {
                 self.too_late()
             }
-            Ended::Failed(status) => Error::Status { service, method, status, not_run: false },
+            Ended::Failed(status, _) => Error::Status { service, method, status, not_run: false },
             // An earlier attempt may have run all the same.
             Ended::NotRun(status) => {
                 Error::Status { service, method, status, not_run: self.may_have_run.is_none() }
@@ -261,7 +190,7 @@ struct Running<'a> {
 impl Running<'_> {
     fn ended(&mut self, reply: &Attempt) {
         self.outcome = match reply {
-            Ok(_) | Err(Ended::Failed(_) | Ended::NotRun(_)) => LinkOutcome::Answered,
+            Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,
             Err(Ended::Late) => LinkOutcome::Missed,
             Err(Ended::NotSent | Ended::Lost(_)) => LinkOutcome::Neither,
         };
@@ -283,16 +212,4 @@ impl Drop for Running<'_> {
         }
         self.shared.give_room();
     }
-}
-
-/// A wait for a change that may let the call go on.
-type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-
-/// Waits until one of them is over.
-async fn any(waits: &mut [Wait<'_>]) {
-    poll_fn(|cx| {
-        let is_over = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
 }

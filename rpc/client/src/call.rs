@@ -60,7 +60,7 @@ impl<'a, R: DeserializeOwned> IntoFuture for Call<'a, R> {
             let attempts = Attempts::new(shared, method, &payload, deadline.into(), idempotent);
             shared.budget.add_call();
             let result = attempts.run().await.and_then(|reply| {
-                let decoded = shared.config.format.decode(&reply);
+                let decoded = shared.config.format.decode(&reply.payload);
                 decoded.map_err(|source| Error::Result { method: method.into(), source })
             });
             let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };

@@ -78,7 +78,8 @@
 //! # Inside
 //! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call),
 //! `retry` and `targets` decide without I/O. The shell around them: `pool_task`
-//! makes the links, `link_task` serves one, `connector` is its transport, and `attempts` makes one [`Call`] over them.
+//! makes the links, `link_task` serves one, `connector` is its transport, `placement` waits for one that takes a call, and
+//! `attempts` makes one [`Call`] over them.
 #![forbid(unsafe_code)]
 
 mod attempts;
@@ -88,6 +89,7 @@ mod connector;
 mod error;
 mod link;
 mod link_task;
+mod placement;
 mod pool;
 mod pool_task;
 mod retry;

@@ -33,13 +33,15 @@ pub(crate) type ClientSession = Session<oneshot::Sender<Attempt>>;
 
 /// Result of [`SharedSession::start`].
 #[derive(Debug)]
-pub(crate) enum Started {
-    /// The call is on its way. Its end comes through the receiver, by the deadline.
-    Sent(CallId, oneshot::Receiver<Attempt>),
+pub(crate) enum Started<T> {
+    /// The call is on its way.
+    Sent(T),
     /// Too many bytes wait for the server; this completes when there may be room, or the session has ended.
     Full(OwnedNotified),
     /// The session takes no more calls.
     Closed,
+    /// The call does not fit a limit of the protocol or of the server.
+    Refused(EncodeError),
 }
 
 impl SharedSession {
@@ -47,20 +49,24 @@ impl SharedSession {
         Self { session: Mutex::new(session), wake: Notify::new(), room: Arc::default() }
     }
 
-    /// Sends a call, if there is room for it.
-    pub(crate) fn start(&self, now: Millis, call: NewCall<'_>) -> Result<Started, EncodeError> {
+    /// Sends a call, if there is room for it. Its end comes through the receiver, by the deadline.
+    pub(crate) fn start(
+        &self,
+        now: Millis,
+        call: NewCall<'_>,
+    ) -> Started<(CallId, oneshot::Receiver<Attempt>)> {
         let (complete, attempt) = oneshot::channel();
         let mut session = self.lock();
         let id = match session.start(now, call, complete) {
             Ok(id) => id,
             // Under the lock, so that no room is missed.
-            Err(Refused::Full) => return Ok(Started::Full(Arc::clone(&self.room).notified_owned())),
-            Err(Refused::Closed) => return Ok(Started::Closed),
-            Err(Refused::Argument(error)) => return Err(error),
+            Err(Refused::Full) => return Started::Full(Arc::clone(&self.room).notified_owned()),
+            Err(Refused::Closed) => return Started::Closed,
+            Err(Refused::Argument(error)) => return Started::Refused(error),
         };
         drop(session);
         self.wake.notify_one();
-        Ok(Started::Sent(id, attempt))
+        Started::Sent((id, attempt))
     }
 
     /// Gives the session an input; its task performs the outputs.

@@ -289,14 +289,14 @@ mod tests {
             let mut attempts = Vec::new();
             for payload in [&b"one"[..], &b"two".repeat(1_000)] {
                 let call = NewCall { method: "echo", payload, deadline };
-                let Ok(Started::Sent(_, attempt)) = session.start(clock.now(), call) else {
+                let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
                     panic!("not sent")
                 };
                 attempts.push((attempt, payload.to_vec()));
             }
             session.handle(clock.now(), Input::Leave);
             for (attempt, payload) in attempts {
-                assert_eq!(attempt.await.unwrap().unwrap(), payload);
+                assert_eq!(attempt.await.unwrap().unwrap().payload, payload);
             }
             assert!(matches!(news.recv().await, Some(News::Closed(Ending::Left))));
         };

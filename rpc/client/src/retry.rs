@@ -32,8 +32,8 @@ pub(crate) fn retry(ended: &Ended, idempotent: bool) -> Retry {
         Ended::NotRun(status) if status.code == Code::UNAVAILABLE => Retry::Free,
         Ended::NotRun(status) if status.code == Code::RESOURCE_EXHAUSTED => Retry::Counted,
         Ended::Lost(_) if idempotent => Retry::Counted,
-        Ended::Failed(status) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
-        Ended::NotRun(_) | Ended::Lost(_) | Ended::Failed(_) | Ended::Late => Retry::No,
+        Ended::Failed(status, _) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
+        Ended::NotRun(_) | Ended::Lost(_) | Ended::Failed(..) | Ended::Late => Retry::No,
     }
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn pause(attempt: u32, random: impl FnOnce() -> Rng) -> Millis {
 
 #[cfg(test)]
 mod tests {
-    use rpc_wire::Status;
+    use rpc_wire::{Metadata, Status};
 
     use super::*;
 
@@ -96,16 +96,16 @@ mod tests {
     fn a_call_that_may_have_run_is_tried_again_only_if_idempotent() {
         assert_eq!(retry(&Ended::Lost("reset".into()), false), Retry::No);
         assert_eq!(retry(&Ended::Lost("reset".into()), true), Retry::Counted);
-        assert_eq!(retry(&Ended::Failed(Status::unavailable("")), false), Retry::No);
-        assert_eq!(retry(&Ended::Failed(Status::unavailable("")), true), Retry::Counted);
+        assert_eq!(retry(&Ended::Failed(Status::unavailable(""), Metadata::new()), false), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::unavailable(""), Metadata::new()), true), Retry::Counted);
         assert_eq!(retry(&Ended::Late, true), Retry::No);
     }
 
     #[test]
     fn an_answer_that_would_be_the_same_elsewhere_stands() {
         assert_eq!(retry(&Ended::NotRun(Status::unimplemented("")), true), Retry::No);
-        assert_eq!(retry(&Ended::Failed(Status::not_found("")), true), Retry::No);
-        assert_eq!(retry(&Ended::Failed(Status::internal("")), true), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::not_found(""), Metadata::new()), true), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::internal(""), Metadata::new()), true), Retry::No);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Status};
+use rpc_wire::{CallId, DecodeError, EncodeError, Metadata, Status};
 
 use super::hello::HelloError;
 
@@ -84,8 +84,17 @@ impl From<EncodeError> for Refused {
     }
 }
 
-/// Result of an attempt: the payload of the reply, or the way it ended without one.
-pub type Attempt = Result<Bytes, Ended>;
+/// Result of an attempt: the reply, or the way it ended without one.
+pub type Attempt = Result<Answer, Ended>;
+
+/// A successful reply.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Answer {
+    /// The result in the session's format; empty after a stream of the server's messages.
+    pub payload: Bytes,
+    /// Names and values beside the result.
+    pub metadata: Metadata,
+}
 
 /// End of an attempt without a result.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -96,8 +105,8 @@ pub enum Ended {
     NotRun(Status),
     /// The connection broke before the reply, for this reason; it may have run.
     Lost(Arc<str>),
-    /// The server answered with a failure.
-    Failed(Status),
+    /// The server answered with a failure, and metadata beside it.
+    Failed(Status, Metadata),
     /// Its deadline passed; it may have run.
     Late,
 }

@@ -34,7 +34,7 @@ use rpc_wire::{Budget, CallId, DecodeError, EncodeError, Frame, GoAway, Reply, R
 use calls::Calls;
 pub use config::Config;
 pub use hello::HelloError;
-pub use message::{Attempt, Ended, Ending, Input, NewCall, Output, Refused};
+pub use message::{Answer, Attempt, Ended, Ending, Input, NewCall, Output, Refused};
 use silence::{Silence, Verdict};
 pub use transmission::{Transmission, next_frame};
 
@@ -216,15 +216,17 @@ impl<C> Session<C> {
 
     fn handle_frame(&mut self, mut body: Bytes) -> Result<(), DecodeError> {
         match Frame::decode(&body)? {
-            Frame::Reply(Reply::Ok { id, payload, .. }) => {
+            Frame::Reply(Reply::Ok { id, payload, metadata }) => {
+                let (head, metadata) = (body.len() - payload.len(), metadata.to_owned());
                 // The payload is the end of the frame.
-                let head = body.len() - payload.len();
                 body.advance(head);
-                self.complete(id, Ok(body));
+                self.complete(id, Ok(Answer { payload: body, metadata }));
             }
-            Frame::Reply(Reply::Failed { id, code, message, not_run, .. }) => {
-                let status = Status::new(code, message);
-                self.complete(id, Err(if not_run { Ended::NotRun(status) } else { Ended::Failed(status) }));
+            Frame::Reply(Reply::Failed { id, code, message, details, metadata, not_run }) => {
+                let details = (!details.is_empty()).then(|| details.into());
+                let status = Status { details, ..Status::new(code, message) };
+                let failed = |status| Ended::Failed(status, metadata.to_owned());
+                self.complete(id, Err(if not_run { Ended::NotRun(status) } else { failed(status) }));
             }
             Frame::GoAway(go_away) => self.handle_go_away(&go_away),
             Frame::Ping(number) => self.pong = Some(number),

@@ -1,5 +1,5 @@
 use bytes::BytesMut;
-use rpc_wire::{Budget, Code, Format, Hello, VERSION};
+use rpc_wire::{Budget, Code, Format, Hello, Metadata, VERSION};
 
 use super::*;
 
@@ -161,7 +161,7 @@ fn ending(driver: &mut Driver) -> String {
 }
 
 fn payload() -> Attempt {
-    Ok(Bytes::from_static(b"7"))
+    Ok(Answer { payload: Bytes::from_static(b"7"), metadata: Metadata::new() })
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn replies_come_in_any_order_and_count_once() {
     let status = Status::new(Code::NOT_FOUND, "no");
     t.frame(&Frame::Reply(Reply::failed(one, status.code, "no")));
     t.reply(one);
-    assert_eq!(t.completed(), [(1, Err(Ended::Failed(status)))]);
+    assert_eq!(t.completed(), [(1, Err(Ended::Failed(status, Metadata::new())))]);
     assert_eq!(t.session.in_flight(), 0);
 }
 

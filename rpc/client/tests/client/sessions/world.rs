@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use common::Millis;
 use rpc_client::session as client;
-use rpc_client::session::{Attempt, Ended, NewCall, Refused, Transmission, next_frame};
+use rpc_client::session::{Answer, Attempt, Ended, NewCall, Refused, Transmission, next_frame};
 use rpc_server::session as server;
 use rpc_server::session::{EndedCall, Full, Replies, Turn};
 use rpc_server::{Limits, Status};
@@ -365,14 +365,14 @@ impl World {
         assert!(!call.is_cancelled && call.attempt.is_none(), "{call:?} ends again: {attempt:?}");
         let has_run = self.ran.contains(&call.id);
         match &attempt {
-            Ok(payload) => {
+            Ok(Answer { payload, .. }) => {
                 assert!(has_run, "{call:?}: {attempt:?}");
                 assert!(payload == &call.payload || payload == &Bytes::from_static(b"later"));
             }
             Err(Ended::NotSent | Ended::NotRun(_)) => assert!(!has_run, "{call:?}: {attempt:?}"),
             Err(Ended::Late) => assert!(call.deadline <= self.now, "{call:?}: {attempt:?}"),
             Err(Ended::Lost(_)) => assert!(self.client_closed, "{call:?}: {attempt:?}"),
-            Err(Ended::Failed(_)) => {}
+            Err(Ended::Failed(..)) => {}
         }
         call.attempt = Some(attempt);
     }

@@ -1,0 +1,138 @@
+//! The choice of a link: waits for one that takes a call or a stream.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use common::Millis;
+use rpc_wire::EncodeError;
+
+use crate::error::Error;
+use crate::link::{Link, Started};
+use crate::pool::{LinkId, LinkOutcome};
+use crate::shared::Shared;
+
+/// A search for the best link that has room, up to a deadline.
+#[derive(Debug)]
+pub(crate) struct Placement<'a> {
+    shared: &'a Shared,
+    /// Time at the end of the last wait.
+    pub(crate) now: Millis,
+    pub(crate) deadline: Millis,
+}
+
+/// A link, and what was started on it. The link is to be given back to the pool.
+#[derive(Debug)]
+pub(crate) struct Placed<T> {
+    pub(crate) id: LinkId,
+    pub(crate) link: Arc<Link>,
+    pub(crate) started: T,
+}
+
+/// Reason why nothing was started.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Unplaced {
+    /// No link was ready in time.
+    NoLink,
+    /// The deadline passed before a link had room.
+    Late,
+    /// The request does not fit a limit of the protocol or of the server.
+    Argument(EncodeError),
+}
+
+impl<'a> Placement<'a> {
+    pub(crate) fn new(shared: &'a Shared, now: Millis, deadline: Millis) -> Self {
+        Self { shared, now, deadline }
+    }
+
+    /// Starts something on the best link that has room. Returns `None` if that link has just gone.
+    pub(crate) async fn start<T>(
+        &mut self,
+        avoid: Option<LinkId>,
+        start: impl Fn(&Link, Millis) -> Started<T>,
+    ) -> Result<Option<Placed<T>>, Unplaced> {
+        let shared = self.shared;
+        let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
+        loop {
+            let (id, link) = self.link(if full.is_empty() { avoid.as_slice() } else { &full }).await?;
+            let started = start(&link, self.now);
+            if let Started::Sent(started) = started {
+                return Ok(Some(Placed { id, link, started }));
+            }
+            let _ = shared.pool().finish(id, LinkOutcome::Neither);
+            let room = match started {
+                Started::Full(room) => room,
+                Started::Refused(error) => return Err(Unplaced::Argument(error)),
+                Started::Sent(_) | Started::Closed => return Ok(None),
+            };
+            if rooms.is_empty() {
+                rooms.push(Box::pin(shared.changed()));
+            }
+            rooms.push(Box::pin(room));
+            if !full.contains(&id) {
+                // Another link may have room.
+                full.push(id);
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = any(&mut rooms) => {}
+                () = shared.clock.sleep_until(Some(self.deadline)) => return Err(Unplaced::Late),
+            }
+            self.now = shared.clock.now();
+            full.clear();
+            rooms.clear();
+        }
+    }
+
+    /// Waits for a link that takes a call.
+    async fn link(&mut self, avoid: &[LinkId]) -> Result<(LinkId, Arc<Link>), Unplaced> {
+        let shared = self.shared;
+        if let Some(picked) = shared.pool().pick(avoid) {
+            return Ok(picked);
+        }
+        let until = self.deadline.min(self.now + shared.settings.patience);
+        loop {
+            let mut changed = pin!(shared.changed());
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            self.now = shared.clock.now();
+            if let Some(picked) = shared.pool().pick(avoid) {
+                return Ok(picked);
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = shared.room() => {}
+                // One last look, because a runtime that was held up may find the change and the timeout at once.
+                () = shared.clock.sleep_until(Some(until)) => {
+                    return shared.pool().pick(avoid).ok_or(Unplaced::NoLink);
+                }
+            }
+        }
+    }
+}
+
+/// Returns the error of a service without a link that takes a call.
+pub(crate) fn no_link(shared: &Shared) -> Error {
+    let service = shared.config.service.clone();
+    let pool = shared.pool();
+    if !pool.has_targets() {
+        return Error::NoInstances { service };
+    }
+    let reason = pool.failure().unwrap_or("all connections are busy or being made").to_owned();
+    Error::Unreachable { service, reason }
+}
+
+/// A wait for a change that may let the call go on.
+type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Waits until one of them is over.
+async fn any(waits: &mut [Wait<'_>]) {
+    poll_fn(|cx| {
+        let is_over = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
