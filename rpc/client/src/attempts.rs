@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use common::Millis;
 use common::log::Shown;
+use common::{Millis, current_call};
 use rpc_wire::{CallId, Code, Status};
 use tokio::sync::oneshot;
 
@@ -52,12 +52,15 @@ impl<'a> Attempts<'a> {
         idempotent: bool,
     ) -> Self {
         let now = shared.clock.now();
+        // One more, because the clock rounds down and a call must not end early.
+        let own = now + time_left + Millis(1);
+        // After the deadline of the call that is handled here, nobody waits for this one.
+        let outer = current_call::deadline().map(|at| shared.clock.at(at));
         Self {
             shared,
             method,
             payload,
-            // One more, because the clock rounds down and a call must not end early.
-            placement: Placement::new(shared, now, now + time_left + Millis(1)),
+            placement: Placement::new(shared, now, outer.map_or(own, |outer| outer.min(own))),
             idempotent,
             may_have_run: None,
             retries: 0,

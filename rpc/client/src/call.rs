@@ -34,7 +34,8 @@ impl<'a, R> Call<'a, R> {
         Self { shared, method, payload, deadline, idempotent: false, result: PhantomData }
     }
 
-    /// Sets the time to wait for the result, all attempts together. The server is told what is left of it.
+    /// Sets the time to wait for the result, all attempts together. The server is told what is left of it. Inside a handler of
+    /// `rpc-server` the call ends no later than the one that is handled.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

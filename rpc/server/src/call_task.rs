@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use common::current_call::CurrentCall;
 use common::log::survive;
 use rpc_wire::{CallId, ReplyWriter};
 use tokio::task::AbortHandle;
@@ -53,8 +54,10 @@ impl CallStarter {
         let callers = deadline.and_then(|at| at.checked_sub(ROUNDING));
         let context =
             CallContext { connection: Arc::clone(&self.connection), method, deadline: callers, metadata };
+        let mut current = context.current_call();
         let handler = &self.shared.handlers[method.index()];
-        let started = catch_unwind(AssertUnwindSafe(|| handler(payload, call.format, context)));
+        let started =
+            catch_unwind(AssertUnwindSafe(|| current.enter(|| handler(payload, call.format, context))));
         let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {
             Ok(running) => running,
             Err(status) => {
@@ -62,15 +65,21 @@ impl CallStarter {
                 return None;
             }
         };
-        if poll_handler(&call, &mut running, cx, reply).is_ready() {
+        if poll_handler(&call, &mut running, &mut current, cx, reply).is_ready() {
             drop_quietly(running);
             return None;
         }
-        Some(self.spawn(call, deadline, running))
+        Some(self.spawn(call, deadline, running, current))
     }
 
     /// Continues the handler on a task of its own. It pauses, for a bounded time, while too many replies wait for the client.
-    fn spawn(&self, call: CallHead, deadline: Option<Instant>, mut running: Running) -> CallTask {
+    fn spawn(
+        &self,
+        call: CallHead,
+        deadline: Option<Instant>,
+        mut running: Running,
+        mut current: CurrentCall,
+    ) -> CallTask {
         let in_flight = InFlight::new(&self.seat);
         let (shared, reply_queue) = (Arc::clone(&self.shared), Arc::clone(&self.reply_queue));
         let task = async move {
@@ -88,7 +97,7 @@ impl CallStarter {
                             .poll(cx, &reply_queue)
                     );
                 }
-                poll_handler(&call, &mut running, cx, &mut out)
+                poll_handler(&call, &mut running, &mut current, cx, &mut out)
             })
             .await;
             drop_quietly(running);
@@ -99,11 +108,17 @@ impl CallStarter {
     }
 }
 
-/// Polls the handler. At `Ready` the whole reply frame is at the end of `out`.
-fn poll_handler(call: &CallHead, running: &mut Running, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<()> {
+/// Polls the handler, inside its call. At `Ready` the whole reply frame is at the end of `out`.
+fn poll_handler(
+    call: &CallHead,
+    running: &mut Running,
+    current: &mut CurrentCall,
+    cx: &mut Context<'_>,
+    out: &mut Vec<u8>,
+) -> Poll<()> {
     let mut reply = ReplyWriter::new(out, call.id);
-    let polled =
-        catch_unwind(AssertUnwindSafe(|| running.as_mut().poll_reply(cx, call.format, reply.payload())));
+    let mut poll = || running.as_mut().poll_reply(cx, call.format, reply.payload());
+    let polled = catch_unwind(AssertUnwindSafe(|| current.enter(&mut poll)));
     match polled {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => {

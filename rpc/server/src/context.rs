@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::current_call::CurrentCall;
 use rpc_wire::MetadataRef;
 use tokio::time::Instant;
 
@@ -48,10 +49,33 @@ impl Context {
 
     /// Returns the time for which the caller will still wait: zero after the deadline, `None` if there is no deadline.
     ///
-    /// Pass it on to services that the handler calls itself. The handler is dropped at its next `await` after the deadline,
-    /// so only handlers that compute for long without an `await` need to check it.
+    /// Calls that the handler itself makes by `rpc-client` end by then at the latest, without being told. The handler is
+    /// dropped at its next `await` after the deadline, so only handlers that compute for long without an `await` need to check
+    /// it.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline.map(|at| at.saturating_duration_since(clock::now()))
+    }
+
+    /// Returns a future that runs inside this call, for a task of its own: calls that it makes by `rpc-client` inherit this
+    /// call's deadline. It goes on after the handler has ended or was dropped, unless its task is aborted.
+    ///
+    /// ```
+    /// use rpc_server::{Context, Service, Status};
+    ///
+    /// # async fn call_another_service() -> u32 { 1 }
+    /// let count = |(): (), cx: Context| async move {
+    ///     let counted = tokio::spawn(cx.scope(call_another_service())).await;
+    ///     counted.map_err(|error| Status::internal(error.to_string()))
+    /// };
+    /// let service = Service::builder("shop").method("count", count).build();
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        self.current_call().scope(future)
+    }
+
+    /// Returns what calls made inside this one inherit.
+    pub(crate) fn current_call(&self) -> CurrentCall {
+        CurrentCall { deadline: self.deadline }
     }
 
     /// Returns the address of the client.

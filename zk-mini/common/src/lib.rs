@@ -3,7 +3,8 @@
 //! A *core* here is plain data: it takes inputs and the time, and gives outputs. [`Millis`] is its time and [`Backoff`] its
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, tokio's or one that a test holds
 //! for a server and its clients ([`SharedClock`]), and [`log`] keeps its
-//! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`PeerKey`] is the unit of limits per host.
+//! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`current_call`] (feature `tokio`) hands the
+//! deadline of a call to those made inside it. [`PeerKey`] is the unit of limits per host.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
 
@@ -15,6 +16,8 @@ mod backoff;
 pub mod blocking;
 #[cfg(feature = "tokio")]
 mod clock;
+#[cfg(feature = "tokio")]
+pub mod current_call;
 pub mod log;
 mod millis;
 mod peer;
