@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use common::log::Shown;
 use common::{Millis, current_call};
-use rpc_wire::{CallId, Code, Status};
+use rpc_wire::{CallId, Code, MetadataRef, Status};
 use tokio::sync::oneshot;
 
 use crate::error::Error;
@@ -26,14 +26,28 @@ const CLOCK_SLACK: Millis = Millis(10);
 /// A call on its way.
 pub(crate) struct Attempts<'a> {
     shared: &'a Shared,
-    method: &'a str,
-    payload: &'a [u8],
+    call: Outgoing<'a>,
     placement: Placement<'a>,
-    idempotent: bool,
     /// The last attempt that may have run it.
     may_have_run: Option<MayHaveRun>,
     /// Number of retries that put more load on the service.
     retries: u32,
+}
+
+/// A call as its caller wants it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) metadata: MetadataRef<'a>,
+    pub(crate) payload: &'a [u8],
+    pub(crate) idempotent: bool,
+}
+
+/// An answer, and the link that it came through.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) answer: Answer,
+    pub(crate) link: Arc<Link>,
 }
 
 /// An attempt that may have run, without a result.
@@ -44,13 +58,7 @@ struct MayHaveRun {
 }
 
 impl<'a> Attempts<'a> {
-    pub(crate) fn new(
-        shared: &'a Shared,
-        method: &'a str,
-        payload: &'a [u8],
-        time_left: Millis,
-        idempotent: bool,
-    ) -> Self {
+    pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, time_left: Millis) -> Self {
         let now = shared.clock.now();
         // One more, because the clock rounds down and a call must not end early.
         let own = now + time_left + Millis(1);
@@ -58,16 +66,14 @@ impl<'a> Attempts<'a> {
         let outer = current_call::deadline().map(|at| shared.clock.at(at));
         Self {
             shared,
-            method,
-            payload,
+            call,
             placement: Placement::new(shared, now, outer.map_or(own, |outer| outer.min(own))),
-            idempotent,
             may_have_run: None,
             retries: 0,
         }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Answer, Error> {
+    pub(crate) async fn run(mut self) -> Result<Answered, Error> {
         let mut avoid = None;
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 0 {
@@ -83,7 +89,7 @@ impl<'a> Attempts<'a> {
                 .unwrap_or_else(|_| Err(Ended::Lost("its task has ended".into())));
             running.ended(&reply);
             let ended = match reply {
-                Ok(reply) => return Ok(reply),
+                Ok(answer) => return Ok(Answered { answer, link: Arc::clone(&running.link) }),
                 Err(ended) => ended,
             };
             let reason = match &ended {
@@ -112,7 +118,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn may_retry(&mut self, ended: &Ended) -> bool {
-        match retry::retry(ended, self.idempotent) {
+        match retry::retry(ended, self.call.idempotent) {
             Retry::No => false,
             Retry::Free => true,
             Retry::Counted => {
@@ -124,14 +130,15 @@ impl<'a> Attempts<'a> {
 
     /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
     async fn start(&mut self, avoid: Option<LinkId>) -> Result<Option<Running<'a>>, Error> {
-        let new = NewCall { method: self.method, payload: self.payload, deadline: self.placement.deadline };
+        let Outgoing { method, metadata, payload, .. } = self.call;
+        let new = NewCall { method, metadata, payload, deadline: self.placement.deadline };
         let placed = self.placement.start(avoid, |link, now| link.session.start(now, new)).await;
         let Placed { id, link, started: (call, attempt) } = match placed {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
             Err(Unplaced::NoLink) => return Err(self.lost().unwrap_or_else(|| no_link(self.shared))),
             Err(Unplaced::Argument(error)) => {
-                return Err(Error::Argument { method: self.method.into(), reason: error.to_string() });
+                return Err(Error::Argument { method: method.into(), reason: error.to_string() });
             }
             Err(Unplaced::Late) => return Err(self.too_late()),
         };
@@ -143,12 +150,12 @@ impl<'a> Attempts<'a> {
     /// Returns the error of a call that an earlier attempt may have run.
     fn lost(&self) -> Option<Error> {
         let MayHaveRun { instance, reason } = self.may_have_run.clone()?;
-        let (service, method) = (self.service(), self.method.to_owned());
+        let (service, method) = (self.service(), self.call.method.to_owned());
         Some(Error::ConnectionLost { service, method, instance, reason: reason.to_string() })
     }
 
     fn too_late(&self) -> Error {
-        let (service, method) = (self.service(), self.method.to_owned());
+        let (service, method) = (self.service(), self.call.method.to_owned());
         Error::Deadline { service, method, sent: self.may_have_run.is_some() }
     }
 
@@ -157,7 +164,7 @@ impl<'a> Attempts<'a> {
     }
 
     fn error(&self, ended: Ended, instance: &str) -> Error {
-        let (service, method) = (self.service(), self.method.to_owned());
+        let (service, method) = (self.service(), self.call.method.to_owned());
         match ended {
             Ended::Late => self.too_late(),
             // The server's clock was a little ahead of ours. An earlier answer is the handler's, about a deadline of its

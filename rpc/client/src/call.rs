@@ -5,10 +5,10 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rpc_wire::PayloadError;
+use rpc_wire::{Metadata, PayloadError};
 use serde::de::DeserializeOwned;
 
-use crate::attempts::Attempts;
+use crate::attempts::{Answered, Attempts, Outgoing};
 use crate::error::Error;
 use crate::shared::Shared;
 
@@ -18,10 +18,29 @@ use crate::shared::Shared;
 pub struct Call<'a, R> {
     shared: &'a Shared,
     method: &'a str,
-    payload: Result<Vec<u8>, PayloadError>,
+    /// Encoded argument, or the reason why the call cannot be sent.
+    payload: Result<Vec<u8>, String>,
+    metadata: Metadata,
     deadline: Duration,
     idempotent: bool,
     result: PhantomData<fn() -> R>,
+}
+
+/// A call whose result comes with the circumstances of its reply; see [`Call::with_reply`].
+#[must_use = "await it"]
+#[derive(Debug)]
+pub struct CallWithReply<'a, R>(Call<'a, R>);
+
+/// Result of a call, and what came with it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Reply<R> {
+    /// Result of the call.
+    pub value: R,
+    /// Names and values that the handler has set beside the result.
+    pub metadata: Metadata,
+    /// Identity of the process that has answered.
+    pub instance: String,
 }
 
 impl<'a, R> Call<'a, R> {
@@ -31,7 +50,15 @@ impl<'a, R> Call<'a, R> {
         payload: Result<Vec<u8>, PayloadError>,
         deadline: Duration,
     ) -> Self {
-        Self { shared, method, payload, deadline, idempotent: false, result: PhantomData }
+        Self {
+            shared,
+            method,
+            payload: payload.map_err(|error| error.to_string()),
+            metadata: Metadata::new(),
+            deadline,
+            idempotent: false,
+            result: PhantomData,
+        }
     }
 
     /// Sets the time to wait for the result, all attempts together. The server is told what is left of it. Inside a handler of
@@ -47,26 +74,90 @@ impl<'a, R> Call<'a, R> {
         self.idempotent = true;
         self
     }
+
+    /// Adds a name and a value beside the argument, for example a token. The handler finds it in its context; a name may have
+    /// several values. Names are lower case; those that begin with `rpc.`, `traceparent` and `tracestate` are not for callers.
+    ///
+    /// A call with a name that is not allowed ends with [`Error::Argument`], and so does one with metadata to a server of
+    /// version 1 of the protocol, which would lose them.
+    pub fn metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let pushed = if Metadata::is_reserved(name) {
+            Err(format!("the metadata {name} are not for callers"))
+        } else {
+            self.metadata.push(name, value).map_err(|error| error.to_string())
+        };
+        if let Err(reason) = pushed {
+            self.payload = self.payload.and(Err(reason));
+        }
+        self
+    }
+
+    /// Asks for the metadata of the reply and the identity of the process that answers, beside the result.
+    ///
+    /// ```
+    /// # use rpc_client::Client;
+    /// # use rpc_server::{Context, Server, Service, Status};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// // On the server:
+    /// let length = |text: String, context: Context| async move {
+    ///     context.set_reply_metadata("cache", "miss")?;
+    ///     Ok(text.len())
+    /// };
+    /// # let service = Service::builder("text").method("length", length).build();
+    /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let addr = listener.local_addr()?.to_string();
+    /// # tokio::spawn(Server::new(service).serve(listener, std::future::pending()));
+    /// # let client = Client::direct("text", [addr]).connect().await?;
+    /// // On the client:
+    /// let reply = client.call::<_, usize>("length", "hello").with_reply().await?;
+    /// assert_eq!((reply.value, reply.metadata.get("cache")), (5, Some("miss")));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_reply(self) -> CallWithReply<'a, R> {
+        CallWithReply(self)
+    }
 }
 
-impl<'a, R: DeserializeOwned> IntoFuture for Call<'a, R> {
+impl<'a, R: DeserializeOwned> Call<'a, R> {
+    /// Makes the call, and passes its result on in the form that the caller wants.
+    async fn run<T>(self, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
+        let Self { shared, method, payload, metadata, deadline, idempotent, .. } = self;
+        let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
+        let call = Outgoing { method, metadata: metadata.as_ref(), payload: &payload, idempotent };
+        let attempts = Attempts::new(shared, call, deadline.into());
+        shared.budget.add_call();
+        let result = attempts.run().await.and_then(|answered| {
+            let decoded = shared.config.format.decode(&answered.answer.payload);
+            decoded
+                .map(|value| form(value, answered))
+                .map_err(|source| Error::Result { method: method.into(), source })
+        });
+        let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        result
+    }
+}
+
+impl<'a, R: DeserializeOwned + 'a> IntoFuture for Call<'a, R> {
     type Output = Result<R, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { shared, method, payload, deadline, idempotent, .. } = self;
-        Box::pin(async move {
-            let payload = payload
-                .map_err(|error| Error::Argument { method: method.into(), reason: error.to_string() })?;
-            let attempts = Attempts::new(shared, method, &payload, deadline.into(), idempotent);
-            shared.budget.add_call();
-            let result = attempts.run().await.and_then(|reply| {
-                let decoded = shared.config.format.decode(&reply.payload);
-                decoded.map_err(|source| Error::Result { method: method.into(), source })
-            });
-            let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
-            counter.fetch_add(1, Ordering::Relaxed);
-            result
-        })
+        Box::pin(self.run(|value, _| value))
+    }
+}
+
+impl<'a, R: DeserializeOwned + 'a> IntoFuture for CallWithReply<'a, R> {
+    type Output = Result<Reply<R>, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.0.run(|value, Answered { answer, link }| Reply {
+            value,
+            metadata: answer.metadata,
+            instance: link.instance.clone(),
+        }))
     }
 }

@@ -99,11 +99,11 @@ mod shared;
 mod stats;
 mod targets;
 
-pub use call::Call;
+pub use call::{Call, CallWithReply, Reply};
 pub use client::{Client, ClientBuilder};
 pub use connector::{Connect, connect_fn};
 pub use error::Error;
 // Types of connections; re-exported so that users need not name the crate that they come from.
 pub use registry::{Connecting, Stream};
-pub use rpc_wire::{Code, Format, PayloadError, Status};
+pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};

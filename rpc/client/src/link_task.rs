@@ -227,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
 #[cfg(test)]
 mod tests {
-    use rpc_wire::{Budget, Format, Frame, Hello, Reply, VERSION};
+    use rpc_wire::{Budget, Format, Frame, Hello, MetadataRef, Reply, VERSION};
     use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
 
     use super::*;
@@ -288,7 +288,7 @@ mod tests {
             assert!(matches!(news.recv().await, Some(News::Greeted { instance }) if instance == "a"));
             let mut attempts = Vec::new();
             for payload in [&b"one"[..], &b"two".repeat(1_000)] {
-                let call = NewCall { method: "echo", payload, deadline };
+                let call = NewCall { method: "echo", metadata: MetadataRef::default(), payload, deadline };
                 let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
                     panic!("not sent")
                 };

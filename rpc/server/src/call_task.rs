@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
-use crate::context::{ConnectionInfo, Context as CallContext};
+use crate::context::{ActiveCall, CallState, ConnectionInfo, NewCall};
 use crate::peers::{InFlight, Seat};
 use crate::service::Running;
 use crate::session::{self, CallHead, Pause, Start};
@@ -30,6 +30,8 @@ pub(crate) struct CallStarter {
     pub(crate) seat: Arc<Seat>,
     pub(crate) reply_queue: Arc<SharedReplyQueue>,
     pub(crate) connection: Arc<ConnectionInfo>,
+    /// State of the last call that ended at its first poll, for the next one.
+    pub(crate) spare: Option<Arc<CallState>>,
 }
 
 /// Handle of a call that continues on a task of its own. Dropping it drops the handler.
@@ -47,15 +49,20 @@ impl Drop for CallTask {
 
 impl CallStarter {
     /// Polls the call's handler once. Most end there and need neither a task nor a reply buffer of their own.
-    pub(crate) fn start(&self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
+    pub(crate) fn start(&mut self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
         let Start { call, method, metadata, payload, reply } = start;
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
         // The session rounds up. A handler passes its time on, and that is never more than the caller's.
         let callers = deadline.and_then(|at| at.checked_sub(ROUNDING));
-        let context =
-            CallContext { connection: Arc::clone(&self.connection), method, deadline: callers, metadata };
-        let mut current = context.current_call();
+        let has_metadata = metadata.is_some();
+        let new = NewCall { method, deadline: callers, metadata };
+        let state = match self.spare.take() {
+            Some(last) => CallState::renew(last, new),
+            None => Arc::new(CallState::new(Arc::clone(&self.connection), new)),
+        };
         let handler = &self.shared.handlers[method.index()];
+        let context = CallState::context(&state);
+        let mut current = context.current_call();
         let started =
             catch_unwind(AssertUnwindSafe(|| current.enter(|| handler(payload, call.format, context))));
         let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {
@@ -65,11 +72,14 @@ impl CallStarter {
                 return None;
             }
         };
-        if poll_handler(&call, &mut running, &mut current, cx, reply).is_ready() {
+        if poll_handler(&call, &state, &mut running, &mut current, cx, reply).is_ready() {
             drop_quietly(running);
+            CallState::end(&state);
+            // An idle connection keeps no metadata.
+            self.spare = (!has_metadata).then_some(state);
             return None;
         }
-        Some(self.spawn(call, deadline, running, current))
+        Some(self.spawn(call, deadline, ActiveCall(state), running, current))
     }
 
     /// Continues the handler on a task of its own. It pauses, for a bounded time, while too many replies wait for the client.
@@ -77,6 +87,7 @@ impl CallStarter {
         &self,
         call: CallHead,
         deadline: Option<Instant>,
+        active: ActiveCall,
         mut running: Running,
         mut current: CurrentCall,
     ) -> CallTask {
@@ -97,10 +108,11 @@ impl CallStarter {
                             .poll(cx, &reply_queue)
                     );
                 }
-                poll_handler(&call, &mut running, &mut current, cx, &mut out)
+                poll_handler(&call, &active.0, &mut running, &mut current, cx, &mut out)
             })
             .await;
             drop_quietly(running);
+            drop(active);
             drop(in_flight);
             reply_queue.push(&call, &out);
         };
@@ -111,6 +123,7 @@ impl CallStarter {
 /// Polls the handler, inside its call. At `Ready` the whole reply frame is at the end of `out`.
 fn poll_handler(
     call: &CallHead,
+    state: &CallState,
     running: &mut Running,
     current: &mut CurrentCall,
     cx: &mut Context<'_>,
@@ -122,6 +135,9 @@ fn poll_handler(
     match polled {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => {
+            if let Some(metadata) = state.take_reply_metadata().filter(|_| call.has_metadata()) {
+                reply.set_metadata(metadata.as_ref());
+            }
             if let Err(error) = reply.finish(call.max_frame) {
                 call.fail_too_long(&error, out);
             }

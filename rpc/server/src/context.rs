@@ -1,11 +1,12 @@
 //! Circumstances of a call.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::current_call::CurrentCall;
-use rpc_wire::MetadataRef;
+use rpc_wire::{Metadata, MetadataRef, Status};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock;
@@ -13,12 +14,18 @@ use crate::session::{MethodId, SessionConfig};
 
 /// Circumstances of one call, for its handler. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Context {
-    pub(crate) connection: Arc<ConnectionInfo>,
-    pub(crate) method: MethodId,
-    pub(crate) deadline: Option<Instant>,
+pub struct Context(Arc<CallState>);
+
+/// State of one call, shared by its contexts and the task that runs it.
+#[derive(Debug)]
+pub(crate) struct CallState {
+    connection: Arc<ConnectionInfo>,
+    method: MethodId,
+    deadline: Option<Instant>,
     /// Boxed, because most calls have none.
-    pub(crate) metadata: Option<Arc<rpc_wire::Metadata>>,
+    metadata: Option<Arc<Metadata>>,
+    /// Made by the first who needs them, because most calls do without.
+    extras: OnceLock<Box<Extras>>,
 }
 
 /// Circumstances that all calls of a connection share.
@@ -28,23 +35,49 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: SocketAddr,
 }
 
+/// Circumstances of one call, as the session tells them.
+#[derive(Debug)]
+pub(crate) struct NewCall {
+    pub(crate) method: MethodId,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) metadata: Option<Arc<Metadata>>,
+}
+
+/// State that few calls need.
+#[derive(Debug, Default)]
+struct Extras {
+    reply_metadata: Mutex<Metadata>,
+    /// The call is over.
+    over: watch::Sender<bool>,
+}
+
 impl Context {
     /// Returns the name of the service.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.connection.config.service
+        &self.0.connection.config.service
     }
 
     /// Returns the name of the method.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.connection.config.methods.name(self.method)
+        self.0.connection.config.methods.name(self.0.method)
     }
 
     /// Returns the names and values that the caller sent beside the argument.
     #[must_use]
     pub fn metadata(&self) -> MetadataRef<'_> {
-        self.metadata.as_deref().map(rpc_wire::Metadata::as_ref).unwrap_or_default()
+        self.0.metadata.as_deref().map(Metadata::as_ref).unwrap_or_default()
+    }
+
+    /// Adds a name and a value beside the result, for callers that ask for them; a name may have several values. Callers that
+    /// speak version 1 of the protocol do not get them, and a failure carries none: [`Status::with_details`] is for it.
+    ///
+    /// # Errors
+    /// `INTERNAL` if the name is not allowed or the limit of 65,535 bytes is reached: the handler can pass it on by `?`.
+    pub fn set_reply_metadata(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
+        let mut metadata = self.0.extras().reply_metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        metadata.push(name, value).map_err(|error| Status::internal(error.to_string()))
     }
 
     /// Returns the time for which the caller will still wait: zero after the deadline, `None` if there is no deadline.
@@ -53,7 +86,33 @@ impl Context {
     /// dropped at its next `await` after the deadline, so only handlers that compute for long without an `await` need to check
     /// it.
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline.map(|at| at.saturating_duration_since(clock::now()))
+        self.0.deadline.map(|at| at.saturating_duration_since(clock::now()))
+    }
+
+    /// Completes when the call is over: the caller has cancelled it, its deadline has passed, its connection has ended, or it
+    /// has been answered. For work that the handler has spawned; the handler itself is dropped.
+    ///
+    /// ```
+    /// use rpc_server::{Context, Status};
+    ///
+    /// async fn search(text: String, context: Context) -> Result<usize, Status> {
+    ///     let cancelled = context.cancelled();
+    ///     let searching = tokio::spawn(async move {
+    ///         tokio::select! {
+    ///             biased;
+    ///             () = cancelled => 0, // nobody waits any more
+    ///             found = std::future::ready(text.len()) => found,
+    ///         }
+    ///     });
+    ///     searching.await.map_err(|error| Status::internal(error.to_string()))
+    /// }
+    /// ```
+    pub fn cancelled(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut over = self.0.extras().over.subscribe();
+        async move {
+            // The state of a call is dropped only after its end.
+            let _ = over.wait_for(|over| *over).await;
+        }
     }
 
     /// Returns a future that runs inside this call, for a task of its own: calls that it makes by `rpc-client` inherit this
@@ -75,11 +134,63 @@ impl Context {
 
     /// Returns what calls made inside this one inherit.
     pub(crate) fn current_call(&self) -> CurrentCall {
-        CurrentCall { deadline: self.deadline }
+        CurrentCall { deadline: self.0.deadline }
     }
 
     /// Returns the address of the client.
     pub fn peer(&self) -> SocketAddr {
-        self.connection.peer
+        self.0.connection.peer
+    }
+}
+
+/// Call that continues on a task of its own. Dropping it ends the call.
+#[derive(Debug)]
+pub(crate) struct ActiveCall(pub(crate) Arc<CallState>);
+
+impl Drop for ActiveCall {
+    fn drop(&mut self) {
+        CallState::end(&self.0);
+    }
+}
+
+impl CallState {
+    /// Creates the state of a call that begins.
+    pub(crate) fn new(connection: Arc<ConnectionInfo>, new: NewCall) -> Self {
+        let NewCall { method, deadline, metadata } = new;
+        Self { connection, method, deadline, metadata, extras: OnceLock::new() }
+    }
+
+    /// Makes `last` the state of a call that begins if no context of it is left, so that most calls allocate none.
+    pub(crate) fn renew(last: Arc<Self>, new: NewCall) -> Arc<Self> {
+        let mut state = last;
+        let Some(reused) = Arc::get_mut(&mut state) else {
+            return Arc::new(Self::new(Arc::clone(&state.connection), new));
+        };
+        NewCall { method: reused.method, deadline: reused.deadline, metadata: reused.metadata } = new;
+        reused.extras.take();
+        state
+    }
+
+    /// Returns a context for the handler.
+    pub(crate) fn context(state: &Arc<Self>) -> Context {
+        Context(Arc::clone(state))
+    }
+
+    /// Takes the metadata for the reply.
+    pub(crate) fn take_reply_metadata(&self) -> Option<Metadata> {
+        let mut metadata = self.extras.get()?.reply_metadata.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(std::mem::take(&mut metadata))
+    }
+
+    /// Tells the contexts that are left that the call is over.
+    pub(crate) fn end(state: &Arc<Self>) {
+        // A context that asks later has to find out, too.
+        if Arc::strong_count(state) > 1 {
+            state.extras().over.send_replace(true);
+        }
+    }
+
+    fn extras(&self) -> &Extras {
+        self.extras.get_or_init(Box::default)
     }
 }

@@ -123,6 +123,6 @@ pub use open_connections::OpenConnections;
 pub use prefork::{Prefork, PreforkError};
 #[cfg(target_os = "linux")]
 pub use rpc_prefork::Options as PreforkOptions;
-pub use rpc_wire::{Code, Format, INSTANCE_FIELD, Status};
+pub use rpc_wire::{Code, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};

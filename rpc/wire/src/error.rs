@@ -60,4 +60,7 @@ pub enum EncodeError {
     /// A name of metadata that is not allowed.
     #[error("metadata cannot have the name {0:?}; use 1 to 255 characters of a-z, 0-9, '-', '_' and '.'")]
     MetadataName(String),
+    /// Metadata for a receiver that takes none.
+    #[error("the receiver speaks version 1 of the protocol, which has no metadata")]
+    NoMetadata,
 }

@@ -108,6 +108,15 @@ impl<'a> ReplyWriter<'a> {
         self.0.out
     }
 
+    /// Puts the bytes of metadata before the payload, once.
+    pub(crate) fn put_metadata(&mut self, bytes: &[u8]) {
+        let Some(len) = u16::try_from(bytes.len()).ok().filter(|len| *len > 0) else { return };
+        let Writer { out, start, .. } = &mut self.0;
+        out[*start + 5] |= flag::METADATA;
+        let payload = *start + HEADER_LEN + 1;
+        out.splice(payload..payload, len.to_be_bytes().into_iter().chain(bytes.iter().copied()));
+    }
+
     /// Ends the frame.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::layout::Reader;
-use crate::{DecodeError, EncodeError};
+use crate::{DecodeError, EncodeError, ReplyWriter};
 
 /// Maximum length of all names and values of one frame, with their lengths.
 const MAX_LEN: usize = u16::MAX as usize;
@@ -30,6 +30,13 @@ pub struct Metadata(Vec<u8>);
 pub struct MetadataRef<'a>(&'a [u8]);
 
 impl Metadata {
+    /// Returns true for a name that only this project's libraries set: `traceparent`, `tracestate`, and all that begin with
+    /// `rpc.`.
+    #[must_use]
+    pub fn is_reserved(name: &str) -> bool {
+        name.starts_with("rpc.") || matches!(name, "traceparent" | "tracestate")
+    }
+
     /// Makes empty metadata.
     #[must_use]
     pub fn new() -> Self {
@@ -138,6 +145,13 @@ impl<'a> MetadataRef<'a> {
 
     pub(crate) fn as_bytes(self) -> &'a [u8] {
         self.0
+    }
+}
+
+impl ReplyWriter<'_> {
+    /// Puts metadata before the payload, once. The payload that is already there moves.
+    pub fn set_metadata(&mut self, metadata: MetadataRef<'_>) {
+        self.put_metadata(metadata.as_bytes());
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Metadata, Status};
+use rpc_wire::{CallId, DecodeError, EncodeError, Metadata, MetadataRef, Status};
 
 use super::hello::HelloError;
 
@@ -61,6 +61,8 @@ pub enum Output<C> {
 pub struct NewCall<'a> {
     /// Name of the method.
     pub method: &'a str,
+    /// Names and values beside the argument.
+    pub metadata: MetadataRef<'a>,
     /// Argument in the session's format.
     pub payload: &'a [u8],
     /// Time at which the call ends without an answer.

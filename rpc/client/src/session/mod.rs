@@ -29,7 +29,9 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use common::Millis;
-use rpc_wire::{Budget, CallId, DecodeError, EncodeError, Frame, GoAway, Reply, Request, Status};
+use rpc_wire::{
+    Budget, CallId, DecodeError, EncodeError, Frame, GoAway, Metadata, MetadataRef, Reply, Request, Status,
+};
 
 use calls::Calls;
 pub use config::Config;
@@ -133,7 +135,7 @@ impl<C> Session<C> {
     /// # Errors
     /// The call was not sent, and `call` is dropped. After [`Refused::Full`] an [`Output::Room`] follows.
     pub fn start(&mut self, now: Millis, new: NewCall<'_>, call: C) -> Result<CallId, Refused> {
-        let NewCall { method, payload, deadline } = new;
+        let NewCall { method, metadata, payload, deadline } = new;
         if !matches!(self.phase, Phase::Open(_)) {
             return Err(Refused::Closed);
         }
@@ -141,13 +143,24 @@ impl<C> Session<C> {
             self.crowded = true;
             return Err(Refused::Full);
         }
+        let metadata = self.allowed(metadata)?;
         let id = CallId(self.last.0 + 1);
         let time_left = Some(deadline.since(now).into());
-        let request = Request { method, time_left, payload, ..Request::new(id) };
+        let request = Request { method, time_left, metadata, payload, ..Request::new(id) };
         Frame::Request(request).encode(&mut self.out, self.server_max)?;
         self.last = id;
         self.calls.insert(id, call, deadline);
         Ok(id)
+    }
+
+    /// Returns the metadata that the server takes. One of version 1 takes none: it can do without those of this project, but the
+    /// caller's must not get lost.
+    fn allowed<'a>(&self, metadata: MetadataRef<'a>) -> Result<MetadataRef<'a>, EncodeError> {
+        if self.server_budget.is_some() || metadata.is_empty() {
+            return Ok(metadata);
+        }
+        let all_ours = metadata.iter().all(|(name, _)| Metadata::is_reserved(name));
+        if all_ours { Ok(MetadataRef::default()) } else { Err(EncodeError::NoMetadata) }
     }
 
     /// Returns the next output.

@@ -5,5 +5,6 @@ mod chains;
 mod deadlines;
 mod direct;
 mod discovery;
+mod metadata;
 mod servers;
 mod sessions;

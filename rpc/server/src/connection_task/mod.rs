@@ -98,6 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 seat: Arc::clone(&seat),
                 reply_queue: Arc::clone(&reply_queue),
                 connection: Arc::new(ConnectionInfo { config: Arc::clone(&shared.session), peer }),
+                spare: None,
             },
             shared,
             seat,

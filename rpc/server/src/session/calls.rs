@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Millis;
-use rpc_wire::{CallId, Format, Frame, GoAway, HEADER_LEN, Metadata, Request, Status};
+use rpc_wire::{CallId, Format, Frame, GoAway, HEADER_LEN, Metadata, Request, Status, VERSION};
 
 use super::config::SessionConfig;
 use super::hello::{Agreed, MIN_FRAME};
@@ -24,6 +24,7 @@ pub(super) struct Calls<T> {
     config: Arc<SessionConfig>,
     /// Encoded frames that wait for the next batch.
     pub(super) out: Vec<u8>,
+    version: u16,
     format: Format,
     /// Maximum length of a frame's body for the client.
     client_max: usize,
@@ -65,6 +66,7 @@ impl<T> Calls<T> {
         Self {
             config,
             out: Vec::new(),
+            version: VERSION,
             format: Format::default(),
             client_max: MIN_FRAME,
             last: CallId(0),
@@ -79,7 +81,7 @@ impl<T> Calls<T> {
 
     /// Answers the client's hello.
     pub(super) fn greeted(&mut self, agreed: Agreed) -> Result<(), Status> {
-        self.format = agreed.format;
+        (self.version, self.format) = (agreed.version, agreed.format);
         self.client_max = agreed.client_max;
         let answered = self.config.answer(agreed, &mut self.out);
         answered.map_err(|error| Status::internal(error.to_string()))
@@ -126,7 +128,8 @@ impl<T> Calls<T> {
         }
         let max_frame = self.client_max.min(self.config.limits.reply_bytes.max(MIN_FRAME));
         let deadline = request.time_left.and_then(|left| deadline(arrival.at, left));
-        let call = CallHead { id: request.id, format: self.format, max_frame, deadline };
+        let (id, version, format) = (request.id, self.version, self.format);
+        let call = CallHead { id, version, format, max_frame, deadline };
         let Some(method) = self.config.methods.find(request.method) else {
             let why = format!("service {} has no method {}", self.config.service, request.method);
             call.fail(&Status::unimplemented(why), &mut self.out);

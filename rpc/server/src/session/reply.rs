@@ -11,6 +11,8 @@ const FAILED_LEN: usize = HEADER_LEN - 4 + 1;
 pub struct CallHead {
     /// Number of the call.
     pub id: CallId,
+    /// Version of the protocol that the client speaks.
+    pub version: u16,
     /// Payload format of the session.
     pub format: Format,
     /// Maximum length of the reply frame's body.
@@ -22,7 +24,18 @@ pub struct CallHead {
 impl CallHead {
     /// Appends the reply of a call that failed.
     pub fn fail(&self, status: &Status, out: &mut Vec<u8>) {
+        if self.has_metadata()
+            && let Some(details) = &status.details
+            && write_detailed(out, self.id, status, details, self.max_frame).is_ok()
+        {
+            return;
+        }
         write_failed(out, self.id, status, false, self.max_frame);
+    }
+
+    /// Returns true if the client takes metadata and details of a status.
+    pub(crate) fn has_metadata(&self) -> bool {
+        self.version >= 2
     }
 
     /// Appends the reply of a call whose result is too long.
@@ -43,6 +56,19 @@ pub(super) fn write_failed(out: &mut Vec<u8>, id: CallId, status: &Status, not_r
     let reply = |message| Frame::Reply(Reply::Failed { id, code, message, details, metadata, not_run });
     // The smallest limit that a hello may name has room for the other fields.
     let _ = reply(cut(&status.message, max_frame.saturating_sub(FAILED_LEN))).encode(out, max_frame);
+}
+
+/// Appends the reply of a failed call with its details, if all of it is within the client's limit.
+fn write_detailed(
+    out: &mut Vec<u8>,
+    id: CallId,
+    status: &Status,
+    details: &str,
+    max_frame: usize,
+) -> Result<(), EncodeError> {
+    let (code, message, metadata) = (status.code, status.message.as_str(), MetadataRef::default());
+    let reply = Reply::Failed { id, code, message, details, metadata, not_run: false };
+    Frame::Reply(reply).encode(out, max_frame)
 }
 
 /// Returns the first characters of a text, up to `max` bytes.

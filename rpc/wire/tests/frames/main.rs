@@ -152,6 +152,20 @@ fn a_dropped_reply_writer_leaves_nothing() {
 }
 
 #[test]
+fn a_reply_writer_puts_metadata_before_a_payload_that_is_there() {
+    let mut metadata = Metadata::new();
+    metadata.push("cache", "miss").unwrap();
+    let mut out = vec![9];
+    let mut writer = ReplyWriter::new(&mut out, CallId(1));
+    writer.payload().extend_from_slice(b"42");
+    writer.set_metadata(Metadata::new().as_ref());
+    writer.set_metadata(metadata.as_ref());
+    writer.finish(DEFAULT_MAX_FRAME).unwrap();
+    let reply = Reply::Ok { id: CallId(1), metadata: metadata.as_ref(), payload: b"42" };
+    assert_eq!(Frame::decode(&out[5..]), Ok(Frame::Reply(reply)));
+}
+
+#[test]
 fn a_method_name_over_255_bytes_is_an_error() {
     let method = "m".repeat(256);
     let request = Request { method: &method, payload: b"", ..Request::new(CallId(1)) };

@@ -100,7 +100,7 @@ impl Driver {
     fn start(&mut self, call: u32, payload: usize) -> Result<CallId, Refused> {
         let payload = &vec![0; payload];
         let deadline = self.now + Millis(10_000);
-        let started = self.session.start(self.now, NewCall { method: "m", payload, deadline }, call);
+        let started = self.session.start(self.now, new_call(payload, deadline), call);
         self.drain();
         started
     }
@@ -160,8 +160,34 @@ fn ending(driver: &mut Driver) -> String {
     }
 }
 
+fn new_call(payload: &[u8], deadline: Millis) -> NewCall<'_> {
+    NewCall { method: "m", metadata: MetadataRef::default(), payload, deadline }
+}
+
 fn payload() -> Attempt {
-    Ok(Answer { payload: Bytes::from_static(b"7"), metadata: Metadata::new() })
+    Ok(Answer { payload: Bytes::from_static(b"7"), ..Answer::default() })
+}
+
+#[test]
+fn a_server_of_version_1_gets_no_metadata_and_a_callers_are_refused() {
+    let mut t = Driver::new();
+    let Frame::Hello(new) = hello("test") else { panic!("a hello") };
+    t.frame(&Frame::Hello(Hello { version: 1, budget: None, ..new }));
+    let start = |t: &mut Driver, name| {
+        let mut metadata = Metadata::new();
+        metadata.push(name, "1").unwrap();
+        let call = NewCall { metadata: metadata.as_ref(), ..new_call(b"", t.now + Millis(1_000)) };
+        t.session.start(t.now, call, 1)
+    };
+    assert_eq!(start(&mut t, "user"), Err(Refused::Argument(EncodeError::NoMetadata)));
+    assert_eq!(start(&mut t, "traceparent"), Ok(CallId(1)));
+    t.drain();
+    let (mut bytes, mut last) = (BytesMut::from(&*t.taken), None);
+    while let Some(body) = next_frame(&mut bytes, MAX_FRAME).unwrap() {
+        last = Some(body);
+    }
+    let last = last.unwrap();
+    assert!(matches!(Frame::decode(&last), Ok(Frame::Request(request)) if request.metadata.is_empty()));
 }
 
 #[test]

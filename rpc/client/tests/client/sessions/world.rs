@@ -11,7 +11,7 @@ use rpc_client::session::{Answer, Attempt, Ended, NewCall, Refused, Transmission
 use rpc_server::session as server;
 use rpc_server::session::{EndedCall, Full, Replies, Turn};
 use rpc_server::{Limits, Status};
-use rpc_wire::{Budget, CallId, Format, Frame, Reply};
+use rpc_wire::{Budget, CallId, Format, Frame, MetadataRef, Reply};
 
 const MAX_FRAME: usize = 4_096;
 
@@ -142,7 +142,8 @@ impl World {
     pub(crate) fn start(&mut self, method: Method, len: usize, time_left: Millis) {
         let (number, payload) = (self.calls.len() as u32, vec![b'x'; len]);
         let deadline = self.now + time_left;
-        let call = NewCall { method: method.name(), payload: &payload, deadline };
+        let call =
+            NewCall { method: method.name(), metadata: MetadataRef::default(), payload: &payload, deadline };
         match self.client.start(self.now, call, number) {
             Ok(id) => {
                 let call = Call { id, payload, deadline, is_cancelled: false, attempt: None };
