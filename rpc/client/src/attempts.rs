@@ -140,7 +140,7 @@ impl<'a> Attempts<'a> {
             Err(Unplaced::Argument(error)) => {
                 return Err(Error::Argument { method: method.into(), reason: error.to_string() });
             }
-            Err(Unplaced::Late) => return Err(self.too_late()),
+            Err(Unplaced::Late | Unplaced::NoStreams) => return Err(self.too_late()),
         };
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
         let outcome = LinkOutcome::Neither;

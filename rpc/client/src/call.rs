@@ -81,12 +81,7 @@ impl<'a, R> Call<'a, R> {
     /// A call with a name that is not allowed ends with [`Error::Argument`], and so does one with metadata to a server of
     /// version 1 of the protocol, which would lose them.
     pub fn metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        let pushed = if Metadata::is_reserved(name) {
-            Err(format!("the metadata {name} are not for callers"))
-        } else {
-            self.metadata.push(name, value).map_err(|error| error.to_string())
-        };
-        if let Err(reason) = pushed {
+        if let Err(reason) = push_metadata(&mut self.metadata, name, value) {
             self.payload = self.payload.and(Err(reason));
         }
         self
@@ -160,4 +155,16 @@ impl<'a, R: DeserializeOwned + 'a> IntoFuture for CallWithReply<'a, R> {
             instance: link.instance.clone(),
         }))
     }
+}
+
+/// Adds a name and a value of a caller, or returns the reason why they cannot be sent.
+pub(crate) fn push_metadata(
+    metadata: &mut Metadata,
+    name: &str,
+    value: impl AsRef<[u8]>,
+) -> Result<(), String> {
+    if Metadata::is_reserved(name) {
+        return Err(format!("the metadata {name} are not for callers"));
+    }
+    metadata.push(name, value).map_err(|error| error.to_string())
 }

@@ -90,6 +90,10 @@ impl Client {
         Call::new(shared, method, encoded.map(|()| payload), *deadline)
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.inner.shared
+    }
+
     /// Returns counts of the calls so far.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -97,6 +97,7 @@ mod retry;
 pub mod session;
 mod shared;
 mod stats;
+mod stream;
 mod targets;
 
 pub use call::{Call, CallWithReply, Reply};
@@ -107,3 +108,4 @@ pub use error::Error;
 pub use registry::{Connecting, Stream};
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};
+pub use stream::{MessageSender, Messages, StreamCall, Upload};

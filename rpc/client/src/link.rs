@@ -1,13 +1,14 @@
 //! A link as its callers see it: a session under a lock, which they share with the link's task.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
 
 use common::Millis;
 use rpc_wire::{CallId, EncodeError};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
 
-use crate::session::{Attempt, Input, NewCall, Refused, Session};
+use crate::session::{Attempt, Batch, Input, NewCall, NewStream, Output, Received, Refused, Session, Unsent};
 use crate::stats::InstanceCounters;
 
 /// A greeted session, as callers see it.
@@ -29,7 +30,40 @@ pub(crate) struct SharedSession {
     room: Arc<Notify>,
 }
 
-pub(crate) type ClientSession = Session<oneshot::Sender<Attempt>>;
+pub(crate) type ClientSession = Session<oneshot::Sender<Attempt>, Arc<StreamWakers>>;
+
+pub(crate) type LinkOutput = Output<oneshot::Sender<Attempt>, Arc<StreamWakers>>;
+
+/// Tasks to wake when a stream goes on.
+#[derive(Debug, Default)]
+pub(crate) struct StreamWakers {
+    /// The task that waits for messages or the end.
+    pub(crate) reader: StreamWaker,
+    /// The task that waits until it can send.
+    pub(crate) sender: StreamWaker,
+}
+
+/// The task that waits for one side of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct StreamWaker(Mutex<Option<Waker>>);
+
+impl StreamWaker {
+    /// Notes the task to wake. Call it before the session is asked, so that no change is missed.
+    pub(crate) fn register(&self, cx: &Context<'_>) {
+        let mut waker = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    pub(crate) fn wake(&self) {
+        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
 
 /// Result of [`SharedSession::start`].
 #[derive(Debug)]
@@ -42,6 +76,8 @@ pub(crate) enum Started<T> {
     Closed,
     /// The call does not fit a limit of the protocol or of the server.
     Refused(EncodeError),
+    /// The server speaks version 1 of the protocol, which has no streams.
+    NoStreams,
 }
 
 impl SharedSession {
@@ -56,17 +92,60 @@ impl SharedSession {
         call: NewCall<'_>,
     ) -> Started<(CallId, oneshot::Receiver<Attempt>)> {
         let (complete, attempt) = oneshot::channel();
+        self.begin(|session| Ok((session.start(now, call, complete)?, attempt)))
+    }
+
+    /// Opens a stream, if there is room for it.
+    pub(crate) fn open(&self, now: Millis, new: NewStream<'_>, wakers: Arc<StreamWakers>) -> Started<CallId> {
+        self.begin(|session| session.open(now, new, wakers))
+    }
+
+    fn begin<T>(&self, begin: impl FnOnce(&mut ClientSession) -> Result<T, Refused>) -> Started<T> {
         let mut session = self.lock();
-        let id = match session.start(now, call, complete) {
-            Ok(id) => id,
+        let begun = match begin(&mut session) {
+            Ok(begun) => begun,
             // Under the lock, so that no room is missed.
             Err(Refused::Full) => return Started::Full(Arc::clone(&self.room).notified_owned()),
             Err(Refused::Closed) => return Started::Closed,
             Err(Refused::Argument(error)) => return Started::Refused(error),
+            Err(Refused::NoStreams) => return Started::NoStreams,
         };
         drop(session);
         self.wake.notify_one();
-        Started::Sent((id, attempt))
+        Started::Sent(begun)
+    }
+
+    /// Sends a message of a stream.
+    pub(crate) fn send(&self, id: CallId, payload: &[u8]) -> Result<(), Unsent> {
+        let sent = self.lock().send(id, payload);
+        if sent.is_ok() {
+            self.wake.notify_one();
+        }
+        sent
+    }
+
+    /// Tells the server that no more messages follow.
+    pub(crate) fn finish(&self, id: CallId) {
+        self.lock().finish(id);
+        self.wake.notify_one();
+    }
+
+    /// Exchanges a batch of messages that was taken for the next one.
+    pub(crate) fn receive(&self, id: CallId, batch: &mut Batch) -> Received {
+        let mut session = self.lock();
+        let received = session.receive(id, batch);
+        let has_credit = session.has_urgent();
+        drop(session);
+        if has_credit {
+            self.wake.notify_one();
+        }
+        received
+    }
+
+    /// Forgets a stream, and cancels it if it has not ended.
+    pub(crate) fn release(&self, id: CallId) {
+        self.lock().release(id);
+        self.wake.notify_one();
     }
 
     /// Gives the session an input; its task performs the outputs.

@@ -1,4 +1,5 @@
-//! The task of a link: it moves bytes between transport and session, and hands the ends of calls to their callers.
+//! The task of a link: it moves bytes between transport and session, hands the ends of calls to their callers, and wakes the
+//! owners of streams.
 //!
 //! [`LinkTask`] writes everything that callers have encoded at once, and never stops reading while it writes. It has one
 //! timer for everything.
@@ -13,10 +14,9 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use common::{Millis, TokioClock};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::sync::oneshot;
 
-use crate::link::{ClientSession, SharedSession};
-use crate::session::{Attempt, Ending, Input, Output, Transmission, next_frame};
+use crate::link::{ClientSession, LinkOutput, SharedSession};
+use crate::session::{Ending, Input, Output, Signal, Transmission, next_frame};
 
 /// Number of bytes asked of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
@@ -44,7 +44,7 @@ pub(crate) struct LinkTask<F: FnMut(News)> {
     max_frame: usize,
     tell: F,
     /// Outputs that are being performed; kept for their memory.
-    outputs: VecDeque<Output<oneshot::Sender<Attempt>>>,
+    outputs: VecDeque<LinkOutput>,
     is_closed: bool,
 }
 
@@ -141,6 +141,8 @@ impl<F: FnMut(News)> LinkTask<F> {
                     let _ = call.send(attempt);
                 }
                 Output::Room => self.session.give_room(),
+                Output::Signal(Signal::Readable(owner)) => owner.reader.wake(),
+                Output::Signal(Signal::Writable(owner)) => owner.sender.wake(),
                 Output::Greeted { instance } => (self.tell)(News::Greeted { instance }),
                 Output::GoingAway => (self.tell)(News::GoingAway),
                 Output::Alive => (self.tell)(News::Alive),

@@ -39,6 +39,8 @@ pub(crate) enum Unplaced {
     Late,
     /// The request does not fit a limit of the protocol or of the server.
     Argument(EncodeError),
+    /// The server speaks version 1 of the protocol, which has no streams.
+    NoStreams,
 }
 
 impl<'a> Placement<'a> {
@@ -64,6 +66,7 @@ impl<'a> Placement<'a> {
             let room = match started {
                 Started::Full(room) => room,
                 Started::Refused(error) => return Err(Unplaced::Argument(error)),
+                Started::NoStreams => return Err(Unplaced::NoStreams),
                 Started::Sent(_) | Started::Closed => return Ok(None),
             };
             if rooms.is_empty() {

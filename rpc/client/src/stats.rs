@@ -19,6 +19,10 @@ pub struct Stats {
     pub failed: u64,
     /// Attempts beyond the first.
     pub retried: u64,
+    /// Streams that were opened. They are counted as calls, too.
+    pub streams: u64,
+    /// Streams that have not been dropped.
+    pub open_streams: u64,
     /// Counts for each instance, by the identity in its hello; a Rust server's begins with its process id and `-`.
     pub by_instance: BTreeMap<String, InstanceStats>,
 }
@@ -41,6 +45,8 @@ pub(crate) struct Counters {
     pub(crate) ok: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) retried: AtomicU64,
+    pub(crate) streams: AtomicU64,
+    pub(crate) open_streams: AtomicU64,
     by_instance: Mutex<BTreeMap<String, Arc<InstanceCounters>>>,
 }
 
@@ -79,6 +85,8 @@ impl Counters {
             ok,
             failed,
             retried: self.retried.load(Ordering::Relaxed),
+            streams: self.streams.load(Ordering::Relaxed),
+            open_streams: self.open_streams.load(Ordering::Relaxed),
             by_instance: map
                 .iter()
                 .map(|(identity, counters)| (identity.clone(), instance(counters)))

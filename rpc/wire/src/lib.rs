@@ -43,6 +43,7 @@ mod hello;
 mod layout;
 mod metadata;
 mod status;
+mod window;
 
 pub use call_id::CallId;
 pub use code::Code;
@@ -54,6 +55,7 @@ pub use hello::{Budget, Hello};
 pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
 pub use metadata::{Metadata, MetadataRef};
 pub use status::Status;
+pub use window::{ReceiveWindow, SendWindow};
 
 /// The newest version of the protocol that this crate speaks.
 pub const VERSION: u16 = 2;

@@ -11,6 +11,8 @@ use rpc_wire::CallId;
 #[derive(Debug)]
 pub(super) struct Calls<C> {
     by_id: HashMap<CallId, InFlight<C>, BuildHasherDefault<IdHasher>>,
+    /// Sum of the lengths of their arguments.
+    arguments: usize,
     /// Lower bound of all deadlines. It stays when a call ends, because one needless look costs less than a sorted set.
     earliest: Option<Millis>,
 }
@@ -19,11 +21,12 @@ pub(super) struct Calls<C> {
 struct InFlight<C> {
     call: C,
     deadline: Millis,
+    argument: usize,
 }
 
 impl<C> Default for Calls<C> {
     fn default() -> Self {
-        Self { by_id: HashMap::default(), earliest: None }
+        Self { by_id: HashMap::default(), arguments: 0, earliest: None }
     }
 }
 
@@ -32,17 +35,21 @@ impl<C> Calls<C> {
         self.by_id.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+    /// Returns the sum of the lengths of their arguments.
+    pub(super) fn arguments(&self) -> usize {
+        self.arguments
     }
 
-    pub(super) fn insert(&mut self, id: CallId, call: C, deadline: Millis) {
-        self.by_id.insert(id, InFlight { call, deadline });
+    pub(super) fn insert(&mut self, id: CallId, call: C, deadline: Millis, argument: usize) {
+        self.by_id.insert(id, InFlight { call, deadline, argument });
+        self.arguments += argument;
         self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
     }
 
     pub(super) fn remove(&mut self, id: CallId) -> Option<C> {
-        self.by_id.remove(&id).map(|in_flight| in_flight.call)
+        let InFlight { call, argument, .. } = self.by_id.remove(&id)?;
+        self.arguments -= argument;
+        Some(call)
     }
 
     /// Returns a time before which no deadline comes.
@@ -56,7 +63,7 @@ impl<C> Calls<C> {
             return Vec::new();
         }
         let late = self.by_id.extract_if(|_, in_flight| in_flight.deadline <= now);
-        let late = late.map(|(id, in_flight)| (id, in_flight.call)).collect();
+        let late = late.map(|(id, in_flight)| in_flight.end(id, &mut self.arguments)).collect();
         self.earliest = self.by_id.values().map(|in_flight| in_flight.deadline).min();
         late
     }
@@ -64,18 +71,25 @@ impl<C> Calls<C> {
     /// Removes the calls with a higher id.
     pub(super) fn after(&mut self, last: CallId) -> Vec<(CallId, C)> {
         let later = self.by_id.extract_if(|id, _| *id > last);
-        later.map(|(id, in_flight)| (id, in_flight.call)).collect()
+        later.map(|(id, in_flight)| in_flight.end(id, &mut self.arguments)).collect()
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = (CallId, C)> + use<C> {
-        self.earliest = None;
+        (self.earliest, self.arguments) = (None, 0);
         mem::take(&mut self.by_id).into_iter().map(|(id, in_flight)| (id, in_flight.call))
+    }
+}
+
+impl<C> InFlight<C> {
+    fn end(self, id: CallId, arguments: &mut usize) -> (CallId, C) {
+        *arguments -= self.argument;
+        (id, self.call)
     }
 }
 
 /// Hashes ids of calls. The ids are our own, so they need no defence against collisions on purpose.
 #[derive(Debug, Default)]
-struct IdHasher(u64);
+pub(super) struct IdHasher(u64);
 
 impl Hasher for IdHasher {
     fn write(&mut self, bytes: &[u8]) {

@@ -4,6 +4,7 @@ use common::log::Shown;
 use rpc_wire::{Budget, DecodeError, EncodeError, Frame, Hello, OLDEST_VERSION, VERSION};
 
 use super::config::Config;
+use super::outbox::Outbox;
 
 /// Reason why there is no session.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -31,8 +32,8 @@ pub enum HelloError {
     Name(#[from] EncodeError),
 }
 
-/// Appends the client's hello to `out`.
-pub(super) fn write(config: &Config, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+/// Appends the client's hello.
+pub(super) fn write(config: &Config, outbox: &mut Outbox) -> Result<(), EncodeError> {
     let hello = Hello {
         version: VERSION,
         format: config.format,
@@ -41,7 +42,7 @@ pub(super) fn write(config: &Config, out: &mut Vec<u8>) -> Result<(), EncodeErro
         instance: "",
         budget: Some(config.budget),
     };
-    Frame::Hello(hello).encode(out, rpc_wire::DEFAULT_MAX_FRAME)
+    outbox.append(&Frame::Hello(hello))
 }
 
 /// Server, as its hello describes it.

@@ -21,7 +21,7 @@ pub enum Input {
     Eof,
     /// The transport has failed, or is given up, for this reason.
     Failed(Arc<str>),
-    /// The caller has given the call up. Ignored after the call has completed.
+    /// The caller has given the call or the stream up. Ignored after its end.
     Cancel(CallId),
     /// Ask the server whether it is alive; [`Output::Alive`] is its answer.
     Probe,
@@ -33,7 +33,7 @@ pub enum Input {
 
 /// A change that the owner must perform or pass on.
 #[derive(Debug)]
-pub enum Output<C> {
+pub enum Output<C, S> {
     /// The server has said who it is: from here on calls may start.
     Greeted {
         /// Identity of the server's process.
@@ -52,6 +52,8 @@ pub enum Output<C> {
         /// Its result.
         attempt: Attempt,
     },
+    /// The owner of a stream that waits should look again.
+    Signal(Signal<S>),
     /// The session has ended, and the transport can be dropped. The completions of its last calls follow.
     Closed(Ending),
 }
@@ -69,15 +71,65 @@ pub struct NewCall<'a> {
     pub deadline: Millis,
 }
 
+/// A stream to open.
+#[derive(Clone, Copy, Debug)]
+pub struct NewStream<'a> {
+    /// Name of the method.
+    pub method: &'a str,
+    /// Argument in the session's format; empty if the client sends messages.
+    pub payload: &'a [u8],
+    /// Names and values beside the argument.
+    pub metadata: MetadataRef<'a>,
+    /// Time at which the stream is cancelled; `None` for never.
+    pub deadline: Option<Millis>,
+    /// The client sends messages.
+    pub sends: bool,
+    /// The server sends messages.
+    pub receives: bool,
+}
+
+/// News of a stream for its owner `S`, who waits for them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Signal<S> {
+    /// [`Session::receive`](super::Session::receive) has something.
+    Readable(S),
+    /// [`Session::send`](super::Session::send) may work.
+    Writable(S),
+}
+
+/// Result of [`Session::receive`](super::Session::receive).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Received {
+    /// The batch has messages.
+    Messages,
+    /// The stream goes on; [`Signal::Readable`] follows.
+    Nothing,
+    /// All messages were taken, and the stream has ended.
+    End(Attempt),
+}
+
+/// Reason why a message was not sent.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unsent {
+    /// The server takes no more now; [`Signal::Writable`] follows.
+    Full,
+    /// The stream has ended, in this way.
+    Ended(Attempt),
+    /// The message does not fit a limit of the server.
+    Argument(EncodeError),
+}
+
 /// Reason why a call was not sent.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Refused {
-    /// The server does not read fast enough; [`Output::Room`] follows.
+    /// The server does not read fast enough, or has as many bytes of arguments as it takes; [`Output::Room`] follows.
     Full,
     /// The session takes no calls: not yet, or not any more.
     Closed,
     /// The call does not fit a limit of the protocol or of the server.
     Argument(EncodeError),
+    /// The server speaks version 1 of the protocol, which has no streams.
+    NoStreams,
 }
 
 impl From<EncodeError> for Refused {
@@ -113,6 +165,17 @@ pub enum Ended {
     Late,
 }
 
+/// Frame that a server may not send.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Violation {
+    /// Its messages take more bytes than the client has allowed.
+    #[error("it sent messages without credit")]
+    NoCredit,
+    /// It has given more credit than a window can hold.
+    #[error("it gave credit beyond {} bytes", u32::MAX)]
+    CreditOverflow,
+}
+
 /// End of a session, in words for the log and for callers that lost an answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Ending {
@@ -125,6 +188,9 @@ pub enum Ending {
     /// The server has sent bytes that are no frames.
     #[error("the server broke the protocol: {0}")]
     Protocol(#[from] DecodeError),
+    /// The server has sent frames that it may not send.
+    #[error("the server broke the protocol: {0}")]
+    Violation(#[from] Violation),
     /// The server has sent nothing, not even the answer to a ping.
     #[error("the server does not answer")]
     Silent,

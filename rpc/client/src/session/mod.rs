@@ -1,5 +1,5 @@
-//! A session on one connection, seen by the client: the hello, calls by id, deadlines, keepalive, going away. No I/O:
-//! inputs and the time go in, outputs and bytes come out.
+//! A session on one connection, seen by the client: the hello, calls by id, streams and their credit, deadlines, keepalive,
+//! going away. No I/O: inputs and the time go in, outputs and bytes come out.
 //!
 //! # How to drive it
 //! - Start calls by [`Session::start`], and give everything else to [`Session::handle`].
@@ -13,12 +13,23 @@
 //!
 //! `C` is the owner's handle of a call. Each call ends exactly once: by one [`Output::Complete`], or without an output by
 //! [`Input::Cancel`].
+//!
+//! # Streams
+//! A call with messages is opened by [`Session::open`], and `S` is its owner's handle. Messages go out by [`Session::send`] and
+//! [`Session::finish`], and come in by [`Session::receive`], the end of the stream behind the last one. These are no inputs
+//! either; what does not go now is told later, by [`Output::Signal`]. [`Session::release`] gives a stream back.
+//!
+//! The server may send as many bytes as the client's budget has, and more as they are taken from here. So what waits here is
+//! bounded, for each stream and for all of them. A slow reader holds up its own stream, and no call.
 
+mod batch;
 mod calls;
 mod config;
 mod hello;
 mod message;
+mod outbox;
 mod silence;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod transmission;
@@ -29,29 +40,39 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use common::Millis;
-use rpc_wire::{
-    Budget, CallId, DecodeError, EncodeError, Frame, GoAway, Metadata, MetadataRef, Reply, Request, Status,
-};
+use rpc_wire::{CallId, EncodeError, Frame, GoAway, Message, Metadata, MetadataRef, Reply, Request, Status};
 
+pub use batch::Batch;
 use calls::Calls;
 pub use config::Config;
 pub use hello::HelloError;
-pub use message::{Answer, Attempt, Ended, Ending, Input, NewCall, Output, Refused};
+pub use message::{
+    Answer, Attempt, Ended, Ending, Input, NewCall, NewStream, Output, Received, Refused, Signal, Unsent,
+    Violation,
+};
+use outbox::Outbox;
 use silence::{Silence, Verdict};
+use streams::{Beginning, Closed, Streams, given_up};
 pub use transmission::{Transmission, next_frame};
+
+/// Number of waiting bytes above which no message joins them, so that no request waits for many messages.
+const MESSAGES_AHEAD: usize = 256 << 10;
 
 /// The client's side of one connection.
 #[derive(Debug)]
-pub struct Session<C> {
+pub struct Session<C, S> {
     config: Arc<Config>,
     phase: Phase,
     calls: Calls<C>,
-    /// Bytes for the next transmission.
-    out: Vec<u8>,
-    /// Maximum length of a frame's body for the server.
-    server_max: usize,
-    /// Bytes that the server takes; `None` while they are not known, and if it speaks version 1.
-    server_budget: Option<Budget>,
+    streams: Streams<S>,
+    /// Frames for the next transmissions.
+    outbox: Outbox,
+    /// Maximum number of bytes of arguments of unfinished calls.
+    max_arguments: usize,
+    /// Sum of the lengths of the arguments of streams.
+    stream_arguments: usize,
+    /// The server speaks a version that has streams and metadata.
+    has_streams: bool,
     last: CallId,
     /// Last call whose request may have left this process.
     transmitted: CallId,
@@ -59,7 +80,11 @@ pub struct Session<C> {
     pong: Option<u64>,
     /// A caller waits for [`Output::Room`].
     crowded: bool,
-    outputs: VecDeque<Output<C>>,
+    /// A caller waits for [`Output::Room`], which comes when another call has ended.
+    burdened: bool,
+    /// Senders wait until fewer bytes wait.
+    messages_wait: bool,
+    outputs: VecDeque<Output<C, S>>,
 }
 
 #[derive(Debug)]
@@ -75,23 +100,27 @@ enum Phase {
     Closed,
 }
 
-impl<C> Session<C> {
+impl<C, S: Clone> Session<C, S> {
     /// Begins a session with the client's hello; the server's must come before `hello_deadline`.
     pub fn new(config: Arc<Config>, hello_deadline: Millis) -> Self {
         let mut session = Self {
             phase: Phase::Greeting { until: hello_deadline },
             calls: Calls::default(),
-            out: Vec::new(),
-            server_max: usize::MAX,
-            server_budget: Some(Budget::default()),
+            streams: Streams::new(config.budget),
+            outbox: Outbox::default(),
+            max_arguments: usize::MAX,
+            stream_arguments: 0,
+            has_streams: false,
             last: CallId(0),
             transmitted: CallId(0),
             pong: None,
             crowded: false,
+            burdened: false,
+            messages_wait: false,
             outputs: VecDeque::new(),
             config,
         };
-        if let Err(error) = hello::write(&session.config, &mut session.out) {
+        if let Err(error) = hello::write(&session.config, &mut session.outbox) {
             session.close(Ending::Hello(error.into()));
         }
         session
@@ -102,8 +131,8 @@ impl<C> Session<C> {
         match (&mut self.phase, input) {
             (Phase::Open(silence) | Phase::Leaving(silence), Input::Frame(body)) => {
                 silence.hear();
-                if let Err(error) = self.handle_frame(body) {
-                    self.close(Ending::Protocol(error));
+                if let Err(ending) = self.handle_frame(body) {
+                    self.close(ending);
                 }
             }
             (Phase::Closed, _) => {}
@@ -119,15 +148,21 @@ impl<C> Session<C> {
             (_, Input::Garbage(error)) => self.close(Ending::Protocol(error)),
             (_, Input::Cancel(id)) => {
                 if self.calls.remove(id).is_some() {
-                    self.push(&Frame::Cancel(id));
+                    self.cancel(id, false);
+                } else {
+                    self.close_stream(id, given_up());
+                    self.streams.discard(id);
+                    self.give_credit();
                 }
+                self.relieve();
             }
             (Phase::Greeting { .. }, Input::Heard | Input::Timeout | Input::Probe) => {}
             (Phase::Open(silence) | Phase::Leaving(silence), Input::Heard) => silence.hear(),
             (Phase::Open(_) | Phase::Leaving(_), Input::Timeout) => self.handle_timeout(now),
-            (Phase::Open(_) | Phase::Leaving(_), Input::Probe) => self.push(&Frame::Ping(0)),
+            (Phase::Open(_) | Phase::Leaving(_), Input::Probe) => self.outbox.urgent(&Frame::Ping(0)),
             (Phase::Open(_) | Phase::Leaving(_), Input::Leave) => self.leave(),
         }
+        self.pass_signals();
     }
 
     /// Sends a call, which completes by its deadline at the latest.
@@ -136,27 +171,88 @@ impl<C> Session<C> {
     /// The call was not sent, and `call` is dropped. After [`Refused::Full`] an [`Output::Room`] follows.
     pub fn start(&mut self, now: Millis, new: NewCall<'_>, call: C) -> Result<CallId, Refused> {
         let NewCall { method, metadata, payload, deadline } = new;
-        if !matches!(self.phase, Phase::Open(_)) {
-            return Err(Refused::Closed);
-        }
-        if !self.out.is_empty() && self.out.len().saturating_add(payload.len()) > self.config.max_queued {
-            self.crowded = true;
-            return Err(Refused::Full);
-        }
+        let id = self.admit(payload.len())?;
         let metadata = self.allowed(metadata)?;
-        let id = CallId(self.last.0 + 1);
         let time_left = Some(deadline.since(now).into());
         let request = Request { method, time_left, metadata, payload, ..Request::new(id) };
-        Frame::Request(request).encode(&mut self.out, self.server_max)?;
+        self.outbox.request(id, &Frame::Request(request))?;
         self.last = id;
-        self.calls.insert(id, call, deadline);
+        self.calls.insert(id, call, deadline, payload.len());
         Ok(id)
+    }
+
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// As of [`Session::start`]; [`Refused::NoStreams`] for a server of version 1.
+    pub fn open(&mut self, now: Millis, new: NewStream<'_>, owner: S) -> Result<CallId, Refused> {
+        let NewStream { method, payload, metadata, deadline, sends, receives } = new;
+        let (id, argument) = (self.admit(payload.len())?, payload.len());
+        if !self.has_streams {
+            return Err(Refused::NoStreams);
+        }
+        let time_left = deadline.map(|deadline| deadline.since(now).into());
+        let request = Request { id, method, time_left, metadata, more: sends, stream: receives, payload };
+        self.outbox.request(id, &Frame::Request(request))?;
+        self.last = id;
+        self.stream_arguments += argument;
+        self.streams.insert(id, Beginning { owner, deadline, argument, sends, receives });
+        Ok(id)
+    }
+
+    /// Sends a message of a stream.
+    ///
+    /// # Errors
+    /// The message was not sent. After [`Unsent::Full`] a [`Signal::Writable`] follows.
+    pub fn send(&mut self, id: CallId, payload: &[u8]) -> Result<(), Unsent> {
+        let has_room = self.outbox.len() < MESSAGES_AHEAD.min(self.config.max_queued);
+        match self.streams.may_send(id, has_room) {
+            Some(true) => {}
+            Some(false) => {
+                self.messages_wait |= !has_room;
+                return Err(Unsent::Full);
+            }
+            None => return Err(Unsent::Ended(self.streams.end(id).unwrap_or_else(given_up))),
+        }
+        self.outbox.append(&Frame::Message(Message { id, payload })).map_err(Unsent::Argument)?;
+        self.streams.sent(id, payload.len());
+        Ok(())
+    }
+
+    /// Tells the server that no more messages follow.
+    pub fn finish(&mut self, id: CallId) {
+        if self.streams.finish(id) {
+            // Control frames are shorter than any limit that a server may name.
+            let _ = self.outbox.append(&Frame::End(id));
+        }
+    }
+
+    /// Exchanges a batch of messages that was taken for the next one. After [`Received::Nothing`] a [`Signal::Readable`]
+    /// follows.
+    pub fn receive(&mut self, id: CallId, batch: &mut Batch) -> Received {
+        let received = self.streams.receive(id, batch);
+        self.give_credit();
+        received
+    }
+
+    /// Returns true if frames wait that overtake all others, such as credit.
+    #[must_use]
+    pub fn has_urgent(&self) -> bool {
+        self.outbox.has_urgent()
+    }
+
+    /// Forgets a stream, and cancels it if it has not ended.
+    pub fn release(&mut self, id: CallId) {
+        self.close_stream(id, given_up());
+        self.streams.release(id);
+        self.give_credit();
+        self.relieve();
     }
 
     /// Returns the metadata that the server takes. One of version 1 takes none: it can do without those of this project, but the
     /// caller's must not get lost.
     fn allowed<'a>(&self, metadata: MetadataRef<'a>) -> Result<MetadataRef<'a>, EncodeError> {
-        if self.server_budget.is_some() || metadata.is_empty() {
+        if self.has_streams || metadata.is_empty() {
             return Ok(metadata);
         }
         let all_ours = metadata.iter().all(|(name, _)| Metadata::is_reserved(name));
@@ -165,12 +261,12 @@ impl<C> Session<C> {
 
     /// Returns the next output.
     #[must_use]
-    pub fn poll_output(&mut self) -> Option<Output<C>> {
+    pub fn poll_output(&mut self) -> Option<Output<C, S>> {
         self.outputs.pop_front()
     }
 
     /// Moves all outputs to `outputs`, which must be empty, for an owner that performs them without its lock.
-    pub fn poll_outputs(&mut self, outputs: &mut VecDeque<Output<C>>) {
+    pub fn poll_outputs(&mut self, outputs: &mut VecDeque<Output<C, S>>) {
         mem::swap(&mut self.outputs, outputs);
     }
 
@@ -181,7 +277,8 @@ impl<C> Session<C> {
             Phase::Greeting { until } => Some(*until),
             Phase::Open(silence) | Phase::Leaving(silence) => {
                 let tick = silence.next_tick();
-                Some(self.calls.earliest().map_or(tick, |earliest| earliest.min(tick)))
+                let earliest = self.calls.earliest().into_iter().chain(self.streams.earliest());
+                Some(earliest.fold(tick, Millis::min))
             }
             Phase::Closed => None,
         }
@@ -194,32 +291,63 @@ impl<C> Session<C> {
             return;
         }
         if last.is_done() {
-            last.exchange(&mut self.out);
-            self.transmitted = self.last;
-            self.give_room();
             if let Some(number) = self.pong.take() {
-                // Control frames are shorter than any limit that a server may name.
-                let _ = last.append(&Frame::Pong(number), self.server_max);
+                self.outbox.urgent(&Frame::Pong(number));
+            }
+            self.transmitted = self.outbox.exchange(last).unwrap_or(self.transmitted);
+            if self.outbox.len() <= self.config.max_queued / 2 {
+                self.give_room();
+            }
+            if self.messages_wait && self.outbox.len() <= MESSAGES_AHEAD / 2 {
+                self.messages_wait = false;
+                self.streams.wake_senders();
+                self.pass_signals();
             }
         }
         if let Phase::Open(silence) | Phase::Leaving(silence) = &mut self.phase {
             silence.look(last);
         }
-        if matches!(self.phase, Phase::Leaving(_)) && self.calls.is_empty() && last.is_done() {
+        if matches!(self.phase, Phase::Leaving(_))
+            && self.in_flight() == 0
+            && last.is_done()
+            && self.outbox.is_empty()
+        {
             self.close(Ending::Left);
         }
     }
 
-    /// Returns the number of calls that have not ended, for checks of the owner's own count.
+    /// Returns the number of calls and streams that have not ended, for checks of the owner's own count.
     pub fn in_flight(&self) -> usize {
-        self.calls.len()
+        self.calls.len() + self.streams.open()
+    }
+
+    /// Returns the id of the next call, if there is room for it.
+    fn admit(&mut self, len: usize) -> Result<CallId, Refused> {
+        if !matches!(self.phase, Phase::Open(_)) {
+            return Err(Refused::Closed);
+        }
+        if !self.outbox.is_empty() && self.outbox.len().saturating_add(len) > self.config.max_queued {
+            self.crowded = true;
+            return Err(Refused::Full);
+        }
+        // One alone is the server's to judge.
+        let arguments = self.calls.arguments() + self.stream_arguments;
+        if arguments > 0 && arguments.saturating_add(len) > self.max_arguments {
+            self.burdened = true;
+            return Err(Refused::Full);
+        }
+        Ok(CallId(self.last.0 + 1))
     }
 
     fn handle_hello(&mut self, now: Millis, body: &[u8]) {
         match hello::read(&self.config, body) {
             Ok(hello::Server { instance, max_frame, budget }) => {
-                self.server_max = max_frame;
-                self.server_budget = budget;
+                self.outbox.server_max = max_frame;
+                if let Some(budget) = budget {
+                    self.has_streams = true;
+                    self.max_arguments = budget.calls as usize;
+                    self.streams.greeted(budget);
+                }
                 self.phase = Phase::Open(Silence::new(now, self.config.keepalive));
                 self.outputs.push_back(Output::Greeted { instance });
             }
@@ -227,7 +355,7 @@ impl<C> Session<C> {
         }
     }
 
-    fn handle_frame(&mut self, mut body: Bytes) -> Result<(), DecodeError> {
+    fn handle_frame(&mut self, mut body: Bytes) -> Result<(), Ending> {
         match Frame::decode(&body)? {
             Frame::Reply(Reply::Ok { id, payload, metadata }) => {
                 let (head, metadata) = (body.len() - payload.len(), metadata.to_owned());
@@ -242,6 +370,11 @@ impl<C> Session<C> {
                 self.complete(id, Err(if not_run { Ended::NotRun(status) } else { failed(status) }));
             }
             Frame::GoAway(go_away) => self.handle_go_away(&go_away),
+            Frame::Message(Message { id, payload }) => {
+                self.streams.message(id, payload)?;
+                self.give_credit();
+            }
+            Frame::Credit(credit) => self.streams.grant(credit)?,
             Frame::Ping(number) => self.pong = Some(number),
             Frame::Pong(_) => self.outputs.push_back(Output::Alive),
             // Later versions may send more kinds of frames.
@@ -260,17 +393,25 @@ impl<C> Session<C> {
         for (_, call) in self.calls.after(go_away.last) {
             self.outputs.push_back(Output::Complete { call, attempt: Err(Ended::NotRun(status.clone())) });
         }
+        for id in self.streams.after(go_away.last) {
+            self.end_stream(id, Err(Ended::NotRun(status.clone())));
+        }
+        self.relieve();
     }
 
     fn handle_timeout(&mut self, now: Millis) {
         for (id, call) in self.calls.late(now) {
-            self.push(&Frame::Cancel(id));
+            self.cancel(id, false);
             self.outputs.push_back(Output::Complete { call, attempt: Err(Ended::Late) });
         }
+        for id in self.streams.late(now) {
+            self.close_stream(id, Err(Ended::Late));
+        }
+        self.relieve();
         let (Phase::Open(silence) | Phase::Leaving(silence)) = &mut self.phase else { return };
         match silence.tick(now) {
             Verdict::Fine => {}
-            Verdict::Ask => self.push(&Frame::Ping(0)),
+            Verdict::Ask => self.outbox.urgent(&Frame::Ping(0)),
             Verdict::Silent => self.close(Ending::Silent),
             Verdict::Unread => self.close(Ending::Unread),
         }
@@ -286,7 +427,37 @@ impl<C> Session<C> {
         // A call that was cancelled or answered before has gone.
         if let Some(call) = self.calls.remove(id) {
             self.outputs.push_back(Output::Complete { call, attempt });
+        } else {
+            self.end_stream(id, attempt);
         }
+        self.relieve();
+    }
+
+    /// Tells the server that a call has ended here, unless its request can be taken back.
+    fn cancel(&mut self, id: CallId, has_sent: bool) {
+        let waits = id > self.transmitted;
+        if waits && !has_sent && self.outbox.take_back(id) {
+            return;
+        }
+        if waits {
+            // Never before its own request.
+            let _ = self.outbox.append(&Frame::Cancel(id));
+        } else {
+            self.outbox.urgent(&Frame::Cancel(id));
+        }
+    }
+
+    /// Ends a stream on this side.
+    fn close_stream(&mut self, id: CallId, end: Attempt) {
+        if let Some(closed) = self.end_stream(id, end) {
+            self.cancel(id, closed.has_sent);
+        }
+    }
+
+    fn end_stream(&mut self, id: CallId, end: Attempt) -> Option<Closed> {
+        let closed = self.streams.close(id, end)?;
+        self.stream_arguments -= closed.argument;
+        Some(closed)
     }
 
     fn close(&mut self, ending: Ending) {
@@ -298,7 +469,19 @@ impl<C> Session<C> {
             let ended = if id > self.transmitted { Ended::NotSent } else { Ended::Lost(Arc::clone(&reason)) };
             self.outputs.push_back(Output::Complete { call, attempt: Err(ended) });
         }
+        for id in self.streams.after(CallId(0)) {
+            let ended = if id > self.transmitted { Ended::NotSent } else { Ended::Lost(Arc::clone(&reason)) };
+            self.end_stream(id, Err(ended));
+        }
+        self.crowded |= mem::take(&mut self.burdened);
         self.give_room();
+    }
+
+    /// Tells callers that wait for the end of another call.
+    fn relieve(&mut self) {
+        if mem::take(&mut self.burdened) {
+            self.outputs.push_back(Output::Room);
+        }
     }
 
     fn give_room(&mut self) {
@@ -307,8 +490,13 @@ impl<C> Session<C> {
         }
     }
 
-    fn push(&mut self, frame: &Frame<'_>) {
-        // Control frames are shorter than any limit that a server may name.
-        let _: Result<(), EncodeError> = frame.encode(&mut self.out, self.server_max);
+    fn give_credit(&mut self) {
+        while let Some(credit) = self.streams.next_credit() {
+            self.outbox.urgent(&Frame::Credit(credit));
+        }
+    }
+
+    fn pass_signals(&mut self) {
+        self.outputs.extend(self.streams.signals().map(Output::Signal));
     }
 }

@@ -3,7 +3,7 @@
 use std::mem;
 
 use bytes::{Buf, Bytes, BytesMut};
-use rpc_wire::{DecodeError, EncodeError, Frame, split_frame};
+use rpc_wire::{DecodeError, split_frame};
 
 /// Length of the prefix of a frame.
 const PREFIX: usize = 4;
@@ -48,8 +48,9 @@ impl Transmission {
         mem::swap(&mut self.bytes, next);
     }
 
-    pub(super) fn append(&mut self, frame: &Frame<'_>, max: usize) -> Result<(), EncodeError> {
-        frame.encode(&mut self.bytes, max)
+    /// Appends `next`, which keeps its memory.
+    pub(super) fn append(&mut self, next: &mut Vec<u8>) {
+        self.bytes.append(next);
     }
 }
 

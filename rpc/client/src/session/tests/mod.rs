@@ -1,9 +1,11 @@
 use bytes::BytesMut;
-use rpc_wire::{Budget, Code, Format, Hello, Metadata, VERSION};
+use rpc_wire::{Budget, Code, Credit, DecodeError, EncodeError, Format, Hello, Metadata, VERSION};
 
 use super::*;
 
 mod random;
+mod streams;
+mod streams_random;
 
 const MAX_FRAME: usize = 1 << 20;
 const MAX_QUEUED: usize = 1_000;
@@ -13,7 +15,7 @@ const KEEPALIVE: Millis = Millis(3_000);
 /// A session whose calls are completed by number, and its server, which takes what is written at once unless told
 /// otherwise.
 struct Driver {
-    session: Session<u32>,
+    session: Session<u32, u32>,
     now: Millis,
     transmission: Transmission,
     /// Bytes that the server has taken.
@@ -22,7 +24,7 @@ struct Driver {
     is_deaf: bool,
     completed: Vec<(u32, Attempt)>,
     /// Other outputs.
-    told: Vec<Output<u32>>,
+    told: Vec<Output<u32, u32>>,
 }
 
 impl Driver {
@@ -89,6 +91,45 @@ impl Driver {
         self.input(Input::Frame(body));
     }
 
+    /// Opens a stream with messages both ways.
+    fn open(&mut self, owner: u32) -> CallId {
+        let id = self.session.open(self.now, new_stream(), owner).unwrap();
+        self.drain();
+        id
+    }
+
+    fn send(&mut self, id: CallId, len: usize) -> Result<(), Unsent> {
+        let sent = self.session.send(id, &vec![b'x'; len]);
+        self.drain();
+        sent
+    }
+
+    /// Reads everything that has arrived of a stream: the lengths of its messages, and its end.
+    fn read(&mut self, id: CallId) -> (Vec<usize>, Option<Attempt>) {
+        let (mut batch, mut lens) = (Batch::default(), Vec::new());
+        let end = loop {
+            match self.session.receive(id, &mut batch) {
+                Received::Messages => {
+                    while let Some(message) = batch.next_message() {
+                        lens.push(message.len());
+                    }
+                }
+                Received::Nothing => break None,
+                Received::End(end) => break Some(end),
+            }
+        };
+        self.drain();
+        (lens, end)
+    }
+
+    fn message(&mut self, id: CallId, len: usize) {
+        self.frame(&Frame::Message(Message { id, payload: &vec![b'y'; len] }));
+    }
+
+    fn credit(&mut self, id: CallId, bytes: u32) {
+        self.frame(&Frame::Credit(Credit { id, bytes }));
+    }
+
     fn reply(&mut self, id: CallId) {
         self.frame(&Frame::Reply(Reply::ok(id, b"7")));
     }
@@ -119,7 +160,7 @@ impl Driver {
     }
 
     /// Returns the outputs since the last look, completions left out.
-    fn told(&mut self) -> Vec<Output<u32>> {
+    fn told(&mut self) -> Vec<Output<u32, u32>> {
         mem::take(&mut self.told)
     }
 
@@ -138,6 +179,11 @@ impl Driver {
         }
         frames
     }
+}
+
+fn new_stream() -> NewStream<'static> {
+    let metadata = MetadataRef::default();
+    NewStream { method: "m", payload: b"", metadata, deadline: None, sends: true, receives: true }
 }
 
 fn hello(service: &str) -> Frame<'_> {

@@ -67,7 +67,7 @@ struct Call {
 /// The two sides of one connection. Each method is a step of one of the owners, and checks what the sessions say then.
 pub(crate) struct World {
     now: Millis,
-    client: client::Session<u32>,
+    client: client::Session<u32, u32>,
     server: server::Session<CallId>,
     transmission: Transmission,
     /// Bytes that have reached the client and are no whole frame yet.
@@ -152,6 +152,7 @@ impl World {
             Err(Refused::Full) => self.waits_for_room = true,
             Err(Refused::Closed) => {}
             Err(Refused::Argument(error)) => panic!("{error}"),
+            Err(Refused::NoStreams) => panic!("no stream was opened"),
         }
         self.drain_client();
     }
@@ -356,6 +357,7 @@ impl World {
                 client::Output::Room => self.waits_for_room = false,
                 client::Output::Greeted { instance } => assert_eq!(instance, "a"),
                 client::Output::GoingAway | client::Output::Alive => {}
+                client::Output::Signal(_) => panic!("there are no streams"),
             }
         }
     }

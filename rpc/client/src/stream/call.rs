@@ -1,0 +1,185 @@
+//! A stream as its caller asks for it: options, then a future of its halves.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_wire::{Metadata, PayloadError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::messages::Messages;
+use super::opening::Opening;
+use super::upload::{MessageSender, Upload};
+use crate::call::push_metadata;
+use crate::client::Client;
+use crate::error::Error;
+
+/// A stream to open: awaiting it gives `T`, the halves that the caller has.
+///
+/// It has no deadline unless one is set. It is opened on another connection, or another instance, as long as nothing of it
+/// has run; after that it is never repeated.
+#[must_use = "await it"]
+pub struct StreamCall<'a, T> {
+    client: &'a Client,
+    method: &'a str,
+    /// Encoded argument, or the reason why the stream cannot be opened.
+    argument: Result<Vec<u8>, String>,
+    metadata: Metadata,
+    deadline: Option<Duration>,
+    halves: PhantomData<fn() -> T>,
+}
+
+impl Client {
+    /// Prepares a call that the server answers with messages, one after the other.
+    ///
+    /// ```
+    /// use rpc_client::{Client, Error};
+    ///
+    /// async fn follow(client: &Client, account: u64) -> Result<(), Error> {
+    ///     let mut bookings = client.server_stream::<_, String>("bookings", &account).await?;
+    ///     while let Some(booking) = bookings.next().await {
+    ///         println!("{}", booking?);
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn server_stream<'a, A, R>(&'a self, method: &'a str, argument: &A) -> StreamCall<'a, Messages<R>>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        let mut payload = Vec::new();
+        let encoded = self.shared().config.format.encode(argument, &mut payload);
+        StreamCall::new(self, method, encoded.map(|()| payload))
+    }
+
+    /// Prepares a call whose argument is many messages.
+    ///
+    /// ```
+    /// use rpc_client::{Client, Error};
+    ///
+    /// async fn sum(client: &Client, numbers: &[u64]) -> Result<u64, Error> {
+    ///     let mut upload = client.client_stream("sum").await?;
+    ///     for number in numbers {
+    ///         upload.send(number).await?;
+    ///     }
+    ///     upload.finish().await
+    /// }
+    /// ```
+    pub fn client_stream<'a, A, R>(&'a self, method: &'a str) -> StreamCall<'a, Upload<A, R>>
+    where
+        A: Serialize,
+        R: DeserializeOwned,
+    {
+        StreamCall::new(self, method, Ok(Vec::new()))
+    }
+
+    /// Prepares a call with messages both ways.
+    ///
+    /// ```
+    /// use rpc_client::{Client, Error};
+    ///
+    /// async fn greet(client: &Client) -> Result<(), Error> {
+    ///     let (mut sender, mut answers) = client.bidi_stream::<str, String>("chat").await?;
+    ///     sender.send("hello").await?;
+    ///     println!("{:?}", answers.next().await.transpose()?);
+    ///     sender.finish();
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn bidi_stream<'a, A, R>(&'a self, method: &'a str) -> StreamCall<'a, (MessageSender<A>, Messages<R>)>
+    where
+        A: Serialize + ?Sized,
+        R: DeserializeOwned,
+    {
+        StreamCall::new(self, method, Ok(Vec::new()))
+    }
+}
+
+impl<'a, T> StreamCall<'a, T> {
+    fn new(client: &'a Client, method: &'a str, argument: Result<Vec<u8>, PayloadError>) -> Self {
+        let argument = argument.map_err(|error| error.to_string());
+        let (metadata, halves) = (Metadata::new(), PhantomData);
+        Self { client, method, argument, metadata, deadline: None, halves }
+    }
+
+    /// Sets the time after which the stream is cancelled, from its opening to its end. Default: none, but inside a handler of
+    /// `rpc-server` the stream ends no later than the call that is handled.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
+    /// Adds a name and a value beside the argument; see [`Call::metadata`](crate::Call::metadata).
+    pub fn metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        if let Err(reason) = push_metadata(&mut self.metadata, name, value) {
+            self.argument = self.argument.and(Err(reason));
+        }
+        self
+    }
+
+    fn opening(self, sends: bool, receives: bool) -> Result<Opening, Error> {
+        let mut opening = Opening::new(self.client.clone(), self.method, self.deadline);
+        opening.payload =
+            self.argument.map_err(|reason| Error::Argument { method: self.method.into(), reason })?;
+        opening.metadata = self.metadata;
+        (opening.sends, opening.receives) = (sends, receives);
+        Ok(opening)
+    }
+}
+
+/// A stream that is being opened.
+type Open<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+impl<'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<'a, Messages<R>> {
+    type Output = Result<Messages<R>, Error>;
+    type IntoFuture = Open<'a, Messages<R>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let mut opening = self.opening(false, true)?;
+            let stream = opening.open().await?;
+            Ok(Messages::new(Arc::new(stream), Some(opening)))
+        })
+    }
+}
+
+impl<'a, A: Serialize + 'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<'a, Upload<A, R>> {
+    type Output = Result<Upload<A, R>, Error>;
+    type IntoFuture = Open<'a, Upload<A, R>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let stream = self.opening(true, false)?.open().await?;
+            Ok(Upload::new(MessageSender::new(Arc::new(stream))))
+        })
+    }
+}
+
+impl<'a, A, R> IntoFuture for StreamCall<'a, (MessageSender<A>, Messages<R>)>
+where
+    A: Serialize + ?Sized + 'a,
+    R: DeserializeOwned + 'a,
+{
+    type Output = Result<(MessageSender<A>, Messages<R>), Error>;
+    type IntoFuture = Open<'a, (MessageSender<A>, Messages<R>)>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let stream = Arc::new(self.opening(true, true)?.open().await?);
+            Ok((MessageSender::new(Arc::clone(&stream)), Messages::new(stream, None)))
+        })
+    }
+}
+
+impl<T> fmt::Debug for StreamCall<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamCall")
+            .field("method", &self.method)
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

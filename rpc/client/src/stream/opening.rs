@@ -1,0 +1,136 @@
+//! The opening of a stream: picks a link, and tries again as long as nothing ran.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use common::{Millis, current_call};
+use rpc_wire::{Metadata, Status};
+
+use super::active::ActiveStream;
+use crate::client::Client;
+use crate::error::Error;
+use crate::link::{Link, StreamWakers};
+use crate::placement::{Placement, Unplaced, no_link};
+use crate::pool::LinkId;
+use crate::retry::{self, Retry};
+use crate::session::{Ended, NewStream};
+
+/// Maximum number of attempts at one stream.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// A stream to open.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) client: Client,
+    pub(super) method: Arc<str>,
+    /// Argument; empty if the client sends messages.
+    pub(super) payload: Vec<u8>,
+    pub(super) metadata: Metadata,
+    pub(super) deadline: Option<Millis>,
+    /// The client sends messages.
+    pub(super) sends: bool,
+    /// The server sends messages.
+    pub(super) receives: bool,
+    /// Number of attempts so far.
+    attempts: u32,
+    /// Link of the last attempt.
+    avoid: Option<LinkId>,
+}
+
+impl Opening {
+    pub(super) fn new(client: Client, method: &str, deadline: Option<Duration>) -> Self {
+        let clock = client.shared().clock;
+        // One more, because the clock rounds down and a stream must not end early.
+        let own = deadline.map(|deadline| clock.now() + deadline.into() + Millis(1));
+        // After the deadline of the call that is handled here, nobody waits for this stream.
+        let outer = current_call::deadline().map(|at| clock.at(at));
+        Self {
+            client,
+            method: method.into(),
+            payload: Vec::new(),
+            metadata: Metadata::new(),
+            deadline: own.into_iter().chain(outer).min(),
+            sends: false,
+            receives: false,
+            attempts: 0,
+            avoid: None,
+        }
+    }
+
+    /// Sends the request on the best link that has room.
+    pub(super) async fn open(&mut self) -> Result<ActiveStream, Error> {
+        while self.attempts < MAX_ATTEMPTS {
+            if self.attempts > 0 {
+                self.client.shared().counters.retried.fetch_add(1, Ordering::Relaxed);
+                self.pause().await;
+            }
+            self.attempts += 1;
+            if let Some(stream) = self.attempt().await? {
+                return Ok(stream);
+            }
+        }
+        Err(self.too_late())
+    }
+
+    /// Returns true if the stream, which has ended before any message, can be opened once more.
+    pub(super) fn may_retry(&mut self, stream: &ActiveStream, ended: &Ended) -> bool {
+        self.avoid = Some(stream.link_id());
+        self.attempts < MAX_ATTEMPTS
+            && match retry::retry(ended, false) {
+                Retry::No => false,
+                Retry::Free => true,
+                Retry::Counted => self.client.shared().budget.take_retry(),
+            }
+    }
+
+    async fn attempt(&self) -> Result<Option<ActiveStream>, Error> {
+        let shared = self.client.shared();
+        let mut placement =
+            Placement::new(shared, shared.clock.now(), self.deadline.unwrap_or(Millis(u64::MAX)));
+        let wakers = Arc::new(StreamWakers::default());
+        let new = NewStream {
+            method: &self.method,
+            payload: &self.payload,
+            metadata: self.metadata.as_ref(),
+            deadline: self.deadline,
+            sends: self.sends,
+            receives: self.receives,
+        };
+        let open = |link: &Link, now| link.session.open(now, new, Arc::clone(&wakers));
+        let placed = match placement.start(self.avoid, open).await {
+            Ok(Some(placed)) => placed,
+            Ok(None) => return Ok(None),
+            Err(Unplaced::NoLink) => return Err(no_link(shared)),
+            Err(Unplaced::Late) => return Err(self.too_late()),
+            Err(Unplaced::Argument(error)) => {
+                return Err(Error::Argument { method: self.method.to_string(), reason: error.to_string() });
+            }
+            Err(Unplaced::NoStreams) => return Err(self.no_streams()),
+        };
+        let (client, method) = (self.client.clone(), Arc::clone(&self.method));
+        Ok(Some(ActiveStream::new(client, method, self.deadline, placed, wakers)))
+    }
+
+    async fn pause(&self) {
+        let shared = self.client.shared();
+        let pause = retry::pause(self.attempts, || shared.pool().random());
+        if pause > Millis(0) {
+            let until = shared.clock.now() + pause;
+            let until = self.deadline.map_or(until, |deadline| deadline.min(until));
+            shared.clock.sleep_until(Some(until)).await;
+        }
+    }
+
+    fn too_late(&self) -> Error {
+        let service = self.client.shared().config.service.clone();
+        Error::Deadline { service, method: self.method.to_string(), sent: false }
+    }
+
+    fn no_streams(&self) -> Error {
+        let service = self.client.shared().config.service.clone();
+        let status =
+            Status::unimplemented("the server speaks version 1 of the protocol, which has no streams");
+        Error::Status { service, method: self.method.to_string(), status, not_run: true }
+    }
+}
