@@ -15,11 +15,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::clock;
 use crate::context::{ActiveCall, CallState, ConnectionInfo, NewCall};
+use crate::handler::{Opening, PollReply, Running};
+use crate::inbox::{Inbox, InboxEnd};
 use crate::peers::{InFlight, Seat};
-use crate::service::Running;
 use crate::session::{self, CallHead, Pause, Start};
 use crate::shared::Shared;
 use crate::shared_reply_queue::SharedReplyQueue;
+use crate::stream_task::StreamTask;
 
 /// Bound on the time that the session adds to a deadline by rounding.
 const ROUNDING: Duration = Duration::from_millis(1);
@@ -39,11 +41,28 @@ pub(crate) struct CallStarter {
 pub(crate) struct CallTask {
     pub(crate) id: CallId,
     handle: AbortHandle,
+    inbox: Option<Arc<Inbox>>,
+}
+
+/// Handler of a unary call, or of one that takes messages and gives a result.
+type Replying = Pin<Box<dyn PollReply + Send>>;
+
+impl CallTask {
+    /// Hands a message of the client to the handler; `None` is the end of the messages.
+    pub(crate) fn deliver(&self, payload: Option<&[u8]>) {
+        if let Some(inbox) = &self.inbox {
+            match payload {
+                Some(message) => inbox.push(message),
+                None => inbox.end(InboxEnd::Complete),
+            }
+        }
+    }
 }
 
 impl Drop for CallTask {
     fn drop(&mut self) {
         self.handle.abort();
+        cut(self.inbox.as_ref());
     }
 }
 
@@ -54,32 +73,55 @@ impl CallStarter {
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
         // The session rounds up. A handler passes its time on, and that is never more than the caller's.
         let callers = deadline.and_then(|at| at.checked_sub(ROUNDING));
+        let methods = &self.shared.session.methods;
+        let takes_messages = methods.kind(method).client_streams();
+        let inbox = takes_messages.then(|| Arc::new(Inbox::new(call.id, Arc::clone(&self.reply_queue))));
         let has_metadata = metadata.is_some();
         let new = NewCall { method, deadline: callers, metadata };
         let state = match self.spare.take() {
             Some(last) => CallState::renew(last, new),
             None => Arc::new(CallState::new(Arc::clone(&self.connection), new)),
         };
-        let handler = &self.shared.handlers[method.index()];
         let context = CallState::context(&state);
         let mut current = context.current_call();
-        let started =
-            catch_unwind(AssertUnwindSafe(|| current.enter(|| handler(payload, call.format, context))));
-        let mut running = match started.unwrap_or_else(|_| Err(session::panicked())) {
-            Ok(running) => running,
-            Err(status) => {
-                call.fail(&status, reply);
+        let opening = Opening {
+            method: methods.name(method),
+            payload,
+            format: call.format,
+            context,
+            inbox: inbox.clone(),
+        };
+        let handler = &self.shared.handlers[method.index()];
+        let started = catch_unwind(AssertUnwindSafe(|| current.enter(|| handler(opening))));
+        let running = match started {
+            Ok(Ok(running)) => running,
+            Ok(Err(status)) => {
+                call.refuse(&status, reply);
+                return None;
+            }
+            Err(_) => {
+                call.fail(&session::panicked(), reply);
+                cut(inbox.as_ref());
                 return None;
             }
         };
-        if poll_handler(&call, &state, &mut running, &mut current, cx, reply).is_ready() {
-            drop_quietly(running);
-            CallState::end(&state);
-            // An idle connection keeps no metadata.
-            self.spare = (!has_metadata).then_some(state);
-            return None;
-        }
-        Some(self.spawn(call, deadline, ActiveCall(state), running, current))
+        let handle = match running {
+            Running::Reply(mut running) => {
+                if poll_handler(&call, &state, &mut running, &mut current, cx, reply).is_ready() {
+                    drop_quietly(running);
+                    CallState::end(&state);
+                    // An idle connection keeps no metadata.
+                    self.spare = (!has_metadata).then_some(state);
+                    cut(inbox.as_ref());
+                    return None;
+                }
+                self.spawn(call, deadline, ActiveCall(state), running, current)
+            }
+            Running::Messages(handler) => {
+                self.spawn_stream(deadline, StreamTask::new(call, ActiveCall(state), handler, current))
+            }
+        };
+        Some(CallTask { id: call.id, handle, inbox })
     }
 
     /// Continues the handler on a task of its own. It pauses, for a bounded time, while too many replies wait for the client.
@@ -88,17 +130,16 @@ impl CallStarter {
         call: CallHead,
         deadline: Option<Instant>,
         active: ActiveCall,
-        mut running: Running,
+        mut running: Replying,
         mut current: CurrentCall,
-    ) -> CallTask {
+    ) -> AbortHandle {
         let in_flight = InFlight::new(&self.seat);
         let (shared, reply_queue) = (Arc::clone(&self.shared), Arc::clone(&self.reply_queue));
         let task = async move {
             let mut out = Vec::new();
             let mut pause = None;
             poll_fn(|cx| {
-                // After the deadline the session answers and aborts this task. A busy runtime may poll it before that.
-                if deadline.is_some_and(|at| at <= clock::now()) {
+                if is_over(deadline) {
                     return Poll::Pending;
                 }
                 if !reply_queue.has_room(call.id, cx) {
@@ -116,7 +157,34 @@ impl CallStarter {
             drop(in_flight);
             reply_queue.push(&call, &out);
         };
-        CallTask { id: call.id, handle: tokio::spawn(task).abort_handle() }
+        tokio::spawn(task).abort_handle()
+    }
+
+    /// Polls a handler that gives messages on a task of its own.
+    fn spawn_stream(&self, deadline: Option<Instant>, mut stream: StreamTask) -> AbortHandle {
+        let in_flight = InFlight::new(&self.seat);
+        let reply_queue = Arc::clone(&self.reply_queue);
+        let task = async move {
+            let poll = |cx: &mut Context<'_>| {
+                if is_over(deadline) { Poll::Pending } else { stream.poll(cx, &reply_queue) }
+            };
+            poll_fn(poll).await;
+            drop_quietly(stream);
+            drop(in_flight);
+        };
+        tokio::spawn(task).abort_handle()
+    }
+}
+
+/// Returns true after the deadline: the session answers and aborts the call. A busy runtime may poll it before that.
+fn is_over(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|at| at <= clock::now())
+}
+
+/// Ends the messages of a call that has ended: what holds them may outlive its handler.
+fn cut(inbox: Option<&Arc<Inbox>>) {
+    if let Some(inbox) = inbox {
+        inbox.end(InboxEnd::Cut);
     }
 }
 
@@ -124,7 +192,7 @@ impl CallStarter {
 fn poll_handler(
     call: &CallHead,
     state: &CallState,
-    running: &mut Running,
+    running: &mut Replying,
     current: &mut CurrentCall,
     cx: &mut Context<'_>,
     out: &mut Vec<u8>,
@@ -135,9 +203,7 @@ fn poll_handler(
     match polled {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => {
-            if let Some(metadata) = state.take_reply_metadata().filter(|_| call.has_metadata()) {
-                reply.set_metadata(metadata.as_ref());
-            }
+            state.write_metadata(call, &mut reply);
             if let Err(error) = reply.finish(call.max_frame) {
                 call.fail_too_long(&error, out);
             }
@@ -155,7 +221,7 @@ fn poll_handler(
 }
 
 /// Drops a handler whose reply is complete. A panic of its destructor goes no further.
-fn drop_quietly(running: Running) {
+fn drop_quietly<T>(running: T) {
     let _ = survive(|| drop(running));
 }
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::current_call::CurrentCall;
-use rpc_wire::{Metadata, MetadataRef, Status};
+use rpc_wire::{Metadata, MetadataRef, ReplyWriter, Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock;
-use crate::session::{MethodId, SessionConfig};
+use crate::session::{CallHead, MethodId, SessionConfig};
 
 /// Circumstances of one call, for its handler. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -176,10 +176,12 @@ impl CallState {
         Context(Arc::clone(state))
     }
 
-    /// Takes the metadata for the reply.
-    pub(crate) fn take_reply_metadata(&self) -> Option<Metadata> {
-        let mut metadata = self.extras.get()?.reply_metadata.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(std::mem::take(&mut metadata))
+    /// Writes the handler's metadata into its reply, if the client takes them.
+    pub(crate) fn write_metadata(&self, call: &CallHead, reply: &mut ReplyWriter<'_>) {
+        if let Some(extras) = self.extras.get().filter(|_| call.has_metadata()) {
+            let metadata = extras.reply_metadata.lock().unwrap_or_else(PoisonError::into_inner);
+            reply.set_metadata(metadata.as_ref());
+        }
     }
 
     /// Tells the contexts that are left that the call is over.

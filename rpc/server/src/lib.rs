@@ -57,7 +57,8 @@
 //! # Parts
 //! | type | purpose |
 //! | --- | --- |
-//! | [`Service`] | named methods with typed async handlers |
+//! | [`Service`] | named methods with typed async handlers: unary, or with a stream of messages in either direction or both |
+//! | [`Messages`] | the client's messages of a call, for its handler |
 //! | [`Context`] | the deadline and the peer of a call, for its handler |
 //! | [`Server`] | serves a service on a listener, in this process |
 //! | [`Prefork`] | serves a service from several worker processes that register themselves and are replaced when they die |
@@ -68,9 +69,9 @@
 //! | --- | --- |
 //! | the handler fails | its [`Status`] |
 //! | the handler panics | `INTERNAL` |
-//! | the method is unknown | `UNIMPLEMENTED` |
-//! | the argument does not decode | `INVALID_ARGUMENT` |
-//! | the deadline passes | `DEADLINE_EXCEEDED`; the handler is dropped |
+//! | the method is unknown, or of another kind | `UNIMPLEMENTED`, not run |
+//! | the argument does not decode | `INVALID_ARGUMENT`, not run |
+//! | the deadline passes | `DEADLINE_EXCEEDED`; the handler is dropped, or not run |
 //! | the client cancels the call or leaves | none; the handler is dropped |
 //! | a limit is reached, or too little time is left to run the call | `RESOURCE_EXHAUSTED`, not run |
 //! | the reply is over a limit | `RESOURCE_EXHAUSTED` |
@@ -88,8 +89,8 @@
 //! [`Server`] each. Not Windows.
 //!
 //! # Inside
-//! The module `session` decides without I/O: it is one connection, from hello to drain. `acceptor`, `connection_task` and
-//! `call_task` are the shell around it. On the hot path a connection reads once, handles every complete frame, encodes all
+//! The module `session` decides without I/O: it is one connection, from hello to drain. `acceptor`, `connection_task`,
+//! `call_task` and `stream_task` are the shell around it. On the hot path a connection reads once, handles every complete frame, encodes all
 //! replies into one buffer and writes once. The protocol is that of the crate `rpc-wire`.
 #![forbid(unsafe_code)]
 // Only workers retire, and only Linux has them.
@@ -100,9 +101,12 @@ mod call_task;
 mod clock;
 mod connection_task;
 mod context;
+mod handler;
+mod inbox;
 mod limits;
 mod log;
 mod memory;
+mod messages;
 mod open_connections;
 mod peers;
 #[cfg(target_os = "linux")]
@@ -114,10 +118,12 @@ mod service;
 pub mod session;
 mod shared;
 mod shared_reply_queue;
+mod stream_task;
 
 pub use context::Context;
 pub use limits::Limits;
 pub use memory::{MemoryConnector, MemoryListener, in_memory};
+pub use messages::Messages;
 pub use open_connections::OpenConnections;
 #[cfg(target_os = "linux")]
 pub use prefork::{Prefork, PreforkError};
@@ -126,3 +132,4 @@ pub use rpc_prefork::Options as PreforkOptions;
 pub use rpc_wire::{Code, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};
+pub use session::MethodKind;

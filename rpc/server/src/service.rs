@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::Pin;
-use std::task::{self, Poll};
 
-use rpc_wire::{Format, Status};
+use futures_core::Stream;
+use rpc_wire::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
-use crate::session::MethodTable;
+use crate::handler::{Handler, Opening, Running, Streaming};
+use crate::messages::Messages;
+use crate::session::{MethodKind, MethodTable};
 
 /// Named methods that a server offers, each with a typed async handler.
 ///
@@ -26,7 +27,7 @@ use crate::session::MethodTable;
 /// ```
 pub struct Service {
     name: String,
-    methods: BTreeMap<String, Handler>,
+    methods: BTreeMap<String, (MethodKind, Handler)>,
 }
 
 impl Service {
@@ -47,8 +48,9 @@ impl Service {
 
     /// Returns its name, its methods, and their handlers in the same order.
     pub(crate) fn into_parts(self) -> (String, MethodTable, Vec<Handler>) {
-        let (names, handlers): (Vec<_>, _) = self.methods.into_iter().unzip();
-        (self.name, MethodTable::new(names), handlers)
+        let methods = self.methods.into_iter().map(|(name, (kind, handler))| ((name, kind), handler));
+        let (kinds, handlers): (Vec<_>, _) = methods.unzip();
+        (self.name, MethodTable::of_kinds(kinds), handlers)
     }
 }
 
@@ -70,22 +72,97 @@ impl ServiceBuilder {
     /// The handler runs on its connection's task until it first has to wait at an `await`, and on a task of its own from
     /// there. It is dropped when the call's deadline is over or the caller has cancelled it. Long computations belong into
     /// `tokio::task::spawn_blocking`.
-    pub fn method<A, R, H, F>(mut self, name: impl Into<String>, handler: H) -> Self
+    pub fn method<A, R, H, F>(self, name: impl Into<String>, handler: H) -> Self
     where
         A: DeserializeOwned,
         R: Serialize,
         H: Fn(A, Context) -> F + Send + Sync + 'static,
         F: Future<Output = Result<R, Status>> + Send + 'static,
     {
-        let name = name.into();
-        let shown = name.clone();
-        let erased: Handler = Box::new(move |payload, format, context| {
-            let argument = format.decode(payload).map_err(|error| {
-                Status::invalid_argument(format!("the argument of {shown} cannot be decoded: {error}"))
-            })?;
-            Ok(Box::pin(handler(argument, context)))
-        });
-        self.0.methods.insert(name, erased);
+        self.add(name, MethodKind::Unary, move |opening| {
+            let argument = opening.argument()?;
+            Ok(Running::Reply(Box::pin(handler(argument, opening.context))))
+        })
+    }
+
+    /// Adds a method whose handler gives a stream of messages. The stream is polled as far as the client takes its messages,
+    /// on a task of its own; an error ends it. It is dropped when the call's deadline is over or the caller has cancelled it.
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use rpc_server::{Context, Service, Status};
+    ///
+    /// async fn count(to: u32, _: Context) -> Result<impl stream::Stream<Item = Result<u32, Status>>, Status> {
+    ///     Ok(stream::iter((1..=to).map(Ok)))
+    /// }
+    ///
+    /// let service = Service::builder("counter").server_stream("count", count).build();
+    /// ```
+    pub fn server_stream<A, R, S, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        S: Stream<Item = Result<R, Status>> + Send + 'static,
+        H: Fn(A, Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<S, Status>> + Send + 'static,
+    {
+        self.add(name, MethodKind::ServerStream, move |opening| {
+            let argument = opening.argument()?;
+            Ok(messages(handler(argument, opening.context)))
+        })
+    }
+
+    /// Adds a method whose handler takes a stream of messages and gives a result, which it may give before the last message.
+    /// The client is held back while the handler takes no message.
+    pub fn client_stream<A, R, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        H: Fn(Messages<A>, Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<R, Status>> + Send + 'static,
+    {
+        self.add(name, MethodKind::ClientStream, move |opening| {
+            let (messages, context) = opening.messages()?;
+            Ok(Running::Reply(Box::pin(handler(messages, context))))
+        })
+    }
+
+    /// Adds a method whose handler takes a stream of messages and gives one.
+    ///
+    /// ```
+    /// use futures_util::{StreamExt, stream};
+    /// use rpc_server::{Context, Messages, Service, Status};
+    ///
+    /// async fn double(
+    ///     numbers: Messages<u32>,
+    ///     _: Context,
+    /// ) -> Result<impl stream::Stream<Item = Result<u32, Status>>, Status> {
+    ///     Ok(numbers.map(|number| Ok(2 * number?)))
+    /// }
+    ///
+    /// let service = Service::builder("calculator").bidi_stream("double", double).build();
+    /// ```
+    pub fn bidi_stream<A, R, S, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned,
+        R: Serialize,
+        S: Stream<Item = Result<R, Status>> + Send + 'static,
+        H: Fn(Messages<A>, Context) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<S, Status>> + Send + 'static,
+    {
+        self.add(name, MethodKind::BidiStream, move |opening| {
+            let (taken, context) = opening.messages()?;
+            Ok(messages(handler(taken, context)))
+        })
+    }
+
+    fn add(
+        mut self,
+        name: impl Into<String>,
+        kind: MethodKind,
+        handler: impl Fn(Opening<'_>) -> Result<Running, Status> + Send + Sync + 'static,
+    ) -> Self {
+        self.0.methods.insert(name.into(), (kind, Box::new(handler)));
         self
     }
 
@@ -95,39 +172,11 @@ impl ServiceBuilder {
     }
 }
 
-/// Decodes an argument and starts a call; an error is the reply.
-pub(crate) type Handler = Box<dyn Fn(&[u8], Format, Context) -> Result<Running, Status> + Send + Sync>;
-
-/// Future of a running handler, without its types.
-pub(crate) type Running = Pin<Box<dyn PollReply + Send>>;
-
-/// Future whose result is encoded into the buffer for the socket, so that a reply needs no buffer of its own.
-pub(crate) trait PollReply {
-    /// Polls the handler. At `Ready(Ok(()))` the result has been appended to `out`.
-    fn poll_reply(
-        self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-        format: Format,
-        out: &mut Vec<u8>,
-    ) -> Poll<Result<(), Status>>;
-}
-
-impl<F, R> PollReply for F
+fn messages<F, S, R>(opening: F) -> Running
 where
-    F: Future<Output = Result<R, Status>>,
+    F: Future<Output = Result<S, Status>> + Send + 'static,
+    S: Stream<Item = Result<R, Status>> + Send + 'static,
     R: Serialize,
 {
-    fn poll_reply(
-        self: Pin<&mut Self>,
-        cx: &mut task::Context<'_>,
-        format: Format,
-        out: &mut Vec<u8>,
-    ) -> Poll<Result<(), Status>> {
-        self.poll(cx).map(|result| {
-            let reply = result?;
-            format
-                .encode(&reply, out)
-                .map_err(|error| Status::internal(format!("the reply cannot be encoded: {error}")))
-        })
-    }
+    Running::Messages(Box::new(Streaming::Opening(Box::pin(opening))))
 }

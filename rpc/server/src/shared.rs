@@ -5,8 +5,8 @@ use std::sync::Arc;
 use common::TokioClock;
 use tokio::sync::Semaphore;
 
+use crate::handler::Handler;
 use crate::retirement::Retirement;
-use crate::service::Handler;
 use crate::session::SessionConfig;
 
 /// Settings, handlers and counters of a server.

@@ -1,4 +1,5 @@
-//! The reply queue of a connection, shared by its call tasks and its own task: the lock, and the wakers of paused calls.
+//! The reply queue of a connection, shared by its call tasks and its own task: the lock, and the wakers of calls that wait
+//! for room.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use rpc_wire::CallId;
 use crate::peers::Seat;
 use crate::session::{CallHead, Replies, ReplyQueue};
 
-/// Reply queue of a connection: call tasks add replies, the connection's task takes all of them at once.
+/// Reply queue of a connection: call tasks add replies and messages, the connection's task takes all of them at once.
 #[derive(Debug)]
 pub(crate) struct SharedReplyQueue {
     seat: Arc<Seat>,
@@ -21,12 +22,15 @@ struct WaitingReplies {
     queue: ReplyQueue,
     /// Wakers of calls that wait for room.
     paused: HashMap<CallId, Waker>,
+    /// Wakers of streams that wait for room.
+    held_back: HashMap<CallId, Waker>,
 }
 
 impl SharedReplyQueue {
     /// Creates a queue for up to `limit` bytes of replies.
     pub(crate) fn new(seat: Arc<Seat>, limit: usize) -> Self {
-        let state = WaitingReplies { queue: ReplyQueue::new(limit), paused: HashMap::new() };
+        let (paused, held_back) = (HashMap::new(), HashMap::new());
+        let state = WaitingReplies { queue: ReplyQueue::new(limit), paused, held_back };
         Self { seat, state: Mutex::new(state) }
     }
 
@@ -49,9 +53,42 @@ impl SharedReplyQueue {
         room
     }
 
+    /// Adds messages of a stream, and its reply if it ends.
+    pub(crate) fn push_messages(&self, id: CallId, frames: &[u8], is_end: bool) {
+        self.lock().queue.push_messages(id, frames, is_end);
+        self.seat.wake();
+    }
+
+    /// Returns the number of bytes that a stream may produce. If there are none, it is woken when there is room.
+    pub(crate) fn stream_room(&self, id: CallId, cx: &Context<'_>) -> usize {
+        let mut state = self.lock();
+        let room = state.queue.stream_room(id);
+        if room == 0 {
+            state.held_back.insert(id, cx.waker().clone());
+        }
+        room
+    }
+
+    /// Records frames of a stream that have gone out.
+    pub(crate) fn note_sent(&self, id: CallId, bytes: usize) {
+        let mut state = self.lock();
+        let is_room_for_all = state.queue.note_sent(id, bytes);
+        wake_held_back(state, id, is_room_for_all);
+    }
+
+    /// Records messages of the client that a handler has taken.
+    pub(crate) fn note_taken(&self, id: CallId, bytes: usize) {
+        if self.lock().queue.note_taken(id, bytes) {
+            self.seat.wake();
+        }
+    }
+
     /// Forgets a call that was aborted. Its waker would keep the memory of its task until there is room.
     pub(crate) fn forget(&self, id: CallId) {
-        let waker = self.lock().paused.remove(&id);
+        let mut state = self.lock();
+        let waker = state.paused.remove(&id);
+        let is_room_for_all = state.queue.forget(id);
+        wake_held_back(state, id, is_room_for_all);
         // Without the lock, because the last waker may free the task.
         drop(waker);
     }
@@ -66,10 +103,11 @@ impl SharedReplyQueue {
         self.lock().queue.take()
     }
 
-    /// Records the number of taken bytes that have not been written. Returns the number of bytes in the queue.
-    pub(crate) fn note_unsent(&self, bytes: usize) -> usize {
+    /// Records the number of taken bytes that have not been written, and the bound on them. Returns the number of bytes in the
+    /// queue.
+    pub(crate) fn note_unsent(&self, bytes: usize, limit: usize) -> usize {
         let mut state = self.lock();
-        let waiting = state.queue.note_unsent(bytes);
+        let waiting = state.queue.note_unsent(bytes, limit);
         if !state.paused.is_empty() && state.queue.has_room() {
             let paused = std::mem::take(&mut state.paused);
             drop(state);
@@ -81,6 +119,22 @@ impl SharedReplyQueue {
     fn lock(&self) -> MutexGuard<'_, WaitingReplies> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes a stream that waits for room, or all of them, without the lock.
+fn wake_held_back(mut state: MutexGuard<'_, WaitingReplies>, id: CallId, all: bool) {
+    if state.held_back.is_empty() {
+        return;
+    }
+    if all {
+        let held_back = std::mem::take(&mut state.held_back);
+        drop(state);
+        held_back.into_values().for_each(Waker::wake);
+    } else {
+        let waker = state.held_back.remove(&id);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -116,7 +170,7 @@ mod tests {
     fn a_paused_call_that_is_aborted_leaves_no_waker() {
         let (reply_queue, woken) = (reply_queue(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
-        reply_queue.note_unsent(51);
+        reply_queue.note_unsent(51, 100);
         assert!(!reply_queue.has_room(CallId(1), &Context::from_waker(&waker)));
         assert_eq!(Arc::strong_count(&woken), 3);
         reply_queue.forget(CallId(1));
@@ -128,11 +182,11 @@ mod tests {
         let (reply_queue, woken) = (reply_queue(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
-        reply_queue.note_unsent(51);
+        reply_queue.note_unsent(51, 100);
         assert!(!reply_queue.has_room(CallId(1), &cx) && !reply_queue.has_room(CallId(1), &cx));
-        reply_queue.note_unsent(51);
+        reply_queue.note_unsent(51, 100);
         assert_eq!(woken.0.load(Relaxed), 0);
-        reply_queue.note_unsent(50);
+        reply_queue.note_unsent(50, 100);
         assert_eq!(woken.0.load(Relaxed), 1);
         assert!(reply_queue.has_room(CallId(1), &cx));
         assert_eq!(reply_queue.written(), 1);

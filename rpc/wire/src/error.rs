@@ -30,6 +30,9 @@ pub enum DecodeError {
     /// A frame kind below 128 that this version does not know.
     #[error("unknown frame kind {0}")]
     UnknownKind(u8),
+    /// A frame of a newer version than that of the connection.
+    #[error("a frame of a newer version of the protocol than this connection's")]
+    BeyondVersion,
     /// Metadata have a name that is not allowed.
     #[error("a name of metadata is empty or has other characters than a-z, 0-9, '-', '_' and '.'")]
     MetadataName,

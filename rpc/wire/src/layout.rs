@@ -126,6 +126,42 @@ impl<'a> ReplyWriter<'a> {
     }
 }
 
+/// Writes a message of a stream in place, as [`ReplyWriter`] writes a reply.
+///
+/// ```
+/// use rpc_wire::{CallId, DEFAULT_MAX_FRAME, Frame, Message, MessageWriter, split_frame};
+///
+/// let mut out = Vec::new();
+/// let mut message = MessageWriter::new(&mut out, CallId(7));
+/// message.payload().extend_from_slice(b"42");
+/// message.finish(DEFAULT_MAX_FRAME)?;
+/// let (body, _) = split_frame(&out, DEFAULT_MAX_FRAME)?.ok_or("a frame")?;
+/// assert_eq!(Frame::decode(body)?, Frame::Message(Message { id: CallId(7), payload: b"42" }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct MessageWriter<'a>(Writer<'a>);
+
+impl<'a> MessageWriter<'a> {
+    /// Begins a message of the call `id` at the end of `out`.
+    pub fn new(out: &'a mut Vec<u8>, id: CallId) -> Self {
+        Self(Writer::new(out, kind::MESSAGE, 0, id.0))
+    }
+
+    /// Returns the buffer to append the payload to.
+    pub fn payload(&mut self) -> &mut Vec<u8> {
+        self.0.out
+    }
+
+    /// Ends the frame.
+    ///
+    /// # Errors
+    /// The body is longer than `max`, the receiver's limit. The buffer is unchanged then.
+    pub fn finish(self, max: usize) -> Result<(), EncodeError> {
+        self.0.finish(max)
+    }
+}
+
 /// A frame that is being written at the end of a buffer. Drop removes it unless it is finished.
 #[derive(Debug)]
 pub(crate) struct Writer<'a> {

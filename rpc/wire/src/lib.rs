@@ -52,7 +52,9 @@ pub use error::{DecodeError, EncodeError};
 pub use format::{Format, PayloadError};
 pub use frame::{Credit, Frame, GoAway, Message, Reply, Request};
 pub use hello::{Budget, Hello};
-pub use layout::{Ahead, BodyAndRest, HEADER_LEN, MAGIC, ReplyWriter, look_ahead, split_frame};
+pub use layout::{
+    Ahead, BodyAndRest, HEADER_LEN, MAGIC, MessageWriter, ReplyWriter, look_ahead, split_frame,
+};
 pub use metadata::{Metadata, MetadataRef};
 pub use status::Status;
 pub use window::{ReceiveWindow, SendWindow};

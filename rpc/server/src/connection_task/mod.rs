@@ -25,7 +25,7 @@ use crate::call_task::{CallStarter, CallTask};
 use crate::clock;
 use crate::context::ConnectionInfo;
 use crate::peers::Seat;
-use crate::session::{End, Input, Output, Session, Turn};
+use crate::session::{Delivery, End, Input, Output, Session, Turn};
 use crate::shared::Shared;
 use crate::shared_reply_queue::SharedReplyQueue;
 
@@ -219,6 +219,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Returned { task, turn });
                 }
+                Output::Message(Delivery { task, payload }) => {
+                    task.deliver(payload);
+                    let turn = (self.turn_took <= TURN).then(|| self.turn());
+                    self.session.handle(self.time, Input::Delivered { turn });
+                }
+                Output::Sent { id, bytes } => self.reply_queue.note_sent(id, bytes),
                 Output::Abort(task) => {
                     let id = task.id;
                     drop(task);
@@ -286,7 +292,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if self.is_shutting_down {
             let _ = self.poll_shutdown(cx);
         }
-        let waiting = self.reply_queue.note_unsent(self.session.unsent());
+        let waiting = self.reply_queue.note_unsent(self.session.unsent(), self.session.reply_bytes());
         self.seat.holds(self.session.held() + self.writing.capacity() + waiting);
         self.seat.idle_since(self.session.idle_since());
     }

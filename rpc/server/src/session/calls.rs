@@ -1,22 +1,32 @@
-//! Calls of a session: admission, cancels, deadlines, replies.
+//! Calls of a session: admission, messages, cancels, deadlines, replies.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::Millis;
-use rpc_wire::{CallId, Format, Frame, GoAway, HEADER_LEN, Metadata, Request, Status, VERSION};
+use rpc_wire::{
+    Budget, CallId, Credit, DecodeError, Format, Frame, GoAway, HEADER_LEN, Metadata, OLDEST_VERSION,
+    Request, SendWindow, Status,
+};
 
 use super::config::SessionConfig;
 use super::hello::{Agreed, MIN_FRAME};
-use super::message::{Full, Replies, Turn};
-use super::methods::MethodId;
+use super::incoming::Incoming;
+use super::message::{Full, Replies, Segment, Taken, Turn};
+use super::methods::{MethodId, MethodKind};
+use super::outgoing::{Outgoing, Sent};
 use super::read_buffer::Arrival;
-use super::reply::{CallHead, cut, leaving, no_time, too_late, write_failed};
+use super::reply::{CallHead, broken, cut, leaving, no_time, other_kind, surplus, too_late};
 
 /// Waiting time of a call above which the server counts as behind: it then refuses calls that cannot be done in time.
 const BEHIND: Millis = Millis(1);
+
+/// Maximum number of bytes of waiting replies. Above it no call starts and nothing is read.
+const OUT_HIGH_WATER: usize = 1 << 20;
+
+/// Number of waiting bytes above which messages stay in their streams, where a cancel drops them.
+const MESSAGES_HIGH_WATER: usize = 64 << 10;
 
 /// Calls of a session and the frames for the client.
 #[derive(Debug)]
@@ -28,6 +38,8 @@ pub(super) struct Calls<T> {
     format: Format,
     /// Maximum length of a frame's body for the client.
     client_max: usize,
+    /// Maximum number of bytes of replies that may wait for the client.
+    reply_bytes: usize,
     /// Number of the last request; numbers increase.
     last: CallId,
     /// Calls that did not end at their first poll.
@@ -36,6 +48,10 @@ pub(super) struct Calls<T> {
     deadlines: BTreeSet<(Millis, CallId)>,
     /// Sum of the lengths of their arguments.
     argument_bytes: usize,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// Frames of streams that have gone out or been dropped, and the owner has not been told.
+    pub(super) sent: Vec<Sent>,
     /// New calls are refused.
     pub(super) draining: bool,
     /// Handles of calls that the owner has to drop.
@@ -49,6 +65,24 @@ struct RunningCall<T> {
     task: T,
     argument_bytes: usize,
     deadline: Option<Millis>,
+    kind: MethodKind,
+}
+
+/// Result of a frame that the owner has to hand to a handler.
+#[derive(Clone, Debug)]
+pub(super) enum Next {
+    /// This call starts.
+    Call(Accepted),
+    /// The frame is a message of a running call, or the end of them.
+    Message(Arrived),
+}
+
+/// Message of a running call.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrived {
+    pub(super) id: CallId,
+    /// Length of the payload; `None` for the end of the messages.
+    pub(super) len: Option<usize>,
 }
 
 /// Call that may start.
@@ -56,6 +90,7 @@ struct RunningCall<T> {
 pub(super) struct Accepted {
     pub(super) call: CallHead,
     pub(super) method: MethodId,
+    pub(super) kind: MethodKind,
     /// Names and values beside the argument, until the owner takes them.
     pub(super) metadata: Option<Arc<Metadata>>,
     pub(super) argument_bytes: usize,
@@ -64,9 +99,13 @@ pub(super) struct Accepted {
 impl<T> Calls<T> {
     pub(super) fn new(config: Arc<SessionConfig>) -> Self {
         Self {
+            reply_bytes: config.limits.reply_bytes,
+            incoming: Incoming::new(config.limits.budget()),
+            outgoing: Outgoing::new(0, 0),
+            sent: Vec::new(),
             config,
             out: Vec::new(),
-            version: VERSION,
+            version: OLDEST_VERSION,
             format: Format::default(),
             client_max: MIN_FRAME,
             last: CallId(0),
@@ -83,27 +122,63 @@ impl<T> Calls<T> {
     pub(super) fn greeted(&mut self, agreed: Agreed) -> Result<(), Status> {
         (self.version, self.format) = (agreed.version, agreed.format);
         self.client_max = agreed.client_max;
+        if let Some(Budget { stream, connection, calls }) = agreed.client_budget {
+            self.outgoing = Outgoing::new(stream, connection);
+            self.reply_bytes = self.reply_bytes.min(usize::try_from(calls).unwrap_or(usize::MAX));
+        }
         let answered = self.config.answer(agreed, &mut self.out);
         answered.map_err(|error| Status::internal(error.to_string()))
     }
 
-    /// Handles a frame and returns the call that it starts, if any. An error ends the connection.
+    /// Handles a frame and returns what the owner has to hand to a handler, if anything. An error ends the connection.
     pub(super) fn handle(
         &mut self,
         now: Millis,
         frame: Frame<'_>,
         arrival: Arrival,
         turn: &Turn,
-    ) -> Result<Option<Accepted>, Status> {
+    ) -> Result<Option<Next>, Status> {
         match frame {
-            Frame::Request(request) => return self.request(now, &request, arrival, turn),
+            Frame::Request(request) => {
+                return Ok(self.request(now, &request, arrival, turn)?.map(Next::Call));
+            }
             Frame::Ping(number) => self.push(&Frame::Pong(number)),
             Frame::Hello(_) | Frame::Reply(_) | Frame::GoAway(_) => {
                 return Err(Status::invalid_argument("a frame that only a server may send now"));
             }
-            // Cancels were handled on arrival. Messages belong to streams, which were refused. Unknown kinds may be
+            Frame::Message(message) if self.version > 1 => {
+                return self.message(message.id, Some(message.payload.len()));
+            }
+            Frame::End(id) if self.version > 1 => return self.message(id, None),
+            Frame::Credit(credit) if self.version > 1 => self.grant(credit)?,
+            Frame::End(_) | Frame::Credit(_) => return Err(broken(&DecodeError::BeyondVersion)),
+            // Cancels were handled on arrival. A client of version 1 may send messages in vain. Unknown kinds may be
             // skipped.
             _ => {}
+        }
+        Ok(None)
+    }
+
+    fn grant(&mut self, Credit { id, bytes }: Credit) -> Result<(), Status> {
+        let is_allowed = self.outgoing.grant(id, bytes);
+        let too_much = || format!("credit for call {} beyond {} bytes", id.0, u32::MAX);
+        is_allowed.then_some(()).ok_or_else(|| Status::invalid_argument(too_much()))
+    }
+
+    /// Takes a message, or the end of a call's messages.
+    fn message(&mut self, id: CallId, len: Option<usize>) -> Result<Option<Next>, Status> {
+        let is_awaited = match len {
+            Some(len) => self.incoming.receive(id, SendWindow::cost(len))?,
+            None => self.incoming.end(id),
+        };
+        self.give_credit();
+        if is_awaited {
+            return Ok(Some(Next::Message(Arrived { id, len })));
+        }
+        // Of a call that has ended, messages may have been on their way.
+        if self.running.contains_key(&id) {
+            self.head(id, None).fail(&surplus(), &mut self.out);
+            self.cancel(id);
         }
         Ok(None)
     }
@@ -122,34 +197,58 @@ impl<T> Calls<T> {
         if arrival.cancelled {
             return Ok(None);
         }
-        if let Some(status) = self.refusal(request, turn) {
-            write_failed(&mut self.out, request.id, &status, true, self.client_max);
-            return Ok(None);
-        }
-        let max_frame = self.client_max.min(self.config.limits.reply_bytes.max(MIN_FRAME));
-        let deadline = request.time_left.and_then(|left| deadline(arrival.at, left));
-        let (id, version, format) = (request.id, self.version, self.format);
-        let call = CallHead { id, version, format, max_frame, deadline };
-        let Some(method) = self.config.methods.find(request.method) else {
-            let why = format!("service {} has no method {}", self.config.service, request.method);
-            call.fail(&Status::unimplemented(why), &mut self.out);
-            return Ok(None);
+        let call = self.head(request.id, request.time_left.and_then(|left| deadline(arrival.at, left)));
+        let (method, kind) = match self.admit(now, request, &call, arrival, turn) {
+            Ok(admitted) => admitted,
+            Err(status) => {
+                call.refuse(&status, &mut self.out);
+                return Ok(None);
+            }
         };
-        if let Some(at) = deadline {
-            let (left, waited) = (at.since(now), now.since(arrival.at));
-            if left == Millis(0) {
-                call.fail(&too_late(), &mut self.out);
-                return Ok(None);
-            }
-            // A call that has not waited is tried, so that the usual time can improve.
-            if waited > BEHIND && Duration::from(left) < 2 * self.config.methods.usual(method) {
-                write_failed(&mut self.out, request.id, &no_time(left), true, self.client_max);
-                return Ok(None);
-            }
-        }
         self.retire |= self.config.quota.as_ref().is_some_and(|quota| quota.spend());
         let metadata = (!request.metadata.is_empty()).then(|| Arc::new(request.metadata.to_owned()));
-        Ok(Some(Accepted { call, method, metadata, argument_bytes: request.payload.len() }))
+        Ok(Some(Accepted { call, method, kind, metadata, argument_bytes: request.payload.len() }))
+    }
+
+    /// Returns what the reply of a call needs.
+    fn head(&self, id: CallId, deadline: Option<Millis>) -> CallHead {
+        let max_frame = self.client_max.min(self.reply_bytes.max(MIN_FRAME));
+        CallHead { id, version: self.version, format: self.format, max_frame, deadline }
+    }
+
+    /// Returns the method of a request, or the reason for which it does not run.
+    fn admit(
+        &self,
+        now: Millis,
+        request: &Request<'_>,
+        call: &CallHead,
+        arrival: Arrival,
+        turn: &Turn,
+    ) -> Result<(MethodId, MethodKind), Status> {
+        if let Some(status) = self.refusal(request, turn) {
+            return Err(status);
+        }
+        let methods = &self.config.methods;
+        let method = methods.find(request.method).ok_or_else(|| {
+            let why = format!("service {} has no method {}", self.config.service, request.method);
+            Status::unimplemented(why)
+        })?;
+        let kind = methods.kind(method);
+        let asked = MethodKind::new(request.more, request.stream && self.version > 1);
+        if kind != asked {
+            return Err(other_kind(request.method, kind, asked));
+        }
+        if let Some(at) = call.deadline {
+            let (left, waited) = (at.since(now), now.since(arrival.at));
+            if left == Millis(0) {
+                return Err(too_late());
+            }
+            // A call that has not waited is tried, so that the usual time can improve.
+            if waited > BEHIND && Duration::from(left) < 2 * methods.usual(method) {
+                return Err(no_time(left));
+            }
+        }
+        Ok((method, kind))
     }
 
     /// Returns the reason to refuse a request, if there is one.
@@ -157,7 +256,7 @@ impl<T> Calls<T> {
         if self.draining {
             return Some(leaving());
         }
-        if request.more {
+        if self.version == 1 && request.more {
             return Some(Status::unimplemented("streams are not part of version 1"));
         }
         let limits = &self.config.limits;
@@ -178,11 +277,22 @@ impl<T> Calls<T> {
     }
 
     /// Adds a call that did not end at its first poll.
-    pub(super) fn run(&mut self, accepted: Accepted, task: T) {
-        let Accepted { call: CallHead { id, deadline, .. }, argument_bytes, .. } = accepted;
+    pub(super) fn run(&mut self, accepted: &Accepted, task: T) {
+        let Accepted { call: CallHead { id, deadline, .. }, kind, argument_bytes, .. } = *accepted;
         self.argument_bytes += argument_bytes;
         self.deadlines.extend(deadline.map(|at| (at, id)));
-        self.running.insert(id, RunningCall { task, argument_bytes, deadline });
+        if kind.client_streams() {
+            self.incoming.open(id);
+        }
+        if kind.server_streams() {
+            self.outgoing.open(id);
+        }
+        self.running.insert(id, RunningCall { task, argument_bytes, deadline, kind });
+    }
+
+    /// Returns the handle of a running call.
+    pub(super) fn task(&self, id: CallId) -> Option<&T> {
+        self.running.get(&id).map(|call| &call.task)
     }
 
     /// Aborts a call without a reply, if it runs.
@@ -195,7 +305,7 @@ impl<T> Calls<T> {
     pub(super) fn expire(&mut self, now: Millis) -> bool {
         let mut any = false;
         while let Some(&(_, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
-            write_failed(&mut self.out, id, &too_late(), false, self.client_max);
+            self.head(id, None).fail(&too_late(), &mut self.out);
             self.cancel(id);
             any = true;
         }
@@ -204,39 +314,106 @@ impl<T> Calls<T> {
 
     /// Aborts all running calls without replies.
     pub(super) fn abort_all(&mut self) {
-        self.aborted.extend(mem::take(&mut self.running).into_values().map(|call| call.task));
-        self.deadlines.clear();
-        self.argument_bytes = 0;
+        while let Some(id) = self.running.last_key_value().map(|(id, _)| *id) {
+            self.cancel(id);
+        }
     }
 
-    /// Takes the replies of calls that have ended elsewhere. Replies of aborted calls are dropped.
+    /// Takes what handlers have produced and taken. Frames of aborted calls are dropped.
     pub(super) fn collect(&mut self, replies: Replies) {
-        let Replies { mut frames, ended } = replies;
+        let Replies { mut frames, segments, taken } = replies;
         let (mut at, mut kept) = (0, 0);
-        for ended in ended {
-            if self.end(ended.id).is_some() {
-                if kept != at {
-                    frames.copy_within(at..at + ended.len, kept);
-                }
-                kept += ended.len;
+        for segment in segments {
+            let passed = self.pass(segment, &frames[at..at + segment.len], self.out.len() + kept);
+            if kept != at {
+                frames.copy_within(at..at + passed, kept);
             }
-            at += ended.len;
+            kept += passed;
+            at += segment.len;
         }
         frames.truncate(kept);
-        if self.out.is_empty() {
+        if self.out.is_empty() && !frames.is_empty() {
             self.out = frames;
         } else {
             self.out.append(&mut frames);
         }
+        for Taken { id, bytes } in taken {
+            self.incoming.take(id, bytes);
+        }
+        self.give_credit();
+    }
+
+    /// Takes frames of a call. Returns the length of those that go out now.
+    fn pass(&mut self, segment: Segment, frames: &[u8], waiting: usize) -> usize {
+        let Segment { id, len, is_end } = segment;
+        if !self.outgoing.has(id) {
+            // Without a stream it is a reply, or it comes too late.
+            let is_needed = self.end(id).is_some();
+            if !is_needed {
+                self.sent.push(Sent { id, bytes: len, is_end });
+            }
+            return if is_needed { len } else { 0 };
+        }
+        let bytes = self.outgoing.push(id, frames, is_end, waiting < MESSAGES_HIGH_WATER);
+        self.sent.push(Sent { id, bytes, is_end });
+        if is_end && bytes == len {
+            self.end(id);
+        }
+        bytes
+    }
+
+    /// Sends waiting messages for which there is credit, as long as few bytes wait in front of them.
+    pub(super) fn send_messages(&mut self) {
+        while self.out.len() < MESSAGES_HIGH_WATER
+            && let Some(sent) = self.outgoing.next(&mut self.out)
+        {
+            self.sent.push(sent);
+            if sent.is_end {
+                self.end(sent.id);
+            }
+        }
+    }
+
+    fn give_credit(&mut self) {
+        while let Some(credit) = self.incoming.next_credit() {
+            self.push(&Frame::Credit(credit));
+        }
     }
 
     fn end(&mut self, id: CallId) -> Option<T> {
-        let RunningCall { task, argument_bytes, deadline } = self.running.remove(&id)?;
+        let RunningCall { task, argument_bytes, deadline, kind } = self.running.remove(&id)?;
         self.argument_bytes -= argument_bytes;
         if let Some(at) = deadline {
             self.deadlines.remove(&(at, id));
         }
+        if kind.server_streams() {
+            self.outgoing.close(id);
+        }
+        if kind.client_streams() {
+            self.incoming.close(id);
+            self.give_credit();
+        }
         Some(task)
+    }
+
+    /// Returns true if messages wait that may be sent.
+    pub(super) fn has_messages(&self) -> bool {
+        self.outgoing.is_ready()
+    }
+
+    /// Returns the bytes of messages that wait for handlers, or for the client.
+    pub(super) fn message_bytes(&self) -> usize {
+        self.incoming.untaken() + self.outgoing.queued()
+    }
+
+    /// Returns the maximum number of bytes of replies that may wait for the client.
+    pub(super) fn reply_bytes(&self) -> usize {
+        self.reply_bytes
+    }
+
+    /// Returns the number of waiting bytes above which nothing is read.
+    pub(super) fn high_water(&self) -> usize {
+        OUT_HIGH_WATER.min(self.reply_bytes)
     }
 
     /// Returns the sum of the lengths of the arguments of running calls.

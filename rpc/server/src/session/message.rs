@@ -22,7 +22,12 @@ pub enum Input<T> {
         /// Permission for the next call; `None` ends the turn.
         turn: Option<Turn>,
     },
-    /// Calls that continued elsewhere have ended.
+    /// The message of [`Output::Message`] has been handed to its call.
+    Delivered {
+        /// Permission for the next call; `None` ends the turn.
+        turn: Option<Turn>,
+    },
+    /// Calls that continued elsewhere have produced frames, or taken messages.
     Replies(Replies),
     /// The transport has taken this many bytes of the last batch; if that is not all, it takes no more now.
     Wrote(usize),
@@ -43,6 +48,15 @@ pub enum Input<T> {
 pub enum Output<'a, T> {
     /// Poll the handler of this call once, and pass [`Input::Returned`].
     Start(Start<'a>),
+    /// Hand this message to its call, and pass [`Input::Delivered`].
+    Message(Delivery<'a, T>),
+    /// Frames of a stream have gone out: its handler may produce as many bytes.
+    Sent {
+        /// Number of the call.
+        id: CallId,
+        /// Number of bytes.
+        bytes: usize,
+    },
     /// Drop the handler of this call; its reply is not needed any more.
     Abort(T),
     /// The quota of calls is used up.
@@ -68,6 +82,15 @@ pub struct Start<'a> {
     pub reply: &'a mut Vec<u8>,
 }
 
+/// Message of the client for a running call.
+#[derive(Debug)]
+pub struct Delivery<'a, T> {
+    /// Handle of the call.
+    pub task: &'a T,
+    /// Message in the session's format; `None` if the client sends no more.
+    pub payload: Option<&'a [u8]>,
+}
+
 /// Permission to start one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Turn {
@@ -84,29 +107,42 @@ pub enum Full {
     Peer(usize),
 }
 
-/// Replies of calls that continued elsewhere and have ended.
+/// Frames that calls have produced after their first poll, and messages that they have taken.
 #[derive(Debug, Default)]
 pub struct Replies {
     /// Frames, one behind the other.
     pub frames: Vec<u8>,
     /// Calls, in the order of their frames.
-    pub ended: Vec<EndedCall>,
+    pub segments: Vec<Segment>,
+    /// Messages of the client that handlers have taken.
+    pub taken: Vec<Taken>,
 }
 
-/// Call that continued elsewhere and has ended.
+/// Frames of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct EndedCall {
+pub struct Segment {
     /// Number of the call.
     pub id: CallId,
-    /// Length of its reply frame.
+    /// Length of its frames: messages, and the reply if it is the end.
     pub len: usize,
+    /// The call has ended.
+    pub is_end: bool,
+}
+
+/// Messages of the client that a handler has taken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Taken {
+    /// Number of the call.
+    pub id: CallId,
+    /// Cost of the messages: the length of their frames.
+    pub bytes: usize,
 }
 
 impl Replies {
-    /// Returns true if no call has ended.
+    /// Returns true if there is nothing to pass on.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ended.is_empty()
+        self.segments.is_empty() && self.taken.is_empty()
     }
 }
 

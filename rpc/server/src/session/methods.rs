@@ -1,8 +1,57 @@
-//! Names of a service's methods, and the usual duration of their calls.
+//! Names and kinds of a service's methods, and the usual duration of their calls.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+
+/// Kind of a method: who sends how many messages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MethodKind {
+    /// An argument, and a result.
+    Unary,
+    /// An argument, and a stream of messages from the server.
+    ServerStream,
+    /// A stream of messages from the client, and a result.
+    ClientStream,
+    /// A stream of messages in each direction.
+    BidiStream,
+}
+
+impl MethodKind {
+    /// Returns the kind with these streams.
+    #[must_use]
+    pub fn new(client_streams: bool, server_streams: bool) -> Self {
+        match (client_streams, server_streams) {
+            (false, false) => Self::Unary,
+            (false, true) => Self::ServerStream,
+            (true, false) => Self::ClientStream,
+            (true, true) => Self::BidiStream,
+        }
+    }
+
+    /// Returns true if the client sends a stream of messages.
+    #[must_use]
+    pub fn client_streams(self) -> bool {
+        matches!(self, Self::ClientStream | Self::BidiStream)
+    }
+
+    /// Returns true if the server sends a stream of messages.
+    #[must_use]
+    pub fn server_streams(self) -> bool {
+        matches!(self, Self::ServerStream | Self::BidiStream)
+    }
+
+    /// Returns the name of the kind: `unary`, `server_stream`, `client_stream` or `bidi_stream`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unary => "unary",
+            Self::ServerStream => "server_stream",
+            Self::ClientStream => "client_stream",
+            Self::BidiStream => "bidi_stream",
+        }
+    }
+}
 
 /// Methods of a service by name, shared by all sessions of a server.
 #[derive(Debug, Default)]
@@ -18,15 +67,21 @@ pub struct MethodId(usize);
 #[derive(Debug)]
 struct MethodEntry {
     name: String,
+    kind: MethodKind,
     /// Moving average of the time for which the first poll of a call keeps its thread, in nanoseconds.
     usual: AtomicU64,
 }
 
 impl MethodTable {
-    /// Creates a table of these methods.
+    /// Creates a table of unary methods.
     pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        let mut methods: Vec<_> =
-            names.into_iter().map(|name| MethodEntry { name, usual: AtomicU64::new(0) }).collect();
+        Self::of_kinds(names.into_iter().map(|name| (name, MethodKind::Unary)))
+    }
+
+    /// Creates a table of these methods.
+    pub fn of_kinds(methods: impl IntoIterator<Item = (String, MethodKind)>) -> Self {
+        let entry = |(name, kind)| MethodEntry { name, kind, usual: AtomicU64::new(0) };
+        let mut methods: Vec<_> = methods.into_iter().map(entry).collect();
         methods.sort_by(|a, b| a.name.cmp(&b.name));
         Self { methods }
     }
@@ -39,6 +94,11 @@ impl MethodTable {
     /// Returns the name of a method; empty if it is another table's.
     pub fn name(&self, method: MethodId) -> &str {
         self.methods.get(method.0).map_or("", |method| &method.name)
+    }
+
+    /// Returns the kind of a method; unary if it is another table's.
+    pub fn kind(&self, method: MethodId) -> MethodKind {
+        self.methods.get(method.0).map_or(MethodKind::Unary, |method| method.kind)
     }
 
     /// Returns the usual time for which the first poll of a call keeps its thread.

@@ -1,15 +1,17 @@
-//! The server's side of one connection: hello, calls in flight and their deadlines, limits, early refusal, look-ahead for
-//! cancels, idle times, drain. No I/O: inputs and the time go in, outputs and bytes come out.
+//! The server's side of one connection: hello, calls in flight and their deadlines, streams and their windows, limits, early
+//! refusal, look-ahead for cancels, idle times, drain. No I/O: inputs and the time go in, outputs and bytes come out.
 //!
 //! # How to drive it
 //! - Drain [`Session::poll_output`] after each input.
 //! - While [`Session::wants_bytes`], append arriving bytes to [`Session::read_buffer`] and pass [`Input::Received`].
 //! - While [`Session::wants_turn`], pass [`Input::Turn`]. The session handles frames up to the next call and gives
 //!   [`Output::Start`], always as the last output of a drain. Poll the call's handler once and pass [`Input::Returned`]
-//!   before any other input.
+//!   before any other input. [`Output::Message`] comes in the same way: hand the message to its call and pass
+//!   [`Input::Delivered`].
 //! - Write the bytes of [`Session::transmit`] and report progress by [`Input::Wrote`]. Ask for bytes after a turn, so that
 //!   its replies are in one batch.
-//! - Pass the replies of calls that did not end at their first poll by [`Input::Replies`].
+//! - Pass the messages and replies of calls that did not end at their first poll by [`Input::Replies`]. Messages wait for
+//!   credit of the client; [`Output::Sent`] tells when they have gone out.
 //! - Pass [`Input::Timeout`] at [`Session::poll_deadline`].
 //!
 //! `T` is the owner's handle of a running call; [`Output::Abort`] gives it back.
@@ -70,8 +72,10 @@ mod call_quota;
 mod calls;
 mod config;
 mod hello;
+mod incoming;
 mod message;
 mod methods;
+mod outgoing;
 mod pause;
 mod read_buffer;
 mod reply;
@@ -87,18 +91,15 @@ use common::Millis;
 use rpc_wire::{Frame, Status};
 
 pub use call_quota::CallQuota;
-use calls::{Accepted, Calls};
+use calls::{Accepted, Arrived, Calls, Next};
 pub use config::SessionConfig;
-pub use message::{End, EndedCall, Full, Input, Output, Replies, Start, Turn};
-pub use methods::{MethodId, MethodTable};
+pub use message::{Delivery, End, Full, Input, Output, Replies, Segment, Start, Taken, Turn};
+pub use methods::{MethodId, MethodKind, MethodTable};
 pub(crate) use pause::Pause;
 use read_buffer::ReadBuffer;
 pub use reply::CallHead;
 pub(crate) use reply::panicked;
 pub(crate) use reply_queue::ReplyQueue;
-
-/// Maximum number of bytes of waiting replies. Above it no call starts and nothing is read.
-const OUT_HIGH_WATER: usize = 1 << 20;
 
 /// The server's side of one connection.
 #[derive(Debug)]
@@ -109,6 +110,8 @@ pub struct Session<T> {
     calls: Calls<T>,
     /// Call between [`Output::Start`] and [`Input::Returned`].
     starting: Option<Starting>,
+    /// Message between [`Output::Message`] and [`Input::Delivered`].
+    delivering: Option<Delivering>,
     /// Unwritten bytes of the last batch.
     unwritten: usize,
     /// Time since which the transport has not taken the rest of a batch. A part that it takes does not change it.
@@ -147,6 +150,12 @@ struct Starting {
     is_handed_out: bool,
 }
 
+#[derive(Debug)]
+struct Delivering {
+    message: Arrived,
+    is_handed_out: bool,
+}
+
 /// Event that a session waits for, for a bounded time.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Due {
@@ -168,6 +177,7 @@ impl<T> Session<T> {
             calls: Calls::new(Arc::clone(&config)),
             config,
             starting: None,
+            delivering: None,
             unwritten: 0,
             blocked: None,
             deaf: None,
@@ -185,12 +195,11 @@ impl<T> Session<T> {
             Input::Received => self.receive(now),
             Input::Turn(turn) => {
                 if self.wants_turn() {
-                    // Replies are often as long as their requests.
-                    self.calls.out.reserve(self.input.bytes().len().min(OUT_HIGH_WATER));
                     self.advance(now, &turn);
                 }
             }
             Input::Returned { task, turn } => self.call_returned(now, task, turn.as_ref()),
+            Input::Delivered { turn } => self.delivered(now, turn.as_ref()),
             Input::Replies(replies) => {
                 if !replies.is_empty() {
                     self.calls.collect(replies);
@@ -216,7 +225,10 @@ impl<T> Session<T> {
             Input::Timeout => self.time_out(now),
             Input::Closed => self.lose(),
         }
-        if self.starting.is_none() {
+        if self.calls.has_messages() && matches!(self.phase, Phase::Open) {
+            self.calls.send_messages();
+        }
+        if self.starting.is_none() && self.delivering.is_none() {
             self.settle(now);
         }
     }
@@ -229,6 +241,15 @@ impl<T> Session<T> {
         }
         if mem::take(&mut self.calls.retire) {
             return Some(Output::Retire);
+        }
+        if let Some(sent) = self.calls.sent.pop() {
+            return Some(Output::Sent { id: sent.id, bytes: sent.bytes });
+        }
+        if let Some(delivering) = self.delivering.as_mut().filter(|delivering| !delivering.is_handed_out) {
+            delivering.is_handed_out = true;
+            let Arrived { id, len } = delivering.message;
+            let payload = len.map(|len| self.input.end_of_last(len));
+            return self.calls.task(id).map(|task| Output::Message(Delivery { task, payload }));
         }
         if let Some(starting) = self.starting.as_mut().filter(|starting| !starting.is_handed_out) {
             starting.is_handed_out = true;
@@ -307,10 +328,19 @@ impl<T> Session<T> {
         self.unwritten + self.calls.out.len()
     }
 
+    /// Returns the maximum number of bytes of replies that may wait for the client.
+    #[must_use]
+    pub fn reply_bytes(&self) -> usize {
+        self.calls.reply_bytes()
+    }
+
     /// Returns the memory that the session holds, in bytes, without the batch that is being written.
     #[must_use]
     pub fn held(&self) -> usize {
-        self.input.held() + self.calls.argument_bytes() + self.calls.out.capacity()
+        self.input.held()
+            + self.calls.argument_bytes()
+            + self.calls.message_bytes()
+            + self.calls.out.capacity()
     }
 
     /// Returns the time since which the session has been idle; `None` if it has work.
@@ -319,13 +349,14 @@ impl<T> Session<T> {
         let is_idle = matches!(self.phase, Phase::Open)
             && self.calls.is_idle()
             && self.starting.is_none()
+            && self.delivering.is_none()
             && self.unsent() == 0
             && self.input.is_empty();
         is_idle.then_some(self.active)
     }
 
     fn is_clogged(&self) -> bool {
-        self.unsent() > OUT_HIGH_WATER
+        self.unsent() > self.calls.high_water()
     }
 
     fn receive(&mut self, now: Millis) {
@@ -352,21 +383,30 @@ impl<T> Session<T> {
         Ok(())
     }
 
-    /// Handles frames up to the next call that is to start.
+    /// Handles frames up to the next call that is to start, or the next message for a handler.
     fn advance(&mut self, now: Millis, turn: &Turn) {
-        match self.next_call(now, turn) {
-            Ok(Some(accepted)) => self.starting = Some(Starting { accepted, is_handed_out: false }),
+        match self.next(now, turn) {
+            Ok(Some(Next::Call(accepted))) => {
+                if self.calls.out.capacity() == 0 {
+                    // Replies are often as long as their requests.
+                    self.calls.out.reserve(self.input.bytes().len().min(self.calls.high_water()));
+                }
+                self.starting = Some(Starting { accepted, is_handed_out: false });
+            }
+            Ok(Some(Next::Message(message))) => {
+                self.delivering = Some(Delivering { message, is_handed_out: false });
+            }
             Ok(None) => self.input.release(),
             Err(status) => self.refuse(now, status),
         }
     }
 
-    fn next_call(&mut self, now: Millis, turn: &Turn) -> Result<Option<Accepted>, Status> {
-        while self.calls.out.len() <= OUT_HIGH_WATER {
+    fn next(&mut self, now: Millis, turn: &Turn) -> Result<Option<Next>, Status> {
+        while self.calls.out.len() <= self.calls.high_water() {
             let Some(frame) = self.input.next().map_err(|error| reply::broken(&error))? else { break };
             let decoded = Frame::decode(frame.body).map_err(|error| reply::broken(&error))?;
-            if let Some(accepted) = self.calls.handle(now, decoded, frame.arrival, turn)? {
-                return Ok(Some(accepted));
+            if let Some(next) = self.calls.handle(now, decoded, frame.arrival, turn)? {
+                return Ok(Some(next));
             }
         }
         Ok(None)
@@ -375,8 +415,18 @@ impl<T> Session<T> {
     fn call_returned(&mut self, now: Millis, task: Option<T>, turn: Option<&Turn>) {
         let Some(Starting { accepted, .. }) = self.starting.take() else { return };
         if let Some(task) = task {
-            self.calls.run(accepted, task);
+            self.calls.run(&accepted, task);
         }
+        self.go_on(now, turn);
+    }
+
+    fn delivered(&mut self, now: Millis, turn: Option<&Turn>) {
+        if self.delivering.take().is_some() {
+            self.go_on(now, turn);
+        }
+    }
+
+    fn go_on(&mut self, now: Millis, turn: Option<&Turn>) {
         match turn {
             Some(turn) => self.advance(now, turn),
             None => self.input.release(),

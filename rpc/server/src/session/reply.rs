@@ -3,6 +3,8 @@
 use common::Millis;
 use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, MetadataRef, Reply, Status};
 
+use super::methods::MethodKind;
+
 /// Length of the body of a failed reply without its message.
 const FAILED_LEN: usize = HEADER_LEN - 4 + 1;
 
@@ -24,13 +26,28 @@ pub struct CallHead {
 impl CallHead {
     /// Appends the reply of a call that failed.
     pub fn fail(&self, status: &Status, out: &mut Vec<u8>) {
-        if self.has_metadata()
-            && let Some(details) = &status.details
-            && write_detailed(out, self.id, status, details, self.max_frame).is_ok()
-        {
-            return;
+        self.write_failed(status, false, out);
+    }
+
+    /// Appends the reply of a call of which no part ran.
+    pub fn refuse(&self, status: &Status, out: &mut Vec<u8>) {
+        self.write_failed(status, true, out);
+    }
+
+    /// Appends the reply of a failed call. What the client's limit has no room for is left out: first the details, then the
+    /// end of the message.
+    fn write_failed(&self, status: &Status, not_run: bool, out: &mut Vec<u8>) {
+        let Status { code, message, details } = status;
+        let details = details.as_deref().filter(|_| self.has_metadata()).unwrap_or_default();
+        let cut = cut(message, self.max_frame.saturating_sub(FAILED_LEN));
+        for (details, message) in [(details, &**message), ("", cut)] {
+            let metadata = MetadataRef::default();
+            let reply = Reply::Failed { id: self.id, code: *code, message, details, metadata, not_run };
+            // The smallest limit that a hello may name has room for the second one.
+            if Frame::Reply(reply).encode(out, self.max_frame).is_ok() {
+                return;
+            }
         }
-        write_failed(out, self.id, status, false, self.max_frame);
     }
 
     /// Returns true if the client takes metadata and details of a status.
@@ -48,27 +65,6 @@ impl CallHead {
         let why = "the call ran, but its client does not read the replies that there are";
         self.fail(&Status::resource_exhausted(why), out);
     }
-}
-
-/// Appends the reply of a failed call. The message is cut to the client's limit.
-pub(super) fn write_failed(out: &mut Vec<u8>, id: CallId, status: &Status, not_run: bool, max_frame: usize) {
-    let (code, details, metadata) = (status.code, "", MetadataRef::default());
-    let reply = |message| Frame::Reply(Reply::Failed { id, code, message, details, metadata, not_run });
-    // The smallest limit that a hello may name has room for the other fields.
-    let _ = reply(cut(&status.message, max_frame.saturating_sub(FAILED_LEN))).encode(out, max_frame);
-}
-
-/// Appends the reply of a failed call with its details, if all of it is within the client's limit.
-fn write_detailed(
-    out: &mut Vec<u8>,
-    id: CallId,
-    status: &Status,
-    details: &str,
-    max_frame: usize,
-) -> Result<(), EncodeError> {
-    let (code, message, metadata) = (status.code, status.message.as_str(), MetadataRef::default());
-    let reply = Reply::Failed { id, code, message, details, metadata, not_run: false };
-    Frame::Reply(reply).encode(out, max_frame)
 }
 
 /// Returns the first characters of a text, up to `max` bytes.
@@ -94,6 +90,15 @@ pub(super) fn no_time(left: Millis) -> Status {
     ))
 }
 
+pub(super) fn other_kind(method: &str, kind: MethodKind, asked: MethodKind) -> Status {
+    let (kind, asked) = (kind.name(), asked.name());
+    Status::unimplemented(format!("{method} is a {kind} method; it was called as a {asked} method"))
+}
+
+pub(super) fn surplus() -> Status {
+    Status::invalid_argument("a message for a call that takes no more messages")
+}
+
 pub(super) fn leaving() -> Status {
     Status::unavailable("the server is shutting down")
 }
@@ -107,15 +112,30 @@ mod tests {
     use super::*;
     use rpc_wire::split_frame;
 
-    #[test]
-    fn a_message_over_the_limit_of_the_client_is_cut_not_lost() {
+    fn written(status: &Status, version: u16) -> (String, String) {
+        let head =
+            CallHead { id: CallId(1), version, format: Format::JSON, max_frame: 1_024, deadline: None };
         let mut out = Vec::new();
-        let status = Status::not_found("ü".repeat(10_000));
-        write_failed(&mut out, CallId(1), &status, false, 1_024);
+        head.fail(status, &mut out);
         let (body, _) = split_frame(&out, 1_024).unwrap().unwrap();
-        let Frame::Reply(Reply::Failed { message, .. }) = Frame::decode(body).unwrap() else {
+        let Frame::Reply(Reply::Failed { message, details, .. }) = Frame::decode(body).unwrap() else {
             panic!("a failure")
         };
-        assert_eq!(message, "ü".repeat((1_024 - FAILED_LEN) / 2));
+        (message.to_owned(), details.to_owned())
+    }
+
+    #[test]
+    fn a_message_over_the_limit_of_the_client_is_cut_not_lost() {
+        let status = Status::not_found("ü".repeat(10_000));
+        assert_eq!(written(&status, 2).0, "ü".repeat((1_024 - FAILED_LEN) / 2));
+    }
+
+    #[test]
+    fn details_without_room_are_left_out_before_the_message_is_cut_and_version_1_has_none() {
+        let details = |len| Status::not_found("m".repeat(500)).with_details(&"d".repeat(len));
+        let message = "m".repeat(500);
+        assert_eq!(written(&details(5), 2), (message.clone(), r#""ddddd""#.into()));
+        assert_eq!(written(&details(600), 2), (message.clone(), String::new()));
+        assert_eq!(written(&details(5), 1), (message, String::new()));
     }
 }

@@ -1,58 +1,135 @@
-//! The reply queue of a connection as data: replies on their way to the session, and the bound on the bytes that wait
-//! for the client. `shared_reply_queue` puts it under a lock.
+//! The reply queue of a connection as data: what calls have produced and taken, on its way to the session, and the bounds on
+//! the bytes that wait for the client. `shared_reply_queue` puts it under a lock.
 
+use std::collections::BTreeMap;
 use std::mem;
 
 use rpc_wire::CallId;
 
-use super::message::{EndedCall, Replies};
+use super::message::{Replies, Segment, Taken};
 
-/// Queue of replies on their way to the session, and the number of bytes ahead of them.
+/// Bytes that one stream may produce before the client has taken any.
+const STREAM_ROOM: usize = 64 << 10;
+
+/// Bytes of all streams of a connection above which each may produce one message ahead only.
+const STREAMS_ROOM: usize = 1 << 20;
+
+/// Bytes of messages that handlers take before the session hears of it at once. It gives credit at half of a window, so a
+/// window never closes while handlers take all there is.
+const TELL_TAKEN: usize = 64 << 10;
+
+/// Queue of frames on their way to the session, and the number of bytes ahead of them.
 #[derive(Debug)]
 pub(crate) struct ReplyQueue {
     /// Maximum number of bytes of replies that wait for the client.
     limit: usize,
     replies: Replies,
+    /// Bytes of the replies in the queue that are not of streams.
+    waiting: usize,
     /// Bytes that have been taken and not been written.
     unsent: usize,
     /// Total of the bytes that have been written.
     written: u64,
+    /// Bytes that each stream has produced and that have not gone out, where there are any, and their sum.
+    streams: BTreeMap<CallId, usize>,
+    streams_sum: usize,
+    /// Bytes of messages that handlers have taken since the session heard of it.
+    taken: usize,
 }
 
 impl ReplyQueue {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, replies: Replies::default(), unsent: 0, written: 0 }
+        Self {
+            limit,
+            replies: Replies::default(),
+            waiting: 0,
+            unsent: 0,
+            written: 0,
+            streams: BTreeMap::new(),
+            streams_sum: 0,
+            taken: 0,
+        }
     }
 
     /// Adds the encoded reply of a call that has ended. If it finds no room, `instead` writes a shorter one.
     pub(crate) fn push(&mut self, id: CallId, frame: &[u8], instead: impl FnOnce(&mut Vec<u8>)) {
         let frames = &mut self.replies.frames;
         let before = frames.len();
-        if self.unsent + before + frame.len() > self.limit {
+        if self.unsent + self.waiting + frame.len() > self.limit {
             instead(frames);
         } else {
             frames.extend_from_slice(frame);
         }
         let len = frames.len() - before;
-        self.replies.ended.push(EndedCall { id, len });
+        self.waiting += len;
+        self.replies.segments.push(Segment { id, len, is_end: true });
+    }
+
+    /// Adds messages of a stream, and its reply if it ends.
+    pub(crate) fn push_messages(&mut self, id: CallId, frames: &[u8], is_end: bool) {
+        self.replies.frames.extend_from_slice(frames);
+        self.replies.segments.push(Segment { id, len: frames.len(), is_end });
+        *self.streams.entry(id).or_default() += frames.len();
+        self.streams_sum += frames.len();
+    }
+
+    /// Returns the number of bytes that a stream may produce now: at least one message for a stream of which nothing waits,
+    /// so that streams whose client gives no credit do not hold up others.
+    pub(crate) fn stream_room(&self, id: CallId) -> usize {
+        match self.streams.get(&id) {
+            None if self.streams_sum >= STREAMS_ROOM => 1,
+            None => STREAM_ROOM,
+            Some(_) if self.streams_sum >= STREAMS_ROOM => 0,
+            Some(waiting) => STREAM_ROOM.saturating_sub(*waiting),
+        }
+    }
+
+    /// Records frames of a stream that have gone out. Returns true if other streams may have room again.
+    pub(crate) fn note_sent(&mut self, id: CallId, bytes: usize) -> bool {
+        let Some(waiting) = self.streams.get_mut(&id) else { return false };
+        let (was_full, bytes) = (self.streams_sum >= STREAMS_ROOM, bytes.min(*waiting));
+        *waiting -= bytes;
+        if *waiting == 0 {
+            self.streams.remove(&id);
+        }
+        self.streams_sum -= bytes;
+        was_full && self.streams_sum < STREAMS_ROOM
+    }
+
+    /// Forgets a stream that was aborted. Returns true if other streams may have room again.
+    pub(crate) fn forget(&mut self, id: CallId) -> bool {
+        self.note_sent(id, usize::MAX)
+    }
+
+    /// Records messages of the client that a handler has taken. Returns true if the session should hear of it now.
+    pub(crate) fn note_taken(&mut self, id: CallId, bytes: usize) -> bool {
+        match self.replies.taken.last_mut().filter(|last| last.id == id) {
+            Some(last) => last.bytes += bytes,
+            None => self.replies.taken.push(Taken { id, bytes }),
+        }
+        self.taken += bytes;
+        self.taken >= TELL_TAKEN
     }
 
     /// Returns true if calls may continue, because their replies find room. The other half of the limit is for calls
     /// that do not ask: those that end at their first poll or have paused for long.
     pub(crate) fn has_room(&self) -> bool {
-        self.unsent + self.replies.frames.len() <= self.limit / 2
+        self.unsent + self.waiting <= self.limit / 2
     }
 
-    /// Takes the waiting replies. Their bytes count as unsent from here on.
+    /// Takes what waits. The bytes of replies count as unsent from here on.
     pub(crate) fn take(&mut self) -> Replies {
-        self.unsent += self.replies.frames.len();
+        self.unsent += mem::take(&mut self.waiting);
+        self.taken = 0;
         mem::take(&mut self.replies)
     }
 
-    /// Records the number of taken bytes that have not been written. Returns the number of bytes in the queue.
-    pub(crate) fn note_unsent(&mut self, bytes: usize) -> usize {
+    /// Records the number of taken bytes that have not been written, and the bound on them. Returns the number of bytes in the
+    /// queue.
+    pub(crate) fn note_unsent(&mut self, bytes: usize, limit: usize) -> usize {
         self.written += (self.unsent.saturating_sub(bytes)) as u64;
         self.unsent = bytes;
+        self.limit = limit;
         self.replies.frames.len()
     }
 
@@ -69,32 +146,32 @@ mod tests {
     #[test]
     fn a_reply_for_which_there_is_no_room_is_replaced() {
         let mut queue = ReplyQueue::new(100);
-        queue.note_unsent(50);
+        queue.note_unsent(50, 100);
         queue.push(CallId(1), &[1; 50], |_| panic!("there is room"));
         queue.push(CallId(2), &[2; 50], |out| out.push(9));
         let replies = queue.take();
         assert_eq!(queue.unsent, 101);
-        let ended = [EndedCall { id: CallId(1), len: 50 }, EndedCall { id: CallId(2), len: 1 }];
-        assert_eq!(replies.ended, ended);
+        let segment = |id, len| Segment { id: CallId(id), len, is_end: true };
+        assert_eq!(replies.segments, [segment(1, 50), segment(2, 1)]);
         assert_eq!(replies.frames, [vec![1; 50], vec![9]].concat());
     }
 
     #[test]
     fn bytes_that_are_taken_while_others_are_written_hide_no_progress() {
         let mut queue = ReplyQueue::new(100);
-        queue.note_unsent(40);
+        queue.note_unsent(40, 100);
         queue.push(CallId(1), &[1; 30], |_| panic!("there is room"));
         let taken = queue.take().frames.len();
-        queue.note_unsent(40 + taken - 25);
+        queue.note_unsent(40 + taken - 25, 100);
         assert_eq!(queue.written(), 25);
     }
 
     #[test]
     fn half_of_the_limit_is_room_for_calls_that_are_asked() {
         let mut queue = ReplyQueue::new(100);
-        queue.note_unsent(51);
+        queue.note_unsent(51, 100);
         assert!(!queue.has_room());
-        queue.note_unsent(50);
+        queue.note_unsent(50, 100);
         assert!(queue.has_room());
         assert_eq!(queue.written(), 1);
     }

@@ -8,3 +8,4 @@ mod memory;
 mod overload;
 mod peer;
 mod prefork;
+mod streams;

@@ -74,7 +74,8 @@ impl Drop for PanicsWhenDropped {
     }
 }
 
-struct Tell(mpsc::UnboundedSender<&'static str>);
+/// Tells when it is dropped.
+pub(crate) struct Tell(pub(crate) mpsc::UnboundedSender<&'static str>);
 
 impl Drop for Tell {
     fn drop(&mut self) {
@@ -132,6 +133,8 @@ pub(crate) enum Answer {
     GoAway(CallId, Code),
     Hello(String),
     Pong(u64),
+    Message(CallId, Vec<u8>),
+    Credit(CallId, u32),
     Closed,
 }
 
@@ -161,6 +164,23 @@ impl RawClient {
     pub(crate) async fn greeted(addr: SocketAddr, format: Format) -> Self {
         let mut client = Self { format, ..Self::connect(addr).await };
         client.hello(1, format, "test");
+        client.send().await;
+        assert_eq!(client.answer().await, Answer::Hello("me".into()));
+        client
+    }
+
+    /// Connects as a client of version 2, with JSON, and exchanges hellos.
+    pub(crate) async fn greeted_with(addr: SocketAddr, budget: Budget) -> Self {
+        let mut client = Self::connect(addr).await;
+        let hello = Hello {
+            version: 2,
+            format: Format::JSON,
+            max_frame: MAX as u32,
+            service: "test",
+            instance: "",
+            budget: Some(budget),
+        };
+        client.push(&Frame::Hello(hello));
         client.send().await;
         assert_eq!(client.answer().await, Answer::Hello("me".into()));
         client
@@ -239,6 +259,8 @@ impl RawClient {
                         Answer::Failed(id, code, not_run)
                     }
                     Frame::Pong(number) => Answer::Pong(number),
+                    Frame::Message(message) => Answer::Message(message.id, message.payload.to_vec()),
+                    Frame::Credit(credit) => Answer::Credit(credit.id, credit.bytes),
                     other => panic!("a server does not send {other:?}"),
                 };
                 self.input = rest.to_vec();

@@ -9,7 +9,7 @@ use common::Millis;
 use rpc_client::session as client;
 use rpc_client::session::{Answer, Attempt, Ended, NewCall, Refused, Transmission, next_frame};
 use rpc_server::session as server;
-use rpc_server::session::{EndedCall, Full, Replies, Turn};
+use rpc_server::session::{Full, Replies, Segment, Turn};
 use rpc_server::{Limits, Status};
 use rpc_wire::{Budget, CallId, Format, Frame, MetadataRef, Reply};
 
@@ -190,7 +190,7 @@ impl World {
         let before = self.ended.frames.len();
         Frame::Reply(Reply::ok(id, b"later")).encode(&mut self.ended.frames, MAX_FRAME).unwrap();
         let len = self.ended.frames.len() - before;
-        self.ended.ended.push(EndedCall { id, len });
+        self.ended.segments.push(Segment { id, len, is_end: true });
     }
 
     /// The server's session takes the replies of handlers that have answered.
@@ -405,9 +405,10 @@ impl World {
                     self.server.handle(self.now, server::Input::Returned { task, turn: None });
                 }
                 server::Output::Abort(id) => {
-                    let is_ended = self.ended.ended.iter().any(|ended| ended.id == id);
+                    let is_ended = self.ended.segments.iter().any(|ended| ended.id == id);
                     assert!(self.tasks.remove(&id) != is_ended, "{id} is aborted twice");
                 }
+                server::Output::Message(_) | server::Output::Sent { .. } => {}
                 server::Output::Retire => panic!("there is no quota"),
                 server::Output::ShutDown => self.to_client.is_closed = true,
                 server::Output::Close(_) => {

@@ -1,0 +1,121 @@
+//! Messages of the client on their way from the connection's task to a handler.
+
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use rpc_wire::{CallId, SendWindow};
+
+use crate::shared_reply_queue::SharedReplyQueue;
+
+/// Messages of one call that its handler has not taken. The client's window bounds them.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    id: CallId,
+    reply_queue: Arc<SharedReplyQueue>,
+    state: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Messages, each behind its length of four bytes.
+    messages: Vec<u8>,
+    end: Option<InboxEnd>,
+    /// The handler takes no more: messages are dropped.
+    is_unwanted: bool,
+    waker: Option<Waker>,
+}
+
+/// Reason for which no message follows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum InboxEnd {
+    /// The client has sent its last message.
+    Complete,
+    /// The call has ended.
+    Cut,
+}
+
+impl Inbox {
+    pub(crate) fn new(id: CallId, reply_queue: Arc<SharedReplyQueue>) -> Self {
+        Self { id, reply_queue, state: Mutex::default() }
+    }
+
+    /// Adds a message.
+    pub(crate) fn push(&self, message: &[u8]) {
+        let mut state = self.lock();
+        if state.is_unwanted {
+            drop(state);
+            self.taken(SendWindow::cost(message.len()));
+            return;
+        }
+        // The length of a frame has four bytes, too.
+        let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+        state.messages.extend_from_slice(&len.to_be_bytes());
+        state.messages.extend_from_slice(message);
+        wake(state);
+    }
+
+    /// Tells the handler that no message follows. The first reason counts.
+    pub(crate) fn end(&self, end: InboxEnd) {
+        let mut state = self.lock();
+        state.end.get_or_insert(end);
+        wake(state);
+    }
+
+    /// Takes all waiting messages, each behind its length; an error if none will follow.
+    pub(crate) fn poll_take(&self, batch: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<(), InboxEnd>> {
+        let mut state = self.lock();
+        if !state.messages.is_empty() && state.end != Some(InboxEnd::Cut) {
+            batch.clear();
+            mem::swap(&mut state.messages, batch);
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(end) = state.end {
+            return Poll::Ready(Err(end));
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Records that the handler has taken messages of this cost.
+    pub(crate) fn taken(&self, cost: usize) {
+        if cost > 0 {
+            self.reply_queue.note_taken(self.id, cost);
+        }
+    }
+
+    /// Drops what waits and what follows.
+    pub(crate) fn refuse_all(&self) {
+        let mut state = self.lock();
+        state.is_unwanted = true;
+        let messages = mem::take(&mut state.messages);
+        drop(state);
+        let mut rest = &messages[..];
+        let mut cost = 0;
+        while let Some((message, more)) = split_message(rest) {
+            cost += SendWindow::cost(message.len());
+            rest = more;
+        }
+        self.taken(cost);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that can panic runs under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes the handler, without the lock.
+fn wake(mut state: MutexGuard<'_, Waiting>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// Splits the first message off a batch.
+pub(crate) fn split_message(batch: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = batch.split_first_chunk::<4>()?;
+    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
+}

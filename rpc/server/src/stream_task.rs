@@ -1,0 +1,104 @@
+//! Handlers that give messages: polled as far as the client, and the other streams, leave room.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+
+use common::current_call::CurrentCall;
+use rpc_wire::{MessageWriter, ReplyWriter};
+
+use crate::context::ActiveCall;
+use crate::handler::PollMessage;
+use crate::session::{self, CallHead};
+use crate::shared_reply_queue::SharedReplyQueue;
+
+/// Capacity that the buffer of a stream keeps while its handler waits.
+const MOST_KEPT: usize = 4 << 10;
+
+/// Handler that gives messages, and the buffer for them.
+pub(crate) struct StreamTask {
+    call: CallHead,
+    active: ActiveCall,
+    handler: Box<dyn PollMessage + Send>,
+    current: CurrentCall,
+    out: Vec<u8>,
+}
+
+/// Reason for which a handler gives no more messages now.
+enum Pause {
+    /// There is no room.
+    Full,
+    /// The handler waits.
+    Waiting,
+    /// The stream has ended: the reply follows the last message.
+    Ended,
+}
+
+impl StreamTask {
+    pub(crate) fn new(
+        call: CallHead,
+        active: ActiveCall,
+        handler: Box<dyn PollMessage + Send>,
+        current: CurrentCall,
+    ) -> Self {
+        Self { call, active, handler, current, out: Vec::new() }
+    }
+
+    /// Produces messages while there is room. Completes when the reply is in the queue.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, reply_queue: &SharedReplyQueue) -> Poll<()> {
+        let room = reply_queue.stream_room(self.call.id, cx);
+        if room == 0 {
+            return Poll::Pending;
+        }
+        let pause = self.produce(cx, room);
+        if !self.out.is_empty() {
+            reply_queue.push_messages(self.call.id, &self.out, matches!(pause, Pause::Ended));
+            self.out.clear();
+        }
+        match pause {
+            Pause::Full => {
+                // The connection's task, which has just been woken, makes room before this one continues.
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Pause::Waiting => {
+                self.out.shrink_to(MOST_KEPT);
+                Poll::Pending
+            }
+            Pause::Ended => Poll::Ready(()),
+        }
+    }
+
+    fn produce(&mut self, cx: &mut Context<'_>, room: usize) -> Pause {
+        let Self { call, active, handler, current, out } = self;
+        while out.len() < room {
+            let mut message = MessageWriter::new(out, call.id);
+            let mut poll = || handler.poll_message(cx, call.format, message.payload());
+            let polled = catch_unwind(AssertUnwindSafe(|| current.enter(&mut poll)));
+            match polled {
+                Ok(Poll::Pending) => return Pause::Waiting,
+                Ok(Poll::Ready(Some(Ok(())))) => match message.finish(call.max_frame) {
+                    Ok(()) => continue,
+                    Err(error) => call.fail_too_long(&error, out),
+                },
+                Ok(Poll::Ready(Some(Err(status)))) => {
+                    drop(message);
+                    call.fail(&status, out);
+                }
+                Ok(Poll::Ready(None)) => {
+                    drop(message);
+                    let mut reply = ReplyWriter::new(out, call.id);
+                    active.0.write_metadata(call, &mut reply);
+                    if let Err(error) = reply.finish(call.max_frame) {
+                        call.fail_too_long(&error, out);
+                    }
+                }
+                Err(_) => {
+                    drop(message);
+                    call.fail(&session::panicked(), out);
+                }
+            }
+            return Pause::Ended;
+        }
+        Pause::Full
+    }
+}
