@@ -90,6 +90,7 @@ PURE = (
     "registry/src/status",
     "registry/src/subscription/core/",
     "registry/src/subscription/view",
+    "registry/src/warm_up",
     "rpc/metrics/src/",
     "rpc/wire/src/",
     "rpc/prefork/src/supervisor/",

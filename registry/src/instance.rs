@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::status::Status;
+use crate::warm_up::warm_up;
 
 const HOST: &str = "host";
 const PORT: &str = "port";
@@ -111,13 +112,8 @@ impl Instance {
     pub fn weight_at(&self, now_ms: u64) -> u32 {
         let full = self.weight();
         let number = |key| self.get(key).and_then(Value::as_u64);
-        let (Some(started), Some(warm_up)) = (number(STARTED), number(WARM_UP)) else { return full };
-        let age = now_ms.saturating_sub(started);
-        if age >= warm_up {
-            return full;
-        }
-        let share = u128::from(full) * u128::from(age) / u128::from(warm_up);
-        u32::try_from(share).unwrap_or(full).max(full.min(1))
+        let (Some(started), Some(time)) = (number(STARTED), number(WARM_UP)) else { return full };
+        warm_up(full, now_ms.saturating_sub(started), time)
     }
 
     pub(crate) fn has_warm_up(&self) -> bool {

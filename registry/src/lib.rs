@@ -137,6 +137,7 @@ mod status;
 #[cfg(feature = "stream")]
 mod stream;
 mod subscription;
+mod warm_up;
 
 pub use builder::Builder;
 pub use clock::unix_ms;

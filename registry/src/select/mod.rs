@@ -39,10 +39,12 @@ mod zone;
 
 use std::sync::Arc;
 
+use crate::hash::Hash;
 use crate::instance::Instance;
 use crate::members::InstanceId;
 use crate::status::Status;
 
+pub use crate::warm_up::warm_up;
 pub use random::Random;
 pub use rendezvous::by_key;
 pub use round_robin::RoundRobin;
@@ -52,9 +54,17 @@ pub use zone::prefer_zone;
 /// Instance that may be chosen, with its id: what `&members.instances` gives one after another.
 pub type Candidate<'a> = (&'a InstanceId, &'a Arc<Instance>);
 
-/// Returns the share of work that an instance should get at a time; 0 if none.
-fn share(instance: &Instance, now_ms: u64) -> u32 {
+/// Returns the share of work that an instance should get at a time, in milliseconds since 1970: its weight then, or 0 if it is
+/// not [up](Status::Up).
+#[must_use]
+pub fn share(instance: &Instance, now_ms: u64) -> u32 {
     if instance.status() == Status::Up { instance.weight_at(now_ms) } else { 0 }
+}
+
+/// Returns a hash of several parts that is the same in every process and version, for choices by key of one's own.
+#[must_use]
+pub fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
+    parts.into_iter().fold(Hash::new(), Hash::add).finish()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use common::log::Shown;
 use common::{Millis, current_call};
 use rpc_wire::{CallId, Code, MetadataRef, Status};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::link::Link;
@@ -143,8 +144,8 @@ impl<'a> Attempts<'a> {
             Err(Unplaced::Late | Unplaced::NoStreams) => return Err(self.too_late()),
         };
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
-        let outcome = LinkOutcome::Neither;
-        Ok(Some(Running { shared: self.shared, id, link, call, attempt, outcome }))
+        let (shared, begun, outcome) = (self.shared, Instant::now(), LinkOutcome::Neither);
+        Ok(Some(Running { shared, id, link, call, attempt, begun, outcome }))
     }
 
     /// Returns the error of a call that an earlier attempt may have run.
@@ -194,31 +195,39 @@ struct Running<'a> {
     link: Arc<Link>,
     call: CallId,
     attempt: oneshot::Receiver<Attempt>,
+    begun: Instant,
     outcome: LinkOutcome,
 }
 
 impl Running<'_> {
     fn ended(&mut self, reply: &Attempt) {
         self.outcome = match reply {
+            Err(Ended::Failed(status, _) | Ended::NotRun(status))
+                if self.shared.settings.failure_codes.contain(status.code) =>
+            {
+                LinkOutcome::Failed
+            }
             Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,
             Err(Ended::Late) => LinkOutcome::Missed,
             Err(Ended::NotSent | Ended::Lost(_)) => LinkOutcome::Neither,
         };
-        if reply.is_ok() {
-            self.link.counters.ok.fetch_add(1, Ordering::Relaxed);
-        }
+        let counters = &self.link.counters;
+        let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let clock = self.shared.clock;
-        if self.outcome != LinkOutcome::Answered {
-            self.link.session.handle(clock.now(), Input::Cancel(self.call));
+        let ended = Instant::now();
+        let now = self.shared.clock.at(ended);
+        if !matches!(self.outcome, LinkOutcome::Answered | LinkOutcome::Failed) {
+            self.link.session.handle(now, Input::Cancel(self.call));
         }
-        let ask = self.shared.pool().finish(self.id, self.outcome);
+        let took = Some(ended.saturating_duration_since(self.begun));
+        let ask = self.shared.pool().finish(now, self.id, self.outcome, took);
         if ask {
-            self.link.session.handle(clock.now(), Input::Probe);
+            self.link.session.handle(now, Input::Probe);
         }
         self.shared.give_room();
     }

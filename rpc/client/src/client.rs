@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Backoff, Millis};
-use registry::{Registry, SubscribeOptions};
+use registry::{Registry, SubscribeOptions, unix_ms};
 use rpc_wire::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use crate::call::Call;
 use crate::connector::{Connect, TcpConnect};
 use crate::error::Error;
-use crate::pool::{Input, Pool, PoolConfig};
+use crate::pool::{Balancer, Input, InstanceInfo, OutlierEjection, Pool, PoolConfig};
 use crate::pool_task::{Source, run_pool};
 use crate::retry::Budget;
 use crate::session::Config;
@@ -99,6 +99,28 @@ impl Client {
     pub fn stats(&self) -> Stats {
         self.inner.shared.counters.stats()
     }
+
+    /// Returns what the client knows of each instance now: its share, its state, its load.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use rpc_client::{Client, InstanceState};
+    ///
+    /// let client = Client::direct("text", ["127.0.0.1:1"]).connect().await?;
+    /// for instance in client.instances() {
+    ///     println!("{} {:?}: {} calls, {:?}", instance.addr, instance.state, instance.sent, instance.latency);
+    /// }
+    /// assert_eq!(client.instances()[0].state, InstanceState::Connecting);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn instances(&self) -> Vec<InstanceInfo> {
+        let shared = &self.inner.shared;
+        let known = shared.pool().view(shared.clock.now());
+        known.into_iter().map(|info| shared.counters.complete(info)).collect()
+    }
 }
 
 impl Drop for Inner {
@@ -154,6 +176,10 @@ impl ClientBuilder {
                 max_in_flight: 1024,
                 backoff: Backoff::new(Millis(50), Millis(5_000)),
                 seed: fastrand::u64(..),
+                balancer: Balancer::default(),
+                outliers: OutlierEjection::default(),
+                zone: None,
+                warm_up: Millis(0),
             },
             connector: Arc::new(TcpConnect),
         }
@@ -259,6 +285,32 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets the way in which calls are spread over the instances. Default: [`Balancer::PowerOfTwo`].
+    pub fn balancer(mut self, balancer: Balancer) -> Self {
+        self.pool.balancer = balancer;
+        self
+    }
+
+    /// Sets the rules by which an instance that does worse than the others gets no calls for a while.
+    pub fn outlier_ejection(mut self, rules: OutlierEjection) -> Self {
+        self.pool.outliers = rules;
+        self
+    }
+
+    /// Sets the zone of this client. Calls stay with the instances of [this zone](registry::Instance::with_zone) while
+    /// five of seven of their weight are healthy; with less they go to others in proportion.
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.pool.zone = Some(zone.into());
+        self
+    }
+
+    /// Sets the time in which the share of a new connection grows to the whole, because a process that has just started is
+    /// slow. Default: zero. A [warm-up in the registry](registry::Instance::with_warm_up) counts besides.
+    pub fn warm_up(mut self, time: Duration) -> Self {
+        self.pool.warm_up = time.into();
+        self
+    }
+
     /// Sets the seed of balancing and jitter, for repeatable runs. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.pool.seed = seed;
@@ -279,7 +331,7 @@ impl ClientBuilder {
                 let options = SubscribeOptions::default().empty_after(self.hold);
                 let subscription = registry.subscribe_with(&self.session.service, options).await?;
                 let max_connections = self.connections.unwrap_or(MAX_CONNECTIONS);
-                let targets = targets::targets(&subscription.current(), max_connections);
+                let targets = targets::targets(&subscription.current(), max_connections, unix_ms());
                 (Source::Registry { subscription, max_connections }, targets)
             }
         };
@@ -288,6 +340,7 @@ impl ClientBuilder {
             patience: self.patience.into(),
             connect_timeout: self.connect_timeout.into(),
             max_retries: self.max_retries,
+            failure_codes: self.pool.outliers.failure_codes(),
         };
         let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
         shared.feed(Input::Targets(targets));

@@ -104,6 +104,7 @@ pub use call::{Call, CallWithReply, Reply};
 pub use client::{Client, ClientBuilder};
 pub use connector::{Connect, connect_fn};
 pub use error::Error;
+pub use pool::{Balancer, EjectionReason, InstanceInfo, InstanceState, OutlierEjection};
 // Types of connections; re-exported so that users need not name the crate that they come from.
 pub use registry::{Connecting, Stream};
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};

@@ -10,7 +10,7 @@ use rpc_wire::EncodeError;
 
 use crate::error::Error;
 use crate::link::{Link, Started};
-use crate::pool::{LinkId, LinkOutcome};
+use crate::pool::{Demand, LinkId, LinkOutcome};
 use crate::shared::Shared;
 
 /// A search for the best link that has room, up to a deadline.
@@ -20,6 +20,8 @@ pub(crate) struct Placement<'a> {
     /// Time at the end of the last wait.
     pub(crate) now: Millis,
     pub(crate) deadline: Millis,
+    /// Hash of the key of the call, if it has one.
+    pub(crate) key: Option<u64>,
 }
 
 /// A link, and what was started on it. The link is to be given back to the pool.
@@ -45,7 +47,7 @@ pub(crate) enum Unplaced {
 
 impl<'a> Placement<'a> {
     pub(crate) fn new(shared: &'a Shared, now: Millis, deadline: Millis) -> Self {
-        Self { shared, now, deadline }
+        Self { shared, now, deadline, key: None }
     }
 
     /// Starts something on the best link that has room. Returns `None` if that link has just gone.
@@ -62,7 +64,7 @@ impl<'a> Placement<'a> {
             if let Started::Sent(started) = started {
                 return Ok(Some(Placed { id, link, started }));
             }
-            let _ = shared.pool().finish(id, LinkOutcome::Neither);
+            let _ = shared.pool().finish(self.now, id, LinkOutcome::Neither, None);
             let room = match started {
                 Started::Full(room) => room,
                 Started::Refused(error) => return Err(Unplaced::Argument(error)),
@@ -92,7 +94,7 @@ impl<'a> Placement<'a> {
     /// Waits for a link that takes a call.
     async fn link(&mut self, avoid: &[LinkId]) -> Result<(LinkId, Arc<Link>), Unplaced> {
         let shared = self.shared;
-        if let Some(picked) = shared.pool().pick(avoid) {
+        if let Some(picked) = self.pick(avoid) {
             return Ok(picked);
         }
         let until = self.deadline.min(self.now + shared.settings.patience);
@@ -101,7 +103,7 @@ impl<'a> Placement<'a> {
             // From here on no change is missed.
             changed.as_mut().enable();
             self.now = shared.clock.now();
-            if let Some(picked) = shared.pool().pick(avoid) {
+            if let Some(picked) = self.pick(avoid) {
                 return Ok(picked);
             }
             tokio::select! {
@@ -110,10 +112,14 @@ impl<'a> Placement<'a> {
                 () = shared.room() => {}
                 // One last look, because a runtime that was held up may find the change and the timeout at once.
                 () = shared.clock.sleep_until(Some(until)) => {
-                    return shared.pool().pick(avoid).ok_or(Unplaced::NoLink);
+                    return self.pick(avoid).ok_or(Unplaced::NoLink);
                 }
             }
         }
+    }
+
+    fn pick(&self, avoid: &[LinkId]) -> Option<(LinkId, Arc<Link>)> {
+        self.shared.pool().pick(&Demand { now: self.now, avoid, key: self.key })
     }
 }
 

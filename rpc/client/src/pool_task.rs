@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::Millis;
 use common::log::quietly;
-use registry::Subscription;
+use registry::{Subscription, unix_ms};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -31,7 +31,7 @@ impl Source {
     async fn next(&mut self) -> Targets {
         match self {
             Self::Registry { subscription, max_connections } => match subscription.changed().await {
-                Some(members) => targets::targets(&members, *max_connections),
+                Some(members) => targets::targets(&members, *max_connections, unix_ms()),
                 // The registry has been closed: the last members stay.
                 None => {
                     *self = Self::Fixed;

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use crate::link::Link;
-use crate::pool::{Input, Pool};
+use crate::pool::{FailureCodes, Input, Pool};
 use crate::retry::Budget;
 use crate::session::Config;
 use crate::stats::Counters;
@@ -39,6 +39,8 @@ pub(crate) struct Settings {
     pub(crate) connect_timeout: Millis,
     /// Maximum number of counted retries of one call.
     pub(crate) max_retries: u32,
+    /// Codes of answers that count as failures of an instance.
+    pub(crate) failure_codes: FailureCodes,
 }
 
 impl Shared {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::pool::InstanceInfo;
+
 /// Number of instances that are remembered; more if there are links to more.
 const MAX_INSTANCES: usize = 1024;
 
@@ -37,6 +39,8 @@ pub struct InstanceStats {
     pub sent: u64,
     /// Attempts with a result.
     pub ok: u64,
+    /// Attempts that ended without a result: with an answer that is a failure, or with none.
+    pub failed: u64,
 }
 
 /// The counters behind [`Stats`].
@@ -55,6 +59,18 @@ pub(crate) struct InstanceCounters {
     addr: String,
     pub(crate) sent: AtomicU64,
     pub(crate) ok: AtomicU64,
+    pub(crate) failed: AtomicU64,
+}
+
+impl InstanceCounters {
+    fn stats(&self) -> InstanceStats {
+        InstanceStats {
+            addr: self.addr.clone(),
+            sent: self.sent.load(Ordering::Relaxed),
+            ok: self.ok.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Counters {
@@ -66,19 +82,14 @@ impl Counters {
             map.retain(|_, counters| Arc::strong_count(counters) > 1);
         }
         let new = || {
-            let (sent, ok) = (AtomicU64::new(0), AtomicU64::new(0));
-            Arc::new(InstanceCounters { addr: addr.to_owned(), sent, ok })
+            let (sent, ok, failed) = <(AtomicU64, AtomicU64, AtomicU64)>::default();
+            Arc::new(InstanceCounters { addr: addr.to_owned(), sent, ok, failed })
         };
         map.entry(identity.to_owned()).or_insert_with(new).clone()
     }
 
     pub(crate) fn stats(&self) -> Stats {
         let map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
-        let instance = |counters: &InstanceCounters| InstanceStats {
-            addr: counters.addr.clone(),
-            sent: counters.sent.load(Ordering::Relaxed),
-            ok: counters.ok.load(Ordering::Relaxed),
-        };
         let (ok, failed) = (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
         Stats {
             calls: ok + failed,
@@ -89,8 +100,18 @@ impl Counters {
             open_streams: self.open_streams.load(Ordering::Relaxed),
             by_instance: map
                 .iter()
-                .map(|(identity, counters)| (identity.clone(), instance(counters)))
+                .map(|(identity, counters)| (identity.clone(), counters.stats()))
                 .collect(),
         }
+    }
+
+    /// Adds the counts to what the pool knows of an instance.
+    pub(crate) fn complete(&self, mut info: InstanceInfo) -> InstanceInfo {
+        let map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = info.instance.as_ref().and_then(|identity| map.get(identity)) {
+            let InstanceStats { sent, ok, failed, .. } = counters.stats();
+            (info.sent, info.ok, info.failed) = (sent, ok, failed);
+        }
+        info
     }
 }

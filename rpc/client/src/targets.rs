@@ -13,6 +13,8 @@ pub(crate) struct Targets {
     /// The registry cannot be asked, so processes may have been replaced: any process of the service is accepted at
     /// these addresses.
     pub(crate) stale: bool,
+    /// Time of the registry, in milliseconds since 1970.
+    pub(crate) unix_ms: u64,
 }
 
 /// Connections and processes wanted at one address.
@@ -41,6 +43,12 @@ impl Target {
         self.instances.get(instance).or(self.any.as_ref())
     }
 
+    /// Returns the registry's entries of all processes there, as far as it has any.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        let anonymous = if self.is_known() { 0 } else { self.connections };
+        self.instances.values().chain(self.any.iter().cycle().take(anonymous))
+    }
+
     /// Returns true if the same processes are expected in both, whatever else their entries say.
     pub(crate) fn has_same_processes(&self, other: &Self) -> bool {
         self.connections == other.connections && self.instances.keys().eq(other.instances.keys())
@@ -48,7 +56,7 @@ impl Target {
 }
 
 /// Groups nodes by address; the workers of a preforked service share one.
-pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
+pub(crate) fn targets(members: &Members, max_connections: usize, unix_ms: u64) -> Targets {
     let mut targets = BTreeMap::<String, Target>::new();
     let mut anonymous = BTreeSet::new();
     for instance in members.instances.values() {
@@ -72,14 +80,14 @@ pub(crate) fn targets(members: &Members, max_connections: usize) -> Targets {
         let workers = if target.is_known() { target.instances.len() } else { target.connections };
         target.connections = workers.min(max_connections);
     }
-    Targets { by_addr: targets, stale: members.stale }
+    Targets { by_addr: targets, stale: members.stale, unix_ms }
 }
 
 /// Returns the targets of a fixed list of addresses.
 pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
     let target = Target { connections, ..Target::default() };
     let by_addr = addrs.iter().map(|addr| (addr.clone(), target.clone())).collect();
-    Targets { by_addr, stale: false }
+    Targets { by_addr, stale: false, unix_ms: 0 }
 }
 
 #[cfg(test)]
@@ -99,7 +107,7 @@ mod tests {
 
     #[test]
     fn workers_behind_one_address_are_one_target() {
-        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8).by_addr;
+        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8, 0).by_addr;
         assert_eq!(targets.keys().collect::<Vec<_>>(), ["a:1", "a:2"]);
         assert_eq!(targets["a:1"].connections, 2);
         assert!(targets["a:1"].instances.keys().eq(["x", "y"]));
@@ -107,26 +115,26 @@ mod tests {
 
     #[test]
     fn losing_one_worker_of_several_removes_no_address() {
-        let after = targets(&members([worker(1, "y")]), 8).by_addr;
+        let after = targets(&members([worker(1, "y")]), 8, 0).by_addr;
         assert_eq!(after["a:1"].connections, 1);
     }
 
     #[test]
     fn connections_are_bounded() {
         let many = (0..100).map(|n| worker(1, &n.to_string()));
-        assert_eq!(targets(&members(many), 8).by_addr["a:1"].connections, 8);
+        assert_eq!(targets(&members(many), 8, 0).by_addr["a:1"].connections, 8);
     }
 
     #[test]
     fn a_worker_with_two_nodes_is_wanted_once() {
-        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8).by_addr;
+        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8, 0).by_addr;
         assert_eq!(targets["a:1"].connections, 1);
     }
 
     #[test]
     fn a_node_without_identity_makes_every_process_welcome_at_its_address() {
         let members = members([worker(1, "x"), Instance::new("a", 1), worker(2, "z")]);
-        let targets = targets(&members, 8).by_addr;
+        let targets = targets(&members, 8, 0).by_addr;
         assert!(targets["a:1"].instances.is_empty());
         assert_eq!(targets["a:2"].instances.len(), 1);
     }
@@ -134,10 +142,10 @@ mod tests {
     #[test]
     fn a_process_has_its_own_entry_or_one_of_its_address() {
         let of = |identity, weight| worker(1, identity).with_weight(weight);
-        let before = &targets(&members([of("x", 1), of("y", 2)]), 8).by_addr["a:1"];
+        let before = &targets(&members([of("x", 1), of("y", 2)]), 8, 0).by_addr["a:1"];
         let weight = |identity| before.entry(identity).map(|entry| entry.weight());
         assert_eq!([weight("x"), weight("y"), weight("z")], [Some(1), Some(2), Some(1)]);
-        let after = &targets(&members([of("x", 5), of("y", 2)]), 8).by_addr["a:1"];
+        let after = &targets(&members([of("x", 5), of("y", 2)]), 8, 0).by_addr["a:1"];
         assert!(before != after && before.has_same_processes(after));
     }
 }

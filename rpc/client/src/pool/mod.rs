@@ -1,20 +1,47 @@
 //! The links of a client: the ones that exist, the ones that should, and the one that takes the next call. No I/O:
 //! inputs and the time go in, outputs come out. `H` is the shell's handle of a link.
 
+mod balancer;
+mod health;
+mod member;
+mod outlier;
+mod ready;
+#[cfg(test)]
+mod tests;
+mod view;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::log::Shown;
 use common::{Backoff, Millis};
 use fastrand::Rng;
+use registry::Instance;
+use registry::select::{share, warm_up};
 
 use crate::targets::{Target, Targets};
-
-#[cfg(test)]
-mod tests;
+pub use balancer::Balancer;
+pub use health::EjectionReason;
+use health::Health;
+pub(crate) use member::Demand;
+use member::Member;
+pub(crate) use outlier::FailureCodes;
+pub use outlier::OutlierEjection;
+use ready::Ready;
+pub use view::{InstanceInfo, InstanceState};
 
 /// Age from which on the end of a link counts as the first failure at its address, not as one more in a row.
 const PROBATION: Millis = Millis(1_000);
+
+/// Weight of an instance without an entry in the registry.
+const USUAL_WEIGHT: u32 = 100;
+
+/// Time between two looks at weights that grow.
+const WARM_UP_STEP: Millis = Millis(1_000);
+
+/// Time for which the health of a process whose link has ended is remembered.
+const REST: Millis = Millis(60_000);
 
 /// Number of attempts that may follow each other at once, for each link that is wanted.
 const SPREAD_PER_CONNECTION: usize = 4;
@@ -52,8 +79,10 @@ pub(crate) enum Output<H> {
 /// End of a call, as far as it concerns the link.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LinkOutcome {
-    /// An answer came.
+    /// An answer came that is no failure of the process.
     Answered,
+    /// An answer came that says that the process does badly.
+    Failed,
     /// No answer came in time: the process may hang.
     Missed,
     /// The call was given up early, or the connection broke.
@@ -69,6 +98,12 @@ pub(crate) struct PoolConfig {
     pub(crate) backoff: Backoff,
     /// Seed of jitter and choices.
     pub(crate) seed: u64,
+    pub(crate) balancer: Balancer,
+    pub(crate) outliers: OutlierEjection,
+    /// Zone of the client, if calls should stay in it.
+    pub(crate) zone: Option<String>,
+    /// Time in which a new link gets its whole share of the calls.
+    pub(crate) warm_up: Millis,
 }
 
 #[derive(Debug)]
@@ -78,9 +113,15 @@ pub(crate) struct Pool<H> {
     endpoints: BTreeMap<String, Endpoint>,
     /// The registry cannot be asked, so the processes at the endpoints may be others by now.
     stale: bool,
-    links: BTreeMap<LinkId, PoolLink<H>>,
+    links: BTreeMap<LinkId, PoolLink>,
     /// Links that take calls.
-    ready: Vec<LinkId>,
+    ready: Ready<H>,
+    /// Health of processes whose links have ended, by address and identity.
+    resting: BTreeMap<(String, String), (Millis, Health)>,
+    /// Difference between the time of the registry, since 1970, and the time here.
+    wall: Millis,
+    /// Time at which weights have grown.
+    next_weigh: Option<Millis>,
     next: u64,
     /// Last failure to connect, in words.
     failure: Option<String>,
@@ -99,35 +140,39 @@ struct Endpoint {
 }
 
 #[derive(Debug)]
-struct PoolLink<H> {
+struct PoolLink {
     addr: String,
-    phase: Phase<H>,
-    in_flight: usize,
-    /// Number of calls without an answer in time, since the last answer.
-    misses: u32,
+    phase: Phase,
 }
 
 #[derive(Debug)]
-enum Phase<H> {
+enum Phase {
     Connecting,
     Ready {
         instance: String,
-        handle: H,
         since: Millis,
     },
     /// The link takes no more calls.
-    Leaving,
+    Leaving {
+        instance: String,
+        in_flight: usize,
+    },
 }
 
 impl<H: Clone> Pool<H> {
     pub(crate) fn new(config: PoolConfig) -> Self {
+        let mut random = Rng::with_seed(config.seed);
+        let PoolConfig { balancer, max_in_flight, .. } = config;
         Self {
-            random: Rng::with_seed(config.seed),
+            ready: Ready::new(balancer, config.outliers.clone(), max_in_flight, random.fork()),
+            random,
             config,
             endpoints: BTreeMap::new(),
             stale: false,
             links: BTreeMap::new(),
-            ready: Vec::new(),
+            resting: BTreeMap::new(),
+            wall: Millis(0),
+            next_weigh: None,
             next: 0,
             failure: None,
             outputs: VecDeque::new(),
@@ -145,11 +190,15 @@ impl<H: Clone> Pool<H> {
                 }
             }
             Input::Lost { id, reason } => {
-                self.handle_departure(now, id, &reason);
+                self.handle_departure(now, id, true, &reason);
                 self.links.remove(&id);
             }
-            Input::GoingAway { id } => self.handle_departure(now, id, "it is going away"),
-            Input::Timeout => {}
+            Input::GoingAway { id } => self.handle_departure(now, id, false, "it is going away"),
+            Input::Timeout => {
+                if self.next_weigh.is_some_and(|at| at <= now) {
+                    self.weigh(now);
+                }
+            }
         }
         self.connect_where_wanted(now);
     }
@@ -163,52 +212,41 @@ impl<H: Clone> Pool<H> {
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
         let lacking = |(addr, endpoint): &(&String, &Endpoint)| self.lacks(addr, endpoint) > 0;
-        self.endpoints.iter().filter(lacking).map(|(_, endpoint)| endpoint.retry_at).min()
+        let retries = self.endpoints.iter().filter(lacking).map(|(_, endpoint)| endpoint.retry_at);
+        retries.chain(self.next_weigh).min()
     }
 
-    /// Chooses the link for a call: the less loaded of two taken at random. A link to `avoid`, or one that left calls
-    /// unanswered, is chosen only if there is no other. Returns `None` if no link is ready or all are full. Give the link
-    /// back with [`Pool::finish`].
-    pub(crate) fn pick(&mut self, avoid: &[LinkId]) -> Option<(LinkId, H)> {
-        let n = self.ready.len();
-        let mut chosen = *self.ready.first()?;
-        if n > 1 {
-            let first = self.random.usize(..n);
-            let second = (first + self.random.usize(1..n)) % n;
-            let pair = [self.ready[first], self.ready[second]];
-            chosen = self.best(&pair, avoid)?;
-        }
-        if self.rating(chosen, avoid).0 {
-            chosen = self.best(&self.ready, avoid)?;
-        }
-        let link = self.links.get_mut(&chosen)?;
-        let Phase::Ready { handle, .. } = &link.phase else { return None };
-        if link.in_flight >= self.config.max_in_flight {
-            return None;
-        }
-        link.in_flight += 1;
-        Some((chosen, handle.clone()))
+    /// Chooses the link for a call. Returns `None` if no link is ready or all are full. Give the link back with
+    /// [`Pool::finish`].
+    pub(crate) fn pick(&mut self, demand: &Demand<'_>) -> Option<(LinkId, H)> {
+        self.ready.pick(demand)
     }
 
-    /// Gives a link back. Returns true if its process should be asked whether it is alive; [`Pool::heard`] takes the
-    /// answer.
+    /// Gives a link back after a call, with the time to its end if that says something of the process. Returns true if the
+    /// process should be asked whether it is alive; [`Pool::heard`] takes the answer.
     #[must_use]
-    pub(crate) fn finish(&mut self, id: LinkId, outcome: LinkOutcome) -> bool {
-        let Some(link) = self.links.get_mut(&id) else { return false };
-        link.in_flight -= 1;
-        match outcome {
-            LinkOutcome::Answered => link.misses = 0,
-            LinkOutcome::Missed => link.misses += 1,
-            LinkOutcome::Neither => {}
+    pub(crate) fn finish(
+        &mut self,
+        now: Millis,
+        id: LinkId,
+        outcome: LinkOutcome,
+        took: Option<Duration>,
+    ) -> bool {
+        if self.ready.finish(now, id, outcome, took) {
+            return outcome == LinkOutcome::Missed;
         }
-        outcome == LinkOutcome::Missed
+        match self.links.get_mut(&id).map(|link| &mut link.phase) {
+            Some(Phase::Leaving { in_flight, .. }) => {
+                *in_flight = in_flight.saturating_sub(1);
+                outcome == LinkOutcome::Missed
+            }
+            _ => false,
+        }
     }
 
     /// Notes that the process at the other end is alive.
     pub(crate) fn heard(&mut self, id: LinkId) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.misses = 0;
-        }
+        self.ready.heard(id);
     }
 
     /// Returns random numbers for a call, which depend on the seed and on earlier choices only.
@@ -226,11 +264,12 @@ impl<H: Clone> Pool<H> {
         self.failure.as_deref()
     }
 
-    fn handle_targets(&mut self, now: Millis, Targets { by_addr: targets, stale }: Targets) {
+    fn handle_targets(&mut self, now: Millis, Targets { by_addr: targets, stale, unix_ms }: Targets) {
         self.stale = stale;
+        self.wall = Millis(unix_ms).since(now);
         let mut reached = BTreeSet::new();
-        let mut unwanted = |link: &PoolLink<H>| match (&link.phase, targets.get(&link.addr)) {
-            (Phase::Leaving, _) => false,
+        let mut unwanted = |link: &PoolLink| match (&link.phase, targets.get(&link.addr)) {
+            (Phase::Leaving { .. }, _) => false,
             (_, None) => true,
             (Phase::Ready { instance, .. }, Some(target)) => {
                 let twice = !reached.insert((link.addr.clone(), instance.clone()));
@@ -241,11 +280,15 @@ impl<H: Clone> Pool<H> {
         let leaving: Vec<_> =
             self.links.iter().filter(|(_, link)| unwanted(link)).map(|(id, _)| *id).collect();
         for id in leaving {
-            if let Some(handle) = self.leave(id) {
+            if let Some(handle) = self.leave(now, id, false) {
                 self.outputs.push_back(Output::Close { handle });
             }
         }
         self.endpoints.retain(|addr, _| targets.contains_key(addr));
+        let weight = |entry: &Arc<Instance>| u64::from(share(entry, unix_ms));
+        let near = targets.values().flat_map(Target::entries);
+        let near = near.filter(|entry| self.config.zone.as_deref() == entry.zone());
+        self.ready.want_near(near.map(weight).sum());
         for (addr, target) in targets {
             // A change at an address is a new process there: its predecessor's failures do not count.
             match self.endpoints.get_mut(&addr) {
@@ -253,61 +296,72 @@ impl<H: Clone> Pool<H> {
                 _ => drop(self.endpoints.insert(addr, Endpoint::new(target, now))),
             }
         }
+        self.weigh(now);
     }
 
     fn handle_connected(&mut self, now: Millis, id: LinkId, instance: String, handle: H) {
         let Some(addr) = self.links.get(&id).map(|link| link.addr.clone()) else { return };
         let twice = self.has_link_to(&addr, &instance);
         let Some(endpoint) = self.endpoints.get_mut(&addr) else {
-            return self.give_back(id, handle);
+            return self.give_back(id, instance, handle);
         };
         if !self.stale && !endpoint.target.expects(&instance) {
             let reason =
                 format!("{addr} is another process ({}) than the registry says", Shown::text(&instance));
-            self.give_back(id, handle);
+            self.give_back(id, instance, handle);
             return self.fail(now, &addr, reason);
         }
         if twice && endpoint.target.is_known() {
             // Any of the workers may accept: another attempt may reach one that has no link yet.
             let at_once = endpoint.spread > 0;
             endpoint.spread = if at_once { endpoint.spread - 1 } else { spread(&endpoint.target) };
-            self.give_back(id, handle);
+            self.give_back(id, instance, handle);
             if !at_once {
                 self.back_off(now, &addr);
             }
         } else if let Some(link) = self.links.get_mut(&id) {
-            link.phase = Phase::Ready { instance, handle, since: now };
-            self.ready.push(id);
+            link.phase = Phase::Ready { instance: instance.clone(), since: now };
+            let rested = self.resting.remove(&(addr.clone(), instance.clone()));
+            let health = rested.map(|(_, health)| health).unwrap_or_default();
+            let member =
+                Member { id, addr, instance, weight: 0, is_near: true, in_flight: 0, misses: 0, health };
+            self.ready.insert(member, handle);
+            self.weigh(now);
         }
     }
 
     /// Stops using a link whose server takes no more calls, or is gone. The next attempt at the address waits, even if
     /// the link has answered calls: a server that answers and then breaks off must not be connected to in a loop.
-    fn handle_departure(&mut self, now: Millis, id: LinkId, reason: &str) {
-        self.ready.retain(|ready| *ready != id);
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Phase::Ready { since, .. } = std::mem::replace(&mut link.phase, Phase::Leaving) else { return };
+    fn handle_departure(&mut self, now: Millis, id: LinkId, lost: bool, reason: &str) {
+        let Some(link) = self.links.get(&id) else { return };
+        let Phase::Ready { since, .. } = link.phase else { return };
         let addr = link.addr.clone();
         if now >= since + PROBATION
             && let Some(endpoint) = self.endpoints.get_mut(&addr)
         {
             *endpoint = Endpoint::new(endpoint.target.clone(), now);
         }
+        drop(self.leave(now, id, lost));
         self.fail(now, &addr, format!("{addr} ended the connection: {reason}"));
     }
 
     /// Takes no more calls on a link. Returns its handle, unless it was left before.
-    fn leave(&mut self, id: LinkId) -> Option<H> {
-        self.ready.retain(|ready| *ready != id);
-        match std::mem::replace(&mut self.links.get_mut(&id)?.phase, Phase::Leaving) {
-            Phase::Ready { handle, .. } => Some(handle),
-            Phase::Connecting | Phase::Leaving => None,
+    fn leave(&mut self, now: Millis, id: LinkId, lost: bool) -> Option<H> {
+        let (member, handle) = self.ready.remove(now, id, lost)?;
+        let Member { addr, instance, in_flight, health, .. } = member;
+        self.links.get_mut(&id)?.phase = Phase::Leaving { instance: instance.clone(), in_flight };
+        if health.is_notable() {
+            self.resting.retain(|_, (since, _)| now.since(*since) < REST);
+            self.resting.insert((addr, instance), (now, health));
         }
+        Some(handle)
     }
 
     /// Closes a link that has just been made.
-    fn give_back(&mut self, id: LinkId, handle: H) {
-        drop(self.leave(id));
+    fn give_back(&mut self, id: LinkId, instance: String, handle: H) {
+        if let Some(link) = self.links.get_mut(&id) {
+            link.phase = Phase::Leaving { instance, in_flight: 0 };
+        }
         self.outputs.push_back(Output::Close { handle });
     }
 
@@ -335,7 +389,7 @@ impl<H: Clone> Pool<H> {
         for addr in wanted {
             let id = LinkId(self.next);
             self.next += 1;
-            let link = PoolLink { addr: addr.clone(), phase: Phase::Connecting, in_flight: 0, misses: 0 };
+            let link = PoolLink { addr: addr.clone(), phase: Phase::Connecting };
             self.links.insert(id, link);
             self.outputs.push_back(Output::Connect { id, addr });
         }
@@ -346,7 +400,7 @@ impl<H: Clone> Pool<H> {
     fn lacks(&self, addr: &str, endpoint: &Endpoint) -> usize {
         let (mut there, mut trying) = (0, false);
         for link in self.links.values().filter(|link| link.addr == addr) {
-            there += usize::from(!matches!(link.phase, Phase::Leaving));
+            there += usize::from(!matches!(link.phase, Phase::Leaving { .. }));
             trying |= matches!(link.phase, Phase::Connecting);
         }
         let lacking = endpoint.target.connections.saturating_sub(there);
@@ -363,15 +417,24 @@ impl<H: Clone> Pool<H> {
         })
     }
 
-    fn best(&self, among: &[LinkId], avoid: &[LinkId]) -> Option<LinkId> {
-        among.iter().copied().min_by_key(|id| self.rating(*id, avoid))
-    }
-
-    /// Rates a link: smaller is better. The first part is true if any other link is better.
-    fn rating(&self, id: LinkId, avoid: &[LinkId]) -> (bool, usize) {
-        let Some(link) = self.links.get(&id) else { return (true, usize::MAX) };
-        let full = link.in_flight >= self.config.max_in_flight;
-        (full || link.misses > 0 || avoid.contains(&id), link.in_flight)
+    /// Gives each link that takes calls the weight that the registry says, as much of it as has grown by now.
+    fn weigh(&mut self, now: Millis) {
+        let Self { endpoints, links, config, ready, .. } = self;
+        let unix_ms = (now + self.wall).0;
+        let is_near = |zone: Option<&str>| config.zone.is_none() || config.zone.as_deref() == zone;
+        let mut grows = false;
+        ready.weigh(|member| {
+            let entry =
+                endpoints.get(&member.addr).and_then(|endpoint| endpoint.target.entry(&member.instance));
+            let weight = entry.map_or(USUAL_WEIGHT, |entry| share(entry, unix_ms));
+            let age = match links.get(&member.id).map(|link| &link.phase) {
+                Some(Phase::Ready { since, .. }) => now.since(*since),
+                _ => Millis(0),
+            };
+            grows |= age < config.warm_up || entry.is_some_and(|entry| entry.weight() > weight && weight > 0);
+            (warm_up(weight, age.0, config.warm_up.0), is_near(entry.and_then(|entry| entry.zone())))
+        });
+        self.next_weigh = grows.then(|| now + WARM_UP_STEP);
     }
 }
 

@@ -155,7 +155,7 @@ impl Drop for ActiveStream {
         let shared = self.client.shared();
         let is_answered = *self.is_answered.get_mut();
         let outcome = if is_answered { LinkOutcome::Answered } else { LinkOutcome::Neither };
-        let _ = shared.pool().finish(self.link_id, outcome);
+        let _ = shared.pool().finish(shared.clock.now(), self.link_id, outcome, None);
         shared.counters.open_streams.fetch_sub(1, Ordering::Relaxed);
         shared.give_room();
     }

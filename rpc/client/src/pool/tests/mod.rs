@@ -4,13 +4,28 @@ use registry::Instance;
 
 use super::*;
 
+mod balancing;
+mod outliers;
 mod random;
+mod simulation;
 
 const SECOND: Millis = Millis(1_000);
 
 /// Returns the entry of a process in the registry.
 fn entry(identity: &str) -> (String, Arc<Instance>) {
     (identity.to_owned(), Arc::new(Instance::new("host", 1)))
+}
+
+fn config() -> PoolConfig {
+    PoolConfig {
+        max_in_flight: 3,
+        backoff: Backoff::new(Millis(100), SECOND),
+        seed: 1,
+        balancer: Balancer::default(),
+        outliers: OutlierEjection::default(),
+        zone: None,
+        warm_up: Millis(0),
+    }
 }
 
 /// A pool whose links are their own handles.
@@ -27,7 +42,10 @@ impl Driver {
     }
 
     fn seeded(seed: u64) -> Self {
-        let config = PoolConfig { max_in_flight: 3, backoff: Backoff::new(Millis(100), SECOND), seed };
+        Self::with(PoolConfig { seed, ..config() })
+    }
+
+    fn with(config: PoolConfig) -> Self {
         Self { pool: Pool::new(config), now: Millis(0), connecting: Vec::new(), closing: Vec::new() }
     }
 
@@ -56,7 +74,7 @@ impl Driver {
             any: None,
         };
         let by_addr = targets.iter().map(|(addr, instances)| ((*addr).into(), target(instances))).collect();
-        self.input(Input::Targets(Targets { by_addr, stale }));
+        self.input(Input::Targets(Targets { by_addr, stale, unix_ms: 0 }));
     }
 
     /// The oldest attempt reaches `instance`.
@@ -86,7 +104,11 @@ impl Driver {
     /// The only link answers a call.
     fn answer(&mut self, id: LinkId) {
         assert_eq!(self.pick(), Some(id));
-        assert!(!self.pool.finish(id, LinkOutcome::Answered));
+        assert!(!self.finish(id, LinkOutcome::Answered));
+    }
+
+    fn finish(&mut self, id: LinkId, outcome: LinkOutcome) -> bool {
+        self.pool.finish(self.now, id, outcome, None)
     }
 
     /// Reaches `instance` in every attempt that begins without waiting; returns their number.
@@ -95,7 +117,7 @@ impl Driver {
     }
 
     fn links_to(&self, addr: &str, worker: &str) -> usize {
-        let is_it = |link: &&PoolLink<LinkId>| {
+        let is_it = |link: &&PoolLink| {
             link.addr == addr && matches!(&link.phase, Phase::Ready { instance, .. } if instance == worker)
         };
         self.pool.links.values().filter(is_it).count()
@@ -105,13 +127,29 @@ impl Driver {
     fn reached(&self) -> Vec<&str> {
         let ready = self.pool.links.values().filter_map(|link| match &link.phase {
             Phase::Ready { instance, .. } => Some(instance.as_str()),
-            Phase::Connecting | Phase::Leaving => None,
+            Phase::Connecting | Phase::Leaving { .. } => None,
         });
         ready.collect()
     }
 
     fn pick(&mut self) -> Option<LinkId> {
-        self.pool.pick(&[]).map(|(id, _)| id)
+        self.pick_but(&[])
+    }
+
+    fn pick_but(&mut self, avoid: &[LinkId]) -> Option<LinkId> {
+        self.pool.pick(&Demand { now: self.now, avoid, key: None }).map(|(id, _)| id)
+    }
+
+    fn in_flight(&self, id: LinkId) -> usize {
+        match self.pool.links.get(&id).map(|link| &link.phase) {
+            Some(Phase::Leaving { in_flight, .. }) => *in_flight,
+            _ => self.pool.ready.get(id).map_or(0, |member| member.in_flight),
+        }
+    }
+
+    /// Returns the links that take calls.
+    fn ready(&self) -> Vec<LinkId> {
+        self.pool.ready.members().iter().map(|member| member.id).collect()
     }
 }
 
@@ -132,7 +170,7 @@ fn the_less_loaded_connection_is_chosen() {
     let (first, second) = (t.reach("1"), t.reach("2"));
     let picked: BTreeSet<_> = [t.pick(), t.pick()].into();
     assert_eq!(picked, BTreeSet::from([Some(first), Some(second)]));
-    assert!(!t.pool.finish(first, LinkOutcome::Answered));
+    assert!(!t.finish(first, LinkOutcome::Answered));
     assert_eq!(t.pick(), Some(first));
 }
 
@@ -142,7 +180,7 @@ fn a_full_connection_takes_no_call() {
     t.targets(&[("a", &[""])]);
     let id = t.reach("1");
     assert_eq!([t.pick(), t.pick(), t.pick(), t.pick()], [Some(id), Some(id), Some(id), None]);
-    assert!(!t.pool.finish(id, LinkOutcome::Neither));
+    assert!(!t.finish(id, LinkOutcome::Neither));
     assert_eq!(t.pick(), Some(id));
 }
 
@@ -167,7 +205,7 @@ fn a_second_connection_to_the_same_worker_is_given_back() {
     let second = t.reach("1");
     assert_eq!(t.closing, [second]);
     let other = t.reach("2");
-    assert_eq!(t.pool.ready, [first, other]);
+    assert_eq!(t.ready(), [first, other]);
 }
 
 #[test]
@@ -199,7 +237,7 @@ fn the_successor_of_a_dead_worker_gets_a_connection() {
     t.reach_only("1");
     t.targets(&[("a", &["1"])]);
     t.targets(&[("a", &["1", "3"])]);
-    assert!(!t.connecting.is_empty(), "no attempt to reach 3; ready {:?}", t.pool.ready);
+    assert!(!t.connecting.is_empty(), "no attempt to reach 3; ready {:?}", t.ready());
     t.reach("3");
     assert_eq!(t.reached(), ["1", "3"]);
 }
@@ -208,7 +246,7 @@ fn the_successor_of_a_dead_worker_gets_a_connection() {
 fn connections_from_before_the_workers_were_known_are_spread_anew() {
     let mut t = Driver::new();
     let unknown = Target { connections: 2, ..Target::default() };
-    t.input(Input::Targets(Targets { by_addr: [("a".into(), unknown)].into(), stale: false }));
+    t.input(Input::Targets(Targets { by_addr: [("a".into(), unknown)].into(), stale: false, unix_ms: 0 }));
     let (_, second) = (t.reach("1"), t.reach("1"));
     t.targets(&[("a", &["1", "2"])]);
     assert_eq!(t.closing, [second]);
@@ -343,7 +381,7 @@ fn an_instance_that_leaves_the_registry_takes_no_call_and_is_closed() {
     let (one, two, three) = (t.reach("1"), t.reach("2"), t.reach("3"));
     t.targets(&[("a", &["2"])]);
     assert_eq!(t.closing, [one, three]);
-    assert_eq!(t.pool.ready, [two]);
+    assert_eq!(t.ready(), [two]);
     assert!(t.connecting.is_empty());
 }
 
@@ -369,13 +407,15 @@ fn an_instance_that_leaves_calls_unanswered_is_avoided_until_it_is_heard() {
     let (hung, good) = (t.reach("1"), t.reach("2"));
     let both: BTreeSet<_> = [t.pick(), t.pick()].into();
     assert_eq!(both.len(), 2);
-    assert!(t.pool.finish(hung, LinkOutcome::Missed), "ask whether it is alive");
-    assert!(!t.pool.finish(good, LinkOutcome::Answered));
+    assert!(t.finish(hung, LinkOutcome::Missed), "ask whether it is alive");
+    assert!(!t.finish(good, LinkOutcome::Answered));
     assert_eq!([t.pick(), t.pick(), t.pick()], [Some(good); 3]);
     assert_eq!(t.pick(), Some(hung), "better than nothing");
-    assert!(!t.pool.finish(hung, LinkOutcome::Neither));
-    assert!(!t.pool.finish(good, LinkOutcome::Neither));
+    assert!(!t.finish(hung, LinkOutcome::Neither));
+    assert!(!t.finish(good, LinkOutcome::Neither));
     t.pool.heard(hung);
+    assert_eq!(t.pick(), Some(good), "it has just failed");
+    t.now = t.now + SECOND;
     assert_eq!(t.pick(), Some(hung));
 }
 
@@ -384,8 +424,8 @@ fn a_retry_goes_to_another_instance_if_there_is_one() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1"])]);
     let only = t.reach("1");
-    assert_eq!(t.pool.pick(&[only]).map(|(id, _)| id), Some(only));
+    assert_eq!(t.pick_but(&[only]), Some(only));
     t.targets(&[("a", &["1"]), ("b", &["2"])]);
     let other = t.reach("2");
-    assert_eq!(t.pool.pick(&[only]).map(|(id, _)| id), Some(other));
+    assert_eq!(t.pick_but(&[only]), Some(other));
 }

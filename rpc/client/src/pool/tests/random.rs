@@ -48,7 +48,7 @@ proptest! {
                         let instances = instances.iter().map(|name| entry(&name.to_string())).collect();
                         (addr.to_string(), Target { connections, instances, any: None })
                     });
-                    t.input(Input::Targets(Targets { by_addr: list.collect(), stale }));
+                    t.input(Input::Targets(Targets { by_addr: list.collect(), stale, unix_ms: 0 }));
                 }
                 Step::Reach(at, instance) if !t.connecting.is_empty() => {
                     let at = at % t.connecting.len();
@@ -79,14 +79,14 @@ proptest! {
                         let Phase::Ready { instance, .. } = &link.phase else { panic!("not ready") };
                         let target = &t.pool.endpoints[&link.addr].target;
                         prop_assert!(t.pool.stale || target.expects(instance));
-                        prop_assert!(link.in_flight <= t.pool.config.max_in_flight);
+                        prop_assert!(t.in_flight(id) <= t.pool.config.max_in_flight);
                         running.push(id);
                     }
                 }
                 Step::Finish(at, missed) if !running.is_empty() => {
                     let id = running.swap_remove(at % running.len());
                     let outcome = if missed { LinkOutcome::Missed } else { LinkOutcome::Answered };
-                    prop_assert_eq!(t.pool.finish(id, outcome), missed);
+                    prop_assert_eq!(t.finish(id, outcome), missed);
                 }
                 Step::Wait(millis) => {
                     t.now = t.now + Millis(millis.into());
@@ -95,8 +95,8 @@ proptest! {
                 Step::Reach(..) | Step::Fail(_) | Step::Finish(..) => {}
             }
             for (id, link) in &t.pool.links {
-                prop_assert_eq!(link.in_flight, running.iter().filter(|running| *running == id).count());
-                prop_assert_eq!(t.pool.ready.contains(id), matches!(link.phase, Phase::Ready { .. }));
+                prop_assert_eq!(t.in_flight(*id), running.iter().filter(|running| *running == id).count());
+                prop_assert_eq!(t.ready().contains(id), matches!(link.phase, Phase::Ready { .. }));
             }
             for (addr, endpoint) in t.pool.endpoints.iter().filter(|(_, endpoint)| endpoint.target.is_known()) {
                 for worker in endpoint.target.instances.keys() {
