@@ -20,7 +20,7 @@ use crate::retry::Budget;
 use crate::session::Config;
 use crate::shared::{Settings, Shared};
 use crate::stats::Stats;
-use crate::targets;
+use crate::targets::{self, Aperture, Routes};
 
 /// Room for most arguments, so that few are moved while they are written.
 const USUAL_PAYLOAD: usize = 128;
@@ -145,6 +145,8 @@ pub struct ClientBuilder {
     hold: Duration,
     connect_timeout: Duration,
     connections: Option<usize>,
+    aperture: Option<usize>,
+    number: Option<u32>,
     max_retries: u32,
     retry_burst: u32,
     retry_percent: u32,
@@ -169,6 +171,8 @@ impl ClientBuilder {
             hold: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(2),
             connections: None,
+            aperture: None,
+            number: None,
             max_retries: 2,
             retry_burst: 1_000,
             retry_percent: 20,
@@ -243,10 +247,31 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the number of connections to one address; at least 1. With a registry it is a maximum (default 16): an
-    /// address gets one connection for each worker behind it. Without a registry it is the number (default 1).
+    /// Sets the number of connections to one address; at least 1. Without a registry it is the number (default 1). With a
+    /// registry it is a maximum for addresses that several workers share (default 16): such an address gets one connection for
+    /// each worker behind it. Workers with a port of their own are all connected to, each once.
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = Some(connections.max(1));
+        self
+    }
+
+    /// Uses a subset of so many instances (workers of a preforked service), at least 1: for services so large that a connection
+    /// from every client to every instance is too much. Default: all of them.
+    ///
+    /// All clients together use all instances evenly if they are [numbered](Self::client_number), and evenly by chance
+    /// otherwise. The subset is stable: an instance that comes or goes moves two connections at most, on average about one, and a rolling
+    /// restart moves none.
+    /// Choose a dozen or more, so that some may fail. Clients with different subsets send calls of one hash key to different
+    /// instances.
+    pub fn aperture(mut self, instances: usize) -> Self {
+        self.aperture = Some(instances.max(1));
+        self
+    }
+
+    /// Sets the number of this client among those with an [`aperture`](Self::aperture): from 0 on, each number once, such as the
+    /// ordinal of a pod. Default: a place by chance, of the [seed](Self::seed).
+    pub fn client_number(mut self, number: u32) -> Self {
+        self.number = Some(number);
         self
     }
 
@@ -326,13 +351,19 @@ impl ClientBuilder {
     /// Outside of a tokio runtime.
     pub async fn connect(self) -> Result<Client, Error> {
         let (source, targets) = match self.instances {
-            Instances::Fixed(addrs) => (Source::Fixed, targets::fixed(&addrs, self.connections.unwrap_or(1))),
+            Instances::Fixed(addrs) => (None, targets::fixed(&addrs, self.connections.unwrap_or(1))),
             Instances::Registry(registry) => {
                 let options = SubscribeOptions::default().empty_after(self.hold);
                 let subscription = registry.subscribe_with(&self.session.service, options).await?;
+                let aperture = self.aperture.map(|size| match self.number {
+                    Some(number) => Aperture::of_client(size, number),
+                    None => Aperture::at_random(size, self.pool.seed),
+                });
                 let max_connections = self.connections.unwrap_or(MAX_CONNECTIONS);
-                let targets = targets::targets(&subscription.current(), max_connections, unix_ms());
-                (Source::Registry { subscription, max_connections }, targets)
+                let mut routes = Routes::new(max_connections, aperture, self.pool.seed);
+                routes.handle_members(Millis(0), subscription.current());
+                let targets = routes.targets(unix_ms());
+                (Some(Source { subscription: Some(subscription), routes }), targets)
             }
         };
         let budget = Budget::new(self.retry_burst, self.retry_percent);

@@ -67,7 +67,9 @@
 //! ([`max_retries`](ClientBuilder::max_retries)) and for the client ([`retry_budget`](ClientBuilder::retry_budget)).
 //!
 //! # Balancing
-//! There is one connection to each worker process of each instance. A call goes to the less loaded of two connections
+//! There is one connection to each worker process of each instance, at the port of that worker alone if it announces one and it
+//! can be reached, otherwise at the port that it shares with others. [`ClientBuilder::aperture`] limits a client to a subset of a
+//! large service. A call goes to the less loaded of two connections
 //! taken at random. Connections that left calls unanswered are avoided until they answer.
 //!
 //! # Features

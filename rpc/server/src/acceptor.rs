@@ -1,8 +1,10 @@
 //! Ways to accept connections: a listener that several processes may share. The only file that names TCP streams.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::net::{self, SocketAddr};
+use std::task::Poll;
 use std::time::Duration;
 
 use common::log::quietly;
@@ -97,6 +99,55 @@ impl Accept for Acceptor {
 
     fn refuse(stream: TcpStream, why: &str) {
         send(&stream, &go_away(why));
+    }
+}
+
+/// The listener of a server, which several processes may share, and those of this process alone.
+#[derive(Debug)]
+pub(crate) struct Acceptors {
+    shared: Acceptor,
+    own: Vec<Acceptor>,
+    /// Whose turn it is to be asked first, so that none keeps the others waiting.
+    turn: usize,
+}
+
+impl Acceptors {
+    pub(crate) fn new(shared: TcpListener, own: Vec<TcpListener>) -> io::Result<Self> {
+        let own = own.into_iter().map(Acceptor::new).collect::<io::Result<_>>()?;
+        Ok(Self { shared: Acceptor::new(shared)?, own, turn: 0 })
+    }
+}
+
+impl Accept for Acceptors {
+    type Stream = TcpStream;
+
+    async fn accept(&mut self, reluctant: bool) -> io::Result<(TcpStream, SocketAddr)> {
+        if self.own.is_empty() {
+            return self.shared.accept(reluctant).await;
+        }
+        let mut waits = Vec::with_capacity(1 + self.own.len());
+        waits.push(Box::pin(self.shared.accept(reluctant)));
+        // Nobody else accepts there.
+        waits.extend(self.own.iter_mut().map(|own| Box::pin(own.accept(false))));
+        let first = self.turn % waits.len();
+        self.turn = self.turn.wrapping_add(1);
+        waits.rotate_left(first);
+        poll_fn(|cx| {
+            let accepted = waits.iter_mut().find_map(|wait| match wait.as_mut().poll(cx) {
+                Poll::Ready(accepted) => Some(accepted),
+                Poll::Pending => None,
+            });
+            accepted.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
+        std::iter::once(&mut self.shared).chain(&mut self.own).find_map(|acceptor| acceptor.turn_away(why))
+    }
+
+    fn refuse(stream: TcpStream, why: &str) {
+        Acceptor::refuse(stream, why);
     }
 }
 

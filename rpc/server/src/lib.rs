@@ -61,6 +61,7 @@
 //! | [`Messages`] | the client's messages of a call, for its handler |
 //! | [`Context`] | the deadline and the peer of a call, for its handler |
 //! | [`Server`] | serves a service on a listener, in this process |
+//! | [`Announcement`] | the entry of a server in a registry, where clients find it |
 //! | [`Prefork`] | serves a service from several worker processes that register themselves and are replaced when they die |
 //! | [`Limits`] | bounds on connections, calls, memory and times |
 //!
@@ -78,6 +79,19 @@
 //! | the server drains | `UNAVAILABLE`, not run: another instance can take the call |
 //!
 //! Clients may send a call that was not run to another instance without harm.
+//!
+//! # Announced in a registry
+//! A [`Server`] with [`announce`](Server::announce) and the workers of a [`Prefork`] have an entry of these fields in the registry.
+//!
+//! | field | meaning |
+//! | --- | --- |
+//! | `host`, `port` | the address to connect to; workers share it, and any of them may accept |
+//! | [`instance`](INSTANCE_FIELD) | the identity of the process, which is also in its hello |
+//! | [`direct`](DIRECT_FIELD) | `{"host": …, "port": …}`: the address of this worker alone; `Prefork::direct_ports` |
+//! | `slot`, `pid` | of a worker |
+//!
+//! Whoever knows only `host` and `port` reaches the service, too. An entry is withdrawn before its server drains, and made again
+//! after the session has expired; a server serves whatever happens to the registry.
 //!
 //! # Features
 //! | feature | default | effect |
@@ -97,6 +111,7 @@
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 mod acceptor;
+mod announce;
 mod call_task;
 mod clock;
 mod connection_task;
@@ -120,6 +135,7 @@ mod shared;
 mod shared_reply_queue;
 mod stream_task;
 
+pub use announce::Announcement;
 pub use context::Context;
 pub use limits::Limits;
 pub use memory::{MemoryConnector, MemoryListener, in_memory};
@@ -129,7 +145,7 @@ pub use open_connections::OpenConnections;
 pub use prefork::{Prefork, PreforkError};
 #[cfg(target_os = "linux")]
 pub use rpc_prefork::Options as PreforkOptions;
-pub use rpc_wire::{Code, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};
+pub use rpc_wire::{Code, DIRECT_FIELD, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};
 pub use session::MethodKind;

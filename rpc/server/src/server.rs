@@ -17,7 +17,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::acceptor::{Accept, Acceptor};
+use crate::acceptor::{Accept, Acceptors};
+use crate::announce::announcer::clients_gone;
+use crate::announce::{Announcement, advertised};
 use crate::clock;
 use crate::connection_task::ConnectionTask;
 use crate::limits::Limits;
@@ -32,6 +34,9 @@ use crate::shared::Shared;
 
 /// Pause after a failure of `accept` that concerns the whole process.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Host of a server without a socket, for clients.
+const MEMORY_HOST: &str = "in-memory";
 
 /// Serves a [`Service`] on a listener.
 ///
@@ -61,6 +66,8 @@ pub struct Server {
     instance: String,
     limits: Limits,
     shared_listener: bool,
+    own_listeners: Vec<TcpListener>,
+    announcement: Option<Announcement>,
     retirement: Option<Arc<Retirement>>,
     open: watch::Sender<usize>,
 }
@@ -81,6 +88,8 @@ impl Server {
             instance: process_identity(),
             limits: Limits::default(),
             shared_listener: false,
+            own_listeners: Vec::new(),
+            announcement: None,
             retirement: None,
             open: watch::Sender::new(0),
         }
@@ -106,6 +115,43 @@ impl Server {
         self
     }
 
+    /// Serves a further listener, too, which no other process shares.
+    pub fn also_listen(mut self, listener: TcpListener) -> Self {
+        self.own_listeners.push(listener);
+        self
+    }
+
+    /// Announces the server in a registry while it serves, with its [identity](Self::instance): clients find it there.
+    ///
+    /// - It serves at once, and is announced as soon as the registry is there and lets it.
+    /// - While the registry is away it goes on serving. After an expired session it is announced again.
+    /// - At `shutdown` it first leaves the registry and goes on serving until its clients have heard of that, at most for
+    ///   [`Announcement::farewell`]; then it drains. If the registry does not answer, this takes up to 2 s longer.
+    ///
+    /// ```
+    /// use registry::Registry;
+    /// use rpc_client::Client;
+    /// use rpc_server::{Context, Server, Service, Status};
+    /// use tokio::net::TcpListener;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let registry = Registry::embedded().await?; // a zk-mini in this process
+    /// let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
+    /// let server = Server::new(Service::builder("echo").method("echo", echo).build()).announce(&registry);
+    /// tokio::spawn(server.serve(TcpListener::bind("127.0.0.1:0").await?, std::future::pending()));
+    ///
+    /// let client = Client::builder(registry, "echo").connect().await?;
+    /// let echoed: String = client.call("echo", "hello").await?;
+    /// assert_eq!(echoed, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn announce(mut self, announcement: impl Into<Announcement>) -> Self {
+        self.announcement = Some(announcement.into());
+        self
+    }
+
     /// Sets the quota of calls, and its signal.
     pub(crate) fn retirement(mut self, retirement: Option<Arc<Retirement>>) -> Self {
         self.retirement = retirement;
@@ -128,26 +174,59 @@ impl Server {
     /// Dropping the future ends all connections and calls at once.
     ///
     /// # Errors
-    /// The runtime cannot wait for the listener.
+    /// The runtime cannot wait for a listener; or the server is to be [announced](Self::announce), and its listener has no
+    /// address that clients could be told.
     pub async fn serve(
-        self,
+        mut self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<Drained> {
-        Ok(self.serve_accepted(Acceptor::new(listener)?, shutdown).await)
+        let announcement = match self.announcement.take() {
+            Some(announcement) => {
+                let addr = listener.local_addr()?;
+                let host = advertised(announcement.host.as_deref(), addr)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+                Some((announcement, host, addr.port()))
+            }
+            None => None,
+        };
+        let acceptor = Acceptors::new(listener, std::mem::take(&mut self.own_listeners))?;
+        Ok(self.serve_announced(acceptor, announcement, shutdown).await)
     }
 
-    /// Serves connections without sockets, as [`serve`](Self::serve) does; see [`in_memory`](crate::in_memory).
+    /// Serves connections without sockets, as [`serve`](Self::serve) does; see [`in_memory`](crate::in_memory). It is
+    /// [announced](Self::announce) at `in-memory:1`, unless the announcement names another address.
     pub async fn serve_in_memory(
-        self,
+        mut self,
         listener: MemoryListener,
         shutdown: impl Future<Output = ()>,
     ) -> Drained {
-        self.serve_accepted(listener, shutdown).await
+        let announcement = self.announcement.take().map(|announcement| (announcement, MEMORY_HOST.into(), 1));
+        self.serve_announced(listener, announcement, shutdown).await
+    }
+
+    /// Serves, and is announced meanwhile if that is wanted.
+    async fn serve_announced<A: Accept>(
+        self,
+        acceptor: A,
+        announcement: Option<(Announcement, String, u16)>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
+        let Some((announcement, host, port)) = announcement else {
+            return self.serve_accepted(acceptor, shutdown).await;
+        };
+        let farewell = announcement.farewell;
+        let announcer = announcement.into_announcer(self.service.name(), &self.instance, host, port);
+        let open = self.open_connections();
+        let leave = async {
+            announcer.keep(announcer.announce_at_last(), shutdown).await;
+            clients_gone(open, farewell).await;
+        };
+        self.serve_accepted(acceptor, leave).await
     }
 
     async fn serve_accepted<A: Accept>(self, mut acceptor: A, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { service, instance, limits, shared_listener, retirement, open } = self;
+        let Self { service, instance, limits, shared_listener, retirement, open, .. } = self;
         let clock = TokioClock::start();
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));

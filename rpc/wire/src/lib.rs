@@ -71,3 +71,7 @@ pub const DEFAULT_MAX_FRAME: usize = 4 << 20;
 /// Name of the field in a server's registry entry that holds the identity of its process. The server's [`Hello`] carries
 /// the same identity.
 pub const INSTANCE_FIELD: &str = "instance";
+
+/// Field of an instance in the registry with the address of this process alone, `{"host": "…", "port": N}`. The fields `host`
+/// and `port` beside it may be an address that several processes share.
+pub const DIRECT_FIELD: &str = "direct";

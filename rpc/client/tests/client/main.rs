@@ -4,6 +4,7 @@
 mod chains;
 mod deadlines;
 mod direct;
+mod direct_ports;
 mod discovery;
 mod metadata;
 mod servers;

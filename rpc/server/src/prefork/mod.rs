@@ -1,7 +1,7 @@
 //! A service of several processes: one listener, N workers, each announced in the registry.
 
-mod announcer;
 mod plan;
+mod session;
 mod worker;
 
 use std::net::{SocketAddr, TcpListener};
@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use rpc_prefork::Options;
 
+use crate::announce::advertised;
+use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
 use crate::service::Service;
 
-use plan::{GOODBYE, Plan, QUICK_DRAIN};
+use plan::{Plan, QUICK_DRAIN};
 use worker::WorkerSetup;
 
 /// Serves a [`Service`] from several worker processes on one address.
@@ -90,6 +92,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             zookeeper: None,
             service_name: None,
             host: None,
+            direct_ports: true,
             session_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             heartbeat: None,
@@ -140,9 +143,18 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         self
     }
 
-    /// Sets the host that clients connect to. Default: the address of the listener.
+    /// Sets the host that clients connect to, for the shared port and the workers' own. Default: the address of the listener.
     pub fn advertise(mut self, host: impl Into<String>) -> Self {
         self.plan.host = Some(host.into());
+        self
+    }
+
+    /// Lets each worker listen on a port of its own besides, which the system chooses, and announces it in the field
+    /// [`DIRECT_FIELD`](crate::DIRECT_FIELD) of the worker's entry. Clients of the registry then connect to exactly the workers
+    /// that they want; where they cannot reach these ports, they take the shared one. Default: true; choose false where only
+    /// the shared port is open. Without a registry there are no such ports.
+    pub fn direct_ports(mut self, direct: bool) -> Self {
+        self.plan.direct_ports = direct;
         self
     }
 
@@ -203,11 +215,9 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         plan.zookeeper.as_deref().map(registry::Registry::check_servers).transpose()?;
         let listener = listener(&listen)?;
         let addr = listener.local_addr()?;
-        if plan.host.is_none() {
-            if addr.ip().is_unspecified() && plan.zookeeper.is_some() {
-                return Err(PreforkError::Advertise(addr));
-            }
-            plan.host = Some(addr.ip().to_string());
+        if plan.zookeeper.is_some() {
+            let host = advertised(plan.host.as_deref(), addr);
+            plan.host = Some(host.map_err(|unspecified| PreforkError::Advertise(unspecified.0))?);
         }
         plan.heartbeat = options.heartbeat_timeout.map(|timeout| timeout / 4);
         options.grace = plan.grace();

@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use tokio::net::unix::pipe;
 
+use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
-
-/// Longest wait for each of the registry's answers when a worker stops.
-pub(crate) const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Time for running calls after a request to stop quickly.
 pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
@@ -21,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) service_name: Option<String>,
     /// Host that clients connect to.
     pub(crate) host: Option<String>,
+    /// Each worker also listens on a port of its own.
+    pub(crate) direct_ports: bool,
     pub(crate) session_timeout: Duration,
     pub(crate) connect_timeout: Duration,
     /// Interval of heartbeats to the parent, if it expects any.

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::log::{quietly, survive};
-use registry::{Credentials, Instance};
+use registry::{Credentials, Instance, RegisterOptions, Registry, Value};
 use rpc_prefork::{DeadWorker, Stop, Worker};
-use rpc_wire::INSTANCE_FIELD;
+use rpc_wire::{DIRECT_FIELD, INSTANCE_FIELD};
 use tokio::net::TcpListener;
 use tokio::net::unix::pipe;
 use tokio::runtime::{self, Runtime};
 use tokio::select;
 use tokio::time::{sleep, timeout};
 
-use super::announcer::Announcer;
-use super::plan::{GOODBYE, Plan, QUICK_DRAIN, WorkerError, stop_asked};
-use crate::open_connections::OpenConnections;
+use super::plan::{Plan, QUICK_DRAIN, WorkerError, stop_asked};
+use super::session;
+use crate::announce::announcer::{Announcer, GOODBYE, clients_gone};
 use crate::retirement::Retirement;
 use crate::server::Server;
 use crate::service::Service;
@@ -90,40 +90,59 @@ async fn serve(
     let server =
         Server::new(service).limits(plan.limits.clone()).shared_listener(true).retirement(retirement.clone());
 
-    let announcer = Announcer::new(worker, plan, name, instance(worker, plan, addr, server.identity()));
-    let mut at_last = Box::pin(announcer.announce_at_last());
+    let urgent = worker.is_urgent();
+    let registry = select! {
+        registry = session::open(plan, urgent) => registry?,
+        () = stop_asked(&stop) => return Ok(()),
+    };
+    let own = if registry.is_some() && plan.direct_ports { own_listener(worker, addr) } else { None };
+    let direct = own.as_ref().and_then(|own| own.local_addr().ok());
+    let instance = instance(worker, plan, addr, direct, server.identity());
+    let tell = |registry: &Registry| session::tell(worker, registry);
+    let announcer = registry
+        .clone()
+        .map(|registry| Announcer::new(registry, name, instance, RegisterOptions::default(), tell));
+    let mut at_last = Box::pin(async {
+        match &announcer {
+            Some(announcer) => announcer.announce_at_last().await,
+            None => pending().await,
+        }
+    });
     // Registers before it accepts, so that a client that connects can compare the identity. An urgent worker does not
     // wait for a registry that is away.
-    let urgent = worker.is_urgent();
-    let registered = select! {
-        registered = announcer.announce(), if !urgent => Some(registered?),
-        registered = &mut at_last, if urgent => Some(registered),
-        () = sleep(URGENT_WAIT), if urgent => None,
-        () = stop_asked(&stop) => return announcer.say_goodbye().await,
+    let registered = match &announcer {
+        None => None,
+        Some(announcer) => select! {
+            registered = timeout(plan.connect_timeout, announcer.announce()), if !urgent => {
+                Some(registered.map_err(|_| WorkerError::NotRegistered)??)
+            }
+            registered = &mut at_last, if urgent => Some(registered),
+            () = sleep(URGENT_WAIT), if urgent => {
+                let slot = worker.slot();
+                quietly(|| tracing::warn!(slot, "the registry is away; serving unregistered until it is back"));
+                None
+            }
+            () = stop_asked(&stop) => return session::say_goodbye(worker, registry).await,
+        },
     };
-    if registered.is_none() {
-        quietly(|| {
-            tracing::warn!(
-                slot = worker.slot(),
-                "the registry is away; serving unregistered until it is back"
-            );
-        });
-    }
-    worker.ready(&announcer.note())?;
+    worker.ready(&session::note(registry.as_ref()))?;
     let listener = TcpListener::from_std(listener)?;
+    let server = match own {
+        Some(own) => server.also_listen(TcpListener::from_std(own)?),
+        None => server,
+    };
     let open = server.open_connections();
     let leave = async {
-        let registration = match registered {
-            Some(registration) => registration,
-            None => select! {
-                registration = &mut at_last => registration,
-                () = stop_asked(&stop) => None,
-            },
-        };
-        // Abandons an attempt that is still in progress.
-        drop(at_last);
-        match registration {
-            Some(registration) => announcer.withdraw_when_asked(&stop, registration).await,
+        match &announcer {
+            Some(announcer) => {
+                let registered = async {
+                    match registered {
+                        Some(registration) => registration,
+                        None => at_last.await,
+                    }
+                };
+                announcer.keep(registered, stop_asked(&stop)).await;
+            }
             None => stop_asked(&stop).await,
         }
         if worker.stop_requested() != Some(Stop::Quick) {
@@ -139,16 +158,42 @@ async fn serve(
         never = send_heartbeats(worker, plan.heartbeat) => match never {},
         never = retire_when_due(worker, retirement.as_deref()) => match never {},
     }
-    announcer.say_goodbye().await
+    session::say_goodbye(worker, registry).await
+}
+
+/// Listens on a port of this worker alone, at the host of the shared one. Without it clients take the shared port.
+fn own_listener(worker: &Worker, shared: SocketAddr) -> Option<net::TcpListener> {
+    let mut own = shared;
+    own.set_port(0);
+    match rpc_prefork::bind(own) {
+        Ok(listener) => Some(listener),
+        Err(error) => {
+            quietly(|| tracing::warn!(slot = worker.slot(), %error, "no port of this worker's own"));
+            None
+        }
+    }
 }
 
 /// Describes this worker for the registry.
-fn instance(worker: &Worker, plan: &Plan, addr: SocketAddr, identity: &str) -> Instance {
-    let host = plan.host.clone().unwrap_or_else(|| addr.ip().to_string());
-    Instance::new(host, addr.port())
+fn instance(
+    worker: &Worker,
+    plan: &Plan,
+    shared: SocketAddr,
+    direct: Option<SocketAddr>,
+    identity: &str,
+) -> Instance {
+    let host = plan.host.clone().unwrap_or_else(|| shared.ip().to_string());
+    let instance = Instance::new(host.clone(), shared.port())
         .with("pid", process::id())
         .with("slot", worker.slot())
-        .with(INSTANCE_FIELD, identity)
+        .with(INSTANCE_FIELD, identity);
+    match direct {
+        Some(direct) => {
+            let address = [("host".into(), host.into()), ("port".into(), direct.port().into())];
+            instance.with(DIRECT_FIELD, Value::Object(address.into_iter().collect()))
+        }
+        None => instance,
+    }
 }
 
 /// Completes [`QUICK_DRAIN`] after the worker has been asked to stop quickly.
@@ -196,9 +241,4 @@ async fn retire_when_due(worker: &Worker, retirement: Option<&Retirement>) -> In
         quietly(|| tracing::warn!(%error, "cannot ask the parent to be replaced"));
     }
     pending().await
-}
-
-/// Waits until all clients have noticed that this worker has left the registry and closed their connections.
-async fn clients_gone(mut open: OpenConnections, bound: Duration) {
-    let _ = timeout(bound, open.all_closed()).await;
 }

@@ -1,10 +1,16 @@
 //! Addresses to connect to, made of the members of a service. No I/O.
 
+mod aperture;
+mod entry;
+mod routes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use registry::{Instance, Members};
-use rpc_wire::INSTANCE_FIELD;
+use registry::Instance;
+
+pub(crate) use aperture::Aperture;
+pub(crate) use routes::{Report, Routes};
 
 /// Addresses to connect to.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -55,15 +61,19 @@ impl Target {
     }
 }
 
-/// Groups nodes by address; the workers of a preforked service share one.
-pub(crate) fn targets(members: &Members, max_connections: usize, unix_ms: u64) -> Targets {
+/// Groups instances by the address at which each is to be reached; the workers of a preforked service may share one.
+fn group<'a>(
+    reached: impl IntoIterator<Item = (String, &'a Arc<Instance>)>,
+    max_connections: usize,
+    stale: bool,
+    unix_ms: u64,
+) -> Targets {
     let mut targets = BTreeMap::<String, Target>::new();
     let mut anonymous = BTreeSet::new();
-    for instance in members.instances.values() {
-        let addr = instance.addr();
+    for (addr, instance) in reached {
         let target = targets.entry(addr.clone()).or_default();
         target.connections += 1;
-        match instance.get(INSTANCE_FIELD).and_then(|value| value.as_str()) {
+        match entry::identity(instance) {
             Some(identity) => drop(target.instances.insert(identity.to_owned(), Arc::clone(instance))),
             None => drop(anonymous.insert(addr)),
         }
@@ -80,7 +90,7 @@ pub(crate) fn targets(members: &Members, max_connections: usize, unix_ms: u64) -
         let workers = if target.is_known() { target.instances.len() } else { target.connections };
         target.connections = workers.min(max_connections);
     }
-    Targets { by_addr: targets, stale: members.stale, unix_ms }
+    Targets { by_addr: targets, stale, unix_ms }
 }
 
 /// Returns the targets of a fixed list of addresses.
@@ -92,13 +102,16 @@ pub(crate) fn fixed(addrs: &[String], connections: usize) -> Targets {
 
 #[cfg(test)]
 mod tests {
-    use registry::InstanceId;
+    use rpc_wire::INSTANCE_FIELD;
 
     use super::*;
 
-    fn members(instances: impl IntoIterator<Item = Instance>) -> Members {
-        let named = |(n, instance)| (InstanceId::from(format!("n{n}").as_str()), Arc::new(instance));
-        instances.into_iter().enumerate().map(named).collect()
+    fn members(instances: impl IntoIterator<Item = Instance>) -> Vec<Arc<Instance>> {
+        instances.into_iter().map(Arc::new).collect()
+    }
+
+    fn targets(members: &[Arc<Instance>], max_connections: usize) -> Targets {
+        group(members.iter().map(|instance| (instance.addr(), instance)), max_connections, false, 0)
     }
 
     fn worker(port: u16, identity: &str) -> Instance {
@@ -107,7 +120,7 @@ mod tests {
 
     #[test]
     fn workers_behind_one_address_are_one_target() {
-        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8, 0).by_addr;
+        let targets = targets(&members([worker(1, "x"), worker(1, "y"), worker(2, "z")]), 8).by_addr;
         assert_eq!(targets.keys().collect::<Vec<_>>(), ["a:1", "a:2"]);
         assert_eq!(targets["a:1"].connections, 2);
         assert!(targets["a:1"].instances.keys().eq(["x", "y"]));
@@ -115,26 +128,26 @@ mod tests {
 
     #[test]
     fn losing_one_worker_of_several_removes_no_address() {
-        let after = targets(&members([worker(1, "y")]), 8, 0).by_addr;
+        let after = targets(&members([worker(1, "y")]), 8).by_addr;
         assert_eq!(after["a:1"].connections, 1);
     }
 
     #[test]
     fn connections_are_bounded() {
         let many = (0..100).map(|n| worker(1, &n.to_string()));
-        assert_eq!(targets(&members(many), 8, 0).by_addr["a:1"].connections, 8);
+        assert_eq!(targets(&members(many), 8).by_addr["a:1"].connections, 8);
     }
 
     #[test]
     fn a_worker_with_two_nodes_is_wanted_once() {
-        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8, 0).by_addr;
+        let targets = targets(&members([worker(1, "x"), worker(1, "x")]), 8).by_addr;
         assert_eq!(targets["a:1"].connections, 1);
     }
 
     #[test]
     fn a_node_without_identity_makes_every_process_welcome_at_its_address() {
         let members = members([worker(1, "x"), Instance::new("a", 1), worker(2, "z")]);
-        let targets = targets(&members, 8, 0).by_addr;
+        let targets = targets(&members, 8).by_addr;
         assert!(targets["a:1"].instances.is_empty());
         assert_eq!(targets["a:2"].instances.len(), 1);
     }
@@ -142,10 +155,10 @@ mod tests {
     #[test]
     fn a_process_has_its_own_entry_or_one_of_its_address() {
         let of = |identity, weight| worker(1, identity).with_weight(weight);
-        let before = &targets(&members([of("x", 1), of("y", 2)]), 8, 0).by_addr["a:1"];
+        let before = &targets(&members([of("x", 1), of("y", 2)]), 8).by_addr["a:1"];
         let weight = |identity| before.entry(identity).map(|entry| entry.weight());
         assert_eq!([weight("x"), weight("y"), weight("z")], [Some(1), Some(2), Some(1)]);
-        let after = &targets(&members([of("x", 5), of("y", 2)]), 8, 0).by_addr["a:1"];
+        let after = &targets(&members([of("x", 5), of("y", 2)]), 8).by_addr["a:1"];
         assert!(before != after && before.has_same_processes(after));
     }
 }
