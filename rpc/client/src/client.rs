@@ -1,18 +1,18 @@
 //! The client of one service.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use common::{Backoff, Millis};
-use registry::{Registry, SubscribeOptions, unix_ms};
+use registry::{Registry, Stream, SubscribeOptions, unix_ms};
 use rpc_wire::Format;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
 use crate::call::Call;
-use crate::connector::{Connect, TcpConnect};
+use crate::connector::{Connect, TcpConnect, connect_fn};
 use crate::error::Error;
 use crate::pool::{Balancer, Input, InstanceInfo, OutlierEjection, Pool, PoolConfig};
 use crate::pool_task::{Source, run_pool};
@@ -76,6 +76,30 @@ impl Client {
     ) -> ClientBuilder {
         let addrs = addrs.into_iter().map(Into::into).collect();
         ClientBuilder::new(service.into(), Instances::Fixed(addrs))
+    }
+
+    /// Configures a client of a server in this process, without sockets: `open` opens a connection. For tests of a whole
+    /// service; the crate `rpc-server` has the other end, and an example.
+    ///
+    /// ```
+    /// use rpc_client::Client;
+    /// use rpc_server::{Context, Server, Service, Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rpc_client::Error> {
+    /// let double = |n: u32, _: Context| async move { Ok::<_, Status>(2 * n) };
+    /// let server = Server::new(Service::builder("math").method("double", double).build()).in_memory();
+    ///
+    /// let client = Client::in_memory("math", move || server.connect()).connect().await?;
+    /// assert_eq!(client.call::<_, u32>("double", &21).await?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_memory<S: Stream + 'static>(
+        service: impl Into<String>,
+        open: impl Fn() -> io::Result<S> + Send + Sync + 'static,
+    ) -> ClientBuilder {
+        Self::direct(service, ["in-memory"]).via(connect_fn(move |_| std::future::ready(open())))
     }
 
     /// Prepares a call of a method. Nothing is sent before it is awaited.

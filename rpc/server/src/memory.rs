@@ -2,24 +2,23 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::task::{Context, Waker};
 
-use tokio::io::{AsyncWrite, DuplexStream, duplex};
-use tokio::sync::mpsc;
+use tokio::io::{DuplexStream, duplex};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::acceptor::{Accept, go_away};
+use crate::acceptor::Accept;
+use crate::listener::refuse;
 
 /// Room for bytes that one side has written and the other has not read yet.
 const ROOM: usize = 64 << 10;
 
 /// Makes the two ends of a server without a socket: connections opened by the first are accepted by the second, which goes to
-/// [`Server::serve_in_memory`](crate::Server::serve_in_memory).
+/// [`Server::serve_in_memory`](crate::Server::serve_in_memory). [`Server::in_memory`](crate::Server::in_memory) is both in one.
 ///
 /// ```
-/// use rpc_client::{Client, connect_fn};
+/// use rpc_client::Client;
 /// use rpc_server::{Context, Server, Service, Status};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -29,8 +28,7 @@ const ROOM: usize = 64 << 10;
 /// let (connector, listener) = rpc_server::in_memory();
 /// tokio::spawn(Server::new(service).serve_in_memory(listener, std::future::pending()));
 ///
-/// let via = connect_fn(move |_addr| std::future::ready(connector.connect()));
-/// let client = Client::direct("echo", ["in-memory:1"]).via(via).connect().await?;
+/// let client = Client::in_memory("echo", move || connector.connect()).connect().await?;
 /// let echoed: String = client.call("echo", "hello").await?;
 /// assert_eq!(echoed, "hello");
 /// # Ok(())
@@ -39,7 +37,8 @@ const ROOM: usize = 64 << 10;
 #[must_use]
 pub fn in_memory() -> (MemoryConnector, MemoryListener) {
     let (sender, waiting) = mpsc::unbounded_channel();
-    (MemoryConnector { waiting: sender, next_port: Arc::new(AtomicU16::new(1)) }, MemoryListener { waiting })
+    let next_port = Arc::new(AtomicU16::new(1));
+    (MemoryConnector { waiting: sender, next_port, alive: None }, MemoryListener { waiting })
 }
 
 /// Opens connections to a [`MemoryListener`]. Clones reach the same one.
@@ -47,9 +46,18 @@ pub fn in_memory() -> (MemoryConnector, MemoryListener) {
 pub struct MemoryConnector {
     waiting: mpsc::UnboundedSender<(DuplexStream, SocketAddr)>,
     next_port: Arc<AtomicU16>,
+    /// Stops the server when the last clone is dropped.
+    alive: Option<Arc<oneshot::Sender<()>>>,
 }
 
 impl MemoryConnector {
+    /// Makes the server live as long as the connector. Returns the end of that life.
+    pub(crate) fn keep_alive(&mut self) -> oneshot::Receiver<()> {
+        let (alive, gone) = oneshot::channel();
+        self.alive = Some(Arc::new(alive));
+        gone
+    }
+
     /// Opens a connection. The server sees it from a port of its own at 127.0.0.1.
     ///
     /// # Errors
@@ -86,8 +94,8 @@ impl Accept for MemoryListener {
         Some(peer)
     }
 
-    fn refuse(mut stream: DuplexStream, why: &str) {
-        // A new stream has room for a frame: this never waits.
-        let _ = Pin::new(&mut stream).poll_write(&mut Context::from_waker(Waker::noop()), &go_away(why));
+    fn refuse(stream: DuplexStream, why: &str) {
+        // A new stream has room for a frame.
+        refuse(stream, why);
     }
 }

@@ -23,8 +23,9 @@ use crate::announce::{Announcement, advertised};
 use crate::clock;
 use crate::connection_task::ConnectionTask;
 use crate::limits::Limits;
+use crate::listener::{AcceptOn, Listener};
 use crate::log::PeerLines;
-use crate::memory::MemoryListener;
+use crate::memory::{MemoryConnector, MemoryListener, in_memory};
 use crate::open_connections::OpenConnections;
 use crate::peers::Peers;
 use crate::retirement::Retirement;
@@ -223,6 +224,40 @@ impl Server {
             clients_gone(open, farewell).await;
         };
         self.serve_accepted(acceptor, leave).await
+    }
+
+    /// Starts to serve without a socket, in a task of this runtime, and returns the connector that a client takes. The server
+    /// drains when the last clone of the connector is dropped.
+    ///
+    /// A whole service is tested like this:
+    ///
+    /// ```
+    /// use rpc_client::Client;
+    /// use rpc_server::{Context, Server, Service, Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rpc_client::Error> {
+    /// let length = |text: String, _: Context| async move { Ok::<_, Status>(text.len()) };
+    /// let server = Server::new(Service::builder("text").method("length", length).build()).in_memory();
+    /// let client = Client::in_memory("text", move || server.connect()).connect().await?;
+    ///
+    /// assert_eq!(client.call::<_, usize>("length", "hello").await?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn in_memory(self) -> MemoryConnector {
+        let (mut connector, listener) = in_memory();
+        let gone = connector.keep_alive();
+        tokio::spawn(self.serve_in_memory(listener, async { drop(gone.await) }));
+        connector
+    }
+
+    /// Serves connections of another transport, as [`serve`](Self::serve) does; for example those of a simulated network.
+    pub async fn serve_on(self, listener: impl Listener, shutdown: impl Future<Output = ()>) -> Drained {
+        self.serve_accepted(AcceptOn(listener), shutdown).await
     }
 
     async fn serve_accepted<A: Accept>(self, mut acceptor: A, shutdown: impl Future<Output = ()>) -> Drained {

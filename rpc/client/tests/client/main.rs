@@ -9,3 +9,4 @@ mod discovery;
 mod metadata;
 mod servers;
 mod sessions;
+mod simulated;
