@@ -10,3 +10,4 @@ mod metadata;
 mod servers;
 mod sessions;
 mod simulated;
+mod streams;

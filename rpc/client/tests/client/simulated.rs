@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::stream;
 use rpc_client::{Client, ClientBuilder, Error, connect_fn};
 use rpc_server::{Context, Listener, Server, Service, Status};
 use turmoil::net::{TcpListener, TcpStream};
@@ -25,7 +26,14 @@ fn simulation() -> turmoil::Sim<'static> {
 
 async fn serve(name: &'static str) -> turmoil::Result {
     let who = move |(): (), _: Context| async move { Ok::<_, Status>(name.to_owned()) };
-    let service = Service::builder("test").method("who", who).build();
+    let ticks = |(): (), _: Context| async {
+        let tick = stream::unfold(0_u32, |tick| async move {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Some((Ok::<_, Status>(tick), tick + 1))
+        });
+        Ok(tick)
+    };
+    let service = Service::builder("test").method("who", who).server_stream("ticks", ticks).build();
     let listener = Simulated(TcpListener::bind("0.0.0.0:80").await?);
     Server::new(service).instance(name).serve_on(listener, std::future::pending()).await;
     Ok(())
@@ -91,4 +99,35 @@ fn a_client_finds_a_host_again_that_crashed_and_came_back() {
         }
     }
     assert!(crashed.is_some());
+}
+
+#[test]
+fn a_stream_lives_through_a_short_partition_and_ends_in_a_long_one() {
+    let mut sim = simulation();
+    sim.host("a", || serve("a"));
+    sim.client("client", async {
+        let client = client(&["a"]).connect().await?;
+        let mut ticks = client.server_stream::<_, u32>("ticks", &()).await?;
+        for expected in 0..20 {
+            assert_eq!(ticks.next().await.transpose()?, Some(expected));
+        }
+        turmoil::hold("client", "a");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        turmoil::release("client", "a");
+        for expected in 20..60 {
+            assert_eq!(ticks.next().await.transpose()?, Some(expected));
+        }
+        turmoil::partition("client", "a");
+        let error = loop {
+            match ticks.next().await.ok_or("no error")? {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::ConnectionLost { .. }), "{error}");
+        turmoil::repair("client", "a");
+        assert_eq!(who(&client).await?, "a");
+        Ok(())
+    });
+    sim.run().unwrap();
 }

@@ -201,7 +201,8 @@ impl<T> Session<T> {
             Input::Returned { task, turn } => self.call_returned(now, task, turn.as_ref()),
             Input::Delivered { turn } => self.delivered(now, turn.as_ref()),
             Input::Replies(replies) => {
-                if !replies.is_empty() {
+                // After the end of the session nobody waits for them.
+                if !replies.is_empty() && !matches!(self.phase, Phase::Closed) {
                     self.calls.collect(replies);
                     self.active = now;
                 }
