@@ -3,23 +3,26 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use common::log::Shown;
 use common::{Millis, current_call};
-use rpc_wire::{CallId, Code, MetadataRef, Status};
-use tokio::sync::oneshot;
-use tokio::time::Instant;
+use rpc_wire::{Code, MetadataRef, Status};
 
 use crate::error::Error;
-use crate::link::Link;
+use crate::link::{Link, Started};
 use crate::placement::{Placed, Placement, Unplaced, no_link};
-use crate::pool::{LinkId, LinkOutcome};
+use crate::pool::{Demand, LinkId, LinkOutcome};
 use crate::retry::{self, Retry};
-use crate::session::{Answer, Attempt, Ended, Input, NewCall};
+use crate::running::Running;
+use crate::session::{Answer, Attempt, Ended, NewCall};
 use crate::shared::Shared;
 
 /// Maximum number of attempts at one call.
 const MAX_ATTEMPTS: u32 = 16;
+
+/// Number of refusals by servers that are leaving after which a call may be tried again without being counted.
+const FREE_REFUSALS: u32 = 3;
 
 /// Lead that a server's clock may have over ours at the end of a call: rounding, and the time of a timer.
 const CLOCK_SLACK: Millis = Millis(10);
@@ -33,6 +36,8 @@ pub(crate) struct Attempts<'a> {
     may_have_run: Option<MayHaveRun>,
     /// Number of retries that put more load on the service.
     retries: u32,
+    /// Number of refusals by servers that are leaving.
+    refusals: u32,
 }
 
 /// A call as its caller wants it.
@@ -42,6 +47,12 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) metadata: MetadataRef<'a>,
     pub(crate) payload: &'a [u8],
     pub(crate) idempotent: bool,
+    /// Hash of its key.
+    pub(crate) key: Option<u64>,
+    /// Time that it waits for a link; `None` for the client's.
+    pub(crate) patience: Option<Millis>,
+    /// Time after which it is sent to another instance, too.
+    pub(crate) hedge: Option<Duration>,
 }
 
 /// An answer, and the link that it came through.
@@ -65,13 +76,9 @@ impl<'a> Attempts<'a> {
         let own = now + time_left + Millis(1);
         // After the deadline of the call that is handled here, nobody waits for this one.
         let outer = current_call::deadline().map(|at| shared.clock.at(at));
-        Self {
-            shared,
-            call,
-            placement: Placement::new(shared, now, outer.map_or(own, |outer| outer.min(own))),
-            may_have_run: None,
-            retries: 0,
-        }
+        let mut placement = Placement::new(shared, now, outer.map_or(own, |outer| outer.min(own)));
+        (placement.key, placement.patience) = (call.key, call.patience.unwrap_or(placement.patience));
+        Self { shared, call, placement, may_have_run: None, retries: 0, refusals: 0 }
     }
 
     pub(crate) async fn run(mut self) -> Result<Answered, Error> {
@@ -82,27 +89,20 @@ impl<'a> Attempts<'a> {
                 self.pause(attempt).await;
                 self.placement.now = self.shared.clock.now();
             }
-            let Some(mut running) = self.start(avoid).await? else { continue };
+            let Some(running) = self.start(avoid).await? else { continue };
+            let (mut running, reply) = self.race(running).await;
             avoid = Some(running.id);
-            // A session completes its calls at their deadlines, and all of them at its end.
-            let reply = (&mut running.attempt)
-                .await
-                .unwrap_or_else(|_| Err(Ended::Lost("its task has ended".into())));
             running.ended(&reply);
             let ended = match reply {
-                Ok(answer) => return Ok(Answered { answer, link: Arc::clone(&running.link) }),
+                Ok(answer) => {
+                    if let Some(latencies) = &self.shared.latencies {
+                        latencies.add(self.call.method, running.took());
+                    }
+                    return Ok(Answered { answer, link: Arc::clone(&running.link) });
+                }
                 Err(ended) => ended,
             };
-            let reason = match &ended {
-                Ended::Lost(reason) => Some(Arc::clone(reason)),
-                Ended::Failed(status, _) => Some(format!("it answered {status}").into()),
-                Ended::Late => Some("no answer in time".into()),
-                Ended::NotSent | Ended::NotRun(_) => None,
-            };
-            if let Some(reason) = reason {
-                let instance = running.link.instance.clone();
-                self.may_have_run = Some(MayHaveRun { instance, reason });
-            }
+            self.note(&running, &ended);
             if attempt + 1 == MAX_ATTEMPTS || !self.may_retry(&ended) {
                 return Err(self.error(ended, &running.link.instance));
             }
@@ -121,31 +121,115 @@ impl<'a> Attempts<'a> {
     fn may_retry(&mut self, ended: &Ended) -> bool {
         match retry::retry(ended, self.call.idempotent) {
             Retry::No => false,
-            Retry::Free => true,
-            Retry::Counted => {
-                self.retries += 1;
-                self.retries <= self.shared.settings.max_retries && self.shared.budget.take_retry()
+            Retry::Free if matches!(ended, Ended::NotSent) => true,
+            Retry::Free => {
+                self.refusals += 1;
+                self.refusals <= FREE_REFUSALS || self.take_retry()
             }
+            Retry::Counted => self.take_retry(),
         }
+    }
+
+    fn take_retry(&mut self) -> bool {
+        self.retries += 1;
+        self.retries <= self.shared.settings.max_retries && self.shared.budget.take_retry()
     }
 
     /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
     async fn start(&mut self, avoid: Option<LinkId>) -> Result<Option<Running<'a>>, Error> {
-        let Outgoing { method, metadata, payload, .. } = self.call;
-        let new = NewCall { method, metadata, payload, deadline: self.placement.deadline };
+        let new = self.new_call();
         let placed = self.placement.start(avoid, |link, now| link.session.start(now, new)).await;
-        let Placed { id, link, started: (call, attempt) } = match placed {
+        let Placed { id, link, started } = match placed {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
             Err(Unplaced::NoLink) => return Err(self.lost().unwrap_or_else(|| no_link(self.shared))),
             Err(Unplaced::Argument(error)) => {
-                return Err(Error::Argument { method: method.into(), reason: error.to_string() });
+                let method = self.call.method.to_owned();
+                return Err(Error::Argument { method, reason: error.to_string() });
             }
             Err(Unplaced::Late | Unplaced::NoStreams) => return Err(self.too_late()),
         };
-        link.counters.sent.fetch_add(1, Ordering::Relaxed);
-        let (shared, begun, outcome) = (self.shared, Instant::now(), LinkOutcome::Neither);
-        Ok(Some(Running { shared, id, link, call, attempt, begun, outcome }))
+        Ok(Some(Running::new(self.shared, (id, link), started)))
+    }
+
+    /// Waits for the end of an attempt. If that takes longer than the call wants to wait, another one is sent elsewhere, and
+    /// the first answer counts.
+    async fn race(&mut self, mut first: Running<'a>) -> (Running<'a>, Attempt) {
+        let shared = self.shared;
+        let Some(after) = self.hedge_after() else {
+            let reply = first.reply().await;
+            return (first, reply);
+        };
+        let until = self.placement.deadline.min(shared.clock.now() + after);
+        tokio::select! {
+            biased;
+            reply = first.reply() => return (first, reply),
+            () = shared.clock.sleep_until(Some(until)) => {}
+        }
+        let Some(mut second) = self.hedge(&first) else {
+            let reply = first.reply().await;
+            return (first, reply);
+        };
+        let (is_first, reply) = tokio::select! {
+            biased;
+            reply = first.reply() => (true, reply),
+            reply = second.reply() => (false, reply),
+        };
+        let (mut faster, mut slower) = if is_first { (first, second) } else { (second, first) };
+        match &reply {
+            Err(ended) if retry::retry(ended, true) != Retry::No => {
+                // The other one may do better.
+                faster.ended(&reply);
+                self.note(&faster, ended);
+                drop(faster);
+                let reply = slower.reply().await;
+                (slower, reply)
+            }
+            _ => {
+                slower.overtaken();
+                (faster, reply)
+            }
+        }
+    }
+
+    /// Returns the time after which the call is sent to another instance, too.
+    fn hedge_after(&self) -> Option<Millis> {
+        let Outgoing { method, idempotent, hedge, .. } = self.call;
+        if !idempotent {
+            return None;
+        }
+        hedge.or_else(|| self.shared.latencies.as_ref()?.limit(method)).map(Millis::from)
+    }
+
+    /// Sends the call to another instance, if there is one with room and the budget has a retry left.
+    fn hedge(&mut self, first: &Running<'_>) -> Option<Running<'a>> {
+        let shared = self.shared;
+        let (now, avoid) = (shared.clock.now(), [first.id]);
+        let (id, link) = shared.pool().pick(&Demand { now, avoid: &avoid, key: None })?;
+        let may = id != first.id && shared.budget.take_retry();
+        let started = may.then(|| link.session.start(now, self.new_call()));
+        let Some(Started::Sent(started)) = started else {
+            let _ = shared.pool().finish(now, id, LinkOutcome::Neither, None);
+            return None;
+        };
+        shared.counters.hedged.fetch_add(1, Ordering::Relaxed);
+        Some(Running::new(shared, (id, link), started))
+    }
+
+    /// Notes that an attempt may have run, if it may.
+    fn note(&mut self, running: &Running<'_>, ended: &Ended) {
+        let reason = match ended {
+            Ended::Lost(reason) => Arc::clone(reason),
+            Ended::Failed(status, _) => format!("it answered {status}").into(),
+            Ended::Late => "no answer in time".into(),
+            Ended::NotSent | Ended::NotRun(_) => return,
+        };
+        self.may_have_run = Some(MayHaveRun { instance: running.link.instance.clone(), reason });
+    }
+
+    fn new_call(&self) -> NewCall<'a> {
+        let Outgoing { method, metadata, payload, .. } = self.call;
+        NewCall { method, metadata, payload, deadline: self.placement.deadline }
     }
 
     /// Returns the error of a call that an earlier attempt may have run.
@@ -185,50 +269,5 @@ impl<'a> Attempts<'a> {
                 Error::Unreachable { service, reason }
             }),
         }
-    }
-}
-
-/// An attempt on its way. Dropping it gives the link back, and cancels the attempt if it has not ended.
-struct Running<'a> {
-    shared: &'a Shared,
-    id: LinkId,
-    link: Arc<Link>,
-    call: CallId,
-    attempt: oneshot::Receiver<Attempt>,
-    begun: Instant,
-    outcome: LinkOutcome,
-}
-
-impl Running<'_> {
-    fn ended(&mut self, reply: &Attempt) {
-        self.outcome = match reply {
-            Err(Ended::Failed(status, _) | Ended::NotRun(status))
-                if self.shared.settings.failure_codes.contain(status.code) =>
-            {
-                LinkOutcome::Failed
-            }
-            Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,
-            Err(Ended::Late) => LinkOutcome::Missed,
-            Err(Ended::NotSent | Ended::Lost(_)) => LinkOutcome::Neither,
-        };
-        let counters = &self.link.counters;
-        let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        let ended = Instant::now();
-        let now = self.shared.clock.at(ended);
-        if !matches!(self.outcome, LinkOutcome::Answered | LinkOutcome::Failed) {
-            self.link.session.handle(now, Input::Cancel(self.call));
-        }
-        let took = Some(ended.saturating_duration_since(self.begun));
-        let ask = self.shared.pool().finish(now, self.id, self.outcome, took);
-        if ask {
-            self.link.session.handle(now, Input::Probe);
-        }
-        self.shared.give_room();
     }
 }

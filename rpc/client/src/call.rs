@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use common::Millis;
 use rpc_wire::{Metadata, PayloadError};
 use serde::de::DeserializeOwned;
 
@@ -23,6 +24,9 @@ pub struct Call<'a, R> {
     metadata: Metadata,
     deadline: Duration,
     idempotent: bool,
+    key: Option<u64>,
+    patience: Option<Millis>,
+    hedge: Option<Duration>,
     result: PhantomData<fn() -> R>,
 }
 
@@ -57,6 +61,9 @@ impl<'a, R> Call<'a, R> {
             metadata: Metadata::new(),
             deadline,
             idempotent: false,
+            key: None,
+            patience: None,
+            hedge: None,
             result: PhantomData,
         }
     }
@@ -72,6 +79,36 @@ impl<'a, R> Call<'a, R> {
     /// before the answer.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// Sets the key of the call, such as a user: with [`Balancer::ConsistentHash`](crate::Balancer::ConsistentHash) calls of the
+    /// same key go to the same instance.
+    pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.key = Some(registry::select::hash([key.as_ref()]));
+        self
+    }
+
+    /// Waits for an instance up to the deadline, and not only for the time that the
+    /// [client waits](crate::ClientBuilder::wait_for_instance).
+    pub fn wait_for_ready(mut self) -> Self {
+        self.patience = Some(Millis(u64::MAX));
+        self
+    }
+
+    /// Ends at once with an error if no instance takes calls now: none is known, connected, or has room.
+    pub fn fail_fast(mut self) -> Self {
+        self.patience = Some(Millis(0));
+        self
+    }
+
+    /// Sends the call to another instance, too, if no answer has come after a time, and takes the first result; the other
+    /// attempt is cancelled. Only an [idempotent](Self::idempotent) call is sent twice. The second attempt takes a retry of
+    /// [`retry_budget`](crate::ClientBuilder::retry_budget), so that a slow service does not get twice the load.
+    ///
+    /// A good time is what 95 of 100 calls keep, and [`hedge_slower_than`](crate::ClientBuilder::hedge_slower_than) measures it.
+    pub fn hedge(mut self, after: Duration) -> Self {
+        self.hedge = Some(after);
         self
     }
 
@@ -118,9 +155,11 @@ impl<'a, R> Call<'a, R> {
 impl<'a, R: DeserializeOwned> Call<'a, R> {
     /// Makes the call, and passes its result on in the form that the caller wants.
     async fn run<T>(self, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
-        let Self { shared, method, payload, metadata, deadline, idempotent, .. } = self;
+        let Self { shared, method, payload, metadata, deadline, .. } = self;
+        let Self { idempotent, key, patience, hedge, .. } = self;
         let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
-        let call = Outgoing { method, metadata: metadata.as_ref(), payload: &payload, idempotent };
+        let metadata = metadata.as_ref();
+        let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
         let attempts = Attempts::new(shared, call, deadline.into());
         shared.budget.add_call();
         let result = attempts.run().await.and_then(|answered| {

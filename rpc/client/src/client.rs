@@ -174,6 +174,7 @@ pub struct ClientBuilder {
     max_retries: u32,
     retry_burst: u32,
     retry_percent: u32,
+    hedge_percentile: Option<u32>,
     pool: PoolConfig,
     connector: Arc<dyn Connect>,
 }
@@ -200,6 +201,7 @@ impl ClientBuilder {
             max_retries: 2,
             retry_burst: 1_000,
             retry_percent: 20,
+            hedge_percentile: None,
             pool: PoolConfig {
                 max_in_flight: 1024,
                 backoff: Backoff::new(Millis(50), Millis(5_000)),
@@ -327,6 +329,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Hedges idempotent calls that take longer than `percent` of the last calls of the same method, 95 for instance: each is
+    /// sent to another instance, too, as by [`Call::hedge`]. Default: none are hedged. It takes a hundred calls of a method to begin.
+    pub fn hedge_slower_than(mut self, percent: u32) -> Self {
+        self.hedge_percentile = Some(percent);
+        self
+    }
+
     /// Sets the maximum number of bytes that wait on one connection for a server that does not read them. More calls
     /// wait for room, up to their deadlines; one request alone may be longer. Default: 16 MiB.
     pub fn max_queued(mut self, bytes: usize) -> Self {
@@ -396,6 +405,7 @@ impl ClientBuilder {
             connect_timeout: self.connect_timeout.into(),
             max_retries: self.max_retries,
             failure_codes: self.pool.outliers.failure_codes(),
+            hedge_percentile: self.hedge_percentile,
         };
         let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
         shared.feed(Input::Targets(targets));

@@ -51,7 +51,7 @@
 //! # Failures
 //! | event | the call |
 //! | --- | --- |
-//! | no instance is known or reachable | waits ([`wait_for_instance`](ClientBuilder::wait_for_instance)), then [`Error::NoInstances`] or [`Error::Unreachable`] |
+//! | no instance is known or reachable | waits ([`wait_for_instance`](ClientBuilder::wait_for_instance); up to its deadline with [`Call::wait_for_ready`], not at all with [`Call::fail_fast`]), then [`Error::NoInstances`] or [`Error::Unreachable`] |
 //! | the server refuses it without running it, or it was not sent | is tried elsewhere |
 //! | the connection breaks after it was sent | is tried elsewhere if [idempotent](Call::idempotent), else [`Error::ConnectionLost`] |
 //! | the handler answers `UNAVAILABLE` | is tried again if idempotent, else [`Error::Status`] |
@@ -69,8 +69,27 @@
 //! # Balancing
 //! There is one connection to each worker process of each instance, at the port of that worker alone if it announces one and it
 //! can be reached, otherwise at the port that it shares with others. [`ClientBuilder::aperture`] limits a client to a subset of a
-//! large service. A call goes to the less loaded of two connections
-//! taken at random. Connections that left calls unanswered are avoided until they answer.
+//! large service. A [`Balancer`] chooses the connection for a call:
+//!
+//! | [`ClientBuilder::balancer`] | a call goes to | for |
+//! | --- | --- | --- |
+//! | [`PowerOfTwo`](Balancer::PowerOfTwo), the default | the less loaded of two, taken at random by weight | most services |
+//! | [`RoundRobin`](Balancer::RoundRobin) | the next in turn, by weight | calls that are alike; a few calls |
+//! | [`WeightedRandom`](Balancer::WeightedRandom) | any, at random by weight | an exact share of the traffic |
+//! | [`ConsistentHash`](Balancer::ConsistentHash) | the instance of its [key](Call::key), unless that has much more than its share | caches |
+//!
+//! With each of them:
+//!
+//! | | |
+//! | --- | --- |
+//! | weight, status | as the [registry](registry::Instance::with_weight) says; an instance that is not up, or has the weight 0, takes no calls |
+//! | warm-up | the share of a newcomer grows, as the [registry](registry::Instance::with_warm_up) or the [client](ClientBuilder::warm_up) says |
+//! | zone | calls stay in the [client's zone](ClientBuilder::zone) while that is well, and spill in proportion |
+//! | instances that fail or are slow | look loaded after a failure, and are [ejected](OutlierEjection) if they do worse than the others, half of all at most; one call that succeeds takes them back |
+//! | connections that left a call unanswered | are avoided until they answer |
+//! | slow answers | are [hedged](Call::hedge) by choice |
+//!
+//! [`Client::instances`] shows the weight, state, load and counts of each.
 //!
 //! # Features
 //! | feature | default | effect |
@@ -78,8 +97,8 @@
 //! | none | | the crate has no cargo features |
 //!
 //! # Inside
-//! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call),
-//! `retry` and `targets` decide without I/O. The shell around them: `pool_task`
+//! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call; in it
+//! `balancer` and `outlier`), `retry` and `targets` decide without I/O. The shell around them: `pool_task`
 //! makes the links, `link_task` serves one, `connector` is its transport, `placement` waits for one that takes a call, and
 //! `attempts` makes one [`Call`] over them.
 #![forbid(unsafe_code)]
@@ -89,12 +108,14 @@ mod call;
 mod client;
 mod connector;
 mod error;
+mod latencies;
 mod link;
 mod link_task;
 mod placement;
 mod pool;
 mod pool_task;
 mod retry;
+mod running;
 #[doc(hidden)]
 pub mod session;
 mod shared;

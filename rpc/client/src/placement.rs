@@ -22,6 +22,8 @@ pub(crate) struct Placement<'a> {
     pub(crate) deadline: Millis,
     /// Hash of the key of the call, if it has one.
     pub(crate) key: Option<u64>,
+    /// Time to wait for a link that is ready.
+    pub(crate) patience: Millis,
 }
 
 /// A link, and what was started on it. The link is to be given back to the pool.
@@ -47,7 +49,7 @@ pub(crate) enum Unplaced {
 
 impl<'a> Placement<'a> {
     pub(crate) fn new(shared: &'a Shared, now: Millis, deadline: Millis) -> Self {
-        Self { shared, now, deadline, key: None }
+        Self { shared, now, deadline, key: None, patience: shared.settings.patience }
     }
 
     /// Starts something on the best link that has room. Returns `None` if that link has just gone.
@@ -97,7 +99,7 @@ impl<'a> Placement<'a> {
         if let Some(picked) = self.pick(avoid) {
             return Ok(picked);
         }
-        let until = self.deadline.min(self.now + shared.settings.patience);
+        let until = self.deadline.min(self.now + self.patience);
         loop {
             let mut changed = pin!(shared.changed());
             // From here on no change is missed.

@@ -81,6 +81,8 @@ pub(crate) fn pause(attempt: u32, random: impl FnOnce() -> Rng) -> Millis {
 
 #[cfg(test)]
 mod tests {
+    use fastrand::Rng;
+    use proptest::prelude::*;
     use rpc_wire::{Metadata, Status};
 
     use super::*;
@@ -122,6 +124,21 @@ mod tests {
         let none = Budget::new(0, 100);
         none.add_call();
         assert!(!none.take_retry());
+    }
+
+    proptest! {
+        #[test]
+        fn when_every_attempt_fails_the_added_load_stays_within_the_budget(
+            burst in 0u32..100, percent in 0u32..100, calls in 1u32..500, each in 0u32..5,
+        ) {
+            let budget = Budget::new(burst, percent);
+            let mut retries = 0;
+            for _ in 0..calls {
+                budget.add_call();
+                retries += (0..each).take_while(|_| budget.take_retry()).count();
+            }
+            prop_assert!(retries as u64 <= u64::from(burst) + u64::from(calls) * u64::from(percent) / 100);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use common::{Millis, TokioClock};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use crate::latencies::Latencies;
 use crate::link::Link;
 use crate::pool::{FailureCodes, Input, Pool};
 use crate::retry::Budget;
@@ -21,6 +22,8 @@ pub(crate) struct Shared {
     /// Counted retries of all calls.
     pub(crate) budget: Budget,
     pub(crate) counters: Counters,
+    /// Latencies of each method, if calls are hedged by them.
+    pub(crate) latencies: Option<Latencies>,
     pool: Mutex<Pool<Arc<Link>>>,
     /// Wakes the task that keeps the links: the pool has outputs, or another deadline.
     work: Notify,
@@ -41,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) max_retries: u32,
     /// Codes of answers that count as failures of an instance.
     pub(crate) failure_codes: FailureCodes,
+    /// Part of the calls of a method, in percent, that a call must be slower than to be hedged.
+    pub(crate) hedge_percentile: Option<u32>,
 }
 
 impl Shared {
@@ -51,6 +56,7 @@ impl Shared {
             settings,
             budget,
             counters: Counters::default(),
+            latencies: settings.hedge_percentile.map(Latencies::new),
             pool: Mutex::new(pool),
             work: Notify::new(),
             changed: Notify::new(),

@@ -21,6 +21,8 @@ pub struct Stats {
     pub failed: u64,
     /// Attempts beyond the first.
     pub retried: u64,
+    /// Attempts that were made because an earlier one was slow; see [`Call::hedge`](crate::Call::hedge).
+    pub hedged: u64,
     /// Streams that were opened. They are counted as calls, too.
     pub streams: u64,
     /// Streams that have not been dropped.
@@ -49,6 +51,7 @@ pub(crate) struct Counters {
     pub(crate) ok: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) retried: AtomicU64,
+    pub(crate) hedged: AtomicU64,
     pub(crate) streams: AtomicU64,
     pub(crate) open_streams: AtomicU64,
     by_instance: Mutex<BTreeMap<String, Arc<InstanceCounters>>>,
@@ -96,6 +99,7 @@ impl Counters {
             ok,
             failed,
             retried: self.retried.load(Ordering::Relaxed),
+            hedged: self.hedged.load(Ordering::Relaxed),
             streams: self.streams.load(Ordering::Relaxed),
             open_streams: self.open_streams.load(Ordering::Relaxed),
             by_instance: map

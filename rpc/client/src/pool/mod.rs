@@ -85,6 +85,8 @@ pub(crate) enum LinkOutcome {
     Failed,
     /// No answer came in time: the process may hang.
     Missed,
+    /// Another attempt at the call was faster.
+    Overtaken,
     /// The call was given up early, or the connection broke.
     Neither,
 }

@@ -186,7 +186,8 @@ impl Outliers {
     ) -> bool {
         let Some(Member { health, .. }) = members.get_mut(at) else { return false };
         let failed = match outcome {
-            LinkOutcome::Answered => false,
+            LinkOutcome::Overtaken if !health.is_in() => return self.give_up(now, members, at),
+            LinkOutcome::Answered | LinkOutcome::Overtaken => false,
             LinkOutcome::Failed | LinkOutcome::Missed => true,
             LinkOutcome::Neither => return self.give_up(now, members, at),
         };
@@ -195,10 +196,10 @@ impl Outliers {
         let (timed, sum) = (micros.is_some().into(), micros.unwrap_or(0));
         health.window.add(now, self.half, Counts { calls: 1, failed: failed.into(), timed, micros: sum });
         micros.into_iter().for_each(|micros| health.took(micros));
-        if failed {
-            health.fail(now);
-        } else {
-            health.succeed();
+        match outcome {
+            LinkOutcome::Answered => health.succeed(),
+            _ if failed => health.fail(now),
+            _ => {}
         }
         if let Standing::Probing { reason } = health.standing {
             if failed || micros.is_some_and(|micros| self.is_slow(micros)) {

@@ -125,7 +125,7 @@ impl<H: Clone> Ready<H> {
         match outcome {
             LinkOutcome::Answered | LinkOutcome::Failed => member.misses = 0,
             LinkOutcome::Missed => member.misses += 1,
-            LinkOutcome::Neither => {}
+            LinkOutcome::Overtaken | LinkOutcome::Neither => {}
         }
         if self.outliers.finish(now, &mut self.members, at, (outcome, took), &mut self.random) {
             self.update();

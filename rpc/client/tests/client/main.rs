@@ -1,6 +1,7 @@
 //! The client as its users meet it, against real servers and against servers that misbehave on purpose.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
+mod balancing;
 mod chains;
 mod deadlines;
 mod direct;

@@ -155,10 +155,16 @@ proptest! {
     /// Whatever happens: the limit holds, a link that is in exists, and an ejection ends.
     #[test]
     fn any_ends_of_calls_leave_somebody_in(
-        ends in proptest::collection::vec((0usize..4, 0u8..4, 0u64..500), 1..300),
+        ends in proptest::collection::vec((0usize..4, 0u8..5, 0u64..500), 1..300),
     ) {
         let (mut t, _) = four();
-        let outcomes = [LinkOutcome::Answered, LinkOutcome::Failed, LinkOutcome::Missed, LinkOutcome::Neither];
+        let outcomes = [
+            LinkOutcome::Answered,
+            LinkOutcome::Failed,
+            LinkOutcome::Missed,
+            LinkOutcome::Overtaken,
+            LinkOutcome::Neither,
+        ];
         for (_, outcome, wait) in ends {
             t.now = t.now + Millis(wait);
             let id = t.pick().unwrap();

@@ -1,0 +1,87 @@
+//! One attempt at a call, from sending it to its end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rpc_wire::CallId;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::link::Link;
+use crate::pool::{LinkId, LinkOutcome};
+use crate::session::{Attempt, Ended, Input};
+use crate::shared::Shared;
+
+/// An attempt on its way. Dropping it gives the link back, and cancels the attempt if it has not ended.
+pub(crate) struct Running<'a> {
+    shared: &'a Shared,
+    pub(crate) id: LinkId,
+    pub(crate) link: Arc<Link>,
+    call: CallId,
+    attempt: oneshot::Receiver<Attempt>,
+    begun: Instant,
+    outcome: LinkOutcome,
+}
+
+impl<'a> Running<'a> {
+    /// Takes an attempt that has just been sent.
+    pub(crate) fn new(
+        shared: &'a Shared,
+        (id, link): (LinkId, Arc<Link>),
+        (call, attempt): (CallId, oneshot::Receiver<Attempt>),
+    ) -> Self {
+        link.counters.sent.fetch_add(1, Ordering::Relaxed);
+        let (begun, outcome) = (Instant::now(), LinkOutcome::Neither);
+        Self { shared, id, link, call, attempt, begun, outcome }
+    }
+
+    /// Waits for its end: at the deadline at the latest, and at the end of the session.
+    pub(crate) async fn reply(&mut self) -> Attempt {
+        let reply = (&mut self.attempt).await;
+        reply.unwrap_or_else(|_| Err(Ended::Lost("its task has ended".into())))
+    }
+
+    /// Notes that another attempt was faster.
+    pub(crate) fn overtaken(mut self) {
+        self.outcome = LinkOutcome::Overtaken;
+    }
+
+    /// Returns the time that it has taken so far.
+    pub(crate) fn took(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Notes its end.
+    pub(crate) fn ended(&mut self, reply: &Attempt) {
+        self.outcome = match reply {
+            Err(Ended::Failed(status, _) | Ended::NotRun(status))
+                if self.shared.settings.failure_codes.contain(status.code) =>
+            {
+                LinkOutcome::Failed
+            }
+            Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,
+            Err(Ended::Late) => LinkOutcome::Missed,
+            Err(Ended::NotSent | Ended::Lost(_)) => LinkOutcome::Neither,
+        };
+        let counters = &self.link.counters;
+        let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let ended = Instant::now();
+        let now = self.shared.clock.at(ended);
+        if !matches!(self.outcome, LinkOutcome::Answered | LinkOutcome::Failed) {
+            self.link.session.handle(now, Input::Cancel(self.call));
+        }
+        let took = Some(ended.saturating_duration_since(self.begun));
+        let ask = self.shared.pool().finish(now, self.id, self.outcome, took);
+        if ask {
+            self.link.session.handle(now, Input::Probe);
+        }
+        self.shared.give_room();
+    }
+}
