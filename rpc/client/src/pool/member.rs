@@ -21,6 +21,8 @@ pub(crate) struct Member {
     pub(crate) addr: String,
     /// Identity of the process.
     pub(crate) instance: String,
+    /// Name of its place in the service, which its successor will have.
+    pub(crate) place: String,
     /// Share of the calls, compared with the weights of others; 0 takes none.
     pub(crate) weight: u32,
     /// True if it is in the zone of the client.
@@ -100,6 +102,7 @@ pub(super) mod testing {
             id: LinkId(id),
             addr: format!("a:{id}"),
             instance: format!("i{id}"),
+            place: format!("a:{id}"),
             weight,
             is_near: true,
             in_flight: 0,

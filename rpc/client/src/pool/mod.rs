@@ -20,7 +20,7 @@ use fastrand::Rng;
 use registry::Instance;
 use registry::select::{share, warm_up};
 
-use crate::targets::{Target, Targets};
+use crate::targets::{Target, Targets, place};
 pub use balancer::Balancer;
 pub use health::EjectionReason;
 use health::Health;
@@ -325,8 +325,19 @@ impl<H: Clone> Pool<H> {
             link.phase = Phase::Ready { instance: instance.clone(), since: now };
             let rested = self.resting.remove(&(addr.clone(), instance.clone()));
             let health = rested.map(|(_, health)| health).unwrap_or_default();
-            let member =
-                Member { id, addr, instance, weight: 0, is_near: true, in_flight: 0, misses: 0, health };
+            let entry = self.endpoints.get(&addr).and_then(|endpoint| endpoint.target.entry(&instance));
+            let place = entry.map_or_else(|| addr.clone(), |entry| place(entry));
+            let member = Member {
+                id,
+                addr,
+                instance,
+                place,
+                weight: 0,
+                is_near: true,
+                in_flight: 0,
+                misses: 0,
+                health,
+            };
             self.ready.insert(member, handle);
             self.weigh(now);
         }

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use registry::select::hash;
 use registry::{Instance, Members};
 
 use super::entry::place;
@@ -39,22 +40,13 @@ impl Aperture {
         let mut ring = BTreeMap::<(u64, String), Vec<&Arc<Instance>>>::new();
         for instance in members.instances.values() {
             let place = place(instance);
-            ring.entry((hash(&place), place)).or_default().push(instance);
+            ring.entry((hash([place.as_bytes()]), place)).or_default().push(instance);
         }
         let first = u64::try_from((u128::from(self.position) * ring.len() as u128) >> 64).unwrap_or_default();
         let first = usize::try_from(first).unwrap_or_default();
         let (before, after) = (ring.values().take(first), ring.values().skip(first));
         after.chain(before).take(self.size).flatten().copied().collect()
     }
-}
-
-/// Returns a hash that is the same in every process and version: FNV-1a with mixed bits.
-fn hash(text: &str) -> u64 {
-    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    let mut bits = text.bytes().fold(0xcbf2_9ce4_8422_2325, step);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(super) fn identity(instance: &Instance) -> Option<&str> {
 }
 
 /// Returns what stays the same when a worker is replaced: its shared address, and its slot among the workers there.
-pub(super) fn place(instance: &Instance) -> String {
+pub(crate) fn place(instance: &Instance) -> String {
     match instance.get("slot").and_then(Value::as_u64) {
         Some(slot) => format!("{}#{slot}", instance.addr()),
         None => direct_addr(instance).unwrap_or_else(|| instance.addr()),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use registry::Instance;
 
 pub(crate) use aperture::Aperture;
+pub(crate) use entry::place;
 pub(crate) use routes::{Report, Routes};
 
 /// Addresses to connect to.

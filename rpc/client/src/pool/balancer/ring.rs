@@ -22,22 +22,22 @@ impl Ring {
         Self { load_percent: load_percent.max(101).into(), points: Vec::new(), total_weight: 0 }
     }
 
-    /// Takes new members or weights. The points of a member depend on its address, on its weight compared with the heaviest,
-    /// and on its rank among the processes at the address, so that they are the same for all clients.
+    /// Takes new members or weights. The points of a member depend on its place in the service, on its weight compared with
+    /// the heaviest, and on its rank among the processes of that place, so that they are the same for all clients.
     pub(super) fn update<'a>(&mut self, members: impl Iterator<Item = (usize, &'a Member)>) {
         let mut members: Vec<_> = members.collect();
-        members.sort_by(|(_, a), (_, b)| (&a.addr, &a.instance, a.id).cmp(&(&b.addr, &b.instance, b.id)));
+        members.sort_by(|(_, a), (_, b)| (&a.place, &a.instance, a.id).cmp(&(&b.place, &b.instance, b.id)));
         let heaviest = members.iter().map(|(_, member)| u64::from(member.weight)).max().unwrap_or(1);
         self.points.clear();
         self.total_weight = 0;
-        let (mut rank, mut addr) = (0_u64, "");
-        for (place, member) in &members {
-            rank = if member.addr == addr { rank + 1 } else { 0 };
-            addr = &member.addr;
+        let (mut rank, mut name) = (0_u64, "");
+        for (at, member) in &members {
+            rank = if member.place == name { rank + 1 } else { 0 };
+            name = &member.place;
             let weight = u64::from(member.weight);
             self.total_weight += weight;
             let point =
-                |nth: u64| (hash([addr.as_bytes(), &rank.to_le_bytes()[..], &nth.to_le_bytes()[..]]), *place);
+                |nth: u64| (hash([name.as_bytes(), &rank.to_le_bytes()[..], &nth.to_le_bytes()[..]]), *at);
             self.points.extend((0..(POINTS * weight).div_ceil(heaviest)).map(point));
         }
         self.points.sort_unstable();
