@@ -48,6 +48,22 @@
 //! [`Client::direct`] takes addresses instead of a registry. A call that is dropped before its end is cancelled, and so is
 //! its handler on the server.
 //!
+//! # Streams
+//! | call | awaiting it gives |
+//! | --- | --- |
+//! | [`server_stream`](Client::server_stream) | [`Messages`] of the server |
+//! | [`client_stream`](Client::client_stream) | an [`Upload`]: messages of the client, then one result |
+//! | [`bidi_stream`](Client::bidi_stream) | a [`MessageSender`] and [`Messages`] |
+//!
+//! A side sends as many bytes ahead as the other allows (256 KiB a stream, 4 MiB a connection), and more as its messages are
+//! taken. So a slow reader costs a bounded memory, and holds up its own stream and no call. A stream has no deadline unless it
+//! is given one; it is opened again only if nothing of it ran; and dropping any of its halves before the end cancels it. A
+//! server of version 1 of the protocol has no streams: the error is `UNIMPLEMENTED`, and nothing is sent.
+//!
+//! # Tests without sockets
+//! [`Client::in_memory`] connects to a server in the same process; with [`ClientBuilder::via`] a client runs over any transport,
+//! for example the simulated network of turmoil, as the example `simulated_network` does.
+//!
 //! # Failures
 //! | event | the call |
 //! | --- | --- |
@@ -99,8 +115,8 @@
 //! # Inside
 //! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call; in it
 //! `balancer` and `outlier`), `retry` and `targets` decide without I/O. The shell around them: `pool_task`
-//! makes the links, `link_task` serves one, `connector` is its transport, `placement` waits for one that takes a call, and
-//! `attempts` makes one [`Call`] over them.
+//! makes the links, `link_task` serves one, `connector` is its transport, `placement` waits for one that takes a call,
+//! `attempts` makes one [`Call`] over them, and `stream` has the streams.
 #![forbid(unsafe_code)]
 
 mod attempts;

@@ -61,6 +61,8 @@
 //! | [`Messages`] | the client's messages of a call, for its handler |
 //! | [`Context`] | the deadline and the peer of a call, for its handler |
 //! | [`Server`] | serves a service on a listener, in this process |
+//! | [`in_memory`], [`Server::in_memory`] | a service without sockets, for tests |
+//! | [`Listener`] | another transport than TCP, for [`Server::serve_on`] |
 //! | [`Announcement`] | the entry of a server in a registry, where clients find it |
 //! | [`Prefork`] | serves a service from several worker processes that register themselves and are replaced when they die |
 //! | [`Limits`] | bounds on connections, calls, memory and times |
