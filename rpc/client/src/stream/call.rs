@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::Millis;
 use rpc_wire::{Metadata, PayloadError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +30,8 @@ pub struct StreamCall<'a, T> {
     argument: Result<Vec<u8>, String>,
     metadata: Metadata,
     deadline: Option<Duration>,
+    key: Option<u64>,
+    patience: Option<Millis>,
     halves: PhantomData<fn() -> T>,
 }
 
@@ -103,7 +106,7 @@ impl<'a, T> StreamCall<'a, T> {
     fn new(client: &'a Client, method: &'a str, argument: Result<Vec<u8>, PayloadError>) -> Self {
         let argument = argument.map_err(|error| error.to_string());
         let (metadata, halves) = (Metadata::new(), PhantomData);
-        Self { client, method, argument, metadata, deadline: None, halves }
+        Self { client, method, argument, metadata, deadline: None, key: None, patience: None, halves }
     }
 
     /// Sets the time after which the stream is cancelled, from its opening to its end. Default: none, but inside a handler of
@@ -121,12 +124,31 @@ impl<'a, T> StreamCall<'a, T> {
         self
     }
 
+    /// Sets the key of the stream; see [`Call::key`](crate::Call::key).
+    pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.key = Some(registry::select::hash([key.as_ref()]));
+        self
+    }
+
+    /// Waits for an instance up to the deadline; see [`Call::wait_for_ready`](crate::Call::wait_for_ready).
+    pub fn wait_for_ready(mut self) -> Self {
+        self.patience = Some(Millis(u64::MAX));
+        self
+    }
+
+    /// Ends at once with an error if no instance takes a stream now; see [`Call::fail_fast`](crate::Call::fail_fast).
+    pub fn fail_fast(mut self) -> Self {
+        self.patience = Some(Millis(0));
+        self
+    }
+
     fn opening(self, sends: bool, receives: bool) -> Result<Opening, Error> {
         let mut opening = Opening::new(self.client.clone(), self.method, self.deadline);
         opening.payload =
             self.argument.map_err(|reason| Error::Argument { method: self.method.into(), reason })?;
         opening.metadata = self.metadata;
         (opening.sends, opening.receives) = (sends, receives);
+        (opening.key, opening.patience) = (self.key, self.patience);
         Ok(opening)
     }
 }

@@ -28,6 +28,10 @@ pub(super) struct Opening {
     pub(super) payload: Vec<u8>,
     pub(super) metadata: Metadata,
     pub(super) deadline: Option<Millis>,
+    /// Hash of its key.
+    pub(super) key: Option<u64>,
+    /// Time to wait for a link; `None` for the client's.
+    pub(super) patience: Option<Millis>,
     /// The client sends messages.
     pub(super) sends: bool,
     /// The server sends messages.
@@ -51,6 +55,8 @@ impl Opening {
             payload: Vec::new(),
             metadata: Metadata::new(),
             deadline: own.into_iter().chain(outer).min(),
+            key: None,
+            patience: None,
             sends: false,
             receives: false,
             attempts: 0,
@@ -88,6 +94,7 @@ impl Opening {
         let shared = self.client.shared();
         let mut placement =
             Placement::new(shared, shared.clock.now(), self.deadline.unwrap_or(Millis(u64::MAX)));
+        (placement.key, placement.patience) = (self.key, self.patience.unwrap_or(placement.patience));
         let wakers = Arc::new(StreamWakers::default());
         let new = NewStream {
             method: &self.method,

@@ -302,6 +302,25 @@ async fn a_stream_is_a_call_on_its_connection_as_long_as_it_lives() {
     assert_eq!(client.call::<_, String>("echo", "x").await.unwrap(), "x");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_waits_for_an_instance_as_long_as_it_is_told_to() {
+    let (server, ..) = served();
+    let connector = server.clone();
+    let start = tokio::time::Instant::now();
+    let open = move || match start.elapsed() >= Duration::from_secs(60) {
+        true => connector.connect(),
+        false => Err(std::io::ErrorKind::ConnectionRefused.into()),
+    };
+    let client = Client::in_memory("test", open).connect().await.unwrap();
+    let error = client.server_stream::<_, u64>("count", &1_u64).fail_fast().await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }) && start.elapsed().is_zero(), "{error}");
+    let call =
+        client.server_stream::<_, u64>("count", &1_u64).key("user").metadata("a", "b").wait_for_ready();
+    assert_eq!(all::<u64>(call.await.unwrap()).await.unwrap(), [1]);
+    let error = client.server_stream::<_, u64>("count", &1_u64).metadata("rpc.x", "").await.unwrap_err();
+    assert_eq!(error.code(), Code::INVALID_ARGUMENT);
+}
+
 /// A server that answers each frame as the function says.
 fn raw(
     version: u16,
