@@ -155,14 +155,3 @@ async fn a_ping_is_answered() {
     client.send().await;
     assert_eq!(client.answer().await, Answer::Pong(77));
 }
-
-#[tokio::test]
-async fn the_example_client_in_python_is_answered() {
-    let server = Running::start(Limits::default()).await;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../wire/examples/client.py");
-    let mut python = tokio::process::Command::new("python3");
-    python.args([script, "127.0.0.1", &server.addr.port().to_string(), "echo", "\"grüezi\""]);
-    let output = python.kill_on_drop(true).output().await.expect("python3; install the package python3");
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert_eq!(said(&output.stdout), "\"gr\\u00fcezi\"\n", "{}", said(&output.stderr));
-}

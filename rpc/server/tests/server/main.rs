@@ -8,4 +8,5 @@ mod memory;
 mod overload;
 mod peer;
 mod prefork;
+mod python;
 mod streams;

@@ -39,7 +39,7 @@ async fn first(mut texts: Messages<String>, _: Context) -> Result<String, Status
     first.ok_or_else(|| Status::invalid_argument("no message"))
 }
 
-fn service(tell: mpsc::UnboundedSender<&'static str>) -> Service {
+pub(crate) fn service(tell: mpsc::UnboundedSender<&'static str>) -> Service {
     let told = tell.clone();
     let watch = move |(): (), _: Context| {
         let _ = told.send("started");

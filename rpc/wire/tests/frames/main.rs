@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rpc_wire::{
     Ahead, Budget, CallId, Code, Credit, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway,
-    Hello, Message, Metadata, Reply, ReplyWriter, Request, look_ahead, split_frame,
+    Hello, Message, Metadata, MetadataRef, Reply, ReplyWriter, Request, look_ahead, split_frame,
 };
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
@@ -206,7 +206,10 @@ fn a_hello_of_a_newer_version_may_have_further_fields() {
 }
 
 #[test]
-fn the_example_in_the_protocol_document_matches_the_codec() {
+fn the_examples_in_the_protocol_document_match_the_codec() {
+    let mut metadata = Metadata::new();
+    metadata.push("tenant", "blue").unwrap();
+    let message = |id, payload| Frame::Message(Message { id: CallId(id), payload });
     let frames = [
         Frame::Hello(Hello {
             version: 2,
@@ -231,6 +234,33 @@ fn the_example_in_the_protocol_document_matches_the_codec() {
             ..Request::new(CallId(1))
         }),
         Frame::Reply(Reply::ok(CallId(1), br#"{"n":7}"#)),
+        Frame::Request(Request {
+            method: "count",
+            metadata: metadata.as_ref(),
+            stream: true,
+            payload: b"3",
+            ..Request::new(CallId(2))
+        }),
+        message(2, b"1"),
+        message(2, b"2"),
+        Frame::Credit(Credit { id: CallId(2), bytes: 30 }),
+        Frame::Reply(Reply::Failed {
+            id: CallId(2),
+            code: Code::OUT_OF_RANGE,
+            message: "too far",
+            details: r#"{"most":2}"#,
+            metadata: MetadataRef::default(),
+            not_run: false,
+        }),
+        Frame::Request(Request {
+            method: "sum",
+            time_left: Some(Duration::from_millis(1500)),
+            more: true,
+            ..Request::new(CallId(3))
+        }),
+        message(3, b"7"),
+        Frame::End(CallId(3)),
+        Frame::Reply(Reply::ok(CallId(3), b"7")),
     ];
     let ours: Vec<String> = frames
         .iter()
@@ -239,11 +269,11 @@ fn the_example_in_the_protocol_document_matches_the_codec() {
     assert_eq!(documented(), ours);
 }
 
-/// Reads the frames of the document's `hex` block: one a paragraph, with comments after `#`.
+/// Reads the frames of the document's `hex` blocks: one a paragraph, with comments after `#`.
 fn documented() -> Vec<String> {
     let document = include_str!("../../PROTOCOL.md");
-    let (_, block) = document.split_once("```hex\n").expect("a block of hex");
-    let (block, _) = block.split_once("```").expect("its end");
+    let blocks = document.split("```hex\n").skip(1).filter_map(|rest| rest.split("```").next());
     let without_comments = |line: &str| line.split('#').next().unwrap_or_default().replace(' ', "");
-    block.split("\n\n").map(|frame| frame.lines().map(without_comments).collect()).collect()
+    let frame = |frame: &str| frame.lines().map(without_comments).collect();
+    blocks.flat_map(|block| block.split("\n\n").map(frame)).collect()
 }
