@@ -397,7 +397,7 @@ impl<T> Session<T> {
             Ok(Some(Next::Message(message))) => {
                 self.delivering = Some(Delivering { message, is_handed_out: false });
             }
-            Ok(None) => self.input.release(),
+            Ok(None) => self.end_turn(),
             Err(status) => self.refuse(now, status),
         }
     }
@@ -430,7 +430,15 @@ impl<T> Session<T> {
     fn go_on(&mut self, now: Millis, turn: Option<&Turn>) {
         match turn {
             Some(turn) => self.advance(now, turn),
-            None => self.input.release(),
+            None => self.end_turn(),
+        }
+    }
+
+    /// Frees the memory of handled frames, and of replies that did not come at once.
+    fn end_turn(&mut self) {
+        self.input.release();
+        if self.calls.out.is_empty() {
+            self.calls.out = Vec::new();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Scenarios: frames of a client, ends of calls and the time go in; the answers of the session are checked.
 
+mod random;
 mod streams;
 
 use std::time::Duration;
