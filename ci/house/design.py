@@ -31,6 +31,7 @@ TEST_IMPORTS = {
     "zk-client": {"zk-mini"},
     "zk-recipes": {"zk-mini"},
     "zk-mini-http": {"zk-client"},
+    "rpc-macros": {"rpc-server"},
     "rpc-server": {"rpc-client"},
     "rpc-client": {"rpc-server"},
 }

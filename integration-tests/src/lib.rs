@@ -43,6 +43,8 @@ mod readmes {
     struct RpcMetrics;
     #[doc = include_str!("../../rpc/prefork/README.md")]
     struct RpcPrefork;
+    #[doc = include_str!("../../rpc/macros/README.md")]
+    struct RpcMacros;
     #[doc = include_str!("../../rpc/server/README.md")]
     struct RpcServer;
     #[doc = include_str!("../../rpc/client/README.md")]

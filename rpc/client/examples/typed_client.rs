@@ -1,4 +1,5 @@
-//! A typed client: one method of Rust for each method of the service, and the types that both sides share.
+//! A typed client: one method of Rust for each method of the service, and the types that both sides share. The service here
+//! is made of closures; where it is made of the same trait, `rpc_server::service(client)` makes both.
 //!
 //! `cargo run -p rpc-client --example typed_client`
 
@@ -24,22 +25,21 @@ struct Receipt {
     cents: u64,
 }
 
-struct Orders(Client);
+/// What a client needs to know of the service.
+#[rpc_client::service]
+trait Orders {
+    /// Returns the price in cents.
+    #[idempotent]
+    async fn price(&self, order: &Order) -> Result<u64, Status>;
 
-impl Orders {
-    async fn price(&self, order: &Order) -> Result<u64, rpc_client::Error> {
-        self.0.call("price", order).idempotent().await
-    }
-
-    /// Not idempotent: an order that may have been placed must not be placed again.
-    async fn place(&self, order: &Order) -> Result<Receipt, rpc_client::Error> {
-        self.0.call("place", order).await
-    }
+    /// Places an order. Not idempotent: one that may have been placed must not be placed again.
+    async fn place(&self, order: &Order) -> Result<Receipt, Status>;
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let orders = Orders(Client::direct("orders", [serve().await?.to_string()]).connect().await?);
+    let addr = serve().await?.to_string();
+    let orders = OrdersClient::new(Client::direct(OrdersClient::SERVICE, [addr]).connect().await?);
 
     let order = Order { item: "apple".to_owned(), count: 3 };
     println!("{} x {} costs {} cents", order.count, order.item, orders.price(&order).await?);

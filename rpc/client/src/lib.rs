@@ -138,6 +138,7 @@ mod shared;
 mod stats;
 mod stream;
 mod targets;
+mod typed;
 
 pub use call::{Call, CallWithReply, Reply};
 pub use client::{Client, ClientBuilder};
@@ -149,3 +150,4 @@ pub use registry::{Connecting, Stream};
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};
 pub use stream::{MessageSender, Messages, StreamCall, Upload};
+pub use typed::service;

@@ -208,9 +208,9 @@ fn poll_handler(
                 call.fail_too_long(&error, out);
             }
         }
-        Ok(Poll::Ready(Err(status))) => {
+        Ok(Poll::Ready(Err(error))) => {
             drop(reply);
-            call.fail(&status, out);
+            call.fail(&state.answer(error), out);
         }
         Err(_) => {
             drop(reply);

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::current_call::CurrentCall;
+use common::log::quietly;
 use rpc_wire::{Metadata, MetadataRef, ReplyWriter, Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock;
+use crate::error::Error;
 use crate::session::{CallHead, MethodId, SessionConfig};
 
 /// Circumstances of one call, for its handler. Cheap to clone.
@@ -33,6 +35,8 @@ pub(crate) struct CallState {
 pub(crate) struct ConnectionInfo {
     pub(crate) config: Arc<SessionConfig>,
     pub(crate) peer: SocketAddr,
+    /// Callers get the reasons of internal errors.
+    pub(crate) expose_internal_errors: bool,
 }
 
 /// Circumstances of one call, as the session tells them.
@@ -55,7 +59,7 @@ impl Context {
     /// Returns the name of the service.
     #[must_use]
     pub fn service(&self) -> &str {
-        &self.0.connection.config.service
+        self.0.connection.config.methods.service_of(self.0.method)
     }
 
     /// Returns the name of the method.
@@ -154,6 +158,15 @@ impl Drop for ActiveCall {
 }
 
 impl CallState {
+    /// Returns the answer to the call if its handler failed. The reason of an internal error goes to the log.
+    pub(crate) fn answer(&self, error: Error) -> Status {
+        let Some(reason) = error.internal_reason() else { return error.into_status() };
+        let ConnectionInfo { config, peer, expose_internal_errors } = &*self.connection;
+        let (service, method) = (config.methods.service_of(self.method), config.methods.name(self.method));
+        quietly(|| tracing::error!(%peer, service, method, %reason, "handler failed"));
+        if *expose_internal_errors { Status::internal(reason) } else { error.into_status() }
+    }
+
     /// Creates the state of a call that begins.
     pub(crate) fn new(connection: Arc<ConnectionInfo>, new: NewCall) -> Self {
         let NewCall { method, deadline, metadata } = new;

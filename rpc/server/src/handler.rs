@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context as CallContext;
+use crate::error::{Error, HandlerError};
 use crate::inbox::Inbox;
 use crate::messages::Messages;
 
@@ -59,21 +60,25 @@ pub(crate) trait PollReply {
         cx: &mut Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
-    ) -> Poll<Result<(), Status>>;
+    ) -> Poll<Result<(), Error>>;
 }
 
-impl<F, R> PollReply for F
+impl<F, R, E> PollReply for F
 where
-    F: Future<Output = Result<R, Status>>,
+    F: Future<Output = Result<R, E>>,
     R: Serialize,
+    E: HandlerError,
 {
     fn poll_reply(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
-    ) -> Poll<Result<(), Status>> {
-        self.poll(cx).map(|result| encode(&result?, format, out, "reply"))
+    ) -> Poll<Result<(), Error>> {
+        self.poll(cx).map(|result| {
+            let reply = result.map_err(HandlerError::into_error)?;
+            encode(&reply, format, out, "reply")
+        })
     }
 }
 
@@ -85,7 +90,7 @@ pub(crate) trait PollMessage {
         cx: &mut Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
-    ) -> Poll<Option<Result<(), Status>>>;
+    ) -> Poll<Option<Result<(), Error>>>;
 }
 
 /// Handler that gives messages: a future of a stream, then the stream.
@@ -94,36 +99,35 @@ pub(crate) enum Streaming<F, S> {
     Open(Pin<Box<S>>),
 }
 
-impl<F, S, R> PollMessage for Streaming<F, S>
+impl<F, S, R, E> PollMessage for Streaming<F, S>
 where
-    F: Future<Output = Result<S, Status>>,
+    F: Future<Output = Result<S, E>>,
     S: Stream<Item = Result<R, Status>>,
     R: Serialize,
+    E: HandlerError,
 {
     fn poll_message(
         &mut self,
         cx: &mut Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
-    ) -> Poll<Option<Result<(), Status>>> {
+    ) -> Poll<Option<Result<(), Error>>> {
         loop {
             match self {
                 Self::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                     Ok(stream) => *self = Self::Open(Box::pin(stream)),
-                    Err(status) => return Poll::Ready(Some(Err(status))),
+                    Err(error) => return Poll::Ready(Some(Err(error.into_error()))),
                 },
                 Self::Open(stream) => {
                     let next = ready!(stream.as_mut().poll_next(cx));
-                    return Poll::Ready(
-                        next.map(|next| next.and_then(|next| encode(&next, format, out, "message"))),
-                    );
+                    return Poll::Ready(next.map(|next| encode(&next?, format, out, "message")));
                 }
             }
         }
     }
 }
 
-fn encode<T: Serialize>(value: &T, format: Format, out: &mut Vec<u8>, what: &str) -> Result<(), Status> {
+fn encode<T: Serialize>(value: &T, format: Format, out: &mut Vec<u8>, what: &str) -> Result<(), Error> {
     let encoded = format.encode(value, out);
-    encoded.map_err(|error| Status::internal(format!("the {what} cannot be encoded: {error}")))
+    encoded.map_err(|error| Status::internal(format!("the {what} cannot be encoded: {error}")).into())
 }

@@ -60,7 +60,8 @@
 //! | [`Service`] | named methods with typed async handlers: unary, or with a stream of messages in either direction or both |
 //! | [`Messages`] | the client's messages of a call, for its handler |
 //! | [`Context`] | the deadline and the peer of a call, for its handler |
-//! | [`Server`] | serves a service on a listener, in this process |
+//! | [`Error`] | a status for the caller, or an error of any kind, by `?` |
+//! | [`Server`] | serves one or more services on a listener, in this process |
 //! | [`in_memory`], [`Server::in_memory`] | a service without sockets, for tests |
 //! | [`Listener`] | another transport than TCP, for [`Server::serve_on`] |
 //! | [`Announcement`] | the entry of a server in a registry, where clients find it |
@@ -70,7 +71,7 @@
 //! # Answers of the server
 //! | event | answer |
 //! | --- | --- |
-//! | the handler fails | its [`Status`] |
+//! | the handler fails | its [`Status`]; `INTERNAL` for an error that is none |
 //! | the handler panics | `INTERNAL` |
 //! | the method is unknown, or of another kind | `UNIMPLEMENTED`, not run |
 //! | the argument does not decode | `INVALID_ARGUMENT`, not run |
@@ -118,7 +119,9 @@ mod call_task;
 mod clock;
 mod connection_task;
 mod context;
+mod error;
 mod handler;
+mod health;
 mod inbox;
 mod limits;
 mod listener;
@@ -129,6 +132,7 @@ mod open_connections;
 mod peers;
 #[cfg(target_os = "linux")]
 mod prefork;
+mod reflect;
 mod retirement;
 mod server;
 mod service;
@@ -136,10 +140,15 @@ mod service;
 pub mod session;
 mod shared;
 mod shared_reply_queue;
+mod stateful;
 mod stream_task;
+mod type_name;
+mod typed;
 
 pub use announce::Announcement;
 pub use context::Context;
+pub use error::{Error, HandlerError, Result};
+pub use health::Health;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use memory::{MemoryConnector, MemoryListener, in_memory};
@@ -150,6 +159,17 @@ pub use prefork::{Prefork, PreforkError};
 #[cfg(target_os = "linux")]
 pub use rpc_prefork::Options as PreforkOptions;
 pub use rpc_wire::{Code, DIRECT_FIELD, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};
+pub use rpc_wire::{HealthStatus, MethodDescriptor, MethodKind, ServiceDescriptor};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};
-pub use session::MethodKind;
+pub use stateful::{StateHandler, StatefulBuilder};
+pub use typed::{MessageStream, service};
+
+/// Parts of the code that [`macro@service`] generates.
+#[doc(hidden)]
+pub mod __private {
+    use serde::Serialize;
+
+    /// Compiles only for a type that serde can write, and so reports one that it cannot where it stands.
+    pub fn assert_result<T: Serialize>() {}
+}

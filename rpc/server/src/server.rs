@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{io, process};
+use std::{io, mem, process};
 
 use common::log::{Shown, quietly};
 use common::{PeerKey, TokioClock};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
-use rpc_wire::Code;
+use rpc_wire::{Code, HealthStatus};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, watch};
@@ -22,14 +22,16 @@ use crate::announce::announcer::clients_gone;
 use crate::announce::{Announcement, advertised};
 use crate::clock;
 use crate::connection_task::ConnectionTask;
+use crate::health::Health;
 use crate::limits::Limits;
 use crate::listener::{AcceptOn, Listener};
 use crate::log::PeerLines;
 use crate::memory::{MemoryConnector, MemoryListener, in_memory};
 use crate::open_connections::OpenConnections;
 use crate::peers::Peers;
+use crate::reflect;
 use crate::retirement::Retirement;
-use crate::service::Service;
+use crate::service::{Service, tabulate};
 use crate::session::{End, SessionConfig};
 use crate::shared::Shared;
 
@@ -39,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Host of a server without a socket, for clients.
 const MEMORY_HOST: &str = "in-memory";
 
-/// Serves a [`Service`] on a listener.
+/// Serves one or more [services](Service) on a listener.
 ///
 /// ```
 /// use rpc_server::{Context, Server, Service, Status};
@@ -63,12 +65,15 @@ const MEMORY_HOST: &str = "in-memory";
 #[derive(Debug)]
 #[must_use = "call serve"]
 pub struct Server {
-    service: Service,
+    services: Vec<Service>,
+    health: Health,
+    is_reflecting: bool,
     instance: String,
     limits: Limits,
     shared_listener: bool,
     own_listeners: Vec<TcpListener>,
     announcement: Option<Announcement>,
+    expose_internal_errors: bool,
     retirement: Option<Arc<Retirement>>,
     open: watch::Sender<usize>,
 }
@@ -84,16 +89,50 @@ pub struct Drained {
 impl Server {
     /// Creates a server with default limits and the identity of this process.
     pub fn new(service: Service) -> Self {
-        Self {
-            service,
+        let server = Self {
+            services: Vec::new(),
+            health: Health::new(),
+            is_reflecting: true,
             instance: process_identity(),
             limits: Limits::default(),
             shared_listener: false,
             own_listeners: Vec::new(),
             announcement: None,
+            expose_internal_errors: false,
             retirement: None,
             open: watch::Sender::new(0),
-        }
+        };
+        server.add_service(service)
+    }
+
+    /// Adds a service, or replaces the one of that name.
+    ///
+    /// A client asks for one of them in its hello and calls its methods by their names, those of the others by
+    /// `service/method`. A client that names no service calls all methods in this way.
+    pub fn add_service(mut self, service: Service) -> Self {
+        self.health.set(service.name(), HealthStatus::Serving);
+        self.services.retain(|other| other.name() != service.name());
+        self.services.push(service);
+        self
+    }
+
+    /// Returns the health that clients ask for by `rpc.health/check`, to be set.
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    /// Answers questions for names and types of the services and their methods, by `rpc.reflect/list` and
+    /// `rpc.reflect/describe`. Default: true.
+    pub fn reflection(mut self, reflects: bool) -> Self {
+        self.is_reflecting = reflects;
+        self
+    }
+
+    /// Sends callers the reasons of internal errors, too, which otherwise go to the log alone; see [`Error`](crate::Error).
+    /// For development, and for callers who may know what the server knows. Default: false.
+    pub fn expose_internal_errors(mut self, expose: bool) -> Self {
+        self.expose_internal_errors = expose;
+        self
     }
 
     /// Sets the limits.
@@ -122,7 +161,8 @@ impl Server {
         self
     }
 
-    /// Announces the server in a registry while it serves, with its [identity](Self::instance): clients find it there.
+    /// Announces the server in a registry while it serves, with its [identity](Self::instance): clients find it there, by the
+    /// name of its first service.
     ///
     /// - It serves at once, and is announced as soon as the registry is there and lets it.
     /// - While the registry is away it goes on serving. After an expired session it is announced again.
@@ -191,7 +231,7 @@ impl Server {
             }
             None => None,
         };
-        let acceptor = Acceptors::new(listener, std::mem::take(&mut self.own_listeners))?;
+        let acceptor = Acceptors::new(listener, mem::take(&mut self.own_listeners))?;
         Ok(self.serve_announced(acceptor, announcement, shutdown).await)
     }
 
@@ -216,8 +256,9 @@ impl Server {
         let Some((announcement, host, port)) = announcement else {
             return self.serve_accepted(acceptor, shutdown).await;
         };
+        let service = self.services.first().map_or("", Service::name);
         let farewell = announcement.farewell;
-        let announcer = announcement.into_announcer(self.service.name(), &self.instance, host, port);
+        let announcer = announcement.into_announcer(service, &self.instance, host, port);
         let open = self.open_connections();
         let leave = async {
             announcer.keep(announcer.announce_at_last(), shutdown).await;
@@ -260,12 +301,32 @@ impl Server {
         self.serve_accepted(AcceptOn(listener), shutdown).await
     }
 
-    async fn serve_accepted<A: Accept>(self, mut acceptor: A, shutdown: impl Future<Output = ()>) -> Drained {
-        let Self { service, instance, limits, shared_listener, retirement, open, .. } = self;
+    /// Takes the services, with the library's own.
+    fn all_services(&mut self) -> Vec<Service> {
+        let mut services = mem::take(&mut self.services);
+        services.push(self.health.service());
+        if self.is_reflecting {
+            services.push(reflect::service(&services));
+        }
+        services
+    }
+
+    async fn serve_accepted<A: Accept>(
+        mut self,
+        mut acceptor: A,
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
+        let (methods, handlers) = tabulate(self.all_services());
+        let Self {
+            health, instance, limits, shared_listener, expose_internal_errors, retirement, open, ..
+        } = self;
         let clock = TokioClock::start();
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));
-        let shared = share(service, instance, limits, retirement, clock);
+        let quota = retirement.as_ref().map(|retirement| Arc::clone(&retirement.quota));
+        let session = Arc::new(SessionConfig { instance, limits, methods, quota });
+        let turns = Arc::new(Semaphore::new(turns()));
+        let shared = Arc::new(Shared { session, handlers, expose_internal_errors, retirement, turns, clock });
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -300,6 +361,7 @@ impl Server {
             }
         }
         drop(acceptor);
+        health.drain();
         peers.drain();
         let all = async { while connections.join_next().await.is_some() {} };
         if timeout(shared.session.limits.drain_timeout, all).await.is_err() {
@@ -309,19 +371,6 @@ impl Server {
         lines.finish();
         Drained { cut: connections.len() }
     }
-}
-
-fn share(
-    service: Service,
-    instance: String,
-    limits: Limits,
-    retirement: Option<Arc<Retirement>>,
-    clock: TokioClock,
-) -> Arc<Shared> {
-    let (service, methods, handlers) = service.into_parts();
-    let quota = retirement.as_ref().map(|retirement| Arc::clone(&retirement.quota));
-    let session = Arc::new(SessionConfig { service, instance, limits, methods, quota });
-    Arc::new(Shared { session, handlers, retirement, turns: Arc::new(Semaphore::new(turns())), clock })
 }
 
 fn say_ended(end: End, peer: SocketAddr, lines: &PeerLines) {

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use futures_core::Stream;
-use rpc_wire::Status;
+use rpc_wire::{MethodDescriptor, ServiceDescriptor, Status};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
+use crate::error::HandlerError;
 use crate::handler::{Handler, Opening, Running, Streaming};
 use crate::messages::Messages;
 use crate::session::{MethodKind, MethodTable};
+use crate::type_name::short_type_name;
 
 /// Named methods that a server offers, each with a typed async handler.
 ///
@@ -27,13 +29,23 @@ use crate::session::{MethodKind, MethodTable};
 /// ```
 pub struct Service {
     name: String,
-    methods: BTreeMap<String, (MethodKind, Handler)>,
+    docs: String,
+    methods: BTreeMap<String, Method>,
+}
+
+/// Handler of a method, and what clients may know of it.
+struct Method {
+    handler: Handler,
+    kind: MethodKind,
+    argument: String,
+    result: String,
+    docs: String,
 }
 
 impl Service {
     /// Starts a service. Clients ask for it by `name`.
     pub fn builder(name: impl Into<String>) -> ServiceBuilder {
-        ServiceBuilder(Self { name: name.into(), methods: BTreeMap::new() })
+        ServiceBuilder(Self { name: name.into(), docs: String::new(), methods: BTreeMap::new() })
     }
 
     /// Returns the name of the service.
@@ -41,17 +53,35 @@ impl Service {
         &self.name
     }
 
+    /// Returns the description of the service, which clients get from `rpc.reflect/describe`.
+    #[must_use]
+    pub fn descriptor(&self) -> ServiceDescriptor {
+        let methods = self.methods.iter().map(|(name, method)| MethodDescriptor {
+            name: name.clone(),
+            kind: method.kind,
+            argument: method.argument.clone(),
+            result: method.result.clone(),
+            docs: method.docs.clone(),
+        });
+        ServiceDescriptor { name: self.name.clone(), docs: self.docs.clone(), methods: methods.collect() }
+    }
+
     /// Returns the same methods under another name.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
+}
 
-    /// Returns its name, its methods, and their handlers in the same order.
-    pub(crate) fn into_parts(self) -> (String, MethodTable, Vec<Handler>) {
-        let methods = self.methods.into_iter().map(|(name, (kind, handler))| ((name, kind), handler));
-        let (kinds, handlers): (Vec<_>, _) = methods.unzip();
-        (self.name, MethodTable::of_kinds(kinds), handlers)
-    }
+/// Returns the methods of services, and their handlers in the same order.
+pub(crate) fn tabulate(services: Vec<Service>) -> (MethodTable, Vec<Handler>) {
+    let mut handlers = Vec::new();
+    let services = services.into_iter().map(|service| {
+        let methods = service.methods.into_iter().map(|(name, method)| ((name, method.kind), method.handler));
+        let (kinds, of_service): (Vec<_>, Vec<_>) = methods.unzip();
+        handlers.extend(of_service);
+        (service.name, kinds)
+    });
+    (MethodTable::new(services), handlers)
 }
 
 impl fmt::Debug for Service {
@@ -72,14 +102,15 @@ impl ServiceBuilder {
     /// The handler runs on its connection's task until it first has to wait at an `await`, and on a task of its own from
     /// there. It is dropped when the call's deadline is over or the caller has cancelled it. Long computations belong into
     /// `tokio::task::spawn_blocking`.
-    pub fn method<A, R, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    pub fn method<A, R, E, H, F>(self, name: impl Into<String>, handler: H) -> Self
     where
         A: DeserializeOwned,
         R: Serialize,
         H: Fn(A, Context) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<R, Status>> + Send + 'static,
+        F: Future<Output = Result<R, E>> + Send + 'static,
+        E: HandlerError,
     {
-        self.add(name, MethodKind::Unary, move |opening| {
+        self.add::<A, R>(name, MethodKind::Unary, move |opening| {
             let argument = opening.argument()?;
             Ok(Running::Reply(Box::pin(handler(argument, opening.context))))
         })
@@ -98,15 +129,16 @@ impl ServiceBuilder {
     ///
     /// let service = Service::builder("counter").server_stream("count", count).build();
     /// ```
-    pub fn server_stream<A, R, S, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    pub fn server_stream<A, R, S, E, H, F>(self, name: impl Into<String>, handler: H) -> Self
     where
         A: DeserializeOwned,
         R: Serialize,
         S: Stream<Item = Result<R, Status>> + Send + 'static,
         H: Fn(A, Context) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<S, Status>> + Send + 'static,
+        F: Future<Output = Result<S, E>> + Send + 'static,
+        E: HandlerError,
     {
-        self.add(name, MethodKind::ServerStream, move |opening| {
+        self.add::<A, R>(name, MethodKind::ServerStream, move |opening| {
             let argument = opening.argument()?;
             Ok(messages(handler(argument, opening.context)))
         })
@@ -114,14 +146,15 @@ impl ServiceBuilder {
 
     /// Adds a method whose handler takes a stream of messages and gives a result, which it may give before the last message.
     /// The client is held back while the handler takes no message.
-    pub fn client_stream<A, R, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    pub fn client_stream<A, R, E, H, F>(self, name: impl Into<String>, handler: H) -> Self
     where
         A: DeserializeOwned,
         R: Serialize,
         H: Fn(Messages<A>, Context) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<R, Status>> + Send + 'static,
+        F: Future<Output = Result<R, E>> + Send + 'static,
+        E: HandlerError,
     {
-        self.add(name, MethodKind::ClientStream, move |opening| {
+        self.add::<A, R>(name, MethodKind::ClientStream, move |opening| {
             let (messages, context) = opening.messages()?;
             Ok(Running::Reply(Box::pin(handler(messages, context))))
         })
@@ -142,27 +175,44 @@ impl ServiceBuilder {
     ///
     /// let service = Service::builder("calculator").bidi_stream("double", double).build();
     /// ```
-    pub fn bidi_stream<A, R, S, H, F>(self, name: impl Into<String>, handler: H) -> Self
+    pub fn bidi_stream<A, R, S, E, H, F>(self, name: impl Into<String>, handler: H) -> Self
     where
         A: DeserializeOwned,
         R: Serialize,
         S: Stream<Item = Result<R, Status>> + Send + 'static,
         H: Fn(Messages<A>, Context) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<S, Status>> + Send + 'static,
+        F: Future<Output = Result<S, E>> + Send + 'static,
+        E: HandlerError,
     {
-        self.add(name, MethodKind::BidiStream, move |opening| {
+        self.add::<A, R>(name, MethodKind::BidiStream, move |opening| {
             let (taken, context) = opening.messages()?;
             Ok(messages(handler(taken, context)))
         })
     }
 
-    fn add(
+    /// Describes the service, for `rpc.reflect`.
+    pub fn docs(mut self, docs: impl Into<String>) -> Self {
+        self.0.docs = docs.into();
+        self
+    }
+
+    /// Describes a method that was added before, for `rpc.reflect`.
+    pub fn describe(mut self, method: &str, docs: impl Into<String>) -> Self {
+        if let Some(method) = self.0.methods.get_mut(method) {
+            method.docs = docs.into();
+        }
+        self
+    }
+
+    fn add<A, R>(
         mut self,
         name: impl Into<String>,
         kind: MethodKind,
         handler: impl Fn(Opening<'_>) -> Result<Running, Status> + Send + Sync + 'static,
     ) -> Self {
-        self.0.methods.insert(name.into(), (kind, Box::new(handler)));
+        let (argument, result) = (short_type_name::<A>(), short_type_name::<R>());
+        let method = Method { handler: Box::new(handler), kind, argument, result, docs: String::new() };
+        self.0.methods.insert(name.into(), method);
         self
     }
 
@@ -172,11 +222,12 @@ impl ServiceBuilder {
     }
 }
 
-fn messages<F, S, R>(opening: F) -> Running
+fn messages<F, S, R, E>(opening: F) -> Running
 where
-    F: Future<Output = Result<S, Status>> + Send + 'static,
+    F: Future<Output = Result<S, E>> + Send + 'static,
     S: Stream<Item = Result<R, Status>> + Send + 'static,
     R: Serialize,
+    E: HandlerError,
 {
     Running::Messages(Box::new(Streaming::Opening(Box::pin(opening))))
 }

@@ -14,6 +14,8 @@ pub(crate) struct Shared {
     pub(crate) session: Arc<SessionConfig>,
     /// Handlers in the order of the methods in `session`.
     pub(crate) handlers: Vec<Handler>,
+    /// Callers get the reasons of internal errors.
+    pub(crate) expose_internal_errors: bool,
     pub(crate) retirement: Option<Arc<Retirement>>,
     /// Turns of connections whose calls take long.
     pub(crate) turns: Arc<Semaphore>,

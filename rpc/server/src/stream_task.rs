@@ -80,9 +80,9 @@ impl StreamTask {
                     Ok(()) => continue,
                     Err(error) => call.fail_too_long(&error, out),
                 },
-                Ok(Poll::Ready(Some(Err(status)))) => {
+                Ok(Poll::Ready(Some(Err(error)))) => {
                     drop(message);
-                    call.fail(&status, out);
+                    call.fail(&active.0.answer(error), out);
                 }
                 Ok(Poll::Ready(None)) => {
                     drop(message);

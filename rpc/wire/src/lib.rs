@@ -36,9 +36,11 @@
 mod call_id;
 mod code;
 mod depth;
+mod descriptor;
 mod error;
 mod format;
 mod frame;
+mod health;
 mod hello;
 mod layout;
 mod metadata;
@@ -48,9 +50,11 @@ mod window;
 pub use call_id::CallId;
 pub use code::Code;
 pub use depth::MAX_DEPTH;
+pub use descriptor::{MethodDescriptor, MethodKind, ServiceDescriptor};
 pub use error::{DecodeError, EncodeError};
 pub use format::{Format, PayloadError};
 pub use frame::{Credit, Frame, GoAway, Message, Reply, Request};
+pub use health::{HealthReport, HealthRequest, HealthStatus};
 pub use hello::{Budget, Hello};
 pub use layout::{
     Ahead, BodyAndRest, HEADER_LEN, MAGIC, MessageWriter, ReplyWriter, look_ahead, split_frame,

@@ -12,3 +12,4 @@ mod servers;
 mod sessions;
 mod simulated;
 mod streams;
+mod typed;

@@ -27,7 +27,7 @@ async fn metadata_reach_the_handler_and_come_back_beside_the_result() {
         }
         let users = context.metadata().iter().filter(|(name, _)| *name == "user");
         context.set_reply_metadata("seen", users.count().to_string())?;
-        Ok(context.metadata().get("user").unwrap_or("nobody").to_owned())
+        Ok::<_, Status>(context.metadata().get("user").unwrap_or("nobody").to_owned())
     };
     let client = client_of(Service::builder("test").method("greet", greet)).await;
     for wait in [false, true, false] {
@@ -58,7 +58,7 @@ async fn a_handler_that_sets_metadata_without_bounds_gets_an_error_to_pass_on() 
             context.set_reply_metadata("x", [0; 1_000])?;
         }
         #[expect(unreachable_code, reason = "the type of the handler")]
-        Ok(())
+        Ok::<_, Status>(())
     };
     let client = client_of(Service::builder("test").method("flood", flood)).await;
     let error = client.call::<_, ()>("flood", &()).await.unwrap_err();

@@ -31,7 +31,7 @@ async fn serve(name: &'static str) -> turmoil::Result {
             tokio::time::sleep(Duration::from_millis(100)).await;
             Some((Ok::<_, Status>(tick), tick + 1))
         });
-        Ok(tick)
+        Ok::<_, Status>(tick)
     };
     let service = Service::builder("test").method("who", who).server_stream("ticks", ticks).build();
     let listener = Simulated(TcpListener::bind("0.0.0.0:80").await?);

@@ -63,17 +63,17 @@ fn service(filled: &Arc<AtomicUsize>, dropped: &mpsc::UnboundedSender<()>) -> Se
             filled.fetch_add(len, Ordering::Relaxed);
             Ok::<_, Status>("x".repeat(len))
         };
-        async move { Ok(stream::iter(0..n).map(message)) }
+        async move { Ok::<_, Status>(stream::iter(0..n).map(message)) }
     };
     let told = dropped.clone();
     let watch = move |first: u64, _: Context| {
         let tell = Tell(told.clone());
         let rest = stream::pending().map(move |item| (&tell, item).1);
-        async move { Ok(stream::iter((0..first).map(Ok::<_, Status>)).chain(rest)) }
+        async move { Ok::<_, Status>(stream::iter((0..first).map(Ok::<_, Status>)).chain(rest)) }
     };
     let chat = move |numbers: Messages<u64>, _: Context| {
         let tell = Tell(dropped.clone());
-        async move { Ok(numbers.map(move |item| (&tell, item).1)) }
+        async move { Ok::<_, Status>(numbers.map(move |item| (&tell, item).1)) }
     };
     Service::builder("test")
         .server_stream("count", count)

@@ -97,7 +97,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 shared: Arc::clone(&shared),
                 seat: Arc::clone(&seat),
                 reply_queue: Arc::clone(&reply_queue),
-                connection: Arc::new(ConnectionInfo { config: Arc::clone(&shared.session), peer }),
+                connection: Arc::new(ConnectionInfo {
+                    config: Arc::clone(&shared.session),
+                    peer,
+                    expose_internal_errors: shared.expose_internal_errors,
+                }),
                 spare: None,
             },
             shared,

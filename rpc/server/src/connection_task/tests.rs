@@ -13,7 +13,7 @@ use super::*;
 use crate::context::Context as CallContext;
 use crate::limits::Limits;
 use crate::peers::Peers;
-use crate::service::Service;
+use crate::service::{Service, tabulate};
 use crate::session::SessionConfig;
 
 const MAX: usize = 4096;
@@ -25,11 +25,11 @@ fn shared() -> Arc<Shared> {
     };
     let stuck = |(): (), _: CallContext| pending::<Result<(), rpc_wire::Status>>();
     let service = Service::builder("echo").method("echo", echo).method("stuck", stuck).build();
-    let (service, methods, handlers) = service.into_parts();
+    let (methods, handlers) = tabulate(vec![service]);
     let limits = Limits::default();
-    let session = Arc::new(SessionConfig { service, instance: String::new(), limits, methods, quota: None });
+    let session = Arc::new(SessionConfig { instance: String::new(), limits, methods, quota: None });
     let (turns, clock) = (Arc::new(Semaphore::new(1)), TokioClock::start());
-    Arc::new(Shared { session, handlers, retirement: None, turns, clock })
+    Arc::new(Shared { session, handlers, expose_internal_errors: false, retirement: None, turns, clock })
 }
 
 #[tokio::test]

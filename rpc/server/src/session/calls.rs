@@ -14,7 +14,7 @@ use super::config::SessionConfig;
 use super::hello::{Agreed, MIN_FRAME};
 use super::incoming::Incoming;
 use super::message::{Full, Replies, Segment, Taken, Turn};
-use super::methods::{MethodId, MethodKind};
+use super::methods::{MethodId, MethodKind, ServiceId};
 use super::outgoing::{Outgoing, Sent};
 use super::read_buffer::Arrival;
 use super::reply::{CallHead, broken, cut, leaving, no_time, other_kind, surplus, too_late};
@@ -35,6 +35,8 @@ pub(super) struct Calls<T> {
     /// Encoded frames that wait for the next batch.
     pub(super) out: Vec<u8>,
     version: u16,
+    /// Service of plain method names.
+    service: Option<ServiceId>,
     format: Format,
     /// Maximum length of a frame's body for the client.
     client_max: usize,
@@ -106,6 +108,7 @@ impl<T> Calls<T> {
             config,
             out: Vec::new(),
             version: OLDEST_VERSION,
+            service: None,
             format: Format::default(),
             client_max: MIN_FRAME,
             last: CallId(0),
@@ -120,7 +123,7 @@ impl<T> Calls<T> {
 
     /// Answers the client's hello.
     pub(super) fn greeted(&mut self, agreed: Agreed) -> Result<(), Status> {
-        (self.version, self.format) = (agreed.version, agreed.format);
+        (self.version, self.service, self.format) = (agreed.version, agreed.service, agreed.format);
         self.client_max = agreed.client_max;
         if let Some(Budget { stream, connection, calls }) = agreed.client_budget {
             self.outgoing = Outgoing::new(stream, connection);
@@ -229,10 +232,8 @@ impl<T> Calls<T> {
             return Err(status);
         }
         let methods = &self.config.methods;
-        let method = methods.find(request.method).ok_or_else(|| {
-            let why = format!("service {} has no method {}", self.config.service, request.method);
-            Status::unimplemented(why)
-        })?;
+        let method = methods.find(self.service, request.method);
+        let method = method.ok_or_else(|| self.no_method(request.method))?;
         let kind = methods.kind(method);
         let asked = MethodKind::new(request.more, request.stream && self.version > 1);
         if kind != asked {
@@ -249,6 +250,19 @@ impl<T> Calls<T> {
             }
         }
         Ok((method, kind))
+    }
+
+    fn no_method(&self, method: &str) -> Status {
+        let methods = &self.config.methods;
+        Status::unimplemented(match self.service {
+            Some(service) => {
+                format!("service {} has no method {method}", methods.service_name(Some(service)))
+            }
+            None => match methods.offered().next().filter(|_| !method.contains('/')) {
+                Some(one) => format!("this server has several services; name one, too, as in {one}/{method}"),
+                None => format!("there is no method {method}"),
+            },
+        })
     }
 
     /// Returns the reason to refuse a request, if there is one.

@@ -9,13 +9,11 @@ use crate::limits::Limits;
 /// Settings and tables that all sessions of a server share.
 #[derive(Debug)]
 pub struct SessionConfig {
-    /// Name of the service.
-    pub service: String,
     /// Identity of this process.
     pub instance: String,
     /// Limits of the server.
     pub limits: Limits,
-    /// Methods of the service.
+    /// Services and their methods.
     pub methods: MethodTable,
     /// Number of calls after which the process is to be replaced.
     pub quota: Option<Arc<CallQuota>>,

@@ -3,6 +3,7 @@
 use rpc_wire::{Budget, EncodeError, Format, Frame, Hello, OLDEST_VERSION, Status, VERSION, split_frame};
 
 use super::config::SessionConfig;
+use super::methods::ServiceId;
 use super::reply::broken;
 
 /// Smallest frame limit that a client may name: a hello and a short status fit.
@@ -15,6 +16,8 @@ const MAX_HELLO: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Agreed {
     pub(super) version: u16,
+    /// Service of plain method names; `None` if the client names none and there are several.
+    pub(super) service: Option<ServiceId>,
     pub(super) format: Format,
     /// Maximum length of a frame's body for the client.
     pub(super) client_max: usize,
@@ -35,7 +38,7 @@ impl SessionConfig {
     }
 
     fn agree(&self, hello: &Hello<'_>) -> Result<Agreed, Status> {
-        let (name, formats) = (&self.service, &self.limits.formats);
+        let formats = &self.limits.formats;
         if hello.version < OLDEST_VERSION {
             let why = format!("this server speaks versions {OLDEST_VERSION} to {VERSION} of the protocol");
             return Err(Status::failed_precondition(why));
@@ -46,16 +49,25 @@ impl SessionConfig {
                 format!("payload format {} is not taken here; use {}", hello.format, known.join(" or "));
             return Err(Status::failed_precondition(why));
         }
-        if !hello.service.is_empty() && hello.service != name {
-            return Err(Status::not_found(format!("this is the service {name}, not {}", hello.service)));
-        }
+        let service = match hello.service {
+            "" => self.methods.only_service(),
+            name => Some(self.methods.service(name).ok_or_else(|| self.no_service(name))?),
+        };
         let client_max = usize::try_from(hello.max_frame).unwrap_or(usize::MAX);
         if client_max < MIN_FRAME {
             let why = format!("a client must accept frames of {MIN_FRAME} bytes at least");
             return Err(Status::failed_precondition(why));
         }
         let (version, client_budget) = (hello.version.min(VERSION), hello.budget);
-        Ok(Agreed { version, format: hello.format, client_max, client_budget })
+        Ok(Agreed { version, service, format: hello.format, client_max, client_budget })
+    }
+
+    fn no_service(&self, wanted: &str) -> Status {
+        let offered: Vec<_> = self.methods.offered().collect();
+        match *offered {
+            [name] => Status::not_found(format!("this is the service {name}, not {wanted}")),
+            _ => Status::not_found(format!("no service {wanted} here; there are {}", offered.join(", "))),
+        }
     }
 
     /// Appends the server's hello to `out`.
@@ -64,7 +76,7 @@ impl SessionConfig {
             version: agreed.version,
             format: agreed.format,
             max_frame: u32::try_from(self.limits.max_frame).unwrap_or(u32::MAX),
-            service: &self.service,
+            service: self.methods.service_name(agreed.service),
             instance: &self.instance,
             budget: Some(self.limits.budget()),
         };

@@ -1,99 +1,113 @@
-//! Names and kinds of a service's methods, and the usual duration of their calls.
+//! Names of the services of a server, names and kinds of their methods, and the usual duration of their calls.
 
+use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-/// Kind of a method: who sends how many messages.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum MethodKind {
-    /// An argument, and a result.
-    Unary,
-    /// An argument, and a stream of messages from the server.
-    ServerStream,
-    /// A stream of messages from the client, and a result.
-    ClientStream,
-    /// A stream of messages in each direction.
-    BidiStream,
-}
+pub use rpc_wire::MethodKind;
 
-impl MethodKind {
-    /// Returns the kind with these streams.
-    #[must_use]
-    pub fn new(client_streams: bool, server_streams: bool) -> Self {
-        match (client_streams, server_streams) {
-            (false, false) => Self::Unary,
-            (false, true) => Self::ServerStream,
-            (true, false) => Self::ClientStream,
-            (true, true) => Self::BidiStream,
-        }
-    }
+/// Beginning of the names of the library's own services.
+pub(crate) const BUILT_IN: &str = "rpc.";
 
-    /// Returns true if the client sends a stream of messages.
-    #[must_use]
-    pub fn client_streams(self) -> bool {
-        matches!(self, Self::ClientStream | Self::BidiStream)
-    }
-
-    /// Returns true if the server sends a stream of messages.
-    #[must_use]
-    pub fn server_streams(self) -> bool {
-        matches!(self, Self::ServerStream | Self::BidiStream)
-    }
-
-    /// Returns the name of the kind: `unary`, `server_stream`, `client_stream` or `bidi_stream`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unary => "unary",
-            Self::ServerStream => "server_stream",
-            Self::ClientStream => "client_stream",
-            Self::BidiStream => "bidi_stream",
-        }
-    }
-}
-
-/// Methods of a service by name, shared by all sessions of a server.
+/// Methods of a server by service and name, shared by all its sessions.
 #[derive(Debug, Default)]
 pub struct MethodTable {
-    /// Sorted by name: for a few names, comparisons cost less than a hash.
+    services: Vec<ServiceEntry>,
+    /// Service by service, those of each sorted by name: for a few names, comparisons cost less than a hash.
     methods: Vec<MethodEntry>,
 }
+
+/// Identity of a service in its table.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ServiceId(usize);
 
 /// Identity of a method in its table.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct MethodId(usize);
 
 #[derive(Debug)]
+struct ServiceEntry {
+    name: String,
+    methods: Range<usize>,
+}
+
+#[derive(Debug)]
 struct MethodEntry {
     name: String,
     kind: MethodKind,
+    service: ServiceId,
     /// Moving average of the time for which the first poll of a call keeps its thread, in nanoseconds.
     usual: AtomicU64,
 }
 
 impl MethodTable {
-    /// Creates a table of unary methods.
-    pub fn new(names: impl IntoIterator<Item = String>) -> Self {
-        Self::of_kinds(names.into_iter().map(|name| (name, MethodKind::Unary)))
+    /// Creates a table of these services, each with its methods.
+    pub fn new<N>(services: impl IntoIterator<Item = (String, N)>) -> Self
+    where
+        N: IntoIterator<Item = (String, MethodKind)>,
+    {
+        let mut table = Self::default();
+        for (name, methods) in services {
+            let service = ServiceId(table.services.len());
+            let first = table.methods.len();
+            table.methods.extend(methods.into_iter().map(|(name, kind)| MethodEntry {
+                name,
+                kind,
+                service,
+                usual: AtomicU64::new(0),
+            }));
+            table.methods[first..].sort_by(|a, b| a.name.cmp(&b.name));
+            table.services.push(ServiceEntry { name, methods: first..table.methods.len() });
+        }
+        table
     }
 
-    /// Creates a table of these methods.
-    pub fn of_kinds(methods: impl IntoIterator<Item = (String, MethodKind)>) -> Self {
-        let entry = |(name, kind)| MethodEntry { name, kind, usual: AtomicU64::new(0) };
-        let mut methods: Vec<_> = methods.into_iter().map(entry).collect();
-        methods.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { methods }
+    /// Returns the service of that name.
+    pub fn service(&self, name: &str) -> Option<ServiceId> {
+        self.services.iter().position(|service| service.name == name).map(ServiceId)
     }
 
-    /// Returns the method of that name.
-    pub fn find(&self, name: &str) -> Option<MethodId> {
-        self.methods.binary_search_by(|method| method.name.as_str().cmp(name)).ok().map(MethodId)
+    /// Returns the service for a client that names none: the only one beside the library's own.
+    pub fn only_service(&self) -> Option<ServiceId> {
+        let mut offered = self.offered();
+        offered.next().filter(|_| offered.next().is_none()).and_then(|name| self.service(name))
+    }
+
+    /// Returns the names of the services, without the library's own.
+    pub fn offered(&self) -> impl Iterator<Item = &str> {
+        let names = self.services.iter().map(|service| service.name.as_str());
+        names.filter(|name| !name.starts_with(BUILT_IN))
+    }
+
+    /// Returns the name of a service; empty for none.
+    pub fn service_name(&self, service: Option<ServiceId>) -> &str {
+        service.and_then(|service| self.services.get(service.0)).map_or("", |service| &service.name)
+    }
+
+    /// Returns the method that a client of `service` names: one of that service, or any by `service/method`.
+    pub fn find(&self, service: Option<ServiceId>, name: &str) -> Option<MethodId> {
+        let of_service = service.and_then(|service| self.find_in(service, name));
+        of_service.or_else(|| {
+            let (service, method) = name.rsplit_once('/')?;
+            self.find_in(self.service(service)?, method)
+        })
+    }
+
+    fn find_in(&self, service: ServiceId, name: &str) -> Option<MethodId> {
+        let range = self.services.get(service.0)?.methods.clone();
+        let found = self.methods[range.clone()].binary_search_by(|method| method.name.as_str().cmp(name));
+        found.ok().map(|at| MethodId(range.start + at))
     }
 
     /// Returns the name of a method; empty if it is another table's.
     pub fn name(&self, method: MethodId) -> &str {
         self.methods.get(method.0).map_or("", |method| &method.name)
+    }
+
+    /// Returns the name of a method's service; empty if it is another table's.
+    pub fn service_of(&self, method: MethodId) -> &str {
+        self.service_name(self.methods.get(method.0).map(|method| method.service))
     }
 
     /// Returns the kind of a method; unary if it is another table's.
@@ -119,9 +133,57 @@ impl MethodTable {
 }
 
 impl MethodId {
-    /// Returns the position among the names in alphabetical order.
+    /// Returns the position in the table: service by service, in each the names in alphabetical order.
     #[must_use]
     pub fn index(self) -> usize {
         self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(services: &[(&str, &[&str])]) -> MethodTable {
+        MethodTable::new(services.iter().map(|(name, methods)| {
+            (
+                (*name).to_owned(),
+                methods.iter().map(|&method| (method.to_owned(), MethodKind::Unary)).collect::<Vec<_>>(),
+            )
+        }))
+    }
+
+    #[test]
+    fn a_client_of_a_service_calls_its_methods_by_their_names_and_all_others_with_their_service() {
+        let table = table(&[("shop", &["sell", "price"]), ("stock", &["price"]), ("rpc.health", &["check"])]);
+        let found = |service: &str, method: &str| {
+            let id = table.find(table.service(service), method)?;
+            Some(format!("{}/{}", table.service_of(id), table.name(id)))
+        };
+        assert_eq!(found("shop", "price").as_deref(), Some("shop/price"));
+        assert_eq!(found("stock", "price").as_deref(), Some("stock/price"));
+        assert_eq!(found("stock", "sell"), None);
+        assert_eq!(found("stock", "shop/sell").as_deref(), Some("shop/sell"));
+        assert_eq!(found("", "rpc.health/check").as_deref(), Some("rpc.health/check"));
+        assert_eq!(found("", "price"), None);
+        assert_eq!(found("", "other/price"), None);
+    }
+
+    #[test]
+    fn positions_follow_the_services_and_then_the_alphabet() {
+        let table = table(&[("b", &["y", "x"]), ("a", &["z"])]);
+        let index = |name| table.find(None, name).map(MethodId::index);
+        assert_eq!([index("b/x"), index("b/y"), index("a/z")], [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn a_client_that_names_no_service_gets_the_only_one() {
+        let only = |services| {
+            let table = table(services);
+            table.service_name(table.only_service()).to_owned()
+        };
+        assert_eq!(only(&[("shop", &[]), ("rpc.health", &[])]), "shop");
+        assert_eq!(only(&[("shop", &[]), ("stock", &[])]), "");
+        assert_eq!(only(&[("rpc.health", &[])]), "");
     }
 }

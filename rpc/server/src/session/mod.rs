@@ -28,15 +28,14 @@
 //! use std::sync::Arc;
 //!
 //! use common::Millis;
-//! use rpc_server::session::{Input, MethodTable, Output, Session, SessionConfig, Turn};
+//! use rpc_server::session::{Input, MethodKind, MethodTable, Output, Session, SessionConfig, Turn};
 //! use rpc_server::{Format, Limits};
 //! use rpc_wire::{Budget, CallId, Frame, Hello, Reply, Request, VERSION, split_frame};
 //!
 //! let config = SessionConfig {
-//!     service: "demo".into(),
 //!     instance: "me".into(),
 //!     limits: Limits::default(),
-//!     methods: MethodTable::new(["ping".into()]),
+//!     methods: MethodTable::new([("demo".into(), [("ping".into(), MethodKind::Unary)])]),
 //!     quota: None,
 //! };
 //! let mut session: Session<()> = Session::new(Arc::new(config), Millis(0));
@@ -94,7 +93,7 @@ pub use call_quota::CallQuota;
 use calls::{Accepted, Arrived, Calls, Next};
 pub use config::SessionConfig;
 pub use message::{Delivery, End, Full, Input, Output, Replies, Segment, Start, Taken, Turn};
-pub use methods::{MethodId, MethodKind, MethodTable};
+pub use methods::{MethodId, MethodKind, MethodTable, ServiceId};
 pub(crate) use pause::Pause;
 use read_buffer::ReadBuffer;
 pub use reply::CallHead;

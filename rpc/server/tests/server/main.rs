@@ -9,4 +9,5 @@ mod overload;
 mod peer;
 mod prefork;
 mod python;
+mod services;
 mod streams;

@@ -35,11 +35,16 @@ impl Running {
         limits: Limits,
         service: impl FnOnce(mpsc::UnboundedSender<&'static str>) -> Service,
     ) -> Self {
+        Self::run(|tell| Server::new(service(tell)).limits(limits)).await
+    }
+
+    /// Runs a server of the test's own.
+    pub(crate) async fn run(server: impl FnOnce(mpsc::UnboundedSender<&'static str>) -> Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let (tell, seen) = mpsc::unbounded_channel();
-        let server = Server::new(service(tell)).limits(limits).instance("me");
+        let server = server(tell).instance("me");
         let server =
             tokio::spawn(async { server.serve(listener, async { drop(stopped.await) }).await.unwrap() });
         Self { addr, stop, server, seen }

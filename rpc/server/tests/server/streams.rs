@@ -44,7 +44,7 @@ pub(crate) fn service(tell: mpsc::UnboundedSender<&'static str>) -> Service {
     let watch = move |(): (), _: Context| {
         let _ = told.send("started");
         let told = Tell(told.clone());
-        async move { Ok(stream::pending::<Result<(), Status>>().map(move |item| (&told, item).1)) }
+        async move { Ok::<_, Status>(stream::pending::<Result<(), Status>>().map(move |item| (&told, item).1)) }
     };
     let deaf = move |messages: Messages<String>, _: Context| {
         let _ = tell.send("started");

@@ -112,10 +112,12 @@ impl World {
         limits.write_timeout = Duration::from_millis(300);
         limits.linger = Duration::from_millis(100);
         let shared = server::SessionConfig {
-            service: "test".into(),
             instance: "a".into(),
             limits,
-            methods: server::MethodTable::new(["now", "fail", "later"].map(String::from)),
+            methods: server::MethodTable::new([(
+                "test".into(),
+                ["now", "fail", "later"].map(|name| (name.to_owned(), server::MethodKind::Unary)),
+            )]),
             quota: None,
         };
         Self {

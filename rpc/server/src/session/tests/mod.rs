@@ -47,16 +47,18 @@ enum Answer {
 impl Driver {
     fn new(change: impl FnOnce(&mut SessionConfig)) -> Self {
         let mut config = SessionConfig {
-            service: "demo".into(),
             instance: "me".into(),
             limits: Limits::default(),
-            methods: MethodTable::of_kinds([
-                ("later".into(), MethodKind::Unary),
-                ("now".into(), MethodKind::Unary),
-                ("talk".into(), MethodKind::BidiStream),
-                ("upload".into(), MethodKind::ClientStream),
-                ("watch".into(), MethodKind::ServerStream),
-            ]),
+            methods: MethodTable::new([(
+                "demo".into(),
+                [
+                    ("later".into(), MethodKind::Unary),
+                    ("now".into(), MethodKind::Unary),
+                    ("talk".into(), MethodKind::BidiStream),
+                    ("upload".into(), MethodKind::ClientStream),
+                    ("watch".into(), MethodKind::ServerStream),
+                ],
+            )]),
             quota: None,
         };
         change(&mut config);
@@ -298,7 +300,7 @@ fn a_server_that_is_behind_refuses_a_call_that_cannot_be_done_in_time() {
     ] {
         let mut driver = Driver::greeted(|_| ());
         let methods = &driver.session.config.methods;
-        methods.took(methods.find("now").unwrap(), Duration::from_millis(10));
+        methods.took(methods.find(None, "demo/now").unwrap(), Duration::from_millis(10));
         let mut bytes = Vec::new();
         request(1, "now", Some(left)).encode(&mut bytes, MAX).unwrap();
         driver.session.read_buffer().extend_from_slice(&bytes);

@@ -1,0 +1,146 @@
+//! Services and clients made of traits.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+
+use rpc_client::{Client, Code};
+use rpc_server::{Context, MethodKind, Server, Service, Status};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// A ledger.
+/// With two lines.
+#[rpc_server::service(name = "books", client)]
+trait Ledger {
+    /// Nothing goes in.
+    #[idempotent]
+    async fn total(&self) -> Result<i64, Status>;
+
+    async fn book(&self, account: &str, amounts: &[i64], context: Context) -> rpc_server::Result<usize>;
+
+    #[method(name = "entryOf")]
+    async fn entry(&self, account: String) -> Result<Vec<i64>, NoAccount>;
+
+    async fn same(&self, value: &Value) -> Result<Value, Status>;
+}
+
+struct NoAccount(String);
+
+impl From<NoAccount> for Status {
+    fn from(NoAccount(name): NoAccount) -> Self {
+        Self::not_found(name)
+    }
+}
+
+#[derive(Default)]
+struct Memory(Mutex<BTreeMap<String, Vec<i64>>>);
+
+impl Ledger for Memory {
+    async fn total(&self) -> Result<i64, Status> {
+        Ok(self.0.lock().unwrap().values().flatten().sum())
+    }
+
+    async fn book(&self, account: &str, amounts: &[i64], context: Context) -> rpc_server::Result<usize> {
+        assert_eq!((context.service(), context.method()), ("books", "book"));
+        if account.is_empty() {
+            account.parse::<u32>()?;
+        }
+        let mut accounts = self.0.lock().unwrap();
+        let account = accounts.entry(account.to_owned()).or_default();
+        account.extend(amounts);
+        Ok(account.len())
+    }
+
+    async fn entry(&self, account: String) -> Result<Vec<i64>, NoAccount> {
+        tokio::task::yield_now().await;
+        self.0.lock().unwrap().get(&account).cloned().ok_or(NoAccount(account))
+    }
+
+    async fn same(&self, value: &Value) -> Result<Value, Status> {
+        Ok(value.clone())
+    }
+}
+
+async fn serve(service: Service) -> Client {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap().to_string();
+    tokio::spawn(Server::new(service).serve(listener, pending()));
+    Client::direct(LedgerClient::SERVICE, [addr]).connect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_trait_makes_a_service_and_its_client() {
+    let memory = Arc::new(Memory::default());
+    let ledger = LedgerClient::new(serve(Arc::clone(&memory).into_service()).await);
+    assert_eq!(ledger.book("rent", &[700, 50]).await.unwrap(), 2);
+    assert_eq!(ledger.total().await.unwrap(), 750);
+    assert_eq!(ledger.entry("rent".into()).await.unwrap(), [700, 50]);
+    assert_eq!(ledger.same(&json!({"a": [1]})).await.unwrap(), json!({"a": [1]}));
+    assert_eq!(memory.total().await.unwrap(), 750); // the same value, without a call
+}
+
+#[tokio::test]
+async fn a_client_in_any_language_sends_null_or_a_value_or_an_array() {
+    let client = serve(Memory::default().into_service()).await;
+    let booked: Value = client.call("book", &json!(["rent", [1, 2]])).await.unwrap();
+    assert_eq!(booked, json!(2));
+    let total: Value = client.call("total", &json!(null)).await.unwrap();
+    assert_eq!(total, json!(3));
+    let entry: Value = client.call("entryOf", &json!("rent")).await.unwrap();
+    assert_eq!(entry, json!([1, 2]));
+}
+
+#[tokio::test]
+async fn errors_of_any_kind_become_a_status() {
+    let ledger = LedgerClient::from(serve(Memory::default().into_service()).await);
+    let missing = ledger.entry("rent".into()).await.unwrap_err();
+    assert_eq!(
+        (missing.code(), missing.to_string().as_str()),
+        (Code::NOT_FOUND, "books.entryOf: NOT_FOUND: rent")
+    );
+    let internal = ledger.book("", &[]).await.unwrap_err();
+    assert_eq!(internal.code(), Code::INTERNAL);
+    assert!(!internal.to_string().contains("parse"), "{internal}");
+}
+
+#[test]
+fn a_trait_describes_its_service() {
+    let descriptor = Memory::default().into_service().descriptor();
+    assert_eq!((descriptor.name.as_str(), descriptor.docs.as_str()), ("books", "A ledger.\nWith two lines."));
+    let methods: Vec<_> = descriptor
+        .methods
+        .iter()
+        .map(|method| {
+            (method.name.as_str(), method.argument.as_str(), method.result.as_str(), method.docs.as_str())
+        })
+        .collect();
+    assert_eq!(
+        methods,
+        [
+            ("book", "(String, Vec<i64>)", "usize", ""),
+            ("entryOf", "String", "Vec<i64>", ""),
+            ("same", "Value", "Value", ""),
+            ("total", "()", "i64", "Nothing goes in."),
+        ]
+    );
+    assert!(descriptor.methods.iter().all(|method| method.kind == MethodKind::Unary));
+}
+
+#[tokio::test]
+async fn handlers_may_be_methods_of_a_shared_value() {
+    struct Counter(Mutex<u32>);
+    impl Counter {
+        async fn add(&self, more: u32, _: Context) -> Result<u32, Status> {
+            tokio::task::yield_now().await;
+            let mut count = self.0.lock().unwrap();
+            *count += more;
+            Ok(*count)
+        }
+    }
+    let counter = Arc::new(Counter(Mutex::new(1)));
+    let service = Service::builder("books").state(Arc::clone(&counter)).method("add", Counter::add).build();
+    let client = serve(service).await;
+    assert_eq!(client.call::<_, u32>("add", &2).await.unwrap(), 3);
+    assert_eq!(*counter.0.lock().unwrap(), 3);
+}

@@ -1,0 +1,150 @@
+//! The built-in service `rpc.health`: whether calls are welcome, by service.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll, ready};
+
+use futures_core::Stream;
+use rpc_wire::{HealthReport, HealthRequest, HealthStatus, Status};
+use tokio::sync::watch;
+
+use crate::context::Context;
+use crate::service::Service;
+
+/// Health of a server and of its services, as `rpc.health/check` and `rpc.health/watch` tell it to clients. Clones share it.
+///
+/// A server and its services serve until told otherwise. When a drain begins, none of them does, and who watches hears of it
+/// before the connections close.
+///
+/// ```
+/// use rpc_server::{HealthStatus, Server, Service};
+///
+/// let server = Server::new(Service::builder("shop").build());
+/// let health = server.health();
+/// health.set("shop", HealthStatus::NotServing); // its database is away
+/// assert_eq!(health.status("shop"), HealthStatus::NotServing);
+/// assert_eq!(health.status(""), HealthStatus::Serving); // the server as a whole
+/// assert_eq!(health.status("bank"), HealthStatus::ServiceUnknown);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Health {
+    state: Arc<watch::Sender<Statuses>>,
+}
+
+#[derive(Debug, Default)]
+struct Statuses {
+    /// By service; the empty name is the server as a whole.
+    by_service: BTreeMap<String, HealthStatus>,
+    is_draining: bool,
+}
+
+impl Health {
+    pub(crate) fn new() -> Self {
+        let by_service = BTreeMap::from([(String::new(), HealthStatus::Serving)]);
+        Self { state: Arc::new(watch::Sender::new(Statuses { by_service, is_draining: false })) }
+    }
+
+    /// Sets the health of a service; the empty name stands for the server as a whole, which says nothing about its services.
+    pub fn set(&self, service: impl Into<String>, status: HealthStatus) {
+        let service = service.into();
+        self.state.send_if_modified(|state| state.by_service.insert(service, status) != Some(status));
+    }
+
+    /// Returns the health of a service.
+    #[must_use]
+    pub fn status(&self, service: &str) -> HealthStatus {
+        self.state.borrow().status(service)
+    }
+
+    /// Ends the health of everything: a drain begins.
+    pub(crate) fn drain(&self) {
+        self.state.send_modify(|state| state.is_draining = true);
+    }
+
+    /// Returns the service for clients.
+    pub(crate) fn service(&self) -> Service {
+        let health = self.clone();
+        let check = move |request: HealthRequest, _: Context| {
+            let status = health.status(&request.service);
+            async move { Ok::<_, Status>(HealthReport { status }) }
+        };
+        let health = self.clone();
+        let watch = move |request: HealthRequest, _: Context| {
+            let reports = Reports::new(health.state.subscribe(), request.service);
+            async move { Ok::<_, Status>(reports) }
+        };
+        Service::builder("rpc.health")
+            .docs("Tells whether calls are welcome.")
+            .method("check", check)
+            .describe("check", "Returns the health of a service; of the server as a whole for an empty name.")
+            .server_stream("watch", watch)
+            .describe(
+                "watch",
+                "Sends the health of a service now and at each change. Ends when the server drains.",
+            )
+            .build()
+    }
+}
+
+/// Health of a service, now and at each change.
+struct Reports {
+    /// Wait for the next change; `None` after the last.
+    next: Option<Pin<Box<dyn Future<Output = Option<Watched>> + Send>>>,
+}
+
+/// Service that is watched, and its health.
+struct Watched {
+    changes: watch::Receiver<Statuses>,
+    service: String,
+    status: HealthStatus,
+}
+
+impl Reports {
+    fn new(changes: watch::Receiver<Statuses>, service: String) -> Self {
+        Self { next: Some(Box::pin(next_status(changes, service, None))) }
+    }
+}
+
+impl Stream for Reports {
+    type Item = Result<HealthReport, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        let watched = ready!(next.as_mut().poll(cx));
+        self.next = None;
+        let Some(Watched { changes, service, status }) = watched else { return Poll::Ready(None) };
+        self.next = Some(Box::pin(next_status(changes, service, Some(status))));
+        Poll::Ready(Some(Ok(HealthReport { status })))
+    }
+}
+
+/// Waits until the health is another than the last; `None` if there will be no other.
+async fn next_status(
+    mut changes: watch::Receiver<Statuses>,
+    service: String,
+    last: Option<HealthStatus>,
+) -> Option<Watched> {
+    loop {
+        let (status, is_draining) = {
+            let statuses = changes.borrow_and_update();
+            (statuses.status(&service), statuses.is_draining)
+        };
+        if last != Some(status) {
+            return Some(Watched { changes, service, status });
+        }
+        if is_draining || changes.changed().await.is_err() {
+            return None;
+        }
+    }
+}
+
+impl Statuses {
+    fn status(&self, service: &str) -> HealthStatus {
+        match self.by_service.get(service) {
+            Some(_) if self.is_draining => HealthStatus::NotServing,
+            Some(status) => *status,
+            None => HealthStatus::ServiceUnknown,
+        }
+    }
+}
