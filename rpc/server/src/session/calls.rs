@@ -201,6 +201,10 @@ impl<T> Calls<T> {
             return Ok(None);
         }
         let call = self.head(request.id, request.time_left.and_then(|left| deadline(arrival.at, left)));
+        if self.version == 1 && request.more && !self.draining {
+            call.refuse_stream(&mut self.out);
+            return Ok(None);
+        }
         let (method, kind) = match self.admit(now, request, &call, arrival, turn) {
             Ok(admitted) => admitted,
             Err(status) => {
@@ -269,9 +273,6 @@ impl<T> Calls<T> {
     fn refusal(&self, request: &Request<'_>, turn: &Turn) -> Option<Status> {
         if self.draining {
             return Some(leaving());
-        }
-        if self.version == 1 && request.more {
-            return Some(Status::unimplemented("streams are not part of version 1"));
         }
         let limits = &self.config.limits;
         if !self.running.is_empty() && self.argument_bytes + request.payload.len() > limits.argument_bytes {

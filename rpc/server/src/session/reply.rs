@@ -1,7 +1,9 @@
 //! Replies of failed calls.
 
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Format, Frame, HEADER_LEN, MetadataRef, Reply, Status};
+use rpc_wire::{
+    CallId, Code, DecodeError, EncodeError, Format, Frame, HEADER_LEN, MetadataRef, Reply, Status,
+};
 
 use super::methods::MethodKind;
 
@@ -29,9 +31,15 @@ impl CallHead {
         self.write_failed(status, false, out);
     }
 
-    /// Appends the reply of a call of which no part ran.
+    /// Appends the reply of a call of which no part ran. A client of version 1 is told so only where that version says it.
     pub fn refuse(&self, status: &Status, out: &mut Vec<u8>) {
-        self.write_failed(status, true, out);
+        let is_told = self.version > 1 || matches!(status.code, Code::RESOURCE_EXHAUSTED | Code::UNAVAILABLE);
+        self.write_failed(status, is_told, out);
+    }
+
+    /// Appends the reply of a stream that a client of version 1 wants to open.
+    pub(super) fn refuse_stream(&self, out: &mut Vec<u8>) {
+        self.write_failed(&Status::unimplemented("streams are not part of version 1"), true, out);
     }
 
     /// Appends the reply of a failed call. What the client's limit has no room for is left out: first the details, then the

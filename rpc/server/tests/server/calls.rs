@@ -47,8 +47,8 @@ async fn a_slow_call_does_not_hold_up_a_later_one() {
 async fn failures_have_their_codes() {
     let server = Running::start(Limits::default()).await;
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
-    assert_eq!(client.call(1, "nothing", &()).await, refused(1, Code::UNIMPLEMENTED));
-    assert_eq!(client.call(2, "echo", &17).await, refused(2, Code::INVALID_ARGUMENT));
+    assert_eq!(client.call(1, "nothing", &()).await, failed(1, Code::UNIMPLEMENTED));
+    assert_eq!(client.call(2, "echo", &17).await, failed(2, Code::INVALID_ARGUMENT));
     assert_eq!(client.call(3, "missing", &()).await, failed(3, Code::NOT_FOUND));
     assert_eq!(client.call(4, "fill", &(MAX + 1)).await, failed(4, Code::RESOURCE_EXHAUSTED));
     let stream = Request { method: "echo", more: true, ..Request::new(CallId(5)) };
@@ -84,7 +84,7 @@ async fn a_call_without_time_left_is_not_started() {
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     client.request_within(1, "panic_at_once", &(), Some(Duration::ZERO));
     client.send().await;
-    assert_eq!(client.answer().await, refused(1, Code::DEADLINE_EXCEEDED));
+    assert_eq!(client.answer().await, failed(1, Code::DEADLINE_EXCEEDED));
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ async fn a_payload_that_is_nested_too_deep_is_an_invalid_argument() {
         let deep = Request { method: "count", payload: &payload, ..Request::new(CallId(1)) };
         client.push(&Frame::Request(deep));
         client.send().await;
-        assert_eq!(client.answer().await, refused(1, Code::INVALID_ARGUMENT));
+        assert_eq!(client.answer().await, failed(1, Code::INVALID_ARGUMENT));
         assert_eq!(client.call(2, "missing", &()).await, failed(2, Code::NOT_FOUND));
     }
 }

@@ -6,7 +6,7 @@ use rpc_server::{Code, Format, Limits};
 use rpc_wire::{Budget, CallId, Frame, Hello};
 use tokio::time::timeout;
 
-use crate::peer::{Answer, PATIENCE, RawClient, Running, limits, ok, refused};
+use crate::peer::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
 
 /// Returns the server's answer to these bytes before it closes. Checks that another connection is not disturbed.
 async fn turned_away(bytes: &[u8]) -> Answer {
@@ -181,5 +181,5 @@ async fn a_client_that_does_not_read_is_disconnected() {
     server.sees("started").await;
     server.sees("dropped").await;
     let mut other = RawClient::greeted(server.addr, Format::JSON).await;
-    assert_eq!(other.call(1, "nothing", &()).await, refused(1, Code::UNIMPLEMENTED));
+    assert_eq!(other.call(1, "nothing", &()).await, failed(1, Code::UNIMPLEMENTED));
 }

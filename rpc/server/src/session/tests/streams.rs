@@ -217,8 +217,12 @@ fn version_1_has_no_streams() {
     };
     let mut driver = greeted();
     driver.send(&[open(1, "upload"), message(1, b"x"), open(2, "watch"), request(3, "now", None)]);
-    let refused = |id| Answer::NotRun(id, Code::UNIMPLEMENTED);
-    assert_eq!(driver.answers(), [refused(1), refused(2), Answer::Ok(3)]);
+    let refused = [Answer::NotRun(1, Code::UNIMPLEMENTED), Answer::Failed(2, Code::UNIMPLEMENTED)];
+    assert_eq!(driver.answers()[..2], refused);
+    // It hears that nothing ran where its version says so, as before.
+    driver.send(&[request(4, "nothing", None), request(5, "now", Some(0))]);
+    let failed = [Answer::Failed(4, Code::UNIMPLEMENTED), Answer::Failed(5, Code::DEADLINE_EXCEEDED)];
+    assert_eq!(driver.answers(), failed);
     for frame in [Frame::End(CallId(1)), credit(0, 1)] {
         let mut driver = greeted();
         driver.send(&[frame]);
