@@ -1,6 +1,8 @@
 //! The registry and RPC on zk-mini, by TCP and in memory. `tests/ensemble` has the same on a real ensemble.
 
+mod announced;
 mod preforked;
+mod under_load;
 mod whole_stack;
 
 use integration_tests::scenarios;

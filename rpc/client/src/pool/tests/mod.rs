@@ -7,6 +7,7 @@ use super::*;
 mod balancing;
 mod outliers;
 mod random;
+mod reconnects;
 mod simulation;
 
 const SECOND: Millis = Millis(1_000);
