@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::log::Shown;
 use common::{Millis, current_call};
 use rpc_wire::{Code, MetadataRef, Status};
+use tokio::time::Instant;
 
 use crate::error::Error;
 use crate::link::{Link, Started};
@@ -32,6 +33,8 @@ pub(crate) struct Attempts<'a> {
     shared: &'a Shared,
     call: Outgoing<'a>,
     placement: Placement<'a>,
+    /// Time of the beginning, on two clocks.
+    begun: (Millis, Instant),
     /// The last attempt that may have run it.
     may_have_run: Option<MayHaveRun>,
     /// Number of retries that put more load on the service.
@@ -71,14 +74,15 @@ struct MayHaveRun {
 
 impl<'a> Attempts<'a> {
     pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, time_left: Millis) -> Self {
-        let now = shared.clock.now();
+        let begun = Instant::now();
+        let now = shared.clock.at(begun);
         // One more, because the clock rounds down and a call must not end early.
         let own = now + time_left + Millis(1);
         // After the deadline of the call that is handled here, nobody waits for this one.
         let outer = current_call::deadline().map(|at| shared.clock.at(at));
         let mut placement = Placement::new(shared, now, outer.map_or(own, |outer| outer.min(own)));
         (placement.key, placement.patience) = (call.key, call.patience.unwrap_or(placement.patience));
-        Self { shared, call, placement, may_have_run: None, retries: 0, refusals: 0 }
+        Self { shared, call, placement, begun: (now, begun), may_have_run: None, retries: 0, refusals: 0 }
     }
 
     pub(crate) async fn run(mut self) -> Result<Answered, Error> {
@@ -149,7 +153,10 @@ impl<'a> Attempts<'a> {
             }
             Err(Unplaced::Late | Unplaced::NoStreams) => return Err(self.too_late()),
         };
-        Ok(Some(Running::new(self.shared, (id, link), started)))
+        // Usually there was no wait, and the clock need not be read again.
+        let (at, begun) = self.begun;
+        let begun = if self.placement.now == at { begun } else { Instant::now() };
+        Ok(Some(Running::new(self.shared, (id, link), started, begun)))
     }
 
     /// Waits for the end of an attempt. If that takes longer than the call wants to wait, another one is sent elsewhere, and
@@ -213,7 +220,7 @@ impl<'a> Attempts<'a> {
             return None;
         };
         shared.counters.hedged.fetch_add(1, Ordering::Relaxed);
-        Some(Running::new(shared, (id, link), started))
+        Some(Running::new(shared, (id, link), started, Instant::now()))
     }
 
     /// Notes that an attempt may have run, if it may.

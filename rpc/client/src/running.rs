@@ -30,10 +30,10 @@ impl<'a> Running<'a> {
         shared: &'a Shared,
         (id, link): (LinkId, Arc<Link>),
         (call, attempt): (CallId, oneshot::Receiver<Attempt>),
+        begun: Instant,
     ) -> Self {
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
-        let (begun, outcome) = (Instant::now(), LinkOutcome::Neither);
-        Self { shared, id, link, call, attempt, begun, outcome }
+        Self { shared, id, link, call, attempt, begun, outcome: LinkOutcome::Neither }
     }
 
     /// Waits for its end: at the deadline at the latest, and at the end of the session.
