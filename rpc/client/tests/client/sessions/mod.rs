@@ -3,6 +3,7 @@
 //! Each call ends exactly once, neither side keeps anything of a call that has ended, and a call that the client was told
 //! has not run is never run.
 
+mod streams;
 mod world;
 
 use common::Millis;
