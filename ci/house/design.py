@@ -34,6 +34,7 @@ TEST_IMPORTS = {
     "rpc-macros": {"rpc-server"},
     "rpc-server": {"rpc-client"},
     "rpc-client": {"rpc-server"},
+    "rpc-program": {"rpc-server", "zk-mini"},
 }
 # Dependencies that exist only through a feature.
 OPTIONAL_IMPORTS = {("zk-registry", "zk-mini"): "embedded"}
@@ -93,6 +94,8 @@ PURE = (
     "registry/src/subscription/view",
     "registry/src/warm_up",
     "rpc/metrics/src/",
+    "rpc/program/src/load/histogram",
+    "rpc/program/src/load/plan",
     "rpc/wire/src/",
     "rpc/prefork/src/supervisor/",
     "rpc/server/src/limits",

@@ -150,4 +150,5 @@ pub use registry::{Connecting, Stream};
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};
 pub use stream::{MessageSender, Messages, StreamCall, Upload};
+pub use targets::direct_addr;
 pub use typed::service;

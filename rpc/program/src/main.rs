@@ -1,4 +1,93 @@
-//! The program `rpc`.
+//! The program `rpc`: see `rpc --help`.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod call;
+mod completions;
+mod describe;
+mod error;
+mod health;
+mod list;
+mod load;
+mod output;
+mod parse;
+mod reflect;
+mod service;
+mod stream;
+mod table;
+mod watch;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use error::CliError;
+
+/// Look at RPC services, call them, and load them.
+///
+/// Services are found in a registry, which is zk-mini or any ZooKeeper ensemble, or
+/// at an address. Arguments and results are JSON.
+#[derive(Debug, Parser)]
+#[command(name = "rpc", version, verbatim_doc_comment, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rpc list                                  services in the registry at $ZK_HOSTS or 127.0.0.1:2181
+  rpc list shop                             its instances
+  rpc describe shop                         its methods
+  rpc call shop price '{\"item\":\"tea\"}'      a call of one method
+  rpc stream shop orders                    the messages of a stream, one a line
+  rpc watch shop                            instances that come and go
+  rpc health shop                           the health of each instance
+  rpc load shop price '{\"item\":\"tea\"}' -c 64    as many calls as 64 callers can make
+  rpc call --addr 127.0.0.1:8080 shop price '{}'    without a registry
+
+Exit status:
+  0  success
+  1  the call failed, the service is not there or not healthy
+  2  the command line is wrong";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(list::ListArgs),
+    Describe(describe::DescribeArgs),
+    Call(call::CallArgs),
+    Stream(stream::StreamArgs),
+    Watch(watch::WatchArgs),
+    Health(health::HealthArgs),
+    Load(load::LoadArgs),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
+}
+
+impl Command {
+    fn run(&self) -> Result<(), CliError> {
+        match self {
+            Self::List(args) => list::run(args),
+            Self::Describe(args) => describe::run(args),
+            Self::Call(args) => call::run(args),
+            Self::Stream(args) => stream::run(args),
+            Self::Watch(args) => watch::run(args),
+            Self::Health(args) => health::run(args),
+            Self::Load(args) => load::run(args),
+            Self::Completions(args) => completions::completions(args, Cli::command()),
+            Self::Man(args) => completions::man(args, Cli::command()),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen enough, as `head` does.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "rpc: {error}");
+            error.exit_code()
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! PEER serve --listen ADDR [--threads N]
-//! PEER load --connect ADDR --concurrency C --conns K --body B --seconds S [--warmup W] [--threads N]
+//! PEER load --connect ADDR --concurrency C --conns K --body B --seconds S [--warmup W] [--threads N] [--stream]
 //! PEER idle --connect ADDR --conns N
 //! ```
 #![forbid(unsafe_code)]
@@ -11,9 +11,12 @@ mod load;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
+use futures_core::Stream;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
@@ -40,7 +43,15 @@ pub trait Peer: 'static {
 
     /// One call.
     fn call(client: &Self::Client, echo: Echo) -> impl Future<Output = anyhow::Result<Echo>> + Send;
+
+    /// A stream of echoes from the server, without end.
+    fn stream(_: &Self::Client, _: Echo) -> impl Future<Output = anyhow::Result<Echoes>> + Send {
+        async { bail!("this peer has no streams") }
+    }
 }
+
+/// Messages of a stream.
+pub type Echoes = Pin<Box<dyn Stream<Item = anyhow::Result<Echo>> + Send>>;
 
 #[derive(Debug, Parser)]
 struct Cli {
@@ -86,6 +97,9 @@ pub(crate) struct Load {
     warmup: f64,
     #[arg(long, default_value_t = 1)]
     threads: usize,
+    /// Streams in place of calls: each message counts as one.
+    #[arg(long)]
+    stream: bool,
 }
 
 /// Runs the program.

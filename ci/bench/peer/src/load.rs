@@ -1,5 +1,6 @@
 //! Closed loops: each task calls, waits for the reply, and calls again.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,7 +36,12 @@ pub(crate) async fn run<P: Peer>(load: &Load) -> anyhow::Result<()> {
         .map(|number| {
             let client = clients[number % load.conns].clone();
             let (phase, all) = (Arc::clone(&phase), Arc::clone(&all));
-            tokio::spawn(call_again::<P>(client, number as u64, "x".repeat(load.body), phase, all))
+            let (number, body) = (number as u64, "x".repeat(load.body));
+            if load.stream {
+                tokio::spawn(take::<P>(client, number, body, phase, all))
+            } else {
+                tokio::spawn(call_again::<P>(client, number, body, phase, all))
+            }
         })
         .collect();
     tokio::time::sleep(Duration::from_secs_f64(load.warmup)).await;
@@ -89,6 +95,29 @@ async fn call_again<P: Peer>(
                 lock(&all).nanos.saturating_record(u64::try_from(taken.as_nanos())?);
             }
             (_, Err(_)) => lock(&all).errors += 1,
+        }
+    }
+}
+
+/// Takes the messages of a stream; their times are those between two of them.
+async fn take<P: Peer>(
+    client: P::Client,
+    id: u64,
+    body: String,
+    phase: Arc<AtomicU8>,
+    all: Arc<Mutex<Seen>>,
+) -> anyhow::Result<()> {
+    let mut echoes = P::stream(&client, Echo { id, body: body.clone() }).await?;
+    let mut begun = Instant::now();
+    loop {
+        let echo = poll_fn(|cx| echoes.as_mut().poll_next(cx)).await.context("the stream has ended")??;
+        ensure!(echo.id == id && echo.body.len() == body.len(), "another's message: {echo:?}");
+        let ended = Instant::now();
+        let taken = ended - std::mem::replace(&mut begun, ended);
+        match phase.load(Relaxed) {
+            DONE => return Ok(()),
+            WARMING_UP => {}
+            _ => lock(&all).nanos.saturating_record(u64::try_from(taken.as_nanos())?),
         }
     }
 }

@@ -26,6 +26,9 @@ struct Cli {
     /// Connections.
     #[arg(long, default_value = "1,8", value_delimiter = ',')]
     conns: Vec<usize>,
+    /// Measures streams of messages in place of calls.
+    #[arg(long)]
+    stream: bool,
     /// Bytes of the body.
     #[arg(long, default_value = "64,1024", value_delimiter = ',')]
     bodies: Vec<usize>,
@@ -82,7 +85,8 @@ impl Cli {
             for &body in &self.bodies {
                 for &concurrency in &self.concurrency {
                     for &conns in self.conns.iter().filter(|conns| **conns <= concurrency) {
-                        cells.push(Cell { pinned, body, concurrency, conns, seconds: self.seconds });
+                        let (seconds, stream) = (self.seconds, self.stream);
+                        cells.push(Cell { pinned, body, concurrency, conns, seconds, stream });
                     }
                 }
             }

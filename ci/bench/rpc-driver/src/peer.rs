@@ -25,13 +25,16 @@ pub struct Cell {
     pub concurrency: usize,
     pub conns: usize,
     pub seconds: f64,
+    /// Streams in place of calls.
+    pub stream: bool,
 }
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { body, concurrency, conns, .. } = self;
         let how = if self.pinned { "one thread each, pinned" } else { "two threads each" };
-        write!(f, "{body} B, {concurrency} in flight, {conns} connections, {how}")
+        let what = if self.stream { "streams" } else { "in flight" };
+        write!(f, "{body} B, {concurrency} {what}, {conns} connections, {how}")
     }
 }
 
@@ -77,6 +80,9 @@ impl Peer {
             .arg("--conns")
             .arg(cell.conns.to_string());
         load.arg("--body").arg(cell.body.to_string()).arg("--seconds").arg(cell.seconds.to_string());
+        if cell.stream {
+            load.arg("--stream");
+        }
         let mut load = Process::start(&mut load)?;
         ensure!(load.line()? == "MEASURING", "{}: load does not begin", self.name);
         let before = measure::cpu(server.child.id())?;

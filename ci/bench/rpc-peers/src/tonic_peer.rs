@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use peer::{Echo, Peer};
+use futures::{StreamExt, stream};
+use peer::{Echo, Echoes, Peer};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Channel, Endpoint, Server};
@@ -31,7 +32,16 @@ impl EchoService for Service {
     async fn call(&self, request: Request<Message>) -> Result<Response<Message>, Status> {
         Ok(Response::new(request.into_inner()))
     }
+
+    type streamStream = Repeated;
+
+    async fn stream(&self, request: Request<Message>) -> Result<Response<Repeated>, Status> {
+        Ok(Response::new(stream::repeat(Ok(request.into_inner()))))
+    }
 }
+
+/// The same message again and again.
+type Repeated = stream::Repeat<Result<Message, Status>>;
 
 /// tonic.
 pub struct Tonic;
@@ -53,5 +63,14 @@ impl Peer for Tonic {
         let Echo { id, body } = echo;
         let Message { id, body } = client.clone().call(Message { id, body }).await?.into_inner();
         Ok(Echo { id, body })
+    }
+
+    async fn stream(client: &EchoClient<Channel>, echo: Echo) -> anyhow::Result<Echoes> {
+        let Echo { id, body } = echo;
+        let messages = client.clone().stream(Message { id, body }).await?.into_inner();
+        Ok(Box::pin(messages.map(|message| {
+            let Message { id, body } = message?;
+            Ok(Echo { id, body })
+        })))
     }
 }

@@ -5,7 +5,8 @@ use std::future::pending;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use peer::{Echo, Peer};
+use futures_util::{StreamExt, stream};
+use peer::{Echo, Echoes, Peer};
 use rpc_client::{Client, Format};
 use rpc_server::{Context, Limits, Server, Service, Status};
 use tokio::net::TcpListener;
@@ -23,12 +24,21 @@ impl Peer for Json {
         serve(listener).await
     }
 
-    async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
+    async fn open(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
+    let messages = client.server_stream::<_, Echo>("stream", &echo).await?;
+    Ok(Box::pin(messages.map(|message| Ok(message?))))
+}
+
+async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
         connect(addr, Format::JSON).await
     }
 
     async fn call(client: &Client, echo: Echo) -> anyhow::Result<Echo> {
         Ok(client.call("echo", &echo).await?)
+    }
+
+    async fn stream(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
+        open(client, echo).await
     }
 }
 
@@ -39,22 +49,37 @@ impl Peer for Compact {
         serve(listener).await
     }
 
-    async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
+    async fn open(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
+    let messages = client.server_stream::<_, Echo>("stream", &echo).await?;
+    Ok(Box::pin(messages.map(|message| Ok(message?))))
+}
+
+async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
         connect(addr, Format::POSTCARD).await
     }
 
     async fn call(client: &Client, echo: Echo) -> anyhow::Result<Echo> {
         Ok(client.call("echo", &echo).await?)
     }
+
+    async fn stream(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
+        open(client, echo).await
+    }
 }
 
 async fn serve(listener: TcpListener) -> anyhow::Result<()> {
     let echo = |echo: Echo, _: Context| async move { Ok::<_, Status>(echo) };
-    let service = Service::builder("echo").method("echo", echo).build();
+    let stream = |echo: Echo, _: Context| async move { Ok::<_, Status>(stream::repeat(Ok(echo))) };
+    let service = Service::builder("echo").method("echo", echo).server_stream("stream", stream).build();
     let mut limits = Limits::default();
     limits.connections = 20_000;
     Server::new(service).limits(limits).serve(listener, pending()).await?;
     Ok(())
+}
+
+async fn open(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
+    let messages = client.server_stream::<_, Echo>("stream", &echo).await?;
+    Ok(Box::pin(messages.map(|message| Ok(message?))))
 }
 
 async fn connect(addr: SocketAddr, format: Format) -> anyhow::Result<Client> {

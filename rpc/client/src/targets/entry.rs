@@ -3,8 +3,10 @@
 use registry::{Instance, Value};
 use rpc_wire::{DIRECT_FIELD, INSTANCE_FIELD};
 
-/// Returns the address of the process alone, if it announces one.
-pub(super) fn direct_addr(instance: &Instance) -> Option<String> {
+/// Returns the address of the process alone, `host:port`, if its entry in the registry has one: the field
+/// [`direct`](rpc_wire::DIRECT_FIELD). At its [`addr`](Instance::addr) any worker may answer.
+#[must_use]
+pub fn direct_addr(instance: &Instance) -> Option<String> {
     let direct = instance.get(DIRECT_FIELD)?;
     let host = direct.get("host").and_then(Value::as_str).filter(|host| !host.is_empty())?;
     let port = direct.get("port").and_then(Value::as_u64).and_then(|port| u16::try_from(port).ok())?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use registry::Instance;
 
 pub(crate) use aperture::Aperture;
+pub use entry::direct_addr;
 pub(crate) use entry::place;
 pub(crate) use routes::{Report, Routes};
 

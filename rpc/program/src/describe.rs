@@ -1,0 +1,83 @@
+//! `rpc describe`: the methods of a service.
+
+use clap::Args;
+
+use crate::error::CliError;
+use crate::output::{Json, Output, shown};
+use crate::reflect::{self, Descriptor, Kind, Method};
+use crate::service::{ServiceArgs, block_on};
+
+/// Print the methods of a service, as one of its instances describes them
+#[derive(Args, Debug)]
+pub(crate) struct DescribeArgs {
+    /// The service
+    service: String,
+
+    /// A method; all of them without it
+    method: Option<String>,
+
+    #[command(flatten)]
+    options: ServiceArgs,
+}
+
+pub(crate) fn run(args: &DescribeArgs) -> Result<(), CliError> {
+    let mut out = Output::new(args.options.registry.json);
+    let mut descriptor = block_on(args.options.with_client(
+        &args.service,
+        |builder| builder,
+        async |client| Ok(reflect::describe(&client, &args.service).await?),
+    ))?;
+    if let Some(method) = &args.method {
+        let known: Vec<_> = descriptor.methods.iter().map(|known| known.name.clone()).collect();
+        descriptor.methods.retain(|known| known.name == *method);
+        if descriptor.methods.is_empty() {
+            let (service, method, known) = (args.service.clone(), method.clone(), shown(&known.join(", ")));
+            return Err(CliError::NoMethod { service, method, known });
+        }
+    }
+    if out.json { out.line(Json(&descriptor)) } else { out.line(text(&descriptor)) }
+}
+
+/// Returns the description in the syntax of the macro for services.
+fn text(descriptor: &Descriptor) -> String {
+    let mut lines = vec![format!("service {}", shown(&descriptor.name))];
+    for method in &descriptor.methods {
+        let docs = method.docs.iter().flat_map(|docs| docs.lines());
+        lines.extend(docs.map(|line| format!("  /// {}", shown(line.trim()))));
+        lines.push(format!("  {}", signature(method)));
+    }
+    lines.join("\n")
+}
+
+fn signature(method: &Method) -> String {
+    let name = |name: &Option<String>| name.as_deref().map_or_else(|| "?".to_owned(), shown);
+    let (argument, result) = (name(&method.argument), name(&method.result));
+    let stream = |of: &str| format!("stream of {of}");
+    let (takes, gives) = match method.kind {
+        Kind::Unary => (argument, result),
+        Kind::ServerStream => (argument, stream(&result)),
+        Kind::ClientStream => (stream(&argument), result),
+        Kind::BidiStream => (stream(&argument), stream(&result)),
+    };
+    format!("{}({takes}) -> {gives}", shown(&method.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_described_as_a_signature_with_its_docs() {
+        let method = Method {
+            name: "orders".to_owned(),
+            kind: Kind::ServerStream,
+            argument: Some("String".to_owned()),
+            result: Some("Order".to_owned()),
+            docs: Some(" Orders of a day.\n New ones, too.".to_owned()),
+        };
+        let descriptor = Descriptor { name: "shop".to_owned(), methods: vec![method] };
+        let expected =
+            "service shop\n  /// Orders of a day.\n  /// New ones, too.\n  orders(String) -> stream of Order";
+        assert_eq!(text(&descriptor), expected);
+    }
+}

@@ -1,0 +1,134 @@
+//! `rpc stream`: messages to a method and from it.
+
+use std::io::{BufRead, stdin};
+use std::num::NonZeroUsize;
+use std::thread;
+
+use clap::Args;
+use rpc_client::{Client, MessageSender, Messages};
+use serde_json::Value;
+use tokio::signal::ctrl_c;
+use tokio::sync::mpsc;
+
+use crate::call::MethodArgs;
+use crate::error::CliError;
+use crate::output::{Json, Output};
+use crate::parse::json;
+use crate::reflect::{self, Kind};
+use crate::service::{ServiceArgs, block_on};
+
+/// Lines of standard input that are read ahead.
+const LINES: usize = 16;
+
+/// Print the messages of a stream, one a line
+///
+/// If the method takes messages, they are the lines of standard input, each of them
+/// JSON. Ends when the method does, or at Ctrl-C, which cancels the call.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct StreamArgs {
+    #[command(flatten)]
+    method: MethodArgs,
+
+    /// End after this number of messages
+    #[arg(long, short = 'n', value_name = "N")]
+    count: Option<NonZeroUsize>,
+
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+pub(crate) fn run(args: &StreamArgs) -> Result<(), CliError> {
+    let argument = args.method.argument()?;
+    let MethodArgs { service, method, .. } = &args.method;
+    block_on(args.service.with_client(
+        service,
+        |builder| builder,
+        async |client| {
+            let kind = reflect::kind(&client, service, method).await?.unwrap_or(Kind::ServerStream);
+            let talk = talk(args, &client, kind, &argument);
+            tokio::select! {
+                biased;
+                done = talk => done,
+                _ = ctrl_c() => Ok(()),
+            }
+        },
+    ))
+}
+
+async fn talk(args: &StreamArgs, client: &Client, kind: Kind, argument: &Value) -> Result<(), CliError> {
+    let MethodArgs { service, method, metadata, .. } = &args.method;
+    let mut out = Output::new(args.service.registry.json);
+    match kind {
+        Kind::Unary => Err(CliError::NotAStream { service: service.clone(), method: method.clone() }),
+        Kind::ServerStream => {
+            let mut opening = client.server_stream::<_, Value>(method, argument);
+            for (name, value) in metadata {
+                opening = opening.metadata(name, value);
+            }
+            print(opening.await?, args.count, &mut out).await
+        }
+        Kind::ClientStream => {
+            let mut opening = client.client_stream::<Value, Value>(method);
+            for (name, value) in metadata {
+                opening = opening.metadata(name, value);
+            }
+            let mut upload = opening.await?;
+            let mut lines = lines();
+            while let Some(line) = lines.recv().await {
+                upload.send(&line?).await?;
+            }
+            let result = upload.finish().await?;
+            out.line(Json(&result))
+        }
+        Kind::BidiStream => {
+            let mut opening = client.bidi_stream::<Value, Value>(method);
+            for (name, value) in metadata {
+                opening = opening.metadata(name, value);
+            }
+            let (sender, messages) = opening.await?;
+            let (sent, printed) = tokio::join!(send(sender), print(messages, args.count, &mut out));
+            printed.and(sent)
+        }
+    }
+}
+
+/// Prints messages as they come.
+async fn print(
+    mut messages: Messages<Value>,
+    count: Option<NonZeroUsize>,
+    out: &mut Output,
+) -> Result<(), CliError> {
+    let mut left = count.map_or(usize::MAX, NonZeroUsize::get);
+    while left > 0 {
+        let Some(message) = messages.next().await else { break };
+        out.line(Json(&message?))?;
+        left -= 1;
+    }
+    Ok(())
+}
+
+/// Sends the lines of standard input.
+async fn send(mut sender: MessageSender<Value>) -> Result<(), CliError> {
+    let mut lines = lines();
+    while let Some(line) = lines.recv().await {
+        sender.send(&line?).await?;
+    }
+    sender.finish();
+    Ok(())
+}
+
+/// Reads standard input, which blocks, on a thread of its own.
+fn lines() -> mpsc::Receiver<Result<Value, CliError>> {
+    let (sender, lines) = mpsc::channel(LINES);
+    thread::spawn(move || {
+        for line in stdin().lock().lines() {
+            let line = line.map_err(CliError::Input).and_then(|line| json("a line of standard input", &line));
+            let is_last = line.is_err();
+            if sender.blocking_send(line).is_err() || is_last {
+                break;
+            }
+        }
+    });
+    lines
+}
