@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 use std::pin::Pin;
+#[cfg(feature = "tower")]
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use serde::de::DeserializeOwned;
 
 use crate::attempts::{Answered, Attempts, Outgoing};
 use crate::error::Error;
+#[cfg(feature = "tower")]
+use crate::layer::{Calls, Request, Response};
 use crate::shared::Shared;
 
 /// A call, made by awaiting it and cancelled by dropping it.
@@ -18,6 +22,8 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub struct Call<'a, R> {
     shared: &'a Shared,
+    #[cfg(feature = "tower")]
+    layers: Option<&'a Calls>,
     method: &'a str,
     /// Encoded argument, or the reason why the call cannot be sent.
     payload: Result<Vec<u8>, String>,
@@ -56,6 +62,8 @@ impl<'a, R> Call<'a, R> {
     ) -> Self {
         Self {
             shared,
+            #[cfg(feature = "tower")]
+            layers: None,
             method,
             payload: payload.map_err(|error| error.to_string()),
             metadata: Metadata::new(),
@@ -66,6 +74,13 @@ impl<'a, R> Call<'a, R> {
             hedge: None,
             result: PhantomData,
         }
+    }
+
+    /// Sets the layers around the call.
+    #[cfg(feature = "tower")]
+    pub(crate) fn through(mut self, layers: Option<&'a Calls>) -> Self {
+        self.layers = layers;
+        self
     }
 
     /// Sets the time to wait for the result, all attempts together. The server is told what is left of it. Inside a handler of
@@ -155,6 +170,10 @@ impl<'a, R> Call<'a, R> {
 impl<'a, R: DeserializeOwned> Call<'a, R> {
     /// Makes the call, and passes its result on in the form that the caller wants.
     async fn run<T>(self, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
+        #[cfg(feature = "tower")]
+        if let Some(layers) = self.layers {
+            return self.run_through(layers, form).await;
+        }
         let Self { shared, method, payload, metadata, deadline, .. } = self;
         let Self { idempotent, key, patience, hedge, .. } = self;
         let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
@@ -162,16 +181,49 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
         let attempts = Attempts::new(shared, call, deadline.into());
         shared.budget.add_call();
-        let result = attempts.run().await.and_then(|answered| {
-            let decoded = shared.config.format.decode(&answered.answer.payload);
-            decoded
-                .map(|value| form(value, answered))
-                .map_err(|source| Error::Result { method: method.into(), source })
-        });
-        let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
-        result
+        let answered = attempts.run().await;
+        finish(shared, method, answered, form)
     }
+
+    /// Makes the call through layers, which own it.
+    #[cfg(feature = "tower")]
+    async fn run_through<T>(self, layers: &Calls, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
+        let Self { shared, method, payload, metadata, deadline, .. } = self;
+        let Self { idempotent, key, patience, hedge, .. } = self;
+        let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
+        let request = Request {
+            method: method.to_owned(),
+            metadata,
+            payload: payload.into(),
+            deadline,
+            idempotent,
+            key,
+            patience,
+            hedge,
+            left: Arc::default(),
+        };
+        shared.budget.add_call();
+        let answered = layers.make(request).await;
+        finish(shared, method, answered.map(|Response(answered)| answered), form)
+    }
+}
+
+/// Decodes the result of a call, and counts the call.
+fn finish<R: DeserializeOwned, T>(
+    shared: &Shared,
+    method: &str,
+    answered: Result<Answered, Error>,
+    form: impl FnOnce(R, Answered) -> T,
+) -> Result<T, Error> {
+    let result = answered.and_then(|answered| {
+        let decoded = shared.config.format.decode(&answered.answer.payload);
+        decoded
+            .map(|value| form(value, answered))
+            .map_err(|source| Error::Result { method: method.into(), source })
+    });
+    let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
+    counter.fetch_add(1, Ordering::Relaxed);
+    result
 }
 
 impl<'a, R: DeserializeOwned + 'a> IntoFuture for Call<'a, R> {

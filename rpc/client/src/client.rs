@@ -14,6 +14,8 @@ use tokio::task::AbortHandle;
 use crate::call::Call;
 use crate::connector::{Connect, TcpConnect, connect_fn};
 use crate::error::Error;
+#[cfg(feature = "tower")]
+use crate::layer::{Calls, Wrap};
 use crate::pool::{Balancer, Input, InstanceInfo, OutlierEjection, Pool, PoolConfig};
 use crate::pool_task::{Source, run_pool};
 use crate::retry::Budget;
@@ -21,6 +23,8 @@ use crate::session::Config;
 use crate::shared::{Settings, Shared};
 use crate::stats::Stats;
 use crate::targets::{self, Aperture, Routes};
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, TlsConnect};
 
 /// Room for most arguments, so that few are moved while they are written.
 const USUAL_PAYLOAD: usize = 128;
@@ -59,6 +63,8 @@ pub struct Client {
 struct Inner {
     shared: Arc<Shared>,
     deadline: Duration,
+    #[cfg(feature = "tower")]
+    layers: Option<Calls>,
     /// Keeps the links.
     keeper: AbortHandle,
 }
@@ -111,7 +117,10 @@ impl Client {
         let Inner { shared, deadline, .. } = &*self.inner;
         let mut payload = Vec::with_capacity(USUAL_PAYLOAD);
         let encoded = shared.config.format.encode(argument, &mut payload);
-        Call::new(shared, method, encoded.map(|()| payload), *deadline)
+        let call = Call::new(shared, method, encoded.map(|()| payload), *deadline);
+        #[cfg(feature = "tower")]
+        let call = call.through(self.inner.layers.as_ref());
+        call
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -177,6 +186,11 @@ pub struct ClientBuilder {
     hedge_percentile: Option<u32>,
     pool: PoolConfig,
     connector: Arc<dyn Connect>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
+    /// From the inside out.
+    #[cfg(feature = "tower")]
+    layers: Vec<Wrap>,
 }
 
 impl ClientBuilder {
@@ -212,12 +226,30 @@ impl ClientBuilder {
                 warm_up: Millis(0),
             },
             connector: Arc::new(TcpConnect),
+            #[cfg(feature = "tls")]
+            tls: None,
+            #[cfg(feature = "tower")]
+            layers: Vec::new(),
         }
     }
 
     /// Opens connections in another way than over TCP; [`connect_fn`](crate::connect_fn) makes one of a closure.
     pub fn via(mut self, connector: impl Connect) -> Self {
         self.connector = Arc::new(connector);
+        self
+    }
+
+    /// Adds a layer around those that there are.
+    #[cfg(feature = "tower")]
+    pub(crate) fn wrap(mut self, layer: Wrap) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Speaks TLS over each connection. Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -399,6 +431,12 @@ impl ClientBuilder {
                 (Some(Source { subscription: Some(subscription), routes }), targets)
             }
         };
+        let connector = self.connector;
+        #[cfg(feature = "tls")]
+        let connector = match self.tls {
+            Some(tls) => Arc::new(TlsConnect::new(connector, tls)),
+            None => connector,
+        };
         let budget = Budget::new(self.retry_burst, self.retry_percent);
         let settings = Settings {
             patience: self.patience.into(),
@@ -409,8 +447,19 @@ impl ClientBuilder {
         };
         let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
         shared.feed(Input::Targets(targets));
-        let keeper = tokio::spawn(run_pool(shared.clone(), self.connector, source)).abort_handle();
-        Ok(Client { inner: Arc::new(Inner { shared, deadline: self.deadline, keeper }) })
+        let keeper = tokio::spawn(run_pool(shared.clone(), connector, source)).abort_handle();
+        #[cfg(feature = "tower")]
+        let layers = (!self.layers.is_empty()).then(|| {
+            self.layers.into_iter().fold(Calls::new(Arc::clone(&shared)), |calls, layer| layer(calls))
+        });
+        let inner = Inner {
+            shared,
+            deadline: self.deadline,
+            #[cfg(feature = "tower")]
+            layers,
+            keeper,
+        };
+        Ok(Client { inner: Arc::new(inner) })
     }
 }
 

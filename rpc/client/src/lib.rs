@@ -110,7 +110,8 @@
 //! # Features
 //! | feature | default | effect |
 //! | --- | --- | --- |
-//! | none | | the crate has no cargo features |
+//! | `tls` | no | [`ClientBuilder::tls`]: TLS, also mutual, with rustls |
+//! | `tower` | no | [`ClientBuilder::layer`]: layers of tower around calls |
 //!
 //! # Inside
 //! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call; in it
@@ -125,6 +126,8 @@ mod client;
 mod connector;
 mod error;
 mod latencies;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod link;
 mod link_task;
 mod placement;
@@ -138,6 +141,8 @@ mod shared;
 mod stats;
 mod stream;
 mod targets;
+#[cfg(feature = "tls")]
+mod tls;
 mod typed;
 
 pub use call::{Call, CallWithReply, Reply};
@@ -146,9 +151,13 @@ pub use connector::{Connect, connect_fn};
 pub use error::Error;
 pub use pool::{Balancer, EjectionReason, InstanceInfo, InstanceState, OutlierEjection};
 // Types of connections; re-exported so that users need not name the crate that they come from.
+#[cfg(feature = "tls")]
+pub use common::tls::{Pem, TlsError};
 pub use registry::{Connecting, Stream};
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};
 pub use stream::{MessageSender, Messages, StreamCall, Upload};
 pub use targets::direct_addr;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsConfig};
 pub use typed::service;

@@ -210,7 +210,7 @@ fn poll_handler(
         }
         Ok(Poll::Ready(Err(error))) => {
             drop(reply);
-            call.fail(&state.answer(error), out);
+            state.write_failure(call, error, out);
         }
         Err(_) => {
             drop(reply);

@@ -1,9 +1,14 @@
 //! Circumstances of a call.
 
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use common::Identity;
 use common::current_call::CurrentCall;
 use common::log::quietly;
 use rpc_wire::{Metadata, MetadataRef, ReplyWriter, Status};
@@ -37,6 +42,8 @@ pub(crate) struct ConnectionInfo {
     pub(crate) peer: SocketAddr,
     /// Callers get the reasons of internal errors.
     pub(crate) expose_internal_errors: bool,
+    /// Boxed, because most connections have none.
+    pub(crate) identity: Option<Box<Identity>>,
 }
 
 /// Circumstances of one call, as the session tells them.
@@ -53,6 +60,19 @@ struct Extras {
     reply_metadata: Mutex<Metadata>,
     /// The call is over.
     over: watch::Sender<bool>,
+    /// Values of layers for the handler, by their types.
+    extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    /// The call has passed its layers.
+    #[cfg(feature = "tower")]
+    reached_handler: AtomicBool,
+    /// A layer has stopped the call before its handler.
+    stopped: AtomicBool,
+}
+
+impl Extras {
+    fn lock_extensions(&self) -> MutexGuard<'_, HashMap<TypeId, Arc<dyn Any + Send + Sync>>> {
+        self.extensions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Context {
@@ -82,6 +102,38 @@ impl Context {
     pub fn set_reply_metadata(&self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Status> {
         let mut metadata = self.0.extras().reply_metadata.lock().unwrap_or_else(PoisonError::into_inner);
         metadata.push(name, value).map_err(|error| Status::internal(error.to_string()))
+    }
+
+    /// Keeps a value for the rest of the call, in place of one of the same type: a layer hands the handler what it has found out,
+    /// for example the user.
+    pub fn insert_extension<T: Send + Sync + 'static>(&self, value: T) {
+        self.0.extras().lock_extensions().insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// Returns the value of this type that a layer has kept.
+    #[must_use]
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let value = self.0.extras.get()?.lock_extensions().get(&TypeId::of::<T>()).cloned();
+        value.and_then(|value| value.downcast().ok())
+    }
+
+    /// Returns the answer to the call if its handler failed.
+    #[cfg(feature = "tower")]
+    pub(crate) fn answer(&self, error: Error) -> Status {
+        self.0.answer(error)
+    }
+
+    /// Notes that the call has passed its layers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn reach_handler(&self) {
+        self.0.extras().reached_handler.store(true, Relaxed);
+    }
+
+    /// Notes that a layer has failed the call, with NOT RUN unless the handler was reached.
+    #[cfg(feature = "tower")]
+    pub(crate) fn layer_failed(&self) {
+        let extras = self.0.extras();
+        extras.stopped.store(!extras.reached_handler.load(Relaxed), Relaxed);
     }
 
     /// Returns the time for which the caller will still wait: zero after the deadline, `None` if there is no deadline.
@@ -141,6 +193,12 @@ impl Context {
         CurrentCall { deadline: self.0.deadline }
     }
 
+    /// Returns who the client is, by the certificate that it has proved; `None` without one, and without TLS.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.0.connection.identity.as_deref()
+    }
+
     /// Returns the address of the client.
     pub fn peer(&self) -> SocketAddr {
         self.0.connection.peer
@@ -161,7 +219,7 @@ impl CallState {
     /// Returns the answer to the call if its handler failed. The reason of an internal error goes to the log.
     pub(crate) fn answer(&self, error: Error) -> Status {
         let Some(reason) = error.internal_reason() else { return error.into_status() };
-        let ConnectionInfo { config, peer, expose_internal_errors } = &*self.connection;
+        let ConnectionInfo { config, peer, expose_internal_errors, .. } = &*self.connection;
         let (service, method) = (config.methods.service_of(self.method), config.methods.name(self.method));
         quietly(|| tracing::error!(%peer, service, method, %reason, "handler failed"));
         if *expose_internal_errors { Status::internal(reason) } else { error.into_status() }
@@ -194,6 +252,16 @@ impl CallState {
         if let Some(extras) = self.extras.get().filter(|_| call.has_metadata()) {
             let metadata = extras.reply_metadata.lock().unwrap_or_else(PoisonError::into_inner);
             reply.set_metadata(metadata.as_ref());
+        }
+    }
+
+    /// Appends the reply of a call that failed, with NOT RUN if it did not reach its handler.
+    pub(crate) fn write_failure(&self, call: &CallHead, error: Error, out: &mut Vec<u8>) {
+        let status = &self.answer(error);
+        if self.extras.get().is_some_and(|extras| extras.stopped.load(Relaxed)) {
+            call.refuse(status, out);
+        } else {
+            call.fail(status, out);
         }
     }
 

@@ -99,7 +99,8 @@
 //! # Features
 //! | feature | default | effect |
 //! | --- | --- | --- |
-//! | none | | the crate has no cargo features |
+//! | `tls` | no | [`Server::tls`]: TLS, also mutual, with rustls; [`Context::identity`] |
+//! | `tower` | no | [`Service::layer`]: layers of tower around methods |
 //!
 //! # Systems
 //! Linux; macOS without [`Prefork`], whose processes need Linux's system calls: there start several processes with a
@@ -123,6 +124,8 @@ mod error;
 mod handler;
 mod health;
 mod inbox;
+#[cfg(feature = "tower")]
+pub mod layer;
 mod limits;
 mod listener;
 mod log;
@@ -142,10 +145,15 @@ mod shared;
 mod shared_reply_queue;
 mod stateful;
 mod stream_task;
+#[cfg(feature = "tls")]
+mod tls;
 mod type_name;
 mod typed;
 
 pub use announce::Announcement;
+pub use common::Identity;
+#[cfg(feature = "tls")]
+pub use common::tls::{Pem, TlsError};
 pub use context::Context;
 pub use error::{Error, HandlerError, Result};
 pub use health::Health;
@@ -163,6 +171,8 @@ pub use rpc_wire::{HealthStatus, MethodDescriptor, MethodKind, ServiceDescriptor
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};
 pub use stateful::{StateHandler, StatefulBuilder};
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsConfig};
 pub use typed::{MessageStream, service};
 
 /// Parts of the code that [`macro@service`] generates.

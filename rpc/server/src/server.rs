@@ -11,6 +11,8 @@ use common::{PeerKey, TokioClock};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
 use rpc_wire::{Code, HealthStatus};
+#[cfg(feature = "tls")]
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Semaphore, watch};
@@ -21,7 +23,7 @@ use crate::acceptor::{Accept, Acceptors};
 use crate::announce::announcer::clients_gone;
 use crate::announce::{Announcement, advertised};
 use crate::clock;
-use crate::connection_task::ConnectionTask;
+use crate::connection_task::{Accepted, ConnectionTask};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::listener::{AcceptOn, Listener};
@@ -29,11 +31,15 @@ use crate::log::PeerLines;
 use crate::memory::{MemoryConnector, MemoryListener, in_memory};
 use crate::open_connections::OpenConnections;
 use crate::peers::Peers;
+#[cfg(feature = "tls")]
+use crate::peers::Seat;
 use crate::reflect;
 use crate::retirement::Retirement;
 use crate::service::{Service, tabulate};
 use crate::session::{End, SessionConfig};
 use crate::shared::Shared;
+#[cfg(feature = "tls")]
+use crate::tls::{Handshakes, Tls, shake_hands};
 
 /// Pause after a failure of `accept` that concerns the whole process.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -76,6 +82,8 @@ pub struct Server {
     expose_internal_errors: bool,
     retirement: Option<Arc<Retirement>>,
     open: watch::Sender<usize>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 /// Result of a drain.
@@ -101,6 +109,8 @@ impl Server {
             expose_internal_errors: false,
             retirement: None,
             open: watch::Sender::new(0),
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         server.add_service(service)
     }
@@ -152,6 +162,13 @@ impl Server {
     /// once. Default: false.
     pub fn shared_listener(mut self, shared: bool) -> Self {
         self.shared_listener = shared;
+        self
+    }
+
+    /// Speaks TLS on each connection; clients without it are refused. Default: no TLS.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -316,6 +333,8 @@ impl Server {
         mut acceptor: A,
         shutdown: impl Future<Output = ()>,
     ) -> Drained {
+        #[cfg(feature = "tls")]
+        let handshakes = self.tls.take().map(|tls| Arc::new(Handshakes::new(tls)));
         let (methods, handlers) = tabulate(self.all_services());
         let Self {
             health, instance, limits, shared_listener, expose_internal_errors, retirement, open, ..
@@ -339,8 +358,15 @@ impl Server {
                 accepted = acceptor.accept(reluctant) => match accepted {
                     Ok((stream, peer)) => match peers.seat(peer.ip(), clock.now()) {
                         Ok(seat) => {
-                            let mut connection = ConnectionTask::new(Arc::clone(&shared), seat, stream, peer);
-                            let lines = Arc::clone(&lines);
+                            let (shared, lines) = (Arc::clone(&shared), Arc::clone(&lines));
+                            let client = Accepted { peer, identity: None, at: clock::now() };
+                            #[cfg(feature = "tls")]
+                            if let Some(handshakes) = handshakes.clone() {
+                                let serving = serve_in_tls(handshakes, shared, seat, stream, client);
+                                connections.spawn(async move { say_ended(serving.await, peer, &lines) });
+                                continue;
+                            }
+                            let mut connection = ConnectionTask::new(shared, seat, stream, client);
                             // The connection is lent to `run`: a future holds what it passes by value twice.
                             connections.spawn(async move { say_ended(connection.run().await, peer, &lines) });
                         }
@@ -371,6 +397,26 @@ impl Server {
         lines.finish();
         Drained { cut: connections.len() }
     }
+}
+
+/// Serves a connection after its handshake.
+#[cfg(feature = "tls")]
+async fn serve_in_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    handshakes: Arc<Handshakes>,
+    shared: Arc<Shared>,
+    seat: Seat,
+    stream: S,
+    client: Accepted,
+) -> End {
+    let until = client.at.checked_add(shared.session.limits.hello_timeout);
+    let (stream, identity) = match shake_hands(&handshakes, stream, client.peer, &seat, until).await {
+        Ok(shaken) => shaken,
+        Err(end) => return end,
+    };
+    drop(handshakes);
+    let client = Accepted { identity: identity.map(Box::new), ..client };
+    let mut connection = ConnectionTask::new(shared, seat, stream, client);
+    connection.run().await
 }
 
 fn say_ended(end: End, peer: SocketAddr, lines: &PeerLines) {

@@ -11,6 +11,8 @@ use serde::de::DeserializeOwned;
 use crate::context::Context;
 use crate::error::HandlerError;
 use crate::handler::{Handler, Opening, Running, Streaming};
+#[cfg(feature = "tower")]
+use crate::layer::Route;
 use crate::messages::Messages;
 use crate::session::{MethodKind, MethodTable};
 use crate::type_name::short_type_name;
@@ -31,6 +33,9 @@ pub struct Service {
     name: String,
     docs: String,
     methods: BTreeMap<String, Method>,
+    /// Service of tower that the handlers call, if there are layers around the methods.
+    #[cfg(feature = "tower")]
+    route: Option<Route>,
 }
 
 /// Handler of a method, and what clients may know of it.
@@ -45,7 +50,13 @@ struct Method {
 impl Service {
     /// Starts a service. Clients ask for it by `name`.
     pub fn builder(name: impl Into<String>) -> ServiceBuilder {
-        ServiceBuilder(Self { name: name.into(), docs: String::new(), methods: BTreeMap::new() })
+        ServiceBuilder(Self {
+            name: name.into(),
+            docs: String::new(),
+            methods: BTreeMap::new(),
+            #[cfg(feature = "tower")]
+            route: None,
+        })
     }
 
     /// Returns the name of the service.
@@ -69,6 +80,24 @@ impl Service {
     /// Returns the same methods under another name.
     pub fn with_name(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// Puts a layer around the handlers. `call` makes handlers that call the layered service.
+    #[cfg(feature = "tower")]
+    pub(crate) fn put_around(
+        self,
+        layer: impl FnOnce(Route) -> Route,
+        call: impl Fn(MethodKind, Route) -> Handler,
+    ) -> Self {
+        let split = |(name, Method { handler, kind, argument, result, docs }): (String, Method)| {
+            ((name.clone(), handler), (name, kind, argument, result, docs))
+        };
+        let (handlers, methods): (Handlers, Vec<_>) = self.methods.into_iter().map(split).unzip();
+        let route = layer(self.route.unwrap_or_else(|| Route::new(handlers)));
+        let methods = methods.into_iter().map(|(name, kind, argument, result, docs)| {
+            (name, Method { handler: call(kind, route.clone()), kind, argument, result, docs })
+        });
+        Self { methods: methods.collect(), route: Some(route), ..self }
     }
 }
 

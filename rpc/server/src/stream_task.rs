@@ -82,7 +82,7 @@ impl StreamTask {
                 },
                 Ok(Poll::Ready(Some(Err(error)))) => {
                     drop(message);
-                    call.fail(&active.0.answer(error), out);
+                    active.0.write_failure(call, error, out);
                 }
                 Ok(Poll::Ready(None)) => {
                     drop(message);

@@ -4,7 +4,7 @@
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, tokio's or one that a test holds
 //! for a server and its clients ([`SharedClock`]), and [`log`] keeps its
 //! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`current_call`] (feature `tokio`) hands the
-//! deadline of a call to those made inside it. [`PeerKey`] is the unit of limits per host.
+//! deadline of a call to those made inside it. [`tls`] (feature `tls`) reads certificates and keys. [`PeerKey`] is the unit of limits per host.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
 
@@ -18,12 +18,16 @@ pub mod blocking;
 mod clock;
 #[cfg(feature = "tokio")]
 pub mod current_call;
+mod identity;
 pub mod log;
 mod millis;
 mod peer;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use backoff::Backoff;
 #[cfg(feature = "tokio")]
 pub use clock::{Clock, SharedClock, TokioClock};
+pub use identity::Identity;
 pub use millis::Millis;
 pub use peer::PeerKey;

@@ -2,14 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod balancing;
+#[cfg(feature = "tls")]
+mod certificates;
 mod chains;
 mod deadlines;
 mod direct;
 mod direct_ports;
 mod discovery;
+#[cfg(feature = "tower")]
+mod layers;
 mod metadata;
 mod servers;
 mod sessions;
 mod simulated;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 mod typed;

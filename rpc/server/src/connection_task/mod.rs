@@ -14,8 +14,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use common::Millis;
 use common::log::quietly;
+use common::{Identity, Millis};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
@@ -72,6 +72,15 @@ pub(crate) struct ConnectionTask<S> {
     end: Option<End>,
 }
 
+/// Client whose connection was accepted.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) peer: SocketAddr,
+    pub(crate) identity: Option<Box<Identity>>,
+    /// Time at which it was accepted.
+    pub(crate) at: Instant,
+}
+
 /// Events that neither the transport nor the session shows.
 #[derive(Default)]
 struct Woken {
@@ -85,12 +94,14 @@ type TurnPermit = Option<OwnedSemaphorePermit>;
 type TurnFuture = Pin<Box<dyn Future<Output = TurnPermit> + Send>>;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
-    pub(crate) fn new(shared: Arc<Shared>, seat: Seat, stream: S, peer: SocketAddr) -> Self {
+    /// Begins to serve a client that was accepted at `now`.
+    pub(crate) fn new(shared: Arc<Shared>, seat: Seat, stream: S, client: Accepted) -> Self {
         let seat = Arc::new(seat);
         let reply_queue =
             Arc::new(SharedReplyQueue::new(Arc::clone(&seat), shared.session.limits.reply_bytes));
-        let now = clock::now();
+        let Accepted { peer, identity, at: now } = client;
         let time = shared.clock.at(now);
+        let config = Arc::clone(&shared.session);
         Self {
             session: Session::new(Arc::clone(&shared.session), time),
             starter: CallStarter {
@@ -98,8 +109,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 seat: Arc::clone(&seat),
                 reply_queue: Arc::clone(&reply_queue),
                 connection: Arc::new(ConnectionInfo {
-                    config: Arc::clone(&shared.session),
+                    config,
                     peer,
+                    identity,
                     expose_internal_errors: shared.expose_internal_errors,
                 }),
                 spare: None,

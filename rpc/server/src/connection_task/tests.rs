@@ -102,7 +102,8 @@ impl AsyncWrite for Flood {
 
 fn connection<S: AsyncRead + AsyncWrite + Unpin>(peers: &Arc<Peers>, stream: S) -> ConnectionTask<S> {
     let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
-    ConnectionTask::new(shared(), seat, stream, SocketAddr::from(([127, 0, 0, 1], 1)))
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    ConnectionTask::new(shared(), seat, stream, Accepted { peer, identity: None, at: clock::now() })
 }
 
 fn hello_and_request(method: &str, time_left: Option<Duration>, payload: &[u8]) -> Vec<u8> {

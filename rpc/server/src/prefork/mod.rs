@@ -99,6 +99,8 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             max_calls: None,
             farewell: Duration::from_millis(250),
             limits: Limits::default(),
+            #[cfg(feature = "tls")]
+            tls: None,
         };
         let (listen, options) = ("127.0.0.1:0".into(), Options::default());
         Self { service, listen, options, plan, on_ready: None, on_usr1: None }
@@ -185,6 +187,13 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
     /// Sets the limits of each worker.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.plan.limits = limits;
+        self
+    }
+
+    /// Speaks TLS in each worker, which follows changed files by itself.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.plan.tls = Some(tls);
         self
     }
 

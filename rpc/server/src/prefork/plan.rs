@@ -7,6 +7,8 @@ use tokio::net::unix::pipe;
 
 use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// Time for running calls after a request to stop quickly.
 pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
@@ -29,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) max_calls: Option<u64>,
     pub(crate) farewell: Duration,
     pub(crate) limits: Limits,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Plan {

@@ -89,6 +89,11 @@ async fn serve(
     let retirement = plan.max_calls.map(|calls| Arc::new(Retirement::new(calls, process::id().into())));
     let server =
         Server::new(service).limits(plan.limits.clone()).shared_listener(true).retirement(retirement.clone());
+    #[cfg(feature = "tls")]
+    let server = match &plan.tls {
+        Some(tls) => server.tls(tls.clone()),
+        None => server,
+    };
 
     let urgent = worker.is_urgent();
     let registry = select! {

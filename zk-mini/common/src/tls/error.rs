@@ -1,0 +1,47 @@
+//! What can be wrong with certificates and keys.
+
+use std::io;
+
+/// Certificate or key that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("{pem} cannot be read: {error}")]
+    Read {
+        /// The source.
+        pem: String,
+        /// Reason.
+        error: io::Error,
+    },
+    /// There is no certificate.
+    #[error("{pem} has no certificate: a part that begins with -----BEGIN CERTIFICATE-----")]
+    NoCertificate {
+        /// The source.
+        pem: String,
+    },
+    /// There is no private key.
+    #[error("{pem} has no private key: a part that begins with -----BEGIN PRIVATE KEY----- or the like")]
+    NoKey {
+        /// The source.
+        pem: String,
+    },
+    /// The certificate of this process has expired, or begins in the future.
+    #[error("the certificate in {pem} is not valid now, only from {from} to {to}")]
+    NotValidNow {
+        /// The source.
+        pem: String,
+        /// Beginning of its time.
+        from: String,
+        /// End of its time.
+        to: String,
+    },
+    /// The parts are there and cannot be used.
+    #[error("{pem} cannot be used: {reason}")]
+    Unusable {
+        /// The source, or sources.
+        pem: String,
+        /// Reason.
+        reason: String,
+    },
+}
