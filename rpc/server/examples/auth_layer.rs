@@ -18,7 +18,7 @@ use rpc_server::{Code, Context, Server, Service, Status};
 use tokio::net::TcpListener;
 use tower::Layer;
 
-/// Who calls.
+/// Caller.
 #[derive(Clone, Debug)]
 struct User(&'static str);
 

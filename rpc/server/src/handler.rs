@@ -1,5 +1,7 @@
 //! Handlers without their types: how a call starts, and how it is polled.
 
+#[cfg(feature = "tower")]
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -16,6 +18,10 @@ use crate::messages::Messages;
 
 /// Decodes an argument and starts a call. An error is the reply: no part of the call has run.
 pub(crate) type Handler = Box<dyn Fn(Opening<'_>) -> Result<Running, Status> + Send + Sync>;
+
+/// Handlers of the methods of a service, by name.
+#[cfg(feature = "tower")]
+pub(crate) type Handlers = BTreeMap<String, Handler>;
 
 /// Start of a call.
 pub(crate) struct Opening<'a> {

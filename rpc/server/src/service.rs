@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::error::HandlerError;
+#[cfg(feature = "tower")]
+use crate::handler::Handlers;
 use crate::handler::{Handler, Opening, Running, Streaming};
 #[cfg(feature = "tower")]
 use crate::layer::Route;

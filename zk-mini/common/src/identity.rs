@@ -1,4 +1,4 @@
-//! Who a peer is, by its certificate.
+//! Names of a peer, by its certificate.
 
 /// Names in the certificate by which a peer has proved who it is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

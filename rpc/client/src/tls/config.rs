@@ -31,7 +31,7 @@ pub struct TlsConfig {
     expected: Expected,
 }
 
-/// What a server's certificate must show.
+/// Name that a server's certificate must show.
 #[derive(Clone, Debug)]
 enum Expected {
     /// The host of its address.
@@ -45,7 +45,7 @@ enum Expected {
 #[derive(Clone, Debug)]
 pub struct Tls(Arc<Watched<TlsConfig>>);
 
-/// What a handshake needs.
+/// Configuration of handshakes.
 #[derive(Debug)]
 pub struct Loaded {
     pub(super) config: Arc<ClientConfig>,

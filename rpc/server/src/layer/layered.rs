@@ -10,6 +10,7 @@ use tower::util::Oneshot;
 use super::request::{Body, Request, Response};
 use super::route::Route;
 use crate::context::Context as CallContext;
+use crate::error::Error;
 use crate::handler::{Handler, PollMessage, PollReply, Running};
 use crate::session::MethodKind;
 
@@ -45,13 +46,13 @@ impl PollReply for LayeredCall {
         cx: &mut Context<'_>,
         _: Format,
         out: &mut Vec<u8>,
-    ) -> Poll<Result<(), Status>> {
+    ) -> Poll<Result<(), Error>> {
         Poll::Ready(match ready!(self.get_mut().poll_body(cx)?) {
             Body::Result(payload) => {
                 out.extend_from_slice(&payload);
                 Ok(())
             }
-            Body::Messages(_) => Err(misplaced()),
+            Body::Messages(_) => Err(misplaced().into()),
         })
     }
 }
@@ -67,14 +68,14 @@ impl PollMessage for LayeredMessages {
         cx: &mut Context<'_>,
         format: Format,
         out: &mut Vec<u8>,
-    ) -> Poll<Option<Result<(), Status>>> {
+    ) -> Poll<Option<Result<(), Error>>> {
         loop {
             match self {
                 Self::Open(messages) => return messages.poll_message(cx, format, out),
                 Self::Opening(call) => match ready!(call.poll_body(cx)) {
                     Ok(Body::Messages(messages)) => *self = Self::Open(messages),
-                    Ok(Body::Result(_)) => return Poll::Ready(Some(Err(misplaced()))),
-                    Err(status) => return Poll::Ready(Some(Err(status))),
+                    Ok(Body::Result(_)) => return Poll::Ready(Some(Err(misplaced().into()))),
+                    Err(status) => return Poll::Ready(Some(Err(status.into()))),
                 },
             }
         }

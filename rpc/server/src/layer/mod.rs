@@ -15,7 +15,7 @@ use crate::service::Service;
 impl Service {
     /// Puts a layer of tower around all methods; the last one that is added is the outermost.
     ///
-    /// What refuses a call before it reaches a handler answers with NOT RUN. The errors of tower's own layers have their codes
+    /// A layer that refuses a call before its handler answers with NOT RUN. The errors of tower's own layers have their codes
     /// (`DEADLINE_EXCEEDED` of a timeout, `RESOURCE_EXHAUSTED` of a load shed), a [`Status`](crate::Status) passes through, and any
     /// other error is `INTERNAL`, with its text in the log only. A stream's response is there once its handler has started; its
     /// messages follow, and no layer sees them.
@@ -42,12 +42,6 @@ impl Service {
         <L::Service as TowerService<Request>>::Error: Into<BoxError>,
         <L::Service as TowerService<Request>>::Future: Send + 'static,
     {
-        self.map_handlers(|route, handlers| {
-            let kinds: Vec<_> = handlers.iter().map(|(name, (kind, _))| (name.clone(), *kind)).collect();
-            let inner = route.unwrap_or_else(|| Route::new(handlers));
-            let layered = Route::layered(layer.layer(inner));
-            let wrap = |(name, kind)| (name, (kind, layered::handler(kind, layered.clone())));
-            (kinds.into_iter().map(wrap).collect(), layered)
-        })
+        self.put_around(|inside| Route::layered(layer.layer(inside)), layered::handler)
     }
 }

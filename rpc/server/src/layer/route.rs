@@ -11,8 +11,8 @@ use tower::{BoxError, Service as TowerService, ServiceExt};
 
 use super::failure::status_of;
 use super::request::{Body, Request, Response};
-use crate::handler::{PollMessage, PollReply, Running};
-use crate::service::Handlers;
+use crate::context::Context as CallContext;
+use crate::handler::{Handlers, PollMessage, PollReply, Running};
 
 /// The methods of a service, with the layers that are inside. Cheap to clone.
 #[derive(Clone)]
@@ -25,18 +25,18 @@ enum Inside {
 }
 
 /// Future of a [`Route`].
-pub struct RouteFuture(State);
+pub struct RouteFuture(Progress);
 
-enum State {
+enum Progress {
     Refused(Status),
-    Replying { handler: Pin<Box<dyn PollReply + Send>>, format: Format, out: Vec<u8> },
+    Replying { handler: Pin<Box<dyn PollReply + Send>>, context: CallContext, format: Format, out: Vec<u8> },
     Opened(Box<dyn PollMessage + Send>),
     Layered(Pin<Box<dyn Future<Output = Result<Response, Status>> + Send>>),
     Done,
 }
 
 impl Route {
-    pub(super) fn new(handlers: Handlers) -> Self {
+    pub(crate) fn new(handlers: Handlers) -> Self {
         Self(Inside::Methods(Arc::new(handlers)))
     }
 
@@ -52,9 +52,9 @@ impl Route {
     }
 }
 
-impl State {
+impl Progress {
     fn of(handlers: &Handlers, request: &Request) -> Self {
-        let Some((_, handler)) = handlers.get(request.context().method()) else {
+        let Some(handler) = handlers.get(request.context().method()) else {
             return Self::Refused(Status::unimplemented("no such method"));
         };
         match handler(request.opening()) {
@@ -62,7 +62,8 @@ impl State {
                 request.context().reach_handler();
                 match running {
                     Running::Reply(handler) => {
-                        Self::Replying { handler, format: request.format(), out: Vec::new() }
+                        let (context, format) = (request.context().clone(), request.format());
+                        Self::Replying { handler, context, format, out: Vec::new() }
                     }
                     Running::Messages(messages) => Self::Opened(messages),
                 }
@@ -86,8 +87,8 @@ impl TowerService<Request> for Route {
 
     fn call(&mut self, request: Request) -> RouteFuture {
         RouteFuture(match &mut self.0 {
-            Inside::Methods(handlers) => State::of(handlers, &request),
-            Inside::Layered(service) => State::Layered(service.call(request)),
+            Inside::Methods(handlers) => Progress::of(handlers, &request),
+            Inside::Layered(service) => Progress::Layered(service.call(request)),
         })
     }
 }
@@ -96,20 +97,21 @@ impl Future for RouteFuture {
     type Output = Result<Response, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let State::Replying { handler, format, out } = &mut self.0 {
+        if let Progress::Replying { handler, context, format, out } = &mut self.0 {
             let result = ready!(handler.as_mut().poll_reply(cx, *format, out));
+            let result = result.map_err(|error| context.answer(error));
             let payload = std::mem::take(out);
-            self.0 = State::Done;
+            self.0 = Progress::Done;
             return Poll::Ready(result.map(|()| Response(Body::Result(payload))));
         }
-        if let State::Layered(layered) = &mut self.0 {
+        if let Progress::Layered(layered) = &mut self.0 {
             return layered.as_mut().poll(cx);
         }
-        match std::mem::replace(&mut self.0, State::Done) {
-            State::Refused(status) => Poll::Ready(Err(status)),
-            State::Opened(messages) => Poll::Ready(Ok(Response(Body::Messages(messages)))),
+        match std::mem::replace(&mut self.0, Progress::Done) {
+            Progress::Refused(status) => Poll::Ready(Err(status)),
+            Progress::Opened(messages) => Poll::Ready(Ok(Response(Body::Messages(messages)))),
             // Polled again after its end, against the rules of futures.
-            State::Replying { .. } | State::Layered(_) | State::Done => Poll::Pending,
+            Progress::Replying { .. } | Progress::Layered(_) | Progress::Done => Poll::Pending,
         }
     }
 }

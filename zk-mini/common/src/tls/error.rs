@@ -1,4 +1,4 @@
-//! What can be wrong with certificates and keys.
+//! Faults of certificates and keys.
 
 use std::io;
 

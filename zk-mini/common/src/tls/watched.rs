@@ -8,7 +8,7 @@ use super::{Pem, TlsError};
 
 /// Settings that are made of certificates and keys.
 pub trait Load {
-    /// What they are made into.
+    /// Result of loading them.
     type Loaded: Debug;
 
     /// Returns the sources to watch.
@@ -24,11 +24,11 @@ pub trait Load {
 /// Settings that are loaded again when a file has changed.
 #[derive(Debug)]
 pub struct Watched<C: Load> {
-    state: Mutex<State<C>>,
+    state: Mutex<InUse<C>>,
 }
 
 #[derive(Debug)]
-struct State<C: Load> {
+struct InUse<C: Load> {
     settings: C,
     current: Arc<C::Loaded>,
     /// States of the sources before they were read last.
@@ -42,7 +42,7 @@ impl<C: Load> Watched<C> {
     /// A source cannot be used.
     pub fn new(settings: C) -> Result<Self, TlsError> {
         let (seen, current) = (stamps(&settings), Arc::new(settings.load()?));
-        Ok(Self { state: Mutex::new(State { settings, current, seen }) })
+        Ok(Self { state: Mutex::new(InUse { settings, current, seen }) })
     }
 
     /// Returns what is loaded, after a look at the files. If one has changed and cannot be used, for example because its
@@ -80,7 +80,7 @@ impl<C: Load> Watched<C> {
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
+    fn lock(&self) -> MutexGuard<'_, InUse<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
