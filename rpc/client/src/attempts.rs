@@ -2,7 +2,6 @@
 //! sense.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::log::Shown;
@@ -89,7 +88,7 @@ impl<'a> Attempts<'a> {
         let mut avoid = None;
         for attempt in 0..MAX_ATTEMPTS {
             if attempt > 0 {
-                self.shared.counters.retried.fetch_add(1, Ordering::Relaxed);
+                self.shared.metrics.retries.increment();
                 self.pause(attempt).await;
                 self.placement.now = self.shared.clock.now();
             }
@@ -219,7 +218,7 @@ impl<'a> Attempts<'a> {
             let _ = shared.pool().finish(now, id, LinkOutcome::Neither, None);
             return None;
         };
-        shared.counters.hedged.fetch_add(1, Ordering::Relaxed);
+        shared.metrics.hedges.increment();
         Some(Running::new(shared, (id, link), started, Instant::now()))
     }
 

@@ -8,14 +8,18 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::Millis;
-use rpc_wire::{Metadata, PayloadError};
+use rpc_wire::{Code, Metadata, PayloadError};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::attempts::{Answered, Attempts, Outgoing};
 use crate::error::Error;
 #[cfg(feature = "tower")]
 use crate::layer::{Calls, Request, Response};
+use crate::measure::Measure;
 use crate::shared::Shared;
+use crate::span;
 
 /// A call, made by awaiting it and cancelled by dropping it.
 #[must_use = "await it"]
@@ -169,61 +173,44 @@ impl<'a, R> Call<'a, R> {
 
 impl<'a, R: DeserializeOwned> Call<'a, R> {
     /// Makes the call, and passes its result on in the form that the caller wants.
-    async fn run<T>(self, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
+    async fn run<T>(mut self, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
+        let Self { shared, method, .. } = self;
+        if let Err(reason) = &self.payload {
+            return Err(Error::Argument { method: method.into(), reason: reason.clone() });
+        }
+        let span = span::begin(&shared.config.service, method);
+        span::send_context(shared.context_hook.as_ref(), &span, &mut self.metadata);
+        let mut measure = Measure::start(shared.metrics.method(method), Instant::now());
+        shared.budget.add_call();
+        let result = self.answer().instrument(span.clone()).await.and_then(|answered| {
+            span::answered(&span, &answered.link.addr);
+            let decoded = shared.config.format.decode(&answered.answer.payload);
+            decoded
+                .map(|value| form(value, answered))
+                .map_err(|source| Error::Result { method: method.into(), source })
+        });
+        let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+        measure.code = result.as_ref().map_or_else(Error::code, |_| Code::OK);
+        span::end(&span, measure.code);
+        result
+    }
+
+    /// Makes the call, through layers if there are any.
+    async fn answer(self) -> Result<Answered, Error> {
+        let Self { shared, method, payload, metadata, deadline, idempotent, key, patience, hedge, .. } = self;
+        let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
         #[cfg(feature = "tower")]
         if let Some(layers) = self.layers {
-            return self.run_through(layers, form).await;
+            let (method, payload, left) = (method.to_owned(), payload.into(), Arc::default());
+            let request =
+                Request { method, metadata, payload, deadline, idempotent, key, patience, hedge, left };
+            return layers.make(request).await.map(|Response(answered)| answered);
         }
-        let Self { shared, method, payload, metadata, deadline, .. } = self;
-        let Self { idempotent, key, patience, hedge, .. } = self;
-        let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
         let metadata = metadata.as_ref();
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
-        let attempts = Attempts::new(shared, call, deadline.into());
-        shared.budget.add_call();
-        let answered = attempts.run().await;
-        finish(shared, method, answered, form)
+        Attempts::new(shared, call, deadline.into()).run().await
     }
-
-    /// Makes the call through layers, which own it.
-    #[cfg(feature = "tower")]
-    async fn run_through<T>(self, layers: &Calls, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
-        let Self { shared, method, payload, metadata, deadline, .. } = self;
-        let Self { idempotent, key, patience, hedge, .. } = self;
-        let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
-        let request = Request {
-            method: method.to_owned(),
-            metadata,
-            payload: payload.into(),
-            deadline,
-            idempotent,
-            key,
-            patience,
-            hedge,
-            left: Arc::default(),
-        };
-        shared.budget.add_call();
-        let answered = layers.make(request).await;
-        finish(shared, method, answered.map(|Response(answered)| answered), form)
-    }
-}
-
-/// Decodes the result of a call, and counts the call.
-fn finish<R: DeserializeOwned, T>(
-    shared: &Shared,
-    method: &str,
-    answered: Result<Answered, Error>,
-    form: impl FnOnce(R, Answered) -> T,
-) -> Result<T, Error> {
-    let result = answered.and_then(|answered| {
-        let decoded = shared.config.format.decode(&answered.answer.payload);
-        decoded
-            .map(|value| form(value, answered))
-            .map_err(|source| Error::Result { method: method.into(), source })
-    });
-    let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
-    counter.fetch_add(1, Ordering::Relaxed);
-    result
 }
 
 impl<'a, R: DeserializeOwned + 'a> IntoFuture for Call<'a, R> {

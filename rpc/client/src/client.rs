@@ -6,7 +6,8 @@ use std::{fmt, io};
 
 use common::{Backoff, Millis};
 use registry::{Registry, Stream, SubscribeOptions, unix_ms};
-use rpc_wire::Format;
+use rpc_metrics::ClientMetrics;
+use rpc_wire::{Format, Metadata};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
@@ -21,6 +22,7 @@ use crate::pool_task::{Source, run_pool};
 use crate::retry::Budget;
 use crate::session::Config;
 use crate::shared::{Settings, Shared};
+use crate::span::ContextHook;
 use crate::stats::Stats;
 use crate::targets::{self, Aperture, Routes};
 #[cfg(feature = "tls")]
@@ -130,7 +132,23 @@ impl Client {
     /// Returns counts of the calls so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.inner.shared.counters.stats()
+        let Shared { counters, metrics, .. } = &*self.inner.shared;
+        counters.stats(metrics)
+    }
+
+    /// Returns the counts, latencies and calls in flight of this client, by method and by instance, now and later.
+    ///
+    /// ```no_run
+    /// # fn f(client: &rpc_client::Client) {
+    /// let snapshot = client.metrics().snapshot();
+    /// let latencies = snapshot.distribution("rpc_client_call_duration_seconds", &[("method", "price")]);
+    /// println!("{} calls, p99 {:?}", latencies.count(), latencies.percentile(99.0));
+    /// println!("{}", snapshot.to_text());
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> Arc<ClientMetrics> {
+        Arc::clone(&self.inner.shared.metrics)
     }
 
     /// Returns what the client knows of each instance now: its share, its state, its load.
@@ -191,6 +209,7 @@ pub struct ClientBuilder {
     /// From the inside out.
     #[cfg(feature = "tower")]
     layers: Vec<Wrap>,
+    context_hook: Option<ContextHook>,
 }
 
 impl ClientBuilder {
@@ -230,6 +249,7 @@ impl ClientBuilder {
             tls: None,
             #[cfg(feature = "tower")]
             layers: Vec::new(),
+            context_hook: None,
         }
     }
 
@@ -401,6 +421,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Sets a hook that adds the trace context of each call's span to its metadata: `traceparent` and `tracestate`. The hook
+    /// runs only if a subscriber of `tracing` wants the span.
+    ///
+    /// The span `rpc.client`, of the level DEBUG and the target `rpc_client`, is around all attempts of a call. Its fields are
+    /// those of OpenTelemetry's conventions for RPC. The example `opentelemetry` of rpc-server has the hook for
+    /// tracing-opentelemetry.
+    ///
+    /// Without a hook, calls that are made inside the handler of an RPC server carry its trace context on as it came.
+    ///
+    /// ```
+    /// # let builder = rpc_client::Client::direct("shop", ["127.0.0.1:7000"]);
+    /// let builder = builder.span_context(|span, metadata| {
+    ///     // For tracing-opentelemetry: the context of `span`, by its propagator.
+    ///     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    ///     let _ = metadata.push("traceparent", parent);
+    /// });
+    /// ```
+    pub fn span_context(
+        mut self,
+        hook: impl Fn(&tracing::Span, &mut Metadata) + Send + Sync + 'static,
+    ) -> Self {
+        self.context_hook = Some(ContextHook(Box::new(hook)));
+        self
+    }
+
     /// Sets the seed of balancing and jitter, for repeatable runs. Default: random.
     pub fn seed(mut self, seed: u64) -> Self {
         self.pool.seed = seed;
@@ -445,7 +490,9 @@ impl ClientBuilder {
             failure_codes: self.pool.outliers.failure_codes(),
             hedge_percentile: self.hedge_percentile,
         };
-        let shared = Arc::new(Shared::new(self.session, settings, budget, Pool::new(self.pool)));
+        let mut shared = Shared::new(self.session, settings, budget, Pool::new(self.pool));
+        shared.context_hook = self.context_hook;
+        let shared = Arc::new(shared);
         shared.feed(Input::Targets(targets));
         let keeper = tokio::spawn(run_pool(shared.clone(), connector, source)).abort_handle();
         #[cfg(feature = "tower")]

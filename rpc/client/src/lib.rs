@@ -107,6 +107,10 @@
 //!
 //! [`Client::instances`] shows the weight, state, load and counts of each.
 //!
+//! # Sight
+//! [`Client::metrics`] has counts, latencies and calls in flight, by method and by instance. Each call is in a span of `tracing`,
+//! if a subscriber wants it; [`span_context`](ClientBuilder::span_context) sends its trace context to the server.
+//!
 //! # Features
 //! | feature | default | effect |
 //! | --- | --- | --- |
@@ -130,6 +134,7 @@ mod latencies;
 pub mod layer;
 mod link;
 mod link_task;
+mod measure;
 mod placement;
 mod pool;
 mod pool_task;
@@ -138,6 +143,7 @@ mod running;
 #[doc(hidden)]
 pub mod session;
 mod shared;
+mod span;
 mod stats;
 mod stream;
 mod targets;
@@ -154,6 +160,7 @@ pub use pool::{Balancer, EjectionReason, InstanceInfo, InstanceState, OutlierEje
 #[cfg(feature = "tls")]
 pub use common::tls::{Pem, TlsError};
 pub use registry::{Connecting, Stream};
+pub use rpc_metrics::ClientMetrics;
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
 pub use stats::{InstanceStats, Stats};
 pub use stream::{MessageSender, Messages, StreamCall, Upload};

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use common::Millis;
+use rpc_metrics::CallSeries;
 use rpc_wire::{CallId, EncodeError};
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
@@ -16,7 +17,11 @@ use crate::stats::InstanceCounters;
 pub(crate) struct Link {
     /// Identity of the server's process.
     pub(crate) instance: String,
+    /// Address that it was reached at.
+    pub(crate) addr: String,
     pub(crate) counters: Arc<InstanceCounters>,
+    /// Attempts that went through links to this instance.
+    pub(crate) metrics: Arc<CallSeries>,
     pub(crate) session: Arc<SharedSession>,
 }
 

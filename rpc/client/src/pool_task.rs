@@ -145,7 +145,14 @@ async fn run_link(
     let tell = |news| match news {
         News::Greeted { instance } => {
             let counters = shared.counters.instance(&instance, &addr);
-            let new = Link { instance: instance.clone(), counters, session: Arc::clone(&session) };
+            let metrics = shared.metrics.instance(&addr, &instance);
+            let new = Link {
+                instance: instance.clone(),
+                addr: addr.clone(),
+                counters,
+                metrics,
+                session: Arc::clone(&session),
+            };
             let handle = Arc::clone(link.insert(Arc::new(new)));
             shared.feed(Input::Connected { id, instance: instance.clone(), handle });
             report(Report::Reached { instance });

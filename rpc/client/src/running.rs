@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rpc_wire::CallId;
+use rpc_metrics::CallSeries;
+use rpc_wire::{CallId, Code};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::link::Link;
+use crate::measure::Measure;
 use crate::pool::{LinkId, LinkOutcome};
 use crate::session::{Attempt, Ended, Input};
 use crate::shared::Shared;
@@ -22,6 +24,7 @@ pub(crate) struct Running<'a> {
     attempt: oneshot::Receiver<Attempt>,
     begun: Instant,
     outcome: LinkOutcome,
+    measure: Measure<Arc<CallSeries>>,
 }
 
 impl<'a> Running<'a> {
@@ -33,7 +36,8 @@ impl<'a> Running<'a> {
         begun: Instant,
     ) -> Self {
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
-        Self { shared, id, link, call, attempt, begun, outcome: LinkOutcome::Neither }
+        let measure = Measure::start(Arc::clone(&link.metrics), begun);
+        Self { shared, id, link, call, attempt, begun, outcome: LinkOutcome::Neither, measure }
     }
 
     /// Waits for its end: at the deadline at the latest, and at the end of the session.
@@ -67,6 +71,7 @@ impl<'a> Running<'a> {
         let counters = &self.link.counters;
         let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
+        self.measure.code = reply.as_ref().map_or_else(Ended::code, |_| Code::OK);
     }
 }
 

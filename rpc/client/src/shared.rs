@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::{Millis, TokioClock};
+use rpc_metrics::ClientMetrics;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -11,6 +12,7 @@ use crate::link::Link;
 use crate::pool::{FailureCodes, Input, Pool};
 use crate::retry::Budget;
 use crate::session::Config;
+use crate::span::ContextHook;
 use crate::stats::Counters;
 
 /// State of a client.
@@ -24,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Latencies of each method, if calls are hedged by them.
     pub(crate) latencies: Option<Latencies>,
+    pub(crate) metrics: Arc<ClientMetrics>,
+    pub(crate) context_hook: Option<ContextHook>,
     pool: Mutex<Pool<Arc<Link>>>,
     /// Wakes the task that keeps the links: the pool has outputs, or another deadline.
     work: Notify,
@@ -52,6 +56,8 @@ impl Shared {
     pub(crate) fn new(config: Config, settings: Settings, budget: Budget, pool: Pool<Arc<Link>>) -> Self {
         Self {
             clock: TokioClock::start(),
+            metrics: Arc::new(ClientMetrics::new(&config.service)),
+            context_hook: None,
             config: Arc::new(config),
             settings,
             budget,

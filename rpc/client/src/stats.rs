@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rpc_metrics::ClientMetrics;
+
 use crate::pool::InstanceInfo;
 
 /// Number of instances that are remembered; more if there are links to more.
@@ -50,8 +52,6 @@ pub struct InstanceStats {
 pub(crate) struct Counters {
     pub(crate) ok: AtomicU64,
     pub(crate) failed: AtomicU64,
-    pub(crate) retried: AtomicU64,
-    pub(crate) hedged: AtomicU64,
     pub(crate) streams: AtomicU64,
     pub(crate) open_streams: AtomicU64,
     by_instance: Mutex<BTreeMap<String, Arc<InstanceCounters>>>,
@@ -91,15 +91,16 @@ impl Counters {
         map.entry(identity.to_owned()).or_insert_with(new).clone()
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    /// Returns the counts, with those that the metrics have, too.
+    pub(crate) fn stats(&self, metrics: &ClientMetrics) -> Stats {
         let map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
         let (ok, failed) = (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
         Stats {
             calls: ok + failed,
             ok,
             failed,
-            retried: self.retried.load(Ordering::Relaxed),
-            hedged: self.hedged.load(Ordering::Relaxed),
+            retried: metrics.retries.get(),
+            hedged: metrics.hedges.get(),
             streams: self.streams.load(Ordering::Relaxed),
             open_streams: self.open_streams.load(Ordering::Relaxed),
             by_instance: map

@@ -1,6 +1,7 @@
 //! Metrics of a server.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::calls::{CallFamilies, CallSeries, Counter, OTHER};
 use crate::snapshot::Snapshot;
@@ -101,10 +102,10 @@ impl ServerMetrics {
         self.methods.get().and_then(|methods| methods.get(index)).map_or(&self.other, |method| &method.calls)
     }
 
-    /// Returns the series that all unknown methods share.
-    #[must_use]
-    pub fn unknown_method(&self) -> &CallSeries {
-        &self.other
+    /// Records a call of a method that does not exist, with the code of its answer.
+    pub fn reject_unknown_method(&self, code: u8) {
+        self.other.start();
+        self.other.end(code, Duration::ZERO);
     }
 
     /// Records a call that was refused.
@@ -164,8 +165,6 @@ fn show_messages(snapshot: &mut Snapshot, calls: &CallSeries, labels: &[(&str, &
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

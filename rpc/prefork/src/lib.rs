@@ -56,6 +56,7 @@
 //! | old and large workers are replaced | [`Options::max_age`](field@Options::max_age), [`Options::max_memory`](field@Options::max_memory), [`Worker::retire`] |
 //! | cleaning up after a crashed worker | [`Prefork::on_unclean_death`] |
 //! | status for operators | [`Options::control`](field@Options::control), [`status`], the program `prefork-status` |
+//! | metrics of all workers, and health, over HTTP | [`Prefork::status`], [`Worker::post`] |
 //! | systemd: readiness, reload, watchdog, socket activation | `Type=notify` or `notify-reload`, [`passed_by_systemd`] |
 //!
 //! The crate has no Cargo features. It needs Linux: `signalfd`, `/proc` and the parent-death signal. For another target it does
@@ -103,6 +104,7 @@ compile_error!(
      [target.'cfg(target_os = \"linux\")'.dependencies], and start one process elsewhere"
 );
 
+mod board;
 mod channel;
 mod clock;
 mod control;
@@ -115,6 +117,7 @@ mod options;
 mod prefork;
 mod process;
 mod shell;
+mod status_port;
 mod supervisor;
 mod upgrade;
 mod worker;
@@ -126,5 +129,6 @@ pub use hooks::DeadWorker;
 pub use listener::{bind, passed_by_systemd};
 pub use options::Options;
 pub use prefork::Prefork;
+pub use rpc_metrics::Snapshot;
 pub use supervisor::{Exit, Stop};
 pub use worker::Worker;

@@ -1,6 +1,7 @@
 //! The public face: options and hooks in, a supervised service out.
 
 use std::fmt;
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 
 use crate::error::Error;
@@ -15,12 +16,13 @@ pub struct Prefork {
     options: Options,
     hooks: Hooks,
     listeners: Vec<OwnedFd>,
+    status: Option<TcpListener>,
 }
 
 impl Prefork {
     /// Configures a service; start it with [`run`](Self::run).
     pub fn new(options: Options) -> Self {
-        Self { options, hooks: Hooks::default(), listeners: Vec::new() }
+        Self { options, hooks: Hooks::default(), listeners: Vec::new(), status: None }
     }
 
     /// Enables hot upgrades: the new program gets this listener when `USR2` comes. Call it once for each listener.
@@ -55,6 +57,33 @@ impl Prefork {
     /// ends with PID 1.
     pub fn hand_over(mut self, listener: impl Into<OwnedFd>) -> Self {
         self.listeners.push(listener.into());
+        self
+    }
+
+    /// Answers HTTP on this listener, from the parent's own loop: no thread, no runtime, one request a connection.
+    ///
+    /// | path | answer |
+    /// | --- | --- |
+    /// | `/metrics` | the sum of what the workers [post](Worker::post), and the parent's own metrics, for Prometheus |
+    /// | `/health` | 200 if a worker serves and the service is not stopping, else 503 |
+    /// | `/` | the text of [`status`](crate::status) |
+    ///
+    /// Sums never go back: what a dead worker has counted stays in them. Everybody who reaches the port reads it, so bind
+    /// it to loopback or to a network of operators. In a hot upgrade, [hand it over](Self::hand_over) like the other
+    /// listeners; the new program answers once its workers are ready.
+    ///
+    /// ```no_run
+    /// # use rpc_prefork::{Options, Prefork, Worker, bind};
+    /// # fn work(worker: Worker) -> i32 { 0 }
+    /// let status = bind("127.0.0.1:9090")?;
+    /// Prefork::new(Options::default()).status(status).run(work)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// The parent's own metrics: `prefork_workers_wanted`, `prefork_children{state}`, `prefork_slot_up{slot}`,
+    /// `prefork_slot_restarts_total{slot}`, `prefork_workers_ended_total{how}`, `prefork_uptime_seconds`.
+    pub fn status(mut self, listener: TcpListener) -> Self {
+        self.status = Some(listener);
         self
     }
 
@@ -100,7 +129,12 @@ impl Prefork {
     ///   case the workers are stopped first.
     /// - [`Error::System`]: a system call failed that cannot be retried.
     pub fn run(self, worker: impl FnMut(Worker) -> i32) -> Result<(), Error> {
-        shell::run(self.options, self.hooks, self.listeners, worker)
+        shell::run(
+            self.options,
+            self.hooks,
+            shell::Listeners { handed_over: self.listeners, status: self.status },
+            worker,
+        )
     }
 }
 

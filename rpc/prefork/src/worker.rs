@@ -7,7 +7,9 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::read;
+use rpc_metrics::Snapshot;
 
+use crate::board::BoardWriter;
 use crate::channel::WorkerEnd;
 use crate::process;
 use crate::supervisor::Stop;
@@ -46,6 +48,7 @@ pub struct Worker {
     slot: u32,
     urgent: bool,
     channel: Arc<WorkerEnd>,
+    board: Option<BoardWriter>,
     stop: OwnedFd,
     usr1: OwnedFd,
 }
@@ -55,10 +58,11 @@ impl Worker {
         slot: u32,
         urgent: bool,
         channel: Arc<WorkerEnd>,
+        board: Option<BoardWriter>,
         stop: OwnedFd,
         usr1: OwnedFd,
     ) -> Self {
-        Self { slot, urgent, channel, stop, usr1 }
+        Self { slot, urgent, channel, board, stop, usr1 }
     }
 
     /// Returns the worker's number: 0 up to one less than the number of workers. A replacement has the slot of the worker
@@ -115,6 +119,24 @@ impl Worker {
     /// Fails as [`ready`](Self::ready) does.
     pub fn retire(&self) -> io::Result<()> {
         Ok(self.channel.retire()?)
+    }
+
+    /// Returns true if the parent has a status port, on which it shows the sum of what workers [post](Self::post).
+    #[must_use]
+    pub fn posts_metrics(&self) -> bool {
+        self.board.is_some()
+    }
+
+    /// Replaces the metrics that this worker has shown to the parent, which adds them to those of the other workers.
+    ///
+    /// Post what has been counted since the start of the worker, every second or so and before the exit: the parent keeps
+    /// the last counts of workers that have ended. It is not woken. Has no effect without a
+    /// [status port](crate::Prefork::status).
+    ///
+    /// # Errors
+    /// The metrics are over 1 MiB, or the system has no memory for them.
+    pub fn post(&self, metrics: &Snapshot) -> io::Result<()> {
+        self.board.as_ref().map_or(Ok(()), |board| board.write(&metrics.to_bytes()))
     }
 
     /// Leaves a message for the operator. The parent shows it if this worker dies before it is ready and the service is

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use common::current_call::CurrentCall;
 use common::log::survive;
-use rpc_wire::{CallId, ReplyWriter};
+use rpc_wire::{CallId, Code, ReplyWriter};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -17,8 +16,10 @@ use crate::clock;
 use crate::context::{ActiveCall, CallState, ConnectionInfo, NewCall};
 use crate::handler::{Opening, PollReply, Running};
 use crate::inbox::{Inbox, InboxEnd};
+use crate::measured::MeasuredCall;
 use crate::peers::{InFlight, Seat};
-use crate::session::{self, CallHead, Pause, Start};
+use crate::scope::CallScope;
+use crate::session::{self, CallHead, MethodId, Pause, Start};
 use crate::shared::Shared;
 use crate::shared_reply_queue::SharedReplyQueue;
 use crate::stream_task::StreamTask;
@@ -36,10 +37,20 @@ pub(crate) struct CallStarter {
     pub(crate) spare: Option<Arc<CallState>>,
 }
 
+/// Result of the first poll.
+#[derive(Debug)]
+pub(crate) enum Started {
+    /// The reply, with this code, is written.
+    Ended(Code),
+    /// The call goes on.
+    Continues(CallTask),
+}
+
 /// Handle of a call that continues on a task of its own. Dropping it drops the handler.
 #[derive(Debug)]
 pub(crate) struct CallTask {
     pub(crate) id: CallId,
+    method: MethodId,
     handle: AbortHandle,
     inbox: Option<Arc<Inbox>>,
 }
@@ -48,6 +59,11 @@ pub(crate) struct CallTask {
 type Replying = Pin<Box<dyn PollReply + Send>>;
 
 impl CallTask {
+    /// Returns the method that was called.
+    pub(crate) fn method(&self) -> MethodId {
+        self.method
+    }
+
     /// Hands a message of the client to the handler; `None` is the end of the messages.
     pub(crate) fn deliver(&self, payload: Option<&[u8]>) {
         if let Some(inbox) = &self.inbox {
@@ -68,7 +84,7 @@ impl Drop for CallTask {
 
 impl CallStarter {
     /// Polls the call's handler once. Most end there and need neither a task nor a reply buffer of their own.
-    pub(crate) fn start(&mut self, start: Start<'_>, cx: &mut Context<'_>) -> Option<CallTask> {
+    pub(crate) fn start(&mut self, start: Start<'_>, now: Instant, cx: &mut Context<'_>) -> Started {
         let Start { call, method, metadata, payload, reply } = start;
         let deadline = call.deadline.and_then(|at| self.shared.clock.instant(at));
         // The session rounds up. A handler passes its time on, and that is never more than the caller's.
@@ -83,7 +99,7 @@ impl CallStarter {
             None => Arc::new(CallState::new(Arc::clone(&self.connection), new)),
         };
         let context = CallState::context(&state);
-        let mut current = context.current_call();
+        let mut scope = CallScope::new(&context, self.shared.parent_hook.as_ref());
         let opening = Opening {
             method: methods.name(method),
             payload,
@@ -92,36 +108,42 @@ impl CallStarter {
             inbox: inbox.clone(),
         };
         let handler = &self.shared.handlers[method.index()];
-        let started = catch_unwind(AssertUnwindSafe(|| current.enter(|| handler(opening))));
+        let started = catch_unwind(AssertUnwindSafe(|| scope.enter(|| handler(opening))));
         let running = match started {
             Ok(Ok(running)) => running,
             Ok(Err(status)) => {
                 call.refuse(&status, reply);
-                return None;
+                scope.end(status.code);
+                return Started::Ended(status.code);
             }
             Err(_) => {
-                call.fail(&session::panicked(), reply);
+                let status = session::panicked();
+                call.fail(&status, reply);
+                scope.end(status.code);
                 cut(inbox.as_ref());
-                return None;
+                return Started::Ended(status.code);
             }
         };
         let handle = match running {
             Running::Reply(mut running) => {
-                if poll_handler(&call, &state, &mut running, &mut current, cx, reply).is_ready() {
+                let polled = poll_handler(&call, &state, &mut running, &mut scope, cx, reply);
+                if let Poll::Ready(code) = polled {
                     drop_quietly(running);
                     CallState::end(&state);
                     // An idle connection keeps no metadata.
                     self.spare = (!has_metadata).then_some(state);
                     cut(inbox.as_ref());
-                    return None;
+                    return Started::Ended(code);
                 }
-                self.spawn(call, deadline, ActiveCall(state), running, current)
+                let measured = MeasuredCall::new(&self.shared, method, now, deadline, scope);
+                self.spawn(call, deadline, ActiveCall(state), running, measured)
             }
             Running::Messages(handler) => {
-                self.spawn_stream(deadline, StreamTask::new(call, ActiveCall(state), handler, current))
+                let measured = MeasuredCall::new(&self.shared, method, now, deadline, scope);
+                self.spawn_stream(deadline, StreamTask::new(call, ActiveCall(state), handler, measured))
             }
         };
-        Some(CallTask { id: call.id, handle, inbox })
+        Started::Continues(CallTask { id: call.id, method, handle, inbox })
     }
 
     /// Continues the handler on a task of its own. It pauses, for a bounded time, while too many replies wait for the client.
@@ -131,7 +153,7 @@ impl CallStarter {
         deadline: Option<Instant>,
         active: ActiveCall,
         mut running: Replying,
-        mut current: CurrentCall,
+        mut measured: MeasuredCall,
     ) -> AbortHandle {
         let in_flight = InFlight::new(&self.seat);
         let (shared, reply_queue) = (Arc::clone(&self.shared), Arc::clone(&self.reply_queue));
@@ -149,12 +171,11 @@ impl CallStarter {
                             .poll(cx, &reply_queue)
                     );
                 }
-                poll_handler(&call, &active.0, &mut running, &mut current, cx, &mut out)
+                poll_handler(&call, &active.0, &mut running, &mut measured.scope, cx, &mut out)
             })
             .await;
             drop_quietly(running);
-            drop(active);
-            drop(in_flight);
+            drop((active, in_flight, measured));
             reply_queue.push(&call, &out);
         };
         tokio::spawn(task).abort_handle()
@@ -188,36 +209,38 @@ fn cut(inbox: Option<&Arc<Inbox>>) {
     }
 }
 
-/// Polls the handler, inside its call. At `Ready` the whole reply frame is at the end of `out`.
+/// Polls the handler, inside its call. At `Ready`, with the code of the reply, the whole reply frame is at the end of `out`.
 fn poll_handler(
     call: &CallHead,
     state: &CallState,
     running: &mut Replying,
-    current: &mut CurrentCall,
+    scope: &mut CallScope,
     cx: &mut Context<'_>,
     out: &mut Vec<u8>,
-) -> Poll<()> {
+) -> Poll<Code> {
     let mut reply = ReplyWriter::new(out, call.id);
     let mut poll = || running.as_mut().poll_reply(cx, call.format, reply.payload());
-    let polled = catch_unwind(AssertUnwindSafe(|| current.enter(&mut poll)));
-    match polled {
+    let polled = catch_unwind(AssertUnwindSafe(|| scope.enter(&mut poll)));
+    let code = match polled {
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => {
             state.write_metadata(call, &mut reply);
-            if let Err(error) = reply.finish(call.max_frame) {
-                call.fail_too_long(&error, out);
+            match reply.finish(call.max_frame) {
+                Ok(()) => Code::OK,
+                Err(error) => call.fail_too_long(&error, out),
             }
         }
         Ok(Poll::Ready(Err(error))) => {
             drop(reply);
-            state.write_failure(call, error, out);
+            state.write_failure(call, error, out)
         }
         Err(_) => {
             drop(reply);
-            call.fail(&session::panicked(), out);
+            call.fail_with(&session::panicked(), out)
         }
-    }
-    Poll::Ready(())
+    };
+    scope.end(code);
+    Poll::Ready(code)
 }
 
 /// Drops a handler whose reply is complete. A panic of its destructor goes no further.

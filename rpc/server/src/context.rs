@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::Identity;
-use common::current_call::CurrentCall;
+use common::current_call::{CurrentCall, TraceContext};
 use common::log::quietly;
-use rpc_wire::{Metadata, MetadataRef, ReplyWriter, Status};
+use rpc_wire::{Code, Metadata, MetadataRef, ReplyWriter, Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -190,7 +190,11 @@ impl Context {
 
     /// Returns what calls made inside this one inherit.
     pub(crate) fn current_call(&self) -> CurrentCall {
-        CurrentCall { deadline: self.0.deadline }
+        let trace = self.0.metadata.as_ref().and_then(|metadata| {
+            let text = |name| metadata.get(name).map(str::to_owned);
+            Some(Arc::new(TraceContext { traceparent: text("traceparent")?, tracestate: text("tracestate") }))
+        });
+        CurrentCall { deadline: self.0.deadline, trace }
     }
 
     /// Returns who the client is, by the certificate that it has proved; `None` without one, and without TLS.
@@ -255,14 +259,15 @@ impl CallState {
         }
     }
 
-    /// Appends the reply of a call that failed, with NOT RUN if it did not reach its handler.
-    pub(crate) fn write_failure(&self, call: &CallHead, error: Error, out: &mut Vec<u8>) {
+    /// Appends the reply of a call that failed, with NOT RUN if it did not reach its handler. Returns its code.
+    pub(crate) fn write_failure(&self, call: &CallHead, error: Error, out: &mut Vec<u8>) -> Code {
         let status = &self.answer(error);
         if self.extras.get().is_some_and(|extras| extras.stopped.load(Relaxed)) {
             call.refuse(status, out);
         } else {
             call.fail(status, out);
         }
+        status.code
     }
 
     /// Tells the contexts that are left that the call is over.

@@ -67,6 +67,8 @@
 //! | [`Announcement`] | the entry of a server in a registry, where clients find it |
 //! | [`Prefork`] | serves a service from several worker processes that register themselves and are replaced when they die |
 //! | [`Limits`] | bounds on connections, calls, memory and times |
+//! | [`Server::metrics`], [`Server::status`], [`Prefork::status`] | counts and latencies, in the process and on a port for Prometheus |
+//! | [`Server::span_parent`] | joins the spans of `tracing` to those of the callers |
 //!
 //! # Answers of the server
 //! | event | answer |
@@ -129,6 +131,7 @@ pub mod layer;
 mod limits;
 mod listener;
 mod log;
+mod measured;
 mod memory;
 mod messages;
 mod open_connections;
@@ -137,6 +140,7 @@ mod peers;
 mod prefork;
 mod reflect;
 mod retirement;
+mod scope;
 mod server;
 mod service;
 #[doc(hidden)]
@@ -144,6 +148,7 @@ pub mod session;
 mod shared;
 mod shared_reply_queue;
 mod stateful;
+mod status;
 mod stream_task;
 #[cfg(feature = "tls")]
 mod tls;
@@ -164,6 +169,7 @@ pub use messages::Messages;
 pub use open_connections::OpenConnections;
 #[cfg(target_os = "linux")]
 pub use prefork::{Prefork, PreforkError};
+pub use rpc_metrics::ServerMetrics;
 #[cfg(target_os = "linux")]
 pub use rpc_prefork::Options as PreforkOptions;
 pub use rpc_wire::{Code, DIRECT_FIELD, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};

@@ -10,7 +10,8 @@ use common::log::{Shown, quietly};
 use common::{PeerKey, TokioClock};
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
-use rpc_wire::{Code, HealthStatus};
+use rpc_metrics::ServerMetrics;
+use rpc_wire::{Code, HealthStatus, MetadataRef};
 #[cfg(feature = "tls")]
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -35,9 +36,11 @@ use crate::peers::Peers;
 use crate::peers::Seat;
 use crate::reflect;
 use crate::retirement::Retirement;
+use crate::scope::ParentHook;
 use crate::service::{Service, tabulate};
 use crate::session::{End, SessionConfig};
 use crate::shared::Shared;
+use crate::status::{Status, StatusPort};
 #[cfg(feature = "tls")]
 use crate::tls::{Handshakes, Tls, shake_hands};
 
@@ -84,6 +87,9 @@ pub struct Server {
     open: watch::Sender<usize>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
+    metrics: Arc<ServerMetrics>,
+    status: Option<TcpListener>,
+    parent_hook: Option<ParentHook>,
 }
 
 /// Result of a drain.
@@ -111,6 +117,9 @@ impl Server {
             open: watch::Sender::new(0),
             #[cfg(feature = "tls")]
             tls: None,
+            metrics: Arc::default(),
+            status: None,
+            parent_hook: None,
         };
         server.add_service(service)
     }
@@ -226,6 +235,83 @@ impl Server {
         OpenConnections::new(self.open.subscribe())
     }
 
+    /// Answers HTTP on this listener while the server serves and drains.
+    ///
+    /// | path | answer |
+    /// | --- | --- |
+    /// | `/metrics` | the [metrics](Self::metrics), for Prometheus |
+    /// | `/health` | 200 while the server takes calls, 503 while it drains |
+    /// | `/` | JSON about the server: service, identity, versions, methods with their calls and latencies, limits |
+    ///
+    /// Everybody who reaches the port reads it, so bind it to loopback or to a network of operators. It serves up to 16
+    /// clients at a time, each for 5 s at most.
+    ///
+    /// ```
+    /// # use rpc_server::{Server, Service};
+    /// # use tokio::net::TcpListener;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let service = Service::builder("echo").build();
+    /// let status = TcpListener::bind("127.0.0.1:0").await?; // in production a fixed port, such as 9090
+    /// let server = Server::new(service).status(status);
+    /// # server.serve(TcpListener::bind("127.0.0.1:0").await?, async {}).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn status(mut self, listener: TcpListener) -> Self {
+        self.status = Some(listener);
+        self
+    }
+
+    /// Sets a hook that gives the span of each call its parent, by the `traceparent` and `tracestate` in the metadata of its
+    /// caller. The hook runs only if a subscriber of `tracing` wants the span.
+    ///
+    /// The span `rpc.server`, of the level DEBUG and the target `rpc_server`, is around all that the handler does. Its fields
+    /// are those of OpenTelemetry's conventions for RPC. The example `opentelemetry` has the hook for tracing-opentelemetry.
+    ///
+    /// Without a hook the trace context still passes through: calls that the handler makes by `rpc-client` carry it on as it
+    /// came.
+    ///
+    /// ```
+    /// # use rpc_server::{Server, Service};
+    /// # let service = Service::builder("echo").build();
+    /// let server = Server::new(service).span_parent(|span, metadata| {
+    ///     let parent = metadata.get("traceparent"); // for tracing-opentelemetry: span.set_parent(…)
+    ///     span.in_scope(|| tracing::debug!(parent, "a call came"));
+    /// });
+    /// ```
+    pub fn span_parent(
+        mut self,
+        hook: impl Fn(&tracing::Span, MetadataRef<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.parent_hook = Some(ParentHook(Box::new(hook)));
+        self
+    }
+
+    /// Returns the counts, latencies and calls in flight of this server, now and later.
+    ///
+    /// ```
+    /// # use rpc_server::{Context, Server, Service, Status};
+    /// # use tokio::net::TcpListener;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
+    /// let server = Server::new(Service::builder("echo").method("echo", echo).build());
+    /// let metrics = server.metrics();
+    /// let serving = server.serve(TcpListener::bind("127.0.0.1:0").await?, async { /* a signal */ });
+    /// # serving.await?;
+    /// // Later, or in another task:
+    /// let snapshot = metrics.snapshot();
+    /// let latencies = snapshot.distribution("rpc_server_call_duration_seconds", &[("method", "echo")]);
+    /// println!("{} calls, p99 {:?}", latencies.count(), latencies.percentile(99.0));
+    /// println!("{}", snapshot.to_text());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn metrics(&self) -> Arc<ServerMetrics> {
+        Arc::clone(&self.metrics)
+    }
+
     /// Serves until `shutdown` completes. Then it drains: closes the listener, tells clients to leave, gives running calls
     /// [`Limits::drain_timeout`] to finish, and returns.
     ///
@@ -337,15 +423,30 @@ impl Server {
         let handshakes = self.tls.take().map(|tls| Arc::new(Handshakes::new(tls)));
         let (methods, handlers) = tabulate(self.all_services());
         let Self {
-            health, instance, limits, shared_listener, expose_internal_errors, retirement, open, ..
+            health,
+            instance,
+            limits,
+            shared_listener,
+            expose_internal_errors,
+            retirement,
+            open,
+            metrics,
+            status,
+            parent_hook,
+            ..
         } = self;
         let clock = TokioClock::start();
         let peers = Arc::new(Peers::new(&limits, descriptors()));
         let lines = Arc::new(PeerLines::new(clock));
         let quota = retirement.as_ref().map(|retirement| Arc::clone(&retirement.quota));
-        let session = Arc::new(SessionConfig { instance, limits, methods, quota });
+        metrics.set_methods(methods.names());
+        let session = Arc::new(SessionConfig { instance, limits, methods, quota, metrics });
         let turns = Arc::new(Semaphore::new(turns()));
-        let shared = Arc::new(Shared { session, handlers, expose_internal_errors, retirement, turns, clock });
+        let shared =
+            Shared { session, handlers, expose_internal_errors, retirement, parent_hook, turns, clock };
+        let shared = Arc::new(shared);
+        let face = Arc::new(Status::new(Arc::clone(&shared)));
+        let _status_port = status.map(|listener| StatusPort::open(listener, Arc::clone(&face)));
         let mut connections = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -371,6 +472,7 @@ impl Server {
                             connections.spawn(async move { say_ended(connection.run().await, peer, &lines) });
                         }
                         Err(full) => {
+                            shared.session.metrics.turned_away.increment();
                             A::refuse(stream, &full.to_string());
                             say_refused(peer, &full.to_string(), &lines);
                         }
@@ -378,7 +480,10 @@ impl Server {
                     Err(error) if is_out_of_descriptors(&error) && !peers.make_room(clock.now()) => {
                         let why = "no descriptors left on this server";
                         match acceptor.turn_away(why) {
-                            Some(peer) => say_refused(peer, why, &lines),
+                            Some(peer) => {
+                                shared.session.metrics.turned_away.increment();
+                                say_refused(peer, why, &lines);
+                            }
                             None => pause_after(&error, &lines).await,
                         }
                     }
@@ -388,6 +493,7 @@ impl Server {
         }
         drop(acceptor);
         health.drain();
+        face.drain();
         peers.drain();
         let all = async { while connections.join_next().await.is_some() {} };
         if timeout(shared.session.limits.drain_timeout, all).await.is_err() {

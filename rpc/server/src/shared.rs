@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::handler::Handler;
 use crate::retirement::Retirement;
+use crate::scope::ParentHook;
 use crate::session::SessionConfig;
 
 /// Settings, handlers and counters of a server.
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     /// Callers get the reasons of internal errors.
     pub(crate) expose_internal_errors: bool,
     pub(crate) retirement: Option<Arc<Retirement>>,
+    pub(crate) parent_hook: Option<ParentHook>,
     /// Turns of connections whose calls take long.
     pub(crate) turns: Arc<Semaphore>,
     pub(crate) clock: TokioClock,

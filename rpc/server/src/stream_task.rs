@@ -3,11 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 
-use common::current_call::CurrentCall;
-use rpc_wire::{MessageWriter, ReplyWriter};
+use rpc_wire::{Code, MessageWriter, ReplyWriter};
 
 use crate::context::ActiveCall;
 use crate::handler::PollMessage;
+use crate::measured::MeasuredCall;
 use crate::session::{self, CallHead};
 use crate::shared_reply_queue::SharedReplyQueue;
 
@@ -19,7 +19,7 @@ pub(crate) struct StreamTask {
     call: CallHead,
     active: ActiveCall,
     handler: Box<dyn PollMessage + Send>,
-    current: CurrentCall,
+    measured: MeasuredCall,
     out: Vec<u8>,
 }
 
@@ -38,9 +38,9 @@ impl StreamTask {
         call: CallHead,
         active: ActiveCall,
         handler: Box<dyn PollMessage + Send>,
-        current: CurrentCall,
+        measured: MeasuredCall,
     ) -> Self {
-        Self { call, active, handler, current, out: Vec::new() }
+        Self { call, active, handler, measured, out: Vec::new() }
     }
 
     /// Produces messages while there is room. Completes when the reply is in the queue.
@@ -69,34 +69,39 @@ impl StreamTask {
     }
 
     fn produce(&mut self, cx: &mut Context<'_>, room: usize) -> Pause {
-        let Self { call, active, handler, current, out } = self;
+        let Self { call, active, handler, measured, out } = self;
         while out.len() < room {
             let mut message = MessageWriter::new(out, call.id);
             let mut poll = || handler.poll_message(cx, call.format, message.payload());
-            let polled = catch_unwind(AssertUnwindSafe(|| current.enter(&mut poll)));
-            match polled {
+            let polled = catch_unwind(AssertUnwindSafe(|| measured.scope.enter(&mut poll)));
+            let code = match polled {
                 Ok(Poll::Pending) => return Pause::Waiting,
                 Ok(Poll::Ready(Some(Ok(())))) => match message.finish(call.max_frame) {
-                    Ok(()) => continue,
+                    Ok(()) => {
+                        measured.calls().sent.increment();
+                        continue;
+                    }
                     Err(error) => call.fail_too_long(&error, out),
                 },
                 Ok(Poll::Ready(Some(Err(error)))) => {
                     drop(message);
-                    active.0.write_failure(call, error, out);
+                    active.0.write_failure(call, error, out)
                 }
                 Ok(Poll::Ready(None)) => {
                     drop(message);
                     let mut reply = ReplyWriter::new(out, call.id);
                     active.0.write_metadata(call, &mut reply);
-                    if let Err(error) = reply.finish(call.max_frame) {
-                        call.fail_too_long(&error, out);
+                    match reply.finish(call.max_frame) {
+                        Ok(()) => Code::OK,
+                        Err(error) => call.fail_too_long(&error, out),
                     }
                 }
                 Err(_) => {
                     drop(message);
-                    call.fail(&session::panicked(), out);
+                    call.fail_with(&session::panicked(), out)
                 }
-            }
+            };
+            measured.scope.end(code);
             return Pause::Ended;
         }
         Pause::Full

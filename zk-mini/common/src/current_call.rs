@@ -9,7 +9,7 @@
 //! use zk_mini_common::current_call::{self, CurrentCall};
 //!
 //! let until = Instant::now() + Duration::from_secs(1);
-//! let mut call = CurrentCall { deadline: Some(until) };
+//! let mut call = CurrentCall { deadline: Some(until), trace: None };
 //! assert_eq!(call.enter(current_call::deadline), Some(until));
 //! assert_eq!(current_call::deadline(), None);
 //! ```
@@ -17,6 +17,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -24,11 +25,22 @@ thread_local! {
     static CURRENT: Cell<Option<CurrentCall>> = const { Cell::new(None) };
 }
 
-/// What calls made inside a call inherit from it.
+/// Properties of a call that calls made inside it inherit.
 #[derive(Clone, Debug, Default)]
 pub struct CurrentCall {
     /// Time after which nobody waits for the call any more.
     pub deadline: Option<Instant>,
+    /// Trace that the call belongs to.
+    pub trace: Option<Arc<TraceContext>>,
+}
+
+/// Trace context of W3C, as it was received: its two fields are for others to read.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TraceContext {
+    /// Identity of the trace and of the caller's span.
+    pub traceparent: String,
+    /// Data of the tracing systems that took part.
+    pub tracestate: Option<String>,
 }
 
 impl CurrentCall {
@@ -81,7 +93,7 @@ mod tests {
     use crate::{Millis, TokioClock};
 
     fn at(millis: u64) -> CurrentCall {
-        CurrentCall { deadline: TokioClock::start().instant(Millis(millis)) }
+        CurrentCall { deadline: TokioClock::start().instant(Millis(millis)), trace: None }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::Millis;
-use rpc_wire::{CallId, DecodeError, EncodeError, Metadata, MetadataRef, Status};
+use rpc_wire::{CallId, Code, DecodeError, EncodeError, Metadata, MetadataRef, Status};
 
 use super::hello::HelloError;
 
@@ -163,6 +163,17 @@ pub enum Ended {
     Failed(Status, Metadata),
     /// Its deadline passed; it may have run.
     Late,
+}
+
+impl Ended {
+    /// Returns the code under which the attempt is counted.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::Failed(status, _) | Self::NotRun(status) => status.code,
+            Self::Late => Code::DEADLINE_EXCEEDED,
+            Self::NotSent | Self::Lost(_) => Code::UNAVAILABLE,
+        }
+    }
 }
 
 /// Frame that a server may not send.

@@ -1,12 +1,14 @@
 //! A stream on a link.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use common::Millis;
 use common::log::Shown;
 use rpc_wire::{CallId, Code, Format, Metadata, Status};
+use tokio::time::Instant;
+use tracing::Span;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -14,6 +16,8 @@ use crate::link::{Link, StreamWakers};
 use crate::placement::Placed;
 use crate::pool::{LinkId, LinkOutcome};
 use crate::session::{Attempt, Batch, Ended, Input, Received, Unsent};
+use crate::shared::Shared;
+use crate::span;
 
 /// Lead that a server's clock may have over ours at the end of a stream: rounding, and the time of a timer.
 const CLOCK_SLACK: Millis = Millis(10);
@@ -28,8 +32,12 @@ pub(super) struct ActiveStream {
     link: Arc<Link>,
     id: CallId,
     wakers: Arc<StreamWakers>,
+    span: Span,
+    begun: Instant,
     /// The server has ended it.
     is_answered: AtomicBool,
+    /// Code of its end; CANCELLED until there is one.
+    code: AtomicU8,
 }
 
 impl ActiveStream {
@@ -39,13 +47,29 @@ impl ActiveStream {
         deadline: Option<Millis>,
         placed: Placed<CallId>,
         wakers: Arc<StreamWakers>,
+        span: Span,
     ) -> Self {
         let Placed { id: link_id, link, started: id } = placed;
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
-        let counters = &client.shared().counters;
+        link.metrics.start();
+        span::answered(&span, &link.addr);
+        let Shared { counters, metrics, .. } = &**client.shared();
+        metrics.method(&method).start();
         counters.streams.fetch_add(1, Ordering::Relaxed);
         counters.open_streams.fetch_add(1, Ordering::Relaxed);
-        Self { client, method, deadline, link_id, link, id, wakers, is_answered: AtomicBool::new(false) }
+        Self {
+            client,
+            method,
+            deadline,
+            link_id,
+            link,
+            id,
+            wakers,
+            span,
+            begun: Instant::now(),
+            is_answered: AtomicBool::new(false),
+            code: AtomicU8::new(Code::CANCELLED.0),
+        }
     }
 
     pub(super) fn method(&self) -> &str {
@@ -139,6 +163,8 @@ impl ActiveStream {
 
     /// Notes that the server has ended the stream.
     fn note_end(&self, end: &Attempt) {
+        let code = end.as_ref().map_or_else(Ended::code, |_| Code::OK);
+        self.code.store(code.0, Ordering::Relaxed);
         let is_answer = matches!(end, Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)));
         if !is_answer || self.is_answered.swap(true, Ordering::Relaxed) {
             return;
@@ -157,6 +183,10 @@ impl Drop for ActiveStream {
         let outcome = if is_answered { LinkOutcome::Answered } else { LinkOutcome::Neither };
         let _ = shared.pool().finish(shared.clock.now(), self.link_id, outcome, None);
         shared.counters.open_streams.fetch_sub(1, Ordering::Relaxed);
+        let (code, took) = (*self.code.get_mut(), self.begun.elapsed());
+        self.link.metrics.end(code, took);
+        shared.metrics.method(&self.method).end(code, took);
+        span::end(&self.span, Code(code));
         shared.give_room();
     }
 }

@@ -1,11 +1,11 @@
 //! The opening of a stream: picks a link, and tries again as long as nothing ran.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::{Millis, current_call};
 use rpc_wire::{Metadata, Status};
+use tracing::Span;
 
 use super::active::ActiveStream;
 use crate::client::Client;
@@ -15,6 +15,7 @@ use crate::placement::{Placement, Unplaced, no_link};
 use crate::pool::LinkId;
 use crate::retry::{self, Retry};
 use crate::session::{Ended, NewStream};
+use crate::span;
 
 /// Maximum number of attempts at one stream.
 const MAX_ATTEMPTS: u32 = 16;
@@ -36,6 +37,8 @@ pub(super) struct Opening {
     pub(super) sends: bool,
     /// The server sends messages.
     pub(super) receives: bool,
+    /// Span around the stream, from the first attempt on.
+    span: Span,
     /// Number of attempts so far.
     attempts: u32,
     /// Link of the last attempt.
@@ -59,6 +62,7 @@ impl Opening {
             patience: None,
             sends: false,
             receives: false,
+            span: Span::none(),
             attempts: 0,
             avoid: None,
         }
@@ -66,9 +70,15 @@ impl Opening {
 
     /// Sends the request on the best link that has room.
     pub(super) async fn open(&mut self) -> Result<ActiveStream, Error> {
+        let Self { client, method, metadata, span, .. } = self;
+        if self.attempts == 0 {
+            let shared = client.shared();
+            *span = span::begin(&shared.config.service, method);
+            span::send_context(shared.context_hook.as_ref(), span, metadata);
+        }
         while self.attempts < MAX_ATTEMPTS {
             if self.attempts > 0 {
-                self.client.shared().counters.retried.fetch_add(1, Ordering::Relaxed);
+                self.client.shared().metrics.retries.increment();
                 self.pause().await;
             }
             self.attempts += 1;
@@ -116,7 +126,7 @@ impl Opening {
             Err(Unplaced::NoStreams) => return Err(self.no_streams()),
         };
         let (client, method) = (self.client.clone(), Arc::clone(&self.method));
-        Ok(Some(ActiveStream::new(client, method, self.deadline, placed, wakers)))
+        Ok(Some(ActiveStream::new(client, method, self.deadline, placed, wakers, self.span.clone())))
     }
 
     async fn pause(&self) {

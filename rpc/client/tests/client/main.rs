@@ -12,10 +12,12 @@ mod discovery;
 #[cfg(feature = "tower")]
 mod layers;
 mod metadata;
+mod metrics;
 mod servers;
 mod sessions;
 mod simulated;
 mod streams;
 #[cfg(feature = "tls")]
 mod tls;
+mod traces;
 mod typed;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpc_metrics::{ClientMetrics, Refusal, ServerMetrics, Snapshot};
 
 /// Readings with something in every family.
-fn everything() -> Snapshot {
+pub(crate) fn everything() -> Snapshot {
     let server = ServerMetrics::default();
     server.set_methods([("shop", "price"), ("odd \"one\"", "a\\b")]);
     for index in 0..3 {

@@ -2,6 +2,7 @@
 
 use nix::unistd::Pid;
 
+use crate::board::BoardReader;
 use crate::channel::{Message, ParentEnd};
 use crate::supervisor::{ChildId, Exit, Input};
 
@@ -9,6 +10,8 @@ pub(super) struct ChildProcess {
     pub(super) pid: Pid,
     pub(super) slot: u32,
     pub(super) channel: Option<ParentEnd>,
+    /// Board with the metrics of the worker; `None` without a status port.
+    pub(super) board: Option<BoardReader>,
     pub(super) note: Vec<u8>,
     pub(super) last_words: Option<String>,
     /// Set once it has been reaped. The entry stays until the core's reaction has been performed, but from now on the pid
@@ -18,7 +21,7 @@ pub(super) struct ChildProcess {
 
 impl ChildProcess {
     pub(super) fn new(pid: Pid, slot: u32, channel: Option<ParentEnd>) -> Self {
-        Self { pid, slot, channel, note: Vec::new(), last_words: None, exit: None }
+        Self { pid, slot, channel, board: None, note: Vec::new(), last_words: None, exit: None }
     }
 
     /// Keeps the content of a message and returns the part that the core needs.

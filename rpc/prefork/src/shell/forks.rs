@@ -10,6 +10,7 @@ use nix::unistd::pipe2;
 
 use super::Shell;
 use super::child::ChildProcess;
+use crate::board::{self, BoardReader, BoardWriter};
 use crate::channel::{self, WorkerEnd};
 use crate::error::{Error, explain_errno};
 use crate::hooks::DeadWorker;
@@ -25,12 +26,24 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     pub(super) fn spawn(&mut self, id: ChildId, slot: u32, urgent: bool) -> Result<(), ForkError> {
         let (channel, worker_end) = channel::pair()?;
         let (stop_read, stop_write) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+        let (reader, writer) = self.board().unzip();
         let Some(pid) = process::fork()? else {
             drop(channel);
-            self.be_worker((slot, urgent), worker_end, stop_read, &stop_write)
+            drop(reader);
+            self.be_worker((slot, urgent), worker_end, writer, stop_read, &stop_write)
         };
-        self.children.insert(id, ChildProcess::new(pid, slot, Some(channel)));
+        let child = ChildProcess::new(pid, slot, Some(channel));
+        self.children.insert(id, ChildProcess { board: reader, ..child });
         Ok(())
+    }
+
+    /// Makes a board for the metrics of a worker. Without one the worker serves all the same.
+    fn board(&self) -> Option<(BoardReader, BoardWriter)> {
+        if !self.has_status {
+            return None;
+        }
+        let made = board::board();
+        made.inspect_err(|error| quietly(|| tracing::warn!("no metrics of a worker: {error}"))).ok()
     }
 
     pub(super) fn help(&mut self, id: ChildId, dead: ChildId) -> Result<(), ForkError> {
@@ -75,6 +88,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         &mut self,
         (slot, urgent): (u32, bool),
         channel: WorkerEnd,
+        board: Option<BoardWriter>,
         stop_read: OwnedFd,
         stop_write: &OwnedFd,
     ) -> ! {
@@ -87,7 +101,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         let status = match ready {
             Ok((usr1_read, _usr1_write)) => {
                 let channel = Arc::new(channel);
-                let worker = Worker::new(slot, urgent, channel.clone(), stop_read, usr1_read);
+                let worker = Worker::new(slot, urgent, channel.clone(), board, stop_read, usr1_read);
                 survive(|| (self.worker)(worker)).unwrap_or_else(|why| {
                     // An error means that the parent is gone and needs no reason.
                     let _ = channel.last_words(&why);
@@ -122,6 +136,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.signals = None;
         self.notify = Notifier::default();
         self.control = None;
+        self.status_port = None;
         self.predecessor = None;
         self.program.close_listeners();
     }

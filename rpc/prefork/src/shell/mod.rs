@@ -1,9 +1,11 @@
 //! The parent's loop: it waits, tells the core what has happened and performs the outputs. It has no rule of its own.
 
 mod child;
+mod figures;
 mod forks;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
@@ -25,10 +27,12 @@ use crate::memory::{self, Schedule};
 use crate::notify::Notifier;
 use crate::options::Options;
 use crate::process::{self, ForkError};
+use crate::status_port::StatusPort;
 use crate::supervisor::{ChildId, Config, Input, MAX_WORKERS, Output, Report, Request, Supervisor, seconds};
 use crate::upgrade::{self, Program};
 use crate::worker::Worker;
 use child::ChildProcess;
+use figures::Figures;
 
 /// Pause between two rounds of the loop while it cannot be woken.
 const BLIND_NAP: Duration = Duration::from_millis(50);
@@ -36,18 +40,28 @@ const BLIND_NAP: Duration = Duration::from_millis(50);
 /// Maximum number of messages of one worker in one round of the loop.
 const MESSAGES_AT_ONCE: usize = 64;
 
+/// Listeners that the parent was given.
+pub(crate) struct Listeners {
+    /// Listeners for a new program.
+    pub(crate) handed_over: Vec<OwnedFd>,
+    /// Listener of the status port.
+    pub(crate) status: Option<TcpListener>,
+}
+
 /// Forks and supervises the workers; see [`Prefork::run`](crate::Prefork::run).
 pub(crate) fn run(
     options: Options,
     hooks: Hooks,
-    listeners: Vec<OwnedFd>,
+    listeners: Listeners,
     worker: impl FnMut(Worker) -> i32,
 ) -> Result<(), Error> {
     check(&options)?;
     let (predecessor, inherited) = upgrade::predecessor().unzip();
     let control =
         options.control.as_deref().filter(|_| predecessor.is_none()).map(Control::bind).transpose()?;
-    let program = Program::of_this_process(listeners);
+    let has_status = listeners.status.is_some();
+    let status_port = listeners.status.map(StatusPort::new).transpose()?;
+    let program = Program::of_this_process(listeners.handed_over);
     let signals = process::take_signals().map_err(doing("take over the parent's signals"))?;
     let clock = Clock::start();
     let mut config = config(&options, &hooks);
@@ -65,6 +79,9 @@ pub(crate) fn run(
         signals: Some(signals),
         notify: Notifier::from_env(clock.now()),
         control,
+        status_port,
+        has_status,
+        figures: Figures::default(),
         memory,
         program,
         predecessor,
@@ -126,6 +143,11 @@ struct Shell<F> {
     signals: Option<SignalFd>,
     notify: Notifier,
     control: Option<Control>,
+    /// Status port; `None` once a new program has it.
+    status_port: Option<StatusPort>,
+    /// Workers post their metrics.
+    has_status: bool,
+    figures: Figures,
     memory: Schedule,
     program: Program,
     /// The parent that has started this one by an upgrade, until it has been told that this one is ready.
@@ -154,6 +176,12 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             if let Some(mut control) = self.control.take() {
                 control.answer(self.clock.now(), || self.status());
                 self.control = Some(control);
+            }
+            if let Some(mut port) = self.status_port.take() {
+                if self.predecessor.is_none() {
+                    port.turn(self.clock.now(), |path| self.answer(path));
+                }
+                self.status_port = Some(port);
             }
         }
         Ok(())
@@ -184,7 +212,11 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     fn wait(&self) {
         let now = self.clock.now();
         let answer = self.control.as_ref().and_then(Control::deadline);
-        let deadlines = [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline(), answer];
+        // The predecessor answers until the workers are ready.
+        let port = self.status_port.as_ref().filter(|_| self.predecessor.is_none());
+        let status = port.and_then(StatusPort::deadline);
+        let deadlines =
+            [self.core.poll_deadline(), self.notify.deadline(), self.memory.deadline(), answer, status];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map_or(PollTimeout::NONE, |at| {
             // The clock rounds down: one more, so that the wait never ends too early.
@@ -195,6 +227,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         let ours = self.signals.iter().map(AsFd::as_fd).chain(self.control.iter().filter_map(Control::wakes));
         let mut fds: Vec<_> =
             ours.chain(channels.map(AsFd::as_fd)).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        fds.extend(port.into_iter().flat_map(StatusPort::wakes).map(|(fd, events)| PollFd::new(fd, events)));
         match poll(&mut fds, timeout) {
             // Interrupted by a foreign signal: the caller checks everything and comes back.
             Ok(_) | Err(Errno::EINTR) => {}
@@ -269,6 +302,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             if let Some(child) = self.children.get_mut(&id) {
                 child.channel = None;
                 child.exit = Some(exit);
+                if let Some(board) = child.board.take() {
+                    self.figures.absorb(exit, board.read().as_deref());
+                }
             }
             self.handle(Input::Exited(id, exit));
             self.children.remove(&id);
@@ -310,8 +346,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             }
             Output::HandOver(id) => {
                 self.children.remove(&id);
-                // The new parent talks to systemd from now on.
+                // The new parent talks to systemd and answers for the service from now on.
                 self.notify = Notifier::default();
+                self.status_port = None;
             }
             Output::Stop(id, stop) => {
                 self.signal(id, "ask a child to stop", |pid| process::ask_to_leave(pid, stop));

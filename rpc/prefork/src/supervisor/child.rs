@@ -18,6 +18,16 @@ pub(crate) enum ChildName {
     NewProgram,
 }
 
+impl ChildName {
+    /// Returns the slot of a worker.
+    pub(crate) fn slot_of_worker(self) -> Option<u32> {
+        match self {
+            Self::Worker(slot) => Some(slot),
+            Self::Helper(_) | Self::NewProgram => None,
+        }
+    }
+}
+
 impl fmt::Display for ChildName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

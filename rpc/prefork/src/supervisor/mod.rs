@@ -32,6 +32,7 @@ pub(crate) use message::{Input, Output};
 pub(crate) use report::{Report, seconds};
 pub(crate) use request::Request;
 pub use request::Stop;
+pub(crate) use status::ChildStatus;
 
 use child::{Child, Role, Slot, WorkerState};
 

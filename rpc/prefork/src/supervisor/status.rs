@@ -6,6 +6,9 @@ use super::child::{Child, ChildName, Role, Standing, WorkerState};
 use super::report::seconds;
 use super::{ChildId, Phase, Supervisor};
 
+const READY: &str = "ready";
+const READY_TO_BE_REPLACED: &str = "ready, to be replaced";
+
 /// The status of one child.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct ChildStatus {
@@ -18,6 +21,11 @@ pub(crate) struct ChildStatus {
 }
 
 impl ChildStatus {
+    /// Returns true for a worker that serves.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.state, READY | READY_TO_BE_REPLACED)
+    }
+
     /// Returns the line for the operator.
     pub(crate) fn line(&self, pid: i32) -> String {
         let Self { name, state, age, restarts, .. } = self;
@@ -27,6 +35,16 @@ impl ChildStatus {
 }
 
 impl Supervisor {
+    /// Returns true if a worker serves and the service is not stopping.
+    pub(crate) fn serves(&self) -> bool {
+        self.phase == Phase::Running && self.is_serving()
+    }
+
+    /// Returns the number of times that each slot was filled again.
+    pub(crate) fn restarts(&self) -> impl Iterator<Item = (usize, u32)> {
+        self.slots.iter().map(|slot| slot.restarts).enumerate()
+    }
+
     /// Returns the state of the whole service in a word.
     pub(crate) fn state(&self) -> &'static str {
         match self.phase {
@@ -63,7 +81,7 @@ fn state_of(child: &Child) -> &'static str {
         Role::Worker(WorkerState { standing: Standing::Killed, .. }) => "killed",
         Role::Worker(WorkerState { suspended: true, .. }) => "stopped by a signal",
         Role::Worker(WorkerState { ready_at: None, .. }) => "booting",
-        Role::Worker(WorkerState { outdated: true, .. }) => "ready, to be replaced",
-        Role::Worker(_) => "ready",
+        Role::Worker(WorkerState { outdated: true, .. }) => READY_TO_BE_REPLACED,
+        Role::Worker(_) => READY,
     }
 }

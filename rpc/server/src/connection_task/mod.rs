@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
-use crate::call_task::{CallStarter, CallTask};
+use crate::call_task::{CallStarter, CallTask, Started};
 use crate::clock;
 use crate::context::ConnectionInfo;
 use crate::peers::Seat;
@@ -99,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         let seat = Arc::new(seat);
         let reply_queue =
             Arc::new(SharedReplyQueue::new(Arc::clone(&seat), shared.session.limits.reply_bytes));
+        shared.session.metrics.opened.increment();
         let Accepted { peer, identity, at: now } = client;
         let time = shared.clock.at(now);
         let config = Arc::clone(&shared.session);
@@ -226,16 +227,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             match output {
                 Output::Start(start) => {
                     let method = start.method;
-                    let task = self.starter.start(start, cx);
+                    self.shared.session.metrics.method(method.index()).start();
                     let before = self.now;
+                    let started = self.starter.start(start, before, cx);
                     self.read_clock();
                     let took = self.now.duration_since(before);
                     self.shared.session.methods.took(method, took);
+                    let task = match started {
+                        Started::Continues(task) => Some(task),
+                        Started::Ended(code) => {
+                            self.shared.session.metrics.method(method.index()).end(code.0, took);
+                            None
+                        }
+                    };
                     self.turn_took += took;
                     let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Returned { task, turn });
                 }
                 Output::Message(Delivery { task, payload }) => {
+                    if payload.is_some() {
+                        self.shared.session.metrics.method(task.method().index()).received.increment();
+                    }
                     task.deliver(payload);
                     let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Delivered { turn });
@@ -279,7 +291,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match ready!(poll_read_some(&mut self.stream, self.session.read_buffer(), cx)) {
             Ok(0) => self.lose(cx, &io::ErrorKind::UnexpectedEof.into()),
-            Ok(_) => {
+            Ok(read) => {
+                self.shared.session.metrics.received.add(read as u64);
                 self.read_clock();
                 self.handle(cx, Input::Received);
             }
@@ -334,6 +347,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             }
         }
         let wrote = self.written - before;
+        self.shared.session.metrics.sent.add(wrote as u64);
         let is_done = self.written == self.writing.len();
         if is_done {
             (self.writing, self.written) = (Vec::new(), 0);
@@ -373,6 +387,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if self.end == Some(End::Lost) {
             quietly(|| tracing::debug!(peer = %self.peer, %error, "connection ended"));
         }
+    }
+}
+
+impl<S> Drop for ConnectionTask<S> {
+    fn drop(&mut self) {
+        self.shared.session.metrics.closed.increment();
     }
 }
 

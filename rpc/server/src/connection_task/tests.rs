@@ -27,9 +27,11 @@ fn shared() -> Arc<Shared> {
     let service = Service::builder("echo").method("echo", echo).method("stuck", stuck).build();
     let (methods, handlers) = tabulate(vec![service]);
     let limits = Limits::default();
-    let session = Arc::new(SessionConfig { instance: String::new(), limits, methods, quota: None });
+    let (instance, metrics) = (String::new(), Arc::default());
+    let session = Arc::new(SessionConfig { instance, limits, methods, quota: None, metrics });
     let (turns, clock) = (Arc::new(Semaphore::new(1)), TokioClock::start());
-    Arc::new(Shared { session, handlers, expose_internal_errors: false, retirement: None, turns, clock })
+    let (expose_internal_errors, retirement, parent_hook) = (false, None, None);
+    Arc::new(Shared { session, handlers, expose_internal_errors, retirement, parent_hook, turns, clock })
 }
 
 #[tokio::test]

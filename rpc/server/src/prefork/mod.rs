@@ -4,7 +4,7 @@ mod plan;
 mod session;
 mod worker;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -58,6 +58,7 @@ use worker::WorkerSetup;
 pub struct Prefork<F> {
     service: F,
     listen: String,
+    status: Option<String>,
     options: Options,
     plan: Plan,
     on_ready: Option<Box<dyn FnOnce(SocketAddr)>>,
@@ -103,13 +104,24 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             tls: None,
         };
         let (listen, options) = ("127.0.0.1:0".into(), Options::default());
-        Self { service, listen, options, plan, on_ready: None, on_usr1: None }
+        Self { service, listen, status: None, options, plan, on_ready: None, on_usr1: None }
     }
 
     /// Sets the address to listen on. A listener that systemd or `USR2` has passed takes precedence. Default: a free port
     /// of 127.0.0.1.
     pub fn listen(mut self, addr: impl Into<String>) -> Self {
         self.listen = addr.into();
+        self
+    }
+
+    /// Sets the address on which the parent answers HTTP: `/metrics` with the sum over all workers, `/health`, and `/` with
+    /// the state of each worker. Default: none.
+    ///
+    /// Workers that have ended stay in the sums, so counters never go back. Everybody who reaches the port reads it, so
+    /// choose a port of loopback or of a network of operators. After `USR2` the new program has the port. Of listeners that
+    /// systemd passes, the second one is taken for it. See [`rpc_prefork::Prefork::status`].
+    pub fn status(mut self, addr: impl Into<String>) -> Self {
+        self.status = Some(addr.into());
         self
     }
 
@@ -219,10 +231,13 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
     /// - [`PreforkError::Supervisor`]: the port is taken, this process has threads, or no worker ever becomes ready, for
     ///   example because the registry cannot be reached.
     pub fn run(self) -> Result<(), PreforkError> {
-        let Self { mut service, listen, mut options, mut plan, on_ready, on_usr1 } = self;
+        let Self { mut service, listen, status, mut options, mut plan, on_ready, on_usr1 } = self;
         // Checked here, because the error would be the same in every worker.
         plan.zookeeper.as_deref().map(registry::Registry::check_servers).transpose()?;
-        let listener = listener(&listen)?;
+        let mut passed = rpc_prefork::passed_by_systemd()?.into_iter();
+        let listener = passed.next().map_or_else(|| rpc_prefork::bind(listen), Ok)?;
+        let status =
+            status.map(|addr| passed.next().map_or_else(|| rpc_prefork::bind(addr), Ok)).transpose()?;
         let addr = listener.local_addr()?;
         if plan.zookeeper.is_some() {
             let host = advertised(plan.host.as_deref(), addr);
@@ -232,6 +247,9 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         options.grace = plan.grace();
         options.quick_grace = QUICK_DRAIN + GOODBYE + Duration::from_secs(1);
         let mut prefork = rpc_prefork::Prefork::new(options).hand_over(listener.try_clone()?);
+        if let Some(status) = status {
+            prefork = prefork.hand_over(status.try_clone()?).status(status);
+        }
         if let Some(hook) = on_ready {
             prefork = prefork.on_ready(move || hook(addr));
         }
@@ -248,14 +266,6 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             let setup = WorkerSetup { plan: &plan, listener, addr, on_usr1: on_usr1.as_deref() };
             worker::run(&worker, setup, || service(worker.slot()))
         })?)
-    }
-}
-
-/// Returns the listener that was passed to this process, or binds one.
-fn listener(addr: &str) -> Result<TcpListener, rpc_prefork::Error> {
-    match rpc_prefork::passed_by_systemd()?.into_iter().next() {
-        Some(passed) => Ok(passed),
-        None => rpc_prefork::bind(addr),
     }
 }
 

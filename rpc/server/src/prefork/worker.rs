@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::log::{quietly, survive};
 use registry::{Credentials, Instance, RegisterOptions, Registry, Value};
+use rpc_metrics::ServerMetrics;
 use rpc_prefork::{DeadWorker, Stop, Worker};
 use rpc_wire::{DIRECT_FIELD, INSTANCE_FIELD};
 use tokio::net::TcpListener;
@@ -29,6 +30,9 @@ const URGENT_WAIT: Duration = Duration::from_millis(200);
 
 /// Pause between two checks for a second, more urgent request to stop.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Interval at which a worker shows its metrics to the parent.
+const POST_EVERY: Duration = Duration::from_millis(500);
 
 /// Parts that a worker gets from its parent.
 pub(crate) struct WorkerSetup<'a> {
@@ -136,7 +140,7 @@ async fn serve(
         Some(own) => server.also_listen(TcpListener::from_std(own)?),
         None => server,
     };
-    let open = server.open_connections();
+    let (open, metrics) = (server.open_connections(), server.metrics());
     let leave = async {
         match &announcer {
             Some(announcer) => {
@@ -161,8 +165,10 @@ async fn serve(
         }
         never = run_usr1_hook(on_usr1, &usr1) => match never {},
         never = send_heartbeats(worker, plan.heartbeat) => match never {},
+        never = post_metrics(worker, &metrics) => match never {},
         never = retire_when_due(worker, retirement.as_deref()) => match never {},
     }
+    post(worker, &metrics);
     session::say_goodbye(worker, registry).await
 }
 
@@ -235,6 +241,25 @@ async fn send_heartbeats(worker: &Worker, every: Option<Duration>) -> Infallible
         // An error means that the parent is gone; a signal tells that.
         let _ = worker.heartbeat();
         sleep(every).await;
+    }
+}
+
+/// Shows the metrics to the parent, for its status port.
+async fn post_metrics(worker: &Worker, metrics: &ServerMetrics) -> Infallible {
+    if !worker.posts_metrics() {
+        return pending().await;
+    }
+    loop {
+        post(worker, metrics);
+        sleep(POST_EVERY).await;
+    }
+}
+
+fn post(worker: &Worker, metrics: &ServerMetrics) {
+    if worker.posts_metrics()
+        && let Err(error) = worker.post(&metrics.snapshot())
+    {
+        quietly(|| tracing::warn!(%error, "cannot show the metrics to the parent"));
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Millis;
+use rpc_metrics::Refusal;
 use rpc_wire::{
-    Budget, CallId, Credit, DecodeError, Format, Frame, GoAway, HEADER_LEN, Metadata, OLDEST_VERSION,
+    Budget, CallId, Code, Credit, DecodeError, Format, Frame, GoAway, HEADER_LEN, Metadata, OLDEST_VERSION,
     Request, SendWindow, Status,
 };
 
@@ -232,24 +233,31 @@ impl<T> Calls<T> {
         arrival: Arrival,
         turn: &Turn,
     ) -> Result<(MethodId, MethodKind), Status> {
-        if let Some(status) = self.refusal(request, turn) {
+        let (methods, metrics) = (&self.config.methods, &self.config.metrics);
+        if let Some((why, status)) = self.refusal(request, turn) {
+            metrics.refuse(why);
             return Err(status);
         }
-        let methods = &self.config.methods;
         let method = methods.find(self.service, request.method);
-        let method = method.ok_or_else(|| self.no_method(request.method))?;
+        let method = method.ok_or_else(|| {
+            metrics.reject_unknown_method(Code::UNIMPLEMENTED.0);
+            self.no_method(request.method)
+        })?;
         let kind = methods.kind(method);
         let asked = MethodKind::new(request.more, request.stream && self.version > 1);
         if kind != asked {
+            metrics.refuse(Refusal::Other);
             return Err(other_kind(request.method, kind, asked));
         }
         if let Some(at) = call.deadline {
             let (left, waited) = (at.since(now), now.since(arrival.at));
             if left == Millis(0) {
+                metrics.refuse(Refusal::Late);
                 return Err(too_late());
             }
             // A call that has not waited is tried, so that the usual time can improve.
             if waited > BEHIND && Duration::from(left) < 2 * methods.usual(method) {
+                metrics.refuse(Refusal::Late);
                 return Err(no_time(left));
             }
         }
@@ -270,25 +278,25 @@ impl<T> Calls<T> {
     }
 
     /// Returns the reason to refuse a request, if there is one.
-    fn refusal(&self, request: &Request<'_>, turn: &Turn) -> Option<Status> {
+    fn refusal(&self, request: &Request<'_>, turn: &Turn) -> Option<(Refusal, Status)> {
         if self.draining {
-            return Some(leaving());
+            return Some((Refusal::Draining, leaving()));
         }
         let limits = &self.config.limits;
         if !self.running.is_empty() && self.argument_bytes + request.payload.len() > limits.argument_bytes {
             let limit = limits.argument_bytes;
             let why = format!("{limit} bytes of arguments in flight on this connection");
-            return Some(Status::resource_exhausted(why));
+            return Some((Refusal::Bytes, Status::resource_exhausted(why)));
         }
-        let (limit, whose) = match turn.full {
+        let (reason, limit, whose) = match turn.full {
             _ if self.running.len() >= limits.in_flight_per_connection => {
-                (limits.in_flight_per_connection, "on this connection")
+                (Refusal::Connection, limits.in_flight_per_connection, "on this connection")
             }
-            Some(Full::Server(limit)) => (limit, "on this server"),
-            Some(Full::Peer(limit)) => (limit, "from this address"),
+            Some(Full::Server(limit)) => (Refusal::Server, limit, "on this server"),
+            Some(Full::Peer(limit)) => (Refusal::Peer, limit, "from this address"),
             None => return None,
         };
-        Some(Status::resource_exhausted(format!("{limit} calls in flight {whose}")))
+        Some((reason, Status::resource_exhausted(format!("{limit} calls in flight {whose}"))))
     }
 
     /// Adds a call that did not end at its first poll.

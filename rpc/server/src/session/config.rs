@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rpc_metrics::ServerMetrics;
+
 use super::call_quota::CallQuota;
 use super::methods::MethodTable;
 use crate::limits::Limits;
@@ -17,4 +19,6 @@ pub struct SessionConfig {
     pub methods: MethodTable,
     /// Number of calls after which the process is to be replaced.
     pub quota: Option<Arc<CallQuota>>,
+    /// Counts of refused calls; the owner counts the others.
+    pub metrics: Arc<ServerMetrics>,
 }

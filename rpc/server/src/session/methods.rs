@@ -115,6 +115,12 @@ impl MethodTable {
         self.methods.get(method.0).map_or(MethodKind::Unary, |method| method.kind)
     }
 
+    /// Returns the services and names of all methods in the order of [`MethodId::index`].
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let service = |method: &MethodEntry| self.service_name(Some(method.service));
+        self.methods.iter().map(move |method| (service(method), method.name.as_str()))
+    }
+
     /// Returns the usual time for which the first poll of a call keeps its thread.
     pub fn usual(&self, method: MethodId) -> Duration {
         Duration::from_nanos(self.methods.get(method.0).map_or(0, |method| method.usual.load(Relaxed)))

@@ -37,6 +37,7 @@
 //!     limits: Limits::default(),
 //!     methods: MethodTable::new([("demo".into(), [("ping".into(), MethodKind::Unary)])]),
 //!     quota: None,
+//!     metrics: Arc::default(),
 //! };
 //! let mut session: Session<()> = Session::new(Arc::new(config), Millis(0));
 //!

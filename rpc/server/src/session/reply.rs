@@ -31,6 +31,12 @@ impl CallHead {
         self.write_failed(status, false, out);
     }
 
+    /// Appends the reply of a call that failed, and returns its code.
+    pub(crate) fn fail_with(&self, status: &Status, out: &mut Vec<u8>) -> Code {
+        self.fail(status, out);
+        status.code
+    }
+
     /// Appends the reply of a call of which no part ran. A client of version 1 is told so only where that version says it.
     pub fn refuse(&self, status: &Status, out: &mut Vec<u8>) {
         let is_told = self.version > 1 || matches!(status.code, Code::RESOURCE_EXHAUSTED | Code::UNAVAILABLE);
@@ -63,9 +69,9 @@ impl CallHead {
         self.version >= 2
     }
 
-    /// Appends the reply of a call whose result is too long.
-    pub(crate) fn fail_too_long(&self, error: &EncodeError, out: &mut Vec<u8>) {
-        self.fail(&Status::resource_exhausted(format!("the reply is too long: {error}")), out);
+    /// Appends the reply of a call whose result is too long, and returns its code.
+    pub(crate) fn fail_too_long(&self, error: &EncodeError, out: &mut Vec<u8>) -> Code {
+        self.fail_with(&Status::resource_exhausted(format!("the reply is too long: {error}")), out)
     }
 
     /// Appends the reply of a call whose result found no room.

@@ -3,10 +3,13 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use rpc_server::{Code, Context, Drained, Format, Limits, Server, Service, ServiceBuilder, Status};
+use rpc_server::{
+    Code, Context, Drained, Format, Limits, Server, ServerMetrics, Service, ServiceBuilder, Status,
+};
 use rpc_wire::{Budget, CallId, Frame, Hello, Reply, Request, split_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -19,6 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// Running server; stopped by `stop` or by dropping it.
 pub(crate) struct Running {
     pub(crate) addr: SocketAddr,
+    pub(crate) metrics: Arc<ServerMetrics>,
     stop: oneshot::Sender<()>,
     server: JoinHandle<Drained>,
     /// Events of the handlers of `wait`: "started", then "dropped".
@@ -45,9 +49,10 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let (tell, seen) = mpsc::unbounded_channel();
         let server = server(tell).instance("me");
+        let metrics = server.metrics();
         let server =
             tokio::spawn(async { server.serve(listener, async { drop(stopped.await) }).await.unwrap() });
-        Self { addr, stop, server, seen }
+        Self { addr, metrics, stop, server, seen }
     }
 
     /// Waits for the next event of the handlers of `wait` and checks it.

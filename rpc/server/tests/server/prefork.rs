@@ -26,14 +26,14 @@ fn command(args: &str) -> Command {
 }
 
 /// A running fixture. Drop stops it, so that no worker is left behind.
-struct Fixture {
+pub(crate) struct Fixture {
     parent: Child,
     lines: Lines<BufReader<ChildStdout>>,
     addr: SocketAddr,
 }
 
 impl Fixture {
-    async fn start(args: &str) -> Self {
+    pub(crate) async fn start(args: &str) -> Self {
         let mut command = command(args);
         Self::spawn(&mut command).await
     }
@@ -62,7 +62,7 @@ impl Fixture {
     }
 
     /// Connects to a worker, and returns its slot and pid too.
-    async fn connect(&self) -> (RawClient, (u32, i32)) {
+    pub(crate) async fn connect(&self) -> (RawClient, (u32, i32)) {
         self.try_connect().await.expect("a worker that answers")
     }
 

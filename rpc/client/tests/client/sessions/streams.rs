@@ -77,6 +77,7 @@ impl Pair {
             limits: Limits::default(),
             methods: MethodTable::new([("test".into(), [("echo".to_owned(), MethodKind::BidiStream)])]),
             quota: None,
+            metrics: Arc::default(),
         };
         let mut pair = Self {
             client: client::Session::new(Arc::new(config), Millis(1_000)),

@@ -119,6 +119,7 @@ impl World {
                 ["now", "fail", "later"].map(|name| (name.to_owned(), server::MethodKind::Unary)),
             )]),
             quota: None,
+            metrics: Arc::default(),
         };
         Self {
             now: Millis(0),

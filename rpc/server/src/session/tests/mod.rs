@@ -60,6 +60,7 @@ impl Driver {
                 ],
             )]),
             quota: None,
+            metrics: Arc::default(),
         };
         change(&mut config);
         Self {
