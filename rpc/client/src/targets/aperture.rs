@@ -37,16 +37,27 @@ impl Aperture {
     /// Returns this client's instances. Those of one place, a worker and its successor, come together: a rolling restart moves
     /// no other connection. A place that comes or goes moves the edges of the subset by one.
     pub(crate) fn choose<'a>(&self, members: &'a Members) -> Vec<&'a Arc<Instance>> {
-        let mut ring = BTreeMap::<(u64, String), Vec<&Arc<Instance>>>::new();
-        for instance in members.instances.values() {
-            let place = place(instance);
-            ring.entry((hash([place.as_bytes()]), place)).or_default().push(instance);
-        }
-        let first = u64::try_from((u128::from(self.position) * ring.len() as u128) >> 64).unwrap_or_default();
-        let first = usize::try_from(first).unwrap_or_default();
-        let (before, after) = (ring.values().take(first), ring.values().skip(first));
-        after.chain(before).take(self.size).flatten().copied().collect()
+        let ring = ring(members);
+        let places: Vec<_> = ring.values().collect();
+        self.stretch(places.len()).flat_map(|at| places[at]).copied().collect()
     }
+
+    /// Returns the numbers of this client's places on a ring of so many.
+    fn stretch(self, places: usize) -> impl Iterator<Item = usize> {
+        let first = u64::try_from((u128::from(self.position) * places as u128) >> 64).unwrap_or_default();
+        let first = usize::try_from(first).unwrap_or_default();
+        (first..places).chain(0..first).take(self.size)
+    }
+}
+
+/// Returns the instances of each place, in the order of the ring.
+fn ring(members: &Members) -> BTreeMap<(u64, String), Vec<&Arc<Instance>>> {
+    let mut ring = BTreeMap::<_, Vec<_>>::new();
+    for instance in members.instances.values() {
+        let place = place(instance);
+        ring.entry((hash([place.as_bytes()]), place)).or_default().push(instance);
+    }
+    ring
 }
 
 #[cfg(test)]
@@ -72,10 +83,10 @@ mod tests {
     }
 
     /// Returns how many of the clients use each place.
-    fn load(apertures: impl Iterator<Item = Aperture>, members: &Members) -> BTreeMap<String, usize> {
-        let mut load: BTreeMap<_, _> = members.instances.values().map(|one| (place(one), 0)).collect();
-        for chosen in apertures.flat_map(|aperture| places(aperture, members)) {
-            *load.entry(chosen).or_default() += 1;
+    fn load(apertures: impl Iterator<Item = Aperture>, places: usize) -> Vec<usize> {
+        let mut load = vec![0; places];
+        for chosen in apertures.flat_map(|aperture| aperture.stretch(places)) {
+            load[chosen] += 1;
         }
         load
     }
@@ -104,9 +115,8 @@ mod tests {
 
     #[test]
     fn clients_without_numbers_are_spread_by_chance() {
-        let members = fleet(0..100);
-        let load = load((0..1_000).map(|seed| Aperture::at_random(20, seed)), &members);
-        let (least, most) = (load.values().min().unwrap(), load.values().max().unwrap());
+        let load = load((0..1_000).map(|seed| Aperture::at_random(20, seed)), 100);
+        let (least, most) = (load.iter().min().unwrap(), load.iter().max().unwrap());
         assert!(*least > 150 && *most < 250, "{least} to {most}, 200 would be even");
     }
 
@@ -114,11 +124,10 @@ mod tests {
         /// Every place is used by as many numbered clients as any other, but for a logarithm.
         #[test]
         fn numbered_clients_load_all_places_evenly(n in 1_usize..200, size in 1_usize..40, clients in 1_u32..600) {
-            let members = fleet(0..n);
-            let load = load((0..clients).map(|number| Aperture::of_client(size, number)), &members);
+            let load = load((0..clients).map(|number| Aperture::of_client(size, number)), n);
             let even = f64::from(clients) * (size.min(n) as f64) / n as f64;
             let slack = 1.0 + f64::from(clients).log2();
-            for (place, load) in load {
+            for (place, load) in load.into_iter().enumerate() {
                 prop_assert!((load as f64 - even).abs() <= slack, "{place}: {load}, {even} would be even");
             }
         }
@@ -139,10 +148,11 @@ mod tests {
         #[test]
         fn one_change_moves_about_one_connection_on_average(n in 30_usize..120, gone: prop::sample::Index, size in 1_usize..20) {
             let gone = gone.index(n);
-            let (with, without) = (fleet(0..n), fleet((0..n).filter(|place| *place != gone)));
+            let without: Vec<_> = (0..n).filter(|place| *place != gone).collect();
             let moved = (0..100).map(|number| {
                 let aperture = Aperture::of_client(size, number);
-                places(aperture, &with).difference(&places(aperture, &without)).count()
+                let after: BTreeSet<_> = aperture.stretch(n - 1).map(|at| without[at]).collect();
+                aperture.stretch(n).filter(|place| !after.contains(place)).count()
             });
             prop_assert!(moved.sum::<usize>() <= 150);
         }
