@@ -29,6 +29,8 @@ const CALLERS: usize = 4;
 /// A preforked service, its registry, and what a subscriber sees.
 struct Scene {
     service: Process,
+    /// Shared address of the workers.
+    addr: String,
     registry: Registry,
     seen: Subscription,
     workers: usize,
@@ -40,10 +42,11 @@ impl Scene {
         let zk = ZkMini::start().await.expect("it works on this machine");
         let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
         let mut service = Process::start(command.args([&workers.to_string(), &zk.connect_string()]));
-        service.line_with("ready ");
+        let addr = service.line_with("ready ");
+        let addr = addr.trim_start_matches("ready ").to_owned();
         let registry = Registry::connect(&zk.connect_string()).await.expect("it works on this machine");
         let seen = registry.subscribe("preforked").await.expect("it works on this machine");
-        Self { service, registry, seen, workers, _zk: zk }
+        Self { service, addr, registry, seen, workers, _zk: zk }
     }
 
     /// Replaces all workers, and returns when the registry has the successors only.
@@ -58,6 +61,12 @@ impl Scene {
 
     async fn client(&self) -> Client {
         Client::builder(self.registry.clone(), "preforked").connect().await.expect("it works on this machine")
+    }
+
+    /// Returns a client that knows the shared address only.
+    async fn direct_client(&self) -> Client {
+        let client = Client::direct("preforked", [self.addr.clone()]).connect().await;
+        client.expect("it works on this machine")
     }
 
     fn end(mut self) {
@@ -132,7 +141,7 @@ impl Outcomes {
 async fn rolling_restarts_under_load_fail_no_call() {
     let restarts = number("ROLLING_RESTARTS", 20);
     let mut scene = Scene::start(4).await;
-    let clients = [scene.client().await, scene.client().await, scene.client().await];
+    let clients = [scene.client().await, scene.client().await, scene.direct_client().await];
     let load = Load::start(&clients, false);
     let (took, ()) = timed_async(async {
         for _ in 0..restarts {

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use common::{Millis, TokioClock};
+use rpc_wire::Code;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::link::{ClientSession, LinkOutput, SharedSession};
@@ -29,8 +30,8 @@ const FRAMES_PER_LOCK: usize = 16;
 pub(crate) enum News {
     /// The server has said hello.
     Greeted { instance: String },
-    /// The server takes no more calls.
-    GoingAway,
+    /// The server takes no more calls, for a reason with this code.
+    GoingAway(Code),
     /// The server has answered a ping.
     Alive,
     /// The session has ended.
@@ -144,7 +145,7 @@ impl<F: FnMut(News)> LinkTask<F> {
                 Output::Signal(Signal::Readable(owner)) => owner.reader.wake(),
                 Output::Signal(Signal::Writable(owner)) => owner.sender.wake(),
                 Output::Greeted { instance } => (self.tell)(News::Greeted { instance }),
-                Output::GoingAway => (self.tell)(News::GoingAway),
+                Output::GoingAway(code) => (self.tell)(News::GoingAway(code)),
                 Output::Alive => (self.tell)(News::Alive),
                 Output::Closed(ending) => {
                     self.is_closed = true;

@@ -157,7 +157,7 @@ async fn run_link(
             shared.feed(Input::Connected { id, instance: instance.clone(), handle });
             report(Report::Reached { instance });
         }
-        News::GoingAway => shared.feed(Input::GoingAway { id }),
+        News::GoingAway(code) => shared.feed(Input::GoingAway { id, code }),
         News::Alive => shared.pool().heard(id),
         News::Closed(ending) => match &link {
             Some(link) => {

@@ -19,6 +19,7 @@ use common::{Backoff, Millis};
 use fastrand::Rng;
 use registry::Instance;
 use registry::select::{share, warm_up};
+use rpc_wire::Code;
 
 use crate::targets::{Target, Targets, place};
 pub use balancer::Balancer;
@@ -33,6 +34,14 @@ pub use view::{InstanceInfo, InstanceState};
 
 /// Age from which on the end of a link counts as the first failure at its address, not as one more in a row.
 const PROBATION: Millis = Millis(1_000);
+
+/// Maximum number of failures in a row at an address whose server has said hello and then, politely, that it leaves: it may
+/// have been replaced, even many times a second.
+const POLITE_FAILURES: u32 = 2;
+
+/// Maximum time that a client with other links waits before it connects to a newcomer, so that not all clients come in the
+/// same instant.
+const NEWCOMER_JITTER: Millis = Millis(50);
 
 /// Weight of an instance without an entry in the registry.
 const USUAL_WEIGHT: u32 = 100;
@@ -61,8 +70,8 @@ pub(crate) enum Input<H> {
     Failed { id: LinkId, reason: String },
     /// A link has ended.
     Lost { id: LinkId, reason: Arc<str> },
-    /// The server takes no more calls on a link.
-    GoingAway { id: LinkId },
+    /// The server takes no more calls on a link, for a reason with this code.
+    GoingAway { id: LinkId, code: Code },
     /// The time of [`Pool::poll_deadline`] has come.
     Timeout,
 }
@@ -192,10 +201,12 @@ impl<H: Clone> Pool<H> {
                 }
             }
             Input::Lost { id, reason } => {
-                self.handle_departure(now, id, true, &reason);
+                self.handle_departure(now, id, None, &reason);
                 self.links.remove(&id);
             }
-            Input::GoingAway { id } => self.handle_departure(now, id, false, "it is going away"),
+            Input::GoingAway { id, code } => {
+                self.handle_departure(now, id, Some(code), "it is going away");
+            }
             Input::Timeout => {
                 if self.next_weigh.is_some_and(|at| at <= now) {
                     self.weigh(now);
@@ -291,11 +302,15 @@ impl<H: Clone> Pool<H> {
         let near = targets.values().flat_map(Target::entries);
         let near = near.filter(|entry| self.config.zone.as_deref() == entry.zone());
         self.ready.want_near(near.map(weight).sum());
+        let jitter = if self.ready.is_empty() { Millis(0) } else { NEWCOMER_JITTER };
         for (addr, target) in targets {
             // A change at an address is a new process there: its predecessor's failures do not count.
             match self.endpoints.get_mut(&addr) {
                 Some(endpoint) if endpoint.target.has_same_processes(&target) => endpoint.target = target,
-                _ => drop(self.endpoints.insert(addr, Endpoint::new(target, now))),
+                _ => {
+                    let begin = now + Millis(self.random.u64(0..=jitter.0));
+                    drop(self.endpoints.insert(addr, Endpoint::new(target, begin)));
+                }
             }
         }
         self.weigh(now);
@@ -343,18 +358,23 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// Stops using a link whose server takes no more calls, or is gone. The next attempt at the address waits, even if
-    /// the link has answered calls: a server that answers and then breaks off must not be connected to in a loop.
-    fn handle_departure(&mut self, now: Millis, id: LinkId, lost: bool, reason: &str) {
+    /// Stops using a link whose server takes no more calls, as it has told with a code, or is gone. The next attempt at the
+    /// address waits, even if the link has answered calls: a server that answers and then breaks off must not be connected
+    /// to in a loop. After a polite end it waits briefly, however often that happens.
+    fn handle_departure(&mut self, now: Millis, id: LinkId, told: Option<Code>, reason: &str) {
         let Some(link) = self.links.get(&id) else { return };
         let Phase::Ready { since, .. } = link.phase else { return };
         let addr = link.addr.clone();
-        if now >= since + PROBATION
-            && let Some(endpoint) = self.endpoints.get_mut(&addr)
-        {
-            *endpoint = Endpoint::new(endpoint.target.clone(), now);
+        if let Some(endpoint) = self.endpoints.get_mut(&addr) {
+            if now >= since + PROBATION {
+                *endpoint = Endpoint::new(endpoint.target.clone(), now);
+            } else if told == Some(Code::UNAVAILABLE) {
+                endpoint.failures = endpoint.failures.min(POLITE_FAILURES);
+                let pause = self.config.backoff.pause(endpoint.failures, &mut self.random);
+                endpoint.retry_at = endpoint.retry_at.min(now + pause);
+            }
         }
-        drop(self.leave(now, id, lost));
+        drop(self.leave(now, id, told.is_none()));
         self.fail(now, &addr, format!("{addr} ended the connection: {reason}"));
     }
 
@@ -386,7 +406,7 @@ impl<H: Clone> Pool<H> {
 
     fn back_off(&mut self, now: Millis, addr: &str) {
         let Some(endpoint) = self.endpoints.get_mut(addr) else { return };
-        if endpoint.retry_at > now {
+        if endpoint.failures > 0 && endpoint.retry_at > now {
             // Attempts that began together fail together, and count once.
             return;
         }
@@ -396,7 +416,10 @@ impl<H: Clone> Pool<H> {
 
     fn connect_where_wanted(&mut self, now: Millis) {
         let mut wanted = Vec::new();
-        for (addr, endpoint) in self.endpoints.iter().filter(|(_, endpoint)| endpoint.retry_at <= now) {
+        // Without a link, nobody waits for the sake of others.
+        let in_need = self.ready.is_empty();
+        let is_due = |endpoint: &Endpoint| endpoint.retry_at <= now || in_need && endpoint.failures == 0;
+        for (addr, endpoint) in self.endpoints.iter().filter(|(_, endpoint)| is_due(endpoint)) {
             wanted.extend(std::iter::repeat_n(addr.clone(), self.lacks(addr, endpoint)));
         }
         for addr in wanted {

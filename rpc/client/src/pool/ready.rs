@@ -66,6 +66,10 @@ impl<H: Clone> Ready<H> {
         self.members.get(self.place(id)?)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
     /// Adds a link.
     pub(super) fn insert(&mut self, member: Member, handle: H) {
         let at = self.members.partition_point(|other| other.id < member.id);

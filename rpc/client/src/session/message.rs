@@ -39,8 +39,8 @@ pub enum Output<C, S> {
         /// Identity of the server's process.
         instance: String,
     },
-    /// The server takes no more calls.
-    GoingAway,
+    /// The server takes no more calls, for a reason with this code.
+    GoingAway(Code),
     /// The server has answered a ping.
     Alive,
     /// Callers that got [`Refused::Full`] should try again.

@@ -386,7 +386,7 @@ impl<C, S: Clone> Session<C, S> {
     fn handle_go_away(&mut self, go_away: &GoAway<'_>) {
         if matches!(self.phase, Phase::Open(_)) {
             // Before the completions, so that no retry of these calls comes here again.
-            self.outputs.push_back(Output::GoingAway);
+            self.outputs.push_back(Output::GoingAway(go_away.code));
         }
         self.leave();
         let status = Status::new(go_away.code, go_away.message);

@@ -118,6 +118,7 @@ fn a_newcomer_warms_up_if_the_client_says_so() {
     t.reach_all();
     t.now = Millis(20_000);
     t.input(entries([(0, instance()), (1, instance())], 0));
+    t.begin();
     t.reach_all();
     assert!(t.shares().get("1").copied().unwrap_or(0) <= 2);
     while t.pool.poll_deadline().is_some() {

@@ -70,7 +70,7 @@ proptest! {
                 Step::GoAway(at) => {
                     let ours = any_known(at).filter(|id| t.connecting.iter().all(|(connecting, _)| connecting != id));
                     if let Some(id) = ours {
-                        t.input(Input::GoingAway { id });
+                        t.go_away(id);
                     }
                 }
                 Step::Pick => {

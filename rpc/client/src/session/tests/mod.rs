@@ -339,7 +339,7 @@ fn a_server_that_leaves_tells_which_calls_it_runs() {
     let (one, _two) = (t.start(1, 0).unwrap(), t.start(2, 0).unwrap());
     t.go_away(one);
     t.go_away(one);
-    assert!(matches!(&*t.told(), [Output::GoingAway]), "once");
+    assert!(matches!(&*t.told(), [Output::GoingAway(Code::UNAVAILABLE)]), "once");
     assert_eq!(t.completed(), [(2, Err(Ended::NotRun(Status::unavailable("leaving"))))]);
     assert_eq!(t.start(3, 0), Err(Refused::Closed));
     t.reply(one);

@@ -359,7 +359,7 @@ impl World {
                 }
                 client::Output::Room => self.waits_for_room = false,
                 client::Output::Greeted { instance } => assert_eq!(instance, "a"),
-                client::Output::GoingAway | client::Output::Alive => {}
+                client::Output::GoingAway(_) | client::Output::Alive => {}
                 client::Output::Signal(_) => panic!("there are no streams"),
             }
         }
