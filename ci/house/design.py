@@ -99,6 +99,7 @@ PURE = (
     "rpc/wire/src/",
     "rpc/prefork/src/supervisor/",
     "rpc/server/src/limits",
+    "rpc/server/src/load/adaptive",
     "rpc/server/src/session/",
     "rpc/client/src/pool/",
     "rpc/client/src/retry",

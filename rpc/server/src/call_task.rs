@@ -155,7 +155,7 @@ impl CallStarter {
         mut running: Replying,
         mut measured: MeasuredCall,
     ) -> AbortHandle {
-        let in_flight = InFlight::new(&self.seat);
+        let in_flight = InFlight::timed(&self.seat, deadline);
         let (shared, reply_queue) = (Arc::clone(&self.shared), Arc::clone(&self.reply_queue));
         let task = async move {
             let mut out = Vec::new();
@@ -175,7 +175,8 @@ impl CallStarter {
             })
             .await;
             drop_quietly(running);
-            drop((active, in_flight, measured));
+            drop((active, measured));
+            in_flight.done();
             reply_queue.push(&call, &out);
         };
         tokio::spawn(task).abort_handle()

@@ -130,6 +130,7 @@ mod inbox;
 pub mod layer;
 mod limits;
 mod listener;
+mod load;
 mod log;
 mod measured;
 mod memory;

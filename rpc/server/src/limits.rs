@@ -34,8 +34,13 @@ pub struct Limits {
     /// Default: 16,384.
     ///
     /// Handlers that compute after their first `await`, or in `spawn_blocking`, all start on arrival. With such handlers
-    /// choose as many calls as can be done in time.
+    /// choose as many calls as can be done in time, or let the server find out: [`Limits::adaptive`].
     pub in_flight: usize,
+    /// The limit on unfinished calls of the server follows its capacity, up to [`Limits::in_flight`]. It compares how long
+    /// calls take with how long they take when few run, and settles at about one and a half times what the server works on at
+    /// once. It begins at 20, and grows within a second. For handlers whose calls take about the same time; streams count, but do not move
+    /// it. Default: false.
+    pub adaptive: bool,
     /// Maximum number of unfinished calls of one peer. Further ones are refused with RESOURCE_EXHAUSTED and do not run.
     /// Default: `None`, three quarters of [`Limits::in_flight`].
     pub in_flight_per_peer: Option<usize>,
@@ -85,6 +90,7 @@ impl Default for Limits {
             connections_per_peer: None,
             in_flight_per_connection: 1_024,
             in_flight: 16_384,
+            adaptive: false,
             in_flight_per_peer: None,
             max_frame: rpc_wire::DEFAULT_MAX_FRAME,
             argument_bytes: 64 << 20,

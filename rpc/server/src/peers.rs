@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use common::{Millis, PeerKey};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 use crate::limits::Limits;
+use crate::load::{Gate, TimedCall};
 use crate::session::Full;
 
 /// Value of [`SeatShare::idle_since`] for a connection that is not idle.
@@ -29,7 +31,7 @@ const LOOK_AGAIN: Millis = Millis(100);
 #[derive(Debug)]
 pub(crate) struct Peers {
     limits: Shares,
-    in_flight: AtomicUsize,
+    gate: Gate,
     /// Sum of the bytes of all connections.
     held: AtomicUsize,
     /// The server drains. Never reset.
@@ -42,7 +44,6 @@ pub(crate) struct Peers {
 struct Shares {
     connections: usize,
     connections_per_peer: usize,
-    in_flight: usize,
     in_flight_per_peer: usize,
     bytes: usize,
 }
@@ -100,15 +101,15 @@ impl Peers {
     pub(crate) fn new(limits: &Limits, descriptors: usize) -> Self {
         let connections =
             limits.connections.min(descriptors - (descriptors / 8).max(16).min(descriptors)).max(1);
+        let gate = Gate::new(limits);
         let limits = Shares {
             connections,
             connections_per_peer: limits.connections_per_peer.unwrap_or_else(|| most_of(connections)),
-            in_flight: limits.in_flight,
             in_flight_per_peer: limits.in_flight_per_peer.unwrap_or_else(|| most_of(limits.in_flight)),
             bytes: limits.bytes,
         };
-        let (in_flight, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { limits, in_flight, held, draining: AtomicBool::new(false), table: Mutex::default() }
+        let (held, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
+        Self { limits, gate, held, draining, table: Mutex::default() }
     }
 
     /// Returns a seat for a new connection. If all are taken, the connection that has been idle longest is asked to close.
@@ -251,14 +252,11 @@ impl Seat {
 
     /// Returns the limit on calls that is reached, if any.
     pub(crate) fn full(&self) -> Option<Full> {
-        let limits = &self.peers.limits;
-        if self.peers.in_flight.load(Relaxed) >= limits.in_flight {
-            return Some(Full::Server(limits.in_flight));
+        if let Some(limit) = self.peers.gate.full() {
+            return Some(Full::Server(limit));
         }
-        if self.share.peer.in_flight.load(Relaxed) >= limits.in_flight_per_peer {
-            return Some(Full::Peer(limits.in_flight_per_peer));
-        }
-        None
+        let limit = self.peers.limits.in_flight_per_peer;
+        (self.share.peer.in_flight.load(Relaxed) >= limit).then_some(Full::Peer(limit))
     }
 }
 
@@ -276,20 +274,36 @@ impl Drop for Seat {
 
 /// Unit of the counts of unfinished calls, released on drop.
 #[derive(Debug)]
-pub(crate) struct InFlight(Arc<Seat>);
+pub(crate) struct InFlight {
+    seat: Arc<Seat>,
+    timed: Option<TimedCall>,
+}
 
 impl InFlight {
+    /// Counts a call whose duration says nothing about the server, such as a stream.
     pub(crate) fn new(seat: &Arc<Seat>) -> Self {
-        seat.peers.in_flight.fetch_add(1, Relaxed);
+        seat.peers.gate.enter();
         seat.share.peer.in_flight.fetch_add(1, Relaxed);
-        Self(seat.clone())
+        Self { seat: seat.clone(), timed: None }
+    }
+
+    /// Counts a call whose duration moves an adaptive limit.
+    pub(crate) fn timed(seat: &Arc<Seat>, deadline: Option<Instant>) -> Self {
+        let mut this = Self::new(seat);
+        this.timed = seat.peers.gate.time(deadline);
+        this
+    }
+
+    /// Releases the unit of a call that has ended by itself.
+    pub(crate) fn done(mut self) {
+        self.timed.iter_mut().for_each(TimedCall::done);
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.peers.in_flight.fetch_sub(1, Relaxed);
-        self.0.share.peer.in_flight.fetch_sub(1, Relaxed);
+        self.seat.share.peer.in_flight.fetch_sub(1, Relaxed);
+        self.seat.peers.gate.leave(self.timed.take());
     }
 }
 

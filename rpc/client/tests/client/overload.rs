@@ -1,0 +1,56 @@
+//! Overload of a server whose limit on calls in flight follows its capacity, in simulated time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_client::{Client, connect_fn};
+use rpc_server::{Context, Limits, Server, Service, Status, in_memory};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+/// Offers four times what a server can do for two seconds, and returns the part of its capacity that ended in time in the last.
+async fn good_part(is_adaptive: bool) -> f64 {
+    let places = Arc::new(Semaphore::new(4));
+    let work = move |(): (), _: Context| {
+        let places = Arc::clone(&places);
+        async move {
+            let _place = places.acquire().await.map_err(|error| Status::internal(error.to_string()))?;
+            sleep(Duration::from_millis(8)).await;
+            Ok::<_, Status>(())
+        }
+    };
+    let mut limits = Limits::default();
+    limits.adaptive = is_adaptive;
+    let (connector, listener) = in_memory();
+    let server = Server::new(Service::builder("test").method("work", work).build()).limits(limits);
+    tokio::spawn(server.serve_in_memory(listener, std::future::pending()));
+    let via = connect_fn(move |_addr| std::future::ready(connector.connect()));
+    let client =
+        Client::direct("test", ["in-memory:1"]).via(via).max_retries(0).seed(1).connect().await.unwrap();
+    let mut calls = JoinSet::new();
+    for millis in 0..2_000 {
+        sleep(Duration::from_millis(1)).await;
+        for _ in 0..2 {
+            let client = client.clone();
+            calls.spawn(async move {
+                let answer = client.call::<_, ()>("work", &()).deadline(Duration::from_millis(50)).await;
+                answer.is_ok() && millis >= 1_000
+            });
+        }
+    }
+    let good = calls.join_all().await.into_iter().filter(|good| *good).count();
+    f64::from(u32::try_from(good).unwrap()) / 500.0
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adaptive_limit_keeps_nearly_all_of_the_capacity() {
+    let good = good_part(true).await;
+    assert!(good >= 0.85, "{good:.2} of the capacity");
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_one_all_calls_end_late() {
+    let good = good_part(false).await;
+    assert!(good <= 0.2, "{good:.2} of the capacity: the test is too kind");
+}
