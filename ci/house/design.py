@@ -100,6 +100,7 @@ PURE = (
     "rpc/prefork/src/supervisor/",
     "rpc/server/src/limits",
     "rpc/server/src/load/adaptive",
+    "rpc/server/src/load/queue",
     "rpc/server/src/session/",
     "rpc/client/src/pool/",
     "rpc/client/src/retry",

@@ -110,7 +110,7 @@
 //!
 //! # Inside
 //! The module `session` decides without I/O: it is one connection, from hello to drain. `acceptor`, `connection_task`,
-//! `call_task` and `stream_task` are the shell around it. On the hot path a connection reads once, handles every complete frame, encodes all
+//! `call_task`, `running_call`, `waiting_call` and `stream_task` are the shell around it. On the hot path a connection reads once, handles every complete frame, encodes all
 //! replies into one buffer and writes once. The protocol is that of the crate `rpc-wire`.
 #![forbid(unsafe_code)]
 // Only workers retire, and only Linux has them.
@@ -141,6 +141,7 @@ mod peers;
 mod prefork;
 mod reflect;
 mod retirement;
+mod running_call;
 mod scope;
 mod server;
 mod service;
@@ -155,6 +156,7 @@ mod stream_task;
 mod tls;
 mod type_name;
 mod typed;
+mod waiting_call;
 
 pub use announce::Announcement;
 pub use common::Identity;

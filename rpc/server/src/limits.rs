@@ -44,6 +44,14 @@ pub struct Limits {
     /// Maximum number of unfinished calls of one peer. Further ones are refused with RESOURCE_EXHAUSTED and do not run.
     /// Default: `None`, three quarters of [`Limits::in_flight`].
     pub in_flight_per_peer: Option<usize>,
+    /// Maximum number of calls that wait while [`Limits::in_flight`], [`Limits::adaptive`] or [`Limits::in_flight_per_peer`]
+    /// lets no more run; one peer may have three quarters of it. They start in the order in which they came, and their
+    /// arguments count for [`Limits::argument_bytes`]. For bursts: under an overload that lasts, a queue is always full and
+    /// makes calls late. Default: 0, calls over a limit are refused at once.
+    pub queue: usize,
+    /// Maximum time for which a call waits, and less if too little of its time would be left to run it. Then it is refused
+    /// with RESOURCE_EXHAUSTED and does not run. Default: 100 ms.
+    pub queue_timeout: Duration,
     /// Maximum length of a frame's body from a client. A longer one ends its connection. Default: 4 MiB.
     pub max_frame: usize,
     /// Maximum number of encoded argument bytes of the unfinished calls of a connection. Further calls are refused with
@@ -92,6 +100,8 @@ impl Default for Limits {
             in_flight: 16_384,
             adaptive: false,
             in_flight_per_peer: None,
+            queue: 0,
+            queue_timeout: Duration::from_millis(100),
             max_frame: rpc_wire::DEFAULT_MAX_FRAME,
             argument_bytes: 64 << 20,
             reply_bytes: 32 << 20,

@@ -229,10 +229,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     let method = start.method;
                     self.shared.session.metrics.method(method.index()).start();
                     let before = self.now;
-                    let started = self.starter.start(start, before, cx);
+                    let has_to_wait = self.seat.has_to_wait();
+                    let started = if has_to_wait {
+                        self.starter.start_later(start, before)
+                    } else {
+                        self.starter.start(start, before, cx)
+                    };
                     self.read_clock();
                     let took = self.now.duration_since(before);
-                    self.shared.session.methods.took(method, took);
+                    if !has_to_wait {
+                        self.shared.session.methods.took(method, took);
+                    }
                     let task = match started {
                         Started::Continues(task) => Some(task),
                         Started::Ended(code) => {

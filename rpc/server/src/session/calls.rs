@@ -292,6 +292,7 @@ impl<T> Calls<T> {
             _ if self.running.len() >= limits.in_flight_per_connection => {
                 (Refusal::Connection, limits.in_flight_per_connection, "on this connection")
             }
+            Some(Full::Server(limit)) if limits.adaptive => (Refusal::Overload, limit, "on this server"),
             Some(Full::Server(limit)) => (Refusal::Server, limit, "on this server"),
             Some(Full::Peer(limit)) => (Refusal::Peer, limit, "from this address"),
             None => return None,

@@ -10,6 +10,7 @@ mod overload;
 mod peer;
 mod prefork;
 mod python;
+mod queue;
 mod services;
 mod status;
 mod streams;

@@ -17,7 +17,7 @@ fn named(name: &'static str) -> Service {
 
 async fn greeted(server: &Running, service: &str) -> (RawClient, Answer) {
     let mut client = RawClient::connect(server.addr).await;
-    client.hello(1, Format::JSON, service);
+    client.hello(2, Format::JSON, service);
     client.send().await;
     let answer = client.answer().await;
     (client, answer)

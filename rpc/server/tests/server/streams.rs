@@ -74,13 +74,13 @@ async fn greeted(budget: Budget) -> (Running, RawClient) {
 }
 
 impl RawClient {
-    fn open(&mut self, id: u64, method: &str, argument: &str) {
+    pub(crate) fn open(&mut self, id: u64, method: &str, argument: &str) {
         let (more, stream) = (argument.is_empty(), ["count", "fill", "watch", "double"].contains(&method));
         let payload = argument.as_bytes();
         self.push(&Frame::Request(Request { method, more, stream, payload, ..Request::new(CallId(id)) }));
     }
 
-    fn message(&mut self, id: u64, payload: &str) {
+    pub(crate) fn message(&mut self, id: u64, payload: &str) {
         self.push(&Frame::Message(Message { id: CallId(id), payload: payload.as_bytes() }));
     }
 
@@ -89,7 +89,7 @@ impl RawClient {
     }
 }
 
-fn message(id: u64, payload: &str) -> Answer {
+pub(crate) fn message(id: u64, payload: &str) -> Answer {
     Answer::Message(CallId(id), payload.into())
 }
 

@@ -1,5 +1,7 @@
 //! Connected peers, their shares of the limits, and the choice of connections to close when a limit is reached.
 
+mod in_flight;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,11 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use common::{Millis, PeerKey};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::time::Instant;
 
 use crate::limits::Limits;
-use crate::load::{Gate, TimedCall};
+use crate::load::{Gate, WaitQueue};
 use crate::session::Full;
+use in_flight::Waiter;
+pub(crate) use in_flight::{InFlight, Waiting};
 
 /// Value of [`SeatShare::idle_since`] for a connection that is not idle.
 const BUSY: u64 = u64::MAX;
@@ -32,12 +35,16 @@ const LOOK_AGAIN: Millis = Millis(100);
 pub(crate) struct Peers {
     limits: Shares,
     gate: Gate,
+    /// Calls that wait at a limit on those in flight; `None` if none may.
+    queue: Option<Mutex<Queue>>,
     /// Sum of the bytes of all connections.
     held: AtomicUsize,
     /// The server drains. Never reset.
     draining: AtomicBool,
     table: Mutex<Table>,
 }
+
+type Queue = WaitQueue<PeerKey, Waiter>;
 
 /// Limits that apply across connections.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +109,7 @@ impl Peers {
         let connections =
             limits.connections.min(descriptors - (descriptors / 8).max(16).min(descriptors)).max(1);
         let gate = Gate::new(limits);
+        let queue = (limits.queue > 0).then(|| WaitQueue::new(limits.queue, most_of(limits.queue)));
         let limits = Shares {
             connections,
             connections_per_peer: limits.connections_per_peer.unwrap_or_else(|| most_of(connections)),
@@ -109,7 +117,7 @@ impl Peers {
             bytes: limits.bytes,
         };
         let (held, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { limits, gate, held, draining, table: Mutex::default() }
+        Self { limits, gate, queue: queue.map(Mutex::new), held, draining, table: Mutex::default() }
     }
 
     /// Returns a seat for a new connection. If all are taken, the connection that has been idle longest is asked to close.
@@ -250,11 +258,22 @@ impl Seat {
         self.peers.draining.load(Relaxed)
     }
 
-    /// Returns the limit on calls that is reached, if any.
+    /// Returns the limit on calls that is reached, if any, and if no call may wait there.
     pub(crate) fn full(&self) -> Option<Full> {
-        if let Some(limit) = self.peers.gate.full() {
-            return Some(Full::Server(limit));
-        }
+        let may_wait = || self.peers.queue().is_some_and(|queue| queue.has_room(self.share.key));
+        self.limit_reached().filter(|_| !may_wait())
+    }
+
+    /// Returns true if a call has to wait before it starts, because a limit is reached.
+    pub(crate) fn has_to_wait(&self) -> bool {
+        self.peers.queue.is_some() && self.limit_reached().is_some()
+    }
+
+    fn limit_reached(&self) -> Option<Full> {
+        self.peers.gate.full().map(Full::Server).or_else(|| self.full_for_peer())
+    }
+
+    fn full_for_peer(&self) -> Option<Full> {
         let limit = self.peers.limits.in_flight_per_peer;
         (self.share.peer.in_flight.load(Relaxed) >= limit).then_some(Full::Peer(limit))
     }
@@ -269,41 +288,6 @@ impl Drop for Seat {
         if self.share.peer.connections.fetch_sub(1, Relaxed) == 1 {
             table.peers.remove(&self.share.key);
         }
-    }
-}
-
-/// Unit of the counts of unfinished calls, released on drop.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    seat: Arc<Seat>,
-    timed: Option<TimedCall>,
-}
-
-impl InFlight {
-    /// Counts a call whose duration says nothing about the server, such as a stream.
-    pub(crate) fn new(seat: &Arc<Seat>) -> Self {
-        seat.peers.gate.enter();
-        seat.share.peer.in_flight.fetch_add(1, Relaxed);
-        Self { seat: seat.clone(), timed: None }
-    }
-
-    /// Counts a call whose duration moves an adaptive limit.
-    pub(crate) fn timed(seat: &Arc<Seat>, deadline: Option<Instant>) -> Self {
-        let mut this = Self::new(seat);
-        this.timed = seat.peers.gate.time(deadline);
-        this
-    }
-
-    /// Releases the unit of a call that has ended by itself.
-    pub(crate) fn done(mut self) {
-        self.timed.iter_mut().for_each(TimedCall::done);
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.seat.share.peer.in_flight.fetch_sub(1, Relaxed);
-        self.seat.peers.gate.leave(self.timed.take());
     }
 }
 

@@ -1,0 +1,104 @@
+//! Calls that wait, before they start, until one of those in flight has ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_metrics::Refusal;
+use rpc_wire::{Code, Status};
+use tokio::time::{Instant, timeout_at};
+
+use crate::clock;
+use crate::context::{ActiveCall, CallState};
+use crate::handler::{Opening, Running};
+use crate::inbox::Inbox;
+use crate::load::wait_until;
+use crate::measured::MeasuredCall;
+use crate::peers::Waiting;
+use crate::running_call::{self, CallRunner};
+use crate::session::{CallHead, MethodId};
+use crate::shared::Shared;
+use crate::shared_reply_queue::SharedReplyQueue;
+use crate::stream_task::StreamTask;
+
+/// Call that owns its argument, because it starts later.
+pub(crate) struct WaitingCall {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) reply_queue: Arc<SharedReplyQueue>,
+    pub(crate) call: CallHead,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) method: MethodId,
+    pub(crate) active: ActiveCall,
+    pub(crate) measured: MeasuredCall,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) inbox: Option<Arc<Inbox>>,
+}
+
+/// Returns the time until which a call may wait.
+pub(crate) fn patience(shared: &Shared, call: &CallHead, method: MethodId) -> Option<Instant> {
+    let (limits, usual) = (&shared.session.limits, shared.session.methods.usual(method));
+    let until = wait_until(shared.clock.now(), limits.queue_timeout, call.deadline, usual)?;
+    shared.clock.instant(until)
+}
+
+/// Appends the reply of a call that may not wait, or not any longer.
+pub(crate) fn refuse(shared: &Shared, call: &CallHead, waited: Duration, out: &mut Vec<u8>) -> Code {
+    let waited = waited.as_millis();
+    let why = format!("too many calls in flight; this one has waited for {waited} ms");
+    let status = Status::resource_exhausted(why);
+    call.refuse(&status, out);
+    shared.session.metrics.refuse(Refusal::Overload);
+    status.code
+}
+
+impl WaitingCall {
+    /// Waits for a place, for a bounded time, and runs the call to its end.
+    pub(crate) async fn run(mut self, mut waiting: Waiting, until: Instant) {
+        let begun = clock::now();
+        let place = timeout_at(until, waiting.place()).await;
+        // Its owner has left the queue before the client may try again.
+        drop(waiting);
+        let mut out = Vec::new();
+        let Ok(Some(mut in_flight)) = place else {
+            let waited = clock::now().duration_since(begun);
+            self.measured.scope.end(refuse(&self.shared, &self.call, waited, &mut out));
+            return self.fail(&out);
+        };
+        let opening = Opening {
+            method: self.shared.session.methods.name(self.method),
+            payload: &self.payload,
+            format: self.call.format,
+            context: CallState::context(&self.active.0),
+            inbox: self.inbox.clone(),
+        };
+        let handler = &self.shared.handlers[self.method.index()];
+        let Ok(running) =
+            running_call::open(&self.call, handler, opening, &mut self.measured.scope, &mut out)
+        else {
+            return self.fail(&out);
+        };
+        let Self { shared, reply_queue, call, deadline, active, measured, .. } = self;
+        match running {
+            Running::Reply(running) => {
+                in_flight.time(deadline);
+                let runner = CallRunner { shared, reply_queue, call, deadline, in_flight };
+                runner.reply(active, running, measured).await;
+            }
+            Running::Messages(handler) => {
+                let runner = CallRunner { shared, reply_queue, call, deadline, in_flight };
+                runner.messages(StreamTask::new(call, active, handler, measured)).await;
+            }
+        }
+    }
+
+    /// Ends a call, of which nothing has run, with the encoded reply.
+    fn fail(self, frame: &[u8]) {
+        let Self { shared, reply_queue, call, method, active, measured, inbox, .. } = self;
+        running_call::cut(inbox.as_ref());
+        drop((active, measured));
+        if shared.session.methods.kind(method).server_streams() {
+            reply_queue.push_messages(call.id, frame, true);
+        } else {
+            reply_queue.push(&call, frame);
+        }
+    }
+}
