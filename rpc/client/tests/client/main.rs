@@ -12,11 +12,8 @@ mod discovery;
 #[cfg(feature = "tower")]
 mod layers;
 mod metadata;
-<<<<<<< HEAD
 mod metrics;
-=======
 mod overload;
->>>>>>> c596273c (rpc-server: a limit on calls in flight that follows the capacity)
 mod servers;
 mod sessions;
 mod simulated;
