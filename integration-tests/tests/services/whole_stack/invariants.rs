@@ -6,8 +6,12 @@ use std::time::Duration;
 use registry::{Instance, Members, RegistrationState};
 use rpc_server::INSTANCE_FIELD;
 
+use super::plan::Illness;
 use super::process::SERVICE;
 use super::world::{World, call};
+
+/// Number of calls to find out whether an instance that fails gets few.
+const CALLS: u64 = 100;
 
 impl World {
     /// Checks that everybody knows all that there is, and that nothing is left of those who have gone.
@@ -15,7 +19,8 @@ impl World {
         self.check_nodes()?;
         self.check_views()?;
         self.check_leaks()?;
-        self.check_calls().await
+        self.check_calls().await?;
+        self.check_ejection().await
     }
 
     /// Each live instance has exactly one node, which its live session owns. There are no others.
@@ -92,6 +97,25 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// An instance that fails every call gets few of them, if there are others.
+    async fn check_ejection(&self) -> Result<(), String> {
+        let live: Vec<_> = self.instances.iter().filter_map(|place| place.taken()).collect();
+        let [ailing, _, ..] = live[..] else { return Ok(()) };
+        ailing.ail(Some(Illness::Fails));
+        for caller in &self.callers {
+            let before = caller.client.stats();
+            for _ in 0..CALLS {
+                call(&caller.client, &self.ledger, Duration::ZERO, false).await;
+            }
+            let failed = caller.client.stats().failed - before.failed;
+            if failed * 50 > CALLS {
+                return Err(format!("an instance that fails got {failed} of {CALLS} calls"));
+            }
+        }
+        ailing.ail(None);
+        self.ledger.check()
     }
 
     fn nodes(&self) -> Vec<Node> {

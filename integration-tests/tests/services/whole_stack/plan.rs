@@ -42,6 +42,8 @@ pub(crate) enum Act {
     Stop(usize),
     /// An instance dies, as by kill -9.
     Kill(usize),
+    /// An instance falls ill, or recovers.
+    Ail(usize, Option<Illness>),
     /// An instance publishes new data.
     Update(usize),
     /// An operator deletes the node of an instance.
@@ -52,6 +54,15 @@ pub(crate) enum Act {
     Unsubscribe(usize),
     /// A subscriber comes, unless it is there.
     Subscribe(usize),
+}
+
+/// Illness of an instance that runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Illness {
+    /// It fails every call at once.
+    Fails,
+    /// It takes so much longer for every call.
+    Slow(Duration),
 }
 
 pub(crate) fn plans() -> impl Strategy<Value = Plan> {
@@ -74,10 +85,13 @@ fn acts() -> impl Strategy<Value = Vec<(Duration, Act)>> {
         1 => (1..30_u64).prop_map(|minutes| Duration::from_secs(60 * minutes)),
     ];
     let takes = prop_oneof![Just(0_u64), 1..3_000_u64, 1..20_000_u64].prop_map(Duration::from_millis);
+    let slow = (1..5_000_u64).prop_map(|by| Illness::Slow(Duration::from_millis(by)));
+    let illness = prop::option::of(prop_oneof![Just(Illness::Fails), slow]);
     let act = prop_oneof![
         3 => (0..MAX_INSTANCES).prop_map(Act::Start),
         2 => (0..MAX_INSTANCES).prop_map(Act::Stop),
         2 => (0..MAX_INSTANCES).prop_map(Act::Kill),
+        2 => (0..MAX_INSTANCES, illness).prop_map(|(n, illness)| Act::Ail(n, illness)),
         3 => (0..MAX_INSTANCES).prop_map(Act::Update),
         1 => (0..MAX_INSTANCES).prop_map(Act::DeleteNode),
         12 => (0..MAX_CALLERS, takes, any::<bool>())

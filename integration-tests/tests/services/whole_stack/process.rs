@@ -1,5 +1,6 @@
 //! An instance: an RPC server that registers itself.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use registry::{Instance, Registration, Registry};
@@ -11,6 +12,7 @@ use zk_mini::Handle;
 
 use super::ledger::Ledger;
 use super::network::{Addresses, Way};
+use super::plan::Illness;
 
 /// Name of the service.
 pub(crate) const SERVICE: &str = "work";
@@ -21,10 +23,25 @@ pub(crate) struct Process {
     pub(crate) identity: String,
     pub(crate) registry: Registry,
     pub(crate) registration: Registration,
+    health: Health,
     way: Way,
     port: u16,
     server: JoinHandle<Drained>,
     stop: oneshot::Sender<()>,
+}
+
+/// Illness of an instance, if it has one.
+#[derive(Clone, Default)]
+struct Health(Arc<Mutex<Option<Illness>>>);
+
+impl Health {
+    fn set(&self, illness: Option<Illness>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = illness;
+    }
+
+    fn get(&self) -> Option<Illness> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Process {
@@ -38,12 +55,19 @@ impl Process {
         seed: u64,
     ) -> Self {
         let identity = format!("{port}-{birth}");
+        let health = Health::default();
+        let own_health = health.clone();
         let run = move |(number, takes): (u64, u64), _: Context| {
-            let ledger = ledger.clone();
+            let (ledger, illness) = (ledger.clone(), own_health.get());
             async move {
                 ledger.ran(number);
+                match illness {
+                    Some(Illness::Fails) => return Err(Status::internal("it ails")),
+                    Some(Illness::Slow(by)) => sleep(by).await,
+                    None => {}
+                }
                 sleep(Duration::from_millis(takes)).await;
-                Ok::<_, Status>(number)
+                Ok(number)
             }
         };
         let service = Service::builder(SERVICE).method("run", run).build();
@@ -63,7 +87,12 @@ impl Process {
                 Err(_) => sleep(Duration::from_secs(1)).await,
             }
         };
-        Self { identity, registry, registration, way, port, server, stop }
+        Self { identity, registry, registration, health, way, port, server, stop }
+    }
+
+    /// Falls ill, or recovers.
+    pub(crate) fn ail(&self, illness: Option<Illness>) {
+        self.health.set(illness);
     }
 
     /// Publishes new data, as soon as the registry lets it: does not wait.

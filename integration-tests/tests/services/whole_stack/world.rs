@@ -127,6 +127,11 @@ impl World {
                     process.kill(&self.zk).await;
                 }
             }
+            Act::Ail(n, illness) => {
+                if let Some(process) = self.instances[n].settled().await {
+                    process.ail(illness);
+                }
+            }
             Act::Update(n) => {
                 let revision = self.births;
                 if let Some(process) = self.instances[n].settled().await {
@@ -188,7 +193,7 @@ impl World {
         self.seed.wrapping_add(self.births << 32)
     }
 
-    /// Waits until all that has begun has ended, and everybody has heard of it.
+    /// Cures everybody, and waits until all that has begun has ended, and everybody has heard of it.
     async fn calm_down(&mut self) -> Result<(), String> {
         let all = async {
             for place in &mut self.instances {
@@ -201,6 +206,9 @@ impl World {
             while self.leaving.join_next().await.is_some() {}
         };
         timeout(ENOUGH, all).await.map_err(|_| "somebody is still not done after ten minutes")?;
+        for process in self.instances.iter().filter_map(|place| place.taken()) {
+            process.ail(None);
+        }
         // Longer than every delay, backoff and hold, and than sessions live without a client.
         sleep(6 * TIMEOUT).await;
         Ok(())
