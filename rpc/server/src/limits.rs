@@ -64,10 +64,17 @@ pub struct Limits {
     /// Maximum number of bytes of all connections together: received and not handled, arguments of unfinished calls,
     /// replies not written. Above it, the connection that holds most is closed. Default: 256 MiB.
     pub bytes: usize,
+    /// Maximum number of those bytes of all connections of one peer. Above it, the peer's connection that holds most is closed, and
+    /// nobody else's. Default: `None`, three quarters of [`Limits::bytes`].
+    pub bytes_per_peer: Option<usize>,
     /// Maximum time from the connection to the client's hello. Default: 5 s.
     pub hello_timeout: Duration,
     /// Maximum time from the first byte of a frame to its last; then the connection is closed. Default: 30 s.
     pub frame_timeout: Duration,
+    /// Age at which a connection has to end, or up to a tenth later by chance, so that clients connect anew and find instances
+    /// that have been added behind a load balancer. Its client is told, its unfinished calls and streams run to their ends,
+    /// however long they take, and no call is lost. Default: `None`, no connection is too old.
+    pub connection_age: Option<Duration>,
     /// Maximum time of silence on a connection without running calls; then it is closed. A PING ends a silence.
     /// Default: 10 min.
     pub idle_timeout: Duration,
@@ -106,8 +113,10 @@ impl Default for Limits {
             argument_bytes: 64 << 20,
             reply_bytes: 32 << 20,
             bytes: 256 << 20,
+            bytes_per_peer: None,
             hello_timeout: Duration::from_secs(5),
             frame_timeout: Duration::from_secs(30),
+            connection_age: None,
             idle_timeout: Duration::from_secs(600),
             write_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),

@@ -5,6 +5,7 @@ mod balancing;
 #[cfg(feature = "tls")]
 mod certificates;
 mod chains;
+mod connection_age;
 mod deadlines;
 mod direct;
 mod direct_ports;

@@ -54,3 +54,27 @@ async fn without_one_all_calls_end_late() {
     let good = good_part(false).await;
     assert!(good <= 0.2, "{good:.2} of the capacity: the test is too kind");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_carries_a_server_over_a_burst_that_it_would_refuse() {
+    for (queue, expected) in [(0, 4), (32, 20)] {
+        let work = |(): (), _: Context| async {
+            sleep(Duration::from_millis(10)).await;
+            Ok::<_, Status>(())
+        };
+        let mut limits = Limits::default();
+        (limits.in_flight, limits.in_flight_per_peer) = (4, Some(4));
+        limits.queue = queue;
+        let server = Server::new(Service::builder("test").method("work", work).build()).limits(limits);
+        let connector = server.in_memory();
+        let client =
+            Client::in_memory("test", move || connector.connect()).max_retries(0).connect().await.unwrap();
+        let mut calls = JoinSet::new();
+        for _ in 0..20 {
+            let client = client.clone();
+            calls.spawn(async move { client.call::<_, ()>("work", &()).await.is_ok() });
+        }
+        let done = calls.join_all().await.into_iter().filter(|done| *done).count();
+        assert_eq!(done, expected);
+    }
+}

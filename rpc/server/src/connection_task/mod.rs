@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         let time = shared.clock.at(now);
         let config = Arc::clone(&shared.session);
         Self {
-            session: Session::new(Arc::clone(&shared.session), time),
+            session: Session::new(Arc::clone(&shared.session), time).aging(|| seat.chance()),
             starter: CallStarter {
                 shared: Arc::clone(&shared),
                 seat: Arc::clone(&seat),

@@ -53,6 +53,7 @@ struct Shares {
     connections_per_peer: usize,
     in_flight_per_peer: usize,
     bytes: usize,
+    bytes_per_peer: usize,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +72,8 @@ struct Table {
 struct PeerShare {
     connections: AtomicUsize,
     in_flight: AtomicUsize,
+    /// Sum of the bytes of its connections.
+    held: AtomicUsize,
 }
 
 /// Share of one connection, visible to all others.
@@ -115,6 +118,7 @@ impl Peers {
             connections_per_peer: limits.connections_per_peer.unwrap_or_else(|| most_of(connections)),
             in_flight_per_peer: limits.in_flight_per_peer.unwrap_or_else(|| most_of(limits.in_flight)),
             bytes: limits.bytes,
+            bytes_per_peer: limits.bytes_per_peer.unwrap_or_else(|| most_of(limits.bytes)),
         };
         let (held, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
         Self { limits, gate, queue: queue.map(Mutex::new), held, draining, table: Mutex::default() }
@@ -184,12 +188,12 @@ impl Peers {
         }
     }
 
-    /// Asks the connection that holds most to close, unless those that are closing release enough.
-    fn evict_greediest(&self) {
+    /// Asks the connection that holds most, of one peer or of all, to close, unless those that are closing release enough.
+    fn evict_greediest(&self, of: Option<PeerKey>, total: &AtomicUsize, limit: usize) {
         let mut table = self.lock();
         let mut leaving = 0;
         let mut greediest: Option<(usize, &Arc<SeatShare>)> = None;
-        for share in table.seats.values() {
+        for share in table.seats.values().filter(|share| of.is_none_or(|key| share.key == key)) {
             let held = share.held.load(Relaxed);
             if share.evicted.load(Relaxed) {
                 leaving += held;
@@ -197,7 +201,7 @@ impl Peers {
                 greediest = Some((held, share));
             }
         }
-        if self.held.load(Relaxed).saturating_sub(leaving) > self.limits.bytes
+        if total.load(Relaxed).saturating_sub(leaving) > limit
             && let Some((_, share)) = greediest
         {
             share.evict();
@@ -222,15 +226,24 @@ impl Seat {
     /// Records the bytes that the connection holds now.
     pub(crate) fn holds(&self, bytes: usize) {
         let before = self.share.held.swap(bytes, Relaxed);
-        if bytes > before {
-            let grown = bytes - before;
-            let total = self.peers.held.fetch_add(grown, Relaxed) + grown;
-            if total > self.peers.limits.bytes {
-                self.peers.evict_greediest();
+        let Shares { bytes: limit, bytes_per_peer, .. } = self.peers.limits;
+        for (total, limit, of) in
+            [(&self.share.peer.held, bytes_per_peer, Some(self.share.key)), (&self.peers.held, limit, None)]
+        {
+            if bytes > before {
+                let grown = bytes - before;
+                if total.fetch_add(grown, Relaxed) + grown > limit {
+                    self.peers.evict_greediest(of, total, limit);
+                }
+            } else if bytes < before {
+                total.fetch_sub(before - bytes, Relaxed);
             }
-        } else if bytes < before {
-            self.peers.held.fetch_sub(before - bytes, Relaxed);
         }
+    }
+
+    /// Returns a number that differs from connection to connection.
+    pub(crate) fn chance(&self) -> u64 {
+        fastrand::Rng::with_seed(self.number).u64(..)
     }
 
     /// Records the time since which the connection is idle; `None` if it is not.
@@ -361,6 +374,24 @@ mod tests {
         assert!(!seats[0].evicted() && !seats[2].evicted(), "the first one releases enough");
         seats[2].holds(601);
         assert!(!seats[0].evicted() && seats[2].evicted());
+    }
+
+    #[test]
+    fn over_its_share_of_the_bytes_a_peer_loses_the_connection_that_holds_most() {
+        let (peers, now) = peers(|limits| limits.bytes = 1_000);
+        let greedy: Vec<_> = (0..3).map(|_| peers.seat(host(1), now).unwrap()).collect();
+        let other = peers.seat(host(2), now).unwrap();
+        other.holds(240);
+        greedy[0].holds(300);
+        greedy[1].holds(200);
+        greedy[2].holds(250);
+        assert!(!greedy.iter().any(Seat::evicted));
+        greedy[2].holds(251);
+        assert!(greedy[0].evicted() && !greedy[1].evicted() && !greedy[2].evicted() && !other.evicted());
+        drop(greedy);
+        assert_eq!(peers.held.load(Relaxed), 240);
+        other.holds(751);
+        assert!(other.evicted(), "its own share");
     }
 
     #[test]

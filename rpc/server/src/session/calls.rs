@@ -18,7 +18,7 @@ use super::message::{Full, Replies, Segment, Taken, Turn};
 use super::methods::{MethodId, MethodKind, ServiceId};
 use super::outgoing::{Outgoing, Sent};
 use super::read_buffer::Arrival;
-use super::reply::{CallHead, broken, cut, leaving, no_time, other_kind, surplus, too_late};
+use super::reply::{CallHead, broken, cut, no_time, other_kind, surplus, too_late};
 
 /// Waiting time of a call above which the server counts as behind: it then refuses calls that cannot be done in time.
 const BEHIND: Millis = Millis(1);
@@ -55,8 +55,8 @@ pub(super) struct Calls<T> {
     outgoing: Outgoing,
     /// Frames of streams that have gone out or been dropped, and the owner has not been told.
     pub(super) sent: Vec<Sent>,
-    /// New calls are refused.
-    pub(super) draining: bool,
+    /// New calls are refused, for this reason.
+    pub(super) draining: Option<&'static str>,
     /// Handles of calls that the owner has to drop.
     pub(super) aborted: Vec<T>,
     /// The quota is used up and the owner has not been told.
@@ -116,7 +116,7 @@ impl<T> Calls<T> {
             running: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             argument_bytes: 0,
-            draining: false,
+            draining: None,
             aborted: Vec::new(),
             retire: false,
         }
@@ -202,7 +202,7 @@ impl<T> Calls<T> {
             return Ok(None);
         }
         let call = self.head(request.id, request.time_left.and_then(|left| deadline(arrival.at, left)));
-        if self.version == 1 && request.more && !self.draining {
+        if self.version == 1 && request.more && self.draining.is_none() {
             call.refuse_stream(&mut self.out);
             return Ok(None);
         }
@@ -279,8 +279,8 @@ impl<T> Calls<T> {
 
     /// Returns the reason to refuse a request, if there is one.
     fn refusal(&self, request: &Request<'_>, turn: &Turn) -> Option<(Refusal, Status)> {
-        if self.draining {
-            return Some((Refusal::Draining, leaving()));
+        if let Some(why) = self.draining {
+            return Some((Refusal::Draining, Status::unavailable(why)));
         }
         let limits = &self.config.limits;
         if !self.running.is_empty() && self.argument_bytes + request.payload.len() > limits.argument_bytes {
@@ -457,12 +457,14 @@ impl<T> Calls<T> {
 
     /// Returns true if a drain has no call left to wait for.
     pub(super) fn is_drained(&self) -> bool {
-        self.draining && self.running.is_empty()
+        self.draining.is_some() && self.running.is_empty()
     }
 
-    /// Tells the client that new calls are refused.
+    /// Tells the client that new calls are refused, if so.
     pub(super) fn say_draining(&mut self) {
-        self.go_away(&leaving());
+        if let Some(why) = self.draining {
+            self.go_away(&Status::unavailable(why));
+        }
     }
 
     pub(super) fn go_away(&mut self, status: &Status) {

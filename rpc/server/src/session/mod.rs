@@ -99,6 +99,7 @@ pub(crate) use pause::Pause;
 use read_buffer::ReadBuffer;
 pub use reply::CallHead;
 pub(crate) use reply::panicked;
+use reply::{SHUTTING_DOWN, TOO_OLD};
 pub(crate) use reply_queue::ReplyQueue;
 
 /// The server's side of one connection.
@@ -120,6 +121,8 @@ pub struct Session<T> {
     deaf: Option<Millis>,
     /// Time of the last arrival of bytes or end of a call.
     active: Millis,
+    /// Time at which the connection is too old.
+    expires: Option<Millis>,
     shut_down: bool,
     ended: Option<End>,
 }
@@ -182,9 +185,20 @@ impl<T> Session<T> {
             blocked: None,
             deaf: None,
             active: now,
+            expires: None,
             shut_down: false,
             ended: None,
         }
+    }
+
+    /// Sets the age at which the connection has to end, if the limits have one, with a tenth of it by chance.
+    #[must_use]
+    pub fn aging(mut self, chance: impl FnOnce() -> u64) -> Self {
+        self.expires = self.config.limits.connection_age.and_then(|age| {
+            let tenth = Millis(chance() % (Millis::from(age).0 / 10 + 1));
+            deadline(self.active + tenth, age.into())
+        });
+        self
     }
 
     /// Takes an input. Drain [`Session::poll_output`] afterwards.
@@ -215,12 +229,7 @@ impl<T> Session<T> {
                     self.close(End::Evicted);
                 }
             }
-            Input::Drain => {
-                self.calls.draining = true;
-                if matches!(self.phase, Phase::Open) {
-                    self.calls.say_draining();
-                }
-            }
+            Input::Drain => self.drain(SHUTTING_DOWN),
             Input::Evicted => self.evict(now),
             Input::Stalled(time) => self.excuse(now, time),
             Input::Timeout => self.time_out(now),
@@ -290,7 +299,7 @@ impl<T> Session<T> {
             }
             Phase::Open => {
                 let due = self.due().map(|(due, _)| due);
-                due.into_iter().chain(self.calls.next_deadline()).min()
+                due.into_iter().chain(self.calls.next_deadline()).chain(self.expires).min()
             }
             Phase::Closed => None,
         }
@@ -317,10 +326,10 @@ impl<T> Session<T> {
         matches!(self.phase, Phase::Open) && self.input.is_waiting() && !self.is_clogged()
     }
 
-    /// Returns true after [`Input::Drain`]: new calls are refused.
+    /// Returns true after [`Input::Drain`], or at the end of its age: new calls are refused.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.calls.draining
+        self.calls.draining.is_some()
     }
 
     /// Returns the bytes of replies that the transport has not taken.
@@ -378,9 +387,7 @@ impl<T> Session<T> {
         self.input.skip(hello_len, now);
         self.calls.greeted(agreed)?;
         self.phase = Phase::Open;
-        if self.calls.draining {
-            self.calls.say_draining();
-        }
+        self.calls.say_draining();
         Ok(())
     }
 
@@ -451,6 +458,9 @@ impl<T> Session<T> {
                 if self.calls.expire(now) {
                     self.active = now;
                 }
+                if self.expires.take_if(|at| *at <= now).is_some() {
+                    self.drain(TOO_OLD);
+                }
                 match self.due().filter(|(due, _)| *due <= now) {
                     Some((_, Due::Frame)) => {
                         let why = "a frame was begun and not completed in time";
@@ -497,6 +507,13 @@ impl<T> Session<T> {
         self.calls.go_away(&status);
         let until = deadline(now, self.config.limits.write_timeout.into());
         self.phase = Phase::Parting { until, end: End::Refused(status) };
+    }
+
+    fn drain(&mut self, why: &'static str) {
+        self.calls.draining.get_or_insert(why);
+        if matches!(self.phase, Phase::Open) {
+            self.calls.say_draining();
+        }
     }
 
     fn evict(&mut self, now: Millis) {

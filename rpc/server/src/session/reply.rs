@@ -113,9 +113,9 @@ pub(super) fn surplus() -> Status {
     Status::invalid_argument("a message for a call that takes no more messages")
 }
 
-pub(super) fn leaving() -> Status {
-    Status::unavailable("the server is shutting down")
-}
+/// Reasons of a drain.
+pub(super) const SHUTTING_DOWN: &str = "the server is shutting down";
+pub(super) const TOO_OLD: &str = "the connection has reached its age; connect again";
 
 pub(crate) fn panicked() -> Status {
     Status::internal("the handler panicked; the server's standard error has the details")

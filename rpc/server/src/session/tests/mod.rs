@@ -371,6 +371,33 @@ fn the_wait_for_a_client_to_close_is_bounded() {
 }
 
 #[test]
+fn a_connection_that_is_too_old_is_drained_and_its_calls_are_answered() {
+    for chance in [0, 7, 1_000, 1_001, u64::MAX] {
+        let mut driver = Driver::new(|config| config.limits.connection_age = Some(Duration::from_secs(10)));
+        driver.session = driver.session.aging(|| chance);
+        driver.send(&[hello(), later(1)]);
+        assert_eq!(driver.answers(), [Answer::Hello]);
+        driver.advance(9_999);
+        assert_eq!(driver.answers(), []);
+        let due = driver.session.poll_deadline().unwrap();
+        assert_eq!(due, Millis(10_000 + chance % 1_001));
+        driver.advance(due.0 - 9_999);
+        driver.send(&[later(2)]);
+        assert_eq!(
+            driver.answers(),
+            [Answer::GoAway(1, Code::UNAVAILABLE), Answer::NotRun(2, Code::UNAVAILABLE)]
+        );
+        driver.tell(Input::Drain);
+        driver.advance(60_000);
+        driver.end_calls(&[1]);
+        assert_eq!(driver.answers().last(), Some(&Answer::Ok(1)));
+        assert!(driver.shut_down);
+        driver.tell(Input::Closed);
+        assert_eq!(driver.end, Some(End::Drained));
+    }
+}
+
+#[test]
 fn a_drain_before_the_hello_is_announced_after_it() {
     let mut driver = Driver::new(|_| ());
     driver.tell(Input::Drain);
