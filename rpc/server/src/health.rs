@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll, ready};
+use std::time::Duration;
 
 use futures_core::Stream;
 use rpc_wire::{HealthReport, HealthRequest, HealthStatus, Status};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::context::Context;
 use crate::service::Service;
+
+/// Longest wait of a drain for the watchers. One whose client takes no messages hears of the drain later, or never.
+const TELL_TIME: Duration = Duration::from_millis(100);
 
 /// Health of a server and of its services, as `rpc.health/check` and `rpc.health/watch` tell it to clients. Clones share it.
 ///
@@ -57,9 +62,20 @@ impl Health {
         self.state.borrow().status(service)
     }
 
-    /// Ends the health of everything: a drain begins.
-    pub(crate) fn drain(&self) {
+    /// Gives the health of a service to another name.
+    pub(crate) fn rename(&self, service: &str, name: &str) {
+        self.state.send_modify(|state| {
+            if let Some(status) = state.by_service.remove(service) {
+                state.by_service.insert(name.to_owned(), status);
+            }
+        });
+    }
+
+    /// Ends the health of everything, because a drain begins. Returns when who watches has been told.
+    pub(crate) async fn drain(&self) {
         self.state.send_modify(|state| state.is_draining = true);
+        // Each watcher ends after its last report. Whoever is left is slow, and must not delay the drain.
+        let _ = timeout(TELL_TIME, self.state.closed()).await;
     }
 
     /// Returns the service for clients.
@@ -89,6 +105,8 @@ impl Health {
 
 /// Health of a service, now and at each change.
 struct Reports {
+    /// Held until the last report is on its way: a drain waits for that.
+    _watching: watch::Receiver<Statuses>,
     /// Wait for the next change; `None` after the last.
     next: Option<Pin<Box<dyn Future<Output = Option<Watched>> + Send>>>,
 }
@@ -102,7 +120,7 @@ struct Watched {
 
 impl Reports {
     fn new(changes: watch::Receiver<Statuses>, service: String) -> Self {
-        Self { next: Some(Box::pin(next_status(changes, service, None))) }
+        Self { _watching: changes.clone(), next: Some(Box::pin(next_status(changes, service, None))) }
     }
 }
 

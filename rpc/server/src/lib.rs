@@ -65,7 +65,7 @@
 //! | [`in_memory`], [`Server::in_memory`] | a service without sockets, for tests |
 //! | [`Listener`] | another transport than TCP, for [`Server::serve_on`] |
 //! | [`Announcement`] | the entry of a server in a registry, where clients find it |
-//! | [`Prefork`] | serves a service from several worker processes that register themselves and are replaced when they die |
+//! | [`Prefork`] | serves a service, or a whole [`Server`], from several worker processes that register themselves and are replaced when they die |
 //! | [`Limits`] | bounds on connections, calls, memory and times |
 //! | [`Server::metrics`], [`Server::status`], [`Prefork::status`] | counts and latencies, in the process and on a port for Prometheus |
 //! | [`Server::span_parent`] | joins the spans of `tracing` to those of the callers |

@@ -188,7 +188,7 @@ impl Server {
     }
 
     /// Announces the server in a registry while it serves, with its [identity](Self::instance): clients find it there, by the
-    /// name of its first service.
+    /// name of each of its services.
     ///
     /// - It serves at once, and is announced as soon as the registry is there and lets it.
     /// - While the registry is away it goes on serving. After an expired session it is announced again.
@@ -359,9 +359,9 @@ impl Server {
         let Some((announcement, host, port)) = announcement else {
             return self.serve_accepted(acceptor, shutdown).await;
         };
-        let service = self.services.first().map_or("", Service::name);
+        let services = self.service_names();
         let farewell = announcement.farewell;
-        let announcer = announcement.into_announcer(service, &self.instance, host, port);
+        let announcer = announcement.into_announcer(services, &self.instance, host, port);
         let open = self.open_connections();
         let leave = async {
             announcer.keep(announcer.announce_at_last(), shutdown).await;
@@ -402,6 +402,20 @@ impl Server {
     /// Serves connections of another transport, as [`serve`](Self::serve) does; for example those of a simulated network.
     pub async fn serve_on(self, listener: impl Listener, shutdown: impl Future<Output = ()>) -> Drained {
         self.serve_accepted(AcceptOn(listener), shutdown).await
+    }
+
+    /// Returns the names of the services, without the library's own.
+    pub(crate) fn service_names(&self) -> Vec<String> {
+        self.services.iter().map(|service| service.name().to_owned()).collect()
+    }
+
+    /// Serves the first service under another name.
+    pub(crate) fn rename_first(mut self, name: &str) -> Self {
+        let mut services = mem::take(&mut self.services).into_iter();
+        let Some(first) = services.next() else { return self };
+        self.health.rename(first.name(), name);
+        self.services.push(first.with_name(name));
+        services.fold(self, Self::add_service)
     }
 
     /// Takes the services, with the library's own.
@@ -492,7 +506,7 @@ impl Server {
             }
         }
         drop(acceptor);
-        health.drain();
+        health.drain().await;
         face.drain();
         peers.drain();
         let all = async { while connections.join_next().await.is_some() {} };
@@ -502,6 +516,12 @@ impl Server {
         }
         lines.finish();
         Drained { cut: connections.len() }
+    }
+}
+
+impl From<Service> for Server {
+    fn from(service: Service) -> Self {
+        Self::new(service)
     }
 }
 

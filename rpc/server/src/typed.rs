@@ -6,6 +6,37 @@ use futures_core::Stream;
 use rpc_wire::Status;
 
 /// Messages that a handler of a [`service`] sends: any stream, by `Box::pin`.
+///
+/// ```
+/// use futures_util::stream;
+/// use rpc_server::{MessageStream, Messages, Result};
+///
+/// #[rpc_server::service]
+/// trait Numbers {
+///     /// Sends the numbers up to this one.
+///     async fn count(&self, to: u32) -> Result<MessageStream<u32>>;
+///
+///     /// Returns the sum of what the client sends.
+///     async fn sum(&self, numbers: Messages<u32>) -> Result<u64>;
+/// }
+///
+/// struct Calculator;
+///
+/// impl Numbers for Calculator {
+///     async fn count(&self, to: u32) -> Result<MessageStream<u32>> {
+///         Ok(Box::pin(stream::iter((1..=to).map(Ok))))
+///     }
+///
+///     async fn sum(&self, mut numbers: Messages<u32>) -> Result<u64> {
+///         let mut sum = 0;
+///         while let Some(number) = numbers.next().await {
+///             sum += u64::from(number?);
+///         }
+///         Ok(sum)
+///     }
+/// }
+/// # Calculator.into_service();
+/// ```
 pub type MessageStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Makes a typed service of a trait: a server implements the trait, and each of its methods can be called.

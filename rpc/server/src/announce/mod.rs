@@ -11,7 +11,8 @@ use rpc_wire::INSTANCE_FIELD;
 
 use announcer::Announcer;
 
-/// Entry of a server in the registry, for [`Server::announce`](crate::Server::announce). A [`Registry`] is one with all defaults.
+/// Entry of a server in the registry, for [`Server::announce`](crate::Server::announce): the same one for each of its services.
+/// A [`Registry`] is one with all defaults.
 ///
 /// ```
 /// use registry::Registry;
@@ -95,10 +96,10 @@ impl Announcement {
         self
     }
 
-    /// Returns the announcer of a server with this name, identity and address.
+    /// Returns the announcer of a server with these services, identity and address.
     pub(crate) fn into_announcer(
         self,
-        service: &str,
+        services: Vec<String>,
         identity: &str,
         host: String,
         port: u16,
@@ -109,7 +110,7 @@ impl Announcement {
             Some(fields) => fields(instance),
             None => instance,
         };
-        Announcer::new(self.registry, service, instance, self.options, |_| {})
+        Announcer::new(self.registry, services, instance, self.options, |_| {})
     }
 }
 

@@ -184,6 +184,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             self.run_calls(cx);
         }
         if self.seat.is_draining() && !self.session.is_draining() {
+            // Last reports of health are in the queue, and come before the GOAWAY.
+            self.write_replies(cx);
             self.handle(cx, Input::Drain);
         }
         if let Some(armed) = woken.rang {

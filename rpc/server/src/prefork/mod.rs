@@ -13,12 +13,12 @@ use rpc_prefork::Options;
 use crate::announce::advertised;
 use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
-use crate::service::Service;
+use crate::server::Server;
 
 use plan::{Plan, QUICK_DRAIN};
 use worker::WorkerSetup;
 
-/// Serves a [`Service`] from several worker processes on one address.
+/// Serves a [`Service`](crate::Service), or all that a [`Server`] has, from several worker processes on one address.
 ///
 /// The parent binds the listener, forks the workers and supervises them. It runs no thread and no runtime, so call
 /// [`Prefork::run`] from a plain `main`. Each worker builds its own single-threaded runtime and registers itself as an
@@ -36,6 +36,24 @@ use worker::WorkerSetup;
 ///
 /// If systemd, or the old program of an upgrade, passes a listener, that one is served. With `Type=notify` systemd is told
 /// of readiness, reload and stop. The crate `rpc-prefork` has the details.
+///
+/// Several services, health, layers, TLS, metrics and spans are those of the [`Server`] that each worker makes:
+///
+/// ```no_run
+/// use rpc_server::{Context, HealthStatus, Prefork, PreforkError, Server, Service, Status};
+///
+/// fn worker(slot: u32) -> Server {
+///     let slot = move |(): (), _: Context| async move { Ok::<_, Status>(slot) };
+///     let server = Server::new(Service::builder("shop").method("slot", slot).build());
+///     let server = server.add_service(Service::builder("stock").build()).expose_internal_errors(true);
+///     server.health().set("stock", HealthStatus::NotServing); // until it has been filled
+///     server
+/// }
+///
+/// fn main() -> Result<(), PreforkError> {
+///     Prefork::new(worker).run()
+/// }
+/// ```
 ///
 /// ```no_run
 /// use std::io::{Write, stdout};
@@ -56,7 +74,7 @@ use worker::WorkerSetup;
 /// ```
 #[must_use = "call run"]
 pub struct Prefork<F> {
-    service: F,
+    server: F,
     listen: String,
     status: Option<String>,
     options: Options,
@@ -83,12 +101,13 @@ pub enum PreforkError {
     Advertise(SocketAddr),
 }
 
-impl<F: FnMut(u32) -> Service> Prefork<F> {
-    /// Configures a service; start it with [`run`](Self::run).
+impl<F: FnMut(u32) -> S, S: Into<Server>> Prefork<F> {
+    /// Configures a server of several processes; start it with [`run`](Self::run).
     ///
-    /// `service` makes the service in each worker, within the worker's runtime. Its argument is the worker's slot, from 0
-    /// up to one less than the number of workers.
-    pub fn new(service: F) -> Self {
+    /// `server` makes the [`Server`] of each worker, or its only [`Service`](crate::Service), within the worker's runtime. Its
+    /// argument is the worker's slot, from 0 up to one less than the number of workers. The limits of each worker are those of
+    /// [`limits`](Self::limits), and it listens and is registered as is said here; all else is the server's.
+    pub fn new(server: F) -> Self {
         let plan = Plan {
             zookeeper: None,
             service_name: None,
@@ -104,7 +123,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             tls: None,
         };
         let (listen, options) = ("127.0.0.1:0".into(), Options::default());
-        Self { service, listen, status: None, options, plan, on_ready: None, on_usr1: None }
+        Self { server, listen, status: None, options, plan, on_ready: None, on_usr1: None }
     }
 
     /// Sets the address to listen on. A listener that systemd or `USR2` has passed takes precedence. Default: a free port
@@ -151,7 +170,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         self
     }
 
-    /// Sets the name under which to serve and to register. Default: the service's own.
+    /// Sets the name under which to serve and to register; of several services, that of the first one. Default: its own.
     pub fn service_name(mut self, name: impl Into<String>) -> Self {
         self.plan.service_name = Some(name.into());
         self
@@ -202,7 +221,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
         self
     }
 
-    /// Speaks TLS in each worker, which follows changed files by itself.
+    /// Speaks TLS in each worker, which follows changed files by itself. Default: as the worker's server does.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: crate::Tls) -> Self {
         self.plan.tls = Some(tls);
@@ -231,7 +250,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
     /// - [`PreforkError::Supervisor`]: the port is taken, this process has threads, or no worker ever becomes ready, for
     ///   example because the registry cannot be reached.
     pub fn run(self) -> Result<(), PreforkError> {
-        let Self { mut service, listen, status, mut options, mut plan, on_ready, on_usr1 } = self;
+        let Self { mut server, listen, status, mut options, mut plan, on_ready, on_usr1 } = self;
         // Checked here, because the error would be the same in every worker.
         plan.zookeeper.as_deref().map(registry::Registry::check_servers).transpose()?;
         let mut passed = rpc_prefork::passed_by_systemd()?.into_iter();
@@ -264,7 +283,7 @@ impl<F: FnMut(u32) -> Service> Prefork<F> {
             // Takes the child's copy; that of the parent stays for the next fork.
             let Some(listener) = listener.take() else { return 1 };
             let setup = WorkerSetup { plan: &plan, listener, addr, on_usr1: on_usr1.as_deref() };
-            worker::run(&worker, setup, || service(worker.slot()))
+            worker::run(&worker, setup, || server(worker.slot()).into())
         })?)
     }
 }

@@ -23,7 +23,6 @@ use super::session;
 use crate::announce::announcer::{Announcer, GOODBYE, clients_gone};
 use crate::retirement::Retirement;
 use crate::server::Server;
-use crate::service::Service;
 
 /// Wait of an urgent worker for the registry before it serves unregistered.
 const URGENT_WAIT: Duration = Duration::from_millis(200);
@@ -44,8 +43,8 @@ pub(crate) struct WorkerSetup<'a> {
 }
 
 /// Runs the worker in the child and returns the exit status: 0 if nothing is left to clean up.
-pub(crate) fn run(worker: &Worker, setup: WorkerSetup<'_>, service: impl FnOnce() -> Service) -> i32 {
-    let served = build_runtime().and_then(|runtime| runtime.block_on(serve(worker, setup, service)));
+pub(crate) fn run(worker: &Worker, setup: WorkerSetup<'_>, server: impl FnOnce() -> Server) -> i32 {
+    let served = build_runtime().and_then(|runtime| runtime.block_on(serve(worker, setup, server)));
     match served {
         Ok(()) => 0,
         Err(error) => {
@@ -80,19 +79,18 @@ pub(crate) fn close_session_of(dead: &DeadWorker<'_>, servers: &str) {
 async fn serve(
     worker: &Worker,
     setup: WorkerSetup<'_>,
-    service: impl FnOnce() -> Service,
+    server: impl FnOnce() -> Server,
 ) -> Result<(), WorkerError> {
     let WorkerSetup { plan, listener, addr, on_usr1 } = setup;
     let stop = pipe::Receiver::from_owned_fd(worker.stop_fd().try_clone_to_owned()?)?;
     let usr1 = pipe::Receiver::from_owned_fd(worker.usr1_fd().try_clone_to_owned()?)?;
-    let mut service = service();
+    let mut server = server();
     if let Some(name) = &plan.service_name {
-        service = service.with_name(name);
+        server = server.rename_first(name);
     }
-    let name = service.name().to_owned();
+    let services = server.service_names();
     let retirement = plan.max_calls.map(|calls| Arc::new(Retirement::new(calls, process::id().into())));
-    let server =
-        Server::new(service).limits(plan.limits.clone()).shared_listener(true).retirement(retirement.clone());
+    let server = server.limits(plan.limits.clone()).shared_listener(true).retirement(retirement.clone());
     #[cfg(feature = "tls")]
     let server = match &plan.tls {
         Some(tls) => server.tls(tls.clone()),
@@ -110,7 +108,7 @@ async fn serve(
     let tell = |registry: &Registry| session::tell(worker, registry);
     let announcer = registry
         .clone()
-        .map(|registry| Announcer::new(registry, name, instance, RegisterOptions::default(), tell));
+        .map(|registry| Announcer::new(registry, services, instance, RegisterOptions::default(), tell));
     let mut at_last = Box::pin(async {
         match &announcer {
             Some(announcer) => announcer.announce_at_last().await,
@@ -146,7 +144,7 @@ async fn serve(
             Some(announcer) => {
                 let registered = async {
                     match registered {
-                        Some(registration) => registration,
+                        Some(entries) => entries,
                         None => at_last.await,
                     }
                 };

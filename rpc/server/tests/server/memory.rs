@@ -213,7 +213,7 @@ async fn clients_are_refused_without_descriptors_and_accepted_again_with_them() 
     let (_fixture, addr) = with_few_descriptors().await;
     let mut client = RawClient::connect(addr).await;
     assert!(matches!(client.greet().await, Answer::Hello(_)));
-    client.request(1, "exhaust", &());
+    client.request(1, "fixture/exhaust", &());
     client.push(&Frame::Ping(1));
     client.send().await;
     assert_eq!(client.answer().await, Answer::Pong(1));
@@ -221,7 +221,7 @@ async fn clients_are_refused_without_descriptors_and_accepted_again_with_them() 
         let mut other = RawClient::connect(addr).await;
         assert_eq!(other.answer().await, Answer::GoAway(CallId(0), Code::RESOURCE_EXHAUSTED));
     }
-    assert!(matches!(client.call(2, "slot", &()).await, Answer::Ok(CallId(2), _)));
+    assert!(matches!(client.call(2, "fixture/slot", &()).await, Answer::Ok(CallId(2), _)));
     client.push(&Frame::Cancel(CallId(1)));
     client.push(&Frame::Ping(2));
     client.send().await;
@@ -253,5 +253,5 @@ async fn a_peer_that_opens_more_connections_than_there_are_descriptors_does_not_
     assert!((10..100).contains(&refused), "{refused}");
     let mut other = RawClient::connect_from(OTHER_HOST, addr).await;
     assert!(matches!(other.greet().await, Answer::Hello(_)));
-    assert!(matches!(other.call(1, "slot", &()).await, Answer::Ok(_, _)));
+    assert!(matches!(other.call(1, "fixture/slot", &()).await, Answer::Ok(_, _)));
 }

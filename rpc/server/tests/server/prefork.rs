@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rpc_server::{Code, Format, Limits, Prefork, PreforkError, PreforkOptions, Service};
-use rpc_wire::CallId;
+use rpc_client::Client;
+use rpc_server::{Code, Format, HealthStatus, Limits, Prefork, PreforkError, PreforkOptions, Service};
+use rpc_wire::{CallId, HealthReport, HealthRequest};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -128,6 +129,21 @@ async fn workers_share_the_address_and_a_dead_one_is_replaced() {
         }
     };
     timeout(PATIENCE, replaced).await.unwrap();
+}
+
+#[tokio::test]
+async fn workers_serve_each_service_of_the_server_that_they_make() {
+    let fixture = Fixture::start("1").await;
+    let client = |service| Client::direct(service, [fixture.addr.to_string()]).connect();
+    let first = client("fixture").await.unwrap();
+    let second = client("second").await.unwrap();
+    let (slot, _): (u32, i32) = first.call("slot", &()).await.unwrap();
+    assert_eq!(second.call::<_, u32>("slot", &()).await.unwrap(), slot);
+    for (service, status) in [("fixture", HealthStatus::Serving), ("second", HealthStatus::NotServing)] {
+        let question = HealthRequest { service: service.into() };
+        let report: HealthReport = first.call("rpc.health/check", &question).await.unwrap();
+        assert_eq!(report.status, status, "{service}");
+    }
 }
 
 #[tokio::test]
