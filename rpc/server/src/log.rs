@@ -1,9 +1,13 @@
 //! Log lines about peers.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
-use common::log::{LeftOut, LineLimit, quietly};
+use common::log::{LeftOut, LineLimit, Shown, quietly};
 use common::{Millis, PeerKey, TokioClock};
+use rpc_wire::Code;
+
+use crate::session::End;
 
 /// Maximum number of lines about one peer in each [`WINDOW`].
 const MAX_LINES: u32 = 10;
@@ -54,4 +58,30 @@ fn say_left_out(left_out: LeftOut<Option<PeerKey>>) {
         Some(peer) => tracing::warn!(%peer, lines, "too many lines about a peer; some were omitted"),
         None => tracing::warn!(lines, "too many lines; some were omitted"),
     });
+}
+
+/// Tells why a connection has ended.
+pub(crate) fn say_ended(end: End, peer: SocketAddr, lines: &PeerLines) {
+    match end {
+        End::Drained | End::Lost => {}
+        end @ End::Unread => quietly(|| tracing::debug!(%peer, error = %end, "connection ended")),
+        End::Refused(status) => {
+            let shown = status.to_string();
+            lines.say(Some(PeerKey::new(peer.ip())), || match status.code {
+                // Port scans and silent clients are common and harmless.
+                Code::INVALID_ARGUMENT | Code::UNAVAILABLE => {
+                    tracing::debug!(%peer, status = %Shown::text(&shown), "connection refused");
+                }
+                _ => tracing::warn!(%peer, status = %Shown::text(&shown), "connection refused"),
+            });
+        }
+        End::Evicted => lines.say(Some(PeerKey::new(peer.ip())), || {
+            tracing::warn!(%peer, "connection closed to make room for others");
+        }),
+    }
+}
+
+/// Tells that a connection was refused before its session.
+pub(crate) fn say_refused(peer: SocketAddr, why: &str, lines: &PeerLines) {
+    lines.say(Some(PeerKey::new(peer.ip())), || tracing::warn!(%peer, "connection refused: {why}"));
 }

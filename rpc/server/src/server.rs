@@ -1,17 +1,16 @@
 //! The server: accepts connections, and drains.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{io, mem, process};
 
-use common::log::{Shown, quietly};
-use common::{PeerKey, TokioClock};
+use common::TokioClock;
+use common::log::quietly;
 use nix::libc::{EMFILE, ENFILE};
 use nix::sys::resource::{Resource, getrlimit};
 use rpc_metrics::ServerMetrics;
-use rpc_wire::{Code, HealthStatus, MetadataRef};
+use rpc_wire::{HealthStatus, MetadataRef};
 #[cfg(feature = "tls")]
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
@@ -28,7 +27,7 @@ use crate::connection_task::{Accepted, ConnectionTask};
 use crate::health::Health;
 use crate::limits::Limits;
 use crate::listener::{AcceptOn, Listener};
-use crate::log::PeerLines;
+use crate::log::{PeerLines, say_ended, say_refused};
 use crate::memory::{MemoryConnector, MemoryListener, in_memory};
 use crate::open_connections::OpenConnections;
 use crate::peers::Peers;
@@ -38,7 +37,9 @@ use crate::reflect;
 use crate::retirement::Retirement;
 use crate::scope::ParentHook;
 use crate::service::{Service, tabulate};
-use crate::session::{End, SessionConfig};
+#[cfg(feature = "tls")]
+use crate::session::End;
+use crate::session::SessionConfig;
 use crate::shared::Shared;
 use crate::status::{Status, StatusPort};
 #[cfg(feature = "tls")]
@@ -543,30 +544,6 @@ async fn serve_in_tls<S: AsyncRead + AsyncWrite + Unpin>(
     let client = Accepted { identity: identity.map(Box::new), ..client };
     let mut connection = ConnectionTask::new(shared, seat, stream, client);
     connection.run().await
-}
-
-fn say_ended(end: End, peer: SocketAddr, lines: &PeerLines) {
-    match end {
-        End::Drained | End::Lost => {}
-        end @ End::Unread => quietly(|| tracing::debug!(%peer, error = %end, "connection ended")),
-        End::Refused(status) => {
-            let shown = status.to_string();
-            lines.say(Some(PeerKey::new(peer.ip())), || match status.code {
-                // Port scans and silent clients are common and harmless.
-                Code::INVALID_ARGUMENT | Code::UNAVAILABLE => {
-                    tracing::debug!(%peer, status = %Shown::text(&shown), "connection refused");
-                }
-                _ => tracing::warn!(%peer, status = %Shown::text(&shown), "connection refused"),
-            });
-        }
-        End::Evicted => lines.say(Some(PeerKey::new(peer.ip())), || {
-            tracing::warn!(%peer, "connection closed to make room for others");
-        }),
-    }
-}
-
-fn say_refused(peer: SocketAddr, why: &str, lines: &PeerLines) {
-    lines.say(Some(PeerKey::new(peer.ip())), || tracing::warn!(%peer, "connection refused: {why}"));
 }
 
 /// Pauses after a failure of `accept`, unless it concerns one connection only.
