@@ -162,7 +162,7 @@ async fn rolling_restarts_under_load_fail_no_call() {
 async fn killed_workers_under_load_fail_no_idempotent_call() {
     let time = Duration::from_secs(number("KILL_SECONDS", 5));
     let scene = Scene::start(4).await;
-    let clients = [scene.client().await, scene.client().await];
+    let clients = [scene.client().await, scene.client().await, scene.direct_client().await];
     let load = Load::start(&clients, true);
     let mut random = fastrand::Rng::with_seed(number("KILL_SEED", 1));
     let mut kills = 0;

@@ -32,8 +32,9 @@ pub use outlier::OutlierEjection;
 use ready::Ready;
 pub use view::{InstanceInfo, InstanceState};
 
-/// Age from which on the end of a link counts as the first failure at its address, not as one more in a row.
-const PROBATION: Millis = Millis(1_000);
+/// Age from which on the end of a link counts as the first failure at its address, not as one more in a row. A server that
+/// breaks off costs at most four connections a second so; one that is killed now and then is found again soon.
+const PROBATION: Millis = Millis(250);
 
 /// Maximum number of failures in a row at an address whose server has said hello and then, politely, that it leaves: it may
 /// have been replaced, even many times a second.
