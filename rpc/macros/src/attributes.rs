@@ -4,7 +4,15 @@ use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::meta::ParseNestedMeta;
 use syn::parse::Parser;
-use syn::{Attribute, Expr, ExprLit, Lit, LitStr, Meta, MetaNameValue, Path, Result, Token};
+use syn::{
+    Attribute, Expr, ExprLit, ItemTrait, Lit, LitStr, Meta, MetaNameValue, Path, Result, Token, TraitItem,
+};
+
+/// Attribute of a method that may be repeated.
+const IDEMPOTENT: &str = "idempotent";
+
+/// Attribute of a method with its name for clients.
+const METHOD: &str = "method";
 
 /// Arguments of `#[service(…)]`.
 #[derive(Default)]
@@ -68,10 +76,10 @@ impl MethodAttributes {
     pub(crate) fn parse(attributes: &[Attribute]) -> Result<Self> {
         let mut parsed = Self::default();
         for attribute in attributes {
-            if attribute.path().is_ident("idempotent") {
+            if attribute.path().is_ident(IDEMPOTENT) {
                 attribute.meta.require_path_only()?;
                 parsed.is_idempotent = true;
-            } else if attribute.path().is_ident("method") {
+            } else if attribute.path().is_ident(METHOD) {
                 attribute.parse_nested_meta(|meta| {
                     if !meta.path.is_ident("name") {
                         return Err(meta.error("unknown argument; there is `name = \"…\"`"));
@@ -85,6 +93,16 @@ impl MethodAttributes {
         }
         Ok(parsed)
     }
+}
+
+/// Returns the trait without the attributes of its methods that only the attribute `service` knows.
+pub(crate) fn without_own(mut item: ItemTrait) -> ItemTrait {
+    for item in &mut item.items {
+        if let TraitItem::Fn(function) = item {
+            function.attrs.retain(|one| !one.path().is_ident(IDEMPOTENT) && !one.path().is_ident(METHOD));
+        }
+    }
+    item
 }
 
 fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {

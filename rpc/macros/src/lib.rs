@@ -40,10 +40,24 @@ fn expand(
     may_have_client: bool,
     generate: impl FnOnce(&Definition, Option<Path>, Option<Path>) -> proc_macro2::TokenStream,
 ) -> TokenStream {
+    let item = match syn::parse::<ItemTrait>(item) {
+        Ok(item) => item,
+        Err(error) => return error.into_compile_error().into(),
+    };
     let expanded = ServiceArguments::parse(arguments.into(), may_have_client).and_then(|arguments| {
-        let item: ItemTrait = syn::parse(item)?;
         let definition = Definition::read(arguments.name, &item)?;
         Ok(generate(&definition, arguments.own_crate, arguments.client))
     });
-    expanded.unwrap_or_else(syn::Error::into_compile_error).into()
+    expanded.unwrap_or_else(|error| with_trait(&error, item)).into()
+}
+
+/// Returns the mistakes with the trait as it was written, so that the compiler does not also complain of what lacks it.
+fn with_trait(error: &syn::Error, item: ItemTrait) -> proc_macro2::TokenStream {
+    let (mistakes, item) = (error.to_compile_error(), attributes::without_own(item));
+    quote::quote! {
+        #mistakes
+
+        #[allow(dead_code, async_fn_in_trait)]
+        #item
+    }
 }

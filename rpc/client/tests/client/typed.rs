@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
+use futures_util::{StreamExt, stream};
 use rpc_client::{Client, Code};
-use rpc_server::{Context, MethodKind, Server, Service, Status};
+use rpc_server::{Context, MessageStream, Messages, MethodKind, Server, Service, Status};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -62,11 +63,62 @@ impl Ledger for Memory {
     }
 }
 
+/// Each kind of method with messages.
+#[rpc_server::service(client)]
+trait Numbers {
+    /// Sends the numbers of a range.
+    async fn count(&self, from: &u64, to: u64, context: Context) -> Result<MessageStream<u64>, Status>;
+
+    async fn sum(&self, numbers: Messages<u64>) -> rpc_server::Result<u64>;
+
+    #[method(name = "timesFactor")]
+    async fn multiply(
+        &self,
+        context: Context,
+        numbers: Messages<u64>,
+    ) -> Result<MessageStream<u64>, NoAccount>;
+}
+
+struct Factor(u64);
+
+impl Numbers for Factor {
+    async fn count(&self, from: &u64, to: u64, context: Context) -> Result<MessageStream<u64>, Status> {
+        assert_eq!((context.service(), context.method()), ("numbers", "count"));
+        if *from > to {
+            return Err(Status::out_of_range("the range ends before it begins"));
+        }
+        let last = (to > 100).then(|| Err(Status::data_loss("too far")));
+        Ok(stream::iter((*from..to.min(100)).map(Ok).chain(last)).boxed())
+    }
+
+    async fn sum(&self, mut numbers: Messages<u64>) -> rpc_server::Result<u64> {
+        let mut sum = 0_u64;
+        while let Some(number) = numbers.next().await {
+            sum = sum.checked_add(number?).ok_or_else(|| std::io::Error::other("the sum is too large"))?;
+        }
+        Ok(sum)
+    }
+
+    async fn multiply(
+        &self,
+        context: Context,
+        numbers: Messages<u64>,
+    ) -> Result<MessageStream<u64>, NoAccount> {
+        assert_eq!((context.service(), context.method()), ("numbers", "timesFactor"));
+        let factor = self.0;
+        match factor {
+            0 => Err(NoAccount("no factor".into())),
+            _ => Ok(numbers.map(move |number| Ok(number? * factor)).boxed()),
+        }
+    }
+}
+
 async fn serve(service: Service) -> Client {
+    let name = service.name().to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap().to_string();
     tokio::spawn(Server::new(service).serve(listener, pending()));
-    Client::direct(LedgerClient::SERVICE, [addr]).connect().await.unwrap()
+    Client::direct(name, [addr]).connect().await.unwrap()
 }
 
 #[tokio::test]
@@ -125,6 +177,64 @@ fn a_trait_describes_its_service() {
         ]
     );
     assert!(descriptor.methods.iter().all(|method| method.kind == MethodKind::Unary));
+}
+
+#[tokio::test]
+async fn a_method_may_send_messages() {
+    let numbers = NumbersClient::new(serve(Factor(1).into_service()).await);
+    let counted: Vec<_> = numbers.count(&3, 6).await.unwrap().map(Result::unwrap).collect().await;
+    assert_eq!(counted, [3, 4, 5]);
+    let mut backwards = numbers.count(&2, 1).await.unwrap();
+    assert_eq!(backwards.next().await.unwrap().unwrap_err().code(), Code::OUT_OF_RANGE);
+    let last = numbers.count(&99, 101).await.unwrap().map(|item| item.map_err(|error| error.code()));
+    assert_eq!(last.collect::<Vec<_>>().await, [Ok(99), Err(Code::DATA_LOSS)]);
+}
+
+#[tokio::test]
+async fn a_method_may_take_messages() {
+    let numbers = NumbersClient::new(serve(Factor(1).into_service()).await);
+    let mut upload = numbers.sum().await.unwrap();
+    for number in 1..=100 {
+        upload.send(&number).await.unwrap();
+    }
+    assert_eq!(upload.finish().await.unwrap(), 5050);
+    let mut too_much = numbers.sum().await.unwrap();
+    too_much.send(&u64::MAX).await.unwrap();
+    too_much.send(&1).await.unwrap();
+    assert_eq!(too_much.finish().await.unwrap_err().code(), Code::INTERNAL);
+}
+
+#[tokio::test]
+async fn a_method_may_take_and_send_messages_side_by_side() {
+    let numbers = NumbersClient::new(serve(Factor(3).into_service()).await);
+    let (mut sender, mut messages) = numbers.multiply().await.unwrap();
+    for number in 1..=100 {
+        sender.send(&number).await.unwrap();
+        assert_eq!(messages.next().await.unwrap().unwrap(), 3 * number);
+    }
+    sender.finish();
+    assert!(messages.next().await.is_none());
+
+    let factorless = NumbersClient::new(serve(Factor(0).into_service()).await);
+    let (_sender, mut messages) = factorless.multiply().await.unwrap();
+    assert_eq!(messages.next().await.unwrap().unwrap_err().code(), Code::NOT_FOUND);
+}
+
+#[test]
+fn a_description_has_the_kinds_of_methods_and_the_types_of_their_messages() {
+    let methods = Factor(1).into_service().descriptor().methods;
+    let described: Vec<_> = methods
+        .iter()
+        .map(|method| (method.name.as_str(), method.kind, method.argument.as_str(), method.result.as_str()))
+        .collect();
+    assert_eq!(
+        described,
+        [
+            ("count", MethodKind::ServerStream, "(u64, u64)", "u64"),
+            ("sum", MethodKind::ClientStream, "u64", "u64"),
+            ("timesFactor", MethodKind::BidiStream, "u64", "u64"),
+        ]
+    );
 }
 
 #[tokio::test]
