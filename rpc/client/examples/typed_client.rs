@@ -25,7 +25,7 @@ struct Receipt {
     cents: u64,
 }
 
-/// What a client needs to know of the service.
+/// The part of the service that a client needs to know.
 #[rpc_client::service]
 trait Orders {
     /// Returns the price in cents.

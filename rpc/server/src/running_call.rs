@@ -25,7 +25,7 @@ use crate::stream_task::StreamTask;
 /// Handler of a unary call, or of one that takes messages and gives a result.
 type Replying = Pin<Box<dyn PollReply + Send>>;
 
-/// What the task of a call in flight needs beside its handler.
+/// Parts of a call in flight beside its handler, for its task.
 pub(crate) struct CallRunner {
     pub(crate) shared: Arc<Shared>,
     pub(crate) reply_queue: Arc<SharedReplyQueue>,

@@ -1,4 +1,4 @@
-//! How much a server takes on, as plain state machines: a limit on calls in flight that follows its capacity, and the queue in
+//! Bounds on the work that a server takes on, as plain state machines: a limit on calls in flight that follows its capacity, and the queue in
 //! front of it. `gate` puts the limit under a lock, with a clock.
 
 mod adaptive;
