@@ -85,6 +85,24 @@
 //!
 //! Clients may send a call that was not run to another instance without harm.
 //!
+//! # Overload
+//! A server refuses at once what it cannot do, and the client hears that nothing of it ran. [`Limits`] answer these questions:
+//!
+//! | question | limits |
+//! | --- | --- |
+//! | How many calls run at a time? | [`in_flight`](Limits::in_flight), [`in_flight_per_peer`](Limits::in_flight_per_peer), [`in_flight_per_connection`](Limits::in_flight_per_connection) |
+//! | And if nobody knows the right number? | [`adaptive`](Limits::adaptive): it follows the capacity |
+//! | May calls of a short burst wait? | [`queue`](Limits::queue), [`queue_timeout`](Limits::queue_timeout) |
+//! | How much memory do clients take? | [`bytes`](Limits::bytes), [`bytes_per_peer`](Limits::bytes_per_peer), [`argument_bytes`](Limits::argument_bytes), [`reply_bytes`](Limits::reply_bytes), [`max_frame`](Limits::max_frame) |
+//! | How many clients are there? | [`connections`](Limits::connections), [`connections_per_peer`](Limits::connections_per_peer) |
+//! | How slow or silent are they? | [`hello_timeout`](Limits::hello_timeout), [`frame_timeout`](Limits::frame_timeout), [`write_timeout`](Limits::write_timeout), [`idle_timeout`](Limits::idle_timeout) |
+//! | When do they look for new instances? | [`connection_age`](Limits::connection_age) |
+//! | How long does a drain take? | [`drain_timeout`](Limits::drain_timeout), [`linger`](Limits::linger) |
+//!
+//! There is nothing to set for calls that come too late: one that has waited is refused if its deadline leaves less than twice
+//! the time that its method usually keeps a thread. The example `overload` shows clients that send four times what a server can
+//! do: nearly all of what it does is in vain, and with `adaptive` nearly nothing.
+//!
 //! # Announced in a registry
 //! A [`Server`] with [`announce`](Server::announce) and the workers of a [`Prefork`] have an entry of these fields in the registry.
 //!
