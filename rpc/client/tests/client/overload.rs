@@ -7,7 +7,7 @@ use rpc_client::{Client, connect_fn};
 use rpc_server::{Context, Limits, Server, Service, Status, in_memory};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 /// Offers four times what a server can do for two seconds, and returns the part of its capacity that ended in time in the last.
 async fn good_part(is_adaptive: bool) -> f64 {
@@ -29,8 +29,9 @@ async fn good_part(is_adaptive: bool) -> f64 {
     let client =
         Client::direct("test", ["in-memory:1"]).via(via).max_retries(0).seed(1).connect().await.unwrap();
     let mut calls = JoinSet::new();
+    let mut tick = interval(Duration::from_millis(1));
     for millis in 0..2_000 {
-        sleep(Duration::from_millis(1)).await;
+        tick.tick().await;
         for _ in 0..2 {
             let client = client.clone();
             calls.spawn(async move {
