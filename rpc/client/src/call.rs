@@ -153,7 +153,7 @@ impl<'a, R> Call<'a, R> {
     /// // On the server:
     /// let length = |text: String, context: Context| async move {
     ///     context.set_reply_metadata("cache", "miss")?;
-    ///     Ok(text.len())
+    ///     Ok::<_, Status>(text.len())
     /// };
     /// # let service = Service::builder("text").method("length", length).build();
     /// # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
