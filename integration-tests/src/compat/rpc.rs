@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
@@ -30,6 +31,9 @@ const REPLY: u8 = 0x12;
 
 /// Bytes of kind, flags and id, in front of the fields.
 const HEADER: usize = 10;
+
+/// Place of the version in a hello, behind the magic. Format and maximum length, five bytes, follow.
+const VERSION: Range<usize> = HEADER + 4..HEADER + 6;
 
 /// Codes with which a server of ours tells of itself; its words are for people and may change.
 const CODES_OF_THE_SERVER: [u8; 5] = [3, 4, 8, 12, 14];
@@ -361,14 +365,29 @@ fn id(frame: &[u8]) -> Option<[u8; 8]> {
     frame.get(2..HEADER)?.try_into().ok()
 }
 
-/// The frame with this id, and without the time that is left.
+/// The frame with this id, and without the time that is left. A hello is without its version, which the other side chooses, and
+/// without the fields that a later version adds at its end.
 fn comparable(frame: &[u8], id: [u8; 8]) -> Vec<u8> {
     let mut frame = frame.to_vec();
     frame[2..HEADER].copy_from_slice(&id);
+    if frame.first() == Some(&HELLO)
+        && let Some(end) = end_of_instance(&frame)
+    {
+        frame.truncate(end);
+        frame[VERSION].fill(0);
+    }
     if frame.first() == Some(&REQUEST) && frame.len() >= HEADER + 4 {
         frame[HEADER..HEADER + 4].fill(0);
     }
     frame
+}
+
+/// Returns the end of the fields that a hello has in every version.
+fn end_of_instance(hello: &[u8]) -> Option<usize> {
+    let service = VERSION.end + 5;
+    let instance = service + 1 + usize::from(*hello.get(service)?);
+    let end = instance + 1 + usize::from(*hello.get(instance)?);
+    (end <= hello.len()).then_some(end)
 }
 
 /// An argument of `echo` for clients in other languages.

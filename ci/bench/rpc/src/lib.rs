@@ -24,12 +24,7 @@ impl Peer for Json {
         serve(listener).await
     }
 
-    async fn open(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
-    let messages = client.server_stream::<_, Echo>("stream", &echo).await?;
-    Ok(Box::pin(messages.map(|message| Ok(message?))))
-}
-
-async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
+    async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
         connect(addr, Format::JSON).await
     }
 
@@ -49,12 +44,7 @@ impl Peer for Compact {
         serve(listener).await
     }
 
-    async fn open(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
-    let messages = client.server_stream::<_, Echo>("stream", &echo).await?;
-    Ok(Box::pin(messages.map(|message| Ok(message?))))
-}
-
-async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
+    async fn connect(addr: SocketAddr) -> anyhow::Result<Client> {
         connect(addr, Format::POSTCARD).await
     }
 
