@@ -33,7 +33,7 @@ impl EchoService for Service {
         Ok(Response::new(request.into_inner()))
     }
 
-    type streamStream = Repeated;
+    type StreamStream = Repeated;
 
     async fn stream(&self, request: Request<Message>) -> Result<Response<Repeated>, Status> {
         Ok(Response::new(stream::repeat(Ok(request.into_inner()))))
