@@ -82,11 +82,14 @@ async fn an_expired_session_is_no_drain_by_hand() {
     let mut registration = soon(registry.register_with("demo", at(1), options)).await.unwrap();
     let session = zk.session_of("/demo/a").unwrap();
     session.expire().await;
-    reached(&mut registration, |state| {
-        is_registered(state)
-            && zk.get("/demo/a").is_some_and(|(_, stat)| stat.ephemeral_owner != session.id())
-    })
-    .await;
+    // The state may be the same before and after, and be seen only so: the node tells.
+    zk.wait_for(
+        |zk| zk.get("/demo/a").is_some_and(|(_, stat)| stat.ephemeral_owner != session.id()),
+        Duration::from_secs(60),
+    )
+    .await
+    .unwrap();
+    reached(&mut registration, is_registered).await;
 }
 
 #[tokio::test]
