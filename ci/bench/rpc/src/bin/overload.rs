@@ -21,9 +21,13 @@ const DEADLINE: Duration = Duration::from_millis(50);
 const WARM_UP: Duration = Duration::from_secs(2);
 const LOADS: [u32; 4] = [1, 2, 8, 64];
 
+/// Sets the limit that is measured.
+type SetLimit = fn(&mut Limits);
+
 fn main() -> Result<()> {
-    let seconds = std::env::args().nth(1).map_or(Ok(4.0), |text| text.parse()).context("a number of seconds")?;
-    let limits: [(&str, fn(&mut Limits)); 4] = [
+    let seconds =
+        std::env::args().nth(1).map_or(Ok(4.0), |text| text.parse()).context("a number of seconds")?;
+    let limits: [(&str, SetLimit); 4] = [
         ("none", |_| ()),
         ("16, by somebody who has measured", |limits| limits.in_flight = 16),
         ("1,024, by somebody who has not", |limits| limits.in_flight = 1_024),
@@ -32,7 +36,8 @@ fn main() -> Result<()> {
     println!("| handler | limit | 1 × | 2 × | 8 × | 64 × |\n| --- | --- | ---: | ---: | ---: | ---: |");
     for handler in ["waits", "computes"] {
         for (name, set) in limits {
-            let cells: Result<Vec<_>> = LOADS.iter().map(|load| measure(handler, set, *load, seconds)).collect();
+            let cells: Result<Vec<_>> =
+                LOADS.iter().map(|load| measure(handler, set, *load, seconds)).collect();
             println!("| {handler} | {name} | {} |", cells?.join(" | "));
         }
     }
@@ -59,7 +64,8 @@ fn measure(handler: &'static str, set: fn(&mut Limits), load: u32, seconds: f64)
             Ok(())
         })
     });
-    let cell = Builder::new_current_thread().enable_all().build()?.block_on(offer(addr, handler, load, seconds));
+    let cell =
+        Builder::new_current_thread().enable_all().build()?.block_on(offer(addr, handler, load, seconds));
     drop(stop);
     server.join().map_err(|_| anyhow::anyhow!("the server panicked"))??;
     cell
