@@ -19,7 +19,7 @@ IMPORTS = {
     "rpc-metrics": set(),
     "rpc-server": {"zk-mini-common", "zk-registry", "rpc-wire", "rpc-prefork", "rpc-macros", "rpc-metrics"},
     "rpc-client": {"zk-mini-common", "zk-registry", "rpc-wire", "rpc-macros", "rpc-metrics"},
-    "rpc-program": {"zk-mini-common", "zk-registry", "rpc-client"},
+    "rpc-program": {"zk-mini-common", "zk-registry", "rpc-client", "rpc-wire"},
     "demo": None,
     "tutorial": {"zk-client", "zk-registry", "rpc-server", "rpc-client"},
     "playground": {"zk-mini", "zk-wire"},

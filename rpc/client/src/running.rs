@@ -83,7 +83,13 @@ impl Drop for Running<'_> {
             self.link.session.handle(now, Input::Cancel(self.call));
         }
         let took = Some(ended.saturating_duration_since(self.begun));
-        let ask = self.shared.pool().finish(now, self.id, self.outcome, took);
+        let mut pool = self.shared.pool();
+        let ask = pool.finish(now, self.id, self.outcome, took);
+        let ejections = pool.take_ejections();
+        drop(pool);
+        if ejections > 0 {
+            self.shared.metrics.ejections.add(ejections);
+        }
         if ask {
             self.link.session.handle(now, Input::Probe);
         }

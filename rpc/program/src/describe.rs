@@ -1,10 +1,11 @@
 //! `rpc describe`: the methods of a service.
 
 use clap::Args;
+use rpc_wire::{MethodDescriptor, MethodKind, ServiceDescriptor};
 
 use crate::error::CliError;
 use crate::output::{Json, Output, shown};
-use crate::reflect::{self, Descriptor, Kind, Method};
+use crate::reflect;
 use crate::service::{ServiceArgs, block_on};
 
 /// Print the methods of a service, as one of its instances describes them
@@ -39,25 +40,24 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<(), CliError> {
 }
 
 /// Returns the description in the syntax of the macro for services.
-fn text(descriptor: &Descriptor) -> String {
+fn text(descriptor: &ServiceDescriptor) -> String {
     let mut lines = vec![format!("service {}", shown(&descriptor.name))];
     for method in &descriptor.methods {
-        let docs = method.docs.iter().flat_map(|docs| docs.lines());
+        let docs = method.docs.lines();
         lines.extend(docs.map(|line| format!("  /// {}", shown(line.trim()))));
         lines.push(format!("  {}", signature(method)));
     }
     lines.join("\n")
 }
 
-fn signature(method: &Method) -> String {
-    let name = |name: &Option<String>| name.as_deref().map_or_else(|| "?".to_owned(), shown);
-    let (argument, result) = (name(&method.argument), name(&method.result));
+fn signature(method: &MethodDescriptor) -> String {
+    let (argument, result) = (shown(&method.argument), shown(&method.result));
     let stream = |of: &str| format!("stream of {of}");
     let (takes, gives) = match method.kind {
-        Kind::Unary => (argument, result),
-        Kind::ServerStream => (argument, stream(&result)),
-        Kind::ClientStream => (stream(&argument), result),
-        Kind::BidiStream => (stream(&argument), stream(&result)),
+        MethodKind::Unary => (argument, result),
+        MethodKind::ServerStream => (argument, stream(&result)),
+        MethodKind::ClientStream => (stream(&argument), result),
+        MethodKind::BidiStream => (stream(&argument), stream(&result)),
     };
     format!("{}({takes}) -> {gives}", shown(&method.name))
 }
@@ -68,14 +68,15 @@ mod tests {
 
     #[test]
     fn a_service_is_described_as_a_signature_with_its_docs() {
-        let method = Method {
+        let method = MethodDescriptor {
             name: "orders".to_owned(),
-            kind: Kind::ServerStream,
-            argument: Some("String".to_owned()),
-            result: Some("Order".to_owned()),
-            docs: Some(" Orders of a day.\n New ones, too.".to_owned()),
+            kind: MethodKind::ServerStream,
+            argument: "String".to_owned(),
+            result: "Order".to_owned(),
+            docs: " Orders of a day.\n New ones, too.".to_owned(),
         };
-        let descriptor = Descriptor { name: "shop".to_owned(), methods: vec![method] };
+        let descriptor =
+            ServiceDescriptor { name: "shop".to_owned(), docs: String::new(), methods: vec![method] };
         let expected =
             "service shop\n  /// Orders of a day.\n  /// New ones, too.\n  orders(String) -> stream of Order";
         assert_eq!(text(&descriptor), expected);

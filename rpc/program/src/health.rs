@@ -2,8 +2,8 @@
 
 use clap::Args;
 use rpc_client::Client;
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use rpc_wire::{HealthReport, HealthRequest, HealthStatus};
+use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::error::CliError;
@@ -25,15 +25,12 @@ pub(crate) struct HealthArgs {
     options: ServiceArgs,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    status: String,
-}
-
 #[derive(Serialize)]
 struct Health {
     addr: String,
     status: String,
+    #[serde(skip)]
+    serves: bool,
 }
 
 pub(crate) fn run(args: &HealthArgs) -> Result<(), CliError> {
@@ -56,7 +53,7 @@ pub(crate) fn run(args: &HealthArgs) -> Result<(), CliError> {
     if !out.json {
         out.line(table)?;
     }
-    let failing = instances.iter().filter(|health| health.status != "SERVING").count();
+    let failing = instances.iter().filter(|health| !health.serves).count();
     if failing == 0 {
         return Ok(());
     }
@@ -67,11 +64,11 @@ async fn check(addr: String, service: String, timeout: std::time::Duration) -> H
     let asked = async {
         let client =
             Client::direct(&service, [&addr]).deadline(timeout).wait_for_instance(timeout).connect().await?;
-        client.call("rpc.health/check", &json!({ "service": service })).idempotent().await
+        client.call("rpc.health/check", &HealthRequest { service: service.clone() }).idempotent().await
     };
-    let status = match asked.await {
-        Ok(Answer { status }) => status,
-        Err(error) => error.to_string(),
+    let (serves, status) = match asked.await {
+        Ok(HealthReport { status }) => (status == HealthStatus::Serving, status.to_string()),
+        Err(error) => (false, error.to_string()),
     };
-    Health { addr, status }
+    Health { addr, status, serves }
 }

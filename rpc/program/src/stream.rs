@@ -6,6 +6,7 @@ use std::thread;
 
 use clap::Args;
 use rpc_client::{Client, MessageSender, Messages};
+use rpc_wire::MethodKind;
 use serde_json::Value;
 use tokio::signal::ctrl_c;
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use crate::call::MethodArgs;
 use crate::error::CliError;
 use crate::output::{Json, Output};
 use crate::parse::json;
-use crate::reflect::{self, Kind};
+use crate::reflect;
 use crate::service::{ServiceArgs, block_on};
 
 /// Lines of standard input that are read ahead.
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &StreamArgs) -> Result<(), CliError> {
         service,
         |builder| builder,
         async |client| {
-            let kind = reflect::kind(&client, service, method).await?.unwrap_or(Kind::ServerStream);
+            let kind = reflect::kind(&client, service, method).await?.unwrap_or(MethodKind::ServerStream);
             let talk = talk(args, &client, kind, &argument);
             tokio::select! {
                 biased;
@@ -56,19 +57,24 @@ pub(crate) fn run(args: &StreamArgs) -> Result<(), CliError> {
     ))
 }
 
-async fn talk(args: &StreamArgs, client: &Client, kind: Kind, argument: &Value) -> Result<(), CliError> {
+async fn talk(
+    args: &StreamArgs,
+    client: &Client,
+    kind: MethodKind,
+    argument: &Value,
+) -> Result<(), CliError> {
     let MethodArgs { service, method, metadata, .. } = &args.method;
     let mut out = Output::new(args.service.registry.json);
     match kind {
-        Kind::Unary => Err(CliError::NotAStream { service: service.clone(), method: method.clone() }),
-        Kind::ServerStream => {
+        MethodKind::Unary => Err(CliError::NotAStream { service: service.clone(), method: method.clone() }),
+        MethodKind::ServerStream => {
             let mut opening = client.server_stream::<_, Value>(method, argument);
             for (name, value) in metadata {
                 opening = opening.metadata(name, value);
             }
             print(opening.await?, args.count, &mut out).await
         }
-        Kind::ClientStream => {
+        MethodKind::ClientStream => {
             let mut opening = client.client_stream::<Value, Value>(method);
             for (name, value) in metadata {
                 opening = opening.metadata(name, value);
@@ -81,7 +87,7 @@ async fn talk(args: &StreamArgs, client: &Client, kind: Kind, argument: &Value) 
             let result = upload.finish().await?;
             out.line(Json(&result))
         }
-        Kind::BidiStream => {
+        MethodKind::BidiStream => {
             let mut opening = client.bidi_stream::<Value, Value>(method);
             for (name, value) in metadata {
                 opening = opening.metadata(name, value);

@@ -258,6 +258,11 @@ impl<H: Clone> Pool<H> {
         }
     }
 
+    /// Returns the number of ejections since the last time.
+    pub(crate) fn take_ejections(&mut self) -> u64 {
+        self.ready.take_ejections()
+    }
+
     /// Notes that the process at the other end is alive.
     pub(crate) fn heard(&mut self, id: LinkId) {
         self.ready.heard(id);

@@ -1,6 +1,7 @@
 //! The rules by which a link whose process does worse than the others is ejected: it gets no calls for a while, and then
 //! one, which decides. No I/O.
 
+use std::mem;
 use std::time::Duration;
 
 use common::{Backoff, Millis};
@@ -166,13 +167,22 @@ pub(super) struct Outliers {
     next_look: Millis,
     /// Median of the mean latencies at the last look, in microseconds.
     median: Option<u64>,
+    /// Number of ejections that nobody has counted yet.
+    ejections: u64,
 }
 
 impl Outliers {
     pub(super) fn new(rules: OutlierEjection) -> Self {
         let (first, most) = rules.times;
         let half = Millis(rules.window.0 / 2);
-        Self { backoff: Backoff::new(first, most), half, next_look: Millis(0), median: None, rules }
+        Self {
+            backoff: Backoff::new(first, most),
+            half,
+            next_look: Millis(0),
+            median: None,
+            ejections: 0,
+            rules,
+        }
     }
 
     /// Notes the end of a call. Returns true if the standing of a link has changed.
@@ -222,7 +232,7 @@ impl Outliers {
     }
 
     /// Notes that the connection of a link was lost under its calls: one failure, however many they were.
-    pub(super) fn lose(&self, now: Millis, member: &mut Member, random: &mut Rng) {
+    pub(super) fn lose(&mut self, now: Millis, member: &mut Member, random: &mut Rng) {
         member.health.fail(now);
         let consecutive = self.rules.consecutive;
         match member.health.standing {
@@ -305,7 +315,7 @@ impl Outliers {
     }
 
     fn eject_if_allowed(
-        &self,
+        &mut self,
         now: Millis,
         members: &mut [Member],
         at: usize,
@@ -319,7 +329,7 @@ impl Outliers {
         is_allowed
     }
 
-    fn eject(&self, now: Millis, member: &mut Member, reason: EjectionReason, random: &mut Rng) {
+    fn eject(&mut self, now: Millis, member: &mut Member, reason: EjectionReason, random: &mut Rng) {
         let health = &mut member.health;
         if health.returned_at.is_some_and(|returned| now.since(returned) >= RELAPSE) {
             health.relapses = 0;
@@ -329,6 +339,12 @@ impl Outliers {
         health.standing = Standing::Ejected { until, reason };
         health.relapses = health.relapses.saturating_add(1);
         health.ejections = health.ejections.saturating_add(1);
+        self.ejections += 1;
+    }
+
+    /// Returns the number of ejections since the last time.
+    pub(super) fn take_ejections(&mut self) -> u64 {
+        mem::take(&mut self.ejections)
     }
 
     /// Takes back what is ejected beyond the limit, after links have gone.

@@ -137,6 +137,11 @@ impl<H: Clone> Ready<H> {
         true
     }
 
+    /// Returns the number of ejections since the last time.
+    pub(super) fn take_ejections(&mut self) -> u64 {
+        self.outliers.take_ejections()
+    }
+
     /// Notes that the process at the other end is alive.
     pub(super) fn heard(&mut self, id: LinkId) {
         if let Some(at) = self.place(id) {

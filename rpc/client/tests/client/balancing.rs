@@ -62,6 +62,8 @@ async fn an_instance_that_fails_fast_gets_few_calls_and_the_client_shows_why() {
     let instances = client.instances();
     let info = instances.iter().find(|info| info.addr == bad.to_string()).unwrap();
     assert!(info.ejections > 0, "{info:?}");
+    let ejections: u64 = instances.iter().map(|info| u64::from(info.ejections)).sum();
+    assert_eq!(client.metrics().snapshot().sum("rpc_client_ejections_total", &[]), ejections);
     assert_eq!((info.sent, info.failed, info.instance.as_deref()), (failed, failed, Some("bad")));
     assert!(
         instances
