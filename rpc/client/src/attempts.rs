@@ -1,6 +1,7 @@
 //! The way of one call: picks a link, sends, waits, and tries again until there is a result or another attempt makes no
 //! sense.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ pub(crate) struct Outgoing<'a> {
 pub(crate) struct Answered {
     pub(crate) answer: Answer,
     pub(crate) link: Arc<Link>,
+    /// Time of its arrival.
+    pub(crate) at: Instant,
 }
 
 /// An attempt that may have run, without a result.
@@ -72,8 +75,8 @@ struct MayHaveRun {
 }
 
 impl<'a> Attempts<'a> {
-    pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, time_left: Millis) -> Self {
-        let begun = Instant::now();
+    /// Takes a call that has begun at this time.
+    pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, time_left: Millis, begun: Instant) -> Self {
         let now = shared.clock.at(begun);
         // One more, because the clock rounds down and a call must not end early.
         let own = now + time_left + Millis(1);
@@ -84,24 +87,29 @@ impl<'a> Attempts<'a> {
         Self { shared, call, placement, begun: (now, begun), may_have_run: None, retries: 0, refusals: 0 }
     }
 
-    pub(crate) async fn run(mut self) -> Result<Answered, Error> {
+    /// Makes the call.
+    pub(crate) async fn run(&mut self) -> Result<Answered, Error> {
         let mut avoid = None;
         for attempt in 0..MAX_ATTEMPTS {
+            // What is seldom is boxed, here and below: every call pays for the size of this future.
             if attempt > 0 {
                 self.shared.metrics.retries.increment();
-                self.pause(attempt).await;
+                Box::pin(self.pause(attempt)).await;
                 self.placement.now = self.shared.clock.now();
             }
-            let Some(running) = self.start(avoid).await? else { continue };
-            let (mut running, reply) = self.race(running).await;
+            let Some(mut running) = self.start(avoid).await? else { continue };
+            let reply = match self.hedge_after() {
+                None => running.reply().await,
+                Some(after) => Box::pin(self.race(&mut running, after)).await,
+            };
             avoid = Some(running.id);
-            running.ended(&reply);
+            let at = running.end(&reply);
             let ended = match reply {
                 Ok(answer) => {
                     if let Some(latencies) = &self.shared.latencies {
-                        latencies.add(self.call.method, running.took());
+                        latencies.add(self.call.method, running.took(at));
                     }
-                    return Ok(Answered { answer, link: Arc::clone(&running.link) });
+                    return Ok(Answered { answer, link: Arc::clone(&running.link), at });
                 }
                 Err(ended) => ended,
             };
@@ -158,42 +166,36 @@ impl<'a> Attempts<'a> {
         Ok(Some(Running::new(self.shared, (id, link), started, begun)))
     }
 
-    /// Waits for the end of an attempt. If that takes longer than the call wants to wait, another one is sent elsewhere, and
-    /// the first answer counts.
-    async fn race(&mut self, mut first: Running<'a>) -> (Running<'a>, Attempt) {
+    /// Waits for the end of an attempt. If it is not there after a time, another one is sent elsewhere; the attempt whose
+    /// answer counts takes the place of the first.
+    async fn race(&mut self, first: &mut Running<'a>, after: Millis) -> Attempt {
         let shared = self.shared;
-        let Some(after) = self.hedge_after() else {
-            let reply = first.reply().await;
-            return (first, reply);
-        };
         let until = self.placement.deadline.min(shared.clock.now() + after);
         tokio::select! {
             biased;
-            reply = first.reply() => return (first, reply),
+            reply = first.reply() => return reply,
             () = shared.clock.sleep_until(Some(until)) => {}
         }
-        let Some(mut second) = self.hedge(&first) else {
-            let reply = first.reply().await;
-            return (first, reply);
-        };
-        let (is_first, reply) = tokio::select! {
+        let Some(mut second) = self.hedge(first) else { return first.reply().await };
+        let reply = tokio::select! {
             biased;
-            reply = first.reply() => (true, reply),
-            reply = second.reply() => (false, reply),
+            reply = first.reply() => reply,
+            reply = second.reply() => {
+                mem::swap(first, &mut second);
+                reply
+            }
         };
-        let (mut faster, mut slower) = if is_first { (first, second) } else { (second, first) };
         match &reply {
             Err(ended) if retry::retry(ended, true) != Retry::No => {
                 // The other one may do better.
-                faster.ended(&reply);
-                self.note(&faster, ended);
-                drop(faster);
-                let reply = slower.reply().await;
-                (slower, reply)
+                first.end(&reply);
+                self.note(first, ended);
+                *first = second;
+                first.reply().await
             }
             _ => {
-                slower.overtaken();
-                (faster, reply)
+                second.overtaken();
+                reply
             }
         }
     }

@@ -1,7 +1,8 @@
 //! A call as its caller sees it: options, then a future of the typed result. `attempts` does the work.
 
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::mem;
+use std::pin::{Pin, pin};
 #[cfg(feature = "tower")]
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -173,43 +174,55 @@ impl<'a, R> Call<'a, R> {
 
 impl<'a, R: DeserializeOwned> Call<'a, R> {
     /// Makes the call, and passes its result on in the form that the caller wants.
-    async fn run<T>(mut self, form: impl FnOnce(R, Answered) -> T) -> Result<T, Error> {
-        let Self { shared, method, .. } = self;
-        if let Err(reason) = &self.payload {
-            return Err(Error::Argument { method: method.into(), reason: reason.clone() });
+    #[expect(clippy::manual_async_fn, reason = "the future of an async fn keeps its arguments twice")]
+    fn run<T>(mut self, form: impl FnOnce(R, Answered) -> T) -> impl Future<Output = Result<T, Error>> {
+        async move {
+            let Self { shared, method, .. } = self;
+            let payload = match &mut self.payload {
+                Ok(payload) => mem::take(payload),
+                Err(reason) => {
+                    return Err(Error::Argument { method: method.into(), reason: mem::take(reason) });
+                }
+            };
+            let begun = Instant::now();
+            let span = span::begin(&shared.config.service, method);
+            span::send_context(shared.context_hook.as_ref(), &span, &mut self.metadata);
+            let mut measure = Measure::start(shared.metrics.method(method), begun);
+            shared.budget.add_call();
+            let answer = pin!(self.answer(payload, begun));
+            let answered =
+                if span.is_disabled() { answer.await } else { answer.instrument(span.clone()).await };
+            let ended = answered.as_ref().map_or_else(|_| Instant::now(), |answered| answered.at);
+            let result = answered.and_then(|answered| {
+                span::answered(&span, &answered.link.addr);
+                let decoded = shared.config.format.decode(&answered.answer.payload);
+                decoded
+                    .map(|value| form(value, answered))
+                    .map_err(|source| Error::Result { method: method.into(), source })
+            });
+            let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
+            let code = result.as_ref().map_or_else(Error::code, |_| Code::OK);
+            measure.end(ended, code);
+            span::end(&span, code);
+            result
         }
-        let span = span::begin(&shared.config.service, method);
-        span::send_context(shared.context_hook.as_ref(), &span, &mut self.metadata);
-        let mut measure = Measure::start(shared.metrics.method(method), Instant::now());
-        shared.budget.add_call();
-        let result = self.answer().instrument(span.clone()).await.and_then(|answered| {
-            span::answered(&span, &answered.link.addr);
-            let decoded = shared.config.format.decode(&answered.answer.payload);
-            decoded
-                .map(|value| form(value, answered))
-                .map_err(|source| Error::Result { method: method.into(), source })
-        });
-        let counter = if result.is_ok() { &shared.counters.ok } else { &shared.counters.failed };
-        counter.fetch_add(1, Ordering::Relaxed);
-        measure.code = result.as_ref().map_or_else(Error::code, |_| Code::OK);
-        span::end(&span, measure.code);
-        result
     }
 
     /// Makes the call, through layers if there are any.
-    async fn answer(self) -> Result<Answered, Error> {
-        let Self { shared, method, payload, metadata, deadline, idempotent, key, patience, hedge, .. } = self;
-        let payload = payload.map_err(|reason| Error::Argument { method: method.into(), reason })?;
+    async fn answer(&mut self, payload: Vec<u8>, begun: Instant) -> Result<Answered, Error> {
+        let Self { shared, method, deadline, idempotent, key, patience, hedge, .. } = *self;
         #[cfg(feature = "tower")]
         if let Some(layers) = self.layers {
-            let (method, payload, left) = (method.to_owned(), payload.into(), Arc::default());
+            let (method, metadata) = (method.to_owned(), mem::take(&mut self.metadata));
+            let (payload, left) = (payload.into(), Arc::default());
             let request =
                 Request { method, metadata, payload, deadline, idempotent, key, patience, hedge, left };
             return layers.make(request).await.map(|Response(answered)| answered);
         }
-        let metadata = metadata.as_ref();
+        let metadata = self.metadata.as_ref();
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
-        Attempts::new(shared, call, deadline.into()).run().await
+        Attempts::new(shared, call, deadline.into(), begun).run().await
     }
 }
 
@@ -227,7 +240,7 @@ impl<'a, R: DeserializeOwned + 'a> IntoFuture for CallWithReply<'a, R> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.0.run(|value, Answered { answer, link }| Reply {
+        Box::pin(self.0.run(|value, Answered { answer, link, .. }| Reply {
             value,
             metadata: answer.metadata,
             instance: link.instance.clone(),

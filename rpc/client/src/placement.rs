@@ -58,6 +58,22 @@ impl<'a> Placement<'a> {
         avoid: Option<LinkId>,
         start: impl Fn(&Link, Millis) -> Started<T>,
     ) -> Result<Option<Placed<T>>, Unplaced> {
+        if let Some((id, link)) = self.pick(avoid.as_slice()) {
+            if let Started::Sent(started) = start(&link, self.now) {
+                return Ok(Some(Placed { id, link, started }));
+            }
+            let _ = self.shared.pool().finish(self.now, id, LinkOutcome::Neither, None);
+        }
+        // Boxed, because it is seldom and large.
+        Box::pin(self.search(avoid, start)).await
+    }
+
+    /// Starts something on the best link that has room, and waits for such a link.
+    async fn search<T>(
+        &mut self,
+        avoid: Option<LinkId>,
+        start: impl Fn(&Link, Millis) -> Started<T>,
+    ) -> Result<Option<Placed<T>>, Unplaced> {
         let shared = self.shared;
         let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
         loop {

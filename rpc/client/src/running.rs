@@ -22,8 +22,9 @@ pub(crate) struct Running<'a> {
     pub(crate) link: Arc<Link>,
     call: CallId,
     attempt: oneshot::Receiver<Attempt>,
-    begun: Instant,
     outcome: LinkOutcome,
+    /// Time of its end, once it has one.
+    ended: Option<Instant>,
     measure: Measure<Arc<CallSeries>>,
 }
 
@@ -37,7 +38,7 @@ impl<'a> Running<'a> {
     ) -> Self {
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
         let measure = Measure::start(Arc::clone(&link.metrics), begun);
-        Self { shared, id, link, call, attempt, begun, outcome: LinkOutcome::Neither, measure }
+        Self { shared, id, link, call, attempt, outcome: LinkOutcome::Neither, ended: None, measure }
     }
 
     /// Waits for its end: at the deadline at the latest, and at the end of the session.
@@ -51,13 +52,15 @@ impl<'a> Running<'a> {
         self.outcome = LinkOutcome::Overtaken;
     }
 
-    /// Returns the time that it has taken so far.
-    pub(crate) fn took(&self) -> Duration {
-        self.begun.elapsed()
+    /// Returns the time that it has taken until another time.
+    pub(crate) fn took(&self, until: Instant) -> Duration {
+        self.measure.took(until)
     }
 
-    /// Notes its end.
-    pub(crate) fn ended(&mut self, reply: &Attempt) {
+    /// Notes its end, and returns the time of it.
+    pub(crate) fn end(&mut self, reply: &Attempt) -> Instant {
+        let ended = Instant::now();
+        self.ended = Some(ended);
         self.outcome = match reply {
             Err(Ended::Failed(status, _) | Ended::NotRun(status))
                 if self.shared.settings.failure_codes.contain(status.code) =>
@@ -71,18 +74,19 @@ impl<'a> Running<'a> {
         let counters = &self.link.counters;
         let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.measure.code = reply.as_ref().map_or_else(Ended::code, |_| Code::OK);
+        self.measure.end(ended, reply.as_ref().map_or_else(Ended::code, |_| Code::OK));
+        ended
     }
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let ended = Instant::now();
+        let ended = self.ended.unwrap_or_else(Instant::now);
         let now = self.shared.clock.at(ended);
         if !matches!(self.outcome, LinkOutcome::Answered | LinkOutcome::Failed) {
             self.link.session.handle(now, Input::Cancel(self.call));
         }
-        let took = Some(ended.saturating_duration_since(self.begun));
+        let took = Some(self.took(ended));
         let mut pool = self.shared.pool();
         let ask = pool.finish(now, self.id, self.outcome, took);
         let ejections = pool.take_ejections();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
+use tokio::time::Instant;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
@@ -88,7 +89,8 @@ impl Service<Request> for Calls {
                 patience: request.patience,
                 hedge: request.hedge,
             };
-            Attempts::new(&shared, call, request.deadline.into()).run().await.map(Response)
+            let mut attempts = Attempts::new(&shared, call, request.deadline.into(), Instant::now());
+            attempts.run().await.map(Response)
         })
     }
 }
