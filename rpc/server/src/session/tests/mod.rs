@@ -333,6 +333,20 @@ fn limits_refuse_calls_that_are_not_run() {
 }
 
 #[test]
+fn an_adaptive_limit_refuses_unary_calls_only() {
+    for full in [Full::Adaptive(7), Full::AdaptivePeer(5)] {
+        let mut driver = Driver::greeted(|_| ());
+        driver.full = Some(full);
+        driver.send(&[
+            later(1),
+            Frame::Request(Request { method: "watch", stream: true, ..Request::new(CallId(2)) }),
+        ]);
+        assert_eq!(driver.answers(), [Answer::NotRun(1, Code::RESOURCE_EXHAUSTED)]);
+        assert_eq!(driver.started.len(), 1);
+    }
+}
+
+#[test]
 fn the_last_call_of_the_quota_asks_to_retire() {
     let mut driver = Driver::greeted(|config| config.quota = Some(Arc::new(CallQuota::new(2, 0))));
     driver.send(&[later(1)]);
