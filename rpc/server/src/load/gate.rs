@@ -177,8 +177,7 @@ mod tests {
     use super::*;
 
     fn adaptive(change: impl FnOnce(&mut Limits)) -> Gate {
-        let mut limits = Limits::default();
-        limits.adaptive = true;
+        let mut limits = Limits { adaptive: true, ..Limits::default() };
         change(&mut limits);
         Gate::new(&limits)
     }
