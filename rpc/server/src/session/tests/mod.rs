@@ -159,6 +159,7 @@ impl Driver {
                 Output::Close(end) => self.end = Some(end),
             }
         }
+        assert!(self.session.starting.is_none() && self.session.delivering.is_none(), "nothing is left over");
     }
 
     /// Lets calls start and writes until neither is possible.
