@@ -29,7 +29,7 @@ pub(crate) struct Gate {
 #[derive(Debug, Default)]
 pub(crate) struct CallCount {
     all: AtomicUsize,
-    /// Those that are not unary.
+    /// Number of calls that are not unary.
     streams: AtomicUsize,
 }
 

@@ -30,7 +30,7 @@ enum Step {
     /// A handler takes the messages that have been delivered.
     Take(usize),
     Block(bool),
-    /// What the client sends from now on arrives in one read, when this ends.
+    /// Frames that the client sends from now on arrive in one read, when this ends.
     Hold(bool),
     Collect,
 }
