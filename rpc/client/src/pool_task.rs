@@ -124,6 +124,7 @@ async fn run_link(
     };
     let limit = shared.settings.connect_timeout;
     let deadline = shared.clock.now() + limit;
+    let mut attempt = Connecting { shared: &shared, id, addr: &addr, has_ended: false };
     let mut connecting = pin!(timeout(limit.into(), connector.connect(&addr)));
     let connected = tokio::select! {
         biased;
@@ -133,6 +134,7 @@ async fn run_link(
             connecting.await
         }
     };
+    attempt.has_ended = true;
     let stream = match connected {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return failed(&error.to_string()),
@@ -168,6 +170,22 @@ async fn run_link(
         },
     };
     LinkTask::new(Arc::clone(&session), clock, max_frame, tell).run(stream).await;
+}
+
+/// An attempt to connect. The pool learns of its end even if the connector panics.
+struct Connecting<'a> {
+    shared: &'a Shared,
+    id: LinkId,
+    addr: &'a str,
+    has_ended: bool,
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            failed(self.shared, self.id, self.addr, "the connector has panicked");
+        }
+    }
 }
 
 fn failed(shared: &Shared, id: LinkId, addr: &str, reason: &str) {

@@ -29,7 +29,8 @@ pub struct Stats {
     pub streams: u64,
     /// Streams that have not been dropped.
     pub open_streams: u64,
-    /// Counts for each instance, by the identity in its hello; a Rust server's begins with its process id and `-`.
+    /// Counts for each instance, by the identity in its hello; a Rust server's begins with its process id and `-`. A server
+    /// without an identity has its address.
     pub by_instance: BTreeMap<String, InstanceStats>,
 }
 
@@ -88,7 +89,7 @@ impl Counters {
             let (sent, ok, failed) = <(AtomicU64, AtomicU64, AtomicU64)>::default();
             Arc::new(InstanceCounters { addr: addr.to_owned(), sent, ok, failed })
         };
-        map.entry(identity.to_owned()).or_insert_with(new).clone()
+        map.entry(name(identity, addr).to_owned()).or_insert_with(new).clone()
     }
 
     /// Returns the counts, with those that the metrics have, too.
@@ -113,10 +114,17 @@ impl Counters {
     /// Adds the counts to what the pool knows of an instance.
     pub(crate) fn complete(&self, mut info: InstanceInfo) -> InstanceInfo {
         let map = self.by_instance.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counters) = info.instance.as_ref().and_then(|identity| map.get(identity)) {
+        if let Some(counters) =
+            info.instance.as_ref().and_then(|identity| map.get(name(identity, &info.addr)))
+        {
             let InstanceStats { sent, ok, failed, .. } = counters.stats();
             (info.sent, info.ok, info.failed) = (sent, ok, failed);
         }
         info
     }
+}
+
+/// Returns the name under which an instance is counted.
+fn name<'a>(identity: &'a str, addr: &'a str) -> &'a str {
+    if identity.is_empty() { addr } else { identity }
 }
