@@ -5,28 +5,19 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::log::Shown;
 use common::{Millis, current_call};
-use rpc_wire::{Code, MetadataRef, Status};
+use rpc_wire::MetadataRef;
 use tokio::time::Instant;
 
 use crate::error::Error;
+use crate::explain::EndedAttempt;
 use crate::link::{Link, Started};
 use crate::placement::{Placed, Placement, Unplaced, no_link};
-use crate::pool::{Demand, LinkId, LinkOutcome};
-use crate::retry::{self, Retry};
+use crate::pool::{Demand, LinkId};
+use crate::retry::{Attempted, Retry, retry};
 use crate::running::Running;
 use crate::session::{Answer, Attempt, Ended, NewCall};
 use crate::shared::Shared;
-
-/// Maximum number of attempts at one call.
-const MAX_ATTEMPTS: u32 = 16;
-
-/// Number of refusals by servers that are leaving after which a call may be tried again without being counted.
-const FREE_REFUSALS: u32 = 3;
-
-/// Lead that a server's clock may have over ours at the end of a call: rounding, and the time of a timer.
-const CLOCK_SLACK: Millis = Millis(10);
 
 /// A call on its way.
 pub(crate) struct Attempts<'a> {
@@ -35,12 +26,9 @@ pub(crate) struct Attempts<'a> {
     placement: Placement<'a>,
     /// Time of the beginning, on two clocks.
     begun: (Millis, Instant),
-    /// The last attempt that may have run it.
-    may_have_run: Option<MayHaveRun>,
-    /// Number of retries that put more load on the service.
-    retries: u32,
-    /// Number of refusals by servers that are leaving.
-    refusals: u32,
+    attempted: Attempted,
+    /// The last attempt that may have run it, if another one has followed. Boxed, because it is seldom.
+    may_have_run: Option<Box<MayHaveRun>>,
 }
 
 /// A call as its caller wants it.
@@ -68,33 +56,44 @@ pub(crate) struct Answered {
 }
 
 /// An attempt that may have run, without a result.
-#[derive(Clone)]
 struct MayHaveRun {
     instance: String,
-    reason: Arc<str>,
+    ended: Ended,
+}
+
+/// Returns the deadline of a call that has begun at this time.
+pub(crate) fn deadline(shared: &Shared, begun: Instant, time: Duration) -> Millis {
+    // One more, because the clock rounds down and a call must not end early.
+    let own = shared.clock.at(begun) + Millis::from(time) + Millis(1);
+    // After the deadline of the call that is handled here, nobody waits for this one.
+    let outer = current_call::deadline().map(|at| shared.clock.at(at));
+    outer.map_or(own, |outer| outer.min(own))
 }
 
 impl<'a> Attempts<'a> {
-    /// Takes a call that has begun at this time.
-    pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, time_left: Millis, begun: Instant) -> Self {
+    /// Takes a call that begins at this time.
+    pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, deadline: Millis, begun: Instant) -> Self {
         let now = shared.clock.at(begun);
-        // One more, because the clock rounds down and a call must not end early.
-        let own = now + time_left + Millis(1);
-        // After the deadline of the call that is handled here, nobody waits for this one.
-        let outer = current_call::deadline().map(|at| shared.clock.at(at));
-        let mut placement = Placement::new(shared, now, outer.map_or(own, |outer| outer.min(own)));
+        let mut placement = Placement::new(shared, now, deadline);
         (placement.key, placement.patience) = (call.key, call.patience.unwrap_or(placement.patience));
-        Self { shared, call, placement, begun: (now, begun), may_have_run: None, retries: 0, refusals: 0 }
+        Self {
+            shared,
+            call,
+            placement,
+            begun: (now, begun),
+            attempted: Attempted::default(),
+            may_have_run: None,
+        }
     }
 
     /// Makes the call.
     pub(crate) async fn run(&mut self) -> Result<Answered, Error> {
         let mut avoid = None;
-        for attempt in 0..MAX_ATTEMPTS {
+        while self.attempted.begin() {
             // What is seldom is boxed, here and below: every call pays for the size of this future.
-            if attempt > 0 {
+            if self.attempted.is_retry() {
                 self.shared.metrics.retries.increment();
-                Box::pin(self.pause(attempt)).await;
+                Box::pin(self.pause()).await;
                 self.placement.now = self.shared.clock.now();
             }
             let Some(mut running) = self.start(avoid).await? else { continue };
@@ -107,22 +106,23 @@ impl<'a> Attempts<'a> {
             let ended = match reply {
                 Ok(answer) => {
                     if let Some(latencies) = &self.shared.latencies {
-                        latencies.add(self.call.method, running.took(at));
+                        // From the beginning, because the time of a second attempt does not tell how slow the first one was.
+                        latencies.add(self.call.method, at.saturating_duration_since(self.begun.1));
                     }
                     return Ok(Answered { answer, link: Arc::clone(&running.link), at });
                 }
                 Err(ended) => ended,
             };
-            self.note(&running, &ended);
-            if attempt + 1 == MAX_ATTEMPTS || !self.may_retry(&ended) {
+            if !self.may_retry(&ended) {
                 return Err(self.error(ended, &running.link.instance));
             }
+            self.note(&running, ended);
         }
-        Err(self.too_late())
+        Err(self.no_link())
     }
 
-    async fn pause(&self, attempt: u32) {
-        let pause = retry::pause(attempt, || self.shared.pool().random());
+    async fn pause(&self) {
+        let pause = self.attempted.pause(|| self.shared.pool().random());
         if pause > Millis(0) {
             let clock = self.shared.clock;
             clock.sleep_until(Some(self.placement.deadline.min(clock.now() + pause))).await;
@@ -130,20 +130,8 @@ impl<'a> Attempts<'a> {
     }
 
     fn may_retry(&mut self, ended: &Ended) -> bool {
-        match retry::retry(ended, self.call.idempotent) {
-            Retry::No => false,
-            Retry::Free if matches!(ended, Ended::NotSent) => true,
-            Retry::Free => {
-                self.refusals += 1;
-                self.refusals <= FREE_REFUSALS || self.take_retry()
-            }
-            Retry::Counted => self.take_retry(),
-        }
-    }
-
-    fn take_retry(&mut self) -> bool {
-        self.retries += 1;
-        self.retries <= self.shared.settings.max_retries && self.shared.budget.take_retry()
+        let Shared { settings, budget, .. } = self.shared;
+        self.attempted.may_retry(ended, self.call.idempotent, settings.max_retries, budget)
     }
 
     /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
@@ -153,10 +141,12 @@ impl<'a> Attempts<'a> {
         let Placed { id, link, started } = match placed {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
-            Err(Unplaced::NoLink) => return Err(self.lost().unwrap_or_else(|| no_link(self.shared))),
+            Err(Unplaced::NoLink) => return Err(self.no_link()),
             Err(Unplaced::Argument(error)) => {
+                // Another server may have taken and run it.
                 let method = self.call.method.to_owned();
-                return Err(Error::Argument { method, reason: error.to_string() });
+                let argument = || Error::Argument { method, reason: error.to_string() };
+                return Err(self.earlier().unwrap_or_else(argument));
             }
             Err(Unplaced::Late | Unplaced::NoStreams) => return Err(self.too_late()),
         };
@@ -185,18 +175,29 @@ impl<'a> Attempts<'a> {
                 reply
             }
         };
-        match &reply {
-            Err(ended) if retry::retry(ended, true) != Retry::No => {
-                // The other one may do better.
-                first.end(&reply);
-                self.note(first, ended);
-                *first = second;
-                first.reply().await
-            }
-            _ => {
-                second.overtaken();
-                reply
-            }
+        let Err(ended) = &reply else {
+            second.overtaken();
+            return reply;
+        };
+        if !self.is_of_the_instance(ended) {
+            self.note(&second, Ended::Lost("another attempt has been answered".into()));
+            second.overtaken();
+            return reply;
+        }
+        // The other one may do better.
+        first.end(&reply);
+        self.note(first, ended.clone());
+        *first = second;
+        first.reply().await
+    }
+
+    /// Returns true if the same call may end in another way elsewhere.
+    fn is_of_the_instance(&self, ended: &Ended) -> bool {
+        let failures = self.shared.settings.failure_codes;
+        match ended {
+            Ended::Late => false,
+            Ended::Failed(status, _) | Ended::NotRun(status) if failures.contain(status.code) => true,
+            _ => retry(ended, true) != Retry::No,
         }
     }
 
@@ -217,22 +218,21 @@ impl<'a> Attempts<'a> {
         let may = id != first.id && shared.budget.take_retry();
         let started = may.then(|| link.session.start(now, self.new_call()));
         let Some(Started::Sent(started)) = started else {
-            let _ = shared.pool().finish(now, id, LinkOutcome::Neither, None);
+            shared.give_back(now, id);
+            if may {
+                shared.budget.return_retry();
+            }
             return None;
         };
         shared.metrics.hedges.increment();
         Some(Running::new(shared, (id, link), started, Instant::now()))
     }
 
-    /// Notes that an attempt may have run, if it may.
-    fn note(&mut self, running: &Running<'_>, ended: &Ended) {
-        let reason = match ended {
-            Ended::Lost(reason) => Arc::clone(reason),
-            Ended::Failed(status, _) => format!("it answered {status}").into(),
-            Ended::Late => "no answer in time".into(),
-            Ended::NotSent | Ended::NotRun(_) => return,
-        };
-        self.may_have_run = Some(MayHaveRun { instance: running.link.instance.clone(), reason });
+    /// Notes the end of an attempt before the last, if it may have run.
+    fn note(&mut self, running: &Running<'_>, ended: Ended) {
+        if !matches!(ended, Ended::NotSent | Ended::NotRun(_)) {
+            self.may_have_run = Some(Box::new(MayHaveRun { instance: running.link.instance.clone(), ended }));
+        }
     }
 
     fn new_call(&self) -> NewCall<'a> {
@@ -240,42 +240,52 @@ impl<'a> Attempts<'a> {
         NewCall { method, metadata, payload, deadline: self.placement.deadline }
     }
 
-    /// Returns the error of a call that an earlier attempt may have run.
-    fn lost(&self) -> Option<Error> {
-        let MayHaveRun { instance, reason } = self.may_have_run.clone()?;
-        let (service, method) = (self.service(), self.call.method.to_owned());
-        Some(Error::ConnectionLost { service, method, instance, reason: reason.to_string() })
+    /// Returns the error of the attempt before that may have run.
+    fn earlier(&mut self) -> Option<Error> {
+        let MayHaveRun { instance, ended } = *self.may_have_run.take()?;
+        Some(self.ended(&instance).error(ended))
+    }
+
+    fn no_link(&mut self) -> Error {
+        self.earlier().unwrap_or_else(|| no_link(self.shared))
     }
 
     fn too_late(&self) -> Error {
-        let (service, method) = (self.service(), self.call.method.to_owned());
+        let (service, method) = (self.shared.config.service.clone(), self.call.method.to_owned());
         Error::Deadline { service, method, sent: self.may_have_run.is_some() }
     }
 
-    fn service(&self) -> String {
-        self.shared.config.service.clone()
+    fn error(&mut self, ended: Ended, instance: &str) -> Error {
+        let earlier = if ended == Ended::NotSent { self.earlier() } else { None };
+        earlier.unwrap_or_else(|| self.ended(instance).error(ended))
     }
 
-    fn error(&self, ended: Ended, instance: &str) -> Error {
-        let (service, method) = (self.service(), self.call.method.to_owned());
-        match ended {
-            Ended::Late => self.too_late(),
-            // The server's clock was a little ahead of ours. An earlier answer is the handler's, about a deadline of its
-            // own.
-            Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. }, _)
-                if self.shared.clock.now() + CLOCK_SLACK >= self.placement.deadline =>
-            {
-                self.too_late()
-            }
-            Ended::Failed(status, _) => Error::Status { service, method, status, not_run: false },
-            // An earlier attempt may have run all the same.
-            Ended::NotRun(status) => {
-                Error::Status { service, method, status, not_run: self.may_have_run.is_none() }
-            }
-            Ended::NotSent | Ended::Lost(_) => self.lost().unwrap_or_else(|| {
-                let reason = format!("connection to {} lost", Shown::text(instance));
-                Error::Unreachable { service, reason }
-            }),
+    fn ended<'e>(&'e self, instance: &'e str) -> EndedAttempt<'e> {
+        EndedAttempt {
+            shared: self.shared,
+            method: self.call.method,
+            instance,
+            deadline: Some(self.placement.deadline),
+            may_have_run: self.may_have_run.is_some(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::testing::shared_with_links;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_finds_only_links_that_have_just_closed_is_not_late() {
+        // The pool does not know it yet.
+        let (shared, begun) = (shared_with_links(3), Instant::now());
+        let (metadata, payload) = (MetadataRef::default(), &b""[..]);
+        let (idempotent, key, patience, hedge) = (false, None, None, None);
+        let call = Outgoing { method: "m", metadata, payload, idempotent, key, patience, hedge };
+        let mut attempts = Attempts::new(&shared, call, Millis(60_000), begun);
+        let error = attempts.run().await.unwrap_err();
+        assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(60));
     }
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use crate::attempts::{Answered, Attempts, Outgoing};
+use crate::attempts::{self, Answered, Attempts, Outgoing};
 use crate::error::Error;
 #[cfg(feature = "tower")]
 use crate::layer::{Calls, Request, Response};
@@ -216,13 +216,24 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
         if let Some(layers) = self.layers {
             let (method, metadata) = (method.to_owned(), mem::take(&mut self.metadata));
             let (payload, left) = (payload.into(), Arc::default());
-            let request =
-                Request { method, metadata, payload, deadline, idempotent, key, patience, hedge, left };
-            return layers.make(request).await.map(|Response(answered)| answered);
+            let request = Request {
+                method,
+                metadata,
+                payload,
+                deadline,
+                idempotent,
+                key,
+                patience,
+                hedge,
+                begun,
+                left,
+            };
+            // Boxed, so that calls without layers are small.
+            return Box::pin(layers.make(shared, request)).await.map(|Response(answered)| answered);
         }
         let metadata = self.metadata.as_ref();
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
-        Attempts::new(shared, call, deadline.into(), begun).run().await
+        Attempts::new(shared, call, attempts::deadline(shared, begun, deadline), begun).run().await
     }
 }
 

@@ -121,7 +121,7 @@
 //! The modules `session` (one connection), `pool` (the connections there should be, and the one that takes a call; in it
 //! `balancer` and `outlier`), `retry` and `targets` decide without I/O. The shell around them: `pool_task`
 //! makes the links, `link_task` serves one, `connector` is its transport, `placement` waits for one that takes a call,
-//! `attempts` makes one [`Call`] over them, and `stream` has the streams.
+//! `attempts` makes one [`Call`] over them, `stream` has the streams, and `explain` the errors of both.
 #![forbid(unsafe_code)]
 
 mod attempts;
@@ -129,6 +129,7 @@ mod call;
 mod client;
 mod connector;
 mod error;
+mod explain;
 mod latencies;
 #[cfg(feature = "tower")]
 pub mod layer;

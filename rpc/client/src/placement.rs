@@ -10,7 +10,7 @@ use rpc_wire::EncodeError;
 
 use crate::error::Error;
 use crate::link::{Link, Started};
-use crate::pool::{Demand, LinkId, LinkOutcome};
+use crate::pool::{Demand, LinkId};
 use crate::shared::Shared;
 
 /// A search for the best link that has room, up to a deadline.
@@ -62,7 +62,7 @@ impl<'a> Placement<'a> {
             if let Started::Sent(started) = start(&link, self.now) {
                 return Ok(Some(Placed { id, link, started }));
             }
-            let _ = self.shared.pool().finish(self.now, id, LinkOutcome::Neither, None);
+            self.shared.give_back(self.now, id);
         }
         // Boxed, because it is seldom and large.
         Box::pin(self.search(avoid, start)).await
@@ -82,7 +82,7 @@ impl<'a> Placement<'a> {
             if let Started::Sent(started) = started {
                 return Ok(Some(Placed { id, link, started }));
             }
-            let _ = shared.pool().finish(self.now, id, LinkOutcome::Neither, None);
+            shared.give_back(self.now, id);
             let room = match started {
                 Started::Full(room) => room,
                 Started::Refused(error) => return Err(Unplaced::Argument(error)),
@@ -97,6 +97,9 @@ impl<'a> Placement<'a> {
                 // Another link may have room.
                 full.push(id);
                 continue;
+            }
+            if self.patience == Millis(0) {
+                return Err(Unplaced::NoLink);
             }
             tokio::select! {
                 biased;
@@ -162,4 +165,25 @@ async fn any(waits: &mut [Wait<'_>]) {
         if is_over { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::shared::testing::shared_with_links;
+
+    #[tokio::test]
+    async fn a_place_that_was_given_back_unused_goes_to_a_call_that_waits() {
+        let shared = shared_with_links(1);
+        let demand = Demand { now: Millis(0), avoid: &[], key: None };
+        let (id, _) = shared.pool().pick(&demand).unwrap();
+        let mut placement = Placement::new(&shared, Millis(0), Millis(60_000));
+        let start = |_: &Link, _| Started::Sent(());
+        let mut waiting = pin!(placement.start(None, start));
+        assert!(waiting.as_mut().now_or_never().is_none(), "the only place is taken");
+        shared.give_back(Millis(0), id);
+        assert!(matches!(waiting.now_or_never(), Some(Ok(Some(_)))));
+    }
 }

@@ -14,6 +14,12 @@ const PAUSES: Backoff = Backoff::new(Millis(10), Millis(500));
 /// One retry, in hundredths.
 const RETRY: u32 = 100;
 
+/// Maximum number of attempts at one call or stream.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// Number of refusals by servers that are leaving after which a call may be tried again without being counted.
+const FREE_REFUSALS: u32 = 3;
+
 /// A retry, by the harm that it could do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Retry {
@@ -34,6 +40,64 @@ pub(crate) fn retry(ended: &Ended, idempotent: bool) -> Retry {
         Ended::Lost(_) if idempotent => Retry::Counted,
         Ended::Failed(status, _) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
         Ended::NotRun(_) | Ended::Lost(_) | Ended::Failed(..) | Ended::Late => Retry::No,
+    }
+}
+
+/// The attempts at one call or stream so far.
+#[derive(Debug, Default)]
+pub(crate) struct Attempted {
+    attempts: u32,
+    /// Number of retries that put more load on the service.
+    counted: u32,
+    /// Number of refusals by servers that are leaving.
+    refusals: u32,
+}
+
+impl Attempted {
+    /// Begins an attempt. Returns false if there were as many as there may be.
+    pub(crate) fn begin(&mut self) -> bool {
+        self.attempts += 1;
+        self.attempts <= MAX_ATTEMPTS
+    }
+
+    /// Returns true if an attempt has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.attempts > 0
+    }
+
+    /// Returns true if the attempt that has begun is a retry.
+    pub(crate) fn is_retry(&self) -> bool {
+        self.attempts > 1
+    }
+
+    /// Returns true if another attempt may follow one that has ended in this way, and counts it.
+    pub(crate) fn may_retry(
+        &mut self,
+        ended: &Ended,
+        idempotent: bool,
+        max_counted: u32,
+        budget: &Budget,
+    ) -> bool {
+        let is_counted = match retry(ended, idempotent) {
+            _ if self.attempts >= MAX_ATTEMPTS => return false,
+            Retry::No => return false,
+            Retry::Free if matches!(ended, Ended::NotSent) => false,
+            Retry::Free => {
+                self.refusals += 1;
+                self.refusals > FREE_REFUSALS
+            }
+            Retry::Counted => true,
+        };
+        if !is_counted {
+            return true;
+        }
+        self.counted += 1;
+        self.counted <= max_counted && budget.take_retry()
+    }
+
+    /// Returns the pause before the attempt that has begun.
+    pub(crate) fn pause(&self, random: impl FnOnce() -> Rng) -> Millis {
+        pause(self.attempts.saturating_sub(1), random)
     }
 }
 
@@ -68,10 +132,16 @@ impl Budget {
         let less = |left: u32| left.checked_sub(RETRY);
         self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
+
+    /// Takes back a retry that was not made.
+    pub(crate) fn return_retry(&self) {
+        let more = |left: u32| Some(left.saturating_add(RETRY).min(self.max));
+        let _ = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
 }
 
 /// Returns the pause before attempt number `attempt`, the first being 0.
-pub(crate) fn pause(attempt: u32, random: impl FnOnce() -> Rng) -> Millis {
+fn pause(attempt: u32, random: impl FnOnce() -> Rng) -> Millis {
     match attempt {
         // The first failure says something about one connection, not about the service.
         0 | 1 => Millis(0),
@@ -139,6 +209,31 @@ mod tests {
             }
             prop_assert!(retries as u64 <= u64::from(burst) + u64::from(calls) * u64::from(percent) / 100);
         }
+    }
+
+    #[test]
+    fn a_call_has_a_few_free_refusals_and_as_many_counted_retries_as_allowed() {
+        let (budget, leaving) = (Budget::new(100, 0), Ended::NotRun(Status::unavailable("")));
+        let retries = |max_counted: u32, ended: &Ended| {
+            let mut attempted = Attempted::default();
+            let next = || {
+                (attempted.begin() && attempted.may_retry(ended, false, max_counted, &budget)).then_some(())
+            };
+            std::iter::from_fn(next).count()
+        };
+        assert_eq!(retries(0, &leaving), 3);
+        assert_eq!(retries(2, &leaving), 5);
+        assert_eq!(retries(2, &Ended::NotRun(Status::resource_exhausted(""))), 2);
+        assert_eq!(retries(0, &Ended::NotSent), 15, "all attempts together are bounded, too");
+    }
+
+    #[test]
+    fn a_retry_that_was_not_made_goes_back_to_the_budget() {
+        let budget = Budget::new(1, 0);
+        assert!(budget.take_retry() && !budget.take_retry());
+        budget.return_retry();
+        budget.return_retry();
+        assert!(budget.take_retry() && !budget.take_retry(), "no more than there were");
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use rpc_metrics::CallSeries;
 use rpc_wire::{CallId, Code};
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::link::Link;
 use crate::measure::Measure;
-use crate::pool::{LinkId, LinkOutcome};
+use crate::pool::{FailureCodes, LinkId, LinkOutcome};
 use crate::session::{Attempt, Ended, Input};
 use crate::shared::Shared;
 
@@ -52,30 +51,28 @@ impl<'a> Running<'a> {
         self.outcome = LinkOutcome::Overtaken;
     }
 
-    /// Returns the time that it has taken until another time.
-    pub(crate) fn took(&self, until: Instant) -> Duration {
-        self.measure.took(until)
-    }
-
     /// Notes its end, and returns the time of it.
     pub(crate) fn end(&mut self, reply: &Attempt) -> Instant {
         let ended = Instant::now();
         self.ended = Some(ended);
-        self.outcome = match reply {
-            Err(Ended::Failed(status, _) | Ended::NotRun(status))
-                if self.shared.settings.failure_codes.contain(status.code) =>
-            {
-                LinkOutcome::Failed
-            }
-            Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,
-            Err(Ended::Late) => LinkOutcome::Missed,
-            Err(Ended::NotSent | Ended::Lost(_)) => LinkOutcome::Neither,
-        };
+        self.outcome = link_outcome(reply, self.shared.settings.failure_codes);
         let counters = &self.link.counters;
         let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         self.measure.end(ended, reply.as_ref().map_or_else(Ended::code, |_| Code::OK));
         ended
+    }
+}
+
+/// Returns what the end of an attempt says of its link.
+pub(crate) fn link_outcome(end: &Attempt, failures: FailureCodes) -> LinkOutcome {
+    match end {
+        Err(Ended::Failed(status, _) | Ended::NotRun(status)) if failures.contain(status.code) => {
+            LinkOutcome::Failed
+        }
+        Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,
+        Err(Ended::Late) => LinkOutcome::Missed,
+        Err(Ended::NotSent | Ended::Lost(_)) => LinkOutcome::Neither,
     }
 }
 
@@ -86,7 +83,7 @@ impl Drop for Running<'_> {
         if !matches!(self.outcome, LinkOutcome::Answered | LinkOutcome::Failed) {
             self.link.session.handle(now, Input::Cancel(self.call));
         }
-        let took = Some(self.took(ended));
+        let took = Some(self.measure.took(ended));
         let mut pool = self.shared.pool();
         let ask = pool.finish(now, self.id, self.outcome, took);
         let ejections = pool.take_ejections();

@@ -9,7 +9,7 @@ use tokio::sync::futures::Notified;
 
 use crate::latencies::Latencies;
 use crate::link::Link;
-use crate::pool::{FailureCodes, Input, Pool};
+use crate::pool::{FailureCodes, Input, LinkId, LinkOutcome, Pool};
 use crate::retry::Budget;
 use crate::session::Config;
 use crate::span::ContextHook;
@@ -85,6 +85,12 @@ impl Shared {
         self.room.notified().await;
     }
 
+    /// Gives back a link on which nothing was started, and lets another call have the place.
+    pub(crate) fn give_back(&self, now: Millis, id: LinkId) {
+        let _ = self.pool().finish(now, id, LinkOutcome::Neither, None);
+        self.give_room();
+    }
+
     pub(crate) fn give_room(&self) {
         self.room.notify_one();
     }
@@ -98,5 +104,63 @@ impl Shared {
         self.pool().handle(self.clock.now(), input);
         self.work.notify_one();
         self.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A client's state for tests.
+
+    use common::Backoff;
+    use rpc_wire::Format;
+
+    use super::*;
+    use crate::link::SharedSession;
+    use crate::pool::{Balancer, OutlierEjection, Output, PoolConfig};
+    use crate::session::Session;
+    use crate::targets;
+
+    /// Makes the state of a client with links that take one call each and whose sessions take none.
+    pub(crate) fn shared_with_links(links: usize) -> Shared {
+        let config = Config {
+            service: "test".into(),
+            format: Format::JSON,
+            max_frame: 1 << 20,
+            keepalive: Millis(3_000),
+            max_queued: 1 << 20,
+            budget: rpc_wire::Budget::default(),
+        };
+        let outliers = OutlierEjection::default();
+        let settings = Settings {
+            patience: Millis(3_000),
+            connect_timeout: Millis(2_000),
+            max_retries: 2,
+            failure_codes: outliers.failure_codes(),
+            hedge_percentile: None,
+        };
+        let pool = PoolConfig {
+            max_in_flight: 1,
+            backoff: Backoff::new(Millis(50), Millis(5_000)),
+            seed: 1,
+            balancer: Balancer::default(),
+            outliers,
+            zone: None,
+            warm_up: Millis(0),
+        };
+        let shared = Shared::new(config, settings, Budget::new(10, 0), Pool::new(pool));
+        let addrs: Vec<String> = (0..links).map(|n| n.to_string()).collect();
+        shared.feed(Input::Targets(targets::fixed(&addrs, 1)));
+        loop {
+            let Some(Output::Connect { id, addr }) = shared.pool().poll_output() else { return shared };
+            let session = Session::new(Arc::clone(&shared.config), Millis(60_000));
+            let link = Link {
+                instance: addr.clone(),
+                counters: shared.counters.instance(&addr, &addr),
+                metrics: shared.metrics.instance(&addr, &addr),
+                session: Arc::new(SharedSession::new(session)),
+                addr: addr.clone(),
+            };
+            shared.feed(Input::Connected { id, instance: addr, handle: Arc::new(link) });
+        }
     }
 }

@@ -12,8 +12,9 @@ use tower::{BoxError, Layer, Service, ServiceExt};
 
 use super::failure::error_of;
 use super::request::{Request, Response};
-use crate::attempts::{Attempts, Outgoing};
+use crate::attempts::{self, Attempts, Outgoing};
 use crate::error::Error;
+use crate::explain::CLOCK_SLACK;
 use crate::shared::Shared;
 
 /// The calls of a client, with the layers that are inside. Cheap to clone.
@@ -42,9 +43,24 @@ impl Calls {
         Self { name: shared.config.service.as_str().into(), inside: Inside::Attempts(shared) }
     }
 
-    /// Makes a call.
-    pub(crate) async fn make(&self, request: Request) -> Result<Response, Error> {
-        self.clone().oneshot(request).await
+    /// Makes a call, which ends with its deadline even if a layer holds it up.
+    pub(crate) async fn make(&self, shared: &Shared, request: Request) -> Result<Response, Error> {
+        let (method, left) = (request.method.clone(), Arc::clone(&request.left));
+        let deadline = attempts::deadline(shared, request.begun, request.deadline);
+        let late = async {
+            shared.clock.sleep_until(Some(deadline)).await;
+            let sent = left.load(Ordering::Relaxed);
+            if sent {
+                // It has the same deadline, and tells more.
+                shared.clock.sleep_until(Some(deadline + CLOCK_SLACK)).await;
+            }
+            sent
+        };
+        tokio::select! {
+            biased;
+            answer = self.clone().oneshot(request) => answer,
+            sent = late => Err(Error::Deadline { service: shared.config.service.clone(), method, sent }),
+        }
     }
 
     /// Puts a layer around these calls.
@@ -89,8 +105,8 @@ impl Service<Request> for Calls {
                 patience: request.patience,
                 hedge: request.hedge,
             };
-            let mut attempts = Attempts::new(&shared, call, request.deadline.into(), Instant::now());
-            attempts.run().await.map(Response)
+            let deadline = attempts::deadline(&shared, request.begun, request.deadline);
+            Attempts::new(&shared, call, deadline, Instant::now()).run().await.map(Response)
         })
     }
 }

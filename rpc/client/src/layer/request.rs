@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::Millis;
 use rpc_wire::Metadata;
+use tokio::time::Instant;
 
 use crate::attempts::Answered;
 
@@ -20,13 +21,15 @@ pub struct Request {
     pub metadata: Metadata,
     /// Argument, encoded.
     pub payload: Bytes,
-    /// Time to wait for the result.
+    /// Time to wait for the result, from the beginning of the call on: the time in the layers counts. A layer may shorten it.
     pub deadline: Duration,
     /// True if running the call twice does no harm.
     pub idempotent: bool,
     pub(crate) key: Option<u64>,
     pub(crate) patience: Option<Millis>,
     pub(crate) hedge: Option<Duration>,
+    /// Beginning of the call.
+    pub(crate) begun: Instant,
     /// The call has left the layers, and may have been sent.
     pub(crate) left: Arc<AtomicBool>,
 }

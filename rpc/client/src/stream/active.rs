@@ -1,26 +1,24 @@
 //! A stream on a link.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use common::Millis;
-use common::log::Shown;
 use rpc_wire::{CallId, Code, Format, Metadata, Status};
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::explain::EndedAttempt;
 use crate::link::{Link, StreamWakers};
 use crate::placement::Placed;
 use crate::pool::{LinkId, LinkOutcome};
+use crate::running::link_outcome;
 use crate::session::{Attempt, Batch, Ended, Input, Received, Unsent};
 use crate::shared::Shared;
 use crate::span;
-
-/// Lead that a server's clock may have over ours at the end of a stream: rounding, and the time of a timer.
-const CLOCK_SLACK: Millis = Millis(10);
 
 /// A stream on a link, which its halves share. Dropping it gives the link back, and cancels the stream if it has not ended.
 #[derive(Debug)]
@@ -34,10 +32,8 @@ pub(super) struct ActiveStream {
     wakers: Arc<StreamWakers>,
     span: Span,
     begun: Instant,
-    /// The server has ended it.
-    is_answered: AtomicBool,
-    /// Code of its end; CANCELLED until there is one.
-    code: AtomicU8,
+    /// Its end: the code, and what it says of the link.
+    end: OnceLock<(Code, LinkOutcome)>,
 }
 
 impl ActiveStream {
@@ -67,8 +63,7 @@ impl ActiveStream {
             wakers,
             span,
             begun: Instant::now(),
-            is_answered: AtomicBool::new(false),
-            code: AtomicU8::new(Code::CANCELLED.0),
+            end: OnceLock::new(),
         }
     }
 
@@ -110,7 +105,12 @@ impl ActiveStream {
             // Credit may have come before that.
             sent = self.link.session.send(self.id, message);
         }
-        if sent == Err(Unsent::Full) { Poll::Pending } else { Poll::Ready(sent) }
+        match &sent {
+            Err(Unsent::Full) => return Poll::Pending,
+            Err(Unsent::Ended(end)) => self.note_end(end),
+            _ => {}
+        }
+        Poll::Ready(sent)
     }
 
     /// Tells the server that no more messages follow.
@@ -125,27 +125,10 @@ impl ActiveStream {
 
     /// Returns the error of a stream that has ended in this way after so many messages.
     pub(super) fn error(&self, ended: Ended, messages: u64) -> Error {
-        let shared = self.client.shared();
-        let (service, method) = (shared.config.service.clone(), self.method.to_string());
-        let is_late = || self.deadline.is_some_and(|deadline| shared.clock.now() + CLOCK_SLACK >= deadline);
-        match ended {
-            Ended::Late => Error::Deadline { service, method, sent: true },
-            // The server's clock was a little ahead of ours.
-            Ended::Failed(Status { code: Code::DEADLINE_EXCEEDED, .. }, _) if is_late() => {
-                Error::Deadline { service, method, sent: true }
-            }
-            Ended::Failed(status, _) => Error::Status { service, method, status, not_run: false },
-            Ended::NotRun(status) => Error::Status { service, method, status, not_run: true },
-            Ended::NotSent => {
-                let reason = format!("connection to {} lost", Shown::text(&self.link.instance));
-                Error::Unreachable { service, reason }
-            }
-            Ended::Lost(reason) => {
-                let instance = self.link.instance.clone();
-                let reason = format!("{reason} (after {messages} messages)");
-                Error::ConnectionLost { service, method, instance, reason }
-            }
-        }
+        self.ended().error(match ended {
+            Ended::Lost(reason) => Ended::Lost(format!("{reason} (after {messages} messages)").into()),
+            ended => ended,
+        })
     }
 
     /// Returns the error of a message for a server that needs no more.
@@ -161,16 +144,30 @@ impl ActiveStream {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes that the server has ended the stream.
+    /// Notes the end of the stream.
     fn note_end(&self, end: &Attempt) {
         let code = end.as_ref().map_or_else(Ended::code, |_| Code::OK);
-        self.code.store(code.0, Ordering::Relaxed);
-        let is_answer = matches!(end, Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)));
-        if !is_answer || self.is_answered.swap(true, Ordering::Relaxed) {
-            return;
+        let outcome = match end {
+            // The deadline of a stream limits what its caller wants to hear, and the caller may also have ended it.
+            Err(Ended::Late) => LinkOutcome::Neither,
+            Err(Ended::Failed(status, _)) if self.ended().is_late(status) => LinkOutcome::Neither,
+            Err(Ended::Failed(status, _)) if status.code == Code::CANCELLED => LinkOutcome::Neither,
+            end => link_outcome(end, self.client.shared().settings.failure_codes),
+        };
+        if self.end.set((code, outcome)).is_ok() && code != Code::CANCELLED {
+            let counters = &self.link.counters;
+            let counter = if end.is_ok() { &counters.ok } else { &counters.failed };
+            counter.fetch_add(1, Ordering::Relaxed);
         }
-        if end.is_ok() {
-            self.link.counters.ok.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ended(&self) -> EndedAttempt<'_> {
+        EndedAttempt {
+            shared: self.client.shared(),
+            method: &self.method,
+            instance: &self.link.instance,
+            deadline: self.deadline,
+            may_have_run: false,
         }
     }
 }
@@ -179,14 +176,19 @@ impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.link.session.release(self.id);
         let shared = self.client.shared();
-        let is_answered = *self.is_answered.get_mut();
-        let outcome = if is_answered { LinkOutcome::Answered } else { LinkOutcome::Neither };
-        let _ = shared.pool().finish(shared.clock.now(), self.link_id, outcome, None);
+        let (code, outcome) = self.end.take().unwrap_or((Code::CANCELLED, LinkOutcome::Neither));
+        let mut pool = shared.pool();
+        let _ = pool.finish(shared.clock.now(), self.link_id, outcome, None);
+        let ejections = pool.take_ejections();
+        drop(pool);
+        if ejections > 0 {
+            shared.metrics.ejections.add(ejections);
+        }
         shared.counters.open_streams.fetch_sub(1, Ordering::Relaxed);
-        let (code, took) = (*self.code.get_mut(), self.begun.elapsed());
-        self.link.metrics.end(code, took);
-        shared.metrics.method(&self.method).end(code, took);
-        span::end(&self.span, Code(code));
+        let took = self.begun.elapsed();
+        self.link.metrics.end(code.0, took);
+        shared.metrics.method(&self.method).end(code.0, took);
+        span::end(&self.span, code);
         shared.give_room();
     }
 }

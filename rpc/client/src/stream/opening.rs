@@ -13,12 +13,10 @@ use crate::error::Error;
 use crate::link::{Link, StreamWakers};
 use crate::placement::{Placement, Unplaced, no_link};
 use crate::pool::LinkId;
-use crate::retry::{self, Retry};
+use crate::retry::Attempted;
 use crate::session::{Ended, NewStream};
+use crate::shared::Shared;
 use crate::span;
-
-/// Maximum number of attempts at one stream.
-const MAX_ATTEMPTS: u32 = 16;
 
 /// A stream to open.
 #[derive(Debug)]
@@ -39,8 +37,7 @@ pub(super) struct Opening {
     pub(super) receives: bool,
     /// Span around the stream, from the first attempt on.
     span: Span,
-    /// Number of attempts so far.
-    attempts: u32,
+    attempted: Attempted,
     /// Link of the last attempt.
     avoid: Option<LinkId>,
 }
@@ -63,41 +60,37 @@ impl Opening {
             sends: false,
             receives: false,
             span: Span::none(),
-            attempts: 0,
+            attempted: Attempted::default(),
             avoid: None,
         }
     }
 
     /// Sends the request on the best link that has room.
     pub(super) async fn open(&mut self) -> Result<ActiveStream, Error> {
-        let Self { client, method, metadata, span, .. } = self;
-        if self.attempts == 0 {
+        let Self { client, method, metadata, span, attempted, .. } = self;
+        if !attempted.has_begun() {
             let shared = client.shared();
             *span = span::begin(&shared.config.service, method);
             span::send_context(shared.context_hook.as_ref(), span, metadata);
+            shared.budget.add_call();
         }
-        while self.attempts < MAX_ATTEMPTS {
-            if self.attempts > 0 {
+        while self.attempted.begin() {
+            if self.attempted.is_retry() {
                 self.client.shared().metrics.retries.increment();
                 self.pause().await;
             }
-            self.attempts += 1;
             if let Some(stream) = self.attempt().await? {
                 return Ok(stream);
             }
         }
-        Err(self.too_late())
+        Err(no_link(self.client.shared()))
     }
 
     /// Returns true if the stream, which has ended before any message, can be opened once more.
     pub(super) fn may_retry(&mut self, stream: &ActiveStream, ended: &Ended) -> bool {
         self.avoid = Some(stream.link_id());
-        self.attempts < MAX_ATTEMPTS
-            && match retry::retry(ended, false) {
-                Retry::No => false,
-                Retry::Free => true,
-                Retry::Counted => self.client.shared().budget.take_retry(),
-            }
+        let Shared { settings, budget, .. } = &**self.client.shared();
+        self.attempted.may_retry(ended, false, settings.max_retries, budget)
     }
 
     async fn attempt(&self) -> Result<Option<ActiveStream>, Error> {
@@ -131,7 +124,7 @@ impl Opening {
 
     async fn pause(&self) {
         let shared = self.client.shared();
-        let pause = retry::pause(self.attempts, || shared.pool().random());
+        let pause = self.attempted.pause(|| shared.pool().random());
         if pause > Millis(0) {
             let until = shared.clock.now() + pause;
             let until = self.deadline.map_or(until, |deadline| deadline.min(until));

@@ -277,6 +277,9 @@ async fn a_call_that_finds_every_queue_full_waits_for_room_and_no_longer_than_it
         let error = call.await.unwrap_err();
         assert!(matches!(error, Error::Deadline { sent: false, .. }), "{error}");
     }
+    let call = client.call::<_, String>("echo", "short").deadline(PATIENCE).fail_fast();
+    let error = call.await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "not at once: {error}");
     assert!(calls.try_join_next().is_none(), "no server has answered");
 }
 

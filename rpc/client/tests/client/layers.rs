@@ -13,6 +13,7 @@ use rpc_server::layer::{Request, Response};
 use rpc_server::{Context, Server, Service, Status};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 use tower::limit::GlobalConcurrencyLimitLayer;
 use tower::load_shed::LoadShedLayer;
 use tower::timeout::TimeoutLayer;
@@ -171,4 +172,20 @@ async fn towers_layers_work_around_the_calls_of_a_client() {
     assert_eq!((shed.code(), shed.may_have_been_applied()), (Code::RESOURCE_EXHAUSTED, false), "{shed}");
     let stats = client.stats();
     assert_eq!((stats.ok, stats.failed), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_a_layer_holds_up_ends_with_its_deadline() {
+    let server = Server::new(service(permits())).in_memory();
+    let client = Client::in_memory("test", move || server.connect());
+    let client = client.layer(GlobalConcurrencyLimitLayer::new(1)).connect().await.unwrap();
+    let wait = |time| client.call::<_, String>("wait", &()).deadline(time).into_future();
+    let begun = Instant::now();
+    let (time, longer) = (Duration::from_millis(100), Duration::from_millis(150));
+    // The first has the place of all, the second never gets it, and the third has what is left of its time.
+    let (first, second, third) = tokio::join!(wait(time), wait(time / 2), wait(longer));
+    assert!(matches!(first, Err(Error::Deadline { sent: true, .. })), "{first:?}");
+    assert!(matches!(second, Err(Error::Deadline { sent: false, .. })), "{second:?}");
+    assert!(matches!(third, Err(Error::Deadline { sent: true, .. })), "{third:?}");
+    assert!(begun.elapsed() < time * 2, "{:?}", begun.elapsed());
 }

@@ -159,7 +159,6 @@ impl Driver {
                 Output::Close(end) => self.end = Some(end),
             }
         }
-        assert!(self.session.starting.is_none() && self.session.delivering.is_none(), "nothing is left over");
     }
 
     /// Lets calls start and writes until neither is possible.
@@ -331,20 +330,6 @@ fn limits_refuse_calls_that_are_not_run() {
     driver.send(&[later(3)]);
     assert_eq!(driver.answers(), [refused(2), Answer::Ok(1)]);
     assert_eq!(driver.started.len(), 2);
-}
-
-#[test]
-fn an_adaptive_limit_refuses_unary_calls_only() {
-    for full in [Full::Adaptive(7), Full::AdaptivePeer(5)] {
-        let mut driver = Driver::greeted(|_| ());
-        driver.full = Some(full);
-        driver.send(&[
-            later(1),
-            Frame::Request(Request { method: "watch", stream: true, ..Request::new(CallId(2)) }),
-        ]);
-        assert_eq!(driver.answers(), [Answer::NotRun(1, Code::RESOURCE_EXHAUSTED)]);
-        assert_eq!(driver.started.len(), 1);
-    }
 }
 
 #[test]
