@@ -45,7 +45,7 @@ async fn serve(name: &'static str) -> turmoil::Result {
     let colour = move |(): (), _: Context| async move { Ok::<_, Status>(name.to_owned()) };
     let service = Service::builder("colour").method("name", colour).build();
     let listener = Simulated(TcpListener::bind("0.0.0.0:80").await?);
-    Server::new(service).instance(name).serve_on(listener, std::future::pending()).await;
+    Server::new(service).instance(name).serve_on(listener, std::future::pending()).await?;
     Ok(())
 }
 

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::future::poll_fn;
 use std::io;
 use std::net::{self, SocketAddr};
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use common::log::quietly;
 use rpc_wire::{CallId, Code, DEFAULT_MAX_FRAME, Frame, GoAway};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
@@ -102,33 +103,61 @@ impl Accept for Acceptor {
     }
 }
 
-/// The listener of a server, which several processes may share, and those of this process alone.
+/// First listener of a server, which several processes may share, and those of TCP that are this process's alone.
 #[derive(Debug)]
-pub(crate) struct Acceptors {
-    shared: Acceptor,
+pub(crate) struct Acceptors<A> {
+    first: A,
     own: Vec<Acceptor>,
-    /// Whose turn it is to be asked first, so that none keeps the others waiting.
+    /// Number of the listener that is asked first, so that none keeps the others waiting.
     turn: usize,
 }
 
-impl Acceptors {
-    pub(crate) fn new(shared: TcpListener, own: Vec<TcpListener>) -> io::Result<Self> {
-        let own = own.into_iter().map(Acceptor::new).collect::<io::Result<_>>()?;
-        Ok(Self { shared: Acceptor::new(shared)?, own, turn: 0 })
+/// Accepts connections of another transport, beside which there may be some of TCP.
+#[derive(Debug)]
+pub(crate) struct Mixed<A>(pub(crate) A);
+
+/// Connection of a server that [`Mixed`] is for.
+#[derive(Debug)]
+pub(crate) enum MixedStream<S> {
+    /// Connection of the other transport.
+    Other(S),
+    /// Connection of TCP.
+    Tcp(TcpStream),
+}
+
+impl Acceptors<Acceptor> {
+    pub(crate) fn of_tcp(first: TcpListener, own: Vec<TcpListener>) -> io::Result<Self> {
+        Self::new(Acceptor::new(first)?, own)
     }
 }
 
-impl Accept for Acceptors {
-    type Stream = TcpStream;
+impl<A> Acceptors<A> {
+    pub(crate) fn new(first: A, own: Vec<TcpListener>) -> io::Result<Self> {
+        let own = own.into_iter().map(Acceptor::new).collect::<io::Result<_>>()?;
+        Ok(Self { first, own, turn: 0 })
+    }
+}
 
-    async fn accept(&mut self, reluctant: bool) -> io::Result<(TcpStream, SocketAddr)> {
+impl<A> Accept for Acceptors<A>
+where
+    A: Accept + Send,
+    A::Stream: From<TcpStream>,
+{
+    type Stream = A::Stream;
+
+    async fn accept(&mut self, reluctant: bool) -> io::Result<(A::Stream, SocketAddr)> {
         if self.own.is_empty() {
-            return self.shared.accept(reluctant).await;
+            return self.first.accept(reluctant).await;
         }
-        let mut waits = Vec::with_capacity(1 + self.own.len());
-        waits.push(Box::pin(self.shared.accept(reluctant)));
-        // Nobody else accepts there.
-        waits.extend(self.own.iter_mut().map(|own| Box::pin(own.accept(false))));
+        let mut waits: Vec<Accepting<'_, A::Stream>> = Vec::with_capacity(1 + self.own.len());
+        waits.push(Box::pin(self.first.accept(reluctant)));
+        for own in &mut self.own {
+            waits.push(Box::pin(async move {
+                // Nobody else accepts there.
+                let (stream, peer) = own.accept(false).await?;
+                Ok((stream.into(), peer))
+            }));
+        }
         let first = self.turn % waits.len();
         self.turn = self.turn.wrapping_add(1);
         waits.rotate_left(first);
@@ -143,11 +172,72 @@ impl Accept for Acceptors {
     }
 
     fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
-        std::iter::once(&mut self.shared).chain(&mut self.own).find_map(|acceptor| acceptor.turn_away(why))
+        self.first.turn_away(why).or_else(|| self.own.iter_mut().find_map(|own| own.turn_away(why)))
     }
 
-    fn refuse(stream: TcpStream, why: &str) {
-        Acceptor::refuse(stream, why);
+    fn refuse(stream: A::Stream, why: &str) {
+        A::refuse(stream, why);
+    }
+}
+
+/// Wait for the next connection of one of several listeners.
+type Accepting<'a, S> = Pin<Box<dyn Future<Output = io::Result<(S, SocketAddr)>> + Send + 'a>>;
+
+impl<A: Accept + Send> Accept for Mixed<A> {
+    type Stream = MixedStream<A::Stream>;
+
+    async fn accept(&mut self, reluctant: bool) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (stream, peer) = self.0.accept(reluctant).await?;
+        Ok((MixedStream::Other(stream), peer))
+    }
+
+    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
+        self.0.turn_away(why)
+    }
+
+    fn refuse(stream: Self::Stream, why: &str) {
+        match stream {
+            MixedStream::Other(stream) => A::refuse(stream, why),
+            MixedStream::Tcp(stream) => Acceptor::refuse(stream, why),
+        }
+    }
+}
+
+impl<S> From<TcpStream> for MixedStream<S> {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for MixedStream<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Other(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for MixedStream<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Other(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Other(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

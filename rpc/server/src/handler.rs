@@ -52,9 +52,9 @@ impl Opening<'_> {
 
 /// Running handler, without its types.
 pub(crate) enum Running {
-    /// It ends with a result.
+    /// Handler that ends with a result.
     Reply(Pin<Box<dyn PollReply + Send>>),
-    /// It gives messages until it ends.
+    /// Handler that gives messages until it ends.
     Messages(Box<dyn PollMessage + Send>),
 }
 

@@ -39,35 +39,47 @@ pub struct Health {
 
 #[derive(Debug, Default)]
 struct Statuses {
-    /// By service; the empty name is the server as a whole.
+    /// Health by service; the empty name is the server as a whole.
     by_service: BTreeMap<String, HealthStatus>,
+    /// Service that has been renamed: its earlier name, and the one that clients know.
+    renamed: Option<(String, String)>,
     is_draining: bool,
 }
 
 impl Health {
     pub(crate) fn new() -> Self {
         let by_service = BTreeMap::from([(String::new(), HealthStatus::Serving)]);
-        Self { state: Arc::new(watch::Sender::new(Statuses { by_service, is_draining: false })) }
+        Self { state: Arc::new(watch::Sender::new(Statuses { by_service, ..Statuses::default() })) }
     }
 
     /// Sets the health of a service; the empty name stands for the server as a whole, which says nothing about its services.
     pub fn set(&self, service: impl Into<String>, status: HealthStatus) {
         let service = service.into();
-        self.state.send_if_modified(|state| state.by_service.insert(service, status) != Some(status));
+        self.state.send_if_modified(|state| {
+            let service = state.known_as(&service).to_owned();
+            state.by_service.insert(service, status) != Some(status)
+        });
     }
 
     /// Returns the health of a service.
     #[must_use]
     pub fn status(&self, service: &str) -> HealthStatus {
-        self.state.borrow().status(service)
+        let state = self.state.borrow();
+        state.status(state.known_as(service))
     }
 
-    /// Gives the health of a service to another name.
+    /// Returns true once a drain has begun.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.state.borrow().is_draining
+    }
+
+    /// Gives the health of a service to another name. Who sets it goes on by the earlier one, and clients ask by the other.
     pub(crate) fn rename(&self, service: &str, name: &str) {
         self.state.send_modify(|state| {
             if let Some(status) = state.by_service.remove(service) {
                 state.by_service.insert(name.to_owned(), status);
             }
+            state.renamed = Some((service.to_owned(), name.to_owned()));
         });
     }
 
@@ -158,6 +170,14 @@ async fn next_status(
 }
 
 impl Statuses {
+    /// Returns the name by which clients know a service.
+    fn known_as<'a>(&'a self, service: &'a str) -> &'a str {
+        match &self.renamed {
+            Some((before, now)) if before == service => now,
+            _ => service,
+        }
+    }
+
     fn status(&self, service: &str) -> HealthStatus {
         match self.by_service.get(service) {
             Some(_) if self.is_draining => HealthStatus::NotServing,

@@ -120,7 +120,7 @@
 //! | feature | default | effect |
 //! | --- | --- | --- |
 //! | `tls` | no | [`Server::tls`]: TLS, also mutual, with rustls; [`Context::identity`] |
-//! | `tower` | no | [`Service::layer`]: layers of tower around methods |
+//! | `tower` | no | [`Server::layer`], [`Service::layer`]: layers of tower around methods |
 //!
 //! # Systems
 //! Linux; macOS without [`Prefork`], whose processes need Linux's system calls: there start several processes with a
@@ -137,6 +137,7 @@
 mod acceptor;
 mod announce;
 mod call_task;
+mod chance;
 mod clock;
 mod connection_task;
 mod context;
@@ -153,6 +154,7 @@ mod log;
 mod measured;
 mod memory;
 mod messages;
+mod names;
 mod open_connections;
 mod peers;
 #[cfg(target_os = "linux")]

@@ -51,6 +51,10 @@ struct Method {
 
 impl Service {
     /// Starts a service. Clients ask for it by `name`.
+    ///
+    /// Names that begin with `rpc.` are those of the library's own services. A server with such a service, with a service or a
+    /// method without a name, or with a method whose name has a `/`, does not start to serve; see
+    /// [`Server::serve`](crate::Server::serve). Nor does one whose service and method have names of more than 254 bytes together.
     pub fn builder(name: impl Into<String>) -> ServiceBuilder {
         ServiceBuilder(Self {
             name: name.into(),
@@ -77,6 +81,17 @@ impl Service {
             docs: method.docs.clone(),
         });
         ServiceDescriptor { name: self.name.clone(), docs: self.docs.clone(), methods: methods.collect() }
+    }
+
+    /// Returns the names of the methods.
+    pub(crate) fn method_names(&self) -> impl Iterator<Item = &str> {
+        self.methods.keys().map(String::as_str)
+    }
+
+    /// Returns the service of tower that the handlers call, if there are layers.
+    #[cfg(feature = "tower")]
+    pub(crate) fn route(&self) -> Option<&Route> {
+        self.route.as_ref()
     }
 
     /// Returns the same methods under another name.
@@ -128,7 +143,7 @@ impl fmt::Debug for Service {
 pub struct ServiceBuilder(Service);
 
 impl ServiceBuilder {
-    /// Adds a method, or replaces the one of that name. A name longer than 255 bytes cannot be called.
+    /// Adds a method, or replaces the one of that name.
     ///
     /// The handler runs on its connection's task until it first has to wait at an `await`, and on a task of its own from
     /// there. It is dropped when the call's deadline is over or the caller has cancelled it. Long computations belong into

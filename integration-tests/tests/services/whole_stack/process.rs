@@ -26,7 +26,7 @@ pub(crate) struct Process {
     health: Health,
     way: Way,
     port: u16,
-    server: JoinHandle<Drained>,
+    server: JoinHandle<std::io::Result<Drained>>,
     stop: oneshot::Sender<()>,
 }
 

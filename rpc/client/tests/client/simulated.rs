@@ -35,7 +35,7 @@ async fn serve(name: &'static str) -> turmoil::Result {
     };
     let service = Service::builder("test").method("who", who).server_stream("ticks", ticks).build();
     let listener = Simulated(TcpListener::bind("0.0.0.0:80").await?);
-    Server::new(service).instance(name).serve_on(listener, std::future::pending()).await;
+    Server::new(service).instance(name).serve_on(listener, std::future::pending()).await?;
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use rpc_wire::INSTANCE_FIELD;
 
 use announcer::Announcer;
 
+use crate::chance::seed_of;
+
 /// Entry of a server in the registry, for [`Server::announce`](crate::Server::announce): the same one for each of its services.
 /// A [`Registry`] is one with all defaults.
 ///
@@ -96,6 +98,11 @@ impl Announcement {
         self
     }
 
+    /// Returns host and port for clients, if both are set.
+    pub(crate) fn address(&self) -> Option<(String, u16)> {
+        self.host.clone().zip(self.port)
+    }
+
     /// Returns the announcer of a server with these services, identity and address.
     pub(crate) fn into_announcer(
         self,
@@ -110,7 +117,7 @@ impl Announcement {
             Some(fields) => fields(instance),
             None => instance,
         };
-        Announcer::new(self.registry, services, instance, self.options, |_| {})
+        Announcer::new(self.registry, services, instance, self.options, seed_of(identity), |_| {})
     }
 }
 

@@ -1,12 +1,14 @@
-//! Layers of tower around the methods of a service: limits, authentication, tracing.
+//! Layers of tower around the methods of a service, or of a whole server: limits, authentication, tracing.
 
 mod failure;
 mod layered;
 mod request;
 mod route;
+mod server;
 
 pub use request::{Request, Response};
 pub use route::{Route, RouteFuture};
+pub(crate) use server::ServerLayers;
 
 use tower::{BoxError, Layer, Service as TowerService};
 

@@ -1,5 +1,6 @@
-//! The methods of a service as a service of tower: what layers are put around.
+//! The methods of a service, or of all services of a server, as a service of tower: what layers are put around.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,13 +15,15 @@ use super::request::{Body, Request, Response};
 use crate::context::Context as CallContext;
 use crate::handler::{Handlers, PollMessage, PollReply, Running};
 
-/// The methods of a service, with the layers that are inside. Cheap to clone.
+/// Methods of a service, or of all services of a server, with the layers that are inside. Cheap to clone.
 #[derive(Clone)]
 pub struct Route(Inside);
 
 #[derive(Clone)]
 enum Inside {
     Methods(Arc<Handlers>),
+    /// Services of a server, by name.
+    Services(Arc<BTreeMap<String, Route>>),
     Layered(BoxCloneSyncService<Request, Response, Status>),
 }
 
@@ -40,6 +43,11 @@ impl Route {
         Self(Inside::Methods(Arc::new(handlers)))
     }
 
+    /// Makes one that calls these services by the name of the request's.
+    pub(super) fn of_services(services: BTreeMap<String, Self>) -> Self {
+        Self(Inside::Services(Arc::new(services)))
+    }
+
     /// Makes one of the service that a layer has made.
     pub(super) fn layered<S>(service: S) -> Self
     where
@@ -53,6 +61,15 @@ impl Route {
 }
 
 impl Progress {
+    fn of_services(services: &BTreeMap<String, Route>, request: Request) -> Self {
+        match services.get(request.context().service()).map(|route| &route.0) {
+            Some(Inside::Methods(handlers)) => Self::of(handlers, &request),
+            // Each call has a clone of the service, which has to be ready first.
+            Some(Inside::Layered(service)) => Self::Layered(Box::pin(service.clone().oneshot(request))),
+            Some(Inside::Services(_)) | None => Self::Refused(Status::unimplemented("no such service")),
+        }
+    }
+
     fn of(handlers: &Handlers, request: &Request) -> Self {
         let Some(handler) = handlers.get(request.context().method()) else {
             return Self::Refused(Status::unimplemented("no such method"));
@@ -80,7 +97,7 @@ impl TowerService<Request> for Route {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &mut self.0 {
-            Inside::Methods(_) => Poll::Ready(Ok(())),
+            Inside::Methods(_) | Inside::Services(_) => Poll::Ready(Ok(())),
             Inside::Layered(service) => service.poll_ready(cx),
         }
     }
@@ -88,6 +105,7 @@ impl TowerService<Request> for Route {
     fn call(&mut self, request: Request) -> RouteFuture {
         RouteFuture(match &mut self.0 {
             Inside::Methods(handlers) => Progress::of(handlers, &request),
+            Inside::Services(services) => Progress::of_services(services, request),
             Inside::Layered(service) => Progress::Layered(service.call(request)),
         })
     }

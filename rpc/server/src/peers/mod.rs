@@ -41,6 +41,8 @@ pub(crate) struct Peers {
     held: AtomicUsize,
     /// The server drains. Never reset.
     draining: AtomicBool,
+    /// Seed of what connections do by chance.
+    seed: u64,
     table: Mutex<Table>,
 }
 
@@ -121,7 +123,12 @@ impl Peers {
             bytes_per_peer: limits.bytes_per_peer.unwrap_or_else(|| most_of(limits.bytes)),
         };
         let (held, draining) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { limits, gate, queue: queue.map(Mutex::new), held, draining, table: Mutex::default() }
+        Self { limits, gate, queue: queue.map(Mutex::new), held, draining, seed: 0, table: Mutex::default() }
+    }
+
+    /// Sets the seed of what connections do by chance.
+    pub(crate) fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     /// Returns a seat for a new connection. If all are taken, the connection that has been idle longest is asked to close.
@@ -241,9 +248,9 @@ impl Seat {
         }
     }
 
-    /// Returns a number that differs from connection to connection.
+    /// Returns a number that differs from connection to connection, and from server to server.
     pub(crate) fn chance(&self) -> u64 {
-        fastrand::Rng::with_seed(self.number).u64(..)
+        fastrand::Rng::with_seed(self.peers.seed.wrapping_add(self.number)).u64(..)
     }
 
     /// Records the time since which the connection is idle; `None` if it is not.

@@ -7,6 +7,7 @@ use tokio::net::unix::pipe;
 
 use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
+use crate::names::NameError;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 
@@ -48,6 +49,8 @@ impl Plan {
 pub(crate) enum WorkerError {
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    Name(#[from] NameError),
     #[error(transparent)]
     Registry(#[from] registry::Error),
     #[error(

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use super::plan::{Plan, QUICK_DRAIN, WorkerError, stop_asked};
 use super::session;
 use crate::announce::announcer::{Announcer, GOODBYE, clients_gone};
+use crate::chance::seed_of;
 use crate::retirement::Retirement;
 use crate::server::Server;
 
@@ -86,10 +87,12 @@ async fn serve(
     let usr1 = pipe::Receiver::from_owned_fd(worker.usr1_fd().try_clone_to_owned()?)?;
     let mut server = server();
     if let Some(name) = &plan.service_name {
-        server = server.rename_first(name);
+        server = server.rename_first(name)?;
     }
+    server.check_names()?;
     let services = server.service_names();
-    let retirement = plan.max_calls.map(|calls| Arc::new(Retirement::new(calls, process::id().into())));
+    let seed = seed_of(server.identity());
+    let retirement = plan.max_calls.map(|calls| Arc::new(Retirement::new(calls, seed)));
     let server = server.limits(plan.limits.clone()).shared_listener(true).retirement(retirement.clone());
     #[cfg(feature = "tls")]
     let server = match &plan.tls {
@@ -108,30 +111,23 @@ async fn serve(
     let tell = |registry: &Registry| session::tell(worker, registry);
     let announcer = registry
         .clone()
-        .map(|registry| Announcer::new(registry, services, instance, RegisterOptions::default(), tell));
-    let mut at_last = Box::pin(async {
-        match &announcer {
-            Some(announcer) => announcer.announce_at_last().await,
-            None => pending().await,
-        }
-    });
+        .map(|registry| Announcer::new(registry, services, instance, RegisterOptions::default(), seed, tell));
+    let mut entries = announcer.as_ref().map(Announcer::entries);
     // Registers before it accepts, so that a client that connects can compare the identity. An urgent worker does not
     // wait for a registry that is away.
-    let registered = match &announcer {
-        None => None,
-        Some(announcer) => select! {
+    if let (Some(announcer), Some(entries)) = (&announcer, &mut entries) {
+        select! {
             registered = timeout(plan.connect_timeout, announcer.announce()), if !urgent => {
-                Some(registered.map_err(|_| WorkerError::NotRegistered)??)
+                entries.are_made(registered.map_err(|_| WorkerError::NotRegistered)??);
             }
-            registered = &mut at_last, if urgent => Some(registered),
+            () = entries.all_made(), if urgent => {}
             () = sleep(URGENT_WAIT), if urgent => {
                 let slot = worker.slot();
                 quietly(|| tracing::warn!(slot, "the registry is away; serving unregistered until it is back"));
-                None
             }
             () = stop_asked(&stop) => return session::say_goodbye(worker, registry).await,
-        },
-    };
+        }
+    }
     worker.ready(&session::note(registry.as_ref()))?;
     let listener = TcpListener::from_std(listener)?;
     let server = match own {
@@ -140,16 +136,8 @@ async fn serve(
     };
     let (open, metrics) = (server.open_connections(), server.metrics());
     let leave = async {
-        match &announcer {
-            Some(announcer) => {
-                let registered = async {
-                    match registered {
-                        Some(entries) => entries,
-                        None => at_last.await,
-                    }
-                };
-                announcer.keep(registered, stop_asked(&stop)).await;
-            }
+        match announcer.as_ref().zip(entries) {
+            Some((announcer, entries)) => announcer.keep(entries, stop_asked(&stop)).await,
             None => stop_asked(&stop).await,
         }
         if worker.stop_requested() != Some(Stop::Quick) {

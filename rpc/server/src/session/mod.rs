@@ -94,6 +94,7 @@ pub use call_quota::CallQuota;
 use calls::{Accepted, Arrived, Calls, Next};
 pub use config::SessionConfig;
 pub use message::{Delivery, End, Full, Input, Output, Replies, Segment, Start, Taken, Turn};
+pub(crate) use methods::BUILT_IN;
 pub use methods::{MethodId, MethodKind, MethodTable, ServiceId};
 pub(crate) use pause::Pause;
 use read_buffer::ReadBuffer;

@@ -4,42 +4,51 @@ mod page;
 mod port;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 
 use rpc_metrics::TEXT;
 use rpc_metrics::http::Answer;
+use rpc_wire::HealthStatus;
 
+use crate::health::Health;
 use crate::shared::Shared;
 
 pub(crate) use port::StatusPort;
 
-/// Content of a status port.
-pub(crate) struct Status {
+/// Pages of a status port.
+pub(crate) struct StatusPages {
     shared: Arc<Shared>,
-    draining: AtomicBool,
+    health: Health,
 }
 
-impl Status {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, draining: AtomicBool::new(false) }
-    }
-
-    /// Says from now on that the server drains.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Relaxed);
+impl StatusPages {
+    pub(crate) fn new(shared: Arc<Shared>, health: Health) -> Self {
+        Self { shared, health }
     }
 
     /// Answers a request.
     fn answer(&self, path: &str) -> Answer {
-        let is_draining = self.draining.load(Relaxed);
         let metrics = || self.shared.session.metrics.snapshot();
         match path {
-            "/" => page::page(&self.shared.session, &metrics(), is_draining),
+            "/" => page::page(&self.shared.session, &metrics(), self.state()),
             "/metrics" => Answer { status: 200, content_type: TEXT, body: metrics().to_text() },
-            "/health" if is_draining => Answer::text(503, "NOT_SERVING\n"),
-            "/health" => Answer::text(200, "SERVING\n"),
+            "/health" if self.is_serving() => Answer::text(200, "SERVING\n"),
+            "/health" => Answer::text(503, "NOT_SERVING\n"),
             _ => Answer::not_found(),
+        }
+    }
+
+    /// Returns true if the server as a whole serves, as it tells clients by `rpc.health`.
+    fn is_serving(&self) -> bool {
+        self.health.status("") == HealthStatus::Serving
+    }
+
+    fn state(&self) -> &'static str {
+        if self.health.is_draining() {
+            "draining"
+        } else if self.is_serving() {
+            "serving"
+        } else {
+            "not serving"
         }
     }
 }

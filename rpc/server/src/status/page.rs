@@ -15,8 +15,8 @@ struct Page<'a> {
     versions: Versions,
     connections: u64,
     in_flight: u64,
-    methods: Vec<Method<'a>>,
-    limits: Limits,
+    methods: Vec<MethodFigures<'a>>,
+    limits: ShownLimits,
 }
 
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ struct Versions {
 }
 
 #[derive(Serialize)]
-struct Method<'a> {
+struct MethodFigures<'a> {
     service: &'a str,
     name: &'a str,
     calls: u64,
@@ -38,7 +38,7 @@ struct Method<'a> {
 }
 
 #[derive(Serialize)]
-struct Limits {
+struct ShownLimits {
     connections: usize,
     in_flight: usize,
     in_flight_per_connection: usize,
@@ -47,17 +47,17 @@ struct Limits {
 }
 
 /// Returns the page.
-pub(super) fn page(config: &SessionConfig, metrics: &Snapshot, is_draining: bool) -> Answer {
+pub(super) fn page(config: &SessionConfig, metrics: &Snapshot, state: &'static str) -> Answer {
     let limits = &config.limits;
     let page = Page {
         services: config.methods.offered().collect(),
         instance: &config.instance,
-        state: if is_draining { "draining" } else { "serving" },
+        state,
         versions: Versions { rpc_server: env!("CARGO_PKG_VERSION"), protocol: [OLDEST_VERSION, VERSION] },
         connections: metrics.sum("rpc_server_connections", &[]),
         in_flight: metrics.sum("rpc_server_in_flight", &[]),
         methods: config.methods.names().map(|(service, name)| method(service, name, metrics)).collect(),
-        limits: Limits {
+        limits: ShownLimits {
             connections: limits.connections,
             in_flight: limits.in_flight,
             in_flight_per_connection: limits.in_flight_per_connection,
@@ -72,11 +72,11 @@ pub(super) fn page(config: &SessionConfig, metrics: &Snapshot, is_draining: bool
     Answer { status: 200, content_type: "application/json", body }
 }
 
-fn method<'a>(service: &'a str, name: &'a str, metrics: &Snapshot) -> Method<'a> {
+fn method<'a>(service: &'a str, name: &'a str, metrics: &Snapshot) -> MethodFigures<'a> {
     let labels = [("service", service), ("method", name)];
     let latencies = metrics.distribution("rpc_server_call_duration_seconds", &labels);
     let percentile = |percent| latencies.percentile(percent).as_secs_f64() * 1e3;
-    Method {
+    MethodFigures {
         service,
         name,
         calls: latencies.count(),

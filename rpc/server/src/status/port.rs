@@ -12,7 +12,7 @@ use tokio::select;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::Status;
+use super::StatusPages;
 
 /// Maximum number of clients at a time; further ones wait.
 const MAX_CLIENTS: usize = 16;
@@ -28,8 +28,8 @@ pub(crate) struct StatusPort(AbortHandle);
 
 impl StatusPort {
     /// Answers on the listener from now on.
-    pub(crate) fn open(listener: TcpListener, status: Arc<Status>) -> Self {
-        Self(tokio::spawn(serve(listener, status)).abort_handle())
+    pub(crate) fn open(listener: TcpListener, pages: Arc<StatusPages>) -> Self {
+        Self(tokio::spawn(serve(listener, pages)).abort_handle())
     }
 }
 
@@ -39,7 +39,7 @@ impl Drop for StatusPort {
     }
 }
 
-async fn serve(listener: TcpListener, status: Arc<Status>) -> Infallible {
+async fn serve(listener: TcpListener, pages: Arc<StatusPages>) -> Infallible {
     let mut clients = JoinSet::new();
     loop {
         select! {
@@ -47,9 +47,9 @@ async fn serve(listener: TcpListener, status: Arc<Status>) -> Infallible {
             Some(_) = clients.join_next() => {}
             accepted = listener.accept(), if clients.len() < MAX_CLIENTS => match accepted {
                 Ok((stream, _)) => {
-                    let status = Arc::clone(&status);
+                    let pages = Arc::clone(&pages);
                     // Whoever leaves in the middle, or does not read, has no answer.
-                    clients.spawn(async move { drop(timeout(PATIENCE, exchange(stream, &status)).await) });
+                    clients.spawn(async move { drop(timeout(PATIENCE, exchange(stream, &pages)).await) });
                 }
                 Err(_) => sleep(REST).await,
             },
@@ -58,7 +58,7 @@ async fn serve(listener: TcpListener, status: Arc<Status>) -> Infallible {
 }
 
 /// Reads one request and answers it.
-async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: &Status) -> io::Result<()> {
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, pages: &StatusPages) -> io::Result<()> {
     let mut input = Vec::new();
     let answer = loop {
         if stream.read_buf(&mut input).await? == 0 {
@@ -66,7 +66,7 @@ async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, status: &Stat
         }
         match parse(&input) {
             Request::Incomplete => {}
-            Request::Get { path, head } => break status.answer(path).encode(head),
+            Request::Get { path, head } => break pages.answer(path).encode(head),
             Request::Bad(answer) => break answer.encode(false),
         }
     };

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod calls;
+#[cfg(feature = "tower")]
+mod layers;
 mod limits_and_drain;
+mod listeners;
 mod log;
 mod memory;
 mod metrics;
@@ -12,5 +15,6 @@ mod prefork;
 mod python;
 mod queue;
 mod services;
+mod spans;
 mod status;
 mod streams;

@@ -64,6 +64,39 @@ async fn a_server_is_announced_under_the_name_of_each_service_until_it_stops() {
 }
 
 #[tokio::test]
+async fn a_service_that_the_registry_refuses_does_not_hide_the_others() {
+    let registry = Registry::embedded().await.unwrap();
+    // A name that no registry takes: it would be a way out of the root of the services.
+    let refused = Server::new(named("..")).add_service(named("stock")).announce(&registry);
+    let server = Running::run(|_| refused).await;
+    let client = Client::builder(registry.clone(), "stock").connect().await.unwrap();
+    assert_eq!(client.call::<_, String>("whoami", &()).await.unwrap(), "stock/whoami");
+    timeout(PATIENCE, server.stop()).await.unwrap().unwrap();
+    assert_eq!(registry.discover("stock").await.unwrap().instances.len(), 0);
+}
+
+#[tokio::test]
+async fn a_server_does_not_start_with_names_that_are_reserved_or_that_nobody_could_call() {
+    let serve = async |service: Service| {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let served = Server::new(named("shop")).add_service(service).serve(listener, async {}).await;
+        served.map_err(|error| (error.kind(), error.to_string()))
+    };
+    let none = |(): (), _: Context| async { Ok::<_, Status>(()) };
+    assert!(serve(Service::builder("eu/stock").method("rpc.none", none).build()).await.is_ok());
+    for (service, method, why) in [
+        ("rpc.health", "check", "the service \"rpc.health\" needs another name"),
+        ("", "none", "a service has no name"),
+        ("stock", "", "a method of the service \"stock\" has no name"),
+        ("stock", "a/b", "the method \"a/b\" of the service \"stock\" needs another name"),
+    ] {
+        let (kind, error) = serve(Service::builder(service).method(method, none).build()).await.unwrap_err();
+        assert_eq!(kind, io::ErrorKind::InvalidInput);
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_service_that_is_added_twice_is_the_later_one() {
     let older = Service::builder("shop").build();
     let server = Running::run(|_| Server::new(older).add_service(named("shop"))).await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use rpc_server::{Context, Format, Server, Service, Status};
+use rpc_server::{Context, Format, HealthStatus, Server, Service, Status};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -92,6 +92,28 @@ async fn a_server_tells_its_metrics_its_health_and_its_state() {
     drop(end);
     assert_eq!(server.await.unwrap().unwrap().cut, 0);
     assert!(TcpStream::connect(status).await.is_err(), "the port is closed");
+}
+
+#[tokio::test]
+async fn the_status_port_tells_the_health_that_clients_are_told() {
+    let (listener, status) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let addr = status.local_addr().unwrap();
+    let server = Server::new(Service::builder("test").build()).status(status);
+    let health = server.health();
+    tokio::spawn(server.serve(listener, std::future::pending()));
+    for (status, code, text, state) in [
+        (HealthStatus::NotServing, 503, "NOT_SERVING\n", "not serving"),
+        (HealthStatus::Serving, 200, "SERVING\n", "serving"),
+    ] {
+        health.set("", status);
+        assert_eq!(get(addr, "/health").await, (code, text.into()));
+        let page: serde_json::Value = serde_json::from_str(&get(addr, "/").await.1).unwrap();
+        assert_eq!(page["state"], state);
+    }
+    // A single service says nothing about the server as a whole.
+    health.set("test", HealthStatus::NotServing);
+    assert_eq!(get(addr, "/health").await.0, 200);
 }
 
 #[tokio::test]
