@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::explain::EndedAttempt;
 use crate::link::{Link, Started};
 use crate::placement::{Placed, Placement, Unplaced, no_link};
-use crate::pool::{Demand, LinkId};
+use crate::pool::{Demand, LinkId, Purpose};
 use crate::retry::{Attempted, Retry, retry};
 use crate::running::Running;
 use crate::session::{Answer, Attempt, Ended, NewCall};
@@ -74,7 +74,7 @@ impl<'a> Attempts<'a> {
     /// Takes a call that begins at this time.
     pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, deadline: Millis, begun: Instant) -> Self {
         let now = shared.clock.at(begun);
-        let mut placement = Placement::new(shared, now, deadline);
+        let mut placement = Placement::new(shared, Purpose::Call, now, deadline);
         (placement.key, placement.patience) = (call.key, call.patience.unwrap_or(placement.patience));
         Self {
             shared,
@@ -101,7 +101,7 @@ impl<'a> Attempts<'a> {
                 None => running.reply().await,
                 Some(after) => Box::pin(self.race(&mut running, after)).await,
             };
-            avoid = Some(running.id);
+            avoid = Some(running.picked.id);
             let at = running.end(&reply);
             let ended = match reply {
                 Ok(answer) => {
@@ -138,7 +138,7 @@ impl<'a> Attempts<'a> {
     async fn start(&mut self, avoid: Option<LinkId>) -> Result<Option<Running<'a>>, Error> {
         let new = self.new_call();
         let placed = self.placement.start(avoid, |link, now| link.session.start(now, new)).await;
-        let Placed { id, link, started } = match placed {
+        let Placed { picked, link, started } = match placed {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
             Err(Unplaced::NoLink) => return Err(self.no_link()),
@@ -153,7 +153,7 @@ impl<'a> Attempts<'a> {
         // Usually there was no wait, and the clock need not be read again.
         let (at, begun) = self.begun;
         let begun = if self.placement.now == at { begun } else { Instant::now() };
-        Ok(Some(Running::new(self.shared, (id, link), started, begun)))
+        Ok(Some(Running::new(self.shared, (picked, link), started, begun)))
     }
 
     /// Waits for the end of an attempt. If it is not there after a time, another one is sent elsewhere; the attempt whose
@@ -213,19 +213,20 @@ impl<'a> Attempts<'a> {
     /// Sends the call to another instance, if there is one with room and the budget has a retry left.
     fn hedge(&mut self, first: &Running<'_>) -> Option<Running<'a>> {
         let shared = self.shared;
-        let (now, avoid) = (shared.clock.now(), [first.id]);
-        let (id, link) = shared.pool().pick(&Demand { now, avoid: &avoid, key: None })?;
-        let may = id != first.id && shared.budget.take_retry();
+        let (now, avoid) = (shared.clock.now(), [first.picked.id]);
+        let demand = Demand { now, avoid: &avoid, key: None, purpose: Purpose::Hedge };
+        let (picked, link) = shared.pool().pick(&demand)?;
+        let may = picked.id != first.picked.id && shared.budget.take_retry();
         let started = may.then(|| link.session.start(now, self.new_call()));
         let Some(Started::Sent(started)) = started else {
-            shared.give_back(now, id);
+            shared.give_back(now, picked);
             if may {
                 shared.budget.return_retry();
             }
             return None;
         };
         shared.metrics.hedges.increment();
-        Some(Running::new(shared, (id, link), started, Instant::now()))
+        Some(Running::new(shared, (picked, link), started, Instant::now()))
     }
 
     /// Notes the end of an attempt before the last, if it may have run.

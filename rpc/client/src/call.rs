@@ -270,3 +270,17 @@ pub(crate) fn push_metadata(
     }
     metadata.push(name, value).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::testing::shared_with_links;
+
+    #[tokio::test]
+    async fn the_future_of_a_call_is_small_enough_for_the_fast_path_of_malloc() {
+        let shared = shared_with_links(1);
+        let call = Call::<u32>::new(&shared, "m", Ok(Vec::new()), Duration::from_secs(1));
+        let future = call.run(|value, _| value);
+        assert!(size_of_val(&future) <= 1_000, "{} bytes", size_of_val(&future));
+    }
+}

@@ -10,7 +10,7 @@ use rpc_wire::EncodeError;
 
 use crate::error::Error;
 use crate::link::{Link, Started};
-use crate::pool::{Demand, LinkId};
+use crate::pool::{Demand, LinkId, Picked, Purpose};
 use crate::shared::Shared;
 
 /// A search for the best link that has room, up to a deadline.
@@ -24,12 +24,13 @@ pub(crate) struct Placement<'a> {
     pub(crate) key: Option<u64>,
     /// Time to wait for a link that is ready.
     pub(crate) patience: Millis,
+    purpose: Purpose,
 }
 
 /// A link, and what was started on it. The link is to be given back to the pool.
 #[derive(Debug)]
 pub(crate) struct Placed<T> {
-    pub(crate) id: LinkId,
+    pub(crate) picked: Picked,
     pub(crate) link: Arc<Link>,
     pub(crate) started: T,
 }
@@ -48,8 +49,8 @@ pub(crate) enum Unplaced {
 }
 
 impl<'a> Placement<'a> {
-    pub(crate) fn new(shared: &'a Shared, now: Millis, deadline: Millis) -> Self {
-        Self { shared, now, deadline, key: None, patience: shared.settings.patience }
+    pub(crate) fn new(shared: &'a Shared, purpose: Purpose, now: Millis, deadline: Millis) -> Self {
+        Self { shared, now, deadline, key: None, patience: shared.settings.patience, purpose }
     }
 
     /// Starts something on the best link that has room. Returns `None` if that link has just gone.
@@ -58,11 +59,11 @@ impl<'a> Placement<'a> {
         avoid: Option<LinkId>,
         start: impl Fn(&Link, Millis) -> Started<T>,
     ) -> Result<Option<Placed<T>>, Unplaced> {
-        if let Some((id, link)) = self.pick(avoid.as_slice()) {
+        if let Some((picked, link)) = self.pick(avoid.as_slice()) {
             if let Started::Sent(started) = start(&link, self.now) {
-                return Ok(Some(Placed { id, link, started }));
+                return Ok(Some(Placed { picked, link, started }));
             }
-            self.shared.give_back(self.now, id);
+            self.shared.give_back(self.now, picked);
         }
         // Boxed, because it is seldom and large.
         Box::pin(self.search(avoid, start)).await
@@ -77,12 +78,12 @@ impl<'a> Placement<'a> {
         let shared = self.shared;
         let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
         loop {
-            let (id, link) = self.link(if full.is_empty() { avoid.as_slice() } else { &full }).await?;
+            let (picked, link) = self.link(if full.is_empty() { avoid.as_slice() } else { &full }).await?;
             let started = start(&link, self.now);
             if let Started::Sent(started) = started {
-                return Ok(Some(Placed { id, link, started }));
+                return Ok(Some(Placed { picked, link, started }));
             }
-            shared.give_back(self.now, id);
+            shared.give_back(self.now, picked);
             let room = match started {
                 Started::Full(room) => room,
                 Started::Refused(error) => return Err(Unplaced::Argument(error)),
@@ -93,9 +94,9 @@ impl<'a> Placement<'a> {
                 rooms.push(Box::pin(shared.changed()));
             }
             rooms.push(Box::pin(room));
-            if !full.contains(&id) {
+            if !full.contains(&picked.id) {
                 // Another link may have room.
-                full.push(id);
+                full.push(picked.id);
                 continue;
             }
             if self.patience == Millis(0) {
@@ -113,7 +114,7 @@ impl<'a> Placement<'a> {
     }
 
     /// Waits for a link that takes a call.
-    async fn link(&mut self, avoid: &[LinkId]) -> Result<(LinkId, Arc<Link>), Unplaced> {
+    async fn link(&mut self, avoid: &[LinkId]) -> Result<(Picked, Arc<Link>), Unplaced> {
         let shared = self.shared;
         if let Some(picked) = self.pick(avoid) {
             return Ok(picked);
@@ -139,8 +140,8 @@ impl<'a> Placement<'a> {
         }
     }
 
-    fn pick(&self, avoid: &[LinkId]) -> Option<(LinkId, Arc<Link>)> {
-        self.shared.pool().pick(&Demand { now: self.now, avoid, key: self.key })
+    fn pick(&self, avoid: &[LinkId]) -> Option<(Picked, Arc<Link>)> {
+        self.shared.pool().pick(&Demand { now: self.now, avoid, key: self.key, purpose: self.purpose })
     }
 }
 
@@ -177,13 +178,12 @@ mod tests {
     #[tokio::test]
     async fn a_place_that_was_given_back_unused_goes_to_a_call_that_waits() {
         let shared = shared_with_links(1);
-        let demand = Demand { now: Millis(0), avoid: &[], key: None };
-        let (id, _) = shared.pool().pick(&demand).unwrap();
-        let mut placement = Placement::new(&shared, Millis(0), Millis(60_000));
+        let mut placement = Placement::new(&shared, Purpose::Call, Millis(0), Millis(60_000));
+        let (picked, _) = placement.pick(&[]).unwrap();
         let start = |_: &Link, _| Started::Sent(());
         let mut waiting = pin!(placement.start(None, start));
         assert!(waiting.as_mut().now_or_never().is_none(), "the only place is taken");
-        shared.give_back(Millis(0), id);
+        shared.give_back(Millis(0), picked);
         assert!(matches!(waiting.now_or_never(), Some(Ok(Some(_)))));
     }
 }

@@ -10,14 +10,14 @@ use tokio::time::Instant;
 
 use crate::link::Link;
 use crate::measure::Measure;
-use crate::pool::{FailureCodes, LinkId, LinkOutcome};
+use crate::pool::{FailureCodes, LinkOutcome, Picked};
 use crate::session::{Attempt, Ended, Input};
 use crate::shared::Shared;
 
 /// An attempt on its way. Dropping it gives the link back, and cancels the attempt if it has not ended.
 pub(crate) struct Running<'a> {
     shared: &'a Shared,
-    pub(crate) id: LinkId,
+    pub(crate) picked: Picked,
     pub(crate) link: Arc<Link>,
     call: CallId,
     attempt: oneshot::Receiver<Attempt>,
@@ -31,13 +31,13 @@ impl<'a> Running<'a> {
     /// Takes an attempt that has just been sent.
     pub(crate) fn new(
         shared: &'a Shared,
-        (id, link): (LinkId, Arc<Link>),
+        (picked, link): (Picked, Arc<Link>),
         (call, attempt): (CallId, oneshot::Receiver<Attempt>),
         begun: Instant,
     ) -> Self {
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
         let measure = Measure::start(Arc::clone(&link.metrics), begun);
-        Self { shared, id, link, call, attempt, outcome: LinkOutcome::Neither, ended: None, measure }
+        Self { shared, picked, link, call, attempt, outcome: LinkOutcome::Neither, ended: None, measure }
     }
 
     /// Waits for its end: at the deadline at the latest, and at the end of the session.
@@ -85,7 +85,7 @@ impl Drop for Running<'_> {
         }
         let took = Some(self.measure.took(ended));
         let mut pool = self.shared.pool();
-        let ask = pool.finish(now, self.id, self.outcome, took);
+        let ask = pool.finish(now, self.picked, self.outcome, took);
         let ejections = pool.take_ejections();
         drop(pool);
         if ejections > 0 {

@@ -9,7 +9,7 @@ use tokio::sync::futures::Notified;
 
 use crate::latencies::Latencies;
 use crate::link::Link;
-use crate::pool::{FailureCodes, Input, LinkId, LinkOutcome, Pool};
+use crate::pool::{FailureCodes, Input, LinkOutcome, Picked, Pool};
 use crate::retry::Budget;
 use crate::session::Config;
 use crate::span::ContextHook;
@@ -86,8 +86,8 @@ impl Shared {
     }
 
     /// Gives back a link on which nothing was started, and lets another call have the place.
-    pub(crate) fn give_back(&self, now: Millis, id: LinkId) {
-        let _ = self.pool().finish(now, id, LinkOutcome::Neither, None);
+    pub(crate) fn give_back(&self, now: Millis, picked: Picked) {
+        let _ = self.pool().finish(now, picked, LinkOutcome::Neither, None);
         self.give_room();
     }
 

@@ -35,8 +35,8 @@ pub(crate) enum Standing {
     In,
     /// It gets none until a time, and then one as a probe.
     Ejected { until: Millis, reason: EjectionReason },
-    /// A single call finds out whether it has recovered.
-    Probing { reason: EjectionReason },
+    /// A single call finds out whether it has recovered: the one that has this number.
+    Probing { reason: EjectionReason, probe: u32, until: Millis, is_stream: bool },
 }
 
 /// Reason of an ejection.
@@ -69,6 +69,12 @@ impl Health {
     /// Returns the moving average of the time to an answer.
     pub(crate) fn latency(&self) -> Option<Duration> {
         self.latency.map(|micros| Duration::from_micros(micros.unsigned_abs()))
+    }
+
+    /// Ends an ejection: calls come again.
+    pub(super) fn take_back(&mut self, now: Millis) {
+        self.standing = Standing::In;
+        (self.window, self.returned_at) = (Window::default(), Some(now));
     }
 
     /// Notes an answer that is no failure.

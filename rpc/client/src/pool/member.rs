@@ -61,6 +61,31 @@ pub(crate) struct Demand<'a> {
     pub(crate) avoid: &'a [LinkId],
     /// Hash of the key of the call, if it has one.
     pub(crate) key: Option<u64>,
+    pub(crate) purpose: Purpose,
+}
+
+/// Use that is made of a link. It decides about the part in finding out whether an ejected link has recovered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    Call,
+    /// A second attempt at a call, which should do better than the first: it is no probe.
+    Hedge,
+    Stream,
+}
+
+/// A place on a link for one call. Give it back with [`Pool::finish`](super::Pool::finish).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Picked {
+    pub(crate) id: LinkId,
+    /// Number of the probe that the call is, if it is one.
+    pub(super) probe: Option<u32>,
+}
+
+impl Picked {
+    /// Returns true if the call finds out whether an ejected link has recovered.
+    pub(crate) fn is_probe(self) -> bool {
+        self.probe.is_some()
+    }
 }
 
 /// Orders links by what speaks against them: smaller is better.

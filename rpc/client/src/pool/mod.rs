@@ -2,15 +2,18 @@
 //! inputs and the time go in, outputs come out. `H` is the shell's handle of a link.
 
 mod balancer;
+mod endpoint;
 mod health;
 mod member;
 mod outlier;
 mod ready;
+mod scale;
 #[cfg(test)]
 mod tests;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,18 +21,20 @@ use common::log::Shown;
 use common::{Backoff, Millis};
 use fastrand::Rng;
 use registry::Instance;
-use registry::select::{share, warm_up};
+use registry::select::share;
 use rpc_wire::Code;
 
 use crate::targets::{Target, Targets, place};
 pub use balancer::Balancer;
+use endpoint::{Endpoint, spread};
 pub use health::EjectionReason;
 use health::Health;
-pub(crate) use member::Demand;
 use member::Member;
+pub(crate) use member::{Demand, Picked, Purpose};
 pub(crate) use outlier::FailureCodes;
 pub use outlier::OutlierEjection;
 use ready::Ready;
+use scale::{Scale, Weighed};
 pub use view::{InstanceInfo, InstanceState};
 
 /// Age from which on the end of a link counts as the first failure at its address, not as one more in a row. A server that
@@ -44,17 +49,11 @@ const POLITE_FAILURES: u32 = 2;
 /// same instant.
 const NEWCOMER_JITTER: Millis = Millis(50);
 
-/// Weight of an instance without an entry in the registry.
-const USUAL_WEIGHT: u32 = 100;
-
 /// Time between two looks at weights that grow.
 const WARM_UP_STEP: Millis = Millis(1_000);
 
 /// Time for which the health of a process whose link has ended is remembered.
 const REST: Millis = Millis(60_000);
-
-/// Number of attempts that may follow each other at once, for each link that is wanted.
-const SPREAD_PER_CONNECTION: usize = 4;
 
 /// Number of a link, from the attempt to connect to the end; never used again.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -141,17 +140,6 @@ pub(crate) struct Pool<H> {
 }
 
 #[derive(Debug)]
-struct Endpoint {
-    target: Target,
-    /// Number of attempts in a row that failed, or gave a link that ended young.
-    failures: u32,
-    /// Time before which no attempt begins.
-    retry_at: Millis,
-    /// Number of further attempts that may begin at once when one has reached a worker that has a link already.
-    spread: usize,
-}
-
-#[derive(Debug)]
 struct PoolLink {
     addr: String,
     phase: Phase,
@@ -197,13 +185,13 @@ impl<H: Clone> Pool<H> {
             Input::Targets(targets) => self.handle_targets(now, targets),
             Input::Connected { id, instance, handle } => self.handle_connected(now, id, instance, handle),
             Input::Failed { id, reason } => {
-                if let Some(link) = self.links.remove(&id) {
+                if let Some(link) = self.forget(id) {
                     self.fail(now, &link.addr, reason);
                 }
             }
             Input::Lost { id, reason } => {
                 self.handle_departure(now, id, None, &reason);
-                self.links.remove(&id);
+                drop(self.forget(id));
             }
             Input::GoingAway { id, code } => {
                 self.handle_departure(now, id, Some(code), "it is going away");
@@ -214,6 +202,7 @@ impl<H: Clone> Pool<H> {
                 }
             }
         }
+        self.ready.settle();
         self.connect_where_wanted(now);
     }
 
@@ -225,15 +214,20 @@ impl<H: Clone> Pool<H> {
     /// Returns the time at which [`Input::Timeout`] is due.
     #[must_use]
     pub(crate) fn poll_deadline(&self) -> Option<Millis> {
-        let lacking = |(addr, endpoint): &(&String, &Endpoint)| self.lacks(addr, endpoint) > 0;
-        let retries = self.endpoints.iter().filter(lacking).map(|(_, endpoint)| endpoint.retry_at);
+        let lacking = self.endpoints.values().filter(|endpoint| endpoint.lacks() > 0);
+        let retries = lacking.map(|endpoint| endpoint.retry_at);
         retries.chain(self.next_weigh).min()
     }
 
     /// Chooses the link for a call. Returns `None` if no link is ready or all are full. Give the link back with
     /// [`Pool::finish`].
-    pub(crate) fn pick(&mut self, demand: &Demand<'_>) -> Option<(LinkId, H)> {
+    pub(crate) fn pick(&mut self, demand: &Demand<'_>) -> Option<(Picked, H)> {
         self.ready.pick(demand)
+    }
+
+    /// Notes that a call which goes on has shown that its process works.
+    pub(crate) fn prove(&mut self, now: Millis, picked: Picked) {
+        self.ready.prove(now, picked);
     }
 
     /// Gives a link back after a call, with the time to its end if that says something of the process. Returns true if the
@@ -242,14 +236,14 @@ impl<H: Clone> Pool<H> {
     pub(crate) fn finish(
         &mut self,
         now: Millis,
-        id: LinkId,
+        picked: Picked,
         outcome: LinkOutcome,
         took: Option<Duration>,
     ) -> bool {
-        if self.ready.finish(now, id, outcome, took) {
+        if self.ready.finish(now, picked, outcome, took) {
             return outcome == LinkOutcome::Missed;
         }
-        match self.links.get_mut(&id).map(|link| &mut link.phase) {
+        match self.links.get_mut(&picked.id).map(|link| &mut link.phase) {
             Some(Phase::Leaving { in_flight, .. }) => {
                 *in_flight = in_flight.saturating_sub(1);
                 outcome == LinkOutcome::Missed
@@ -319,6 +313,7 @@ impl<H: Clone> Pool<H> {
                 }
             }
         }
+        self.count_links();
         self.weigh(now);
     }
 
@@ -342,13 +337,13 @@ impl<H: Clone> Pool<H> {
             if !at_once {
                 self.back_off(now, &addr);
             }
-        } else if let Some(link) = self.links.get_mut(&id) {
-            link.phase = Phase::Ready { instance: instance.clone(), since: now };
+        } else {
+            self.set_phase(id, Phase::Ready { instance: instance.clone(), since: now });
             let rested = self.resting.remove(&(addr.clone(), instance.clone()));
             let health = rested.map(|(_, health)| health).unwrap_or_default();
             let entry = self.endpoints.get(&addr).and_then(|endpoint| endpoint.target.entry(&instance));
             let place = entry.map_or_else(|| addr.clone(), |entry| place(entry));
-            let member = Member {
+            let mut member = Member {
                 id,
                 addr,
                 instance,
@@ -359,8 +354,12 @@ impl<H: Clone> Pool<H> {
                 misses: 0,
                 health,
             };
+            let Weighed { weight, is_near, grows } = self.scale(now).weigh(&member);
+            (member.weight, member.is_near) = (weight, is_near);
             self.ready.insert(member, handle);
-            self.weigh(now);
+            if grows {
+                self.next_weigh.get_or_insert(now + WARM_UP_STEP);
+            }
         }
     }
 
@@ -373,7 +372,8 @@ impl<H: Clone> Pool<H> {
         let addr = link.addr.clone();
         if let Some(endpoint) = self.endpoints.get_mut(&addr) {
             if now >= since + PROBATION {
-                *endpoint = Endpoint::new(endpoint.target.clone(), now);
+                (endpoint.failures, endpoint.retry_at) = (0, now);
+                endpoint.spread = spread(&endpoint.target);
             } else if told == Some(Code::UNAVAILABLE) {
                 endpoint.failures = endpoint.failures.min(POLITE_FAILURES);
                 let pause = self.config.backoff.pause(endpoint.failures, &mut self.random);
@@ -388,7 +388,7 @@ impl<H: Clone> Pool<H> {
     fn leave(&mut self, now: Millis, id: LinkId, lost: bool) -> Option<H> {
         let (member, handle) = self.ready.remove(now, id, lost)?;
         let Member { addr, instance, in_flight, health, .. } = member;
-        self.links.get_mut(&id)?.phase = Phase::Leaving { instance: instance.clone(), in_flight };
+        self.set_phase(id, Phase::Leaving { instance: instance.clone(), in_flight });
         if health.is_notable() {
             self.resting.retain(|_, (since, _)| now.since(*since) < REST);
             self.resting.insert((addr, instance), (now, health));
@@ -398,9 +398,7 @@ impl<H: Clone> Pool<H> {
 
     /// Closes a link that has just been made.
     fn give_back(&mut self, id: LinkId, instance: String, handle: H) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.phase = Phase::Leaving { instance, in_flight: 0 };
-        }
+        self.set_phase(id, Phase::Leaving { instance, in_flight: 0 });
         self.outputs.push_back(Output::Close { handle });
     }
 
@@ -425,8 +423,10 @@ impl<H: Clone> Pool<H> {
         // Without a link, nobody waits for the sake of others.
         let in_need = self.ready.is_empty();
         let is_due = |endpoint: &Endpoint| endpoint.retry_at <= now || in_need && endpoint.failures == 0;
-        for (addr, endpoint) in self.endpoints.iter().filter(|(_, endpoint)| is_due(endpoint)) {
-            wanted.extend(std::iter::repeat_n(addr.clone(), self.lacks(addr, endpoint)));
+        for (addr, endpoint) in self.endpoints.iter_mut().filter(|(_, endpoint)| is_due(endpoint)) {
+            let lacking = endpoint.lacks();
+            (endpoint.there, endpoint.trying) = (endpoint.there + lacking, endpoint.trying + lacking);
+            wanted.extend(std::iter::repeat_n(addr.clone(), lacking));
         }
         for addr in wanted {
             let id = LinkId(self.next);
@@ -437,19 +437,32 @@ impl<H: Clone> Pool<H> {
         }
     }
 
-    /// Returns the number of connections to begin at an address: after a failure one at a time. Where the workers are
-    /// known, no two links lead to the same one, so as many links as workers reach them all.
-    fn lacks(&self, addr: &str, endpoint: &Endpoint) -> usize {
-        let (mut there, mut trying) = (0, false);
-        for link in self.links.values().filter(|link| link.addr == addr) {
-            there += usize::from(!matches!(link.phase, Phase::Leaving { .. }));
-            trying |= matches!(link.phase, Phase::Connecting);
+    fn set_phase(&mut self, id: LinkId, phase: Phase) {
+        let Some(link) = self.links.get_mut(&id) else { return };
+        let before = mem::replace(&mut link.phase, phase);
+        if let Some(endpoint) = self.endpoints.get_mut(&link.addr) {
+            endpoint.discount(&before);
+            endpoint.count(&link.phase);
         }
-        let lacking = endpoint.target.connections.saturating_sub(there);
-        match (endpoint.failures, trying) {
-            (0, _) => lacking,
-            (_, true) => 0,
-            (_, false) => lacking.min(1),
+    }
+
+    fn forget(&mut self, id: LinkId) -> Option<PoolLink> {
+        let link = self.links.remove(&id)?;
+        if let Some(endpoint) = self.endpoints.get_mut(&link.addr) {
+            endpoint.discount(&link.phase);
+        }
+        Some(link)
+    }
+
+    /// Counts the links of each address anew.
+    fn count_links(&mut self) {
+        for endpoint in self.endpoints.values_mut() {
+            (endpoint.there, endpoint.trying) = (0, 0);
+        }
+        for link in self.links.values() {
+            if let Some(endpoint) = self.endpoints.get_mut(&link.addr) {
+                endpoint.count(&link.phase);
+            }
         }
     }
 
@@ -461,32 +474,19 @@ impl<H: Clone> Pool<H> {
 
     /// Gives each link that takes calls the weight that the registry says, as much of it as has grown by now.
     fn weigh(&mut self, now: Millis) {
-        let Self { endpoints, links, config, ready, .. } = self;
-        let unix_ms = (now + self.wall).0;
-        let is_near = |zone: Option<&str>| config.zone.is_none() || config.zone.as_deref() == zone;
-        let mut grows = false;
+        let Self { endpoints, links, config, ready, wall, .. } = self;
+        let scale = Scale { endpoints, links, config, now, unix_ms: (now + *wall).0 };
+        let mut any_grows = false;
         ready.weigh(|member| {
-            let entry =
-                endpoints.get(&member.addr).and_then(|endpoint| endpoint.target.entry(&member.instance));
-            let weight = entry.map_or(USUAL_WEIGHT, |entry| share(entry, unix_ms));
-            let age = match links.get(&member.id).map(|link| &link.phase) {
-                Some(Phase::Ready { since, .. }) => now.since(*since),
-                _ => Millis(0),
-            };
-            grows |= age < config.warm_up || entry.is_some_and(|entry| entry.weight() > weight && weight > 0);
-            (warm_up(weight, age.0, config.warm_up.0), is_near(entry.and_then(|entry| entry.zone())))
+            let Weighed { weight, is_near, grows } = scale.weigh(member);
+            any_grows |= grows;
+            (weight, is_near)
         });
-        self.next_weigh = grows.then(|| now + WARM_UP_STEP);
+        self.next_weigh = any_grows.then(|| now + WARM_UP_STEP);
     }
-}
 
-impl Endpoint {
-    fn new(target: Target, retry_at: Millis) -> Self {
-        Self { failures: 0, retry_at, spread: spread(&target), target }
+    fn scale(&self, now: Millis) -> Scale<'_> {
+        let Self { endpoints, links, config, wall, .. } = self;
+        Scale { endpoints, links, config, now, unix_ms: (now + *wall).0 }
     }
-}
-
-/// Returns the number of attempts that may follow each other at once to reach every worker of an address.
-fn spread(target: &Target) -> usize {
-    SPREAD_PER_CONNECTION * target.connections
 }

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use rpc_wire::Code;
 
 use super::LinkOutcome;
-use super::health::{Counts, EjectionReason, Standing, Window};
+use super::health::{Counts, EjectionReason, Standing};
 use super::member::Member;
 
 /// Time between two comparisons of latencies.
@@ -158,6 +158,16 @@ impl OutlierEjection {
     }
 }
 
+/// End of a call on a link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallEnd {
+    pub(super) outcome: LinkOutcome,
+    /// Time to the end, if that says something of the process.
+    pub(super) took: Option<Duration>,
+    /// The call was the probe that the link waits for.
+    pub(super) is_probe: bool,
+}
+
 /// The judge of all links.
 #[derive(Debug)]
 pub(super) struct Outliers {
@@ -191,15 +201,17 @@ impl Outliers {
         now: Millis,
         members: &mut [Member],
         at: usize,
-        (outcome, took): (LinkOutcome, Option<Duration>),
+        CallEnd { outcome, took, is_probe }: CallEnd,
         random: &mut Rng,
     ) -> bool {
         let Some(Member { health, .. }) = members.get_mut(at) else { return false };
         let failed = match outcome {
-            LinkOutcome::Overtaken if !health.is_in() => return self.give_up(now, members, at),
-            LinkOutcome::Answered | LinkOutcome::Overtaken => false,
+            LinkOutcome::Answered => false,
             LinkOutcome::Failed | LinkOutcome::Missed => true,
-            LinkOutcome::Neither => return self.give_up(now, members, at),
+            LinkOutcome::Overtaken if health.is_in() => false,
+            LinkOutcome::Overtaken | LinkOutcome::Neither => {
+                return is_probe && give_up(now, &mut members[at]);
+            }
         };
         // A failure may be fast, and says nothing of the time to a result.
         let micros = took.filter(|_| outcome != LinkOutcome::Failed).map(micros);
@@ -211,12 +223,13 @@ impl Outliers {
             _ if failed => health.fail(now),
             _ => {}
         }
-        if let Standing::Probing { reason } = health.standing {
+        if let Standing::Probing { reason, .. } = health.standing
+            && is_probe
+        {
             if failed || micros.is_some_and(|micros| self.is_slow(micros)) {
                 self.eject(now, &mut members[at], reason, random);
             } else {
-                health.standing = Standing::In;
-                (health.window, health.returned_at) = (Window::default(), Some(now));
+                health.take_back(now);
             }
             return true;
         }
@@ -236,20 +249,12 @@ impl Outliers {
         member.health.fail(now);
         let consecutive = self.rules.consecutive;
         match member.health.standing {
-            Standing::Probing { reason } => self.eject(now, member, reason, random),
+            Standing::Probing { reason, .. } => self.eject(now, member, reason, random),
             Standing::In if consecutive > 0 && member.health.in_row >= consecutive => {
                 self.eject(now, member, EjectionReason::ConsecutiveFailures, random);
             }
             Standing::In | Standing::Ejected { .. } => {}
         }
-    }
-
-    /// Lets the next call be the probe after one that has shown nothing.
-    fn give_up(&mut self, now: Millis, members: &mut [Member], at: usize) -> bool {
-        let health = &mut members[at].health;
-        let Standing::Probing { reason } = health.standing else { return false };
-        health.standing = Standing::Ejected { until: now, reason };
-        true
     }
 
     /// Returns the reason to eject a link that has just failed, if there is one.
@@ -365,6 +370,13 @@ impl Outliers {
     }
 }
 
+/// Lets the next call be the probe after one that has shown nothing.
+fn give_up(now: Millis, member: &mut Member) -> bool {
+    let Standing::Probing { reason, .. } = member.health.standing else { return false };
+    member.health.standing = Standing::Ejected { until: now, reason };
+    true
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -379,10 +391,10 @@ pub(super) fn next_probe(members: &[Member]) -> Option<Millis> {
     members.iter().filter_map(due).min()
 }
 
-/// Returns the time at which a link may be probed, if it is ejected.
+/// Returns the time at which a link may be probed, if it is ejected, or probed once more.
 pub(super) fn due(member: &Member) -> Option<Millis> {
     match member.health.standing {
-        Standing::Ejected { until, .. } => Some(until),
-        Standing::In | Standing::Probing { .. } => None,
+        Standing::Ejected { until, .. } | Standing::Probing { until, .. } => Some(until),
+        Standing::In => None,
     }
 }

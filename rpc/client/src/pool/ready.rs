@@ -1,5 +1,6 @@
 //! The links that take calls: which one takes the next, and what its end says about it. No I/O.
 
+use std::mem;
 use std::time::Duration;
 
 use common::Millis;
@@ -7,9 +8,12 @@ use fastrand::Rng;
 
 use super::balancer::{ALL, Balancer, Group, near_share};
 use super::health::Standing;
-use super::member::{Demand, Member, Objection};
-use super::outlier::{OutlierEjection, Outliers, due, next_probe};
+use super::member::{Demand, Member, Objection, Picked, Purpose};
+use super::outlier::{CallEnd, OutlierEjection, Outliers, due, next_probe};
 use super::{LinkId, LinkOutcome};
+
+/// Time after which a probe that has not ended is not waited for.
+pub(super) const PROBE_TIME: Millis = Millis(10_000);
 
 /// The links that take calls. `H` is the shell's handle of a link.
 #[derive(Debug)]
@@ -32,6 +36,10 @@ pub(super) struct Ready<H> {
     calls: [usize; 2],
     /// Time at which the first ejected link may be probed.
     next_probe: Option<Millis>,
+    /// Number of the last probe.
+    probes: u32,
+    /// The groups do not know the last change of members or weights.
+    is_stale: bool,
     random: Rng,
 }
 
@@ -53,6 +61,8 @@ impl<H: Clone> Ready<H> {
             wanted_near: 0,
             calls: [0; 2],
             next_probe: None,
+            probes: 0,
+            is_stale: false,
             random,
         }
     }
@@ -60,6 +70,11 @@ impl<H: Clone> Ready<H> {
     #[cfg(test)]
     pub(super) fn members(&self) -> &[Member] {
         &self.members
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_updates(&self) -> u32 {
+        self.near.ring_updates()
     }
 
     pub(super) fn get(&self, id: LinkId) -> Option<&Member> {
@@ -70,12 +85,12 @@ impl<H: Clone> Ready<H> {
         self.members.is_empty()
     }
 
-    /// Adds a link.
+    /// Adds a link. Call [`Ready::settle`] after this, as after all changes of members and weights.
     pub(super) fn insert(&mut self, member: Member, handle: H) {
         let at = self.members.partition_point(|other| other.id < member.id);
         self.members.insert(at, member);
         self.handles.insert(at, handle);
-        self.update();
+        self.is_stale = true;
     }
 
     /// Takes a link out, whose connection may have been lost.
@@ -85,13 +100,18 @@ impl<H: Clone> Ready<H> {
         if lost && member.in_flight > 0 {
             self.outliers.lose(now, &mut member, &mut self.random);
         }
+        if let Standing::Probing { reason, .. } = member.health.standing {
+            // The probe goes on, but says no more of a link that has gone.
+            member.health.standing = Standing::Ejected { until: now, reason };
+        }
         self.calls[usize::from(!member.is_near)] -= member.in_flight;
-        self.update();
+        self.is_stale = true;
         Some((member, handle))
     }
 
     /// Sets the weight of all instances in the zone of the client.
     pub(super) fn want_near(&mut self, weight: u64) {
+        self.is_stale |= self.wanted_near != weight;
         self.wanted_near = weight;
     }
 
@@ -99,30 +119,52 @@ impl<H: Clone> Ready<H> {
     pub(super) fn weigh(&mut self, mut weigh: impl FnMut(&Member) -> (u32, bool)) {
         self.calls = [0; 2];
         for member in &mut self.members {
+            let before = (member.weight, member.is_near);
             (member.weight, member.is_near) = weigh(member);
+            self.is_stale |= before != (member.weight, member.is_near);
             self.calls[usize::from(!member.is_near)] += member.in_flight;
         }
-        self.update();
+    }
+
+    /// Takes account of all changes of members and weights.
+    pub(super) fn settle(&mut self) {
+        if mem::take(&mut self.is_stale) {
+            self.near.arrange(&self.members, |member| member.is_near, &mut self.random);
+            self.far.arrange(&self.members, |member| !member.is_near, &mut self.random);
+            self.update();
+        }
     }
 
     /// Chooses the link for a call. Give it back with [`Ready::finish`].
-    pub(super) fn pick(&mut self, demand: &Demand<'_>) -> Option<(LinkId, H)> {
-        let at = self.probe(demand).or_else(|| self.choose(demand)).or_else(|| self.least_bad(demand))?;
+    pub(super) fn pick(&mut self, demand: &Demand<'_>) -> Option<(Picked, H)> {
+        let (at, probe) = match self.probe(demand) {
+            Some(at) => (at, Some(self.probes)),
+            None => (self.choose(demand).or_else(|| self.least_bad(demand))?, None),
+        };
         let member = &mut self.members[at];
         member.in_flight += 1;
         self.calls[usize::from(!member.is_near)] += 1;
-        Some((member.id, self.handles[at].clone()))
+        Some((Picked { id: member.id, probe }, self.handles[at].clone()))
+    }
+
+    /// Notes that a call which goes on has shown that its process works.
+    pub(super) fn prove(&mut self, now: Millis, picked: Picked) {
+        let Some(member) = self.place(picked.id).and_then(|at| self.members.get_mut(at)) else { return };
+        if is_its_probe(member, picked) {
+            member.health.take_back(now);
+            self.update();
+        }
     }
 
     /// Notes the end of a call on a link, and the time that it took. Returns false if the link has gone.
     pub(super) fn finish(
         &mut self,
         now: Millis,
-        id: LinkId,
+        picked: Picked,
         outcome: LinkOutcome,
         took: Option<Duration>,
     ) -> bool {
-        let Some(at) = self.place(id) else { return false };
+        let Some(at) = self.place(picked.id) else { return false };
         let member = &mut self.members[at];
         member.in_flight -= 1;
         self.calls[usize::from(!member.is_near)] -= 1;
@@ -131,7 +173,9 @@ impl<H: Clone> Ready<H> {
             LinkOutcome::Missed => member.misses += 1,
             LinkOutcome::Overtaken | LinkOutcome::Neither => {}
         }
-        if self.outliers.finish(now, &mut self.members, at, (outcome, took), &mut self.random) {
+        let is_probe = is_its_probe(member, picked);
+        let end = CallEnd { outcome, took, is_probe };
+        if self.outliers.finish(now, &mut self.members, at, end, &mut self.random) {
             self.update();
         }
         true
@@ -156,8 +200,19 @@ impl<H: Clone> Ready<H> {
     /// Returns an ejected link whose time is over: the call finds out whether it has recovered.
     fn probe(&mut self, demand: &Demand<'_>) -> Option<usize> {
         let is_due = |at: Option<Millis>| at.is_some_and(|at| at <= demand.now);
-        if !is_due(self.next_probe) {
+        if demand.purpose == Purpose::Hedge || !is_due(self.next_probe) {
             return None;
+        }
+        let has_lasted = |member: &Member| {
+            is_due(due(member)) && matches!(member.health.standing, Standing::Probing { is_stream: true, .. })
+        };
+        let mut changed = false;
+        for member in self.members.iter_mut().filter(|member| has_lasted(member)) {
+            member.health.take_back(demand.now);
+            changed = true;
+        }
+        if changed {
+            self.update();
         }
         let can = |member: &Member| {
             is_due(due(member))
@@ -166,9 +221,12 @@ impl<H: Clone> Ready<H> {
                 && demand.objection(member, self.max_in_flight) == Objection::Ejected
         };
         let at = self.members.iter().position(can)?;
+        self.probes = self.probes.wrapping_add(1);
+        let (probe, until) = (self.probes, demand.now + PROBE_TIME);
+        let is_stream = demand.purpose == Purpose::Stream;
         let health = &mut self.members[at].health;
-        if let Standing::Ejected { reason, .. } = health.standing {
-            health.standing = Standing::Probing { reason };
+        if let Standing::Ejected { reason, .. } | Standing::Probing { reason, .. } = health.standing {
+            health.standing = Standing::Probing { reason, probe, until, is_stream };
         }
         self.next_probe = next_probe(&self.members);
         Some(at)
@@ -196,12 +254,17 @@ impl<H: Clone> Ready<H> {
         best.map(|(at, _)| at)
     }
 
-    /// Takes account of a change of members, weights or standings.
+    /// Takes account of a change of standings.
     fn update(&mut self) {
         self.outliers.keep_limit(&mut self.members);
-        self.near.update(&self.members, |member| member.is_near, &mut self.random);
-        self.far.update(&self.members, |member| !member.is_near, &mut self.random);
+        self.near.sample(&self.members, |member| member.is_near);
+        self.far.sample(&self.members, |member| !member.is_near);
         self.near_share = near_share(self.near.weight(), self.wanted_near, self.far.weight());
         self.next_probe = next_probe(&self.members);
     }
+}
+
+/// Returns true if the call is the probe that a link waits for.
+fn is_its_probe(member: &Member, picked: Picked) -> bool {
+    matches!(member.health.standing, Standing::Probing { probe, .. } if picked.probe == Some(probe))
 }

@@ -1,5 +1,6 @@
 //! The links of a pool as its users see them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use common::Millis;
@@ -93,8 +94,9 @@ impl<H: Clone> Pool<H> {
                 _ => info,
             }
         });
-        let is_linked = |addr: &String| self.links.values().any(|link| link.addr == *addr);
-        let down = self.endpoints.iter().filter(|(addr, _)| !is_linked(addr)).map(|(addr, endpoint)| {
+        let linked_addrs: BTreeSet<&str> = self.links.values().map(|link| link.addr.as_str()).collect();
+        let down = self.endpoints.iter().filter(|(addr, _)| !linked_addrs.contains(addr.as_str()));
+        let down = down.map(|(addr, endpoint)| {
             self.unlinked(addr, InstanceState::Unreachable { retry_in: endpoint.retry_at.since(now).into() })
         });
         linked.chain(down).collect()
@@ -124,6 +126,6 @@ fn state(standing: Standing, now: Millis) -> InstanceState {
         Standing::Ejected { until, reason } => {
             InstanceState::Ejected { probe_in: until.since(now).into(), reason }
         }
-        Standing::Probing { reason } => InstanceState::Probing { reason },
+        Standing::Probing { reason, .. } => InstanceState::Probing { reason },
     }
 }

@@ -1,6 +1,6 @@
 //! A stream on a link.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::explain::EndedAttempt;
 use crate::link::{Link, StreamWakers};
 use crate::placement::Placed;
-use crate::pool::{LinkId, LinkOutcome};
+use crate::pool::{LinkId, LinkOutcome, Picked};
 use crate::running::link_outcome;
 use crate::session::{Attempt, Batch, Ended, Input, Received, Unsent};
 use crate::shared::Shared;
@@ -26,7 +26,9 @@ pub(super) struct ActiveStream {
     client: Client,
     method: Arc<str>,
     deadline: Option<Millis>,
-    link_id: LinkId,
+    picked: Picked,
+    /// It has shown that its process works, as far as that is asked.
+    is_proved: AtomicBool,
     link: Arc<Link>,
     id: CallId,
     wakers: Arc<StreamWakers>,
@@ -45,7 +47,7 @@ impl ActiveStream {
         wakers: Arc<StreamWakers>,
         span: Span,
     ) -> Self {
-        let Placed { id: link_id, link, started: id } = placed;
+        let Placed { picked, link, started: id } = placed;
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
         link.metrics.start();
         span::answered(&span, &link.addr);
@@ -57,7 +59,8 @@ impl ActiveStream {
             client,
             method,
             deadline,
-            link_id,
+            picked,
+            is_proved: AtomicBool::new(!picked.is_probe()),
             link,
             id,
             wakers,
@@ -76,7 +79,7 @@ impl ActiveStream {
     }
 
     pub(super) fn link_id(&self) -> LinkId {
-        self.link_id
+        self.picked.id
     }
 
     /// Exchanges a batch that was taken for the next one; returns the end of the stream if there is none.
@@ -88,12 +91,25 @@ impl ActiveStream {
             received = self.link.session.receive(self.id, batch);
         }
         match received {
-            Received::Messages => Poll::Ready(None),
+            Received::Messages => {
+                if !self.is_proved.load(Ordering::Relaxed) {
+                    self.prove();
+                }
+                Poll::Ready(None)
+            }
             Received::Nothing => Poll::Pending,
             Received::End(end) => {
                 self.note_end(&end);
                 Poll::Ready(Some(end))
             }
+        }
+    }
+
+    /// Notes the first message. The end, which decides about calls, may be hours away.
+    fn prove(&self) {
+        if !self.is_proved.swap(true, Ordering::Relaxed) {
+            let shared = self.client.shared();
+            shared.pool().prove(shared.clock.now(), self.picked);
         }
     }
 
@@ -178,7 +194,7 @@ impl Drop for ActiveStream {
         let shared = self.client.shared();
         let (code, outcome) = self.end.take().unwrap_or((Code::CANCELLED, LinkOutcome::Neither));
         let mut pool = shared.pool();
-        let _ = pool.finish(shared.clock.now(), self.link_id, outcome, None);
+        let _ = pool.finish(shared.clock.now(), self.picked, outcome, None);
         let ejections = pool.take_ejections();
         drop(pool);
         if ejections > 0 {

@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::link::{Link, StreamWakers};
 use crate::placement::{Placement, Unplaced, no_link};
-use crate::pool::LinkId;
+use crate::pool::{LinkId, Purpose};
 use crate::retry::Attempted;
 use crate::session::{Ended, NewStream};
 use crate::shared::Shared;
@@ -95,8 +95,8 @@ impl Opening {
 
     async fn attempt(&self) -> Result<Option<ActiveStream>, Error> {
         let shared = self.client.shared();
-        let mut placement =
-            Placement::new(shared, shared.clock.now(), self.deadline.unwrap_or(Millis(u64::MAX)));
+        let deadline = self.deadline.unwrap_or(Millis(u64::MAX));
+        let mut placement = Placement::new(shared, Purpose::Stream, shared.clock.now(), deadline);
         (placement.key, placement.patience) = (self.key, self.patience.unwrap_or(placement.patience));
         let wakers = Arc::new(StreamWakers::default());
         let new = NewStream {

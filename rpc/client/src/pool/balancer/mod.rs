@@ -68,15 +68,32 @@ impl Group {
         Self { order, sample: Sample::default() }
     }
 
-    /// Takes the members that belong to it, after a change of members, weights or standings.
-    pub(super) fn update(&mut self, members: &[Member], belongs: impl Fn(&Member) -> bool, random: &mut Rng) {
-        let ours = || members.iter().enumerate().filter(|(_, member)| member.weight > 0 && belongs(member));
-        let fit = ours().filter(|(_, member)| member.health.is_in());
-        self.sample = fit.map(|(at, member)| (at, member.weight)).collect();
+    /// Takes the members that belong to it, after a change of members or weights; [`Group::sample`] follows.
+    pub(super) fn arrange(
+        &mut self,
+        members: &[Member],
+        belongs: impl Fn(&Member) -> bool,
+        random: &mut Rng,
+    ) {
+        let ours = ours(members, &belongs);
         match &mut self.order {
             Order::PowerOfTwo | Order::Random => {}
-            Order::Turns(turns) => turns.update(ours().map(|(_, member)| (member.id, member.weight)), random),
-            Order::Ring(ring) => ring.update(ours()),
+            Order::Turns(turns) => turns.update(ours.map(|(_, member)| (member.id, member.weight)), random),
+            Order::Ring(ring) => ring.update(ours),
+        }
+    }
+
+    /// Takes the standings of the members that belong to it.
+    pub(super) fn sample(&mut self, members: &[Member], belongs: impl Fn(&Member) -> bool) {
+        let fit = ours(members, &belongs).filter(|(_, member)| member.health.is_in());
+        self.sample = fit.map(|(at, member)| (at, member.weight)).collect();
+    }
+
+    #[cfg(test)]
+    pub(super) fn ring_updates(&self) -> u32 {
+        match &self.order {
+            Order::Ring(ring) => ring.updates,
+            Order::PowerOfTwo | Order::Turns(_) | Order::Random => 0,
         }
     }
 
@@ -99,10 +116,44 @@ impl Group {
         match (&mut self.order, demand.key) {
             (Order::Turns(turns), _) => turns.next(members, is_fit),
             (Order::Random, _) => self.sample.one(random).filter(|at| is_fit(&members[*at])),
-            (Order::Ring(ring), Some(key)) => ring.find(members, calls, key, is_fit),
+            (Order::Ring(ring), Some(key)) => ring.find(members, (calls, self.sample.total()), key, is_fit),
             (Order::PowerOfTwo | Order::Ring(_), _) => {
                 power_of_two::choose(members, &self.sample, demand.now, is_fit, random)
             }
         }
+    }
+}
+
+/// Returns the members of a group that take calls, with their places.
+fn ours(members: &[Member], belongs: impl Fn(&Member) -> bool) -> impl Iterator<Item = (usize, &Member)> {
+    members.iter().enumerate().filter(move |(_, member)| member.weight > 0 && belongs(member))
+}
+
+#[cfg(test)]
+mod tests {
+    use common::Millis;
+
+    use super::super::health::{EjectionReason, Standing};
+    use super::super::member::Purpose;
+    use super::super::member::testing::weighing;
+    use super::*;
+
+    #[test]
+    fn the_rest_of_a_ring_takes_the_calls_of_ejected_members() {
+        let (mut members, random) = (weighing(&[1; 4]), &mut Rng::with_seed(1));
+        for member in &mut members[..2] {
+            let reason = EjectionReason::FailureRate;
+            member.health.standing = Standing::Ejected { until: Millis(u64::MAX), reason };
+        }
+        let mut group = Group::new(Balancer::ConsistentHash { load_percent: 125 });
+        group.arrange(&members, |_| true, random);
+        group.sample(&members, |_| true);
+        for call in 0..100_usize {
+            let key = Some(registry::select::hash([&call.to_le_bytes()[..]]));
+            let demand = Demand { now: Millis(0), avoid: &[], key, purpose: Purpose::Call };
+            let at = group.choose(&members, &demand, call, usize::MAX, random);
+            members[at.expect("there is room")].in_flight += 1;
+        }
+        assert!(members[2..].iter().all(|member| member.in_flight <= 63));
     }
 }

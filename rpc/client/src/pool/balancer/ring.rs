@@ -14,12 +14,19 @@ pub(super) struct Ring {
     load_percent: u64,
     /// Hashes and places of members, in the order of the hashes.
     points: Vec<(u64, usize)>,
-    total_weight: u64,
+    /// Number of times that the points were made.
+    #[cfg(test)]
+    pub(super) updates: u32,
 }
 
 impl Ring {
     pub(super) fn new(load_percent: u32) -> Self {
-        Self { load_percent: load_percent.max(101).into(), points: Vec::new(), total_weight: 0 }
+        Self {
+            load_percent: load_percent.max(101).into(),
+            points: Vec::new(),
+            #[cfg(test)]
+            updates: 0,
+        }
     }
 
     /// Takes new members or weights. The points of a member depend on its place in the service, on its weight compared with
@@ -29,32 +36,37 @@ impl Ring {
         members.sort_by(|(_, a), (_, b)| (&a.place, &a.instance, a.id).cmp(&(&b.place, &b.instance, b.id)));
         let heaviest = members.iter().map(|(_, member)| u64::from(member.weight)).max().unwrap_or(1);
         self.points.clear();
-        self.total_weight = 0;
         let (mut rank, mut name) = (0_u64, "");
         for (at, member) in &members {
             rank = if member.place == name { rank + 1 } else { 0 };
             name = &member.place;
             let weight = u64::from(member.weight);
-            self.total_weight += weight;
             let point =
                 |nth: u64| (hash([name.as_bytes(), &rank.to_le_bytes()[..], &nth.to_le_bytes()[..]]), *at);
             self.points.extend((0..(POINTS * weight).div_ceil(heaviest)).map(point));
         }
         self.points.sort_unstable();
+        #[cfg(test)]
+        {
+            self.updates += 1;
+        }
     }
 
-    /// Returns the place of the member to which a key belongs, while `calls` are on their way to all members; `None` if no
-    /// fit member has room.
+    /// Returns the place of the member to which a key belongs, while so many calls are on their way to all members, and those
+    /// that are in have so much weight together; `None` if no fit member has room.
     pub(super) fn find(
         &self,
         members: &[Member],
-        calls: usize,
+        (calls, weight_in): (usize, u64),
         key: u64,
         is_fit: impl Fn(&Member) -> bool,
     ) -> Option<usize> {
+        if weight_in == 0 {
+            return None;
+        }
         let all = (calls as u128 + 1) * u128::from(self.load_percent);
         let has_room = |member: &Member| {
-            let most = (all * u128::from(member.weight)).div_ceil(u128::from(self.total_weight) * 100);
+            let most = (all * u128::from(member.weight)).div_ceil(u128::from(weight_in) * 100);
             (member.in_flight as u128) < most
         };
         let first = self.points.partition_point(|(hash, _)| *hash < key);
@@ -77,9 +89,13 @@ mod tests {
         ring
     }
 
+    fn weight(members: &[Member]) -> u64 {
+        members.iter().map(|member| u64::from(member.weight)).sum()
+    }
+
     fn find(ring: &Ring, members: &[Member], key: u64) -> Option<usize> {
         let calls = members.iter().map(|member| member.in_flight).sum();
-        ring.find(members, calls, hash([&key.to_le_bytes()[..]]), |_| true)
+        ring.find(members, (calls, weight(members)), hash([&key.to_le_bytes()[..]]), |_| true)
     }
 
     #[test]
@@ -97,11 +113,11 @@ mod tests {
         let ring = ring(&members);
         for key in 0..100 {
             let own = find(&ring, &members, key).unwrap();
-            let other =
-                ring.find(&members, 0, hash([&key.to_le_bytes()[..]]), |member| member.id != members[own].id);
+            let is_fit = |member: &Member| member.id != members[own].id;
+            let other = ring.find(&members, (0, weight(&members)), hash([&key.to_le_bytes()[..]]), is_fit);
             assert!(other.is_some_and(|other| other != own));
         }
-        assert_eq!(ring.find(&members, 0, 7, |_| false), None);
+        assert_eq!(ring.find(&members, (0, weight(&members)), 7, |_| false), None);
     }
 
     proptest! {

@@ -133,8 +133,9 @@ fn a_key_stays_with_its_instance_while_that_has_room() {
     let mut t = Driver::with(PoolConfig { balancer, max_in_flight: 100, ..config() });
     t.input(entries((0..4).map(|n| (n, instance())), 0));
     t.reach_all();
-    let pick =
-        |t: &mut Driver, key| t.pool.pick(&Demand { now: t.now, avoid: &[], key: Some(key) }).unwrap().0;
+    let pick = |t: &mut Driver, key| {
+        t.demand(&Demand { now: t.now, avoid: &[], key: Some(key), purpose: Purpose::Call }).unwrap()
+    };
     let home = pick(&mut t, 7);
     t.finish(home, LinkOutcome::Answered);
     for _ in 0..100 {
@@ -144,4 +145,22 @@ fn a_key_stays_with_its_instance_while_that_has_room() {
     let spread: BTreeSet<_> = (0..40).map(|_| pick(&mut t, 7)).collect();
     assert_eq!(spread.len(), 4, "a hot key does not overload its instance");
     assert!(t.in_flight(home) <= 13, "{}", t.in_flight(home));
+}
+
+#[test]
+fn the_ring_is_made_once_for_each_connection_and_not_for_each_ejection() {
+    let balancer = Balancer::ConsistentHash { load_percent: 125 };
+    let mut t = Driver::with(PoolConfig { balancer, ..config() });
+    t.input(entries((0..4).map(|n| (n, instance())), 0));
+    t.reach_all();
+    let updates = t.pool.ready.ring_updates();
+    assert!(updates <= 1 + 4, "{updates}");
+    let bad = t.ready()[0];
+    t.eject(bad);
+    t.now = t.now + SECOND;
+    assert_eq!(t.pick(), Some(bad));
+    t.finish(bad, LinkOutcome::Answered);
+    assert_eq!(t.pool.ready.ring_updates(), updates);
+    t.lose(bad);
+    assert_eq!(t.pool.ready.ring_updates(), updates + 1);
 }

@@ -35,6 +35,8 @@ struct Driver {
     now: Millis,
     connecting: Vec<(LinkId, String)>,
     closing: Vec<LinkId>,
+    /// Calls that have not been finished.
+    running: Vec<Picked>,
 }
 
 impl Driver {
@@ -47,7 +49,8 @@ impl Driver {
     }
 
     fn with(config: PoolConfig) -> Self {
-        Self { pool: Pool::new(config), now: Millis(0), connecting: Vec::new(), closing: Vec::new() }
+        let (pool, now) = (Pool::new(config), Millis(0));
+        Self { pool, now, connecting: Vec::new(), closing: Vec::new(), running: Vec::new() }
     }
 
     fn input(&mut self, input: Input<LinkId>) {
@@ -117,8 +120,15 @@ impl Driver {
         assert!(!self.finish(id, LinkOutcome::Answered));
     }
 
+    /// Finishes the last call on a link.
     fn finish(&mut self, id: LinkId, outcome: LinkOutcome) -> bool {
-        self.pool.finish(self.now, id, outcome, None)
+        self.finish_after(id, outcome, None)
+    }
+
+    fn finish_after(&mut self, id: LinkId, outcome: LinkOutcome, took: Option<Duration>) -> bool {
+        let at = self.running.iter().rposition(|picked| picked.id == id).unwrap();
+        let picked = self.running.remove(at);
+        self.pool.finish(self.now, picked, outcome, took)
     }
 
     /// Reaches `instance` in every attempt that begins without waiting; returns their number.
@@ -147,7 +157,13 @@ impl Driver {
     }
 
     fn pick_but(&mut self, avoid: &[LinkId]) -> Option<LinkId> {
-        self.pool.pick(&Demand { now: self.now, avoid, key: None }).map(|(id, _)| id)
+        self.demand(&Demand { now: self.now, avoid, key: None, purpose: Purpose::Call })
+    }
+
+    fn demand(&mut self, demand: &Demand<'_>) -> Option<LinkId> {
+        let (picked, _) = self.pool.pick(demand)?;
+        self.running.push(picked);
+        Some(picked.id)
     }
 
     fn in_flight(&self, id: LinkId) -> usize {
@@ -222,12 +238,12 @@ fn a_second_connection_to_the_same_worker_is_given_back() {
 fn a_worker_that_is_never_reached_is_looked_for_at_a_bounded_pace_for_ever() {
     let mut t = Driver::new();
     t.targets(&[("a", &["1", "2"])]);
-    assert_eq!(t.reach_only("1"), 2 + 2 * SPREAD_PER_CONNECTION);
+    assert_eq!(t.reach_only("1"), 2 + 2 * endpoint::SPREAD_PER_CONNECTION);
     let mut pauses = Vec::new();
     for _ in 0..100 {
         pauses.push(t.wait());
         assert_eq!(t.connecting.len(), 1, "one after the other");
-        assert_eq!(t.reach_only("1"), 1 + 2 * SPREAD_PER_CONNECTION);
+        assert_eq!(t.reach_only("1"), 1 + 2 * endpoint::SPREAD_PER_CONNECTION);
     }
     assert!(pauses[0] >= Millis(50) && pauses[20..].iter().all(|pause| *pause >= Millis(500)), "{pauses:?}");
     t.wait();

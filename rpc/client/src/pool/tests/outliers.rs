@@ -22,7 +22,7 @@ impl Driver {
     }
 
     /// Lets a link fail until it is ejected; returns the time of that.
-    fn eject(&mut self, id: LinkId) -> Millis {
+    pub(super) fn eject(&mut self, id: LinkId) -> Millis {
         for _ in 0..5 {
             assert!(!self.is_ejected(id));
             self.call(id, LinkOutcome::Failed);
@@ -149,6 +149,84 @@ fn a_rate_of_failures_ejects() {
         t.call(bad, if call % 4 == 0 { LinkOutcome::Answered } else { LinkOutcome::Failed });
     }
     panic!("not ejected");
+}
+
+#[test]
+fn a_probe_that_ends_with_its_connection_is_followed_by_another() {
+    let (mut t, [bad, ..]) = four();
+    t.now = t.now + t.eject(bad);
+    assert_eq!(t.pick(), Some(bad));
+    t.go_away(bad);
+    t.wait();
+    let again = t.reach("1");
+    assert!(t.is_ejected(again));
+    assert_eq!(t.pick(), Some(again));
+    // That of the connection before decides nothing.
+    t.finish(bad, LinkOutcome::Failed);
+    assert!(matches!(t.standing(again), Standing::Probing { .. }));
+    t.finish(again, LinkOutcome::Answered);
+    assert_eq!(t.standing(again), Standing::In);
+}
+
+#[test]
+fn calls_from_before_the_ejection_do_not_end_a_probe() {
+    let (mut t, [bad, ..]) = four();
+    let others: Vec<LinkId> = t.ready().into_iter().filter(|id| *id != bad).collect();
+    assert_eq!([t.pick_but(&others), t.pick_but(&others)], [Some(bad); 2]);
+    let stragglers = mem::take(&mut t.running);
+    for _ in 0..5 {
+        t.call(bad, LinkOutcome::Failed);
+    }
+    let Standing::Ejected { until, .. } = t.standing(bad) else { panic!("not ejected") };
+    t.now = until;
+    assert_eq!(t.pick(), Some(bad));
+    for (straggler, outcome) in stragglers.into_iter().zip([LinkOutcome::Missed, LinkOutcome::Neither]) {
+        let _ = t.pool.finish(t.now, straggler, outcome, None);
+        assert!(matches!(t.standing(bad), Standing::Probing { .. }), "after {outcome:?}");
+    }
+    t.finish(bad, LinkOutcome::Answered);
+    assert_eq!(t.standing(bad), Standing::In);
+}
+
+#[test]
+fn a_probe_that_does_not_end_is_followed_by_another() {
+    let (mut t, [bad, ..]) = four();
+    t.now = t.now + t.eject(bad);
+    assert_eq!(t.pick(), Some(bad));
+    assert_ne!(t.pick(), Some(bad));
+    t.now = t.now + ready::PROBE_TIME;
+    assert_eq!(t.pick(), Some(bad));
+    t.finish(bad, LinkOutcome::Answered);
+    assert_eq!(t.standing(bad), Standing::In);
+}
+
+#[test]
+fn a_stream_takes_a_link_back_by_its_first_message_or_by_lasting() {
+    for has_message in [true, false] {
+        let (mut t, [bad, ..]) = four();
+        t.now = t.now + t.eject(bad);
+        let stream = Demand { now: t.now, avoid: &[], key: None, purpose: Purpose::Stream };
+        let (probe, _) = t.pool.pick(&stream).unwrap();
+        assert_eq!(probe.id, bad);
+        if has_message {
+            t.pool.prove(t.now, probe);
+        } else {
+            t.now = t.now + ready::PROBE_TIME;
+            t.pick();
+        }
+        assert_eq!(t.standing(bad), Standing::In);
+        let _ = t.pool.finish(t.now, probe, LinkOutcome::Failed, None);
+        assert_eq!(t.standing(bad), Standing::In, "an end that comes later is one of many");
+    }
+}
+
+#[test]
+fn a_second_attempt_at_a_call_is_no_probe() {
+    let (mut t, [bad, good, ..]) = four();
+    t.now = t.now + t.eject(bad);
+    let hedge = Demand { now: t.now, avoid: &[good], key: None, purpose: Purpose::Hedge };
+    assert!(t.demand(&hedge).is_some_and(|id| id != bad && id != good));
+    assert_eq!(t.pick(), Some(bad));
 }
 
 proptest! {

@@ -137,3 +137,18 @@ proptest! {
         prop_assert_eq!(t.connecting.len(), 1);
     }
 }
+
+/// Takes a second; with a look at each link for each address it does not end in time.
+#[test]
+fn thousands_of_workers_are_connected_without_a_look_at_each_for_each() {
+    let mut t = Driver::new();
+    let names: Vec<String> = (0..3_000).map(|n| format!("10.0.{}.{}:7000", n / 250, n % 250)).collect();
+    let target = |name: &String| (name.clone(), Target { connections: 1, ..Target::default() });
+    let by_addr = names.iter().map(target).collect();
+    t.input(Input::Targets(Targets { by_addr, stale: false, unix_ms: 0 }));
+    for (id, instance) in mem::take(&mut t.connecting) {
+        t.input(Input::Connected { id, instance, handle: id });
+        assert!(t.pool.poll_deadline().is_none_or(|at| at >= t.now));
+    }
+    assert_eq!(t.ready().len(), names.len());
+}

@@ -45,7 +45,7 @@ pub(super) fn run(
             break;
         }
         t.now = Millis(now / 1_000);
-        let _ = t.pool.finish(t.now, id, outcome, Some(Duration::from_micros(takes)));
+        t.finish_after(id, outcome, Some(Duration::from_micros(takes)));
         call(&mut t, &mut running, now);
     }
     counts
