@@ -14,6 +14,9 @@ const IDEMPOTENT: &str = "idempotent";
 /// Attribute of a method with its name for clients.
 const METHOD: &str = "method";
 
+/// Beginning of the names of the library's own services.
+const RESERVED: &str = "rpc.";
+
 /// Arguments of `#[service(…)]`.
 #[derive(Default)]
 pub(crate) struct ServiceArguments {
@@ -30,7 +33,7 @@ impl ServiceArguments {
         let mut parsed = Self::default();
         let parser = syn::meta::parser(|meta| {
             if meta.path.is_ident("name") {
-                parsed.name = Some(name(&meta)?);
+                parsed.name = Some(service_name(&meta)?);
             } else if meta.path.is_ident("crate") {
                 parsed.own_crate = Some(meta.value()?.call(Path::parse_mod_style)?);
             } else if may_have_client && meta.path.is_ident("client") {
@@ -84,7 +87,7 @@ impl MethodAttributes {
                     if !meta.path.is_ident("name") {
                         return Err(meta.error("unknown argument; there is `name = \"…\"`"));
                     }
-                    parsed.name = Some(meta.value()?.parse()?);
+                    parsed.name = Some(method_name(&meta)?);
                     Ok(())
                 })?;
             } else {
@@ -105,12 +108,26 @@ pub(crate) fn without_own(mut item: ItemTrait) -> ItemTrait {
     item
 }
 
-fn name(meta: &ParseNestedMeta<'_>) -> Result<String> {
+fn service_name(meta: &ParseNestedMeta<'_>) -> Result<String> {
     let name: LitStr = meta.value()?.parse()?;
-    if name.value().is_empty() || name.value().contains('/') {
+    let text = name.value();
+    if text.is_empty() || text.contains('/') {
         return Err(syn::Error::new(name.span(), "the name of a service is not empty and has no `/`"));
     }
-    Ok(name.value())
+    if text.starts_with(RESERVED) {
+        let why = "names that begin with `rpc.` are those of the library's own services: choose another one";
+        return Err(syn::Error::new(name.span(), why));
+    }
+    Ok(text)
+}
+
+fn method_name(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
+    let name: LitStr = meta.value()?.parse()?;
+    if name.value().is_empty() || name.value().contains('/') {
+        let why = "the name of a method is not empty and has no `/`, because clients call `service/method`";
+        return Err(syn::Error::new(name.span(), why));
+    }
+    Ok(name)
 }
 
 /// Returns the text of the doc comments, a line for each.

@@ -17,6 +17,9 @@ use crate::attributes::{self, MethodAttributes};
 /// Names that the generated types use themselves.
 const TAKEN: [&str; 3] = ["new", "client", "into_service"];
 
+/// Maximum length of the names of a service and a method together, with the `/` between them.
+const LONGEST: usize = 255;
+
 /// Service to generate.
 pub(crate) struct Definition {
     /// Attributes of the trait, with its docs.
@@ -90,8 +93,13 @@ impl Definition {
                 other => errors.add(other.span(), "a service has methods, and nothing else"),
             }
         }
+        let name = name.unwrap_or_else(|| attributes::snake_case(&item.ident));
         let mut seen = BTreeSet::new();
         for method in &methods {
+            if name.len() + 1 + method.name.len() > LONGEST {
+                let why = "the names of the service and of this method have more than 254 bytes together";
+                errors.add(method.ident.span(), why);
+            }
             if !seen.insert(&method.name) {
                 let why = format!(
                     "two methods have the name `{}` for clients; give one another name: `#[method(name = \"…\")]`",
@@ -107,7 +115,7 @@ impl Definition {
             visibility: item.vis.clone(),
             ident: item.ident.clone(),
             supertraits: item.supertraits.clone(),
-            name: name.unwrap_or_else(|| attributes::snake_case(&item.ident)),
+            name,
             methods,
         })
     }
