@@ -3,6 +3,7 @@
 use std::io::{Read, stdin};
 
 use clap::Args;
+use rpc_client::Call;
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -25,7 +26,7 @@ pub(crate) struct CallArgs {
     idempotent: bool,
 
     #[command(flatten)]
-    service: ServiceArgs,
+    pub(crate) service: ServiceArgs,
 }
 
 /// Options that name a method and its argument.
@@ -37,9 +38,8 @@ pub(crate) struct MethodArgs {
     /// The method
     pub(crate) method: String,
 
-    /// The argument as JSON; - reads it from standard input
-    #[arg(default_value = "null")]
-    argument: String,
+    /// The argument as JSON; - reads it from standard input [default: null]
+    argument: Option<String>,
 
     /// Name and value to send beside the argument; may be repeated
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = pair)]
@@ -48,13 +48,36 @@ pub(crate) struct MethodArgs {
 
 impl MethodArgs {
     pub(crate) fn argument(&self) -> Result<Value, CliError> {
-        if self.argument != "-" {
-            return json("the argument", &self.argument);
+        match self.argument.as_deref() {
+            None => Ok(Value::Null),
+            Some("-") => {
+                let mut text = String::new();
+                stdin().read_to_string(&mut text).map_err(CliError::Input)?;
+                json("standard input", &text)
+            }
+            Some(text) => json("the argument", text),
         }
-        let mut text = String::new();
-        stdin().read_to_string(&mut text).map_err(CliError::Input)?;
-        json("standard input", &text)
     }
+
+    /// Checks that no argument stands on the command line: the messages of a stream are lines of standard input.
+    pub(crate) fn only_messages(&self) -> Result<(), CliError> {
+        match self.argument.as_deref() {
+            None | Some("-") => Ok(()),
+            Some(_) => {
+                let (service, method) = (self.service.clone(), self.method.clone());
+                Err(CliError::TakesMessages { service, method })
+            }
+        }
+    }
+}
+
+/// Adds metadata to a call.
+pub(crate) fn with_metadata<'a, T>(
+    metadata: &'a [(String, String)],
+    call: T,
+    add: impl Fn(T, &'a str, &'a str) -> T,
+) -> T {
+    metadata.iter().fold(call, |call, (name, value)| add(call, name, value))
 }
 
 pub(crate) fn run(args: &CallArgs) -> Result<(), CliError> {
@@ -65,10 +88,8 @@ pub(crate) fn run(args: &CallArgs) -> Result<(), CliError> {
         service,
         |builder| builder,
         async |client| {
-            let mut call = client.call::<_, Value>(method, &argument);
-            for (name, value) in metadata {
-                call = call.metadata(name, value);
-            }
+            let mut call =
+                with_metadata(metadata, client.call::<_, Value>(method, &argument), Call::metadata);
             if args.idempotent {
                 call = call.idempotent();
             }

@@ -12,27 +12,28 @@ use crate::service::{ServiceArgs, block_on};
 #[derive(Args, Debug)]
 pub(crate) struct DescribeArgs {
     /// The service
-    service: String,
+    #[arg(value_name = "SERVICE")]
+    name: String,
 
     /// A method; all of them without it
     method: Option<String>,
 
     #[command(flatten)]
-    options: ServiceArgs,
+    pub(crate) service: ServiceArgs,
 }
 
 pub(crate) fn run(args: &DescribeArgs) -> Result<(), CliError> {
-    let mut out = Output::new(args.options.registry.json);
-    let mut descriptor = block_on(args.options.with_client(
-        &args.service,
+    let mut out = Output::new(args.service.registry.json);
+    let mut descriptor = block_on(args.service.with_client(
+        &args.name,
         |builder| builder,
-        async |client| Ok(reflect::describe(&client, &args.service).await?),
+        async |client| Ok(reflect::describe(&client, &args.name).await?),
     ))?;
     if let Some(method) = &args.method {
         let known: Vec<_> = descriptor.methods.iter().map(|known| known.name.clone()).collect();
         descriptor.methods.retain(|known| known.name == *method);
         if descriptor.methods.is_empty() {
-            let (service, method, known) = (args.service.clone(), method.clone(), shown(&known.join(", ")));
+            let (service, method, known) = (args.name.clone(), method.clone(), shown(&known.join(", ")));
             return Err(CliError::NoMethod { service, method, known });
         }
     }
@@ -41,7 +42,9 @@ pub(crate) fn run(args: &DescribeArgs) -> Result<(), CliError> {
 
 /// Returns the description in the syntax of the macro for services.
 fn text(descriptor: &ServiceDescriptor) -> String {
-    let mut lines = vec![format!("service {}", shown(&descriptor.name))];
+    let mut lines: Vec<_> =
+        descriptor.docs.lines().map(|line| format!("/// {}", shown(line.trim()))).collect();
+    lines.push(format!("service {}", shown(&descriptor.name)));
     for method in &descriptor.methods {
         let docs = method.docs.lines();
         lines.extend(docs.map(|line| format!("  /// {}", shown(line.trim()))));
@@ -76,9 +79,8 @@ mod tests {
             docs: " Orders of a day.\n New ones, too.".to_owned(),
         };
         let descriptor =
-            ServiceDescriptor { name: "shop".to_owned(), docs: String::new(), methods: vec![method] };
-        let expected =
-            "service shop\n  /// Orders of a day.\n  /// New ones, too.\n  orders(String) -> stream of Order";
+            ServiceDescriptor { name: "shop".to_owned(), docs: "Sells.".to_owned(), methods: vec![method] };
+        let expected = "/// Sells.\nservice shop\n  /// Orders of a day.\n  /// New ones, too.\n  orders(String) -> stream of Order";
         assert_eq!(text(&descriptor), expected);
     }
 }

@@ -1,74 +1,76 @@
 //! `rpc health`: the health of each instance.
 
 use clap::Args;
-use rpc_client::Client;
+use rpc_client::ClientBuilder;
 use rpc_wire::{HealthReport, HealthRequest, HealthStatus};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::error::CliError;
+use crate::error::{CliError, Failure};
 use crate::output::{Output, shown};
-use crate::service::{ServiceArgs, block_on};
+use crate::service::{ServiceArgs, Target, block_on};
 use crate::table::Table;
 
 /// Print the health of each instance of a service
 ///
 /// SERVING, NOT_SERVING, SERVICE_UNKNOWN, or the error of one that does not answer.
-/// Succeeds if all instances serve.
+/// Instances that share an address, and have none of their own, share a line: any of
+/// them may answer. Succeeds if all serve.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct HealthArgs {
     /// The service
-    service: String,
+    #[arg(value_name = "SERVICE")]
+    name: String,
 
     #[command(flatten)]
-    options: ServiceArgs,
+    pub(crate) service: ServiceArgs,
 }
 
 #[derive(Serialize)]
 struct Health {
-    addr: String,
-    status: String,
-    #[serde(skip)]
-    serves: bool,
+    #[serde(flatten)]
+    target: Target,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<HealthStatus>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
 }
 
 pub(crate) fn run(args: &HealthArgs) -> Result<(), CliError> {
-    let mut out = Output::new(args.options.registry.json);
-    let mut instances = block_on(async {
+    let mut out = Output::new(args.service.registry.json);
+    let mut answers = block_on(async {
         let mut checks = JoinSet::new();
-        for addr in args.options.addrs(&args.service).await? {
-            checks.spawn(check(addr, args.service.clone(), args.options.registry.timeout));
+        for target in args.service.targets(&args.name).await? {
+            let client = args.service.direct(&args.name, &target.addr);
+            checks.spawn(check(client, target, args.name.clone()));
         }
         Ok(checks.join_all().await)
     })?;
-    instances.sort_by(|a, b| a.addr.cmp(&b.addr));
-    let mut table = Table::new(["ADDRESS", "STATUS"]);
-    for health in &instances {
-        if out.json {
-            out.print(health, "")?;
-        }
-        table.row([shown(&health.addr), shown(&health.status)]);
+    answers.sort_by(|a, b| a.target.addr.cmp(&b.target.addr));
+    let mut table = Table::new(["ADDRESS", "INSTANCES", "STATUS"]);
+    for Health { target, status, failure } in &answers {
+        let status = match (status, failure) {
+            (Some(status), _) => status.to_string(),
+            (None, failure) => failure.as_ref().map_or_else(String::new, |failure| shown(&failure.error)),
+        };
+        table.row([shown(&target.addr), target.count(), status]);
     }
-    if !out.json {
-        out.line(table)?;
-    }
-    let failing = instances.iter().filter(|health| !health.serves).count();
+    out.print(&answers, table)?;
+    let failing = answers.iter().filter(|health| health.status != Some(HealthStatus::Serving)).count();
     if failing == 0 {
         return Ok(());
     }
-    Err(CliError::Unhealthy { service: args.service.clone(), failing, all: instances.len() })
+    Err(CliError::Unhealthy { service: args.name.clone(), failing, all: answers.len() })
 }
 
-async fn check(addr: String, service: String, timeout: std::time::Duration) -> Health {
+async fn check(client: ClientBuilder, target: Target, service: String) -> Health {
     let asked = async {
-        let client =
-            Client::direct(&service, [&addr]).deadline(timeout).wait_for_instance(timeout).connect().await?;
-        client.call("rpc.health/check", &HealthRequest { service: service.clone() }).idempotent().await
+        let client = client.connect().await?;
+        client.call("rpc.health/check", &HealthRequest { service }).idempotent().await
     };
-    let (serves, status) = match asked.await {
-        Ok(HealthReport { status }) => (status == HealthStatus::Serving, status.to_string()),
-        Err(error) => (false, error.to_string()),
-    };
-    Health { addr, status, serves }
+    match asked.await {
+        Ok(HealthReport { status }) => Health { target, status: Some(status), failure: None },
+        Err(error) => Health { target, status: None, failure: Some(CliError::Rpc(error).failure()) },
+    }
 }

@@ -17,7 +17,7 @@ pub(crate) struct ListArgs {
     service: Option<String>,
 
     #[command(flatten)]
-    registry: RegistryArgs,
+    pub(crate) registry: RegistryArgs,
 }
 
 #[derive(Serialize)]
@@ -65,17 +65,17 @@ pub(crate) fn run(args: &ListArgs) -> Result<(), CliError> {
 
 async fn services(registry: &Registry, out: &mut Output) -> Result<(), CliError> {
     let names = registry.services().await?.current();
-    let mut table = Table::new(["SERVICE", "INSTANCES", "UP"]);
+    let mut services = Vec::new();
     for name in &names.names {
         let members = registry.discover(name).await?;
         let up = members.instances.values().filter(|instance| instance.status() == Status::Up).count();
-        if out.json {
-            out.print(&Service { service: name, instances: members.len(), up }, "")?;
-        } else {
-            table.row([shown(name), members.len().to_string(), up.to_string()]);
-        }
+        services.push(Service { service: name, instances: members.len(), up });
     }
-    if out.json { Ok(()) } else { out.line(table) }
+    let mut table = Table::new(["SERVICE", "INSTANCES", "UP"]);
+    for Service { service, instances, up } in &services {
+        table.row([shown(service), instances.to_string(), up.to_string()]);
+    }
+    out.print(&services, table)
 }
 
 async fn instances(registry: &Registry, service: &str, out: &mut Output) -> Result<(), CliError> {
@@ -83,21 +83,12 @@ async fn instances(registry: &Registry, service: &str, out: &mut Output) -> Resu
     if members.is_empty() {
         return Err(CliError::NoService(service.to_owned()));
     }
+    let listed: Vec<_> =
+        members.instances.iter().map(|(id, instance)| Listed::new(id.as_str(), instance)).collect();
     let mut table = Table::new(["INSTANCE", "ADDRESS", "STATUS", "WEIGHT", "FIELDS"]);
-    for (id, instance) in &members.instances {
-        let listed = Listed::new(id.as_str(), instance);
-        if out.json {
-            out.print(&listed, "")?;
-            continue;
-        }
-        let weight = listed.weight.to_string();
-        table.row([
-            shown(id.as_str()),
-            shown(&listed.addr),
-            listed.status.to_owned(),
-            weight,
-            listed.fields(),
-        ]);
+    for instance in &listed {
+        let Listed { id, addr, status, weight, .. } = instance;
+        table.row([shown(id), shown(addr), (*status).to_owned(), weight.to_string(), instance.fields()]);
     }
-    if out.json { Ok(()) } else { out.line(table) }
+    out.print(&listed, table)
 }

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use error::CliError;
+use output::Json;
 
 /// Look at RPC services, call them, and load them.
 ///
@@ -36,20 +37,23 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  rpc list                                  services in the registry at $ZK_HOSTS or 127.0.0.1:2181
-  rpc list shop                             its instances
-  rpc describe shop                         its methods
-  rpc call shop price '{\"item\":\"tea\"}'      a call of one method
-  rpc stream shop orders                    the messages of a stream, one a line
-  rpc watch shop                            instances that come and go
-  rpc health shop                           the health of each instance
-  rpc load shop price '{\"item\":\"tea\"}' -c 64    as many calls as 64 callers can make
-  rpc call --addr 127.0.0.1:8080 shop price '{}'    without a registry
+  rpc list                               services in the registry at $ZK_HOSTS or 127.0.0.1:2181
+  rpc list shop                          instances of one of them
+  rpc describe shop                      its methods
+  rpc call shop price '{\"item\":\"tea\"}'   a call of one method
+  rpc stream shop orders '\"today\"'       the messages of a stream, one a line
+  rpc watch shop                         instances that come and go
+  rpc health shop                        the health of each instance
+  rpc load shop price '\"tea\"' -c 64      as many calls as 64 callers can make
+  rpc call shop price '\"tea\"' --addr 127.0.0.1:8080    without a registry
 
 Exit status:
   0  success
   1  the call failed, the service is not there or not healthy
-  2  the command line is wrong";
+  2  the command line is wrong
+
+With --json a failure is a line of JSON on standard error, too: what went wrong, the
+status code, and if the call may have run.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -65,6 +69,20 @@ enum Command {
 }
 
 impl Command {
+    /// Returns true if a program reads what is printed.
+    fn json(&self) -> bool {
+        match self {
+            Self::List(args) => args.registry.json,
+            Self::Describe(args) => args.service.registry.json,
+            Self::Call(args) => args.service.registry.json,
+            Self::Stream(args) => args.service.registry.json,
+            Self::Watch(args) => args.registry.json,
+            Self::Health(args) => args.service.registry.json,
+            Self::Load(args) => args.service.registry.json,
+            Self::Completions(_) | Self::Man(_) => false,
+        }
+    }
+
     fn run(&self) -> Result<(), CliError> {
         match self {
             Self::List(args) => list::run(args),
@@ -81,12 +99,18 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command.run() {
+    let command = Cli::parse().command;
+    match command.run() {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough, as `head` does.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "rpc: {error}");
+            let _ = if command.json() {
+                writeln!(io::stderr(), "{}", Json(&error.failure()))
+            } else {
+                let hint = error.hint().map(|hint| format!("\n  {hint}")).unwrap_or_default();
+                writeln!(io::stderr(), "rpc: {error}{hint}")
+            };
             error.exit_code()
         }
     }

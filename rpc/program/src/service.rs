@@ -1,52 +1,60 @@
 //! The options that name a service, and connections to the registry and to the service.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::time::Duration;
 
 use clap::Args;
 use registry::{Instance, Registry};
 use rpc_client::{Client, ClientBuilder, direct_addr};
+use serde::Serialize;
 use tokio::runtime;
 
 use crate::error::CliError;
-use crate::parse::seconds;
+use crate::parse::some_seconds;
 
 /// Maximum time for the end of the session: the command is done.
 const CLOSING: Duration = Duration::from_secs(1);
 
 /// Options of commands that look into the registry.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Registry options")]
 pub(crate) struct RegistryArgs {
-    /// Servers, and a chroot behind the last one [default: $ZK_HOSTS, else 127.0.0.1:2181]
-    ///
-    /// As in zk1:2181,zk2:2181,zk3:2181/app. Services are below /services, or below
-    /// the node that --root names.
-    #[arg(long, short, value_name = "HOST:PORT[,…][/CHROOT]", verbatim_doc_comment)]
-    server: Option<String>,
-
-    /// Node below which services are registered
-    #[arg(long, value_name = "PATH")]
-    root: Option<String>,
-
     /// Maximum time to wait for the registry, and for a result
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = some_seconds)]
     pub(crate) timeout: Duration,
 
-    /// Print JSON: one value, or one line for each event
+    /// Print JSON: one value, or one line for each message or event
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Servers, and a chroot behind the last one [default: $ZK_HOSTS, else 127.0.0.1:2181]
+    ///
+    /// As in zk1:2181,zk2:2181,zk3:2181/app.
+    #[arg(long, short, value_name = "HOST:PORT[,…][/CHROOT]", help_heading = "Registry options")]
+    server: Option<String>,
+
+    /// Node below which services are registered [default: /, as in /shop]
+    #[arg(long, value_name = "PATH", help_heading = "Registry options")]
+    root: Option<String>,
+}
+
+/// Address at which instances can be asked.
+#[derive(Debug, Serialize)]
+pub(crate) struct Target {
+    pub(crate) addr: String,
+    /// Ids of the instances that share it; empty if the address was given.
+    instances: Vec<String>,
 }
 
 /// Options of commands that call a service.
 #[derive(Args, Debug)]
 pub(crate) struct ServiceArgs {
+    #[command(flatten)]
+    pub(crate) registry: RegistryArgs,
+
     /// Address of the service, in place of the registry; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     addr: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) registry: RegistryArgs,
 }
 
 impl RegistryArgs {
@@ -55,7 +63,7 @@ impl RegistryArgs {
         let servers = servers.unwrap_or_else(|| "127.0.0.1:2181".to_owned());
         let mut builder = Registry::builder().servers(servers).connect_timeout(self.timeout);
         if let Some(root) = &self.root {
-            builder = builder.root(root);
+            builder = builder.root(root.trim_matches('/'));
         }
         Ok(builder.connect().await?)
     }
@@ -69,33 +77,58 @@ impl ServiceArgs {
         configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
         work: impl AsyncFnOnce(Client) -> Result<T, CliError>,
     ) -> Result<T, CliError> {
-        let configure = |builder: ClientBuilder| {
-            configure(builder.deadline(self.registry.timeout).wait_for_instance(self.registry.timeout))
-        };
         if self.addr.is_empty() {
             let registry = self.registry.connect().await?;
-            let client = configure(Client::builder(registry.clone(), service)).connect().await?;
-            let done = work(client).await;
+            let done = async {
+                // A name that is misspelt is told at once, and not when the time is over.
+                if registry.discover(service).await?.is_empty() {
+                    return Err(CliError::NoService(service.to_owned()));
+                }
+                let client = self.configured(Client::builder(registry.clone(), service));
+                work(configure(client).connect().await?).await
+            };
+            let done = done.await;
             let _ = registry.close_within(CLOSING).await;
             done
         } else {
-            let client = configure(Client::direct(service, &self.addr)).connect().await?;
-            work(client).await
+            let client = self.configured(Client::direct(service, &self.addr));
+            work(configure(client).connect().await?).await
         }
     }
 
-    /// Returns the addresses of all instances.
-    pub(crate) async fn addrs(&self, service: &str) -> Result<Vec<String>, CliError> {
+    /// Returns a client of one address.
+    pub(crate) fn direct(&self, service: &str, addr: &str) -> ClientBuilder {
+        self.configured(Client::direct(service, [addr]))
+    }
+
+    fn configured(&self, builder: ClientBuilder) -> ClientBuilder {
+        builder.deadline(self.registry.timeout).wait_for_instance(self.registry.timeout)
+    }
+
+    /// Returns the addresses at which instances can be asked, each one once.
+    pub(crate) async fn targets(&self, service: &str) -> Result<Vec<Target>, CliError> {
         if !self.addr.is_empty() {
-            return Ok(self.addr.clone());
+            let addrs: BTreeSet<_> = self.addr.iter().cloned().collect();
+            return Ok(addrs.into_iter().map(|addr| Target { addr, instances: Vec::new() }).collect());
         }
         let registry = self.registry.connect().await?;
         let members = registry.discover(service).await;
         let _ = registry.close_within(CLOSING).await;
-        let mut addrs: Vec<_> = members?.instances.values().map(|instance| own_addr(instance)).collect();
-        addrs.sort();
-        addrs.dedup();
-        if addrs.is_empty() { Err(CliError::NoService(service.to_owned())) } else { Ok(addrs) }
+        let mut targets = BTreeMap::<_, Vec<_>>::new();
+        for (id, instance) in &members?.instances {
+            targets.entry(own_addr(instance)).or_default().push(id.as_str().to_owned());
+        }
+        if targets.is_empty() {
+            return Err(CliError::NoService(service.to_owned()));
+        }
+        Ok(targets.into_iter().map(|(addr, instances)| Target { addr, instances }).collect())
+    }
+}
+
+impl Target {
+    /// Returns the number of instances for a person.
+    pub(crate) fn count(&self) -> String {
+        if self.instances.is_empty() { "-".to_owned() } else { self.instances.len().to_string() }
     }
 }
 

@@ -2,16 +2,17 @@
 
 use std::io::{BufRead, stdin};
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::thread;
 
 use clap::Args;
-use rpc_client::{Client, MessageSender, Messages};
+use rpc_client::{Client, Error, MessageSender, Messages, StreamCall};
 use rpc_wire::MethodKind;
 use serde_json::Value;
 use tokio::signal::ctrl_c;
 use tokio::sync::mpsc;
 
-use crate::call::MethodArgs;
+use crate::call::{MethodArgs, with_metadata};
 use crate::error::CliError;
 use crate::output::{Json, Output};
 use crate::parse::json;
@@ -24,7 +25,8 @@ const LINES: usize = 16;
 /// Print the messages of a stream, one a line
 ///
 /// If the method takes messages, they are the lines of standard input, each of them
-/// JSON. Ends when the method does, or at Ctrl-C, which cancels the call.
+/// JSON, and there is no argument. Ends when the method does, or at Ctrl-C, which
+/// cancels the call.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct StreamArgs {
@@ -36,18 +38,17 @@ pub(crate) struct StreamArgs {
     count: Option<NonZeroUsize>,
 
     #[command(flatten)]
-    service: ServiceArgs,
+    pub(crate) service: ServiceArgs,
 }
 
 pub(crate) fn run(args: &StreamArgs) -> Result<(), CliError> {
-    let argument = args.method.argument()?;
     let MethodArgs { service, method, .. } = &args.method;
     block_on(args.service.with_client(
         service,
         |builder| builder,
         async |client| {
             let kind = reflect::kind(&client, service, method).await?.unwrap_or(MethodKind::ServerStream);
-            let talk = talk(args, &client, kind, &argument);
+            let talk = talk(args, &client, kind);
             tokio::select! {
                 biased;
                 done = talk => done,
@@ -57,44 +58,48 @@ pub(crate) fn run(args: &StreamArgs) -> Result<(), CliError> {
     ))
 }
 
-async fn talk(
-    args: &StreamArgs,
-    client: &Client,
-    kind: MethodKind,
-    argument: &Value,
-) -> Result<(), CliError> {
+async fn talk(args: &StreamArgs, client: &Client, kind: MethodKind) -> Result<(), CliError> {
     let MethodArgs { service, method, metadata, .. } = &args.method;
     let mut out = Output::new(args.service.registry.json);
     match kind {
         MethodKind::Unary => Err(CliError::NotAStream { service: service.clone(), method: method.clone() }),
         MethodKind::ServerStream => {
-            let mut opening = client.server_stream::<_, Value>(method, argument);
-            for (name, value) in metadata {
-                opening = opening.metadata(name, value);
-            }
-            print(opening.await?, args.count, &mut out).await
+            let opening = client.server_stream::<_, Value>(method, &args.method.argument()?);
+            let messages = with_metadata(metadata, opening, StreamCall::metadata).await?;
+            print(messages, args.count, &mut out).await
         }
         MethodKind::ClientStream => {
-            let mut opening = client.client_stream::<Value, Value>(method);
-            for (name, value) in metadata {
-                opening = opening.metadata(name, value);
-            }
-            let mut upload = opening.await?;
+            args.method.only_messages()?;
+            let opening = client.client_stream::<Value, Value>(method);
+            let mut upload = with_metadata(metadata, opening, StreamCall::metadata).await?;
             let mut lines = lines();
             while let Some(line) = lines.recv().await {
-                upload.send(&line?).await?;
+                match upload.send(&line?).await {
+                    Ok(()) => {}
+                    Err(error @ Error::Argument { .. }) => return Err(error.into()),
+                    // The stream has ended, and how tells its result.
+                    Err(_) => break,
+                }
             }
             let result = upload.finish().await?;
             out.line(Json(&result))
         }
         MethodKind::BidiStream => {
-            let mut opening = client.bidi_stream::<Value, Value>(method);
-            for (name, value) in metadata {
-                opening = opening.metadata(name, value);
+            args.method.only_messages()?;
+            let opening = client.bidi_stream::<Value, Value>(method);
+            let (sender, messages) = with_metadata(metadata, opening, StreamCall::metadata).await?;
+            let mut printed = pin!(print(messages, args.count, &mut out));
+            // The command ends with the last message that it prints, whatever standard input still has.
+            tokio::select! {
+                biased;
+                printed = &mut printed => printed,
+                sent = send(sender) => match sent {
+                    // The stream has ended, and how is what the receiving side tells.
+                    Ok(()) => printed.await,
+                    Err(CliError::Rpc(error)) if !matches!(error, Error::Argument { .. }) => printed.await,
+                    Err(error) => Err(error),
+                },
             }
-            let (sender, messages) = opening.await?;
-            let (sent, printed) = tokio::join!(send(sender), print(messages, args.count, &mut out));
-            printed.and(sent)
         }
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct WatchArgs {
     span: Option<Duration>,
 
     #[command(flatten)]
-    registry: RegistryArgs,
+    pub(crate) registry: RegistryArgs,
 }
 
 #[derive(Serialize)]

@@ -2,18 +2,34 @@
 
 use std::process::id;
 
-use rpc_server::{Context, Prefork, PreforkOptions, Service, Status};
+use rpc_server::{Prefork, PreforkOptions, Status};
+
+/// What can be called: a method of the trait is a method of the service `demo`.
+#[rpc_server::service]
+trait Demo {
+    /// Returns the text.
+    async fn ping(&self, text: String) -> Result<String, Status>;
+
+    /// Returns the id of the process that answers.
+    async fn pid(&self) -> Result<u32, Status>;
+}
+
+struct Worker;
+
+impl Demo for Worker {
+    async fn ping(&self, text: String) -> Result<String, Status> {
+        Ok(text)
+    }
+
+    async fn pid(&self) -> Result<u32, Status> {
+        Ok(id())
+    }
+}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let servers = std::env::args().nth(1).ok_or("usage: service HOST:PORT")?;
     // Runs in each worker, after the fork. The parent has no runtime and no thread.
-    let service = |_slot| {
-        Service::builder("demo")
-            .method("ping", |text: String, _: Context| async move { Ok::<_, Status>(text) })
-            .method("pid", |(): (), _: Context| async { Ok::<_, Status>(id()) })
-            .build()
-    };
-    Prefork::new(service)
+    Prefork::new(|_slot| Worker.into_service())
         .options(PreforkOptions::default().workers(2))
         .zookeeper(servers)
         .on_ready(|address| println!("ready {address}"))
