@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use rpc_client::{Code, Error};
+use rpc_client::{Code, Error, TlsError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,6 +15,10 @@ pub(crate) enum CliError {
     Registry(#[from] registry::Error),
     #[error(transparent)]
     Rpc(#[from] Error),
+    #[error("{0}; see --ca, --cert and --key")]
+    Tls(#[from] TlsError),
+    #[error("the authorities that the system trusts are not at a usual place; name a file of them with --ca")]
+    NoAuthorities,
     #[error("{what} is no JSON: {source}; a text needs quotes of its own, as in '\"tea\"'")]
     Json { what: &'static str, source: serde_json::Error },
     #[error("standard input: {0}")]
@@ -70,6 +74,15 @@ impl CliError {
             {
                 Some(format!("`rpc describe {service} {method}` prints the type of the argument"))
             }
+            // Words of rpc-client, which the tests of TLS compare.
+            Self::Rpc(Error::Unreachable { reason, .. }) if reason.contains("certificate") => {
+                Some("see the options --ca, --cert, --key and --server-name".to_owned())
+            }
+            Self::Rpc(Error::Unreachable { reason, .. })
+                if reason.contains("does not speak this protocol") =>
+            {
+                Some("it may speak TLS: see the option --tls".to_owned())
+            }
             Self::Rpc(Error::NoInstances { service } | Error::Unreachable { service, .. }) => {
                 Some(format!("`rpc health {service}` asks each instance"))
             }
@@ -79,6 +92,7 @@ impl CliError {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
+            Self::Tls(_) | Self::NoAuthorities => ExitCode::from(2),
             Self::Json { .. } | Self::NotAStream { .. } | Self::TakesMessages { .. } => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &HealthArgs) -> Result<(), CliError> {
     let mut answers = block_on(async {
         let mut checks = JoinSet::new();
         for target in args.service.targets(&args.name).await? {
-            let client = args.service.direct(&args.name, &target.addr);
+            let client = args.service.direct(&args.name, &target.addr)?;
             checks.spawn(check(client, target, args.name.clone()));
         }
         Ok(checks.join_all().await)

@@ -14,6 +14,7 @@ mod reflect;
 mod service;
 mod stream;
 mod table;
+mod tls;
 mod watch;
 
 use std::io::{self, Write};

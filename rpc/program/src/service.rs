@@ -12,6 +12,7 @@ use tokio::runtime;
 
 use crate::error::CliError;
 use crate::parse::some_seconds;
+use crate::tls::TlsArgs;
 
 /// Maximum time for the end of the session: the command is done.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -55,6 +56,9 @@ pub(crate) struct ServiceArgs {
     /// Address of the service, in place of the registry; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     addr: Vec<String>,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl RegistryArgs {
@@ -84,25 +88,25 @@ impl ServiceArgs {
                 if registry.discover(service).await?.is_empty() {
                     return Err(CliError::NoService(service.to_owned()));
                 }
-                let client = self.configured(Client::builder(registry.clone(), service));
+                let client = self.configured(Client::builder(registry.clone(), service))?;
                 work(configure(client).connect().await?).await
             };
             let done = done.await;
             let _ = registry.close_within(CLOSING).await;
             done
         } else {
-            let client = self.configured(Client::direct(service, &self.addr));
+            let client = self.configured(Client::direct(service, &self.addr))?;
             work(configure(client).connect().await?).await
         }
     }
 
     /// Returns a client of one address.
-    pub(crate) fn direct(&self, service: &str, addr: &str) -> ClientBuilder {
+    pub(crate) fn direct(&self, service: &str, addr: &str) -> Result<ClientBuilder, CliError> {
         self.configured(Client::direct(service, [addr]))
     }
 
-    fn configured(&self, builder: ClientBuilder) -> ClientBuilder {
-        builder.deadline(self.registry.timeout).wait_for_instance(self.registry.timeout)
+    fn configured(&self, builder: ClientBuilder) -> Result<ClientBuilder, CliError> {
+        self.tls.configured(builder.deadline(self.registry.timeout))
     }
 
     /// Returns the addresses at which instances can be asked, each one once.

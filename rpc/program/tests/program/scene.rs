@@ -79,11 +79,16 @@ fn shop(prices: Arc<watch::Sender<u64>>) -> Service {
 
 impl Scene {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|server| server).await
+    }
+
+    /// Starts a service on a server that `configure` has made other than usual.
+    pub(crate) async fn start_with(configure: impl FnOnce(Server) -> Server) -> Self {
         let zk = ZkMini::start().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (calls, prices) = watch::channel(0);
-        tokio::spawn(Server::new(shop(Arc::new(calls))).serve(listener, std::future::pending()));
+        tokio::spawn(configure(Server::new(shop(Arc::new(calls)))).serve(listener, std::future::pending()));
         let registry = Registry::connect(&zk.connect_string()).await.unwrap();
         let instance = Instance::new("127.0.0.1", addr.port()).with("version", "1.2");
         let registration = registry.register("shop", instance).await.unwrap();
