@@ -1,5 +1,6 @@
 //! A link as its callers see it: a session under a lock, which they share with the link's task.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -29,6 +30,8 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct SharedSession {
     session: Mutex<ClientSession>,
+    /// The task has been woken, and has not looked since. Written under the lock only: many callers wake it once.
+    is_woken: AtomicBool,
     /// Wakes the task: the session has something for it.
     wake: Notify,
     /// Wakes the callers that were refused because too many bytes wait.
@@ -87,7 +90,12 @@ pub(crate) enum Started<T> {
 
 impl SharedSession {
     pub(crate) fn new(session: ClientSession) -> Self {
-        Self { session: Mutex::new(session), wake: Notify::new(), room: Arc::default() }
+        Self {
+            session: Mutex::new(session),
+            is_woken: AtomicBool::new(false),
+            wake: Notify::new(),
+            room: Arc::default(),
+        }
     }
 
     /// Sends a call, if there is room for it. Its end comes through the receiver, by the deadline.
@@ -115,8 +123,12 @@ impl SharedSession {
             Err(Refused::Argument(error)) => return Started::Refused(error),
             Err(Refused::NoStreams) => return Started::NoStreams,
         };
+        let was_woken = self.is_woken.load(Ordering::Relaxed);
+        self.is_woken.store(true, Ordering::Relaxed);
         drop(session);
-        self.wake.notify_one();
+        if !was_woken {
+            self.wake.notify_one();
+        }
         Started::Sent(begun)
     }
 
@@ -167,6 +179,13 @@ impl SharedSession {
     /// Wakes the callers that were refused because too many bytes wait.
     pub(crate) fn give_room(&self) {
         self.room.notify_waiters();
+    }
+
+    /// Locks the session for a look of the task at all that there is to do.
+    pub(crate) fn look(&self) -> MutexGuard<'_, ClientSession> {
+        let session = self.lock();
+        self.is_woken.store(false, Ordering::Relaxed);
+        session
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, ClientSession> {

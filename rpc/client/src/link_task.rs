@@ -15,6 +15,7 @@ use bytes::BytesMut;
 use common::{Millis, TokioClock};
 use rpc_wire::Code;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::task::yield_now;
 
 use crate::link::{ClientSession, LinkOutput, SharedSession};
 use crate::session::{Ending, Input, Output, Signal, Transmission, next_frame};
@@ -24,6 +25,10 @@ const READ_CHUNK: usize = 16 << 10;
 
 /// Maximum number of frames to handle under one lock, for which callers on other threads may wait.
 const FRAMES_PER_LOCK: usize = 16;
+
+/// Number of bytes from which on what has arrived is handled in two halves: the callers of the first send their next requests
+/// before the second is looked at, so that the server does not wait for work.
+const HALVED: usize = 2 << 10;
 
 /// News of a link, for the pool.
 #[derive(Debug)]
@@ -47,11 +52,13 @@ pub(crate) struct LinkTask<F: FnMut(News)> {
     /// Outputs that are being performed; kept for their memory.
     outputs: VecDeque<LinkOutput>,
     is_closed: bool,
+    /// The second half of what has arrived is to be handled.
+    has_rest: bool,
 }
 
 impl<F: FnMut(News)> LinkTask<F> {
     pub(crate) fn new(session: Arc<SharedSession>, clock: TokioClock, max_frame: usize, tell: F) -> Self {
-        Self { session, clock, max_frame, tell, outputs: VecDeque::new(), is_closed: false }
+        Self { session, clock, max_frame, tell, outputs: VecDeque::new(), is_closed: false, has_rest: false }
     }
 
     /// Serves the session until it ends.
@@ -64,6 +71,7 @@ impl<F: FnMut(News)> LinkTask<F> {
             if self.is_closed {
                 return;
             }
+            let has_rest = self.has_rest;
             // Most deadlines are later than those before, so one timer, seldom set, is enough.
             if let Some(deadline) = deadline.filter(|deadline| armed.is_none_or(|armed| *deadline < armed)) {
                 due.set(self.clock.sleep_until(Some(deadline)));
@@ -73,8 +81,8 @@ impl<F: FnMut(News)> LinkTask<F> {
                 // In one order, so that a run in simulated time can be repeated. Bytes that have arrived come before the clock:
                 // a busy task must not count the server as silent. What callers have queued is transmitted in every turn.
                 biased;
-                moved = poll_fn(|cx| pump.poll(cx)) => match moved {
-                    Ok(Moved { read: true }) => {
+                moved = poll_fn(|cx| pump.poll(cx, has_rest)) => match moved {
+                    Ok(Moved { read }) if read || has_rest => {
                         let now = self.receive(&mut pump.input);
                         // A server that never stops sending must not hold up the timer.
                         if armed.is_some_and(|armed| armed <= now) {
@@ -82,7 +90,7 @@ impl<F: FnMut(News)> LinkTask<F> {
                             self.handle(Input::Timeout);
                         }
                     }
-                    Ok(Moved { read: false }) => {}
+                    Ok(_) => {}
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.handle(Input::Eof),
                     Err(error) => self.handle(Input::Failed(error.to_string().into())),
                 },
@@ -92,6 +100,10 @@ impl<F: FnMut(News)> LinkTask<F> {
                     self.handle(Input::Timeout);
                 }
             }
+            if self.has_rest {
+                // The callers first.
+                yield_now().await;
+            }
         }
     }
 
@@ -99,14 +111,16 @@ impl<F: FnMut(News)> LinkTask<F> {
     /// time of their arrival.
     fn receive(&mut self, input: &mut BytesMut) -> Millis {
         let (now, len) = (self.clock.now(), input.len());
+        let half = if len < HALVED || self.has_rest { 0 } else { len / 2 };
         let mut more = true;
-        while more {
+        while more && input.len() > half {
             let mut session = self.session.lock();
             more = handle_frames(&mut session, now, input, self.max_frame);
             session.poll_outputs(&mut self.outputs);
             drop(session);
             self.perform();
         }
+        self.has_rest = more && !input.is_empty();
         if input.len() == len {
             self.handle(Input::Heard);
         }
@@ -124,7 +138,7 @@ impl<F: FnMut(News)> LinkTask<F> {
 
     /// Replaces a transmission that is done by the next one. Returns the time of the next timeout.
     fn transmit(&mut self, output: &mut Transmission) -> Option<Millis> {
-        let mut session = self.session.lock();
+        let mut session = self.session.look();
         session.transmit(output);
         session.poll_outputs(&mut self.outputs);
         let deadline = session.poll_deadline();
@@ -198,14 +212,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 
     /// Writes and reads as much as is possible now. Waits if nothing is.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Moved>> {
+    /// `is_busy` if there is something else to do.
+    fn poll(&mut self, cx: &mut Context<'_>, is_busy: bool) -> Poll<io::Result<Moved>> {
         let wrote = self.poll_write(cx)?.is_ready();
         // Grows with the bytes that come, whatever length a frame announces.
         self.input.reserve(READ_CHUNK);
         match pin!(self.stream.read_buf(&mut self.input)).poll(cx)? {
             Poll::Ready(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(_) => Poll::Ready(Ok(Moved { read: true })),
-            Poll::Pending if wrote => Poll::Ready(Ok(Moved { read: false })),
+            Poll::Pending if wrote || is_busy => Poll::Ready(Ok(Moved { read: false })),
             Poll::Pending => Poll::Pending,
         }
     }

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rpc_metrics::CallSeries;
 use rpc_wire::{CallId, Code};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::link::Link;
-use crate::measure::Measure;
 use crate::pool::{FailureCodes, LinkOutcome, Picked};
 use crate::session::{Attempt, Ended, Input};
 use crate::shared::Shared;
@@ -21,10 +19,10 @@ pub(crate) struct Running<'a> {
     pub(crate) link: Arc<Link>,
     call: CallId,
     attempt: oneshot::Receiver<Attempt>,
+    begun: Instant,
+    /// Time of its end, and the code of its result; `None` until there is one.
+    end: Option<(Instant, Code)>,
     outcome: LinkOutcome,
-    /// Time of its end, once it has one.
-    ended: Option<Instant>,
-    measure: Measure<Arc<CallSeries>>,
 }
 
 impl<'a> Running<'a> {
@@ -36,8 +34,8 @@ impl<'a> Running<'a> {
         begun: Instant,
     ) -> Self {
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
-        let measure = Measure::start(Arc::clone(&link.metrics), begun);
-        Self { shared, picked, link, call, attempt, outcome: LinkOutcome::Neither, ended: None, measure }
+        link.metrics.start();
+        Self { shared, picked, link, call, attempt, begun, end: None, outcome: LinkOutcome::Neither }
     }
 
     /// Waits for its end: at the deadline at the latest, and at the end of the session.
@@ -54,12 +52,11 @@ impl<'a> Running<'a> {
     /// Notes its end, and returns the time of it.
     pub(crate) fn end(&mut self, reply: &Attempt) -> Instant {
         let ended = Instant::now();
-        self.ended = Some(ended);
+        self.end = Some((ended, reply.as_ref().map_or_else(Ended::code, |_| Code::OK)));
         self.outcome = link_outcome(reply, self.shared.settings.failure_codes);
         let counters = &self.link.counters;
         let counter = if reply.is_ok() { &counters.ok } else { &counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.measure.end(ended, reply.as_ref().map_or_else(Ended::code, |_| Code::OK));
         ended
     }
 }
@@ -78,14 +75,15 @@ pub(crate) fn link_outcome(end: &Attempt, failures: FailureCodes) -> LinkOutcome
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let ended = self.ended.unwrap_or_else(Instant::now);
+        let (ended, code) = self.end.unwrap_or_else(|| (Instant::now(), Code::CANCELLED));
+        let took = ended.saturating_duration_since(self.begun);
+        self.link.metrics.end(code.0, took);
         let now = self.shared.clock.at(ended);
         if !matches!(self.outcome, LinkOutcome::Answered | LinkOutcome::Failed) {
             self.link.session.handle(now, Input::Cancel(self.call));
         }
-        let took = Some(self.measure.took(ended));
         let mut pool = self.shared.pool();
-        let ask = pool.finish(now, self.picked, self.outcome, took);
+        let ask = pool.finish(now, self.picked, self.outcome, Some(took));
         let ejections = pool.take_ejections();
         drop(pool);
         if ejections > 0 {
