@@ -54,15 +54,15 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// Maximum length of a frame's body from a client. A longer one ends its connection. Default: 4 MiB.
     pub max_frame: usize,
-    /// Maximum number of encoded argument bytes of the unfinished calls of a connection. Further calls are refused with
-    /// RESOURCE_EXHAUSTED and do not run. Default: 64 MiB.
+    /// Maximum number of bytes of arguments, encoded, and metadata of the unfinished calls of a connection. Further calls are
+    /// refused with RESOURCE_EXHAUSTED and do not run. Default: 64 MiB.
     pub argument_bytes: usize,
     /// Maximum number of reply bytes that wait for one client, and of one reply. A reply that finds no room becomes
     /// RESOURCE_EXHAUSTED. Above half of the limit, the client's unfinished calls pause: while the client reads, or for
     /// 3 s if it does not. Default: 32 MiB.
     pub reply_bytes: usize,
-    /// Maximum number of bytes of all connections together: received and not handled, arguments of unfinished calls,
-    /// replies not written. Above it, the connection that holds most is closed. Default: 256 MiB.
+    /// Maximum number of bytes of all connections together: received and not handled, arguments and metadata of
+    /// unfinished calls, replies not written. Above it, the connection that holds most is closed. Default: 256 MiB.
     pub bytes: usize,
     /// Maximum number of those bytes of all connections of one peer. Above it, the peer's connection that holds most is closed, and
     /// nobody else's. Default: `None`, three quarters of [`Limits::bytes`].

@@ -137,6 +137,12 @@ impl<'a> MetadataRef<'a> {
         self.0.is_empty()
     }
 
+    /// Returns the length of all names and values, with their own lengths: the bytes that they take in a frame.
+    #[must_use]
+    pub fn len(self) -> usize {
+        self.0.len()
+    }
+
     /// Returns a copy that can be kept.
     #[must_use]
     pub fn to_owned(self) -> Metadata {

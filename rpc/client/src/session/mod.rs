@@ -171,13 +171,14 @@ impl<C, S: Clone> Session<C, S> {
     /// The call was not sent, and `call` is dropped. After [`Refused::Full`] an [`Output::Room`] follows.
     pub fn start(&mut self, now: Millis, new: NewCall<'_>, call: C) -> Result<CallId, Refused> {
         let NewCall { method, metadata, payload, deadline } = new;
-        let id = self.admit(payload.len())?;
+        let argument = payload.len() + metadata.len();
+        let id = self.admit(argument)?;
         let metadata = self.allowed(metadata)?;
         let time_left = Some(deadline.since(now).into());
         let request = Request { method, time_left, metadata, payload, ..Request::new(id) };
         self.outbox.request(id, &Frame::Request(request))?;
         self.last = id;
-        self.calls.insert(id, call, deadline, payload.len());
+        self.calls.insert(id, call, deadline, argument);
         Ok(id)
     }
 
@@ -187,7 +188,8 @@ impl<C, S: Clone> Session<C, S> {
     /// As of [`Session::start`]; [`Refused::NoStreams`] for a server of version 1.
     pub fn open(&mut self, now: Millis, new: NewStream<'_>, owner: S) -> Result<CallId, Refused> {
         let NewStream { method, payload, metadata, deadline, sends, receives } = new;
-        let (id, argument) = (self.admit(payload.len())?, payload.len());
+        let argument = payload.len() + metadata.len();
+        let id = self.admit(argument)?;
         if !self.has_streams {
             return Err(Refused::NoStreams);
         }

@@ -49,7 +49,7 @@ pub(super) struct Calls<T> {
     running: BTreeMap<CallId, RunningCall<T>>,
     /// Deadlines of running calls.
     deadlines: BTreeSet<(Millis, CallId)>,
-    /// Sum of the lengths of their arguments.
+    /// Sum of the lengths of their arguments and metadata.
     argument_bytes: usize,
     incoming: Incoming,
     outgoing: Outgoing,
@@ -96,6 +96,8 @@ pub(super) struct Accepted {
     pub(super) kind: MethodKind,
     /// Names and values beside the argument, until the owner takes them.
     pub(super) metadata: Option<Arc<Metadata>>,
+    pub(super) payload_len: usize,
+    /// Length of the payload and of the metadata.
     pub(super) argument_bytes: usize,
 }
 
@@ -215,7 +217,8 @@ impl<T> Calls<T> {
         };
         self.retire |= self.config.quota.as_ref().is_some_and(|quota| quota.spend());
         let metadata = (!request.metadata.is_empty()).then(|| Arc::new(request.metadata.to_owned()));
-        Ok(Some(Accepted { call, method, kind, metadata, argument_bytes: request.payload.len() }))
+        let (payload_len, argument_bytes) = (request.payload.len(), argument_bytes(request));
+        Ok(Some(Accepted { call, method, kind, metadata, payload_len, argument_bytes }))
     }
 
     /// Returns what the reply of a call needs.
@@ -283,7 +286,7 @@ impl<T> Calls<T> {
             return Some((Refusal::Draining, Status::unavailable(why)));
         }
         let limits = &self.config.limits;
-        if !self.running.is_empty() && self.argument_bytes + request.payload.len() > limits.argument_bytes {
+        if !self.running.is_empty() && self.argument_bytes + argument_bytes(request) > limits.argument_bytes {
             let limit = limits.argument_bytes;
             let why = format!("{limit} bytes of arguments in flight on this connection");
             return Some((Refusal::Bytes, Status::resource_exhausted(why)));
@@ -440,7 +443,7 @@ impl<T> Calls<T> {
         OUT_HIGH_WATER.min(self.reply_bytes)
     }
 
-    /// Returns the sum of the lengths of the arguments of running calls.
+    /// Returns the sum of the lengths of the arguments and metadata of running calls.
     pub(super) fn argument_bytes(&self) -> usize {
         self.argument_bytes
     }
@@ -476,6 +479,11 @@ impl<T> Calls<T> {
         // Control frames are shorter than the smallest limit that a client may name.
         let _ = frame.encode(&mut self.out, self.client_max);
     }
+}
+
+/// Returns the bytes that a call keeps until it has ended.
+fn argument_bytes(request: &Request<'_>) -> usize {
+    request.payload.len() + request.metadata.len()
 }
 
 /// Returns a call's deadline. The time of arrival is rounded down, so a millisecond is added: a deadline is never early.

@@ -264,9 +264,9 @@ impl<T> Session<T> {
         }
         if let Some(starting) = self.starting.as_mut().filter(|starting| !starting.is_handed_out) {
             starting.is_handed_out = true;
-            let Accepted { call, method, argument_bytes, .. } = starting.accepted;
+            let Accepted { call, method, payload_len, .. } = starting.accepted;
             let metadata = starting.accepted.metadata.take();
-            let payload = self.input.end_of_last(argument_bytes);
+            let payload = self.input.end_of_last(payload_len);
             return Some(Output::Start(Start {
                 call,
                 method,

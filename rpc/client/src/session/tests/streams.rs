@@ -212,6 +212,22 @@ fn no_more_argument_bytes_are_sent_than_the_server_takes() {
 }
 
 #[test]
+fn metadata_count_as_arguments_do() {
+    let mut t = small();
+    let mut metadata = Metadata::new();
+    metadata.push("long", vec![0; 300]).unwrap();
+    let start = |t: &mut Driver| {
+        let call = NewCall { metadata: metadata.as_ref(), ..new_call(b"", t.now + Millis(1_000)) };
+        t.session.start(t.now, call, 1)
+    };
+    let first = start(&mut t).unwrap();
+    assert_eq!(start(&mut t), Err(Refused::Full));
+    t.drain();
+    t.reply(first);
+    assert!(start(&mut t).is_ok());
+}
+
+#[test]
 fn a_server_of_version_1_gets_no_metadata_and_no_streams() {
     let mut t = Driver::new();
     t.taken.clear();

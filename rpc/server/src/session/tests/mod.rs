@@ -5,7 +5,7 @@ mod streams;
 
 use std::time::Duration;
 
-use rpc_wire::{Budget, CallId, Code, Format, Hello, Reply, Request, VERSION, split_frame};
+use rpc_wire::{Budget, CallId, Code, Format, Hello, Metadata, Reply, Request, VERSION, split_frame};
 
 use super::*;
 use crate::limits::Limits;
@@ -330,6 +330,21 @@ fn limits_refuse_calls_that_are_not_run() {
     driver.send(&[later(3)]);
     assert_eq!(driver.answers(), [refused(2), Answer::Ok(1)]);
     assert_eq!(driver.started.len(), 2);
+}
+
+#[test]
+fn metadata_count_as_arguments_do() {
+    let mut driver = Driver::limited(|limits| limits.argument_bytes = 1_500);
+    let mut metadata = Metadata::new();
+    metadata.insert("long", vec![0; 1_000]).unwrap();
+    for id in 1..=2 {
+        let request = Request { method: "later", metadata: metadata.as_ref(), ..Request::new(CallId(id)) };
+        driver.send(&[Frame::Request(request)]);
+    }
+    assert!((1_000..1_100).contains(&driver.session.held()), "{} bytes", driver.session.held());
+    driver.end_calls(&[1]);
+    assert_eq!(driver.answers(), [Answer::NotRun(2, Code::RESOURCE_EXHAUSTED), Answer::Ok(1)]);
+    assert_eq!(driver.session.held(), 0);
 }
 
 #[test]
