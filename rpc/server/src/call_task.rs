@@ -15,7 +15,7 @@ use crate::measured::MeasuredCall;
 use crate::peers::{InFlight, Seat, Waiting};
 use crate::running_call::{CallRunner, cut, drop_quietly, open, poll_handler};
 use crate::scope::CallScope;
-use crate::session::{CallHead, MethodId, Start};
+use crate::session::{CallHead, MethodId, MethodKind, Start};
 use crate::shared::Shared;
 use crate::shared_reply_queue::SharedReplyQueue;
 use crate::stream_task::StreamTask;
@@ -105,6 +105,7 @@ impl CallStarter {
                 return Started::Ended(code);
             }
         };
+        let kind = self.shared.session.methods.kind(method);
         let handle = match running {
             Running::Reply(mut running) => {
                 let polled = poll_handler(&call, &state, &mut running, &mut scope, cx, reply);
@@ -117,14 +118,14 @@ impl CallStarter {
                     return Started::Ended(code);
                 }
                 let measured = MeasuredCall::new(&self.shared, method, now, deadline, scope);
-                let mut runner = self.runner(call, deadline);
+                let mut runner = self.runner(call, deadline, kind);
                 runner.in_flight.time(deadline);
                 tokio::spawn(runner.reply(ActiveCall(state), running, measured))
             }
             Running::Messages(handler) => {
                 let measured = MeasuredCall::new(&self.shared, method, now, deadline, scope);
                 let stream = StreamTask::new(call, ActiveCall(state), handler, measured);
-                tokio::spawn(self.runner(call, deadline).messages(stream))
+                tokio::spawn(self.runner(call, deadline, kind).messages(stream))
             }
         };
         Started::Continues(CallTask { id: call.id, method, handle: handle.abort_handle(), inbox })
@@ -133,8 +134,9 @@ impl CallStarter {
     /// Lets a call wait, on a task of its own, until there is a place for it.
     pub(crate) fn start_later(&self, start: Start<'_>, now: Instant) -> Started {
         let Start { call, method, metadata, payload, reply } = start;
-        let until = patience(&self.shared, &call, method);
-        let Some((until, waiting)) = until.and_then(|until| Some((until, Waiting::new(&self.seat)?))) else {
+        let (until, kind) = (patience(&self.shared, &call, method), self.shared.session.methods.kind(method));
+        let Some((until, waiting)) = until.and_then(|until| Some((until, Waiting::new(&self.seat, kind)?)))
+        else {
             return Started::Ended(refuse(&self.shared, &call, Duration::ZERO, reply));
         };
         let (deadline, inbox) = (self.deadline(&call), self.inbox(&call, method));
@@ -166,13 +168,13 @@ impl CallStarter {
         takes_messages.then(|| Arc::new(Inbox::new(call.id, Arc::clone(&self.reply_queue))))
     }
 
-    fn runner(&self, call: CallHead, deadline: Option<Instant>) -> CallRunner {
+    fn runner(&self, call: CallHead, deadline: Option<Instant>, kind: MethodKind) -> CallRunner {
         CallRunner {
             shared: Arc::clone(&self.shared),
             reply_queue: Arc::clone(&self.reply_queue),
             call,
             deadline,
-            in_flight: InFlight::new(&self.seat),
+            in_flight: InFlight::new(&self.seat, kind),
         }
     }
 }

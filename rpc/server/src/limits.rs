@@ -36,13 +36,13 @@ pub struct Limits {
     /// Handlers that compute after their first `await`, or in `spawn_blocking`, all start on arrival. With such handlers
     /// choose as many calls as can be done in time, or let the server find out: [`Limits::adaptive`].
     pub in_flight: usize,
-    /// The limit on unfinished calls of the server follows its capacity, up to [`Limits::in_flight`]. It compares how long
+    /// The limit on unfinished unary calls of the server follows its capacity, up to [`Limits::in_flight`]. It compares how long
     /// calls take with how long they take when few run, and settles at about one and a half times what the server works on at
-    /// once. It begins at 20, and grows within a second. For handlers whose calls take about the same time; streams count, but do not move
-    /// it. Default: false.
+    /// once. It begins at 20, and grows within a second. For handlers whose calls take about the same time. Streams are held to
+    /// [`Limits::in_flight`] only. Default: false.
     pub adaptive: bool,
     /// Maximum number of unfinished calls of one peer. Further ones are refused with RESOURCE_EXHAUSTED and do not run.
-    /// Default: `None`, three quarters of [`Limits::in_flight`].
+    /// Default: `None`, three quarters of [`Limits::in_flight`], and of the limit that is in force with [`Limits::adaptive`].
     pub in_flight_per_peer: Option<usize>,
     /// Maximum number of calls that wait while [`Limits::in_flight`], [`Limits::adaptive`] or [`Limits::in_flight_per_peer`]
     /// lets no more run; one peer may have three quarters of it. They start in the order in which they came, and their
@@ -96,6 +96,11 @@ impl Limits {
         let calls = u32::try_from(self.argument_bytes).unwrap_or(u32::MAX);
         Budget { calls, ..Budget::default() }
     }
+}
+
+/// Returns the default share of one peer: three quarters.
+pub(crate) fn most_of(all: usize) -> usize {
+    all - all / 4
 }
 
 impl Default for Limits {

@@ -231,7 +231,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     let method = start.method;
                     self.shared.session.metrics.method(method.index()).start();
                     let before = self.now;
-                    let has_to_wait = self.seat.has_to_wait();
+                    let kind = self.shared.session.methods.kind(method);
+                    let has_to_wait = self.seat.has_to_wait(kind);
                     let started = if has_to_wait {
                         self.starter.start_later(start, before)
                     } else {

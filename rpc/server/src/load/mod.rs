@@ -7,5 +7,5 @@ mod queue;
 #[cfg(test)]
 mod simulation;
 
-pub(crate) use gate::{Gate, TimedCall};
+pub(crate) use gate::{CallCount, Gate, TimedCall};
 pub(crate) use queue::{WaitQueue, wait_until};

@@ -1,6 +1,5 @@
 //! Calls in flight, and those that wait until they may be.
 
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -8,11 +7,13 @@ use tokio::time::Instant;
 
 use super::{Peers, Queue, Seat};
 use crate::load::TimedCall;
+use crate::session::MethodKind;
 
 /// Unit of the counts of unfinished calls, released on drop.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     seat: Arc<Seat>,
+    kind: MethodKind,
     timed: Option<TimedCall>,
 }
 
@@ -28,20 +29,24 @@ pub(crate) struct Waiting {
 #[derive(Debug)]
 pub(super) struct Waiter {
     seat: Arc<Seat>,
+    kind: MethodKind,
     place: oneshot::Sender<InFlight>,
 }
 
 impl InFlight {
     /// Counts a call.
-    pub(crate) fn new(seat: &Arc<Seat>) -> Self {
-        seat.peers.gate.enter();
-        seat.share.peer.in_flight.fetch_add(1, Relaxed);
-        Self { seat: seat.clone(), timed: None }
+    pub(crate) fn new(seat: &Arc<Seat>, kind: MethodKind) -> Self {
+        seat.peers.gate.enter(kind);
+        seat.share.peer.calls.add(kind);
+        Self { seat: Arc::clone(seat), kind, timed: None }
     }
 
-    /// Begins to measure the call, so that its duration moves an adaptive limit. That of a stream says nothing about the server.
+    /// Begins to measure a unary call, so that its duration moves an adaptive limit. That of a stream says nothing about the
+    /// server.
     pub(crate) fn time(&mut self, deadline: Option<Instant>) {
-        self.timed = self.seat.peers.gate.time(deadline);
+        if self.kind == MethodKind::Unary {
+            self.timed = self.seat.peers.gate.time(deadline);
+        }
     }
 
     /// Releases the unit of a call that has ended by itself.
@@ -52,17 +57,17 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.seat.share.peer.in_flight.fetch_sub(1, Relaxed);
-        self.seat.peers.gate.leave(self.timed.take());
+        self.seat.share.peer.calls.remove(self.kind);
+        self.seat.peers.gate.leave(self.kind, self.timed.take());
         self.seat.peers.hand_over();
     }
 }
 
 impl Waiting {
     /// Puts a call at the end of the queue; returns `None` if there is no room.
-    pub(crate) fn new(seat: &Arc<Seat>) -> Option<Self> {
+    pub(crate) fn new(seat: &Arc<Seat>, kind: MethodKind) -> Option<Self> {
         let (sender, place) = oneshot::channel();
-        let waiter = Waiter { seat: Arc::clone(seat), place: sender };
+        let waiter = Waiter { seat: Arc::clone(seat), kind, place: sender };
         let number = seat.peers.queue()?.push(seat.share.key, waiter)?;
         // A place may have become free in between.
         seat.peers.hand_over();
@@ -94,11 +99,12 @@ impl Peers {
 
     fn next_in_flight(&self) -> Option<(Waiter, InFlight)> {
         let mut queue = self.queue().filter(|queue| !queue.is_empty())?;
-        if self.gate.full().is_some() {
+        // Streams wait behind the unary calls that came before them.
+        if self.gate.full(MethodKind::Unary).is_some() {
             return None;
         }
-        let waiter = queue.pop(|waiter| waiter.seat.full_for_peer().is_none())?;
-        let place = InFlight::new(&waiter.seat);
+        let waiter = queue.pop(|waiter| waiter.seat.full_for_peer(waiter.kind).is_none())?;
+        let place = InFlight::new(&waiter.seat, waiter.kind);
         Some((waiter, place))
     }
 
@@ -116,6 +122,7 @@ mod tests {
 
     use super::*;
     use crate::limits::Limits;
+    use crate::session::MethodKind::Unary;
 
     fn peers(change: impl FnOnce(&mut Limits)) -> impl Fn(u8) -> Arc<Seat> {
         let mut limits = Limits::default();
@@ -131,8 +138,8 @@ mod tests {
     #[test]
     fn without_a_queue_nobody_waits() {
         let seat = peers(|limits| limits.in_flight = 1)(1);
-        let _call = InFlight::new(&seat);
-        assert!(seat.full().is_some() && !seat.has_to_wait() && Waiting::new(&seat).is_none());
+        let _call = InFlight::new(&seat, Unary);
+        assert!(seat.full().is_some() && !seat.has_to_wait(Unary) && Waiting::new(&seat, Unary).is_none());
     }
 
     #[test]
@@ -141,18 +148,19 @@ mod tests {
             (limits.in_flight, limits.in_flight_per_peer) = (2, Some(2));
             limits.queue = 8;
         })(1);
-        assert!(!seat.has_to_wait());
-        let (first, second) = (InFlight::new(&seat), InFlight::new(&seat));
-        assert!(seat.has_to_wait() && seat.full().is_none());
-        let (mut third, mut fourth) = (Waiting::new(&seat).unwrap(), Waiting::new(&seat).unwrap());
+        assert!(!seat.has_to_wait(Unary));
+        let (first, second) = (InFlight::new(&seat, Unary), InFlight::new(&seat, Unary));
+        assert!(seat.has_to_wait(Unary) && seat.full().is_none());
+        let (mut third, mut fourth) =
+            (Waiting::new(&seat, Unary).unwrap(), Waiting::new(&seat, Unary).unwrap());
         assert!(has_place(&mut third).is_none());
         drop(first);
         let place = has_place(&mut third).unwrap();
-        assert!(has_place(&mut fourth).is_none() && seat.has_to_wait(), "a newcomer does not overtake");
+        assert!(has_place(&mut fourth).is_none() && seat.has_to_wait(Unary), "a newcomer does not overtake");
         drop((second, place));
         let place = has_place(&mut fourth).unwrap();
         drop((third, fourth, place));
-        assert!(seat.peers.queue().unwrap().is_empty() && !seat.has_to_wait());
+        assert!(seat.peers.queue().unwrap().is_empty() && !seat.has_to_wait(Unary));
         assert_eq!(Arc::strong_count(&seat), 1);
     }
 
@@ -162,14 +170,14 @@ mod tests {
             (limits.in_flight, limits.in_flight_per_peer) = (1, Some(1));
             limits.queue = 8;
         })(1);
-        let first = InFlight::new(&seat);
-        let waiting: Vec<_> = (0..3).map(|_| Waiting::new(&seat).unwrap()).collect();
-        let mut last = Waiting::new(&seat).unwrap();
+        let first = InFlight::new(&seat, Unary);
+        let waiting: Vec<_> = (0..3).map(|_| Waiting::new(&seat, Unary).unwrap()).collect();
+        let mut last = Waiting::new(&seat, Unary).unwrap();
         drop(first);
         drop(waiting);
         assert!(has_place(&mut last).is_some());
         drop(last);
-        assert!(!seat.has_to_wait());
+        assert!(!seat.has_to_wait(Unary));
         assert_eq!(Arc::strong_count(&seat), 1);
     }
 
@@ -180,12 +188,12 @@ mod tests {
             limits.queue = 4;
         });
         let (greedy, other) = (seat(1), seat(2));
-        let first = InFlight::new(&greedy);
-        let mut waiting: Vec<_> = (0..3).map(|_| Waiting::new(&greedy).unwrap()).collect();
-        assert!(greedy.full().is_some() && Waiting::new(&greedy).is_none());
-        assert!(!other.has_to_wait());
-        let second = InFlight::new(&other);
-        let mut third = Waiting::new(&other).unwrap();
+        let first = InFlight::new(&greedy, Unary);
+        let mut waiting: Vec<_> = (0..3).map(|_| Waiting::new(&greedy, Unary).unwrap()).collect();
+        assert!(greedy.full().is_some() && Waiting::new(&greedy, Unary).is_none());
+        assert!(!other.has_to_wait(Unary));
+        let second = InFlight::new(&other, Unary);
+        let mut third = Waiting::new(&other, Unary).unwrap();
         drop(second);
         assert!(has_place(&mut third).is_some(), "it overtakes");
         drop(first);

@@ -12,9 +12,9 @@ use common::{Millis, PeerKey};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::limits::Limits;
-use crate::load::{Gate, WaitQueue};
-use crate::session::Full;
+use crate::limits::{Limits, most_of};
+use crate::load::{CallCount, Gate, WaitQueue};
+use crate::session::{Full, MethodKind};
 use in_flight::Waiter;
 pub(crate) use in_flight::{InFlight, Waiting};
 
@@ -53,7 +53,6 @@ type Queue = WaitQueue<PeerKey, Waiter>;
 struct Shares {
     connections: usize,
     connections_per_peer: usize,
-    in_flight_per_peer: usize,
     bytes: usize,
     bytes_per_peer: usize,
 }
@@ -73,7 +72,7 @@ struct Table {
 #[derive(Debug, Default)]
 struct PeerShare {
     connections: AtomicUsize,
-    in_flight: AtomicUsize,
+    calls: CallCount,
     /// Sum of the bytes of its connections.
     held: AtomicUsize,
 }
@@ -118,7 +117,6 @@ impl Peers {
         let limits = Shares {
             connections,
             connections_per_peer: limits.connections_per_peer.unwrap_or_else(|| most_of(connections)),
-            in_flight_per_peer: limits.in_flight_per_peer.unwrap_or_else(|| most_of(limits.in_flight)),
             bytes: limits.bytes,
             bytes_per_peer: limits.bytes_per_peer.unwrap_or_else(|| most_of(limits.bytes)),
         };
@@ -281,21 +279,21 @@ impl Seat {
     /// Returns the limit on calls that is reached, if any, and if no call may wait there.
     pub(crate) fn full(&self) -> Option<Full> {
         let may_wait = || self.peers.queue().is_some_and(|queue| queue.has_room(self.share.key));
-        self.limit_reached().filter(|_| !may_wait())
+        // The session knows which limit is for unary calls only.
+        self.limit_reached(MethodKind::Unary).filter(|_| !may_wait())
     }
 
     /// Returns true if a call has to wait before it starts, because a limit is reached.
-    pub(crate) fn has_to_wait(&self) -> bool {
-        self.peers.queue.is_some() && self.limit_reached().is_some()
+    pub(crate) fn has_to_wait(&self, kind: MethodKind) -> bool {
+        self.peers.queue.is_some() && self.limit_reached(kind).is_some()
     }
 
-    fn limit_reached(&self) -> Option<Full> {
-        self.peers.gate.full().map(Full::Server).or_else(|| self.full_for_peer())
+    fn limit_reached(&self, kind: MethodKind) -> Option<Full> {
+        self.peers.gate.full(kind).or_else(|| self.full_for_peer(kind))
     }
 
-    fn full_for_peer(&self) -> Option<Full> {
-        let limit = self.peers.limits.in_flight_per_peer;
-        (self.share.peer.in_flight.load(Relaxed) >= limit).then_some(Full::Peer(limit))
+    fn full_for_peer(&self, kind: MethodKind) -> Option<Full> {
+        self.peers.gate.full_for_peer(kind, &self.share.peer.calls)
     }
 }
 
@@ -309,11 +307,6 @@ impl Drop for Seat {
             table.peers.remove(&self.share.key);
         }
     }
-}
-
-/// Returns the default share of one peer: three quarters.
-fn most_of(all: usize) -> usize {
-    all - all / 4
 }
 
 #[cfg(test)]
@@ -407,9 +400,9 @@ mod tests {
         let greedy = Arc::new(peers.seat(host(1), now).unwrap());
         let again = peers.seat(host(1), now).unwrap();
         let other = Arc::new(peers.seat(host(2), now).unwrap());
-        let calls: Vec<_> = (0..3).map(|_| InFlight::new(&greedy)).collect();
+        let calls: Vec<_> = (0..3).map(|_| InFlight::new(&greedy, MethodKind::Unary)).collect();
         assert_eq!((again.full(), other.full()), (Some(Full::Peer(3)), None));
-        let last = InFlight::new(&other);
+        let last = InFlight::new(&other, MethodKind::Unary);
         assert_eq!(other.full(), Some(Full::Server(4)));
         drop((calls, last));
         assert_eq!((again.full(), other.full()), (None, None));

@@ -237,7 +237,8 @@ impl<T> Calls<T> {
         turn: &Turn,
     ) -> Result<(MethodId, MethodKind), Status> {
         let (methods, metrics) = (&self.config.methods, &self.config.metrics);
-        if let Some((why, status)) = self.refusal(request, turn) {
+        let asked = MethodKind::new(request.more, request.stream && self.version > 1);
+        if let Some((why, status)) = self.refusal(request, asked, turn) {
             metrics.refuse(why);
             return Err(status);
         }
@@ -247,7 +248,6 @@ impl<T> Calls<T> {
             self.no_method(request.method)
         })?;
         let kind = methods.kind(method);
-        let asked = MethodKind::new(request.more, request.stream && self.version > 1);
         if kind != asked {
             metrics.refuse(Refusal::Other);
             return Err(other_kind(request.method, kind, asked));
@@ -281,7 +281,7 @@ impl<T> Calls<T> {
     }
 
     /// Returns the reason to refuse a request, if there is one.
-    fn refusal(&self, request: &Request<'_>, turn: &Turn) -> Option<(Refusal, Status)> {
+    fn refusal(&self, request: &Request<'_>, asked: MethodKind, turn: &Turn) -> Option<(Refusal, Status)> {
         if let Some(why) = self.draining {
             return Some((Refusal::Draining, Status::unavailable(why)));
         }
@@ -295,9 +295,11 @@ impl<T> Calls<T> {
             _ if self.running.len() >= limits.in_flight_per_connection => {
                 (Refusal::Connection, limits.in_flight_per_connection, "on this connection")
             }
-            Some(Full::Server(limit)) if limits.adaptive => (Refusal::Overload, limit, "on this server"),
             Some(Full::Server(limit)) => (Refusal::Server, limit, "on this server"),
             Some(Full::Peer(limit)) => (Refusal::Peer, limit, "from this address"),
+            Some(Full::Adaptive(_) | Full::AdaptivePeer(_)) if asked != MethodKind::Unary => return None,
+            Some(Full::Adaptive(limit)) => (Refusal::Overload, limit, "on this server"),
+            Some(Full::AdaptivePeer(limit)) => (Refusal::Peer, limit, "from this address"),
             None => return None,
         };
         Some((reason, Status::resource_exhausted(format!("{limit} calls in flight {whose}"))))

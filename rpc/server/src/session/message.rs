@@ -105,6 +105,10 @@ pub enum Full {
     Server(usize),
     /// Limit of all connections of one peer.
     Peer(usize),
+    /// Limit of the whole server that follows its capacity, for unary calls only.
+    Adaptive(usize),
+    /// Share of one peer in that.
+    AdaptivePeer(usize),
 }
 
 /// Frames that calls have produced after their first poll, and messages that they have taken.

@@ -236,10 +236,11 @@ impl<T> Session<T> {
             Input::Timeout => self.time_out(now),
             Input::Closed => self.lose(),
         }
-        if self.calls.has_messages() && matches!(self.phase, Phase::Open) {
-            self.calls.send_messages();
-        }
+        // A call that is about to get a message must not end by what is sent.
         if self.starting.is_none() && self.delivering.is_none() {
+            if self.calls.has_messages() && matches!(self.phase, Phase::Open) {
+                self.calls.send_messages();
+            }
             self.settle(now);
         }
     }

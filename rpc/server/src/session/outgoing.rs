@@ -122,8 +122,9 @@ impl Outgoing {
     pub(super) fn close(&mut self, id: CallId) {
         if let Some(stream) = self.streams.remove(&id) {
             self.queued -= stream.frames.len();
-            if self.streams.is_empty() {
-                self.ready.clear();
+            // Ended streams are removed from the turns now and then, because it takes a look at all of them.
+            if self.ready.len() > 2 * self.streams.len() {
+                self.ready.retain(|id| self.streams.contains_key(id));
             }
         }
     }
@@ -173,4 +174,28 @@ fn pass(
 fn first_len(frames: &[u8]) -> usize {
     let prefix = frames.first_chunk::<4>().map_or(0, |prefix| u32::from_be_bytes(*prefix));
     (4 + prefix as usize).min(frames.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc_wire::MessageWriter;
+
+    use super::*;
+
+    #[test]
+    fn streams_that_are_cancelled_before_their_turn_leave_no_turn() {
+        let mut outgoing = Outgoing::new(100, 0);
+        let (lasting, mut frames) = (CallId(1), Vec::new());
+        outgoing.open(lasting);
+        for id in (2..1_000).map(CallId) {
+            frames.clear();
+            MessageWriter::new(&mut frames, id).finish(100).unwrap();
+            outgoing.open(id);
+            assert_eq!(outgoing.push(id, &frames, false, true), 0, "the connection has no credit");
+            outgoing.close(id);
+        }
+        assert!(outgoing.ready.len() <= 2 && outgoing.queued() == 0);
+        outgoing.close(lasting);
+        assert!(outgoing.ready.is_empty());
+    }
 }

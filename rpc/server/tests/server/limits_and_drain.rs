@@ -7,6 +7,7 @@ use rpc_wire::{Budget, CallId, Frame, Hello};
 use tokio::time::timeout;
 
 use crate::peer::{Answer, PATIENCE, RawClient, Running, failed, limits, ok, refused};
+use crate::streams;
 
 /// Returns the server's answer to these bytes before it closes. Checks that another connection is not disturbed.
 async fn turned_away(bytes: &[u8]) -> Answer {
@@ -134,6 +135,24 @@ async fn calls_over_a_limit_are_refused_at_once_and_not_run() {
         }
         assert_eq!(client.call(4, "echo", &"room").await, ok(4, b"\"room\""));
     }
+}
+
+#[tokio::test]
+async fn open_streams_leave_an_adaptive_limit_to_unary_calls() {
+    let limits = limits(|limits| limits.adaptive = true);
+    let mut server = Running::serve(limits, streams::service).await;
+    let mut client = RawClient::greeted_with(server.addr, Budget::default()).await;
+    for id in 1..=40 {
+        client.open(id, "watch", "null");
+    }
+    for id in 41..=80 {
+        client.open(id, "deaf", "");
+    }
+    client.send().await;
+    for _ in 1..=80 {
+        server.sees("started").await;
+    }
+    assert_eq!(client.call(81, "echo", &"room").await, ok(81, b"\"room\""));
 }
 
 #[tokio::test]

@@ -159,6 +159,7 @@ impl Driver {
                 Output::Close(end) => self.end = Some(end),
             }
         }
+        assert!(self.session.starting.is_none() && self.session.delivering.is_none(), "nothing is left over");
     }
 
     /// Lets calls start and writes until neither is possible.
@@ -345,6 +346,20 @@ fn metadata_count_as_arguments_do() {
     driver.end_calls(&[1]);
     assert_eq!(driver.answers(), [Answer::NotRun(2, Code::RESOURCE_EXHAUSTED), Answer::Ok(1)]);
     assert_eq!(driver.session.held(), 0);
+}
+
+#[test]
+fn an_adaptive_limit_refuses_unary_calls_only() {
+    for full in [Full::Adaptive(7), Full::AdaptivePeer(5)] {
+        let mut driver = Driver::greeted(|_| ());
+        driver.full = Some(full);
+        driver.send(&[
+            later(1),
+            Frame::Request(Request { method: "watch", stream: true, ..Request::new(CallId(2)) }),
+        ]);
+        assert_eq!(driver.answers(), [Answer::NotRun(1, Code::RESOURCE_EXHAUSTED)]);
+        assert_eq!(driver.started.len(), 1);
+    }
 }
 
 #[test]

@@ -30,6 +30,8 @@ enum Step {
     /// A handler takes the messages that have been delivered.
     Take(usize),
     Block(bool),
+    /// Frames that the client sends from now on arrive in one read, when this ends.
+    Hold(bool),
     Collect,
 }
 
@@ -47,6 +49,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => any::<usize>().prop_map(Step::Finish),
         4 => any::<usize>().prop_map(Step::Take),
         1 => any::<bool>().prop_map(Step::Block),
+        3 => any::<bool>().prop_map(Step::Hold),
         4 => Just(Step::Collect),
     ]
 }
@@ -62,7 +65,8 @@ struct Stream {
     /// Bytes of messages that the client has not given back.
     owed: i64,
     is_ended: bool,
-    /// The handler has ended.
+    /// The handler has begun, and has ended.
+    is_started: bool,
     is_finished: bool,
     /// Numbers of the next message in each direction: to send, and to receive.
     sent: u8,
@@ -82,6 +86,8 @@ struct World {
     to_server: i64,
     to_client: i64,
     owed: i64,
+    /// Frames that the client holds back, if it does.
+    held: Option<Vec<u8>>,
 }
 
 impl World {
@@ -99,6 +105,15 @@ impl World {
             to_server: TO_SERVER.1,
             to_client: CONNECTION,
             owed: 0,
+            held: None,
+        }
+    }
+
+    /// Sends frames of the client, or holds them back.
+    fn send_frames(&mut self, frames: &[Frame<'_>]) {
+        match &mut self.held {
+            Some(held) => frames.iter().for_each(|frame| frame.encode(held, usize::MAX).unwrap()),
+            None => self.driver.send(frames),
         }
     }
 
@@ -120,27 +135,27 @@ impl World {
                     ..Request::new(CallId(id))
                 };
                 self.streams.insert(id, Stream::new(client_streams, server_streams));
-                self.driver.send(&[Frame::Request(request)]);
+                self.send_frames(&[Frame::Request(request)]);
             }
             Step::Send(which, len) => self.send(which, len),
             Step::End(which) => {
                 if let Some(id) = self.pick(which, |stream| stream.client_streams && !stream.is_ended) {
                     self.stream(id).is_ended = true;
-                    self.driver.send(&[Frame::End(CallId(id))]);
+                    self.send_frames(&[Frame::End(CallId(id))]);
                 }
             }
             Step::Cancel(which) => {
                 if let Some(id) = self.pick(which, |_| true) {
                     self.cancelled.insert(id);
                     self.stream(id).is_over = true;
-                    self.driver.send(&[Frame::Cancel(CallId(id))]);
+                    self.send_frames(&[Frame::Cancel(CallId(id))]);
                     self.queue.forget(CallId(id));
                 }
             }
             Step::GiveCredit(which) => self.give_credit(which),
             Step::Produce(which, len) => self.produce(which, len),
             Step::Finish(which) => {
-                if let Some(id) = self.pick(which, |stream| !stream.is_finished) {
+                if let Some(id) = self.pick(which, |stream| stream.is_started && !stream.is_finished) {
                     let stream = self.stream(id);
                     stream.is_finished = true;
                     let is_stream = stream.server_streams;
@@ -163,6 +178,14 @@ impl World {
                 self.driver.is_blocked = is_blocked;
                 self.driver.run();
             }
+            Step::Hold(true) => {
+                self.held.get_or_insert_default();
+            }
+            Step::Hold(false) => {
+                if let Some(held) = self.held.take() {
+                    self.driver.receive(&held);
+                }
+            }
             Step::Collect => {
                 let replies = self.queue.take();
                 self.driver.tell(Input::Replies(replies));
@@ -180,7 +203,7 @@ impl World {
             let payload = vec![stream.sent; len];
             stream.sent = stream.sent.wrapping_add(1);
             self.to_server -= cost(len);
-            self.driver.send(&[Frame::Message(Message { id: CallId(id), payload: &payload })]);
+            self.send_frames(&[Frame::Message(Message { id: CallId(id), payload: &payload })]);
         }
     }
 
@@ -194,13 +217,12 @@ impl World {
             stream.to_client += bytes;
             frames.push(Frame::Credit(Credit { id: CallId(id), bytes: bytes as u32 }));
         }
-        self.driver.send(&frames);
+        self.send_frames(&frames);
     }
 
     fn produce(&mut self, which: usize, len: usize) {
-        let Some(id) = self.pick(which, |stream| stream.server_streams && !stream.is_finished) else {
-            return;
-        };
+        let may = |stream: &Stream| stream.server_streams && stream.is_started && !stream.is_finished;
+        let Some(id) = self.pick(which, may) else { return };
         let room = self.queue.stream_room(CallId(id));
         let mut frames = Vec::new();
         while frames.len() < room.min(2_000) {
@@ -220,6 +242,9 @@ impl World {
         assert_eq!(self.driver.end, None);
         for (id, bytes) in mem::take(&mut self.driver.sent) {
             self.queue.note_sent(CallId(id), bytes);
+        }
+        for call in mem::take(&mut self.driver.started) {
+            self.stream(call.id.0).is_started = true;
         }
         for (id, payload) in mem::take(&mut self.driver.delivered) {
             let stream = self.stream(id);
@@ -270,6 +295,7 @@ impl World {
 
     /// Lets both sides read and take until all calls have ended.
     fn settle(&mut self) {
+        self.take(&Step::Hold(false));
         self.take(&Step::Block(false));
         while let Some(id) = self.pick(0, |stream| !stream.is_finished) {
             let which = self.streams.range(..id).filter(|(_, s)| !s.is_over && !s.is_finished).count();
@@ -305,6 +331,7 @@ impl Stream {
             to_client: STREAM,
             owed: 0,
             is_ended: false,
+            is_started: false,
             is_finished: false,
             sent: 0,
             delivered: 0,

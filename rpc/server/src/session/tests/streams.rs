@@ -189,6 +189,21 @@ fn a_call_of_the_wrong_kind_does_not_run() {
 }
 
 #[test]
+fn a_message_for_a_call_that_only_waits_for_credit_does_not_hold_up_the_session() {
+    for last in [message(1, b"x"), Frame::End(CallId(1))] {
+        let mut driver = Driver::greeted(|_| ());
+        driver.send(&[open(1, "talk")]);
+        driver.produce(1, &[1, 2, 3], true);
+        assert_eq!(driver.messages().len(), 2, "the third one and the reply wait for credit");
+        driver.send(&[credit(1, 100), last]);
+        assert!(matches!(&driver.answers()[..], [Answer::Message(1, _), Answer::Ok(1)]));
+        assert!(driver.session.idle_since().is_some());
+        driver.tell(Input::Drain);
+        assert!(driver.shut_down);
+    }
+}
+
+#[test]
 fn a_drain_waits_for_streams() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[open(1, "watch")]);
