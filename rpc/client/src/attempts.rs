@@ -130,8 +130,8 @@ impl<'a> Attempts<'a> {
     }
 
     fn may_retry(&mut self, ended: &Ended) -> bool {
-        let Shared { settings, budget, .. } = self.shared;
-        self.attempted.may_retry(ended, self.call.idempotent, settings.max_retries, budget)
+        let time_left = self.placement.deadline.since(self.shared.clock.now());
+        self.attempted.may_retry(ended, self.call.idempotent, self.shared.retry_limits(Some(time_left)))
     }
 
     /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
@@ -196,7 +196,7 @@ impl<'a> Attempts<'a> {
         let failures = self.shared.settings.failure_codes;
         match ended {
             Ended::Late => false,
-            Ended::Failed(status, _) | Ended::NotRun(status) if failures.contain(status.code) => true,
+            Ended::Failed(status) | Ended::NotRun(status) if failures.contain(status.code) => true,
             _ => retry(ended, true) != Retry::No,
         }
     }

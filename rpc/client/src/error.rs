@@ -1,7 +1,7 @@
 //! The error of a call, and the questions that a caller has about it.
 
 use common::log::Shown;
-use rpc_wire::{Code, PayloadError, Status};
+use rpc_wire::{Code, Metadata, PayloadError, Status};
 
 /// Error of a call.
 ///
@@ -95,6 +95,18 @@ impl Error {
             Self::Result { .. } => Code::INTERNAL,
             Self::NoInstances { .. } | Self::Unreachable { .. } => Code::UNAVAILABLE,
             Self::ConnectionLost { .. } | Self::Registry(_) => Code::UNAVAILABLE,
+        }
+    }
+
+    /// Returns the names and values that came beside the failure of [`Error::Status`], if there are any.
+    ///
+    /// A server that is overloaded may have said there when it wants to be asked again: [`Status::retry_after`]. The client has
+    /// kept to that, as far as the limits of retries and the deadline allow.
+    #[must_use]
+    pub fn metadata(&self) -> Option<&Metadata> {
+        match self {
+            Self::Status { status, .. } => status.metadata.as_deref(),
+            _ => None,
         }
     }
 

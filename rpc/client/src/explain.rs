@@ -29,10 +29,8 @@ impl EndedAttempt<'_> {
         let (service, method) = (self.shared.config.service.clone(), self.method.to_owned());
         match ended {
             Ended::Late => Error::Deadline { service, method, sent: true },
-            Ended::Failed(status, _) if self.is_late(&status) => {
-                Error::Deadline { service, method, sent: true }
-            }
-            Ended::Failed(status, _) => Error::Status { service, method, status, not_run: false },
+            Ended::Failed(status) if self.is_late(&status) => Error::Deadline { service, method, sent: true },
+            Ended::Failed(status) => Error::Status { service, method, status, not_run: false },
             Ended::NotRun(status) => Error::Status { service, method, status, not_run: !self.may_have_run },
             Ended::NotSent => {
                 let reason = format!("connection to {} lost", Shown::text(self.instance));

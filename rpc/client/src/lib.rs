@@ -71,6 +71,7 @@
 //! | the server refuses it without running it, or it was not sent | is tried elsewhere |
 //! | the connection breaks after it was sent | is tried elsewhere if [idempotent](Call::idempotent), else [`Error::ConnectionLost`] |
 //! | the handler answers `UNAVAILABLE` | is tried again if idempotent, else [`Error::Status`] |
+//! | the server says when to come again, with `RESOURCE_EXHAUSTED` or `UNAVAILABLE` ([`Status::with_retry_after`]) | is tried again not before that time, if it did not run or is idempotent; [`Error::Status`] at once if the deadline or a minute comes first, or if the server wants no retry |
 //! | the handler answers with another code | [`Error::Status`] |
 //! | its deadline passes | [`Error::Deadline`]; the server ends the handler |
 //! | the server hangs | its connection is given up after twice [`keepalive`](ClientBuilder::keepalive), and counts as broken |
@@ -162,7 +163,7 @@ pub use pool::{Balancer, EjectionReason, InstanceInfo, InstanceState, OutlierEje
 pub use common::tls::{Pem, TlsError};
 pub use registry::{Connecting, Stream};
 pub use rpc_metrics::ClientMetrics;
-pub use rpc_wire::{Code, Format, Metadata, PayloadError, Status};
+pub use rpc_wire::{Code, Format, Metadata, PayloadError, RetryAfter, Status};
 pub use stats::{InstanceStats, Stats};
 pub use stream::{MessageSender, Messages, StreamCall, Upload};
 pub use targets::direct_addr;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Backoff, Millis};
 use fastrand::Rng;
-use rpc_wire::Code;
+use rpc_wire::{Code, RetryAfter};
 
 use crate::session::Ended;
 
@@ -19,6 +19,9 @@ const MAX_ATTEMPTS: u32 = 16;
 
 /// Number of refusals by servers that are leaving after which a call may be tried again without being counted.
 const FREE_REFUSALS: u32 = 3;
+
+/// Longest time after which a call comes again because the server has asked for it. It ends with the answer if that time is longer.
+const MAX_WAIT: Millis = Millis(60_000);
 
 /// A retry, by the harm that it could do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,8 +41,23 @@ pub(crate) fn retry(ended: &Ended, idempotent: bool) -> Retry {
         Ended::NotRun(status) if status.code == Code::UNAVAILABLE => Retry::Free,
         Ended::NotRun(status) if status.code == Code::RESOURCE_EXHAUSTED => Retry::Counted,
         Ended::Lost(_) if idempotent => Retry::Counted,
-        Ended::Failed(status, _) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
-        Ended::NotRun(_) | Ended::Lost(_) | Ended::Failed(..) | Ended::Late => Retry::No,
+        Ended::Failed(status) if idempotent && status.code == Code::UNAVAILABLE => Retry::Counted,
+        // The server asks for it.
+        Ended::Failed(_) if idempotent && matches!(retry_after(ended), Some(RetryAfter::Time(_))) => {
+            Retry::Counted
+        }
+        Ended::NotRun(_) | Ended::Lost(_) | Ended::Failed(_) | Ended::Late => Retry::No,
+    }
+}
+
+/// Returns when the server wants to be asked again, if it has told.
+fn retry_after(ended: &Ended) -> Option<RetryAfter> {
+    match ended {
+        Ended::Failed(status) | Ended::NotRun(status) => {
+            let is_overload = matches!(status.code, Code::RESOURCE_EXHAUSTED | Code::UNAVAILABLE);
+            status.retry_after().filter(|_| is_overload)
+        }
+        Ended::NotSent | Ended::Lost(_) | Ended::Late => None,
     }
 }
 
@@ -51,6 +69,17 @@ pub(crate) struct Attempted {
     counted: u32,
     /// Number of refusals by servers that are leaving.
     refusals: u32,
+    /// Time for which the last server wants to be left alone.
+    wait: Millis,
+}
+
+/// Bounds of the retries of one call or stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryLimits<'a> {
+    pub(crate) max_counted: u32,
+    pub(crate) budget: &'a Budget,
+    /// Time to the deadline, if there is one.
+    pub(crate) time_left: Option<Millis>,
 }
 
 impl Attempted {
@@ -71,15 +100,20 @@ impl Attempted {
     }
 
     /// Returns true if another attempt may follow one that has ended in this way, and counts it.
-    pub(crate) fn may_retry(
-        &mut self,
-        ended: &Ended,
-        idempotent: bool,
-        max_counted: u32,
-        budget: &Budget,
-    ) -> bool {
+    pub(crate) fn may_retry(&mut self, ended: &Ended, idempotent: bool, limits: RetryLimits<'_>) -> bool {
+        let RetryLimits { max_counted, budget, time_left } = limits;
+        if self.attempts >= MAX_ATTEMPTS {
+            return false;
+        }
+        self.wait = match retry_after(ended) {
+            None => Millis(0),
+            Some(RetryAfter::Never) => return false,
+            Some(RetryAfter::Time(time)) => Millis::from(time),
+        };
+        if self.wait > MAX_WAIT || time_left.is_some_and(|left| self.wait > Millis(0) && self.wait >= left) {
+            return false;
+        }
         let is_counted = match retry(ended, idempotent) {
-            _ if self.attempts >= MAX_ATTEMPTS => return false,
             Retry::No => return false,
             Retry::Free if matches!(ended, Ended::NotSent) => false,
             Retry::Free => {
@@ -97,7 +131,7 @@ impl Attempted {
 
     /// Returns the pause before the attempt that has begun.
     pub(crate) fn pause(&self, random: impl FnOnce() -> Rng) -> Millis {
-        pause(self.attempts.saturating_sub(1), random)
+        pause(self.attempts.saturating_sub(1), random).max(self.wait)
     }
 }
 
@@ -151,9 +185,11 @@ fn pause(attempt: u32, random: impl FnOnce() -> Rng) -> Millis {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use fastrand::Rng;
     use proptest::prelude::*;
-    use rpc_wire::{Metadata, Status};
+    use rpc_wire::Status;
 
     use super::*;
 
@@ -168,16 +204,16 @@ mod tests {
     fn a_call_that_may_have_run_is_tried_again_only_if_idempotent() {
         assert_eq!(retry(&Ended::Lost("reset".into()), false), Retry::No);
         assert_eq!(retry(&Ended::Lost("reset".into()), true), Retry::Counted);
-        assert_eq!(retry(&Ended::Failed(Status::unavailable(""), Metadata::new()), false), Retry::No);
-        assert_eq!(retry(&Ended::Failed(Status::unavailable(""), Metadata::new()), true), Retry::Counted);
+        assert_eq!(retry(&Ended::Failed(Status::unavailable("")), false), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::unavailable("")), true), Retry::Counted);
         assert_eq!(retry(&Ended::Late, true), Retry::No);
     }
 
     #[test]
     fn an_answer_that_would_be_the_same_elsewhere_stands() {
         assert_eq!(retry(&Ended::NotRun(Status::unimplemented("")), true), Retry::No);
-        assert_eq!(retry(&Ended::Failed(Status::not_found(""), Metadata::new()), true), Retry::No);
-        assert_eq!(retry(&Ended::Failed(Status::internal(""), Metadata::new()), true), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::not_found("")), true), Retry::No);
+        assert_eq!(retry(&Ended::Failed(Status::internal("")), true), Retry::No);
     }
 
     #[test]
@@ -216,15 +252,41 @@ mod tests {
         let (budget, leaving) = (Budget::new(100, 0), Ended::NotRun(Status::unavailable("")));
         let retries = |max_counted: u32, ended: &Ended| {
             let mut attempted = Attempted::default();
-            let next = || {
-                (attempted.begin() && attempted.may_retry(ended, false, max_counted, &budget)).then_some(())
-            };
+            let limits = RetryLimits { max_counted, budget: &budget, time_left: None };
+            let next = || (attempted.begin() && attempted.may_retry(ended, false, limits)).then_some(());
             std::iter::from_fn(next).count()
         };
         assert_eq!(retries(0, &leaving), 3);
         assert_eq!(retries(2, &leaving), 5);
         assert_eq!(retries(2, &Ended::NotRun(Status::resource_exhausted(""))), 2);
         assert_eq!(retries(0, &Ended::NotSent), 15, "all attempts together are bounded, too");
+    }
+
+    #[test]
+    fn a_server_says_when_to_come_again_or_that_it_makes_no_sense() {
+        let (budget, second) = (Budget::new(100, 0), Duration::from_secs(1));
+        let pause = |status: Status, has_run: bool, idempotent: bool, time_left: u64| {
+            let ended = if has_run { Ended::Failed(status) } else { Ended::NotRun(status) };
+            let limits = RetryLimits { max_counted: 2, budget: &budget, time_left: Some(Millis(time_left)) };
+            let mut attempted = Attempted::default();
+            attempted.begin();
+            let may = attempted.may_retry(&ended, idempotent, limits);
+            attempted.begin();
+            may.then(|| attempted.pause(|| Rng::with_seed(1)))
+        };
+        let busy = || Status::resource_exhausted("");
+        assert_eq!(pause(busy(), false, false, 5_000), Some(Millis(0)));
+        assert_eq!(pause(busy().with_retry_after(second), false, false, 5_000), Some(Millis(1_000)));
+        assert_eq!(pause(busy().with_retry_after(second), false, false, 1_000), None, "too late");
+        assert_eq!(pause(busy().without_retry(), false, true, 5_000), None);
+        assert_eq!(pause(busy().with_retry_after(61 * second), false, false, u64::MAX), None, "absurd");
+        assert_eq!(pause(busy(), true, true, 5_000), None);
+        assert_eq!(pause(busy().with_retry_after(second), true, true, 5_000), Some(Millis(1_000)));
+        assert_eq!(pause(busy().with_retry_after(second), true, false, 5_000), None, "it may have run");
+        let leaving = Status::unavailable("").with_retry_after(2 * second);
+        assert_eq!(pause(leaving, false, false, 5_000), Some(Millis(2_000)));
+        let missing = Status::not_found("").with_retry_after(second);
+        assert_eq!(pause(missing, true, true, 5_000), None, "it would be the same");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl<'a> Running<'a> {
 /// Returns what the end of an attempt says of its link.
 pub(crate) fn link_outcome(end: &Attempt, failures: FailureCodes) -> LinkOutcome {
     match end {
-        Err(Ended::Failed(status, _) | Ended::NotRun(status)) if failures.contain(status.code) => {
+        Err(Ended::Failed(status) | Ended::NotRun(status)) if failures.contain(status.code) => {
             LinkOutcome::Failed
         }
         Ok(_) | Err(Ended::Failed(..) | Ended::NotRun(_)) => LinkOutcome::Answered,

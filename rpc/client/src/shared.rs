@@ -10,7 +10,7 @@ use tokio::sync::futures::Notified;
 use crate::latencies::Latencies;
 use crate::link::Link;
 use crate::pool::{FailureCodes, Input, LinkOutcome, Picked, Pool};
-use crate::retry::Budget;
+use crate::retry::{Budget, RetryLimits};
 use crate::session::Config;
 use crate::span::ContextHook;
 use crate::stats::Counters;
@@ -68,6 +68,11 @@ impl Shared {
             changed: Notify::new(),
             room: Notify::new(),
         }
+    }
+
+    /// Returns the bounds of the retries of a call that has so much time left.
+    pub(crate) fn retry_limits(&self, time_left: Option<Millis>) -> RetryLimits<'_> {
+        RetryLimits { max_counted: self.settings.max_retries, budget: &self.budget, time_left }
     }
 
     pub(crate) fn pool(&self) -> MutexGuard<'_, Pool<Arc<Link>>> {

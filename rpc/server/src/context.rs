@@ -95,7 +95,7 @@ impl Context {
     }
 
     /// Adds a name and a value beside the result, for callers that ask for them; a name may have several values. Callers that
-    /// speak version 1 of the protocol do not get them, and a failure carries none: [`Status::with_details`] is for it.
+    /// speak version 1 of the protocol do not get them, and a failure carries its own: [`Status::with_metadata`].
     ///
     /// # Errors
     /// `INTERNAL` if the name is not allowed or the limit of 65,535 bytes is reached: the handler can pass it on by `?`.

@@ -195,7 +195,7 @@ pub use prefork::{Prefork, PreforkError};
 pub use rpc_metrics::ServerMetrics;
 #[cfg(target_os = "linux")]
 pub use rpc_prefork::Options as PreforkOptions;
-pub use rpc_wire::{Code, DIRECT_FIELD, Format, INSTANCE_FIELD, Metadata, MetadataRef, Status};
+pub use rpc_wire::{Code, DIRECT_FIELD, Format, INSTANCE_FIELD, Metadata, MetadataRef, RetryAfter, Status};
 pub use rpc_wire::{HealthStatus, MethodDescriptor, MethodKind, ServiceDescriptor};
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};

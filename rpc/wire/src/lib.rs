@@ -60,7 +60,7 @@ pub use layout::{
     Ahead, BodyAndRest, HEADER_LEN, MAGIC, MessageWriter, ReplyWriter, look_ahead, split_frame,
 };
 pub use metadata::{Metadata, MetadataRef};
-pub use status::Status;
+pub use status::{RetryAfter, Status};
 pub use window::{ReceiveWindow, SendWindow};
 
 /// The newest version of the protocol that this crate speaks.

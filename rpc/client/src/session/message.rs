@@ -159,8 +159,8 @@ pub enum Ended {
     NotRun(Status),
     /// The connection broke before the reply, for this reason; it may have run.
     Lost(Arc<str>),
-    /// The server answered with a failure, and metadata beside it.
-    Failed(Status, Metadata),
+    /// The server answered with a failure.
+    Failed(Status),
     /// Its deadline passed; it may have run.
     Late,
 }
@@ -169,7 +169,7 @@ impl Ended {
     /// Returns the code under which the attempt is counted.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Failed(status, _) | Self::NotRun(status) => status.code,
+            Self::Failed(status) | Self::NotRun(status) => status.code,
             Self::Late => Code::DEADLINE_EXCEEDED,
             Self::NotSent | Self::Lost(_) => Code::UNAVAILABLE,
         }

@@ -367,9 +367,9 @@ impl<C, S: Clone> Session<C, S> {
             }
             Frame::Reply(Reply::Failed { id, code, message, details, metadata, not_run }) => {
                 let details = (!details.is_empty()).then(|| details.into());
-                let status = Status { details, ..Status::new(code, message) };
-                let failed = |status| Ended::Failed(status, metadata.to_owned());
-                self.complete(id, Err(if not_run { Ended::NotRun(status) } else { failed(status) }));
+                let metadata = (!metadata.is_empty()).then(|| Box::new(metadata.to_owned()));
+                let status = Status { details, metadata, ..Status::new(code, message) };
+                self.complete(id, Err(if not_run { Ended::NotRun(status) } else { Ended::Failed(status) }));
             }
             Frame::GoAway(go_away) => self.handle_go_away(&go_away),
             Frame::Message(Message { id, payload }) => {

@@ -5,7 +5,7 @@ use std::hash::BuildHasherDefault;
 use std::mem;
 
 use common::Millis;
-use rpc_wire::{Budget, CallId, Credit, Metadata, ReceiveWindow, SendWindow, Status};
+use rpc_wire::{Budget, CallId, Credit, ReceiveWindow, SendWindow, Status};
 
 use super::batch::Batch;
 use super::calls::IdHasher;
@@ -312,5 +312,5 @@ impl<S: Clone> Stream<S> {
 
 /// Returns the end of a stream that its owner has given up.
 pub(super) fn given_up() -> Attempt {
-    Err(Ended::Failed(Status::cancelled("the caller has given the stream up"), Metadata::new()))
+    Err(Ended::Failed(Status::cancelled("the caller has given the stream up")))
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use common::Millis;
-use rpc_wire::{CallId, Code, Format, Metadata, Status};
+use rpc_wire::{CallId, Code, Format, Status};
 use tokio::time::Instant;
 use tracing::Span;
 
@@ -150,7 +150,7 @@ impl ActiveStream {
     /// Returns the error of a message for a server that needs no more.
     pub(super) fn complete(&self) -> Error {
         let status = Status::cancelled("the server has answered and takes no more messages");
-        self.error(Ended::Failed(status, Metadata::new()), 0)
+        self.error(Ended::Failed(status), 0)
     }
 
     /// Counts the stream as a call that its owner has seen the end of.
@@ -166,8 +166,8 @@ impl ActiveStream {
         let outcome = match end {
             // The deadline of a stream limits what its caller wants to hear, and the caller may also have ended it.
             Err(Ended::Late) => LinkOutcome::Neither,
-            Err(Ended::Failed(status, _)) if self.ended().is_late(status) => LinkOutcome::Neither,
-            Err(Ended::Failed(status, _)) if status.code == Code::CANCELLED => LinkOutcome::Neither,
+            Err(Ended::Failed(status)) if self.ended().is_late(status) => LinkOutcome::Neither,
+            Err(Ended::Failed(status)) if status.code == Code::CANCELLED => LinkOutcome::Neither,
             end => link_outcome(end, self.client.shared().settings.failure_codes),
         };
         if self.end.set((code, outcome)).is_ok() && code != Code::CANCELLED {

@@ -15,7 +15,6 @@ use crate::placement::{Placement, Unplaced, no_link};
 use crate::pool::{LinkId, Purpose};
 use crate::retry::Attempted;
 use crate::session::{Ended, NewStream};
-use crate::shared::Shared;
 use crate::span;
 
 /// A stream to open.
@@ -89,8 +88,9 @@ impl Opening {
     /// Returns true if the stream, which has ended before any message, can be opened once more.
     pub(super) fn may_retry(&mut self, stream: &ActiveStream, ended: &Ended) -> bool {
         self.avoid = Some(stream.link_id());
-        let Shared { settings, budget, .. } = &**self.client.shared();
-        self.attempted.may_retry(ended, false, settings.max_retries, budget)
+        let shared = self.client.shared();
+        let time_left = self.deadline.map(|deadline| deadline.since(shared.clock.now()));
+        self.attempted.may_retry(ended, false, shared.retry_limits(time_left))
     }
 
     async fn attempt(&self) -> Result<Option<ActiveStream>, Error> {

@@ -1,11 +1,12 @@
 //! Metadata from the caller to the handler and back.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rpc_client::{Client, Error};
+use rpc_client::{Client, Error, RetryAfter};
 use rpc_server::{Context, Server, Service, ServiceBuilder, Status};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::servers::PATIENCE;
 
@@ -74,6 +75,46 @@ async fn details_of_a_failure_arrive() {
         panic!("a status")
     };
     assert_eq!(status.details::<(String, u32)>(), Some(("retry".to_owned(), 5)));
+}
+
+/// Starts a server whose method `work` is refused once with a status, and returns a client of it.
+async fn refusing_once(status: Status) -> Client {
+    let refusal = Arc::new(Mutex::new(Some(status)));
+    let work = move |(): (), _: Context| {
+        let refusal = refusal.lock().unwrap().take();
+        async move { refusal.map_or(Ok(7), Err) }
+    };
+    let server = Server::new(Service::builder("test").method("work", work).build()).in_memory();
+    Client::in_memory("test", move || server.connect()).connect().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_comes_again_when_the_server_wants_it() {
+    let time = Duration::from_millis(700);
+    for status in [Status::resource_exhausted("busy"), Status::unavailable("busy")] {
+        let client = refusing_once(status.with_retry_after(time)).await;
+        let begun = Instant::now();
+        assert_eq!(client.call::<_, u32>("work", &()).idempotent().await.unwrap(), 7);
+        assert!((time..2 * time).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_cannot_come_again_in_time_ends_at_once_and_says_when_it_could() {
+    let time = Duration::from_secs(7);
+    let client =
+        refusing_once(Status::unavailable("busy").with_metadata("queue", "9").with_retry_after(time)).await;
+    let begun = Instant::now();
+    let call = client.call::<_, u32>("work", &()).idempotent().deadline(time / 2);
+    let error = call.await.unwrap_err();
+    assert!(begun.elapsed() < time, "{:?}", begun.elapsed());
+    assert_eq!(error.metadata().and_then(|metadata| metadata.get("queue")), Some("9"));
+    let Error::Status { status, .. } = error else { panic!("{error}") };
+    assert_eq!(status.retry_after(), Some(RetryAfter::Time(time)));
+
+    let client = refusing_once(Status::unavailable("broken").without_retry()).await;
+    client.call::<_, u32>("work", &()).idempotent().await.unwrap_err();
+    assert_eq!(client.stats().retried, 0);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use common::Millis;
 use rpc_wire::{
-    CallId, Code, DecodeError, EncodeError, Format, Frame, HEADER_LEN, MetadataRef, Reply, Status,
+    CallId, Code, DecodeError, EncodeError, Format, Frame, HEADER_LEN, Metadata, MetadataRef, Reply, Status,
 };
 
 use super::methods::MethodKind;
@@ -49,15 +49,18 @@ impl CallHead {
     }
 
     /// Appends the reply of a failed call. What the client's limit has no room for is left out: first the details, then the
-    /// end of the message.
+    /// metadata and the end of the message.
     fn write_failed(&self, status: &Status, not_run: bool, out: &mut Vec<u8>) {
-        let Status { code, message, details } = status;
+        let Status { code, message, details, metadata } = status;
         let details = details.as_deref().filter(|_| self.has_metadata()).unwrap_or_default();
+        let metadata = metadata.as_deref().filter(|_| self.has_metadata());
+        let (metadata, none) = (metadata.map(Metadata::as_ref).unwrap_or_default(), MetadataRef::default());
         let cut = cut(message, self.max_frame.saturating_sub(FAILED_LEN));
-        for (details, message) in [(details, &**message), ("", cut)] {
-            let metadata = MetadataRef::default();
+        for (details, metadata, message) in
+            [(details, metadata, &**message), ("", metadata, message), ("", none, cut)]
+        {
             let reply = Reply::Failed { id: self.id, code: *code, message, details, metadata, not_run };
-            // The smallest limit that a hello may name has room for the second one.
+            // The smallest limit that a hello may name has room for the last one.
             if Frame::Reply(reply).encode(out, self.max_frame).is_ok() {
                 return;
             }
@@ -123,8 +126,11 @@ pub(crate) fn panicked() -> Status {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use rpc_wire::split_frame;
+
+    use super::*;
 
     fn written(status: &Status, version: u16) -> (String, String) {
         let head =
@@ -136,6 +142,25 @@ mod tests {
             panic!("a failure")
         };
         (message.to_owned(), details.to_owned())
+    }
+
+    #[test]
+    fn metadata_of_a_failure_go_to_clients_that_take_them() {
+        let status =
+            Status::unavailable("m").with_metadata("queue", "7").with_retry_after(Duration::from_secs(1));
+        let failed = |version, max_frame| {
+            let head = CallHead { id: CallId(1), version, format: Format::JSON, max_frame, deadline: None };
+            let mut out = Vec::new();
+            head.fail(&status.clone().with_details(&"d".repeat(900)), &mut out);
+            let (body, _) = split_frame(&out, max_frame).unwrap().unwrap();
+            let Frame::Reply(Reply::Failed { metadata, .. }) = Frame::decode(body).unwrap() else {
+                panic!("a failure")
+            };
+            metadata.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(failed(2, 2_000), ["queue", "rpc.retry-after-ms"]);
+        assert_eq!(failed(2, 900), ["queue", "rpc.retry-after-ms"], "details go first");
+        assert!(failed(1, 2_000).is_empty());
     }
 
     #[test]

@@ -300,7 +300,7 @@ fn replies_come_in_any_order_and_count_once() {
     let status = Status::new(Code::NOT_FOUND, "no");
     t.frame(&Frame::Reply(Reply::failed(one, status.code, "no")));
     t.reply(one);
-    assert_eq!(t.completed(), [(1, Err(Ended::Failed(status, Metadata::new())))]);
+    assert_eq!(t.completed(), [(1, Err(Ended::Failed(status)))]);
     assert_eq!(t.session.in_flight(), 0);
 }
 
