@@ -255,7 +255,7 @@ mod tests {
     const MAX_FRAME: usize = 1 << 20;
 
     /// Answers the hello and then `calls` calls, with what they sent.
-    async fn serve(mut stream: DuplexStream, calls: usize) {
+    async fn serve(stream: &mut DuplexStream, calls: usize) {
         let mut input = BytesMut::new();
         let mut answered = 0;
         while answered <= calls {
@@ -289,7 +289,9 @@ mod tests {
         }
     }
 
-    async fn call_and_leave(ours: impl AsyncRead + AsyncWrite + Unpin, theirs: DuplexStream) {
+    const DEADLINE: Millis = Millis(60_000);
+
+    fn new_session() -> Arc<SharedSession> {
         let config = Config {
             service: "test".into(),
             format: Format::JSON,
@@ -298,8 +300,60 @@ mod tests {
             max_queued: MAX_FRAME,
             budget: Budget::default(),
         };
-        let (clock, deadline) = (TokioClock::start(), Millis(60_000));
-        let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), deadline)));
+        Arc::new(SharedSession::new(Session::new(Arc::new(config), DEADLINE)))
+    }
+
+    #[tokio::test]
+    async fn the_first_callers_send_on_before_the_answers_of_the_last_are_looked_at() {
+        const CALLS: usize = 64;
+        let (ours, mut theirs) = duplex(MAX_FRAME);
+        let (session, clock) = (new_session(), TokioClock::start());
+        let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
+        let calls = async {
+            assert!(matches!(news.recv().await, Some(News::Greeted { .. })));
+            for _ in 0..CALLS {
+                let session = Arc::clone(&session);
+                tokio::spawn(async move {
+                    for _ in 0..2 {
+                        let (metadata, payload) = (MetadataRef::default(), &b"x".repeat(100)[..]);
+                        let call = NewCall { method: "echo", metadata, payload, deadline: DEADLINE };
+                        let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
+                            panic!("not sent")
+                        };
+                        let _ = attempt.await;
+                    }
+                });
+            }
+        };
+        let server = async {
+            serve(&mut theirs, 0).await;
+            let (mut input, mut out, mut first) = (BytesMut::new(), Vec::new(), 0);
+            while first < CALLS {
+                theirs.read_buf(&mut input).await.unwrap();
+                while let Some(body) = next_frame(&mut input, MAX_FRAME).unwrap() {
+                    let Frame::Request(call) = Frame::decode(&body).unwrap() else { continue };
+                    Frame::Reply(Reply::ok(call.id, call.payload)).encode(&mut out, MAX_FRAME).unwrap();
+                    first += 1;
+                }
+            }
+            theirs.write_all(&out).await.unwrap();
+            input.reserve(MAX_FRAME);
+            theirs.read_buf(&mut input).await.unwrap();
+            let mut second = 0;
+            while next_frame(&mut input, MAX_FRAME).unwrap().is_some() {
+                second += 1;
+            }
+            assert!((1..CALLS).contains(&second), "{second} requests came at once");
+        };
+        tokio::select! {
+            ((), ()) = async { tokio::join!(calls, server) } => {}
+            () = task.run(ours) => panic!("the link has ended"),
+        }
+    }
+
+    async fn call_and_leave(ours: impl AsyncRead + AsyncWrite + Unpin, mut theirs: DuplexStream) {
+        let (session, clock, deadline) = (new_session(), TokioClock::start(), DEADLINE);
         let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
         let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
         let calls = async {
@@ -318,6 +372,6 @@ mod tests {
             }
             assert!(matches!(news.recv().await, Some(News::Closed(Ending::Left))));
         };
-        tokio::join!(task.run(ours), serve(theirs, 2), calls);
+        tokio::join!(task.run(ours), serve(&mut theirs, 2), calls);
     }
 }

@@ -11,6 +11,7 @@ mod load;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -48,6 +49,14 @@ pub trait Peer: 'static {
     fn stream(_: &Self::Client, _: Echo) -> impl Future<Output = anyhow::Result<Echoes>> + Send {
         async { bail!("this peer has no streams") }
     }
+}
+
+/// Files for TLS, in the directory that the environment variable `BENCH_TLS` names: `cert.pem`, which is its own authority, for
+/// `127.0.0.1` and `localhost`, and `key.pem`. `None` for plain text.
+#[must_use]
+pub fn tls() -> Option<(PathBuf, PathBuf)> {
+    let dir = PathBuf::from(std::env::var_os("BENCH_TLS")?);
+    Some((dir.join("cert.pem"), dir.join("key.pem")))
 }
 
 /// Messages of a stream.

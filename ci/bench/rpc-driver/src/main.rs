@@ -7,10 +7,12 @@
 
 mod peer;
 
+use std::fs;
 use std::path::PathBuf;
 
 use clap::Parser;
 use measure::Report;
+use tempfile::TempDir;
 
 use peer::{Cell, Peer};
 
@@ -29,6 +31,9 @@ struct Cli {
     /// Measures streams of messages in place of calls.
     #[arg(long)]
     stream: bool,
+    /// Measures over TLS, with a certificate that is made for this run.
+    #[arg(long)]
+    tls: bool,
     /// Bytes of the body.
     #[arg(long, default_value = "64,1024", value_delimiter = ',')]
     bodies: Vec<usize>,
@@ -48,7 +53,9 @@ struct Cli {
 
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    let peers: Vec<_> = cli.peers.iter().map(Peer::new).collect();
+    let certificate = cli.tls.then(certificate).transpose()?;
+    let tls = certificate.as_ref().map(TempDir::path);
+    let peers: Vec<_> = cli.peers.iter().map(|program| Peer::new(program, tls)).collect();
     let cells = cli.cells();
     let mut report = Report::default();
     for _ in 0..cli.rounds {
@@ -76,6 +83,15 @@ fn main() -> anyhow::Result<()> {
     let names: Vec<_> = peers.iter().map(|peer| peer.name.as_str()).collect();
     println!("\n{}", report.table(&names));
     Ok(())
+}
+
+/// Makes a certificate and its key, in a directory that goes with the value.
+fn certificate() -> anyhow::Result<TempDir> {
+    let (dir, names) = (TempDir::new()?, ["127.0.0.1".to_owned(), "localhost".to_owned()]);
+    let made = rcgen::generate_simple_self_signed(names)?;
+    fs::write(dir.path().join("cert.pem"), made.cert.pem())?;
+    fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem())?;
+    Ok(dir)
 }
 
 impl Cli {

@@ -16,6 +16,8 @@ const LOAD: &str = "1";
 pub struct Peer {
     pub name: String,
     program: PathBuf,
+    /// Directory of the certificate, for TLS.
+    tls: Option<PathBuf>,
 }
 
 /// One measurement.
@@ -56,10 +58,10 @@ pub struct Measured {
 }
 
 impl Peer {
-    pub fn new(program: impl AsRef<Path>) -> Self {
+    pub fn new(program: impl AsRef<Path>, tls: Option<&Path>) -> Self {
         let program = program.as_ref().to_path_buf();
         let name = program.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        Self { name, program }
+        Self { name, program, tls: tls.map(Path::to_path_buf) }
     }
 
     pub fn measure(&self, cell: &Cell) -> anyhow::Result<Measured> {
@@ -116,14 +118,16 @@ impl Peer {
     }
 
     fn command(&self, core: Option<&str>) -> Command {
-        match core {
+        let mut command = match core {
             None => Command::new(&self.program),
             Some(core) => {
                 let mut command = Command::new("taskset");
                 command.args(["--cpu-list", core]).arg(&self.program);
                 command
             }
-        }
+        };
+        command.envs(self.tls.iter().map(|dir| ("BENCH_TLS", dir)));
+        command
     }
 }
 

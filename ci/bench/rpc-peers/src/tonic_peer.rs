@@ -1,12 +1,13 @@
 //! tonic: gRPC, with prost's messages.
 
+use std::fs;
 use std::net::SocketAddr;
 
 use futures::{StreamExt, stream};
 use peer::{Echo, Echoes, Peer};
 use tokio::net::TcpListener;
 use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, async_trait};
 
 mod generated {
@@ -51,12 +52,24 @@ impl Peer for Tonic {
 
     async fn serve(listener: TcpListener) -> anyhow::Result<()> {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        Ok(Server::builder().add_service(EchoServer::new(Service)).serve_with_incoming(incoming).await?)
+        let mut server = Server::builder();
+        if let Some((certificate, key)) = peer::tls() {
+            let identity = Identity::from_pem(fs::read(certificate)?, fs::read(key)?);
+            server = server.tls_config(ServerTlsConfig::new().identity(identity))?;
+        }
+        Ok(server.add_service(EchoServer::new(Service)).serve_with_incoming(incoming).await?)
     }
 
     async fn connect(addr: SocketAddr) -> anyhow::Result<EchoClient<Channel>> {
-        let channel = Endpoint::new(format!("http://{addr}"))?.tcp_nodelay(true).connect().await?;
-        Ok(EchoClient::new(channel))
+        let endpoint = match peer::tls() {
+            None => Endpoint::new(format!("http://{addr}"))?,
+            Some((authority, _)) => {
+                let authority = Certificate::from_pem(fs::read(authority)?);
+                let config = ClientTlsConfig::new().ca_certificate(authority).domain_name("localhost");
+                Endpoint::new(format!("https://{addr}"))?.tls_config(config)?
+            }
+        };
+        Ok(EchoClient::new(endpoint.tcp_nodelay(true).connect().await?))
     }
 
     async fn call(client: &EchoClient<Channel>, echo: Echo) -> anyhow::Result<Echo> {

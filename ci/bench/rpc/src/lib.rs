@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use peer::{Echo, Echoes, Peer};
 use rpc_client::{Client, Format};
-use rpc_server::{Context, Limits, Server, Service, Status};
+use rpc_server::{Context, Limits, Pem, Server, Service, Status};
 use tokio::net::TcpListener;
 
 /// JSON.
@@ -63,7 +63,11 @@ async fn serve(listener: TcpListener) -> anyhow::Result<()> {
     let service = Service::builder("echo").method("echo", echo).server_stream("stream", stream).build();
     let mut limits = Limits::default();
     limits.connections = 20_000;
-    Server::new(service).limits(limits).serve(listener, pending()).await?;
+    let mut server = Server::new(service).limits(limits);
+    if let Some((certificate, key)) = peer::tls() {
+        server = server.tls(rpc_server::TlsConfig::new(Pem::file(certificate), Pem::file(key)).load()?);
+    }
+    server.serve(listener, pending()).await?;
     Ok(())
 }
 
@@ -74,6 +78,10 @@ async fn open(client: &Client, echo: Echo) -> anyhow::Result<Echoes> {
 
 async fn connect(addr: SocketAddr, format: Format) -> anyhow::Result<Client> {
     // No keepalive traffic while the memory of ten thousand idle connections is measured.
-    let client = Client::direct("echo", [addr.to_string()]).format(format).keepalive(Duration::from_secs(60));
+    let mut client =
+        Client::direct("echo", [addr.to_string()]).format(format).keepalive(Duration::from_secs(60));
+    if let Some((authority, _)) = peer::tls() {
+        client = client.tls(rpc_client::TlsConfig::new(Pem::file(authority)).load()?);
+    }
     Ok(client.connect().await?)
 }
