@@ -499,6 +499,9 @@ impl<C, S: Clone> Session<C, S> {
     }
 
     fn pass_signals(&mut self) {
-        self.outputs.extend(self.streams.signals().map(Output::Signal));
+        // Asked first, because most inputs wake nobody.
+        if self.streams.has_signals() {
+            self.outputs.extend(self.streams.signals().map(Output::Signal));
+        }
     }
 }

@@ -270,6 +270,11 @@ impl<S: Clone> Streams<S> {
         self.credits.pop()
     }
 
+    /// Returns true if there are owners to wake.
+    pub(super) fn has_signals(&self) -> bool {
+        !self.signals.is_empty()
+    }
+
     /// Takes the owners to wake.
     pub(super) fn signals(&mut self) -> impl Iterator<Item = Signal<S>> {
         self.signals.drain(..)
