@@ -57,7 +57,7 @@ pub struct Limits {
     /// Maximum number of bytes of arguments, encoded, and metadata of the unfinished calls of a connection. Further calls are
     /// refused with RESOURCE_EXHAUSTED and do not run. Default: 64 MiB.
     pub argument_bytes: usize,
-    /// Maximum number of reply bytes that wait for one client, and of one reply. A reply that finds no room becomes
+    /// Maximum number of reply bytes that wait for one client, and of one reply or message of a stream. A reply that finds no room becomes
     /// RESOURCE_EXHAUSTED. Above half of the limit, the client's unfinished calls pause: while the client reads, or for
     /// 3 s if it does not. Default: 32 MiB.
     pub reply_bytes: usize,

@@ -134,9 +134,9 @@ pub(crate) fn poll_handler(
         Ok(Poll::Pending) => return Poll::Pending,
         Ok(Poll::Ready(Ok(()))) => {
             state.write_metadata(call, &mut reply);
-            match reply.finish(call.max_frame) {
+            match reply.finish(call.max_reply) {
                 Ok(()) => Code::OK,
-                Err(error) => call.fail_too_long(&error, out),
+                Err(error) => call.fail_too_long("reply", &error, out),
             }
         }
         Ok(Poll::Ready(Err(error))) => {

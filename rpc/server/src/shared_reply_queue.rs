@@ -8,7 +8,7 @@ use std::task::{Context, Waker};
 use rpc_wire::CallId;
 
 use crate::peers::Seat;
-use crate::session::{CallHead, Replies, ReplyQueue};
+use crate::session::{CallHead, Progress, Replies, ReplyQueue};
 
 /// Reply queue of a connection: call tasks add replies and messages, the connection's task takes all of them at once.
 #[derive(Debug)]
@@ -103,11 +103,10 @@ impl SharedReplyQueue {
         self.lock().queue.take()
     }
 
-    /// Records the number of taken bytes that have not been written, and the bound on them. Returns the number of bytes in the
-    /// queue.
-    pub(crate) fn note_unsent(&self, bytes: usize, limit: usize) -> usize {
+    /// Records how far the session is. Returns the number of bytes in the queue.
+    pub(crate) fn note_progress(&self, progress: Progress) -> usize {
         let mut state = self.lock();
-        let waiting = state.queue.note_unsent(bytes, limit);
+        let waiting = state.queue.note_progress(progress);
         if !state.paused.is_empty() && state.queue.has_room() {
             let paused = std::mem::take(&mut state.paused);
             drop(state);
@@ -160,6 +159,10 @@ mod tests {
         }
     }
 
+    fn unsent(bytes: usize) -> Progress {
+        Progress { unsent: bytes, limit: 100, written: 0 }
+    }
+
     fn reply_queue(limit: usize) -> SharedReplyQueue {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
@@ -170,7 +173,7 @@ mod tests {
     fn a_paused_call_that_is_aborted_leaves_no_waker() {
         let (reply_queue, woken) = (reply_queue(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
-        reply_queue.note_unsent(51, 100);
+        reply_queue.note_progress(unsent(51));
         assert!(!reply_queue.has_room(CallId(1), &Context::from_waker(&waker)));
         assert_eq!(Arc::strong_count(&woken), 3);
         reply_queue.forget(CallId(1));
@@ -182,13 +185,12 @@ mod tests {
         let (reply_queue, woken) = (reply_queue(100), Arc::new(Woken::default()));
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
-        reply_queue.note_unsent(51, 100);
+        reply_queue.note_progress(unsent(51));
         assert!(!reply_queue.has_room(CallId(1), &cx) && !reply_queue.has_room(CallId(1), &cx));
-        reply_queue.note_unsent(51, 100);
+        reply_queue.note_progress(unsent(51));
         assert_eq!(woken.0.load(Relaxed), 0);
-        reply_queue.note_unsent(50, 100);
+        reply_queue.note_progress(unsent(50));
         assert_eq!(woken.0.load(Relaxed), 1);
         assert!(reply_queue.has_room(CallId(1), &cx));
-        assert_eq!(reply_queue.written(), 1);
     }
 }

@@ -76,12 +76,12 @@ impl StreamTask {
             let polled = catch_unwind(AssertUnwindSafe(|| measured.scope.enter(&mut poll)));
             let code = match polled {
                 Ok(Poll::Pending) => return Pause::Waiting,
-                Ok(Poll::Ready(Some(Ok(())))) => match message.finish(call.max_frame) {
+                Ok(Poll::Ready(Some(Ok(())))) => match message.finish(call.max_message) {
                     Ok(()) => {
                         measured.calls().sent.increment();
                         continue;
                     }
-                    Err(error) => call.fail_too_long(&error, out),
+                    Err(error) => call.fail_too_long("message", &error, out),
                 },
                 Ok(Poll::Ready(Some(Err(error)))) => {
                     drop(message);
@@ -91,9 +91,9 @@ impl StreamTask {
                     drop(message);
                     let mut reply = ReplyWriter::new(out, call.id);
                     active.0.write_metadata(call, &mut reply);
-                    match reply.finish(call.max_frame) {
+                    match reply.finish(call.max_reply) {
                         Ok(()) => Code::OK,
-                        Err(error) => call.fail_too_long(&error, out),
+                        Err(error) => call.fail_too_long("reply", &error, out),
                     }
                 }
                 Err(_) => {

@@ -25,7 +25,7 @@ use crate::call_task::{CallStarter, CallTask, Started};
 use crate::clock;
 use crate::context::ConnectionInfo;
 use crate::peers::Seat;
-use crate::session::{Delivery, End, Input, Output, Session, Turn};
+use crate::session::{Delivery, End, Input, Output, Progress, Session, Turn};
 use crate::shared::Shared;
 use crate::shared_reply_queue::SharedReplyQueue;
 
@@ -331,7 +331,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         if self.is_shutting_down {
             let _ = self.poll_shutdown(cx);
         }
-        let waiting = self.reply_queue.note_unsent(self.session.unsent(), self.session.reply_bytes());
+        let waiting = self.reply_queue.note_progress(Progress {
+            unsent: self.session.unsent_replies(),
+            limit: self.session.reply_bytes(),
+            written: self.session.written(),
+        });
         self.seat.holds(self.session.held() + self.writing.capacity() + waiting);
         self.seat.idle_since(self.session.idle_since());
     }

@@ -1,6 +1,7 @@
 //! Calls of a session: admission, messages, cancels, deadlines, replies.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(super) struct Calls<T> {
     config: Arc<SessionConfig>,
     /// Encoded frames that wait for the next batch.
     pub(super) out: Vec<u8>,
+    /// Number of bytes of streams among them.
+    stream_bytes: usize,
     version: u16,
     /// Service of plain method names.
     service: Option<ServiceId>,
@@ -110,6 +113,7 @@ impl<T> Calls<T> {
             sent: Vec::new(),
             config,
             out: Vec::new(),
+            stream_bytes: 0,
             version: OLDEST_VERSION,
             service: None,
             format: Format::default(),
@@ -223,8 +227,11 @@ impl<T> Calls<T> {
 
     /// Returns what the reply of a call needs.
     fn head(&self, id: CallId, deadline: Option<Millis>) -> CallHead {
-        let max_frame = self.client_max.min(self.reply_bytes.max(MIN_FRAME));
-        CallHead { id, version: self.version, format: self.format, max_frame, deadline }
+        let Self { version, format, client_max, reply_bytes, .. } = *self;
+        let max_reply = client_max.min(reply_bytes.max(MIN_FRAME));
+        // Messages are the client's windows to bound, and this server's limit.
+        let max_message = client_max.min(self.config.limits.reply_bytes.max(MIN_FRAME));
+        CallHead { id, version, format, max_reply, max_message, deadline }
     }
 
     /// Returns the method of a request, or the reason for which it does not run.
@@ -384,6 +391,7 @@ impl<T> Calls<T> {
             return if is_needed { len } else { 0 };
         }
         let bytes = self.outgoing.push(id, frames, is_end, waiting < MESSAGES_HIGH_WATER);
+        self.stream_bytes += bytes;
         self.sent.push(Sent { id, bytes, is_end });
         if is_end && bytes == len {
             self.end(id);
@@ -396,6 +404,7 @@ impl<T> Calls<T> {
         while self.out.len() < MESSAGES_HIGH_WATER
             && let Some(sent) = self.outgoing.next(&mut self.out)
         {
+            self.stream_bytes += sent.bytes;
             self.sent.push(sent);
             if sent.is_end {
                 self.end(sent.id);
@@ -440,7 +449,19 @@ impl<T> Calls<T> {
         self.reply_bytes
     }
 
-    /// Returns the number of waiting bytes above which nothing is read.
+    /// Returns the number of waiting bytes without those of streams, which the windows of the client bound.
+    pub(super) fn waiting_replies(&self) -> usize {
+        self.out.len() - self.stream_bytes
+    }
+
+    /// Takes the batch, and the number of its bytes that are not of streams.
+    pub(super) fn take_batch(&mut self) -> (Vec<u8>, usize) {
+        let replies = self.waiting_replies();
+        self.stream_bytes = 0;
+        (mem::take(&mut self.out), replies)
+    }
+
+    /// Returns the number of bytes of waiting replies above which nothing is read.
     pub(super) fn high_water(&self) -> usize {
         OUT_HIGH_WATER.min(self.reply_bytes)
     }

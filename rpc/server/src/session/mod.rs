@@ -19,7 +19,7 @@
 //! A session has more methods than `handle`, `poll_output` and `poll_deadline`, for these reasons. Bytes pass without a copy:
 //! [`Session::read_buffer`], [`Session::transmit`]. The owner divides its time among connections, and reads only what there
 //! is room for: [`Session::wants_turn`], [`Session::wants_bytes`], [`Session::is_draining`]. Connections share limits:
-//! [`Session::held`], [`Session::unsent`], [`Session::idle_since`].
+//! [`Session::held`], [`Session::unsent_replies`], [`Session::idle_since`].
 //!
 //! Each call is answered at most once. A call that is cancelled or past its deadline is given back by [`Output::Abort`];
 //! a reply that its handler produces later is dropped.
@@ -55,7 +55,7 @@
 //! assert!(session.wants_turn());
 //! session.handle(Millis(1), Input::Turn(Turn::default()));
 //! let Some(Output::Start(start)) = session.poll_output() else { panic!("a call") };
-//! Frame::Reply(Reply::ok(start.call.id, start.payload)).encode(start.reply, start.call.max_frame)?;
+//! Frame::Reply(Reply::ok(start.call.id, start.payload)).encode(start.reply, start.call.max_reply)?;
 //! session.handle(Millis(2), Input::Returned { task: None, turn: Some(Turn::default()) });
 //! assert!(session.poll_output().is_none());
 //!
@@ -101,7 +101,7 @@ use read_buffer::ReadBuffer;
 pub use reply::CallHead;
 pub(crate) use reply::panicked;
 use reply::{SHUTTING_DOWN, TOO_OLD};
-pub(crate) use reply_queue::ReplyQueue;
+pub(crate) use reply_queue::{Progress, ReplyQueue};
 
 /// The server's side of one connection.
 #[derive(Debug)]
@@ -114,8 +114,11 @@ pub struct Session<T> {
     starting: Option<Starting>,
     /// Message between [`Output::Message`] and [`Input::Delivered`].
     delivering: Option<Delivering>,
-    /// Unwritten bytes of the last batch.
+    /// Unwritten bytes of the last batch, and the number of its bytes that are not of streams.
     unwritten: usize,
+    batch_replies: usize,
+    /// Total of the bytes that the transport has taken.
+    written: u64,
     /// Time since which the transport has not taken the rest of a batch. A part that it takes does not change it.
     blocked: Option<Millis>,
     /// Time since which nothing is read, because enough work waits.
@@ -183,6 +186,8 @@ impl<T> Session<T> {
             starting: None,
             delivering: None,
             unwritten: 0,
+            batch_replies: 0,
+            written: 0,
             blocked: None,
             deaf: None,
             active: now,
@@ -224,6 +229,7 @@ impl<T> Session<T> {
             }
             Input::Wrote(bytes) => {
                 self.unwritten = self.unwritten.saturating_sub(bytes);
+                self.written += bytes as u64;
                 self.blocked = (self.unwritten > 0).then(|| self.blocked.unwrap_or(now));
                 // An evicted connection gets one attempt to say goodbye.
                 if matches!(self.phase, Phase::Parting { end: End::Evicted, .. }) {
@@ -288,8 +294,9 @@ impl<T> Session<T> {
         if self.unwritten > 0 || self.calls.out.is_empty() || matches!(self.phase, Phase::Closed) {
             return None;
         }
-        self.unwritten = self.calls.out.len();
-        Some(mem::take(&mut self.calls.out))
+        let (batch, replies) = self.calls.take_batch();
+        (self.unwritten, self.batch_replies) = (batch.len(), replies);
+        Some(batch)
     }
 
     /// Returns the time at which [`Input::Timeout`] is due.
@@ -334,13 +341,19 @@ impl<T> Session<T> {
         self.calls.draining.is_some()
     }
 
-    /// Returns the bytes of replies that the transport has not taken.
+    /// Returns the number of bytes that the transport has not taken, without those of streams.
     #[must_use]
-    pub fn unsent(&self) -> usize {
-        self.unwritten + self.calls.out.len()
+    pub fn unsent_replies(&self) -> usize {
+        self.unwritten.min(self.batch_replies) + self.calls.waiting_replies()
     }
 
-    /// Returns the maximum number of bytes of replies that may wait for the client.
+    /// Returns the total of the bytes that the transport has taken.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Returns the maximum for [`Session::unsent_replies`].
     #[must_use]
     pub fn reply_bytes(&self) -> usize {
         self.calls.reply_bytes()
@@ -362,13 +375,18 @@ impl<T> Session<T> {
             && self.calls.is_idle()
             && self.starting.is_none()
             && self.delivering.is_none()
-            && self.unsent() == 0
+            && self.is_sent()
             && self.input.is_empty();
         is_idle.then_some(self.active)
     }
 
     fn is_clogged(&self) -> bool {
-        self.unsent() > self.calls.high_water()
+        self.unsent_replies() > self.calls.high_water()
+    }
+
+    /// Returns true if the transport has taken everything.
+    fn is_sent(&self) -> bool {
+        self.unwritten == 0 && self.calls.out.is_empty()
     }
 
     fn receive(&mut self, now: Millis) {
@@ -412,7 +430,7 @@ impl<T> Session<T> {
     }
 
     fn next(&mut self, now: Millis, turn: &Turn) -> Result<Option<Next>, Status> {
-        while self.calls.out.len() <= self.calls.high_water() {
+        while self.calls.waiting_replies() <= self.calls.high_water() {
             let Some(frame) = self.input.next().map_err(|error| reply::broken(&error))? else { break };
             let decoded = Frame::decode(frame.body).map_err(|error| reply::broken(&error))?;
             if let Some(next) = self.calls.handle(now, decoded, frame.arrival, turn)? {
@@ -550,7 +568,7 @@ impl<T> Session<T> {
     fn settle(&mut self, now: Millis) {
         match &self.phase {
             Phase::Open if self.calls.is_drained() && self.is_quiet() => self.linger(now, End::Drained),
-            Phase::Parting { end, .. } if self.unsent() == 0 => self.linger(now, end.clone()),
+            Phase::Parting { end, .. } if self.is_sent() => self.linger(now, end.clone()),
             Phase::Open if self.wants_bytes() => {
                 if let Some(since) = self.deaf.take() {
                     self.input.excuse(now.since(since));
@@ -564,7 +582,7 @@ impl<T> Session<T> {
     }
 
     fn is_quiet(&self) -> bool {
-        self.unsent() == 0 && self.starting.is_none() && !self.input.is_waiting()
+        self.is_sent() && self.starting.is_none() && !self.input.is_waiting()
     }
 
     /// Waits, for a bounded time, until the client closes first. To close with unread bytes resets the connection, and

@@ -20,7 +20,9 @@ pub struct CallHead {
     /// Payload format of the session.
     pub format: Format,
     /// Maximum length of the reply frame's body.
-    pub max_frame: usize,
+    pub max_reply: usize,
+    /// Maximum length of a message frame's body.
+    pub max_message: usize,
     /// Time at which the session answers in place of the handler and aborts it.
     pub deadline: Option<Millis>,
 }
@@ -55,13 +57,13 @@ impl CallHead {
         let details = details.as_deref().filter(|_| self.has_metadata()).unwrap_or_default();
         let metadata = metadata.as_deref().filter(|_| self.has_metadata());
         let (metadata, none) = (metadata.map(Metadata::as_ref).unwrap_or_default(), MetadataRef::default());
-        let cut = cut(message, self.max_frame.saturating_sub(FAILED_LEN));
+        let cut = cut(message, self.max_reply.saturating_sub(FAILED_LEN));
         for (details, metadata, message) in
             [(details, metadata, &**message), ("", metadata, message), ("", none, cut)]
         {
             let reply = Reply::Failed { id: self.id, code: *code, message, details, metadata, not_run };
             // The smallest limit that a hello may name has room for the last one.
-            if Frame::Reply(reply).encode(out, self.max_frame).is_ok() {
+            if Frame::Reply(reply).encode(out, self.max_reply).is_ok() {
                 return;
             }
         }
@@ -72,9 +74,9 @@ impl CallHead {
         self.version >= 2
     }
 
-    /// Appends the reply of a call whose result is too long, and returns its code.
-    pub(crate) fn fail_too_long(&self, error: &EncodeError, out: &mut Vec<u8>) -> Code {
-        self.fail_with(&Status::resource_exhausted(format!("the reply is too long: {error}")), out)
+    /// Appends the reply of a call whose result, or message, is too long, and returns its code.
+    pub(crate) fn fail_too_long(&self, what: &str, error: &EncodeError, out: &mut Vec<u8>) -> Code {
+        self.fail_with(&Status::resource_exhausted(format!("the {what} is too long: {error}")), out)
     }
 
     /// Appends the reply of a call whose result found no room.
@@ -133,8 +135,14 @@ mod tests {
     use super::*;
 
     fn written(status: &Status, version: u16) -> (String, String) {
-        let head =
-            CallHead { id: CallId(1), version, format: Format::JSON, max_frame: 1_024, deadline: None };
+        let head = CallHead {
+            id: CallId(1),
+            version,
+            format: Format::JSON,
+            max_reply: 1_024,
+            max_message: 1_024,
+            deadline: None,
+        };
         let mut out = Vec::new();
         head.fail(status, &mut out);
         let (body, _) = split_frame(&out, 1_024).unwrap().unwrap();

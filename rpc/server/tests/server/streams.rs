@@ -113,6 +113,14 @@ async fn a_stream_of_the_server_comes_as_far_as_there_is_credit_and_its_failure_
 }
 
 #[tokio::test]
+async fn a_message_may_be_longer_than_the_budget_of_calls() {
+    let (_server, mut client) = greeted(Budget { stream: 1, connection: 1 << 20, calls: 64 << 10 }).await;
+    client.open(1, "fill", "100000");
+    client.send().await;
+    assert_eq!(client.answer().await, message(1, &format!("\"{}\"", "x".repeat(100_000))));
+}
+
+#[tokio::test]
 async fn streams_of_the_client_and_of_both_run_side_by_side() {
     let (_server, mut client) = greeted(Budget::default()).await;
     client.open(1, "sum", "");

@@ -400,7 +400,7 @@ impl World {
                         "fail" => head.fail(&Status::not_found("no"), reply),
                         "now" => {
                             let answer = Frame::Reply(Reply::ok(id, payload));
-                            answer.encode(reply, head.max_frame).unwrap();
+                            answer.encode(reply, head.max_reply).unwrap();
                         }
                         _ => assert!(self.tasks.insert(id)),
                     }

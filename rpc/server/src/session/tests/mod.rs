@@ -140,7 +140,7 @@ impl Driver {
                     let is_later = method.index() != 1;
                     if !is_later {
                         let reply_frame = Reply::ok(call.id, payload);
-                        Frame::Reply(reply_frame).encode(reply, call.max_frame).unwrap();
+                        Frame::Reply(reply_frame).encode(reply, call.max_reply).unwrap();
                     }
                     self.started.push(call);
                     let turn = Some(Turn { full: self.full });

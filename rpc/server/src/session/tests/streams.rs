@@ -246,6 +246,25 @@ fn version_1_has_no_streams() {
 }
 
 #[test]
+fn the_budget_of_calls_does_not_bound_messages() {
+    let mut driver = Driver::new(|_| ());
+    let Frame::Hello(hello) = hello() else { unreachable!() };
+    let budget = Some(Budget { stream: 100_000, connection: 100_000, calls: 2_000 });
+    driver.send(&[Frame::Hello(Hello { budget, ..hello }), open(1, "watch")]);
+    driver.answers();
+    let CallHead { max_reply, max_message, .. } = driver.started[0];
+    assert_eq!((max_reply, max_message), (2_000, MAX));
+    driver.is_blocked = true;
+    driver.produce(1, &[0; 100], false);
+    assert!(driver.session.unsent_replies() == 0 && driver.session.wants_bytes());
+    driver.send(&[request(2, "now", None)]);
+    assert!((1..100).contains(&driver.session.unsent_replies()));
+    driver.unblock();
+    assert_eq!(driver.answers().len(), 101);
+    assert_eq!(driver.session.unsent_replies(), 0);
+}
+
+#[test]
 fn the_budget_of_the_client_bounds_what_waits_for_it() {
     let mut driver = Driver::new(|_| ());
     let Frame::Hello(hello) = hello() else { unreachable!() };
@@ -257,7 +276,9 @@ fn the_budget_of_the_client_bounds_what_waits_for_it() {
         let request = Request { method: "now", payload: &[b' '; 900], ..Request::new(CallId(id)) };
         driver.send(&[Frame::Request(request)]);
     }
-    assert!(driver.started.len() < 5 && !driver.session.wants_bytes() && driver.session.unsent() < 4_000);
+    assert!(
+        driver.started.len() < 5 && !driver.session.wants_bytes() && driver.session.unsent_replies() < 4_000
+    );
     driver.unblock();
     assert_eq!(driver.answers(), (1..=9).map(Answer::Ok).collect::<Vec<_>>());
 }
