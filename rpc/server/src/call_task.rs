@@ -1,6 +1,6 @@
 //! Starts of calls: the first poll of the handler, or the task on which a call waits or continues.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use rpc_wire::{CallId, Code};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::context::{ActiveCall, CallState, ConnectionInfo, NewCall};
+use crate::active_call::ActiveCall;
+use crate::context::{CallState, ConnectionInfo, NewCall};
 use crate::handler::{Opening, Running};
 use crate::inbox::{Inbox, InboxEnd};
-use crate::measured::MeasuredCall;
 use crate::peers::{InFlight, Seat, Waiting};
 use crate::running_call::{CallRunner, cut, drop_quietly, open, poll_handler};
 use crate::scope::CallScope;
@@ -50,12 +50,21 @@ pub(crate) struct CallTask {
     method: MethodId,
     handle: AbortHandle,
     inbox: Option<Arc<Inbox>>,
+    /// State of the call, until its task has ended.
+    state: Weak<CallState>,
 }
 
 impl CallTask {
     /// Returns the method that was called.
     pub(crate) fn method(&self) -> MethodId {
         self.method
+    }
+
+    /// Drops the handler of a call that ends with this code.
+    pub(crate) fn abort(self, code: Code) {
+        if let Some(state) = self.state.upgrade() {
+            state.abort(code);
+        }
     }
 
     /// Hands a message of the client to the handler; `None` is the end of the messages.
@@ -101,12 +110,13 @@ impl CallStarter {
         let running = match open(&call, handler, opening, &mut scope, reply) {
             Ok(running) => running,
             Err(code) => {
+                CallState::end(&state);
                 cut(inbox.as_ref());
                 return Started::Ended(code);
             }
         };
         let kind = self.shared.session.methods.kind(method);
-        let handle = match running {
+        let (handle, state) = match running {
             Running::Reply(mut running) => {
                 let polled = poll_handler(&call, &state, &mut running, &mut scope, cx, reply);
                 if let Poll::Ready(code) = polled {
@@ -117,18 +127,20 @@ impl CallStarter {
                     cut(inbox.as_ref());
                     return Started::Ended(code);
                 }
-                let measured = MeasuredCall::new(&self.shared, method, now, deadline, scope);
                 let mut runner = self.runner(call, deadline, kind);
                 runner.in_flight.time(deadline);
-                tokio::spawn(runner.reply(ActiveCall(state), running, measured))
+                let active = ActiveCall::new(&self.shared, state, scope, now);
+                let weak = Arc::downgrade(&active.state);
+                (tokio::spawn(runner.reply(running, active)), weak)
             }
             Running::Messages(handler) => {
-                let measured = MeasuredCall::new(&self.shared, method, now, deadline, scope);
-                let stream = StreamTask::new(call, ActiveCall(state), handler, measured);
-                tokio::spawn(self.runner(call, deadline, kind).messages(stream))
+                let active = ActiveCall::new(&self.shared, state, scope, now);
+                let weak = Arc::downgrade(&active.state);
+                let stream = StreamTask::new(call, handler, active);
+                (tokio::spawn(self.runner(call, deadline, kind).messages(stream)), weak)
             }
         };
-        Started::Continues(CallTask { id: call.id, method, handle: handle.abort_handle(), inbox })
+        Started::Continues(CallTask { id: call.id, method, handle: handle.abort_handle(), inbox, state })
     }
 
     /// Lets a call wait, on a task of its own, until there is a place for it.
@@ -143,19 +155,17 @@ impl CallStarter {
         let new = NewCall { method, deadline: callers(deadline), metadata };
         let state = Arc::new(CallState::new(Arc::clone(&self.connection), new));
         let scope = CallScope::new(&CallState::context(&state), self.shared.parent_hook.as_ref());
+        let weak = Arc::downgrade(&state);
         let later = WaitingCall {
-            shared: Arc::clone(&self.shared),
             reply_queue: Arc::clone(&self.reply_queue),
             call,
             deadline,
-            method,
-            active: ActiveCall(state),
-            measured: MeasuredCall::new(&self.shared, method, now, deadline, scope),
+            active: ActiveCall::new(&self.shared, state, scope, now),
             payload: payload.to_vec(),
             inbox: inbox.clone(),
         };
         let handle = tokio::spawn(later.run(waiting, until)).abort_handle();
-        Started::Continues(CallTask { id: call.id, method, handle, inbox })
+        Started::Continues(CallTask { id: call.id, method, handle, inbox, state: weak })
     }
 
     fn deadline(&self, call: &CallHead) -> Option<Instant> {
@@ -170,7 +180,6 @@ impl CallStarter {
 
     fn runner(&self, call: CallHead, deadline: Option<Instant>, kind: MethodKind) -> CallRunner {
         CallRunner {
-            shared: Arc::clone(&self.shared),
             reply_queue: Arc::clone(&self.reply_queue),
             call,
             deadline,

@@ -3,8 +3,8 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU8};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +29,13 @@ pub(crate) struct CallState {
     connection: Arc<ConnectionInfo>,
     method: MethodId,
     deadline: Option<Instant>,
-    /// Boxed, because most calls have none.
     metadata: Option<Arc<Metadata>>,
+    /// Code of the call if its handler does not end by itself.
+    aborted: AtomicU8,
+    /// The call has passed its layers.
+    reached_handler: AtomicBool,
+    /// A layer has stopped the call before its handler.
+    stopped: AtomicBool,
     /// Made by the first who needs them, because most calls do without.
     extras: OnceLock<Box<Extras>>,
 }
@@ -62,11 +67,6 @@ struct Extras {
     over: watch::Sender<bool>,
     /// Values of layers for the handler, by their types.
     extensions: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
-    /// The call has passed its layers.
-    #[cfg(feature = "tower")]
-    reached_handler: AtomicBool,
-    /// A layer has stopped the call before its handler.
-    stopped: AtomicBool,
 }
 
 impl Extras {
@@ -126,14 +126,13 @@ impl Context {
     /// Notes that the call has passed its layers.
     #[cfg(feature = "tower")]
     pub(crate) fn reach_handler(&self) {
-        self.0.extras().reached_handler.store(true, Relaxed);
+        self.0.reached_handler.store(true, Relaxed);
     }
 
     /// Notes that a layer has failed the call, with NOT RUN unless the handler was reached.
     #[cfg(feature = "tower")]
     pub(crate) fn layer_failed(&self) {
-        let extras = self.0.extras();
-        extras.stopped.store(!extras.reached_handler.load(Relaxed), Relaxed);
+        self.0.stopped.store(!self.0.reached_handler.load(Relaxed), Relaxed);
     }
 
     /// Returns the time for which the caller will still wait: zero after the deadline, `None` if there is no deadline.
@@ -209,16 +208,6 @@ impl Context {
     }
 }
 
-/// Call that continues on a task of its own. Dropping it ends the call.
-#[derive(Debug)]
-pub(crate) struct ActiveCall(pub(crate) Arc<CallState>);
-
-impl Drop for ActiveCall {
-    fn drop(&mut self) {
-        CallState::end(&self.0);
-    }
-}
-
 impl CallState {
     /// Returns the answer to the call if its handler failed. The reason of an internal error goes to the log.
     pub(crate) fn answer(&self, error: Error) -> Status {
@@ -232,7 +221,16 @@ impl CallState {
     /// Creates the state of a call that begins.
     pub(crate) fn new(connection: Arc<ConnectionInfo>, new: NewCall) -> Self {
         let NewCall { method, deadline, metadata } = new;
-        Self { connection, method, deadline, metadata, extras: OnceLock::new() }
+        Self {
+            connection,
+            method,
+            deadline,
+            metadata,
+            aborted: AtomicU8::new(Code::CANCELLED.0),
+            reached_handler: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            extras: OnceLock::new(),
+        }
     }
 
     /// Makes `last` the state of a call that begins if no context of it is left, so that most calls allocate none.
@@ -242,8 +240,24 @@ impl CallState {
             return Arc::new(Self::new(Arc::clone(&state.connection), new));
         };
         NewCall { method: reused.method, deadline: reused.deadline, metadata: reused.metadata } = new;
+        (*reused.reached_handler.get_mut(), *reused.stopped.get_mut()) = (false, false);
         reused.extras.take();
         state
+    }
+
+    /// Returns the method that was called.
+    pub(crate) fn method(&self) -> MethodId {
+        self.method
+    }
+
+    /// Records the code of a call that is aborted.
+    pub(crate) fn abort(&self, code: Code) {
+        self.aborted.store(code.0, Relaxed);
+    }
+
+    /// Returns the code of the call if its handler has not ended by itself.
+    pub(crate) fn aborted(&self) -> Code {
+        Code(self.aborted.load(Relaxed))
     }
 
     /// Returns a context for the handler.
@@ -262,7 +276,7 @@ impl CallState {
     /// Appends the reply of a call that failed, with NOT RUN if it did not reach its handler. Returns its code.
     pub(crate) fn write_failure(&self, call: &CallHead, error: Error, out: &mut Vec<u8>) -> Code {
         let status = &self.answer(error);
-        if self.extras.get().is_some_and(|extras| extras.stopped.load(Relaxed)) {
+        if self.stopped.load(Relaxed) {
             call.refuse(status, out);
         } else {
             call.fail(status, out);

@@ -135,6 +135,7 @@
 #![cfg_attr(not(target_os = "linux"), allow(dead_code))]
 
 mod acceptor;
+mod active_call;
 mod announce;
 mod call_task;
 mod chance;
@@ -151,7 +152,6 @@ mod limits;
 mod listener;
 mod load;
 mod log;
-mod measured;
 mod memory;
 mod messages;
 mod names;

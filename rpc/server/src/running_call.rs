@@ -10,11 +10,11 @@ use common::log::survive;
 use rpc_wire::{Code, ReplyWriter};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::active_call::ActiveCall;
 use crate::clock;
-use crate::context::{ActiveCall, CallState};
+use crate::context::CallState;
 use crate::handler::{Handler, Opening, PollReply, Running};
 use crate::inbox::{Inbox, InboxEnd};
-use crate::measured::MeasuredCall;
 use crate::peers::InFlight;
 use crate::scope::CallScope;
 use crate::session::{self, CallHead, Pause};
@@ -27,7 +27,6 @@ type Replying = Pin<Box<dyn PollReply + Send>>;
 
 /// Parts of a call in flight beside its handler, for its task.
 pub(crate) struct CallRunner {
-    pub(crate) shared: Arc<Shared>,
     pub(crate) reply_queue: Arc<SharedReplyQueue>,
     pub(crate) call: CallHead,
     pub(crate) deadline: Option<Instant>,
@@ -38,15 +37,15 @@ impl CallRunner {
     /// Runs a handler to its end. It pauses, for a bounded time, while too many replies wait for the client.
     pub(crate) fn reply(
         self,
-        active: ActiveCall,
         mut running: Replying,
-        mut measured: MeasuredCall,
+        mut active: ActiveCall,
     ) -> impl Future<Output = ()> + Send {
-        let Self { shared, reply_queue, call, deadline, in_flight } = self;
+        let Self { reply_queue, call, deadline, in_flight } = self;
         // Not an `async fn`, which would hold its arguments twice.
         async move {
             let mut out = Vec::new();
             let mut pause = None;
+            let ActiveCall { shared, state, scope, .. } = &mut active;
             poll_fn(|cx| {
                 if is_over(deadline) {
                     return Poll::Pending;
@@ -54,15 +53,15 @@ impl CallRunner {
                 if !reply_queue.has_room(call.id, cx) {
                     ready!(
                         pause
-                            .get_or_insert_with(|| PauseTimer::new(&shared, &reply_queue))
+                            .get_or_insert_with(|| PauseTimer::new(shared, &reply_queue))
                             .poll(cx, &reply_queue)
                     );
                 }
-                poll_handler(&call, &active.0, &mut running, &mut measured.scope, cx, &mut out)
+                poll_handler(&call, state, &mut running, scope, cx, &mut out)
             })
             .await;
             drop_quietly(running);
-            drop((active, measured));
+            drop(active);
             in_flight.done();
             reply_queue.push(&call, &out);
         }

@@ -5,9 +5,8 @@ use std::task::{Context, Poll};
 
 use rpc_wire::{Code, MessageWriter, ReplyWriter};
 
-use crate::context::ActiveCall;
+use crate::active_call::ActiveCall;
 use crate::handler::PollMessage;
-use crate::measured::MeasuredCall;
 use crate::session::{self, CallHead};
 use crate::shared_reply_queue::SharedReplyQueue;
 
@@ -17,9 +16,9 @@ const MOST_KEPT: usize = 4 << 10;
 /// Handler that gives messages, and the buffer for them.
 pub(crate) struct StreamTask {
     call: CallHead,
-    active: ActiveCall,
+    /// Dropped before the call ends, so that its context is not told of that.
     handler: Box<dyn PollMessage + Send>,
-    measured: MeasuredCall,
+    active: ActiveCall,
     out: Vec<u8>,
 }
 
@@ -34,13 +33,8 @@ enum Pause {
 }
 
 impl StreamTask {
-    pub(crate) fn new(
-        call: CallHead,
-        active: ActiveCall,
-        handler: Box<dyn PollMessage + Send>,
-        measured: MeasuredCall,
-    ) -> Self {
-        Self { call, active, handler, measured, out: Vec::new() }
+    pub(crate) fn new(call: CallHead, handler: Box<dyn PollMessage + Send>, active: ActiveCall) -> Self {
+        Self { call, handler, active, out: Vec::new() }
     }
 
     /// Produces messages while there is room. Completes when the reply is in the queue.
@@ -69,28 +63,28 @@ impl StreamTask {
     }
 
     fn produce(&mut self, cx: &mut Context<'_>, room: usize) -> Pause {
-        let Self { call, active, handler, measured, out } = self;
+        let Self { call, handler, active, out } = self;
         while out.len() < room {
             let mut message = MessageWriter::new(out, call.id);
             let mut poll = || handler.poll_message(cx, call.format, message.payload());
-            let polled = catch_unwind(AssertUnwindSafe(|| measured.scope.enter(&mut poll)));
+            let polled = catch_unwind(AssertUnwindSafe(|| active.scope.enter(&mut poll)));
             let code = match polled {
                 Ok(Poll::Pending) => return Pause::Waiting,
                 Ok(Poll::Ready(Some(Ok(())))) => match message.finish(call.max_message) {
                     Ok(()) => {
-                        measured.calls().sent.increment();
+                        active.series().sent.increment();
                         continue;
                     }
                     Err(error) => call.fail_too_long("message", &error, out),
                 },
                 Ok(Poll::Ready(Some(Err(error)))) => {
                     drop(message);
-                    active.0.write_failure(call, error, out)
+                    active.state.write_failure(call, error, out)
                 }
                 Ok(Poll::Ready(None)) => {
                     drop(message);
                     let mut reply = ReplyWriter::new(out, call.id);
-                    active.0.write_metadata(call, &mut reply);
+                    active.state.write_metadata(call, &mut reply);
                     match reply.finish(call.max_reply) {
                         Ok(()) => Code::OK,
                         Err(error) => call.fail_too_long("reply", &error, out),
@@ -101,7 +95,7 @@ impl StreamTask {
                     call.fail_with(&session::panicked(), out)
                 }
             };
-            measured.scope.end(code);
+            active.scope.end(code);
             return Pause::Ended;
         }
         Pause::Full

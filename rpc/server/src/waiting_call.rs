@@ -7,12 +7,12 @@ use rpc_metrics::Refusal;
 use rpc_wire::{Code, Status};
 use tokio::time::{Instant, timeout_at};
 
+use crate::active_call::ActiveCall;
 use crate::clock;
-use crate::context::{ActiveCall, CallState};
+use crate::context::CallState;
 use crate::handler::{Opening, Running};
 use crate::inbox::Inbox;
 use crate::load::wait_until;
-use crate::measured::MeasuredCall;
 use crate::peers::Waiting;
 use crate::running_call::{self, CallRunner};
 use crate::session::{CallHead, MethodId};
@@ -22,13 +22,10 @@ use crate::stream_task::StreamTask;
 
 /// Call that owns its argument, because it starts later.
 pub(crate) struct WaitingCall {
-    pub(crate) shared: Arc<Shared>,
     pub(crate) reply_queue: Arc<SharedReplyQueue>,
     pub(crate) call: CallHead,
     pub(crate) deadline: Option<Instant>,
-    pub(crate) method: MethodId,
     pub(crate) active: ActiveCall,
-    pub(crate) measured: MeasuredCall,
     pub(crate) payload: Vec<u8>,
     pub(crate) inbox: Option<Arc<Inbox>>,
 }
@@ -58,44 +55,45 @@ impl WaitingCall {
         // Its owner has left the queue before the client may try again.
         drop(waiting);
         let mut out = Vec::new();
+        let shared = Arc::clone(&self.active.shared);
         let Ok(Some(mut in_flight)) = place else {
             let waited = clock::now().duration_since(begun);
-            self.measured.scope.end(refuse(&self.shared, &self.call, waited, &mut out));
+            self.active.scope.end(refuse(&shared, &self.call, waited, &mut out));
             return self.fail(&out);
         };
+        let method = self.active.state.method();
         let opening = Opening {
-            method: self.shared.session.methods.name(self.method),
+            method: shared.session.methods.name(method),
             payload: &self.payload,
             format: self.call.format,
-            context: CallState::context(&self.active.0),
+            context: CallState::context(&self.active.state),
             inbox: self.inbox.clone(),
         };
-        let handler = &self.shared.handlers[self.method.index()];
-        let Ok(running) =
-            running_call::open(&self.call, handler, opening, &mut self.measured.scope, &mut out)
-        else {
+        let (handler, scope) = (&shared.handlers[method.index()], &mut self.active.scope);
+        let Ok(running) = running_call::open(&self.call, handler, opening, scope, &mut out) else {
             return self.fail(&out);
         };
-        let Self { shared, reply_queue, call, deadline, active, measured, .. } = self;
+        let Self { reply_queue, call, deadline, active, payload, inbox } = self;
+        drop((shared, payload, inbox, out));
         match running {
             Running::Reply(running) => {
                 in_flight.time(deadline);
-                let runner = CallRunner { shared, reply_queue, call, deadline, in_flight };
-                runner.reply(active, running, measured).await;
+                CallRunner { reply_queue, call, deadline, in_flight }.reply(running, active).await;
             }
             Running::Messages(handler) => {
-                let runner = CallRunner { shared, reply_queue, call, deadline, in_flight };
-                runner.messages(StreamTask::new(call, active, handler, measured)).await;
+                let runner = CallRunner { reply_queue, call, deadline, in_flight };
+                runner.messages(StreamTask::new(call, handler, active)).await;
             }
         }
     }
 
     /// Ends a call, of which nothing has run, with the encoded reply.
     fn fail(self, frame: &[u8]) {
-        let Self { shared, reply_queue, call, method, active, measured, inbox, .. } = self;
+        let Self { reply_queue, call, active, inbox, .. } = self;
         running_call::cut(inbox.as_ref());
-        drop((active, measured));
-        if shared.session.methods.kind(method).server_streams() {
+        let kind = active.shared.session.methods.kind(active.state.method());
+        drop(active);
+        if kind.server_streams() {
             reply_queue.push_messages(call.id, frame, true);
         } else {
             reply_queue.push(&call, frame);

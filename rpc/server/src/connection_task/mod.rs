@@ -263,9 +263,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     self.session.handle(self.time, Input::Delivered { turn });
                 }
                 Output::Sent { id, bytes } => self.reply_queue.note_sent(id, bytes),
-                Output::Abort(task) => {
+                Output::Abort { task, code } => {
                     let id = task.id;
-                    drop(task);
+                    task.abort(code);
                     self.reply_queue.forget(id);
                 }
                 Output::Retire => {

@@ -60,8 +60,8 @@ pub(super) struct Calls<T> {
     pub(super) sent: Vec<Sent>,
     /// New calls are refused, for this reason.
     pub(super) draining: Option<&'static str>,
-    /// Handles of calls that the owner has to drop.
-    pub(super) aborted: Vec<T>,
+    /// Handles of calls that the owner has to drop, and the codes with which these have ended.
+    pub(super) aborted: Vec<(T, Code)>,
     /// The quota is used up and the owner has not been told.
     pub(super) retire: bool,
 }
@@ -187,8 +187,7 @@ impl<T> Calls<T> {
         }
         // Of a call that has ended, messages may have been on their way.
         if self.running.contains_key(&id) {
-            self.head(id, None).fail(&surplus(), &mut self.out);
-            self.cancel(id);
+            self.fail(id, &surplus());
         }
         Ok(None)
     }
@@ -333,16 +332,25 @@ impl<T> Calls<T> {
 
     /// Aborts a call without a reply, if it runs.
     pub(super) fn cancel(&mut self, id: CallId) {
+        self.abort(id, Code::CANCELLED);
+    }
+
+    /// Aborts a call that runs, with a reply.
+    fn fail(&mut self, id: CallId, status: &Status) {
+        self.head(id, None).fail(status, &mut self.out);
+        self.abort(id, status.code);
+    }
+
+    fn abort(&mut self, id: CallId, code: Code) {
         let task = self.end(id);
-        self.aborted.extend(task);
+        self.aborted.extend(task.map(|task| (task, code)));
     }
 
     /// Aborts the calls whose deadline has come, with a reply. Returns false if there are none.
     pub(super) fn expire(&mut self, now: Millis) -> bool {
         let mut any = false;
         while let Some(&(_, id)) = self.deadlines.first().filter(|(at, _)| *at <= now) {
-            self.head(id, None).fail(&too_late(), &mut self.out);
-            self.cancel(id);
+            self.fail(id, &too_late());
             any = true;
         }
         any

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::Millis;
-use rpc_wire::{CallId, Metadata, Status};
+use rpc_wire::{CallId, Code, Metadata, Status};
 
 use super::methods::MethodId;
 use super::reply::CallHead;
@@ -58,7 +58,12 @@ pub enum Output<'a, T> {
         bytes: usize,
     },
     /// Drop the handler of this call; its reply is not needed any more.
-    Abort(T),
+    Abort {
+        /// Handle of the call.
+        task: T,
+        /// Code of the reply that the session has given; CANCELLED if there is none.
+        code: Code,
+    },
     /// The quota of calls is used up.
     Retire,
     /// Everything is written: close the connection for writing, and continue to read.

@@ -254,8 +254,8 @@ impl<T> Session<T> {
     /// Returns the next output.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output<'_, T>> {
-        if let Some(task) = self.calls.aborted.pop() {
-            return Some(Output::Abort(task));
+        if let Some((task, code)) = self.calls.aborted.pop() {
+            return Some(Output::Abort { task, code });
         }
         if mem::take(&mut self.calls.retire) {
             return Some(Output::Retire);

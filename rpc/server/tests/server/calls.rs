@@ -1,9 +1,11 @@
 //! Calls as a client sees them, byte by byte.
 
+use std::future::Ready;
 use std::time::Duration;
 
-use rpc_server::{Code, Context, Format, Limits, Status};
+use rpc_server::{Code, Context, Format, Limits, Service, Status};
 use rpc_wire::{CallId, Frame, Request};
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::peer::{Answer, MAX, RawClient, Running, failed, ok, refused, service};
 
@@ -154,4 +156,23 @@ async fn a_ping_is_answered() {
     client.push(&Frame::Unknown(0xc0));
     client.send().await;
     assert_eq!(client.answer().await, Answer::Pong(77));
+}
+
+#[tokio::test]
+async fn work_that_was_spawned_by_a_handler_that_panics_at_once_hears_that_the_call_is_over() {
+    let service = |tell: UnboundedSender<&'static str>| {
+        let spawn = move |(): (), context: Context| -> Ready<Result<(), Status>> {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                context.cancelled().await;
+                let _ = tell.send("over");
+            });
+            panic!("on purpose, at once");
+        };
+        Service::builder("test").method("spawn", spawn).build()
+    };
+    let mut server = Running::serve(Limits::default(), service).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    assert_eq!(client.call(1, "spawn", &()).await, failed(1, Code::INTERNAL));
+    server.sees("over").await;
 }

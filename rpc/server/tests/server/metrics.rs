@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use rpc_server::{Format, Limits};
+use rpc_server::{Code, Format, Limits};
+use rpc_wire::{Budget, CallId, Frame};
 use tokio::time::sleep;
 
-use crate::peer::{PATIENCE, RawClient, Running};
+use crate::peer::{PATIENCE, RawClient, Running, failed};
+use crate::streams;
 
 /// Waits until a sum has the value.
 async fn reaches(server: &Running, name: &str, labels: &[(&str, &str)], value: u64) {
@@ -61,6 +63,19 @@ async fn a_call_is_in_flight_until_it_is_cancelled_or_late() {
     reaches(&server, "rpc_server_in_flight", &[], 0).await;
     reaches(&server, "rpc_server_connections", &[], 0).await;
     assert_eq!(server.metrics.snapshot().sum("rpc_server_connections_total", &[]), 1);
+}
+
+#[tokio::test]
+async fn a_call_that_gets_a_message_too_many_is_counted_as_it_is_answered() {
+    let server = Running::serve(Limits::default(), streams::service).await;
+    let mut client = RawClient::greeted_with(server.addr, Budget::default()).await;
+    client.open(1, "deaf", "");
+    client.push(&Frame::End(CallId(1)));
+    client.message(1, "1");
+    client.send().await;
+    assert_eq!(client.answer().await, failed(1, Code::INVALID_ARGUMENT));
+    let labels = [("method", "deaf"), ("code", "INVALID_ARGUMENT")];
+    reaches(&server, "rpc_server_calls_total", &labels, 1).await;
 }
 
 #[tokio::test]

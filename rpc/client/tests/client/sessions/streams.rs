@@ -211,7 +211,7 @@ impl Pair {
                     waiting.push_back(delivery.payload.map(<[u8]>::len));
                     server::Input::Delivered { turn: None }
                 }
-                Some(server::Output::Abort(id)) => {
+                Some(server::Output::Abort { task: id, .. }) => {
                     self.handlers.remove(&id);
                     continue;
                 }

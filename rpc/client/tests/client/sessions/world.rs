@@ -407,7 +407,7 @@ impl World {
                     let task = self.tasks.contains(&id).then_some(id);
                     self.server.handle(self.now, server::Input::Returned { task, turn: None });
                 }
-                server::Output::Abort(id) => {
+                server::Output::Abort { task: id, .. } => {
                     let is_ended = self.ended.segments.iter().any(|ended| ended.id == id);
                     assert!(self.tasks.remove(&id) != is_ended, "{id} is aborted twice");
                 }

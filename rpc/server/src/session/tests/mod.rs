@@ -23,7 +23,7 @@ struct Driver {
     writing: Vec<u8>,
     written: Vec<u8>,
     started: Vec<CallHead>,
-    aborted: Vec<CallId>,
+    aborted: Vec<(CallId, Code)>,
     /// Messages of the client; `None` for their end.
     delivered: Vec<(u64, Option<Vec<u8>>)>,
     sent: Vec<(u64, usize)>,
@@ -153,7 +153,7 @@ impl Driver {
                     self.session.handle(self.now, Input::Delivered { turn });
                 }
                 Output::Sent { id, bytes } => self.sent.push((id.0, bytes)),
-                Output::Abort(id) => self.aborted.push(id),
+                Output::Abort { task, code } => self.aborted.push((task, code)),
                 Output::Retire => self.retired = true,
                 Output::ShutDown => self.shut_down = true,
                 Output::Close(end) => self.end = Some(end),
@@ -207,7 +207,7 @@ impl Driver {
     }
 
     fn aborted(&mut self) -> Vec<CallId> {
-        let mut aborted = mem::take(&mut self.aborted);
+        let mut aborted: Vec<_> = mem::take(&mut self.aborted).into_iter().map(|(id, _)| id).collect();
         aborted.sort();
         aborted
     }
