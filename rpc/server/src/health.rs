@@ -109,7 +109,7 @@ impl Health {
             .server_stream("watch", watch)
             .describe(
                 "watch",
-                "Sends the health of a service now and at each change. Ends when the server drains.",
+                "Sends the health of a service now and at each change. Ends when the server drains, or its connection.",
             )
             .build()
     }

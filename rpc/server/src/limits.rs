@@ -73,7 +73,8 @@ pub struct Limits {
     pub frame_timeout: Duration,
     /// Age at which a connection has to end, or up to a tenth later by chance, so that clients connect anew and find instances
     /// that have been added behind a load balancer. Its client is told, its unfinished calls and streams run to their ends,
-    /// however long they take, and no call is lost. Default: `None`, no connection is too old.
+    /// however long they take, and no call is lost; only who watches `rpc.health` is asked to watch again elsewhere.
+    /// Default: `None`, no connection is too old.
     pub connection_age: Option<Duration>,
     /// Maximum time of silence on a connection without running calls; then it is closed. A PING ends a silence.
     /// Default: 10 min.

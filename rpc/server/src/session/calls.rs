@@ -72,6 +72,8 @@ struct RunningCall<T> {
     argument_bytes: usize,
     deadline: Option<Millis>,
     kind: MethodKind,
+    /// The call has no end of its own.
+    is_watch: bool,
 }
 
 /// Result of a frame that the owner has to hand to a handler.
@@ -313,7 +315,8 @@ impl<T> Calls<T> {
 
     /// Adds a call that did not end at its first poll.
     pub(super) fn run(&mut self, accepted: &Accepted, task: T) {
-        let Accepted { call: CallHead { id, deadline, .. }, kind, argument_bytes, .. } = *accepted;
+        let Accepted { call: CallHead { id, deadline, .. }, method, kind, argument_bytes, .. } = *accepted;
+        let is_watch = self.config.methods.is_watch(method);
         self.argument_bytes += argument_bytes;
         self.deadlines.extend(deadline.map(|at| (at, id)));
         if kind.client_streams() {
@@ -322,7 +325,7 @@ impl<T> Calls<T> {
         if kind.server_streams() {
             self.outgoing.open(id);
         }
-        self.running.insert(id, RunningCall { task, argument_bytes, deadline, kind });
+        self.running.insert(id, RunningCall { task, argument_bytes, deadline, kind, is_watch });
     }
 
     /// Returns the handle of a running call.
@@ -354,6 +357,14 @@ impl<T> Calls<T> {
             any = true;
         }
         any
+    }
+
+    /// Ends the calls that have no end of their own, with a reply, so that they do not hold the connection.
+    pub(super) fn end_watches(&mut self, why: &str) {
+        let watches = self.running.iter().filter(|(_, call)| call.is_watch).map(|(id, _)| *id);
+        for id in watches.collect::<Vec<_>>() {
+            self.fail(id, &Status::unavailable(why));
+        }
     }
 
     /// Aborts all running calls without replies.
@@ -427,7 +438,7 @@ impl<T> Calls<T> {
     }
 
     fn end(&mut self, id: CallId) -> Option<T> {
-        let RunningCall { task, argument_bytes, deadline, kind } = self.running.remove(&id)?;
+        let RunningCall { task, argument_bytes, deadline, kind, .. } = self.running.remove(&id)?;
         self.argument_bytes -= argument_bytes;
         if let Some(at) = deadline {
             self.deadlines.remove(&(at, id));

@@ -115,6 +115,11 @@ impl MethodTable {
         self.methods.get(method.0).map_or(MethodKind::Unary, |method| method.kind)
     }
 
+    /// Returns true for the streams of the library's own services, which last until their client or their connection ends.
+    pub fn is_watch(&self, method: MethodId) -> bool {
+        self.kind(method) == MethodKind::ServerStream && self.service_of(method).starts_with(BUILT_IN)
+    }
+
     /// Returns the services and names of all methods in the order of [`MethodId::index`].
     pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
         let service = |method: &MethodEntry| self.service_name(Some(method.service));

@@ -77,6 +77,7 @@ mod message;
 mod methods;
 mod outgoing;
 mod pause;
+mod phase;
 mod read_buffer;
 mod reply;
 mod reply_queue;
@@ -97,6 +98,7 @@ pub use message::{Delivery, End, Full, Input, Output, Replies, Segment, Start, T
 pub(crate) use methods::BUILT_IN;
 pub use methods::{MethodId, MethodKind, MethodTable, ServiceId};
 pub(crate) use pause::Pause;
+use phase::{Due, Phase, deadline, is_over};
 use read_buffer::ReadBuffer;
 pub use reply::CallHead;
 pub(crate) use reply::panicked;
@@ -132,26 +134,6 @@ pub struct Session<T> {
 }
 
 #[derive(Debug)]
-enum Phase {
-    /// The client's hello has not arrived.
-    Greeting {
-        until: Option<Millis>,
-    },
-    Open,
-    /// The last bytes are being written.
-    Parting {
-        until: Option<Millis>,
-        end: End,
-    },
-    /// Everything is written; the client may close first.
-    Lingering {
-        until: Option<Millis>,
-        end: End,
-    },
-    Closed,
-}
-
-#[derive(Debug)]
 struct Starting {
     accepted: Accepted,
     is_handed_out: bool,
@@ -161,17 +143,6 @@ struct Starting {
 struct Delivering {
     message: Arrived,
     is_handed_out: bool,
-}
-
-/// Event that a session waits for, for a bounded time.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Due {
-    /// Rest of a frame.
-    Frame,
-    /// Rest of a batch.
-    Write,
-    /// Any sign of life.
-    Activity,
 }
 
 impl<T> Session<T> {
@@ -532,6 +503,7 @@ impl<T> Session<T> {
     fn drain(&mut self, why: &'static str) {
         self.calls.draining.get_or_insert(why);
         if matches!(self.phase, Phase::Open) {
+            self.calls.end_watches(why);
             self.calls.say_draining();
         }
     }
@@ -592,13 +564,4 @@ impl<T> Session<T> {
         self.shut_down = true;
         self.phase = Phase::Lingering { until: deadline(now, self.config.limits.linger.into()), end };
     }
-}
-
-/// Returns the end of a timeout; `None` for an end beyond the range of the clock.
-fn deadline(since: Millis, patience: Millis) -> Option<Millis> {
-    Some(since + patience).filter(|at| *at < Millis(u64::MAX))
-}
-
-fn is_over(until: Option<Millis>, now: Millis) -> bool {
-    until.is_some_and(|until| until <= now)
 }

@@ -215,6 +215,18 @@ async fn who_watches_hears_of_a_drain_before_the_connection_does_and_does_not_de
 }
 
 #[tokio::test]
+async fn who_watches_on_a_connection_that_is_too_old_is_asked_to_watch_elsewhere() {
+    let short = limits(|limits| limits.connection_age = Some(Duration::from_millis(100)));
+    let server = Running::run(|_| Server::new(named("shop")).limits(short)).await;
+    let (mut client, _) = greeted(&server, "shop").await;
+    watch(&mut client, 1, "shop").await;
+    assert_eq!(client.answer().await, told(1, "SERVING"));
+    assert_eq!(client.answer().await, failed(1, Code::UNAVAILABLE));
+    assert_eq!(client.answer().await, Answer::GoAway(CallId(1), Code::UNAVAILABLE));
+    assert_eq!(client.answer().await, Answer::Closed);
+}
+
+#[tokio::test]
 async fn built_in_services_answer_in_each_format_whatever_service_the_connection_is_for() {
     let server = Running::run(|_| Server::new(named("shop")).add_service(named("stock"))).await;
     for format in [Format::JSON, Format::POSTCARD] {

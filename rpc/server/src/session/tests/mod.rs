@@ -49,16 +49,19 @@ impl Driver {
         let mut config = SessionConfig {
             instance: "me".into(),
             limits: Limits::default(),
-            methods: MethodTable::new([(
-                "demo".into(),
-                [
-                    ("later".into(), MethodKind::Unary),
-                    ("now".into(), MethodKind::Unary),
-                    ("talk".into(), MethodKind::BidiStream),
-                    ("upload".into(), MethodKind::ClientStream),
-                    ("watch".into(), MethodKind::ServerStream),
-                ],
-            )]),
+            methods: MethodTable::new([
+                (
+                    "demo".into(),
+                    vec![
+                        ("later".into(), MethodKind::Unary),
+                        ("now".into(), MethodKind::Unary),
+                        ("talk".into(), MethodKind::BidiStream),
+                        ("upload".into(), MethodKind::ClientStream),
+                        ("watch".into(), MethodKind::ServerStream),
+                    ],
+                ),
+                ("rpc.health".into(), vec![("watch".into(), MethodKind::ServerStream)]),
+            ]),
             quota: None,
             metrics: Arc::default(),
         };

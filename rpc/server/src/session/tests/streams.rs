@@ -204,6 +204,30 @@ fn a_message_for_a_call_that_only_waits_for_credit_does_not_hold_up_the_session(
 }
 
 #[test]
+fn who_watches_health_holds_up_neither_a_drain_nor_the_age_of_a_connection() {
+    let unavailable = Code::UNAVAILABLE;
+    for is_drain in [true, false] {
+        let mut driver = Driver::new(|config| config.limits.connection_age = Some(Duration::from_secs(10)));
+        driver.session = driver.session.aging(|| 0);
+        let health = Request { method: "rpc.health/watch", stream: true, ..Request::new(CallId(2)) };
+        driver.send(&[hello(), open(1, "watch"), Frame::Request(health)]);
+        driver.produce(2, &[1, 2, 3], false);
+        driver.answers();
+        if is_drain {
+            driver.tell(Input::Drain);
+        } else {
+            driver.advance(10_000);
+        }
+        assert_eq!(driver.answers(), [Answer::Failed(2, unavailable), Answer::GoAway(2, unavailable)]);
+        assert_eq!(driver.aborted, [(CallId(2), unavailable)]);
+        assert!(!driver.shut_down);
+        driver.produce(1, &[], true);
+        assert_eq!(driver.answers(), [Answer::Ok(1)]);
+        assert!(driver.shut_down, "nothing else is waited for");
+    }
+}
+
+#[test]
 fn a_drain_waits_for_streams() {
     let mut driver = Driver::greeted(|_| ());
     driver.send(&[open(1, "watch")]);
