@@ -134,15 +134,13 @@ mod tests {
 
     use super::*;
 
+    fn head(version: u16, max: usize) -> CallHead {
+        let (id, format) = (CallId(1), Format::JSON);
+        CallHead { id, version, format, max_reply: max, max_message: max, deadline: None }
+    }
+
     fn written(status: &Status, version: u16) -> (String, String) {
-        let head = CallHead {
-            id: CallId(1),
-            version,
-            format: Format::JSON,
-            max_reply: 1_024,
-            max_message: 1_024,
-            deadline: None,
-        };
+        let head = head(version, 1_024);
         let mut out = Vec::new();
         head.fail(status, &mut out);
         let (body, _) = split_frame(&out, 1_024).unwrap().unwrap();
@@ -157,7 +155,7 @@ mod tests {
         let status =
             Status::unavailable("m").with_metadata("queue", "7").with_retry_after(Duration::from_secs(1));
         let failed = |version, max_frame| {
-            let head = CallHead { id: CallId(1), version, format: Format::JSON, max_frame, deadline: None };
+            let head = head(version, max_frame);
             let mut out = Vec::new();
             head.fail(&status.clone().with_details(&"d".repeat(900)), &mut out);
             let (body, _) = split_frame(&out, max_frame).unwrap().unwrap();
