@@ -3,11 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_core::Stream;
+use rpc_wire::Status;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::context::Context;
 use crate::error::HandlerError;
+use crate::messages::Messages;
 use crate::service::{Service, ServiceBuilder};
 
 impl ServiceBuilder {
@@ -27,6 +30,36 @@ impl ServiceBuilder {
     /// }
     ///
     /// let service = Service::builder("shop").state(Shop { price: 3 }).method("price", Shop::price).build();
+    /// ```
+    ///
+    /// Handlers of streams get the value, too. A stream that they return outlives the call of the handler, so it takes along
+    /// what it needs of the value:
+    ///
+    /// ```
+    /// use futures_util::stream;
+    /// use rpc_server::{Context, MessageStream, Messages, Service, Status};
+    ///
+    /// struct Stock {
+    ///     items: Vec<String>,
+    /// }
+    ///
+    /// impl Stock {
+    ///     async fn list(&self, from: usize, _: Context) -> Result<MessageStream<String>, Status> {
+    ///         let items: Vec<_> = self.items.iter().skip(from).cloned().map(Ok).collect();
+    ///         Ok(Box::pin(stream::iter(items)))
+    ///     }
+    ///
+    ///     async fn count(&self, mut wanted: Messages<String>, _: Context) -> Result<usize, Status> {
+    ///         let mut count = 0;
+    ///         while let Some(item) = wanted.next().await.transpose()? {
+    ///             count += usize::from(self.items.contains(&item));
+    ///         }
+    ///         Ok(count)
+    ///     }
+    /// }
+    ///
+    /// let stock = Service::builder("stock").state(Stock { items: vec!["tea".into()] });
+    /// let service = stock.server_stream("list", Stock::list).client_stream("count", Stock::count).build();
     /// ```
     pub fn state<S: Send + Sync + 'static>(self, state: impl Into<Arc<S>>) -> StatefulBuilder<S> {
         StatefulBuilder { builder: self, state: state.into() }
@@ -51,17 +84,80 @@ impl<S: Send + Sync + 'static> StatefulBuilder<S> {
         H: for<'a> StateHandler<'a, S, A, Output = Result<R, E>> + 'static,
     {
         let (state, handler) = (Arc::clone(&self.state), Arc::new(handler));
-        let with_state = move |argument: A, context: Context| {
-            let (state, handler) = (Arc::clone(&state), Arc::clone(&handler));
-            async move { handler.call(&state, argument, context).await }
-        };
+        let with_state =
+            move |argument, context| call(Arc::clone(&handler), Arc::clone(&state), argument, context);
         Self { builder: self.builder.method(name, with_state), ..self }
+    }
+
+    /// Adds a method whose handler gives a stream of messages, as [`ServiceBuilder::server_stream`] does. The handler gets the
+    /// value, too; its stream does not borrow from it.
+    pub fn server_stream<A, R, M, E, H>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + 'static,
+        M: Stream<Item = Result<R, Status>> + Send + 'static,
+        E: HandlerError + 'static,
+        H: for<'a> StateHandler<'a, S, A, Output = Result<M, E>> + 'static,
+    {
+        let (state, handler) = (Arc::clone(&self.state), Arc::new(handler));
+        let with_state =
+            move |argument, context| call(Arc::clone(&handler), Arc::clone(&state), argument, context);
+        Self { builder: self.builder.server_stream(name, with_state), ..self }
+    }
+
+    /// Adds a method whose handler takes a stream of messages and gives a result, as [`ServiceBuilder::client_stream`] does. The
+    /// handler gets the value, too.
+    pub fn client_stream<A, R, E, H>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + 'static,
+        E: HandlerError + 'static,
+        H: for<'a> StateHandler<'a, S, Messages<A>, Output = Result<R, E>> + 'static,
+    {
+        let (state, handler) = (Arc::clone(&self.state), Arc::new(handler));
+        let with_state =
+            move |argument, context| call(Arc::clone(&handler), Arc::clone(&state), argument, context);
+        Self { builder: self.builder.client_stream(name, with_state), ..self }
+    }
+
+    /// Adds a method whose handler takes a stream of messages and gives one, as [`ServiceBuilder::bidi_stream`] does. The handler
+    /// gets the value, too; its stream does not borrow from it.
+    pub fn bidi_stream<A, R, M, E, H>(self, name: impl Into<String>, handler: H) -> Self
+    where
+        A: DeserializeOwned + Send + 'static,
+        R: Serialize + 'static,
+        M: Stream<Item = Result<R, Status>> + Send + 'static,
+        E: HandlerError + 'static,
+        H: for<'a> StateHandler<'a, S, Messages<A>, Output = Result<M, E>> + 'static,
+    {
+        let (state, handler) = (Arc::clone(&self.state), Arc::new(handler));
+        let with_state =
+            move |argument, context| call(Arc::clone(&handler), Arc::clone(&state), argument, context);
+        Self { builder: self.builder.bidi_stream(name, with_state), ..self }
+    }
+
+    /// Describes the service, for `rpc.reflect`.
+    pub fn docs(self, docs: impl Into<String>) -> Self {
+        Self { builder: self.builder.docs(docs), ..self }
+    }
+
+    /// Describes a method that was added before, for `rpc.reflect`.
+    pub fn describe(self, method: &str, docs: impl Into<String>) -> Self {
+        Self { builder: self.builder.describe(method, docs), ..self }
     }
 
     /// Returns the service.
     pub fn build(self) -> Service {
         self.builder.build()
     }
+}
+
+/// Calls a handler with the value.
+async fn call<S, A, T, H>(handler: Arc<H>, state: Arc<S>, argument: A, context: Context) -> T
+where
+    H: for<'a> StateHandler<'a, S, A, Output = T>,
+{
+    handler.call(&state, argument, context).await
 }
 
 impl<S> fmt::Debug for StatefulBuilder<S> {

@@ -16,5 +16,6 @@ mod python;
 mod queue;
 mod services;
 mod spans;
+mod stateful;
 mod status;
 mod streams;
