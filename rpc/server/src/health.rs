@@ -94,7 +94,8 @@ impl Health {
     pub(crate) fn service(&self) -> Service {
         let health = self.clone();
         let check = move |request: HealthRequest, _: Context| {
-            let status = health.status(&request.service);
+            // Clients know only the present name of a service.
+            let status = health.state.borrow().status(&request.service);
             async move { Ok::<_, Status>(HealthReport { status }) }
         };
         let health = self.clone();

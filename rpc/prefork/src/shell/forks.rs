@@ -1,5 +1,6 @@
 //! Forks: the parent's record of a child, and the child's way from the fork to its end.
 
+use std::hash::{BuildHasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -93,6 +94,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         stop_write: &OwnedFd,
     ) -> ! {
         self.close_parents_descriptors();
+        draw_own_numbers();
         // Both ends stay open until the worker function has ended: a signal handler writes to the pipe.
         let ready = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).and_then(|(usr1_read, usr1_write)| {
             process::become_worker(self.pid, stop_write, &usr1_write, self.options.grace)?;
@@ -140,4 +142,10 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
         self.predecessor = None;
         self.program.close_listeners();
     }
+}
+
+/// Gives this process random numbers of its own. It has the generator of its parent, as its siblings have: their jitter would be
+/// the same, and their clients would choose the same instances.
+fn draw_own_numbers() {
+    fastrand::seed(RandomState::new().hash_one((std::process::id(), fastrand::u64(..))));
 }

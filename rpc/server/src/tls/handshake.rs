@@ -73,7 +73,8 @@ impl Drop for Leaving<'_> {
     }
 }
 
-/// Makes an accepted connection secret, before `until`. Returns it with the identity of the client, if that has a certificate.
+/// Performs the TLS handshake of an accepted connection, before `until`. Returns it with the identity of the client, if that
+/// has a certificate.
 ///
 /// # Errors
 /// The handshake did not succeed, or the connection has to close.

@@ -147,6 +147,43 @@ async fn workers_serve_each_service_of_the_server_that_they_make() {
 }
 
 #[tokio::test]
+async fn a_service_that_the_parent_renames_keeps_its_health_and_so_do_the_others() {
+    let fixture = Fixture::start("1 service-name=renamed").await;
+    let client = Client::direct("renamed", [fixture.addr.to_string()]).connect().await.unwrap();
+    assert!(client.call::<_, (u32, i32)>("slot", &()).await.is_ok());
+    for (service, status) in [
+        ("renamed", HealthStatus::Serving),
+        ("fixture", HealthStatus::ServiceUnknown),
+        ("second", HealthStatus::NotServing),
+    ] {
+        let question = HealthRequest { service: service.into() };
+        let report: HealthReport = client.call("rpc.health/check", &question).await.unwrap();
+        assert_eq!(report.status, status, "{service}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_two_services_would_have_is_a_clear_error() {
+    let mut command = command("1 service-name=second");
+    let output = timeout(PATIENCE, command.stderr(Stdio::piped()).output()).await.unwrap().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("the name \"second\" is that of another service of this server"), "{error}");
+}
+
+#[tokio::test]
+async fn workers_draw_other_random_numbers_than_their_siblings() {
+    let fixture = Fixture::start("2").await;
+    let mut drawn = BTreeMap::new();
+    while drawn.len() < 2 {
+        let (mut client, (slot, _)) = fixture.connect().await;
+        let Answer::Ok(_, number) = client.call(2, "chance", &()).await else { panic!("a number") };
+        drawn.entry(slot).or_insert(number);
+    }
+    assert_ne!(drawn[&0], drawn[&1]);
+}
+
+#[tokio::test]
 async fn term_lets_running_calls_finish() {
     let mut fixture = Fixture::start("2").await;
     let (mut client, _) = fixture.connect().await;

@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::peer::{PATIENCE, RawClient};
+use crate::peer::{Answer, PATIENCE, RawClient};
 use crate::prefork::Fixture;
 
 /// Sends bytes and returns all that comes back.
@@ -114,6 +114,30 @@ async fn the_status_port_tells_the_health_that_clients_are_told() {
     // A single service says nothing about the server as a whole.
     health.set("test", HealthStatus::NotServing);
     assert_eq!(get(addr, "/health").await.0, 200);
+}
+
+#[tokio::test]
+async fn the_supervisor_counts_the_calls_of_each_service_of_its_workers() {
+    // Bound and released, so that the port is free.
+    let status = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let fixture = Fixture::start(&format!("2 status={status}")).await;
+    let (mut client, _) = fixture.connect().await;
+    for id in 2..=3 {
+        assert!(matches!(client.call(id, "second/slot", &()).await, Answer::Ok(..)));
+    }
+    let counted = async {
+        loop {
+            let (_, metrics) = get(status, "/metrics").await;
+            let calls = |labels| sum(&metrics, "rpc_server_calls_total", labels);
+            if (calls("service=\"fixture\",method=\"slot\""), calls("service=\"second\",method=\"slot\""))
+                == (1, 2)
+            {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, counted).await.unwrap();
 }
 
 #[tokio::test]
