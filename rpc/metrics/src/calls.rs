@@ -60,7 +60,7 @@ impl Counter {
 #[derive(Debug)]
 pub struct CallSeries {
     started: Counter,
-    /// By number of the code; the last one is that of codes without a name.
+    /// Histograms by number of the code; the last one is that of codes without a name.
     by_code: [OnceLock<Box<Histogram>>; CODES.len() + 1],
     /// Stream messages that have been received.
     pub received: Counter,
