@@ -2,6 +2,7 @@
 
 mod announced;
 mod preforked;
+mod secured;
 mod under_load;
 mod whole_stack;
 

@@ -1,5 +1,6 @@
 //! Deaths of workers without a goodbye, as subscribers see them.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::process::Command;
 
@@ -47,6 +48,34 @@ async fn only_a_killed_worker_leaves_the_registry_and_long_before_its_session_ex
         took.last()
     );
     assert!(service.terminate().success());
+    service.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_service_of_a_worker_is_registered_and_leaves_with_it() {
+    let zk = ZkMini::start().await.unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
+    let mut service = Process::start(command.args(["2", &zk.connect_string(), "second"]));
+    service.line_with("ready ");
+    let registry = Registry::connect(&zk.connect_string()).await.unwrap();
+    let mut first = registry.subscribe("preforked").await.unwrap();
+    let mut second = registry.subscribe("second").await.unwrap();
+    let all = members("all workers", &mut first, |now| now.len() == 2).await;
+    let same = members("the same ones", &mut second, |now| now.len() == 2).await;
+    let workers = pids(&all);
+    assert_eq!(pids(&same), workers);
+    let client = Client::builder(registry, "second").connect().await.unwrap();
+    let pid: usize = client.call("pid", &()).await.unwrap();
+    assert!(workers.contains(&pid));
+
+    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGKILL).unwrap();
+    for seen in [&mut first, &mut second] {
+        members("the dead worker is replaced", seen, |now| now.len() == 2 && !pids(now).contains(&pid)).await;
+    }
+    assert!(service.terminate().success(), "{service}");
+    for path in ["/preforked", "/second"] {
+        assert!(zk.children(path).is_none_or(|left| left.is_empty()), "{service}");
+    }
     service.assert_nothing_left();
 }
 
@@ -105,6 +134,11 @@ async fn answering_pid(addr: &str, dead: i32) -> i32 {
         }
     };
     timeout(PATIENCE, answered).await.expect("a worker answers")
+}
+
+/// Returns the process ids of all workers.
+fn pids(members: &Members) -> BTreeSet<usize> {
+    members.instances.keys().map(|id| number(members, id, "pid")).collect()
 }
 
 /// Returns the number that the worker has registered under `key`.
