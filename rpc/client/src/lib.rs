@@ -126,6 +126,7 @@
 #![forbid(unsafe_code)]
 
 mod attempts;
+mod builder;
 mod call;
 mod client;
 mod connector;
@@ -153,8 +154,9 @@ mod targets;
 mod tls;
 mod typed;
 
+pub use builder::ClientBuilder;
 pub use call::{Call, CallWithReply, Reply};
-pub use client::{Client, ClientBuilder};
+pub use client::Client;
 pub use connector::{Connect, connect_fn};
 pub use error::Error;
 pub use pool::{Balancer, EjectionReason, InstanceInfo, InstanceState, OutlierEjection};

@@ -13,7 +13,7 @@ pub(crate) use calls::Wrap;
 
 use tower::{BoxError, Layer, Service};
 
-use crate::client::ClientBuilder;
+use crate::builder::ClientBuilder;
 
 impl ClientBuilder {
     /// Puts a layer of tower around all unary calls; the last one that is added is the outermost.
