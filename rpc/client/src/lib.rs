@@ -57,8 +57,9 @@
 //!
 //! A side sends as many bytes ahead as the other allows (256 KiB a stream, 4 MiB a connection), and more as its messages are
 //! taken. So a slow reader costs a bounded memory, and holds up its own stream and no call. A stream has no deadline unless it
-//! is given one; it is opened again only if nothing of it ran; and dropping any of its halves before the end cancels it. A
-//! server of version 1 of the protocol has no streams: the error is `UNIMPLEMENTED`, and nothing is sent.
+//! is given one; it is opened again, elsewhere, only if nothing of it ran and no message was sent, because messages are not kept;
+//! and dropping any of its halves before the end cancels it. A server of version 1 of the protocol has no streams: the error is
+//! `UNIMPLEMENTED`, and nothing is sent.
 //!
 //! # Tests without sockets
 //! [`Client::in_memory`] connects to a server in the same process; with [`ClientBuilder::via`] a client runs over any transport,

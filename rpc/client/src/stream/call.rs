@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::messages::Messages;
 use super::opening::Opening;
+use super::place::StreamPlace;
 use super::upload::{MessageSender, Upload};
 use crate::call::push_metadata;
 use crate::client::Client;
@@ -21,7 +22,7 @@ use crate::error::Error;
 /// A stream to open: awaiting it gives `T`, the halves that the caller has.
 ///
 /// It has no deadline unless one is set. It is opened on another connection, or another instance, as long as nothing of it
-/// has run; after that it is never repeated.
+/// has run and no message was sent; after that it is never repeated, because messages that were sent are not kept.
 #[must_use = "await it"]
 pub struct StreamCall<'a, T> {
     client: &'a Client,
@@ -162,9 +163,8 @@ impl<'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<'a, Messages<R>> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let mut opening = self.opening(false, true)?;
-            let stream = opening.open().await?;
-            Ok(Messages::new(Arc::new(stream), Some(opening)))
+            let (place, stream) = StreamPlace::open(self.opening(false, true)?).await?;
+            Ok(Messages::new(place, stream))
         })
     }
 }
@@ -175,8 +175,8 @@ impl<'a, A: Serialize + 'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let stream = self.opening(true, false)?.open().await?;
-            Ok(Upload::new(MessageSender::new(Arc::new(stream))))
+            let (place, stream) = StreamPlace::open(self.opening(true, false)?).await?;
+            Ok(Upload::new(MessageSender::new(place, stream)))
         })
     }
 }
@@ -191,8 +191,9 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let stream = Arc::new(self.opening(true, true)?.open().await?);
-            Ok((MessageSender::new(Arc::clone(&stream)), Messages::new(stream, None)))
+            let (place, stream) = StreamPlace::open(self.opening(true, true)?).await?;
+            let sender = MessageSender::new(Arc::clone(&place), Arc::clone(&stream));
+            Ok((sender, Messages::new(place, stream)))
         })
     }
 }

@@ -11,7 +11,7 @@ use rpc_wire::Metadata;
 use serde::de::DeserializeOwned;
 
 use super::active::ActiveStream;
-use super::opening::Opening;
+use super::place::StreamPlace;
 use crate::error::Error;
 use crate::session::{Attempt, Batch};
 
@@ -22,6 +22,7 @@ use crate::session::{Attempt, Batch};
 ///
 /// A message that is not of the type `R` ends the stream with [`Error::Result`].
 pub struct Messages<R> {
+    place: Arc<StreamPlace>,
     reading: Reading,
     batch: Batch,
     /// Number of messages so far.
@@ -33,17 +34,18 @@ pub struct Messages<R> {
 enum Reading {
     /// Once more, because nothing ran.
     Opening(Reopening),
-    Open(Arc<ActiveStream>, Option<Opening>),
+    Open(Arc<ActiveStream>),
     Ended,
 }
 
-type Reopening = Pin<Box<dyn Future<Output = Result<(ActiveStream, Opening), Error>> + Send>>;
+type Reopening = Pin<Box<dyn Future<Output = Result<Arc<ActiveStream>, Error>> + Send>>;
 
 impl<R: DeserializeOwned> Messages<R> {
-    /// Returns the messages of a stream; `again` opens it once more if nothing of it runs.
-    pub(super) fn new(stream: Arc<ActiveStream>, again: Option<Opening>) -> Self {
+    /// Returns the messages of a stream.
+    pub(super) fn new(place: Arc<StreamPlace>, stream: Arc<ActiveStream>) -> Self {
         Self {
-            reading: Reading::Open(stream, again),
+            place,
+            reading: Reading::Open(stream),
             batch: Batch::default(),
             received: 0,
             metadata: Metadata::new(),
@@ -63,20 +65,22 @@ impl<R: DeserializeOwned> Messages<R> {
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<R, Error>>> {
         loop {
-            let (stream, again) = match &mut self.reading {
-                Reading::Open(stream, again) => (stream, again),
+            let stream = match &mut self.reading {
+                Reading::Open(stream) => stream,
                 Reading::Ended => return Poll::Ready(None),
                 Reading::Opening(reopening) => match ready!(reopening.as_mut().poll(cx)) {
-                    Ok((stream, again)) => {
-                        self.reading = Reading::Open(Arc::new(stream), Some(again));
+                    Ok(stream) => {
+                        self.reading = Reading::Open(stream);
                         continue;
                     }
                     Err(error) => return self.fail(error),
                 },
             };
             if let Some(message) = self.batch.next_message() {
+                if self.received == 0 {
+                    self.place.settle();
+                }
                 self.received += 1;
-                *again = None;
                 return match stream.format().decode(message) {
                     Ok(message) => Poll::Ready(Some(Ok(message))),
                     Err(source) => {
@@ -99,7 +103,7 @@ impl<R: DeserializeOwned> Messages<R> {
 
     /// Ends the stream, or begins to open it once more and returns `None`.
     fn end(&mut self, end: Attempt) -> Option<Result<(), Error>> {
-        let Reading::Open(stream, again) = std::mem::replace(&mut self.reading, Reading::Ended) else {
+        let Reading::Open(stream) = std::mem::replace(&mut self.reading, Reading::Ended) else {
             return Some(Ok(()));
         };
         let ended = match end {
@@ -110,10 +114,15 @@ impl<R: DeserializeOwned> Messages<R> {
             }
             Err(ended) => ended,
         };
-        if let Some(mut again) = again
-            && again.may_retry(&stream, &ended)
-        {
-            self.reading = Reading::Opening(Box::pin(async move { Ok((again.open().await?, again)) }));
+        if self.received == 0 {
+            let place = Arc::clone(&self.place);
+            self.reading = Reading::Opening(Box::pin(async move {
+                let replaced = place.replace(&stream, ended).await;
+                if replaced.is_err() {
+                    stream.count(false);
+                }
+                replaced
+            }));
             return None;
         }
         stream.count(false);
@@ -136,9 +145,9 @@ impl<R: DeserializeOwned> futures_core::Stream for Messages<R> {
 
 impl<R> Drop for Messages<R> {
     fn drop(&mut self) {
-        if let Reading::Open(stream, _) = &self.reading {
+        if !matches!(self.reading, Reading::Ended) {
             // The sender may have the stream, too.
-            stream.cancel();
+            self.place.cancel();
         }
     }
 }

@@ -7,6 +7,7 @@ mod active;
 mod call;
 mod messages;
 mod opening;
+mod place;
 mod upload;
 
 pub use call::StreamCall;

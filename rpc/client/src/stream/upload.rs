@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::active::ActiveStream;
+use super::place::StreamPlace;
 use crate::error::Error;
 use crate::session::{Batch, Unsent};
 
@@ -17,6 +18,7 @@ const KEPT_CAPACITY: usize = 16 << 10;
 
 /// Sends the messages of a stream. Dropping it before [`finish`](Self::finish) cancels the call.
 pub struct MessageSender<A: ?Sized> {
+    place: Arc<StreamPlace>,
     stream: Arc<ActiveStream>,
     /// The message that is being sent.
     payload: Vec<u8>,
@@ -33,8 +35,8 @@ pub struct Upload<A, R> {
 }
 
 impl<A: Serialize + ?Sized> MessageSender<A> {
-    pub(super) fn new(stream: Arc<ActiveStream>) -> Self {
-        Self { stream, payload: Vec::new(), sent: 0, is_finished: false, message: PhantomData }
+    pub(super) fn new(place: Arc<StreamPlace>, stream: Arc<ActiveStream>) -> Self {
+        Self { place, stream, payload: Vec::new(), sent: 0, is_finished: false, message: PhantomData }
     }
 
     /// Sends a message. Waits while the server has as many bytes as it takes. Dropping the future sends nothing.
@@ -50,19 +52,31 @@ impl<A: Serialize + ?Sized> MessageSender<A> {
         self.payload.clear();
         let encoded = self.stream.format().encode(message, &mut self.payload);
         async move {
-            let Self { stream, payload, sent, .. } = self;
+            let Self { place, stream, payload, sent, .. } = self;
             encoded.map_err(|error| argument(stream, error.to_string()))?;
-            let outcome = poll_fn(|cx| stream.poll_send(cx, payload)).await;
-            payload.shrink_to(KEPT_CAPACITY);
-            match outcome {
-                Ok(()) => {
-                    *sent += 1;
-                    Ok(())
+            let outcome = loop {
+                let is_first = *sent == 0;
+                let sending = poll_fn(|cx| match is_first {
+                    true => place.poll_first(|| stream.poll_send(cx, payload)),
+                    false => stream.poll_send(cx, payload),
+                });
+                match sending.await {
+                    Ok(()) => break Ok(()),
+                    Err(Unsent::Argument(error)) => break Err(argument(stream, error.to_string())),
+                    Err(Unsent::Ended(Err(ended))) if is_first => {
+                        // Boxed, because it is seldom and large.
+                        match Box::pin(place.replace(stream, ended)).await {
+                            Ok(other) => *stream = other,
+                            Err(error) => break Err(error),
+                        }
+                    }
+                    Err(Unsent::Ended(Err(ended))) => break Err(stream.error(ended, *sent)),
+                    Err(Unsent::Ended(Ok(_)) | Unsent::Full) => break Err(stream.complete()),
                 }
-                Err(Unsent::Argument(error)) => Err(argument(stream, error.to_string())),
-                Err(Unsent::Ended(Err(ended))) => Err(stream.error(ended, *sent)),
-                Err(Unsent::Ended(Ok(_)) | Unsent::Full) => Err(stream.complete()),
-            }
+            };
+            payload.shrink_to(KEPT_CAPACITY);
+            *sent += u64::from(outcome.is_ok());
+            outcome
         }
     }
 
@@ -73,7 +87,7 @@ impl<A: Serialize + ?Sized> MessageSender<A> {
 
     fn end(&mut self) {
         self.is_finished = true;
-        self.stream.finish();
+        self.place.finish();
     }
 }
 
@@ -99,24 +113,31 @@ impl<A: Serialize, R: DeserializeOwned> Upload<A, R> {
     /// The stream has failed, or the result is not of the type `R`.
     pub async fn finish(mut self) -> Result<R, Error> {
         self.sender.end();
-        let MessageSender { stream, sent, .. } = &self.sender;
+        let MessageSender { place, stream, sent, .. } = &mut self.sender;
         let mut none = Batch::default();
-        loop {
+        let answer = loop {
             let Some(end) = poll_fn(|cx| stream.poll_receive(cx, &mut none)).await else { continue };
-            let result = end.map_err(|ended| stream.error(ended, *sent)).and_then(|answer| {
-                let decoded = stream.format().decode(&answer.payload);
-                decoded.map_err(|source| Error::Result { method: stream.method().to_owned(), source })
-            });
-            stream.count(result.is_ok());
-            return result;
-        }
+            match end {
+                Err(ended) if *sent == 0 => match Box::pin(place.replace(stream, ended)).await {
+                    Ok(other) => *stream = other,
+                    Err(error) => break Err(error),
+                },
+                end => break end.map_err(|ended| stream.error(ended, *sent)),
+            }
+        };
+        let result = answer.and_then(|answer| {
+            let decoded = stream.format().decode(&answer.payload);
+            decoded.map_err(|source| Error::Result { method: stream.method().to_owned(), source })
+        });
+        stream.count(result.is_ok());
+        result
     }
 }
 
 impl<A: ?Sized> Drop for MessageSender<A> {
     fn drop(&mut self) {
         if !self.is_finished {
-            self.stream.cancel();
+            self.place.cancel();
         }
     }
 }

@@ -134,3 +134,75 @@ async fn a_stream_that_ends_with_its_deadline_says_nothing_of_its_instance() {
     }
     assert_eq!(client.instances().iter().map(|info| info.ejections).sum::<u32>(), 0);
 }
+
+/// Servers that refuse the first stream, and answer the second.
+fn refusing_first() -> Scripted {
+    let act = |_: &str, nth| if nth == 0 { Act::NotRun(Code::UNAVAILABLE) } else { Act::Answer };
+    Scripted::new(["a", "b"], 1, act)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_is_refused_before_its_first_message_goes_elsewhere() {
+    for messages in [0, 3] {
+        let scripted = refusing_first();
+        let client = scripted.client.connect().await.unwrap();
+        let mut upload = client.client_stream::<u32, u32>("sum").await.unwrap();
+        // The refusal is there before the first message.
+        tokio::time::sleep(MOMENT).await;
+        for message in 0..messages {
+            upload.send(&message).await.unwrap();
+        }
+        assert_eq!(upload.finish().await.unwrap(), 7);
+        assert_eq!(scripted.requests.load(Ordering::SeqCst), 2);
+        let stats = client.stats();
+        assert_eq!((stats.calls, stats.ok, stats.retried, stats.open_streams), (1, 1, 1, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_has_sent_a_message_does_not_go_elsewhere() {
+    let scripted = refusing_first();
+    let client = scripted.client.connect().await.unwrap();
+    let mut upload = client.client_stream::<u32, u32>("sum").await.unwrap();
+    upload.send(&1).await.unwrap();
+    let error = upload.finish().await.unwrap_err();
+    assert_eq!((error.code(), error.may_have_been_applied()), (Code::UNAVAILABLE, false));
+    assert_eq!(scripted.requests.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_halves_of_a_refused_stream_go_elsewhere_together() {
+    for sender_is_first in [true, false] {
+        let scripted = refusing_first();
+        let client = scripted.client.connect().await.unwrap();
+        let (mut sender, mut answers) = client.bidi_stream::<u32, u32>("chat").await.unwrap();
+        tokio::time::sleep(MOMENT).await;
+        let send = async {
+            if !sender_is_first {
+                tokio::time::sleep(MOMENT).await;
+            }
+            sender.send(&1).await.unwrap();
+            sender.finish();
+        };
+        let read = async {
+            if sender_is_first {
+                tokio::time::sleep(MOMENT).await;
+            }
+            assert_eq!(answers.next().await.unwrap().unwrap(), 7);
+            assert!(answers.next().await.is_none());
+        };
+        tokio::join!(send, read);
+        assert_eq!(scripted.requests.load(Ordering::SeqCst), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_stream_does_not_go_elsewhere_once_a_half_of_it_was_dropped() {
+    let scripted = refusing_first();
+    let client = scripted.client.connect().await.unwrap();
+    let (sender, mut answers) = client.bidi_stream::<u32, u32>("chat").await.unwrap();
+    tokio::time::sleep(MOMENT).await;
+    drop(sender);
+    assert_eq!(answers.next().await.unwrap().unwrap_err().code(), Code::UNAVAILABLE);
+    assert_eq!(scripted.requests.load(Ordering::SeqCst), 1);
+}

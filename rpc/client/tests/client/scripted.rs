@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rpc_client::session::next_frame;
 use rpc_client::{Client, ClientBuilder, Code, Metadata, connect_fn};
-use rpc_wire::{CallId, Frame, Hello, Message, Reply, Request, VERSION};
+use rpc_wire::{CallId, Frame, Hello, Message, Reply, VERSION};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -97,6 +97,8 @@ async fn serve(
     let (mut reader, mut writer) = split(stream);
     let (answers, mut answered) = mpsc::unbounded_channel::<Vec<u8>>();
     let mut input = BytesMut::new();
+    // Calls whose messages end before the answer, with true if they take messages.
+    let mut uploads = Vec::new();
     loop {
         let Some(body) = next_frame(&mut input, MAX_FRAME).unwrap() else {
             tokio::select! {
@@ -111,11 +113,17 @@ async fn serve(
                 let hello = Hello { version, instance, ..hello };
                 writer.write_all(&bytes(&[Frame::Hello(hello)])).await?;
             }
+            Frame::End(id) => {
+                for (id, stream) in uploads.extract_if(.., |(upload, _)| *upload == id) {
+                    writer.write_all(&answer(id, stream)).await?;
+                }
+            }
             Frame::Ping(number) => writer.write_all(&bytes(&[Frame::Pong(number)])).await?,
             Frame::Request(request) => match act(addr) {
-                Act::Answer => writer.write_all(&answer(&request)).await?,
+                Act::Answer if request.more => uploads.push((request.id, request.stream)),
+                Act::Answer => writer.write_all(&answer(request.id, request.stream)).await?,
                 Act::AnswerAfter(time) => {
-                    let (answer, answers) = (answer(&request), answers.clone());
+                    let (answer, answers) = (answer(request.id, request.stream), answers.clone());
                     tokio::spawn(async move {
                         sleep(time).await;
                         let _ = answers.send(answer);
@@ -132,9 +140,8 @@ async fn serve(
     }
 }
 
-fn answer(request: &Request<'_>) -> Vec<u8> {
-    let id = request.id;
-    match request.stream {
+fn answer(id: CallId, stream: bool) -> Vec<u8> {
+    match stream {
         true => bytes(&[Frame::Message(Message { id, payload: b"7" }), Frame::Reply(Reply::ok(id, b""))]),
         false => bytes(&[Frame::Reply(Reply::ok(id, b"7"))]),
     }

@@ -1,0 +1,107 @@
+//! The place of a stream: another one comes there while nothing of it has run.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+
+use super::active::ActiveStream;
+use super::opening::Opening;
+use crate::error::Error;
+use crate::session::{Ended, Unsent};
+
+/// The stream that its halves have, and all that it takes to open it once more: elsewhere, if a server has refused it before
+/// any message went either way. A message that was sent is not kept, so from then on there is no other.
+#[derive(Debug)]
+pub(super) struct StreamPlace {
+    opening: tokio::sync::Mutex<Opening>,
+    current: Mutex<Arc<ActiveStream>>,
+    /// A message was taken, a half was dropped, or there will be no other stream.
+    is_settled: AtomicBool,
+    /// A message was sent, or is being sent.
+    has_sent: AtomicBool,
+    /// The client sends no message, or no more.
+    is_finished: AtomicBool,
+}
+
+impl StreamPlace {
+    /// Opens a stream.
+    pub(super) async fn open(mut opening: Opening) -> Result<(Arc<Self>, Arc<ActiveStream>), Error> {
+        let stream = Arc::new(opening.open().await?);
+        let place = Self {
+            opening: tokio::sync::Mutex::new(opening),
+            current: Mutex::new(Arc::clone(&stream)),
+            is_settled: AtomicBool::new(false),
+            has_sent: AtomicBool::new(false),
+            is_finished: AtomicBool::new(false),
+        };
+        Ok((Arc::new(place), stream))
+    }
+
+    /// Notes that no other stream may come here.
+    pub(super) fn settle(&self) {
+        self.is_settled.store(true, Ordering::SeqCst);
+    }
+
+    /// Sends a first message by `send`, unless that finds no room or no stream.
+    pub(super) fn poll_first(
+        &self,
+        send: impl FnOnce() -> Poll<Result<(), Unsent>>,
+    ) -> Poll<Result<(), Unsent>> {
+        // Before, so that no other stream comes at the same moment, which would lack the message.
+        self.has_sent.store(true, Ordering::SeqCst);
+        let sent = send();
+        if !matches!(sent, Poll::Ready(Ok(()))) {
+            self.has_sent.store(false, Ordering::SeqCst);
+        }
+        sent
+    }
+
+    /// Returns true if another stream may come here.
+    fn is_open(&self) -> bool {
+        !self.is_settled.load(Ordering::SeqCst) && !self.has_sent.load(Ordering::SeqCst)
+    }
+
+    /// Tells the server that no more messages follow; that of a later stream, too.
+    pub(super) fn finish(&self) {
+        self.is_finished.store(true, Ordering::SeqCst);
+        self.current().finish();
+    }
+
+    /// Cancels the stream, because one of its halves was dropped.
+    pub(super) fn cancel(&self) {
+        self.settle();
+        self.current().cancel();
+    }
+
+    /// Returns the stream that has come in place of one that has ended in this way before the half that asks has sent or taken a
+    /// message. The error is the end of that one if there is no other.
+    pub(super) async fn replace(
+        &self,
+        old: &Arc<ActiveStream>,
+        ended: Ended,
+    ) -> Result<Arc<ActiveStream>, Error> {
+        let mut opening = self.opening.lock().await;
+        let current = self.current();
+        if !Arc::ptr_eq(&current, old) {
+            return Ok(current);
+        }
+        if !self.is_open() || !opening.may_retry(old, &ended) {
+            self.settle();
+            return Err(old.error(ended, 0));
+        }
+        let stream = Arc::new(opening.open().await.inspect_err(|_| self.settle())?);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&stream);
+        // What the other half has done meanwhile, it has done to the old one.
+        if self.is_finished.load(Ordering::SeqCst) {
+            stream.finish();
+        }
+        if self.is_settled.load(Ordering::SeqCst) {
+            stream.cancel();
+        }
+        Ok(stream)
+    }
+
+    fn current(&self) -> Arc<ActiveStream> {
+        Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
