@@ -1,15 +1,15 @@
 //! The configuration of a client.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use common::{Backoff, Millis};
-use registry::{Registry, SubscribeOptions, unix_ms};
+use registry::{Registry, Stream, SubscribeOptions, unix_ms};
 use rpc_wire::{Format, Metadata};
 
 use crate::client::{Client, Inner};
-use crate::connector::{Connect, TcpConnect};
+use crate::connector::{Connect, TcpConnect, connect_fn};
 use crate::error::Error;
 #[cfg(feature = "tower")]
 use crate::layer::{Calls, Wrap};
@@ -26,8 +26,48 @@ use crate::tls::{Tls, TlsConnect};
 /// Default maximum of connections to one address of the registry.
 const MAX_CONNECTIONS: usize = 16;
 
+impl Client {
+    /// Configures a client that finds the instances of `service` in the registry.
+    pub fn builder(registry: Registry, service: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(service.into(), Instances::Registry(registry))
+    }
+
+    /// Configures a client of the given addresses (`host:port`), without a registry.
+    pub fn direct(
+        service: impl Into<String>,
+        addrs: impl IntoIterator<Item = impl Into<String>>,
+    ) -> ClientBuilder {
+        let addrs = addrs.into_iter().map(Into::into).collect();
+        ClientBuilder::new(service.into(), Instances::Fixed(addrs))
+    }
+
+    /// Configures a client of a server in this process, without sockets: `open` opens a connection. For tests of a whole
+    /// service; the crate `rpc-server` has the other end, and an example.
+    ///
+    /// ```
+    /// use rpc_client::Client;
+    /// use rpc_server::{Context, Server, Service, Status};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), rpc_client::Error> {
+    /// let double = |n: u32, _: Context| async move { Ok::<_, Status>(2 * n) };
+    /// let server = Server::new(Service::builder("math").method("double", double).build()).in_memory();
+    ///
+    /// let client = Client::in_memory("math", move || server.connect()).connect().await?;
+    /// assert_eq!(client.call::<_, u32>("double", &21).await?, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_memory<S: Stream + 'static>(
+        service: impl Into<String>,
+        open: impl Fn() -> io::Result<S> + Send + Sync + 'static,
+    ) -> ClientBuilder {
+        Self::direct(service, ["in-memory"]).via(connect_fn(move |_| std::future::ready(open())))
+    }
+}
+
 #[derive(Debug)]
-pub(crate) enum Instances {
+enum Instances {
     Registry(Registry),
     Fixed(Vec<String>),
 }
@@ -59,7 +99,7 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    pub(crate) fn new(service: String, instances: Instances) -> Self {
+    fn new(service: String, instances: Instances) -> Self {
         Self {
             instances,
             session: Config {

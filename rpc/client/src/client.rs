@@ -1,18 +1,14 @@
 //! The client of one service.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use registry::{Registry, Stream};
 use rpc_metrics::ClientMetrics;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::AbortHandle;
 
-use crate::builder::{ClientBuilder, Instances};
 use crate::call::Call;
-use crate::connector::connect_fn;
 #[cfg(feature = "tower")]
 use crate::layer::Calls;
 use crate::pool::InstanceInfo;
@@ -63,44 +59,6 @@ pub(crate) struct Inner {
 impl Client {
     pub(crate) fn new(inner: Inner) -> Self {
         Self { inner: Arc::new(inner) }
-    }
-
-    /// Configures a client that finds the instances of `service` in the registry.
-    pub fn builder(registry: Registry, service: impl Into<String>) -> ClientBuilder {
-        ClientBuilder::new(service.into(), Instances::Registry(registry))
-    }
-
-    /// Configures a client of the given addresses (`host:port`), without a registry.
-    pub fn direct(
-        service: impl Into<String>,
-        addrs: impl IntoIterator<Item = impl Into<String>>,
-    ) -> ClientBuilder {
-        let addrs = addrs.into_iter().map(Into::into).collect();
-        ClientBuilder::new(service.into(), Instances::Fixed(addrs))
-    }
-
-    /// Configures a client of a server in this process, without sockets: `open` opens a connection. For tests of a whole
-    /// service; the crate `rpc-server` has the other end, and an example.
-    ///
-    /// ```
-    /// use rpc_client::Client;
-    /// use rpc_server::{Context, Server, Service, Status};
-    ///
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), rpc_client::Error> {
-    /// let double = |n: u32, _: Context| async move { Ok::<_, Status>(2 * n) };
-    /// let server = Server::new(Service::builder("math").method("double", double).build()).in_memory();
-    ///
-    /// let client = Client::in_memory("math", move || server.connect()).connect().await?;
-    /// assert_eq!(client.call::<_, u32>("double", &21).await?, 42);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn in_memory<S: Stream + 'static>(
-        service: impl Into<String>,
-        open: impl Fn() -> io::Result<S> + Send + Sync + 'static,
-    ) -> ClientBuilder {
-        Self::direct(service, ["in-memory"]).via(connect_fn(move |_| std::future::ready(open())))
     }
 
     /// Prepares a call of a method. Nothing is sent before it is awaited.
