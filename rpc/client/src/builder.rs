@@ -165,7 +165,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets the deadline of calls that do not [name their own](Call::deadline). Default: 10 s.
+    /// Sets the deadline of calls that do not [name their own](crate::Call::deadline). Default: 10 s.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
@@ -268,7 +268,7 @@ impl ClientBuilder {
     }
 
     /// Hedges idempotent calls that take longer than `percent` of the last calls of the same method, 95 for instance: each is
-    /// sent to another instance, too, as by [`Call::hedge`]. Default: none are hedged. It takes a hundred calls of a method to begin.
+    /// sent to another instance, too, as by [`Call::hedge`](crate::Call::hedge). Default: none are hedged. It takes a hundred calls of a method to begin.
     pub fn hedge_slower_than(mut self, percent: u32) -> Self {
         self.hedge_percentile = Some(percent);
         self
