@@ -1,6 +1,7 @@
 //! A call as its caller sees it: options, then a future of the typed result. `attempts` does the work.
 
 use std::marker::PhantomData;
+#[cfg(feature = "tower")]
 use std::mem;
 use std::pin::{Pin, pin};
 #[cfg(feature = "tower")]
@@ -8,7 +9,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::Millis;
 use rpc_wire::{Code, Metadata, PayloadError};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ use crate::error::Error;
 #[cfg(feature = "tower")]
 use crate::layer::{Calls, Request, Response};
 use crate::measure::Measure;
+use crate::options::Options;
 use crate::shared::Shared;
 use crate::span;
 
@@ -30,13 +31,9 @@ pub struct Call<'a, R> {
     #[cfg(feature = "tower")]
     layers: Option<&'a Calls>,
     method: &'a str,
-    /// Encoded argument, or the reason why the call cannot be sent.
-    payload: Result<Vec<u8>, String>,
-    metadata: Metadata,
+    options: Options,
     deadline: Duration,
     idempotent: bool,
-    key: Option<u64>,
-    patience: Option<Millis>,
     hedge: Option<Duration>,
     result: PhantomData<fn() -> R>,
 }
@@ -62,7 +59,7 @@ impl<'a, R> Call<'a, R> {
     pub(crate) fn new(
         shared: &'a Shared,
         method: &'a str,
-        payload: Result<Vec<u8>, PayloadError>,
+        argument: Result<Vec<u8>, PayloadError>,
         deadline: Duration,
     ) -> Self {
         Self {
@@ -70,12 +67,9 @@ impl<'a, R> Call<'a, R> {
             #[cfg(feature = "tower")]
             layers: None,
             method,
-            payload: payload.map_err(|error| error.to_string()),
-            metadata: Metadata::new(),
+            options: Options::new(argument),
             deadline,
             idempotent: false,
-            key: None,
-            patience: None,
             hedge: None,
             result: PhantomData,
         }
@@ -105,20 +99,20 @@ impl<'a, R> Call<'a, R> {
     /// Sets the key of the call, such as a user: with [`Balancer::ConsistentHash`](crate::Balancer::ConsistentHash) calls of the
     /// same key go to the same instance.
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.key = Some(registry::select::hash([key.as_ref()]));
+        self.options.set_key(key);
         self
     }
 
     /// Waits for an instance up to the deadline, and not only for the time that the
     /// [client waits](crate::ClientBuilder::wait_for_instance).
     pub fn wait_for_ready(mut self) -> Self {
-        self.patience = Some(Millis(u64::MAX));
+        self.options.wait_for_ready();
         self
     }
 
     /// Ends at once with an error if no instance takes calls now: none is known, connected, or has room.
     pub fn fail_fast(mut self) -> Self {
-        self.patience = Some(Millis(0));
+        self.options.fail_fast();
         self
     }
 
@@ -138,9 +132,7 @@ impl<'a, R> Call<'a, R> {
     /// A call with a name that is not allowed ends with [`Error::Argument`], and so does one with metadata to a server of
     /// version 1 of the protocol, which would lose them.
     pub fn metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        if let Err(reason) = push_metadata(&mut self.metadata, name, value) {
-            self.payload = self.payload.and(Err(reason));
-        }
+        self.options.add_metadata(name, value);
         self
     }
 
@@ -178,15 +170,10 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
     fn run<T>(mut self, form: impl FnOnce(R, Answered) -> T) -> impl Future<Output = Result<T, Error>> {
         async move {
             let Self { shared, method, .. } = self;
-            let payload = match &mut self.payload {
-                Ok(payload) => mem::take(payload),
-                Err(reason) => {
-                    return Err(Error::Argument { method: method.into(), reason: mem::take(reason) });
-                }
-            };
+            let payload = self.options.take_argument(method)?;
             let begun = Instant::now();
             let span = span::begin(&shared.config.service, method);
-            span::send_context(shared.context_hook.as_ref(), &span, &mut self.metadata);
+            span::send_context(shared.context_hook.as_ref(), &span, &mut self.options.metadata);
             let mut measure = Measure::start(shared.metrics.method(method), begun);
             shared.budget.add_call();
             let answer = pin!(self.answer(payload, begun));
@@ -211,10 +198,11 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
 
     /// Makes the call, through layers if there are any.
     async fn answer(&mut self, payload: Vec<u8>, begun: Instant) -> Result<Answered, Error> {
-        let Self { shared, method, deadline, idempotent, key, patience, hedge, .. } = *self;
+        let Self { shared, method, deadline, idempotent, hedge, .. } = *self;
+        let Options { key, patience, .. } = self.options;
         #[cfg(feature = "tower")]
         if let Some(layers) = self.layers {
-            let (method, metadata) = (method.to_owned(), mem::take(&mut self.metadata));
+            let (method, metadata) = (method.to_owned(), mem::take(&mut self.options.metadata));
             let (payload, left) = (payload.into(), Arc::default());
             let request = Request {
                 method,
@@ -231,7 +219,7 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
             // Boxed, so that calls without layers are small.
             return Box::pin(layers.make(shared, request)).await.map(|Response(answered)| answered);
         }
-        let metadata = self.metadata.as_ref();
+        let metadata = self.options.metadata.as_ref();
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
         Attempts::new(shared, call, attempts::deadline(shared, begun, deadline), begun).run().await
     }
@@ -257,18 +245,6 @@ impl<'a, R: DeserializeOwned + 'a> IntoFuture for CallWithReply<'a, R> {
             instance: link.instance.clone(),
         }))
     }
-}
-
-/// Adds a name and a value of a caller, or returns the reason why they cannot be sent.
-pub(crate) fn push_metadata(
-    metadata: &mut Metadata,
-    name: &str,
-    value: impl AsRef<[u8]>,
-) -> Result<(), String> {
-    if Metadata::is_reserved(name) {
-        return Err(format!("the metadata {name} are not for callers"));
-    }
-    metadata.push(name, value).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

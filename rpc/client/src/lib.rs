@@ -139,6 +139,7 @@ pub mod layer;
 mod link;
 mod link_task;
 mod measure;
+mod options;
 mod placement;
 mod pool;
 mod pool_task;

@@ -6,8 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::Millis;
-use rpc_wire::{Metadata, PayloadError};
+use rpc_wire::PayloadError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -15,9 +14,9 @@ use super::messages::Messages;
 use super::opening::Opening;
 use super::place::StreamPlace;
 use super::upload::{MessageSender, Upload};
-use crate::call::push_metadata;
 use crate::client::Client;
 use crate::error::Error;
+use crate::options::Options;
 
 /// A stream to open: awaiting it gives `T`, the halves that the caller has.
 ///
@@ -27,12 +26,8 @@ use crate::error::Error;
 pub struct StreamCall<'a, T> {
     client: &'a Client,
     method: &'a str,
-    /// Encoded argument, or the reason why the stream cannot be opened.
-    argument: Result<Vec<u8>, String>,
-    metadata: Metadata,
+    options: Options,
     deadline: Option<Duration>,
-    key: Option<u64>,
-    patience: Option<Millis>,
     halves: PhantomData<fn() -> T>,
 }
 
@@ -105,9 +100,7 @@ impl Client {
 
 impl<'a, T> StreamCall<'a, T> {
     fn new(client: &'a Client, method: &'a str, argument: Result<Vec<u8>, PayloadError>) -> Self {
-        let argument = argument.map_err(|error| error.to_string());
-        let (metadata, halves) = (Metadata::new(), PhantomData);
-        Self { client, method, argument, metadata, deadline: None, key: None, patience: None, halves }
+        Self { client, method, options: Options::new(argument), deadline: None, halves: PhantomData }
     }
 
     /// Sets the time after which the stream is cancelled, from its opening to its end. Default: none, but inside a handler of
@@ -119,37 +112,34 @@ impl<'a, T> StreamCall<'a, T> {
 
     /// Adds a name and a value beside the argument; see [`Call::metadata`](crate::Call::metadata).
     pub fn metadata(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        if let Err(reason) = push_metadata(&mut self.metadata, name, value) {
-            self.argument = self.argument.and(Err(reason));
-        }
+        self.options.add_metadata(name, value);
         self
     }
 
     /// Sets the key of the stream; see [`Call::key`](crate::Call::key).
     pub fn key(mut self, key: impl AsRef<[u8]>) -> Self {
-        self.key = Some(registry::select::hash([key.as_ref()]));
+        self.options.set_key(key);
         self
     }
 
     /// Waits for an instance up to the deadline; see [`Call::wait_for_ready`](crate::Call::wait_for_ready).
     pub fn wait_for_ready(mut self) -> Self {
-        self.patience = Some(Millis(u64::MAX));
+        self.options.wait_for_ready();
         self
     }
 
     /// Ends at once with an error if no instance takes a stream now; see [`Call::fail_fast`](crate::Call::fail_fast).
     pub fn fail_fast(mut self) -> Self {
-        self.patience = Some(Millis(0));
+        self.options.fail_fast();
         self
     }
 
-    fn opening(self, sends: bool, receives: bool) -> Result<Opening, Error> {
+    fn opening(mut self, sends: bool, receives: bool) -> Result<Opening, Error> {
         let mut opening = Opening::new(self.client.clone(), self.method, self.deadline);
-        opening.payload =
-            self.argument.map_err(|reason| Error::Argument { method: self.method.into(), reason })?;
-        opening.metadata = self.metadata;
+        opening.payload = self.options.take_argument(self.method)?;
+        opening.metadata = self.options.metadata;
         (opening.sends, opening.receives) = (sends, receives);
-        (opening.key, opening.patience) = (self.key, self.patience);
+        (opening.key, opening.patience) = (self.options.key, self.options.patience);
         Ok(opening)
     }
 }
