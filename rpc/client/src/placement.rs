@@ -120,6 +120,7 @@ impl<'a> Placement<'a> {
             return Ok(picked);
         }
         let until = self.deadline.min(self.now + self.patience);
+        let _waiter = shared.waiter();
         loop {
             let mut changed = pin!(shared.changed());
             // From here on no change is missed.

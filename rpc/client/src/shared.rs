@@ -1,5 +1,6 @@
 //! State that the callers, the links and the task behind them share.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use common::{Millis, TokioClock};
@@ -35,6 +36,18 @@ pub(crate) struct Shared {
     changed: Notify,
     /// Wakes one of them: a link has room for one more.
     room: Notify,
+    /// Number of those that wait for room.
+    waiting: AtomicUsize,
+}
+
+/// Call that waits for room, as long as this is not dropped.
+#[derive(Debug)]
+pub(crate) struct Waiter<'a>(&'a AtomicUsize);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Settings of calls and links, beside those of sessions.
@@ -67,6 +80,7 @@ impl Shared {
             work: Notify::new(),
             changed: Notify::new(),
             room: Notify::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -85,6 +99,12 @@ impl Shared {
         self.changed.notified()
     }
 
+    /// Announces a call that will wait for room, before it looks once more whether there is some.
+    pub(crate) fn waiter(&self) -> Waiter<'_> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiter(&self.waiting)
+    }
+
     /// Completes when another call has ended, for one of the calls that wait.
     pub(crate) async fn room(&self) {
         self.room.notified().await;
@@ -96,8 +116,12 @@ impl Shared {
         self.give_room();
     }
 
+    /// Wakes a call that waits for room, after the pool was told of it. A waiter that this does not see has not looked yet, since
+    /// both hold the lock of the pool for that.
     pub(crate) fn give_room(&self) {
-        self.room.notify_one();
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.room.notify_one();
+        }
     }
 
     /// Completes when the pool has been fed.
