@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 
-use rpc_wire::{Code, MessageWriter, ReplyWriter};
+use rpc_wire::{Code, EncodeError, MessageWriter, ReplyWriter};
 
 use crate::active_call::ActiveCall;
+use crate::error::Error;
 use crate::handler::PollMessage;
 use crate::session::{self, CallHead};
 use crate::shared_reply_queue::SharedReplyQueue;
@@ -64,40 +65,61 @@ impl StreamTask {
 
     fn produce(&mut self, cx: &mut Context<'_>, room: usize) -> Pause {
         let Self { call, handler, active, out } = self;
-        while out.len() < room {
-            let mut message = MessageWriter::new(out, call.id);
-            let mut poll = || handler.poll_message(cx, call.format, message.payload());
-            let polled = catch_unwind(AssertUnwindSafe(|| active.scope.enter(&mut poll)));
-            let code = match polled {
-                Ok(Poll::Pending) => return Pause::Waiting,
-                Ok(Poll::Ready(Some(Ok(())))) => match message.finish(call.max_message) {
-                    Ok(()) => {
-                        active.series().sent.increment();
-                        continue;
-                    }
-                    Err(error) => call.fail_too_long("message", &error, out),
-                },
-                Ok(Poll::Ready(Some(Err(error)))) => {
-                    drop(message);
-                    active.state.write_failure(call, error, out)
+        let mut sent = 0;
+        let give = || give_messages(call, handler.as_mut(), cx, room, out, &mut sent);
+        // Entered once for many messages, because that costs as much as a short one.
+        let stopped = catch_unwind(AssertUnwindSafe(|| active.scope.enter(give)));
+        active.series().sent.add(sent);
+        let code = match stopped {
+            Ok(Stop::Full) => return Pause::Full,
+            Ok(Stop::Waiting) => return Pause::Waiting,
+            Ok(Stop::TooLong(error)) => call.fail_too_long("message", &error, out),
+            Ok(Stop::Failed(error)) => active.state.write_failure(call, error, out),
+            Ok(Stop::Finished) => {
+                let mut reply = ReplyWriter::new(out, call.id);
+                active.state.write_metadata(call, &mut reply);
+                match reply.finish(call.max_reply) {
+                    Ok(()) => Code::OK,
+                    Err(error) => call.fail_too_long("reply", &error, out),
                 }
-                Ok(Poll::Ready(None)) => {
-                    drop(message);
-                    let mut reply = ReplyWriter::new(out, call.id);
-                    active.state.write_metadata(call, &mut reply);
-                    match reply.finish(call.max_reply) {
-                        Ok(()) => Code::OK,
-                        Err(error) => call.fail_too_long("reply", &error, out),
-                    }
-                }
-                Err(_) => {
-                    drop(message);
-                    call.fail_with(&session::panicked(), out)
-                }
-            };
-            active.scope.end(code);
-            return Pause::Ended;
-        }
-        Pause::Full
+            }
+            Err(_) => call.fail_with(&session::panicked(), out),
+        };
+        active.scope.end(code);
+        Pause::Ended
     }
+}
+
+/// Reason for which no message follows in a turn of a handler.
+enum Stop {
+    Full,
+    Waiting,
+    Finished,
+    Failed(Error),
+    TooLong(EncodeError),
+}
+
+/// Writes messages, which it counts, while there is room.
+fn give_messages(
+    call: &CallHead,
+    handler: &mut (dyn PollMessage + Send),
+    cx: &mut Context<'_>,
+    room: usize,
+    out: &mut Vec<u8>,
+    sent: &mut u64,
+) -> Stop {
+    while out.len() < room {
+        let mut message = MessageWriter::new(out, call.id);
+        match handler.poll_message(cx, call.format, message.payload()) {
+            Poll::Pending => return Stop::Waiting,
+            Poll::Ready(None) => return Stop::Finished,
+            Poll::Ready(Some(Err(error))) => return Stop::Failed(error),
+            Poll::Ready(Some(Ok(()))) => {}
+        }
+        if let Err(error) = message.finish(call.max_message) {
+            return Stop::TooLong(error);
+        }
+        *sent += 1;
+    }
+    Stop::Full
 }
