@@ -93,7 +93,7 @@
 //! | How many calls run at a time? | [`in_flight`](Limits::in_flight), [`in_flight_per_peer`](Limits::in_flight_per_peer), [`in_flight_per_connection`](Limits::in_flight_per_connection) |
 //! | And if nobody knows the right number? | [`adaptive`](Limits::adaptive): it follows the capacity |
 //! | May calls of a short burst wait? | [`queue`](Limits::queue), [`queue_timeout`](Limits::queue_timeout) |
-//! | How much memory do clients take? | [`bytes`](Limits::bytes), [`bytes_per_peer`](Limits::bytes_per_peer), [`argument_bytes`](Limits::argument_bytes), [`reply_bytes`](Limits::reply_bytes), [`max_frame`](Limits::max_frame) |
+//! | How much memory do clients take? | [`bytes`](Limits::bytes), [`bytes_per_peer`](Limits::bytes_per_peer), [`argument_bytes`](Limits::argument_bytes), [`reply_bytes`](Limits::reply_bytes), [`stream_window`](Limits::stream_window), [`connection_window`](Limits::connection_window), [`max_frame`](Limits::max_frame) |
 //! | How many clients are there? | [`connections`](Limits::connections), [`connections_per_peer`](Limits::connections_per_peer) |
 //! | How slow or silent are they? | [`hello_timeout`](Limits::hello_timeout), [`frame_timeout`](Limits::frame_timeout), [`write_timeout`](Limits::write_timeout), [`idle_timeout`](Limits::idle_timeout) |
 //! | When do they look for new instances? | [`connection_age`](Limits::connection_age) |

@@ -61,6 +61,11 @@ pub struct Limits {
     /// RESOURCE_EXHAUSTED. Above half of the limit, the client's unfinished calls pause: while the client reads, or for
     /// 3 s if it does not. Default: 32 MiB.
     pub reply_bytes: usize,
+    /// Number of bytes of messages that the client of a stream may send before the handler takes any. The more, the faster is a
+    /// stream over a long distance: with 100 ms there and back, 256 KiB allow 2.6 MB/s. Default: 256 KiB.
+    pub stream_window: u32,
+    /// The same of all streams of a connection together. Default: 4 MiB.
+    pub connection_window: u32,
     /// Maximum number of bytes of all connections together: received and not handled, arguments and metadata of
     /// unfinished calls, replies not written. Above it, the connection that holds most is closed. Default: 256 MiB.
     pub bytes: usize,
@@ -94,8 +99,12 @@ pub struct Limits {
 impl Limits {
     /// Returns the bytes that a client may send ahead.
     pub(crate) fn budget(&self) -> Budget {
-        let calls = u32::try_from(self.argument_bytes).unwrap_or(u32::MAX);
-        Budget { calls, ..Budget::default() }
+        // A window of nothing would never open.
+        Budget {
+            stream: self.stream_window.max(1),
+            connection: self.connection_window.max(1),
+            calls: u32::try_from(self.argument_bytes).unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -118,6 +127,8 @@ impl Default for Limits {
             max_frame: rpc_wire::DEFAULT_MAX_FRAME,
             argument_bytes: 64 << 20,
             reply_bytes: 32 << 20,
+            stream_window: 256 << 10,
+            connection_window: 4 << 20,
             bytes: 256 << 20,
             bytes_per_peer: None,
             hello_timeout: Duration::from_secs(5),

@@ -7,6 +7,7 @@ use std::task::{Context, Waker};
 
 use rpc_wire::CallId;
 
+use crate::limits::Limits;
 use crate::peers::Seat;
 use crate::session::{CallHead, Progress, Replies, ReplyQueue};
 
@@ -27,10 +28,11 @@ struct WaitingReplies {
 }
 
 impl SharedReplyQueue {
-    /// Creates a queue for up to `limit` bytes of replies.
-    pub(crate) fn new(seat: Arc<Seat>, limit: usize) -> Self {
+    /// Creates the queue of a connection.
+    pub(crate) fn new(seat: Arc<Seat>, limits: &Limits) -> Self {
         let (paused, held_back) = (HashMap::new(), HashMap::new());
-        let state = WaitingReplies { queue: ReplyQueue::new(limit), paused, held_back };
+        let state =
+            WaitingReplies { queue: ReplyQueue::new(limits.reply_bytes, limits.budget()), paused, held_back };
         Self { seat, state: Mutex::new(state) }
     }
 
@@ -147,7 +149,6 @@ mod tests {
     use common::Millis;
 
     use super::*;
-    use crate::limits::Limits;
     use crate::peers::Peers;
 
     #[derive(Default)]
@@ -166,7 +167,7 @@ mod tests {
     fn reply_queue(limit: usize) -> SharedReplyQueue {
         let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
         let seat = peers.seat(IpAddr::V4(Ipv4Addr::LOCALHOST), Millis(0)).unwrap();
-        SharedReplyQueue::new(Arc::new(seat), limit)
+        SharedReplyQueue::new(Arc::new(seat), &Limits { reply_bytes: limit, ..Limits::default() })
     }
 
     #[test]

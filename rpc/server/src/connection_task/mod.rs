@@ -97,8 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
     /// Begins to serve a client that was accepted at `now`.
     pub(crate) fn new(shared: Arc<Shared>, seat: Seat, stream: S, client: Accepted) -> Self {
         let seat = Arc::new(seat);
-        let reply_queue =
-            Arc::new(SharedReplyQueue::new(Arc::clone(&seat), shared.session.limits.reply_bytes));
+        let reply_queue = Arc::new(SharedReplyQueue::new(Arc::clone(&seat), &shared.session.limits));
         shared.session.metrics.opened.increment();
         let Accepted { peer, identity, at: now } = client;
         let time = shared.clock.at(now);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use rpc_wire::CallId;
+use rpc_wire::{Budget, CallId};
 
 use super::message::{Replies, Segment, Taken};
 
@@ -14,9 +14,8 @@ const STREAM_ROOM: usize = 64 << 10;
 /// Bytes of all streams of a connection above which each may produce one message ahead only.
 const STREAMS_ROOM: usize = 1 << 20;
 
-/// Bytes of messages that handlers take before the session hears of it at once. It gives credit at half of a window, so a
-/// window never closes while handlers take all there is.
-const TELL_TAKEN: usize = 64 << 10;
+/// Maximum number of bytes of messages that handlers take before the session hears of it at once.
+const MOST_UNTOLD: usize = 64 << 10;
 
 /// Queue of frames on their way to the session, and the number of bytes ahead of them.
 #[derive(Debug)]
@@ -33,8 +32,9 @@ pub(crate) struct ReplyQueue {
     /// Bytes that each stream has produced and that have not gone out, where there are any, and their sum.
     streams: BTreeMap<CallId, usize>,
     streams_sum: usize,
-    /// Bytes of messages that handlers have taken since the session heard of it.
+    /// Bytes of messages that handlers have taken since the session heard of it, and the number at which it hears.
     taken: usize,
+    tell_at: usize,
 }
 
 /// Progress of a session that writes.
@@ -48,7 +48,10 @@ pub(crate) struct Progress {
 }
 
 impl ReplyQueue {
-    pub(crate) fn new(limit: usize) -> Self {
+    /// Creates a queue for the windows of a budget, and up to `limit` bytes of replies.
+    pub(crate) fn new(limit: usize, budget: Budget) -> Self {
+        // The session gives credit at half of a window, so none closes while handlers take all there is.
+        let tell_at = MOST_UNTOLD.min(budget.stream.min(budget.connection) as usize / 2);
         Self {
             limit,
             replies: Replies::default(),
@@ -58,6 +61,7 @@ impl ReplyQueue {
             streams: BTreeMap::new(),
             streams_sum: 0,
             taken: 0,
+            tell_at,
         }
     }
 
@@ -118,7 +122,7 @@ impl ReplyQueue {
             None => self.replies.taken.push(Taken { id, bytes }),
         }
         self.taken += bytes;
-        self.taken >= TELL_TAKEN
+        self.taken >= self.tell_at
     }
 
     /// Returns true if calls may continue, because their replies find room. The other half of the limit is for calls
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_reply_for_which_there_is_no_room_is_replaced() {
-        let mut queue = ReplyQueue::new(100);
+        let mut queue = ReplyQueue::new(100, Budget::default());
         queue.note_progress(unsent(50));
         queue.push(CallId(1), &[1; 50], |_| panic!("there is room"));
         queue.push(CallId(2), &[2; 50], |out| out.push(9));
@@ -169,7 +173,7 @@ mod tests {
 
     #[test]
     fn half_of_the_limit_is_room_for_calls_that_are_asked() {
-        let mut queue = ReplyQueue::new(100);
+        let mut queue = ReplyQueue::new(100, Budget::default());
         queue.note_progress(unsent(51));
         assert!(!queue.has_room());
         queue.note_progress(unsent(50));

@@ -5,7 +5,7 @@ use rpc_server::{Code, Context, Limits, Messages, Service, Status};
 use rpc_wire::{Budget, CallId, Credit, Frame, HEADER_LEN, Message, Request};
 use tokio::sync::mpsc;
 
-use crate::peer::{Answer, RawClient, Running, Tell, failed, ok, peak_memory};
+use crate::peer::{Answer, RawClient, Running, Tell, failed, limits, ok, peak_memory};
 
 type Stream<T> = stream::BoxStream<'static, Result<T, Status>>;
 
@@ -118,6 +118,31 @@ async fn a_message_may_be_longer_than_the_budget_of_calls() {
     client.open(1, "fill", "100000");
     client.send().await;
     assert_eq!(client.answer().await, message(1, &format!("\"{}\"", "x".repeat(100_000))));
+}
+
+#[tokio::test]
+async fn a_small_window_opens_as_the_handler_takes_messages() {
+    let small = limits(|limits| (limits.stream_window, limits.connection_window) = (100, 60));
+    let server = Running::serve(small, service).await;
+    let mut client = RawClient::greeted_with(server.addr, Budget::default()).await;
+    client.open(1, "sum", "");
+    // Four messages have 60 bytes, all that the connection may have under way.
+    for _ in 0..10 {
+        (0..4).for_each(|_| client.message(1, "1"));
+        client.send().await;
+        let mut back = 0;
+        while back < 60 {
+            let Answer::Credit(id, bytes) = client.answer().await else { panic!("credit") };
+            back += if id == CallId(0) { bytes } else { 0 };
+        }
+    }
+    client.push(&Frame::End(CallId(1)));
+    client.send().await;
+    let mut last = client.answer().await;
+    while matches!(last, Answer::Credit(..)) {
+        last = client.answer().await;
+    }
+    assert_eq!(last, ok(1, b"40"));
 }
 
 #[tokio::test]

@@ -119,7 +119,7 @@ impl Driver {
 
     /// Ends calls that continued elsewhere, in one batch.
     fn end_calls(&mut self, ids: &[u64]) {
-        let mut queue = ReplyQueue::new(MAX);
+        let mut queue = ReplyQueue::new(MAX, Budget::default());
         for &id in ids {
             let mut frame = Vec::new();
             Frame::Reply(Reply::ok(CallId(id), b"0")).encode(&mut frame, MAX).unwrap();

@@ -99,7 +99,7 @@ impl World {
         driver.answers();
         Self {
             driver,
-            queue: ReplyQueue::new(8 << 20),
+            queue: ReplyQueue::new(8 << 20, Budget::default()),
             streams: BTreeMap::new(),
             cancelled: BTreeSet::new(),
             to_server: TO_SERVER.1,

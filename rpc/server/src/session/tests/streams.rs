@@ -29,7 +29,7 @@ impl Driver {
         if is_end {
             Frame::Reply(Reply::ok(CallId(id), b"")).encode(&mut frames, MAX).unwrap();
         }
-        let mut queue = ReplyQueue::new(MAX);
+        let mut queue = ReplyQueue::new(MAX, Budget::default());
         queue.push_messages(CallId(id), &frames, is_end);
         self.tell(Input::Replies(queue.take()));
     }
