@@ -13,7 +13,7 @@ use crate::context::{CallState, ConnectionInfo, NewCall};
 use crate::handler::{Opening, Running};
 use crate::inbox::{Inbox, InboxEnd};
 use crate::peers::{InFlight, Seat, Waiting};
-use crate::running_call::{CallRunner, cut, drop_quietly, open, poll_handler};
+use crate::running_call::{CallRunner, cut_messages, drop_quietly, open, poll_handler};
 use crate::scope::CallScope;
 use crate::session::{CallHead, MethodId, MethodKind, Start};
 use crate::shared::Shared;
@@ -81,7 +81,7 @@ impl CallTask {
 impl Drop for CallTask {
     fn drop(&mut self) {
         self.handle.abort();
-        cut(self.inbox.as_ref());
+        cut_messages(self.inbox.as_ref());
     }
 }
 
@@ -111,7 +111,7 @@ impl CallStarter {
             Ok(running) => running,
             Err(code) => {
                 CallState::end(&state);
-                cut(inbox.as_ref());
+                cut_messages(inbox.as_ref());
                 return Started::Ended(code);
             }
         };
@@ -124,7 +124,7 @@ impl CallStarter {
                     CallState::end(&state);
                     // An idle connection keeps no metadata.
                     self.spare = (!has_metadata).then_some(state);
-                    cut(inbox.as_ref());
+                    cut_messages(inbox.as_ref());
                     return Started::Ended(code);
                 }
                 let mut runner = self.runner(call, deadline, kind);

@@ -13,11 +13,11 @@ use crate::shared_reply_queue::SharedReplyQueue;
 pub(crate) struct Inbox {
     id: CallId,
     reply_queue: Arc<SharedReplyQueue>,
-    state: Mutex<Waiting>,
+    state: Mutex<InboxState>,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct InboxState {
     /// Messages, each behind its length of four bytes.
     messages: Vec<u8>,
     end: Option<InboxEnd>,
@@ -99,14 +99,14 @@ impl Inbox {
         self.taken(cost);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, InboxState> {
         // Nothing that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Wakes the handler, without the lock.
-fn wake(mut state: MutexGuard<'_, Waiting>) {
+fn wake(mut state: MutexGuard<'_, InboxState>) {
     let waker = state.waker.take();
     drop(state);
     if let Some(waker) = waker {

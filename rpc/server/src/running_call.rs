@@ -111,7 +111,7 @@ fn is_over(deadline: Option<Instant>) -> bool {
 }
 
 /// Ends the messages of a call that has ended: what holds them may outlive its handler.
-pub(crate) fn cut(inbox: Option<&Arc<Inbox>>) {
+pub(crate) fn cut_messages(inbox: Option<&Arc<Inbox>>) {
     if let Some(inbox) = inbox {
         inbox.end(InboxEnd::Cut);
     }

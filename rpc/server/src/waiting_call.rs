@@ -90,7 +90,7 @@ impl WaitingCall {
     /// Ends a call, of which nothing has run, with the encoded reply.
     fn fail(self, frame: &[u8]) {
         let Self { reply_queue, call, active, inbox, .. } = self;
-        running_call::cut(inbox.as_ref());
+        running_call::cut_messages(inbox.as_ref());
         let kind = active.shared.session.methods.kind(active.state.method());
         drop(active);
         if kind.server_streams() {

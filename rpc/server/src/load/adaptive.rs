@@ -30,7 +30,7 @@ const MAX_CALLS: u32 = 2_000;
 /// Number of full windows between two probes.
 const PROBE_EVERY: u32 = 60;
 
-/// Part of a window's calls from which on given up ones count as many.
+/// Part of a window's calls that are given up at least when the limit retreats.
 const MANY: f64 = 0.2;
 
 /// Latency up to which no call seems to wait for another, in multiples of the base. The limit then grows by half.
@@ -86,7 +86,7 @@ pub(crate) struct EndedCall {
     pub(crate) started: Millis,
     /// Time that it took.
     pub(crate) took: Duration,
-    /// It was dropped at its deadline.
+    /// True if it was dropped at its deadline.
     pub(crate) given_up: bool,
 }
 

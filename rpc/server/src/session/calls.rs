@@ -79,15 +79,15 @@ struct RunningCall<T> {
 /// Result of a frame that the owner has to hand to a handler.
 #[derive(Clone, Debug)]
 pub(super) enum Next {
-    /// This call starts.
-    Call(Accepted),
-    /// The frame is a message of a running call, or the end of them.
-    Message(Arrived),
+    /// Call that starts.
+    Call(AcceptedCall),
+    /// Message of a running call, or the end of its messages.
+    Message(ArrivedMessage),
 }
 
 /// Message of a running call.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrived {
+pub(super) struct ArrivedMessage {
     pub(super) id: CallId,
     /// Length of the payload; `None` for the end of the messages.
     pub(super) len: Option<usize>,
@@ -95,7 +95,7 @@ pub(super) struct Arrived {
 
 /// Call that may start.
 #[derive(Clone, Debug)]
-pub(super) struct Accepted {
+pub(super) struct AcceptedCall {
     pub(super) call: CallHead,
     pub(super) method: MethodId,
     pub(super) kind: MethodKind,
@@ -155,8 +155,9 @@ impl<T> Calls<T> {
                 return Ok(self.request(now, &request, arrival, turn)?.map(Next::Call));
             }
             Frame::Ping(number) => self.push(&Frame::Pong(number)),
-            Frame::Hello(_) | Frame::Reply(_) | Frame::GoAway(_) => {
-                return Err(Status::invalid_argument("a frame that only a server may send now"));
+            Frame::Hello(_) => return Err(Status::invalid_argument("a second hello")),
+            Frame::Reply(_) | Frame::GoAway(_) => {
+                return Err(Status::invalid_argument("a frame that only a server may send"));
             }
             Frame::Message(message) if self.version > 1 => {
                 return self.message(message.id, Some(message.payload.len()));
@@ -185,7 +186,7 @@ impl<T> Calls<T> {
         };
         self.give_credit();
         if is_awaited {
-            return Ok(Some(Next::Message(Arrived { id, len })));
+            return Ok(Some(Next::Message(ArrivedMessage { id, len })));
         }
         // Of a call that has ended, messages may have been on their way.
         if self.running.contains_key(&id) {
@@ -200,7 +201,7 @@ impl<T> Calls<T> {
         request: &Request<'_>,
         arrival: Arrival,
         turn: &Turn,
-    ) -> Result<Option<Accepted>, Status> {
+    ) -> Result<Option<AcceptedCall>, Status> {
         if request.id <= self.last {
             return Err(Status::invalid_argument("call ids do not increase"));
         }
@@ -223,7 +224,7 @@ impl<T> Calls<T> {
         self.retire |= self.config.quota.as_ref().is_some_and(|quota| quota.spend());
         let metadata = (!request.metadata.is_empty()).then(|| Arc::new(request.metadata.to_owned()));
         let (payload_len, argument_bytes) = (request.payload.len(), argument_bytes(request));
-        Ok(Some(Accepted { call, method, kind, metadata, payload_len, argument_bytes }))
+        Ok(Some(AcceptedCall { call, method, kind, metadata, payload_len, argument_bytes }))
     }
 
     /// Returns what the reply of a call needs.
@@ -314,8 +315,9 @@ impl<T> Calls<T> {
     }
 
     /// Adds a call that did not end at its first poll.
-    pub(super) fn run(&mut self, accepted: &Accepted, task: T) {
-        let Accepted { call: CallHead { id, deadline, .. }, method, kind, argument_bytes, .. } = *accepted;
+    pub(super) fn run(&mut self, accepted: &AcceptedCall, task: T) {
+        let AcceptedCall { call: CallHead { id, deadline, .. }, method, kind, argument_bytes, .. } =
+            *accepted;
         let is_watch = self.config.methods.is_watch(method);
         self.argument_bytes += argument_bytes;
         self.deadlines.extend(deadline.map(|at| (at, id)));

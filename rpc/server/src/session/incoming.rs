@@ -10,7 +10,7 @@ pub(super) struct Incoming {
     budget: Budget,
     /// Window of the connection.
     window: ReceiveWindow,
-    streams: BTreeMap<CallId, Stream>,
+    streams: BTreeMap<CallId, IncomingStream>,
     /// Sum of the costs of all messages that handlers have not taken.
     untaken: usize,
     /// Credit for the client that has not been sent.
@@ -18,7 +18,7 @@ pub(super) struct Incoming {
 }
 
 #[derive(Debug)]
-struct Stream {
+struct IncomingStream {
     window: ReceiveWindow,
     untaken: usize,
     /// The client has sent its last message.
@@ -38,7 +38,7 @@ impl Incoming {
 
     pub(super) fn open(&mut self, id: CallId) {
         let window = ReceiveWindow::new(self.budget.stream);
-        self.streams.insert(id, Stream { window, untaken: 0, is_ended: false });
+        self.streams.insert(id, IncomingStream { window, untaken: 0, is_ended: false });
     }
 
     /// Records a message. Returns false if no handler waits for it: the call has ended, or takes no messages.

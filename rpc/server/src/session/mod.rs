@@ -92,7 +92,7 @@ use common::Millis;
 use rpc_wire::{Frame, Status};
 
 pub use call_quota::CallQuota;
-use calls::{Accepted, Arrived, Calls, Next};
+use calls::{AcceptedCall, ArrivedMessage, Calls, Next};
 pub use config::SessionConfig;
 pub use message::{Delivery, End, Full, Input, Output, Replies, Segment, Start, Taken, Turn};
 pub(crate) use methods::BUILT_IN;
@@ -135,13 +135,13 @@ pub struct Session<T> {
 
 #[derive(Debug)]
 struct Starting {
-    accepted: Accepted,
+    accepted: AcceptedCall,
     is_handed_out: bool,
 }
 
 #[derive(Debug)]
 struct Delivering {
-    message: Arrived,
+    message: ArrivedMessage,
     is_handed_out: bool,
 }
 
@@ -236,13 +236,13 @@ impl<T> Session<T> {
         }
         if let Some(delivering) = self.delivering.as_mut().filter(|delivering| !delivering.is_handed_out) {
             delivering.is_handed_out = true;
-            let Arrived { id, len } = delivering.message;
+            let ArrivedMessage { id, len } = delivering.message;
             let payload = len.map(|len| self.input.end_of_last(len));
             return self.calls.task(id).map(|task| Output::Message(Delivery { task, payload }));
         }
         if let Some(starting) = self.starting.as_mut().filter(|starting| !starting.is_handed_out) {
             starting.is_handed_out = true;
-            let Accepted { call, method, payload_len, .. } = starting.accepted;
+            let AcceptedCall { call, method, payload_len, .. } = starting.accepted;
             let metadata = starting.accepted.metadata.take();
             let payload = self.input.end_of_last(payload_len);
             return Some(Output::Start(Start {

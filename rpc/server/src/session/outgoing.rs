@@ -15,7 +15,7 @@ pub(super) struct Outgoing {
     budget: u32,
     /// Window of the connection.
     window: SendWindow,
-    streams: BTreeMap<CallId, Stream>,
+    streams: BTreeMap<CallId, OutgoingStream>,
     /// Streams that have messages and credit of their own, in the order of their turns. Ended ones may be among them.
     ready: VecDeque<CallId>,
     /// Sum of the lengths of all waiting frames.
@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
 }
 
 #[derive(Debug)]
-struct Stream {
+struct OutgoingStream {
     window: SendWindow,
     /// Frames: messages, and the reply behind them if the stream is complete.
     frames: BytesMut,
@@ -54,7 +54,7 @@ impl Outgoing {
 
     pub(super) fn open(&mut self, id: CallId) {
         let window = SendWindow::new(self.budget);
-        let stream = Stream { window, frames: BytesMut::new(), is_complete: false, is_ready: false };
+        let stream = OutgoingStream { window, frames: BytesMut::new(), is_complete: false, is_ready: false };
         self.streams.insert(id, stream);
     }
 
@@ -135,7 +135,7 @@ impl Outgoing {
     }
 }
 
-impl Stream {
+impl OutgoingStream {
     /// Gives the stream a turn, if it has frames, credit and no turn yet.
     fn make_ready(&mut self, id: CallId, ready: &mut VecDeque<CallId>) {
         if !self.is_ready && !self.frames.is_empty() && self.window.is_open() {

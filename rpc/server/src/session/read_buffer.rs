@@ -15,7 +15,7 @@ const MOST_KEPT: usize = 64 << 10;
 
 /// Frame to handle next.
 #[derive(Debug)]
-pub(super) struct Arrived<'a> {
+pub(super) struct ArrivedFrame<'a> {
     pub(super) body: &'a [u8],
     pub(super) arrival: Arrival,
 }
@@ -131,7 +131,7 @@ impl ReadBuffer {
     ///
     /// # Errors
     /// The frame's length is over the limit.
-    pub(super) fn next(&mut self) -> Result<Option<Arrived<'_>>, DecodeError> {
+    pub(super) fn next(&mut self) -> Result<Option<ArrivedFrame<'_>>, DecodeError> {
         let Some((body, rest)) = split_frame(&self.bytes[self.handled..], self.max_frame)? else {
             return Ok(None);
         };
@@ -147,7 +147,7 @@ impl ReadBuffer {
             Ahead::Cancel(_) | Ahead::Other => false,
         };
         // Some read completed the frame, so there is an entry.
-        Ok(self.reads.front().map(|&(_, at)| Arrived { body, arrival: Arrival { at, cancelled } }))
+        Ok(self.reads.front().map(|&(_, at)| ArrivedFrame { body, arrival: Arrival { at, cancelled } }))
     }
 
     /// Frees the memory of handled frames.
