@@ -7,6 +7,12 @@ use rpc_wire::{Code, Metadata};
 use tracing::Span;
 use tracing::field::Empty;
 
+/// Length of a `traceparent`, in the one version that there is.
+const MOST_PARENT: usize = 55;
+
+/// Length of a `tracestate` up to which W3C asks to pass it on.
+const MOST_STATE: usize = 512;
+
 /// Hook that adds the trace context of a span to the metadata of its call.
 pub(crate) struct ContextHook(pub(crate) Box<AddContext>);
 
@@ -43,11 +49,14 @@ pub(crate) fn send_context(hook: Option<&ContextHook>, span: &Span, metadata: &m
     if let Some(ContextHook(hook)) = hook.filter(|_| !span.is_disabled()) {
         return hook(span, metadata);
     }
-    let Some(trace) = current_call::with(|call| call.trace.clone()).flatten() else { return };
-    // What came in a frame fits into one; a call that has no room left for it is made without.
-    let _ = metadata.push("traceparent", &*trace.traceparent);
-    if let Some(state) = &trace.tracestate {
-        let _ = metadata.push("tracestate", &**state);
+    let Some(inherited) = current_call::with(|call| call.metadata.clone()).flatten() else { return };
+    let Some(inherited) = inherited.downcast_ref::<Metadata>() else { return };
+    let short = |name, most| inherited.get(name).filter(|value| value.len() <= most);
+    let Some(parent) = short("traceparent", MOST_PARENT) else { return };
+    // A call that has no room left for it is made without.
+    let _ = metadata.push("traceparent", parent);
+    if let Some(state) = short("tracestate", MOST_STATE) {
+        let _ = metadata.push("tracestate", state);
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::Identity;
-use common::current_call::{CurrentCall, TraceContext};
+use common::current_call::CurrentCall;
 use common::log::quietly;
 use rpc_wire::{Code, Metadata, MetadataRef, ReplyWriter, Status};
 use tokio::sync::watch;
@@ -189,11 +189,8 @@ impl Context {
 
     /// Returns what calls made inside this one inherit.
     pub(crate) fn current_call(&self) -> CurrentCall {
-        let trace = self.0.metadata.as_ref().and_then(|metadata| {
-            let text = |name| metadata.get(name).map(str::to_owned);
-            Some(Arc::new(TraceContext { traceparent: text("traceparent")?, tracestate: text("tracestate") }))
-        });
-        CurrentCall { deadline: self.0.deadline, trace }
+        let metadata = self.0.metadata.clone();
+        CurrentCall { deadline: self.0.deadline, metadata: metadata.map(|metadata| metadata as _) }
     }
 
     /// Returns who the client is, by the certificate that it has proved; `None` without one, and without TLS.

@@ -9,11 +9,12 @@
 //! use zk_mini_common::current_call::{self, CurrentCall};
 //!
 //! let until = Instant::now() + Duration::from_secs(1);
-//! let mut call = CurrentCall { deadline: Some(until), trace: None };
+//! let mut call = CurrentCall { deadline: Some(until), metadata: None };
 //! assert_eq!(call.enter(current_call::deadline), Some(until));
 //! assert_eq!(current_call::deadline(), None);
 //! ```
 
+use std::any::Any;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -30,17 +31,9 @@ thread_local! {
 pub struct CurrentCall {
     /// Time after which nobody waits for the call any more.
     pub deadline: Option<Instant>,
-    /// Trace that the call belongs to.
-    pub trace: Option<Arc<TraceContext>>,
-}
-
-/// Trace context of W3C, as it was received: its two fields are for others to read.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct TraceContext {
-    /// Identity of the trace and of the caller's span.
-    pub traceparent: String,
-    /// Data of the tracing systems that took part.
-    pub tracestate: Option<String>,
+    /// Metadata of the call, with the trace that it belongs to, in the type of server and client: shared, and read only if a
+    /// call is made inside.
+    pub metadata: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl CurrentCall {
@@ -93,7 +86,7 @@ mod tests {
     use crate::{Millis, TokioClock};
 
     fn at(millis: u64) -> CurrentCall {
-        CurrentCall { deadline: TokioClock::start().instant(Millis(millis)), trace: None }
+        CurrentCall { deadline: TokioClock::start().instant(Millis(millis)), metadata: None }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use common::current_call::{CurrentCall, TraceContext};
+use common::current_call::CurrentCall;
 use rpc_client::Client;
 use rpc_server::{Context, Server, Service, Status};
+use rpc_wire::Metadata;
 use tokio::net::TcpListener;
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -42,7 +43,14 @@ async fn a_call_made_inside_another_carries_its_trace_context_on() {
     let outer = serve(outer).await;
     let ask = || async { outer.call::<_, (Option<String>, Option<String>)>("ask", &()).await.unwrap() };
     assert_eq!(ask().await, (None, None));
-    let trace = TraceContext { traceparent: PARENT.to_owned(), tracestate: Some("vendor=1".to_owned()) };
-    let call = CurrentCall { deadline: None, trace: Some(Arc::new(trace)) };
-    assert_eq!(call.scope(ask()).await, (Some(PARENT.to_owned()), Some("vendor=1".to_owned())));
+    let inside = |parent: &str, state: &str| {
+        let mut metadata = Metadata::new();
+        metadata.push("traceparent", parent).unwrap();
+        metadata.push("tracestate", state).unwrap();
+        CurrentCall { deadline: None, metadata: Some(Arc::new(metadata)) }.scope(ask())
+    };
+    let parent = || Some(PARENT.to_owned());
+    assert_eq!(inside(PARENT, "vendor=1").await, (parent(), Some("vendor=1".to_owned())));
+    assert_eq!(inside(PARENT, &"x".repeat(513)).await, (parent(), None), "longer than has to be passed on");
+    assert_eq!(inside(&"0".repeat(56), "vendor=1").await, (None, None), "no trace context");
 }
