@@ -19,6 +19,9 @@ const ATTEMPTS: CallFamilies = CallFamilies {
     in_flight: ("rpc_client_attempts_in_flight", "Attempts that wait for their reply, by instance."),
 };
 
+/// Label of the process that is called.
+pub(crate) const INSTANCE_LABEL: &str = "server_instance";
+
 /// Metrics of one client. Calls are recorded without a lock.
 ///
 /// | name | type | labels |
@@ -80,7 +83,7 @@ impl ClientMetrics {
         let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
         for ((address, identity), calls) in instances.iter().filter(|(_, calls)| is_connected(calls)) {
             connected += 1;
-            let labels = [service[0], ("server_address", address), ("server_instance", identity)];
+            let labels = [service[0], ("server_address", address), (INSTANCE_LABEL, identity)];
             calls.show(&mut snapshot, &ATTEMPTS, &labels);
         }
         drop(instances);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::calls::OTHER;
+use crate::client::INSTANCE_LABEL;
 use crate::distribution::Distribution;
 
 /// Names and values that tell the series of a family apart.
@@ -75,10 +77,28 @@ impl Snapshot {
         }
     }
 
-    /// Removes what describes the present, such as calls in flight, and keeps what has been counted: the part of a process
-    /// that has ended.
+    /// Adds the readings of another snapshot, as [`merge`](Self::merge) does, but never has more than `max` series of a family
+    /// because of it, and one whose labels all have the value `_OTHER`, to which further series are added. So a sum over
+    /// processes that come and go stays small, whatever their labels are.
+    pub fn merge_within(&mut self, max: usize, other: &Self) {
+        for (name, family) in &other.families {
+            for (labels, value) in &family.series {
+                let own = self.families.get(name).map(|family| &family.series);
+                let has_room = own.is_none_or(|own| own.len() < max || own.contains_key(labels));
+                let labels = if has_room { labels.clone() } else { others(labels) };
+                self.add(name, &family.help, family.kind, labels, value.clone());
+            }
+        }
+    }
+
+    /// Removes what describes the present, and keeps what has been counted: the part of a process that has ended. Calls in
+    /// flight go, and so do a client's counts for each instance, which are those of its connections.
     pub fn retain_counted(&mut self) {
-        self.families.retain(|_, family| family.kind != Kind::Gauge);
+        let is_of_connection = |labels: &Labels| labels.iter().any(|(name, _)| name == INSTANCE_LABEL);
+        self.families.retain(|_, family| {
+            family.series.retain(|labels, _| !is_of_connection(labels));
+            family.kind != Kind::Gauge && !family.series.is_empty()
+        });
     }
 
     /// Returns the sum of the counters or gauges of this name that have at least these labels.
@@ -146,6 +166,51 @@ impl Snapshot {
     }
 }
 
+/// Returns the labels of the series to which those without room are added.
+fn others(labels: &Labels) -> Labels {
+    labels.iter().map(|(name, _)| (name.clone(), OTHER.to_owned())).collect()
+}
+
 fn owned(labels: &[(&str, &str)]) -> Labels {
     labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ClientMetrics;
+
+    #[test]
+    fn processes_that_come_and_go_leave_a_bounded_number_of_series() {
+        let mut departed = Snapshot::default();
+        for worker in 0..100 {
+            let mut last = Snapshot::default();
+            for kind in 0..3 {
+                let label = [("kind", &*format!("{}", worker % 2 * 1_000 * worker + kind))];
+                last.counter("jobs_total", "Jobs done.", &label, 1);
+            }
+            departed.merge_within(10, &last);
+        }
+        assert_eq!(departed.families["jobs_total"].series.len(), 11);
+        assert_eq!(departed.sum("jobs_total", &[]), 300);
+        // Those that had room keep their own series.
+        assert_eq!(departed.sum("jobs_total", &[("kind", "1")]), 50);
+        assert_eq!(departed.sum("jobs_total", &[("kind", OTHER)]), 300 - 150 - 7);
+    }
+
+    #[test]
+    fn a_process_that_has_ended_leaves_its_calls_and_not_its_connections() {
+        let client = ClientMetrics::new("shop");
+        let instance = client.instance("10.0.0.1:80", "7-ab");
+        for calls in [client.method("price"), &*instance] {
+            calls.start();
+            calls.end(0, Duration::from_millis(1));
+        }
+        let mut last = client.snapshot();
+        last.retain_counted();
+        assert_eq!(last.sum("rpc_client_calls_total", &[]), 1);
+        assert!(!last.to_text().contains("rpc_client_attempts") && !last.to_text().contains("in_flight"));
+    }
 }

@@ -10,10 +10,13 @@ use super::Shell;
 use crate::supervisor::{ChildStatus, Exit};
 use crate::worker::Worker;
 
+/// Maximum number of series of a family that workers which have ended leave.
+const MAX_SERIES: usize = 1_000;
+
 /// Counts that outlive the workers.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
-    /// Sum of what workers that have ended have counted.
+    /// Sum of what workers that have ended have counted; bounded, because workers may end for years.
     departed: Snapshot,
     /// Number of workers that have ended, by the way.
     ended: BTreeMap<&'static str, u64>,
@@ -30,7 +33,7 @@ impl Figures {
         *self.ended.entry(how).or_default() += 1;
         if let Some(mut last) = entry.and_then(Snapshot::from_bytes) {
             last.retain_counted();
-            self.departed.merge(&last);
+            self.departed.merge_within(MAX_SERIES, &last);
         }
     }
 }
