@@ -3,6 +3,7 @@
 mod exchange;
 mod formats;
 mod locks;
+mod metrics;
 mod operations;
 mod recipes;
 mod rpc;

@@ -55,7 +55,7 @@ const REFUSALS: [(Refusal, &str); 8] = [
 /// | `rpc_server_stream_messages_received_total`, `rpc_server_stream_messages_sent_total` | counter | `service`, `method` |
 /// | `rpc_server_refused_calls_total` | counter | `reason` |
 /// | `rpc_server_connections` | gauge | |
-/// | `rpc_server_connections_total`, `rpc_server_refused_connections_total` | counter | |
+/// | `rpc_server_accepted_connections_total`, `rpc_server_refused_connections_total` | counter | |
 /// | `rpc_server_received_bytes_total`, `rpc_server_sent_bytes_total` | counter | |
 ///
 /// Calls of unknown methods share the method `_OTHER`, and codes without a name the code `_OTHER`: clients cannot make new
@@ -135,7 +135,7 @@ impl ServerMetrics {
         let open = self.opened.get().saturating_sub(closed);
         snapshot.gauge("rpc_server_connections", "Connections that are open.", &[], open);
         for (name, help, counter) in [
-            ("rpc_server_connections_total", "Connections that were accepted.", &self.opened),
+            ("rpc_server_accepted_connections_total", "Connections that were accepted.", &self.opened),
             ("rpc_server_refused_connections_total", "Connections that were refused.", &self.turned_away),
             ("rpc_server_received_bytes_total", "Bytes that were received.", &self.received),
             ("rpc_server_sent_bytes_total", "Bytes that were sent.", &self.sent),

@@ -79,6 +79,9 @@ fn each_family_is_one_block_with_help_and_type() {
         assert_eq!(kind == "histogram", family.ends_with("_seconds"), "{family}");
     }
     assert!(seen.len() > 15, "{seen:?}");
+    // OpenMetrics names a counter without its end, so that would be another family of the same name.
+    let bases: BTreeSet<_> = seen.iter().map(|name| name.trim_end_matches("_total")).collect();
+    assert_eq!(bases.len(), seen.len(), "{seen:?}");
 }
 
 #[test]

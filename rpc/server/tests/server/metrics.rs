@@ -62,7 +62,7 @@ async fn a_call_is_in_flight_until_it_is_cancelled_or_late() {
     reaches(&server, "rpc_server_calls_total", &of_wait("CANCELLED"), 1).await;
     reaches(&server, "rpc_server_in_flight", &[], 0).await;
     reaches(&server, "rpc_server_connections", &[], 0).await;
-    assert_eq!(server.metrics.snapshot().sum("rpc_server_connections_total", &[]), 1);
+    assert_eq!(server.metrics.snapshot().sum("rpc_server_accepted_connections_total", &[]), 1);
 }
 
 #[tokio::test]
