@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::histogram::Histogram;
+use crate::label::OTHER;
 use crate::snapshot::Snapshot;
 
 /// gRPC's names of the status codes, each at its number.
@@ -29,9 +30,6 @@ const CODES: [&str; 17] = [
     "DATA_LOSS",
     "UNAUTHENTICATED",
 ];
-
-/// Label of the codes without a name, which share a series.
-pub(crate) const OTHER: &str = "_OTHER";
 
 /// Number that only grows.
 #[derive(Debug, Default)]

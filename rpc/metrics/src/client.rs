@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::calls::{CallFamilies, CallSeries, Counter, OTHER};
+use crate::calls::{CallFamilies, CallSeries, Counter};
+use crate::label::{INSTANCE_LABEL, OTHER};
 use crate::name_table::NameTable;
 use crate::snapshot::Snapshot;
 
@@ -18,9 +19,6 @@ const ATTEMPTS: CallFamilies = CallFamilies {
     durations: ("rpc_client_attempt_duration_seconds", "Time of an attempt, by instance."),
     in_flight: ("rpc_client_attempts_in_flight", "Attempts that wait for their reply, by instance."),
 };
-
-/// Label of the process that is called.
-pub(crate) const INSTANCE_LABEL: &str = "server_instance";
 
 /// Metrics of one client. Calls are recorded without a lock.
 ///

@@ -60,6 +60,7 @@ mod client;
 mod distribution;
 mod histogram;
 pub mod http;
+mod label;
 mod name_table;
 mod server;
 mod snapshot;

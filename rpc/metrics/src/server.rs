@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::calls::{CallFamilies, CallSeries, Counter, OTHER};
+use crate::calls::{CallFamilies, CallSeries, Counter};
+use crate::label::OTHER;
 use crate::snapshot::Snapshot;
 
 const FAMILIES: CallFamilies = CallFamilies {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::calls::OTHER;
-use crate::client::INSTANCE_LABEL;
 use crate::distribution::Distribution;
+use crate::label::{INSTANCE_LABEL, OTHER};
 
 /// Names and values that tell the series of a family apart.
 pub(crate) type Labels = Vec<(String, String)>;
