@@ -179,9 +179,10 @@ proptest! {
         let places = (f64::from(server.places) * places).ceil() as u32;
         let service = (server.service as f64 * slower) as u64;
         world.server = Simulated { places, service, ..server };
-        world.run(time_of(world.server, 2 * WARM), 8.0);
-        let good = world.run(time_of(world.server, 10_000), 8.0);
-        prop_assert!(good >= 0.8, "{good:.2} of the capacity, limit {}", world.limit());
+        // Probes, which find out that calls take longer by themselves, are seconds apart, and each costs a little.
+        world.run(time_of(world.server, 2 * WARM).max(20 * SECOND), 8.0);
+        let good = world.run(time_of(world.server, 10_000).max(10 * SECOND), 8.0);
+        prop_assert!(good >= 0.7, "{good:.2} of the capacity, limit {}", world.limit());
     }
 
     #[test]
