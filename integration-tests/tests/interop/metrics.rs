@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 /// Returns the value of the sample with this name and these labels.
 fn sample(samples: &Value, name: &str, labels: &Value) -> f64 {
     let fits = |sample: &&Value| sample[0] == name && sample[1] == *labels;
-    let mut found = samples.as_array().unwrap().iter().filter(fits);
+    let mut found = samples.as_array().expect("a list of samples").iter().filter(fits);
     let (sample, None) = (found.next(), found.next()) else { panic!("{name} {labels} is there twice") };
-    sample.unwrap_or_else(|| panic!("{name} {labels} is not in {samples}"))[2].as_f64().unwrap()
+    sample.unwrap_or_else(|| panic!("{name} {labels} is not in {samples}"))[2].as_f64().expect("a number")
 }
 
 #[tokio::test(flavor = "multi_thread")]
