@@ -1,4 +1,5 @@
-//! The handshake: bounded in number and time, so that those who do not finish it hold up nobody else.
+//! The handshake: bounded in time, and in number for each peer, so that those who do not finish it hold up nobody else. All
+//! together are bounded by the limit on connections.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,23 +20,19 @@ use super::Tls;
 use crate::peers::Seat;
 use crate::session::End;
 
-/// Maximum number of handshakes at a time; more wait for their turn.
-const HANDSHAKES: usize = 256;
-
-/// Maximum number of handshakes of one peer at a time, so that it cannot take all of them.
+/// Maximum number of handshakes of one peer at a time; more wait for their turn.
 const HANDSHAKES_OF_PEER: usize = 64;
 
 /// Handshakes of a server.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
     tls: Tls,
-    all: Semaphore,
     peers: Mutex<HashMap<PeerKey, Arc<Semaphore>>>,
 }
 
 impl Handshakes {
     pub(crate) fn new(tls: Tls) -> Self {
-        Self { tls, all: Semaphore::new(HANDSHAKES), peers: Mutex::default() }
+        Self { tls, peers: Mutex::default() }
     }
 
     /// Runs a future when it is its turn.
@@ -45,9 +42,8 @@ impl Handshakes {
             self.peers().entry(key).or_insert_with(|| Arc::new(Semaphore::new(HANDSHAKES_OF_PEER))),
         );
         let leaving = Leaving { handshakes: self, key, turns };
-        // The semaphores are never closed.
-        let _of_peer = leaving.turns.acquire().await;
-        let _of_all = self.all.acquire().await;
+        // A semaphore that is never closed.
+        let _turn = leaving.turns.acquire().await;
         handshake.await
     }
 
