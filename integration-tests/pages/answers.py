@@ -17,13 +17,15 @@ VARYING = re.compile(
                  | (?<=date:\ )\w{3},\ \d\d\ \w{3}\ \d{4}\ [\d:]{8}\ GMT )
   | (?P<span>      (?<="since_ms":)\d+ | (?<="last_heard_ms":)\d+ | (?<="expires_in_ms":)-?\d+ | \b\d+(?:\.\d+)?\ ?(?:ms|s)\b )
   | (?P<node>      \b[0-9a-f]{32}-\d{10}\b )
+  # A process id, and a number that tells processes with the same one apart.
+  | (?P<process>   (?<=instance=")\d+-[0-9a-f]+ | (?<="instance":")\d+-[0-9a-f]+ )
   | (?P<id>        \b0x[0-9a-f]{9,16}\b )
   | (?P<address>   \b(?:127\.0\.0\.1|localhost|\[::1\]):\d{4,5}\b )
     """,
     re.X | re.M,
 )
 # The same one on the page stands for the same one in the answers.
-NAMING = {"id", "node", "address", "connection"}
+NAMING = {"id", "node", "address", "connection", "process"}
 
 
 class Names:

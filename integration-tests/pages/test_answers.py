@@ -24,6 +24,12 @@ class Comparison(unittest.TestCase):
         self.assertTrue(differs("0x100000000000001 ended", "0x2000000000000bb ended", names))
         self.assertTrue(differs("0x100000000000002 ended", "0x2000000000000aa ended", names))
 
+    def test_a_process_of_an_instance_is_the_same_everywhere(self):
+        names = Names()
+        self.assertIsNone(differs('up  100  instance="1234-661624a7dc1b3"', 'up  100  instance="56-77aa"', names))
+        self.assertIsNone(differs('{"instance": "1234-661624a7dc1b3"}', '{"instance":"56-77aa"}', names))
+        self.assertTrue(differs('{"instance": "1234-661624a7dc1b3"}', '{"instance":"57-77aa"}', names))
+
     def test_long_json_is_laid_out_in_lines(self):
         value = {"path": "/a", "children": [{"path": f"/a/{number}", "data": "x" * 30} for number in range(3)], "n": 1}
         text = answer_of(json.dumps(value))

@@ -23,16 +23,23 @@ trait Shop {
 
     /// Returns the price of all orders that the client sends.
     async fn total(&self, orders: Messages<Order>) -> Result<u32, Status>;
+
+    /// Returns the price of each order, as it comes.
+    async fn prices(&self, orders: Messages<Order>) -> Result<MessageStream<u32>>;
+}
+
+fn price(order: &Order) -> Result<u32, Status> {
+    match order.item.as_str() {
+        "tea" => Ok(3 * order.count),
+        item => Err(Status::not_found(format!("no {item} here"))),
+    }
 }
 
 struct Till;
 
 impl Shop for Till {
     async fn price(&self, order: Order) -> Result<u32, Status> {
-        match order.item.as_str() {
-            "tea" => Ok(3 * order.count),
-            item => Err(Status::not_found(format!("no {item} here"))),
-        }
+        price(&order)
     }
 
     async fn orders(&self, day: String) -> Result<MessageStream<Order>> {
@@ -43,9 +50,13 @@ impl Shop for Till {
     async fn total(&self, mut orders: Messages<Order>) -> Result<u32, Status> {
         let mut total = 0;
         while let Some(order) = orders.next().await {
-            total += self.price(order?).await?;
+            total += price(&order?)?;
         }
         Ok(total)
+    }
+
+    async fn prices(&self, orders: Messages<Order>) -> Result<MessageStream<u32>> {
+        Ok(Box::pin(orders.map(|order| price(&order?))))
     }
 }
 
