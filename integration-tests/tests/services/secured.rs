@@ -40,14 +40,15 @@ fn known(builder: ClientBuilder, folder: &Path) -> ClientBuilder {
 
 /// Calls at an address: with the certificate it works, and without TLS it does not.
 async fn only_by_tls(service: &str, addr: &str, folder: &Path) {
-    let client = || Client::direct(service, [addr]).wait_for_instance(Duration::from_millis(500));
+    let client = || Client::direct(service, [addr]);
     let secured = known(client(), folder).connect().await.expect("an address is enough");
     assert_eq!(
         secured.call::<_, String>("who", &()).await.expect("a certificate is enough"),
         "client",
         "{addr}"
     );
-    let plain = client().connect().await.expect("an address is enough");
+    let plain =
+        client().wait_for_instance(Duration::from_millis(500)).connect().await.expect("an address is enough");
     let refused = plain.call::<_, String>("who", &()).await.expect_err("TLS is spoken here");
     assert!(!refused.may_have_been_applied(), "{addr}: {refused}");
 }

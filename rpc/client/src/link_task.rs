@@ -84,13 +84,15 @@ impl<F: FnMut(News)> LinkTask<F> {
                 moved = poll_fn(|cx| pump.poll(cx, has_rest)) => match moved {
                     Ok(Moved { read }) if read || has_rest => {
                         let now = self.receive(&mut pump.input);
-                        // A server that never stops sending must not hold up the timer.
-                        if armed.is_some_and(|armed| armed <= now) {
+                        // A server that never stops sending must not hold up the timer. What has arrived is in time.
+                        if armed.is_some_and(|armed| armed <= now && !self.has_rest) {
                             armed = None;
                             self.handle(Input::Timeout);
                         }
                     }
                     Ok(_) => {}
+                    // Once more, after the rest.
+                    Err(_) if has_rest => drop(self.receive(&mut pump.input)),
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => self.handle(Input::Eof),
                     Err(error) => self.handle(Input::Failed(error.to_string().into())),
                 },
@@ -212,15 +214,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     }
 
     /// Writes and reads as much as is possible now. Waits if nothing is.
-    /// `is_busy` if there is something else to do.
-    fn poll(&mut self, cx: &mut Context<'_>, is_busy: bool) -> Poll<io::Result<Moved>> {
+    /// With a rest of the input it does not wait, and reads no more.
+    fn poll(&mut self, cx: &mut Context<'_>, has_rest: bool) -> Poll<io::Result<Moved>> {
         let wrote = self.poll_write(cx)?.is_ready();
+        if has_rest {
+            return Poll::Ready(Ok(Moved { read: false }));
+        }
         // Grows with the bytes that come, whatever length a frame announces.
         self.input.reserve(READ_CHUNK);
         match pin!(self.stream.read_buf(&mut self.input)).poll(cx)? {
             Poll::Ready(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(_) => Poll::Ready(Ok(Moved { read: true })),
-            Poll::Pending if wrote || is_busy => Poll::Ready(Ok(Moved { read: false })),
+            Poll::Pending if wrote => Poll::Ready(Ok(Moved { read: false })),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -275,6 +280,20 @@ mod tests {
         }
     }
 
+    /// Answers so many calls, once all have come, with what they sent and in one write.
+    async fn answer_at_once(stream: &mut DuplexStream, calls: usize) {
+        let (mut input, mut out, mut answered) = (BytesMut::new(), Vec::new(), 0);
+        while answered < calls {
+            stream.read_buf(&mut input).await.unwrap();
+            while let Some(body) = next_frame(&mut input, MAX_FRAME).unwrap() {
+                let Frame::Request(call) = Frame::decode(&body).unwrap() else { continue };
+                Frame::Reply(Reply::ok(call.id, call.payload)).encode(&mut out, MAX_FRAME).unwrap();
+                answered += 1;
+            }
+        }
+        stream.write_all(&out).await.unwrap();
+    }
+
     #[tokio::test]
     async fn a_link_runs_over_a_stream_that_takes_seven_bytes_at_a_time() {
         let (ours, theirs) = duplex(7);
@@ -326,19 +345,10 @@ mod tests {
                 });
             }
         };
-        let server = async {
+        let server = async move {
             serve(&mut theirs, 0).await;
-            let (mut input, mut out, mut first) = (BytesMut::new(), Vec::new(), 0);
-            while first < CALLS {
-                theirs.read_buf(&mut input).await.unwrap();
-                while let Some(body) = next_frame(&mut input, MAX_FRAME).unwrap() {
-                    let Frame::Request(call) = Frame::decode(&body).unwrap() else { continue };
-                    Frame::Reply(Reply::ok(call.id, call.payload)).encode(&mut out, MAX_FRAME).unwrap();
-                    first += 1;
-                }
-            }
-            theirs.write_all(&out).await.unwrap();
-            input.reserve(MAX_FRAME);
+            answer_at_once(&mut theirs, CALLS).await;
+            let mut input = BytesMut::with_capacity(MAX_FRAME);
             theirs.read_buf(&mut input).await.unwrap();
             let mut second = 0;
             while next_frame(&mut input, MAX_FRAME).unwrap().is_some() {
@@ -346,10 +356,44 @@ mod tests {
             }
             assert!((1..CALLS).contains(&second), "{second} requests came at once");
         };
+        // A task of its own, which runs as soon as it has something to read.
+        let server = tokio::spawn(server);
         tokio::select! {
-            ((), ()) = async { tokio::join!(calls, server) } => {}
+            biased;
+            ((), served) = async { tokio::join!(calls, server) } => served.unwrap(),
             () = task.run(ours) => panic!("the link has ended"),
         }
+    }
+
+    #[tokio::test]
+    async fn all_answers_before_the_end_of_the_transport_count() {
+        const CALLS: usize = 64;
+        let (ours, mut theirs) = duplex(MAX_FRAME);
+        let (session, clock) = (new_session(), TokioClock::start());
+        let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
+        let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
+        let calls = async {
+            assert!(matches!(news.recv().await, Some(News::Greeted { .. })));
+            let attempts: Vec<_> = (0..CALLS)
+                .map(|_| {
+                    let (metadata, payload) = (MetadataRef::default(), &b"x".repeat(100)[..]);
+                    let call = NewCall { method: "echo", metadata, payload, deadline: DEADLINE };
+                    let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
+                        panic!("not sent")
+                    };
+                    attempt
+                })
+                .collect();
+            for attempt in attempts {
+                assert_eq!(attempt.await.unwrap().unwrap().payload.len(), 100);
+            }
+        };
+        let server = async {
+            serve(&mut theirs, 0).await;
+            answer_at_once(&mut theirs, CALLS).await;
+            drop(theirs);
+        };
+        tokio::join!(calls, server, task.run(ours));
     }
 
     async fn call_and_leave(ours: impl AsyncRead + AsyncWrite + Unpin, mut theirs: DuplexStream) {

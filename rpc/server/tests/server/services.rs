@@ -216,7 +216,7 @@ async fn who_watches_hears_of_a_drain_before_the_connection_does_and_does_not_de
 
 #[tokio::test]
 async fn who_watches_on_a_connection_that_is_too_old_is_asked_to_watch_elsewhere() {
-    let short = limits(|limits| limits.connection_age = Some(Duration::from_millis(100)));
+    let short = limits(|limits| limits.connection_age = Some(Duration::from_secs(1)));
     let server = Running::run(|_| Server::new(named("shop")).limits(short)).await;
     let (mut client, _) = greeted(&server, "shop").await;
     watch(&mut client, 1, "shop").await;
