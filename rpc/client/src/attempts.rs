@@ -121,7 +121,7 @@ impl<'a> Attempts<'a> {
         Err(self.no_link())
     }
 
-    async fn pause(&self) {
+    async fn pause(&mut self) {
         let pause = self.attempted.pause(|| self.shared.pool().random());
         if pause > Millis(0) {
             let clock = self.shared.clock;

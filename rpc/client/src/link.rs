@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Waker};
+use std::task::{Context, Wake, Waker};
 
 use common::Millis;
 use rpc_metrics::CallSeries;
@@ -49,6 +49,18 @@ pub(crate) struct StreamWakers {
     pub(crate) reader: StreamWaker,
     /// The task that waits until it can send.
     pub(crate) sender: StreamWaker,
+}
+
+/// Wakes both, whichever of them has asked.
+impl Wake for StreamWakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.reader.wake();
+        self.sender.wake();
+    }
 }
 
 /// The task that waits for one side of a stream.

@@ -123,8 +123,9 @@ impl<'a> Placement<'a> {
         let _waiter = shared.waiter();
         loop {
             let mut changed = pin!(shared.changed());
-            // From here on no change is missed.
+            // From here on no change is missed, and no room.
             changed.as_mut().enable();
+            let room = shared.room();
             self.now = shared.clock.now();
             if let Some(picked) = self.pick(avoid) {
                 return Ok(picked);
@@ -132,7 +133,7 @@ impl<'a> Placement<'a> {
             tokio::select! {
                 biased;
                 () = changed => {}
-                () = shared.room() => {}
+                () = room => {}
                 // One last look, because a runtime that was held up may find the change and the timeout at once.
                 () = shared.clock.sleep_until(Some(until)) => {
                     return self.pick(avoid).ok_or(Unplaced::NoLink);
@@ -186,5 +187,16 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none(), "the only place is taken");
         shared.give_back(Millis(0), picked);
         assert!(matches!(waiting.now_or_never(), Some(Ok(Some(_)))));
+    }
+
+    #[tokio::test]
+    async fn each_of_two_calls_that_end_at_once_wakes_a_call_that_is_about_to_wait() {
+        let shared = shared_with_links(0);
+        let _waiters = (shared.waiter(), shared.waiter());
+        // Both have looked in vain before the calls end, and wait only after that.
+        let rooms = [shared.room(), shared.room()];
+        shared.give_room();
+        shared.give_room();
+        assert!(rooms.into_iter().all(|room| room.now_or_never().is_some()));
     }
 }

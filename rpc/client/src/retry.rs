@@ -1,5 +1,6 @@
 //! The rules of retries: the calls that may be tried again, and the pauses. No I/O.
 
+use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Backoff, Millis};
@@ -129,9 +130,10 @@ impl Attempted {
         self.counted <= max_counted && budget.take_retry()
     }
 
-    /// Returns the pause before the attempt that has begun.
-    pub(crate) fn pause(&self, random: impl FnOnce() -> Rng) -> Millis {
-        pause(self.attempts.saturating_sub(1), random).max(self.wait)
+    /// Returns the pause before the attempt that has begun. The wish of the last server is heard once: the attempts after this
+    /// one may be made because a link has just closed, which says nothing new about that server.
+    pub(crate) fn pause(&mut self, random: impl FnOnce() -> Rng) -> Millis {
+        pause(self.attempts.saturating_sub(1), random).max(mem::take(&mut self.wait))
     }
 }
 
@@ -287,6 +289,19 @@ mod tests {
         assert_eq!(pause(leaving, false, false, 5_000), Some(Millis(2_000)));
         let missing = Status::not_found("").with_retry_after(second);
         assert_eq!(pause(missing, true, true, 5_000), None, "it would be the same");
+    }
+
+    #[test]
+    fn the_time_that_a_server_asks_for_is_waited_for_once_even_if_the_next_link_has_just_closed() {
+        let (budget, mut attempted) = (Budget::new(100, 0), Attempted::default());
+        let limits = RetryLimits { max_counted: 2, budget: &budget, time_left: None };
+        let busy = Status::resource_exhausted("").with_retry_after(Duration::from_secs(30));
+        assert!(attempted.begin() && attempted.may_retry(&Ended::NotRun(busy), false, limits));
+        assert!(attempted.begin());
+        assert_eq!(attempted.pause(|| Rng::with_seed(1)), Millis(30_000));
+        // No end of an attempt, because it has found no link.
+        assert!(attempted.begin());
+        assert!(attempted.pause(|| Rng::with_seed(1)) <= Millis(10));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! State that the callers, the links and the task behind them share.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -105,9 +106,12 @@ impl Shared {
         Waiter(&self.waiting)
     }
 
-    /// Completes when another call has ended, for one of the calls that wait.
-    pub(crate) async fn room(&self) {
-        self.room.notified().await;
+    /// Completes when another call ends from now on, for one of the calls that wait. Ask for it before looking for room: a call
+    /// that ends meanwhile has then woken this waiter, and not only left a sign that serves one of several.
+    pub(crate) fn room(&self) -> Pin<Box<Notified<'_>>> {
+        let mut room = Box::pin(self.room.notified());
+        room.as_mut().enable();
+        room
     }
 
     /// Gives back a link on which nothing was started, and lets another call have the place.

@@ -82,6 +82,11 @@ impl ActiveStream {
         self.picked.id
     }
 
+    /// Returns the tasks of its halves. Once it has ended, they wait for the stream that comes in its place.
+    pub(super) fn wakers(&self) -> &Arc<StreamWakers> {
+        &self.wakers
+    }
+
     /// Exchanges a batch that was taken for the next one; returns the end of the stream if there is none.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>, batch: &mut Batch) -> Poll<Option<Attempt>> {
         let mut received = self.link.session.receive(self.id, batch);

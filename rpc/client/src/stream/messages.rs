@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use super::active::ActiveStream;
 use super::place::StreamPlace;
 use crate::error::Error;
-use crate::session::{Attempt, Batch};
+use crate::session::{Attempt, Batch, Ended};
 
 /// The messages of a server stream, in their order. Also a [`Stream`](futures_core::Stream).
 ///
@@ -32,13 +32,11 @@ pub struct Messages<R> {
 }
 
 enum Reading {
-    /// Once more, because nothing ran.
-    Opening(Reopening),
+    /// Once more, because nothing of this stream ran, which has ended in this way.
+    Opening(Arc<ActiveStream>, Ended),
     Open(Arc<ActiveStream>),
     Ended,
 }
-
-type Reopening = Pin<Box<dyn Future<Output = Result<Arc<ActiveStream>, Error>> + Send>>;
 
 impl<R: DeserializeOwned> Messages<R> {
     /// Returns the messages of a stream.
@@ -68,13 +66,18 @@ impl<R: DeserializeOwned> Messages<R> {
             let stream = match &mut self.reading {
                 Reading::Open(stream) => stream,
                 Reading::Ended => return Poll::Ready(None),
-                Reading::Opening(reopening) => match ready!(reopening.as_mut().poll(cx)) {
-                    Ok(stream) => {
-                        self.reading = Reading::Open(stream);
-                        continue;
+                Reading::Opening(old, ended) => {
+                    match ready!(self.place.poll_replace(cx, &old.wakers().reader, old, ended)) {
+                        Ok(stream) => {
+                            self.reading = Reading::Open(stream);
+                            continue;
+                        }
+                        Err(error) => {
+                            old.count(false);
+                            return self.fail(error);
+                        }
                     }
-                    Err(error) => return self.fail(error),
-                },
+                }
             };
             if let Some(message) = self.batch.next_message() {
                 if self.received == 0 {
@@ -115,14 +118,7 @@ impl<R: DeserializeOwned> Messages<R> {
             Err(ended) => ended,
         };
         if self.received == 0 {
-            let place = Arc::clone(&self.place);
-            self.reading = Reading::Opening(Box::pin(async move {
-                let replaced = place.replace(&stream, ended).await;
-                if replaced.is_err() {
-                    stream.count(false);
-                }
-                replaced
-            }));
+            self.reading = Reading::Opening(stream, ended);
             return None;
         }
         stream.count(false);

@@ -122,7 +122,7 @@ impl Opening {
         Ok(Some(ActiveStream::new(client, method, self.deadline, placed, wakers, self.span.clone())))
     }
 
-    async fn pause(&self) {
+    async fn pause(&mut self) {
         let shared = self.client.shared();
         let pause = self.attempted.pause(|| shared.pool().random());
         if pause > Millis(0) {

@@ -1,19 +1,21 @@
 //! The place of a stream: another one comes there while nothing of it has run.
 
+use std::mem;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use super::active::ActiveStream;
 use super::opening::Opening;
 use crate::error::Error;
+use crate::link::StreamWaker;
 use crate::session::{Ended, Unsent};
 
 /// The stream that its halves have, and all that it takes to open it once more: elsewhere, if a server has refused it before
 /// any message went either way. A message that was sent is not kept, so from then on there is no other.
-#[derive(Debug)]
 pub(super) struct StreamPlace {
-    opening: tokio::sync::Mutex<Opening>,
+    next: Mutex<Next>,
     current: Mutex<Arc<ActiveStream>>,
     /// A message was taken, a half was dropped, or there will be no other stream.
     is_settled: AtomicBool,
@@ -23,12 +25,24 @@ pub(super) struct StreamPlace {
     is_finished: AtomicBool,
 }
 
+/// The stream after the current one.
+enum Next {
+    /// It can be opened.
+    Possible(Box<Opening>),
+    /// It is being opened, as far as a half polls it.
+    Reopening(Reopening),
+    /// There is none.
+    Nothing,
+}
+
+type Reopening = Pin<Box<dyn Future<Output = (Box<Opening>, Result<ActiveStream, Error>)> + Send>>;
+
 impl StreamPlace {
     /// Opens a stream.
     pub(super) async fn open(mut opening: Opening) -> Result<(Arc<Self>, Arc<ActiveStream>), Error> {
         let stream = Arc::new(opening.open().await?);
         let place = Self {
-            opening: tokio::sync::Mutex::new(opening),
+            next: Mutex::new(Next::Possible(Box::new(opening))),
             current: Mutex::new(Arc::clone(&stream)),
             is_settled: AtomicBool::new(false),
             has_sent: AtomicBool::new(false),
@@ -73,24 +87,62 @@ impl StreamPlace {
         self.current().cancel();
     }
 
-    /// Returns the stream that has come in place of one that has ended in this way before the half that asks has sent or taken a
-    /// message. The error is the end of that one if there is no other.
-    pub(super) async fn replace(
+    /// Returns the stream that has come in place of one that has ended in this way before the half that asks, whose `waker` this
+    /// is, has sent or taken a message. The error is the end of that one if there is no other.
+    ///
+    /// The halves open it together: it goes on whichever of them is polled, and it is begun once, even if both of them ask or one
+    /// asks again.
+    pub(super) fn poll_replace(
         &self,
+        cx: &Context<'_>,
+        waker: &StreamWaker,
         old: &Arc<ActiveStream>,
-        ended: Ended,
-    ) -> Result<Arc<ActiveStream>, Error> {
-        let mut opening = self.opening.lock().await;
+        ended: &Ended,
+    ) -> Poll<Result<Arc<ActiveStream>, Error>> {
+        // Before, because the other half may have the next stream at any moment.
+        waker.register(cx);
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.current();
         if !Arc::ptr_eq(&current, old) {
-            return Ok(current);
+            return Poll::Ready(Ok(current));
         }
-        if !self.is_open() || !opening.may_retry(old, &ended) {
-            self.settle();
-            return Err(old.error(ended, 0));
+        let mut reopening = match mem::replace(&mut *next, Next::Nothing) {
+            Next::Reopening(reopening) => reopening,
+            Next::Possible(mut opening) => {
+                if !self.is_open() || !opening.may_retry(old, ended) {
+                    return self.fail(old, ended);
+                }
+                Box::pin(async move {
+                    let opened = opening.open().await;
+                    (opening, opened)
+                })
+            }
+            Next::Nothing => return self.fail(old, ended),
+        };
+        let both = Waker::from(Arc::clone(old.wakers()));
+        let Poll::Ready((opening, opened)) = reopening.as_mut().poll(&mut Context::from_waker(&both)) else {
+            *next = Next::Reopening(reopening);
+            return Poll::Pending;
+        };
+        let replaced = opened.map(Arc::new).inspect_err(|_| self.settle());
+        if let Ok(stream) = &replaced {
+            *next = Next::Possible(opening);
+            self.place(stream);
         }
-        let stream = Arc::new(opening.open().await.inspect_err(|_| self.settle())?);
-        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&stream);
+        drop(next);
+        both.wake();
+        Poll::Ready(replaced)
+    }
+
+    /// Returns the error of a stream that has ended in this way, which is the last one.
+    fn fail<T>(&self, old: &ActiveStream, ended: &Ended) -> Poll<Result<T, Error>> {
+        self.settle();
+        Poll::Ready(Err(old.error(ended.clone(), 0)))
+    }
+
+    /// Puts a stream in the place of the last one.
+    fn place(&self, stream: &Arc<ActiveStream>) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(stream);
         // What the other half has done meanwhile, it has done to the old one.
         if self.is_finished.load(Ordering::SeqCst) {
             stream.finish();
@@ -98,7 +150,6 @@ impl StreamPlace {
         if self.is_settled.load(Ordering::SeqCst) {
             stream.cancel();
         }
-        Ok(stream)
     }
 
     fn current(&self) -> Arc<ActiveStream> {

@@ -64,8 +64,8 @@ impl<A: Serialize + ?Sized> MessageSender<A> {
                     Ok(()) => break Ok(()),
                     Err(Unsent::Argument(error)) => break Err(argument(stream, error.to_string())),
                     Err(Unsent::Ended(Err(ended))) if is_first => {
-                        // Boxed, because it is seldom and large.
-                        match Box::pin(place.replace(stream, ended)).await {
+                        let waker = &stream.wakers().sender;
+                        match poll_fn(|cx| place.poll_replace(cx, waker, stream, &ended)).await {
                             Ok(other) => *stream = other,
                             Err(error) => break Err(error),
                         }
@@ -118,10 +118,13 @@ impl<A: Serialize, R: DeserializeOwned> Upload<A, R> {
         let answer = loop {
             let Some(end) = poll_fn(|cx| stream.poll_receive(cx, &mut none)).await else { continue };
             match end {
-                Err(ended) if *sent == 0 => match Box::pin(place.replace(stream, ended)).await {
-                    Ok(other) => *stream = other,
-                    Err(error) => break Err(error),
-                },
+                Err(ended) if *sent == 0 => {
+                    let waker = &stream.wakers().reader;
+                    match poll_fn(|cx| place.poll_replace(cx, waker, stream, &ended)).await {
+                        Ok(other) => *stream = other,
+                        Err(error) => break Err(error),
+                    }
+                }
                 end => break end.map_err(|ended| stream.error(ended, *sent)),
             }
         };

@@ -22,6 +22,7 @@ mod servers;
 mod sessions;
 mod simulated;
 mod streams;
+mod streams_again;
 #[cfg(feature = "tls")]
 mod tls;
 mod traces;

@@ -322,7 +322,7 @@ async fn a_stream_waits_for_an_instance_as_long_as_it_is_told_to() {
 }
 
 /// A server that answers each frame as the function says.
-fn raw(
+pub(crate) fn raw(
     version: u16,
     answer: impl Fn(Frame<'_>) -> Vec<Frame<'static>> + Clone + Send + Sync + 'static,
 ) -> Client {
