@@ -34,6 +34,8 @@ pub(super) struct ActiveStream {
     wakers: Arc<StreamWakers>,
     span: Span,
     begun: Instant,
+    /// Its place on the link was given back.
+    has_left: AtomicBool,
     /// Its end: the code, and what it says of the link.
     end: OnceLock<(Code, LinkOutcome)>,
 }
@@ -66,6 +68,7 @@ impl ActiveStream {
             wakers,
             span,
             begun: Instant::now(),
+            has_left: AtomicBool::new(false),
             end: OnceLock::new(),
         }
     }
@@ -139,6 +142,24 @@ impl ActiveStream {
         self.link.session.finish(self.id);
     }
 
+    /// Gives the place on the link back, once. A stream that has ended may live on in its halves, and the stream that comes in its
+    /// place may need it.
+    pub(super) fn leave(&self) {
+        if self.has_left.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let shared = self.client.shared();
+        let outcome = self.end.get().map_or(LinkOutcome::Neither, |(_, outcome)| *outcome);
+        let mut pool = shared.pool();
+        let _ = pool.finish(shared.clock.now(), self.picked, outcome, None);
+        let ejections = pool.take_ejections();
+        drop(pool);
+        if ejections > 0 {
+            shared.metrics.ejections.add(ejections);
+        }
+        shared.give_room();
+    }
+
     /// Cancels the stream, unless it has ended, and drops what has arrived.
     pub(super) fn cancel(&self) {
         self.link.session.handle(self.client.shared().clock.now(), Input::Cancel(self.id));
@@ -196,20 +217,13 @@ impl ActiveStream {
 impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.link.session.release(self.id);
+        self.leave();
         let shared = self.client.shared();
-        let (code, outcome) = self.end.take().unwrap_or((Code::CANCELLED, LinkOutcome::Neither));
-        let mut pool = shared.pool();
-        let _ = pool.finish(shared.clock.now(), self.picked, outcome, None);
-        let ejections = pool.take_ejections();
-        drop(pool);
-        if ejections > 0 {
-            shared.metrics.ejections.add(ejections);
-        }
+        let code = self.end.get().map_or(Code::CANCELLED, |(code, _)| *code);
         shared.counters.open_streams.fetch_sub(1, Ordering::Relaxed);
         let took = self.begun.elapsed();
         self.link.metrics.end(code.0, took);
         shared.metrics.method(&self.method).end(code.0, took);
         span::end(&self.span, code);
-        shared.give_room();
     }
 }

@@ -112,6 +112,7 @@ impl StreamPlace {
                 if !self.is_open() || !opening.may_retry(old, ended) {
                     return self.fail(old, ended);
                 }
+                old.leave();
                 Box::pin(async move {
                     let opened = opening.open().await;
                     (opening, opened)

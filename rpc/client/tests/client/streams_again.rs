@@ -8,6 +8,7 @@ use rpc_client::{Client, Code};
 use rpc_wire::{Frame, Message, Metadata, Reply, VERSION};
 use tokio::time::timeout;
 
+use crate::scripted::{Act, Scripted};
 use crate::streams::raw;
 
 /// Time that a caller gives to one half before it turns to another one.
@@ -80,4 +81,16 @@ async fn a_send_that_is_dropped_and_repeated_counts_the_refusal_of_its_stream_on
     assert_eq!(answers.next().await.unwrap().unwrap(), 7);
     assert_eq!(requests.load(Ordering::Relaxed), 2);
     assert_eq!(client.stats().retried, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_refused_leaves_its_place_on_the_connection_to_the_next_one() {
+    let refused = |_: &str, number| match number {
+        0 => Act::NotRun(Code::UNAVAILABLE),
+        _ => Act::Answer,
+    };
+    let servers = Scripted::new(["a"], usize::MAX, refused);
+    let client = servers.client.max_in_flight(1).connect().await.unwrap();
+    let mut messages = client.server_stream::<_, u64>("count", &1_u64).await.unwrap();
+    assert_eq!(messages.next().await.unwrap().unwrap(), 7);
 }
