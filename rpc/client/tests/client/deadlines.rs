@@ -15,6 +15,8 @@ fn is_late(error: &Error) -> bool {
 async fn calls_on_one_connection_end_each_at_its_own_deadline() {
     let server = TestServer::start("a").await;
     let client = client([server.addr]).connect().await.unwrap();
+    // The connection is there.
+    client.call::<_, String>("who", &()).await.unwrap();
     let patient = {
         let client = client.clone();
         tokio::spawn(async move { client.call::<_, String>("slow_who", &300).await })
@@ -35,7 +37,7 @@ async fn calls_on_one_connection_end_each_at_its_own_deadline() {
         ended.unwrap();
     }
     assert_eq!(patient.await.unwrap().unwrap(), "a", "a call with time left is not disturbed");
-    assert_eq!((client.stats().ok, client.stats().failed), (1, 400));
+    assert_eq!((client.stats().ok, client.stats().failed), (2, 400));
 }
 
 #[tokio::test]
