@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use registry::Registry;
 use rpc_client::{Client, Error};
 
-/// What the service has, for a typed client of it: `DemoClient`.
+/// The methods of the service, for a typed client of it: `DemoClient`.
 #[rpc_client::service]
 trait Demo {
     async fn ping(&self, text: &str) -> Result<String, Status>;

@@ -4,7 +4,7 @@ use std::process::id;
 
 use rpc_server::{Prefork, PreforkOptions, Status};
 
-/// What can be called: a method of the trait is a method of the service `demo`.
+/// The methods of the service `demo`: those of the trait.
 #[rpc_server::service]
 trait Demo {
     /// Returns the text.

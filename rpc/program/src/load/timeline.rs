@@ -1,4 +1,4 @@
-//! What a load was like in each second: for a plot, and for programs.
+//! Figures of a load for each second: for a plot, and for programs.
 
 use std::fmt;
 use std::time::Duration;
