@@ -17,13 +17,20 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::mem::{self, ManuallyDrop};
 use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 thread_local! {
-    static CURRENT: Cell<Option<CurrentCall>> = const { Cell::new(None) };
+    /// Without a destructor, which each access would pay for: whoever puts a call in takes it out again.
+    static CURRENT: Cell<ManuallyDrop<Option<CurrentCall>>> = const { Cell::new(ManuallyDrop::new(None)) };
+}
+
+/// Replaces the call of this thread.
+fn replace(call: Option<CurrentCall>) -> Option<CurrentCall> {
+    ManuallyDrop::into_inner(CURRENT.replace(ManuallyDrop::new(call)))
 }
 
 /// Properties of a call that calls made inside it inherit.
@@ -39,7 +46,7 @@ pub struct CurrentCall {
 impl CurrentCall {
     /// Runs a function inside this call, which then hides an outer one.
     pub fn enter<R>(&mut self, run: impl FnOnce() -> R) -> R {
-        let inside = Inside { outer: CURRENT.replace(Some(std::mem::take(self))), call: self };
+        let inside = Inside { outer: replace(Some(mem::take(self))), call: self };
         let result = run();
         drop(inside);
         result
@@ -60,9 +67,9 @@ pub fn deadline() -> Option<Instant> {
 
 /// Shows a function the call that this thread works for; `None` outside of calls.
 pub fn with<R>(look: impl FnOnce(&CurrentCall) -> R) -> Option<R> {
-    let call = CURRENT.take()?;
+    let call = replace(None)?;
     let seen = look(&call);
-    CURRENT.set(Some(call));
+    replace(Some(call));
     Some(seen)
 }
 
@@ -74,7 +81,7 @@ struct Inside<'a> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        *self.call = CURRENT.replace(self.outer.take()).unwrap_or_default();
+        *self.call = replace(self.outer.take()).unwrap_or_default();
     }
 }
 
