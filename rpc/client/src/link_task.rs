@@ -252,10 +252,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 mod tests {
     use rpc_wire::{Budget, Format, Frame, Hello, MetadataRef, Reply, VERSION};
     use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
+    use tokio::sync::oneshot;
 
     use super::*;
     use crate::link::Started;
-    use crate::session::{Config, NewCall, Session};
+    use crate::session::{Attempt, Config, NewCall, Session};
 
     const MAX_FRAME: usize = 1 << 20;
 
@@ -322,6 +323,15 @@ mod tests {
         Arc::new(SharedSession::new(Session::new(Arc::new(config), DEADLINE)))
     }
 
+    /// Sends a call.
+    fn call(session: &SharedSession, clock: TokioClock, payload: &[u8]) -> oneshot::Receiver<Attempt> {
+        let new = NewCall { method: "echo", metadata: MetadataRef::default(), payload, deadline: DEADLINE };
+        match session.start(clock.now(), new) {
+            Started::Sent((_, attempt)) => attempt,
+            refused => panic!("{refused:?}"),
+        }
+    }
+
     #[tokio::test]
     async fn the_first_callers_send_on_before_the_answers_of_the_last_are_looked_at() {
         const CALLS: usize = 64;
@@ -335,12 +345,7 @@ mod tests {
                 let session = Arc::clone(&session);
                 tokio::spawn(async move {
                     for _ in 0..2 {
-                        let (metadata, payload) = (MetadataRef::default(), &b"x".repeat(100)[..]);
-                        let call = NewCall { method: "echo", metadata, payload, deadline: DEADLINE };
-                        let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
-                            panic!("not sent")
-                        };
-                        let _ = attempt.await;
+                        let _ = call(&session, clock, &[7; 100]).await;
                     }
                 });
             }
@@ -374,18 +379,9 @@ mod tests {
         let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
         let calls = async {
             assert!(matches!(news.recv().await, Some(News::Greeted { .. })));
-            let attempts: Vec<_> = (0..CALLS)
-                .map(|_| {
-                    let (metadata, payload) = (MetadataRef::default(), &b"x".repeat(100)[..]);
-                    let call = NewCall { method: "echo", metadata, payload, deadline: DEADLINE };
-                    let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
-                        panic!("not sent")
-                    };
-                    attempt
-                })
-                .collect();
+            let attempts: Vec<_> = (0..CALLS).map(|_| call(&session, clock, &[7; 100])).collect();
             for attempt in attempts {
-                assert_eq!(attempt.await.unwrap().unwrap().payload.len(), 100);
+                assert_eq!(attempt.await.unwrap().unwrap().payload, [7; 100][..]);
             }
         };
         let server = async {
@@ -397,18 +393,14 @@ mod tests {
     }
 
     async fn call_and_leave(ours: impl AsyncRead + AsyncWrite + Unpin, mut theirs: DuplexStream) {
-        let (session, clock, deadline) = (new_session(), TokioClock::start(), DEADLINE);
+        let (session, clock) = (new_session(), TokioClock::start());
         let (tell, mut news) = tokio::sync::mpsc::unbounded_channel();
         let task = LinkTask::new(Arc::clone(&session), clock, MAX_FRAME, |news| tell.send(news).unwrap());
         let calls = async {
             assert!(matches!(news.recv().await, Some(News::Greeted { instance }) if instance == "a"));
             let mut attempts = Vec::new();
             for payload in [&b"one"[..], &b"two".repeat(1_000)] {
-                let call = NewCall { method: "echo", metadata: MetadataRef::default(), payload, deadline };
-                let Started::Sent((_, attempt)) = session.start(clock.now(), call) else {
-                    panic!("not sent")
-                };
-                attempts.push((attempt, payload.to_vec()));
+                attempts.push((call(&session, clock, payload), payload.to_vec()));
             }
             session.handle(clock.now(), Input::Leave);
             for (attempt, payload) in attempts {

@@ -30,7 +30,7 @@ pub(crate) struct RegistryArgs {
 
     /// Servers, and a chroot behind the last one [default: $ZK_HOSTS, else 127.0.0.1:2181]
     ///
-    /// As in zk1:2181,zk2:2181,zk3:2181/app.
+    /// Example: zk1:2181,zk2:2181,zk3:2181/app.
     #[arg(long, short, value_name = "HOST:PORT[,…][/CHROOT]", help_heading = "Registry options")]
     server: Option<String>,
 
