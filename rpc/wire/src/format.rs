@@ -50,7 +50,9 @@ impl Format {
     pub fn decode<T: DeserializeOwned>(self, payload: &[u8]) -> Result<T, PayloadError> {
         match self {
             Self::JSON => {
-                let mut json = serde_json::Deserializer::from_slice(payload);
+                // One check of the whole text costs less than one of each string in it.
+                let text = str::from_utf8(payload).map_err(|error| self.malformed(&error))?;
+                let mut json = serde_json::Deserializer::from_str(text);
                 let value = depth::deserialize(payload.len(), &mut json);
                 let value = value.map_err(|failure| self.explain(failure))?;
                 json.end().map_err(|error| self.malformed(&error))?;
@@ -189,6 +191,14 @@ mod tests {
             format.encode(&few, &mut out).unwrap();
             assert_eq!(format.decode::<Vec<()>>(&out).unwrap(), few);
         }
+    }
+
+    #[test]
+    fn json_is_utf_8_also_where_nobody_reads_it() {
+        let sample: &[u8] = br#"{"id":1,"name":null,"bytes":[],"more":"?"}"#;
+        assert!(Format::JSON.decode::<Sample>(sample).is_ok());
+        let broken: Vec<u8> = sample.iter().map(|byte| if *byte == b'?' { 0xff } else { *byte }).collect();
+        assert!(Format::JSON.decode::<Sample>(&broken).is_err());
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub(crate) const BUILT_IN: &str = "rpc.";
 #[derive(Debug, Default)]
 pub struct MethodTable {
     services: Vec<ServiceEntry>,
-    /// Service by service, those of each sorted by name: for a few names, comparisons cost less than a hash.
+    /// Service by service, those of each sorted by name. Comparing all names of a length costs less than a hash or a search.
     methods: Vec<MethodEntry>,
 }
 
@@ -96,8 +96,10 @@ impl MethodTable {
 
     fn find_in(&self, service: ServiceId, name: &str) -> Option<MethodId> {
         let range = self.services.get(service.0)?.methods.clone();
-        let found = self.methods[range.clone()].binary_search_by(|method| method.name.as_str().cmp(name));
-        found.ok().map(|at| MethodId(range.start + at))
+        self.methods[range.clone()]
+            .iter()
+            .position(|method| method.name == name)
+            .map(|at| MethodId(range.start + at))
     }
 
     /// Returns the name of a method; empty if it is another table's.
