@@ -88,6 +88,12 @@ async fn a_careful_recipe_fails_only_where_it_chose_to() {
 }
 
 #[tokio::test]
+async fn those_that_queue_slowly_are_no_herd() {
+    let report = fixture(Some("unhurried")).only(["herd-at-a-lock"]).run().await.unwrap();
+    assert!(report.named(Verdict::Clean).any(|day| day == "herd-at-a-lock"), "{report}");
+}
+
+#[tokio::test]
 async fn each_bad_day_of_a_registration_finds_its_flaw() {
     find(Role::Register, REGISTRATIONS).await;
 }

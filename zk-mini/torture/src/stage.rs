@@ -276,6 +276,20 @@ impl Stage {
         self.actors.iter().try_for_each(|actor| actor.is_alive())
     }
 
+    /// Waits until no process has read anything for a while, so that what comes later belongs to what is done next. One that
+    /// asks again and again is not waited for.
+    pub(crate) async fn quiet(&self) {
+        let (mut reads, mut since) = (0, self.now());
+        let quiet = self.until(PATIENCE, || {
+            let now = self.zk.history().filter(Entry::is_read).len();
+            if now != reads {
+                (reads, since) = (now, self.now());
+            }
+            (self.now().since(since) >= CALM.into()).then_some(())
+        });
+        quiet.await;
+    }
+
     /// Requires that an instance is registered exactly once, and that its process knows it.
     pub(crate) async fn registered_once(&self, actor: &Actor, limit: Duration) -> Result<(), Trouble> {
         self.settled(limit, || self.is_registered_once(actor)).await

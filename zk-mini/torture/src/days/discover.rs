@@ -372,6 +372,7 @@ async fn herd_of_100(stage: &mut Stage) -> Result<(), Trouble> {
     }
     let mut members: Vec<_> = names.iter().map(String::as_str).collect();
     let subscriber = stage.subscriber("watcher", &members).await?;
+    stage.quiet().await;
     let before = stage.zk.mark();
     stage.appear(&pattern, "alpha").await?;
     members.push("alpha");

@@ -260,6 +260,8 @@ async fn herd_at_a_lock(stage: &mut Stage) -> Result<(), Trouble> {
     for name in ["bravo", "charlie", "delta"] {
         waiting.push(stage.waiter(name).await?);
     }
+    // One that is ready may still look for the node that it has to watch.
+    stage.quiet().await;
     let before = stage.zk.mark();
     stage.terminate(&first).await?;
     let one = || waiting.iter().any(|actor| holds(actor)).then_some(()).ok_or("nobody gets the lock".into());
