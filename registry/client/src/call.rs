@@ -115,8 +115,9 @@ impl Inner {
         let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
         let (reply, receiver) = oneshot::channel();
         // A closed channel drops `reply`, which the call sees as `Closed`.
-        let _ = self.commands.send(Command::Call { id, request, wait: self.call_timeout, reply, notify });
-        PendingCall { id, reply: receiver, done: false, inner: self }
+        let call = Command::Call { id, request, wait: self.call_timeout, reply, notify };
+        let is_taken = self.commands.send(call).is_ok();
+        PendingCall { id, reply: receiver, done: false, is_taken, inner: self }
     }
 }
 
@@ -125,14 +126,20 @@ pub(crate) struct PendingCall<'a> {
     id: CallId,
     reply: oneshot::Receiver<CallReply>,
     done: bool,
+    /// True if the driver lived when it was given the call.
+    is_taken: bool,
     inner: &'a Inner,
 }
 
 impl PendingCall<'_> {
     /// Waits for the answer: the second half of [`Inner::call`].
     pub(crate) async fn wait<R: Request>(mut self, path: &str) -> Result<R::Response, Error> {
-        let reply = (&mut self.reply).await.unwrap_or(Err(CallFailure::Closed));
+        let reply = (&mut self.reply).await;
         self.done = true;
+        // The runtime has ended, perhaps between the request and its answer.
+        let Ok(reply) = reply else {
+            return Err(Error::Closed { op: op_name::<R>(), path: path.to_owned(), sent: self.is_taken });
+        };
         let failure = match reply {
             Ok(body) => match decode_all(body) {
                 Ok(response) => return Ok(response),
@@ -147,7 +154,7 @@ impl PendingCall<'_> {
             CallFailure::Server(code) => Error::Server { op, path, code },
             CallFailure::ConnectionLost { sent } => Error::ConnectionLost { op, path, sent },
             CallFailure::SessionExpired => Error::SessionExpired { op, path },
-            CallFailure::Closed => Error::Closed { op, path },
+            CallFailure::Closed => Error::Closed { op, path, sent: false },
             CallFailure::Overloaded => Error::Overloaded { op, path, limit: self.inner.max_pending },
         })
     }

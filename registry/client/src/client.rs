@@ -441,12 +441,12 @@ impl Client {
         let (op, path) = ("closeSession", "/".to_owned());
         let (done, outcome) = oneshot::channel();
         // A closed channel drops `done`, and `outcome` fails.
-        let _ = self.inner.commands.send(Command::Close { within: limit, done });
+        let sent = self.inner.commands.send(Command::Close { within: limit, done }).is_ok();
         match outcome.await {
             Ok(CloseResult::Unknown { sent }) => Err(Error::ConnectionLost { op, path, sent }),
             Ok(CloseResult::Closed | CloseResult::AlreadyGone) => Ok(()),
             Err(_) => match self.state() {
-                SessionState::Closed(CloseReason::RuntimeEnded) => Err(Error::Closed { op, path }),
+                SessionState::Closed(CloseReason::RuntimeEnded) => Err(Error::Closed { op, path, sent }),
                 _ => Ok(()),
             },
         }

@@ -23,7 +23,8 @@ use crate::servers::ServersError;
 /// | [`ConnectionLost`](Self::ConnectionLost), `sent` | yes | yes | no |
 /// | `ConnectionLost`, not `sent` | no | yes | no |
 /// | [`SessionExpired`](Self::SessionExpired) | no | yes | yes |
-/// | [`Closed`](Self::Closed) | no | no | yes |
+/// | [`Closed`](Self::Closed), `sent` | yes | no | yes |
+/// | `Closed`, not `sent` | no | no | yes |
 /// | [`Overloaded`](Self::Overloaded) | no | yes | no |
 /// | [`Protocol`](Self::Protocol) | yes | no | no |
 /// | [`Unreachable`](Self::Unreachable) | no | yes | no |
@@ -101,12 +102,14 @@ pub enum Error {
         path: String,
     },
     /// The client is closed, or its tokio runtime has ended.
-    #[error("{op} {path}: the client is closed; connect a new one")]
+    #[error("{op} {path}: the client is closed{}; connect a new one", unanswered(*.sent))]
     Closed {
         /// ZooKeeper's name of the operation.
         op: &'static str,
         /// Path of the node, as the caller gave it.
         path: String,
+        /// False if the request was certainly not sent: the client was closed already. True if the runtime ended meanwhile.
+        sent: bool,
     },
     /// The caller is not inside a tokio runtime. Nothing was sent.
     #[error(
@@ -221,7 +224,7 @@ impl Error {
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         match self {
-            Self::ConnectionLost { sent, .. } => *sent,
+            Self::ConnectionLost { sent, .. } | Self::Closed { sent, .. } => *sent,
             Self::Protocol { .. } => true,
             Self::Server { code, .. } | Self::Transaction { code, .. } => matches!(
                 *code,
@@ -274,6 +277,10 @@ fn lost(sent: bool) -> &'static str {
     }
 }
 
+fn unanswered(sent: bool) -> &'static str {
+    if sent { ", and its runtime has ended before the answer: it may have been applied" } else { "" }
+}
+
 fn each(attempts: &[Attempt]) -> String {
     let each = attempts
         .iter()
@@ -295,7 +302,8 @@ mod tests {
             (Error::ConnectionLost { op, path: path(), sent: false }, true, false, false),
             (Error::SessionExpired { op, path: path() }, true, false, true),
             (Error::Overloaded { op, path: path(), limit: 1 }, true, false, false),
-            (Error::Closed { op, path: path() }, false, false, true),
+            (Error::Closed { op, path: path(), sent: false }, false, false, true),
+            (Error::Closed { op, path: path(), sent: true }, false, true, true),
             (Error::Unreachable { within: Duration::ZERO, tried: Vec::new() }, true, false, false),
             (Error::NoRuntime, false, false, false),
             (server(ErrorCode::NODE_EXISTS), false, false, false),

@@ -150,7 +150,7 @@ mod tests {
             (zk_client::Error::ConnectionLost { op, path: path(), sent: true }, false),
             (zk_client::Error::ConnectionLost { op, path: path(), sent: false }, false),
             (zk_client::Error::SessionExpired { op, path: path() }, true),
-            (zk_client::Error::Closed { op, path: path() }, true),
+            (zk_client::Error::Closed { op, path: path(), sent: false }, true),
             (zk_client::Error::Server { op, path: path(), code: ErrorCode::NO_AUTH }, false),
         ] {
             let error = Error::of("lock", "/locks/a")(source.clone());

@@ -47,7 +47,7 @@ pub(crate) async fn to_its_end<T: Send + 'static>(
     path: &str,
     making: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    let closed = |_| Error::Closed { op: "create", path: path.to_owned() };
+    let closed = |_| Error::Closed { op: "create", path: path.to_owned(), sent: true };
     // It fails only if the runtime ends.
     client.spawn(making).await.map_err(closed)?
 }
@@ -60,7 +60,7 @@ pub(crate) fn session(client: &Client) -> SessionId {
 /// Waits until a one-shot watch fires, or its session expires: a reason to look again either way.
 pub(crate) async fn fired(mut watch: Watch, path: &str) -> Result<(), Error> {
     match watch.changed().await {
-        Err(WatchLost::Closed) => Err(Error::Closed { op: "watch", path: path.to_owned() }),
+        Err(WatchLost::Closed) => Err(Error::Closed { op: "watch", path: path.to_owned(), sent: false }),
         _ => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use zk_client::{
     Acl, Client, CloseReason, CreateMode, Credentials, Error, EventType, Expected, SessionEnd, SessionState,
     WatchLost, close_session_via,
 };
+use zk_mini::{On, Then};
 
 async fn ephemeral(client: &Client, path: &str) {
     client.create(path, "", CreateMode::Ephemeral).await.unwrap();
@@ -192,6 +193,24 @@ fn a_client_whose_runtime_has_ended_is_closed() {
         "the session was not closed"
     );
     drop(zk);
+}
+
+#[test]
+fn a_write_whose_runtime_ends_before_the_answer_says_that_it_may_have_been_applied() {
+    let of_client =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = other.block_on(server());
+    let client = of_client.block_on(client_of(&zk).connect()).unwrap();
+    let _late = zk.fault(On::create("/a"), Then::apply_and_delay_reply(Duration::from_secs(3600)));
+    let writer = client.clone();
+    let write = other.spawn(async move { writer.create("/a", "", CreateMode::Persistent).await });
+    other.block_on(zk.wait_for(|zk| zk.get("/a").is_some(), Duration::from_secs(20))).unwrap();
+    of_client.shutdown_background();
+    let error = other.block_on(write).unwrap().unwrap_err();
+    assert!(matches!(error, Error::Closed { sent: true, .. }) && error.may_have_been_applied(), "{error}");
+    let later = other.block_on(client.get("/a")).unwrap_err();
+    assert!(matches!(later, Error::Closed { sent: false, .. }) && !later.may_have_been_applied(), "{later}");
 }
 
 #[tokio::test]

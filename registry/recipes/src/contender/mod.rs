@@ -85,7 +85,10 @@ impl Contender {
         if wanted(&report.phase) {
             return Ok(report.phase);
         }
-        let closed = || zk_client::Error::Closed { op: self.recipe, path: self.path.to_string() };
+        let closed = || {
+            let (op, path) = (self.recipe, self.path.to_string());
+            zk_client::Error::Closed { op, path, sent: false }
+        };
         Err(Error::of(self.recipe, &self.path)(report.refused.unwrap_or_else(closed)))
     }
 

@@ -157,7 +157,7 @@ impl TreeCache {
         let driver = Driver::new(client.clone(), watch, core);
         client.spawn(driver.run(sender));
         if trees.changed().await.is_err() {
-            let closed = zk_client::Error::Closed { op: "getData", path: path.to_owned() };
+            let closed = zk_client::Error::Closed { op: "getData", path: path.to_owned(), sent: false };
             return Err(Error::of(RECIPE, path)(closed));
         }
         Ok(Self { trees })
