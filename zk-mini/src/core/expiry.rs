@@ -20,7 +20,7 @@ impl Core {
 
     /// Lets a session expire before its time, if it is alive and the disk accepts writes.
     pub(crate) fn expire_now(&mut self, now: Now, id: SessionId) {
-        if !self.disk_lost && self.sessions.get(id).is_some() {
+        if !self.is_still() && self.sessions.get(id).is_some() {
             self.expire_session(now, id, EndReason::Forced);
         }
     }
@@ -28,11 +28,15 @@ impl Core {
     /// Ends a session and closes its connection.
     fn expire_session(&mut self, now: Now, id: SessionId, reason: EndReason) {
         let conn = self.sessions.get(id).and_then(|session| session.conn);
-        if self.faults.is_empty() || !self.holds_nodes_of(now, id, reason) {
+        let ends = self.faults.is_empty() || !self.holds_nodes_of(now, id, reason);
+        if ends {
             self.end_session(now, id, Xid(0), reason);
         }
         self.outputs.expired(id);
-        if let Some(conn) = conn {
+        // Each server of an ensemble closes it when it hears of the end.
+        if let Some(conn) = conn
+            && (self.ensemble.is_none() || !ends)
+        {
             self.close(conn);
         }
     }

@@ -358,6 +358,19 @@ impl Gates {
             .map(|(conn, _)| *conn)
     }
 
+    /// Returns those of a listener.
+    pub(crate) fn closing_at(&self, listener: usize) -> Vec<ConnId> {
+        let is_there = |conn: &ConnId| self.by_conn[conn].listener == Some(listener);
+        self.closing().filter(is_there).collect()
+    }
+
+    /// Drops the gate of a connection, with everything that waits there.
+    pub(crate) fn forget(&mut self, conn: ConnId) {
+        if let Some(at) = self.by_conn.remove(&conn).and_then(|gate| gate.due) {
+            self.due.remove(&(at, conn));
+        }
+    }
+
     /// Returns gates without connections, where the same parts are frozen.
     pub(crate) fn without_connections(&self) -> Self {
         let keeps = |part: &&Part| !matches!(part, Part::Connection(_));

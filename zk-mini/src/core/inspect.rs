@@ -1,5 +1,6 @@
 //! Inspection of the state without a client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 
 use crate::core::figures::{ReadAndWritten, WatchersTold};
 use crate::core::peer::PeerState;
-use crate::core::watch::{WatchMode, WatchTable};
+use crate::core::watch::{WatchMode, WatchTable, Watches};
 use crate::core::{ConnId, Core, Part, Peer};
 
 /// Node at the time of the call.
@@ -163,7 +164,7 @@ impl Core {
 
     /// Returns the number of watches of a connection, as [`watches`](Self::watches) lists them.
     pub(crate) fn watch_count_of(&self, conn: ConnId) -> usize {
-        self.watches.count_of(conn)
+        self.all_watches().map(|watches| watches.count_of(conn)).sum()
     }
 
     /// Returns `true` if a session is frozen, with or without a connection.
@@ -224,7 +225,7 @@ impl Core {
     /// Returns the number of watches: pairs of connection and path, in the tables of data and of children.
     #[must_use]
     pub fn watch_count(&self) -> usize {
-        self.watches.count()
+        self.all_watches().map(Watches::count).sum()
     }
 
     /// Returns the number of bytes of all paths and data.
@@ -237,7 +238,9 @@ impl Core {
     #[must_use]
     pub fn watches(&self) -> Vec<WatchInfo> {
         let mut watches = Vec::new();
-        let tables = [(&self.watches.data, WatchKind::Data), (&self.watches.child, WatchKind::Children)];
+        let tables = self
+            .all_watches()
+            .flat_map(|all| [(&all.data, WatchKind::Data), (&all.child, WatchKind::Children)]);
         for (table, once) in tables {
             for (path, conns) in table.by_path() {
                 for conn in conns {
@@ -268,20 +271,21 @@ impl Core {
     /// Returns every path with data watches, sorted, with the connections that watch it.
     #[must_use]
     pub fn data_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
-        sorted(&self.watches.data)
+        sorted(self.all_watches().map(|watches| &watches.data))
     }
 
     /// Returns every path with child watches, sorted, with the connections that watch it.
     #[must_use]
     pub fn child_watches(&self) -> Vec<(ByteString, Vec<ConnId>)> {
-        sorted(&self.watches.child)
+        sorted(self.all_watches().map(|watches| &watches.child))
     }
 
     /// Returns the pairs of [`data_watches`](Self::data_watches) in no order. Sorting them would take longer than
     /// collecting them.
     pub(crate) fn data_watch_pairs(&self) -> Vec<(ByteString, ConnId)> {
-        let mut pairs = Vec::with_capacity(self.watches.data_count());
-        for (path, conns) in self.watches.data.by_path() {
+        let count = self.all_watches().map(Watches::data_count).sum();
+        let mut pairs = Vec::with_capacity(count);
+        for (path, conns) in self.all_watches().flat_map(|watches| watches.data.by_path()) {
             pairs.extend(conns.map(|conn| (path.clone(), conn)));
         }
         pairs
@@ -294,8 +298,10 @@ impl Core {
     }
 }
 
-fn sorted(table: &WatchTable) -> Vec<(ByteString, Vec<ConnId>)> {
-    let mut paths: Vec<_> = table.by_path().map(|(path, conns)| (path.clone(), conns.collect())).collect();
-    paths.sort_unstable();
-    paths
+fn sorted<'a>(tables: impl Iterator<Item = &'a WatchTable>) -> Vec<(ByteString, Vec<ConnId>)> {
+    let mut paths = BTreeMap::<_, Vec<_>>::new();
+    for (path, conns) in tables.flat_map(WatchTable::by_path) {
+        paths.entry(path.clone()).or_default().extend(conns);
+    }
+    paths.into_iter().collect()
 }

@@ -24,6 +24,7 @@ impl Core {
         self.close_all();
         self.sessions.restart(now.mono);
         self.history.server(self.last_zxid, "restarted");
+        self.restart_servers(now);
     }
 
     /// Closes all connections and stands still: nothing expires until [`bring_up`](Self::bring_up).
@@ -39,6 +40,7 @@ impl Core {
         if std::mem::take(&mut self.is_down) {
             self.sessions.restart(now.mono);
             self.history.server(self.last_zxid, "brought up again");
+            self.restart_servers(now);
         }
     }
 
@@ -79,6 +81,7 @@ impl Core {
         self.reaper = Reaper::new(next_multiple(now.mono, self.config.container_check_interval));
         self.listing = Listing::default();
         self.record_replacement(&next, why);
+        self.refresh_servers();
         next
     }
 
@@ -100,7 +103,7 @@ impl Core {
     }
 
     /// Closes all connections at once. What waits at their gates is dropped, in both directions.
-    fn close_all(&mut self) {
+    pub(crate) fn close_all(&mut self) {
         let gates = &mut self.outputs.gates;
         let conns: BTreeSet<ConnId> = self.peers.keys().copied().chain(gates.closing()).collect();
         *gates = gates.without_connections();

@@ -210,6 +210,10 @@ pub enum Refusal {
     },
     /// The disk is lost, so no new session can be stored.
     NoNewSessions,
+    /// The ensemble has no quorum, and the client does not ask for read-only service.
+    NoQuorum,
+    /// The ensemble has no quorum, and this is a session of all its servers.
+    NeedsQuorum(SessionId),
     /// The session has ended or never existed.
     NoSuchSession(SessionId),
     /// The password does not belong to the session.

@@ -18,6 +18,7 @@ mod apply;
 mod compat;
 mod config;
 mod direct;
+mod ensemble;
 mod events;
 mod expiry;
 pub(crate) mod faults;
@@ -48,6 +49,7 @@ pub use access::password::SessionSecret;
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
+pub use ensemble::{Lag, Mode, Role, ServerInfo, ServerState, Unable};
 pub use faults::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Hit, HitKind};
 pub use faults::{Glob, GlobError, On, Rule, RuleError, Then};
 pub use image::{Image, ImageNode, ImageWalk};
@@ -63,6 +65,7 @@ use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
 
 use apply::{Applied, apply};
 use compat::Rules;
+use ensemble::Ensemble;
 use events::{FiredEvents, Observers};
 use faults::{Faults, HeldSessions};
 use figures::Namespaces;
@@ -147,6 +150,8 @@ pub struct Core {
     faults: Faults,
     pub(crate) history: Recorder,
     held: HeldSessions,
+    /// The servers, if there are several.
+    ensemble: Option<Box<Ensemble>>,
 }
 
 impl Core {
@@ -175,6 +180,7 @@ impl Core {
             faults: Faults::default(),
             history: Recorder::new(config.history, config.begin_after),
             held: HeldSessions::default(),
+            ensemble: None,
             config,
         }
     }
@@ -200,6 +206,15 @@ impl Core {
         }
         if self.outputs.gates.has_effects() {
             self.perform_effects();
+        }
+        self.replicate(now);
+    }
+
+    /// Brings the servers of an ensemble up to date, as far as their lag allows: to be called after every change.
+    #[inline]
+    pub fn replicate(&mut self, now: Now) {
+        if self.ensemble.is_some() {
+            self.settle_servers(now);
         }
     }
 
@@ -229,18 +244,24 @@ impl Core {
     /// Returns the next deadline of all but the checks of [`reap`](Self::reap), most of which find nothing.
     fn deadline_beside_checks(&self) -> Option<Millis> {
         let ends = self.sessions.next_expiry().into_iter().chain(self.held.next_end()).min();
-        ends.filter(|_| !self.disk_lost).into_iter().chain(self.outputs.gates.next_due()).min()
+        let ends = ends.filter(|_| !self.is_still());
+        let own = ends.into_iter().chain(self.outputs.gates.next_due()).min();
+        if self.ensemble.is_none() {
+            return own;
+        }
+        [own, self.next_replication(), self.next_local_expiry()].into_iter().flatten().min()
     }
 
     /// Returns `true` if there is work for [`tidy_up`](Self::tidy_up).
     #[must_use]
     pub fn is_untidy(&self) -> bool {
-        self.watches.is_to_clear()
+        self.watches.is_to_clear() || self.has_untidy_server()
     }
 
     /// Frees memory in a step: watches of closed connections, which are no longer visible.
     pub fn tidy_up(&mut self) {
         self.watches.clear(STEP);
+        self.tidy_up_servers(STEP);
     }
 
     /// Goes back to an earlier state after the disk is lost, without any output. Returns the present state, so that the
@@ -257,7 +278,10 @@ impl Core {
         earlier.continue_history_of(self, Replacement::DiskLost);
         earlier.held = std::mem::take(&mut self.held);
         earlier.held.go_on_in(&mut earlier.sessions);
-        std::mem::replace(self, earlier)
+        earlier.ensemble = self.ensemble.take();
+        let former = std::mem::replace(self, earlier);
+        self.refresh_servers();
+        former
     }
 
     /// Accepts writes again. Every session gets its full timeout.
@@ -335,7 +359,8 @@ impl Core {
         // One budget for all, so that a step has a bounded duration.
         let mut room = STEP;
         self.let_pass(now, &mut room);
-        if !self.disk_lost {
+        self.expire_local(now, &mut room);
+        if !self.is_still() {
             self.reap(now, &mut room);
             self.end_holds(now, &mut room);
             self.expire(now, &mut room);
@@ -353,7 +378,7 @@ impl Core {
         }
         let txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
         // `apply` consumes the transaction.
-        let kept = self.config.transactions.then(|| txn.clone());
+        let kept = (self.config.transactions || self.ensemble.is_some()).then(|| txn.clone());
         self.results.clear();
         self.events.clear();
         self.history.now = now.wall;
@@ -363,9 +388,18 @@ impl Core {
         apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut observers, &mut self.results);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
+            self.propose(now, &txn);
             // Before the events: no client may see a change that a crash could lose.
-            self.outputs.persist(Txn { digest: self.tree.digest(), ..txn });
+            if self.config.transactions {
+                self.outputs.persist(Txn { digest: self.tree.digest(), ..txn });
+            }
         }
+        self.tell(now, zxid);
+    }
+
+    /// Emits the events of the last transaction that was applied.
+    #[inline]
+    fn tell(&mut self, now: Now, zxid: Zxid) {
         let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
         for (event, told) in self.events.iter() {
             let may_know = |conn: &ConnId| {
@@ -411,7 +445,10 @@ impl Core {
     /// Closes a connection after the frames sent to it. Its session lives on.
     fn close(&mut self, conn: ConnId) {
         if self.peers.contains_key(&conn) {
-            self.end_connection(conn, true);
+            // What a leader closes ends at its server, in order.
+            if !self.outputs.is_diverted() {
+                self.end_connection(conn, true);
+            }
             self.outputs.close(conn);
         }
     }
@@ -427,7 +464,7 @@ impl Core {
     /// Removes a connection and its watches.
     fn forget(&mut self, conn: ConnId) {
         let Some(peer) = self.peers.remove(&conn) else { return };
-        self.watches.remove_conn(conn);
+        self.end_watches(conn, peer.listener);
         let session = peer.session.and_then(|id| self.sessions.get_mut(id));
         // The session may have moved to another connection.
         if let Some(session) = session.filter(|session| session.conn == Some(conn)) {

@@ -36,6 +36,8 @@ pub(crate) struct Outputs {
     max_reply: usize,
     /// Gates that hold outputs back.
     pub(crate) gates: Gates,
+    /// Frames and closes that do not go to their connections now.
+    diverted: Option<Vec<Output>>,
 }
 
 /// Body of a frame, with room in front for the length and the header.
@@ -44,7 +46,7 @@ pub(crate) struct Body(BytesMut);
 
 impl Outputs {
     pub(crate) fn new(max_reply: usize, gates: Gates) -> Self {
-        Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply, gates }
+        Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply, gates, diverted: None }
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
@@ -67,11 +69,26 @@ impl Outputs {
     }
 
     pub(crate) fn close(&mut self, conn: ConnId) {
-        if self.gates.is_empty() {
+        if self.is_direct() {
             self.queue.push_back(Output::Close { conn });
         } else {
             self.through_gate(conn, Output::Close { conn });
         }
+    }
+
+    /// Keeps frames and closes back from now on, for [`diverted`](Self::diverted).
+    pub(crate) fn divert(&mut self) {
+        self.diverted = Some(Vec::new());
+    }
+
+    /// Returns what was kept back, and ends that.
+    pub(crate) fn diverted(&mut self) -> Vec<Output> {
+        self.diverted.take().unwrap_or_default()
+    }
+
+    /// Returns `true` if frames and closes are kept back.
+    pub(crate) fn is_diverted(&self) -> bool {
+        self.diverted.is_some()
     }
 
     /// Emits an output that has passed its gate, or has none.
@@ -165,15 +182,29 @@ impl Outputs {
     #[inline(always)]
     fn send(&mut self, conn: ConnId, frame: Bytes) {
         // Written twice, because an output is long: without gates it is made where it stays.
-        if self.gates.is_empty() {
+        if self.is_direct() {
             self.queue.push_back(Output::Send { conn, frame });
         } else {
             self.through_gate(conn, Output::Send { conn, frame });
         }
     }
 
+    /// Returns `true` if nothing stands between the core and its connections.
+    #[inline(always)]
+    fn is_direct(&self) -> bool {
+        self.gates.is_empty() && self.diverted.is_none()
+    }
+
     #[cold]
     fn through_gate(&mut self, conn: ConnId, output: Output) {
+        match &mut self.diverted {
+            Some(diverted) => diverted.push(output),
+            None => self.pass(conn, output),
+        }
+    }
+
+    /// Emits an output, through the gate of its connection.
+    pub(crate) fn pass(&mut self, conn: ConnId, output: Output) {
         self.queue.extend(self.gates.hold_output(conn, output));
     }
 }

@@ -61,7 +61,7 @@ impl Core {
 
     /// Returns the time of the next check; `None` if there are no such nodes.
     pub(crate) fn next_reap(&self) -> Option<Millis> {
-        (!self.disk_lost && self.has_nodes_to_check()).then_some(self.reaper.at)
+        (!self.is_still() && self.has_nodes_to_check()).then_some(self.reaper.at)
     }
 
     /// Skips checks that had no nodes to look at. A node that comes after such a time waits for the next check.

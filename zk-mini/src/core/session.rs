@@ -54,6 +54,13 @@ impl Sessions {
         id
     }
 
+    /// Returns the id of the next session, and does not give it again.
+    pub(crate) fn take_id(&mut self, wall: UnixMillis) -> SessionId {
+        let id = self.next_id(wall);
+        self.next_id = Some(after(id));
+        id
+    }
+
     /// Chooses the next id after a restart. Reused ids would make old passwords valid, so each start uses new ids, even
     /// if the clock shows the same time. The id depends only on the seed, the time, the last transaction and the
     /// highest known id.

@@ -136,7 +136,13 @@ impl Pair {
     }
 
     fn with(config: Config) -> Self {
-        let mut pair = Self { t: Driver::with(config), model: Model::new(), conns: Vec::new() };
+        Self::of(Driver::with(config))
+    }
+
+    fn of(t: Driver) -> Self {
+        let mut model = Model::new();
+        model.zxid = t.core.last_zxid().0;
+        let mut pair = Self { t, model, conns: Vec::new() };
         for _ in 0..CLIENTS {
             let conn = pair.connect();
             pair.conns.push(conn);
@@ -188,6 +194,16 @@ proptest! {
     #[test]
     fn the_core_agrees_with_the_model(steps in proptest::collection::vec(step(), 1..60)) {
         let mut pair = Pair::new();
+        for step in &steps {
+            pair.step(step);
+        }
+        let paths: Vec<_> = invariants::nodes(&pair.t.core).into_keys().collect();
+        prop_assert_eq!(paths, pair.model.paths());
+    }
+
+    #[test]
+    fn an_ensemble_that_does_not_lag_agrees_with_the_model(steps in proptest::collection::vec(step(), 1..60)) {
+        let mut pair = Pair::of(Driver::ensemble(Config::default(), 3));
         for step in &steps {
             pair.step(step);
         }

@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     /// Connections whose input is to wait.
     pub(crate) paused: BTreeSet<ConnId>,
     heard: BTreeMap<ConnId, Vec<Heard>>,
+    /// Number of servers of an ensemble. Connections go to each in its turn.
+    servers: u64,
     next_conn: u64,
     next_xid: i32,
 }
@@ -61,9 +63,17 @@ impl Driver {
             notes: Vec::new(),
             paused: BTreeSet::new(),
             heard: BTreeMap::new(),
+            servers: 0,
             next_conn: 1,
             next_xid: 1,
         }
+    }
+
+    /// Returns the driver of an ensemble.
+    pub(crate) fn ensemble(config: Config, servers: u64) -> Self {
+        let mut t = Self { servers, ..Self::with(config) };
+        t.core.form_ensemble(usize::try_from(servers).expect("a few"));
+        t
     }
 
     /// Opens a connection without a handshake.
@@ -84,7 +94,8 @@ impl Driver {
         let conn = ConnId(self.next_conn);
         self.next_conn += 1;
         self.heard.insert(conn, Vec::new());
-        self.input(Input::Accepted { conn, peer, listener });
+        let server = conn.0.checked_rem(self.servers).and_then(|server| usize::try_from(server).ok());
+        self.input(Input::Accepted { conn, peer, listener: listener.or(server) });
         conn
     }
 
@@ -257,6 +268,7 @@ impl Driver {
 
     /// Performs the outputs of a change that is no input.
     pub(crate) fn drain(&mut self) {
+        self.core.replicate(self.now);
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Persist(txn) => {

@@ -6,6 +6,8 @@ mod access;
 mod agreement;
 mod chaos;
 mod driver;
+mod ensemble;
+mod ensemble_stories;
 mod exchange;
 mod expiry;
 mod fault_chaos;

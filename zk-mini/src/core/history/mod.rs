@@ -198,10 +198,11 @@ impl Recorder {
             Note::Resumed { session, timeout, .. } => (What::Resumed, session, timeout, String::new()),
             Note::Refused { reason, .. } => {
                 let session = match reason {
-                    Refusal::NoSuchSession(id) | Refusal::WrongPassword(id) => id,
-                    Refusal::Unreadable | Refusal::SeenMore { .. } | Refusal::NoNewSessions => {
-                        SessionId::NONE
-                    }
+                    Refusal::NoSuchSession(id) | Refusal::WrongPassword(id) | Refusal::NeedsQuorum(id) => id,
+                    Refusal::Unreadable
+                    | Refusal::SeenMore { .. }
+                    | Refusal::NoNewSessions
+                    | Refusal::NoQuorum => SessionId::NONE,
                 };
                 (What::Refused, session, Millis(0), text::refusal(reason))
             }

@@ -63,6 +63,8 @@ pub(super) fn refusal(reason: Refusal) -> String {
             format!("the client has seen transaction {seen}, and the last one here is {last}")
         }
         Refusal::NoNewSessions => "the disk is lost: no session can be stored".into(),
+        Refusal::NoQuorum => "there is no quorum, and the client is not read-only".into(),
+        Refusal::NeedsQuorum(id) => format!("there is no quorum, which session {id} needs"),
         Refusal::NoSuchSession(id) => format!("session {id} has ended, or never existed"),
         Refusal::WrongPassword(id) => format!("the password is not that of session {id}"),
     }

@@ -21,6 +21,14 @@ pub(super) struct Granted {
 impl Core {
     /// Handles the first frame of a connection.
     pub(crate) fn handshake(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
+        if self.ensemble.is_some() {
+            return self.handshake_at_server(now, conn, frame, is_delayed);
+        }
+        self.handshake_here(now, conn, frame, is_delayed);
+    }
+
+    /// Handles it with the state that is in place, in an ensemble.
+    pub(crate) fn handshake_here(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         if !self.faults.is_empty()
             && !is_delayed
             && let Some(fault) = self.fault_of_handshake(now, conn, &frame)
@@ -61,6 +69,9 @@ impl Core {
     ) -> Result<Granted, Refusal> {
         let request =
             ConnectRequest::decode(&mut frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
+        if self.is_leaderless() && request.read_only != Some(true) {
+            return Err(Refusal::NoQuorum);
+        }
         // A client must not see an earlier state than before, so it tries another server.
         if request.last_zxid_seen > self.last_zxid {
             return Err(Refusal::SeenMore { seen: request.last_zxid_seen, last: self.last_zxid });
@@ -73,6 +84,9 @@ impl Core {
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.knows_read_only = request.read_only.is_some();
         }
+        if self.is_leaderless() {
+            return self.grant_local(now, conn, &request, timeout);
+        }
         if request.session_id == SessionId::NONE {
             let id = self.sessions.next_id(now.wall);
             let cause = Cause::Request { conn, op: OpCode::CREATE_SESSION };
@@ -82,10 +96,7 @@ impl Core {
         }
         // The session's present connection is closed before the password is checked: that is ZooKeeper's order.
         let id = request.session_id;
-        let previous = self.sessions.get(id).and_then(|session| session.conn);
-        if let Some(previous) = previous {
-            self.close(previous);
-        }
+        self.close_previous(conn, id);
         let proven = request.password.is_some_and(|given| is_password(&self.password(id), &given));
         if self.sessions.get(id).is_none() {
             return Err(Refusal::NoSuchSession(id));
@@ -97,6 +108,44 @@ impl Core {
         self.attach(conn, id, timeout);
         self.sessions.touch(id, now.mono);
         Ok(Granted { id, timeout, note: Note::Resumed { conn, session: id, timeout } })
+    }
+
+    /// Decides on a handshake at a server without a quorum, which has sessions of its own.
+    fn grant_local(
+        &mut self,
+        now: Now,
+        conn: ConnId,
+        request: &ConnectRequest,
+        timeout: Millis,
+    ) -> Result<Granted, Refusal> {
+        let id = request.session_id;
+        if id == SessionId::NONE {
+            let id = self.open_local(now, timeout);
+            self.attach(conn, id, timeout);
+            return Ok(Granted { id, timeout, note: Note::Opened { conn, session: id, timeout } });
+        }
+        if self.is_alive(id) {
+            return Err(Refusal::NeedsQuorum(id));
+        }
+        self.close_earlier(conn, id);
+        if !request.password.as_ref().is_some_and(|given| is_password(&self.password(id), given)) {
+            return Err(Refusal::WrongPassword(id));
+        }
+        if !self.resume_local(now, id) {
+            return Err(Refusal::NoSuchSession(id));
+        }
+        self.attach(conn, id, timeout);
+        Ok(Granted { id, timeout, note: Note::Resumed { conn, session: id, timeout } })
+    }
+
+    /// Closes the present connection of a session; in an ensemble, those at the server of the next one.
+    fn close_previous(&mut self, next: ConnId, id: SessionId) {
+        if self.ensemble.is_some() {
+            return self.close_earlier(next, id);
+        }
+        if let Some(previous) = self.sessions.get(id).and_then(|session| session.conn) {
+            self.close(previous);
+        }
     }
 
     /// Writes the answer to a handshake that succeeds.
@@ -127,12 +176,12 @@ impl Core {
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.session = Some(id);
         }
+        self.owns_from_now(conn, id);
     }
 
-    /// Returns the read-only byte of the answer; `None` for clients before 3.4. It is `false`, because there is no
-    /// read-only mode.
+    /// Returns the read-only byte of the answer; `None` for clients before 3.4.
     fn read_only_byte(&self, conn: ConnId) -> Option<bool> {
-        self.peers.get(&conn).filter(|peer| peer.knows_read_only).map(|_| false)
+        self.peers.get(&conn).filter(|peer| peer.knows_read_only).map(|_| self.is_leaderless())
     }
 
     /// Returns the timeout for a session that asks for `timeout`.

@@ -30,7 +30,7 @@ use crate::core::requests::session::SessionTimeoutView;
 
 /// Class of operations with the same rules around their handlers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Class {
+pub(crate) enum Class {
     /// Concerns the connection, not the session, and is no sign of life. The reply has the zxid 0, because it is
     /// outside of the order of transactions. An unreadable body closes the connection.
     Connection,
@@ -111,6 +111,11 @@ operations! {
     RECONFIG: Write, reconfig(Fields<'_>);
 }
 
+/// Returns the class of an operation.
+pub(crate) fn class_of(op: OpCode) -> Class {
+    operation(op).class
+}
+
 impl Core {
     /// Handles a frame of a connection that has a session.
     ///
@@ -130,15 +135,28 @@ impl Core {
             return self.close(conn);
         };
         let call = Call { now, conn, session, xid, op };
+        if self.ensemble.is_some() {
+            return self.request_at_server(&call, body, frame, is_delayed);
+        }
+        self.handle_request(&call, body, frame, is_delayed);
+    }
+
+    /// Handles a request with the state that is in place, in an ensemble.
+    pub(crate) fn request_here(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, is_delayed: bool) {
+        self.handle_request(call, body, frame, is_delayed);
+    }
+
+    #[inline(always)]
+    fn handle_request(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, is_delayed: bool) {
         if !self.faults.is_empty()
             && !is_delayed
-            && let Some(fired) = self.fault_of_request(&call, body)
+            && let Some(fired) = self.fault_of_request(call, body)
         {
-            return self.request_with_fault(&call, body, frame, fired);
+            return self.request_with_fault(call, body, frame, fired);
         }
-        let operation = operation(op);
-        let answer = self.handle_call(&call, &operation, body);
-        self.answer(&call, operation.class, answer);
+        let operation = operation(call.op);
+        let answer = self.handle_call(call, &operation, body);
+        self.answer(call, operation.class, answer);
     }
 
     #[inline(always)]
@@ -182,7 +200,7 @@ impl Core {
 
     /// Sends the reply, and closes the connection if the answer says so.
     #[inline(always)]
-    fn answer(&mut self, call: &Call, class: Class, answer: Answer) {
+    pub(crate) fn answer(&mut self, call: &Call, class: Class, answer: Answer) {
         let (err, body, is_last) = match answer {
             Ok(Reply::Header) => (ErrorCode::OK, None, false),
             Ok(Reply::Body(body)) => (ErrorCode::OK, Some(body), false),

@@ -1,0 +1,143 @@
+//! Inspection of an ensemble.
+
+use std::iter::once;
+
+use zk_wire::Zxid;
+
+use super::backlog::Lag;
+use crate::core::Core;
+use crate::core::message::ConnId;
+use crate::core::watch::Watches;
+
+/// Role of a server in an ensemble.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Decides on every write.
+    Leader,
+    /// Follows the leader.
+    Follower,
+    /// Knows no leader: it is stopped or partitioned, or there is no quorum.
+    Looking,
+}
+
+/// Mode of a server, as ZooKeeper names it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// A single server.
+    Standalone,
+    /// Leads an ensemble.
+    Leader,
+    /// Follows the leader of an ensemble.
+    Follower,
+    /// Serves read-only clients, because there is no quorum.
+    ReadOnly,
+}
+
+impl Mode {
+    /// Returns ZooKeeper's word for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::ReadOnly => "read-only",
+        }
+    }
+}
+
+/// State of a server in an ensemble.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ServerState {
+    /// Serves.
+    Running,
+    /// Serves read-only clients, because there is no quorum.
+    ReadOnly,
+    /// Its clients hear nothing.
+    Frozen,
+    /// It is cut off from the others, and does not answer.
+    Partitioned,
+    /// Its port refuses connections.
+    Stopped,
+}
+
+/// Server of an ensemble at the time of the call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct ServerInfo {
+    /// Number of the server, from 1.
+    pub server: usize,
+    /// Role of the server.
+    pub role: Role,
+    /// State of the server.
+    pub state: ServerState,
+    /// Last transaction that the server has applied.
+    pub last_zxid: Zxid,
+    /// Lag that was set.
+    pub lag: Lag,
+    /// Number of transactions that the server has not applied yet, of those that it knows.
+    pub behind: u64,
+}
+
+impl Core {
+    /// Returns the servers of an ensemble; none for a single server.
+    #[must_use]
+    pub fn servers(&self) -> Vec<ServerInfo> {
+        let Some(ensemble) = &self.ensemble else { return Vec::new() };
+        let info = |(at, server): (usize, &super::Server)| ServerInfo {
+            server: at + 1,
+            role: match ensemble.leader {
+                Some(leader) if leader == at => Role::Leader,
+                Some(_) if server.takes_part() => Role::Follower,
+                _ => Role::Looking,
+            },
+            state: match server {
+                super::Server { is_stopped: true, .. } => ServerState::Stopped,
+                super::Server { is_partitioned: true, .. } => ServerState::Partitioned,
+                super::Server { is_frozen: true, .. } => ServerState::Frozen,
+                _ if ensemble.leader.is_none() => ServerState::ReadOnly,
+                _ => ServerState::Running,
+            },
+            last_zxid: self.seen_at(at),
+            lag: server.lag,
+            behind: server.backlog.transactions(),
+        };
+        ensemble.servers.iter().enumerate().map(info).collect()
+    }
+
+    /// Returns the mode of the server whose state is in place; that of the leader stands for a whole ensemble.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        match self.ensemble.as_deref() {
+            None => Mode::Standalone,
+            Some(ensemble) if ensemble.leader.is_none() => Mode::ReadOnly,
+            Some(ensemble) if ensemble.current.is_none_or(|server| ensemble.leader == Some(server)) => {
+                Mode::Leader
+            }
+            Some(_) => Mode::Follower,
+        }
+    }
+
+    /// Returns `true` if a connection belongs to the server whose state is in place; to a whole ensemble all do.
+    pub(crate) fn shows(&self, conn: ConnId) -> bool {
+        let current = self.ensemble.as_ref().and_then(|ensemble| ensemble.current);
+        current.is_none() || self.server_of(conn) == current
+    }
+
+    /// Returns the watches of every server, or of the one whose state is in place.
+    pub(crate) fn all_watches(&self) -> impl Iterator<Item = &Watches> {
+        let whole = self.ensemble.as_ref().filter(|ensemble| ensemble.current.is_none());
+        let servers = whole.into_iter().flat_map(|ensemble| &ensemble.servers);
+        once(&self.watches).chain(servers.map(|server| &server.replica.watches))
+    }
+
+    /// Returns the last transaction that a server has applied.
+    pub(super) fn seen_at(&self, server: usize) -> Zxid {
+        match &self.ensemble {
+            Some(ensemble) if ensemble.current != Some(server) => {
+                ensemble.servers.get(server).map_or(self.last_zxid, |server| server.replica.last_zxid)
+            }
+            _ => self.last_zxid,
+        }
+    }
+}

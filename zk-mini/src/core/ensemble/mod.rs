@@ -1,0 +1,131 @@
+//! A simulated ensemble: several servers over one history, in one process, so that tests can break it. There is no consensus
+//! here, and nothing is kept when the process ends.
+//!
+//! The core itself is the leader's: it has the newest tree, all sessions, and decides on every write. Each server has a
+//! *replica*, which applies the same transactions later, in order, and has the watches of its connections. Reads are answered
+//! from the replica of the server that they come to. What the leader answers reaches a client when its server has applied
+//! everything before it, so a client always sees its own writes.
+//!
+//! A single server has none of this, and pays one branch for a request.
+
+mod backlog;
+mod control;
+mod delivery;
+mod inspect;
+mod read_only;
+mod replica;
+mod requests;
+mod waiting;
+
+use foldhash::{HashMap, HashMapExt};
+use zk_wire::{SessionId, Zxid};
+
+pub use backlog::Lag;
+pub use control::Unable;
+pub use inspect::{Mode, Role, ServerInfo, ServerState};
+
+use crate::core::Core;
+use crate::core::message::ConnId;
+use crate::core::session::Sessions;
+use backlog::Backlog;
+use replica::Replica;
+use waiting::Waiting;
+
+/// Transactions of one leader: the epoch stands in the upper half of a zxid.
+const EPOCH: u32 = 32;
+
+/// State of an ensemble beside that of its leader.
+#[derive(Debug)]
+pub(crate) struct Ensemble {
+    servers: Vec<Server>,
+    /// Server that leads, if there is a quorum.
+    leader: Option<usize>,
+    /// The quorum is lost on demand.
+    is_quorum_lost: bool,
+    /// Server whose replica stands in the core at present.
+    current: Option<usize>,
+    /// What waits for a server to catch up, by connection.
+    waiting: HashMap<ConnId, Waiting>,
+    /// Server that each session was used at last.
+    owners: HashMap<SessionId, usize>,
+    /// Server of the next connection that names none.
+    next: usize,
+}
+
+/// One server of an ensemble.
+#[derive(Debug)]
+struct Server {
+    replica: Replica,
+    backlog: Backlog,
+    lag: Lag,
+    is_stopped: bool,
+    is_partitioned: bool,
+    is_frozen: bool,
+    /// Sessions that it has given while there was no quorum.
+    local: Sessions,
+}
+
+impl Server {
+    /// Returns `true` if it can be a part of the quorum.
+    fn takes_part(&self) -> bool {
+        !self.is_stopped && !self.is_partitioned
+    }
+}
+
+impl Ensemble {
+    /// Returns `true` if a server gets the transactions of a leader.
+    fn follows(&self, server: usize) -> bool {
+        self.leader.is_some() && self.servers.get(server).is_some_and(Server::takes_part)
+    }
+}
+
+impl Core {
+    /// Makes the core that of an ensemble of `count` servers, before it has any connection. The server with the highest
+    /// number leads, in an epoch of its own.
+    pub fn form_ensemble(&mut self, count: usize) {
+        let server = |_| Server {
+            replica: Replica::of(self),
+            backlog: Backlog::default(),
+            lag: Lag::None,
+            is_stopped: false,
+            is_partitioned: false,
+            is_frozen: false,
+            local: Sessions::new(self.config.tick, self.config.seed),
+        };
+        let servers = (0..count).map(server).collect();
+        self.ensemble = Some(Box::new(Ensemble {
+            servers,
+            leader: Some(count.saturating_sub(1)),
+            is_quorum_lost: false,
+            current: None,
+            waiting: HashMap::new(),
+            owners: HashMap::new(),
+            next: 0,
+        }));
+        self.begin_epoch();
+        self.refresh_servers();
+    }
+
+    /// Begins the next epoch: zxids go on in the next upper half.
+    fn begin_epoch(&mut self) {
+        let given = self.last_zxid.0.saturating_add(self.skipped_zxids);
+        self.last_zxid = Zxid(((given >> EPOCH) + 1) << EPOCH);
+        self.skipped_zxids = 0;
+    }
+
+    /// Returns the server that a connection belongs to; `None` if there is no ensemble or no such connection.
+    pub(crate) fn server_of(&self, conn: ConnId) -> Option<usize> {
+        self.ensemble.as_ref()?;
+        self.peers.get(&conn).map(|peer| peer.listener.unwrap_or_default())
+    }
+
+    /// Returns `true` if nothing expires: the disk is lost, or nobody leads.
+    pub(crate) fn is_still(&self) -> bool {
+        self.disk_lost || self.is_leaderless()
+    }
+
+    /// Returns `true` if this is an ensemble in which nobody leads: nothing expires, and only read-only clients are served.
+    pub(crate) fn is_leaderless(&self) -> bool {
+        self.ensemble.as_ref().is_some_and(|ensemble| ensemble.leader.is_none())
+    }
+}

@@ -1,0 +1,179 @@
+//! Requests and handshakes at a server of an ensemble: what it handles itself, and what it hands to the leader.
+
+use bytes::Bytes;
+use zk_wire::{ConnectRequest, Decode, ErrorCode, Fields, OpCode, RequestHeader, SessionId};
+
+use super::waiting::Item;
+use crate::core::Core;
+use crate::core::message::{ConnId, Now, Output};
+use crate::core::requests::call::{Call, Failure};
+use crate::core::requests::{Class, class_of};
+
+impl Core {
+    /// Handles a request at the server of its connection.
+    ///
+    /// Writes go to the leader at once; what the server handles itself waits for the answers to them, so each client sees
+    /// everything in its own order.
+    #[cold]
+    pub(crate) fn request_at_server(
+        &mut self,
+        call: &Call,
+        body: Fields<'_>,
+        frame: &Bytes,
+        is_delayed: bool,
+    ) {
+        let Some(server) = self.server_of(call.conn) else { return };
+        if self.is_closing(call.conn) {
+            return;
+        }
+        if self.is_leaderless() {
+            return self.request_read_only(server, call, body, frame, is_delayed);
+        }
+        match class_of(call.op) {
+            Class::Write | Class::Session => self.request_of_leader(server, call, body, frame, is_delayed),
+            Class::Read if call.op == OpCode::SYNC => {
+                self.request_of_leader(server, call, body, frame, is_delayed);
+            }
+            // An identity counts for every later request, also for one that is ahead of this answer.
+            Class::Connection if self.waits(call.conn) => {
+                self.outputs.divert();
+                self.request_here(call, body, frame, is_delayed);
+                for output in self.outputs.diverted() {
+                    let is_close = matches!(output, Output::Close { .. });
+                    self.wait(call.conn, Item::Output(output), is_close);
+                }
+            }
+            Class::Connection => {
+                self.as_server(server, |core| core.request_here(call, body, frame, is_delayed));
+            }
+            Class::Read | Class::Ping | Class::Unknown if self.waits(call.conn) => {
+                self.sessions.touch(call.session, call.now.mono);
+                // A copy: a frame is a part of a larger buffer, which would live as long.
+                let item = Item::Request(Bytes::copy_from_slice(frame), is_delayed);
+                self.wait(call.conn, item, false);
+            }
+            Class::Read | Class::Ping | Class::Unknown => {
+                self.request_of_server(server, call, body, frame, is_delayed);
+            }
+        }
+    }
+
+    /// Handles a request that has waited for answers of the leader.
+    pub(super) fn request_behind(&mut self, now: Now, conn: ConnId, frame: &Bytes, is_delayed: bool) {
+        let gates = &mut self.outputs.gates;
+        if !is_delayed && !gates.is_empty() && gates.hold_frame(conn, frame) {
+            return;
+        }
+        let Some(server) = self.server_of(conn) else { return };
+        let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) else { return };
+        let mut body = Fields::new(frame);
+        let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else { return };
+        let call = Call { now, conn, session, xid, op };
+        self.request_of_server(server, &call, body, frame, is_delayed);
+    }
+
+    /// Handles a request that a server answers itself. The leader notices it at once if the session has moved.
+    fn request_of_server(
+        &mut self,
+        server: usize,
+        call: &Call,
+        body: Fields<'_>,
+        frame: &Bytes,
+        is_delayed: bool,
+    ) {
+        if self.is_leader(server) && self.has_moved(call.session, server) {
+            return self.close(call.conn);
+        }
+        self.as_server(server, |core| core.request_here(call, body, frame, is_delayed));
+    }
+
+    /// Handles a request that needs the leader. A session that has moved to another server writes nothing here: that takes
+    /// a zxid, and ends the connection.
+    fn request_of_leader(
+        &mut self,
+        server: usize,
+        call: &Call,
+        body: Fields<'_>,
+        frame: &Bytes,
+        is_delayed: bool,
+    ) {
+        let class = class_of(call.op);
+        let moved = class != Class::Session && self.has_moved(call.session, server);
+        if moved && class == Class::Read && self.is_leader(server) {
+            return self.close(call.conn);
+        }
+        let refusal = match class {
+            Class::Write if moved => Some(ErrorCode::SESSION_MOVED),
+            Class::Write | Class::Session if !self.is_alive(call.session) => Some(ErrorCode::SESSION_EXPIRED),
+            _ => None,
+        };
+        self.as_leader(|core| {
+            let Some(code) = refusal else { return core.request_here(call, body, frame, is_delayed) };
+            let mut answer = core.refuse(call, code);
+            if core.history.is_on() {
+                core.history.request(call, core.last_zxid, body, &answer);
+            }
+            if code == ErrorCode::SESSION_MOVED {
+                answer = Err(Failure::Close);
+            }
+            core.answer(call, class, answer);
+        });
+    }
+
+    /// Handles the first frame of a connection at its server. The leader opens sessions; a server resumes them itself, and
+    /// then owns them.
+    #[cold]
+    pub(crate) fn handshake_at_server(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
+        let Some(server) = self.server_of(conn) else { return };
+        if self.is_closing(conn) {
+            return;
+        }
+        let request = ConnectRequest::decode(&mut frame.clone(), "ConnectRequest").ok();
+        let has_seen_more = |request: &ConnectRequest| request.last_zxid_seen > self.seen_at(server);
+        // Refusals, too, are the server's own.
+        match request.filter(|request| !has_seen_more(request) && !self.is_leaderless()) {
+            Some(request) if request.session_id == SessionId::NONE => {
+                self.as_leader(|core| core.handshake_here(now, conn, frame, is_delayed));
+            }
+            _ => self.as_server(server, |core| core.handshake_here(now, conn, frame, is_delayed)),
+        }
+    }
+
+    /// Closes the connections that a session still has at the server of another one.
+    pub(crate) fn close_earlier(&mut self, conn: ConnId, session: SessionId) {
+        let Some(server) = self.server_of(conn) else { return };
+        for earlier in self.conns_at(server, session) {
+            self.close(earlier);
+        }
+    }
+
+    /// Notes that a session is used at the server of a connection.
+    pub(crate) fn owns_from_now(&mut self, conn: ConnId, session: SessionId) {
+        if let Some(server) = self.server_of(conn)
+            && let Some(ensemble) = &mut self.ensemble
+            && ensemble.leader.is_some()
+        {
+            ensemble.owners.insert(session, server);
+        }
+    }
+
+    /// Returns `true` if a session is used at another server. After an election the first server to use it owns it.
+    fn has_moved(&mut self, session: SessionId, server: usize) -> bool {
+        let is_alive = self.is_alive(session);
+        let Some(ensemble) = &mut self.ensemble else { return false };
+        match ensemble.owners.get(&session) {
+            Some(owner) => *owner != server,
+            None => {
+                if is_alive {
+                    ensemble.owners.insert(session, server);
+                }
+                false
+            }
+        }
+    }
+
+    fn is_closing(&self, conn: ConnId) -> bool {
+        let waiting = self.ensemble.as_ref().and_then(|ensemble| ensemble.waiting.get(&conn));
+        waiting.is_some_and(|waiting| waiting.is_closing)
+    }
+}

@@ -1,0 +1,63 @@
+//! What waits at one connection until its server has caught up with the leader's answers to it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::core::message::Output;
+
+/// Bytes that everything that waits counts for, beside its frame.
+const OVERHEAD: usize = 64;
+
+/// Answers and requests of a connection, in the order in which its client sent what they are about.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// Its close is among the answers: what its client sends is not handled any more.
+    pub(super) is_closing: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Item {
+    /// An answer of the leader, which stands in the backlog.
+    Answer,
+    /// Request for the server itself. `true` if a fault rule has delayed it already.
+    Request(Bytes, bool),
+    /// Something to send.
+    Output(Output),
+}
+
+impl Waiting {
+    /// Adds an item. Returns `false` if more than `max` bytes wait then.
+    pub(super) fn push(&mut self, item: Item, max: usize) -> bool {
+        self.bytes += item.len();
+        self.items.push_back(item);
+        self.bytes <= max
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.bytes -= item.len();
+        Some(item)
+    }
+
+    /// Takes the first item, unless it is an answer of the leader.
+    pub(super) fn pop_own(&mut self) -> Option<Item> {
+        if let Some(Item::Answer) = self.items.front() { None } else { self.pop() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+impl Item {
+    fn len(&self) -> usize {
+        OVERHEAD
+            + match self {
+                Self::Request(frame, _) | Self::Output(Output::Send { frame, .. }) => frame.len(),
+                Self::Answer | Self::Output(_) => 0,
+            }
+    }
+}
