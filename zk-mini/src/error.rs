@@ -42,6 +42,22 @@ pub enum Error {
     #[cfg(feature = "tree-files")]
     #[error("the tree cannot be loaded: {0}")]
     Load(#[from] crate::core::WriteError),
+    /// The number of servers is out of bounds; see [`Builder::servers`](crate::Builder::servers).
+    #[error("{count} servers: there can be 1 to {max}")]
+    ServerCount {
+        /// Number that was asked for.
+        count: usize,
+        /// Maximum number.
+        max: usize,
+    },
+    /// There are not enough ports behind that of the first server.
+    #[error("{count} servers need as many ports from {first} on: choose a lower one, or 0 for free ports")]
+    NoPortsLeft {
+        /// Address of the first server.
+        first: SocketAddr,
+        /// Number of servers.
+        count: usize,
+    },
     /// The shortest session timeout is longer than the longest.
     #[error(
         "the shortest session timeout ({min}) is longer than the longest ({max}): raise the longest, \

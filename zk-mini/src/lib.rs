@@ -42,6 +42,7 @@
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
 //! | write nodes without a session | [`Handle::create`], [`Handle::set`], [`Handle::delete`] |
 //! | restart, go down and come back, reset, be as new for the next test | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`], [`Handle::reset_all`] |
+//! | break a simulated ensemble: stop, partition and delay its servers, elect a leader, lose the quorum | [`Builder::servers`], [`Server`], [`Handle::lose_quorum`] |
 //! | take and restore snapshots | [`Handle::snapshot`], [`Snapshot`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
@@ -64,6 +65,8 @@
 //!
 //! | question | answer |
 //! | --- | --- |
+//! | does it forget `sync`, and read what a server that lags still shows? | [`Server::lag`], in an ensemble of [`Builder::servers`] |
+//! | does it survive the server that it is connected to, and an election? | [`Server::stop`], [`Server::partition`], [`Server::lead`] |
 //! | does a leader step down when its session expires? | `zk.session_of("/leader")`, then [`Session::expire`]: all that follows has happened when it returns |
 //! | is it there twice if the reply to its create is lost? | [`Then::apply_and_lose_reply`], on [`On::create`] |
 //! | does it take the node of its dead session for its own? | [`Then::hold_ephemerals`], on [`On::expiry`]: the session is gone, its nodes are not yet |
@@ -101,7 +104,7 @@
 //! write up to a quarter of its time; [`Builder::without_history`] turns it off.
 //!
 //! # Fidelity
-//! Clients see a standalone Apache ZooKeeper: operations, errors, stats, zxids, watches and their order, access control,
+//! Clients see a standalone Apache ZooKeeper, or with [`Builder::servers`] a simulated ensemble of several: operations, errors, stats, zxids, watches and their order, access control,
 //! quotas, sessions, four-letter words and limits. Where the release lines 3.8 and 3.9 differ, [`Builder::compat`]
 //! chooses.
 //!
@@ -219,6 +222,8 @@ pub mod blocking;
 mod builder;
 pub mod core;
 #[cfg(feature = "server")]
+mod ensemble;
+#[cfg(feature = "server")]
 mod error;
 #[cfg(feature = "server")]
 mod handle;
@@ -241,12 +246,14 @@ pub use self::core::history;
 pub use self::core::{AccessError, Credentials};
 pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Glob, GlobError, Hit, HitKind};
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
+pub use self::core::{Lag, Role, ServerInfo, ServerState, Unable};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use self::core::{On, Rule, RuleError, Then};
 // A server's clock, for clients in the same process.
 #[cfg(feature = "server")]
 pub use self::{
     builder::Builder,
+    ensemble::Server,
     error::Error,
     handle::{ClientAddr, NotListening, Session, SessionInfo, SessionSet, TimedOut},
     handle::{

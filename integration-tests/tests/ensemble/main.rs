@@ -10,3 +10,4 @@ mod persistent_watch;
 mod read_only;
 mod services;
 mod session;
+mod simulated;

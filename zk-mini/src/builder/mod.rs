@@ -44,7 +44,10 @@ const HISTORY: usize = 1_000;
 pub struct Builder {
     /// Addresses to listen on; empty for a server in memory.
     listen: Vec<SocketAddr>,
+    /// Addresses of each server, if they are given one by one.
+    each: Vec<Vec<SocketAddr>>,
     backlog: i32,
+    servers: usize,
     time: Time,
     seed: Option<u64>,
     core: Config,
@@ -73,7 +76,9 @@ impl Builder {
     pub(crate) fn new() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
+            each: Vec::new(),
             backlog: -1,
+            servers: 1,
             time: Time::Real,
             seed: None,
             core: Config { history: HISTORY, ..Config::default() },
@@ -102,6 +107,38 @@ impl Builder {
         self
     }
 
+    /// Sets the number of servers; 1 unless set, 99 at most. Several are a simulated ensemble in this process, over one
+    /// history, that tests can break: see [`Server`](crate::Server). It is not replicated to anywhere, and no safer than one
+    /// server.
+    ///
+    /// The first one listens on the addresses of [`listen`](Self::listen) and [`also_listen`](Self::also_listen), the others on
+    /// the next ports, or, for port 0, on free ports of their own.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().servers(3).start().await?;
+    /// assert_eq!(zk.connect_string().split(',').count(), 3);
+    /// zk.server(1)?.stop().await; // the others go on
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn servers(mut self, count: usize) -> Self {
+        self.servers = count;
+        self.each.clear();
+        self
+    }
+
+    /// Sets the number of [`servers`](Self::servers), and the addresses that each listens on. Port 0 is a free one, the same on
+    /// all addresses of a server.
+    pub fn servers_at(mut self, addrs: impl IntoIterator<Item = Vec<SocketAddr>>) -> Self {
+        self.each = addrs.into_iter().collect();
+        self.servers = self.each.len();
+        self
+    }
+
     /// Sets `clientPortListenBacklog`, the number of connections that may wait to be accepted; -1 unless set, which
     /// means 4,096. The system has a limit of its own.
     pub fn listen_backlog(mut self, connections: i32) -> Self {
@@ -113,6 +150,7 @@ impl Builder {
     /// [`Handle::connector`](crate::Handle::connector) and [`Handle::serve_stream`](crate::Handle::serve_stream).
     pub fn in_memory(mut self) -> Self {
         self.listen.clear();
+        self.each.clear();
         self
     }
 

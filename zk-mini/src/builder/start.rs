@@ -1,5 +1,6 @@
 //! Starting a configured server.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use zk_wire::{Millis, Zxid};
@@ -15,6 +16,9 @@ use crate::shell::journal::Journal;
 use crate::shell::listener::Listener;
 use crate::shell::runtime::Runtime;
 use crate::storage::Store;
+
+/// Maximum number of servers of an ensemble. Each has a copy of the tree.
+const MAX_SERVERS: usize = 99;
 
 impl Builder {
     /// Starts the server. When this returns, the server serves.
@@ -47,11 +51,12 @@ impl Builder {
         if min > max {
             return Err(Error::SessionTimeouts { min, max });
         }
-        let listener = match &self.listen[..] {
+        let addrs = self.addrs()?;
+        let listener = match &addrs[..] {
             [] => None,
             addrs => Some(Arc::new(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?)),
         };
-        let (core, store) = match self.data_dir {
+        let (mut core, store) = match self.data_dir {
             Some(dir) => {
                 let config = Config { digests: true, ..self.core };
                 self.storage.new_secret = self.private_sessions.then_some(secret);
@@ -64,6 +69,9 @@ impl Builder {
                 (Core::new(Config { transactions: false, begin_after, session_secret, ..self.core }), None)
             }
         };
+        if self.servers > 1 {
+            core.form_ensemble(self.servers);
+        }
         let configuration = Configuration {
             compat,
             tick,
@@ -93,6 +101,27 @@ impl Builder {
             loaded.until_durable(&zk).await?;
         }
         Ok(zk)
+    }
+
+    /// Returns the addresses of each server; none for servers in memory.
+    fn addrs(&self) -> Result<Vec<Vec<SocketAddr>>, Error> {
+        let count = self.servers;
+        if !(1..=MAX_SERVERS).contains(&count) {
+            return Err(Error::ServerCount { count, max: MAX_SERVERS });
+        }
+        if self.listen.is_empty() || !self.each.is_empty() {
+            return Ok(self.each.clone());
+        }
+        let of_server = |server: u16| {
+            let next = |addr: &SocketAddr| {
+                // Port 0 is a free one, for each server.
+                let port = if addr.port() == 0 { Some(0) } else { addr.port().checked_add(server) };
+                let port = port.ok_or(Error::NoPortsLeft { first: *addr, count })?;
+                Ok(SocketAddr::new(addr.ip(), port))
+            };
+            self.listen.iter().map(next).collect()
+        };
+        (0..).take(count).map(of_server).collect()
     }
 
     /// Makes a secret: from the seed if there is one, otherwise from random bytes.

@@ -14,12 +14,23 @@ impl Handle {
         self.engine.setup.configuration.listens
     }
 
-    /// Returns the connect string for clients: `127.0.0.1:PORT`. A server that listens on every address gives its
+    /// Returns the connect string for clients: `127.0.0.1:PORT`, in an ensemble one for each server, with commas. A server that listens on every address gives its
     /// loopback address; a server in memory gives a name that does not resolve, for clients that need a name
     /// beside their [`Connector`].
     #[must_use]
     pub fn connect_string(&self) -> String {
-        let Some(mut addr) = self.addr() else { return "in-memory:2181".into() };
+        match self.engine.look(|state| state.core.server_count()) {
+            0 => self.name_of(0),
+            count => (0..count).map(|server| self.name_of(server)).collect::<Vec<_>>().join(","),
+        }
+    }
+
+    /// Returns the entry for a connect string of one address.
+    pub(crate) fn name_of(&self, server: usize) -> String {
+        let listener = self.engine.setup.listener.as_ref();
+        let Some(mut addr) = listener.and_then(|listener| listener.addr_of(server)) else {
+            return "in-memory:2181".into();
+        };
         match addr.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
             IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -32,12 +43,12 @@ impl Handle {
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
         // Refused only by a server that is stopped or down; the caller then gets a closed stream.
-        connector::connect(&self.engine).unwrap_or_else(|| tokio::io::duplex(1).0)
+        connector::connect(&self.engine, None).unwrap_or_else(|| tokio::io::duplex(1).0)
     }
 
     /// Returns a handle that opens connections without a socket. It may outlive the server.
     #[must_use]
     pub fn connector(&self) -> Connector {
-        Connector::new(&self.engine)
+        Connector::new(&self.engine, None)
     }
 }

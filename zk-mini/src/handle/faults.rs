@@ -173,7 +173,10 @@ impl Handle {
         let is_at = |listens: &SocketAddr| {
             *listens == addr || (listens.ip().is_unspecified() && listens.port() == addr.port())
         };
-        self.engine.setup.addrs().iter().position(is_at)
+        let socket = self.engine.setup.addrs().iter().position(is_at)?;
+        let listener = self.engine.setup.listener.as_ref()?;
+        let is_ensemble = self.engine.look(|state| state.core.server_count() > 0);
+        if is_ensemble { listener.server_of(socket) } else { Some(socket) }
     }
 }
 

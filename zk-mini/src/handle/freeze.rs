@@ -182,6 +182,11 @@ impl Handle {
                 state.handle(Input::Thaw { part: *part }, turn);
             }
         });
+        self.handle_arrived().await;
+    }
+
+    /// Handles what has arrived, and does what is due then.
+    pub(crate) async fn handle_arrived(&self) {
         self.handle_pending_input().await;
         self.engine.do_due_work().await;
         self.passed().await;

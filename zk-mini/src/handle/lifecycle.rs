@@ -96,7 +96,7 @@ impl Handle {
     }
 
     /// Empties the server as [`reset`](Self::reset) does, and undoes what a test has done to it besides: removes all fault
-    /// rules, thaws everything, and holds or releases the clock as the builder did, so that the next test finds it as new.
+    /// rules, thaws everything, heals the servers of an ensemble, and holds or releases the clock as the builder did, so that the next test finds it as new.
     /// Zxids, and the [history](crate::history), go on.
     ///
     /// ```
@@ -119,6 +119,7 @@ impl Handle {
     /// [`RestoreError`]; rules, freezes and the clock have been undone then, too.
     pub async fn reset_all(&self) -> Result<(), RestoreError> {
         self.remove_faults();
+        self.heal_servers().await;
         let emptied = self.reset().await;
         let listeners = (0..self.engine.setup.addrs().len()).map(Part::Listener);
         self.thaw_parts(&listeners.chain([Part::Server]).collect::<Vec<_>>()).await;
@@ -154,7 +155,9 @@ impl Handle {
         // Nobody can be refused by a server that listens.
         self.engine.change(Core::bring_up);
         let listener = self.engine.setup.listener.as_ref();
-        let listened = listener.map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime));
+        let is_stopped = |server| self.engine.look(|state| state.core.is_server_stopped(server));
+        let listened =
+            listener.map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime, is_stopped));
         if listened.is_err() {
             self.engine.change_and_close(|core, _| core.take_down()).await;
         }

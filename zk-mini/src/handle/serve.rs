@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::core::ConnId;
 use crate::handle::Handle;
 use crate::shell::connection;
-use crate::shell::engine::Refused;
+use crate::shell::engine::{Came, Refused};
 
 /// Reason why a server does not serve a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -60,7 +60,7 @@ impl Handle {
         stream: impl AsyncRead + AsyncWrite + Send + 'static,
         peer: SocketAddr,
     ) -> Result<ConnId, ServeError> {
-        let guard = self.engine.admit(Some(peer), None).map_err(|refused| match refused {
+        let guard = self.engine.admit(Some(peer), Came::Anywhere).map_err(|refused| match refused {
             Refused::Stopped => ServeError::Stopped,
             Refused::Down => ServeError::Down,
             Refused::TooMany => {

@@ -9,7 +9,7 @@ use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::{Compat, ConnId, Now, SessionInfo};
 
-pub use crate::core::{Totals, WatchersTold};
+pub use crate::core::{Mode, Totals, WatchersTold};
 pub use crate::report::catalogue::{FigureValue, NamedFigure};
 pub use crate::report::stats::{ConnectionStats, FrameLengths, Latency, ServerStats};
 
@@ -65,6 +65,8 @@ impl Configuration {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerFigures {
+    /// Mode, as ZooKeeper names it.
+    pub mode: Mode,
     /// Time since the start.
     pub uptime: Millis,
     /// Zxid of the last transaction.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use crate::shell::connection;
-use crate::shell::engine::{Engine, Refused};
+use crate::shell::engine::{Came, Engine, Refused};
 use crate::shell::listener::{Accepted, Listener};
 use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::turned_away;
@@ -62,7 +62,7 @@ fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) 
     if let Err(error) = stream.set_nodelay(true) {
         log!(DEBUG, %error, %remote, "cannot set TCP_NODELAY");
     }
-    match engine.admit(Some(remote), Some(listener)) {
+    match engine.admit(Some(remote), Came::ToSocket(listener)) {
         Ok(guard) => {
             log!(DEBUG, %remote, conn = guard.id.0, "connected");
             connection::spawn(stream, guard);

@@ -274,12 +274,13 @@ mod tests {
 
     use super::*;
     use crate::ZkMini;
+    use crate::shell::engine::Came;
 
     #[tokio::test]
     async fn replies_leave_the_buffer_of_a_stream_that_has_one() {
         let zk = ZkMini::builder().in_memory().start().await.unwrap();
         let (mut client, server) = tokio::io::duplex(1024);
-        spawn(BufStream::new(server), zk.engine.admit(None, None).unwrap());
+        spawn(BufStream::new(server), zk.engine.admit(None, Came::Anywhere).unwrap());
         let handshake = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: Zxid(0),

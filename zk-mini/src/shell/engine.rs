@@ -115,6 +115,19 @@ pub(crate) struct ConnectionGuard {
     pub(crate) remote: Option<SocketAddr>,
     /// Address that it was accepted at.
     pub(crate) listener: Option<SocketAddr>,
+    /// Server that it belongs to, if there are several.
+    pub(crate) server: Option<usize>,
+}
+
+/// Way in which a connection came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Came {
+    /// To this listening socket.
+    ToSocket(usize),
+    /// In this process, to a server of an ensemble.
+    ToServer(usize),
+    /// In this process, or over a stream of the caller's.
+    Anywhere,
 }
 
 /// Reason for refusing a connection.
@@ -165,12 +178,12 @@ impl Engine {
         }
     }
 
-    /// Admits a connection from `remote` at a listening address, or from this process. One that is too many is for the caller
+    /// Admits a connection from `remote`; `None` is this process. One that is too many is for the caller
     /// to [`reject`](Self::reject).
     pub(crate) fn admit(
         self: &Arc<Self>,
         remote: Option<SocketAddr>,
-        listener: Option<usize>,
+        came: Came,
     ) -> Result<ConnectionGuard, Refused> {
         self.turn(|state, turn| {
             if state.stopped {
@@ -179,10 +192,24 @@ impl Engine {
             if state.core.is_down() {
                 return Err(Refused::Down);
             }
+            let listener = match came {
+                Came::Anywhere => state.core.next_server(),
+                Came::ToServer(server) => Some(server),
+                // Several addresses of a server of an ensemble are one for the core.
+                Came::ToSocket(socket) => match &self.setup.listener {
+                    Some(listener) if state.core.server_count() > 0 => listener.server_of(socket),
+                    _ => Some(socket),
+                },
+            };
+            if listener.is_some_and(|server| state.core.is_server_stopped(server)) {
+                return Err(Refused::Down);
+            }
             let (id, outbox) = state.connections.admit(remote, turn).ok_or(Refused::TooMany)?;
             state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
-            let listener = listener.and_then(|listener| self.setup.addrs().get(listener)).copied();
-            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener })
+            let server = listener.filter(|_| state.core.server_count() > 0);
+            let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
+            let listener = socket.and_then(|socket| self.setup.addrs().get(socket)).copied();
+            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener, server })
         })
     }
 

@@ -34,13 +34,14 @@ impl ServerState {
     pub(crate) fn server_figures(&self, now: Now) -> ServerFigures {
         let core = &self.core;
         ServerFigures {
+            mode: core.mode(),
             uptime: now.mono,
             last_zxid: core.last_zxid(),
             nodes: core.node_count(),
             ephemeral_nodes: core.ephemeral_count(),
             data_bytes: core.data_size(),
             sessions: core.session_count(),
-            connections: self.connections.len(),
+            connections: self.connections.iter().filter(|(conn, _)| core.shows(*conn)).count(),
             watches: core.watch_count(),
             stats: self.connections.stats.clone(),
             watchers_told: core.watchers_told(),
@@ -61,6 +62,7 @@ impl ServerState {
             self.core.session_conns().map(|(conn, session, timeout)| (conn, (session, timeout))).collect();
         let connections = self.connections.iter();
         connections
+            .filter(|(conn, _)| self.core.shows(*conn))
             .map(|(conn, entry)| ConnectionFigures {
                 conn,
                 remote: entry.remote,

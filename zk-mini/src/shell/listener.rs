@@ -25,31 +25,39 @@ pub(crate) struct Listener {
     sockets: Mutex<Sockets>,
     /// Addresses of the sockets. Users are shown the first one.
     pub(crate) addrs: Vec<SocketAddr>,
+    /// Server of each socket, in the same order.
+    servers: Vec<usize>,
     pub(crate) barrier: AcceptBarrier,
     backlog: i32,
 }
 
 #[derive(Debug)]
 struct Sockets {
-    open: Vec<TcpListener>,
+    sockets: Vec<ListenSocket>,
     /// Index of the socket that is polled first. It rotates, so that no socket starves another.
     next: usize,
-    /// The server is down: these sockets keep the ports, and do not listen.
-    held: Option<Vec<Socket>>,
+}
+
+/// Socket at one address.
+#[derive(Debug)]
+enum ListenSocket {
+    Open(TcpListener),
+    /// The server is down: the socket keeps the port, if it could be had, and does not listen.
+    Held(Option<Socket>),
 }
 
 impl Listener {
-    /// Listens on all of these addresses. Those with port 0 get the same port.
-    pub(crate) fn bind(addrs: &[SocketAddr], backlog: i32) -> Result<Self, Error> {
+    /// Listens on all addresses of each server. Those of one server with port 0 get the same port.
+    pub(crate) fn bind(servers: &[Vec<SocketAddr>], backlog: i32) -> Result<Self, Error> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match bind_all(addrs, backlog) {
+            match bind_all(servers, backlog) {
                 Err(Error::Listen { addr, source })
                     if source.kind() == io::ErrorKind::AddrInUse
                         && tries < TRIES
-                        && addrs.iter().any(|wish| wish.port() == 0)
-                        && !addrs.contains(&addr) => {}
+                        && servers.iter().flatten().any(|wish| wish.port() == 0)
+                        && !servers.iter().flatten().any(|wish| *wish == addr) => {}
                 bound => return bound,
             }
         }
@@ -57,58 +65,74 @@ impl Listener {
 
     /// Closes the sockets: the port is free when this returns.
     pub(crate) fn close(&self) {
-        let mut sockets = self.lock();
-        sockets.open.clear();
-        sockets.held = None;
-        drop(sockets);
+        self.lock().sockets.clear();
         self.barrier.close();
     }
 
     /// Refuses connections, and keeps the ports.
     pub(crate) fn take_down(&self) {
-        let mut sockets = self.lock();
-        // They were closed for good, or are down already.
-        if sockets.open.is_empty() {
-            return;
-        }
-        sockets.open.clear();
-        // A port that somebody took in between is asked for again later.
-        let held = self.addrs.iter().filter_map(|addr| hold(*addr, self.addrs.len() > 1).ok());
-        sockets.held = Some(held.collect());
+        (0..self.addrs.len()).for_each(|at| self.take_down_at(at));
     }
 
-    /// Listens again on the same ports.
-    pub(crate) fn bring_up(&self, runtime: &Runtime) -> Result<(), Error> {
-        let mut sockets = self.lock();
-        let Some(held) = sockets.held.take() else { return Ok(()) };
-        let listened = self.listen_again(held, runtime);
-        match listened {
-            Ok(open) => {
-                sockets.open = open;
-                drop(sockets);
-                self.barrier.wake();
-                Ok(())
-            }
-            Err(error) => {
-                sockets.held = Some(Vec::new());
-                Err(error)
-            }
+    /// Refuses connections to a server, and keeps its ports.
+    pub(crate) fn take_down_server(&self, server: usize) {
+        self.of(server).for_each(|at| self.take_down_at(at));
+    }
+
+    fn take_down_at(&self, at: usize) {
+        // There are none if they were closed for good.
+        if let Some(socket @ ListenSocket::Open(_)) = self.lock().sockets.get_mut(at) {
+            // The port is free only when the socket is closed.
+            *socket = ListenSocket::Held(None);
+            // A port that somebody took in between is asked for again later.
+            *socket = ListenSocket::Held(hold(self.addrs[at], self.addrs.len() > 1).ok());
         }
     }
 
-    fn listen_again(&self, mut held: Vec<Socket>, runtime: &Runtime) -> Result<Vec<TcpListener>, Error> {
-        let is_at =
-            |socket: &Socket, addr| socket.local_addr().is_ok_and(|held| held.as_socket() == Some(addr));
-        let mut again = |addr: SocketAddr| {
-            let socket = match held.iter().position(|socket| is_at(socket, addr)) {
-                Some(at) => held.swap_remove(at),
-                None => hold(addr, self.addrs.len() > 1)?,
-            };
+    /// Listens again on the same ports, except for servers that stay down. On an error all are down.
+    pub(crate) fn bring_up(
+        &self,
+        runtime: &Runtime,
+        stays_down: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
+        let mut all = (0..self.addrs.len()).filter(|at| !stays_down(self.servers[*at]));
+        all.try_for_each(|at| self.bring_up_at(at, runtime)).inspect_err(|_| self.take_down())
+    }
+
+    /// Listens again on the ports of a server. On an error it is down.
+    pub(crate) fn bring_up_server(&self, server: usize, runtime: &Runtime) -> Result<(), Error> {
+        let listened = self.of(server).try_for_each(|at| self.bring_up_at(at, runtime));
+        listened.inspect_err(|_| self.take_down_server(server))
+    }
+
+    /// Returns the server of a socket.
+    pub(crate) fn server_of(&self, at: usize) -> Option<usize> {
+        self.servers.get(at).copied()
+    }
+
+    /// Returns the first address of a server.
+    pub(crate) fn addr_of(&self, server: usize) -> Option<SocketAddr> {
+        self.of(server).next().and_then(|at| self.addrs.get(at)).copied()
+    }
+
+    /// Returns the sockets of a server.
+    fn of(&self, server: usize) -> impl Iterator<Item = usize> {
+        (0..self.servers.len()).filter(move |at| self.servers[*at] == server)
+    }
+
+    fn bring_up_at(&self, at: usize, runtime: &Runtime) -> Result<(), Error> {
+        let mut sockets = self.lock();
+        let Some(ListenSocket::Held(held)) = sockets.sockets.get_mut(at) else { return Ok(()) };
+        let (held, addr) = (held.take(), self.addrs[at]);
+        let listened = runtime.with_drivers(|| {
+            let socket = held.map_or_else(|| hold(addr, self.addrs.len() > 1), Ok)?;
             listen(socket, self.backlog)
-        };
-        let mut again =
-            |addr: &SocketAddr| again(*addr).map_err(|source| Error::Listen { addr: *addr, source });
-        runtime.with_drivers(|| self.addrs.iter().map(&mut again).collect())
+        });
+        let open = listened.map_err(|source| Error::Listen { addr, source })?;
+        sockets.sockets[at] = ListenSocket::Open(open);
+        drop(sockets);
+        self.barrier.wake();
+        Ok(())
     }
 
     /// Accepts a connection; `None` once the sockets are closed for good.
@@ -118,16 +142,18 @@ impl Listener {
 
     fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
         let mut sockets = self.lock();
-        let len = sockets.open.len();
+        let len = sockets.sockets.len();
         if len == 0 {
-            return if sockets.held.is_some() { Poll::Pending } else { Poll::Ready(None) };
+            return Poll::Ready(None);
         }
         for _ in 0..len {
-            let socket = sockets.next % len;
-            sockets.next = socket + 1;
-            if let Poll::Ready(accepted) = sockets.open[socket].poll_accept(cx) {
-                let at = |(stream, remote)| Accepted { stream, remote, listener: socket };
-                return Poll::Ready(Some(accepted.map(at)));
+            let at = sockets.next % len;
+            sockets.next = at + 1;
+            if let ListenSocket::Open(socket) = &sockets.sockets[at]
+                && let Poll::Ready(accepted) = socket.poll_accept(cx)
+            {
+                let of_address = |(stream, remote)| Accepted { stream, remote, listener: at };
+                return Poll::Ready(Some(accepted.map(of_address)));
             }
         }
         Poll::Pending
@@ -146,21 +172,28 @@ pub(crate) struct Accepted {
     pub(crate) listener: usize,
 }
 
-fn bind_all(wishes: &[SocketAddr], backlog: i32) -> Result<Listener, Error> {
-    let mut open: Vec<TcpListener> = Vec::new();
-    let mut addrs: Vec<SocketAddr> = Vec::new();
-    for wish in wishes {
-        let mut addr = *wish;
-        if addr.port() == 0 {
-            addr.set_port(addrs.first().map_or(0, SocketAddr::port));
+fn bind_all(servers: &[Vec<SocketAddr>], backlog: i32) -> Result<Listener, Error> {
+    let (mut sockets, mut addrs, mut of) = (Vec::new(), Vec::new(), Vec::new());
+    let beside_others = servers.iter().map(Vec::len).sum::<usize>() > 1;
+    for (server, wishes) in servers.iter().enumerate() {
+        let mut shared = 0;
+        for wish in wishes {
+            let mut addr = *wish;
+            if addr.port() == 0 {
+                addr.set_port(shared);
+            }
+            let bound = bind(addr, beside_others, backlog);
+            let (socket, addr) = bound.map_err(|source| Error::Listen { addr, source })?;
+            if shared == 0 {
+                shared = addr.port();
+            }
+            sockets.push(ListenSocket::Open(socket));
+            addrs.push(addr);
+            of.push(server);
         }
-        let bound = bind(addr, wishes.len() > 1, backlog);
-        let (socket, addr) = bound.map_err(|source| Error::Listen { addr, source })?;
-        open.push(socket);
-        addrs.push(addr);
     }
-    let sockets = Mutex::new(Sockets { open, next: 0, held: None });
-    Ok(Listener { sockets, addrs, barrier: AcceptBarrier::default(), backlog })
+    let sockets = Mutex::new(Sockets { sockets, next: 0 });
+    Ok(Listener { sockets, addrs, servers: of, barrier: AcceptBarrier::default(), backlog })
 }
 
 /// Binds a socket, and listens.

@@ -67,6 +67,7 @@ impl ServerState {
     /// Performs all outputs of the core, or holds them back. Returns their number. A `request` that caused them is charged
     /// to its connection while they wait for the disk.
     pub(crate) fn perform_all(&mut self, request: Option<(ConnId, usize)>, turn: &mut Turn<'_>) -> usize {
+        self.core.replicate(turn.now);
         let (mut outputs, mut held) = (0, false);
         while let Some(output) = self.core.poll_output() {
             outputs += 1;

@@ -236,6 +236,12 @@ impl fmt::Display for ShownRefusal<'_> {
                  server, or this one before it lost its state; restart the client"
             ),
             Refusal::NoNewSessions => f.write_str("the disk cannot be written, so there are no new sessions"),
+            Refusal::NoQuorum => {
+                f.write_str("there is no quorum, and the client does not ask for read-only service")
+            }
+            Refusal::NeedsQuorum(session) => {
+                write!(f, "there is no quorum, and session {session} is not one of this server alone")
+            }
             Refusal::NoSuchSession(session) => write!(f, "session {session} has ended or never existed"),
             Refusal::WrongPassword(session) => write!(f, "wrong password for session {session}"),
         }

@@ -2,6 +2,7 @@
 
 use tokio::task::spawn_blocking;
 
+use crate::core::Mode;
 use crate::report::four_letter::{
     FourLetterWord, WordRequest, clients, conf, dirs, dump, envi, mntr, server, watches,
 };
@@ -50,7 +51,11 @@ impl Engine {
     pub(crate) async fn answer(&self, guard: &ConnectionGuard, request: WordRequest) {
         let answer = self.turn(|state, turn| {
             state.connections.word_received(guard.id);
-            self.answer_to(request, state, turn, guard)
+            // Each server of an ensemble answers for itself.
+            let before = state.core.place(guard.server);
+            let answer = self.answer_to(request, state, turn, guard);
+            state.core.place(before);
+            answer
         });
         let mut text = answer.write().await;
         // Four bytes may ask for the watches of all clients.
@@ -113,7 +118,9 @@ impl Engine {
             FourLetterWord::Gtmk | FourLetterWord::Stmk => PendingText::text(state.trace_mask.to_string()),
             // The real server has no answer either before its 128th transaction.
             FourLetterWord::Hash => PendingText::text(""),
-            FourLetterWord::Isro => PendingText::text("rw"),
+            FourLetterWord::Isro => {
+                PendingText::text(if state.core.mode() == Mode::ReadOnly { "ro" } else { "rw" })
+            }
             FourLetterWord::Mntr => {
                 let figures = state.figures(&config, turn.now);
                 PendingText::short(move || mntr::answer(&figures, system_info::descriptors()))

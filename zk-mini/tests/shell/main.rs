@@ -10,6 +10,7 @@ mod damage;
 #[cfg(feature = "proptest")]
 mod days;
 mod disk;
+mod ensemble;
 mod fairness;
 mod fault_runs;
 mod faults;

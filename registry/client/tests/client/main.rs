@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod addresses;
+mod ensemble;
 mod faults;
 mod operations;
 mod pasts;

@@ -2,13 +2,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use zk_wire::Millis;
 
 use crate::core::message::Output;
 use crate::core::txn::Txn;
 
-/// Lag of a server behind the leader.
+/// Number of transactions that a server is behind at most, whatever its lag.
+const MOST: u64 = 10_000;
+
+/// Lag of a server behind the leader, of at most 10,000 transactions.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Lag {
     /// It applies every transaction at once.
@@ -19,6 +23,14 @@ pub enum Lag {
     Transactions(u64),
     /// It applies every transaction this long after the leader: writes, `sync` and new sessions of its clients take as long.
     Time(Millis),
+}
+
+impl Lag {
+    /// Returns the lag of this time.
+    #[must_use]
+    pub fn time(by: Duration) -> Self {
+        Self::Time(by.into())
+    }
 }
 
 /// Transactions that a server has not applied, and answers of the leader to its clients between them, in order.
@@ -64,6 +76,7 @@ impl Backlog {
     pub(super) fn due(&self, lag: Lag) -> Option<Millis> {
         match (self.entries.front()?, lag) {
             (Entry::Answer(_), _) | (_, Lag::None) => Some(Millis(0)),
+            _ if self.transactions > MOST => Some(Millis(0)),
             (_, Lag::Transactions(lag)) => (self.transactions > lag || self.answers > 0).then_some(Millis(0)),
             (Entry::Txn(_, made), Lag::Time(lag)) => Some(*made + lag),
         }

@@ -9,7 +9,7 @@ use crate::report::figures::{DescriptorFigures, Figures, Latency};
 pub(crate) fn answer(figures: &Figures, descriptors: DescriptorFigures) -> String {
     let mut out = Lines(String::new());
     out.put("version", &figures.configuration.version());
-    out.put("server_state", &"standalone");
+    out.put("server_state", &figures.server.mode.name());
     for NamedFigure { name, namespace, value } in figures.named(descriptors) {
         let name = match namespace {
             Some(namespace) => &format!("{namespace}_{name}"),

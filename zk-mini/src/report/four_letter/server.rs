@@ -44,6 +44,6 @@ fn write(out: &mut String, figures: &ServerFigures) -> fmt::Result {
     // Requests are answered as they are read: none waits.
     writeln!(out, "Outstanding: 0")?;
     writeln!(out, "Zxid: {}", figures.last_zxid)?;
-    writeln!(out, "Mode: standalone")?;
+    writeln!(out, "Mode: {}", figures.mode.name())?;
     writeln!(out, "Node count: {}", figures.nodes_in_zookeeper())
 }

@@ -1,0 +1,6 @@
+//! Servers of a simulated ensemble, as tests break them.
+
+mod handle;
+mod server;
+
+pub use server::Server;
