@@ -1,5 +1,6 @@
 //! A simulated ensemble of zk-mini and a real one of Apache ZooKeeper give the same answers, byte by byte read without a
 //! client: to sessions that move between servers, and to read-only clients of a server that has lost its majority.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 use std::net::SocketAddr;
 

@@ -54,7 +54,7 @@ impl Handle {
     /// zk.create("/config", "old").await?;
     /// zk.lose_quorum().await;
     /// let client = Client::builder().servers(zk.connect_string()).read_only(true).connect().await?;
-    /// assert_eq!(client.get_data("/config").await?.0, "old");
+    /// assert_eq!(client.get("/config").await?.0, "old");
     /// assert!(client.create("/a", "", CreateMode::Persistent).await.is_err());
     /// zk.regain_quorum().await; // the client moves on to a session of the whole ensemble
     /// # Ok(())
