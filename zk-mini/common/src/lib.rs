@@ -4,7 +4,7 @@
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, tokio's or one that a test holds
 //! for a server and its clients ([`SharedClock`]), and [`log`] keeps its
 //! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`current_call`] (feature `tokio`) hands the
-//! deadline of a call to those made inside it. [`tls`] (feature `tls`) reads certificates and keys. [`PeerKey`] is the unit of limits per host.
+//! deadline of a call to those made inside it. [`digest_md5`] (feature `digest-md5`) proves passwords. [`tls`] (feature `tls`) reads certificates and keys. [`PeerKey`] is the unit of limits per host.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
 
@@ -18,6 +18,8 @@ pub mod blocking;
 mod clock;
 #[cfg(feature = "tokio")]
 pub mod current_call;
+#[cfg(feature = "digest-md5")]
+pub mod digest_md5;
 mod identity;
 pub mod log;
 mod millis;
