@@ -35,6 +35,23 @@ pub enum Error {
     /// The system gives no random bytes for a secret.
     #[error("the system gives no random bytes for session passwords: {0}")]
     NoRandomness(#[source] io::Error),
+    /// A SASL user has a name that ZooKeeper takes for a Kerberos principal.
+    #[error(
+        "the SASL user {name:?} has an @ in the name, which ZooKeeper takes for a Kerberos realm: choose another name"
+    )]
+    SaslUser {
+        /// Name of the user.
+        name: String,
+    },
+    /// A scheme that connections must authenticate by is unknown to the server.
+    #[error(
+        "connections must authenticate by {scheme:?}, which this server does not know: it knows digest and ip, and sasl if it \
+         has SASL users"
+    )]
+    UnknownScheme {
+        /// Name of the scheme.
+        scheme: String,
+    },
     /// The data directory cannot be used.
     #[error(transparent)]
     Storage(#[from] StorageError),

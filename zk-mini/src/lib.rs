@@ -249,6 +249,7 @@ pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKi
 pub use self::core::{Lag, Role, ServerInfo, ServerState, Unable};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use self::core::{On, Rule, RuleError, Then};
+pub use self::core::{SaslRefusal, SaslUsers};
 // A server's clock, for clients in the same process.
 #[cfg(feature = "server")]
 pub use self::{

@@ -1,5 +1,6 @@
 //! Configuring and starting a server.
 
+mod access;
 mod disk;
 mod limits;
 mod start;
@@ -55,6 +56,7 @@ pub struct Builder {
     words: Whitelist,
     data_dir: Option<PathBuf>,
     private_sessions: bool,
+    sasl_scheme: Option<bool>,
     prints_history: bool,
     storage: Settings,
     http: Option<HttpHandler>,
@@ -86,6 +88,7 @@ impl Builder {
             words: Whitelist::default(),
             data_dir: None,
             private_sessions: false,
+            sasl_scheme: None,
             prints_history: true,
             storage: Settings::default(),
             http: None,
@@ -252,19 +255,6 @@ impl Builder {
     /// Sets `extendedTypesEnabled`, which allows nodes with a time to live; off unless set, as in ZooKeeper.
     pub fn extended_types(mut self, enabled: bool) -> Self {
         self.core.extended_types = enabled;
-        self
-    }
-
-    /// Sets `skipACL`: access control lists are stored but not checked.
-    pub fn skip_acl(mut self, skip: bool) -> Self {
-        self.core.skip_acl = skip;
-        self
-    }
-
-    /// Sets `DigestAuthenticationProvider.superDigest`, the digest id that has all permissions, such as
-    /// `super:D/InIHSb7yEEbrWz8b9l71RjZJU=` for the password `test`. Unless set, no id has them.
-    pub fn super_digest(mut self, id: impl Into<String>) -> Self {
-        self.core.super_digest = Some(id.into());
         self
     }
 

@@ -43,6 +43,8 @@ impl Builder {
         self.core.max_multi_read = self.limits.max_multi_read();
         self.core.max_held = self.limits.max_backlog;
         self.core.max_transaction = self.limits.max_transaction();
+        self.core.nonce_secret = Some(secret.clone());
+        self.check_access()?;
         let (compat, tick) = (self.core.compat, self.core.tick);
         if tick == Millis(0) {
             return Err(Error::ZeroTick);

@@ -3,6 +3,7 @@
 use zk_wire::{Millis, Zxid};
 
 use crate::core::access::password::SessionSecret;
+use crate::core::access::sasl::{self, SaslUsers};
 use crate::core::compat::Compat;
 
 /// Configuration of a server. Defaults are those of Apache ZooKeeper, with the tick of its sample configuration.
@@ -38,6 +39,19 @@ pub struct Config {
     pub skip_acl: bool,
     /// Digest id (`super:hash`) with all permissions (`DigestAuthenticationProvider.superDigest`).
     pub super_digest: Option<String>,
+    /// Users who can authenticate with SASL; `None` if the server has no SASL.
+    pub sasl_users: Option<SaslUsers>,
+    /// Knows the `sasl` scheme in ACLs (`authProvider.…=…SASLAuthenticationProvider`).
+    pub sasl_scheme: bool,
+    /// SASL users with all permissions (`superUser`).
+    pub sasl_super_users: Vec<String>,
+    /// Keeps the connection of a client that fails to authenticate with SASL (`allowSaslFailedClients`).
+    pub allow_sasl_failed_clients: bool,
+    /// Schemes of which a connection must have an identity before its first request other than auth and sasl; without any,
+    /// none is needed (`enforce.auth.schemes`, `sessionRequireClientSASLAuth`).
+    pub required_schemes: Vec<String>,
+    /// Key of the nonces for SASL; derived from the [`seed`](Self::seed) if not set.
+    pub nonce_secret: Option<SessionSecret>,
     /// Refuses writes over a quota; otherwise quotas are only counted (`enforceQuota`).
     pub enforce_quota: bool,
     /// Answers `reconfig` with `UNIMPLEMENTED` instead of `RECONFIG_DISABLED` (`reconfigEnabled`). A single server
@@ -94,6 +108,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Returns `true` if a connection must authenticate with SASL.
+    pub(crate) fn requires_sasl(&self) -> bool {
+        self.required_schemes.iter().any(|scheme| scheme == sasl::SCHEME)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -107,6 +128,12 @@ impl Default for Config {
             extended_types: false,
             skip_acl: false,
             super_digest: None,
+            sasl_users: None,
+            sasl_scheme: false,
+            sasl_super_users: Vec::new(),
+            allow_sasl_failed_clients: false,
+            required_schemes: Vec::new(),
+            nonce_secret: None,
             enforce_quota: false,
             reconfig_enabled: false,
             container_check_interval: Millis(60_000),

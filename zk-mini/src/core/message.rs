@@ -4,6 +4,7 @@ use ::core::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
+use crate::core::access::sasl::SaslRefusal;
 use crate::core::txn::Txn;
 
 /// Time of a clock.
@@ -174,6 +175,13 @@ pub enum Note {
         /// Id of the session.
         session: SessionId,
     },
+    /// A client has failed to authenticate with SASL.
+    NotAuthenticated {
+        /// Connection that it tries on.
+        conn: ConnId,
+        /// Reason of the failure.
+        reason: SaslRefusal,
+    },
     /// A connection was refused a session, and is closed.
     Refused {
         /// Id of the connection.
@@ -191,6 +199,7 @@ impl Note {
             Self::Opened { conn, .. }
             | Self::Resumed { conn, .. }
             | Self::Closed { conn, .. }
+            | Self::NotAuthenticated { conn, .. }
             | Self::Refused { conn, .. } => *conn,
         }
     }

@@ -46,6 +46,7 @@ mod watch;
 
 pub use access::credentials::{AccessError, Credentials};
 pub use access::password::SessionSecret;
+pub use access::sasl::{SaslRefusal, SaslUsers};
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};

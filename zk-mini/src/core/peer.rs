@@ -4,6 +4,7 @@ use zk_wire::{ByteString, ClientInfo, SessionId};
 
 use crate::core::access::address;
 use crate::core::access::requester::{Identity, Requester};
+use crate::core::access::sasl::SaslExchange;
 use crate::core::compat::Rules;
 use crate::core::config::Config;
 use crate::core::message::Peer;
@@ -22,6 +23,8 @@ pub(crate) struct PeerState {
     pub(crate) knows_read_only: bool,
     /// Identities beside the address. They belong to the connection, not to the session.
     identities: Vec<Identity>,
+    /// The exchange by which it authenticates with SASL.
+    pub(crate) sasl: SaslExchange,
 }
 
 impl PeerState {
@@ -33,6 +36,7 @@ impl PeerState {
             is_muted: false,
             knows_read_only: true,
             identities: Vec::new(),
+            sasl: SaslExchange::default(),
         }
     }
 
@@ -42,6 +46,7 @@ impl PeerState {
             peer: self.address,
             identities: &self.identities,
             unchecked: config.skip_acl,
+            sasl: config.sasl_scheme,
             ip_v6: rules.ip_acl_takes_v6,
             max_entries: config.max_acl_entries,
             max_own_entries: config.max_auth_ids,
@@ -62,6 +67,13 @@ impl PeerState {
         has_room
     }
 
+    /// Returns `true` if the peer has proved an identity of one of these schemes. Its address is one.
+    pub(crate) fn has_identity_of(&self, schemes: &[String]) -> bool {
+        schemes.iter().any(|scheme| {
+            scheme == "ip" || self.identities.iter().any(|identity| identity.scheme == scheme.as_str())
+        })
+    }
+
     /// Returns the identities of the peer, without secrets.
     pub(crate) fn client_info(&self) -> Vec<ClientInfo> {
         let address = ClientInfo {
@@ -70,7 +82,10 @@ impl PeerState {
         };
         let others = self.identities.iter().map(|identity| ClientInfo {
             auth_scheme: identity.scheme.clone(),
-            user: ByteString::from(identity.id.split(':').next().unwrap_or_default()),
+            user: match &*identity.scheme {
+                "digest" => ByteString::from(identity.id.split(':').next().unwrap_or_default()),
+                _ => identity.id.clone(),
+            },
         });
         std::iter::once(address).chain(others).collect()
     }

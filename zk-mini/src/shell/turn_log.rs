@@ -127,6 +127,7 @@ impl Line {
             Self::TooMany(..)
             | Self::DoesNotRead { .. }
             | Self::NoFrame { had_session: true, .. }
+            | Self::Note(_, Note::NotAuthenticated { .. })
             | Self::LeftOut(_) => Level::WARN,
             Self::Note(..) | Self::Expired(_) | Self::Sessionless(..) | Self::NoFrame { .. } => Level::INFO,
             Self::Request(..) => Level::DEBUG,
@@ -191,6 +192,9 @@ fn log_note(remote: Remote, note: &Note) {
         }
         Note::Closed { conn, session } => {
             log!(INFO, %session, %remote, conn = conn.0, "session closed by its client");
+        }
+        Note::NotAuthenticated { conn, reason } => {
+            log!(WARN, %remote, conn = conn.0, %reason, "SASL authentication failed");
         }
         Note::Refused { conn, reason } => {
             log!(INFO, %remote, conn = conn.0, reason = %ShownRefusal(reason), "handshake refused");

@@ -29,6 +29,7 @@ mod past;
 mod quota;
 mod reads;
 mod restore;
+mod sasl;
 #[allow(dead_code, reason = "the tests of whole servers use the rest")]
 #[path = "../session_stories/mod.rs"]
 mod session_stories;

@@ -7,5 +7,6 @@ pub(crate) mod digest;
 pub(crate) mod network;
 pub(crate) mod password;
 pub(crate) mod requester;
+pub(crate) mod sasl;
 pub(crate) mod sent_acl;
 pub(crate) mod shared_acl;

@@ -55,6 +55,11 @@ pub(crate) fn password(secret: Option<&SessionSecret>, id: SessionId) -> [u8; LE
     }
 }
 
+/// Returns a hash that nobody can compute without the secret.
+pub(crate) fn keyed_hash(secret: &SessionSecret, message: &[u8]) -> [u8; 20] {
+    hmac_sha1(&secret.0, message)
+}
+
 /// Compares a password in constant time.
 pub(crate) fn is_password(expected: &[u8; LEN], given: &[u8]) -> bool {
     given.len() == LEN && expected.iter().zip(given).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0

@@ -3,6 +3,7 @@
 use zk_wire::{Acl, ByteString};
 
 use crate::core::access::network::Network;
+use crate::core::access::sasl;
 use crate::core::message::Peer;
 
 /// Identity of a connection beside its address.
@@ -12,6 +13,13 @@ pub(crate) struct Identity {
     pub(crate) id: ByteString,
 }
 
+impl Identity {
+    /// Returns `true` for the SASL user `super`, who is taken for every other one.
+    pub(crate) fn is_every_sasl_user(&self) -> bool {
+        self.scheme == sasl::SCHEME && self.id == "super"
+    }
+}
+
 /// Requester of an access.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requester<'a> {
@@ -19,6 +27,8 @@ pub(crate) struct Requester<'a> {
     pub(crate) identities: &'a [Identity],
     /// Allows everything (`skipACL`).
     pub(crate) unchecked: bool,
+    /// Knows the `sasl` scheme in ACLs.
+    pub(crate) sasl: bool,
     /// Accepts IPv6 addresses in ACLs of the `ip` scheme.
     pub(crate) ip_v6: bool,
     /// Maximum number of entries of a list, and of those that `auth` stands for.
@@ -32,9 +42,10 @@ impl Requester<'_> {
         match &*entry.scheme {
             "world" => entry.id == "anyone",
             "ip" => Network::parse(&entry.id, self.ip_v6).is_some_and(|network| network.holds(self.peer.ip)),
-            scheme => {
-                self.identities.iter().any(|identity| identity.scheme == scheme && identity.id == entry.id)
-            }
+            sasl::SCHEME if !self.sasl => false,
+            scheme => self.identities.iter().any(|identity| {
+                identity.scheme == scheme && (identity.id == entry.id || identity.is_every_sasl_user())
+            }),
         }
     }
 }

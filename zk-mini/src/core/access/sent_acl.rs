@@ -8,6 +8,7 @@ use zk_wire::{Acl, AclView, ErrorCode, Perms};
 use crate::core::access::acl_table::AclTable;
 use crate::core::access::network::Network;
 use crate::core::access::requester::Requester;
+use crate::core::access::sasl;
 
 impl Requester<'_> {
     /// Returns the list in stored form: without duplicates, and with the requester's identities in place of `auth`.
@@ -51,7 +52,7 @@ impl Requester<'_> {
         let own: Vec<_> = self
             .identities
             .iter()
-            .filter(|identity| identity.scheme == "digest")
+            .filter(|identity| identity.scheme == "digest" || (self.sasl && identity.scheme == sasl::SCHEME))
             .map(|identity| Acl { perms, scheme: identity.scheme.clone(), id: identity.id.clone() })
             .collect();
         if own.is_empty() { Err(ErrorCode::INVALID_ACL) } else { Ok(own) }
@@ -59,13 +60,15 @@ impl Requester<'_> {
 
     /// Returns the id if it is valid for the scheme. Null is checked only if the scheme is known, as in ZooKeeper.
     fn valid_id<'a>(&self, scheme: &str, id: Option<&'a str>) -> Result<&'a str, ErrorCode> {
-        if !matches!(scheme, "world" | "digest" | "ip") {
+        let is_known = matches!(scheme, "world" | "digest" | "ip") || (self.sasl && scheme == sasl::SCHEME);
+        if !is_known {
             return Err(ErrorCode::INVALID_ACL);
         }
         let id = id.ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let is_valid = match scheme {
             "world" => id == "anyone",
             "digest" => is_digest_id(id),
+            sasl::SCHEME => sasl::is_valid_id(id),
             _ => Network::parse(id, self.ip_v6).is_some(),
         };
         if is_valid { Ok(id) } else { Err(ErrorCode::INVALID_ACL) }

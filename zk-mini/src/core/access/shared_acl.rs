@@ -12,6 +12,7 @@ use zk_wire::{Acl, ErrorCode, Perms};
 
 use crate::core::access::network::Network;
 use crate::core::access::requester::{Identity, Requester};
+use crate::core::access::sasl;
 
 /// Maximum number of entries that are checked one by one.
 const SHORT: usize = 8;
@@ -97,6 +98,8 @@ struct Index {
     v4: BTreeMap<u32, HashMap<u128, Perms>>,
     v6: BTreeMap<u32, HashMap<u128, Perms>>,
     named: HashMap<Identity, Perms>,
+    /// Permissions of any SASL user.
+    sasl: Perms,
 }
 
 impl Index {
@@ -116,6 +119,9 @@ impl Index {
                 _ => index.named.entry(Identity { scheme: scheme.clone(), id: id.clone() }).or_default(),
             };
             *known = *known | *perms;
+            if scheme == sasl::SCHEME {
+                index.sasl = index.sasl | *perms;
+            }
         }
         index
     }
@@ -129,7 +135,11 @@ impl Index {
         };
         self.anyone.intersects(perms)
             || networks.into_iter().flatten().any(|(bits, known)| allows(known.get(&prefix(ip, *bits))))
-            || requester.identities.iter().any(|identity| allows(self.named.get(identity)))
+            || requester.identities.iter().any(|identity| {
+                (requester.sasl || identity.scheme != sasl::SCHEME)
+                    && (allows(self.named.get(identity))
+                        || (identity.is_every_sasl_user() && self.sasl.intersects(perms)))
+            })
     }
 }
 
@@ -157,6 +167,8 @@ mod tests {
             ("digest", "a:1"),
             ("digest", "b:2"),
             ("digest", "c:3"),
+            ("sasl", "ann"),
+            ("sasl", "bob"),
             ("super", ""),
             ("ip", "10.0.0.1"),
             ("ip", "10.0.0.1/31"),
@@ -186,13 +198,17 @@ mod tests {
         fn an_index_allows_what_its_entries_allow(
             entries in prop::collection::vec(entry(), SHORT + 1..20),
             ip in peer(),
-            names in prop::collection::vec(prop::sample::select(vec!["a:1", "b:2", "d:4"]), 0..3),
+            names in prop::collection::vec(prop::sample::select(vec!["a:1", "b:2", "d:4", "ann", "super"]), 0..3),
+            sasl in any::<bool>(),
             perms in 0..32_i32,
             ip_v6 in any::<bool>(),
         ) {
-            let name = |id: &str| Identity { scheme: ByteString::from_static("digest"), id: id.into() };
+            let name = |id: &str| {
+                let scheme = if id.contains(':') { "digest" } else { "sasl" };
+                Identity { scheme: ByteString::from_static(scheme), id: id.into() }
+            };
             let identities: Vec<_> = names.iter().map(|id| name(id)).collect();
-            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, ip_v6, max_entries: 100, max_own_entries: 100 };
+            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, sasl, ip_v6, max_entries: 100, max_own_entries: 100 };
             let one_by_one = entries.iter().any(|entry| entry.perms.intersects(Perms(perms)) && requester.is(entry));
             let list = SharedAcl::new(&entries.into());
             prop_assert_eq!(list.allows(&requester, Perms(perms)), one_by_one);

@@ -196,6 +196,7 @@ impl Core {
             peer: Peer::LOCAL,
             identities: &[],
             unchecked: true,
+            sasl: self.config.sasl_scheme,
             ip_v6: self.rules.ip_acl_takes_v6,
             max_entries: self.config.max_acl_entries,
             max_own_entries: self.config.max_auth_ids,

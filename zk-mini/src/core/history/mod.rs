@@ -148,9 +148,9 @@ impl Recorder {
             return;
         }
         let code = match answer {
-            Ok(Reply::ErrorAndBody(code, _)) | Err(Failure::Code(code) | Failure::LastCode(code)) => {
-                Record::code(*code)
-            }
+            Ok(Reply::ErrorAndBody(code, _) | Reply::LastErrorAndBody(code, _))
+            | Err(Failure::Code(code) | Failure::LastCode(code)) => Record::code(*code),
+            Err(Failure::NotAuthenticated) => Record::code(ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH),
             Ok(_) if call.op == OpCode::MULTI => {
                 Record::code(std::mem::replace(&mut self.multi_error, ErrorCode::OK))
             }
@@ -206,7 +206,8 @@ impl Recorder {
                 };
                 (What::Refused, session, Millis(0), text::refusal(reason))
             }
-            Note::Closed { .. } => return,
+            // The request is recorded, with its code.
+            Note::NotAuthenticated { .. } | Note::Closed { .. } => return,
         };
         let extra = u32::try_from(timeout.0).unwrap_or(u32::MAX);
         let record = Record { zxid, session, conn: note.conn(), extra, what, ..self.stamped() };

@@ -1,13 +1,17 @@
 //! Requests about identity: auth and sasl.
 
-use zk_wire::{AuthView, ByteString, ErrorCode, Perms, SaslResponse, SaslView};
+use bytes::Bytes;
+use common::digest_md5::Refusal;
+use zk_wire::{AuthView, ByteString, ErrorCode, Perms, ReplyHeader, SaslResponse, SaslView, Zxid};
 
 use crate::core::Core;
 use crate::core::access::credentials::{AccessError, Credentials};
 use crate::core::access::digest::digest_id;
+use crate::core::access::password::SessionSecret;
 use crate::core::access::requester::Identity;
+use crate::core::access::sasl::{self, SaslRefusal, SaslStep};
 use crate::core::config::Config;
-use crate::core::message::Peer;
+use crate::core::message::{Note, Peer};
 use crate::core::peer::PeerState;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 
@@ -45,12 +49,71 @@ impl Core {
         if allowed { Ok(()) } else { Err(AccessError::NotAuthorized) }
     }
 
-    /// Answers as a server without SASL: an empty token, which no mechanism accepts as success.
-    pub(crate) fn sasl(&mut self, _: &Call, request: &SaslView<'_>) -> Answer {
-        match request.token {
-            Some(_) => Ok(Reply::Body(self.outputs.record(&SaslResponse { token: None }))),
-            None => Err(Failure::Close),
+    /// Handles a token of SASL. A server without SASL answers with an empty one, which no mechanism accepts as success.
+    pub(crate) fn sasl(&mut self, call: &Call, request: &SaslView<'_>) -> Answer {
+        let token = request.token.ok_or(Failure::Close)?;
+        let Some(users) = &self.config.sasl_users else { return Ok(self.sasl_reply(None)) };
+        let peer = self.peers.get_mut(&call.conn).ok_or(Failure::Close)?;
+        let (config, conn) = (&self.config, call.conn);
+        let new_nonce = || match &config.nonce_secret {
+            Some(secret) => sasl::nonce(secret, conn.0),
+            None => sasl::nonce(&SessionSecret::from_seed(config.seed), conn.0),
+        };
+        let reason = match peer.sasl.step(token, users, new_nonce) {
+            Ok(SaslStep::Challenge(token)) => return Ok(self.sasl_reply(Some(token))),
+            Ok(SaslStep::Verified(user, token)) => {
+                let is_super = config.sasl_super_users.contains(&user);
+                let super_user = is_super.then(|| (ByteString::from_static("super"), ByteString::new()));
+                let user = (ByteString::from_static(sasl::SCHEME), ByteString::from(user));
+                let identities = std::iter::once(user).chain(super_user);
+                let mut identities = identities.map(|(scheme, id)| Identity { scheme, id });
+                if identities.all(|identity| peer.add_identity(identity, config)) {
+                    return Ok(self.sasl_reply(Some(token)));
+                }
+                SaslRefusal::TooManyIdentities
+            }
+            Err(reason) => reason,
+        };
+        self.note(Note::NotAuthenticated { conn, reason });
+        self.refuse_sasl(reason)
+    }
+
+    fn refuse_sasl(&mut self, reason: SaslRefusal) -> Answer {
+        let required = self.config.requires_sasl();
+        match reason {
+            // It ends the connection in Java by mistake.
+            SaslRefusal::Answer(Refusal::BadMaxBuf) => Err(Failure::Close),
+            _ if self.config.allow_sasl_failed_clients && !required => Ok(self.sasl_reply(None)),
+            _ => {
+                let code = if required {
+                    ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH
+                } else {
+                    ErrorCode::AUTH_FAILED
+                };
+                let body = self.outputs.record(&SaslResponse { token: None });
+                Ok(Reply::LastErrorAndBody(code, body))
+            }
         }
+    }
+
+    fn sasl_reply(&mut self, token: Option<Vec<u8>>) -> Reply {
+        Reply::Body(self.outputs.record(&SaslResponse { token: token.map(Bytes::from) }))
+    }
+
+    /// Fails if the connection must authenticate before it may do anything else.
+    #[cold]
+    pub(super) fn check_authentication(&self, call: &Call) -> Result<(), Failure> {
+        let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
+        let schemes = &self.config.required_schemes;
+        if peer.has_identity_of(schemes) { Ok(()) } else { Err(Failure::NotAuthenticated) }
+    }
+
+    /// Tells a client that it must authenticate first, and closes its connection. The session lives on.
+    #[cold]
+    pub(super) fn demand_authentication(&mut self, call: &Call) {
+        let err = ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH;
+        self.outputs.reply(call.conn, ReplyHeader { xid: call.xid, zxid: Zxid(0), err }, None);
+        self.close(call.conn);
     }
 }
 

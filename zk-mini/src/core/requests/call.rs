@@ -34,6 +34,8 @@ pub(crate) enum Reply {
     Body(Body),
     /// Header with an error, and a body.
     ErrorAndBody(ErrorCode, Body),
+    /// Header with an error, and a body; then the connection is closed.
+    LastErrorAndBody(ErrorCode, Body),
     /// Body only, as the answer to a handshake.
     Greeting(Body),
     /// Header only, then the connection is closed.
@@ -47,6 +49,9 @@ pub(crate) enum Failure {
     Code(ErrorCode),
     /// Sends a header with this code, then closes the connection.
     LastCode(ErrorCode),
+    /// Sends the code for a connection that must authenticate first, with the zxid 0 and the request's own xid; then closes
+    /// the connection.
+    NotAuthenticated,
     /// Closes the connection without a reply.
     Close,
     /// The body cannot be read. The class of the operation decides on the answer.

@@ -173,10 +173,14 @@ impl Core {
         answer
     }
 
-    /// Records the sign of life, and refuses requests that need the disk while it is lost.
+    /// Refuses requests of a connection that must authenticate first, records the sign of life, and refuses requests that
+    /// need the disk while it is lost.
     fn admit(&mut self, call: &Call, class: Class) -> Result<(), Failure> {
         if class == Class::Connection {
             return Ok(());
+        }
+        if !self.config.required_schemes.is_empty() {
+            self.check_authentication(call)?;
         }
         self.sessions.touch(call.session, call.now.mono);
         match class {
@@ -205,10 +209,12 @@ impl Core {
             Ok(Reply::Header) => (ErrorCode::OK, None, false),
             Ok(Reply::Body(body)) => (ErrorCode::OK, Some(body), false),
             Ok(Reply::ErrorAndBody(code, body)) => (code, Some(body), false),
+            Ok(Reply::LastErrorAndBody(code, body)) => (code, Some(body), true),
             Ok(Reply::Greeting(body)) => return self.outputs.greet(call.conn, body),
             Ok(Reply::Last) => (ErrorCode::OK, None, true),
             Err(Failure::Code(code)) => (code, None, false),
             Err(Failure::LastCode(code)) => (code, None, true),
+            Err(Failure::NotAuthenticated) => return self.demand_authentication(call),
             Err(Failure::Close | Failure::Unreadable) => return self.close(call.conn),
         };
         let xid = if class == Class::Ping { Xid::PING } else { call.xid };
