@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use nix::sys::signal::Signal;
 
+use crate::access_options::AccessError;
 use crate::client::ClientError;
 use crate::exec::NoHttp;
 use crate::http_options::TokenError;
@@ -26,6 +27,8 @@ pub(crate) enum CliError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    Access(#[from] AccessError),
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
@@ -77,6 +80,7 @@ impl CliError {
             | Self::Resolve(_)
             | Self::Load(_)
             | Self::Token(_)
+            | Self::Access(_)
             | Self::Http(_)
             | Self::Environment(_)
             | Self::ReadyFd(_)
@@ -84,9 +88,12 @@ impl CliError {
             | Self::Torture(_)
             | Self::KnownDays { .. }
             | Self::Interrupted(_)
-            | Self::Server(zk_mini::Error::SessionTimeouts { .. } | zk_mini::Error::ZeroTick) => {
-                ExitCode::from(2)
-            }
+            | Self::Server(
+                zk_mini::Error::SessionTimeouts { .. }
+                | zk_mini::Error::ZeroTick
+                | zk_mini::Error::SaslUser { .. }
+                | zk_mini::Error::UnknownScheme { .. },
+            ) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -1,6 +1,7 @@
 //! The program `zk-mini`: see `zk-mini --help`.
 #![forbid(unsafe_code)]
 
+mod access_options;
 mod client;
 mod completions;
 mod disk_options;
@@ -9,6 +10,7 @@ mod error;
 mod exec;
 mod http_options;
 mod http_ports;
+mod jaas;
 mod listen;
 mod load;
 mod log;
@@ -25,6 +27,7 @@ mod signals;
 mod start;
 mod stop;
 mod torture;
+mod zoo_access;
 mod zoo_cfg;
 mod zoo_http;
 mod zoo_keys;

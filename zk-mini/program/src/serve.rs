@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::sync::Notify;
 use zk_mini::ZkMini;
 
+use crate::access_options::{AccessOptions, AuthSettings};
 use crate::block_on;
 use crate::disk_options::DiskOptions;
 use crate::error::CliError;
@@ -58,7 +59,10 @@ pub(crate) struct ServeArgs {
     /// 4lw.commands.whitelist, extendedTypesEnabled,
     /// znode.container.checkIntervalMs, skipACL,
     /// enforceQuota, reconfigEnabled, snapCount, preAllocSize,
-    /// DigestAuthenticationProvider.superDigest; for HTTP admin.enableServer,
+    /// DigestAuthenticationProvider.superDigest; for SASL authProvider.N, superUser,
+    /// allowSaslFailedClients, sasl.serverconfig,
+    /// SASLAuthenticationProvider.superPassword, and who must authenticate:
+    /// sessionRequireClientSASLAuth, enforce.auth.enabled with enforce.auth.schemes; for HTTP admin.enableServer,
     /// admin.serverAddress, admin.serverPort, admin.commandURL, and
     /// metricsProvider.className with httpHost and httpPort; each also with the prefix
     /// `zookeeper.`. Other keys are accepted with one warning each; a key that looks
@@ -80,13 +84,16 @@ pub(crate) struct ServeArgs {
     settings: Settings,
 
     #[command(flatten)]
+    access: AccessOptions,
+
+    #[command(flatten)]
     http: HttpOptions,
 
     #[command(flatten)]
     ready: ReadyArgs,
 }
 
-pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
+pub(crate) fn run(mut args: ServeArgs) -> Result<ExitCode, CliError> {
     let herald = args.ready.claim()?;
     let file = args.config.as_deref().map(ZooCfg::read).transpose()?.unwrap_or_default();
     if let Some(name) = &args.config
@@ -98,22 +105,27 @@ pub(crate) fn run(args: ServeArgs) -> Result<ExitCode, CliError> {
     for remark in &file.remarks {
         tracing::warn!("{remark}");
     }
+    let sasl = std::mem::take(&mut args.access).read(args.config.as_ref().map(|_| &file.access))?;
+    if let Some(remark) = sasl.remark {
+        tracing::warn!("{remark}");
+    }
     let loading = args.load.read()?;
     let access = args.http.access()?;
-    block_on(serve(args, file, Prepared { loading, access, herald }))
+    block_on(serve(args, file, Prepared { loading, access, sasl, herald }))
 }
 
 /// Files and descriptors that have been read and taken over.
 struct Prepared {
     loading: Option<Loading>,
     access: Option<Access>,
+    sasl: AuthSettings,
     herald: Herald,
 }
 
 async fn serve(
     args: ServeArgs,
     file: ZooCfg,
-    Prepared { loading, access, herald }: Prepared,
+    Prepared { loading, access, sasl, herald }: Prepared,
 ) -> Result<ExitCode, CliError> {
     // Before the server is announced, so that a signal right after that line is not lost.
     let mut stop = Stop::new().map_err(CliError::Signals)?;
@@ -139,7 +151,7 @@ async fn serve(
         retain_snapshots: file.retain_snapshots,
         ..DiskOptions::default()
     };
-    let builder = args.disk.or(on_file).apply(settings.apply(ZkMini::builder()));
+    let builder = sasl.apply(args.disk.or(on_file).apply(settings.apply(ZkMini::builder())));
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
     let start = Start { addrs, loading, access, keys: file.http };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::listen::Host;
 use crate::properties::{self, BadEscape, Property};
 use crate::settings::Settings;
+use crate::zoo_access::AccessKeys;
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
 
@@ -24,6 +25,7 @@ pub(crate) struct ZooCfg {
     purges: bool,
     pub(crate) settings: Settings,
     pub(crate) http: HttpKeys,
+    pub(crate) access: AccessKeys,
     /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
 }
@@ -54,6 +56,8 @@ pub(crate) enum ConfigError {
     Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
     #[error("{}:{line}: {} is not a ZooKeeper key; did you mean {meant}?", file.display(), key.escape_debug())]
     Misspelt { file: PathBuf, line: usize, key: String, meant: &'static str },
+    #[error("{}: enforce.auth.enabled is true, so enforce.auth.schemes must name schemes, such as sasl,digest", file.display())]
+    NoSchemes { file: PathBuf },
     #[error("{}:{line}: invalid text: {what}", file.display())]
     NoText { file: PathBuf, line: usize, what: &'static str },
     #[error(
@@ -71,7 +75,13 @@ const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 const IGNORED: &[(&str, &str)] = &[
     ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
     ("ssl.", "is ignored: there is no TLS"),
-    ("authProvider.", "is ignored: the only providers are world, auth, digest and ip"),
+    ("authProvider.", "is ignored: the only providers are those of digest, ip and sasl"),
+    (
+        "requireClientAuthScheme",
+        "is ignored, as by ZooKeeper: sessionRequireClientSASLAuth=true is the key that has this effect",
+    ),
+    ("kerberos.", "is ignored: there is no Kerberos"),
+    ("jaasLoginRenew", "is ignored: it is about Kerberos, which there is not"),
     ("admin.", "is ignored: the AdminServer has no such setting here"),
     ("metricsProvider.", "is ignored: the metrics have no such setting here"),
     ("server.", "is ignored: this is a standalone server"),
@@ -124,6 +134,9 @@ impl ZooCfg {
                 ConfigError::Value { file: file.into(), line, key, value, expected }
             })?;
         }
+        if config.access.lacks_schemes() {
+            return Err(ConfigError::NoSchemes { file: file.into() });
+        }
         let retained = config.retain_snapshots.or(FEWEST_RETAINED);
         config.retain_snapshots = retained.filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
@@ -164,7 +177,7 @@ impl ZooCfg {
                     );
                 }
             }
-            key if self.http.set(key, value)? => {}
+            key if self.http.set(key, value)? || self.access.set(key, value) => {}
             key if FULFILLED
                 .iter()
                 .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}

@@ -16,6 +16,7 @@ use nix::unistd::{Pid, getpid};
 use tokio::process::{Child, Command};
 use zk_mini::ZkMini;
 
+use crate::access_options::{AccessOptions, AuthSettings};
 use crate::block_on;
 use crate::disk_options::DiskOptions;
 use crate::error::CliError;
@@ -82,6 +83,9 @@ pub(crate) struct ExecArgs {
     settings: Settings,
 
     #[command(flatten)]
+    access: AccessOptions,
+
+    #[command(flatten)]
     http: HttpOptions,
 
     /// The command and its arguments
@@ -94,25 +98,27 @@ const NO_SHUTDOWN: &str = "the server ends with the command of `zk-mini exec`. F
                            /v1/restart closes all connections, /v1/freeze stalls the server, and \
                            /command/REJECTCONNECTIONS refuses new connections";
 
-pub(crate) fn run(args: ExecArgs) -> Result<ExitCode, CliError> {
+pub(crate) fn run(mut args: ExecArgs) -> Result<ExitCode, CliError> {
+    let sasl = std::mem::take(&mut args.access).read(None)?;
     let access = args.http.access()?;
     args.environment.check(access.is_some())?;
     let loading = args.load.read()?;
     // Before the runtime starts: its threads inherit the signal mask.
     Signals::block().map_err(CliError::Signals)?;
-    block_on(exec(args, loading, access))
+    block_on(exec(args, loading, access, sasl))
 }
 
 async fn exec(
     args: ExecArgs,
     loading: Option<Loading>,
     access: Option<Access>,
+    sasl: AuthSettings,
 ) -> Result<ExitCode, CliError> {
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
     let addrs = Host::Loopback.addrs(0).await?;
     let access = access.map(|access| access.refuse_shutdown(NO_SHUTDOWN));
     let start = Start { addrs, loading, access, keys: HttpKeys::default() };
-    let builder = args.disk.apply(args.settings.apply(ZkMini::builder()));
+    let builder = sasl.apply(args.disk.apply(args.settings.apply(ZkMini::builder())));
     let Started { zk, http, .. } = start.server(builder).await?;
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal

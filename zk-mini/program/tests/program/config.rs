@@ -31,6 +31,15 @@ fn a_bad_configuration_ends_with_status_2_and_shows_the_right_form() {
         (b"\x7fELF\x02\x01\x01\0\0\0", ": invalid text: "),
         (b"\xff\xfed\0a\0t\0a\0", ": invalid text: "),
         (b"dataDir=/tmp/\\u12\n", "hexadecimal"),
+        (b"dataDir=/tmp/x\nenforce.auth.enabled=true\n", "enforce.auth.schemes must name schemes"),
+        (
+            b"dataDir=/tmp/x\nclientPort=0\nenforce.auth.enabled=true\nenforce.auth.schemes=kerberos\n",
+            "authenticate by \"kerberos\", which this server does not know",
+        ),
+        (
+            b"dataDir=/tmp/x\nsessionRequireClientSaslAuth=true\n",
+            "did you mean sessionRequireClientSASLAuth?",
+        ),
         (b"dataDir=/tmp/x\nclientPort=70000\n", "a port, 0 to 65535"),
         (b"dataDir=/tmp/x\nclientPortAddress=not a host\n", "a host or an address"),
         (

@@ -18,6 +18,7 @@ mod process;
 #[path = "../../../tests/shell/raw.rs"]
 mod raw;
 mod ready;
+mod sasl;
 mod serve;
 mod stopped;
 mod torture;
