@@ -79,6 +79,13 @@ impl Builder {
         self
     }
 
+    /// Logs in as a user of SASL, by the mechanism DIGEST-MD5, on each connection, before anything else; see
+    /// [`zk_client::Builder::sasl`]. Default: none.
+    pub fn sasl(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.client = self.client.sasl(user, password);
+        self
+    }
+
     /// Sets the ACL of all nodes that registrations create: instances, services and their missing parents. Nodes that exist
     /// keep theirs. Default, also for an empty list: everything is allowed to everyone.
     ///
@@ -215,7 +222,7 @@ impl Builder {
     /// Registrations and subscriptions wait for it; with a [cache](Self::cache), a subscription has the members of the last
     /// time at once.
     ///
-    /// An identity of [`Self::auth`] that the servers refuse is tried again, too, with a warning in the log.
+    /// An identity of [`Self::auth`], or a login of [`Self::sasl`], that the servers refuse is tried again, too, with a warning in the log.
     ///
     /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
     /// [`Wait`](crate::blocking::Wait), which has the runtime.

@@ -58,7 +58,7 @@
 //! | choose one among the members | [`select`] |
 //! | live beside Curator, Spring Cloud, Finagle, Dubbo | [`codec`] |
 //! | start while the registry is away | [`Builder::connect_in_background`], [`Builder::cache`] |
-//! | protect what is registered | [`Builder::auth`], [`Builder::acl`] |
+//! | protect what is registered | [`Builder::auth`], [`Builder::sasl`], [`Builder::acl`] |
 //! | feed a stream, or a balancer of tower | the [features](#features) `stream` and `tower` |
 //!
 //! # When things break

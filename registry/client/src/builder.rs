@@ -15,11 +15,12 @@ use zk_wire::{Auth, DEFAULT_MAX_FRAME, Encode};
 use crate::call::{Inner, identity, op_name};
 use crate::chroot::Chroot;
 use crate::client::Client;
+use crate::command::Refusal;
 use crate::connect::{Connect, TcpConnect};
 use crate::driver::Driver;
 use crate::error::Error;
 use crate::servers::{ConnectString, parse_chroot};
-use crate::session;
+use crate::session::{self, SaslUser};
 use crate::session_state::SessionState;
 
 /// Maximum number of calls without an answer.
@@ -61,6 +62,7 @@ pub struct Builder {
     max_request: usize,
     /// Schemes of the identities, and their auth packets.
     identities: Vec<(String, Bytes)>,
+    sasl: Option<SaslUser>,
     seed: Option<u64>,
     clock: Option<Clock>,
 }
@@ -79,6 +81,7 @@ impl Builder {
             read_only: false,
             max_request: DEFAULT_MAX_FRAME,
             identities: Vec::new(),
+            sasl: None,
             seed: None,
             clock: None,
         }
@@ -186,6 +189,33 @@ impl Builder {
         self
     }
 
+    /// Logs in as a user of SASL, by the mechanism DIGEST-MD5, as Java's client does with a `DigestLoginModule`. The client does
+    /// so on each connection, before anything else, and the server has to prove that it knows the password, too. ACLs name the
+    /// user with the scheme `sasl`. The default is no login.
+    ///
+    /// The password does not cross the network, but somebody who listens can guess it offline, and nothing is encrypted. Kerberos
+    /// is not supported.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::builder().sasl_user("bob", "secret").start().await?;
+    /// use zk_client::{Client, Error};
+    ///
+    /// let servers = zk.connect_string();
+    /// let client = Client::builder().servers(&servers).sasl("bob", "secret").connect().await?;
+    /// assert!(client.exists("/").await?.is_some());
+    ///
+    /// let refused = Client::builder().servers(&servers).sasl("bob", "guess").connect().await;
+    /// assert!(matches!(refused, Err(Error::Login { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sasl(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.sasl = Some(SaslUser { name: user.into(), password: password.into() });
+        self
+    }
+
     /// Seeds all random choices: the order of servers and addresses, and the pauses between attempts. The default is a
     /// random seed.
     pub fn seed(mut self, seed: u64) -> Self {
@@ -224,11 +254,12 @@ impl Builder {
     /// # Errors
     /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Unreachable`] if no
     /// server gave a session within the connect timeout, or the rounds, with the last error of each server;
-    /// [`Error::Server`] with `AUTH_FAILED` as soon as a server refuses an identity of [`Self::auth`]. A server that
-    /// refuses one later counts as one that cannot be reached.
+    /// [`Error::Server`] with `AUTH_FAILED` as soon as a server refuses an identity of [`Self::auth`], and [`Error::Login`] as soon
+    /// as one refuses the login of [`Self::sasl`]. A server that refuses one later counts as one that cannot be reached.
     pub async fn connect(self) -> Result<Client, Error> {
         let (connect_timeout, rounds) = (self.connect_timeout, self.connect_rounds);
         let schemes: Vec<_> = self.identities.iter().map(|(scheme, _)| scheme.clone()).collect();
+        let user = self.sasl.as_ref().map(|user| user.name.clone()).unwrap_or_default();
         let client = self.start()?;
         let (clock, shared) = (client.clock(), &client.inner().shared);
         let began = clock.now();
@@ -246,10 +277,13 @@ impl Builder {
                 Some(Some(_)) => return Ok(client),
                 _ => connect_timeout,
             },
-            (index, code) = shared.wait_for_refused_identity() => {
-                let path = schemes.get(index).cloned().unwrap_or_default();
-                return Err(Error::Server { op: op_name::<Auth>(), path, code });
-            }
+            refusal = shared.wait_for_refusal() => return Err(match refusal {
+                Refusal::Identity { index, code } => {
+                    let path = schemes.get(index).cloned().unwrap_or_default();
+                    Error::Server { op: op_name::<Auth>(), path, code }
+                }
+                Refusal::Login(reason) => Error::Login { user, reason },
+            }),
             () = given_up => clock.now().since(began).into(),
         };
         Err(Error::Unreachable { within, tried: shared.attempts() })
@@ -257,7 +291,7 @@ impl Builder {
 
     /// Returns a client at once, in the state [`SessionState::Connecting`]: for a program that starts while the servers are
     /// away. It connects in the background, for as long as it takes; calls wait for the connection, up to the call timeout.
-    /// A server that refuses an identity of [`Self::auth`] counts as one that cannot be reached, and the log has a warning.
+    /// A server that refuses an identity of [`Self::auth`], or the login of [`Self::sasl`], counts as one that cannot be reached, and the log has a warning.
     /// Needs a tokio runtime as [`Self::connect`] does. Nothing here waits: it is `async` for
     /// [`Wait`](crate::blocking::Wait), which has the runtime.
     ///
@@ -297,6 +331,7 @@ impl Builder {
             answer_timeout: self.answer_timeout.map(Millis::from),
             max_pending: MAX_PENDING,
             identities: self.identities.into_iter().map(|(_, packet)| packet).collect(),
+            sasl: self.sasl,
             seed: self.seed.unwrap_or_else(|| fastrand::u64(..)),
             attach: None,
         };

@@ -72,6 +72,7 @@ pub async fn close_session_via(
         answer_timeout: None,
         max_pending: 1,
         identities: Vec::new(),
+        sasl: None,
         seed: fastrand::u64(..),
         attach: Some(credentials),
     };

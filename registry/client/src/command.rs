@@ -11,7 +11,7 @@ use zk_wire::{ErrorCode, WatchedEvent};
 
 use crate::error::Attempt;
 use crate::feed::FeedSender;
-use crate::session::{CallFailure, CallId, CloseResult, Outgoing};
+use crate::session::{CallFailure, CallId, CloseResult, LoginError, Outgoing};
 use crate::session_state::{Credentials, SessionState, WatchLost};
 
 /// Result of a call: the body of the server's answer.
@@ -56,7 +56,16 @@ pub(crate) struct Shared {
     session_timeout: AtomicU64,
     tried: Mutex<Vec<TriedServer>>,
     failed_rounds: watch::Sender<u32>,
-    refused_identity: watch::Sender<Option<(usize, ErrorCode)>>,
+    refusal: watch::Sender<Option<Refusal>>,
+}
+
+/// A server's refusal of who the client is. No retry helps before somebody changes something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refusal {
+    /// An identity, by its index.
+    Identity { index: usize, code: ErrorCode },
+    /// The user of SASL.
+    Login(LoginError),
 }
 
 /// Server of the list, with the last error at each of its addresses.
@@ -89,7 +98,7 @@ impl Shared {
             session_timeout: AtomicU64::new(session_timeout.0),
             tried: Mutex::new(tried.collect()),
             failed_rounds: watch::Sender::new(0),
-            refused_identity: watch::Sender::new(None),
+            refusal: watch::Sender::new(None),
         }
     }
 
@@ -134,17 +143,17 @@ impl Shared {
         let _ = self.failed_rounds.subscribe().wait_for(|failed| *failed >= rounds).await;
     }
 
-    /// Notes that a server has refused an identity, by its index.
-    pub(crate) fn note_refused_identity(&self, index: usize, code: ErrorCode) {
-        self.refused_identity.send_replace(Some((index, code)));
+    /// Notes that a server has refused who the client is.
+    pub(crate) fn note_refusal(&self, refusal: Refusal) {
+        self.refusal.send_replace(Some(refusal));
     }
 
-    /// Waits until a server has refused an identity.
-    pub(crate) async fn wait_for_refused_identity(&self) -> (usize, ErrorCode) {
-        let mut refused = self.refused_identity.subscribe();
+    /// Waits until a server has refused who the client is.
+    pub(crate) async fn wait_for_refusal(&self) -> Refusal {
+        let mut refused = self.refusal.subscribe();
         loop {
-            if let Some(refused) = *refused.borrow_and_update() {
-                return refused;
+            if let Some(refusal) = *refused.borrow_and_update() {
+                return refusal;
             }
             // The sender is in `self`: it does not go.
             let _ = refused.changed().await;

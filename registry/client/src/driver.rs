@@ -14,7 +14,7 @@ use zk_wire::WatchedEvent;
 
 use crate::attempts::{AttemptEvent, Attempts, Target};
 use crate::chroot::Chroot;
-use crate::command::{CallReply, Command, Notify, Shared};
+use crate::command::{CallReply, Command, Notify, Refusal, Shared};
 use crate::connect::Connect;
 use crate::feed::WatchUpdate;
 use crate::link::Link;
@@ -225,10 +225,17 @@ impl Driver {
             }
             Output::Disconnect(cause) => {
                 self.link = None;
-                if let DisconnectCause::IdentityRefused { index, code } = cause {
-                    // No retry helps before somebody changes something: whoever connects in the background hears of it only here.
+                let refusal = match cause {
+                    DisconnectCause::IdentityRefused { index, code } => {
+                        Some(Refusal::Identity { index, code })
+                    }
+                    DisconnectCause::Login(reason) => Some(Refusal::Login(reason)),
+                    _ => None,
+                };
+                if let Some(refusal) = refusal {
+                    // Whoever connects in the background hears of it only here.
                     quietly(|| tracing::warn!(server = %self.target.address, %cause, "identity refused"));
-                    self.shared.note_refused_identity(index, code);
+                    self.shared.note_refusal(refusal);
                 }
                 self.blame(&self.target, cause.to_string());
             }

@@ -6,6 +6,7 @@ use zk_wire::path::PathError;
 use zk_wire::{DecodeError, ErrorCode};
 
 use crate::servers::ServersError;
+use crate::session::LoginError;
 
 /// Reason why an operation failed.
 ///
@@ -28,7 +29,7 @@ use crate::servers::ServersError;
 /// | [`Overloaded`](Self::Overloaded) | no | yes | no |
 /// | [`Protocol`](Self::Protocol) | yes | no | no |
 /// | [`Unreachable`](Self::Unreachable) | no | yes | no |
-/// | [`TooLarge`](Self::TooLarge), [`InvalidPath`](Self::InvalidPath), [`Servers`](Self::Servers), [`NoRuntime`](Self::NoRuntime) | no | no | no |
+/// | [`TooLarge`](Self::TooLarge), [`InvalidPath`](Self::InvalidPath), [`Servers`](Self::Servers), [`Login`](Self::Login), [`NoRuntime`](Self::NoRuntime) | no | no | no |
 ///
 /// A session that is not over may still end before the next call: [`Client::states`](crate::Client::states) tells.
 ///
@@ -164,6 +165,14 @@ pub enum Error {
     /// The list of servers is invalid.
     #[error(transparent)]
     Servers(#[from] ServersError),
+    /// A server has not let the user of [`Builder::sasl`](crate::Builder::sasl) log in.
+    #[error("login as {user}: {reason}")]
+    Login {
+        /// Name of the user.
+        user: String,
+        /// Reason of the failure.
+        reason: LoginError,
+    },
     /// No server of the list gave a session in time.
     #[error(
         "no ZooKeeper server could be reached within {within:?}; tried {}; check that one is running and that the \
@@ -259,6 +268,9 @@ fn hint(op: &str, code: ErrorCode) -> &'static str {
         ("multiRead", ErrorCode::UNIMPLEMENTED) => {
             "; several reads in one request need a server of version 3.6 or later"
         }
+        (_, ErrorCode::SESSION_CLOSED_REQUIRE_SASL_AUTH) => {
+            "; the server wants the client to authenticate first: see `Builder::sasl` and `Builder::auth`"
+        }
         (_, ErrorCode::NOT_READ_ONLY) => {
             "; the connected server is cut off from the others and answers only reads, until the client has found another"
         }
@@ -306,6 +318,7 @@ mod tests {
             (Error::Closed { op, path: path(), sent: true }, false, true, true),
             (Error::Unreachable { within: Duration::ZERO, tried: Vec::new() }, true, false, false),
             (Error::NoRuntime, false, false, false),
+            (Error::Login { user: "bob".into(), reason: LoginError::NoSasl }, false, false, false),
             (server(ErrorCode::NODE_EXISTS), false, false, false),
             (server(ErrorCode::SESSION_MOVED), true, false, false),
             (server(ErrorCode::NOT_READ_ONLY), true, false, false),

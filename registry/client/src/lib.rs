@@ -55,6 +55,7 @@
 //! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), many at once ([one answer each](Client::get_all), [one for all](Client::reads)), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Acl), [paths](Client::ensure_path_with) of containers or persistent nodes, [sync](Client::sync) |
 //! | Transactions | [`Client::transaction`]: typed results, errors that name the operation |
 //! | Watches | [one-shot](Watch), [persistent and recursive](PersistentWatch) |
+//! | A user of SASL | [`Builder::sasl`]: DIGEST-MD5, on each connection, before anything else |
 //! | Identities | [`Builder::auth`] and [`Client::add_auth`]: given on each connection, before anything else |
 //! | Sessions | reconnects, a new session after an expired one, [states](SessionStates), [credentials](Credentials) to close the session of a dead process |
 //! | Connections | several servers, each address of a name, a chroot, [servers in read-only mode](Builder::read_only), any [stream](Connect): TCP, in memory, TLS |
@@ -139,6 +140,7 @@ pub use feed::WatchUpdate;
 pub use persistent_watch::PersistentWatch;
 pub use reads::{Read, Reads};
 pub use servers::{ConnectString, DEFAULT_PORT, ServersError, check_servers};
+pub use session::LoginError;
 pub use session_state::{CloseReason, Credentials, SessionState, WatchLost};
 pub use state_follower::SessionStates;
 pub use transaction::{OpResult, Transaction};

@@ -19,6 +19,7 @@ impl Session {
                 Ok(_) => Err(UNASKED),
                 Err(cause) => Err(cause),
             },
+            LinkState::LoggingIn { probing, .. } => self.handle_login_reply(now, probing, body),
             LinkState::Identifying { until, accepted } => {
                 self.handle_identity_reply(now, until, accepted, body)
             }
@@ -68,8 +69,11 @@ impl Session {
         let given = Credentials { id: response.session_id, password };
         if probing {
             self.probe = Some((given, timeout));
-            self.send_check(now);
-            self.link = LinkState::Checking { until: now + self.ping_interval() };
+            if self.config.sasl.is_some() {
+                self.log_in(now, probing);
+            } else {
+                self.check(now);
+            }
             return Ok(());
         }
         if self.is_local {
@@ -84,8 +88,18 @@ impl Session {
         if is_read_only {
             self.begin_search(now);
         }
-        self.identify(now);
+        if self.config.sasl.is_some() {
+            self.log_in(now, probing);
+        } else {
+            self.identify(now);
+        }
         Ok(())
+    }
+
+    /// Asks in a probe session for the last transaction of the servers.
+    pub(super) fn check(&mut self, now: Millis) {
+        self.send_check(now);
+        self.link = LinkState::Checking { until: now + self.ping_interval() };
     }
 
     /// Handles the answer in a probe session: its header shows the last transaction of the servers. The start of the probe
@@ -116,7 +130,7 @@ impl Session {
 
     /// Uses the connection for our session: first gives its identities and waits for the answers, because servers tell
     /// missed changes only to clients that may read the node, and because nothing may be done without them.
-    fn identify(&mut self, now: Millis) {
+    pub(super) fn identify(&mut self, now: Millis) {
         if self.identities.is_empty() || self.closing.is_some() {
             self.go_live(now);
             return;
@@ -298,11 +312,12 @@ impl Session {
     }
 }
 
-const UNASKED: DisconnectCause = DisconnectCause::Protocol("an answer to no request, or not to the next one");
+pub(super) const UNASKED: DisconnectCause =
+    DisconnectCause::Protocol("an answer to no request, or not to the next one");
 
 const NOT_SET_AGAIN: DisconnectCause = DisconnectCause::Protocol("the watches could not be set again");
 
-fn decode_header(body: &mut Bytes) -> Result<ReplyHeader, DisconnectCause> {
+pub(super) fn decode_header(body: &mut Bytes) -> Result<ReplyHeader, DisconnectCause> {
     ReplyHeader::decode(body, "ReplyHeader")
         .map_err(|_| DisconnectCause::Protocol("the header of an answer is cut off"))
 }

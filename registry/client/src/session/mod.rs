@@ -11,6 +11,7 @@
 
 mod calls;
 mod incoming;
+mod login;
 mod outgoing;
 mod read_only;
 mod route;
@@ -24,11 +25,14 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use common::Millis;
+use common::digest_md5::Answer;
 use zk_wire::Zxid;
 
 use crate::session_state::WatchLost;
 use crate::session_state::{CloseReason, Credentials, SessionState};
 use calls::Calls;
+pub use login::LoginError;
+pub(crate) use login::SaslUser;
 use read_only::Search;
 use route::{Candidate, HEAD_START, Route};
 pub(crate) use types::*;
@@ -66,6 +70,10 @@ pub(crate) struct Session {
     sent_withdrawals: usize,
     /// Bodies of the auth packets to give on each connection: the configured ones, and those that a server has accepted.
     identities: Vec<Bytes>,
+    /// Answer to the challenge of the login under way.
+    login_answer: Option<Answer>,
+    /// Numbers for logins.
+    random: fastrand::Rng,
     /// True if the session was given by a read-only server, and is known to that one alone.
     is_local: bool,
     /// `None` unless the connected server is read-only.
@@ -94,6 +102,8 @@ enum LinkState {
     Checking { until: Millis },
     /// Waiting for the end of a probe session, because the servers are not behind.
     Leaving { until: Millis },
+    /// Waiting for the next token of the login, in our session or a probe session, until this time.
+    LoggingIn { until: Millis, probing: bool },
     /// Waiting for the answers to the identities of the session, until this time.
     Identifying { until: Millis, accepted: usize },
     /// Working, with the times of the last frames received and sent, and the time since when the next answer is due.
@@ -121,6 +131,8 @@ impl Session {
             credentials: config.attach.clone(),
             timeout: config.session_timeout,
             identities: config.identities.clone(),
+            login_answer: None,
+            random: fastrand::Rng::with_seed(!config.seed),
             config,
             seen: Zxid(0),
             watched_since: Zxid(0),
@@ -199,6 +211,7 @@ impl Session {
             | LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
             | LinkState::Leaving { until }
+            | LinkState::LoggingIn { until, .. }
             | LinkState::Identifying { until, .. } => until,
             LinkState::Live { heard, wrote, owed } => {
                 let answer = owed.map_or(Millis(u64::MAX), |since| since + self.answer_timeout());
@@ -296,6 +309,7 @@ impl Session {
             LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
             | LinkState::Leaving { until }
+            | LinkState::LoggingIn { until, .. }
             | LinkState::Identifying { until, .. }
                 if until <= now =>
             {
@@ -436,6 +450,7 @@ impl Session {
             LinkState::Handshaking { .. }
             | LinkState::Checking { .. }
             | LinkState::Leaving { .. }
+            | LinkState::LoggingIn { .. }
             | LinkState::Identifying { .. }
             | LinkState::Live { .. } => true,
         }

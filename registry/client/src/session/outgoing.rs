@@ -192,7 +192,7 @@ impl Session {
         self.put(now, xid, OpCode::CLOSE_SESSION, &CloseSession {});
     }
 
-    fn put<T: Encode>(&mut self, now: Millis, xid: Xid, op: OpCode, body: &T) {
+    pub(super) fn put<T: Encode>(&mut self, now: Millis, xid: Xid, op: OpCode, body: &T) {
         let mut frame = FrameWriter::new(&mut self.outgoing);
         frame.put(&RequestHeader { xid, op });
         frame.put(body);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use common::Millis;
 use zk_wire::{ByteString, ErrorCode, OpCode, WatchedEvent};
 
+use super::login::{LoginError, SaslUser};
 use crate::session_state::WatchLost;
 use crate::session_state::{Credentials, SessionState};
 
@@ -118,6 +119,9 @@ pub(crate) enum DisconnectCause {
     /// The server refused an identity of the session, by its index.
     #[error("the server refused an identity: {code}")]
     IdentityRefused { index: usize, code: ErrorCode },
+    /// The server has not let the user log in, or is not the one that it should be.
+    #[error(transparent)]
+    Login(#[from] LoginError),
     /// The server sent nothing for two thirds of the session timeout.
     #[error("the server sent nothing for too long")]
     Silence,
@@ -188,6 +192,8 @@ pub(crate) struct SessionConfig {
     pub(crate) max_pending: usize,
     /// Bodies of the auth packets of the identities to begin with.
     pub(crate) identities: Vec<Bytes>,
+    /// User who logs in by SASL on each connection.
+    pub(crate) sasl: Option<SaslUser>,
     /// Seed of the order of servers and of the pauses.
     pub(crate) seed: u64,
     /// Existing session to continue.

@@ -4,6 +4,7 @@ mod answers;
 mod closing;
 mod identities;
 mod lasting;
+mod logins;
 mod pasts;
 mod properties;
 mod read_only;

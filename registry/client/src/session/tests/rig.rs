@@ -11,8 +11,8 @@ use zk_wire::{
 };
 
 use crate::session::{
-    AttemptId, CallFailure, CallId, CloseResult, Input, Outgoing, Output, Session, SessionConfig, WatchKey,
-    WatchKind,
+    AttemptId, CallFailure, CallId, CloseResult, DisconnectCause, Input, LoginError, Outgoing, Output,
+    Session, SessionConfig, WatchKey, WatchKind,
 };
 use crate::session_state::SessionState;
 use crate::session_state::WatchLost;
@@ -30,6 +30,7 @@ pub(super) fn config(servers: usize) -> SessionConfig {
         answer_timeout: None,
         max_pending: 100,
         identities: Vec::new(),
+        sasl: None,
         seed: 1,
         attach: None,
     }
@@ -60,6 +61,8 @@ pub(super) struct Rig {
     pub(super) updates: Vec<(u64, Option<WatchedEvent>)>,
     pub(super) states: Vec<SessionState>,
     pub(super) closed: Option<CloseResult>,
+    /// Reason of the last failure of a login.
+    pub(super) refused: Option<LoginError>,
     last_sent: u64,
     /// Time since when the next answer is due.
     owed: u64,
@@ -102,6 +105,7 @@ impl Rig {
             updates: Vec::new(),
             states: Vec::new(),
             closed: None,
+            refused: None,
             last_sent: 0,
             owed: 0,
         }
@@ -152,7 +156,10 @@ impl Rig {
                 self.asked.push((self.now, server));
             }
             Output::Send(bytes) => self.receive(bytes),
-            Output::Disconnect(_) => {
+            Output::Disconnect(cause) => {
+                if let DisconnectCause::Login(reason) = cause {
+                    self.refused = Some(reason);
+                }
                 assert!(self.has_link(), "there is something to drop");
                 self.drop_link();
             }
