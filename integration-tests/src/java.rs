@@ -48,7 +48,13 @@ impl JavaPrograms {
 
     /// Returns a command that runs a class.
     pub fn command(&self, class: &str) -> Command {
+        self.command_with(&[], class)
+    }
+
+    /// Returns a command that runs a class, with options of the JVM.
+    pub fn command_with(&self, options: &[String], class: &str) -> Command {
         let mut command = Command::new("java");
+        command.args(options);
         command.args(["-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
         command.args(["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
         command.arg(format!("{}:{}", self.classes.display(), self.jars)).arg(class);

@@ -7,6 +7,7 @@ mod metrics;
 mod operations;
 mod recipes;
 mod rpc;
+mod sasl;
 mod services;
 mod torture;
 mod tutorial;
