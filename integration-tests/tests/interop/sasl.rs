@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use common::digest_md5::{DIGEST_URI, answer};
 use integration_tests::ensemble::RealZooKeeper;
 use integration_tests::java::JavaPrograms;
 use integration_tests::process::Process;
@@ -14,6 +13,7 @@ use integration_tests::raw::{RawClient, buffer, op, path_and_watch};
 use registry::{Instance, Registry};
 use tempfile::TempDir;
 use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, LoginError};
+use zk_mini_common::digest_md5::{DIGEST_URI, answer};
 
 const USERS: &str = "Server {\n  org.apache.zookeeper.server.auth.DigestLoginModule required\n  \
                      user_super=\"adminsecret\" user_bob=\"bob\\\"secret\";\n};\n";
@@ -56,9 +56,7 @@ fn javas_client_logs_in_to_zk_mini() {
         run_java(dir.path(), zk.addr(), "bob\\\"secret"),
         ["state SaslAuthenticated", "user bob", "acl sasl:bob", "done"]
     );
-    let refused = run_java(dir.path(), zk.addr(), "wrong");
-    assert_eq!(refused[0], "state AuthFailed");
-    assert!(refused[1].starts_with("error "), "{refused:?}");
+    assert_eq!(run_java(dir.path(), zk.addr(), "wrong"), ["state AuthFailed", "done"]);
 }
 
 fn run_java(dir: &Path, servers: SocketAddr, password: &str) -> Vec<String> {
@@ -170,6 +168,7 @@ fn tokens_are_judged_alike_by_both_servers() {
         ("nc=00000001", "nc=\"00000001\""),
         ("nc=00000001", "nc=00000002"),
         ("nc=00000001", "nc=1"),
+        (",nc=00000001", ""),
         ("realm=\"zk-sasl-md5\",", ""),
         ("realm=\"zk-sasl-md5\"", "realm=\"\""),
         ("realm=\"zk-sasl-md5\"", "realm=zk-sasl-md5"),

@@ -19,6 +19,10 @@ public final class SaslClient {
             KeeperState state = states.poll(30, TimeUnit.SECONDS);
             if (state == KeeperState.AuthFailed || state == KeeperState.SaslAuthenticated || state == null) {
                 System.out.println("state " + state);
+                if (state != KeeperState.SaslAuthenticated) {
+                    System.out.println("done");
+                    System.exit(0);
+                }
                 break;
             }
         }
