@@ -13,7 +13,7 @@ const SERVER: Server<'_> = Server { realm: REALM, uri: DIGEST_URI, nonce: "nonce
 fn with_login() -> Rig {
     let sasl = Some(SaslUser { name: "bob".into(), password: "secret".into() });
     let identities = vec![Bytes::from_static(b"one")];
-    let mut rig = Rig::new(SessionConfig { sasl, identities, ..config(1) });
+    let mut rig = Rig::new(SessionConfig { identities, sasl, ..config(1) });
     rig.accept();
     rig.give_session(SESSION);
     rig
