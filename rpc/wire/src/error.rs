@@ -12,6 +12,9 @@ pub enum DecodeError {
         /// The configured limit.
         max: usize,
     },
+    /// In place of a length stands the beginning of a TLS record: an alert, or a handshake.
+    #[error("the peer speaks TLS")]
+    Tls,
     /// The frame ends before the field does.
     #[error("frame ends inside its {what}")]
     Truncated {

@@ -47,15 +47,20 @@ pub type BodyAndRest<'a> = (&'a [u8], &'a [u8]);
 /// The length is checked as soon as it has arrived, so a caller never buffers more than `max` bytes and one read.
 ///
 /// # Errors
-/// The body is longer than `max`.
+/// The body is longer than `max`; [`DecodeError::Tls`] if that is because the peer speaks TLS.
 pub fn split_frame(buf: &[u8], max: usize) -> Result<Option<BodyAndRest<'_>>, DecodeError> {
     let Some((prefix, rest)) = buf.split_first_chunk::<4>() else { return Ok(None) };
     // A length that does not fit `usize` is over every limit.
     let len = usize::try_from(u32::from_be_bytes(*prefix)).unwrap_or(usize::MAX);
     if len > max {
-        return Err(DecodeError::TooLong { len, max });
+        return Err(if is_tls(*prefix) { DecodeError::Tls } else { DecodeError::TooLong { len, max } });
     }
     Ok(rest.split_at_checked(len))
+}
+
+/// Returns true for the first bytes of a TLS record: an alert or a handshake, and a version of TLS.
+fn is_tls([content, major, minor, _]: [u8; 4]) -> bool {
+    matches!(content, 0x15 | 0x16) && major == 3 && minor <= 4
 }
 
 /// Kind of a frame that waits behind others, by its header alone.

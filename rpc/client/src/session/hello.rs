@@ -18,9 +18,14 @@ pub enum HelloError {
     /// The server refused the connection and said why.
     #[error("it refused the connection: {0}")]
     Refused(String),
+    /// The server answered in TLS.
+    #[error(
+        "it speaks TLS, and this client does not: set `ClientBuilder::tls`, or `--tls` of the command rpc"
+    )]
+    Tls,
     /// The server sent bytes that are no frame.
     #[error("it does not speak this protocol: {0}")]
-    Protocol(#[from] DecodeError),
+    Protocol(DecodeError),
     /// The server sent another frame.
     #[error("it answered the hello with something else")]
     NotAHello,
@@ -30,6 +35,12 @@ pub enum HelloError {
     /// The name of the service is too long.
     #[error("the name of the service cannot be sent: {0}")]
     Name(#[from] EncodeError),
+}
+
+impl From<DecodeError> for HelloError {
+    fn from(error: DecodeError) -> Self {
+        if error == DecodeError::Tls { Self::Tls } else { Self::Protocol(error) }
+    }
 }
 
 /// Appends the client's hello.

@@ -193,6 +193,16 @@ async fn a_client_with_tls_says_that_a_server_has_none() {
 }
 
 #[tokio::test]
+async fn a_client_without_tls_says_that_the_server_speaks_it() {
+    let ca = Authority::new("ca");
+    let addr = serve(server_tls(&ca.issue("server")).load().unwrap(), Limits::default()).await;
+    let client = Client::direct("test", [addr.to_string()]).wait_for_instance(Duration::from_millis(500));
+    let client = client.connect().await.unwrap();
+    let Err(Error::Unreachable { reason, .. }) = who(&client).await else { panic!("reached") };
+    assert!(reason.contains("it speaks TLS, and this client does not: set `ClientBuilder::tls`"), "{reason}");
+}
+
+#[tokio::test]
 async fn certificates_change_under_load_without_a_failed_call() {
     let folder = tempfile::tempdir().unwrap();
     let (certificate, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));

@@ -1,6 +1,8 @@
 //! Hello: the agreement before the first call.
 
-use rpc_wire::{Budget, EncodeError, Format, Frame, Hello, OLDEST_VERSION, Status, VERSION, split_frame};
+use rpc_wire::{
+    Budget, DecodeError, EncodeError, Format, Frame, Hello, OLDEST_VERSION, Status, VERSION, split_frame,
+};
 
 use super::config::SessionConfig;
 use super::methods::ServiceId;
@@ -11,6 +13,10 @@ pub(super) const MIN_FRAME: usize = 1024;
 
 /// Maximum length of a client's hello, which bounds the memory for strangers.
 const MAX_HELLO: usize = 4096;
+
+/// Answer to a hello of TLS. It is for the log: such a client cannot read it.
+const NO_TLS: &str =
+    "the client speaks TLS, and this port does not: set `Server::tls`, or no TLS at the client";
 
 /// Parameters that a hello has settled.
 #[derive(Clone, Copy, Debug)]
@@ -28,8 +34,10 @@ pub(super) struct Agreed {
 impl SessionConfig {
     /// Reads the client's hello and returns its length; `None` while it is incomplete.
     pub(super) fn hear(&self, input: &[u8]) -> Result<Option<(usize, Agreed)>, Status> {
-        let split = split_frame(input, MAX_HELLO)
-            .map_err(|_| Status::invalid_argument("the first frame is too long for a hello"))?;
+        let split = split_frame(input, MAX_HELLO).map_err(|error| match error {
+            DecodeError::Tls => Status::failed_precondition(NO_TLS),
+            _ => Status::invalid_argument("the first frame is too long for a hello"),
+        })?;
         let Some((body, rest)) = split else { return Ok(None) };
         let Frame::Hello(hello) = Frame::decode(body).map_err(|error| broken(&error))? else {
             return Err(Status::invalid_argument("the first frame is not a hello"));

@@ -4,11 +4,15 @@ use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use rpc_server::{Code, Format};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::yield_now;
+use tokio::time::timeout;
 use tracing::field::{Field, Visit};
 use tracing::subscriber::set_default;
 use tracing::{Event, Metadata, Subscriber, span};
 
-use crate::peer::{Answer, RawClient, Running, limits, ok};
+use crate::peer::{Answer, PATIENCE, RawClient, Running, limits, ok};
 
 /// Subscriber that calls a function with each line of the log.
 struct Log<F>(F);
@@ -74,6 +78,25 @@ async fn a_log_that_cannot_be_written_ends_neither_the_server_nor_a_connection()
     assert_eq!(bystander.call(1, "echo", &"calm").await, ok(1, b"\"calm\""));
     while !matches!(RawClient::connect(server.addr).await.greet().await, Answer::Hello(_)) {}
     assert_eq!(server.stop().await.unwrap().cut, 0);
+}
+
+#[tokio::test]
+async fn a_client_with_tls_is_named_at_a_port_without_it() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = lines.clone();
+    let _guard = set_default(Log(move |line| told.lock().unwrap().push(line)));
+    let server = Running::start(limits(|_| ())).await;
+    let mut client = TcpStream::connect(server.addr).await.unwrap();
+    // The beginning of a client's hello in TLS 1.3.
+    client.write_all(&[0x16, 3, 1, 0, 0xf8, 1, 0, 0, 0xf4, 3, 3]).await.unwrap();
+    let _ = client.read_to_end(&mut Vec::new()).await;
+    let why = "the client speaks TLS, and this port does not";
+    let is_told = async {
+        while !lines.lock().unwrap().iter().any(|line| line.contains(why)) {
+            yield_now().await;
+        }
+    };
+    timeout(PATIENCE, is_told).await.unwrap();
 }
 
 #[tokio::test]

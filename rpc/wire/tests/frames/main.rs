@@ -111,6 +111,12 @@ proptest! {
 fn a_frame_over_the_limit_is_refused_by_its_prefix() {
     let prefix = 1001_u32.to_be_bytes();
     assert_eq!(split_frame(&prefix, 1000), Err(DecodeError::TooLong { len: 1001, max: 1000 }));
+    for record in [[0x15, 3, 3, 0], [0x16, 3, 1, 2]] {
+        assert_eq!(split_frame(&record, DEFAULT_MAX_FRAME), Err(DecodeError::Tls));
+    }
+    for other in [[0x15, 3, 5, 0], [0x17, 3, 3, 0], [0x16, 2, 0, 0]] {
+        assert!(matches!(split_frame(&other, DEFAULT_MAX_FRAME), Err(DecodeError::TooLong { .. })));
+    }
     assert_eq!(split_frame(&[0xff; 4], 1000), Err(DecodeError::TooLong { len: 0xffff_ffff, max: 1000 }));
 }
 
