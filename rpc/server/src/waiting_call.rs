@@ -56,8 +56,11 @@ impl WaitingCall {
         drop(waiting);
         let mut out = Vec::new();
         let shared = Arc::clone(&self.active.shared);
-        let Ok(Some(mut in_flight)) = place else {
-            let waited = clock::now().duration_since(begun);
+        let now = clock::now();
+        // A runtime that was held up finds the place and the end of the call's time at once.
+        let place = place.ok().flatten().filter(|_| self.deadline.is_none_or(|deadline| now < deadline));
+        let Some(mut in_flight) = place else {
+            let waited = now.duration_since(begun);
             self.active.scope.end(refuse(&shared, &self.call, waited, &mut out));
             return self.fail(&out);
         };

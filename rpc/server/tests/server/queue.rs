@@ -1,11 +1,13 @@
 //! Calls that wait at a limit on calls in flight.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_server::{Code, Format, Limits};
+use rpc_server::{Code, Context, Format, Limits, Status};
 use rpc_wire::{Budget, CallId, Frame};
+use tokio::sync::Notify;
 
-use crate::peer::{Answer, PATIENCE, RawClient, Running, limits, ok, refused};
+use crate::peer::{Answer, PATIENCE, RawClient, Running, limits, ok, refused, service};
 use crate::streams;
 
 /// Returns limits for one call in flight, and so many that wait for as long as it takes.
@@ -57,6 +59,32 @@ async fn a_call_waits_no_longer_than_its_deadline_allows_and_hears_that_it_was_n
     let (_server, mut client) = busy(one_at_a_time(8)).await;
     client.request_within(2, "echo", &"late", Some(Duration::from_millis(50)));
     client.send().await;
+    assert_eq!(client.answer().await, refused(2, Code::RESOURCE_EXHAUSTED));
+}
+
+#[tokio::test]
+async fn a_call_whose_time_is_over_when_a_late_runtime_has_a_place_for_it_was_not_run() {
+    const TIME: Duration = Duration::from_millis(100);
+    let may_end = Arc::new(Notify::new());
+    let told = Arc::clone(&may_end);
+    let hold_up = move |(): (), _: Context| {
+        let told = Arc::clone(&told);
+        async move {
+            told.notified().await;
+            std::thread::sleep(2 * TIME);
+            Ok::<_, Status>(())
+        }
+    };
+    let of_test = |tell| service(tell).method("hold_up", hold_up).build();
+    let server = Running::serve(one_at_a_time(8), of_test).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    client.request(1, "hold_up", &());
+    client.request_within(2, "echo", &"late", Some(TIME));
+    client.push(&Frame::Ping(9));
+    client.send().await;
+    assert_eq!(client.answer().await, Answer::Pong(9));
+    may_end.notify_one();
+    assert_eq!(client.answer().await, ok(1, b"null"));
     assert_eq!(client.answer().await, refused(2, Code::RESOURCE_EXHAUSTED));
 }
 
