@@ -35,6 +35,8 @@ pub enum TlsError {
         from: String,
         /// End of its time.
         to: String,
+        /// Beginning of its time, in seconds since 1970.
+        begins: i64,
     },
     /// The parts are there and cannot be used.
     #[error("{pem} cannot be used: {reason}")]

@@ -32,8 +32,9 @@ pub fn own_certificate(certificate: &Pem, key: &Pem) -> Result<OwnCertificate, T
     if let Some((_, leaf)) = leaf
         && !leaf.validity().is_valid()
     {
-        let (from, to) = (leaf.validity().not_before.to_string(), leaf.validity().not_after.to_string());
-        return Err(TlsError::NotValidNow { pem: certificate.to_string(), from, to });
+        let (from, to) = (leaf.validity().not_before, leaf.validity().not_after.to_string());
+        let (begins, from) = (from.timestamp(), from.to_string());
+        return Err(TlsError::NotValidNow { pem: certificate.to_string(), from, to, begins });
     }
     let text = key.read()?;
     let parsed = PrivateKeyDer::from_pem_slice(&text);
