@@ -169,7 +169,14 @@ async fn run_link(
             None => failed(&ending.to_string()),
         },
     };
-    LinkTask::new(Arc::clone(&session), clock, max_frame, tell).run(stream).await;
+    let mut serving = pin!(LinkTask::new(Arc::clone(&session), clock, max_frame, tell).run(stream));
+    tokio::select! {
+        biased;
+        () = &mut serving => return,
+        () = sleep(SLOW) => {}
+    }
+    shared.pool().silent(id, format!("{addr}: it accepts connections and has not answered yet"));
+    serving.await;
 }
 
 /// An attempt to connect. The pool learns of its end even if the connector panics.

@@ -277,6 +277,13 @@ impl<H: Clone> Pool<H> {
         self.failure.as_deref()
     }
 
+    /// Notes that a link's server has taken the connection and says nothing.
+    pub(crate) fn silent(&mut self, id: LinkId, reason: String) {
+        if self.links.get(&id).is_some_and(|link| matches!(link.phase, Phase::Connecting)) {
+            self.failure = Some(reason);
+        }
+    }
+
     fn handle_targets(&mut self, now: Millis, Targets { by_addr: targets, stale, unix_ms }: Targets) {
         self.stale = stale;
         self.wall = Millis(unix_ms).since(now);
@@ -329,6 +336,7 @@ impl<H: Clone> Pool<H> {
             self.give_back(id, instance, handle);
             return self.fail(now, &addr, reason);
         }
+        self.failure = None;
         if twice && endpoint.target.is_known() {
             // Any of the workers may accept: another attempt may reach one that has no link yet.
             let at_once = endpoint.spread > 0;

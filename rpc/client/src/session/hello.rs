@@ -13,7 +13,7 @@ pub enum HelloError {
     #[error("it closed the connection without a hello")]
     Closed,
     /// The server did not answer in time.
-    #[error("no hello in time")]
+    #[error("it accepts connections and does not answer: no hello in time")]
     Late,
     /// The server refused the connection and said why.
     #[error("it refused the connection: {0}")]

@@ -342,3 +342,16 @@ async fn no_call_fails_while_servers_are_replaced_one_by_one() {
     }
     assert_eq!(client.stats().failed, 0);
 }
+
+#[tokio::test]
+async fn a_server_that_accepts_and_does_not_answer_is_called_so() {
+    // The system accepts for a process that is stopped.
+    let stopped = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = stopped.local_addr().unwrap().to_string();
+    let client = Client::direct("test", [&addr]).wait_for_instance(Duration::from_millis(1_500));
+    let client = client.connect().await.unwrap();
+    let Err(Error::Unreachable { reason, .. }) = client.call::<_, String>("echo", "x").await else {
+        panic!("reached")
+    };
+    assert!(reason.starts_with(&format!("{addr}: it accepts connections and ")), "{reason}");
+}

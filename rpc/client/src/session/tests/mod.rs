@@ -283,7 +283,10 @@ fn a_server_that_does_not_agree_gets_no_session() {
 fn a_server_that_says_nothing_gets_no_session() {
     let mut t = Driver::new();
     t.wait();
-    assert_eq!((t.now, &*ending(&mut t)), (HELLO_DEADLINE, "no hello in time"));
+    assert_eq!(
+        (t.now, &*ending(&mut t)),
+        (HELLO_DEADLINE, "it accepts connections and does not answer: no hello in time")
+    );
     let mut t = Driver::new();
     t.input(Input::Eof);
     assert_eq!(ending(&mut t), "it closed the connection without a hello");
