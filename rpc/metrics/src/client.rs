@@ -33,7 +33,8 @@ const ATTEMPTS: CallFamilies = CallFamilies {
 /// | `rpc_client_retries_total`, `rpc_client_hedges_total`, `rpc_client_ejections_total` | counter | `service` |
 /// | `rpc_client_instances` | gauge | `service` |
 ///
-/// Attempts are shown by instance as long as the client is connected to it. The labels are not called `instance`, because
+/// Attempts are shown by instance as long as the client is connected to it; the parent of a rpc-prefork, which adds up its workers,
+/// tells those of each worker apart by the label `worker_pid`. The labels are not called `instance`, because
 /// Prometheus gives that name to what it scrapes. From 256 methods on, further ones share the method `_OTHER`.
 #[derive(Debug, Default)]
 pub struct ClientMetrics {

@@ -93,11 +93,24 @@ impl Snapshot {
     /// Removes what describes the present, and keeps what has been counted: the part of a process that has ended. Calls in
     /// flight go, and so do a client's counts for each instance, which are those of its connections.
     pub fn retain_counted(&mut self) {
-        let is_of_connection = |labels: &Labels| labels.iter().any(|(name, _)| name == INSTANCE_LABEL);
         self.families.retain(|_, family| {
             family.series.retain(|labels, _| !is_of_connection(labels));
             family.kind != Kind::Gauge && !family.series.is_empty()
         });
+    }
+
+    /// Adds a label to a client's counts for each instance. They last as long as a connection of one process, so a sum over
+    /// processes would fall when one of them ends. With a label for each process they go, and no sum falls.
+    pub fn label_connections(&mut self, name: &str, value: &str) {
+        for family in self.families.values_mut() {
+            let label = |(mut labels, reading): (Labels, Value)| {
+                if is_of_connection(&labels) {
+                    labels.push((name.to_owned(), value.to_owned()));
+                }
+                (labels, reading)
+            };
+            family.series = std::mem::take(&mut family.series).into_iter().map(label).collect();
+        }
     }
 
     /// Returns the sum of the counters or gauges of this name that have at least these labels.
@@ -163,6 +176,10 @@ impl Snapshot {
             }
         }
     }
+}
+
+fn is_of_connection(labels: &Labels) -> bool {
+    labels.iter().any(|(name, _)| name == INSTANCE_LABEL)
 }
 
 /// Returns the labels of the series to which those without room are added.

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use common::Millis;
+use nix::unistd::Pid;
 use rpc_metrics::http::Answer;
 use rpc_metrics::{Snapshot, TEXT};
 
 use super::Shell;
+use super::child::ChildProcess;
 use crate::supervisor::{ChildStatus, Exit};
 use crate::worker::Worker;
 
@@ -36,6 +38,16 @@ impl Figures {
             self.departed.merge_within(MAX_SERIES, &last);
         }
     }
+
+    /// Returns the sum of what workers have counted, those that have ended and those that live, each with its process id.
+    fn sum(&self, living: impl Iterator<Item = (Pid, Snapshot)>) -> Snapshot {
+        let mut sum = self.departed.clone();
+        for (pid, mut snapshot) in living {
+            snapshot.label_connections("worker_pid", &pid.to_string());
+            sum.merge(&snapshot);
+        }
+        sum
+    }
 }
 
 impl<F: FnMut(Worker) -> i32> Shell<F> {
@@ -52,11 +64,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
 
     /// Returns the sum over all workers, living and dead, and the parent's own metrics.
     fn metrics(&self) -> Snapshot {
-        let mut sum = self.figures.departed.clone();
-        let boards = self.children.values().filter_map(|child| child.board.as_ref());
-        for snapshot in boards.filter_map(|board| Snapshot::from_bytes(&board.read()?)) {
-            sum.merge(&snapshot);
-        }
+        let snapshot = |child: &ChildProcess| Snapshot::from_bytes(&child.board.as_ref()?.read()?);
+        let living = self.children.values().filter_map(|child| Some((child.pid, snapshot(child)?)));
+        let mut sum = self.figures.sum(living);
         for (how, number) in &self.figures.ended {
             let help =
                 "Workers that have ended, by the way: exited with status 0, failed, or killed by a signal.";
@@ -85,5 +95,35 @@ fn show_child(sum: &mut Snapshot, status: &ChildStatus) {
     if let Some(slot) = status.name.slot_of_worker() {
         let (slot, help) = (slot.to_string(), "Workers in the slot that serve.");
         sum.gauge("prefork_slot_up", help, &[("slot", &slot)], status.serves().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rpc_metrics::ClientMetrics;
+
+    use super::*;
+
+    #[test]
+    fn no_sum_falls_when_one_of_two_workers_that_call_the_same_instance_ends() {
+        let client = ClientMetrics::new("shop");
+        let instance = client.instance("10.0.0.1:80", "7-ab");
+        for calls in [client.method("price"), &*instance] {
+            calls.start();
+            calls.end(0, Duration::from_millis(1));
+        }
+        let snapshot = client.snapshot();
+        let workers = [1, 2].map(|pid| (Pid::from_raw(pid), snapshot.clone()));
+        let mut figures = Figures::default();
+        let both = figures.sum(workers.clone().into_iter());
+        figures.absorb(Exit::Status(0), Some(&snapshot.to_bytes()));
+        let one = figures.sum(workers.into_iter().skip(1));
+        assert_eq!((both.sum("rpc_client_calls_total", &[]), one.sum("rpc_client_calls_total", &[])), (2, 2));
+        let attempts = |sum: &Snapshot, pid| sum.sum("rpc_client_attempts_total", &[("worker_pid", pid)]);
+        assert_eq!((attempts(&both, "1"), attempts(&both, "2")), (1, 1));
+        assert_eq!((attempts(&one, "1"), attempts(&one, "2")), (0, 1), "a series of its own goes");
+        assert_eq!(one.sum("rpc_client_attempts_total", &[]), 1);
     }
 }
