@@ -14,6 +14,7 @@ use crate::listen::ResolveError;
 use crate::load::LoadError;
 use crate::pid_file::PidFileError;
 use crate::ready_fd::ReadyFdError;
+use crate::servers::ServersError;
 use crate::zoo_cfg::ConfigError;
 
 /// Failure of a command.
@@ -25,6 +26,8 @@ pub(crate) enum CliError {
     Config(#[from] ConfigError),
     #[error(transparent)]
     Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Servers(#[from] ServersError),
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
@@ -78,6 +81,7 @@ impl CliError {
             // The status that clap gives to bad options.
             Self::Config(_)
             | Self::Resolve(_)
+            | Self::Servers(_)
             | Self::Load(_)
             | Self::Token(_)
             | Self::Access(_)

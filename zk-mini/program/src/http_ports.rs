@@ -65,6 +65,8 @@ struct Port {
 pub(crate) struct HttpAt {
     /// Address at which everything is, if there is one.
     pub(crate) url: Option<String>,
+    /// The same of each server after the first.
+    pub(crate) others: Vec<Option<String>>,
     /// Addresses of the port of `--http`.
     pub(crate) own: Vec<SocketAddr>,
     /// Addresses of the AdminServer and of the metrics that a `zoo.cfg` asks for.
@@ -110,11 +112,16 @@ impl HttpPorts {
         self.http.share_port(builder)
     }
 
-    /// Serves the ports beside a server, which listens on `shared`.
-    pub(crate) fn serve(self, server: &Handle, shared: &[SocketAddr]) -> Result<HttpAt, HttpError> {
+    /// Serves the ports beside servers, which listen on `shared`.
+    pub(crate) fn serve(self, server: &Handle, shared: &[Vec<SocketAddr>]) -> Result<HttpAt, HttpError> {
         let mut at = HttpAt::default();
-        self.tell_of_the_shared_port(shared);
-        at.url = shared.first().filter(|addr| self.access.shows_everything(**addr)).map(|addr| url(*addr));
+        shared.iter().for_each(|addrs| self.tell_of_the_shared_port(addrs));
+        let mut urls = shared.iter().map(|addrs| {
+            let open = addrs.first().filter(|addr| self.access.shows_everything(**addr));
+            open.map(|addr| url(*addr))
+        });
+        at.url = urls.next().flatten();
+        at.others = urls.collect();
         for port in self.ports {
             let Port { what, face, listeners, addrs } = port;
             for listener in listeners {

@@ -5,7 +5,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::str::FromStr;
 
 use tokio::net::lookup_host;
-use zk_mini::Builder;
 
 /// Failure to find the address of a name.
 #[derive(Debug, thiserror::Error)]
@@ -96,12 +95,6 @@ impl Host {
             Self::Name(name) => vec![look_up(name, port).await?],
         })
     }
-}
-
-/// Makes the server listen on all of these addresses.
-pub(crate) fn on(builder: Builder, addrs: &[SocketAddr]) -> Builder {
-    let Some((first, others)) = addrs.split_first() else { return builder };
-    others.iter().fold(builder.listen(*first), |builder, addr| builder.also_listen(*addr))
 }
 
 /// Returns the addresses with the port that the system has chosen for all of them, if none was given.

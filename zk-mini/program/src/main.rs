@@ -22,6 +22,7 @@ mod properties;
 mod ready;
 mod ready_fd;
 mod serve;
+mod servers;
 mod settings;
 mod signals;
 mod start;

@@ -24,6 +24,7 @@ pub(crate) struct ReadyArgs {
     /// json: an object on one line, with ready, listen (all addresses), http (URL, or
     /// null), http_on (addresses of --http), admin (URLs that a zoo.cfg asks for), pid,
     /// version, compat (the release of ZooKeeper that it behaves as); fields may be added.
+    /// With --servers each server has its line, in order.
     #[arg(long, value_name = "FORM", value_enum, default_value_t, verbatim_doc_comment)]
     ready: Form,
 
@@ -69,8 +70,8 @@ pub(crate) struct Herald {
 /// Addresses of a server that is ready.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    /// Addresses with the ports that they have got; not empty.
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Addresses of each server, with the ports that they have got.
+    pub(crate) servers: Vec<Vec<SocketAddr>>,
     pub(crate) compat: Compat,
     pub(crate) http: HttpAt,
 }
@@ -107,10 +108,12 @@ impl Herald {
         let mut stdout = io::stdout().lock();
         let written = lines.iter().try_for_each(|line| writeln!(stdout, "{line}"));
         if let Err(error) = written.and_then(|()| stdout.flush()) {
-            tracing::warn!(%error, listen = ?ready.listen, "ready, but standard output cannot be written to");
+            tracing::warn!(%error, listen = ?ready.servers, "ready, but standard output cannot be written to");
         }
-        if let (Some(fd), Some(line)) = (self.fd, lines.first())
-            && let Err(error) = fd.write(line)
+        // A line of each server; what follows is for people.
+        let of_servers = lines.get(..ready.servers.len()).unwrap_or(&lines).join("\n");
+        if let Some(fd) = self.fd
+            && let Err(error) = fd.write(&of_servers)
         {
             tracing::warn!(%error, "ready, but the descriptor of --ready-fd cannot be written to");
         }
@@ -125,22 +128,28 @@ impl Ready {
     }
 
     fn text(&self) -> Vec<String> {
-        let listening = self.listen.first().map(|addr| format!("listening on {addr}"));
+        let first = self.servers.iter().filter_map(|addrs| addrs.first());
+        let listening = first.map(|addr| format!("listening on {addr}"));
         let http = self.http.own.first().map(|addr| format!("http on {addr}"));
-        listening.into_iter().chain(http).collect()
+        listening.chain(http).collect()
     }
 
     fn json(&self) -> Vec<String> {
-        let line = Line {
-            ready: true,
-            listen: &self.listen,
-            http: self.http.url.as_deref(),
-            http_on: &self.http.own,
-            admin: &self.http.admin,
-            pid: process::id(),
-            version: env!("CARGO_PKG_VERSION"),
-            compat: self.compat.release(),
+        let urls = std::iter::once(&self.http.url).chain(&self.http.others);
+        let line = |(listen, url): (&Vec<SocketAddr>, &Option<String>)| {
+            let line = Line {
+                ready: true,
+                listen,
+                http: url.as_deref(),
+                http_on: &self.http.own,
+                admin: &self.http.admin,
+                pid: process::id(),
+                version: env!("CARGO_PKG_VERSION"),
+                compat: self.compat.release(),
+            };
+            serde_json::to_string(&line).ok()
         };
-        serde_json::to_string(&line).into_iter().collect()
+        let none = std::iter::repeat(&None);
+        self.servers.iter().zip(urls.chain(none)).filter_map(line).collect()
     }
 }

@@ -17,6 +17,7 @@ use crate::listen::Listen;
 use crate::load::{LoadArgs, Loading};
 use crate::notify::Supervisor;
 use crate::ready::{Herald, Ready, ReadyArgs};
+use crate::servers::ServersArgs;
 use crate::settings::Settings;
 use crate::start::{Start, Started};
 use crate::stop::Stop;
@@ -42,8 +43,13 @@ pub(crate) struct ServeArgs {
     /// 127.0.0.1 and, if the machine has IPv6, ::1. *:PORT is every address of the
     /// machine; beyond loopback only the four-letter word srvr is answered, unless
     /// --four-letter-words allows more. Write an IPv6 address in brackets: [::1]:2181.
+    /// May be repeated, to listen on several; with --servers for one server each. If it
+    /// is given once, the next servers get the next ports, or, for port 0, free ones.
     #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
-    listen: Option<Listen>,
+    listen: Vec<Listen>,
+
+    #[command(flatten)]
+    servers: ServersArgs,
 
     /// Port to listen on; 0 lets the system choose [default: 2181]
     #[arg(long, value_name = "N", conflicts_with = "listen")]
@@ -133,14 +139,18 @@ async fn serve(
         stop = stop.at_end_of_input().map_err(CliError::Runtime)?;
     }
 
-    let Listen { host, port } = match args.listen {
-        Some(listen) => listen,
-        None => Listen { host: file.client_port_address.unwrap_or_default(), port: None },
-    };
-    let port = args.port.or(port).or(file.client_port).unwrap_or(DEFAULT_PORT);
-    let addrs = host.addrs(port).await?;
+    let mut listens = args.listen;
+    if listens.is_empty() {
+        listens.push(Listen { host: file.client_port_address.unwrap_or_default(), port: None });
+    }
+    let mut addrs = Vec::new();
+    for Listen { host, port } in listens {
+        let port = args.port.or(port).or(file.client_port).unwrap_or(DEFAULT_PORT);
+        addrs.push(host.addrs(port).await?);
+    }
+    let servers = args.servers.spread(addrs)?;
     let mut settings = args.settings.or(file.settings);
-    let is_private = addrs.iter().all(|addr| addr.ip().to_canonical().is_loopback());
+    let is_private = servers.iter().flatten().all(|addr| addr.ip().to_canonical().is_loopback());
     // Some words list the connected clients, or keep the server busy.
     if !is_private && settings.answer_as_zookeeper_does() {
         tracing::info!("of the four-letter words only srvr is answered; --four-letter-words allows more");
@@ -154,9 +164,9 @@ async fn serve(
     let builder = sasl.apply(args.disk.or(on_file).apply(settings.apply(ZkMini::builder())));
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
-    let start = Start { addrs, loading, access, keys: file.http };
-    let Started { zk, listen, http } = start.server(builder).await?;
-    let ready = Ready { listen, compat: zk.status().compat, http };
+    let start = Start { servers, loading, access, keys: file.http };
+    let Started { zk, servers, http } = start.server(builder).await?;
+    let ready = Ready { servers, compat: zk.status().compat, http };
     let _pid_file = match herald.announce(&ready) {
         Ok(pid_file) => pid_file,
         Err(error) => {

@@ -14,8 +14,8 @@ use crate::zoo_http::HttpKeys;
 /// Content of a server at its start, beside its settings.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// Addresses of the ZooKeeper port.
-    pub(crate) addrs: Vec<SocketAddr>,
+    /// Addresses of each server.
+    pub(crate) servers: Vec<Vec<SocketAddr>>,
     pub(crate) loading: Option<Loading>,
     /// `None` if there is to be no HTTP.
     pub(crate) access: Option<Access>,
@@ -27,18 +27,18 @@ pub(crate) struct Start {
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) zk: ZkMini,
-    /// Addresses of the ZooKeeper port, with the port that it has got.
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Addresses of each server, with the port that it has got.
+    pub(crate) servers: Vec<Vec<SocketAddr>>,
     pub(crate) http: HttpAt,
 }
 
 impl Start {
     /// Starts a server, which has the nodes of the tree before its first client comes.
     pub(crate) async fn server(self, builder: Builder) -> Result<Started, CliError> {
-        let Self { addrs, loading, access, keys } = self;
-        let mut builder = listen::on(builder, &addrs);
+        let Self { servers, loading, access, keys } = self;
+        let mut builder = builder.servers_at(servers.clone());
         let ports = match access {
-            Some(access) => Some(HttpPorts::bind(access, &keys, &addrs).await?),
+            Some(access) => Some(HttpPorts::bind(access, &keys, &servers.concat()).await?),
             None => None,
         };
         if let Some(ports) = &ports {
@@ -51,8 +51,14 @@ impl Start {
                 error => CliError::from(error),
             })?,
         };
-        let listen = listen::with_port(addrs, zk.addr());
-        let http = ports.map(|ports| ports.serve(&zk, &listen)).transpose()?.unwrap_or_default();
-        Ok(Started { zk, listen, http })
+        let chosen = |at: usize| match zk.server(at + 1) {
+            Ok(server) => server.addr(),
+            // A single server.
+            Err(_) => zk.addr(),
+        };
+        let with_port = |(at, addrs)| listen::with_port(addrs, chosen(at));
+        let servers: Vec<_> = servers.into_iter().enumerate().map(with_port).collect();
+        let http = ports.map(|ports| ports.serve(&zk, &servers)).transpose()?.unwrap_or_default();
+        Ok(Started { zk, servers, http })
     }
 }

@@ -282,6 +282,8 @@ impl Builder {
     /// protocol and HTTP share a port. Unless set, they are closed, as ZooKeeper does. These connections are not among the server's: they
     /// are accepted while it is frozen, or has the maximum number of connections, and neither counted nor listed.
     ///
+    /// In an ensemble the handle shows what the server has that was asked: its nodes, connections and figures.
+    ///
     /// The function is called on the server's runtime, and must not block: it hands the connection to a task. The crate
     /// `zk-mini-http` has one that serves control, metrics and a page.
     ///
@@ -308,8 +310,9 @@ impl Builder {
     /// # }
     /// ```
     pub fn on_http(mut self, handler: impl Fn(Handle, HttpConnection) + Send + Sync + 'static) -> Self {
-        let handler = move |engine: &Arc<Engine>, connection| {
-            handler(Handle::new(Arc::clone(engine)), connection);
+        let handler = move |engine: &Arc<Engine>, connection: HttpConnection| {
+            let server = engine.server_at(connection.listener);
+            handler(Handle::new(Arc::clone(engine)).showing(server), connection);
         };
         self.http = Some(HttpHandler(Arc::new(handler)));
         self

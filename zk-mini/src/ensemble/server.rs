@@ -68,6 +68,13 @@ impl Server {
         })
     }
 
+    /// Returns a handle that shows what this server has: its nodes, connections and figures, where [`Handle`]'s of the whole
+    /// are the leader's. What it writes goes to all.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone().showing(Some(self.server))
+    }
+
     /// Returns the first address that the server listens on; `None` if it is in memory only.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
@@ -83,11 +90,7 @@ impl Server {
     /// Returns the connections to this server, in the order in which they were accepted.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let mut connections = self.handle.connections();
-        self.handle.engine.look(|state| {
-            connections.retain(|connection| state.core.server_of(connection.id) == Some(self.server));
-        });
-        connections
+        self.handle().connections()
     }
 
     /// Opens a connection without a socket; see [`Connector::connect`].

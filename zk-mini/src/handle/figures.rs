@@ -31,25 +31,25 @@ impl Handle {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let configuration = &self.engine.setup.configuration;
-        self.engine.look(|state| state.figures(configuration, state.clock.now()))
+        self.see(|state| state.figures(configuration, state.clock.now()))
     }
 
     /// Returns the figures of each connection, in the order in which they were accepted.
     #[must_use]
     pub fn connection_figures(&self) -> Vec<ConnectionFigures> {
-        self.engine.look(ServerState::connection_figures)
+        self.see(ServerState::connection_figures)
     }
 
     /// Returns sessions and connections with the times of their expiry.
     #[must_use]
     pub fn expiry_figures(&self) -> ExpiryFigures {
-        self.engine.look(|state| state.expiry_figures(state.clock.now()))
+        self.see(|state| state.expiry_figures(state.clock.now()))
     }
 
     /// Returns the watches on the data of nodes.
     #[must_use]
     pub fn watch_figures(&self) -> WatchFigures {
-        self.engine.look(ServerState::watch_figures)
+        self.see(ServerState::watch_figures)
     }
 
     /// Returns the sizes of the data directories. It lists them.

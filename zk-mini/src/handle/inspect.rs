@@ -57,7 +57,7 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn node(&self, path: &str) -> Option<NodeInfo> {
-        self.engine.look(|state| state.core.node(path))
+        self.see(|state| state.core.node(path))
     }
 
     /// Returns a node and the nodes below it, down to a depth, at one moment.
@@ -79,7 +79,7 @@ impl Handle {
     /// # Errors
     /// [`NoSubtree`], also if there is more than `reach` allows.
     pub fn subtree(&self, path: &str, reach: &Reach) -> Result<Subtree, NoSubtree> {
-        self.engine.look(|state| state.core.subtree(path, reach))
+        self.see(|state| state.core.subtree(path, reach))
     }
 
     /// Returns a node and the nodes below it as they were after a transaction. Unlike [`tree_at`](Self::tree_at) it looks
@@ -94,7 +94,7 @@ impl Handle {
     /// Returns the names of a node's children, sorted; `None` if there is no such node.
     #[must_use]
     pub fn children(&self, path: &str) -> Option<Vec<String>> {
-        let names = self.engine.look(|state| state.core.children(path))?;
+        let names = self.see(|state| state.core.children(path))?;
         Some(names.iter().map(ToString::to_string).collect())
     }
 
@@ -122,13 +122,13 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn watches(&self) -> Vec<WatchInfo> {
-        self.engine.look(|state| state.core.watches())
+        self.see(|state| state.core.watches())
     }
 
     /// Returns the open connections, in the order in which they were accepted, with or without a session.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
-        let connections = self.engine.look(ServerState::connection_figures);
+        let connections = self.see(ServerState::connection_figures);
         let info = |figures: ConnectionFigures| ConnectionInfo {
             id: figures.conn,
             remote: figures.remote,
@@ -159,6 +159,6 @@ impl Handle {
     /// Returns the zxid of the last transaction.
     #[must_use]
     pub fn last_zxid(&self) -> Zxid {
-        self.engine.look(|state| state.core.last_zxid())
+        self.see(|state| state.core.last_zxid())
     }
 }

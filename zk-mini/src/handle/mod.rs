@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::shell::engine::Engine;
+use crate::shell::state::ServerState;
 
 pub use faults::{Fault, FiresNoMore, WhyNoMore};
 pub use freeze::NotListening;
@@ -43,11 +44,26 @@ pub struct Handle {
     pub(crate) engine: Arc<Engine>,
     /// Client of HTTP for whom it writes.
     pub(crate) client: Option<SocketAddr>,
+    /// Server of an ensemble whose state it shows; `None` for the leader's.
+    server: Option<usize>,
 }
 
 impl Handle {
     pub(crate) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, client: None }
+        Self { engine, client: None, server: None }
+    }
+
+    /// Returns a handle that shows what a server of an ensemble has.
+    pub(crate) fn showing(self, server: Option<usize>) -> Self {
+        Self { server, ..self }
+    }
+
+    /// Reads the state, as the server has it that this handle shows.
+    pub(crate) fn see<T>(&self, look: impl FnOnce(&ServerState) -> T) -> T {
+        match self.server {
+            None => self.engine.look(look),
+            Some(server) => self.engine.look_as(server, look),
+        }
     }
 
     /// Returns a handle for a client of HTTP: the [`history`](crate::history) names it as the author of what is written with it,
@@ -68,7 +84,7 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn for_client(&self, client: SocketAddr) -> Self {
-        Self { engine: Arc::clone(&self.engine), client: Some(client) }
+        Self { client: Some(client), ..self.clone() }
     }
 
     /// Waits until a defect stops the server; a failing disk does not. The log describes the defect. No client is served

@@ -6,8 +6,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::core::ConnId;
 use crate::handle::Handle;
+use crate::shell::came::Came;
 use crate::shell::connection;
-use crate::shell::engine::{Came, Refused};
+use crate::shell::engine::Refused;
 
 /// Reason why a server does not serve a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

@@ -52,12 +52,12 @@ impl Handle {
     #[must_use]
     pub fn status(&self) -> Status {
         let compat = self.engine.setup.configuration.compat;
-        self.engine.look(|state| Status {
+        self.see(|state| Status {
             compat,
             last_zxid: state.core.last_zxid(),
             nodes: state.core.node_count(),
             sessions: state.core.session_count(),
-            connections: state.connections.len(),
+            connections: state.connections.iter().filter(|(conn, _)| state.core.shows(*conn)).count(),
             watches: state.core.watch_count(),
             clock_held: state.clock.is_held(),
             frozen: state.core.is_part_frozen(Part::Server),

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use crate::shell::came::Came;
 use crate::shell::connection;
-use crate::shell::engine::{Came, Engine, Refused};
+use crate::shell::engine::{Engine, Refused};
 use crate::shell::listener::{Accepted, Listener};
 use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::turned_away;

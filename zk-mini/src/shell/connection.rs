@@ -274,7 +274,7 @@ mod tests {
 
     use super::*;
     use crate::ZkMini;
-    use crate::shell::engine::Came;
+    use crate::shell::came::Came;
 
     #[tokio::test]
     async fn replies_leave_the_buffer_of_a_stream_that_has_one() {

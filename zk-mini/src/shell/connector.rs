@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 
 use tokio::io::DuplexStream;
 
+use crate::shell::came::Came;
 use crate::shell::connection;
-use crate::shell::engine::{Came, Engine};
+use crate::shell::engine::Engine;
 
 /// Number of bytes on their way in each direction before the writer waits.
 const PIPE_BYTES: usize = 64 * 1024;

@@ -17,6 +17,7 @@ use crate::report::figures::Configuration;
 use crate::report::four_letter::{DEFAULT_TRACE_MASK, Whitelist};
 use crate::report::stats::FrameBatch;
 use crate::shell::accept_barrier::AcceptBarrier;
+use crate::shell::came::Came;
 use crate::shell::changes::Changes;
 use crate::shell::clock::{Clock, TimeSlice};
 use crate::shell::connections::Connections;
@@ -117,17 +118,6 @@ pub(crate) struct ConnectionGuard {
     pub(crate) listener: Option<SocketAddr>,
     /// Server that it belongs to, if there are several.
     pub(crate) server: Option<usize>,
-}
-
-/// Way in which a connection came.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Came {
-    /// To this listening socket.
-    ToSocket(usize),
-    /// In this process, to a server of an ensemble.
-    ToServer(usize),
-    /// In this process, or over a stream of the caller's.
-    Anywhere,
 }
 
 /// Reason for refusing a connection.
@@ -392,6 +382,22 @@ impl Engine {
     /// Reads the state.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&ServerState) -> T) -> T {
         look(&self.lock())
+    }
+
+    /// Returns the server of an ensemble that listens at an address.
+    pub(crate) fn server_at(&self, addr: Option<SocketAddr>) -> Option<usize> {
+        let listener = self.setup.listener.as_ref()?;
+        let socket = listener.addrs.iter().position(|listens| Some(*listens) == addr)?;
+        listener.server_of(socket).filter(|_| self.look(|state| state.core.server_count() > 0))
+    }
+
+    /// Reads the state as a server of an ensemble has it.
+    pub(crate) fn look_as<T>(&self, server: usize, look: impl FnOnce(&ServerState) -> T) -> T {
+        let mut state = self.lock();
+        let before = state.core.place(Some(server));
+        let seen = look(&state);
+        state.core.place(before);
+        seen
     }
 
     /// Does work with the state in one turn. Tasks are woken and lines logged after the unlock.

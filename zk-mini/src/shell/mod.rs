@@ -12,6 +12,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod accept_barrier;
+pub(crate) mod came;
 pub(crate) mod change;
 pub(crate) mod changes;
 pub(crate) mod chunks;

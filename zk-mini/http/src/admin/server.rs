@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde::Serialize;
 use zk_mini::Handle;
-use zk_mini::figures::{Environment, FigureValue, Figures, FrameLengths, Latency, NamedFigure, Totals};
+use zk_mini::figures::{Environment, FigureValue, Figures, FrameLengths, Latency, Mode, NamedFigure, Totals};
 
 use super::reply::{self, Fields};
 
@@ -54,7 +54,7 @@ pub(super) fn stats(server: &Handle) -> Stats {
     let client_response = client_response(stats.frame_lengths);
     Stats {
         version: figures.configuration.version(),
-        read_only: false,
+        read_only: figures.server.mode == Mode::ReadOnly,
         server_stats: ServerStats {
             packets_sent: stats.sent,
             packets_received: stats.received,
@@ -65,7 +65,7 @@ pub(super) fn stats(server: &Handle) -> Stats {
             provider_null: false,
             last_processed_zxid: figures.server.last_zxid.0,
             outstanding_requests: 0,
-            server_state: "standalone",
+            server_state: figures.server.mode.name(),
             avg_latency: latency.mean(),
             max_latency: latency.max,
             min_latency: latency.min,
@@ -191,7 +191,7 @@ pub(super) fn monitor(command: &str, server: &Handle) -> Response {
 fn monitored(figures: &Figures, descriptors: zk_mini::figures::DescriptorFigures) -> Fields {
     let mut fields = Fields::default();
     fields.put("version", figures.configuration.version());
-    fields.put("server_state", "standalone");
+    fields.put("server_state", figures.server.mode.name());
     for NamedFigure { name, namespace, value, .. } in figures.named(descriptors) {
         let name = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}_{name}"));
         match value {

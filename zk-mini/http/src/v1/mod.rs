@@ -16,6 +16,7 @@ mod node_path;
 mod nodes;
 mod openapi;
 mod paths;
+mod servers;
 mod sessions;
 mod snapshot;
 mod stat;
@@ -49,6 +50,7 @@ pub(crate) fn router() -> Router {
         history::routes(),
         events::routes(),
         lifecycle::routes(),
+        servers::routes(),
         snapshot::routes(),
         openapi::routes(),
     ];

@@ -20,6 +20,7 @@ use crate::error::ApiError;
     ),
     tags(
         (name = "server", description = "The server as a whole"),
+        (name = "servers", description = "The servers of a simulated ensemble"),
         (name = "nodes", description = "The tree of nodes"),
         (name = "sessions", description = "Sessions, connections and watches of clients"),
         (name = "time", description = "The clock"),

@@ -64,7 +64,7 @@ impl Status {
             connections: status.connections,
             watches: status.watches,
             clock: if status.clock_held { "manual" } else { "real" },
-            servers: 1,
+            servers: server.servers().len().max(1),
             frozen: status.frozen,
             down: status.down,
             read_only: status.read_only,

@@ -18,6 +18,7 @@ mod openapi;
 mod page;
 mod port;
 mod security;
+mod servers;
 mod sessions;
 mod snapshot;
 mod status;

@@ -66,8 +66,14 @@ impl EnvironmentArgs {
 
     /// Returns the variables to set, in order: of two values for a name the last counts. Those without a value are to be
     /// removed: around this program there may be another server, which is not meant.
-    pub(crate) fn variables(&self, addr: SocketAddr, http: Option<&str>) -> Vec<(String, Option<String>)> {
-        let (hosts, host, port) = (addr.to_string(), addr.ip().to_string(), addr.port().to_string());
+    pub(crate) fn variables(
+        &self,
+        first: SocketAddr,
+        servers: &[SocketAddr],
+        http: Option<&str>,
+    ) -> Vec<(String, Option<String>)> {
+        let hosts = servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let (host, port) = (first.ip().to_string(), first.port().to_string());
         let usual = [("ZK_HOSTS", &hosts), ("ZK_HOST", &host), ("ZK_PORT", &port)];
         let usual = usual.into_iter().map(|(name, value)| (name.to_owned(), Some(value.clone())));
         let http_variable = std::iter::once((HTTP.to_owned(), http.map(str::to_owned)));
@@ -155,7 +161,7 @@ mod tests {
     fn value(argument: &str) -> String {
         let args = EnvironmentArgs { variables: vec![variable(argument).unwrap()], port_env: Vec::new() };
         let addr = "127.0.0.1:40123".parse().unwrap();
-        args.variables(addr, Some("http://127.0.0.1:40123")).pop().unwrap().1.unwrap()
+        args.variables(addr, &[addr], Some("http://127.0.0.1:40123")).pop().unwrap().1.unwrap()
     }
 
     #[test]

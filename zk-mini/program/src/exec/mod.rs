@@ -24,6 +24,7 @@ use crate::http_options::{Access, HttpOptions};
 use crate::listen::Host;
 use crate::load::{LoadArgs, Loading};
 use crate::own_program::own_program;
+use crate::servers::ServersArgs;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::start::{Start, Started};
@@ -37,7 +38,8 @@ use tie::Tie;
 /// Run a command with a private server, which ends with it
 ///
 /// The server listens on a free port of 127.0.0.1 and ::1. The environment of the
-/// command names it: ZK_HOSTS is HOST:PORT, ZK_HOST and ZK_PORT are the two parts;
+/// command names it: ZK_HOSTS is HOST:PORT, with --servers one for each server, with
+/// commas; ZK_HOST and ZK_PORT are the two parts, of the first server;
 /// ZK_MINI_HTTP is http://HOST:PORT, for control over HTTP. --env sets variables
 /// of other names.
 ///
@@ -54,6 +56,9 @@ use tie::Tie;
 pub(crate) struct ExecArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,
+
+    #[command(flatten)]
+    servers: ServersArgs,
 
     /// If the command fails, print on standard error what the server has seen last
     ///
@@ -115,19 +120,20 @@ async fn exec(
     sasl: AuthSettings,
 ) -> Result<ExitCode, CliError> {
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
-    let addrs = Host::Loopback.addrs(0).await?;
+    let servers = args.servers.spread(vec![Host::Loopback.addrs(0).await?])?;
     let access = access.map(|access| access.refuse_shutdown(NO_SHUTDOWN));
-    let start = Start { addrs, loading, access, keys: HttpKeys::default() };
+    let start = Start { servers, loading, access, keys: HttpKeys::default() };
     let builder = sasl.apply(args.disk.apply(args.settings.apply(ZkMini::builder())));
-    let Started { zk, http, .. } = start.server(builder).await?;
+    let Started { zk, servers, http } = start.server(builder).await?;
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
     // is lost meanwhile, and none can end this process and leave the command behind.
     let mut command = Command::new(own_program().map_err(CliError::Child)?);
     let parent = getpid().to_string();
     command.args([REPLACE, "--parent", &parent, "--"]).args(&args.command).kill_on_drop(true);
-    if let Some(addr) = zk.addr() {
-        for (name, value) in args.environment.variables(addr, http.url.as_deref()) {
+    let firsts: Vec<_> = servers.iter().filter_map(|addrs| addrs.first().copied()).collect();
+    if let Some(first) = firsts.first() {
+        for (name, value) in args.environment.variables(*first, &firsts, http.url.as_deref()) {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),

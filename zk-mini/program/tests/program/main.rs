@@ -20,5 +20,6 @@ mod raw;
 mod ready;
 mod sasl;
 mod serve;
+mod servers;
 mod stopped;
 mod torture;

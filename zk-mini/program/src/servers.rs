@@ -1,0 +1,58 @@
+//! Servers of a simulated ensemble: their number, and the addresses of each.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+/// Option for the number of servers.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ServersArgs {
+    /// Number of servers, up to 99: several are a simulated ensemble in this process
+    ///
+    /// They share one history, and there is no consensus: it is for tests that stop
+    /// servers, delay them, and elect leaders, by POST /v1/servers/N/stop and so on.
+    /// Each has a port, and a line that says that it is ready, in order.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99), verbatim_doc_comment)]
+    servers: Option<u16>,
+}
+
+/// Addresses that do not fit the number of servers.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServersError {
+    #[error(
+        "--servers {servers} takes one --listen, after whose port the others get theirs, or {servers} of them; \
+         there are {given}"
+    )]
+    Addresses { servers: usize, given: usize },
+    #[error(
+        "--servers {servers} needs as many ports from {first} on: choose a lower port, or 0 for free ones"
+    )]
+    NoPortsLeft { servers: usize, first: SocketAddr },
+}
+
+impl ServersArgs {
+    /// Returns the addresses of each server. `listens` has those of each `--listen`. Without a number of servers all are
+    /// those of one.
+    pub(crate) fn spread(self, listens: Vec<Vec<SocketAddr>>) -> Result<Vec<Vec<SocketAddr>>, ServersError> {
+        let servers = usize::from(self.servers.unwrap_or(1));
+        if servers == 1 {
+            return Ok(vec![listens.into_iter().flatten().collect()]);
+        }
+        match &listens[..] {
+            [first] => {
+                let of_server = |server: u16| {
+                    let next = |addr: &SocketAddr| {
+                        // Port 0 is a free one, for each server.
+                        let port = if addr.port() == 0 { Some(0) } else { addr.port().checked_add(server) };
+                        let port = port.ok_or(ServersError::NoPortsLeft { servers, first: *addr })?;
+                        Ok(SocketAddr::new(addr.ip(), port))
+                    };
+                    first.iter().map(next).collect()
+                };
+                (0..).take(servers).map(of_server).collect()
+            }
+            all if all.len() == servers => Ok(listens),
+            all => Err(ServersError::Addresses { servers, given: all.len() }),
+        }
+    }
+}

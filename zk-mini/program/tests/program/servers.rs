@@ -1,0 +1,100 @@
+//! `--servers`, and several addresses for one server.
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use nix::sys::signal::Signal;
+
+use crate::process::{Program, ask, is_ok};
+
+fn port(address: &str) -> u16 {
+    address.rsplit_once(':').unwrap().1.parse().unwrap()
+}
+
+#[test]
+fn each_server_has_a_ready_line_and_a_port_in_order() {
+    let zk = Program::start(&["serve", "--servers", "3", "--port", "0"]);
+    let addresses = [zk.address(), zk.address(), zk.address()];
+    let ports: BTreeSet<_> = addresses.iter().map(|address| port(address)).collect();
+    assert_eq!(ports.len(), 3);
+    let modes = addresses.map(|address| {
+        let srvr = ask(&address, "srvr");
+        srvr.lines().find_map(|line| line.strip_prefix("Mode: ")).unwrap().to_owned()
+    });
+    assert_eq!(modes, ["follower", "follower", "leader"]);
+    zk.signal(Signal::SIGTERM);
+    assert_eq!(zk.line(), None, "three lines");
+    assert_eq!(zk.end().0.code(), Some(0));
+}
+
+#[test]
+fn the_lines_of_json_have_the_addresses_and_the_url_of_each_server() {
+    let zk = Program::start(&["serve", "--servers=2", "--listen", "127.0.0.1:0", "--ready", "json"]);
+    for _ in 0..2 {
+        let line: serde_json::Value = serde_json::from_str(&zk.line().unwrap()).unwrap();
+        let listen = line["listen"].as_array().unwrap();
+        assert_eq!(listen.len(), 1);
+        let address = listen[0].as_str().unwrap();
+        assert!(is_ok(address));
+        assert_eq!(line["http"], format!("http://{address}"));
+    }
+}
+
+#[test]
+fn servers_get_the_next_ports_or_one_address_each() {
+    // Free ports in a row are found by trying.
+    let zk = loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let zk = Program::start(&["serve", "--servers", "2", "--listen", &first.to_string()]);
+        let Some(line) = zk.line() else { continue };
+        assert_eq!(line, format!("listening on {first}"));
+        assert_eq!(port(&zk.address()), first.port() + 1);
+        break zk;
+    };
+    drop(zk);
+    let zk = Program::start(&["serve", "--servers=2", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"]);
+    assert!(zk.address().starts_with("127.0.0.1:"));
+    let second = zk.address();
+    assert!(second.starts_with("127.0.0.2:") && is_ok(&second));
+}
+
+#[test]
+fn without_servers_every_address_is_of_the_one_server() {
+    let zk = Program::start(&["serve", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0", "--ready=json"]);
+    let line: serde_json::Value = serde_json::from_str(&zk.line().unwrap()).unwrap();
+    let listen: Vec<_> = line["listen"].as_array().unwrap().iter().map(|at| at.as_str().unwrap()).collect();
+    assert_eq!(listen.len(), 2);
+    assert_eq!(port(listen[0]), port(listen[1]));
+    assert!(listen.iter().all(|address| ask(address, "srvr").contains("Mode: standalone")));
+}
+
+#[test]
+fn addresses_that_do_not_fit_are_bad_options() {
+    for (args, told) in [
+        (&["--servers", "3", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"][..], "there are 2"),
+        (&["--servers", "2", "--listen", "127.0.0.1:65535"], "choose a lower port"),
+        (&["--servers", "0"], "1..=99"),
+        (&["--servers", "100"], "1..=99"),
+    ] {
+        let (status, stderr) = Program::start(&[&["serve"], args].concat()).end();
+        assert_eq!(status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(told), "{stderr}");
+    }
+}
+
+#[test]
+fn exec_names_all_servers() {
+    let exec = Program::start(&[
+        "exec",
+        "--servers",
+        "3",
+        "--",
+        "sh",
+        "-c",
+        "echo $ZK_HOSTS; echo $ZK_HOST:$ZK_PORT",
+    ]);
+    let hosts = exec.line().unwrap();
+    let hosts: Vec<_> = hosts.split(',').collect();
+    assert_eq!(hosts.len(), 3);
+    assert_eq!(exec.line().as_deref(), Some(hosts[0]));
+}
