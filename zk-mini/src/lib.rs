@@ -120,6 +120,7 @@
 //! | limit | setting | default | beyond it |
 //! | --- | --- | --- | --- |
 //! | a transaction, with ACLs and all operations of a multi | [`jute_max_buffer_extra_size`](Builder::jute_max_buffer_extra_size) | twice `jute.maxbuffer` | the whole write is refused, code -5 |
+//! | a token of SASL | | 4,096 bytes, and one exchange a connection | code -115, then the connection is closed |
 //! | identities added by `auth` | [`max_auth_ids`](Builder::max_auth_ids), [`max_auth_id_bytes`](Builder::max_auth_id_bytes) | 100, 16 KiB | code -115, then the connection is closed |
 //! | entries of an ACL, including those that `auth` stands for | [`max_acl_entries`](Builder::max_acl_entries) | 32,768, of which `auth` may be 100 | code -114 |
 //! | watches | [`max_watches`](Builder::max_watches), [`max_watch_bytes`](Builder::max_watch_bytes) | 2,000,000, 256 MiB of paths | code -125; `setWatches`: the connection is closed |
@@ -244,6 +245,7 @@ mod tree_file;
 
 pub use self::core::history;
 pub use self::core::{AccessError, Credentials};
+pub use self::core::{AuditOperation, AuditRecord, Throttle, ThrottleWeights};
 pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Glob, GlobError, Hit, HitKind};
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
 pub use self::core::{Lag, Role, ServerInfo, ServerState, Unable};

@@ -151,6 +151,7 @@ impl World {
                 Output::Expired { session } => self.expired(session),
                 Output::Persist(_)
                 | Output::Note(_)
+                | Output::Audit(_)
                 | Output::Pause { .. }
                 | Output::Resume { .. }
                 | Output::Close { .. } => {}

@@ -2,9 +2,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use zk_mini::{Builder, SyncMode};
+
+use crate::audit_log::{self, AuditLog, AuditLogError};
 
 /// Options of the commands that start a server.
 #[derive(Args, Debug, Default)]
@@ -25,6 +28,10 @@ pub(crate) struct DiskOptions {
     #[arg(long, value_name = "WHEN", value_parser = sync_mode, verbatim_doc_comment)]
     pub(crate) sync: Option<SyncMode>,
 
+    /// File that gets a line of JSON for each change that a client asks for [default: none; with audit.enable in a zoo.cfg zookeeper_audit.log in the directory of the logs]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_log: Option<PathBuf>,
+
     /// Number of snapshots to keep, with the logs that belong to them [default: all]
     #[arg(long, value_name = "N", value_parser = snapshots)]
     pub(crate) retain_snapshots: Option<NonZeroUsize>,
@@ -37,8 +44,19 @@ impl DiskOptions {
             data_dir: self.data_dir.or(other.data_dir),
             data_log_dir: self.data_log_dir.or(other.data_log_dir),
             sync: self.sync.or(other.sync),
+            audit_log: self.audit_log.or(other.audit_log),
             retain_snapshots: self.retain_snapshots.or(other.retain_snapshots),
         }
+    }
+
+    /// Returns the file of an audit log in the directory of the transaction logs.
+    pub(crate) fn audit_file(&self) -> Option<PathBuf> {
+        self.data_log_dir.as_ref().or(self.data_dir.as_ref()).map(|dir| dir.join(audit_log::FILE))
+    }
+
+    /// Opens the audit log, if there is to be one.
+    pub(crate) fn open_audit_log(&self) -> Result<Option<Arc<AuditLog>>, AuditLogError> {
+        self.audit_log.as_deref().map(AuditLog::open).transpose().map(|log| log.map(Arc::new))
     }
 
     /// Configures a server.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use nix::sys::signal::Signal;
 
 use crate::access_options::AccessError;
+use crate::audit_log::AuditLogError;
 use crate::client::ClientError;
 use crate::exec::NoHttp;
 use crate::http_options::TokenError;
@@ -30,6 +31,8 @@ pub(crate) enum CliError {
     Servers(#[from] ServersError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error(transparent)]
+    AuditLog(#[from] AuditLogError),
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod access_options;
+mod audit_log;
 mod client;
 mod completions;
 mod disk_options;
@@ -32,6 +33,7 @@ mod zoo_access;
 mod zoo_cfg;
 mod zoo_http;
 mod zoo_keys;
+mod zoo_throttle;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! `zk-mini serve`: runs a server until a signal stops it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub(crate) struct ServeArgs {
     /// These keys have an effect: clientPort, clientPortAddress, and the keys that
     /// match options below: dataDir (required, unless --data-dir is given), dataLogDir,
     /// autopurge.snapRetainCount (with a purgeInterval), tickTime,
-    /// minSessionTimeout, maxSessionTimeout, maxClientCnxns,
+    /// minSessionTimeout, maxSessionTimeout, maxClientCnxns, maxCnxns,
     /// clientPortListenBacklog, jute.maxbuffer, jute.maxbuffer.extrasize,
     /// 4lw.commands.whitelist, extendedTypesEnabled,
     /// znode.container.checkIntervalMs, skipACL,
@@ -68,7 +68,8 @@ pub(crate) struct ServeArgs {
     /// DigestAuthenticationProvider.superDigest; for SASL authProvider.N, superUser,
     /// allowSaslFailedClients, sasl.serverconfig,
     /// SASLAuthenticationProvider.superPassword, and who must authenticate:
-    /// sessionRequireClientSASLAuth, enforce.auth.enabled with enforce.auth.schemes; for HTTP admin.enableServer,
+    /// sessionRequireClientSASLAuth, enforce.auth.enabled with enforce.auth.schemes;
+    /// connection_throttle_tokens and the keys beside it; audit.enable; for HTTP admin.enableServer,
     /// admin.serverAddress, admin.serverPort, admin.commandURL, and
     /// metricsProvider.className with httpHost and httpPort; each also with the prefix
     /// `zookeeper.`. Other keys are accepted with one warning each; a key that looks
@@ -161,7 +162,20 @@ async fn serve(
         retain_snapshots: file.retain_snapshots,
         ..DiskOptions::default()
     };
-    let builder = sasl.apply(args.disk.or(on_file).apply(settings.apply(ZkMini::builder())));
+    let mut disk = args.disk.or(on_file);
+    if file.audits && disk.audit_log.is_none() {
+        disk.audit_log = disk.audit_file();
+    }
+    // The data directory may be missing before the first start.
+    if let Some(dir) = disk.audit_log.as_deref().and_then(Path::parent).filter(|_| file.audits) {
+        let _ = std::fs::create_dir_all(dir);
+    }
+    let audit = disk.open_audit_log()?;
+    let builder = sasl.apply(disk.apply(file.throttle.apply(settings.apply(ZkMini::builder()))));
+    let builder = match audit.clone() {
+        Some(audit) => builder.audit(move |record| audit.change(record)),
+        None => builder,
+    };
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
     let start = Start { servers, loading, access, keys: file.http };
@@ -174,6 +188,9 @@ async fn serve(
             return Err(error.into());
         }
     };
+    if let Some(audit) = &audit {
+        audit.started(zk.now().wall);
+    }
     let supervisor = Supervisor::from_environment();
     supervisor.ready(&ready.status());
 
@@ -183,6 +200,9 @@ async fn serve(
         () = zk.ended() => return Err(CliError::Ended),
     };
     supervisor.stopping(cause);
+    if let Some(audit) = &audit {
+        audit.stops(zk.now().wall);
+    }
     tracing::info!(cause, connections = zk.connections().len(), "stopping");
     zk.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -110,6 +110,10 @@ settings! {
     max_client_cnxns: i32, (value_name = "N", value_parser = connections, allow_negative_numbers = true),
         ["maxClientCnxns"], connections, Builder::max_client_connections;
 
+    /// Maximum connections from all addresses; 0 means unlimited [default: 0]
+    max_cnxns: i32, (value_name = "N", value_parser = connections, allow_negative_numbers = true),
+        ["maxCnxns"], connections, Builder::max_connections;
+
     /// Maximum connections that wait to be accepted; -1 is 4096 [default: -1]
     listen_backlog: i32, (value_name = "N", value_parser = backlog, allow_negative_numbers = true),
         ["clientPortListenBacklog"], backlog, Builder::listen_backlog;

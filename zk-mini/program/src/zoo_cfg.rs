@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::zoo_access::AccessKeys;
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
+use crate::zoo_throttle::{self, ThrottleKeys};
 
 /// Contents of a `zoo.cfg`.
 #[derive(Debug, Default)]
@@ -26,6 +27,9 @@ pub(crate) struct ZooCfg {
     pub(crate) settings: Settings,
     pub(crate) http: HttpKeys,
     pub(crate) access: AccessKeys,
+    pub(crate) throttle: ThrottleKeys,
+    /// True if changes are to be written to an audit log.
+    pub(crate) audits: bool,
     /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
 }
@@ -68,6 +72,10 @@ pub(crate) enum ConfigError {
     NoDataDir { file: PathBuf },
 }
 
+/// Remark on names that ZooKeeper's documentation has by mistake.
+const DOCUMENTED_ONLY: &str =
+    "holds here; ZooKeeper itself reads the property beside it in its documentation, connection_throttle_…";
+
 /// Minimum and default of ZooKeeper's number of snapshots to keep when it purges.
 const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
@@ -87,7 +95,11 @@ const IGNORED: &[(&str, &str)] = &[
     ("server.", "is ignored: this is a standalone server"),
     ("dynamicConfigFile", "is ignored: it is not read, because this is a standalone server"),
     ("globalOutstandingLimit", "is ignored: requests are answered as they are read, so none is outstanding"),
-    ("localSessions", "is ignored: a standalone server has only one kind of session"),
+    (
+        "localSessions",
+        "is ignored, as by a ZooKeeper that stands alone: every session is a transaction, and may have ephemeral nodes",
+    ),
+    ("audit.impl.class", "is ignored: the audit log is a file with a line of JSON for each change"),
     ("", "is ignored: zk-mini has no such setting"),
 ];
 
@@ -178,6 +190,12 @@ impl ZooCfg {
                 }
             }
             key if self.http.set(key, value)? || self.access.set(key, value) => {}
+            key if self.throttle.set(key, value)? => {
+                if zoo_throttle::is_documented_only(key) {
+                    self.remark(property, file, DOCUMENTED_ONLY);
+                }
+            }
+            "audit.enable" => self.audits = value.eq_ignore_ascii_case("true"),
             key if FULFILLED
                 .iter()
                 .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
@@ -281,7 +299,7 @@ mod tests {
         assert_eq!(
             settings,
             "Settings { fast: None, compat: None, tick_ms: Some(50), min_session_timeout_ms: Some(Timeout(Some(100))), \
-             max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), listen_backlog: None, \
+             max_session_timeout_ms: Some(Timeout(None)), max_client_cnxns: Some(0), max_cnxns: None, listen_backlog: None, \
              jute_max_buffer: Some(4194303), jute_max_buffer_extra_size: Some(1024), max_auth_ids: None, \
              max_auth_id_bytes: None, max_acl_entries: None, max_watches: None, max_watch_bytes: None, history: None, \
              four_letter_words: Some(\"ruok, stat\"), extended_types: Some(true), \

@@ -4,6 +4,7 @@
 //! ignored here, unless it is so similar to a known one that it must be a mistake.
 
 use crate::settings::Settings;
+use crate::zoo_throttle;
 
 /// Prefixes of keys whose last part the user chooses.
 const FAMILIES: &[&str] = &[
@@ -15,7 +16,6 @@ const FAMILIES: &[&str] = &[
     "superUser.",
     "metricsProvider.",
     "admin.",
-    "audit.",
     "jvm.pause.",
 ];
 
@@ -72,6 +72,8 @@ const OTHERS: &[&str] = &[
     "superUser",
     "requireClientAuthScheme",
     "allowSaslFailedClients",
+    "audit.enable",
+    "audit.impl.class",
     "bitHashCacheSize",
     "clientTcpKeepAlive",
     "tcpKeepAlive",
@@ -120,7 +122,6 @@ const OTHERS: &[&str] = &[
     "learner.asyncSending",
     "learner.closeSocketAsync",
     "maxBatchSize",
-    "maxCnxns",
     "maxGetChildrenResponseCacheSize",
     "maxInProcessingDeadWatchers",
     "maxResponseCacheSize",
@@ -168,7 +169,8 @@ const OTHERS: &[&str] = &[
 
 /// Returns the known key that is probably meant by an unknown key.
 pub(crate) fn meant(key: &str) -> Option<&'static str> {
-    let known = || Settings::keys().chain(OTHERS.iter().copied());
+    let throttle = || zoo_throttle::KEYS.iter().copied().chain(zoo_throttle::documented_names());
+    let known = || Settings::keys().chain(OTHERS.iter().copied()).chain(throttle());
     if FAMILIES.iter().any(|family| key.starts_with(family)) || known().any(|name| name == key) {
         return None;
     }

@@ -1,8 +1,11 @@
 //! Settings of access: who may authenticate how, and who must.
 
+use std::sync::Arc;
+
 use crate::builder::Builder;
-use crate::core::SaslUsers;
+use crate::core::{AuditRecord, SaslUsers};
 use crate::error::Error;
+use crate::shell::state::AuditSink;
 
 /// Access.
 impl Builder {
@@ -69,6 +72,16 @@ impl Builder {
     /// with an empty list, connections need not authenticate.
     pub fn require_auth<S: Into<String>>(mut self, schemes: impl IntoIterator<Item = S>) -> Self {
         self.core.required_schemes = schemes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets `audit.enable`: `write` gets a record of each change that a client asks for, done or refused, and of each ephemeral node
+    /// that goes with its session, before anybody hears of it; with a [`data_dir`](Self::data_dir), when it is durable. What
+    /// the program writes by a [`Handle`](crate::Handle) has none. The function is called while the server is locked: it must be
+    /// quick, and not use the server.
+    pub fn audit(mut self, write: impl Fn(&AuditRecord) + Send + Sync + 'static) -> Self {
+        self.audit = Some(AuditSink(Arc::new(write)));
+        self.core.audit = true;
         self
     }
 

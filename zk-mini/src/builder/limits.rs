@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::builder::Builder;
+use crate::core::Throttle;
 use crate::shell::limits::LONGEST_FRAME;
 
 /// Limits. Those beyond ZooKeeper's are far above the needs of real systems.
@@ -11,6 +12,20 @@ impl Builder {
     /// no limit. Further connections are closed without a word. In-memory connections are not counted.
     pub fn max_client_connections(mut self, max: i32) -> Self {
         self.limits.max_client_connections = max;
+        self
+    }
+
+    /// Sets `maxCnxns`, the maximum number of TCP connections; 0 or less, the default, is no limit. Further connections are
+    /// closed without a word. In-memory connections are not counted.
+    pub fn max_connections(mut self, max: i32) -> Self {
+        self.limits.max_connections = max;
+        self
+    }
+
+    /// Throttles new connections, for a server that many clients come to at once; off unless set. A connection that finds no
+    /// token is closed without a word when it asks for a session, and its client tries again.
+    pub fn throttle(mut self, throttle: Throttle) -> Self {
+        self.core.throttle = throttle;
         self
     }
 

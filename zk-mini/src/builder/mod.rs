@@ -16,6 +16,7 @@ use crate::report::four_letter::Whitelist;
 use crate::shell::engine::{Engine, HttpHandler};
 use crate::shell::http::HttpConnection;
 use crate::shell::limits::Limits;
+use crate::shell::state::AuditSink;
 use crate::storage::Settings;
 #[cfg(feature = "tree-files")]
 use crate::tree_file::TreeFile;
@@ -57,6 +58,7 @@ pub struct Builder {
     data_dir: Option<PathBuf>,
     private_sessions: bool,
     sasl_scheme: Option<bool>,
+    audit: Option<AuditSink>,
     prints_history: bool,
     storage: Settings,
     http: Option<HttpHandler>,
@@ -89,6 +91,7 @@ impl Builder {
             data_dir: None,
             private_sessions: false,
             sasl_scheme: None,
+            audit: None,
             prints_history: true,
             storage: Settings::default(),
             http: None,

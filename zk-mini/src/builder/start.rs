@@ -91,7 +91,7 @@ impl Builder {
             log!(INFO, "in memory: nothing is kept");
         }
         let (configuration, words, http) = (configuration.into(), self.words, self.http);
-        let setup = Setup { configuration, words, listener, http, files };
+        let setup = Setup { configuration, words, listener, http, audit: self.audit, files };
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
         // No connection is accepted before the server runs. Nothing becomes durable before, either.

@@ -5,6 +5,7 @@ use zk_wire::{Millis, Zxid};
 use crate::core::access::password::SessionSecret;
 use crate::core::access::sasl::{self, SaslUsers};
 use crate::core::compat::Compat;
+use crate::core::throttle::Throttle;
 
 /// Configuration of a server. Defaults are those of Apache ZooKeeper, with the tick of its sample configuration.
 ///
@@ -52,6 +53,10 @@ pub struct Config {
     pub required_schemes: Vec<String>,
     /// Key of the nonces for SASL; derived from the [`seed`](Self::seed) if not set.
     pub nonce_secret: Option<SessionSecret>,
+    /// Throttle of new connections.
+    pub throttle: Throttle,
+    /// Emits an audit record for each change, as [`Output::Audit`](super::Output::Audit).
+    pub audit: bool,
     /// Refuses writes over a quota; otherwise quotas are only counted (`enforceQuota`).
     pub enforce_quota: bool,
     /// Answers `reconfig` with `UNIMPLEMENTED` instead of `RECONFIG_DISABLED` (`reconfigEnabled`). A single server
@@ -134,6 +139,8 @@ impl Default for Config {
             allow_sasl_failed_clients: false,
             required_schemes: Vec::new(),
             nonce_secret: None,
+            throttle: Throttle::default(),
+            audit: false,
             enforce_quota: false,
             reconfig_enabled: false,
             container_check_interval: Millis(60_000),

@@ -204,6 +204,12 @@ impl Core {
         self.last_zxid
     }
 
+    /// Returns the chance that the throttle refuses a new connection at random.
+    #[must_use]
+    pub fn drop_chance(&self) -> f64 {
+        self.throttle.drop_chance()
+    }
+
     /// Returns the number of sessions.
     #[must_use]
     pub fn session_count(&self) -> usize {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::access::sasl::SaslRefusal;
+use crate::core::audit::AuditRecord;
 use crate::core::txn::Txn;
 
 /// Time of a clock.
@@ -121,6 +122,8 @@ pub enum Output {
     },
     /// Log a note. No other action is needed.
     Note(Note),
+    /// Write an audit record. Emitted only if [`Config::audit`](super::Config::audit) is set.
+    Audit(Box<AuditRecord>),
     /// Send a frame.
     Send {
         /// Connection to send on.
@@ -219,6 +222,8 @@ pub enum Refusal {
     },
     /// The disk is lost, so no new session can be stored.
     NoNewSessions,
+    /// Too many connections have come at a time.
+    Throttled,
     /// The ensemble has no quorum, and the client does not ask for read-only service.
     NoQuorum,
     /// The ensemble has no quorum, and this is a session of all its servers.

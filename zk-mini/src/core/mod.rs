@@ -15,6 +15,7 @@
 
 mod access;
 mod apply;
+mod audit;
 mod compat;
 mod config;
 mod direct;
@@ -40,6 +41,7 @@ mod requests;
 mod session;
 pub(crate) mod size;
 mod subtree;
+mod throttle;
 mod tree;
 mod txn;
 mod watch;
@@ -47,6 +49,7 @@ mod watch;
 pub use access::credentials::{AccessError, Credentials};
 pub use access::password::SessionSecret;
 pub use access::sasl::{SaslRefusal, SaslUsers};
+pub use audit::{AuditOperation, AuditRecord};
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
@@ -57,12 +60,13 @@ pub use image::{Image, ImageNode, ImageWalk};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
 pub use subtree::{NoSubtree, Reach, Subtree, SubtreeNode};
+pub use throttle::{Throttle, ThrottleWeights};
 pub use tree::SYSTEM_NODES;
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
-use zk_wire::{Millis, Perms, SessionId, Xid, Zxid};
+use zk_wire::{ByteString, Millis, Perms, SessionId, Xid, Zxid};
 
 use apply::{Applied, apply};
 use compat::Rules;
@@ -80,6 +84,7 @@ pub(crate) use reap::NextDeletion;
 use reap::Reaper;
 use requests::listing::Listing;
 use session::Sessions;
+use throttle::Bucket;
 use tree::Tree;
 use watch::Watches;
 
@@ -151,6 +156,9 @@ pub struct Core {
     faults: Faults,
     pub(crate) history: Recorder,
     held: HeldSessions,
+    throttle: Bucket,
+    /// Path of the node of the last create, for its audit record.
+    created: Option<ByteString>,
     /// The servers, if there are several.
     ensemble: Option<Box<Ensemble>>,
 }
@@ -181,6 +189,8 @@ impl Core {
             faults: Faults::default(),
             history: Recorder::new(config.history, config.begin_after),
             held: HeldSessions::default(),
+            throttle: Bucket::new(config.throttle, config.seed),
+            created: None,
             ensemble: None,
             config,
         }

@@ -8,7 +8,7 @@ use crate::core::ConnId;
 use crate::handle::Handle;
 use crate::shell::came::Came;
 use crate::shell::connection;
-use crate::shell::engine::Refused;
+use crate::shell::connections::Refused;
 
 /// Reason why a server does not serve a stream.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -20,9 +20,10 @@ pub enum ServeError {
     /// The server is down; see [`Handle::bring_up`].
     #[error("the zk-mini server is down: bring it up first")]
     Down,
-    /// The peer's address has the maximum number of connections.
+    /// The peer's address, or the server, has the maximum number of connections.
     #[error(
-        "this address already has the maximum number of connections: see `Builder::max_client_connections`"
+        "this address or the server already has the maximum number of connections: see \
+         `Builder::max_client_connections` and `Builder::max_connections`"
     )]
     TooManyConnections,
 }
@@ -64,8 +65,8 @@ impl Handle {
         let guard = self.engine.admit(Some(peer), Came::Anywhere).map_err(|refused| match refused {
             Refused::Stopped => ServeError::Stopped,
             Refused::Down => ServeError::Down,
-            Refused::TooMany => {
-                self.engine.reject(peer);
+            Refused::TooMany | Refused::Full => {
+                self.engine.reject(peer, refused);
                 ServeError::TooManyConnections
             }
         })?;

@@ -76,7 +76,7 @@ impl Figures {
         all.gauge("local_sessions", 0_u32);
         all.gauge("packets_sent", server.stats.sent);
         all.gauge("packets_received", server.stats.received);
-        all.put("connection_drop_probability", FigureValue::Decimal(0.0));
+        all.put("connection_drop_probability", FigureValue::Decimal(server.drop_chance));
         all.gauge("watch_count", server.watches);
         all.gauge("min_latency", latency.min);
         all.gauge("max_latency", latency.max);

@@ -79,6 +79,8 @@ pub struct ServerFigures {
     pub data_bytes: usize,
     /// Number of sessions that are alive.
     pub sessions: usize,
+    /// Chance that the throttle refuses a new connection at random.
+    pub drop_chance: f64,
     /// Number of open connections, with or without a session.
     pub connections: usize,
     /// Number of watches: pairs of connection and path.

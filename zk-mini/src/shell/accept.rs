@@ -8,7 +8,8 @@ use bytes::BytesMut;
 
 use crate::shell::came::Came;
 use crate::shell::connection;
-use crate::shell::engine::{Engine, Refused};
+use crate::shell::connections::Refused;
+use crate::shell::engine::Engine;
 use crate::shell::listener::{Accepted, Listener};
 use crate::shell::panics::{PAUSE, surviving};
 use crate::shell::turned_away;
@@ -56,7 +57,7 @@ impl Failures {
     }
 }
 
-/// Serves a connection, or closes it silently, as ZooKeeper does, if its address has too many. A TLS handshake would be
+/// Serves a connection, or closes it silently, as ZooKeeper does, if its address or the server has too many. A TLS handshake would be
 /// done here, in a task of its own.
 fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) {
     // Without it a reply waits for the acknowledgement of the one before.
@@ -68,20 +69,25 @@ fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) 
             log!(DEBUG, %remote, conn = guard.id.0, "connected");
             connection::spawn(stream, guard);
         }
-        Err(Refused::TooMany) => {
+        Err(refused @ (Refused::TooMany | Refused::Full)) => {
             let engine = Arc::clone(engine);
-            engine.runtime.clone().spawn(serve_if_http(Accepted { stream, remote, listener }, engine));
+            let accepted = Accepted { stream, remote, listener };
+            engine.runtime.clone().spawn(serve_if_http(accepted, engine, refused));
         }
         Err(Refused::Stopped | Refused::Down) => {}
     }
 }
 
 /// Serves a connection that is one too many for ZooKeeper's protocol, if it is HTTP; closes it otherwise.
-async fn serve_if_http(Accepted { stream, remote, listener }: Accepted, engine: Arc<Engine>) {
+async fn serve_if_http(
+    Accepted { stream, remote, listener }: Accepted,
+    engine: Arc<Engine>,
+    refused: Refused,
+) {
     let listener = engine.setup.addrs().get(listener).copied();
     let served = turned_away::serve_if_http(&engine, stream, BytesMut::new(), (Some(remote), listener));
     if served.await.is_err() {
-        engine.reject(remote);
+        engine.reject(remote, refused);
     }
 }
 

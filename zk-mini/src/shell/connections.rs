@@ -22,6 +22,8 @@ pub(crate) struct Connections {
     by_id: BTreeMap<ConnId, Entry>,
     /// Number of connections over TCP, by address.
     per_ip: BTreeMap<IpAddr, usize>,
+    /// Number of connections over TCP.
+    over_tcp: usize,
     given: u64,
     /// Times by which connections must request a session, in order. The first one has not done so; others may have, or
     /// have ended.
@@ -46,19 +48,34 @@ pub(crate) struct Entry {
     closed_by_core: bool,
 }
 
+/// Reason for refusing a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Refused {
+    Stopped,
+    Down,
+    /// Its address has the maximum number of connections.
+    TooMany,
+    /// The server has the maximum number of connections.
+    Full,
+}
+
 impl Connections {
-    /// Admits a connection; `None` if its address has the maximum number.
+    /// Admits a connection, unless its address or the server has the maximum number.
     pub(crate) fn admit(
         &mut self,
         remote: Option<SocketAddr>,
         turn: &Turn<'_>,
-    ) -> Option<(ConnId, Arc<Outbox>)> {
+    ) -> Result<(ConnId, Arc<Outbox>), Refused> {
         if let Some(remote) = remote {
+            if !turn.limits.allows_one_more(self.over_tcp) {
+                return Err(Refused::Full);
+            }
             let open = self.per_ip.entry(remote.ip()).or_default();
             if !turn.limits.allows_another(*open) {
-                return None;
+                return Err(Refused::TooMany);
             }
             *open += 1;
+            self.over_tcp += 1;
         }
         self.given += 1;
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
@@ -74,7 +91,7 @@ impl Connections {
         };
         self.by_id.insert(id, entry);
         self.expected.push_back((session_due, id));
-        Some((id, outbox))
+        Ok((id, outbox))
     }
 
     /// Removes a connection that has ended. Returns true if the core still knows it and must be told.
@@ -85,6 +102,7 @@ impl Connections {
             && let Some(open) = self.per_ip.get_mut(&ip)
         {
             *open -= 1;
+            self.over_tcp -= 1;
             if *open == 0 {
                 self.per_ip.remove(&ip);
             }

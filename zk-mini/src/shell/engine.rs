@@ -20,7 +20,7 @@ use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::came::Came;
 use crate::shell::changes::Changes;
 use crate::shell::clock::{Clock, TimeSlice};
-use crate::shell::connections::Connections;
+use crate::shell::connections::{Connections, Refused};
 use crate::shell::http::HttpConnection;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
@@ -29,7 +29,7 @@ use crate::shell::outbox::{Close, Outbox};
 use crate::shell::panics::surviving;
 use crate::shell::remote::Remote;
 use crate::shell::runtime::Runtime;
-use crate::shell::state::ServerState;
+use crate::shell::state::{AuditSink, ServerState};
 use crate::shell::turn::{Turn, Wakers};
 use crate::shell::turn_log::{Line, TurnLog};
 use crate::storage::Files;
@@ -83,6 +83,8 @@ pub(crate) struct Setup {
     pub(crate) listener: Option<Arc<Listener>>,
     /// Function that serves HTTP, if there is one.
     pub(crate) http: Option<HttpHandler>,
+    /// Function that takes audit records, if there is one.
+    pub(crate) audit: Option<AuditSink>,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
 }
@@ -120,14 +122,6 @@ pub(crate) struct ConnectionGuard {
     pub(crate) server: Option<usize>,
 }
 
-/// Reason for refusing a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Refused {
-    Stopped,
-    Down,
-    TooMany,
-}
-
 impl Engine {
     pub(crate) fn new(
         core: Core,
@@ -144,6 +138,7 @@ impl Engine {
             connections: Connections::default(),
             trace_mask: DEFAULT_TRACE_MASK,
             armed: None,
+            audit: setup.audit.clone(),
             log: TurnLog::default(),
             stopped: false,
             losing: None,
@@ -194,7 +189,7 @@ impl Engine {
             if listener.is_some_and(|server| state.core.is_server_stopped(server)) {
                 return Err(Refused::Down);
             }
-            let (id, outbox) = state.connections.admit(remote, turn).ok_or(Refused::TooMany)?;
+            let (id, outbox) = state.connections.admit(remote, turn)?;
             state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let server = listener.filter(|_| state.core.server_count() > 0);
             let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
@@ -203,12 +198,15 @@ impl Engine {
         })
     }
 
-    /// Counts and logs a connection that is one too many for its address.
-    pub(crate) fn reject(&self, remote: SocketAddr) {
-        let max = self.limits.max_client_connections;
+    /// Counts and logs a connection that is one too many, for its address or for the server.
+    pub(crate) fn reject(&self, remote: SocketAddr, refused: Refused) {
+        let line = match refused {
+            Refused::Full => Line::Full(remote, self.limits.max_connections),
+            _ => Line::TooMany(remote, self.limits.max_client_connections),
+        };
         self.turn(|state, turn| {
             state.connections.stats.rejected += 1;
-            state.log.push(turn.now.mono, Line::TooMany(remote, max));
+            state.log.push(turn.now.mono, line);
         });
     }
 

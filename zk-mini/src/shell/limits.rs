@@ -26,6 +26,8 @@ pub(crate) struct Limits {
     pub(crate) extra_frame: Option<usize>,
     /// `maxClientCnxns`: maximum number of TCP connections from one address; 0 or less means unlimited.
     pub(crate) max_client_connections: i32,
+    /// `maxCnxns`: maximum number of TCP connections; 0 or less means unlimited.
+    pub(crate) max_connections: i32,
     /// Number of unwritten bytes above which a connection is cut off; a single reply may be longer.
     pub(crate) max_backlog: usize,
     /// Time budget for the requests of one connection before others have a turn. One request at least is handled.
@@ -33,6 +35,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
+    /// Returns true if a server that has this many connections may have another.
+    pub(crate) fn allows_one_more(&self, open: usize) -> bool {
+        self.max_connections <= 0 || usize::try_from(self.max_connections).is_ok_and(|max| open < max)
+    }
+
     /// Returns true if an address that has this many connections may have another.
     pub(crate) fn allows_another(&self, open: usize) -> bool {
         self.max_client_connections <= 0
@@ -65,6 +72,7 @@ impl Default for Limits {
             max_frame: zk_wire::DEFAULT_MAX_FRAME,
             extra_frame: None,
             max_client_connections: 60,
+            max_connections: 0,
             max_backlog: 64 << 20,
             time_slice: Duration::from_millis(2),
         }

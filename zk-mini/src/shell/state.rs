@@ -1,10 +1,13 @@
 //! State of a server (core, clock, connections, journal): inputs go to the core, and its outputs are performed.
 
+use std::fmt;
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 use tracing::Level;
 use zk_wire::Millis;
 
-use crate::core::{ConnId, Core, Input, Output};
+use crate::core::{AuditRecord, ConnId, Core, Input, Note, Output, Refusal};
 use crate::log::is_wanted;
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
@@ -12,6 +15,18 @@ use crate::shell::journal::Journal;
 use crate::shell::turn::Turn;
 use crate::shell::turn_log::{Line, TurnLog};
 use crate::storage::StorageError;
+
+/// Function that takes audit records, in order. It is called while the state is locked.
+#[derive(Clone)]
+pub(crate) struct AuditSink(pub(crate) Arc<WriteAudit>);
+
+type WriteAudit = dyn Fn(&AuditRecord) + Send + Sync;
+
+impl fmt::Debug for AuditSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AuditSink")
+    }
+}
 
 /// The state behind the mutex of an engine.
 #[derive(Debug)]
@@ -25,6 +40,8 @@ pub(crate) struct ServerState {
     pub(crate) trace_mask: i64,
     /// Deadline that the timer sleeps for.
     pub(crate) armed: Option<Millis>,
+    /// Function that takes audit records.
+    pub(crate) audit: Option<AuditSink>,
     /// Lines to log after the turn.
     pub(crate) log: TurnLog,
     pub(crate) stopped: bool,
@@ -95,7 +112,11 @@ impl ServerState {
             Output::Send { conn, frame } => Some((*conn, frame.len())),
             // They tell no peer anything, and a slow disk must not let input pile up.
             Output::Pause { .. } | Output::Resume { .. } => return Some(output),
-            Output::Persist(_) | Output::Expired { .. } | Output::Note(_) | Output::Close { .. } => None,
+            Output::Persist(_)
+            | Output::Expired { .. }
+            | Output::Note(_)
+            | Output::Audit(_)
+            | Output::Close { .. } => None,
         };
         let output = journal.hold(output);
         if output.is_none()
@@ -115,7 +136,15 @@ impl ServerState {
                 self.connections.stats.sessions_expired += 1;
                 self.log.push(turn.now.mono, Line::Expired(session));
             }
+            Output::Audit(record) => {
+                if let Some(AuditSink(write)) = &self.audit {
+                    write(&record);
+                }
+            }
             Output::Note(note) => {
+                if let Note::Refused { reason: Refusal::Throttled, .. } = note {
+                    self.connections.stats.rejected += 1;
+                }
                 let remote = self.connections.remote(note.conn());
                 self.log.push(turn.now.mono, Line::Note(remote, note));
             }

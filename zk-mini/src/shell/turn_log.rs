@@ -38,6 +38,8 @@ pub(crate) enum Line {
     Expired(SessionId),
     /// An address has the maximum number of connections; one more was refused.
     TooMany(SocketAddr, i32),
+    /// The server has the maximum number of connections; one more was refused.
+    Full(SocketAddr, i32),
     /// A connection has not asked for a session in time.
     Sessionless(Remote, ConnId),
     /// A peer does not read, and more bytes wait for it than the limit.
@@ -125,6 +127,7 @@ impl Line {
     fn level(&self) -> Level {
         match self {
             Self::TooMany(..)
+            | Self::Full(..)
             | Self::DoesNotRead { .. }
             | Self::NoFrame { had_session: true, .. }
             | Self::Note(_, Note::NotAuthenticated { .. })
@@ -142,7 +145,7 @@ impl Line {
             | Self::Sessionless(remote, _)
             | Self::DoesNotRead { remote, .. }
             | Self::NoFrame { remote, .. } => Some(Source::Peer(PeerKey::new(remote.peer().ip))),
-            Self::TooMany(remote, _) => Some(Source::Peer(PeerKey::new(remote.ip()))),
+            Self::TooMany(remote, _) | Self::Full(remote, _) => Some(Source::Peer(PeerKey::new(remote.ip()))),
             Self::Expired(_) => Some(Source::Expiry),
             Self::LeftOut(_) | Self::Request(..) | Self::Received { .. } | Self::Sent { .. } => None,
         }
@@ -155,6 +158,9 @@ impl Line {
             Self::Expired(session) => log!(INFO, %session, "session expired"),
             Self::TooMany(remote, max) => {
                 log!(WARN, %remote, max, "connection refused: this address already has the maximum number of connections (maxClientCnxns)");
+            }
+            Self::Full(remote, max) => {
+                log!(WARN, %remote, max, "connection refused: the server already has the maximum number of connections (maxCnxns)");
             }
             Self::Sessionless(remote, conn) => {
                 log!(INFO, %remote, conn = conn.0, "connection closed: no session was requested in time");
@@ -239,6 +245,7 @@ impl fmt::Display for ShownRefusal<'_> {
                 "the client has seen zxid {seen}, and this server is only at {last}: the client knows another \
                  server, or this one before it lost its state; restart the client"
             ),
+            Refusal::Throttled => f.write_str("too many connections at a time (connection_throttle_tokens)"),
             Refusal::NoNewSessions => f.write_str("the disk cannot be written, so there are no new sessions"),
             Refusal::NoQuorum => {
                 f.write_str("there is no quorum, and the client does not ask for read-only service")

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
-use zk_mini::core::{Change, Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
+use zk_mini::core::{AuditRecord, Change, Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
 use zk_wire::*;
 
 /// Message that a connection received.
@@ -31,6 +31,8 @@ pub(crate) struct Driver {
     pub(crate) ends: Vec<(Millis, SessionId, Option<Vec<ByteString>>)>,
     /// Expired sessions.
     pub(crate) expired: Vec<SessionId>,
+    /// Audit records.
+    pub(crate) audited: Vec<AuditRecord>,
     /// Notes for the log.
     pub(crate) notes: Vec<Note>,
     /// Connections whose input is to wait.
@@ -60,6 +62,7 @@ impl Driver {
             txns: Vec::new(),
             ends: Vec::new(),
             expired: Vec::new(),
+            audited: Vec::new(),
             notes: Vec::new(),
             paused: BTreeSet::new(),
             heard: BTreeMap::new(),
@@ -284,6 +287,7 @@ impl Driver {
                     self.expired.push(session);
                 }
                 Output::Note(note) => self.notes.push(note),
+                Output::Audit(record) => self.audited.push(*record),
                 Output::Pause { conn } => assert!(self.paused.insert(conn), "a connection is paused once"),
                 Output::Resume { conn } => assert!(self.paused.remove(&conn), "and resumed if it is paused"),
                 Output::Close { conn } => self.listen(conn).push(Heard::Closed),

@@ -4,6 +4,7 @@
 
 mod access;
 mod agreement;
+mod audit;
 mod chaos;
 mod driver;
 mod ensemble;
@@ -35,5 +36,6 @@ mod sasl;
 mod session_stories;
 mod sessions;
 mod stalls;
+mod throttle;
 mod watches;
 mod writes;

@@ -217,7 +217,11 @@ impl History {
                         self.sessions.push(response);
                     }
                 }
-                Output::Expired { .. } | Output::Note(_) | Output::Pause { .. } | Output::Resume { .. } => {}
+                Output::Expired { .. }
+                | Output::Note(_)
+                | Output::Audit(_)
+                | Output::Pause { .. }
+                | Output::Resume { .. } => {}
                 Output::Close { conn } => assert!(self.open.remove(&conn), "a connection is closed once"),
             }
         }

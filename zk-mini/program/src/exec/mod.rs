@@ -123,7 +123,11 @@ async fn exec(
     let servers = args.servers.spread(vec![Host::Loopback.addrs(0).await?])?;
     let access = access.map(|access| access.refuse_shutdown(NO_SHUTDOWN));
     let start = Start { servers, loading, access, keys: HttpKeys::default() };
-    let builder = sasl.apply(args.disk.apply(args.settings.apply(ZkMini::builder())));
+    let audit = args.disk.open_audit_log()?;
+    let mut builder = sasl.apply(args.disk.apply(args.settings.apply(ZkMini::builder())));
+    if let Some(audit) = audit {
+        builder = builder.audit(move |record| audit.change(record));
+    }
     let Started { zk, servers, http } = start.server(builder).await?;
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal

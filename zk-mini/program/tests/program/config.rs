@@ -1,6 +1,8 @@
 //! `zk-mini serve --config`.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -40,6 +42,12 @@ fn a_bad_configuration_ends_with_status_2_and_shows_the_right_form() {
             b"dataDir=/tmp/x\nsessionRequireClientSaslAuth=true\n",
             "did you mean sessionRequireClientSASLAuth?",
         ),
+        (b"dataDir=/tmp/x\nmaxcnxns=5\n", "did you mean maxCnxns?"),
+        (b"dataDir=/tmp/x\naudit.enabled=true\n", "did you mean audit.enable?"),
+        (b"dataDir=/tmp/x\nconnectionMaxToken=5\n", "did you mean connectionMaxTokens?"),
+        (b"dataDir=/tmp/x\nconnection_throttle_token=5\n", "did you mean connection_throttle_tokens?"),
+        (b"dataDir=/tmp/x\nconnectionMaxTokens=-1\n", "a number, 0 or more"),
+        (b"dataDir=/tmp/x\nconnection_throttle_drop_increase=2\n", "a number between 0 and 1"),
         (b"dataDir=/tmp/x\nclientPort=70000\n", "a port, 0 to 65535"),
         (b"dataDir=/tmp/x\nclientPortAddress=not a host\n", "a host or an address"),
         (
@@ -58,7 +66,7 @@ fn unknown_keys_are_warned_of_and_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let text = "admin.idleTimeout=1\nmetricsProvider.className=org.x.Y\nmetricsProvider.httpPort=7000\n\
                 quorumListenOnAllIPs=true\nserver.1=localhost:2888:3888\nmy.own.property=1\nfsync.warningthresholdms=5\n\
-                initLimit=10\nsyncLimit=5\nmaxCnxns=0\nleaderServes=yes\nadmin.enableserver=x\n";
+                initLimit=10\nsyncLimit=5\nleaderServes=yes\naudit.impl.class=org.x.Y\nadmin.enableserver=x\n";
     let zk = serve_with(dir.path(), text, &[]);
     let _ready = zk.address();
     zk.signal(Signal::SIGTERM);
@@ -106,4 +114,48 @@ fn a_data_directory_on_the_command_line_is_enough() {
     let zk = serve(dir.path(), b"clientPort=0\n", &["--data-dir", data.to_str().unwrap()]);
     let _ready = zk.address();
     assert!(data.join("version-2").is_dir());
+}
+
+#[test]
+fn the_rest_of_a_production_file_works_without_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "maxCnxns=100\nconnection_throttle_tokens=50\nconnection_throttle_fill_time=1000\n\
+                connection_throttle_fill_count=10\nconnection_throttle_freeze_time=-1\n\
+                connection_throttle_weight_enabled=true\nenforce.auth.enabled=true\nenforce.auth.schemes=ip\n\
+                clientPortListenBacklog=10\naudit.enable=false\n4lw.commands.whitelist=mntr\n";
+    let zk = serve_with(dir.path(), text, &[]);
+    let address = zk.address();
+    granted_timeout(&address, 10_000);
+    let figures = ask(&address, "mntr");
+    assert!(figures.contains("zk_connection_drop_probability\t0.0"), "{figures}");
+    zk.signal(Signal::SIGTERM);
+    let (status, stderr) = zk.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(!stderr.contains("WARN"), "{stderr}");
+}
+
+/// Asks for a session. Returns false if the server closes the connection without an answer.
+fn is_granted_a_session(address: &str) -> bool {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let mut request = vec![0; 48];
+    request[3] = 44;
+    request[18] = 100;
+    request[31] = 16;
+    stream.write_all(&request).unwrap();
+    stream.read(&mut [0; 4]).is_ok_and(|read| read > 0)
+}
+
+#[test]
+fn a_throttle_refuses_clients_that_come_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "connectionMaxTokens=2\nconnectionTokenFillTime=1000000\n";
+    let zk = serve_with(dir.path(), text, &[]);
+    let address = zk.address();
+    for expected in [true, true, false] {
+        assert_eq!(is_granted_a_session(&address), expected);
+    }
+    zk.signal(Signal::SIGTERM);
+    let (_, stderr) = zk.end();
+    assert_eq!(stderr.matches("connection_throttle_…").count(), 2, "{stderr}");
+    assert!(stderr.contains("too many connections at a time (connection_throttle_tokens)"), "{stderr}");
 }

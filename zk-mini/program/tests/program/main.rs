@@ -1,6 +1,7 @@
 //! The program as its users start it: a real process, real signals, real ports.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
+mod audit;
 mod client;
 mod config;
 mod exec;

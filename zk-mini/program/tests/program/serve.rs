@@ -134,7 +134,7 @@ fn the_file_of_kazoos_test_harness_is_served_with_warnings_only() {
     let (status, stderr) = zk.end();
     assert_eq!(status.code(), Some(0));
     let warned: Vec<_> = stderr.lines().filter(|line| line.contains(" is ignored: ")).collect();
-    assert_eq!(warned.len(), 7, "{stderr}");
+    assert_eq!(warned.len(), 6, "{stderr}");
 }
 
 #[test]

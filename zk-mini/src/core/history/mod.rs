@@ -202,6 +202,7 @@ impl Recorder {
                     Refusal::Unreadable
                     | Refusal::SeenMore { .. }
                     | Refusal::NoNewSessions
+                    | Refusal::Throttled
                     | Refusal::NoQuorum => SessionId::NONE,
                 };
                 (What::Refused, session, Millis(0), text::refusal(reason))

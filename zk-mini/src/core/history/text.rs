@@ -62,6 +62,7 @@ pub(super) fn refusal(reason: Refusal) -> String {
         Refusal::SeenMore { seen, last } => {
             format!("the client has seen transaction {seen}, and the last one here is {last}")
         }
+        Refusal::Throttled => "too many connections at a time: the throttle has no tokens".into(),
         Refusal::NoNewSessions => "the disk is lost: no session can be stored".into(),
         Refusal::NoQuorum => "there is no quorum, and the client is not read-only".into(),
         Refusal::NeedsQuorum(id) => format!("there is no quorum, which session {id} needs"),

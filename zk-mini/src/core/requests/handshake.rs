@@ -8,6 +8,7 @@ use crate::core::access::password::{is_password, password};
 use crate::core::history::Cause;
 use crate::core::message::{ConnId, Note, Now, Refusal};
 use crate::core::outputs::Body;
+use crate::core::throttle::Newcomer;
 use crate::core::txn::Change;
 
 /// Session that a handshake gives to a connection.
@@ -69,6 +70,13 @@ impl Core {
     ) -> Result<Granted, Refusal> {
         let request =
             ConnectRequest::decode(&mut frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
+        let newcomer = match request.session_id {
+            SessionId::NONE => Newcomer::Global,
+            _ => Newcomer::Renewed,
+        };
+        if !self.throttle.admits(now.mono, newcomer) {
+            return Err(Refusal::Throttled);
+        }
         if self.is_leaderless() && request.read_only != Some(true) {
             return Err(Refusal::NoQuorum);
         }

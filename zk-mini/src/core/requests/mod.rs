@@ -3,6 +3,7 @@
 //! To add an operation, add its row to the op codes (`zk_wire::OpCode`), its record and a view in `zk-wire`, a row in the table
 //! below, and the handler in the file of its group in this folder.
 
+pub(crate) mod audited;
 pub(crate) mod auth;
 pub(crate) mod call;
 mod faulty;

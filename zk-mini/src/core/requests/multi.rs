@@ -24,6 +24,11 @@ impl Core {
                 {
                     self.history.multi_failed(code);
                 }
+                if self.config.audit {
+                    let results = std::mem::take(&mut self.results);
+                    self.audit_multi(call, &ops, &results);
+                    self.results = results;
+                }
                 Ok(Reply::Body(self.outputs.body(|out| {
                     for (result, op) in self.results.drain(..).zip(&ops) {
                         multi_result(result, op.op()).encode(out);

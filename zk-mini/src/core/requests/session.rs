@@ -47,11 +47,14 @@ impl Core {
     pub(crate) fn end_session(&mut self, now: Now, session: SessionId, xid: Xid, reason: EndReason) {
         // The transaction that ends it, so that the history since an earlier one has both.
         self.record_end(now, session, reason, self.next_zxid());
-        let change = Change::CloseSession { ephemerals: Some(self.tree.ephemerals(session)) };
+        let ephemerals = self.tree.ephemerals(session);
+        let audited = if self.config.audit { ephemerals.clone() } else { Vec::new() };
+        let change = Change::CloseSession { ephemerals: Some(ephemerals) };
         // The session ends even if the list of its nodes is too long for a transaction.
         let listed = size::fits(&change, &self.config);
         let change = if listed { change } else { Change::CloseSession { ephemerals: None } };
         self.commit(now, session, xid, Cause::SessionEnd, change);
+        self.audit_ephemerals(now.wall, session, audited);
         self.outputs.gates.give_up_departed(session);
     }
 

@@ -6,7 +6,9 @@ use zk_wire::{
 };
 
 use crate::core::apply::Applied;
+use crate::core::audit::{AuditOperation, AuditedWrite};
 use crate::core::prepare::{Prepare, Prepared};
+use crate::core::requests::audited::{acl_text, znode_type};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::txn::Change;
 use crate::core::{Core, size};
@@ -15,27 +17,60 @@ impl Core {
     /// Handles all creates.
     pub(crate) fn create(&mut self, call: &Call, request: &CreateView<'_>) -> Answer {
         let prepared = self.prepare(call)?.create(request, None);
-        self.write(call, prepared)
+        let answer = self.write(call, prepared);
+        if self.config.audit && request.path.is_some() && znode_type(request).is_some() {
+            let write =
+                AuditedWrite { znode_type: znode_type(request), ..AuditedWrite::to(request.path.as_deref()) };
+            self.audit(call, AuditOperation::Create, write, &answer);
+        }
+        answer
     }
 
     pub(crate) fn delete(&mut self, call: &Call, request: &VersionedPathView<'_>) -> Answer {
         let prepared = self.prepare(call)?.delete(request);
-        self.write(call, prepared)
+        let answer = self.write(call, prepared);
+        if self.config.audit {
+            let write = AuditedWrite::to(request.path.as_deref());
+            self.audit(call, AuditOperation::Delete, write, &answer);
+        }
+        answer
     }
 
     pub(crate) fn set_data(&mut self, call: &Call, request: &SetDataView<'_>) -> Answer {
         let prepared = self.prepare(call)?.set_data(request);
-        self.write(call, prepared)
+        let answer = self.write(call, prepared);
+        if self.config.audit {
+            let write = AuditedWrite::to(request.path.as_deref());
+            self.audit(call, AuditOperation::SetData, write, &answer);
+        }
+        answer
     }
 
     pub(crate) fn set_acl(&mut self, call: &Call, request: &SetAclView<'_>) -> Answer {
         let prepared = self.prepare(call)?.set_acl(request);
-        self.write(call, prepared)
+        let answer = self.write(call, prepared);
+        if self.config.audit {
+            let sent = request.acl.iter().flatten();
+            let acl = acl_text(sent.map(|entry| {
+                (
+                    entry.perms,
+                    entry.scheme.as_deref().unwrap_or_default(),
+                    entry.id.as_deref().unwrap_or_default(),
+                )
+            }));
+            let write = AuditedWrite { acl: Some(acl), ..AuditedWrite::to(request.path.as_deref()) };
+            self.audit(call, AuditOperation::SetAcl, write, &answer);
+        }
+        answer
     }
 
     /// Refuses the delete of a container by a client: only the server does it, without any check of ACLs.
     pub(crate) fn delete_container(&mut self, call: &Call) -> Answer {
-        self.refuse(call, ErrorCode::BAD_ARGUMENTS)
+        let answer = self.refuse(call, ErrorCode::BAD_ARGUMENTS);
+        if self.config.audit {
+            self.audit(call, AuditOperation::Delete, AuditedWrite::default(), &answer);
+        }
+        answer
     }
 
     /// Refuses a change of members, because a single server has none. A readable request takes a zxid, as every
@@ -45,7 +80,12 @@ impl Core {
             return Err(ErrorCode::MARSHALLING_ERROR.into());
         }
         let enabled = self.config.reconfig_enabled;
-        self.refuse(call, if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED })
+        let code = if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED };
+        let answer = self.refuse(call, code);
+        if self.config.audit {
+            self.audit(call, AuditOperation::Reconfig, AuditedWrite::default(), &answer);
+        }
+        answer
     }
 
     /// Returns the rules for writes of a request.
@@ -65,6 +105,11 @@ impl Core {
         };
         self.commit(call.now, call.session, call.xid, cause, change);
         let result = self.results.pop().ok_or(Failure::Close)?;
+        if self.config.audit
+            && let Applied::Created { path, .. } = &result
+        {
+            self.created = Some(path.clone());
+        }
         Ok(Reply::Body(match result {
             Applied::Created { path, .. } if call.op == OpCode::CREATE => {
                 self.outputs.record(&CreateResponse { path })
