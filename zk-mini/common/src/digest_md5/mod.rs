@@ -9,7 +9,7 @@
 //! offline. It is what ZooKeeper has beside Kerberos; use it in networks that you trust, or inside TLS.
 //!
 //! ```
-//! use common::digest_md5::{DIGEST_URI, REALM, Server, answer};
+//! use zk_mini_common::digest_md5::{DIGEST_URI, REALM, Server, answer};
 //!
 //! let server = Server { realm: REALM, uri: DIGEST_URI, nonce: "unpredictable" };
 //! let answer = answer(&server.challenge(), "bob", "secret", DIGEST_URI, "random").unwrap();
