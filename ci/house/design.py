@@ -42,6 +42,7 @@ OPTIONAL_IMPORTS = {("zk-registry", "zk-mini"): "embedded"}
 # Beginnings of paths of files that are plain data and methods: no socket, file, clock, thread, randomness or async.
 PURE = (
     "zk-mini/common/src/backoff",
+    "zk-mini/common/src/digest_md5/",
     "zk-mini/common/src/log/",
     "zk-mini/common/src/millis",
     "zk-mini/wire/src/",
