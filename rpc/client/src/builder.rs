@@ -21,7 +21,7 @@ use crate::shared::{Settings, Shared};
 use crate::span::ContextHook;
 use crate::targets::{self, Aperture, Routes};
 #[cfg(feature = "tls")]
-use crate::tls::{Tls, TlsConnect};
+use crate::tls::TlsConnect;
 
 /// Default maximum of connections to one address of the registry.
 const MAX_CONNECTIONS: usize = 16;
@@ -91,7 +91,7 @@ pub struct ClientBuilder {
     pool: PoolConfig,
     connector: Arc<dyn Connect>,
     #[cfg(feature = "tls")]
-    tls: Option<Tls>,
+    tls: Option<common::tls::ClientTls>,
     /// From the inside out.
     #[cfg(feature = "tower")]
     layers: Vec<Wrap>,
@@ -153,8 +153,20 @@ impl ClientBuilder {
     }
 
     /// Speaks TLS over each connection. Default: no TLS.
+    ///
+    /// ```no_run
+    /// use rpc_client::{Client, Pem, TlsConfig};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let tls = TlsConfig::new(Pem::file("ca.pem"))
+    ///     .certificate(Pem::file("client.pem"), Pem::file("client.key")) // mutual TLS
+    ///     .load()?;
+    /// let client = Client::direct("shop", ["shop.example.org:7000"]).tls(tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Tls) -> Self {
+    pub fn tls(mut self, tls: common::tls::ClientTls) -> Self {
         self.tls = Some(tls);
         self
     }

@@ -164,13 +164,11 @@ pub use error::Error;
 pub use pool::{Balancer, EjectionReason, InstanceInfo, InstanceState, OutlierEjection};
 // Types of connections; re-exported so that users need not name the crate that they come from.
 #[cfg(feature = "tls")]
-pub use common::tls::{Pem, TlsError};
+pub use common::tls::{ClientTls as Tls, ClientTlsConfig as TlsConfig, Pem, TlsError};
 pub use registry::{Connecting, Stream};
 pub use rpc_metrics::ClientMetrics;
 pub use rpc_wire::{Code, Format, Metadata, PayloadError, RetryAfter, Status};
 pub use stats::{InstanceStats, Stats};
 pub use stream::{MessageSender, Messages, StreamCall, Upload};
 pub use targets::direct_addr;
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsConfig};
 pub use typed::service;

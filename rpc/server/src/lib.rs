@@ -181,7 +181,7 @@ mod waiting_call;
 pub use announce::Announcement;
 pub use common::Identity;
 #[cfg(feature = "tls")]
-pub use common::tls::{Pem, TlsError};
+pub use common::tls::{Pem, ServerTls as Tls, ServerTlsConfig as TlsConfig, TlsError, TlsVersion};
 pub use context::Context;
 pub use error::{Error, HandlerError, Result};
 pub use health::Health;
@@ -200,8 +200,6 @@ pub use rpc_wire::{HealthStatus, MethodDescriptor, MethodKind, ServiceDescriptor
 pub use server::{Drained, Server};
 pub use service::{Service, ServiceBuilder};
 pub use stateful::{StateHandler, StatefulBuilder};
-#[cfg(feature = "tls")]
-pub use tls::{Tls, TlsConfig};
 pub use typed::{MessageStream, service};
 
 /// Parts of the code that [`macro@service`] generates.

@@ -3,13 +3,13 @@
 use std::io;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use common::tls::ServerTls;
 use tokio::net::unix::pipe;
 
 use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
 use crate::names::NameError;
-#[cfg(feature = "tls")]
-use crate::tls::Tls;
 
 /// Time for running calls after a request to stop quickly.
 pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub(crate) struct Plan {
     pub(crate) farewell: Duration,
     pub(crate) limits: Limits,
     #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl Plan {

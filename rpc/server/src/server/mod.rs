@@ -8,6 +8,8 @@ mod serve;
 use std::sync::Arc;
 use std::{mem, process};
 
+#[cfg(feature = "tls")]
+use common::tls::ServerTls;
 use rpc_metrics::ServerMetrics;
 use rpc_wire::{HealthStatus, MetadataRef};
 use tokio::net::TcpListener;
@@ -25,8 +27,6 @@ use crate::reflect;
 use crate::retirement::Retirement;
 use crate::scope::ParentHook;
 use crate::service::Service;
-#[cfg(feature = "tls")]
-use crate::tls::Tls;
 
 /// Serves one or more [services](Service) on a listener.
 ///
@@ -66,7 +66,7 @@ pub struct Server {
     retirement: Option<Arc<Retirement>>,
     open: watch::Sender<usize>,
     #[cfg(feature = "tls")]
-    tls: Option<Tls>,
+    tls: Option<ServerTls>,
     metrics: Arc<ServerMetrics>,
     status: Option<TcpListener>,
     parent_hook: Option<ParentHook>,
@@ -158,7 +158,7 @@ impl Server {
 
     /// Speaks TLS on each connection; clients without it are refused. Default: no TLS.
     #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: Tls) -> Self {
+    pub fn tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
         self
     }

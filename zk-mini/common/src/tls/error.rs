@@ -26,6 +26,22 @@ pub enum TlsError {
         /// The source.
         pem: String,
     },
+    /// The private key needs a password.
+    #[error("the private key in {pem} is encrypted; decrypt it: openssl pkey -in {pem} -out decrypted.key")]
+    EncryptedKey {
+        /// The source.
+        pem: String,
+    },
+    /// The file is a key store, and not PEM.
+    #[error("{pem} is a key store in {kind}, and not PEM; convert it: {convert}")]
+    KeyStore {
+        /// The source.
+        pem: String,
+        /// Format: JKS or PKCS12.
+        kind: &'static str,
+        /// Command lines.
+        convert: String,
+    },
     /// The certificate of this process has expired, or begins in the future.
     #[error("the certificate in {pem} is not valid now, only from {from} to {to}")]
     NotValidNow {

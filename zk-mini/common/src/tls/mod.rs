@@ -1,12 +1,27 @@
-//! Certificates and keys for TLS, on either side of RPC: their sources in PEM, what is wrong with them, when they change.
+//! TLS of servers and clients, of RPC and of ZooKeeper's protocol: certificates and keys in PEM, what is wrong with them, when they
+//! change, and the handshakes.
 
+#[cfg(feature = "tls-authority")]
+mod authority;
+mod client;
 mod error;
 mod pem;
+mod server;
+mod subject;
 mod watched;
+mod words;
 
+#[cfg(feature = "tls-authority")]
+pub use authority::{Authority, Issued};
+pub use client::{ClientHandshake, ClientStream, ClientTls, ClientTlsConfig};
 pub use error::TlsError;
 pub use pem::Pem;
+pub use server::{ServerTls, ServerTlsConfig, TlsVersion};
+pub use subject::subject;
 pub use watched::{Load, Watched};
+pub use words::{RefusedClient, refused_client};
+
+use std::sync::Arc;
 
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -14,10 +29,11 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::Identity;
+use crate::log::quietly;
 
-/// Protocol that both sides name in the handshake (ALPN), so that no connection of another protocol is taken for one of RPC. Its
-/// version is agreed later, by the hello.
-pub const ALPN: &[u8] = b"zk-rpc";
+/// Protocol that both sides of RPC name in the handshake (ALPN), so that no connection of another protocol is taken for one of RPC.
+/// Its version is agreed later, by the hello.
+pub const RPC: &[u8] = b"zk-rpc";
 
 /// Certificate of this process, with those between it and the CA, and its key.
 pub type OwnCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
@@ -37,8 +53,20 @@ pub fn own_certificate(certificate: &Pem, key: &Pem) -> Result<OwnCertificate, T
         return Err(TlsError::NotValidNow { pem: certificate.to_string(), from, to, begins });
     }
     let text = key.read()?;
-    let parsed = PrivateKeyDer::from_pem_slice(&text);
-    Ok((chain, parsed.map_err(|_| TlsError::NoKey { pem: key.to_string() })?))
+    let parsed = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        let pem = key.to_string();
+        if is_encrypted(&text) { TlsError::EncryptedKey { pem } } else { TlsError::NoKey { pem } }
+    })?;
+    Ok((chain, parsed))
+}
+
+/// Returns what is loaded, and logs why a changed file cannot be used.
+fn current<C: Load>(watched: &Watched<C>) -> Arc<C::Loaded> {
+    let (loaded, failed) = watched.current();
+    if let Some(error) = failed {
+        quietly(|| tracing::warn!(%error, "the changed certificates cannot be used; the last ones stay"));
+    }
+    loaded
 }
 
 /// Reads the certificates of authorities.
@@ -52,6 +80,12 @@ pub fn roots(pem: &Pem) -> Result<RootCertStore, TlsError> {
         added.map_err(|error| TlsError::Unusable { pem: pem.to_string(), reason: error.to_string() })?;
     }
     Ok(roots)
+}
+
+/// Returns true for a key that needs a password.
+fn is_encrypted(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED")
 }
 
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -36,7 +36,14 @@ impl Pem {
         match &self.0 {
             Source::Text(text) => Ok(Arc::clone(text)),
             Source::File(path) => match fs::read(path) {
-                Ok(bytes) => Ok(bytes.into()),
+                Ok(bytes) => match key_store(&bytes) {
+                    None => Ok(bytes.into()),
+                    Some(kind) => Err(TlsError::KeyStore {
+                        pem: self.to_string(),
+                        kind,
+                        convert: kind_to_pem(kind, &self.to_string()),
+                    }),
+                },
                 Err(error) => Err(TlsError::Read { pem: self.to_string(), error }),
             },
         }
@@ -47,6 +54,30 @@ impl Pem {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     }
+}
+
+/// Returns the format of a key store, by its first bytes.
+fn key_store(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => Some("JKS"),
+        // A sequence in DER, whose first part is the number 3. Certificates in DER begin otherwise.
+        [0x30, 0x82, _, _, 2, 1, 3, ..] | [0x30, 0x80, 2, 1, 3, ..] => Some("PKCS12"),
+        _ => None,
+    }
+}
+
+/// Returns the commands that make PEM of a key store: the key with its certificates, and the authorities alone.
+fn kind_to_pem(kind: &str, file: &str) -> String {
+    let (first, pkcs12) = match kind {
+        "JKS" => (
+            format!(
+                "keytool -importkeystore -srckeystore {file} -destkeystore {file}.p12 -deststoretype PKCS12 && "
+            ),
+            format!("{file}.p12"),
+        ),
+        _ => (String::new(), file.to_owned()),
+    };
+    format!("{first}openssl pkcs12 -in {pkcs12} -nodes -out {file}.pem")
 }
 
 impl fmt::Display for Pem {

@@ -1,46 +1,44 @@
-//! Certificates of a server, and the authorities of its clients.
+//! TLS of a server: its certificate, and the authorities of its clients.
 
 use std::sync::Arc;
 
-use common::log::quietly;
-use common::tls::{ALPN, Load, Pem, TlsError, Watched, own_certificate, roots};
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+
+use super::{Load, Pem, TlsError, Watched, current, own_certificate, roots};
 
 /// Configures TLS for a server; finish with [`load`](Self::load).
-///
-/// ```no_run
-/// use rpc_server::{Pem, Server, Service, TlsConfig};
-///
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let service = Service::builder("shop").build();
-/// let tls = TlsConfig::new(Pem::file("server.pem"), Pem::file("server.key"))
-///     .client_ca(Pem::file("clients.pem")) // mutual TLS: `Context::identity` tells who calls
-///     .load()?;
-/// let server = Server::new(service).tls(tls);
-/// # drop(server);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Clone, Debug)]
 #[must_use = "call load"]
-pub struct TlsConfig {
+pub struct ServerTlsConfig {
     certificate: Pem,
     key: Pem,
     client_ca: Option<Pem>,
     is_optional: bool,
+    versions: Vec<TlsVersion>,
+}
+
+/// Version of TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TlsVersion {
+    /// TLS 1.2.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
 }
 
 /// TLS of a server. Clones share its certificates, which follow their files: a change takes effect at the next handshake, and no
 /// connection is lost. With a file that cannot be used, for example because its key has not been written yet, the last ones stay.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<Watched<TlsConfig>>);
+pub struct ServerTls(Arc<Watched<ServerTlsConfig>>);
 
-impl TlsConfig {
+impl ServerTlsConfig {
     /// Takes the certificate of the server, with those between it and its CA, and its key.
     pub fn new(certificate: Pem, key: Pem) -> Self {
-        Self { certificate, key, client_ca: None, is_optional: false }
+        let versions = vec![TlsVersion::V1_2, TlsVersion::V1_3];
+        Self { certificate, key, client_ca: None, is_optional: false, versions }
     }
 
     /// Demands a certificate of each client, issued by one of these authorities.
@@ -55,16 +53,22 @@ impl TlsConfig {
         self
     }
 
+    /// Speaks only these versions. Default: both.
+    pub fn versions(mut self, versions: impl IntoIterator<Item = TlsVersion>) -> Self {
+        self.versions = versions.into_iter().collect();
+        self
+    }
+
     /// Reads the certificates and the key.
     ///
     /// # Errors
     /// One of them cannot be used; the error names it.
-    pub fn load(self) -> Result<Tls, TlsError> {
-        Ok(Tls(Arc::new(Watched::new(self)?)))
+    pub fn load(self) -> Result<ServerTls, TlsError> {
+        Ok(ServerTls(Arc::new(Watched::new(self)?)))
     }
 }
 
-impl Tls {
+impl ServerTls {
     /// Reads the files again now, also if they have not changed.
     ///
     /// # Errors
@@ -77,21 +81,27 @@ impl Tls {
     ///
     /// # Errors
     /// One of them cannot be used; the certificates stay.
-    pub fn replace(&self, config: TlsConfig) -> Result<(), TlsError> {
+    pub fn replace(&self, config: ServerTlsConfig) -> Result<(), TlsError> {
         self.0.replace(config)
     }
 
-    /// Returns the configuration for a handshake.
-    pub(super) fn current(&self) -> Arc<ServerConfig> {
-        let (config, failed) = self.0.current();
-        if let Some(error) = failed {
-            quietly(|| tracing::warn!(%error, "the changed certificates cannot be used; the last ones stay"));
+    /// Returns the configuration for a handshake of `protocol` (ALPN), if one is named.
+    #[must_use]
+    pub fn config(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
+        let config = current(&self.0);
+        match protocol {
+            None => config,
+            Some(protocol) => {
+                // A copy shares the certificates and the sessions to resume.
+                let mut config = ServerConfig::clone(&config);
+                config.alpn_protocols = vec![protocol.to_vec()];
+                Arc::new(config)
+            }
         }
-        config
     }
 }
 
-impl Load for TlsConfig {
+impl Load for ServerTlsConfig {
     type Loaded = ServerConfig;
 
     fn sources(&self) -> Vec<&Pem> {
@@ -112,13 +122,21 @@ impl Load for TlsConfig {
             }
         };
         let both = || format!("{} with {}", self.certificate, self.key);
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let versions: Vec<_> = self.versions.iter().map(|version| version.of_rustls()).collect();
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions)
             .map_err(|error| unusable(both(), error.to_string()))?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
-            .map_err(|error| unusable(both(), error.to_string()))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(config)
+            .map_err(|error| unusable(both(), error.to_string()))
+    }
+}
+
+impl TlsVersion {
+    fn of_rustls(self) -> &'static SupportedProtocolVersion {
+        match self {
+            Self::V1_2 => &TLS12,
+            Self::V1_3 => &TLS13,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use common::tls::identity;
+use crate::tls::identity;
 use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use tokio_rustls::rustls::client::verify_server_cert_signed_by_trust_anchor;
 use tokio_rustls::rustls::crypto::{

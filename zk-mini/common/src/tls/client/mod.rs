@@ -1,31 +1,24 @@
-//! Authorities of servers, the certificate of the client, and the name that a server must have.
+//! TLS of a client: authorities of servers, its own certificate, and the name that a server must have.
+
+mod stream;
+mod uri;
+
+pub use stream::{ClientHandshake, ClientStream};
 
 use std::sync::Arc;
 
-use common::log::quietly;
-use common::tls::{ALPN, Load, Pem, TlsError, Watched, own_certificate, roots};
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::uri::UriVerifier;
+use super::{Load, Pem, TlsError, Watched, current, own_certificate, roots};
+use uri::UriVerifier;
 
-/// Configures TLS for a client; finish with [`load`](Self::load).
-///
-/// ```no_run
-/// use rpc_client::{Client, Pem, TlsConfig};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let tls = TlsConfig::new(Pem::file("ca.pem"))
-///     .certificate(Pem::file("client.pem"), Pem::file("client.key")) // mutual TLS
-///     .load()?;
-/// let client = Client::direct("shop", ["shop.example.org:7000"]).tls(tls).connect().await?;
-/// # Ok(())
-/// # }
-/// ```
+/// Configures TLS for a client; finish with [`load`](Self::load). The certificate of a server must have been issued by one of
+/// the authorities, for the host that the client connects to.
 #[derive(Clone, Debug)]
 #[must_use = "call load"]
-pub struct TlsConfig {
+pub struct ClientTlsConfig {
     authorities: Pem,
     own: Option<(Pem, Pem)>,
     expected: Expected,
@@ -43,11 +36,11 @@ enum Expected {
 /// TLS of a client. Clones share its certificates, which follow their files: a change takes effect at the next connection. With a
 /// file that cannot be used, for example because its key has not been written yet, the last ones stay.
 #[derive(Clone, Debug)]
-pub struct Tls(Arc<Watched<TlsConfig>>);
+pub struct ClientTls(Arc<Watched<ClientTlsConfig>>);
 
 /// Configuration of handshakes.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedClient {
     pub(super) config: Arc<ClientConfig>,
     /// Fixed name of the server.
     pub(super) name: Option<ServerName<'static>>,
@@ -55,7 +48,7 @@ pub struct Loaded {
     pub(super) authorities: Pem,
 }
 
-impl TlsConfig {
+impl ClientTlsConfig {
     /// Takes the authorities that issue the certificates of servers. Those of the system are not used.
     pub fn new(authorities: Pem) -> Self {
         Self { authorities, own: None, expected: Expected::Host }
@@ -85,12 +78,12 @@ impl TlsConfig {
     ///
     /// # Errors
     /// One of them cannot be used; the error names it.
-    pub fn load(self) -> Result<Tls, TlsError> {
-        Ok(Tls(Arc::new(Watched::new(self)?)))
+    pub fn load(self) -> Result<ClientTls, TlsError> {
+        Ok(ClientTls(Arc::new(Watched::new(self)?)))
     }
 }
 
-impl Tls {
+impl ClientTls {
     /// Reads the files again now, also if they have not changed.
     ///
     /// # Errors
@@ -103,28 +96,24 @@ impl Tls {
     ///
     /// # Errors
     /// One of them cannot be used; the certificates stay.
-    pub fn replace(&self, config: TlsConfig) -> Result<(), TlsError> {
+    pub fn replace(&self, config: ClientTlsConfig) -> Result<(), TlsError> {
         self.0.replace(config)
     }
 
-    pub(super) fn current(&self) -> Arc<Loaded> {
-        let (loaded, failed) = self.0.current();
-        if let Some(error) = failed {
-            quietly(|| tracing::warn!(%error, "the changed certificates cannot be used; the last ones stay"));
-        }
-        loaded
+    pub(super) fn current(&self) -> Arc<LoadedClient> {
+        current(&self.0)
     }
 }
 
-impl Load for TlsConfig {
-    type Loaded = Loaded;
+impl Load for ClientTlsConfig {
+    type Loaded = LoadedClient;
 
     fn sources(&self) -> Vec<&Pem> {
         let own = self.own.iter().flat_map(|(certificate, key)| [certificate, key]);
         [&self.authorities].into_iter().chain(own).collect()
     }
 
-    fn load(&self) -> Result<Loaded, TlsError> {
+    fn load(&self) -> Result<LoadedClient, TlsError> {
         let unusable = |pem: &Pem, reason: String| TlsError::Unusable { pem: pem.to_string(), reason };
         let provider = Arc::new(ring::default_provider());
         let roots = Arc::new(roots(&self.authorities)?);
@@ -138,7 +127,7 @@ impl Load for TlsConfig {
             }
             Expected::Host | Expected::Name(_) => builder.with_root_certificates(roots),
         };
-        let mut config = match &self.own {
+        let config = match &self.own {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let (chain, own_key) = own_certificate(certificate, key)?;
@@ -148,7 +137,6 @@ impl Load for TlsConfig {
                 })?
             }
         };
-        config.alpn_protocols = vec![ALPN.to_vec()];
         let name = match &self.expected {
             Expected::Name(name) => {
                 Some(ServerName::try_from(name.clone()).map_err(|_| TlsError::Unusable {
@@ -158,6 +146,6 @@ impl Load for TlsConfig {
             }
             Expected::Host | Expected::Uri(_) => None,
         };
-        Ok(Loaded { config: Arc::new(config), name, authorities: self.authorities.clone() })
+        Ok(LoadedClient { config: Arc::new(config), name, authorities: self.authorities.clone() })
     }
 }

@@ -1,4 +1,4 @@
-//! The handshake: bounded in time, and in number for each peer, so that those who do not finish it hold up nobody else. All
+//! The TLS handshake: bounded in time, and in number for each peer, so that those who do not finish it hold up nobody else. All
 //! together are bounded by the limit on connections.
 
 use std::collections::HashMap;
@@ -6,17 +6,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use common::tls::identity;
+use common::tls::{RPC, RefusedClient, ServerTls, identity, refused_client};
 use common::{Identity, PeerKey};
 use rpc_wire::Status;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 use tokio_rustls::server::TlsStream;
 
-use super::Tls;
 use crate::peers::Seat;
 use crate::session::End;
 
@@ -26,12 +24,12 @@ const HANDSHAKES_OF_PEER: usize = 64;
 /// Handshakes of a server.
 #[derive(Debug)]
 pub(crate) struct Handshakes {
-    tls: Tls,
+    tls: ServerTls,
     peers: Mutex<HashMap<PeerKey, Arc<Semaphore>>>,
 }
 
 impl Handshakes {
-    pub(crate) fn new(tls: Tls) -> Self {
+    pub(crate) fn new(tls: ServerTls) -> Self {
         Self { tls, peers: Mutex::default() }
     }
 
@@ -81,7 +79,7 @@ pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
     seat: &Seat,
     until: Option<Instant>,
 ) -> Result<(TlsStream<S>, Option<Identity>), End> {
-    let accept = async { TlsAcceptor::from(handshakes.tls.current()).accept(stream).await };
+    let accept = async { TlsAcceptor::from(handshakes.tls.config(Some(RPC))).accept(stream).await };
     let in_time = async {
         match until {
             Some(until) => timeout_at(until, handshakes.in_turn(peer, accept)).await,
@@ -117,32 +115,9 @@ async fn told_to_end(seat: &Seat) -> End {
 
 /// Says in words why a handshake failed.
 fn failed(error: &io::Error) -> End {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return End::Lost;
-    };
-    let of_client = |why: &str| Status::unauthenticated(format!("the client's certificate {why}"));
-    End::Refused(match tls {
-        Error::NoCertificatesPresented => Status::unauthenticated("the client has no certificate"),
-        Error::InvalidCertificate(reason) => match reason {
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => of_client("has expired"),
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                of_client("is not valid yet")
-            }
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-                of_client("was issued by none of the authorities in client_ca")
-            }
-            other => of_client(&format!("is refused: {other}")),
-        },
-        Error::AlertReceived(alert) => Status::unauthenticated(match alert {
-            AlertDescription::UnknownCA => {
-                "the client does not know the CA of this server's certificate".to_owned()
-            }
-            AlertDescription::CertificateExpired => {
-                "the client says that this server's certificate has expired".to_owned()
-            }
-            alert => format!("the client refuses this server's certificate: {alert:?}"),
-        }),
-        // Port scans, and clients without TLS.
-        other => Status::invalid_argument(format!("no TLS handshake of this protocol: {other}")),
-    })
+    match refused_client(error) {
+        None => End::Lost,
+        Some(RefusedClient::Unauthenticated(why)) => End::Refused(Status::unauthenticated(why)),
+        Some(RefusedClient::NoHandshake(why)) => End::Refused(Status::invalid_argument(why)),
+    }
 }
