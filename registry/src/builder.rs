@@ -127,6 +127,24 @@ impl Builder {
         self
     }
 
+    /// Speaks TLS over each connection: see `zk_client::Builder::tls`, also for the options by which the list of servers may
+    /// ask for TLS instead. Default: no TLS. With the feature `tls`.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use registry::{Pem, Registry, TlsConfig};
+    ///
+    /// let tls = TlsConfig::new(Pem::file("ca.pem")).certificate(Pem::file("me.pem"), Pem::file("me.key")).load()?;
+    /// let registry = Registry::builder().servers("zk1:2281,zk2:2281/services").tls(tls).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: zk_client::Tls) -> Self {
+        self.client = self.client.tls(tls);
+        self
+    }
+
     /// Connects in memory to a server in the same process, and follows its [clock](zk_mini::Handle::clock): a test that moves
     /// the server's time moves the registry's, too, and while the clock is held, pauses pass only by such moves.
     /// [`Self::clock`] afterwards sets another clock.

@@ -103,6 +103,7 @@
 //! | --- | --- | --- |
 //! | `embedded` | no | `Registry::embedded` and `Builder::embedded`: a zk-mini in this process |
 //! | `stream` | no | Streams of futures-core: `into_stream` of [`Subscription`], [`Services`], [`ConnectionStates`]; `Registration::states` |
+//! | `tls` | no | `Builder::tls`, and files named in the list of servers: TLS, also mutual, with rustls |
 //! | `tower` | no | `Subscription::discover`: services for the balancers of tower, and so for gRPC with tonic |
 #![cfg_attr(docsrs, feature(doc_cfg))] // the documentation shows which feature an item needs
 #![forbid(unsafe_code)]
@@ -166,5 +167,8 @@ pub use serde_json::Value;
 pub use zk_client::{Acl, Perms};
 // Ways to open connections; likewise.
 pub use zk_client::{Connect, Connecting, Resolving, Stream, connect_fn};
+// Certificates and keys; likewise.
+#[cfg(feature = "tls")]
+pub use zk_client::{Pem, Tls, TlsConfig, TlsConnect, TlsError};
 // The clock that a test may hold and move; likewise.
 pub use zk_client::Clock;

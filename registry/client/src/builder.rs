@@ -22,6 +22,8 @@ use crate::error::Error;
 use crate::servers::{ConnectString, parse_chroot};
 use crate::session::{self, SaslUser};
 use crate::session_state::SessionState;
+#[cfg(feature = "tls")]
+use crate::tls::{Tls, TlsConnect};
 
 /// Maximum number of calls without an answer.
 const MAX_PENDING: usize = 64 * 1024;
@@ -53,6 +55,8 @@ pub struct Builder {
     servers: Option<String>,
     chroot: Option<String>,
     connector: Option<Arc<dyn Connect>>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     session_timeout: Duration,
     connect_timeout: Duration,
     connect_rounds: Option<NonZeroU32>,
@@ -73,6 +77,8 @@ impl Builder {
             servers: None,
             chroot: None,
             connector: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             session_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(10),
             connect_rounds: None,
@@ -88,7 +94,7 @@ impl Builder {
     }
 
     /// Sets the servers, with a chroot if there is one: `host:port,host:port/chroot`. A name may have several addresses;
-    /// each is tried on its own. The default is `127.0.0.1:2181`; with a connector it is the connector's only end.
+    /// each is tried on its own. With the feature `tls`, options behind it ask for TLS: see [`ConnectString::parse`]. The default is `127.0.0.1:2181`; with a connector it is the connector's only end.
     pub fn servers(mut self, servers: impl Into<String>) -> Self {
         self.servers = Some(servers.into());
         self
@@ -104,6 +110,29 @@ impl Builder {
     /// Sets the way to open connections. The default is [`TcpConnect`].
     pub fn via(mut self, connector: impl Connect) -> Self {
         self.connector = Some(Arc::new(connector));
+        self
+    }
+
+    /// Speaks TLS over each connection, those of [`Self::via`] included; in place of what the list of servers says of TLS. The
+    /// default is no TLS, unless the list asks for it. With the feature `tls`.
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_client::{Client, Pem, TlsConfig};
+    ///
+    /// let tls = TlsConfig::new(Pem::file("ca.pem"))
+    ///     .certificate(Pem::file("client.pem"), Pem::file("client.key")) // what `ssl.clientAuth=need`, the default, asks for
+    ///     .load()?;
+    /// let client = Client::builder().servers("zk1:2281,zk2:2281/services").tls(tls).connect().await?;
+    /// // The same in the list of servers:
+    /// let list = "zk1:2281,zk2:2281/services?ca=ca.pem&certfile=client.pem&keyfile=client.key";
+    /// let client = Client::connect(list).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -252,10 +281,11 @@ impl Builder {
     /// panics without them). The client ends with the runtime.
     ///
     /// # Errors
-    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Unreachable`] if no
-    /// server gave a session within the connect timeout, or the rounds, with the last error of each server;
-    /// [`Error::Server`] with `AUTH_FAILED` as soon as a server refuses an identity of [`Self::auth`], and [`Error::Login`] as soon
-    /// as one refuses the login of [`Self::sasl`]. A server that refuses one later counts as one that cannot be reached.
+    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Tls`] if its files
+    /// for TLS cannot be used; [`Error::Unreachable`] if no server gave a session within the connect timeout, or the rounds, with
+    /// the last error of each server; [`Error::Server`] with `AUTH_FAILED` as soon as a server refuses an identity of
+    /// [`Self::auth`], and [`Error::Login`] as soon as one refuses the login of [`Self::sasl`]. A server that refuses one later
+    /// counts as one that cannot be reached.
     pub async fn connect(self) -> Result<Client, Error> {
         let (connect_timeout, rounds) = (self.connect_timeout, self.connect_rounds);
         let schemes: Vec<_> = self.identities.iter().map(|(scheme, _)| scheme.clone()).collect();
@@ -296,7 +326,8 @@ impl Builder {
     /// [`Wait`](crate::blocking::Wait), which has the runtime.
     ///
     /// # Errors
-    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid.
+    /// [`Error::NoRuntime`] outside of a tokio runtime; [`Error::Servers`] if the list is invalid; [`Error::Tls`] if its files
+    /// for TLS cannot be used.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -318,7 +349,7 @@ impl Builder {
         let list = match &self.servers {
             Some(servers) => ConnectString::parse(servers)?,
             None if self.connector.is_some() => {
-                ConnectString { servers: vec![IN_MEMORY.to_owned()], chroot: String::new() }
+                ConnectString { servers: vec![IN_MEMORY.to_owned()], chroot: String::new(), tls: None }
             }
             None => ConnectString::parse("127.0.0.1")?,
         };
@@ -336,6 +367,13 @@ impl Builder {
             attach: None,
         };
         let connector = self.connector.unwrap_or_else(|| Arc::new(TcpConnect));
+        #[cfg(feature = "tls")]
+        let connector = match self.tls {
+            Some(tls) => Arc::new(TlsConnect::over(connector, tls)),
+            None => list.secured(connector)?,
+        };
+        #[cfg(not(feature = "tls"))]
+        let connector = list.secured(connector)?;
         let chroot = Chroot::new(list.chroot + &below);
         let clock = self.clock.unwrap_or_else(Clock::start);
         let servers = list.servers.clone();

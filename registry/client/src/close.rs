@@ -28,7 +28,7 @@ pub enum SessionEnd {
 /// session's owner is alive, it loses the session.
 ///
 /// # Errors
-/// [`Error::Servers`] if `servers` is invalid; [`Error::Unreachable`] if no server confirmed it within `timeout`.
+/// [`Error::Servers`] if `servers` is invalid; [`Error::Tls`] if its files for TLS cannot be used; [`Error::Unreachable`] if no server confirmed it within `timeout`.
 ///
 /// ```
 /// # use std::time::Duration;
@@ -63,7 +63,8 @@ pub async fn close_session_via(
     credentials: Credentials,
     timeout: Duration,
 ) -> Result<SessionEnd, Error> {
-    let servers = ConnectString::parse(servers)?.servers;
+    let list = ConnectString::parse(servers)?;
+    let (connector, servers) = (list.secured(Arc::new(connector))?, list.servers);
     let config = session::SessionConfig {
         servers: servers.len(),
         session_timeout: Millis::from(timeout),
@@ -77,7 +78,7 @@ pub async fn close_session_via(
         attach: Some(credentials),
     };
     let (driver, commands, shared) =
-        Driver::new(config, servers, Arc::new(connector), Chroot::default(), Clock::start());
+        Driver::new(config, servers, connector, Chroot::default(), Clock::start());
     let (done, outcome) = oneshot::channel();
     // The driver holds the other end.
     let _ = commands.send(Command::Close { within: timeout, done });

@@ -28,7 +28,7 @@ const BATCH: usize = 256;
 
 /// Probable reason for the end of a connection during the handshake: the server does not tell.
 const TURNED_AWAY: &str = " during the handshake; it may have reached its limit of connections from this address \
-                           (maxClientCnxns)";
+                           (maxClientCnxns), or speak TLS only on this port";
 
 const NO_CONNECTION: &str = "no connection in time";
 
@@ -153,7 +153,9 @@ impl Driver {
             io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
             _ => error.to_string(),
         };
-        let hint = if self.session.is_handshaking() { TURNED_AWAY } else { "" };
+        // An error of TLS has its own words.
+        let is_silent = self.session.is_handshaking() && error.kind() != io::ErrorKind::InvalidData;
+        let hint = if is_silent { TURNED_AWAY } else { "" };
         self.lose_link(cause + hint);
     }
 

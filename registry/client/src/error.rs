@@ -29,7 +29,7 @@ use crate::session::LoginError;
 /// | [`Overloaded`](Self::Overloaded) | no | yes | no |
 /// | [`Protocol`](Self::Protocol) | yes | no | no |
 /// | [`Unreachable`](Self::Unreachable) | no | yes | no |
-/// | [`TooLarge`](Self::TooLarge), [`InvalidPath`](Self::InvalidPath), [`Servers`](Self::Servers), [`Login`](Self::Login), [`NoRuntime`](Self::NoRuntime) | no | no | no |
+/// | [`TooLarge`](Self::TooLarge), [`InvalidPath`](Self::InvalidPath), [`Servers`](Self::Servers), [`Tls`](Self::Tls), [`Login`](Self::Login), [`NoRuntime`](Self::NoRuntime) | no | no | no |
 ///
 /// A session that is not over may still end before the next call: [`Client::states`](crate::Client::states) tells.
 ///
@@ -172,6 +172,12 @@ pub enum Error {
         user: String,
         /// Reason of the failure.
         reason: LoginError,
+    },
+    /// TLS cannot be set up.
+    #[error("the list of servers asks for TLS: {reason}")]
+    Tls {
+        /// Source that cannot be used, and why.
+        reason: String,
     },
     /// No server of the list gave a session in time.
     #[error(

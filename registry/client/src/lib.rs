@@ -58,12 +58,13 @@
 //! | A user of SASL | [`Builder::sasl`]: DIGEST-MD5, on each connection, before anything else |
 //! | Identities | [`Builder::auth`] and [`Client::add_auth`]: given on each connection, before anything else |
 //! | Sessions | reconnects, a new session after an expired one, [states](SessionStates), [credentials](Credentials) to close the session of a dead process |
-//! | Connections | several servers, each address of a name, a chroot, [servers in read-only mode](Builder::read_only), any [stream](Connect): TCP, in memory, TLS |
+//! | Connections | several servers, each address of a name, a chroot, [servers in read-only mode](Builder::read_only), TLS, any [stream](Connect): TCP, in memory |
 //! | Errors | [three questions](Error): may it have been applied, may it be tried again, is the session over |
 //!
 //! It is tested with Apache ZooKeeper 3.8 and 3.9. Persistent watches and several reads in one request need 3.6 or later, all else
-//! 3.5. There are no cargo
-//! features. Code without async uses it with [`blocking`].
+//! 3.5. The
+//! feature `tls` (off by default) adds TLS, also mutual, with rustls: `Builder::tls`, or
+//! [options](ConnectString::parse) in the list of servers. Code without async uses it with [`blocking`].
 //!
 //! # Bad days
 //!
@@ -127,6 +128,9 @@ mod servers;
 mod session;
 mod session_state;
 mod state_follower;
+#[cfg(feature = "tls")]
+mod tls;
+mod tls_files;
 mod transaction;
 mod watch;
 
@@ -143,6 +147,9 @@ pub use servers::{ConnectString, DEFAULT_PORT, ServersError, check_servers};
 pub use session::LoginError;
 pub use session_state::{CloseReason, Credentials, SessionState, WatchLost};
 pub use state_follower::SessionStates;
+#[cfg(feature = "tls")]
+pub use tls::{Pem, Tls, TlsConfig, TlsConnect, TlsError};
+pub use tls_files::TlsFiles;
 pub use transaction::{OpResult, Transaction};
 pub use watch::Watch;
 

@@ -1,6 +1,12 @@
-//! The connect string: `host:port,host:port/chroot`.
+//! The connect string: `host:port,host:port/chroot`, with options for TLS.
+
+use std::sync::Arc;
 
 use zk_wire::path::{self, PathError};
+
+use crate::connect::Connect;
+use crate::error::Error;
+use crate::tls_files::TlsFiles;
 
 /// Port of an entry without one.
 pub const DEFAULT_PORT: u16 = 2181;
@@ -44,6 +50,24 @@ pub enum ServersError {
     ChrootWithBlank {
         /// Chroot as given.
         chroot: String,
+    },
+    /// There is something else than options behind the question mark.
+    #[error(
+        "the option {option:?} after the list of servers is unknown; the options are ca, certfile, keyfile and server_name, \
+         each with a value, as in host:port/chroot?ca=FILE (for a chroot with a question mark in its name use \
+         `Builder::chroot`)"
+    )]
+    UnknownOption {
+        /// Option as given.
+        option: String,
+    },
+    /// The options are not complete.
+    #[error(
+        "the options after the list of servers name no {missing}; write host:port/chroot?ca=FILE&certfile=FILE&keyfile=FILE"
+    )]
+    MissingOption {
+        /// Option that the others need.
+        missing: &'static str,
     },
     /// An entry has a port but no host.
     #[error("an entry of the list of servers {text:?} has no host; write host:port")]
@@ -99,11 +123,17 @@ pub struct ConnectString {
     pub servers: Vec<String>,
     /// Chroot without a slash at its end: empty for the root.
     pub chroot: String,
+    /// Files for TLS; `None` for connections without it.
+    pub tls: Option<TlsFiles>,
 }
 
 impl ConnectString {
-    /// Parses `host[:port][,host[:port]]…[/chroot]`, as Java's client does: white space around entries and empty entries are
-    /// ignored, a chroot of `/` is no chroot. A slash at the end of the chroot is ignored, too. Probable mistakes are errors.
+    /// Parses `host[:port][,host[:port]]…[/chroot][?options]`, as Java's client does but for the options: white space around
+    /// entries and empty entries are ignored, a chroot of `/` is no chroot. A slash at the end of the chroot is ignored, too.
+    /// Probable mistakes are errors.
+    ///
+    /// The options ask for [TLS](TlsFiles), by kazoo's names, with `&` between them: `ca=FILE`, which is needed,
+    /// `certfile=FILE`, `keyfile=FILE` and `server_name=NAME`. A value ends at the next `&`, and is taken as it stands.
     ///
     /// # Errors
     /// [`ServersError`] with the reason.
@@ -112,6 +142,10 @@ impl ConnectString {
         if text.contains("://") {
             return Err(ServersError::Scheme { text: text_owned() });
         }
+        let (text, options) = match text.split_once('?') {
+            Some((text, options)) => (text, Some(options.trim_end())),
+            None => (text, None),
+        };
         let (list, chroot) = text.find('/').map_or((text, ""), |at| text.split_at(at));
         let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
         let servers: Vec<_> = entries.map(|entry| parse_server(entry, text)).collect::<Result<_, _>>()?;
@@ -127,7 +161,17 @@ impl ConnectString {
         if chroot.split('/').any(|name| name.trim() != name) {
             return Err(ServersError::ChrootWithBlank { chroot: chroot.to_owned() });
         }
-        Ok(Self { servers, chroot: parse_chroot(chroot)? })
+        Ok(Self { servers, chroot: parse_chroot(chroot)?, tls: options.map(TlsFiles::parse).transpose()? })
+    }
+}
+
+impl ConnectString {
+    /// Speaks TLS over the connections of `connector`, if the options ask for it.
+    pub(crate) fn secured(&self, connector: Arc<dyn Connect>) -> Result<Arc<dyn Connect>, Error> {
+        match &self.tls {
+            Some(files) => files.over(connector),
+            None => Ok(connector),
+        }
     }
 }
 
@@ -207,7 +251,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Vec<String>, String) {
-        let ConnectString { servers, chroot } = ConnectString::parse(text).unwrap();
+        let ConnectString { servers, chroot, .. } = ConnectString::parse(text).unwrap();
         (servers, chroot)
     }
 
@@ -241,6 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn options_ask_for_tls_and_are_no_part_of_the_chroot() {
+        let list = ConnectString::parse("h1,h2:1/a?ca=/x/ca.pem\n").unwrap();
+        assert_eq!((list.servers.len(), list.chroot.as_str()), (2, "/a"));
+        assert_eq!(list.tls.map(|files| files.ca), Some("/x/ca.pem".into()));
+        assert_eq!(ConnectString::parse("h?ca=c").unwrap().servers, ["h:2181"]);
+        assert_eq!(ConnectString::parse("h").unwrap().tls, None);
+        for text in ["h/a?b", "h?", "h/a?"] {
+            let error = ConnectString::parse(text).unwrap_err();
+            assert!(matches!(error, ServersError::UnknownOption { .. }), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn each_mistake_has_its_error() {
         let err = |text: &str| ConnectString::parse(text).unwrap_err();
         assert!(matches!(err(""), ServersError::Empty { .. }));
@@ -266,9 +323,7 @@ mod tests {
         for text in ["::1", "::1:2181", "[::1", "[::1]2181", "[h]:1"] {
             assert!(matches!(err(text), ServersError::BadAddress { .. }), "{text}");
         }
-        for text in
-            ["a b:1", "a;b", "a:1;b:1", "a:1 b:1", "me@a:1", "\"a\":1", "a\\b", "a=b", "a|b", "a?b", "*"]
-        {
+        for text in ["a b:1", "a;b", "a:1;b:1", "a:1 b:1", "me@a:1", "\"a\":1", "a\\b", "a=b", "a|b", "*"] {
             assert!(matches!(err(text), ServersError::BadHost { .. }), "{text}");
         }
         for text in ["a//b", "a//", "a///", "a/b//", "a/b/../c"] {

@@ -15,4 +15,6 @@ mod scripted;
 mod sessions;
 mod shared_clock;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod transactions;
